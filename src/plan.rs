@@ -166,7 +166,8 @@ mod tests {
             for (number, range) in plan.parts() {
                 prop_assert_eq!(range.start, end);
                 let last = number.get() == plan.count();
-                prop_assert!(if last { range.len <= plan.part_size() } else { range.len == plan.part_size() });
+                let fits = if last { range.len <= plan.part_size() } else { range.len == plan.part_size() };
+                prop_assert!(fits);
                 prop_assert!(size == 0 || range.len > 0);
                 end = range.end();
             }
