@@ -300,6 +300,19 @@ impl ByteRange {
     }
 }
 
+/// What tells one generation of a file from another: where it is, how large, when touched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    pub dev: u64,
+    pub ino: u64,
+    /// In bytes.
+    pub size: u64,
+    /// Nanoseconds since the epoch.
+    pub mtime_ns: i64,
+    /// Nanoseconds since the epoch.
+    pub ctime_ns: i64,
+}
+
 /// A presigned URL: a bearer secret. `Debug` shows where it leads, never its query.
 #[derive(Clone)]
 pub struct SignedUrl(SecretString);

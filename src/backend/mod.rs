@@ -1,1 +1,13 @@
-//! backend
+//! The backend as the client sees it: begins, signs, lists, completes, aborts; and the store its signed URLs lead to.
+//!
+//! Border: one request each, classified once; nothing is repeated here (that is `transfer/retry`) and nothing remembered.
+//! The one door to reqwest on the client's side.
+
+mod answer;
+mod hosts;
+mod http;
+mod native;
+
+pub use hosts::StoreHost;
+pub use http::{Get, Options, Stored};
+pub use native::{Backend, Completion};

@@ -1,0 +1,362 @@
+//! The HTTP client: one for the backend's API, one for the parts, and the body that a part is sent as.
+//!
+//! Border: bytes and headers on the wire, and how long nothing may happen there; what a message means is `native`'s, what
+//! an answer means is `answer`'s.
+
+use std::io;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use reqwest::header::{ETAG, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::{Body, Certificate, Client, ClientBuilder, Method, Proxy, Response, redirect};
+use tokio::sync::mpsc;
+use url::Url;
+
+use super::answer;
+use super::hosts::{self, StoreHost};
+use crate::error::{Error, Kind, Result};
+use crate::names::{ETag, Fingerprint, SignedUrl};
+use crate::wire::SignedPut;
+
+const CONNECT: Duration = Duration::from_secs(10);
+/// The longest a call to the backend may take; it answers 202 rather than let a client wait.
+const CALL: Duration = Duration::from_secs(60);
+/// No byte accepted for so long: the connection is dead. There is no limit on the whole of a part, however slow.
+const STALL: Duration = Duration::from_secs(30);
+/// From the last byte of a part to the store's answer.
+const ANSWER: Duration = Duration::from_secs(60);
+/// S3 closes idle connections after about five seconds.
+const IDLE: Duration = Duration::from_secs(4);
+/// The most that is read of an answer to a part.
+const ANSWER_MAX: usize = 64 << 10;
+
+/// How to reach backend and store.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// PEM certificates to trust beside the system's.
+    pub ca_cert: Option<PathBuf>,
+    pub proxy: Option<Url>,
+    /// Plain HTTP away from loopback.
+    pub allow_insecure_http: bool,
+    pub store_hosts: Vec<StoreHost>,
+}
+
+/// What a store says to a part that was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stored {
+    New(ETag),
+    /// A single PUT found the object there already, by this upload or by none.
+    AlreadyThere,
+}
+
+#[derive(Debug, Clone)]
+pub struct Http {
+    api: Client,
+    data: Client,
+    backend: Url,
+    options: Options,
+}
+
+impl Http {
+    /// # Errors
+    /// [`Kind::Config`] for a certificate file or a proxy that cannot be used, [`Kind::Unusable`] for a backend on plain
+    /// HTTP away from loopback.
+    pub fn new(backend: &Url, options: Options) -> Result<Self> {
+        let local = backend.host().is_some_and(|host| hosts::is_loopback(&host));
+        if backend.scheme() != "https" && !local && !options.allow_insecure_http {
+            return Err(Error::new(Kind::Unusable, "plain http would show token and file to everybody on the way")
+                .hinting("use https, or --allow-insecure-http in a network you trust"));
+        }
+        let base = || -> Result<ClientBuilder> {
+            let mut builder = Client::builder()
+                .user_agent(concat!("upload/", env!("CARGO_PKG_VERSION")))
+                .redirect(redirect::Policy::none())
+                .referer(false)
+                .connect_timeout(CONNECT)
+                .tcp_nodelay(true)
+                .tcp_keepalive(Duration::from_secs(15));
+            #[cfg(target_os = "linux")]
+            {
+                builder = builder.tcp_user_timeout(STALL);
+            }
+            if let Some(path) = &options.ca_cert {
+                let unusable = |error: String| {
+                    Error::new(Kind::Config, format!("could not use {}", path.display())).because(error)
+                };
+                let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
+                let certificates =
+                    Certificate::from_pem_bundle(&pem).map_err(|error| unusable(error.without_url().to_string()))?;
+                if certificates.is_empty() {
+                    return Err(unusable("no certificate in it".into()));
+                }
+                builder = builder.tls_certs_merge(certificates);
+            }
+            match &options.proxy {
+                // A proxy would not find what runs on this machine.
+                _ if local => builder = builder.no_proxy(),
+                None => {}
+                Some(proxy) => {
+                    let proxy = Proxy::all(proxy.as_str())
+                        .map_err(|_| Error::new(Kind::Config, "could not use the proxy: its address is not a URL"))?;
+                    builder = builder.proxy(proxy);
+                }
+            }
+            Ok(builder)
+        };
+        let data = || Ok(base()?.http1_only().pool_idle_timeout(IDLE));
+        Ok(Self { api: build(base)?, data: build(data)?, backend: backend.clone(), options })
+    }
+
+    /// One call to the backend. Gives status, headers and at most `max` bytes of body.
+    ///
+    /// # Errors
+    /// [`Kind::Temporary`] when no answer came, [`Kind::Unusable`] for TLS that cannot be trusted or too large an answer.
+    pub async fn call(
+        &self,
+        method: Method,
+        url: Url,
+        headers: HeaderMap,
+        body: Option<Vec<u8>>,
+        max: usize,
+    ) -> Result<Answer> {
+        let mut request = self.api.request(method, url).headers(headers).timeout(CALL);
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body);
+        }
+        let response = request.send().await.map_err(|error| failed("reach the backend", error))?;
+        Answer::read(response, max).await
+    }
+
+    /// Sends one part to where it was signed for: `len` bytes from `frames`. `sent` counts what the network took.
+    ///
+    /// # Errors
+    /// By what the store answers; [`Kind::Temporary`] when it does not, or no byte moves for 30 s;
+    /// [`Kind::Unusable`] for a URL or headers we will not use.
+    pub async fn put(
+        &self,
+        signed: &SignedPut,
+        signed_at: Instant,
+        len: u64,
+        fingerprint: &Fingerprint,
+        frames: mpsc::Receiver<Bytes>,
+        sent: Arc<AtomicU64>,
+    ) -> Result<Stored> {
+        let insecure = self.options.allow_insecure_http;
+        let url = hosts::check(signed.url.expose(), &self.backend, &self.options.store_hosts, insecure)?;
+        let headers = headers(signed, len)?;
+        let body = PartBody { frames, left: len, sent: Arc::clone(&sent) };
+        let request = self.data.request(Method::PUT, url).headers(headers).body(Body::wrap(body));
+        let answer = async {
+            let response = request.send().await.map_err(|error| failed("send a part", error))?;
+            Answer::read(response, ANSWER_MAX).await
+        };
+        let answer = tokio::select! {
+            answer = answer => answer?,
+            () = stalled(&sent, len) => {
+                return Err(Error::new(Kind::Temporary, "the connection to the store made no progress"));
+            }
+        };
+        let stale = signed_at.elapsed() >= Duration::from_secs(signed.expires_in);
+        stored(&answer, fingerprint, stale)
+    }
+
+    /// Begins to read an object.
+    ///
+    /// # Errors
+    /// As the store answers.
+    pub async fn get(&self, url: &SignedUrl) -> Result<Get> {
+        let insecure = self.options.allow_insecure_http;
+        let url = hosts::check(url.expose(), &self.backend, &self.options.store_hosts, insecure)?;
+        let response = self.data.get(url).send().await.map_err(|error| failed("read the object", error))?;
+        if !response.status().is_success() {
+            let answer = Answer::read(response, ANSWER_MAX).await?;
+            return Err(answer::of_store(answer.status, &answer.text(), answer.retry_after(), false));
+        }
+        Ok(Get(response))
+    }
+}
+
+/// An object on its way to us.
+#[derive(Debug)]
+pub struct Get(Response);
+
+impl Get {
+    /// The next bytes, until there are no more.
+    ///
+    /// # Errors
+    /// [`Kind::Temporary`] when the connection breaks off or nothing comes for 30 s.
+    pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        match tokio::time::timeout(STALL, self.0.chunk()).await {
+            Ok(chunk) => chunk.map_err(|error| failed("read the object", error)),
+            Err(_) => Err(Error::new(Kind::Temporary, "the connection to the store made no progress")),
+        }
+    }
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    async fn read(mut response: Response, max: usize) -> Result<Self> {
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| failed("read an answer", error))? {
+            if body.len() + chunk.len() > max {
+                return Err(Error::new(Kind::Unusable, format!("an answer of more than {max} bytes was not read")));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Self { status, headers, body })
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    pub fn retry_after(&self) -> Option<Duration> {
+        answer::retry_after(self.header(RETRY_AFTER.as_str()))
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+/// Reads the store's answer to a part.
+fn stored(answer: &Answer, fingerprint: &Fingerprint, stale: bool) -> Result<Stored> {
+    match answer.status {
+        200..=299 => {}
+        412 => return Ok(Stored::AlreadyThere),
+        status => return Err(answer::of_store(status, &answer.text(), answer.retry_after(), stale)),
+    }
+    // What a captive portal or a proxy answers has no ETag; some stores say 200 and put an error in the body.
+    let etag = answer.header(ETAG.as_str()).and_then(|etag| ETag::from_header(etag).ok());
+    let Some(etag) = etag.filter(|_| !answer.text().contains("<Error>")) else {
+        return Err(Error::new(Kind::Temporary, "the store's answer to a part carries no ETag"));
+    };
+    match answer.header("x-amz-checksum-sha256") {
+        Some(checksum) if checksum != fingerprint.base64() => {
+            Err(Error::new(Kind::Corrupt, "the store has other bytes than were sent"))
+        }
+        _ => Ok(Stored::New(etag)),
+    }
+}
+
+/// The headers that were signed, exactly, less those the connection writes itself.
+fn headers(signed: &SignedPut, len: u64) -> Result<HeaderMap> {
+    let unusable = |what: String| Error::new(Kind::Unusable, what);
+    if signed.method != "PUT" {
+        return Err(unusable("the backend signed another method than PUT".into()));
+    }
+    let mut headers = HeaderMap::new();
+    for (name, value) in &signed.headers {
+        let name = name.to_ascii_lowercase();
+        match name.as_str() {
+            "host" => continue,
+            "content-length" if *value == len.to_string() => continue,
+            "content-length" => return Err(unusable(format!("the backend signed {value} bytes for a part of {len}"))),
+            "if-none-match" => {}
+            name if name.starts_with("x-amz-") || name.starts_with("content-") => {}
+            _ => return Err(unusable("the backend asks for a header that no part has".into())),
+        }
+        let header = HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_str(value).ok());
+        let (name, value) =
+            header.ok_or_else(|| unusable("the backend asks for a header that cannot be sent".into()))?;
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}
+
+/// Ends when nothing has moved for too long.
+async fn stalled(sent: &AtomicU64, len: u64) {
+    let mut before = 0;
+    let mut since = Instant::now();
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let now = sent.load(Ordering::Relaxed);
+        if now != before {
+            (before, since) = (now, Instant::now());
+        }
+        if since.elapsed() > if now >= len { ANSWER } else { STALL } {
+            return;
+        }
+    }
+}
+
+/// A part on its way: frames as they are read, its length known beforehand so that `Content-Length` is sent.
+struct PartBody {
+    frames: mpsc::Receiver<Bytes>,
+    left: u64,
+    sent: Arc<AtomicU64>,
+}
+
+impl HttpBody for PartBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if self.left == 0 {
+            return Poll::Ready(None);
+        }
+        self.frames.poll_recv(cx).map(|frame| {
+            let Some(frame) = frame else {
+                // The reader has failed, and tells why itself.
+                return Some(Err(io::ErrorKind::UnexpectedEof.into()));
+            };
+            let bytes = frame.len() as u64;
+            self.left = self.left.saturating_sub(bytes);
+            self.sent.fetch_add(bytes, Ordering::Relaxed);
+            Some(Ok(Frame::data(frame)))
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
+
+/// Builds a client; on a machine without any certificates, with those of the web's authorities that we carry.
+fn build(builder: impl Fn() -> Result<ClientBuilder>) -> Result<Client> {
+    builder()?.build().or_else(|_| {
+        let carried = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().filter_map(|der| Certificate::from_der(der).ok());
+        tracing::info!("the system has no certificates; using those built in");
+        builder()?
+            .tls_certs_only(carried)
+            .build()
+            .map_err(|error| Error::new(Kind::Unusable, "could not set up TLS").because(error.without_url()))
+    })
+}
+
+/// A request that brought no answer. TLS that cannot be trusted will not be trusted later either.
+fn failed(what: &str, error: reqwest::Error) -> Error {
+    let error = error.without_url();
+    let mut causes = Vec::new();
+    let mut cause: Option<&dyn std::error::Error> = Some(&error);
+    while let Some(error) = cause {
+        causes.push(error.to_string());
+        cause = error.source();
+    }
+    let untrusted = causes.iter().any(|text| text.contains("certificate"));
+    let what = format!("could not {what}");
+    if untrusted {
+        return Error::new(Kind::Unusable, what)
+            .because(error)
+            .hinting("if a company proxy or a private authority signs here, name its certificate: --ca-cert FILE");
+    }
+    Error::new(Kind::Temporary, what).because(error)
+}

@@ -1,0 +1,212 @@
+//! The native dialect: our gateway's HTTP API, version 1.
+//!
+//! Border: one function for each call, typed and validated; no call is repeated here.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use reqwest::Method;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::mpsc;
+use url::Url;
+
+use super::answer;
+use super::http::{Answer, Get, Http, Options, Stored};
+use crate::error::{Error, Kind, Result};
+use crate::names::{Fingerprint, SignedUrl, Token, UploadId};
+use crate::wire::{
+    BeginAnswer, BeginRequest, ClaimAnswer, ClaimRequest, CompleteRequest, Info, JSON_MAX, PROTOCOL, PROTOCOL_HEADER,
+    PartList, PartSpec, ReadUrl, Receipt, SignAnswer, SignRequest, Signed, SignedPut, StoredPart, UploadStatus,
+};
+
+const NOTHING: Option<&()> = None;
+
+/// A gateway.
+#[derive(Debug, Clone)]
+pub struct Backend {
+    http: Http,
+    /// With a slash at its end.
+    base: Url,
+    token: Option<Token>,
+}
+
+/// What `complete` came to.
+#[derive(Debug, Clone)]
+pub enum Completion {
+    Verified(Receipt),
+    /// Ask again after this long.
+    Deciding(Duration),
+}
+
+impl Backend {
+    /// # Errors
+    /// As [`Http::new`].
+    pub fn new(url: &Url, token: Option<Token>, options: Options) -> Result<Self> {
+        let http = Http::new(url, options)?;
+        let mut base = url.clone();
+        base.set_path(&format!("{}/", base.path().trim_end_matches('/')));
+        Ok(Self { http, base, token })
+    }
+
+    /// `GET /v1`
+    ///
+    /// # Errors
+    /// [`Kind::Unusable`] when no gateway of this protocol answers there.
+    pub async fn info(&self) -> Result<Info> {
+        let info: Info = self.json(Method::GET, "v1", NOTHING, HeaderMap::new()).await?.1;
+        if info.protocol != PROTOCOL {
+            let what = format!("the backend speaks protocol {}, this is protocol {PROTOCOL}", info.protocol);
+            return Err(Error::new(Kind::Unusable, what).hinting("use versions of upload and gateway that match"));
+        }
+        let limits = &info.limits;
+        if limits.max_part == 0 || limits.max_parts == 0 || limits.min_part > limits.max_part {
+            return Err(Error::new(Kind::Unusable, "the backend's limits leave room for no upload"));
+        }
+        Ok(info)
+    }
+
+    /// `POST /v1/uploads`; the same `idem` again is the same upload.
+    pub async fn begin(&self, idem: &str, request: &BeginRequest) -> Result<BeginAnswer> {
+        let key = HeaderValue::from_str(idem).map_err(|_| Error::new(Kind::Other, "the idempotency key is damaged"))?;
+        let headers = HeaderMap::from_iter([(HeaderName::from_static("idempotency-key"), key)]);
+        Ok(self.json(Method::POST, "v1/uploads", Some(request), headers).await?.1)
+    }
+
+    /// `POST /v1/uploads/{id}/claim`
+    pub async fn claim(&self, id: &UploadId, request: &ClaimRequest) -> Result<u64> {
+        let answer: ClaimAnswer = self.post(&format!("v1/uploads/{id}/claim"), request).await?;
+        Ok(answer.epoch)
+    }
+
+    /// `POST /v1/uploads/{id}/sign`. The answer names the parts that were asked for, each once, in that order.
+    pub async fn sign(&self, id: &UploadId, epoch: u64, parts: Vec<PartSpec>) -> Result<Vec<Signed>> {
+        let request = SignRequest { epoch, parts };
+        let answer: SignAnswer = self.post(&format!("v1/uploads/{id}/sign"), &request).await?;
+        let asked = request.parts.iter().map(|part| part.number);
+        if !asked.eq(answer.parts.iter().map(Signed::number)) {
+            return Err(Error::new(Kind::Unusable, "the backend signed other parts than it was asked for"));
+        }
+        Ok(answer.parts)
+    }
+
+    /// `GET /v1/uploads/{id}`
+    pub async fn status(&self, id: &UploadId) -> Result<UploadStatus> {
+        Ok(self.json(Method::GET, &format!("v1/uploads/{id}"), NOTHING, HeaderMap::new()).await?.1)
+    }
+
+    /// `GET /v1/uploads/{id}/parts`, all pages: what the store holds, in order of number.
+    pub async fn parts(&self, id: &UploadId) -> Result<Vec<StoredPart>> {
+        let mut parts: Vec<StoredPart> = Vec::new();
+        let mut after = 0;
+        loop {
+            let path = format!("v1/uploads/{id}/parts?after={after}");
+            let page: PartList = self.json(Method::GET, &path, NOTHING, HeaderMap::new()).await?.1;
+            parts.extend(page.parts);
+            match page.next {
+                None => break,
+                Some(next) if next.get() > after => after = next.get(),
+                Some(_) => return Err(Error::new(Kind::Unusable, "the backend's list of parts does not end")),
+            }
+        }
+        if !parts.is_sorted_by(|a, b| a.number < b.number) {
+            return Err(Error::new(Kind::Unusable, "the backend's list of parts is out of order"));
+        }
+        Ok(parts)
+    }
+
+    /// `POST /v1/uploads/{id}/complete`
+    pub async fn complete(&self, id: &UploadId, request: &CompleteRequest) -> Result<Completion> {
+        let path = format!("v1/uploads/{id}/complete");
+        let answer = self.call(Method::POST, &path, Some(request), HeaderMap::new()).await?;
+        if answer.status == 202 {
+            return Ok(Completion::Deciding(answer.retry_after().unwrap_or(Duration::from_secs(2))));
+        }
+        parse(&answer).map(Completion::Verified)
+    }
+
+    /// `DELETE /v1/uploads/{id}`: once this returns, the store has none of it.
+    pub async fn abort(&self, id: &UploadId) -> Result<()> {
+        self.call(Method::DELETE, &format!("v1/uploads/{id}"), NOTHING, HeaderMap::new()).await.map(drop)
+    }
+
+    /// `GET /v1/uploads/{id}/url`
+    pub async fn read_url(&self, id: &UploadId, expires: Option<Duration>) -> Result<ReadUrl> {
+        let query = expires.map_or(String::new(), |expires| format!("?expires={}", expires.as_secs()));
+        Ok(self.json(Method::GET, &format!("v1/uploads/{id}/url{query}"), NOTHING, HeaderMap::new()).await?.1)
+    }
+
+    /// Sends a part to the store; see [`Http::put`].
+    pub async fn put(
+        &self,
+        signed: &SignedPut,
+        signed_at: Instant,
+        len: u64,
+        fingerprint: &Fingerprint,
+        frames: mpsc::Receiver<Bytes>,
+        sent: Arc<AtomicU64>,
+    ) -> Result<Stored> {
+        self.http.put(signed, signed_at, len, fingerprint, frames, sent).await
+    }
+
+    /// Reads an object; see [`Http::get`].
+    pub async fn get(&self, url: &SignedUrl) -> Result<Get> {
+        self.http.get(url).await
+    }
+
+    async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
+        Ok(self.json(Method::POST, path, Some(body), HeaderMap::new()).await?.1)
+    }
+
+    async fn json<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+        headers: HeaderMap,
+    ) -> Result<(u16, T)> {
+        let answer = self.call(method, path, body, headers).await?;
+        Ok((answer.status, parse(&answer)?))
+    }
+
+    /// One call; an answer that is no success is an error.
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+        mut headers: HeaderMap,
+    ) -> Result<Answer> {
+        let url =
+            self.base.join(path).map_err(|error| Error::new(Kind::Other, "could not form a URL").because(error))?;
+        if let Some(token) = &self.token {
+            let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
+                .map_err(|_| Error::new(Kind::Config, "the token has characters that no header can carry"))?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        let body = body.map(serde_json::to_vec).transpose();
+        let body = body.map_err(|error| Error::new(Kind::Other, "could not write a request").because(error))?;
+        let answer = self.http.call(method, url, headers, body, JSON_MAX).await?;
+        if !(200..=299).contains(&answer.status) {
+            let problem = serde_json::from_slice(&answer.body).ok();
+            return Err(answer::of_gateway(answer.status, problem.as_ref(), answer.retry_after()));
+        }
+        if answer.header(PROTOCOL_HEADER).is_none() {
+            return Err(not_a_gateway());
+        }
+        Ok(answer)
+    }
+}
+
+fn parse<T: DeserializeOwned>(answer: &Answer) -> Result<T> {
+    serde_json::from_slice(&answer.body).map_err(|error| not_a_gateway().because(error))
+}
+
+fn not_a_gateway() -> Error {
+    Error::new(Kind::Unusable, "what answers there is not a gateway")
+        .hinting("check the address of the backend; a captive portal or a proxy may be answering in its place")
+}

@@ -1,0 +1,178 @@
+//! A regular file, opened once, read by position, told apart from later generations of itself.
+//!
+//! Border: blocking reads only; who calls them on which thread is `transfer`'s business.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use md5::Md5 as Md5Hasher;
+use rustix::fs::OFlags;
+use sha2::{Digest as _, Sha256};
+
+use crate::error::{Error, Kind, Result};
+use crate::names::{ByteRange, Fingerprint, Identity, Md5};
+
+/// How much is read at once, in bytes: large enough to keep the number of calls low, small enough that a
+/// few parts in flight stay far below the memory budget.
+pub const FRAME: usize = 256 << 10;
+
+/// A source that is a file. Clones share the one descriptor, so all parts are read from one inode whatever is put in its
+/// place.
+#[derive(Debug, Clone)]
+pub struct File {
+    file: Arc<fs::File>,
+    path: PathBuf,
+    identity: Identity,
+}
+
+/// What one pass over a range gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hashed {
+    pub fingerprint: Fingerprint,
+    /// Only where it was asked for.
+    pub md5: Option<Md5>,
+}
+
+impl File {
+    /// Opens a regular file for reading; a FIFO or a device is refused without waiting for it.
+    ///
+    /// # Errors
+    /// [`Kind::NoSource`] when there is no such file, it may not be read, or it is not a regular file.
+    pub fn open(path: &Path) -> Result<Self> {
+        let no_source =
+            |error: io::Error| Error::new(Kind::NoSource, format!("could not open {}", path.display())).because(error);
+        let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+        let flags = i32::try_from(flags.bits()).unwrap_or_default();
+        let file = fs::OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(no_source)?;
+        let metadata = file.metadata().map_err(no_source)?;
+        if metadata.is_dir() {
+            let what = format!("{} is a directory", path.display());
+            return Err(Error::new(Kind::NoSource, what).hinting("name the files in it"));
+        }
+        if !metadata.is_file() {
+            return Err(Error::new(Kind::NoSource, format!("{} is not a regular file", path.display())));
+        }
+        // A journal outlives the working directory it was written from.
+        let path = path.canonicalize().map_err(no_source)?;
+        Ok(Self { file: Arc::new(file), path, identity: identity(&metadata) })
+    }
+
+    /// The absolute path it was opened by, without symbolic links.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it was when it was opened.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// What it is now.
+    ///
+    /// # Errors
+    /// [`Kind::Io`] when the file system no longer answers.
+    pub fn identity_now(&self) -> Result<Identity> {
+        self.file.metadata().map(|metadata| identity(&metadata)).map_err(|error| self.unreadable(error))
+    }
+
+    /// Fills the buffer from `offset`.
+    ///
+    /// # Errors
+    /// [`Kind::Changed`] when the file ends before that, [`Kind::Io`] when it cannot be read.
+    pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
+        self.file.read_exact_at(buffer, offset).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => {
+                Error::new(Kind::Changed, format!("{} has become shorter while it was read", self.path.display()))
+            }
+            _ => self.unreadable(error),
+        })
+    }
+
+    /// Reads a range once and fingerprints it, telling `read` after each frame how many bytes it had.
+    ///
+    /// # Errors
+    /// As [`File::read_at`].
+    pub fn hash(&self, range: ByteRange, with_md5: bool, mut read: impl FnMut(u64)) -> Result<Hashed> {
+        let mut sha256 = Sha256::new();
+        let mut md5 = with_md5.then(Md5Hasher::new);
+        let mut buffer = vec![0; frame(range.len)];
+        let mut offset = range.start;
+        while offset < range.end() {
+            let frame = &mut buffer[..frame(range.end() - offset)];
+            self.read_at(frame, offset)?;
+            sha256.update(&*frame);
+            if let Some(md5) = &mut md5 {
+                md5.update(&*frame);
+            }
+            offset += frame.len() as u64;
+            read(frame.len() as u64);
+        }
+        let fingerprint = Fingerprint::new(sha256.finalize().into());
+        Ok(Hashed { fingerprint, md5: md5.map(|md5| Md5::new(md5.finalize().into())) })
+    }
+
+    fn unreadable(&self, error: io::Error) -> Error {
+        Error::new(Kind::Io, format!("could not read {}", self.path.display())).because(error)
+    }
+}
+
+/// The size of the next frame when `left` bytes remain.
+pub fn frame(left: u64) -> usize {
+    usize::try_from(left).map_or(FRAME, |left| left.min(FRAME))
+}
+
+fn identity(metadata: &fs::Metadata) -> Identity {
+    let nanoseconds = |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
+    Identity {
+        dev: metadata.dev(),
+        ino: metadata.ino(),
+        size: metadata.size(),
+        mtime_ns: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
+        ctime_ns: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_hashed_as_it_stands_in_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        let bytes: Vec<u8> = (0..FRAME * 2 + 17).map(|i| u8::try_from(i % 251).unwrap()).collect();
+        fs::write(&path, &bytes).unwrap();
+        let file = File::open(&path).unwrap();
+        let range = ByteRange { start: 5, len: FRAME as u64 + 9 };
+        let mut read = 0;
+        let hashed = file.hash(range, true, |n| read += n).unwrap();
+        assert_eq!(hashed.fingerprint, Fingerprint::of(&bytes[5..5 + FRAME + 9]));
+        assert_eq!(read, range.len);
+        assert!(hashed.md5.is_some());
+    }
+
+    #[test]
+    fn a_file_cut_short_is_changed_not_unreadable() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        fs::write(&path, [1; 100]).unwrap();
+        let file = File::open(&path).unwrap();
+        fs::write(&path, [1; 50]).unwrap();
+        let range = ByteRange { start: 0, len: 100 };
+        assert_eq!(file.hash(range, false, |_| ()).unwrap_err().kind(), Kind::Changed);
+        assert_ne!(file.identity_now().unwrap(), file.identity());
+    }
+
+    #[test]
+    fn what_is_not_a_regular_file_is_refused_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        for path in [dir.path(), Path::new("/dev/zero"), Path::new("/nonexistent/file")] {
+            assert_eq!(File::open(path).unwrap_err().kind(), Kind::NoSource);
+        }
+    }
+}

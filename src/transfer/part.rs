@@ -1,0 +1,87 @@
+//! The effects of one part: reading and fingerprinting it, reading and sending it.
+//!
+//! Border: one attempt, no memory of earlier ones and no decision about the next.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+
+use crate::backend::{Backend, Stored};
+use crate::error::{Error, Kind, Result};
+use crate::names::{ByteRange, Fingerprint};
+use crate::source::{self, File, Hashed};
+use crate::wire::SignedPut;
+
+/// Frames read ahead of the network, for each part in flight.
+const AHEAD: usize = 2;
+
+/// Fingerprints a range of the source; `read` counts its bytes on the way.
+pub async fn hash(source: File, range: ByteRange, with_md5: bool, read: Arc<AtomicU64>) -> Result<Hashed> {
+    let work = move || {
+        source.hash(range, with_md5, |bytes| {
+            read.fetch_add(bytes, Ordering::Relaxed);
+        })
+    };
+    spawn_blocking(work).await.map_err(lost)?
+}
+
+/// Fingerprints parts again and says whether all are what they were.
+pub async fn unchanged(source: File, parts: Vec<(ByteRange, Fingerprint)>, read: Arc<AtomicU64>) -> Result<bool> {
+    let work = move || {
+        for (range, fingerprint) in parts {
+            let count = |bytes| {
+                read.fetch_add(bytes, Ordering::Relaxed);
+            };
+            match source.hash(range, false, count) {
+                Ok(hashed) if hashed.fingerprint == fingerprint => {}
+                Ok(_) => return Ok(false),
+                Err(error) if error.kind() == Kind::Changed => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    };
+    spawn_blocking(work).await.map_err(lost)?
+}
+
+/// One PUT. The part is streamed from the source, whatever its size: a few frames of it are in memory at a time.
+pub async fn put(
+    backend: Arc<Backend>,
+    source: File,
+    range: ByteRange,
+    fingerprint: Fingerprint,
+    signed: SignedPut,
+    signed_at: Instant,
+    sent: Arc<AtomicU64>,
+) -> Result<Stored> {
+    let (frames, body) = mpsc::channel(AHEAD);
+    let reader = spawn_blocking(move || read(&source, range, &frames));
+    let stored = backend.put(&signed, signed_at, range.len, &fingerprint, body, sent).await;
+    if stored.is_ok() {
+        return stored;
+    }
+    // Where reading failed, that is why sending did.
+    reader.await.map_err(lost)?.and(stored)
+}
+
+/// Reads a range frame by frame until nobody takes them any more.
+fn read(source: &File, range: ByteRange, frames: &mpsc::Sender<Bytes>) -> Result<()> {
+    let mut offset = range.start;
+    while offset < range.end() {
+        let mut frame = vec![0; source::frame(range.end() - offset)];
+        source.read_at(&mut frame, offset)?;
+        offset += frame.len() as u64;
+        if frames.blocking_send(frame.into()).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn lost(error: tokio::task::JoinError) -> Error {
+    Error::new(Kind::Other, "a task ended before its work").because(error)
+}

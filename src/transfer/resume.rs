@@ -1,0 +1,192 @@
+//! What is still to be done: which upload of the journal a source goes on with, which of its parts are outstanding, and
+//! whether all of them together are the object. Pure.
+//!
+//! Border: decides on what journal, store and file system said; asks none of them itself.
+
+use std::collections::BTreeMap;
+
+use crate::error::{Error, Kind, Result};
+use crate::journal::{Part, State, Upload};
+use crate::names::{Checksum, ETag, Fingerprint, Identity, PartNumber};
+use crate::plan::Plan;
+use crate::wire::{CompletePart, Receipt, StoredPart};
+
+/// How a source that is put relates to what the journal knows of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// Nothing to go on with.
+    Fresh,
+    /// Go on with this unfinished upload.
+    Continue(usize),
+    /// This unfinished upload is of another generation: a new one takes its place.
+    Replace(usize),
+    /// This very file is there already.
+    Finished(usize),
+    /// A file of this size is there already; whether it is this one, its fingerprints tell.
+    MaybeFinished(usize),
+}
+
+/// Chooses among `candidates`, newest first, all of one backend and name. `again` asks for a new object even if one
+/// is there.
+#[must_use]
+pub fn choose(candidates: &[Upload], identity: &Identity, again: bool) -> Choice {
+    let same_size = |upload: &Upload| upload.intent.identity.size == identity.size;
+    if let Some(index) = candidates.iter().position(|upload| upload.state.is_unfinished()) {
+        return if same_size(&candidates[index]) { Choice::Continue(index) } else { Choice::Replace(index) };
+    }
+    let finished = |upload: &&Upload| upload.state == State::Completed && !again;
+    let position = |test: &dyn Fn(&Upload) -> bool| candidates.iter().position(|u| finished(&u) && test(u));
+    if let Some(index) = position(&|upload| upload.intent.identity == *identity) {
+        return Choice::Finished(index);
+    }
+    position(&same_size).map_or(Choice::Fresh, Choice::MaybeFinished)
+}
+
+/// The parts that need not be sent: those that journal and store agree on by number, size and SHA-256. Where the store keeps no
+/// SHA-256, the ETag that the journal was given for these bytes must be the store's. The ETag is the store's: it
+/// may have changed when the same bytes arrived twice.
+#[must_use]
+pub fn agreed(plan: &Plan, journal: &[Part], store: &[StoredPart]) -> Vec<(PartNumber, Fingerprint, ETag)> {
+    let store: BTreeMap<PartNumber, &StoredPart> = store.iter().map(|part| (part.number, part)).collect();
+    let agree = |part: &Part| {
+        let stored = store.get(&part.number)?;
+        let same_bytes = match &stored.sha256 {
+            Some(sha256) => *sha256 == part.fingerprint,
+            None => part.etag.as_ref() == Some(&stored.etag),
+        };
+        let same_size = plan.range(part.number).is_some_and(|range| range.len == stored.size);
+        (same_bytes && same_size).then(|| (part.number, part.fingerprint, stored.etag.clone()))
+    };
+    journal.iter().filter_map(agree).collect()
+}
+
+/// Reviews the parts before `complete`: all of the plan, once each, in order, each acknowledged. Gives them and the
+/// checksum the whole object must have.
+///
+/// # Errors
+/// [`Kind::Other`] for a part that is missing: the engine would be wrong to ask.
+pub fn review(plan: &Plan, parts: &BTreeMap<PartNumber, Part>) -> Result<(Vec<CompletePart>, Checksum)> {
+    let complete: Option<Vec<CompletePart>> = plan
+        .parts()
+        .map(|(number, _)| {
+            let part = parts.get(&number)?;
+            Some(CompletePart { number, etag: part.etag.clone()?, sha256: part.fingerprint })
+        })
+        .collect();
+    let complete = complete.filter(|complete| complete.len() == parts.len());
+    let complete = complete.ok_or_else(|| Error::new(Kind::Other, "not every part of the plan is stored"))?;
+    let checksum = match complete.as_slice() {
+        [only] => Checksum::whole(&only.sha256),
+        parts => Checksum::composite(parts.iter().map(|part| &part.sha256)),
+    };
+    Ok((complete, checksum))
+}
+
+/// Checks a receipt against what was sent: it must speak of an object of that size, that many parts and that checksum.
+///
+/// # Errors
+/// [`Kind::Corrupt`] when it speaks of another.
+pub fn confirm(receipt: &Receipt, plan: &Plan, checksum: &Checksum) -> Result<()> {
+    let same = receipt.size == plan.size() && receipt.parts == plan.count() && receipt.checksum == *checksum;
+    if same {
+        return Ok(());
+    }
+    let what = format!(
+        "the backend's receipt is of another object: {} bytes in {} parts with checksum {}, sent were {} bytes in {} parts \
+         with checksum {checksum}",
+        receipt.size,
+        receipt.parts,
+        receipt.checksum,
+        plan.size(),
+        plan.count()
+    );
+    Err(Error::new(Kind::Corrupt, what).hinting("do not use the object; put the file with --again"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Intent;
+
+    fn number(n: u32) -> PartNumber {
+        n.try_into().unwrap()
+    }
+
+    fn etag(text: &str) -> ETag {
+        text.parse().unwrap()
+    }
+
+    fn part(n: u32, bytes: &[u8], acknowledged: Option<&str>) -> Part {
+        Part { number: number(n), fingerprint: Fingerprint::of(bytes), etag: acknowledged.map(etag) }
+    }
+
+    fn stored(n: u32, size: u64, bytes: Option<&[u8]>, tag: &str) -> StoredPart {
+        StoredPart { number: number(n), size, etag: etag(tag), sha256: bytes.map(Fingerprint::of) }
+    }
+
+    const IDENTITY: Identity = Identity { dev: 1, ino: 2, size: 3, mtime_ns: 4, ctime_ns: 5 };
+
+    fn upload(state: State, identity: Identity) -> Upload {
+        let intent = Intent {
+            backend: String::new(),
+            instance_id: String::new(),
+            path: "/f".into(),
+            name: "f".into(),
+            content_type: String::new(),
+            metadata: BTreeMap::new(),
+            identity,
+            part_size: 10,
+        };
+        let created_at = jiff::Timestamp::UNIX_EPOCH;
+        Upload { row: 1, idem: String::new(), holder: String::new(), id: None, intent, state, receipt: None, created_at }
+    }
+
+    #[test]
+    fn an_unfinished_upload_goes_before_a_finished_one() {
+        let touched = Identity { mtime_ns: 9, ..IDENTITY };
+        let grown = Identity { size: 9, ..IDENTITY };
+        let both = [upload(State::Completed, IDENTITY), upload(State::Uploading, touched)];
+        assert_eq!(choose(&both, &IDENTITY, false), Choice::Continue(1));
+        assert_eq!(choose(&both[..1], &IDENTITY, false), Choice::Finished(0));
+        assert_eq!(choose(&both[..1], &touched, false), Choice::MaybeFinished(0));
+        assert_eq!(choose(&both[..1], &IDENTITY, true), Choice::Fresh);
+        assert_eq!(choose(&[upload(State::Uploading, grown)], &IDENTITY, false), Choice::Replace(0));
+        assert_eq!(choose(&[upload(State::Completed, grown)], &IDENTITY, false), Choice::Fresh);
+        assert_eq!(choose(&[], &IDENTITY, false), Choice::Fresh);
+    }
+
+    #[test]
+    fn a_part_is_skipped_only_where_journal_and_store_agree() {
+        let plan = Plan::pinned(25, 10).unwrap();
+        let journal = [part(1, b"one", Some("e1")), part(2, b"two", None), part(3, b"three", Some("e3"))];
+        let kept = |store: &[StoredPart]| {
+            agreed(&plan, &journal, store).into_iter().map(|(number, ..)| number.get()).collect::<Vec<_>>()
+        };
+        // The store has it, though the journal's acknowledgement was lost.
+        assert_eq!(kept(&[stored(2, 10, Some(b"two"), "e2")]), [2]);
+        // Other bytes, another size, no such part in the journal, none in the store.
+        assert_eq!(kept(&[stored(1, 10, Some(b"other"), "e1")]), []);
+        assert_eq!(kept(&[stored(3, 10, Some(b"three"), "e3")]), []);
+        assert_eq!(kept(&[stored(3, 5, Some(b"three"), "e3")]), [3]);
+        assert_eq!(kept(&[]), []);
+        // A store without SHA-256: only what was acknowledged, by that ETag.
+        assert_eq!(kept(&[stored(1, 10, None, "e1"), stored(2, 10, None, "e2")]), [1]);
+        assert_eq!(kept(&[stored(1, 10, None, "other")]), []);
+    }
+
+    #[test]
+    fn a_review_misses_no_part() {
+        let plan = Plan::pinned(25, 10).unwrap();
+        let parts = |numbers: &[(u32, Option<&str>)]| -> BTreeMap<_, _> {
+            numbers.iter().map(|(n, tag)| (number(*n), part(*n, b"bytes", *tag))).collect()
+        };
+        let (complete, checksum) =
+            review(&plan, &parts(&[(1, Some("a")), (2, Some("b")), (3, Some("c"))])).unwrap();
+        assert_eq!(complete.len(), 3);
+        assert!(checksum.as_str().ends_with("-3"));
+        assert!(review(&plan, &parts(&[(1, Some("a")), (3, Some("c"))])).is_err());
+        assert!(review(&plan, &parts(&[(1, Some("a")), (2, None), (3, Some("c"))])).is_err());
+        let one_more = [(1, Some("a")), (2, Some("b")), (3, Some("c")), (4, Some("d"))];
+        assert!(review(&plan, &parts(&one_more)).is_err());
+    }
+}

@@ -1,0 +1,108 @@
+//! Whether a failed attempt is made again, and when. Pure: the dice are an argument.
+//!
+//! Border: one part, or one call about a whole upload; how long the whole run may fail is [`super::pace`].
+
+use std::time::Duration;
+
+use crate::error::Kind;
+
+/// The first wait is up to this long, the next up to twice as long, and so on.
+const BASE: Duration = Duration::from_millis(500);
+const CAP: Duration = Duration::from_secs(30);
+/// The same where the other side asks for less.
+const THROTTLED_BASE: Duration = Duration::from_secs(1);
+const THROTTLED_CAP: Duration = Duration::from_secs(60);
+/// A `Retry-After` may lengthen our own wait by no more than this.
+const THROTTLED_EXTRA: Duration = Duration::from_secs(300);
+/// So often a part may arrive damaged.
+const CORRUPT_MAX: u32 = 3;
+/// So often in a row a fresh URL may be called expired before it counts as an ordinary failure.
+const EXPIRED_FREE: u32 = 3;
+
+/// What has gone wrong so far with one part or one call. Forgotten once it succeeds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Failures {
+    pub attempts: u32,
+    corrupt: u32,
+    expired: u32,
+    refused: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Once more, after this long.
+    Again(Duration),
+    Stop,
+}
+
+/// Judges a failure. `at_store` says that the store failed, not the backend: there a refusal is worth one fresh signature.
+/// `dice` is in 0..1: the wait is drawn from the whole range ("full jitter"), so that many clients do not come back at once.
+pub fn judge(kind: Kind, at_store: bool, failures: &mut Failures, dice: f64) -> Verdict {
+    let exponent = failures.attempts.min(16);
+    failures.attempts = failures.attempts.saturating_add(1);
+    let backed_off = |base: Duration, cap: Duration| base.saturating_mul(1 << exponent).min(cap).mul_f64(dice);
+    match kind {
+        Kind::Temporary => Verdict::Again(backed_off(BASE, CAP)),
+        Kind::Throttled(asked) => {
+            let own = backed_off(THROTTLED_BASE, THROTTLED_CAP);
+            Verdict::Again(asked.map_or(own, |asked| asked.clamp(own, own + THROTTLED_EXTRA)))
+        }
+        Kind::Expired => {
+            failures.expired += 1;
+            let wait = if failures.expired <= EXPIRED_FREE { Duration::ZERO } else { backed_off(BASE, CAP) };
+            Verdict::Again(wait)
+        }
+        Kind::Corrupt if failures.corrupt < CORRUPT_MAX => {
+            failures.corrupt += 1;
+            Verdict::Again(backed_off(BASE, CAP))
+        }
+        Kind::Refused if at_store && failures.refused == 0 => {
+            failures.refused += 1;
+            Verdict::Again(Duration::ZERO)
+        }
+        _ => Verdict::Stop,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waits(kind: Kind, times: usize, dice: f64) -> Vec<Verdict> {
+        let mut failures = Failures::default();
+        (0..times).map(|_| judge(kind, true, &mut failures, dice)).collect()
+    }
+
+    #[test]
+    fn waits_double_up_to_a_cap_and_are_drawn_from_the_whole_range() {
+        let seconds = |s: f64| Verdict::Again(Duration::from_secs_f64(s));
+        assert_eq!(waits(Kind::Temporary, 4, 1.0), [seconds(0.5), seconds(1.0), seconds(2.0), seconds(4.0)]);
+        assert_eq!(waits(Kind::Temporary, 100, 1.0)[99], seconds(30.0));
+        assert_eq!(waits(Kind::Temporary, 100, 0.0)[99], seconds(0.0));
+    }
+
+    #[test]
+    fn a_store_that_asks_for_patience_gets_it_within_reason() {
+        let asked = |s| waits(Kind::Throttled(Some(Duration::from_secs(s))), 1, 1.0)[0];
+        assert_eq!(asked(0), Verdict::Again(Duration::from_secs(1)));
+        assert_eq!(asked(20), Verdict::Again(Duration::from_secs(20)));
+        assert_eq!(asked(99_999), Verdict::Again(Duration::from_secs(301)));
+    }
+
+    #[test]
+    fn an_expired_url_is_signed_again_at_once_but_not_for_ever() {
+        let again = waits(Kind::Expired, 4, 1.0);
+        assert_eq!(again[..3], [Verdict::Again(Duration::ZERO); 3]);
+        assert!(matches!(again[3], Verdict::Again(wait) if wait > Duration::ZERO));
+    }
+
+    #[test]
+    fn damage_is_tolerated_three_times_and_a_refusal_once() {
+        assert_eq!(waits(Kind::Corrupt, 4, 0.5)[3], Verdict::Stop);
+        assert_eq!(waits(Kind::Refused, 2, 0.5)[1], Verdict::Stop);
+        assert_eq!(judge(Kind::Refused, false, &mut Failures::default(), 0.5), Verdict::Stop);
+        for kind in [Kind::Changed, Kind::Gone, Kind::LeaseLost, Kind::Unusable, Kind::Io] {
+            assert_eq!(judge(kind, true, &mut Failures::default(), 0.5), Verdict::Stop, "{kind:?}");
+        }
+    }
+}
