@@ -122,6 +122,9 @@ pub struct BeginRequest {
     pub part_size: Option<u64>,
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,
+    /// Claims the upload for this holder at once, as [`ClaimRequest`] does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<String>,
     /// Parts to be signed at once, should the wished part size be taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parts: Option<Vec<PartSpec>>,
