@@ -1,1 +1,477 @@
-//! transfer
+//! The engine: drives uploads from source to receipt. One loop owns the journal; it spawns units of work, writes
+//! what they came to into the journal first, and tells of it second.
+//!
+//! Border: order and effects. What is outstanding is `resume`'s to say, what to retry `retry`'s, how much at once `pace`'s,
+//! all pure; how bytes move is `part`'s and `backend`'s.
+
+mod admit;
+mod flight;
+mod pace;
+mod part;
+mod queue;
+mod resume;
+mod retry;
+mod step;
+mod unit;
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+pub use flight::{OnChange, Put};
+pub use pace::{DEFAULT_JOBS, GiveUp};
+pub use resume::{Choice, agreed, choose};
+
+use crate::backend::Backend;
+use crate::error::{Error, Kind, Result};
+use crate::event::{Event, Sink};
+use crate::journal::{Journal, Upload};
+use crate::names::{ETag, Fingerprint, PartNumber, UploadId};
+use crate::wire::{ClaimRequest, Info, Receipt};
+use admit::Admitted;
+use flight::{Flight, Stage};
+use pace::Load;
+use retry::{Failures, Verdict};
+use unit::{PartUnit, Unit};
+
+/// How often progress is told and waiting parts are looked at.
+const TICK: Duration = Duration::from_millis(100);
+/// A lease ages out after 60 s without a call.
+const RENEW: Duration = Duration::from_secs(20);
+/// What is on the wire when a signal comes may take this long to end.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// How to run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The backend as the user names it: in the journal and in receipts.
+    pub backend: String,
+    /// Parts on the wire, over all uploads.
+    pub jobs: usize,
+    pub give_up: GiveUp,
+}
+
+/// One thing to do.
+#[derive(Debug, Clone)]
+pub enum Item {
+    Put(Put),
+    Resume(Box<Upload>),
+}
+
+/// What a run came to.
+#[derive(Debug, Default)]
+pub struct Summary {
+    pub completed: u64,
+    /// The exit code of each failure.
+    pub failures: Vec<u8>,
+    /// Bytes of parts that were sent and acknowledged.
+    pub bytes_sent: u64,
+    /// Bytes that did not have to be sent.
+    pub bytes_known: u64,
+    /// Something is left that `resume` can go on with.
+    pub resumable: bool,
+}
+
+/// Asks a backend what it is, for as long as the run may wait.
+///
+/// # Errors
+/// What the backend answers for good; [`Kind::Temporary`] when it is given up; [`Kind::Interrupted`].
+pub async fn greet(
+    backend: &Backend,
+    give_up: GiveUp,
+    sink: &Sink,
+    stop: &mut watch::Receiver<Option<u8>>,
+) -> Result<Info> {
+    let (start, mut failures) = (Instant::now(), Failures::default());
+    loop {
+        let answer = tokio::select! {
+            answer = backend.info() => answer,
+            signal = stopped(stop) => return Err(interrupted(signal, None)),
+        };
+        let error = match answer {
+            Ok(info) => return Ok(info),
+            Err(error) => error,
+        };
+        let Verdict::Again(wait) = retry::judge(error.kind(), false, &mut failures, fastrand::f64()) else {
+            return Err(error);
+        };
+        tell_retry(sink, 0, None, None, failures.attempts, &error, wait);
+        let mut waited = Duration::ZERO;
+        while waited < wait {
+            if give_up.is_due(Instant::now(), start, false) {
+                return Err(given_up(Some(&error)));
+            }
+            let nap = TICK.min(wait.saturating_sub(waited));
+            tokio::select! {
+                () = tokio::time::sleep(nap) => waited += nap,
+                signal = stopped(stop) => return Err(interrupted(signal, None)),
+            }
+        }
+        if give_up.is_due(Instant::now(), start, false) {
+            return Err(given_up(Some(&error)));
+        }
+    }
+}
+
+/// Does all the items and says what came of them. Each ends in a `completed` or a `failed` event.
+pub async fn run(
+    journal: &mut Journal,
+    backend: Arc<Backend>,
+    info: Info,
+    sink: &Sink,
+    options: Options,
+    items: Vec<Item>,
+    mut stop: watch::Receiver<Option<u8>>,
+) -> Summary {
+    let mut engine = Engine {
+        journal,
+        backend,
+        info,
+        sink,
+        hashers: std::thread::available_parallelism().map_or(2, |cores| cores.get().min(8)),
+        options,
+        waiting: items.into_iter().enumerate().collect(),
+        flights: Vec::new(),
+        units: JoinSet::new(),
+        batch: Batch::default(),
+        summary: Summary::default(),
+        last_success: Instant::now(),
+        last_error: None,
+        stopping: None,
+    };
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        engine.fill();
+        if engine.is_done() {
+            break;
+        }
+        tokio::select! {
+            Some(landed) = engine.units.join_next() => {
+                engine.land(landed);
+                while let Some(landed) = engine.units.try_join_next() {
+                    engine.land(landed);
+                }
+                engine.flush();
+            }
+            _ = tick.tick() => engine.tick(),
+            signal = stopped(&mut stop), if engine.stopping.is_none() => {
+                engine.stopping = Some((signal, Instant::now() + DRAIN));
+            }
+        }
+        engine.settle();
+    }
+    engine.end()
+}
+
+struct Engine<'a> {
+    journal: &'a mut Journal,
+    backend: Arc<Backend>,
+    info: Info,
+    sink: &'a Sink,
+    options: Options,
+    hashers: usize,
+    waiting: VecDeque<(usize, Item)>,
+    /// In the order they were asked for, which is the order they are served in.
+    flights: Vec<Flight>,
+    units: JoinSet<(i64, Unit)>,
+    batch: Batch,
+    summary: Summary,
+    last_success: Instant,
+    last_error: Option<String>,
+    /// The signal that came, and when patience ends.
+    stopping: Option<(u8, Instant)>,
+}
+
+/// What units came to since the last commit: written together, told afterwards.
+#[derive(Debug, Default)]
+struct Batch {
+    fingerprints: Vec<(i64, PartNumber, Fingerprint)>,
+    acknowledgements: Vec<(i64, PartNumber, ETag)>,
+    events: Vec<Event>,
+}
+
+/// What becomes of an upload after a step.
+enum Fate {
+    Flying,
+    /// The receipt, and whether it was there before.
+    Landed(Box<Receipt>, bool),
+    /// Its place is taken by a new upload of the same source.
+    Anew,
+}
+
+impl Engine<'_> {
+    fn is_done(&self) -> bool {
+        match self.stopping {
+            None => self.flights.is_empty() && self.waiting.is_empty(),
+            Some((_, deadline)) => {
+                let on_the_wire = |flight: &Flight| !flight.putting.is_empty() || flight.stage == Stage::Completing;
+                !self.flights.iter().any(on_the_wire) || Instant::now() >= deadline
+            }
+        }
+    }
+
+    /// Starts whatever there is room for.
+    fn fill(&mut self) {
+        if self.stopping.is_some() {
+            return;
+        }
+        // A few uploads ahead of the parts in flight keep small files flowing and open descriptors few.
+        while self.flights.len() < self.options.jobs.saturating_mul(2).max(8) {
+            let Some((item, ask)) = self.waiting.pop_front() else { break };
+            let (path, id) = match &ask {
+                Item::Put(put) => (put.path.display().to_string(), None),
+                Item::Resume(upload) => (upload.intent.path.display().to_string(), upload.id.clone()),
+            };
+            match self.admit(item, ask) {
+                Ok(Admitted::Flight(flight)) => {
+                    self.call(&flight, Duration::ZERO);
+                    self.flights.push(*flight);
+                }
+                Ok(Admitted::Finished(id, receipt)) => self.completed(item, id, *receipt, true),
+                Err(error) => self.failed(item, id, path, &error),
+            }
+        }
+        let now = Instant::now();
+        for index in 0..self.flights.len() {
+            if self.flights[index].stage != Stage::Sending {
+                continue;
+            }
+            self.flights[index].queue.wake(now);
+            let room = pace::room(self.load(), self.options.jobs, self.hashers);
+            for _ in 0..room.put {
+                let Some(ready) = self.flights[index].queue.next_to_put(now) else { break };
+                self.put(index, ready);
+            }
+            self.sign(index, room.sign);
+            for _ in 0..room.hash {
+                let Some(number) = self.flights[index].queue.next_to_hash() else { break };
+                self.hash(index, number);
+            }
+        }
+    }
+
+    fn load(&self) -> Load {
+        self.flights.iter().map(|flight| flight.queue.load()).fold(Load::default(), |sum, load| Load {
+            hashing: sum.hashing + load.hashing,
+            hashed: sum.hashed + load.hashed,
+            signing: sum.signing + load.signing,
+            signed: sum.signed + load.signed,
+            putting: sum.putting + load.putting,
+        })
+    }
+
+    /// Spawns a unit of an upload.
+    fn spawn(&mut self, row: i64, unit: impl Future<Output = Unit> + Send + 'static) {
+        self.units.spawn(async move { (row, unit.await) });
+    }
+
+    /// Spawns a unit about parts.
+    fn spawn_part(&mut self, row: i64, leg: u32, unit: impl Future<Output = PartUnit> + Send + 'static) {
+        self.spawn(row, async move { Unit::Part(leg, unit.await) });
+    }
+
+    /// Takes in what a unit came to. A unit of an upload that is gone has nothing to say any more.
+    fn land(&mut self, landed: Result<(i64, Unit), tokio::task::JoinError>) {
+        let (row, unit) = match landed {
+            Ok(landed) => landed,
+            Err(error) => {
+                let error = Error::new(Kind::Other, "a task ended before its work").because(error);
+                return self.fail_all(&error);
+            }
+        };
+        if let Some(index) = self.flights.iter().position(|flight| flight.upload.row == row) {
+            let mut flight = self.flights.remove(index);
+            let fate = self.step(&mut flight, unit);
+            self.settle_fate(index, flight, fate);
+        }
+    }
+
+    fn settle_fate(&mut self, index: usize, mut flight: Flight, fate: Result<Fate>) {
+        let fate = match fate {
+            Ok(Fate::Anew) => match self.anew(&mut flight) {
+                Ok(()) => Ok(Fate::Flying),
+                Err(error) => Err(error),
+            },
+            fate => fate,
+        };
+        match fate {
+            Ok(Fate::Flying) => self.flights.insert(index, flight),
+            Ok(Fate::Landed(receipt, already)) => match flight.upload.begun().cloned() {
+                Ok(id) => self.completed(flight.item, id, *receipt, already),
+                Err(error) => self.failed(flight.item, None, flight.path(), &error),
+            },
+            // `anew` has been tried above.
+            Ok(Fate::Anew) => {}
+            Err(error) => {
+                // What it had on the wire is told by nobody else any more.
+                self.flush();
+                self.failed(flight.item, flight.upload.id.clone(), flight.path(), &error);
+            }
+        }
+    }
+
+    /// Writes what has gathered, then tells of it.
+    fn flush(&mut self) {
+        let batch = std::mem::take(&mut self.batch);
+        let mut write = || {
+            if !batch.fingerprints.is_empty() {
+                self.journal.fingerprinted(&batch.fingerprints)?;
+            }
+            if !batch.acknowledgements.is_empty() {
+                self.journal.acknowledged(&batch.acknowledgements)?;
+            }
+            Ok(())
+        };
+        match write() {
+            Ok(()) => batch.events.into_iter().for_each(|event| self.sink.tell(event)),
+            Err(error) => self.fail_all(&error),
+        }
+    }
+
+    /// Moves on every upload whose parts are all stored.
+    fn settle(&mut self) {
+        let mut index = 0;
+        while index < self.flights.len() {
+            let flight = &self.flights[index];
+            if flight.stage == Stage::Sending && flight.queue.is_empty() && self.stopping.is_none() {
+                let mut flight = self.flights.remove(index);
+                let before = self.flights.len();
+                let fate = self.seal(&mut flight);
+                self.settle_fate(index, flight, fate);
+                index += self.flights.len() - before;
+            } else {
+                index += 1;
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = Instant::now();
+        for index in 0..self.flights.len() {
+            let progress = self.flights[index].progress(now);
+            self.sink.tell(progress);
+            let flight = &self.flights[index];
+            let quiet = now.saturating_duration_since(flight.renewed) >= RENEW;
+            if flight.stage == Stage::Sending && quiet && self.stopping.is_none() {
+                self.renew(index);
+            }
+        }
+        if self.stopping.is_none() && self.options.give_up.is_due(now, self.last_success, true) {
+            let mut error = Error::new(Kind::Temporary, "gave up: no byte was confirmed for too long");
+            if let Some(last) = &self.last_error {
+                error = error.because(last.clone());
+            }
+            self.fail_all(&error);
+        }
+    }
+
+    fn renew(&mut self, index: usize) {
+        let flight = &mut self.flights[index];
+        flight.renewed = Instant::now();
+        let (backend, holder, epoch) = (Arc::clone(&self.backend), flight.upload.holder.clone(), flight.epoch);
+        let row = flight.upload.row;
+        let Some(id) = flight.upload.id.clone() else { return };
+        self.spawn(row, async move {
+            Unit::Renewed(backend.claim(&id, &ClaimRequest { holder, epoch: Some(epoch) }).await)
+        });
+    }
+
+    /// Judges a failed call about a whole upload: how long to wait, or the error back.
+    fn again(&mut self, flight: &mut Flight, error: Error) -> Result<Duration> {
+        match retry::judge(error.kind(), false, &mut flight.call_failures, fastrand::f64()) {
+            Verdict::Stop => Err(error),
+            Verdict::Again(wait) => {
+                self.last_error = Some(error.to_string());
+                let (item, id, attempt) = (flight.item, flight.upload.id.clone(), flight.call_failures.attempts);
+                tell_retry(self.sink, item, id, None, attempt, &error, wait);
+                Ok(wait)
+            }
+        }
+    }
+
+    fn completed(&mut self, item: usize, upload: UploadId, receipt: Receipt, already: bool) {
+        self.summary.completed += 1;
+        self.sink.tell(Event::Completed { item, upload, receipt, already });
+    }
+
+    fn failed(&mut self, item: usize, upload: Option<UploadId>, path: String, error: &Error) {
+        let kind = error.kind();
+        self.summary.failures.push(kind.exit_code());
+        self.summary.resumable |= matches!(kind.exit_code(), 74 | 75 | 77 | 129..);
+        let hint = error.hint().map(str::to_owned);
+        self.sink.tell(Event::Failed { item, upload, path, kind: kind.name(), message: error.to_string(), hint });
+    }
+
+    /// Ends everything under way and everything still to come with one error.
+    fn fail_all(&mut self, error: &Error) {
+        self.units.abort_all();
+        for flight in std::mem::take(&mut self.flights) {
+            self.failed(flight.item, flight.upload.id.clone(), flight.path(), error);
+        }
+        for (item, ask) in std::mem::take(&mut self.waiting) {
+            let path = match &ask {
+                Item::Put(put) => put.path.display().to_string(),
+                Item::Resume(upload) => upload.intent.path.display().to_string(),
+            };
+            self.failed(item, None, path, error);
+        }
+    }
+
+    fn end(mut self) -> Summary {
+        self.flush();
+        if let Some((signal, _)) = self.stopping {
+            self.units.abort_all();
+            for flight in std::mem::take(&mut self.flights) {
+                let error = interrupted(signal, flight.upload.id.as_ref());
+                self.failed(flight.item, flight.upload.id.clone(), flight.path(), &error);
+            }
+            self.fail_all(&interrupted(signal, None));
+        }
+        self.summary
+    }
+}
+
+/// Waits for a signal to stop.
+async fn stopped(stop: &mut watch::Receiver<Option<u8>>) -> u8 {
+    loop {
+        if let Some(signal) = *stop.borrow_and_update() {
+            return signal;
+        }
+        if stop.changed().await.is_err() {
+            // Nobody is left who could stop us.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+fn interrupted(signal: u8, id: Option<&UploadId>) -> Error {
+    let command = id.map_or("upload resume".to_owned(), |id| format!("upload resume {id}"));
+    Error::new(Kind::Interrupted(signal), "interrupted; nothing is lost").hinting(format!("to continue: {command}"))
+}
+
+fn given_up(last: Option<&Error>) -> Error {
+    let error = Error::new(Kind::Temporary, "gave up waiting for the backend");
+    match last {
+        Some(last) => error.because(last.to_string()),
+        None => error,
+    }
+}
+
+fn tell_retry(
+    sink: &Sink,
+    item: usize,
+    upload: Option<UploadId>,
+    number: Option<PartNumber>,
+    attempt: u32,
+    error: &Error,
+    wait: Duration,
+) {
+    let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+    let (kind, message) = (error.kind().name(), error.to_string());
+    sink.tell(Event::Retry { item, upload, number, attempt, kind, wait_ms, message });
+}

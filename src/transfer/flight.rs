@@ -1,0 +1,182 @@
+//! One upload under way: everything the loop knows of it between two events.
+//!
+//! Border: state and sums; which step comes next is `mod`'s.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use super::pace::Rate;
+use super::queue::Queue;
+use super::retry::Failures;
+use crate::error::Result;
+use crate::event::Event;
+use crate::journal::{Lock, Part, Upload};
+use crate::names::{Fingerprint, Identity, Md5, PartNumber};
+use crate::plan::Plan;
+use crate::source::File;
+use crate::wire::PartSpec;
+
+/// What is to happen to a source that changes while it is uploaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnChange {
+    Fail,
+    /// Begin anew, at most three times.
+    Restart,
+}
+
+/// A source to be put.
+#[derive(Debug, Clone)]
+pub struct Put {
+    pub path: PathBuf,
+    pub name: String,
+    pub content_type: String,
+    pub metadata: BTreeMap<String, String>,
+    /// A wish, in bytes.
+    pub part_size: Option<u64>,
+    /// A new object even if this very file is there already.
+    pub again: bool,
+    pub on_change: OnChange,
+}
+
+/// Where an upload stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Fingerprinting again what a touched source had acknowledged.
+    Rechecking,
+    /// Asking whether what was finished earlier is still there.
+    Confirming,
+    /// Aborting a generation that is no longer wanted.
+    Dropping,
+    Beginning,
+    /// Claiming it, and asking what the store holds.
+    Rejoining,
+    Sending,
+    /// As `Rechecking`, every part, before completing.
+    Sealing,
+    Completing,
+}
+
+#[derive(Debug)]
+pub struct Flight {
+    /// Which source of the command.
+    pub item: usize,
+    pub put: Put,
+    /// Asked for by `resume`, which never begins anew for another generation.
+    pub resumed: bool,
+    pub source: File,
+    pub upload: Upload,
+    /// None for an upload that is finished.
+    pub lock: Option<Lock>,
+    pub plan: Plan,
+    pub stage: Stage,
+    pub epoch: u64,
+    /// What the source was when its parts were last known to be those of the upload.
+    pub checked: Identity,
+    /// Fingerprints, and ETags of what is stored.
+    pub parts: BTreeMap<PartNumber, Part>,
+    /// Of parts that are about to be sent to a store that wants them.
+    pub md5: HashMap<PartNumber, Md5>,
+    pub queue: Queue,
+    /// Counts the queues there have been: a unit of an earlier one has nothing to say any more.
+    pub leg: u32,
+    /// Of single parts.
+    pub failures: HashMap<PartNumber, Failures>,
+    /// Of calls about the whole.
+    pub call_failures: Failures,
+    /// Of begins anew.
+    pub restarts: u32,
+    /// Of completes that found other parts in the store.
+    pub mismatches: u32,
+    /// When the backend last heard of it.
+    pub renewed: Instant,
+    /// Bytes that were in the store before this run.
+    pub resumed_bytes: u64,
+    /// Bytes in the store.
+    pub confirmed: u64,
+    /// Bytes fingerprinted, but for the parts that are being read.
+    pub hashed: u64,
+    pub hashing: HashMap<PartNumber, Arc<AtomicU64>>,
+    pub putting: HashMap<PartNumber, Arc<AtomicU64>>,
+    pub rate: Rate,
+}
+
+impl Flight {
+    /// # Errors
+    /// When the journal holds a part size that is none.
+    pub fn new(item: usize, put: Put, source: File, upload: Upload, lock: Option<Lock>, stage: Stage) -> Result<Self> {
+        let plan = Plan::pinned(upload.intent.identity.size, upload.intent.part_size)?;
+        Ok(Self {
+            item,
+            put,
+            resumed: false,
+            upload,
+            lock,
+            plan,
+            stage,
+            epoch: 0,
+            checked: source.identity(),
+            source,
+            parts: BTreeMap::new(),
+            md5: HashMap::new(),
+            queue: Queue::default(),
+            leg: 0,
+            failures: HashMap::new(),
+            call_failures: Failures::default(),
+            restarts: 0,
+            mismatches: 0,
+            renewed: Instant::now(),
+            resumed_bytes: 0,
+            confirmed: 0,
+            hashed: 0,
+            hashing: HashMap::new(),
+            putting: HashMap::new(),
+            rate: Rate::new(Instant::now(), 0),
+        })
+    }
+
+    #[must_use]
+    pub fn path(&self) -> String {
+        self.put.path.display().to_string()
+    }
+
+    /// How many bytes a part of the plan has.
+    #[must_use]
+    pub fn len(&self, number: PartNumber) -> u64 {
+        self.plan.range(number).map_or(0, |range| range.len)
+    }
+
+    #[must_use]
+    pub fn fingerprint(&self, number: PartNumber) -> Option<Fingerprint> {
+        self.parts.get(&number).map(|part| part.fingerprint)
+    }
+
+    /// What `sign` is asked for.
+    #[must_use]
+    pub fn spec(&self, number: PartNumber) -> Option<PartSpec> {
+        let (sha256, md5) = (self.fingerprint(number)?, self.md5.get(&number).copied());
+        Some(PartSpec { number, size: self.plan.range(number)?.len, sha256, md5 })
+    }
+
+    #[must_use]
+    pub fn progress(&mut self, now: Instant) -> Event {
+        let under_way = |parts: &HashMap<PartNumber, Arc<AtomicU64>>| -> u64 {
+            parts.values().map(|bytes| bytes.load(Ordering::Relaxed)).sum()
+        };
+        let size = self.plan.size();
+        let sent = (self.confirmed + under_way(&self.putting)).min(size);
+        let hashed = (self.hashed + under_way(&self.hashing)).min(size);
+        let rate = self.rate.update(now, sent);
+        Event::Progress {
+            item: self.item,
+            upload: self.upload.id.clone(),
+            hashed,
+            sent,
+            confirmed: self.confirmed,
+            size,
+            rate,
+        }
+    }
+}

@@ -1,0 +1,483 @@
+//! One step of one upload: what follows from what a unit came to, in the order that loses nothing.
+//!
+//! Border: the order of writes (faults are answered here, by reading, never by guessing); units do the work.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
+
+use super::flight::{Flight, OnChange, Stage};
+use super::queue::{Queue, Ready, Step};
+use super::retry::{self, Failures, Verdict};
+use super::unit::{self, PartUnit, Rejoined, Unit};
+use super::{Engine, Fate, part, resume, tell_retry};
+use crate::backend::{Completion, Stored};
+use crate::error::{Error, Kind, Result};
+use crate::event::Event;
+use crate::journal::{Part, State};
+use crate::names::{ByteRange, ETag, Fingerprint, PartNumber};
+use crate::plan::Plan;
+use crate::source::Hashed;
+use crate::wire::{self, BeginAnswer, BeginRequest, CompleteRequest, Proof, Receipt, SIGN_MAX, Signed, StoredPart};
+
+/// So often completing may find other parts in the store than it was told.
+const MISMATCHES: u32 = 3;
+
+impl Engine<'_> {
+    /// Makes the call that an upload's stage is about, after `wait`.
+    pub(super) fn call(&mut self, flight: &Flight, wait: Duration) {
+        let (row, backend, upload) = (flight.upload.row, Arc::clone(&self.backend), flight.upload.clone());
+        let id = upload.id.clone();
+        match flight.stage {
+            Stage::Rechecking | Stage::Sealing => {
+                let ranges =
+                    flight.parts.values().filter_map(|part| Some((flight.plan.range(part.number)?, part.fingerprint)));
+                let ranges: Vec<(ByteRange, Fingerprint)> = ranges.collect();
+                let source = flight.source.clone();
+                self.spawn(row, async move { Unit::Rechecked(part::unchanged(source, ranges, Arc::default()).await) });
+            }
+            Stage::Beginning => {
+                let intent = upload.intent;
+                let request = BeginRequest {
+                    name: intent.name,
+                    size: Some(intent.identity.size),
+                    content_type: intent.content_type,
+                    part_size: Some(intent.part_size),
+                    metadata: intent.metadata,
+                    holder: Some(upload.holder),
+                    parts: None,
+                };
+                self.spawn(row, async move {
+                    tokio::time::sleep(wait).await;
+                    Unit::Begun(backend.begin(&upload.idem, &request).await)
+                });
+            }
+            Stage::Confirming => self.spawn(row, async move {
+                tokio::time::sleep(wait).await;
+                Unit::Confirmed(match upload.begun() {
+                    Ok(id) => backend.status(id).await,
+                    Err(error) => Err(error),
+                })
+            }),
+            Stage::Dropping => self.spawn(row, async move {
+                tokio::time::sleep(wait).await;
+                Unit::Dropped(match id {
+                    Some(id) => backend.abort(&id).await,
+                    None => Ok(()),
+                })
+            }),
+            Stage::Rejoining => self.spawn(row, async move {
+                tokio::time::sleep(wait).await;
+                Unit::Rejoined(match upload.begun() {
+                    Ok(id) => unit::rejoin(&backend, id, upload.holder.clone()).await,
+                    Err(error) => Err(error),
+                })
+            }),
+            Stage::Completing => {
+                let request = resume::review(&flight.plan, &flight.parts).map(|(parts, checksum)| CompleteRequest {
+                    epoch: flight.epoch,
+                    parts,
+                    checksum,
+                });
+                self.spawn(row, async move {
+                    tokio::time::sleep(wait).await;
+                    Unit::Completed(match (request, upload.begun()) {
+                        (Ok(request), Ok(id)) => backend.complete(id, &request).await,
+                        (Err(error), _) | (_, Err(error)) => Err(error),
+                    })
+                });
+            }
+            // Parts are started by `fill`.
+            Stage::Sending => {}
+        }
+    }
+
+    pub(super) fn step(&mut self, flight: &mut Flight, unit: Unit) -> Result<Fate> {
+        match unit {
+            Unit::Rechecked(same) => self.rechecked(flight, same?),
+            // What it says of the store, the list that is asked for meanwhile says too.
+            Unit::Part(leg, _) if leg != flight.leg || flight.stage != Stage::Sending => Ok(Fate::Flying),
+            Unit::Part(_, PartUnit::Hashed(number, hashed)) => self.hashed(flight, number, hashed),
+            Unit::Part(_, PartUnit::Signed(numbers, at, signed)) => self.signed(flight, &numbers, at, signed),
+            Unit::Part(_, PartUnit::Put(number, stored)) => self.stored(flight, number, stored),
+            Unit::Renewed(epoch) => match epoch {
+                Err(error) if matches!(error.kind(), Kind::LeaseLost | Kind::Busy) => Err(error),
+                _ => Ok(Fate::Flying),
+            },
+            Unit::Dropped(Err(error)) if error.kind().is_transient() => self.call_again(flight, error),
+            // What cannot be aborted has ended already, one way or another.
+            Unit::Dropped(_) => Ok(Fate::Anew),
+            Unit::Confirmed(Ok(status)) => self.confirmed(flight, status.state),
+            Unit::Begun(Ok(answer)) => self.begun(flight, answer),
+            Unit::Rejoined(Ok(rejoined)) => self.rejoined(flight, rejoined),
+            Unit::Completed(Ok(completion)) => self.completion(flight, completion),
+            Unit::Completed(Err(error)) if error.kind() == Kind::PartsMismatch && flight.mismatches < MISMATCHES => {
+                // Only the store knows which of them it misses.
+                flight.mismatches += 1;
+                self.note(flight, &error);
+                self.move_to(flight, Stage::Rejoining)
+            }
+            Unit::Confirmed(Err(error))
+            | Unit::Begun(Err(error))
+            | Unit::Rejoined(Err(error))
+            | Unit::Completed(Err(error)) => self.call_again(flight, error),
+        }
+    }
+
+    /// A call failed: once more later, or, where the backend no longer has the upload, anew.
+    fn call_again(&mut self, flight: &mut Flight, error: Error) -> Result<Fate> {
+        if matches!(error.kind(), Kind::NotFound | Kind::Gone) {
+            self.note(flight, &error);
+            return Ok(Fate::Anew);
+        }
+        let wait = self.again(flight, error)?;
+        self.call(flight, wait);
+        Ok(Fate::Flying)
+    }
+
+    fn move_to(&mut self, flight: &mut Flight, stage: Stage) -> Result<Fate> {
+        flight.stage = stage;
+        flight.call_failures = Failures::default();
+        self.call(flight, Duration::ZERO);
+        Ok(Fate::Flying)
+    }
+
+    /// Tells of something about the whole upload that is answered by going on another way.
+    fn note(&mut self, flight: &Flight, error: &Error) {
+        tell_retry(self.sink, flight.item, flight.upload.id.clone(), None, 1, error, Duration::ZERO);
+    }
+
+    /// The source is of another generation than what was sent of it.
+    fn changed(&mut self, flight: &mut Flight, why: &str, while_running: bool) -> Result<Fate> {
+        let error = self.tell_changed(flight.item, &flight.upload, why);
+        let begin_anew = !flight.resumed && (!while_running || flight.put.on_change == OnChange::Restart);
+        if !begin_anew {
+            return Err(error);
+        }
+        self.move_to(flight, Stage::Dropping)
+    }
+
+    /// The fingerprints of a touched source were taken again.
+    fn rechecked(&mut self, flight: &mut Flight, same: bool) -> Result<Fate> {
+        let sealing = flight.stage == Stage::Sealing;
+        if !same {
+            if flight.upload.state == State::Completed {
+                return Ok(Fate::Anew);
+            }
+            return self.changed(flight, "its content is not what was sent of it", sealing);
+        }
+        self.journal.touched(flight.upload.row, flight.source.path(), &flight.checked)?;
+        flight.upload.intent.identity = flight.checked;
+        match (sealing, flight.upload.state, &flight.upload.id) {
+            (true, ..) => self.seal(flight),
+            (false, State::Completed, _) => self.move_to(flight, Stage::Confirming),
+            (false, _, Some(_)) => self.move_to(flight, Stage::Rejoining),
+            (false, _, None) => {
+                self.tell_plan(flight);
+                self.move_to(flight, Stage::Beginning)
+            }
+        }
+    }
+
+    /// What was finished earlier is still there, or not.
+    fn confirmed(&mut self, flight: &mut Flight, state: wire::State) -> Result<Fate> {
+        let there = matches!(state, wire::State::Verified | wire::State::Ready);
+        let Some(receipt) = flight.upload.receipt.clone().filter(|_| there) else { return Ok(Fate::Anew) };
+        flight.resumed_bytes = flight.plan.size();
+        self.summary.bytes_known += flight.plan.size();
+        self.tell_plan(flight);
+        Ok(Fate::Landed(Box::new(receipt), true))
+    }
+
+    fn begun(&mut self, flight: &mut Flight, answer: BeginAnswer) -> Result<Fate> {
+        let plan = Plan::pinned(flight.plan.size(), answer.part_size)?;
+        let limits = &self.info.limits;
+        if plan.count() != answer.part_count || plan.part_size() > limits.max_part || plan.count() > limits.max_parts {
+            return Err(Error::new(Kind::Unusable, "the backend pinned a plan that breaks its own limits"));
+        }
+        self.journal.opened(flight.upload.row, &answer.id, plan.part_size())?;
+        self.last_success = Instant::now();
+        if plan != flight.plan {
+            flight.parts.clear();
+        }
+        flight.plan = plan;
+        flight.upload.id = Some(answer.id);
+        flight.upload.state = State::Uploading;
+        flight.epoch = answer.epoch;
+        match answer.state {
+            wire::State::Pending | wire::State::Uploading => self.send(flight, &[]),
+            _ => self.move_to(flight, Stage::Rejoining),
+        }
+    }
+
+    fn rejoined(&mut self, flight: &mut Flight, rejoined: Rejoined) -> Result<Fate> {
+        self.last_success = Instant::now();
+        match rejoined {
+            Rejoined::Running { epoch, stored } => {
+                flight.epoch = epoch;
+                let first = flight.mismatches == 0;
+                let fate = self.send(flight, &stored)?;
+                if first {
+                    self.tell_plan(flight);
+                }
+                Ok(fate)
+            }
+            Rejoined::Completing => {
+                flight.resumed_bytes = flight.plan.size();
+                self.tell_plan(flight);
+                self.move_to(flight, Stage::Completing)
+            }
+            Rejoined::Verified(receipt) => {
+                flight.resumed_bytes = flight.plan.size();
+                self.summary.bytes_known += flight.plan.size();
+                self.tell_plan(flight);
+                self.verified(flight, *receipt)
+            }
+        }
+    }
+
+    /// Sets out to send what the store lacks.
+    fn send(&mut self, flight: &mut Flight, stored: &[StoredPart]) -> Result<Fate> {
+        let journal: Vec<Part> = flight.parts.values().cloned().collect();
+        let kept = resume::agreed(&flight.plan, &journal, stored);
+        for part in flight.parts.values_mut() {
+            part.etag = None;
+        }
+        flight.confirmed = 0;
+        for (number, fingerprint, etag) in kept {
+            flight.confirmed += flight.len(number);
+            flight.parts.insert(number, Part { number, fingerprint, etag: Some(etag.clone()) });
+            self.batch.acknowledgements.push((flight.upload.row, number, etag));
+        }
+        // A single PUT whose answer was lost: the object is there by our token, so its bytes are those that were signed.
+        if let ([only], true) = (stored, flight.plan.is_single()) {
+            self.adopt(flight, only);
+        }
+        let is_stored = |number: &PartNumber| flight.parts.get(number).is_some_and(|part| part.etag.is_some());
+        let missing = flight.plan.parts().map(|(number, _)| number).filter(|number| !is_stored(number));
+        // MD5s are not kept: where the store wants them, a part is read again.
+        let known = |number: &PartNumber| self.info.proof != Proof::Md5 && flight.parts.contains_key(number);
+        let (hashed, outstanding): (Vec<_>, Vec<_>) = missing.partition(known);
+        flight.hashed = flight.confirmed + hashed.iter().map(|number| flight.len(*number)).sum::<u64>();
+        self.summary.bytes_known += flight.confirmed.saturating_sub(flight.resumed_bytes);
+        flight.resumed_bytes = flight.confirmed;
+        flight.rate = super::pace::Rate::new(Instant::now(), flight.confirmed);
+        flight.queue = Queue::new(outstanding, hashed);
+        flight.leg += 1;
+        flight.hashing.clear();
+        flight.putting.clear();
+        flight.stage = Stage::Sending;
+        flight.call_failures = Failures::default();
+        flight.renewed = Instant::now();
+        self.flush();
+        Ok(Fate::Flying)
+    }
+
+    /// Takes over the one part of a single PUT where the store keeps no SHA-256 to compare.
+    fn adopt(&mut self, flight: &mut Flight, stored: &StoredPart) {
+        let number = stored.number;
+        let fits = number == PartNumber::FIRST && stored.size == flight.len(number) && stored.sha256.is_none();
+        let row = flight.upload.row;
+        if let Some(part) = flight.parts.get_mut(&number).filter(|part| fits && part.etag.is_none()) {
+            part.etag = Some(stored.etag.clone());
+            flight.confirmed = stored.size;
+            self.batch.acknowledgements.push((row, number, stored.etag.clone()));
+        }
+    }
+
+    pub(super) fn hash(&mut self, index: usize, number: PartNumber) {
+        let with_md5 = self.info.proof == Proof::Md5;
+        let flight = &mut self.flights[index];
+        let Some(range) = flight.plan.range(number) else { return };
+        let read: Arc<AtomicU64> = Arc::default();
+        flight.hashing.insert(number, Arc::clone(&read));
+        let (row, leg, source) = (flight.upload.row, flight.leg, flight.source.clone());
+        self.spawn_part(
+            row,
+            leg,
+            async move { PartUnit::Hashed(number, part::hash(source, range, with_md5, read).await) },
+        );
+    }
+
+    fn hashed(&mut self, flight: &mut Flight, number: PartNumber, hashed: Result<Hashed>) -> Result<Fate> {
+        flight.hashing.remove(&number);
+        let Hashed { fingerprint, md5 } = match hashed {
+            Err(error) if error.kind() == Kind::Changed => return self.changed(flight, "it has become shorter", true),
+            hashed => hashed?,
+        };
+        match flight.fingerprint(number) {
+            Some(before) if before != fingerprint => {
+                return self.changed(flight, &format!("part {number} has other bytes than before"), true);
+            }
+            Some(_) => {}
+            None => flight.hashed += flight.len(number),
+        }
+        flight.parts.insert(number, Part { number, fingerprint, etag: None });
+        if let Some(md5) = md5 {
+            flight.md5.insert(number, md5);
+        }
+        self.batch.fingerprints.push((flight.upload.row, number, fingerprint));
+        flight.queue.was_hashed(number);
+        Ok(Fate::Flying)
+    }
+
+    pub(super) fn sign(&mut self, index: usize, room: usize) {
+        let flight = &mut self.flights[index];
+        let numbers = flight.queue.next_to_sign(room.min(SIGN_MAX));
+        let specs: Vec<_> = numbers.iter().filter_map(|number| flight.spec(*number)).collect();
+        let Some(id) = flight.upload.id.clone().filter(|_| !specs.is_empty()) else { return };
+        flight.renewed = Instant::now();
+        let (row, leg, epoch, backend) = (flight.upload.row, flight.leg, flight.epoch, Arc::clone(&self.backend));
+        self.spawn_part(row, leg, async move {
+            let signed = backend.sign(&id, epoch, specs).await;
+            PartUnit::Signed(numbers, Instant::now(), signed)
+        });
+    }
+
+    fn signed(
+        &mut self,
+        flight: &mut Flight,
+        numbers: &[PartNumber],
+        at: Instant,
+        signed: Result<Vec<Signed>>,
+    ) -> Result<Fate> {
+        let signed = match signed {
+            Ok(signed) => signed,
+            Err(error) if error.kind() == Kind::Changed => {
+                return self.changed(flight, "other bytes of it were signed before", true);
+            }
+            Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Gone) => {
+                self.note(flight, &error);
+                return Ok(Fate::Anew);
+            }
+            Err(error) => {
+                let wait = self.again(flight, error)?;
+                for number in numbers {
+                    flight.queue.signing_failed(*number, Instant::now() + wait);
+                }
+                return Ok(Fate::Flying);
+            }
+        };
+        flight.call_failures = Failures::default();
+        for signed in signed {
+            match signed {
+                Signed::Put(put) => flight.queue.was_signed(put, at),
+                Signed::Known { number, known } => {
+                    flight.queue.was_known();
+                    self.summary.bytes_known += flight.len(number);
+                    self.acknowledge(flight, number, known.etag, true);
+                }
+            }
+        }
+        Ok(Fate::Flying)
+    }
+
+    pub(super) fn put(&mut self, index: usize, ready: Ready) {
+        let flight = &mut self.flights[index];
+        let Ready { signed, signed_at } = ready;
+        let number = signed.number;
+        let Some((range, fingerprint)) = flight.plan.range(number).zip(flight.fingerprint(number)) else { return };
+        let sent: Arc<AtomicU64> = Arc::default();
+        flight.putting.insert(number, Arc::clone(&sent));
+        let (row, leg, source) = (flight.upload.row, flight.leg, flight.source.clone());
+        let backend = Arc::clone(&self.backend);
+        self.spawn_part(row, leg, async move {
+            PartUnit::Put(number, part::put(backend, source, range, fingerprint, signed, signed_at, sent).await)
+        });
+    }
+
+    /// A part was put, or was not.
+    fn stored(&mut self, flight: &mut Flight, number: PartNumber, stored: Result<Stored>) -> Result<Fate> {
+        flight.putting.remove(&number);
+        let error = match stored {
+            Ok(Stored::New(etag)) => {
+                flight.queue.was_put();
+                flight.failures.remove(&number);
+                self.summary.bytes_sent += flight.len(number);
+                self.acknowledge(flight, number, etag, false);
+                return Ok(Fate::Flying);
+            }
+            // A single PUT whose answer was lost: whose object it is, the backend decides.
+            Ok(Stored::AlreadyThere) if flight.mismatches < MISMATCHES => {
+                flight.mismatches += 1;
+                return self.move_to(flight, Stage::Rejoining);
+            }
+            Ok(Stored::AlreadyThere) => Error::new(Kind::Other, "the store has another object in this one's place"),
+            Err(error) => error,
+        };
+        match error.kind() {
+            Kind::Changed => return self.changed(flight, "it has become shorter", true),
+            // The multipart upload is unknown to the store: whether it was completed or aborted, the backend knows.
+            Kind::Gone if flight.mismatches < MISMATCHES => {
+                flight.mismatches += 1;
+                return self.move_to(flight, Stage::Rejoining);
+            }
+            Kind::Gone => return Ok(Fate::Anew),
+            _ => {}
+        }
+        let failures = flight.failures.entry(number).or_default();
+        let Verdict::Again(wait) = retry::judge(error.kind(), true, failures, fastrand::f64()) else {
+            return Err(error);
+        };
+        let attempt = failures.attempts;
+        // Damaged on the way, or changed under our hands: only reading it again tells.
+        let step = if error.kind() == Kind::Corrupt { Step::Hash } else { Step::Sign };
+        flight.queue.put_failed(number, step, Instant::now() + wait);
+        self.last_error = Some(error.to_string());
+        tell_retry(self.sink, flight.item, flight.upload.id.clone(), Some(number), attempt, &error, wait);
+        Ok(Fate::Flying)
+    }
+
+    /// The store has these bytes.
+    fn acknowledge(&mut self, flight: &mut Flight, number: PartNumber, etag: ETag, known: bool) {
+        let size = flight.len(number);
+        let Some((part, upload)) = flight.parts.get_mut(&number).zip(flight.upload.id.clone()) else { return };
+        part.etag = Some(etag.clone());
+        flight.md5.remove(&number);
+        flight.confirmed += size;
+        self.last_success = Instant::now();
+        self.batch.acknowledgements.push((flight.upload.row, number, etag.clone()));
+        let sha256 = part.fingerprint;
+        self.batch.events.push(Event::Part { item: flight.item, upload, number, size, sha256, etag, known });
+    }
+
+    /// Every part is stored: once the source is still what it was, completing may be asked for.
+    pub(super) fn seal(&mut self, flight: &mut Flight) -> Result<Fate> {
+        let (now, then) = (flight.source.identity_now()?, flight.upload.intent.identity);
+        if now.size != then.size {
+            return self.changed(flight, "its size is another than when its upload began", true);
+        }
+        if now != then {
+            // Taken before the source is read again: what changes meanwhile shows in the next look.
+            flight.checked = now;
+            return self.move_to(flight, Stage::Sealing);
+        }
+        resume::review(&flight.plan, &flight.parts)?;
+        self.journal.sealing(flight.upload.row)?;
+        flight.upload.state = State::Completing;
+        self.move_to(flight, Stage::Completing)
+    }
+
+    fn completion(&mut self, flight: &mut Flight, completion: Completion) -> Result<Fate> {
+        match completion {
+            Completion::Verified(receipt) => self.verified(flight, receipt),
+            Completion::Deciding(wait) => {
+                flight.call_failures = Failures::default();
+                self.call(flight, wait.min(Duration::from_secs(30)));
+                Ok(Fate::Flying)
+            }
+        }
+    }
+
+    /// The backend has verified the object: if it is ours by every measure we have, that is the end.
+    fn verified(&mut self, flight: &mut Flight, mut receipt: Receipt) -> Result<Fate> {
+        let (_, checksum) = resume::review(&flight.plan, &flight.parts)?;
+        resume::confirm(&receipt, &flight.plan, &checksum)?;
+        receipt.backend.clone_from(&self.options.backend);
+        self.journal.completed(flight.upload.row, &receipt)?;
+        flight.upload.receipt = Some(receipt.clone());
+        let progress = flight.progress(Instant::now());
+        self.sink.tell(progress);
+        Ok(Fate::Landed(Box::new(receipt), false))
+    }
+}

@@ -1,0 +1,64 @@
+//! The units of work that the loop spawns, and what each comes to.
+//!
+//! Border: one unit is one call or one pass over bytes; it returns a value and touches neither journal nor screen.
+
+use std::time::Instant;
+
+use crate::backend::{Backend, Completion, Stored};
+use crate::error::{Error, Kind, Result};
+use crate::names::{PartNumber, UploadId};
+use crate::source::Hashed;
+use crate::wire::{BeginAnswer, ClaimRequest, Receipt, Signed, State, StoredPart, UploadStatus};
+
+/// What a unit came to.
+#[derive(Debug)]
+pub enum Unit {
+    Rechecked(Result<bool>),
+    Confirmed(Result<UploadStatus>),
+    Dropped(Result<()>),
+    Begun(Result<BeginAnswer>),
+    Rejoined(Result<Rejoined>),
+    Renewed(Result<u64>),
+    Completed(Result<Completion>),
+    /// Of a part, in which leg of its upload.
+    Part(u32, PartUnit),
+}
+
+/// What a unit about parts came to.
+#[derive(Debug)]
+pub enum PartUnit {
+    Hashed(PartNumber, Result<Hashed>),
+    Signed(Vec<PartNumber>, Instant, Result<Vec<Signed>>),
+    Put(PartNumber, Result<Stored>),
+}
+
+/// How an upload was found when it was gone on with.
+#[derive(Debug)]
+pub enum Rejoined {
+    /// Ours to drive.
+    Running { epoch: u64, stored: Vec<StoredPart> },
+    /// Completing was asked for already.
+    Completing,
+    /// Verified already: only the answer was lost.
+    Verified(Box<Receipt>),
+}
+
+/// Asks for the state of an upload, claims it, and lists what the store holds.
+pub async fn rejoin(backend: &Backend, id: &UploadId, holder: String) -> Result<Rejoined> {
+    let status = backend.status(id).await?;
+    match status.state {
+        State::Pending | State::Uploading => {
+            let epoch = backend.claim(id, &ClaimRequest { holder, epoch: None }).await?;
+            let stored = backend.parts(id).await?;
+            Ok(Rejoined::Running { epoch, stored })
+        }
+        State::Completing => Ok(Rejoined::Completing),
+        State::Verified | State::Ready => match status.receipt {
+            Some(receipt) => Ok(Rejoined::Verified(Box::new(receipt))),
+            None => Ok(Rejoined::Completing),
+        },
+        State::Rejected | State::Aborting | State::Aborted | State::Expired => {
+            Err(Error::new(Kind::Gone, format!("the backend says the upload is {}", status.state.name())))
+        }
+    }
+}
