@@ -1,1 +1,12 @@
-//! cli
+//! The command line: what was typed, what it means, and one file for each verb.
+//!
+//! Border: the one place where source, journal, backend, transfer and report meet.
+
+pub mod args;
+mod backend_spec;
+pub mod config;
+mod config_file;
+pub mod parse;
+pub mod settings;
+
+pub use backend_spec::BackendSpec;

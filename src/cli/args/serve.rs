@@ -1,0 +1,143 @@
+//! What was typed behind `upload serve`.
+//!
+//! Border: as `args`; what it means for the gateway is `cli/serve`.
+
+#![expect(clippy::doc_markdown, reason = "these comments are help texts, which no Markdown reader sees")]
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Subcommand, ValueEnum, ValueHint};
+
+use super::S3;
+use crate::cli::parse;
+
+#[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Serve {
+    #[command(subcommand)]
+    pub verb: Option<ServeVerb>,
+    #[command(flatten)]
+    pub options: ServeOptions,
+}
+
+#[derive(clap::Args)]
+pub struct ServeOptions {
+    /// Where to listen; port 0 takes a free one, which is told on standard error once ready
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// What signed URLs and answers name; TLS is the proxy's in front [default: the address listened on]
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub public_url: Option<String>,
+    /// The store: embedded[:DIR], or s3://BUCKET[/PREFIX] with the usual AWS credentials
+    ///
+    /// embedded is an S3-speaking store on the same listener, by default under the data directory. s3:// is anything
+    /// that speaks S3; see --s3-endpoint, --s3-region and --s3-path-style.
+    #[arg(long, value_name = "STORE", default_value = "embedded")]
+    pub store: String,
+    #[command(flatten)]
+    pub s3: S3,
+    /// Write the embedded store's endpoint and keys to this file (mode 0600), for other S3 clients [default: not written]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub store_credentials: Option<PathBuf>,
+    #[command(flatten)]
+    pub ledger: LedgerFlag,
+    /// Who may use the API [default: none on loopback, else this has to be said]
+    #[arg(long, value_name = "MODE")]
+    pub auth: Option<AuthMode>,
+    /// Content types that are taken, as globs; repeatable
+    #[arg(long = "allow-type", value_name = "GLOB", default_value = "*/*", value_parser = NonEmptyStringValueParser::new())]
+    pub allow_types: Vec<String>,
+    /// Largest upload, such as 50GiB [default: the store's limit]
+    #[arg(long, value_name = "SIZE", value_parser = parse::size)]
+    pub max_size: Option<u64>,
+    /// How long a signed URL lives at least; a large part's lives longer
+    #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = parse::duration)]
+    pub url_ttl: Duration,
+    /// How long an unfinished upload lives
+    #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = parse::duration)]
+    pub upload_ttl: Duration,
+    /// Server-side encryption of new objects: AES256, aws:kms or aws:kms:KEY-ID [default: the bucket's]
+    #[arg(long, value_name = "SSE", value_parser = NonEmptyStringValueParser::new())]
+    pub sse: Option<String>,
+    /// A further header the bucket demands when an object is created; repeatable [default: none]
+    #[arg(long = "required-header", value_name = "NAME: VALUE", value_parser = parse::header)]
+    pub required_headers: Vec<(String, String)>,
+    /// Whether to try at start-up if the store refuses a wrong body and a wrong length
+    #[arg(long, value_name = "MODE", default_value = "require")]
+    pub store_probe: ProbeMode,
+    /// What the store is held to enforce on each part; named in each receipt as its proof
+    #[arg(long, value_name = "CHECKSUM", default_value = "auto")]
+    pub store_checksum: ChecksumMode,
+}
+
+#[derive(Clone, clap::Args)]
+pub struct LedgerFlag {
+    /// The ledger: sqlite[:FILE] [default: sqlite, gateway.db in the state directory]
+    #[arg(long, value_name = "LEDGER")]
+    pub ledger: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AuthMode {
+    /// Everybody who reaches it: on loopback only
+    None,
+    /// Whoever holds a token made by `upload serve token add`
+    Tokens,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ProbeMode {
+    /// Do not start if the store takes them
+    Require,
+    /// Say so and start
+    Warn,
+    /// Do not try
+    Off,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ChecksumMode {
+    /// As probed
+    Auto,
+    /// The header x-amz-checksum-sha256, signed
+    Sha256,
+    /// The SHA-256 as the signature's payload hash
+    Payload,
+    /// The header Content-MD5, signed
+    Md5,
+    /// Nothing
+    None,
+}
+
+#[derive(Subcommand)]
+pub enum ServeVerb {
+    /// Make, list and revoke API tokens
+    #[command(subcommand)]
+    Token(TokenVerb),
+}
+
+#[derive(Subcommand)]
+pub enum TokenVerb {
+    /// Make a token and print it, this once
+    Add {
+        /// Whom it is for, shown by list
+        #[arg(value_parser = parse::name)]
+        name: String,
+        #[command(flatten)]
+        ledger: LedgerFlag,
+    },
+    /// List tokens: id, name, when made, whether revoked
+    List {
+        #[command(flatten)]
+        ledger: LedgerFlag,
+    },
+    /// Revoke a token by its id
+    Revoke {
+        id: String,
+        #[command(flatten)]
+        ledger: LedgerFlag,
+    },
+}

@@ -1,0 +1,238 @@
+//! Texts a person types, turned into values: sizes, durations, part sizes, jobs, hosts, metadata.
+//!
+//! Border: pure, and the same for a flag, an environment variable and the configuration file; whose fault a wrong text is
+//! (usage or configuration) is `settings`'.
+
+#![expect(clippy::missing_errors_doc, reason = "each gives why the text was not understood")]
+
+use std::fmt;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use jiff::{Span, SpanRelativeTo};
+use url::Host;
+
+pub const PART_SIZE_MIN: u64 = 5 << 20;
+pub const PART_SIZE_MAX: u64 = 5 << 30;
+pub const JOBS_MAX: usize = 256;
+
+/// Why a text was not understood; a lower-case fragment.
+type Wrong = String;
+
+/// A number of bytes: `8M` is 8,000,000, `8MiB` is 8,388,608, a bare number counts bytes.
+pub fn size(text: &str) -> Result<u64, Wrong> {
+    let parsed: Result<ByteSize, _> = text.trim().parse();
+    parsed.map(|size| size.as_u64()).map_err(|_| format!("`{text}` is no size; write 8MiB, 8M (8,000,000) or bytes"))
+}
+
+/// A part size in bytes, 5 MiB to 5 GiB.
+pub fn part_size(text: &str) -> Result<u64, Wrong> {
+    match size(text)? {
+        size @ PART_SIZE_MIN..=PART_SIZE_MAX => Ok(size),
+        _ => Err("a part is 5MiB to 5GiB".to_owned()),
+    }
+}
+
+/// A length of time, in jiff's friendly or ISO 8601 form (`90s`, `15m`, `2h 30m`, `7d`, `PT1H`); more than nothing and
+/// at most ten years. A day has 24 hours.
+pub fn duration(text: &str) -> Result<Duration, Wrong> {
+    let wrong = || format!("`{text}` is no duration; write 90s, 15m, 2h 30m or 7d");
+    let span: Span = text.trim().parse().map_err(|_| wrong())?;
+    let signed = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
+    let duration = Duration::try_from(signed).map_err(|_| wrong())?;
+    if duration.is_zero() || duration > Duration::from_hours(3650 * 24) {
+        return Err("a duration is longer than nothing and at most 3650d".to_owned());
+    }
+    Ok(duration)
+}
+
+/// How long to go on without any confirmed byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GiveUp {
+    Never,
+    After(Duration),
+}
+
+/// `never`, or a [`duration`].
+pub fn give_up(text: &str) -> Result<GiveUp, Wrong> {
+    if text.trim() == "never" { Ok(GiveUp::Never) } else { duration(text).map(GiveUp::After) }
+}
+
+impl fmt::Display for GiveUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Never => f.write_str("never"),
+            Self::After(duration) => write!(f, "{}", friendly(*duration)),
+        }
+    }
+}
+
+/// A duration as [`duration`] reads it back, such as `15m`.
+pub fn friendly(duration: Duration) -> String {
+    jiff::SignedDuration::try_from(duration).map_or_else(|_| format!("{}s", duration.as_secs()), |d| format!("{d:#}"))
+}
+
+/// Parts in flight over all files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Jobs {
+    Auto,
+    Count(usize),
+}
+
+/// `auto`, or a number from 1 to [`JOBS_MAX`].
+pub fn jobs(text: &str) -> Result<Jobs, Wrong> {
+    match text.trim() {
+        "auto" => Ok(Jobs::Auto),
+        text => match text.parse() {
+            Ok(count @ 1..=JOBS_MAX) => Ok(Jobs::Count(count)),
+            _ => Err(format!("jobs are `auto` or a number from 1 to {JOBS_MAX}")),
+        },
+    }
+}
+
+impl fmt::Display for Jobs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Count(count) => count.fmt(f),
+        }
+    }
+}
+
+/// A store that signed URLs may name although it is private or has moved; without a port: any port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreHost {
+    pub host: Host,
+    pub port: Option<u16>,
+}
+
+/// `HOST` or `HOST:PORT`; an IPv6 address stands in brackets.
+pub fn store_host(text: &str) -> Result<StoreHost, Wrong> {
+    let wrong = || format!("`{text}` is no HOST[:PORT]");
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !text.ends_with(']') => (host, Some(port.parse().map_err(|_| wrong())?)),
+        _ => (text, None),
+    };
+    let host = Host::parse(host).map_err(|_| wrong())?;
+    Ok(StoreHost { host, port })
+}
+
+impl fmt::Display for StoreHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port {
+            Some(port) => write!(f, "{}:{port}", self.host),
+            None => self.host.fmt(f),
+        }
+    }
+}
+
+/// `KEY=VALUE`: the key 1 to 64 letters, digits, dashes or underscores; the value without control characters.
+pub fn metadata(text: &str) -> Result<(String, String), Wrong> {
+    let (key, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is no KEY=VALUE"))?;
+    if !(1..=64).contains(&key.len()) || !key.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)) {
+        return Err("a metadata key is 1 to 64 letters, digits, dashes or underscores".to_owned());
+    }
+    if value.chars().any(char::is_control) {
+        return Err(format!("the value of `{key}` holds a control character"));
+    }
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+/// A content type: `type/subtype`, parameters behind a semicolon.
+pub fn content_type(text: &str) -> Result<String, Wrong> {
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    let token = |part: &str| {
+        !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+    };
+    let plain = text.bytes().all(|b| (b' '..=b'~').contains(&b));
+    match essence.split_once('/') {
+        Some((kind, subtype)) if plain && token(kind) && token(subtype) => Ok(text.trim().to_owned()),
+        _ => Err(format!("`{text}` is no content type; write video/mp4")),
+    }
+}
+
+/// The name of an upload: 1 to 200 characters, none of them a control character.
+pub fn name(text: &str) -> Result<String, Wrong> {
+    if (1..=200).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
+        Ok(text.to_owned())
+    } else {
+        Err("a name has 1 to 200 characters and no control character".to_owned())
+    }
+}
+
+/// `NAME: VALUE`, as a header is written.
+pub fn header(text: &str) -> Result<(String, String), Wrong> {
+    let wrong = || format!("`{text}` is no header; write 'NAME: VALUE'");
+    let (name, value) = text.split_once(':').ok_or_else(wrong)?;
+    let name: http::HeaderName = name.trim().parse().map_err(|_| wrong())?;
+    let value = value.trim();
+    http::HeaderValue::from_str(value).map_err(|_| wrong())?;
+    Ok((name.as_str().to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_decimal_or_binary_as_written() {
+        assert_eq!(size("8M"), Ok(8_000_000));
+        assert_eq!(size("8MiB"), Ok(8 << 20));
+        assert_eq!(size("8388608"), Ok(8 << 20));
+        assert_eq!(size("1.5 GiB"), Ok(3 << 29));
+        for wrong in ["", "-1", "many", "8Q"] {
+            assert!(size(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_part_size_keeps_the_range_of_s3() {
+        assert_eq!(part_size("5MiB"), Ok(PART_SIZE_MIN));
+        assert_eq!(part_size("5GiB"), Ok(PART_SIZE_MAX));
+        assert!(part_size("5242879").is_err());
+        assert!(part_size("5368709121").is_err());
+        assert!(part_size("5M").is_err());
+    }
+
+    #[test]
+    fn durations_are_friendly_or_iso() {
+        assert_eq!(duration("15m"), Ok(Duration::from_mins(15)));
+        assert_eq!(duration("2h 30m"), Ok(Duration::from_mins(150)));
+        assert_eq!(duration("PT1H"), Ok(Duration::from_hours(1)));
+        assert_eq!(duration("7d"), Ok(Duration::from_hours(168)));
+        for wrong in ["", "15", "0s", "-15m", "5m ago", "20000d", "1y 2mo"] {
+            assert!(duration(wrong).is_err(), "{wrong:?}");
+        }
+        assert_eq!(give_up("never"), Ok(GiveUp::Never));
+        for text in ["15m", "2h 30m", "never", "90s", "7d"] {
+            let parsed = give_up(text).unwrap();
+            assert_eq!(give_up(&parsed.to_string()), Ok(parsed), "{text}");
+        }
+    }
+
+    #[test]
+    fn hosts_may_carry_a_port_and_read_back() {
+        for text in ["minio.lan", "minio.lan:9000", "10.0.0.7:9000", "[fd00::1]", "[fd00::1]:9000"] {
+            assert_eq!(store_host(text).unwrap().to_string(), text);
+        }
+        for wrong in ["", "a b", "host:99999", "http://host", "host/path", "user@host"] {
+            assert!(store_host(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn what_goes_into_headers_holds_no_line_break() {
+        assert_eq!(metadata("camera=A=B"), Ok(("camera".into(), "A=B".into())));
+        for wrong in ["camera", "=x", "a b=c", "a=b\r\nc: d"] {
+            assert!(metadata(wrong).is_err(), "{wrong:?}");
+        }
+        assert_eq!(header("X-Amz-Acl: private"), Ok(("x-amz-acl".into(), "private".into())));
+        for wrong in ["X-Amz-Acl", "a b: c", "a: b\nc"] {
+            assert!(header(wrong).is_err(), "{wrong:?}");
+        }
+        assert!(content_type("text/plain; charset=utf-8").is_ok());
+        for wrong in ["text", "/x", "a/b\r\n", "a b/c"] {
+            assert!(content_type(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Where the API token is, and reading it.
+//!
+//! Border: a token never shows itself, in no error either.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::PathBuf;
+
+use super::Setting;
+use crate::error::{Error, Kind, Result};
+use crate::names::Token;
+
+/// The most bytes of a token's file that are read.
+const SIZE_MAX: u64 = 8 << 10;
+
+/// Where a token is.
+#[derive(Debug, Clone)]
+pub enum Place {
+    File(PathBuf),
+    Here(Token),
+}
+
+/// The token at its place.
+///
+/// # Errors
+/// [`Kind::Config`] for one that is empty, longer than 8 KiB, of several lines, or not visible ASCII, and for a file that
+/// cannot be read.
+pub fn read(place: Option<&Setting<Place>>) -> Result<Option<Token>> {
+    let Some(Setting { value: place, origin }) = place else { return Ok(None) };
+    match place {
+        Place::Here(token) => check(token.expose(), &format!("the token of {origin}")).map(Some),
+        Place::File(path) => {
+            let what = format!("the token in {}", path.display());
+            let mut text = String::new();
+            File::open(path)
+                .and_then(|file| file.take(SIZE_MAX + 1).read_to_string(&mut text))
+                .map_err(|error| Error::new(Kind::Config, format!("could not read {what}")).because(error))?;
+            check(&text, &what).map(Some)
+        }
+    }
+}
+
+fn check(text: &str, what: &str) -> Result<Token> {
+    let wrong = |why: &str| Err(Error::new(Kind::Config, format!("could not use {what}")).because(why));
+    let text = text.trim();
+    if text.is_empty() {
+        return wrong("it is empty");
+    }
+    if text.len() as u64 > SIZE_MAX {
+        return wrong("it is longer than 8 KiB");
+    }
+    // It goes into a header.
+    if !text.bytes().all(|b| b.is_ascii_graphic()) {
+        return wrong("a token is one line of visible ASCII without spaces");
+    }
+    Ok(Token::new(text.to_owned()))
+}
