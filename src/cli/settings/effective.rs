@@ -39,7 +39,7 @@ impl Settings {
         };
         let token = match self.token_setting(connection)? {
             Some(found) => found.map(|_| "set"),
-            None => super::default("not set"),
+            None => super::winner::default("not set"),
         };
         Ok(vec![
             line("backend", backend),
@@ -77,5 +77,5 @@ fn line<T: Display>(key: &'static str, setting: Option<Setting<T>>) -> Effective
 /// Bytes, in whole MiB where that is exact, as the configuration file may hold them.
 fn size(bytes: u64) -> String {
     const MIB: u64 = 1 << 20;
-    if bytes % MIB == 0 { format!("{}MiB", bytes / MIB) } else { bytes.to_string() }
+    if bytes.is_multiple_of(MIB) { format!("{}MiB", bytes / MIB) } else { bytes.to_string() }
 }

@@ -1,5 +1,6 @@
 //! Which of flag, environment, configuration file and default wins, without touching any of this machine's.
 
+use std::ffi::OsString;
 use std::fs;
 
 use clap::Parser as _;
@@ -17,7 +18,7 @@ fn machine(env: fn(&str) -> Option<OsString>) -> Machine {
         state: "/nowhere/state/upload".into(),
         data: "/nowhere/data/upload".into(),
     };
-    Machine { env, stdout_is_terminal: false, stderr_is_terminal: false, directories: Some(directories) }
+    Machine { env, terminals: Terminals { stdout: false, stderr: false }, directories: Some(directories) }
 }
 
 fn bare() -> Machine {
@@ -147,7 +148,7 @@ fn insecure_http_has_to_be_permitted() {
 #[test]
 fn nobody_waits_forever_without_a_terminal() {
     assert_eq!(one(bare(), &[], "give_up_after"), (Some("15m".into()), Origin::Default));
-    let watched = Machine { stderr_is_terminal: true, ..bare() };
+    let watched = Machine { terminals: Terminals { stdout: false, stderr: true }, ..bare() };
     assert_eq!(one(watched, &[], "give_up_after").0.as_deref(), Some("never"));
     assert_eq!(one(bare(), &["--give-up-after", "2h 30m"], "give_up_after").0.as_deref(), Some("2h 30m"));
 }
