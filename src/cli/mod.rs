@@ -4,9 +4,13 @@
 
 pub mod args;
 mod backend_spec;
+pub mod completions;
 pub mod config;
 mod config_file;
+pub mod man;
 pub mod parse;
+#[cfg(feature = "gateway")]
+pub mod serve;
 pub mod settings;
 
 pub use backend_spec::BackendSpec;

@@ -1,0 +1,327 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_upload_global_optspecs
+    string join \n journal= json q/quiet v/verbose color= progress= config= profile= h/help V/version
+end
+
+function __fish_upload_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_upload_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_upload_using_subcommand
+    set -l cmd (__fish_upload_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c upload -n "__fish_upload_needs_command" -l journal -d 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
+complete -c upload -n "__fish_upload_needs_command" -l color -d 'When to use colours; NO_COLOR, CLICOLOR and TERM=dumb are obeyed [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c upload -n "__fish_upload_needs_command" -l progress -d 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]' -r -f -a "auto\t'Bars on a terminal, plain lines elsewhere'
+bar\t'Bars; on a terminal only'
+plain\t'A line at most every 10 seconds or 10 percent'
+none\t'Nothing but results and errors'"
+complete -c upload -n "__fish_upload_needs_command" -l config -d 'The configuration file, TOML [default: config.toml in the configuration directory]' -r -F
+complete -c upload -n "__fish_upload_needs_command" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
+complete -c upload -n "__fish_upload_needs_command" -l json -d 'Print JSON lines on standard output, and nothing else there'
+complete -c upload -n "__fish_upload_needs_command" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_needs_command" -s v -l verbose -d 'Show what is done in more detail, on standard error; repeat for more'
+complete -c upload -n "__fish_upload_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c upload -n "__fish_upload_needs_command" -s V -l version -d 'Print version'
+complete -c upload -n "__fish_upload_needs_command" -f -a "put" -d 'Upload files; an unfinished upload of the same file to the same backend is continued'
+complete -c upload -n "__fish_upload_needs_command" -f -a "resume" -d 'Continue unfinished uploads: those named, or all of them'
+complete -c upload -n "__fish_upload_needs_command" -f -a "list" -d 'List the unfinished uploads in the journal'
+complete -c upload -n "__fish_upload_needs_command" -f -a "status" -d 'Show one upload, part by part'
+complete -c upload -n "__fish_upload_needs_command" -f -a "abort" -d 'Give uploads up, here and in the store'
+complete -c upload -n "__fish_upload_needs_command" -f -a "cat" -d 'Write the bytes of an uploaded object to standard output'
+complete -c upload -n "__fish_upload_needs_command" -f -a "url" -d 'Print a URL by which an uploaded object can be read'
+complete -c upload -n "__fish_upload_needs_command" -f -a "config" -d 'Print the effective settings and where each comes from'
+complete -c upload -n "__fish_upload_needs_command" -f -a "serve" -d 'Run the gateway, which signs uploads for clients without storage credentials'
+complete -c upload -n "__fish_upload_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
+complete -c upload -n "__fish_upload_needs_command" -f -a "man" -d 'Print the man page'
+complete -c upload -n "__fish_upload_using_subcommand put" -l backend -d 'Where to upload to [env: UPLOAD_BACKEND]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand put" -l name -d 'The object\'s name, for a single source; 1 to 200 characters [default: the file\'s name]' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l part-size -d 'Bytes in a part, 5MiB to 5GiB [default: 8MiB, more where the file needs it]' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l content-type -d 'The content type [default: by the name\'s ending, else application/octet-stream]' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l meta -d 'Metadata kept with the object; repeatable [default: none]' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l if-changed -d 'What to do when a source changes while it is uploaded; restart at most 3 times' -r -f -a "fail\t'Exit with 65'
+restart\t'Begin again with the file as it is now'"
+complete -c upload -n "__fish_upload_using_subcommand put" -l jobs -d 'Parts in flight over all files, 1 to 256, or auto [default: auto]' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l receipt -d 'Write the receipts of completed uploads to this file, as JSON lines [default: not written]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand put" -l give-up-after -d 'Give up after this long without any confirmed byte' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand put" -l store-host -d 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l ca-cert -d 'Trust the certificates in this PEM file as well as the system\'s [default: none]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand put" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand put" -l s3-endpoint -d 'The S3 endpoint of s3:// stores [default: Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand put" -l s3-region -d 'The region of s3:// stores [default: AWS_REGION and the AWS configuration, else us-east-1]' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l journal -d 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand put" -l color -d 'When to use colours; NO_COLOR, CLICOLOR and TERM=dumb are obeyed [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c upload -n "__fish_upload_using_subcommand put" -l progress -d 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]' -r -f -a "auto\t'Bars on a terminal, plain lines elsewhere'
+bar\t'Bars; on a terminal only'
+plain\t'A line at most every 10 seconds or 10 percent'
+none\t'Nothing but results and errors'"
+complete -c upload -n "__fish_upload_using_subcommand put" -l config -d 'The configuration file, TOML [default: config.toml in the configuration directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand put" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l again -d 'Upload a new object even if this very file is already there'
+complete -c upload -n "__fish_upload_using_subcommand put" -l dry-run -d 'Show what would be sent (files, parts, bytes, what is already there) and send nothing'
+complete -c upload -n "__fish_upload_using_subcommand put" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine [default: refused]'
+complete -c upload -n "__fish_upload_using_subcommand put" -l s3-path-style -d 'Put the bucket\'s name of s3:// stores into the path, not the host [default: into the host]'
+complete -c upload -n "__fish_upload_using_subcommand put" -l json -d 'Print JSON lines on standard output, and nothing else there'
+complete -c upload -n "__fish_upload_using_subcommand put" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand put" -s v -l verbose -d 'Show what is done in more detail, on standard error; repeat for more'
+complete -c upload -n "__fish_upload_using_subcommand put" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c upload -n "__fish_upload_using_subcommand resume" -l backend -d 'Only uploads to this backend [default: to any]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand resume" -l jobs -d 'Parts in flight over all files, 1 to 256, or auto [default: auto]' -r
+complete -c upload -n "__fish_upload_using_subcommand resume" -l receipt -d 'Write the receipts of completed uploads to this file, as JSON lines [default: not written]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand resume" -l give-up-after -d 'Give up after this long without any confirmed byte' -r
+complete -c upload -n "__fish_upload_using_subcommand resume" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand resume" -l store-host -d 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]' -r
+complete -c upload -n "__fish_upload_using_subcommand resume" -l ca-cert -d 'Trust the certificates in this PEM file as well as the system\'s [default: none]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand resume" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand resume" -l s3-endpoint -d 'The S3 endpoint of s3:// stores [default: Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand resume" -l s3-region -d 'The region of s3:// stores [default: AWS_REGION and the AWS configuration, else us-east-1]' -r
+complete -c upload -n "__fish_upload_using_subcommand resume" -l journal -d 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand resume" -l color -d 'When to use colours; NO_COLOR, CLICOLOR and TERM=dumb are obeyed [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c upload -n "__fish_upload_using_subcommand resume" -l progress -d 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]' -r -f -a "auto\t'Bars on a terminal, plain lines elsewhere'
+bar\t'Bars; on a terminal only'
+plain\t'A line at most every 10 seconds or 10 percent'
+none\t'Nothing but results and errors'"
+complete -c upload -n "__fish_upload_using_subcommand resume" -l config -d 'The configuration file, TOML [default: config.toml in the configuration directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand resume" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
+complete -c upload -n "__fish_upload_using_subcommand resume" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine [default: refused]'
+complete -c upload -n "__fish_upload_using_subcommand resume" -l s3-path-style -d 'Put the bucket\'s name of s3:// stores into the path, not the host [default: into the host]'
+complete -c upload -n "__fish_upload_using_subcommand resume" -l json -d 'Print JSON lines on standard output, and nothing else there'
+complete -c upload -n "__fish_upload_using_subcommand resume" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand resume" -s v -l verbose -d 'Show what is done in more detail, on standard error; repeat for more'
+complete -c upload -n "__fish_upload_using_subcommand resume" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c upload -n "__fish_upload_using_subcommand list" -l journal -d 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand list" -l color -d 'When to use colours; NO_COLOR, CLICOLOR and TERM=dumb are obeyed [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c upload -n "__fish_upload_using_subcommand list" -l progress -d 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]' -r -f -a "auto\t'Bars on a terminal, plain lines elsewhere'
+bar\t'Bars; on a terminal only'
+plain\t'A line at most every 10 seconds or 10 percent'
+none\t'Nothing but results and errors'"
+complete -c upload -n "__fish_upload_using_subcommand list" -l config -d 'The configuration file, TOML [default: config.toml in the configuration directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand list" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
+complete -c upload -n "__fish_upload_using_subcommand list" -l all -d 'Finished uploads too'
+complete -c upload -n "__fish_upload_using_subcommand list" -l json -d 'Print JSON lines on standard output, and nothing else there'
+complete -c upload -n "__fish_upload_using_subcommand list" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand list" -s v -l verbose -d 'Show what is done in more detail, on standard error; repeat for more'
+complete -c upload -n "__fish_upload_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c upload -n "__fish_upload_using_subcommand status" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand status" -l store-host -d 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]' -r
+complete -c upload -n "__fish_upload_using_subcommand status" -l ca-cert -d 'Trust the certificates in this PEM file as well as the system\'s [default: none]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand status" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand status" -l s3-endpoint -d 'The S3 endpoint of s3:// stores [default: Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand status" -l s3-region -d 'The region of s3:// stores [default: AWS_REGION and the AWS configuration, else us-east-1]' -r
+complete -c upload -n "__fish_upload_using_subcommand status" -l journal -d 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand status" -l color -d 'When to use colours; NO_COLOR, CLICOLOR and TERM=dumb are obeyed [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c upload -n "__fish_upload_using_subcommand status" -l progress -d 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]' -r -f -a "auto\t'Bars on a terminal, plain lines elsewhere'
+bar\t'Bars; on a terminal only'
+plain\t'A line at most every 10 seconds or 10 percent'
+none\t'Nothing but results and errors'"
+complete -c upload -n "__fish_upload_using_subcommand status" -l config -d 'The configuration file, TOML [default: config.toml in the configuration directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand status" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
+complete -c upload -n "__fish_upload_using_subcommand status" -l remote -d 'Ask the backend what it holds'
+complete -c upload -n "__fish_upload_using_subcommand status" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine [default: refused]'
+complete -c upload -n "__fish_upload_using_subcommand status" -l s3-path-style -d 'Put the bucket\'s name of s3:// stores into the path, not the host [default: into the host]'
+complete -c upload -n "__fish_upload_using_subcommand status" -l json -d 'Print JSON lines on standard output, and nothing else there'
+complete -c upload -n "__fish_upload_using_subcommand status" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand status" -s v -l verbose -d 'Show what is done in more detail, on standard error; repeat for more'
+complete -c upload -n "__fish_upload_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c upload -n "__fish_upload_using_subcommand abort" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand abort" -l store-host -d 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]' -r
+complete -c upload -n "__fish_upload_using_subcommand abort" -l ca-cert -d 'Trust the certificates in this PEM file as well as the system\'s [default: none]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand abort" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand abort" -l s3-endpoint -d 'The S3 endpoint of s3:// stores [default: Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand abort" -l s3-region -d 'The region of s3:// stores [default: AWS_REGION and the AWS configuration, else us-east-1]' -r
+complete -c upload -n "__fish_upload_using_subcommand abort" -l journal -d 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand abort" -l color -d 'When to use colours; NO_COLOR, CLICOLOR and TERM=dumb are obeyed [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c upload -n "__fish_upload_using_subcommand abort" -l progress -d 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]' -r -f -a "auto\t'Bars on a terminal, plain lines elsewhere'
+bar\t'Bars; on a terminal only'
+plain\t'A line at most every 10 seconds or 10 percent'
+none\t'Nothing but results and errors'"
+complete -c upload -n "__fish_upload_using_subcommand abort" -l config -d 'The configuration file, TOML [default: config.toml in the configuration directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand abort" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
+complete -c upload -n "__fish_upload_using_subcommand abort" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine [default: refused]'
+complete -c upload -n "__fish_upload_using_subcommand abort" -l s3-path-style -d 'Put the bucket\'s name of s3:// stores into the path, not the host [default: into the host]'
+complete -c upload -n "__fish_upload_using_subcommand abort" -l json -d 'Print JSON lines on standard output, and nothing else there'
+complete -c upload -n "__fish_upload_using_subcommand abort" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand abort" -s v -l verbose -d 'Show what is done in more detail, on standard error; repeat for more'
+complete -c upload -n "__fish_upload_using_subcommand abort" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c upload -n "__fish_upload_using_subcommand cat" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand cat" -l store-host -d 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]' -r
+complete -c upload -n "__fish_upload_using_subcommand cat" -l ca-cert -d 'Trust the certificates in this PEM file as well as the system\'s [default: none]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand cat" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand cat" -l s3-endpoint -d 'The S3 endpoint of s3:// stores [default: Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand cat" -l s3-region -d 'The region of s3:// stores [default: AWS_REGION and the AWS configuration, else us-east-1]' -r
+complete -c upload -n "__fish_upload_using_subcommand cat" -l journal -d 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand cat" -l color -d 'When to use colours; NO_COLOR, CLICOLOR and TERM=dumb are obeyed [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c upload -n "__fish_upload_using_subcommand cat" -l progress -d 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]' -r -f -a "auto\t'Bars on a terminal, plain lines elsewhere'
+bar\t'Bars; on a terminal only'
+plain\t'A line at most every 10 seconds or 10 percent'
+none\t'Nothing but results and errors'"
+complete -c upload -n "__fish_upload_using_subcommand cat" -l config -d 'The configuration file, TOML [default: config.toml in the configuration directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand cat" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
+complete -c upload -n "__fish_upload_using_subcommand cat" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine [default: refused]'
+complete -c upload -n "__fish_upload_using_subcommand cat" -l s3-path-style -d 'Put the bucket\'s name of s3:// stores into the path, not the host [default: into the host]'
+complete -c upload -n "__fish_upload_using_subcommand cat" -l json -d 'Print JSON lines on standard output, and nothing else there'
+complete -c upload -n "__fish_upload_using_subcommand cat" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand cat" -s v -l verbose -d 'Show what is done in more detail, on standard error; repeat for more'
+complete -c upload -n "__fish_upload_using_subcommand cat" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c upload -n "__fish_upload_using_subcommand url" -l expires -d 'How long the URL is to live, such as 15m or 7d [default: as the backend sees fit]' -r
+complete -c upload -n "__fish_upload_using_subcommand url" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand url" -l store-host -d 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]' -r
+complete -c upload -n "__fish_upload_using_subcommand url" -l ca-cert -d 'Trust the certificates in this PEM file as well as the system\'s [default: none]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand url" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand url" -l s3-endpoint -d 'The S3 endpoint of s3:// stores [default: Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand url" -l s3-region -d 'The region of s3:// stores [default: AWS_REGION and the AWS configuration, else us-east-1]' -r
+complete -c upload -n "__fish_upload_using_subcommand url" -l journal -d 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand url" -l color -d 'When to use colours; NO_COLOR, CLICOLOR and TERM=dumb are obeyed [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c upload -n "__fish_upload_using_subcommand url" -l progress -d 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]' -r -f -a "auto\t'Bars on a terminal, plain lines elsewhere'
+bar\t'Bars; on a terminal only'
+plain\t'A line at most every 10 seconds or 10 percent'
+none\t'Nothing but results and errors'"
+complete -c upload -n "__fish_upload_using_subcommand url" -l config -d 'The configuration file, TOML [default: config.toml in the configuration directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand url" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
+complete -c upload -n "__fish_upload_using_subcommand url" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine [default: refused]'
+complete -c upload -n "__fish_upload_using_subcommand url" -l s3-path-style -d 'Put the bucket\'s name of s3:// stores into the path, not the host [default: into the host]'
+complete -c upload -n "__fish_upload_using_subcommand url" -l json -d 'Print JSON lines on standard output, and nothing else there'
+complete -c upload -n "__fish_upload_using_subcommand url" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand url" -s v -l verbose -d 'Show what is done in more detail, on standard error; repeat for more'
+complete -c upload -n "__fish_upload_using_subcommand url" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c upload -n "__fish_upload_using_subcommand config" -l backend -d 'As for put' -r -f
+complete -c upload -n "__fish_upload_using_subcommand config" -l part-size -d 'As for put' -r
+complete -c upload -n "__fish_upload_using_subcommand config" -l jobs -d 'As for put' -r
+complete -c upload -n "__fish_upload_using_subcommand config" -l give-up-after -d 'As for put' -r
+complete -c upload -n "__fish_upload_using_subcommand config" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand config" -l store-host -d 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]' -r
+complete -c upload -n "__fish_upload_using_subcommand config" -l ca-cert -d 'Trust the certificates in this PEM file as well as the system\'s [default: none]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand config" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand config" -l s3-endpoint -d 'The S3 endpoint of s3:// stores [default: Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand config" -l s3-region -d 'The region of s3:// stores [default: AWS_REGION and the AWS configuration, else us-east-1]' -r
+complete -c upload -n "__fish_upload_using_subcommand config" -l journal -d 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand config" -l color -d 'When to use colours; NO_COLOR, CLICOLOR and TERM=dumb are obeyed [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c upload -n "__fish_upload_using_subcommand config" -l progress -d 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]' -r -f -a "auto\t'Bars on a terminal, plain lines elsewhere'
+bar\t'Bars; on a terminal only'
+plain\t'A line at most every 10 seconds or 10 percent'
+none\t'Nothing but results and errors'"
+complete -c upload -n "__fish_upload_using_subcommand config" -l config -d 'The configuration file, TOML [default: config.toml in the configuration directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand config" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
+complete -c upload -n "__fish_upload_using_subcommand config" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine [default: refused]'
+complete -c upload -n "__fish_upload_using_subcommand config" -l s3-path-style -d 'Put the bucket\'s name of s3:// stores into the path, not the host [default: into the host]'
+complete -c upload -n "__fish_upload_using_subcommand config" -l json -d 'Print JSON lines on standard output, and nothing else there'
+complete -c upload -n "__fish_upload_using_subcommand config" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand config" -s v -l verbose -d 'Show what is done in more detail, on standard error; repeat for more'
+complete -c upload -n "__fish_upload_using_subcommand config" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l listen -d 'Where to listen; port 0 takes a free one, which is told on standard error once ready' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l public-url -d 'What signed URLs and answers name; TLS is the proxy\'s in front [default: the address listened on]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l store -d 'The store: embedded[:DIR], or s3://BUCKET[/PREFIX] with the usual AWS credentials' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l s3-endpoint -d 'The S3 endpoint of s3:// stores [default: Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l s3-region -d 'The region of s3:// stores [default: AWS_REGION and the AWS configuration, else us-east-1]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l store-credentials -d 'Write the embedded store\'s endpoint and keys to this file (mode 0600), for other S3 clients [default: not written]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l ledger -d 'The ledger: sqlite[:FILE] [default: sqlite, gateway.db in the state directory]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l auth -d 'Who may use the API [default: none on loopback, else this has to be said]' -r -f -a "none\t'Everybody who reaches it: on loopback only'
+tokens\t'Whoever holds a token made by `upload serve token add`'"
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l allow-type -d 'Content types that are taken, as globs; repeatable' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l max-size -d 'Largest upload, such as 50GiB [default: the store\'s limit]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l url-ttl -d 'How long a signed URL lives at least; a large part\'s lives longer' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l upload-ttl -d 'How long an unfinished upload lives' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l sse -d 'Server-side encryption of new objects: AES256, aws:kms or aws:kms:KEY-ID [default: the bucket\'s]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l required-header -d 'A further header the bucket demands when an object is created; repeatable [default: none]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l store-probe -d 'Whether to try at start-up if the store refuses a wrong body and a wrong length' -r -f -a "require\t'Do not start if the store takes them'
+warn\t'Say so and start'
+off\t'Do not try'"
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l store-checksum -d 'What the store is held to enforce on each part; named in each receipt as its proof' -r -f -a "auto\t'As probed'
+sha256\t'The header x-amz-checksum-sha256, signed'
+payload\t'The SHA-256 as the signature\'s payload hash'
+md5\t'The header Content-MD5, signed'
+none\t'Nothing'"
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l journal -d 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l color -d 'When to use colours; NO_COLOR, CLICOLOR and TERM=dumb are obeyed [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l progress -d 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]' -r -f -a "auto\t'Bars on a terminal, plain lines elsewhere'
+bar\t'Bars; on a terminal only'
+plain\t'A line at most every 10 seconds or 10 percent'
+none\t'Nothing but results and errors'"
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l config -d 'The configuration file, TOML [default: config.toml in the configuration directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l s3-path-style -d 'Put the bucket\'s name of s3:// stores into the path, not the host [default: into the host]'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l json -d 'Print JSON lines on standard output, and nothing else there'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -s v -l verbose -d 'Show what is done in more detail, on standard error; repeat for more'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -f -a "token" -d 'Make, list and revoke API tokens'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -l journal -d 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -l color -d 'When to use colours; NO_COLOR, CLICOLOR and TERM=dumb are obeyed [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -l progress -d 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]' -r -f -a "auto\t'Bars on a terminal, plain lines elsewhere'
+bar\t'Bars; on a terminal only'
+plain\t'A line at most every 10 seconds or 10 percent'
+none\t'Nothing but results and errors'"
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -l config -d 'The configuration file, TOML [default: config.toml in the configuration directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -l json -d 'Print JSON lines on standard output, and nothing else there'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -s v -l verbose -d 'Show what is done in more detail, on standard error; repeat for more'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -f -a "add" -d 'Make a token and print it, this once'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -f -a "list" -d 'List tokens: id, name, when made, whether revoked'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -f -a "revoke" -d 'Revoke a token by its id'
+complete -c upload -n "__fish_upload_using_subcommand completions" -l journal -d 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand completions" -l color -d 'When to use colours; NO_COLOR, CLICOLOR and TERM=dumb are obeyed [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c upload -n "__fish_upload_using_subcommand completions" -l progress -d 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]' -r -f -a "auto\t'Bars on a terminal, plain lines elsewhere'
+bar\t'Bars; on a terminal only'
+plain\t'A line at most every 10 seconds or 10 percent'
+none\t'Nothing but results and errors'"
+complete -c upload -n "__fish_upload_using_subcommand completions" -l config -d 'The configuration file, TOML [default: config.toml in the configuration directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand completions" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
+complete -c upload -n "__fish_upload_using_subcommand completions" -l json -d 'Print JSON lines on standard output, and nothing else there'
+complete -c upload -n "__fish_upload_using_subcommand completions" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand completions" -s v -l verbose -d 'Show what is done in more detail, on standard error; repeat for more'
+complete -c upload -n "__fish_upload_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c upload -n "__fish_upload_using_subcommand man" -l journal -d 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand man" -l color -d 'When to use colours; NO_COLOR, CLICOLOR and TERM=dumb are obeyed [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c upload -n "__fish_upload_using_subcommand man" -l progress -d 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]' -r -f -a "auto\t'Bars on a terminal, plain lines elsewhere'
+bar\t'Bars; on a terminal only'
+plain\t'A line at most every 10 seconds or 10 percent'
+none\t'Nothing but results and errors'"
+complete -c upload -n "__fish_upload_using_subcommand man" -l config -d 'The configuration file, TOML [default: config.toml in the configuration directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand man" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
+complete -c upload -n "__fish_upload_using_subcommand man" -l json -d 'Print JSON lines on standard output, and nothing else there'
+complete -c upload -n "__fish_upload_using_subcommand man" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand man" -s v -l verbose -d 'Show what is done in more detail, on standard error; repeat for more'
+complete -c upload -n "__fish_upload_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'

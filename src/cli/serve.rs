@@ -1,0 +1,256 @@
+//! `upload serve`: makes a gateway's configuration of what was typed, runs it, and keeps its API tokens.
+//!
+//! Border: the door between command line and gateway; what a gateway does is `gateway`.
+
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::Url;
+
+use super::args::serve::{AuthMode, ChecksumMode, ProbeMode, Serve, ServeOptions, ServeVerb};
+use super::backend_spec::BackendSpec;
+use super::settings::Settings;
+use crate::error::{Error, Kind, Result};
+use crate::gateway::{self, Auth, Config, Probe, StoreConfig};
+use crate::wire::Proof;
+
+/// A gateway that is replaced by another waits this long for the store the old one still holds.
+const LOCK_WAIT: Duration = Duration::from_secs(30);
+
+/// Runs the gateway until a signal ends it, or does what was asked about tokens.
+///
+/// # Errors
+/// What the configuration, the start or the end of the gateway was.
+pub async fn run(settings: &Settings, flags: &Serve) -> Result<()> {
+    match &flags.verb {
+        Some(ServeVerb::Token(_)) => Err(Error::new(Kind::Config, "the ledger keeps no tokens yet")),
+        None => serve(config(settings, &flags.options)?).await,
+    }
+}
+
+async fn serve(config: Config) -> Result<()> {
+    let mut running = gateway::start(config).await?;
+    // Whoever started us may have closed the stream; that stops no gateway.
+    let _ = writeln!(io::stderr(), "listening on {}", running.url.as_str().trim_end_matches('/'));
+    tokio::select! {
+        ended = running.wait() => return ended,
+        signal = signal() => signal?,
+    }
+    tokio::select! {
+        () = running.stop() => Ok(()),
+        // The second signal means now.
+        signal = signal() => signal,
+    }
+}
+
+/// Waits for SIGINT or SIGTERM (elsewhere than on Unix: for Ctrl-C).
+async fn signal() -> Result<()> {
+    let wrong = |error| Error::new(Kind::Other, "could not listen for signals").because(error);
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate()).map_err(wrong)?;
+        tokio::select! {
+            _ = terminate.recv() => Ok(()),
+            interrupted = tokio::signal::ctrl_c() => interrupted.map_err(wrong),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await.map_err(wrong)
+}
+
+/// The gateway's configuration as the flags say it; opens nothing.
+///
+/// # Errors
+/// [`Kind::Usage`] for a text that cannot be understood; [`Kind::Config`] for what this build cannot do, and for a gateway
+/// away from loopback that lets everybody in.
+pub fn config(settings: &Settings, flags: &ServeOptions) -> Result<Config> {
+    Ok(Config {
+        listen: flags.listen,
+        public_url: flags.public_url.as_deref().map(public_url).transpose()?,
+        store: store(settings, flags)?,
+        store_credentials: flags.store_credentials.clone(),
+        ledger: ledger(settings, flags.ledger.ledger.as_deref())?,
+        auth: auth(flags.auth, flags.listen)?,
+        allow_types: flags.allow_types.clone(),
+        max_size: flags.max_size,
+        url_ttl: flags.url_ttl,
+        upload_ttl: flags.upload_ttl,
+        sse: flags.sse.as_deref().map(sse).transpose()?,
+        required_headers: flags.required_headers.clone(),
+        probe: match flags.store_probe {
+            ProbeMode::Require => Probe::Require,
+            ProbeMode::Warn => Probe::Warn,
+            ProbeMode::Off => Probe::Off,
+        },
+        checksum: match flags.store_checksum {
+            ChecksumMode::Auto => None,
+            ChecksumMode::Sha256 => Some(Proof::Sha256),
+            ChecksumMode::Payload => Some(Proof::Payload),
+            ChecksumMode::Md5 => Some(Proof::Md5),
+            ChecksumMode::None => Some(Proof::None),
+        },
+        lock_wait: LOCK_WAIT,
+    })
+}
+
+/// Where the ledger is: `sqlite[:FILE]`.
+///
+/// # Errors
+/// [`Kind::Config`] for a ledger this build does not have; [`Kind::Usage`] for anything else.
+pub fn ledger(settings: &Settings, flag: Option<&str>) -> Result<PathBuf> {
+    match flag {
+        None | Some("sqlite") => settings.ledger(),
+        Some(text) if text.starts_with("postgres://") || text.starts_with("postgresql://") => {
+            Err(Error::new(Kind::Config, "a ledger in PostgreSQL is not supported by this build yet")
+                .hinting("use --ledger sqlite[:FILE]"))
+        }
+        Some(text) => match text.strip_prefix("sqlite:") {
+            Some(file) if !file.is_empty() => Ok(file.into()),
+            _ => Err(Error::new(Kind::Usage, "could not understand --ledger").hinting("it is sqlite[:FILE]")),
+        },
+    }
+}
+
+fn store(settings: &Settings, flags: &ServeOptions) -> Result<StoreConfig> {
+    let text = flags.store.as_str();
+    if text == "embedded" {
+        return Ok(StoreConfig::Embedded { dir: settings.store_dir()? });
+    }
+    if let Some(dir) = text.strip_prefix("embedded:").filter(|dir| !dir.is_empty()) {
+        return Ok(StoreConfig::Embedded { dir: dir.into() });
+    }
+    if !text.starts_with("s3://") {
+        return Err(Error::new(Kind::Usage, "could not understand --store")
+            .hinting("it is embedded[:DIR] or s3://BUCKET[/PREFIX]"));
+    }
+    match BackendSpec::parse(text, false, Kind::Usage)? {
+        BackendSpec::S3 { bucket, prefix } => {
+            let s3 = settings.s3(&flags.s3)?;
+            let (endpoint, region, path_style) = (s3.endpoint, s3.region, s3.path_style);
+            Ok(StoreConfig::S3 { bucket, prefix, endpoint, region, path_style })
+        }
+        BackendSpec::Embedded | BackendSpec::Url(_) => Err(Error::new(Kind::Usage, "--store names no bucket")),
+    }
+}
+
+/// Everybody may come in on loopback only.
+fn auth(mode: Option<AuthMode>, listen: SocketAddr) -> Result<Auth> {
+    match mode {
+        Some(AuthMode::Tokens) => Ok(Auth::Tokens),
+        Some(AuthMode::None) | None if listen.ip().is_loopback() => Ok(Auth::None),
+        _ => Err(Error::new(Kind::Config, format!("a gateway on {listen} lets nobody in without authentication"))
+            .hinting("make a token with `upload serve token add NAME` and run with --auth tokens")),
+    }
+}
+
+fn public_url(text: &str) -> Result<Url> {
+    let wrong = || Error::new(Kind::Usage, "could not use the value of --public-url");
+    let url = Url::parse(text).map_err(|error| wrong().because(error))?;
+    let bare =
+        url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
+    match url.scheme() {
+        "https" | "http" if bare && url.has_host() => Ok(url),
+        _ => Err(wrong().because("it is https://host[:port][/base] without user, query or fragment")),
+    }
+}
+
+fn sse(text: &str) -> Result<String> {
+    let key = text.strip_prefix("aws:kms:");
+    let plain = |key: &str| !key.is_empty() && key.bytes().all(|b| b.is_ascii_graphic());
+    if matches!(text, "AES256" | "aws:kms") || key.is_some_and(plain) {
+        Ok(text.to_owned())
+    } else {
+        Err(Error::new(Kind::Usage, "could not understand --sse").hinting("it is AES256, aws:kms or aws:kms:KEY-ID"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::args::{Args, Verb};
+    use crate::cli::settings::{Directories, Machine, Terminals};
+
+    fn made(line: &[&str]) -> Result<Config> {
+        let directories = Directories {
+            config: "/nowhere/config".into(),
+            state: "/nowhere/state".into(),
+            data: "/nowhere/data".into(),
+        };
+        let machine = Machine {
+            env: |_| None,
+            terminals: Terminals { stdout: false, stderr: false },
+            directories: Some(directories),
+        };
+        let args =
+            Args::try_parse_from([&["upload", "serve"], line].concat()).map_err(|error| error.to_string()).unwrap();
+        let Verb::Serve(serve) = args.verb else { panic!("serve") };
+        config(&Settings::load(&args.global, machine)?, &serve.options)
+    }
+
+    #[test]
+    fn nothing_said_is_the_embedded_store_on_loopback() {
+        let config = made(&[]).unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+        assert!(matches!(config.store, StoreConfig::Embedded { dir } if dir == PathBuf::from("/nowhere/data/store")));
+        assert_eq!(config.ledger, PathBuf::from("/nowhere/state/gateway.db"));
+        assert!(matches!(config.auth, Auth::None));
+        assert_eq!(config.allow_types, ["*/*"]);
+        assert_eq!((config.url_ttl, config.upload_ttl), (Duration::from_mins(15), Duration::from_hours(168)));
+        assert_eq!((config.probe, config.checksum), (Probe::Require, None));
+    }
+
+    #[test]
+    fn a_bucket_is_taken_apart() {
+        let line = ["--store", "s3://media/in/", "--s3-endpoint", "http://127.0.0.1:9000", "--s3-path-style"];
+        match made(&line).unwrap().store {
+            StoreConfig::S3 { bucket, prefix, endpoint, region, path_style } => {
+                assert_eq!((bucket.as_str(), prefix.as_str(), path_style), ("media", "in", true));
+                assert_eq!(endpoint.unwrap().as_str(), "http://127.0.0.1:9000/");
+                assert_eq!(region, None);
+            }
+            StoreConfig::Embedded { .. } => panic!("embedded"),
+        }
+    }
+
+    #[test]
+    fn away_from_loopback_somebody_has_to_be_asked_for() {
+        for line in [&["--listen", "0.0.0.0:8080"][..], &["--listen", "0.0.0.0:8080", "--auth", "none"]] {
+            let error = made(line).unwrap_err();
+            assert_eq!(error.kind(), Kind::Config);
+            assert!(error.hint().unwrap().contains("--auth tokens"));
+        }
+        assert!(matches!(made(&["--listen", "[::]:80", "--auth", "tokens"]).unwrap().auth, Auth::Tokens));
+    }
+
+    #[test]
+    fn tokens_have_verbs_of_their_own() {
+        for line in [
+            &["token", "add", "alice", "--ledger", "sqlite:l.db"][..],
+            &["token", "list", "--json"],
+            &["token", "revoke", "ab12"],
+        ] {
+            assert!(Args::try_parse_from([&["upload", "serve"], line].concat()).is_ok(), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        for line in [
+            ["--store", "embedded:"],
+            ["--store", "media"],
+            ["--store", "https://media"],
+            ["--ledger", "mysql:x"],
+            ["--ledger", "sqlite:"],
+            ["--sse", "rot13"],
+            ["--public-url", "https://user@host"],
+        ] {
+            assert_eq!(made(&line).unwrap_err().kind(), Kind::Usage, "{line:?}");
+        }
+        assert_eq!(made(&["--ledger", "postgres://host/db"]).unwrap_err().kind(), Kind::Config);
+    }
+}
