@@ -4,19 +4,60 @@
 //! reached the same way, over loopback.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::fmt;
 
+use http::HeaderName;
 use jiff::Timestamp;
 use url::Url;
 
-use crate::error::Result;
-use crate::names::{Checksum, ETag, Key, PartNumber, SignedUrl};
-use crate::wire::{CompletePart, Limits, PartSpec, Proof, SignedPut, StoredPart};
+use crate::error::{Error, Kind, Result};
+use crate::names::{Checksum, ETag, Key};
+use crate::wire::{Limits, Proof};
 
+use address::Address;
+use client::{Client, Http};
+use credentials::Credentials;
+use sign::Signer;
+
+mod address;
+mod client;
+mod credentials;
 pub mod embedded;
+mod multipart;
+mod object;
+mod probe;
+mod sign;
+mod xml;
+
+/// The object metadata that holds the token of an upload.
+const TOKEN: &str = "x-amz-meta-upload-token";
+
+/// What Amazon S3 allows ("Amazon S3 multipart upload limits" in its user guide). Stores that differ are not told apart yet.
+const S3_LIMITS: Limits = Limits {
+    min_part: 5 << 20,
+    max_part: 5 << 30,
+    max_parts: 10_000,
+    max_size: 10_000 * (5 << 30),
+    equal_parts: false,
+};
+
+/// Headers that are the gateway's own to set, or that would make something else of a request.
+const OWN_HEADERS: [&str; 11] = [
+    "authorization",
+    "content-length",
+    "content-md5",
+    "content-type",
+    "host",
+    "if-match",
+    "if-none-match",
+    "transfer-encoding",
+    "x-amz-content-sha256",
+    "x-amz-date",
+    TOKEN,
+];
 
 /// Which bucket, where, and what it demands.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Settings {
     pub bucket: String,
     /// Put before every key, without slashes at its ends; may be empty.
@@ -35,6 +76,12 @@ pub struct Settings {
     pub embedded: bool,
 }
 
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Settings({:?} at {:?})", self.bucket, self.endpoint.as_ref().map(Url::origin))
+    }
+}
+
 /// Why a call to the store failed.
 #[derive(Debug)]
 pub enum Fault {
@@ -50,7 +97,18 @@ pub enum Fault {
     Unavailable(String),
 }
 
-/// An object as HeadObject tells it.
+/// For the log.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSuchUpload => f.write_str("the store knows no such multipart upload"),
+            Self::Precondition => f.write_str("the object is there already"),
+            Self::InvalidPart(text) | Self::Refused(text) | Self::Unavailable(text) => f.write_str(text),
+        }
+    }
+}
+
+/// An object as `HeadObject` tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
     pub size: u64,
@@ -65,117 +123,111 @@ pub struct Head {
 
 /// One bucket.
 #[derive(Debug, Clone)]
-pub struct Store {}
+pub struct Store {
+    client: Client,
+    /// For control calls.
+    address: Address,
+    /// For the URLs of clients.
+    public: Address,
+    bucket: String,
+    prefix: String,
+    /// Names in lower case, values of visible ASCII.
+    create_headers: BTreeMap<String, String>,
+    embedded: bool,
+    proof: Proof,
+    limits: Limits,
+}
 
 impl Store {
-    /// Reads the settings and finds credentials; sends nothing yet.
+    /// Reads the settings and finds the region; sends nothing, and looks for credentials only when the first are needed.
     ///
     /// # Errors
-    /// [`Kind::Config`](crate::error::Kind::Config) for an endpoint or a header that cannot be.
-    pub fn new(_settings: Settings) -> Result<Self> {
-        todo!()
+    /// [`Kind::Config`](crate::error::Kind::Config) for an endpoint, a bucket, a prefix or a header that cannot be, and where
+    /// AWS's region is not known.
+    pub fn new(settings: Settings) -> Result<Self> {
+        let region = address::region(&settings)?;
+        let address = Address::new(&settings, settings.endpoint.as_ref(), &region)?;
+        let public =
+            Address::new(&settings, settings.public_endpoint.as_ref().or(settings.endpoint.as_ref()), &region)?;
+        let prefix = settings.prefix.trim_matches('/').to_owned();
+        if !prefix.is_empty() {
+            address::check_key(&prefix)
+                .map_err(|why| Error::new(Kind::Config, format!("could not use the prefix of keys: {why}")))?;
+        }
+        let create_headers = settings.create_headers.iter().map(create_header).collect::<Result<_>>()?;
+        let http = Http::new()?;
+        let credentials = match &settings.keys {
+            Some((access, secret)) => Credentials::fixed(access, secret),
+            None => Credentials::chain(http.clone()),
+        };
+        Ok(Self {
+            client: Client { http, signer: Signer::new(credentials, &region) },
+            address,
+            public,
+            bucket: settings.bucket,
+            prefix,
+            create_headers,
+            embedded: settings.embedded,
+            proof: Proof::Sha256,
+            limits: S3_LIMITS,
+        })
     }
 
-    /// Tries the store with wrong bytes and a wrong length, in a multipart upload that is aborted at the end, and tells what it
-    /// can be held to.
+    /// Tries the store with wrong bytes and a wrong length, in multipart uploads that are aborted at the end, and tells what it
+    /// can be held to. Needs the permissions that serving needs, and `DeleteObject` if nothing is to stay behind.
     ///
     /// # Errors
     /// [`Fault`] when the store cannot be used at all.
     pub async fn probe(&self) -> Result<Probed, Fault> {
-        todo!()
+        probe::run(self).await
     }
 
     /// Holds the store to `proof` from now on: it decides how parts are signed.
     #[must_use]
-    pub fn with_proof(self, _proof: Proof) -> Self {
-        todo!()
+    pub fn with_proof(self, proof: Proof) -> Self {
+        Self { proof, ..self }
     }
 
+    /// What the store is held to; until [`Store::with_proof`] says otherwise, SHA-256 checksums.
     #[must_use]
     pub fn proof(&self) -> Proof {
-        todo!()
+        self.proof
     }
 
     #[must_use]
     pub fn limits(&self) -> Limits {
-        todo!()
+        self.limits
     }
 
     /// Where an object is, for people: `embedded:KEY` or its URL.
     #[must_use]
-    pub fn location(&self, _key: &Key) -> String {
-        todo!()
+    pub fn location(&self, key: &Key) -> String {
+        let key = self.whole(key);
+        if self.embedded {
+            return format!("embedded:{key}");
+        }
+        // A key that no URL can name was never uploaded to; it stands for itself.
+        self.public.object(&key, &[]).unwrap_or(key)
     }
 
-    /// CreateMultipartUpload with SHA-256 checksums, the token as metadata; gives S3's upload id.
-    pub async fn create(&self, _key: &Key, _content_type: &str, _token: &str) -> Result<String, Fault> {
-        todo!()
+    /// The key as the bucket has it.
+    fn whole(&self, key: &Key) -> String {
+        if self.prefix.is_empty() { key.to_string() } else { format!("{}/{key}", self.prefix) }
     }
+}
 
-    /// The multipart uploads open at exactly this key, oldest first.
-    pub async fn find(&self, _key: &Key) -> Result<Vec<String>, Fault> {
-        todo!()
+/// Checks a header that is to be bound into create and single PUT; its name in lower case.
+fn create_header((name, value): (&String, &String)) -> Result<(String, String)> {
+    let wrong = |why| Error::new(Kind::Config, format!("could not bind the header {name:?} into uploads: {why}"));
+    let known: HeaderName = name.parse().map_err(|_| wrong("it is no name of a header"))?;
+    let lower = known.as_str();
+    if OWN_HEADERS.contains(&lower) || lower.starts_with("x-amz-checksum-") || lower.starts_with("x-amz-copy-source") {
+        return Err(wrong("the gateway sets it by itself, or must not"));
     }
-
-    /// Presigns UploadPart for these bytes only: length and checksum (as the proof has it) as signed headers. Sends nothing
-    /// but what finding credentials takes.
-    pub async fn sign_part(
-        &self,
-        _key: &Key,
-        _upload: &str,
-        _part: &PartSpec,
-        _life: Duration,
-    ) -> Result<SignedPut, Fault> {
-        todo!()
+    if !value.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
+        return Err(wrong("its value has characters other than visible ASCII"));
     }
-
-    /// Presigns one plain PUT of the whole object, with `If-None-Match: *`, content type and token bound.
-    pub async fn sign_put(
-        &self,
-        _key: &Key,
-        _content_type: &str,
-        _token: &str,
-        _part: &PartSpec,
-        _life: Duration,
-    ) -> Result<SignedPut, Fault> {
-        todo!()
-    }
-
-    /// One page (at most 1000) of ListParts behind `after`; the number to go on behind, if there is more.
-    pub async fn list(
-        &self,
-        _key: &Key,
-        _upload: &str,
-        _after: Option<PartNumber>,
-    ) -> Result<(Vec<StoredPart>, Option<PartNumber>), Fault> {
-        todo!()
-    }
-
-    /// CompleteMultipartUpload, with part checksums, total size and `If-None-Match: *`. Ok means only that the store said so; ask
-    /// [`Store::head`]. An answer of 200 with an error in it is that error.
-    pub async fn complete(&self, _key: &Key, _upload: &str, _parts: &[CompletePart], _size: u64) -> Result<(), Fault> {
-        todo!()
-    }
-
-    /// AbortMultipartUpload, until ListParts no longer knows the upload.
-    pub async fn abort(&self, _key: &Key, _upload: &str) -> Result<(), Fault> {
-        todo!()
-    }
-
-    /// HeadObject with checksums; None when there is no such object.
-    pub async fn head(&self, _key: &Key) -> Result<Option<Head>, Fault> {
-        todo!()
-    }
-
-    /// DeleteObject.
-    pub async fn delete(&self, _key: &Key) -> Result<(), Fault> {
-        todo!()
-    }
-
-    /// Presigns GetObject: as an attachment of that name.
-    pub async fn sign_get(&self, _key: &Key, _name: &str, _life: Duration) -> Result<SignedUrl, Fault> {
-        todo!()
-    }
+    Ok((lower.to_owned(), object::one_line(value)))
 }
 
 /// What a probe found.
@@ -185,6 +237,6 @@ pub struct Probed {
     pub proof: Proof,
     /// A body of another length than the signed one was refused.
     pub length_enforced: bool,
-    /// An unsigned `x-amz-copy-source` was refused.
+    /// An unsigned `x-amz-copy-source` was refused, or did nothing.
     pub smuggling_refused: bool,
 }

@@ -1,0 +1,188 @@
+//! Multipart uploads: create, find, sign a part, list, complete, abort.
+//!
+//! Border: S3's operations, each by its page of the Amazon S3 API reference. Nothing is remembered between them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use jiff::Timestamp;
+
+use super::address::Address;
+use super::client::{self, Call};
+use super::object::{one_line, signed_put};
+use super::sign::{self, Presigned};
+use super::{Fault, Store, TOKEN, xml};
+use crate::names::{ETag, Fingerprint, Key, PartNumber};
+use crate::wire::{CompletePart, PartSpec, Proof, SignedPut, StoredPart};
+
+impl Store {
+    /// `CreateMultipartUpload` with SHA-256 checksums (where they are the proof), the token as metadata, and the headers the
+    /// bucket demands; gives S3's upload id.
+    pub async fn create(&self, key: &Key, content_type: &str, token: &str) -> Result<String, Fault> {
+        let url = self.address.object(&self.whole(key), &[("uploads", "")])?;
+        let mut call = Call::new("CreateMultipartUpload", Method::POST, url)
+            .header("content-type", &one_line(content_type))?
+            .header(TOKEN, token)?;
+        if self.proof == Proof::Sha256 {
+            call = call.header("x-amz-checksum-algorithm", "SHA256")?.header("x-amz-checksum-type", "COMPOSITE")?;
+        }
+        for (name, value) in &self.create_headers {
+            call = call.header(name, value)?;
+        }
+        let created: xml::InitiateMultipartUploadResult =
+            self.client.read(call, "InitiateMultipartUploadResult").await?;
+        if created.upload_id.is_empty() {
+            return Err(Fault::Unavailable("CreateMultipartUpload: an empty upload id".into()));
+        }
+        Ok(created.upload_id)
+    }
+
+    /// The multipart uploads open at exactly this key, oldest first.
+    pub async fn find(&self, key: &Key) -> Result<Vec<String>, Fault> {
+        let key = self.whole(key);
+        let mut found = Vec::new();
+        let (mut key_marker, mut upload_marker) = (String::new(), String::new());
+        loop {
+            let mut query = vec![("uploads", ""), ("prefix", key.as_str()), ("max-uploads", "1000")];
+            if !key_marker.is_empty() {
+                query.extend([("key-marker", key_marker.as_str()), ("upload-id-marker", upload_marker.as_str())]);
+            }
+            let call = Call::new("ListMultipartUploads", Method::GET, self.address.bucket(&query));
+            let page: xml::ListMultipartUploadsResult = self.client.read(call, "ListMultipartUploadsResult").await?;
+            for upload in page.uploads.into_iter().filter(|upload| upload.key == key) {
+                found.push((upload.initiated.parse::<Timestamp>().ok(), upload.id));
+            }
+            // Keys come in order: behind ours stand only those it is a prefix of.
+            if !page.is_truncated || page.next_key_marker > key {
+                break;
+            }
+            let next = (page.next_key_marker, page.next_upload_id_marker);
+            // Uploads of one key come in the order of their beginning, so their ids need not grow; but none comes twice.
+            if next.0 < key_marker || (next.0 == key_marker && next.1 == upload_marker) || found.len() > 10_000 {
+                return Err(Fault::Unavailable("ListMultipartUploads: its pages do not end".into()));
+            }
+            (key_marker, upload_marker) = next;
+        }
+        found.sort();
+        Ok(found.into_iter().map(|(_, id)| id).collect())
+    }
+
+    /// Presigns `UploadPart` for these bytes only: length and checksum (as the proof has it) as signed headers. Sends nothing
+    /// but what finding credentials takes.
+    ///
+    /// The headers given are all that a client must send, `content-length` among them, but for `host`, which every HTTP
+    /// library writes by itself.
+    pub async fn sign_part(
+        &self,
+        key: &Key,
+        upload: &str,
+        part: &PartSpec,
+        life: Duration,
+    ) -> Result<SignedPut, Fault> {
+        let headers = sign::body_headers(self.proof, part)?;
+        let presigned = self.presign_part(&self.public, key, upload, part.number, headers, life).await?;
+        Ok(signed_put(part.number, presigned))
+    }
+
+    /// One page (at most 1000) of `ListParts` behind `after`; the number to go on behind, if there is more.
+    pub async fn list(
+        &self,
+        key: &Key,
+        upload: &str,
+        after: Option<PartNumber>,
+    ) -> Result<(Vec<StoredPart>, Option<PartNumber>), Fault> {
+        let marker = after.map(|number| number.to_string());
+        let mut query = vec![("max-parts", "1000"), ("uploadId", upload)];
+        if let Some(marker) = &marker {
+            query.push(("part-number-marker", marker));
+        }
+        let call = Call::new("ListParts", Method::GET, self.address.object(&self.whole(key), &query)?);
+        let page = self.client.read(call, "ListPartsResult").await?;
+        stored_parts(page, after).map_err(|why| Fault::Unavailable(format!("ListParts: {why}")))
+    }
+
+    /// `CompleteMultipartUpload`, with part checksums (where they are the proof), total size and `If-None-Match: *`; without the
+    /// last two where the store does not implement them. Ok means only that the store said so; ask [`Store::head`]. An
+    /// answer of 200 with an error in it is that error.
+    pub async fn complete(&self, key: &Key, upload: &str, parts: &[CompletePart], size: u64) -> Result<(), Fault> {
+        let url = self.address.object(&self.whole(key), &[("uploadId", upload)])?;
+        let body = xml::complete_body(parts, self.proof == Proof::Sha256).into_bytes();
+        let mut call =
+            Call::new("CompleteMultipartUpload", Method::POST, url).header("content-type", "application/xml")?;
+        (call.body, call.patience) = (body, client::PATIENCE_TO_COMPLETE);
+        let strict = call.clone().header("if-none-match", "*")?.header("x-amz-mp-object-size", &size.to_string())?;
+        let mut answer = self.client.ask(strict).await?;
+        if answer.status == StatusCode::NOT_IMPLEMENTED {
+            answer = self.client.ask(call).await?;
+        }
+        client::read::<xml::CompleteMultipartUploadResult>(
+            "CompleteMultipartUpload",
+            answer,
+            "CompleteMultipartUploadResult",
+        )?;
+        Ok(())
+    }
+
+    /// `AbortMultipartUpload`, until `ListParts` no longer knows the upload: a part on its way may arrive behind the first.
+    pub async fn abort(&self, key: &Key, upload: &str) -> Result<(), Fault> {
+        let url = self.address.object(&self.whole(key), &[("uploadId", upload)])?;
+        for round in 1..=5 {
+            match self.client.call(Call::new("AbortMultipartUpload", Method::DELETE, url.clone())).await {
+                Err(Fault::NoSuchUpload) => return Ok(()),
+                other => other?,
+            };
+            match self.list(key, upload, None).await {
+                Err(Fault::NoSuchUpload) => return Ok(()),
+                // Ceph's ListParts says `NoSuchKey`; its next abort tells.
+                Ok(_) | Err(Fault::Refused(_)) => tokio::time::sleep(Duration::from_millis(100 * round)).await,
+                Err(fault) => return Err(fault),
+            }
+        }
+        Err(Fault::Unavailable("AbortMultipartUpload: the upload is still there".into()))
+    }
+
+    /// Presigns `UploadPart` with exactly these headers, at one of the two addresses.
+    pub(super) async fn presign_part(
+        &self,
+        address: &Address,
+        key: &Key,
+        upload: &str,
+        number: PartNumber,
+        headers: BTreeMap<String, String>,
+        life: Duration,
+    ) -> Result<Presigned, Fault> {
+        let number = number.to_string();
+        let url = address.object(&self.whole(key), &[("partNumber", &number), ("uploadId", upload)])?;
+        self.client.signer.presign(Method::PUT, &url, headers, life).await
+    }
+}
+
+/// A page of parts whose numbers grow, all of them behind `after`.
+fn stored_parts(
+    page: xml::ListPartsResult,
+    after: Option<PartNumber>,
+) -> Result<(Vec<StoredPart>, Option<PartNumber>), &'static str> {
+    let mut last = after.map_or(0, PartNumber::get);
+    let mut parts = Vec::with_capacity(page.parts.len());
+    for part in page.parts {
+        if part.number <= last {
+            return Err("the numbers of parts do not grow");
+        }
+        last = part.number;
+        parts.push(StoredPart {
+            number: PartNumber::try_from(part.number).map_err(|_| "a part number of zero")?,
+            size: part.size,
+            etag: ETag::from_header(&part.etag).map_err(|_| "a part without an ETag")?,
+            sha256: part.checksum_sha256.and_then(|checksum| Fingerprint::from_base64(&checksum).ok()),
+        });
+    }
+    if !page.is_truncated {
+        return Ok((parts, None));
+    }
+    let next = page.next_part_number_marker.filter(|next| *next > 0).unwrap_or(last);
+    if next < last || next <= after.map_or(0, PartNumber::get) {
+        return Err("its pages do not end");
+    }
+    Ok((parts, Some(PartNumber::try_from(next).map_err(|_| "a part number of zero")?)))
+}
