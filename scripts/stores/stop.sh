@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Ends a store that a script beside this one started, and nothing else.
+#
+#   stop.sh NAME [--wipe]         --wipe forgets its data too; the installed program stays
+set -euo pipefail
+name=${1:?which store: localstack or garage}
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+run=$stores/run/$name
+
+if alive; then
+  read -r pid _ <"$run/pid"
+  # It was started as the leader of its own session, so its children go with it.
+  kill -TERM -- "-$pid" 2>/dev/null || kill -TERM "$pid"
+  for _ in $(seq 100); do
+    alive || break
+    sleep 0.1
+  done
+  if alive; then kill -KILL -- "-$pid" 2>/dev/null || kill -KILL "$pid"; fi
+  say "stopped"
+fi
+rm -f "$run/pid"
+if [ "${2:-}" = --wipe ]; then rm -rf "$run"; fi
