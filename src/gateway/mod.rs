@@ -3,17 +3,41 @@
 //! Border: sees `names`, `error`, `wire` and `plan` of the crate and nothing of the client; never touches a byte of a
 //! file. The embedded store, which does, is a store like any other that happens to live in this process.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use axum::serve::ListenerExt as _;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use url::Url;
 
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::names::Token;
 use crate::wire::Proof;
 
+mod auth;
+mod lease;
+pub mod ledger;
+mod problem;
+mod routes;
+mod rules;
+mod service;
+mod settings;
 pub mod store;
+
+use auth::Guard;
+use ledger::Ledger;
+use routes::Gateway;
+use service::{Rules, Service};
+use store::embedded::Embedded;
+use store::{Fault, Store};
+
+/// How long requests under way may take when the gateway stops.
+const STOP_WAIT: Duration = Duration::from_secs(10);
 
 /// How a gateway is to run.
 #[derive(Debug, Clone)]
@@ -75,10 +99,14 @@ pub enum Probe {
     Off,
 }
 
-/// A gateway that is up and answers.
+/// A gateway that is up and answers. Dropped, it ends as [`Running::stop`] would have it, but nobody waits for it.
+#[derive(Debug)]
 pub struct Running {
     /// Where it listens, `http://host:port`.
     pub url: Url,
+    server: JoinHandle<std::io::Result<()>>,
+    /// Dropped or sent to, it asks the server to end.
+    end: oneshot::Sender<()>,
 }
 
 impl Running {
@@ -87,22 +115,122 @@ impl Running {
     /// # Errors
     /// What ended it.
     pub async fn wait(&mut self) -> Result<()> {
-        todo!()
+        let ended = Error::new(Kind::Io, "the gateway has ended");
+        match (&mut self.server).await {
+            Ok(Ok(())) => Err(ended),
+            Ok(Err(error)) => Err(ended.because(error)),
+            Err(error) => Err(ended.because(error)),
+        }
     }
 
-    /// Lets requests under way end, then ends.
+    /// Lets requests under way end, for up to ten seconds, then ends.
     pub async fn stop(self) {
-        todo!()
+        let Self { mut server, end, .. } = self;
+        drop(end);
+        if timeout(STOP_WAIT, &mut server).await.is_err() {
+            server.abort();
+        }
     }
 }
 
-/// Opens ledger and store, probes the store, and begins to listen.
+/// Opens ledger and store, begins to listen, and tries the store; it answers its API from then on.
 ///
 /// # Errors
 /// [`Kind::Config`](crate::error::Kind::Config) for settings that cannot be (no authentication away from loopback, a store
 /// that enforces nothing), [`Kind::Busy`](crate::error::Kind::Busy) when another process holds the embedded store,
 /// [`Kind::NoJournal`](crate::error::Kind::NoJournal) for a ledger that does not open, [`Kind::Io`](crate::error::Kind::Io)
-/// for an address that is taken.
-pub async fn start(_config: Config) -> Result<Running> {
-    todo!()
+/// for an address that is taken, [`Kind::Temporary`](crate::error::Kind::Temporary) for a store that does not answer.
+pub async fn start(config: Config) -> Result<Running> {
+    settings::check(&config)?;
+    let embedded = match &config.store {
+        StoreConfig::Embedded { dir } => Some(Embedded::open(dir, config.lock_wait).await?),
+        StoreConfig::S3 { .. } => None,
+    };
+    let ledger = Ledger::open(&config.ledger).await?;
+    let taken = |error| Error::new(Kind::Io, format!("could not listen on {}", config.listen)).because(error);
+    let listener = TcpListener::bind(config.listen).await.map_err(taken)?;
+    let address = listener.local_addr().map_err(taken)?;
+    let keys = embedded.as_ref().map(Embedded::keys);
+    let store = Store::new(settings::store(&config, &url_of(within_reach(address))?, keys.clone())?)?;
+    let url = url_of(address)?;
+    let public_url = config.public_url.clone().unwrap_or_else(|| url.clone());
+
+    let guard = Guard::new(&config.auth, ledger.clone());
+    let gateway = Arc::new(Gateway { guard, service: OnceLock::new() });
+    let router = routes::router(Arc::clone(&gateway));
+    let router = match &embedded {
+        Some(embedded) => router.fallback_service(embedded.service()),
+        None => router.fallback(routes::no_such_path),
+    };
+    let (end, ended) = oneshot::channel::<()>();
+    let quit = async { drop(ended.await) };
+    let listener = listener.tap_io(|stream| {
+        // Without it answers may wait for an acknowledgement; with it they are merely on time.
+        let _ = stream.set_nodelay(true);
+    });
+    let server = tokio::spawn(async move { axum::serve(listener, router).with_graceful_shutdown(quit).await });
+    let running = Running { url, server, end };
+
+    let store = match hold(store, &config).await {
+        Ok(store) => store,
+        Err(error) => {
+            running.stop().await;
+            return Err(error);
+        }
+    };
+    if let (Some(path), Some(keys)) = (&config.store_credentials, &keys) {
+        settings::write_credentials(path, &public_url, keys)?;
+    }
+    let mut limits = store.limits();
+    limits.max_size = config.max_size.unwrap_or(limits.max_size).min(limits.max_size);
+    let rules = Rules {
+        limits,
+        allow_types: config.allow_types,
+        url_ttl: config.url_ttl,
+        upload_ttl: config.upload_ttl,
+        backend: public_url.as_str().trim_end_matches('/').to_owned(),
+    };
+    tracing::info!(url = %running.url, proof = ?store.proof(), "listening");
+    // The cell was made above and is filled here alone.
+    let _ = gateway.service.set(Service::new(ledger, store, rules));
+    Ok(running)
+}
+
+/// The store, held to what it was found to enforce, or to what the configuration says.
+async fn hold(store: Store, config: &Config) -> Result<Store> {
+    let found = match config.probe {
+        Probe::Off => return Ok(config.checksum.map_or(store.clone(), |proof| store.with_proof(proof))),
+        Probe::Require | Probe::Warn => store.probe().await,
+    };
+    match found {
+        Ok(found) => {
+            let (proof, warnings) = settings::judge(config.probe, config.checksum, &found)?;
+            for warning in warnings {
+                tracing::warn!("the store: {warning}");
+            }
+            Ok(store.with_proof(proof))
+        }
+        Err(fault) if config.probe == Probe::Warn => {
+            tracing::warn!(?fault, "the store could not be tried");
+            Ok(config.checksum.map_or(store.clone(), |proof| store.with_proof(proof)))
+        }
+        Err(Fault::Unavailable(why)) => Err(Error::new(Kind::Temporary, format!("the store does not answer: {why}"))
+            .hinting("check --s3-endpoint and the network, then start again")),
+        Err(fault) => Err(Error::new(Kind::Config, format!("the store cannot be used: {fault:?}"))
+            .hinting("check the bucket's name, the region and what the credentials may do")),
+    }
+}
+
+/// An address this process itself can reach the listener at.
+fn within_reach(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
+}
+
+fn url_of(address: SocketAddr) -> Result<Url> {
+    format!("http://{address}").parse().map_err(|error| Error::new(Kind::Other, "not an address").because(error))
 }

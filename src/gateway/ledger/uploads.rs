@@ -1,0 +1,237 @@
+//! The rows of uploads, and every transition of their state.
+//!
+//! Border: each transition is one compare-and-set that tells whether it won; which transition to try is `gateway/service`.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
+
+use super::{Ledger, damaged, int};
+use crate::error::{Error, Kind, Result};
+use crate::gateway::lease::Lease;
+use crate::names::{Fingerprint, Key, UploadId};
+use crate::plan::Plan;
+use crate::wire::{Receipt, State};
+
+/// The most uploads one listing gives.
+const LIST_MAX: i64 = 1000;
+
+/// An upload to be begun.
+pub struct NewUpload {
+    pub id: UploadId,
+    /// The owner's segment.
+    pub owner: String,
+    pub idempotency_key: String,
+    /// Of the request: tells a repeat from another upload under the same key.
+    pub digest: Fingerprint,
+    pub name: String,
+    pub content_type: String,
+    pub metadata: BTreeMap<String, String>,
+    pub plan: Plan,
+    pub key: Key,
+    /// Random, given to the object as metadata: tells our object from any other at the key.
+    pub token: String,
+    pub holder: Option<String>,
+    pub lease_until: Timestamp,
+    pub created_at: Timestamp,
+    pub expires_at: Timestamp,
+}
+
+/// An upload as the ledger knows it.
+#[derive(Clone)]
+pub struct Upload {
+    pub id: UploadId,
+    pub owner: String,
+    pub idempotency_key: String,
+    pub digest: Fingerprint,
+    pub name: String,
+    pub content_type: String,
+    pub plan: Plan,
+    pub key: Key,
+    pub token: String,
+    /// The store's id of the multipart upload; none before it is created, and none for a single PUT.
+    pub store_upload: Option<String>,
+    pub state: State,
+    pub lease: Lease,
+    pub created_at: Timestamp,
+    pub expires_at: Timestamp,
+    pub receipt: Option<Receipt>,
+}
+
+const COLUMNS: &str = "id, owner, idempotency_key, digest, name, content_type, size, part_size, key, token, store_upload, \
+    state, epoch, holder, lease_until, created_at, expires_at, receipt";
+
+impl Ledger {
+    /// Writes the upload and a row for each part of its plan, unless its owner used the idempotency key before; gives the
+    /// upload of that key, and whether it is the new one.
+    ///
+    /// # Errors
+    /// When the ledger fails.
+    pub async fn begin(&self, new: NewUpload) -> Result<(Upload, bool)> {
+        self.write(move |tx| {
+            let seen = format!("SELECT {COLUMNS} FROM upload WHERE owner = ?1 AND idempotency_key = ?2");
+            if let Some(upload) = tx.query_row(&seen, [&new.owner, &new.idempotency_key], upload).optional()? {
+                return Ok((upload, false));
+            }
+            insert(tx, &new)?;
+            Ok((find(tx, &new.owner, &new.id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?, true))
+        })
+        .await
+    }
+
+    /// The owner's upload of that id; another's is as good as none.
+    ///
+    /// # Errors
+    /// When the ledger fails.
+    pub async fn upload(&self, owner: &str, id: &UploadId) -> Result<Option<Upload>> {
+        let (owner, id) = (owner.to_owned(), id.clone());
+        self.read(move |connection| find(connection, &owner, &id)).await
+    }
+
+    /// The owner's uploads, newest first, at most a thousand.
+    ///
+    /// # Errors
+    /// When the ledger fails.
+    pub async fn uploads(&self, owner: &str, state: Option<State>) -> Result<Vec<Upload>> {
+        let owner = owner.to_owned();
+        self.read(move |connection| {
+            let sql = format!(
+                "SELECT {COLUMNS} FROM upload WHERE owner = ?1 AND (?2 IS NULL OR state = ?2) \
+                 ORDER BY created_at DESC, id LIMIT ?3"
+            );
+            let rows = params![owner, state.map(State::name), LIST_MAX];
+            connection.prepare(&sql)?.query_map(rows, upload)?.collect()
+        })
+        .await
+    }
+
+    /// Notes the store's id of the multipart upload; false when there is one already, or the upload is past uploading.
+    ///
+    /// # Errors
+    /// When the ledger fails.
+    pub async fn set_store_upload(&self, id: &UploadId, store_upload: &str) -> Result<bool> {
+        let (id, store_upload) = (id.clone(), store_upload.to_owned());
+        self.write(move |tx| {
+            let sql = "UPDATE upload SET store_upload = ?2 \
+                       WHERE id = ?1 AND store_upload IS NULL AND state IN ('pending', 'uploading')";
+            Ok(tx.execute(sql, [id.as_str(), &store_upload])? == 1)
+        })
+        .await
+    }
+
+    /// Puts `new` in the place of the lease `old`; false when somebody was quicker.
+    ///
+    /// # Errors
+    /// When the ledger fails.
+    pub async fn set_lease(&self, id: &UploadId, old: Lease, new: Lease) -> Result<bool> {
+        let id = id.clone();
+        self.write(move |tx| {
+            let sql = "UPDATE upload SET epoch = ?4, holder = ?5, lease_until = ?6 \
+                       WHERE id = ?1 AND epoch = ?2 AND holder IS ?3";
+            let until = new.until.as_millisecond();
+            let row = params![id.as_str(), int(old.epoch), old.holder, int(new.epoch), new.holder, until];
+            Ok(tx.execute(sql, row)? == 1)
+        })
+        .await
+    }
+
+    /// Moves an upload from one of `from` to `to`; false when it is in none of them.
+    ///
+    /// # Errors
+    /// When the ledger fails.
+    pub async fn set_state(&self, id: &UploadId, from: &'static [State], to: State) -> Result<bool> {
+        let id = id.clone();
+        self.write(move |tx| {
+            for state in from {
+                let sql = "UPDATE upload SET state = ?3 WHERE id = ?1 AND state = ?2";
+                if tx.execute(sql, [id.as_str(), state.name(), to.name()])? == 1 {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        })
+        .await
+    }
+
+    /// Ends an upload well: `completing → verified → ready` in one step, with its receipt; false when it was not completing.
+    ///
+    /// # Errors
+    /// When the ledger fails.
+    pub async fn set_ready(&self, receipt: &Receipt) -> Result<bool> {
+        let id = receipt.id.clone();
+        let receipt = serde_json::to_string(receipt)
+            .map_err(|error| Error::new(Kind::Other, "could not write a receipt").because(error))?;
+        self.write(move |tx| {
+            let sql = "UPDATE upload SET state = 'ready', receipt = ?2 WHERE id = ?1 AND state = 'completing'";
+            let won = tx.execute(sql, [id.as_str(), &receipt])? == 1;
+            if won {
+                tx.execute("UPDATE part SET state = 'stored' WHERE upload = ?1", [id.as_str()])?;
+            }
+            Ok(won)
+        })
+        .await
+    }
+}
+
+fn insert(tx: &Transaction<'_>, new: &NewUpload) -> rusqlite::Result<()> {
+    let metadata = serde_json::to_string(&new.metadata).map_err(|_| damaged(0, "metadata"))?;
+    tx.execute(
+        "INSERT INTO upload (id, owner, idempotency_key, digest, name, size, content_type, metadata, part_size, part_count, \
+         key, token, state, epoch, holder, lease_until, created_at, expires_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 'pending', 1, ?13, ?14, ?15, ?16)",
+        params![
+            new.id.as_str(),
+            new.owner,
+            new.idempotency_key,
+            new.digest.bytes(),
+            new.name,
+            int(new.plan.size()),
+            new.content_type,
+            metadata,
+            int(new.plan.part_size()),
+            new.plan.count(),
+            new.key.as_str(),
+            new.token,
+            new.holder,
+            new.lease_until.as_millisecond(),
+            new.created_at.as_millisecond(),
+            new.expires_at.as_millisecond(),
+        ],
+    )?;
+    let mut part = tx.prepare("INSERT INTO part (upload, number, size, state) VALUES (?1, ?2, ?3, 'pending')")?;
+    for (number, range) in new.plan.parts() {
+        part.execute(params![new.id.as_str(), number.get(), int(range.len)])?;
+    }
+    Ok(())
+}
+
+fn find(connection: &Connection, owner: &str, id: &UploadId) -> rusqlite::Result<Option<Upload>> {
+    let sql = format!("SELECT {COLUMNS} FROM upload WHERE owner = ?1 AND id = ?2");
+    connection.query_row(&sql, [owner, id.as_str()], upload).optional()
+}
+
+fn upload(row: &Row<'_>) -> rusqlite::Result<Upload> {
+    let text = |column: usize| row.get::<_, String>(column);
+    let number = |column: usize| u64::try_from(row.get::<_, i64>(column)?).map_err(|_| damaged(column, "negative"));
+    let time = |column: usize| Timestamp::from_millisecond(row.get(column)?).map_err(|_| damaged(column, "not a time"));
+    let receipt: Option<String> = row.get(17)?;
+    let receipt = receipt.map(|json| serde_json::from_str(&json)).transpose();
+    Ok(Upload {
+        id: text(0)?.parse().map_err(|_| damaged(0, "not an upload id"))?,
+        owner: text(1)?,
+        idempotency_key: text(2)?,
+        digest: Fingerprint::new(row.get(3)?),
+        name: text(4)?,
+        content_type: text(5)?,
+        plan: Plan::pinned(number(6)?, number(7)?).map_err(|_| damaged(7, "not a plan"))?,
+        key: text(8)?.parse().map_err(|_| damaged(8, "not a key"))?,
+        token: text(9)?,
+        store_upload: row.get(10)?,
+        state: State::from_name(&text(11)?).ok_or_else(|| damaged(11, "not a state"))?,
+        lease: Lease { epoch: number(12)?, holder: row.get(13)?, until: time(14)? },
+        created_at: time(15)?,
+        expires_at: time(16)?,
+        receipt: receipt.map_err(|_| damaged(17, "not a receipt"))?,
+    })
+}

@@ -1,0 +1,250 @@
+//! HTTP API version 1: each call of the wire contract to its operation, and every refusal to a problem.
+//!
+//! Border: reads requests and writes answers; what they mean is `service`, who asks is `auth`. Nothing here knows a store.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{DefaultBodyLimit, Extension, FromRequest, FromRequestParts, Path, Query, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state, map_response};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
+
+use crate::gateway::auth::{Guard, Owner, says_json};
+use crate::gateway::problem::{Refusal, problem};
+use crate::gateway::service::{Completion, Service};
+use crate::wire::{
+    BeginRequest, ClaimRequest, Code, CompleteRequest, Deciding, JSON_MAX, PROTOCOL, PROTOCOL_HEADER, SignRequest,
+};
+
+/// The most bytes of a body, but for complete's.
+const BODY_MAX: usize = 1 << 20;
+/// How long a body may take to arrive.
+const BODY_WAIT: Duration = Duration::from_secs(30);
+
+/// What the routes serve: nothing, until the store was tried.
+pub struct Gateway {
+    pub guard: Guard,
+    pub service: OnceLock<Arc<Service>>,
+}
+
+/// Who asks, and what serves them.
+#[derive(Clone)]
+struct Caller {
+    owner: Owner,
+    service: Arc<Service>,
+}
+
+/// The routes of the API, all but the fallback beside them.
+pub fn router(gateway: Arc<Gateway>) -> Router {
+    let v1 = Router::new()
+        .route("/", get(info))
+        .route("/uploads", get(list).post(begin))
+        .route("/uploads/{id}", get(status).delete(abort))
+        .route("/uploads/{id}/claim", post(claim))
+        .route("/uploads/{id}/sign", post(sign))
+        .route("/uploads/{id}/parts", get(parts))
+        .route("/uploads/{id}/complete", post(complete).layer(DefaultBodyLimit::max(JSON_MAX)))
+        .route("/uploads/{id}/url", get(url))
+        .method_not_allowed_fallback(wrong_method)
+        .fallback(no_such_path)
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(from_fn_with_state(Arc::clone(&gateway), authenticate));
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(readyz))
+        .nest("/v1", v1)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(map_response(mark))
+        .with_state(gateway)
+}
+
+/// The fallback of a gateway that serves no store beside its API.
+pub async fn no_such_path() -> Response {
+    mark(Refusal::saying(Code::NotFound, "there is no such path").into_response()).await
+}
+
+async fn wrong_method() -> Response {
+    let refusal = Refusal::saying(Code::InvalidRequest, "this path does not take that method");
+    problem(StatusCode::METHOD_NOT_ALLOWED, refusal)
+}
+
+/// Marks an answer as a gateway's; none may be kept by a cache, as many hold a signed URL.
+async fn mark(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(HeaderName::from_static(PROTOCOL_HEADER), HeaderValue::from(PROTOCOL));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+async fn authenticate(State(gateway): State<Arc<Gateway>>, mut request: Request, next: Next) -> Response {
+    match gateway.guard.owner(request.uri(), request.headers()).await {
+        Err(refusal) => refusal.into_response(),
+        Ok(_) if !says_json(request.method(), request.headers()) => {
+            Refusal::saying(Code::InvalidRequest, "the body must be application/json").into_response()
+        }
+        Ok(owner) => {
+            let Some(service) = gateway.service.get() else {
+                return Refusal::later(Code::Unavailable, 1).into_response();
+            };
+            request.extensions_mut().insert(Caller { owner, service: Arc::clone(service) });
+            next.run(request).await
+        }
+    }
+}
+
+async fn readyz(State(gateway): State<Arc<Gateway>>) -> Result<&'static str, Refusal> {
+    let service = gateway.service.get().ok_or_else(|| Refusal::later(Code::Unavailable, 1))?;
+    service.ready().await?;
+    Ok("ready\n")
+}
+
+async fn info(Extension(caller): Extension<Caller>) -> Response {
+    json(StatusCode::OK, &caller.service.info())
+}
+
+async fn begin(
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    Json(request): Json<BeginRequest>,
+) -> Result<Response, Refusal> {
+    let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok()).unwrap_or_default();
+    let (answer, new) = caller.service.begin(&caller.owner, key, request).await?;
+    Ok(json(if new { StatusCode::CREATED } else { StatusCode::OK }, &answer))
+}
+
+async fn claim(
+    Extension(caller): Extension<Caller>,
+    Id(id): Id,
+    Json(request): Json<ClaimRequest>,
+) -> Result<Response, Refusal> {
+    Ok(json(StatusCode::OK, &caller.service.claim(&caller.owner, &id, request).await?))
+}
+
+async fn sign(
+    Extension(caller): Extension<Caller>,
+    Id(id): Id,
+    Json(request): Json<SignRequest>,
+) -> Result<Response, Refusal> {
+    Ok(json(StatusCode::OK, &caller.service.sign(&caller.owner, &id, request).await?))
+}
+
+async fn complete(
+    Extension(caller): Extension<Caller>,
+    Id(id): Id,
+    Json(request): Json<CompleteRequest>,
+) -> Result<Response, Refusal> {
+    Ok(match caller.service.complete(&caller.owner, &id, request).await? {
+        Completion::Receipt(receipt) => json(StatusCode::OK, &receipt),
+        Completion::Deciding(state) => {
+            let mut response = json(StatusCode::ACCEPTED, &Deciding { state });
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(1));
+            response
+        }
+    })
+}
+
+async fn abort(Extension(caller): Extension<Caller>, Id(id): Id) -> Result<StatusCode, Refusal> {
+    caller.service.abort(&caller.owner, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn status(Extension(caller): Extension<Caller>, Id(id): Id) -> Result<Response, Refusal> {
+    Ok(json(StatusCode::OK, &caller.service.status(&caller.owner, &id).await?))
+}
+
+#[derive(Deserialize)]
+struct ListQuery {
+    state: Option<String>,
+}
+
+async fn list(
+    Extension(caller): Extension<Caller>,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Response, Refusal> {
+    let state = asked(query)?.state;
+    Ok(json(StatusCode::OK, &caller.service.list(&caller.owner, state.as_deref()).await?))
+}
+
+#[derive(Deserialize)]
+struct PartsQuery {
+    after: Option<u32>,
+}
+
+async fn parts(
+    Extension(caller): Extension<Caller>,
+    Id(id): Id,
+    query: Result<Query<PartsQuery>, QueryRejection>,
+) -> Result<Response, Refusal> {
+    let after = asked(query)?.after.unwrap_or(0);
+    Ok(json(StatusCode::OK, &caller.service.parts(&caller.owner, &id, after).await?))
+}
+
+#[derive(Deserialize)]
+struct UrlQuery {
+    expires: Option<u64>,
+}
+
+async fn url(
+    Extension(caller): Extension<Caller>,
+    Id(id): Id,
+    query: Result<Query<UrlQuery>, QueryRejection>,
+) -> Result<Response, Refusal> {
+    let expires = asked(query)?.expires;
+    Ok(json(StatusCode::OK, &caller.service.url(&caller.owner, &id, expires).await?))
+}
+
+fn asked<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Refusal> {
+    let Query(query) = query.map_err(|rejection| Refusal::saying(Code::InvalidRequest, rejection.body_text()))?;
+    Ok(query)
+}
+
+fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    match serde_json::to_vec(body) {
+        Ok(body) => (status, [(header::CONTENT_TYPE, "application/json")], body).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "could not write an answer");
+            Refusal::new(Code::Unavailable).into_response()
+        }
+    }
+}
+
+/// The id in the path; one that cannot be read is as unknown as any other.
+struct Id(String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Refusal;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let id = Path::<String>::from_request_parts(parts, state).await;
+        id.map(|Path(id)| Self(id)).map_err(|_| Refusal::new(Code::NotFound))
+    }
+}
+
+/// A body of JSON, within the route's limit and [`BODY_WAIT`].
+struct Json<T>(T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Refusal;
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        let body = match timeout(BODY_WAIT, Bytes::from_request(request, state)).await {
+            Ok(Ok(body)) => body,
+            Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+                return Err(Refusal::saying(Code::TooLarge, "the body is too large"));
+            }
+            Ok(Err(_)) => return Err(Refusal::saying(Code::InvalidRequest, "the body did not arrive whole")),
+            Err(_) => return Err(Refusal::saying(Code::InvalidRequest, "the body took too long to arrive")),
+        };
+        // What serde says names fields and positions, and quotes only what the client itself sent.
+        serde_json::from_slice(&body)
+            .map(Self)
+            .map_err(|error| Refusal::saying(Code::InvalidRequest, error.to_string()))
+    }
+}

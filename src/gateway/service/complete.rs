@@ -1,0 +1,194 @@
+//! Complete: review, CompleteMultipartUpload, then HeadObject; only the object itself makes a receipt.
+//!
+//! Border: `rules` reviews and `verdict` decides; this asks the store, writes the ledger, and goes on when the client that
+//! asked is gone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::verdict::{self, Expected, Seen, Verdict};
+use super::{Service, is_over, locked, sign};
+use crate::gateway::auth::Owner;
+use crate::gateway::ledger::{Signing, Upload};
+use crate::gateway::problem::{Refusal, store_failed};
+use crate::gateway::rules;
+use crate::gateway::store::{Fault, Head};
+use crate::names::UploadId;
+use crate::wire::{Code, CompleteRequest, Receipt, State};
+
+/// How long a call waits for the decision before it answers that there is none yet.
+const WAIT: Duration = Duration::from_secs(10);
+
+/// How a complete was answered.
+#[derive(Debug, Clone)]
+pub enum Completion {
+    Receipt(Box<Receipt>),
+    /// Not decided yet: ask again.
+    Deciding(State),
+}
+
+type Outcome = Result<Completion, Refusal>;
+pub(super) type Pending = watch::Receiver<Option<Outcome>>;
+
+impl Service {
+    /// Completes an upload, or tells how it was completed. Asked again at any time, it decides again from what is there.
+    ///
+    /// # Errors
+    /// `source_mismatch` when the parts do not add up, `parts_mismatch` when the store holds others, `lease_lost`, `gone`
+    /// (also for an upload the store has lost), `not_found`, `store_unavailable`.
+    pub async fn complete(self: &Arc<Self>, owner: &Owner, id: &str, request: CompleteRequest) -> Outcome {
+        let upload = self.find(owner, id).await?;
+        if is_over(upload.state) {
+            return Err(Refusal::new(Code::Gone));
+        }
+        if let Some(receipt) = upload.receipt {
+            return Ok(Completion::Receipt(Box::new(receipt)));
+        }
+        if request.epoch != upload.lease.epoch {
+            return Err(Refusal::new(Code::LeaseLost));
+        }
+        let rows = self.ledger.parts(&upload.id, 0, upload.plan.count()).await?;
+        let pinned: Vec<_> = rows.into_iter().map(|part| part.sha256).collect();
+        rules::review(&upload.plan, &pinned, &request)?;
+
+        let mut outcome = self.join_or_spawn(upload, request);
+        match timeout(WAIT, outcome.wait_for(Option::is_some)).await {
+            Ok(Ok(outcome)) => outcome.clone().unwrap_or(Ok(Completion::Deciding(State::Completing))),
+            Ok(Err(_)) => Err(Refusal::later(Code::Unavailable, 2)),
+            Err(_) => Ok(Completion::Deciding(State::Completing)),
+        }
+    }
+
+    /// The outcome of the completion of this upload that is under way, or of one begun now.
+    fn join_or_spawn(self: &Arc<Self>, upload: Upload, request: CompleteRequest) -> Pending {
+        let mut under_way = locked(&self.completing);
+        if let Some(outcome) = under_way.get(&upload.id) {
+            return outcome.clone();
+        }
+        let (tell, outcome) = watch::channel(None);
+        under_way.insert(upload.id.clone(), outcome.clone());
+        let leave = Leave { service: Arc::clone(self), id: upload.id.clone() };
+        tokio::spawn(async move {
+            let decided = leave.service.decide(&upload, &request).await;
+            let _ = tell.send(Some(decided));
+            drop(leave);
+        });
+        outcome
+    }
+
+    async fn decide(&self, upload: &Upload, request: &CompleteRequest) -> Outcome {
+        let sealed = self.ledger.seal(&upload.id, request.epoch, request.parts.clone(), Timestamp::now()).await?;
+        if sealed != Signing::Done {
+            return self.settled(upload, sealed).await;
+        }
+        let (verdict, head) = self.ask(upload, request).await;
+        tracing::info!(id = %upload.id, ?verdict, "completing");
+        match (verdict, head) {
+            (Verdict::Verified, Some(head)) => self.verified(upload, request, head).await,
+            (Verdict::Verified | Verdict::Undecided, _) => Ok(Completion::Deciding(State::Completing)),
+            (Verdict::PartsMismatch, _) => self.leave(upload, State::Uploading, Code::PartsMismatch).await,
+            (Verdict::Refused, _) => self.leave(upload, State::Uploading, Code::StoreUnavailable).await,
+            (Verdict::Lost, _) => self.leave(upload, State::Expired, Code::Gone).await,
+            (Verdict::Damaged, _) => {
+                tracing::error!(id = %upload.id, key = %upload.key, "the object is not what was uploaded; removing it");
+                let refusal = self.leave(upload, State::Rejected, Code::Gone).await;
+                if let Err(fault) = self.store.delete(&upload.key).await {
+                    tracing::warn!(key = %upload.key, ?fault, "could not remove a damaged object");
+                }
+                refusal
+            }
+        }
+    }
+
+    /// Completes in the store, unless that was done before, and looks at what is there.
+    async fn ask(&self, upload: &Upload, request: &CompleteRequest) -> (Verdict, Option<Head>) {
+        let Some(multipart) = upload.store_upload.as_ref().filter(|_| !upload.plan.is_single()) else {
+            let (seen, head) = self.look(upload, request).await;
+            let verdict = if upload.plan.is_single() {
+                verdict::single(seen)
+            } else {
+                verdict::multipart(Err(&Fault::NoSuchUpload), seen)
+            };
+            return (verdict, head);
+        };
+        if upload.state == State::Completing {
+            let (seen, head) = self.look(upload, request).await;
+            if seen == Seen::Ours {
+                return (Verdict::Verified, head);
+            }
+        }
+        let said = self.store.complete(&upload.key, multipart, &request.parts, upload.plan.size()).await;
+        if let Err(fault) = &said {
+            tracing::warn!(id = %upload.id, ?fault, "the store did not confirm the complete");
+        }
+        let (seen, head) = self.look(upload, request).await;
+        (verdict::multipart(said.as_ref().copied(), seen), head)
+    }
+
+    async fn look(&self, upload: &Upload, request: &CompleteRequest) -> (Seen, Option<Head>) {
+        let expected = Expected { token: &upload.token, size: upload.plan.size(), checksum: &request.checksum };
+        match self.store.head(&upload.key).await {
+            Ok(head) => (verdict::seen(head.as_ref(), &expected), head),
+            Err(fault) => {
+                let _ = store_failed("head", &fault);
+                (Seen::Unknown, None)
+            }
+        }
+    }
+
+    async fn verified(&self, upload: &Upload, request: &CompleteRequest, head: Head) -> Outcome {
+        let receipt = Receipt {
+            id: upload.id.clone(),
+            backend: self.rules.backend.clone(),
+            instance_id: self.ledger.instance_id().to_owned(),
+            location: self.store.location(&upload.key),
+            key: upload.key.clone(),
+            size: upload.plan.size(),
+            parts: upload.plan.count(),
+            part_size: upload.plan.part_size(),
+            etag: head.etag,
+            checksum: request.checksum.clone(),
+            proof: self.store.proof(),
+            sha256: request.parts.first().filter(|_| upload.plan.is_single()).map(|part| part.sha256),
+            started: upload.created_at,
+            finished: Timestamp::now(),
+        };
+        if self.ledger.set_ready(&receipt).await? {
+            return Ok(Completion::Receipt(Box::new(receipt)));
+        }
+        self.settled(upload, Signing::Closed(State::Completing)).await
+    }
+
+    /// What another call has made of the upload meanwhile.
+    async fn settled(&self, upload: &Upload, refused: Signing) -> Outcome {
+        let now = self.find(&Owner(upload.owner.clone()), upload.id.as_str()).await?;
+        match now.receipt {
+            Some(receipt) => Ok(Completion::Receipt(Box::new(receipt))),
+            None => Err(sign::refusal(refused)),
+        }
+    }
+
+    /// Takes the upload out of `completing`, and says why.
+    async fn leave(&self, upload: &Upload, to: State, code: Code) -> Outcome {
+        if self.ledger.set_state(&upload.id, &[State::Completing], to).await? {
+            return Err(Refusal::new(code));
+        }
+        self.settled(upload, Signing::Closed(to)).await
+    }
+}
+
+/// Makes room for the next completion, also after a panic.
+struct Leave {
+    service: Arc<Service>,
+    id: UploadId,
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        locked(&self.service.completing).remove(&self.id);
+    }
+}

@@ -1,0 +1,161 @@
+//! The operations of the gateway on one owner's uploads: begin, claim, sign, list, complete, abort, read.
+//!
+//! Border: neither HTTP nor SQL nor S3's own words. Every state is changed by a compare-and-set of `ledger`; whatever is
+//! in doubt is decided by asking the store.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::gateway::auth::Owner;
+use crate::gateway::lease::{self, Decision, Lease};
+use crate::gateway::ledger::{Ledger, Upload};
+use crate::gateway::problem::Refusal;
+use crate::gateway::store::Store;
+use crate::names::UploadId;
+use crate::wire::{ClaimAnswer, ClaimRequest, Code, Info, Limits, PROTOCOL, State};
+
+mod abort;
+mod begin;
+mod complete;
+mod read;
+mod sign;
+mod verdict;
+
+pub use complete::Completion;
+
+/// How the operations are to behave.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// The store's, with the gateway's own maximum.
+    pub limits: Limits,
+    pub allow_types: Vec<String>,
+    /// How long a signed URL lives at least.
+    pub url_ttl: Duration,
+    /// How long an unfinished upload lives.
+    pub upload_ttl: Duration,
+    /// What receipts call this backend: its public URL.
+    pub backend: String,
+}
+
+pub struct Service {
+    ledger: Ledger,
+    store: Store,
+    rules: Rules,
+    /// Owner and idempotency key of every begin and abort under way in this process.
+    beginning: Mutex<HashSet<(String, String)>>,
+    /// Completes under way in this process: whoever asks for one again waits for the first.
+    completing: Mutex<HashMap<UploadId, complete::Pending>>,
+}
+
+impl Service {
+    #[must_use]
+    pub fn new(ledger: Ledger, store: Store, rules: Rules) -> Arc<Self> {
+        Arc::new(Self { ledger, store, rules, beginning: Mutex::default(), completing: Mutex::default() })
+    }
+
+    /// What a client has to know before it begins.
+    #[must_use]
+    pub fn info(&self) -> Info {
+        Info {
+            protocol: PROTOCOL,
+            instance_id: self.ledger.instance_id().to_owned(),
+            limits: self.rules.limits,
+            allow_types: self.rules.allow_types.clone(),
+            proof: self.store.proof(),
+        }
+    }
+
+    /// Gives the upload to a holder, or says who has it.
+    ///
+    /// # Errors
+    /// `lease_held`, `lease_lost`, `gone`, `not_found`.
+    pub async fn claim(&self, owner: &Owner, id: &str, request: ClaimRequest) -> Result<ClaimAnswer, Refusal> {
+        crate::gateway::rules::word("holder", &request.holder)?;
+        let upload = self.find(owner, id).await?;
+        if is_over(upload.state) {
+            return Err(Refusal::new(Code::Gone));
+        }
+        let epoch = self.lease(upload, &request).await?;
+        Ok(ClaimAnswer { epoch })
+    }
+
+    /// Decides a claim and makes it true, deciding again whenever another call was quicker.
+    async fn lease(&self, mut upload: Upload, request: &ClaimRequest) -> Result<u64, Refusal> {
+        for _ in 0..8 {
+            let now = Timestamp::now();
+            match lease::decide(now, &upload.lease, request) {
+                Decision::Held { seconds } => return Err(Refusal::later(Code::LeaseHeld, seconds)),
+                Decision::Lost => return Err(Refusal::new(Code::LeaseLost)),
+                Decision::Granted { epoch } => {
+                    let new = Lease { holder: Some(request.holder.clone()), epoch, until: lease::until(now) };
+                    if self.ledger.set_lease(&upload.id, upload.lease.clone(), new).await? {
+                        return Ok(epoch);
+                    }
+                }
+            }
+            upload = self.find(&Owner(upload.owner.clone()), upload.id.as_str()).await?;
+        }
+        Err(Refusal::later(Code::Busy, 1))
+    }
+
+    /// The owner's upload; unknown, malformed and foreign ids are all the same.
+    async fn find(&self, owner: &Owner, id: &str) -> Result<Upload, Refusal> {
+        let Ok(id) = id.parse::<UploadId>() else { return Err(Refusal::new(Code::NotFound)) };
+        self.ledger.upload(&owner.0, &id).await?.ok_or_else(|| Refusal::new(Code::NotFound))
+    }
+
+    /// Whether ledger and store answer.
+    ///
+    /// # Errors
+    /// `unavailable` or `store_unavailable`.
+    pub async fn ready(&self) -> Result<(), Refusal> {
+        self.ledger.ping().await?;
+        // A key no upload can have: only whether the store answers counts.
+        let Ok(key) = "uploads/ready".parse() else { return Ok(()) };
+        self.store.head(&key).await.map(drop).map_err(|fault| crate::gateway::problem::store_failed("readyz", &fault))
+    }
+
+    /// Keeps other begins and aborts of the same idempotency key away until the guard is dropped.
+    fn enter(&self, owner: &str, idempotency_key: &str) -> Result<Beginning<'_>, Refusal> {
+        let key = (owner.to_owned(), idempotency_key.to_owned());
+        if locked(&self.beginning).insert(key.clone()) {
+            return Ok(Beginning { service: self, key });
+        }
+        Err(Refusal::later(Code::Busy, 1))
+    }
+}
+
+struct Beginning<'a> {
+    service: &'a Service,
+    key: (String, String),
+}
+
+impl Drop for Beginning<'_> {
+    fn drop(&mut self) {
+        locked(&self.service.beginning).remove(&self.key);
+    }
+}
+
+/// The guarded sets stay whole whatever panics beside them.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// States nothing leads out of but oblivion.
+fn is_over(state: State) -> bool {
+    matches!(state, State::Rejected | State::Aborting | State::Aborted | State::Expired)
+}
+
+/// Why an upload in this state takes no more parts.
+fn closed(state: State) -> Refusal {
+    match state {
+        State::Completing => Refusal::later(Code::Busy, 1),
+        State::Verified | State::Ready => {
+            Refusal::saying(Code::InvalidRequest, "this upload is complete; its status holds the receipt")
+        }
+        _ => Refusal::new(Code::Gone),
+    }
+}

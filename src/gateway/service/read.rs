@@ -1,0 +1,139 @@
+//! Reading: an upload's status, its parts as the store holds them, the owner's uploads, and a URL to read an object.
+//!
+//! Border: nothing here moves an upload on, but for one the store turns out to have lost.
+
+use std::time::Duration;
+
+use super::{Service, is_over};
+use crate::gateway::auth::Owner;
+use crate::gateway::ledger::Upload;
+use crate::gateway::problem::{Refusal, store_failed};
+use crate::gateway::store::Fault;
+use crate::names::{Fingerprint, PartNumber};
+use crate::wire::{Code, PartList, ReadUrl, State, StoredPart, UploadList, UploadStatus};
+
+/// Parts in one page.
+const PAGE: u32 = 1000;
+const READ_DEFAULT: u64 = 60 * 60;
+/// As long as S3 lets a presigned URL live.
+const READ_MAX: u64 = 7 * 24 * 60 * 60;
+
+impl Service {
+    /// # Errors
+    /// `not_found`.
+    pub async fn status(&self, owner: &Owner, id: &str) -> Result<UploadStatus, Refusal> {
+        Ok(status(self.find(owner, id).await?))
+    }
+
+    /// The owner's uploads, newest first, at most a thousand.
+    ///
+    /// # Errors
+    /// `invalid_request` for a state there is not.
+    pub async fn list(&self, owner: &Owner, state: Option<&str>) -> Result<UploadList, Refusal> {
+        let unknown = || Refusal::saying(Code::InvalidRequest, "state is none an upload can be in");
+        let state = state.map(|name| State::from_name(name).ok_or_else(unknown)).transpose()?;
+        let uploads = self.ledger.uploads(&owner.0, state).await?;
+        Ok(UploadList { uploads: uploads.into_iter().map(status).collect() })
+    }
+
+    /// A page of the parts the store holds behind `after`; once the upload is completing, of those the ledger handed over.
+    ///
+    /// # Errors
+    /// `gone`, `not_found`, `store_unavailable`.
+    pub async fn parts(&self, owner: &Owner, id: &str, after: u32) -> Result<PartList, Refusal> {
+        let upload = self.find(owner, id).await?;
+        if is_over(upload.state) {
+            return Err(Refusal::new(Code::Gone));
+        }
+        if !matches!(upload.state, State::Pending | State::Uploading) {
+            return self.recorded(&upload, after).await;
+        }
+        let page = match (&upload.store_upload, upload.plan.is_single()) {
+            (_, true) => self.single_part(&upload, after).await.map_err(|fault| store_failed("head", &fault))?,
+            (None, false) => PartList { parts: Vec::new(), next: None },
+            (Some(multipart), false) => {
+                let behind = PartNumber::try_from(after).ok();
+                match self.store.list(&upload.key, multipart, behind).await {
+                    Ok((parts, next)) => PartList { parts, next },
+                    Err(Fault::NoSuchUpload) => return self.without_multipart(&upload, after).await,
+                    Err(fault) => return Err(store_failed("list", &fault)),
+                }
+            }
+        };
+        self.ledger.note_stored(&upload.id, page.parts.clone()).await?;
+        Ok(page)
+    }
+
+    /// A plain PUT's one part, if the object at the key is ours.
+    async fn single_part(&self, upload: &Upload, after: u32) -> Result<PartList, Fault> {
+        let head = self.store.head(&upload.key).await?.filter(|head| head.token.as_ref() == Some(&upload.token));
+        let part = head.filter(|_| after == 0).map(|head| StoredPart {
+            number: PartNumber::FIRST,
+            size: head.size,
+            etag: head.etag,
+            sha256: head.checksum.and_then(|checksum| Fingerprint::from_base64(checksum.as_str()).ok()),
+        });
+        Ok(PartList { parts: part.into_iter().collect(), next: None })
+    }
+
+    /// The store no longer knows the multipart upload: it was completed behind the ledger's back (a ledger restored from a
+    /// backup), and complete will find that out, or it is lost.
+    async fn without_multipart(&self, upload: &Upload, after: u32) -> Result<PartList, Refusal> {
+        let head = self.store.head(&upload.key).await.map_err(|fault| store_failed("head", &fault))?;
+        if head.is_some_and(|head| head.token.as_ref() == Some(&upload.token)) {
+            return self.recorded(upload, after).await;
+        }
+        let from = &[State::Pending, State::Uploading];
+        if self.ledger.set_state(&upload.id, from, State::Expired).await? {
+            tracing::warn!(id = %upload.id, key = %upload.key, "the store has lost the multipart upload");
+            return Err(Refusal::new(Code::Gone));
+        }
+        Err(Refusal::later(Code::Busy, 1))
+    }
+
+    async fn recorded(&self, upload: &Upload, after: u32) -> Result<PartList, Refusal> {
+        let rows = self.ledger.parts(&upload.id, after, PAGE).await?;
+        let last = rows.last().map(|row| row.number);
+        let next = last.filter(|last| last.get() < upload.plan.count());
+        let part = |row: crate::gateway::ledger::LedgerPart| {
+            row.etag.map(|etag| StoredPart { number: row.number, size: row.size, etag, sha256: row.sha256 })
+        };
+        Ok(PartList { parts: rows.into_iter().filter_map(part).collect(), next })
+    }
+
+    /// A URL to read the object with, for `expires` seconds (an hour by default, at most seven days).
+    ///
+    /// # Errors
+    /// `busy` before the upload is ready, `gone`, `not_found`, `invalid_request`, `store_unavailable`.
+    pub async fn url(&self, owner: &Owner, id: &str, expires: Option<u64>) -> Result<ReadUrl, Refusal> {
+        let upload = self.find(owner, id).await?;
+        let expires = expires.unwrap_or(READ_DEFAULT);
+        if !(1..=READ_MAX).contains(&expires) {
+            return Err(Refusal::saying(Code::InvalidRequest, format!("expires is 1 to {READ_MAX} seconds")));
+        }
+        match upload.state {
+            State::Ready => {}
+            state if is_over(state) => return Err(Refusal::new(Code::Gone)),
+            _ => return Err(Refusal::saying(Code::Busy, "the upload is not complete yet")),
+        }
+        let url = self.store.sign_get(&upload.key, &upload.name, Duration::from_secs(expires)).await;
+        let url = url.map_err(|fault| store_failed("sign a read", &fault))?;
+        Ok(ReadUrl { url, expires_in: Some(expires) })
+    }
+}
+
+fn status(upload: Upload) -> UploadStatus {
+    UploadStatus {
+        id: upload.id,
+        state: upload.state,
+        name: upload.name,
+        key: upload.key,
+        size: upload.plan.size(),
+        content_type: upload.content_type,
+        part_size: upload.plan.part_size(),
+        part_count: upload.plan.count(),
+        created_at: upload.created_at,
+        expires_at: upload.expires_at,
+        receipt: upload.receipt,
+    }
+}

@@ -1,0 +1,102 @@
+//! Sign: one presigned request for each part, good for its bytes alone.
+//!
+//! Border: the first sign pins a part to its fingerprint; the signature itself is `store`.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Service, closed};
+use crate::gateway::auth::Owner;
+use crate::gateway::ledger::{Signing, Upload};
+use crate::gateway::problem::{Refusal, store_failed};
+use crate::gateway::rules;
+use crate::gateway::store::Fault;
+use crate::wire::{Code, PartSpec, Proof, SignAnswer, SignRequest, Signed, State};
+
+/// The slowest link a part's URL must outlive, in bytes per second.
+const SLOWEST: u64 = 256 << 10;
+/// No signed URL for a part lives longer.
+const LIFE_MAX: Duration = Duration::from_hours(12);
+
+impl Service {
+    /// Signs parts of an upload.
+    ///
+    /// # Errors
+    /// `invalid_request` for parts that are not the plan's, `lease_lost`, `part_pinned`, `gone`, `busy` while completing,
+    /// `not_found`, `store_unavailable`.
+    pub async fn sign(&self, owner: &Owner, id: &str, request: SignRequest) -> Result<SignAnswer, Refusal> {
+        let upload = self.find(owner, id).await?;
+        if !matches!(upload.state, State::Pending | State::Uploading) {
+            return Err(closed(upload.state));
+        }
+        rules::sign(&upload.plan, &request.parts)?;
+        if request.epoch != upload.lease.epoch {
+            return Err(Refusal::new(Code::LeaseLost));
+        }
+        let upload = self.created(upload, true).await?;
+        let parts = self.pin_and_sign(&upload, request.epoch, request.parts).await?;
+        Ok(SignAnswer { parts })
+    }
+
+    /// Pins parts that are the plan's and signs them.
+    pub(super) async fn pin_and_sign(
+        &self,
+        upload: &Upload,
+        epoch: u64,
+        parts: Vec<PartSpec>,
+    ) -> Result<Vec<Signed>, Refusal> {
+        if self.store.proof() == Proof::Md5 && parts.iter().any(|part| part.md5.is_none()) {
+            return Err(Refusal::saying(Code::InvalidRequest, "this backend's proof is md5: each part needs its md5"));
+        }
+        match self.ledger.pin(&upload.id, epoch, parts.clone(), Timestamp::now()).await? {
+            Signing::Done => {}
+            refused => return Err(refusal(refused)),
+        }
+        let Upload { key, content_type, token, .. } = upload;
+        let multipart = upload.store_upload.as_deref().filter(|_| !upload.plan.is_single());
+        let mut signed = Vec::with_capacity(parts.len());
+        for part in &parts {
+            let life = life(part.size, self.rules.url_ttl);
+            let put = match (multipart, upload.plan.is_single()) {
+                (Some(multipart), _) => self.store.sign_part(key, multipart, part, life).await,
+                (None, true) => self.store.sign_put(key, content_type, token, part, life).await,
+                (None, false) => Err(Fault::NoSuchUpload),
+            };
+            signed.push(Signed::Put(put.map_err(|fault| store_failed("sign", &fault))?));
+        }
+        Ok(signed)
+    }
+}
+
+/// What the ledger's refusal of an epoch-bearing call is in the API's words.
+pub(super) fn refusal(signing: Signing) -> Refusal {
+    match signing {
+        Signing::Done => Refusal::new(Code::Unavailable),
+        Signing::LeaseLost => Refusal::new(Code::LeaseLost),
+        Signing::Closed(state) => closed(state),
+        Signing::Pinned(number) => {
+            Refusal::saying(Code::PartPinned, format!("part {number} was signed with another fingerprint"))
+        }
+    }
+}
+
+/// How long the URL of a part of `size` bytes lives.
+fn life(size: u64, ttl: Duration) -> Duration {
+    Duration::from_secs(size / SLOWEST).max(ttl).min(LIFE_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_outlives_the_slowest_link_but_not_the_day() {
+        let ttl = Duration::from_mins(15);
+        assert_eq!(life(8 << 20, ttl), ttl);
+        assert_eq!(life(1 << 30, ttl), Duration::from_secs(4096));
+        assert_eq!(life(5 << 30, ttl), Duration::from_secs(20480));
+        assert_eq!(life(u64::MAX, ttl), LIFE_MAX);
+        assert_eq!(life(0, Duration::from_hours(25)), LIFE_MAX);
+    }
+}

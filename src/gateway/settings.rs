@@ -1,0 +1,210 @@
+//! From a gateway's configuration to what store and operations are told: checks made before anything is opened, and the
+//! file other S3 clients read.
+//!
+//! Border: pure but for writing that one file; opening and listening is `gateway` itself.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::Path;
+
+use url::Url;
+use uuid::Uuid;
+
+use super::store::{Probed, Settings, embedded};
+use super::{Auth, Config, Probe, StoreConfig, rules};
+use crate::error::{Error, Kind, Result};
+use crate::wire::Proof;
+
+/// Checks what can be checked without opening anything.
+pub fn check(config: &Config) -> Result<()> {
+    if matches!(config.auth, Auth::None) && !config.listen.ip().is_loopback() {
+        let listen = config.listen;
+        return Err(Error::new(Kind::Config, format!("without authentication {listen} cannot be listened on"))
+            .hinting("use --auth tokens, or listen on 127.0.0.1"));
+    }
+    if let Some(glob) = config.allow_types.iter().find(|glob| !rules::is_type_glob(glob)) {
+        return Err(Error::new(Kind::Config, format!("{glob:?} is not type/subtype, type/* or */*"))
+            .hinting("name each allowed content type with its own --allow-type"));
+    }
+    if let Some(url) = &config.public_url {
+        let plain = matches!(url.scheme(), "http" | "https") && url.host().is_some() && url.query().is_none();
+        if !plain || url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
+            return Err(Error::new(Kind::Config, "the public URL must be http(s)://host[:port][/path]"));
+        }
+    }
+    create_headers(config).map(drop)
+}
+
+/// Headers bound into the creation of every object.
+pub fn create_headers(config: &Config) -> Result<BTreeMap<String, String>> {
+    let mut headers: BTreeMap<String, String> =
+        config.required_headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect();
+    let Some(sse) = &config.sse else { return Ok(headers) };
+    let (algorithm, key) = match sse.strip_prefix("aws:kms:") {
+        Some(key) if !key.is_empty() => ("aws:kms", Some(key)),
+        None if matches!(sse.as_str(), "AES256" | "aws:kms") => (sse.as_str(), None),
+        _ => {
+            return Err(Error::new(Kind::Config, format!("{sse:?} is no server-side encryption"))
+                .hinting("use AES256, aws:kms or aws:kms:KEY-ID"));
+        }
+    };
+    headers.insert("x-amz-server-side-encryption".to_owned(), algorithm.to_owned());
+    if let Some(key) = key {
+        headers.insert("x-amz-server-side-encryption-aws-kms-key-id".to_owned(), key.to_owned());
+    }
+    Ok(headers)
+}
+
+/// What the store is told. `local` is where the gateway itself can be reached, `keys` are the embedded store's.
+pub fn store(config: &Config, local: &Url, keys: Option<(String, String)>) -> Result<Settings> {
+    let create_headers = create_headers(config)?;
+    Ok(match &config.store {
+        StoreConfig::Embedded { .. } => Settings {
+            bucket: embedded::BUCKET.to_owned(),
+            prefix: String::new(),
+            endpoint: Some(local.clone()),
+            public_endpoint: config.public_url.clone(),
+            region: Some(embedded::REGION.to_owned()),
+            path_style: true,
+            keys,
+            create_headers,
+            embedded: true,
+        },
+        StoreConfig::S3 { bucket, prefix, endpoint, region, path_style } => Settings {
+            bucket: bucket.clone(),
+            prefix: prefix.trim_matches('/').to_owned(),
+            endpoint: endpoint.clone(),
+            public_endpoint: None,
+            region: region.clone(),
+            path_style: *path_style,
+            keys: None,
+            create_headers,
+            embedded: false,
+        },
+    })
+}
+
+/// What the store is held to from now on, and what to warn of.
+///
+/// # Errors
+/// [`Kind::Config`] when the probe must succeed and the store took a wrong body or a wrong length, or does not enforce the
+/// proof that was asked for.
+pub fn judge(probe: Probe, wanted: Option<Proof>, found: &Probed) -> Result<(Proof, Vec<String>)> {
+    let proof = wanted.unwrap_or(found.proof);
+    let mut faults = Vec::new();
+    if found.proof == Proof::None {
+        faults.push("it took a body with another checksum than the signed one".to_owned());
+    } else if strength(proof) > strength(found.proof) {
+        faults.push(format!("it does not enforce {}, only {}", name(proof), name(found.proof)));
+    }
+    if !found.length_enforced {
+        faults.push("it took a body of another length than the signed one".to_owned());
+    }
+    if probe == Probe::Require && !faults.is_empty() {
+        return Err(Error::new(Kind::Config, format!("the store cannot prove uploads: {}", faults.join("; "))).hinting(
+            "use a store that enforces signed checksums, or accept the risk with --store-probe warn; receipts then say \
+             `proof: none`",
+        ));
+    }
+    if !found.smuggling_refused {
+        faults.push(
+            "it obeys an unsigned x-amz-copy-source on a presigned PUT: give the signing credentials no read access"
+                .to_owned(),
+        );
+    }
+    Ok((proof, faults))
+}
+
+fn strength(proof: Proof) -> u8 {
+    match proof {
+        Proof::None => 0,
+        Proof::Md5 => 1,
+        Proof::Payload => 2,
+        Proof::Sha256 => 3,
+    }
+}
+
+fn name(proof: Proof) -> &'static str {
+    match proof {
+        Proof::Sha256 => "sha256",
+        Proof::Payload => "payload",
+        Proof::Md5 => "md5",
+        Proof::None => "none",
+    }
+}
+
+/// Writes endpoint and keys of the embedded store where any S3 client finds them: as `AWS_CONFIG_FILE` or as
+/// `AWS_SHARED_CREDENTIALS_FILE`. Readable by its owner alone, and there whole or not at all.
+///
+/// # Errors
+/// [`Kind::Io`] when the file cannot be written.
+pub fn write_credentials(path: &Path, endpoint: &Url, (access, secret): &(String, String)) -> Result<()> {
+    let endpoint = endpoint.as_str().trim_end_matches('/');
+    let mut text = format!("# bucket: {}\n[default]\n", embedded::BUCKET);
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "aws_access_key_id = {access}\naws_secret_access_key = {secret}");
+    let _ = writeln!(text, "region = {}\nendpoint_url = {endpoint}", embedded::REGION);
+    let _ = writeln!(text, "s3 =\n    addressing_style = path");
+    let draft = path.with_extension(format!("{}.tmp", Uuid::new_v4().simple()));
+    let written = draft_private(&draft, text.as_bytes()).and_then(|()| fs::rename(&draft, path));
+    written.map_err(|error| {
+        // It may never have been made.
+        let _ = fs::remove_file(&draft);
+        Error::new(Kind::Io, format!("could not write the store's credentials to {}", path.display())).because(error)
+    })
+}
+
+fn draft_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn probed(proof: Proof, length_enforced: bool) -> Probed {
+        Probed { proof, length_enforced, smuggling_refused: true }
+    }
+
+    #[test]
+    fn a_store_that_enforces_nothing_is_refused_unless_that_is_accepted() {
+        let judged =
+            |probe, wanted, found| judge(probe, wanted, &found).map(|(proof, warnings)| (proof, warnings.len()));
+        let good = probed(Proof::Sha256, true);
+        assert_eq!(judged(Probe::Require, None, good.clone()).unwrap(), (Proof::Sha256, 0));
+        assert_eq!(judged(Probe::Require, Some(Proof::Payload), good).unwrap(), (Proof::Payload, 0));
+        for bad in [probed(Proof::None, true), probed(Proof::Sha256, false)] {
+            assert_eq!(judged(Probe::Require, None, bad.clone()).unwrap_err().kind(), Kind::Config);
+            assert_eq!(judged(Probe::Warn, None, bad.clone()).unwrap(), (bad.proof, 1));
+        }
+        let weak = probed(Proof::Md5, true);
+        assert_eq!(judged(Probe::Require, None, weak.clone()).unwrap(), (Proof::Md5, 0));
+        assert_eq!(judged(Probe::Require, Some(Proof::Sha256), weak).unwrap_err().kind(), Kind::Config);
+    }
+
+    #[test]
+    fn credentials_are_private_and_replace_what_was_there() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("store.ini");
+        fs::write(&path, "old").unwrap();
+        let keys = ("AKIA".to_owned(), "secret".to_owned());
+        write_credentials(&path, &"http://127.0.0.1:9/".parse().unwrap(), &keys).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains("\n[default]\naws_access_key_id = AKIA\naws_secret_access_key = secret\n"), "{text}");
+        assert!(text.contains("\nendpoint_url = http://127.0.0.1:9\n"), "{text}");
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+    }
+}
