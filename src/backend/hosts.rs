@@ -3,6 +3,7 @@
 //!
 //! Border: addresses as they are written. What a name resolves to is not looked at here.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
@@ -11,23 +12,32 @@ use url::{Host, Url};
 use crate::error::{Error, Kind, Result};
 use crate::names::Invalid;
 
-/// A store that may be named although it is private or speaks plain HTTP: `HOST` or `HOST:PORT`.
+/// A store that may be named although it is private or speaks plain HTTP: `HOST` or `HOST:PORT`; without a port, any.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreHost {
-    host: Host<String>,
+    host: Host,
     port: Option<u16>,
 }
 
+/// An IPv6 address stands in brackets.
 impl FromStr for StoreHost {
     type Err = Invalid;
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let wrong = Invalid("a store host is HOST or HOST:PORT");
-        // A default port would vanish behind its scheme, so take one whose default nobody means.
-        let url = Url::parse(&format!("ws://{text}")).map_err(|_| wrong.clone())?;
-        let plain = url.path() == "/" && url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
-        let host = url.host().filter(|_| plain).ok_or(wrong)?;
-        let port = url.port().or_else(|| text.ends_with(":80").then_some(80));
-        Ok(Self { host: host.to_owned(), port })
+        let wrong = || Invalid("a store host is HOST or HOST:PORT");
+        let (host, port) = match text.rsplit_once(':') {
+            Some((host, port)) if !text.ends_with(']') => (host, Some(port.parse().map_err(|_| wrong())?)),
+            _ => (text, None),
+        };
+        Ok(Self { host: Host::parse(host).map_err(|_| wrong())?, port })
+    }
+}
+
+impl fmt::Display for StoreHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port {
+            Some(port) => write!(f, "{}:{port}", self.host),
+            None => self.host.fmt(f),
+        }
     }
 }
 

@@ -12,7 +12,8 @@ use std::time::Duration;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgAction, CommandFactory as _, Parser, Subcommand, ValueEnum, ValueHint};
 
-use super::parse::{self, GiveUp, Jobs, StoreHost};
+use super::parse::{self, GiveUp, Jobs};
+use crate::backend::StoreHost;
 
 #[cfg(feature = "gateway")]
 pub mod serve;

@@ -2,15 +2,107 @@
 //!
 //! Border: the one place where source, journal, backend, transfer and report meet.
 
+use std::io::{self, Write as _};
+
+use clap::Parser as _;
+use tracing_subscriber::EnvFilter;
+
+mod abort;
 pub mod args;
 mod backend_spec;
 pub mod completions;
 pub mod config;
 mod config_file;
+mod connect;
+mod list;
+#[cfg(feature = "gateway")]
+mod local;
 pub mod man;
 pub mod parse;
+mod put;
+mod read;
+mod receipts;
+mod resume;
 #[cfg(feature = "gateway")]
 pub mod serve;
+mod session;
 pub mod settings;
+mod signals;
 
 pub use backend_spec::BackendSpec;
+
+use crate::error::{Error, Kind};
+use crate::report::safe;
+use args::{Args, Verb};
+use settings::{Machine, Settings};
+
+/// Does what the command line says and gives the exit code.
+///
+/// # Errors
+/// What could not be done; its kind is the exit code.
+pub async fn run() -> anyhow::Result<u8> {
+    let args = Args::parse();
+    let settings = Settings::load(&args.global, Machine::here())?;
+    log(settings.common.verbose);
+    let done = |()| 0;
+    Ok(match &args.verb {
+        Verb::Put(flags) => put::run(&settings, flags).await?,
+        Verb::Resume(flags) => resume::run(&settings, flags).await?,
+        Verb::List(flags) => list::list(&settings, flags).map(done)?,
+        Verb::Status(flags) => list::status(&settings, flags).await.map(done)?,
+        Verb::Abort(flags) => abort::run(&settings, flags).await?,
+        Verb::Cat(flags) => read::cat(&settings, flags).await.map(done)?,
+        Verb::Url(flags) => read::url(&settings, flags).await.map(done)?,
+        Verb::Config(flags) => config::run(&settings, flags).map(done)?,
+        #[cfg(feature = "gateway")]
+        Verb::Serve(flags) => serve::run(&settings, flags).await.map(done)?,
+        Verb::Completions(flags) => completions::run(flags).map(done)?,
+        Verb::Man => man::run().map(done)?,
+    })
+}
+
+/// The exit code of what [`run`] came to; tells the error, if it is one.
+#[must_use]
+pub fn exit_code(done: anyhow::Result<u8>) -> u8 {
+    let error = match done {
+        Ok(code) => return code,
+        Err(error) => error,
+    };
+    match error.downcast_ref::<Error>() {
+        Some(error) => {
+            tell(error);
+            error.kind().exit_code()
+        }
+        None => {
+            remark(&format!("error: {error:#}"));
+            Kind::Other.exit_code()
+        }
+    }
+}
+
+/// Tells of an error on standard error, and what to do next.
+fn tell(error: &Error) {
+    remark(&format!("error: {}", safe(&error.to_string())));
+    if let Some(hint) = error.hint() {
+        remark(&format!("hint: {}", safe(hint)));
+    }
+}
+
+/// A line on standard error; one that is closed wants to know nothing.
+fn remark(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Sends logs to standard error: warnings, with `-v` more of ours, with `-vvv` all there is. `RUST_LOG` is not looked at: what
+/// a library logs at its finest may hold what we redact.
+fn log(verbose: u8) {
+    let filter = match verbose {
+        0 => "warn",
+        1 => "warn,upload=info",
+        2 => "warn,upload=debug",
+        _ => "info,upload=trace",
+    };
+    let subscriber = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_ansi(false);
+    // A second subscriber in one process is only ever a test's.
+    let _ = subscriber.with_writer(io::stderr).try_init();
+}

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use jiff::{Span, SpanRelativeTo};
-use url::Host;
+
+use crate::backend::StoreHost;
 
 pub const PART_SIZE_MIN: u64 = 5 << 20;
 pub const PART_SIZE_MAX: u64 = 5 << 30;
@@ -99,31 +100,9 @@ impl fmt::Display for Jobs {
     }
 }
 
-/// A store that signed URLs may name although it is private or has moved; without a port: any port.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoreHost {
-    pub host: Host,
-    pub port: Option<u16>,
-}
-
-/// `HOST` or `HOST:PORT`; an IPv6 address stands in brackets.
+/// `HOST` or `HOST:PORT`.
 pub fn store_host(text: &str) -> Result<StoreHost, Wrong> {
-    let wrong = || format!("`{text}` is no HOST[:PORT]");
-    let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) if !text.ends_with(']') => (host, Some(port.parse().map_err(|_| wrong())?)),
-        _ => (text, None),
-    };
-    let host = Host::parse(host).map_err(|_| wrong())?;
-    Ok(StoreHost { host, port })
-}
-
-impl fmt::Display for StoreHost {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.port {
-            Some(port) => write!(f, "{}:{port}", self.host),
-            None => self.host.fmt(f),
-        }
-    }
+    text.parse().map_err(|_| format!("`{text}` is no HOST[:PORT]"))
 }
 
 /// `KEY=VALUE`: the key 1 to 64 letters, digits, dashes or underscores; the value without control characters.

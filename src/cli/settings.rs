@@ -14,7 +14,8 @@ use url::Url;
 use super::args::{self, IfChanged, Progress, When};
 use super::backend_spec::BackendSpec;
 use super::config_file::ConfigFile;
-use super::parse::{GiveUp, Jobs, StoreHost};
+use super::parse::{GiveUp, Jobs};
+use crate::backend::StoreHost;
 use crate::error::{Error, Kind, Result};
 use crate::names::Token;
 

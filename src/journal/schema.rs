@@ -10,12 +10,6 @@ use crate::error::{Error, Kind, Result};
 pub const APPLICATION_ID: i32 = 0x7570_6c64;
 
 const STEPS: &[&str] = &["
-    CREATE TABLE backend (
-        url         TEXT PRIMARY KEY,
-        instance_id TEXT NOT NULL,
-        info        TEXT NOT NULL
-    ) STRICT, WITHOUT ROWID;
-
     CREATE TABLE upload (
         row          INTEGER PRIMARY KEY,
         idem         TEXT NOT NULL UNIQUE,

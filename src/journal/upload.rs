@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use rusqlite::types::{FromSqlError, Type};
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::{Connection, Row, params};
 
 use super::{Durability, Journal, Lock};
 use crate::error::{Error, Kind, Result};
 use crate::names::{ETag, Fingerprint, Identity, PartNumber, UploadId};
-use crate::wire::{Info, Receipt};
+use crate::wire::Receipt;
 
 /// Where an upload stands, as the client knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -245,25 +245,6 @@ impl Journal {
                 receipt
             ])?;
             Ok(())
-        })
-    }
-
-    /// Remembers what a backend says of itself.
-    pub fn remember(&mut self, url: &str, info: &Info) -> Result<()> {
-        self.write(Durability::Lazy, |db| {
-            db.execute(
-                "INSERT INTO backend (url, instance_id, info) VALUES (?1, ?2, ?3) ON CONFLICT (url) DO UPDATE SET \
-                 instance_id = excluded.instance_id, info = excluded.info",
-                params![url, info.instance_id, to_json(info)?],
-            )?;
-            Ok(())
-        })
-    }
-
-    /// What a backend said of itself the last time.
-    pub fn remembered(&self, url: &str) -> Result<Option<Info>> {
-        self.read(|db| {
-            db.query_row("SELECT info FROM backend WHERE url = ?1", [url], |row| from_json(row, 0)).optional()
         })
     }
 

@@ -9,9 +9,10 @@ use url::Url;
 
 use super::token;
 use super::{Origin, Proxy, Setting, Settings};
+use crate::backend::StoreHost;
 use crate::cli::args;
 use crate::cli::config_file::{ConfigFile, Keys};
-use crate::cli::parse::{self, GiveUp, Jobs, StoreHost};
+use crate::cli::parse::{self, GiveUp, Jobs};
 use crate::error::{Error, Kind, Result};
 use crate::names::Token;
 

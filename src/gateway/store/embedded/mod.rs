@@ -1,33 +1,196 @@
-//! The embedded store: S3 in this process, on SQLite and part files.
+//! The embedded store: S3 in this process, on `SQLite` and part files.
 //!
-//! Border: behind the S3 protocol only; nothing in the gateway reaches around it.
+//! Border: behind the S3 protocol only; nothing in the gateway reaches around it. s3s speaks the protocol and checks
+//! signatures; what they must cover is `guard`'s, what the operations do is `uploads`' and `objects`'.
+//!
+//! A part is a file, an object a row that names the parts it is made of, so completing an upload moves one row and copies no
+//! byte. A file counts once a committed row names it, and goes after the commit that frees it: whatever is killed in between
+//! leaves a file without a row, which is swept when the store is opened again.
 
-use std::path::Path;
-use std::time::Duration;
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::fmt;
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
 
-use crate::error::Result;
+use axum::body::Body;
+use futures_util::future::BoxFuture;
+use http::{Request, Response, StatusCode};
+use s3s::auth::SimpleAuth;
+use s3s::service::{S3Service, S3ServiceBuilder};
+use tracing::Dispatch;
+use tracing::instrument::WithSubscriber as _;
+
+use self::fault::{CAUSE, Fault};
+use self::files::Files;
+use self::keys::Keys;
+use self::lock::Lock;
+use self::manifest::Manifest;
+use crate::error::{Error, Kind, Result};
+
+mod fault;
+mod files;
+mod guard;
+mod ingest;
+mod keys;
+mod lock;
+mod manifest;
+mod objects;
+mod review;
+mod s3;
+mod uploads;
 
 /// The one bucket there is.
 pub const BUCKET: &str = "embedded";
 pub const REGION: &str = "us-east-1";
 
 /// A store under one directory, held by this process alone.
-#[derive(Debug, Clone)]
-pub struct Embedded {}
+#[derive(Clone)]
+pub struct Embedded {
+    dir: PathBuf,
+    keys: Keys,
+    store: Store,
+}
+
+/// What the operations work on.
+#[derive(Clone)]
+struct Store {
+    manifest: Arc<Manifest>,
+    files: Arc<Files>,
+    /// When the store was made, in milliseconds since 1970.
+    made: i64,
+}
+
+impl fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Embedded").field("dir", &self.dir).finish_non_exhaustive()
+    }
+}
 
 impl Embedded {
-    /// Opens or makes the store, waiting up to `wait` for another process that holds it.
+    /// Opens or makes the store, waiting up to `wait` for another process that holds it. The directory is made private (0700).
+    /// The store is let go when the last clone, service and body of an answer is gone.
     ///
     /// # Errors
-    /// [`Kind::Busy`](crate::error::Kind::Busy) naming the process that holds it, [`Kind::Io`](crate::error::Kind::Io) for a
-    /// directory that cannot be used.
-    pub async fn open(_dir: &Path, _wait: Duration) -> Result<Self> {
-        todo!()
+    /// [`Kind::Busy`] naming the process that holds it, [`Kind::Io`] for a directory that cannot be used.
+    pub async fn open(dir: &Path, wait: Duration) -> Result<Self> {
+        let given = dir.to_owned();
+        let dir = blocking(move || private_dir(&given)).await?;
+        let lock = Lock::acquire(&dir, wait).await?;
+        blocking(move || Self::start(dir, lock)).await
+    }
+
+    fn start(dir: PathBuf, lock: Lock) -> Result<Self> {
+        let database = dir.join("store.db");
+        let failed = |what: &str| {
+            let what = format!("open the store in {}: {what}", dir.display());
+            move |cause: Fault| match cause {
+                Fault::Broken(cause) => Error::new(Kind::Io, what).because(cause),
+                Fault::Refused(refusal) => Error::new(Kind::Io, what).because(refusal),
+            }
+        };
+        let file = |error: std::io::Error| failed("its files cannot be used")(error.into());
+        // A new manifest knows no part, and the sweep would take all of them.
+        if !database.exists() && Files::any(&dir).map_err(file)? {
+            let what =
+                format!("open the store in {}: there are part files, but no manifest {}", dir.display(), "store.db");
+            return Err(Error::new(Kind::Io, what));
+        }
+        let keys = Keys::open(&dir)?;
+        // SQLite gives its other files the mode of this one.
+        OpenOptions::new().append(true).create(true).mode(0o600).open(&database).map_err(file)?;
+        let sweep = lock.left_behind;
+        let files = Files::open(&dir, lock).map_err(file)?;
+        let (manifest, known) = Manifest::open(&database, Arc::clone(&files))
+            .map_err(|fault| failed("its manifest cannot be used")(fault))?;
+        if sweep {
+            files.sweep(&known).map_err(file)?;
+        }
+        let made = fs::metadata(dir.join("keys")).and_then(|file| file.modified()).map_err(file)?;
+        let made = made.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let made = i64::try_from(made.as_millis()).unwrap_or_default();
+        Ok(Self { dir, keys, store: Store { manifest: Arc::new(manifest), files, made } })
     }
 
     /// Access key and secret, made once and kept with the store.
     #[must_use]
     pub fn keys(&self) -> (String, String) {
-        todo!()
+        (self.keys.access.clone(), self.keys.secret().to_owned())
     }
+
+    /// The store as a service for `Router::fallback_service`: path style, at the root of its host.
+    #[must_use]
+    pub fn service(&self) -> Service {
+        let mut builder = S3ServiceBuilder::new(self.store.clone());
+        builder.set_auth(SimpleAuth::from_single(self.keys.access.clone(), self.keys.secret()));
+        Service { s3: builder.build() }
+    }
+}
+
+/// See [`Embedded::service`].
+#[derive(Clone)]
+pub struct Service {
+    s3: S3Service,
+}
+
+impl tower::Service<Request<Body>> for Service {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let s3 = self.s3.clone();
+        Box::pin(async move { Ok(answer(&s3, request).await) })
+    }
+}
+
+async fn answer(s3: &S3Service, request: Request<Body>) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let answered = match guard::check(&parts) {
+        Err(refusal) => refusal.to_http_response().ok(),
+        Ok(()) => {
+            let request = Request::from_parts(parts, s3s::Body::http_body_unsync(body));
+            // s3s writes whole requests to the log, with signatures in them: it gets none.
+            let call = async {
+                let answered = s3.call(request).with_subscriber(Dispatch::none()).await;
+                (answered, CAUSE.with(RefCell::take))
+            };
+            let (answered, cause) = CAUSE.scope(RefCell::default(), call).await;
+            if let Some(cause) = cause {
+                tracing::error!("the embedded store failed: {cause}");
+            }
+            answered.ok()
+        }
+    };
+    answered.map_or_else(
+        || {
+            let mut broken = Response::new(Body::empty());
+            *broken.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            broken
+        },
+        |response| response.map(Body::new),
+    )
+}
+
+/// Makes the directory if need be, for us alone; its path without symbolic links, which `SQLite` would not follow.
+fn private_dir(dir: &Path) -> Result<PathBuf> {
+    let made = || {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
+        fs::canonicalize(dir)
+    };
+    made().map_err(|error| Error::new(Kind::Io, format!("use the directory {}", dir.display())).because(error))
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let ended = |error| Error::new(Kind::Other, "open the store").because(error);
+    tokio::task::spawn_blocking(work).await.map_err(ended)?
 }

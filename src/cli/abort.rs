@@ -1,0 +1,63 @@
+//! `upload abort`: gives uploads up, in the store first and in the journal afterwards.
+//!
+//! Border: one upload after another; that the store has none of it any more is the backend's word, verified there.
+
+use std::ffi::OsStr;
+use std::time::Duration;
+
+use super::args;
+use super::backend_spec::BackendSpec;
+use super::connect::Connected;
+use super::resume::find;
+use super::settings::{Connection, Settings};
+use crate::error::{Error, Kind, Result, merged_exit_code};
+use crate::event;
+use crate::journal::{Journal, State};
+
+/// How long to wait for another process that holds the embedded store.
+pub const LOCK_WAIT: Duration = Duration::from_secs(30);
+
+/// # Errors
+/// When the journal cannot be opened; what befalls single uploads is in the exit code.
+pub async fn run(settings: &Settings, flags: &args::Abort) -> Result<u8> {
+    let connection = settings.connection(&flags.connection)?;
+    let mut journal = Journal::open(&settings.journal()?)?;
+    let mut codes = Vec::new();
+    for id in &flags.ids {
+        if let Err(error) = one(&mut journal, settings, &connection, id).await {
+            super::tell(&error);
+            codes.push(error.kind().exit_code());
+        }
+    }
+    Ok(merged_exit_code(&codes))
+}
+
+async fn one(journal: &mut Journal, settings: &Settings, connection: &Connection, id: &str) -> Result<()> {
+    let upload = find(journal, OsStr::new(id), &|_| true)?;
+    if upload.state == State::Completed {
+        let what = format!("{id} is finished and cannot be aborted");
+        return Err(Error::new(Kind::Other, what).hinting("its object is removed in the store"));
+    }
+    if upload.state != State::Abandoned {
+        let (upload, _lock) = journal.lock(&upload)?;
+        if let Some(id) = &upload.id {
+            let spec = BackendSpec::parse(&upload.intent.backend, connection.allow_insecure_http, Kind::Config)?;
+            let connected = Connected::new(settings, &spec, connection, LOCK_WAIT).await?;
+            let aborted = connected.backend.abort(id).await;
+            connected.close().await;
+            match aborted {
+                // It has none of it either.
+                Err(error) if !matches!(error.kind(), Kind::NotFound | Kind::Gone) => return Err(error),
+                _ => {}
+            }
+        }
+        journal.abandoned(upload.row)?;
+    }
+    if settings.common.json {
+        let line = serde_json::json!({ "type": "aborted", "upload": upload.id });
+        super::config::print(&format!("{}\n", event::line(&line)))?;
+    } else if !settings.common.quiet {
+        super::remark(&format!("aborted {id}"));
+    }
+    Ok(())
+}

@@ -1,0 +1,80 @@
+//! From a configured backend to one that can be called: a gateway elsewhere, or one started in this process.
+//!
+//! Border: the start and the end of a connection; what is said over it is the verb's.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use url::Url;
+
+use super::backend_spec::BackendSpec;
+use super::settings::{Connection, Settings};
+use crate::backend::{Backend, Options};
+use crate::error::Result;
+use crate::names::Token;
+
+/// A backend that can be called.
+pub struct Connected {
+    pub backend: Arc<Backend>,
+    /// As the user names it, as journal and receipts keep it.
+    pub name: String,
+    #[cfg(feature = "gateway")]
+    local: Option<crate::gateway::Running>,
+}
+
+impl Connected {
+    /// Connects, starting a gateway in this process where that is what the backend means. `lock_wait` is how
+    /// long to wait for another process that holds the embedded store.
+    ///
+    /// # Errors
+    /// As the gateway's start and [`Backend::new`].
+    pub async fn new(
+        settings: &Settings,
+        spec: &BackendSpec,
+        connection: &Connection,
+        lock_wait: Duration,
+    ) -> Result<Self> {
+        match spec {
+            BackendSpec::Url(url) => Ok(Self {
+                backend: Arc::new(backend(url, connection.token.clone(), connection)?),
+                name: spec.to_string(),
+                #[cfg(feature = "gateway")]
+                local: None,
+            }),
+            #[cfg(feature = "gateway")]
+            BackendSpec::Embedded | BackendSpec::S3 { .. } => {
+                let (running, token) = super::local::start(settings, spec, connection, lock_wait).await?;
+                Ok(Self {
+                    backend: Arc::new(backend(&running.url, Some(token), connection)?),
+                    name: spec.to_string(),
+                    local: Some(running),
+                })
+            }
+            #[cfg(not(feature = "gateway"))]
+            BackendSpec::Embedded | BackendSpec::S3 { .. } => {
+                use crate::error::{Error, Kind};
+                let _ = (settings, lock_wait);
+                Err(Error::new(Kind::Config, format!("this build has no gateway for {spec}")))
+            }
+        }
+    }
+
+    /// Ends what was started.
+    pub async fn close(self) {
+        drop(self.backend);
+        #[cfg(feature = "gateway")]
+        if let Some(running) = self.local {
+            running.stop().await;
+        }
+    }
+}
+
+fn backend(url: &Url, token: Option<Token>, connection: &Connection) -> Result<Backend> {
+    let options = Options {
+        ca_cert: connection.ca_cert.clone(),
+        proxy: connection.proxy.as_ref().map(|proxy| proxy.expose().clone()),
+        allow_insecure_http: connection.allow_insecure_http,
+        store_hosts: connection.store_hosts.clone(),
+    };
+    Backend::new(url, token, options)
+}

@@ -1,0 +1,73 @@
+//! The gateway in this process, for the backends `embedded` and `s3://…`.
+//!
+//! Border: with `serve`, the one door between client and gateway: the client talks to it over loopback as to any other.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::backend_spec::BackendSpec;
+use super::settings::{Connection, Settings};
+use crate::error::{Error, Kind, Result};
+use crate::gateway::{self, Auth, Config, Probe, Running, StoreConfig};
+use crate::names::Token;
+use crate::wire::Proof;
+
+/// A gateway of one run has no operator who could choose otherwise.
+const URL_TTL: Duration = Duration::from_secs(15 * 60);
+const UPLOAD_TTL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// Starts a gateway on loopback and gives the token that lets this run, and nobody else, use it.
+///
+/// # Errors
+/// As [`gateway::start`].
+pub async fn start(
+    settings: &Settings,
+    spec: &BackendSpec,
+    connection: &Connection,
+    lock_wait: Duration,
+) -> Result<(Running, Token)> {
+    let token = Token::new(format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple()));
+    let (store, ledger, probe, checksum) = match spec {
+        // It is ours and enforces SHA-256; the tests hold it to that.
+        BackendSpec::Embedded => {
+            let store = StoreConfig::Embedded { dir: settings.store_dir()? };
+            (store, "embedded.db", Probe::Off, Some(Proof::Sha256))
+        }
+        BackendSpec::S3 { bucket, prefix } => {
+            let s3 = connection.s3.clone();
+            let store = StoreConfig::S3 {
+                bucket: bucket.clone(),
+                prefix: prefix.clone(),
+                endpoint: s3.endpoint,
+                region: s3.region,
+                path_style: s3.path_style,
+            };
+            (store, "direct.db", Probe::Require, None)
+        }
+        BackendSpec::Url(_) => return Err(Error::new(Kind::Other, "a gateway elsewhere is not started here")),
+    };
+    let config = Config {
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        public_url: None,
+        store,
+        store_credentials: None,
+        ledger: beside(settings.journal()?, ledger),
+        auth: Auth::Private(token.clone()),
+        allow_types: vec!["*/*".into()],
+        max_size: None,
+        url_ttl: URL_TTL,
+        upload_ttl: UPLOAD_TTL,
+        sse: None,
+        required_headers: Vec::new(),
+        probe,
+        checksum,
+        lock_wait,
+    };
+    Ok((gateway::start(config).await?, token))
+}
+
+fn beside(mut journal: PathBuf, name: &str) -> PathBuf {
+    journal.set_file_name(name);
+    journal
+}

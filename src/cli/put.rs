@@ -1,0 +1,114 @@
+//! `upload put`: files to the backend, going on with what was begun.
+//!
+//! Border: from paths to the engine's items; with `--dry-run`, what the engine would do.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use super::args;
+use super::backend_spec::BackendSpec;
+use super::session::Session;
+use super::settings::{Connection, PutOptions, Settings};
+use crate::backend::Backend;
+use crate::error::Result;
+use crate::event::Event;
+use crate::plan::Plan;
+use crate::source::File;
+use crate::transfer::{self, Choice, Item, OnChange, Put};
+use crate::wire::Info;
+
+/// # Errors
+/// What keeps the command from beginning; what befalls single files is in the exit code.
+pub async fn run(settings: &Settings, flags: &args::Put) -> Result<u8> {
+    let connection = settings.connection(&flags.connection)?;
+    let spec = settings.backend(flags.backend.as_deref(), &connection)?;
+    let options = settings.put(flags)?;
+    let mut session = Session::open(settings, &settings.transfer(&flags.transfer)?)?;
+    if options.dry_run {
+        dry_run(&mut session, settings, &spec, &connection, &options).await?;
+    } else {
+        let items = puts(&options).into_iter().map(Item::Put).collect();
+        session.run(settings, &spec, &connection, items).await;
+    }
+    Ok(session.close())
+}
+
+/// What is to be put; a file that is named twice is put once.
+fn puts(options: &PutOptions) -> Vec<Put> {
+    let mut seen = HashSet::new();
+    let first = |path: &&std::path::PathBuf| seen.insert(path.canonicalize().unwrap_or_else(|_| (*path).clone()));
+    options.paths.iter().filter(first).map(|path| one(path, options)).collect()
+}
+
+fn one(path: &Path, options: &PutOptions) -> Put {
+    let file_name = || path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    let name = options.name.clone().unwrap_or_else(file_name);
+    let guess = || mime_guess::from_path(&name).first_raw().unwrap_or("application/octet-stream").to_owned();
+    Put {
+        path: path.to_path_buf(),
+        content_type: options.content_type.clone().unwrap_or_else(guess),
+        name,
+        metadata: options.metadata.clone(),
+        part_size: options.part_size,
+        again: options.again,
+        on_change: match options.if_changed {
+            args::IfChanged::Fail => OnChange::Fail,
+            args::IfChanged::Restart => OnChange::Restart,
+        },
+    }
+}
+
+/// Tells the plan of each file and what of it the store has, and begins nothing.
+async fn dry_run(
+    session: &mut Session,
+    settings: &Settings,
+    spec: &BackendSpec,
+    connection: &Connection,
+    options: &PutOptions,
+) -> Result<()> {
+    let connected = session.connect(settings, spec, connection).await?;
+    let info = transfer::greet(&connected.backend, session.give_up, &session.sink, &mut session.stop).await?;
+    for (item, put) in puts(options).iter().enumerate() {
+        match preview(session, &connected.backend, &info, item, put).await {
+            Ok(event) => session.sink.tell(event),
+            Err(error) => session.failed(item, None, &put.path, &error),
+        }
+    }
+    connected.close().await;
+    Ok(())
+}
+
+async fn preview(session: &Session, backend: &Backend, info: &Info, item: usize, put: &Put) -> Result<Event> {
+    let source = File::open(&put.path)?;
+    let identity = source.identity();
+    let candidates = session.journal.candidates(&info.instance_id, &put.name, source.path(), &identity)?;
+    let fresh = || Plan::new(identity.size, put.part_size, &info.limits);
+    let (plan, upload, resumed_bytes) = match transfer::choose(&candidates, &identity, put.again) {
+        Choice::Fresh | Choice::Replace(_) | Choice::MaybeFinished(_) => (fresh()?, None, 0),
+        Choice::Finished(index) => {
+            let upload = &candidates[index];
+            (Plan::pinned(identity.size, upload.intent.part_size)?, upload.id.clone(), identity.size)
+        }
+        Choice::Continue(index) => {
+            let upload = &candidates[index];
+            let plan = Plan::pinned(identity.size, upload.intent.part_size)?;
+            let stored = match &upload.id {
+                Some(id) => backend.parts(id).await?,
+                None => Vec::new(),
+            };
+            let agreed = transfer::agreed(&plan, &session.journal.parts(upload.row)?, &stored);
+            let bytes = agreed.iter().filter_map(|(number, ..)| plan.range(*number)).map(|range| range.len).sum();
+            (plan, upload.id.clone(), bytes)
+        }
+    };
+    Ok(Event::Plan {
+        item,
+        upload,
+        path: put.path.display().to_string(),
+        path_b64: None,
+        size: plan.size(),
+        part_size: plan.part_size(),
+        parts: plan.count(),
+        resumed_bytes,
+    })
+}

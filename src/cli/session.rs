@@ -1,0 +1,179 @@
+//! One command that uploads: its journal, its screen, its signals, and the exit code in the end.
+//!
+//! Border: the frame around the engine that `put` and `resume` share.
+
+use std::path::Path;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::args::{Progress, When};
+use super::backend_spec::BackendSpec;
+use super::connect::Connected;
+use super::settings::{Common, Connection, Settings, Transfer};
+use super::{receipts, signals};
+use crate::error::{Error, Kind, Result, merged_exit_code};
+use crate::event::{Event, Sink};
+use crate::journal::Journal;
+use crate::names::UploadId;
+use crate::report::{self, Reporter};
+use crate::transfer::{self, DEFAULT_JOBS, GiveUp, Item, Summary};
+
+/// Waiting for a first answer for longer than this is waiting for a wrong address.
+const UNANSWERED: Duration = Duration::from_secs(2 * 60);
+/// For verbs that never give up.
+const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+pub struct Session {
+    pub journal: Journal,
+    pub sink: Sink,
+    pub stop: watch::Receiver<Option<u8>>,
+    pub give_up: GiveUp,
+    lock_wait: Duration,
+    jobs: usize,
+    summary: Summary,
+    items: usize,
+    threads: Vec<JoinHandle<Result<()>>>,
+}
+
+impl Session {
+    /// Opens the journal, the screen and the receipt file, and listens for signals.
+    ///
+    /// # Errors
+    /// What cannot be opened.
+    pub fn open(settings: &Settings, transfer: &Transfer) -> Result<Self> {
+        let journal = Journal::open(&settings.journal()?)?;
+        let stop = signals::listen()?;
+        let options = options(&settings.common);
+        let (sink, events) = Sink::channel();
+        let mut threads = vec![report::start(Reporter::new(&options), &options, events)];
+        let sink = match &transfer.receipt {
+            None => sink,
+            Some(path) => {
+                let (tee, thread) = receipts::tee(path, sink)?;
+                threads.push(thread);
+                tee
+            }
+        };
+        let give_up = transfer
+            .give_up_after
+            .map_or(GiveUp::Never, |limit| GiveUp::After { unanswered: limit.min(UNANSWERED), unconfirmed: limit });
+        let lock_wait = transfer.give_up_after.unwrap_or(FOREVER);
+        let jobs = transfer.jobs.unwrap_or(DEFAULT_JOBS);
+        let summary = Summary::default();
+        Ok(Self { journal, sink, stop, give_up, lock_wait, jobs, summary, items: 0, threads })
+    }
+
+    /// Connects to a backend, unless a signal comes first.
+    ///
+    /// # Errors
+    /// As [`Connected::new`]; [`Kind::Interrupted`].
+    pub async fn connect(
+        &mut self,
+        settings: &Settings,
+        spec: &BackendSpec,
+        connection: &Connection,
+    ) -> Result<Connected> {
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            connected = Connected::new(settings, spec, connection, self.lock_wait) => connected,
+            Ok(signal) = stop.wait_for(Option::is_some) => {
+                Err(Error::new(Kind::Interrupted(signal.unwrap_or_default()), "interrupted"))
+            }
+        }
+    }
+
+    /// Does the items against one backend. What keeps all of them from beginning fails each of them.
+    pub async fn run(&mut self, settings: &Settings, spec: &BackendSpec, connection: &Connection, items: Vec<Item>) {
+        self.items += items.len();
+        let connected = match self.connect(settings, spec, connection).await {
+            Ok(connected) => connected,
+            Err(error) => return self.fail(&items, &error),
+        };
+        match transfer::greet(&connected.backend, self.give_up, &self.sink, &mut self.stop).await {
+            Err(error) => self.fail(&items, &error),
+            Ok(info) => {
+                let options =
+                    transfer::Options { backend: connected.name.clone(), jobs: self.jobs, give_up: self.give_up };
+                let (backend, stop) = (connected.backend.clone(), self.stop.clone());
+                let summary = transfer::run(&mut self.journal, backend, info, &self.sink, options, items, stop).await;
+                self.summary.completed += summary.completed;
+                self.summary.failures.extend(summary.failures);
+                self.summary.bytes_sent += summary.bytes_sent;
+                self.summary.bytes_known += summary.bytes_known;
+                self.summary.resumable |= summary.resumable;
+            }
+        }
+        connected.close().await;
+    }
+
+    fn fail(&mut self, items: &[Item], error: &Error) {
+        for (item, ask) in items.iter().enumerate() {
+            let (path, upload) = match ask {
+                Item::Put(put) => (&put.path, None),
+                Item::Resume(upload) => (&upload.intent.path, upload.id.clone()),
+            };
+            self.summary.resumable |= upload.is_some();
+            self.failed(item, upload, path, error);
+        }
+    }
+
+    /// Counts and tells a failure that came before the engine.
+    pub fn failed(&mut self, item: usize, upload: Option<UploadId>, path: &Path, error: &Error) {
+        self.summary.failures.push(error.kind().exit_code());
+        self.sink.tell(Event::Failed {
+            item,
+            upload,
+            path: path.display().to_string(),
+            kind: error.kind().name(),
+            message: error.to_string(),
+            hint: error.hint().map(str::to_owned),
+        });
+    }
+
+    /// Tells the end and gives the exit code: of the uploads, or of the screen and the receipt where those failed.
+    #[must_use]
+    pub fn close(self) -> u8 {
+        let Summary { completed, failures, bytes_sent, bytes_known, resumable } = self.summary;
+        let code = merged_exit_code(&failures);
+        let (uploads, failed) = (self.items as u64, failures.len() as u64);
+        self.sink.tell(Event::Exit { code, uploads, completed, failed, bytes_sent, bytes_known, resumable });
+        drop(self.sink);
+        let mut codes = failures;
+        for thread in self.threads {
+            if let Ok(Err(error)) = thread.join() {
+                super::tell(&error);
+                codes.push(error.kind().exit_code());
+            }
+        }
+        if codes.is_empty() { code } else { merged_exit_code(&codes) }
+    }
+}
+
+/// What a reporter has to know.
+fn options(common: &Common) -> report::Options {
+    let env = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    report::Options {
+        json: common.json,
+        quiet: common.quiet,
+        verbose: common.verbose,
+        progress: match common.progress {
+            Progress::Auto => report::Progress::Auto,
+            Progress::Bar => report::Progress::Bar,
+            Progress::Plain => report::Progress::Plain,
+            Progress::None => report::Progress::None,
+        },
+        color: match common.color {
+            When::Auto => report::Color::Auto,
+            When::Always => report::Color::Always,
+            When::Never => report::Color::Never,
+        },
+        screen: match (common.terminals.stderr, env("TERM").is_some_and(|term| term == "dumb")) {
+            (false, _) => report::Screen::None,
+            (true, true) => report::Screen::Dumb,
+            (true, false) => report::Screen::Terminal,
+        },
+        no_color: env("NO_COLOR").is_some() || env("CLICOLOR").is_some_and(|value| value == "0"),
+    }
+}

@@ -1,0 +1,77 @@
+//! The lock that keeps a store to one process.
+//!
+//! Border: one file that holds the holder's process id. Whether it was ended properly is read here; what to tidy up when it
+//! was not is `mod`'s.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Kind, Result};
+
+const POLL: Duration = Duration::from_millis(50);
+
+/// Held until it is released or its process ends, however it ends.
+#[derive(Debug)]
+pub struct Lock {
+    file: File,
+    /// The holder before us did not release it: it was killed, or the machine stopped.
+    pub left_behind: bool,
+}
+
+impl Lock {
+    /// Takes the lock file under `dir`, waiting up to `wait` for who holds it.
+    ///
+    /// # Errors
+    /// [`Kind::Busy`] naming the process that holds it, [`Kind::Io`] when the file cannot be used.
+    pub async fn acquire(dir: &Path, wait: Duration) -> Result<Self> {
+        let path = dir.join("lock");
+        let failed = |error: std::io::Error| {
+            Error::new(Kind::Io, format!("use the lock file {}", path.display())).because(error)
+        };
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(failed)?;
+        let begun = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if begun.elapsed() < wait => tokio::time::sleep(POLL).await,
+                Err(TryLockError::WouldBlock) => return Err(busy(dir, &mut file)),
+                Err(TryLockError::Error(error)) => return Err(failed(error)),
+            }
+        }
+        let left_behind = file.metadata().map_err(failed)?.len() > 0;
+        file.set_len(0).map_err(failed)?;
+        writeln!(file, "{}", std::process::id()).map_err(failed)?;
+        // After a power cut this line is all that tells of us.
+        file.sync_all().map_err(failed)?;
+        Ok(Self { file, left_behind })
+    }
+
+    /// Lets go of the lock; `tidy` says that nothing is left for the next holder to clear away.
+    pub fn release(self, tidy: bool) {
+        if tidy {
+            // Failing to say so costs the next holder a look around.
+            let _ = self.file.set_len(0);
+        }
+    }
+}
+
+fn busy(dir: &Path, file: &mut File) -> Error {
+    let mut text = String::new();
+    // The id is at most ten digits; whatever else stands there is not ours to repeat.
+    let holder = match file.take(16).read_to_string(&mut text) {
+        Ok(_) => text.trim().parse::<u32>().ok(),
+        Err(_) => None,
+    };
+    let holder = holder.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
+    Error::new(Kind::Busy, format!("open the store in {}: {holder} holds it", dir.display()))
+}

@@ -1,0 +1,435 @@
+//! The manifest: which uploads, parts and objects there are, in `SQLite`, on a thread of its own.
+//!
+//! Border: rows and the order in which rows and files change. What S3 makes of them is `uploads`, `objects` and `review`.
+
+use std::collections::{BTreeMap, HashSet};
+use std::ops::Deref;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot};
+
+use super::fault::Fault;
+use super::files::{FileName, Files, Fresh};
+use crate::names::Fingerprint;
+
+/// `upst`, in the file's header: what tells our databases from others.
+const APPLICATION_ID: i32 = 0x7570_7374;
+
+/// Step n leads from `user_version` n to n + 1. Steps are never changed, only added.
+const STEPS: &[&str] = &["
+    create table upload(
+        id text primary key, key text not null, demands_checksum integer not null, attributes text not null,
+        created integer not null
+    ) strict, without rowid;
+    create index upload_by_key on upload(key, id);
+
+    -- Of an open upload or, under the same id, of the object it became.
+    create table part(
+        upload text not null, number integer not null, file text not null, size integer not null,
+        fingerprint blob not null, created integer not null, primary key(upload, number)
+    ) strict, without rowid;
+
+    create table object(
+        key text primary key, upload text not null, size integer not null, etag text not null, checksum text,
+        attributes text not null, created integer not null
+    ) strict, without rowid;
+"];
+
+/// The oldest `SQLite` without the bug that can lose a reset WAL.
+const SQLITE: i32 = 3_051_003;
+
+/// An open multipart upload.
+#[derive(Debug, Clone)]
+pub struct Upload {
+    pub id: String,
+    pub key: String,
+    /// It was created with SHA-256: each part comes with its checksum.
+    pub demands_checksum: bool,
+    pub attributes: Attributes,
+    pub created: i64,
+}
+
+#[derive(Debug, Clone)]
+pub struct Part {
+    pub number: i32,
+    pub file: FileName,
+    pub size: u64,
+    pub fingerprint: Fingerprint,
+    /// Milliseconds since 1970, as in the other rows.
+    pub created: i64,
+}
+
+#[derive(Debug, Clone)]
+pub struct Object {
+    pub key: String,
+    /// Under which its parts are found.
+    pub upload: String,
+    pub size: u64,
+    pub etag: String,
+    /// With `-N` behind it when it is composite.
+    pub checksum: Option<String>,
+    pub attributes: Attributes,
+    pub created: i64,
+}
+
+/// What S3 gives back with an object as it was given.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Attributes {
+    pub content_type: Option<String>,
+    pub cache_control: Option<String>,
+    pub content_disposition: Option<String>,
+    pub content_encoding: Option<String>,
+    pub content_language: Option<String>,
+    pub meta: BTreeMap<String, String>,
+}
+
+/// Milliseconds since 1970.
+pub fn now() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+
+/// The way to the thread that owns the connection.
+#[derive(Debug)]
+pub struct Manifest {
+    jobs: mpsc::Sender<Job>,
+    files: Arc<Files>,
+}
+
+impl Manifest {
+    /// Opens or makes the database, and starts its thread, which ends when the manifest is dropped.
+    ///
+    /// # Errors
+    /// [`Fault::Broken`] for a database that is not ours, is newer than we are, or cannot be made safe.
+    pub fn open(path: &Path, files: Arc<Files>) -> Result<(Self, HashSet<FileName>), Fault> {
+        if rusqlite::version_number() < SQLITE {
+            return Err(Fault::broken(format!(
+                "SQLite {} may lose what it was given; 3.51.3 is needed",
+                rusqlite::version()
+            )));
+        }
+        let flags =
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+        let mut connection = Connection::open_with_flags(path, flags)?;
+        prepare(&mut connection)?;
+        let known = known_files(&connection)?;
+        let (jobs, mut queue) = mpsc::channel::<Job>(64);
+        let keep = Arc::clone(&files);
+        std::thread::Builder::new().name("manifest".into()).spawn(move || {
+            while let Some(job) = queue.blocking_recv() {
+                job(&mut connection);
+            }
+            drop(connection);
+            // The files hold the lock: it goes after the connection.
+            drop(keep);
+        })?;
+        Ok((Self { jobs, files }, known))
+    }
+
+    /// Runs `read` in a transaction.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Rows) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
+        self.run(move |connection| {
+            let rows = Rows(connection.transaction_with_behavior(TransactionBehavior::Deferred)?);
+            read(&rows)
+        })
+        .await
+    }
+
+    /// Runs `write` in a transaction that is committed, durably, when it gives Ok. New part files are adopted by the commit, those
+    /// it frees are removed after it. Goes on to its end when the caller no longer waits.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&mut Change) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let files = Arc::clone(&self.files);
+        self.run(move |connection| {
+            let rows = Rows(connection.transaction_with_behavior(TransactionBehavior::Immediate)?);
+            let mut change = Change { rows, adopted: Vec::new(), freed: Vec::new() };
+            let answer = write(&mut change)?;
+            let Change { rows, adopted, freed } = change;
+            rows.0.commit()?;
+            adopted.into_iter().for_each(Fresh::keep);
+            for (owner, names) in freed {
+                files.discard(&owner, names);
+            }
+            Ok(answer)
+        })
+        .await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |connection| {
+            // Who asked may have gone; the work is done all the same.
+            let _ = answer.send(job(connection));
+        });
+        let gone = || Fault::broken("the manifest's thread has ended");
+        self.jobs.send(job).await.map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())?
+    }
+}
+
+/// Checks whose database it is, makes it durable, and brings its schema up to date.
+fn prepare(connection: &mut Connection) -> Result<(), Fault> {
+    connection.busy_timeout(Duration::from_secs(5))?;
+    let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+    let tables: i64 = connection.query_row("select count(*) from sqlite_schema", [], |row| row.get(0))?;
+    if tables > 0 && pragma("application_id")? != APPLICATION_ID {
+        return Err(Fault::broken("it is not a store's manifest"));
+    }
+    let version = pragma("user_version")?;
+    let done = usize::try_from(version).unwrap_or(usize::MAX);
+    let Some(steps) = STEPS.get(done..) else {
+        return Err(Fault::broken(format!("it was written by a newer version (schema {version})")));
+    };
+    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    let synchronous: i32 = connection.pragma_query_value(None, "synchronous", |row| row.get(0))?;
+    if (mode.as_str(), synchronous) != ("wal", 2) {
+        return Err(Fault::broken(format!(
+            "SQLite will not be durable here (journal {mode}, synchronous {synchronous})"
+        )));
+    }
+    for (step, sql) in (version + 1..).zip(steps) {
+        let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        change.execute_batch(sql)?;
+        change.pragma_update(None, "application_id", APPLICATION_ID)?;
+        change.pragma_update(None, "user_version", step)?;
+        change.commit()?;
+    }
+    Ok(())
+}
+
+fn known_files(connection: &Connection) -> Result<HashSet<FileName>, Fault> {
+    let mut rows = connection.prepare("select file from part")?;
+    let names = rows.query_map([], |row| file_name(row, 0))?;
+    Ok(names.collect::<Result<_, _>>()?)
+}
+
+/// Rows as one transaction sees them.
+pub struct Rows<'c>(Transaction<'c>);
+
+impl Rows<'_> {
+    pub fn upload(&self, id: &str, key: &str) -> rusqlite::Result<Option<Upload>> {
+        self.0
+            .prepare_cached(
+                "select id, key, demands_checksum, attributes, created from upload where id = ?1 and key = ?2",
+            )?
+            .query_row(params![id, key], upload)
+            .optional()
+    }
+
+    /// The open uploads whose key begins with `prefix`, by key and age, behind the upload `after` (its key and id).
+    pub fn uploads(&self, prefix: &str, after: (&str, &str), limit: usize) -> rusqlite::Result<Vec<Upload>> {
+        self.0
+            .prepare_cached(
+                "select id, key, demands_checksum, attributes, created from upload
+                 where key >= ?1 and (key > ?2 or (key = ?2 and id > ?3)) order by key, id limit ?4",
+            )?
+            .query_map(params![prefix, after.0, after.1, count(limit)], upload)?
+            .take_while(|row| row.as_ref().map_or(true, |upload| upload.key.starts_with(prefix)))
+            .collect()
+    }
+
+    /// The parts of an upload or an object in order, behind the number `after`.
+    pub fn parts(&self, upload: &str, after: i32, limit: usize) -> rusqlite::Result<Vec<Part>> {
+        self.0
+            .prepare_cached(
+                "select number, file, size, fingerprint, created from part
+                 where upload = ?1 and number > ?2 order by number limit ?3",
+            )?
+            .query_map(params![upload, after, count(limit)], part)?
+            .collect()
+    }
+
+    pub fn object(&self, key: &str) -> rusqlite::Result<Option<Object>> {
+        self.0
+            .prepare_cached("select key, upload, size, etag, checksum, attributes, created from object where key = ?1")?
+            .query_row([key], object)
+            .optional()
+    }
+
+    /// Objects from the key `from` on and behind the key `after`, by key.
+    pub fn objects(&self, from: &str, after: &str, limit: usize) -> rusqlite::Result<Vec<Object>> {
+        self.0
+            .prepare_cached(
+                "select key, upload, size, etag, checksum, attributes, created from object
+                 where key >= ?1 and key > ?2 order by key limit ?3",
+            )?
+            .query_map(params![from, after, count(limit)], object)?
+            .collect()
+    }
+}
+
+/// A transaction that writes.
+pub struct Change<'c> {
+    rows: Rows<'c>,
+    adopted: Vec<Fresh>,
+    freed: Vec<(String, Vec<FileName>)>,
+}
+
+impl<'c> Deref for Change<'c> {
+    type Target = Rows<'c>;
+    fn deref(&self) -> &Rows<'c> {
+        &self.rows
+    }
+}
+
+impl Change<'_> {
+    pub fn add_upload(&mut self, upload: &Upload) -> Result<(), Fault> {
+        self.rows.0.prepare_cached("insert into upload values(?1, ?2, ?3, ?4, ?5)")?.execute(params![
+            upload.id,
+            upload.key,
+            upload.demands_checksum,
+            json(&upload.attributes)?,
+            upload.created
+        ])?;
+        Ok(())
+    }
+
+    /// Removes the row of an open upload; its parts stay.
+    pub fn close_upload(&mut self, id: &str) -> Result<(), Fault> {
+        self.rows.0.prepare_cached("delete from upload where id = ?1")?.execute([id])?;
+        Ok(())
+    }
+
+    /// Adds a part, in place of an earlier one of the same number.
+    pub fn put_part(
+        &mut self,
+        upload: &str,
+        number: i32,
+        file: Fresh,
+        size: u64,
+        fingerprint: &Fingerprint,
+    ) -> Result<(), Fault> {
+        self.drop_part(upload, number)?;
+        self.rows.0.prepare_cached("insert into part values(?1, ?2, ?3, ?4, ?5, ?6)")?.execute(params![
+            upload,
+            number,
+            file.name(),
+            i64::try_from(size).map_err(Fault::broken)?,
+            fingerprint.bytes(),
+            now()
+        ])?;
+        self.adopted.push(file);
+        Ok(())
+    }
+
+    pub fn drop_part(&mut self, upload: &str, number: i32) -> Result<(), Fault> {
+        self.free("delete from part where upload = ?1 and number = ?2 returning file", upload, params![upload, number])
+    }
+
+    pub fn drop_parts(&mut self, upload: &str) -> Result<(), Fault> {
+        self.free("delete from part where upload = ?1 returning file", upload, params![upload])
+    }
+
+    fn free(&mut self, delete: &str, owner: &str, of: &[&dyn rusqlite::ToSql]) -> Result<(), Fault> {
+        let mut statement = self.rows.0.prepare_cached(delete)?;
+        let names = statement.query_map(of, |row| file_name(row, 0))?.collect::<Result<Vec<_>, _>>()?;
+        self.freed.push((owner.to_owned(), names));
+        Ok(())
+    }
+
+    /// Makes the object of its key; the one that was there goes, with its parts.
+    pub fn put_object(&mut self, object: &Object) -> Result<(), Fault> {
+        self.drop_object(&object.key)?;
+        self.rows.0.prepare_cached("insert into object values(?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(params![
+            object.key,
+            object.upload,
+            i64::try_from(object.size).map_err(Fault::broken)?,
+            object.etag,
+            object.checksum,
+            json(&object.attributes)?,
+            object.created
+        ])?;
+        Ok(())
+    }
+
+    pub fn drop_object(&mut self, key: &str) -> Result<(), Fault> {
+        let upload: Option<String> = self
+            .rows
+            .0
+            .prepare_cached("delete from object where key = ?1 returning upload")?
+            .query_row([key], |row| row.get(0))
+            .optional()?;
+        upload.map_or(Ok(()), |upload| self.drop_parts(&upload))
+    }
+}
+
+fn upload(row: &Row) -> rusqlite::Result<Upload> {
+    Ok(Upload {
+        id: row.get(0)?,
+        key: row.get(1)?,
+        demands_checksum: row.get(2)?,
+        attributes: attributes(row, 3)?,
+        created: row.get(4)?,
+    })
+}
+
+fn part(row: &Row) -> rusqlite::Result<Part> {
+    Ok(Part {
+        number: row.get(0)?,
+        file: file_name(row, 1)?,
+        size: size(row, 2)?,
+        fingerprint: Fingerprint::new(row.get(3)?),
+        created: row.get(4)?,
+    })
+}
+
+fn object(row: &Row) -> rusqlite::Result<Object> {
+    Ok(Object {
+        key: row.get(0)?,
+        upload: row.get(1)?,
+        size: size(row, 2)?,
+        etag: row.get(3)?,
+        checksum: row.get(4)?,
+        attributes: attributes(row, 5)?,
+        created: row.get(6)?,
+    })
+}
+
+fn file_name(row: &Row, column: usize) -> rusqlite::Result<FileName> {
+    let text: String = row.get(column)?;
+    FileName::parse(&text).ok_or_else(|| damaged(column, "not a file name".into()))
+}
+
+fn size(row: &Row, column: usize) -> rusqlite::Result<u64> {
+    let size: i64 = row.get(column)?;
+    u64::try_from(size).map_err(|error| damaged(column, error.into()))
+}
+
+fn attributes(row: &Row, column: usize) -> rusqlite::Result<Attributes> {
+    let text: String = row.get(column)?;
+    serde_json::from_str(&text).map_err(|error| damaged(column, error.into()))
+}
+
+fn damaged(column: usize, why: Box<dyn std::error::Error + Send + Sync>) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, why)
+}
+
+fn json(attributes: &Attributes) -> Result<String, Fault> {
+    serde_json::to_string(attributes).map_err(Fault::broken)
+}
+
+fn count(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::broken(error)
+    }
+}
