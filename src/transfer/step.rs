@@ -222,11 +222,6 @@ impl Engine<'_> {
                 }
                 Ok(fate)
             }
-            Rejoined::Completing => {
-                flight.resumed_bytes = flight.plan.size();
-                self.tell_plan(flight);
-                self.move_to(flight, Stage::Completing)
-            }
             Rejoined::Verified(receipt) => {
                 flight.resumed_bytes = flight.plan.size();
                 self.summary.bytes_known += flight.plan.size();

@@ -37,8 +37,6 @@ pub enum PartUnit {
 pub enum Rejoined {
     /// Ours to drive.
     Running { epoch: u64, stored: Vec<StoredPart> },
-    /// Completing was asked for already.
-    Completing,
     /// Verified already: only the answer was lost.
     Verified(Box<Receipt>),
 }
@@ -47,15 +45,15 @@ pub enum Rejoined {
 pub async fn rejoin(backend: &Backend, id: &UploadId, holder: String) -> Result<Rejoined> {
     let status = backend.status(id).await?;
     match status.state {
-        State::Pending | State::Uploading => {
+        // Where completing was asked for already, the backend lists what it was told then.
+        State::Pending | State::Uploading | State::Completing => {
             let epoch = backend.claim(id, &ClaimRequest { holder, epoch: None }).await?;
             let stored = backend.parts(id).await?;
             Ok(Rejoined::Running { epoch, stored })
         }
-        State::Completing => Ok(Rejoined::Completing),
         State::Verified | State::Ready => match status.receipt {
             Some(receipt) => Ok(Rejoined::Verified(Box::new(receipt))),
-            None => Ok(Rejoined::Completing),
+            None => Err(Error::new(Kind::Temporary, "the backend has verified the upload and gives no receipt yet")),
         },
         State::Rejected | State::Aborting | State::Aborted | State::Expired => {
             Err(Error::new(Kind::Gone, format!("the backend says the upload is {}", status.state.name())))
