@@ -16,7 +16,7 @@ use http::Method;
 use md5::Md5;
 use reqsign_aws_v4::{Credential, RequestSigner, StaticCredentialProvider};
 use reqsign_core::{Context, Signer};
-use sha2::{Digest as _, Sha256};
+use sha2::Digest as _;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use upload::error::Kind;
@@ -33,7 +33,7 @@ struct Bed {
     signer: Signer<Credential>,
     http: reqwest::Client,
     server: tokio::task::JoinHandle<()>,
-    _owned: Option<TempDir>,
+    owned: Option<TempDir>,
 }
 
 /// What came back.
@@ -80,7 +80,7 @@ impl Bed {
     async fn new() -> Self {
         let owned = tempfile::tempdir().unwrap();
         let dir = owned.path().join("store");
-        Self { _owned: Some(owned), ..Self::open(&dir).await }
+        Self { owned: Some(owned), ..Self::open(&dir).await }
     }
 
     async fn open(dir: &Path) -> Self {
@@ -93,14 +93,14 @@ impl Bed {
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         let http = reqwest::Client::builder().http1_only().no_proxy().build().unwrap();
         let signer = signer(&keys, RequestSigner::new("s3", REGION));
-        Self { dir: dir.to_owned(), address, keys, signer, http, server, _owned: None }
+        Self { dir: dir.to_owned(), address, keys, signer, http, server, owned: None }
     }
 
     /// Lets the store go, with all connections to it.
     async fn close(self) -> (PathBuf, Option<TempDir>) {
         self.server.abort();
         let _ = self.server.await;
-        (self.dir, self._owned)
+        (self.dir, self.owned)
     }
 
     fn url(&self, path: &str) -> String {
@@ -135,7 +135,7 @@ impl Bed {
 
     async fn presign(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> http::request::Parts {
         let mut request = head(method, &self.url(path), headers);
-        self.signer.sign(&mut request, Some(Duration::from_secs(600))).await.unwrap();
+        self.signer.sign(&mut request, Some(Duration::from_mins(10))).await.unwrap();
         request
     }
 
@@ -379,12 +379,12 @@ async fn who_does_not_sign_or_signs_with_other_keys_is_refused() {
     bed.send(unsigned, &[], Vec::new()).await.refused(403, "AccessDenied");
     let wrong_secret = signer(&(bed.keys.0.clone(), "x".repeat(40)), RequestSigner::new("s3", REGION));
     let mut request = head(Method::GET, &bed.url("/"), &[]);
-    wrong_secret.sign(&mut request, Some(Duration::from_secs(60))).await.unwrap();
+    wrong_secret.sign(&mut request, Some(Duration::from_mins(1))).await.unwrap();
     bed.send(request, &[], Vec::new()).await.refused(403, "SignatureDoesNotMatch");
     let other_keys = signer(&("AKother".into(), bed.keys.1.clone()), RequestSigner::new("s3", REGION));
     let mut request = head(Method::GET, &bed.url("/"), &[]);
-    other_keys.sign(&mut request, Some(Duration::from_secs(60))).await.unwrap();
-    assert_eq!(bed.send(request, &[], Vec::new()).await.status, 403);
+    other_keys.sign(&mut request, Some(Duration::from_mins(1))).await.unwrap();
+    bed.send(request, &[], Vec::new()).await.refused(403, "InvalidAccessKeyId");
 }
 
 #[tokio::test]
@@ -525,10 +525,10 @@ async fn a_body_that_breaks_off_leaves_nothing() {
     let body = bytes(1, 5 * MIB);
     let request = bed.presign_part("k", &id, 1, &body).await;
     let mut connection = tokio::net::TcpStream::connect(bed.address).await.unwrap();
-    let mut text = format!("PUT {} HTTP/1.1\r\nhost: {}\r\n", request.uri.path_and_query().unwrap(), bed.address);
-    for (name, value) in request.headers.iter().filter(|(name, _)| *name != "host") {
-        text += &format!("{name}: {}\r\n", value.to_str().unwrap());
-    }
+    let target = request.uri.path_and_query().unwrap();
+    let signed = request.headers.iter().filter(|(name, _)| *name != "host");
+    let signed: Vec<String> = signed.map(|(name, value)| format!("{name}: {}\r\n", value.to_str().unwrap())).collect();
+    let text = format!("PUT {target} HTTP/1.1\r\nhost: {}\r\n{}", bed.address, signed.concat());
     connection.write_all(text.as_bytes()).await.unwrap();
     connection.write_all(b"\r\n").await.unwrap();
     connection.write_all(&body[..2 * MIB]).await.unwrap();
@@ -560,7 +560,7 @@ async fn reopening_finds_parts_and_clears_away_what_a_crash_left() {
     fs::write(shard.join(format!("{}{tail}", "0".repeat(30))), b"no row").unwrap();
     fs::write(shard.join("not ours"), b"").unwrap();
 
-    let bed = Bed { _owned: owned, ..Bed::open(&dir).await };
+    let bed = Bed { owned, ..Bed::open(&dir).await };
     let left: Vec<PathBuf> = bed.files().into_keys().collect();
     let expected: Vec<PathBuf> = kept.into_keys().chain([shard.join("not ours")]).collect();
     assert_eq!(left, expected);
@@ -699,6 +699,8 @@ async fn a_part_can_be_copied_from_an_object() {
     let id = bed.create("copy").await;
     let path = format!("/{BUCKET}/copy?partNumber=1&uploadId={id}");
     let headers = [("x-amz-copy-source", "/embedded/source"), ("x-amz-copy-source-range", "bytes=5242870-5242889")];
+    let changed = [headers[0], headers[1], ("x-amz-copy-source-if-match", "\"other\"")];
+    bed.call(Method::PUT, &path, &changed, b"").await.refused(412, "PreconditionFailed");
     let copied = bed.call(Method::PUT, &path, &headers, b"").await.ok();
     let expected = &whole[5 * MIB - 10..5 * MIB + 10];
     assert_eq!(copied.one("ETag"), etag(expected));
@@ -804,7 +806,7 @@ async fn the_log_holds_no_signature_and_no_key() {
     bed.send(request, &[("x-amz-meta-a", "b")], Vec::new()).await.refused(403, "AccessDenied");
     let wrong = signer(&(bed.keys.0.clone(), "x".repeat(40)), RequestSigner::new("s3", REGION));
     let mut forged = head(Method::GET, &bed.url("/"), &[]);
-    wrong.sign(&mut forged, Some(Duration::from_secs(60))).await.unwrap();
+    wrong.sign(&mut forged, Some(Duration::from_mins(1))).await.unwrap();
     bed.send(forged, &[], Vec::new()).await.refused(403, "SignatureDoesNotMatch");
     let log = quiet();
     let log = String::from_utf8_lossy(&log.lock().unwrap_or_else(PoisonError::into_inner)).into_owned();
@@ -812,8 +814,5 @@ async fn the_log_holds_no_signature_and_no_key() {
     for secret in [signature.as_str(), &bed.keys.1] {
         assert!(!log.contains(secret), "a secret in the log");
     }
-    for line in log.lines().filter(|line| line.contains("s3s")) {
-        panic!("s3s logs: {line}");
-    }
-    assert_eq!(Sha256::digest(b"").len(), 32);
+    assert!(!log.lines().any(|line| line.contains(" s3s:")), "s3s writes to the log");
 }

@@ -65,12 +65,17 @@ impl Files {
     /// these files is gone and all that was to be removed has been.
     pub fn open(dir: &Path, lock: Lock) -> io::Result<Arc<Self>> {
         let tmp = dir.join("tmp");
-        for dir in [&tmp, &dir.join("parts")] {
-            make_dir(dir)?;
+        let parts = dir.join("parts");
+        make_dir(&tmp)?;
+        make_dir(&parts)?;
+        // All shards from the start: a file's way to the root is durable when its shard is.
+        for shard in 0..=u8::MAX {
+            make_dir(&parts.join(format!("{shard:02x}")))?;
         }
         for entry in fs::read_dir(&tmp)? {
             fs::remove_file(entry?.path())?;
         }
+        File::open(&parts)?.sync_all()?;
         File::open(dir)?.sync_all()?;
         let (remover, removals) = mpsc::channel::<PathBuf>();
         std::thread::Builder::new().name("part-remover".into()).spawn(move || {
@@ -199,11 +204,8 @@ impl Draft {
         self.file.sync_data()?;
         let path = self.files.path(&self.name);
         let shard = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-        if make_dir(shard)? {
-            File::open(self.files.dir.join("parts"))?.sync_all()?;
-        }
         fs::rename(&self.path, &path)?;
-        let fresh = Fresh { name: Some(self.name.clone()), files: Arc::clone(&self.files) };
+        let fresh = Fresh { name: self.name.clone(), kept: false, files: Arc::clone(&self.files) };
         File::open(shard)?.sync_all()?;
         Ok(fresh)
     }
@@ -219,24 +221,23 @@ impl Drop for Draft {
 /// A part file that no row names yet; removed when it is dropped like that.
 #[derive(Debug)]
 pub struct Fresh {
-    name: Option<FileName>,
+    pub name: FileName,
+    kept: bool,
     files: Arc<Files>,
 }
 
 impl Fresh {
-    pub fn name(&self) -> &str {
-        self.name.as_ref().map_or("", FileName::as_str)
-    }
-
     /// A committed row names it now.
     pub fn keep(mut self) {
-        self.name = None;
+        self.kept = true;
     }
 }
 
 impl Drop for Fresh {
     fn drop(&mut self) {
-        self.files.remove(self.name.take());
+        if !self.kept {
+            self.files.remove([self.name.clone()]);
+        }
     }
 }
 
@@ -310,12 +311,11 @@ impl Reader {
     }
 }
 
-/// Makes a directory for us alone; whether it was not there before.
-fn make_dir(dir: &Path) -> io::Result<bool> {
+/// Makes a directory for us alone, if it is not there.
+fn make_dir(dir: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(dir) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(error),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -14,7 +14,7 @@ use super::ingest::CHECKSUMS;
 const LONGEST: u32 = 7 * 24 * 3600;
 
 /// The `x-amz-*` headers this store understands, beside checksums and user metadata.
-const UNDERSTOOD: [&str; 15] = [
+const UNDERSTOOD: [&str; 19] = [
     "x-amz-date",
     "x-amz-content-sha256",
     "x-amz-decoded-content-length",
@@ -29,6 +29,10 @@ const UNDERSTOOD: [&str; 15] = [
     "x-amz-mp-object-size",
     "x-amz-copy-source",
     "x-amz-copy-source-range",
+    "x-amz-copy-source-if-match",
+    "x-amz-copy-source-if-none-match",
+    "x-amz-copy-source-if-modified-since",
+    "x-amz-copy-source-if-unmodified-since",
     "x-amz-optional-object-attributes",
 ];
 

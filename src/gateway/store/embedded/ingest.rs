@@ -25,7 +25,7 @@ use crate::names::Fingerprint;
 /// Frames that wait for the disk; hyper makes them up to about 400 KiB.
 const FRAMES: usize = 4;
 /// How long a body may make no progress.
-const STALL: Duration = Duration::from_secs(60);
+const STALL: Duration = Duration::from_mins(1);
 /// S3's largest part and largest single PUT, in bytes.
 const LARGEST: u64 = 5 << 30;
 
@@ -82,6 +82,15 @@ impl Announced {
         Ok(Self { length: Some(length), md5: md5.transpose()?, checksums, trailing, trailers })
     }
 
+    /// The checksums of a body that is over, those that came behind it too.
+    fn all(&self) -> S3Result<Vec<(&'static str, String)>> {
+        let trailers = self.trailers.as_ref().and_then(|trailers| trailers.read(checksums)).unwrap_or_default();
+        if self.trailing.iter().any(|name| !trailers.iter().any(|(came, _)| came == name)) {
+            return Err(s3_error!(InvalidRequest, "A checksum announced in x-amz-trailer did not come"));
+        }
+        Ok([self.checksums.as_slice(), trailers.as_slice()].concat())
+    }
+
     /// Whether a checksum of this name comes with the body.
     pub fn has(&self, name: &str) -> bool {
         self.trailing.contains(&name) || self.checksums.iter().any(|(n, _)| *n == name)
@@ -126,14 +135,9 @@ where
             let frame = tokio::time::timeout(STALL, body.next()).await;
             let frame = frame.map_err(|_| s3_error!(RequestTimeout, "No byte came for {} s", STALL.as_secs()))?;
             let frame = match frame {
-                Some(bytes) => Frame::Data(bytes.map_err(|error| broken_body(error.as_ref()))?),
-                None => {
-                    let trailers = announced.trailers.as_ref().and_then(|t| t.read(checksums)).unwrap_or_default();
-                    if announced.trailing.iter().any(|name| !trailers.iter().any(|(n, _)| n == name)) {
-                        return Err(s3_error!(InvalidRequest, "A checksum announced in x-amz-trailer did not come"));
-                    }
-                    Frame::End([announced.checksums.as_slice(), trailers.as_slice()].concat())
-                }
+                Some(Ok(bytes)) => Frame::Data(bytes),
+                Some(Err(error)) => return Err(broken_body(error.as_ref())),
+                None => Frame::End(announced.all()?),
             };
             let over = matches!(frame, Frame::End(_));
             // The writer hangs up when it failed; it knows why.
@@ -178,11 +182,13 @@ struct Sink {
 
 impl Sink {
     fn new(files: &Arc<Files>, announced: &Announced) -> Result<Self, Fault> {
-        let mut others = ChecksumHasher::default();
-        others.crc32 = announced.has(CRC32).then(Crc32::new);
-        others.crc32c = announced.has(CRC32C).then(Crc32c::new);
-        others.crc64nvme = announced.has(CRC64NVME).then(Crc64Nvme::new);
-        others.sha1 = announced.has(SHA1).then(Sha1::new);
+        let others = ChecksumHasher {
+            crc32: announced.has(CRC32).then(Crc32::new),
+            crc32c: announced.has(CRC32C).then(Crc32c::new),
+            crc64nvme: announced.has(CRC64NVME).then(Crc64Nvme::new),
+            sha1: announced.has(SHA1).then(Sha1::new),
+            sha256: None,
+        };
         Ok(Self {
             draft: files.draft()?,
             size: 0,

@@ -9,6 +9,8 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
+use s3s::auth::{S3Auth, SecretKey};
+use s3s::{S3Result, s3_error};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -47,6 +49,13 @@ impl Keys {
     #[must_use]
     pub fn secret(&self) -> &str {
         self.secret.expose_secret()
+    }
+}
+
+#[async_trait::async_trait]
+impl S3Auth for Keys {
+    async fn get_secret_key(&self, access: &str) -> S3Result<SecretKey> {
+        if access == self.access { Ok(self.secret().into()) } else { Err(s3_error!(InvalidAccessKeyId)) }
     }
 }
 

@@ -20,7 +20,6 @@ use std::time::{Duration, SystemTime};
 use axum::body::Body;
 use futures_util::future::BoxFuture;
 use http::{Request, Response, StatusCode};
-use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use tracing::Dispatch;
 use tracing::instrument::WithSubscriber as _;
@@ -42,6 +41,7 @@ mod manifest;
 mod objects;
 mod review;
 mod s3;
+mod schema;
 mod uploads;
 
 /// The one bucket there is.
@@ -105,11 +105,8 @@ impl Embedded {
         OpenOptions::new().append(true).create(true).mode(0o600).open(&database).map_err(file)?;
         let sweep = lock.left_behind;
         let files = Files::open(&dir, lock).map_err(file)?;
-        let (manifest, known) = Manifest::open(&database, Arc::clone(&files))
-            .map_err(|fault| failed("its manifest cannot be used")(fault))?;
-        if sweep {
-            files.sweep(&known).map_err(file)?;
-        }
+        let manifest = Manifest::open(&database, Arc::clone(&files), sweep);
+        let manifest = manifest.map_err(|fault| failed("its manifest cannot be used")(fault))?;
         let made = fs::metadata(dir.join("keys")).and_then(|file| file.modified()).map_err(file)?;
         let made = made.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let made = i64::try_from(made.as_millis()).unwrap_or_default();
@@ -126,7 +123,7 @@ impl Embedded {
     #[must_use]
     pub fn service(&self) -> Service {
         let mut builder = S3ServiceBuilder::new(self.store.clone());
-        builder.set_auth(SimpleAuth::from_single(self.keys.access.clone(), self.keys.secret()));
+        builder.set_auth(self.keys.clone());
         Service { s3: builder.build() }
     }
 }
@@ -154,21 +151,20 @@ impl tower::Service<Request<Body>> for Service {
 
 async fn answer(s3: &S3Service, request: Request<Body>) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let answered = match guard::check(&parts) {
-        Err(refusal) => refusal.to_http_response().ok(),
-        Ok(()) => {
-            let request = Request::from_parts(parts, s3s::Body::http_body_unsync(body));
-            // s3s writes whole requests to the log, with signatures in them: it gets none.
-            let call = async {
-                let answered = s3.call(request).with_subscriber(Dispatch::none()).await;
-                (answered, CAUSE.with(RefCell::take))
-            };
-            let (answered, cause) = CAUSE.scope(RefCell::default(), call).await;
-            if let Some(cause) = cause {
-                tracing::error!("the embedded store failed: {cause}");
-            }
-            answered.ok()
+    let answered = if let Err(refusal) = guard::check(&parts) {
+        refusal.to_http_response().ok()
+    } else {
+        let request = Request::from_parts(parts, s3s::Body::http_body_unsync(body));
+        // s3s writes whole requests to the log, with signatures in them: it gets none.
+        let call = async {
+            let answered = s3.call(request).with_subscriber(Dispatch::none()).await;
+            (answered.ok(), CAUSE.with(RefCell::take))
+        };
+        let (answered, cause) = CAUSE.scope(RefCell::default(), call).await;
+        if let Some(cause) = cause {
+            tracing::error!("the embedded store failed: {cause}");
         }
+        answered
     };
     answered.map_or_else(
         || {

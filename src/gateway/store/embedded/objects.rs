@@ -9,7 +9,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use futures_util::Stream;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use s3s::dto::*;
+use s3s::dto::{
+    ChecksumMode, ChecksumType, CommonPrefix, DeleteObjectInput, DeleteObjectOutput, EncodingType, GetObjectInput,
+    GetObjectOutput, HeadObjectInput, HeadObjectOutput, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input,
+    ListObjectsV2Output, Metadata, Object, ObjectStorageClass, PutObjectInput, PutObjectOutput, StreamingBlob,
+    Timestamp,
+};
 use s3s::{S3Request, S3Result, s3_error};
 use uuid::Uuid;
 
@@ -38,6 +43,11 @@ pub fn timestamp(milliseconds: i64) -> Timestamp {
     // Up to the year 9999, which is where the type ends.
     let since = u64::try_from(milliseconds).unwrap_or_default().min(253_402_300_799_000);
     Timestamp::from(std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(since))
+}
+
+/// The same as headers carry it.
+pub fn whole_second(milliseconds: i64) -> Timestamp {
+    timestamp(milliseconds / 1000 * 1000)
 }
 
 /// A key as a listing shows it.
@@ -180,7 +190,7 @@ impl Store {
             if_modified_since: input.if_modified_since,
             if_unmodified_since: input.if_unmodified_since,
         };
-        conditions.check(&object.etag, &timestamp(object.created / 1000 * 1000))?;
+        conditions.check(&object.etag, &whole_second(object.created))?;
         let (checksum_sha256, checksum_type) = checksum(&object, input.checksum_mode.as_ref());
         Ok(HeadObjectOutput {
             accept_ranges: Some("bytes".into()),
@@ -212,7 +222,7 @@ impl Store {
             if_modified_since: input.if_modified_since,
             if_unmodified_since: input.if_unmodified_since,
         };
-        conditions.check(&object.etag, &timestamp(object.created / 1000 * 1000))?;
+        conditions.check(&object.etag, &whole_second(object.created))?;
         let range = input.range.map(|range| range.check(object.size)).transpose()?;
         // The last bytes of nothing.
         if range.as_ref().is_some_and(Range::is_empty) {

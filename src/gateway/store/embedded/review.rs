@@ -98,6 +98,7 @@ pub fn only_if_absent(if_match: Option<&ETagCondition>, if_none_match: Option<&E
 
 /// The conditions of a read.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_field_names, reason = "named like the headers")]
 pub struct Conditions {
     pub if_match: Option<ETagCondition>,
     pub if_none_match: Option<ETagCondition>,

@@ -2,15 +2,21 @@
 //!
 //! Border: the operations of S3 on open uploads. A part's bytes are `ingest`'s, the judgement of a Complete is `review`'s.
 
-use s3s::dto::*;
+use s3s::dto::{
+    AbortMultipartUploadInput, AbortMultipartUploadOutput, ChecksumAlgorithm, ChecksumType,
+    CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CopyPartResult, CopySource,
+    CreateMultipartUploadInput, CreateMultipartUploadOutput, ListMultipartUploadsInput, ListMultipartUploadsOutput,
+    ListPartsInput, ListPartsOutput, MultipartUpload, Part, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput,
+    UploadPartOutput,
+};
 use s3s::{S3Request, S3Result, s3_error};
 use uuid::Uuid;
 
 use super::fault::Fault;
 use super::ingest::{Announced, Arrived, SHA256, ingest};
 use super::manifest::{Object as StoredObject, Upload, now};
-use super::objects::{Fields, attributes, encoded, only_bucket, timestamp};
-use super::review::{copy_range, only_if_absent, page_size, part_etag, review, strong};
+use super::objects::{Fields, attributes, encoded, only_bucket, timestamp, whole_second};
+use super::review::{Conditions, copy_range, only_if_absent, page_size, part_etag, review, strong};
 use super::{BUCKET, Store};
 
 /// S3's largest part number, and so the most parts there are.
@@ -117,6 +123,15 @@ impl Store {
         only_bucket(bucket)?;
         self.open_upload(&input.upload_id, &input.key).await?;
         let source = self.source(key).await?;
+        let conditions = Conditions {
+            if_match: input.copy_source_if_match,
+            if_none_match: input.copy_source_if_none_match,
+            if_modified_since: input.copy_source_if_modified_since,
+            if_unmodified_since: input.copy_source_if_unmodified_since,
+        };
+        // Of a copy, S3 knows one way for a condition to fail.
+        let check = conditions.check(&source.object.etag, &whole_second(source.object.created));
+        check.map_err(|_| s3_error!(PreconditionFailed))?;
         let range = match &input.copy_source_range {
             None => 0..source.object.size,
             Some(header) => copy_range(header, source.object.size)?,
