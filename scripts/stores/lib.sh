@@ -17,6 +17,8 @@ alive() {
   [ -s "$run/pid" ] && read -r pid start <"$run/pid" && [ -n "$start" ] && [ "$(started_at "$pid")" = "$start" ]
 }
 
+free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+
 # The port asked for; without one that of the last start, while that store still runs; else a free one.
 choose_port() {
   if [ -n "${1:-}" ]; then
@@ -24,7 +26,7 @@ choose_port() {
   elif alive && [ -s "$run/port" ]; then
     port=$(cat "$run/port")
   else
-    port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    port=$(free_port)
   fi
 }
 
