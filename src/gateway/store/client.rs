@@ -32,10 +32,14 @@ pub(super) struct Http {
 }
 
 impl Http {
+    /// With `near_only` nothing far is ever asked, which spares loading certificate authorities a second time.
+    ///
     /// # Errors
     /// [`Kind::Config`] when the TLS library cannot be set up.
-    pub(super) fn new() -> Result<Self> {
-        Ok(Self { near: build(true)?, far: build(false)? })
+    pub(super) fn new(near_only: bool) -> Result<Self> {
+        let near = build(true)?;
+        let far = if near_only { near.clone() } else { build(false)? };
+        Ok(Self { near, far })
     }
 
     /// Sends, and reads at most 2 MiB of the answer's body.
@@ -198,14 +202,14 @@ impl Client {
         check(operation, self.ask(call).await?)
     }
 
-    /// Signs, sends and reads the XML answer with this root element.
+    /// Signs, sends and reads the XML answer whose root element begins so.
     pub(super) async fn read<T: DeserializeOwned>(&self, call: Call, root: &str) -> Result<T, Fault> {
         let operation = call.operation;
         read(operation, self.ask(call).await?, root)
     }
 }
 
-/// What a successful answer with this root element says; an error in its place is that error.
+/// What a successful answer whose root element begins with `root` says; an error in its place is that error.
 ///
 /// # Errors
 /// See [`fault`]; [`Fault::Unavailable`] also for an answer that is empty, cut off or something else.

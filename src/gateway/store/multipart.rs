@@ -30,8 +30,7 @@ impl Store {
         for (name, value) in &self.create_headers {
             call = call.header(name, value)?;
         }
-        let created: xml::InitiateMultipartUploadResult =
-            self.client.read(call, "InitiateMultipartUploadResult").await?;
+        let created: xml::InitiateMultipartUploadResult = self.client.read(call, "InitiateMultipartUpload").await?;
         if created.upload_id.is_empty() {
             return Err(Fault::Unavailable("CreateMultipartUpload: an empty upload id".into()));
         }
@@ -49,7 +48,7 @@ impl Store {
                 query.extend([("key-marker", key_marker.as_str()), ("upload-id-marker", upload_marker.as_str())]);
             }
             let call = Call::new("ListMultipartUploads", Method::GET, self.address.bucket(&query));
-            let page: xml::ListMultipartUploadsResult = self.client.read(call, "ListMultipartUploadsResult").await?;
+            let page: xml::ListMultipartUploadsResult = self.client.read(call, "ListMultipartUploads").await?;
             for upload in page.uploads.into_iter().filter(|upload| upload.key == key) {
                 found.push((upload.initiated.parse::<Timestamp>().ok(), upload.id));
             }
@@ -98,7 +97,7 @@ impl Store {
             query.push(("part-number-marker", marker));
         }
         let call = Call::new("ListParts", Method::GET, self.address.object(&self.whole(key), &query)?);
-        let page = self.client.read(call, "ListPartsResult").await?;
+        let page = self.client.read(call, "ListParts").await?;
         stored_parts(page, after).map_err(|why| Fault::Unavailable(format!("ListParts: {why}")))
     }
 
@@ -119,7 +118,7 @@ impl Store {
         client::read::<xml::CompleteMultipartUploadResult>(
             "CompleteMultipartUpload",
             answer,
-            "CompleteMultipartUploadResult",
+            "CompleteMultipartUpload",
         )?;
         Ok(())
     }
@@ -180,9 +179,45 @@ fn stored_parts(
     if !page.is_truncated {
         return Ok((parts, None));
     }
-    let next = page.next_part_number_marker.filter(|next| *next > 0).unwrap_or(last);
+    let next = page.next_part_number_marker.parse().ok().filter(|next| *next > 0).unwrap_or(last);
     if next < last || next <= after.map_or(0, PartNumber::get) {
         return Err("its pages do not end");
     }
     Ok((parts, Some(PartNumber::try_from(next).map_err(|_| "a part number of zero")?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(numbers: &[u32], truncated: bool, next: &str) -> xml::ListPartsResult {
+        let part =
+            |number: &u32| xml::Part { number: *number, etag: "e".into(), size: 1, checksum_sha256: Some("?".into()) };
+        xml::ListPartsResult {
+            is_truncated: truncated,
+            next_part_number_marker: next.into(),
+            parts: numbers.iter().map(part).collect(),
+        }
+    }
+
+    #[test]
+    fn pages_go_on_behind_their_last_part_and_end() {
+        let after = PartNumber::try_from(2).ok();
+        let next =
+            |page, after| stored_parts(page, after).map(|(parts, next)| (parts.len(), next.map(PartNumber::get)));
+        assert_eq!(next(page(&[3, 7], true, "7"), after), Ok((2, Some(7))));
+        assert_eq!(next(page(&[3, 7], true, ""), after), Ok((2, Some(7))));
+        assert_eq!(next(page(&[3, 7], false, "7"), after), Ok((2, None)));
+        assert_eq!(next(page(&[], false, "0"), None), Ok((0, None)));
+        for wrong in [
+            page(&[2], false, ""),
+            page(&[3, 3], false, ""),
+            page(&[], true, "2"),
+            page(&[], true, ""),
+            page(&[5], true, "4"),
+        ] {
+            assert!(stored_parts(wrong, after).is_err());
+        }
+        assert!(stored_parts(page(&[0], false, ""), None).is_err());
+    }
 }

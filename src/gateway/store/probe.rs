@@ -64,8 +64,9 @@ pub(super) async fn run(store: &Store) -> Result<Probed, Fault> {
 /// None when none of the proofs holds.
 async fn try_upload(store: &Store, key: &Key, upload: &str, proofs: &[Proof]) -> Result<Option<Probed>, Fault> {
     let bench = Bench { store, key, upload };
-    for &proof in proofs {
-        if bench.holds(proof).await? {
+    // Each trial has a part of its own, so that none is taken for another's.
+    for (&proof, number) in proofs.iter().zip(1..) {
+        if bench.holds(proof, nth(number)).await? {
             let length_enforced = bench.refuses_length(proof).await?;
             let smuggling_refused = bench.refuses_smuggling(proof).await?;
             return Ok(Some(Probed { proof, length_enforced, smuggling_refused }));
@@ -83,8 +84,7 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     /// Whether the right body is taken and another of its length is refused, and not kept. Without a proof, only the first.
-    async fn holds(&self, proof: Proof) -> Result<bool, Fault> {
-        let number = PartNumber::FIRST;
+    async fn holds(&self, proof: Proof, number: PartNumber) -> Result<bool, Fault> {
         let headers = body_headers(proof, &spec(number, RIGHT))?;
         if proof != Proof::None && self.put(number, headers.clone(), WRONG, None).await? == Verdict::Taken {
             return Ok(false);
@@ -107,7 +107,7 @@ impl Bench<'_> {
 
     /// Whether a body longer than was signed is refused for its length: its hash is the one signed.
     async fn refuses_length(&self, proof: Proof) -> Result<bool, Fault> {
-        let number = PartNumber::try_from(2).unwrap_or(PartNumber::FIRST);
+        let number = nth(11);
         let longer = [RIGHT, b"!"].concat();
         let mut part = spec(number, &longer);
         part.size -= 1;
@@ -122,7 +122,7 @@ impl Bench<'_> {
             .map_err(|_| Fault::Refused("the probe's key cannot be used".into()))?;
         let put = self.store.sign_source(&source, proof).await?;
         client::check("PutObject", self.store.send(put, SECRET, None).await?)?;
-        let number = PartNumber::try_from(3).unwrap_or(PartNumber::FIRST);
+        let number = nth(12);
         let from = format!("/{}/{}", self.store.bucket, self.store.whole(&source));
         let tried = async {
             let headers = body_headers(proof, &spec(number, RIGHT))?;
@@ -194,6 +194,10 @@ impl Store {
         let request = request.body(body.to_vec()).map_err(|_| Fault::Refused("the probe cannot be sent".into()))?;
         self.client.http.send(request, client::PATIENCE).await
     }
+}
+
+fn nth(number: u32) -> PartNumber {
+    PartNumber::try_from(number).unwrap_or(PartNumber::FIRST)
 }
 
 fn spec(number: PartNumber, body: &[u8]) -> PartSpec {
