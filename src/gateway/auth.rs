@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::error::{Error, Kind, Result};
 use crate::gateway::Auth;
-use crate::gateway::ledger::{ApiToken, Ledger, NewToken};
+use crate::gateway::ledger::{Ledger, NewToken};
 use crate::gateway::problem::Refusal;
 use crate::names::Token;
 use crate::wire::Code;
@@ -162,14 +162,6 @@ impl Ledger {
         let new = NewToken { id, name: name.to_owned(), hash: digest(&token) };
         self.insert_token(new, Timestamp::now()).await?;
         Ok(Token::new(token))
-    }
-
-    /// Every token, oldest first.
-    ///
-    /// # Errors
-    /// When the ledger fails.
-    pub async fn list_tokens(&self) -> Result<Vec<ApiToken>> {
-        self.tokens().await
     }
 
     /// Revokes the token of that id, at once.
