@@ -22,6 +22,8 @@ mod begin;
 mod complete;
 mod read;
 mod sign;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
 pub use complete::Completion;

@@ -1,0 +1,259 @@
+//! Operations while the store misbehaves: a real store behind a door that drops, refuses or swallows answers.
+//!
+//! Border: what the API answers to a healthy store is `tests/gateway_api.rs`.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use axum::Router;
+use axum::extract::{Request, State as Extract};
+use axum::http::{Method, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use tempfile::TempDir;
+
+use super::*;
+use crate::gateway::store::Settings;
+use crate::gateway::store::embedded::{BUCKET, Embedded, REGION};
+use crate::names::{Checksum, ETag, Fingerprint, PartNumber};
+use crate::wire::{BeginAnswer, BeginRequest, CompletePart, CompleteRequest, PartSpec, Receipt, SignRequest, Signed};
+
+/// What the door does with one kind of request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mood {
+    /// Answers 503 in the store's place.
+    Down,
+    /// Lets the store act, then answers 503.
+    Swallow,
+    /// Answers 403.
+    Denied,
+}
+
+/// Which requests are interfered with: a method, something in the query, how.
+type Door = Arc<Mutex<Vec<(Method, &'static str, Mood)>>>;
+
+async fn pass(Extract(door): Extract<Door>, request: Request, next: Next) -> Response {
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    let mood = locked(&door)
+        .iter()
+        .find(|(method, part, _)| method == request.method() && query.contains(part))
+        .map(|(_, _, mood)| *mood);
+    match mood {
+        None => next.run(request).await,
+        Some(Mood::Down) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        Some(Mood::Denied) => {
+            (StatusCode::FORBIDDEN, "<Error><Code>AccessDenied</Code><Message>no</Message></Error>").into_response()
+        }
+        Some(Mood::Swallow) => {
+            next.run(request).await;
+            StatusCode::SERVICE_UNAVAILABLE.into_response()
+        }
+    }
+}
+
+struct World {
+    _place: TempDir,
+    door: Door,
+    service: Arc<Service>,
+    owner: Owner,
+}
+
+const PART: usize = 5 << 20;
+
+impl World {
+    async fn new() -> Self {
+        let place = tempfile::tempdir().unwrap();
+        let embedded = Embedded::open(&place.path().join("store"), Duration::from_secs(5)).await.unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let door = Door::default();
+        let router =
+            Router::new().fallback_service(embedded.service()).layer(from_fn_with_state(Arc::clone(&door), pass));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let store = Store::new(Settings {
+            bucket: BUCKET.to_owned(),
+            prefix: String::new(),
+            endpoint: Some(endpoint),
+            public_endpoint: None,
+            region: Some(REGION.to_owned()),
+            path_style: true,
+            keys: Some(embedded.keys()),
+            create_headers: BTreeMap::new(),
+            embedded: true,
+        });
+        let store = store.unwrap();
+        let ledger = Ledger::open(&place.path().join("ledger.db")).await.unwrap();
+        let owner = Owner(ledger.owner("local", "o".repeat(26)).await.unwrap());
+        let rules = Rules {
+            limits: store.limits(),
+            allow_types: vec!["*/*".to_owned()],
+            url_ttl: Duration::from_mins(15),
+            upload_ttl: Duration::from_hours(1),
+            backend: "http://gateway".to_owned(),
+        };
+        Self { _place: place, door, service: Service::new(ledger, store, rules), owner }
+    }
+
+    /// Interferes from now on with requests of this method whose query contains `part`.
+    fn set(&self, method: Method, part: &'static str, mood: Mood) {
+        *locked(&self.door) = vec![(method, part, mood)];
+    }
+
+    fn heal(&self) {
+        locked(&self.door).clear();
+    }
+
+    async fn begin(&self, size: usize) -> Result<(BeginAnswer, bool), Refusal> {
+        let request = BeginRequest {
+            name: "a.bin".into(),
+            size: Some(u64::try_from(size).unwrap()),
+            content_type: "application/octet-stream".into(),
+            part_size: Some(u64::try_from(PART).unwrap()),
+            metadata: BTreeMap::new(),
+            holder: None,
+            parts: None,
+        };
+        self.service.begin(&self.owner, "key", request).await
+    }
+
+    /// An upload with all its parts in the store, ready to be completed.
+    async fn sent(&self, size: usize) -> (BeginAnswer, CompleteRequest) {
+        let (upload, _) = self.begin(size).await.unwrap();
+        let body = vec![7; size];
+        let chunks: Vec<&[u8]> = if size == 0 { vec![&[]] } else { body.chunks(PART).collect() };
+        let parts = (1..).zip(&chunks).map(|(number, body)| PartSpec {
+            number: PartNumber::try_from(number).unwrap(),
+            size: u64::try_from(body.len()).unwrap(),
+            sha256: Fingerprint::of(body),
+            md5: None,
+        });
+        let sign = SignRequest { epoch: upload.epoch, parts: parts.collect() };
+        let signed = self.service.sign(&self.owner, upload.id.as_str(), sign).await.unwrap();
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let mut parts = Vec::new();
+        for (signed, body) in signed.parts.iter().zip(chunks) {
+            let Signed::Put(put) = signed else { panic!("not to be sent") };
+            let mut request = client.put(put.url.expose()).body(body.to_vec());
+            for (name, value) in &put.headers {
+                request = request.header(name, value);
+            }
+            let answer = request.send().await.unwrap();
+            let etag = ETag::from_header(answer.headers()["etag"].to_str().unwrap()).unwrap();
+            parts.push(CompletePart { number: put.number, etag, sha256: Fingerprint::of(body) });
+        }
+        let checksum = match parts.as_slice() {
+            [part] => Checksum::whole(&part.sha256),
+            parts => Checksum::composite(parts.iter().map(|part| &part.sha256)),
+        };
+        let epoch = upload.epoch;
+        (upload, CompleteRequest { epoch, parts, checksum })
+    }
+
+    async fn complete(&self, upload: &BeginAnswer, request: &CompleteRequest) -> Result<Completion, Refusal> {
+        self.service.complete(&self.owner, upload.id.as_str(), request.clone()).await
+    }
+
+    async fn state(&self, upload: &BeginAnswer) -> State {
+        self.service.status(&self.owner, upload.id.as_str()).await.unwrap().state
+    }
+}
+
+fn receipt(completion: Result<Completion, Refusal>) -> Receipt {
+    match completion {
+        Ok(Completion::Receipt(receipt)) => *receipt,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn undecided(completion: &Result<Completion, Refusal>) -> bool {
+    matches!(completion, Ok(Completion::Deciding(State::Completing)))
+}
+
+/// The query of CompleteMultipartUpload.
+const COMPLETE: &str = "uploadId=";
+
+#[tokio::test]
+async fn a_store_that_is_down_leaves_the_complete_open() {
+    let world = World::new().await;
+    let (upload, request) = world.sent(PART + 1).await;
+    world.set(Method::POST, COMPLETE, Mood::Down);
+    for _ in 0..2 {
+        assert!(undecided(&world.complete(&upload, &request).await));
+        assert_eq!(world.state(&upload).await, State::Completing);
+    }
+    let refused = world.service.abort(&world.owner, upload.id.as_str()).await.unwrap_err();
+    assert_eq!(refused.code, Code::NotAbortable);
+    world.heal();
+    assert_eq!(receipt(world.complete(&upload, &request).await).parts, 2);
+    // The receipt is everybody's who may see the upload: no epoch is asked for any more.
+    let late = CompleteRequest { epoch: 99, ..request };
+    assert_eq!(receipt(world.complete(&upload, &late).await).parts, 2);
+}
+
+#[tokio::test]
+async fn a_lost_answer_to_complete_is_decided_by_the_object() {
+    let world = World::new().await;
+    let (upload, request) = world.sent(PART + 1).await;
+    world.set(Method::POST, COMPLETE, Mood::Swallow);
+    assert_eq!(receipt(world.complete(&upload, &request).await).parts, 2);
+    assert_eq!(world.state(&upload).await, State::Ready);
+}
+
+#[tokio::test]
+async fn without_a_look_at_the_object_nothing_is_decided() {
+    let world = World::new().await;
+    let (upload, request) = world.sent(PART + 1).await;
+    world.set(Method::HEAD, "", Mood::Down);
+    assert!(undecided(&world.complete(&upload, &request).await));
+    assert!(undecided(&world.complete(&upload, &request).await));
+    world.heal();
+    assert_eq!(receipt(world.complete(&upload, &request).await).parts, 2);
+}
+
+#[tokio::test]
+async fn a_complete_the_store_refuses_for_good_may_be_tried_again_or_aborted() {
+    let world = World::new().await;
+    let (upload, request) = world.sent(PART + 1).await;
+    world.set(Method::POST, COMPLETE, Mood::Denied);
+    assert_eq!(world.complete(&upload, &request).await.unwrap_err().code, Code::StoreUnavailable);
+    assert_eq!(world.state(&upload).await, State::Uploading);
+    world.heal();
+    assert_eq!(receipt(world.complete(&upload, &request).await).parts, 2);
+}
+
+#[tokio::test]
+async fn a_plain_put_waits_for_the_stores_word_too() {
+    let world = World::new().await;
+    let (upload, request) = world.sent(3).await;
+    world.set(Method::HEAD, "", Mood::Down);
+    assert!(undecided(&world.complete(&upload, &request).await));
+    world.heal();
+    assert_eq!(receipt(world.complete(&upload, &request).await).parts, 1);
+}
+
+#[tokio::test]
+async fn a_begin_whose_create_was_lost_finds_it_again() {
+    let world = World::new().await;
+    for mood in [Mood::Down, Mood::Swallow] {
+        world.set(Method::POST, "uploads", mood);
+        assert_eq!(world.begin(PART + 1).await.unwrap_err().code, Code::StoreUnavailable);
+    }
+    world.heal();
+    let (upload, new) = world.begin(PART + 1).await.unwrap();
+    assert!(!new);
+    assert_eq!(world.service.store.find(&upload.key).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_abort_the_store_misses_is_repeated() {
+    let world = World::new().await;
+    let (upload, _) = world.sent(PART + 1).await;
+    world.set(Method::DELETE, "", Mood::Down);
+    let abort = async || world.service.abort(&world.owner, upload.id.as_str()).await;
+    assert_eq!(abort().await.unwrap_err().code, Code::StoreUnavailable);
+    assert_eq!(world.state(&upload).await, State::Aborting);
+    world.heal();
+    abort().await.unwrap();
+    assert_eq!(world.state(&upload).await, State::Aborted);
+    assert!(world.service.store.find(&upload.key).await.unwrap().is_empty());
+}
