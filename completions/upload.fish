@@ -30,8 +30,8 @@ always\t''
 never\t''"
 complete -c upload -n "__fish_upload_needs_command" -l progress -d 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]' -r -f -a "auto\t'Bars on a terminal, plain lines elsewhere'
 bar\t'Bars; on a terminal only'
-plain\t'A line at most every 10 seconds or 10 percent'
-none\t'Nothing but results and errors'"
+plain\t'A line at most every 10 seconds'
+none\t'No progress; results, errors and a summary only'"
 complete -c upload -n "__fish_upload_needs_command" -l config -d 'The configuration file, TOML [default: config.toml in the configuration directory]' -r -F
 complete -c upload -n "__fish_upload_needs_command" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_needs_command" -l json -d 'Print JSON lines on standard output, and nothing else there'
@@ -72,8 +72,8 @@ always\t''
 never\t''"
 complete -c upload -n "__fish_upload_using_subcommand put" -l progress -d 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]' -r -f -a "auto\t'Bars on a terminal, plain lines elsewhere'
 bar\t'Bars; on a terminal only'
-plain\t'A line at most every 10 seconds or 10 percent'
-none\t'Nothing but results and errors'"
+plain\t'A line at most every 10 seconds'
+none\t'No progress; results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand put" -l config -d 'The configuration file, TOML [default: config.toml in the configuration directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand put" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l again -d 'Upload a new object even if this very file is already there'
@@ -100,8 +100,8 @@ always\t''
 never\t''"
 complete -c upload -n "__fish_upload_using_subcommand resume" -l progress -d 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]' -r -f -a "auto\t'Bars on a terminal, plain lines elsewhere'
 bar\t'Bars; on a terminal only'
-plain\t'A line at most every 10 seconds or 10 percent'
-none\t'Nothing but results and errors'"
+plain\t'A line at most every 10 seconds'
+none\t'No progress; results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand resume" -l config -d 'The configuration file, TOML [default: config.toml in the configuration directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand resume" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand resume" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine [default: refused]'
@@ -116,8 +116,8 @@ always\t''
 never\t''"
 complete -c upload -n "__fish_upload_using_subcommand list" -l progress -d 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]' -r -f -a "auto\t'Bars on a terminal, plain lines elsewhere'
 bar\t'Bars; on a terminal only'
-plain\t'A line at most every 10 seconds or 10 percent'
-none\t'Nothing but results and errors'"
+plain\t'A line at most every 10 seconds'
+none\t'No progress; results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand list" -l config -d 'The configuration file, TOML [default: config.toml in the configuration directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand list" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand list" -l all -d 'Finished uploads too'
@@ -137,8 +137,8 @@ always\t''
 never\t''"
 complete -c upload -n "__fish_upload_using_subcommand status" -l progress -d 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]' -r -f -a "auto\t'Bars on a terminal, plain lines elsewhere'
 bar\t'Bars; on a terminal only'
-plain\t'A line at most every 10 seconds or 10 percent'
-none\t'Nothing but results and errors'"
+plain\t'A line at most every 10 seconds'
+none\t'No progress; results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand status" -l config -d 'The configuration file, TOML [default: config.toml in the configuration directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand status" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand status" -l remote -d 'Ask the backend what it holds'
@@ -160,8 +160,8 @@ always\t''
 never\t''"
 complete -c upload -n "__fish_upload_using_subcommand abort" -l progress -d 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]' -r -f -a "auto\t'Bars on a terminal, plain lines elsewhere'
 bar\t'Bars; on a terminal only'
-plain\t'A line at most every 10 seconds or 10 percent'
-none\t'Nothing but results and errors'"
+plain\t'A line at most every 10 seconds'
+none\t'No progress; results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand abort" -l config -d 'The configuration file, TOML [default: config.toml in the configuration directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand abort" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand abort" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine [default: refused]'
@@ -182,8 +182,8 @@ always\t''
 never\t''"
 complete -c upload -n "__fish_upload_using_subcommand cat" -l progress -d 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]' -r -f -a "auto\t'Bars on a terminal, plain lines elsewhere'
 bar\t'Bars; on a terminal only'
-plain\t'A line at most every 10 seconds or 10 percent'
-none\t'Nothing but results and errors'"
+plain\t'A line at most every 10 seconds'
+none\t'No progress; results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand cat" -l config -d 'The configuration file, TOML [default: config.toml in the configuration directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand cat" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand cat" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine [default: refused]'
@@ -205,8 +205,8 @@ always\t''
 never\t''"
 complete -c upload -n "__fish_upload_using_subcommand url" -l progress -d 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]' -r -f -a "auto\t'Bars on a terminal, plain lines elsewhere'
 bar\t'Bars; on a terminal only'
-plain\t'A line at most every 10 seconds or 10 percent'
-none\t'Nothing but results and errors'"
+plain\t'A line at most every 10 seconds'
+none\t'No progress; results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand url" -l config -d 'The configuration file, TOML [default: config.toml in the configuration directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand url" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand url" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine [default: refused]'
@@ -231,8 +231,8 @@ always\t''
 never\t''"
 complete -c upload -n "__fish_upload_using_subcommand config" -l progress -d 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]' -r -f -a "auto\t'Bars on a terminal, plain lines elsewhere'
 bar\t'Bars; on a terminal only'
-plain\t'A line at most every 10 seconds or 10 percent'
-none\t'Nothing but results and errors'"
+plain\t'A line at most every 10 seconds'
+none\t'No progress; results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand config" -l config -d 'The configuration file, TOML [default: config.toml in the configuration directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand config" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand config" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine [default: refused]'
@@ -270,8 +270,8 @@ always\t''
 never\t''"
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l progress -d 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]' -r -f -a "auto\t'Bars on a terminal, plain lines elsewhere'
 bar\t'Bars; on a terminal only'
-plain\t'A line at most every 10 seconds or 10 percent'
-none\t'Nothing but results and errors'"
+plain\t'A line at most every 10 seconds'
+none\t'No progress; results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l config -d 'The configuration file, TOML [default: config.toml in the configuration directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l s3-path-style -d 'Put the bucket\'s name of s3:// stores into the path, not the host [default: into the host]'
@@ -286,8 +286,8 @@ always\t''
 never\t''"
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -l progress -d 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]' -r -f -a "auto\t'Bars on a terminal, plain lines elsewhere'
 bar\t'Bars; on a terminal only'
-plain\t'A line at most every 10 seconds or 10 percent'
-none\t'Nothing but results and errors'"
+plain\t'A line at most every 10 seconds'
+none\t'No progress; results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -l config -d 'The configuration file, TOML [default: config.toml in the configuration directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -l json -d 'Print JSON lines on standard output, and nothing else there'
@@ -303,8 +303,8 @@ always\t''
 never\t''"
 complete -c upload -n "__fish_upload_using_subcommand completions" -l progress -d 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]' -r -f -a "auto\t'Bars on a terminal, plain lines elsewhere'
 bar\t'Bars; on a terminal only'
-plain\t'A line at most every 10 seconds or 10 percent'
-none\t'Nothing but results and errors'"
+plain\t'A line at most every 10 seconds'
+none\t'No progress; results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand completions" -l config -d 'The configuration file, TOML [default: config.toml in the configuration directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand completions" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand completions" -l json -d 'Print JSON lines on standard output, and nothing else there'
@@ -317,8 +317,8 @@ always\t''
 never\t''"
 complete -c upload -n "__fish_upload_using_subcommand man" -l progress -d 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]' -r -f -a "auto\t'Bars on a terminal, plain lines elsewhere'
 bar\t'Bars; on a terminal only'
-plain\t'A line at most every 10 seconds or 10 percent'
-none\t'Nothing but results and errors'"
+plain\t'A line at most every 10 seconds'
+none\t'No progress; results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand man" -l config -d 'The configuration file, TOML [default: config.toml in the configuration directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand man" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand man" -l json -d 'Print JSON lines on standard output, and nothing else there'

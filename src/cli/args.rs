@@ -100,9 +100,9 @@ pub enum Progress {
     Auto,
     /// Bars; on a terminal only
     Bar,
-    /// A line at most every 10 seconds or 10 percent
+    /// A line at most every 10 seconds
     Plain,
-    /// Nothing but results and errors
+    /// No progress; results, errors and a summary only
     None,
 }
 

@@ -10,6 +10,7 @@ use super::args;
 use super::settings::{Effective, Origin, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::event;
+use crate::report::escape;
 
 /// One line of `--json`: `type` is `setting`.
 #[derive(Serialize)]
@@ -58,8 +59,7 @@ pub fn print(text: &str) -> Result<()> {
 fn plain(setting: &Effective) -> String {
     let value = setting.value.as_deref().unwrap_or("not set");
     // Both may come from a file or the environment.
-    let safe = |text: &str| text.chars().filter(|c| !c.is_control()).collect::<String>();
-    format!("{} = {}  # {}", setting.key, safe(value), safe(&setting.origin.to_string()))
+    format!("{} = {}  # {}", setting.key, escape(value), escape(&setting.origin.to_string()))
 }
 
 fn json(setting: &Effective) -> Line<'_> {

@@ -18,6 +18,7 @@ use super::parse::{GiveUp, Jobs};
 use crate::backend::StoreHost;
 use crate::error::{Error, Kind, Result};
 use crate::names::Token;
+use crate::report;
 
 mod effective;
 mod machine;
@@ -183,6 +184,34 @@ impl Settings {
             terminals: machine.terminals,
         };
         Ok(Self { common, machine, file, journal: flags.journal.clone(), color, progress })
+    }
+
+    /// What a reporter has to know, environment included.
+    #[must_use]
+    pub fn report(&self) -> report::Options {
+        let is = |name, value: &str| self.machine.var(name).is_some_and(|found| found == value);
+        report::Options {
+            json: self.common.json,
+            quiet: self.common.quiet,
+            verbose: self.common.verbose,
+            progress: match self.common.progress {
+                Progress::Auto => report::Progress::Auto,
+                Progress::Bar => report::Progress::Bar,
+                Progress::Plain => report::Progress::Plain,
+                Progress::None => report::Progress::None,
+            },
+            color: match self.common.color {
+                When::Auto => report::Color::Auto,
+                When::Always => report::Color::Always,
+                When::Never => report::Color::Never,
+            },
+            screen: match self.common.terminals.stderr {
+                true if is("TERM", "dumb") => report::Screen::Dumb,
+                true => report::Screen::Terminal,
+                false => report::Screen::None,
+            },
+            no_color: self.machine.var("NO_COLOR").is_some() || is("CLICOLOR", "0"),
+        }
     }
 
     /// Where the journal is.
