@@ -249,11 +249,11 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
         'upload;serve' {
             [CompletionResult]::new('--listen', '--listen', [CompletionResultType]::ParameterName, 'Where to listen; port 0 takes a free one, which is told on standard error once ready')
             [CompletionResult]::new('--public-url', '--public-url', [CompletionResultType]::ParameterName, 'What signed URLs and answers name; TLS is the proxy''s in front [default: the address listened on]')
-            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'The store: embedded[:DIR], or s3://BUCKET[/PREFIX] with the usual AWS credentials')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'The store: embedded, embedded:DIR, or s3://BUCKET/PREFIX with the usual AWS credentials')
             [CompletionResult]::new('--s3-endpoint', '--s3-endpoint', [CompletionResultType]::ParameterName, 'The S3 endpoint of s3:// stores [default: Amazon''s for the region]')
             [CompletionResult]::new('--s3-region', '--s3-region', [CompletionResultType]::ParameterName, 'The region of s3:// stores [default: AWS_REGION and the AWS configuration, else us-east-1]')
             [CompletionResult]::new('--store-credentials', '--store-credentials', [CompletionResultType]::ParameterName, 'Write the embedded store''s endpoint and keys to this file (mode 0600), for other S3 clients [default: not written]')
-            [CompletionResult]::new('--ledger', '--ledger', [CompletionResultType]::ParameterName, 'The ledger: sqlite[:FILE] [default: sqlite, gateway.db in the state directory]')
+            [CompletionResult]::new('--ledger', '--ledger', [CompletionResultType]::ParameterName, 'The ledger: sqlite or sqlite:FILE [default: sqlite, gateway.db in the state directory]')
             [CompletionResult]::new('--auth', '--auth', [CompletionResultType]::ParameterName, 'Who may use the API [default: none on loopback, else this has to be said]')
             [CompletionResult]::new('--allow-type', '--allow-type', [CompletionResultType]::ParameterName, 'Content types that are taken, as globs; repeatable')
             [CompletionResult]::new('--max-size', '--max-size', [CompletionResultType]::ParameterName, 'Largest upload, such as 50GiB [default: the store''s limit]')
@@ -298,7 +298,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             break
         }
         'upload;serve;token;add' {
-            [CompletionResult]::new('--ledger', '--ledger', [CompletionResultType]::ParameterName, 'The ledger: sqlite[:FILE] [default: sqlite, gateway.db in the state directory]')
+            [CompletionResult]::new('--ledger', '--ledger', [CompletionResultType]::ParameterName, 'The ledger: sqlite or sqlite:FILE [default: sqlite, gateway.db in the state directory]')
             [CompletionResult]::new('--journal', '--journal', [CompletionResultType]::ParameterName, 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours; NO_COLOR, CLICOLOR and TERM=dumb are obeyed [default: auto]')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]')
@@ -314,7 +314,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             break
         }
         'upload;serve;token;list' {
-            [CompletionResult]::new('--ledger', '--ledger', [CompletionResultType]::ParameterName, 'The ledger: sqlite[:FILE] [default: sqlite, gateway.db in the state directory]')
+            [CompletionResult]::new('--ledger', '--ledger', [CompletionResultType]::ParameterName, 'The ledger: sqlite or sqlite:FILE [default: sqlite, gateway.db in the state directory]')
             [CompletionResult]::new('--journal', '--journal', [CompletionResultType]::ParameterName, 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours; NO_COLOR, CLICOLOR and TERM=dumb are obeyed [default: auto]')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]')
@@ -330,7 +330,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             break
         }
         'upload;serve;token;revoke' {
-            [CompletionResult]::new('--ledger', '--ledger', [CompletionResultType]::ParameterName, 'The ledger: sqlite[:FILE] [default: sqlite, gateway.db in the state directory]')
+            [CompletionResult]::new('--ledger', '--ledger', [CompletionResultType]::ParameterName, 'The ledger: sqlite or sqlite:FILE [default: sqlite, gateway.db in the state directory]')
             [CompletionResult]::new('--journal', '--journal', [CompletionResultType]::ParameterName, 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours; NO_COLOR, CLICOLOR and TERM=dumb are obeyed [default: auto]')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]')

@@ -237,11 +237,11 @@ set edit:completion:arg-completer[upload] = {|@words|
         &'upload;serve'= {
             cand --listen 'Where to listen; port 0 takes a free one, which is told on standard error once ready'
             cand --public-url 'What signed URLs and answers name; TLS is the proxy''s in front [default: the address listened on]'
-            cand --store 'The store: embedded[:DIR], or s3://BUCKET[/PREFIX] with the usual AWS credentials'
+            cand --store 'The store: embedded, embedded:DIR, or s3://BUCKET/PREFIX with the usual AWS credentials'
             cand --s3-endpoint 'The S3 endpoint of s3:// stores [default: Amazon''s for the region]'
             cand --s3-region 'The region of s3:// stores [default: AWS_REGION and the AWS configuration, else us-east-1]'
             cand --store-credentials 'Write the embedded store''s endpoint and keys to this file (mode 0600), for other S3 clients [default: not written]'
-            cand --ledger 'The ledger: sqlite[:FILE] [default: sqlite, gateway.db in the state directory]'
+            cand --ledger 'The ledger: sqlite or sqlite:FILE [default: sqlite, gateway.db in the state directory]'
             cand --auth 'Who may use the API [default: none on loopback, else this has to be said]'
             cand --allow-type 'Content types that are taken, as globs; repeatable'
             cand --max-size 'Largest upload, such as 50GiB [default: the store''s limit]'
@@ -284,7 +284,7 @@ set edit:completion:arg-completer[upload] = {|@words|
             cand revoke 'Revoke a token by its id'
         }
         &'upload;serve;token;add'= {
-            cand --ledger 'The ledger: sqlite[:FILE] [default: sqlite, gateway.db in the state directory]'
+            cand --ledger 'The ledger: sqlite or sqlite:FILE [default: sqlite, gateway.db in the state directory]'
             cand --journal 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]'
             cand --color 'When to use colours; NO_COLOR, CLICOLOR and TERM=dumb are obeyed [default: auto]'
             cand --progress 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]'
@@ -299,7 +299,7 @@ set edit:completion:arg-completer[upload] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'upload;serve;token;list'= {
-            cand --ledger 'The ledger: sqlite[:FILE] [default: sqlite, gateway.db in the state directory]'
+            cand --ledger 'The ledger: sqlite or sqlite:FILE [default: sqlite, gateway.db in the state directory]'
             cand --journal 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]'
             cand --color 'When to use colours; NO_COLOR, CLICOLOR and TERM=dumb are obeyed [default: auto]'
             cand --progress 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]'
@@ -314,7 +314,7 @@ set edit:completion:arg-completer[upload] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'upload;serve;token;revoke'= {
-            cand --ledger 'The ledger: sqlite[:FILE] [default: sqlite, gateway.db in the state directory]'
+            cand --ledger 'The ledger: sqlite or sqlite:FILE [default: sqlite, gateway.db in the state directory]'
             cand --journal 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]'
             cand --color 'When to use colours; NO_COLOR, CLICOLOR and TERM=dumb are obeyed [default: auto]'
             cand --progress 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]'

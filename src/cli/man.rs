@@ -86,3 +86,112 @@ fn section(render: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> io::Result<St
 fn body(section: &str) -> &str {
     section.find(".SH ").and_then(|start| section.get(start..)).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde::Serialize;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::event::{Event, line};
+    use crate::names::{Checksum, Fingerprint, PartNumber};
+    use crate::wire::{Proof, Receipt};
+
+    /// The paragraph about one type of event, or a section.
+    fn paragraph<'a>(head: &str, end: &str) -> &'a str {
+        let (_, rest) = TAIL.split_once(head).unwrap_or_else(|| panic!("{head} is not in the man page"));
+        rest.split(end).next().unwrap()
+    }
+
+    fn fields(value: &impl Serialize) -> Vec<String> {
+        let Value::Object(fields) = serde_json::from_str(&line(value)).unwrap() else { panic!("no object") };
+        fields.into_iter().map(|(name, _)| name).filter(|name| name != "v" && name != "type").collect()
+    }
+
+    #[test]
+    fn every_field_of_every_event_is_documented() {
+        let fingerprint = Fingerprint::of(b"");
+        let receipt = Receipt {
+            id: "u".parse().unwrap(),
+            backend: "embedded".into(),
+            instance_id: "i".into(),
+            key: "k".parse().unwrap(),
+            location: "embedded:k".into(),
+            size: 0,
+            parts: 1,
+            part_size: 1,
+            etag: "e".parse().unwrap(),
+            checksum: Checksum::whole(&fingerprint),
+            proof: Proof::Sha256,
+            sha256: None,
+            started: jiff::Timestamp::UNIX_EPOCH,
+            finished: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let about = paragraph(".SS Receipt", ".SH ");
+        for field in fields(&receipt) {
+            assert!(about.contains(&format!("\\fB{field}\\fR")), "{field} of the receipt");
+        }
+        let id = || receipt.id.clone();
+        let (item, path, message, upload) = (0, String::new(), String::new(), None);
+        let events = [
+            Event::Plan {
+                item,
+                upload: upload.clone(),
+                path: path.clone(),
+                path_b64: Some(String::new()),
+                size: 0,
+                part_size: 0,
+                parts: 0,
+                resumed_bytes: 0,
+            },
+            Event::Progress { item, upload: upload.clone(), hashed: 0, sent: 0, confirmed: 0, size: 0, rate: 0 },
+            Event::Part {
+                item,
+                upload: id(),
+                number: PartNumber::FIRST,
+                size: 0,
+                sha256: fingerprint,
+                etag: receipt.etag.clone(),
+                known: false,
+            },
+            Event::Retry {
+                item,
+                upload: upload.clone(),
+                number: None,
+                attempt: 1,
+                kind: "",
+                wait_ms: 0,
+                message: message.clone(),
+            },
+            Event::Changed { item, upload: upload.clone(), path: path.clone(), message: message.clone() },
+            Event::Completed { item, upload: id(), receipt: receipt.clone(), already: false },
+            Event::Failed { item, upload, path, kind: "", message, hint: None },
+            Event::Exit {
+                code: 0,
+                uploads: 0,
+                completed: 0,
+                failed: 0,
+                bytes_sent: 0,
+                bytes_known: 0,
+                resumable: false,
+            },
+        ];
+        for event in events {
+            let Value::Object(line) = serde_json::from_str(&line(&event)).unwrap() else { panic!("no object") };
+            let name = line.get("type").and_then(Value::as_str).unwrap();
+            let about = paragraph(&format!(".TP\n\\fB{name}\\fR\n"), "\n.");
+            for field in fields(&event) {
+                assert!(about.contains(&format!("\\fB{field}\\fR: ")), "{field} of {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_page_has_every_verb_and_the_exit_codes() {
+        let page = page().unwrap();
+        for verb in args::command().get_subcommands() {
+            assert!(page.contains(&format!("\n.SS upload {}\n", verb.get_name())), "{}", verb.get_name());
+        }
+        assert!(page.contains("   75  failed for now"));
+    }
+}

@@ -27,7 +27,8 @@ mod resume;
 pub mod serve;
 mod session;
 pub mod settings;
-mod signals;
+#[cfg(feature = "gateway")]
+mod token;
 
 pub use backend_spec::BackendSpec;
 

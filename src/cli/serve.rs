@@ -25,7 +25,7 @@ const LOCK_WAIT: Duration = Duration::from_secs(30);
 /// What the configuration, the start or the end of the gateway was.
 pub async fn run(settings: &Settings, flags: &Serve) -> Result<()> {
     match &flags.verb {
-        Some(ServeVerb::Token(_)) => Err(Error::new(Kind::Config, "the ledger keeps no tokens yet")),
+        Some(ServeVerb::Token(verb)) => super::token::run(settings, verb).await,
         None => serve(config(settings, &flags.options)?).await,
     }
 }

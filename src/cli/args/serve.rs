@@ -31,7 +31,7 @@ pub struct ServeOptions {
     /// What signed URLs and answers name; TLS is the proxy's in front [default: the address listened on]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub public_url: Option<String>,
-    /// The store: embedded[:DIR], or s3://BUCKET[/PREFIX] with the usual AWS credentials
+    /// The store: embedded, embedded:DIR, or s3://BUCKET/PREFIX with the usual AWS credentials
     ///
     /// embedded is an S3-speaking store on the same listener, by default under the data directory. s3:// is anything
     /// that speaks S3; see --s3-endpoint, --s3-region and --s3-path-style.
@@ -75,7 +75,7 @@ pub struct ServeOptions {
 
 #[derive(Clone, clap::Args)]
 pub struct LedgerFlag {
-    /// The ledger: sqlite[:FILE] [default: sqlite, gateway.db in the state directory]
+    /// The ledger: sqlite or sqlite:FILE [default: sqlite, gateway.db in the state directory]
     #[arg(long, value_name = "LEDGER")]
     pub ledger: Option<String>,
 }

@@ -1,0 +1,65 @@
+//! `upload serve token`: makes, lists and revokes the API tokens of a gateway.
+//!
+//! Border: prints what the ledger says; how tokens are made and kept is `gateway/auth`.
+
+use serde::Serialize;
+
+use super::args::serve::TokenVerb;
+use super::config::print;
+use super::settings::Settings;
+use crate::error::Result;
+use crate::event;
+use crate::gateway::ledger::{ApiToken, Ledger};
+use crate::report::safe;
+
+/// One line of `--json`: `type` is `token`. The token itself is there once, when it is made.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created_at: Option<jiff::Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoked_at: Option<jiff::Timestamp>,
+}
+
+/// Does what was asked about tokens in the ledger, beside a gateway that may be running on it.
+///
+/// # Errors
+/// What the ledger said; [`Kind::Io`](crate::error::Kind::Io) if standard output fails.
+pub async fn run(settings: &Settings, verb: &TokenVerb) -> Result<()> {
+    let (TokenVerb::Add { ledger, .. } | TokenVerb::List { ledger } | TokenVerb::Revoke { ledger, .. }) = verb;
+    let ledger = Ledger::open(&super::serve::ledger(settings, ledger.ledger.as_deref())?).await?;
+    let json = settings.common.json;
+    match verb {
+        TokenVerb::Add { name, .. } => {
+            let token = ledger.add_token(name).await?;
+            let secret = token.expose();
+            let line = Line { token: Some(secret), ..made(None, name) };
+            print(&format!("{}\n", if json { event::line(&line) } else { secret.to_owned() }))
+        }
+        TokenVerb::List { .. } => {
+            let tokens = ledger.list_tokens().await?;
+            print(&tokens.iter().map(|token| listed(token, json) + "\n").collect::<String>())
+        }
+        TokenVerb::Revoke { id, .. } => ledger.revoke(id).await,
+    }
+}
+
+fn made<'a>(id: Option<&'a str>, name: &'a str) -> Line<'a> {
+    Line { kind: "token", id, name, token: None, created_at: None, revoked_at: None }
+}
+
+fn listed(token: &ApiToken, json: bool) -> String {
+    if json {
+        let (created_at, revoked_at) = (Some(token.created_at), token.revoked_at);
+        return event::line(&Line { created_at, revoked_at, ..made(Some(&token.id), &token.name) });
+    }
+    let state = token.revoked_at.map_or_else(|| "valid".to_owned(), |when| format!("revoked {when:.0}"));
+    format!("{}  {:.0}  {state}  {}", token.id, token.created_at, safe(&token.name))
+}
