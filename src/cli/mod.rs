@@ -27,6 +27,7 @@ mod resume;
 pub mod serve;
 mod session;
 pub mod settings;
+mod signals;
 #[cfg(feature = "gateway")]
 mod token;
 

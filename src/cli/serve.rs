@@ -2,7 +2,6 @@
 //!
 //! Border: the door between command line and gateway; what a gateway does is `gateway`.
 
-use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use url::Url;
 use super::args::serve::{AuthMode, ChecksumMode, ProbeMode, Serve, ServeOptions, ServeVerb};
 use super::backend_spec::BackendSpec;
 use super::settings::Settings;
+use super::signals;
 use crate::error::{Error, Kind, Result};
 use crate::gateway::{self, Auth, Config, Probe, StoreConfig};
 use crate::wire::Proof;
@@ -31,34 +31,15 @@ pub async fn run(settings: &Settings, flags: &Serve) -> Result<()> {
 }
 
 async fn serve(config: Config) -> Result<()> {
+    let mut stop = signals::listen()?;
     let mut running = gateway::start(config).await?;
-    // Whoever started us may have closed the stream; that stops no gateway.
-    let _ = writeln!(io::stderr(), "listening on {}", running.url.as_str().trim_end_matches('/'));
+    super::remark(&format!("listening on {}", running.url.as_str().trim_end_matches('/')));
     tokio::select! {
         ended = running.wait() => return ended,
-        signal = signal() => signal?,
+        _ = stop.wait_for(Option::is_some) => {}
     }
-    tokio::select! {
-        () = running.stop() => Ok(()),
-        // The second signal means now.
-        signal = signal() => signal,
-    }
-}
-
-/// Waits for SIGINT or SIGTERM (elsewhere than on Unix: for Ctrl-C).
-async fn signal() -> Result<()> {
-    let wrong = |error| Error::new(Kind::Other, "could not listen for signals").because(error);
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate()).map_err(wrong)?;
-        tokio::select! {
-            _ = terminate.recv() => Ok(()),
-            interrupted = tokio::signal::ctrl_c() => interrupted.map_err(wrong),
-        }
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await.map_err(wrong)
+    running.stop().await;
+    Ok(())
 }
 
 /// The gateway's configuration as the flags say it; opens nothing.

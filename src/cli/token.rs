@@ -44,7 +44,7 @@ pub async fn run(settings: &Settings, verb: &TokenVerb) -> Result<()> {
             print(&format!("{}\n", if json { event::line(&line) } else { secret.to_owned() }))
         }
         TokenVerb::List { .. } => {
-            let tokens = ledger.list_tokens().await?;
+            let tokens = ledger.tokens().await?;
             print(&tokens.iter().map(|token| listed(token, json) + "\n").collect::<String>())
         }
         TokenVerb::Revoke { id, .. } => ledger.revoke(id).await,
