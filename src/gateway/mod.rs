@@ -136,10 +136,10 @@ impl Running {
 /// Opens ledger and store, begins to listen, and tries the store; it answers its API from then on.
 ///
 /// # Errors
-/// [`Kind::Config`](crate::error::Kind::Config) for settings that cannot be (no authentication away from loopback, a store
-/// that enforces nothing), [`Kind::Busy`](crate::error::Kind::Busy) when another process holds the embedded store,
-/// [`Kind::NoJournal`](crate::error::Kind::NoJournal) for a ledger that does not open, [`Kind::Io`](crate::error::Kind::Io)
-/// for an address that is taken, [`Kind::Temporary`](crate::error::Kind::Temporary) for a store that does not answer.
+/// [`Kind::Config`] for settings that cannot be (no authentication away from loopback, a store
+/// that enforces nothing), [`Kind::Busy`] when another process holds the embedded store,
+/// [`Kind::NoJournal`] for a ledger that does not open, [`Kind::Io`]
+/// for an address that is taken, [`Kind::Temporary`] for a store that does not answer.
 pub async fn start(config: Config) -> Result<Running> {
     settings::check(&config)?;
     let embedded = match &config.store {

@@ -1,0 +1,118 @@
+//! Who may ask and what is not taken: owners, tokens, hosts, settings, and the shape of every error.
+//!
+//! Border: no upload is finished here.
+
+use crate::world::*;
+
+#[tokio::test]
+async fn another_owners_upload_is_as_unknown_as_any() {
+    let mut world = World::with(|config| config.auth = Auth::Tokens).await;
+    assert_eq!(code(world.get("/v1").await).await, "unauthenticated");
+    let ledger = Ledger::open(&world.place.path().join("ledger.db")).await.unwrap();
+    let alice = ledger.add_token("alice").await.unwrap();
+    let bob = ledger.add_token("bob").await.unwrap();
+    world.token = Some(alice.expose().to_owned());
+    let upload = world.begun(&begin(TWO_PARTS)).await;
+    let mine: BeginAnswer = good(world.begin("shared-key", &begin(1)).await, 201).await;
+
+    world.token = Some(bob.expose().to_owned());
+    let theirs: BeginAnswer = good(world.begin("shared-key", &begin(2)).await, 201).await;
+    assert_ne!(theirs.id, mine.id);
+    let part = spec(2, &bodies()[1]);
+    let calls = [
+        (Method::GET, "", serde_json::Value::Null),
+        (Method::DELETE, "", serde_json::Value::Null),
+        (Method::GET, "/parts", serde_json::Value::Null),
+        (Method::GET, "/url", serde_json::Value::Null),
+        (Method::POST, "/claim", serde_json::to_value(ClaimRequest { holder: "h".into(), epoch: None }).unwrap()),
+        (Method::POST, "/sign", serde_json::to_value(SignRequest { epoch: 1, parts: vec![part] }).unwrap()),
+        (
+            Method::POST,
+            "/complete",
+            serde_json::to_value(CompleteRequest {
+                epoch: 1,
+                parts: Vec::new(),
+                checksum: Checksum::whole(&part.sha256),
+            })
+            .unwrap(),
+        ),
+    ];
+    for (method, path, body) in calls {
+        let mut answers = Vec::new();
+        for id in [upload.id.as_str(), "00000000-0000-4000-8000-000000000000", "no%20id", "%ff"] {
+            let request = world.request(method.clone(), &format!("/v1/uploads/{id}{path}"));
+            let request = if body.is_null() { request } else { request.json(&body) };
+            let answer = request.send().await.unwrap();
+            let mut headers = answer.headers().clone();
+            headers.remove("date");
+            answers.push((answer.status(), headers, answer.bytes().await.unwrap()));
+        }
+        assert_eq!(answers[0].0, 404, "{method} {path}");
+        assert!(answers.iter().all(|answer| *answer == answers[0]), "{method} {path}: {answers:?}");
+    }
+    let listed: UploadList = good(world.get("/v1/uploads").await, 200).await;
+    assert_eq!(listed.uploads.len(), 1);
+}
+
+#[tokio::test]
+async fn every_error_is_a_problem() {
+    let world = World::new().await;
+    let send = |request: reqwest::RequestBuilder| async { request.send().await.unwrap() };
+    let json = |body: &'static str| {
+        world.request(Method::POST, "/v1/uploads").header("content-type", "application/json").body(body)
+    };
+    for body in ["", "{", "[]", "{\"name\":1}", "\u{0}"] {
+        assert_eq!(code(send(json(body)).await).await, "invalid_request", "{body}");
+    }
+    let unknown = world.get("/v1/nothing").await;
+    assert_eq!((unknown.status().as_u16(), code(unknown).await.as_str()), (404, "not_found"));
+    let wrong = send(world.request(Method::PATCH, "/v1/uploads")).await;
+    assert_eq!((wrong.status().as_u16(), code(wrong).await.as_str()), (405, "invalid_request"));
+    let large = send(json("").body(vec![b' '; (1 << 20) + 1])).await;
+    assert_eq!((large.status().as_u16(), code(large).await.as_str()), (413, "too_large"));
+    for query in ["parts?after=-1", "url?expires=soon"] {
+        let upload = "00000000-0000-4000-8000-000000000000";
+        assert_eq!(code(world.get(&format!("/v1/uploads/{upload}/{query}")).await).await, "invalid_request");
+    }
+}
+
+#[tokio::test]
+async fn pages_of_other_sites_cannot_reach_an_open_gateway() {
+    let world = World::new().await;
+    for host in ["evil.example", "127.0.0.1.evil.example", ""] {
+        let answer = world.request(Method::GET, "/v1").header("host", host).send().await.unwrap();
+        assert_eq!((answer.status().as_u16(), code(answer).await.as_str()), (403, "forbidden"), "{host}");
+    }
+    let body = serde_json::to_vec(&begin(1)).unwrap();
+    let form = world.request(Method::POST, "/v1/uploads").header("content-type", "text/plain").body(body);
+    let form = form.header("idempotency-key", "key").send().await.unwrap();
+    assert_eq!(code(form).await, "invalid_request");
+}
+
+#[tokio::test]
+async fn settings_that_cannot_be_are_refused() {
+    let refused = async |change: fn(&mut Config)| {
+        let place = tempfile::tempdir().unwrap();
+        let mut config = config(place.path(), Auth::None);
+        change(&mut config);
+        let kind = gateway::start(config).await.unwrap_err().kind();
+        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0, "nothing was made");
+        kind
+    };
+    assert_eq!(refused(|config| config.listen = "0.0.0.0:0".parse().unwrap()).await, Kind::Config);
+    assert_eq!(refused(|config| config.allow_types = vec!["video".into()]).await, Kind::Config);
+    assert_eq!(refused(|config| config.sse = Some("rot13".into())).await, Kind::Config);
+    assert_eq!(refused(|config| config.public_url = Some("ftp://x/".parse().unwrap())).await, Kind::Config);
+}
+
+#[tokio::test]
+async fn a_private_gateway_serves_its_token_alone() {
+    let token = upload::names::Token::new("canary".into());
+    let mut world = World::with(|config| config.auth = Auth::Private(token)).await;
+    for wrong in [None, Some("canary2"), Some("")] {
+        world.token = wrong.map(str::to_owned);
+        assert_eq!(code(world.get("/v1").await).await, "unauthenticated");
+    }
+    world.token = Some("canary".to_owned());
+    good::<Info>(world.get("/v1").await, 200).await;
+}

@@ -1,0 +1,9 @@
+//! The gateway's HTTP API, version 1, over the embedded store: a real gateway in this process, asked by a plain HTTP client.
+//!
+//! Border: the wire contract; what the client makes of it is tested from the outside, by the command.
+#![cfg(feature = "gateway")]
+
+mod access;
+mod crashes;
+mod uploads;
+mod world;

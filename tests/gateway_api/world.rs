@@ -1,0 +1,214 @@
+//! A gateway over an embedded store in this process, and a plain HTTP client to ask it.
+//!
+//! Border: sends requests and checks the form of answers; what they should say is the tests'.
+
+pub use std::collections::BTreeMap;
+use std::path::Path;
+pub use std::time::Duration;
+
+pub use reqwest::{Method, Response, StatusCode};
+pub use serde::Serialize;
+pub use serde::de::DeserializeOwned;
+pub use tempfile::TempDir;
+pub use upload::error::Kind;
+pub use upload::gateway::ledger::Ledger;
+pub use upload::gateway::store::embedded::{BUCKET, REGION};
+pub use upload::gateway::store::{Settings, Store};
+pub use upload::gateway::{self, Auth, Config, Probe, Running, StoreConfig};
+pub use upload::names::{Checksum, ETag, Fingerprint, PartNumber};
+pub use upload::wire::{
+    BeginAnswer, BeginRequest, ClaimAnswer, ClaimRequest, CompletePart, CompleteRequest, Info, PROTOCOL_HEADER,
+    PartList, PartSpec, Problem, Proof, ReadUrl, Receipt, SignAnswer, SignRequest, Signed, State, UploadList,
+    UploadStatus,
+};
+
+pub const MIB: u64 = 1 << 20;
+
+/// A gateway over an embedded store, in a directory of its own.
+pub struct World {
+    pub place: TempDir,
+    pub running: Running,
+    pub client: reqwest::Client,
+    pub token: Option<String>,
+}
+
+pub fn config(place: &Path, auth: Auth) -> Config {
+    Config {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        public_url: None,
+        store: StoreConfig::Embedded { dir: place.join("store") },
+        store_credentials: Some(place.join("credentials")),
+        ledger: place.join("ledger.db"),
+        auth,
+        allow_types: vec!["*/*".to_owned()],
+        max_size: None,
+        url_ttl: Duration::from_mins(15),
+        upload_ttl: Duration::from_hours(24),
+        sse: None,
+        required_headers: Vec::new(),
+        probe: Probe::Off,
+        checksum: Some(Proof::Sha256),
+        lock_wait: Duration::from_secs(5),
+    }
+}
+
+impl World {
+    pub async fn new() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let place = tempfile::tempdir().unwrap();
+        let mut config = config(place.path(), Auth::None);
+        change(&mut config);
+        let running = gateway::start(config).await.unwrap();
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self { place, running, client, token: None }
+    }
+
+    /// The same gateway, stopped and started again: on another port.
+    pub async fn restarted(self) -> Self {
+        let Self { place, running, client, token } = self;
+        running.stop().await;
+        let running = gateway::start(config(place.path(), Auth::None)).await.unwrap();
+        Self { place, running, client, token }
+    }
+
+    /// Puts the ledger into the state a crash would have left.
+    pub fn ledger(&self, sql: &str) {
+        let connection = rusqlite::Connection::open(self.place.path().join("ledger.db")).unwrap();
+        connection.busy_timeout(Duration::from_secs(5)).unwrap();
+        connection.execute(sql, []).unwrap();
+    }
+
+    pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        let base = self.running.url.as_str().trim_end_matches('/');
+        let request = self.client.request(method, format!("{base}{path}"));
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    pub async fn get(&self, path: &str) -> Response {
+        self.request(Method::GET, path).send().await.unwrap()
+    }
+
+    pub async fn post(&self, path: &str, body: &impl Serialize) -> Response {
+        self.request(Method::POST, path).json(body).send().await.unwrap()
+    }
+
+    pub async fn begin(&self, key: &str, request: &BeginRequest) -> Response {
+        self.request(Method::POST, "/v1/uploads").header("idempotency-key", key).json(request).send().await.unwrap()
+    }
+
+    pub async fn begun(&self, request: &BeginRequest) -> BeginAnswer {
+        let key = Fingerprint::of(format!("{request:?}").as_bytes()).to_string();
+        good(self.begin(&key, request).await, 201).await
+    }
+
+    pub async fn sign(&self, upload: &BeginAnswer, parts: Vec<PartSpec>) -> Response {
+        self.post(&format!("/v1/uploads/{}/sign", upload.id), &SignRequest { epoch: upload.epoch, parts }).await
+    }
+
+    pub async fn complete(&self, upload: &BeginAnswer, parts: &[CompletePart]) -> Response {
+        let request = CompleteRequest { epoch: upload.epoch, parts: parts.to_vec(), checksum: checksum(upload, parts) };
+        self.post(&format!("/v1/uploads/{}/complete", upload.id), &request).await
+    }
+
+    /// Signs and sends each part.
+    pub async fn send(&self, upload: &BeginAnswer, bodies: &[Vec<u8>]) -> Vec<CompletePart> {
+        let specs = (1..).zip(bodies).map(|(number, body)| spec(number, body)).collect();
+        let signed: SignAnswer = good(self.sign(upload, specs).await, 200).await;
+        let mut parts = Vec::new();
+        for (signed, body) in signed.parts.iter().zip(bodies) {
+            let etag = etag(&self.put(signed, body.clone()).await);
+            parts.push(CompletePart { number: signed.number(), etag, sha256: Fingerprint::of(body) });
+        }
+        parts
+    }
+
+    pub async fn put(&self, signed: &Signed, body: Vec<u8>) -> Response {
+        let Signed::Put(put) = signed else { panic!("not to be sent") };
+        assert_eq!(put.method, "PUT");
+        let mut request = self.client.put(put.url.expose()).body(body);
+        for (name, value) in &put.headers {
+            request = request.header(name, value);
+        }
+        request.send().await.unwrap()
+    }
+
+    /// The store, seen by another S3 client with the keys the gateway wrote down.
+    pub fn store(&self) -> Store {
+        let text = std::fs::read_to_string(self.place.path().join("credentials")).unwrap();
+        let field = |name: &str| {
+            text.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_prefix("= ").map(str::to_owned)).unwrap()
+        };
+        Store::new(Settings {
+            bucket: BUCKET.to_owned(),
+            prefix: String::new(),
+            endpoint: Some(field("endpoint_url").parse().unwrap()),
+            public_endpoint: None,
+            region: Some(REGION.to_owned()),
+            path_style: true,
+            keys: Some((field("aws_access_key_id"), field("aws_secret_access_key"))),
+            create_headers: BTreeMap::new(),
+            embedded: true,
+        })
+        .unwrap()
+    }
+}
+
+pub fn begin(size: u64) -> BeginRequest {
+    BeginRequest {
+        name: "Holiday.MOV".into(),
+        size: Some(size),
+        content_type: "video/quicktime".into(),
+        part_size: Some(5 * MIB),
+        metadata: BTreeMap::new(),
+        holder: Some("holder-a".into()),
+        parts: None,
+    }
+}
+
+pub fn spec(number: u32, body: &[u8]) -> PartSpec {
+    let size = u64::try_from(body.len()).unwrap();
+    PartSpec { number: number.try_into().unwrap(), size, sha256: Fingerprint::of(body), md5: None }
+}
+
+pub fn checksum(upload: &BeginAnswer, parts: &[CompletePart]) -> Checksum {
+    match parts {
+        [part] if upload.part_count == 1 => Checksum::whole(&part.sha256),
+        parts => Checksum::composite(parts.iter().map(|part| &part.sha256)),
+    }
+}
+
+pub fn etag(response: &Response) -> ETag {
+    assert_eq!(response.status(), 200, "the store took the part");
+    ETag::from_header(response.headers()["etag"].to_str().unwrap()).unwrap()
+}
+
+/// Two parts that differ, the second short.
+pub fn bodies() -> [Vec<u8>; 2] {
+    [vec![1; 5 << 20], vec![2; 77]]
+}
+
+pub const TWO_PARTS: u64 = 5 * MIB + 77;
+
+pub async fn good<T: DeserializeOwned>(response: Response, status: u16) -> T {
+    let (is, protocol) = (response.status(), response.headers().get(PROTOCOL_HEADER).cloned());
+    let text = response.text().await.unwrap();
+    assert_eq!(is.as_u16(), status, "{text}");
+    assert_eq!(protocol.unwrap(), "1");
+    serde_json::from_str(&text).unwrap()
+}
+
+/// The code of a refusal, which must be a problem.
+pub async fn code(response: Response) -> String {
+    let status = response.status();
+    assert_eq!(response.headers()["content-type"], "application/problem+json");
+    assert_eq!(response.headers()[PROTOCOL_HEADER], "1");
+    let problem: Problem = response.json().await.unwrap();
+    assert_eq!(problem.status, status.as_u16());
+    problem.code
+}
