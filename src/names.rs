@@ -89,7 +89,7 @@ text! {
 }
 
 impl ETag {
-    /// Reads an ETag as a header carries it: quoted, bare, or weak (`W/"…"`).
+    /// Reads an `ETag` as a header carries it: quoted, bare, or weak (`W/"…"`).
     ///
     /// # Errors
     /// [`Invalid`] for an empty, overlong or non-ASCII tag.

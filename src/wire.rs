@@ -1,7 +1,7 @@
 //! What client and gateway say to each other: the JSON of HTTP API version 1, one type for each message.
 //!
 //! Border: shapes and the table of error codes only. Who sends what when is `backend/native` and `gateway/routes`.
-//! Encodings: `sha256` lower-case hex, `checksum` base64 (with `-N` for multipart), ETags without quotes, times RFC 3339,
+//! Encodings: `sha256` lower-case hex, `checksum` base64 (with `-N` for multipart), `ETags` without quotes, times RFC 3339,
 //! sizes in bytes. Unknown fields are ignored on both sides, so that either may learn new ones first.
 
 use std::collections::BTreeMap;

@@ -29,8 +29,9 @@ pub fn of_gateway(status: u16, problem: Option<&Problem>, retry_after: Option<Du
         };
     };
     let kind = match Code::from_name(&problem.code) {
-        Some(Code::Unauthenticated | Code::Forbidden) => Kind::Refused,
-        Some(Code::TooLarge | Code::TypeNotAllowed | Code::NameInvalid) => Kind::Refused,
+        Some(Code::Unauthenticated | Code::Forbidden | Code::TooLarge | Code::TypeNotAllowed | Code::NameInvalid) => {
+            Kind::Refused
+        }
         Some(Code::NotFound) => Kind::NotFound,
         Some(Code::LeaseHeld) => Kind::Busy,
         Some(Code::LeaseLost) => Kind::LeaseLost,
@@ -41,11 +42,10 @@ pub fn of_gateway(status: u16, problem: Option<&Problem>, retry_after: Option<Du
         Some(Code::StoreUnavailable | Code::Unavailable) => {
             return with_detail(failing(status, retry_after).kind(), problem);
         }
-        Some(Code::InvalidRequest | Code::IdempotencyMismatch | Code::NotAbortable) => Kind::Other,
         // A newer gateway: its status still tells the family.
         None if status == 401 || status == 403 => Kind::Refused,
         None if status == 429 || status >= 500 => failing(status, retry_after).kind(),
-        None => Kind::Other,
+        None | Some(Code::InvalidRequest | Code::IdempotencyMismatch | Code::NotAbortable) => Kind::Other,
     };
     with_detail(kind, problem)
 }
@@ -86,10 +86,9 @@ pub fn of_store(status: u16, body: &str, retry_after: Option<Duration>, stale: b
         (400 | 403, _) if stale || says_expired => Kind::Expired,
         (_, "NoSuchUpload") => Kind::Gone,
         (_, "NoSuchBucket") => Kind::Config,
-        (_, "SlowDown" | "Throttling" | "TooManyRequests") | (429, _) => Kind::Throttled(retry_after),
-        (503, _) => Kind::Throttled(retry_after),
+        (_, "SlowDown" | "Throttling" | "TooManyRequests") | (429 | 503, _) => Kind::Throttled(retry_after),
         (401 | 403, _) => Kind::Refused,
-        (408, _) | (500.., _) if status != 501 => Kind::Temporary,
+        (408 | 500.., _) if status != 501 => Kind::Temporary,
         _ => Kind::Unusable,
     };
     let code = if code.is_empty() { String::new() } else { format!(" {}", shown(code)) };

@@ -37,7 +37,7 @@ pub struct Backend {
 /// What `complete` came to.
 #[derive(Debug, Clone)]
 pub enum Completion {
-    Verified(Receipt),
+    Verified(Box<Receipt>),
     /// Ask again after this long.
     Deciding(Duration),
 }
@@ -125,7 +125,7 @@ impl Backend {
         if answer.status == 202 {
             return Ok(Completion::Deciding(answer.retry_after().unwrap_or(Duration::from_secs(2))));
         }
-        parse(&answer).map(Completion::Verified)
+        parse(&answer).map(|receipt| Completion::Verified(Box::new(receipt)))
     }
 
     /// `DELETE /v1/uploads/{id}`: once this returns, the store has none of it.

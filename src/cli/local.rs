@@ -14,8 +14,8 @@ use crate::names::Token;
 use crate::wire::Proof;
 
 /// A gateway of one run has no operator who could choose otherwise.
-const URL_TTL: Duration = Duration::from_secs(15 * 60);
-const UPLOAD_TTL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+const URL_TTL: Duration = Duration::from_mins(15);
+const UPLOAD_TTL: Duration = Duration::from_hours(168);
 
 /// Starts a gateway on loopback and gives the token that lets this run, and nobody else, use it.
 ///

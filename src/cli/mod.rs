@@ -70,15 +70,12 @@ pub fn exit_code(done: anyhow::Result<u8>) -> u8 {
         Ok(code) => return code,
         Err(error) => error,
     };
-    match error.downcast_ref::<Error>() {
-        Some(error) => {
-            tell(error);
-            error.kind().exit_code()
-        }
-        None => {
-            remark(&format!("error: {error:#}"));
-            Kind::Other.exit_code()
-        }
+    if let Some(error) = error.downcast_ref::<Error>() {
+        tell(error);
+        error.kind().exit_code()
+    } else {
+        remark(&format!("error: {error:#}"));
+        Kind::Other.exit_code()
     }
 }
 

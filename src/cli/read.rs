@@ -43,7 +43,7 @@ async fn write(backend: &Backend, id: &UploadId, size: u64) -> Result<()> {
             // Whoever reads has enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
             written => {
-                written.map_err(|error| Error::new(Kind::Io, "could not write to standard output").because(error))?
+                written.map_err(|error| Error::new(Kind::Io, "could not write to standard output").because(error))?;
             }
         }
     }

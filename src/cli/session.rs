@@ -21,9 +21,9 @@ use crate::report::{self, Reporter};
 use crate::transfer::{self, DEFAULT_JOBS, GiveUp, Item, Summary};
 
 /// Waiting for a first answer for longer than this is waiting for a wrong address.
-const UNANSWERED: Duration = Duration::from_secs(2 * 60);
+const UNANSWERED: Duration = Duration::from_mins(2);
 /// For verbs that never give up.
-const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+const FOREVER: Duration = Duration::from_hours(8760);
 
 pub struct Session {
     pub journal: Journal,
@@ -45,7 +45,7 @@ impl Session {
     pub fn open(settings: &Settings, transfer: &Transfer) -> Result<Self> {
         let journal = Journal::open(&settings.journal()?)?;
         let stop = signals::listen()?;
-        let options = options(&settings.common);
+        let options = options(settings.common);
         let (sink, events) = Sink::channel();
         let mut threads = vec![report::start(Reporter::new(&options), &options, events)];
         let sink = match &transfer.receipt {
@@ -152,7 +152,7 @@ impl Session {
 }
 
 /// What a reporter has to know.
-fn options(common: &Common) -> report::Options {
+fn options(common: Common) -> report::Options {
     let env = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     report::Options {
         json: common.json,

@@ -59,7 +59,7 @@ pub fn check(db: &Connection) -> Result<()> {
         return Err(Error::new(Kind::NoJournal, "the journal is damaged or not a journal")
             .hinting("move it away; a new one is made, and files that were uploading are sent again"));
     }
-    if version > STEPS.len() as i64 {
+    if !usize::try_from(version).is_ok_and(|taken| taken <= STEPS.len()) {
         return Err(Error::new(Kind::Config, "a newer version of upload wrote the journal")
             .hinting("use that version, or name another journal with --journal FILE"));
     }

@@ -23,7 +23,7 @@ pub const FRAME: usize = 256 << 10;
 /// place.
 #[derive(Debug, Clone)]
 pub struct File {
-    file: Arc<fs::File>,
+    handle: Arc<fs::File>,
     path: PathBuf,
     identity: Identity,
 }
@@ -57,7 +57,7 @@ impl File {
         }
         // A journal outlives the working directory it was written from.
         let path = path.canonicalize().map_err(no_source)?;
-        Ok(Self { file: Arc::new(file), path, identity: identity(&metadata) })
+        Ok(Self { handle: Arc::new(file), path, identity: identity(&metadata) })
     }
 
     /// The absolute path it was opened by, without symbolic links.
@@ -77,7 +77,7 @@ impl File {
     /// # Errors
     /// [`Kind::Io`] when the file system no longer answers.
     pub fn identity_now(&self) -> Result<Identity> {
-        self.file.metadata().map(|metadata| identity(&metadata)).map_err(|error| self.unreadable(error))
+        self.handle.metadata().map(|metadata| identity(&metadata)).map_err(|error| self.unreadable(error))
     }
 
     /// Fills the buffer from `offset`.
@@ -85,7 +85,7 @@ impl File {
     /// # Errors
     /// [`Kind::Changed`] when the file ends before that, [`Kind::Io`] when it cannot be read.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
-        self.file.read_exact_at(buffer, offset).map_err(|error| match error.kind() {
+        self.handle.read_exact_at(buffer, offset).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => {
                 Error::new(Kind::Changed, format!("{} has become shorter while it was read", self.path.display()))
             }

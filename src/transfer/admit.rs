@@ -25,16 +25,16 @@ pub(super) enum Admitted {
 impl Engine<'_> {
     pub(super) fn admit(&mut self, item: usize, ask: Item) -> Result<Admitted> {
         match ask {
-            Item::Resume(upload) => self.admit_resume(item, *upload),
+            Item::Resume(upload) => self.admit_resume(item, &upload),
             Item::Put(put) => self.admit_put(item, put).map(|flight| Admitted::Flight(Box::new(flight))),
         }
     }
 
-    fn admit_resume(&mut self, item: usize, upload: Upload) -> Result<Admitted> {
+    fn admit_resume(&mut self, item: usize, upload: &Upload) -> Result<Admitted> {
         if let (Some(receipt), Some(id)) = (&upload.receipt, &upload.id) {
             return Ok(Admitted::Finished(id.clone(), Box::new(receipt.clone())));
         }
-        let (upload, lock) = self.journal.lock(&upload)?;
+        let (upload, lock) = self.journal.lock(upload)?;
         match (upload.state, &upload.receipt, &upload.id) {
             (State::Completed, Some(receipt), Some(id)) => {
                 return Ok(Admitted::Finished(id.clone(), Box::new(receipt.clone())));

@@ -75,7 +75,7 @@ pub struct Flight {
     pub epoch: u64,
     /// What the source was when its parts were last known to be those of the upload.
     pub checked: Identity,
-    /// Fingerprints, and ETags of what is stored.
+    /// Fingerprints, and `ETags` of what is stored.
     pub parts: BTreeMap<PartNumber, Part>,
     /// Of parts that are about to be sent to a store that wants them.
     pub md5: HashMap<PartNumber, Md5>,

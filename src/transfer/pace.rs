@@ -112,7 +112,7 @@ mod tests {
     fn giving_up_waits_for_the_first_answer_less_long() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let policy = GiveUp::After { unanswered: Duration::from_secs(120), unconfirmed: Duration::from_secs(900) };
+        let policy = GiveUp::After { unanswered: Duration::from_mins(2), unconfirmed: Duration::from_mins(15) };
         assert!(!policy.is_due(at(119), start, false));
         assert!(policy.is_due(at(120), start, false));
         assert!(!policy.is_due(at(899), start, true));

@@ -43,7 +43,7 @@ pub fn choose(candidates: &[Upload], identity: &Identity, again: bool) -> Choice
 }
 
 /// The parts that need not be sent: those that journal and store agree on by number, size and SHA-256. Where the store keeps no
-/// SHA-256, the ETag that the journal was given for these bytes must be the store's. The ETag is the store's: it
+/// SHA-256, the `ETag` that the journal was given for these bytes must be the store's. The `ETag` is the store's: it
 /// may have changed when the same bytes arrived twice.
 #[must_use]
 pub fn agreed(plan: &Plan, journal: &[Part], store: &[StoredPart]) -> Vec<(PartNumber, Fingerprint, ETag)> {

@@ -11,9 +11,9 @@ const BASE: Duration = Duration::from_millis(500);
 const CAP: Duration = Duration::from_secs(30);
 /// The same where the other side asks for less.
 const THROTTLED_BASE: Duration = Duration::from_secs(1);
-const THROTTLED_CAP: Duration = Duration::from_secs(60);
+const THROTTLED_CAP: Duration = Duration::from_mins(1);
 /// A `Retry-After` may lengthen our own wait by no more than this.
-const THROTTLED_EXTRA: Duration = Duration::from_secs(300);
+const THROTTLED_EXTRA: Duration = Duration::from_mins(5);
 /// So often a part may arrive damaged.
 const CORRUPT_MAX: u32 = 3;
 /// So often in a row a fresh URL may be called expired before it counts as an ordinary failure.

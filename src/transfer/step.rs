@@ -55,7 +55,7 @@ impl Engine<'_> {
             Stage::Confirming => self.spawn(row, async move {
                 tokio::time::sleep(wait).await;
                 Unit::Confirmed(match upload.begun() {
-                    Ok(id) => backend.status(id).await,
+                    Ok(id) => backend.status(id).await.map(|status| status.state),
                     Err(error) => Err(error),
                 })
             }),
@@ -107,7 +107,7 @@ impl Engine<'_> {
             Unit::Dropped(Err(error)) if error.kind().is_transient() => self.call_again(flight, error),
             // What cannot be aborted has ended already, one way or another.
             Unit::Dropped(_) => Ok(Fate::Anew),
-            Unit::Confirmed(Ok(status)) => self.confirmed(flight, status.state),
+            Unit::Confirmed(Ok(state)) => Ok(self.confirmed(flight, state)),
             Unit::Begun(Ok(answer)) => self.begun(flight, answer),
             Unit::Rejoined(Ok(rejoined)) => self.rejoined(flight, rejoined),
             Unit::Completed(Ok(completion)) => self.completion(flight, completion),
@@ -115,7 +115,7 @@ impl Engine<'_> {
                 // Only the store knows which of them it misses.
                 flight.mismatches += 1;
                 self.note(flight, &error);
-                self.move_to(flight, Stage::Rejoining)
+                Ok(self.move_to(flight, Stage::Rejoining))
             }
             Unit::Confirmed(Err(error))
             | Unit::Begun(Err(error))
@@ -135,11 +135,11 @@ impl Engine<'_> {
         Ok(Fate::Flying)
     }
 
-    fn move_to(&mut self, flight: &mut Flight, stage: Stage) -> Result<Fate> {
+    fn move_to(&mut self, flight: &mut Flight, stage: Stage) -> Fate {
         flight.stage = stage;
         flight.call_failures = Failures::default();
         self.call(flight, Duration::ZERO);
-        Ok(Fate::Flying)
+        Fate::Flying
     }
 
     /// Tells of something about the whole upload that is answered by going on another way.
@@ -154,7 +154,7 @@ impl Engine<'_> {
         if !begin_anew {
             return Err(error);
         }
-        self.move_to(flight, Stage::Dropping)
+        Ok(self.move_to(flight, Stage::Dropping))
     }
 
     /// The fingerprints of a touched source were taken again.
@@ -170,23 +170,23 @@ impl Engine<'_> {
         flight.upload.intent.identity = flight.checked;
         match (sealing, flight.upload.state, &flight.upload.id) {
             (true, ..) => self.seal(flight),
-            (false, State::Completed, _) => self.move_to(flight, Stage::Confirming),
-            (false, _, Some(_)) => self.move_to(flight, Stage::Rejoining),
+            (false, State::Completed, _) => Ok(self.move_to(flight, Stage::Confirming)),
+            (false, _, Some(_)) => Ok(self.move_to(flight, Stage::Rejoining)),
             (false, _, None) => {
                 self.tell_plan(flight);
-                self.move_to(flight, Stage::Beginning)
+                Ok(self.move_to(flight, Stage::Beginning))
             }
         }
     }
 
     /// What was finished earlier is still there, or not.
-    fn confirmed(&mut self, flight: &mut Flight, state: wire::State) -> Result<Fate> {
+    fn confirmed(&mut self, flight: &mut Flight, state: wire::State) -> Fate {
         let there = matches!(state, wire::State::Verified | wire::State::Ready);
-        let Some(receipt) = flight.upload.receipt.clone().filter(|_| there) else { return Ok(Fate::Anew) };
+        let Some(receipt) = flight.upload.receipt.clone().filter(|_| there) else { return Fate::Anew };
         flight.resumed_bytes = flight.plan.size();
         self.summary.bytes_known += flight.plan.size();
         self.tell_plan(flight);
-        Ok(Fate::Landed(Box::new(receipt), true))
+        Fate::Landed(Box::new(receipt), true)
     }
 
     fn begun(&mut self, flight: &mut Flight, answer: BeginAnswer) -> Result<Fate> {
@@ -205,8 +205,11 @@ impl Engine<'_> {
         flight.upload.state = State::Uploading;
         flight.epoch = answer.epoch;
         match answer.state {
-            wire::State::Pending | wire::State::Uploading => self.send(flight, &[]),
-            _ => self.move_to(flight, Stage::Rejoining),
+            wire::State::Pending | wire::State::Uploading => {
+                self.send(flight, &[]);
+                Ok(Fate::Flying)
+            }
+            _ => Ok(self.move_to(flight, Stage::Rejoining)),
         }
     }
 
@@ -216,11 +219,11 @@ impl Engine<'_> {
             Rejoined::Running { epoch, stored } => {
                 flight.epoch = epoch;
                 let first = flight.mismatches == 0;
-                let fate = self.send(flight, &stored)?;
+                self.send(flight, &stored);
                 if first {
                     self.tell_plan(flight);
                 }
-                Ok(fate)
+                Ok(Fate::Flying)
             }
             Rejoined::Verified(receipt) => {
                 flight.resumed_bytes = flight.plan.size();
@@ -232,7 +235,7 @@ impl Engine<'_> {
     }
 
     /// Sets out to send what the store lacks.
-    fn send(&mut self, flight: &mut Flight, stored: &[StoredPart]) -> Result<Fate> {
+    fn send(&mut self, flight: &mut Flight, stored: &[StoredPart]) {
         let journal: Vec<Part> = flight.parts.values().cloned().collect();
         let kept = resume::agreed(&flight.plan, &journal, stored);
         for part in flight.parts.values_mut() {
@@ -265,7 +268,6 @@ impl Engine<'_> {
         flight.call_failures = Failures::default();
         flight.renewed = Instant::now();
         self.flush();
-        Ok(Fate::Flying)
     }
 
     /// Takes over the one part of a single PUT where the store keeps no SHA-256 to compare.
@@ -395,7 +397,7 @@ impl Engine<'_> {
             // A single PUT whose answer was lost: whose object it is, the backend decides.
             Ok(Stored::AlreadyThere) if flight.mismatches < MISMATCHES => {
                 flight.mismatches += 1;
-                return self.move_to(flight, Stage::Rejoining);
+                return Ok(self.move_to(flight, Stage::Rejoining));
             }
             Ok(Stored::AlreadyThere) => Error::new(Kind::Other, "the store has another object in this one's place"),
             Err(error) => error,
@@ -405,7 +407,7 @@ impl Engine<'_> {
             // The multipart upload is unknown to the store: whether it was completed or aborted, the backend knows.
             Kind::Gone if flight.mismatches < MISMATCHES => {
                 flight.mismatches += 1;
-                return self.move_to(flight, Stage::Rejoining);
+                return Ok(self.move_to(flight, Stage::Rejoining));
             }
             Kind::Gone => return Ok(Fate::Anew),
             _ => {}
@@ -445,17 +447,17 @@ impl Engine<'_> {
         if now != then {
             // Taken before the source is read again: what changes meanwhile shows in the next look.
             flight.checked = now;
-            return self.move_to(flight, Stage::Sealing);
+            return Ok(self.move_to(flight, Stage::Sealing));
         }
         resume::review(&flight.plan, &flight.parts)?;
         self.journal.sealing(flight.upload.row)?;
         flight.upload.state = State::Completing;
-        self.move_to(flight, Stage::Completing)
+        Ok(self.move_to(flight, Stage::Completing))
     }
 
     fn completion(&mut self, flight: &mut Flight, completion: Completion) -> Result<Fate> {
         match completion {
-            Completion::Verified(receipt) => self.verified(flight, receipt),
+            Completion::Verified(receipt) => self.verified(flight, *receipt),
             Completion::Deciding(wait) => {
                 flight.call_failures = Failures::default();
                 self.call(flight, wait.min(Duration::from_secs(30)));

@@ -8,13 +8,13 @@ use crate::backend::{Backend, Completion, Stored};
 use crate::error::{Error, Kind, Result};
 use crate::names::{PartNumber, UploadId};
 use crate::source::Hashed;
-use crate::wire::{BeginAnswer, ClaimRequest, Receipt, Signed, State, StoredPart, UploadStatus};
+use crate::wire::{BeginAnswer, ClaimRequest, Receipt, Signed, State, StoredPart};
 
 /// What a unit came to.
 #[derive(Debug)]
 pub enum Unit {
     Rechecked(Result<bool>),
-    Confirmed(Result<UploadStatus>),
+    Confirmed(Result<State>),
     Dropped(Result<()>),
     Begun(Result<BeginAnswer>),
     Rejoined(Result<Rejoined>),
