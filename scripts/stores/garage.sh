@@ -10,7 +10,7 @@ set -euo pipefail
 name=garage
 version=${GARAGE_VERSION:-2.5.0}
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-run=$stores/run/$name
+enter
 garage=$stores/cargo/bin/garage
 # It takes these forms only: GK and 24 hexadecimal digits, and 64 of them.
 access=GK000000000000000000000001
@@ -51,8 +51,9 @@ api_bind_addr = "127.0.0.1:$(free_port)"
 admin_token = "loopback-only"
 END
 GARAGE_DEFAULT_ACCESS_KEY=$access GARAGE_DEFAULT_SECRET_KEY=$secret \
-  setsid nohup "$garage" -c "$run/garage.toml" server --single-node --default-access-key >"$run/log" 2>&1 </dev/null &
+  setsid nohup "$garage" -c "$run/garage.toml" server --single-node --default-access-key >"$run/log" 2>&1 </dev/null 9>&- &
 remember $!
+echo "$port" >"$run/port"
 wait_up
 # A fresh node takes a moment before it may change keys.
 for _ in $(seq 50); do

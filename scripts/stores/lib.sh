@@ -1,4 +1,4 @@
-# What the scripts that start a store have in common; sourced, not run. Border: nothing here knows a store.
+# What the scripts that start a store have in common; sourced, not run. Border: nothing here knows a store. Linux only.
 #
 # Programs go to ${UPLOAD_STORES:-target/stores}, each store's data and log to the directory `run/NAME` in it. A process is
 # known by its id and its start time, so that no later process with the same id is ever taken for it.
@@ -19,14 +19,21 @@ alive() {
 
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
-# The port asked for; without one that of the last start, while that store still runs; else a free one.
+# Makes the store's directory, and lets one start of it at a time through.
+enter() {
+  run=$stores/run/$name
+  mkdir -p "$run"
+  exec 9>"$stores/run/$name.lock"
+  flock 9
+}
+
+# The port of the store if it runs; else the one asked for, else a free one.
 choose_port() {
-  if [ -n "${1:-}" ]; then
-    port=$1
-  elif alive && [ -s "$run/port" ]; then
+  if alive && [ -s "$run/port" ]; then
     port=$(cat "$run/port")
+    [ "${1:-$port}" = "$port" ] || die "it runs on port $port; stop it first"
   else
-    port=$(free_port)
+    port=${1:-$(free_port)}
   fi
 }
 
@@ -42,7 +49,6 @@ wait_up() {
 
 # Prints, in the form of assignments, what a client needs; also kept in the file `env`.
 tell() {
-  echo "$port" >"$run/port"
   (
     umask 077
     cat >"$run/env" <<END

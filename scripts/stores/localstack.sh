@@ -9,7 +9,7 @@ set -euo pipefail
 name=localstack
 version=${LOCALSTACK_VERSION:-2026.3.0}
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-run=$stores/run/$name
+enter
 venv=$stores/venv-localstack
 access=test
 secret=test
@@ -70,7 +70,8 @@ env HOME="$run/home" TMPDIR="$run/tmp" XDG_CACHE_HOME="$run/home/.cache" FILESYS
   SERVICES=s3,sqs,sns STRICT_SERVICE_LOADING=1 EAGER_SERVICE_LOADING=1 \
   DNS_ADDRESS=0 DISABLE_EVENTS=1 SKIP_SSL_CERT_DOWNLOAD=1 S3_SKIP_SIGNATURE_VALIDATION=0 OVERRIDE_IN_DOCKER=0 \
   AWS_ACCESS_KEY_ID=$access AWS_SECRET_ACCESS_KEY=$secret \
-  setsid nohup "$venv/bin/python" "$run/main.py" >"$run/log" 2>&1 </dev/null &
+  setsid nohup "$venv/bin/python" "$run/main.py" >"$run/log" 2>&1 </dev/null 9>&- &
 remember $!
+echo "$port" >"$run/port"
 wait_up
 tell

@@ -3,9 +3,13 @@
 #
 #   stop.sh NAME [--wipe]         --wipe forgets its data too; the installed program stays
 set -euo pipefail
-name=${1:?which store: localstack or garage}
+name=${1:-}
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-run=$stores/run/$name
+case $name in
+  localstack | garage) ;;
+  *) name=stop; die "which store, localstack or garage?" ;;
+esac
+enter
 
 if alive; then
   read -r pid _ <"$run/pid"
