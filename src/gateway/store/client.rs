@@ -47,11 +47,6 @@ impl Http {
     /// # Errors
     /// [`Fault::Unavailable`] for whatever the network does, and for longer answers. Never names the URL.
     pub(super) async fn send(&self, mut request: http::Request<Vec<u8>>, patience: Duration) -> Result<Answer, Fault> {
-        let lost = |error: reqwest::Error| {
-            let error = error.without_url();
-            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-            Fault::Unavailable(format!("{error}{cause}"))
-        };
         if request.method() == Method::PUT || request.method() == Method::POST {
             // For an empty body hyper writes no length by itself, and stores want one.
             let length = request.body().len().into();
@@ -71,6 +66,18 @@ impl Http {
         }
         Ok(Answer { status, headers, body })
     }
+}
+
+/// The whole story of a request that got no answer, but for its URL.
+fn lost(error: reqwest::Error) -> Fault {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    Fault::Unavailable(text)
 }
 
 fn build(near: bool) -> Result<reqwest::Client> {

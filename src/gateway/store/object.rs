@@ -42,6 +42,12 @@ impl Store {
         if answer.status == StatusCode::NOT_FOUND {
             return Ok(None);
         }
+        if answer.status == StatusCode::FORBIDDEN {
+            // Which leaves open whether the object is there.
+            return Err(Fault::Refused(
+                "HeadObject: 403; without ListBucket on the bucket S3 says so of absent objects".into(),
+            ));
+        }
         let answer = client::check("HeadObject", answer)?;
         let (Some(size), Some(etag)) = (
             answer.header("content-length").and_then(|size| size.parse().ok()),
