@@ -271,7 +271,7 @@ fn fault(operation: &str, status: StatusCode, error: &ErrorAnswer) -> Fault {
         )
         | (_, 307 | 408 | 429) => Fault::Unavailable(text),
         // Says so even where the status, 200, does not.
-        ("AccessDenied", _) | (_, 300..500) => Fault::Refused(text),
+        ("AccessDenied" | "NotImplemented", _) | (_, 300..=499 | 501) => Fault::Refused(text),
         _ => Fault::Unavailable(text),
     }
 }
@@ -301,7 +301,7 @@ mod tests {
         assert!(matches!(of(200, "AccessDenied"), Fault::Refused(_)));
         assert!(matches!(of(409, "OperationAborted"), Fault::Unavailable(_)));
         assert!(matches!(of(400, "RequestTimeout"), Fault::Unavailable(_)));
-        assert!(matches!(of(501, "NotImplemented"), Fault::Unavailable(_)));
+        assert!(matches!(of(501, ""), Fault::Refused(_)));
         assert!(matches!(of(301, "PermanentRedirect"), Fault::Refused(_)));
         assert!(matches!(of(503, ""), Fault::Unavailable(_)));
     }
