@@ -1,4 +1,87 @@
-//! A resumable uploader that proves what it stored.
+//! A resumable uploader that proves what it stored. This page is the map of the house.
+//!
+//! A file is cut into parts of 5 MiB or more. Each part is fingerprinted with SHA-256; the fingerprint goes into the journal, into
+//! the signed headers of the part's URL, and is checked by the store: **one datum, three witnesses**. The client holds
+//! no storage credentials; a gateway signs, and believes nobody but the store.
+//!
+//! ```text
+//!   main
+//!   cli ─────────────── serve, local ───────────────▶ gateway (a wing of its own)
+//!    │                                                  routes ▶ service ▶ ledger
+//!   transfer   report                                               └────▶ store ▶ S3
+//!    │                                                                      └ embedded
+//!   source   journal   backend ─ ─ ─ HTTP ─ ─ ─ ─ ─ ▶
+//!   plan   event
+//!   error   wire
+//!   names
+//! ```
+//!
+//! Imports go to a lower line only; modules of one line do not see each other. The gateway sees `names`, `error`, `wire` and
+//! `plan`. `cli/serve` and `cli/local` are the one door between client and gateway. `tests/tidy.rs` holds this table as data.
+//!
+//! # Where things are
+//!
+//! | room | what it holds |
+//! |---|---|
+//! | [`names`] | the nouns, checked and redacted by type |
+//! | [`error`] | what can go wrong: retry, exit code, hint |
+//! | [`wire`] | the JSON of the HTTP API, shared by both sides; the table of error codes |
+//! | [`plan`] | from size to parts, pure |
+//! | [`event`] | what happens, one stream, the lines of `--json` |
+//! | [`source`] | files, read by position, told apart from later generations of themselves |
+//! | [`journal`] | what was promised and what is known, in SQLite |
+//! | [`backend`] | one HTTP call each, classified once |
+//! | [`transfer`] | the engine: the only loop; `queue`, `resume`, `retry`, `pace` are pure |
+//! | [`report`] | bars, plain lines, JSON: consumers of the events |
+//! | [`cli`] | what was typed → settings → one file for each verb |
+//! | `gateway` | `upload serve`: routes, service, ledger, and the store behind S3 |
+//!
+//! # A file on its way
+//!
+//! `cli/args` writes down what was typed, `cli/settings` makes values of it once. `source` opens the file and notes its identity
+//! (dev, inode, size, mtime, ctime). `transfer/resume` chooses: is there an unfinished upload of it, a finished one, one of
+//! another generation? The journal takes down the intent with an idempotency key before `begin` is asked for. Then, part by
+//! part: read and fingerprint, sign, PUT, and the ETag goes into the journal before the bar moves. When nothing is outstanding, the
+//! file is looked at again, the parts are reviewed, and `complete` is asked for; the gateway completes and then decides by
+//! HeadObject. The receipt is checked against what was sent, written down, and the location printed.
+//!
+//! # What holds
+//!
+//! - **Intents are durable before their effect; acknowledgements may be lost.** A crash costs a re-send, never a part.
+//! - **A part is skipped only if journal and store agree** on number, size and SHA-256 (`transfer/resume::agreed`).
+//! - **One loop owns the journal.** Units of work return values; the loop writes first and tells second. There is no lock
+//!   around the journal's connection and no callback out of the engine.
+//! - **An attempt is sign + PUT.** A URL is used soon and stored nowhere; an expired one is an ordinary next attempt.
+//! - **What is ambiguous is asked, never guessed.** A lost answer to `begin` is decided by its idempotency key, a lost answer to
+//!   `complete` by HeadObject: token, size, checksum.
+//! - **Decisions are pure**; clock and dice are arguments. What does I/O decides nothing.
+//! - **No secret leaves its type.** A signed URL and a token show nothing to a formatter, and neither is ever written to disk
+//!   by the client.
+//! - **Two generations never mix.** Another generation is another upload with another key.
+//!
+//! # Decisions
+//!
+//! 1. *Parts are read twice*, once to fingerprint and once to send, in frames of 256 KiB. Because a part of 5 GiB must not
+//!    be held in memory, and the second reading comes from the page cache. Instead of one pass over a buffered part. That what was
+//!    sent is what was fingerprinted, the store enforces.
+//! 2. *The embedded store is reached over loopback HTTP, through the same S3 client as any bucket.* Because then it is the
+//!    test double of every store and nothing is mocked. Instead of a shortcut in the process.
+//! 3. *Two durabilities in one journal.* Intents are committed with `synchronous = FULL`, fingerprints and
+//!    acknowledgements with `NORMAL`: a process that dies loses neither, a power cut may lose the latest of the second kind, which the
+//!    store's list gives back.
+//! 4. *A new journal is made under another name and linked into place.* Because SQLite takes an empty file for a new database,
+//!    and an empty journal must be told from a lost one.
+//! 5. *Begin may name its holder* (an addition to the API): begin then claims, which saves a call for each upload. *Claim may name
+//!    the epoch it holds*: then it renews without fencing off the caller itself.
+//! 6. *`event` is on the line of `plan`*, above `wire`, because a `completed` event carries the receipt.
+//! 7. *MD5 goes with a part only where the backend's proof is `md5`*, and is not kept: such a part is read again after a crash.
+//! 8. *A finished upload of a file that was touched since is hashed, not sent again.* A CI job checks out anew each time, and
+//!    reading is cheaper than sending. Before a location is printed again, the backend is asked whether the upload is
+//!    still there.
+//! 9. *The gateway may sign as far ahead as there are parts on the wire*, so that no PUT waits for a call. At 80 % of its life
+//!    a URL that was not used is asked for again.
+//! 10. *Journal and engine know uploads by a row number of their own*; the backend's id comes with the answer to begin. The
+//!     claim's holder and the idempotency key are drawn with the row.
 
 pub mod backend;
 pub mod cli;

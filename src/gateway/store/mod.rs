@@ -142,7 +142,7 @@ impl Store {
     /// Reads the settings and finds the region; sends nothing, and looks for credentials only when the first are needed.
     ///
     /// # Errors
-    /// [`Kind::Config`](crate::error::Kind::Config) for an endpoint, a bucket, a prefix or a header that cannot be, and where
+    /// [`Kind::Config`] for an endpoint, a bucket, a prefix or a header that cannot be, and where
     /// AWS's region is not known.
     pub fn new(settings: Settings) -> Result<Self> {
         let region = address::region(&settings)?;
