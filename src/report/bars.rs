@@ -37,7 +37,13 @@ impl Bars {
         Self::on_target(ProgressDrawTarget::stderr_with_hz(HERTZ), loudness, now)
     }
 
-    pub(super) fn on_target(target: ProgressDrawTarget, loudness: Loudness, now: Instant) -> Self {
+    /// A reporter without a screen.
+    #[cfg(test)]
+    pub(super) fn hidden(loudness: Loudness, now: Instant) -> Self {
+        Self::on_target(ProgressDrawTarget::hidden(), loudness, now)
+    }
+
+    fn on_target(target: ProgressDrawTarget, loudness: Loudness, now: Instant) -> Self {
         let screen = MultiProgress::with_draw_target(target);
         Self { screen, items: Items::new(now), loudness, moving: BTreeMap::new(), total: None }
     }

@@ -166,7 +166,7 @@ impl Item {
         if self.failed {
             format!("failed {name} at {}", self.share())
         } else if self.already {
-            format!("already there {name}, {}", size(self.size))
+            format!("{name} is already there, {}", size(self.size))
         } else if self.resumed > 0 {
             format!("uploaded {name}, {}, resumed {}", size(self.size), size(self.resumed))
         } else {
@@ -178,7 +178,9 @@ impl Item {
 /// A failure in its own words, and what to do next.
 pub fn failure(event: &Event) -> Option<(String, Option<String>)> {
     let Event::Failed { path, message, hint, .. } = event else { return None };
-    let place = if path.is_empty() { String::new() } else { format!("{}: ", safe(path)) };
+    // Most errors about a file name it themselves.
+    let named = path.is_empty() || message.contains(path.as_str());
+    let place = if named { String::new() } else { format!("{}: ", safe(path)) };
     Some((format!("{place}{}", safe(message)), hint.as_deref().map(safe)))
 }
 
@@ -194,7 +196,8 @@ pub fn remark(event: &Event, items: &Items, verbose: u8) -> Option<String> {
             let wait = duration(Duration::from_millis(*wait_ms));
             Some(format!("retry: {name}{part}: {why}; again in {wait} (attempt {attempt} failed)"))
         }
-        Event::Plan { item, resumed_bytes, size: whole, .. } if *resumed_bytes > 0 => {
+        // What is there as a whole says so at its end.
+        Event::Plan { item, resumed_bytes, size: whole, .. } if (1..*whole).contains(resumed_bytes) => {
             let name = items.get(*item).map_or("", |item| item.name.as_str());
             Some(format!("resumed: {name}: {} of {} are already there", size(*resumed_bytes), size(*whole)))
         }

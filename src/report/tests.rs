@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use indicatif::ProgressDrawTarget;
-
 use super::*;
 use crate::names::{Checksum, Fingerprint, UploadId};
 use crate::wire::{Proof, Receipt};
@@ -128,11 +126,19 @@ fn quiet_says_errors_only_and_still_gives_the_data() {
 
 #[test]
 fn a_file_that_is_there_already_says_so() {
-    let (out, err) = tell(CHATTY, true, &[plan(0, "a.mov", 0), completed(0, true), exit(1, 1, 0, 2 * GIB)]);
+    let (out, err) = tell(CHATTY, true, &[plan(0, "a.mov", 2 * GIB), completed(0, true), exit(1, 1, 0, 2 * GIB)]);
     assert_eq!(
         (out.as_str(), err.as_str()),
         ("embedded:uploads/o/0.mov\n", "a.mov is already there; nothing was sent\n")
     );
+}
+
+#[test]
+fn an_error_names_its_source_once() {
+    let error = |path: &str| tell(CHATTY, true, &[failed(0, path)]).1;
+    assert!(error("a.mov").starts_with("error: a.mov: could not read part 3"));
+    assert!(error("part 3").starts_with("error: could not read part 3"));
+    assert!(error("").starts_with("error: could not read part 3"));
 }
 
 #[test]
@@ -199,7 +205,7 @@ fn json_tells_progress_once_a_second_and_always_the_last() {
 #[test]
 fn a_bar_that_ends_stays_as_a_line() {
     let now = Instant::now();
-    let mut bars = Bars::on_target(ProgressDrawTarget::hidden(), CHATTY, now);
+    let mut bars = Bars::hidden(CHATTY, now);
     let first = bars.on(&plan(0, "a.mov", GIB), now);
     assert_eq!(first.remarks, ["resumed: a.mov: 1.0 GiB of 2.0 GiB are already there"]);
     for item in 1..40 {
