@@ -15,6 +15,8 @@ use clap::{ArgAction, CommandFactory as _, Parser, Subcommand, ValueEnum, ValueH
 use super::parse::{self, GiveUp, Jobs};
 use crate::backend::StoreHost;
 
+pub use clap::Command;
+
 #[cfg(feature = "gateway")]
 pub mod serve;
 
@@ -53,8 +55,16 @@ pub struct Args {
 }
 
 /// The whole command line as clap sees it.
-pub fn command() -> clap::Command {
+pub fn command() -> Command {
     Args::command()
+}
+
+impl Args {
+    /// What a command line behind `upload` says, for tests.
+    #[cfg(test)]
+    pub(crate) fn of(line: &[&str]) -> Self {
+        Self::try_parse_from([&["upload"], line].concat()).unwrap_or_else(|error| panic!("{error}"))
+    }
 }
 
 /// Flags every verb takes.
@@ -115,6 +125,14 @@ impl When {
             Self::Never => "never",
         }
     }
+
+    /// Reads what [`When::name`] gives.
+    ///
+    /// # Errors
+    /// What can be written instead.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        Self::from_str(text, false).map_err(|_| "it is auto, always or never".to_owned())
+    }
 }
 
 impl Progress {
@@ -126,6 +144,14 @@ impl Progress {
             Self::Plain => "plain",
             Self::None => "none",
         }
+    }
+
+    /// Reads what [`Progress::name`] gives.
+    ///
+    /// # Errors
+    /// What can be written instead.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        Self::from_str(text, false).map_err(|_| "it is auto, bar, plain or none".to_owned())
     }
 }
 

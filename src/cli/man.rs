@@ -5,10 +5,9 @@
 use std::fmt::Write as _;
 use std::io;
 
-use clap::Command;
 use clap_mangen::Man;
 
-use super::args::{self, EXIT_CODES};
+use super::args::{self, Command, EXIT_CODES};
 use super::config::print;
 use crate::error::{Error, Kind, Result};
 

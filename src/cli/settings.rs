@@ -8,7 +8,6 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::ValueEnum as _;
 use url::Url;
 
 use super::args::{self, IfChanged, Progress, When};
@@ -168,10 +167,10 @@ impl Settings {
             Some(path) => ConfigFile::read(path, flags.config.is_some(), profile.as_deref())?,
             None => ConfigFile::parse("", Path::new("config.toml"), profile.as_deref())?,
         };
-        let choice = |key, text: String| from_file(&file, key, When::from_str(&text, false));
+        let choice = |key, text: String| from_file(&file, key, When::parse(&text));
         let color = settle(flags.color, file.get(|keys| keys.color.clone()), &file, |text| choice("color", text))?
             .or(When::Auto);
-        let choice = |key, text: String| from_file(&file, key, Progress::from_str(&text, false));
+        let choice = |key, text: String| from_file(&file, key, Progress::parse(&text));
         let progress =
             settle(flags.progress, file.get(|keys| keys.progress.clone()), &file, |text| choice("progress", text))?
                 .or(Progress::Auto);

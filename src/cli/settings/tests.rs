@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::fs;
 
-use clap::Parser as _;
 use tempfile::TempDir;
 
 use super::*;
@@ -25,12 +24,8 @@ fn bare() -> Machine {
     machine(|_| None)
 }
 
-fn parse(line: &[&str]) -> Args {
-    Args::try_parse_from([&["upload"], line].concat()).map_err(|error| error.to_string()).unwrap()
-}
-
 fn config(line: &[&str]) -> (args::Global, args::Config) {
-    let Args { global, verb: Verb::Config(flags) } = parse(&[&["config"], line].concat()) else { panic!("config") };
+    let Args { global, verb: Verb::Config(flags) } = Args::of(&[&["config"], line].concat()) else { panic!("config") };
     (global, flags)
 }
 
@@ -189,7 +184,7 @@ fn a_proxys_password_is_not_shown() {
 #[test]
 fn flags_of_put_that_do_not_go_together_are_usage() {
     let put = |line: &[&str]| {
-        let Args { global, verb: Verb::Put(flags) } = parse(&[&["put"], line].concat()) else { panic!("put") };
+        let Args { global, verb: Verb::Put(flags) } = Args::of(&[&["put"], line].concat()) else { panic!("put") };
         Settings::load(&global, bare()).unwrap().put(&flags)
     };
     assert_eq!(put(&["a", "b", "--name", "n"]).unwrap_err().kind(), Kind::Usage);
