@@ -1,0 +1,125 @@
+//! A source that is not what it was: two generations of a file never mix.
+//!
+//! Border: what happens to the file between and during runs; the rules are those under *Changed file* of the documentation.
+
+use std::fs;
+use std::path::Path;
+
+use crate::interrupt::{held, killed_after};
+use crate::support::events::{Event, events};
+use crate::support::world::World;
+use crate::support::{PART, files};
+
+const SIZE: u64 = 8 * PART;
+
+/// An upload that was killed with parts in the store, and then `change` happened to its file.
+#[track_caller]
+fn changed(change: impl Fn(&Path, &[u64])) -> (World, std::path::PathBuf, u64) {
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", SIZE);
+    let (_, stored) = killed_after(&world, &file, 3);
+    change(&file, &stored);
+    (world, file, stored.len() as u64)
+}
+
+/// `resume` refuses with 65; `put` begins anew and leaves nothing of the old generation.
+fn is_another_generation(change: impl Fn(&Path, &[u64])) {
+    let (world, file, _) = changed(change);
+    let before = world.proxy.traffic();
+    world.resume().run().exits(65);
+    assert_eq!(world.proxy.traffic().since(&before).count("PUT"), 0, "parts of the new file were sent");
+    assert!(world.store().objects().is_empty());
+    world.put(&file).run().succeeds();
+    world.holds_only(&file);
+}
+
+#[test]
+fn a_truncated_file_is_another_generation() {
+    is_another_generation(|file, _| files::resize(file, SIZE - 1));
+}
+
+#[test]
+fn a_grown_file_is_another_generation() {
+    is_another_generation(|file, _| files::resize(file, SIZE + 1));
+}
+
+#[test]
+fn a_rewritten_file_is_another_generation() {
+    is_another_generation(|file, _| files::random(file, SIZE, 99));
+}
+
+#[test]
+fn another_file_in_its_place_is_another_generation() {
+    is_another_generation(|file, _| {
+        let other = file.with_extension("new");
+        files::random(&other, SIZE, 98);
+        fs::rename(other, file).unwrap();
+    });
+}
+
+#[test]
+fn one_byte_of_a_stored_part_is_another_generation() {
+    is_another_generation(|file, stored| files::edit(file, (stored[0] - 1) * PART + 10));
+}
+
+#[test]
+fn put_goes_straight_to_the_new_generation() {
+    let (world, file, _) = changed(|file, _| files::resize(file, SIZE - 1));
+    world.put(&file).run().succeeds();
+    world.holds_only(&file);
+}
+
+#[test]
+fn a_touched_file_goes_on() {
+    let (world, file, stored) = changed(|file, _| files::touch(file));
+    let before = world.proxy.traffic();
+    world.resume().run().succeeds();
+    let sent = world.proxy.traffic().since(&before).bytes("PUT");
+    assert!(sent <= SIZE - stored * PART, "{sent} bytes were sent although {stored} parts were stored");
+    world.holds_only(&file);
+}
+
+#[test]
+fn a_renamed_file_goes_on_by_its_new_name() {
+    let (world, file, stored) = changed(|_, _| ());
+    let elsewhere = file.with_file_name("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    let moved = elsewhere.join("film.bin");
+    fs::rename(&file, &moved).unwrap();
+    let before = world.proxy.traffic();
+    world.put(&moved).run().succeeds();
+    let sent = world.proxy.traffic().since(&before).bytes("PUT");
+    assert!(sent <= SIZE - stored * PART, "{sent} bytes were sent although {stored} parts were stored");
+    world.holds_only(&moved);
+}
+
+#[test]
+fn a_file_that_is_gone_is_no_source() {
+    let (world, file, _) = changed(|file, _| fs::remove_file(file).unwrap());
+    world.resume().run().exits(66);
+    assert!(!file.exists());
+}
+
+#[test]
+fn a_change_while_it_runs_fails_the_upload() {
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", SIZE);
+    let running = held(&world, world.put(&file).arg("--json"), 2 * PART);
+    files::resize(&file, SIZE - 1);
+    world.proxy.open();
+    let output = running.wait().exits(65);
+    assert!(events(&output).iter().any(|event| matches!(event, Event::Changed { .. })), "{output}");
+    assert!(world.store().objects().is_empty());
+}
+
+#[test]
+fn if_changed_restart_begins_anew_by_itself() {
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", SIZE);
+    let running = held(&world, world.put(&file).args(["--json", "--if-changed", "restart"]), 3 * PART);
+    files::random(&file, SIZE - PART / 2, 97);
+    world.proxy.open();
+    let output = running.wait().succeeds();
+    assert!(events(&output).iter().any(|event| matches!(event, Event::Changed { .. })), "{output}");
+    world.holds_only(&file);
+}

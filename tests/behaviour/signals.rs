@@ -1,0 +1,81 @@
+//! Asked to stop, the client stops in good order and says how to go on.
+//!
+//! Border: SIGINT, SIGTERM and SIGHUP; what cannot be caught is `interrupt`.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::interrupt::held;
+use crate::support::world::World;
+use crate::support::{MIB, PART};
+
+/// The command that continues, as the run printed it.
+fn continues(stderr: &str) -> Option<Vec<String>> {
+    let (_, command) = stderr.split_once("upload resume ")?;
+    let id: String = command.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect();
+    (!id.is_empty()).then(|| vec!["resume".to_owned(), id])
+}
+
+/// One signal while two parts of eight are half sent; the rest of the story after `code`.
+fn stops(signal: Signal, code: i32) {
+    let world = World::new();
+    let size = 8 * PART;
+    let file = world.sandbox.file("film.bin", size);
+    let running = held(&world, world.put(&file), 12 * MIB);
+    running.signal(signal);
+    world.proxy.open();
+    let output = running.wait().exits(code);
+    assert_eq!(output.stdout(), "", "a location was printed for what is not there");
+    let command = continues(output.stderr()).unwrap_or_else(|| panic!("no command that continues: {output}"));
+    assert!(world.store().objects().is_empty());
+    assert_eq!(world.store().open_uploads().len(), 1, "something was aborted unasked");
+    world.sandbox.upload(command).run().succeeds();
+    world.holds_only(&file);
+    let sent = world.bytes_put();
+    assert!(sent <= size + 2 * PART, "{sent} bytes were sent");
+}
+
+#[test]
+fn an_interrupt_lets_parts_in_flight_end_and_tells_how_to_go_on() {
+    stops(Signal::INT, 130);
+}
+
+#[test]
+fn a_termination_does_the_same() {
+    stops(Signal::TERM, 143);
+}
+
+#[test]
+fn a_hang_up_does_the_same() {
+    stops(Signal::HUP, 129);
+}
+
+#[test]
+fn the_second_interrupt_leaves_at_once() {
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", 8 * PART);
+    // The parts in flight can never end.
+    let mut running = held(&world, world.put(&file), 12 * MIB);
+    let before = running.stderr().len();
+    running.signal(Signal::INT);
+    running.wait_for("word about the first signal", |running| (running.stderr().len() > before).then_some(()));
+    running.signal(Signal::INT);
+    let output = running.wait_within(Duration::from_secs(3)).expect("it goes on draining").exits(130);
+    assert!(continues(output.stderr()).is_some(), "{output}");
+    world.proxy.open();
+    world.resume().run().succeeds();
+    world.holds_only(&file);
+}
+
+#[test]
+fn parts_in_flight_that_do_not_end_are_not_waited_for_long() {
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", 8 * PART);
+    let running = held(&world, world.put(&file), 12 * MIB);
+    running.signal(Signal::INT);
+    running.wait_within(Duration::from_secs(12)).expect("it waits longer than five seconds").exits(130);
+    world.proxy.open();
+    world.resume().run().succeeds();
+    world.holds_only(&file);
+}

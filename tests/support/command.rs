@@ -1,0 +1,291 @@
+//! One command: what is typed, the process it becomes, and what is left of it at the end.
+//!
+//! Border: any program; the environment is given by the sandbox. Every wait has an end, and every process it starts dies
+//! with its value.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::process::{self, Child, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::wait;
+
+/// A command that was not run yet.
+#[must_use]
+pub struct Command {
+    inner: process::Command,
+    stdout_taken: bool,
+}
+
+impl Command {
+    pub fn new(program: impl AsRef<OsStr>) -> Self {
+        let mut inner = process::Command::new(program);
+        inner.stdin(Stdio::null());
+        Self { inner, stdout_taken: false }
+    }
+
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.inner.arg(arg);
+        self
+    }
+
+    pub fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.inner.args(args);
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.inner.env(name, value);
+        self
+    }
+
+    pub fn without_env(mut self) -> Self {
+        self.inner.env_clear();
+        self
+    }
+
+    pub fn current_dir(mut self, dir: &std::path::Path) -> Self {
+        self.inner.current_dir(dir);
+        self
+    }
+
+    pub fn stdout_to(mut self, file: File) -> Self {
+        self.inner.stdout(file);
+        self.stdout_taken = true;
+        self
+    }
+
+    /// Nobody reads what it prints, and it is told so (EPIPE), as by `| head -0`.
+    pub fn stdout_closed(mut self) -> Self {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        self.inner.stdout(writer);
+        self.stdout_taken = true;
+        self
+    }
+
+    /// Runs it to its end.
+    #[track_caller]
+    pub fn run(self) -> Output {
+        self.spawn().wait()
+    }
+
+    #[track_caller]
+    pub fn spawn(mut self) -> Running {
+        if !self.stdout_taken {
+            self.inner.stdout(Stdio::piped());
+        }
+        self.inner.stderr(Stdio::piped());
+        let name = format!("{:?}", self.inner.get_args().collect::<Vec<_>>());
+        let mut child = self.inner.spawn().unwrap_or_else(|error| panic!("cannot run {name}: {error}"));
+        let stdout = Tail::follow(child.stdout.take());
+        let stderr = Tail::follow(child.stderr.take());
+        Running { name, child, stdout, stderr }
+    }
+}
+
+/// A process that may still run. It is killed when dropped.
+pub struct Running {
+    name: String,
+    child: Child,
+    stdout: Tail,
+    stderr: Tail,
+}
+
+impl Running {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has printed so far.
+    pub fn stdout(&self) -> String {
+        self.stdout.text()
+    }
+
+    pub fn stderr(&self) -> String {
+        self.stderr.text()
+    }
+
+    /// Waits until `found` sees what it looks for in the output so far; a process that ends without showing it fails the test.
+    #[track_caller]
+    pub fn wait_for<T>(&mut self, what: &str, found: impl Fn(&Self) -> Option<T>) -> T {
+        let value = wait::within(wait::PATIENCE, || match found(self) {
+            Some(value) => Some(Some(value)),
+            // It may have printed what is looked for, and ended since.
+            None if self.child.try_wait().unwrap().is_some() => {
+                self.stdout.finish();
+                self.stderr.finish();
+                Some(found(self))
+            }
+            None => None,
+        });
+        match value.flatten() {
+            Some(value) => value,
+            None => panic!("{} showed no {what}:\n{}\n{}", self.name, self.stdout(), self.stderr()),
+        }
+    }
+
+    #[track_caller]
+    pub fn wait_for_stdout(&mut self, needle: &str) {
+        self.wait_for(needle, |running| running.stdout().contains(needle).then_some(()));
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// `kill -9`, and waits until it is dead.
+    #[track_caller]
+    pub fn kill9(mut self) -> Output {
+        self.child.kill().unwrap();
+        self.end()
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub fn wait(mut self) -> Output {
+        if wait::within(wait::PATIENCE, || self.child.try_wait().unwrap()).is_none() {
+            let _ = self.child.kill();
+            let output = self.end();
+            panic!("still running after {:?}: {output}", wait::PATIENCE);
+        }
+        self.end()
+    }
+
+    /// The same, if it ends in time.
+    #[track_caller]
+    pub fn wait_within(mut self, patience: Duration) -> Option<Output> {
+        wait::within(patience, || self.child.try_wait().unwrap()).map(|_| self.end())
+    }
+
+    fn end(&mut self) -> Output {
+        let status = self.child.wait().unwrap();
+        self.stdout.finish();
+        self.stderr.finish();
+        Output { name: self.name.clone(), status, stdout: self.stdout.bytes(), stderr: self.stderr.bytes() }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.child.try_wait().is_ok_and(|status| status.is_none()) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// The end of a process.
+pub struct Output {
+    name: String,
+    status: ExitStatus,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+impl Output {
+    /// The exit code; none if a signal ended it.
+    pub fn code(&self) -> Option<i32> {
+        self.status.code()
+    }
+
+    pub fn stdout(&self) -> &str {
+        str::from_utf8(&self.stdout).expect("standard output is UTF-8")
+    }
+
+    pub fn stderr(&self) -> &str {
+        str::from_utf8(&self.stderr).expect("standard error is UTF-8")
+    }
+
+    pub fn stdout_bytes(&self) -> &[u8] {
+        &self.stdout
+    }
+
+    pub fn lines(&self) -> Vec<&str> {
+        self.stdout().lines().collect()
+    }
+
+    /// The one line there is on standard output.
+    #[track_caller]
+    pub fn line(&self) -> &str {
+        match self.stdout().strip_suffix('\n') {
+            Some(line) if !line.is_empty() && !line.contains('\n') => line,
+            _ => panic!("standard output is not one line: {self}"),
+        }
+    }
+
+    /// Asserts the exit code.
+    #[track_caller]
+    pub fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code(), Some(code), "{self}");
+        self
+    }
+
+    /// Asserts exit 0.
+    #[track_caller]
+    pub fn succeeds(self) -> Self {
+        self.exits(0)
+    }
+
+    /// Asserts that standard error says so.
+    #[track_caller]
+    pub fn says(self, text: &str) -> Self {
+        assert!(self.stderr().contains(text), "no {text:?} on standard error of {self}");
+        self
+    }
+}
+
+impl fmt::Display for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (stdout, stderr) = (String::from_utf8_lossy(&self.stdout), String::from_utf8_lossy(&self.stderr));
+        write!(f, "{} ({})\n--- stdout\n{stdout}--- stderr\n{stderr}---", self.name, self.status)
+    }
+}
+
+/// What comes out of a pipe, as it comes.
+struct Tail {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Tail {
+    fn follow(pipe: Option<impl Read + Send + 'static>) -> Self {
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&bytes);
+        let reader = pipe.map(|mut pipe| {
+            thread::spawn(move || {
+                let mut block = vec![0; 64 << 10];
+                while let Ok(len @ 1..) = pipe.read(&mut block) {
+                    sink.lock().unwrap().extend_from_slice(&block[..len]);
+                }
+            })
+        });
+        Self { bytes, reader }
+    }
+
+    /// Waits for the last byte.
+    fn finish(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        self.bytes.lock().unwrap().clone()
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes.lock().unwrap()).into_owned()
+    }
+}

@@ -1,0 +1,146 @@
+//! The lines of `--json` as a script would hold them to account: every field there, no field more.
+//!
+//! Border: written down from the documented contract, not from the program's types; a change there must show here.
+
+use serde::{Deserialize, Deserializer, de};
+
+use super::command::Output;
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Event {
+    Plan {
+        v: Version,
+        #[serde(deserialize_with = "nullable")]
+        upload: Option<String>,
+        path: String,
+        #[serde(default)]
+        path_b64: Option<String>,
+        size: u64,
+        part_size: u64,
+        parts: u32,
+        resumed_bytes: u64,
+    },
+    Progress {
+        v: Version,
+        #[serde(deserialize_with = "nullable")]
+        upload: Option<String>,
+        hashed: u64,
+        sent: u64,
+        confirmed: u64,
+        size: u64,
+        rate: u64,
+    },
+    Part {
+        v: Version,
+        upload: String,
+        number: u32,
+        size: u64,
+        sha256: String,
+        etag: String,
+        known: bool,
+    },
+    Retry {
+        v: Version,
+        #[serde(deserialize_with = "nullable")]
+        upload: Option<String>,
+        #[serde(deserialize_with = "nullable")]
+        number: Option<u32>,
+        attempt: u32,
+        kind: String,
+        wait_ms: u64,
+    },
+    Changed {
+        v: Version,
+        #[serde(deserialize_with = "nullable")]
+        upload: Option<String>,
+        path: String,
+        message: String,
+    },
+    Completed {
+        v: Version,
+        upload: String,
+        receipt: Receipt,
+    },
+    Failed {
+        v: Version,
+        #[serde(deserialize_with = "nullable")]
+        upload: Option<String>,
+        path: String,
+        kind: String,
+        message: String,
+        #[serde(deserialize_with = "nullable")]
+        hint: Option<String>,
+    },
+    Exit {
+        v: Version,
+        code: u8,
+        uploads: u64,
+        completed: u64,
+        failed: u64,
+        bytes_sent: u64,
+        bytes_known: u64,
+        resumable: bool,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Receipt {
+    pub id: String,
+    pub backend: String,
+    pub instance_id: String,
+    pub key: String,
+    pub location: String,
+    pub size: u64,
+    pub parts: u32,
+    pub part_size: u64,
+    pub etag: String,
+    pub checksum: String,
+    pub proof: String,
+    #[serde(deserialize_with = "nullable")]
+    pub sha256: Option<String>,
+    pub started: String,
+    pub finished: String,
+}
+
+/// The `v` of each line: 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Version;
+
+impl<'de> Deserialize<'de> for Version {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        match u32::deserialize(from)? {
+            1 => Ok(Self),
+            other => Err(de::Error::custom(format!("version {other}"))),
+        }
+    }
+}
+
+/// May be null, but not missing.
+fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    Option::deserialize(from)
+}
+
+/// Every line of a `--json` run.
+#[track_caller]
+pub fn events(output: &Output) -> Vec<Event> {
+    output.lines().into_iter().map(event).collect()
+}
+
+#[track_caller]
+pub fn event(line: &str) -> Event {
+    serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+}
+
+/// The receipts of a `--receipt` file.
+#[track_caller]
+pub fn receipts(path: &std::path::Path) -> Vec<Receipt> {
+    let text = std::fs::read_to_string(path).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+}
+
+/// How many parts lines on a running process' standard output tell of.
+pub fn parts_so_far(stdout: &str) -> usize {
+    stdout.lines().filter(|line| line.contains(r#""type":"part""#)).count()
+}

@@ -1,0 +1,106 @@
+//! `upload serve` as a process of its own, with its own memory, that can be killed and started again where it was.
+//!
+//! Border: the process and its files; what clients do with it is `world`.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::command::Running;
+use super::s3::S3;
+use super::sandbox::Sandbox;
+
+/// A running gateway. Dropped, it is killed.
+pub struct Gateway {
+    sandbox: Sandbox,
+    args: Vec<String>,
+    envs: Vec<(String, String)>,
+    addr: SocketAddr,
+    running: Option<Running>,
+}
+
+impl Gateway {
+    /// `upload serve ARGS…` on a free port; the embedded store unless `args` name another. Ready when this returns.
+    #[track_caller]
+    pub fn start(args: &[&str], envs: &[(&str, &str)]) -> Self {
+        Self::start_in(Sandbox::new(), args, envs)
+    }
+
+    /// The same on a machine that has a past, such as an embedded store.
+    #[track_caller]
+    pub fn start_in(sandbox: Sandbox, args: &[&str], envs: &[(&str, &str)]) -> Self {
+        let mut args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        if !args.iter().any(|arg| arg == "--store") {
+            args.extend(["--store-credentials".to_owned(), sandbox.path("credentials").display().to_string()]);
+        }
+        let envs = envs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let addr = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut gateway = Self { sandbox, args, envs, addr, running: None };
+        gateway.run();
+        gateway
+    }
+
+    #[track_caller]
+    fn run(&mut self) {
+        let mut command = self.sandbox.upload(["serve", "--listen", &self.addr.to_string()]).args(&self.args);
+        for (name, value) in &self.envs {
+            command = command.env(name, value);
+        }
+        let mut running = command.spawn();
+        self.addr = running.wait_for("`listening on http://…`", |running| {
+            let stderr = running.stderr();
+            let (_, rest) = stderr.split_once("listening on http://")?;
+            let (addr, _) = rest.split_once(|end: char| end.is_whitespace() || end == '/')?;
+            addr.parse().ok()
+        });
+        self.running = Some(running);
+    }
+
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    pub fn stderr(&self) -> String {
+        self.running.as_ref().map(Running::stderr).unwrap_or_default()
+    }
+
+    /// `kill -9`; gives what it had said.
+    #[track_caller]
+    pub fn kill9(&mut self) -> String {
+        let output = self.running.take().expect("the gateway runs").kill9();
+        output.stderr().to_owned()
+    }
+
+    /// Starts it again on the same port and the same ledger and store.
+    #[track_caller]
+    pub fn start_again(&mut self) {
+        assert!(self.running.is_none(), "the gateway runs already");
+        self.run();
+    }
+
+    /// Its place: ledger, store, credentials.
+    pub fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
+    }
+
+    /// `upload serve token add`: a token that this gateway takes.
+    #[track_caller]
+    pub fn token(&self, name: &str) -> String {
+        self.sandbox.upload(["serve", "token", "add", name]).run().succeeds().line().to_owned()
+    }
+
+    /// The embedded store, seen by an S3 client.
+    #[track_caller]
+    pub fn store(&self) -> S3 {
+        S3::from_credentials(&self.credentials())
+    }
+
+    fn credentials(&self) -> String {
+        let path: PathBuf = self.sandbox.path("credentials");
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+}

@@ -1,0 +1,142 @@
+//! HTTP/1.1 messages as they stand on the wire: a head, and a body whose end can be found.
+//!
+//! Border: RFC 9112 as far as framing goes; a head is passed on byte for byte, so no signature is disturbed.
+
+use std::io::{self, BufRead, Read};
+
+/// The longest head that is read.
+const HEAD_MAX: usize = 64 << 10;
+
+/// Request line or status line, and headers.
+pub struct Head {
+    raw: Vec<u8>,
+    text: String,
+}
+
+impl Head {
+    /// None at the end of the connection.
+    pub fn read(from: &mut impl BufRead) -> io::Result<Option<Self>> {
+        let mut raw = Vec::new();
+        loop {
+            let len = from.by_ref().take(HEAD_MAX as u64).read_until(b'\n', &mut raw)?;
+            match len {
+                0 if raw.is_empty() => return Ok(None),
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                1 | 2 if raw.ends_with(b"\r\n\r\n") || raw.ends_with(b"\n\n") => break,
+                _ if raw.len() > HEAD_MAX => return Err(io::ErrorKind::InvalidData.into()),
+                _ => {}
+            }
+        }
+        let text = String::from_utf8_lossy(&raw).into_owned();
+        Ok(Some(Self { raw, text }))
+    }
+
+    pub fn raw(&self) -> &[u8] {
+        &self.raw
+    }
+
+    fn word(&self, nth: usize) -> &str {
+        self.text.lines().next().and_then(|line| line.split(' ').nth(nth)).unwrap_or_default()
+    }
+
+    pub fn method(&self) -> &str {
+        self.word(0)
+    }
+
+    /// Path of a request, without its query.
+    pub fn path(&self) -> &str {
+        self.word(1).split('?').next().unwrap_or_default()
+    }
+
+    pub fn query(&self) -> &str {
+        self.word(1).split_once('?').map_or("", |(_, query)| query)
+    }
+
+    /// Status of an answer.
+    pub fn status(&self) -> u16 {
+        self.word(1).parse().unwrap_or_default()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.text
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split_once(':'))
+            .find_map(|(found, value)| found.eq_ignore_ascii_case(name).then(|| value.trim()))
+    }
+
+    /// How the body of a request ends.
+    pub fn request_body(&self) -> Body {
+        self.body().unwrap_or(Body::Length(0))
+    }
+
+    /// How the body of the answer to a `method` request ends.
+    pub fn answer_body(&self, method: &str) -> Body {
+        match self.status() {
+            100..=199 | 204 | 304 => Body::Length(0),
+            _ if method == "HEAD" => Body::Length(0),
+            _ => self.body().unwrap_or(Body::UntilClose),
+        }
+    }
+
+    fn body(&self) -> Option<Body> {
+        if self.header("transfer-encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked")) {
+            return Some(Body::Chunked);
+        }
+        self.header("content-length").and_then(|length| length.parse().ok()).map(Body::Length)
+    }
+}
+
+/// Where a body ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Body {
+    Length(u64),
+    Chunked,
+    UntilClose,
+}
+
+impl Body {
+    /// Reads the body and gives each block to `sink`, framing included. An early end is an error.
+    pub fn copy(self, from: &mut impl BufRead, mut sink: impl FnMut(&mut [u8]) -> io::Result<()>) -> io::Result<()> {
+        match self {
+            Self::Length(len) => exactly(from, len, &mut sink),
+            Self::Chunked => loop {
+                let mut line = Vec::new();
+                from.by_ref().take(1024).read_until(b'\n', &mut line)?;
+                let size = str::from_utf8(&line).ok().and_then(|line| line.trim().split(';').next());
+                let size = size.and_then(|size| u64::from_str_radix(size, 16).ok());
+                let size = size.ok_or(io::ErrorKind::InvalidData)?;
+                sink(&mut line)?;
+                exactly(from, size + 2, &mut sink)?;
+                if size == 0 {
+                    return Ok(());
+                }
+            },
+            Self::UntilClose => {
+                let mut block = vec![0; 64 << 10];
+                loop {
+                    match from.read(&mut block)? {
+                        0 => return Ok(()),
+                        len => sink(&mut block[..len])?,
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn exactly(from: &mut impl Read, len: u64, sink: &mut impl FnMut(&mut [u8]) -> io::Result<()>) -> io::Result<()> {
+    let mut block = vec![0; 64 << 10];
+    let mut left = len;
+    while left > 0 {
+        let most = block.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        match from.read(&mut block[..most])? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            len => {
+                sink(&mut block[..len])?;
+                left -= len as u64;
+            }
+        }
+    }
+    Ok(())
+}

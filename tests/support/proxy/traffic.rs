@@ -1,0 +1,49 @@
+//! What came by: each request with the bytes of its body and the status it was answered with.
+//!
+//! Border: counts and no judgement. No query is kept: it holds signatures.
+
+#[derive(Debug, Clone)]
+pub struct Exchange {
+    pub method: String,
+    pub path: String,
+    /// The number of the part, for requests that name one.
+    pub part: Option<u64>,
+    /// Bytes of the request's body that arrived here.
+    pub bytes: u64,
+    /// None while it is under way, and where no answer was passed on.
+    pub status: Option<u16>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Traffic(pub Vec<Exchange>);
+
+impl Traffic {
+    /// What came by after `earlier` was looked at.
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self(self.0[earlier.0.len()..].to_vec())
+    }
+
+    pub fn of<'a>(&'a self, method: &'a str) -> impl Iterator<Item = &'a Exchange> + 'a {
+        self.0.iter().filter(move |exchange| exchange.method == method)
+    }
+
+    /// Requests by that method.
+    pub fn count(&self, method: &str) -> u64 {
+        self.of(method).count() as u64
+    }
+
+    /// Bytes of the bodies of requests by that method.
+    pub fn bytes(&self, method: &str) -> u64 {
+        self.of(method).map(|exchange| exchange.bytes).sum()
+    }
+
+    /// POSTs to a path that ends so.
+    pub fn posts(&self, suffix: &str) -> u64 {
+        self.of("POST").filter(|exchange| exchange.path.ends_with(suffix)).count() as u64
+    }
+
+    /// How often a part was begun to be sent.
+    pub fn attempts(&self, part: u64) -> u64 {
+        self.of("PUT").filter(|exchange| exchange.part == Some(part)).count() as u64
+    }
+}

@@ -1,0 +1,206 @@
+//! A bucket as any S3 client sees it: what it holds, and what lies about half done.
+//!
+//! Border: the S3 protocol with a signer nobody here wrote; it shares no code with the gateway's own store client.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::Path;
+
+use http::{Method, StatusCode};
+use reqsign_aws_v4::{Credential, RequestSigner, StaticCredentialProvider};
+use reqsign_core::{Context, Signer};
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+use tokio::runtime::{Builder, Runtime};
+
+use super::files;
+
+pub struct S3 {
+    endpoint: String,
+    bucket: String,
+    region: String,
+    keys: (String, String),
+    client: reqwest::Client,
+    signer: Signer<Credential>,
+    runtime: Runtime,
+}
+
+/// An answer, read whole.
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: BTreeMap<String, String>,
+    pub body: Vec<u8>,
+}
+
+impl S3 {
+    pub fn new(endpoint: &str, bucket: &str, region: &str, access_key: &str, secret_key: &str) -> Self {
+        let provider = StaticCredentialProvider::new(access_key, secret_key);
+        Self {
+            endpoint: endpoint.trim_end_matches('/').to_owned(),
+            bucket: bucket.to_owned(),
+            region: region.to_owned(),
+            keys: (access_key.to_owned(), secret_key.to_owned()),
+            client: reqwest::Client::builder().http1_only().no_proxy().build().unwrap(),
+            signer: Signer::new(Context::new(), provider, RequestSigner::new("s3", region)),
+            runtime: Builder::new_current_thread().enable_all().build().unwrap(),
+        }
+    }
+
+    /// The embedded store, as the file of `--store-credentials` describes it.
+    #[track_caller]
+    pub fn from_credentials(text: &str) -> Self {
+        let value = |wanted: &str| {
+            let pairs = text.lines().filter_map(|line| line.split_once('='));
+            let value = pairs
+                .map(|(name, value)| (name.trim(), value.trim().trim_matches('"')))
+                .find_map(|(name, value)| name.eq_ignore_ascii_case(wanted).then_some(value));
+            value.unwrap_or_else(|| panic!("the credentials file names no {wanted}"))
+        };
+        Self::new(
+            value("AWS_ENDPOINT_URL"),
+            "embedded",
+            value("AWS_REGION"),
+            value("AWS_ACCESS_KEY_ID"),
+            value("AWS_SECRET_ACCESS_KEY"),
+        )
+    }
+
+    /// A new bucket on the S3 server that `scripts/test` started.
+    #[track_caller]
+    pub fn real(bucket: &str) -> Self {
+        let value = |name: &str| {
+            env::var(name).unwrap_or_else(|_| {
+                panic!("{name} is not set: this test needs a real S3 store; `scripts/test` starts one and names it")
+            })
+        };
+        let region = env::var("UPLOAD_TEST_S3_REGION").unwrap_or_else(|_| "us-east-1".to_owned());
+        let s3 = Self::new(
+            &value("UPLOAD_TEST_S3_ENDPOINT"),
+            bucket,
+            &region,
+            &value("UPLOAD_TEST_S3_ACCESS_KEY"),
+            &value("UPLOAD_TEST_S3_SECRET_KEY"),
+        );
+        let answer = s3.request(&Method::PUT, &format!("/{bucket}"));
+        assert!(answer.status.is_success(), "cannot make a bucket: {}", answer.text());
+        s3
+    }
+
+    /// Where its endpoint listens.
+    #[track_caller]
+    pub fn addr(&self) -> SocketAddr {
+        let place = self.endpoint.strip_prefix("http://").expect("an endpoint in plain HTTP");
+        place.to_socket_addrs().unwrap().next().unwrap()
+    }
+
+    pub fn bucket(&self) -> &str {
+        &self.bucket
+    }
+
+    /// Environment that leads the AWS credential chain here.
+    pub fn envs(&self) -> [(&str, &str); 3] {
+        [("AWS_ACCESS_KEY_ID", &self.keys.0), ("AWS_SECRET_ACCESS_KEY", &self.keys.1), ("AWS_REGION", &self.region)]
+    }
+
+    /// Keys of all objects.
+    #[track_caller]
+    pub fn objects(&self) -> Vec<String> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Listing {
+            #[serde(default)]
+            contents: Vec<Item>,
+            is_truncated: bool,
+        }
+        let listing: Listing = self.list("list-type=2");
+        assert!(!listing.is_truncated, "more objects than a test should make");
+        listing.contents.into_iter().map(|item| item.key).collect()
+    }
+
+    /// Keys of all multipart uploads that were begun and neither completed nor aborted.
+    #[track_caller]
+    pub fn open_uploads(&self) -> Vec<String> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Listing {
+            #[serde(default)]
+            upload: Vec<Item>,
+        }
+        let listing: Listing = self.list("uploads=");
+        listing.upload.into_iter().map(|item| item.key).collect()
+    }
+
+    #[track_caller]
+    pub fn head(&self, key: &str) -> Answer {
+        let answer = self.request(&Method::HEAD, &format!("/{}/{key}", self.bucket));
+        assert!(answer.status.is_success(), "HEAD {key}: {}", answer.status);
+        answer
+    }
+
+    #[track_caller]
+    pub fn get(&self, key: &str) -> Vec<u8> {
+        let answer = self.request(&Method::GET, &format!("/{}/{key}", self.bucket));
+        assert!(answer.status.is_success(), "GET {key}: {} {}", answer.status, answer.text());
+        answer.body
+    }
+
+    /// Asserts that there is exactly one object, with the file's bytes, and no multipart upload.
+    #[track_caller]
+    pub fn holds_only(&self, file: &Path) {
+        let objects = self.objects();
+        let [key] = objects.as_slice() else { panic!("one object expected: {objects:?}") };
+        assert_eq!(files::sha256_of(&self.get(key)), files::sha256(file), "the object is not the file");
+        self.holds_nothing_open();
+    }
+
+    #[track_caller]
+    pub fn holds_nothing_open(&self) {
+        assert_eq!(self.open_uploads(), [""; 0], "multipart uploads left open");
+    }
+
+    #[track_caller]
+    fn list<T: for<'de> Deserialize<'de>>(&self, query: &str) -> T {
+        let answer = self.request(&Method::GET, &format!("/{}?{query}", self.bucket));
+        assert!(answer.status.is_success(), "list {query}: {} {}", answer.status, answer.text());
+        quick_xml::de::from_str(&answer.text()).unwrap_or_else(|error| panic!("{error}: {}", answer.text()))
+    }
+
+    fn request(&self, method: &Method, path_and_query: &str) -> Answer {
+        let url = format!("{}{path_and_query}", self.endpoint);
+        let request = http::Request::builder()
+            .method(method)
+            .uri(&url)
+            .header("x-amz-content-sha256", files::hex(&Sha256::digest([])))
+            .header("x-amz-checksum-mode", "ENABLED");
+        let (mut parts, ()) = request.body(()).unwrap().into_parts();
+        self.runtime.block_on(async {
+            self.signer.sign(&mut parts, None).await.unwrap();
+            let request = self.client.request(method.clone(), parts.uri.to_string()).headers(parts.headers);
+            let answer = request.send().await.unwrap();
+            let status = answer.status();
+            let headers = answer
+                .headers()
+                .iter()
+                .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().to_owned()))
+                .collect();
+            Answer { status, headers, body: answer.bytes().await.unwrap().to_vec() }
+        })
+    }
+}
+
+impl Answer {
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(String::as_str)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Item {
+    key: String,
+}

@@ -1,0 +1,76 @@
+//! A machine of its own for the true binary: a temporary directory and an environment that leads nowhere else.
+//!
+//! Border: places and commands; what runs against what is `world`.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::command::Command;
+use super::files;
+
+pub struct Sandbox {
+    dir: TempDir,
+}
+
+impl Sandbox {
+    pub fn new() -> Self {
+        let sandbox = Self { dir: tempfile::Builder::new().prefix("upload-test-").tempdir().unwrap() };
+        fs::create_dir_all(sandbox.path("home")).unwrap();
+        fs::create_dir_all(sandbox.path("tmp")).unwrap();
+        sandbox
+    }
+
+    /// A place in it that need not exist.
+    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// A new file of `size` random bytes, the same for the same name and size.
+    pub fn file(&self, name: &str, size: u64) -> PathBuf {
+        let path = self.path(name);
+        let seed = name.bytes().fold(size, |seed, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)));
+        files::random(&path, size, seed);
+        path
+    }
+
+    /// `upload ARGS…`, the binary that was built for this test, with nothing of the caller's environment but PATH.
+    pub fn upload<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
+        self.command(env!("CARGO_BIN_EXE_upload")).args(args)
+    }
+
+    /// Any program in the same environment.
+    pub fn command(&self, program: &str) -> Command {
+        let home = self.path("home");
+        Command::new(program)
+            .without_env()
+            .current_dir(self.dir.path())
+            .env("PATH", env::var_os("PATH").unwrap_or_default())
+            .env("HOME", &home)
+            .env("TMPDIR", self.path("tmp"))
+            .env("XDG_CONFIG_HOME", home.join("config"))
+            .env("XDG_DATA_HOME", home.join("data"))
+            .env("XDG_STATE_HOME", home.join("state"))
+            .env("XDG_CACHE_HOME", home.join("cache"))
+    }
+
+    /// Every regular file beneath, journal, ledger and store included.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        let mut dirs = vec![self.dir.path().to_owned()];
+        while let Some(dir) = dirs.pop() {
+            for entry in fs::read_dir(dir).unwrap() {
+                let entry = entry.unwrap();
+                match entry.file_type().unwrap() {
+                    kind if kind.is_dir() => dirs.push(entry.path()),
+                    kind if kind.is_file() => found.push(entry.path()),
+                    _ => {}
+                }
+            }
+        }
+        found
+    }
+}

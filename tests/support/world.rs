@@ -1,0 +1,126 @@
+//! Everything a behaviour needs in one value: client machine, gateway with its store, and the proxy between them.
+//!
+//! Border: it wires; what is wired lives in the other files. Signed URLs name the proxy, so each byte a client sends, to
+//! the gateway or to the store, passes it and is counted.
+
+use std::path::Path;
+
+use super::command::{Command, Output};
+use super::events::Receipt;
+use super::gateway::Gateway;
+use super::proxy::Proxy;
+use super::s3::S3;
+use super::sandbox::Sandbox;
+use super::{PART, files};
+
+pub struct World {
+    pub sandbox: Sandbox,
+    /// In front of the gateway, and of the store in it.
+    pub proxy: Proxy,
+    pub gateway: Gateway,
+    /// In front of a store that is not the gateway's own.
+    store_proxy: Option<Proxy>,
+}
+
+/// Parts in flight in [`World::put`].
+pub const JOBS: u64 = 2;
+
+impl World {
+    #[track_caller]
+    pub fn new() -> Self {
+        Self::with(&[])
+    }
+
+    /// With further arguments to `upload serve`.
+    #[track_caller]
+    pub fn with(args: &[&str]) -> Self {
+        Self::over(args, &[], None)
+    }
+
+    #[track_caller]
+    fn over(args: &[&str], envs: &[(&str, &str)], store_proxy: Option<Proxy>) -> Self {
+        let proxy = Proxy::start();
+        let url = proxy.url();
+        let mut all = vec!["--public-url", &url];
+        all.extend(args);
+        let gateway = Gateway::start(&all, envs);
+        proxy.lead_to(gateway.addr());
+        Self { sandbox: Sandbox::new(), proxy, gateway, store_proxy }
+    }
+
+    /// A gateway in front of a bucket somewhere else.
+    #[track_caller]
+    pub fn on(store: &S3) -> Self {
+        let store_proxy = Proxy::start();
+        store_proxy.lead_to(store.addr());
+        let (bucket, endpoint) = (format!("s3://{}", store.bucket()), store_proxy.url());
+        let args = ["--store", &bucket, "--s3-endpoint", &endpoint, "--s3-path-style"];
+        Self::over(&args, &store.envs(), Some(store_proxy))
+    }
+
+    /// The proxy that the bytes of parts pass.
+    pub fn data(&self) -> &Proxy {
+        self.store_proxy.as_ref().unwrap_or(&self.proxy)
+    }
+
+    pub fn upload(&self, args: &[&str]) -> Command {
+        self.sandbox.upload(args).env("UPLOAD_BACKEND", self.proxy.url())
+    }
+
+    /// `upload put PATH` through the proxy, in parts of [`PART`], [`JOBS`] at a time.
+    pub fn put(&self, path: &Path) -> Command {
+        self.upload(&["put", "--part-size", "5MiB", "--jobs", "2"]).arg(path)
+    }
+
+    /// `upload resume`, as many at a time.
+    pub fn resume(&self) -> Command {
+        self.upload(&["resume", "--jobs", "2"])
+    }
+
+    pub fn store(&self) -> S3 {
+        self.gateway.store()
+    }
+
+    /// Bytes of PUT bodies that came by.
+    pub fn bytes_put(&self) -> u64 {
+        self.data().traffic().bytes("PUT")
+    }
+
+    /// Kills the gateway and starts it again in its place.
+    #[track_caller]
+    pub fn restart_gateway(&mut self) {
+        self.gateway.kill9();
+        self.gateway.start_again();
+    }
+
+    /// Asserts that the store holds exactly one object, with the file's bytes, and nothing half done.
+    #[track_caller]
+    pub fn holds_only(&self, file: &Path) {
+        self.store().holds_only(file);
+    }
+}
+
+/// Asserts that a receipt is about this file, cut every `part_size` bytes.
+#[track_caller]
+pub fn proves(receipt: &Receipt, file: &Path, part_size: u64) {
+    let size = file.metadata().unwrap().len();
+    assert_eq!(receipt.size, size);
+    assert_eq!(receipt.part_size, part_size);
+    assert_eq!(u64::from(receipt.parts), size.div_ceil(part_size).max(1));
+    assert_eq!(receipt.checksum, files::checksum(file, part_size));
+    assert_eq!(receipt.proof, "sha256");
+    if receipt.parts == 1 {
+        assert_eq!(receipt.sha256.as_deref(), Some(files::sha256(file).as_str()));
+    }
+}
+
+/// What a run that was cut off `kills` times may have sent in all.
+pub fn bound(size: u64, kills: u64) -> u64 {
+    size + kills * JOBS * PART
+}
+
+/// The one location a successful run prints.
+#[track_caller]
+pub fn location(output: Output) -> String {
+    output.succeeds().line().to_owned()
+}
