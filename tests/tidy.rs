@@ -196,9 +196,7 @@ fn imports_go_one_way() {
             } else {
                 match (level.get(module), level.get(name.as_str())) {
                     (Some(from), Some(to)) => to < from || ALSO.contains(&(module, name.as_str())),
-                    (None, _) => false,
-                    // A macro or a function of the crate's root.
-                    (Some(_), None) => false,
+                    _ => false,
                 }
             };
             if !may {

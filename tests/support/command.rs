@@ -154,11 +154,17 @@ impl Running {
 
     /// Waits for its end.
     #[track_caller]
-    pub fn wait(mut self) -> Output {
-        if wait::within(wait::PATIENCE, || self.child.try_wait().unwrap()).is_none() {
+    pub fn wait(self) -> Output {
+        self.wait_long(wait::PATIENCE)
+    }
+
+    /// Waits for its end, with a patience of the caller's.
+    #[track_caller]
+    pub fn wait_long(mut self, patience: Duration) -> Output {
+        if wait::within(patience, || self.child.try_wait().unwrap()).is_none() {
             let _ = self.child.kill();
             let output = self.end();
-            panic!("still running after {:?}: {output}", wait::PATIENCE);
+            panic!("still running after {patience:?}: {output}");
         }
         self.end()
     }

@@ -150,7 +150,7 @@ impl S3 {
     pub fn holds_only(&self, file: &Path) {
         let objects = self.objects();
         let [key] = objects.as_slice() else { panic!("one object expected: {objects:?}") };
-        assert_eq!(files::sha256_of(&self.get(key)), files::sha256(file), "the object is not the file");
+        assert_eq!(self.sha256(key), files::sha256(file), "the object is not the file");
         self.holds_nothing_open();
     }
 
@@ -166,18 +166,23 @@ impl S3 {
         quick_xml::de::from_str(&answer.text()).unwrap_or_else(|error| panic!("{error}: {}", answer.text()))
     }
 
-    fn request(&self, method: &Method, path_and_query: &str) -> Answer {
-        let url = format!("{}{path_and_query}", self.endpoint);
-        let request = http::Request::builder()
-            .method(method)
-            .uri(&url)
-            .header("x-amz-content-sha256", files::hex(&Sha256::digest([])))
-            .header("x-amz-checksum-mode", "ENABLED");
-        let (mut parts, ()) = request.body(()).unwrap().into_parts();
+    /// Of an object's bytes, which are read and not kept.
+    #[track_caller]
+    pub fn sha256(&self, key: &str) -> String {
+        let mut all = Sha256::new();
         self.runtime.block_on(async {
-            self.signer.sign(&mut parts, None).await.unwrap();
-            let request = self.client.request(method.clone(), parts.uri.to_string()).headers(parts.headers);
-            let answer = request.send().await.unwrap();
+            let mut answer = self.send(&Method::GET, &format!("/{}/{key}", self.bucket)).await;
+            assert!(answer.status().is_success(), "GET {key}: {}", answer.status());
+            while let Some(block) = answer.chunk().await.unwrap() {
+                all.update(&block);
+            }
+        });
+        files::hex(&all.finalize())
+    }
+
+    fn request(&self, method: &Method, path_and_query: &str) -> Answer {
+        self.runtime.block_on(async {
+            let answer = self.send(method, path_and_query).await;
             let status = answer.status();
             let headers = answer
                 .headers()
@@ -186,6 +191,18 @@ impl S3 {
                 .collect();
             Answer { status, headers, body: answer.bytes().await.unwrap().to_vec() }
         })
+    }
+
+    async fn send(&self, method: &Method, path_and_query: &str) -> reqwest::Response {
+        let request = http::Request::builder()
+            .method(method)
+            .uri(format!("{}{path_and_query}", self.endpoint))
+            .header("x-amz-content-sha256", files::sha256_of(&[]))
+            .header("x-amz-checksum-mode", "ENABLED");
+        let (mut parts, ()) = request.body(()).unwrap().into_parts();
+        self.signer.sign(&mut parts, None).await.unwrap();
+        let request = self.client.request(method.clone(), parts.uri.to_string()).headers(parts.headers);
+        request.send().await.unwrap()
     }
 }
 
