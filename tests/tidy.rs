@@ -32,11 +32,11 @@ const SEE_GATEWAY: &[&str] = &["cli/serve.rs", "cli/embedded.rs"];
 const DOORS: &[(&str, &[&str])] = &[
     ("anyhow", &["cli/", "main.rs"]),
     ("axum", &["gateway/"]),
-    ("clap", &["cli/args.rs"]),
+    ("clap", &["cli/args.rs", "cli/args/"]),
     ("clap_complete", &["cli/"]),
     ("clap_mangen", &["cli/"]),
     ("indicatif", &["report/bars.rs"]),
-    ("quick_xml", &["gateway/store/"]),
+    ("quick_xml", &["backend/answer.rs", "gateway/store/"]),
     ("reqsign_aws_v4", &["gateway/store/"]),
     ("reqsign_core", &["gateway/store/"]),
     ("reqwest", &["backend/", "gateway/store/"]),

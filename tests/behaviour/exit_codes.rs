@@ -150,7 +150,7 @@ fn code_78_when_no_backend_is_configured() {
     let sandbox = Sandbox::new();
     let file = sandbox.file("film.bin", 10);
     let output = sandbox.upload(["put"]).arg(&file).run().exits(78);
-    for form in ["--backend", "UPLOAD_BACKEND", "embedded", "https://", "companion+https://", "s3://"] {
+    for form in ["--backend", "UPLOAD_BACKEND", "embedded", "https://", "s3://"] {
         assert!(output.stderr().contains(form), "{form} is not named: {output}");
     }
 }

@@ -47,23 +47,18 @@ impl S3 {
         }
     }
 
-    /// The embedded store, as the file of `--store-credentials` describes it.
+    /// The embedded store, as the file of `--store-credentials` describes it in AWS's own form.
     #[track_caller]
     pub fn from_credentials(text: &str) -> Self {
         let value = |wanted: &str| {
             let pairs = text.lines().filter_map(|line| line.split_once('='));
             let value = pairs
-                .map(|(name, value)| (name.trim(), value.trim().trim_matches('"')))
-                .find_map(|(name, value)| name.eq_ignore_ascii_case(wanted).then_some(value));
+                .map(|(name, value)| (name.trim(), value.trim()))
+                .find_map(|(name, value)| (name == wanted).then_some(value));
             value.unwrap_or_else(|| panic!("the credentials file names no {wanted}"))
         };
-        Self::new(
-            value("AWS_ENDPOINT_URL"),
-            "embedded",
-            value("AWS_REGION"),
-            value("AWS_ACCESS_KEY_ID"),
-            value("AWS_SECRET_ACCESS_KEY"),
-        )
+        let (access_key, secret_key) = (value("aws_access_key_id"), value("aws_secret_access_key"));
+        Self::new(value("endpoint_url"), "embedded", value("region"), access_key, secret_key)
     }
 
     /// A new bucket on the S3 server that `scripts/test` started.
