@@ -16,3 +16,4 @@ mod real_store;
 mod secrets;
 mod settings;
 mod signals;
+mod store_faults;

@@ -28,6 +28,16 @@ impl Fault {
         }
     }
 
+    /// What S3 may say after it has begun to answer: an error behind a status of success.
+    pub fn error_in_success() -> Self {
+        Self::Answer {
+            status: 200,
+            headers: "content-type: application/xml\r\n",
+            body: "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\n   <Error><Code>InternalError</Code><Message>We \
+                   encountered an internal error. Please try again.</Message></Error>",
+        }
+    }
+
     /// What S3 says of a URL that is too old.
     pub fn expired() -> Self {
         Self::Answer {
@@ -43,26 +53,33 @@ impl Fault {
 #[derive(Debug, Clone, Copy)]
 pub struct Requests {
     method: &'static str,
+    /// How the path ends.
     suffix: &'static str,
+    /// What the query has in it.
+    query: &'static str,
     /// The first one meant, from 1.
     from: u64,
     count: u64,
 }
 
 impl Requests {
+    fn all(method: &'static str, suffix: &'static str, query: &'static str) -> Self {
+        Self { method, suffix, query, from: 1, count: u64::MAX }
+    }
+
     /// Every PUT: parts, and objects of one part.
     pub fn put() -> Self {
-        Self { method: "PUT", suffix: "", from: 1, count: u64::MAX }
+        Self::all("PUT", "", "")
     }
 
     /// Every GET whose path ends so.
     pub fn get(suffix: &'static str) -> Self {
-        Self { method: "GET", suffix, from: 1, count: u64::MAX }
+        Self::all("GET", suffix, "")
     }
 
     /// Every POST whose path ends so.
     pub fn post(suffix: &'static str) -> Self {
-        Self { method: "POST", suffix, from: 1, count: u64::MAX }
+        Self::all("POST", suffix, "")
     }
 
     pub fn begin() -> Self {
@@ -77,6 +94,21 @@ impl Requests {
         Self::post("/complete")
     }
 
+    /// S3's `CreateMultipartUpload`, from a gateway to its store.
+    pub fn store_create() -> Self {
+        Self::all("POST", "", "uploads")
+    }
+
+    /// S3's `CompleteMultipartUpload`.
+    pub fn store_complete() -> Self {
+        Self::all("POST", "", "uploadId=")
+    }
+
+    /// S3's `HeadObject`.
+    pub fn store_head() -> Self {
+        Self::all("HEAD", "", "")
+    }
+
     /// Only the `nth` of them, from 1.
     pub fn nth(self, nth: u64) -> Self {
         Self { from: nth, count: 1, ..self }
@@ -88,7 +120,7 @@ impl Requests {
     }
 
     fn matches(&self, head: &Head) -> bool {
-        head.method() == self.method && head.path().ends_with(self.suffix)
+        head.method() == self.method && head.path().ends_with(self.suffix) && head.query().contains(self.query)
     }
 }
 

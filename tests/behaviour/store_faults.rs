@@ -1,0 +1,55 @@
+//! What goes wrong between a gateway and its store is decided by asking the store, never guessed.
+//!
+//! Border: the client is whole; its own faults are in `faults`. The store is another process' embedded one, behind a proxy.
+
+use crate::support::PART;
+use crate::support::gateway::Gateway;
+use crate::support::proxy::{Fault, Requests};
+use crate::support::world::World;
+
+/// Puts a file of three parts while the store's proxy spoils `requests`; the store must hold it, once.
+#[track_caller]
+fn survives(requests: Requests, fault: Fault) -> World {
+    let keeper = Gateway::start(&[], &[]);
+    let store = keeper.store();
+    let world = World::on(&store);
+    world.data().spoil(requests, fault);
+    let file = world.sandbox.file("film.bin", 2 * PART + 1);
+    world.put(&file).run().succeeds();
+    store.holds_only(&file);
+    world
+}
+
+/// Parts that clients sent, without what a gateway sends to try its store.
+fn parts_sent(world: &World) -> usize {
+    world.data().traffic().of("PUT").filter(|put| put.part.is_some() && put.path.contains("/uploads/")).count()
+}
+
+#[test]
+fn a_lost_answer_to_create_leaves_no_second_upload() {
+    survives(Requests::store_create().nth(1), Fault::DropAnswer);
+}
+
+#[test]
+fn a_lost_answer_to_complete_is_settled_by_looking() {
+    let world = survives(Requests::store_complete().nth(1), Fault::DropAnswer);
+    assert_eq!(parts_sent(&world), 3, "parts were sent again");
+}
+
+#[test]
+fn an_error_behind_a_success_is_an_error() {
+    let world = survives(Requests::store_complete().nth(1), Fault::error_in_success());
+    assert_eq!(parts_sent(&world), 3, "parts were sent again");
+}
+
+#[test]
+fn a_store_that_wants_to_be_asked_less_often_is() {
+    for requests in [Requests::store_create(), Requests::store_complete()] {
+        survives(requests.first(2), Fault::slow_down());
+    }
+}
+
+#[test]
+fn an_object_that_cannot_be_looked_at_is_not_confirmed() {
+    survives(Requests::store_head().first(2), Fault::slow_down());
+}
