@@ -32,7 +32,7 @@ const SEE_GATEWAY: &[&str] = &["cli/serve.rs", "cli/embedded.rs"];
 const DOORS: &[(&str, &[&str])] = &[
     ("anyhow", &["cli/", "main.rs"]),
     ("axum", &["gateway/"]),
-    ("clap", &["cli/args.rs", "cli/args/"]),
+    ("clap", &["cli/args.rs", "cli/args/", "cli/completions.rs", "cli/man.rs"]),
     ("clap_complete", &["cli/"]),
     ("clap_mangen", &["cli/"]),
     ("indicatif", &["report/bars.rs"]),
@@ -263,12 +263,20 @@ fn no_file_names_a_place_on_somebodys_machine() {
         let files = if place.is_dir() { files_beneath(&place) } else { vec![place] };
         for path in files {
             let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
-            for word in words.iter().filter(|word| text.contains(**word)) {
+            for word in words.iter().filter(|word| begins_a_path(&text, word)) {
                 wrong.push(format!("{} names {word}", path.strip_prefix(root()).unwrap().display()));
             }
         }
     }
     none(&wrong);
+}
+
+/// Whether a path in `text` begins so, rather than going on so (`$dir/…`).
+fn begins_a_path(text: &str, word: &str) -> bool {
+    text.match_indices(word).any(|(at, _)| {
+        let before = text[..at].chars().next_back().unwrap_or(' ');
+        !(before.is_alphanumeric() || "_-.}".contains(before))
+    })
 }
 
 /// The checks themselves, on texts that break the rules.
@@ -281,6 +289,8 @@ fn the_checks_see_what_they_look_for() {
     );
     assert_eq!(modules_named(&code, "crate"), ["names", "plan", "error", "wire"]);
     assert!(code.contains(".unwrap()") && !code.contains("fine") && !code.contains("mod more"));
+    let home = concat!("/ho", "me/");
+    assert!(begins_a_path(&format!("x = \"{home}me\""), home) && !begins_a_path(&format!("$dir{home}me"), home));
     assert!(names_crate("use reqwest::Client;", "reqwest") && names_crate("fn f(c: reqwest::Client)", "reqwest"));
     assert!(!names_crate("my_reqwest::x", "reqwest") && !names_crate("crate::reqwest::x", "reqwest"));
 }
