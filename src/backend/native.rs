@@ -44,7 +44,7 @@ pub enum Completion {
 
 impl Backend {
     /// # Errors
-    /// As [`Http::new`].
+    /// For a certificate or a proxy that cannot be used, and for plain HTTP away from loopback.
     pub fn new(url: &Url, token: Option<Token>, options: Options) -> Result<Self> {
         let http = Http::new(url, options)?;
         let mut base = url.clone();
@@ -139,7 +139,7 @@ impl Backend {
         Ok(self.json(Method::GET, &format!("v1/uploads/{id}/url{query}"), NOTHING, HeaderMap::new()).await?.1)
     }
 
-    /// Sends a part to the store; see [`Http::put`].
+    /// Sends a part to the store.
     pub async fn put(
         &self,
         signed: &SignedPut,
@@ -152,7 +152,7 @@ impl Backend {
         self.http.put(signed, signed_at, len, fingerprint, frames, sent).await
     }
 
-    /// Reads an object; see [`Http::get`].
+    /// Reads an object.
     pub async fn get(&self, url: &SignedUrl) -> Result<Get> {
         self.http.get(url).await
     }
