@@ -54,6 +54,11 @@ pub struct Args {
     pub verb: Verb,
 }
 
+/// Reads the command line; one that is wrong ends the process with exit code 2, a question for help with 0.
+pub fn read() -> Args {
+    Args::parse()
+}
+
 /// The whole command line as clap sees it.
 pub fn command() -> Command {
     Args::command()

@@ -19,7 +19,7 @@ pub struct Connected {
     /// As the user names it, as journal and receipts keep it.
     pub name: String,
     #[cfg(feature = "gateway")]
-    local: Option<crate::gateway::Running>,
+    local: Option<super::local::Local>,
 }
 
 impl Connected {
@@ -43,11 +43,11 @@ impl Connected {
             }),
             #[cfg(feature = "gateway")]
             BackendSpec::Embedded | BackendSpec::S3 { .. } => {
-                let (running, token) = super::local::start(settings, spec, connection, lock_wait).await?;
+                let local = super::local::start(settings, spec, connection, lock_wait).await?;
                 Ok(Self {
-                    backend: Arc::new(backend(&running.url, Some(token), connection)?),
+                    backend: Arc::new(backend(local.url(), Some(local.token.clone()), connection)?),
                     name: spec.to_string(),
-                    local: Some(running),
+                    local: Some(local),
                 })
             }
             #[cfg(not(feature = "gateway"))]
@@ -63,8 +63,8 @@ impl Connected {
     pub async fn close(self) {
         drop(self.backend);
         #[cfg(feature = "gateway")]
-        if let Some(running) = self.local {
-            running.stop().await;
+        if let Some(local) = self.local {
+            local.stop().await;
         }
     }
 }

@@ -6,6 +6,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use url::Url;
+
 use super::backend_spec::BackendSpec;
 use super::settings::{Connection, Settings};
 use crate::error::{Error, Kind, Result};
@@ -17,7 +19,24 @@ use crate::wire::Proof;
 const URL_TTL: Duration = Duration::from_mins(15);
 const UPLOAD_TTL: Duration = Duration::from_hours(168);
 
-/// Starts a gateway on loopback and gives the token that lets this run, and nobody else, use it.
+/// A gateway of this run.
+pub struct Local {
+    running: Running,
+    /// Lets this run, and nobody else, use it.
+    pub token: Token,
+}
+
+impl Local {
+    pub fn url(&self) -> &Url {
+        &self.running.url
+    }
+
+    pub async fn stop(self) {
+        self.running.stop().await;
+    }
+}
+
+/// Starts a gateway on loopback.
 ///
 /// # Errors
 /// As [`gateway::start`].
@@ -26,7 +45,7 @@ pub async fn start(
     spec: &BackendSpec,
     connection: &Connection,
     lock_wait: Duration,
-) -> Result<(Running, Token)> {
+) -> Result<Local> {
     let token = Token::new(format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple()));
     let (store, ledger, probe, checksum) = match spec {
         // It is ours and enforces SHA-256; the tests hold it to that.
@@ -64,7 +83,7 @@ pub async fn start(
         checksum,
         lock_wait,
     };
-    Ok((gateway::start(config).await?, token))
+    Ok(Local { running: gateway::start(config).await?, token })
 }
 
 fn beside(mut journal: PathBuf, name: &str) -> PathBuf {

@@ -4,7 +4,6 @@
 
 use std::io::{self, Write as _};
 
-use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
 
 mod abort;
@@ -33,7 +32,7 @@ mod token;
 
 pub use backend_spec::BackendSpec;
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Result};
 use crate::report::safe;
 use args::{Args, Verb};
 use settings::{Machine, Settings};
@@ -43,7 +42,16 @@ use settings::{Machine, Settings};
 /// # Errors
 /// What could not be done; its kind is the exit code.
 pub async fn run() -> anyhow::Result<u8> {
-    let args = Args::parse();
+    let args = args::read();
+    let done = verb(&args).await;
+    if let (Err(error), Verb::Put(_) | Verb::Resume(_), true) = (&done, &args.verb, args.global.json) {
+        // Whoever reads the stream is promised this last line, also where nothing could begin.
+        session::tell_nothing_began(error)?;
+    }
+    Ok(done?)
+}
+
+async fn verb(args: &Args) -> Result<u8> {
     let settings = Settings::load(&args.global, Machine::here())?;
     log(settings.common.verbose);
     let done = |()| 0;

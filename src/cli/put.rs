@@ -24,10 +24,10 @@ pub async fn run(settings: &Settings, flags: &args::Put) -> Result<u8> {
     let spec = settings.backend(flags.backend.as_deref(), &connection)?;
     let options = settings.put(flags)?;
     let mut session = Session::open(settings, &settings.transfer(&flags.transfer)?)?;
+    let items = puts(&options).into_iter().map(Item::Put).collect();
     if options.dry_run {
-        dry_run(&mut session, settings, &spec, &connection, &options).await?;
+        dry_run(&mut session, settings, &spec, &connection, items).await;
     } else {
-        let items = puts(&options).into_iter().map(Item::Put).collect();
         session.run(settings, &spec, &connection, items).await;
     }
     Ok(session.close())
@@ -64,18 +64,17 @@ async fn dry_run(
     settings: &Settings,
     spec: &BackendSpec,
     connection: &Connection,
-    options: &PutOptions,
-) -> Result<()> {
-    let connected = session.connect(settings, spec, connection).await?;
-    let info = transfer::greet(&connected.backend, session.give_up, &session.sink, &mut session.stop).await?;
-    for (item, put) in puts(options).iter().enumerate() {
+    items: Vec<Item>,
+) {
+    let Some((connected, info)) = session.reach(settings, spec, connection, &items).await else { return };
+    for (item, ask) in items.iter().enumerate() {
+        let Item::Put(put) = ask else { continue };
         match preview(session, &connected.backend, &info, item, put).await {
             Ok(event) => session.sink.tell(event),
             Err(error) => session.failed(item, None, &put.path, &error),
         }
     }
     connected.close().await;
-    Ok(())
 }
 
 async fn preview(session: &Session, backend: &Backend, info: &Info, item: usize, put: &Put) -> Result<Event> {

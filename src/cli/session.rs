@@ -14,11 +14,12 @@ use super::connect::Connected;
 use super::settings::{Common, Connection, Settings, Transfer};
 use super::{receipts, signals};
 use crate::error::{Error, Kind, Result, merged_exit_code};
-use crate::event::{Event, Sink};
+use crate::event::{self, Event, Sink};
 use crate::journal::Journal;
 use crate::names::UploadId;
 use crate::report::{self, Reporter};
 use crate::transfer::{self, DEFAULT_JOBS, GiveUp, Item, Summary};
+use crate::wire::Info;
 
 /// Waiting for a first answer for longer than this is waiting for a wrong address.
 const UNANSWERED: Duration = Duration::from_mins(2);
@@ -66,15 +67,7 @@ impl Session {
     }
 
     /// Connects to a backend, unless a signal comes first.
-    ///
-    /// # Errors
-    /// As [`Connected::new`]; [`Kind::Interrupted`].
-    pub async fn connect(
-        &mut self,
-        settings: &Settings,
-        spec: &BackendSpec,
-        connection: &Connection,
-    ) -> Result<Connected> {
+    async fn connect(&mut self, settings: &Settings, spec: &BackendSpec, connection: &Connection) -> Result<Connected> {
         let mut stop = self.stop.clone();
         tokio::select! {
             connected = Connected::new(settings, spec, connection, self.lock_wait) => connected,
@@ -84,31 +77,48 @@ impl Session {
         }
     }
 
-    /// Does the items against one backend. What keeps all of them from beginning fails each of them.
-    pub async fn run(&mut self, settings: &Settings, spec: &BackendSpec, connection: &Connection, items: Vec<Item>) {
+    /// Reaches a backend and asks what it is. What keeps all the items from beginning fails each of them.
+    pub async fn reach(
+        &mut self,
+        settings: &Settings,
+        spec: &BackendSpec,
+        connection: &Connection,
+        items: &[Item],
+    ) -> Option<(Connected, Info)> {
         self.items += items.len();
         let connected = match self.connect(settings, spec, connection).await {
             Ok(connected) => connected,
-            Err(error) => return self.fail(&items, &error),
+            Err(error) => {
+                self.fail(items, &error);
+                return None;
+            }
         };
         match transfer::greet(&connected.backend, self.give_up, &self.sink, &mut self.stop).await {
-            Err(error) => self.fail(&items, &error),
-            Ok(info) => {
-                let options =
-                    transfer::Options { backend: connected.name.clone(), jobs: self.jobs, give_up: self.give_up };
-                let (backend, stop) = (connected.backend.clone(), self.stop.clone());
-                let summary = transfer::run(&mut self.journal, backend, info, &self.sink, options, items, stop).await;
-                self.summary.completed += summary.completed;
-                self.summary.failures.extend(summary.failures);
-                self.summary.bytes_sent += summary.bytes_sent;
-                self.summary.bytes_known += summary.bytes_known;
-                self.summary.resumable |= summary.resumable;
+            Ok(info) => Some((connected, info)),
+            Err(error) => {
+                self.fail(items, &error);
+                connected.close().await;
+                None
             }
         }
+    }
+
+    /// Does the items against one backend.
+    pub async fn run(&mut self, settings: &Settings, spec: &BackendSpec, connection: &Connection, items: Vec<Item>) {
+        let Some((connected, info)) = self.reach(settings, spec, connection, &items).await else { return };
+        let options = transfer::Options { backend: connected.name.clone(), jobs: self.jobs, give_up: self.give_up };
+        let (backend, stop) = (connected.backend.clone(), self.stop.clone());
+        let summary = transfer::run(&mut self.journal, backend, info, &self.sink, options, items, stop).await;
+        self.summary.completed += summary.completed;
+        self.summary.failures.extend(summary.failures);
+        self.summary.bytes_sent += summary.bytes_sent;
+        self.summary.bytes_known += summary.bytes_known;
+        self.summary.resumable |= summary.resumable;
         connected.close().await;
     }
 
-    fn fail(&mut self, items: &[Item], error: &Error) {
+    /// Fails items that could not even begin.
+    pub fn fail(&mut self, items: &[Item], error: &Error) {
         for (item, ask) in items.iter().enumerate() {
             let (path, upload) = match ask {
                 Item::Put(put) => (&put.path, None),
@@ -149,6 +159,17 @@ impl Session {
         }
         if codes.is_empty() { code } else { merged_exit_code(&codes) }
     }
+}
+
+/// The last line of a stream of events that never began.
+///
+/// # Errors
+/// [`Kind::Io`] when standard output fails other than by being closed.
+pub fn tell_nothing_began(error: &Error) -> Result<()> {
+    let code = error.kind().exit_code();
+    let exit =
+        Event::Exit { code, uploads: 0, completed: 0, failed: 0, bytes_sent: 0, bytes_known: 0, resumable: false };
+    super::config::print(&format!("{}\n", event::line(&exit)))
 }
 
 /// What a reporter has to know.
