@@ -18,12 +18,12 @@ use s3s::{S3Error, S3ErrorCode, S3Result, StdError, TrailingHeaders, s3_error};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
-use super::fault::Fault;
-use super::files::{Files, Fresh};
+use super::failure::Failure;
+use super::files::{Draft, Files, Fresh};
 use crate::names::Fingerprint;
 
 /// Frames that wait for the disk; hyper makes them up to about 400 KiB.
-const FRAMES: usize = 4;
+const FRAMES: usize = 2;
 /// How long a body may make no progress.
 const STALL: Duration = Duration::from_mins(1);
 /// S3's largest part and largest single PUT, in bytes.
@@ -123,13 +123,13 @@ enum Frame {
 ///
 /// # Errors
 /// `IncompleteBody`, `BadDigest`, `RequestTimeout`, and what the body's own checks find.
-pub async fn ingest<S>(files: &Arc<Files>, mut body: S, announced: Announced) -> Result<Arrived, Fault>
+pub async fn ingest<S>(files: &Arc<Files>, mut body: S, announced: Announced) -> Result<Arrived, Failure>
 where
     S: Stream<Item = Result<Bytes, StdError>> + Unpin,
 {
     let (frames, queue) = mpsc::channel(FRAMES);
-    let sink = Sink::new(files, &announced);
-    let writer = tokio::task::spawn_blocking(move || sink?.receive(queue));
+    let (files, sink) = (Arc::clone(files), Sink::new(&announced));
+    let writer = tokio::task::spawn_blocking(move || sink.receive(files.draft()?, queue));
     let pump = async {
         loop {
             let frame = tokio::time::timeout(STALL, body.next()).await;
@@ -148,7 +148,7 @@ where
     };
     let pumped: Result<(), S3Error> = pump.await;
     drop(frames);
-    let arrived = writer.await.map_err(Fault::broken)?;
+    let arrived = writer.await.map_err(Failure::broken)?;
     pumped?;
     arrived
 }
@@ -170,9 +170,8 @@ fn broken_body(error: &(dyn std::error::Error + Send + Sync)) -> S3Error {
     }
 }
 
-/// Where a body goes, on its blocking thread.
+/// What a body is measured by, on its blocking thread.
 struct Sink {
-    draft: super::files::Draft,
     size: u64,
     length: Option<u64>,
     sha256: Sha256,
@@ -181,7 +180,7 @@ struct Sink {
 }
 
 impl Sink {
-    fn new(files: &Arc<Files>, announced: &Announced) -> Result<Self, Fault> {
+    fn new(announced: &Announced) -> Self {
         let others = ChecksumHasher {
             crc32: announced.has(CRC32).then(Crc32::new),
             crc32c: announced.has(CRC32C).then(Crc32c::new),
@@ -189,27 +188,29 @@ impl Sink {
             sha1: announced.has(SHA1).then(Sha1::new),
             sha256: None,
         };
-        Ok(Self {
-            draft: files.draft()?,
+        Self {
             size: 0,
             length: announced.length,
             sha256: Sha256::new(),
             md5: announced.md5.map(|wanted| (Md5::new(), wanted)),
             others,
-        })
+        }
     }
 
-    fn receive(mut self, mut frames: mpsc::Receiver<Frame>) -> Result<Arrived, Fault> {
+    fn receive(mut self, mut draft: Draft, mut frames: mpsc::Receiver<Frame>) -> Result<Arrived, Failure> {
         loop {
             match frames.blocking_recv() {
-                Some(Frame::Data(bytes)) => self.write(&bytes)?,
-                Some(Frame::End(checksums)) => return self.finish(&checksums),
+                Some(Frame::Data(bytes)) => {
+                    self.update(&bytes)?;
+                    draft.write(&bytes)?;
+                }
+                Some(Frame::End(checksums)) => return self.finish(draft, &checksums),
                 None => return Err(s3_error!(IncompleteBody).into()),
             }
         }
     }
 
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+    fn update(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.size += bytes.len() as u64;
         if self.length.is_some_and(|length| self.size > length) {
             return Err(s3_error!(IncompleteBody, "The body is longer than its Content-Length").into());
@@ -219,10 +220,10 @@ impl Sink {
         if let Some((md5, _)) = &mut self.md5 {
             md5.update(bytes);
         }
-        Ok(self.draft.write(bytes)?)
+        Ok(())
     }
 
-    fn finish(self, announced: &[(&'static str, String)]) -> Result<Arrived, Fault> {
+    fn finish(self, draft: Draft, announced: &[(&'static str, String)]) -> Result<Arrived, Failure> {
         if self.length.is_some_and(|length| self.size != length) {
             return Err(s3_error!(IncompleteBody, "The body is shorter than its Content-Length").into());
         }
@@ -242,11 +243,10 @@ impl Sink {
                 _ => ("SHA256", &checksums.checksum_sha256),
             };
             if computed.as_ref() != Some(announced) {
-                return Err(
-                    s3_error!(BadDigest, "The {kind} you specified did not match the calculated checksum.").into()
-                );
+                let text = format!("The {kind} you specified did not match the calculated checksum.");
+                return Err(S3Error::with_message(S3ErrorCode::BadDigest, text).into());
             }
         }
-        Ok(Arrived { file: self.draft.publish()?, size: self.size, fingerprint, checksums })
+        Ok(Arrived { file: draft.publish()?, size: self.size, fingerprint, checksums })
     }
 }

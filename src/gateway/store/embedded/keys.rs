@@ -32,7 +32,7 @@ impl Keys {
     pub fn open(dir: &Path) -> Result<Self> {
         let path = dir.join("keys");
         let failed = |error: io::Error| {
-            Error::new(Kind::Io, format!("use the store's key file {}", path.display())).because(error)
+            Error::new(Kind::Io, format!("could not use the store's key file {}", path.display())).because(error)
         };
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
@@ -43,7 +43,8 @@ impl Keys {
             }
             Err(error) => return Err(failed(error)),
         };
-        parse(&text).ok_or_else(|| Error::new(Kind::Io, format!("read {}: not a store's key file", path.display())))
+        parse(&text)
+            .ok_or_else(|| Error::new(Kind::Io, format!("could not read {}: not a store's key file", path.display())))
     }
 
     #[must_use]

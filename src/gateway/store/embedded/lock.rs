@@ -29,7 +29,7 @@ impl Lock {
     pub async fn acquire(dir: &Path, wait: Duration) -> Result<Self> {
         let path = dir.join("lock");
         let failed = |error: std::io::Error| {
-            Error::new(Kind::Io, format!("use the lock file {}", path.display())).because(error)
+            Error::new(Kind::Io, format!("could not use the lock file {}", path.display())).because(error)
         };
         let mut file = OpenOptions::new()
             .read(true)
@@ -73,5 +73,5 @@ fn busy(dir: &Path, file: &mut File) -> Error {
         Err(_) => None,
     };
     let holder = holder.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
-    Error::new(Kind::Busy, format!("open the store in {}: {holder} holds it", dir.display()))
+    Error::new(Kind::Busy, format!("could not open the store in {}: {holder} holds it", dir.display()))
 }

@@ -3,7 +3,7 @@
 //! Border: rows and the order in which rows and files change. What S3 makes of them is `uploads`, `objects` and `review`.
 
 use std::collections::{BTreeMap, HashSet};
-use std::ops::Deref;
+use std::ops::{ControlFlow, Deref};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, Transaction
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
-use super::fault::Fault;
+use super::failure::Failure;
 use super::files::{FileName, Files, Fresh};
 use super::schema;
 use crate::names::Fingerprint;
@@ -83,8 +83,8 @@ impl Manifest {
     /// files that no row names.
     ///
     /// # Errors
-    /// [`Fault::Broken`] for a database that is not ours, is newer than we are, or cannot be made safe.
-    pub fn open(path: &Path, files: Arc<Files>, sweep: bool) -> Result<Self, Fault> {
+    /// [`Failure::Broken`] for a database that is not ours, is newer than we are, or cannot be made safe.
+    pub fn open(path: &Path, files: Arc<Files>, sweep: bool) -> Result<Self, Failure> {
         let mut connection = schema::open(path)?;
         if sweep {
             files.sweep(&known_files(&connection)?)?;
@@ -105,8 +105,8 @@ impl Manifest {
     /// Runs `read` in a transaction.
     pub async fn read<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&Rows) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<T, Fault> {
+        read: impl FnOnce(&Rows) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
         self.run(move |connection| {
             let rows = Rows(connection.transaction_with_behavior(TransactionBehavior::Deferred)?);
             read(&rows)
@@ -118,8 +118,8 @@ impl Manifest {
     /// it frees are removed after it. Goes on to its end when the caller no longer waits.
     pub async fn write<T: Send + 'static>(
         &self,
-        write: impl FnOnce(&mut Change) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<T, Fault> {
+        write: impl FnOnce(&mut Change) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
         let files = Arc::clone(&self.files);
         self.run(move |connection| {
             let rows = Rows(connection.transaction_with_behavior(TransactionBehavior::Immediate)?);
@@ -138,20 +138,20 @@ impl Manifest {
 
     async fn run<T: Send + 'static>(
         &self,
-        job: impl FnOnce(&mut Connection) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<T, Fault> {
+        job: impl FnOnce(&mut Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |connection| {
             // Who asked may have gone; the work is done all the same.
             let _ = answer.send(job(connection));
         });
-        let gone = || Fault::broken("the manifest's thread has ended");
+        let gone = || Failure::broken("the manifest's thread has ended");
         self.jobs.send(job).await.map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
     }
 }
 
-fn known_files(connection: &Connection) -> Result<HashSet<FileName>, Fault> {
+fn known_files(connection: &Connection) -> Result<HashSet<FileName>, Failure> {
     let mut rows = connection.prepare("select file from part")?;
     let names = rows.query_map([], |row| file_name(row, 0))?;
     Ok(names.collect::<Result<_, _>>()?)
@@ -200,15 +200,24 @@ impl Rows<'_> {
             .optional()
     }
 
-    /// Objects from the key `from` on and behind the key `after`, by key.
-    pub fn objects(&self, from: &str, after: &str, limit: usize) -> rusqlite::Result<Vec<Object>> {
-        self.0
-            .prepare_cached(
-                "select key, upload, size, etag, checksum, attributes, created from object
-                 where key >= ?1 and key > ?2 order by key limit ?3",
-            )?
-            .query_map(params![from, after, count(limit)], object)?
-            .collect()
+    /// Visits objects from the key `from` on and behind the key `after`, by key, as long as `visit` continues.
+    pub fn walk(
+        &self,
+        from: &str,
+        after: &str,
+        mut visit: impl FnMut(Object) -> ControlFlow<()>,
+    ) -> rusqlite::Result<()> {
+        let mut statement = self.0.prepare_cached(
+            "select key, upload, size, etag, checksum, attributes, created from object
+             where key >= ?1 and key > ?2 order by key",
+        )?;
+        let mut objects = statement.query_map([from, after], object)?;
+        while let Some(object) = objects.next().transpose()? {
+            if visit(object).is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -227,7 +236,7 @@ impl<'c> Deref for Change<'c> {
 }
 
 impl Change<'_> {
-    pub fn add_upload(&mut self, upload: &Upload) -> Result<(), Fault> {
+    pub fn add_upload(&mut self, upload: &Upload) -> Result<(), Failure> {
         self.rows.0.prepare_cached("insert into upload values(?1, ?2, ?3, ?4, ?5)")?.execute(params![
             upload.id,
             upload.key,
@@ -239,7 +248,7 @@ impl Change<'_> {
     }
 
     /// Removes the row of an open upload; its parts stay.
-    pub fn close_upload(&mut self, id: &str) -> Result<(), Fault> {
+    pub fn close_upload(&mut self, id: &str) -> Result<(), Failure> {
         self.rows.0.prepare_cached("delete from upload where id = ?1")?.execute([id])?;
         Ok(())
     }
@@ -252,13 +261,13 @@ impl Change<'_> {
         file: Fresh,
         size: u64,
         fingerprint: &Fingerprint,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), Failure> {
         self.drop_part(upload, number)?;
         self.rows.0.prepare_cached("insert into part values(?1, ?2, ?3, ?4, ?5, ?6)")?.execute(params![
             upload,
             number,
             file.name.as_str(),
-            i64::try_from(size).map_err(Fault::broken)?,
+            i64::try_from(size).map_err(Failure::broken)?,
             fingerprint.bytes(),
             now()
         ])?;
@@ -266,15 +275,15 @@ impl Change<'_> {
         Ok(())
     }
 
-    pub fn drop_part(&mut self, upload: &str, number: i32) -> Result<(), Fault> {
+    pub fn drop_part(&mut self, upload: &str, number: i32) -> Result<(), Failure> {
         self.free("delete from part where upload = ?1 and number = ?2 returning file", upload, params![upload, number])
     }
 
-    pub fn drop_parts(&mut self, upload: &str) -> Result<(), Fault> {
+    pub fn drop_parts(&mut self, upload: &str) -> Result<(), Failure> {
         self.free("delete from part where upload = ?1 returning file", upload, params![upload])
     }
 
-    fn free(&mut self, delete: &str, owner: &str, of: &[&dyn rusqlite::ToSql]) -> Result<(), Fault> {
+    fn free(&mut self, delete: &str, owner: &str, of: &[&dyn rusqlite::ToSql]) -> Result<(), Failure> {
         let mut statement = self.rows.0.prepare_cached(delete)?;
         let names = statement.query_map(of, |row| file_name(row, 0))?.collect::<Result<Vec<_>, _>>()?;
         self.freed.push((owner.to_owned(), names));
@@ -282,12 +291,12 @@ impl Change<'_> {
     }
 
     /// Makes the object of its key; the one that was there goes, with its parts.
-    pub fn put_object(&mut self, object: &Object) -> Result<(), Fault> {
+    pub fn put_object(&mut self, object: &Object) -> Result<(), Failure> {
         self.drop_object(&object.key)?;
         self.rows.0.prepare_cached("insert into object values(?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(params![
             object.key,
             object.upload,
-            i64::try_from(object.size).map_err(Fault::broken)?,
+            i64::try_from(object.size).map_err(Failure::broken)?,
             object.etag,
             object.checksum,
             json(&object.attributes)?,
@@ -296,7 +305,7 @@ impl Change<'_> {
         Ok(())
     }
 
-    pub fn drop_object(&mut self, key: &str) -> Result<(), Fault> {
+    pub fn drop_object(&mut self, key: &str) -> Result<(), Failure> {
         let upload: Option<String> = self
             .rows
             .0
@@ -358,8 +367,8 @@ fn damaged(column: usize, why: Box<dyn std::error::Error + Send + Sync>) -> rusq
     rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, why)
 }
 
-fn json(attributes: &Attributes) -> Result<String, Fault> {
-    serde_json::to_string(attributes).map_err(Fault::broken)
+fn json(attributes: &Attributes) -> Result<String, Failure> {
+    serde_json::to_string(attributes).map_err(Failure::broken)
 }
 
 fn count(limit: usize) -> i64 {

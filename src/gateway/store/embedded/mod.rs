@@ -24,14 +24,14 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 use tracing::Dispatch;
 use tracing::instrument::WithSubscriber as _;
 
-use self::fault::{CAUSE, Fault};
+use self::failure::{CAUSE, Failure};
 use self::files::Files;
 use self::keys::Keys;
 use self::lock::Lock;
 use self::manifest::Manifest;
 use crate::error::{Error, Kind, Result};
 
-mod fault;
+mod failure;
 mod files;
 mod guard;
 mod ingest;
@@ -87,17 +87,16 @@ impl Embedded {
     fn start(dir: PathBuf, lock: Lock) -> Result<Self> {
         let database = dir.join("store.db");
         let failed = |what: &str| {
-            let what = format!("open the store in {}: {what}", dir.display());
-            move |cause: Fault| match cause {
-                Fault::Broken(cause) => Error::new(Kind::Io, what).because(cause),
-                Fault::Refused(refusal) => Error::new(Kind::Io, what).because(refusal),
+            let what = format!("could not open the store in {}: {what}", dir.display());
+            move |cause: Failure| match cause {
+                Failure::Broken(cause) => Error::new(Kind::Io, what).because(cause),
+                Failure::Refused(refusal) => Error::new(Kind::Io, what).because(refusal),
             }
         };
         let file = |error: std::io::Error| failed("its files cannot be used")(error.into());
         // A new manifest knows no part, and the sweep would take all of them.
         if !database.exists() && Files::any(&dir).map_err(file)? {
-            let what =
-                format!("open the store in {}: there are part files, but no manifest {}", dir.display(), "store.db");
+            let what = format!("could not open the store in {}: it has part files but no store.db", dir.display());
             return Err(Error::new(Kind::Io, what));
         }
         let keys = Keys::open(&dir)?;
@@ -106,7 +105,7 @@ impl Embedded {
         let sweep = lock.left_behind;
         let files = Files::open(&dir, lock).map_err(file)?;
         let manifest = Manifest::open(&database, Arc::clone(&files), sweep);
-        let manifest = manifest.map_err(|fault| failed("its manifest cannot be used")(fault))?;
+        let manifest = manifest.map_err(|failure| failed("its manifest cannot be used")(failure))?;
         let made = fs::metadata(dir.join("keys")).and_then(|file| file.modified()).map_err(file)?;
         let made = made.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let made = i64::try_from(made.as_millis()).unwrap_or_default();
@@ -183,10 +182,11 @@ fn private_dir(dir: &Path) -> Result<PathBuf> {
         fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
         fs::canonicalize(dir)
     };
-    made().map_err(|error| Error::new(Kind::Io, format!("use the directory {}", dir.display())).because(error))
+    made()
+        .map_err(|error| Error::new(Kind::Io, format!("could not use the directory {}", dir.display())).because(error))
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let ended = |error| Error::new(Kind::Other, "open the store").because(error);
+    let ended = |error| Error::new(Kind::Other, "could not open the store").because(error);
     tokio::task::spawn_blocking(work).await.map_err(ended)?
 }

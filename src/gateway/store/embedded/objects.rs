@@ -2,7 +2,7 @@
 //!
 //! Border: the operations of S3 on what is complete.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -18,7 +18,7 @@ use s3s::dto::{
 use s3s::{S3Request, S3Result, s3_error};
 use uuid::Uuid;
 
-use super::fault::Fault;
+use super::failure::Failure;
 use super::files::{FileName, Hold, read};
 use super::ingest::{Announced, ingest};
 use super::manifest::{Attributes, Object as StoredObject, Rows, now};
@@ -27,8 +27,6 @@ use super::{BUCKET, Store};
 
 /// S3's limit for user metadata, names and values together, in bytes.
 const METADATA: usize = 2048;
-/// Rows looked at in one go while listing.
-const BATCH: usize = 1000;
 /// What stays as it is in `encoding-type=url`.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
@@ -114,7 +112,7 @@ impl Source {
 }
 
 impl Store {
-    pub(super) async fn source(&self, key: &str) -> Result<Source, Fault> {
+    pub(super) async fn source(&self, key: &str) -> Result<Source, Failure> {
         let (key, files) = (key.to_owned(), std::sync::Arc::clone(&self.files));
         self.manifest
             .read(move |rows| {
@@ -338,42 +336,43 @@ struct Page {
 }
 
 impl Page {
-    fn collect(rows: &Rows, prefix: &str, delimiter: Option<&str>, after: String, max: usize) -> Result<Self, Fault> {
+    fn collect(rows: &Rows, prefix: &str, delimiter: Option<&str>, after: String, max: usize) -> Result<Self, Failure> {
         let mut page = Self { max, objects: Vec::new(), prefixes: Vec::new(), next: None };
         if max == 0 {
             return Ok(page);
         }
         // The last thing shown, and the key to look behind.
         let (mut last, mut behind) = (after.clone(), after);
-        'look: loop {
-            let batch = rows.objects(prefix, &behind, BATCH)?;
-            if batch.is_empty() {
-                return Ok(page);
-            }
-            for object in batch {
+        loop {
+            let mut leap = None;
+            rows.walk(prefix, &behind, |object| {
                 if !object.key.starts_with(prefix) {
-                    return Ok(page);
+                    return ControlFlow::Break(());
                 }
                 let common = common_prefix(&object.key, prefix, delimiter).map(str::to_owned);
                 let shown = common.as_ref().unwrap_or(&object.key);
-                // A common prefix was shown on an earlier page, or just now.
-                if *shown <= last {
-                    behind = past(&object.key, common.as_deref());
-                    continue 'look;
+                let before = *shown <= last;
+                if !before && page.objects.len() + page.prefixes.len() == max {
+                    page.next = Some(last.clone());
+                    return ControlFlow::Break(());
                 }
-                if page.objects.len() + page.prefixes.len() == max {
-                    page.next = Some(last);
-                    return Ok(page);
+                if !before {
+                    last.clone_from(shown);
                 }
-                last.clone_from(shown);
-                behind = past(&object.key, common.as_deref());
-                match common {
-                    Some(common) => {
-                        page.prefixes.push(common);
-                        continue 'look;
-                    }
-                    None => page.objects.push(object),
+                let Some(common) = common else {
+                    page.objects.push(object);
+                    return ControlFlow::Continue(());
+                };
+                leap = Some(past(&object.key, &common));
+                // It may have been shown on an earlier page, or just now.
+                if !before {
+                    page.prefixes.push(common);
                 }
+                ControlFlow::Break(())
+            })?;
+            match leap {
+                Some(key) => behind = key,
+                None => return Ok(page),
             }
         }
     }
@@ -395,9 +394,8 @@ impl Page {
     }
 }
 
-/// Where to look on behind `key`: in one leap over the keys that begin with `common`, if they do not begin with it and the
+/// Where to look on behind `key`, which falls under `common`: in one leap over all keys that do, unless they go on with the
 /// last of all characters.
-fn past(key: &str, common: Option<&str>) -> String {
-    let leap = common.map(|common| format!("{common}{}", char::MAX)).unwrap_or_default();
-    leap.max(key.to_owned())
+fn past(key: &str, common: &str) -> String {
+    format!("{common}{}", char::MAX).max(key.to_owned())
 }

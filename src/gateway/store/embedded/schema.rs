@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
-use super::fault::Fault;
+use super::failure::Failure;
 
 /// `upst`, in the file's header: what tells our databases from others.
 const APPLICATION_ID: i32 = 0x7570_7374;
@@ -38,11 +38,11 @@ const SQLITE: i32 = 3_051_003;
 /// Opens the database, which must be there, if need be empty.
 ///
 /// # Errors
-/// [`Fault::Broken`] for a database that is not ours, is newer than we are, or cannot be made safe.
-pub fn open(path: &Path) -> Result<Connection, Fault> {
+/// [`Failure::Broken`] for a database that is not ours, is newer than we are, or cannot be made safe.
+pub fn open(path: &Path) -> Result<Connection, Failure> {
     if rusqlite::version_number() < SQLITE {
         let version = rusqlite::version();
-        return Err(Fault::broken(format!("SQLite {version} may lose what it was given; 3.51.3 is needed")));
+        return Err(Failure::broken(format!("SQLite {version} may lose what it was given; 3.51.3 is needed")));
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let mut connection = Connection::open_with_flags(path, flags)?;
@@ -51,23 +51,23 @@ pub fn open(path: &Path) -> Result<Connection, Fault> {
 }
 
 /// Checks whose database it is, makes it durable, and brings its schema up to date.
-fn prepare(connection: &mut Connection) -> Result<(), Fault> {
+fn prepare(connection: &mut Connection) -> Result<(), Failure> {
     connection.busy_timeout(Duration::from_secs(5))?;
     let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
     let tables: i64 = connection.query_row("select count(*) from sqlite_schema", [], |row| row.get(0))?;
     if tables > 0 && pragma("application_id")? != APPLICATION_ID {
-        return Err(Fault::broken("it is not a store's manifest"));
+        return Err(Failure::broken("it is not a store's manifest"));
     }
     let version = pragma("user_version")?;
     let done = usize::try_from(version).unwrap_or(usize::MAX);
     let Some(steps) = STEPS.get(done..) else {
-        return Err(Fault::broken(format!("it was written by a newer version (schema {version})")));
+        return Err(Failure::broken(format!("it was written by a newer version (schema {version})")));
     };
     let mode: String = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
     connection.pragma_update(None, "synchronous", "full")?;
     let synchronous: i32 = connection.pragma_query_value(None, "synchronous", |row| row.get(0))?;
     if (mode.as_str(), synchronous) != ("wal", 2) {
-        return Err(Fault::broken(format!(
+        return Err(Failure::broken(format!(
             "SQLite will not be durable here (journal {mode}, synchronous {synchronous})"
         )));
     }
@@ -81,7 +81,7 @@ fn prepare(connection: &mut Connection) -> Result<(), Fault> {
     Ok(())
 }
 
-impl From<rusqlite::Error> for Fault {
+impl From<rusqlite::Error> for Failure {
     fn from(error: rusqlite::Error) -> Self {
         Self::broken(error)
     }

@@ -12,7 +12,7 @@ use s3s::dto::{
 use s3s::{S3Request, S3Result, s3_error};
 use uuid::Uuid;
 
-use super::fault::Fault;
+use super::failure::Failure;
 use super::ingest::{Announced, Arrived, SHA256, ingest};
 use super::manifest::{Object as StoredObject, Upload, now};
 use super::objects::{Fields, attributes, encoded, only_bucket, timestamp, whole_second};
@@ -74,13 +74,13 @@ impl Store {
     }
 
     /// An upload that is open.
-    async fn open_upload(&self, id: &str, key: &str) -> Result<Upload, Fault> {
+    async fn open_upload(&self, id: &str, key: &str) -> Result<Upload, Failure> {
         let (id, key) = (id.to_owned(), key.to_owned());
         self.manifest.read(move |rows| rows.upload(&id, &key)?.ok_or_else(|| s3_error!(NoSuchUpload).into())).await
     }
 
     /// Makes what arrived the part, if the upload is still open.
-    async fn keep_part(&self, id: String, key: String, number: i32, arrived: Arrived) -> Result<(), Fault> {
+    async fn keep_part(&self, id: String, key: String, number: i32, arrived: Arrived) -> Result<(), Failure> {
         self.manifest
             .write(move |change| {
                 change.upload(&id, &key)?.ok_or_else(|| s3_error!(NoSuchUpload))?;

@@ -9,7 +9,7 @@ use std::error::Error;
 use s3s::{S3Error, S3ErrorCode};
 
 #[derive(Debug)]
-pub enum Fault {
+pub enum Failure {
     Refused(S3Error),
     /// Disk, database, a thread that is gone.
     Broken(Box<dyn Error + Send + Sync>),
@@ -20,29 +20,29 @@ tokio::task_local! {
     pub static CAUSE: RefCell<Option<String>>;
 }
 
-impl Fault {
+impl Failure {
     pub fn broken(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Broken(cause.into())
     }
 }
 
-impl From<S3Error> for Fault {
+impl From<S3Error> for Failure {
     fn from(error: S3Error) -> Self {
         Self::Refused(error)
     }
 }
 
-impl From<std::io::Error> for Fault {
+impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         Self::broken(error)
     }
 }
 
-impl From<Fault> for S3Error {
-    fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::Refused(error) => error,
-            Fault::Broken(cause) => {
+impl From<Failure> for S3Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(error) => error,
+            Failure::Broken(cause) => {
                 // Outside a request there is nobody to tell.
                 let _ = CAUSE.try_with(|slot| slot.replace(Some(cause.to_string())));
                 Self::new(S3ErrorCode::InternalError)
