@@ -796,6 +796,44 @@ async fn checksums_behind_a_chunked_body_are_verified() {
 }
 
 #[tokio::test]
+async fn numbers_out_of_range_are_refused() {
+    let bed = Bed::new().await;
+    let id = bed.create("k").await;
+    bed.part("k", &id, 1, b"one").await.ok();
+    let refused = async |method: Method, query: &str, headers: &[(&str, &str)]| {
+        let answer = bed.call(method, &format!("/{BUCKET}{query}"), headers, b"").await;
+        assert!((400..500).contains(&answer.status), "{query} {headers:?}: {answer:?}");
+    };
+    for number in ["0", "-1", "10001", "99999999999999999999", "x", ""] {
+        refused(Method::PUT, &format!("/k?partNumber={number}&uploadId={id}"), &[]).await;
+    }
+    for query in ["max-parts=-1", "max-parts=x", "part-number-marker=x", "max-parts=99999999999"] {
+        refused(Method::GET, &format!("/k?uploadId={id}&{query}"), &[]).await;
+    }
+    for query in ["?list-type=2&max-keys=-1", "?max-keys=x", "?uploads&max-uploads=-1"] {
+        refused(Method::GET, query, &[]).await;
+    }
+    bed.call(Method::PUT, &format!("/{BUCKET}/k"), &[], b"x").await.ok();
+    for range in
+        ["bytes=1-", "bytes=18446744073709551615-", "bytes=9223372036854775807-9223372036854775807", "bytes=-0"]
+    {
+        refused(Method::GET, "/k", &[("range", range)]).await;
+    }
+    let id = bed.create("k").await;
+    bed.part("k", &id, 1, b"one").await.ok();
+    for size in ["-1", "4", "9223372036854775807"] {
+        bed.complete("k", &id, &[("x-amz-mp-object-size", size)], &[(1, b"one")]).await.refused(400, "InvalidRequest");
+    }
+    let body = b"<CompleteMultipartUpload><Part><PartNumber>x</PartNumber></Part></CompleteMultipartUpload>";
+    for body in [body.as_slice(), b"", b"<", b"<CompleteMultipartUpload/>", &[0xff; 100]] {
+        let answer = bed.call(Method::POST, &format!("/{BUCKET}/k?uploadId={id}"), &[], body).await;
+        assert_eq!(answer.status, 400, "{answer:?}");
+    }
+    assert_eq!(bed.parts("k", &id, "&part-number-marker=-5").await.ok().all("PartNumber"), ["1"]);
+    assert_eq!(bed.parts("k", &id, "&max-parts=0").await.ok().one("IsTruncated"), "false");
+}
+
+#[tokio::test]
 async fn the_cause_of_a_failure_goes_to_the_log_and_not_to_the_client() {
     let bed = Bed::new().await;
     fs::remove_dir(bed.dir.join("tmp")).unwrap();
