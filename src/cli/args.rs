@@ -54,17 +54,18 @@ pub struct Args {
     pub verb: Verb,
 }
 
-/// Reads the command line; one that is wrong ends the process with exit code 2, a question for help with 0.
-pub fn read() -> Args {
-    Args::parse()
-}
-
 /// The whole command line as clap sees it.
 pub fn command() -> Command {
     Args::command()
 }
 
 impl Args {
+    /// The command line of this process. Help, version and what cannot be understood end the process here.
+    #[must_use]
+    pub fn typed() -> Self {
+        Self::parse()
+    }
+
     /// What a command line behind `upload` says, for tests.
     #[cfg(test)]
     pub(crate) fn of(line: &[&str]) -> Self {

@@ -27,8 +27,6 @@ pub mod serve;
 mod session;
 pub mod settings;
 mod signals;
-#[cfg(feature = "gateway")]
-mod token;
 
 pub use backend_spec::BackendSpec;
 
@@ -42,7 +40,7 @@ use settings::{Machine, Settings};
 /// # Errors
 /// What could not be done; its kind is the exit code.
 pub async fn run() -> anyhow::Result<u8> {
-    let args = args::read();
+    let args = Args::typed();
     let done = verb(&args).await;
     if let (Err(error), Verb::Put(_) | Verb::Resume(_), true) = (&done, &args.verb, args.global.json) {
         // Whoever reads the stream is promised this last line, also where nothing could begin.

@@ -16,6 +16,8 @@ use crate::error::{Error, Kind, Result};
 use crate::gateway::{self, Auth, Config, Probe, StoreConfig};
 use crate::wire::Proof;
 
+mod token;
+
 /// A gateway that is replaced by another waits this long for the store the old one still holds.
 const LOCK_WAIT: Duration = Duration::from_secs(30);
 
@@ -25,7 +27,7 @@ const LOCK_WAIT: Duration = Duration::from_secs(30);
 /// What the configuration, the start or the end of the gateway was.
 pub async fn run(settings: &Settings, flags: &Serve) -> Result<()> {
     match &flags.verb {
-        Some(ServeVerb::Token(verb)) => super::token::run(settings, verb).await,
+        Some(ServeVerb::Token(verb)) => token::run(settings, verb).await,
         None => serve(config(settings, &flags.options)?).await,
     }
 }

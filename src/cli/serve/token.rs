@@ -4,9 +4,9 @@
 
 use serde::Serialize;
 
-use super::args::serve::TokenVerb;
-use super::config::print;
-use super::settings::Settings;
+use crate::cli::args::serve::TokenVerb;
+use crate::cli::config::print;
+use crate::cli::settings::Settings;
 use crate::error::Result;
 use crate::event;
 use crate::gateway::ledger::{ApiToken, Ledger};
@@ -34,7 +34,7 @@ struct Line<'a> {
 /// What the ledger said; [`Kind::Io`](crate::error::Kind::Io) if standard output fails.
 pub async fn run(settings: &Settings, verb: &TokenVerb) -> Result<()> {
     let (TokenVerb::Add { ledger, .. } | TokenVerb::List { ledger } | TokenVerb::Revoke { ledger, .. }) = verb;
-    let ledger = Ledger::open(&super::serve::ledger(settings, ledger.ledger.as_deref())?).await?;
+    let ledger = Ledger::open(&super::ledger(settings, ledger.ledger.as_deref())?).await?;
     let json = settings.common.json;
     match verb {
         TokenVerb::Add { name, .. } => {
