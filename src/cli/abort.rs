@@ -42,7 +42,8 @@ async fn one(journal: &mut Journal, settings: &Settings, connection: &Connection
         let (upload, _lock) = journal.lock(&upload)?;
         if let Some(id) = &upload.id {
             let spec = BackendSpec::parse(&upload.intent.backend, connection.allow_insecure_http, Kind::Config)?;
-            let connected = Connected::new(settings, &spec, connection, LOCK_WAIT).await?;
+            let connection = settings.toward(&spec, None, connection)?;
+            let connected = Connected::new(settings, &spec, &connection, LOCK_WAIT).await?;
             let aborted = connected.backend.abort(id).await;
             connected.close().await;
             match aborted {

@@ -91,6 +91,7 @@ pub async fn status(settings: &Settings, flags: &args::Status) -> Result<()> {
     let parts = journal.parts(upload.row)?;
     let remote = if flags.remote {
         let spec = BackendSpec::parse(&upload.intent.backend, connection.allow_insecure_http, Kind::Config)?;
+        let connection = settings.toward(&spec, None, &connection)?;
         let connected = Connected::new(settings, &spec, &connection, LOCK_WAIT).await?;
         let remote = ask(&connected, &upload).await;
         connected.close().await;

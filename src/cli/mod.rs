@@ -31,7 +31,7 @@ mod signals;
 pub use backend_spec::BackendSpec;
 
 use crate::error::{Error, Kind, Result};
-use crate::report::safe;
+use crate::report::{Log, safe};
 use args::{Args, Verb};
 use settings::{Machine, Settings};
 
@@ -51,7 +51,9 @@ pub async fn run() -> anyhow::Result<u8> {
 
 async fn verb(args: &Args) -> Result<u8> {
     let settings = Settings::load(&args.global, Machine::here())?;
-    log(settings.common.verbose);
+    if !matches!(args.verb, Verb::Put(_) | Verb::Resume(_)) {
+        log(settings.common.verbose, Log::default());
+    }
     let done = |()| 0;
     Ok(match &args.verb {
         Verb::Put(flags) => put::run(&settings, flags).await?,
@@ -100,7 +102,7 @@ fn remark(text: &str) {
 
 /// Sends logs to standard error: warnings, with `-v` more of ours, with `-vvv` all there is. `RUST_LOG` is not looked at: what
 /// a library logs at its finest may hold what we redact.
-fn log(verbose: u8) {
+fn log(verbose: u8, screen: Log) {
     let filter = match verbose {
         0 => "warn",
         1 => "warn,upload=info",
@@ -109,5 +111,5 @@ fn log(verbose: u8) {
     };
     let subscriber = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_ansi(false);
     // A second subscriber in one process is only ever a test's.
-    let _ = subscriber.with_writer(io::stderr).try_init();
+    let _ = subscriber.with_writer(move || screen.clone()).try_init();
 }

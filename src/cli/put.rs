@@ -69,6 +69,7 @@ async fn dry_run(
     let Some((connected, info)) = session.reach(settings, spec, connection, &items).await else { return };
     for (item, ask) in items.iter().enumerate() {
         let Item::Put(put) = ask else { continue };
+        let item = session.first + item;
         match preview(session, &connected.backend, &info, item, put).await {
             Ok(event) => session.sink.tell(event),
             Err(error) => session.failed(item, None, &put.path, &error),

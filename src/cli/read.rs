@@ -83,6 +83,7 @@ async fn reach(settings: &Settings, connection: &Connection, id: &str) -> Result
     let journal = Journal::open(&settings.journal()?)?;
     let upload = find(&journal, OsStr::new(id), &|_| true)?;
     let spec = BackendSpec::parse(&upload.intent.backend, connection.allow_insecure_http, Kind::Config)?;
-    let connected = Connected::new(settings, &spec, connection, LOCK_WAIT).await?;
+    let connection = settings.toward(&spec, None, connection)?;
+    let connected = Connected::new(settings, &spec, &connection, LOCK_WAIT).await?;
     Ok((upload, connected))
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use super::args;
 use super::backend_spec::BackendSpec;
 use super::session::Session;
-use super::settings::Settings;
+use super::settings::{Connection, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::journal::{Journal, State, Upload};
 use crate::transfer::Item;
@@ -33,9 +33,18 @@ pub async fn run(settings: &Settings, flags: &args::Resume) -> Result<u8> {
     for upload in uploads {
         backends.entry(upload.intent.backend.clone()).or_default().push(Item::Resume(Box::new(upload)));
     }
-    for (backend, items) in backends {
-        let spec = BackendSpec::parse(&backend, connection.allow_insecure_http, Kind::Config)?;
-        session.run(settings, &spec, &connection, items).await;
+    let parse = |backend: &String| BackendSpec::parse(backend, connection.allow_insecure_http, Kind::Config);
+    let specs = backends.keys().map(parse).collect::<Result<Vec<_>>>()?;
+    let toward = |spec| settings.toward(spec, flags.backend.as_deref(), &connection);
+    let connections = specs.iter().map(toward).collect::<Result<Vec<_>>>()?;
+    let would_get_the_token =
+        |(spec, to): &(&BackendSpec, &Connection)| matches!(spec, BackendSpec::Url(_)) && to.token.is_some();
+    if specs.iter().zip(&connections).filter(would_get_the_token).count() > 1 {
+        return Err(Error::new(Kind::Config, "there are unfinished uploads to several backends, and one token")
+            .hinting("name the backend the token is for: --backend URL"));
+    }
+    for ((spec, connection), items) in specs.iter().zip(&connections).zip(backends.into_values()) {
+        session.run(settings, spec, connection, items).await;
     }
     Ok(session.close())
 }

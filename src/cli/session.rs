@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::args::{Progress, When};
 use super::backend_spec::BackendSpec;
 use super::connect::Connected;
-use super::settings::{Common, Connection, Settings, Transfer};
+use super::settings::{Connection, Settings, Transfer};
 use super::{receipts, signals};
 use crate::error::{Error, Kind, Result, merged_exit_code};
 use crate::event::{self, Event, Sink};
@@ -34,7 +33,9 @@ pub struct Session {
     lock_wait: Duration,
     jobs: usize,
     summary: Summary,
+    /// Sources so far, and which of them is the first of those in work.
     items: usize,
+    pub first: usize,
     threads: Vec<JoinHandle<Result<()>>>,
 }
 
@@ -46,9 +47,11 @@ impl Session {
     pub fn open(settings: &Settings, transfer: &Transfer) -> Result<Self> {
         let journal = Journal::open(&settings.journal()?)?;
         let stop = signals::listen()?;
-        let options = options(settings.common);
+        let options = settings.report();
         let (sink, events) = Sink::channel();
-        let mut threads = vec![report::start(Reporter::new(&options), &options, events)];
+        let reporter = Reporter::new(&options);
+        super::log(settings.common.verbose, reporter.log());
+        let mut threads = vec![report::start(reporter, &options, events)];
         let sink = match &transfer.receipt {
             None => sink,
             Some(path) => {
@@ -63,7 +66,7 @@ impl Session {
         let lock_wait = transfer.give_up_after.unwrap_or(FOREVER);
         let jobs = transfer.jobs.unwrap_or(DEFAULT_JOBS);
         let summary = Summary::default();
-        Ok(Self { journal, sink, stop, give_up, lock_wait, jobs, summary, items: 0, threads })
+        Ok(Self { journal, sink, stop, give_up, lock_wait, jobs, summary, items: 0, first: 0, threads })
     }
 
     /// Connects to a backend, unless a signal comes first.
@@ -85,6 +88,7 @@ impl Session {
         connection: &Connection,
         items: &[Item],
     ) -> Option<(Connected, Info)> {
+        self.first = self.items;
         self.items += items.len();
         let connected = match self.connect(settings, spec, connection).await {
             Ok(connected) => connected,
@@ -106,7 +110,12 @@ impl Session {
     /// Does the items against one backend.
     pub async fn run(&mut self, settings: &Settings, spec: &BackendSpec, connection: &Connection, items: Vec<Item>) {
         let Some((connected, info)) = self.reach(settings, spec, connection, &items).await else { return };
-        let options = transfer::Options { backend: connected.name.clone(), jobs: self.jobs, give_up: self.give_up };
+        let options = transfer::Options {
+            backend: connected.name.clone(),
+            first: self.first,
+            jobs: self.jobs,
+            give_up: self.give_up,
+        };
         let (backend, stop) = (connected.backend.clone(), self.stop.clone());
         let summary = transfer::run(&mut self.journal, backend, info, &self.sink, options, items, stop).await;
         self.summary.completed += summary.completed;
@@ -125,7 +134,7 @@ impl Session {
                 Item::Resume(upload) => (&upload.intent.path, upload.id.clone()),
             };
             self.summary.resumable |= upload.is_some();
-            self.failed(item, upload, path, error);
+            self.failed(self.first + item, upload, path, error);
         }
     }
 
@@ -170,31 +179,4 @@ pub fn tell_nothing_began(error: &Error) -> Result<()> {
     let exit =
         Event::Exit { code, uploads: 0, completed: 0, failed: 0, bytes_sent: 0, bytes_known: 0, resumable: false };
     super::config::print(&format!("{}\n", event::line(&exit)))
-}
-
-/// What a reporter has to know.
-fn options(common: Common) -> report::Options {
-    let env = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    report::Options {
-        json: common.json,
-        quiet: common.quiet,
-        verbose: common.verbose,
-        progress: match common.progress {
-            Progress::Auto => report::Progress::Auto,
-            Progress::Bar => report::Progress::Bar,
-            Progress::Plain => report::Progress::Plain,
-            Progress::None => report::Progress::None,
-        },
-        color: match common.color {
-            When::Auto => report::Color::Auto,
-            When::Always => report::Color::Always,
-            When::Never => report::Color::Never,
-        },
-        screen: match (common.terminals.stderr, env("TERM").is_some_and(|term| term == "dumb")) {
-            (false, _) => report::Screen::None,
-            (true, true) => report::Screen::Dumb,
-            (true, false) => report::Screen::Terminal,
-        },
-        no_color: env("NO_COLOR").is_some() || env("CLICOLOR").is_some_and(|value| value == "0"),
-    }
 }

@@ -269,6 +269,21 @@ impl Settings {
         })
     }
 
+    /// How to reach the backend that an upload of the journal names. The token goes only where it is meant for: where a
+    /// backend is configured (or named by `flag`), to that one.
+    ///
+    /// # Errors
+    /// As [`BackendSpec::parse`].
+    pub fn toward(&self, spec: &BackendSpec, flag: Option<&str>, connection: &Connection) -> Result<Connection> {
+        let meant = match self.backend_setting(flag)? {
+            Some(found) => {
+                BackendSpec::parse(&found.value, connection.allow_insecure_http, blame(&found.origin))? == *spec
+            }
+            None => true,
+        };
+        Ok(Connection { token: connection.token.clone().filter(|_| meant), ..connection.clone() })
+    }
+
     /// Where an `s3://` store is.
     ///
     /// # Errors

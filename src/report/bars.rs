@@ -143,7 +143,7 @@ fn style() -> ProgressStyle {
 }
 
 /// Standard error for logs: what is written goes above the bars.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Log(pub(super) Option<MultiProgress>);
 
 impl Write for Log {

@@ -50,6 +50,8 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub struct Options {
     /// The backend as the user names it: in the journal and in receipts.
     pub backend: String,
+    /// The number of the first item, where a command has had others before.
+    pub first: usize,
     /// Parts on the wire, over all uploads.
     pub jobs: usize,
     pub give_up: GiveUp,
@@ -133,8 +135,8 @@ pub async fn run(
         info,
         sink,
         hashers: std::thread::available_parallelism().map_or(2, |cores| cores.get().min(8)),
+        waiting: items.into_iter().enumerate().map(|(index, item)| (options.first + index, item)).collect(),
         options,
-        waiting: items.into_iter().enumerate().collect(),
         flights: Vec::new(),
         units: JoinSet::new(),
         batch: Batch::default(),
