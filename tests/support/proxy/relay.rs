@@ -14,13 +14,11 @@ use super::message::{Body, Head};
 pub fn serve(client: &TcpStream, shared: &Shared) -> io::Result<()> {
     client.set_nodelay(true)?;
     let mut requests = BufReader::with_capacity(64 << 10, client.try_clone()?);
-    let mut upstream = None;
     while let Some(head) = Head::read(&mut requests)? {
         let fault = shared.rules.lock().unwrap().judge(&head);
         let exchange = shared.begin(&head);
         let request = Request { head: &head, fault: fault.as_ref(), exchange };
-        let goes_on = request.relay(&mut requests, client, &mut upstream, shared)?;
-        if !goes_on {
+        if !request.relay(&mut requests, client, shared)? {
             break;
         }
     }
@@ -36,13 +34,7 @@ struct Request<'a> {
 
 impl Request<'_> {
     /// Whether the connection may carry another request.
-    fn relay(
-        &self,
-        requests: &mut BufReader<TcpStream>,
-        client: &TcpStream,
-        upstream: &mut Option<Upstream>,
-        shared: &Shared,
-    ) -> io::Result<bool> {
+    fn relay(&self, requests: &mut BufReader<TcpStream>, client: &TcpStream, shared: &Shared) -> io::Result<bool> {
         if let Some(Fault::Answer { status, headers, body }) = self.fault {
             self.body(requests, shared, |_| Ok(()))?;
             shared.answered(self.exchange, *status);
@@ -50,15 +42,13 @@ impl Request<'_> {
             write!(&*client, "HTTP/1.1 {status} Scripted\r\ncontent-length: {length}\r\n{headers}\r\n{body}")?;
             return Ok(true);
         }
-        let upstream = match upstream {
-            Some(upstream) => upstream,
-            None => upstream.insert(Upstream::connect(shared.upstream()?)?),
-        };
-        (&upstream.stream).write_all(self.head.raw())?;
+        // A connection for each request: none is ever found closed when it is wanted.
+        let mut upstream = Upstream::connect(shared.upstream()?)?;
+        upstream.stream.write_all(self.head.raw())?;
         let mut refused = false;
         self.body(requests, shared, |block| {
             // A server may answer before it has read the body, and close: what it said is worth passing on.
-            refused = refused || (&upstream.stream).write_all(block).is_err();
+            refused = refused || upstream.stream.write_all(block).is_err();
             Ok(())
         })?;
         let mut client = client;
@@ -78,7 +68,7 @@ impl Request<'_> {
             }
             shared.answered(self.exchange, answer.status());
             let closes = answer.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
-            return Ok(!refused && !closes && body != Body::UntilClose);
+            return Ok(!closes && body != Body::UntilClose);
         }
     }
 
