@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use tokio::task::AbortHandle;
+
 use super::pace::Rate;
 use super::queue::Queue;
 use super::retry::Failures;
@@ -100,7 +102,17 @@ pub struct Flight {
     pub hashed: u64,
     pub hashing: HashMap<PartNumber, Arc<AtomicU64>>,
     pub putting: HashMap<PartNumber, Arc<AtomicU64>>,
+    /// The furthest any attempt at a part has come.
+    furthest: HashMap<PartNumber, u64>,
     pub rate: Rate,
+    units: Vec<AbortHandle>,
+}
+
+/// What is under way for an upload ends with it.
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.abort_units();
+    }
 }
 
 impl Flight {
@@ -133,8 +145,31 @@ impl Flight {
             hashed: 0,
             hashing: HashMap::new(),
             putting: HashMap::new(),
+            furthest: HashMap::new(),
             rate: Rate::new(Instant::now(), 0),
+            units: Vec::new(),
         })
+    }
+
+    pub fn hold(&mut self, unit: AbortHandle) {
+        self.units.retain(|unit| !unit.is_finished());
+        self.units.push(unit);
+    }
+
+    pub fn abort_units(&mut self) {
+        self.units.drain(..).for_each(|unit| unit.abort());
+    }
+
+    /// Whether a part on the wire has come further than any attempt at it before: a part that takes long is no part that
+    /// gets nowhere.
+    pub fn gets_on(&mut self) -> bool {
+        let mut gets_on = false;
+        for (number, sent) in &self.putting {
+            let (sent, furthest) = (sent.load(Ordering::Relaxed), self.furthest.entry(*number).or_default());
+            gets_on |= sent > *furthest;
+            *furthest = sent.max(*furthest);
+        }
+        gets_on
     }
 
     #[must_use]

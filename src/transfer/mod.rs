@@ -230,8 +230,8 @@ impl Engine<'_> {
                 Item::Resume(upload) => (upload.intent.path.display().to_string(), upload.id.clone()),
             };
             match self.admit(item, ask) {
-                Ok(Admitted::Flight(flight)) => {
-                    self.call(&flight, Duration::ZERO);
+                Ok(Admitted::Flight(mut flight)) => {
+                    self.call(&mut flight, Duration::ZERO);
                     self.flights.push(*flight);
                 }
                 Ok(Admitted::Finished(id, receipt)) => self.completed(item, id, *receipt, true),
@@ -267,20 +267,24 @@ impl Engine<'_> {
         })
     }
 
-    /// Spawns a unit of an upload.
-    fn spawn(&mut self, row: i64, unit: impl Future<Output = Unit> + Send + 'static) {
-        self.units.spawn(async move { (row, unit.await) });
+    /// Spawns a unit of an upload. It ends with its upload.
+    fn spawn(&mut self, flight: &mut Flight, unit: impl Future<Output = Unit> + Send + 'static) {
+        let row = flight.upload.row;
+        flight.hold(self.units.spawn(async move { (row, unit.await) }));
     }
 
-    /// Spawns a unit about parts.
-    fn spawn_part(&mut self, row: i64, leg: u32, unit: impl Future<Output = PartUnit> + Send + 'static) {
-        self.spawn(row, async move { Unit::Part(leg, unit.await) });
+    /// Spawns a unit about parts of one of the flights.
+    fn spawn_part(&mut self, index: usize, unit: impl Future<Output = PartUnit> + Send + 'static) {
+        let flight = &mut self.flights[index];
+        let (row, leg) = (flight.upload.row, flight.leg);
+        flight.hold(self.units.spawn(async move { (row, Unit::Part(leg, unit.await)) }));
     }
 
     /// Takes in what a unit came to. A unit of an upload that is gone has nothing to say any more.
     fn land(&mut self, landed: Result<(i64, Unit), tokio::task::JoinError>) {
         let (row, unit) = match landed {
             Ok(landed) => landed,
+            Err(error) if error.is_cancelled() => return,
             Err(error) => {
                 let error = Error::new(Kind::Other, "a task ended before its work").because(error);
                 return self.fail_all(&error);
@@ -302,7 +306,8 @@ impl Engine<'_> {
             fate => fate,
         };
         match fate {
-            Ok(Fate::Flying) => self.flights.insert(index, flight),
+            // What failed meanwhile may have taken others with it.
+            Ok(Fate::Flying) => self.flights.insert(index.min(self.flights.len()), flight),
             Ok(Fate::Landed(receipt, already)) => match flight.upload.begun().cloned() {
                 Ok(id) => self.completed(flight.item, id, *receipt, already),
                 Err(error) => self.failed(flight.item, None, flight.path(), &error),
@@ -345,7 +350,7 @@ impl Engine<'_> {
                 let before = self.flights.len();
                 let fate = self.seal(&mut flight);
                 self.settle_fate(index, flight, fate);
-                index += self.flights.len() - before;
+                index += self.flights.len().saturating_sub(before);
             } else {
                 index += 1;
             }
@@ -355,9 +360,11 @@ impl Engine<'_> {
     fn tick(&mut self) {
         let now = Instant::now();
         for index in 0..self.flights.len() {
-            let progress = self.flights[index].progress(now);
-            self.sink.tell(progress);
-            let flight = &self.flights[index];
+            let flight = &mut self.flights[index];
+            if flight.gets_on() {
+                self.last_success = now;
+            }
+            self.sink.tell(flight.progress(now));
             let quiet = now.saturating_duration_since(flight.renewed) >= RENEW;
             if flight.stage == Stage::Sending && quiet && self.stopping.is_none() {
                 self.renew(index);
@@ -376,11 +383,10 @@ impl Engine<'_> {
         let flight = &mut self.flights[index];
         flight.renewed = Instant::now();
         let (backend, holder, epoch) = (Arc::clone(&self.backend), flight.upload.holder.clone(), flight.epoch);
-        let row = flight.upload.row;
-        let Some(id) = flight.upload.id.clone() else { return };
-        self.spawn(row, async move {
-            Unit::Renewed(backend.claim(&id, &ClaimRequest { holder, epoch: Some(epoch) }).await)
-        });
+        let (row, Some(id)) = (flight.upload.row, flight.upload.id.clone()) else { return };
+        flight.hold(self.units.spawn(async move {
+            (row, Unit::Renewed(backend.claim(&id, &ClaimRequest { holder, epoch: Some(epoch) }).await))
+        }));
     }
 
     /// Judges a failed call about a whole upload: how long to wait, or the error back.

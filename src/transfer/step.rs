@@ -25,8 +25,8 @@ const MISMATCHES: u32 = 3;
 
 impl Engine<'_> {
     /// Makes the call that an upload's stage is about, after `wait`.
-    pub(super) fn call(&mut self, flight: &Flight, wait: Duration) {
-        let (row, backend, upload) = (flight.upload.row, Arc::clone(&self.backend), flight.upload.clone());
+    pub(super) fn call(&mut self, flight: &mut Flight, wait: Duration) {
+        let (backend, upload) = (Arc::clone(&self.backend), flight.upload.clone());
         let id = upload.id.clone();
         match flight.stage {
             Stage::Rechecking | Stage::Sealing => {
@@ -34,7 +34,10 @@ impl Engine<'_> {
                     flight.parts.values().filter_map(|part| Some((flight.plan.range(part.number)?, part.fingerprint)));
                 let ranges: Vec<(ByteRange, Fingerprint)> = ranges.collect();
                 let source = flight.source.clone();
-                self.spawn(row, async move { Unit::Rechecked(part::unchanged(source, ranges, Arc::default()).await) });
+                self.spawn(
+                    flight,
+                    async move { Unit::Rechecked(part::unchanged(source, ranges, Arc::default()).await) },
+                );
             }
             Stage::Beginning => {
                 let intent = upload.intent;
@@ -47,26 +50,26 @@ impl Engine<'_> {
                     holder: Some(upload.holder),
                     parts: None,
                 };
-                self.spawn(row, async move {
+                self.spawn(flight, async move {
                     tokio::time::sleep(wait).await;
                     Unit::Begun(backend.begin(&upload.idem, &request).await)
                 });
             }
-            Stage::Confirming => self.spawn(row, async move {
+            Stage::Confirming => self.spawn(flight, async move {
                 tokio::time::sleep(wait).await;
                 Unit::Confirmed(match upload.begun() {
                     Ok(id) => backend.status(id).await.map(|status| status.state),
                     Err(error) => Err(error),
                 })
             }),
-            Stage::Dropping => self.spawn(row, async move {
+            Stage::Dropping => self.spawn(flight, async move {
                 tokio::time::sleep(wait).await;
                 Unit::Dropped(match id {
                     Some(id) => backend.abort(&id).await,
                     None => Ok(()),
                 })
             }),
-            Stage::Rejoining => self.spawn(row, async move {
+            Stage::Rejoining => self.spawn(flight, async move {
                 tokio::time::sleep(wait).await;
                 Unit::Rejoined(match upload.begun() {
                     Ok(id) => unit::rejoin(&backend, id, upload.holder.clone()).await,
@@ -79,7 +82,7 @@ impl Engine<'_> {
                     parts,
                     checksum,
                 });
-                self.spawn(row, async move {
+                self.spawn(flight, async move {
                     tokio::time::sleep(wait).await;
                     Unit::Completed(match (request, upload.begun()) {
                         (Ok(request), Ok(id)) => backend.complete(id, &request).await,
@@ -262,6 +265,7 @@ impl Engine<'_> {
         flight.rate = super::pace::Rate::new(Instant::now(), flight.confirmed);
         flight.queue = Queue::new(outstanding, hashed);
         flight.leg += 1;
+        flight.abort_units();
         flight.hashing.clear();
         flight.putting.clear();
         flight.stage = Stage::Sending;
@@ -288,10 +292,9 @@ impl Engine<'_> {
         let Some(range) = flight.plan.range(number) else { return };
         let read: Arc<AtomicU64> = Arc::default();
         flight.hashing.insert(number, Arc::clone(&read));
-        let (row, leg, source) = (flight.upload.row, flight.leg, flight.source.clone());
+        let source = flight.source.clone();
         self.spawn_part(
-            row,
-            leg,
+            index,
             async move { PartUnit::Hashed(number, part::hash(source, range, with_md5, read).await) },
         );
     }
@@ -324,8 +327,8 @@ impl Engine<'_> {
         let specs: Vec<_> = numbers.iter().filter_map(|number| flight.spec(*number)).collect();
         let Some(id) = flight.upload.id.clone().filter(|_| !specs.is_empty()) else { return };
         flight.renewed = Instant::now();
-        let (row, leg, epoch, backend) = (flight.upload.row, flight.leg, flight.epoch, Arc::clone(&self.backend));
-        self.spawn_part(row, leg, async move {
+        let (epoch, backend) = (flight.epoch, Arc::clone(&self.backend));
+        self.spawn_part(index, async move {
             let signed = backend.sign(&id, epoch, specs).await;
             PartUnit::Signed(numbers, Instant::now(), signed)
         });
@@ -376,9 +379,9 @@ impl Engine<'_> {
         let Some((range, fingerprint)) = flight.plan.range(number).zip(flight.fingerprint(number)) else { return };
         let sent: Arc<AtomicU64> = Arc::default();
         flight.putting.insert(number, Arc::clone(&sent));
-        let (row, leg, source) = (flight.upload.row, flight.leg, flight.source.clone());
+        let source = flight.source.clone();
         let backend = Arc::clone(&self.backend);
-        self.spawn_part(row, leg, async move {
+        self.spawn_part(index, async move {
             PartUnit::Put(number, part::put(backend, source, range, fingerprint, signed, signed_at, sent).await)
         });
     }

@@ -4,7 +4,7 @@
 //! was not is `mod`'s.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read as _, Write as _};
+use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Kind, Result};
 
 const POLL: Duration = Duration::from_millis(50);
+/// Before a wait is worth a word.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// Held until it is released or its process ends, however it ends.
 #[derive(Debug)]
@@ -40,10 +42,18 @@ impl Lock {
             .open(&path)
             .map_err(failed)?;
         let begun = Instant::now();
+        let mut told = false;
         loop {
             match file.try_lock() {
                 Ok(()) => break,
-                Err(TryLockError::WouldBlock) if begun.elapsed() < wait => tokio::time::sleep(POLL).await,
+                Err(TryLockError::WouldBlock) if begun.elapsed() < wait => {
+                    // Who replaces another sees it go within moments; anybody else wants to know what they wait for.
+                    if !told && begun.elapsed() > QUIET {
+                        told = true;
+                        tracing::warn!("waiting for the store: {}", holder(&mut file));
+                    }
+                    tokio::time::sleep(POLL).await;
+                }
                 Err(TryLockError::WouldBlock) => return Err(busy(dir, &mut file)),
                 Err(TryLockError::Error(error)) => return Err(failed(error)),
             }
@@ -66,12 +76,16 @@ impl Lock {
 }
 
 fn busy(dir: &Path, file: &mut File) -> Error {
+    Error::new(Kind::Busy, format!("could not open the store in {}: {}", dir.display(), holder(file)))
+}
+
+/// Who holds the lock, for people.
+fn holder(file: &mut File) -> String {
     let mut text = String::new();
     // The id is at most ten digits; whatever else stands there is not ours to repeat.
-    let holder = match file.take(16).read_to_string(&mut text) {
-        Ok(_) => text.trim().parse::<u32>().ok(),
-        Err(_) => None,
-    };
-    let holder = holder.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
-    Error::new(Kind::Busy, format!("could not open the store in {}: {holder} holds it", dir.display()))
+    let read = file.rewind().and_then(|()| file.take(16).read_to_string(&mut text));
+    match read.ok().and_then(|_| text.trim().parse::<u32>().ok()) {
+        Some(pid) => format!("process {pid} holds it"),
+        None => "another process holds it".to_owned(),
+    }
 }
