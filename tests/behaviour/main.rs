@@ -10,6 +10,7 @@ mod exit_codes;
 mod faults;
 mod harness;
 mod interrupt;
+mod memory;
 mod output;
 mod put;
 mod real_store;

@@ -82,8 +82,9 @@ fn main() {
         let moment = probed + event * share + dice.between(0, share);
         wait_for_bytes(&world, &mut running, moment);
         thread::sleep(Duration::from_millis(dice.between(0, 50)));
-        // Spread evenly: of 11 events with one for the gateway, the sixth.
-        let gateways_turn = (event + 1) * settings.gateway_kills / events > event * settings.gateway_kills / events;
+        // The gateway's turns are spread evenly: one of eleven is the sixth.
+        let turns = |events_so_far: u64| (2 * events_so_far * settings.gateway_kills + events) / (2 * events);
+        let gateways_turn = turns(event + 1) > turns(event);
         let sent = ByteSize(world.bytes_put() - probed);
         if gateways_turn {
             world.restart_gateway();
