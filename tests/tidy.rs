@@ -26,7 +26,7 @@ const ALSO: &[(&str, &str)] = &[
 
 /// The gateway stands beside the client: what it may see, and which files may see it.
 const GATEWAY_SEES: &[&str] = &["names", "error", "wire", "plan", "gateway"];
-const SEE_GATEWAY: &[&str] = &["cli/connect.rs", "cli/local.rs", "cli/serve.rs", "cli/token.rs"];
+const SEE_GATEWAY: &[&str] = &["cli/local.rs", "cli/serve.rs", "cli/serve/"];
 
 /// Outside crates and the only places (files, or folders with a slash) that may name them.
 const DOORS: &[(&str, &[&str])] = &[
