@@ -63,7 +63,7 @@ pub enum Event {
         /// Acknowledged by the store.
         confirmed: u64,
         size: u64,
-        /// Confirmed bytes per second, of late.
+        /// Bytes handed to the network per second, of late.
         rate: u64,
     },
     /// The store has a part and the journal knows.
