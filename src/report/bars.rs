@@ -69,9 +69,10 @@ impl Bars {
                     bar.finish_and_clear();
                     self.screen.remove(&bar);
                 }
-                // What failed before it was opened has its error only.
-                let moved = self.items.get(item).filter(|item| item.size > 0 || !item.failed);
-                said.remarks.extend(moved.map(Item::ending));
+                // What failed before it was opened has its error only; a single success is told by the summary.
+                let several = self.items.several();
+                let told = |item: &&Item| if item.failed { item.size > 0 } else { several };
+                said.remarks.extend(self.items.get(item).filter(told).map(Item::ending));
             }
             (Event::Exit { .. }, _) => {
                 self.clear();

@@ -118,9 +118,10 @@ impl Items {
                 let how = format!("{} in {}", size(item.size), parts(item.parts));
                 lines.push(format!("uploaded {}: {how}, {}", item.name, sent(*bytes_sent, time)));
             }
-            None if *uploads > 1 || *bytes_sent > 0 => {
+            None if *uploads > 1 => {
                 lines.push(format!("uploaded {completed} of {uploads} files, {}", sent(*bytes_sent, time)));
             }
+            None if *bytes_sent > 0 => lines.push(sent(*bytes_sent, time)),
             None => {}
         }
         if *bytes_known > 0 {
@@ -128,7 +129,8 @@ impl Items {
             let (known, whole) = (size(*bytes_known), size(whole.max(*bytes_known)));
             lines.push(format!("resumed: {known} of {whole} were already there"));
         }
-        if *resumable {
+        // Of a single source, its failure has said so.
+        if *resumable && *uploads > 1 {
             lines.push("what is missing stays in the journal: run `upload resume` to go on".to_owned());
         }
         lines
