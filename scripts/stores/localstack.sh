@@ -7,30 +7,29 @@
 # It checks signatures and refuses wrong SHA-256 checksums and lengths; it is an emulator and keeps its objects in memory.
 set -euo pipefail
 name=localstack
+version=${LOCALSTACK_VERSION:-2026.3.0}
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 enter
 venv=$stores/venv-localstack
 access=test
 secret=test
 
+# It says 3.12 would do, but imports warnings.deprecated, which came with 3.13.
+new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 13))' 2>/dev/null; }
+
 find_python() {
   local python
   for python in ${PYTHON:+"$PYTHON"} python3.13 python3.14 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.1[3-9]*/bin/python python3; do
-    if command -v "$python" >/dev/null && at_least "$python" 3.10; then
+    if command -v "$python" >/dev/null && new_enough "$python"; then
       echo "$python"
       return
     fi
   done
-  die "needs Python 3.10 or later: install one, or name it with PYTHON=…"
+  die "needs Python 3.13 or later: install one (\`apt-get install python3.13\`, \`pyenv install 3.13\`), or name it with PYTHON=…"
 }
-at_least() { "$1" -c 'import sys; sys.exit(sys.version_info < tuple(map(int, sys.argv[1].split("."))))' "$2" 2>/dev/null; }
-
-python=$(find_python)
-# The newest says that 3.12 would do, but imports warnings.deprecated, which came with 3.13.
-if at_least "$python" 3.13; then version=2026.3.0; else version=4.14.0; fi
-version=${LOCALSTACK_VERSION:-$version}
 
 if [ ! -e "$venv/.ready-$version" ]; then
+  python=$(find_python)
   say "installing localstack-core $version with $("$python" --version), a minute or two"
   "$python" -m venv --clear "$venv"
   # Later versions of the two have dropped what LocalStack imports: cbor2._decoder and X509.add_extensions.
