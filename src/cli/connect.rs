@@ -28,6 +28,10 @@ impl Connected {
     ///
     /// # Errors
     /// As the gateway's start and [`Backend::new`].
+    #[cfg_attr(
+        not(feature = "gateway"),
+        expect(clippy::unused_async, reason = "only a gateway in this process is waited for")
+    )]
     pub async fn new(
         settings: &Settings,
         spec: &BackendSpec,
@@ -60,6 +64,10 @@ impl Connected {
     }
 
     /// Ends what was started.
+    #[cfg_attr(
+        not(feature = "gateway"),
+        expect(clippy::unused_async, reason = "only a gateway in this process is waited for")
+    )]
     pub async fn close(self) {
         drop(self.backend);
         #[cfg(feature = "gateway")]
