@@ -2,7 +2,7 @@
 //!
 //! Border: what happens to the file between and during runs; the rules are those under *Changed file* of the documentation.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
 
 use crate::interrupt::{held, killed_after};
@@ -60,6 +60,15 @@ fn another_file_in_its_place_is_another_generation() {
 #[test]
 fn one_byte_of_a_stored_part_is_another_generation() {
     is_another_generation(|file, stored| files::edit(file, (stored[0] - 1) * PART + 10));
+}
+
+#[test]
+fn a_modification_time_that_was_put_back_hides_nothing() {
+    is_another_generation(|file, stored| {
+        let before = fs::metadata(file).unwrap().modified().unwrap();
+        files::edit(file, (stored[0] - 1) * PART + 10);
+        File::options().write(true).open(file).unwrap().set_modified(before).unwrap();
+    });
 }
 
 #[test]

@@ -2,13 +2,16 @@
 //!
 //! Border: death without warning (`kill -9`); asking politely is `signals`, a source that changes meanwhile is `changed`.
 
+use std::fs;
 use std::path::Path;
 
 use crate::support::command::{Command, Running};
 use crate::support::dice::Dice;
 use crate::support::events::{Event, events, parts_so_far};
 use crate::support::gateway::Gateway;
+use crate::support::proxy::{Fault, Requests};
 use crate::support::sandbox::Sandbox;
+use crate::support::wait;
 use crate::support::world::{World, bound};
 use crate::support::{MIB, PART, files};
 
@@ -125,6 +128,40 @@ fn client_and_gateway_may_die_together() {
     world.holds_only(&file);
     let sent = world.bytes_put();
     assert!(sent <= bound(size, 2), "{sent} bytes were sent");
+}
+
+/// Whether the object is there is not for the client to guess, nor for its successor.
+#[test]
+fn a_client_that_is_killed_before_it_hears_of_the_end_asks_again() {
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", 3 * PART);
+    world.proxy.spoil(Requests::complete().nth(1), Fault::DropAnswer);
+    let running = world.put(&file).spawn();
+    wait::until("a call of complete", || (world.proxy.traffic().posts("/complete") > 0).then_some(()));
+    running.kill9();
+    let before = world.proxy.traffic();
+    world.resume().run().succeeds();
+    assert_eq!(world.proxy.traffic().since(&before).count("PUT"), 0, "parts were sent again");
+    world.holds_only(&file);
+}
+
+/// A gateway that has lost its memory knows no upload; the file must arrive all the same.
+#[test]
+fn a_ledger_that_is_lost_costs_a_new_upload() {
+    let mut world = World::new();
+    let file = world.sandbox.file("film.bin", 6 * PART);
+    killed_after(&world, &file, 2);
+    world.gateway.kill9();
+    let ledgers =
+        world.gateway.sandbox().files().into_iter().filter(|path| path.display().to_string().contains("gateway.db"));
+    let gone = ledgers.map(|path| fs::remove_file(path).unwrap()).count();
+    assert!(gone > 0, "there is no ledger to lose");
+    world.gateway.start_again();
+    world.put(&file).run().succeeds();
+    let store = world.store();
+    let objects = store.objects();
+    assert_eq!(objects.len(), 1);
+    assert_eq!(store.sha256(&objects[0]), files::sha256(&file));
 }
 
 /// Gateway and store in the client's own process die with it.
