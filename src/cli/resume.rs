@@ -31,6 +31,9 @@ pub async fn run(settings: &Settings, flags: &args::Resume) -> Result<u8> {
     // One gateway, one store, one engine at a time.
     let mut backends: BTreeMap<String, Vec<Item>> = BTreeMap::new();
     for upload in uploads {
+        if session.tell_finished(&upload) {
+            continue;
+        }
         backends.entry(upload.intent.backend.clone()).or_default().push(Item::Resume(Box::new(upload)));
     }
     let parse = |backend: &String| BackendSpec::parse(backend, connection.allow_insecure_http, Kind::Config);

@@ -14,7 +14,7 @@ use super::settings::{Connection, Settings, Transfer};
 use super::{receipts, signals};
 use crate::error::{Error, Kind, Result, merged_exit_code};
 use crate::event::{self, Event, Sink};
-use crate::journal::Journal;
+use crate::journal::{Journal, Upload};
 use crate::names::UploadId;
 use crate::report::{self, Reporter};
 use crate::transfer::{self, DEFAULT_JOBS, GiveUp, Item, Summary};
@@ -124,6 +124,15 @@ impl Session {
         self.summary.bytes_known += summary.bytes_known;
         self.summary.resumable |= summary.resumable;
         connected.close().await;
+    }
+
+    /// Tells of an upload that was finished earlier, for which there is nobody to be asked; false for any other.
+    pub fn tell_finished(&mut self, upload: &Upload) -> bool {
+        let Some((id, receipt)) = upload.id.clone().zip(upload.receipt.clone()) else { return false };
+        self.sink.tell(Event::Completed { item: self.items, upload: id, receipt, already: true });
+        self.items += 1;
+        self.summary.completed += 1;
+        true
     }
 
     /// Fails items that could not even begin.

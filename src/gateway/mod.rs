@@ -216,7 +216,7 @@ async fn hold(store: Store, config: &Config) -> Result<Store> {
         }
         Err(Fault::Unavailable(why)) => Err(Error::new(Kind::Temporary, format!("the store does not answer: {why}"))
             .hinting("check --s3-endpoint and the network, then start again")),
-        Err(fault) => Err(Error::new(Kind::Config, format!("the store cannot be used: {fault:?}"))
+        Err(fault) => Err(Error::new(Kind::Config, format!("the store cannot be used: {fault}"))
             .hinting("check the bucket's name, the region and what the credentials may do")),
     }
 }
