@@ -41,7 +41,8 @@ impl S3 {
             bucket: bucket.to_owned(),
             region: region.to_owned(),
             keys: (access_key.to_owned(), secret_key.to_owned()),
-            client: reqwest::Client::builder().http1_only().no_proxy().build().unwrap(),
+            // A connection that lay idle during a long upload may be closed at the moment it is used again.
+            client: reqwest::Client::builder().http1_only().no_proxy().pool_max_idle_per_host(0).build().unwrap(),
             signer: Signer::new(Context::new(), provider, RequestSigner::new("s3", region)),
             runtime: Builder::new_current_thread().enable_all().build().unwrap(),
         }
