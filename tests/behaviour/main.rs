@@ -18,3 +18,4 @@ mod secrets;
 mod settings;
 mod signals;
 mod store_faults;
+mod terminal;

@@ -21,13 +21,14 @@ use super::wait;
 pub struct Command {
     inner: process::Command,
     stdout_taken: bool,
+    stderr_taken: bool,
 }
 
 impl Command {
     pub fn new(program: impl AsRef<OsStr>) -> Self {
         let mut inner = process::Command::new(program);
         inner.stdin(Stdio::null());
-        Self { inner, stdout_taken: false }
+        Self { inner, stdout_taken: false, stderr_taken: false }
     }
 
     pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
@@ -61,6 +62,12 @@ impl Command {
         self
     }
 
+    pub fn stderr_to(mut self, file: File) -> Self {
+        self.inner.stderr(file);
+        self.stderr_taken = true;
+        self
+    }
+
     /// Nobody reads what it prints, and it is told so (EPIPE), as by `| head -0`.
     pub fn stdout_closed(mut self) -> Self {
         let (reader, writer) = std::io::pipe().unwrap();
@@ -81,7 +88,9 @@ impl Command {
         if !self.stdout_taken {
             self.inner.stdout(Stdio::piped());
         }
-        self.inner.stderr(Stdio::piped());
+        if !self.stderr_taken {
+            self.inner.stderr(Stdio::piped());
+        }
         let name = format!("{:?}", self.inner.get_args().collect::<Vec<_>>());
         let mut child = self.inner.spawn().unwrap_or_else(|error| panic!("cannot run {name}: {error}"));
         let stdout = Tail::follow(child.stdout.take());

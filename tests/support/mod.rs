@@ -12,6 +12,7 @@ pub mod gateway;
 pub mod proxy;
 pub mod s3;
 pub mod sandbox;
+pub mod terminal;
 pub mod wait;
 pub mod world;
 
