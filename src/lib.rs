@@ -11,13 +11,13 @@
 //!   transfer   report                                               └────▶ store ▶ S3
 //!    │                                                                      └ embedded
 //!   source   journal   backend ─ ─ ─ HTTP ─ ─ ─ ─ ─ ▶
-//!   plan   event
+//!   plan   event   sqlite
 //!   error   wire
 //!   names
 //! ```
 //!
-//! Imports go to a lower line only; modules of one line do not see each other. The gateway sees `names`, `error`, `wire` and
-//! `plan`. `cli/serve` and `cli/local` are the one door between client and gateway. `tests/tidy.rs` holds this table as data.
+//! Imports go to a lower line only; modules of one line do not see each other. The gateway sees `names`, `error`, `wire`,
+//! `plan` and `sqlite`. `cli/serve` and `cli/local` are the one door between client and gateway. `tests/tidy.rs` holds this table as data.
 //!
 //! # Where things are
 //!
@@ -27,6 +27,7 @@
 //! | [`error`] | what can go wrong: retry, exit code, hint |
 //! | [`wire`] | the JSON of the HTTP API, shared by both sides; the table of error codes |
 //! | [`plan`] | from size to parts, pure |
+//! | [`sqlite`] | a SQLite file of ours: made whole, known, brought up to date, durable |
 //! | [`event`] | what happens, one stream, the lines of `--json` |
 //! | [`source`] | files, read by position, told apart from later generations of themselves |
 //! | [`journal`] | what was promised and what is known, in SQLite |
@@ -69,8 +70,8 @@
 //! 3. *Two durabilities in one journal.* Intents are committed with `synchronous = FULL`, fingerprints and
 //!    acknowledgements with `NORMAL`: a process that dies loses neither, a power cut may lose the latest of the second kind, which the
 //!    store's list gives back.
-//! 4. *A new journal is made under another name and linked into place.* Because SQLite takes an empty file for a new database,
-//!    and an empty journal must be told from a lost one.
+//! 4. *A new journal, ledger or manifest is made under another name and linked into place.* Because SQLite takes an empty
+//!    file for a new database, and an empty journal must be told from a lost one.
 //! 5. *Begin may name its holder* (an addition to the API): begin then claims, which saves a call for each upload. *Claim may name
 //!    the epoch it holds*: then it renews without fencing off the caller itself.
 //! 6. *`event` is on the line of `plan`*, above `wire`, because a `completed` event carries the receipt.
@@ -94,5 +95,6 @@ pub mod names;
 pub mod plan;
 pub mod report;
 pub mod source;
+pub mod sqlite;
 pub mod transfer;
 pub mod wire;

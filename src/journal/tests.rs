@@ -59,23 +59,3 @@ fn an_upload_is_driven_by_one_at_a_time() {
     drop(lock);
     journal.lock(&upload).unwrap();
 }
-
-#[test]
-fn a_file_that_is_no_journal_is_refused_and_left_alone() {
-    let dir = tempfile::tempdir().unwrap();
-    for (name, bytes) in [("empty", &b""[..]), ("text", &b"dear diary, today I uploaded a file to a bucket "[..])] {
-        let path = dir.path().join(name);
-        std::fs::write(&path, bytes).unwrap();
-        assert_eq!(Journal::open(&path).unwrap_err().kind(), Kind::NoJournal, "{name}");
-        assert_eq!(std::fs::read(&path).unwrap(), bytes);
-    }
-}
-
-#[test]
-fn a_newer_journal_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("j.db");
-    drop(Journal::open(&path).unwrap());
-    Connection::open(&path).unwrap().pragma_update(None, "user_version", 999).unwrap();
-    assert_eq!(Journal::open(&path).unwrap_err().kind(), Kind::Config);
-}

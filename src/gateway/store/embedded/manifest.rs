@@ -16,6 +16,7 @@ use super::failure::Failure;
 use super::files::{FileName, Files, Fresh};
 use super::schema;
 use crate::names::Fingerprint;
+use crate::sqlite;
 
 /// An open multipart upload.
 #[derive(Debug, Clone)]
@@ -85,7 +86,7 @@ impl Manifest {
     /// # Errors
     /// [`Failure::Broken`] for a database that is not ours, is newer than we are, or cannot be made safe.
     pub fn open(path: &Path, files: Arc<Files>, sweep: bool) -> Result<Self, Failure> {
-        let mut connection = schema::open(path)?;
+        let mut connection = sqlite::open(path, &schema::SPEC).map_err(Failure::broken)?;
         if sweep {
             files.sweep(&known_files(&connection)?)?;
         }

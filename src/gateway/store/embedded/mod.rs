@@ -10,8 +10,8 @@
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::fmt;
-use std::fs::{self, OpenOptions};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -100,8 +100,6 @@ impl Embedded {
             return Err(Error::new(Kind::Io, what));
         }
         let keys = Keys::open(&dir)?;
-        // SQLite gives its other files the mode of this one.
-        OpenOptions::new().append(true).create(true).mode(0o600).open(&database).map_err(file)?;
         let sweep = lock.left_behind;
         let files = Files::open(&dir, lock).map_err(file)?;
         let manifest = Manifest::open(&database, Arc::clone(&files), sweep);
