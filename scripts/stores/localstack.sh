@@ -11,8 +11,8 @@ version=${LOCALSTACK_VERSION:-2026.3.0}
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 enter
 venv=$stores/venv-localstack
-access=test
-secret=test
+access='test'
+secret='test'
 
 # It says 3.12 would do, but imports warnings.deprecated, which came with 3.13.
 new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 13))' 2>/dev/null; }
