@@ -216,6 +216,8 @@ pub struct UploadStatus {
     pub key: Key,
     pub size: u64,
     pub content_type: String,
+    #[serde(default)]
+    pub metadata: BTreeMap<String, String>,
     pub part_size: u64,
     pub part_count: u32,
     pub created_at: Timestamp,

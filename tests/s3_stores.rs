@@ -13,7 +13,7 @@ use http::StatusCode;
 use reqsign_aws_v4::{RequestSigner, StaticCredentialProvider};
 use reqsign_core::{Context, Signer};
 use tokio::task::JoinSet;
-use upload::gateway::store::{Fault, Settings, Store};
+use upload::gateway::store::{Fault, NewObject, Settings, Store};
 use upload::names::{Checksum, ETag, Fingerprint, Key, PartNumber};
 use upload::wire::{CompletePart, PartSpec, Proof, SignedPut};
 use url::Url;
@@ -21,6 +21,12 @@ use uuid::Uuid;
 
 const LIFE: Duration = Duration::from_mins(5);
 const TYPE: &str = "video/mp4";
+
+/// What an object without metadata of the user's is given.
+fn object<'a>(content_type: &'a str, token: &'a str) -> NewObject<'a> {
+    static NONE: BTreeMap<String, String> = BTreeMap::new();
+    NewObject { content_type, token, metadata: &NONE }
+}
 
 /// A bucket of its own for each test.
 struct Bench {
@@ -127,7 +133,7 @@ async fn a_multipart_upload_from_create_to_head() {
     let bench = Bench::new().await;
     let store = bench.store();
     let key = key("uploads/o/na me+é=&?#%.bin");
-    let upload = store.create(&key, "video/mp4;  codecs=x", "token-1").await.unwrap();
+    let upload = store.create(&key, &object("video/mp4;  codecs=x", "token-1")).await.unwrap();
     let first = vec![1; 5 << 20];
     let last = b"the end".to_vec();
     let parts = [bench.part(&store, &key, &upload, 1, &first).await, bench.part(&store, &key, &upload, 2, &last).await];
@@ -182,7 +188,7 @@ async fn other_bytes_than_those_signed_are_refused() {
     let bench = Bench::new().await;
     let store = bench.store();
     let key = key("uploads/o/wrong");
-    let upload = store.create(&key, TYPE, "t").await.unwrap();
+    let upload = store.create(&key, &object(TYPE, "t")).await.unwrap();
     let right = b"right body".to_vec();
     let signed = store.sign_part(&key, &upload, &spec(1, &right), LIFE).await.unwrap();
 
@@ -208,7 +214,7 @@ async fn a_part_bound_by_md5_is_refused_otherwise() {
     let bench = Bench::new().await;
     let store = bench.store().with_proof(Proof::Md5);
     let key = key("uploads/o/md5");
-    let upload = store.create(&key, TYPE, "t").await.unwrap();
+    let upload = store.create(&key, &object(TYPE, "t")).await.unwrap();
     let md5 = Some("XrY7u+Ae7tCTyyK7j1rNww==".parse().unwrap());
     let spec = PartSpec { md5, ..spec(1, b"hello world") };
     let signed = store.sign_part(&key, &upload, &spec, LIFE).await.unwrap();
@@ -226,7 +232,7 @@ async fn a_single_put_is_bound_to_its_bytes_and_to_an_empty_key() {
     let store = bench.store();
     for body in [&b"one part"[..], b""] {
         let key = key(&format!("uploads/o/single-{}", body.len()));
-        let signed = store.sign_put(&key, TYPE, "token-2", &spec(1, body), LIFE).await.unwrap();
+        let signed = store.sign_put(&key, &object(TYPE, "token-2"), &spec(1, body), LIFE).await.unwrap();
         bench.refused(&signed, b"one_part").await;
         let mut other_type = signed.clone();
         other_type.headers.insert("content-type".into(), "text/html".into());
@@ -252,13 +258,13 @@ async fn what_the_bucket_demands_is_bound_into_create_and_single_put() {
     let store = bench.store();
     let (many, one) = (key("uploads/o/many"), key("uploads/o/one"));
 
-    let upload = store.create(&many, TYPE, "t").await.unwrap();
+    let upload = store.create(&many, &object(TYPE, "t")).await.unwrap();
     let signed = store.sign_part(&many, &upload, &spec(1, b"x"), LIFE).await.unwrap();
     assert_eq!(signed.headers.keys().collect::<Vec<_>>(), ["content-length", "x-amz-checksum-sha256"]);
     let part = bench.part(&store, &many, &upload, 1, b"x").await;
     store.complete(&many, &upload, &[part], 1).await.unwrap();
 
-    let signed = store.sign_put(&one, TYPE, "t", &spec(1, b"x"), LIFE).await.unwrap();
+    let signed = store.sign_put(&one, &object(TYPE, "t"), &spec(1, b"x"), LIFE).await.unwrap();
     let mut bare = signed.clone();
     bare.headers.remove("x-amz-server-side-encryption");
     bench.refused(&bare, b"x").await;
@@ -277,7 +283,7 @@ async fn more_than_a_page_of_parts_is_listed_page_by_page() {
     let bench = Arc::new(Bench::new().await);
     let store = bench.store();
     let key = key("uploads/o/pages");
-    let upload = store.create(&key, TYPE, "t").await.unwrap();
+    let upload = store.create(&key, &object(TYPE, "t")).await.unwrap();
     let mut running = JoinSet::new();
     for number in 1..=1003_u32 {
         if running.len() == 8 {
@@ -304,8 +310,8 @@ async fn uploads_at_exactly_one_key_are_found() {
     let (wanted, longer) = (key("uploads/o/found"), key("uploads/o/found.bin"));
     let mut made = Vec::new();
     for _ in 0..3 {
-        made.push(store.create(&wanted, TYPE, "t").await.unwrap());
-        store.create(&longer, TYPE, "t").await.unwrap();
+        made.push(store.create(&wanted, &object(TYPE, "t")).await.unwrap());
+        store.create(&longer, &object(TYPE, "t")).await.unwrap();
     }
     // Stores that keep whole seconds put those of one second in any order.
     made.sort();
@@ -322,14 +328,14 @@ async fn faults_are_told_apart() {
     let key = key("uploads/o/faults");
     assert!(matches!(store.list(&key, "no-such-upload", None).await, Err(Fault::NoSuchUpload)));
 
-    let upload = store.create(&key, TYPE, "t").await.unwrap();
+    let upload = store.create(&key, &object(TYPE, "t")).await.unwrap();
     let mut other = bench.settings.clone();
     other.keys.as_mut().unwrap().1.push('x');
     let signed = Store::new(other).unwrap().sign_part(&key, &upload, &spec(1, b"x"), LIFE).await.unwrap();
     bench.refused(&signed, b"x").await;
 
     bench.settings.bucket.push('x');
-    let Err(Fault::Refused(text)) = bench.store().create(&key, TYPE, "t").await else {
+    let Err(Fault::Refused(text)) = bench.store().create(&key, &object(TYPE, "t")).await else {
         panic!("there is no such bucket")
     };
     assert!(text.starts_with("CreateMultipartUpload: 404 NoSuchBucket"), "{text}");

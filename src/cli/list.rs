@@ -123,17 +123,24 @@ pub async fn status(settings: &Settings, flags: &args::Status) -> Result<()> {
     if let Some(remote) = remote {
         let stored: u64 = remote.part_list.iter().map(|part| part.size).sum();
         let (state, count) = (remote.status.state.name(), remote.part_list.len());
-        let _ = writeln!(out, "  the backend says: {state}, {count} parts stored, {}", text::size(stored));
+        let parts = match remote.status.receipt {
+            Some(_) => String::new(),
+            None => format!(", {count} parts stored, {}", text::size(stored)),
+        };
+        let _ = writeln!(out, "  the backend says: {state}{parts}");
     }
     print(&out)
 }
 
 async fn ask(connected: &Connected, upload: &Upload) -> Result<Remote> {
     let id = upload.begun()?;
-    let status = connected.backend.status(id).await?;
-    let part_list = match status.receipt {
+    let mut status = connected.backend.status(id).await?;
+    let part_list = match &mut status.receipt {
         // Of an object that is whole, no store lists parts.
-        Some(_) => Vec::new(),
+        Some(receipt) => {
+            receipt.backend.clone_from(&connected.name);
+            Vec::new()
+        }
         None => connected.backend.parts(id).await?,
     };
     Ok(Remote { status, part_list })

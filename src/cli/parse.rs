@@ -105,14 +105,18 @@ pub fn store_host(text: &str) -> Result<StoreHost, Wrong> {
     text.parse().map_err(|_| format!("`{text}` is no HOST[:PORT]"))
 }
 
-/// `KEY=VALUE`: the key 1 to 64 letters, digits, dashes or underscores; the value without control characters.
+/// `KEY=VALUE`, as object metadata can hold it: the key 1 to 64 of a-z, 0-9 and -, the value words of visible ASCII
+/// characters with one space between them.
 pub fn metadata(text: &str) -> Result<(String, String), Wrong> {
     let (key, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is no KEY=VALUE"))?;
-    if !(1..=64).contains(&key.len()) || !key.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)) {
-        return Err("a metadata key is 1 to 64 letters, digits, dashes or underscores".to_owned());
+    let in_key = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if !(1..=64).contains(&key.len()) || !key.bytes().all(in_key) {
+        return Err("a metadata key is 1 to 64 of a-z, 0-9 and -".to_owned());
     }
-    if value.chars().any(char::is_control) {
-        return Err(format!("the value of `{key}` holds a control character"));
+    if !value.split(' ').all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_graphic())) {
+        return Err(format!(
+            "the value of `{key}` is not words of visible ASCII characters with one space between them"
+        ));
     }
     Ok((key.to_owned(), value.to_owned()))
 }

@@ -33,7 +33,7 @@ pub async fn run(settings: &Settings, flags: &Serve) -> Result<()> {
 }
 
 async fn serve(config: Config) -> Result<()> {
-    let mut stop = signals::listen()?;
+    let mut stop = signals::listen(|| ())?;
     let mut running = gateway::start(config).await?;
     super::remark(&format!("listening on {}", running.url.as_str().trim_end_matches('/')));
     tokio::select! {

@@ -2,6 +2,7 @@
 //!
 //! Border: the frame around the engine that `put` and `resume` share.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -46,11 +47,19 @@ impl Session {
     /// What cannot be opened.
     pub fn open(settings: &Settings, transfer: &Transfer) -> Result<Self> {
         let journal = Journal::open(&settings.journal()?)?;
-        let stop = signals::listen()?;
         let options = settings.report();
         let (sink, events) = Sink::channel();
         let reporter = Reporter::new(&options);
-        super::log(settings.common.verbose, reporter.log());
+        let mut screen = reporter.log();
+        super::log(settings.common.verbose, screen.clone());
+        let quiet = settings.common.quiet;
+        let stop = signals::listen(move || {
+            if !quiet {
+                // A screen that is gone wants to know nothing.
+                let _ =
+                    writeln!(screen, "stopping: what is on the wire may end, up to 5 s; once more to leave at once");
+            }
+        })?;
         let mut threads = vec![report::start(reporter, &options, events)];
         let sink = match &transfer.receipt {
             None => sink,

@@ -11,6 +11,8 @@ use crate::wire::{BeginRequest, Code, CompleteRequest, PartSpec, SIGN_MAX};
 
 /// The longest name, in characters.
 pub const NAME_MAX: usize = 200;
+/// The metadata key by which a gateway knows its objects.
+const RESERVED: &str = "upload-token";
 /// The most bytes of metadata, keys and values together.
 pub const METADATA_MAX: usize = 2 << 10;
 /// The most bytes of an idempotency key, a holder, or a content type.
@@ -53,14 +55,19 @@ fn metadata(pairs: &BTreeMap<String, String>) -> Result<(), Refusal> {
         (1..=64).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
     };
     let total: usize = pairs.iter().map(|(key, value)| key.len() + value.len()).sum();
-    if !pairs.keys().all(|key| key_fits(key)) {
-        return Err(Refusal::saying(Code::InvalidRequest, "metadata keys are 1 to 64 of a-z, 0-9 and -"));
+    // Signatures fold spaces (SigV4, canonical headers), so that only words with one space between them arrive as they were.
+    let value_fits =
+        |value: &str| value.split(' ').all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_graphic()));
+    if !pairs.keys().all(|key| key_fits(key) && key != RESERVED) {
+        let what = format!("metadata keys are 1 to 64 of a-z, 0-9 and -, and not {RESERVED}");
+        return Err(Refusal::saying(Code::InvalidRequest, what));
     }
     if total > METADATA_MAX {
         return Err(Refusal::saying(Code::InvalidRequest, format!("metadata has at most {METADATA_MAX} bytes in all")));
     }
-    if pairs.values().any(|value| value.chars().any(char::is_control)) {
-        return Err(Refusal::saying(Code::InvalidRequest, "metadata values have no control characters"));
+    if !pairs.values().all(|value| value_fits(value)) {
+        let what = "metadata values are words of visible ASCII characters with one space between them";
+        return Err(Refusal::saying(Code::InvalidRequest, what));
     }
     Ok(())
 }

@@ -119,7 +119,9 @@ fn name_type_and_metadata_reach_the_backend() {
         panic!("not completed: {output}")
     };
     assert_eq!(receipt.key.rsplit('.').next(), Some("mp4"), "{}", receipt.key);
-    assert_eq!(world.store().head(&receipt.key).header("content-type"), Some("video/mp4"));
+    let head = world.store().head(&receipt.key);
+    assert_eq!(head.header("content-type"), Some("video/mp4"));
+    assert_eq!(head.header("x-amz-meta-camera"), Some("old one"));
     let status = world.upload(&["status", "--remote", "--json", &receipt.id]).run().succeeds();
     let status: serde_json::Value = serde_json::from_str(status.line()).unwrap();
     assert_eq!((&status["v"], &status["type"]), (&1.into(), &"upload".into()));

@@ -29,7 +29,7 @@ async fn begin_repeated_after_a_crash_adopts_what_the_store_has() {
     let request = begin(TWO_PARTS);
     let upload: BeginAnswer = good(world.begin("key", &request).await, 201).await;
     world.send(&upload, &bodies()).await;
-    let spare = world.store().create(&upload.key, "video/quicktime", "token").await.unwrap();
+    let spare = world.store().create(&upload.key, &object("video/quicktime", "token")).await.unwrap();
     world.ledger("UPDATE upload SET store_upload = NULL, state = 'pending'");
 
     let again: BeginAnswer = good(world.begin("key", &request).await, 200).await;
@@ -92,7 +92,8 @@ async fn an_object_that_is_not_ours_makes_no_receipt() {
     let world = World::new().await;
     let upload = world.begun(&begin(3)).await;
     let part = spec(1, b"abc");
-    let foreign = world.store().sign_put(&upload.key, "text/plain", "another", &part, Duration::from_mins(1)).await;
+    let foreign =
+        world.store().sign_put(&upload.key, &object("text/plain", "another"), &part, Duration::from_mins(1)).await;
     etag(&world.put(&Signed::Put(foreign.unwrap()), b"abc".to_vec()).await);
     let claimed = CompletePart { number: PartNumber::FIRST, etag: "e".parse().unwrap(), sha256: part.sha256 };
     let listed: PartList = good(world.get(&format!("/v1/uploads/{}/parts", upload.id)).await, 200).await;

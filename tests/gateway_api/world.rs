@@ -13,7 +13,7 @@ pub use tempfile::TempDir;
 pub use upload::error::Kind;
 pub use upload::gateway::ledger::Ledger;
 pub use upload::gateway::store::embedded::{BUCKET, REGION};
-pub use upload::gateway::store::{Settings, Store};
+pub use upload::gateway::store::{NewObject, Settings, Store};
 pub use upload::gateway::{self, Auth, Config, Probe, Running, StoreConfig};
 pub use upload::names::{Checksum, ETag, Fingerprint, PartNumber};
 pub use upload::wire::{
@@ -21,6 +21,12 @@ pub use upload::wire::{
     PartList, PartSpec, Problem, Proof, ReadUrl, Receipt, SignAnswer, SignRequest, Signed, State, UploadList,
     UploadStatus,
 };
+
+/// What an object without metadata of the user's is given.
+pub fn object<'a>(content_type: &'a str, token: &'a str) -> NewObject<'a> {
+    static NONE: BTreeMap<String, String> = BTreeMap::new();
+    NewObject { content_type, token, metadata: &NONE }
+}
 
 pub const MIB: u64 = 1 << 20;
 

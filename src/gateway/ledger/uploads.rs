@@ -47,6 +47,7 @@ pub struct Upload {
     pub digest: Fingerprint,
     pub name: String,
     pub content_type: String,
+    pub metadata: BTreeMap<String, String>,
     pub plan: Plan,
     pub key: Key,
     pub token: String,
@@ -60,7 +61,7 @@ pub struct Upload {
 }
 
 const COLUMNS: &str = "id, owner, idempotency_key, digest, name, content_type, size, part_size, key, token, store_upload, \
-    state, epoch, holder, lease_until, created_at, expires_at, receipt";
+    state, epoch, holder, lease_until, created_at, expires_at, receipt, metadata";
 
 impl Ledger {
     /// Writes the upload and a row for each part of its plan, unless its owner used the idempotency key before; gives the
@@ -224,6 +225,7 @@ fn upload(row: &Row<'_>) -> rusqlite::Result<Upload> {
         digest: Fingerprint::new(row.get(3)?),
         name: text(4)?,
         content_type: text(5)?,
+        metadata: serde_json::from_str(&text(18)?).map_err(|_| damaged(18, "not metadata"))?,
         plan: Plan::pinned(number(6)?, number(7)?).map_err(|_| damaged(7, "not a plan"))?,
         key: text(8)?.parse().map_err(|_| damaged(8, "not a key"))?,
         token: text(9)?,

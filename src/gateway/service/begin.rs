@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Service, is_over};
+use super::{Service, is_over, object};
 use crate::error::Kind;
 use crate::gateway::auth::Owner;
 use crate::gateway::lease;
@@ -116,7 +116,7 @@ impl Service {
             found = self.store.find(&upload.key).await.map_err(|fault| store_failed("find", &fault))?;
         }
         if found.is_empty() {
-            let created = self.store.create(&upload.key, &upload.content_type, &upload.token).await;
+            let created = self.store.create(&upload.key, &object(&upload)).await;
             found.push(created.map_err(|fault| store_failed("create", &fault))?);
         }
         let mut found = found.into_iter();

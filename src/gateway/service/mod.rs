@@ -13,7 +13,7 @@ use crate::gateway::auth::Owner;
 use crate::gateway::lease::{self, Decision, Lease};
 use crate::gateway::ledger::{Ledger, Upload};
 use crate::gateway::problem::Refusal;
-use crate::gateway::store::Store;
+use crate::gateway::store::{NewObject, Store};
 use crate::names::UploadId;
 use crate::wire::{ClaimAnswer, ClaimRequest, Code, Info, Limits, PROTOCOL, State};
 
@@ -27,6 +27,11 @@ mod tests;
 mod verdict;
 
 pub use complete::Completion;
+
+/// What the store gives the object of an upload.
+fn object(upload: &Upload) -> NewObject<'_> {
+    NewObject { content_type: &upload.content_type, token: &upload.token, metadata: &upload.metadata }
+}
 
 /// How the operations are to behave.
 #[derive(Debug, Clone)]

@@ -130,6 +130,7 @@ fn status(upload: Upload) -> UploadStatus {
         key: upload.key,
         size: upload.plan.size(),
         content_type: upload.content_type,
+        metadata: upload.metadata,
         part_size: upload.plan.part_size(),
         part_count: upload.plan.count(),
         created_at: upload.created_at,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Service, closed};
+use super::{Service, closed, object};
 use crate::gateway::auth::Owner;
 use crate::gateway::ledger::{Signing, Upload};
 use crate::gateway::problem::{Refusal, store_failed};
@@ -53,14 +53,14 @@ impl Service {
             Signing::Done => {}
             refused => return Err(refusal(refused)),
         }
-        let Upload { key, content_type, token, .. } = upload;
+        let key = &upload.key;
         let multipart = upload.store_upload.as_deref().filter(|_| !upload.plan.is_single());
         let mut signed = Vec::with_capacity(parts.len());
         for part in &parts {
             let life = life(part.size, self.rules.url_ttl);
             let put = match (multipart, upload.plan.is_single()) {
                 (Some(multipart), _) => self.store.sign_part(key, multipart, part, life).await,
-                (None, true) => self.store.sign_put(key, content_type, token, part, life).await,
+                (None, true) => self.store.sign_put(key, &object(upload), part, life).await,
                 (None, false) => Err(Fault::NoSuchUpload),
             };
             signed.push(Signed::Put(put.map_err(|fault| store_failed("sign", &fault))?));

@@ -108,6 +108,25 @@ impl fmt::Display for Fault {
     }
 }
 
+/// What an object is given when it is created.
+#[derive(Debug, Clone, Copy)]
+pub struct NewObject<'a> {
+    pub content_type: &'a str,
+    /// The upload token, by which its gateway knows it again.
+    pub token: &'a str,
+    /// The user's, under `x-amz-meta-`: keys and values as headers carry them.
+    pub metadata: &'a BTreeMap<String, String>,
+}
+
+impl NewObject<'_> {
+    /// The headers that say so.
+    fn headers(&self) -> impl Iterator<Item = (String, String)> {
+        let metadata = self.metadata.iter().map(|(key, value)| (format!("x-amz-meta-{key}"), value.clone()));
+        let own = [("content-type".into(), object::one_line(self.content_type)), (TOKEN.into(), self.token.to_owned())];
+        metadata.chain(own)
+    }
+}
+
 /// An object as `HeadObject` tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {

@@ -10,20 +10,21 @@ use jiff::Timestamp;
 
 use super::address::Address;
 use super::client::{self, Call};
-use super::object::{one_line, signed_put};
+use super::object::signed_put;
 use super::sign::{self, Presigned};
-use super::{Fault, Store, TOKEN, xml};
+use super::{Fault, NewObject, Store, xml};
 use crate::names::{ETag, Fingerprint, Key, PartNumber};
 use crate::wire::{CompletePart, PartSpec, Proof, SignedPut, StoredPart};
 
 impl Store {
-    /// `CreateMultipartUpload` with SHA-256 checksums (where they are the proof), the token as metadata, and the headers the
-    /// bucket demands; gives S3's upload id.
-    pub async fn create(&self, key: &Key, content_type: &str, token: &str) -> Result<String, Fault> {
+    /// `CreateMultipartUpload` with SHA-256 checksums (where they are the proof), what the object is given, and the headers
+    /// the bucket demands; gives S3's upload id.
+    pub async fn create(&self, key: &Key, object: &NewObject<'_>) -> Result<String, Fault> {
         let url = self.address.object(&self.whole(key), &[("uploads", "")])?;
-        let mut call = Call::new("CreateMultipartUpload", Method::POST, url)
-            .header("content-type", &one_line(content_type))?
-            .header(TOKEN, token)?;
+        let mut call = Call::new("CreateMultipartUpload", Method::POST, url);
+        for (name, value) in object.headers() {
+            call = call.header(&name, &value)?;
+        }
         if self.proof == Proof::Sha256 {
             call = call.header("x-amz-checksum-algorithm", "SHA256")?.header("x-amz-checksum-type", "COMPOSITE")?;
         }

@@ -9,26 +9,24 @@ use http::{Method, StatusCode};
 
 use super::client::{self, Call};
 use super::sign::{self, Presigned};
-use super::{Fault, Head, Store, TOKEN, address};
+use super::{Fault, Head, NewObject, Store, TOKEN, address};
 use crate::names::{ETag, Key, PartNumber, SignedUrl};
 use crate::wire::{PartSpec, SignedPut};
 
 impl Store {
-    /// Presigns one plain PUT of the whole object, with `If-None-Match: *`, content type, token and the headers the bucket
+    /// Presigns one plain PUT of the whole object, with `If-None-Match: *`, what it is given and the headers the bucket
     /// demands bound into it.
     pub async fn sign_put(
         &self,
         key: &Key,
-        content_type: &str,
-        token: &str,
+        object: &NewObject<'_>,
         part: &PartSpec,
         life: Duration,
     ) -> Result<SignedPut, Fault> {
         let mut headers = sign::body_headers(self.proof, part)?;
         headers.extend(self.create_headers.clone());
-        headers.insert("content-type".into(), one_line(content_type));
+        headers.extend(object.headers());
         headers.insert("if-none-match".into(), "*".into());
-        headers.insert(TOKEN.into(), token.to_owned());
         let url = self.public.object(&self.whole(key), &[])?;
         let presigned = self.client.signer.presign(Method::PUT, &url, headers, life).await?;
         Ok(signed_put(part.number, presigned))

@@ -12,7 +12,7 @@ use tracing::{debug, warn};
 use uuid::Uuid;
 
 use super::sign::{Presigned, body_headers};
-use super::{Fault, Probed, Store, client};
+use super::{Fault, NewObject, Probed, Store, client};
 use crate::names::{Fingerprint, Key, Md5, PartNumber};
 use crate::wire::{PartSpec, Proof};
 
@@ -38,11 +38,12 @@ pub(super) async fn run(store: &Store) -> Result<Probed, Fault> {
     let key: Key = format!("uploads/probe/{}", Uuid::new_v4())
         .parse()
         .map_err(|_| Fault::Refused("the probe's key cannot be used".into()))?;
+    let trial = NewObject { content_type: "application/octet-stream", token: "probe", metadata: &BTreeMap::new() };
     let mut found = None;
     // SHA-256 is asked for when an upload is created, so the others are tried in an upload of their own.
     for proofs in [&[Proof::Sha256][..], &[Proof::Payload, Proof::Md5, Proof::None]] {
         let store = store.clone().with_proof(proofs[0]);
-        let upload = match store.create(&key, "application/octet-stream", "probe").await {
+        let upload = match store.create(&key, &trial).await {
             Ok(upload) => upload,
             // Only for good: a store that is down for a moment must not end up with a weaker proof.
             Err(fault @ Fault::Refused(_)) if proofs[0] == Proof::Sha256 => {
