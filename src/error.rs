@@ -35,8 +35,10 @@ pub enum Kind {
     Busy,
     /// The claim was taken over.
     LeaseLost,
-    /// Not permitted: the token, or a policy of the backend or the store.
+    /// Not permitted: the token, or a policy of the store.
     Refused,
+    /// The backend does not take what was asked for: its name, type or size.
+    Denied,
     /// Something has to be configured first.
     Config,
     /// The backend or the journal knows no such upload.
@@ -74,7 +76,7 @@ impl Kind {
             | Self::Busy
             | Self::LeaseLost
             | Self::PartsMismatch => 75,
-            Self::Refused => 77,
+            Self::Refused | Self::Denied => 77,
             Self::Config => 78,
             Self::Interrupted(signal) => 128 + signal,
             Self::NotFound | Self::Gone | Self::Other => 1,
@@ -98,6 +100,7 @@ impl Kind {
             Self::Busy => "busy",
             Self::LeaseLost => "lease_lost",
             Self::Refused => "refused",
+            Self::Denied => "denied",
             Self::Config => "config",
             Self::NotFound => "not_found",
             Self::Gone => "gone",
@@ -123,6 +126,7 @@ impl Kind {
             Self::Busy => "wait for the other process, or stop it; then run `upload resume`",
             Self::LeaseLost => "another machine or process has taken this upload over; let it finish",
             Self::Refused => "check the token (--token-file, UPLOAD_TOKEN) and what the backend permits",
+            Self::Denied => "ask for what the backend takes (--name, --content-type, --meta), or its operator for more",
             Self::Gone => "put the file again to begin a new upload",
             Self::NotFound => "`upload list --all` shows what the journal knows",
             _ => return None,

@@ -29,9 +29,8 @@ pub fn of_gateway(status: u16, problem: Option<&Problem>, retry_after: Option<Du
         };
     };
     let kind = match Code::from_name(&problem.code) {
-        Some(Code::Unauthenticated | Code::Forbidden | Code::TooLarge | Code::TypeNotAllowed | Code::NameInvalid) => {
-            Kind::Refused
-        }
+        Some(Code::Unauthenticated | Code::Forbidden) => Kind::Refused,
+        Some(Code::TooLarge | Code::TypeNotAllowed | Code::NameInvalid) => Kind::Denied,
         Some(Code::NotFound) => Kind::NotFound,
         Some(Code::LeaseHeld) => Kind::Busy,
         Some(Code::LeaseLost) => Kind::LeaseLost,

@@ -79,7 +79,10 @@ pub fn check(url: &str, backend: &Url, named: &[StoreHost], insecure_http: bool)
 /// Whether a host is this machine, as it is written.
 pub fn is_loopback(host: &Host<&str>) -> bool {
     match host {
-        Host::Domain(name) => *name == "localhost" || name.ends_with(".localhost"),
+        Host::Domain(name) => {
+            let name = name.trim_end_matches('.');
+            name == "localhost" || name.ends_with(".localhost")
+        }
         Host::Ipv4(address) => address.is_loopback(),
         Host::Ipv6(address) => address.is_loopback(),
     }
@@ -136,6 +139,7 @@ mod tests {
             "https://[fd00::1]/",
             "https://100.64.0.1/",
             "https://localhost/",
+            "https://localhost./",
             "http://bucket.example/",
             "ftp://bucket.example/",
             "https://bucket.example@10.0.0.1/",

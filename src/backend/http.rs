@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use reqwest::header::{CONTENT_LENGTH, ETAG, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::{Body, Certificate, Client, ClientBuilder, Method, Proxy, Response, redirect};
+use reqwest::{Body, Certificate, Client, ClientBuilder, Method, NoProxy, Proxy, Response, redirect};
 use tokio::sync::mpsc;
 use url::Url;
 
@@ -27,10 +27,13 @@ use crate::wire::SignedPut;
 const CONNECT: Duration = Duration::from_secs(10);
 /// The longest a call to the backend may take; it answers 202 rather than let a client wait.
 const CALL: Duration = Duration::from_mins(1);
-/// No byte accepted for so long: the connection is dead. There is no limit on the whole of a part, however slow.
-const STALL: Duration = Duration::from_secs(30);
-/// From the last byte of a part to the store's answer.
-const ANSWER: Duration = Duration::from_mins(1);
+/// Nothing acknowledged for so long, says the kernel: the peer is dead.
+const DEAD: Duration = Duration::from_secs(30);
+/// Nothing taken for so long: a frame and the buffers below it need minutes on a slow link. There is no limit on the
+/// whole of a part, however slow.
+const STALL: Duration = Duration::from_mins(5);
+/// From the last frame a connection took to the store's answer: what lies in the kernel's buffer is still on its way.
+const ANSWER: Duration = Duration::from_mins(5);
 /// S3 closes idle connections after about five seconds.
 const IDLE: Duration = Duration::from_secs(4);
 /// The most that is read of an answer to a part.
@@ -73,7 +76,7 @@ impl Http {
             return Err(Error::new(Kind::Unusable, "plain http would show token and file to everybody on the way")
                 .hinting("use https, or --allow-insecure-http in a network you trust"));
         }
-        let base = || -> Result<ClientBuilder> {
+        let base = |to_backend: bool| -> Result<ClientBuilder> {
             let mut builder = Client::builder()
                 .user_agent(concat!("upload/", env!("CARGO_PKG_VERSION")))
                 .redirect(redirect::Policy::none())
@@ -83,7 +86,7 @@ impl Http {
                 .tcp_keepalive(Duration::from_secs(15));
             #[cfg(target_os = "linux")]
             {
-                builder = builder.tcp_user_timeout(STALL);
+                builder = builder.tcp_user_timeout(DEAD);
             }
             if let Some(path) = &options.ca_cert {
                 let unusable = |error: String| {
@@ -99,18 +102,19 @@ impl Http {
             }
             match &options.proxy {
                 // A proxy would not find what runs on this machine.
-                _ if local => builder = builder.no_proxy(),
+                _ if local && to_backend => builder = builder.no_proxy(),
                 None => {}
                 Some(proxy) => {
                     let proxy = Proxy::all(proxy.as_str())
                         .map_err(|_| Error::new(Kind::Config, "could not use the proxy: its address is not a URL"))?;
-                    builder = builder.proxy(proxy);
+                    let here = NoProxy::from_string("localhost,127.0.0.0/8,::1");
+                    builder = builder.proxy(proxy.no_proxy(here));
                 }
             }
             Ok(builder)
         };
-        let data = || Ok(base()?.http1_only().pool_idle_timeout(IDLE));
-        Ok(Self { api: build(base)?, data: build(data)?, backend: backend.clone(), options })
+        let data = || Ok(base(false)?.http1_only().pool_idle_timeout(IDLE));
+        Ok(Self { api: build(|| base(true))?, data: build(data)?, backend: backend.clone(), options })
     }
 
     /// One call to the backend. Gives status, headers and at most `max` bytes of body.
@@ -136,7 +140,7 @@ impl Http {
     /// Sends one part to where it was signed for: `len` bytes from `frames`. `sent` counts what the network took.
     ///
     /// # Errors
-    /// By what the store answers; [`Kind::Temporary`] when it does not, or no byte moves for 30 s;
+    /// By what the store answers; [`Kind::Temporary`] when it does not, or no byte moves for minutes;
     /// [`Kind::Unusable`] for a URL or headers we will not use.
     pub async fn put(
         &self,
@@ -150,6 +154,8 @@ impl Http {
         let insecure = self.options.allow_insecure_http;
         let url = hosts::check(signed.url.expose(), &self.backend, &self.options.store_hosts, insecure)?;
         let headers = headers(signed, len)?;
+        // Stores look at the clock when a request begins.
+        let stale = signed_at.elapsed() >= Duration::from_secs(signed.expires_in);
         let body = PartBody { frames, left: len, sent: Arc::clone(&sent) };
         let request = self.data.request(Method::PUT, url).headers(headers).body(Body::wrap(body));
         let answer = async {
@@ -162,7 +168,6 @@ impl Http {
                 return Err(Error::new(Kind::Temporary, "the connection to the store made no progress"));
             }
         };
-        let stale = signed_at.elapsed() >= Duration::from_secs(signed.expires_in);
         stored(&answer, fingerprint, stale)
     }
 
@@ -192,7 +197,7 @@ impl Get {
     /// # Errors
     /// [`Kind::Temporary`] when the connection breaks off or nothing comes for 30 s.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
-        match tokio::time::timeout(STALL, self.0.chunk()).await {
+        match tokio::time::timeout(DEAD, self.0.chunk()).await {
             Ok(chunk) => chunk.map_err(|error| failed("read the object", error)),
             Err(_) => Err(Error::new(Kind::Temporary, "the connection to the store made no progress")),
         }

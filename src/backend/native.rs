@@ -90,6 +90,9 @@ impl Backend {
         if !asked.eq(answer.parts.iter().map(Signed::number)) {
             return Err(Error::new(Kind::Unusable, "the backend signed other parts than it was asked for"));
         }
+        if answer.parts.iter().any(|signed| matches!(signed, Signed::Put(put) if put.expires_in == 0)) {
+            return Err(Error::new(Kind::Unusable, "the backend signed URLs that live for no time"));
+        }
         Ok(answer.parts)
     }
 

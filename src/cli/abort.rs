@@ -10,9 +10,11 @@ use super::backend_spec::BackendSpec;
 use super::connect::Connected;
 use super::resume::find;
 use super::settings::{Connection, Settings};
+use crate::backend::Backend;
 use crate::error::{Error, Kind, Result, merged_exit_code};
 use crate::event;
-use crate::journal::{Journal, State};
+use crate::journal::{Journal, State, Upload};
+use crate::transfer;
 
 /// How long to wait for another process that holds the embedded store.
 pub const LOCK_WAIT: Duration = Duration::from_secs(30);
@@ -32,6 +34,15 @@ pub async fn run(settings: &Settings, flags: &args::Abort) -> Result<u8> {
     Ok(merged_exit_code(&codes))
 }
 
+/// Aborts an upload; one whose begin was never answered is begun once more, to learn what is to be aborted.
+async fn give_up(backend: &Backend, upload: &Upload) -> Result<()> {
+    let id = match &upload.id {
+        Some(id) => id.clone(),
+        None => backend.begin(&upload.idem, &transfer::begin_request(upload)).await?.id,
+    };
+    backend.abort(&id).await
+}
+
 async fn one(journal: &mut Journal, settings: &Settings, connection: &Connection, id: &str) -> Result<()> {
     let upload = find(journal, OsStr::new(id), &|_| true)?;
     if upload.state == State::Completed {
@@ -40,17 +51,15 @@ async fn one(journal: &mut Journal, settings: &Settings, connection: &Connection
     }
     if upload.state != State::Abandoned {
         let (upload, _lock) = journal.lock(&upload)?;
-        if let Some(id) = &upload.id {
-            let spec = BackendSpec::parse(&upload.intent.backend, connection.allow_insecure_http, Kind::Config)?;
-            let connection = settings.toward(&spec, None, connection)?;
-            let connected = Connected::new(settings, &spec, &connection, LOCK_WAIT).await?;
-            let aborted = connected.backend.abort(id).await;
-            connected.close().await;
-            match aborted {
-                // It has none of it either.
-                Err(error) if !matches!(error.kind(), Kind::NotFound | Kind::Gone) => return Err(error),
-                _ => {}
-            }
+        let spec = BackendSpec::parse(&upload.intent.backend, connection.allow_insecure_http, Kind::Config)?;
+        let connection = settings.toward(&spec, None, connection)?;
+        let connected = Connected::new(settings, &spec, &connection, LOCK_WAIT).await?;
+        let aborted = give_up(&connected.backend, &upload).await;
+        connected.close().await;
+        match aborted {
+            // It has none of it either.
+            Err(error) if !matches!(error.kind(), Kind::NotFound | Kind::Gone | Kind::Denied) => return Err(error),
+            _ => {}
         }
         journal.abandoned(upload.row)?;
     }

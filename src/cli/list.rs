@@ -121,7 +121,7 @@ pub async fn status(settings: &Settings, flags: &args::Status) -> Result<()> {
         let _ = writeln!(out, "  {:>5}  {:>10}  {state:<11}  {sha256}", part.number, text::size(part.size));
     }
     if let Some(remote) = remote {
-        let stored: u64 = remote.part_list.iter().map(|part| part.size).sum();
+        let stored = remote.part_list.iter().fold(0_u64, |sum, part| sum.saturating_add(part.size));
         let (state, count) = (remote.status.state.name(), remote.part_list.len());
         let parts = match remote.status.receipt {
             Some(_) => String::new(),

@@ -27,6 +27,7 @@ pub mod serve;
 mod session;
 pub mod settings;
 mod signals;
+mod typed;
 
 pub use backend_spec::BackendSpec;
 
@@ -56,8 +57,14 @@ async fn verb(args: &Args) -> Result<u8> {
     }
     let done = |()| 0;
     Ok(match &args.verb {
-        Verb::Put(flags) => put::run(&settings, flags).await?,
-        Verb::Resume(flags) => resume::run(&settings, flags).await?,
+        Verb::Put(flags) => {
+            let resume = typed::resume(&args.global, &flags.connection);
+            put::run(&settings, flags, resume).await?
+        }
+        Verb::Resume(flags) => {
+            let resume = typed::resume(&args.global, &flags.connection);
+            resume::run(&settings, flags, resume).await?
+        }
         Verb::List(flags) => list::list(&settings, flags).map(done)?,
         Verb::Status(flags) => list::status(&settings, flags).await.map(done)?,
         Verb::Abort(flags) => abort::run(&settings, flags).await?,

@@ -10,7 +10,7 @@ use super::backend_spec::BackendSpec;
 use super::session::Session;
 use super::settings::{Connection, PutOptions, Settings};
 use crate::backend::Backend;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::event::Event;
 use crate::plan::Plan;
 use crate::source::File;
@@ -19,11 +19,16 @@ use crate::wire::Info;
 
 /// # Errors
 /// What keeps the command from beginning; what befalls single files is in the exit code.
-pub async fn run(settings: &Settings, flags: &args::Put) -> Result<u8> {
+pub async fn run(settings: &Settings, flags: &args::Put, resume: String) -> Result<u8> {
     let connection = settings.connection(&flags.connection)?;
     let spec = settings.backend(flags.backend.as_deref(), &connection)?;
     let options = settings.put(flags)?;
-    let mut session = Session::open(settings, &settings.transfer(&flags.transfer)?)?;
+    let transfer = settings.transfer(&flags.transfer)?;
+    let receipt = transfer.receipt.as_ref().and_then(|path| path.canonicalize().ok());
+    if receipt.is_some_and(|it| options.paths.iter().any(|path| path.canonicalize().is_ok_and(|path| path == it))) {
+        return Err(Error::new(Kind::Usage, "--receipt names a file that is to be uploaded"));
+    }
+    let mut session = Session::open(settings, &transfer, resume)?;
     let items = puts(&options).into_iter().map(Item::Put).collect();
     if options.dry_run {
         dry_run(&mut session, settings, &spec, &connection, items).await;

@@ -47,7 +47,12 @@ async fn write(backend: &Backend, id: &UploadId, size: u64) -> Result<()> {
             }
         }
     }
-    out.flush().map_err(|error| Error::new(Kind::Io, "could not write to standard output").because(error))?;
+    match out.flush() {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+        flushed => {
+            flushed.map_err(|error| Error::new(Kind::Io, "could not write to standard output").because(error))?;
+        }
+    }
     if bytes == size {
         return Ok(());
     }

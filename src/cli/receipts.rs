@@ -25,18 +25,25 @@ pub fn tee(path: &Path, next: Sink) -> Result<(Sink, JoinHandle<Result<()>>)> {
     let (sink, mut events): (Sink, UnboundedReceiver<Event>) = Sink::channel();
     let thread = thread::spawn(move || {
         let mut written = Ok(());
-        while let Some(event) = events.blocking_recv() {
+        while let Some(mut event) = events.blocking_recv() {
             if let (Event::Completed { receipt, .. }, Ok(())) = (&event, &written) {
                 let line = serde_json::to_string(receipt).map_err(std::io::Error::other);
                 written = line.and_then(|line| writeln!(file, "{line}")).map_err(|error| fail(error, &path));
             }
+            // The last event says how the process ends, the receipt's failure included.
+            if let Event::Exit { code, .. } = &mut event {
+                written = written.and_then(|()| match file.sync_all() {
+                    // A pipe or a terminal has nothing to sync.
+                    Err(error) if error.kind() != std::io::ErrorKind::InvalidInput => Err(fail(error, &path)),
+                    _ => Ok(()),
+                });
+                if let (0, Err(error)) = (*code, &written) {
+                    *code = error.kind().exit_code();
+                }
+            }
             next.tell(event);
         }
-        written.and_then(|()| match file.sync_all() {
-            // A pipe or a terminal has nothing to sync.
-            Err(error) if error.kind() != std::io::ErrorKind::InvalidInput => Err(fail(error, &path)),
-            _ => Ok(()),
-        })
+        written
     });
     Ok((sink, thread))
 }

@@ -16,10 +16,10 @@ use crate::transfer::Item;
 
 /// # Errors
 /// What keeps the command from beginning; what befalls single uploads is in the exit code.
-pub async fn run(settings: &Settings, flags: &args::Resume) -> Result<u8> {
+pub async fn run(settings: &Settings, flags: &args::Resume, resume: String) -> Result<u8> {
     let connection = settings.connection(&flags.connection)?;
     let filter = Settings::backend_filter(flags.backend.as_deref(), &connection)?.map(|spec| spec.to_string());
-    let mut session = Session::open(settings, &settings.transfer(&flags.transfer)?)?;
+    let mut session = Session::open(settings, &settings.transfer(&flags.transfer)?, resume)?;
     let wanted = |upload: &Upload| filter.as_ref().is_none_or(|backend| upload.intent.backend == *backend);
     let mut uploads = if flags.uploads.is_empty() {
         session.journal.all()?.into_iter().filter(|upload| upload.state.is_unfinished() && wanted(upload)).collect()
@@ -62,7 +62,7 @@ fn named(journal: &Journal, names: &[impl AsRef<OsStr>], wanted: &dyn Fn(&Upload
 /// # Errors
 /// [`Kind::NotFound`] when there is none, [`Kind::Usage`] when the beginning of an id fits several.
 pub fn find(journal: &Journal, name: &OsStr, wanted: &dyn Fn(&Upload) -> bool) -> Result<Upload> {
-    if let Some(id) = name.to_str() {
+    if let Some(id) = name.to_str().filter(|id| !id.is_empty()) {
         let mut found: Vec<Upload> = journal.by_id(id)?.into_iter().filter(wanted).collect();
         if let Some(exact) = found.iter().position(|upload| upload.id.as_ref().is_some_and(|it| it.as_str() == id)) {
             return Ok(found.swap_remove(exact));

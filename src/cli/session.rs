@@ -31,6 +31,8 @@ pub struct Session {
     pub sink: Sink,
     pub stop: watch::Receiver<Option<u8>>,
     pub give_up: GiveUp,
+    /// What continues, as it has to be typed.
+    resume: String,
     lock_wait: Duration,
     jobs: usize,
     summary: Summary,
@@ -41,11 +43,11 @@ pub struct Session {
 }
 
 impl Session {
-    /// Opens the journal, the screen and the receipt file, and listens for signals.
+    /// Opens the journal, the screen and the receipt file, and listens for signals. `resume` is the command that continues.
     ///
     /// # Errors
     /// What cannot be opened.
-    pub fn open(settings: &Settings, transfer: &Transfer) -> Result<Self> {
+    pub fn open(settings: &Settings, transfer: &Transfer, resume: String) -> Result<Self> {
         let journal = Journal::open(&settings.journal()?)?;
         let options = settings.report();
         let (sink, events) = Sink::channel();
@@ -75,7 +77,7 @@ impl Session {
         let lock_wait = transfer.give_up_after.unwrap_or(FOREVER);
         let jobs = transfer.jobs.unwrap_or(DEFAULT_JOBS);
         let summary = Summary::default();
-        Ok(Self { journal, sink, stop, give_up, lock_wait, jobs, summary, items: 0, first: 0, threads })
+        Ok(Self { journal, sink, stop, give_up, resume, lock_wait, jobs, summary, items: 0, first: 0, threads })
     }
 
     /// Connects to a backend, unless a signal comes first.
@@ -121,6 +123,7 @@ impl Session {
         let Some((connected, info)) = self.reach(settings, spec, connection, &items).await else { return };
         let options = transfer::Options {
             backend: connected.name.clone(),
+            resume: self.resume.clone(),
             first: self.first,
             jobs: self.jobs,
             give_up: self.give_up,

@@ -2,7 +2,7 @@
 //!
 //! Border: turns signals into a value the engine watches; what stopping means is `transfer`'s.
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::error::{Error, Kind, Result};
@@ -14,17 +14,18 @@ use crate::error::{Error, Kind, Result};
 /// [`Kind::Other`] when the system lets nobody listen.
 pub fn listen(first: impl FnOnce() + Send + 'static) -> Result<watch::Receiver<Option<u8>>> {
     let wrong = |error| Error::new(Kind::Other, "could not listen for signals").because(error);
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(wrong)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(wrong)?;
-    let mut hangup = signal(SignalKind::hangup()).map_err(wrong)?;
+    let heard = |kind: SignalKind| if ignored(kind) { Ok(None) } else { signal(kind).map(Some).map_err(wrong) };
+    let mut interrupt = heard(SignalKind::interrupt())?;
+    let mut terminate = heard(SignalKind::terminate())?;
+    let mut hangup = heard(SignalKind::hangup())?;
     let (sender, receiver) = watch::channel(None);
     tokio::spawn(async move {
         let mut first = Some(first);
         loop {
             let number = tokio::select! {
-                _ = interrupt.recv() => 2,
-                _ = terminate.recv() => 15,
-                _ = hangup.recv() => 1,
+                () = came(&mut interrupt) => 2,
+                () = came(&mut terminate) => 15,
+                () = came(&mut hangup) => 1,
             };
             let Some(first) = first.take() else { std::process::exit(i32::from(128 + number)) };
             first();
@@ -34,4 +35,21 @@ pub fn listen(first: impl FnOnce() + Send + 'static) -> Result<watch::Receiver<O
         }
     });
     Ok(receiver)
+}
+
+/// Waits for a signal; for one that is not listened to, for ever.
+async fn came(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether we were started with a signal ignored (`nohup`, a script's `&`): then it stays so. Where the system does not tell,
+/// none is.
+fn ignored(kind: SignalKind) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    u32::try_from(kind.as_raw_value() - 1).is_ok_and(|bit| mask.checked_shr(bit).unwrap_or_default() & 1 == 1)
 }

@@ -217,6 +217,8 @@ impl Journal {
                 identity.mtime_ns,
                 identity.ctime_ns
             ])?;
+            // What was fingerprinted and not acknowledged was not read again: it may be of the generation before.
+            db.prepare_cached("DELETE FROM part WHERE upload = ?1 AND etag IS NULL")?.execute([row])?;
             Ok(())
         })
     }

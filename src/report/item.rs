@@ -189,7 +189,7 @@ pub fn failure(event: &Event) -> Option<(String, Option<String>)> {
 /// A source's change, or an attempt that will be repeated.
 pub fn remark(event: &Event, items: &Items, verbose: u8) -> Option<String> {
     match event {
-        Event::Changed { path, message, .. } => Some(format!("changed: {}: {}", safe(path), safe(message))),
+        Event::Changed { message, .. } => Some(format!("changed: {}", safe(message))),
         // A hiccup is nobody's business; a third in a row is.
         Event::Retry { item, number, attempt, kind, wait_ms, message, .. } if verbose > 0 || *attempt > 2 => {
             let name = items.get(*item).map_or("", |item| item.name.as_str());

@@ -85,6 +85,13 @@ impl Engine<'_> {
             }
             Choice::Continue(index) => {
                 let (upload, lock) = self.journal.lock(&take(index))?;
+                let same = upload.intent.content_type == put.content_type && upload.intent.metadata == put.metadata;
+                if upload.state == State::Creating && !same {
+                    // Nothing of it is in the store: what is asked for now is what is to begin.
+                    self.journal.abandoned(upload.row)?;
+                    drop(lock);
+                    return self.fresh(item, put, source);
+                }
                 if !upload.state.is_unfinished() {
                     // The process that held it has just ended it.
                     drop(lock);
@@ -157,6 +164,8 @@ impl Engine<'_> {
                 "it is another file than when its upload began",
             ));
         }
+        // What was there of the old one is not there of the new one.
+        self.summary.bytes_known = self.summary.bytes_known.saturating_sub(flight.resumed_bytes);
         let mut next = self.fresh(flight.item, flight.put.clone(), source)?;
         next.resumed = flight.resumed;
         next.restarts = flight.restarts + 1;

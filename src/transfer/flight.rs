@@ -102,6 +102,8 @@ pub struct Flight {
     pub hashed: u64,
     pub hashing: HashMap<PartNumber, Arc<AtomicU64>>,
     pub putting: HashMap<PartNumber, Arc<AtomicU64>>,
+    /// Bytes of the source that were read again, and how many when somebody last looked.
+    rechecked: (Arc<AtomicU64>, u64),
     /// The furthest any attempt at a part has come.
     furthest: HashMap<PartNumber, u64>,
     pub rate: Rate,
@@ -145,6 +147,7 @@ impl Flight {
             hashed: 0,
             hashing: HashMap::new(),
             putting: HashMap::new(),
+            rechecked: (Arc::default(), 0),
             furthest: HashMap::new(),
             rate: Rate::new(Instant::now(), 0),
             units: Vec::new(),
@@ -160,10 +163,26 @@ impl Flight {
         self.units.drain(..).for_each(|unit| unit.abort());
     }
 
-    /// Whether a part on the wire has come further than any attempt at it before: a part that takes long is no part that
-    /// gets nowhere.
+    /// Ends what is under way for its parts; the store's list says what came of it.
+    pub fn ground(&mut self) {
+        self.abort_units();
+        self.queue = Queue::default();
+        self.hashing.clear();
+        self.putting.clear();
+    }
+
+    /// A counter for a source that is read again.
+    pub fn rechecked_anew(&mut self) -> Arc<AtomicU64> {
+        self.rechecked = (Arc::default(), 0);
+        Arc::clone(&self.rechecked.0)
+    }
+
+    /// Whether a part on the wire has come further than any attempt at it before, or the source was read on: what takes long
+    /// is not what gets nowhere.
     pub fn gets_on(&mut self) -> bool {
-        let mut gets_on = false;
+        let (read, before) = (self.rechecked.0.load(Ordering::Relaxed), self.rechecked.1);
+        self.rechecked.1 = read;
+        let mut gets_on = read > before;
         for (number, sent) in &self.putting {
             let (sent, furthest) = (sent.load(Ordering::Relaxed), self.furthest.entry(*number).or_default());
             gets_on |= sent > *furthest;

@@ -25,6 +25,7 @@ use tokio::task::JoinSet;
 pub use flight::{OnChange, Put};
 pub use pace::{DEFAULT_JOBS, GiveUp};
 pub use resume::{Choice, agreed, choose};
+pub use unit::begin_request;
 
 use crate::backend::Backend;
 use crate::error::{Error, Kind, Result};
@@ -50,6 +51,8 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub struct Options {
     /// The backend as the user names it: in the journal and in receipts.
     pub backend: String,
+    /// The command that goes on with what is unfinished, as it has to be typed.
+    pub resume: String,
     /// The number of the first item, where a command has had others before.
     pub first: usize,
     /// Parts on the wire, over all uploads.
@@ -92,7 +95,7 @@ pub async fn greet(
     loop {
         let answer = tokio::select! {
             answer = backend.info() => answer,
-            signal = stopped(stop) => return Err(interrupted(signal, None)),
+            signal = stopped(stop) => return Err(interrupted(signal, "upload resume", None)),
         };
         let error = match answer {
             Ok(info) => return Ok(info),
@@ -110,7 +113,7 @@ pub async fn greet(
             let nap = TICK.min(wait.saturating_sub(waited));
             tokio::select! {
                 () = tokio::time::sleep(nap) => waited += nap,
-                signal = stopped(stop) => return Err(interrupted(signal, None)),
+                signal = stopped(stop) => return Err(interrupted(signal, "upload resume", None)),
             }
         }
         if give_up.is_due(Instant::now(), start, false) {
@@ -366,7 +369,7 @@ impl Engine<'_> {
             }
             self.sink.tell(flight.progress(now));
             let quiet = now.saturating_duration_since(flight.renewed) >= RENEW;
-            if flight.stage == Stage::Sending && quiet && self.stopping.is_none() {
+            if matches!(flight.stage, Stage::Sending | Stage::Sealing) && quiet && self.stopping.is_none() {
                 self.renew(index);
             }
         }
@@ -410,7 +413,8 @@ impl Engine<'_> {
     fn failed(&mut self, item: usize, upload: Option<UploadId>, path: String, error: &Error) {
         let kind = error.kind();
         self.summary.failures.push(kind.exit_code());
-        self.summary.resumable |= matches!(kind.exit_code(), 74 | 75 | 77 | 129..);
+        // What has begun stays in the journal; only of another generation nothing is gone on with.
+        self.summary.resumable |= upload.is_some() && !matches!(kind, Kind::Changed | Kind::Denied);
         let hint = error.hint().map(str::to_owned);
         self.sink.tell(Event::Failed { item, upload, path, kind: kind.name(), message: error.to_string(), hint });
     }
@@ -435,10 +439,11 @@ impl Engine<'_> {
         if let Some((signal, _)) = self.stopping {
             self.units.abort_all();
             for flight in std::mem::take(&mut self.flights) {
-                let error = interrupted(signal, flight.upload.id.as_ref());
+                let error = interrupted(signal, &self.options.resume, flight.upload.id.as_ref());
                 self.failed(flight.item, flight.upload.id.clone(), flight.path(), &error);
             }
-            self.fail_all(&interrupted(signal, None));
+            let error = interrupted(signal, &self.options.resume, None);
+            self.fail_all(&error);
         }
         self.summary
     }
@@ -457,8 +462,8 @@ async fn stopped(stop: &mut watch::Receiver<Option<u8>>) -> u8 {
     }
 }
 
-fn interrupted(signal: u8, id: Option<&UploadId>) -> Error {
-    let command = id.map_or("upload resume".to_owned(), |id| format!("upload resume {id}"));
+fn interrupted(signal: u8, resume: &str, id: Option<&UploadId>) -> Error {
+    let command = id.map_or(resume.to_owned(), |id| format!("{resume} {id}"));
     Error::new(Kind::Interrupted(signal), "interrupted; nothing is lost").hinting(format!("to continue: {command}"))
 }
 

@@ -18,7 +18,7 @@ use crate::journal::{Part, State};
 use crate::names::{ByteRange, ETag, Fingerprint, PartNumber};
 use crate::plan::Plan;
 use crate::source::Hashed;
-use crate::wire::{self, BeginAnswer, BeginRequest, CompleteRequest, Proof, Receipt, SIGN_MAX, Signed, StoredPart};
+use crate::wire::{self, BeginAnswer, CompleteRequest, Proof, Receipt, SIGN_MAX, Signed, StoredPart};
 
 /// So often completing may find other parts in the store than it was told.
 const MISMATCHES: u32 = 3;
@@ -33,23 +33,11 @@ impl Engine<'_> {
                 let ranges =
                     flight.parts.values().filter_map(|part| Some((flight.plan.range(part.number)?, part.fingerprint)));
                 let ranges: Vec<(ByteRange, Fingerprint)> = ranges.collect();
-                let source = flight.source.clone();
-                self.spawn(
-                    flight,
-                    async move { Unit::Rechecked(part::unchanged(source, ranges, Arc::default()).await) },
-                );
+                let (source, read) = (flight.source.clone(), flight.rechecked_anew());
+                self.spawn(flight, async move { Unit::Rechecked(part::unchanged(source, ranges, read).await) });
             }
             Stage::Beginning => {
-                let intent = upload.intent;
-                let request = BeginRequest {
-                    name: intent.name,
-                    size: Some(intent.identity.size),
-                    content_type: intent.content_type,
-                    part_size: Some(intent.part_size),
-                    metadata: intent.metadata,
-                    holder: Some(upload.holder),
-                    parts: None,
-                };
+                let request = unit::begin_request(&upload);
                 self.spawn(flight, async move {
                     tokio::time::sleep(wait).await;
                     Unit::Begun(backend.begin(&upload.idem, &request).await)
@@ -103,13 +91,17 @@ impl Engine<'_> {
             Unit::Part(_, PartUnit::Hashed(number, hashed)) => self.hashed(flight, number, hashed),
             Unit::Part(_, PartUnit::Signed(numbers, at, signed)) => self.signed(flight, &numbers, at, signed),
             Unit::Part(_, PartUnit::Put(number, stored)) => self.stored(flight, number, stored),
+            // A claim made meanwhile has replaced the epoch it named.
+            Unit::Renewed(_) if !matches!(flight.stage, Stage::Sending | Stage::Sealing) => Ok(Fate::Flying),
             Unit::Renewed(epoch) => match epoch {
                 Err(error) if matches!(error.kind(), Kind::LeaseLost | Kind::Busy) => Err(error),
                 _ => Ok(Fate::Flying),
             },
-            Unit::Dropped(Err(error)) if error.kind().is_transient() => self.call_again(flight, error),
-            // What cannot be aborted has ended already, one way or another.
-            Unit::Dropped(_) => Ok(Fate::Anew),
+            Unit::Dropped(Ok(())) => Ok(Fate::Anew),
+            // It has ended already, one way or another.
+            Unit::Dropped(Err(error)) if matches!(error.kind(), Kind::NotFound | Kind::Gone | Kind::Other) => {
+                Ok(Fate::Anew)
+            }
             Unit::Confirmed(Ok(state)) => Ok(self.confirmed(flight, state)),
             Unit::Begun(Ok(answer)) => self.begun(flight, answer),
             Unit::Rejoined(Ok(rejoined)) => self.rejoined(flight, rejoined),
@@ -120,7 +112,13 @@ impl Engine<'_> {
                 self.note(flight, &error);
                 Ok(self.move_to(flight, Stage::Rejoining))
             }
-            Unit::Confirmed(Err(error))
+            // Refused for what was asked: it will be asked otherwise, so nothing is left to resume.
+            Unit::Begun(Err(error)) if matches!(error.kind(), Kind::Denied | Kind::Other) => {
+                self.journal.abandoned(flight.upload.row)?;
+                Err(error)
+            }
+            Unit::Dropped(Err(error))
+            | Unit::Confirmed(Err(error))
             | Unit::Begun(Err(error))
             | Unit::Rejoined(Err(error))
             | Unit::Completed(Err(error)) => self.call_again(flight, error),
@@ -139,6 +137,7 @@ impl Engine<'_> {
     }
 
     fn move_to(&mut self, flight: &mut Flight, stage: Stage) -> Fate {
+        flight.ground();
         flight.stage = stage;
         flight.call_failures = Failures::default();
         self.call(flight, Duration::ZERO);
@@ -153,7 +152,9 @@ impl Engine<'_> {
     /// The source is of another generation than what was sent of it.
     fn changed(&mut self, flight: &mut Flight, why: &str, while_running: bool) -> Result<Fate> {
         let error = self.tell_changed(flight.item, &flight.upload, why);
-        let begin_anew = !flight.resumed && (!while_running || flight.put.on_change == OnChange::Restart);
+        // Since this command opened it, it has not moved: what differs is of an earlier generation.
+        let earlier = flight.source.identity_now().is_ok_and(|now| now == flight.source.identity());
+        let begin_anew = !flight.resumed && (!while_running || earlier || flight.put.on_change == OnChange::Restart);
         if !begin_anew {
             return Err(error);
         }
@@ -163,6 +164,7 @@ impl Engine<'_> {
     /// The fingerprints of a touched source were taken again.
     fn rechecked(&mut self, flight: &mut Flight, same: bool) -> Result<Fate> {
         let sealing = flight.stage == Stage::Sealing;
+        self.last_success = Instant::now();
         if !same {
             if flight.upload.state == State::Completed {
                 return Ok(Fate::Anew);
@@ -184,6 +186,7 @@ impl Engine<'_> {
 
     /// What was finished earlier is still there, or not.
     fn confirmed(&mut self, flight: &mut Flight, state: wire::State) -> Fate {
+        self.last_success = Instant::now();
         let there = matches!(state, wire::State::Verified | wire::State::Ready);
         let Some(receipt) = flight.upload.receipt.clone().filter(|_| there) else { return Fate::Anew };
         flight.resumed_bytes = flight.plan.size();
@@ -221,7 +224,7 @@ impl Engine<'_> {
         match rejoined {
             Rejoined::Running { epoch, stored } => {
                 flight.epoch = epoch;
-                let first = flight.mismatches == 0;
+                let first = flight.leg == 0;
                 self.send(flight, &stored);
                 if first {
                     self.tell_plan(flight);
@@ -229,9 +232,11 @@ impl Engine<'_> {
                 Ok(Fate::Flying)
             }
             Rejoined::Verified(receipt) => {
-                flight.resumed_bytes = flight.plan.size();
-                self.summary.bytes_known += flight.plan.size();
-                self.tell_plan(flight);
+                if flight.leg == 0 {
+                    flight.resumed_bytes = flight.plan.size();
+                    self.summary.bytes_known += flight.plan.size();
+                    self.tell_plan(flight);
+                }
                 self.verified(flight, *receipt)
             }
         }
@@ -260,8 +265,11 @@ impl Engine<'_> {
         let known = |number: &PartNumber| self.info.proof != Proof::Md5 && flight.parts.contains_key(number);
         let (hashed, outstanding): (Vec<_>, Vec<_>) = missing.partition(known);
         flight.hashed = flight.confirmed + hashed.iter().map(|number| flight.len(*number)).sum::<u64>();
-        self.summary.bytes_known += flight.confirmed.saturating_sub(flight.resumed_bytes);
-        flight.resumed_bytes = flight.confirmed;
+        // In a later leg, what is there was sent by this run.
+        if flight.leg == 0 {
+            self.summary.bytes_known += flight.confirmed;
+            flight.resumed_bytes = flight.confirmed;
+        }
         flight.rate = super::pace::Rate::new(Instant::now(), flight.confirmed);
         flight.queue = Queue::new(outstanding, hashed);
         flight.leg += 1;
@@ -463,7 +471,7 @@ impl Engine<'_> {
             Completion::Verified(receipt) => self.verified(flight, *receipt),
             Completion::Deciding(wait) => {
                 flight.call_failures = Failures::default();
-                self.call(flight, wait.min(Duration::from_secs(30)));
+                self.call(flight, wait.clamp(Duration::from_secs(1), Duration::from_secs(30)));
                 Ok(Fate::Flying)
             }
         }
@@ -471,6 +479,7 @@ impl Engine<'_> {
 
     /// The backend has verified the object: if it is ours by every measure we have, that is the end.
     fn verified(&mut self, flight: &mut Flight, mut receipt: Receipt) -> Result<Fate> {
+        self.last_success = Instant::now();
         let (_, checksum) = resume::review(&flight.plan, &flight.parts)?;
         resume::confirm(&receipt, &flight.plan, &checksum)?;
         receipt.backend.clone_from(&self.options.backend);

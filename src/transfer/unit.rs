@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use crate::backend::{Backend, Completion, Stored};
 use crate::error::{Error, Kind, Result};
+use crate::journal::Upload;
 use crate::names::{PartNumber, UploadId};
 use crate::source::Hashed;
-use crate::wire::{BeginAnswer, ClaimRequest, Receipt, Signed, State, StoredPart};
+use crate::wire::{BeginAnswer, BeginRequest, ClaimRequest, Receipt, Signed, State, StoredPart};
 
 /// What a unit came to.
 #[derive(Debug)]
@@ -39,6 +40,21 @@ pub enum Rejoined {
     Running { epoch: u64, stored: Vec<StoredPart> },
     /// Verified already: only the answer was lost.
     Verified(Box<Receipt>),
+}
+
+/// What begins an upload of the journal; with its idempotency key, as often as need be.
+#[must_use]
+pub fn begin_request(upload: &Upload) -> BeginRequest {
+    let intent = upload.intent.clone();
+    BeginRequest {
+        name: intent.name,
+        size: Some(intent.identity.size),
+        content_type: intent.content_type,
+        part_size: Some(intent.part_size),
+        metadata: intent.metadata,
+        holder: Some(upload.holder.clone()),
+        parts: None,
+    }
 }
 
 /// Asks for the state of an upload, claims it, and lists what the store holds.
