@@ -7,6 +7,7 @@ use std::path::Path;
 
 use crate::interrupt::{held, killed_after};
 use crate::support::events::{Event, events};
+use crate::support::proxy::{Fault, Requests};
 use crate::support::world::World;
 use crate::support::{PART, files};
 
@@ -130,5 +131,41 @@ fn if_changed_restart_begins_anew_by_itself() {
     world.proxy.open();
     let output = running.wait().succeeds();
     assert!(events(&output).iter().any(|event| matches!(event, Event::Changed { .. })), "{output}");
+    world.holds_only(&file);
+}
+
+/// A killed upload whose journal has lost the store's acknowledgement of a part, as a power cut may have it; and then that
+/// part of the file was changed.
+fn with_a_forgotten_part_changed() -> (World, std::path::PathBuf) {
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", SIZE);
+    let (_, stored) = killed_after(&world, &file, 3);
+    let journal = world.sandbox.files().into_iter().find(|path| path.ends_with("journal.db")).unwrap();
+    let journal = rusqlite::Connection::open(journal).unwrap();
+    let forgotten =
+        journal.execute("UPDATE part SET etag = NULL WHERE number = ?1", [stored[0].cast_signed()]).unwrap();
+    assert_eq!(forgotten, 1);
+    files::edit(&file, (stored[0] - 1) * PART + 10);
+    (world, file)
+}
+
+/// A fingerprint that nobody acknowledged must not outlive a change of its source: the store may hold that very part.
+#[test]
+fn a_forgotten_part_of_the_generation_before_is_not_taken_over() {
+    let (world, file) = with_a_forgotten_part_changed();
+    // This run notes the new times of the file, and ends before it has read the part again.
+    world.proxy.spoil(Requests::post("/claim"), Fault::slow_down());
+    world.put(&file).args(["--give-up-after", "1s"]).run().exits(75);
+    world.proxy.mend();
+    world.put(&file).run().succeeds();
+    world.holds_only(&file);
+}
+
+/// The gateway has pinned what was signed; the file has other bytes since. That is another generation, however it shows.
+#[test]
+fn a_change_that_only_the_gateway_notices_begins_anew() {
+    let (world, file) = with_a_forgotten_part_changed();
+    world.resume().run().exits(65);
+    world.put(&file).run().succeeds();
     world.holds_only(&file);
 }

@@ -125,3 +125,12 @@ fn list_and_status_know_the_upload() {
     let line: serde_json::Value = serde_json::from_str(json.lines()[0]).unwrap();
     assert_eq!((&line["v"], &line["type"]), (&1.into(), &"upload".into()), "{json}");
 }
+
+#[test]
+fn the_exit_line_tells_of_a_receipt_that_could_not_be_written() {
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", 10);
+    let output = world.put(&file).args(["--json", "--receipt", "/dev/full"]).run().exits(74);
+    let Some(Event::Exit { code, .. }) = events(&output).into_iter().last() else { panic!("no exit: {output}") };
+    assert_eq!(code, 74);
+}

@@ -201,3 +201,23 @@ fn a_read_url_gives_the_bytes_to_whoever_holds_it() {
     let bytes = runtime.block_on(async { client.get(url).send().await.unwrap().bytes().await.unwrap() });
     assert_eq!(files::sha256_of(&bytes), files::sha256(&file));
 }
+
+/// What was refused is asked for otherwise; the refused request must not come back.
+#[test]
+fn a_refused_request_leaves_nothing_to_resume() {
+    let world = World::with(&["--allow-type", "video/*"]);
+    let file = world.sandbox.file("film.bin", 10);
+    world.put(&file).run().exits(77);
+    world.resume().run().succeeds();
+    world.put(&file).args(["--content-type", "video/mp4"]).run().succeeds();
+    world.holds_only(&file);
+}
+
+#[test]
+fn a_receipt_never_overwrites_a_source() {
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", 10);
+    let before = files::sha256(&file);
+    world.put(&file).arg("--receipt").arg(&file).run().exits(2);
+    assert_eq!(files::sha256(&file), before);
+}

@@ -82,3 +82,17 @@ fn parts_in_flight_that_do_not_end_are_not_waited_for_long() {
     world.resume().run().succeeds();
     world.holds_only(&file);
 }
+
+/// `nohup` starts it with SIGHUP ignored; so it stays.
+#[test]
+fn nohup_is_obeyed() {
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", 4 * PART);
+    let put = world.sandbox.command("nohup").arg(env!("CARGO_BIN_EXE_upload"));
+    let put = put.args(["put", "--jobs", "1", "--part-size", "5MiB", "--backend", &world.proxy.url()]).arg(&file);
+    let running = held(&world, put, PART);
+    running.signal(Signal::HUP);
+    world.proxy.open();
+    running.wait().succeeds();
+    world.holds_only(&file);
+}

@@ -73,6 +73,11 @@ impl Proxy {
         self.shared.rules.lock().unwrap().add(requests, fault);
     }
 
+    /// Has no fault happen any more.
+    pub fn mend(&self) {
+        *self.shared.rules.lock().unwrap() = Rules::default();
+    }
+
     /// Lets all PUT bodies together pass at so many bytes each second.
     pub fn throttle(&self, bytes_per_second: u64) {
         self.shared.flow.set_rate(Some(bytes_per_second));
