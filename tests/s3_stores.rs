@@ -22,6 +22,11 @@ use uuid::Uuid;
 const LIFE: Duration = Duration::from_mins(5);
 const TYPE: &str = "video/mp4";
 
+/// Whether the script that started the store says that it has no such feature.
+fn lacks(feature: &str) -> bool {
+    std::env::var("UPLOAD_TEST_S3_LACKS").is_ok_and(|lacks| lacks.split_whitespace().any(|lack| lack == feature))
+}
+
 /// What an object without metadata of the user's is given.
 fn object<'a>(content_type: &'a str, token: &'a str) -> NewObject<'a> {
     static NONE: BTreeMap<String, String> = BTreeMap::new();
@@ -244,17 +249,18 @@ async fn a_single_put_is_bound_to_its_bytes_and_to_an_empty_key() {
         assert_eq!(head.checksum, Some(Checksum::whole(&Fingerprint::of(body))));
         assert_eq!(head.token.as_deref(), Some("token-2"));
         assert_eq!(head.content_type.as_deref(), Some(TYPE));
-        assert_eq!(bench.put(&signed, body).await.0, StatusCode::PRECONDITION_FAILED);
+        let again = if lacks("if-none-match") { StatusCode::OK } else { StatusCode::PRECONDITION_FAILED };
+        assert_eq!(bench.put(&signed, body).await.0, again);
     }
 }
 
 #[tokio::test]
 async fn what_the_bucket_demands_is_bound_into_create_and_single_put() {
     let mut bench = Bench::new().await;
-    bench.settings.create_headers = BTreeMap::from([
-        ("X-Amz-Server-Side-Encryption".into(), "AES256".into()),
-        ("x-amz-meta-demanded".into(), "yes".into()),
-    ]);
+    bench.settings.create_headers = BTreeMap::from([("x-amz-meta-demanded".into(), "yes".into())]);
+    if !lacks("sse") {
+        bench.settings.create_headers.insert("X-Amz-Server-Side-Encryption".into(), "AES256".into());
+    }
     let store = bench.store();
     let (many, one) = (key("uploads/o/many"), key("uploads/o/one"));
 
@@ -266,13 +272,15 @@ async fn what_the_bucket_demands_is_bound_into_create_and_single_put() {
 
     let signed = store.sign_put(&one, &object(TYPE, "t"), &spec(1, b"x"), LIFE).await.unwrap();
     let mut bare = signed.clone();
-    bare.headers.remove("x-amz-server-side-encryption");
+    bare.headers.remove("x-amz-meta-demanded");
     bench.refused(&bare, b"x").await;
     assert_eq!(bench.put(&signed, b"x").await.0, StatusCode::OK);
 
     for key in [many, one] {
         let head = bench.ask("HEAD", &format!("/some/prefix/{key}")).await;
-        assert_eq!(head.headers()["x-amz-server-side-encryption"], "AES256");
+        if !lacks("sse") {
+            assert_eq!(head.headers()["x-amz-server-side-encryption"], "AES256");
+        }
         // The other header was not asked for by S3, but by whoever runs the bucket.
         assert_eq!(head.headers()["x-amz-meta-demanded"], "yes");
     }

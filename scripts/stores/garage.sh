@@ -21,6 +21,9 @@ if [ ! -x "$garage" ] || ! "$garage" --version | grep -q "$version"; then
   CARGO_TARGET_DIR=$stores/build/garage nice cargo install garage --version "$version" --locked --force --root "$stores/cargo" >&2
 fi
 
+# What the tests of the store cannot ask of it.
+# shellcheck disable=SC2034 # read by tell
+lacks="if-none-match sse"
 choose_port "${1:-}"
 up() { curl -s -o /dev/null "http://127.0.0.1:$port/"; }
 if alive && up; then

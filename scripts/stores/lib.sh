@@ -56,6 +56,7 @@ export UPLOAD_TEST_S3_ENDPOINT=http://127.0.0.1:$port
 export UPLOAD_TEST_S3_ACCESS_KEY=$access
 export UPLOAD_TEST_S3_SECRET_KEY=$secret
 export UPLOAD_TEST_S3_REGION=us-east-1
+export UPLOAD_TEST_S3_LACKS="${lacks:-}"
 END
   )
   cat "$run/env"

@@ -4,6 +4,7 @@
 #   localstack.sh [PORT]          eval "$(scripts/stores/localstack.sh)"; cargo test --test s3_stores
 #   stop.sh localstack [--wipe]
 #
+# Exit code 3: there is no Python that it could run on.
 # It checks signatures and refuses wrong SHA-256 checksums and lengths; it is an emulator and keeps its objects in memory.
 set -euo pipefail
 name=localstack
@@ -25,7 +26,8 @@ find_python() {
       return
     fi
   done
-  die "needs Python 3.13 or later: install one (\`apt-get install python3.13\`, \`pyenv install 3.13\`), or name it with PYTHON=…"
+  say "needs Python 3.13 or later: install one (\`apt-get install python3.13\`, \`pyenv install 3.13\`), or name it with PYTHON=…"
+  exit 3
 }
 
 if [ ! -e "$venv/.ready-$version" ]; then
