@@ -6,8 +6,10 @@
 
 mod admit;
 mod flight;
+mod greet;
 mod pace;
 mod part;
+mod parts;
 mod queue;
 mod resume;
 mod retry;
@@ -23,6 +25,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 pub use flight::{OnChange, Put};
+pub use greet::greet;
 pub use pace::{DEFAULT_JOBS, GiveUp};
 pub use resume::{Choice, agreed, choose};
 pub use unit::begin_request;
@@ -36,7 +39,7 @@ use crate::wire::{ClaimRequest, Info, Receipt};
 use admit::Admitted;
 use flight::{Flight, Stage};
 use pace::Load;
-use retry::{Failures, Verdict};
+use retry::Verdict;
 use unit::{PartUnit, Unit};
 
 /// How often progress is told and waiting parts are looked at.
@@ -79,47 +82,6 @@ pub struct Summary {
     pub bytes_known: u64,
     /// Something is left that `resume` can go on with.
     pub resumable: bool,
-}
-
-/// Asks a backend what it is, for as long as the run may wait.
-///
-/// # Errors
-/// What the backend answers for good; [`Kind::Temporary`] when it is given up; [`Kind::Interrupted`].
-pub async fn greet(
-    backend: &Backend,
-    give_up: GiveUp,
-    sink: &Sink,
-    stop: &mut watch::Receiver<Option<u8>>,
-) -> Result<Info> {
-    let (start, mut failures) = (Instant::now(), Failures::default());
-    loop {
-        let answer = tokio::select! {
-            answer = backend.info() => answer,
-            signal = stopped(stop) => return Err(interrupted(signal, "upload resume", None)),
-        };
-        let error = match answer {
-            Ok(info) => return Ok(info),
-            Err(error) => error,
-        };
-        let Verdict::Again(wait) = retry::judge(error.kind(), false, &mut failures, fastrand::f64()) else {
-            return Err(error);
-        };
-        tell_retry(sink, 0, None, None, failures.attempts, &error, wait);
-        let mut waited = Duration::ZERO;
-        while waited < wait {
-            if give_up.is_due(Instant::now(), start, false) {
-                return Err(given_up(Some(&error)));
-            }
-            let nap = TICK.min(wait.saturating_sub(waited));
-            tokio::select! {
-                () = tokio::time::sleep(nap) => waited += nap,
-                signal = stopped(stop) => return Err(interrupted(signal, "upload resume", None)),
-            }
-        }
-        if give_up.is_due(Instant::now(), start, false) {
-            return Err(given_up(Some(&error)));
-        }
-    }
 }
 
 /// Does all the items and says what came of them. Each ends in a `completed` or a `failed` event.
@@ -465,14 +427,6 @@ async fn stopped(stop: &mut watch::Receiver<Option<u8>>) -> u8 {
 fn interrupted(signal: u8, resume: &str, id: Option<&UploadId>) -> Error {
     let command = id.map_or(resume.to_owned(), |id| format!("{resume} {id}"));
     Error::new(Kind::Interrupted(signal), "interrupted; nothing is lost").hinting(format!("to continue: {command}"))
-}
-
-fn given_up(last: Option<&Error>) -> Error {
-    let error = Error::new(Kind::Temporary, "gave up waiting for the backend");
-    match last {
-        Some(last) => error.because(last.to_string()),
-        None => error,
-    }
 }
 
 fn tell_retry(

@@ -3,25 +3,22 @@
 //! Border: the order of writes (faults are answered here, by reading, never by guessing); units do the work.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use super::flight::{Flight, OnChange, Stage};
-use super::queue::{Queue, Ready, Step};
-use super::retry::{self, Failures, Verdict};
+use super::queue::Queue;
+use super::retry::Failures;
 use super::unit::{self, PartUnit, Rejoined, Unit};
 use super::{Engine, Fate, part, resume, tell_retry};
-use crate::backend::{Completion, Stored};
+use crate::backend::Completion;
 use crate::error::{Error, Kind, Result};
-use crate::event::Event;
 use crate::journal::{Part, State};
-use crate::names::{ByteRange, ETag, Fingerprint, PartNumber};
+use crate::names::{ByteRange, Fingerprint, PartNumber};
 use crate::plan::Plan;
-use crate::source::Hashed;
-use crate::wire::{self, BeginAnswer, CompleteRequest, Proof, Receipt, SIGN_MAX, Signed, StoredPart};
+use crate::wire::{self, BeginAnswer, CompleteRequest, Proof, Receipt, StoredPart};
 
 /// So often completing may find other parts in the store than it was told.
-const MISMATCHES: u32 = 3;
+pub(super) const MISMATCHES: u32 = 3;
 
 impl Engine<'_> {
     /// Makes the call that an upload's stage is about, after `wait`.
@@ -136,7 +133,7 @@ impl Engine<'_> {
         Ok(Fate::Flying)
     }
 
-    fn move_to(&mut self, flight: &mut Flight, stage: Stage) -> Fate {
+    pub(super) fn move_to(&mut self, flight: &mut Flight, stage: Stage) -> Fate {
         flight.ground();
         flight.stage = stage;
         flight.call_failures = Failures::default();
@@ -145,12 +142,12 @@ impl Engine<'_> {
     }
 
     /// Tells of something about the whole upload that is answered by going on another way.
-    fn note(&mut self, flight: &Flight, error: &Error) {
+    pub(super) fn note(&mut self, flight: &Flight, error: &Error) {
         tell_retry(self.sink, flight.item, flight.upload.id.clone(), None, 1, error, Duration::ZERO);
     }
 
     /// The source is of another generation than what was sent of it.
-    fn changed(&mut self, flight: &mut Flight, why: &str, while_running: bool) -> Result<Fate> {
+    pub(super) fn changed(&mut self, flight: &mut Flight, why: &str, while_running: bool) -> Result<Fate> {
         let error = self.tell_changed(flight.item, &flight.upload, why);
         // Since this command opened it, it has not moved: what differs is of an earlier generation.
         let earlier = flight.source.identity_now().is_ok_and(|now| now == flight.source.identity());
@@ -292,161 +289,6 @@ impl Engine<'_> {
             flight.confirmed = stored.size;
             self.batch.acknowledgements.push((row, number, stored.etag.clone()));
         }
-    }
-
-    pub(super) fn hash(&mut self, index: usize, number: PartNumber) {
-        let with_md5 = self.info.proof == Proof::Md5;
-        let flight = &mut self.flights[index];
-        let Some(range) = flight.plan.range(number) else { return };
-        let read: Arc<AtomicU64> = Arc::default();
-        flight.hashing.insert(number, Arc::clone(&read));
-        let source = flight.source.clone();
-        self.spawn_part(
-            index,
-            async move { PartUnit::Hashed(number, part::hash(source, range, with_md5, read).await) },
-        );
-    }
-
-    fn hashed(&mut self, flight: &mut Flight, number: PartNumber, hashed: Result<Hashed>) -> Result<Fate> {
-        flight.hashing.remove(&number);
-        let Hashed { fingerprint, md5 } = match hashed {
-            Err(error) if error.kind() == Kind::Changed => return self.changed(flight, "it has become shorter", true),
-            hashed => hashed?,
-        };
-        match flight.fingerprint(number) {
-            Some(before) if before != fingerprint => {
-                return self.changed(flight, &format!("part {number} has other bytes than before"), true);
-            }
-            Some(_) => {}
-            None => flight.hashed += flight.len(number),
-        }
-        flight.parts.insert(number, Part { number, fingerprint, etag: None });
-        if let Some(md5) = md5 {
-            flight.md5.insert(number, md5);
-        }
-        self.batch.fingerprints.push((flight.upload.row, number, fingerprint));
-        flight.queue.was_hashed(number);
-        Ok(Fate::Flying)
-    }
-
-    pub(super) fn sign(&mut self, index: usize, room: usize) {
-        let flight = &mut self.flights[index];
-        let numbers = flight.queue.next_to_sign(room.min(SIGN_MAX));
-        let specs: Vec<_> = numbers.iter().filter_map(|number| flight.spec(*number)).collect();
-        let Some(id) = flight.upload.id.clone().filter(|_| !specs.is_empty()) else { return };
-        flight.renewed = Instant::now();
-        let (epoch, backend) = (flight.epoch, Arc::clone(&self.backend));
-        self.spawn_part(index, async move {
-            let signed = backend.sign(&id, epoch, specs).await;
-            PartUnit::Signed(numbers, Instant::now(), signed)
-        });
-    }
-
-    fn signed(
-        &mut self,
-        flight: &mut Flight,
-        numbers: &[PartNumber],
-        at: Instant,
-        signed: Result<Vec<Signed>>,
-    ) -> Result<Fate> {
-        let signed = match signed {
-            Ok(signed) => signed,
-            Err(error) if error.kind() == Kind::Changed => {
-                return self.changed(flight, "other bytes of it were signed before", true);
-            }
-            Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Gone) => {
-                self.note(flight, &error);
-                return Ok(Fate::Anew);
-            }
-            Err(error) => {
-                let wait = self.again(flight, error)?;
-                for number in numbers {
-                    flight.queue.signing_failed(*number, Instant::now() + wait);
-                }
-                return Ok(Fate::Flying);
-            }
-        };
-        flight.call_failures = Failures::default();
-        for signed in signed {
-            match signed {
-                Signed::Put(put) => flight.queue.was_signed(put, at),
-                Signed::Known { number, known } => {
-                    flight.queue.was_known();
-                    self.summary.bytes_known += flight.len(number);
-                    self.acknowledge(flight, number, known.etag, true);
-                }
-            }
-        }
-        Ok(Fate::Flying)
-    }
-
-    pub(super) fn put(&mut self, index: usize, ready: Ready) {
-        let flight = &mut self.flights[index];
-        let Ready { signed, signed_at } = ready;
-        let number = signed.number;
-        let Some((range, fingerprint)) = flight.plan.range(number).zip(flight.fingerprint(number)) else { return };
-        let sent: Arc<AtomicU64> = Arc::default();
-        flight.putting.insert(number, Arc::clone(&sent));
-        let source = flight.source.clone();
-        let backend = Arc::clone(&self.backend);
-        self.spawn_part(index, async move {
-            PartUnit::Put(number, part::put(backend, source, range, fingerprint, signed, signed_at, sent).await)
-        });
-    }
-
-    /// A part was put, or was not.
-    fn stored(&mut self, flight: &mut Flight, number: PartNumber, stored: Result<Stored>) -> Result<Fate> {
-        flight.putting.remove(&number);
-        let error = match stored {
-            Ok(Stored::New(etag)) => {
-                flight.queue.was_put();
-                flight.failures.remove(&number);
-                self.summary.bytes_sent += flight.len(number);
-                self.acknowledge(flight, number, etag, false);
-                return Ok(Fate::Flying);
-            }
-            // A single PUT whose answer was lost: whose object it is, the backend decides.
-            Ok(Stored::AlreadyThere) if flight.mismatches < MISMATCHES => {
-                flight.mismatches += 1;
-                return Ok(self.move_to(flight, Stage::Rejoining));
-            }
-            Ok(Stored::AlreadyThere) => Error::new(Kind::Other, "the store has another object in this one's place"),
-            Err(error) => error,
-        };
-        match error.kind() {
-            Kind::Changed => return self.changed(flight, "it has become shorter", true),
-            // The multipart upload is unknown to the store: whether it was completed or aborted, the backend knows.
-            Kind::Gone if flight.mismatches < MISMATCHES => {
-                flight.mismatches += 1;
-                return Ok(self.move_to(flight, Stage::Rejoining));
-            }
-            Kind::Gone => return Ok(Fate::Anew),
-            _ => {}
-        }
-        let failures = flight.failures.entry(number).or_default();
-        let Verdict::Again(wait) = retry::judge(error.kind(), true, failures, fastrand::f64()) else {
-            return Err(error);
-        };
-        let attempt = failures.attempts;
-        // Damaged on the way, or changed under our hands: only reading it again tells.
-        let step = if error.kind() == Kind::Corrupt { Step::Hash } else { Step::Sign };
-        flight.queue.put_failed(number, step, Instant::now() + wait);
-        self.last_error = Some(error.to_string());
-        tell_retry(self.sink, flight.item, flight.upload.id.clone(), Some(number), attempt, &error, wait);
-        Ok(Fate::Flying)
-    }
-
-    /// The store has these bytes.
-    fn acknowledge(&mut self, flight: &mut Flight, number: PartNumber, etag: ETag, known: bool) {
-        let size = flight.len(number);
-        let Some((part, upload)) = flight.parts.get_mut(&number).zip(flight.upload.id.clone()) else { return };
-        part.etag = Some(etag.clone());
-        flight.md5.remove(&number);
-        flight.confirmed += size;
-        self.last_success = Instant::now();
-        self.batch.acknowledgements.push((flight.upload.row, number, etag.clone()));
-        let sha256 = part.fingerprint;
-        self.batch.events.push(Event::Part { item: flight.item, upload, number, size, sha256, etag, known });
     }
 
     /// Every part is stored: once the source is still what it was, completing may be asked for.
