@@ -30,7 +30,7 @@ pub struct Session {
     pub journal: Journal,
     pub sink: Sink,
     pub stop: watch::Receiver<Option<u8>>,
-    pub give_up: GiveUp,
+    give_up: GiveUp,
     /// What continues, as it has to be typed.
     resume: String,
     lock_wait: Duration,
@@ -108,7 +108,7 @@ impl Session {
                 return None;
             }
         };
-        match transfer::greet(&connected.backend, self.give_up, &self.sink, &mut self.stop).await {
+        match transfer::greet(&connected.backend, &self.options(&connected), &self.sink, &mut self.stop).await {
             Ok(info) => Some((connected, info)),
             Err(error) => {
                 self.fail(items, &error);
@@ -118,16 +118,20 @@ impl Session {
         }
     }
 
-    /// Does the items against one backend.
-    pub async fn run(&mut self, settings: &Settings, spec: &BackendSpec, connection: &Connection, items: Vec<Item>) {
-        let Some((connected, info)) = self.reach(settings, spec, connection, &items).await else { return };
-        let options = transfer::Options {
+    fn options(&self, connected: &Connected) -> transfer::Options {
+        transfer::Options {
             backend: connected.name.clone(),
             resume: self.resume.clone(),
             first: self.first,
             jobs: self.jobs,
             give_up: self.give_up,
-        };
+        }
+    }
+
+    /// Does the items against one backend.
+    pub async fn run(&mut self, settings: &Settings, spec: &BackendSpec, connection: &Connection, items: Vec<Item>) {
+        let Some((connected, info)) = self.reach(settings, spec, connection, &items).await else { return };
+        let options = self.options(&connected);
         let (backend, stop) = (connected.backend.clone(), self.stop.clone());
         let summary = transfer::run(&mut self.journal, backend, info, &self.sink, options, items, stop).await;
         self.summary.completed += summary.completed;

@@ -2,13 +2,12 @@
 //!
 //! Border: before there is any upload; everything later is the engine's.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::watch;
 
-use super::pace::GiveUp;
 use super::retry::{self, Failures, Verdict};
-use super::{TICK, interrupted, stopped, tell_retry};
+use super::{Options, interrupted, stopped, tell_retry};
 use crate::backend::Backend;
 use crate::error::{Error, Kind, Result};
 use crate::event::Sink;
@@ -20,7 +19,7 @@ use crate::wire::Info;
 /// What the backend answers for good; [`Kind::Temporary`] when it is given up; [`Kind::Interrupted`].
 pub async fn greet(
     backend: &Backend,
-    give_up: GiveUp,
+    options: &Options,
     sink: &Sink,
     stop: &mut watch::Receiver<Option<u8>>,
 ) -> Result<Info> {
@@ -28,7 +27,7 @@ pub async fn greet(
     loop {
         let answer = tokio::select! {
             answer = backend.info() => answer,
-            signal = stopped(stop) => return Err(interrupted(signal, "upload resume", None)),
+            signal = stopped(stop) => return Err(interrupted(signal, &options.resume, None)),
         };
         let error = match answer {
             Ok(info) => return Ok(info),
@@ -37,28 +36,14 @@ pub async fn greet(
         let Verdict::Again(wait) = retry::judge(error.kind(), false, &mut failures, fastrand::f64()) else {
             return Err(error);
         };
-        tell_retry(sink, 0, None, None, failures.attempts, &error, wait);
-        let mut waited = Duration::ZERO;
-        while waited < wait {
-            if give_up.is_due(Instant::now(), start, false) {
-                return Err(given_up(Some(&error)));
-            }
-            let nap = TICK.min(wait.saturating_sub(waited));
-            tokio::select! {
-                () = tokio::time::sleep(nap) => waited += nap,
-                signal = stopped(stop) => return Err(interrupted(signal, "upload resume", None)),
-            }
+        tell_retry(sink, options.first, None, None, failures.attempts, &error, wait);
+        let wait = options.give_up.left(Instant::now(), start, false).map_or(wait, |left| wait.min(left));
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            signal = stopped(stop) => return Err(interrupted(signal, &options.resume, None)),
         }
-        if give_up.is_due(Instant::now(), start, false) {
-            return Err(given_up(Some(&error)));
+        if options.give_up.is_due(Instant::now(), start, false) {
+            return Err(Error::new(Kind::Temporary, "gave up waiting for the backend").because(error.to_string()));
         }
-    }
-}
-
-fn given_up(last: Option<&Error>) -> Error {
-    let error = Error::new(Kind::Temporary, "gave up waiting for the backend");
-    match last {
-        Some(last) => error.because(last.to_string()),
-        None => error,
     }
 }

@@ -20,16 +20,22 @@ pub enum GiveUp {
 }
 
 impl GiveUp {
-    /// Whether to give up, `last` being the last sign of success (or the start).
+    /// How long it may go on, `last` being the last sign of success (or the start); None is for ever.
     #[must_use]
-    pub fn is_due(self, now: Instant, last: Instant, answered: bool) -> bool {
+    pub fn left(self, now: Instant, last: Instant, answered: bool) -> Option<Duration> {
         match self {
-            Self::Never => false,
+            Self::Never => None,
             Self::After { unanswered, unconfirmed } => {
                 let limit = if answered { unconfirmed } else { unanswered };
-                now.saturating_duration_since(last) >= limit
+                Some(limit.saturating_sub(now.saturating_duration_since(last)))
             }
         }
+    }
+
+    /// Whether to give up.
+    #[must_use]
+    pub fn is_due(self, now: Instant, last: Instant, answered: bool) -> bool {
+        self.left(now, last, answered) == Some(Duration::ZERO)
     }
 }
 
