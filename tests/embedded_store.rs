@@ -627,6 +627,71 @@ async fn a_store_without_its_manifest_or_with_another_is_not_touched() {
     assert_eq!(files(&dir).len(), 1);
 }
 
+/// A copy as a crash would leave it, with the lock of a process that is gone, and of the database only what was moved out of
+/// its write-ahead log.
+fn crashed(bed: &Bed) -> PathBuf {
+    let copy = bed.dir.with_extension("crashed");
+    let mut dirs = vec![bed.dir.clone()];
+    while let Some(dir) = dirs.pop() {
+        let to = |path: &Path| copy.join(path.strip_prefix(&bed.dir).unwrap());
+        fs::create_dir(to(&dir)).unwrap();
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else if !path.to_str().unwrap().ends_with("-wal") && !path.to_str().unwrap().ends_with("-shm") {
+                drop(fs::copy(&path, to(&path)).unwrap());
+            }
+        }
+    }
+    copy
+}
+
+#[tokio::test]
+async fn part_files_whose_rows_are_lost_are_put_aside() {
+    let bed = Bed::new().await;
+    let whole = bed.object("k").await;
+    let dir = crashed(&bed);
+    assert_eq!(files(&dir).len(), 2);
+    let wait = Duration::from_secs(10);
+    drop(Embedded::open(&dir, wait).await.unwrap());
+    assert_eq!(files(&dir).len(), 0);
+    let lost = || {
+        let mut paths: Vec<PathBuf> =
+            fs::read_dir(dir.join("lost")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        paths
+    };
+    let bytes = lost().iter().map(|path| fs::read(path).unwrap()).collect::<Vec<_>>().concat();
+    assert!(bytes == whole);
+
+    let set_age = |days: u64| {
+        let old = std::time::SystemTime::now() - Duration::from_hours(days * 24);
+        fs::File::open(&lost()[0]).unwrap().set_modified(old).unwrap();
+    };
+    for (days, left) in [(6, 2), (8, 1)] {
+        set_age(days);
+        drop(Embedded::open(&dir, wait).await.unwrap());
+        assert_eq!(lost().len(), left);
+    }
+}
+
+#[tokio::test]
+async fn an_emptied_manifest_is_refused_and_no_part_file_is_touched() {
+    let bed = Bed::new().await;
+    bed.object("k").await;
+    let dir = crashed(&bed);
+    let before = files(&dir);
+    fs::write(dir.join("store.db"), b"").unwrap();
+    let wait = Duration::from_secs(10);
+    for _ in 0..2 {
+        let error = Embedded::open(&dir, wait).await.unwrap_err();
+        assert!(error.to_string().contains("not a store's manifest"), "{error}");
+    }
+    assert_eq!(files(&dir), before);
+    assert!(fs::metadata(dir.join("lock")).unwrap().len() > 0, "the next start must look around");
+}
+
 #[tokio::test]
 async fn an_object_comes_back_as_it_was_put() {
     let bed = Bed::new().await;

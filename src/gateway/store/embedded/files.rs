@@ -9,7 +9,9 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::Stream;
@@ -19,6 +21,8 @@ use super::lock::Lock;
 
 /// How much of a file is read at a time.
 const READ: u64 = 256 << 10;
+/// How long a file that no row names is kept aside.
+const LOST: Duration = Duration::from_hours(7 * 24);
 
 /// The name of a part file: 32 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -50,6 +54,8 @@ impl FileName {
 pub struct Files {
     dir: PathBuf,
     remover: mpsc::Sender<PathBuf>,
+    /// Rows and files may differ: the next start must look around.
+    untidy: Arc<AtomicBool>,
     held: Mutex<Held>,
 }
 
@@ -61,8 +67,8 @@ struct Held {
 }
 
 impl Files {
-    /// Makes the directories, clears away half-written files, and takes over the lock: it is released when the last user of
-    /// these files is gone and all that was to be removed has been.
+    /// Makes the directories, clears away half-written files and what was kept aside long enough, and takes over the lock: it
+    /// is released when the last user of these files is gone and all that was to be removed has been.
     pub fn open(dir: &Path, lock: Lock) -> io::Result<Arc<Self>> {
         let tmp = dir.join("tmp");
         let parts = dir.join("parts");
@@ -75,23 +81,25 @@ impl Files {
         for entry in fs::read_dir(&tmp)? {
             fs::remove_file(entry?.path())?;
         }
+        forget_lost(&dir.join("lost"))?;
         File::open(&parts)?.sync_all()?;
         File::open(dir)?.sync_all()?;
+        let untidy = Arc::new(AtomicBool::new(lock.left_behind));
+        let doubt = Arc::clone(&untidy);
         let (remover, removals) = mpsc::channel::<PathBuf>();
         std::thread::Builder::new().name("part-remover".into()).spawn(move || {
-            let mut tidy = true;
             for path in removals {
                 match fs::remove_file(&path) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => {
                         tracing::warn!("could not remove {}: {error}", path.display());
-                        tidy = false;
+                        doubt.store(true, Ordering::Relaxed);
                     }
                     _ => {}
                 }
             }
-            lock.release(tidy);
+            lock.release(!doubt.load(Ordering::Relaxed));
         })?;
-        Ok(Arc::new(Self { dir: dir.to_owned(), remover, held: Mutex::default() }))
+        Ok(Arc::new(Self { dir: dir.to_owned(), remover, untidy, held: Mutex::default() }))
     }
 
     /// Whether there is any part file under `dir`.
@@ -108,18 +116,30 @@ impl Files {
         Ok(false)
     }
 
-    /// Removes the part files that no row names: of a process that ended between file and row, or row and removal.
+    /// Puts the part files that no row names aside, under `lost`: of a process that ended between file and row, or row and
+    /// removal. They may as well be of rows that were lost with the end of the manifest, which nobody can tell.
     pub fn sweep(&self, known: &HashSet<FileName>) -> io::Result<()> {
+        let lost = self.dir.join("lost");
+        let mut count = 0_u64;
         for shard in fs::read_dir(self.dir.join("parts"))? {
             for entry in fs::read_dir(shard?.path())? {
                 let entry = entry?;
                 // What is not named like ours was not made by us.
                 let name = entry.file_name().to_str().and_then(FileName::parse);
-                if name.is_some_and(|name| !known.contains(&name)) {
-                    fs::remove_file(entry.path())?;
+                if let Some(name) = name.filter(|name| !known.contains(name)) {
+                    make_dir(&lost)?;
+                    // From now on its age is that of its loss.
+                    File::open(entry.path())?.set_modified(SystemTime::now())?;
+                    fs::rename(entry.path(), lost.join(name.as_str()))?;
+                    count += 1;
                 }
             }
         }
+        if count > 0 {
+            let days = LOST.as_secs() / (24 * 3600);
+            tracing::warn!("{count} part files belong to nothing: they are kept in {} for {days} days", lost.display());
+        }
+        self.untidy.store(false, Ordering::Relaxed);
         Ok(())
     }
 
@@ -309,6 +329,24 @@ impl Reader {
         }
         Ok(Some(bytes.into()))
     }
+}
+
+/// Removes the files of ours that were put aside longer ago than [`LOST`].
+fn forget_lost(lost: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(lost) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let ours = entry.file_name().to_str().and_then(FileName::parse).is_some();
+        // A time to come is no age.
+        let age = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
+        if ours && age > LOST {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes a directory for us alone, if it is not there.

@@ -80,8 +80,8 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Opens or makes the database, and starts its thread, which ends when the manifest is dropped. With `sweep`, removes part
-    /// files that no row names.
+    /// Opens or makes the database, and starts its thread, which ends when the manifest is dropped. With `sweep`, puts part
+    /// files aside that no row names.
     ///
     /// # Errors
     /// [`Failure::Broken`] for a database that is not ours, is newer than we are, or cannot be made safe.

@@ -5,7 +5,7 @@
 //!
 //! A part is a file, an object a row that names the parts it is made of, so completing an upload moves one row and copies no
 //! byte. A file counts once a committed row names it, and goes after the commit that frees it: whatever is killed in between
-//! leaves a file without a row, which is swept when the store is opened again.
+//! leaves a file without a row, which is put aside when the store is opened again.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
