@@ -199,7 +199,8 @@ pub async fn start(config: Config) -> Result<Running> {
 /// The store, held to what it was found to enforce, or to what the configuration says.
 async fn hold(store: Store, config: &Config) -> Result<Store> {
     let found = match config.probe {
-        Probe::Off => return Ok(config.checksum.map_or(store.clone(), |proof| store.with_proof(proof))),
+        // Only the embedded store gets here with nothing said: what it checks is known.
+        Probe::Off => return Ok(store.with_proof(config.checksum.unwrap_or(Proof::Sha256))),
         Probe::Require | Probe::Warn => store.probe().await,
     };
     match found {
@@ -211,8 +212,13 @@ async fn hold(store: Store, config: &Config) -> Result<Store> {
             Ok(store.with_proof(proof))
         }
         Err(fault) if config.probe == Probe::Warn => {
-            tracing::warn!(?fault, "the store could not be tried");
-            Ok(config.checksum.map_or(store.clone(), |proof| store.with_proof(proof)))
+            let proof = config.checksum.unwrap_or(Proof::None);
+            tracing::warn!(
+                ?fault,
+                ?proof,
+                "the store could not be tried; receipts say what it was declared to enforce"
+            );
+            Ok(store.with_proof(proof))
         }
         Err(Fault::Unavailable(why)) => Err(Error::new(Kind::Temporary, format!("the store does not answer: {why}"))
             .hinting("check --s3-endpoint and the network, then start again")),

@@ -24,6 +24,11 @@ pub fn check(config: &Config) -> Result<()> {
         return Err(Error::new(Kind::Config, format!("without authentication {listen} cannot be listened on"))
             .hinting("use --auth tokens, or listen on 127.0.0.1"));
     }
+    let enforces_unknown = config.probe == Probe::Off && config.checksum.is_none();
+    if enforces_unknown && !matches!(config.store, StoreConfig::Embedded { .. }) {
+        return Err(Error::new(Kind::Config, "what the store enforces is not known without a probe")
+            .hinting("say it with --store-checksum, or leave --store-probe at require"));
+    }
     if let Some(glob) = config.allow_types.iter().find(|glob| !rules::is_type_glob(glob)) {
         return Err(Error::new(Kind::Config, format!("{glob:?} is not type/subtype, type/* or */*"))
             .hinting("name each allowed content type with its own --allow-type"));
@@ -86,19 +91,23 @@ pub fn store(config: &Config, local: &Url, keys: Option<(String, String)>) -> Re
     })
 }
 
-/// What the store is held to from now on, and what to warn of.
+/// What the store is held to from now on, never more than it was found to enforce, and what to warn of.
 ///
 /// # Errors
 /// [`Kind::Config`] when the probe must succeed and the store took a wrong body or a wrong length, or does not enforce the
 /// proof that was asked for.
 pub fn judge(probe: Probe, wanted: Option<Proof>, found: &Probed) -> Result<(Proof, Vec<String>)> {
-    let proof = wanted.unwrap_or(found.proof);
     let mut faults = Vec::new();
     if found.proof == Proof::None {
         faults.push("it took a body with another checksum than the signed one".to_owned());
-    } else if strength(proof) > strength(found.proof) {
-        faults.push(format!("it does not enforce {}, only {}", name(proof), name(found.proof)));
     }
+    let proof = match wanted {
+        Some(wanted) if strength(wanted) > strength(found.proof) => {
+            faults.push(format!("it does not enforce {}, only {}", name(wanted), name(found.proof)));
+            found.proof
+        }
+        wanted => wanted.unwrap_or(found.proof),
+    };
     if !found.length_enforced {
         faults.push("it took a body of another length than the signed one".to_owned());
     }
@@ -187,7 +196,12 @@ mod tests {
         }
         let weak = probed(Proof::Md5, true);
         assert_eq!(judged(Probe::Require, None, weak.clone()).unwrap(), (Proof::Md5, 0));
-        assert_eq!(judged(Probe::Require, Some(Proof::Sha256), weak).unwrap_err().kind(), Kind::Config);
+        assert_eq!(judged(Probe::Require, Some(Proof::Sha256), weak.clone()).unwrap_err().kind(), Kind::Config);
+        // What was wished for and not found is nothing a receipt may claim.
+        assert_eq!(judged(Probe::Warn, Some(Proof::Sha256), weak.clone()).unwrap(), (Proof::Md5, 1));
+        assert_eq!(judged(Probe::Warn, Some(Proof::None), weak).unwrap(), (Proof::None, 0));
+        let nothing = probed(Proof::None, true);
+        assert_eq!(judged(Probe::Warn, Some(Proof::Payload), nothing).unwrap(), (Proof::None, 2));
     }
 
     #[test]

@@ -103,6 +103,17 @@ async fn settings_that_cannot_be_are_refused() {
     assert_eq!(refused(|config| config.allow_types = vec!["video".into()]).await, Kind::Config);
     assert_eq!(refused(|config| config.sse = Some("rot13".into())).await, Kind::Config);
     assert_eq!(refused(|config| config.public_url = Some("ftp://x/".parse().unwrap())).await, Kind::Config);
+    let unknown = |config: &mut Config| {
+        config.store = StoreConfig::S3 {
+            bucket: "bucket".into(),
+            prefix: String::new(),
+            endpoint: Some("http://127.0.0.1:1".parse().unwrap()),
+            region: Some("us-east-1".into()),
+            path_style: true,
+        };
+        config.checksum = None;
+    };
+    assert_eq!(refused(unknown).await, Kind::Config);
 }
 
 #[tokio::test]
