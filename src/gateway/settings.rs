@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::Path;
 
-use url::Url;
+use url::{Host, Url};
 use uuid::Uuid;
 
 use super::store::{Probed, Settings, embedded};
@@ -19,10 +19,17 @@ use crate::wire::Proof;
 
 /// Checks what can be checked without opening anything.
 pub fn check(config: &Config) -> Result<()> {
-    if matches!(config.auth, Auth::None) && !config.listen.ip().is_loopback() {
-        let listen = config.listen;
-        return Err(Error::new(Kind::Config, format!("without authentication {listen} cannot be listened on"))
-            .hinting("use --auth tokens, or listen on 127.0.0.1"));
+    if matches!(config.auth, Auth::None) {
+        if !config.listen.ip().is_loopback() {
+            let listen = config.listen;
+            return Err(Error::new(Kind::Config, format!("without authentication {listen} cannot be listened on"))
+                .hinting("use --auth tokens, or listen on 127.0.0.1"));
+        }
+        // What stands in front of it comes from loopback, whoever asked.
+        if config.public_url.as_ref().is_some_and(|url| !is_loopback(url)) {
+            return Err(Error::new(Kind::Config, "without authentication the gateway cannot have a public URL")
+                .hinting("use --auth tokens, or leave --public-url out"));
+        }
     }
     let enforces_unknown = config.probe == Probe::Off && config.checksum.is_none();
     if enforces_unknown && !matches!(config.store, StoreConfig::Embedded { .. }) {
@@ -40,6 +47,15 @@ pub fn check(config: &Config) -> Result<()> {
         }
     }
     create_headers(config).map(drop)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
 }
 
 /// Headers bound into the creation of every object.

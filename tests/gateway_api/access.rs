@@ -103,6 +103,7 @@ async fn settings_that_cannot_be_are_refused() {
     assert_eq!(refused(|config| config.allow_types = vec!["video".into()]).await, Kind::Config);
     assert_eq!(refused(|config| config.sse = Some("rot13".into())).await, Kind::Config);
     assert_eq!(refused(|config| config.public_url = Some("ftp://x/".parse().unwrap())).await, Kind::Config);
+    assert_eq!(refused(|config| config.public_url = Some("https://up.example".parse().unwrap())).await, Kind::Config);
     let unknown = |config: &mut Config| {
         config.store = StoreConfig::S3 {
             bucket: "bucket".into(),
