@@ -143,6 +143,11 @@ impl Files {
         Ok(())
     }
 
+    /// Has the next start look around: what the rows say of the files is not certain.
+    pub fn doubt(&self) {
+        self.untidy.store(true, Ordering::Relaxed);
+    }
+
     fn path(&self, name: &FileName) -> PathBuf {
         self.dir.join("parts").join(name.shard()).join(name.as_str())
     }

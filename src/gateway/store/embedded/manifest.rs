@@ -116,7 +116,7 @@ impl Manifest {
     }
 
     /// Runs `write` in a transaction that is committed, durably, when it gives Ok. New part files are adopted by the commit, those
-    /// it frees are removed after it. Goes on to its end when the caller no longer waits.
+    /// it frees are removed after it; when it fails, both stay until the next start looks around. Goes on to its end when the caller no longer waits.
     pub async fn write<T: Send + 'static>(
         &self,
         write: impl FnOnce(&mut Change) -> Result<T, Failure> + Send + 'static,
@@ -127,8 +127,13 @@ impl Manifest {
             let mut change = Change { rows, adopted: Vec::new(), freed: Vec::new() };
             let answer = write(&mut change)?;
             let Change { rows, adopted, freed } = change;
-            rows.0.commit()?;
+            let committed = rows.0.commit();
+            // Also after a commit that failed: it may be on disk all the same, and its rows name these files.
             adopted.into_iter().for_each(Fresh::keep);
+            if let Err(error) = committed {
+                files.doubt();
+                return Err(error.into());
+            }
             for (owner, names) in freed {
                 files.discard(&owner, names);
             }
@@ -374,4 +379,37 @@ fn json(attributes: &Attributes) -> Result<String, Failure> {
 
 fn count(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::lock::Lock;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_commit_that_fails_takes_no_file_with_it() {
+        let place = tempfile::tempdir().unwrap();
+        let lock = Lock::acquire(place.path(), Duration::ZERO).await.unwrap();
+        let files = Files::open(place.path(), lock).unwrap();
+        let manifest = Manifest::open(&place.path().join("store.db"), Arc::clone(&files), false).unwrap();
+        let mut draft = files.draft().unwrap();
+        draft.write(b"bytes").unwrap();
+        let fresh = draft.publish().unwrap();
+        let written = manifest.write(move |change| {
+            change.put_part("upload", 1, fresh, 5, &Fingerprint::of(b"bytes"))?;
+            // A constraint that is looked at when the transaction ends.
+            let broken = "create table a(id integer primary key);
+                create table b(a references a(id) deferrable initially deferred); insert into b values(1)";
+            Ok(change.rows.0.execute_batch(broken)?)
+        });
+        written.await.unwrap_err();
+        drop(manifest);
+        drop(files);
+        // Taken once the remover has come to its end.
+        let lock = Lock::acquire(place.path(), Duration::from_secs(10)).await.unwrap();
+        assert!(lock.left_behind);
+        assert!(Files::any(place.path()).unwrap());
+    }
 }
