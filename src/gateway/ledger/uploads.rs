@@ -129,9 +129,9 @@ impl Ledger {
         let id = id.clone();
         self.write(move |tx| {
             let sql = "UPDATE upload SET epoch = ?4, holder = ?5, lease_until = ?6 \
-                       WHERE id = ?1 AND epoch = ?2 AND holder IS ?3";
-            let until = new.until.as_millisecond();
-            let row = params![id.as_str(), int(old.epoch), old.holder, int(new.epoch), new.holder, until];
+                       WHERE id = ?1 AND epoch = ?2 AND holder IS ?3 AND lease_until = ?7";
+            let (was, until) = (old.until.as_millisecond(), new.until.as_millisecond());
+            let row = params![id.as_str(), int(old.epoch), old.holder, int(new.epoch), new.holder, until, was];
             Ok(tx.execute(sql, row)? == 1)
         })
         .await
