@@ -175,7 +175,7 @@ async fn a_multipart_upload_from_create_to_head() {
     store.abort(&key, &upload).await.unwrap();
     assert!(store.find(&key).await.unwrap().is_empty());
 
-    let url = store.sign_get(&key, "Ünder \"quotes\"; x.bin", LIFE).await.unwrap();
+    let (url, _) = store.sign_get(&key, "Ünder \"quotes\"; x.bin", LIFE).await.unwrap();
     let response = bench.http.get(url.expose()).send().await.unwrap();
     assert_eq!(
         response.headers()["content-disposition"].to_str().unwrap(),

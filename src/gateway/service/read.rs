@@ -116,9 +116,9 @@ impl Service {
             state if is_over(state) => return Err(Refusal::new(Code::Gone)),
             _ => return Err(Refusal::saying(Code::Busy, "the upload is not complete yet")),
         }
-        let url = self.store.sign_get(&upload.key, &upload.name, Duration::from_secs(expires)).await;
-        let url = url.map_err(|fault| store_failed("sign a read", &fault))?;
-        Ok(ReadUrl { url, expires_in: Some(expires) })
+        let signed = self.store.sign_get(&upload.key, &upload.name, Duration::from_secs(expires)).await;
+        let (url, lives) = signed.map_err(|fault| store_failed("sign a read", &fault))?;
+        Ok(ReadUrl { url, expires_in: Some(lives) })
     }
 }
 

@@ -76,12 +76,14 @@ impl Store {
         client::check("DeleteObject", answer).map(drop)
     }
 
-    /// Presigns `GetObject`: as an attachment of that name.
-    pub async fn sign_get(&self, key: &Key, name: &str, life: Duration) -> Result<SignedUrl, Fault> {
+    /// Presigns `GetObject`: as an attachment of that name. The URL, and how many seconds it lives: a credential may end before
+    /// `life` does.
+    pub async fn sign_get(&self, key: &Key, name: &str, life: Duration) -> Result<(SignedUrl, u64), Fault> {
         let disposition = attachment(name);
         let query = [("response-content-disposition", disposition.as_str())];
         let url = self.public.object(&self.whole(key), &query)?;
-        Ok(self.client.signer.presign(Method::GET, &url, BTreeMap::new(), life).await?.url)
+        let presigned = self.client.signer.presign(Method::GET, &url, BTreeMap::new(), life).await?;
+        Ok((presigned.url, presigned.expires_in))
     }
 }
 
