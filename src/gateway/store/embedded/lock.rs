@@ -4,8 +4,8 @@
 //! was not is `mod`'s.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read as _, Seek as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io::{Read as _, Seek as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -59,8 +59,9 @@ impl Lock {
             }
         }
         let left_behind = file.metadata().map_err(failed)?.len() > 0;
-        file.set_len(0).map_err(failed)?;
-        writeln!(file, "{}", std::process::id()).map_err(failed)?;
+        let line = format!("{}\n", std::process::id());
+        // Never empty in between: who is killed there leaves something behind, too.
+        file.write_all_at(line.as_bytes(), 0).and_then(|()| file.set_len(line.len() as u64)).map_err(failed)?;
         // After a power cut this line is all that tells of us.
         file.sync_all().map_err(failed)?;
         Ok(Self { file, left_behind })
@@ -87,5 +88,22 @@ fn holder(file: &mut File) -> String {
     match read.ok().and_then(|_| text.trim().parse::<u32>().ok()) {
         Some(pid) => format!("process {pid} holds it"),
         None => "another process holds it".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_longer_line_of_the_holder_before_is_cut() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("lock");
+        std::fs::write(&path, "99999999999999\n").unwrap();
+        let lock = Lock::acquire(place.path(), Duration::ZERO).await.unwrap();
+        assert!(lock.left_behind);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{}\n", std::process::id()));
+        lock.release(true);
+        assert!(!Lock::acquire(place.path(), Duration::ZERO).await.unwrap().left_behind);
     }
 }
