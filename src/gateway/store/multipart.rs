@@ -16,6 +16,9 @@ use super::{Fault, NewObject, Store, xml};
 use crate::names::{ETag, Fingerprint, Key, PartNumber};
 use crate::wire::{CompletePart, PartSpec, Proof, SignedPut, StoredPart};
 
+/// More pages of open uploads than any bucket has at one key.
+const PAGES_MAX: u32 = 1000;
+
 impl Store {
     /// `CreateMultipartUpload` with SHA-256 checksums (where they are the proof), what the object is given, and the headers
     /// the bucket demands; gives S3's upload id.
@@ -43,7 +46,7 @@ impl Store {
         let key = self.whole(key);
         let mut found = Vec::new();
         let (mut key_marker, mut upload_marker) = (String::new(), String::new());
-        loop {
+        for _ in 0..PAGES_MAX {
             let mut query = vec![("uploads", ""), ("prefix", key.as_str()), ("max-uploads", "1000")];
             if !key_marker.is_empty() {
                 query.extend([("key-marker", key_marker.as_str()), ("upload-id-marker", upload_marker.as_str())]);
@@ -55,17 +58,17 @@ impl Store {
             }
             // Keys come in order: behind ours stand only those it is a prefix of.
             if !page.is_truncated || page.next_key_marker > key {
-                break;
+                found.sort();
+                return Ok(found.into_iter().map(|(_, id)| id).collect());
             }
             let next = (page.next_key_marker, page.next_upload_id_marker);
             // Uploads of one key come in the order of their beginning, so their ids need not grow; but none comes twice.
             if next.0 < key_marker || (next.0 == key_marker && next.1 == upload_marker) || found.len() > 10_000 {
-                return Err(Fault::Unavailable("ListMultipartUploads: its pages do not end".into()));
+                break;
             }
             (key_marker, upload_marker) = next;
         }
-        found.sort();
-        Ok(found.into_iter().map(|(_, id)| id).collect())
+        Err(Fault::Unavailable("ListMultipartUploads: its pages do not end".into()))
     }
 
     /// Presigns `UploadPart` for these bytes only: length and checksum (as the proof has it) as signed headers. Sends nothing
