@@ -640,7 +640,7 @@ fn crashed(bed: &Bed) -> PathBuf {
             if path.is_dir() {
                 dirs.push(path);
             } else if !path.to_str().unwrap().ends_with("-wal") && !path.to_str().unwrap().ends_with("-shm") {
-                drop(fs::copy(&path, to(&path)).unwrap());
+                fs::copy(&path, to(&path)).unwrap();
             }
         }
     }
