@@ -46,18 +46,17 @@ impl Service {
         }
     }
 
+    /// Our row's multipart upload and any other at our key, which a create whose answer was lost has left there; then what a
+    /// complete that landed late made of them.
     async fn drop_parts(&self, upload: &Upload) -> Result<(), Fault> {
-        let multiparts = match &upload.store_upload {
-            Some(multipart) => vec![multipart.clone()],
-            // A create whose answer was lost left it at our key.
-            None => self.store.find(&upload.key).await?,
-        };
+        let mut multiparts = self.store.find(&upload.key).await?;
+        multiparts.extend(upload.store_upload.clone().filter(|own| !multiparts.contains(own)));
         for multipart in multiparts {
             match self.store.abort(&upload.key, &multipart).await {
                 Ok(()) | Err(Fault::NoSuchUpload) => {}
                 Err(fault) => return Err(fault),
             }
         }
-        Ok(())
+        self.drop_object(upload).await
     }
 }

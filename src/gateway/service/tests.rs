@@ -257,3 +257,19 @@ async fn an_abort_the_store_misses_is_repeated() {
     assert_eq!(world.state(&upload).await, State::Aborted);
     assert!(world.service.store.find(&upload.key).await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn an_abort_takes_everything_of_ours_at_the_key() {
+    let world = World::new().await;
+    let (upload, request) = world.sent(PART + 1).await;
+    let store = &world.service.store;
+    let row = world.service.find(&world.owner, upload.id.as_str()).await.unwrap();
+    // A complete that the ledger does not know of, and a second multipart upload of a create whose answer was lost.
+    let multipart = row.store_upload.clone().unwrap();
+    store.complete(&upload.key, &multipart, &request.parts, row.plan.size()).await.unwrap();
+    store.create(&upload.key, &super::object(&row)).await.unwrap();
+    assert!(store.head(&upload.key).await.unwrap().is_some());
+    world.service.abort(&world.owner, upload.id.as_str()).await.unwrap();
+    assert!(store.find(&upload.key).await.unwrap().is_empty());
+    assert!(store.head(&upload.key).await.unwrap().is_none());
+}

@@ -59,8 +59,8 @@ pub fn multipart(said: Result<(), &Fault>, seen: Seen) -> Verdict {
     match (said, seen) {
         (_, Seen::Ours) => Verdict::Verified,
         (_, Seen::Damaged) => Verdict::Damaged,
-        (Err(Fault::InvalidPart(_)), _) => Verdict::PartsMismatch,
-        (Err(Fault::Refused(_)), _) => Verdict::Refused,
+        (Err(Fault::InvalidPart(_)), Seen::Absent) => Verdict::PartsMismatch,
+        (Err(Fault::Refused(_)), Seen::Absent) => Verdict::Refused,
         (Err(Fault::NoSuchUpload), Seen::Absent) | (_, Seen::Foreign) => Verdict::Lost,
         (_, Seen::Absent | Seen::Unknown) => Verdict::Undecided,
     }
@@ -114,7 +114,14 @@ mod tests {
         let unavailable = Fault::Unavailable(String::new());
         let invalid = Fault::InvalidPart(String::new());
         let refused = Fault::Refused(String::new());
-        let said = [Ok(()), Err(&Fault::NoSuchUpload), Err(&Fault::Precondition), Err(&unavailable)];
+        let said = [
+            Ok(()),
+            Err(&Fault::NoSuchUpload),
+            Err(&Fault::Precondition),
+            Err(&unavailable),
+            Err(&invalid),
+            Err(&refused),
+        ];
         for said in said {
             assert_eq!(multipart(said, Seen::Ours), Verdict::Verified);
             assert_eq!(multipart(said, Seen::Damaged), Verdict::Damaged);
@@ -124,9 +131,7 @@ mod tests {
         assert_eq!(multipart(Err(&Fault::NoSuchUpload), Seen::Absent), Verdict::Lost);
         assert_eq!(multipart(Err(&unavailable), Seen::Absent), Verdict::Undecided);
         assert_eq!(multipart(Ok(()), Seen::Absent), Verdict::Undecided);
-        for seen in [Seen::Absent, Seen::Unknown] {
-            assert_eq!(multipart(Err(&invalid), seen), Verdict::PartsMismatch);
-            assert_eq!(multipart(Err(&refused), seen), Verdict::Refused);
-        }
+        assert_eq!(multipart(Err(&invalid), Seen::Absent), Verdict::PartsMismatch);
+        assert_eq!(multipart(Err(&refused), Seen::Absent), Verdict::Refused);
     }
 }
