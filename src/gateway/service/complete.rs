@@ -94,12 +94,15 @@ impl Service {
             (Verdict::Refused, _) => self.leave(upload, State::Uploading, Code::StoreUnavailable).await,
             (Verdict::Lost, _) => self.leave(upload, State::Expired, Code::Gone).await,
             (Verdict::Damaged, _) => {
+                // Who lost is too late to say what may go: another call may have found the object good.
+                if !self.ledger.set_state(&upload.id, &[State::Completing], State::Rejected).await? {
+                    return self.settled(upload, Signing::Closed(State::Rejected)).await;
+                }
                 tracing::error!(id = %upload.id, key = %upload.key, "the object is not what was uploaded; removing it");
-                let refusal = self.leave(upload, State::Rejected, Code::Gone).await;
                 if let Err(fault) = self.store.delete(&upload.key).await {
                     tracing::warn!(key = %upload.key, ?fault, "could not remove a damaged object");
                 }
-                refusal
+                Err(Refusal::new(Code::Gone))
             }
         }
     }

@@ -48,9 +48,15 @@ pub fn seen(head: Option<&Head>, expected: &Expected<'_>) -> Seen {
         None => Seen::Absent,
         Some(head) if head.token.as_deref() != Some(expected.token) => Seen::Foreign,
         Some(head) if head.size != expected.size => Seen::Damaged,
-        Some(head) if head.checksum.as_ref().is_some_and(|checksum| checksum != expected.checksum) => Seen::Damaged,
+        Some(head) if head.checksum.as_ref().is_some_and(|kept| !same(kept, expected.checksum)) => Seen::Damaged,
         Some(_) => Seen::Ours,
     }
+}
+
+/// Whether the store keeps the checksum that is expected. Some leave the number of parts behind it out.
+fn same(kept: &Checksum, expected: &Checksum) -> bool {
+    let digest = expected.as_str().split('-').next();
+    kept == expected || digest == Some(kept.as_str())
 }
 
 /// Decides a multipart upload: an object that is ours settles it whatever the store said to CompleteMultipartUpload.
@@ -106,6 +112,15 @@ mod tests {
         assert_eq!(look(|head| head.size = 2), Seen::Damaged);
         assert_eq!(look(|head| head.checksum = Some(Checksum::whole(&Fingerprint::of(b"b")))), Seen::Damaged);
         assert_eq!(look(|head| head.token = None), Seen::Foreign);
+        let parts = [Fingerprint::of(b"a"), Fingerprint::of(b"b")];
+        let composite = Checksum::composite(&parts);
+        let kept = |text: &str| {
+            let head = Head { checksum: text.parse().ok(), ..head.clone() };
+            seen(Some(&head), &Expected { checksum: &composite, ..expected })
+        };
+        let (digest, _) = composite.as_str().split_once('-').unwrap();
+        assert_eq!((kept(composite.as_str()), kept(digest)), (Seen::Ours, Seen::Ours));
+        assert_eq!(kept(&format!("{digest}-3")), Seen::Damaged);
         assert_eq!(look(|head| head.token = Some("u".into())), Seen::Foreign);
     }
 
