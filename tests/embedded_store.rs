@@ -346,6 +346,11 @@ async fn headers_smuggled_into_a_presigned_put_are_refused() {
         ("x-amz-acl", "public-read"),
         ("x-amz-content-sha256", "UNSIGNED-PAYLOAD"),
         ("x-amz-website-redirect-location", "http://evil.example/"),
+        ("cache-control", "public"),
+        ("content-disposition", "inline"),
+        ("content-encoding", "br"),
+        ("content-language", "en"),
+        ("expires", "Thu, 01 Jan 2099 00:00:00 GMT"),
     ] {
         let part = bed.presign_part("mine", &id, 1, b"").await;
         bed.send(part, &[(name, value)], Vec::new()).await.refused(403, "AccessDenied");

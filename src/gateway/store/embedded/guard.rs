@@ -36,10 +36,19 @@ const UNDERSTOOD: [&str; 19] = [
     "x-amz-optional-object-attributes",
 ];
 
+/// Headers that are kept with an object and sent to whoever reads it: on a presigned PUT, the signer's to choose.
+const KEPT: [header::HeaderName; 5] = [
+    header::CACHE_CONTROL,
+    header::CONTENT_DISPOSITION,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LANGUAGE,
+    header::EXPIRES,
+];
+
 /// Whether a request may go on to have its signature checked.
 ///
 /// Follows "Signature Version 4 for authenticating requests" of the Amazon S3 API reference: `host` and all `x-amz-*` headers
-/// must be signed. Asks for more in one place: a presigned PUT must have its length signed.
+/// must be signed. Asks for more in one place: a presigned PUT must have its length signed, and what is kept with the object.
 ///
 /// # Errors
 /// `AccessDenied` for what is not signed, `NotImplemented` for headers that promise what the store does not do.
@@ -54,8 +63,14 @@ pub fn check(request: &Parts) -> S3Result<()> {
     if !covered("host") {
         return Err(not_signed("host"));
     }
-    if signed.by_query && request.method == Method::PUT && !covered("content-length") {
+    let presigned_put = signed.by_query && request.method == Method::PUT;
+    if presigned_put && !covered("content-length") {
         return Err(not_signed("content-length"));
+    }
+    if let Some(name) =
+        KEPT.iter().find(|name| presigned_put && request.headers.contains_key(*name) && !covered(name.as_str()))
+    {
+        return Err(not_signed(name.as_str()));
     }
     for name in request.headers.keys() {
         let name = name.as_str();
@@ -180,6 +195,11 @@ mod tests {
             assert_eq!(presigned("host;content-length", "900", &[(name, "v")]), refused("AccessDenied"), "{name}");
         }
         assert_eq!(presigned("host;content-length;x-amz-meta-a", "900", &[("x-amz-meta-a", "v")]), Ok(()));
+        for name in KEPT {
+            let sent = [(name.as_str(), "v")];
+            assert_eq!(presigned("host;content-length", "900", &sent), refused("AccessDenied"), "{name}");
+            assert_eq!(presigned(&format!("host;content-length;{name}"), "900", &sent), Ok(()), "{name}");
+        }
         let twice = [("x-amz-meta-a", "v"), ("x-amz-meta-a", "w")];
         assert_eq!(presigned("host;content-length;x-amz-meta-a", "900", &twice), refused("InvalidRequest"));
     }
