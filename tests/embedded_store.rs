@@ -723,7 +723,7 @@ async fn an_object_comes_back_as_it_was_put() {
         (got.header("content-disposition"), got.header("content-type")),
         ("attachment; filename=\"a.bin\"", "text/plain")
     );
-    assert_eq!(got.body, b"hello");
+    assert_eq!((got.body.as_slice(), got.header("x-content-type-options")), (b"hello".as_slice(), "nosniff"));
     let etag = got.header("etag").to_owned();
     assert_eq!(bed.get("k", &[("if-none-match", &etag)]).await.status, 304);
     bed.get("k", &[("if-match", "\"other\"")]).await.refused(412, "PreconditionFailed");

@@ -19,7 +19,7 @@ use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
 use futures_util::future::BoxFuture;
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use s3s::service::{S3Service, S3ServiceBuilder};
 use tracing::Dispatch;
 use tracing::instrument::WithSubscriber as _;
@@ -169,7 +169,12 @@ async fn answer(s3: &S3Service, request: Request<Body>) -> Response<Body> {
             *broken.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
             broken
         },
-        |response| response.map(Body::new),
+        |response| {
+            let mut response = response.map(Body::new);
+            // What an upload says of its type is all a browser may go by.
+            response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+            response
+        },
     )
 }
 
