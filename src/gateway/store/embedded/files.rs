@@ -15,12 +15,15 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::Stream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 use super::lock::Lock;
 
 /// How much of a file is read at a time.
 const READ: u64 = 256 << 10;
+/// Bodies that may come at the same time: each has a thread of the 512 that tokio gives to what blocks, and reading needs some.
+const BODIES: usize = 256;
 /// How long a file that no row names is kept aside.
 const LOST: Duration = Duration::from_hours(7 * 24);
 
@@ -57,6 +60,7 @@ pub struct Files {
     /// Rows and files may differ: the next start must look around.
     untidy: Arc<AtomicBool>,
     held: Mutex<Held>,
+    places: Arc<Semaphore>,
 }
 
 /// Objects that are being read, and what is to be removed once they no longer are.
@@ -99,7 +103,13 @@ impl Files {
             }
             lock.release(!doubt.load(Ordering::Relaxed));
         })?;
-        Ok(Arc::new(Self { dir: dir.to_owned(), remover, untidy, held: Mutex::default() }))
+        Ok(Arc::new(Self {
+            dir: dir.to_owned(),
+            remover,
+            untidy,
+            held: Mutex::default(),
+            places: Arc::new(Semaphore::new(BODIES)),
+        }))
     }
 
     /// Whether there is any part file under `dir`.
@@ -150,6 +160,11 @@ impl Files {
 
     fn path(&self, name: &FileName) -> PathBuf {
         self.dir.join("parts").join(name.shard()).join(name.as_str())
+    }
+
+    /// A place among the bodies that come at the same time, until it is dropped; none when all are taken.
+    pub fn place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.places).try_acquire_owned().ok()
     }
 
     /// A new file to write into; gone again unless it is published.

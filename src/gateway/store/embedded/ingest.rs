@@ -4,7 +4,7 @@
 //! no transaction is open.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -26,6 +26,9 @@ use crate::names::Fingerprint;
 const FRAMES: usize = 2;
 /// How long a body may make no progress.
 const STALL: Duration = Duration::from_mins(1);
+/// What a body must bring in [`WINDOW`], in bytes: 1 KiB a second.
+const FLOOR: u64 = 120 << 10;
+const WINDOW: Duration = Duration::from_mins(2);
 /// S3's largest part and largest single PUT, in bytes.
 const LARGEST: u64 = 5 << 30;
 
@@ -119,23 +122,53 @@ enum Frame {
     End(Vec<(&'static str, String)>),
 }
 
+/// How fast a body comes, as far as it is waited for: a slow disk is not the client's fault.
+#[derive(Default)]
+struct Pace {
+    waited: Duration,
+    came: u64,
+}
+
+impl Pace {
+    /// Counts bytes and the wait for them; false when a window is over and they were too few.
+    fn keeps_up(&mut self, waited: Duration, bytes: u64) -> bool {
+        self.waited += waited;
+        self.came += bytes;
+        if self.waited < WINDOW {
+            return true;
+        }
+        std::mem::take(self).came >= FLOOR
+    }
+}
+
 /// Takes a body in. What breaks off or is not as announced leaves no file.
 ///
 /// # Errors
-/// `IncompleteBody`, `BadDigest`, `RequestTimeout`, and what the body's own checks find.
+/// `IncompleteBody`, `BadDigest`, `RequestTimeout`, `SlowDown` when too many come at the same time, and what the body's own checks find.
 pub async fn ingest<S>(files: &Arc<Files>, mut body: S, announced: Announced) -> Result<Arrived, Failure>
 where
     S: Stream<Item = Result<Bytes, StdError>> + Unpin,
 {
+    let place = files.place().ok_or_else(|| s3_error!(SlowDown, "Too many bodies come at the same time"))?;
     let (frames, queue) = mpsc::channel(FRAMES);
     let (files, sink) = (Arc::clone(files), Sink::new(&announced));
-    let writer = tokio::task::spawn_blocking(move || sink.receive(files.draft()?, queue));
+    let writer = tokio::task::spawn_blocking(move || {
+        let arrived = sink.receive(files.draft()?, queue);
+        // The thread has it, even when nobody waits for the thread any more.
+        drop(place);
+        arrived
+    });
     let pump = async {
+        let mut pace = Pace::default();
         loop {
+            let asked = Instant::now();
             let frame = tokio::time::timeout(STALL, body.next()).await;
             let frame = frame.map_err(|_| s3_error!(RequestTimeout, "No byte came for {} s", STALL.as_secs()))?;
             let frame = match frame {
-                Some(Ok(bytes)) => Frame::Data(bytes),
+                Some(Ok(bytes)) if pace.keeps_up(asked.elapsed(), bytes.len() as u64) => Frame::Data(bytes),
+                Some(Ok(_)) => {
+                    return Err(s3_error!(RequestTimeout, "Less than 1 KiB/s came for {} s", WINDOW.as_secs()));
+                }
                 Some(Err(error)) => return Err(broken_body(error.as_ref())),
                 None => Frame::End(announced.all()?),
             };
@@ -248,5 +281,37 @@ impl Sink {
             }
         }
         Ok(Arrived { file: draft.publish()?, size: self.size, fingerprint, checksums })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::lock::Lock;
+    use super::*;
+
+    #[test]
+    fn a_trickle_counts_as_stalled() {
+        let second = Duration::from_secs(1);
+        let mut pace = Pace::default();
+        assert!((0..1000).all(|_| pace.keeps_up(second, 1024)));
+        let mut pace = Pace::default();
+        assert_eq!((0..1000).position(|_| !pace.keeps_up(second, 1000)), Some(119));
+        // One burst is not enough for ever.
+        let mut pace = Pace::default();
+        assert!(pace.keeps_up(second, 1 << 30));
+        assert_eq!((0..1000).position(|_| !pace.keeps_up(second, 1)), Some(238));
+    }
+
+    #[tokio::test]
+    async fn too_many_bodies_at_once_are_sent_away() {
+        let place = tempfile::tempdir().unwrap();
+        let files = Files::open(place.path(), Lock::acquire(place.path(), Duration::ZERO).await.unwrap()).unwrap();
+        let take = || ingest(&files, futures_util::stream::empty(), Announced::nothing());
+        let mut taken: Vec<_> = std::iter::from_fn(|| files.place()).collect();
+        assert!(matches!(take().await, Err(Failure::Refused(error)) if *error.code() == S3ErrorCode::SlowDown));
+        taken.pop();
+        for _ in 0..2 {
+            take().await.unwrap();
+        }
     }
 }
