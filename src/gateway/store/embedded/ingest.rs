@@ -149,13 +149,13 @@ pub async fn ingest<S>(files: &Arc<Files>, mut body: S, announced: Announced) ->
 where
     S: Stream<Item = Result<Bytes, StdError>> + Unpin,
 {
-    let place = files.place().ok_or_else(|| s3_error!(SlowDown, "Too many bodies come at the same time"))?;
+    let permit = files.place().ok_or_else(|| s3_error!(SlowDown, "Too many bodies come at the same time"))?;
     let (frames, queue) = mpsc::channel(FRAMES);
     let (files, sink) = (Arc::clone(files), Sink::new(&announced));
     let writer = tokio::task::spawn_blocking(move || {
         let arrived = sink.receive(files.draft()?, queue);
         // The thread has it, even when nobody waits for the thread any more.
-        drop(place);
+        drop(permit);
         arrived
     });
     let pump = async {
