@@ -32,6 +32,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("clap", &["cli/args.rs", "cli/args/", "cli/completions.rs", "cli/man.rs"]),
     ("clap_complete", &["cli/"]),
     ("clap_mangen", &["cli/"]),
+    ("hyper", &["gateway/listen.rs"]),
+    ("hyper_util", &["gateway/listen.rs"]),
     ("indicatif", &["report/bars.rs"]),
     ("quick_xml", &["backend/answer.rs", "gateway/store/"]),
     ("reqsign_aws_v4", &["gateway/store/"]),

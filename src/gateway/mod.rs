@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -22,6 +21,7 @@ use crate::wire::Proof;
 mod auth;
 mod lease;
 pub mod ledger;
+mod listen;
 mod problem;
 mod routes;
 mod rules;
@@ -104,7 +104,7 @@ pub enum Probe {
 pub struct Running {
     /// Where it listens, `http://host:port`.
     pub url: Url,
-    server: JoinHandle<std::io::Result<()>>,
+    server: JoinHandle<()>,
     /// Dropped or sent to, it asks the server to end.
     end: oneshot::Sender<()>,
 }
@@ -117,8 +117,7 @@ impl Running {
     pub async fn wait(&mut self) -> Result<()> {
         let ended = Error::new(Kind::Io, "the gateway has ended");
         match (&mut self.server).await {
-            Ok(Ok(())) => Err(ended),
-            Ok(Err(error)) => Err(ended.because(error)),
+            Ok(()) => Err(ended),
             Err(error) => Err(ended.because(error)),
         }
     }
@@ -164,11 +163,7 @@ pub async fn start(config: Config) -> Result<Running> {
     };
     let (end, ended) = oneshot::channel::<()>();
     let quit = async { drop(ended.await) };
-    let listener = listener.tap_io(|stream| {
-        // Without it answers may wait for an acknowledgement; with it they are merely on time.
-        let _ = stream.set_nodelay(true);
-    });
-    let server = tokio::spawn(async move { axum::serve(listener, router).with_graceful_shutdown(quit).await });
+    let server = tokio::spawn(listen::serve(listener, router, listen::HEADER_WAIT, quit));
     let running = Running { url, server, end };
 
     let store = match hold(store, &config).await {
