@@ -34,7 +34,7 @@ const DEAD: Duration = Duration::from_secs(30);
 const STALL: Duration = Duration::from_mins(5);
 /// From the last frame a connection took to the store's answer: what lies in the kernel's buffer is still on its way.
 const ANSWER: Duration = Duration::from_mins(5);
-/// S3 closes idle connections after about five seconds.
+/// S3 closes idle connections after about five seconds, our gateway after ten.
 const IDLE: Duration = Duration::from_secs(4);
 /// The most that is read of an answer to a part.
 const ANSWER_MAX: usize = 64 << 10;
@@ -83,6 +83,7 @@ impl Http {
                 .referer(false)
                 .connect_timeout(CONNECT)
                 .tcp_nodelay(true)
+                .pool_idle_timeout(IDLE)
                 .tcp_keepalive(Duration::from_secs(15));
             #[cfg(target_os = "linux")]
             {
@@ -113,7 +114,7 @@ impl Http {
             }
             Ok(builder)
         };
-        let data = || Ok(base(false)?.http1_only().pool_idle_timeout(IDLE));
+        let data = || Ok(base(false)?.http1_only());
         Ok(Self { api: build(|| base(true))?, data: build(data)?, backend: backend.clone(), options })
     }
 
