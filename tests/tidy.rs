@@ -4,6 +4,7 @@
 //! Border: reads the sources as text, line by line; what rustc and clippy check is left to them.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -80,8 +81,9 @@ fn files_beneath(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+/// Where the sources are now: a target directory may be shared between checkouts.
+fn root() -> PathBuf {
+    env::var_os("CARGO_MANIFEST_DIR").expect("run by cargo").into()
 }
 
 fn sources() -> Vec<Source> {
