@@ -221,3 +221,14 @@ fn a_receipt_never_overwrites_a_source() {
     world.put(&file).arg("--receipt").arg(&file).run().exits(2);
     assert_eq!(files::sha256(&file), before);
 }
+
+/// `upload abort "$ID"` with nothing in ID is no upload, not any upload.
+#[test]
+fn an_empty_id_names_nothing() {
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", 8 * PART);
+    let (id, _) = crate::interrupt::killed_after(&world, &file, 3);
+    world.upload(&["abort", ""]).run().exits(1);
+    world.upload(&["resume", &id]).run().succeeds();
+    world.holds_only(&file);
+}
