@@ -54,12 +54,6 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Whether the same request may succeed later with nothing changed by us.
-    #[must_use]
-    pub fn is_transient(self) -> bool {
-        matches!(self, Self::Temporary | Self::Throttled(_) | Self::Expired | Self::Corrupt)
-    }
-
     /// The process exit code, after `sysexits.h` where it has one.
     #[must_use]
     pub fn exit_code(self) -> u8 {

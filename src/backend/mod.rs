@@ -8,6 +8,6 @@ mod hosts;
 mod http;
 mod native;
 
-pub use hosts::StoreHost;
+pub use hosts::{StoreHost, is_loopback};
 pub use http::{Get, Options, Stored};
 pub use native::{Backend, Completion};

@@ -4,8 +4,9 @@
 
 use std::fmt;
 
-use url::{Host, Url};
+use url::Url;
 
+use crate::backend::is_loopback;
 use crate::error::{Error, Kind, Result};
 
 /// A backend, in the form its canonical text tells.
@@ -61,7 +62,7 @@ impl BackendSpec {
         if url.query().is_some() || url.fragment().is_some() {
             return Err(Error::new(wrong, "a backend's URL has neither query nor fragment"));
         }
-        if url.scheme() == "http" && !insecure && !is_loopback(&url) {
+        if url.scheme() == "http" && !insecure && !url.host().is_some_and(|host| is_loopback(&host)) {
             return Err(Error::new(wrong, "an http:// backend that is not on this machine is refused")
                 .hinting("use https://, or --allow-insecure-http where the network is trusted"));
         }
@@ -118,17 +119,6 @@ fn s3(text: &str, wrong: Kind) -> Result<BackendSpec> {
         return Err(Error::new(wrong, "a prefix is at most 512 bytes without empty, `.` or `..` segments"));
     }
     Ok(BackendSpec::S3 { bucket: bucket.to_owned(), prefix: prefix.to_owned() })
-}
-
-/// Whether a URL's host is this machine.
-#[must_use]
-pub fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }
 
 #[cfg(test)]
