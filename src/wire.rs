@@ -18,6 +18,8 @@ pub const PROTOCOL: u32 = 1;
 pub const PROTOCOL_HEADER: &str = "x-upload-protocol";
 /// The most parts one `sign` may name.
 pub const SIGN_MAX: usize = 1000;
+/// The most uploads one `batch` may begin and complete together.
+pub const BATCH_MAX: usize = 256;
 /// The most bytes of JSON either side reads.
 pub const JSON_MAX: usize = 4 << 20;
 
@@ -273,6 +275,69 @@ pub struct Deciding {
     pub state: State,
 }
 
+/// `POST /v1/batch`: calls of several uploads in one, at most [`BATCH_MAX`] together. Each is answered as it would be alone;
+/// they may be done in any order and at the same time, so an upload begun here is completed by a later batch.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchRequest {
+    #[serde(default)]
+    pub begin: Vec<BatchBegin>,
+    #[serde(default)]
+    pub complete: Vec<BatchComplete>,
+}
+
+/// `POST /v1/uploads` within a batch: its body, with the header `Idempotency-Key` as a field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchBegin {
+    pub idempotency_key: String,
+    #[serde(flatten)]
+    pub request: BeginRequest,
+}
+
+/// `POST /v1/uploads/{id}/complete` within a batch: its body, with the id as a field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchComplete {
+    pub id: UploadId,
+    #[serde(flatten)]
+    pub request: CompleteRequest,
+}
+
+/// The answer to `POST /v1/batch`, always 200: one outcome for each call, in the order asked.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct BatchAnswer {
+    #[serde(default)]
+    pub begin: Vec<Outcome<BeginAnswer>>,
+    #[serde(default)]
+    pub complete: Vec<Outcome<Finish>>,
+}
+
+/// How one call of a batch was answered: `{"status": 201, "answer": {…}}` or `{"status": 422, "problem": {…}}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome<T> {
+    /// The HTTP status it would have had alone.
+    pub status: u16,
+    /// The seconds of its header `Retry-After`, where it would have had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
+    #[serde(flatten)]
+    pub said: Said<T>,
+}
+
+/// The body the call would have had alone, under the name of what it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Said<T> {
+    Answer(T),
+    Problem(Problem),
+}
+
+/// The answer to a complete: a receipt (200), or the state of an upload that is still being decided (202).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Finish {
+    Receipt(Box<Receipt>),
+    Deciding(Deciding),
+}
+
 /// Proof of a finished upload. Enough to verify the object on another machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
@@ -376,5 +441,39 @@ impl Code {
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{from_value, json, to_value};
+
+    use super::*;
+
+    #[test]
+    fn an_outcome_says_what_it_is() {
+        let problem = json!({"code": "not_found", "title": "no such upload", "status": 404});
+        let deciding = json!({"status": 202, "retry_after": 1, "answer": {"state": "completing"}});
+        for outcome in [deciding, json!({"status": 404, "problem": problem})] {
+            let read: Outcome<Finish> = from_value(outcome.clone()).unwrap();
+            assert_eq!(matches!(read.said, Said::Answer(Finish::Deciding(_))), read.status == 202);
+            assert_eq!(to_value(read).unwrap(), outcome);
+        }
+        let neither = json!({"status": 200});
+        let receipt_of_nothing = json!({"status": 200, "answer": {}});
+        for wrong in [neither, receipt_of_nothing] {
+            assert!(from_value::<Outcome<Finish>>(wrong).is_err());
+        }
+    }
+
+    #[test]
+    fn a_call_in_a_batch_is_the_single_calls_body_and_one_field() {
+        let request = json!({"epoch": 1, "parts": [], "checksum": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="});
+        let alone: CompleteRequest = from_value(request.clone()).unwrap();
+        let mut entry = request;
+        entry["id"] = json!("0b8f7a52-4c62-4a5b-9d3e-0d7f3e2a1c00");
+        let batch: BatchRequest = from_value(json!({"complete": [entry]})).unwrap();
+        assert_eq!((&batch.complete[0].request, batch.begin.len()), (&alone, 0));
+        assert_eq!(to_value(&batch).unwrap()["complete"][0], entry);
     }
 }
