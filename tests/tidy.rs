@@ -40,7 +40,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("reqsign_aws_v4", &["gateway/store/"]),
     ("reqsign_core", &["gateway/store/"]),
     ("reqwest", &["backend/", "gateway/store/"]),
-    ("rusqlite", &["sqlite.rs", "journal/", "gateway/ledger/", "gateway/store/embedded/"]),
+    ("rusqlite", &["sqlite.rs", "journal/", "gateway/commits.rs", "gateway/ledger/", "gateway/store/embedded/"]),
     ("s3s", &["gateway/store/embedded/"]),
 ];
 

@@ -19,6 +19,7 @@ use crate::names::Token;
 use crate::wire::Proof;
 
 mod auth;
+mod commits;
 mod lease;
 pub mod ledger;
 mod listen;

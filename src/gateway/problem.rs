@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::error::Error;
 use crate::gateway::store::Fault;
-use crate::wire::{Code, Problem};
+use crate::wire::{Code, Outcome, Problem, Said};
 
 /// Why a request is not granted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +38,20 @@ impl Refusal {
     }
 }
 
+/// What is wrong, in the words of the wire, with the status it is answered with.
+fn body(refusal: &Refusal, status: u16) -> Problem {
+    let (code, title) = (refusal.code.name().to_owned(), refusal.code.title().to_owned());
+    Problem { code, title, status, detail: refusal.detail.clone() }
+}
+
+/// A refusal within a batch.
+impl<T> From<Refusal> for Outcome<T> {
+    fn from(refusal: Refusal) -> Self {
+        let status = refusal.code.status();
+        Self { status, retry_after: refusal.retry_after, said: Said::Problem(body(&refusal, status)) }
+    }
+}
+
 /// The ledger failed: logged in full, answered as [`Code::Unavailable`].
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
@@ -62,13 +76,7 @@ impl IntoResponse for Refusal {
 
 /// The answer for a refusal HTTP has a status of its own for, such as 405.
 pub fn problem(status: StatusCode, refusal: Refusal) -> Response {
-    let problem = Problem {
-        code: refusal.code.name().to_owned(),
-        title: refusal.code.title().to_owned(),
-        status: status.as_u16(),
-        detail: refusal.detail,
-    };
-    let body = serde_json::to_vec(&problem).unwrap_or_default();
+    let body = serde_json::to_vec(&body(&refusal, status.as_u16())).unwrap_or_default();
     let mut response = (status, body).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

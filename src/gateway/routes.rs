@@ -16,16 +16,18 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::gateway::auth::{Guard, Owner, says_json};
 use crate::gateway::problem::{Refusal, problem};
-use crate::gateway::service::{Completion, Service};
+use crate::gateway::service::{Call, Completion, Service};
 use crate::wire::{
-    BeginRequest, ClaimRequest, Code, CompleteRequest, Deciding, JSON_MAX, PROTOCOL, PROTOCOL_HEADER, SignRequest,
+    BATCH_MAX, BatchAnswer, BeginAnswer, BeginRequest, ClaimRequest, Code, CompleteRequest, Deciding, Finish, JSON_MAX,
+    Outcome, PROTOCOL, PROTOCOL_HEADER, Said, SignRequest,
 };
 
-/// The most bytes of a body, but for complete's.
+/// The most bytes of a body, but for complete's and batch's.
 const BODY_MAX: usize = 1 << 20;
 /// How long a body may take to arrive.
 const BODY_WAIT: Duration = Duration::from_secs(30);
@@ -54,6 +56,7 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
         .route("/uploads/{id}/parts", get(parts))
         .route("/uploads/{id}/complete", post(complete).layer(DefaultBodyLimit::max(JSON_MAX)))
         .route("/uploads/{id}/url", get(url))
+        .route("/batch", post(batch).layer(DefaultBodyLimit::max(JSON_MAX)))
         .method_not_allowed_fallback(wrong_method)
         .fallback(no_such_path)
         .layer(DefaultBodyLimit::max(BODY_MAX))
@@ -117,8 +120,12 @@ async fn begin(
     Json(request): Json<BeginRequest>,
 ) -> Result<Response, Refusal> {
     let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok()).unwrap_or_default();
-    let (answer, new) = caller.service.begin(&caller.owner, key, request).await?;
-    Ok(json(if new { StatusCode::CREATED } else { StatusCode::OK }, &answer))
+    Ok(begun(caller.service.begin(&caller.owner, key, request).await?).into_response())
+}
+
+fn begun((answer, new): (BeginAnswer, bool)) -> Granted<BeginAnswer> {
+    let status = if new { StatusCode::CREATED } else { StatusCode::OK };
+    Granted { status, retry_after: None, answer }
 }
 
 async fn claim(
@@ -142,14 +149,68 @@ async fn complete(
     Id(id): Id,
     Json(request): Json<CompleteRequest>,
 ) -> Result<Response, Refusal> {
-    Ok(match caller.service.complete(&caller.owner, &id, request).await? {
-        Completion::Receipt(receipt) => json(StatusCode::OK, &receipt),
-        Completion::Deciding(state) => {
-            let mut response = json(StatusCode::ACCEPTED, &Deciding { state });
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(1));
-            response
+    Ok(finished(caller.service.complete(&caller.owner, &id, request).await?).into_response())
+}
+
+fn finished(completion: Completion) -> Granted<Finish> {
+    match completion {
+        Completion::Receipt(receipt) => {
+            Granted { status: StatusCode::OK, retry_after: None, answer: Finish::Receipt(receipt) }
         }
-    })
+        Completion::Deciding(state) => {
+            let answer = Finish::Deciding(Deciding { state });
+            Granted { status: StatusCode::ACCEPTED, retry_after: Some(1), answer }
+        }
+    }
+}
+
+/// The calls of a batch as they came: one that cannot be read spoils no other.
+#[derive(Deserialize)]
+struct Calls {
+    #[serde(default)]
+    begin: Vec<Value>,
+    #[serde(default)]
+    complete: Vec<Value>,
+}
+
+async fn batch(Extension(caller): Extension<Caller>, Json(calls): Json<Calls>) -> Result<Response, Refusal> {
+    if calls.begin.len() + calls.complete.len() > BATCH_MAX {
+        return Err(Refusal::saying(Code::InvalidRequest, format!("batch takes {BATCH_MAX} uploads at most")));
+    }
+    let begin = calls.begin.into_iter().map(call).collect();
+    let complete = calls.complete.into_iter().map(call).collect();
+    let (begin, complete) = caller.service.batch(&caller.owner, begin, complete).await;
+    let begin = begin.into_iter().map(|call| call.map_or_else(Outcome::from, |call| begun(call).into())).collect();
+    let complete = complete.into_iter().map(|call| call.map_or_else(Outcome::from, |call| finished(call).into()));
+    let complete = complete.collect();
+    Ok(json(StatusCode::OK, &BatchAnswer { begin, complete }))
+}
+
+/// What is answered alone and in a batch alike.
+struct Granted<T> {
+    status: StatusCode,
+    retry_after: Option<u64>,
+    answer: T,
+}
+
+impl<T: Serialize> IntoResponse for Granted<T> {
+    fn into_response(self) -> Response {
+        let mut response = json(self.status, &self.answer);
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+impl<T> From<Granted<T>> for Outcome<T> {
+    fn from(Granted { status, retry_after, answer }: Granted<T>) -> Self {
+        Self { status: status.as_u16(), retry_after, said: Said::Answer(answer) }
+    }
+}
+
+fn call<T: DeserializeOwned>(call: Value) -> Call<T> {
+    serde_json::from_value(call).map_err(|error| unreadable(&error))
 }
 
 async fn abort(Extension(caller): Extension<Caller>, Id(id): Id) -> Result<StatusCode, Refusal> {
@@ -242,9 +303,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
             Ok(Err(_)) => return Err(Refusal::saying(Code::InvalidRequest, "the body did not arrive whole")),
             Err(_) => return Err(Refusal::saying(Code::InvalidRequest, "the body took too long to arrive")),
         };
-        // What serde says names fields and positions, and quotes only what the client itself sent.
-        serde_json::from_slice(&body)
-            .map(Self)
-            .map_err(|error| Refusal::saying(Code::InvalidRequest, error.to_string()))
+        serde_json::from_slice(&body).map(Self).map_err(|error| unreadable(&error))
     }
+}
+
+/// What serde says names fields and positions, and quotes only what the client itself sent.
+fn unreadable(error: &serde_json::Error) -> Refusal {
+    Refusal::saying(Code::InvalidRequest, error.to_string())
 }

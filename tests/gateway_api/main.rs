@@ -4,6 +4,7 @@
 #![cfg(feature = "gateway")]
 
 mod access;
+mod batch;
 mod crashes;
 mod uploads;
 mod world;

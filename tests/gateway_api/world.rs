@@ -17,9 +17,9 @@ pub use upload::gateway::store::{NewObject, Settings, Store};
 pub use upload::gateway::{self, Auth, Config, Probe, Running, StoreConfig};
 pub use upload::names::{Checksum, ETag, Fingerprint, PartNumber};
 pub use upload::wire::{
-    BeginAnswer, BeginRequest, ClaimAnswer, ClaimRequest, CompletePart, CompleteRequest, Info, PROTOCOL_HEADER,
-    PartList, PartSpec, Problem, Proof, ReadUrl, Receipt, SignAnswer, SignRequest, Signed, State, UploadList,
-    UploadStatus,
+    BatchAnswer, BatchBegin, BatchComplete, BatchRequest, BeginAnswer, BeginRequest, ClaimAnswer, ClaimRequest,
+    CompletePart, CompleteRequest, Finish, Info, Outcome, PROTOCOL_HEADER, PartList, PartSpec, Problem, Proof, ReadUrl,
+    Receipt, Said, SignAnswer, SignRequest, Signed, State, UploadList, UploadStatus,
 };
 
 /// What an object without metadata of the user's is given.

@@ -1,16 +1,15 @@
 //! The gateway's memory: which uploads were begun, for whom, and how far they are.
 //!
 //! Border: plain data in, plain data out; no SQL leaves this folder, and nothing here calls the store or decides what an
-//! answer means. One thread owns the connection, so that no caller ever waits on a lock inside the process.
+//! answer means. `commits` runs the work and makes it durable.
 
 use std::path::Path;
-use std::sync::mpsc;
-use std::thread;
+use std::sync::Arc;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
-use tokio::sync::oneshot;
+use rusqlite::Connection;
 
 use crate::error::{Error, Kind, Result};
+use crate::gateway::commits::Commits;
 
 mod owners;
 mod parts;
@@ -21,12 +20,10 @@ pub use owners::{ApiToken, NewToken};
 pub use parts::{LedgerPart, Signing};
 pub use uploads::{NewUpload, Upload};
 
-type Job = Box<dyn FnOnce(&mut Connection) + Send>;
-
 /// The ledger. Clones share it; the thread behind it ends with the last of them.
 #[derive(Clone)]
 pub struct Ledger {
-    jobs: mpsc::Sender<Job>,
+    commits: Arc<Commits>,
     instance_id: String,
 }
 
@@ -38,24 +35,11 @@ impl Ledger {
     /// wrote, or a SQLite before 3.51.3.
     pub async fn open(path: &Path) -> Result<Self> {
         let path = path.to_owned();
-        let (jobs, queue) = mpsc::channel::<Job>();
-        let (opened, answer) = oneshot::channel();
-        let run = move || match schema::open(&path) {
-            Err(error) => drop(opened.send(Err(error))),
-            Ok((mut connection, instance_id)) => {
-                if opened.send(Ok(instance_id)).is_ok() {
-                    while let Ok(job) = queue.recv() {
-                        job(&mut connection);
-                    }
-                }
-            }
-        };
-        thread::Builder::new()
-            .name("ledger".to_owned())
-            .spawn(run)
-            .map_err(|error| Error::new(Kind::NoJournal, "could not start the ledger's thread").because(error))?;
-        let instance_id = answer.await.map_err(|_| gone())??;
-        Ok(Self { jobs, instance_id })
+        let no_thread = |error| Error::new(Kind::NoJournal, "could not start the ledger's thread").because(error);
+        let opened = tokio::task::spawn_blocking(move || schema::open(&path)).await;
+        let (connection, instance_id) = opened.map_err(|error| no_thread(error.into()))??;
+        let commits = Commits::start("ledger", connection, ()).map_err(no_thread)?;
+        Ok(Self { commits: Arc::new(commits), instance_id })
     }
 
     /// Which ledger this is; made once, with the file.
@@ -72,47 +56,38 @@ impl Ledger {
         self.read(|connection| connection.query_row("SELECT 1", [], |_| Ok(()))).await
     }
 
-    /// Runs `job` on the ledger's thread.
+    /// Runs `job` on the ledger's thread, on rows that are durable when it is answered.
     async fn read<T: Send + 'static>(
         &self,
-        job: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+        job: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T> {
-        let (done, answer) = oneshot::channel();
-        let job: Job = Box::new(move |connection| drop(done.send(job(connection))));
-        self.jobs.send(job).map_err(|_| gone())?;
-        let result = answer.await.map_err(|_| gone())?;
-        result.map_err(|error| Error::new(Kind::Io, "could not use the ledger").because(error))
+        self.commits.read(job).await.map_err(failed)?.map_err(failed)
     }
 
-    /// Runs `job` in a transaction that takes the write lock at once, and commits it; an error rolls it back.
+    /// Runs `job` in a transaction that has the write lock, and commits it, together with what others write meanwhile; an
+    /// error takes back what this job wrote.
     async fn write<T: Send + 'static>(
         &self,
-        job: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+        job: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.attempt(move |transaction| Ok((job(transaction)?, true))).await
+        self.attempt(move |connection| Ok((job(connection)?, true))).await
     }
 
     /// As [`Ledger::write`], but commits only what `job` says is to be kept.
     async fn attempt<T: Send + 'static>(
         &self,
-        job: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<(T, bool)> + Send + 'static,
+        job: impl FnOnce(&Connection) -> rusqlite::Result<(T, bool)> + Send + 'static,
     ) -> Result<T> {
-        self.read(move |connection| {
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let (value, keep) = job(&transaction)?;
-            if keep {
-                transaction.commit()?;
-            } else {
-                transaction.rollback()?;
-            }
-            Ok(value)
-        })
-        .await
+        let job = move |connection: &Connection| match job(connection) {
+            Ok((value, keep)) => (Ok(value), keep),
+            Err(error) => (Err(error), false),
+        };
+        self.commits.write(job).await.map_err(failed)?.map_err(failed)
     }
 }
 
-fn gone() -> Error {
-    Error::new(Kind::Io, "could not reach the ledger: its thread has ended")
+fn failed(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::new(Kind::Io, "could not use the ledger").because(error)
 }
 
 /// SQLite's integers are signed; nothing the gateway counts comes near their end.

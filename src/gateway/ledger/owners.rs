@@ -33,7 +33,7 @@ impl Ledger {
         let subject = subject.to_owned();
         self.write(move |tx| {
             let sql = "INSERT INTO owner (subject, segment) VALUES (?1, ?2) ON CONFLICT (subject) DO NOTHING";
-            tx.execute(sql, [&subject, &fresh])?;
+            tx.prepare_cached(sql)?.execute([&subject, &fresh])?;
             tx.query_row("SELECT segment FROM owner WHERE subject = ?1", [&subject], |row| row.get(0))
         })
         .await
@@ -44,7 +44,7 @@ impl Ledger {
     pub async fn insert_token(&self, token: NewToken, now: Timestamp) -> Result<()> {
         self.write(move |tx| {
             let sql = "INSERT INTO token (id, name, hash, created_at) VALUES (?1, ?2, ?3, ?4)";
-            tx.execute(sql, params![token.id, token.name, token.hash, now.as_millisecond()]).map(drop)
+            tx.prepare_cached(sql)?.execute(params![token.id, token.name, token.hash, now.as_millisecond()]).map(drop)
         })
         .await
     }
@@ -57,7 +57,7 @@ impl Ledger {
         let id = id.to_owned();
         self.read(move |connection| {
             let sql = "SELECT id, name, hash, created_at, revoked_at FROM token WHERE id = ?1";
-            connection.query_row(sql, [&id], token).optional()
+            connection.prepare_cached(sql)?.query_row([&id], token).optional()
         })
         .await
     }
@@ -69,7 +69,7 @@ impl Ledger {
     pub async fn tokens(&self) -> Result<Vec<ApiToken>> {
         self.read(|connection| {
             let sql = "SELECT id, name, hash, created_at, revoked_at FROM token ORDER BY created_at, id";
-            connection.prepare(sql)?.query_map([], token)?.collect()
+            connection.prepare_cached(sql)?.query_map([], token)?.collect()
         })
         .await
     }
@@ -82,7 +82,7 @@ impl Ledger {
         let id = id.to_owned();
         self.write(move |tx| {
             let sql = "UPDATE token SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL";
-            Ok(tx.execute(sql, params![id, now.as_millisecond()])? == 1)
+            Ok(tx.prepare_cached(sql)?.execute(params![id, now.as_millisecond()])? == 1)
         })
         .await
     }

@@ -4,7 +4,7 @@
 //! the store, and these rows follow it.
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension as _, Transaction, params};
+use rusqlite::{Connection, params};
 
 use super::{Ledger, damaged, int};
 use crate::error::Result;
@@ -50,7 +50,7 @@ impl Ledger {
             }
             let sql = "UPDATE part SET sha256 = ?3 \
                        WHERE upload = ?1 AND number = ?2 AND size = ?4 AND (sha256 IS NULL OR sha256 = ?3)";
-            let mut pin = tx.prepare(sql)?;
+            let mut pin = tx.prepare_cached(sql)?;
             for part in &parts {
                 let row = params![id.as_str(), part.number.get(), part.sha256.bytes(), int(part.size)];
                 if pin.execute(row)? != 1 {
@@ -77,7 +77,7 @@ impl Ledger {
             }
             let sql = "UPDATE part SET sha256 = ?3, etag = ?4 \
                        WHERE upload = ?1 AND number = ?2 AND (sha256 IS NULL OR sha256 = ?3)";
-            let mut seal = tx.prepare(sql)?;
+            let mut seal = tx.prepare_cached(sql)?;
             for part in &parts {
                 let row = params![id.as_str(), part.number.get(), part.sha256.bytes(), part.etag.as_str()];
                 if seal.execute(row)? != 1 {
@@ -98,7 +98,7 @@ impl Ledger {
         self.write(move |tx| {
             let sql = "UPDATE part SET state = 'stored', etag = ?3 \
                        WHERE upload = ?1 AND number = ?2 AND (state <> 'stored' OR etag IS NOT ?3)";
-            let mut note = tx.prepare(sql)?;
+            let mut note = tx.prepare_cached(sql)?;
             for part in &parts {
                 note.execute(params![id.as_str(), part.number.get(), part.etag.as_str()])?;
             }
@@ -116,7 +116,7 @@ impl Ledger {
         self.read(move |connection| {
             let sql = "SELECT number, size, sha256, etag FROM part WHERE upload = ?1 AND number > ?2 \
                        ORDER BY number LIMIT ?3";
-            let mut rows = connection.prepare(sql)?;
+            let mut rows = connection.prepare_cached(sql)?;
             let rows = rows.query_map(params![id.as_str(), after, limit], |row| {
                 let etag: Option<String> = row.get(3)?;
                 Ok(LedgerPart {
@@ -134,17 +134,15 @@ impl Ledger {
 
 /// Moves an upload from one of `from` to `to` and renews its lease, if the epoch is the lease's.
 fn open(
-    tx: &Transaction<'_>,
+    tx: &Connection,
     id: &UploadId,
     epoch: u64,
     now: Timestamp,
     from: &[State],
     to: State,
 ) -> rusqlite::Result<Signing> {
-    let row = tx.query_row("SELECT state, epoch FROM upload WHERE id = ?1", [id.as_str()], |row| {
-        Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
-    });
-    let (state, current) = row.optional()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+    let mut row = tx.prepare_cached("SELECT state, epoch FROM upload WHERE id = ?1")?;
+    let (state, current): (String, i64) = row.query_row([id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let state = State::from_name(&state).ok_or_else(|| damaged(0, "not a state"))?;
     if !from.contains(&state) {
         return Ok(Signing::Closed(state));
@@ -154,6 +152,6 @@ fn open(
     }
     let sql = "UPDATE upload SET state = ?2, lease_until = ?3 WHERE id = ?1 AND state = ?4 AND epoch = ?5";
     let until = lease::until(now).as_millisecond();
-    let changed = tx.execute(sql, params![id.as_str(), to.name(), until, state.name(), current])?;
+    let changed = tx.prepare_cached(sql)?.execute(params![id.as_str(), to.name(), until, state.name(), current])?;
     Ok(if changed == 1 { Signing::Done } else { Signing::LeaseLost })
 }

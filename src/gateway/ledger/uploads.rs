@@ -5,14 +5,14 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{Ledger, damaged, int};
 use crate::error::{Error, Kind, Result};
 use crate::gateway::lease::Lease;
-use crate::names::{Fingerprint, Key, UploadId};
+use crate::names::{Fingerprint, Key, PartNumber, UploadId};
 use crate::plan::Plan;
-use crate::wire::{Receipt, State};
+use crate::wire::{PartSpec, Receipt, State};
 
 /// The most uploads one listing gives.
 const LIST_MAX: i64 = 1000;
@@ -29,6 +29,8 @@ pub struct NewUpload {
     pub content_type: String,
     pub metadata: BTreeMap<String, String>,
     pub plan: Plan,
+    /// Parts of the plan that are pinned from the beginning, to be signed at once: the upload is then uploading.
+    pub pinned: Vec<PartSpec>,
     pub key: Key,
     /// Random, given to the object as metadata: tells our object from any other at the key.
     pub token: String,
@@ -72,7 +74,9 @@ impl Ledger {
     pub async fn begin(&self, new: NewUpload) -> Result<(Upload, bool)> {
         self.write(move |tx| {
             let seen = format!("SELECT {COLUMNS} FROM upload WHERE owner = ?1 AND idempotency_key = ?2");
-            if let Some(upload) = tx.query_row(&seen, [&new.owner, &new.idempotency_key], upload).optional()? {
+            if let Some(upload) =
+                tx.prepare_cached(&seen)?.query_row([&new.owner, &new.idempotency_key], upload).optional()?
+            {
                 return Ok((upload, false));
             }
             insert(tx, &new)?;
@@ -102,7 +106,7 @@ impl Ledger {
                  ORDER BY created_at DESC, id LIMIT ?3"
             );
             let rows = params![owner, state.map(State::name), LIST_MAX];
-            connection.prepare(&sql)?.query_map(rows, upload)?.collect()
+            connection.prepare_cached(&sql)?.query_map(rows, upload)?.collect()
         })
         .await
     }
@@ -116,7 +120,7 @@ impl Ledger {
         self.write(move |tx| {
             let sql = "UPDATE upload SET store_upload = ?2 \
                        WHERE id = ?1 AND store_upload IS NULL AND state IN ('pending', 'uploading')";
-            Ok(tx.execute(sql, [id.as_str(), &store_upload])? == 1)
+            Ok(tx.prepare_cached(sql)?.execute([id.as_str(), &store_upload])? == 1)
         })
         .await
     }
@@ -132,7 +136,7 @@ impl Ledger {
                        WHERE id = ?1 AND epoch = ?2 AND holder IS ?3 AND lease_until = ?7";
             let (was, until) = (old.until.as_millisecond(), new.until.as_millisecond());
             let row = params![id.as_str(), int(old.epoch), old.holder, int(new.epoch), new.holder, until, was];
-            Ok(tx.execute(sql, row)? == 1)
+            Ok(tx.prepare_cached(sql)?.execute(row)? == 1)
         })
         .await
     }
@@ -146,7 +150,7 @@ impl Ledger {
         self.write(move |tx| {
             for state in from {
                 let sql = "UPDATE upload SET state = ?3 WHERE id = ?1 AND state = ?2";
-                if tx.execute(sql, [id.as_str(), state.name(), to.name()])? == 1 {
+                if tx.prepare_cached(sql)?.execute([id.as_str(), state.name(), to.name()])? == 1 {
                     return Ok(true);
                 }
             }
@@ -165,9 +169,10 @@ impl Ledger {
             .map_err(|error| Error::new(Kind::Other, "could not write a receipt").because(error))?;
         self.write(move |tx| {
             let sql = "UPDATE upload SET state = 'ready', receipt = ?2 WHERE id = ?1 AND state = 'completing'";
-            let won = tx.execute(sql, [id.as_str(), &receipt])? == 1;
+            let won = tx.prepare_cached(sql)?.execute([id.as_str(), &receipt])? == 1;
             if won {
-                tx.execute("UPDATE part SET state = 'stored' WHERE upload = ?1", [id.as_str()])?;
+                let sql = "UPDATE part SET state = 'stored' WHERE upload = ?1";
+                tx.prepare_cached(sql)?.execute([id.as_str()])?;
             }
             Ok(won)
         })
@@ -175,41 +180,45 @@ impl Ledger {
     }
 }
 
-fn insert(tx: &Transaction<'_>, new: &NewUpload) -> rusqlite::Result<()> {
+fn insert(tx: &Connection, new: &NewUpload) -> rusqlite::Result<()> {
     let metadata = serde_json::to_string(&new.metadata).map_err(|_| damaged(0, "metadata"))?;
-    tx.execute(
-        "INSERT INTO upload (id, owner, idempotency_key, digest, name, size, content_type, metadata, part_size, part_count, \
-         key, token, state, epoch, holder, lease_until, created_at, expires_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 'pending', 1, ?13, ?14, ?15, ?16)",
-        params![
-            new.id.as_str(),
-            new.owner,
-            new.idempotency_key,
-            new.digest.bytes(),
-            new.name,
-            int(new.plan.size()),
-            new.content_type,
-            metadata,
-            int(new.plan.part_size()),
-            new.plan.count(),
-            new.key.as_str(),
-            new.token,
-            new.holder,
-            new.lease_until.as_millisecond(),
-            new.created_at.as_millisecond(),
-            new.expires_at.as_millisecond(),
-        ],
-    )?;
-    let mut part = tx.prepare("INSERT INTO part (upload, number, size, state) VALUES (?1, ?2, ?3, 'pending')")?;
+    let state = if new.pinned.is_empty() { State::Pending } else { State::Uploading };
+    let sql = "INSERT INTO upload (id, owner, idempotency_key, digest, name, size, content_type, metadata, part_size, \
+        part_count, key, token, holder, lease_until, created_at, expires_at, state, epoch) \
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, 1)";
+    tx.prepare_cached(sql)?.execute(params![
+        new.id.as_str(),
+        new.owner,
+        new.idempotency_key,
+        new.digest.bytes(),
+        new.name,
+        int(new.plan.size()),
+        new.content_type,
+        metadata,
+        int(new.plan.part_size()),
+        new.plan.count(),
+        new.key.as_str(),
+        new.token,
+        new.holder,
+        new.lease_until.as_millisecond(),
+        new.created_at.as_millisecond(),
+        new.expires_at.as_millisecond(),
+        state.name(),
+    ])?;
+    let pinned: BTreeMap<PartNumber, &Fingerprint> =
+        new.pinned.iter().map(|part| (part.number, &part.sha256)).collect();
+    let sql = "INSERT INTO part (upload, number, size, sha256, state) VALUES (?1, ?2, ?3, ?4, 'pending')";
+    let mut part = tx.prepare_cached(sql)?;
     for (number, range) in new.plan.parts() {
-        part.execute(params![new.id.as_str(), number.get(), int(range.len)])?;
+        let sha256 = pinned.get(&number).map(|sha256| sha256.bytes());
+        part.execute(params![new.id.as_str(), number.get(), int(range.len), sha256])?;
     }
     Ok(())
 }
 
 fn find(connection: &Connection, owner: &str, id: &UploadId) -> rusqlite::Result<Option<Upload>> {
     let sql = format!("SELECT {COLUMNS} FROM upload WHERE owner = ?1 AND id = ?2");
-    connection.query_row(&sql, [owner, id.as_str()], upload).optional()
+    connection.prepare_cached(&sql)?.query_row([owner, id.as_str()], upload).optional()
 }
 
 fn upload(row: &Row<'_>) -> rusqlite::Result<Upload> {

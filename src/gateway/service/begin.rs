@@ -29,10 +29,12 @@ impl Service {
         idempotency_key: &str,
         request: BeginRequest,
     ) -> Result<(BeginAnswer, bool), Refusal> {
-        rules::word("the header Idempotency-Key", idempotency_key)?;
+        rules::word("the idempotency key", idempotency_key)?;
         rules::begin(&request, &self.rules.allow_types)?;
         let plan = self.plan(&request)?;
         let digest = digest(&request)?;
+        let wanted = request.parts.filter(|parts| fit(&plan, parts)).unwrap_or_default();
+        self.signable(&wanted)?;
         let _guard = self.enter(&owner.0, idempotency_key)?;
 
         let now = Timestamp::now();
@@ -47,6 +49,7 @@ impl Service {
             content_type: request.content_type,
             metadata: request.metadata,
             plan,
+            pinned: wanted.clone(),
             token: Uuid::new_v4().simple().to_string(),
             holder: request.holder.clone(),
             lease_until: lease::until(now),
@@ -67,11 +70,13 @@ impl Service {
         if new {
             tracing::info!(id = %upload.id, key = %upload.key, size = upload.plan.size(), "begun");
         }
-        let wanted = request.parts.filter(|parts| open && fit(&upload.plan, parts));
-        let parts = match wanted {
-            Some(parts) => Some(self.pin_and_sign(&upload, upload.lease.epoch, parts).await?),
-            None => None,
-        };
+        let mut parts = None;
+        if open && !wanted.is_empty() {
+            if !new {
+                self.pin(&upload, upload.lease.epoch, &wanted).await?;
+            }
+            parts = Some(self.signed(&upload, &wanted).await?);
+        }
         let state = if parts.is_some() { State::Uploading } else { upload.state };
         let answer = BeginAnswer {
             id: upload.id,
@@ -111,6 +116,7 @@ impl Service {
         if upload.plan.is_single() || upload.store_upload.is_some() {
             return Ok(upload);
         }
+        let place = self.asking.acquire().await;
         let mut found = Vec::new();
         if adopt {
             found = self.store.find(&upload.key).await.map_err(|fault| store_failed("find", &fault))?;
@@ -119,6 +125,7 @@ impl Service {
             let created = self.store.create(&upload.key, &object(&upload)).await;
             found.push(created.map_err(|fault| store_failed("create", &fault))?);
         }
+        drop(place);
         let mut found = found.into_iter();
         let Some(store_upload) = found.next() else { return Ok(upload) };
         let won = self.ledger.set_store_upload(&upload.id, &store_upload).await?;

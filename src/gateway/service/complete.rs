@@ -134,6 +134,7 @@ impl Service {
 
     async fn look(&self, upload: &Upload, request: &CompleteRequest) -> (Seen, Option<Head>) {
         let expected = Expected { token: &upload.token, size: upload.plan.size(), checksum: &request.checksum };
+        let _place = self.asking.acquire().await;
         match self.store.head(&upload.key).await {
             Ok(head) => (verdict::seen(head.as_ref(), &expected), head),
             Err(fault) => {

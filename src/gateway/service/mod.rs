@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::Semaphore;
 
 use crate::gateway::auth::Owner;
 use crate::gateway::lease::{self, Decision, Lease};
@@ -18,6 +19,7 @@ use crate::names::UploadId;
 use crate::wire::{ClaimAnswer, ClaimRequest, Code, Info, Limits, PROTOCOL, State};
 
 mod abort;
+mod batch;
 mod begin;
 mod complete;
 mod read;
@@ -26,7 +28,11 @@ mod sign;
 mod tests;
 mod verdict;
 
+pub use batch::Call;
 pub use complete::Completion;
+
+/// Begins and completes that ask the store at the same time.
+const ASKING: usize = 32;
 
 /// What the store gives the object of an upload.
 fn object(upload: &Upload) -> NewObject<'_> {
@@ -55,12 +61,15 @@ pub struct Service {
     beginning: Mutex<HashSet<(String, String)>>,
     /// Completes under way in this process: whoever asks for one again waits for the first.
     completing: Mutex<HashMap<UploadId, complete::Pending>>,
+    /// Places to ask the store from, for what comes in batches.
+    asking: Semaphore,
 }
 
 impl Service {
     #[must_use]
     pub fn new(ledger: Ledger, store: Store, rules: Rules) -> Arc<Self> {
-        Arc::new(Self { ledger, store, rules, beginning: Mutex::default(), completing: Mutex::default() })
+        let (beginning, completing) = (Mutex::default(), Mutex::default());
+        Arc::new(Self { ledger, store, rules, beginning, completing, asking: Semaphore::new(ASKING) })
     }
 
     /// What a client has to know before it begins.

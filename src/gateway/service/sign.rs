@@ -2,6 +2,7 @@
 //!
 //! Border: the first sign pins a part to its fingerprint; the signature itself is `store`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -34,29 +35,40 @@ impl Service {
         if request.epoch != upload.lease.epoch {
             return Err(Refusal::new(Code::LeaseLost));
         }
+        self.signable(&request.parts)?;
         let upload = self.created(upload, true).await?;
-        let parts = self.pin_and_sign(&upload, request.epoch, request.parts).await?;
-        Ok(SignAnswer { parts })
+        self.pin(&upload, request.epoch, &request.parts).await?;
+        Ok(SignAnswer { parts: self.signed(&upload, &request.parts).await? })
     }
 
-    /// Pins parts that are the plan's and signs them.
-    pub(super) async fn pin_and_sign(
-        &self,
-        upload: &Upload,
-        epoch: u64,
-        parts: Vec<PartSpec>,
-    ) -> Result<Vec<Signed>, Refusal> {
+    /// Whether all that the backend's proof takes is known of these parts, and nothing twice.
+    pub(super) fn signable(&self, parts: &[PartSpec]) -> Result<(), Refusal> {
         if self.store.proof() == Proof::Md5 && parts.iter().any(|part| part.md5.is_none()) {
             return Err(Refusal::saying(Code::InvalidRequest, "this backend's proof is md5: each part needs its md5"));
         }
-        match self.ledger.pin(&upload.id, epoch, parts.clone(), Timestamp::now()).await? {
-            Signing::Done => {}
-            refused => return Err(refusal(refused)),
+        let mut seen = BTreeMap::new();
+        let differs =
+            |part: &&PartSpec| seen.insert(part.number, part.sha256).is_some_and(|sha256| sha256 != part.sha256);
+        match parts.iter().find(differs) {
+            Some(part) => Err(refusal(Signing::Pinned(part.number))),
+            None => Ok(()),
         }
+    }
+
+    /// Pins parts that are the plan's to their fingerprints.
+    pub(super) async fn pin(&self, upload: &Upload, epoch: u64, parts: &[PartSpec]) -> Result<(), Refusal> {
+        match self.ledger.pin(&upload.id, epoch, parts.to_vec(), Timestamp::now()).await? {
+            Signing::Done => Ok(()),
+            refused => Err(refusal(refused)),
+        }
+    }
+
+    /// Signs parts that are pinned.
+    pub(super) async fn signed(&self, upload: &Upload, parts: &[PartSpec]) -> Result<Vec<Signed>, Refusal> {
         let key = &upload.key;
         let multipart = upload.store_upload.as_deref().filter(|_| !upload.plan.is_single());
         let mut signed = Vec::with_capacity(parts.len());
-        for part in &parts {
+        for part in parts {
             let life = life(part.size, self.rules.url_ttl);
             let put = match (multipart, upload.plan.is_single()) {
                 (Some(multipart), _) => self.store.sign_part(key, multipart, part, life).await,

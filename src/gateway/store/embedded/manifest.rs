@@ -8,13 +8,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, oneshot};
 
 use super::failure::Failure;
 use super::files::{FileName, Files, Fresh};
 use super::schema;
+use crate::gateway::commits::{Commits, Lost};
 use crate::names::Fingerprint;
 use crate::sqlite;
 
@@ -70,12 +70,10 @@ pub fn now() -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-type Job = Box<dyn FnOnce(&mut Connection) + Send>;
-
 /// The way to the thread that owns the connection.
 #[derive(Debug)]
 pub struct Manifest {
-    jobs: mpsc::Sender<Job>,
+    commits: Commits,
     files: Arc<Files>,
 }
 
@@ -86,21 +84,13 @@ impl Manifest {
     /// # Errors
     /// [`Failure::Broken`] for a database that is not ours, is newer than we are, or cannot be made safe.
     pub fn open(path: &Path, files: Arc<Files>, sweep: bool) -> Result<Self, Failure> {
-        let mut connection = sqlite::open(path, &schema::SPEC).map_err(Failure::broken)?;
+        let connection = sqlite::open(path, &schema::SPEC).map_err(Failure::broken)?;
         if sweep {
             files.sweep(&known_files(&connection)?)?;
         }
-        let (jobs, mut queue) = mpsc::channel::<Job>(64);
-        let keep = Arc::clone(&files);
-        std::thread::Builder::new().name("manifest".into()).spawn(move || {
-            while let Some(job) = queue.blocking_recv() {
-                job(&mut connection);
-            }
-            drop(connection);
-            // The files hold the lock: it goes after the connection.
-            drop(keep);
-        })?;
-        Ok(Self { jobs, files })
+        // The files hold the lock: it goes after the connection.
+        let commits = Commits::start("manifest", connection, Arc::clone(&files))?;
+        Ok(Self { commits, files })
     }
 
     /// Runs `read` in a transaction.
@@ -108,54 +98,46 @@ impl Manifest {
         &self,
         read: impl FnOnce(&Rows) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
-        self.run(move |connection| {
-            let rows = Rows(connection.transaction_with_behavior(TransactionBehavior::Deferred)?);
-            read(&rows)
-        })
-        .await
+        self.commits.read(move |connection| read(&Rows(connection))).await.map_err(Failure::broken)?
     }
 
-    /// Runs `write` in a transaction that is committed, durably, when it gives Ok. New part files are adopted by the commit, those
-    /// it frees are removed after it; when it fails, both stay until the next start looks around. Goes on to its end when the caller no longer waits.
+    /// Runs `write` in a transaction that is committed, durably, when it gives Ok, together with what others write meanwhile.
+    /// New part files are adopted by the commit, those it frees are removed after it; when it fails, both stay until the next
+    /// start looks around. Goes on to its end when the caller no longer waits.
     pub async fn write<T: Send + 'static>(
         &self,
         write: impl FnOnce(&mut Change) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
         let files = Arc::clone(&self.files);
-        self.run(move |connection| {
-            let rows = Rows(connection.transaction_with_behavior(TransactionBehavior::Immediate)?);
-            let mut change = Change { rows, adopted: Vec::new(), freed: Vec::new() };
-            let answer = write(&mut change)?;
-            let Change { rows, adopted, freed } = change;
-            let committed = rows.0.commit();
+        let run = move |connection: &Connection| {
+            let mut change = Change { rows: Rows(connection), adopted: Vec::new(), freed: Vec::new() };
+            match write(&mut change) {
+                Ok(answer) => (Ok((answer, change.adopted, change.freed)), true),
+                Err(failure) => (Err(failure), false),
+            }
+        };
+        let then = move |done: Result<(T, Vec<Fresh>, Vec<Freed>), Failure>, ended: Result<(), Lost>| {
+            let (answer, adopted, freed) = match done {
+                Ok(done) => done,
+                Err(failure) => return ended.map(|()| Err(failure)),
+            };
             // Also after a commit that failed: it may be on disk all the same, and its rows name these files.
             adopted.into_iter().for_each(Fresh::keep);
-            if let Err(error) = committed {
+            if let Err(lost) = ended {
                 files.doubt();
-                return Err(error.into());
+                return Err(lost);
             }
             for (owner, names) in freed {
                 files.discard(&owner, names);
             }
-            Ok(answer)
-        })
-        .await
-    }
-
-    async fn run<T: Send + 'static>(
-        &self,
-        job: impl FnOnce(&mut Connection) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<T, Failure> {
-        let (answer, answered) = oneshot::channel();
-        let job: Job = Box::new(move |connection| {
-            // Who asked may have gone; the work is done all the same.
-            let _ = answer.send(job(connection));
-        });
-        let gone = || Failure::broken("the manifest's thread has ended");
-        self.jobs.send(job).await.map_err(|_| gone())?;
-        answered.await.map_err(|_| gone())?
+            Ok(Ok(answer))
+        };
+        self.commits.write_and(run, then).await.map_err(Failure::broken)?
     }
 }
+
+/// An upload or object, and the files it no longer names.
+type Freed = (String, Vec<FileName>);
 
 fn known_files(connection: &Connection) -> Result<HashSet<FileName>, Failure> {
     let mut rows = connection.prepare("select file from part")?;
@@ -164,7 +146,7 @@ fn known_files(connection: &Connection) -> Result<HashSet<FileName>, Failure> {
 }
 
 /// Rows as one transaction sees them.
-pub struct Rows<'c>(Transaction<'c>);
+pub struct Rows<'c>(&'c Connection);
 
 impl Rows<'_> {
     pub fn upload(&self, id: &str, key: &str) -> rusqlite::Result<Option<Upload>> {
@@ -231,7 +213,7 @@ impl Rows<'_> {
 pub struct Change<'c> {
     rows: Rows<'c>,
     adopted: Vec<Fresh>,
-    freed: Vec<(String, Vec<FileName>)>,
+    freed: Vec<Freed>,
 }
 
 impl<'c> Deref for Change<'c> {
