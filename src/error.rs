@@ -155,6 +155,12 @@ impl Error {
         self
     }
 
+    /// The same once more, for another who is struck by it.
+    #[must_use]
+    pub fn repeated(&self) -> Self {
+        Self { kind: self.kind, what: self.to_string(), hint: self.hint.clone(), source: None }
+    }
+
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.kind

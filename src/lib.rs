@@ -32,7 +32,7 @@
 //! | [`source`] | files, read by position, told apart from later generations of themselves |
 //! | [`journal`] | what was promised and what is known, in SQLite |
 //! | [`backend`] | one HTTP call each, classified once |
-//! | [`transfer`] | the engine: the only loop; `step` and `parts` keep the order; `queue`, `resume`, `retry`, `pace` are pure |
+//! | [`transfer`] | the engine: the only loop; `step` and `parts` keep the order; `queue`, `outbox`, `resume`, `retry`, `pace` are pure |
 //! | [`report`] | bars, plain lines, JSON: consumers of the events |
 //! | [`cli`] | what was typed → settings → one file for each verb |
 //! | `gateway` | `upload serve`: routes, service, ledger, and the store behind S3 |
@@ -67,9 +67,10 @@
 //!    sent is what was fingerprinted, the store enforces.
 //! 2. *The embedded store is reached over loopback HTTP, through the same S3 client as any bucket.* Because then it is the
 //!    test double of every store and nothing is mocked. Instead of a shortcut in the process.
-//! 3. *Two durabilities in one journal.* Intents are committed with `synchronous = FULL`, fingerprints and
-//!    acknowledgements with `NORMAL`: a process that dies loses neither, a power cut may lose the latest of the second kind, which the
-//!    store's list gives back.
+//! 3. *Two durabilities in one journal.* Intents, and what the user is told, are committed with `synchronous = FULL`; what backend
+//!    or store can be asked for again (an id, a fingerprint, an acknowledgement) with `NORMAL`: a process that dies loses
+//!    neither, a power cut may lose the latest of the second kind. What happens within 20 ms is one commit, and a call about an
+//!    upload waits for it.
 //! 4. *A new journal, ledger or manifest is made under another name and linked into place.* Because SQLite takes an empty
 //!    file for a new database, and an empty journal must be told from a lost one.
 //! 5. *Begin may name its holder* (an addition to the API): begin then claims, which saves a call for each upload. *Claim may name
@@ -83,6 +84,12 @@
 //!    a URL that was not used is asked for again.
 //! 10. *Journal and engine know uploads by a row number of their own*; the backend's id comes with the answer to begin. The
 //!     claim's holder and the idempotency key are drawn with the row.
+//! 11. *Small files travel together.* A file of one part is fingerprinted before it begins, so that the answer to begin
+//!     brings its signature; begins and completes of such files that come up while a call is under way go out in the next one
+//!     (`POST /v1/batch`), as Nagle's algorithm does it. One file alone waits for nobody, and what takes the store longer (many
+//!     parts) never holds up the others.
+//! 12. *One locked file for each process, not for each upload*: rows name the process that drives them. Because a file made and
+//!     removed for each upload costs more than the whole of a small one.
 
 pub mod backend;
 pub mod cli;

@@ -19,11 +19,17 @@ use super::http::{Answer, Get, Http, Options, Stored};
 use crate::error::{Error, Kind, Result};
 use crate::names::{Fingerprint, SignedUrl, Token, UploadId};
 use crate::wire::{
-    BeginAnswer, BeginRequest, ClaimAnswer, ClaimRequest, CompleteRequest, Info, JSON_MAX, PROTOCOL, PROTOCOL_HEADER,
-    PartList, PartSpec, ReadUrl, Receipt, SignAnswer, SignRequest, Signed, SignedPut, StoredPart, UploadStatus,
+    BatchAnswer, BatchBegin, BatchComplete, BatchRequest, BeginAnswer, ClaimAnswer, ClaimRequest, Finish, Info,
+    JSON_MAX, Outcome, PROTOCOL, PROTOCOL_HEADER, PartList, PartSpec, ReadUrl, Receipt, Said, SignAnswer, SignRequest,
+    Signed, SignedPut, StoredPart, UploadStatus,
 };
 
 const NOTHING: Option<&()> = None;
+/// When to ask again about what is being decided, where the backend does not say.
+const DECIDING: Duration = Duration::from_secs(2);
+
+/// What came of the begins and the completes of a batch.
+pub type Answers = (Vec<Result<BeginAnswer>>, Vec<Result<Completion>>);
 
 /// A gateway.
 #[derive(Debug, Clone)]
@@ -69,11 +75,32 @@ impl Backend {
         Ok(info)
     }
 
-    /// `POST /v1/uploads`; the same `idem` again is the same upload.
-    pub async fn begin(&self, idem: &str, request: &BeginRequest) -> Result<BeginAnswer> {
-        let key = HeaderValue::from_str(idem).map_err(|_| Error::new(Kind::Other, "the idempotency key is damaged"))?;
+    /// `POST /v1/uploads`; the same idempotency key again is the same upload.
+    pub async fn begin(&self, begin: &BatchBegin) -> Result<BeginAnswer> {
+        let key = HeaderValue::from_str(&begin.idempotency_key)
+            .map_err(|_| Error::new(Kind::Other, "the idempotency key is damaged"))?;
         let headers = HeaderMap::from_iter([(HeaderName::from_static("idempotency-key"), key)]);
-        Ok(self.json(Method::POST, "v1/uploads", Some(request), headers).await?.1)
+        Ok(self.json(Method::POST, "v1/uploads", Some(&begin.request), headers).await?.1)
+    }
+
+    /// `POST /v1/batch`: begins and completes in one call, at most [`crate::wire::BATCH_MAX`]. Each is answered on its own, in
+    /// the order asked.
+    ///
+    /// # Errors
+    /// When the call as a whole fails.
+    pub async fn batch(&self, request: &BatchRequest) -> Result<Answers> {
+        let answer: BatchAnswer = self.post("v1/batch", request).await?;
+        if (answer.begin.len(), answer.complete.len()) != (request.begin.len(), request.complete.len()) {
+            return Err(Error::new(Kind::Unusable, "the backend answered other calls than it was asked"));
+        }
+        let begun = answer.begin.into_iter().map(|outcome| alone(outcome).map(|(begun, _)| begun));
+        let completed = answer.complete.into_iter().map(|outcome| {
+            alone(outcome).map(|(finish, retry_after)| match finish {
+                Finish::Receipt(receipt) => Completion::Verified(receipt),
+                Finish::Deciding(_) => Completion::Deciding(retry_after.unwrap_or(DECIDING)),
+            })
+        });
+        Ok((begun.collect(), completed.collect()))
     }
 
     /// `POST /v1/uploads/{id}/claim`
@@ -122,11 +149,11 @@ impl Backend {
     }
 
     /// `POST /v1/uploads/{id}/complete`
-    pub async fn complete(&self, id: &UploadId, request: &CompleteRequest) -> Result<Completion> {
-        let path = format!("v1/uploads/{id}/complete");
-        let answer = self.call(Method::POST, &path, Some(request), HeaderMap::new()).await?;
+    pub async fn complete(&self, complete: &BatchComplete) -> Result<Completion> {
+        let path = format!("v1/uploads/{}/complete", complete.id);
+        let answer = self.call(Method::POST, &path, Some(&complete.request), HeaderMap::new()).await?;
         if answer.status == 202 {
-            return Ok(Completion::Deciding(answer.retry_after().unwrap_or(Duration::from_secs(2))));
+            return Ok(Completion::Deciding(answer.retry_after().unwrap_or(DECIDING)));
         }
         parse(&answer).map(|receipt| Completion::Verified(Box::new(receipt)))
     }
@@ -202,6 +229,15 @@ impl Backend {
             return Err(not_a_gateway());
         }
         Ok(answer)
+    }
+}
+
+/// What a call of a batch would have come to alone, and when to ask again where that is said.
+fn alone<T>(outcome: Outcome<T>) -> Result<(T, Option<Duration>)> {
+    let retry_after = outcome.retry_after.map(Duration::from_secs);
+    match outcome.said {
+        Said::Answer(answer) => Ok((answer, retry_after)),
+        Said::Problem(problem) => Err(answer::of_gateway(outcome.status, Some(&problem), retry_after)),
     }
 }
 

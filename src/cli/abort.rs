@@ -13,7 +13,7 @@ use super::settings::{Connection, Settings};
 use crate::backend::Backend;
 use crate::error::{Error, Kind, Result, merged_exit_code};
 use crate::event;
-use crate::journal::{Journal, State, Upload};
+use crate::journal::{Journal, Note, State, Upload};
 use crate::transfer;
 
 /// How long to wait for another process that holds the embedded store.
@@ -38,7 +38,7 @@ pub async fn run(settings: &Settings, flags: &args::Abort) -> Result<u8> {
 async fn give_up(backend: &Backend, upload: &Upload) -> Result<()> {
     let id = match &upload.id {
         Some(id) => id.clone(),
-        None => backend.begin(&upload.idem, &transfer::begin_request(upload)).await?.id,
+        None => backend.begin(&transfer::begin(upload, None)).await?.id,
     };
     backend.abort(&id).await
 }
@@ -50,7 +50,7 @@ async fn one(journal: &mut Journal, settings: &Settings, connection: &Connection
         return Err(Error::new(Kind::Other, what).hinting("its object is removed in the store"));
     }
     if upload.state != State::Abandoned {
-        let (upload, _lock) = journal.lock(&upload)?;
+        let upload = journal.take(&upload)?;
         let spec = BackendSpec::parse(&upload.intent.backend, connection.allow_insecure_http, Kind::Config)?;
         let connection = settings.toward(&spec, None, connection)?;
         let connected = Connected::new(settings, &spec, &connection, LOCK_WAIT).await?;
@@ -61,7 +61,7 @@ async fn one(journal: &mut Journal, settings: &Settings, connection: &Connection
             Err(error) if !matches!(error.kind(), Kind::NotFound | Kind::Gone | Kind::Denied) => return Err(error),
             _ => {}
         }
-        journal.abandoned(upload.row)?;
+        journal.note(&[Note::Abandoned { row: upload.row }])?;
     }
     if settings.common.json {
         let line = serde_json::json!({ "type": "aborted", "upload": upload.id });

@@ -86,7 +86,8 @@ async fn dry_run(
 async fn preview(session: &Session, backend: &Backend, info: &Info, item: usize, put: &Put) -> Result<Event> {
     let source = File::open(&put.path)?;
     let identity = source.identity();
-    let candidates = session.journal.candidates(&info.instance_id, &put.name, source.path(), &identity)?;
+    let wanted = [(put.name.as_str(), source.path(), identity)];
+    let candidates = session.journal.candidates(&info.instance_id, &wanted)?.concat();
     let fresh = || Plan::new(identity.size, put.part_size, &info.limits);
     let (plan, upload, resumed_bytes) = match transfer::choose(&candidates, &identity, put.again) {
         Choice::Fresh | Choice::Replace(_) | Choice::MaybeFinished(_) => (fresh()?, None, 0),

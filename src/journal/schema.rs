@@ -8,7 +8,7 @@ pub const SPEC: Spec = Spec {
     what: "journal",
     // "upld" in ASCII.
     application_id: 0x7570_6c64,
-    steps: &[UPLOADS],
+    steps: &[UPLOADS, PRESENCE],
     hint: "name another place for the journal with --journal FILE",
 };
 
@@ -46,3 +46,6 @@ const UPLOADS: &str = "
         PRIMARY KEY (upload, number)
     ) STRICT, WITHOUT ROWID;
 ";
+
+/// Which process drives the upload; see `presence`.
+const PRESENCE: &str = "ALTER TABLE upload ADD COLUMN presence TEXT";

@@ -18,31 +18,42 @@ fn intent() -> Intent {
     }
 }
 
+fn begun(journal: &mut Journal) -> Upload {
+    journal.intend(vec![intent()]).unwrap().remove(0).unwrap()
+}
+
 #[test]
 fn what_was_promised_is_there_after_the_connection_is_gone() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("state/journal.db");
     let mut journal = Journal::open(&path).unwrap();
-    let (upload, lock) = journal.intend(intent()).unwrap();
-    journal.opened(upload.row, &"some-id".parse().unwrap(), 12).unwrap();
+    let upload = begun(&mut journal);
+    let (row, number) = (upload.row, PartNumber::FIRST);
     let (fingerprint, etag) = (Fingerprint::of(b"1"), "etag".parse::<ETag>().unwrap());
-    journal.fingerprinted(&[(upload.row, PartNumber::FIRST, fingerprint)]).unwrap();
-    journal.acknowledged(&[(upload.row, PartNumber::FIRST, etag.clone())]).unwrap();
-    drop((journal, lock));
+    let notes = [
+        Note::Opened { row, id: "some-id".parse().unwrap(), part_size: 12 },
+        Note::Fingerprinted { row, number, fingerprint },
+        Note::Acknowledged { row, number, etag: etag.clone() },
+    ];
+    journal.note(&notes).unwrap();
+    drop(journal);
 
     let mut journal = Journal::open(&path).unwrap();
-    let found = journal.candidates("instance", "f", &intent().path, &intent().identity).unwrap();
-    assert_eq!(found.len(), 1);
-    let found = &found[0];
+    let (source, moved, identity) = (intent().path, Path::new("/elsewhere"), intent().identity);
+    let other = Identity { ino: 3, ..identity };
+    let sources = [("f", &*source, other), ("f", moved, identity), ("f", moved, other), ("g", &*source, identity)];
+    let mut found = journal.candidates("instance", &sources).unwrap();
+    assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 0, 0]);
+    let found = &found.remove(0)[0];
     assert_eq!(
         (found.state, found.intent.part_size, found.idem.as_str()),
         (State::Uploading, 12, upload.idem.as_str())
     );
     assert_eq!((found.intent.identity, &found.intent.metadata), (intent().identity, &intent().metadata));
-    let part = Part { number: PartNumber::FIRST, fingerprint, etag: Some(etag) };
+    let part = Part { number, fingerprint, etag: Some(etag) };
     assert_eq!(journal.parts(found.row).unwrap(), [part]);
 
-    journal.fingerprinted(&[(found.row, PartNumber::FIRST, Fingerprint::of(b"2"))]).unwrap();
+    journal.note(&[Note::Fingerprinted { row, number, fingerprint: Fingerprint::of(b"2") }]).unwrap();
     assert_eq!(journal.parts(found.row).unwrap()[0].etag, None, "other bytes are not acknowledged");
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
@@ -51,11 +62,71 @@ fn what_was_promised_is_there_after_the_connection_is_gone() {
 #[test]
 fn an_upload_is_driven_by_one_at_a_time() {
     let dir = tempfile::tempdir().unwrap();
-    let mut journal = Journal::open(&dir.path().join("j.db")).unwrap();
-    let (upload, lock) = journal.intend(intent()).unwrap();
-    let error = journal.lock(&upload).unwrap_err();
+    let path = dir.path().join("j.db");
+    let mut ours = Journal::open(&path).unwrap();
+    let mut theirs = Journal::open(&path).unwrap();
+    let upload = begun(&mut ours);
+    assert!(theirs.intend(vec![intent()]).unwrap()[0].is_none(), "one source is begun once");
+    let error = theirs.take(&upload).unwrap_err();
     assert_eq!(error.kind(), Kind::Busy);
     assert!(error.to_string().contains(&format!("pid {}", std::process::id())), "{error}");
-    drop(lock);
-    journal.lock(&upload).unwrap();
+    ours.note(&[Note::Released { row: upload.row }]).unwrap();
+    theirs.take(&upload).unwrap();
+    assert_eq!(ours.take(&upload).unwrap_err().kind(), Kind::Busy);
+    drop(theirs);
+    ours.take(&upload).unwrap();
+}
+
+#[test]
+fn who_died_drives_nothing_and_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("j.db");
+    let mut journal = Journal::open(&path).unwrap();
+    let upload = begun(&mut journal);
+    // As after a kill: the file stays, its lock is gone.
+    let left = dir.path().join("j.db.locks/0123");
+    std::fs::write(&left, "1").unwrap();
+    let named = "UPDATE upload SET presence = '0123'";
+    rusqlite::Connection::open(&path).unwrap().execute(named, []).unwrap();
+    let mut other = Journal::open(&path).unwrap();
+    other.take(&upload).unwrap();
+    assert!(!left.exists());
+    drop((journal, other));
+    assert_eq!(std::fs::read_dir(dir.path().join("j.db.locks")).unwrap().count(), 0);
+}
+
+#[test]
+fn notes_are_written_all_or_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = Journal::open(&dir.path().join("j.db")).unwrap();
+    let row = begun(&mut journal).row;
+    let (number, fingerprint) = (PartNumber::FIRST, Fingerprint::of(b"1"));
+    let of_nobody = Note::Fingerprinted { row: row + 1, number, fingerprint };
+    journal.note(&[Note::Fingerprinted { row, number, fingerprint }, of_nobody]).unwrap_err();
+    assert_eq!(journal.parts(row).unwrap(), []);
+}
+
+#[test]
+fn a_journal_of_ten_thousand_parts_stays_below_three_mebibytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = Journal::open(&dir.path().join("j.db")).unwrap();
+    let row = begun(&mut journal).row;
+    let size = || -> u64 {
+        let files = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().metadata().unwrap());
+        files.filter(std::fs::Metadata::is_file).map(|file| file.len()).sum()
+    };
+    let mut most = 0;
+    for first in (1..=10_000_u32).step_by(8) {
+        let numbers = || (first..first + 8).map(|n| PartNumber::try_from(n).unwrap());
+        let fingerprint = |number: PartNumber| Fingerprint::of(&number.get().to_be_bytes());
+        let hashed = numbers().map(|number| Note::Fingerprinted { row, number, fingerprint: fingerprint(number) });
+        journal.note(&hashed.collect::<Vec<_>>()).unwrap();
+        // As AWS writes them: the MD5 in hex.
+        let etag = |number: PartNumber| format!("{:032x}", number.get()).parse::<ETag>().unwrap();
+        let stored = numbers().map(|number| Note::Acknowledged { row, number, etag: etag(number) });
+        journal.note(&stored.collect::<Vec<_>>()).unwrap();
+        most = most.max(size());
+    }
+    assert_eq!(journal.parts(row).unwrap().len(), 10_000);
+    assert!(most <= 3 << 20, "{most} bytes");
 }

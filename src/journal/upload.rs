@@ -1,6 +1,6 @@
-//! The rows of one upload and of its parts, and every statement that touches them.
+//! The rows of uploads and parts: noted, taken, found.
 //!
-//! Border: what is written when is the engine's order (`transfer`); here each step is one transaction.
+//! Border: what becomes of them later is written by `note`; here each step is one transaction.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use rusqlite::types::{FromSqlError, Type};
 use rusqlite::{Connection, Row, params};
 
-use super::{Durability, Journal, Lock};
+use super::{Durability, Journal, presence};
 use crate::error::{Error, Kind, Result};
 use crate::names::{ETag, Fingerprint, Identity, PartNumber, UploadId};
 use crate::wire::Receipt;
@@ -95,159 +95,40 @@ const COLUMNS: &str = "row, idem, holder, backend, instance_id, id, path, name, 
                        mtime_ns, ctime_ns, part_size, state, receipt, created_at";
 
 impl Journal {
-    /// Notes an upload before anything is asked of the backend, and locks it. Synced.
+    /// Notes uploads before anything is asked of the backend; this process drives them. Synced. None stands for one that
+    /// another process has noted meanwhile.
     ///
     /// # Errors
-    /// [`Kind::Busy`] when another process has noted the same one meanwhile, [`Kind::Io`] when it cannot be written.
-    pub fn intend(&mut self, intent: Intent) -> Result<(Upload, Lock)> {
-        let path = self.path.clone();
-        let mut upload = Upload {
-            row: 0,
-            idem: uuid::Uuid::new_v4().to_string(),
-            holder: uuid::Uuid::new_v4().to_string(),
-            id: None,
-            intent,
-            state: State::Creating,
-            receipt: None,
-            created_at: Timestamp::now(),
-        };
-        let intent = &upload.intent;
-        let noted = self.write(Durability::Full, |db| {
-            let mut same = db.prepare_cached(
-                "SELECT 1 FROM upload WHERE instance_id = ?1 AND name = ?2 AND path = ?3 \
-                 AND state IN ('creating', 'uploading', 'completing')",
-            )?;
-            if same.exists(params![intent.instance_id, intent.name, intent.path.as_os_str().as_bytes()])? {
-                return Ok(None);
+    /// [`Kind::Io`] when they cannot be written.
+    pub fn intend(&mut self, intents: Vec<Intent>) -> Result<Vec<Option<Upload>>> {
+        let presence = self.presence()?;
+        self.write(Durability::Full, |db| intents.into_iter().map(|intent| insert(db, intent, &presence)).collect())
+    }
+
+    /// Takes an upload that is already there for this process to drive, and reads it again: it may have moved on since.
+    ///
+    /// # Errors
+    /// [`Kind::Busy`] naming the process that drives it.
+    pub fn take(&mut self, upload: &Upload) -> Result<Upload> {
+        let ours = self.presence()?;
+        let journal = self.path.clone();
+        let (upload, driver) = self.write(Durability::Lazy, |db| {
+            let named = "SELECT presence FROM upload WHERE row = ?1";
+            let named: Option<String> = db.query_row(named, [upload.row], |row| row.get(0))?;
+            let driver = named.map_or(Ok(None), |name| presence::alive(&journal, &name));
+            if matches!(driver, Ok(None)) {
+                db.execute("UPDATE upload SET presence = ?2 WHERE row = ?1", params![upload.row, ours])?;
             }
-            db.prepare_cached(
-                "INSERT INTO upload (idem, holder, backend, instance_id, path, name, content_type, metadata, dev, ino, size, \
-                 mtime_ns, ctime_ns, part_size, state, created_at) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
-            )?
-            .execute(params![
-                upload.idem,
-                upload.holder,
-                intent.backend,
-                intent.instance_id,
-                intent.path.as_os_str().as_bytes(),
-                intent.name,
-                intent.content_type,
-                to_json(&intent.metadata)?,
-                intent.identity.dev.cast_signed(),
-                intent.identity.ino.cast_signed(),
-                intent.identity.size.cast_signed(),
-                intent.identity.mtime_ns,
-                intent.identity.ctime_ns,
-                intent.part_size.cast_signed(),
-                upload.state.name(),
-                upload.created_at.to_string(),
-            ])?;
-            let row = db.last_insert_rowid();
-            // Before the commit: nobody can see the row and take its lock first.
-            Ok(Some((row, Lock::take(&path, row))))
+            let sql = format!("SELECT {COLUMNS} FROM upload WHERE row = ?1");
+            Ok((db.query_row(&sql, [upload.row], Upload::read)?, driver))
         })?;
-        let Some((row, lock)) = noted else {
-            return Err(Error::new(Kind::Busy, "another process has just begun this upload"));
-        };
-        upload.row = row;
-        Ok((upload, lock?))
-    }
-
-    /// Takes the lock of an upload that is already there, and reads it again: it may have moved on since.
-    ///
-    /// # Errors
-    /// [`Kind::Busy`] when another process holds it.
-    pub fn lock(&self, upload: &Upload) -> Result<(Upload, Lock)> {
-        let lock = Lock::take(&self.path, upload.row)?;
-        let upload = self.read(|db| {
-            db.query_row(&format!("SELECT {COLUMNS} FROM upload WHERE row = ?1"), [upload.row], Upload::read)
-        })?;
-        Ok((upload, lock))
-    }
-
-    /// The backend has begun it: its id, and the part size it pinned. Synced.
-    ///
-    /// # Errors
-    /// [`Kind::Io`] when it cannot be written, as in every function below.
-    pub fn opened(&mut self, row: i64, id: &UploadId, part_size: u64) -> Result<()> {
-        self.write(Durability::Full, |db| {
-            db.prepare_cached("UPDATE upload SET id = ?2, part_size = ?3, state = ?4 WHERE row = ?1")?
-                .execute(params![row, id.as_str(), part_size.cast_signed(), State::Uploading.name()])?;
-            Ok(())
-        })
-    }
-
-    /// These are the fingerprints of these parts; what was acknowledged of other bytes is forgotten.
-    pub fn fingerprinted(&mut self, parts: &[(i64, PartNumber, Fingerprint)]) -> Result<()> {
-        self.write(Durability::Lazy, |db| {
-            let mut statement = db.prepare_cached(
-                "INSERT INTO part (upload, number, sha256) VALUES (?1, ?2, ?3) ON CONFLICT (upload, number) DO UPDATE \
-                 SET etag = CASE sha256 WHEN excluded.sha256 THEN etag END, sha256 = excluded.sha256",
-            )?;
-            for (row, number, fingerprint) in parts {
-                statement.execute(params![row, number.get(), fingerprint.bytes()])?;
+        match driver? {
+            None => Ok(upload),
+            Some(pid) => {
+                let what = format!("this upload is already running in another process (pid {})", pid.trim());
+                Err(Error::new(Kind::Busy, what))
             }
-            Ok(())
-        })
-    }
-
-    /// The store has acknowledged these parts.
-    pub fn acknowledged(&mut self, parts: &[(i64, PartNumber, ETag)]) -> Result<()> {
-        self.write(Durability::Lazy, |db| {
-            let mut statement = db.prepare_cached("UPDATE part SET etag = ?3 WHERE upload = ?1 AND number = ?2")?;
-            for (row, number, etag) in parts {
-                statement.execute(params![row, number.get(), etag.as_str()])?;
-            }
-            Ok(())
-        })
-    }
-
-    /// The source was touched, and holds what it held.
-    pub fn touched(&mut self, row: i64, path: &Path, identity: &Identity) -> Result<()> {
-        self.write(Durability::Full, |db| {
-            db.prepare_cached(
-                "UPDATE upload SET path = ?2, dev = ?3, ino = ?4, mtime_ns = ?5, ctime_ns = ?6 WHERE row = ?1",
-            )?
-            .execute(params![
-                row,
-                path.as_os_str().as_bytes(),
-                identity.dev.cast_signed(),
-                identity.ino.cast_signed(),
-                identity.mtime_ns,
-                identity.ctime_ns
-            ])?;
-            // What was fingerprinted and not acknowledged was not read again: it may be of the generation before.
-            db.prepare_cached("DELETE FROM part WHERE upload = ?1 AND etag IS NULL")?.execute([row])?;
-            Ok(())
-        })
-    }
-
-    /// Every part is stored and the source is what it was: completing may be asked for. Synced.
-    pub fn sealing(&mut self, row: i64) -> Result<()> {
-        self.transition(row, State::Completing, None)
-    }
-
-    /// The backend has verified it. Synced.
-    pub fn completed(&mut self, row: i64, receipt: &Receipt) -> Result<()> {
-        self.transition(row, State::Completed, Some(receipt))
-    }
-
-    /// Nothing will come of it any more. Synced.
-    pub fn abandoned(&mut self, row: i64) -> Result<()> {
-        self.transition(row, State::Abandoned, None)
-    }
-
-    fn transition(&mut self, row: i64, state: State, receipt: Option<&Receipt>) -> Result<()> {
-        self.write(Durability::Full, |db| {
-            let receipt = receipt.map(to_json).transpose()?;
-            db.prepare_cached("UPDATE upload SET state = ?2, receipt = ?3 WHERE row = ?1")?.execute(params![
-                row,
-                state.name(),
-                receipt
-            ])?;
-            Ok(())
-        })
+        }
     }
 
     /// The parts of an upload that have a fingerprint, in order.
@@ -259,22 +140,31 @@ impl Journal {
         })
     }
 
-    /// Uploads to this backend that a put of this file by this name may go on with, newest first: those of the same path, and
-    /// those of the same file under another path. Abandoned ones are left out.
-    pub fn candidates(&self, instance_id: &str, name: &str, path: &Path, identity: &Identity) -> Result<Vec<Upload>> {
-        self.select(
-            "instance_id = ?1 AND name = ?2 AND state <> 'abandoned' \
-             AND (path = ?3 OR (dev = ?4 AND ino = ?5 AND size = ?6 AND mtime_ns = ?7))",
-            params![
-                instance_id,
-                name,
-                path.as_os_str().as_bytes(),
-                identity.dev.cast_signed(),
-                identity.ino.cast_signed(),
-                identity.size.cast_signed(),
-                identity.mtime_ns
-            ],
-        )
+    /// For each source (its name, its path, what it is): the uploads to this backend that a put of it may go on with, newest
+    /// first: those of the same path, and those of the same file under another path. Abandoned ones are left out.
+    pub fn candidates(&self, instance_id: &str, sources: &[(&str, &Path, Identity)]) -> Result<Vec<Vec<Upload>>> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM upload WHERE instance_id = ?1 AND name = ?2 AND state <> 'abandoned' \
+             AND (path = ?3 OR (dev = ?4 AND ino = ?5 AND size = ?6 AND mtime_ns = ?7)) ORDER BY row DESC"
+        );
+        self.read(|db| {
+            // One transaction: taking and giving back its lock costs more than a look.
+            let transaction = db.unchecked_transaction()?;
+            let mut statement = transaction.prepare_cached(&sql)?;
+            let mut look = |(name, path, identity): &(&str, &Path, Identity)| {
+                let arguments = params![
+                    instance_id,
+                    name,
+                    path.as_os_str().as_bytes(),
+                    identity.dev.cast_signed(),
+                    identity.ino.cast_signed(),
+                    identity.size.cast_signed(),
+                    identity.mtime_ns
+                ];
+                statement.query_map(arguments, Upload::read)?.collect()
+            };
+            sources.iter().map(&mut look).collect()
+        })
     }
 
     /// Uploads whose id begins like this, newest first.
@@ -294,8 +184,56 @@ impl Journal {
 
     fn select(&self, condition: &str, arguments: impl rusqlite::Params) -> Result<Vec<Upload>> {
         let sql = format!("SELECT {COLUMNS} FROM upload WHERE {condition} ORDER BY row DESC");
-        self.read(|db: &Connection| db.prepare(&sql)?.query_map(arguments, Upload::read)?.collect())
+        self.read(|db: &Connection| db.prepare_cached(&sql)?.query_map(arguments, Upload::read)?.collect())
     }
+}
+
+/// Writes an intent down, unless there is one of this source already.
+fn insert(db: &Connection, intent: Intent, presence: &str) -> rusqlite::Result<Option<Upload>> {
+    let mut upload = Upload {
+        row: 0,
+        idem: uuid::Uuid::new_v4().to_string(),
+        holder: uuid::Uuid::new_v4().to_string(),
+        id: None,
+        intent,
+        state: State::Creating,
+        receipt: None,
+        created_at: Timestamp::now(),
+    };
+    let intent = &upload.intent;
+    let mut same = db.prepare_cached(
+        "SELECT 1 FROM upload WHERE instance_id = ?1 AND name = ?2 AND path = ?3 \
+         AND state IN ('creating', 'uploading', 'completing')",
+    )?;
+    if same.exists(params![intent.instance_id, intent.name, intent.path.as_os_str().as_bytes()])? {
+        return Ok(None);
+    }
+    db.prepare_cached(
+        "INSERT INTO upload (idem, holder, backend, instance_id, path, name, content_type, metadata, dev, ino, size, \
+         mtime_ns, ctime_ns, part_size, state, created_at, presence) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+    )?
+    .execute(params![
+        upload.idem,
+        upload.holder,
+        intent.backend,
+        intent.instance_id,
+        intent.path.as_os_str().as_bytes(),
+        intent.name,
+        intent.content_type,
+        to_json(&intent.metadata)?,
+        intent.identity.dev.cast_signed(),
+        intent.identity.ino.cast_signed(),
+        intent.identity.size.cast_signed(),
+        intent.identity.mtime_ns,
+        intent.identity.ctime_ns,
+        intent.part_size.cast_signed(),
+        upload.state.name(),
+        upload.created_at.to_string(),
+        presence,
+    ])?;
+    upload.row = db.last_insert_rowid();
+    Ok(Some(upload))
 }
 
 impl Upload {
@@ -357,7 +295,7 @@ fn damaged(column: usize, error: impl std::error::Error + Send + Sync + 'static)
     rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
 }
 
-fn to_json(value: &impl serde::Serialize) -> rusqlite::Result<String> {
+pub(super) fn to_json(value: &impl serde::Serialize) -> rusqlite::Result<String> {
     serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -15,6 +15,8 @@ use crate::event::Event;
 
 /// How often a second the screen is drawn at most.
 const HERTZ: u8 = 10;
+/// How often all sources are added up.
+const ADD_UP: Duration = Duration::from_millis(100);
 /// The most bars at once; other sources are in the total alone until one ends.
 const BARS: usize = 6;
 /// Columns a name takes.
@@ -30,6 +32,8 @@ pub struct Bars {
     loudness: Loudness,
     moving: BTreeMap<usize, ProgressBar>,
     total: Option<ProgressBar>,
+    /// When the total was added up: with thousands of sources, not at each of their events.
+    added_up: Instant,
 }
 
 impl Bars {
@@ -45,7 +49,7 @@ impl Bars {
 
     fn on_target(target: ProgressDrawTarget, loudness: Loudness, now: Instant) -> Self {
         let screen = MultiProgress::with_draw_target(target);
-        Self { screen, items: Items::new(now), loudness, moving: BTreeMap::new(), total: None }
+        Self { screen, items: Items::new(now), loudness, moving: BTreeMap::new(), total: None, added_up: now }
     }
 
     /// The screen, for whoever else writes to the terminal.
@@ -80,7 +84,7 @@ impl Bars {
             }
             _ => {}
         }
-        self.draw_total();
+        self.draw_total(now);
         said
     }
 
@@ -114,10 +118,12 @@ impl Bars {
         }
     }
 
-    fn draw_total(&mut self) {
-        if !self.items.several() || self.moving.is_empty() {
+    fn draw_total(&mut self, now: Instant) {
+        let fresh = now.saturating_duration_since(self.added_up) < ADD_UP;
+        if !self.items.several() || self.moving.is_empty() || (fresh && self.total.is_some()) {
             return;
         }
+        self.added_up = now;
         let screen = &self.screen;
         let total = self.total.get_or_insert_with(|| screen.add(blank()));
         show(total, &self.items.total());

@@ -19,6 +19,9 @@ use crate::names::{ByteRange, Fingerprint, Identity, Md5};
 /// few parts in flight stay far below the memory budget.
 pub const FRAME: usize = 256 << 10;
 
+/// The most bytes that are read and fingerprinted on the spot, which takes some 30 µs.
+const AT_HAND: usize = 64 << 10;
+
 /// A source that is a file. Clones share the one descriptor, so all parts are read from one inode whatever is put in its
 /// place.
 #[derive(Debug, Clone)]
@@ -116,9 +119,32 @@ impl File {
         Ok(Hashed { fingerprint, md5: md5.map(|md5| Md5::new(md5.finalize().into())) })
     }
 
+    /// As [`File::hash`], for a small range that lies in memory already; None for a larger one, when the disk would have to be
+    /// waited for, or when nobody can tell. Never waits.
+    #[must_use]
+    pub fn hash_at_hand(&self, range: ByteRange, with_md5: bool) -> Option<Hashed> {
+        let len = usize::try_from(range.len).ok().filter(|len| *len <= AT_HAND)?;
+        let mut buffer = vec![0; len];
+        read_at_hand(&self.handle, &mut buffer, range.start).filter(|read| *read == len)?;
+        let md5 = with_md5.then(|| Md5::new(Md5Hasher::digest(&buffer).into()));
+        Some(Hashed { fingerprint: Fingerprint::of(&buffer), md5 })
+    }
+
     fn unreadable(&self, error: io::Error) -> Error {
         Error::new(Kind::Io, format!("could not read {}", self.path.display())).because(error)
     }
+}
+
+/// Reads what lies in memory.
+#[cfg(target_os = "linux")]
+fn read_at_hand(file: &fs::File, buffer: &mut [u8], offset: u64) -> Option<usize> {
+    use rustix::io::{ReadWriteFlags, preadv2};
+    preadv2(file, &mut [io::IoSliceMut::new(buffer)], offset, ReadWriteFlags::NOWAIT).ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn read_at_hand(_file: &fs::File, _buffer: &mut [u8], _offset: u64) -> Option<usize> {
+    None
 }
 
 /// The size of the next frame when `left` bytes remain.
@@ -166,6 +192,21 @@ mod tests {
         let range = ByteRange { start: 0, len: 100 };
         assert_eq!(file.hash(range, false, |_| ()).unwrap_err().kind(), Kind::Changed);
         assert_ne!(file.identity_now().unwrap(), file.identity());
+    }
+
+    #[test]
+    fn what_is_at_hand_is_what_waiting_would_give() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        fs::write(&path, [7; 100]).unwrap();
+        let file = File::open(&path).unwrap();
+        let at_hand = |start, len| file.hash_at_hand(ByteRange { start, len }, true);
+        // A file system may have to be waited for; what it gives at once is right.
+        if let Some(hashed) = at_hand(10, 80) {
+            assert_eq!(hashed, file.hash(ByteRange { start: 10, len: 80 }, true, |_| ()).unwrap());
+        }
+        assert_eq!(at_hand(0, 101), None, "a file cut short is told by whoever waits");
+        assert_eq!(at_hand(0, AT_HAND as u64 + 1), None);
     }
 
     #[test]

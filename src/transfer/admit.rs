@@ -4,10 +4,10 @@
 
 use super::flight::{Flight, OnChange, Put, Stage};
 use super::resume::{self, Choice};
-use super::{Engine, Item};
+use super::{Engine, Item, SMALL, SMALL_BYTES};
 use crate::error::{Error, Kind, Result};
 use crate::event::Event;
-use crate::journal::{Intent, Part, State, Upload};
+use crate::journal::{Intent, Note, Part, State, Upload};
 use crate::names::UploadId;
 use crate::plan::Plan;
 use crate::source::File;
@@ -16,25 +16,155 @@ use crate::wire::Receipt;
 /// So often an upload may begin anew.
 const RESTARTS: u32 = 3;
 
-pub(super) enum Admitted {
+enum Admitted {
     Flight(Box<Flight>),
+    /// To be noted, then begun.
+    Fresh(Put, File),
     /// Nothing to do: its receipt is in the journal.
     Finished(UploadId, Box<Receipt>),
 }
 
 impl Engine<'_> {
-    pub(super) fn admit(&mut self, item: usize, ask: Item) -> Result<Admitted> {
-        match ask {
-            Item::Resume(upload) => self.admit_resume(item, &upload),
-            Item::Put(put) => self.admit_put(item, put).map(|flight| Admitted::Flight(Box::new(flight))),
+    /// Takes in waiting sources for as long as there is room: what the journal knows of them is read together, and what is to be
+    /// begun is noted together.
+    pub(super) fn admit_more(&mut self) {
+        let (few, mut taken) = (self.options.jobs.saturating_mul(2).max(8), self.flights.len());
+        let mut bytes: u64 = self.flights.iter().map(|flight| flight.plan.size() - flight.confirmed).sum();
+        let (mut admitted, mut sources) = (Vec::new(), Vec::new());
+        while taken < few || (taken < SMALL && bytes < SMALL_BYTES) {
+            let Some((item, ask)) = self.waiting.pop_front() else { break };
+            let size = match ask {
+                Item::Put(put) => match File::open(&put.path) {
+                    Ok(source) => {
+                        let size = source.identity().size;
+                        sources.push((item, put, source));
+                        size
+                    }
+                    Err(error) => {
+                        self.failed(item, None, put.path.display().to_string(), &error);
+                        continue;
+                    }
+                },
+                Item::Resume(upload) => {
+                    let size = upload.intent.identity.size;
+                    match self.admit_resume(item, &upload) {
+                        Ok(one) => admitted.push((item, one)),
+                        Err(error) => {
+                            let path = upload.intent.path.display().to_string();
+                            self.failed(item, upload.id.clone(), path, &error);
+                            continue;
+                        }
+                    }
+                    size
+                }
+            };
+            (taken, bytes) = (taken + 1, bytes.saturating_add(size));
         }
+        if !sources.is_empty() {
+            admitted.extend(self.admit_puts(sources));
+        }
+        let mut fresh = Vec::new();
+        for (item, admitted) in admitted {
+            match admitted {
+                Admitted::Flight(flight) => self.take_off(flight),
+                Admitted::Fresh(put, source) => fresh.push((item, put, source)),
+                Admitted::Finished(id, receipt) => self.completed(item, id, *receipt, true),
+            }
+        }
+        self.begin_fresh(fresh);
+    }
+
+    fn admit_puts(&mut self, sources: Vec<(usize, Put, File)>) -> Vec<(usize, Admitted)> {
+        let wanted = sources.iter().map(|(_, put, source)| (put.name.as_str(), source.path(), source.identity()));
+        let known = match self.journal.candidates(&self.info.instance_id, &wanted.collect::<Vec<_>>()) {
+            Ok(known) => known.into_iter().map(Ok).collect(),
+            Err(error) => sources.iter().map(|_| Err(error.repeated())).collect::<Vec<_>>(),
+        };
+        let mut admitted = Vec::new();
+        for ((item, put, source), candidates) in sources.into_iter().zip(known) {
+            let path = put.path.display().to_string();
+            match candidates.and_then(|candidates| self.admit_put(item, put, source, &candidates)) {
+                Ok(one) => admitted.push((item, one)),
+                Err(error) => self.failed(item, None, path, &error),
+            }
+        }
+        admitted
+    }
+
+    fn begin_fresh(&mut self, sources: Vec<(usize, Put, File)>) {
+        let (mut intents, mut planned) = (Vec::new(), Vec::new());
+        for (item, put, source) in sources {
+            match self.intent(&put, &source) {
+                Ok(intent) => {
+                    intents.push(intent);
+                    planned.push((item, put, source));
+                }
+                Err(error) => self.failed(item, None, put.path.display().to_string(), &error),
+            }
+        }
+        if intents.is_empty() {
+            return;
+        }
+        let noted = match self.journal.intend(intents) {
+            Ok(noted) => noted.into_iter().map(Ok).collect(),
+            Err(error) => planned.iter().map(|_| Err(error.repeated())).collect::<Vec<_>>(),
+        };
+        for ((item, put, source), upload) in planned.into_iter().zip(noted) {
+            let path = put.path.display().to_string();
+            match upload.and_then(|upload| self.noted(item, put, source, upload)) {
+                Ok(flight) => self.take_off(Box::new(flight)),
+                Err(error) => self.failed(item, None, path, &error),
+            }
+        }
+    }
+
+    /// What is to be written down before a source is begun.
+    fn intent(&self, put: &Put, source: &File) -> Result<Intent> {
+        let plan = Plan::new(source.identity().size, put.part_size, &self.info.limits)?;
+        Ok(Intent {
+            backend: self.options.backend.clone(),
+            instance_id: self.info.instance_id.clone(),
+            path: source.path().to_path_buf(),
+            name: put.name.clone(),
+            content_type: put.content_type.clone(),
+            metadata: put.metadata.clone(),
+            identity: source.identity(),
+            part_size: plan.part_size(),
+        })
+    }
+
+    /// A new upload that has just been noted; nothing if another process was quicker.
+    fn noted(&mut self, item: usize, put: Put, source: File, upload: Option<Upload>) -> Result<Flight> {
+        let upload = upload.ok_or_else(|| Error::new(Kind::Busy, "another process has just begun this upload"))?;
+        let flight = Flight::new(item, put, source, upload, Stage::Beginning)?;
+        self.tell_plan(&flight);
+        Ok(flight)
+    }
+
+    /// Sets a flight on its way.
+    fn take_off(&mut self, mut flight: Box<Flight>) {
+        let begun = match flight.stage {
+            Stage::Beginning => self.set_out(&mut flight),
+            stage => self.move_to(&mut flight, stage),
+        };
+        let last = self.flights.len();
+        self.settle_fate(last, flight, begun);
     }
 
     fn admit_resume(&mut self, item: usize, upload: &Upload) -> Result<Admitted> {
         if let (Some(receipt), Some(id)) = (&upload.receipt, &upload.id) {
             return Ok(Admitted::Finished(id.clone(), Box::new(receipt.clone())));
         }
-        let (upload, lock) = self.journal.lock(upload)?;
+        let upload = self.journal.take(upload)?;
+        let row = upload.row;
+        let admitted = self.resumed(item, upload);
+        if admitted.is_err() {
+            self.note(Note::Released { row });
+        }
+        admitted
+    }
+
+    fn resumed(&mut self, item: usize, upload: Upload) -> Result<Admitted> {
         match (upload.state, &upload.receipt, &upload.id) {
             (State::Completed, Some(receipt), Some(id)) => {
                 return Ok(Admitted::Finished(id.clone(), Box::new(receipt.clone())));
@@ -56,52 +186,52 @@ impl Engine<'_> {
         if source.identity().size != upload.intent.identity.size {
             return Err(self.tell_changed(item, &upload, "its size is another than when its upload began"));
         }
-        let mut flight = Flight::new(item, put, source, upload, Some(lock), Stage::Rejoining)?;
+        let mut flight = Flight::new(item, put, source, upload, Stage::Rejoining)?;
         flight.resumed = true;
         self.go_on(&mut flight)?;
         Ok(Admitted::Flight(Box::new(flight)))
     }
 
-    fn admit_put(&mut self, item: usize, put: Put) -> Result<Flight> {
-        let source = File::open(&put.path)?;
+    fn admit_put(&mut self, item: usize, put: Put, source: File, candidates: &[Upload]) -> Result<Admitted> {
         let identity = source.identity();
-        let candidates = self.journal.candidates(&self.info.instance_id, &put.name, source.path(), &identity)?;
-        let take = |index: usize| candidates[index].clone();
-        match resume::choose(&candidates, &identity, put.again) {
-            Choice::Fresh => self.fresh(item, put, source),
-            Choice::Finished(index) => Flight::new(item, put, source, take(index), None, Stage::Confirming),
+        let chosen = |index: usize| candidates[index].clone();
+        let flight = match resume::choose(candidates, &identity, put.again) {
+            Choice::Fresh => return Ok(Admitted::Fresh(put, source)),
+            Choice::Finished(index) => Flight::new(item, put, source, chosen(index), Stage::Confirming)?,
             Choice::MaybeFinished(index) => {
-                let upload = take(index);
+                let upload = chosen(index);
                 let parts = self.journal.parts(upload.row)?;
-                let mut flight = Flight::new(item, put, source, upload, None, Stage::Rechecking)?;
+                let mut flight = Flight::new(item, put, source, upload, Stage::Rechecking)?;
                 flight.parts = parts.into_iter().map(|part| (part.number, part)).collect();
-                Ok(flight)
+                flight
             }
             Choice::Replace(index) => {
-                let (upload, lock) = self.journal.lock(&take(index))?;
+                let upload = self.journal.take(&chosen(index))?;
                 let told = self.tell_changed(item, &upload, "its size is another than when its upload began");
                 tracing::info!(%told, "beginning anew");
-                Flight::new(item, put, source, upload, Some(lock), Stage::Dropping)
+                Flight::new(item, put, source, upload, Stage::Dropping)?
             }
             Choice::Continue(index) => {
-                let (upload, lock) = self.journal.lock(&take(index))?;
+                let upload = self.journal.take(&chosen(index))?;
                 let same = upload.intent.content_type == put.content_type && upload.intent.metadata == put.metadata;
                 if upload.state == State::Creating && !same {
                     // Nothing of it is in the store: what is asked for now is what is to begin.
-                    self.journal.abandoned(upload.row)?;
-                    drop(lock);
-                    return self.fresh(item, put, source);
+                    self.note(Note::Abandoned { row: upload.row });
+                    self.commit()?;
+                    return Ok(Admitted::Fresh(put, source));
                 }
                 if !upload.state.is_unfinished() {
-                    // The process that held it has just ended it.
-                    drop(lock);
-                    return self.admit_put(item, put);
+                    // The process that drove it has just ended it: look again.
+                    let wanted = [(put.name.as_str(), source.path(), identity)];
+                    let candidates = self.journal.candidates(&self.info.instance_id, &wanted)?.concat();
+                    return self.admit_put(item, put, source, &candidates);
                 }
-                let mut flight = Flight::new(item, put, source, upload, Some(lock), Stage::Rejoining)?;
+                let mut flight = Flight::new(item, put, source, upload, Stage::Rejoining)?;
                 self.go_on(&mut flight)?;
-                Ok(flight)
+                flight
             }
-        }
+        };
+        Ok(Admitted::Flight(Box::new(flight)))
     }
 
     /// Sets the stage that an unfinished upload goes on from.
@@ -122,25 +252,6 @@ impl Engine<'_> {
         Ok(())
     }
 
-    /// Notes a new upload of a source.
-    fn fresh(&mut self, item: usize, put: Put, source: File) -> Result<Flight> {
-        let plan = Plan::new(source.identity().size, put.part_size, &self.info.limits)?;
-        let intent = Intent {
-            backend: self.options.backend.clone(),
-            instance_id: self.info.instance_id.clone(),
-            path: source.path().to_path_buf(),
-            name: put.name.clone(),
-            content_type: put.content_type.clone(),
-            metadata: put.metadata.clone(),
-            identity: source.identity(),
-            part_size: plan.part_size(),
-        };
-        let (upload, lock) = self.journal.intend(intent)?;
-        let flight = Flight::new(item, put, source, upload, Some(lock), Stage::Beginning)?;
-        self.tell_plan(&flight);
-        Ok(flight)
-    }
-
     /// Puts a new upload of the same source in the place of one that cannot go on. Fingerprints of a source
     /// that is still the same are kept.
     pub(super) fn anew(&mut self, flight: &mut Flight) -> Result<()> {
@@ -152,9 +263,9 @@ impl Engine<'_> {
             .hinting("run the command again once the file rests and the backend is well"));
         }
         if flight.upload.state != State::Completed || flight.stage == Stage::Confirming {
-            self.journal.abandoned(flight.upload.row)?;
+            self.note(Note::Abandoned { row: flight.upload.row });
+            self.commit()?;
         }
-        flight.lock = None;
         let source = File::open(&flight.put.path)?;
         let same = source.identity() == flight.upload.intent.identity;
         if flight.resumed && !same {
@@ -166,29 +277,31 @@ impl Engine<'_> {
         }
         // What was there of the old one is not there of the new one.
         self.summary.bytes_known = self.summary.bytes_known.saturating_sub(flight.resumed_bytes);
-        let mut next = self.fresh(flight.item, flight.put.clone(), source)?;
+        let intent = self.intent(&flight.put, &source)?;
+        let upload = self.journal.intend(vec![intent])?.pop().flatten();
+        let mut next = self.noted(flight.item, flight.put.clone(), source, upload)?;
         next.resumed = flight.resumed;
         next.restarts = flight.restarts + 1;
         if same && next.plan == flight.plan {
             let unacknowledged = |part: &Part| Part { etag: None, ..part.clone() };
             next.parts = flight.parts.iter().map(|(number, part)| (*number, unacknowledged(part))).collect();
             let row = next.upload.row;
-            let fingerprints: Vec<_> = next.parts.values().map(|part| (row, part.number, part.fingerprint)).collect();
-            self.journal.fingerprinted(&fingerprints)?;
+            for Part { number, fingerprint, .. } in next.parts.values().cloned() {
+                self.note(Note::Fingerprinted { row, number, fingerprint });
+            }
         }
         *flight = next;
-        self.call(flight, std::time::Duration::ZERO);
-        Ok(())
+        self.set_out(flight).map(drop)
     }
 
-    pub(super) fn tell_plan(&self, flight: &Flight) {
+    pub(super) fn tell_plan(&mut self, flight: &Flight) {
         let path = &flight.put.path;
         let path_b64 = path.to_str().is_none().then(|| {
             use base64::Engine as _;
             use std::os::unix::ffi::OsStrExt as _;
             base64::engine::general_purpose::STANDARD.encode(path.as_os_str().as_bytes())
         });
-        self.sink.tell(Event::Plan {
+        self.tell(Event::Plan {
             item: flight.item,
             upload: flight.upload.id.clone(),
             path: flight.path(),
@@ -201,11 +314,11 @@ impl Engine<'_> {
     }
 
     /// Tells that a source has changed, and gives the error for where that ends its upload.
-    pub(super) fn tell_changed(&self, item: usize, upload: &Upload, why: &str) -> Error {
+    pub(super) fn tell_changed(&mut self, item: usize, upload: &Upload, why: &str) -> Error {
         let path = upload.intent.path.display().to_string();
         let error = Error::new(Kind::Changed, format!("{path} has changed: {why}"));
         let message = error.to_string();
-        self.sink.tell(Event::Changed { item, upload: upload.id.clone(), path, message });
+        self.tell(Event::Changed { item, upload: upload.id.clone(), path, message });
         error
     }
 }

@@ -13,9 +13,10 @@ use tokio::task::AbortHandle;
 use super::pace::Rate;
 use super::queue::Queue;
 use super::retry::Failures;
+use super::unit::{Pending, Unit};
 use crate::error::Result;
 use crate::event::Event;
-use crate::journal::{Lock, Part, Upload};
+use crate::journal::{Part, Upload};
 use crate::names::{Fingerprint, Identity, Md5, PartNumber};
 use crate::plan::Plan;
 use crate::source::File;
@@ -52,6 +53,8 @@ pub enum Stage {
     Confirming,
     /// Aborting a generation that is no longer wanted.
     Dropping,
+    /// Fingerprinting the single part, before the upload begins.
+    Preparing,
     Beginning,
     /// Claiming it, and asking what the store holds.
     Rejoining,
@@ -61,7 +64,6 @@ pub enum Stage {
     Completing,
 }
 
-#[derive(Debug)]
 pub struct Flight {
     /// Which source of the command.
     pub item: usize,
@@ -70,8 +72,6 @@ pub struct Flight {
     pub resumed: bool,
     pub source: File,
     pub upload: Upload,
-    /// None for an upload that is finished.
-    pub lock: Option<Lock>,
     pub plan: Plan,
     pub stage: Stage,
     pub epoch: u64,
@@ -88,6 +88,8 @@ pub struct Flight {
     pub failures: HashMap<PartNumber, Failures>,
     /// Of calls about the whole.
     pub call_failures: Failures,
+    /// Other bytes of it were signed by an earlier begin.
+    pub repinned: bool,
     /// Of begins anew.
     pub restarts: u32,
     /// Of completes that found other parts in the store.
@@ -107,6 +109,8 @@ pub struct Flight {
     /// The furthest any attempt at a part has come.
     furthest: HashMap<PartNumber, u64>,
     pub rate: Rate,
+    /// Calls about it that wait until what was noted is written.
+    pub starting: Vec<Pending<Unit>>,
     units: Vec<AbortHandle>,
 }
 
@@ -120,14 +124,13 @@ impl Drop for Flight {
 impl Flight {
     /// # Errors
     /// When the journal holds a part size that is none.
-    pub fn new(item: usize, put: Put, source: File, upload: Upload, lock: Option<Lock>, stage: Stage) -> Result<Self> {
+    pub fn new(item: usize, put: Put, source: File, upload: Upload, stage: Stage) -> Result<Self> {
         let plan = Plan::pinned(upload.intent.identity.size, upload.intent.part_size)?;
         Ok(Self {
             item,
             put,
             resumed: false,
             upload,
-            lock,
             plan,
             stage,
             epoch: 0,
@@ -139,6 +142,7 @@ impl Flight {
             leg: 0,
             failures: HashMap::new(),
             call_failures: Failures::default(),
+            repinned: false,
             restarts: 0,
             mismatches: 0,
             renewed: Instant::now(),
@@ -150,6 +154,7 @@ impl Flight {
             rechecked: (Arc::default(), 0),
             furthest: HashMap::new(),
             rate: Rate::new(Instant::now(), 0),
+            starting: Vec::new(),
             units: Vec::new(),
         })
     }
@@ -160,6 +165,7 @@ impl Flight {
     }
 
     pub fn abort_units(&mut self) {
+        self.starting.clear();
         self.units.drain(..).for_each(|unit| unit.abort());
     }
 

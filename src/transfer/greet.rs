@@ -7,7 +7,7 @@ use std::time::Instant;
 use tokio::sync::watch;
 
 use super::retry::{self, Failures, Verdict};
-use super::{Options, interrupted, stopped, tell_retry};
+use super::{Options, interrupted, retrying, stopped};
 use crate::backend::Backend;
 use crate::error::{Error, Kind, Result};
 use crate::event::Sink;
@@ -36,7 +36,7 @@ pub async fn greet(
         let Verdict::Again(wait) = retry::judge(error.kind(), false, &mut failures, fastrand::f64()) else {
             return Err(error);
         };
-        tell_retry(sink, options.first, None, None, failures.attempts, &error, wait);
+        sink.tell(retrying(options.first, None, None, failures.attempts, &error, wait));
         let wait = options.give_up.left(Instant::now(), start, false).map_or(wait, |left| wait.min(left));
         tokio::select! {
             () = tokio::time::sleep(wait) => {}

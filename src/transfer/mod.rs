@@ -5,8 +5,10 @@
 //! all pure; how bytes move is `part`'s and `backend`'s.
 
 mod admit;
+mod commit;
 mod flight;
 mod greet;
+mod outbox;
 mod pace;
 mod part;
 mod parts;
@@ -28,19 +30,19 @@ pub use flight::{OnChange, Put};
 pub use greet::greet;
 pub use pace::{DEFAULT_JOBS, GiveUp};
 pub use resume::{Choice, agreed, choose};
-pub use unit::begin_request;
+pub use unit::begin;
 
 use crate::backend::Backend;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Sink};
-use crate::journal::{Journal, Upload};
-use crate::names::{ETag, Fingerprint, PartNumber, UploadId};
+use crate::journal::{Journal, Note, Upload};
+use crate::names::{PartNumber, UploadId};
 use crate::wire::{ClaimRequest, Info, Receipt};
-use admit::Admitted;
 use flight::{Flight, Stage};
+use outbox::Outbox;
 use pace::Load;
 use retry::Verdict;
-use unit::{PartUnit, Unit};
+use unit::{Landed, PartUnit, Pending, Unit};
 
 /// How often progress is told and waiting parts are looked at.
 const TICK: Duration = Duration::from_millis(100);
@@ -48,6 +50,9 @@ const TICK: Duration = Duration::from_millis(100);
 const RENEW: Duration = Duration::from_secs(20);
 /// What is on the wire when a signal comes may take this long to end.
 const DRAIN: Duration = Duration::from_secs(5);
+/// So many small files are under way at once, if they have no more bytes than this; of large ones, a few.
+const SMALL: usize = 128;
+const SMALL_BYTES: u64 = 32 << 20;
 
 /// How to run.
 #[derive(Debug, Clone)]
@@ -104,7 +109,11 @@ pub async fn run(
         options,
         flights: Vec::new(),
         units: JoinSet::new(),
-        batch: Batch::default(),
+        outbox: Outbox::default(),
+        posts: Vec::new(),
+        notes: Vec::new(),
+        events: Vec::new(),
+        commit_by: None,
         summary: Summary::default(),
         last_success: Instant::now(),
         last_error: None,
@@ -114,18 +123,21 @@ pub async fn run(
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         engine.fill();
+        engine.post();
+        engine.flush();
         if engine.is_done() {
             break;
         }
+        let commit_by = engine.commit_by;
         tokio::select! {
             Some(landed) = engine.units.join_next() => {
                 engine.land(landed);
                 while let Some(landed) = engine.units.try_join_next() {
                     engine.land(landed);
                 }
-                engine.flush();
             }
             _ = tick.tick() => engine.tick(),
+            () = commit::due(commit_by) => {}
             signal = stopped(&mut stop), if engine.stopping.is_none() => {
                 engine.stopping = Some((signal, Instant::now() + DRAIN));
             }
@@ -144,22 +156,22 @@ struct Engine<'a> {
     hashers: usize,
     waiting: VecDeque<(usize, Item)>,
     /// In the order they were asked for, which is the order they are served in.
-    flights: Vec<Flight>,
-    units: JoinSet<(i64, Unit)>,
-    batch: Batch,
+    #[expect(clippy::vec_box, reason = "each is taken out and put back at every step")]
+    flights: Vec<Box<Flight>>,
+    units: JoinSet<Landed>,
+    outbox: Outbox,
+    /// Calls about several uploads, not yet started.
+    posts: Vec<Pending<Landed>>,
+    /// What is to be written down, and what is to be told once it is.
+    notes: Vec<Note>,
+    events: Vec<Event>,
+    /// When notes are written at the latest. Calls wait for that.
+    commit_by: Option<Instant>,
     summary: Summary,
     last_success: Instant,
     last_error: Option<String>,
     /// The signal that came, and when patience ends.
     stopping: Option<(u8, Instant)>,
-}
-
-/// What units came to since the last commit: written together, told afterwards.
-#[derive(Debug, Default)]
-struct Batch {
-    fingerprints: Vec<(i64, PartNumber, Fingerprint)>,
-    acknowledgements: Vec<(i64, PartNumber, ETag)>,
-    events: Vec<Event>,
 }
 
 /// What becomes of an upload after a step.
@@ -177,7 +189,7 @@ impl Engine<'_> {
             None => self.flights.is_empty() && self.waiting.is_empty(),
             Some((_, deadline)) => {
                 let on_the_wire = |flight: &Flight| !flight.putting.is_empty() || flight.stage == Stage::Completing;
-                !self.flights.iter().any(on_the_wire) || Instant::now() >= deadline
+                !self.flights.iter().any(|flight| on_the_wire(flight)) || Instant::now() >= deadline
             }
         }
     }
@@ -187,74 +199,86 @@ impl Engine<'_> {
         if self.stopping.is_some() {
             return;
         }
-        // A few uploads ahead of the parts in flight keep small files flowing and open descriptors few.
-        while self.flights.len() < self.options.jobs.saturating_mul(2).max(8) {
-            let Some((item, ask)) = self.waiting.pop_front() else { break };
-            let (path, id) = match &ask {
-                Item::Put(put) => (put.path.display().to_string(), None),
-                Item::Resume(upload) => (upload.intent.path.display().to_string(), upload.id.clone()),
-            };
-            match self.admit(item, ask) {
-                Ok(Admitted::Flight(mut flight)) => {
-                    self.call(&mut flight, Duration::ZERO);
-                    self.flights.push(*flight);
-                }
-                Ok(Admitted::Finished(id, receipt)) => self.completed(item, id, *receipt, true),
-                Err(error) => self.failed(item, id, path, &error),
-            }
-        }
+        self.admit_more();
         let now = Instant::now();
+        let loads = self.flights.iter().map(|flight| flight.queue.load());
+        let mut load = loads.fold(Load::default(), Load::with);
         for index in 0..self.flights.len() {
-            if self.flights[index].stage != Stage::Sending {
+            let stage = self.flights[index].stage;
+            if !matches!(stage, Stage::Sending | Stage::Preparing) {
                 continue;
             }
+            let others = load.without(self.flights[index].queue.load());
             self.flights[index].queue.wake(now);
-            let room = pace::room(self.load(), self.options.jobs, self.hashers);
+            load = others.with(self.flights[index].queue.load());
+            let room = pace::room(load, self.options.jobs, self.hashers);
             for _ in 0..room.put {
                 let Some(ready) = self.flights[index].queue.next_to_put(now) else { break };
                 self.put(index, ready);
             }
-            self.sign(index, room.sign);
+            if stage == Stage::Sending {
+                self.sign(index, room.sign);
+            }
             for _ in 0..room.hash {
                 let Some(number) = self.flights[index].queue.next_to_hash() else { break };
                 self.hash(index, number);
             }
+            load = others.with(self.flights[index].queue.load());
         }
     }
 
-    fn load(&self) -> Load {
-        self.flights.iter().map(|flight| flight.queue.load()).fold(Load::default(), |sum, load| Load {
-            hashing: sum.hashing + load.hashing,
-            hashed: sum.hashed + load.hashed,
-            signing: sum.signing + load.signing,
-            signed: sum.signed + load.signed,
-            putting: sum.putting + load.putting,
-        })
+    /// Sends the begins and completes whose turn it is.
+    fn post(&mut self) {
+        loop {
+            let rows = self.outbox.next(Instant::now());
+            if rows.is_empty() {
+                return;
+            }
+            let mut asks = Vec::with_capacity(rows.len());
+            for row in rows {
+                let Some(index) = self.flights.iter().position(|flight| flight.upload.row == row) else { continue };
+                let mut flight = self.flights.remove(index);
+                let fate = self.ask(&mut flight).map(|ask| {
+                    asks.extend(ask.map(|ask| (row, ask)));
+                    Fate::Flying
+                });
+                self.settle_fate(index, flight, fate);
+            }
+            let backend = Arc::clone(&self.backend);
+            self.posts.push(Box::pin(async move { Landed::Post(unit::post(&backend, asks).await) }));
+            self.commit_by = Some(Instant::now());
+        }
     }
 
-    /// Spawns a unit of an upload. It ends with its upload.
-    fn spawn(&mut self, flight: &mut Flight, unit: impl Future<Output = Unit> + Send + 'static) {
-        let row = flight.upload.row;
-        flight.hold(self.units.spawn(async move { (row, unit.await) }));
+    /// Starts a unit of an upload as soon as what was noted is written. It ends with its upload.
+    fn start(&mut self, flight: &mut Flight, unit: impl Future<Output = Unit> + Send + 'static) {
+        flight.starting.push(Box::pin(unit));
+        self.commit_by = Some(Instant::now());
     }
 
-    /// Spawns a unit about parts of one of the flights.
+    /// Spawns a unit about parts of one of the flights, which depends on no note.
     fn spawn_part(&mut self, index: usize, unit: impl Future<Output = PartUnit> + Send + 'static) {
         let flight = &mut self.flights[index];
         let (row, leg) = (flight.upload.row, flight.leg);
-        flight.hold(self.units.spawn(async move { (row, Unit::Part(leg, unit.await)) }));
+        flight.hold(self.units.spawn(async move { Landed::One(row, Unit::Part(leg, unit.await)) }));
     }
 
-    /// Takes in what a unit came to. A unit of an upload that is gone has nothing to say any more.
-    fn land(&mut self, landed: Result<(i64, Unit), tokio::task::JoinError>) {
-        let (row, unit) = match landed {
-            Ok(landed) => landed,
-            Err(error) if error.is_cancelled() => return,
-            Err(error) => {
-                let error = Error::new(Kind::Other, "a task ended before its work").because(error);
-                return self.fail_all(&error);
+    /// Takes in what units came to. A unit of an upload that is gone has nothing to say any more.
+    fn land(&mut self, landed: Result<Landed, tokio::task::JoinError>) {
+        match landed {
+            Ok(Landed::One(row, unit)) => self.land_one(row, unit),
+            Ok(Landed::Post(units)) => {
+                self.outbox.came_back();
+                for (row, unit) in units {
+                    self.land_one(row, unit);
+                }
             }
-        };
+            Err(error) if error.is_cancelled() => {}
+            Err(error) => self.fail_all(&Error::new(Kind::Other, "a task ended before its work").because(error)),
+        }
+    }
+
+    fn land_one(&mut self, row: i64, unit: Unit) {
         if let Some(index) = self.flights.iter().position(|flight| flight.upload.row == row) {
             let mut flight = self.flights.remove(index);
             let fate = self.step(&mut flight, unit);
@@ -262,7 +286,7 @@ impl Engine<'_> {
         }
     }
 
-    fn settle_fate(&mut self, index: usize, mut flight: Flight, fate: Result<Fate>) {
+    fn settle_fate(&mut self, index: usize, mut flight: Box<Flight>, fate: Result<Fate>) {
         let fate = match fate {
             Ok(Fate::Anew) => match self.anew(&mut flight) {
                 Ok(()) => Ok(Fate::Flying),
@@ -279,29 +303,7 @@ impl Engine<'_> {
             },
             // `anew` has been tried above.
             Ok(Fate::Anew) => {}
-            Err(error) => {
-                // What it had on the wire is told by nobody else any more.
-                self.flush();
-                self.failed(flight.item, flight.upload.id.clone(), flight.path(), &error);
-            }
-        }
-    }
-
-    /// Writes what has gathered, then tells of it.
-    fn flush(&mut self) {
-        let batch = std::mem::take(&mut self.batch);
-        let mut write = || {
-            if !batch.fingerprints.is_empty() {
-                self.journal.fingerprinted(&batch.fingerprints)?;
-            }
-            if !batch.acknowledgements.is_empty() {
-                self.journal.acknowledged(&batch.acknowledgements)?;
-            }
-            Ok(())
-        };
-        match write() {
-            Ok(()) => batch.events.into_iter().for_each(|event| self.sink.tell(event)),
-            Err(error) => self.fail_all(&error),
+            Err(error) => self.fail(&flight, &error),
         }
     }
 
@@ -329,9 +331,11 @@ impl Engine<'_> {
             if flight.gets_on() {
                 self.last_success = now;
             }
-            self.sink.tell(flight.progress(now));
+            let progress = flight.progress(now);
             let quiet = now.saturating_duration_since(flight.renewed) >= RENEW;
-            if matches!(flight.stage, Stage::Sending | Stage::Sealing) && quiet && self.stopping.is_none() {
+            let renew = matches!(flight.stage, Stage::Sending | Stage::Sealing) && quiet && self.stopping.is_none();
+            self.tell(progress);
+            if renew {
                 self.renew(index);
             }
         }
@@ -350,7 +354,7 @@ impl Engine<'_> {
         let (backend, holder, epoch) = (Arc::clone(&self.backend), flight.upload.holder.clone(), flight.epoch);
         let (row, Some(id)) = (flight.upload.row, flight.upload.id.clone()) else { return };
         flight.hold(self.units.spawn(async move {
-            (row, Unit::Renewed(backend.claim(&id, &ClaimRequest { holder, epoch: Some(epoch) }).await))
+            Landed::One(row, Unit::Renewed(backend.claim(&id, &ClaimRequest { holder, epoch: Some(epoch) }).await))
         }));
     }
 
@@ -361,7 +365,7 @@ impl Engine<'_> {
             Verdict::Again(wait) => {
                 self.last_error = Some(error.to_string());
                 let (item, id, attempt) = (flight.item, flight.upload.id.clone(), flight.call_failures.attempts);
-                tell_retry(self.sink, item, id, None, attempt, &error, wait);
+                self.tell(retrying(item, id, None, attempt, &error, wait));
                 Ok(wait)
             }
         }
@@ -369,7 +373,7 @@ impl Engine<'_> {
 
     fn completed(&mut self, item: usize, upload: UploadId, receipt: Receipt, already: bool) {
         self.summary.completed += 1;
-        self.sink.tell(Event::Completed { item, upload, receipt, already });
+        self.tell(Event::Completed { item, upload, receipt, already });
     }
 
     fn failed(&mut self, item: usize, upload: Option<UploadId>, path: String, error: &Error) {
@@ -378,14 +382,21 @@ impl Engine<'_> {
         // What has begun stays in the journal; only of another generation nothing is gone on with.
         self.summary.resumable |= upload.is_some() && !matches!(kind, Kind::Changed | Kind::Denied);
         let hint = error.hint().map(str::to_owned);
-        self.sink.tell(Event::Failed { item, upload, path, kind: kind.name(), message: error.to_string(), hint });
+        self.tell(Event::Failed { item, upload, path, kind: kind.name(), message: error.to_string(), hint });
+    }
+
+    /// Ends one upload with an error; another process may go on with it.
+    fn fail(&mut self, flight: &Flight, error: &Error) {
+        self.note(Note::Released { row: flight.upload.row });
+        self.failed(flight.item, flight.upload.id.clone(), flight.path(), error);
     }
 
     /// Ends everything under way and everything still to come with one error.
     fn fail_all(&mut self, error: &Error) {
         self.units.abort_all();
+        self.posts.clear();
         for flight in std::mem::take(&mut self.flights) {
-            self.failed(flight.item, flight.upload.id.clone(), flight.path(), error);
+            self.fail(&flight, error);
         }
         for (item, ask) in std::mem::take(&mut self.waiting) {
             let path = match &ask {
@@ -397,16 +408,17 @@ impl Engine<'_> {
     }
 
     fn end(mut self) -> Summary {
-        self.flush();
         if let Some((signal, _)) = self.stopping {
             self.units.abort_all();
             for flight in std::mem::take(&mut self.flights) {
                 let error = interrupted(signal, &self.options.resume, flight.upload.id.as_ref());
-                self.failed(flight.item, flight.upload.id.clone(), flight.path(), &error);
+                self.fail(&flight, &error);
             }
             let error = interrupted(signal, &self.options.resume, None);
             self.fail_all(&error);
         }
+        self.commit_by = Some(Instant::now());
+        self.flush();
         self.summary
     }
 }
@@ -429,16 +441,16 @@ fn interrupted(signal: u8, resume: &str, id: Option<&UploadId>) -> Error {
     Error::new(Kind::Interrupted(signal), "interrupted; nothing is lost").hinting(format!("to continue: {command}"))
 }
 
-fn tell_retry(
-    sink: &Sink,
+/// Tells that something failed for now.
+fn retrying(
     item: usize,
     upload: Option<UploadId>,
     number: Option<PartNumber>,
     attempt: u32,
     error: &Error,
     wait: Duration,
-) {
+) -> Event {
     let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
     let (kind, message) = (error.kind().name(), error.to_string());
-    sink.tell(Event::Retry { item, upload, number, attempt, kind, wait_ms, message });
+    Event::Retry { item, upload, number, attempt, kind, wait_ms, message }
 }

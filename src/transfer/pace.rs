@@ -62,6 +62,32 @@ pub struct Load {
     pub putting: usize,
 }
 
+impl Load {
+    /// With this much more under way.
+    #[must_use]
+    pub fn with(self, more: Self) -> Self {
+        Self {
+            hashing: self.hashing + more.hashing,
+            hashed: self.hashed + more.hashed,
+            signing: self.signing + more.signing,
+            signed: self.signed + more.signed,
+            putting: self.putting + more.putting,
+        }
+    }
+
+    /// Without a share that was counted in.
+    #[must_use]
+    pub fn without(self, share: Self) -> Self {
+        Self {
+            hashing: self.hashing - share.hashing,
+            hashed: self.hashed - share.hashed,
+            signing: self.signing - share.signing,
+            signed: self.signed - share.signed,
+            putting: self.putting - share.putting,
+        }
+    }
+}
+
 /// Keeps `jobs` parts on the wire, as many signed behind them, and as many fingerprinted behind those, `hashers` of them at
 /// a time: neither hashing nor sending waits for the other, and no URL waits long.
 #[must_use]

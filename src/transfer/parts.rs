@@ -11,11 +11,11 @@ use super::queue::{Ready, Step};
 use super::retry::{self, Failures, Verdict};
 use super::step::MISMATCHES;
 use super::unit::PartUnit;
-use super::{Engine, Fate, part, tell_retry};
+use super::{Engine, Fate, part, retrying};
 use crate::backend::Stored;
 use crate::error::{Error, Kind, Result};
 use crate::event::Event;
-use crate::journal::Part;
+use crate::journal::{Note, Part};
 use crate::names::{ETag, PartNumber};
 use crate::source::Hashed;
 use crate::wire::{Proof, SIGN_MAX, Signed};
@@ -36,10 +36,17 @@ impl Engine<'_> {
 
     pub(super) fn hashed(&mut self, flight: &mut Flight, number: PartNumber, hashed: Result<Hashed>) -> Result<Fate> {
         flight.hashing.remove(&number);
-        let Hashed { fingerprint, md5 } = match hashed {
+        let hashed = match hashed {
             Err(error) if error.kind() == Kind::Changed => return self.changed(flight, "it has become shorter", true),
             hashed => hashed?,
         };
+        flight.queue.was_hashed(number);
+        self.fingerprinted(flight, number, hashed)
+    }
+
+    /// The fingerprint of a part is known.
+    pub(super) fn fingerprinted(&mut self, flight: &mut Flight, number: PartNumber, hashed: Hashed) -> Result<Fate> {
+        let Hashed { fingerprint, md5 } = hashed;
         match flight.fingerprint(number) {
             Some(before) if before != fingerprint => {
                 return self.changed(flight, &format!("part {number} has other bytes than before"), true);
@@ -51,8 +58,10 @@ impl Engine<'_> {
         if let Some(md5) = md5 {
             flight.md5.insert(number, md5);
         }
-        self.batch.fingerprints.push((flight.upload.row, number, fingerprint));
-        flight.queue.was_hashed(number);
+        self.note(Note::Fingerprinted { row: flight.upload.row, number, fingerprint });
+        if flight.stage == Stage::Preparing {
+            return self.move_to(flight, Stage::Beginning);
+        }
         Ok(Fate::Flying)
     }
 
@@ -82,7 +91,7 @@ impl Engine<'_> {
                 return self.changed(flight, "other bytes of it were signed before", true);
             }
             Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Gone) => {
-                self.note(flight, &error);
+                self.remark(flight, &error);
                 return Ok(Fate::Anew);
             }
             Err(error) => {
@@ -135,7 +144,7 @@ impl Engine<'_> {
             // A single PUT whose answer was lost: whose object it is, the backend decides.
             Ok(Stored::AlreadyThere) if flight.mismatches < MISMATCHES => {
                 flight.mismatches += 1;
-                return Ok(self.move_to(flight, Stage::Rejoining));
+                return self.move_to(flight, Stage::Rejoining);
             }
             Ok(Stored::AlreadyThere) => Error::new(Kind::Other, "the store has another object in this one's place"),
             Err(error) => error,
@@ -145,7 +154,7 @@ impl Engine<'_> {
             // The multipart upload is unknown to the store: whether it was completed or aborted, the backend knows.
             Kind::Gone if flight.mismatches < MISMATCHES => {
                 flight.mismatches += 1;
-                return Ok(self.move_to(flight, Stage::Rejoining));
+                return self.move_to(flight, Stage::Rejoining);
             }
             Kind::Gone => return Ok(Fate::Anew),
             _ => {}
@@ -159,7 +168,7 @@ impl Engine<'_> {
         let step = if error.kind() == Kind::Corrupt { Step::Hash } else { Step::Sign };
         flight.queue.put_failed(number, step, Instant::now() + wait);
         self.last_error = Some(error.to_string());
-        tell_retry(self.sink, flight.item, flight.upload.id.clone(), Some(number), attempt, &error, wait);
+        self.tell(retrying(flight.item, flight.upload.id.clone(), Some(number), attempt, &error, wait));
         Ok(Fate::Flying)
     }
 
@@ -171,8 +180,8 @@ impl Engine<'_> {
         flight.md5.remove(&number);
         flight.confirmed += size;
         self.last_success = Instant::now();
-        self.batch.acknowledgements.push((flight.upload.row, number, etag.clone()));
         let sha256 = part.fingerprint;
-        self.batch.events.push(Event::Part { item: flight.item, upload, number, size, sha256, etag, known });
+        self.note(Note::Acknowledged { row: flight.upload.row, number, etag: etag.clone() });
+        self.tell(Event::Part { item: flight.item, upload, number, size, sha256, etag, known });
     }
 }

@@ -2,27 +2,28 @@
 //!
 //! Border: the order of writes (faults are answered here, by reading, never by guessing); units do the work.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::flight::{Flight, OnChange, Stage};
 use super::queue::Queue;
 use super::retry::Failures;
-use super::unit::{self, PartUnit, Rejoined, Unit};
-use super::{Engine, Fate, part, resume, tell_retry};
+use super::unit::{self, Ask, PartUnit, Rejoined, Unit};
+use super::{Engine, Fate, part, resume, retrying};
 use crate::backend::Completion;
 use crate::error::{Error, Kind, Result};
-use crate::journal::{Part, State};
-use crate::names::{ByteRange, Fingerprint, PartNumber};
+use crate::journal::{Note, Part, State};
+use crate::names::{ByteRange, ETag, Fingerprint, PartNumber};
 use crate::plan::Plan;
-use crate::wire::{self, BeginAnswer, CompleteRequest, Proof, Receipt, StoredPart};
+use crate::wire::{self, BatchComplete, BeginAnswer, CompleteRequest, Proof, Receipt, Signed, StoredPart};
 
 /// So often completing may find other parts in the store than it was told.
 pub(super) const MISMATCHES: u32 = 3;
 
 impl Engine<'_> {
     /// Makes the call that an upload's stage is about, after `wait`.
-    pub(super) fn call(&mut self, flight: &mut Flight, wait: Duration) {
+    pub(super) fn call(&mut self, flight: &mut Flight, wait: Duration) -> Result<()> {
         let (backend, upload) = (Arc::clone(&self.backend), flight.upload.clone());
         let id = upload.id.clone();
         match flight.stage {
@@ -31,60 +32,77 @@ impl Engine<'_> {
                     flight.parts.values().filter_map(|part| Some((flight.plan.range(part.number)?, part.fingerprint)));
                 let ranges: Vec<(ByteRange, Fingerprint)> = ranges.collect();
                 let (source, read) = (flight.source.clone(), flight.rechecked_anew());
-                self.spawn(flight, async move { Unit::Rechecked(part::unchanged(source, ranges, read).await) });
+                self.start(flight, async move { Unit::Rechecked(part::unchanged(source, ranges, read).await) });
             }
-            Stage::Beginning => {
-                let request = unit::begin_request(&upload);
-                self.spawn(flight, async move {
-                    tokio::time::sleep(wait).await;
-                    Unit::Begun(backend.begin(&upload.idem, &request).await)
-                });
-            }
-            Stage::Confirming => self.spawn(flight, async move {
+            Stage::Confirming => self.start(flight, async move {
                 tokio::time::sleep(wait).await;
                 Unit::Confirmed(match upload.begun() {
                     Ok(id) => backend.status(id).await.map(|status| status.state),
                     Err(error) => Err(error),
                 })
             }),
-            Stage::Dropping => self.spawn(flight, async move {
+            Stage::Dropping => self.start(flight, async move {
                 tokio::time::sleep(wait).await;
                 Unit::Dropped(match id {
                     Some(id) => backend.abort(&id).await,
                     None => Ok(()),
                 })
             }),
-            Stage::Rejoining => self.spawn(flight, async move {
+            Stage::Rejoining => self.start(flight, async move {
                 tokio::time::sleep(wait).await;
                 Unit::Rejoined(match upload.begun() {
                     Ok(id) => unit::rejoin(&backend, id, upload.holder.clone()).await,
                     Err(error) => Err(error),
                 })
             }),
-            Stage::Completing => {
-                let request = resume::review(&flight.plan, &flight.parts).map(|(parts, checksum)| CompleteRequest {
-                    epoch: flight.epoch,
-                    parts,
-                    checksum,
-                });
-                self.spawn(flight, async move {
-                    tokio::time::sleep(wait).await;
-                    Unit::Completed(match (request, upload.begun()) {
-                        (Ok(request), Ok(id)) => backend.complete(id, &request).await,
-                        (Err(error), _) | (_, Err(error)) => Err(error),
-                    })
-                });
+            // Calls about small files go out together; what takes the store longer goes on its own.
+            Stage::Beginning | Stage::Completing if flight.plan.is_single() => {
+                self.outbox.add(flight.upload.row, Instant::now() + wait);
+            }
+            Stage::Beginning | Stage::Completing => {
+                if let Some(ask) = self.ask(flight)? {
+                    self.start(flight, async move {
+                        tokio::time::sleep(wait).await;
+                        unit::ask(&backend, ask).await
+                    });
+                }
             }
             // Parts are started by `fill`.
-            Stage::Sending => {}
+            Stage::Preparing | Stage::Sending => {}
         }
+        Ok(())
+    }
+
+    /// What is to be asked about an upload that begins or completes; the journal knows beforehand.
+    pub(super) fn ask(&mut self, flight: &mut Flight) -> Result<Option<Ask>> {
+        Ok(match (flight.stage, &flight.upload.id) {
+            (Stage::Beginning, _) if self.stopping.is_none() => {
+                let parts = flight.spec(PartNumber::FIRST).filter(|_| flight.plan.is_single() && !flight.repinned);
+                Some(Ask::Begin(unit::begin(&flight.upload, parts.map(|part| vec![part]))))
+            }
+            (Stage::Completing, Some(id)) => {
+                let id = id.clone();
+                let (parts, checksum) = resume::review(&flight.plan, &flight.parts)?;
+                if flight.upload.state != State::Completing {
+                    self.note(Note::Sealing { row: flight.upload.row });
+                    flight.upload.state = State::Completing;
+                }
+                Some(Ask::Complete(BatchComplete {
+                    id,
+                    request: CompleteRequest { epoch: flight.epoch, parts, checksum },
+                }))
+            }
+            _ => None,
+        })
     }
 
     pub(super) fn step(&mut self, flight: &mut Flight, unit: Unit) -> Result<Fate> {
         match unit {
             Unit::Rechecked(same) => self.rechecked(flight, same?),
             // What it says of the store, the list that is asked for meanwhile says too.
-            Unit::Part(leg, _) if leg != flight.leg || flight.stage != Stage::Sending => Ok(Fate::Flying),
+            Unit::Part(leg, _) if leg != flight.leg || !matches!(flight.stage, Stage::Preparing | Stage::Sending) => {
+                Ok(Fate::Flying)
+            }
             Unit::Part(_, PartUnit::Hashed(number, hashed)) => self.hashed(flight, number, hashed),
             Unit::Part(_, PartUnit::Signed(numbers, at, signed)) => self.signed(flight, &numbers, at, signed),
             Unit::Part(_, PartUnit::Put(number, stored)) => self.stored(flight, number, stored),
@@ -100,23 +118,29 @@ impl Engine<'_> {
                 Ok(Fate::Anew)
             }
             Unit::Confirmed(Ok(state)) => Ok(self.confirmed(flight, state)),
-            Unit::Begun(Ok(answer)) => self.begun(flight, answer),
+            Unit::Begun(at, Ok(answer)) => self.begun(flight, at, answer),
             Unit::Rejoined(Ok(rejoined)) => self.rejoined(flight, rejoined),
             Unit::Completed(Ok(completion)) => self.completion(flight, completion),
             Unit::Completed(Err(error)) if error.kind() == Kind::PartsMismatch && flight.mismatches < MISMATCHES => {
                 // Only the store knows which of them it misses.
                 flight.mismatches += 1;
-                self.note(flight, &error);
-                Ok(self.move_to(flight, Stage::Rejoining))
+                self.remark(flight, &error);
+                self.move_to(flight, Stage::Rejoining)
             }
             // Refused for what was asked: it will be asked otherwise, so nothing is left to resume.
-            Unit::Begun(Err(error)) if matches!(error.kind(), Kind::Denied | Kind::Other) => {
-                self.journal.abandoned(flight.upload.row)?;
+            Unit::Begun(_, Err(error)) if matches!(error.kind(), Kind::Denied | Kind::Other) => {
+                self.note(Note::Abandoned { row: flight.upload.row });
                 Err(error)
+            }
+            // It has begun already, with other bytes: begun without them, it tells its id, and can be dropped.
+            Unit::Begun(_, Err(error)) if error.kind() == Kind::Changed && !flight.repinned => {
+                flight.repinned = true;
+                self.call(flight, Duration::ZERO)?;
+                Ok(Fate::Flying)
             }
             Unit::Dropped(Err(error))
             | Unit::Confirmed(Err(error))
-            | Unit::Begun(Err(error))
+            | Unit::Begun(_, Err(error))
             | Unit::Rejoined(Err(error))
             | Unit::Completed(Err(error)) => self.call_again(flight, error),
         }
@@ -125,25 +149,41 @@ impl Engine<'_> {
     /// A call failed: once more later, or, where the backend no longer has the upload, anew.
     fn call_again(&mut self, flight: &mut Flight, error: Error) -> Result<Fate> {
         if matches!(error.kind(), Kind::NotFound | Kind::Gone) {
-            self.note(flight, &error);
+            self.remark(flight, &error);
             return Ok(Fate::Anew);
         }
         let wait = self.again(flight, error)?;
-        self.call(flight, wait);
+        self.call(flight, wait)?;
         Ok(Fate::Flying)
     }
 
-    pub(super) fn move_to(&mut self, flight: &mut Flight, stage: Stage) -> Fate {
+    pub(super) fn move_to(&mut self, flight: &mut Flight, stage: Stage) -> Result<Fate> {
         flight.ground();
         flight.stage = stage;
         flight.call_failures = Failures::default();
-        self.call(flight, Duration::ZERO);
-        Fate::Flying
+        self.call(flight, Duration::ZERO)?;
+        Ok(Fate::Flying)
+    }
+
+    /// Sets out to begin. A single part is fingerprinted first, so that the answer to begin brings its signature.
+    pub(super) fn set_out(&mut self, flight: &mut Flight) -> Result<Fate> {
+        let known = self.info.proof != Proof::Md5 && flight.fingerprint(PartNumber::FIRST).is_some();
+        if !flight.plan.is_single() || known {
+            return self.move_to(flight, Stage::Beginning);
+        }
+        flight.stage = Stage::Preparing;
+        let at_hand = flight.plan.range(PartNumber::FIRST);
+        let at_hand = at_hand.and_then(|range| flight.source.hash_at_hand(range, self.info.proof == Proof::Md5));
+        if let Some(hashed) = at_hand {
+            return self.fingerprinted(flight, PartNumber::FIRST, hashed);
+        }
+        flight.queue = Queue::new(vec![PartNumber::FIRST], vec![]);
+        Ok(Fate::Flying)
     }
 
     /// Tells of something about the whole upload that is answered by going on another way.
-    pub(super) fn note(&mut self, flight: &Flight, error: &Error) {
-        tell_retry(self.sink, flight.item, flight.upload.id.clone(), None, 1, error, Duration::ZERO);
+    pub(super) fn remark(&mut self, flight: &Flight, error: &Error) {
+        self.tell(retrying(flight.item, flight.upload.id.clone(), None, 1, error, Duration::ZERO));
     }
 
     /// The source is of another generation than what was sent of it.
@@ -155,7 +195,7 @@ impl Engine<'_> {
         if !begin_anew {
             return Err(error);
         }
-        Ok(self.move_to(flight, Stage::Dropping))
+        self.move_to(flight, Stage::Dropping)
     }
 
     /// The fingerprints of a touched source were taken again.
@@ -168,15 +208,16 @@ impl Engine<'_> {
             }
             return self.changed(flight, "its content is not what was sent of it", sealing);
         }
-        self.journal.touched(flight.upload.row, flight.source.path(), &flight.checked)?;
+        let (row, path) = (flight.upload.row, flight.source.path().to_path_buf());
+        self.note(Note::Touched { row, path, identity: flight.checked });
         flight.upload.intent.identity = flight.checked;
         match (sealing, flight.upload.state, &flight.upload.id) {
             (true, ..) => self.seal(flight),
-            (false, State::Completed, _) => Ok(self.move_to(flight, Stage::Confirming)),
-            (false, _, Some(_)) => Ok(self.move_to(flight, Stage::Rejoining)),
+            (false, State::Completed, _) => self.move_to(flight, Stage::Confirming),
+            (false, _, Some(_)) => self.move_to(flight, Stage::Rejoining),
             (false, _, None) => {
                 self.tell_plan(flight);
-                Ok(self.move_to(flight, Stage::Beginning))
+                self.set_out(flight)
             }
         }
     }
@@ -192,13 +233,14 @@ impl Engine<'_> {
         Fate::Landed(Box::new(receipt), true)
     }
 
-    fn begun(&mut self, flight: &mut Flight, answer: BeginAnswer) -> Result<Fate> {
+    fn begun(&mut self, flight: &mut Flight, at: Instant, answer: BeginAnswer) -> Result<Fate> {
         let plan = Plan::pinned(flight.plan.size(), answer.part_size)?;
         let limits = &self.info.limits;
         if plan.count() != answer.part_count || plan.part_size() > limits.max_part || plan.count() > limits.max_parts {
             return Err(Error::new(Kind::Unusable, "the backend pinned a plan that breaks its own limits"));
         }
-        self.journal.opened(flight.upload.row, &answer.id, plan.part_size())?;
+        self.note(Note::Opened { row: flight.upload.row, id: answer.id.clone(), part_size: plan.part_size() });
+        self.commit_by = Some(Instant::now());
         self.last_success = Instant::now();
         if plan != flight.plan {
             flight.parts.clear();
@@ -210,10 +252,21 @@ impl Engine<'_> {
         match answer.state {
             wire::State::Pending | wire::State::Uploading => {
                 self.send(flight, &[]);
-                Ok(Fate::Flying)
+                match answer.parts {
+                    Some(signed) => self.signed_with_begin(flight, at, signed),
+                    None => Ok(Fate::Flying),
+                }
             }
-            _ => Ok(self.move_to(flight, Stage::Rejoining)),
+            _ => self.move_to(flight, Stage::Rejoining),
         }
+    }
+
+    fn signed_with_begin(&mut self, flight: &mut Flight, at: Instant, signed: Vec<Signed>) -> Result<Fate> {
+        let numbers = flight.queue.next_to_sign(usize::MAX);
+        if !numbers.iter().copied().eq(signed.iter().map(Signed::number)) {
+            return Err(Error::new(Kind::Unusable, "the backend signed other parts than it was asked for"));
+        }
+        self.signed(flight, &numbers, at, Ok(signed))
     }
 
     fn rejoined(&mut self, flight: &mut Flight, rejoined: Rejoined) -> Result<Fate> {
@@ -246,11 +299,16 @@ impl Engine<'_> {
         for part in flight.parts.values_mut() {
             part.etag = None;
         }
+        let row = flight.upload.row;
+        let noted: BTreeMap<PartNumber, ETag> =
+            journal.into_iter().filter_map(|part| Some((part.number, part.etag?))).collect();
         flight.confirmed = 0;
         for (number, fingerprint, etag) in kept {
             flight.confirmed += flight.len(number);
-            flight.parts.insert(number, Part { number, fingerprint, etag: Some(etag.clone()) });
-            self.batch.acknowledgements.push((flight.upload.row, number, etag));
+            if noted.get(&number) != Some(&etag) {
+                self.note(Note::Acknowledged { row, number, etag: etag.clone() });
+            }
+            flight.parts.insert(number, Part { number, fingerprint, etag: Some(etag) });
         }
         // A single PUT whose answer was lost: the object is there by our token, so its bytes are those that were signed.
         if let ([only], true) = (stored, flight.plan.is_single()) {
@@ -259,7 +317,10 @@ impl Engine<'_> {
         let is_stored = |number: &PartNumber| flight.parts.get(number).is_some_and(|part| part.etag.is_some());
         let missing = flight.plan.parts().map(|(number, _)| number).filter(|number| !is_stored(number));
         // MD5s are not kept: where the store wants them, a part is read again.
-        let known = |number: &PartNumber| self.info.proof != Proof::Md5 && flight.parts.contains_key(number);
+        let known = |number: &PartNumber| {
+            let has_md5 = self.info.proof != Proof::Md5 || flight.md5.contains_key(number);
+            has_md5 && flight.parts.contains_key(number)
+        };
         let (hashed, outstanding): (Vec<_>, Vec<_>) = missing.partition(known);
         flight.hashed = flight.confirmed + hashed.iter().map(|number| flight.len(*number)).sum::<u64>();
         // In a later leg, what is there was sent by this run.
@@ -276,7 +337,6 @@ impl Engine<'_> {
         flight.stage = Stage::Sending;
         flight.call_failures = Failures::default();
         flight.renewed = Instant::now();
-        self.flush();
     }
 
     /// Takes over the one part of a single PUT where the store keeps no SHA-256 to compare.
@@ -287,7 +347,7 @@ impl Engine<'_> {
         if let Some(part) = flight.parts.get_mut(&number).filter(|part| fits && part.etag.is_none()) {
             part.etag = Some(stored.etag.clone());
             flight.confirmed = stored.size;
-            self.batch.acknowledgements.push((row, number, stored.etag.clone()));
+            self.note(Note::Acknowledged { row, number, etag: stored.etag.clone() });
         }
     }
 
@@ -300,12 +360,9 @@ impl Engine<'_> {
         if now != then {
             // Taken before the source is read again: what changes meanwhile shows in the next look.
             flight.checked = now;
-            return Ok(self.move_to(flight, Stage::Sealing));
+            return self.move_to(flight, Stage::Sealing);
         }
-        resume::review(&flight.plan, &flight.parts)?;
-        self.journal.sealing(flight.upload.row)?;
-        flight.upload.state = State::Completing;
-        Ok(self.move_to(flight, Stage::Completing))
+        self.move_to(flight, Stage::Completing)
     }
 
     fn completion(&mut self, flight: &mut Flight, completion: Completion) -> Result<Fate> {
@@ -313,7 +370,7 @@ impl Engine<'_> {
             Completion::Verified(receipt) => self.verified(flight, *receipt),
             Completion::Deciding(wait) => {
                 flight.call_failures = Failures::default();
-                self.call(flight, wait.clamp(Duration::from_secs(1), Duration::from_secs(30)));
+                self.call(flight, wait.clamp(Duration::from_secs(1), Duration::from_secs(30)))?;
                 Ok(Fate::Flying)
             }
         }
@@ -325,10 +382,10 @@ impl Engine<'_> {
         let (_, checksum) = resume::review(&flight.plan, &flight.parts)?;
         resume::confirm(&receipt, &flight.plan, &checksum)?;
         receipt.backend.clone_from(&self.options.backend);
-        self.journal.completed(flight.upload.row, &receipt)?;
+        self.note(Note::Completed { row: flight.upload.row, receipt: Box::new(receipt.clone()) });
         flight.upload.receipt = Some(receipt.clone());
         let progress = flight.progress(Instant::now());
-        self.sink.tell(progress);
+        self.tell(progress);
         Ok(Fate::Landed(Box::new(receipt), false))
     }
 }

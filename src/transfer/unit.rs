@@ -2,6 +2,8 @@
 //!
 //! Border: one unit is one call or one pass over bytes; it returns a value and touches neither journal nor screen.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::time::Instant;
 
 use crate::backend::{Backend, Completion, Stored};
@@ -9,7 +11,28 @@ use crate::error::{Error, Kind, Result};
 use crate::journal::Upload;
 use crate::names::{PartNumber, UploadId};
 use crate::source::Hashed;
-use crate::wire::{BeginAnswer, BeginRequest, ClaimRequest, Receipt, Signed, State, StoredPart};
+use crate::wire::{
+    BatchBegin, BatchComplete, BatchRequest, BeginAnswer, BeginRequest, ClaimRequest, PartSpec, Receipt, Signed, State,
+    StoredPart,
+};
+
+/// A unit that is not started yet.
+pub type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// What comes back, and of which rows of the journal.
+#[derive(Debug)]
+pub enum Landed {
+    One(i64, Unit),
+    /// Of a call about several uploads.
+    Post(Vec<(i64, Unit)>),
+}
+
+/// What is asked about one upload, alone or together with others.
+#[derive(Debug)]
+pub enum Ask {
+    Begin(BatchBegin),
+    Complete(BatchComplete),
+}
 
 /// What a unit came to.
 #[derive(Debug)]
@@ -17,7 +40,8 @@ pub enum Unit {
     Rechecked(Result<bool>),
     Confirmed(Result<State>),
     Dropped(Result<()>),
-    Begun(Result<BeginAnswer>),
+    /// With the moment it was asked for: signatures in the answer live from then on.
+    Begun(Instant, Result<BeginAnswer>),
     Rejoined(Result<Rejoined>),
     Renewed(Result<u64>),
     Completed(Result<Completion>),
@@ -42,18 +66,60 @@ pub enum Rejoined {
     Verified(Box<Receipt>),
 }
 
-/// What begins an upload of the journal; with its idempotency key, as often as need be.
+/// What begins an upload of the journal; with its idempotency key, as often as need be. `parts` are to be signed at once.
 #[must_use]
-pub fn begin_request(upload: &Upload) -> BeginRequest {
+pub fn begin(upload: &Upload, parts: Option<Vec<PartSpec>>) -> BatchBegin {
     let intent = upload.intent.clone();
-    BeginRequest {
+    let request = BeginRequest {
         name: intent.name,
         size: Some(intent.identity.size),
         content_type: intent.content_type,
         part_size: Some(intent.part_size),
         metadata: intent.metadata,
         holder: Some(upload.holder.clone()),
-        parts: None,
+        parts,
+    };
+    BatchBegin { idempotency_key: upload.idem.clone(), request }
+}
+
+/// Asks about one upload.
+pub async fn ask(backend: &Backend, ask: Ask) -> Unit {
+    match ask {
+        Ask::Begin(begin) => Unit::Begun(Instant::now(), backend.begin(&begin).await),
+        Ask::Complete(complete) => Unit::Completed(backend.complete(&complete).await),
+    }
+}
+
+/// Asks about several uploads in one call.
+pub async fn post(backend: &Backend, mut asks: Vec<(i64, Ask)>) -> Vec<(i64, Unit)> {
+    if asks.len() <= 1 {
+        let Some((row, only)) = asks.pop() else { return Vec::new() };
+        return vec![(row, ask(backend, only).await)];
+    }
+    let (at, mut request) = (Instant::now(), BatchRequest::default());
+    let whose: Vec<(i64, bool)> = asks.iter().map(|(row, ask)| (*row, matches!(ask, Ask::Begin(_)))).collect();
+    for (_, ask) in asks {
+        match ask {
+            Ask::Begin(begin) => request.begin.push(begin),
+            Ask::Complete(complete) => request.complete.push(complete),
+        }
+    }
+    match backend.batch(&request).await {
+        Ok((begun, completed)) => {
+            let (mut begun, mut completed) = (begun.into_iter(), completed.into_iter());
+            let unit = |(row, begins)| {
+                let unit = if begins { Unit::Begun(at, begun.next()?) } else { Unit::Completed(completed.next()?) };
+                Some((row, unit))
+            };
+            whose.into_iter().filter_map(unit).collect()
+        }
+        Err(error) => {
+            let unit = |begins| {
+                let error = error.repeated();
+                if begins { Unit::Begun(at, Err(error)) } else { Unit::Completed(Err(error)) }
+            };
+            whose.into_iter().map(|(row, begins)| (row, unit(begins))).collect()
+        }
     }
 }
 
