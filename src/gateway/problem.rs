@@ -70,13 +70,13 @@ pub fn store_failed(what: &'static str, fault: &Fault) -> Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        problem(status, self)
+        problem(status, &self)
     }
 }
 
 /// The answer for a refusal HTTP has a status of its own for, such as 405.
-pub fn problem(status: StatusCode, refusal: Refusal) -> Response {
-    let body = serde_json::to_vec(&body(&refusal, status.as_u16())).unwrap_or_default();
+pub fn problem(status: StatusCode, refusal: &Refusal) -> Response {
+    let body = serde_json::to_vec(&body(refusal, status.as_u16())).unwrap_or_default();
     let mut response = (status, body).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

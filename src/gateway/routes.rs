@@ -77,7 +77,7 @@ pub async fn no_such_path() -> Response {
 
 async fn wrong_method() -> Response {
     let refusal = Refusal::saying(Code::InvalidRequest, "this path does not take that method");
-    problem(StatusCode::METHOD_NOT_ALLOWED, refusal)
+    problem(StatusCode::METHOD_NOT_ALLOWED, &refusal)
 }
 
 /// Marks an answer as a gateway's; none may be kept by a cache, as many hold a signed URL.

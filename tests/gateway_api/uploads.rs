@@ -250,3 +250,17 @@ async fn what_is_not_taken_is_said_by_its_code() {
     assert_eq!(refused(|r| r.size = None).await, (400, "invalid_request".into()));
     assert_eq!(refused(|r| drop(r.metadata.insert("A".into(), "b".into()))).await, (400, "invalid_request".into()));
 }
+
+#[tokio::test]
+async fn many_parts_are_signed_in_their_order() {
+    let world = World::new().await;
+    let upload = world.begun(&begin(600 * 5 * MIB)).await;
+    let part = |number| PartSpec { size: 5 * MIB, ..spec(number, b"any") };
+    let signed: SignAnswer = good(world.sign(&upload, (1..=600).map(part).collect()).await, 200).await;
+    let numbers: Vec<u32> = signed.parts.iter().map(|signed| signed.number().get()).collect();
+    assert_eq!(numbers, (1..=600).collect::<Vec<_>>());
+    for signed in &signed.parts {
+        let Signed::Put(put) = signed else { panic!("not to be sent") };
+        assert!(put.url.expose().contains(&format!("partNumber={}&", put.number)));
+    }
+}

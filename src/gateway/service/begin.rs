@@ -2,6 +2,8 @@
 //!
 //! Border: the row is committed before the store hears of it, so that whatever is in the store can be found by its key.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
@@ -24,7 +26,7 @@ impl Service {
     /// What [`rules::begin`] refuses, `too_large`, `idempotency_mismatch`, `busy` while the same key is being begun,
     /// `lease_held` for another holder, `store_unavailable`.
     pub async fn begin(
-        &self,
+        self: &Arc<Self>,
         owner: &Owner,
         idempotency_key: &str,
         request: BeginRequest,
