@@ -3,23 +3,21 @@
 //! Border: bytes and headers on the wire, and how long nothing may happen there; what a message means is `native`'s, what
 //! an answer means is `answer`'s.
 
-use std::io;
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http_body::{Body as HttpBody, Frame, SizeHint};
 use reqwest::header::{CONTENT_LENGTH, ETAG, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Body, Certificate, Client, ClientBuilder, Method, NoProxy, Proxy, Response, redirect};
-use tokio::sync::mpsc;
 use url::Url;
 
 use super::answer;
+use super::body::PartBody;
+use super::content::{Content, Pool};
 use super::hosts::{self, StoreHost};
+use super::limit::Limiter;
 use crate::error::{Error, Kind, Result};
 use crate::names::{ETag, Fingerprint, SignedUrl};
 use crate::wire::SignedPut;
@@ -48,6 +46,8 @@ pub struct Options {
     /// Plain HTTP away from loopback.
     pub allow_insecure_http: bool,
     pub store_hosts: Vec<StoreHost>,
+    /// How fast all parts together may go; it may be kept, and set while they do.
+    pub limiter: Arc<Limiter>,
 }
 
 /// What a store says to a part that was sent.
@@ -64,6 +64,7 @@ pub struct Http {
     data: Client,
     backend: Url,
     options: Options,
+    pool: Pool,
 }
 
 impl Http {
@@ -115,7 +116,7 @@ impl Http {
             Ok(builder)
         };
         let data = || Ok(base(false)?.http1_only());
-        Ok(Self { api: build(|| base(true))?, data: build(data)?, backend: backend.clone(), options })
+        Ok(Self { api: build(|| base(true))?, data: build(data)?, backend: backend.clone(), options, pool: Pool::default() })
     }
 
     /// One call to the backend. Gives status, headers and at most `max` bytes of body.
@@ -138,26 +139,26 @@ impl Http {
         Answer::read(response, max).await
     }
 
-    /// Sends one part to where it was signed for: `len` bytes from `frames`. `sent` counts what the network took.
+    /// Sends one part to where it was signed for. `sent` counts what the network took.
     ///
     /// # Errors
     /// By what the store answers; [`Kind::Temporary`] when it does not, or no byte moves for minutes;
-    /// [`Kind::Unusable`] for a URL or headers we will not use.
+    /// [`Kind::Unusable`] for a URL or headers we will not use; [`Kind::Changed`] and [`Kind::Io`] when it cannot be read.
     pub async fn put(
         &self,
         signed: &SignedPut,
         signed_at: Instant,
-        len: u64,
+        content: Content,
         fingerprint: &Fingerprint,
-        frames: mpsc::Receiver<Bytes>,
         sent: Arc<AtomicU64>,
     ) -> Result<Stored> {
         let insecure = self.options.allow_insecure_http;
         let url = hosts::check(signed.url.expose(), &self.backend, &self.options.store_hosts, insecure)?;
+        let len = content.range.len;
         let headers = headers(signed, len)?;
         // Stores look at the clock when a request begins.
         let stale = signed_at.elapsed() >= Duration::from_secs(signed.expires_in);
-        let body = PartBody { frames, left: len, sent: Arc::clone(&sent) };
+        let body = PartBody::new(content, self.pool.clone(), Arc::clone(&self.options.limiter), Arc::clone(&sent));
         let request = self.data.request(Method::PUT, url).headers(headers).body(Body::wrap(body));
         let answer = async {
             let response = request.send().await.map_err(|error| failed("send a part", error))?;
@@ -302,42 +303,6 @@ async fn stalled(sent: &AtomicU64, len: u64) {
     }
 }
 
-/// A part on its way: frames as they are read, its length known beforehand so that `Content-Length` is sent.
-struct PartBody {
-    frames: mpsc::Receiver<Bytes>,
-    left: u64,
-    sent: Arc<AtomicU64>,
-}
-
-impl HttpBody for PartBody {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        if self.left == 0 {
-            return Poll::Ready(None);
-        }
-        self.frames.poll_recv(cx).map(|frame| {
-            let Some(frame) = frame else {
-                // The reader has failed, and tells why itself.
-                return Some(Err(io::ErrorKind::UnexpectedEof.into()));
-            };
-            let bytes = frame.len() as u64;
-            self.left = self.left.saturating_sub(bytes);
-            self.sent.fetch_add(bytes, Ordering::Relaxed);
-            Some(Ok(Frame::data(frame)))
-        })
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.left == 0
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
-    }
-}
-
 /// Builds a client; on a machine without any certificates, with those of the web's authorities that we carry.
 fn build(builder: impl Fn() -> Result<ClientBuilder>) -> Result<Client> {
     builder()?.build().or_else(|_| {
@@ -356,6 +321,10 @@ fn failed(what: &str, error: reqwest::Error) -> Error {
     let mut causes = Vec::new();
     let mut cause: Option<&dyn std::error::Error> = Some(&error);
     while let Some(error) = cause {
+        if let Some(ours) = error.downcast_ref::<Error>() {
+            // Where reading failed, that is why sending did.
+            return Error::new(ours.kind(), ours.to_string());
+        }
         causes.push(error.to_string());
         cause = error.source();
     }

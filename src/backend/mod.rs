@@ -4,10 +4,15 @@
 //! The one door to reqwest on the client's side.
 
 mod answer;
+mod body;
+mod content;
 mod hosts;
 mod http;
+mod limit;
 mod native;
 
+pub use content::Content;
 pub use hosts::{StoreHost, is_loopback};
 pub use http::{Get, Options, Stored};
+pub use limit::Limiter;
 pub use native::{Backend, Completion};

@@ -6,15 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::mpsc;
 use url::Url;
 
 use super::answer;
+use super::content::Content;
 use super::http::{Answer, Get, Http, Options, Stored};
 use crate::error::{Error, Kind, Result};
 use crate::names::{Fingerprint, SignedUrl, Token, UploadId};
@@ -174,12 +173,11 @@ impl Backend {
         &self,
         signed: &SignedPut,
         signed_at: Instant,
-        len: u64,
+        content: Content,
         fingerprint: &Fingerprint,
-        frames: mpsc::Receiver<Bytes>,
         sent: Arc<AtomicU64>,
     ) -> Result<Stored> {
-        self.http.put(signed, signed_at, len, fingerprint, frames, sent).await
+        self.http.put(signed, signed_at, content, fingerprint, sent).await
     }
 
     /// Reads an object.

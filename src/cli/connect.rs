@@ -83,6 +83,7 @@ fn backend(url: &Url, token: Option<Token>, connection: &Connection) -> Result<B
         proxy: connection.proxy.as_ref().map(|proxy| proxy.expose().clone()),
         allow_insecure_http: connection.allow_insecure_http,
         store_hosts: connection.store_hosts.clone(),
+        ..Options::default()
     };
     Backend::new(url, token, options)
 }

@@ -17,7 +17,7 @@ use crate::names::{ByteRange, Fingerprint, Identity, Md5};
 
 /// How much is read at once, in bytes: large enough to keep the number of calls low, small enough that a
 /// few parts in flight stay far below the memory budget.
-pub const FRAME: usize = 256 << 10;
+const FRAME: usize = 256 << 10;
 
 /// The most bytes that are read and fingerprinted on the spot, which takes some 30 µs.
 const AT_HAND: usize = 64 << 10;
@@ -61,6 +61,12 @@ impl File {
         // A journal outlives the working directory it was written from.
         let path = path.canonicalize().map_err(no_source)?;
         Ok(Self { handle: Arc::new(file), path, identity: identity(&metadata) })
+    }
+
+    /// The open file itself, for who sends it.
+    #[must_use]
+    pub fn handle(&self) -> Arc<fs::File> {
+        Arc::clone(&self.handle)
     }
 
     /// The absolute path it was opened by, without symbolic links.
@@ -148,7 +154,7 @@ fn read_at_hand(_file: &fs::File, _buffer: &mut [u8], _offset: u64) -> Option<us
 }
 
 /// The size of the next frame when `left` bytes remain.
-pub fn frame(left: u64) -> usize {
+fn frame(left: u64) -> usize {
     usize::try_from(left).map_or(FRAME, |left| left.min(FRAME))
 }
 

@@ -4,4 +4,4 @@
 
 mod file;
 
-pub use file::{File, Hashed, frame};
+pub use file::{File, Hashed};

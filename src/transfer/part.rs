@@ -6,18 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use bytes::Bytes;
-use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
-use crate::backend::{Backend, Stored};
+use crate::backend::{Backend, Content, Stored};
 use crate::error::{Error, Kind, Result};
 use crate::names::{ByteRange, Fingerprint};
-use crate::source::{self, File, Hashed};
+use crate::source::{File, Hashed};
 use crate::wire::SignedPut;
-
-/// Frames read ahead of the network, for each part in flight.
-const AHEAD: usize = 2;
 
 /// Fingerprints a range of the source; `read` counts its bytes on the way.
 pub async fn hash(source: File, range: ByteRange, with_md5: bool, read: Arc<AtomicU64>) -> Result<Hashed> {
@@ -58,28 +53,8 @@ pub async fn put(
     signed_at: Instant,
     sent: Arc<AtomicU64>,
 ) -> Result<Stored> {
-    let (frames, body) = mpsc::channel(AHEAD);
-    let reader = spawn_blocking(move || read(&source, range, &frames));
-    let stored = backend.put(&signed, signed_at, range.len, &fingerprint, body, sent).await;
-    if stored.is_ok() {
-        return stored;
-    }
-    // Where reading failed, that is why sending did.
-    reader.await.map_err(lost)?.and(stored)
-}
-
-/// Reads a range frame by frame until nobody takes them any more.
-fn read(source: &File, range: ByteRange, frames: &mpsc::Sender<Bytes>) -> Result<()> {
-    let mut offset = range.start;
-    while offset < range.end() {
-        let mut frame = vec![0; source::frame(range.end() - offset)];
-        source.read_at(&mut frame, offset)?;
-        offset += frame.len() as u64;
-        if frames.blocking_send(frame.into()).is_err() {
-            break;
-        }
-    }
-    Ok(())
+    let content = Content { file: source.handle(), path: source.path().into(), range };
+    backend.put(&signed, signed_at, content, &fingerprint, sent).await
 }
 
 fn lost(error: tokio::task::JoinError) -> Error {
