@@ -116,7 +116,13 @@ impl Http {
             Ok(builder)
         };
         let data = || Ok(base(false)?.http1_only());
-        Ok(Self { api: build(|| base(true))?, data: build(data)?, backend: backend.clone(), options, pool: Pool::default() })
+        Ok(Self {
+            api: build(|| base(true))?,
+            data: build(data)?,
+            backend: backend.clone(),
+            options,
+            pool: Pool::default(),
+        })
     }
 
     /// One call to the backend. Gives status, headers and at most `max` bytes of body.

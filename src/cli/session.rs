@@ -18,7 +18,7 @@ use crate::event::{self, Event, Sink};
 use crate::journal::{Journal, Upload};
 use crate::names::UploadId;
 use crate::report::{self, Reporter};
-use crate::transfer::{self, DEFAULT_JOBS, GiveUp, Item, Summary};
+use crate::transfer::{self, GiveUp, Item, Jobs, Summary};
 use crate::wire::Info;
 
 /// Waiting for a first answer for longer than this is waiting for a wrong address.
@@ -34,7 +34,7 @@ pub struct Session {
     /// What continues, as it has to be typed.
     resume: String,
     lock_wait: Duration,
-    jobs: usize,
+    jobs: Jobs,
     summary: Summary,
     /// Sources so far, and which of them is the first of those in work.
     items: usize,
@@ -75,7 +75,7 @@ impl Session {
             .give_up_after
             .map_or(GiveUp::Never, |limit| GiveUp::After { unanswered: limit.min(UNANSWERED), unconfirmed: limit });
         let lock_wait = transfer.give_up_after.unwrap_or(FOREVER);
-        let jobs = transfer.jobs.unwrap_or(DEFAULT_JOBS);
+        let jobs = transfer.jobs.map_or(Jobs::Auto, Jobs::Fixed);
         let summary = Summary::default();
         Ok(Self { journal, sink, stop, give_up, resume, lock_wait, jobs, summary, items: 0, first: 0, threads })
     }

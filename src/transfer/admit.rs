@@ -28,7 +28,7 @@ impl Engine<'_> {
     /// Takes in waiting sources for as long as there is room: what the journal knows of them is read together, and what is to be
     /// begun is noted together.
     pub(super) fn admit_more(&mut self) {
-        let (few, mut taken) = (self.options.jobs.saturating_mul(2).max(8), self.flights.len());
+        let (few, mut taken) = (self.ahead(), self.flights.len());
         let mut bytes: u64 = self.flights.iter().map(|flight| flight.plan.size() - flight.confirmed).sum();
         let (mut admitted, mut sources) = (Vec::new(), Vec::new());
         while taken < few || (taken < SMALL && bytes < SMALL_BYTES) {

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use tokio::task::AbortHandle;
 
+use super::jobs::PIECE;
 use super::pace::Rate;
 use super::queue::Queue;
 use super::retry::Failures;
@@ -104,6 +105,8 @@ pub struct Flight {
     pub hashed: u64,
     pub hashing: HashMap<PartNumber, Arc<AtomicU64>>,
     pub putting: HashMap<PartNumber, Arc<AtomicU64>>,
+    /// Since when the present piece of a part on the wire is under way, and where in the part it begins.
+    pub piece: HashMap<PartNumber, (Instant, u64)>,
     /// Bytes of the source that were read again, and how many when somebody last looked.
     rechecked: (Arc<AtomicU64>, u64),
     /// The furthest any attempt at a part has come.
@@ -151,6 +154,7 @@ impl Flight {
             hashed: 0,
             hashing: HashMap::new(),
             putting: HashMap::new(),
+            piece: HashMap::new(),
             rechecked: (Arc::default(), 0),
             furthest: HashMap::new(),
             rate: Rate::new(Instant::now(), 0),
@@ -195,6 +199,18 @@ impl Flight {
             *furthest = sent.max(*furthest);
         }
         gets_on
+    }
+
+    /// Tells of each piece of a long part that went since it was last asked.
+    pub fn pieces(&mut self, now: Instant, mut tell: impl FnMut(Instant, u64)) {
+        for (number, sent) in &self.putting {
+            let Some((since, told)) = self.piece.get_mut(number) else { continue };
+            let bytes = sent.load(Ordering::Relaxed).saturating_sub(*told);
+            if bytes >= PIECE {
+                tell(*since, bytes);
+                (*since, *told) = (now, *told + bytes);
+            }
+        }
     }
 
     #[must_use]

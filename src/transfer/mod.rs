@@ -8,6 +8,7 @@ mod admit;
 mod commit;
 mod flight;
 mod greet;
+mod jobs;
 mod outbox;
 mod pace;
 mod part;
@@ -28,7 +29,8 @@ use tokio::task::JoinSet;
 
 pub use flight::{OnChange, Put};
 pub use greet::greet;
-pub use pace::{DEFAULT_JOBS, GiveUp};
+pub use jobs::Jobs;
+pub use pace::GiveUp;
 pub use resume::{Choice, agreed, choose};
 pub use unit::begin;
 
@@ -39,6 +41,7 @@ use crate::journal::{Journal, Note, Upload};
 use crate::names::{PartNumber, UploadId};
 use crate::wire::{ClaimRequest, Info, Receipt};
 use flight::{Flight, Stage};
+use jobs::Lanes;
 use outbox::Outbox;
 use pace::Load;
 use retry::Verdict;
@@ -64,7 +67,7 @@ pub struct Options {
     /// The number of the first item, where a command has had others before.
     pub first: usize,
     /// Parts on the wire, over all uploads.
-    pub jobs: usize,
+    pub jobs: Jobs,
     pub give_up: GiveUp,
 }
 
@@ -106,6 +109,7 @@ pub async fn run(
         sink,
         hashers: std::thread::available_parallelism().map_or(2, |cores| cores.get().min(8)),
         waiting: items.into_iter().enumerate().map(|(index, item)| (options.first + index, item)).collect(),
+        lanes: Lanes::new(options.jobs, Instant::now()),
         options,
         flights: Vec::new(),
         units: JoinSet::new(),
@@ -153,6 +157,8 @@ struct Engine<'a> {
     info: Info,
     sink: &'a Sink,
     options: Options,
+    /// How many parts may be on the wire.
+    lanes: Lanes,
     hashers: usize,
     waiting: VecDeque<(usize, Item)>,
     /// In the order they were asked for, which is the order they are served in.
@@ -201,8 +207,7 @@ impl Engine<'_> {
         }
         self.admit_more();
         let now = Instant::now();
-        let loads = self.flights.iter().map(|flight| flight.queue.load());
-        let mut load = loads.fold(Load::default(), Load::with);
+        let mut load = self.load();
         for index in 0..self.flights.len() {
             let stage = self.flights[index].stage;
             if !matches!(stage, Stage::Sending | Stage::Preparing) {
@@ -211,7 +216,7 @@ impl Engine<'_> {
             let others = load.without(self.flights[index].queue.load());
             self.flights[index].queue.wake(now);
             load = others.with(self.flights[index].queue.load());
-            let room = pace::room(load, self.options.jobs, self.hashers);
+            let room = pace::room(load, self.lanes.limit(), self.hashers);
             for _ in 0..room.put {
                 let Some(ready) = self.flights[index].queue.next_to_put(now) else { break };
                 self.put(index, ready);
@@ -225,6 +230,16 @@ impl Engine<'_> {
             }
             load = others.with(self.flights[index].queue.load());
         }
+    }
+
+    /// What is under way over all uploads.
+    fn load(&self) -> Load {
+        self.flights.iter().map(|flight| flight.queue.load()).fold(Load::default(), Load::with)
+    }
+
+    /// How many uploads of large files are under way: a few ahead of the parts in flight keep descriptors few.
+    fn ahead(&self) -> usize {
+        self.lanes.limit().saturating_mul(2).max(8)
     }
 
     /// Sends the begins and completes whose turn it is.
@@ -339,6 +354,7 @@ impl Engine<'_> {
                 self.renew(index);
             }
         }
+        self.look(now);
         if self.stopping.is_none() && self.options.give_up.is_due(now, self.last_success, true) {
             let mut error = Error::new(Kind::Temporary, "gave up: no byte was confirmed for too long");
             if let Some(last) = &self.last_error {
@@ -346,6 +362,15 @@ impl Engine<'_> {
             }
             self.fail_all(&error);
         }
+    }
+
+    /// Tells what came through since the last tick of parts that are long, and whether there could have been more of them.
+    fn look(&mut self, now: Instant) {
+        for flight in &mut self.flights {
+            flight.pieces(now, |since, bytes| self.lanes.landed(now, since, bytes));
+        }
+        let full = self.load().putting >= self.lanes.limit();
+        self.lanes.tick(now, full || (!self.waiting.is_empty() && self.flights.len() >= self.ahead()));
     }
 
     fn renew(&mut self, index: usize) {
@@ -363,6 +388,9 @@ impl Engine<'_> {
         match retry::judge(error.kind(), false, &mut flight.call_failures, fastrand::f64()) {
             Verdict::Stop => Err(error),
             Verdict::Again(wait) => {
+                if matches!(error.kind(), Kind::Throttled(_)) {
+                    self.lanes.throttled(Instant::now(), Instant::now());
+                }
                 self.last_error = Some(error.to_string());
                 let (item, id, attempt) = (flight.item, flight.upload.id.clone(), flight.call_failures.attempts);
                 self.tell(retrying(item, id, None, attempt, &error, wait));

@@ -4,9 +4,6 @@
 
 use std::time::{Duration, Instant};
 
-/// Parts in flight when nobody says otherwise.
-pub const DEFAULT_JOBS: usize = 4;
-
 /// How long a run may go without a confirmed byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GiveUp {

@@ -123,6 +123,7 @@ impl Engine<'_> {
         let Some((range, fingerprint)) = flight.plan.range(number).zip(flight.fingerprint(number)) else { return };
         let sent: Arc<AtomicU64> = Arc::default();
         flight.putting.insert(number, Arc::clone(&sent));
+        flight.piece.insert(number, (Instant::now(), 0));
         let source = flight.source.clone();
         let backend = Arc::clone(&self.backend);
         self.spawn_part(index, async move {
@@ -133,10 +134,12 @@ impl Engine<'_> {
     /// A part was put, or was not.
     pub(super) fn stored(&mut self, flight: &mut Flight, number: PartNumber, stored: Result<Stored>) -> Result<Fate> {
         flight.putting.remove(&number);
+        let (now, (since, told)) = (Instant::now(), flight.piece.remove(&number).unwrap_or((Instant::now(), 0)));
         let error = match stored {
             Ok(Stored::New(etag)) => {
                 flight.queue.was_put();
                 flight.failures.remove(&number);
+                self.lanes.landed(now, since, flight.len(number).saturating_sub(told));
                 self.summary.bytes_sent += flight.len(number);
                 self.acknowledge(flight, number, etag, false);
                 return Ok(Fate::Flying);
@@ -158,6 +161,9 @@ impl Engine<'_> {
             }
             Kind::Gone => return Ok(Fate::Anew),
             _ => {}
+        }
+        if matches!(error.kind(), Kind::Throttled(_)) {
+            self.lanes.throttled(now, since);
         }
         let failures = flight.failures.entry(number).or_default();
         let Verdict::Again(wait) = retry::judge(error.kind(), true, failures, fastrand::f64()) else {
