@@ -62,7 +62,7 @@
 //!
 //! # Decisions
 //!
-//! 1. *Parts are read twice*, once to fingerprint and once to send, in frames of 256 KiB. Because a part of 5 GiB must not
+//! 1. *Parts are read twice*, once to fingerprint and once to send. Because a part of 5 GiB must not
 //!    be held in memory, and the second reading comes from the page cache. Instead of one pass over a buffered part. That what was
 //!    sent is what was fingerprinted, the store enforces.
 //! 2. *The embedded store is reached over loopback HTTP, through the same S3 client as any bucket.* Because then it is the

@@ -16,24 +16,29 @@ use url::Url;
 use super::answer;
 use super::body::PartBody;
 use super::content::{Content, Pool};
+#[cfg(target_os = "linux")]
+use super::direct::{Direct, Sending};
 use super::hosts::{self, StoreHost};
 use super::limit::Limiter;
 use crate::error::{Error, Kind, Result};
 use crate::names::{ETag, Fingerprint, SignedUrl};
 use crate::wire::SignedPut;
 
-const CONNECT: Duration = Duration::from_secs(10);
+pub(super) const USER_AGENT: &str = concat!("upload/", env!("CARGO_PKG_VERSION"));
+pub(super) const CONNECT: Duration = Duration::from_secs(10);
 /// The longest a call to the backend may take; it answers 202 rather than let a client wait.
 const CALL: Duration = Duration::from_mins(1);
 /// Nothing acknowledged for so long, says the kernel: the peer is dead.
-const DEAD: Duration = Duration::from_secs(30);
+pub(super) const DEAD: Duration = Duration::from_secs(30);
 /// Nothing taken for so long: a frame and the buffers below it need minutes on a slow link. There is no limit on the
 /// whole of a part, however slow.
 const STALL: Duration = Duration::from_mins(5);
 /// From the last frame a connection took to the store's answer: what lies in the kernel's buffer is still on its way.
 const ANSWER: Duration = Duration::from_mins(5);
 /// S3 closes idle connections after about five seconds, our gateway after ten.
-const IDLE: Duration = Duration::from_secs(4);
+pub(super) const IDLE: Duration = Duration::from_secs(4);
+/// Silence after which an open connection is tried.
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// The most that is read of an answer to a part.
 const ANSWER_MAX: usize = 64 << 10;
 
@@ -65,6 +70,8 @@ pub struct Http {
     backend: Url,
     options: Options,
     pool: Pool,
+    #[cfg(target_os = "linux")]
+    direct: Option<Arc<Direct>>,
 }
 
 impl Http {
@@ -79,13 +86,13 @@ impl Http {
         }
         let base = |to_backend: bool| -> Result<ClientBuilder> {
             let mut builder = Client::builder()
-                .user_agent(concat!("upload/", env!("CARGO_PKG_VERSION")))
+                .user_agent(USER_AGENT)
                 .redirect(redirect::Policy::none())
                 .referer(false)
                 .connect_timeout(CONNECT)
                 .tcp_nodelay(true)
                 .pool_idle_timeout(IDLE)
-                .tcp_keepalive(Duration::from_secs(15));
+                .tcp_keepalive(KEEP_ALIVE);
             #[cfg(target_os = "linux")]
             {
                 builder = builder.tcp_user_timeout(DEAD);
@@ -120,8 +127,10 @@ impl Http {
             api: build(|| base(true))?,
             data: build(data)?,
             backend: backend.clone(),
-            options,
+            #[cfg(target_os = "linux")]
+            direct: (!is_proxied(&options)).then(Arc::default),
             pool: Pool::default(),
+            options,
         })
     }
 
@@ -164,12 +173,7 @@ impl Http {
         let headers = headers(signed, len)?;
         // Stores look at the clock when a request begins.
         let stale = signed_at.elapsed() >= Duration::from_secs(signed.expires_in);
-        let body = PartBody::new(content, self.pool.clone(), Arc::clone(&self.options.limiter), Arc::clone(&sent));
-        let request = self.data.request(Method::PUT, url).headers(headers).body(Body::wrap(body));
-        let answer = async {
-            let response = request.send().await.map_err(|error| failed("send a part", error))?;
-            Answer::read(response, ANSWER_MAX).await
-        };
+        let answer = self.send(url, headers, content, &sent);
         let answer = tokio::select! {
             answer = answer => answer?,
             () = stalled(&sent, len) => {
@@ -177,6 +181,22 @@ impl Http {
             }
         };
         stored(&answer, fingerprint, stale)
+    }
+
+    /// Sends a part and reads the answer: over plain HTTP straight from the file, else through reqwest.
+    async fn send(&self, url: Url, headers: HeaderMap, content: Content, sent: &Arc<AtomicU64>) -> Result<Answer> {
+        let limiter = &self.options.limiter;
+        #[cfg(target_os = "linux")]
+        if let Some(direct) = self.direct.as_ref().filter(|_| url.scheme() == "http") {
+            let part = Sending { sent, limiter, pool: &self.pool };
+            if let Some(answer) = direct.put(&url, &headers, &content, &part, ANSWER_MAX).await? {
+                return Ok(answer);
+            }
+        }
+        let body = PartBody::new(content, self.pool.clone(), Arc::clone(limiter), Arc::clone(sent));
+        let request = self.data.request(Method::PUT, url).headers(headers).body(Body::wrap(body));
+        let response = request.send().await.map_err(|error| failed("send a part", error))?;
+        Answer::read(response, ANSWER_MAX).await
     }
 
     /// Begins to read an object.
@@ -307,6 +327,13 @@ async fn stalled(sent: &AtomicU64, len: u64) {
             return;
         }
     }
+}
+
+/// Whether plain HTTP may go through a proxy, by option or, as reqwest reads them, by the environment's variables.
+#[cfg(target_os = "linux")]
+fn is_proxied(options: &Options) -> bool {
+    let named = |name| std::env::var_os(name).is_some_and(|proxy| !proxy.is_empty());
+    options.proxy.is_some() || ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"].into_iter().any(named)
 }
 
 /// Builds a client; on a machine without any certificates, with those of the web's authorities that we carry.

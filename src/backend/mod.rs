@@ -6,10 +6,14 @@
 mod answer;
 mod body;
 mod content;
+#[cfg(target_os = "linux")]
+mod direct;
 mod hosts;
 mod http;
 mod limit;
 mod native;
+#[cfg(target_os = "linux")]
+mod reply;
 
 pub use content::Content;
 pub use hosts::{StoreHost, is_loopback};
