@@ -56,6 +56,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             [CompletionResult]::new('--meta', '--meta', [CompletionResultType]::ParameterName, 'Metadata kept with the object; repeatable [default: none]')
             [CompletionResult]::new('--if-changed', '--if-changed', [CompletionResultType]::ParameterName, 'What to do when a source changes while it is uploaded; restart at most 3 times')
             [CompletionResult]::new('--jobs', '--jobs', [CompletionResultType]::ParameterName, 'Parts in flight over all files, 1 to 256, or auto [default: auto]')
+            [CompletionResult]::new('--limit-rate', '--limit-rate', [CompletionResultType]::ParameterName, 'Send no faster than this, over all parts: 10MiB/s, 500KB/s, or none [env: UPLOAD_LIMIT_RATE] [default: none]')
             [CompletionResult]::new('--receipt', '--receipt', [CompletionResultType]::ParameterName, 'Write the receipts of completed uploads to this file, as JSON lines [default: not written]')
             [CompletionResult]::new('--give-up-after', '--give-up-after', [CompletionResultType]::ParameterName, 'Give up after this long without any confirmed byte')
             [CompletionResult]::new('--token-file', '--token-file', [CompletionResultType]::ParameterName, 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]')
@@ -85,6 +86,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
         'upload;resume' {
             [CompletionResult]::new('--backend', '--backend', [CompletionResultType]::ParameterName, 'Only uploads to this backend [default: to any]')
             [CompletionResult]::new('--jobs', '--jobs', [CompletionResultType]::ParameterName, 'Parts in flight over all files, 1 to 256, or auto [default: auto]')
+            [CompletionResult]::new('--limit-rate', '--limit-rate', [CompletionResultType]::ParameterName, 'Send no faster than this, over all parts: 10MiB/s, 500KB/s, or none [env: UPLOAD_LIMIT_RATE] [default: none]')
             [CompletionResult]::new('--receipt', '--receipt', [CompletionResultType]::ParameterName, 'Write the receipts of completed uploads to this file, as JSON lines [default: not written]')
             [CompletionResult]::new('--give-up-after', '--give-up-after', [CompletionResultType]::ParameterName, 'Give up after this long without any confirmed byte')
             [CompletionResult]::new('--token-file', '--token-file', [CompletionResultType]::ParameterName, 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]')
@@ -223,6 +225,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             [CompletionResult]::new('--backend', '--backend', [CompletionResultType]::ParameterName, 'As for put')
             [CompletionResult]::new('--part-size', '--part-size', [CompletionResultType]::ParameterName, 'As for put')
             [CompletionResult]::new('--jobs', '--jobs', [CompletionResultType]::ParameterName, 'As for put')
+            [CompletionResult]::new('--limit-rate', '--limit-rate', [CompletionResultType]::ParameterName, 'As for put')
             [CompletionResult]::new('--give-up-after', '--give-up-after', [CompletionResultType]::ParameterName, 'As for put')
             [CompletionResult]::new('--token-file', '--token-file', [CompletionResultType]::ParameterName, 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]')
             [CompletionResult]::new('--store-host', '--store-host', [CompletionResultType]::ParameterName, 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]')

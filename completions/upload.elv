@@ -52,6 +52,7 @@ set edit:completion:arg-completer[upload] = {|@words|
             cand --meta 'Metadata kept with the object; repeatable [default: none]'
             cand --if-changed 'What to do when a source changes while it is uploaded; restart at most 3 times'
             cand --jobs 'Parts in flight over all files, 1 to 256, or auto [default: auto]'
+            cand --limit-rate 'Send no faster than this, over all parts: 10MiB/s, 500KB/s, or none [env: UPLOAD_LIMIT_RATE] [default: none]'
             cand --receipt 'Write the receipts of completed uploads to this file, as JSON lines [default: not written]'
             cand --give-up-after 'Give up after this long without any confirmed byte'
             cand --token-file 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]'
@@ -80,6 +81,7 @@ set edit:completion:arg-completer[upload] = {|@words|
         &'upload;resume'= {
             cand --backend 'Only uploads to this backend [default: to any]'
             cand --jobs 'Parts in flight over all files, 1 to 256, or auto [default: auto]'
+            cand --limit-rate 'Send no faster than this, over all parts: 10MiB/s, 500KB/s, or none [env: UPLOAD_LIMIT_RATE] [default: none]'
             cand --receipt 'Write the receipts of completed uploads to this file, as JSON lines [default: not written]'
             cand --give-up-after 'Give up after this long without any confirmed byte'
             cand --token-file 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]'
@@ -212,6 +214,7 @@ set edit:completion:arg-completer[upload] = {|@words|
             cand --backend 'As for put'
             cand --part-size 'As for put'
             cand --jobs 'As for put'
+            cand --limit-rate 'As for put'
             cand --give-up-after 'As for put'
             cand --token-file 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]'
             cand --store-host 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]'

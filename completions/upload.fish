@@ -58,6 +58,7 @@ complete -c upload -n "__fish_upload_using_subcommand put" -l meta -d 'Metadata 
 complete -c upload -n "__fish_upload_using_subcommand put" -l if-changed -d 'What to do when a source changes while it is uploaded; restart at most 3 times' -r -f -a "fail\t'Exit with 65'
 restart\t'Begin again with the file as it is now'"
 complete -c upload -n "__fish_upload_using_subcommand put" -l jobs -d 'Parts in flight over all files, 1 to 256, or auto [default: auto]' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l limit-rate -d 'Send no faster than this, over all parts: 10MiB/s, 500KB/s, or none [env: UPLOAD_LIMIT_RATE] [default: none]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l receipt -d 'Write the receipts of completed uploads to this file, as JSON lines [default: not written]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand put" -l give-up-after -d 'Give up after this long without any confirmed byte' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]' -r -F
@@ -86,6 +87,7 @@ complete -c upload -n "__fish_upload_using_subcommand put" -s v -l verbose -d 'S
 complete -c upload -n "__fish_upload_using_subcommand put" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand resume" -l backend -d 'Only uploads to this backend [default: to any]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand resume" -l jobs -d 'Parts in flight over all files, 1 to 256, or auto [default: auto]' -r
+complete -c upload -n "__fish_upload_using_subcommand resume" -l limit-rate -d 'Send no faster than this, over all parts: 10MiB/s, 500KB/s, or none [env: UPLOAD_LIMIT_RATE] [default: none]' -r
 complete -c upload -n "__fish_upload_using_subcommand resume" -l receipt -d 'Write the receipts of completed uploads to this file, as JSON lines [default: not written]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand resume" -l give-up-after -d 'Give up after this long without any confirmed byte' -r
 complete -c upload -n "__fish_upload_using_subcommand resume" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]' -r -F
@@ -218,6 +220,7 @@ complete -c upload -n "__fish_upload_using_subcommand url" -s h -l help -d 'Prin
 complete -c upload -n "__fish_upload_using_subcommand config" -l backend -d 'As for put' -r -f
 complete -c upload -n "__fish_upload_using_subcommand config" -l part-size -d 'As for put' -r
 complete -c upload -n "__fish_upload_using_subcommand config" -l jobs -d 'As for put' -r
+complete -c upload -n "__fish_upload_using_subcommand config" -l limit-rate -d 'As for put' -r
 complete -c upload -n "__fish_upload_using_subcommand config" -l give-up-after -d 'As for put' -r
 complete -c upload -n "__fish_upload_using_subcommand config" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand config" -l store-host -d 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]' -r

@@ -22,12 +22,7 @@ pub struct Bucket {
     at: Instant,
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "rates are far below 2^52, and a byte more or less does not matter"
-)]
+#[expect(clippy::cast_precision_loss, reason = "rates are far below 2^52, and a byte more or less does not matter")]
 impl Bucket {
     /// Empty: nothing was saved up before there was a rate.
     #[must_use]
@@ -79,6 +74,8 @@ impl Bucket {
 pub struct Limiter {
     /// Bytes per second; zero is no limit.
     rate: AtomicU64,
+    /// Bytes that went, with a limit or without.
+    passed: AtomicU64,
     bucket: Mutex<Option<Bucket>>,
     /// First come, first served: whoever has had its bite stands behind the others.
     line: Line<()>,
@@ -112,6 +109,17 @@ impl Limiter {
         Some(self.rate.load(Ordering::Relaxed)).filter(|rate| *rate > 0)
     }
 
+    /// Counts bytes that went.
+    pub fn pass(&self, bytes: u64) {
+        self.passed.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// All bytes that went so far.
+    #[must_use]
+    pub fn passed(&self) -> u64 {
+        self.passed.load(Ordering::Relaxed)
+    }
+
     /// Waits until some of `want` bytes may go, and gives how many.
     pub async fn take(&self, want: usize) -> usize {
         if self.rate().is_none() {
@@ -121,17 +129,17 @@ impl Limiter {
         loop {
             // Before looking, so that no change in between is missed.
             let changed = self.changed.notified();
-            let wait = {
+            let pause = {
                 let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
                 let Some(bucket) = bucket.as_mut() else { return want };
                 let bytes = usize::try_from(bucket.bite()).map_or(want, |bite| bite.min(want));
                 match bucket.take(bytes as u64, Instant::now()) {
                     Ok(()) => return bytes,
-                    Err(wait) => wait,
+                    Err(pause) => pause,
                 }
             };
             tokio::select! {
-                () = tokio::time::sleep(wait) => {}
+                () = tokio::time::sleep(pause) => {}
                 () = changed => {}
             }
         }

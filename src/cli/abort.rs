@@ -3,6 +3,7 @@
 //! Border: one upload after another; that the store has none of it any more is the backend's word, verified there.
 
 use std::ffi::OsStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::args;
@@ -53,7 +54,7 @@ async fn one(journal: &mut Journal, settings: &Settings, connection: &Connection
         let upload = journal.take(&upload)?;
         let spec = BackendSpec::parse(&upload.intent.backend, connection.allow_insecure_http, Kind::Config)?;
         let connection = settings.toward(&spec, None, connection)?;
-        let connected = Connected::new(settings, &spec, &connection, LOCK_WAIT).await?;
+        let connected = Connected::new(settings, &spec, &connection, LOCK_WAIT, Arc::default()).await?;
         let aborted = give_up(&connected.backend, &upload).await;
         connected.close().await;
         match aborted {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgAction, CommandFactory as _, Parser, Subcommand, ValueEnum, ValueHint};
 
-use super::parse::{self, GiveUp, Jobs};
+use super::parse::{self, GiveUp, Jobs, LimitRate};
 use crate::backend::StoreHost;
 
 pub use clap::Command;
@@ -230,8 +230,17 @@ pub struct S3 {
 #[derive(Clone, Default, clap::Args)]
 pub struct Transfer {
     /// Parts in flight over all files, 1 to 256, or auto [default: auto]
+    ///
+    /// auto begins with 4 and goes up to 64 while more of them bring more. While a store asks for less, fewer are in flight,
+    /// also than the number that was asked for.
     #[arg(long, value_name = "N|auto", value_parser = parse::jobs)]
     pub jobs: Option<Jobs>,
+    /// Send no faster than this, over all parts: 10MiB/s, 500KB/s, or none [env: UPLOAD_LIMIT_RATE] [default: none]
+    ///
+    /// At least 1KiB/s. While it runs, SIGUSR1 halves the limit (without one, to half of what is sent), and
+    /// SIGUSR2 doubles it, until nothing limits any more.
+    #[arg(long, value_name = "RATE", value_parser = parse::limit_rate)]
+    pub limit_rate: Option<LimitRate>,
     /// Write the receipts of completed uploads to this file, as JSON lines [default: not written]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub receipt: Option<PathBuf>,
@@ -375,6 +384,9 @@ pub struct Config {
     #[arg(long, value_name = "N|auto", value_parser = parse::jobs)]
     pub jobs: Option<Jobs>,
     /// As for put
+    #[arg(long, value_name = "RATE", value_parser = parse::limit_rate)]
+    pub limit_rate: Option<LimitRate>,
+    /// As for put
     #[arg(long, value_name = "DURATION", value_parser = parse::give_up)]
     pub give_up_after: Option<GiveUp>,
     #[command(flatten)]
@@ -414,6 +426,7 @@ mod tests {
         assert_eq!(refused(&["upload", "put"]), 2);
         assert_eq!(refused(&["upload", "put", "f", "--part-size", "1MiB"]), 2);
         assert_eq!(refused(&["upload", "put", "f", "--jobs", "0"]), 2);
+        assert_eq!(refused(&["upload", "put", "f", "--limit-rate", "0"]), 2);
         assert_eq!(refused(&["upload", "put", "f", "--give-up-after", "soon"]), 2);
         assert_eq!(refused(&["upload", "put", "f", "--token", "secret"]), 2);
     }

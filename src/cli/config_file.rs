@@ -23,6 +23,7 @@ pub struct Keys {
     pub token_file: Option<PathBuf>,
     pub part_size: Option<Scalar>,
     pub jobs: Option<Scalar>,
+    pub limit_rate: Option<Scalar>,
     pub give_up_after: Option<String>,
     pub store_hosts: Option<Vec<String>>,
     pub ca_cert: Option<PathBuf>,

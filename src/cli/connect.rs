@@ -9,7 +9,7 @@ use url::Url;
 
 use super::backend_spec::BackendSpec;
 use super::settings::{Connection, Settings};
-use crate::backend::{Backend, Options};
+use crate::backend::{Backend, Limiter, Options};
 use crate::error::Result;
 use crate::names::Token;
 
@@ -24,7 +24,7 @@ pub struct Connected {
 
 impl Connected {
     /// Connects, starting a gateway in this process where that is what the backend means. `lock_wait` is how
-    /// long to wait for another process that holds the embedded store.
+    /// long to wait for another process that holds the embedded store, `limiter` how fast parts may go.
     ///
     /// # Errors
     /// As the gateway's start and [`Backend::new`].
@@ -37,10 +37,11 @@ impl Connected {
         spec: &BackendSpec,
         connection: &Connection,
         lock_wait: Duration,
+        limiter: Arc<Limiter>,
     ) -> Result<Self> {
         match spec {
             BackendSpec::Url(url) => Ok(Self {
-                backend: Arc::new(backend(url, connection.token.clone(), connection)?),
+                backend: Arc::new(backend(url, connection.token.clone(), connection, limiter)?),
                 name: spec.to_string(),
                 #[cfg(feature = "gateway")]
                 local: None,
@@ -49,7 +50,7 @@ impl Connected {
             BackendSpec::Embedded | BackendSpec::S3 { .. } => {
                 let local = super::local::start(settings, spec, connection, lock_wait).await?;
                 Ok(Self {
-                    backend: Arc::new(backend(local.url(), Some(local.token.clone()), connection)?),
+                    backend: Arc::new(backend(local.url(), Some(local.token.clone()), connection, limiter)?),
                     name: spec.to_string(),
                     local: Some(local),
                 })
@@ -57,7 +58,7 @@ impl Connected {
             #[cfg(not(feature = "gateway"))]
             BackendSpec::Embedded | BackendSpec::S3 { .. } => {
                 use crate::error::{Error, Kind};
-                let _ = (settings, lock_wait);
+                let _ = (settings, lock_wait, limiter);
                 Err(Error::new(Kind::Config, format!("this build has no gateway for {spec}")))
             }
         }
@@ -77,13 +78,13 @@ impl Connected {
     }
 }
 
-fn backend(url: &Url, token: Option<Token>, connection: &Connection) -> Result<Backend> {
+fn backend(url: &Url, token: Option<Token>, connection: &Connection, limiter: Arc<Limiter>) -> Result<Backend> {
     let options = Options {
         ca_cert: connection.ca_cert.clone(),
         proxy: connection.proxy.as_ref().map(|proxy| proxy.expose().clone()),
         allow_insecure_http: connection.allow_insecure_http,
         store_hosts: connection.store_hosts.clone(),
-        ..Options::default()
+        limiter,
     };
     Backend::new(url, token, options)
 }

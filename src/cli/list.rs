@@ -4,6 +4,7 @@
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -92,7 +93,7 @@ pub async fn status(settings: &Settings, flags: &args::Status) -> Result<()> {
     let remote = if flags.remote {
         let spec = BackendSpec::parse(&upload.intent.backend, connection.allow_insecure_http, Kind::Config)?;
         let connection = settings.toward(&spec, None, &connection)?;
-        let connected = Connected::new(settings, &spec, &connection, LOCK_WAIT).await?;
+        let connected = Connected::new(settings, &spec, &connection, LOCK_WAIT, Arc::default()).await?;
         let remote = ask(&connected, &upload).await;
         connected.close().await;
         Some(remote?)

@@ -27,6 +27,7 @@ pub mod serve;
 mod session;
 pub mod settings;
 mod signals;
+mod tempo;
 mod typed;
 
 pub use backend_spec::BackendSpec;

@@ -16,6 +16,7 @@ use crate::backend::StoreHost;
 pub const PART_SIZE_MIN: u64 = 5 << 20;
 pub const PART_SIZE_MAX: u64 = 5 << 30;
 pub const JOBS_MAX: usize = 256;
+pub const RATE_MIN: u64 = 1 << 10;
 
 /// Why a text was not understood; a lower-case fragment.
 type Wrong = String;
@@ -24,6 +25,38 @@ type Wrong = String;
 pub fn size(text: &str) -> Result<u64, Wrong> {
     let parsed: Result<ByteSize, _> = text.trim().parse();
     parsed.map(|size| size.as_u64()).map_err(|_| format!("`{text}` is no size; write 8MiB, 8M (8,000,000) or bytes"))
+}
+
+/// How many bytes may go in a second, over all parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimitRate {
+    None,
+    At(u64),
+}
+
+/// `none`, or a [`size`] with or without `/s` behind it, at least 1 KiB.
+pub fn limit_rate(text: &str) -> Result<LimitRate, Wrong> {
+    let text = text.trim();
+    if text == "none" {
+        return Ok(LimitRate::None);
+    }
+    let wrong = |_| format!("`{text}` is no rate; write 10MiB/s, 500KB/s or none");
+    match size(text.strip_suffix("/s").unwrap_or(text)).map_err(wrong)? {
+        rate @ RATE_MIN.. => Ok(LimitRate::At(rate)),
+        _ => Err("a rate is at least 1KiB/s; no limit is written none".to_owned()),
+    }
+}
+
+/// As [`limit_rate`] reads it back.
+impl fmt::Display for LimitRate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::At(rate) if rate.is_multiple_of(1 << 20) => write!(f, "{}MiB/s", rate >> 20),
+            Self::At(rate) if rate.is_multiple_of(1 << 10) => write!(f, "{}KiB/s", rate >> 10),
+            Self::At(rate) => write!(f, "{rate}B/s"),
+        }
+    }
 }
 
 /// A part size in bytes, 5 MiB to 5 GiB.
@@ -165,6 +198,19 @@ mod tests {
         assert_eq!(size("1.5 GiB"), Ok(3 << 29));
         for wrong in ["", "-1", "many", "8Q"] {
             assert!(size(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_rate_is_a_size_for_each_second() {
+        assert_eq!(limit_rate("10MiB/s"), Ok(LimitRate::At(10 << 20)));
+        assert_eq!(limit_rate("10MiB"), Ok(LimitRate::At(10 << 20)));
+        assert_eq!(limit_rate("500 KB/s"), Ok(LimitRate::At(500_000)));
+        for text in ["none", "10MiB/s", "1KiB/s", "500001B/s"] {
+            assert_eq!(limit_rate(text).unwrap().to_string(), text);
+        }
+        for wrong in ["", "0", "1023", "fast", "10MiB/m", "/s", "-1"] {
+            assert!(limit_rate(wrong).is_err(), "{wrong:?}");
         }
     }
 

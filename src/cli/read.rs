@@ -4,6 +4,7 @@
 
 use std::ffi::OsStr;
 use std::io::{self, Write as _};
+use std::sync::Arc;
 
 use super::abort::LOCK_WAIT;
 use super::args;
@@ -89,6 +90,6 @@ async fn reach(settings: &Settings, connection: &Connection, id: &str) -> Result
     let upload = find(&journal, OsStr::new(id), &|_| true)?;
     let spec = BackendSpec::parse(&upload.intent.backend, connection.allow_insecure_http, Kind::Config)?;
     let connection = settings.toward(&spec, None, connection)?;
-    let connected = Connected::new(settings, &spec, &connection, LOCK_WAIT).await?;
+    let connected = Connected::new(settings, &spec, &connection, LOCK_WAIT, Arc::default()).await?;
     Ok((upload, connected))
 }

@@ -4,6 +4,7 @@
 
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use tokio::sync::watch;
 use super::backend_spec::BackendSpec;
 use super::connect::Connected;
 use super::settings::{Connection, Settings, Transfer};
-use super::{receipts, signals};
+use super::{receipts, signals, tempo};
+use crate::backend::Limiter;
 use crate::error::{Error, Kind, Result, merged_exit_code};
 use crate::event::{self, Event, Sink};
 use crate::journal::{Journal, Upload};
@@ -35,6 +37,7 @@ pub struct Session {
     resume: String,
     lock_wait: Duration,
     jobs: Jobs,
+    limiter: Arc<Limiter>,
     summary: Summary,
     /// Sources so far, and which of them is the first of those in work.
     items: usize,
@@ -55,6 +58,14 @@ impl Session {
         let mut screen = reporter.log();
         super::log(settings.common.verbose, screen.clone());
         let quiet = settings.common.quiet;
+        let limiter = Arc::new(Limiter::new(transfer.limit_rate));
+        let mut desk = screen.clone();
+        tempo::follow(Arc::clone(&limiter), move |limit| {
+            if !quiet {
+                let limit = limit.map_or("none".to_owned(), report::text::rate);
+                let _ = writeln!(desk, "limit of the rate: {limit}");
+            }
+        })?;
         let stop = signals::listen(move || {
             if !quiet {
                 // A screen that is gone wants to know nothing.
@@ -77,14 +88,27 @@ impl Session {
         let lock_wait = transfer.give_up_after.unwrap_or(FOREVER);
         let jobs = transfer.jobs.map_or(Jobs::Auto, Jobs::Fixed);
         let summary = Summary::default();
-        Ok(Self { journal, sink, stop, give_up, resume, lock_wait, jobs, summary, items: 0, first: 0, threads })
+        Ok(Self {
+            journal,
+            sink,
+            stop,
+            give_up,
+            resume,
+            lock_wait,
+            jobs,
+            limiter,
+            summary,
+            items: 0,
+            first: 0,
+            threads,
+        })
     }
 
     /// Connects to a backend, unless a signal comes first.
     async fn connect(&mut self, settings: &Settings, spec: &BackendSpec, connection: &Connection) -> Result<Connected> {
         let mut stop = self.stop.clone();
         tokio::select! {
-            connected = Connected::new(settings, spec, connection, self.lock_wait) => connected,
+            connected = Connected::new(settings, spec, connection, self.lock_wait, Arc::clone(&self.limiter)) => connected,
             Ok(signal) = stop.wait_for(Option::is_some) => {
                 Err(Error::new(Kind::Interrupted(signal.unwrap_or_default()), "interrupted"))
             }

@@ -13,7 +13,7 @@ use url::Url;
 use super::args::{self, IfChanged, Progress, When};
 use super::backend_spec::BackendSpec;
 use super::config_file::ConfigFile;
-use super::parse::{GiveUp, Jobs};
+use super::parse::{GiveUp, Jobs, LimitRate};
 use crate::backend::StoreHost;
 use crate::error::{Error, Kind, Result};
 use crate::names::Token;
@@ -121,6 +121,8 @@ impl fmt::Debug for Proxy {
 pub struct Transfer {
     /// Parts in flight over all files; `None` leaves it to the engine.
     pub jobs: Option<usize>,
+    /// Bytes per second, over all parts; `None` is no limit.
+    pub limit_rate: Option<u64>,
     /// Time without any confirmed byte; `None` is never.
     pub give_up_after: Option<Duration>,
     pub receipt: Option<PathBuf>,
@@ -305,6 +307,10 @@ impl Settings {
             jobs: match self.jobs_setting(flags.jobs)?.value {
                 Jobs::Auto => None,
                 Jobs::Count(count) => Some(count),
+            },
+            limit_rate: match self.limit_rate_setting(flags.limit_rate)?.value {
+                LimitRate::None => None,
+                LimitRate::At(rate) => Some(rate),
             },
             give_up_after: match self.give_up_after_setting(flags.give_up_after)?.value {
                 GiveUp::Never => None,

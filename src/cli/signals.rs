@@ -1,6 +1,7 @@
 //! Signals that ask to stop: the first one politely, the second at once.
 //!
-//! Border: turns signals into a value the engine watches; what stopping means is `transfer`'s.
+//! Border: turns signals into a value the engine watches; what stopping means is `transfer`'s. Those that change the rate
+//! are `tempo`'s.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -13,8 +14,6 @@ use crate::error::{Error, Kind, Result};
 /// # Errors
 /// [`Kind::Other`] when the system lets nobody listen.
 pub fn listen(first: impl FnOnce() + Send + 'static) -> Result<watch::Receiver<Option<u8>>> {
-    let wrong = |error| Error::new(Kind::Other, "could not listen for signals").because(error);
-    let heard = |kind: SignalKind| if ignored(kind) { Ok(None) } else { signal(kind).map(Some).map_err(wrong) };
     let mut interrupt = heard(SignalKind::interrupt())?;
     let mut terminate = heard(SignalKind::terminate())?;
     let mut hangup = heard(SignalKind::hangup())?;
@@ -37,8 +36,17 @@ pub fn listen(first: impl FnOnce() + Send + 'static) -> Result<watch::Receiver<O
     Ok(receiver)
 }
 
+/// A signal that is listened to from now on, unless we were started with it ignored.
+///
+/// # Errors
+/// [`Kind::Other`] when the system lets nobody listen.
+pub fn heard(kind: SignalKind) -> Result<Option<Signal>> {
+    let wrong = |error| Error::new(Kind::Other, "could not listen for signals").because(error);
+    if ignored(kind) { Ok(None) } else { signal(kind).map(Some).map_err(wrong) }
+}
+
 /// Waits for a signal; for one that is not listened to, for ever.
-async fn came(signal: &mut Option<Signal>) {
+pub async fn came(signal: &mut Option<Signal>) {
     match signal {
         Some(signal) => drop(signal.recv().await),
         None => std::future::pending().await,

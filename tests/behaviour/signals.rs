@@ -1,6 +1,6 @@
-//! Asked to stop, the client stops in good order and says how to go on.
+//! Asked to stop, the client stops in good order and says how to go on; asked to go slower or faster, it does.
 //!
-//! Border: SIGINT, SIGTERM and SIGHUP; what cannot be caught is `interrupt`.
+//! Border: SIGINT, SIGTERM and SIGHUP, SIGUSR1 and SIGUSR2; what cannot be caught is `interrupt`.
 
 use std::time::{Duration, Instant};
 
@@ -92,6 +92,44 @@ fn nohup_is_obeyed() {
     let put = put.args(["put", "--jobs", "1", "--part-size", "5MiB", "--backend", &world.proxy.url()]).arg(&file);
     let running = held(&world, put, PART);
     running.signal(Signal::HUP);
+    world.proxy.open();
+    running.wait().succeeds();
+    world.holds_only(&file);
+}
+
+/// At the rate it begins with, this file takes five minutes.
+#[test]
+fn a_limit_holds_until_it_is_doubled_away() {
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", 20 * MIB);
+    let mut running = world.put(&file).args(["--limit-rate", "64KiB/s"]).spawn();
+    wait::until("the first bytes", || (world.bytes_put() > 0).then_some(()));
+    assert!(running.is_running());
+    let mut told = 0;
+    while told < 14 {
+        running.signal(Signal::USR2);
+        told = running.wait_for("the new limit", |running| {
+            let limits = running.stderr().matches("limit of the rate").count();
+            (limits > told).then_some(limits)
+        });
+    }
+    let output = running.wait().succeeds();
+    let sizes = ["128 KiB/s", "256 KiB/s", "512 KiB/s", "1.0 MiB/s", "2.0 MiB/s"];
+    for limit in sizes.map(|size| format!("limit of the rate: {size}\n")) {
+        assert!(output.stderr().contains(&limit), "{limit}: {output}");
+    }
+    world.holds_only(&file);
+}
+
+#[test]
+fn without_a_limit_a_signal_sets_one_at_half_of_what_is_sent() {
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", 8 * PART);
+    let mut running = held(&world, world.put(&file), 12 * MIB);
+    running.signal(Signal::USR1);
+    running.wait_for("a limit", |running| running.stderr().contains("iB/s\n").then_some(()));
+    running.signal(Signal::USR2);
+    running.wait_for("its end", |running| running.stderr().contains("limit of the rate: none").then_some(()));
     world.proxy.open();
     running.wait().succeeds();
     world.holds_only(&file);

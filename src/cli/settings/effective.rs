@@ -46,6 +46,7 @@ impl Settings {
             line("token", Some(token)),
             line("part_size", self.part_size_setting(flags.part_size)?.map(|found| found.map(size))),
             line("jobs", Some(self.jobs_setting(flags.jobs)?)),
+            line("limit_rate", Some(self.limit_rate_setting(flags.limit_rate)?)),
             line("give_up_after", Some(self.give_up_after_setting(flags.give_up_after)?)),
             line("store_hosts", Some(hosts).filter(|hosts| !hosts.value.is_empty())),
             line("ca_cert", self.ca_cert_setting(connection).map(path)),

@@ -195,3 +195,17 @@ fn flags_of_put_that_do_not_go_together_are_usage() {
     assert_eq!(options.metadata.get("k").map(String::as_str), Some("1"));
     assert_eq!(options.if_changed, IfChanged::Restart);
 }
+
+#[test]
+fn the_rate_is_limited_by_flag_environment_or_file() {
+    let (_dir, path) = file("limit_rate = \"3MiB/s\"\n");
+    let env = || machine(|name| (name == "UPLOAD_LIMIT_RATE").then(|| "500KB/s".into()));
+    let all = ["--config", &path, "--limit-rate", "none"];
+    assert_eq!(one(env(), &all, "limit_rate"), (Some("none".into()), Origin::Flag));
+    let found = one(env(), &all[..2], "limit_rate");
+    assert_eq!(found, (Some("500000B/s".into()), Origin::Env("UPLOAD_LIMIT_RATE")));
+    assert_eq!(one(bare(), &all[..2], "limit_rate").0.as_deref(), Some("3MiB/s"));
+    assert_eq!(one(bare(), &[], "limit_rate"), (Some("none".into()), Origin::Default));
+    let wrong = machine(|name| (name == "UPLOAD_LIMIT_RATE").then(|| "0".into()));
+    assert_eq!(effective(wrong, &[]).unwrap_err().kind(), Kind::Config);
+}

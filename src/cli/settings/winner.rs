@@ -12,7 +12,7 @@ use super::{Origin, Proxy, Setting, Settings};
 use crate::backend::StoreHost;
 use crate::cli::args;
 use crate::cli::config_file::{ConfigFile, Keys};
-use crate::cli::parse::{self, GiveUp, Jobs};
+use crate::cli::parse::{self, GiveUp, Jobs, LimitRate};
 use crate::error::{Error, Kind, Result};
 use crate::names::Token;
 
@@ -102,6 +102,18 @@ impl Settings {
             from_file(&self.file, "jobs", parse::jobs(&jobs.text()))
         })
         .map(|found| found.or(Jobs::Auto))
+    }
+
+    pub(super) fn limit_rate_setting(&self, flag: Option<LimitRate>) -> Result<Setting<LimitRate>> {
+        if let (None, Some(text)) = (flag, self.machine.text("UPLOAD_LIMIT_RATE")?) {
+            let wrong = |why| Error::new(Kind::Config, "could not use UPLOAD_LIMIT_RATE").because(why);
+            let value = parse::limit_rate(&text).map_err(wrong)?;
+            return Ok(Setting { value, origin: Origin::Env("UPLOAD_LIMIT_RATE") });
+        }
+        settle(flag, self.file.get(|keys| keys.limit_rate.clone()), &self.file, |rate| {
+            from_file(&self.file, "limit_rate", parse::limit_rate(&rate.text()))
+        })
+        .map(|found| found.or(LimitRate::None))
     }
 
     pub(super) fn give_up_after_setting(&self, flag: Option<GiveUp>) -> Result<Setting<GiveUp>> {
