@@ -1,0 +1,95 @@
+//! The link and the store's patience: how fast bytes pass, how long an answer takes, when it is "slow down".
+//!
+//! Border: waits; what is waited for is in `connection`.
+
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How much is taken at once on a link without a limit.
+const BLOCK: u64 = 1 << 20;
+
+#[derive(Default)]
+pub struct Limits {
+    /// Bytes a second on each connection.
+    pub rate: Option<u64>,
+    /// On all together.
+    total: Option<(u64, Mutex<Clock>)>,
+    /// Waited before each answer.
+    pub delay: Duration,
+    /// Requests at once, beyond which the answer is 503.
+    pub at_once: Option<u64>,
+    /// Requests a second.
+    requests: Option<(u64, Mutex<Clock>)>,
+}
+
+impl Limits {
+    pub fn share(&mut self, rate: u64) {
+        self.total = Some((rate.max(1), Mutex::default()));
+    }
+
+    pub fn allow(&mut self, requests: u64) {
+        self.requests = Some((requests.max(1), Mutex::default()));
+    }
+
+    fn slowest(&self) -> Option<u64> {
+        self.rate.into_iter().chain(self.total.as_ref().map(|(rate, _)| *rate)).min()
+    }
+
+    /// Bytes the kernel may hold for a connection: a tenth of a second's.
+    pub fn receive_buffer(&self) -> Option<usize> {
+        self.slowest().map(|rate| usize::try_from((rate / 10).clamp(16 << 10, 1 << 20)).unwrap_or(1 << 20))
+    }
+
+    /// Bytes to take at once, so that a slow link flows and does not hop.
+    pub fn block(&self) -> u64 {
+        self.slowest().map_or(BLOCK, |rate| (rate / 50).clamp(4 << 10, BLOCK))
+    }
+
+    /// Waits until these bytes would have come over the link.
+    pub fn passed(&self, connection: &mut Clock, bytes: u64) {
+        let now = Instant::now();
+        let mut until = now;
+        if let Some(rate) = self.rate {
+            until = connection.book(now, bytes, rate);
+        }
+        if let Some((rate, clock)) = &self.total {
+            until = until.max(clock.lock().unwrap_or_else(PoisonError::into_inner).book(now, bytes, *rate));
+        }
+        thread::sleep(until - now);
+    }
+
+    /// Whether one more request is refused, with `at_once` of them under way.
+    pub fn refuses(&self, at_once: u64) -> bool {
+        if self.at_once.is_some_and(|most| at_once > most) {
+            return true;
+        }
+        let Some((rate, clock)) = &self.requests else { return false };
+        let mut clock = clock.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        // A tenth of a second's requests may come in a burst.
+        if clock.ahead(now) > Duration::from_millis(100) {
+            return true;
+        }
+        clock.book(now, 1, *rate);
+        false
+    }
+}
+
+/// When what was let through so far would have passed.
+#[derive(Default)]
+pub struct Clock(Option<Instant>);
+
+impl Clock {
+    fn book(&mut self, now: Instant, amount: u64, rate: u64) -> Instant {
+        let nanos = u128::from(amount) * 1_000_000_000 / u128::from(rate.max(1));
+        // A pause earns nothing.
+        let passed = self.0.unwrap_or(now).max(now) + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
+        self.0 = Some(passed);
+        passed
+    }
+
+    fn ahead(&self, now: Instant) -> Duration {
+        self.0.map_or(Duration::ZERO, |passed| passed.saturating_duration_since(now))
+    }
+}

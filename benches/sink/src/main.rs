@@ -1,0 +1,89 @@
+//! A neutral sink: speaks enough S3 for every client to upload to it, and throws the bodies away in the kernel, so that what is
+//! measured is the client.
+//!
+//! ```text
+//! sink [--listen ADDR:PORT] [--rate BYTES] [--total-rate BYTES] [--delay MS] [--throttle N] [--throttle-rate N]
+//! ```
+//!
+//! It prints the address it listens on. `--rate` is bytes a second on each connection, `--total-rate` on all together
+//! (`10M` is ten million); `--delay` is waited before each answer; beyond `--throttle` requests at once, or
+//! `--throttle-rate` a second, requests are answered with 503 `SlowDown`. `GET /__sink/stats` tells what came in as JSON,
+//! `POST /__sink/reset` forgets it, and the objects.
+//!
+//! Border: for measuring on loopback only. No signature is looked at, no body is kept, no checksum is made.
+
+mod connection;
+mod limits;
+mod memory;
+mod request;
+mod stats;
+
+use std::env;
+use std::error::Error;
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use limits::Limits;
+use memory::Memory;
+use stats::Stats;
+
+/// What a thread needs: heads are short, and bodies stay in the kernel.
+const STACK: usize = 128 << 10;
+
+/// What all connections share.
+pub struct Sink {
+    limits: Limits,
+    memory: Memory,
+    stats: Stats,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut listen = "127.0.0.1:0".to_owned();
+    let mut limits = Limits::default();
+    let mut words = env::args().skip(1);
+    while let Some(option) = words.next() {
+        let value = words.next().ok_or_else(|| format!("{option} wants a value"))?;
+        match option.as_str() {
+            "--listen" => listen = value,
+            "--rate" => limits.rate = Some(number(&value)?),
+            "--total-rate" => limits.share(number(&value)?),
+            "--delay" => limits.delay = Duration::from_millis(number(&value)?),
+            "--throttle" => limits.at_once = Some(number(&value)?),
+            "--throttle-rate" => limits.allow(number(&value)?),
+            _ => return Err(format!("no such option: {option}").into()),
+        }
+    }
+    let listener = TcpListener::bind(listen)?;
+    if let Some(buffer) = limits.receive_buffer() {
+        // What waits in the kernel has left the client: with a limit it must be little. Connections inherit it.
+        rustix::net::sockopt::set_socket_recv_buffer_size(&listener, buffer)?;
+    }
+    let mut stdout = std::io::stdout();
+    writeln!(stdout, "{}", listener.local_addr()?)?;
+    stdout.flush()?;
+    let sink = Arc::new(Sink { limits, memory: Memory::default(), stats: Stats::default() });
+    for stream in listener.incoming() {
+        let (stream, sink) = (stream?, Arc::clone(&sink));
+        // What went wrong is for the client to find out.
+        thread::Builder::new().stack_size(STACK).spawn(move || connection::serve(&stream, &sink))?;
+    }
+    Ok(())
+}
+
+/// `10`, `10k`, `10M`, `10G`: in thousands, as links are sold.
+fn number(text: &str) -> Result<u64, Box<dyn Error>> {
+    let (digits, factor) = match text.strip_suffix(['k', 'M', 'G']) {
+        Some(digits) if text.ends_with('k') => (digits, 1_000),
+        Some(digits) if text.ends_with('M') => (digits, 1_000_000),
+        Some(digits) => (digits, 1_000_000_000),
+        None => (text, 1),
+    };
+    let number: u64 = digits.parse().map_err(|_| format!("not a number: {text}"))?;
+    if number == 0 && factor > 1 {
+        return Err("a limit of nothing lets nothing through".into());
+    }
+    Ok(number * factor)
+}

@@ -1,0 +1,193 @@
+//! What the sink remembers: the names and sizes of objects and parts, and the answers that S3 would make of them.
+//!
+//! Border: no bytes of any object. An `ETag` here has a dash, so that nobody takes it for an MD5.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
+use std::sync::{Mutex, PoisonError};
+
+use crate::request::Request;
+
+const DATE: &str = "Sat, 01 Jan 2000 00:00:00 GMT";
+const ISO_DATE: &str = "2000-01-01T00:00:00.000Z";
+
+#[derive(Default)]
+pub struct Memory(Mutex<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    /// By `bucket/key`.
+    objects: HashMap<String, Object>,
+    /// By upload id.
+    uploads: BTreeMap<u64, Upload>,
+    drawn: u64,
+}
+
+struct Object {
+    size: u64,
+    /// `x-amz-meta-…` and `content-type`, as lines of a head.
+    headers: String,
+}
+
+struct Upload {
+    path: String,
+    key: String,
+    headers: String,
+    /// Sizes by number.
+    parts: BTreeMap<u32, u64>,
+}
+
+/// An answer: its status, further lines of its head, its body.
+pub struct Answer {
+    pub status: &'static str,
+    pub headers: String,
+    pub body: String,
+    /// Of what a HEAD tells of, instead of the body's.
+    pub length: Option<u64>,
+}
+
+impl Answer {
+    fn new(status: &'static str) -> Self {
+        Self { status, headers: String::new(), body: String::new(), length: None }
+    }
+
+    fn xml(root: &str, inner: &str) -> Self {
+        let body = format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+             <{root} xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{inner}</{root}>"
+        );
+        Self { body, ..Self::new("200 OK") }
+    }
+
+    pub fn error(status: &'static str, code: &str) -> Self {
+        let body = format!("<Error><Code>{code}</Code><Message>{code}</Message><RequestId>0</RequestId></Error>");
+        Self { body, ..Self::new(status) }
+    }
+
+    fn stored(etag: &str) -> Self {
+        Self { headers: format!("ETag: \"{etag}\"\r\n"), ..Self::new("200 OK") }
+    }
+}
+
+impl Memory {
+    pub fn reset(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Kept::default();
+    }
+
+    /// What S3 would say to a request whose body has arrived.
+    pub fn answer(&self, request: &Request<'_>) -> Answer {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = format!("{}/{}", request.bucket, request.key);
+        let upload = request.query("uploadId").and_then(|id| id.parse().ok()).unwrap_or_default();
+        match request.operation() {
+            "PutObject" => {
+                kept.objects.insert(path, Object { size: request.size(), headers: headers(request) });
+                Answer::stored("sink-1")
+            }
+            "CreateMultipartUpload" => {
+                kept.drawn += 1;
+                let (id, key) = (kept.drawn, request.key.to_owned());
+                kept.uploads.insert(id, Upload { path, key, headers: headers(request), parts: BTreeMap::new() });
+                let (bucket, key) = (request.bucket, request.key);
+                let inner = format!("<Bucket>{bucket}</Bucket><Key>{key}</Key><UploadId>{id}</UploadId>");
+                Answer::xml("InitiateMultipartUploadResult", &inner)
+            }
+            "HeadObject" => match kept.objects.get(&path) {
+                Some(object) => {
+                    let headers = format!("ETag: \"sink-1\"\r\nLast-Modified: {DATE}\r\n{}", object.headers);
+                    Answer { headers, length: Some(object.size), ..Answer::new("200 OK") }
+                }
+                None => Answer::new("404 Not Found"),
+            },
+            "UploadPart" => {
+                let number = request.query("partNumber").and_then(|number| number.parse().ok());
+                let (Some(upload), Some(number)) = (kept.uploads.get_mut(&upload), number) else {
+                    return no_such_upload();
+                };
+                upload.parts.insert(number, request.size());
+                Answer::stored(&format!("part-{number}"))
+            }
+            "ListParts" => match kept.uploads.get(&upload) {
+                Some(upload) => list_parts(upload, request),
+                None => no_such_upload(),
+            },
+            "CompleteMultipartUpload" => {
+                let Some(upload) = kept.uploads.remove(&upload) else { return no_such_upload() };
+                let size = upload.parts.values().sum();
+                kept.objects.insert(upload.path, Object { size, headers: upload.headers });
+                let (bucket, key) = (request.bucket, request.key);
+                let inner = format!("<Bucket>{bucket}</Bucket><Key>{key}</Key><ETag>\"sink-1\"</ETag>");
+                Answer::xml("CompleteMultipartUploadResult", &inner)
+            }
+            "AbortMultipartUpload" => match kept.uploads.remove(&upload) {
+                Some(_) => Answer::new("204 No Content"),
+                None => no_such_upload(),
+            },
+            "ListMultipartUploads" => list_uploads(&kept, request),
+            "DeleteObject" => {
+                kept.objects.remove(&path);
+                Answer::new("204 No Content")
+            }
+            "HeadBucket" | "CreateBucket" => Answer::new("200 OK"),
+            "GetBucketLocation" => Answer::xml("LocationConstraint", ""),
+            "ListBuckets" => Answer::xml("ListAllMyBucketsResult", "<Buckets/>"),
+            // Nobody is shown anything here, or a client would compare instead of sending.
+            "ListObjects" => Answer::xml(
+                "ListBucketResult",
+                "<Name>sink</Name><KeyCount>0</KeyCount><MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated>",
+            ),
+            "DeleteObjects" => Answer::xml("DeleteResult", ""),
+            _ => Answer::error("501 Not Implemented", "NotImplemented"),
+        }
+    }
+}
+
+fn no_such_upload() -> Answer {
+    Answer::error("404 Not Found", "NoSuchUpload")
+}
+
+/// What an object gives back to HEAD of what it was created with.
+fn headers(request: &Request<'_>) -> String {
+    let mut lines = String::new();
+    for (name, value) in request.headers() {
+        let lower = name.to_ascii_lowercase();
+        if lower == "content-type" || lower.starts_with("x-amz-meta-") {
+            let _ = write!(lines, "{lower}: {value}\r\n");
+        }
+    }
+    lines
+}
+
+fn list_parts(upload: &Upload, request: &Request<'_>) -> Answer {
+    let asked = |name| request.query(name).and_then(|value| value.parse::<u32>().ok());
+    let after = asked("part-number-marker").unwrap_or(0);
+    let most = usize::try_from(asked("max-parts").unwrap_or(1000).min(1000)).unwrap_or(1000);
+    let mut inner = format!("<UploadId>{}</UploadId>", request.query("uploadId").unwrap_or_default());
+    let mut parts = upload.parts.range(after.saturating_add(1)..);
+    let mut last = after;
+    for (number, size) in parts.by_ref().take(most) {
+        last = *number;
+        let _ = write!(
+            inner,
+            "<Part><PartNumber>{number}</PartNumber><ETag>\"part-{number}\"</ETag><Size>{size}</Size>\
+             <LastModified>{ISO_DATE}</LastModified></Part>"
+        );
+    }
+    let more = parts.next().is_some();
+    let _ = write!(inner, "<IsTruncated>{more}</IsTruncated><NextPartNumberMarker>{last}</NextPartNumberMarker>");
+    Answer::xml("ListPartsResult", &inner)
+}
+
+/// Of one key only: a gateway looks for its own.
+fn list_uploads(kept: &Kept, request: &Request<'_>) -> Answer {
+    let prefix = request.query("prefix").unwrap_or_default().replace("%2F", "/");
+    let mut inner = String::from("<IsTruncated>false</IsTruncated>");
+    for (id, upload) in kept.uploads.iter().filter(|(_, upload)| upload.key.starts_with(&prefix)).take(1000) {
+        let _ = write!(
+            inner,
+            "<Upload><Key>{}</Key><UploadId>{id}</UploadId><Initiated>{ISO_DATE}</Initiated></Upload>",
+            upload.key
+        );
+    }
+    Answer::xml("ListMultipartUploadsResult", &inner)
+}
