@@ -33,6 +33,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("clap", &["cli/args.rs", "cli/args/", "cli/completions.rs", "cli/man.rs"]),
     ("clap_complete", &["cli/"]),
     ("clap_mangen", &["cli/"]),
+    ("httparse", &["backend/reply.rs"]),
     ("hyper", &["gateway/listen.rs"]),
     ("hyper_util", &["gateway/listen.rs"]),
     ("indicatif", &["report/bars.rs"]),

@@ -299,3 +299,6 @@ fn head(url: &Url, authority: &str, headers: &HeaderMap) -> Vec<u8> {
     head.extend_from_slice(b"\r\n");
     head
 }
+
+#[cfg(test)]
+mod tests;
