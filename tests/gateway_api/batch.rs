@@ -134,7 +134,7 @@ async fn parts_are_pinned_from_the_beginning() {
 async fn a_batch_that_cannot_be_one_is_refused_whole() {
     let world = World::new().await;
     let post = async |body: Value| world.post("/v1/batch", &body).await;
-    for body in [json!(1), json!({"begin": 1}), json!({"begin": vec![1; 200], "complete": vec![1; 57]})] {
+    for body in [json!("begin"), json!({"begin": 1}), json!({"begin": vec![1; 200], "complete": vec![1; 57]})] {
         let answer = post(body).await;
         assert_eq!(answer.status(), 400);
         assert_eq!(code(answer).await, "invalid_request");

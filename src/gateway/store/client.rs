@@ -2,6 +2,7 @@
 //!
 //! Border: what a request asks for is `mod`; who signs it is `sign`. The gateway's only HTTP client is built here.
 
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use http::header::CONTENT_LENGTH;
@@ -26,20 +27,40 @@ const MAX_ANSWER: usize = 2 << 20;
 
 /// HTTP/1.1 without redirects, past any proxy where the other end is this machine or its link.
 #[derive(Debug, Clone)]
-pub(super) struct Http {
-    near: reqwest::Client,
-    far: reqwest::Client,
+pub(super) struct Http(Arc<Clients>);
+
+/// Those that may speak TLS are made when they are needed: reading a system's certificate authorities takes 20 ms and more.
+#[derive(Debug)]
+struct Clients {
+    plain: reqwest::Client,
+    near: OnceLock<reqwest::Client>,
+    far: OnceLock<reqwest::Client>,
 }
 
 impl Http {
-    /// With `near_only` nothing far is ever asked, which spares loading certificate authorities a second time.
+    /// # Errors
+    /// [`Kind::Config`] when the library cannot be set up.
+    pub(super) fn new() -> Result<Self> {
+        let plain = builder(true).tls_certs_only([]).build().map_err(no_tls)?;
+        Ok(Self(Arc::new(Clients { plain, near: OnceLock::new(), far: OnceLock::new() })))
+    }
+
+    /// The client for a URL.
     ///
     /// # Errors
-    /// [`Kind::Config`] when the TLS library cannot be set up.
-    pub(super) fn new(near_only: bool) -> Result<Self> {
-        let near = build(true)?;
-        let far = if near_only { near.clone() } else { build(false)? };
-        Ok(Self { near, far })
+    /// [`Fault::Refused`] when the TLS library cannot be set up.
+    fn client(&self, url: &Url) -> Result<&reqwest::Client, Fault> {
+        let near = address::is_near(url);
+        let made = match near {
+            true if url.scheme() == "http" => return Ok(&self.0.plain),
+            true => &self.0.near,
+            false => &self.0.far,
+        };
+        if let Some(client) = made.get() {
+            return Ok(client);
+        }
+        let client = build(near).map_err(|error| Fault::Refused(error.to_string()))?;
+        Ok(made.get_or_init(|| client))
     }
 
     /// Sends, and reads at most 2 MiB of the answer's body.
@@ -54,8 +75,7 @@ impl Http {
         }
         let mut request = reqwest::Request::try_from(request).map_err(lost)?;
         *request.timeout_mut() = Some(patience);
-        let client = if address::is_near(request.url()) { &self.near } else { &self.far };
-        let mut response = client.execute(request).await.map_err(lost)?;
+        let mut response = self.client(request.url())?.execute(request).await.map_err(lost)?;
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(lost)? {
@@ -80,27 +100,29 @@ fn lost(error: reqwest::Error) -> Fault {
     Fault::Unavailable(text)
 }
 
+fn builder(near: bool) -> reqwest::ClientBuilder {
+    let builder = reqwest::Client::builder()
+        .http1_only()
+        .redirect(Policy::none())
+        .connect_timeout(Duration::from_secs(10))
+        // Below what stores keep a connection for, so that none is closed as it is used again.
+        .pool_idle_timeout(Duration::from_secs(4))
+        .user_agent(concat!("upload/", env!("CARGO_PKG_VERSION")));
+    if near { builder.no_proxy() } else { builder }
+}
+
 fn build(near: bool) -> Result<reqwest::Client> {
-    let builder = || {
-        let builder = reqwest::Client::builder()
-            .http1_only()
-            .redirect(Policy::none())
-            .connect_timeout(Duration::from_secs(10))
-            // Below what stores keep a connection for, so that none is closed as it is used again.
-            .pool_idle_timeout(Duration::from_secs(4))
-            .user_agent(concat!("upload/", env!("CARGO_PKG_VERSION")));
-        if near { builder.no_proxy() } else { builder }
-    };
-    // A system without certificate authorities (a bare container) cannot build a client otherwise, not even for plain HTTP.
-    builder().build().or_else(|_| {
+    // A system without certificate authorities (a bare container) cannot build a client otherwise.
+    builder(near).build().or_else(|_| {
         debug!("no certificate authorities on this system; using those of Mozilla");
         let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
         let roots = roots.filter_map(|der| reqwest::Certificate::from_der(der).ok());
-        builder()
-            .tls_certs_only(roots)
-            .build()
-            .map_err(|error| Error::new(Kind::Config, "could not set up TLS").because(error))
+        builder(near).tls_certs_only(roots).build().map_err(no_tls)
     })
+}
+
+fn no_tls(error: reqwest::Error) -> Error {
+    Error::new(Kind::Config, "could not set up TLS").because(error)
 }
 
 /// A store's answer, whole.

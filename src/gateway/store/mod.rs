@@ -174,8 +174,7 @@ impl Store {
                 .map_err(|why| Error::new(Kind::Config, format!("could not use the prefix of keys: {why}")))?;
         }
         let create_headers = settings.create_headers.iter().map(create_header).collect::<Result<_>>()?;
-        let near = settings.endpoint.as_ref().is_some_and(address::is_near);
-        let http = Http::new(near && settings.keys.is_some())?;
+        let http = Http::new()?;
         let credentials = match &settings.keys {
             Some((access, secret)) => Credentials::fixed(access, secret),
             None => Credentials::chain(http.clone()),

@@ -4,6 +4,7 @@
 //! counts once a committed row names it.
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::ops::Range;
@@ -24,6 +25,8 @@ use super::lock::Lock;
 const READ: u64 = 256 << 10;
 /// Bodies that may come at the same time: each has a thread of the 512 that tokio gives to what blocks, and reading needs some.
 const BODIES: usize = 256;
+/// Bytes of one file after which the disk is sent for: at the end there is less to wait for.
+const STRIDE: u64 = 16 << 20;
 /// How long a file that no row names is kept aside.
 const LOST: Duration = Duration::from_hours(7 * 24);
 
@@ -57,6 +60,7 @@ impl FileName {
 pub struct Files {
     dir: PathBuf,
     remover: mpsc::Sender<PathBuf>,
+    flusher: mpsc::Sender<Arc<File>>,
     /// Rows and files may differ: the next start must look around.
     untidy: Arc<AtomicBool>,
     held: Mutex<Held>,
@@ -78,16 +82,16 @@ impl Files {
         let parts = dir.join("parts");
         make_dir(&tmp)?;
         make_dir(&parts)?;
-        // All shards from the start: a file's way to the root is durable when its shard is.
-        for shard in 0..=u8::MAX {
-            make_dir(&parts.join(format!("{shard:02x}")))?;
-        }
+        let made = make_shards(&parts)?;
         for entry in fs::read_dir(&tmp)? {
             fs::remove_file(entry?.path())?;
         }
         forget_lost(&dir.join("lost"))?;
-        File::open(&parts)?.sync_all()?;
-        File::open(dir)?.sync_all()?;
+        // Who made them before may have been killed before this.
+        if made || lock.left_behind {
+            File::open(&parts)?.sync_all()?;
+            File::open(dir)?.sync_all()?;
+        }
         let untidy = Arc::new(AtomicBool::new(lock.left_behind));
         let doubt = Arc::clone(&untidy);
         let (remover, removals) = mpsc::channel::<PathBuf>();
@@ -103,9 +107,17 @@ impl Files {
             }
             lock.release(!doubt.load(Ordering::Relaxed));
         })?;
+        let (flusher, files) = mpsc::channel::<Arc<File>>();
+        std::thread::Builder::new().name("part-flusher".into()).spawn(move || {
+            for file in files {
+                // Early, and for nobody: whoever publishes syncs for itself, and is told by its own handle what went wrong.
+                let _ = file.sync_data();
+            }
+        })?;
         Ok(Arc::new(Self {
             dir: dir.to_owned(),
             remover,
+            flusher,
             untidy,
             held: Mutex::default(),
             places: Arc::new(Semaphore::new(BODIES)),
@@ -172,7 +184,7 @@ impl Files {
         let name = FileName::fresh();
         let path = self.dir.join("tmp").join(name.as_str());
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-        Ok(Draft { file, name, path, files: Arc::clone(self) })
+        Ok(Draft { file, twin: None, unflushed: 0, name, path, files: Arc::clone(self) })
     }
 
     /// Removes files that no row names any more: those of `owner`, an upload, once nobody reads it.
@@ -229,6 +241,9 @@ impl Drop for Hold {
 #[derive(Debug)]
 pub struct Draft {
     file: File,
+    /// The same file, opened again: an error of the disk is told once to each opening, and `file` must not miss it.
+    twin: Option<Arc<File>>,
+    unflushed: u64,
     name: FileName,
     path: PathBuf,
     files: Arc<Files>,
@@ -236,7 +251,27 @@ pub struct Draft {
 
 impl Draft {
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)
+        self.file.write_all(bytes)?;
+        self.unflushed += bytes.len() as u64;
+        if self.unflushed >= STRIDE {
+            self.unflushed = 0;
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Has the disk begin with what it was given, unless it is still at it.
+    fn flush(&mut self) -> io::Result<()> {
+        let twin = match self.twin.take() {
+            Some(twin) => twin,
+            None => Arc::new(File::open(&self.path)?),
+        };
+        if Arc::strong_count(&twin) == 1 {
+            // The flusher lives as long as the files do.
+            let _ = self.files.flusher.send(Arc::clone(&twin));
+        }
+        self.twin = Some(twin);
+        Ok(())
     }
 
     /// Makes the file a durable part file: data first, then its name.
@@ -367,6 +402,20 @@ fn forget_lost(lost: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Makes the shards that are missing; true when any were. All from the start: a file's way to the root is durable when its
+/// shard is.
+fn make_shards(parts: &Path) -> io::Result<bool> {
+    let there = fs::read_dir(parts)?.map(|entry| entry.map(|entry| entry.file_name()));
+    let there = there.collect::<io::Result<HashSet<_>>>()?;
+    let shards = (0..=u8::MAX).map(|shard| format!("{shard:02x}"));
+    let mut missing = shards.filter(|shard| !there.contains(OsStr::new(shard))).peekable();
+    let any = missing.peek().is_some();
+    for shard in missing {
+        make_dir(&parts.join(shard))?;
+    }
+    Ok(any)
 }
 
 /// Makes a directory for us alone, if it is not there.
