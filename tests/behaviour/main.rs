@@ -6,6 +6,7 @@
 mod support;
 
 mod changed;
+mod economy;
 mod exit_codes;
 mod faults;
 mod harness;

@@ -1,40 +1,37 @@
 //! One connection: heads in, bodies thrown away, answers back.
 //!
-//! Border: HTTP/1.1 with lengths. What is answered is `memory`'s, what is waited for is `limits`'.
+//! Border: HTTP/1.1. What is answered is `memory`'s, what is waited for is `limits`'.
 
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
-use std::time::Duration;
+use std::io;
+use std::net::TcpStream;
 use std::{cmp, thread};
 
 use crate::Sink;
 use crate::limits::Clock;
 use crate::memory::Answer;
 use crate::request::Request;
+use crate::wire::Wire;
 
 const HEAD_MOST: usize = 64 << 10;
 
-pub fn serve(stream: &TcpStream, sink: &Sink) {
+pub fn serve(stream: TcpStream, sink: &Sink) {
     sink.stats.opened();
-    let mut connection = Connection { stream, sink, head: Vec::new(), scratch: Vec::new(), clock: Clock::default() };
     // Any error ends the connection, as in a network.
-    let _ = connection.run();
+    let _ = Wire::new(stream, sink.tls.as_ref())
+        .and_then(|wire| Connection { wire, sink, head: Vec::new(), clock: Clock::default() }.run());
     sink.stats.closed();
 }
 
 struct Connection<'a> {
-    stream: &'a TcpStream,
+    wire: Wire,
     sink: &'a Sink,
     /// What was read and not yet understood.
     head: Vec<u8>,
-    /// For kernels that do not throw away by themselves.
-    scratch: Vec<u8>,
     clock: Clock,
 }
 
 impl Connection<'_> {
     fn run(&mut self) -> io::Result<()> {
-        self.stream.set_nodelay(true)?;
         while let Some(end) = self.read_head()? {
             let head: Vec<u8> = self.head.drain(..end).collect();
             let text = str::from_utf8(&head).map_err(|_| io::ErrorKind::InvalidData)?;
@@ -64,30 +61,35 @@ impl Connection<'_> {
             if self.head.len() > HEAD_MOST {
                 return Err(io::ErrorKind::InvalidData.into());
             }
-            let mut block = [0; 4 << 10];
-            match self.stream.read(&mut block)? {
-                0 => return Ok(None),
-                len => self.head.extend_from_slice(&block[..len]),
+            if !self.read_more()? {
+                return Ok(None);
             }
         }
     }
 
+    /// Whether there was more.
+    fn read_more(&mut self) -> io::Result<bool> {
+        let mut block = [0; 4 << 10];
+        let len = self.wire.read(&mut block)?;
+        self.head.extend_from_slice(&block[..len]);
+        Ok(len > 0)
+    }
+
     /// Whether the connection may carry another request.
     fn serve(&mut self, request: &Request<'_>, at_once: u64) -> io::Result<bool> {
-        let Some(length) = request.length() else {
-            self.answer(request, &Answer::error("411 Length Required", "MissingContentLength"), true)?;
-            return Ok(false);
-        };
         if self.sink.limits.refuses(at_once) {
             self.sink.stats.throttled();
-            return self.refuse(request, length).map(|()| false);
+            return self.refuse(request).map(|()| false);
         }
         if request.header("expect").is_some_and(|expect| expect.eq_ignore_ascii_case("100-continue"))
             && self.head.is_empty()
         {
-            self.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+            self.wire.write(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         }
-        self.discard(length)?;
+        match request.length() {
+            Some(length) => self.discard(length)?,
+            None => self.discard_chunks()?,
+        }
         let answer = self.sink.memory.answer(request);
         let closes = request.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
         thread::sleep(self.sink.limits.delay);
@@ -96,13 +98,12 @@ impl Connection<'_> {
     }
 
     /// Says "slow down" at once, and takes what is on its way already, or the answer would be lost in a reset.
-    fn refuse(&mut self, request: &Request<'_>, length: u64) -> io::Result<()> {
+    fn refuse(&mut self, request: &Request<'_>) -> io::Result<()> {
         self.answer(request, &Answer::error("503 Slow Down", "SlowDown"), true)?;
-        self.stream.shutdown(Shutdown::Write)?;
-        self.stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-        let mut left = length.saturating_sub(self.head.len() as u64);
+        self.wire.close()?;
+        let mut left = request.length().unwrap_or(u64::MAX).saturating_sub(self.head.len() as u64);
         while left > 0 {
-            match self.throw_away(cmp::min(left, 1 << 20))? {
+            match self.wire.throw_away(cmp::min(left, 1 << 20))? {
                 0 => break,
                 len => left -= len,
             }
@@ -119,7 +120,7 @@ impl Connection<'_> {
         let (limits, block) = (&self.sink.limits, self.sink.limits.block());
         limits.passed(&mut self.clock, early);
         while left > 0 {
-            let len = self.throw_away(cmp::min(left, block))?;
+            let len = self.wire.throw_away(cmp::min(left, block))?;
             if len == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
@@ -130,27 +131,31 @@ impl Connection<'_> {
         Ok(())
     }
 
-    /// Waits for up to so many bytes and throws them away; Linux does so without copying them (see tcp(7)).
-    fn throw_away(&mut self, most: u64) -> io::Result<u64> {
-        let most = usize::try_from(most).unwrap_or(1 << 20);
-        if self.scratch.len() < most {
-            // Zeroed pages that nobody writes to take no memory.
-            self.scratch = vec![0; most];
-        }
-        #[cfg(target_os = "linux")]
-        {
-            use rustix::net::{RecvFlags, recv};
-            let flags = RecvFlags::TRUNC | RecvFlags::WAITALL;
-            loop {
-                match recv(self.stream, &mut self.scratch[..most], flags) {
-                    Ok((_, len)) => return Ok(len as u64),
-                    Err(rustix::io::Errno::INTR) => {}
-                    Err(error) => return Err(error.into()),
-                }
+    /// The same where its length is not told before (a checksum that comes behind the body).
+    fn discard_chunks(&mut self) -> io::Result<()> {
+        loop {
+            let line = self.read_line()?;
+            let size = line.split(';').next().unwrap_or_default().trim();
+            let size = u64::from_str_radix(size, 16).map_err(|_| io::ErrorKind::InvalidData)?;
+            self.discard(size)?;
+            // Behind the last chunk stand lines as in a head, behind every other an empty one.
+            while !self.read_line()?.is_empty() {}
+            if size == 0 {
+                return Ok(());
             }
         }
-        #[cfg(not(target_os = "linux"))]
-        self.stream.read(&mut self.scratch[..most]).map(|len| len as u64)
+    }
+
+    fn read_line(&mut self) -> io::Result<String> {
+        loop {
+            if let Some(at) = self.head.windows(2).position(|two| two == b"\r\n") {
+                let line: Vec<u8> = self.head.drain(..at + 2).take(at).collect();
+                return String::from_utf8(line).map_err(|_| io::ErrorKind::InvalidData.into());
+            }
+            if !self.read_more()? || self.head.len() > HEAD_MOST {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+        }
     }
 
     fn answer(&mut self, request: &Request<'_>, answer: &Answer, closes: bool) -> io::Result<()> {
@@ -167,7 +172,7 @@ impl Connection<'_> {
         if request.method != "HEAD" {
             text.push_str(body);
         }
-        self.stream.write_all(text.as_bytes())
+        self.wire.write(text.as_bytes())
     }
 
     /// Questions about the sink itself.
@@ -178,6 +183,6 @@ impl Connection<'_> {
         }
         let body = self.sink.stats.json();
         let length = body.len();
-        write!(&*self.stream, "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}")
+        self.wire.write(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}").as_bytes())
     }
 }

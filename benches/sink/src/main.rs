@@ -2,13 +2,14 @@
 //! measured is the client.
 //!
 //! ```text
-//! sink [--listen ADDR:PORT] [--rate BYTES] [--total-rate BYTES] [--delay MS] [--throttle N] [--throttle-rate N]
+//! sink [--listen ADDR:PORT] [--tls DIR] [--rate BYTES] [--total-rate BYTES] [--delay MS] [--throttle N] [--throttle-rate N]
 //! ```
 //!
 //! It prints the address it listens on. `--rate` is bytes a second on each connection, `--total-rate` on all together
 //! (`10M` is ten million); `--delay` is waited before each answer; beyond `--throttle` requests at once, or
 //! `--throttle-rate` a second, requests are answered with 503 `SlowDown`. `GET /__sink/stats` tells what came in as JSON,
-//! `POST /__sink/reset` forgets it, and the objects.
+//! `POST /__sink/reset` forgets it, and the objects. With `--tls`, a directory with `server.pem` and `server.key`, the same port
+//! speaks TLS to those who begin so; then bodies are deciphered, in this process.
 //!
 //! Border: for measuring on loopback only. No signature is looked at, no body is kept, no checksum is made.
 
@@ -17,6 +18,7 @@ mod limits;
 mod memory;
 mod request;
 mod stats;
+mod wire;
 
 use std::env;
 use std::error::Error;
@@ -29,6 +31,7 @@ use std::time::Duration;
 use limits::Limits;
 use memory::Memory;
 use stats::Stats;
+use wire::Tls;
 
 /// What a thread needs: heads are short, and bodies stay in the kernel.
 const STACK: usize = 128 << 10;
@@ -38,16 +41,19 @@ pub struct Sink {
     limits: Limits,
     memory: Memory,
     stats: Stats,
+    tls: Option<Tls>,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut listen = "127.0.0.1:0".to_owned();
     let mut limits = Limits::default();
+    let mut tls = None;
     let mut words = env::args().skip(1);
     while let Some(option) = words.next() {
         let value = words.next().ok_or_else(|| format!("{option} wants a value"))?;
         match option.as_str() {
             "--listen" => listen = value,
+            "--tls" => tls = Some(wire::load(value.as_ref())?),
             "--rate" => limits.rate = Some(number(&value)?),
             "--total-rate" => limits.share(number(&value)?),
             "--delay" => limits.delay = Duration::from_millis(number(&value)?),
@@ -64,11 +70,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut stdout = std::io::stdout();
     writeln!(stdout, "{}", listener.local_addr()?)?;
     stdout.flush()?;
-    let sink = Arc::new(Sink { limits, memory: Memory::default(), stats: Stats::default() });
+    let sink = Arc::new(Sink { limits, memory: Memory::default(), stats: Stats::default(), tls });
     for stream in listener.incoming() {
         let (stream, sink) = (stream?, Arc::clone(&sink));
         // What went wrong is for the client to find out.
-        thread::Builder::new().stack_size(STACK).spawn(move || connection::serve(&stream, &sink))?;
+        thread::Builder::new().stack_size(STACK).spawn(move || connection::serve(stream, &sink))?;
     }
     Ok(())
 }

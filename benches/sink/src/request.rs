@@ -39,7 +39,7 @@ impl<'a> Request<'a> {
         pairs.find_map(|(found, value)| (found == name).then_some(value))
     }
 
-    /// Bytes of the body on the wire; None where no length is told.
+    /// Bytes of the body on the wire; None where it comes in chunks.
     pub fn length(&self) -> Option<u64> {
         match self.header("content-length") {
             Some(length) => length.parse().ok(),
