@@ -90,6 +90,11 @@
 //!     parts) never holds up the others.
 //! 12. *One locked file for each process, not for each upload*: rows name the process that drives them. Because a file made and
 //!     removed for each upload costs more than the whole of a small one.
+//! 13. *Over plain HTTP the kernel carries a part from the file to the socket* (`backend/direct`, `sendfile`), with an HTTP/1.1
+//!     of our own for this one request. Because moving bytes is what this program is for, and no HTTP library lets a body
+//!     stay in the kernel. TLS, proxies and systems without `sendfile` take the library's way.
+//! 14. *`--jobs auto` believes how long answered parts took*, not how many bytes the kernel took: a new connection's buffer takes
+//!     several MiB at once, just when a level is tried.
 
 pub mod backend;
 pub mod cli;
