@@ -262,8 +262,14 @@ impl Lanes {
         }
         // The link has changed: what was found out about it is of no use.
         if pace < self.usual * LOST {
-            let enough = whole(f64::from(self.limit) * pace / self.usual * HEADROOM).max(START);
-            return self.settle(now, enough.min(self.limit));
+            // Full, or only slower? With fewer connections, only a full link gets as much done as before.
+            let enough = whole(f64::from(self.limit) * pace / self.usual * HEADROOM).max(START).min(self.limit);
+            let from = Level { limit: self.limit, pace };
+            if enough < from.limit {
+                self.upward = false;
+                self.phase = Phase::Probe(from);
+                return self.set(now, enough);
+            }
         }
         if pace < self.usual * KEPT || pace * KEPT > self.usual {
             self.upward = pace > self.usual;
@@ -361,7 +367,7 @@ impl Lanes {
         self.phase = Phase::Hold;
         self.upward = true;
         self.share = 0.25;
-        self.due = now + self.pause;
+        self.due = now;
         self.set(now, limit);
     }
 
