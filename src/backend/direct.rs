@@ -130,20 +130,23 @@ pub struct Sending<'a> {
 /// Sends and listens at the same time: a store that refuses says so before it has everything.
 async fn exchange(
     stream: &TcpStream,
-    head: &[u8],
+    request: &[u8],
     content: &Content,
     part: &Sending<'_>,
     reply: &mut Reply,
 ) -> Result<(Answer, bool), Broken> {
     let early = tokio::select! {
         biased;
-        heard = hear(stream, reply, false) => { heard?; true }
-        sent = send(stream, head, content, part) => match sent {
+        told = hear(stream, reply, false) => {
+            told?;
+            true
+        }
+        sent = send(stream, request, content, part) => match sent {
             Ok(()) => false,
             Err(Broken::Link(error)) => {
                 // The answer may lie here already, behind which the other side has closed.
-                let heard = timeout(LAST_WORDS, hear(stream, reply, true)).await;
-                if !matches!(heard, Ok(Ok(()))) {
+                let told = timeout(LAST_WORDS, hear(stream, reply, true)).await;
+                if !matches!(told, Ok(Ok(()))) {
                     return Err(Broken::Link(error));
                 }
                 true

@@ -129,17 +129,17 @@ impl Limiter {
         loop {
             // Before looking, so that no change in between is missed.
             let changed = self.changed.notified();
-            let pause = {
+            let lacking = {
                 let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
                 let Some(bucket) = bucket.as_mut() else { return want };
                 let bytes = usize::try_from(bucket.bite()).map_or(want, |bite| bite.min(want));
                 match bucket.take(bytes as u64, Instant::now()) {
                     Ok(()) => return bytes,
-                    Err(pause) => pause,
+                    Err(time) => time,
                 }
             };
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(lacking) => {}
                 () = changed => {}
             }
         }

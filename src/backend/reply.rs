@@ -12,7 +12,7 @@ const HEADERS: usize = 100;
 /// Nor as long ones.
 const HEAD_MAX: usize = 64 << 10;
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unreadable {
     TooLarge(usize),
     Nonsense,

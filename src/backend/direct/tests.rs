@@ -47,7 +47,7 @@ impl Bench {
         let pool = Pool::default();
         let part = Sending { sent: &self.sent, limiter: &self.limiter, pool: &pool };
         let put = self.direct.put(&url, &headers, &content, &part, 64 << 10);
-        timeout(Duration::from_secs(60), put).await.expect("no end").map(Option::unwrap)
+        timeout(Duration::from_mins(1), put).await.expect("no end").map(Option::unwrap)
     }
 
     async fn accept(&self) -> TcpStream {
