@@ -1,0 +1,156 @@
+//! The hot paths one by one: hashing, planning, the journal's commits, signing.
+//!
+//! ```text
+//! cargo bench --bench micro [FILTER]
+//! ```
+//!
+//! Border: one thread and no network; what an upload costs as a whole is `benches/peers`.
+
+use std::fs;
+use std::hint::black_box;
+use std::time::Duration;
+
+use divan::Bencher;
+use divan::counter::{BytesCount, ItemsCount};
+use tempfile::TempDir;
+
+use upload::gateway::store::{Settings, Store};
+use upload::journal::{Intent, Journal, Lock};
+use upload::names::{ByteRange, ETag, Fingerprint, Identity, Key, PartNumber};
+use upload::plan::Plan;
+use upload::source::File;
+use upload::wire::{Limits, PartSpec, Proof};
+
+const MIB: u64 = 1 << 20;
+
+/// Amazon S3's.
+const LIMITS: Limits = Limits {
+    min_part: 5 * MIB,
+    max_part: 5 << 30,
+    max_parts: 10_000,
+    max_size: 10_000 * (5 << 30),
+    equal_parts: false,
+};
+
+fn main() {
+    divan::main();
+}
+
+/// One part, from the page cache.
+#[divan::bench(args = [5, 8, 64])]
+fn hash(bencher: Bencher, mib: u64) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("file");
+    fs::write(&path, vec![7; usize::try_from(mib * MIB).unwrap()]).unwrap();
+    let file = File::open(&path).unwrap();
+    let range = ByteRange { start: 0, len: mib * MIB };
+    bencher.counter(BytesCount::new(range.len)).bench(|| file.hash(black_box(range), false, |_| ()).unwrap());
+}
+
+/// From a size to every part of it, up to the largest there is: 48.8 TiB.
+#[divan::bench(args = [MIB, 1 << 30, 10_000 * (5 << 30)])]
+fn plan(bencher: Bencher, size: u64) {
+    bencher.bench(|| {
+        let plan = Plan::new(black_box(size), None, &LIMITS).unwrap();
+        plan.parts().fold(0, |sum, (_, range)| sum + black_box(range).len)
+    });
+}
+
+/// A journal with one upload that has begun.
+struct Desk {
+    journal: Journal,
+    row: i64,
+    _lock: Lock,
+    _dir: TempDir,
+}
+
+/// Of one file among others: a journal takes one unfinished upload of each.
+fn intent(nth: u64) -> Intent {
+    Intent {
+        backend: "http://127.0.0.1:8080".into(),
+        instance_id: "instance".into(),
+        path: format!("/data/{nth}.bin").into(),
+        name: format!("{nth}.bin"),
+        content_type: "application/octet-stream".into(),
+        metadata: [].into(),
+        identity: Identity { dev: 1, ino: nth, size: 10_000 * 5 * MIB, mtime_ns: 3, ctime_ns: 4 },
+        part_size: 5 * MIB,
+    }
+}
+
+impl Desk {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(&dir.path().join("journal.db")).unwrap();
+        let (upload, lock) = journal.intend(intent(0)).unwrap();
+        journal.opened(upload.row, &"some-id".parse().unwrap(), 5 * MIB).unwrap();
+        Self { journal, row: upload.row, _lock: lock, _dir: dir }
+    }
+}
+
+fn numbers(count: u32) -> impl Iterator<Item = PartNumber> {
+    (1..=count).map(|number| number.try_into().unwrap())
+}
+
+/// Synced: what the disk takes is in it.
+#[divan::bench]
+fn intend(bencher: Bencher) {
+    let mut desk = Desk::new();
+    let mut nth = 0;
+    bencher.bench_local(|| {
+        nth += 1;
+        desk.journal.intend(intent(nth)).unwrap()
+    });
+}
+
+/// One commit of so many parts.
+#[divan::bench(args = [1, 10, 100])]
+fn fingerprinted(bencher: Bencher, count: u32) {
+    let mut desk = Desk::new();
+    let mut round = 0_u64;
+    bencher.counter(ItemsCount::new(count)).bench_local(|| {
+        // Others than before, or nothing would have to be written.
+        round += 1;
+        let fingerprint = Fingerprint::of(&round.to_le_bytes());
+        let parts: Vec<_> = numbers(count).map(|number| (desk.row, number, fingerprint)).collect();
+        desk.journal.fingerprinted(&parts).unwrap();
+    });
+}
+
+#[divan::bench(args = [1, 10, 100])]
+fn acknowledged(bencher: Bencher, count: u32) {
+    let mut desk = Desk::new();
+    let known: Vec<_> = numbers(count).map(|number| (desk.row, number, Fingerprint::of(b"part"))).collect();
+    desk.journal.fingerprinted(&known).unwrap();
+    let mut round = 0_u64;
+    bencher.counter(ItemsCount::new(count)).bench_local(|| {
+        round += 1;
+        let etag: ETag = format!("{round:032x}").parse().unwrap();
+        let parts: Vec<_> = numbers(count).map(|number| (desk.row, number, etag.clone())).collect();
+        desk.journal.acknowledged(&parts).unwrap();
+    });
+}
+
+/// One presigned `UploadPart`.
+#[divan::bench(args = [Proof::Sha256, Proof::Payload, Proof::None])]
+fn sign_part(bencher: Bencher, proof: Proof) {
+    let store = Store::new(Settings {
+        bucket: "bucket".into(),
+        prefix: String::new(),
+        endpoint: Some("http://127.0.0.1:9".parse().unwrap()),
+        public_endpoint: None,
+        region: Some("us-east-1".into()),
+        path_style: true,
+        keys: Some(("key".into(), "secret".into())),
+        create_headers: [].into(),
+        embedded: false,
+    });
+    let store = store.unwrap().with_proof(proof);
+    let key: Key = "uploads/qv6sbtmjtuyd3zgirbsblv3pxc/f3cb9e94-d624-474f-8406-59b7943563ab.mov".parse().unwrap();
+    let part = PartSpec { number: PartNumber::FIRST, size: 8 * MIB, sha256: Fingerprint::of(b"part"), md5: None };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    bencher.counter(ItemsCount::new(1_u32)).bench_local(|| {
+        let life = Duration::from_mins(15);
+        runtime.block_on(store.sign_part(&key, "an-upload-id-as-long-as-those-of-stores-are", &part, life)).unwrap()
+    });
+}
