@@ -91,7 +91,6 @@ impl Body for PartBody {
             let range = &mut self.content.range;
             (range.start, range.len) = (range.start + bytes, range.len - bytes);
             self.sent.fetch_add(bytes, Ordering::Relaxed);
-            self.limiter.pass(bytes);
             Frame::data(frame)
         });
         Poll::Ready(Some(frame))

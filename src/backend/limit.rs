@@ -74,7 +74,7 @@ impl Bucket {
 pub struct Limiter {
     /// Bytes per second; zero is no limit.
     rate: AtomicU64,
-    /// Bytes that went, with a limit or without.
+    /// Bytes that were let go, with a limit or without.
     passed: AtomicU64,
     bucket: Mutex<Option<Bucket>>,
     /// First come, first served: whoever has had its bite stands behind the others.
@@ -109,12 +109,7 @@ impl Limiter {
         Some(self.rate.load(Ordering::Relaxed)).filter(|rate| *rate > 0)
     }
 
-    /// Counts bytes that went.
-    pub fn pass(&self, bytes: u64) {
-        self.passed.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    /// All bytes that went so far.
+    /// All bytes that were let go so far.
     #[must_use]
     pub fn passed(&self) -> u64 {
         self.passed.load(Ordering::Relaxed)
@@ -122,6 +117,12 @@ impl Limiter {
 
     /// Waits until some of `want` bytes may go, and gives how many.
     pub async fn take(&self, want: usize) -> usize {
+        let taken = self.wait(want).await;
+        self.passed.fetch_add(taken as u64, Ordering::Relaxed);
+        taken
+    }
+
+    async fn wait(&self, want: usize) -> usize {
         if self.rate().is_none() {
             return want;
         }
