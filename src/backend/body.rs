@@ -46,11 +46,13 @@ impl PartBody {
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes>> {
         loop {
             let may = match &mut self.next {
-                Next::Ask if self.limiter.rate().is_none() => self.left(),
                 Next::Ask => {
                     let (limiter, want) = (Arc::clone(&self.limiter), self.left());
-                    self.next = Next::Wait(Box::pin(async move { limiter.take(want).await }));
-                    continue;
+                    let Some(now) = limiter.take_now(want) else {
+                        self.next = Next::Wait(Box::pin(async move { limiter.take(want).await }));
+                        continue;
+                    };
+                    now
                 }
                 Next::Wait(wait) => ready!(wait.as_mut().poll(cx)),
                 Next::Read(read) => {

@@ -1,6 +1,6 @@
-//! The HTTP client: one for the backend's API, one for the parts, and the body that a part is sent as.
+//! HTTP as the client needs it: calls to the backend, parts to the store, objects from it.
 //!
-//! Border: bytes and headers on the wire, and how long nothing may happen there; what a message means is `native`'s, what
+//! Border: bytes and headers on the wire, and how long nothing may happen there; who speaks is `clients` or `direct`, what a message means is `native`'s, what
 //! an answer means is `answer`'s.
 
 use std::path::PathBuf;
@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use reqwest::header::{CONTENT_LENGTH, ETAG, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::{Body, Certificate, Client, ClientBuilder, Method, NoProxy, Proxy, Response, redirect};
+use reqwest::{Body, Method, Response};
 use url::Url;
 
 use super::answer;
 use super::body::PartBody;
+use super::clients::Clients;
 use super::content::{Content, Pool};
 #[cfg(target_os = "linux")]
 use super::direct::{Direct, Sending};
@@ -65,8 +66,7 @@ pub enum Stored {
 
 #[derive(Debug, Clone)]
 pub struct Http {
-    api: Client,
-    data: Client,
+    clients: Clients,
     backend: Url,
     options: Options,
     pool: Pool,
@@ -84,48 +84,8 @@ impl Http {
             return Err(Error::new(Kind::Unusable, "plain http would show token and file to everybody on the way")
                 .hinting("use https, or --allow-insecure-http in a network you trust"));
         }
-        let base = |to_backend: bool| -> Result<ClientBuilder> {
-            let mut builder = Client::builder()
-                .user_agent(USER_AGENT)
-                .redirect(redirect::Policy::none())
-                .referer(false)
-                .connect_timeout(CONNECT)
-                .tcp_nodelay(true)
-                .pool_idle_timeout(IDLE)
-                .tcp_keepalive(KEEP_ALIVE);
-            #[cfg(target_os = "linux")]
-            {
-                builder = builder.tcp_user_timeout(DEAD);
-            }
-            if let Some(path) = &options.ca_cert {
-                let unusable = |error: String| {
-                    Error::new(Kind::Config, format!("could not use {}", path.display())).because(error)
-                };
-                let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
-                let certificates =
-                    Certificate::from_pem_bundle(&pem).map_err(|error| unusable(error.without_url().to_string()))?;
-                if certificates.is_empty() {
-                    return Err(unusable("no certificate in it".into()));
-                }
-                builder = builder.tls_certs_merge(certificates);
-            }
-            match &options.proxy {
-                // A proxy would not find what runs on this machine.
-                _ if local && to_backend => builder = builder.no_proxy(),
-                None => {}
-                Some(proxy) => {
-                    let proxy = Proxy::all(proxy.as_str())
-                        .map_err(|_| Error::new(Kind::Config, "could not use the proxy: its address is not a URL"))?;
-                    let here = NoProxy::from_string("localhost,127.0.0.0/8,::1");
-                    builder = builder.proxy(proxy.no_proxy(here));
-                }
-            }
-            Ok(builder)
-        };
-        let data = || Ok(base(false)?.http1_only());
         Ok(Self {
-            api: build(|| base(true))?,
-            data: build(data)?,
+            clients: Clients::new(backend, &options)?,
             backend: backend.clone(),
             #[cfg(target_os = "linux")]
             direct: (!is_proxied(&options)).then(Arc::default),
@@ -146,7 +106,7 @@ impl Http {
         body: Option<Vec<u8>>,
         max: usize,
     ) -> Result<Answer> {
-        let mut request = self.api.request(method, url).headers(headers).timeout(CALL);
+        let mut request = self.clients.api().request(method, url).headers(headers).timeout(CALL);
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body);
         }
@@ -194,7 +154,7 @@ impl Http {
             }
         }
         let body = PartBody::new(content, self.pool.clone(), Arc::clone(limiter), Arc::clone(sent));
-        let request = self.data.request(Method::PUT, url).headers(headers).body(Body::wrap(body));
+        let request = self.clients.data()?.request(Method::PUT, url).headers(headers).body(Body::wrap(body));
         let response = request.send().await.map_err(|error| failed("send a part", error))?;
         Answer::read(response, ANSWER_MAX).await
     }
@@ -206,7 +166,7 @@ impl Http {
     pub async fn get(&self, url: &SignedUrl) -> Result<Get> {
         let insecure = self.options.allow_insecure_http;
         let url = hosts::check(url.expose(), &self.backend, &self.options.store_hosts, insecure)?;
-        let response = self.data.get(url).send().await.map_err(|error| failed("read the object", error))?;
+        let response = self.clients.data()?.get(url).send().await.map_err(|error| failed("read the object", error))?;
         if !response.status().is_success() {
             let answer = Answer::read(response, ANSWER_MAX).await?;
             return Err(answer::of_store(answer.status, &answer.text(), answer.retry_after(), false));
@@ -334,18 +294,6 @@ async fn stalled(sent: &AtomicU64, len: u64) {
 fn is_proxied(options: &Options) -> bool {
     let named = |name| std::env::var_os(name).is_some_and(|proxy| !proxy.is_empty());
     options.proxy.is_some() || ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"].into_iter().any(named)
-}
-
-/// Builds a client; on a machine without any certificates, with those of the web's authorities that we carry.
-fn build(builder: impl Fn() -> Result<ClientBuilder>) -> Result<Client> {
-    builder()?.build().or_else(|_| {
-        let carried = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().filter_map(|der| Certificate::from_der(der).ok());
-        tracing::info!("the system has no certificates; using those built in");
-        builder()?
-            .tls_certs_only(carried)
-            .build()
-            .map_err(|error| Error::new(Kind::Unusable, "could not set up TLS").because(error.without_url()))
-    })
 }
 
 /// A request that brought no answer. TLS that cannot be trusted will not be trusted later either.

@@ -115,17 +115,26 @@ impl Limiter {
         self.passed.load(Ordering::Relaxed)
     }
 
+    /// As [`Limiter::take`], where nothing has to be waited for.
+    pub fn take_now(&self, want: usize) -> Option<usize> {
+        if self.rate().is_some() {
+            return None;
+        }
+        self.passed.fetch_add(want as u64, Ordering::Relaxed);
+        Some(want)
+    }
+
     /// Waits until some of `want` bytes may go, and gives how many.
     pub async fn take(&self, want: usize) -> usize {
+        if let Some(taken) = self.take_now(want) {
+            return taken;
+        }
         let taken = self.wait(want).await;
         self.passed.fetch_add(taken as u64, Ordering::Relaxed);
         taken
     }
 
     async fn wait(&self, want: usize) -> usize {
-        if self.rate().is_none() {
-            return want;
-        }
         let _turn = self.line.lock().await;
         loop {
             // Before looking, so that no change in between is missed.

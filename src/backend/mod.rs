@@ -5,6 +5,7 @@
 
 mod answer;
 mod body;
+mod clients;
 mod content;
 #[cfg(target_os = "linux")]
 mod direct;

@@ -1,0 +1,128 @@
+//! The HTTP clients: one for the backend's API, one for the store. What may speak TLS is made when it is needed: reading a
+//! system's certificate authorities takes longer than all else before the first request.
+//!
+//! Border: how they are set up; what they are asked for is `http`'s.
+
+use std::sync::{Arc, OnceLock};
+
+use reqwest::{Certificate, Client, ClientBuilder, NoProxy, Proxy, redirect};
+use url::Url;
+
+use super::hosts;
+use super::http::{CONNECT, DEAD, IDLE, KEEP_ALIVE, Options, USER_AGENT};
+use crate::error::{Error, Kind, Result};
+
+#[derive(Debug, Clone)]
+pub struct Clients(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    api: Client,
+    data: OnceLock<Client>,
+    setup: Setup,
+}
+
+/// What was asked for, read and understood.
+#[derive(Debug)]
+struct Setup {
+    certificates: Vec<Certificate>,
+    proxy: Option<Proxy>,
+}
+
+impl Clients {
+    /// # Errors
+    /// [`Kind::Config`] for a certificate file or a proxy that cannot be used, [`Kind::Unusable`] where TLS cannot be set up.
+    pub fn new(backend: &Url, options: &Options) -> Result<Self> {
+        let setup = Setup::read(options)?;
+        let local = backend.host().is_some_and(|host| hosts::is_loopback(&host));
+        let api = || {
+            let mut builder = setup.builder();
+            if local {
+                // A proxy would not find what runs on this machine.
+                builder = builder.no_proxy();
+            } else if let Some(proxy) = setup.proxy.clone() {
+                builder = builder.proxy(proxy);
+            }
+            builder
+        };
+        let api = if local && backend.scheme() == "http" { plain(api())? } else { trusting(&setup, api)? };
+        Ok(Self(Arc::new(Inner { api, data: OnceLock::new(), setup })))
+    }
+
+    pub fn api(&self) -> &Client {
+        &self.0.api
+    }
+
+    /// # Errors
+    /// [`Kind::Unusable`] where TLS cannot be set up.
+    pub fn data(&self) -> Result<&Client> {
+        let Inner { data, setup, .. } = &*self.0;
+        if let Some(client) = data.get() {
+            return Ok(client);
+        }
+        let client = trusting(setup, || {
+            let builder = setup.builder().http1_only();
+            match setup.proxy.clone() {
+                Some(proxy) => builder.proxy(proxy),
+                None => builder,
+            }
+        })?;
+        Ok(data.get_or_init(|| client))
+    }
+}
+
+impl Setup {
+    fn read(options: &Options) -> Result<Self> {
+        let mut certificates = Vec::new();
+        if let Some(path) = &options.ca_cert {
+            let unusable =
+                |error: String| Error::new(Kind::Config, format!("could not use {}", path.display())).because(error);
+            let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
+            certificates =
+                Certificate::from_pem_bundle(&pem).map_err(|error| unusable(error.without_url().to_string()))?;
+            if certificates.is_empty() {
+                return Err(unusable("no certificate in it".into()));
+            }
+        }
+        let proxy = options.proxy.as_ref().map(|proxy| {
+            let proxy = Proxy::all(proxy.as_str())
+                .map_err(|_| Error::new(Kind::Config, "could not use the proxy: its address is not a URL"))?;
+            Ok(proxy.no_proxy(NoProxy::from_string("localhost,127.0.0.0/8,::1")))
+        });
+        Ok(Self { certificates, proxy: proxy.transpose()? })
+    }
+
+    fn builder(&self) -> ClientBuilder {
+        let builder = Client::builder()
+            .user_agent(USER_AGENT)
+            .redirect(redirect::Policy::none())
+            .referer(false)
+            .connect_timeout(CONNECT)
+            .tcp_nodelay(true)
+            .pool_idle_timeout(IDLE)
+            .tcp_keepalive(KEEP_ALIVE);
+        #[cfg(target_os = "linux")]
+        let builder = builder.tcp_user_timeout(DEAD);
+        builder
+    }
+}
+
+/// A client that trusts nobody: for a backend on this machine, neither it nor a proxy is spoken TLS with.
+fn plain(builder: ClientBuilder) -> Result<Client> {
+    builder.tls_certs_only([]).build().map_err(no_tls)
+}
+
+/// A client that trusts the system's authorities and those that were named; on a machine without any, those of the web that
+/// we carry.
+fn trusting(setup: &Setup, builder: impl Fn() -> ClientBuilder) -> Result<Client> {
+    let named = || setup.certificates.iter().cloned();
+    builder().tls_certs_merge(named()).build().or_else(|_| {
+        let carried = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().filter_map(|der| Certificate::from_der(der).ok());
+        tracing::info!("the system has no certificates; using those built in");
+        builder().tls_certs_only(carried.chain(named())).build().map_err(no_tls)
+    })
+}
+
+fn no_tls(error: reqwest::Error) -> Error {
+    Error::new(Kind::Unusable, "could not set up TLS").because(error.without_url())
+}
