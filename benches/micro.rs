@@ -15,7 +15,7 @@ use divan::counter::{BytesCount, ItemsCount};
 use tempfile::TempDir;
 
 use upload::gateway::store::{Settings, Store};
-use upload::journal::{Intent, Journal, Lock};
+use upload::journal::{Intent, Journal, Note};
 use upload::names::{ByteRange, ETag, Fingerprint, Identity, Key, PartNumber};
 use upload::plan::Plan;
 use upload::source::File;
@@ -60,7 +60,6 @@ fn plan(bencher: Bencher, size: u64) {
 struct Desk {
     journal: Journal,
     row: i64,
-    _lock: Lock,
     _dir: TempDir,
 }
 
@@ -82,9 +81,15 @@ impl Desk {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut journal = Journal::open(&dir.path().join("journal.db")).unwrap();
-        let (upload, lock) = journal.intend(intent(0)).unwrap();
-        journal.opened(upload.row, &"some-id".parse().unwrap(), 5 * MIB).unwrap();
-        Self { journal, row: upload.row, _lock: lock, _dir: dir }
+        let row = journal.intend(vec![intent(0)]).unwrap()[0].as_ref().unwrap().row;
+        journal.note(&[Note::Opened { row, id: "some-id".parse().unwrap(), part_size: 5 * MIB }]).unwrap();
+        Self { journal, row, _dir: dir }
+    }
+
+    /// One commit of a note for each of so many parts.
+    fn note(&mut self, count: u32, note: impl Fn(i64, PartNumber) -> Note) {
+        let notes: Vec<_> = numbers(count).map(|number| note(self.row, number)).collect();
+        self.journal.note(&notes).unwrap();
     }
 }
 
@@ -93,13 +98,13 @@ fn numbers(count: u32) -> impl Iterator<Item = PartNumber> {
 }
 
 /// Synced: what the disk takes is in it.
-#[divan::bench]
-fn intend(bencher: Bencher) {
+#[divan::bench(args = [1, 10, 100])]
+fn intend(bencher: Bencher, count: u64) {
     let mut desk = Desk::new();
     let mut nth = 0;
-    bencher.bench_local(|| {
-        nth += 1;
-        desk.journal.intend(intent(nth)).unwrap()
+    bencher.counter(ItemsCount::new(count)).bench_local(|| {
+        nth += count;
+        desk.journal.intend((nth..nth + count).map(intent).collect()).unwrap()
     });
 }
 
@@ -112,22 +117,20 @@ fn fingerprinted(bencher: Bencher, count: u32) {
         // Others than before, or nothing would have to be written.
         round += 1;
         let fingerprint = Fingerprint::of(&round.to_le_bytes());
-        let parts: Vec<_> = numbers(count).map(|number| (desk.row, number, fingerprint)).collect();
-        desk.journal.fingerprinted(&parts).unwrap();
+        desk.note(count, |row, number| Note::Fingerprinted { row, number, fingerprint });
     });
 }
 
 #[divan::bench(args = [1, 10, 100])]
 fn acknowledged(bencher: Bencher, count: u32) {
     let mut desk = Desk::new();
-    let known: Vec<_> = numbers(count).map(|number| (desk.row, number, Fingerprint::of(b"part"))).collect();
-    desk.journal.fingerprinted(&known).unwrap();
+    let fingerprint = Fingerprint::of(b"part");
+    desk.note(count, |row, number| Note::Fingerprinted { row, number, fingerprint });
     let mut round = 0_u64;
     bencher.counter(ItemsCount::new(count)).bench_local(|| {
         round += 1;
         let etag: ETag = format!("{round:032x}").parse().unwrap();
-        let parts: Vec<_> = numbers(count).map(|number| (desk.row, number, etag.clone())).collect();
-        desk.journal.acknowledged(&parts).unwrap();
+        desk.note(count, |row, number| Note::Acknowledged { row, number, etag: etag.clone() });
     });
 }
 

@@ -36,14 +36,14 @@ impl Clients {
         let setup = Setup::read(options)?;
         let local = backend.host().is_some_and(|host| hosts::is_loopback(&host));
         let api = || {
-            let mut builder = setup.builder();
+            let mut made = builder();
             if local {
                 // A proxy would not find what runs on this machine.
-                builder = builder.no_proxy();
+                made = made.no_proxy();
             } else if let Some(proxy) = setup.proxy.clone() {
-                builder = builder.proxy(proxy);
+                made = made.proxy(proxy);
             }
-            builder
+            made
         };
         let api = if local && backend.scheme() == "http" { plain(api())? } else { trusting(&setup, api)? };
         Ok(Self(Arc::new(Inner { api, data: OnceLock::new(), setup })))
@@ -61,10 +61,10 @@ impl Clients {
             return Ok(client);
         }
         let client = trusting(setup, || {
-            let builder = setup.builder().http1_only();
+            let http1 = builder().http1_only();
             match setup.proxy.clone() {
-                Some(proxy) => builder.proxy(proxy),
-                None => builder,
+                Some(proxy) => http1.proxy(proxy),
+                None => http1,
             }
         })?;
         Ok(data.get_or_init(|| client))
@@ -91,20 +91,20 @@ impl Setup {
         });
         Ok(Self { certificates, proxy: proxy.transpose()? })
     }
+}
 
-    fn builder(&self) -> ClientBuilder {
-        let builder = Client::builder()
-            .user_agent(USER_AGENT)
-            .redirect(redirect::Policy::none())
-            .referer(false)
-            .connect_timeout(CONNECT)
-            .tcp_nodelay(true)
-            .pool_idle_timeout(IDLE)
-            .tcp_keepalive(KEEP_ALIVE);
-        #[cfg(target_os = "linux")]
-        let builder = builder.tcp_user_timeout(DEAD);
-        builder
-    }
+fn builder() -> ClientBuilder {
+    let builder = Client::builder()
+        .user_agent(USER_AGENT)
+        .redirect(redirect::Policy::none())
+        .referer(false)
+        .connect_timeout(CONNECT)
+        .tcp_nodelay(true)
+        .pool_idle_timeout(IDLE)
+        .tcp_keepalive(KEEP_ALIVE);
+    #[cfg(target_os = "linux")]
+    let builder = builder.tcp_user_timeout(DEAD);
+    builder
 }
 
 /// A client that trusts nobody: for a backend on this machine, neither it nor a proxy is spoken TLS with.
