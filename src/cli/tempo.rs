@@ -55,6 +55,10 @@ pub fn follow(limiter: Arc<Limiter>, mut tell: impl FnMut(Option<u64>) + Send + 
                 () = came(&mut slower) => {
                     let limit = limiter.rate();
                     let of_late = if limit.is_none() { measured(&limiter).await } else { 0 };
+                    if limit.is_none() && of_late == 0 {
+                        // There is nothing to halve.
+                        continue;
+                    }
                     Some(tempo.slower(limit, of_late))
                 }
                 () = came(&mut faster) => tempo.faster(limiter.rate()),
