@@ -124,13 +124,15 @@ fn a_limit_holds_until_it_is_doubled_away() {
 #[test]
 fn without_a_limit_a_signal_sets_one_at_half_of_what_is_sent() {
     let world = World::new();
-    let file = world.sandbox.file("film.bin", 8 * PART);
-    let mut running = held(&world, world.put(&file), 12 * MIB);
+    let file = world.sandbox.file("film.bin", 100 * MIB);
+    world.proxy.throttle(8 * MIB);
+    let mut running = world.put(&file).spawn();
+    wait::until("bytes that flow", || (world.bytes_put() > 0).then_some(()));
     running.signal(Signal::USR1);
     running.wait_for("a limit", |running| running.stderr().contains("iB/s\n").then_some(()));
     running.signal(Signal::USR2);
     running.wait_for("its end", |running| running.stderr().contains("limit of the rate: none").then_some(()));
-    world.proxy.open();
+    world.proxy.unthrottle();
     running.wait().succeeds();
     world.holds_only(&file);
 }
