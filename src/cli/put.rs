@@ -28,7 +28,12 @@ pub async fn run(settings: &Settings, flags: &args::Put, resume: String) -> Resu
     if receipt.is_some_and(|it| options.paths.iter().any(|path| path.canonicalize().is_ok_and(|path| path == it))) {
         return Err(Error::new(Kind::Usage, "--receipt names a file that is to be uploaded"));
     }
-    let mut session = Session::open(settings, &transfer, resume)?;
+    let mut report = settings.report();
+    if options.dry_run {
+        // What would be sent is what was asked for.
+        report.verbose = report.verbose.max(1);
+    }
+    let mut session = Session::open(settings, report, &transfer, resume)?;
     let items = puts(&options).into_iter().map(Item::Put).collect();
     if options.dry_run {
         dry_run(&mut session, settings, &spec, &connection, items).await;

@@ -19,7 +19,7 @@ use crate::transfer::Item;
 pub async fn run(settings: &Settings, flags: &args::Resume, resume: String) -> Result<u8> {
     let connection = settings.connection(&flags.connection)?;
     let filter = Settings::backend_filter(flags.backend.as_deref(), &connection)?.map(|spec| spec.to_string());
-    let mut session = Session::open(settings, &settings.transfer(&flags.transfer)?, resume)?;
+    let mut session = Session::open(settings, settings.report(), &settings.transfer(&flags.transfer)?, resume)?;
     let wanted = |upload: &Upload| filter.as_ref().is_none_or(|backend| upload.intent.backend == *backend);
     let mut uploads = if flags.uploads.is_empty() {
         session.journal.all()?.into_iter().filter(|upload| upload.state.is_unfinished() && wanted(upload)).collect()

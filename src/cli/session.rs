@@ -50,9 +50,8 @@ impl Session {
     ///
     /// # Errors
     /// What cannot be opened.
-    pub fn open(settings: &Settings, transfer: &Transfer, resume: String) -> Result<Self> {
+    pub fn open(settings: &Settings, options: report::Options, transfer: &Transfer, resume: String) -> Result<Self> {
         let journal = Journal::open(&settings.journal()?)?;
-        let options = settings.report();
         let (sink, events) = Sink::channel();
         let reporter = Reporter::new(&options);
         let mut screen = reporter.log();

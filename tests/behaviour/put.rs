@@ -131,10 +131,11 @@ fn name_type_and_metadata_reach_the_backend() {
 }
 
 #[test]
-fn a_dry_run_sends_nothing() {
+fn a_dry_run_says_what_would_be_sent_and_sends_nothing() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 2 * PART + 1);
-    world.put(&file).arg("--dry-run").run().succeeds();
+    let output = world.put(&file).arg("--dry-run").run().succeeds();
+    assert!(output.stderr().contains("film.bin: 10.0 MiB in 3 parts"), "{output}");
     let traffic = world.proxy.traffic();
     assert_eq!((traffic.count("PUT"), traffic.posts("/v1/uploads")), (0, 0), "{traffic:?}");
     assert!(world.store().objects().is_empty());
