@@ -32,7 +32,7 @@
 //! | [`source`] | files, read by position, told apart from later generations of themselves |
 //! | [`journal`] | what was promised and what is known, in SQLite |
 //! | [`backend`] | one HTTP call each, classified once |
-//! | [`transfer`] | the engine: the only loop; `step` and `parts` keep the order; `queue`, `outbox`, `resume`, `retry`, `pace` are pure |
+//! | [`transfer`] | the engine: the only loop; `step` and `parts` keep the order; `queue`, `outbox`, `resume`, `retry`, `pace`, `jobs` are pure |
 //! | [`report`] | bars, plain lines, JSON: consumers of the events |
 //! | [`cli`] | what was typed → settings → one file for each verb |
 //! | `gateway` | `upload serve`: routes, service, ledger, and the store behind S3 |

@@ -92,10 +92,11 @@ fn directory(journal: &Path) -> PathBuf {
     PathBuf::from(dir)
 }
 
-/// Removes the files of the dead. What cannot be removed stays.
+/// Removes the files of the dead. What cannot be removed stays. The lock is a shared one: whoever looks at the same moment, who
+/// is alive or what may go, must not take us for the one who died.
 fn clear(dir: &Path) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        if File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok()) {
+        if File::open(entry.path()).is_ok_and(|file| file.try_lock_shared().is_ok()) {
             let _ = fs::remove_file(entry.path());
         }
     }

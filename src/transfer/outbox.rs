@@ -9,7 +9,7 @@ use std::time::Instant;
 use crate::wire::BATCH_MAX;
 
 /// Calls under way at once, where there is that much to say.
-const LANES: usize = 3;
+const CALLS: usize = 3;
 /// Worth a call beside one that is under way.
 const WORTH: usize = 32;
 
@@ -29,7 +29,7 @@ impl Outbox {
     pub fn next(&mut self, now: Instant) -> Vec<i64> {
         let due = self.waiting.iter().filter(|(due, _)| *due <= now).count();
         let enough = if self.under_way == 0 { 1 } else { WORTH };
-        if due < enough || self.under_way >= LANES {
+        if due < enough || self.under_way >= CALLS {
             return Vec::new();
         }
         let mut rows = Vec::with_capacity(due.min(BATCH_MAX));
@@ -81,7 +81,7 @@ mod tests {
         outbox.add(0, now);
         assert_eq!(outbox.next(now).len(), 1);
         (1..=1000).for_each(|row| outbox.add(row, now));
-        let sizes: Vec<usize> = (0..LANES).map(|_| outbox.next(now).len()).collect();
-        assert_eq!(sizes, [BATCH_MAX, BATCH_MAX, 0], "no more lanes than that");
+        let sizes: Vec<usize> = (0..CALLS).map(|_| outbox.next(now).len()).collect();
+        assert_eq!(sizes, [BATCH_MAX, BATCH_MAX, 0], "no more calls than that");
     }
 }

@@ -92,6 +92,24 @@ fn code_74_for_a_full_standard_output() {
     sandbox.upload(["put", "--backend", "embedded"]).arg(&file).stdout_to(full).run().exits(74);
 }
 
+/// What the journal could not take down is not called done, though the store has it; once it can, `resume` finds it there.
+#[test]
+fn code_74_for_an_end_that_the_journal_does_not_take() {
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", 3 * PART);
+    let running = held(&world, world.put(&file), PART);
+    let journal = world.sandbox.files().into_iter().find(|path| path.ends_with("journal.db")).expect("a journal");
+    let journal = rusqlite::Connection::open(journal).unwrap();
+    let full = "CREATE TRIGGER full BEFORE UPDATE ON upload WHEN NEW.state = 'completed' BEGIN SELECT RAISE(ABORT, 'full'); END";
+    journal.execute_batch(full).unwrap();
+    world.proxy.open();
+    let output = running.wait().exits(74);
+    assert_eq!(output.stdout(), "", "{output}");
+    journal.execute_batch("DROP TRIGGER full").unwrap();
+    world.resume().run().succeeds();
+    world.holds_only(&file);
+}
+
 #[test]
 fn code_75_for_a_gateway_that_is_down() {
     let sandbox = Sandbox::new();
