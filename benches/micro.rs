@@ -134,9 +134,9 @@ fn acknowledged(bencher: Bencher, count: u32) {
     });
 }
 
-/// One presigned `UploadPart`.
+/// A lease of presigned `UploadPart`s.
 #[divan::bench(args = [Proof::Sha256, Proof::Payload, Proof::None])]
-fn sign_part(bencher: Bencher, proof: Proof) {
+fn sign_parts(bencher: Bencher, proof: Proof) {
     let store = Store::new(Settings {
         bucket: "bucket".into(),
         prefix: String::new(),
@@ -150,10 +150,18 @@ fn sign_part(bencher: Bencher, proof: Proof) {
     });
     let store = store.unwrap().with_proof(proof);
     let key: Key = "uploads/qv6sbtmjtuyd3zgirbsblv3pxc/f3cb9e94-d624-474f-8406-59b7943563ab.mov".parse().unwrap();
-    let part = PartSpec { number: PartNumber::FIRST, size: 8 * MIB, sha256: Fingerprint::of(b"part"), md5: None };
+    let part = |number| PartSpec {
+        number: PartNumber::try_from(number).unwrap(),
+        size: 8 * MIB,
+        sha256: Fingerprint::of(b"part"),
+        md5: None,
+    };
+    let parts: Vec<PartSpec> = (1..=1000).map(part).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    bencher.counter(ItemsCount::new(1_u32)).bench_local(|| {
+    bencher.counter(ItemsCount::new(parts.len())).bench_local(|| {
         let life = Duration::from_mins(15);
-        runtime.block_on(store.sign_part(&key, "an-upload-id-as-long-as-those-of-stores-are", &part, life)).unwrap()
+        runtime
+            .block_on(store.sign_parts(&key, "an-upload-id-as-long-as-those-of-stores-are", &parts, |_| life))
+            .unwrap()
     });
 }

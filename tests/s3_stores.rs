@@ -98,7 +98,7 @@ impl Bench {
     /// Signs, sends and tells of one part.
     async fn part(&self, store: &Store, key: &Key, upload: &str, number: u32, body: &[u8]) -> CompletePart {
         let spec = spec(number, body);
-        let signed = store.sign_part(key, upload, &spec, LIFE).await.unwrap();
+        let signed = sign(store, key, upload, &spec).await;
         let (status, etag) = self.put(&signed, body).await;
         assert_eq!(status, StatusCode::OK, "part {number}");
         CompletePart { number: spec.number, etag: etag.unwrap(), sha256: spec.sha256 }
@@ -114,6 +114,11 @@ impl Bench {
 fn spec(number: u32, body: &[u8]) -> PartSpec {
     let number = PartNumber::try_from(number).unwrap();
     PartSpec { number, size: body.len() as u64, sha256: Fingerprint::of(body), md5: None }
+}
+
+/// Presigns one part.
+async fn sign(store: &Store, key: &Key, upload: &str, spec: &PartSpec) -> SignedPut {
+    store.sign_parts(key, upload, &[*spec], |_| LIFE).await.unwrap().remove(0)
 }
 
 fn key(text: &str) -> Key {
@@ -195,7 +200,7 @@ async fn other_bytes_than_those_signed_are_refused() {
     let key = key("uploads/o/wrong");
     let upload = store.create(&key, &object(TYPE, "t")).await.unwrap();
     let right = b"right body".to_vec();
-    let signed = store.sign_part(&key, &upload, &spec(1, &right), LIFE).await.unwrap();
+    let signed = sign(&store, &key, &upload, &spec(1, &right)).await;
 
     bench.refused(&signed, b"wrong body").await;
     bench.refused(&signed, b"right body and more").await;
@@ -222,7 +227,7 @@ async fn a_part_bound_by_md5_is_refused_otherwise() {
     let upload = store.create(&key, &object(TYPE, "t")).await.unwrap();
     let md5 = Some("XrY7u+Ae7tCTyyK7j1rNww==".parse().unwrap());
     let spec = PartSpec { md5, ..spec(1, b"hello world") };
-    let signed = store.sign_part(&key, &upload, &spec, LIFE).await.unwrap();
+    let signed = sign(&store, &key, &upload, &spec).await;
     bench.refused(&signed, b"hello_world").await;
     let (status, etag) = bench.put(&signed, b"hello world").await;
     assert_eq!(status, StatusCode::OK);
@@ -265,7 +270,7 @@ async fn what_the_bucket_demands_is_bound_into_create_and_single_put() {
     let (many, one) = (key("uploads/o/many"), key("uploads/o/one"));
 
     let upload = store.create(&many, &object(TYPE, "t")).await.unwrap();
-    let signed = store.sign_part(&many, &upload, &spec(1, b"x"), LIFE).await.unwrap();
+    let signed = sign(&store, &many, &upload, &spec(1, b"x")).await;
     assert_eq!(signed.headers.keys().collect::<Vec<_>>(), ["content-length", "x-amz-checksum-sha256"]);
     let part = bench.part(&store, &many, &upload, 1, b"x").await;
     store.complete(&many, &upload, &[part], 1).await.unwrap();
@@ -339,7 +344,7 @@ async fn faults_are_told_apart() {
     let upload = store.create(&key, &object(TYPE, "t")).await.unwrap();
     let mut other = bench.settings.clone();
     other.keys.as_mut().unwrap().1.push('x');
-    let signed = Store::new(other).unwrap().sign_part(&key, &upload, &spec(1, b"x"), LIFE).await.unwrap();
+    let signed = sign(&Store::new(other).unwrap(), &key, &upload, &spec(1, b"x")).await;
     bench.refused(&signed, b"x").await;
 
     bench.settings.bucket.push('x');

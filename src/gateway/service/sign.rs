@@ -3,7 +3,6 @@
 //! Border: the first sign pins a part to its fingerprint; the signature itself is `store`.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -18,8 +17,6 @@ use crate::wire::{Code, PartSpec, Proof, SignAnswer, SignRequest, Signed, State}
 
 /// The slowest link a part's URL must outlive, in bytes per second.
 const SLOWEST: u64 = 256 << 10;
-/// Parts signed in one go: about 4 ms of one core's time.
-const SHARE: usize = 250;
 /// No signed URL for a part lives longer.
 const LIFE_MAX: Duration = Duration::from_hours(12);
 
@@ -29,7 +26,7 @@ impl Service {
     /// # Errors
     /// `invalid_request` for parts that are not the plan's, `lease_lost`, `part_pinned`, `gone`, `busy` while completing,
     /// `not_found`, `store_unavailable`.
-    pub async fn sign(self: &Arc<Self>, owner: &Owner, id: &str, request: SignRequest) -> Result<SignAnswer, Refusal> {
+    pub async fn sign(&self, owner: &Owner, id: &str, request: SignRequest) -> Result<SignAnswer, Refusal> {
         let upload = self.find(owner, id).await?;
         if !matches!(upload.state, State::Pending | State::Uploading) {
             return Err(closed(upload.state));
@@ -66,38 +63,21 @@ impl Service {
         }
     }
 
-    /// Signs parts that are pinned: it takes no waiting, only time, so many are shared out among the cores.
-    pub(super) async fn signed(self: &Arc<Self>, upload: &Upload, parts: &[PartSpec]) -> Result<Vec<Signed>, Refusal> {
-        if parts.len() <= SHARE {
-            return self.sign_share(upload, parts).await;
-        }
-        let upload = Arc::new(upload.clone());
-        let shares = parts.chunks(SHARE).map(|share| {
-            let (service, upload, share) = (Arc::clone(self), Arc::clone(&upload), share.to_vec());
-            tokio::spawn(async move { service.sign_share(&upload, &share).await })
-        });
-        let shares: Vec<_> = shares.collect();
-        let mut signed = Vec::with_capacity(parts.len());
-        for share in shares {
-            signed.extend(share.await.map_err(|_| Refusal::later(Code::Unavailable, 1))??);
-        }
-        Ok(signed)
-    }
-
-    async fn sign_share(&self, upload: &Upload, parts: &[PartSpec]) -> Result<Vec<Signed>, Refusal> {
-        let key = &upload.key;
+    /// Signs parts that are pinned.
+    pub(super) async fn signed(&self, upload: &Upload, parts: &[PartSpec]) -> Result<Vec<Signed>, Refusal> {
+        let (key, life) = (&upload.key, |size| life(size, self.rules.url_ttl));
         let multipart = upload.store_upload.as_deref().filter(|_| !upload.plan.is_single());
-        let mut signed = Vec::with_capacity(parts.len());
-        for part in parts {
-            let life = life(part.size, self.rules.url_ttl);
-            let put = match (multipart, upload.plan.is_single()) {
-                (Some(multipart), _) => self.store.sign_part(key, multipart, part, life).await,
-                (None, true) => self.store.sign_put(key, &object(upload), part, life).await,
-                (None, false) => Err(Fault::NoSuchUpload),
-            };
-            signed.push(Signed::Put(put.map_err(|fault| store_failed("sign", &fault))?));
-        }
-        Ok(signed)
+        let signed = match (multipart, parts) {
+            (Some(multipart), parts) => self.store.sign_parts(key, multipart, parts, life).await,
+            (None, [part, ..]) if upload.plan.is_single() => {
+                // Each of them is the one there is.
+                let put = self.store.sign_put(key, &object(upload), part, life(part.size)).await;
+                put.map(|put| vec![put; parts.len()])
+            }
+            (None, _) => Err(Fault::NoSuchUpload),
+        };
+        let signed = signed.map_err(|fault| store_failed("sign", &fault))?;
+        Ok(signed.into_iter().map(Signed::Put).collect())
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::{Host, Url};
 
 use super::{Fault, Settings};
@@ -103,6 +103,12 @@ fn encode_query(query: &[(&str, &str)]) -> String {
 /// What stands in a header or a `filename*` of RFC 8187: every byte but the unreserved in percent-encoding.
 pub(super) fn encode(text: &str) -> String {
     utf8_percent_encode(text, QUERY).to_string()
+}
+
+/// The path of a URL as a signature has it: what it stands for, encoded our way. None for bytes that are no text.
+pub(super) fn canonical(path: &str) -> Option<String> {
+    let segments = path.split('/').map(|segment| Some(encode(&percent_decode_str(segment).decode_utf8().ok()?)));
+    Some(segments.collect::<Option<Vec<_>>>()?.join("/"))
 }
 
 /// Refuses keys that HTTP libraries and proxies rewrite, so that a signature for one object never leads to another.

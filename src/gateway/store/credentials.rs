@@ -41,12 +41,16 @@ impl fmt::Debug for Credentials {
 
 impl Credentials {
     pub(super) fn fixed(access_key: &str, secret_key: &str) -> Self {
-        Self(Arc::new(Source::Fixed(Credential {
+        Self::of(Credential {
             access_key_id: access_key.to_owned(),
             secret_access_key: secret_key.to_owned(),
             session_token: None,
             expires_in: None,
-        })))
+        })
+    }
+
+    pub(super) fn of(credential: Credential) -> Self {
+        Self(Arc::new(Source::Fixed(credential)))
     }
 
     pub(super) fn chain(http: Http) -> Self {

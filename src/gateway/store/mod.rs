@@ -27,6 +27,7 @@ mod multipart;
 mod object;
 mod probe;
 mod sign;
+mod template;
 mod xml;
 
 /// The object metadata that holds the token of an upload.

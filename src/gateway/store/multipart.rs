@@ -71,21 +71,26 @@ impl Store {
         Err(Fault::Unavailable("ListMultipartUploads: its pages do not end".into()))
     }
 
-    /// Presigns `UploadPart` for these bytes only: length and checksum (as the proof has it) as signed headers. Sends nothing
-    /// but what finding credentials takes.
+    /// Presigns an `UploadPart` for each part's bytes only: length and checksum (as the proof has it) as signed headers; each
+    /// URL lives as `life` says of the part's size. Sends nothing but what finding credentials takes.
     ///
     /// The headers given are all that a client must send, `content-length` among them, but for `host`, which every HTTP
     /// library writes by itself.
-    pub async fn sign_part(
+    pub async fn sign_parts(
         &self,
         key: &Key,
         upload: &str,
-        part: &PartSpec,
-        life: Duration,
-    ) -> Result<SignedPut, Fault> {
-        let headers = sign::body_headers(self.proof, part)?;
-        let presigned = self.presign_part(&self.public, key, upload, part.number, headers, life).await?;
-        Ok(signed_put(part.number, presigned))
+        parts: &[PartSpec],
+        life: impl Fn(u64) -> Duration,
+    ) -> Result<Vec<SignedPut>, Fault> {
+        let url = self.public.object(&self.whole(key), &[])?;
+        let (template, life_of) = self.client.signer.template(&url, upload).await?;
+        let sign = |part: &PartSpec| {
+            let (headers, life) = (sign::body_headers(self.proof, part)?, life_of(life(part.size))?);
+            let url = template.sign(part.number, &headers, life);
+            Ok(signed_put(part.number, Presigned { url, headers, expires_in: life.as_secs() }))
+        };
+        parts.iter().map(sign).collect()
     }
 
     /// One page (at most 1000) of `ListParts` behind `after`; the number to go on behind, if there is more.

@@ -16,6 +16,7 @@ use reqsign_core::{Context, SignRequest as _};
 use super::Fault;
 use super::client::header;
 use super::credentials::Credentials;
+use super::template::Template;
 use crate::names::SignedUrl;
 use crate::wire::{PartSpec, Proof};
 
@@ -27,6 +28,7 @@ const MARGIN: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub(super) struct Signer {
     credentials: Credentials,
+    region: String,
     version_4: Arc<RequestSigner>,
     context: Context,
 }
@@ -42,7 +44,8 @@ pub(super) struct Presigned {
 
 impl Signer {
     pub(super) fn new(credentials: Credentials, region: &str) -> Self {
-        Self { credentials, version_4: Arc::new(RequestSigner::new("s3", region)), context: Context::new() }
+        let version_4 = Arc::new(RequestSigner::new("s3", region));
+        Self { credentials, region: region.to_owned(), version_4, context: Context::new() }
     }
 
     /// Puts `Authorization` and what belongs to it among the headers; every header present is signed.
@@ -76,6 +79,21 @@ impl Signer {
         let (mut parts, ()) = request.into_parts();
         self.sign(&mut parts, &credential, Some(life)).await?;
         Ok(Presigned { url: SignedUrl::new(parts.uri.to_string()), headers, expires_in: life.as_secs() })
+    }
+
+    /// For the parts of one multipart upload of the object at `url`: gives URLs as [`Signer::presign`] does, many at a time. The
+    /// function gives the life of a URL as far as the credential's own allows.
+    ///
+    /// # Errors
+    /// [`Fault`] without a credential.
+    pub(super) async fn template(
+        &self,
+        url: &str,
+        upload: &str,
+    ) -> Result<(Template, impl Fn(Duration) -> Result<Duration, Fault> + use<>), Fault> {
+        let credential = self.credentials.get().await?;
+        let template = Template::new(&credential, &self.region, Timestamp::now(), url, upload)?;
+        Ok((template, move |life| life_of(&credential, life)))
     }
 
     /// After the store has called the credential expired.
