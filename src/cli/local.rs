@@ -18,6 +18,8 @@ use crate::wire::Proof;
 /// A gateway of one run has no operator who could choose otherwise.
 const URL_TTL: Duration = Duration::from_mins(15);
 const UPLOAD_TTL: Duration = Duration::from_hours(168);
+const LEASE: Duration = Duration::from_mins(1);
+const SWEEP_EVERY: Duration = Duration::from_mins(1);
 
 /// A gateway of this run.
 pub struct Local {
@@ -77,6 +79,10 @@ pub async fn start(
         max_size: None,
         url_ttl: URL_TTL,
         upload_ttl: UPLOAD_TTL,
+        lease: LEASE,
+        sweep_every: SWEEP_EVERY,
+        // Nobody reads a log here.
+        survey: false,
         sse: None,
         required_headers: Vec::new(),
         probe,

@@ -61,6 +61,9 @@ pub fn config(settings: &Settings, flags: &ServeOptions) -> Result<Config> {
         max_size: flags.max_size,
         url_ttl: flags.url_ttl,
         upload_ttl: flags.upload_ttl,
+        lease: flags.lease,
+        sweep_every: flags.sweep_every,
+        survey: true,
         sse: flags.sse.as_deref().map(sse).transpose()?,
         required_headers: flags.required_headers.clone(),
         probe: match flags.store_probe {

@@ -8,8 +8,30 @@ use jiff::Timestamp;
 
 use crate::wire::ClaimRequest;
 
-/// A lease ages out after this long without a call that carries its epoch.
-pub const LIFE: Duration = Duration::from_mins(1);
+/// How long silence is borne.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// A lease ages out after this long without a call that carries its epoch.
+    pub lease: Duration,
+    /// An upload that is not finished expires after this long without such a call.
+    pub upload: Duration,
+}
+
+impl Terms {
+    /// What a call at `now` makes of both.
+    #[must_use]
+    pub fn renewed(self, now: Timestamp) -> Renewed {
+        let end = |life| now.checked_add(life).unwrap_or(Timestamp::MAX);
+        Renewed { lease_until: end(self.lease), expires_at: end(self.upload) }
+    }
+}
+
+/// When a lease and its upload end, unless another call renews them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Renewed {
+    pub lease_until: Timestamp,
+    pub expires_at: Timestamp,
+}
 
 /// The right to drive one upload, as the ledger has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,8 +53,8 @@ pub enum Decision {
     Lost,
 }
 
-/// Decides a claim: the holder renews with its epoch, gets a new one without it, and others wait until it is silent for
-/// [`LIFE`].
+/// Decides a claim: the holder renews with its epoch, gets a new one without it, and others wait until its life is
+/// over.
 #[must_use]
 pub fn decide(now: Timestamp, lease: &Lease, request: &ClaimRequest) -> Decision {
     let same = lease.holder.as_deref().is_none_or(|holder| holder == request.holder);
@@ -45,12 +67,6 @@ pub fn decide(now: Timestamp, lease: &Lease, request: &ClaimRequest) -> Decision
             Decision::Held { seconds: u64::try_from(left).unwrap_or(0).div_ceil(1000).max(1) }
         }
     }
-}
-
-/// When a lease renewed at `now` ends.
-#[must_use]
-pub fn until(now: Timestamp) -> Timestamp {
-    now.checked_add(LIFE).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -19,6 +19,7 @@ use crate::names::Token;
 use crate::wire::Proof;
 
 mod auth;
+mod body;
 mod commits;
 mod lease;
 pub mod ledger;
@@ -31,12 +32,15 @@ mod settings;
 pub mod store;
 
 use auth::Guard;
+use lease::Terms;
 use ledger::Ledger;
 use routes::Gateway;
 use service::{Rules, Service};
 use store::embedded::Embedded;
 use store::{Fault, Store};
 
+/// How long a complete waits for its decision before it answers that there is none yet.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How long requests under way may take when the gateway stops.
 const STOP_WAIT: Duration = Duration::from_secs(10);
 
@@ -59,8 +63,14 @@ pub struct Config {
     pub max_size: Option<u64>,
     /// How long a signed URL lives at least.
     pub url_ttl: Duration,
-    /// How long an unfinished upload lives.
+    /// How long an unfinished upload lives without a call about it.
     pub upload_ttl: Duration,
+    /// How long its driver may be silent before another may take an upload over.
+    pub lease: Duration,
+    /// How often what nobody holds is brought to its end.
+    pub sweep_every: Duration,
+    /// Whether to tell the log of multipart uploads in the bucket that the ledger does not know.
+    pub survey: bool,
     /// Value of `x-amz-server-side-encryption` (`AES256`, `aws:kms` or `aws:kms:KEY-ID`).
     pub sse: Option<String>,
     /// Further headers a bucket demands when an object is created.
@@ -108,6 +118,17 @@ pub struct Running {
     server: JoinHandle<()>,
     /// Dropped or sent to, it asks the server to end.
     end: oneshot::Sender<()>,
+    sweeper: Option<Sweeper>,
+}
+
+/// Ends with its gateway, at whatever point: as after a crash, the next one goes on.
+#[derive(Debug)]
+struct Sweeper(JoinHandle<()>);
+
+impl Drop for Sweeper {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Running {
@@ -125,7 +146,8 @@ impl Running {
 
     /// Lets requests under way end, for up to ten seconds, then ends.
     pub async fn stop(self) {
-        let Self { mut server, end, .. } = self;
+        let Self { mut server, end, sweeper, .. } = self;
+        drop(sweeper);
         drop(end);
         if timeout(STOP_WAIT, &mut server).await.is_err() {
             server.abort();
@@ -156,7 +178,7 @@ pub async fn start(config: Config) -> Result<Running> {
     let public_url = config.public_url.clone().unwrap_or_else(|| url.clone());
 
     let guard = Guard::new(&config.auth, ledger.clone());
-    let gateway = Arc::new(Gateway { guard, service: OnceLock::new() });
+    let gateway = Arc::new(Gateway::new(guard));
     let router = routes::router(Arc::clone(&gateway));
     let router = match &embedded {
         Some(embedded) => router.fallback_service(embedded.service()),
@@ -164,8 +186,8 @@ pub async fn start(config: Config) -> Result<Running> {
     };
     let (end, ended) = oneshot::channel::<()>();
     let quit = async { drop(ended.await) };
-    let server = tokio::spawn(listen::serve(listener, router, listen::HEADER_WAIT, quit));
-    let running = Running { url, server, end };
+    let server = tokio::spawn(listen::serve(listener, router, listen::BOUNDS, quit));
+    let running = Running { url, server, end, sweeper: None };
 
     let store = match hold(store, &config).await {
         Ok(store) => store,
@@ -183,13 +205,16 @@ pub async fn start(config: Config) -> Result<Running> {
         limits,
         allow_types: config.allow_types,
         url_ttl: config.url_ttl,
-        upload_ttl: config.upload_ttl,
+        terms: Terms { lease: config.lease, upload: config.upload_ttl },
+        patience: PATIENCE,
         backend: public_url.as_str().trim_end_matches('/').to_owned(),
     };
     tracing::info!(url = %running.url, proof = ?store.proof(), "listening");
+    let service = Service::new(ledger, store, rules);
+    let sweeper = tokio::spawn(Arc::clone(&service).keep_sweeping(config.sweep_every, config.survey));
     // The cell was made above and is filled here alone.
-    let _ = gateway.service.set(Service::new(ledger, store, rules));
-    Ok(running)
+    let _ = gateway.service.set(service);
+    Ok(Running { sweeper: Some(Sweeper(sweeper)), ..running })
 }
 
 /// The store, held to what it was found to enforce, or to what the configuration says.

@@ -3,12 +3,10 @@
 //! Border: reads requests and writes answers; what they mean is `service`, who asks is `auth`. Nothing here knows a store.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{DefaultBodyLimit, Extension, FromRequest, FromRequestParts, Path, Query, Request, State};
+use axum::extract::{DefaultBodyLimit, Extension, FromRequestParts, Path, Query, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state, map_response};
@@ -17,25 +15,33 @@ use axum::routing::{get, post};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::time::timeout;
+use tokio::sync::Semaphore;
 
 use crate::gateway::auth::{Guard, Owner, says_json};
+use crate::gateway::body::{Json, unreadable};
 use crate::gateway::problem::{Refusal, problem};
 use crate::gateway::service::{Call, Completion, Service};
 use crate::wire::{
-    BATCH_MAX, BatchAnswer, BeginAnswer, BeginRequest, ClaimRequest, Code, CompleteRequest, Deciding, Finish, JSON_MAX,
-    Outcome, PROTOCOL, PROTOCOL_HEADER, Said, SignRequest,
+    BATCH_MAX, BatchAnswer, BatchBegin, BeginAnswer, BeginRequest, ClaimRequest, Code, CompleteRequest, Deciding,
+    Finish, JSON_MAX, Outcome, PROTOCOL, PROTOCOL_HEADER, SIGN_MAX, Said, SignRequest,
 };
 
 /// The most bytes of a body, but for complete's and batch's.
 const BODY_MAX: usize = 1 << 20;
-/// How long a body may take to arrive.
-const BODY_WAIT: Duration = Duration::from_secs(30);
+/// Calls that are served at the same time; more are sent away.
+const CALLS: usize = 256;
 
 /// What the routes serve: nothing, until the store was tried.
 pub struct Gateway {
-    pub guard: Guard,
+    guard: Guard,
     pub service: OnceLock<Arc<Service>>,
+    places: Semaphore,
+}
+
+impl Gateway {
+    pub fn new(guard: Guard) -> Self {
+        Self { guard, service: OnceLock::new(), places: Semaphore::new(CALLS) }
+    }
 }
 
 /// Who asks, and what serves them.
@@ -89,6 +95,9 @@ async fn mark(mut response: Response) -> Response {
 }
 
 async fn authenticate(State(gateway): State<Arc<Gateway>>, mut request: Request, next: Next) -> Response {
+    let Ok(_place) = gateway.places.try_acquire() else {
+        return Refusal::later(Code::Unavailable, 1).into_response();
+    };
     match gateway.guard.owner(request.uri(), request.headers()).await {
         Err(refusal) => refusal.into_response(),
         Ok(_) if !says_json(request.method(), request.headers()) => {
@@ -177,7 +186,12 @@ async fn batch(Extension(caller): Extension<Caller>, Json(calls): Json<Calls>) -
     if calls.begin.len() + calls.complete.len() > BATCH_MAX {
         return Err(Refusal::saying(Code::InvalidRequest, format!("batch takes {BATCH_MAX} uploads at most")));
     }
-    let begin = calls.begin.into_iter().map(call).collect();
+    let begin: Vec<Call<BatchBegin>> = calls.begin.into_iter().map(call).collect();
+    let sent_along =
+        |call: &Call<BatchBegin>| call.as_ref().ok().and_then(|call| Some(call.request.parts.as_ref()?.len()));
+    if begin.iter().filter_map(sent_along).sum::<usize>() > SIGN_MAX {
+        return Err(Refusal::saying(Code::InvalidRequest, format!("batch takes {SIGN_MAX} parts at most")));
+    }
     let complete = calls.complete.into_iter().map(call).collect();
     let (begin, complete) = caller.service.batch(&caller.owner, begin, complete).await;
     let begin = begin.into_iter().map(|call| call.map_or_else(Outcome::from, |call| begun(call).into())).collect();
@@ -225,14 +239,15 @@ async fn status(Extension(caller): Extension<Caller>, Id(id): Id) -> Result<Resp
 #[derive(Deserialize)]
 struct ListQuery {
     state: Option<String>,
+    after: Option<String>,
 }
 
 async fn list(
     Extension(caller): Extension<Caller>,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Response, Refusal> {
-    let state = asked(query)?.state;
-    Ok(json(StatusCode::OK, &caller.service.list(&caller.owner, state.as_deref()).await?))
+    let ListQuery { state, after } = asked(query)?;
+    Ok(json(StatusCode::OK, &caller.service.list(&caller.owner, state.as_deref(), after.as_deref()).await?))
 }
 
 #[derive(Deserialize)]
@@ -287,27 +302,4 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
         let id = Path::<String>::from_request_parts(parts, state).await;
         id.map(|Path(id)| Self(id)).map_err(|_| Refusal::new(Code::NotFound))
     }
-}
-
-/// A body of JSON, within the route's limit and [`BODY_WAIT`].
-struct Json<T>(T);
-
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
-    type Rejection = Refusal;
-    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
-        let body = match timeout(BODY_WAIT, Bytes::from_request(request, state)).await {
-            Ok(Ok(body)) => body,
-            Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-                return Err(Refusal::saying(Code::TooLarge, "the body is too large"));
-            }
-            Ok(Err(_)) => return Err(Refusal::saying(Code::InvalidRequest, "the body did not arrive whole")),
-            Err(_) => return Err(Refusal::saying(Code::InvalidRequest, "the body took too long to arrive")),
-        };
-        serde_json::from_slice(&body).map(Self).map_err(|error| unreadable(&error))
-    }
-}
-
-/// What serde says names fields and positions, and quotes only what the client itself sent.
-fn unreadable(error: &serde_json::Error) -> Refusal {
-    Refusal::saying(Code::InvalidRequest, error.to_string())
 }

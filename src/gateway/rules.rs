@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use crate::gateway::problem::Refusal;
 use crate::names::{Checksum, Fingerprint};
 use crate::plan::Plan;
-use crate::wire::{BeginRequest, Code, CompleteRequest, PartSpec, SIGN_MAX};
+use crate::wire::{BeginRequest, Code, CompletePart, CompleteRequest, PartSpec, SIGN_MAX};
 
 /// The longest name, in characters.
 pub const NAME_MAX: usize = 200;
@@ -157,24 +157,26 @@ pub fn review(plan: &Plan, pinned: &[Option<Fingerprint>], request: &CompleteReq
             return mismatch(format!("part {expected} was signed with another fingerprint"));
         }
     }
-    if checksum(plan, request).as_ref() == Some(&request.checksum) {
+    if checksum(plan, &request.parts).as_ref() == Some(&request.checksum) {
         return Ok(());
     }
     mismatch("the checksum is not that of these parts".to_owned())
 }
 
-fn checksum(plan: &Plan, request: &CompleteRequest) -> Option<Checksum> {
+/// What the store is to say of an object of these parts; nothing where there is none of them.
+#[must_use]
+pub fn checksum(plan: &Plan, parts: &[CompletePart]) -> Option<Checksum> {
+    let first = parts.first()?;
     if plan.is_single() {
-        return request.parts.first().map(|part| Checksum::whole(&part.sha256));
+        return Some(Checksum::whole(&first.sha256));
     }
-    Some(Checksum::composite(request.parts.iter().map(|part| &part.sha256)))
+    Some(Checksum::composite(parts.iter().map(|part| &part.sha256)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::names::PartNumber;
-    use crate::wire::CompletePart;
 
     fn request() -> BeginRequest {
         BeginRequest {

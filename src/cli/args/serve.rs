@@ -56,9 +56,15 @@ pub struct ServeOptions {
     /// How long a signed URL lives at least; a large part's lives longer
     #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = parse::duration)]
     pub url_ttl: Duration,
-    /// How long an unfinished upload lives
+    /// How long an unfinished upload lives without a call about it
     #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = parse::duration)]
     pub upload_ttl: Duration,
+    /// How long a client may be silent before another may take its upload over; clients speak every 20s
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse::duration)]
+    pub lease: Duration,
+    /// How often to end what nobody holds: uploads that expired, completes that were left
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = parse::duration)]
+    pub sweep_every: Duration,
     /// Server-side encryption of new objects: AES256, aws:kms or aws:kms:KEY-ID [default: the bucket's]
     #[arg(long, value_name = "SSE", value_parser = NonEmptyStringValueParser::new())]
     pub sse: Option<String>,

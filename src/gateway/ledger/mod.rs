@@ -14,10 +14,12 @@ use crate::gateway::commits::Commits;
 mod owners;
 mod parts;
 mod schema;
+mod sweep;
 mod uploads;
 
 pub use owners::{ApiToken, NewToken};
 pub use parts::{LedgerPart, Signing};
+pub use sweep::TAKEN;
 pub use uploads::{NewUpload, Upload};
 
 /// The ledger. Clones share it; the thread behind it ends with the last of them.

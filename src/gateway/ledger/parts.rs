@@ -3,12 +3,11 @@
 //! Border: rows and the compare-and-sets that pin a part or hand all of them to a complete; what the store holds is asked of
 //! the store, and these rows follow it.
 
-use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::{Ledger, damaged, int};
 use crate::error::Result;
-use crate::gateway::lease;
+use crate::gateway::lease::Renewed;
 use crate::names::{ETag, Fingerprint, PartNumber, UploadId};
 use crate::wire::{CompletePart, PartSpec, State, StoredPart};
 
@@ -41,10 +40,10 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger fails.
-    pub async fn pin(&self, id: &UploadId, epoch: u64, parts: Vec<PartSpec>, now: Timestamp) -> Result<Signing> {
+    pub async fn pin(&self, id: &UploadId, epoch: u64, parts: Vec<PartSpec>, renewed: Renewed) -> Result<Signing> {
         let id = id.clone();
         self.attempt(move |tx| {
-            let refused = open(tx, &id, epoch, now, &[State::Pending, State::Uploading], State::Uploading)?;
+            let refused = open(tx, &id, epoch, renewed, &[State::Pending, State::Uploading], State::Uploading)?;
             if refused != Signing::Done {
                 return Ok((refused, false));
             }
@@ -67,11 +66,11 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger fails.
-    pub async fn seal(&self, id: &UploadId, epoch: u64, parts: Vec<CompletePart>, now: Timestamp) -> Result<Signing> {
+    pub async fn seal(&self, id: &UploadId, epoch: u64, parts: Vec<CompletePart>, renewed: Renewed) -> Result<Signing> {
         let id = id.clone();
         self.attempt(move |tx| {
             let from = [State::Pending, State::Uploading, State::Completing];
-            let refused = open(tx, &id, epoch, now, &from, State::Completing)?;
+            let refused = open(tx, &id, epoch, renewed, &from, State::Completing)?;
             if refused != Signing::Done {
                 return Ok((refused, false));
             }
@@ -137,7 +136,7 @@ fn open(
     tx: &Connection,
     id: &UploadId,
     epoch: u64,
-    now: Timestamp,
+    renewed: Renewed,
     from: &[State],
     to: State,
 ) -> rusqlite::Result<Signing> {
@@ -150,8 +149,10 @@ fn open(
     if current != int(epoch) {
         return Ok(Signing::LeaseLost);
     }
-    let sql = "UPDATE upload SET state = ?2, lease_until = ?3 WHERE id = ?1 AND state = ?4 AND epoch = ?5";
-    let until = lease::until(now).as_millisecond();
-    let changed = tx.prepare_cached(sql)?.execute(params![id.as_str(), to.name(), until, state.name(), current])?;
+    let sql =
+        "UPDATE upload SET state = ?2, lease_until = ?3, expires_at = ?4 WHERE id = ?1 AND state = ?5 AND epoch = ?6";
+    let (until, expires) = (renewed.lease_until.as_millisecond(), renewed.expires_at.as_millisecond());
+    let row = params![id.as_str(), to.name(), until, expires, state.name(), current];
+    let changed = tx.prepare_cached(sql)?.execute(row)?;
     Ok(if changed == 1 { Signing::Done } else { Signing::LeaseLost })
 }

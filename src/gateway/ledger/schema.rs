@@ -14,7 +14,7 @@ const SPEC: Spec = Spec {
     what: "ledger",
     // "UPLG" in ASCII.
     application_id: 0x5550_4C47,
-    steps: &[UPLOADS],
+    steps: &[UPLOADS, SWEPT],
     hint: "name another place for the ledger with --ledger sqlite:FILE",
 };
 
@@ -64,6 +64,15 @@ const UPLOADS: &str = "
         state TEXT NOT NULL,
         PRIMARY KEY (upload, number)
     ) STRICT, WITHOUT ROWID;
+";
+
+/// What is swept is found without reading the rest.
+const SWEPT: &str = "
+    -- When the store is to be looked at once more for what an upload that is over has left there.
+    ALTER TABLE upload ADD COLUMN look_again INTEGER;
+    CREATE INDEX upload_to_look_at ON upload (look_again) WHERE look_again IS NOT NULL;
+    CREATE INDEX upload_under_way ON upload (lease_until)
+        WHERE state IN ('pending', 'uploading', 'completing', 'aborting');
 ";
 
 /// Opens the ledger, making it when there is none; gives its instance id too, which is drawn once.

@@ -9,13 +9,10 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{Ledger, damaged, int};
 use crate::error::{Error, Kind, Result};
-use crate::gateway::lease::Lease;
+use crate::gateway::lease::{Lease, Renewed};
 use crate::names::{Fingerprint, Key, PartNumber, UploadId};
 use crate::plan::Plan;
 use crate::wire::{PartSpec, Receipt, State};
-
-/// The most uploads one listing gives.
-const LIST_MAX: i64 = 1000;
 
 /// An upload to be begun.
 pub struct NewUpload {
@@ -35,9 +32,8 @@ pub struct NewUpload {
     /// Random, given to the object as metadata: tells our object from any other at the key.
     pub token: String,
     pub holder: Option<String>,
-    pub lease_until: Timestamp,
     pub created_at: Timestamp,
-    pub expires_at: Timestamp,
+    pub renewed: Renewed,
 }
 
 /// An upload as the ledger knows it.
@@ -62,7 +58,7 @@ pub struct Upload {
     pub receipt: Option<Receipt>,
 }
 
-const COLUMNS: &str = "id, owner, idempotency_key, digest, name, content_type, size, part_size, key, token, store_upload, \
+pub(super) const COLUMNS: &str = "id, owner, idempotency_key, digest, name, content_type, size, part_size, key, token, store_upload, \
     state, epoch, holder, lease_until, created_at, expires_at, receipt, metadata";
 
 impl Ledger {
@@ -94,18 +90,27 @@ impl Ledger {
         self.read(move |connection| find(connection, &owner, &id)).await
     }
 
-    /// The owner's uploads, newest first, at most a thousand.
+    /// The owner's uploads, newest first, at most `limit`; those behind `after`, if it is named.
     ///
     /// # Errors
     /// When the ledger fails.
-    pub async fn uploads(&self, owner: &str, state: Option<State>) -> Result<Vec<Upload>> {
+    pub async fn uploads(
+        &self,
+        owner: &str,
+        state: Option<State>,
+        after: Option<&Upload>,
+        limit: u32,
+    ) -> Result<Vec<Upload>> {
         let owner = owner.to_owned();
+        let after = after.map(|upload| (upload.created_at.as_millisecond(), upload.id.clone()));
         self.read(move |connection| {
             let sql = format!(
                 "SELECT {COLUMNS} FROM upload WHERE owner = ?1 AND (?2 IS NULL OR state = ?2) \
+                 AND (?4 IS NULL OR created_at < ?4 OR (created_at = ?4 AND id > ?5)) \
                  ORDER BY created_at DESC, id LIMIT ?3"
             );
-            let rows = params![owner, state.map(State::name), LIST_MAX];
+            let (time, id) = after.as_ref().map(|(time, id)| (*time, id.as_str())).unzip();
+            let rows = params![owner, state.map(State::name), limit, time, id];
             connection.prepare_cached(&sql)?.query_map(rows, upload)?.collect()
         })
         .await
@@ -125,36 +130,33 @@ impl Ledger {
         .await
     }
 
-    /// Puts `new` in the place of the lease `old`; false when somebody was quicker.
+    /// Puts `new` in the place of the lease `old`; false when somebody was quicker, or the upload is over.
     ///
     /// # Errors
     /// When the ledger fails.
-    pub async fn set_lease(&self, id: &UploadId, old: Lease, new: Lease) -> Result<bool> {
+    pub async fn set_lease(&self, id: &UploadId, old: Lease, new: Lease, expires_at: Timestamp) -> Result<bool> {
         let id = id.clone();
         self.write(move |tx| {
-            let sql = "UPDATE upload SET epoch = ?4, holder = ?5, lease_until = ?6 \
-                       WHERE id = ?1 AND epoch = ?2 AND holder IS ?3 AND lease_until = ?7";
+            let sql = "UPDATE upload SET epoch = ?4, holder = ?5, lease_until = ?6, expires_at = ?8 \
+                       WHERE id = ?1 AND epoch = ?2 AND holder IS ?3 AND lease_until = ?7 \
+                       AND state NOT IN ('rejected', 'aborting', 'aborted', 'expired')";
             let (was, until) = (old.until.as_millisecond(), new.until.as_millisecond());
-            let row = params![id.as_str(), int(old.epoch), old.holder, int(new.epoch), new.holder, until, was];
+            let (epochs, expires) = ((int(old.epoch), int(new.epoch)), expires_at.as_millisecond());
+            let row = params![id.as_str(), epochs.0, old.holder, epochs.1, new.holder, until, was, expires];
             Ok(tx.prepare_cached(sql)?.execute(row)? == 1)
         })
         .await
     }
 
-    /// Moves an upload from one of `from` to `to`; false when it is in none of them.
+    /// Moves an upload back from completing to uploading; false when it is not completing.
     ///
     /// # Errors
     /// When the ledger fails.
-    pub async fn set_state(&self, id: &UploadId, from: &'static [State], to: State) -> Result<bool> {
+    pub async fn reopen(&self, id: &UploadId) -> Result<bool> {
         let id = id.clone();
         self.write(move |tx| {
-            for state in from {
-                let sql = "UPDATE upload SET state = ?3 WHERE id = ?1 AND state = ?2";
-                if tx.prepare_cached(sql)?.execute([id.as_str(), state.name(), to.name()])? == 1 {
-                    return Ok(true);
-                }
-            }
-            Ok(false)
+            let sql = "UPDATE upload SET state = 'uploading' WHERE id = ?1 AND state = 'completing'";
+            Ok(tx.prepare_cached(sql)?.execute([id.as_str()])? == 1)
         })
         .await
     }
@@ -200,9 +202,9 @@ fn insert(tx: &Connection, new: &NewUpload) -> rusqlite::Result<()> {
         new.key.as_str(),
         new.token,
         new.holder,
-        new.lease_until.as_millisecond(),
+        new.renewed.lease_until.as_millisecond(),
         new.created_at.as_millisecond(),
-        new.expires_at.as_millisecond(),
+        new.renewed.expires_at.as_millisecond(),
         state.name(),
     ])?;
     let pinned: BTreeMap<PartNumber, &Fingerprint> =
@@ -221,7 +223,7 @@ fn find(connection: &Connection, owner: &str, id: &UploadId) -> rusqlite::Result
     connection.prepare_cached(&sql)?.query_row([owner, id.as_str()], upload).optional()
 }
 
-fn upload(row: &Row<'_>) -> rusqlite::Result<Upload> {
+pub(super) fn upload(row: &Row<'_>) -> rusqlite::Result<Upload> {
     let text = |column: usize| row.get::<_, String>(column);
     let number = |column: usize| u64::try_from(row.get::<_, i64>(column)?).map_err(|_| damaged(column, "negative"));
     let time = |column: usize| Timestamp::from_millisecond(row.get(column)?).map_err(|_| damaged(column, "not a time"));

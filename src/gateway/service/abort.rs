@@ -2,7 +2,10 @@
 //!
 //! Border: only what is ours is removed: the multipart upload of the row, or the object that carries its token.
 
-use super::Service;
+use jiff::Timestamp;
+
+use super::sign::life;
+use super::{Service, is_over};
 use crate::gateway::auth::Owner;
 use crate::gateway::ledger::Upload;
 use crate::gateway::problem::{Refusal, store_failed};
@@ -16,29 +19,50 @@ impl Service {
     /// `not_abortable` once it is completing or complete, `busy` while it is being begun, `not_found`, `store_unavailable`
     /// (ask again).
     pub async fn abort(&self, owner: &Owner, id: &str) -> Result<(), Refusal> {
-        let upload = self.find(owner, id).await?;
+        let upload = self.row(owner, id).await?;
         let _guard = self.enter(&upload.owner, &upload.idempotency_key)?;
         match upload.state {
             State::Aborted | State::Expired | State::Rejected => return Ok(()),
             State::Completing | State::Verified | State::Ready => return Err(Refusal::new(Code::NotAbortable)),
             State::Pending | State::Uploading => {
-                let from = &[State::Pending, State::Uploading];
-                if !self.ledger.set_state(&upload.id, from, State::Aborting).await? {
+                let until = self.rules.terms.renewed(Timestamp::now()).lease_until;
+                if !self.ledger.set_aborting(&upload.id, until).await? {
                     return Err(Refusal::later(Code::Busy, 1));
                 }
             }
             State::Aborting => {}
         }
         // Read again: the multipart upload may have been created since.
-        let upload = self.find(owner, id).await?;
-        let done =
-            if upload.plan.is_single() { self.drop_object(&upload).await } else { self.drop_parts(&upload).await };
-        done.map_err(|fault| store_failed("abort", &fault))?;
-        self.ledger.set_state(&upload.id, &[State::Aborting], State::Aborted).await?;
-        tracing::info!(id = %upload.id, "aborted");
+        self.clear(&self.row(owner, id).await?, State::Aborted).await
+    }
+
+    /// Takes an upload that is aborting out of the store, and ends it.
+    pub(super) async fn clear(&self, upload: &Upload, to: State) -> Result<(), Refusal> {
+        self.drop_leftovers(upload).await.map_err(|fault| store_failed("abort", &fault))?;
+        if self.end(upload, &[State::Aborting], to).await? {
+            tracing::info!(id = %upload.id, state = to.name(), "aborted");
+        }
         Ok(())
     }
 
+    /// Ends an upload. What was signed for it may be sent as long as its URL lives: then the sweep looks once more.
+    pub(super) async fn end(&self, upload: &Upload, from: &'static [State], to: State) -> Result<bool, Refusal> {
+        let last = life(upload.plan.part_size(), self.rules.url_ttl);
+        let look_again = Timestamp::now().checked_add(last).unwrap_or(Timestamp::MAX);
+        Ok(self.ledger.end(&upload.id, from, to, look_again).await?)
+    }
+
+    /// Takes out of the store whatever of an upload has no use any more: all of it when it is over, spare multipart uploads
+    /// when it is not.
+    pub(super) async fn drop_leftovers(&self, upload: &Upload) -> Result<(), Fault> {
+        let over = is_over(upload.state);
+        if !upload.plan.is_single() {
+            self.drop_parts(upload, over).await?;
+        }
+        if over { self.drop_object(upload).await } else { Ok(()) }
+    }
+
+    /// What a single PUT, or a complete that landed late, has made.
     async fn drop_object(&self, upload: &Upload) -> Result<(), Fault> {
         match self.store.head(&upload.key).await? {
             Some(head) if head.token.as_ref() == Some(&upload.token) => self.store.delete(&upload.key).await,
@@ -46,17 +70,19 @@ impl Service {
         }
     }
 
-    /// Our row's multipart upload and any other at our key, which a create whose answer was lost has left there; then what a
-    /// complete that landed late made of them.
-    async fn drop_parts(&self, upload: &Upload) -> Result<(), Fault> {
+    /// Every multipart upload at our key, such as a create whose answer was lost has left there; the row's own only if it is
+    /// over.
+    async fn drop_parts(&self, upload: &Upload, over: bool) -> Result<(), Fault> {
         let mut multiparts = self.store.find(&upload.key).await?;
-        multiparts.extend(upload.store_upload.clone().filter(|own| !multiparts.contains(own)));
+        let own = upload.store_upload.as_ref();
+        multiparts.retain(|multipart| Some(multipart) != own);
+        multiparts.extend(own.filter(|_| over).cloned());
         for multipart in multiparts {
             match self.store.abort(&upload.key, &multipart).await {
                 Ok(()) | Err(Fault::NoSuchUpload) => {}
                 Err(fault) => return Err(fault),
             }
         }
-        self.drop_object(upload).await
+        Ok(())
     }
 }

@@ -8,10 +8,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Service, is_over, object};
+use super::{Service, aged, is_over, object};
 use crate::error::Kind;
 use crate::gateway::auth::Owner;
-use crate::gateway::lease;
 use crate::gateway::ledger::{NewUpload, Upload};
 use crate::gateway::problem::{Refusal, store_failed};
 use crate::gateway::rules;
@@ -54,11 +53,11 @@ impl Service {
             pinned: wanted.clone(),
             token: Uuid::new_v4().simple().to_string(),
             holder: request.holder.clone(),
-            lease_until: lease::until(now),
             created_at: now,
-            expires_at: now.checked_add(self.rules.upload_ttl).unwrap_or(Timestamp::MAX),
+            renewed: self.rules.terms.renewed(now),
         };
-        let (mut upload, new) = self.ledger.begin(new).await?;
+        let (upload, new) = self.ledger.begin(new).await?;
+        let mut upload = aged(upload, now);
         if upload.digest != digest {
             return Err(Refusal::new(Code::IdempotencyMismatch));
         }
@@ -135,7 +134,7 @@ impl Service {
             // Another gateway was quicker, or the upload was aborted meanwhile: ours must not stay behind.
             upload = self.find(&Owner(upload.owner.clone()), upload.id.as_str()).await?;
             if upload.store_upload.as_ref() != Some(&store_upload) {
-                self.drop_multipart(&upload.key, &store_upload).await;
+                self.drop_multipart(&upload, &store_upload).await;
             }
             if upload.store_upload.is_none() {
                 return Err(super::closed(upload.state));
@@ -143,16 +142,18 @@ impl Service {
             return Ok(upload);
         }
         for spare in found {
-            self.drop_multipart(&upload.key, &spare).await;
+            self.drop_multipart(&upload, &spare).await;
         }
         upload.store_upload = Some(store_upload);
         Ok(upload)
     }
 
-    /// Aborts a multipart upload of ours nobody will use; one that stays is found by its key later.
-    async fn drop_multipart(&self, key: &Key, store_upload: &str) {
-        if let Err(fault) = self.store.abort(key, store_upload).await {
-            tracing::warn!(%key, ?fault, "could not abort a spare multipart upload");
+    /// Aborts a multipart upload of ours nobody will use.
+    async fn drop_multipart(&self, upload: &Upload, store_upload: &str) {
+        if let Err(fault) = self.store.abort(&upload.key, store_upload).await {
+            tracing::warn!(key = %upload.key, ?fault, "could not abort a spare multipart upload");
+            // The sweep tries again; where the ledger fails too, it finds it at the end of the upload.
+            let _ = self.ledger.look_again(&upload.id, Timestamp::now()).await;
         }
     }
 }

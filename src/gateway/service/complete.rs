@@ -4,7 +4,6 @@
 //! asked is gone.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -19,9 +18,6 @@ use crate::gateway::rules;
 use crate::gateway::store::{Fault, Head};
 use crate::names::UploadId;
 use crate::wire::{Code, CompleteRequest, Receipt, State};
-
-/// How long a call waits for the decision before it answers that there is none yet.
-const WAIT: Duration = Duration::from_secs(10);
 
 /// How a complete was answered.
 #[derive(Debug, Clone)]
@@ -56,7 +52,7 @@ impl Service {
         rules::review(&upload.plan, &pinned, &request)?;
 
         let mut outcome = self.join_or_spawn(upload, request);
-        match timeout(WAIT, outcome.wait_for(Option::is_some)).await {
+        match timeout(self.rules.patience, outcome.wait_for(Option::is_some)).await {
             Ok(Ok(outcome)) => outcome.clone().unwrap_or(Ok(Completion::Deciding(State::Completing))),
             Ok(Err(_)) => Err(Refusal::later(Code::Unavailable, 2)),
             Err(_) => Ok(Completion::Deciding(State::Completing)),
@@ -64,7 +60,7 @@ impl Service {
     }
 
     /// The outcome of the completion of this upload that is under way, or of one begun now.
-    fn join_or_spawn(self: &Arc<Self>, upload: Upload, request: CompleteRequest) -> Pending {
+    pub(super) fn join_or_spawn(self: &Arc<Self>, upload: Upload, request: CompleteRequest) -> Pending {
         let mut under_way = locked(&self.completing);
         if let Some(outcome) = under_way.get(&upload.id) {
             return outcome.clone();
@@ -81,7 +77,8 @@ impl Service {
     }
 
     async fn decide(&self, upload: &Upload, request: &CompleteRequest) -> Outcome {
-        let sealed = self.ledger.seal(&upload.id, request.epoch, request.parts.clone(), Timestamp::now()).await?;
+        let renewed = self.rules.terms.renewed(Timestamp::now());
+        let sealed = self.ledger.seal(&upload.id, request.epoch, request.parts.clone(), renewed).await?;
         if sealed != Signing::Done {
             return self.settled(upload, sealed).await;
         }
@@ -90,12 +87,19 @@ impl Service {
         match (verdict, head) {
             (Verdict::Verified, Some(head)) => self.verified(upload, request, head).await,
             (Verdict::Verified | Verdict::Undecided, _) => Ok(Completion::Deciding(State::Completing)),
-            (Verdict::PartsMismatch, _) => self.leave(upload, State::Uploading, Code::PartsMismatch).await,
-            (Verdict::Refused, _) => self.leave(upload, State::Uploading, Code::StoreUnavailable).await,
-            (Verdict::Lost, _) => self.leave(upload, State::Expired, Code::Gone).await,
+            (Verdict::PartsMismatch, _) => self.reopen(upload, Code::PartsMismatch).await,
+            (Verdict::Refused, _) => self.reopen(upload, Code::StoreUnavailable).await,
+            (Verdict::Lost, _) => {
+                tracing::warn!(id = %upload.id, key = %upload.key, "neither object nor multipart upload is there");
+                if self.end(upload, &[State::Completing], State::Expired).await? {
+                    return Err(Refusal::new(Code::Gone));
+                }
+                self.settled(upload, Signing::Closed(State::Expired)).await
+            }
             (Verdict::Damaged, _) => {
                 // Who lost is too late to say what may go: another call may have found the object good.
-                if !self.ledger.set_state(&upload.id, &[State::Completing], State::Rejected).await? {
+                // Should removing it fail, the sweep does it.
+                if !self.ledger.end(&upload.id, &[State::Completing], State::Rejected, Timestamp::now()).await? {
                     return self.settled(upload, Signing::Closed(State::Rejected)).await;
                 }
                 tracing::error!(id = %upload.id, key = %upload.key, "the object is not what was uploaded; removing it");
@@ -176,12 +180,12 @@ impl Service {
         }
     }
 
-    /// Takes the upload out of `completing`, and says why.
-    async fn leave(&self, upload: &Upload, to: State, code: Code) -> Outcome {
-        if self.ledger.set_state(&upload.id, &[State::Completing], to).await? {
+    /// Takes the upload back from completing, so that its parts can be sent again, and says why.
+    async fn reopen(&self, upload: &Upload, code: Code) -> Outcome {
+        if self.ledger.reopen(&upload.id).await? {
             return Err(Refusal::new(code));
         }
-        self.settled(upload, Signing::Closed(to)).await
+        self.settled(upload, Signing::Closed(State::Uploading)).await
     }
 }
 

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 use crate::gateway::auth::Owner;
-use crate::gateway::lease::{self, Decision, Lease};
+use crate::gateway::lease::{self, Decision, Lease, Terms};
 use crate::gateway::ledger::{Ledger, Upload};
 use crate::gateway::problem::Refusal;
 use crate::gateway::store::{NewObject, Store};
@@ -24,6 +24,7 @@ mod begin;
 mod complete;
 mod read;
 mod sign;
+mod sweep;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -47,8 +48,10 @@ pub struct Rules {
     pub allow_types: Vec<String>,
     /// How long a signed URL lives at least.
     pub url_ttl: Duration,
-    /// How long an unfinished upload lives.
-    pub upload_ttl: Duration,
+    /// How long leases and unfinished uploads live.
+    pub terms: Terms,
+    /// How long a complete waits for its decision before it answers that there is none yet.
+    pub patience: Duration,
     /// What receipts call this backend: its public URL.
     pub backend: String,
 }
@@ -106,19 +109,28 @@ impl Service {
                 Decision::Held { seconds } => return Err(Refusal::later(Code::LeaseHeld, seconds)),
                 Decision::Lost => return Err(Refusal::new(Code::LeaseLost)),
                 Decision::Granted { epoch } => {
-                    let new = Lease { holder: Some(request.holder.clone()), epoch, until: lease::until(now) };
-                    if self.ledger.set_lease(&upload.id, upload.lease.clone(), new).await? {
+                    let renewed = self.rules.terms.renewed(now);
+                    let new = Lease { holder: Some(request.holder.clone()), epoch, until: renewed.lease_until };
+                    if self.ledger.set_lease(&upload.id, upload.lease.clone(), new, renewed.expires_at).await? {
                         return Ok(epoch);
                     }
                 }
             }
             upload = self.find(&Owner(upload.owner.clone()), upload.id.as_str()).await?;
+            if is_over(upload.state) {
+                return Err(Refusal::new(Code::Gone));
+            }
         }
         Err(Refusal::later(Code::Busy, 1))
     }
 
-    /// The owner's upload; unknown, malformed and foreign ids are all the same.
+    /// The owner's upload, as [`aged`] as it is.
     async fn find(&self, owner: &Owner, id: &str) -> Result<Upload, Refusal> {
+        Ok(aged(self.row(owner, id).await?, Timestamp::now()))
+    }
+
+    /// The owner's upload as the ledger has it; unknown, malformed and foreign ids are all the same.
+    async fn row(&self, owner: &Owner, id: &str) -> Result<Upload, Refusal> {
         let Ok(id) = id.parse::<UploadId>() else { return Err(Refusal::new(Code::NotFound)) };
         self.ledger.upload(&owner.0, &id).await?.ok_or_else(|| Refusal::new(Code::NotFound))
     }
@@ -163,6 +175,15 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// States nothing leads out of but oblivion.
 fn is_over(state: State) -> bool {
     matches!(state, State::Rejected | State::Aborting | State::Aborted | State::Expired)
+}
+
+/// An upload that has expired is over, even if no sweep has come by yet.
+fn aged(mut upload: Upload, now: Timestamp) -> Upload {
+    let silent = upload.lease.until <= now && upload.expires_at <= now;
+    if silent && matches!(upload.state, State::Pending | State::Uploading) {
+        upload.state = State::Expired;
+    }
+    upload
 }
 
 /// Why an upload in this state takes no more parts.

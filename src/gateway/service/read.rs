@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
-use super::{Service, is_over};
+use jiff::Timestamp;
+
+use super::{Service, aged, is_over};
 use crate::gateway::auth::Owner;
 use crate::gateway::ledger::Upload;
 use crate::gateway::problem::{Refusal, store_failed};
@@ -14,6 +16,8 @@ use crate::wire::{Code, PartList, ReadUrl, State, StoredPart, UploadList, Upload
 
 /// Parts in one page.
 const PAGE: u32 = 1000;
+/// Uploads in one page: with the largest metadata that is taken, they stay below what a client reads.
+const UPLOADS: u32 = 500;
 const READ_DEFAULT: u64 = 60 * 60;
 /// As long as S3 lets a presigned URL live.
 const READ_MAX: u64 = 7 * 24 * 60 * 60;
@@ -25,15 +29,22 @@ impl Service {
         Ok(status(self.find(owner, id).await?))
     }
 
-    /// The owner's uploads, newest first, at most a thousand.
+    /// A page of the owner's uploads, newest first, behind the upload `after`.
     ///
     /// # Errors
-    /// `invalid_request` for a state there is not.
-    pub async fn list(&self, owner: &Owner, state: Option<&str>) -> Result<UploadList, Refusal> {
+    /// `invalid_request` for a state there is not; `not_found` when `after` is none of the owner's.
+    pub async fn list(&self, owner: &Owner, state: Option<&str>, after: Option<&str>) -> Result<UploadList, Refusal> {
         let unknown = || Refusal::saying(Code::InvalidRequest, "state is none an upload can be in");
         let state = state.map(|name| State::from_name(name).ok_or_else(unknown)).transpose()?;
-        let uploads = self.ledger.uploads(&owner.0, state).await?;
-        Ok(UploadList { uploads: uploads.into_iter().map(status).collect() })
+        let after = match after {
+            Some(id) => Some(self.row(owner, id).await?),
+            None => None,
+        };
+        let uploads = self.ledger.uploads(&owner.0, state, after.as_ref(), UPLOADS).await?;
+        let full = uploads.len() == usize::try_from(UPLOADS).unwrap_or(usize::MAX);
+        let next = uploads.last().filter(|_| full).map(|upload| upload.id.clone());
+        let now = Timestamp::now();
+        Ok(UploadList { uploads: uploads.into_iter().map(|upload| status(aged(upload, now))).collect(), next })
     }
 
     /// A page of the parts the store holds behind `after`; once the upload is completing, of those the ledger handed over.
@@ -83,8 +94,7 @@ impl Service {
         if head.is_some_and(|head| head.token.as_ref() == Some(&upload.token)) {
             return self.recorded(upload, after).await;
         }
-        let from = &[State::Pending, State::Uploading];
-        if self.ledger.set_state(&upload.id, from, State::Expired).await? {
+        if self.end(upload, &[State::Pending, State::Uploading], State::Expired).await? {
             tracing::warn!(id = %upload.id, key = %upload.key, "the store has lost the multipart upload");
             return Err(Refusal::new(Code::Gone));
         }

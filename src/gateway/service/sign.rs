@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Service, closed, object};
+use super::{Service, closed, is_over, object};
 use crate::gateway::auth::Owner;
 use crate::gateway::ledger::{Signing, Upload};
 use crate::gateway::problem::{Refusal, store_failed};
@@ -28,13 +28,14 @@ impl Service {
     /// `not_found`, `store_unavailable`.
     pub async fn sign(&self, owner: &Owner, id: &str, request: SignRequest) -> Result<SignAnswer, Refusal> {
         let upload = self.find(owner, id).await?;
+        // Who lost the upload to another is to hear of that first, however far the other has come.
+        if request.epoch != upload.lease.epoch && !is_over(upload.state) {
+            return Err(Refusal::new(Code::LeaseLost));
+        }
         if !matches!(upload.state, State::Pending | State::Uploading) {
             return Err(closed(upload.state));
         }
         rules::sign(&upload.plan, &request.parts)?;
-        if request.epoch != upload.lease.epoch {
-            return Err(Refusal::new(Code::LeaseLost));
-        }
         self.signable(&request.parts)?;
         let upload = self.created(upload, true).await?;
         self.pin(&upload, request.epoch, &request.parts).await?;
@@ -57,7 +58,7 @@ impl Service {
 
     /// Pins parts that are the plan's to their fingerprints.
     pub(super) async fn pin(&self, upload: &Upload, epoch: u64, parts: &[PartSpec]) -> Result<(), Refusal> {
-        match self.ledger.pin(&upload.id, epoch, parts.to_vec(), Timestamp::now()).await? {
+        match self.ledger.pin(&upload.id, epoch, parts.to_vec(), self.rules.terms.renewed(Timestamp::now())).await? {
             Signing::Done => Ok(()),
             refused => Err(refusal(refused)),
         }
@@ -94,7 +95,7 @@ pub(super) fn refusal(signing: Signing) -> Refusal {
 }
 
 /// How long the URL of a part of `size` bytes lives.
-fn life(size: u64, ttl: Duration) -> Duration {
+pub(super) fn life(size: u64, ttl: Duration) -> Duration {
     Duration::from_secs(size / SLOWEST).max(ttl).min(LIFE_MAX)
 }
 

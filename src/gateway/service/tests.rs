@@ -2,6 +2,9 @@
 //!
 //! Border: what the API answers to a healthy store is `tests/gateway_api.rs`.
 
+mod races;
+mod sweep;
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
@@ -27,19 +30,37 @@ enum Mood {
     Swallow,
     /// Answers 403.
     Denied,
+    /// Lets the store act once this mood is over.
+    Late,
+    /// Answers so in the store's place.
+    Says(u16, &'static str),
+    /// Answers with more than anybody should read.
+    Babbles,
 }
 
 /// Which requests are interfered with: a method, something in the query, how.
-type Door = Arc<Mutex<Vec<(Method, &'static str, Mood)>>>;
+#[derive(Default)]
+struct Door {
+    moods: Mutex<Vec<(Method, &'static str, Mood)>>,
+    /// Method, query and headers of every request that came by.
+    seen: Mutex<Vec<(Method, String, axum::http::HeaderMap)>>,
+}
 
-async fn pass(Extract(door): Extract<Door>, request: Request, next: Next) -> Response {
-    let query = request.uri().query().unwrap_or_default().to_owned();
-    let mood = locked(&door)
-        .iter()
-        .find(|(method, part, _)| method == request.method() && query.contains(part))
-        .map(|(_, _, mood)| *mood);
-    match mood {
-        None => next.run(request).await,
+async fn pass(Extract(door): Extract<Arc<Door>>, request: Request, next: Next) -> Response {
+    let (method, query) = (request.method().clone(), request.uri().query().unwrap_or_default().to_owned());
+    locked(&door.seen).push((method.clone(), query.clone(), request.headers().clone()));
+    let mood = || {
+        let moods = locked(&door.moods);
+        let found = moods.iter().find(|(verb, part, _)| *verb == method && query.contains(part));
+        found.map(|(_, _, mood)| *mood)
+    };
+    while mood() == Some(Mood::Late) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    match mood() {
+        None | Some(Mood::Late) => next.run(request).await,
+        Some(Mood::Says(status, body)) => (StatusCode::from_u16(status).unwrap(), body).into_response(),
+        Some(Mood::Babbles) => vec![b' '; 3 << 20].into_response(),
         Some(Mood::Down) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
         Some(Mood::Denied) => {
             (StatusCode::FORBIDDEN, "<Error><Code>AccessDenied</Code><Message>no</Message></Error>").into_response()
@@ -52,8 +73,8 @@ async fn pass(Extract(door): Extract<Door>, request: Request, next: Next) -> Res
 }
 
 struct World {
-    _place: TempDir,
-    door: Door,
+    place: TempDir,
+    door: Arc<Door>,
     service: Arc<Service>,
     owner: Owner,
 }
@@ -62,11 +83,15 @@ const PART: usize = 5 << 20;
 
 impl World {
     async fn new() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    async fn with(change: impl FnOnce(&mut Rules)) -> Self {
         let place = tempfile::tempdir().unwrap();
         let embedded = Embedded::open(&place.path().join("store"), Duration::from_secs(5)).await.unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
-        let door = Door::default();
+        let door = Arc::<Door>::default();
         let router =
             Router::new().fallback_service(embedded.service()).layer(from_fn_with_state(Arc::clone(&door), pass));
         tokio::spawn(async move { axum::serve(listener, router).await });
@@ -84,26 +109,52 @@ impl World {
         let store = store.unwrap();
         let ledger = Ledger::open(&place.path().join("ledger.db")).await.unwrap();
         let owner = Owner(ledger.owner("local", "o".repeat(26)).await.unwrap());
-        let rules = Rules {
+        let mut rules = Rules {
             limits: store.limits(),
             allow_types: vec!["*/*".to_owned()],
             url_ttl: Duration::from_mins(15),
-            upload_ttl: Duration::from_hours(1),
+            terms: Terms { lease: Duration::from_mins(1), upload: Duration::from_hours(1) },
+            patience: Duration::from_secs(10),
             backend: "http://gateway".to_owned(),
         };
-        Self { _place: place, door, service: Service::new(ledger, store, rules), owner }
+        change(&mut rules);
+        Self { place, door, service: Service::new(ledger, store, rules), owner }
     }
 
     /// Interferes from now on with requests of this method whose query contains `part`.
     fn set(&self, method: Method, part: &'static str, mood: Mood) {
-        *locked(&self.door) = vec![(method, part, mood)];
+        *locked(&self.door.moods) = vec![(method, part, mood)];
     }
 
     fn heal(&self) {
-        locked(&self.door).clear();
+        locked(&self.door.moods).clear();
+    }
+
+    /// Requests of this method whose query contains `part`.
+    fn asked(&self, method: &Method, part: &str) -> Vec<axum::http::HeaderMap> {
+        let seen = locked(&self.door.seen);
+        let asked = seen.iter().filter(|(verb, query, _)| verb == method && query.contains(part));
+        asked.map(|(_, _, headers)| headers.clone()).collect()
+    }
+
+    /// Another gateway on the same ledger and store, as if in another process.
+    async fn twin(&self) -> Arc<Service> {
+        let ledger = Ledger::open(&self.place.path().join("ledger.db")).await.unwrap();
+        Service::new(ledger, self.service.store.clone(), self.service.rules.clone())
+    }
+
+    /// Puts the ledger into a state that time would have brought.
+    fn ledger(&self, sql: &str) {
+        let connection = rusqlite::Connection::open(self.place.path().join("ledger.db")).unwrap();
+        connection.busy_timeout(Duration::from_secs(5)).unwrap();
+        connection.execute(sql, []).unwrap();
     }
 
     async fn begin(&self, size: usize) -> Result<(BeginAnswer, bool), Refusal> {
+        self.begin_as("key", size).await
+    }
+
+    async fn begin_as(&self, key: &str, size: usize) -> Result<(BeginAnswer, bool), Refusal> {
         let request = BeginRequest {
             name: "a.bin".into(),
             size: Some(u64::try_from(size).unwrap()),
@@ -113,7 +164,7 @@ impl World {
             holder: None,
             parts: None,
         };
-        self.service.begin(&self.owner, "key", request).await
+        self.service.begin(&self.owner, key, request).await
     }
 
     /// An upload with all its parts in the store, ready to be completed.
@@ -272,4 +323,98 @@ async fn an_abort_takes_everything_of_ours_at_the_key() {
     world.service.abort(&world.owner, upload.id.as_str()).await.unwrap();
     assert!(store.find(&upload.key).await.unwrap().is_empty());
     assert!(store.head(&upload.key).await.unwrap().is_none());
+}
+
+/// The client hears soon that it is being decided, and of the receipt when it asks again; the store is asked once.
+#[tokio::test]
+async fn a_complete_that_takes_long_is_told_of_later() {
+    let world = World::with(|rules| rules.patience = Duration::from_millis(20)).await;
+    let (upload, request) = world.sent(PART + 1).await;
+    world.set(Method::POST, COMPLETE, Mood::Late);
+    for _ in 0..3 {
+        assert!(undecided(&world.complete(&upload, &request).await));
+    }
+    world.heal();
+    let receipt = loop {
+        match world.complete(&upload, &request).await {
+            Ok(Completion::Receipt(receipt)) => break receipt,
+            other => assert!(undecided(&other), "{other:?}"),
+        }
+    };
+    assert_eq!((receipt.parts, world.asked(&Method::POST, COMPLETE).len()), (2, 1));
+}
+
+#[tokio::test]
+async fn what_the_store_says_of_a_complete_is_not_believed_without_the_object() {
+    let error = |code: &str| format!("\n \n<Error><Code>{code}</Code></Error>").leak();
+    let done = "<CompleteMultipartUploadResult><ETag>x</ETag></CompleteMultipartUploadResult>";
+    let world = World::new().await;
+    let (upload, request) = world.sent(PART + 1).await;
+    let says = async |mood| {
+        world.set(Method::POST, COMPLETE, mood);
+        world.complete(&upload, &request).await
+    };
+    for passing in ["InternalError", "SlowDown"] {
+        assert!(undecided(&says(Mood::Says(200, error(passing))).await), "{passing}");
+    }
+    // Nothing, half an answer, somebody else's, too much of it, and a success without an object.
+    for body in ["", "<CompleteMultipartUploadResult><ETag>", "<html></html>", done] {
+        assert!(undecided(&says(Mood::Says(200, body)).await), "{body}");
+    }
+    for (status, body) in [(504, ""), (307, ""), (409, &*error("ConditionalRequestConflict"))] {
+        assert!(undecided(&says(Mood::Says(status, body)).await), "{status} {body}");
+    }
+    assert!(undecided(&says(Mood::Babbles).await));
+    assert_eq!(says(Mood::Says(200, error("AccessDenied"))).await.unwrap_err().code, Code::StoreUnavailable);
+    for wrong in ["InvalidPart", "InvalidPartOrder", "EntityTooSmall"] {
+        assert_eq!(says(Mood::Says(400, error(wrong))).await.unwrap_err().code, Code::PartsMismatch, "{wrong}");
+        assert_eq!(world.state(&upload).await, State::Uploading);
+    }
+    world.heal();
+    assert_eq!(receipt(world.complete(&upload, &request).await).parts, 2);
+}
+
+/// A retried complete that finds its own object in its way.
+#[tokio::test]
+async fn a_condition_that_fails_on_our_own_object_is_success() {
+    let world = World::new().await;
+    let (upload, request) = world.sent(PART + 1).await;
+    let row = world.service.find(&world.owner, upload.id.as_str()).await.unwrap();
+    let multipart = row.store_upload.unwrap();
+    world.service.store.complete(&upload.key, &multipart, &request.parts, row.plan.size()).await.unwrap();
+    world.set(Method::POST, COMPLETE, Mood::Says(412, "<Error><Code>PreconditionFailed</Code></Error>"));
+    assert_eq!(receipt(world.complete(&upload, &request).await).parts, 2);
+}
+
+#[tokio::test]
+async fn a_complete_is_conditional_and_tells_the_size() {
+    let world = World::new().await;
+    let (upload, request) = world.sent(PART + 1).await;
+    receipt(world.complete(&upload, &request).await);
+    let asked = world.asked(&Method::POST, COMPLETE);
+    assert_eq!(asked.len(), 1);
+    assert_eq!(asked[0]["if-none-match"], "*");
+    assert_eq!(asked[0]["x-amz-mp-object-size"], (PART + 1).to_string());
+}
+
+#[tokio::test]
+async fn a_page_of_parts_that_leads_nowhere_is_no_list() {
+    let world = World::new().await;
+    let (upload, _) = world.sent(PART + 1).await;
+    let part = "<Part><PartNumber>1</PartNumber><ETag>e</ETag><Size>1</Size></Part>";
+    let page = |marker: &str| {
+        format!("<ListPartsResult><IsTruncated>true</IsTruncated><NextPartNumberMarker>{marker}</NextPartNumberMarker>{part}</ListPartsResult>").leak()
+    };
+    for (after, page) in
+        [(0, "<ListPartsResult><IsTruncated>true</IsTruncated></ListPartsResult>"), (1, page("1")), (0, page("0"))]
+    {
+        world.set(Method::GET, "uploadId=", Mood::Says(200, page));
+        let listed = world.service.parts(&world.owner, upload.id.as_str(), after).await;
+        // A marker of nothing is read as the last number there is.
+        match (after, listed) {
+            (_, Err(refusal)) => assert_eq!(refusal.code, Code::StoreUnavailable),
+            (0, Ok(list)) => assert_eq!(list.next, Some(PartNumber::FIRST)),
+            (_, Ok(list)) => panic!("{list:?}"),
+        }
+    }
 }

@@ -18,6 +18,15 @@ use crate::wire::{CompletePart, PartSpec, Proof, SignedPut, StoredPart};
 
 /// More pages of open uploads than any bucket has at one key.
 const PAGES_MAX: u32 = 1000;
+/// What every gateway's keys begin with.
+const KEYS: &str = "uploads/";
+
+/// A place in the listing of open multipart uploads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Marker {
+    key: String,
+    upload: String,
+}
 
 impl Store {
     /// `CreateMultipartUpload` with SHA-256 checksums (where they are the proof), what the object is given, and the headers
@@ -44,31 +53,45 @@ impl Store {
     /// The multipart uploads open at exactly this key, oldest first.
     pub async fn find(&self, key: &Key) -> Result<Vec<String>, Fault> {
         let key = self.whole(key);
-        let mut found = Vec::new();
-        let (mut key_marker, mut upload_marker) = (String::new(), String::new());
+        let (mut found, mut after) = (Vec::new(), None);
         for _ in 0..PAGES_MAX {
-            let mut query = vec![("uploads", ""), ("prefix", key.as_str()), ("max-uploads", "1000")];
-            if !key_marker.is_empty() {
-                query.extend([("key-marker", key_marker.as_str()), ("upload-id-marker", upload_marker.as_str())]);
-            }
-            let call = Call::new("ListMultipartUploads", Method::GET, self.address.bucket(&query));
-            let page: xml::ListMultipartUploadsResult = self.client.read(call, "ListMultipartUploads").await?;
-            for upload in page.uploads.into_iter().filter(|upload| upload.key == key) {
+            let (uploads, next) = self.page(&key, after.as_ref()).await?;
+            for upload in uploads.into_iter().filter(|upload| upload.key == key) {
                 found.push((upload.initiated.parse::<Timestamp>().ok(), upload.id));
             }
             // Keys come in order: behind ours stand only those it is a prefix of.
-            if !page.is_truncated || page.next_key_marker > key {
+            after = next.filter(|next| next.key <= key);
+            if after.is_none() {
                 found.sort();
                 return Ok(found.into_iter().map(|(_, id)| id).collect());
             }
-            let next = (page.next_key_marker, page.next_upload_id_marker);
-            // Uploads of one key come in the order of their beginning, so their ids need not grow; but none comes twice.
-            if next.0 < key_marker || (next.0 == key_marker && next.1 == upload_marker) || found.len() > 10_000 {
-                break;
-            }
-            (key_marker, upload_marker) = next;
         }
         Err(Fault::Unavailable("ListMultipartUploads: its pages do not end".into()))
+    }
+
+    /// A page of the keys of all multipart uploads of gateways that are open, and where to go on.
+    pub async fn open_uploads(&self, after: Option<&Marker>) -> Result<(Vec<String>, Option<Marker>), Fault> {
+        let prefix = if self.prefix.is_empty() { String::new() } else { format!("{}/", self.prefix) };
+        let (uploads, next) = self.page(&format!("{prefix}{KEYS}"), after).await?;
+        let keys = uploads.iter().filter_map(|upload| upload.key.strip_prefix(prefix.as_str()));
+        Ok((keys.map(str::to_owned).collect(), next))
+    }
+
+    /// One page of `ListMultipartUploads`, and where to go on, if there is more.
+    async fn page(&self, prefix: &str, after: Option<&Marker>) -> Result<(Vec<xml::Upload>, Option<Marker>), Fault> {
+        let mut query = vec![("uploads", ""), ("prefix", prefix), ("max-uploads", "1000")];
+        if let Some(Marker { key, upload }) = after {
+            query.extend([("key-marker", key.as_str()), ("upload-id-marker", upload.as_str())]);
+        }
+        let call = Call::new("ListMultipartUploads", Method::GET, self.address.bucket(&query));
+        let page: xml::ListMultipartUploadsResult = self.client.read(call, "ListMultipartUploads").await?;
+        let next = Marker { key: page.next_key_marker, upload: page.next_upload_id_marker };
+        // Uploads of one key come in the order of their beginning, so their ids need not grow; but none comes twice.
+        let stuck = after.is_some_and(|after| next.key < after.key || next == *after) || next.key.is_empty();
+        match page.is_truncated {
+            true if stuck => Err(Fault::Unavailable("ListMultipartUploads: its pages do not end".into())),
+            more => Ok((page.uploads, more.then_some(next))),
+        }
     }
 
     /// Presigns an `UploadPart` for each part's bytes only: length and checksum (as the proof has it) as signed headers; each

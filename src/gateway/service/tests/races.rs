@@ -1,0 +1,153 @@
+//! Calls that meet: of several gateways on one ledger, of several clients on one upload. One wins, and the others hear so.
+//!
+//! Border: two services with ledgers of their own on one file stand for two processes.
+
+use futures_util::future::join_all;
+
+use super::*;
+
+fn claim(holder: usize, epoch: Option<u64>) -> ClaimRequest {
+    ClaimRequest { holder: format!("holder-{holder}"), epoch }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_who_claim_one_gets_it() {
+    let world = World::new().await;
+    let (upload, _) = world.begin(PART + 1).await.unwrap();
+    let services = [Arc::clone(&world.service), world.twin().await];
+    let mut epoch = upload.epoch;
+    for claimers in 2..=8_usize {
+        world.ledger("UPDATE upload SET lease_until = 0, holder = 'somebody'");
+        let claims = (0..claimers).map(|n| {
+            let service = Arc::clone(&services[n % 2]);
+            let (owner, id) = (world.owner.clone(), upload.id.clone());
+            tokio::spawn(async move { service.claim(&owner, id.as_str(), claim(n, None)).await })
+        });
+        let answers: Vec<_> = join_all(claims).await.into_iter().map(Result::unwrap).collect();
+        let winners: Vec<_> =
+            answers.iter().enumerate().filter_map(|(n, answer)| Some((n, answer.as_ref().ok()?.epoch))).collect();
+        let [(winner, won)] = winners[..] else { panic!("{answers:?}") };
+        assert_eq!(won, epoch + 1);
+        for refusal in answers.iter().filter_map(|answer| answer.as_ref().err()) {
+            assert_eq!(refusal.code, Code::LeaseHeld);
+            assert!((1..=60).contains(&refusal.retry_after.unwrap()));
+        }
+        epoch = won;
+        let id = upload.id.as_str();
+        // Its own epoch renews, the one before is lost, whoever names it.
+        assert_eq!(services[1].claim(&world.owner, id, claim(winner, Some(epoch))).await.unwrap().epoch, epoch);
+        for holder in [winner, winner + 1] {
+            let refused = services[0].claim(&world.owner, id, claim(holder, Some(epoch - 1))).await.unwrap_err();
+            assert_eq!(refused.code, Code::LeaseLost);
+        }
+    }
+}
+
+/// Stopped beyond its lease, it wakes and goes on as if nothing had been.
+#[tokio::test]
+async fn who_slept_too_long_can_do_nothing_to_an_upload_that_is_anothers() {
+    let world = World::new().await;
+    let (upload, request) = world.sent(PART + 1).await;
+    world.ledger("UPDATE upload SET lease_until = 0, holder = 'sleeper'");
+    let id = upload.id.as_str();
+    let taken = world.service.claim(&world.owner, id, claim(1, None)).await.unwrap();
+    let part = PartSpec { number: PartNumber::FIRST, size: 5 << 20, sha256: request.parts[0].sha256, md5: None };
+    let sign = |epoch| SignRequest { epoch, parts: vec![part] };
+    let stale = |answer: Result<(), Refusal>| assert_eq!(answer.unwrap_err().code, Code::LeaseLost);
+    let all = async || {
+        stale(world.service.sign(&world.owner, id, sign(upload.epoch)).await.map(drop));
+        let renew = ClaimRequest { holder: "sleeper".into(), epoch: Some(upload.epoch) };
+        stale(world.service.claim(&world.owner, id, renew).await.map(drop));
+    };
+    all().await;
+    stale(world.complete(&upload, &request).await.map(drop));
+    // The other goes on undisturbed, and however far it came, the sleeper hears the same.
+    world.service.sign(&world.owner, id, sign(taken.epoch)).await.unwrap();
+    let taken_over = CompleteRequest { epoch: taken.epoch, ..request.clone() };
+    let done = receipt(world.complete(&upload, &taken_over).await);
+    all().await;
+    // What the object proves, everybody who may see the upload may know.
+    assert_eq!(receipt(world.complete(&upload, &request).await), done);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn completed_by_two_gateways_at_once_it_is_one_object_with_one_receipt() {
+    for _ in 0..3 {
+        let world = World::new().await;
+        let (upload, request) = world.sent(PART + 1).await;
+        let services = [Arc::clone(&world.service), world.twin().await];
+        let calls = (0..6).map(|n| {
+            let (service, owner) = (Arc::clone(&services[n % 2]), world.owner.clone());
+            let (id, request) = (upload.id.clone(), request.clone());
+            tokio::spawn(async move { service.complete(&owner, id.as_str(), request).await })
+        });
+        let mut receipts = Vec::new();
+        for call in join_all(calls).await {
+            let answer = call.unwrap();
+            if !undecided(&answer) {
+                receipts.push(receipt(answer));
+            }
+        }
+        receipts.push(receipt(world.complete(&upload, &request).await));
+        assert!(receipts.iter().all(|receipt| *receipt == receipts[0]), "{receipts:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn complete_or_abort_or_reap_one_of_them_wins() {
+    for round in 0..6 {
+        let world = World::new().await;
+        let (upload, request) = world.sent(PART + 1).await;
+        let twin = world.twin().await;
+        let id = upload.id.as_str();
+        let end = async {
+            if round % 2 == 0 {
+                twin.abort(&world.owner, id).await
+            } else {
+                world.ledger("UPDATE upload SET lease_until = 0, expires_at = 0");
+                twin.sweep().await
+            }
+        };
+        let (completed, ended) = tokio::join!(world.complete(&upload, &request), end);
+        let (there, open) = (
+            world.service.store.head(&upload.key).await.unwrap().is_some(),
+            world.service.store.find(&upload.key).await.unwrap().len(),
+        );
+        match world.state(&upload).await {
+            State::Ready => {
+                receipt(completed);
+                assert!(round % 2 == 1 || ended.is_err());
+                assert_eq!((there, open), (true, 0));
+            }
+            state => {
+                assert!(matches!(state, State::Aborted | State::Expired), "{state:?}");
+                assert_eq!(completed.unwrap_err().code, Code::Gone);
+                assert_eq!((there, open), (false, 0));
+            }
+        }
+    }
+}
+
+/// A claim in the moment the reaper comes: either it is in time and nothing is taken, or it hears that the upload is gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_reaper_takes_nothing_from_who_comes_in_time() {
+    let world = World::new().await;
+    let twin = world.twin().await;
+    for n in 0..10 {
+        let (upload, _) = world.begin_as(&format!("key-{n}"), PART + 1).await.unwrap();
+        let id = upload.id.as_str();
+        world.ledger(&format!("UPDATE upload SET lease_until = 0, expires_at = 0 WHERE id = '{id}'"));
+        // By the clock it has expired: only who renewed it before may go on.
+        let renewed = world.service.rules.terms.renewed(Timestamp::now());
+        let renew = world.service.ledger.pin(&upload.id, upload.epoch, Vec::new(), renewed);
+        let (renewed, swept) = tokio::join!(renew, twin.sweep());
+        swept.unwrap();
+        let open = world.service.store.find(&upload.key).await.unwrap().len();
+        match renewed.unwrap() {
+            crate::gateway::ledger::Signing::Done => {
+                assert_eq!((world.state(&upload).await, open), (State::Uploading, 1));
+            }
+            _ => assert_eq!((world.state(&upload).await, open), (State::Expired, 0)),
+        }
+    }
+}

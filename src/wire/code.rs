@@ -1,0 +1,68 @@
+//! Every error a gateway may answer with: the one table of codes, statuses and titles.
+//!
+//! Border: what the API says; when it says so is `gateway`, what a client makes of it is `backend/answer`.
+
+use std::fmt;
+
+macro_rules! codes {
+    ($($variant:ident $name:literal $status:literal $title:literal)*) => {
+        /// Every error a gateway may answer with: code, HTTP status, title. The one table.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Code { $($variant),* }
+
+        impl Code {
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),* }
+            }
+
+            #[must_use]
+            pub fn status(self) -> u16 {
+                match self { $(Self::$variant => $status),* }
+            }
+
+            #[must_use]
+            pub fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title),* }
+            }
+        }
+    };
+}
+
+codes! {
+    InvalidRequest      "invalid_request"      400 "the request cannot be understood"
+    Unauthenticated     "unauthenticated"      401 "a valid token is needed"
+    Forbidden           "forbidden"            403 "not permitted"
+    NotFound            "not_found"            404 "no such upload"
+    LeaseHeld           "lease_held"           409 "another client drives this upload"
+    LeaseLost           "lease_lost"           409 "another client has taken this upload over"
+    PartPinned          "part_pinned"          409 "this part was signed with another fingerprint"
+    Busy                "busy"                 409 "the upload is in another call's hands"
+    NotAbortable        "not_abortable"        409 "the upload can no longer be aborted"
+    Gone                "gone"                 410 "the upload was aborted, has expired, or was rejected"
+    TooLarge            "too_large"            413 "too large"
+    TypeNotAllowed      "type_not_allowed"     415 "this content type is not taken here"
+    NameInvalid         "name_invalid"         422 "a name has 1 to 200 characters and no control character"
+    IdempotencyMismatch "idempotency_mismatch" 422 "the idempotency key was used for another upload"
+    PartsMismatch       "parts_mismatch"       422 "the parts are not those the store holds"
+    SourceMismatch      "source_mismatch"      422 "the parts do not add up to the upload"
+    RateLimited         "rate_limited"         429 "too many requests"
+    QuotaExceeded       "quota_exceeded"       429 "the quota is used up"
+    StoreUnavailable    "store_unavailable"    502 "the store does not answer as it should"
+    Unavailable         "unavailable"          503 "the gateway cannot serve this now"
+}
+
+impl Code {
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.name() == name)
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
