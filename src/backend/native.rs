@@ -20,7 +20,7 @@ use crate::names::{Fingerprint, SignedUrl, Token, UploadId};
 use crate::wire::{
     BatchAnswer, BatchBegin, BatchComplete, BatchRequest, BeginAnswer, ClaimAnswer, ClaimRequest, Finish, Info,
     JSON_MAX, Outcome, PROTOCOL, PROTOCOL_HEADER, PartList, PartSpec, ReadUrl, Receipt, Said, SignAnswer, SignRequest,
-    Signed, SignedPut, StoredPart, UploadStatus,
+    Signed, SignedPut, State, StoredPart, UploadList, UploadStatus,
 };
 
 const NOTHING: Option<&()> = None;
@@ -125,6 +125,24 @@ impl Backend {
     /// `GET /v1/uploads/{id}`
     pub async fn status(&self, id: &UploadId) -> Result<UploadStatus> {
         Ok(self.json(Method::GET, &format!("v1/uploads/{id}"), NOTHING, HeaderMap::new()).await?.1)
+    }
+
+    /// `GET /v1/uploads?state=`, all pages: the caller's uploads in this state, newest first.
+    pub async fn uploads(&self, state: State) -> Result<Vec<UploadStatus>> {
+        let mut uploads: Vec<UploadStatus> = Vec::new();
+        let mut after = String::new();
+        loop {
+            let path = format!("v1/uploads?state={}{after}", state.name());
+            let page: UploadList = self.json(Method::GET, &path, NOTHING, HeaderMap::new()).await?.1;
+            let last = page.uploads.last().map(|upload| upload.id.clone());
+            uploads.extend(page.uploads);
+            match page.next {
+                None => return Ok(uploads),
+                // Each page leads on from its last upload.
+                Some(next) if last.as_ref() == Some(&next) => after = format!("&after={next}"),
+                Some(_) => return Err(Error::new(Kind::Unusable, "the backend's list of uploads does not end")),
+            }
+        }
     }
 
     /// `GET /v1/uploads/{id}/parts`, all pages: what the store holds, in order of number.

@@ -15,6 +15,7 @@ use crate::backend::Backend;
 use crate::error::{Error, Kind, Result, merged_exit_code};
 use crate::event;
 use crate::journal::{Journal, Note, State, Upload};
+use crate::names::UploadId;
 use crate::transfer;
 
 /// How long to wait for another process that holds the embedded store.
@@ -27,7 +28,7 @@ pub async fn run(settings: &Settings, flags: &args::Abort) -> Result<u8> {
     let mut journal = Journal::open(&settings.journal()?)?;
     let mut codes = Vec::new();
     for id in &flags.ids {
-        if let Err(error) = one(&mut journal, settings, &connection, id).await {
+        if let Err(error) = one(&mut journal, settings, &connection, flags.backend.as_deref(), id).await {
             super::tell(&error);
             codes.push(error.kind().exit_code());
         }
@@ -44,8 +45,26 @@ async fn give_up(backend: &Backend, upload: &Upload) -> Result<()> {
     backend.abort(&id).await
 }
 
-async fn one(journal: &mut Journal, settings: &Settings, connection: &Connection, id: &str) -> Result<()> {
-    let upload = find(journal, OsStr::new(id), &|_| true)?;
+async fn one(
+    journal: &mut Journal,
+    settings: &Settings,
+    connection: &Connection,
+    backend: Option<&str>,
+    id: &str,
+) -> Result<()> {
+    let upload = match (find(journal, OsStr::new(id), &|_| true), id.parse::<UploadId>()) {
+        // An orphan, which only its backend may know.
+        (Err(error), Ok(whole)) if error.kind() == Kind::NotFound => {
+            let Ok(spec) = settings.backend(backend, connection) else { return Err(error) };
+            let connection = settings.toward(&spec, backend, connection)?;
+            let connected = Connected::new(settings, &spec, &connection, LOCK_WAIT, Arc::default()).await?;
+            let aborted = connected.backend.abort(&whole).await;
+            connected.close().await;
+            aborted?;
+            return tell(settings, Some(&whole), id);
+        }
+        (found, _) => found?,
+    };
     if upload.state == State::Completed {
         let what = format!("{id} is finished and cannot be aborted");
         return Err(Error::new(Kind::Other, what).hinting("its object is removed in the store"));
@@ -64,8 +83,12 @@ async fn one(journal: &mut Journal, settings: &Settings, connection: &Connection
         }
         journal.note(&[Note::Abandoned { row: upload.row }])?;
     }
+    tell(settings, upload.id.as_ref(), id)
+}
+
+fn tell(settings: &Settings, upload: Option<&UploadId>, id: &str) -> Result<()> {
     if settings.common.json {
-        let line = serde_json::json!({ "type": "aborted", "upload": upload.id });
+        let line = serde_json::json!({ "type": "aborted", "upload": upload });
         super::config::print(&format!("{}\n", event::line(&line)))?;
     } else if !settings.common.quiet {
         super::remark(&format!("aborted {id}"));

@@ -173,6 +173,8 @@ pub enum Verb {
     Status(Status),
     /// Give uploads up, here and in the store
     Abort(Abort),
+    /// Forget finished uploads; list what the backend has begun and the journal does not know
+    Prune(Prune),
     /// Write the bytes of an uploaded object to standard output
     Cat(Cat),
     /// Print a URL by which an uploaded object can be read
@@ -327,6 +329,26 @@ pub struct List {
     /// Finished uploads too
     #[arg(long)]
     pub all: bool,
+    /// Orphans too: uploads under way at the backend that the journal does not know
+    #[arg(long)]
+    pub orphans: bool,
+    /// The backend whose orphans are meant [default: as for put]
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub backend: Option<String>,
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+#[derive(clap::Args)]
+pub struct Prune {
+    /// Only what ended longer ago than this, such as 30d [default: all that has ended]
+    #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
+    pub older_than: Option<Duration>,
+    /// The backend whose orphans are listed [default: as for put; without one, none are]
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub backend: Option<String>,
+    #[command(flatten)]
+    pub connection: Connection,
 }
 
 #[derive(clap::Args)]
@@ -346,6 +368,9 @@ pub struct Abort {
     /// The uploads to give up
     #[arg(required = true, value_name = "ID")]
     pub ids: Vec<String>,
+    /// The backend of uploads that the journal does not know [default: as for put]
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub backend: Option<String>,
     #[command(flatten)]
     pub connection: Connection,
 }

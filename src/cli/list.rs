@@ -13,6 +13,7 @@ use super::args;
 use super::backend_spec::BackendSpec;
 use super::config::print;
 use super::connect::Connected;
+use super::prune::orphans;
 use super::resume::find;
 use super::settings::Settings;
 use crate::error::{Kind, Result};
@@ -65,8 +66,8 @@ struct Remote {
 }
 
 /// # Errors
-/// When the journal cannot be read.
-pub fn list(settings: &Settings, flags: &args::List) -> Result<()> {
+/// When the journal cannot be read; where orphans are asked for, what the backend answers.
+pub async fn list(settings: &Settings, flags: &args::List) -> Result<()> {
     let journal = Journal::open(&settings.journal()?)?;
     let mut out = String::new();
     for upload in journal.all()?.iter().rev().filter(|upload| flags.all || upload.state.is_unfinished()) {
@@ -76,6 +77,12 @@ pub fn list(settings: &Settings, flags: &args::List) -> Result<()> {
         } else {
             out.push_str(&row(upload, &parts)?);
         }
+    }
+    if flags.orphans {
+        let connection = settings.connection(&flags.connection)?;
+        let backend = flags.backend.as_deref();
+        let spec = settings.backend(backend, &connection)?;
+        out.push_str(&orphans(settings, &journal, &spec, backend, &connection).await?);
     }
     if out.is_empty() && !settings.common.json && !settings.common.quiet {
         super::remark(if flags.all { "the journal knows no upload" } else { "nothing is unfinished" });

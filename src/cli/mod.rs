@@ -18,6 +18,7 @@ mod list;
 mod local;
 pub mod man;
 pub mod parse;
+mod prune;
 mod put;
 mod read;
 mod receipts;
@@ -66,9 +67,10 @@ async fn verb(args: &Args) -> Result<u8> {
             let resume = typed::resume(&args.global, &flags.connection);
             resume::run(&settings, flags, resume).await?
         }
-        Verb::List(flags) => list::list(&settings, flags).map(done)?,
+        Verb::List(flags) => list::list(&settings, flags).await.map(done)?,
         Verb::Status(flags) => list::status(&settings, flags).await.map(done)?,
         Verb::Abort(flags) => abort::run(&settings, flags).await?,
+        Verb::Prune(flags) => prune::run(&settings, flags).await.map(done)?,
         Verb::Cat(flags) => read::cat(&settings, flags).await.map(done)?,
         Verb::Url(flags) => read::url(&settings, flags).await.map(done)?,
         Verb::Config(flags) => config::run(&settings, flags).map(done)?,

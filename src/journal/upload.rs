@@ -182,6 +182,17 @@ impl Journal {
         self.select("true", params![])
     }
 
+    /// Forgets those of the uploads that are still finished or given up; how many there were.
+    ///
+    /// # Errors
+    /// [`Kind::Io`] when that cannot be written.
+    pub fn forget(&mut self, rows: &[i64]) -> Result<usize> {
+        self.write(Durability::Full, |db| {
+            let mut forget = db.prepare("DELETE FROM upload WHERE row = ?1 AND state IN ('completed', 'abandoned')")?;
+            rows.iter().try_fold(0, |count, row| Ok(count + forget.execute([row])?))
+        })
+    }
+
     fn select(&self, condition: &str, arguments: impl rusqlite::Params) -> Result<Vec<Upload>> {
         let sql = format!("SELECT {COLUMNS} FROM upload WHERE {condition} ORDER BY row DESC");
         self.read(|db: &Connection| db.prepare_cached(&sql)?.query_map(arguments, Upload::read)?.collect())

@@ -37,21 +37,41 @@ async fn another_owners_upload_is_as_unknown_as_any() {
             .unwrap(),
         ),
     ];
-    for (method, path, body) in calls {
-        let mut answers = Vec::new();
-        for id in [upload.id.as_str(), "00000000-0000-4000-8000-000000000000", "no%20id", "%ff"] {
-            let request = world.request(method.clone(), &format!("/v1/uploads/{id}{path}"));
-            let request = if body.is_null() { request } else { request.json(&body) };
-            let answer = request.send().await.unwrap();
-            let mut headers = answer.headers().clone();
-            headers.remove("date");
-            answers.push((answer.status(), headers, answer.bytes().await.unwrap()));
+    // Nothing is held or expired, so that only the owner decides.
+    world.ledger("UPDATE upload SET lease_until = 9999999999999");
+    let states = "pending uploading completing verified ready rejected aborting aborted expired";
+    for state in states.split(' ') {
+        world.ledger(&format!("UPDATE upload SET state = '{state}' WHERE id = '{}'", upload.id));
+        for (method, path, body) in &calls {
+            let mut answers = Vec::new();
+            for id in [upload.id.as_str(), "00000000-0000-4000-8000-000000000000", "no%20id", "%ff"] {
+                let request = world.request(method.clone(), &format!("/v1/uploads/{id}{path}"));
+                let request = if body.is_null() { request } else { request.json(&body) };
+                answers.push(whole(request.send().await.unwrap()).await);
+            }
+            assert_eq!(answers[0].0, 404, "{state} {method} {path}");
+            assert!(answers.iter().all(|answer| *answer == answers[0]), "{state} {method} {path}: {answers:?}");
         }
-        assert_eq!(answers[0].0, 404, "{method} {path}");
-        assert!(answers.iter().all(|answer| *answer == answers[0]), "{method} {path}: {answers:?}");
+        let mut behind = Vec::new();
+        let mut batched = Vec::new();
+        for id in [upload.id.as_str(), "00000000-0000-4000-8000-000000000000"] {
+            behind.push(whole(world.get(&format!("/v1/uploads?after={id}")).await).await);
+            let mut complete = calls[6].2.clone();
+            complete["id"] = id.into();
+            batched.push(whole(world.post("/v1/batch", &serde_json::json!({"complete": [complete]})).await).await);
+        }
+        assert_eq!((&behind[0], &batched[0]), (&behind[1], &batched[1]), "{state}");
+        assert_eq!(behind[0].0, 404);
     }
     let listed: UploadList = good(world.get("/v1/uploads").await, 200).await;
     assert_eq!(listed.uploads.len(), 1);
+}
+
+/// All that an answer tells but the time.
+async fn whole(answer: Response) -> (StatusCode, Vec<(String, String)>, Vec<u8>) {
+    let headers = answer.headers().iter().filter(|(name, _)| *name != "date");
+    let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
+    (answer.status(), headers, answer.bytes().await.unwrap().to_vec())
 }
 
 #[tokio::test]

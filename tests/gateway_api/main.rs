@@ -5,6 +5,8 @@
 
 mod access;
 mod batch;
+mod bounds;
 mod crashes;
+mod sweep;
 mod uploads;
 mod world;

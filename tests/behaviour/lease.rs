@@ -1,0 +1,124 @@
+//! One upload and several who would drive it: one does, the others hear so; nothing is mixed, doubled or lost.
+//!
+//! Border: true processes here; every race of claims is played beside the gateway's operations.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+
+use rustix::process::Signal;
+
+use crate::interrupt::{held, killed_after, upload_id};
+use crate::support::PART;
+use crate::support::command::Output;
+use crate::support::sandbox::Sandbox;
+use crate::support::wait;
+use crate::support::world::World;
+
+/// Claims an upload as a holder nobody has heard of; the status of the answer.
+fn claimed(world: &World, id: &str) -> bool {
+    let body = r#"{"holder":"another machine"}"#.replace(' ', "-");
+    let mut connection = TcpStream::connect(world.gateway.addr()).unwrap();
+    let (host, length) = (world.gateway.addr(), body.len());
+    let head = format!("POST /v1/uploads/{id}/claim HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n");
+    let head = format!("{head}content-type: application/json\r\ncontent-length: {length}\r\n\r\n");
+    connection.write_all(format!("{head}{body}").as_bytes()).unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") || answer.contains("lease_held"), "{answer}");
+    answer.starts_with("HTTP/1.1 200")
+}
+
+/// Another machine with a copy of everything the first remembers.
+fn copied(from: &Sandbox) -> Sandbox {
+    fn copy(from: &Path, to: &Path) {
+        fs::create_dir_all(to).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            let to = to.join(entry.file_name());
+            if entry.file_type().unwrap().is_dir() {
+                copy(&entry.path(), &to)
+            } else {
+                drop(fs::copy(entry.path(), to).unwrap())
+            }
+        }
+    }
+    let machine = Sandbox::new();
+    copy(&from.path("home/state"), &machine.path("home/state"));
+    machine
+}
+
+/// Done, or stopped for now with a word on why.
+fn done_or_told(output: &Output) -> bool {
+    match output.code() {
+        Some(0) => true,
+        Some(75) => {
+            let told =
+                ["taken this upload over", "already running in another process", "another client drives this upload"];
+            assert!(told.iter().any(|text| output.stderr().contains(text)), "{output}");
+            false
+        }
+        _ => panic!("{output}"),
+    }
+}
+
+#[test]
+fn many_processes_put_one_file_and_there_is_one_object() {
+    for processes in [2, 8] {
+        let world = World::new();
+        let file = world.sandbox.file("film.bin", 3 * PART + 1);
+        let running: Vec<_> = (0..processes).map(|_| world.put(&file).spawn()).collect();
+        let done = running.into_iter().filter(|_| true).map(|running| done_or_told(&running.wait()));
+        assert!(done.filter(|done| *done).count() >= 1);
+        world.holds_only(&file);
+    }
+}
+
+#[test]
+fn a_process_that_slept_while_another_machine_took_over_is_told_and_loses_nothing() {
+    let world = World::with(&["--lease", "1s"]);
+    let file = world.sandbox.file("film.bin", 8 * PART);
+    let mut sleeper = held(&world, world.put(&file).arg("--json"), PART + 1);
+    let id = sleeper.wait_for("an upload", |running| upload_id(&running.stdout()));
+    sleeper.signal(Signal::STOP);
+    world.proxy.open();
+    wait::until("the lease to end", || claimed(&world, &id).then_some(()));
+    sleeper.signal(Signal::CONT);
+    sleeper.wait().exits(75).says("taken this upload over");
+    assert!(world.store().objects().is_empty(), "nothing was completed");
+    // The other machine falls silent.
+    wait::until("the lease to end again", || done_or_told(&world.resume().run()).then_some(()));
+    world.holds_only(&file);
+}
+
+#[test]
+fn two_machines_with_one_journal_make_one_object() {
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", 8 * PART);
+    killed_after(&world, &file, 1);
+    let other = copied(&world.sandbox);
+    let there = || other.upload(["resume", "--jobs", "2"]).env("UPLOAD_BACKEND", world.proxy.url());
+    let (one, two) = (world.resume().spawn(), there().spawn());
+    let done = [done_or_told(&one.wait()), done_or_told(&two.wait())];
+    assert!(done.contains(&true), "one of them has it to the end");
+    world.resume().run().succeeds();
+    there().run().succeeds();
+    world.holds_only(&file);
+}
+
+/// It was asleep until the other had finished.
+#[test]
+fn who_wakes_when_all_is_done_says_so_or_stops() {
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", 8 * PART);
+    let sleeper = held(&world, world.put(&file), PART + 1);
+    sleeper.signal(Signal::STOP);
+    world.proxy.open();
+    let other = copied(&world.sandbox);
+    other.upload(["resume", "--jobs", "2"]).env("UPLOAD_BACKEND", world.proxy.url()).run().succeeds();
+    sleeper.signal(Signal::CONT);
+    done_or_told(&sleeper.wait());
+    world.resume().run().succeeds();
+    world.holds_only(&file);
+}
