@@ -29,8 +29,18 @@ pub enum Kind {
     Temporary,
     /// Slow down; not before this long.
     Throttled(Option<Duration>),
+    /// Something else answers in the place of backend or store: a captive portal, a proxy, another server.
+    Intercepted,
+    /// The backend answers, but not what it was asked.
+    Garbled,
     /// The signed URL is no longer good (or never was): sign again.
     Expired,
+    /// The store's clock and the one that signed differ.
+    Skewed,
+    /// The store is elsewhere than the URL was signed for.
+    Moved,
+    /// The store says yes without the mark of it, an `ETag`: whether it has the part, only its list tells.
+    Unmarked,
     /// Somebody else drives this upload.
     Busy,
     /// The claim was taken over.
@@ -61,12 +71,13 @@ impl Kind {
             Self::Usage => 2,
             Self::Changed | Self::Corrupt => 65,
             Self::NoSource => 66,
-            Self::Unusable => 69,
+            Self::Unusable | Self::Intercepted | Self::Garbled | Self::Moved | Self::Unmarked => 69,
             Self::NoJournal => 73,
             Self::Io => 74,
             Self::Temporary
             | Self::Throttled(_)
             | Self::Expired
+            | Self::Skewed
             | Self::Busy
             | Self::LeaseLost
             | Self::PartsMismatch => 75,
@@ -90,7 +101,12 @@ impl Kind {
             Self::Io => "io",
             Self::Temporary => "temporary",
             Self::Throttled(_) => "throttled",
+            Self::Intercepted => "intercepted",
+            Self::Garbled => "garbled",
             Self::Expired => "expired",
+            Self::Skewed => "skewed",
+            Self::Moved => "moved",
+            Self::Unmarked => "unmarked",
             Self::Busy => "busy",
             Self::LeaseLost => "lease_lost",
             Self::Refused => "refused",
@@ -117,6 +133,13 @@ impl Kind {
             Self::Temporary | Self::Throttled(_) | Self::Expired | Self::PartsMismatch => {
                 "run `upload resume` to go on"
             }
+            Self::Intercepted => {
+                "check the address of the backend; a captive portal or a proxy may be answering in its place"
+            }
+            Self::Garbled => "use versions of upload and gateway that match; then run `upload resume`",
+            Self::Skewed => "the gateway's clock is wrong, or the store's; ask its operator, then run `upload resume`",
+            Self::Moved => "the gateway signs for another place than the store is at; ask its operator",
+            Self::Unmarked => "the store, or a proxy before it, leaves out the ETag of what was sent; ask its operator",
             Self::Busy => "wait for the other process, or stop it; then run `upload resume`",
             Self::LeaseLost => "another machine or process has taken this upload over; let it finish",
             Self::Refused => "check the token (--token-file, UPLOAD_TOKEN) and what the backend permits",

@@ -1,33 +1,99 @@
-//! What an answer means: from a status, a code and a body to a kind of error. Pure.
+//! What an answer means: from a status, headers and a body to a kind of error. Pure.
 //!
-//! Border: classification only; the answer has been read already and is not trusted.
+//! Border: classification only; the answer has been read already and is not trusted. Success is what bears all marks of it;
+//! of errors, the code decides before the status.
 
 use std::time::Duration;
 
+use jiff::fmt::rfc2822;
 use quick_xml::de::from_str;
+use reqwest::header::{CONTENT_TYPE, DATE, ETAG, HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
 
-use crate::error::{Error, Kind};
-use crate::wire::{Code, Problem};
+use crate::error::{Error, Kind, Result};
+use crate::names::{ETag, Fingerprint};
+use crate::wire::{Code, PROTOCOL_HEADER, Problem};
 
 /// A store's or a proxy's text is shown only this far.
 const SHOWN: usize = 200;
+pub const VERSIONS: &str = "use versions of upload and gateway that match";
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// How long to wait, where that is said: as seconds or a date in `Retry-After`, or in milliseconds as some parts of AWS do.
+    /// A date is compared with the answer's own: no clock of ours comes into it.
+    pub fn retry_after(&self) -> Option<Duration> {
+        if let Some(millis) = self.header("x-amz-retry-after").and_then(|value| value.trim().parse().ok()) {
+            return Some(Duration::from_millis(millis));
+        }
+        let value = self.header(RETRY_AFTER.as_str())?.trim();
+        if let Ok(seconds) = value.parse() {
+            return Some(Duration::from_secs(seconds));
+        }
+        let moment = |text: &str| rfc2822::DateTimeParser::new().parse_timestamp(text.trim()).ok();
+        let until = moment(value)?.duration_since(moment(self.header(DATE.as_str())?)?);
+        Some(Duration::try_from(until).unwrap_or_default())
+    }
+
+    /// Whether a gateway of this protocol says so.
+    pub fn is_gateways(&self) -> bool {
+        self.headers.contains_key(PROTOCOL_HEADER)
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// A page for people, which neither gateway nor store ever sends.
+    fn is_page(&self) -> bool {
+        let named = self.header(CONTENT_TYPE.as_str()).is_some_and(|is| is.to_ascii_lowercase().contains("html"));
+        let start: String = self.text().trim_start_matches('\u{feff}').trim_start().chars().take(14).collect();
+        let start = start.to_ascii_lowercase();
+        named || start.starts_with("<!doctype html") || start.starts_with("<html")
+    }
+}
 
 /// What a gateway's answer, other than success, means.
-pub fn of_gateway(status: u16, problem: Option<&Problem>, retry_after: Option<Duration>) -> Error {
-    let Some(problem) = problem else {
-        return match status {
-            401 | 403 | 407 => Error::new(Kind::Refused, format!("the backend refused (HTTP {status})")),
-            408 | 429 | 500 | 502..=504 => failing(status, retry_after),
-            426 => Error::new(Kind::Unusable, "the backend speaks another version of the protocol"),
-            300..=399 => {
-                Error::new(Kind::Unusable, format!("the backend redirects (HTTP {status}), which is not followed"))
-                    .hinting("configure the address it redirects to, if you trust it")
-            }
-            _ => Error::new(Kind::Unusable, format!("no gateway answers there (HTTP {status})"))
-                .hinting("check the address of the backend, its base path included"),
-        };
-    };
+pub fn of_gateway(answer: &Answer) -> Error {
+    let (status, retry_after) = (answer.status, answer.retry_after());
+    let problem = answer.is_gateways().then(|| serde_json::from_slice(&answer.body).ok()).flatten();
+    if let Some(problem) = problem {
+        return of_problem(status, &problem, retry_after);
+    }
+    match status {
+        407 => proxy_login(),
+        401 | 403 => Error::new(Kind::Refused, format!("the backend refused (HTTP {status})")),
+        408 | 429 | 500 | 502..=504 => failing(status, retry_after),
+        426 => Error::new(Kind::Unusable, "the backend speaks another version of the protocol").hinting(VERSIONS),
+        300..=399 => Error::new(
+            Kind::Intercepted,
+            format!("the backend redirects (HTTP {status}), which is not followed"),
+        )
+        .hinting("log in to the network if it asks for it, or configure the address it redirects to, if you trust it"),
+        _ if status == 511 || status < 300 || answer.is_page() => not_a_gateway(status),
+        _ => Error::new(Kind::Unusable, format!("no gateway answers there (HTTP {status})"))
+            .hinting("check the address of the backend, its base path included"),
+    }
+}
+
+/// An answer that no gateway gave.
+pub fn not_a_gateway(status: u16) -> Error {
+    Error::new(Kind::Intercepted, format!("what answers there is not a gateway (HTTP {status})"))
+}
+
+/// What a gateway means that names its problem.
+pub fn of_problem(status: u16, problem: &Problem, retry_after: Option<Duration>) -> Error {
     let kind = match Code::from_name(&problem.code) {
         Some(Code::Unauthenticated | Code::Forbidden) => Kind::Refused,
         Some(Code::TooLarge | Code::TypeNotAllowed | Code::NameInvalid) => Kind::Denied,
@@ -38,28 +104,66 @@ pub fn of_gateway(status: u16, problem: Option<&Problem>, retry_after: Option<Du
         Some(Code::PartsMismatch) => Kind::PartsMismatch,
         Some(Code::Gone) => Kind::Gone,
         Some(Code::RateLimited | Code::QuotaExceeded | Code::Busy) => Kind::Throttled(retry_after),
-        Some(Code::StoreUnavailable | Code::Unavailable) => {
-            return with_detail(failing(status, retry_after).kind(), problem);
-        }
+        Some(Code::StoreUnavailable | Code::Unavailable) => failing(status, retry_after).kind(),
         // A newer gateway: its status still tells the family.
         None if status == 401 || status == 403 => Kind::Refused,
+        None if status == 426 => Kind::Unusable,
         None if status == 429 || status >= 500 => failing(status, retry_after).kind(),
         None | Some(Code::InvalidRequest | Code::IdempotencyMismatch | Code::NotAbortable) => Kind::Other,
     };
-    with_detail(kind, problem)
-}
-
-fn with_detail(kind: Kind, problem: &Problem) -> Error {
     let title = shown(&problem.title);
-    match &problem.detail {
+    let error = match &problem.detail {
         Some(detail) => Error::new(kind, format!("the backend answered: {title} ({})", shown(detail))),
         None => Error::new(kind, format!("the backend answered: {title}")),
-    }
+    };
+    if kind == Kind::Unusable { error.hinting(VERSIONS) } else { error }
 }
 
 fn failing(status: u16, retry_after: Option<Duration>) -> Error {
     let kind = if status == 429 || retry_after.is_some() { Kind::Throttled(retry_after) } else { Kind::Temporary };
     Error::new(kind, format!("the backend fails for now (HTTP {status})"))
+}
+
+/// A proxy on the way that wants to know who we are.
+pub fn proxy_login() -> Error {
+    Error::new(Kind::Refused, "a proxy on the way wants a login (HTTP 407)")
+        .hinting("name the proxy with user and password: `proxy` in the configuration file, or HTTPS_PROXY")
+}
+
+/// What a store says to a part that was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stored {
+    New(ETag),
+    /// A single PUT found the object there already, by this upload or by none.
+    AlreadyThere,
+}
+
+/// Reads the store's answer to a part. It is stored only by an answer with all marks of it: the status, an `ETag`, no body,
+/// and no other checksum than ours. `stale` says that the URL was older than it may be.
+///
+/// # Errors
+/// By what the store answered, or somebody in its place.
+pub fn of_part(answer: &Answer, fingerprint: &Fingerprint, stale: bool) -> Result<Stored> {
+    match answer.status {
+        200 | 201 | 204 => {}
+        412 => return Ok(Stored::AlreadyThere),
+        _ => return Err(of_store(answer, stale)),
+    }
+    if !answer.body.trim_ascii().is_empty() {
+        // Some stores say 200 and put an error behind it; what else has a body is no store.
+        return Err(of_store(answer, stale));
+    }
+    let tags = answer.headers.get_all(ETAG).iter().map(|tag| ETag::from_header(tag.to_str().unwrap_or_default()).ok());
+    let mut tags: Vec<Option<ETag>> = tags.collect();
+    tags.dedup();
+    let Ok([Some(etag)]) = <[_; 1]>::try_from(tags) else {
+        return Err(Error::new(Kind::Unmarked, "the store's answer to a part carries no ETag"));
+    };
+    let ours = fingerprint.base64();
+    if answer.headers.get_all("x-amz-checksum-sha256").iter().any(|theirs| theirs != ours.as_str()) {
+        return Err(Error::new(Kind::Corrupt, "the store has other bytes than were sent"));
+    }
+    Ok(Stored::New(etag))
 }
 
 /// An error as S3 writes it. Its message may echo the signature, so of a message only what is needed is ever shown.
@@ -70,38 +174,49 @@ struct S3Error {
     message: String,
 }
 
-/// What a store's answer to a part, other than success, means. `stale` says that the URL was older than it may be: stores
-/// disagree on how they say so.
-pub fn of_store(status: u16, body: &str, retry_after: Option<Duration>, stale: bool) -> Error {
-    let error: S3Error = from_str(body).unwrap_or_default();
-    let code = error.code.as_str();
-    let says_expired = error.message.to_ascii_lowercase().contains("expired");
+/// What a store's answer means that is no success. `stale` says that the URL was older than it may be: stores disagree on how
+/// they say so.
+pub fn of_store(answer: &Answer, stale: bool) -> Error {
+    let (status, retry_after) = (answer.status, answer.retry_after());
+    let error: S3Error = from_str(&answer.text()).unwrap_or_default();
+    let (code, message) = (error.code.as_str(), error.message.to_ascii_lowercase());
+    if status == 407 {
+        return proxy_login();
+    }
     let kind = match (status, code) {
         (_, "BadDigest" | "InvalidDigest" | "XAmzContentSHA256Mismatch" | "XAmzContentChecksumMismatch") => {
             Kind::Corrupt
         }
-        (_, "RequestTimeout" | "IncompleteBody") => Kind::Temporary,
-        (_, "ExpiredToken" | "RequestExpired" | "RequestTimeTooSkewed") => Kind::Expired,
-        (400 | 403, _) if stale || says_expired => Kind::Expired,
-        (_, "NoSuchUpload") => Kind::Gone,
-        (_, "NoSuchBucket") => Kind::Config,
-        (_, "SlowDown" | "Throttling" | "TooManyRequests") | (429 | 503, _) => Kind::Throttled(retry_after),
-        (401 | 403, _) => Kind::Refused,
-        (408 | 500.., _) if status != 501 => Kind::Temporary,
+        (_, "RequestTimeout" | "IncompleteBody" | "ConditionalRequestConflict" | "OperationAborted") => Kind::Temporary,
+        (_, "RequestTimeTooSkewed") => Kind::Skewed,
+        (403, _) if message.contains("not yet valid") => Kind::Skewed,
+        (_, "ExpiredToken" | "RequestExpired") => Kind::Expired,
+        (400 | 403, _) if stale || message.contains("expired") => Kind::Expired,
+        // Some stores say so of the upload whose part is put.
+        (_, "NoSuchUpload") | (404, "NoSuchKey") => Kind::Gone,
+        (_, "NoSuchBucket" | "MethodNotAllowed") => Kind::Config,
+        (_, "SlowDown" | "ServiceUnavailable" | "Throttling" | "TooManyRequests") | (429 | 503, _) => {
+            Kind::Throttled(retry_after)
+        }
+        (_, "AccessDenied" | "InvalidAccessKeyId" | "SignatureDoesNotMatch") | (401 | 403, _) => Kind::Refused,
+        (300..=399, code) if !code.is_empty() => Kind::Moved,
+        (200..=399 | 511, "") => Kind::Intercepted,
+        (200..=299 | 408 | 500.., _) if status != 501 => Kind::Temporary,
+        (413, "") => {
+            return Error::new(Kind::Unusable, "something before the store takes no part of this size (HTTP 413)")
+                .hinting("put the file again with a smaller --part-size");
+        }
+        (_, "") if answer.is_page() => Kind::Intercepted,
         _ => Kind::Unusable,
     };
     let code = if code.is_empty() { String::new() } else { format!(" {}", shown(code)) };
-    let error = Error::new(kind, format!("the store refused a part (HTTP {status}{code})"));
-    if kind == Kind::Refused {
-        return error
-            .hinting("the backend's storage credentials or the bucket's policy do not permit it; ask its operator");
+    match kind {
+        Kind::Intercepted => Error::new(kind, format!("what answers there is not a store (HTTP {status})"))
+            .hinting("a captive portal or a proxy may be answering in its place: log in to the network"),
+        Kind::Refused => Error::new(kind, format!("the store refused a part (HTTP {status}{code})"))
+            .hinting("the backend's storage credentials or the bucket's policy do not permit it; ask its operator"),
+        _ => Error::new(kind, format!("the store refused a part (HTTP {status}{code})")),
     }
-    error
-}
-
-/// `Retry-After` as seconds. A date is not worth a clock: the caller's own back-off serves.
-pub fn retry_after(value: Option<&str>) -> Option<Duration> {
-    value?.trim().parse().ok().map(Duration::from_secs)
 }
 
 fn shown(text: &str) -> String {
@@ -109,43 +224,4 @@ fn shown(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn s3(status: u16, code: &str, message: &str) -> Kind {
-        let body =
-            format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>{message}</Message><Resource/></Error>");
-        of_store(status, &body, None, false).kind()
-    }
-
-    #[test]
-    fn a_stores_errors_are_told_apart_by_code_not_status() {
-        assert_eq!(s3(400, "BadDigest", ""), Kind::Corrupt);
-        assert_eq!(s3(400, "RequestTimeout", ""), Kind::Temporary);
-        assert_eq!(s3(403, "AccessDenied", "Request has expired"), Kind::Expired);
-        assert_eq!(s3(403, "AccessDenied", "Access Denied"), Kind::Refused);
-        assert_eq!(s3(404, "NoSuchUpload", ""), Kind::Gone);
-        assert_eq!(s3(503, "SlowDown", ""), Kind::Throttled(None));
-        assert_eq!(s3(500, "InternalError", ""), Kind::Temporary);
-        assert_eq!(s3(501, "NotImplemented", ""), Kind::Unusable);
-        assert_eq!(of_store(502, "<html>", None, false).kind(), Kind::Temporary);
-        assert_eq!(of_store(400, "<Error><Code>InvalidRequest</Code></Error>", None, true).kind(), Kind::Expired);
-    }
-
-    #[test]
-    fn what_no_gateway_would_say_makes_the_backend_unusable() {
-        assert_eq!(of_gateway(404, None, None).kind(), Kind::Unusable);
-        assert_eq!(of_gateway(302, None, None).kind(), Kind::Unusable);
-        assert_eq!(of_gateway(502, None, None).kind(), Kind::Temporary);
-    }
-
-    #[test]
-    fn every_code_of_the_table_has_a_kind() {
-        for code in Code::ALL {
-            let problem =
-                Problem { code: code.to_string(), title: code.title().into(), status: code.status(), detail: None };
-            let kind = of_gateway(code.status(), Some(&problem), None).kind();
-            assert!(!matches!(kind, Kind::Unusable), "{code}: {kind:?}");
-        }
-    }
-}
+mod tests;

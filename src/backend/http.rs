@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use reqwest::header::{CONTENT_LENGTH, ETAG, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Body, Method, Response};
 use url::Url;
 
-use super::answer;
+pub(super) use super::answer::Answer;
+use super::answer::{self, Stored};
 use super::body::PartBody;
 use super::clients::Clients;
 use super::content::{Content, Pool};
@@ -21,21 +22,14 @@ use super::content::{Content, Pool};
 use super::direct::{Direct, Sending};
 use super::hosts::{self, StoreHost};
 use super::limit::Limiter;
+use super::patience::Patience;
 use crate::error::{Error, Kind, Result};
-use crate::names::{ETag, Fingerprint, SignedUrl};
+use crate::names::{Fingerprint, SignedUrl};
 use crate::wire::SignedPut;
 
 pub(super) const USER_AGENT: &str = concat!("upload/", env!("CARGO_PKG_VERSION"));
+pub(super) use super::patience::DEAD;
 pub(super) const CONNECT: Duration = Duration::from_secs(10);
-/// The longest a call to the backend may take; it answers 202 rather than let a client wait.
-const CALL: Duration = Duration::from_mins(1);
-/// Nothing acknowledged for so long, says the kernel: the peer is dead.
-pub(super) const DEAD: Duration = Duration::from_secs(30);
-/// Nothing taken for so long: a frame and the buffers below it need minutes on a slow link. There is no limit on the
-/// whole of a part, however slow.
-const STALL: Duration = Duration::from_mins(5);
-/// From the last frame a connection took to the store's answer: what lies in the kernel's buffer is still on its way.
-const ANSWER: Duration = Duration::from_mins(5);
 /// S3 closes idle connections after about five seconds, our gateway after ten.
 pub(super) const IDLE: Duration = Duration::from_secs(4);
 /// Silence after which an open connection is tried.
@@ -54,14 +48,8 @@ pub struct Options {
     pub store_hosts: Vec<StoreHost>,
     /// How fast all parts together may go; it may be kept, and set while they do.
     pub limiter: Arc<Limiter>,
-}
-
-/// What a store says to a part that was sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Stored {
-    New(ETag),
-    /// A single PUT found the object there already, by this upload or by none.
-    AlreadyThere,
+    /// How long nothing may move on a connection, where that is not left to us.
+    pub stall_after: Option<Duration>,
 }
 
 #[derive(Debug, Clone)]
@@ -97,7 +85,7 @@ impl Http {
     /// One call to the backend. Gives status, headers and at most `max` bytes of body.
     ///
     /// # Errors
-    /// [`Kind::Temporary`] when no answer came, [`Kind::Unusable`] for TLS that cannot be trusted or too large an answer.
+    /// [`Kind::Temporary`] when no answer came or nothing moved, [`Kind::Unusable`] for TLS that cannot be trusted or too large an answer.
     pub async fn call(
         &self,
         method: Method,
@@ -106,12 +94,17 @@ impl Http {
         body: Option<Vec<u8>>,
         max: usize,
     ) -> Result<Answer> {
-        let mut request = self.clients.api().request(method, url).headers(headers).timeout(CALL);
+        let mut request = self.clients.api().request(method, url).headers(headers);
+        let len = body.as_ref().map_or(0, Vec::len) as u64;
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body);
         }
-        let response = request.send().await.map_err(|error| failed("reach the backend", error))?;
-        Answer::read(response, max).await
+        let response = within(self.patience().answer(len), request.send()).await?;
+        read(response.map_err(|error| failed("reach the backend", error))?, max, self.patience()).await
+    }
+
+    fn patience(&self) -> Patience {
+        Patience::new(self.options.stall_after)
     }
 
     /// Sends one part to where it was signed for. `sent` counts what the network took.
@@ -136,11 +129,11 @@ impl Http {
         let answer = self.send(url, headers, content, &sent);
         let answer = tokio::select! {
             answer = answer => answer?,
-            () = stalled(&sent, len) => {
+            () = stalled(&sent, len, self.patience()) => {
                 return Err(Error::new(Kind::Temporary, "the connection to the store made no progress"));
             }
         };
-        stored(&answer, fingerprint, stale)
+        answer::of_part(&answer, fingerprint, stale)
     }
 
     /// Sends a part and reads the answer: over plain HTTP straight from the file, else through reqwest.
@@ -156,7 +149,7 @@ impl Http {
         let body = PartBody::new(content, self.pool.clone(), Arc::clone(limiter), Arc::clone(sent));
         let request = self.clients.data()?.request(Method::PUT, url).headers(headers).body(Body::wrap(body));
         let response = request.send().await.map_err(|error| failed("send a part", error))?;
-        Answer::read(response, ANSWER_MAX).await
+        read(response, ANSWER_MAX, self.patience()).await
     }
 
     /// Begins to read an object.
@@ -166,84 +159,48 @@ impl Http {
     pub async fn get(&self, url: &SignedUrl) -> Result<Get> {
         let insecure = self.options.allow_insecure_http;
         let url = hosts::check(url.expose(), &self.backend, &self.options.store_hosts, insecure)?;
-        let response = self.clients.data()?.get(url).send().await.map_err(|error| failed("read the object", error))?;
+        let patience = self.patience();
+        let response = within(patience.answer(0), self.clients.data()?.get(url).send()).await?;
+        let response = response.map_err(|error| failed("read the object", error))?;
         if !response.status().is_success() {
-            let answer = Answer::read(response, ANSWER_MAX).await?;
-            return Err(answer::of_store(answer.status, &answer.text(), answer.retry_after(), false));
+            return Err(answer::of_store(&read(response, ANSWER_MAX, patience).await?, false));
         }
-        Ok(Get(response))
+        Ok(Get(response, patience))
     }
 }
 
 /// An object on its way to us.
 #[derive(Debug)]
-pub struct Get(Response);
+pub struct Get(Response, Patience);
 
 impl Get {
     /// The next bytes, until there are no more.
     ///
     /// # Errors
-    /// [`Kind::Temporary`] when the connection breaks off or nothing comes for 30 s.
+    /// [`Kind::Temporary`] when the connection breaks off or nothing comes any more.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
-        match tokio::time::timeout(DEAD, self.0.chunk()).await {
-            Ok(chunk) => chunk.map_err(|error| failed("read the object", error)),
-            Err(_) => Err(Error::new(Kind::Temporary, "the connection to the store made no progress")),
-        }
+        within(self.1.receive(), self.0.chunk()).await?.map_err(|error| failed("read the object", error))
     }
 }
 
-/// An answer, read whole.
-#[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: HeaderMap,
-    pub body: Vec<u8>,
+/// Reads an answer to its end: at most `max` bytes of body, and no standing still on the way.
+async fn read(mut response: Response, max: usize, patience: Patience) -> Result<Answer> {
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let mut body = Vec::new();
+    loop {
+        let chunk = within(patience.receive(), response.chunk()).await?;
+        let Some(chunk) = chunk.map_err(|error| failed("read an answer", error))? else { break };
+        if body.len() + chunk.len() > max {
+            return Err(Error::new(Kind::Unusable, format!("an answer of more than {max} bytes was not read")));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Answer { status, headers, body })
 }
 
-impl Answer {
-    async fn read(mut response: Response, max: usize) -> Result<Self> {
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| failed("read an answer", error))? {
-            if body.len() + chunk.len() > max {
-                return Err(Error::new(Kind::Unusable, format!("an answer of more than {max} bytes was not read")));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Self { status, headers, body })
-    }
-
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
-    }
-
-    pub fn retry_after(&self) -> Option<Duration> {
-        answer::retry_after(self.header(RETRY_AFTER.as_str()))
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
-    }
-}
-
-/// Reads the store's answer to a part.
-fn stored(answer: &Answer, fingerprint: &Fingerprint, stale: bool) -> Result<Stored> {
-    match answer.status {
-        200..=299 => {}
-        412 => return Ok(Stored::AlreadyThere),
-        status => return Err(answer::of_store(status, &answer.text(), answer.retry_after(), stale)),
-    }
-    // What a captive portal or a proxy answers has no ETag; some stores say 200 and put an error in the body.
-    let etag = answer.header(ETAG.as_str()).and_then(|etag| ETag::from_header(etag).ok());
-    let Some(etag) = etag.filter(|_| !answer.text().contains("<Error>")) else {
-        return Err(Error::new(Kind::Temporary, "the store's answer to a part carries no ETag"));
-    };
-    match answer.header("x-amz-checksum-sha256") {
-        Some(checksum) if checksum != fingerprint.base64() => {
-            Err(Error::new(Kind::Corrupt, "the store has other bytes than were sent"))
-        }
-        _ => Ok(Stored::New(etag)),
-    }
+/// Waits for something to happen, for so long.
+async fn within<T>(limit: Duration, happens: impl Future<Output = T>) -> Result<T> {
+    tokio::time::timeout(limit, happens).await.map_err(|_| Error::new(Kind::Temporary, "the connection stands still"))
 }
 
 /// The headers that were signed, exactly, less those the connection writes itself.
@@ -273,17 +230,20 @@ fn headers(signed: &SignedPut, len: u64) -> Result<HeaderMap> {
     Ok(headers)
 }
 
+/// How often it is looked at whether anything has moved.
+const LOOK: Duration = Duration::from_millis(500);
+
 /// Ends when nothing has moved for too long.
-async fn stalled(sent: &AtomicU64, len: u64) {
+async fn stalled(sent: &AtomicU64, len: u64, patience: Patience) {
     let mut before = 0;
     let mut since = Instant::now();
     loop {
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::sleep(LOOK).await;
         let now = sent.load(Ordering::Relaxed);
         if now != before {
             (before, since) = (now, Instant::now());
         }
-        if since.elapsed() > if now >= len { ANSWER } else { STALL } {
+        if since.elapsed() > if now >= len { patience.answer(len) } else { patience.send() } {
             return;
         }
     }
@@ -310,6 +270,9 @@ fn failed(what: &str, error: reqwest::Error) -> Error {
         cause = error.source();
     }
     let untrusted = causes.iter().any(|text| text.contains("certificate"));
+    if causes.iter().any(|text| text.contains("proxy authorization required")) {
+        return answer::proxy_login();
+    }
     let what = format!("could not {what}");
     if untrusted {
         return Error::new(Kind::Unusable, what)

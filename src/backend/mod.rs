@@ -13,11 +13,13 @@ mod hosts;
 mod http;
 mod limit;
 mod native;
+mod patience;
 #[cfg(target_os = "linux")]
 mod reply;
 
+pub use answer::Stored;
 pub use content::Content;
 pub use hosts::{StoreHost, is_loopback};
-pub use http::{Get, Options, Stored};
+pub use http::{Get, Options};
 pub use limit::Limiter;
 pub use native::{Backend, Completion};

@@ -12,15 +12,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use super::answer;
+use super::answer::{self, Answer, Stored};
 use super::content::Content;
-use super::http::{Answer, Get, Http, Options, Stored};
+use super::http::{Get, Http, Options};
 use crate::error::{Error, Kind, Result};
 use crate::names::{Fingerprint, SignedUrl, Token, UploadId};
 use crate::wire::{
     BatchAnswer, BatchBegin, BatchComplete, BatchRequest, BeginAnswer, ClaimAnswer, ClaimRequest, Finish, Info,
-    JSON_MAX, Outcome, PROTOCOL, PROTOCOL_HEADER, PartList, PartSpec, ReadUrl, Receipt, Said, SignAnswer, SignRequest,
-    Signed, SignedPut, State, StoredPart, UploadList, UploadStatus,
+    JSON_MAX, Outcome, PROTOCOL, PartList, PartSpec, ReadUrl, Receipt, Said, SignAnswer, SignRequest, Signed,
+    SignedPut, State, StoredPart, UploadList, UploadStatus,
 };
 
 const NOTHING: Option<&()> = None;
@@ -65,11 +65,11 @@ impl Backend {
         let info: Info = self.json(Method::GET, "v1", NOTHING, HeaderMap::new()).await?.1;
         if info.protocol != PROTOCOL {
             let what = format!("the backend speaks protocol {}, this is protocol {PROTOCOL}", info.protocol);
-            return Err(Error::new(Kind::Unusable, what).hinting("use versions of upload and gateway that match"));
+            return Err(Error::new(Kind::Unusable, what).hinting(answer::VERSIONS));
         }
         let limits = &info.limits;
         if limits.max_part == 0 || limits.max_parts == 0 || limits.min_part > limits.max_part {
-            return Err(Error::new(Kind::Unusable, "the backend's limits leave room for no upload"));
+            return Err(Error::new(Kind::Garbled, "the backend's limits leave room for no upload"));
         }
         Ok(info)
     }
@@ -90,7 +90,7 @@ impl Backend {
     pub async fn batch(&self, request: &BatchRequest) -> Result<Answers> {
         let answer: BatchAnswer = self.post("v1/batch", request).await?;
         if (answer.begin.len(), answer.complete.len()) != (request.begin.len(), request.complete.len()) {
-            return Err(Error::new(Kind::Unusable, "the backend answered other calls than it was asked"));
+            return Err(Error::new(Kind::Garbled, "the backend answered other calls than it was asked"));
         }
         let begun = answer.begin.into_iter().map(|outcome| alone(outcome).map(|(begun, _)| begun));
         let completed = answer.complete.into_iter().map(|outcome| {
@@ -114,10 +114,10 @@ impl Backend {
         let answer: SignAnswer = self.post(&format!("v1/uploads/{id}/sign"), &request).await?;
         let asked = request.parts.iter().map(|part| part.number);
         if !asked.eq(answer.parts.iter().map(Signed::number)) {
-            return Err(Error::new(Kind::Unusable, "the backend signed other parts than it was asked for"));
+            return Err(Error::new(Kind::Garbled, "the backend signed other parts than it was asked for"));
         }
         if answer.parts.iter().any(|signed| matches!(signed, Signed::Put(put) if put.expires_in == 0)) {
-            return Err(Error::new(Kind::Unusable, "the backend signed URLs that live for no time"));
+            return Err(Error::new(Kind::Garbled, "the backend signed URLs that live for no time"));
         }
         Ok(answer.parts)
     }
@@ -140,7 +140,7 @@ impl Backend {
                 None => return Ok(uploads),
                 // Each page leads on from its last upload.
                 Some(next) if last.as_ref() == Some(&next) => after = format!("&after={next}"),
-                Some(_) => return Err(Error::new(Kind::Unusable, "the backend's list of uploads does not end")),
+                Some(_) => return Err(Error::new(Kind::Garbled, "the backend's list of uploads does not end")),
             }
         }
     }
@@ -156,11 +156,11 @@ impl Backend {
             match page.next {
                 None => break,
                 Some(next) if next.get() > after => after = next.get(),
-                Some(_) => return Err(Error::new(Kind::Unusable, "the backend's list of parts does not end")),
+                Some(_) => return Err(Error::new(Kind::Garbled, "the backend's list of parts does not end")),
             }
         }
         if !parts.is_sorted_by(|a, b| a.number < b.number) {
-            return Err(Error::new(Kind::Unusable, "the backend's list of parts is out of order"));
+            return Err(Error::new(Kind::Garbled, "the backend's list of parts is out of order"));
         }
         Ok(parts)
     }
@@ -238,11 +238,10 @@ impl Backend {
         let body = body.map_err(|error| Error::new(Kind::Other, "could not write a request").because(error))?;
         let answer = self.http.call(method, url, headers, body, JSON_MAX).await?;
         if !(200..=299).contains(&answer.status) {
-            let problem = serde_json::from_slice(&answer.body).ok();
-            return Err(answer::of_gateway(answer.status, problem.as_ref(), answer.retry_after()));
+            return Err(answer::of_gateway(&answer));
         }
-        if answer.header(PROTOCOL_HEADER).is_none() {
-            return Err(not_a_gateway());
+        if !answer.is_gateways() {
+            return Err(answer::not_a_gateway(answer.status));
         }
         Ok(answer)
     }
@@ -252,16 +251,18 @@ impl Backend {
 fn alone<T>(outcome: Outcome<T>) -> Result<(T, Option<Duration>)> {
     let retry_after = outcome.retry_after.map(Duration::from_secs);
     match outcome.said {
-        Said::Answer(answer) => Ok((answer, retry_after)),
-        Said::Problem(problem) => Err(answer::of_gateway(outcome.status, Some(&problem), retry_after)),
+        Said::Answer(answer) if (200..=299).contains(&outcome.status) => Ok((answer, retry_after)),
+        Said::Answer(_) => Err(Error::new(Kind::Garbled, "the backend answered a call of a batch with no success")),
+        Said::Problem(problem) => Err(answer::of_problem(outcome.status, &problem, retry_after)),
     }
 }
 
 fn parse<T: DeserializeOwned>(answer: &Answer) -> Result<T> {
-    serde_json::from_slice(&answer.body).map_err(|error| not_a_gateway().because(error))
+    let garbled = |error| Error::new(Kind::Garbled, "what the backend answers cannot be understood").because(error);
+    serde_json::from_slice(&answer.body).map_err(|error| garbled(shape(&error)))
 }
 
-fn not_a_gateway() -> Error {
-    Error::new(Kind::Unusable, "what answers there is not a gateway")
-        .hinting("check the address of the backend; a captive portal or a proxy may be answering in its place")
+/// What is wrong with JSON, without what it holds: that may be a signed URL.
+fn shape(error: &serde_json::Error) -> String {
+    format!("{:?} error at line {}, column {}", error.classify(), error.line(), error.column()).to_lowercase()
 }

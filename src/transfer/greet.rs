@@ -13,6 +13,9 @@ use crate::error::{Error, Kind, Result};
 use crate::event::Sink;
 use crate::wire::Info;
 
+/// Where nobody has answered yet who is a gateway, the address may be wrong: so often something else may answer there.
+const STRANGERS: u32 = 3;
+
 /// Asks a backend what it is, for as long as the run may wait.
 ///
 /// # Errors
@@ -36,6 +39,9 @@ pub async fn greet(
         let Verdict::Again(wait) = retry::judge(error.kind(), false, &mut failures, fastrand::f64()) else {
             return Err(error);
         };
+        if error.kind() == Kind::Intercepted && failures.attempts >= STRANGERS {
+            return Err(error);
+        }
         sink.tell(retrying(options.first, None, None, failures.attempts, &error, wait));
         let wait = options.give_up.left(Instant::now(), start, false).map_or(wait, |left| wait.min(left));
         tokio::select! {

@@ -386,7 +386,7 @@ impl Engine<'_> {
     /// Judges a failed call about a whole upload: how long to wait, or the error back.
     fn again(&mut self, flight: &mut Flight, error: Error) -> Result<Duration> {
         match retry::judge(error.kind(), false, &mut flight.call_failures, fastrand::f64()) {
-            Verdict::Stop => Err(error),
+            Verdict::Ask | Verdict::Stop => Err(error),
             Verdict::Again(wait) => {
                 if matches!(error.kind(), Kind::Throttled(_)) {
                     self.lanes.throttled(Instant::now(), Instant::now());

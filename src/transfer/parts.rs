@@ -166,8 +166,14 @@ impl Engine<'_> {
             self.lanes.throttled(now, since);
         }
         let failures = flight.failures.entry(number).or_default();
-        let Verdict::Again(wait) = retry::judge(error.kind(), true, failures, fastrand::f64()) else {
-            return Err(error);
+        let wait = match retry::judge(error.kind(), true, failures, fastrand::f64()) {
+            Verdict::Again(wait) => wait,
+            Verdict::Ask if flight.mismatches < MISMATCHES => {
+                flight.mismatches += 1;
+                self.remark(flight, &error);
+                return self.move_to(flight, Stage::Rejoining);
+            }
+            Verdict::Ask | Verdict::Stop => return Err(error),
         };
         let attempt = failures.attempts;
         // Damaged on the way, or changed under our hands: only reading it again tells.

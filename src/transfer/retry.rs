@@ -14,6 +14,12 @@ const THROTTLED_BASE: Duration = Duration::from_secs(1);
 const THROTTLED_CAP: Duration = Duration::from_mins(1);
 /// A `Retry-After` may lengthen our own wait by no more than this.
 const THROTTLED_EXTRA: Duration = Duration::from_mins(5);
+/// Where something else answers, it does so for as long as it takes somebody to log in.
+const INTERCEPTED_BASE: Duration = Duration::from_secs(2);
+/// So often the backend may answer what it was not asked.
+const GARBLED_MAX: u32 = 3;
+/// So often a part is sent again whose answer lacks the mark of success, before the store is asked what it has.
+const UNMARKED_MAX: u32 = 2;
 /// So often a part may arrive damaged.
 const CORRUPT_MAX: u32 = 3;
 /// So often in a row a fresh URL may be called expired before it counts as an ordinary failure.
@@ -25,13 +31,18 @@ pub struct Failures {
     pub attempts: u32,
     corrupt: u32,
     expired: u32,
+    /// Signatures that the store did not take.
     refused: u32,
+    garbled: u32,
+    unmarked: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// Once more, after this long.
     Again(Duration),
+    /// Whether it was in vain, the store's list tells.
+    Ask,
     Stop,
 }
 
@@ -56,10 +67,20 @@ pub fn judge(kind: Kind, at_store: bool, failures: &mut Failures, dice: f64) -> 
             failures.corrupt += 1;
             Verdict::Again(backed_off(BASE, CAP))
         }
-        Kind::Refused if at_store && failures.refused == 0 => {
+        Kind::Refused | Kind::Skewed | Kind::Moved if at_store && failures.refused == 0 => {
             failures.refused += 1;
             Verdict::Again(Duration::ZERO)
         }
+        Kind::Intercepted => Verdict::Again(backed_off(INTERCEPTED_BASE, CAP)),
+        Kind::Garbled if failures.garbled < GARBLED_MAX => {
+            failures.garbled += 1;
+            Verdict::Again(backed_off(BASE, CAP))
+        }
+        Kind::Unmarked if failures.unmarked < UNMARKED_MAX => {
+            failures.unmarked += 1;
+            Verdict::Again(backed_off(BASE, CAP))
+        }
+        Kind::Unmarked => Verdict::Ask,
         _ => Verdict::Stop,
     }
 }
@@ -97,9 +118,25 @@ mod tests {
     }
 
     #[test]
+    fn what_answers_in_anothers_place_is_waited_for_and_nonsense_is_not() {
+        assert_eq!(waits(Kind::Intercepted, 100, 1.0)[99], Verdict::Again(CAP));
+        assert_eq!(waits(Kind::Intercepted, 1, 1.0), [Verdict::Again(Duration::from_secs(2))]);
+        assert_eq!(waits(Kind::Garbled, 4, 1.0)[3], Verdict::Stop);
+    }
+
+    #[test]
+    fn a_success_without_its_mark_is_sent_again_twice_and_then_looked_for() {
+        let verdicts = waits(Kind::Unmarked, 3, 1.0);
+        assert!(matches!(verdicts[..2], [Verdict::Again(_), Verdict::Again(_)]), "{verdicts:?}");
+        assert_eq!(verdicts[2], Verdict::Ask);
+    }
+
+    #[test]
     fn damage_is_tolerated_three_times_and_a_refusal_once() {
         assert_eq!(waits(Kind::Corrupt, 4, 0.5)[3], Verdict::Stop);
-        assert_eq!(waits(Kind::Refused, 2, 0.5)[1], Verdict::Stop);
+        for kind in [Kind::Refused, Kind::Skewed, Kind::Moved] {
+            assert_eq!(waits(kind, 2, 0.5), [Verdict::Again(Duration::ZERO), Verdict::Stop], "{kind:?}");
+        }
         assert_eq!(judge(Kind::Refused, false, &mut Failures::default(), 0.5), Verdict::Stop);
         for kind in [Kind::Changed, Kind::Gone, Kind::LeaseLost, Kind::Unusable, Kind::Io] {
             assert_eq!(judge(kind, true, &mut Failures::default(), 0.5), Verdict::Stop, "{kind:?}");
