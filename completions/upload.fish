@@ -65,6 +65,7 @@ complete -c upload -n "__fish_upload_using_subcommand put" -l token-file -d 'Rea
 complete -c upload -n "__fish_upload_using_subcommand put" -l store-host -d 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l ca-cert -d 'Trust the certificates in this PEM file as well as the system\'s [default: none]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand put" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand put" -l stall-after -d 'Try again on another connection when nothing has moved on one for this long [default: 1m to 6m, by what is sent]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l s3-endpoint -d 'The S3 endpoint of s3:// stores [default: Amazon\'s for the region]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand put" -l s3-region -d 'The region of s3:// stores [default: AWS_REGION and the AWS configuration, else us-east-1]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l journal -d 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
@@ -94,6 +95,7 @@ complete -c upload -n "__fish_upload_using_subcommand resume" -l token-file -d '
 complete -c upload -n "__fish_upload_using_subcommand resume" -l store-host -d 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]' -r
 complete -c upload -n "__fish_upload_using_subcommand resume" -l ca-cert -d 'Trust the certificates in this PEM file as well as the system\'s [default: none]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand resume" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand resume" -l stall-after -d 'Try again on another connection when nothing has moved on one for this long [default: 1m to 6m, by what is sent]' -r
 complete -c upload -n "__fish_upload_using_subcommand resume" -l s3-endpoint -d 'The S3 endpoint of s3:// stores [default: Amazon\'s for the region]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand resume" -l s3-region -d 'The region of s3:// stores [default: AWS_REGION and the AWS configuration, else us-east-1]' -r
 complete -c upload -n "__fish_upload_using_subcommand resume" -l journal -d 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
@@ -131,6 +133,7 @@ complete -c upload -n "__fish_upload_using_subcommand status" -l token-file -d '
 complete -c upload -n "__fish_upload_using_subcommand status" -l store-host -d 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]' -r
 complete -c upload -n "__fish_upload_using_subcommand status" -l ca-cert -d 'Trust the certificates in this PEM file as well as the system\'s [default: none]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand status" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand status" -l stall-after -d 'Try again on another connection when nothing has moved on one for this long [default: 1m to 6m, by what is sent]' -r
 complete -c upload -n "__fish_upload_using_subcommand status" -l s3-endpoint -d 'The S3 endpoint of s3:// stores [default: Amazon\'s for the region]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand status" -l s3-region -d 'The region of s3:// stores [default: AWS_REGION and the AWS configuration, else us-east-1]' -r
 complete -c upload -n "__fish_upload_using_subcommand status" -l journal -d 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
@@ -154,6 +157,7 @@ complete -c upload -n "__fish_upload_using_subcommand abort" -l token-file -d 'R
 complete -c upload -n "__fish_upload_using_subcommand abort" -l store-host -d 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]' -r
 complete -c upload -n "__fish_upload_using_subcommand abort" -l ca-cert -d 'Trust the certificates in this PEM file as well as the system\'s [default: none]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand abort" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand abort" -l stall-after -d 'Try again on another connection when nothing has moved on one for this long [default: 1m to 6m, by what is sent]' -r
 complete -c upload -n "__fish_upload_using_subcommand abort" -l s3-endpoint -d 'The S3 endpoint of s3:// stores [default: Amazon\'s for the region]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand abort" -l s3-region -d 'The region of s3:// stores [default: AWS_REGION and the AWS configuration, else us-east-1]' -r
 complete -c upload -n "__fish_upload_using_subcommand abort" -l journal -d 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
@@ -176,6 +180,7 @@ complete -c upload -n "__fish_upload_using_subcommand cat" -l token-file -d 'Rea
 complete -c upload -n "__fish_upload_using_subcommand cat" -l store-host -d 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]' -r
 complete -c upload -n "__fish_upload_using_subcommand cat" -l ca-cert -d 'Trust the certificates in this PEM file as well as the system\'s [default: none]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand cat" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand cat" -l stall-after -d 'Try again on another connection when nothing has moved on one for this long [default: 1m to 6m, by what is sent]' -r
 complete -c upload -n "__fish_upload_using_subcommand cat" -l s3-endpoint -d 'The S3 endpoint of s3:// stores [default: Amazon\'s for the region]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand cat" -l s3-region -d 'The region of s3:// stores [default: AWS_REGION and the AWS configuration, else us-east-1]' -r
 complete -c upload -n "__fish_upload_using_subcommand cat" -l journal -d 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
@@ -199,6 +204,7 @@ complete -c upload -n "__fish_upload_using_subcommand url" -l token-file -d 'Rea
 complete -c upload -n "__fish_upload_using_subcommand url" -l store-host -d 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]' -r
 complete -c upload -n "__fish_upload_using_subcommand url" -l ca-cert -d 'Trust the certificates in this PEM file as well as the system\'s [default: none]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand url" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand url" -l stall-after -d 'Try again on another connection when nothing has moved on one for this long [default: 1m to 6m, by what is sent]' -r
 complete -c upload -n "__fish_upload_using_subcommand url" -l s3-endpoint -d 'The S3 endpoint of s3:// stores [default: Amazon\'s for the region]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand url" -l s3-region -d 'The region of s3:// stores [default: AWS_REGION and the AWS configuration, else us-east-1]' -r
 complete -c upload -n "__fish_upload_using_subcommand url" -l journal -d 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
@@ -226,6 +232,7 @@ complete -c upload -n "__fish_upload_using_subcommand config" -l token-file -d '
 complete -c upload -n "__fish_upload_using_subcommand config" -l store-host -d 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]' -r
 complete -c upload -n "__fish_upload_using_subcommand config" -l ca-cert -d 'Trust the certificates in this PEM file as well as the system\'s [default: none]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand config" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand config" -l stall-after -d 'Try again on another connection when nothing has moved on one for this long [default: 1m to 6m, by what is sent]' -r
 complete -c upload -n "__fish_upload_using_subcommand config" -l s3-endpoint -d 'The S3 endpoint of s3:// stores [default: Amazon\'s for the region]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand config" -l s3-region -d 'The region of s3:// stores [default: AWS_REGION and the AWS configuration, else us-east-1]' -r
 complete -c upload -n "__fish_upload_using_subcommand config" -l journal -d 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F

@@ -206,6 +206,12 @@ pub struct Connection {
     /// Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub proxy: Option<String>,
+    /// Try again on another connection when nothing has moved on one for this long [default: 1m to 6m, by what is sent]
+    ///
+    /// A duration such as 20s. However slow, what moves is never given up. A connection whose other end no longer acknowledges
+    /// anything is dead after 30s in any case.
+    #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
+    pub stall_after: Option<Duration>,
     /// Permit http:// backends and stores that are not on this machine [default: refused]
     #[arg(long)]
     pub allow_insecure_http: bool,

@@ -28,6 +28,7 @@ pub struct Keys {
     pub store_hosts: Option<Vec<String>>,
     pub ca_cert: Option<PathBuf>,
     pub proxy: Option<String>,
+    pub stall_after: Option<String>,
     pub allow_insecure_http: Option<bool>,
     pub journal: Option<PathBuf>,
     pub color: Option<String>,

@@ -85,7 +85,7 @@ fn backend(url: &Url, token: Option<Token>, connection: &Connection, limiter: Ar
         allow_insecure_http: connection.allow_insecure_http,
         store_hosts: connection.store_hosts.clone(),
         limiter,
-        stall_after: None,
+        stall_after: connection.stall_after,
     };
     Backend::new(url, token, options)
 }

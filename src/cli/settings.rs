@@ -74,6 +74,8 @@ pub struct Connection {
     pub token: Option<Token>,
     pub ca_cert: Option<PathBuf>,
     pub proxy: Option<Proxy>,
+    /// How long nothing may move on a connection; `None` leaves it to the connection.
+    pub stall_after: Option<Duration>,
     pub allow_insecure_http: bool,
     pub store_hosts: Vec<StoreHost>,
     pub s3: S3,
@@ -265,6 +267,7 @@ impl Settings {
             token: token::read(self.token_setting(flags)?.as_ref())?,
             ca_cert: self.ca_cert_setting(flags).map(|found| found.value),
             proxy: self.proxy_setting(flags)?.map(|found| found.value),
+            stall_after: self.stall_after_setting(flags)?.map(|found| found.value),
             allow_insecure_http: self.allow_insecure_http_setting(flags).value,
             store_hosts: self.store_hosts_setting(flags)?.value,
             s3: self.s3(&flags.s3)?,

@@ -5,7 +5,7 @@
 use std::fmt::Display;
 
 use super::{Origin, Setting, Settings};
-use crate::cli::args;
+use crate::cli::{args, parse};
 use crate::error::Result;
 
 /// One setting as text.
@@ -51,6 +51,7 @@ impl Settings {
             line("store_hosts", Some(hosts).filter(|hosts| !hosts.value.is_empty())),
             line("ca_cert", self.ca_cert_setting(connection).map(path)),
             line("proxy", self.proxy_setting(connection)?),
+            line("stall_after", self.stall_after_setting(connection)?.map(|found| found.map(parse::friendly))),
             line("allow_insecure_http", Some(self.allow_insecure_http_setting(connection))),
             line("s3_endpoint", self.s3_endpoint_setting(&connection.s3)?),
             line("s3_region", self.s3_region_setting(&connection.s3)),

@@ -71,6 +71,13 @@ impl Settings {
         )
     }
 
+    pub(super) fn stall_after_setting(&self, flags: &args::Connection) -> Result<Option<Setting<Duration>>> {
+        settle(flags.stall_after, self.file.get(|keys| keys.stall_after.clone()), &self.file, |text| {
+            from_file(&self.file, "stall_after", parse::duration(&text))
+        })
+        .map(|found| found.0)
+    }
+
     pub(super) fn allow_insecure_http_setting(&self, flags: &args::Connection) -> Setting<bool> {
         self.switch(flags.allow_insecure_http, |keys| keys.allow_insecure_http)
     }
