@@ -57,12 +57,7 @@ fn code_69_for_a_server_that_is_no_gateway() {
     let file = sandbox.file("film.bin", 10);
     let portal = Proxy::start();
     for requests in [Requests::get(""), Requests::post("")] {
-        let answer = Fault::Answer {
-            status: 200,
-            headers: "content-type: text/html\r\n",
-            body: "<!doctype html><title>Welcome to the hotel</title>",
-        };
-        portal.spoil(requests, answer);
+        portal.spoil(requests, Fault::page(200));
     }
     let output = sandbox.upload(["put", "--backend", &portal.url()]).arg(&file).run().exits(69);
     assert!(!output.stderr().contains("<!doctype"), "the page is shown raw: {output}");

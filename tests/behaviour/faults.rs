@@ -110,7 +110,6 @@ fn a_lost_answer_to_complete_makes_one_object() {
 #[test]
 fn a_gateway_that_fails_for_a_while_is_asked_again() {
     for requests in [Requests::begin(), Requests::sign(), Requests::complete()] {
-        let answer = Fault::Answer { status: 502, headers: "content-type: text/html\r\n", body: "<html>bad gateway" };
-        survives(requests.first(2), answer);
+        survives(requests.first(2), Fault::page(502));
     }
 }

@@ -8,6 +8,7 @@ use std::io::{self, BufRead, Read};
 const HEAD_MAX: usize = 64 << 10;
 
 /// Request line or status line, and headers.
+#[derive(Clone)]
 pub struct Head {
     raw: Vec<u8>,
     text: String,
@@ -45,7 +46,39 @@ impl Head {
 
     /// Path of a request, without its query.
     pub fn path(&self) -> &str {
-        self.word(1).split('?').next().unwrap_or_default()
+        self.target().split('?').next().unwrap_or_default()
+    }
+
+    /// What is asked for, without the server's name that a client sends to a proxy.
+    fn target(&self) -> &str {
+        let target = self.word(1);
+        target.split_once("://").map_or(target, |(_, rest)| &rest[rest.find('/').unwrap_or(rest.len())..])
+    }
+
+    /// A request as a server gets it, byte for byte but for that name.
+    pub fn origin_form(&self) -> Vec<u8> {
+        let (method, target) = (self.method(), self.target());
+        match self.raw.iter().position(|byte| *byte == b'\n') {
+            Some(end) if self.word(1) != target => {
+                [format!("{method} {target} HTTP/1.1\r\n").as_bytes(), &self.raw[end + 1..]].concat()
+            }
+            _ => self.raw.clone(),
+        }
+    }
+
+    /// Takes a header away, and puts another value in its place.
+    pub fn set(&mut self, name: &str, value: Option<&str>) {
+        let is_it = |line: &str| line.split_once(':').is_some_and(|(found, _)| found.eq_ignore_ascii_case(name));
+        let mut lines: Vec<&str> = self.text.lines().filter(|line| !line.is_empty() && !is_it(line)).collect();
+        let added = value.map(|value| format!("{name}: {value}"));
+        lines.extend(added.as_deref());
+        self.text = lines.join("\r\n") + "\r\n\r\n";
+        self.raw = self.text.clone().into_bytes();
+    }
+
+    /// The number of the part, where a request names one.
+    pub fn part(&self) -> Option<u64> {
+        self.query().split('&').find_map(|pair| pair.strip_prefix("partNumber=")?.parse().ok())
     }
 
     pub fn query(&self) -> &str {

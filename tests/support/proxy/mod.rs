@@ -1,11 +1,34 @@
-//! A proxy that counts what passes, and spoils what it is told to.
+//! A proxy that counts what passes, and spoils what it is told to: between a client and its gateway, a client and the store, or a
+//! gateway and its store. One sentence says it all:
+//!
+//! ```text
+//! proxy.spoil(Requests::part(3).first(2), Fault::ResetAfter { bytes: 1000 });
+//!             which ones                  what happens to them
+//! ```
+//!
+//! | which: [`Requests`] | |
+//! |---|---|
+//! | `put`, `part(n)`; `info`, `begin`, `batch`, `claim`, `sign`, `parts`, `complete`, `abort`; `store_create`, `store_list`, `store_complete`, `store_head`; `get`, `post`, `any` | what they ask for |
+//! | `.nth(n)`, `.first(n)`, `.after(n)` | the how-manieth of them |
+//!
+//! | what: [`Fault`] | |
+//! |---|---|
+//! | `CutAfter`, `ResetAfter`, `FinAfter`, `HushAfter` | how a connection dies: killed, reset, closed, silent |
+//! | `Trickle`, `TrickleAnswer`, `Delay`, `Pad`, `Linger` | how it drags on |
+//! | `FlipBit`, `Strip`, `Set` | how a message is damaged |
+//! | `Answer`, `EarlyAnswer`, `Replace`, `DropAnswer` | whose answer comes: a scripted one without or after the request was passed on, or none |
+//! | `Twice`, `Zombie` | how often, and how late, it is delivered |
+//!
+//! All of it at once: [`Proxy::throttle`] (bytes each second), [`Proxy::shut_after`] (a gate), [`Proxy::refuse`] (nobody listens).
 //!
 //! Border: HTTP/1.1 over loopback TCP, a thread for each connection; heads go through untouched, so signatures hold.
 
+mod answer;
 mod fault;
 mod flow;
 mod message;
 mod relay;
+mod requests;
 mod traffic;
 
 use std::io;
@@ -13,19 +36,25 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
-pub use fault::{Fault, Requests};
+#[allow(unused_imports, reason = "each test binary uses a part of it")]
+pub use answer::Answer;
+#[allow(unused_imports, reason = "each test binary uses a part of it")]
+pub use fault::{Fault, Then, WHOLE};
+pub use requests::Requests;
 pub use traffic::{Exchange, Traffic};
 
 use super::wait;
-use fault::Rules;
 use flow::Flow;
 use message::Head;
+use relay::Upstream;
+use requests::Rules;
 
 pub struct Proxy {
     addr: SocketAddr,
     shared: Arc<Shared>,
-    accepting: Option<JoinHandle<()>>,
+    accepting: Mutex<Option<JoinHandle<()>>>,
 }
 
 #[derive(Default)]
@@ -34,6 +63,10 @@ struct Shared {
     rules: Mutex<Rules>,
     traffic: Mutex<Traffic>,
     flow: Flow,
+    /// Requests that were taken and not yet delivered.
+    zombies: Mutex<Vec<Vec<u8>>>,
+    /// Nobody listens for now.
+    refusing: AtomicBool,
     stopped: AtomicBool,
 }
 
@@ -43,21 +76,42 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
         let shared = Arc::new(Shared::default());
-        let for_clients = Arc::clone(&shared);
-        let accepting = thread::spawn(move || {
-            for client in listener.incoming() {
-                if for_clients.stopped.load(Ordering::SeqCst) {
-                    return;
-                }
-                let Ok(client) = client else { continue };
-                let shared = Arc::clone(&for_clients);
-                thread::spawn(move || {
-                    // What went wrong is for the client to find out.
-                    let _ = relay::serve(&client, &shared);
-                });
-            }
-        });
-        Self { addr, shared, accepting: Some(accepting) }
+        let accepting = accept(listener, &shared);
+        Self { addr, shared, accepting: Mutex::new(Some(accepting)) }
+    }
+
+    /// From now on nobody listens here; connections that are open stay so.
+    pub fn refuse(&self) {
+        self.shared.refusing.store(true, Ordering::SeqCst);
+        self.end_accepting();
+    }
+
+    /// Somebody listens again.
+    #[track_caller]
+    pub fn listen(&self) {
+        self.shared.refusing.store(false, Ordering::SeqCst);
+        let listener = wait::until("the port to be free again", || TcpListener::bind(self.addr).ok());
+        *self.accepting.lock().unwrap() = Some(accept(listener, &self.shared));
+    }
+
+    fn end_accepting(&self) {
+        if let Some(accepting) = self.accepting.lock().unwrap().take() {
+            // Wakes the thread that accepts.
+            let _ = TcpStream::connect(self.addr);
+            let _ = accepting.join();
+        }
+    }
+
+    /// Delivers the requests that were held back; gives how each was answered.
+    #[track_caller]
+    pub fn deliver(&self) -> Vec<u16> {
+        let zombies = std::mem::take(&mut *self.shared.zombies.lock().unwrap());
+        let addr = self.shared.upstream().unwrap();
+        zombies.iter().map(|request| Upstream::send(addr, request).unwrap().status().unwrap()).collect()
+    }
+
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
     }
 
     pub fn lead_to(&self, upstream: SocketAddr) {
@@ -111,12 +165,25 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         self.shared.stopped.store(true, Ordering::SeqCst);
         self.shared.flow.close();
-        // Wakes the thread that accepts.
-        let _ = TcpStream::connect(self.addr);
-        if let Some(accepting) = self.accepting.take() {
-            let _ = accepting.join();
-        }
+        self.end_accepting();
     }
+}
+
+fn accept(listener: TcpListener, shared: &Arc<Shared>) -> JoinHandle<()> {
+    let shared = Arc::clone(shared);
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            if shared.stopped.load(Ordering::SeqCst) || shared.refusing.load(Ordering::SeqCst) {
+                return;
+            }
+            let Ok(client) = client else { continue };
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                // What went wrong is for the client to find out.
+                let _ = relay::serve(&client, &shared);
+            });
+        }
+    })
 }
 
 impl Shared {
@@ -124,11 +191,18 @@ impl Shared {
         self.upstream.lock().unwrap().ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
+    /// Waits until the proxy is given up, or for a time.
+    fn until_stopped(&self, most: Option<Duration>) {
+        let began = Instant::now();
+        while !self.stopped.load(Ordering::SeqCst) && most.is_none_or(|most| began.elapsed() < most) {
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Notes a request; gives where it stands in the list.
     fn begin(&self, head: &Head) -> usize {
-        let part = head.query().split('&').find_map(|pair| pair.strip_prefix("partNumber=")?.parse().ok());
-        let exchange =
-            Exchange { method: head.method().to_owned(), path: head.path().to_owned(), part, bytes: 0, status: None };
+        let (method, path, part) = (head.method().to_owned(), head.path().to_owned(), head.part());
+        let exchange = Exchange { method, path, part, bytes: 0, status: None, began: Instant::now() };
         let mut traffic = self.traffic.lock().unwrap();
         traffic.0.push(exchange);
         traffic.0.len() - 1

@@ -2,6 +2,8 @@
 //!
 //! Border: counts and no judgement. No query is kept: it holds signatures.
 
+use std::time::Instant;
+
 #[derive(Debug, Clone)]
 pub struct Exchange {
     pub method: String,
@@ -12,6 +14,8 @@ pub struct Exchange {
     pub bytes: u64,
     /// None while it is under way, and where no answer was passed on.
     pub status: Option<u16>,
+    /// When its head arrived here.
+    pub began: Instant,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -35,6 +39,11 @@ impl Traffic {
     /// Bytes of the bodies of requests by that method.
     pub fn bytes(&self, method: &str) -> u64 {
         self.of(method).map(|exchange| exchange.bytes).sum()
+    }
+
+    /// Requests of any kind.
+    pub fn requests(&self) -> u64 {
+        self.0.len() as u64
     }
 
     /// POSTs to a path that ends so.

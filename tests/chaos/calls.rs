@@ -1,0 +1,120 @@
+//! Calls to the gateway that go wrong: each is made again, and none is made twice by mistake.
+//!
+//! Border: between client and gateway, for a while; what ends a run is `refusals`, what the store says to the gateway `store`.
+
+use crate::support::PART;
+use crate::support::proxy::{Answer, Fault, Requests, WHOLE};
+use crate::trial::{SIZES, Trial, each};
+
+fn calls() -> [Requests; 4] {
+    [Requests::info(), Requests::begin(), Requests::sign(), Requests::complete()]
+}
+
+#[test]
+fn answers_that_are_lost() {
+    each(SIZES, |trial, size| {
+        for requests in calls() {
+            let run = trial.survives(size, |proxy| proxy.spoil(requests.nth(1), Fault::DropAnswer));
+            assert_eq!(run.traffic.bytes("PUT"), size, "parts were sent again: {:?}", run.traffic);
+            run.asks_little();
+        }
+    });
+}
+
+#[test]
+fn connections_that_are_reset() {
+    each([0, 10, WHOLE], |trial, bytes| {
+        for requests in calls() {
+            let run = trial.survives(PART + 1, |proxy| proxy.spoil(requests.nth(1), Fault::ResetAfter { bytes }));
+            run.wastes(0).asks_little();
+        }
+    });
+}
+
+#[test]
+fn gateways_in_between_that_fail() {
+    each([500, 502, 503, 504], |trial, status| {
+        for requests in calls() {
+            trial.survives(PART + 1, |proxy| proxy.spoil(requests.nth(1), Fault::page(status))).wastes(0).asks_little();
+        }
+    });
+}
+
+#[test]
+fn a_gateway_that_wants_to_be_asked_later() {
+    each(
+        [(503, "unavailable"), (429, "rate_limited"), (409, "busy"), (502, "store_unavailable")],
+        |trial, (status, code)| {
+            let later = Fault::Answer(Answer::problem(status, code).header("retry-after", "0"));
+            for requests in [Requests::begin(), Requests::sign(), Requests::complete()] {
+                let run = trial.survives(PART + 1, |proxy| proxy.spoil(requests.nth(1), later.clone()));
+                assert_eq!(run.retries(), ["throttled"], "{}", run.output);
+                run.wastes(0).asks_little();
+            }
+        },
+    );
+}
+
+/// A portal shuts in the midst of an upload, and opens again.
+#[test]
+fn a_captive_portal_for_a_while() {
+    let portal = [
+        Fault::page(200),
+        Fault::Answer(Answer::page(302).header("location", "http://127.0.0.1:9/login")),
+        Fault::page(511),
+        Fault::page(404),
+        // An answer that a gateway could give, but for who gives it.
+        Fault::Strip("x-upload-protocol"),
+    ];
+    each(portal, |trial, fault| {
+        for requests in [Requests::begin(), Requests::sign(), Requests::complete()] {
+            let run = trial.survives(PART + 1, |proxy| proxy.spoil(requests.nth(1), fault.clone()));
+            assert_eq!(run.retries(), ["intercepted"], "{fault:?}: {}", run.output);
+            run.wastes(0).asks_little();
+        }
+    });
+    let run = Trial::new().survives(1, |proxy| proxy.spoil(Requests::info().first(2), Fault::page(511)));
+    assert_eq!(run.retries(), ["intercepted"; 2]);
+}
+
+/// Another server's "not found" is no reason to begin anew.
+#[test]
+fn a_stranger_that_knows_no_such_upload() {
+    let mut trial = Trial::new();
+    let stranger = Answer::new(404).body("text/html", r#"{"code":"not_found","title":"no","status":404}"#);
+    let run = trial.survives(PART + 1, |proxy| proxy.spoil(Requests::sign().nth(1), Fault::Answer(stranger)));
+    assert_eq!(run.traffic.posts("/v1/uploads"), 1, "{:?}", run.traffic);
+}
+
+/// The gateway's ledger was lost, or restored from before: the upload begins anew, with what was fingerprinted.
+#[test]
+fn a_gateway_that_knows_no_such_upload() {
+    let mut trial = Trial::new();
+    for size in [PART + 1, 4 * PART] {
+        let gone = Fault::Answer(Answer::problem(404, "not_found"));
+        let run = trial.run(size, |proxy| proxy.spoil(Requests::sign().nth(1), gone));
+        assert_eq!(run.output.code(), Some(0), "{}", run.output);
+        assert_eq!(run.traffic.posts("/v1/uploads"), 2);
+        assert_eq!(run.traffic.bytes("PUT"), size);
+    }
+}
+
+#[test]
+fn nonsense_once() {
+    each(["", "{}", "[1,", r#"{"parts":[{"number":0}]}"#], |trial, body| {
+        for requests in calls() {
+            let nonsense = Fault::Answer(Answer::json(200, body));
+            let run = trial.survives(PART + 1, |proxy| proxy.spoil(requests.nth(1), nonsense));
+            assert_eq!(run.retries(), ["garbled"], "{body}: {}", run.output);
+        }
+    });
+}
+
+/// While the gateway is away, parts whose URLs are good go on; none is sent twice.
+#[test]
+fn a_gateway_that_is_away_does_not_stop_the_store() {
+    let mut trial = Trial::new();
+    let away = Requests::sign().after(2).first(3);
+    let run = trial.survives(6 * PART, |proxy| proxy.spoil(away, Fault::page(502)));
+    run.wastes(0).asks_little();
+}

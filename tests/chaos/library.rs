@@ -1,0 +1,93 @@
+//! The same once more where parts do not go straight from the file to the socket, but through the HTTP library, as they do over
+//! TLS and through proxies.
+//!
+//! Border: the faults whose course depends on who speaks HTTP; what an answer means is one and the same.
+
+use std::time::Instant;
+
+use crate::support::PART;
+use crate::support::proxy::{Answer, Fault, Requests, Then, WHOLE};
+use crate::trial::{Run, SIZES, Trial};
+
+/// As [`Trial::survives`]; the client sends parts to the store by way of a forward proxy, which is the one that fails.
+#[track_caller]
+fn survives(trial: &mut Trial, size: u64, requests: Requests, fault: Fault) -> Run {
+    let file = trial.file(size);
+    trial.proxy().mend();
+    trial.proxy().spoil(requests, fault);
+    let put = trial.put(&file).env("http_proxy", trial.proxy().url());
+    let run = trial.watch(&file, size, put);
+    trial.proxy().mend();
+    trial.arrived(run)
+}
+
+#[test]
+fn connections_that_break() {
+    let mut trial = Trial::new();
+    for size in SIZES {
+        for bytes in [0, size.min(PART) / 2, WHOLE] {
+            for fault in [Fault::ResetAfter { bytes }, Fault::FinAfter { bytes }] {
+                survives(&mut trial, size, Requests::put().nth(1), fault).wastes_little().asks_little();
+            }
+        }
+    }
+}
+
+#[test]
+fn an_answer_before_the_end_is_heard() {
+    let mut trial = Trial::new();
+    let answer = Answer::s3_saying(403, "AccessDenied", "Request has expired");
+    // The library may miss what was said when the connection is gone too: then the attempt failed for now.
+    for (then, kinds) in [(Then::Stay, &["expired"][..]), (Then::Close, &["expired", "temporary"])] {
+        let early = Fault::EarlyAnswer { bytes: 1000, answer: answer.clone(), then };
+        let run = survives(&mut trial, PART + 1, Requests::part(1).nth(1), early);
+        assert!(
+            matches!(run.retries().as_slice(), [kind] if kinds.contains(&kind.as_str())),
+            "{then:?}: {}",
+            run.output
+        );
+    }
+}
+
+#[test]
+fn a_yes_before_the_end_is_not_believed() {
+    let mut trial = Trial::new();
+    let answer = Answer::new(200).header("etag", "\"abc\"");
+    for then in [Then::Reset, Then::Close, Then::Stay] {
+        let early = Fault::EarlyAnswer { bytes: 1000, answer: answer.clone(), then };
+        survives(&mut trial, PART + 1, Requests::part(1).nth(1), early);
+    }
+}
+
+#[test]
+fn what_stands_still_is_given_up() {
+    let mut trial = Trial::new();
+    for bytes in [PART / 2, WHOLE] {
+        let began = Instant::now();
+        survives(&mut trial, PART, Requests::put().nth(1), Fault::HushAfter { bytes }).asks_little();
+        assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
+    }
+}
+
+#[test]
+fn answers_that_are_scripted() {
+    let mut trial = Trial::new();
+    for (fault, kind) in [
+        (Fault::slow_down(), "throttled"),
+        (Fault::expired(), "expired"),
+        (Fault::error_in_success(), "temporary"),
+        (Fault::page(302), "intercepted"),
+        (Fault::FlipBit { at: 0 }, "corrupt"),
+    ] {
+        let run = survives(&mut trial, PART + 1, Requests::put().nth(1), fault);
+        assert_eq!(run.retries(), [kind], "{}", run.output);
+    }
+}
+
+#[test]
+fn every_part_goes_by_the_proxy_that_was_named() {
+    let mut trial = Trial::new();
+    let run = survives(&mut trial, 3 * PART, Requests::put(), Fault::Set("x-nothing", "1"));
+    assert_eq!(run.traffic.count("PUT"), 3);
+    run.wastes(0).asks_little();
+}

@@ -1,0 +1,54 @@
+//! What chaos costs, as numbers. Not part of the quick run: `cargo test --release --test chaos -- --ignored --nocapture`.
+//!
+//! Border: bytes and seconds; what must be true besides, `trial` says.
+
+use std::time::Instant;
+
+use crate::support::dice::Dice;
+use crate::support::proxy::{Fault, Requests, WHOLE};
+use crate::support::{MIB, PART};
+use crate::trial::Trial;
+
+/// Sends `parts` parts; each attempt at one is reset at a random byte with a probability of one in `odds`. Gives the share of
+/// bytes that were sent in all.
+#[track_caller]
+fn resets(parts: u64, odds: u64) -> f64 {
+    let mut trial = Trial::new();
+    let mut dice = Dice::new(7);
+    let size = parts * PART;
+    let run = trial.survives(size, |proxy| {
+        for part in 1..=parts {
+            for attempt in 1..=5 {
+                if dice.between(0, odds) == 0 {
+                    let bytes = dice.between(0, PART);
+                    proxy.spoil(Requests::part(part).nth(attempt), Fault::ResetAfter { bytes });
+                }
+            }
+        }
+    });
+    let struck = run.retries().len();
+    #[expect(clippy::cast_precision_loss, reason = "a share")]
+    let share = run.traffic.bytes("PUT") as f64 / size as f64;
+    println!("{parts} parts, one attempt in {odds} is reset ({struck} were): {share:.4} times the bytes");
+    share
+}
+
+#[test]
+#[ignore = "a measurement: 1 GiB and 2 GiB"]
+fn bytes_sent_under_resets() {
+    assert!(resets(200, 10) <= 1.10);
+    assert!(resets(400, 100) <= 1.02);
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn time_until_a_stall_is_found() {
+    for (what, size, bytes) in [("in the midst", 8 * MIB, PART / 2), ("before the answer", 1, WHOLE)] {
+        let mut trial = Trial::new();
+        let began = Instant::now();
+        let run = trial.survives(size, |proxy| proxy.spoil(Requests::put().nth(1), Fault::HushAfter { bytes }));
+        let puts: Vec<_> = run.traffic.of("PUT").map(|put| put.began).collect();
+        let gap = puts.windows(2).map(|two| two[1] - two[0]).max().unwrap_or_default();
+        println!("{what}: tried again {gap:?} later (limit 2 s), {:?} in all", began.elapsed());
+    }
+}

@@ -1,0 +1,136 @@
+//! What neither fails nor gets on: it is given up when nothing moves any more, and never because it takes long.
+//!
+//! Border: limits on standing still, made short by `--stall-after`; how long they are without it is tested in
+//! `src/backend/patience.rs`.
+
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use crate::support::proxy::{Fault, Requests, WHOLE};
+use crate::support::{MIB, PART};
+use crate::trial::{LARGE, Trial, each};
+
+/// What [`Trial`] sets.
+const LIMIT: Duration = Duration::from_secs(2);
+const LATE: Duration = Duration::from_secs(2);
+
+/// When the part that stood still was tried again.
+#[track_caller]
+fn tried_again_in_time(size: u64, requests: Requests, bytes: u64) {
+    let mut trial = Trial::new();
+    let run = trial.survives(size, |proxy| proxy.spoil(requests.nth(1), Fault::HushAfter { bytes }));
+    let puts: Vec<Instant> = run.traffic.of("PUT").map(|put| put.began).collect();
+    let longest = puts.windows(2).map(|two| two[1] - two[0]).max().expect("a second attempt");
+    // A retry waits up to half a second more.
+    assert!(longest >= LIMIT, "{longest:?}");
+    assert!(longest <= LIMIT + LATE + Duration::from_millis(500), "{longest:?}");
+    run.wastes_little().asks_little();
+}
+
+#[test]
+fn a_part_that_stands_still_is_sent_again() {
+    tried_again_in_time(PART, Requests::put(), PART / 2);
+}
+
+/// The receiver's window shuts: the kernel takes no more.
+#[test]
+fn a_store_that_takes_nothing_is_given_up() {
+    tried_again_in_time(PART + 1, Requests::part(1), 0);
+}
+
+/// All of it is sent, and nothing comes back.
+#[test]
+fn a_part_without_an_answer_is_sent_again() {
+    tried_again_in_time(1, Requests::put(), WHOLE);
+}
+
+#[test]
+fn one_that_stands_still_does_not_hold_up_the_others() {
+    let mut trial = Trial::new();
+    let hush = Fault::HushAfter { bytes: PART / 2 };
+    let run = trial.survives(LARGE, |proxy| proxy.spoil(Requests::part(3).nth(1), hush));
+    assert_eq!(run.traffic.count("PUT"), LARGE.div_ceil(PART) + 1);
+    run.wastes(PART).asks_little();
+}
+
+#[test]
+fn a_call_without_an_answer_is_made_again() {
+    let calls = [Requests::info(), Requests::begin(), Requests::sign(), Requests::complete()];
+    each(calls, |trial, requests| {
+        let hush = Fault::HushAfter { bytes: WHOLE };
+        let run = trial.survives(PART + 1, |proxy| proxy.spoil(requests.nth(1), hush));
+        assert_eq!(run.traffic.count("PUT"), 2, "parts were sent again");
+        run.asks_little();
+    });
+}
+
+/// Far longer than the limit on standing still, and all the time on the move.
+#[test]
+fn a_slow_part_is_never_given_up() {
+    let mut trial = Trial::new();
+    let size = 24 * MIB;
+    let file = trial.file(size);
+    trial.proxy().throttle(4 * MIB);
+    let put = trial.world.upload(&["put", "--part-size", "24MiB", "--stall-after", "2s", "--json"]).arg(&file);
+    let began = Instant::now();
+    let run = trial.watch(&file, size, put);
+    assert!(began.elapsed() > 2 * LIMIT, "{:?}", began.elapsed());
+    assert_eq!(trial.arrived(run).traffic.count("PUT"), 1);
+}
+
+/// With the limits there are when none is asked for.
+#[test]
+fn a_trickle_is_waited_for() {
+    each([(4, 1), (4 << 10, 1 << 10)], |trial, (size, rate)| {
+        let file = trial.file(size);
+        trial.proxy().spoil(Requests::put(), Fault::Trickle { rate });
+        let put = trial.world.put(&file).arg("--json");
+        let run = trial.watch(&file, size, put);
+        trial.proxy().mend();
+        assert_eq!(trial.arrived(run).traffic.count("PUT"), 1);
+    });
+}
+
+#[test]
+fn a_slow_answer_is_waited_for() {
+    let mut trial = Trial::new();
+    let run = trial.survives(1, |proxy| proxy.spoil(Requests::complete(), Fault::TrickleAnswer { rate: 250 }));
+    assert_eq!(run.traffic.posts("/complete"), 1, "{}", run.output);
+}
+
+#[test]
+fn a_long_way_costs_time_only() {
+    let mut trial = Trial::new();
+    let delay = Fault::Delay(Duration::from_millis(150));
+    let run = trial.survives(4 * PART, |proxy| proxy.spoil(Requests::any(), delay));
+    run.wastes(0).asks_little();
+}
+
+/// A name that is taken and does not listen: neither refused nor connected.
+#[test]
+fn a_place_that_does_not_even_connect_is_given_up() {
+    // The queue of this listener holds one connection, which is this one.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    rustix::net::listen(&listener, 0).unwrap();
+    let place = listener.local_addr().unwrap();
+    let _first = std::net::TcpStream::connect(place).unwrap();
+    let mut trial = Trial::new();
+    let file = trial.file(1);
+    for scheme in ["http", "https"] {
+        let began = Instant::now();
+        trial.put_to(&format!("{scheme}://{place}"), &file).run().exits(75);
+        assert!(began.elapsed() < Duration::from_secs(15), "{scheme}: {:?}", began.elapsed());
+    }
+}
+
+/// Connected, but TLS is never spoken.
+#[test]
+fn a_handshake_without_an_answer_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut trial = Trial::new();
+    let file = trial.file(1);
+    let backend = format!("https://{}", listener.local_addr().unwrap());
+    let began = Instant::now();
+    trial.put_to(&backend, &file).run().exits(75);
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+}

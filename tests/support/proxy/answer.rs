@@ -1,0 +1,66 @@
+//! Answers that no gateway and no store gave: what proxies, portals and S3 say when something is wrong.
+//!
+//! Border: texts; they are sent by `relay`.
+
+use std::io::{self, Write};
+
+/// Status, headers and body.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub status: u16,
+    headers: String,
+    body: String,
+}
+
+impl Answer {
+    pub fn new(status: u16) -> Self {
+        Self { status, headers: String::new(), body: String::new() }
+    }
+
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.extend([name, ": ", value, "\r\n"]);
+        self
+    }
+
+    #[must_use]
+    pub fn body(self, content_type: &str, body: &str) -> Self {
+        Self { body: body.to_owned(), ..self.header("content-type", content_type) }
+    }
+
+    /// As a gateway answers.
+    pub fn json(status: u16, body: &str) -> Self {
+        Self::new(status).header("x-upload-protocol", "1").body("application/json", body)
+    }
+
+    /// A problem as a gateway tells it.
+    pub fn problem(status: u16, code: &str) -> Self {
+        let body = format!(r#"{{"code":"{code}","title":"scripted","status":{status}}}"#);
+        Self::new(status).header("x-upload-protocol", "1").body("application/problem+json", &body)
+    }
+
+    /// An error as S3 writes it.
+    pub fn s3(status: u16, code: &str) -> Self {
+        Self::s3_saying(status, code, "scripted")
+    }
+
+    pub fn s3_saying(status: u16, code: &str, message: &str) -> Self {
+        let xml = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\n   ";
+        let error = format!("{xml}<Error><Code>{code}</Code><Message>{message}</Message></Error>");
+        Self::new(status).header("x-amz-request-id", "SCRIPTED").body("application/xml", &error)
+    }
+
+    /// A page for people, as from a captive portal or a proxy.
+    pub fn page(status: u16) -> Self {
+        let page = "<!doctype html><title>Welcome to the hotel</title><script>canaryPage()</script>";
+        Self::new(status).body("text/html; charset=utf-8", page)
+    }
+
+    pub fn send(&self, mut to: impl Write) -> io::Result<()> {
+        let Self { status, headers, body } = self;
+        let length = body.len();
+        to.write_all(
+            format!("HTTP/1.1 {status} Scripted\r\ncontent-length: {length}\r\n{headers}\r\n{body}").as_bytes(),
+        )
+    }
+}
