@@ -98,6 +98,7 @@
 
 pub mod backend;
 pub mod cli;
+pub mod crash;
 pub mod error;
 pub mod event;
 #[cfg(feature = "gateway")]

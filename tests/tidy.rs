@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// Modules by level. A module may use those of lower levels, and itself; not its neighbours, unless they are listed below.
 const LEVELS: &[&[&str]] = &[
-    &["names"],
+    &["crash", "names"],
     &["error", "wire"],
     &["event", "plan", "sqlite"],
     &["backend", "journal", "source"],
@@ -23,7 +23,7 @@ const LEVELS: &[&[&str]] = &[
 const ALSO: &[(&str, &str)] = &[];
 
 /// The gateway stands beside the client: what it may see, and which files may see it.
-const GATEWAY_SEES: &[&str] = &["names", "error", "wire", "plan", "sqlite", "gateway"];
+const GATEWAY_SEES: &[&str] = &["crash", "names", "error", "wire", "plan", "sqlite", "gateway"];
 const SEE_GATEWAY: &[&str] = &["cli/local.rs", "cli/serve.rs", "cli/serve/"];
 
 /// Outside crates and the only places (files, or folders with a slash) that may name them.

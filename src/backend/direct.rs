@@ -22,6 +22,7 @@ use super::content::{Content, FRAME, Pool};
 use super::http::{Answer, CONNECT, DEAD, IDLE, KEEP_ALIVE, USER_AGENT};
 use super::limit::Limiter;
 use super::reply::{Reply, Unreadable};
+use crate::crash;
 use crate::error::{Error, Kind, Result};
 
 /// How much the kernel is asked to carry at once.
@@ -155,6 +156,7 @@ async fn exchange(
         }
     };
     hear(stream, reply, true).await?;
+    crash::point("backend.put.answered");
     let (answer, keep) = reply.take().map_err(unreadable)?;
     if early && (200..=299).contains(&answer.status) {
         let what = "the store said it had a part before it was sent";
@@ -169,6 +171,7 @@ async fn send(stream: &TcpStream, head: &[u8], content: &Content, part: &Sending
         let written = stream.async_io(Interest::WRITABLE, || stream.try_write(rest)).await.map_err(Broken::Link)?;
         rest = &rest[written..];
     }
+    crash::point("backend.put.head");
     let (mut offset, end) = (content.range.start, content.range.end());
     while offset < end {
         let left = usize::try_from(end - offset).map_or(HAUL, |left| left.min(HAUL));
@@ -179,6 +182,7 @@ async fn send(stream: &TcpStream, head: &[u8], content: &Content, part: &Sending
             let carried = carry(stream, content, offset, haul).await?;
             offset += carried;
             part.sent.fetch_add(carried, Ordering::Relaxed);
+            crash::point("backend.put.carried");
         }
     }
     Ok(())
@@ -275,6 +279,7 @@ async fn connect(url: &Url) -> io::Result<TcpStream> {
         Err(failed)
     };
     let stream = timeout(CONNECT, connect).await.map_err(|_| late())??;
+    crash::point("backend.put.connected");
     stream.set_nodelay(true)?;
     sockopt::set_tcp_user_timeout(&stream, u32::try_from(DEAD.as_millis()).unwrap_or(u32::MAX))?;
     sockopt::set_socket_keepalive(&stream, true)?;

@@ -23,6 +23,7 @@ use super::direct::{Direct, Sending};
 use super::hosts::{self, StoreHost};
 use super::limit::Limiter;
 use super::patience::Patience;
+use crate::crash;
 use crate::error::{Error, Kind, Result};
 use crate::names::{Fingerprint, SignedUrl};
 use crate::wire::SignedPut;
@@ -99,8 +100,11 @@ impl Http {
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body);
         }
+        crash::point("backend.call.asking");
         let response = within(self.patience().answer(len), request.send()).await?;
-        read(response.map_err(|error| failed("reach the backend", error))?, max, self.patience()).await
+        let response = response.map_err(|error| failed("reach the backend", error))?;
+        crash::point("backend.call.answered");
+        read(response, max, self.patience()).await
     }
 
     fn patience(&self) -> Patience {

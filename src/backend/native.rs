@@ -15,6 +15,7 @@ use url::Url;
 use super::answer::{self, Answer, Stored};
 use super::content::Content;
 use super::http::{Get, Http, Options};
+use crate::crash;
 use crate::error::{Error, Kind, Result};
 use crate::names::{Fingerprint, SignedUrl, Token, UploadId};
 use crate::wire::{
@@ -79,7 +80,9 @@ impl Backend {
         let key = HeaderValue::from_str(&begin.idempotency_key)
             .map_err(|_| Error::new(Kind::Other, "the idempotency key is damaged"))?;
         let headers = HeaderMap::from_iter([(HeaderName::from_static("idempotency-key"), key)]);
-        Ok(self.json(Method::POST, "v1/uploads", Some(&begin.request), headers).await?.1)
+        let answer: BeginAnswer = self.json(Method::POST, "v1/uploads", Some(&begin.request), headers).await?.1;
+        crash::point("backend.begun");
+        Ok(answer)
     }
 
     /// `POST /v1/batch`: begins and completes in one call, at most [`crate::wire::BATCH_MAX`]. Each is answered on its own, in
@@ -89,6 +92,7 @@ impl Backend {
     /// When the call as a whole fails.
     pub async fn batch(&self, request: &BatchRequest) -> Result<Answers> {
         let answer: BatchAnswer = self.post("v1/batch", request).await?;
+        crash::point("backend.batched");
         if (answer.begin.len(), answer.complete.len()) != (request.begin.len(), request.complete.len()) {
             return Err(Error::new(Kind::Garbled, "the backend answered other calls than it was asked"));
         }
@@ -105,6 +109,7 @@ impl Backend {
     /// `POST /v1/uploads/{id}/claim`
     pub async fn claim(&self, id: &UploadId, request: &ClaimRequest) -> Result<u64> {
         let answer: ClaimAnswer = self.post(&format!("v1/uploads/{id}/claim"), request).await?;
+        crash::point("backend.claimed");
         Ok(answer.epoch)
     }
 
@@ -112,6 +117,7 @@ impl Backend {
     pub async fn sign(&self, id: &UploadId, epoch: u64, parts: Vec<PartSpec>) -> Result<Vec<Signed>> {
         let request = SignRequest { epoch, parts };
         let answer: SignAnswer = self.post(&format!("v1/uploads/{id}/sign"), &request).await?;
+        crash::point("backend.signed");
         let asked = request.parts.iter().map(|part| part.number);
         if !asked.eq(answer.parts.iter().map(Signed::number)) {
             return Err(Error::new(Kind::Garbled, "the backend signed other parts than it was asked for"));
@@ -152,6 +158,7 @@ impl Backend {
         loop {
             let path = format!("v1/uploads/{id}/parts?after={after}");
             let page: PartList = self.json(Method::GET, &path, NOTHING, HeaderMap::new()).await?.1;
+            crash::point("backend.listed");
             parts.extend(page.parts);
             match page.next {
                 None => break,
@@ -169,6 +176,7 @@ impl Backend {
     pub async fn complete(&self, complete: &BatchComplete) -> Result<Completion> {
         let path = format!("v1/uploads/{}/complete", complete.id);
         let answer = self.call(Method::POST, &path, Some(&complete.request), HeaderMap::new()).await?;
+        crash::point("backend.completed");
         if answer.status == 202 {
             return Ok(Completion::Deciding(answer.retry_after().unwrap_or(DECIDING)));
         }
@@ -177,7 +185,9 @@ impl Backend {
 
     /// `DELETE /v1/uploads/{id}`: once this returns, the store has none of it.
     pub async fn abort(&self, id: &UploadId) -> Result<()> {
-        self.call(Method::DELETE, &format!("v1/uploads/{id}"), NOTHING, HeaderMap::new()).await.map(drop)
+        self.call(Method::DELETE, &format!("v1/uploads/{id}"), NOTHING, HeaderMap::new()).await?;
+        crash::point("backend.aborted");
+        Ok(())
     }
 
     /// `GET /v1/uploads/{id}/url`

@@ -15,6 +15,7 @@ use super::connect::Connected;
 use super::settings::{Connection, Settings, Transfer};
 use super::{receipts, signals, tempo};
 use crate::backend::Limiter;
+use crate::crash;
 use crate::error::{Error, Kind, Result, merged_exit_code};
 use crate::event::{self, Event, Sink};
 use crate::journal::{Journal, Upload};
@@ -52,6 +53,7 @@ impl Session {
     /// What cannot be opened.
     pub fn open(settings: &Settings, options: report::Options, transfer: &Transfer, resume: String) -> Result<Self> {
         let journal = Journal::open(&settings.journal()?)?;
+        crash::point("cli.opened");
         let (sink, events) = Sink::channel();
         let reporter = Reporter::new(&options);
         let mut screen = reporter.log();
@@ -154,9 +156,11 @@ impl Session {
     /// Does the items against one backend.
     pub async fn run(&mut self, settings: &Settings, spec: &BackendSpec, connection: &Connection, items: Vec<Item>) {
         let Some((connected, info)) = self.reach(settings, spec, connection, &items).await else { return };
+        crash::point("cli.reached");
         let options = self.options(&connected);
         let (backend, stop) = (connected.backend.clone(), self.stop.clone());
         let summary = transfer::run(&mut self.journal, backend, info, &self.sink, options, items, stop).await;
+        crash::point("cli.ran");
         self.summary.completed += summary.completed;
         self.summary.failures.extend(summary.failures);
         self.summary.bytes_sent += summary.bytes_sent;
@@ -207,6 +211,7 @@ impl Session {
         let (uploads, failed) = (self.items as u64, failures.len() as u64);
         self.sink.tell(Event::Exit { code, uploads, completed, failed, bytes_sent, bytes_known, resumable });
         drop(self.sink);
+        crash::point("cli.told");
         let mut codes = failures;
         for thread in self.threads {
             if let Ok(Err(error)) = thread.join() {

@@ -13,6 +13,8 @@ use std::thread;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
+use crate::crash;
+
 /// The most pieces of work that one commit waits for.
 const GROUP: usize = 256;
 /// More statements than either owner has.
@@ -162,6 +164,7 @@ fn group(connection: &mut Connection, first: Work, queue: &mpsc::Receiver<Job>) 
             next = queue.try_recv().ok();
         }
     }
+    crash::point("gateway.commits.gathered");
     let ended = match whole {
         Ok(()) => transaction.commit(),
         Err(error) => {
@@ -169,8 +172,10 @@ fn group(connection: &mut Connection, first: Work, queue: &mpsc::Receiver<Job>) 
             Err(error)
         }
     };
+    crash::point("gateway.commits.durable");
     for answer in answers {
         answer(ended.as_ref().copied());
+        crash::point("gateway.commits.answered");
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use url::Url;
 
+use crate::crash;
 use crate::error::{Error, Kind, Result};
 use crate::names::Token;
 use crate::wire::Proof;
@@ -168,7 +169,9 @@ pub async fn start(config: Config) -> Result<Running> {
         StoreConfig::Embedded { dir } => Some(Embedded::open(dir, config.lock_wait).await?),
         StoreConfig::S3 { .. } => None,
     };
+    crash::point("gateway.start.stored");
     let ledger = Ledger::open(&config.ledger).await?;
+    crash::point("gateway.start.remembers");
     let taken = |error| Error::new(Kind::Io, format!("could not listen on {}", config.listen)).because(error);
     let listener = TcpListener::bind(config.listen).await.map_err(taken)?;
     let address = listener.local_addr().map_err(taken)?;
@@ -209,6 +212,7 @@ pub async fn start(config: Config) -> Result<Running> {
         patience: PATIENCE,
         backend: public_url.as_str().trim_end_matches('/').to_owned(),
     };
+    crash::point("gateway.start.ready");
     tracing::info!(url = %running.url, proof = ?store.proof(), "listening");
     let service = Service::new(ledger, store, rules);
     let sweeper = tokio::spawn(Arc::clone(&service).keep_sweeping(config.sweep_every, config.survey));

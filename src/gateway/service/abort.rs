@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::sign::life;
 use super::{Service, is_over};
+use crate::crash;
 use crate::gateway::auth::Owner;
 use crate::gateway::ledger::Upload;
 use crate::gateway::problem::{Refusal, store_failed};
@@ -32,6 +33,7 @@ impl Service {
             }
             State::Aborting => {}
         }
+        crash::point("gateway.abort.marked");
         // Read again: the multipart upload may have been created since.
         self.clear(&self.row(owner, id).await?, State::Aborted).await
     }
@@ -39,7 +41,9 @@ impl Service {
     /// Takes an upload that is aborting out of the store, and ends it.
     pub(super) async fn clear(&self, upload: &Upload, to: State) -> Result<(), Refusal> {
         self.drop_leftovers(upload).await.map_err(|fault| store_failed("abort", &fault))?;
+        crash::point("gateway.abort.dropped");
         if self.end(upload, &[State::Aborting], to).await? {
+            crash::point("gateway.abort.ended");
             tracing::info!(id = %upload.id, state = to.name(), "aborted");
         }
         Ok(())

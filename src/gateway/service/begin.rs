@@ -9,6 +9,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::{Service, aged, is_over, object};
+use crate::crash;
 use crate::error::Kind;
 use crate::gateway::auth::Owner;
 use crate::gateway::ledger::{NewUpload, Upload};
@@ -57,6 +58,7 @@ impl Service {
             renewed: self.rules.terms.renewed(now),
         };
         let (upload, new) = self.ledger.begin(new).await?;
+        crash::point("gateway.begin.noted");
         let mut upload = aged(upload, now);
         if upload.digest != digest {
             return Err(Refusal::new(Code::IdempotencyMismatch));
@@ -77,6 +79,7 @@ impl Service {
                 self.pin(&upload, upload.lease.epoch, &wanted).await?;
             }
             parts = Some(self.signed(&upload, &wanted).await?);
+            crash::point("gateway.begin.signed");
         }
         let state = if parts.is_some() { State::Uploading } else { upload.state };
         let answer = BeginAnswer {
@@ -127,9 +130,11 @@ impl Service {
             found.push(created.map_err(|fault| store_failed("create", &fault))?);
         }
         drop(place);
+        crash::point("gateway.begin.created");
         let mut found = found.into_iter();
         let Some(store_upload) = found.next() else { return Ok(upload) };
         let won = self.ledger.set_store_upload(&upload.id, &store_upload).await?;
+        crash::point("gateway.begin.adopted");
         if !won {
             // Another gateway was quicker, or the upload was aborted meanwhile: ours must not stay behind.
             upload = self.find(&Owner(upload.owner.clone()), upload.id.as_str()).await?;

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::verdict::{self, Expected, Seen, Verdict};
 use super::{Service, is_over, locked, sign};
+use crate::crash;
 use crate::gateway::auth::Owner;
 use crate::gateway::ledger::{Signing, Upload};
 use crate::gateway::problem::{Refusal, store_failed};
@@ -82,7 +83,9 @@ impl Service {
         if sealed != Signing::Done {
             return self.settled(upload, sealed).await;
         }
+        crash::point("gateway.complete.sealed");
         let (verdict, head) = self.ask(upload, request).await;
+        crash::point("gateway.complete.judged");
         tracing::info!(id = %upload.id, ?verdict, "completing");
         match (verdict, head) {
             (Verdict::Verified, Some(head)) => self.verified(upload, request, head).await,
@@ -129,6 +132,7 @@ impl Service {
             }
         }
         let said = self.store.complete(&upload.key, multipart, &request.parts, upload.plan.size()).await;
+        crash::point("gateway.complete.said");
         if let Err(fault) = &said {
             tracing::warn!(id = %upload.id, ?fault, "the store did not confirm the complete");
         }
@@ -166,6 +170,7 @@ impl Service {
             finished: Timestamp::now(),
         };
         if self.ledger.set_ready(&receipt).await? {
+            crash::point("gateway.complete.ready");
             return Ok(Completion::Receipt(Box::new(receipt)));
         }
         self.settled(upload, Signing::Closed(State::Completing)).await

@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
+use crate::crash;
 use crate::gateway::auth::Owner;
 use crate::gateway::lease::{self, Decision, Lease, Terms};
 use crate::gateway::ledger::{Ledger, Upload};
@@ -112,6 +113,7 @@ impl Service {
                     let renewed = self.rules.terms.renewed(now);
                     let new = Lease { holder: Some(request.holder.clone()), epoch, until: renewed.lease_until };
                     if self.ledger.set_lease(&upload.id, upload.lease.clone(), new, renewed.expires_at).await? {
+                        crash::point("gateway.claim.given");
                         return Ok(epoch);
                     }
                 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Service, closed, is_over, object};
+use crate::crash;
 use crate::gateway::auth::Owner;
 use crate::gateway::ledger::{Signing, Upload};
 use crate::gateway::problem::{Refusal, store_failed};
@@ -59,7 +60,10 @@ impl Service {
     /// Pins parts that are the plan's to their fingerprints.
     pub(super) async fn pin(&self, upload: &Upload, epoch: u64, parts: &[PartSpec]) -> Result<(), Refusal> {
         match self.ledger.pin(&upload.id, epoch, parts.to_vec(), self.rules.terms.renewed(Timestamp::now())).await? {
-            Signing::Done => Ok(()),
+            Signing::Done => {
+                crash::point("gateway.sign.pinned");
+                Ok(())
+            }
             refused => Err(refusal(refused)),
         }
     }
@@ -78,6 +82,7 @@ impl Service {
             (None, _) => Err(Fault::NoSuchUpload),
         };
         let signed = signed.map_err(|fault| store_failed("sign", &fault))?;
+        crash::point("gateway.sign.signed");
         Ok(signed.into_iter().map(Signed::Put).collect())
     }
 }

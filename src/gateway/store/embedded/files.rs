@@ -20,6 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 use super::lock::Lock;
+use crate::crash;
 
 /// How much of a file is read at a time.
 const READ: u64 = 256 << 10;
@@ -86,6 +87,7 @@ impl Files {
         for entry in fs::read_dir(&tmp)? {
             fs::remove_file(entry?.path())?;
         }
+        crash::point("store.files.made");
         forget_lost(&dir.join("lost"))?;
         // Who made them before may have been killed before this.
         if made || lock.left_behind {
@@ -97,6 +99,7 @@ impl Files {
         let (remover, removals) = mpsc::channel::<PathBuf>();
         std::thread::Builder::new().name("part-remover".into()).spawn(move || {
             for path in removals {
+                crash::point("store.files.removing");
                 match fs::remove_file(&path) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => {
                         tracing::warn!("could not remove {}: {error}", path.display());
@@ -153,6 +156,7 @@ impl Files {
                     // From now on its age is that of its loss.
                     File::open(entry.path())?.set_modified(SystemTime::now())?;
                     fs::rename(entry.path(), lost.join(name.as_str()))?;
+                    crash::point("store.files.aside");
                     count += 1;
                 }
             }
@@ -184,6 +188,7 @@ impl Files {
         let name = FileName::fresh();
         let path = self.dir.join("tmp").join(name.as_str());
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        crash::point("store.draft.made");
         Ok(Draft { file, twin: None, unflushed: 0, name, path, files: Arc::clone(self) })
     }
 
@@ -252,6 +257,7 @@ pub struct Draft {
 impl Draft {
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all(bytes)?;
+        crash::point("store.draft.written");
         self.unflushed += bytes.len() as u64;
         if self.unflushed >= STRIDE {
             self.unflushed = 0;
@@ -277,11 +283,14 @@ impl Draft {
     /// Makes the file a durable part file: data first, then its name.
     pub fn publish(self) -> io::Result<Fresh> {
         self.file.sync_data()?;
+        crash::point("store.publish.synced");
         let path = self.files.path(&self.name);
         let shard = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
         fs::rename(&self.path, &path)?;
+        crash::point("store.publish.renamed");
         let fresh = Fresh { name: self.name.clone(), kept: false, files: Arc::clone(&self.files) };
         File::open(shard)?.sync_all()?;
+        crash::point("store.publish.durable");
         Ok(fresh)
     }
 }

@@ -15,6 +15,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+use crate::crash;
 use crate::error::{Error, Kind, Result};
 
 /// Read from the file `keys`; shows its secret to no formatter.
@@ -90,7 +91,9 @@ fn write(dir: &Path, path: &Path, text: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
+    crash::point("store.keys.drafted");
     fs::rename(&draft, path)?;
+    crash::point("store.keys.named");
     File::open(dir)?.sync_all()
 }
 

@@ -9,6 +9,7 @@ use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::crash;
 use crate::error::{Error, Kind, Result};
 
 const POLL: Duration = Duration::from_millis(50);
@@ -58,6 +59,7 @@ impl Lock {
                 Err(TryLockError::Error(error)) => return Err(failed(error)),
             }
         }
+        crash::point("store.lock.taken");
         let left_behind = file.metadata().map_err(failed)?.len() > 0;
         let line = format!("{}\n", std::process::id());
         // Never empty in between: who is killed there leaves something behind, too.

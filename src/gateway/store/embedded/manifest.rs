@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::failure::Failure;
 use super::files::{FileName, Files, Fresh};
 use super::schema;
+use crate::crash;
 use crate::gateway::commits::{Commits, Lost};
 use crate::names::Fingerprint;
 use crate::sqlite;
@@ -232,12 +233,14 @@ impl Change<'_> {
             json(&upload.attributes)?,
             upload.created
         ])?;
+        crash::point("store.rows.created");
         Ok(())
     }
 
     /// Removes the row of an open upload; its parts stay.
     pub fn close_upload(&mut self, id: &str) -> Result<(), Failure> {
         self.rows.0.prepare_cached("delete from upload where id = ?1")?.execute([id])?;
+        crash::point("store.rows.closed");
         Ok(())
     }
 
@@ -259,6 +262,7 @@ impl Change<'_> {
             fingerprint.bytes(),
             now()
         ])?;
+        crash::point("store.rows.part");
         self.adopted.push(file);
         Ok(())
     }
@@ -274,6 +278,9 @@ impl Change<'_> {
     fn free(&mut self, delete: &str, owner: &str, of: &[&dyn rusqlite::ToSql]) -> Result<(), Failure> {
         let mut statement = self.rows.0.prepare_cached(delete)?;
         let names = statement.query_map(of, |row| file_name(row, 0))?.collect::<Result<Vec<_>, _>>()?;
+        if !names.is_empty() {
+            crash::point("store.rows.freed");
+        }
         self.freed.push((owner.to_owned(), names));
         Ok(())
     }
@@ -290,6 +297,7 @@ impl Change<'_> {
             json(&object.attributes)?,
             object.created
         ])?;
+        crash::point("store.rows.object");
         Ok(())
     }
 
