@@ -81,7 +81,7 @@ impl Desk {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut journal = Journal::open(&dir.path().join("journal.db")).unwrap();
-        let row = journal.intend(vec![intent(0)]).unwrap()[0].as_ref().unwrap().row;
+        let row = journal.intend(&[], vec![intent(0)]).unwrap()[0].as_ref().unwrap().row;
         journal.note(&[Note::Opened { row, id: "some-id".parse().unwrap(), part_size: 5 * MIB }]).unwrap();
         Self { journal, row, _dir: dir }
     }
@@ -104,7 +104,7 @@ fn intend(bencher: Bencher, count: u64) {
     let mut nth = 0;
     bencher.counter(ItemsCount::new(count)).bench_local(|| {
         nth += count;
-        desk.journal.intend((nth..nth + count).map(intent).collect()).unwrap()
+        desk.journal.intend(&[], (nth..nth + count).map(intent).collect()).unwrap()
     });
 }
 

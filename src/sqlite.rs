@@ -5,12 +5,14 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
+use crate::crash;
 use crate::error::{Error, Kind, Result};
 
 /// The first SQLite without the WAL-reset bug, as `sqlite3_libversion_number` counts.
@@ -35,6 +37,69 @@ impl Spec {
     }
 }
 
+/// Which file a path leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    dev: u64,
+    ino: u64,
+}
+
+impl Place {
+    /// None where there is none.
+    #[must_use]
+    pub fn of(path: &Path) -> Option<Self> {
+        path.metadata().ok().map(|found| Self { dev: found.dev(), ino: found.ino() })
+    }
+}
+
+/// How transactions are kept apart and made durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// By a write-ahead log, whose index all processes share as memory.
+    Shared,
+    /// By a rollback journal, and for one process at a time: where memory cannot be shared, as on a network file system.
+    Alone,
+}
+
+impl Mode {
+    /// What a file system takes, known by its number (`statfs`, Linux).
+    fn on(file_system: u64) -> Self {
+        // NFS, SMB (three of them), AFS, Coda, NCP, 9P, Ceph, Lustre, GPFS, GFS2, OCFS2, FUSE, VirtualBox and VMware folders.
+        const NETWORK: [u64; 17] = [
+            0x6969,
+            0x517B,
+            0xFF53_4D42,
+            0xFE53_4D42,
+            0x5346_414F,
+            0x7375_7245,
+            0x564C,
+            0x0102_1997,
+            0x00C3_6400,
+            0x0BD0_0BD0,
+            0x4750_4653,
+            0x0116_1970,
+            0x7461_636F,
+            0x6573_5546,
+            0x786F_4256,
+            0xBACB_ACBC,
+            0x6B41_4653,
+        ];
+        if NETWORK.contains(&file_system) { Self::Alone } else { Self::Shared }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn at(path: &Path) -> Self {
+        // 32 bits, in a type that has another size and a sign here and there.
+        let number = |found: rustix::fs::StatFs| u64::try_from(i128::from(found.f_type) & 0xFFFF_FFFF).ok();
+        rustix::fs::statfs(path).ok().and_then(number).map_or(Self::Shared, Self::on)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn at(_path: &Path) -> Self {
+        Self::Shared
+    }
+}
+
 /// Makes the directory (0700) and gives the file's path in it, free of links but for the file itself: SQLite is told to
 /// follow none, and those above the file are the user's.
 ///
@@ -48,23 +113,38 @@ pub fn place(path: &Path, spec: &Spec) -> Result<PathBuf> {
     path.file_name().map(|name| directory.join(name)).ok_or_else(|| spec.cannot_open(path))
 }
 
-/// Opens the file, making it (0600, in a directory of 0700) when there is none. Commits are synced (`synchronous = FULL`,
-/// write-ahead log), foreign keys hold, another process's write is waited for.
+/// Opens the file, making it (0600, in a directory of 0700) when there is none. Commits are synced (`synchronous = FULL`), foreign
+/// keys hold, another process's write is waited for. On a network file system one process at a time has it.
 ///
 /// # Errors
-/// [`Kind::NoJournal`] when it cannot be created, opened or trusted: another kind of file, damaged, emptied, or on a file
-/// system without a write-ahead log. [`Kind::Config`] when a newer version wrote it.
+/// [`Kind::NoJournal`] when it cannot be created, opened or trusted: another kind of file, damaged, or emptied.
+/// [`Kind::Config`] when a newer version wrote it, [`Kind::Busy`] when another process keeps it.
 pub fn open(path: &Path, spec: &Spec) -> Result<Connection> {
     if rusqlite::version_number() < OLDEST {
         let what = format!("SQLite {} can lose what a {} was promised", rusqlite::version(), spec.what);
         return Err(Error::new(Kind::NoJournal, what).hinting("use a build with SQLite 3.51.3 or newer"));
     }
     let path = place(path, spec)?;
+    let mode = Mode::at(path.parent().unwrap_or(&path));
+    open_in(&path, spec, mode)
+}
+
+fn open_in(path: &Path, spec: &Spec, mode: Mode) -> Result<Connection> {
     if path.symlink_metadata().is_err() {
-        make(&path, spec)?;
+        make(path, spec)?;
     }
-    let failed = |error: rusqlite::Error| spec.cannot_open(&path).because(error);
-    let mut connection = connect(&path).map_err(failed)?;
+    let failed = |error: rusqlite::Error| match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            let what = format!("another process uses the {} {}", spec.what, path.display());
+            Error::new(Kind::Busy, what).because(error)
+        }
+        _ => spec.cannot_open(path).because(error),
+    };
+    let mut connection = connect(path).map_err(failed)?;
+    if mode == Mode::Alone {
+        // Before the first look at the file: what is locked for good needs no shared memory, not even to be read.
+        connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE").map_err(failed)?;
+    }
     // SQLite takes an empty file for a new database; what it once held would be lost in silence.
     if pragma(&connection, "application_id").map_err(failed)? != i64::from(spec.application_id) {
         let what = format!("{} is damaged or not a {}", path.display(), spec.what);
@@ -78,14 +158,47 @@ pub fn open(path: &Path, spec: &Spec) -> Result<Connection> {
         return Err(Error::new(Kind::Config, what).hinting(format!("use that version; or {}", spec.hint)));
     }
     // The switch does not fail where it is impossible: only the answer tells.
-    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(failed)?;
+    let wanted = if mode == Mode::Shared { "wal" } else { "truncate" };
+    let is: String =
+        connection.query_row(&format!("PRAGMA journal_mode = {wanted}"), [], |row| row.get(0)).map_err(failed)?;
     let level = pragma(&connection, "synchronous").map_err(failed)?;
-    if mode != "wal" || level != 2 {
-        let what = format!("SQLite will not be durable here (journal {mode}, synchronous {level})");
-        return Err(spec.cannot_open(&path).because(what));
+    if is != wanted || level != 2 {
+        let what = format!("SQLite will not be durable here (journal {is}, synchronous {level})");
+        return Err(spec.cannot_open(path).because(what));
     }
     step_up(&mut connection, spec).map_err(failed)?;
     Ok(connection)
+}
+
+/// Puts a file that was removed while this connection was open back into its place, with all that the connection knows. The
+/// connection stays with what was removed.
+///
+/// # Errors
+/// [`Kind::Io`] when it cannot be written, or another has taken its place meanwhile.
+pub fn put_back(connection: &Connection, path: &Path, spec: &Spec) -> Result<()> {
+    let path = place(path, spec)?;
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+        Error::new(Kind::Io, format!("could not put the {} {} back", spec.what, path.display())).because(error)
+    };
+    let draft = draft(&path).map_err(|error| failed(error.into()))?;
+    let copied = connection.execute("VACUUM INTO ?1", [draft.to_string_lossy()]).map_err(|error| failed(error.into()));
+    // SQLite does not sync a copy.
+    let copied = copied.and_then(|_| File::open(&draft).and_then(|file| file.sync_all()).map_err(|e| failed(e.into())));
+    let linked = copied.and_then(|()| {
+        // A log that was left behind is of the file that is gone.
+        for side in ["-wal", "-shm"] {
+            let _ = std::fs::remove_file(beside(&path, side));
+        }
+        std::fs::hard_link(&draft, &path).map_err(|error| failed(error.into()))
+    });
+    let _ = std::fs::remove_file(&draft);
+    linked?;
+    sync_directory(&path).map_err(|error| failed(error.into()))
+}
+
+/// Lets go of a file that is no longer in its place: closed like any other, SQLite would remove the log of the one that is.
+pub fn leave(connection: &Connection) {
+    let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
@@ -111,6 +224,7 @@ fn step_up(connection: &mut Connection, spec: &Spec) -> rusqlite::Result<()> {
     for step in steps {
         transaction.execute_batch(step)?;
     }
+    crash::point("sqlite.stepping");
     transaction.pragma_update(None, "application_id", spec.application_id)?;
     transaction.pragma_update(None, "user_version", i64::try_from(spec.steps.len()).unwrap_or(i64::MAX))?;
     transaction.commit()
@@ -119,26 +233,44 @@ fn step_up(connection: &mut Connection, spec: &Spec) -> rusqlite::Result<()> {
 /// Makes a whole file under another name and links it into place: a crash leaves no empty file, which would be taken for a
 /// damaged one. SQLite gives its side files the same mode.
 fn make(path: &Path, spec: &Spec) -> Result<()> {
-    let mut draft = path.as_os_str().to_owned();
-    draft.push(format!(".new-{}", uuid::Uuid::new_v4().simple()));
-    let draft = PathBuf::from(draft);
     let failed = |error: io::Error| spec.cannot_open(path).because(error);
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft).map_err(failed)?;
+    let draft = draft(path).map_err(failed)?;
+    crash::point("sqlite.make.begun");
     let filled = connect(&draft).and_then(|mut connection| {
         step_up(&mut connection, spec)?;
         connection.close().map_err(|(_, error)| error)
     });
     let filled = filled.map_err(|error| spec.cannot_open(path).because(error));
+    crash::point("sqlite.make.filled");
     let made = filled.and_then(|()| match std::fs::hard_link(&draft, path) {
         // Another process was quicker: its file is as good.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         linked => linked.map_err(failed),
     });
+    crash::point("sqlite.make.linked");
     let removed = std::fs::remove_file(&draft);
     made?;
     removed.map_err(failed)?;
+    crash::point("sqlite.make.removed");
     // SQLite ignores errors when it syncs a directory, and a file nobody finds again is none.
-    path.parent().map_or(Ok(()), |directory| File::open(directory).and_then(|open| open.sync_all())).map_err(failed)
+    sync_directory(path).map_err(failed)
+}
+
+/// A new empty file (0600) beside the one it is to become.
+fn draft(path: &Path) -> io::Result<PathBuf> {
+    let draft = beside(path, &format!(".new-{}", uuid::Uuid::new_v4().simple()));
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    Ok(draft)
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+fn sync_directory(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
 }
 
 #[cfg(test)]
@@ -188,5 +320,43 @@ mod tests {
         let newer = Spec { steps: &[DAY, MOOD], ..SPEC };
         open(&path, &newer).unwrap().execute("INSERT INTO day VALUES (1, 'good')", []).unwrap();
         assert_eq!(open(&path, &SPEC).unwrap_err().kind(), Kind::Config);
+    }
+
+    #[test]
+    fn file_systems_on_a_network_are_known() {
+        // As `statfs(2)` lists them: NFS, CIFS, SMB2, Lustre, GPFS; then ext4, XFS, btrfs, tmpfs, overlayfs, ZFS.
+        for number in [0x6969, 0xFF53_4D42, 0xFE53_4D42, 0x0BD0_0BD0, 0x4750_4653] {
+            assert_eq!(Mode::on(number), Mode::Alone, "{number:#x}");
+        }
+        for number in [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0x794C_7630, 0x2FC1_2FC1] {
+            assert_eq!(Mode::on(number), Mode::Shared, "{number:#x}");
+        }
+    }
+
+    #[test]
+    fn where_memory_is_not_shared_one_process_has_the_file() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("diary.db");
+        let shared = open_in(&path, &SPEC, Mode::Shared).unwrap();
+        shared.execute("INSERT INTO day VALUES (1)", []).unwrap();
+        // As by a process that was killed: the log stays behind, and is read without shared memory.
+        let left = std::fs::read(beside(&path, "-wal")).unwrap();
+        leave(&shared);
+        drop(shared);
+        std::fs::remove_file(beside(&path, "-shm")).unwrap();
+        assert_eq!(std::fs::read(beside(&path, "-wal")).unwrap(), left);
+
+        let alone = open_in(&path, &SPEC, Mode::Alone).unwrap();
+        alone.execute("INSERT INTO day VALUES (2)", []).unwrap();
+        assert!(!beside(&path, "-wal").exists() && !beside(&path, "-shm").exists());
+        let other = Connection::open(&path).unwrap();
+        other.busy_timeout(Duration::ZERO).unwrap();
+        let busy = other.execute("INSERT INTO day VALUES (3)", []).unwrap_err();
+        assert_eq!(busy.sqlite_error_code(), Some(ErrorCode::DatabaseBusy));
+        drop(alone);
+        let alone = open_in(&path, &SPEC, Mode::Alone).unwrap();
+        assert_eq!(alone.query_row("SELECT count(*) FROM day", [], |row| row.get::<_, i64>(0)).unwrap(), 2);
+        drop(alone);
+        open_in(&path, &SPEC, Mode::Shared).unwrap();
     }
 }

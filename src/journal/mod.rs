@@ -6,8 +6,9 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
+use crate::crash;
 use crate::error::{Error, Kind, Result};
 use crate::sqlite;
 use presence::Presence;
@@ -28,10 +29,17 @@ const LOG_PAGES: u32 = 400;
 pub struct Journal {
     db: Connection,
     path: PathBuf,
+    /// Which file it was when it was opened.
+    place: sqlite::Place,
+    /// It has a write-ahead log.
+    logs: bool,
     /// Once this process drives an upload.
     presence: Option<Presence>,
     /// What the connection's next commit is set to.
     durability: Durability,
+    /// A write has failed. What the kernel was given before may be lost though it says it is not (a page that could not be
+    /// written counts as clean from then on), so that nothing is promised any more until the file is opened again.
+    failed: bool,
 }
 
 /// How hard a commit is pressed onto the disk.
@@ -50,19 +58,20 @@ impl Journal {
     /// As [`sqlite::open`].
     pub fn open(path: &Path) -> Result<Self> {
         let path = sqlite::place(path, &schema::SPEC)?;
-        let db = sqlite::open(&path, &schema::SPEC)?;
-        let small = db.pragma_update(None, "wal_autocheckpoint", LOG_PAGES);
-        small.map_err(|error| {
-            Error::new(Kind::NoJournal, format!("could not open the journal {}", path.display())).because(error)
-        })?;
-        Ok(Self { db, path, presence: None, durability: Durability::Full })
+        let (db, place, logs) = connect(&path)?;
+        Ok(Self { db, path, place, logs, presence: None, durability: Durability::Full, failed: false })
     }
 
     /// Runs one writing transaction.
     fn write<T>(&mut self, durability: Durability, run: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+        if self.failed {
+            return Err(Error::new(Kind::Io, "the journal takes nothing any more, since a write to it failed"));
+        }
+        self.stay()?;
         let level = match durability {
-            Durability::Full => "FULL",
-            Durability::Lazy => "NORMAL",
+            Durability::Lazy if self.logs => "NORMAL",
+            // Without a write-ahead log, a file that is not synced may be damaged, and not merely behind.
+            Durability::Full | Durability::Lazy => "FULL",
         };
         let write = || {
             if self.durability != durability {
@@ -71,12 +80,53 @@ impl Journal {
             }
             let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let value = run(&transaction)?;
+            crash::point(if level == "FULL" { "journal.full.written" } else { "journal.lazy.written" });
             transaction.commit()?;
+            crash::point(if level == "FULL" { "journal.full.durable" } else { "journal.lazy.committed" });
             Ok(value)
         };
-        write().map_err(|error: rusqlite::Error| {
-            Error::new(Kind::Io, format!("could not write the journal {}", self.path.display())).because(error)
-        })
+        write().map_err(|error: rusqlite::Error| self.unwritten(error))
+    }
+
+    fn unwritten(&mut self, error: rusqlite::Error) -> Error {
+        let what = format!("could not write the journal {}", self.path.display());
+        let kind = match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Kind::Busy,
+            // Refused by a constraint, or by us: the file is as good as before.
+            None | Some(ErrorCode::ConstraintViolation) => Kind::Io,
+            _ => {
+                self.failed = true;
+                Kind::Io
+            }
+        };
+        Error::new(kind, what).because(error)
+    }
+
+    /// Sees to it that what is written can be found again: where the file was removed under our hands, what it held is put
+    /// there once more.
+    fn stay(&mut self) -> Result<()> {
+        match sqlite::Place::of(&self.path) {
+            Some(place) if place == self.place => return Ok(()),
+            Some(_) => {
+                self.failed = true;
+                let what = format!("another file was put in the place of the journal {}", self.path.display());
+                return Err(Error::new(Kind::Io, what));
+            }
+            None => tracing::warn!("the journal {} was removed; it is made again", self.path.display()),
+        }
+        sqlite::put_back(&self.db, &self.path, &schema::SPEC)?;
+        let (db, place, logs) = connect(&self.path)?;
+        sqlite::leave(&self.db);
+        (self.db, self.place, self.logs, self.durability) = (db, place, logs, Durability::Full);
+        // The file that says we live may be gone, too.
+        if let Some(before) = self.presence.take() {
+            let now = Presence::begin(&self.path)?;
+            let renamed = "UPDATE upload SET presence = ?2 WHERE presence = ?1";
+            let renamed = self.db.execute(renamed, [before.name(), now.name()]);
+            self.presence = Some(now);
+            renamed.map_err(|error| self.unwritten(error))?;
+        }
+        Ok(())
     }
 
     /// How rows name this process.
@@ -93,6 +143,25 @@ impl Journal {
             Error::new(Kind::Io, format!("could not read the journal {}", self.path.display())).because(error)
         })
     }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        if sqlite::Place::of(&self.path) != Some(self.place) {
+            sqlite::leave(&self.db);
+        }
+    }
+}
+
+/// The connection, which file it is of, and whether that has a write-ahead log.
+fn connect(path: &Path) -> Result<(Connection, sqlite::Place, bool)> {
+    let db = sqlite::open(path, &schema::SPEC)?;
+    let cannot = || Error::new(Kind::NoJournal, format!("could not open the journal {}", path.display()));
+    let place = sqlite::Place::of(path).ok_or_else(cannot)?;
+    let logs = db.pragma_query_value(None, "journal_mode", |row| Ok(row.get::<_, String>(0)? == "wal"));
+    let logs = logs.map_err(|error| cannot().because(error))?;
+    db.pragma_update(None, "wal_autocheckpoint", LOG_PAGES).map_err(|error| cannot().because(error))?;
+    Ok((db, place, logs))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use rusqlite::{Connection, params};
 
 use super::upload::{State, to_json};
 use super::{Durability, Journal};
+use crate::crash;
 use crate::error::Result;
 use crate::names::{ETag, Fingerprint, Identity, PartNumber, UploadId};
 use crate::wire::Receipt;
@@ -46,11 +47,12 @@ impl Note {
         }
     }
 
-    fn write(&self, db: &Connection) -> rusqlite::Result<()> {
+    pub(super) fn write(&self, db: &Connection) -> rusqlite::Result<()> {
         match self {
             Self::Opened { row, id, part_size } => {
                 db.prepare_cached("UPDATE upload SET id = ?2, part_size = ?3, state = ?4 WHERE row = ?1")?
                     .execute(params![row, id.as_str(), part_size.cast_signed(), State::Uploading.name()])?;
+                crash::point("journal.note.opened");
             }
             Self::Fingerprinted { row, number, fingerprint } => {
                 db.prepare_cached(
@@ -58,6 +60,7 @@ impl Note {
                      SET etag = CASE sha256 WHEN excluded.sha256 THEN etag END, sha256 = excluded.sha256",
                 )?
                 .execute(params![row, number.get(), fingerprint.bytes()])?;
+                crash::point("journal.note.fingerprinted");
             }
             Self::Acknowledged { row, number, etag } => {
                 db.prepare_cached("UPDATE part SET etag = ?3 WHERE upload = ?1 AND number = ?2")?.execute(params![
@@ -65,6 +68,7 @@ impl Note {
                     number.get(),
                     etag.as_str()
                 ])?;
+                crash::point("journal.note.acknowledged");
             }
             Self::Touched { row, path, identity } => {
                 use std::os::unix::ffi::OsStrExt as _;
@@ -81,12 +85,23 @@ impl Note {
                 ])?;
                 // What was fingerprinted and not acknowledged was not read again: it may be of the generation before.
                 db.prepare_cached("DELETE FROM part WHERE upload = ?1 AND etag IS NULL")?.execute([row])?;
+                crash::point("journal.note.touched");
             }
-            Self::Sealing { row } => transition(db, *row, State::Completing, None)?,
-            Self::Completed { row, receipt } => transition(db, *row, State::Completed, Some(receipt))?,
-            Self::Abandoned { row } => transition(db, *row, State::Abandoned, None)?,
+            Self::Sealing { row } => {
+                transition(db, *row, State::Completing, None)?;
+                crash::point("journal.note.sealing");
+            }
+            Self::Completed { row, receipt } => {
+                transition(db, *row, State::Completed, Some(receipt))?;
+                crash::point("journal.note.completed");
+            }
+            Self::Abandoned { row } => {
+                transition(db, *row, State::Abandoned, None)?;
+                crash::point("journal.note.abandoned");
+            }
             Self::Released { row } => {
                 db.prepare_cached("UPDATE upload SET presence = NULL WHERE row = ?1")?.execute([row])?;
+                crash::point("journal.note.released");
             }
         }
         Ok(())

@@ -7,6 +7,7 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use crate::crash;
 use crate::error::{Error, Kind, Result};
 
 /// A file that is locked for as long as this process lives. The kernel gives it back when the process dies.
@@ -34,6 +35,7 @@ impl Presence {
             let path = dir.join(&name);
             let options = OpenOptions::new().write(true).create_new(true).mode(0o600).clone();
             let mut file = options.open(&path).map_err(fail)?;
+            crash::point("journal.presence.made");
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => continue,
@@ -41,8 +43,10 @@ impl Presence {
             }
             // Somebody who cleared away may have taken it for a dead one's between our open and our lock.
             let same = |there: fs::Metadata, here: fs::Metadata| there.ino() == here.ino() && there.dev() == here.dev();
+            crash::point("journal.presence.locked");
             if fs::metadata(&path).and_then(|there| Ok(same(there, file.metadata()?))).unwrap_or(false) {
                 write!(file, "{}", std::process::id()).map_err(fail)?;
+                crash::point("journal.presence.named");
                 return Ok(Self { _file: file, path, name });
             }
         }
@@ -58,6 +62,7 @@ impl Drop for Presence {
     fn drop(&mut self) {
         // A file left behind is harmless: it is not locked.
         let _ = fs::remove_file(&self.path);
+        crash::point("journal.presence.gone");
     }
 }
 

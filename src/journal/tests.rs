@@ -19,7 +19,7 @@ fn intent() -> Intent {
 }
 
 fn begun(journal: &mut Journal) -> Upload {
-    journal.intend(vec![intent()]).unwrap().remove(0).unwrap()
+    journal.intend(&[], vec![intent()]).unwrap().remove(0).unwrap()
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn an_upload_is_driven_by_one_at_a_time() {
     let mut ours = Journal::open(&path).unwrap();
     let mut theirs = Journal::open(&path).unwrap();
     let upload = begun(&mut ours);
-    assert!(theirs.intend(vec![intent()]).unwrap()[0].is_none(), "one source is begun once");
+    assert!(theirs.intend(&[], vec![intent()]).unwrap()[0].is_none(), "one source is begun once");
     let error = theirs.take(&upload).unwrap_err();
     assert_eq!(error.kind(), Kind::Busy);
     assert!(error.to_string().contains(&format!("pid {}", std::process::id())), "{error}");
@@ -104,6 +104,109 @@ fn notes_are_written_all_or_none() {
     let of_nobody = Note::Fingerprinted { row: row + 1, number, fingerprint };
     journal.note(&[Note::Fingerprinted { row, number, fingerprint }, of_nobody]).unwrap_err();
     assert_eq!(journal.parts(row).unwrap(), []);
+}
+
+#[test]
+fn one_upload_makes_room_for_another_in_one_step() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("j.db");
+    let mut journal = Journal::open(&path).unwrap();
+    let old = begun(&mut journal);
+    let gone = [Note::Abandoned { row: old.row }];
+    // What cannot be written: a key that is there already.
+    let stop = "CREATE TRIGGER stop BEFORE INSERT ON upload BEGIN SELECT RAISE(ABORT, 'no'); END";
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch(stop).unwrap();
+    journal.intend(&gone, vec![intent()]).unwrap_err();
+    assert_eq!(journal.all().unwrap()[0].state, State::Creating, "given up, and nothing came in its place");
+    other.execute_batch("DROP TRIGGER stop").unwrap();
+    let new = journal.intend(&gone, vec![intent()]).unwrap().remove(0).unwrap();
+    let states = journal.all().unwrap().into_iter().map(|upload| (upload.row, upload.state));
+    assert_eq!(states.collect::<Vec<_>>(), [(new.row, State::Creating), (old.row, State::Abandoned)]);
+}
+
+#[test]
+fn a_write_that_failed_is_the_last() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("j.db");
+    let mut journal = Journal::open(&path).unwrap();
+    let row = begun(&mut journal).row;
+    // A disk that is full.
+    let pages: i64 = journal.db.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+    journal.db.pragma_update(None, "max_page_count", pages).unwrap();
+    let fingerprinted = |n: u32| {
+        let number = PartNumber::try_from(n).unwrap();
+        Note::Fingerprinted { row, number, fingerprint: Fingerprint::of(&n.to_be_bytes()) }
+    };
+    let many: Vec<Note> = (1..=1000).map(fingerprinted).collect();
+    assert_eq!(journal.note(&many).unwrap_err().kind(), Kind::Io);
+    journal.db.pragma_update(None, "max_page_count", 1 << 20).unwrap();
+    journal.note(&[fingerprinted(1)]).unwrap_err();
+    drop(journal);
+    let mut journal = Journal::open(&path).unwrap();
+    assert_eq!(journal.parts(row).unwrap(), []);
+    journal.note(&[fingerprinted(1)]).unwrap();
+}
+
+#[test]
+fn one_that_another_process_keeps_is_busy_and_not_broken() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("j.db");
+    let mut journal = Journal::open(&path).unwrap();
+    let row = begun(&mut journal).row;
+    journal.db.busy_timeout(std::time::Duration::ZERO).unwrap();
+    let mut other = rusqlite::Connection::open(&path).unwrap();
+    let kept = other.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
+    assert_eq!(journal.note(&[Note::Released { row }]).unwrap_err().kind(), Kind::Busy);
+    drop(kept);
+    journal.note(&[Note::Released { row }]).unwrap();
+}
+
+#[test]
+fn a_journal_that_is_removed_while_it_is_used_is_put_back() {
+    let all = |dir: &Path| std::fs::remove_dir_all(dir).unwrap();
+    let alone = |dir: &Path| std::fs::remove_file(dir.join("j.db")).unwrap();
+    for remove in [&all as &dyn Fn(&Path), &alone] {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("state/j.db");
+        let mut journal = Journal::open(&path).unwrap();
+        let upload = begun(&mut journal);
+        remove(&place.path().join("state"));
+        let (row, number, fingerprint) = (upload.row, PartNumber::FIRST, Fingerprint::of(b"1"));
+        journal.note(&[Note::Fingerprinted { row, number, fingerprint }]).unwrap();
+
+        // It is whole, it is private, and says that we live.
+        let mut other = Journal::open(&path).unwrap();
+        assert_eq!(other.take(&upload).unwrap_err().kind(), Kind::Busy);
+        journal.note(&[Note::Opened { row, id: "id".parse().unwrap(), part_size: 7 }]).unwrap();
+        drop(journal);
+        let found = other.take(&upload).unwrap();
+        assert_eq!((found.state, found.intent.part_size), (State::Uploading, 7));
+        assert_eq!(other.parts(row).unwrap().len(), 1);
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let names = std::fs::read_dir(path.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(names.filter(|name| name.to_string_lossy().contains(".new-")).count(), 0);
+    }
+}
+
+#[test]
+fn a_journal_in_whose_place_another_was_put_is_written_no_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("j.db");
+    let mut ours = Journal::open(&path).unwrap();
+    let row = begun(&mut ours).row;
+    for file in ["j.db", "j.db-wal", "j.db-shm"] {
+        std::fs::remove_file(dir.path().join(file)).unwrap();
+    }
+    let mut theirs = Journal::open(&path).unwrap();
+    begun(&mut theirs);
+    assert_eq!(ours.note(&[Note::Released { row }]).unwrap_err().kind(), Kind::Io);
+    // Nor does it take the other's log with it when it goes.
+    drop(ours);
+    assert!(dir.path().join("j.db-wal").exists());
+    let check = rusqlite::Connection::open(&path).unwrap();
+    assert_eq!(check.query_row("PRAGMA quick_check", [], |row| row.get::<_, String>(0)).unwrap(), "ok");
+    assert_eq!(Journal::open(&path).unwrap().all().unwrap().len(), 1);
 }
 
 #[test]

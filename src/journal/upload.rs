@@ -11,7 +11,8 @@ use jiff::Timestamp;
 use rusqlite::types::{FromSqlError, Type};
 use rusqlite::{Connection, Row, params};
 
-use super::{Durability, Journal, presence};
+use super::{Durability, Journal, Note, presence};
+use crate::crash;
 use crate::error::{Error, Kind, Result};
 use crate::names::{ETag, Fingerprint, Identity, PartNumber, UploadId};
 use crate::wire::Receipt;
@@ -96,13 +97,17 @@ const COLUMNS: &str = "row, idem, holder, backend, instance_id, id, path, name, 
 
 impl Journal {
     /// Notes uploads before anything is asked of the backend; this process drives them. Synced. None stands for one that
-    /// another process has noted meanwhile.
+    /// another process has noted meanwhile. `notes` are written before them in the same transaction: an upload that makes
+    /// room for another goes when that one comes.
     ///
     /// # Errors
     /// [`Kind::Io`] when they cannot be written.
-    pub fn intend(&mut self, intents: Vec<Intent>) -> Result<Vec<Option<Upload>>> {
+    pub fn intend(&mut self, notes: &[Note], intents: Vec<Intent>) -> Result<Vec<Option<Upload>>> {
         let presence = self.presence()?;
-        self.write(Durability::Full, |db| intents.into_iter().map(|intent| insert(db, intent, &presence)).collect())
+        self.write(Durability::Full, |db| {
+            notes.iter().try_for_each(|note| note.write(db))?;
+            intents.into_iter().map(|intent| insert(db, intent, &presence)).collect()
+        })
     }
 
     /// Takes an upload that is already there for this process to drive, and reads it again: it may have moved on since.
@@ -118,6 +123,7 @@ impl Journal {
             let driver = named.map_or(Ok(None), |name| presence::alive(&journal, &name));
             if matches!(driver, Ok(None)) {
                 db.execute("UPDATE upload SET presence = ?2 WHERE row = ?1", params![upload.row, ours])?;
+                crash::point("journal.taken");
             }
             let sql = format!("SELECT {COLUMNS} FROM upload WHERE row = ?1");
             Ok((db.query_row(&sql, [upload.row], Upload::read)?, driver))
@@ -244,6 +250,7 @@ fn insert(db: &Connection, intent: Intent, presence: &str) -> rusqlite::Result<O
         presence,
     ])?;
     upload.row = db.last_insert_rowid();
+    crash::point("journal.intended");
     Ok(Some(upload))
 }
 

@@ -5,6 +5,7 @@
 use super::flight::{Flight, OnChange, Put, Stage};
 use super::resume::{self, Choice};
 use super::{Engine, Item, SMALL, SMALL_BYTES};
+use crate::crash;
 use crate::error::{Error, Kind, Result};
 use crate::event::Event;
 use crate::journal::{Intent, Note, Part, State, Upload};
@@ -63,6 +64,7 @@ impl Engine<'_> {
         if !sources.is_empty() {
             admitted.extend(self.admit_puts(sources));
         }
+        crash::point("transfer.admit.opened");
         let mut fresh = Vec::new();
         for (item, admitted) in admitted {
             match admitted {
@@ -105,10 +107,11 @@ impl Engine<'_> {
         if intents.is_empty() {
             return;
         }
-        let noted = match self.journal.intend(intents) {
+        let noted = match self.intend(intents) {
             Ok(noted) => noted.into_iter().map(Ok).collect(),
             Err(error) => planned.iter().map(|_| Err(error.repeated())).collect::<Vec<_>>(),
         };
+        crash::point("transfer.admit.noted");
         for ((item, put, source), upload) in planned.into_iter().zip(noted) {
             let path = put.path.display().to_string();
             match upload.and_then(|upload| self.noted(item, put, source, upload)) {
@@ -116,6 +119,13 @@ impl Engine<'_> {
                 Err(error) => self.failed(item, None, path, &error),
             }
         }
+    }
+
+    /// Writes down what is about to begin, and in the same moment what was noted before: what makes room for it.
+    fn intend(&mut self, intents: Vec<Intent>) -> Result<Vec<Option<Upload>>> {
+        let noted = self.journal.intend(&self.notes, intents)?;
+        self.notes.clear();
+        Ok(noted)
     }
 
     /// What is to be written down before a source is begun.
@@ -217,7 +227,6 @@ impl Engine<'_> {
                 if upload.state == State::Creating && !same {
                     // Nothing of it is in the store: what is asked for now is what is to begin.
                     self.note(Note::Abandoned { row: upload.row });
-                    self.commit()?;
                     return Ok(Admitted::Fresh(put, source));
                 }
                 if !upload.state.is_unfinished() {
@@ -262,10 +271,6 @@ impl Engine<'_> {
             )
             .hinting("run the command again once the file rests and the backend is well"));
         }
-        if flight.upload.state != State::Completed || flight.stage == Stage::Confirming {
-            self.note(Note::Abandoned { row: flight.upload.row });
-            self.commit()?;
-        }
         let source = File::open(&flight.put.path)?;
         let same = source.identity() == flight.upload.intent.identity;
         if flight.resumed && !same {
@@ -278,7 +283,17 @@ impl Engine<'_> {
         // What was there of the old one is not there of the new one.
         self.summary.bytes_known = self.summary.bytes_known.saturating_sub(flight.resumed_bytes);
         let intent = self.intent(&flight.put, &source)?;
-        let upload = self.journal.intend(vec![intent])?.pop().flatten();
+        let replaces = flight.upload.state != State::Completed || flight.stage == Stage::Confirming;
+        if replaces {
+            self.note(Note::Abandoned { row: flight.upload.row });
+        }
+        let noted = self.intend(vec![intent]);
+        if noted.is_err() && replaces {
+            // Until another takes its place, this one is what is unfinished.
+            self.notes.pop();
+        }
+        let upload = noted?.pop().flatten();
+        crash::point("transfer.anew");
         let mut next = self.noted(flight.item, flight.put.clone(), source, upload)?;
         next.resumed = flight.resumed;
         next.restarts = flight.restarts + 1;

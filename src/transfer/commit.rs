@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::Engine;
 use super::unit::Landed;
+use crate::crash;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::journal::Note;
@@ -39,14 +40,18 @@ impl Engine<'_> {
         Ok(())
     }
 
-    /// What happened cannot be written down: what is not in the journal is not called done.
+    /// What happened cannot be written down: what is not in the journal is not called stored or done. What is on the wire ends
+    /// here: none of it could be written down either.
     fn unwritten(&mut self, error: &Error) {
         for event in std::mem::take(&mut self.events) {
             match event {
                 Event::Completed { item, upload, already: false, .. } => {
                     self.summary.completed -= 1;
-                    self.failed(item, Some(upload), String::new(), error);
+                    let path = self.landed.iter().find(|(landed, _)| *landed == item);
+                    let path = path.map(|(_, path)| path.clone()).unwrap_or_default();
+                    self.failed(item, Some(upload), path, error);
                 }
+                Event::Part { .. } => {}
                 event => self.events.push(event),
             }
         }
@@ -59,13 +64,17 @@ impl Engine<'_> {
         if self.commit_by.is_none_or(|by| by > Instant::now()) {
             return;
         }
+        crash::point("transfer.flush.due");
         if let Err(error) = self.commit() {
             self.unwritten(&error);
         }
         self.commit_by = None;
+        self.landed.clear();
+        crash::point("transfer.flush.written");
         for event in std::mem::take(&mut self.events) {
             self.sink.tell(event);
         }
+        crash::point("transfer.flush.told");
         for flight in &mut self.flights {
             let row = flight.upload.row;
             for unit in std::mem::take(&mut flight.starting) {
@@ -75,6 +84,7 @@ impl Engine<'_> {
         for post in std::mem::take(&mut self.posts) {
             self.units.spawn(post);
         }
+        crash::point("transfer.flush.started");
     }
 }
 

@@ -35,6 +35,7 @@ pub use resume::{Choice, agreed, choose};
 pub use unit::begin;
 
 use crate::backend::Backend;
+use crate::crash;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Sink};
 use crate::journal::{Journal, Note, Upload};
@@ -117,6 +118,7 @@ pub async fn run(
         posts: Vec::new(),
         notes: Vec::new(),
         events: Vec::new(),
+        landed: Vec::new(),
         commit_by: None,
         summary: Summary::default(),
         last_success: Instant::now(),
@@ -171,6 +173,8 @@ struct Engine<'a> {
     /// What is to be written down, and what is to be told once it is.
     notes: Vec<Note>,
     events: Vec<Event>,
+    /// Items that are done once that is written, and their paths.
+    landed: Vec<(usize, String)>,
     /// When notes are written at the latest. Calls wait for that.
     commit_by: Option<Instant>,
     summary: Summary,
@@ -313,7 +317,10 @@ impl Engine<'_> {
             // What failed meanwhile may have taken others with it.
             Ok(Fate::Flying) => self.flights.insert(index.min(self.flights.len()), flight),
             Ok(Fate::Landed(receipt, already)) => match flight.upload.begun().cloned() {
-                Ok(id) => self.completed(flight.item, id, *receipt, already),
+                Ok(id) => {
+                    self.landed.push((flight.item, flight.path()));
+                    self.completed(flight.item, id, *receipt, already);
+                }
                 Err(error) => self.failed(flight.item, None, flight.path(), &error),
             },
             // `anew` has been tried above.
@@ -445,6 +452,7 @@ impl Engine<'_> {
             let error = interrupted(signal, &self.options.resume, None);
             self.fail_all(&error);
         }
+        crash::point("transfer.ending");
         self.commit_by = Some(Instant::now());
         self.flush();
         self.summary

@@ -13,6 +13,7 @@ use super::step::MISMATCHES;
 use super::unit::PartUnit;
 use super::{Engine, Fate, part, retrying};
 use crate::backend::Stored;
+use crate::crash;
 use crate::error::{Error, Kind, Result};
 use crate::event::Event;
 use crate::journal::{Note, Part};
@@ -46,6 +47,7 @@ impl Engine<'_> {
 
     /// The fingerprint of a part is known.
     pub(super) fn fingerprinted(&mut self, flight: &mut Flight, number: PartNumber, hashed: Hashed) -> Result<Fate> {
+        crash::point("transfer.fingerprinted");
         let Hashed { fingerprint, md5 } = hashed;
         match flight.fingerprint(number) {
             Some(before) if before != fingerprint => {
@@ -102,6 +104,7 @@ impl Engine<'_> {
                 return Ok(Fate::Flying);
             }
         };
+        crash::point("transfer.signed");
         flight.call_failures = Failures::default();
         for signed in signed {
             match signed {
@@ -118,6 +121,7 @@ impl Engine<'_> {
 
     pub(super) fn put(&mut self, index: usize, ready: Ready) {
         let flight = &mut self.flights[index];
+        crash::point("transfer.putting");
         let Ready { signed, signed_at } = ready;
         let number = signed.number;
         let Some((range, fingerprint)) = flight.plan.range(number).zip(flight.fingerprint(number)) else { return };
@@ -186,6 +190,7 @@ impl Engine<'_> {
 
     /// The store has these bytes.
     fn acknowledge(&mut self, flight: &mut Flight, number: PartNumber, etag: ETag, known: bool) {
+        crash::point("transfer.stored");
         let size = flight.len(number);
         let Some((part, upload)) = flight.parts.get_mut(&number).zip(flight.upload.id.clone()) else { return };
         part.etag = Some(etag.clone());

@@ -12,6 +12,7 @@ use super::retry::Failures;
 use super::unit::{self, Ask, PartUnit, Rejoined, Unit};
 use super::{Engine, Fate, part, resume, retrying};
 use crate::backend::Completion;
+use crate::crash;
 use crate::error::{Error, Kind, Result};
 use crate::journal::{Note, Part, State};
 use crate::names::{ByteRange, ETag, Fingerprint, PartNumber};
@@ -112,7 +113,10 @@ impl Engine<'_> {
                 Err(error) if matches!(error.kind(), Kind::LeaseLost | Kind::Busy) => Err(error),
                 _ => Ok(Fate::Flying),
             },
-            Unit::Dropped(Ok(())) => Ok(Fate::Anew),
+            Unit::Dropped(Ok(())) => {
+                crash::point("transfer.dropped");
+                Ok(Fate::Anew)
+            }
             // It has ended already, one way or another.
             Unit::Dropped(Err(error)) if matches!(error.kind(), Kind::NotFound | Kind::Gone | Kind::Other) => {
                 Ok(Fate::Anew)
@@ -200,6 +204,7 @@ impl Engine<'_> {
 
     /// The fingerprints of a touched source were taken again.
     fn rechecked(&mut self, flight: &mut Flight, same: bool) -> Result<Fate> {
+        crash::point("transfer.rechecked");
         let sealing = flight.stage == Stage::Sealing;
         self.last_success = Instant::now();
         if !same {
@@ -224,6 +229,7 @@ impl Engine<'_> {
 
     /// What was finished earlier is still there, or not.
     fn confirmed(&mut self, flight: &mut Flight, state: wire::State) -> Fate {
+        crash::point("transfer.confirmed");
         self.last_success = Instant::now();
         let there = matches!(state, wire::State::Verified | wire::State::Ready);
         let Some(receipt) = flight.upload.receipt.clone().filter(|_| there) else { return Fate::Anew };
@@ -234,6 +240,7 @@ impl Engine<'_> {
     }
 
     fn begun(&mut self, flight: &mut Flight, at: Instant, answer: BeginAnswer) -> Result<Fate> {
+        crash::point("transfer.begun");
         let plan = Plan::pinned(flight.plan.size(), answer.part_size)?;
         let limits = &self.info.limits;
         if plan.count() != answer.part_count || plan.part_size() > limits.max_part || plan.count() > limits.max_parts {
@@ -270,6 +277,7 @@ impl Engine<'_> {
     }
 
     fn rejoined(&mut self, flight: &mut Flight, rejoined: Rejoined) -> Result<Fate> {
+        crash::point("transfer.rejoined");
         self.last_success = Instant::now();
         match rejoined {
             Rejoined::Running { epoch, stored } => {
@@ -353,6 +361,7 @@ impl Engine<'_> {
 
     /// Every part is stored: once the source is still what it was, completing may be asked for.
     pub(super) fn seal(&mut self, flight: &mut Flight) -> Result<Fate> {
+        crash::point("transfer.sealing");
         let (now, then) = (flight.source.identity_now()?, flight.upload.intent.identity);
         if now.size != then.size {
             return self.changed(flight, "its size is another than when its upload began", true);
@@ -381,6 +390,7 @@ impl Engine<'_> {
         self.last_success = Instant::now();
         let (_, checksum) = resume::review(&flight.plan, &flight.parts)?;
         resume::confirm(&receipt, &flight.plan, &checksum)?;
+        crash::point("transfer.verified");
         receipt.backend.clone_from(&self.options.backend);
         self.note(Note::Completed { row: flight.upload.row, receipt: Box::new(receipt.clone()) });
         flight.upload.receipt = Some(receipt.clone());

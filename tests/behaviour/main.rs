@@ -12,6 +12,7 @@ mod faults;
 mod harness;
 mod interrupt;
 mod lease;
+mod journal_faults;
 mod memory;
 mod orphans;
 mod output;
