@@ -1,0 +1,91 @@
+//! Which points there are, by the sources; and which of them a run passes, by its own account.
+//!
+//! Border: names and counts.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Whose points.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    Client,
+    /// With the store in its process.
+    Gateway,
+}
+
+/// The names of all points of a side, in order.
+pub fn of(side: Side) -> Vec<String> {
+    let src = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("run by cargo")).join("src");
+    let mut found = Vec::new();
+    visit(&src, &mut |path| {
+        let place = path.strip_prefix(&src).unwrap();
+        // Both keep what they know in files that are made alike.
+        let mine = match (place.starts_with("gateway"), side) {
+            _ if place == Path::new("sqlite.rs") => true,
+            (gateway, side) => gateway == (side == Side::Gateway),
+        };
+        if mine {
+            found.extend(named_in(&fs::read_to_string(path).unwrap()));
+        }
+    });
+    found.sort();
+    found
+}
+
+fn visit(dir: &Path, see: &mut impl FnMut(&Path)) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            visit(&path, see);
+        } else if path.extension().is_some_and(|ext| ext == "rs") {
+            see(&path);
+        }
+    }
+}
+
+/// Every text that a call of `crash::point` names, but for what it is compared with.
+fn named_in(code: &str) -> Vec<String> {
+    let calls = code.split("crash::point(").skip(1).map(|rest| rest.split(");").next().unwrap_or_default());
+    let texts = calls.flat_map(|call| call.split('"').skip(1).step_by(2));
+    texts.filter(|text| text.contains('.')).map(str::to_owned).collect()
+}
+
+/// How often each point was passed.
+#[derive(Debug)]
+pub struct Passed(BTreeMap<String, u32>);
+
+impl Passed {
+    /// Reads what `UPLOAD_CRASH_LOG` has written.
+    pub fn read(log: &Path) -> Self {
+        let mut counts = BTreeMap::new();
+        for name in fs::read_to_string(log).unwrap_or_default().lines() {
+            *counts.entry(name.to_owned()).or_default() += 1;
+        }
+        Self(counts)
+    }
+
+    pub fn of(&self, point: &str) -> u32 {
+        self.0.get(point).copied().unwrap_or_default()
+    }
+}
+
+#[test]
+fn there_are_many_and_each_has_a_name_of_its_own() {
+    let (mut client, mut gateway) = (of(Side::Client), of(Side::Gateway));
+    println!("{} in the client, {} in the gateway", client.len(), gateway.len());
+    assert!(client.len() >= 40 && gateway.len() >= 25);
+    gateway.retain(|name| !name.starts_with("sqlite."));
+    client.append(&mut gateway);
+    let all = client.len();
+    client.sort();
+    client.dedup();
+    assert_eq!(client.len(), all);
+}
+
+#[test]
+fn points_are_found_in_code() {
+    let code = "crash::point(\"a.b\");\n  crash::point(if x == \"y\" { \"c.d\" } else { \"e.f\" });\nlet z = \"g.h\";";
+    assert_eq!(named_in(code), ["a.b", "c.d", "e.f"]);
+}
