@@ -10,7 +10,7 @@ use tokio::task::spawn_blocking;
 
 use crate::backend::{Backend, Content, Stored};
 use crate::error::{Error, Kind, Result};
-use crate::names::{ByteRange, Fingerprint};
+use crate::names::{ByteRange, Fingerprint, PartNumber};
 use crate::source::{File, Hashed};
 use crate::wire::SignedPut;
 
@@ -41,6 +41,19 @@ pub async fn unchanged(source: File, parts: Vec<(ByteRange, Fingerprint)>, read:
         Ok(true)
     };
     spawn_blocking(work).await.map_err(lost)?
+}
+
+/// Fingerprints several ranges of the source, one after another; `read` counts their bytes on the way.
+pub async fn hash_all(
+    source: File,
+    parts: Vec<(PartNumber, ByteRange)>,
+    read: Arc<AtomicU64>,
+) -> Result<Vec<(PartNumber, Fingerprint)>> {
+    let mut fingerprints = Vec::with_capacity(parts.len());
+    for (number, range) in parts {
+        fingerprints.push((number, hash(source.clone(), range, false, Arc::clone(&read)).await?.fingerprint));
+    }
+    Ok(fingerprints)
 }
 
 /// One PUT. The part is streamed from the source, whatever its size: a few frames of it are in memory at a time.

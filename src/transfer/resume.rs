@@ -75,11 +75,21 @@ pub fn review(plan: &Plan, parts: &BTreeMap<PartNumber, Part>) -> Result<(Vec<Co
         .collect();
     let complete = complete.filter(|complete| complete.len() == parts.len());
     let complete = complete.ok_or_else(|| Error::new(Kind::Other, "not every part of the plan is stored"))?;
-    let checksum = match complete.as_slice() {
-        [only] => Checksum::whole(&only.sha256),
-        parts => Checksum::composite(parts.iter().map(|part| &part.sha256)),
-    };
-    Ok((complete, checksum))
+    Ok((complete, checksum(plan, parts)?))
+}
+
+/// The checksum an object of these parts has, stored or not.
+///
+/// # Errors
+/// [`Kind::Other`] for a part without a fingerprint.
+pub fn checksum(plan: &Plan, parts: &BTreeMap<PartNumber, Part>) -> Result<Checksum> {
+    let fingerprints = plan.parts().map(|(number, _)| parts.get(&number).map(|part| &part.fingerprint));
+    let fingerprints: Option<Vec<&Fingerprint>> = fingerprints.collect();
+    match fingerprints.as_deref() {
+        Some([only]) => Ok(Checksum::whole(only)),
+        Some(parts) => Ok(Checksum::composite(parts.iter().copied())),
+        None => Err(Error::new(Kind::Other, "not every part of the plan has a fingerprint")),
+    }
 }
 
 /// Checks a receipt against what was sent: it must speak of an object of that size, that many parts and that checksum.

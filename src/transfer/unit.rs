@@ -9,7 +9,7 @@ use std::time::Instant;
 use crate::backend::{Backend, Completion, Stored};
 use crate::error::{Error, Kind, Result};
 use crate::journal::Upload;
-use crate::names::{PartNumber, UploadId};
+use crate::names::{Fingerprint, PartNumber, UploadId};
 use crate::source::Hashed;
 use crate::wire::{
     BatchBegin, BatchComplete, BatchRequest, BeginAnswer, BeginRequest, ClaimRequest, PartSpec, Receipt, Signed, State,
@@ -43,6 +43,8 @@ pub enum Unit {
     /// With the moment it was asked for: signatures in the answer live from then on.
     Begun(Instant, Result<BeginAnswer>),
     Rejoined(Result<Rejoined>),
+    /// Parts fingerprinted to be held against the receipt.
+    Compared(Box<Receipt>, Result<Vec<(PartNumber, Fingerprint)>>),
     Renewed(Result<u64>),
     Completed(Result<Completion>),
     /// Of a part, in which leg of its upload.
