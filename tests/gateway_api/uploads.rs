@@ -43,8 +43,10 @@ async fn begin_is_idempotent() {
     let renamed = BeginRequest { name: "b".into(), ..request.clone() };
     assert_eq!(code(world.begin("key-1", &renamed).await).await, "idempotency_mismatch");
     assert_eq!(code(world.post("/v1/uploads", &request).await).await, "invalid_request");
-    let stranger = BeginRequest { holder: Some("holder-b".into()), ..request };
-    assert_eq!(code(world.begin("key-1", &stranger).await).await, "lease_held");
+    for stranger in [Some("holder-b".to_owned()), None] {
+        let stranger = BeginRequest { holder: stranger, ..request.clone() };
+        assert_eq!(code(world.begin("key-1", &stranger).await).await, "lease_held");
+    }
 }
 
 #[tokio::test]

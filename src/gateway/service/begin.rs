@@ -108,7 +108,13 @@ impl Service {
     /// The epoch for a repeated begin. The idempotency key is the client's own, so its holder goes on with the epoch it may
     /// never have heard of; a delayed duplicate then fences nobody off.
     async fn lease_again(&self, upload: &Upload, holder: Option<String>) -> Result<u64, Refusal> {
-        let Some(holder) = holder else { return Ok(upload.lease.epoch) };
+        let Some(holder) = holder else {
+            // Who names no holder is none: the epoch of one is not for others.
+            return match upload.lease.holder {
+                None => Ok(upload.lease.epoch),
+                Some(_) => Err(Refusal { detail: Some("name the holder".into()), ..Refusal::later(Code::LeaseHeld, 1) }),
+            };
+        };
         let same = upload.lease.holder.as_ref() == Some(&holder);
         let epoch = same.then_some(upload.lease.epoch);
         self.lease(upload.clone(), &ClaimRequest { holder, epoch }).await
