@@ -44,6 +44,7 @@ complete -c upload -n "__fish_upload_needs_command" -f -a "resume" -d 'Continue 
 complete -c upload -n "__fish_upload_needs_command" -f -a "list" -d 'List the unfinished uploads in the journal'
 complete -c upload -n "__fish_upload_needs_command" -f -a "status" -d 'Show one upload, part by part'
 complete -c upload -n "__fish_upload_needs_command" -f -a "abort" -d 'Give uploads up, here and in the store'
+complete -c upload -n "__fish_upload_needs_command" -f -a "prune" -d 'Forget finished uploads; list what the backend has begun and the journal does not know'
 complete -c upload -n "__fish_upload_needs_command" -f -a "cat" -d 'Write the bytes of an uploaded object to standard output'
 complete -c upload -n "__fish_upload_needs_command" -f -a "url" -d 'Print a URL by which an uploaded object can be read'
 complete -c upload -n "__fish_upload_needs_command" -f -a "config" -d 'Print the effective settings and where each comes from'
@@ -114,6 +115,13 @@ complete -c upload -n "__fish_upload_using_subcommand resume" -l json -d 'Print 
 complete -c upload -n "__fish_upload_using_subcommand resume" -s q -l quiet -d 'Show errors only'
 complete -c upload -n "__fish_upload_using_subcommand resume" -s v -l verbose -d 'Show what is done in more detail, on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand resume" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c upload -n "__fish_upload_using_subcommand list" -l backend -d 'The backend whose orphans are meant [default: as for put]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand list" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand list" -l store-host -d 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]' -r
+complete -c upload -n "__fish_upload_using_subcommand list" -l ca-cert -d 'Trust the certificates in this PEM file as well as the system\'s [default: none]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand list" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand list" -l s3-endpoint -d 'The S3 endpoint of s3:// stores [default: Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand list" -l s3-region -d 'The region of s3:// stores [default: AWS_REGION and the AWS configuration, else us-east-1]' -r
 complete -c upload -n "__fish_upload_using_subcommand list" -l journal -d 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand list" -l color -d 'When to use colours; NO_COLOR, CLICOLOR and TERM=dumb are obeyed [default: auto]' -r -f -a "auto\t''
 always\t''
@@ -125,6 +133,9 @@ none\t'No progress; results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand list" -l config -d 'The configuration file, TOML [default: config.toml in the configuration directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand list" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand list" -l all -d 'Finished uploads too'
+complete -c upload -n "__fish_upload_using_subcommand list" -l orphans -d 'Orphans too: uploads under way at the backend that the journal does not know'
+complete -c upload -n "__fish_upload_using_subcommand list" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine [default: refused]'
+complete -c upload -n "__fish_upload_using_subcommand list" -l s3-path-style -d 'Put the bucket\'s name of s3:// stores into the path, not the host [default: into the host]'
 complete -c upload -n "__fish_upload_using_subcommand list" -l json -d 'Print JSON lines on standard output, and nothing else there'
 complete -c upload -n "__fish_upload_using_subcommand list" -s q -l quiet -d 'Show errors only'
 complete -c upload -n "__fish_upload_using_subcommand list" -s v -l verbose -d 'Show what is done in more detail, on standard error; repeat for more'
@@ -153,6 +164,7 @@ complete -c upload -n "__fish_upload_using_subcommand status" -l json -d 'Print 
 complete -c upload -n "__fish_upload_using_subcommand status" -s q -l quiet -d 'Show errors only'
 complete -c upload -n "__fish_upload_using_subcommand status" -s v -l verbose -d 'Show what is done in more detail, on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c upload -n "__fish_upload_using_subcommand abort" -l backend -d 'The backend of uploads that the journal does not know [default: as for put]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand abort" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand abort" -l store-host -d 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]' -r
 complete -c upload -n "__fish_upload_using_subcommand abort" -l ca-cert -d 'Trust the certificates in this PEM file as well as the system\'s [default: none]' -r -F
@@ -176,6 +188,30 @@ complete -c upload -n "__fish_upload_using_subcommand abort" -l json -d 'Print J
 complete -c upload -n "__fish_upload_using_subcommand abort" -s q -l quiet -d 'Show errors only'
 complete -c upload -n "__fish_upload_using_subcommand abort" -s v -l verbose -d 'Show what is done in more detail, on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand abort" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c upload -n "__fish_upload_using_subcommand prune" -l older-than -d 'Only what ended longer ago than this, such as 30d [default: all that has ended]' -r
+complete -c upload -n "__fish_upload_using_subcommand prune" -l backend -d 'The backend whose orphans are listed [default: as for put; without one, none are]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand prune" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand prune" -l store-host -d 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]' -r
+complete -c upload -n "__fish_upload_using_subcommand prune" -l ca-cert -d 'Trust the certificates in this PEM file as well as the system\'s [default: none]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand prune" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand prune" -l s3-endpoint -d 'The S3 endpoint of s3:// stores [default: Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand prune" -l s3-region -d 'The region of s3:// stores [default: AWS_REGION and the AWS configuration, else us-east-1]' -r
+complete -c upload -n "__fish_upload_using_subcommand prune" -l journal -d 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand prune" -l color -d 'When to use colours; NO_COLOR, CLICOLOR and TERM=dumb are obeyed [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c upload -n "__fish_upload_using_subcommand prune" -l progress -d 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]' -r -f -a "auto\t'Bars on a terminal, plain lines elsewhere'
+bar\t'Bars; on a terminal only'
+plain\t'A line at most every 10 seconds'
+none\t'No progress; results, errors and a summary only'"
+complete -c upload -n "__fish_upload_using_subcommand prune" -l config -d 'The configuration file, TOML [default: config.toml in the configuration directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand prune" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
+complete -c upload -n "__fish_upload_using_subcommand prune" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine [default: refused]'
+complete -c upload -n "__fish_upload_using_subcommand prune" -l s3-path-style -d 'Put the bucket\'s name of s3:// stores into the path, not the host [default: into the host]'
+complete -c upload -n "__fish_upload_using_subcommand prune" -l json -d 'Print JSON lines on standard output, and nothing else there'
+complete -c upload -n "__fish_upload_using_subcommand prune" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand prune" -s v -l verbose -d 'Show what is done in more detail, on standard error; repeat for more'
+complete -c upload -n "__fish_upload_using_subcommand prune" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand cat" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand cat" -l store-host -d 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]' -r
 complete -c upload -n "__fish_upload_using_subcommand cat" -l ca-cert -d 'Trust the certificates in this PEM file as well as the system\'s [default: none]' -r -F
@@ -263,7 +299,9 @@ tokens\t'Whoever holds a token made by `upload serve token add`'"
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l allow-type -d 'Content types that are taken, as globs; repeatable' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l max-size -d 'Largest upload, such as 50GiB [default: the store\'s limit]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l url-ttl -d 'How long a signed URL lives at least; a large part\'s lives longer' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l upload-ttl -d 'How long an unfinished upload lives' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l upload-ttl -d 'How long an unfinished upload lives without a call about it' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l lease -d 'How long a client may be silent before another may take its upload over; clients speak every 20s' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l sweep-every -d 'How often to end what nobody holds: uploads that expired, completes that were left' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l sse -d 'Server-side encryption of new objects: AES256, aws:kms or aws:kms:KEY-ID [default: the bucket\'s]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l required-header -d 'A further header the bucket demands when an object is created; repeatable [default: none]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l store-probe -d 'Whether to try at start-up if the store refuses a wrong body and a wrong length' -r -f -a "require\t'Do not start if the store takes them'

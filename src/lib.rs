@@ -53,6 +53,8 @@
 //! - **One loop owns the journal.** Units of work return values; the loop writes first and tells second. There is no lock
 //!   around the journal's connection and no callback out of the engine.
 //! - **An attempt is sign + PUT.** A URL is used soon and stored nowhere; an expired one is an ordinary next attempt.
+//! - **What nobody holds is brought to its end.** The gateway's sweep takes a row by its lease, as a client would, and by
+//!   compare-and-set: it decides completes that were left, aborts what expired, and touches nothing the ledger does not know.
 //! - **What is ambiguous is asked, never guessed.** A lost answer to `begin` is decided by its idempotency key, a lost answer to
 //!   `complete` by HeadObject: token, size, checksum.
 //! - **Decisions are pure**; clock and dice are arguments. What does I/O decides nothing.
@@ -95,6 +97,10 @@
 //!     stay in the kernel. TLS, proxies and systems without `sendfile` take the library's way.
 //! 14. *`--jobs auto` believes how long answered parts took*, not how many bytes the kernel took: a new connection's buffer takes
 //!     several MiB at once, just when a level is tried.
+//! 15. *A part's URL is signed by a few lines of ours (`store/template`), all else by the library.* Because what the parts of
+//!     one lease share need be worked out only once. A property test holds both to the same URL, to the byte.
+//! 16. *An upload expires by silence, not by age*: each call with its epoch moves the end on. Because a slow link is no reason
+//!     to lose what was sent. What a signed URL can still bring after the end is looked for when none lives any more.
 
 pub mod backend;
 pub mod cli;
