@@ -44,7 +44,7 @@ fn bytes_sent_under_resets() {
 #[ignore = "a measurement"]
 fn time_until_a_stall_is_found() {
     for (what, size, bytes) in [("in the midst", 8 * MIB, PART / 2), ("before the answer", 1, WHOLE)] {
-        let mut trial = Trial::new();
+        let mut trial = Trial::new().impatient();
         let began = Instant::now();
         let run = trial.survives(size, |proxy| proxy.spoil(Requests::put().nth(1), Fault::HushAfter { bytes }));
         let puts: Vec<_> = run.traffic.of("PUT").map(|put| put.began).collect();

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::thread;
+use std::time::Duration;
 
 use crate::support::command::{Command, Output};
 use crate::support::events::{Event, events};
@@ -20,6 +21,8 @@ pub const SIZES: [u64; 5] = [0, 1, PART - 1, PART, PART + 1];
 /// Of several parts, where a fault in the midst of others tells something.
 pub const LARGE: u64 = 64 * MIB;
 
+pub const STILL: Duration = Duration::from_secs(2);
+
 const LANES: usize = 4;
 
 /// What every client in these tests calls itself; it must never be shown.
@@ -30,6 +33,9 @@ const SECRETS: [&str; 4] = [TOKEN, "X-Amz-Signature", "X-Amz-Credential", "canar
 /// A gateway, its store, and a client whose requests pass proxies.
 pub struct Trial {
     pub world: World,
+    /// How the client reaches it, other than by the world's own way.
+    way: Vec<String>,
+    patience: Vec<String>,
     store: S3,
     /// Objects that were there before.
     before: Vec<String>,
@@ -54,7 +60,19 @@ impl Trial {
     #[track_caller]
     pub fn of(world: World, store: Option<S3>) -> Self {
         let store = store.unwrap_or_else(|| world.store());
-        Self { world, store, before: Vec::new(), files: 0 }
+        Self { world, way: Vec::new(), patience: Vec::new(), store, before: Vec::new(), files: 0 }
+    }
+
+    /// A client that gives up what stands still for [`STILL`].
+    #[must_use]
+    pub fn impatient(self) -> Self {
+        Self { patience: vec!["--stall-after".to_owned(), format!("{}s", STILL.as_secs())], ..self }
+    }
+
+    /// A client that has to take this way to the gateway.
+    #[must_use]
+    pub fn by(self, way: &[&str]) -> Self {
+        Self { way: way.iter().map(|word| (*word).to_owned()).collect(), ..self }
     }
 
     pub fn proxy(&self) -> &Proxy {
@@ -67,18 +85,18 @@ impl Trial {
         self.world.sandbox.file(&format!("film-{}.bin", self.files), size)
     }
 
-    /// `upload put`, with limits that suit a test.
+    /// `upload put`; patient, since a busy machine is no failure.
     pub fn put(&self, file: &Path) -> Command {
-        patient(self.world.put(file), "60s")
+        watched(self.world.put(file), "3m").args(&self.way).args(&self.patience)
     }
 
     /// The same to any backend, given up soon.
     pub fn put_to(&self, backend: &str, file: &Path) -> Command {
-        patient(self.world.put(file), "3s").args(["--backend", backend])
+        watched(self.world.put(file), "3s").args(["--backend", backend, "--stall-after", "2s"])
     }
 
     pub fn resume(&self) -> Command {
-        patient(self.world.resume(), "60s")
+        watched(self.world.resume(), "3m")
     }
 
     /// Runs a command about a file of that size, and takes down what came by.
@@ -162,9 +180,8 @@ pub fn hides_secrets(output: &Output) {
     }
 }
 
-/// With limits that suit a test.
-fn patient(command: Command, give_up_after: &str) -> Command {
-    command.args(["--json", "--give-up-after", give_up_after, "--stall-after", "2s"]).env("UPLOAD_TOKEN", TOKEN)
+fn watched(command: Command, give_up_after: &str) -> Command {
+    command.args(["--json", "--give-up-after", give_up_after]).env("UPLOAD_TOKEN", TOKEN)
 }
 
 /// The first attempt at the first part.

@@ -41,7 +41,13 @@ impl World {
     fn over(args: &[&str], envs: &[(&str, &str)], store_proxy: Option<Proxy>) -> Self {
         let proxy = Proxy::start();
         let url = proxy.url();
-        let mut all = vec!["--public-url", &url];
+        Self::named(&url, proxy, args, envs, store_proxy)
+    }
+
+    /// A gateway that is known by another name than its proxy's.
+    #[track_caller]
+    pub fn named(url: &str, proxy: Proxy, args: &[&str], envs: &[(&str, &str)], store_proxy: Option<Proxy>) -> Self {
+        let mut all = vec!["--public-url", url];
         all.extend(args);
         let gateway = Gateway::start(&all, envs);
         proxy.lead_to(gateway.addr());
