@@ -101,7 +101,8 @@ fn builder() -> ClientBuilder {
         .connect_timeout(CONNECT)
         .tcp_nodelay(true)
         .pool_idle_timeout(IDLE)
-        .tcp_keepalive(KEEP_ALIVE);
+        .tcp_keepalive(KEEP_ALIVE)
+        .tcp_keepalive_interval(KEEP_ALIVE);
     #[cfg(target_os = "linux")]
     let builder = builder.tcp_user_timeout(DEAD);
     builder

@@ -107,6 +107,11 @@ impl Reply {
     }
 }
 
+/// Digits and nothing else, as RFC 9110 has it.
+fn number(length: &HeaderValue) -> Option<usize> {
+    length.to_str().ok().filter(|length| length.bytes().all(|digit| digit.is_ascii_digit()))?.parse().ok()
+}
+
 fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, Unreadable> {
     let nonsense = || Unreadable::Nonsense;
     let mut headers = [EMPTY_HEADER; HEADERS];
@@ -134,7 +139,7 @@ fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, Unreadable> {
         if headers.get_all(CONTENT_LENGTH).iter().any(|other| other != length) {
             return Err(nonsense());
         }
-        Framing::Length(length.to_str().ok().and_then(|length| length.parse().ok()).ok_or_else(nonsense)?)
+        Framing::Length(number(length).ok_or_else(nonsense)?)
     } else {
         Framing::Close
     };
@@ -229,6 +234,7 @@ mod tests {
             (format!("HTTP/1.1 200 OK\r\nX: {}", "a".repeat(HEAD_MAX)), Unreadable::TooLarge(HEAD_MAX)),
             ("SSH-2.0-OpenSSH\r\n".into(), Unreadable::Nonsense),
             ("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n".into(), Unreadable::Nonsense),
+            ("HTTP/1.1 200 OK\r\nContent-Length: +1\r\n\r\n".into(), Unreadable::Nonsense),
             ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n".into(), Unreadable::Nonsense),
             ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n".into(), Unreadable::Nonsense),
         ] {

@@ -235,12 +235,17 @@ impl Run {
         self.wastes(JOBS * PART)
     }
 
-    /// No more than twice the requests that had to be made. Of one part there are four, and a lost answer costs five more: sign,
+    /// No more than twice the requests that had to be made; how often a claim is renewed is a matter of time. Of one part there are four, and a lost answer costs five more: sign,
     /// PUT, status, claim, list.
     #[track_caller]
     pub fn asks_little(self) -> Self {
         let most = if self.parts() == 1 { 4 + 5 } else { 2 * (4 + self.parts()) };
-        assert!(self.traffic.requests() <= most, "{} requests: {:?}", self.traffic.requests(), self.traffic);
+        assert!(
+            self.traffic.requests() - self.traffic.posts("/claim") <= most,
+            "{} requests: {:?}",
+            self.traffic.requests(),
+            self.traffic
+        );
         self
     }
 
