@@ -13,7 +13,7 @@
 //!   source   journal   backend ─ ─ ─ HTTP ─ ─ ─ ─ ─ ▶
 //!   plan   event   sqlite
 //!   error   wire
-//!   names
+//!   names    crash
 //! ```
 //!
 //! Imports go to a lower line only; modules of one line do not see each other. The gateway sees `names`, `error`, `wire`,
@@ -28,6 +28,7 @@
 //! | [`wire`] | the JSON of the HTTP API, shared by both sides; the table of error codes |
 //! | [`plan`] | from size to parts, pure |
 //! | [`sqlite`] | a SQLite file of ours: made whole, known, brought up to date, durable |
+//! | [`crash`] | where the tests have the process killed; in a release build, nothing |
 //! | [`event`] | what happens, one stream, the lines of `--json` |
 //! | [`source`] | files, read by position, told apart from later generations of themselves |
 //! | [`journal`] | what was promised and what is known, in SQLite |
@@ -101,6 +102,13 @@
 //!     one lease share need be worked out only once. A property test holds both to the same URL, to the byte.
 //! 16. *An upload expires by silence, not by age*: each call with its epoch moves the end on. Because a slow link is no reason
 //!     to lose what was sent. What a signed URL can still bring after the end is looked for when none lives any more.
+//! 17. *A journal that fails ends the run*, with code 74: what is on the wire is let go, since nothing of it could be written down,
+//!     and nothing is told that was not. Nor is the file written again by this process, for a page that could not be synced
+//!     counts as clean from then on; the next process opens it anew. Instead of going on in memory, which would make of "done"
+//!     a word that the next command does not know. A damaged one is refused and left alone, for it may be
+//!     another's file; one that is removed while it is used is put back.
+//! 18. *On a network file system the journal has a rollback journal and one process at a time*, because a write-ahead log takes
+//!     memory that all its users share.
 
 pub mod backend;
 pub mod cli;

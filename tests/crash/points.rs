@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Whose points.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,4 +89,25 @@ fn there_are_many_and_each_has_a_name_of_its_own() {
 fn points_are_found_in_code() {
     let code = "crash::point(\"a.b\");\n  crash::point(if x == \"y\" { \"c.d\" } else { \"e.f\" });\nlet z = \"g.h\";";
     assert_eq!(named_in(code), ["a.b", "c.d", "e.f"]);
+}
+
+/// What a build without the feature, or without debug assertions, has of it: an empty function, and no word of what it looks for.
+#[test]
+fn nothing_of_it_is_in_a_build_that_is_not_a_tests() {
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("run by cargo"));
+    let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    assert!(manifest.contains("\ndefault = [\"gateway\"]\n"), "another default");
+    let dir = tempfile::tempdir().unwrap();
+    for (feature, assertions) in [(true, "no"), (false, "yes"), (false, "no")] {
+        let made = dir.path().join(format!("{feature}-{assertions}.rlib"));
+        let mut rustc = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+        rustc.args(["--edition", "2024", "--crate-name", "crash", "--crate-type", "rlib", "-C"]);
+        rustc.arg(format!("debug-assertions={assertions}")).arg("-o").arg(&made).arg(root.join("src/crash.rs"));
+        if feature {
+            rustc.args(["--cfg", "feature=\"crash-points\""]);
+        }
+        assert!(rustc.status().unwrap().success());
+        let built = fs::read(&made).unwrap();
+        assert!(!built.windows(12).any(|bytes| bytes == b"UPLOAD_CRASH"), "{feature} {assertions}");
+    }
 }
