@@ -35,6 +35,9 @@ impl Sink {
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event {
+    /// How much there is to do in all, where that is known before each source is opened; for people only.
+    #[serde(skip)]
+    Sources { count: usize, bytes: u64 },
     /// A source was opened and cut into parts.
     Plan {
         #[serde(skip)]
@@ -146,5 +149,44 @@ pub fn line(event: &impl Serialize) -> String {
         event: &'a T,
     }
     // Events hold strings, numbers and maps with string keys, so there is nothing that could fail.
-    serde_json::to_string(&Line { v: VERSION, event }).unwrap_or_default()
+    escaped(serde_json::to_string(&Line { v: VERSION, event }).unwrap_or_default())
+}
+
+/// The same JSON, which a terminal shows as it stands: what serde leaves as it is and a terminal may obey or hide (DEL, C1,
+/// direction and line separators, zero width) becomes `\u…`. Outside of strings there is none of it.
+fn escaped(json: String) -> String {
+    use std::fmt::Write as _;
+    let obeyed = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    if !json.contains(obeyed) {
+        return json;
+    }
+    let mut plain = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        if obeyed(c) {
+            // All of them are one unit of UTF-16. Writing to a string cannot fail.
+            let _ = write!(plain, "\\u{:04x}", u32::from(c));
+        } else {
+            plain.push(c);
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_the_same_and_holds_nothing_that_a_terminal_obeys() {
+        let message = "a\u{9b}31m\u{202e}b\u{7f}\u{1b}]0;t\u{7}\u{feff}\n\u{e9}\u{1f600}".to_owned();
+        let event = Event::Changed { item: 0, upload: None, path: String::new(), message: message.clone() };
+        let line = line(&event);
+        assert!(!line.contains(|c: char| c.is_control() || c == '\u{202e}' || c == '\u{feff}'), "{line:?}");
+        assert!(line.contains("\u{e9}\u{1f600}"), "{line}");
+        let read: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(read["message"], message.as_str());
+    }
 }

@@ -34,7 +34,9 @@ pub async fn run(settings: &Settings, flags: &args::Put, resume: String) -> Resu
         report.verbose = report.verbose.max(1);
     }
     let mut session = Session::open(settings, report, &transfer, resume)?;
-    let items = puts(&options).into_iter().map(Item::Put).collect();
+    let puts = puts(&options);
+    session.expect(puts.iter().map(|put| put.path.metadata().map_or(0, |found| found.len())));
+    let items = puts.into_iter().map(Item::Put).collect();
     if options.dry_run {
         dry_run(&mut session, settings, &spec, &connection, items).await;
     } else {

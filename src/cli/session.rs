@@ -105,6 +105,15 @@ impl Session {
         })
     }
 
+    /// Tells how many sources there are, and their bytes, before the first is opened.
+    pub fn expect(&self, sizes: impl IntoIterator<Item = u64>) {
+        let (mut count, mut bytes) = (0, 0_u64);
+        for size in sizes {
+            (count, bytes) = (count + 1, bytes.saturating_add(size));
+        }
+        self.sink.tell(Event::Sources { count, bytes });
+    }
+
     /// Connects to a backend, unless a signal comes first.
     async fn connect(&mut self, settings: &Settings, spec: &BackendSpec, connection: &Connection) -> Result<Connected> {
         let mut stop = self.stop.clone();

@@ -23,6 +23,10 @@ const BARS: usize = 6;
 const NAME: usize = 24;
 /// Columns the name and what is there of it take, before the bar.
 const HEAD: usize = 44;
+/// Of these, what is there of it: `100% of 1023 MiB`, and a gap.
+const SHARE: usize = 18;
+/// Columns that the smallest bar takes with its gap and its ends.
+const BESIDE: usize = 8;
 
 /// The reporter for terminals.
 #[derive(Debug)]
@@ -132,10 +136,20 @@ impl Bars {
 
 fn show(bar: &ProgressBar, item: &Item) {
     bar.set_length(item.size.max(1));
-    bar.set_prefix(fit(&format!("{}  {}", fit(&item.name, NAME), item.share()), HEAD));
+    let (name, head) = columns(rustix::termios::tcgetwinsize(io::stderr()).map_or(0, |size| size.ws_col));
+    bar.set_prefix(fit(&format!("{}  {}", fit(&item.name, name), item.share()), head));
     bar.set_message(item.motion());
     // An empty source is whole from the start.
     bar.set_position(if item.size == 0 { 1 } else { item.confirmed });
+}
+
+/// Columns for the name, and for all before the bar, on a screen of so many; 0 is one that does not say.
+fn columns(screen: u16) -> (usize, usize) {
+    let head = match screen {
+        0 => HEAD,
+        screen => HEAD.min(usize::from(screen).saturating_sub(BESIDE)),
+    };
+    (NAME.min(head.saturating_sub(SHARE)), head)
 }
 
 /// A bar that is on no screen yet.
@@ -163,5 +177,17 @@ impl Write for Log {
 
     fn flush(&mut self) -> io::Result<()> {
         io::stderr().flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_narrow_screen_takes_from_the_name_first() {
+        assert_eq!((columns(0), columns(80)), ((NAME, HEAD), (NAME, HEAD)));
+        assert_eq!(columns(40), (14, 32));
+        assert_eq!((columns(20), columns(1)), ((0, 12), (0, 0)));
     }
 }

@@ -31,41 +31,51 @@ pub struct Item {
 /// Every source of one command.
 #[derive(Debug)]
 pub struct Items {
-    items: BTreeMap<usize, Item>,
+    known: BTreeMap<usize, Item>,
+    /// How many there will be, and their bytes, as far as that is known.
+    expected: (usize, u64),
     began: Instant,
 }
 
 impl Items {
     pub fn new(now: Instant) -> Self {
-        Self { items: BTreeMap::new(), began: now }
+        Self { known: BTreeMap::new(), expected: (0, 0), began: now }
     }
 
     pub fn get(&self, item: usize) -> Option<&Item> {
-        self.items.get(&item)
+        self.known.get(&item)
     }
 
     /// Whether there is more than one, so that a total is worth showing.
     pub fn several(&self) -> bool {
-        self.items.len() > 1
+        self.count() > 1
+    }
+
+    fn count(&self) -> usize {
+        self.known.len().max(self.expected.0)
     }
 
     /// Remembers what an event tells; gives the source it is about.
     pub fn note(&mut self, event: &Event) -> Option<usize> {
         match event {
+            Event::Sources { count, bytes } => {
+                self.expected = (*count, *bytes);
+                None
+            }
             Event::Plan { item, path, size, parts, resumed_bytes, .. } => {
-                let known = self.items.entry(*item).or_default();
+                let known = self.known.entry(*item).or_default();
                 *known = Item { name: shown_name(path), size: *size, parts: *parts, ..Item::default() };
                 (known.resumed, known.confirmed) = (*resumed_bytes, *resumed_bytes);
                 Some(*item)
             }
             Event::Progress { item, hashed, sent, confirmed, size, rate, .. } => {
-                let known = self.items.entry(*item).or_default();
+                let known = self.known.entry(*item).or_default();
                 (known.hashed, known.sent, known.confirmed) = (*hashed, *sent, *confirmed);
                 (known.size, known.rate) = (*size, *rate);
                 Some(*item)
             }
             Event::Completed { item, receipt, already, .. } => {
-                let known = self.items.entry(*item).or_default();
+                let known = self.known.entry(*item).or_default();
                 if known.name.is_empty() {
                     known.name = shown_name(receipt.key.as_str());
                 }
@@ -74,7 +84,7 @@ impl Items {
                 Some(*item)
             }
             Event::Failed { item, path, .. } => {
-                let known = self.items.entry(*item).or_default();
+                let known = self.known.entry(*item).or_default();
                 if known.name.is_empty() {
                     known.name = shown_name(path);
                 }
@@ -89,7 +99,7 @@ impl Items {
     /// All sources as if they were one.
     pub fn total(&self) -> Item {
         let mut total = Item::default();
-        for item in self.items.values() {
+        for item in self.known.values() {
             total.size = total.size.saturating_add(item.size);
             total.resumed = total.resumed.saturating_add(item.resumed);
             total.hashed = total.hashed.saturating_add(item.hashed.max(item.confirmed));
@@ -97,8 +107,9 @@ impl Items {
             total.confirmed = total.confirmed.saturating_add(item.confirmed);
             total.rate = total.rate.saturating_add(item.rate);
         }
-        let ended = self.items.values().filter(|item| item.ended).count();
-        total.name = format!("{ended} of {} files", self.items.len());
+        total.size = total.size.max(self.expected.1);
+        let ended = self.known.values().filter(|item| item.ended).count();
+        total.name = format!("{ended} of {} files", self.count());
         total
     }
 
@@ -109,7 +120,7 @@ impl Items {
         };
         let time = now.saturating_duration_since(self.began);
         let mut lines = Vec::new();
-        let only = self.items.values().next().filter(|_| *uploads == 1 && *completed == 1);
+        let only = self.known.values().next().filter(|_| *uploads == 1 && *completed == 1);
         match only {
             Some(item) if item.already && *bytes_sent == 0 => {
                 return vec![format!("{} is already there; nothing was sent", item.name)];
@@ -125,7 +136,7 @@ impl Items {
             None => {}
         }
         if *bytes_known > 0 {
-            let whole = self.items.values().fold(0_u64, |sum, item| sum.saturating_add(item.size));
+            let whole = self.known.values().fold(0_u64, |sum, item| sum.saturating_add(item.size));
             let (known, whole) = (size(*bytes_known), size(whole.max(*bytes_known)));
             lines.push(format!("resumed: {known} of {whole} were already there"));
         }

@@ -28,6 +28,8 @@ impl Json {
     pub fn on(&mut self, event: Event, now: Instant) -> Vec<String> {
         let mut lines = Vec::new();
         match &event {
+            // No line of its own: `exit` tells the count.
+            Event::Sources { .. } => return lines,
             Event::Progress { item, .. } => {
                 let pace = self.uploads.entry(*item).or_default();
                 if pace.told.is_some_and(|told| now.saturating_duration_since(told) < EVERY) {

@@ -215,3 +215,17 @@ fn a_bar_that_ends_stays_as_a_line() {
     assert_eq!(end.remarks, ["uploaded a.mov, 2.0 GiB, resumed 1.0 GiB"]);
     assert_eq!(end.data, ["embedded:uploads/o/0.mov"]);
 }
+
+/// How many there are is known before each was opened.
+#[test]
+fn the_total_counts_what_is_still_to_come() {
+    let mut items = item::Items::new(Instant::now());
+    items.note(&Event::Sources { count: 301, bytes: 602 * GIB });
+    assert!(items.several());
+    items.note(&plan(0, "a", 0));
+    items.note(&plan(1, "b", 0));
+    items.note(&completed(0, false));
+    let total = items.total();
+    assert_eq!((total.name.as_str(), total.size, total.confirmed), ("1 of 301 files", 602 * GIB, 2 * GIB));
+    assert!(Json::default().on(Event::Sources { count: 301, bytes: 1 }, Instant::now()).is_empty(), "for people only");
+}
