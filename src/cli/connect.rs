@@ -64,6 +64,14 @@ impl Connected {
         }
     }
 
+    /// Whether the backend runs in this process.
+    pub fn is_here(&self) -> bool {
+        #[cfg(feature = "gateway")]
+        return self.local.is_some();
+        #[cfg(not(feature = "gateway"))]
+        false
+    }
+
     /// Ends what was started.
     #[cfg_attr(
         not(feature = "gateway"),

@@ -18,6 +18,7 @@ mod list;
 mod local;
 pub mod man;
 pub mod parse;
+mod process;
 mod prune;
 mod put;
 mod read;
@@ -43,6 +44,7 @@ use settings::{Machine, Settings};
 /// # Errors
 /// What could not be done; its kind is the exit code.
 pub async fn run() -> anyhow::Result<u8> {
+    process::settle();
     let args = Args::typed();
     let done = verb(&args).await;
     if let (Err(error), Verb::Put(_) | Verb::Resume(_), true) = (&done, &args.verb, args.global.json) {

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::backend_spec::BackendSpec;
 use super::connect::Connected;
 use super::settings::{Connection, Settings, Transfer};
-use super::{receipts, signals, tempo};
+use super::{process, receipts, signals, tempo};
 use crate::backend::Limiter;
 use crate::crash;
 use crate::error::{Error, Kind, Result, merged_exit_code};
@@ -158,6 +158,7 @@ impl Session {
             resume: self.resume.clone(),
             first: self.first,
             jobs: self.jobs,
+            most: process::most(connected.is_here()),
             give_up: self.give_up,
         }
     }

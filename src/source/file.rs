@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use md5::Md5 as Md5Hasher;
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Kind, Result};
@@ -45,8 +46,12 @@ impl File {
     /// # Errors
     /// [`Kind::NoSource`] when there is no such file, it may not be read, or it is not a regular file.
     pub fn open(path: &Path) -> Result<Self> {
-        let no_source =
-            |error: io::Error| Error::new(Kind::NoSource, format!("could not open {}", path.display())).because(error);
+        let no_source = |error: io::Error| {
+            // That there are too many open files says nothing about this one.
+            let full = [Errno::MFILE, Errno::NFILE].iter().any(|full| Errno::from_io_error(&error) == Some(*full));
+            let kind = if full { Kind::Temporary } else { Kind::NoSource };
+            Error::new(kind, format!("could not open {}", path.display())).because(error)
+        };
         let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
         let flags = i32::try_from(flags.bits()).unwrap_or_default();
         let file = fs::OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(no_source)?;

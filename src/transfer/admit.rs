@@ -32,7 +32,7 @@ impl Engine<'_> {
         let (few, mut taken) = (self.ahead(), self.flights.len());
         let mut bytes: u64 = self.flights.iter().map(|flight| flight.plan.size() - flight.confirmed).sum();
         let (mut admitted, mut sources) = (Vec::new(), Vec::new());
-        while taken < few || (taken < SMALL && bytes < SMALL_BYTES) {
+        while taken < few || (taken < SMALL.min(self.options.most) && bytes < SMALL_BYTES) {
             let Some((item, ask)) = self.waiting.pop_front() else { break };
             let size = match ask {
                 Item::Put(put) => match File::open(&put.path) {

@@ -69,6 +69,8 @@ pub struct Options {
     pub first: usize,
     /// Parts on the wire, over all uploads.
     pub jobs: Jobs,
+    /// Parts on the wire, and sources open, at most: as many descriptors as there are.
+    pub most: usize,
     pub give_up: GiveUp,
 }
 
@@ -220,7 +222,7 @@ impl Engine<'_> {
             let others = load.without(self.flights[index].queue.load());
             self.flights[index].queue.wake(now);
             load = others.with(self.flights[index].queue.load());
-            let room = pace::room(load, self.lanes.limit(), self.hashers);
+            let room = pace::room(load, self.jobs(), self.hashers);
             for _ in 0..room.put {
                 let Some(ready) = self.flights[index].queue.next_to_put(now) else { break };
                 self.put(index, ready);
@@ -241,9 +243,14 @@ impl Engine<'_> {
         self.flights.iter().map(|flight| flight.queue.load()).fold(Load::default(), Load::with)
     }
 
+    /// How many parts may be on the wire.
+    fn jobs(&self) -> usize {
+        self.lanes.limit().min(self.options.most)
+    }
+
     /// How many uploads of large files are under way: a few ahead of the parts in flight keep descriptors few.
     fn ahead(&self) -> usize {
-        self.lanes.limit().saturating_mul(2).max(8)
+        self.jobs().saturating_mul(2).max(8).min(self.options.most)
     }
 
     /// Sends the begins and completes whose turn it is.
@@ -376,7 +383,7 @@ impl Engine<'_> {
         for flight in &mut self.flights {
             flight.pieces(now, |since, bytes| self.lanes.landed(now, since, bytes));
         }
-        let full = self.load().putting >= self.lanes.limit();
+        let full = self.load().putting >= self.jobs();
         self.lanes.tick(now, full || (!self.waiting.is_empty() && self.flights.len() >= self.ahead()));
     }
 
