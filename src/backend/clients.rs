@@ -9,8 +9,12 @@ use reqwest::{Certificate, Client, ClientBuilder, NoProxy, Proxy, redirect};
 use url::Url;
 
 use super::hosts;
-use super::http::{CONNECT, DEAD, IDLE, KEEP_ALIVE, Options, USER_AGENT};
+use super::http::{CONNECT, DEAD, IDLE, KEEP_ALIVE, Options, USER_AGENT, is_any_set};
+use super::resolver::Resolver;
 use crate::error::{Error, Kind, Result};
+
+/// The variables by which reqwest takes a proxy.
+const PROXIES: [&str; 6] = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 
 #[derive(Debug, Clone)]
 pub struct Clients(Arc<Inner>);
@@ -27,13 +31,15 @@ struct Inner {
 struct Setup {
     certificates: Vec<Certificate>,
     proxy: Option<Proxy>,
+    /// For stores; none where a proxy looks names up.
+    resolver: Option<Resolver>,
 }
 
 impl Clients {
     /// # Errors
     /// [`Kind::Config`] for a certificate file or a proxy that cannot be used, [`Kind::Unusable`] where TLS cannot be set up.
     pub fn new(backend: &Url, options: &Options) -> Result<Self> {
-        let setup = Setup::read(options)?;
+        let setup = Setup::read(backend, options)?;
         let local = backend.host().is_some_and(|host| hosts::is_loopback(&host));
         let api = || {
             let mut made = builder();
@@ -61,7 +67,10 @@ impl Clients {
             return Ok(client);
         }
         let client = trusting(setup, || {
-            let http1 = builder().http1_only();
+            let mut http1 = builder().http1_only();
+            if let Some(resolver) = setup.resolver.clone() {
+                http1 = http1.dns_resolver(resolver);
+            }
             match setup.proxy.clone() {
                 Some(proxy) => http1.proxy(proxy),
                 None => http1,
@@ -72,7 +81,7 @@ impl Clients {
 }
 
 impl Setup {
-    fn read(options: &Options) -> Result<Self> {
+    fn read(backend: &Url, options: &Options) -> Result<Self> {
         let mut certificates = Vec::new();
         if let Some(path) = &options.ca_cert {
             let unusable =
@@ -89,7 +98,10 @@ impl Setup {
                 .map_err(|_| Error::new(Kind::Config, "could not use the proxy: its address is not a URL"))?;
             Ok(proxy.no_proxy(NoProxy::from_string("localhost,127.0.0.0/8,::1")))
         });
-        Ok(Self { certificates, proxy: proxy.transpose()? })
+        // With a proxy in the environment, what is looked up is the proxy.
+        let proxied = options.proxy.is_some() || is_any_set(&PROXIES);
+        let resolver = (!proxied && !options.own).then(|| Resolver::new(backend, &options.store_hosts));
+        Ok(Self { certificates, proxy: proxy.transpose()?, resolver })
     }
 }
 

@@ -1,7 +1,7 @@
-//! Which places signed URLs may name: a backend that is not to be trusted must not send our bytes inside our own network.
-//! Pure; parsed, never matched as text.
+//! Which places signed URLs may name: a backend that is not to be trusted must not send our bytes inside our own network,
+//! nor to another store than before. Pure; parsed, never matched as text.
 //!
-//! Border: addresses as they are written. What a name resolves to is not looked at here.
+//! Border: what may be; what a name resolves to is looked up by `resolver`, which asks here.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -42,75 +42,143 @@ impl fmt::Display for StoreHost {
 }
 
 impl StoreHost {
+    /// Whether it is this host, at whatever port.
+    pub fn is(&self, name: &str) -> bool {
+        matches!(&self.host, Host::Domain(host) if host.eq_ignore_ascii_case(name))
+    }
+
     fn names(&self, url: &Url) -> bool {
         url.host().is_some_and(|host| host.to_owned() == self.host)
             && self.port.is_none_or(|port| url.port_or_known_default() == Some(port))
     }
 }
 
+/// What decides where a signed URL may lead.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules<'a> {
+    pub backend: &'a Url,
+    /// The backend runs in this process: what it names was configured by whoever runs it.
+    pub own: bool,
+    /// Stores that were named on purpose.
+    pub named: &'a [StoreHost],
+    pub insecure_http: bool,
+    /// Where this backend's URLs led before, as [`place`] tells it; none is anywhere.
+    pub known: &'a [String],
+}
+
 /// Checks where a signed URL leads.
 ///
 /// # Errors
-/// [`Kind::Unusable`] for a URL that is none, carries a user, is plain HTTP away from loopback, or names a private
-/// address, unless the backend itself is in such a place or the host was named on purpose.
-pub fn check(url: &str, backend: &Url, named: &[StoreHost], insecure_http: bool) -> Result<Url> {
+/// [`Kind::Unusable`] for a URL that is none, carries a user, is plain HTTP away from loopback, names an address that only
+/// this machine or network can reach, unless the backend itself is in such a place, or leads elsewhere than before. A host
+/// that was named on purpose may be all of that, but for the first two.
+pub fn check(url: &str, rules: &Rules) -> Result<Url> {
     let refuse = |why: &str, url: Option<&Url>| {
-        let host = url.and_then(Url::host_str).unwrap_or("nowhere");
-        Error::new(Kind::Unusable, format!("the backend signed a URL that {why} (host {host})"))
-            .hinting(format!("if that store is yours, name it: --store-host {host}"))
+        let place = url.map_or_else(|| "nowhere".to_owned(), place);
+        Error::new(Kind::Unusable, format!("the backend signed a URL that {why} (host {place})"))
+            .hinting(format!("if that store is yours, name it: --store-host {place}"))
     };
     let url = Url::parse(url).map_err(|_| refuse("cannot be read", None))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(refuse("carries a user name", Some(&url)));
     }
     let Some(host) = url.host() else { return Err(refuse("names no host", None)) };
-    let on_purpose = named.iter().any(|named| named.names(&url));
+    let on_purpose = rules.own || rules.named.iter().any(|named| named.names(&url));
     match url.scheme() {
         "https" => {}
-        "http" if insecure_http || on_purpose || is_loopback(&host) => {}
+        "http" if rules.insecure_http || on_purpose || is_loopback(&host) => {}
         _ => return Err(refuse("is not https", Some(&url))),
     }
-    if is_private(&host) && !on_purpose && !backend.host().is_some_and(|backend| is_private(&backend)) {
+    let backend = rules.backend.host().map_or(Class::Public, |backend| class_of_host(&backend));
+    if !on_purpose && !class_of_host(&host).is_open_to(backend) {
         return Err(refuse("names a private address", Some(&url)));
+    }
+    // Whoever answers our calls may have our bytes as well.
+    let same = place(&url) == place(rules.backend);
+    if !on_purpose && !same && !rules.known.is_empty() && !rules.known.contains(&place(&url)) {
+        return Err(refuse("leads to another store than before", Some(&url)));
     }
     Ok(url)
 }
 
+/// `HOST:PORT`.
+pub fn place(url: &Url) -> String {
+    format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default())
+}
+
 /// Whether a host is this machine, as it is written.
 pub fn is_loopback(host: &Host<&str>) -> bool {
+    class_of_host(host) == Class::Loopback
+}
+
+/// Who can reach an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    Public,
+    /// Machines of the same network.
+    Private,
+    /// This machine.
+    Loopback,
+    /// No store is there: the neighbourhood of a link (and a cloud's metadata), many machines at once, or nobody.
+    Special,
+}
+
+impl Class {
+    /// Whether a backend in a place of class `backend` may lead us here.
+    pub fn is_open_to(self, backend: Self) -> bool {
+        match self {
+            Self::Public => true,
+            // A gateway on this machine may stand in front of a store in this network.
+            Self::Private => matches!(backend, Self::Private | Self::Loopback),
+            Self::Loopback | Self::Special => backend == self,
+        }
+    }
+
+    pub fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(v4) => Self::of_v4(v4),
+            IpAddr::V6(v6) => Self::of_v6(v6),
+        }
+    }
+
+    fn of_v4(v4: Ipv4Addr) -> Self {
+        match v4.octets() {
+            [127, ..] => Self::Loopback,
+            [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] => Self::Private,
+            // This network, links, protocol assignments (one cloud's metadata), multicast and reserved; another cloud's host agent.
+            [0 | 224..=255, ..] | [169, 254, ..] | [192, 0, 0, _] | [168, 63, 129, 16] => Self::Special,
+            _ => Self::Public,
+        }
+    }
+
+    fn of_v6(v6: Ipv6Addr) -> Self {
+        let embedded = |high: u16, low: u16| {
+            let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+            Self::of_v4(Ipv4Addr::new(a, b, c, d))
+        };
+        match v6.segments() {
+            [0, 0, 0, 0, 0, 0, 0, 1] => Self::Loopback,
+            // Mapped, translated (NAT64, 6to4) and, long out of use, compatible: what counts is the IPv4 address in it.
+            [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
+            | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+            | [0x2002, high, low, ..] => embedded(high, low),
+            [0x64, 0xff9b, 1, ..] | [0xfc00..=0xfdff, ..] => Self::Private,
+            [0xfe80..=0xffff, ..] => Self::Special,
+            _ => Self::Public,
+        }
+    }
+}
+
+/// The class of a host as it is written; a name is public until it is looked up.
+pub fn class_of_host(host: &Host<&str>) -> Class {
     match host {
         Host::Domain(name) => {
             let name = name.trim_end_matches('.');
-            name == "localhost" || name.ends_with(".localhost")
+            let local = name == "localhost" || name.ends_with(".localhost");
+            if local { Class::Loopback } else { Class::Public }
         }
-        Host::Ipv4(address) => address.is_loopback(),
-        Host::Ipv6(address) => address.is_loopback(),
-    }
-}
-
-fn is_private(host: &Host<&str>) -> bool {
-    match host {
-        Host::Domain(_) => is_loopback(host),
-        Host::Ipv4(address) => is_private_address(IpAddr::V4(*address)),
-        Host::Ipv6(address) => is_private_address(IpAddr::V6(*address)),
-    }
-}
-
-fn is_private_address(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => {
-            let shared = v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 64;
-            let this_network = v4.octets()[0] == 0;
-            v4.is_loopback() || v4.is_private() || v4.is_link_local() || v4.is_broadcast() || shared || this_network
-        }
-        IpAddr::V6(v6) => {
-            let mapped: Option<Ipv4Addr> = v6.to_ipv4_mapped();
-            v6 == Ipv6Addr::UNSPECIFIED
-                || v6.is_loopback()
-                || v6.is_unique_local()
-                || v6.is_unicast_link_local()
-                || mapped.is_some_and(|v4| is_private_address(IpAddr::V4(v4)))
-        }
+        Host::Ipv4(address) => Class::of(IpAddr::V4(*address)),
+        Host::Ipv6(address) => Class::of(IpAddr::V6(*address)),
     }
 }
 
@@ -118,44 +186,141 @@ fn is_private_address(address: IpAddr) -> bool {
 mod tests {
     use super::*;
 
-    fn allowed(url: &str, backend: &str, named: &[&str]) -> bool {
+    const PUBLIC: &str = "https://upload.example";
+
+    fn checked(url: &str, backend: &str, named: &[&str], known: &[&str]) -> Result<Url> {
         let named: Vec<_> = named.iter().map(|host| host.parse().unwrap()).collect();
-        check(url, &backend.parse().unwrap(), &named, false).is_ok()
+        let known: Vec<_> = known.iter().map(|&place| place.to_owned()).collect();
+        let backend = backend.parse().unwrap();
+        check(url, &Rules { backend: &backend, own: false, named: &named, insecure_http: false, known: &known })
+    }
+
+    fn allowed(url: &str, backend: &str, named: &[&str]) -> bool {
+        checked(url, backend, named, &[]).is_ok()
     }
 
     #[test]
     fn a_public_backend_may_not_send_us_inside() {
-        let public = "https://upload.example";
-        assert!(allowed("https://bucket.s3.eu-west-1.amazonaws.com/k?X-Amz-Signature=1", public, &[]));
+        assert!(allowed("https://bucket.s3.eu-west-1.amazonaws.com/k?X-Amz-Signature=1", PUBLIC, &[]));
         for url in [
             "https://169.254.169.254/latest",
+            "https://169.254.169.254%2f@bucket.example/",
+            "https://bucket.example@169.254.169.254/",
+            "https://bucket.example:443@169.254.169.254/",
+            "https://bucket.example%2f@10.0.0.1/",
+            "https://bucket.example%00.10.0.0.1/",
+            "https://user@bucket.example/",
+            "https://user:pw@bucket.example/",
+            "https://:pw@bucket.example/",
             "https://10.0.0.1/",
+            "https://10.1/",
+            "https://012.0.0.1/",
+            "https://0xa.0.0.1/",
+            "https://167772161/",
             "https://192.168.1.1/",
-            "https://127.0.0.1/",
-            "https://2130706433/",
-            "https://0x7f.1/",
-            "https://[::1]/",
-            "https://[::ffff:10.0.0.1]/",
-            "https://[fd00::1]/",
+            "https://172.16.0.1/",
+            "https://172.31.255.255/",
             "https://100.64.0.1/",
+            "https://127.0.0.1/",
+            "https://127.1/",
+            "https://0177.0.0.1/",
+            "https://0x7f.1/",
+            "https://2130706433/",
+            "https://017700000001/",
+            "https://0x7f000001/",
+            "https://\u{ff11}27.0.0.1/",
+            "https://127\u{3002}0\u{3002}0\u{3002}1/",
+            "https://127.0.0.1./",
+            "https://0.0.0.0/",
+            "https://0/",
+            "https://255.255.255.255/",
+            "https://224.0.0.1/",
+            "https://168.63.129.16/",
+            "https://192.0.0.192/",
+            "https://[::1]/",
+            "https://[::]/",
+            "https://[::ffff:10.0.0.1]/",
+            "https://[::ffff:7f00:1]/",
+            "https://[::127.0.0.1]/",
+            "https://[64:ff9b::a9fe:a9fe]/",
+            "https://[2002:7f00:1::]/",
+            "https://[fd00:ec2::254]/",
+            "https://[fe80::1]/",
+            "https://[ff02::1]/",
             "https://localhost/",
-            "https://localhost./",
+            "https://LOCALHOST./",
+            "https://bucket.localhost/",
             "http://bucket.example/",
             "ftp://bucket.example/",
-            "https://bucket.example@10.0.0.1/",
-            "https://user:pw@bucket.example/",
+            "file:///etc/passwd",
+            "data:text/plain,hello",
+            "//bucket.example/",
+            "https:///",
+            "https://",
             "not a url",
+            "",
         ] {
-            assert!(!allowed(url, public, &[]), "{url}");
+            assert!(!allowed(url, PUBLIC, &[]), "{url}");
         }
-        assert!(allowed("https://10.0.0.1:9000/b", public, &["10.0.0.1:9000"]));
-        assert!(!allowed("https://10.0.0.1:9001/b", public, &["10.0.0.1:9000"]));
-        assert!(allowed("http://minio.internal/b", public, &["minio.internal"]));
+    }
+
+    /// Every one of these is read as a browser reads it: the host is the evil one, and it is not the known one.
+    #[test]
+    fn a_host_that_only_looks_like_the_known_one_is_another() {
+        let known = ["good.example:443"];
+        for url in [
+            "https://good.example.evil/",
+            "https://evil/good.example",
+            "https://evil/?good.example",
+            "https://evil#good.example",
+            "https://evil#@good.example/",
+            "https://evil\\@good.example/",
+            "https://evil\\.good.example/",
+            "https://evilgood.example/",
+            "https://good.example:444/",
+            "https://good.example./",
+            "https://g\u{43e}od.example/",
+            "https://good.example%2eevil/",
+            "https://good.example\u{3002}evil/",
+        ] {
+            assert!(checked(url, PUBLIC, &[], &known).is_err(), "{url}");
+            assert!(checked(url, PUBLIC, &[], &[]).is_ok(), "{url} is refused for something else");
+        }
+        for url in
+            ["https://good.example/", "https://GOOD.example:443/k", "https:good.example", "https://good\n.example/"]
+        {
+            let url = checked(url, PUBLIC, &[], &known).unwrap();
+            assert_eq!(place(&url), known[0]);
+        }
+        assert!(checked("https://upload.example/k", PUBLIC, &[], &known).is_ok(), "the backend itself");
+        assert!(checked("https://moved.example/k", PUBLIC, &["moved.example"], &known).is_ok(), "named on purpose");
     }
 
     #[test]
-    fn a_backend_on_this_machine_may_name_this_machine() {
+    fn what_is_named_on_purpose_may_be_private() {
+        assert!(allowed("https://10.0.0.1:9000/b", PUBLIC, &["10.0.0.1:9000"]));
+        assert!(!allowed("https://10.0.0.1:9001/b", PUBLIC, &["10.0.0.1:9000"]));
+        assert!(allowed("http://minio.internal/b", PUBLIC, &["minio.internal"]));
+        assert!(allowed("https://[fd00::1]:9000/b", PUBLIC, &["[fd00::1]"]));
+    }
+
+    #[test]
+    fn a_backend_may_name_what_is_as_near_as_itself() {
         assert!(allowed("http://127.0.0.1:9000/b", "http://127.0.0.1:8080", &[]));
+        assert!(allowed("https://10.0.0.1:9000/b", "http://localhost:8080", &[]));
         assert!(!allowed("http://10.0.0.1:9000/b", "http://127.0.0.1:8080", &[]), "plain http leaves the machine");
+        let inside = "https://10.0.0.7";
+        assert!(allowed("https://192.168.0.1/b", inside, &[]));
+        assert!(!allowed("https://127.0.0.1/b", inside, &[]), "a service of ours that trusts this machine");
+        assert!(!allowed("https://169.254.169.254/b", inside, &[]), "a cloud's metadata");
+        assert!(!allowed("https://169.254.169.254/b", "http://127.0.0.1:8080", &[]));
+    }
+
+    #[test]
+    fn a_backend_in_this_process_is_us() {
+        let backend = "http://127.0.0.1:8080".parse().unwrap();
+        let rules = Rules { backend: &backend, own: true, named: &[], insecure_http: false, known: &[] };
+        assert!(check("http://10.0.0.1:9000/b", &rules).is_ok());
+        assert!(check("http://user@10.0.0.1:9000/b", &rules).is_err());
     }
 }

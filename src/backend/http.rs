@@ -4,8 +4,8 @@
 //! an answer means is `answer`'s.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -20,7 +20,7 @@ use super::clients::Clients;
 use super::content::{Content, Pool};
 #[cfg(target_os = "linux")]
 use super::direct::{Direct, Sending};
-use super::hosts::{self, StoreHost};
+use super::hosts::{self, Rules, StoreHost};
 use super::limit::Limiter;
 use super::patience::Patience;
 use crate::crash;
@@ -47,6 +47,8 @@ pub struct Options {
     /// Plain HTTP away from loopback.
     pub allow_insecure_http: bool,
     pub store_hosts: Vec<StoreHost>,
+    /// The backend runs in this process.
+    pub own: bool,
     /// How fast all parts together may go; it may be kept, and set while they do.
     pub limiter: Arc<Limiter>,
     /// How long nothing may move on a connection, where that is not left to us.
@@ -58,6 +60,8 @@ pub struct Http {
     clients: Clients,
     backend: Url,
     options: Options,
+    /// Stores that parts may go to, as [`hosts::place`] tells them; none yet is any.
+    known: Arc<Mutex<Vec<String>>>,
     pool: Pool,
     #[cfg(target_os = "linux")]
     direct: Option<Arc<Direct>>,
@@ -78,9 +82,45 @@ impl Http {
             backend: backend.clone(),
             #[cfg(target_os = "linux")]
             direct: (!is_proxied(&options)).then(Arc::default),
+            known: Arc::default(),
             pool: Pool::default(),
             options,
         })
+    }
+
+    /// The same with new connections: what was open may lead nowhere any more.
+    ///
+    /// # Errors
+    /// As [`Http::new`].
+    pub fn reconnected(&self) -> Result<Self> {
+        let new = Self::new(&self.backend, self.options.clone())?;
+        Ok(Self { known: Arc::clone(&self.known), pool: self.pool.clone(), ..new })
+    }
+
+    /// Stores that parts went to before.
+    pub fn set_known(&self, known: Vec<String>) {
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = known;
+    }
+
+    pub fn known(&self) -> Vec<String> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Where a URL for a part leads, if it may. The first store there is stays the one there is.
+    fn place(&self, url: &SignedUrl) -> Result<Url> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let url = hosts::check(url.expose(), &self.rules(&known))?;
+        let place = hosts::place(&url);
+        let own = self.options.own || place == hosts::place(&self.backend);
+        if !own && !known.contains(&place) {
+            known.push(place);
+        }
+        Ok(url)
+    }
+
+    fn rules<'a>(&'a self, known: &'a [String]) -> Rules<'a> {
+        let Options { own, store_hosts: named, allow_insecure_http: insecure_http, .. } = &self.options;
+        Rules { backend: &self.backend, own: *own, named, insecure_http: *insecure_http, known }
     }
 
     /// One call to the backend. Gives status, headers and at most `max` bytes of body.
@@ -124,8 +164,7 @@ impl Http {
         fingerprint: &Fingerprint,
         sent: Arc<AtomicU64>,
     ) -> Result<Stored> {
-        let insecure = self.options.allow_insecure_http;
-        let url = hosts::check(signed.url.expose(), &self.backend, &self.options.store_hosts, insecure)?;
+        let url = self.place(&signed.url)?;
         let len = content.range.len;
         let headers = headers(signed, len)?;
         // Stores look at the clock when a request begins.
@@ -161,8 +200,8 @@ impl Http {
     /// # Errors
     /// As the store answers.
     pub async fn get(&self, url: &SignedUrl) -> Result<Get> {
-        let insecure = self.options.allow_insecure_http;
-        let url = hosts::check(url.expose(), &self.backend, &self.options.store_hosts, insecure)?;
+        // What is read may come from another place than it went to.
+        let url = hosts::check(url.expose(), &self.rules(&[]))?;
         let patience = self.patience();
         let response = within(patience.answer(0), self.clients.data()?.get(url).send()).await?;
         let response = response.map_err(|error| failed("read the object", error))?;
@@ -256,8 +295,12 @@ async fn stalled(sent: &AtomicU64, len: u64, patience: Patience) {
 /// Whether plain HTTP may go through a proxy, by option or, as reqwest reads them, by the environment's variables.
 #[cfg(target_os = "linux")]
 fn is_proxied(options: &Options) -> bool {
-    let named = |name| std::env::var_os(name).is_some_and(|proxy| !proxy.is_empty());
-    options.proxy.is_some() || ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"].into_iter().any(named)
+    options.proxy.is_some() || is_any_set(&["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"])
+}
+
+/// Whether a variable of the environment is set, and not empty.
+pub(super) fn is_any_set(names: &[&str]) -> bool {
+    names.iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
 /// A request that brought no answer. TLS that cannot be trusted will not be trusted later either.

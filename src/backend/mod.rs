@@ -16,6 +16,7 @@ mod native;
 mod patience;
 #[cfg(target_os = "linux")]
 mod reply;
+mod resolver;
 
 pub use answer::Stored;
 pub use content::Content;

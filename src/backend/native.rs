@@ -58,6 +58,24 @@ impl Backend {
         Ok(Self { http, base, token })
     }
 
+    /// The same with new connections.
+    ///
+    /// # Errors
+    /// As [`Backend::new`].
+    pub fn reconnected(&self) -> Result<Self> {
+        Ok(Self { http: self.http.reconnected()?, ..self.clone() })
+    }
+
+    /// Has parts go only where parts of this backend went before; nowhere yet is anywhere.
+    pub fn restrict(&self, stores: Vec<String>) {
+        self.http.set_known(stores);
+    }
+
+    /// The stores that parts went to, now and before.
+    pub fn stores(&self) -> Vec<String> {
+        self.http.known()
+    }
+
     /// `GET /v1`
     ///
     /// # Errors

@@ -41,7 +41,7 @@ impl Connected {
     ) -> Result<Self> {
         match spec {
             BackendSpec::Url(url) => Ok(Self {
-                backend: Arc::new(backend(url, connection.token.clone(), connection, limiter)?),
+                backend: Arc::new(backend(url, connection.token.clone(), connection, limiter, false)?),
                 name: spec.to_string(),
                 #[cfg(feature = "gateway")]
                 local: None,
@@ -50,7 +50,7 @@ impl Connected {
             BackendSpec::Embedded | BackendSpec::S3 { .. } => {
                 let local = super::local::start(settings, spec, connection, lock_wait).await?;
                 Ok(Self {
-                    backend: Arc::new(backend(local.url(), Some(local.token.clone()), connection, limiter)?),
+                    backend: Arc::new(backend(local.url(), Some(local.token.clone()), connection, limiter, true)?),
                     name: spec.to_string(),
                     local: Some(local),
                 })
@@ -86,12 +86,19 @@ impl Connected {
     }
 }
 
-fn backend(url: &Url, token: Option<Token>, connection: &Connection, limiter: Arc<Limiter>) -> Result<Backend> {
+fn backend(
+    url: &Url,
+    token: Option<Token>,
+    connection: &Connection,
+    limiter: Arc<Limiter>,
+    own: bool,
+) -> Result<Backend> {
     let options = Options {
         ca_cert: connection.ca_cert.clone(),
         proxy: connection.proxy.as_ref().map(|proxy| proxy.expose().clone()),
         allow_insecure_http: connection.allow_insecure_http,
         store_hosts: connection.store_hosts.clone(),
+        own,
         limiter,
         stall_after: connection.stall_after,
     };

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::names::{ETag, Fingerprint, Identity, PartNumber, UploadId};
 use crate::wire::Receipt;
 
-/// One thing to remember of the upload in this row.
+/// One thing to remember, mostly of the upload in this row.
 #[derive(Debug, Clone)]
 pub enum Note {
     /// The backend has begun it: its id, and the part size it pinned.
@@ -32,6 +32,8 @@ pub enum Note {
     Abandoned { row: i64 },
     /// This process no longer drives it; another may.
     Released { row: i64 },
+    /// A store that a backend's parts go to.
+    Store { instance_id: String, place: String },
 }
 
 impl Note {
@@ -41,9 +43,11 @@ impl Note {
             Self::Touched { .. } | Self::Sealing { .. } | Self::Completed { .. } | Self::Abandoned { .. } => {
                 Durability::Full
             }
-            Self::Opened { .. } | Self::Fingerprinted { .. } | Self::Acknowledged { .. } | Self::Released { .. } => {
-                Durability::Lazy
-            }
+            Self::Opened { .. }
+            | Self::Fingerprinted { .. }
+            | Self::Acknowledged { .. }
+            | Self::Released { .. }
+            | Self::Store { .. } => Durability::Lazy,
         }
     }
 
@@ -102,6 +106,10 @@ impl Note {
             Self::Released { row } => {
                 db.prepare_cached("UPDATE upload SET presence = NULL WHERE row = ?1")?.execute([row])?;
                 crash::point("journal.note.released");
+            }
+            Self::Store { instance_id, place } => {
+                db.prepare_cached("INSERT OR IGNORE INTO store (instance_id, place) VALUES (?1, ?2)")?
+                    .execute([instance_id, place])?;
             }
         }
         Ok(())

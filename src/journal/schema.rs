@@ -8,7 +8,7 @@ pub const SPEC: Spec = Spec {
     what: "journal",
     // "upld" in ASCII.
     application_id: 0x7570_6c64,
-    steps: &[UPLOADS, PRESENCE],
+    steps: &[UPLOADS, PRESENCE, STORES],
     hint: "name another place for the journal with --journal FILE",
 };
 
@@ -49,3 +49,12 @@ const UPLOADS: &str = "
 
 /// Which process drives the upload; see `presence`.
 const PRESENCE: &str = "ALTER TABLE upload ADD COLUMN presence TEXT";
+
+/// Where parts of a backend's uploads go: what a backend names later is held against what it named first.
+const STORES: &str = "
+    CREATE TABLE store (
+        instance_id TEXT NOT NULL,
+        place       TEXT NOT NULL,
+        PRIMARY KEY (instance_id, place)
+    ) STRICT, WITHOUT ROWID;
+";

@@ -199,6 +199,12 @@ impl Journal {
         })
     }
 
+    /// The stores that parts of this backend's uploads went to.
+    pub fn stores(&self, instance_id: &str) -> Result<Vec<String>> {
+        let sql = "SELECT place FROM store WHERE instance_id = ?1 ORDER BY place";
+        self.read(|db: &Connection| db.prepare_cached(sql)?.query_map([instance_id], |row| row.get(0))?.collect())
+    }
+
     fn select(&self, condition: &str, arguments: impl rusqlite::Params) -> Result<Vec<Upload>> {
         let sql = format!("SELECT {COLUMNS} FROM upload WHERE {condition} ORDER BY row DESC");
         self.read(|db: &Connection| db.prepare_cached(&sql)?.query_map(arguments, Upload::read)?.collect())

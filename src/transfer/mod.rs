@@ -17,6 +17,7 @@ mod queue;
 mod resume;
 mod retry;
 mod step;
+mod stores;
 mod unit;
 
 use std::collections::VecDeque;
@@ -116,6 +117,7 @@ pub async fn run(
         options,
         flights: Vec::new(),
         units: JoinSet::new(),
+        stores: Vec::new(),
         outbox: Outbox::default(),
         posts: Vec::new(),
         notes: Vec::new(),
@@ -127,6 +129,9 @@ pub async fn run(
         last_error: None,
         stopping: None,
     };
+    if let Err(error) = engine.recall_stores() {
+        engine.fail_all(&error);
+    }
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -169,6 +174,8 @@ struct Engine<'a> {
     #[expect(clippy::vec_box, reason = "each is taken out and put back at every step")]
     flights: Vec<Box<Flight>>,
     units: JoinSet<Landed>,
+    /// Where parts went to, as the journal knows.
+    stores: Vec<String>,
     outbox: Outbox,
     /// Calls about several uploads, not yet started.
     posts: Vec<Pending<Landed>>,

@@ -145,6 +145,7 @@ impl Engine<'_> {
                 flight.failures.remove(&number);
                 self.lanes.landed(now, since, flight.len(number).saturating_sub(told));
                 self.summary.bytes_sent += flight.len(number);
+                self.learn_stores();
                 self.acknowledge(flight, number, etag, false);
                 return Ok(Fate::Flying);
             }
