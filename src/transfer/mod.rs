@@ -19,6 +19,7 @@ mod retry;
 mod step;
 mod stores;
 mod unit;
+mod wake;
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -134,6 +135,7 @@ pub async fn run(
     }
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut woken = wake::watch();
     loop {
         engine.fill();
         engine.post();
@@ -150,6 +152,7 @@ pub async fn run(
                 }
             }
             _ = tick.tick() => engine.tick(),
+            Ok(()) = woken.changed() => engine.wake(),
             () = commit::due(commit_by) => {}
             signal = stopped(&mut stop), if engine.stopping.is_none() => {
                 engine.stopping = Some((signal, Instant::now() + DRAIN));
