@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::{Table, Value};
 
+use super::trust;
 use crate::error::{Error, Kind, Result};
 
 /// The largest configuration file that is read, in bytes.
@@ -68,12 +69,15 @@ impl ConfigFile {
     /// Reads the file at `path`. One that does not exist is empty unless `explicit`, that is named by a flag.
     ///
     /// # Errors
-    /// [`Kind::Config`] for a file that cannot be read, is no TOML, has an unknown key, or lacks the profile.
+    /// [`Kind::Config`] for a file that cannot be read or that others may write, is no TOML, has an unknown key, or lacks the profile.
     pub fn read(path: &Path, explicit: bool, profile: Option<&str>) -> Result<Self> {
         let wrong = || Error::new(Kind::Config, format!("could not read the configuration file {}", path.display()));
         let text = match fs::metadata(path) {
             Ok(facts) if facts.len() > SIZE_MAX => return Err(wrong().because("it is larger than 1 MiB")),
-            Ok(_) => fs::read_to_string(path).map_err(|error| wrong().because(error))?,
+            Ok(facts) => {
+                trust::check(path, &facts).map_err(|why| wrong().because(why))?;
+                fs::read_to_string(path).map_err(|error| wrong().because(error))?
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound && !explicit => String::new(),
             Err(error) => return Err(wrong().because(error)),
         };

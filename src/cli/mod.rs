@@ -30,6 +30,7 @@ mod session;
 pub mod settings;
 mod signals;
 mod tempo;
+mod trust;
 mod typed;
 
 pub use backend_spec::BackendSpec;

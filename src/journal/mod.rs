@@ -14,6 +14,7 @@ use crate::sqlite;
 use presence::Presence;
 
 mod note;
+mod place;
 mod presence;
 mod schema;
 mod upload;
@@ -55,8 +56,9 @@ impl Journal {
     /// Opens the journal, making it and its directory when they are not there yet.
     ///
     /// # Errors
-    /// As [`sqlite::open`].
+    /// As [`sqlite::open`]; [`Kind::NoJournal`] for a place that others can write to.
     pub fn open(path: &Path) -> Result<Self> {
+        place::check(path)?;
         let path = sqlite::place(path, &schema::SPEC)?;
         let (db, place, logs) = connect(&path)?;
         Ok(Self { db, path, place, logs, presence: None, durability: Durability::Full, failed: false })

@@ -7,6 +7,7 @@ use std::io::Read as _;
 use std::path::PathBuf;
 
 use super::Setting;
+use crate::cli::trust;
 use crate::error::{Error, Kind, Result};
 use crate::names::Token;
 
@@ -32,9 +33,11 @@ pub fn read(place: Option<&Setting<Place>>) -> Result<Option<Token>> {
         Place::File(path) => {
             let what = format!("the token in {}", path.display());
             let mut text = String::new();
-            File::open(path)
-                .and_then(|file| file.take(SIZE_MAX + 1).read_to_string(&mut text))
-                .map_err(|error| Error::new(Kind::Config, format!("could not read {what}")).because(error))?;
+            let unread = || Error::new(Kind::Config, format!("could not read {what}"));
+            let file = File::open(path).map_err(|error| unread().because(error))?;
+            let found = file.metadata().map_err(|error| unread().because(error))?;
+            trust::check(path, &found).map_err(|why| unread().because(why))?;
+            file.take(SIZE_MAX + 1).read_to_string(&mut text).map_err(|error| unread().because(error))?;
             check(&text, &what).map(Some)
         }
     }
