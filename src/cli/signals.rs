@@ -3,13 +3,22 @@
 //! Border: turns signals into a value the engine watches; what stopping means is `transfer`'s. Those that change the rate
 //! are `tempo`'s.
 
+use std::time::Duration;
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::error::{Error, Kind, Result};
 
+/// From the first signal to the end, whatever else holds on: what is on the wire has five seconds, and a little is needed to
+/// write down what came of it.
+const LAST: Duration = Duration::from_millis(5500);
+
+/// How long telling of it may take.
+const TELL: Duration = Duration::from_millis(100);
+
 /// Listens from now on. The first SIGINT, SIGTERM or SIGHUP shows in the receiver by its number, after `first` was called; a
-/// second one ends the process there and then, which the journal is made for.
+/// second one, or a while without an end, ends the process there and then, which the journal is made for.
 ///
 /// # Errors
 /// [`Kind::Other`] when the system lets nobody listen.
@@ -26,10 +35,16 @@ pub fn listen(first: impl FnOnce() + Send + 'static) -> Result<watch::Receiver<O
                 () = came(&mut terminate) => 15,
                 () = came(&mut hangup) => 1,
             };
-            let Some(first) = first.take() else { std::process::exit(i32::from(128 + number)) };
-            first();
+            let code = i32::from(128 + number);
+            let Some(first) = first.take() else { std::process::exit(code) };
+            tokio::spawn(async move {
+                tokio::time::sleep(LAST).await;
+                std::process::exit(code);
+            });
+            // A terminal that is stopped takes no word.
+            let _ = tokio::time::timeout(TELL, tokio::task::spawn_blocking(first)).await;
             if sender.send(Some(number)).is_err() {
-                std::process::exit(i32::from(128 + number));
+                std::process::exit(code);
             }
         }
     });
