@@ -6,6 +6,7 @@
 #![expect(clippy::doc_markdown, reason = "these comments are help texts, which no Markdown reader sees")]
 
 use std::ffi::OsString;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use clap::{ArgAction, CommandFactory as _, Parser, Subcommand, ValueEnum, ValueH
 
 use super::parse::{self, GiveUp, Jobs, LimitRate};
 use crate::backend::StoreHost;
+use crate::report::escape;
 
 pub use clap::Command;
 
@@ -63,7 +65,16 @@ impl Args {
     /// The command line of this process. Help, version and what cannot be understood end the process here.
     #[must_use]
     pub fn typed() -> Self {
-        Self::parse()
+        Self::try_parse().unwrap_or_else(|error| {
+            let text = error.render().to_string();
+            let plain: Vec<String> = text.lines().map(escape).collect();
+            if plain.iter().map(String::as_str).eq(text.lines()) {
+                error.exit();
+            }
+            // What was typed may be the name of somebody's file, by way of a pattern.
+            let _ = writeln!(io::stderr(), "{}", plain.join("\n"));
+            std::process::exit(error.exit_code());
+        })
     }
 
     /// What a command line behind `upload` says, for tests.

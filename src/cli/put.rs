@@ -17,6 +17,9 @@ use crate::source::File;
 use crate::transfer::{self, Choice, Item, OnChange, Put};
 use crate::wire::Info;
 
+/// The longest name a backend takes, in characters.
+const NAME_MAX: usize = 200;
+
 /// # Errors
 /// What keeps the command from beginning; what befalls single files is in the exit code.
 pub async fn run(settings: &Settings, flags: &args::Put, resume: String) -> Result<u8> {
@@ -53,8 +56,7 @@ fn puts(options: &PutOptions) -> Vec<Put> {
 }
 
 fn one(path: &Path, options: &PutOptions) -> Put {
-    let file_name = || path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-    let name = options.name.clone().unwrap_or_else(file_name);
+    let name = options.name.clone().unwrap_or_else(|| wire_name(path));
     let guess = || mime_guess::from_path(&name).first_raw().unwrap_or("application/octet-stream").to_owned();
     Put {
         path: path.to_path_buf(),
@@ -68,6 +70,19 @@ fn one(path: &Path, options: &PutOptions) -> Put {
             args::IfChanged::Restart => OnChange::Restart,
         },
     }
+}
+
+/// What the backend is told a file is called: its own name, in which whatever is no text (bytes that are not UTF-8, control
+/// characters) is `\u{fffd}`, and which is cut where it is longer than backends take.
+fn wire_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    let name: Vec<char> = name.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect();
+    let Some(over) = name.len().checked_sub(NAME_MAX).filter(|over| *over > 0) else {
+        return name.into_iter().collect();
+    };
+    // Of one that is too long, the extension stays.
+    let extension = name.iter().rposition(|c| *c == '.').filter(|dot| *dot > over).unwrap_or(name.len());
+    name[..extension - over].iter().chain(&name[extension..]).collect()
 }
 
 /// Tells the plan of each file and what of it the store has, and begins nothing.
@@ -124,4 +139,23 @@ async fn preview(session: &Session, backend: &Backend, info: &Info, item: usize,
         parts: plan.count(),
         resumed_bytes,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_name_on_the_wire_is_text_and_not_too_long() {
+        let name = |bytes: &[u8]| wire_name(&Path::new("/a/b").join(OsStr::from_bytes(bytes)));
+        assert_eq!(name("Müller \u{202e} 写真.jpg".as_bytes()), "Müller \u{202e} 写真.jpg");
+        assert_eq!(name(b"two\nlines\xff.bin"), "two\u{fffd}lines\u{fffd}.bin");
+        assert_eq!(name(&[&[b'a'; 251], &b".bin"[..]].concat()), "a".repeat(196) + ".bin");
+        assert_eq!(name(&[b'a'; 255]), "a".repeat(200));
+        assert_eq!(name(&[&b".".repeat(3)[..], &[b'a'; 252]].concat()).len(), 200);
+        assert_eq!(name(&[b'a'; 200]), "a".repeat(200));
+    }
 }
