@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::flight::{Flight, Stage};
 use super::queue::{Ready, Step};
@@ -39,7 +39,12 @@ impl Engine<'_> {
         flight.hashing.remove(&number);
         let hashed = match hashed {
             Err(error) if error.kind() == Kind::Changed => return self.changed(flight, "it has become shorter", true),
-            hashed => hashed?,
+            Err(error) => {
+                let wait = self.part_again(flight, number, error)?;
+                flight.queue.hashing_failed(number, Instant::now() + wait);
+                return Ok(Fate::Flying);
+            }
+            Ok(hashed) => hashed,
         };
         flight.queue.was_hashed(number);
         self.fingerprinted(flight, number, hashed)
@@ -170,6 +175,15 @@ impl Engine<'_> {
         if matches!(error.kind(), Kind::Throttled(_)) {
             self.lanes.throttled(now, since);
         }
+        // Damaged on the way, or changed under our hands: only reading it again tells.
+        let step = if error.kind() == Kind::Corrupt { Step::Hash } else { Step::Sign };
+        let wait = self.part_again(flight, number, error)?;
+        flight.queue.put_failed(number, step, Instant::now() + wait);
+        Ok(Fate::Flying)
+    }
+
+    /// Judges a failure of one part: how long to wait, or the error back.
+    fn part_again(&mut self, flight: &mut Flight, number: PartNumber, error: Error) -> Result<Duration> {
         let failures = flight.failures.entry(number).or_default();
         let wait = match retry::judge(error.kind(), true, failures, fastrand::f64()) {
             Verdict::Again(wait) => wait,
@@ -181,12 +195,9 @@ impl Engine<'_> {
             Verdict::Ask | Verdict::Stop => return Err(error),
         };
         let attempt = failures.attempts;
-        // Damaged on the way, or changed under our hands: only reading it again tells.
-        let step = if error.kind() == Kind::Corrupt { Step::Hash } else { Step::Sign };
-        flight.queue.put_failed(number, step, Instant::now() + wait);
         self.last_error = Some(error.to_string());
         self.tell(retrying(flight.item, flight.upload.id.clone(), Some(number), attempt, &error, wait));
-        Ok(Fate::Flying)
+        Ok(wait)
     }
 
     /// The store has these bytes.

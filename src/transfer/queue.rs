@@ -87,6 +87,11 @@ impl Queue {
         self.hashed.push_back(number);
     }
 
+    pub fn hashing_failed(&mut self, number: PartNumber, at: Instant) {
+        self.hashing -= 1;
+        self.later.push((at, Step::Hash, number));
+    }
+
     /// At most `most` parts that one call may sign.
     pub fn next_to_sign(&mut self, most: usize) -> Vec<PartNumber> {
         let numbers: Vec<_> = self.hashed.drain(..most.min(self.hashed.len())).collect();

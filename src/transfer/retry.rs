@@ -24,6 +24,8 @@ const UNMARKED_MAX: u32 = 2;
 const CORRUPT_MAX: u32 = 3;
 /// So often in a row a fresh URL may be called expired before it counts as an ordinary failure.
 const EXPIRED_FREE: u32 = 3;
+/// So often a source may fail to be read: some five minutes, in which a network's file system may come back.
+const UNREADABLE_MAX: u32 = 20;
 
 /// What has gone wrong so far with one part or one call. Forgotten once it succeeds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -35,6 +37,7 @@ pub struct Failures {
     refused: u32,
     garbled: u32,
     unmarked: u32,
+    unreadable: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +49,8 @@ pub enum Verdict {
     Stop,
 }
 
-/// Judges a failure. `at_store` says that the store failed, not the backend: there a refusal is worth one fresh signature.
+/// Judges a failure. `at_store` says that it befell a part on its way from source to store, not a call to the backend: there a
+/// refusal is worth one fresh signature, and a source that cannot be read may be back in a while.
 /// `dice` is in 0..1: the wait is drawn from the whole range ("full jitter"), so that many clients do not come back at once.
 pub fn judge(kind: Kind, at_store: bool, failures: &mut Failures, dice: f64) -> Verdict {
     let exponent = failures.attempts.min(16);
@@ -65,6 +69,10 @@ pub fn judge(kind: Kind, at_store: bool, failures: &mut Failures, dice: f64) -> 
         }
         Kind::Corrupt if failures.corrupt < CORRUPT_MAX => {
             failures.corrupt += 1;
+            Verdict::Again(backed_off(BASE, CAP))
+        }
+        Kind::Io if at_store && failures.unreadable < UNREADABLE_MAX => {
+            failures.unreadable += 1;
             Verdict::Again(backed_off(BASE, CAP))
         }
         Kind::Refused | Kind::Skewed | Kind::Moved if at_store && failures.refused == 0 => {
@@ -138,8 +146,18 @@ mod tests {
             assert_eq!(waits(kind, 2, 0.5), [Verdict::Again(Duration::ZERO), Verdict::Stop], "{kind:?}");
         }
         assert_eq!(judge(Kind::Refused, false, &mut Failures::default(), 0.5), Verdict::Stop);
-        for kind in [Kind::Changed, Kind::Gone, Kind::LeaseLost, Kind::Unusable, Kind::Io] {
+        for kind in [Kind::Changed, Kind::Gone, Kind::LeaseLost, Kind::Unusable] {
             assert_eq!(judge(kind, true, &mut Failures::default(), 0.5), Verdict::Stop, "{kind:?}");
         }
+    }
+
+    #[test]
+    fn a_source_that_cannot_be_read_is_given_some_minutes() {
+        let waits = waits(Kind::Io, 21, 0.5);
+        let waited: Duration =
+            waits.iter().map(|verdict| if let Verdict::Again(wait) = verdict { *wait } else { Duration::ZERO }).sum();
+        assert!((200..300).contains(&waited.as_secs()), "{waited:?}");
+        assert_eq!(waits[20], Verdict::Stop);
+        assert_eq!(judge(Kind::Io, false, &mut Failures::default(), 0.5), Verdict::Stop);
     }
 }
