@@ -50,6 +50,64 @@ fn no_token_and_no_signature_is_printed_or_kept() {
     search(world.gateway.sandbox().files(), &secrets);
 }
 
+/// What S3 says of a signature that does not fit: the whole of what was signed, and the signature.
+const ECHO: Fault = Fault::Answer {
+    status: 403,
+    headers: "content-type: application/xml\r\nx-amz-request-id: ABC\r\n",
+    body: "<Error><Code>SignatureDoesNotMatch</Code><Message>canary-message</Message><StringToSign>canary-signed\
+           </StringToSign><SignatureProvided>canary-signature</SignatureProvided></Error>",
+};
+
+/// Every verb that talks to a backend, as loud as it gets, with everything going wrong in between.
+#[test]
+fn no_verb_prints_a_secret_however_loud() {
+    let world = World::with(&["--auth", "tokens"]);
+    let token = world.gateway.token("canary");
+    let secrets = [token.as_str(), SIGNATURE[0], SIGNATURE[1], "Bearer", "canary-"];
+    let run = |args: &[&str], path: Option<&std::path::Path>| {
+        let mut command = world.upload(args).env("UPLOAD_TOKEN", &token).env("RUST_LOG", "trace").arg("-vvv");
+        command = command.env("RUST_BACKTRACE", "full");
+        path.into_iter().fold(command, crate::support::command::Command::arg).run()
+    };
+    let silent = |output: &crate::support::command::Output| {
+        holds_none("standard output", output.stdout_bytes(), &secrets);
+        holds_none("standard error", output.stderr().as_bytes(), &secrets);
+        search(world.sandbox.files(), &secrets);
+    };
+    for json in [&[][..], &["--json"]] {
+        let with = |args: &[&'static str]| [args, json].concat();
+        let file = world.sandbox.file(&format!("{}.bin", json.len()), 3 * PART);
+        world.proxy.spoil(Requests::put().first(20), ECHO);
+        silent(&run(&with(&["put", "--part-size", "5MiB"]), Some(&file)).exits(77));
+        world.proxy.mend();
+        world.proxy.spoil(Requests::put().nth(1), Fault::CutAfter { bytes: 100 });
+        world.proxy.spoil(Requests::sign().nth(2), Fault::DropAnswer);
+        world.proxy.spoil(Requests::complete().nth(1), Fault::DropAnswer);
+        silent(&run(&with(&["resume"]), None).succeeds());
+        world.proxy.mend();
+        for args in [&["list", "--all"][..], &["config"], &["put", "--dry-run"], &["put"]] {
+            let path = (args[0] == "put").then_some(file.as_path());
+            silent(&run(&[args, json].concat(), path).succeeds());
+        }
+        silent(&run(&with(&["status", "--remote"]), Some(&file)));
+        // Whoever asks for a URL gets one, on standard output and nowhere else.
+        let url = run(&with(&["url"]), Some(&file)).succeeds();
+        assert!(url.stdout().contains(SIGNATURE[0]), "{url}");
+        holds_none("standard error", url.stderr().as_bytes(), &secrets);
+        let cat = run(&with(&["cat"]), Some(&file)).succeeds();
+        holds_none("standard error", cat.stderr().as_bytes(), &secrets);
+        world.proxy.spoil(Requests::get("/url"), Fault::Answer { status: 500, headers: "", body: "canary-body" });
+        silent(&run(&with(&["url"]), Some(&file)));
+        world.proxy.mend();
+        world.proxy.spoil(Requests::put(), Fault::slow_down());
+        silent(&run(&with(&["put", "--again", "--give-up-after", "1s"]), Some(&file)).exits(75));
+        world.proxy.mend();
+        silent(&run(&with(&["abort"]), Some(&file)));
+        let wrong = world.upload(&["put", "--again"]).arg(&file).env("UPLOAD_TOKEN", "canary-token").arg("-vvv").run();
+        silent(&wrong.exits(77));
+    }
+}
+
 #[track_caller]
 fn search(files: Vec<PathBuf>, secrets: &[&str]) {
     for path in files {

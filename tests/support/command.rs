@@ -56,6 +56,11 @@ impl Command {
         self
     }
 
+    pub fn stdin_from(mut self, file: File) -> Self {
+        self.inner.stdin(file);
+        self
+    }
+
     pub fn stdout_to(mut self, file: File) -> Self {
         self.inner.stdout(file);
         self.stdout_taken = true;
@@ -213,6 +218,11 @@ impl Output {
     /// The exit code; none if a signal ended it.
     pub fn code(&self) -> Option<i32> {
         self.status.code()
+    }
+
+    /// Whether an image of its memory was written when a signal ended it.
+    pub fn dumped(&self) -> bool {
+        std::os::unix::process::ExitStatusExt::core_dumped(&self.status)
     }
 
     pub fn stdout(&self) -> &str {

@@ -8,6 +8,7 @@ pub mod command;
 pub mod dice;
 pub mod events;
 pub mod files;
+pub mod gate;
 pub mod gateway;
 pub mod proxy;
 pub mod s3;

@@ -1,0 +1,143 @@
+//! Names and words of others reach a terminal as text: nothing in them is obeyed, hidden or turned round.
+//!
+//! Border: file names, and what gateways and stores say; the escaping itself has unit tests in `report/text` and `event`.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+
+use crate::interrupt::held;
+use crate::support::command::Output;
+use crate::support::proxy::{Fault, Requests};
+use crate::support::world::World;
+use crate::support::{PART, files};
+
+/// Titles, links and the clipboard (OSC 0, 8, 52), colours and clearing (CSI), the same as single characters (C1), device control,
+/// direction, what has no width, backspaces over what stands there.
+const HOSTILE: [&str; 12] = [
+    "\x1b]0;title\x07.bin",
+    "\x1b]8;;http:evil\x1b\\click\x1b]8;;\x1b\\.bin",
+    "\x1b]52;c;ZXZpbA==\x07.bin",
+    "\x1b[2J\x1b[1;31mred.bin",
+    "\x1bP+q544e\x1b\\.bin",
+    "\u{9b}31m\u{9d}0;title\u{9c}.bin",
+    "invoice\u{202e}nib.exe",
+    "\u{2066}a\u{2069}\u{200f}\u{61c}.bin",
+    "a\u{200b}b\u{feff}c\u{2028}d.bin",
+    "safe\r\x08\x08\x08\x08evil.bin",
+    "two\nlines\ttab\x7f.bin",
+    "-rf\x1b[A.bin",
+];
+
+/// Asserts that a terminal would show all of it and obey none of it.
+#[track_caller]
+fn is_plain(output: &Output) {
+    for (name, text) in [("stdout", output.stdout()), ("stderr", output.stderr())] {
+        let odd = |c: char| {
+            (c.is_control() && c != '\n')
+                || ('\u{200b}'..='\u{200f}').contains(&c)
+                || ('\u{2028}'..='\u{202e}').contains(&c)
+                || ('\u{2060}'..='\u{206f}').contains(&c)
+                || "\u{61c}\u{feff}".contains(c)
+        };
+        assert_eq!(text.chars().find(|c| odd(*c)), None, "on {name} of {output}");
+    }
+}
+
+#[test]
+fn names_of_files_are_shown_and_not_obeyed() {
+    let world = World::new();
+    let dir = world.sandbox.path("names");
+    std::fs::create_dir(&dir).unwrap();
+    let paths: Vec<_> = HOSTILE.iter().map(|name| dir.join(name)).collect();
+    for (seed, path) in paths.iter().enumerate() {
+        files::random(path, 100, seed as u64);
+    }
+    for args in [&["put", "-vvv"][..], &["put", "--json"], &["put", "--dry-run"], &["put", "--again", "--quiet"]] {
+        let output = world.upload(args).arg("--").args(&paths).run().succeeds();
+        is_plain(&output);
+    }
+    for args in [&["list", "--all"][..], &["list", "--all", "--json"]] {
+        let output = world.upload(args).run().succeeds();
+        is_plain(&output);
+        assert!(output.lines().len() >= HOSTILE.len(), "{output}");
+    }
+    for path in &paths {
+        is_plain(&world.upload(&["status", "--"]).arg(path).run().succeeds());
+        let absent = path.with_extension("gone");
+        is_plain(&world.upload(&["put", "--"]).arg(&absent).run().exits(66));
+        is_plain(&world.upload(&["put", "--json", "--"]).arg(&absent).run().exits(66));
+        is_plain(&world.upload(&["resume", "--"]).arg(&absent).run());
+        is_plain(&world.upload(&["--journal"]).arg(absent.join("j")).args(["put", "x"]).run());
+        is_plain(&world.upload(&["put", "--ca-cert"]).arg(&absent).arg(path.as_os_str()).run());
+        is_plain(&world.upload(&["put", "--config"]).arg(&absent).run());
+        let mut flag = OsString::from("--");
+        flag.push(path.file_name().unwrap());
+        is_plain(&world.upload(&["put"]).arg(flag).run().exits(2));
+    }
+}
+
+#[test]
+fn words_of_servers_are_shown_and_not_obeyed() {
+    let world = World::new();
+    let mut count = 0;
+    for evil in HOSTILE {
+        let json = serde_json::to_string(evil).unwrap();
+        let problem = format!("{{\"code\":{json},\"title\":{json},\"status\":400,\"detail\":{json}}}");
+        let xml = format!("<Error><Code>A{}</Code><Message>{}</Message></Error>", hidden(evil), hidden(evil));
+        for (requests, body) in [
+            (Requests::get("/v1"), problem.clone()),
+            (Requests::begin(), problem),
+            (Requests::put(), xml),
+            (Requests::get("/v1"), evil.to_owned()),
+        ] {
+            let headers = "x-upload-protocol: 1\r\n";
+            world.proxy.spoil(requests, Fault::Answer { status: 400, headers, body: body.leak() });
+            for args in [&["-vvv"][..], &["--json"]] {
+                count += 1;
+                let file = world.sandbox.file(&format!("{count}.bin"), 10);
+                let output = world.put(&file).args(args).run();
+                assert_ne!(output.code(), Some(0));
+                is_plain(&output);
+            }
+            world.proxy.mend();
+        }
+    }
+}
+
+/// As XML may carry it: control characters that XML cannot hold are left out of the test, not out of the answer.
+fn hidden(text: &str) -> String {
+    text.chars().fold(String::new(), |xml, c| xml + &format!("&#{};", u32::from(c)))
+}
+
+/// Any name a file system takes is a file: it arrives, it is gone on with, and its path is told byte by byte.
+#[test]
+fn any_name_is_a_name() {
+    let world = World::new();
+    let (longest, long) = ("\u{1f980}".repeat(63), "a".repeat(251) + ".bin");
+    let names: [&[u8]; 8] = [
+        long.as_bytes(),
+        b"two\nlines.bin",
+        "\u{5d0}\u{5d1}\u{5d2} \u{202e}x.bin".as_bytes(),
+        "\u{1f980}\u{200d}\u{1f525}.bin".as_bytes(),
+        longest.as_bytes(),
+        b"latin-\xe9\xff.bin",
+        b" ",
+        b"\\..\\..\\x?&#%00.bin",
+    ];
+    for (seed, name) in names.into_iter().enumerate() {
+        let file = world.sandbox.path(OsStr::from_bytes(name));
+        files::random(&file, PART + 10, seed as u64);
+        let output = held(&world, world.put(&file).arg("--json"), PART).kill9();
+        world.proxy.open();
+        let plan =
+            output.lines().into_iter().find(|line| line.contains(r#""type":"plan""#)).expect("a plan").to_owned();
+        let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
+        assert_eq!(plan.get("path_b64").is_some(), str::from_utf8(name).is_err(), "{plan}");
+        let output = world.resume().run().succeeds();
+        is_plain(&output);
+        let key = output.line().trim_start_matches("embedded:");
+        assert_eq!(world.store().sha256(key), files::sha256(&file));
+        is_plain(&world.put(&file).run().succeeds());
+    }
+    assert_eq!(world.store().objects().len(), names.len());
+}

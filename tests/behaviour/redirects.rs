@@ -1,0 +1,227 @@
+//! No bytes and no token go where somebody else sends them: redirects are not followed, stores are the ones there were, plain
+//! HTTP stays on this machine.
+//!
+//! Border: what a gateway or a store that is not to be trusted can make the client do; which addresses are whose has unit tests.
+
+use std::io::ErrorKind;
+use std::net::TcpListener;
+
+use crate::support::gateway::Gateway;
+use crate::support::proxy::{Fault, Proxy, Requests};
+use crate::support::sandbox::Sandbox;
+use crate::support::world::World;
+use crate::support::{PART, wait};
+
+const STATUSES: [u16; 5] = [301, 302, 303, 307, 308];
+
+/// Another host, which must hear nothing.
+struct Elsewhere(TcpListener);
+
+impl Elsewhere {
+    fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        Self(listener)
+    }
+
+    fn place(&self) -> String {
+        self.0.local_addr().unwrap().to_string()
+    }
+
+    fn redirect(&self, status: u16) -> Fault {
+        let headers = format!("location: http://{}/\r\nx-upload-protocol: 1\r\n", self.place());
+        Fault::Answer { status, headers: headers.leak(), body: "" }
+    }
+
+    #[track_caller]
+    fn has_heard_nothing(&self) {
+        assert_eq!(self.0.accept().map(drop).unwrap_err().kind(), ErrorKind::WouldBlock, "somebody called");
+    }
+}
+
+/// One call of an upload is redirected: that ends it, and nobody follows.
+fn not_followed(requests: Requests, statuses: &[u16], envs: &[(&str, &str)]) {
+    let elsewhere = Elsewhere::new();
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", PART + 1000);
+    for status in statuses {
+        world.proxy.spoil(requests, elsewhere.redirect(*status));
+        let mut put = world.put(&file);
+        for (name, value) in envs {
+            put = put.env(name, value);
+        }
+        let output = put.env("UPLOAD_TOKEN", "canary").run().exits(69);
+        assert!(output.stderr().contains(&status.to_string()), "{output}");
+        elsewhere.has_heard_nothing();
+        world.proxy.mend();
+    }
+    world.put(&file).run().succeeds();
+    world.holds_only(&file);
+}
+
+#[test]
+fn no_redirect_of_the_first_call_is_followed() {
+    not_followed(Requests::get("/v1"), &STATUSES, &[]);
+}
+
+#[test]
+fn no_redirect_of_begin_is_followed() {
+    not_followed(Requests::begin(), &STATUSES, &[]);
+}
+
+#[test]
+fn no_redirect_of_sign_is_followed() {
+    not_followed(Requests::sign(), &STATUSES, &[]);
+}
+
+#[test]
+fn no_redirect_of_a_part_is_followed() {
+    not_followed(Requests::put(), &STATUSES, &[]);
+}
+
+/// Where a proxy is configured, parts are sent by the HTTP library; this machine is reached without it all the same.
+#[test]
+fn no_redirect_of_a_part_is_followed_by_the_library() {
+    not_followed(Requests::put(), &STATUSES, &[("http_proxy", "http://127.0.0.1:1"), ("NO_PROXY", "127.0.0.1")]);
+}
+
+#[test]
+fn no_redirect_of_complete_is_followed() {
+    not_followed(Requests::complete(), &STATUSES, &[]);
+}
+
+#[test]
+fn no_redirect_of_a_resumed_upload_is_followed() {
+    for requests in [Requests::get("/parts"), Requests::post("/claim")] {
+        let elsewhere = Elsewhere::new();
+        let world = World::new();
+        let file = world.sandbox.file("film.bin", 3 * PART);
+        crate::interrupt::held(&world, world.put(&file), PART).kill9();
+        world.proxy.open();
+        world.proxy.spoil(requests, elsewhere.redirect(307));
+        world.resume().run().exits(69);
+        elsewhere.has_heard_nothing();
+        world.proxy.mend();
+        world.resume().run().succeeds();
+        world.holds_only(&file);
+    }
+}
+
+/// A gateway that signs for `public_url`, and a client beside it that calls it directly.
+struct Signing {
+    gateway: Gateway,
+    token: String,
+    sandbox: Sandbox,
+}
+
+impl Signing {
+    fn for_url(public_url: &str) -> Self {
+        Self::again(Sandbox::new(), Sandbox::new(), public_url)
+    }
+
+    fn again(gateways: Sandbox, sandbox: Sandbox, public_url: &str) -> Self {
+        let gateway = Gateway::start_in(gateways, &["--auth", "tokens", "--public-url", public_url], &[]);
+        let token = gateway.token("client");
+        Self { gateway, token, sandbox }
+    }
+
+    fn put(&self, file: &std::path::Path) -> crate::support::command::Command {
+        let put = self.sandbox.upload(["put", "--give-up-after", "20s", "--backend", &self.gateway.url()]);
+        put.arg(file).env("UPLOAD_TOKEN", &self.token)
+    }
+}
+
+#[test]
+fn a_url_into_somebody_elses_network_is_not_used() {
+    for (url, why) in [
+        ("https://169.254.169.254", "private address"),
+        ("https://[fe80::1]", "private address"),
+        ("http://192.0.2.1:9000", "not https"),
+        ("http://store.example", "not https"),
+    ] {
+        let signing = Signing::for_url(url);
+        let file = signing.sandbox.file("film.bin", 1000);
+        let output = signing.put(&file).run().exits(69).says(why).says("--store-host");
+        assert!(!output.stderr().contains("X-Amz"), "{output}");
+    }
+}
+
+/// The store of the first upload is the store of this backend, until somebody says otherwise.
+#[test]
+fn a_store_that_is_another_than_before_is_not_used() {
+    let (first, second) = (Proxy::start(), Proxy::start());
+    let gateways = Sandbox::new();
+    let started = |gateways: &Sandbox, proxy: &Proxy| {
+        let args = ["serve", "--listen", "127.0.0.1:0", "--public-url", &proxy.url()];
+        let mut running = gateways.upload(args).spawn();
+        let addr: std::net::SocketAddr = running.wait_for("its address", |running| {
+            let stderr = running.stderr();
+            let (_, rest) = stderr.split_once("listening on http://")?;
+            rest.split(|end: char| end.is_whitespace() || end == '/').next()?.parse().ok()
+        });
+        proxy.lead_to(addr);
+        (running, format!("http://{addr}"))
+    };
+    let client = Sandbox::new();
+    let put = |backend: &str, name: &str| client.upload(["put", "--backend", backend]).arg(client.file(name, 1000));
+
+    let (gateway, backend) = started(&gateways, &first);
+    put(&backend, "1.bin").run().succeeds();
+    assert_eq!(first.traffic().count("PUT"), 1);
+    gateway.kill9();
+
+    let (gateway, backend) = started(&gateways, &second);
+    let output =
+        put(&backend, "2.bin").run().exits(69).says("another store than before").says("--store-host 127.0.0.1:");
+    assert_eq!(second.traffic().count("PUT"), 0, "{output}");
+    let place = second.url().trim_start_matches("http://").to_owned();
+    put(&backend, "2.bin").args(["--store-host", &place]).run().succeeds();
+    put(&backend, "3.bin").run().succeeds();
+    assert_eq!(second.traffic().count("PUT"), 2, "once it was named, it is one of its stores");
+    gateway.kill9();
+}
+
+#[test]
+fn plain_http_to_another_machine_needs_a_word() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.file("film.bin", 10);
+    let put = |backend: &str| sandbox.upload(["put", "--give-up-after", "1s", "--backend", backend]).arg(&file);
+    let refused = put("http://192.0.2.1:9").run();
+    assert!(refused.code() == Some(2) && refused.stderr().contains("--allow-insecure-http"), "{refused}");
+    let config = sandbox.path("config.toml");
+    std::fs::write(&config, "backend = \"http://192.0.2.1:9\"\n").unwrap();
+    sandbox.upload(["put", "--config"]).arg(&config).arg(&file).run().exits(78).says("--allow-insecure-http");
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    put(&format!("http://0.0.0.0:{port}")).arg("--allow-insecure-http").run().exits(75);
+}
+
+/// What somebody else answers without end, or over and over, is not read for ever.
+#[test]
+fn an_answer_without_end_is_not_read() {
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", 2 * PART);
+    let endless = |headers: &'static str| Fault::Answer { status: 200, headers, body: "[0,".repeat(3 << 20).leak() };
+    world.proxy.spoil(Requests::get("/v1"), endless("x-upload-protocol: 1\r\ncontent-type: application/json\r\n"));
+    world.put(&file).run().exits(69).says("bytes");
+    world.proxy.mend();
+    world.proxy.spoil(Requests::put(), endless("etag: \"e\"\r\n"));
+    world.put(&file).run().exits(69).says("bytes");
+    world.proxy.mend();
+
+    // What is compressed is not unpacked: there is no bomb.
+    let gzip = "content-encoding: gzip\r\nx-upload-protocol: 1\r\n";
+    world.proxy.spoil(Requests::get("/v1"), Fault::Answer { status: 200, headers: gzip, body: "\u{1f}\u{8b}" });
+    world.put(&file).run().exits(69);
+    world.proxy.mend();
+
+    crate::interrupt::held(&world, world.put(&file), PART).kill9();
+    world.proxy.open();
+    let again = r#"{"parts":[],"next":1}"#;
+    let json = "x-upload-protocol: 1\r\ncontent-type: application/json\r\n";
+    world.proxy.spoil(Requests::get("/parts"), Fault::Answer { status: 200, headers: json, body: again });
+    world.resume().run().exits(69).says("does not end");
+    world.proxy.mend();
+    world.resume().run().succeeds();
+    wait::until("its end", || world.store().open_uploads().is_empty().then_some(()));
+    world.holds_only(&file);
+}
