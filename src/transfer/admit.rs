@@ -26,6 +26,16 @@ enum Admitted {
 }
 
 impl Engine<'_> {
+    /// How many parts may be on the wire.
+    pub(super) fn jobs(&self) -> usize {
+        self.lanes.limit().min(self.options.most)
+    }
+
+    /// How many uploads of large files are under way: a few ahead of the parts in flight keep descriptors few.
+    pub(super) fn ahead(&self) -> usize {
+        self.jobs().saturating_mul(2).max(8).min(self.options.most)
+    }
+
     /// Takes in waiting sources for as long as there is room: what the journal knows of them is read together, and what is to be
     /// begun is noted together.
     pub(super) fn admit_more(&mut self) {

@@ -253,16 +253,6 @@ impl Engine<'_> {
         self.flights.iter().map(|flight| flight.queue.load()).fold(Load::default(), Load::with)
     }
 
-    /// How many parts may be on the wire.
-    fn jobs(&self) -> usize {
-        self.lanes.limit().min(self.options.most)
-    }
-
-    /// How many uploads of large files are under way: a few ahead of the parts in flight keep descriptors few.
-    fn ahead(&self) -> usize {
-        self.jobs().saturating_mul(2).max(8).min(self.options.most)
-    }
-
     /// Sends the begins and completes whose turn it is.
     fn post(&mut self) {
         loop {
@@ -409,7 +399,8 @@ impl Engine<'_> {
 
     /// Judges a failed call about a whole upload: how long to wait, or the error back.
     fn again(&mut self, flight: &mut Flight, error: Error) -> Result<Duration> {
-        match retry::judge(error.kind(), false, &mut flight.call_failures, fastrand::f64()) {
+        let reads = matches!(flight.stage, Stage::Rechecking | Stage::Sealing);
+        match retry::judge(error.kind(), reads, &mut flight.call_failures, fastrand::f64()) {
             Verdict::Ask | Verdict::Stop => Err(error),
             Verdict::Again(wait) => {
                 if matches!(error.kind(), Kind::Throttled(_)) {

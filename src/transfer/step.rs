@@ -33,7 +33,10 @@ impl Engine<'_> {
                     flight.parts.values().filter_map(|part| Some((flight.plan.range(part.number)?, part.fingerprint)));
                 let ranges: Vec<(ByteRange, Fingerprint)> = ranges.collect();
                 let (source, read) = (flight.source.clone(), flight.rechecked_anew());
-                self.start(flight, async move { Unit::Rechecked(part::unchanged(source, ranges, read).await) });
+                self.start(flight, async move {
+                    tokio::time::sleep(wait).await;
+                    Unit::Rechecked(part::unchanged(source, ranges, read).await)
+                });
             }
             Stage::Confirming => self.start(flight, async move {
                 tokio::time::sleep(wait).await;
@@ -99,7 +102,7 @@ impl Engine<'_> {
 
     pub(super) fn step(&mut self, flight: &mut Flight, unit: Unit) -> Result<Fate> {
         match unit {
-            Unit::Rechecked(same) => self.rechecked(flight, same?),
+            Unit::Rechecked(Ok(same)) => self.rechecked(flight, same),
             // What it says of the store, the list that is asked for meanwhile says too.
             Unit::Part(leg, _) if leg != flight.leg || !matches!(flight.stage, Stage::Preparing | Stage::Sending) => {
                 Ok(Fate::Flying)
@@ -148,7 +151,8 @@ impl Engine<'_> {
                 self.call(flight, Duration::ZERO)?;
                 Ok(Fate::Flying)
             }
-            Unit::Dropped(Err(error))
+            Unit::Rechecked(Err(error))
+            | Unit::Dropped(Err(error))
             | Unit::Confirmed(Err(error))
             | Unit::Begun(_, Err(error))
             | Unit::Rejoined(Err(error))
