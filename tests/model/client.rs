@@ -1,0 +1,524 @@
+//! The true client engine against the true gateway over the bucket in memory, while calls are lost, processes die and the
+//! source changes under its hands; beside it, plain data: the generations the source has had, and what came of each.
+//!
+//! Border: runs of the engine as a library, with a journal that stays; a death here drops everything but what was committed,
+//! as a kill does. What the gateway owes to others is `contract`.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{File, OpenOptions};
+use std::net::SocketAddr;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use proptest::prelude::*;
+use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use upload::backend::{Backend, Options as Http};
+use upload::error::Kind;
+use upload::event::{Event, Sink};
+use upload::journal::{Journal, Note, State};
+use upload::names::Token;
+use upload::transfer::{self, GiveUp, Item, Jobs, OnChange, Options, Put};
+use upload::wire::Receipt;
+
+use crate::bucket::{Bucket, Content};
+use crate::faults::{Call, Edit, Fault, Mood};
+use crate::front::Front;
+use crate::gate::{Gate, scratch};
+use crate::support::PART;
+use crate::{Seen, explore};
+
+#[derive(Debug, Clone)]
+pub enum Act {
+    Put {
+        faults: Vec<Fault>,
+        restart: bool,
+    },
+    Resume {
+        faults: Vec<Fault>,
+    },
+    /// Two processes with one journal put the same file at the same moment.
+    Two {
+        faults: Vec<Fault>,
+    },
+    Edit(Edit),
+    /// The user gives up what is unfinished.
+    Abort,
+    Kill,
+    /// The gateway loses its memory.
+    Forget,
+    /// The store forgets the open multipart uploads.
+    Lifecycle,
+}
+
+const SIZES: [u64; 5] = [0, 100, PART, PART + 77, 2 * PART + 1];
+
+fn edit() -> impl Strategy<Value = Edit> {
+    prop_oneof![
+        2 => Just(Edit::Touch),
+        3 => Just(Edit::Overwrite),
+        1 => Just(Edit::Append),
+        1 => Just(Edit::Truncate),
+    ]
+}
+
+fn fault() -> impl Strategy<Value = Fault> {
+    let store = prop_oneof![
+        1 => Just(Call::Create),
+        1 => Just(Call::Find),
+        1 => Just(Call::List),
+        2 => Just(Call::Complete),
+        1 => Just(Call::Abort),
+        2 => Just(Call::Head),
+        4 => Just(Call::Put),
+        2 => Just(Call::Begin),
+        1 => Just(Call::Claim),
+        2 => Just(Call::Sign),
+        1 => Just(Call::Status),
+        1 => Just(Call::Parts),
+        3 => Just(Call::Finish),
+        1 => Just(Call::GiveUp),
+    ];
+    let mood = prop_oneof![
+        1 => Just(Mood::Down),
+        2 => Just(Mood::Swallow),
+        1 => Just(Mood::ErrorBody),
+        1 => Just(Mood::Cut),
+        2 => Just(Mood::CutAfter),
+        1 => Just(Mood::Twice),
+        1 => Just(Mood::Stale),
+        4 => Just(Mood::DieBefore),
+        4 => Just(Mood::DieAfter),
+        4 => edit().prop_map(Mood::Meanwhile),
+    ];
+    (store, mood, prop_oneof![3 => Just(0_u8), 1 => Just(1), 1 => Just(2)]).prop_map(|(call, mood, skip)| Fault {
+        call,
+        mood,
+        skip,
+    })
+}
+
+pub fn acts() -> impl Strategy<Value = (usize, Vec<Act>)> {
+    let faults = || prop::collection::vec(fault(), 0..4);
+    let act = prop_oneof![
+        12 => (faults(), any::<bool>()).prop_map(|(faults, restart)| Act::Put { faults, restart }),
+        4 => faults().prop_map(|faults| Act::Resume { faults }),
+        2 => faults().prop_map(|faults| Act::Two { faults }),
+        5 => edit().prop_map(Act::Edit),
+        1 => Just(Act::Abort),
+        1 => Just(Act::Lifecycle),
+    ];
+    let act = prop_oneof![40 => act, 1 => Just(Act::Kill), 1 => Just(Act::Forget)];
+    let size = prop_oneof![1 => Just(0_usize), 2 => Just(1), 1 => Just(2), 5 => Just(3), 2 => Just(4)];
+    (size, prop::collection::vec(act, 2..7))
+}
+
+/// The source, and all it has ever been.
+struct Disk {
+    path: PathBuf,
+    serial: u64,
+    generations: Vec<Content>,
+}
+
+impl Disk {
+    fn new(path: PathBuf, size: u64) -> Self {
+        File::create(&path).unwrap().set_len(size).unwrap();
+        let mut disk = Self { path, serial: 0, generations: Vec::new() };
+        disk.edit(Edit::Overwrite);
+        disk
+    }
+
+    /// Changes it in place, so that who has it open sees it too.
+    fn edit(&mut self, edit: Edit) {
+        self.serial += 1;
+        let file = OpenOptions::new().write(true).open(&self.path).unwrap();
+        let size = file.metadata().unwrap().len();
+        let size = match edit {
+            Edit::Append => size + 1,
+            Edit::Truncate => size.saturating_sub(1),
+            Edit::Touch | Edit::Overwrite => size,
+        };
+        if edit != Edit::Touch {
+            file.set_len(size).unwrap();
+            for start in (0..size).step_by(usize::try_from(PART).unwrap()) {
+                let stamp = self.serial.to_le_bytes();
+                let room = stamp.len().min(usize::try_from(size - start).unwrap());
+                file.write_all_at(&stamp[..room], start).unwrap();
+            }
+        }
+        // The clock of a file system may be coarse.
+        file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000 + self.serial)).unwrap();
+        let content = content(&self.path);
+        if self.generations.last() != Some(&content) {
+            self.generations.push(content);
+        }
+    }
+
+    fn now(&self) -> Content {
+        self.generations.last().unwrap().clone()
+    }
+}
+
+fn content(path: &Path) -> Content {
+    let bytes = std::fs::read(path).unwrap();
+    if bytes.is_empty() {
+        return vec![(Sha256::digest([]).into(), 0)];
+    }
+    let parts = bytes.chunks(usize::try_from(PART).unwrap());
+    parts.map(|part| (Sha256::digest(part).into(), part.len() as u64)).collect()
+}
+
+/// What a run came to.
+#[derive(Debug)]
+enum End {
+    Died,
+    /// A receipt, or the kind of the failure; nothing, where there was nothing to do.
+    Done(Vec<Result<Receipt, &'static str>>),
+}
+
+pub struct World {
+    gate: Gate,
+    bucket: Bucket,
+    front: Front,
+}
+
+struct Case {
+    place: TempDir,
+    disk: Arc<Mutex<Disk>>,
+    /// Open multipart uploads that nobody can know of any more, and objects of a ledger that is gone.
+    orphans: BTreeSet<String>,
+    old: BTreeSet<String>,
+}
+
+impl Case {
+    fn journal(&self) -> Journal {
+        Journal::open(&self.place.path().join("journal.db")).unwrap()
+    }
+
+    fn put(&self, restart: bool) -> Item {
+        let on_change = if restart { OnChange::Restart } else { OnChange::Fail };
+        Item::Put(Put {
+            path: self.disk.lock().unwrap().path.clone(),
+            name: "film.mov".into(),
+            content_type: "video/mp4".into(),
+            metadata: BTreeMap::new(),
+            part_size: Some(PART),
+            again: false,
+            on_change,
+        })
+    }
+}
+
+/// Makes the dice of this thread fall low for a while, so that waits are short.
+fn load_the_dice() {
+    thread_local!(static LOW: u64 = {
+        let low = |seed: &u64| {
+            let mut dice = fastrand::Rng::with_seed(*seed);
+            (0..5).all(|_| dice.f64() < 0.1)
+        };
+        (0..u64::MAX).find(low).unwrap()
+    });
+    LOW.with(|low| fastrand::seed(*low));
+}
+
+/// What a process sees of the world.
+struct Machine {
+    bucket: Bucket,
+    front: SocketAddr,
+    token: String,
+}
+
+impl Machine {
+    fn backend(&self) -> Backend {
+        let url = format!("http://{}", self.front).parse().unwrap();
+        Backend::new(&url, Some(Token::new(self.token.clone())), Http::default()).unwrap()
+    }
+
+    /// One process: from its start to its end, or to its death.
+    async fn process(&self, journal: &Path, items: impl FnOnce(&Journal) -> Vec<Item>) -> End {
+        load_the_dice();
+        let (mut journal, (sink, mut events)) = (Journal::open(journal).unwrap(), Sink::channel());
+        let items = items(&journal);
+        if items.is_empty() {
+            return End::Done(Vec::new());
+        }
+        let (backend, client) = (format!("http://{}", self.front), self.backend());
+        let (resume, jobs) = ("upload resume".into(), Jobs::Fixed(2));
+        let options = Options { backend, resume, first: 0, jobs, give_up: GiveUp::Never };
+        let (_tell, mut stop) = watch::channel(None);
+        let life = async {
+            let info = transfer::greet(&client, &options, &sink, &mut stop).await.unwrap();
+            let run = transfer::run(&mut journal, Arc::new(client.clone()), info, &sink, options.clone(), items, stop);
+            run.await
+        };
+        let ended = tokio::select! {
+            summary = life => Some(summary),
+            () = self.bucket.client_death.notified() => None,
+        };
+        if ended.is_none() {
+            return End::Died;
+        }
+        let mut ends = Vec::new();
+        while let Ok(event) = events.try_recv() {
+            match event {
+                Event::Completed { receipt, .. } => ends.push(Ok(receipt)),
+                Event::Failed { kind, .. } => ends.push(Err(kind)),
+                _ => {}
+            }
+        }
+        End::Done(ends)
+    }
+}
+
+impl World {
+    pub async fn run(this: &RefCell<Self>, (size, acts): &(usize, Vec<Act>)) -> Seen {
+        let place = scratch();
+        let disk = Arc::new(Mutex::new(Disk::new(place.path().join("film.mov"), SIZES[*size])));
+        let case =
+            RefCell::new(Case { place, disk: Arc::clone(&disk), orphans: BTreeSet::new(), old: BTreeSet::new() });
+        {
+            let world = this.borrow();
+            world.bucket.heal();
+            *world.bucket.rows() = crate::bucket::Rows::default();
+            let hook = move |edit| disk.lock().unwrap().edit(edit);
+            *world.bucket.edit.lock().unwrap() = Some(Box::new(hook));
+        }
+        for (at, act) in acts.iter().enumerate() {
+            let done = tokio::time::timeout(Duration::from_mins(1), Self::act(this, &case, act)).await;
+            let seen = done.unwrap_or_else(|_| Err("it hangs".into()));
+            seen.map_err(|why| format!("act {at}, {act:?}: {why}"))?;
+        }
+        Self::end(this, &case).await.map_err(|why| format!("at the end: {why}"))
+    }
+
+    /// As the gateway dies, it comes back.
+    async fn beside<T>(this: &RefCell<Self>, run: impl Future<Output = T>) -> T {
+        let death = Arc::clone(&this.borrow().bucket.death);
+        let mut run = std::pin::pin!(run);
+        loop {
+            tokio::select! {
+                value = &mut run => return value,
+                () = death.notified() => {
+                    // Safe beside the run: it holds no borrow while it waits.
+                    let mut world = this.borrow_mut();
+                    world.gate.kill();
+                    world.front.lead_to(world.gate.url());
+                }
+            }
+        }
+    }
+
+    async fn act(this: &RefCell<Self>, case: &RefCell<Case>, act: &Act) -> Seen {
+        match act {
+            Act::Put { faults, restart } => Self::judged(this, case, faults, Some(*restart), false).await,
+            Act::Two { faults } => Self::judged(this, case, faults, Some(false), true).await,
+            Act::Resume { faults } => Self::judged(this, case, faults, None, false).await,
+            Act::Edit(edit) => {
+                case.borrow().disk.lock().unwrap().edit(*edit);
+                Ok(())
+            }
+            Act::Kill => {
+                let mut world = this.borrow_mut();
+                world.gate.kill();
+                world.front.lead_to(world.gate.url());
+                Ok(())
+            }
+            Act::Forget => {
+                let (mut world, mut case) = (this.borrow_mut(), case.borrow_mut());
+                world.gate.forget();
+                world.front.lead_to(world.gate.url());
+                let (objects, open) = world.bucket.holds();
+                case.orphans.extend(open.into_keys());
+                case.old.extend(objects.into_keys());
+                Ok(())
+            }
+            Act::Lifecycle => {
+                this.borrow().bucket.rows().open.clear();
+                Ok(())
+            }
+            Act::Abort => Self::beside(this, abort(this, case)).await,
+        }
+    }
+
+    /// Runs one process, or two, while these calls fail, and judges what came of it.
+    async fn judged(
+        this: &RefCell<Self>,
+        case: &RefCell<Case>,
+        faults: &[Fault],
+        put: Option<bool>,
+        two: bool,
+    ) -> Seen {
+        let before = case.borrow().disk.lock().unwrap().generations.len();
+        {
+            let world = this.borrow();
+            for fault in faults {
+                // The gateway has its own names for calls.
+                let at_front = !matches!(
+                    fault.call,
+                    Call::Create
+                        | Call::Find
+                        | Call::List
+                        | Call::Complete
+                        | Call::Abort
+                        | Call::Head
+                        | Call::Delete
+                        | Call::Put
+                );
+                if at_front { world.front.faults().waiting.push_back(*fault) } else { world.bucket.fail(*fault) }
+            }
+        }
+        let (machine, item) = (Self::copy(this), put.map(|restart| case.borrow().put(restart)));
+        let journal = case.borrow().place.path().join("journal.db");
+        let process = || {
+            let items = |journal: &Journal| {
+                if let Some(item) = &item {
+                    return vec![item.clone()];
+                }
+                let all = journal.all().unwrap().into_iter();
+                let unfinished = all.filter(|upload| upload.state.is_unfinished());
+                unfinished.map(|upload| Item::Resume(Box::new(upload))).collect()
+            };
+            machine.process(&journal, items)
+        };
+        let ends = if two {
+            let (a, b) = Self::beside(this, async { tokio::join!(process(), process()) }).await;
+            vec![a, b]
+        } else {
+            vec![Self::beside(this, process()).await]
+        };
+        {
+            let world = this.borrow();
+            world.bucket.heal();
+            world.front.faults().waiting.clear();
+        }
+        let edited = case.borrow().disk.lock().unwrap().generations.len() != before
+            || faults.iter().any(|fault| matches!(fault.mood, Mood::Meanwhile(_)));
+        Self::invariants(this, case)?;
+        let mut done = 0;
+        for end in &ends {
+            let End::Done(ends) = end else { continue };
+            for end in ends {
+                match end {
+                    Ok(receipt) => {
+                        done += 1;
+                        Self::receipt(this, case, receipt, edited)?;
+                    }
+                    Err("changed") if edited || put.is_none() => {}
+                    Err("busy") if two => {}
+                    // What was ended from outside is not gone on with, nor one that another began.
+                    Err("gone" | "not_found") if put.is_none() => {}
+                    Err(kind) => return Err(format!("failed as {kind}, though nothing failed for good")),
+                }
+            }
+        }
+        let died = ends.iter().any(|end| matches!(end, End::Died));
+        if put.is_some() && !died && !edited && done == 0 {
+            return Err(format!("nothing was completed: {ends:?}"));
+        }
+        Ok(())
+    }
+
+    fn copy(this: &RefCell<Self>) -> Machine {
+        let world = this.borrow();
+        Machine { bucket: world.bucket.clone(), front: world.front.addr, token: world.gate.tokens[0].clone() }
+    }
+
+    /// What must be true at any time.
+    fn invariants(this: &RefCell<Self>, case: &RefCell<Case>) -> Seen {
+        let (world, case) = (this.borrow(), case.borrow());
+        let (rows, disk) = (world.bucket.rows(), case.disk.lock().unwrap());
+        for (key, object) in &rows.made {
+            if !disk.generations.contains(&object.content) {
+                return Err(format!("an object is no generation of the source: {key} {:?}", object.content));
+            }
+        }
+        for generation in &disk.generations {
+            let of_it = |(key, object): &(&String, &crate::bucket::Object)| {
+                object.content == *generation && !case.old.contains(*key)
+            };
+            let count = rows.objects.iter().filter(of_it).count();
+            if count > 1 {
+                return Err(format!("{count} objects of one generation: {:?}", rows.objects));
+            }
+        }
+        Ok(())
+    }
+
+    /// What is called done is there, whole, and written down.
+    fn receipt(this: &RefCell<Self>, case: &RefCell<Case>, receipt: &Receipt, edited: bool) -> Seen {
+        let (world, case) = (this.borrow(), case.borrow());
+        let rows = world.bucket.rows();
+        let object = rows.objects.get(receipt.key.as_str()).ok_or("done without an object")?;
+        let disk = case.disk.lock().unwrap();
+        let size: u64 = object.content.iter().map(|(_, size)| size).sum();
+        if !edited && object.content != disk.now() {
+            return Err("done, but the object is not what the source is".into());
+        }
+        if receipt.size != size || receipt.checksum.as_str() != object.checksum {
+            return Err(format!("a receipt is not true: {receipt:?} {object:?}"));
+        }
+        let written = case.journal().by_id(receipt.id.as_str()).unwrap();
+        let written = written.iter().any(|upload| upload.state == State::Completed && upload.receipt.is_some());
+        if written { Ok(()) } else { Err("done, but the journal does not know".into()) }
+    }
+
+    /// Once nothing fails any more, the same command ends the job; once more, and nothing is sent.
+    async fn end(this: &RefCell<Self>, case: &RefCell<Case>) -> Seen {
+        Self::judged(this, case, &[], Some(false), false).await?;
+        let bytes = this.borrow().bucket.rows().bytes;
+        Self::judged(this, case, &[], Some(false), false).await?;
+        let (world, case) = (this.borrow(), case.borrow());
+        let rows = world.bucket.rows();
+        if rows.bytes != bytes {
+            return Err("what was finished was sent again".into());
+        }
+        let left: Vec<_> = rows.open.iter().filter(|(id, _)| !case.orphans.contains(*id)).collect();
+        if left.is_empty() { Ok(()) } else { Err(format!("multipart uploads are left open: {left:?}")) }
+    }
+}
+
+/// As `upload abort` does it.
+async fn abort(this: &RefCell<World>, case: &RefCell<Case>) -> Seen {
+    let machine = World::copy(this);
+    let mut journal = case.borrow().journal();
+    for upload in journal.all().unwrap().into_iter().filter(|upload| upload.state.is_unfinished()) {
+        let upload = journal.take(&upload).map_err(|error| error.to_string())?;
+        let backend = machine.backend();
+        let begun = match &upload.id {
+            Some(id) => Ok(id.clone()),
+            None => backend.begin(&transfer::begin(&upload, None)).await.map(|answer| answer.id),
+        };
+        let aborted = match begun {
+            Ok(id) => backend.abort(&id).await,
+            Err(error) => Err(error),
+        };
+        match aborted {
+            Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Gone | Kind::Denied) => {}
+            // What is completing can only be completed.
+            Err(error) if error.kind() == Kind::Other => continue,
+            aborted => aborted.map_err(|error| format!("could not abort: {error}"))?,
+        }
+        journal.note(&[Note::Abandoned { row: upload.row }]).unwrap();
+    }
+    Ok(())
+}
+
+#[test]
+fn the_client_keeps_its_promises() {
+    let runtime: Runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let world = runtime.block_on(async {
+        let bucket = Bucket::start().await;
+        let front = Front::start(&bucket).await;
+        let gate = Gate::start(&bucket, "tokens");
+        front.lead_to(gate.url());
+        RefCell::new(World { gate, bucket, front })
+    });
+    explore(64, &acts(), |case| runtime.block_on(World::run(&world, case)));
+    let said = world.borrow().gate.stderr();
+    assert!(!said.contains("panicked"), "{said}");
+}

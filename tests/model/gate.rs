@@ -1,0 +1,190 @@
+//! The true gateway over the bucket in memory, in a process that can be killed; asked by a plain HTTP client; and its ledger,
+//! read as rows.
+//!
+//! Border: sends calls and reads what is left of them; what they should come to is the model's.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use reqwest::Method;
+use rusqlite::{Connection, OptionalExtension as _};
+use serde_json::Value;
+use tempfile::TempDir;
+use upload::wire::State;
+
+use crate::bucket::{Bucket, NAME};
+use crate::support::gateway::Gateway;
+use crate::support::sandbox::Sandbox;
+
+/// A directory that costs no disk, where there is one.
+pub fn scratch() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    let builder = tempfile::Builder::new().prefix("upload-model-").tempdir_in(memory);
+    builder.or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+pub struct Gate {
+    gateway: Gateway,
+    client: reqwest::Client,
+    pub place: TempDir,
+    /// Of the owner whose uploads these are, and of another.
+    pub tokens: [String; 2],
+}
+
+/// What was answered: a status, and a body where there is one. Nothing, where the gateway died.
+pub type Answer = Option<(u16, Value)>;
+
+/// The code of a problem, or the status.
+pub fn code(answer: &Answer) -> String {
+    match answer {
+        None => "lost".into(),
+        Some((status, body)) => body["code"].as_str().map_or(status.to_string(), str::to_owned),
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct PartRow {
+    pub sha256: Option<[u8; 32]>,
+    pub stored: bool,
+    pub etag: Option<String>,
+}
+
+/// An upload as the ledger has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    pub id: String,
+    pub key: String,
+    pub token: String,
+    pub content_type: String,
+    pub state: State,
+    pub epoch: u64,
+    pub holder: Option<String>,
+    /// Its holder has been silent for too long.
+    pub aged: bool,
+    pub store_upload: Option<String>,
+    pub receipt: Option<String>,
+    pub parts: Vec<PartRow>,
+}
+
+fn ledger_of(place: &TempDir) -> PathBuf {
+    place.path().join("ledger.db")
+}
+
+impl Gate {
+    pub fn start(bucket: &Bucket, auth: &str) -> Self {
+        let place = scratch();
+        let ledger = format!("sqlite:{}", ledger_of(&place).display());
+        let sandbox = Sandbox::new();
+        let (store, endpoint) = (format!("s3://{NAME}"), bucket.url());
+        let s3 = ["--store", &store, "--s3-endpoint", &endpoint, "--s3-path-style", "--s3-region", "us-east-1"];
+        let proof = ["--store-probe", "off", "--store-checksum", "sha256"];
+        let args = [&["--ledger", &ledger, "--auth", auth][..], &s3, &proof].concat();
+        let tokens = Self::tokens(&sandbox, &place);
+        let envs = [("AWS_ACCESS_KEY_ID", "model"), ("AWS_SECRET_ACCESS_KEY", "model")];
+        let gateway = Gateway::start_in(sandbox, &args, &envs);
+        let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(4).build().unwrap();
+        Self { gateway, client, place, tokens }
+    }
+
+    fn tokens(sandbox: &Sandbox, place: &TempDir) -> [String; 2] {
+        let ledger = format!("sqlite:{}", ledger_of(place).display());
+        ["us", "them"].map(|name| {
+            let made = sandbox.upload(["serve", "token", "add", name, "--ledger", &ledger]).run().succeeds();
+            made.line().to_owned()
+        })
+    }
+
+    pub fn url(&self) -> String {
+        self.gateway.url()
+    }
+
+    /// Dies, and comes back.
+    pub fn kill(&mut self) {
+        let said = self.gateway.kill9();
+        assert!(!said.contains("panicked"), "{said}");
+        self.gateway.start_again();
+    }
+
+    /// Comes back without its memory.
+    pub fn forget(&mut self) {
+        self.gateway.kill9();
+        for suffix in ["", "-wal", "-shm"] {
+            let mut path = ledger_of(&self.place).into_os_string();
+            path.push(suffix);
+            std::fs::remove_file(path).ok();
+        }
+        self.tokens = Self::tokens(self.gateway.sandbox(), &self.place);
+        self.gateway.start_again();
+    }
+
+    pub fn stderr(&self) -> String {
+        self.gateway.stderr()
+    }
+
+    /// One call, with `key` as its idempotency key; nothing, where no answer came.
+    pub async fn call(&self, who: usize, method: Method, path: &str, key: &str, body: Option<Value>) -> Answer {
+        let request = self.client.request(method, format!("{}/v1/{path}", self.url())).bearer_auth(&self.tokens[who]);
+        let request = request.timeout(Duration::from_secs(30)).header("idempotency-key", key);
+        let request = if let Some(body) = body { request.json(&body) } else { request };
+        let response = request.send().await.ok()?;
+        let status = response.status().as_u16();
+        let body = response.bytes().await.ok()?;
+        Some((status, serde_json::from_slice(&body).unwrap_or(Value::Null)))
+    }
+
+    pub fn ledger(&self) -> Connection {
+        let connection = Connection::open(ledger_of(&self.place)).unwrap();
+        connection.busy_timeout(Duration::from_secs(5)).unwrap();
+        connection
+    }
+}
+
+impl Row {
+    /// With nothing that only the gateway can know.
+    pub fn blank() -> Self {
+        let [id, key, token, content_type] = std::array::from_fn(|_| String::new());
+        let (state, epoch, aged, parts) = (State::Pending, 0, false, Vec::new());
+        Self {
+            id,
+            key,
+            token,
+            content_type,
+            state,
+            epoch,
+            holder: None,
+            aged,
+            store_upload: None,
+            receipt: None,
+            parts,
+        }
+    }
+}
+
+/// The upload begun under an idempotency key.
+pub fn row(ledger: &Connection, idempotency_key: &str) -> Option<Row> {
+    let sql = "SELECT id, key, token, state, epoch, holder, store_upload, receipt, lease_until, content_type FROM upload WHERE idempotency_key = ?1";
+    let row = ledger.query_row(sql, [idempotency_key], |row| {
+        Ok(Row {
+            id: row.get(0)?,
+            key: row.get(1)?,
+            token: row.get(2)?,
+            state: State::from_name(&row.get::<_, String>(3)?).unwrap(),
+            epoch: u64::try_from(row.get::<_, i64>(4)?).unwrap(),
+            holder: row.get(5)?,
+            store_upload: row.get(6)?,
+            receipt: row.get(7)?,
+            aged: row.get::<_, i64>(8)? == 0,
+            content_type: row.get(9)?,
+            parts: Vec::new(),
+        })
+    });
+    let mut row = row.optional().unwrap()?;
+    let sql = "SELECT sha256, state, etag FROM part WHERE upload = ?1 ORDER BY number";
+    let mut parts = ledger.prepare_cached(sql).unwrap();
+    let part = |row: &rusqlite::Row<'_>| {
+        let stored = row.get::<_, String>(1)? == "stored";
+        Ok(PartRow { sha256: row.get(0)?, stored, etag: row.get(2)? })
+    };
+    row.parts = parts.query_map([&row.id], part).unwrap().collect::<Result<_, _>>().unwrap();
+    Some(row)
+}
