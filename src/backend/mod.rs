@@ -3,19 +3,19 @@
 //! Border: one request each, classified once; nothing is repeated here (that is `transfer/retry`) and nothing remembered.
 //! The one door to reqwest on the client's side.
 
-mod answer;
+pub mod answer;
 mod body;
 mod clients;
 mod content;
 #[cfg(target_os = "linux")]
 mod direct;
-mod hosts;
+pub mod hosts;
 mod http;
 mod limit;
 mod native;
 mod patience;
 #[cfg(target_os = "linux")]
-mod reply;
+pub mod reply;
 mod resolver;
 
 pub use answer::Stored;

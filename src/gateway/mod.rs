@@ -27,7 +27,7 @@ pub mod ledger;
 mod listen;
 mod problem;
 mod routes;
-mod rules;
+pub mod rules;
 mod service;
 mod settings;
 pub mod store;

@@ -20,6 +20,7 @@ use credentials::Credentials;
 use sign::Signer;
 
 mod address;
+pub mod answers;
 mod client;
 mod credentials;
 pub mod embedded;
@@ -29,6 +30,9 @@ mod probe;
 mod sign;
 mod template;
 mod xml;
+
+pub use client::Answer;
+pub use object::attachment;
 
 /// The object metadata that holds the token of an upload.
 const TOKEN: &str = "x-amz-meta-upload-token";

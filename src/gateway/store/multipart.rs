@@ -12,8 +12,8 @@ use super::address::Address;
 use super::client::{self, Call};
 use super::object::signed_put;
 use super::sign::{self, Presigned};
-use super::{Fault, NewObject, Store, xml};
-use crate::names::{ETag, Fingerprint, Key, PartNumber};
+use super::{Fault, NewObject, Store, answers, xml};
+use crate::names::{Key, PartNumber};
 use crate::wire::{CompletePart, PartSpec, Proof, SignedPut, StoredPart};
 
 /// More pages of open uploads than any bucket has at one key.
@@ -43,11 +43,7 @@ impl Store {
         for (name, value) in &self.create_headers {
             call = call.header(name, value)?;
         }
-        let created: xml::InitiateMultipartUploadResult = self.client.read(call, "InitiateMultipartUpload").await?;
-        if created.upload_id.is_empty() {
-            return Err(Fault::Unavailable("CreateMultipartUpload: an empty upload id".into()));
-        }
-        Ok(created.upload_id)
+        answers::created(self.client.ask(call).await?)
     }
 
     /// The multipart uploads open at exactly this key, oldest first.
@@ -129,8 +125,7 @@ impl Store {
             query.push(("part-number-marker", marker));
         }
         let call = Call::new("ListParts", Method::GET, self.address.object(&self.whole(key), &query)?);
-        let page = self.client.read(call, "ListParts").await?;
-        stored_parts(page, after).map_err(|why| Fault::Unavailable(format!("ListParts: {why}")))
+        answers::listed(self.client.ask(call).await?, after)
     }
 
     /// `CompleteMultipartUpload`, with part checksums (where they are the proof), total size and `If-None-Match: *`; without the
@@ -147,12 +142,7 @@ impl Store {
         if answer.status == StatusCode::NOT_IMPLEMENTED {
             answer = self.client.ask(call).await?;
         }
-        client::read::<xml::CompleteMultipartUploadResult>(
-            "CompleteMultipartUpload",
-            answer,
-            "CompleteMultipartUpload",
-        )?;
-        Ok(())
+        answers::completed(answer)
     }
 
     /// `AbortMultipartUpload`, until `ListParts` no longer knows the upload: a part on its way may arrive behind the first.
@@ -186,70 +176,5 @@ impl Store {
         let number = number.to_string();
         let url = address.object(&self.whole(key), &[("partNumber", &number), ("uploadId", upload)])?;
         self.client.signer.presign(Method::PUT, &url, headers, life).await
-    }
-}
-
-/// A page of parts whose numbers grow, all of them behind `after`.
-fn stored_parts(
-    page: xml::ListPartsResult,
-    after: Option<PartNumber>,
-) -> Result<(Vec<StoredPart>, Option<PartNumber>), &'static str> {
-    let mut last = after.map_or(0, PartNumber::get);
-    let mut parts = Vec::with_capacity(page.parts.len());
-    for part in page.parts {
-        if part.number <= last {
-            return Err("the numbers of parts do not grow");
-        }
-        last = part.number;
-        parts.push(StoredPart {
-            number: PartNumber::try_from(part.number).map_err(|_| "a part number of zero")?,
-            size: part.size,
-            etag: ETag::from_header(&part.etag).map_err(|_| "a part without an ETag")?,
-            sha256: part.checksum_sha256.and_then(|checksum| Fingerprint::from_base64(&checksum).ok()),
-        });
-    }
-    if !page.is_truncated {
-        return Ok((parts, None));
-    }
-    let next = page.next_part_number_marker.parse().ok().filter(|next| *next > 0).unwrap_or(last);
-    if next < last || next <= after.map_or(0, PartNumber::get) {
-        return Err("its pages do not end");
-    }
-    Ok((parts, Some(PartNumber::try_from(next).map_err(|_| "a part number of zero")?)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn page(numbers: &[u32], truncated: bool, next: &str) -> xml::ListPartsResult {
-        let part =
-            |number: &u32| xml::Part { number: *number, etag: "e".into(), size: 1, checksum_sha256: Some("?".into()) };
-        xml::ListPartsResult {
-            is_truncated: truncated,
-            next_part_number_marker: next.into(),
-            parts: numbers.iter().map(part).collect(),
-        }
-    }
-
-    #[test]
-    fn pages_go_on_behind_their_last_part_and_end() {
-        let after = PartNumber::try_from(2).ok();
-        let next =
-            |page, after| stored_parts(page, after).map(|(parts, next)| (parts.len(), next.map(PartNumber::get)));
-        assert_eq!(next(page(&[3, 7], true, "7"), after), Ok((2, Some(7))));
-        assert_eq!(next(page(&[3, 7], true, ""), after), Ok((2, Some(7))));
-        assert_eq!(next(page(&[3, 7], false, "7"), after), Ok((2, None)));
-        assert_eq!(next(page(&[], false, "0"), None), Ok((0, None)));
-        for wrong in [
-            page(&[2], false, ""),
-            page(&[3, 3], false, ""),
-            page(&[], true, "2"),
-            page(&[], true, ""),
-            page(&[5], true, "4"),
-        ] {
-            assert!(stored_parts(wrong, after).is_err());
-        }
-        assert!(stored_parts(page(&[0], false, ""), None).is_err());
     }
 }

@@ -98,7 +98,8 @@ pub(super) fn one_line(value: &str) -> String {
 }
 
 /// `Content-Disposition` after RFC 6266: the name in ASCII for old clients, and whole after RFC 8187.
-fn attachment(name: &str) -> String {
+#[must_use]
+pub fn attachment(name: &str) -> String {
     let plain = |c: char| if c.is_ascii_graphic() && !"\"\\%/".contains(c) || c == ' ' { c } else { '_' };
     let ascii: String = name.chars().map(plain).collect();
     format!("attachment; filename=\"{ascii}\"; filename*=UTF-8''{}", address::encode(name))
