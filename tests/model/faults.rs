@@ -75,8 +75,8 @@ pub struct Fault {
 #[derive(Debug, Default)]
 pub struct Faults {
     pub waiting: VecDeque<Fault>,
-    /// How many calls have failed on purpose.
-    pub failed: usize,
+    /// What has failed on purpose.
+    pub failed: Vec<(Call, Mood)>,
 }
 
 impl Faults {
@@ -88,7 +88,8 @@ impl Faults {
             fault.skip -= 1;
             return None;
         }
-        self.failed += 1;
-        self.waiting.remove(at).map(|fault| fault.mood)
+        let mood = self.waiting.remove(at)?.mood;
+        self.failed.push((call, mood));
+        Some(mood)
     }
 }

@@ -37,7 +37,8 @@ pub fn explore<T: Debug>(cases: u32, strategy: &impl Strategy<Value = T>, run: i
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-    let config = Config { cases, failure_persistence: None, max_shrink_iters: 1000, ..Config::default() };
+    let max_shrink_iters = number("UPLOAD_MODEL_SHRINK").map_or(500, |n| u32::try_from(n).unwrap_or(0));
+    let config = Config { cases, failure_persistence: None, max_shrink_iters, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, rng);
     match runner.run(strategy, |case| run(&case).map_err(TestCaseError::fail)) {
         Ok(()) => {}
