@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use upload::backend::{self, StoreHost, Stored, answer, hosts, reply::Reply};
+use upload::backend::{StoreHost, Stored, answer, hosts, reply::Reply};
 use upload::error::Kind;
 use upload::gateway::rules;
 use upload::gateway::store::{Answer, Fault, answers, attachment};
@@ -20,8 +20,8 @@ use upload::plan::Plan;
 use upload::report::text;
 use upload::transfer;
 use upload::wire::{
-    BatchAnswer, BatchRequest, BeginAnswer, BeginRequest, ClaimRequest, CompleteRequest, Limits, PartList, Problem,
-    Receipt, SignAnswer, SignRequest, StoredPart, UploadStatus,
+    BatchAnswer, BatchRequest, BeginAnswer, BeginRequest, ClaimRequest, CompleteRequest, Limits, PROTOCOL_HEADER,
+    PartList, Problem, Receipt, SignAnswer, SignRequest, StoredPart, UploadStatus,
 };
 
 const PART: u64 = 5 << 20;
@@ -188,13 +188,13 @@ pub fn part_answer(bytes: &[u8]) {
         }
     }
     let sent = Fingerprint::of(b"sent");
-    let answer = backend::Answer { status, headers: headers.clone(), body: body.to_vec() };
-    match backend::stored(&answer, &sent, false) {
+    let answer = answer::Answer { status, headers: headers.clone(), body: body.to_vec() };
+    match answer::of_part(&answer, &sent, false) {
         Ok(Stored::New(etag)) => {
             assert!((200..300).contains(&status), "stored by {status}");
             let header = headers.get("etag").and_then(|etag| etag.to_str().ok()).expect("stored without an ETag");
             assert!(header.contains(etag.as_str()) && etag.as_str().parse::<ETag>().is_ok());
-            assert!(!String::from_utf8_lossy(body).contains("<Error>"), "stored by an error");
+            assert!(body.trim_ascii().is_empty(), "stored by an error");
             let checksum = headers.get("x-amz-checksum-sha256").and_then(|checksum| checksum.to_str().ok());
             assert!(checksum.is_none_or(|checksum| checksum == sent.base64()), "stored other bytes");
         }
@@ -214,12 +214,18 @@ pub fn problem(bytes: &[u8]) {
     let status = 100 + u16::try_from(status % 500).unwrap_or_default();
     let problem = round_trip::<Problem>(body);
     let wait = Some(Duration::from_secs(status.into()));
-    for error in [
-        answer::of_gateway(status, problem.as_ref(), wait),
-        answer::of_gateway(status, None, None),
-        answer::of_store(status, &String::from_utf8_lossy(body), wait, false),
-        answer::of_store(status, &String::from_utf8_lossy(body), None, true),
-    ] {
+    let mut headers = http::HeaderMap::from_iter([(http::header::RETRY_AFTER, http::HeaderValue::from(status))]);
+    let theirs = answer::Answer { status, headers: headers.clone(), body: body.to_vec() };
+    headers.insert(PROTOCOL_HEADER, http::HeaderValue::from(1));
+    let ours = answer::Answer { status, headers, body: body.to_vec() };
+    let told = problem.as_ref().map(|problem| answer::of_problem(status, problem, wait));
+    let all = [
+        answer::of_gateway(&ours),
+        answer::of_gateway(&theirs),
+        answer::of_store(&theirs, false),
+        answer::of_store(&theirs, true),
+    ];
+    for error in all.into_iter().chain(told) {
         assert_kind(&error);
         assert!(!matches!(error.kind(), Kind::Interrupted(_) | Kind::Usage | Kind::NoSource | Kind::NoJournal));
     }
@@ -242,8 +248,11 @@ pub fn headers(bytes: &[u8]) {
         assert_eq!(ETag::from_header(&etag.quoted()), Ok(etag.clone()), "quoted");
         assert!(text.contains(etag.as_str()));
     }
-    if let Some(wait) = answer::retry_after(Some(&text)) {
-        assert_eq!(wait.subsec_nanos(), 0);
+    if let Ok(value) = http::HeaderValue::from_str(&text) {
+        let date = http::HeaderValue::from_static("Fri, 20 Nov 2026 10:00:00 GMT");
+        let headers = http::HeaderMap::from_iter([(http::header::RETRY_AFTER, value), (http::header::DATE, date)]);
+        let wait = answer::Answer { status: 503, headers, body: Vec::new() }.retry_after();
+        assert!(wait.is_none_or(|wait| wait.subsec_nanos() == 0), "{wait:?}");
     }
     let _ = jiff::fmt::rfc2822::parse(&text);
     same::<UploadId>(&text);
@@ -259,7 +268,8 @@ pub fn headers(bytes: &[u8]) {
 pub fn url(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let backend = "https://upload.example/".parse().expect("a URL");
-    if let Ok(url) = hosts::check(&text, &backend, &[], false) {
+    let rules = hosts::Rules { backend: &backend, own: false, named: &[], insecure_http: false, known: &[] };
+    if let Ok(url) = hosts::check(&text, &rules) {
         assert!(url.scheme() == "https" && url.username().is_empty() && url.password().is_none());
         let host = url.host_str().expect("a host");
         let address: Option<std::net::IpAddr> = host.trim_start_matches('[').trim_end_matches(']').parse().ok();
@@ -388,7 +398,7 @@ fn base(place: &Path) -> Vec<u8> {
         identity: IDENTITY,
         part_size: PART,
     };
-    let noted = journal.intend(vec![intent("film"), intent("song")]).expect("two uploads");
+    let noted = journal.intend(&[], vec![intent("film"), intent("song")]).expect("two uploads");
     let row = noted[0].as_ref().expect("the first").row;
     let id: UploadId = "some-id".parse().expect("an id");
     let (number, fingerprint, etag) = (PartNumber::FIRST, Fingerprint::of(b"1"), "e1".parse().expect("an ETag"));

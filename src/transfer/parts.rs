@@ -40,7 +40,9 @@ impl Engine<'_> {
         let hashed = match hashed {
             Err(error) if error.kind() == Kind::Changed => return self.changed(flight, "it has become shorter", true),
             Err(error) => {
-                let wait = self.part_again(flight, number, error)?;
+                let Some(wait) = self.part_again(flight, number, error)? else {
+                    return self.move_to(flight, Stage::Rejoining);
+                };
                 flight.queue.hashing_failed(number, Instant::now() + wait);
                 return Ok(Fate::Flying);
             }
@@ -177,27 +179,30 @@ impl Engine<'_> {
         }
         // Damaged on the way, or changed under our hands: only reading it again tells.
         let step = if error.kind() == Kind::Corrupt { Step::Hash } else { Step::Sign };
-        let wait = self.part_again(flight, number, error)?;
+        let Some(wait) = self.part_again(flight, number, error)? else {
+            return self.move_to(flight, Stage::Rejoining);
+        };
         flight.queue.put_failed(number, step, Instant::now() + wait);
         Ok(Fate::Flying)
     }
 
-    /// Judges a failure of one part: how long to wait, or the error back.
-    fn part_again(&mut self, flight: &mut Flight, number: PartNumber, error: Error) -> Result<Duration> {
+    /// Judges a failure of one part: how long to wait, or the error back. None where the store has to be asked first what it
+    /// has.
+    fn part_again(&mut self, flight: &mut Flight, number: PartNumber, error: Error) -> Result<Option<Duration>> {
         let failures = flight.failures.entry(number).or_default();
         let wait = match retry::judge(error.kind(), true, failures, fastrand::f64()) {
             Verdict::Again(wait) => wait,
             Verdict::Ask if flight.mismatches < MISMATCHES => {
                 flight.mismatches += 1;
                 self.remark(flight, &error);
-                return self.move_to(flight, Stage::Rejoining);
+                return Ok(None);
             }
             Verdict::Ask | Verdict::Stop => return Err(error),
         };
         let attempt = failures.attempts;
         self.last_error = Some(error.to_string());
         self.tell(retrying(flight.item, flight.upload.id.clone(), Some(number), attempt, &error, wait));
-        Ok(wait)
+        Ok(Some(wait))
     }
 
     /// The store has these bytes.

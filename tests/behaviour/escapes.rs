@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use crate::interrupt::held;
 use crate::support::command::Output;
-use crate::support::proxy::{Fault, Requests};
+use crate::support::proxy::{Answer, Fault, Requests};
 use crate::support::world::World;
 use crate::support::{PART, files};
 
@@ -90,8 +90,7 @@ fn words_of_servers_are_shown_and_not_obeyed() {
             (Requests::put(), xml),
             (Requests::get("/v1"), evil.to_owned()),
         ] {
-            let headers = "x-upload-protocol: 1\r\n";
-            world.proxy.spoil(requests, Fault::Answer { status: 400, headers, body: body.leak() });
+            world.proxy.spoil(requests, Fault::Answer(Answer::json(400, &body)));
             for args in [&["-vvv"][..], &["--json"]] {
                 count += 1;
                 let file = world.sandbox.file(&format!("{count}.bin"), 10);

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::interrupt::held;
 use crate::support::PART;
-use crate::support::proxy::{Fault, Requests};
+use crate::support::proxy::{Answer, Fault, Requests};
 use crate::support::world::World;
 
 /// Marks of a presigned URL.
@@ -51,12 +51,11 @@ fn no_token_and_no_signature_is_printed_or_kept() {
 }
 
 /// What S3 says of a signature that does not fit: the whole of what was signed, and the signature.
-const ECHO: Fault = Fault::Answer {
-    status: 403,
-    headers: "content-type: application/xml\r\nx-amz-request-id: ABC\r\n",
-    body: "<Error><Code>SignatureDoesNotMatch</Code><Message>canary-message</Message><StringToSign>canary-signed\
-           </StringToSign><SignatureProvided>canary-signature</SignatureProvided></Error>",
-};
+fn echo() -> Fault {
+    let error = "<Error><Code>SignatureDoesNotMatch</Code><Message>canary-message</Message><StringToSign>canary-signed\
+                 </StringToSign><SignatureProvided>canary-signature</SignatureProvided></Error>";
+    Fault::Answer(Answer::new(403).header("x-amz-request-id", "ABC").body("application/xml", error))
+}
 
 /// Every verb that talks to a backend, as loud as it gets, with everything going wrong in between.
 #[test]
@@ -77,7 +76,7 @@ fn no_verb_prints_a_secret_however_loud() {
     for json in [&[][..], &["--json"]] {
         let with = |args: &[&'static str]| [args, json].concat();
         let file = world.sandbox.file(&format!("{}.bin", json.len()), 3 * PART);
-        world.proxy.spoil(Requests::put().first(20), ECHO);
+        world.proxy.spoil(Requests::put().first(20), echo());
         silent(&run(&with(&["put", "--part-size", "5MiB"]), Some(&file)).exits(77));
         world.proxy.mend();
         world.proxy.spoil(Requests::put().nth(1), Fault::CutAfter { bytes: 100 });
@@ -96,7 +95,7 @@ fn no_verb_prints_a_secret_however_loud() {
         holds_none("standard error", url.stderr().as_bytes(), &secrets);
         let cat = run(&with(&["cat"]), Some(&file)).succeeds();
         holds_none("standard error", cat.stderr().as_bytes(), &secrets);
-        world.proxy.spoil(Requests::get("/url"), Fault::Answer { status: 500, headers: "", body: "canary-body" });
+        world.proxy.spoil(Requests::get("/url"), Fault::Answer(Answer::new(500).body("text/plain", "canary-body")));
         silent(&run(&with(&["url"]), Some(&file)));
         world.proxy.mend();
         world.proxy.spoil(Requests::put(), Fault::slow_down());

@@ -249,7 +249,7 @@ impl Machine {
         }
         let (backend, client) = (format!("http://{}", self.front), self.backend());
         let (resume, jobs) = ("upload resume".into(), Jobs::Fixed(2));
-        let options = Options { backend, resume, first: 0, jobs, give_up: GiveUp::Never };
+        let options = Options { backend, resume, first: 0, jobs, most: 64, give_up: GiveUp::Never };
         let (_tell, mut stop) = watch::channel(None);
         let life = async {
             let info = transfer::greet(&client, &options, &sink, &mut stop).await.unwrap();

@@ -112,7 +112,9 @@ impl Service {
             // Who names no holder is none: the epoch of one is not for others.
             return match upload.lease.holder {
                 None => Ok(upload.lease.epoch),
-                Some(_) => Err(Refusal { detail: Some("name the holder".into()), ..Refusal::later(Code::LeaseHeld, 1) }),
+                Some(_) => {
+                    Err(Refusal { detail: Some("name the holder".into()), ..Refusal::later(Code::LeaseHeld, 1) })
+                }
             };
         };
         let same = upload.lease.holder.as_ref() == Some(&holder);
