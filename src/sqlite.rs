@@ -9,7 +9,6 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::crash;
@@ -196,11 +195,6 @@ pub fn put_back(connection: &Connection, path: &Path, spec: &Spec) -> Result<()>
     sync_directory(&path).map_err(|error| failed(error.into()))
 }
 
-/// Lets go of a file that is no longer in its place: closed like any other, SQLite would remove the log of the one that is.
-pub fn leave(connection: &Connection) {
-    let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
-}
-
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let connection = Connection::open_with_flags(path, flags)?;
@@ -277,6 +271,8 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
+    use rusqlite::config::DbConfig;
+
     use super::*;
 
     const DAY: &str = "CREATE TABLE day (n INTEGER) STRICT";
@@ -341,7 +337,7 @@ mod tests {
         shared.execute("INSERT INTO day VALUES (1)", []).unwrap();
         // As by a process that was killed: the log stays behind, and is read without shared memory.
         let left = std::fs::read(beside(&path, "-wal")).unwrap();
-        leave(&shared);
+        shared.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
         drop(shared);
         std::fs::remove_file(beside(&path, "-shm")).unwrap();
         assert_eq!(std::fs::read(beside(&path, "-wal")).unwrap(), left);

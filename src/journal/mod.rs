@@ -91,17 +91,11 @@ impl Journal {
     }
 
     fn unwritten(&mut self, error: rusqlite::Error) -> Error {
-        let what = format!("could not write the journal {}", self.path.display());
-        let kind = match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Kind::Busy,
-            // Refused by a constraint, or by us: the file is as good as before.
-            None | Some(ErrorCode::ConstraintViolation) => Kind::Io,
-            _ => {
-                self.failed = true;
-                Kind::Io
-            }
-        };
-        Error::new(kind, what).because(error)
+        // Refused by a constraint, or by us: the file is as good as before.
+        let refused = matches!(error.sqlite_error_code(), None | Some(ErrorCode::ConstraintViolation));
+        let kind = kind(&error);
+        self.failed |= kind == Kind::Io && !refused;
+        Error::new(kind, format!("could not write the journal {}", self.path.display())).because(error)
     }
 
     /// Sees to it that what is written can be found again: where the file was removed under our hands, what it held is put
@@ -117,8 +111,8 @@ impl Journal {
             None => tracing::warn!("the journal {} was removed; it is made again", self.path.display()),
         }
         sqlite::put_back(&self.db, &self.path, &schema::SPEC)?;
+        // The connection to what was removed takes no log with it when it is dropped: SQLite looks whether its file was moved.
         let (db, place, logs) = connect(&self.path)?;
-        sqlite::leave(&self.db);
         (self.db, self.place, self.logs, self.durability) = (db, place, logs, Durability::Full);
         // The file that says we live may be gone, too.
         if let Some(before) = self.presence.take() {
@@ -142,16 +136,16 @@ impl Journal {
 
     fn read<T>(&self, run: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
         run(&self.db).map_err(|error| {
-            Error::new(Kind::Io, format!("could not read the journal {}", self.path.display())).because(error)
+            Error::new(kind(&error), format!("could not read the journal {}", self.path.display())).because(error)
         })
     }
 }
 
-impl Drop for Journal {
-    fn drop(&mut self) {
-        if sqlite::Place::of(&self.path) != Some(self.place) {
-            sqlite::leave(&self.db);
-        }
+/// Another process that keeps the file is no failure of it.
+fn kind(error: &rusqlite::Error) -> Kind {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Kind::Busy,
+        _ => Kind::Io,
     }
 }
 
