@@ -14,7 +14,7 @@ use crate::trial::Trial;
 #[track_caller]
 fn resets(parts: u64, odds: u64) -> f64 {
     let mut trial = Trial::new();
-    let mut dice = Dice::new(7);
+    let mut dice = Dice::new(42);
     let size = parts * PART;
     let run = trial.survives(size, |proxy| {
         for part in 1..=parts {
@@ -26,7 +26,7 @@ fn resets(parts: u64, odds: u64) -> f64 {
             }
         }
     });
-    let struck = run.retries().len();
+    let struck = run.traffic.count("PUT") - parts;
     #[expect(clippy::cast_precision_loss, reason = "a share")]
     let share = run.traffic.bytes("PUT") as f64 / size as f64;
     println!("{parts} parts, one attempt in {odds} is reset ({struck} were): {share:.4} times the bytes");
