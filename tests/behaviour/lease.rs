@@ -38,7 +38,7 @@ fn copied(from: &Sandbox) -> Sandbox {
             let entry = entry.unwrap();
             let to = to.join(entry.file_name());
             if entry.file_type().unwrap().is_dir() {
-                copy(&entry.path(), &to)
+                copy(&entry.path(), &to);
             } else {
                 fs::copy(entry.path(), to).map(drop).unwrap();
             }

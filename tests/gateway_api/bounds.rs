@@ -141,7 +141,7 @@ async fn names_are_data() {
         assert_eq!(stem, upload.id.as_str(), "{name}");
         assert!(extension.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()), "{name}: {file}");
         assert_eq!(directory.split('/').count(), 2);
-        let parts = world.send(&upload, &[body.clone()]).await;
+        let parts = world.send(&upload, std::slice::from_ref(&body)).await;
         good::<Receipt>(world.complete(&upload, &parts).await, 200).await;
         let status: UploadStatus = good(world.get(&format!("/v1/uploads/{}", upload.id)).await, 200).await;
         assert_eq!(status.name, name);

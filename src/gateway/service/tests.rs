@@ -332,7 +332,8 @@ async fn a_complete_that_takes_long_is_told_of_later() {
     let (upload, request) = world.sent(PART + 1).await;
     world.set(Method::POST, COMPLETE, Mood::Late);
     for _ in 0..3 {
-        assert!(undecided(&world.complete(&upload, &request).await));
+        let soon = tokio::time::timeout(Duration::from_secs(20), world.complete(&upload, &request)).await;
+        assert!(undecided(&soon.expect("it is waited for to the end")));
     }
     world.heal();
     let receipt = loop {
