@@ -1,6 +1,6 @@
 //! The fuzz targets over what the fuzzer found and what was written by hand (`fuzz/corpus`), and over bytes made here.
 //!
-//! Border: a quick look, the same each time; `scripts/fuzz` looks on for as long as one likes.
+//! Border: a quick look, the same each time, `UPLOAD_FUZZ_TIMES` as long; `scripts/fuzz` looks on for as long as one likes.
 #![cfg(feature = "gateway")]
 
 use std::fs;
@@ -68,7 +68,8 @@ fn bytes_of_all_kinds_do_no_harm() {
             bytes
         });
         let noise = prop::collection::vec(any::<u8>(), 0..200);
-        let config = Config { cases: *cases, failure_persistence: None, ..Config::default() };
+        let times = std::env::var("UPLOAD_FUZZ_TIMES").ok().and_then(|times| times.parse::<u32>().ok()).unwrap_or(1);
+        let config = Config { cases: cases * times, failure_persistence: None, ..Config::default() };
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
         let run = TestRunner::new_with_rng(config, rng).run(&prop_oneof![4 => spoilt, 1 => noise], |bytes| {
             target(&bytes);

@@ -150,8 +150,10 @@ impl Bucket {
         let query = query_of(parts.uri.query());
         let call = call_of(&parts.method, &query);
         let mood = self.rows().faults.mood(call);
-        if let Some(Mood::Meanwhile(edit)) = mood {
-            self.change(edit);
+        match mood {
+            Some(Mood::Meanwhile(edit)) => self.change(edit),
+            Some(Mood::Forgotten) => self.rows().open.clear(),
+            _ => {}
         }
         let done = match mood {
             Some(Mood::Down | Mood::Denied | Mood::ErrorBody | Mood::Cut | Mood::DieBefore) => None,
@@ -162,7 +164,7 @@ impl Bucket {
             self.rows().act(call, &key_of(parts.uri.path()), &query, &parts.headers, &body, mood);
         }
         let answer = match (mood, done) {
-            (None | Some(Mood::Stale | Mood::Twice | Mood::Meanwhile(_)), Some(done)) => done,
+            (None | Some(Mood::Stale | Mood::Twice | Mood::Forgotten | Mood::Meanwhile(_)), Some(done)) => done,
             (Some(Mood::Denied), _) => error(403, "AccessDenied"),
             (Some(Mood::ErrorBody), _) => Answer { status: 200, ..error(500, "InternalError") },
             (Some(Mood::DieBefore | Mood::DieAfter), _) => {

@@ -6,15 +6,12 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{File, OpenOptions};
 use std::net::SocketAddr;
-use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use proptest::prelude::*;
-use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -26,7 +23,8 @@ use upload::names::Token;
 use upload::transfer::{self, GiveUp, Item, Jobs, OnChange, Options, Put};
 use upload::wire::Receipt;
 
-use crate::bucket::{Bucket, Content};
+use crate::bucket::Bucket;
+use crate::disk::Disk;
 use crate::faults::{Call, Edit, Fault, Mood};
 use crate::front::Front;
 use crate::gate::{Gate, scratch};
@@ -56,12 +54,14 @@ pub enum Act {
     Lifecycle,
 }
 
-const SIZES: [u64; 5] = [0, 100, PART, PART + 77, 2 * PART + 1];
+/// Of the last, parts are read while others have been sent.
+const SIZES: [u64; 6] = [0, 100, PART, PART + 77, 2 * PART + 1, 4 * PART + 1];
 
 fn edit() -> impl Strategy<Value = Edit> {
     prop_oneof![
         2 => Just(Edit::Touch),
         3 => Just(Edit::Overwrite),
+        2 => Just(Edit::Ends),
         1 => Just(Edit::Append),
         1 => Just(Edit::Truncate),
     ]
@@ -96,11 +96,13 @@ fn fault() -> impl Strategy<Value = Fault> {
         4 => Just(Mood::DieAfter),
         4 => edit().prop_map(Mood::Meanwhile),
     ];
-    (store, mood, prop_oneof![3 => Just(0_u8), 1 => Just(1), 1 => Just(2)]).prop_map(|(call, mood, skip)| Fault {
-        call,
-        mood,
-        skip,
-    })
+    let skip = || prop_oneof![3 => Just(0_u8), 1 => Just(1), 1 => Just(2)];
+    // At the very moment that a part is in the store and another is still to be read.
+    let midway = prop_oneof![2 => edit().prop_map(Mood::Meanwhile), 1 => Just(Mood::Twice), 1 => Just(Mood::Forgotten)];
+    prop_oneof![
+        6 => (store, mood, skip()).prop_map(|(call, mood, skip)| Fault { call, mood, skip }),
+        1 => (midway, skip()).prop_map(|(mood, skip)| Fault { call: Call::Put, mood, skip }),
+    ]
 }
 
 pub fn acts() -> impl Strategy<Value = (usize, Vec<Act>)> {
@@ -114,63 +116,8 @@ pub fn acts() -> impl Strategy<Value = (usize, Vec<Act>)> {
         1 => Just(Act::Lifecycle),
     ];
     let act = prop_oneof![40 => act, 1 => Just(Act::Kill), 1 => Just(Act::Forget)];
-    let size = prop_oneof![1 => Just(0_usize), 2 => Just(1), 1 => Just(2), 5 => Just(3), 2 => Just(4)];
+    let size = prop_oneof![1 => Just(0_usize), 2 => Just(1), 1 => Just(2), 5 => Just(3), 2 => Just(4), 1 => Just(5)];
     (size, prop::collection::vec(act, 2..7))
-}
-
-/// The source, and all it has ever been.
-struct Disk {
-    path: PathBuf,
-    serial: u64,
-    generations: Vec<Content>,
-}
-
-impl Disk {
-    fn new(path: PathBuf, size: u64) -> Self {
-        File::create(&path).unwrap().set_len(size).unwrap();
-        let mut disk = Self { path, serial: 0, generations: Vec::new() };
-        disk.edit(Edit::Overwrite);
-        disk
-    }
-
-    /// Changes it in place, so that who has it open sees it too.
-    fn edit(&mut self, edit: Edit) {
-        self.serial += 1;
-        let file = OpenOptions::new().write(true).open(&self.path).unwrap();
-        let size = file.metadata().unwrap().len();
-        let size = match edit {
-            Edit::Append => size + 1,
-            Edit::Truncate => size.saturating_sub(1),
-            Edit::Touch | Edit::Overwrite => size,
-        };
-        if edit != Edit::Touch {
-            file.set_len(size).unwrap();
-            for start in (0..size).step_by(usize::try_from(PART).unwrap()) {
-                let stamp = self.serial.to_le_bytes();
-                let room = stamp.len().min(usize::try_from(size - start).unwrap());
-                file.write_all_at(&stamp[..room], start).unwrap();
-            }
-        }
-        // The clock of a file system may be coarse.
-        file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000 + self.serial)).unwrap();
-        let content = content(&self.path);
-        if self.generations.last() != Some(&content) {
-            self.generations.push(content);
-        }
-    }
-
-    fn now(&self) -> Content {
-        self.generations.last().unwrap().clone()
-    }
-}
-
-fn content(path: &Path) -> Content {
-    let bytes = std::fs::read(path).unwrap();
-    if bytes.is_empty() {
-        return vec![(Sha256::digest([]).into(), 0)];
-    }
-    let parts = bytes.chunks(usize::try_from(PART).unwrap());
-    parts.map(|part| (Sha256::digest(part).into(), part.len() as u64)).collect()
 }
 
 /// What a run came to.
@@ -248,7 +195,7 @@ impl Machine {
             return End::Done(Vec::new());
         }
         let (backend, client) = (format!("http://{}", self.front), self.backend());
-        let (resume, jobs) = ("upload resume".into(), Jobs::Fixed(2));
+        let (resume, jobs) = ("upload resume".into(), Jobs::Fixed(1));
         let options = Options { backend, resume, first: 0, jobs, most: 64, give_up: GiveUp::Never };
         let (_tell, mut stop) = watch::channel(None);
         let life = async {
@@ -372,6 +319,7 @@ impl World {
                 if at_front { world.front.faults().waiting.push_back(*fault) } else { world.bucket.fail(*fault) }
             }
         }
+        let (known, bytes) = (Self::known(this, case), this.borrow().bucket.rows().bytes);
         let (machine, item) = (Self::copy(this), put.map(|restart| case.borrow().put(restart)));
         let journal = case.borrow().place.path().join("journal.db");
         let process = || {
@@ -399,6 +347,11 @@ impl World {
         let edited = case.borrow().disk.lock().unwrap().generations.len() != before
             || faults.iter().any(|fault| matches!(fault.mood, Mood::Meanwhile(_)));
         Self::invariants(this, case)?;
+        let sent = this.borrow().bucket.rows().bytes - bytes;
+        let size: u64 = case.borrow().disk.lock().unwrap().now().iter().map(|(_, size)| size).sum();
+        if faults.is_empty() && put.is_some() && !two && sent > size - known {
+            return Err(format!("{sent} bytes of {size} were sent, though {known} were there and known to be"));
+        }
         let mut done = 0;
         for end in &ends {
             let End::Done(ends) = end else { continue };
@@ -426,6 +379,28 @@ impl World {
     fn copy(this: &RefCell<Self>) -> Machine {
         let world = this.borrow();
         Machine { bucket: world.bucket.clone(), front: world.front.addr, token: world.gate.tokens[0].clone() }
+    }
+
+    /// How many bytes of the source as it is now journal and store agree on, where nothing they agree on has changed.
+    fn known(this: &RefCell<Self>, case: &RefCell<Case>) -> u64 {
+        let (world, case) = (this.borrow(), case.borrow());
+        let (rows, journal, now) = (world.bucket.rows(), case.journal(), case.disk.lock().unwrap().now());
+        let mut known = 0;
+        for upload in journal.all().unwrap().into_iter().filter(|upload| upload.state.is_unfinished()) {
+            for part in journal.parts(upload.row).unwrap() {
+                let number = part.number.get();
+                let there = rows.open.iter().filter(|(id, _)| !case.orphans.contains(*id)).find_map(|(_, open)| {
+                    let there = open.parts.get(&number)?;
+                    part.etag.as_ref().is_some_and(|etag| etag.as_str() == there.etag).then_some(there)
+                });
+                match (there, now.get(number as usize - 1)) {
+                    (Some(there), Some(is)) if (there.sha256, there.size) == *is => known += there.size,
+                    (Some(_), _) => return 0,
+                    (None, _) => {}
+                }
+            }
+        }
+        known
     }
 
     /// What must be true at any time.

@@ -43,6 +43,8 @@ pub enum Mood {
     CutAfter,
     /// It arrives twice.
     Twice,
+    /// The store has forgotten all open multipart uploads when it comes.
+    Forgotten,
     /// Of a list: its last part is not there yet.
     Stale,
     /// Who asked is to die before anything is done.
@@ -60,6 +62,8 @@ pub enum Edit {
     Touch,
     /// Other bytes in every part, the same size.
     Overwrite,
+    /// Other bytes in the first and the last part alone: the parts between do not tell.
+    Ends,
     Append,
     Truncate,
 }

@@ -11,9 +11,12 @@ mod support;
 mod bucket;
 mod client;
 mod contract;
+mod disk;
 mod faults;
 mod front;
 mod gate;
+mod ops;
+mod reference;
 
 use std::env;
 use std::fmt::Debug;
