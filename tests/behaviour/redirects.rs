@@ -51,7 +51,7 @@ fn not_followed(requests: Requests, statuses: &[u16], envs: &[(&str, &str)]) {
             put = put.env(name, value);
         }
         // It may be a captive portal, so that it is waited for.
-        let output = put.args(&["--give-up-after", "1s"]).env("UPLOAD_TOKEN", "canary").run();
+        let output = put.args(["--give-up-after", "1s"]).env("UPLOAD_TOKEN", "canary").run();
         assert!(matches!(output.code(), Some(69 | 75)), "{output}");
         assert!(output.stderr().contains(&status.to_string()), "{output}");
         elsewhere.has_heard_nothing();
@@ -101,7 +101,7 @@ fn no_redirect_of_a_resumed_upload_is_followed() {
         crate::interrupt::held(&world, world.put(&file), PART).kill9();
         world.proxy.open();
         world.proxy.spoil(requests, elsewhere.redirect(307));
-        let output = world.resume().args(&["--give-up-after", "1s"]).run();
+        let output = world.resume().args(["--give-up-after", "1s"]).run();
         assert!(matches!(output.code(), Some(69 | 75)), "{output}");
         elsewhere.has_heard_nothing();
         world.proxy.mend();
