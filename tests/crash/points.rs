@@ -99,9 +99,9 @@ fn nothing_of_it_is_in_a_build_that_is_not_a_tests() {
     assert!(manifest.contains("\ndefault = [\"gateway\"]\n"), "another default");
     let dir = tempfile::tempdir().unwrap();
     for (feature, assertions) in [(true, "no"), (false, "yes"), (false, "no")] {
-        let made = dir.path().join(format!("{feature}-{assertions}.rlib"));
+        let made = dir.path().join(format!("{feature}-{assertions}.o"));
         let mut rustc = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
-        rustc.args(["--edition", "2024", "--crate-name", "crash", "--crate-type", "rlib", "-C"]);
+        rustc.args(["--edition", "2024", "--crate-name", "crash", "--crate-type", "lib", "--emit", "obj", "-C"]);
         rustc.arg(format!("debug-assertions={assertions}")).arg("-o").arg(&made).arg(root.join("src/crash.rs"));
         if feature {
             rustc.args(["--cfg", "feature=\"crash-points\""]);
