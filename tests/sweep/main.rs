@@ -81,6 +81,10 @@ fn main() {
             scope.spawn(|| {
                 let mut world = World::new();
                 while let Some(run) = runs.get(next.fetch_add(1, Ordering::SeqCst)) {
+                    // A listing shows a thousand objects.
+                    if world.store().objects().len() > 800 {
+                        world = World::new();
+                    }
                     match catch_unwind(AssertUnwindSafe(|| lead(&world, run))) {
                         Ok(code) => *codes.lock().unwrap().entry(code).or_insert(0_u32) += 1,
                         Err(_) => {
