@@ -408,6 +408,9 @@ impl Engine<'_> {
         self.last_success = Instant::now();
         let checksum = resume::checksum(&flight.plan, &flight.parts)?;
         resume::confirm(&receipt, &flight.plan, &checksum)?;
+        if flight.upload.id.as_ref() != Some(&receipt.id) {
+            return Err(Error::new(Kind::Corrupt, "the backend's receipt is of another upload"));
+        }
         crash::point("transfer.verified");
         receipt.backend.clone_from(&self.options.backend);
         self.note(Note::Completed { row: flight.upload.row, receipt: Box::new(receipt.clone()) });
