@@ -7,6 +7,7 @@ use std::net::TcpListener;
 use std::thread;
 
 use crate::support::PART;
+use crate::support::files;
 use crate::support::proxy::{Answer, Fault, Requests};
 use crate::trial::{SIZES, Trial, each};
 
@@ -118,6 +119,30 @@ fn nonsense_from_a_gateway() {
         });
         run.failed_as("garbled");
     });
+}
+
+/// A receipt that fits in all but one thing: the upload, the size, or the checksum.
+#[test]
+fn a_receipt_of_something_else() {
+    let mut trial = Trial::new();
+    let checksum = files::checksum(&trial.file(1), PART);
+    let other = files::checksum(&trial.file(2), PART);
+    for (size, checksum) in [(1, &checksum), (2, &checksum), (1, &other)] {
+        let mut trial = Trial::new();
+        let receipt = format!(
+            r#"{{"id":"0198c0de-0000-7000-8000-000000000000","backend":"b","instance_id":"i","key":"uploads/a/b.bin",
+                "location":"embedded:uploads/a/b.bin","size":{size},"parts":1,"part_size":{PART},"etag":"e",
+                "checksum":"{checksum}","proof":"sha256","sha256":null,"started":"2026-01-01T00:00:00Z",
+                "finished":"2026-01-01T00:00:00Z"}}"#
+        );
+        let lie = Fault::Answer(Answer::json(200, &receipt));
+        let run = trial.run(1, |proxy| proxy.spoil(Requests::complete(), lie));
+        assert_eq!(run.output.code(), Some(65), "{}", run.output);
+        let run = run.failed_as("corrupt");
+        trial.proxy().mend();
+        let again = trial.watch(&run.file, 1, trial.put(&run.file));
+        trial.arrived(again);
+    }
 }
 
 #[test]
