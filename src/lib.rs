@@ -61,6 +61,8 @@
 //! - **Decisions are pure**; clock and dice are arguments. What does I/O decides nothing.
 //! - **No secret leaves its type.** A signed URL and a token show nothing to a formatter, and neither is ever written to disk
 //!   by the client.
+//! - **A backend leads nowhere it did not lead before.** Stores are learnt when the first part is there (`transfer/stores`), held to
+//!   from then on, and never nearer than the backend itself (`backend/hosts`, `backend/resolver`).
 //! - **Two generations never mix.** Another generation is another upload with another key.
 //!
 //! # Decisions

@@ -127,3 +127,32 @@ fn a_source_that_cannot_be_read_for_a_while_is_read_again() {
         }
     }
 }
+
+/// Debian's place for it.
+const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
+
+/// The wall clock is wrong by more than any store tolerates, and is put right in mid-transfer: no signature is the client's, and
+/// what it measures it measures by a clock that does not jump. Needs `libfaketime`.
+#[test]
+fn a_clock_that_is_wrong_and_jumps_changes_nothing() {
+    if !std::path::Path::new(FAKETIME).exists() {
+        println!("no libfaketime: not tested");
+        return;
+    }
+    let world = World::new();
+    let clock = world.sandbox.path("clock");
+    for (number, (before, after)) in [("+16m", "-16m"), ("-1d", "+0"), ("+0", "+4000d")].into_iter().enumerate() {
+        let file = world.sandbox.file(&format!("{number}.bin"), 3 * PART);
+        std::fs::write(&clock, before).unwrap();
+        let put = world.put(&file).arg("--json").env("LD_PRELOAD", FAKETIME).env("FAKETIME_TIMESTAMP_FILE", &clock);
+        let put = put.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        let traffic = world.proxy.traffic();
+        let running = held(&world, put, PART);
+        std::fs::write(&clock, after).unwrap();
+        world.proxy.open();
+        let output = running.wait().succeeds();
+        assert!(!output.stdout().contains("\"retry\""), "{output}");
+        assert!(world.proxy.traffic().since(&traffic).posts("/sign") <= 3, "signed again for a jump");
+    }
+    assert_eq!(world.store().objects().len(), 3);
+}
