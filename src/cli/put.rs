@@ -38,7 +38,7 @@ pub async fn run(settings: &Settings, flags: &args::Put, resume: String) -> Resu
     }
     let mut session = Session::open(settings, report, &transfer, resume)?;
     let puts = puts(&options);
-    session.expect(puts.iter().map(|put| put.path.metadata().map_or(0, |found| found.len())));
+    session.announce(puts.iter().map(|put| put.path.metadata().map_or(0, |found| found.len())));
     let items = puts.into_iter().map(Item::Put).collect();
     if options.dry_run {
         dry_run(&mut session, settings, &spec, &connection, items).await;

@@ -106,7 +106,7 @@ impl Session {
     }
 
     /// Tells how many sources there are, and their bytes, before the first is opened.
-    pub fn expect(&self, sizes: impl IntoIterator<Item = u64>) {
+    pub fn announce(&self, sizes: impl IntoIterator<Item = u64>) {
         let (mut count, mut bytes) = (0, 0_u64);
         for size in sizes {
             (count, bytes) = (count + 1, bytes.saturating_add(size));
