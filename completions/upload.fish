@@ -120,6 +120,7 @@ complete -c upload -n "__fish_upload_using_subcommand list" -l token-file -d 'Re
 complete -c upload -n "__fish_upload_using_subcommand list" -l store-host -d 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]' -r
 complete -c upload -n "__fish_upload_using_subcommand list" -l ca-cert -d 'Trust the certificates in this PEM file as well as the system\'s [default: none]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand list" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand list" -l stall-after -d 'Try again on another connection when nothing has moved on one for this long [default: 1m to 6m, by what is sent]' -r
 complete -c upload -n "__fish_upload_using_subcommand list" -l s3-endpoint -d 'The S3 endpoint of s3:// stores [default: Amazon\'s for the region]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand list" -l s3-region -d 'The region of s3:// stores [default: AWS_REGION and the AWS configuration, else us-east-1]' -r
 complete -c upload -n "__fish_upload_using_subcommand list" -l journal -d 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
@@ -194,6 +195,7 @@ complete -c upload -n "__fish_upload_using_subcommand prune" -l token-file -d 'R
 complete -c upload -n "__fish_upload_using_subcommand prune" -l store-host -d 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]' -r
 complete -c upload -n "__fish_upload_using_subcommand prune" -l ca-cert -d 'Trust the certificates in this PEM file as well as the system\'s [default: none]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand prune" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand prune" -l stall-after -d 'Try again on another connection when nothing has moved on one for this long [default: 1m to 6m, by what is sent]' -r
 complete -c upload -n "__fish_upload_using_subcommand prune" -l s3-endpoint -d 'The S3 endpoint of s3:// stores [default: Amazon\'s for the region]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand prune" -l s3-region -d 'The region of s3:// stores [default: AWS_REGION and the AWS configuration, else us-east-1]' -r
 complete -c upload -n "__fish_upload_using_subcommand prune" -l journal -d 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
