@@ -309,7 +309,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             [CompletionResult]::new('--url-ttl', '--url-ttl', [CompletionResultType]::ParameterName, 'How long a signed URL lives at least; a large part''s lives longer')
             [CompletionResult]::new('--upload-ttl', '--upload-ttl', [CompletionResultType]::ParameterName, 'How long an unfinished upload lives without a call about it')
             [CompletionResult]::new('--lease', '--lease', [CompletionResultType]::ParameterName, 'How long a client may be silent before another may take its upload over; clients speak every 20s')
-            [CompletionResult]::new('--sweep-every', '--sweep-every', [CompletionResultType]::ParameterName, 'How often to end what nobody holds: uploads that expired, completes that were left')
+            [CompletionResult]::new('--sweep-every', '--sweep-every', [CompletionResultType]::ParameterName, 'How often to end what nobody holds: uploads that expired, completes that were left; `never` leaves it to other gateways')
             [CompletionResult]::new('--sse', '--sse', [CompletionResultType]::ParameterName, 'Server-side encryption of new objects: AES256, aws:kms or aws:kms:KEY-ID [default: the bucket''s]')
             [CompletionResult]::new('--required-header', '--required-header', [CompletionResultType]::ParameterName, 'A further header the bucket demands when an object is created; repeatable [default: none]')
             [CompletionResult]::new('--store-probe', '--store-probe', [CompletionResultType]::ParameterName, 'Whether to try at start-up if the store refuses a wrong body and a wrong length')

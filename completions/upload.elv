@@ -296,7 +296,7 @@ set edit:completion:arg-completer[upload] = {|@words|
             cand --url-ttl 'How long a signed URL lives at least; a large part''s lives longer'
             cand --upload-ttl 'How long an unfinished upload lives without a call about it'
             cand --lease 'How long a client may be silent before another may take its upload over; clients speak every 20s'
-            cand --sweep-every 'How often to end what nobody holds: uploads that expired, completes that were left'
+            cand --sweep-every 'How often to end what nobody holds: uploads that expired, completes that were left; `never` leaves it to other gateways'
             cand --sse 'Server-side encryption of new objects: AES256, aws:kms or aws:kms:KEY-ID [default: the bucket''s]'
             cand --required-header 'A further header the bucket demands when an object is created; repeatable [default: none]'
             cand --store-probe 'Whether to try at start-up if the store refuses a wrong body and a wrong length'

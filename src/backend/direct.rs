@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 
 use reqwest::header::HeaderMap;
 use rustix::fs::sendfile;
+use rustix::io::Errno;
 use rustix::net::sockopt;
 use tokio::io::Interest;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use url::{Host, Url};
@@ -22,14 +23,15 @@ use super::content::{Content, FRAME, Pool};
 use super::http::{Answer, CONNECT, DEAD, IDLE, KEEP_ALIVE, USER_AGENT};
 use super::limit::Limiter;
 use super::reply::{Reply, Unreadable};
+use super::resolver::Resolver;
 use crate::crash;
 use crate::error::{Error, Kind, Result};
 
 /// How much the kernel is asked to carry at once.
 const HAUL: usize = 512 << 10;
-/// What a socket's buffer may hold before the other side's "closed" comes back: a connection that was kept and breaks off
-/// no later than this was closed while nobody used it.
-const BUFFERED: u64 = 4 << 20;
+/// What the buffers of both ends may hold before the other side's "closed" comes back: a connection that was kept and breaks
+/// off no later than this was closed while nobody used it.
+const BUFFERED: u64 = 16 << 20;
 /// How long an answer may take that was on its way when sending failed.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
@@ -76,7 +78,12 @@ impl Direct {
             let used = idle.is_some();
             let stream = match idle {
                 Some(stream) => stream,
-                None => connect(url).await.map_err(failed)?,
+                None => match connect(url, part.resolver).await {
+                    Ok(stream) => stream,
+                    Err(Broken::Failed(error)) => return Err(error),
+                    Err(Broken::Link(error)) => return Err(failed(error)),
+                    Err(Broken::Unable) => return Ok(None),
+                },
             };
             let before = part.sent.load(Ordering::Relaxed);
             let mut reply = Reply::new(max);
@@ -87,7 +94,10 @@ impl Direct {
                     }
                     return Ok(Some(answer));
                 }
-                Err(Broken::Unable) => return Ok(None),
+                Err(Broken::Unable) => {
+                    part.sent.store(before, Ordering::Relaxed);
+                    return Ok(None);
+                }
                 Err(Broken::Failed(error)) => return Err(error),
                 Err(Broken::Link(error)) => {
                     let gone = part.sent.load(Ordering::Relaxed).saturating_sub(before);
@@ -124,6 +134,8 @@ impl Direct {
 pub struct Sending<'a> {
     pub sent: &'a AtomicU64,
     pub limiter: &'a Limiter,
+    /// Says which of a name's addresses may be connected to; none where any may.
+    pub resolver: Option<&'a Resolver>,
     /// For what has to be read from the disk first.
     pub pool: &'a Pool,
 }
@@ -201,7 +213,7 @@ async fn carry(stream: &TcpStream, content: &Content, offset: u64, len: usize) -
             Ok(carried) => Ok(carried as u64),
             Err(error) if error.kind() == Interrupted => continue,
             Err(error) if matches!(error.kind(), InvalidInput | Unsupported) => Err(Broken::Unable),
-            Err(error) if rustix::io::Errno::from_io_error(&error) == Some(rustix::io::Errno::IO) => {
+            Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::IO | Errno::STALE)) => {
                 Err(Broken::Failed(content.unreadable(error)))
             }
             Err(error) => Err(Broken::Link(error)),
@@ -257,34 +269,40 @@ fn unreadable(why: Unreadable) -> Broken {
     })
 }
 
-async fn connect(url: &Url) -> io::Result<TcpStream> {
+async fn connect(url: &Url, resolver: Option<&Resolver>) -> Result<TcpStream, Broken> {
     let port = url.port_or_known_default().unwrap_or(80);
-    let late = || io::Error::from(io::ErrorKind::TimedOut);
+    let late = || Broken::Link(io::ErrorKind::TimedOut.into());
     let connect = async {
-        let addresses: Vec<SocketAddr> = match url.host() {
-            Some(Host::Ipv4(address)) => vec![(address, port).into()],
-            Some(Host::Ipv6(address)) => vec![(address, port).into()],
-            Some(Host::Domain(name)) => tokio::net::lookup_host((name, port)).await?.collect(),
-            None => Vec::new(),
+        let addresses: Vec<SocketAddr> = match (url.host(), resolver) {
+            (Some(Host::Ipv4(address)), _) => vec![(address, port).into()],
+            (Some(Host::Ipv6(address)), _) => vec![(address, port).into()],
+            (Some(Host::Domain(name)), Some(resolver)) => resolver.lookup(name, port).await.map_err(Broken::Failed)?,
+            (Some(Host::Domain(name)), None) => lookup_host((name, port)).await.map_err(Broken::Link)?.collect(),
+            (None, _) => Vec::new(),
         };
         let each = CONNECT / u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
-        let mut failed = io::Error::from(io::ErrorKind::AddrNotAvailable);
+        let mut failed = Broken::Link(io::ErrorKind::AddrNotAvailable.into());
         for address in addresses {
             match timeout(each, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => return Ok(stream),
-                Ok(Err(error)) => failed = error,
+                Ok(Err(error)) => failed = Broken::Link(error),
                 Err(_) => failed = late(),
             }
         }
         Err(failed)
     };
     let stream = timeout(CONNECT, connect).await.map_err(|_| late())??;
-    crash::point("backend.put.connected");
-    stream.set_nodelay(true)?;
-    sockopt::set_tcp_user_timeout(&stream, u32::try_from(DEAD.as_millis()).unwrap_or(u32::MAX))?;
-    sockopt::set_socket_keepalive(&stream, true)?;
-    sockopt::set_tcp_keepidle(&stream, KEEP_ALIVE)?;
+    prepare(&stream).map_err(Broken::Link)?;
     Ok(stream)
+}
+
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    sockopt::set_tcp_user_timeout(stream, u32::try_from(DEAD.as_millis()).unwrap_or(u32::MAX))?;
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, KEEP_ALIVE)?;
+    sockopt::set_tcp_keepintvl(stream, KEEP_ALIVE)?;
+    Ok(())
 }
 
 /// `HOST` or `HOST:PORT`, as the header Host has it and as it was signed.

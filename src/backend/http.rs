@@ -184,7 +184,7 @@ impl Http {
         let limiter = &self.options.limiter;
         #[cfg(target_os = "linux")]
         if let Some(direct) = self.direct.as_ref().filter(|_| url.scheme() == "http") {
-            let part = Sending { sent, limiter, pool: &self.pool };
+            let part = Sending { sent, limiter, resolver: self.clients.resolver(), pool: &self.pool };
             if let Some(answer) = direct.put(&url, &headers, &content, &part, ANSWER_MAX).await? {
                 return Ok(answer);
             }

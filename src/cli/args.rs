@@ -13,7 +13,7 @@ use std::time::Duration;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgAction, CommandFactory as _, Parser, Subcommand, ValueEnum, ValueHint};
 
-use super::parse::{self, GiveUp, Jobs, LimitRate};
+use super::parse::{self, Jobs, LimitRate, Wait};
 use crate::backend::StoreHost;
 use crate::report::escape;
 
@@ -267,8 +267,8 @@ pub struct Transfer {
     ///
     /// A duration such as 90s, 15m or 2h 30m, or never. By default never at a terminal and 15m without one; in any case
     /// after 2m if the backend has not answered even once.
-    #[arg(long, value_name = "DURATION", value_parser = parse::give_up)]
-    pub give_up_after: Option<GiveUp>,
+    #[arg(long, value_name = "DURATION", value_parser = parse::wait)]
+    pub give_up_after: Option<Wait>,
 }
 
 const BACKEND: &str = "\
@@ -429,8 +429,8 @@ pub struct Config {
     #[arg(long, value_name = "RATE", value_parser = parse::limit_rate)]
     pub limit_rate: Option<LimitRate>,
     /// As for put
-    #[arg(long, value_name = "DURATION", value_parser = parse::give_up)]
-    pub give_up_after: Option<GiveUp>,
+    #[arg(long, value_name = "DURATION", value_parser = parse::wait)]
+    pub give_up_after: Option<Wait>,
     #[command(flatten)]
     pub connection: Connection,
 }

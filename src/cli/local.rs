@@ -80,7 +80,7 @@ pub async fn start(
         url_ttl: URL_TTL,
         upload_ttl: UPLOAD_TTL,
         lease: LEASE,
-        sweep_every: SWEEP_EVERY,
+        sweep_every: Some(SWEEP_EVERY),
         // Nobody reads a log here.
         survey: false,
         sse: None,

@@ -80,19 +80,29 @@ pub fn duration(text: &str) -> Result<Duration, Wrong> {
     Ok(duration)
 }
 
-/// How long to go on without any confirmed byte.
+/// How long to wait, for what the flag says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GiveUp {
+pub enum Wait {
     Never,
     After(Duration),
 }
 
 /// `never`, or a [`duration`].
-pub fn give_up(text: &str) -> Result<GiveUp, Wrong> {
-    if text.trim() == "never" { Ok(GiveUp::Never) } else { duration(text).map(GiveUp::After) }
+pub fn wait(text: &str) -> Result<Wait, Wrong> {
+    if text.trim() == "never" { Ok(Wait::Never) } else { duration(text).map(Wait::After) }
 }
 
-impl fmt::Display for GiveUp {
+impl Wait {
+    /// None is for ever.
+    pub fn limit(self) -> Option<Duration> {
+        match self {
+            Self::Never => None,
+            Self::After(duration) => Some(duration),
+        }
+    }
+}
+
+impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Never => f.write_str("never"),
@@ -232,10 +242,10 @@ mod tests {
         for wrong in ["", "15", "0s", "-15m", "5m ago", "20000d", "1y 2mo"] {
             assert!(duration(wrong).is_err(), "{wrong:?}");
         }
-        assert_eq!(give_up("never"), Ok(GiveUp::Never));
+        assert_eq!(wait("never"), Ok(Wait::Never));
         for text in ["15m", "2h 30m", "never", "90s", "7d"] {
-            let parsed = give_up(text).unwrap();
-            assert_eq!(give_up(&parsed.to_string()), Ok(parsed), "{text}");
+            let parsed = wait(text).unwrap();
+            assert_eq!(wait(&parsed.to_string()), Ok(parsed), "{text}");
         }
     }
 

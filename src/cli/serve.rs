@@ -62,7 +62,7 @@ pub fn config(settings: &Settings, flags: &ServeOptions) -> Result<Config> {
         url_ttl: flags.url_ttl,
         upload_ttl: flags.upload_ttl,
         lease: flags.lease,
-        sweep_every: flags.sweep_every,
+        sweep_every: flags.sweep_every.limit(),
         survey: true,
         sse: flags.sse.as_deref().map(sse).transpose()?,
         required_headers: flags.required_headers.clone(),

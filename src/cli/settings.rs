@@ -13,7 +13,7 @@ use url::Url;
 use super::args::{self, IfChanged, Progress, When};
 use super::backend_spec::BackendSpec;
 use super::config_file::ConfigFile;
-use super::parse::{GiveUp, Jobs, LimitRate};
+use super::parse::{Jobs, LimitRate};
 use crate::backend::StoreHost;
 use crate::error::{Error, Kind, Result};
 use crate::names::Token;
@@ -315,10 +315,7 @@ impl Settings {
                 LimitRate::None => None,
                 LimitRate::At(rate) => Some(rate),
             },
-            give_up_after: match self.give_up_after_setting(flags.give_up_after)?.value {
-                GiveUp::Never => None,
-                GiveUp::After(duration) => Some(duration),
-            },
+            give_up_after: self.give_up_after_setting(flags.give_up_after)?.value.limit(),
             receipt: flags.receipt.clone(),
         })
     }

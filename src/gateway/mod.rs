@@ -68,8 +68,8 @@ pub struct Config {
     pub upload_ttl: Duration,
     /// How long its driver may be silent before another may take an upload over.
     pub lease: Duration,
-    /// How often what nobody holds is brought to its end.
-    pub sweep_every: Duration,
+    /// How often what nobody holds is brought to its end; None leaves it to other gateways.
+    pub sweep_every: Option<Duration>,
     /// Whether to tell the log of multipart uploads in the bucket that the ledger does not know.
     pub survey: bool,
     /// Value of `x-amz-server-side-encryption` (`AES256`, `aws:kms` or `aws:kms:KEY-ID`).
@@ -215,10 +215,11 @@ pub async fn start(config: Config) -> Result<Running> {
     crash::point("gateway.start.ready");
     tracing::info!(url = %running.url, proof = ?store.proof(), "listening");
     let service = Service::new(ledger, store, rules);
-    let sweeper = tokio::spawn(Arc::clone(&service).keep_sweeping(config.sweep_every, config.survey));
+    let sweep = |every| Sweeper(tokio::spawn(Arc::clone(&service).keep_sweeping(every, config.survey)));
+    let sweeper = config.sweep_every.map(sweep);
     // The cell was made above and is filled here alone.
     let _ = gateway.service.set(service);
-    Ok(Running { sweeper: Some(Sweeper(sweeper)), ..running })
+    Ok(Running { sweeper, ..running })
 }
 
 /// The store, held to what it was found to enforce, or to what the configuration says.

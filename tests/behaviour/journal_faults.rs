@@ -170,7 +170,7 @@ fn a_disk_too_small_for_the_journal_ends_it_with_74_and_loses_nothing() {
     // 73 where not even an empty journal has room.
     let script = r#"
         dir=$1; upload=$2; size=$3; shift 3
-        mount -t tmpfs -o size="$size" none "$dir" || exit 99
+        mount -t tmpfs -o mode=700,size="$size" none "$dir" || exit 99
         "$upload" put --jobs 2 --part-size 5MiB --journal "$dir/journal.db" "$@" >"$dir/../first"; code=$?
         mount -o remount,size=16m "$dir" || exit 99
         [ "$code" = 0 ] || "$upload" resume --journal "$dir/journal.db" || exit 98

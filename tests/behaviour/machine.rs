@@ -20,8 +20,8 @@ fn after_a_sleep_it_connects_anew() {
     let file = world.sandbox.file("film.bin", 4 * PART);
     // Two parts on the wire that will never end: who they are sent to has forgotten them.
     let running = held(&world, world.put(&file).arg("--json"), PART / 2);
+    wait::until("two parts on the wire", || (world.proxy.traffic().count("PUT") == 2).then_some(()));
     let before = world.proxy.traffic();
-    assert_eq!(before.count("PUT"), 2);
     running.signal(Signal::STOP);
     // The length of the sleep is what this is about.
     let asleep = Instant::now();

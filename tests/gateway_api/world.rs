@@ -51,7 +51,7 @@ pub fn config(place: &Path, auth: Auth) -> Config {
         url_ttl: Duration::from_mins(15),
         upload_ttl: Duration::from_hours(24),
         lease: Duration::from_mins(1),
-        sweep_every: Duration::from_hours(1),
+        sweep_every: Some(Duration::from_hours(1)),
         survey: false,
         sse: None,
         required_headers: Vec::new(),

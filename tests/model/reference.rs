@@ -171,7 +171,8 @@ impl Known {
             }
             // No such number can be written down.
             Op::Sign { parts, .. } if parts.iter().any(|(number, _)| *number == 0) => same("invalid_request"),
-            Op::Sign { epoch, parts, wrong_size } => {
+            Op::Sign { epoch, .. } if self.epoch(*epoch) != row.epoch && !is_over(row.state) => same("lease_lost"),
+            Op::Sign { parts, wrong_size, .. } => {
                 match row.state {
                     State::Completing => return same("busy"),
                     State::Ready | State::Verified => return same("invalid_request"),
@@ -181,9 +182,6 @@ impl Known {
                 let last = u32::try_from(self.lens.len()).unwrap();
                 if *wrong_size || parts.iter().any(|(number, _)| !(1..=last).contains(number)) {
                     return same("invalid_request");
-                }
-                if self.epoch(*epoch) != row.epoch {
-                    return same("lease_lost");
                 }
                 Self::pinned(row.clone(), parts).unwrap_or_else(|| same("part_pinned"))
             }
@@ -222,6 +220,9 @@ impl Known {
         let mut row = row.clone();
         if other != self.other() {
             return ("idempotency_mismatch".into(), Some(row));
+        }
+        if holder.is_none() && row.holder.is_some() && !is_over(row.state) {
+            return ("lease_held".into(), Some(row));
         }
         if let Some(holder) = holder.filter(|_| !is_over(row.state)) {
             let ours = row.holder.as_ref() == Some(&holder);
@@ -359,6 +360,8 @@ impl Known {
 /// Whether a row is as it was foretold; what only the store and chance decide is left out.
 pub fn alike(foretold: Option<&Row>, is: Option<&Row>) -> bool {
     let pins = |row: &Row| row.parts.iter().map(|part| part.sha256).collect::<Vec<_>>();
-    let plain = |row: &Row| (row.state, row.epoch, row.holder.clone(), row.aged, pins(row));
+    // Of an upload that is over, the lease is the sweep's.
+    let aged = |row: &Row| row.aged && !is_over(row.state);
+    let plain = |row: &Row| (row.state, row.epoch, row.holder.clone(), aged(row), pins(row));
     foretold.map(plain) == is.map(plain)
 }

@@ -273,7 +273,7 @@ fn small(world: &World, kib: u64, there: &[String]) -> Output {
     let client = Client::new(world, &sizes);
     let script = r#"
         dir=$1; out=$2; size=$3; shift 3
-        mount -t tmpfs -o size="$size" none "$dir" || exit 99
+        mount -t tmpfs -o mode=700,size="$size" none "$dir" || exit 99
         "$@" >"$out"; code=$?
         mount -o remount,size=16m "$dir" || exit 99
         "$@" || exit 98

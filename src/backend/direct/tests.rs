@@ -39,13 +39,17 @@ impl Bench {
 
     /// Puts all of the file but its first byte.
     async fn put(&self) -> Result<Answer> {
-        let address = self.listener.local_addr().unwrap();
-        let url = Url::parse(&format!("http://{address}/b/k?X-Amz-Signature=1&partNumber=2")).unwrap();
+        self.put_to("127.0.0.1", None).await
+    }
+
+    async fn put_to(&self, host: &str, resolver: Option<&Resolver>) -> Result<Answer> {
+        let port = self.listener.local_addr().unwrap().port();
+        let url = Url::parse(&format!("http://{host}:{port}/b/k?X-Amz-Signature=1&partNumber=2")).unwrap();
         let range = ByteRange { start: 1, len: self.bytes.len() as u64 - 1 };
         let content = Content { file: Arc::new(self.file.reopen().unwrap()), path: self.file.path().into(), range };
         let headers = HeaderMap::from_iter([(reqwest::header::CONTENT_LENGTH, range.len.into())]);
         let pool = Pool::default();
-        let part = Sending { sent: &self.sent, limiter: &self.limiter, pool: &pool };
+        let part = Sending { sent: &self.sent, limiter: &self.limiter, resolver, pool: &pool };
         let put = self.direct.put(&url, &headers, &content, &part, 64 << 10);
         timeout(Duration::from_mins(1), put).await.expect("no end").map(Option::unwrap)
     }
@@ -65,6 +69,17 @@ impl Bench {
         assert!(body == self.bytes[1..], "other bytes came");
         String::from_utf8(head).unwrap()
     }
+}
+
+/// `localhost` stands for a public name that somebody answers with an address of this machine.
+#[tokio::test]
+async fn a_name_that_leads_inside_is_not_connected_to() {
+    let bench = Bench::new(1 << 10).await;
+    let resolver = Resolver::new(&"https://192.0.2.1".parse().unwrap(), &[]);
+    let refused = bench.put_to("localhost", Some(&resolver)).await.unwrap_err();
+    assert_eq!(refused.kind(), Kind::Unusable, "{refused}");
+    let heard = timeout(Duration::from_millis(1), bench.listener.accept()).await;
+    assert!(heard.is_err(), "somebody called");
 }
 
 #[tokio::test]

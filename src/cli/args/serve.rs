@@ -12,7 +12,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Subcommand, ValueEnum, ValueHint};
 
 use super::S3;
-use crate::cli::parse;
+use crate::cli::parse::{self, Wait};
 
 #[derive(clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -62,9 +62,9 @@ pub struct ServeOptions {
     /// How long a client may be silent before another may take its upload over; clients speak every 20s
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse::duration)]
     pub lease: Duration,
-    /// How often to end what nobody holds: uploads that expired, completes that were left
-    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = parse::duration)]
-    pub sweep_every: Duration,
+    /// How often to end what nobody holds: uploads that expired, completes that were left; `never` leaves it to other gateways
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = parse::wait)]
+    pub sweep_every: Wait,
     /// Server-side encryption of new objects: AES256, aws:kms or aws:kms:KEY-ID [default: the bucket's]
     #[arg(long, value_name = "SSE", value_parser = NonEmptyStringValueParser::new())]
     pub sse: Option<String>,

@@ -12,7 +12,7 @@ use super::{Origin, Proxy, Setting, Settings};
 use crate::backend::StoreHost;
 use crate::cli::args;
 use crate::cli::config_file::{ConfigFile, Keys};
-use crate::cli::parse::{self, GiveUp, Jobs, LimitRate};
+use crate::cli::parse::{self, Jobs, LimitRate, Wait};
 use crate::error::{Error, Kind, Result};
 use crate::names::Token;
 
@@ -123,12 +123,12 @@ impl Settings {
         .map(|found| found.or(LimitRate::None))
     }
 
-    pub(super) fn give_up_after_setting(&self, flag: Option<GiveUp>) -> Result<Setting<GiveUp>> {
+    pub(super) fn give_up_after_setting(&self, flag: Option<Wait>) -> Result<Setting<Wait>> {
         let found = settle(flag, self.file.get(|keys| keys.give_up_after.clone()), &self.file, |text| {
-            from_file(&self.file, "give_up_after", parse::give_up(&text))
+            from_file(&self.file, "give_up_after", parse::wait(&text))
         })?;
         let watched = self.machine.terminals.stderr;
-        Ok(found.or(if watched { GiveUp::Never } else { GiveUp::After(GIVE_UP_UNWATCHED) }))
+        Ok(found.or(if watched { Wait::Never } else { Wait::After(GIVE_UP_UNWATCHED) }))
     }
 
     pub(super) fn part_size_setting(&self, flag: Option<u64>) -> Result<Option<Setting<u64>>> {
