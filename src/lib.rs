@@ -28,7 +28,7 @@
 //! | [`wire`] | the JSON of the HTTP API, shared by both sides; the table of error codes |
 //! | [`plan`] | from size to parts, pure |
 //! | [`sqlite`] | a SQLite file of ours: made whole, known, brought up to date, durable |
-//! | [`crash`] | where the tests have the process killed; in a release build, nothing |
+//! |  | where the tests have the process killed; in a release build, nothing |
 //! | [`event`] | what happens, one stream, the lines of `--json` |
 //! | [`source`] | files, read by position, told apart from later generations of themselves |
 //! | [`journal`] | what was promised and what is known, in SQLite |
@@ -64,6 +64,8 @@
 //! - **A backend leads nowhere it did not lead before.** Stores are learnt when the first part is there (`transfer/stores`), held to
 //!   from then on, and never nearer than the backend itself (`backend/hosts`, `backend/resolver`).
 //! - **Two generations never mix.** Another generation is another upload with another key.
+//!
+//! What is promised, which faults are known, and the test that holds each: `tests/README.md`.
 //!
 //! # Decisions
 //!

@@ -328,3 +328,25 @@ fn failed(what: &str, error: reqwest::Error) -> Error {
     }
     Error::new(Kind::Temporary, what).because(error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The library's errors name the URL; ours, and what lies behind them, must not.
+    #[tokio::test]
+    async fn an_error_names_no_url() {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let error = client.get("http://127.0.0.1:1/part?X-Amz-Signature=canary").send().await.unwrap_err();
+        assert!(error.to_string().contains("canary"), "the library has changed its mind: {error}");
+        let error = failed("send a part", error);
+        assert_eq!(error.kind(), Kind::Temporary);
+        let mut told = format!("{error} {error:?}");
+        let mut cause = std::error::Error::source(&error);
+        while let Some(error) = cause {
+            told += &format!(" {error} {error:?}");
+            cause = error.source();
+        }
+        assert!(!told.contains("canary"), "{told}");
+    }
+}

@@ -148,8 +148,12 @@ fn a_list_of_the_stores_that_lacks_what_is_there() {
         "application/xml",
         "<?xml version=\"1.0\"?><ListPartsResult><IsTruncated>false</IsTruncated></ListPartsResult>",
     );
-    bench.trial.world.data().spoil(Requests::store_list(), Fault::Answer(empty));
-    bench.survives(Requests::store_complete().nth(1), Fault::s3(400, "InvalidPart"));
+    let before = bench.trial.world.data().traffic();
+    bench.trial.world.data().spoil(Requests::store_complete().nth(1), Fault::s3(400, "InvalidPart"));
+    bench.trial.world.data().spoil(Requests::store_list().nth(1), Fault::Answer(empty));
+    bench.trial.survives(PART + 1, |_| {});
+    let sent = bench.trial.world.data().traffic().since(&before).count("PUT");
+    assert_eq!(sent, 4, "what the store does not list goes again");
 }
 
 #[test]
