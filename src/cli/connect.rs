@@ -65,6 +65,7 @@ impl Connected {
     }
 
     /// Whether the backend runs in this process.
+    #[cfg_attr(not(feature = "gateway"), expect(clippy::unused_self, reason = "no backend runs here"))]
     pub fn is_here(&self) -> bool {
         #[cfg(feature = "gateway")]
         return self.local.is_some();

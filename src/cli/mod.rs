@@ -4,7 +4,9 @@
 
 use std::io::{self, Write as _};
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 mod abort;
 pub mod args;
@@ -116,13 +118,14 @@ fn remark(text: &str) {
 /// Sends logs to standard error: warnings, with `-v` more of ours, with `-vvv` all there is. `RUST_LOG` is not looked at: what
 /// a library logs at its finest may hold what we redact.
 fn log(verbose: u8, screen: Log) {
-    let filter = match verbose {
-        0 => "warn",
-        1 => "warn,upload=info",
-        2 => "warn,upload=debug",
-        _ => "info,upload=trace",
+    let (others, ours) = match verbose {
+        0 => (LevelFilter::WARN, LevelFilter::WARN),
+        1 => (LevelFilter::WARN, LevelFilter::INFO),
+        2 => (LevelFilter::WARN, LevelFilter::DEBUG),
+        _ => (LevelFilter::INFO, LevelFilter::TRACE),
     };
-    let subscriber = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_ansi(false);
+    let filter = Targets::new().with_default(others).with_target("upload", ours);
+    let subscriber = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_ansi(false);
     // A second subscriber in one process is only ever a test's.
-    let _ = subscriber.with_writer(move || screen.clone()).try_init();
+    let _ = subscriber.with_writer(move || screen.clone()).finish().with(filter).try_init();
 }

@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
+use super::ends::interrupted;
 use super::retry::{self, Failures, Verdict};
-use super::{Options, interrupted, retrying, stopped};
+use super::{Options, retrying, stopped};
 use crate::backend::Backend;
 use crate::error::{Error, Kind, Result};
 use crate::event::Sink;

@@ -6,6 +6,7 @@
 
 mod admit;
 mod commit;
+mod ends;
 mod flight;
 mod greet;
 mod jobs;
@@ -37,7 +38,6 @@ pub use resume::{Choice, agreed, choose};
 pub use unit::begin;
 
 use crate::backend::Backend;
-use crate::crash;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Sink};
 use crate::journal::{Journal, Note, Upload};
@@ -413,58 +413,6 @@ impl Engine<'_> {
             }
         }
     }
-
-    fn completed(&mut self, item: usize, upload: UploadId, receipt: Receipt, already: bool) {
-        self.summary.completed += 1;
-        self.tell(Event::Completed { item, upload, receipt, already });
-    }
-
-    fn failed(&mut self, item: usize, upload: Option<UploadId>, path: String, error: &Error) {
-        let kind = error.kind();
-        self.summary.failures.push(kind.exit_code());
-        // What has begun stays in the journal; only of another generation nothing is gone on with.
-        self.summary.resumable |= upload.is_some() && !matches!(kind, Kind::Changed | Kind::Denied);
-        let hint = error.hint().map(str::to_owned);
-        self.tell(Event::Failed { item, upload, path, kind: kind.name(), message: error.to_string(), hint });
-    }
-
-    /// Ends one upload with an error; another process may go on with it.
-    fn fail(&mut self, flight: &Flight, error: &Error) {
-        self.note(Note::Released { row: flight.upload.row });
-        self.failed(flight.item, flight.upload.id.clone(), flight.path(), error);
-    }
-
-    /// Ends everything under way and everything still to come with one error.
-    fn fail_all(&mut self, error: &Error) {
-        self.units.abort_all();
-        self.posts.clear();
-        for flight in std::mem::take(&mut self.flights) {
-            self.fail(&flight, error);
-        }
-        for (item, ask) in std::mem::take(&mut self.waiting) {
-            let path = match &ask {
-                Item::Put(put) => put.path.display().to_string(),
-                Item::Resume(upload) => upload.intent.path.display().to_string(),
-            };
-            self.failed(item, None, path, error);
-        }
-    }
-
-    fn end(mut self) -> Summary {
-        if let Some((signal, _)) = self.stopping {
-            self.units.abort_all();
-            for flight in std::mem::take(&mut self.flights) {
-                let error = interrupted(signal, &self.options.resume, flight.upload.id.as_ref());
-                self.fail(&flight, &error);
-            }
-            let error = interrupted(signal, &self.options.resume, None);
-            self.fail_all(&error);
-        }
-        crash::point("transfer.ending");
-        self.commit_by = Some(Instant::now());
-        self.flush();
-        self.summary
-    }
 }
 
 /// Waits for a signal to stop.
@@ -478,11 +426,6 @@ async fn stopped(stop: &mut watch::Receiver<Option<u8>>) -> u8 {
             std::future::pending::<()>().await;
         }
     }
-}
-
-fn interrupted(signal: u8, resume: &str, id: Option<&UploadId>) -> Error {
-    let command = id.map_or(resume.to_owned(), |id| format!("{resume} {id}"));
-    Error::new(Kind::Interrupted(signal), "interrupted; nothing is lost").hinting(format!("to continue: {command}"))
 }
 
 /// Tells that something failed for now.

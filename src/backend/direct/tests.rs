@@ -43,8 +43,8 @@ impl Bench {
     }
 
     async fn put_to(&self, host: &str, resolver: Option<&Resolver>) -> Result<Answer> {
-        let port = self.listener.local_addr().unwrap().port();
-        let url = Url::parse(&format!("http://{host}:{port}/b/k?X-Amz-Signature=1&partNumber=2")).unwrap();
+        let address = self.listener.local_addr().unwrap();
+        let url = Url::parse(&format!("http://{host}:{}/b/k?X-Amz-Signature=1&partNumber=2", address.port())).unwrap();
         let range = ByteRange { start: 1, len: self.bytes.len() as u64 - 1 };
         let content = Content { file: Arc::new(self.file.reopen().unwrap()), path: self.file.path().into(), range };
         let headers = HeaderMap::from_iter([(reqwest::header::CONTENT_LENGTH, range.len.into())]);
