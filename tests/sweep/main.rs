@@ -85,13 +85,12 @@ fn main() {
                     if world.store().objects().len() > 800 {
                         world = World::new();
                     }
-                    match catch_unwind(AssertUnwindSafe(|| lead(&world, run))) {
-                        Ok(code) => *codes.lock().unwrap().entry(code).or_insert(0_u32) += 1,
-                        Err(_) => {
-                            println!("WRONG: {run:?}");
-                            wrong.lock().unwrap().push(run.clone());
-                            world = World::new();
-                        }
+                    if let Ok(code) = catch_unwind(AssertUnwindSafe(|| lead(&world, run))) {
+                        *codes.lock().unwrap().entry(code).or_insert(0_u32) += 1;
+                    } else {
+                        println!("WRONG: {run:?}");
+                        wrong.lock().unwrap().push(run.clone());
+                        world = World::new();
                     }
                 }
             });
@@ -190,10 +189,10 @@ fn counted(client: &Client, calls: &[&str], paths: &[String]) -> BTreeMap<String
     let mut by_thread: BTreeMap<(String, String), u32> = BTreeMap::new();
     for line in fs::read_to_string(log).unwrap().lines() {
         let mut words = line.split(|c: char| c == '(' || c.is_whitespace()).filter(|word| !word.is_empty());
-        if let (Some(thread), Some(call)) = (words.next(), words.next()) {
-            if calls.contains(&call) {
-                *by_thread.entry((call.to_owned(), thread.to_owned())).or_default() += 1;
-            }
+        if let (Some(thread), Some(call)) = (words.next(), words.next())
+            && calls.contains(&call)
+        {
+            *by_thread.entry((call.to_owned(), thread.to_owned())).or_default() += 1;
         }
     }
     let mut most = BTreeMap::new();
