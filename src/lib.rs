@@ -24,6 +24,7 @@
 //! | room | what it holds |
 //! |---|---|
 //! | [`names`] | the nouns, checked and redacted by type |
+//! | [`crash`] | points where a test has the process killed; nothing in other builds |
 //! | [`error`] | what can go wrong: retry, exit code, hint |
 //! | [`wire`] | the JSON of the HTTP API, shared by both sides; the table of error codes |
 //! | [`plan`] | from size to parts, pure |
