@@ -2,7 +2,6 @@
 //!
 //! Border: connections between client and store; what stands still is `stillness`.
 
-use std::thread;
 use std::time::Duration;
 
 use crate::support::PART;
@@ -85,8 +84,8 @@ fn nobody_listens_for_a_while() {
     each([1, PART + 1, 4 * PART], |trial, size| {
         let file = trial.file(size);
         trial.proxy().refuse();
-        let running = trial.put(&file).spawn();
-        thread::sleep(Duration::from_millis(1500));
+        let mut running = trial.put(&file).spawn();
+        running.wait_for_stdout("\"retry\"");
         trial.proxy().listen();
         running.wait().succeeds();
         trial.has(&file);
