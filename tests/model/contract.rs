@@ -287,7 +287,7 @@ impl World {
         Ok(())
     }
 
-    /// A list of parts says what the store holds; once completing, what the ledger was told.
+    /// A list of parts says what the store holds; once complete, what the upload was completed with.
     fn listed(&self, upload: &Known, body: &Value, row: Option<&Row>) -> Seen {
         let (rows, row) = (self.bucket.rows(), row.ok_or("listed without a row")?);
         let Some(open) = row.store_upload.as_ref().and_then(|id| rows.open.get(id)).filter(|_| is_open(row.state))

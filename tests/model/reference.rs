@@ -187,7 +187,7 @@ impl Known {
             }
             Op::List => match row.state {
                 state if is_over(state) => same("gone"),
-                state if is_open(state) && self.is_lost(bucket) => {
+                state if (is_open(state) || state == State::Completing) && self.is_lost(bucket) => {
                     ("gone".into(), with(&|row| row.state = State::Expired))
                 }
                 _ => same("200"),

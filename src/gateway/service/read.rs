@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Service, aged, is_over};
+use super::{Service, aged, is_over, locked};
 use crate::gateway::auth::Owner;
 use crate::gateway::ledger::Upload;
 use crate::gateway::problem::{Refusal, store_failed};
@@ -18,6 +18,8 @@ use crate::wire::{Code, PartList, ReadUrl, State, StoredPart, UploadList, Upload
 const PAGE: u32 = 1000;
 /// Uploads in one page: with the largest metadata that is taken, they stay below what a client reads.
 const UPLOADS: u32 = 500;
+/// States whose parts are in a multipart upload.
+const UNDER_WAY: &[State] = &[State::Pending, State::Uploading, State::Completing];
 const READ_DEFAULT: u64 = 60 * 60;
 /// As long as S3 lets a presigned URL live.
 const READ_MAX: u64 = 7 * 24 * 60 * 60;
@@ -47,16 +49,16 @@ impl Service {
         Ok(UploadList { uploads: uploads.into_iter().map(|upload| status(aged(upload, now))).collect(), next })
     }
 
-    /// A page of the parts the store holds behind `after`; once the upload is completing, of those the ledger handed over.
+    /// A page of the parts the store holds behind `after`; once the upload is complete, of those it was completed with.
     ///
     /// # Errors
-    /// `gone`, `not_found`, `store_unavailable`.
+    /// `gone`, `busy` while it is being decided where the parts went, `not_found`, `store_unavailable`.
     pub async fn parts(&self, owner: &Owner, id: &str, after: u32) -> Result<PartList, Refusal> {
         let upload = self.find(owner, id).await?;
         if is_over(upload.state) {
             return Err(Refusal::new(Code::Gone));
         }
-        if !matches!(upload.state, State::Pending | State::Uploading) {
+        if matches!(upload.state, State::Verified | State::Ready) {
             return self.recorded(&upload, after).await;
         }
         let page = match (&upload.store_upload, upload.plan.is_single()) {
@@ -71,7 +73,10 @@ impl Service {
                 }
             }
         };
-        self.ledger.note_stored(&upload.id, page.parts.clone()).await?;
+        // What a complete was asked with stays as it was said: it is decided by that.
+        if upload.state != State::Completing {
+            self.ledger.note_stored(&upload.id, page.parts.clone()).await?;
+        }
         Ok(page)
     }
 
@@ -87,14 +92,15 @@ impl Service {
         Ok(PartList { parts: part.into_iter().collect(), next: None })
     }
 
-    /// The store no longer knows the multipart upload: it was completed behind the ledger's back (a ledger restored from a
-    /// backup), and complete will find that out, or it is lost.
+    /// The store no longer knows the multipart upload: it was completed (behind the ledger's back, where that was restored from
+    /// a backup), and complete will find that out, or it is lost.
     async fn without_multipart(&self, upload: &Upload, after: u32) -> Result<PartList, Refusal> {
         let head = self.store.head(&upload.key).await.map_err(|fault| store_failed("head", &fault))?;
         if head.is_some_and(|head| head.token.as_ref() == Some(&upload.token)) {
             return self.recorded(upload, after).await;
         }
-        if self.end(upload, &[State::Pending, State::Uploading], State::Expired).await? {
+        let deciding = locked(&self.completing).contains_key(&upload.id);
+        if !deciding && self.end(upload, UNDER_WAY, State::Expired).await? {
             tracing::warn!(id = %upload.id, key = %upload.key, "the store has lost the multipart upload");
             return Err(Refusal::new(Code::Gone));
         }

@@ -261,6 +261,20 @@ async fn without_a_look_at_the_object_nothing_is_decided() {
     assert_eq!(receipt(world.complete(&upload, &request).await).parts, 2);
 }
 
+/// What the client said is in the ledger then, and is no word of the store.
+#[tokio::test]
+async fn while_it_is_decided_the_store_is_asked_for_its_parts() {
+    let world = World::new().await;
+    let (upload, mut request) = world.sent(2 * PART).await;
+    let absent: ETag = "absent".parse().unwrap();
+    request.parts[1].etag = absent.clone();
+    world.set(Method::POST, "uploadId", Mood::Down);
+    assert!(matches!(world.complete(&upload, &request).await, Ok(Completion::Deciding(State::Completing))));
+    let listed = world.service.parts(&world.owner, upload.id.as_str(), 0).await.unwrap().parts;
+    assert_eq!(listed.len(), 2);
+    assert!(listed.iter().all(|part| part.etag != absent), "{listed:?}");
+}
+
 #[tokio::test]
 async fn a_complete_the_store_refuses_for_good_may_be_tried_again_or_aborted() {
     let world = World::new().await;
