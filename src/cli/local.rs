@@ -11,7 +11,7 @@ use url::Url;
 use super::backend_spec::BackendSpec;
 use super::settings::{Connection, Settings};
 use crate::error::{Error, Kind, Result};
-use crate::gateway::{self, Auth, Config, Probe, Running, StoreConfig};
+use crate::gateway::{self, Auth, Config, LedgerConfig, Probe, Running, StoreConfig};
 use crate::names::Token;
 use crate::wire::Proof;
 
@@ -73,7 +73,7 @@ pub async fn start(
         public_url: None,
         store,
         store_credentials: None,
-        ledger: beside(settings.journal()?, ledger),
+        ledger: LedgerConfig::Sqlite(beside(settings.journal()?, ledger)),
         auth: Auth::Private(token.clone()),
         allow_types: vec!["*/*".into()],
         max_size: None,

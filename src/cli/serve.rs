@@ -3,7 +3,6 @@
 //! Border: the door between command line and gateway; what a gateway does is `gateway`.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use url::Url;
@@ -13,7 +12,7 @@ use super::backend_spec::BackendSpec;
 use super::settings::Settings;
 use super::signals;
 use crate::error::{Error, Kind, Result};
-use crate::gateway::{self, Auth, Config, Probe, StoreConfig};
+use crate::gateway::{self, Auth, Config, LedgerConfig, Probe, StoreConfig};
 use crate::wire::Proof;
 
 mod token;
@@ -86,15 +85,15 @@ pub fn config(settings: &Settings, flags: &ServeOptions) -> Result<Config> {
 ///
 /// # Errors
 /// [`Kind::Config`] for a ledger this build does not have; [`Kind::Usage`] for anything else.
-pub fn ledger(settings: &Settings, flag: Option<&str>) -> Result<PathBuf> {
+pub fn ledger(settings: &Settings, flag: Option<&str>) -> Result<LedgerConfig> {
     match flag {
-        None | Some("sqlite") => settings.ledger(),
+        None | Some("sqlite") => settings.ledger().map(LedgerConfig::Sqlite),
         Some(text) if text.starts_with("postgres://") || text.starts_with("postgresql://") => {
             Err(Error::new(Kind::Config, "a ledger in PostgreSQL is not supported by this build yet")
                 .hinting("use --ledger sqlite[:FILE]"))
         }
         Some(text) => match text.strip_prefix("sqlite:") {
-            Some(file) if !file.is_empty() => Ok(file.into()),
+            Some(file) if !file.is_empty() => Ok(LedgerConfig::Sqlite(file.into())),
             _ => Err(Error::new(Kind::Usage, "could not understand --ledger").hinting("it is sqlite[:FILE]")),
         },
     }
@@ -180,7 +179,7 @@ mod tests {
         let config = made(&[]).unwrap();
         assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
         assert!(matches!(config.store, StoreConfig::Embedded { dir } if dir.ends_with("data/store")));
-        assert_eq!(config.ledger, PathBuf::from("/nowhere/state/gateway.db"));
+        assert!(matches!(config.ledger, LedgerConfig::Sqlite(path) if path.ends_with("state/gateway.db")));
         assert!(matches!(config.auth, Auth::None));
         assert_eq!(config.allow_types, ["*/*"]);
         assert_eq!((config.url_ttl, config.upload_ttl), (Duration::from_mins(15), Duration::from_hours(168)));

@@ -180,6 +180,7 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::LedgerConfig;
 
     fn host(host: &str) -> bool {
         let mut headers = HeaderMap::new();
@@ -209,7 +210,7 @@ mod tests {
     #[tokio::test]
     async fn a_token_works_until_it_is_revoked() {
         let place = tempfile::tempdir().unwrap();
-        let ledger = Ledger::open(&place.path().join("ledger.db")).await.unwrap();
+        let ledger = Ledger::open(&LedgerConfig::Sqlite(place.path().join("ledger.db"))).await.unwrap();
         let guard = Guard::new(&Auth::Tokens, ledger.clone());
         let ask = async |token: &str| {
             let mut headers = HeaderMap::new();

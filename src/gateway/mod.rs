@@ -35,6 +35,7 @@ pub mod store;
 use auth::Guard;
 use lease::Terms;
 use ledger::Ledger;
+pub use ledger::LedgerConfig;
 use routes::Gateway;
 use service::{Rules, Service};
 use store::embedded::Embedded;
@@ -55,8 +56,7 @@ pub struct Config {
     pub store: StoreConfig,
     /// Where to write the embedded store's endpoint and keys, for other S3 clients.
     pub store_credentials: Option<PathBuf>,
-    /// The SQLite ledger.
-    pub ledger: PathBuf,
+    pub ledger: LedgerConfig,
     pub auth: Auth,
     /// Globs of content types.
     pub allow_types: Vec<String>,

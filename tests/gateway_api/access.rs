@@ -8,7 +8,7 @@ use crate::world::*;
 async fn another_owners_upload_is_as_unknown_as_any() {
     let mut world = World::with(|config| config.auth = Auth::Tokens).await;
     assert_eq!(code(world.get("/v1").await).await, "unauthenticated");
-    let ledger = Ledger::open(&world.place.path().join("ledger.db")).await.unwrap();
+    let ledger = Ledger::open(&LedgerConfig::Sqlite(world.place.path().join("ledger.db"))).await.unwrap();
     let alice = ledger.add_token("alice").await.unwrap();
     let bob = ledger.add_token("bob").await.unwrap();
     world.token = Some(alice.expose().to_owned());

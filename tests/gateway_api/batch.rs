@@ -148,7 +148,7 @@ async fn a_batch_that_cannot_be_one_is_refused_whole() {
 async fn nobody_completes_what_is_anothers() {
     let mut world = World::with(|config| config.auth = Auth::Tokens).await;
     assert_eq!(code(world.post("/v1/batch", &BatchRequest::default()).await).await, "unauthenticated");
-    let ledger = Ledger::open(&world.place.path().join("ledger.db")).await.unwrap();
+    let ledger = Ledger::open(&LedgerConfig::Sqlite(world.place.path().join("ledger.db"))).await.unwrap();
     let token = async |name: &str| Some(ledger.add_token(name).await.unwrap().expose().to_owned());
     world.token = token("one").await;
     let begun = batch(&world, vec![small("a")], Vec::new()).await;

@@ -14,7 +14,7 @@ pub use upload::error::Kind;
 pub use upload::gateway::ledger::Ledger;
 pub use upload::gateway::store::embedded::{BUCKET, REGION};
 pub use upload::gateway::store::{NewObject, Settings, Store};
-pub use upload::gateway::{self, Auth, Config, Probe, Running, StoreConfig};
+pub use upload::gateway::{self, Auth, Config, LedgerConfig, Probe, Running, StoreConfig};
 pub use upload::names::{Checksum, ETag, Fingerprint, PartNumber};
 pub use upload::wire::{
     BatchAnswer, BatchBegin, BatchComplete, BatchRequest, BeginAnswer, BeginRequest, ClaimAnswer, ClaimRequest,
@@ -44,7 +44,7 @@ pub fn config(place: &Path, auth: Auth) -> Config {
         public_url: None,
         store: StoreConfig::Embedded { dir: place.join("store") },
         store_credentials: Some(place.join("credentials")),
-        ledger: place.join("ledger.db"),
+        ledger: LedgerConfig::Sqlite(place.join("ledger.db")),
         auth,
         allow_types: vec!["*/*".to_owned()],
         max_size: None,

@@ -3,7 +3,7 @@
 //! Border: plain data in, plain data out; no SQL leaves this folder, and nothing here calls the store or decides what an
 //! answer means. `commits` runs the work and makes it durable.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rusqlite::Connection;
@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use crate::error::{Error, Kind, Result};
 use crate::gateway::commits::Commits;
 
+mod db;
 mod owners;
 mod parts;
 mod schema;
@@ -22,26 +23,44 @@ pub use parts::{LedgerPart, Signing};
 pub use sweep::TAKEN;
 pub use uploads::{NewUpload, Upload};
 
-/// The ledger. Clones share it; the thread behind it ends with the last of them.
+use db::{Db, Failed};
+
+/// Where a ledger is kept.
+#[derive(Debug, Clone)]
+pub enum LedgerConfig {
+    /// A file, for the gateways of one machine.
+    Sqlite(PathBuf),
+}
+
+/// The ledger. Clones share it; what is behind it ends with the last of them.
 #[derive(Clone)]
 pub struct Ledger {
-    commits: Arc<Commits>,
+    database: Arc<Database>,
     instance_id: String,
 }
 
+enum Database {
+    Sqlite(Commits),
+}
+
 impl Ledger {
-    /// Opens the SQLite ledger at `path`, making it (0600, in a directory of 0700) when there is none.
+    /// Opens the ledger, making it when there is none: a file of 0600, in a directory of 0700.
     ///
     /// # Errors
     /// [`Kind::NoJournal`] for a file that is no ledger or cannot be opened, [`Kind::Config`] for one that a newer version
     /// wrote, or a SQLite before 3.51.3.
-    pub async fn open(path: &Path) -> Result<Self> {
-        let path = path.to_owned();
-        let no_thread = |error| Error::new(Kind::NoJournal, "could not start the ledger's thread").because(error);
-        let opened = tokio::task::spawn_blocking(move || schema::open(&path)).await;
-        let (connection, instance_id) = opened.map_err(|error| no_thread(error.into()))??;
-        let commits = Commits::start("ledger", connection, ()).map_err(no_thread)?;
-        Ok(Self { commits: Arc::new(commits), instance_id })
+    pub async fn open(config: &LedgerConfig) -> Result<Self> {
+        let (database, instance_id) = match config {
+            LedgerConfig::Sqlite(path) => {
+                let path = path.clone();
+                let no_thread =
+                    |error| Error::new(Kind::NoJournal, "could not start the ledger's thread").because(error);
+                let opened = tokio::task::spawn_blocking(move || schema::open(&path)).await;
+                let (connection, instance_id) = opened.map_err(|error| no_thread(error.into()))??;
+                (Database::Sqlite(Commits::start("ledger", connection, ()).map_err(no_thread)?), instance_id)
+            }
+        };
+        Ok(Self { database: Arc::new(database), instance_id })
     }
 
     /// Which ledger this is; made once, with the file.
@@ -53,51 +72,47 @@ impl Ledger {
     /// Whether the ledger answers.
     ///
     /// # Errors
-    /// What SQLite said.
+    /// What its database said.
     pub async fn ping(&self) -> Result<()> {
-        self.read(|connection| connection.query_row("SELECT 1", [], |_| Ok(()))).await
+        self.read(|db| db.query("SELECT 1", &[], |_| Ok(())).map(drop)).await
     }
 
-    /// Runs `job` on the ledger's thread, on rows that are durable when it is answered.
-    async fn read<T: Send + 'static>(
-        &self,
-        job: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T> {
-        self.commits.read(job).await.map_err(failed)?.map_err(failed)
+    /// Runs `job`, which changes nothing, on rows that are durable when it is answered.
+    async fn read<T: Send + 'static>(&self, job: impl Fn(&Db<'_>) -> db::Result<T> + Send + 'static) -> Result<T> {
+        match &*self.database {
+            Database::Sqlite(commits) => {
+                let job = move |connection: &Connection| job(&Db::Sqlite(connection));
+                commits.read(job).await.map_err(failed)?.map_err(failed)
+            }
+        }
     }
 
-    /// Runs `job` in a transaction that has the write lock, and commits it, together with what others write meanwhile; an
-    /// error takes back what this job wrote.
-    async fn write<T: Send + 'static>(
-        &self,
-        job: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T> {
-        self.attempt(move |connection| Ok((job(connection)?, true))).await
+    /// Runs `job` in a transaction and commits it; an error takes back what this job wrote. A database with several
+    /// connections may have to run it again from the start, so it changes nothing but rows.
+    ///
+    /// What it reads may be changed by another gateway before it writes: who decides something by a row says so in the
+    /// `WHERE` of the statement that writes, and counts the rows.
+    async fn write<T: Send + 'static>(&self, job: impl Fn(&Db<'_>) -> db::Result<T> + Send + 'static) -> Result<T> {
+        self.attempt(move |db| Ok((job(db)?, true))).await
     }
 
     /// As [`Ledger::write`], but commits only what `job` says is to be kept.
     async fn attempt<T: Send + 'static>(
         &self,
-        job: impl FnOnce(&Connection) -> rusqlite::Result<(T, bool)> + Send + 'static,
+        job: impl Fn(&Db<'_>) -> db::Result<(T, bool)> + Send + 'static,
     ) -> Result<T> {
-        let job = move |connection: &Connection| match job(connection) {
-            Ok((value, keep)) => (Ok(value), keep),
-            Err(error) => (Err(error), false),
-        };
-        self.commits.write(job).await.map_err(failed)?.map_err(failed)
+        match &*self.database {
+            Database::Sqlite(commits) => {
+                let job = move |connection: &Connection| match job(&Db::Sqlite(connection)) {
+                    Ok((value, keep)) => (Ok(value), keep),
+                    Err(error) => (Err::<T, Failed>(error), false),
+                };
+                commits.write(job).await.map_err(failed)?.map_err(failed)
+            }
+        }
     }
 }
 
 fn failed(error: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::new(Kind::Io, "could not use the ledger").because(error)
-}
-
-/// SQLite's integers are signed; nothing the gateway counts comes near their end.
-fn int(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// A column that holds something else than this program writes there.
-fn damaged(column: usize, what: &'static str) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, what.into())
 }

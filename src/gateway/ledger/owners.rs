@@ -3,9 +3,9 @@
 //! Border: rows; what makes a token valid is `gateway/auth`.
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension as _, Row, params};
 
-use super::{Ledger, damaged};
+use super::Ledger;
+use super::db::{self, Row, values};
 use crate::error::Result;
 
 /// A token to be kept: its secret is known by its hash alone.
@@ -31,10 +31,11 @@ impl Ledger {
     /// When the ledger fails.
     pub async fn owner(&self, subject: &str, fresh: String) -> Result<String> {
         let subject = subject.to_owned();
-        self.write(move |tx| {
+        self.write(move |db| {
             let sql = "INSERT INTO owner (subject, segment) VALUES (?1, ?2) ON CONFLICT (subject) DO NOTHING";
-            tx.prepare_cached(sql)?.execute([&subject, &fresh])?;
-            tx.query_row("SELECT segment FROM owner WHERE subject = ?1", [&subject], |row| row.get(0))
+            db.execute(sql, values![&subject, &fresh])?;
+            let sql = "SELECT segment FROM owner WHERE subject = ?1";
+            db.find(sql, values![&subject], |row| row.text(0))?.ok_or(db::Failed::Missing)
         })
         .await
     }
@@ -42,9 +43,9 @@ impl Ledger {
     /// # Errors
     /// When the ledger fails.
     pub async fn insert_token(&self, token: NewToken, now: Timestamp) -> Result<()> {
-        self.write(move |tx| {
+        self.write(move |db| {
             let sql = "INSERT INTO token (id, name, hash, created_at) VALUES (?1, ?2, ?3, ?4)";
-            tx.prepare_cached(sql)?.execute(params![token.id, token.name, token.hash, now.as_millisecond()]).map(drop)
+            db.execute(sql, values![&token.id, &token.name, &token.hash, now]).map(drop)
         })
         .await
     }
@@ -55,9 +56,9 @@ impl Ledger {
     /// When the ledger fails.
     pub async fn token(&self, id: &str) -> Result<Option<ApiToken>> {
         let id = id.to_owned();
-        self.read(move |connection| {
+        self.read(move |db| {
             let sql = "SELECT id, name, hash, created_at, revoked_at FROM token WHERE id = ?1";
-            connection.prepare_cached(sql)?.query_row([&id], token).optional()
+            db.find(sql, values![&id], token)
         })
         .await
     }
@@ -67,9 +68,9 @@ impl Ledger {
     /// # Errors
     /// When the ledger fails.
     pub async fn tokens(&self) -> Result<Vec<ApiToken>> {
-        self.read(|connection| {
+        self.read(|db| {
             let sql = "SELECT id, name, hash, created_at, revoked_at FROM token ORDER BY created_at, id";
-            connection.prepare_cached(sql)?.query_map([], token)?.collect()
+            db.query(sql, &[], token)
         })
         .await
     }
@@ -80,22 +81,20 @@ impl Ledger {
     /// When the ledger fails.
     pub async fn revoke_token(&self, id: &str, now: Timestamp) -> Result<bool> {
         let id = id.to_owned();
-        self.write(move |tx| {
+        self.write(move |db| {
             let sql = "UPDATE token SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL";
-            Ok(tx.prepare_cached(sql)?.execute(params![id, now.as_millisecond()])? == 1)
+            Ok(db.execute(sql, values![&id, now])? == 1)
         })
         .await
     }
 }
 
-fn token(row: &Row<'_>) -> rusqlite::Result<ApiToken> {
-    let time =
-        |column, millisecond| Timestamp::from_millisecond(millisecond).map_err(|_| damaged(column, "not a time"));
+fn token(row: &Row<'_>) -> db::Result<ApiToken> {
     Ok(ApiToken {
-        id: row.get(0)?,
-        name: row.get(1)?,
-        hash: row.get(2)?,
-        created_at: time(3, row.get(3)?)?,
-        revoked_at: row.get::<_, Option<i64>>(4)?.map(|at| time(4, at)).transpose()?,
+        id: row.text(0)?,
+        name: row.text(1)?,
+        hash: row.hash(2)?,
+        created_at: row.time(3)?,
+        revoked_at: row.optional_time(4)?,
     })
 }

@@ -3,9 +3,9 @@
 //! Border: rows and the compare-and-sets that pin a part or hand all of them to a complete; what the store holds is asked of
 //! the store, and these rows follow it.
 
-use rusqlite::{Connection, params};
-
-use super::{Ledger, damaged, int};
+use super::Ledger;
+use super::db::{self, Db, Failed, Row, damaged, values};
+use super::uploads::listed;
 use crate::error::Result;
 use crate::gateway::lease::Renewed;
 use crate::names::{ETag, Fingerprint, PartNumber, UploadId};
@@ -40,23 +40,22 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger fails.
-    pub async fn pin(&self, id: &UploadId, epoch: u64, parts: Vec<PartSpec>, renewed: Renewed) -> Result<Signing> {
+    pub async fn pin(&self, id: &UploadId, epoch: u64, mut parts: Vec<PartSpec>, renewed: Renewed) -> Result<Signing> {
         let id = id.clone();
-        self.attempt(move |tx| {
-            let refused = open(tx, &id, epoch, renewed, &[State::Pending, State::Uploading], State::Uploading)?;
-            if refused != Signing::Done {
-                return Ok((refused, false));
+        // Rows are locked in one order, whoever asks.
+        parts.sort_by_key(|part| part.number);
+        self.attempt(move |db| {
+            let from = [State::Pending, State::Uploading];
+            let opened = open(db, &id, epoch, renewed, &from, State::Uploading)?;
+            if opened != Signing::Done {
+                return Ok((opened, false));
             }
             let sql = "UPDATE part SET sha256 = ?3 \
                        WHERE upload = ?1 AND number = ?2 AND size = ?4 AND (sha256 IS NULL OR sha256 = ?3)";
-            let mut pin = tx.prepare_cached(sql)?;
-            for part in &parts {
-                let row = params![id.as_str(), part.number.get(), part.sha256.bytes(), int(part.size)];
-                if pin.execute(row)? != 1 {
-                    return Ok((Signing::Pinned(part.number), false));
-                }
-            }
-            Ok((Signing::Done, true))
+            let rows = parts.iter();
+            let rows = rows.map(|part| *values![id.as_str(), part.number.get(), part.sha256.bytes(), part.size]);
+            let changed = db.execute_each(sql, &rows.collect::<Vec<_>>())?;
+            Ok(pinned(parts.iter().map(|part| part.number), &changed))
         })
         .await
     }
@@ -66,24 +65,29 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger fails.
-    pub async fn seal(&self, id: &UploadId, epoch: u64, parts: Vec<CompletePart>, renewed: Renewed) -> Result<Signing> {
+    pub async fn seal(
+        &self,
+        id: &UploadId,
+        epoch: u64,
+        mut parts: Vec<CompletePart>,
+        renewed: Renewed,
+    ) -> Result<Signing> {
         let id = id.clone();
-        self.attempt(move |tx| {
+        parts.sort_by_key(|part| part.number);
+        self.attempt(move |db| {
             let from = [State::Pending, State::Uploading, State::Completing];
-            let refused = open(tx, &id, epoch, renewed, &from, State::Completing)?;
-            if refused != Signing::Done {
-                return Ok((refused, false));
+            let opened = open(db, &id, epoch, renewed, &from, State::Completing)?;
+            if opened != Signing::Done {
+                return Ok((opened, false));
             }
             let sql = "UPDATE part SET sha256 = ?3, etag = ?4 \
                        WHERE upload = ?1 AND number = ?2 AND (sha256 IS NULL OR sha256 = ?3)";
-            let mut seal = tx.prepare_cached(sql)?;
-            for part in &parts {
-                let row = params![id.as_str(), part.number.get(), part.sha256.bytes(), part.etag.as_str()];
-                if seal.execute(row)? != 1 {
-                    return Ok((Signing::Pinned(part.number), false));
-                }
-            }
-            Ok((Signing::Done, true))
+            let rows = parts.iter().map(|part| {
+                let (sha256, etag) = (part.sha256.bytes(), part.etag.as_str());
+                *values![id.as_str(), part.number.get(), sha256, etag]
+            });
+            let changed = db.execute_each(sql, &rows.collect::<Vec<_>>())?;
+            Ok(pinned(parts.iter().map(|part| part.number), &changed))
         })
         .await
     }
@@ -92,16 +96,14 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger fails.
-    pub async fn note_stored(&self, id: &UploadId, parts: Vec<StoredPart>) -> Result<()> {
+    pub async fn note_stored(&self, id: &UploadId, mut parts: Vec<StoredPart>) -> Result<()> {
         let id = id.clone();
-        self.write(move |tx| {
+        parts.sort_by_key(|part| part.number);
+        self.write(move |db| {
             let sql = "UPDATE part SET state = 'stored', etag = ?3 \
-                       WHERE upload = ?1 AND number = ?2 AND (state <> 'stored' OR etag IS NOT ?3)";
-            let mut note = tx.prepare_cached(sql)?;
-            for part in &parts {
-                note.execute(params![id.as_str(), part.number.get(), part.etag.as_str()])?;
-            }
-            Ok(())
+                       WHERE upload = ?1 AND number = ?2 AND (state <> 'stored' OR etag IS DISTINCT FROM ?3)";
+            let rows = parts.iter().map(|part| *values![id.as_str(), part.number.get(), part.etag.as_str()]);
+            db.execute_each(sql, &rows.collect::<Vec<_>>()).map(drop)
         })
         .await
     }
@@ -112,47 +114,55 @@ impl Ledger {
     /// When the ledger fails.
     pub async fn parts(&self, id: &UploadId, after: u32, limit: u32) -> Result<Vec<LedgerPart>> {
         let id = id.clone();
-        self.read(move |connection| {
+        self.read(move |db| {
             let sql = "SELECT number, size, sha256, etag FROM part WHERE upload = ?1 AND number > ?2 \
                        ORDER BY number LIMIT ?3";
-            let mut rows = connection.prepare_cached(sql)?;
-            let rows = rows.query_map(params![id.as_str(), after, limit], |row| {
-                let etag: Option<String> = row.get(3)?;
-                Ok(LedgerPart {
-                    number: row.get::<_, u32>(0)?.try_into().map_err(|_| damaged(0, "not a part number"))?,
-                    size: row.get::<_, i64>(1)?.try_into().map_err(|_| damaged(1, "negative"))?,
-                    sha256: row.get::<_, Option<[u8; 32]>>(2)?.map(Fingerprint::new),
-                    etag: etag.map(|etag| etag.parse()).transpose().map_err(|_| damaged(3, "not an ETag"))?,
-                })
-            })?;
-            rows.collect()
+            db.query(sql, values![id.as_str(), after, limit], part)
         })
         .await
     }
 }
 
-/// Moves an upload from one of `from` to `to` and renews its lease, if the epoch is the lease's.
-fn open(
-    tx: &Connection,
-    id: &UploadId,
-    epoch: u64,
-    renewed: Renewed,
-    from: &[State],
-    to: State,
-) -> rusqlite::Result<Signing> {
-    let mut row = tx.prepare_cached("SELECT state, epoch FROM upload WHERE id = ?1")?;
-    let (state, current): (String, i64) = row.query_row([id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let state = State::from_name(&state).ok_or_else(|| damaged(0, "not a state"))?;
-    if !from.contains(&state) {
-        return Ok(Signing::Closed(state));
+fn part(row: &Row<'_>) -> db::Result<LedgerPart> {
+    let number = u32::try_from(row.number(0)?).ok().and_then(|number| number.try_into().ok());
+    let etag: Option<String> = row.optional(3)?;
+    Ok(LedgerPart {
+        number: number.ok_or(damaged(0, "not a part number"))?,
+        size: row.number(1)?,
+        sha256: row.optional_fingerprint(2)?,
+        etag: etag.map(|etag| etag.parse()).transpose().map_err(|_| damaged(3, "not an ETag"))?,
+    })
+}
+
+/// What became of parts whose rows were to be changed, and whether that is to be kept.
+fn pinned(numbers: impl Iterator<Item = PartNumber>, changed: &[u64]) -> (Signing, bool) {
+    let left = numbers.zip(changed).find(|(_, changed)| **changed != 1);
+    left.map_or((Signing::Done, true), |(number, _)| (Signing::Pinned(number), false))
+}
+
+/// Moves an upload from one of `from` to `to` and renews its lease, if the epoch is the lease's. From then on the row is held
+/// until the transaction ends.
+fn open(db: &Db<'_>, id: &UploadId, epoch: u64, renewed: Renewed, from: &[State], to: State) -> db::Result<Signing> {
+    let sql = format!(
+        "UPDATE upload SET state = ?2, lease_until = ?3, expires_at = ?4 WHERE id = ?1 AND epoch = ?5 AND state IN ({})",
+        listed(from)
+    );
+    let row = values![id.as_str(), to.name(), renewed.lease_until, renewed.expires_at, epoch];
+    // Once more for what another gateway changed back between the two statements.
+    for _ in 0..3 {
+        if db.execute(&sql, row)? == 1 {
+            return Ok(Signing::Done);
+        }
+        let is =
+            |row: &Row<'_>| Ok((State::from_name(&row.text(0)?).ok_or(damaged(0, "not a state"))?, row.number(1)?));
+        let found = db.find("SELECT state, epoch FROM upload WHERE id = ?1", values![id.as_str()], is)?;
+        let (state, current) = found.ok_or(Failed::Missing)?;
+        if !from.contains(&state) {
+            return Ok(Signing::Closed(state));
+        }
+        if current != epoch {
+            return Ok(Signing::LeaseLost);
+        }
     }
-    if current != int(epoch) {
-        return Ok(Signing::LeaseLost);
-    }
-    let sql =
-        "UPDATE upload SET state = ?2, lease_until = ?3, expires_at = ?4 WHERE id = ?1 AND state = ?5 AND epoch = ?6";
-    let (until, expires) = (renewed.lease_until.as_millisecond(), renewed.expires_at.as_millisecond());
-    let row = params![id.as_str(), to.name(), until, expires, state.name(), current];
-    let changed = tx.prepare_cached(sql)?.execute(row)?;
-    Ok(if changed == 1 { Signing::Done } else { Signing::LeaseLost })
+    Ok(Signing::LeaseLost)
 }

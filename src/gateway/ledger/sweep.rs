@@ -4,10 +4,10 @@
 //! done about it is `gateway/service`.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::Ledger;
-use super::uploads::{COLUMNS, Upload, upload};
+use super::db::values;
+use super::uploads::{COLUMNS, Upload, listed, upload};
 use crate::error::Result;
 use crate::names::UploadId;
 use crate::wire::State;
@@ -37,7 +37,8 @@ impl Ledger {
         self.take("lease_until = ?2, state = 'aborting'", expired, now, until).await
     }
 
-    /// Compare and set in one statement: who renews a lease in time is not among them.
+    /// Compare and set in one statement: who renews a lease in time is not among them. What is asked of a row is asked twice, for
+    /// the inner question may be older than another gateway's answer to it.
     async fn take(
         &self,
         set: &'static str,
@@ -45,13 +46,13 @@ impl Ledger {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Vec<Upload>> {
-        self.write(move |tx| {
+        self.write(move |db| {
+            let which = format!("{UNDER_WAY} AND lease_until <= ?1 AND {which}");
             let sql = format!(
-                "UPDATE upload SET {set} WHERE id IN (SELECT id FROM upload \
-                 WHERE {UNDER_WAY} AND lease_until <= ?1 AND {which} ORDER BY lease_until LIMIT {TAKEN}) RETURNING {COLUMNS}"
+                "UPDATE upload SET {set} WHERE {which} AND id IN \
+                 (SELECT id FROM upload WHERE {which} ORDER BY lease_until LIMIT {TAKEN}) RETURNING {COLUMNS}"
             );
-            let times = [now.as_millisecond(), until.as_millisecond()];
-            tx.prepare_cached(&sql)?.query_map(times, upload)?.collect()
+            db.query(&sql, values![now, until], upload)
         })
         .await
     }
@@ -62,10 +63,10 @@ impl Ledger {
     /// When the ledger fails.
     pub async fn set_aborting(&self, id: &UploadId, until: Timestamp) -> Result<bool> {
         let id = id.clone();
-        self.write(move |tx| {
+        self.write(move |db| {
             let sql = "UPDATE upload SET state = 'aborting', lease_until = ?2 \
                        WHERE id = ?1 AND state IN ('pending', 'uploading')";
-            Ok(tx.prepare_cached(sql)?.execute(params![id.as_str(), until.as_millisecond()])? == 1)
+            Ok(db.execute(sql, values![id.as_str(), until])? == 1)
         })
         .await
     }
@@ -76,15 +77,10 @@ impl Ledger {
     /// When the ledger fails.
     pub async fn end(&self, id: &UploadId, from: &'static [State], to: State, look_again: Timestamp) -> Result<bool> {
         let id = id.clone();
-        self.write(move |tx| {
-            for state in from {
-                let sql = "UPDATE upload SET state = ?3, look_again = ?4 WHERE id = ?1 AND state = ?2";
-                let row = params![id.as_str(), state.name(), to.name(), look_again.as_millisecond()];
-                if tx.prepare_cached(sql)?.execute(row)? == 1 {
-                    return Ok(true);
-                }
-            }
-            Ok(false)
+        self.write(move |db| {
+            let from = listed(from);
+            let sql = format!("UPDATE upload SET state = ?2, look_again = ?3 WHERE id = ?1 AND state IN ({from})");
+            Ok(db.execute(&sql, values![id.as_str(), to.name(), look_again])? == 1)
         })
         .await
     }
@@ -95,9 +91,9 @@ impl Ledger {
     /// When the ledger fails.
     pub async fn look_again(&self, id: &UploadId, at: Timestamp) -> Result<()> {
         let id = id.clone();
-        self.write(move |tx| {
-            let sql = "UPDATE upload SET look_again = min(ifnull(look_again, ?2), ?2) WHERE id = ?1";
-            tx.prepare_cached(sql)?.execute(params![id.as_str(), at.as_millisecond()]).map(drop)
+        self.write(move |db| {
+            let sql = "UPDATE upload SET look_again = ?2 WHERE id = ?1 AND (look_again IS NULL OR look_again > ?2)";
+            db.execute(sql, values![id.as_str(), at]).map(drop)
         })
         .await
     }
@@ -107,13 +103,12 @@ impl Ledger {
     /// # Errors
     /// When the ledger fails.
     pub async fn take_to_look_at(&self, now: Timestamp, until: Timestamp) -> Result<Vec<Upload>> {
-        self.write(move |tx| {
+        self.write(move |db| {
             let sql = format!(
-                "UPDATE upload SET look_again = ?2 WHERE id IN (SELECT id FROM upload WHERE look_again <= ?1 \
-                 ORDER BY look_again LIMIT {TAKEN}) RETURNING {COLUMNS}"
+                "UPDATE upload SET look_again = ?2 WHERE look_again <= ?1 AND id IN \
+                 (SELECT id FROM upload WHERE look_again <= ?1 ORDER BY look_again LIMIT {TAKEN}) RETURNING {COLUMNS}"
             );
-            let times = [now.as_millisecond(), until.as_millisecond()];
-            tx.prepare_cached(&sql)?.query_map(times, upload)?.collect()
+            db.query(&sql, values![now, until], upload)
         })
         .await
     }
@@ -124,9 +119,9 @@ impl Ledger {
     /// When the ledger fails.
     pub async fn looked(&self, id: &UploadId, until: Timestamp) -> Result<()> {
         let id = id.clone();
-        self.write(move |tx| {
+        self.write(move |db| {
             let sql = "UPDATE upload SET look_again = NULL WHERE id = ?1 AND look_again = ?2";
-            tx.prepare_cached(sql)?.execute(params![id.as_str(), until.as_millisecond()]).map(drop)
+            db.execute(sql, values![id.as_str(), until]).map(drop)
         })
         .await
     }
@@ -136,24 +131,19 @@ impl Ledger {
     /// # Errors
     /// When the ledger fails.
     pub async fn unknown(&self, keys: Vec<String>, at: Timestamp) -> Result<Vec<String>> {
-        self.write(move |tx| {
+        self.write(move |db| {
             let over =
                 format!("UPDATE upload SET look_again = ?2 WHERE key = ?1 AND look_again IS NULL AND NOT {UNDER_WAY}");
             let mut unknown = Vec::new();
-            for key in keys {
-                if is_known(tx, &key)? {
-                    tx.prepare_cached(&over)?.execute(params![key, at.as_millisecond()])?;
+            for key in &keys {
+                if db.find("SELECT id FROM upload WHERE key = ?1", values![key], |_| Ok(()))?.is_some() {
+                    db.execute(&over, values![key, at])?;
                 } else {
-                    unknown.push(key);
+                    unknown.push(key.clone());
                 }
             }
             Ok(unknown)
         })
         .await
     }
-}
-
-fn is_known(tx: &Connection, key: &str) -> rusqlite::Result<bool> {
-    let mut known = tx.prepare_cached("SELECT 1 FROM upload WHERE key = ?1")?;
-    Ok(known.query_row([key], |_| Ok(())).optional()?.is_some())
 }

@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{Ledger, damaged, int};
+use super::Ledger;
+use super::db::{self, Db, Row, damaged, values};
 use crate::error::{Error, Kind, Result};
 use crate::gateway::lease::{Lease, Renewed};
 use crate::names::{Fingerprint, Key, PartNumber, UploadId};
@@ -68,15 +68,13 @@ impl Ledger {
     /// # Errors
     /// When the ledger fails.
     pub async fn begin(&self, new: NewUpload) -> Result<(Upload, bool)> {
-        self.write(move |tx| {
-            let seen = format!("SELECT {COLUMNS} FROM upload WHERE owner = ?1 AND idempotency_key = ?2");
-            if let Some(upload) =
-                tx.prepare_cached(&seen)?.query_row([&new.owner, &new.idempotency_key], upload).optional()?
-            {
-                return Ok((upload, false));
+        self.write(move |db| {
+            if let Some(upload) = insert(db, &new)? {
+                return Ok((upload, true));
             }
-            insert(tx, &new)?;
-            Ok((find(tx, &new.owner, &new.id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?, true))
+            let seen = format!("SELECT {COLUMNS} FROM upload WHERE owner = ?1 AND idempotency_key = ?2");
+            let seen = db.find(&seen, values![&new.owner, &new.idempotency_key], upload)?;
+            Ok((seen.ok_or(db::Failed::Missing)?, false))
         })
         .await
     }
@@ -87,7 +85,11 @@ impl Ledger {
     /// When the ledger fails.
     pub async fn upload(&self, owner: &str, id: &UploadId) -> Result<Option<Upload>> {
         let (owner, id) = (owner.to_owned(), id.clone());
-        self.read(move |connection| find(connection, &owner, &id)).await
+        self.read(move |db| {
+            let sql = format!("SELECT {COLUMNS} FROM upload WHERE owner = ?1 AND id = ?2");
+            db.find(&sql, values![&owner, id.as_str()], upload)
+        })
+        .await
     }
 
     /// The owner's uploads, newest first, at most `limit`; those behind `after`, if it is named.
@@ -102,16 +104,15 @@ impl Ledger {
         limit: u32,
     ) -> Result<Vec<Upload>> {
         let owner = owner.to_owned();
-        let after = after.map(|upload| (upload.created_at.as_millisecond(), upload.id.clone()));
-        self.read(move |connection| {
+        let after = after.map(|upload| (upload.created_at, upload.id.clone()));
+        self.read(move |db| {
             let sql = format!(
                 "SELECT {COLUMNS} FROM upload WHERE owner = ?1 AND (?2 IS NULL OR state = ?2) \
                  AND (?4 IS NULL OR created_at < ?4 OR (created_at = ?4 AND id > ?5)) \
                  ORDER BY created_at DESC, id LIMIT ?3"
             );
-            let (time, id) = after.as_ref().map(|(time, id)| (*time, id.as_str())).unzip();
-            let rows = params![owner, state.map(State::name), limit, time, id];
-            connection.prepare_cached(&sql)?.query_map(rows, upload)?.collect()
+            let (time, id): (Option<_>, _) = after.as_ref().map(|(time, id)| (*time, id.as_str())).unzip();
+            db.query(&sql, values![&owner, state.map(State::name), limit, time, id], upload)
         })
         .await
     }
@@ -122,10 +123,10 @@ impl Ledger {
     /// When the ledger fails.
     pub async fn set_store_upload(&self, id: &UploadId, store_upload: &str) -> Result<bool> {
         let (id, store_upload) = (id.clone(), store_upload.to_owned());
-        self.write(move |tx| {
+        self.write(move |db| {
             let sql = "UPDATE upload SET store_upload = ?2 \
                        WHERE id = ?1 AND store_upload IS NULL AND state IN ('pending', 'uploading')";
-            Ok(tx.prepare_cached(sql)?.execute([id.as_str(), &store_upload])? == 1)
+            Ok(db.execute(sql, values![id.as_str(), &store_upload])? == 1)
         })
         .await
     }
@@ -136,14 +137,13 @@ impl Ledger {
     /// When the ledger fails.
     pub async fn set_lease(&self, id: &UploadId, old: Lease, new: Lease, expires_at: Timestamp) -> Result<bool> {
         let id = id.clone();
-        self.write(move |tx| {
+        self.write(move |db| {
             let sql = "UPDATE upload SET epoch = ?4, holder = ?5, lease_until = ?6, expires_at = ?8 \
-                       WHERE id = ?1 AND epoch = ?2 AND holder IS ?3 AND lease_until = ?7 \
+                       WHERE id = ?1 AND epoch = ?2 AND holder IS NOT DISTINCT FROM ?3 AND lease_until = ?7 \
                        AND state NOT IN ('rejected', 'aborting', 'aborted', 'expired')";
-            let (was, until) = (old.until.as_millisecond(), new.until.as_millisecond());
-            let (epochs, expires) = ((int(old.epoch), int(new.epoch)), expires_at.as_millisecond());
-            let row = params![id.as_str(), epochs.0, old.holder, epochs.1, new.holder, until, was, expires];
-            Ok(tx.prepare_cached(sql)?.execute(row)? == 1)
+            let (was, is) = (old.holder.as_deref(), new.holder.as_deref());
+            let row = values![id.as_str(), old.epoch, was, new.epoch, is, new.until, old.until, expires_at];
+            Ok(db.execute(sql, row)? == 1)
         })
         .await
     }
@@ -154,9 +154,9 @@ impl Ledger {
     /// When the ledger fails.
     pub async fn reopen(&self, id: &UploadId) -> Result<bool> {
         let id = id.clone();
-        self.write(move |tx| {
+        self.write(move |db| {
             let sql = "UPDATE upload SET state = 'uploading' WHERE id = ?1 AND state = 'completing'";
-            Ok(tx.prepare_cached(sql)?.execute([id.as_str()])? == 1)
+            Ok(db.execute(sql, values![id.as_str()])? == 1)
         })
         .await
     }
@@ -169,12 +169,11 @@ impl Ledger {
         let id = receipt.id.clone();
         let receipt = serde_json::to_string(receipt)
             .map_err(|error| Error::new(Kind::Other, "could not write a receipt").because(error))?;
-        self.write(move |tx| {
+        self.write(move |db| {
             let sql = "UPDATE upload SET state = 'ready', receipt = ?2 WHERE id = ?1 AND state = 'completing'";
-            let won = tx.prepare_cached(sql)?.execute([id.as_str(), &receipt])? == 1;
+            let won = db.execute(sql, values![id.as_str(), &receipt])? == 1;
             if won {
-                let sql = "UPDATE part SET state = 'stored' WHERE upload = ?1";
-                tx.prepare_cached(sql)?.execute([id.as_str()])?;
+                db.execute("UPDATE part SET state = 'stored' WHERE upload = ?1", values![id.as_str()])?;
             }
             Ok(won)
         })
@@ -182,69 +181,72 @@ impl Ledger {
     }
 }
 
-fn insert(tx: &Connection, new: &NewUpload) -> rusqlite::Result<()> {
-    let metadata = serde_json::to_string(&new.metadata).map_err(|_| damaged(0, "metadata"))?;
+/// States as they stand between the parentheses of `IN`.
+pub(super) fn listed(states: &[State]) -> String {
+    states.iter().map(|state| format!("'{}'", state.name())).collect::<Vec<_>>().join(", ")
+}
+
+/// Writes the upload and its parts; none when its owner used the idempotency key before.
+fn insert(db: &Db<'_>, new: &NewUpload) -> db::Result<Option<Upload>> {
+    let metadata = serde_json::to_string(&new.metadata).map_err(|_| damaged(18, "metadata"))?;
     let state = if new.pinned.is_empty() { State::Pending } else { State::Uploading };
-    let sql = "INSERT INTO upload (id, owner, idempotency_key, digest, name, size, content_type, metadata, part_size, \
-        part_count, key, token, holder, lease_until, created_at, expires_at, state, epoch) \
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, 1)";
-    tx.prepare_cached(sql)?.execute(params![
+    // Waits for another gateway that is writing this very key.
+    let sql = format!(
+        "INSERT INTO upload (id, owner, idempotency_key, digest, name, size, content_type, metadata, part_size, \
+         part_count, key, token, holder, lease_until, created_at, expires_at, state, epoch) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, 1) \
+         ON CONFLICT (owner, idempotency_key) DO NOTHING RETURNING {COLUMNS}"
+    );
+    let row = values![
         new.id.as_str(),
-        new.owner,
-        new.idempotency_key,
+        &new.owner,
+        &new.idempotency_key,
         new.digest.bytes(),
-        new.name,
-        int(new.plan.size()),
-        new.content_type,
-        metadata,
-        int(new.plan.part_size()),
+        &new.name,
+        new.plan.size(),
+        &new.content_type,
+        &metadata,
+        new.plan.part_size(),
         new.plan.count(),
         new.key.as_str(),
-        new.token,
-        new.holder,
-        new.renewed.lease_until.as_millisecond(),
-        new.created_at.as_millisecond(),
-        new.renewed.expires_at.as_millisecond(),
+        &new.token,
+        new.holder.as_deref(),
+        new.renewed.lease_until,
+        new.created_at,
+        new.renewed.expires_at,
         state.name(),
-    ])?;
+    ];
+    let Some(upload) = db.find(&sql, row, upload)? else { return Ok(None) };
     let pinned: BTreeMap<PartNumber, &Fingerprint> =
         new.pinned.iter().map(|part| (part.number, &part.sha256)).collect();
     let sql = "INSERT INTO part (upload, number, size, sha256, state) VALUES (?1, ?2, ?3, ?4, 'pending')";
-    let mut part = tx.prepare_cached(sql)?;
-    for (number, range) in new.plan.parts() {
+    let rows = new.plan.parts().map(|(number, range)| {
         let sha256 = pinned.get(&number).map(|sha256| sha256.bytes());
-        part.execute(params![new.id.as_str(), number.get(), int(range.len), sha256])?;
-    }
-    Ok(())
+        *values![new.id.as_str(), number.get(), range.len, sha256]
+    });
+    db.execute_each(sql, &rows.collect::<Vec<_>>())?;
+    Ok(Some(upload))
 }
 
-fn find(connection: &Connection, owner: &str, id: &UploadId) -> rusqlite::Result<Option<Upload>> {
-    let sql = format!("SELECT {COLUMNS} FROM upload WHERE owner = ?1 AND id = ?2");
-    connection.prepare_cached(&sql)?.query_row([owner, id.as_str()], upload).optional()
-}
-
-pub(super) fn upload(row: &Row<'_>) -> rusqlite::Result<Upload> {
-    let text = |column: usize| row.get::<_, String>(column);
-    let number = |column: usize| u64::try_from(row.get::<_, i64>(column)?).map_err(|_| damaged(column, "negative"));
-    let time = |column: usize| Timestamp::from_millisecond(row.get(column)?).map_err(|_| damaged(column, "not a time"));
-    let receipt: Option<String> = row.get(17)?;
+pub(super) fn upload(row: &Row<'_>) -> db::Result<Upload> {
+    let receipt: Option<String> = row.optional(17)?;
     let receipt = receipt.map(|json| serde_json::from_str(&json)).transpose();
     Ok(Upload {
-        id: text(0)?.parse().map_err(|_| damaged(0, "not an upload id"))?,
-        owner: text(1)?,
-        idempotency_key: text(2)?,
-        digest: Fingerprint::new(row.get(3)?),
-        name: text(4)?,
-        content_type: text(5)?,
-        metadata: serde_json::from_str(&text(18)?).map_err(|_| damaged(18, "not metadata"))?,
-        plan: Plan::pinned(number(6)?, number(7)?).map_err(|_| damaged(7, "not a plan"))?,
-        key: text(8)?.parse().map_err(|_| damaged(8, "not a key"))?,
-        token: text(9)?,
-        store_upload: row.get(10)?,
-        state: State::from_name(&text(11)?).ok_or_else(|| damaged(11, "not a state"))?,
-        lease: Lease { epoch: number(12)?, holder: row.get(13)?, until: time(14)? },
-        created_at: time(15)?,
-        expires_at: time(16)?,
+        id: row.text(0)?.parse().map_err(|_| damaged(0, "not an upload id"))?,
+        owner: row.text(1)?,
+        idempotency_key: row.text(2)?,
+        digest: Fingerprint::new(row.hash(3)?),
+        name: row.text(4)?,
+        content_type: row.text(5)?,
+        metadata: serde_json::from_str(&row.text(18)?).map_err(|_| damaged(18, "not metadata"))?,
+        plan: Plan::pinned(row.number(6)?, row.number(7)?).map_err(|_| damaged(7, "not a plan"))?,
+        key: row.text(8)?.parse().map_err(|_| damaged(8, "not a key"))?,
+        token: row.text(9)?,
+        store_upload: row.optional(10)?,
+        state: State::from_name(&row.text(11)?).ok_or(damaged(11, "not a state"))?,
+        lease: Lease { epoch: row.number(12)?, holder: row.optional(13)?, until: row.time(14)? },
+        created_at: row.time(15)?,
+        expires_at: row.time(16)?,
         receipt: receipt.map_err(|_| damaged(17, "not a receipt"))?,
     })
 }

@@ -16,6 +16,7 @@ use axum::response::{IntoResponse, Response};
 use tempfile::TempDir;
 
 use super::*;
+use crate::gateway::LedgerConfig;
 use crate::gateway::store::Settings;
 use crate::gateway::store::embedded::{BUCKET, Embedded, REGION};
 use crate::names::{Checksum, ETag, Fingerprint, PartNumber};
@@ -107,7 +108,7 @@ impl World {
             embedded: true,
         });
         let store = store.unwrap();
-        let ledger = Ledger::open(&place.path().join("ledger.db")).await.unwrap();
+        let ledger = Ledger::open(&LedgerConfig::Sqlite(place.path().join("ledger.db"))).await.unwrap();
         let owner = Owner(ledger.owner("local", "o".repeat(26)).await.unwrap());
         let mut rules = Rules {
             limits: store.limits(),
@@ -139,7 +140,7 @@ impl World {
 
     /// Another gateway on the same ledger and store, as if in another process.
     async fn twin(&self) -> Arc<Service> {
-        let ledger = Ledger::open(&self.place.path().join("ledger.db")).await.unwrap();
+        let ledger = Ledger::open(&LedgerConfig::Sqlite(self.place.path().join("ledger.db"))).await.unwrap();
         Service::new(ledger, self.service.store.clone(), self.service.rules.clone())
     }
 
