@@ -114,6 +114,9 @@
 //!     another's file; one that is removed while it is used is put back.
 //! 18. *On a network file system the journal has a rollback journal and one process at a time*, because a write-ahead log takes
 //!     memory that all its users share.
+//! 19. *Events come from SQS by three calls of its JSON protocol*, signed with the store's own credentials, instead of through
+//!     AWS's SDK: that would bring a second HTTP client and a second chain of credentials for three messages. What is pushed is
+//!     looked into after it was answered, for some stores hold up the very complete they tell of until then.
 
 pub mod backend;
 pub mod cli;

@@ -82,6 +82,7 @@ pub async fn start(
         lease: LEASE,
         sweep_every: Some(SWEEP_EVERY),
         // Nobody reads a log here.
+        events: None,
         survey: false,
         sse: None,
         required_headers: Vec::new(),

@@ -9,9 +9,10 @@ use url::Url;
 
 use super::args::serve::{AuthMode, ChecksumMode, ProbeMode, Serve, ServeOptions, ServeVerb};
 use super::backend_spec::BackendSpec;
-use super::settings::Settings;
+use super::settings::{Settings, token as token_file};
 use super::signals;
 use crate::error::{Error, Kind, Result};
+use crate::gateway::events::Events;
 use crate::gateway::{self, Auth, Config, LedgerConfig, Probe, StoreConfig};
 use crate::wire::Proof;
 
@@ -62,6 +63,7 @@ pub fn config(settings: &Settings, flags: &ServeOptions) -> Result<Config> {
         upload_ttl: flags.upload_ttl,
         lease: flags.lease,
         sweep_every: flags.sweep_every.limit(),
+        events: events(flags)?,
         survey: true,
         sse: flags.sse.as_deref().map(sse).transpose()?,
         required_headers: flags.required_headers.clone(),
@@ -118,6 +120,32 @@ fn store(settings: &Settings, flags: &ServeOptions) -> Result<StoreConfig> {
             Ok(StoreConfig::S3 { bucket, prefix, endpoint, region, path_style })
         }
         BackendSpec::Embedded | BackendSpec::Url(_) => Err(Error::new(Kind::Usage, "--store names no bucket")),
+    }
+}
+
+/// Where the store's events come from: `sqs:QUEUE_URL` or `webhook`.
+///
+/// # Errors
+/// [`Kind::Usage`] for anything else, and for a secret without a webhook; [`Kind::Config`] for a webhook without a secret.
+fn events(flags: &ServeOptions) -> Result<Option<Events>> {
+    let wrong = |hint: &str| Error::new(Kind::Usage, "could not understand --events").hinting(hint);
+    let forms = "it is sqs:QUEUE_URL or webhook";
+    let secret = flags.events_secret_file.as_deref();
+    match flags.events.as_deref() {
+        Some("webhook") => {
+            let file = secret.ok_or_else(|| {
+                Error::new(Kind::Config, "a webhook for events without a secret would take anybody's")
+                    .hinting("put a long random word into a file of mode 0600 and name it with --events-secret-file")
+            })?;
+            let what = format!("the secret for events in {}", file.display());
+            token_file::file(file, &what).map(Events::Webhook).map(Some)
+        }
+        _ if secret.is_some() => Err(wrong("--events-secret-file goes with --events webhook")),
+        None => Ok(None),
+        Some(text) => {
+            let url = text.strip_prefix("sqs:").ok_or_else(|| wrong(forms))?;
+            Ok(Some(Events::Sqs(Url::parse(url).map_err(|error| wrong(forms).because(error))?)))
+        }
     }
 }
 
@@ -230,10 +258,15 @@ mod tests {
             ["--ledger", "mysql:x"],
             ["--ledger", "sqlite:"],
             ["--sse", "rot13"],
+            ["--events", "kafka:topic"],
+            ["--events", "sqs:uploads"],
+            ["--events-secret-file", "secret"],
             ["--public-url", "https://user@host"],
         ] {
             assert_eq!(made(&line).unwrap_err().kind(), Kind::Usage, "{line:?}");
         }
+        // Whoever can reach the gateway could tell it anything.
+        assert_eq!(made(&["--events", "webhook"]).unwrap_err().kind(), Kind::Config);
         assert_eq!(made(&["--ledger", "postgres://host/db"]).unwrap_err().kind(), Kind::Config);
     }
 }

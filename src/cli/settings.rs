@@ -21,7 +21,7 @@ use crate::report;
 
 mod effective;
 mod machine;
-mod token;
+pub(super) mod token;
 mod winner;
 
 pub use effective::Effective;

@@ -8,6 +8,8 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
 use axum::http::{HeaderMap, Method, Uri, header};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -91,6 +93,31 @@ impl Guard {
         let owner = Owner(self.ledger.owner(&subject, fresh_segment()).await?);
         self.segments.lock().unwrap_or_else(PoisonError::into_inner).insert(subject, owner.clone());
         Ok(owner)
+    }
+}
+
+/// The secret that a store shows with what it pushes: as a bearer token, bare (MinIO), or as the password of a user (Ceph).
+pub struct Shown([u8; 32]);
+
+impl Shown {
+    #[must_use]
+    pub fn new(secret: &Token) -> Self {
+        Self(digest(secret.expose()))
+    }
+
+    /// # Errors
+    /// `unauthenticated` for any other secret, and for none.
+    pub fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let bare = shown.trim();
+        let password = bare.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("basic"));
+        let password = password.and_then(|(_, text)| BASE64_STANDARD.decode(text.trim()).ok());
+        let password = password.and_then(|pair| String::from_utf8(pair).ok());
+        let password = password.as_deref().and_then(|pair| pair.split_once(':')).map(|(_, password)| password);
+        let shown = [bearer(headers), Some(bare), password];
+        // All are compared, whichever is right.
+        let right = shown.into_iter().flatten().fold(false, |right, one| same(&self.0, &digest(one)) | right);
+        if right { Ok(()) } else { Err(Refusal::new(Code::Unauthenticated)) }
     }
 }
 

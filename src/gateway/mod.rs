@@ -22,6 +22,7 @@ use crate::wire::Proof;
 mod auth;
 mod body;
 mod commits;
+pub mod events;
 mod lease;
 pub mod ledger;
 mod listen;
@@ -32,11 +33,12 @@ mod service;
 mod settings;
 pub mod store;
 
-use auth::Guard;
+use auth::{Guard, Shown};
+use events::{Events, Inbox};
 use lease::Terms;
 use ledger::Ledger;
 pub use ledger::LedgerConfig;
-use routes::Gateway;
+use routes::{Gateway, Webhook};
 use service::{Rules, Service};
 use store::embedded::Embedded;
 use store::{Fault, Store};
@@ -70,6 +72,8 @@ pub struct Config {
     pub lease: Duration,
     /// How often what nobody holds is brought to its end; None leaves it to other gateways.
     pub sweep_every: Option<Duration>,
+    /// Where the store's own events come from.
+    pub events: Option<Events>,
     /// Whether to tell the log of multipart uploads in the bucket that the ledger does not know.
     pub survey: bool,
     /// Value of `x-amz-server-side-encryption` (`AES256`, `aws:kms` or `aws:kms:KEY-ID`).
@@ -119,14 +123,14 @@ pub struct Running {
     server: JoinHandle<()>,
     /// Dropped or sent to, it asks the server to end.
     end: oneshot::Sender<()>,
-    sweeper: Option<Sweeper>,
+    tasks: Vec<Task>,
 }
 
-/// Ends with its gateway, at whatever point: as after a crash, the next one goes on.
+/// What a gateway does unasked. Ends with it, at whatever point: as after a crash, the next one goes on.
 #[derive(Debug)]
-struct Sweeper(JoinHandle<()>);
+struct Task(JoinHandle<()>);
 
-impl Drop for Sweeper {
+impl Drop for Task {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -147,8 +151,8 @@ impl Running {
 
     /// Lets requests under way end, for up to ten seconds, then ends.
     pub async fn stop(self) {
-        let Self { mut server, end, sweeper, .. } = self;
-        drop(sweeper);
+        let Self { mut server, end, tasks, .. } = self;
+        drop(tasks);
         drop(end);
         if timeout(STOP_WAIT, &mut server).await.is_err() {
             server.abort();
@@ -177,6 +181,10 @@ pub async fn start(config: Config) -> Result<Running> {
     let address = listener.local_addr().map_err(taken)?;
     let keys = embedded.as_ref().map(Embedded::keys);
     let store = Store::new(settings::store(&config, &url_of(within_reach(address))?, keys.clone())?)?;
+    let queue = match &config.events {
+        Some(Events::Sqs(url)) => Some(store.queue(url)?),
+        Some(Events::Webhook(_)) | None => None,
+    };
     let url = url_of(address)?;
     let public_url = config.public_url.clone().unwrap_or_else(|| url.clone());
 
@@ -190,7 +198,7 @@ pub async fn start(config: Config) -> Result<Running> {
     let (end, ended) = oneshot::channel::<()>();
     let quit = async { drop(ended.await) };
     let server = tokio::spawn(listen::serve(listener, router, listen::BOUNDS, quit));
-    let running = Running { url, server, end, sweeper: None };
+    let running = Running { url, server, end, tasks: Vec::new() };
 
     let store = match hold(store, &config).await {
         Ok(store) => store,
@@ -215,11 +223,20 @@ pub async fn start(config: Config) -> Result<Running> {
     crash::point("gateway.start.ready");
     tracing::info!(url = %running.url, proof = ?store.proof(), "listening");
     let service = Service::new(ledger, store, rules);
-    let sweep = |every| Sweeper(tokio::spawn(Arc::clone(&service).keep_sweeping(every, config.survey)));
-    let sweeper = config.sweep_every.map(sweep);
+    let mut tasks = Vec::new();
+    if let Some(every) = config.sweep_every {
+        tasks.push(Task(tokio::spawn(Arc::clone(&service).keep_sweeping(every, config.survey))));
+    }
+    if let Some(queue) = queue {
+        tasks.push(Task(tokio::spawn(events::consume(Arc::clone(&service), queue))));
+    }
+    if let Some(Events::Webhook(secret)) = &config.events {
+        let inbox = Inbox::open(Arc::clone(&service));
+        let _ = gateway.events.set(Webhook { guard: Shown::new(secret), inbox });
+    }
     // The cell was made above and is filled here alone.
     let _ = gateway.service.set(service);
-    Ok(Running { sweeper, ..running })
+    Ok(Running { tasks, ..running })
 }
 
 /// The store, held to what it was found to enforce, or to what the configuration says.

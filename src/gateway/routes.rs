@@ -5,7 +5,8 @@
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
-use axum::extract::rejection::QueryRejection;
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Extension, FromRequestParts, Path, Query, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -17,8 +18,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use crate::gateway::auth::{Guard, Owner, says_json};
+use crate::gateway::auth::{Guard, Owner, Shown, says_json};
 use crate::gateway::body::{Json, unreadable};
+use crate::gateway::events::Inbox;
 use crate::gateway::problem::{Refusal, problem};
 use crate::gateway::service::{Call, Completion, Service};
 use crate::wire::{
@@ -28,6 +30,8 @@ use crate::wire::{
 
 /// The most bytes of a body, but for complete's and batch's.
 const BODY_MAX: usize = 1 << 20;
+/// The most bytes that a store may push at once.
+const EVENTS_MAX: usize = 256 << 10;
 /// Calls that are served at the same time; more are sent away.
 const CALLS: usize = 256;
 
@@ -35,13 +39,21 @@ const CALLS: usize = 256;
 pub struct Gateway {
     guard: Guard,
     pub service: OnceLock<Arc<Service>>,
+    /// Where stores push their events.
+    pub events: OnceLock<Webhook>,
     places: Semaphore,
 }
 
 impl Gateway {
     pub fn new(guard: Guard) -> Self {
-        Self { guard, service: OnceLock::new(), places: Semaphore::new(CALLS) }
+        Self { guard, service: OnceLock::new(), events: OnceLock::new(), places: Semaphore::new(CALLS) }
     }
+}
+
+/// What stores push their events to.
+pub struct Webhook {
+    pub guard: Shown,
+    pub inbox: Inbox,
 }
 
 /// Who asks, and what serves them.
@@ -67,7 +79,10 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
         .fallback(no_such_path)
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(from_fn_with_state(Arc::clone(&gateway), authenticate));
+    // Beside the rest: it is a store that asks, with a secret of its own.
+    let events = post(events).layer(DefaultBodyLimit::max(EVENTS_MAX));
     Router::new()
+        .route("/v1/events/s3", events)
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
         .nest("/v1", v1)
@@ -117,6 +132,19 @@ async fn readyz(State(gateway): State<Arc<Gateway>>) -> Result<&'static str, Ref
     let service = gateway.service.get().ok_or_else(|| Refusal::later(Code::Unavailable, 1))?;
     service.ready().await?;
     Ok("ready\n")
+}
+
+/// A store pushes what happened in it. Without a webhook there is no such path.
+async fn events(
+    State(gateway): State<Arc<Gateway>>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<StatusCode, Refusal> {
+    let webhook = gateway.events.get().ok_or_else(|| Refusal::saying(Code::NotFound, "there is no such path"))?;
+    webhook.guard.check(&headers)?;
+    let body = body.map_err(|_| Refusal::saying(Code::TooLarge, "an event has 256 KiB at most"))?;
+    webhook.inbox.take(&body)?;
+    Ok(StatusCode::OK)
 }
 
 async fn info(Extension(caller): Extension<Caller>) -> Response {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use crate::gateway::problem::Refusal;
 use crate::names::{Checksum, Fingerprint};
 use crate::plan::Plan;
-use crate::wire::{BeginRequest, Code, CompletePart, CompleteRequest, PartSpec, SIGN_MAX};
+use crate::wire::{BeginRequest, Code, CompleteRequest, PartSpec, SIGN_MAX};
 
 /// The longest name, in characters.
 pub const NAME_MAX: usize = 200;
@@ -157,7 +157,7 @@ pub fn review(plan: &Plan, pinned: &[Option<Fingerprint>], request: &CompleteReq
             return mismatch(format!("part {expected} was signed with another fingerprint"));
         }
     }
-    if checksum(plan, &request.parts).as_ref() == Some(&request.checksum) {
+    if checksum(plan, request.parts.iter().map(|part| &part.sha256)).as_ref() == Some(&request.checksum) {
         return Ok(());
     }
     mismatch("the checksum is not that of these parts".to_owned())
@@ -165,18 +165,17 @@ pub fn review(plan: &Plan, pinned: &[Option<Fingerprint>], request: &CompleteReq
 
 /// What the store is to say of an object of these parts; nothing where there is none of them.
 #[must_use]
-pub fn checksum(plan: &Plan, parts: &[CompletePart]) -> Option<Checksum> {
-    let first = parts.first()?;
-    if plan.is_single() {
-        return Some(Checksum::whole(&first.sha256));
-    }
-    Some(Checksum::composite(parts.iter().map(|part| &part.sha256)))
+pub fn checksum<'a>(plan: &Plan, fingerprints: impl IntoIterator<Item = &'a Fingerprint>) -> Option<Checksum> {
+    let mut fingerprints = fingerprints.into_iter().peekable();
+    let first = *fingerprints.peek()?;
+    Some(if plan.is_single() { Checksum::whole(first) } else { Checksum::composite(fingerprints) })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::names::PartNumber;
+    use crate::wire::CompletePart;
 
     fn request() -> BeginRequest {
         BeginRequest {

@@ -8,6 +8,7 @@ mod support;
 mod changed;
 mod economy;
 mod escapes;
+mod events;
 mod exit_codes;
 mod faults;
 mod harness;

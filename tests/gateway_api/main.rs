@@ -7,6 +7,7 @@ mod access;
 mod batch;
 mod bounds;
 mod crashes;
+mod events;
 mod sweep;
 mod uploads;
 mod world;

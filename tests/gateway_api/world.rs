@@ -52,6 +52,7 @@ pub fn config(place: &Path, auth: Auth) -> Config {
         upload_ttl: Duration::from_hours(24),
         lease: Duration::from_mins(1),
         sweep_every: Some(Duration::from_hours(1)),
+        events: None,
         survey: false,
         sse: None,
         required_headers: Vec::new(),

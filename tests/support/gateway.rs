@@ -82,6 +82,20 @@ impl Gateway {
         self.run();
     }
 
+    /// Starts it again, to die at a crash point (`NAME:HIT`).
+    #[track_caller]
+    pub fn start_again_to_die(&mut self, point: &str) {
+        self.envs.push(("UPLOAD_CRASH".to_owned(), point.to_owned()));
+        self.start_again();
+        self.envs.pop();
+    }
+
+    /// Waits for its end; gives what it had said.
+    #[track_caller]
+    pub fn wait(&mut self) -> String {
+        self.running.take().expect("the gateway runs").wait().stderr().to_owned()
+    }
+
     /// Its place: ledger, store, credentials.
     pub fn sandbox(&self) -> &Sandbox {
         &self.sandbox

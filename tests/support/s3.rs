@@ -11,6 +11,7 @@ use http::{Method, StatusCode};
 use reqsign_aws_v4::{Credential, RequestSigner, StaticCredentialProvider};
 use reqsign_core::{Context, Signer};
 use serde::Deserialize;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::runtime::{Builder, Runtime};
 
@@ -176,6 +177,60 @@ impl S3 {
         files::hex(&all.finalize())
     }
 
+    /// A queue that is told of every object created in the bucket; what was delivered twice in vain goes to NAME-dead.
+    /// Gives its URL.
+    #[track_caller]
+    pub fn queue(&self, name: &str) -> String {
+        let dead = format!("{name}-dead");
+        self.sqs("CreateQueue", &json!({ "QueueName": dead }));
+        let arn = |name: &str| format!("arn:aws:sqs:{}:000000000000:{name}", self.region);
+        let redrive = json!({"deadLetterTargetArn": arn(&dead), "maxReceiveCount": "2"}).to_string();
+        // What is left is delivered again after a second.
+        let attributes = json!({"RedrivePolicy": redrive, "VisibilityTimeout": "1"});
+        self.sqs("CreateQueue", &json!({ "QueueName": name, "Attributes": attributes }));
+        let told = format!(
+            "<NotificationConfiguration><QueueConfiguration><Queue>{}</Queue><Event>s3:ObjectCreated:*</Event>\
+             </QueueConfiguration></NotificationConfiguration>",
+            arn(name)
+        );
+        let answer = self.runtime.block_on(async {
+            let path = format!("/{}?notification=", self.bucket);
+            self.send_with(&self.signer, &Method::PUT, &path, &[], told.into_bytes()).await.status()
+        });
+        assert!(answer.is_success(), "cannot have the queue told: {answer}");
+        format!("{}/000000000000/{name}", self.endpoint)
+    }
+
+    #[track_caller]
+    pub fn send_message(&self, queue: &str, body: &str) {
+        self.sqs("SendMessage", &json!({ "QueueUrl": queue, "MessageBody": body }));
+    }
+
+    /// Messages in a queue, delivered or not.
+    #[track_caller]
+    pub fn messages(&self, queue: &str) -> u64 {
+        let names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"];
+        let said = self.sqs("GetQueueAttributes", &json!({ "QueueUrl": queue, "AttributeNames": names }));
+        let count =
+            |name: &str| said["Attributes"][name].as_str().and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+        names.into_iter().map(count).sum()
+    }
+
+    #[track_caller]
+    fn sqs(&self, operation: &str, ask: &Value) -> Value {
+        let provider = StaticCredentialProvider::new(&self.keys.0, &self.keys.1);
+        let signer = Signer::new(Context::new(), provider, RequestSigner::new("sqs", &self.region));
+        let target = format!("AmazonSQS.{operation}");
+        let headers = [("content-type", "application/x-amz-json-1.0"), ("x-amz-target", target.as_str())];
+        self.runtime.block_on(async {
+            let body = ask.to_string().into_bytes();
+            let answer = self.send_with(&signer, &Method::POST, "/", &headers, body).await;
+            let (status, body) = (answer.status(), answer.bytes().await.unwrap());
+            assert!(status.is_success(), "{operation}: {status} {}", String::from_utf8_lossy(&body));
+            if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() }
+        })
+    }
+
     fn request(&self, method: &Method, path_and_query: &str) -> Answer {
         self.runtime.block_on(async {
             let answer = self.send(method, path_and_query).await;
@@ -190,15 +245,28 @@ impl S3 {
     }
 
     async fn send(&self, method: &Method, path_and_query: &str) -> reqwest::Response {
-        let request = http::Request::builder()
+        self.send_with(&self.signer, method, path_and_query, &[("x-amz-checksum-mode", "ENABLED")], Vec::new()).await
+    }
+
+    async fn send_with(
+        &self,
+        signer: &Signer<Credential>,
+        method: &Method,
+        path_and_query: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> reqwest::Response {
+        let mut request = http::Request::builder()
             .method(method)
             .uri(format!("{}{path_and_query}", self.endpoint))
-            .header("x-amz-content-sha256", files::sha256_of(&[]))
-            .header("x-amz-checksum-mode", "ENABLED");
-        let (mut parts, ()) = request.body(()).unwrap().into_parts();
-        self.signer.sign(&mut parts, None).await.unwrap();
+            .header("x-amz-content-sha256", files::sha256_of(&body));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (mut parts, body) = request.body(body).unwrap().into_parts();
+        signer.sign(&mut parts, None).await.unwrap();
         let request = self.client.request(method.clone(), parts.uri.to_string()).headers(parts.headers);
-        request.send().await.unwrap()
+        request.body(body).send().await.unwrap()
     }
 }
 

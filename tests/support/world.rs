@@ -57,11 +57,17 @@ impl World {
     /// A gateway in front of a bucket somewhere else.
     #[track_caller]
     pub fn on(store: &S3) -> Self {
+        Self::on_with(store, &[])
+    }
+
+    /// With further arguments to `upload serve`.
+    #[track_caller]
+    pub fn on_with(store: &S3, args: &[&str]) -> Self {
         let store_proxy = Proxy::start();
         store_proxy.lead_to(store.addr());
         let (bucket, endpoint) = (format!("s3://{}", store.bucket()), store_proxy.url());
-        let args = ["--store", &bucket, "--s3-endpoint", &endpoint, "--s3-path-style"];
-        Self::over(&args, &store.envs(), Some(store_proxy))
+        let place = ["--store", &bucket, "--s3-endpoint", &endpoint, "--s3-path-style"];
+        Self::over(&[&place, args].concat(), &store.envs(), Some(store_proxy))
     }
 
     /// The proxy that the bytes of parts pass.

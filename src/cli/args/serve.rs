@@ -65,6 +65,15 @@ pub struct ServeOptions {
     /// How often to end what nobody holds: uploads that expired, completes that were left; `never` leaves it to other gateways
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = parse::wait)]
     pub sweep_every: Wait,
+    /// Where the store's own events come from: sqs:QUEUE_URL, or webhook (POST /v1/events/s3) [default: none]
+    ///
+    /// An event has the store asked about one object at once, whether its client lives or not. A queue is asked with the
+    /// store's AWS credentials; a store that pushes shows the secret of --events-secret-file in the header Authorization.
+    #[arg(long, value_name = "EVENTS", value_parser = NonEmptyStringValueParser::new())]
+    pub events: Option<String>,
+    /// The secret that the store shows with what it pushes: one line of visible ASCII [default: none]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub events_secret_file: Option<PathBuf>,
     /// Server-side encryption of new objects: AES256, aws:kms or aws:kms:KEY-ID [default: the bucket's]
     #[arg(long, value_name = "SSE", value_parser = NonEmptyStringValueParser::new())]
     pub sse: Option<String>,

@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Setting;
 use crate::cli::trust;
@@ -30,17 +30,22 @@ pub fn read(place: Option<&Setting<Place>>) -> Result<Option<Token>> {
     let Some(Setting { value: place, origin }) = place else { return Ok(None) };
     match place {
         Place::Here(token) => check(token.expose(), &format!("the token of {origin}")).map(Some),
-        Place::File(path) => {
-            let what = format!("the token in {}", path.display());
-            let mut text = String::new();
-            let unread = || Error::new(Kind::Config, format!("could not read {what}"));
-            let file = File::open(path).map_err(|error| unread().because(error))?;
-            let found = file.metadata().map_err(|error| unread().because(error))?;
-            trust::check(path, &found).map_err(|why| unread().because(why))?;
-            file.take(SIZE_MAX + 1).read_to_string(&mut text).map_err(|error| unread().because(error))?;
-            check(&text, &what).map(Some)
-        }
+        Place::File(path) => file(path, &format!("the token in {}", path.display())).map(Some),
     }
+}
+
+/// A secret in a file, `what` it is called in an error.
+///
+/// # Errors
+/// As [`read`].
+pub fn file(path: &Path, what: &str) -> Result<Token> {
+    let mut text = String::new();
+    let unread = || Error::new(Kind::Config, format!("could not read {what}"));
+    let file = File::open(path).map_err(|error| unread().because(error))?;
+    let found = file.metadata().map_err(|error| unread().because(error))?;
+    trust::check(path, &found).map_err(|why| unread().because(why))?;
+    file.take(SIZE_MAX + 1).read_to_string(&mut text).map_err(|error| unread().because(error))?;
+    check(&text, what)
 }
 
 fn check(text: &str, what: &str) -> Result<Token> {

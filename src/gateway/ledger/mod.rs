@@ -12,6 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::gateway::commits::Commits;
 
 mod db;
+mod events;
 mod owners;
 mod parts;
 mod schema;

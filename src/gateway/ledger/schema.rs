@@ -14,7 +14,7 @@ const SPEC: Spec = Spec {
     what: "ledger",
     // "UPLG" in ASCII.
     application_id: 0x5550_4C47,
-    steps: &[UPLOADS, SWEPT],
+    steps: &[UPLOADS, SWEPT, EVENTS],
     hint: "name another place for the ledger with --ledger sqlite:FILE",
 };
 
@@ -73,6 +73,17 @@ const SWEPT: &str = "
     CREATE INDEX upload_to_look_at ON upload (look_again) WHERE look_again IS NOT NULL;
     CREATE INDEX upload_under_way ON upload (lease_until)
         WHERE state IN ('pending', 'uploading', 'completing', 'aborting');
+";
+
+/// Keys that a store's events named, and no upload has.
+const EVENTS: &str = "
+    CREATE TABLE stranger (
+        key TEXT PRIMARY KEY,
+        events INTEGER NOT NULL,
+        first_at INTEGER NOT NULL,
+        last_at INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX stranger_by_age ON stranger (last_at);
 ";
 
 /// Opens the ledger, making it when there is none; gives its instance id too, which is drawn once.

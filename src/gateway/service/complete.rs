@@ -17,7 +17,7 @@ use crate::gateway::ledger::{Signing, Upload};
 use crate::gateway::problem::{Refusal, store_failed};
 use crate::gateway::rules;
 use crate::gateway::store::{Fault, Head};
-use crate::names::UploadId;
+use crate::names::{Checksum, UploadId};
 use crate::wire::{Code, CompleteRequest, Receipt, State};
 
 /// How a complete was answered.
@@ -117,7 +117,7 @@ impl Service {
     /// Completes in the store, unless that was done before, and looks at what is there.
     async fn ask(&self, upload: &Upload, request: &CompleteRequest) -> (Verdict, Option<Head>) {
         let Some(multipart) = upload.store_upload.as_ref().filter(|_| !upload.plan.is_single()) else {
-            let (seen, head) = self.look(upload, request).await;
+            let (seen, head) = self.look(upload, &request.checksum).await;
             let verdict = if upload.plan.is_single() {
                 verdict::single(seen)
             } else {
@@ -126,7 +126,7 @@ impl Service {
             return (verdict, head);
         };
         if upload.state == State::Completing {
-            let (seen, head) = self.look(upload, request).await;
+            let (seen, head) = self.look(upload, &request.checksum).await;
             if seen == Seen::Ours {
                 return (Verdict::Verified, head);
             }
@@ -136,12 +136,13 @@ impl Service {
         if let Err(fault) = &said {
             tracing::warn!(id = %upload.id, ?fault, "the store did not confirm the complete");
         }
-        let (seen, head) = self.look(upload, request).await;
+        let (seen, head) = self.look(upload, &request.checksum).await;
         (verdict::multipart(said.as_ref().copied(), seen), head)
     }
 
-    async fn look(&self, upload: &Upload, request: &CompleteRequest) -> (Seen, Option<Head>) {
-        let expected = Expected { token: &upload.token, size: upload.plan.size(), checksum: &request.checksum };
+    /// What is at the upload's key, beside what is to be there.
+    pub(super) async fn look(&self, upload: &Upload, checksum: &Checksum) -> (Seen, Option<Head>) {
+        let expected = Expected { token: &upload.token, size: upload.plan.size(), checksum };
         let _place = self.asking.acquire().await;
         match self.store.head(&upload.key).await {
             Ok(head) => (verdict::seen(head.as_ref(), &expected), head),

@@ -23,6 +23,7 @@ mod abort;
 mod batch;
 mod begin;
 mod complete;
+mod confirm;
 mod read;
 mod sign;
 mod sweep;
@@ -32,6 +33,7 @@ mod verdict;
 
 pub use batch::Call;
 pub use complete::Completion;
+pub use confirm::Confirmed;
 
 /// Begins and completes that ask the store at the same time.
 const ASKING: usize = 32;

@@ -12,10 +12,10 @@ use jiff::Timestamp;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::Service;
+use super::confirm::asked;
 use crate::gateway::ledger::{TAKEN, Upload};
 use crate::gateway::problem::{Refusal, store_failed};
-use crate::gateway::rules;
-use crate::wire::{CompletePart, CompleteRequest, State};
+use crate::wire::State;
 
 /// Uploads that are brought to their end at the same time.
 const AT_ONCE: usize = 8;
@@ -86,16 +86,11 @@ impl Service {
             Ok(rows) => rows,
             Err(error) => return drop(Refusal::from(error)),
         };
-        let parts =
-            rows.into_iter().map(|row| Some(CompletePart { number: row.number, etag: row.etag?, sha256: row.sha256? }));
-        let parts: Option<Vec<_>> = parts.collect();
-        let checksum = parts.as_deref().and_then(|parts| rules::checksum(&upload.plan, parts));
-        let (Some(parts), Some(checksum)) = (parts, checksum) else {
+        let Some(request) = asked(&upload, rows, None) else {
             tracing::error!(id = %upload.id, "an upload is completing without its parts");
             return;
         };
         tracing::info!(id = %upload.id, "deciding a complete that somebody left");
-        let request = CompleteRequest { epoch: upload.lease.epoch, parts, checksum };
         let mut outcome = self.join_or_spawn(upload, request);
         // Whatever came of it is in the ledger.
         let _ = outcome.wait_for(Option::is_some).await;

@@ -2,6 +2,7 @@
 //!
 //! Border: what the API answers to a healthy store is `tests/gateway_api.rs`.
 
+mod confirm;
 mod races;
 mod sweep;
 

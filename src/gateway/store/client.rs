@@ -299,7 +299,7 @@ fn fault(operation: &str, status: StatusCode, error: &ErrorAnswer) -> Fault {
 }
 
 /// What another machine says, fit for a log: letters, digits and a few marks, 64 at most.
-fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     text.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.+/=".contains(*c)).take(64).collect()
 }
 

@@ -17,6 +17,7 @@ use crate::wire::{Limits, Proof};
 use address::Address;
 use client::{Client, Http};
 use credentials::Credentials;
+use queue::Queue;
 use sign::Signer;
 
 mod address;
@@ -27,6 +28,7 @@ pub mod embedded;
 mod multipart;
 mod object;
 mod probe;
+pub mod queue;
 mod sign;
 mod template;
 mod xml;
@@ -232,6 +234,22 @@ impl Store {
         }
         // A key that no URL can name was never uploaded to; it stands for itself.
         self.public.object(&key, &[]).unwrap_or(key)
+    }
+
+    /// The key of ours that a bucket's own key is, in the store's words.
+    #[must_use]
+    pub fn ours(&self, bucket: &str, key: &str) -> Option<Key> {
+        let ours =
+            if self.prefix.is_empty() { key } else { key.strip_prefix(self.prefix.as_str())?.strip_prefix('/')? };
+        ours.parse().ok().filter(|_| bucket == self.bucket)
+    }
+
+    /// The queue at `url`, asked with the store's own credentials.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] for a URL that can be no queue.
+    pub fn queue(&self, url: &Url) -> Result<Queue> {
+        Queue::new(url, &self.client)
     }
 
     /// The key as the bucket has it.

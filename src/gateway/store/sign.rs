@@ -48,6 +48,13 @@ impl Signer {
         Self { credentials, region: region.to_owned(), version_4, context: Context::new() }
     }
 
+    /// With the same credentials for another service of AWS, in the same region where none is named.
+    pub(super) fn of(&self, service: &str, region: Option<&str>) -> Self {
+        let region = region.unwrap_or(&self.region);
+        let version_4 = Arc::new(RequestSigner::new(service, region));
+        Self { region: region.to_owned(), version_4, ..self.clone() }
+    }
+
     /// Puts `Authorization` and what belongs to it among the headers; every header present is signed.
     ///
     /// # Errors

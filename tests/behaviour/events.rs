@@ -1,0 +1,79 @@
+//! The store's own word, through a real queue: what is there is confirmed, whoever died; what is no event ends in the
+//! dead-letter queue.
+//!
+//! Border: needs the S3 server that `scripts/test` starts, with queues; on one that has none these tests have nothing to show.
+
+use std::process;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use crate::support::PART;
+use crate::support::s3::S3;
+use crate::support::wait;
+use crate::support::world::World;
+
+/// A bucket whose events go to a queue of its own, and a gateway that listens to it and sweeps nothing.
+#[track_caller]
+fn told(name: &str) -> Option<(S3, String, World)> {
+    let lacks = std::env::var("UPLOAD_TEST_S3_LACKS").unwrap_or_default();
+    if lacks.split_whitespace().any(|lack| lack == "events") {
+        return None;
+    }
+    let name = format!("upload-{name}-{}", process::id());
+    let store = S3::real(&name);
+    let queue = store.queue(&name);
+    let events = format!("sqs:{queue}");
+    let world = World::on_with(&store, &["--events", &events, "--sweep-every", "never"]);
+    Some((store, queue, world))
+}
+
+/// Waits until the upload is ready in the gateway's ledger.
+#[track_caller]
+fn wait_until_ready(world: &World) {
+    let ledger = Connection::open(world.gateway.sandbox().path("home/state/upload/gateway.db")).unwrap();
+    ledger.busy_timeout(Duration::from_secs(10)).unwrap();
+    let ready = || ledger.query_row("SELECT 1 FROM upload WHERE state = 'ready'", [], |_| Ok(())).ok();
+    wait::until("the event to be looked into", ready);
+}
+
+#[test]
+fn a_client_that_died_behind_its_last_byte_has_uploaded() {
+    let Some((store, _, world)) = told("alone") else { return };
+    let file = world.sandbox.file("note.txt", 1000);
+    let died = world.put(&file).env("UPLOAD_CRASH", "backend.put.answered:1").run();
+    assert_ne!(died.code(), Some(0), "{died}");
+    // Nobody asks the gateway for it: the store does.
+    wait_until_ready(&world);
+    store.holds_only(&file);
+    let location = world.resume().run().succeeds();
+    assert_eq!(location.lines().len(), 1);
+    store.holds_only(&file);
+}
+
+#[test]
+fn a_gateway_that_died_behind_complete_learns_it_from_the_store() {
+    let Some((store, _, mut world)) = told("left") else { return };
+    let file = world.sandbox.file("film.bin", 2 * PART);
+    world.gateway.kill9();
+    world.gateway.start_again_to_die("gateway.complete.said:1");
+    let client = world.put(&file).spawn();
+    world.gateway.wait();
+    // The client asks too, but the lease of the first complete lives for a minute, and nobody sweeps.
+    world.gateway.start_again();
+    wait_until_ready(&world);
+    client.wait().succeeds();
+    store.holds_only(&file);
+}
+
+#[test]
+fn what_is_no_event_goes_to_the_dead_letter_queue_and_stops_nothing() {
+    let Some((store, queue, world)) = told("poison") else { return };
+    store.send_message(&queue, "no event at all");
+    store.send_message(&queue, r#"{"Records":[{"eventName":"ObjectCreated:Put"}]}"#);
+    wait::until("both dead letters", || (store.messages(&format!("{queue}-dead")) == 2).then_some(()));
+    let file = world.sandbox.file("note.txt", 1000);
+    world.put(&file).run().succeeds();
+    wait::until("an empty queue", || (store.messages(&queue) == 0).then_some(()));
+    store.holds_only(&file);
+}
