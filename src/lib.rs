@@ -82,7 +82,8 @@
 //! 4. *A new journal, ledger or manifest is made under another name and linked into place.* Because SQLite takes an empty
 //!    file for a new database, and an empty journal must be told from a lost one.
 //! 5. *Begin may name its holder* (an addition to the API): begin then claims, which saves a call for each upload. *Claim may name
-//!    the epoch it holds*: then it renews without fencing off the caller itself.
+//!    the epoch it holds*: then it renews without fencing off the caller itself. *Abort may name it too*, as the engine always
+//!    does: a process that slept ends nothing that another goes on with. Without it, abort is a person's word.
 //! 6. *`event` is on the line of `plan`*, above `wire`, because a `completed` event carries the receipt.
 //! 7. *MD5 goes with a part only where the backend's proof is `md5`*, and is not kept: such a part is read again after a crash.
 //! 8. *A finished upload of a file that was touched since is hashed, not sent again.* A CI job checks out anew each time, and

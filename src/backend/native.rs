@@ -201,9 +201,10 @@ impl Backend {
         parse(&answer).map(|receipt| Completion::Verified(Box::new(receipt)))
     }
 
-    /// `DELETE /v1/uploads/{id}`: once this returns, the store has none of it.
-    pub async fn abort(&self, id: &UploadId) -> Result<()> {
-        self.call(Method::DELETE, &format!("v1/uploads/{id}"), NOTHING, HeaderMap::new()).await?;
+    /// `DELETE /v1/uploads/{id}`: once this returns, the store has none of it. With an epoch, only if that is still the lease's.
+    pub async fn abort(&self, id: &UploadId, epoch: Option<u64>) -> Result<()> {
+        let query = epoch.map_or(String::new(), |epoch| format!("?epoch={epoch}"));
+        self.call(Method::DELETE, &format!("v1/uploads/{id}{query}"), NOTHING, HeaderMap::new()).await?;
         crash::point("backend.aborted");
         Ok(())
     }

@@ -36,13 +36,13 @@ pub async fn run(settings: &Settings, flags: &args::Abort) -> Result<u8> {
     Ok(merged_exit_code(&codes))
 }
 
-/// Aborts an upload; one whose begin was never answered is begun once more, to learn what is to be aborted.
+/// Aborts an upload, whoever drives it: that is what was typed. One whose begin was never answered is begun once more, to learn what is to be aborted.
 async fn give_up(backend: &Backend, upload: &Upload) -> Result<()> {
-    let id = match &upload.id {
-        Some(id) => id.clone(),
-        None => backend.begin(&transfer::begin(upload, None)).await?.id,
-    };
-    backend.abort(&id).await
+    if let Some(id) = &upload.id {
+        return backend.abort(id, None).await;
+    }
+    let begun = backend.begin(&transfer::begin(upload, None)).await?;
+    backend.abort(&begun.id, Some(begun.epoch)).await
 }
 
 async fn one(
@@ -58,7 +58,7 @@ async fn one(
             let Ok(spec) = settings.backend(backend, connection) else { return Err(error) };
             let connection = settings.toward(&spec, backend, connection)?;
             let connected = Connected::new(settings, &spec, &connection, LOCK_WAIT, Arc::default()).await?;
-            let aborted = connected.backend.abort(&whole).await;
+            let aborted = connected.backend.abort(&whole, None).await;
             connected.close().await;
             aborted?;
             return tell(settings, Some(&whole), id);

@@ -255,8 +255,18 @@ fn call<T: DeserializeOwned>(call: Value) -> Call<T> {
     serde_json::from_value(call).map_err(|error| unreadable(&error))
 }
 
-async fn abort(Extension(caller): Extension<Caller>, Id(id): Id) -> Result<StatusCode, Refusal> {
-    caller.service.abort(&caller.owner, &id).await?;
+#[derive(Deserialize)]
+struct AbortQuery {
+    epoch: Option<u64>,
+}
+
+async fn abort(
+    Extension(caller): Extension<Caller>,
+    Id(id): Id,
+    query: Result<Query<AbortQuery>, QueryRejection>,
+) -> Result<StatusCode, Refusal> {
+    let epoch = asked(query)?.epoch;
+    caller.service.abort(&caller.owner, &id, epoch).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -75,6 +75,7 @@ pub struct Flight {
     pub upload: Upload,
     pub plan: Plan,
     pub stage: Stage,
+    /// Of our claim; 0 before there is one.
     pub epoch: u64,
     /// What the source was when its parts were last known to be those of the upload.
     pub checked: Identity,

@@ -45,13 +45,16 @@ impl Engine<'_> {
                     Err(error) => Err(error),
                 })
             }),
-            Stage::Dropping => self.start(flight, async move {
-                tokio::time::sleep(wait).await;
-                Unit::Dropped(match id {
-                    Some(id) => backend.abort(&id).await,
-                    None => Ok(()),
-                })
-            }),
+            Stage::Dropping => {
+                let epoch = (flight.epoch > 0).then_some(flight.epoch);
+                self.start(flight, async move {
+                    tokio::time::sleep(wait).await;
+                    Unit::Dropped(match id {
+                        Some(id) => unit::drop_upload(&backend, &id, upload.holder, epoch).await,
+                        None => Ok(()),
+                    })
+                });
+            }
             Stage::Rejoining => self.start(flight, async move {
                 tokio::time::sleep(wait).await;
                 Unit::Rejoined(match upload.begun() {

@@ -144,3 +144,12 @@ pub async fn rejoin(backend: &Backend, id: &UploadId, holder: String) -> Result<
         }
     }
 }
+
+/// Aborts an upload that is ours, and no other: what this process does not hold yet, it claims first.
+pub async fn drop_upload(backend: &Backend, id: &UploadId, holder: String, epoch: Option<u64>) -> Result<()> {
+    let epoch = match epoch {
+        Some(epoch) => epoch,
+        None => backend.claim(id, &ClaimRequest { holder, epoch: None }).await?,
+    };
+    backend.abort(id, Some(epoch)).await
+}

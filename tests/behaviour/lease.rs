@@ -10,11 +10,12 @@ use std::path::Path;
 use rustix::process::Signal;
 
 use crate::interrupt::{held, killed_after, upload_id};
-use crate::support::PART;
 use crate::support::command::Output;
+use crate::support::gate::{Gate, Moment};
 use crate::support::sandbox::Sandbox;
 use crate::support::wait;
 use crate::support::world::World;
+use crate::support::{PART, files};
 
 /// Claims an upload as a holder nobody has heard of; the status of the answer.
 fn claimed(world: &World, id: &str) -> bool {
@@ -125,4 +126,21 @@ fn who_wakes_when_all_is_done_says_so_or_stops() {
     done_or_told(&sleeper.wait());
     world.resume().run().succeeds();
     world.holds_only(&file);
+}
+
+/// It means to begin anew, for its file has changed; but what it would end is another's by now.
+#[test]
+fn who_slept_ends_no_upload_that_another_machine_goes_on_with() {
+    let world = World::with(&["--lease", "1s"]);
+    let gate = Gate::of(&world);
+    let file = world.sandbox.file("film.bin", PART + 1000);
+    gate.hold(Moment::Answered("PUT", ""));
+    let mut sleeper = world.put(&file).args(["--json", "--if-changed", "restart"]).spawn();
+    gate.wait_until_held(2);
+    let id = sleeper.wait_for("an upload", |running| upload_id(&running.stdout()));
+    wait::until("the lease to end", || claimed(&world, &id).then_some(()));
+    files::edit(&file, 10);
+    gate.release();
+    sleeper.wait().exits(75).says("taken this upload over");
+    assert_eq!(world.store().open_uploads().len(), 1, "the other's upload was ended");
 }

@@ -8,6 +8,7 @@ mod batch;
 mod bounds;
 mod crashes;
 mod events;
+mod fences;
 mod sweep;
 mod uploads;
 mod world;

@@ -483,7 +483,7 @@ async fn abort(this: &RefCell<World>, case: &RefCell<Case>) -> Seen {
             None => backend.begin(&transfer::begin(&upload, None)).await.map(|answer| answer.id),
         };
         let aborted = match begun {
-            Ok(id) => backend.abort(&id).await,
+            Ok(id) => backend.abort(&id, None).await,
             Err(error) => Err(error),
         };
         match aborted {

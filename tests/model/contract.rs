@@ -204,7 +204,7 @@ impl World {
                     self.one(upload, &Op::Complete { epoch: Epoch::Own, form: Form::Right }).await?;
                 }
                 State::Completing => self.one(upload, &Op::Complete { epoch: Epoch::Own, form: Form::Right }).await?,
-                State::Aborting => self.one(upload, &Op::Abort).await?,
+                State::Aborting => self.one(upload, &Op::Abort(None)).await?,
                 _ => return Ok(()),
             }
         }
@@ -221,7 +221,7 @@ impl World {
             1 => Op::Sign { epoch: Epoch::Own, parts: upload.all(0), wrong_size: false },
             2 => Op::List,
             3 => Op::Complete { epoch: Epoch::Own, form: Form::Right },
-            4 => Op::Abort,
+            4 => Op::Abort(None),
             5 => Op::Url,
             _ => Op::Begin { other: false, holder: Some(1), parts: Some(0) },
         };
@@ -265,7 +265,7 @@ impl World {
                 }
             }
             (Op::Sign { .. }, 200) => upload.learn(body),
-            (Op::Abort, 204) => {
+            (Op::Abort(_), 204) => {
                 let rows = self.bucket.rows();
                 let row = row.ok_or("aborted without a row")?;
                 let left = rows.open.values().any(|open| open.key == row.key);
@@ -321,7 +321,10 @@ impl World {
                 (Method::POST, path("/complete"), Some(upload.complete(&self.bucket, *epoch, *form)))
             }
             Op::List => (Method::GET, path("/parts"), None),
-            Op::Abort => (Method::DELETE, path(""), None),
+            Op::Abort(epoch) => {
+                let query = epoch.map_or(String::new(), |epoch| format!("?epoch={}", upload.epoch(epoch)));
+                (Method::DELETE, path(&query), None)
+            }
             Op::Url => (Method::GET, path("/url"), None),
             _ => (Method::GET, path(""), None),
         };

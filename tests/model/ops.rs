@@ -54,7 +54,8 @@ pub enum Op {
         epoch: Epoch,
         form: Form,
     },
-    Abort,
+    /// In nobody's name, or by who holds it.
+    Abort(Option<Epoch>),
     Url,
     /// The whole of the good way, as far as it goes.
     Send {
@@ -98,7 +99,7 @@ fn call() -> impl Strategy<Value = Op> {
             .prop_map(|(epoch, parts, wrong_size)| Op::Sign { epoch, parts, wrong_size }),
         2 => Just(Op::List),
         4 => (epoch(), form).prop_map(|(epoch, form)| Op::Complete { epoch, form }),
-        1 => Just(Op::Abort),
+        1 => prop::option::of(epoch()).prop_map(Op::Abort),
         1 => Just(Op::Url),
     ]
 }

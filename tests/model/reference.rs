@@ -193,7 +193,8 @@ impl Known {
                 _ => same("200"),
             },
             Op::Complete { epoch, form } => self.foretell_complete(row, *epoch, *form, bucket),
-            Op::Abort => match row.state {
+            Op::Abort(Some(epoch)) if self.epoch(*epoch) != row.epoch && !is_over(row.state) => same("lease_lost"),
+            Op::Abort(_) => match row.state {
                 State::Completing | State::Verified | State::Ready => same("not_abortable"),
                 State::Aborted | State::Expired | State::Rejected => same("204"),
                 _ => ("204".into(), with(&|row| row.state = State::Aborted)),

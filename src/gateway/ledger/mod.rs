@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use crate::error::{Error, Kind, Result};
 use crate::gateway::commits::Commits;
 
+mod abort;
 mod db;
 mod events;
 mod owners;

@@ -57,20 +57,6 @@ impl Ledger {
         .await
     }
 
-    /// Moves an upload that nobody finished to aborting, held until `until`; false when it is past that.
-    ///
-    /// # Errors
-    /// When the ledger fails.
-    pub async fn set_aborting(&self, id: &UploadId, until: Timestamp) -> Result<bool> {
-        let id = id.clone();
-        self.write(move |db| {
-            let sql = "UPDATE upload SET state = 'aborting', lease_until = ?2 \
-                       WHERE id = ?1 AND state IN ('pending', 'uploading')";
-            Ok(db.execute(sql, values![id.as_str(), until])? == 1)
-        })
-        .await
-    }
-
     /// Ends an upload: from one of `from` to `to`, and the store is to be looked at once more; false when it is in none of them.
     ///
     /// # Errors

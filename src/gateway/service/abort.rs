@@ -8,30 +8,35 @@ use super::sign::life;
 use super::{Service, is_over};
 use crate::crash;
 use crate::gateway::auth::Owner;
-use crate::gateway::ledger::Upload;
+use crate::gateway::ledger::{Signing, Upload};
 use crate::gateway::problem::{Refusal, store_failed};
 use crate::gateway::store::Fault;
 use crate::wire::{Code, State};
 
 impl Service {
     /// Aborts an upload; done when the store has none of it. A URL signed before may still land a plain PUT until it expires.
+    /// Who names an epoch aborts only what it still holds; who names none asks in nobody's name, as a person does.
     ///
     /// # Errors
-    /// `not_abortable` once it is completing or complete, `busy` while it is being begun, `not_found`, `store_unavailable`
-    /// (ask again).
-    pub async fn abort(&self, owner: &Owner, id: &str) -> Result<(), Refusal> {
+    /// `lease_lost` for an epoch of the past, `not_abortable` once it is completing or complete, `busy` while it is being
+    /// begun, `not_found`, `store_unavailable` (ask again).
+    pub async fn abort(&self, owner: &Owner, id: &str, epoch: Option<u64>) -> Result<(), Refusal> {
         let upload = self.row(owner, id).await?;
         let _guard = self.enter(&upload.owner, &upload.idempotency_key)?;
         match upload.state {
             State::Aborted | State::Expired | State::Rejected => return Ok(()),
+            State::Aborting => {}
+            // Who lost the upload to another is to hear of that first, however far the other has come.
+            _ if epoch.is_some_and(|epoch| epoch != upload.lease.epoch) => return Err(Refusal::new(Code::LeaseLost)),
             State::Completing | State::Verified | State::Ready => return Err(Refusal::new(Code::NotAbortable)),
             State::Pending | State::Uploading => {
                 let until = self.rules.terms.renewed(Timestamp::now()).lease_until;
-                if !self.ledger.set_aborting(&upload.id, until).await? {
-                    return Err(Refusal::later(Code::Busy, 1));
+                match self.ledger.give_up(&upload.id, epoch, until).await? {
+                    Signing::Done => {}
+                    Signing::LeaseLost => return Err(Refusal::new(Code::LeaseLost)),
+                    Signing::Closed(_) | Signing::Pinned(_) => return Err(Refusal::later(Code::Busy, 1)),
                 }
             }
-            State::Aborting => {}
         }
         crash::point("gateway.abort.marked");
         // Read again: the multipart upload may have been created since.

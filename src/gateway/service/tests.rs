@@ -234,7 +234,7 @@ async fn a_store_that_is_down_leaves_the_complete_open() {
         assert!(undecided(&world.complete(&upload, &request).await));
         assert_eq!(world.state(&upload).await, State::Completing);
     }
-    let refused = world.service.abort(&world.owner, upload.id.as_str()).await.unwrap_err();
+    let refused = world.service.abort(&world.owner, upload.id.as_str(), None).await.unwrap_err();
     assert_eq!(refused.code, Code::NotAbortable);
     world.heal();
     assert_eq!(receipt(world.complete(&upload, &request).await).parts, 2);
@@ -316,7 +316,7 @@ async fn an_abort_the_store_misses_is_repeated() {
     let world = World::new().await;
     let (upload, _) = world.sent(PART + 1).await;
     world.set(Method::DELETE, "", Mood::Down);
-    let abort = async || world.service.abort(&world.owner, upload.id.as_str()).await;
+    let abort = async || world.service.abort(&world.owner, upload.id.as_str(), None).await;
     assert_eq!(abort().await.unwrap_err().code, Code::StoreUnavailable);
     assert_eq!(world.state(&upload).await, State::Aborting);
     world.heal();
@@ -336,7 +336,7 @@ async fn an_abort_takes_everything_of_ours_at_the_key() {
     store.complete(&upload.key, &multipart, &request.parts, row.plan.size()).await.unwrap();
     store.create(&upload.key, &super::object(&row)).await.unwrap();
     assert!(store.head(&upload.key).await.unwrap().is_some());
-    world.service.abort(&world.owner, upload.id.as_str()).await.unwrap();
+    world.service.abort(&world.owner, upload.id.as_str(), None).await.unwrap();
     assert!(store.find(&upload.key).await.unwrap().is_empty());
     assert!(store.head(&upload.key).await.unwrap().is_none());
 }

@@ -58,6 +58,7 @@ async fn who_slept_too_long_can_do_nothing_to_an_upload_that_is_anothers() {
         stale(world.service.sign(&world.owner, id, sign(upload.epoch)).await.map(drop));
         let renew = ClaimRequest { holder: "sleeper".into(), epoch: Some(upload.epoch) };
         stale(world.service.claim(&world.owner, id, renew).await.map(drop));
+        stale(world.service.abort(&world.owner, id, Some(upload.epoch)).await);
     };
     all().await;
     stale(world.complete(&upload, &request).await.map(drop));
@@ -102,7 +103,7 @@ async fn complete_or_abort_or_reap_one_of_them_wins() {
         let id = upload.id.as_str();
         let end = async {
             if round % 2 == 0 {
-                twin.abort(&world.owner, id).await
+                twin.abort(&world.owner, id, None).await
             } else {
                 world.ledger("UPDATE upload SET lease_until = 0, expires_at = 0");
                 twin.sweep().await

@@ -115,7 +115,7 @@ async fn an_abort_that_was_left_is_brought_to_its_end() {
     let world = World::new().await;
     let (upload, _) = world.sent(PART + 1).await;
     world.set(Method::DELETE, "", Mood::Down);
-    world.service.abort(&world.owner, upload.id.as_str()).await.unwrap_err();
+    world.service.abort(&world.owner, upload.id.as_str(), None).await.unwrap_err();
     world.service.sweep().await.unwrap();
     assert_eq!((world.state(&upload).await, world.open(&upload).await), (State::Aborting, 1));
     world.ledger("UPDATE upload SET lease_until = 0");
@@ -133,11 +133,11 @@ async fn an_abort_counts_once_the_store_lists_no_such_upload() {
     let world = World::new().await;
     let (upload, _) = world.sent(PART + 1).await;
     world.set(Method::DELETE, "uploadId=", Mood::Says(204, ""));
-    let refused = world.service.abort(&world.owner, upload.id.as_str()).await.unwrap_err();
+    let refused = world.service.abort(&world.owner, upload.id.as_str(), None).await.unwrap_err();
     assert_eq!((refused.code, world.state(&upload).await), (Code::StoreUnavailable, State::Aborting));
     assert_eq!(world.asked(&Method::DELETE, "uploadId=").len(), 5);
     world.heal();
-    world.service.abort(&world.owner, upload.id.as_str()).await.unwrap();
+    world.service.abort(&world.owner, upload.id.as_str(), None).await.unwrap();
     assert_eq!((world.state(&upload).await, world.open(&upload).await), (State::Aborted, 0));
 }
 
@@ -150,7 +150,7 @@ async fn what_lands_after_the_end_is_found_when_nothing_can_land_any_more() {
     let part = PartSpec { number: PartNumber::FIRST, size: 3, sha256, md5: None };
     let sign = SignRequest { epoch: upload.epoch, parts: vec![part] };
     let signed = world.service.sign(&world.owner, upload.id.as_str(), sign).await.unwrap();
-    world.service.abort(&world.owner, upload.id.as_str()).await.unwrap();
+    world.service.abort(&world.owner, upload.id.as_str(), None).await.unwrap();
     let Signed::Put(put) = &signed.parts[0] else { panic!("not to be sent") };
     let mut request = reqwest::Client::builder().no_proxy().build().unwrap().put(put.url.expose()).body("abc");
     for (name, value) in &put.headers {
