@@ -55,6 +55,8 @@ pub enum Kind {
     NotFound,
     /// The upload was aborted, has expired, or was rejected.
     Gone,
+    /// It is completing or complete, and cannot be aborted.
+    NotAbortable,
     /// The backend and we disagree on which parts are stored.
     PartsMismatch,
     /// A signal asked us to stop (its number); the journal is intact.
@@ -84,7 +86,7 @@ impl Kind {
             Self::Refused | Self::Denied => 77,
             Self::Config => 78,
             Self::Interrupted(signal) => 128 + signal,
-            Self::NotFound | Self::Gone | Self::Other => 1,
+            Self::NotFound | Self::Gone | Self::NotAbortable | Self::Other => 1,
         }
     }
 
@@ -114,6 +116,7 @@ impl Kind {
             Self::Config => "config",
             Self::NotFound => "not_found",
             Self::Gone => "gone",
+            Self::NotAbortable => "not_abortable",
             Self::PartsMismatch => "parts_mismatch",
             Self::Interrupted(_) => "interrupted",
             Self::Other => "other",
@@ -145,6 +148,7 @@ impl Kind {
             Self::Refused => "check the token (--token-file, UPLOAD_TOKEN) and what the backend permits",
             Self::Denied => "ask for what the backend takes (--name, --content-type, --meta), or its operator for more",
             Self::Gone => "put the file again to begin a new upload",
+            Self::NotAbortable => "`upload resume` tells what became of it; what is complete is removed in the store",
             Self::NotFound => "`upload list --all` shows what the journal knows",
             _ => return None,
         })

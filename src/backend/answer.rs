@@ -101,6 +101,7 @@ pub fn of_problem(status: u16, problem: &Problem, retry_after: Option<Duration>)
         Some(Code::LeaseHeld) => Kind::Busy,
         Some(Code::LeaseLost) => Kind::LeaseLost,
         Some(Code::PartPinned | Code::SourceMismatch) => Kind::Changed,
+        Some(Code::NotAbortable) => Kind::NotAbortable,
         Some(Code::PartsMismatch) => Kind::PartsMismatch,
         Some(Code::Gone) => Kind::Gone,
         Some(Code::RateLimited | Code::QuotaExceeded | Code::Busy) => Kind::Throttled(retry_after),
@@ -109,7 +110,7 @@ pub fn of_problem(status: u16, problem: &Problem, retry_after: Option<Duration>)
         None if status == 401 || status == 403 => Kind::Refused,
         None if status == 426 => Kind::Unusable,
         None if status == 429 || status >= 500 => failing(status, retry_after).kind(),
-        None | Some(Code::InvalidRequest | Code::IdempotencyMismatch | Code::NotAbortable) => Kind::Other,
+        None | Some(Code::InvalidRequest | Code::IdempotencyMismatch) => Kind::Other,
     };
     let title = shown(&problem.title);
     let error = match &problem.detail {

@@ -229,7 +229,10 @@ impl Engine<'_> {
                 let upload = self.journal.take(&chosen(index))?;
                 let told = self.tell_changed(item, &upload, "its size is another than when its upload began");
                 tracing::info!(%told, "beginning anew");
-                Flight::new(item, put, source, upload, Stage::Dropping)?
+                let parts = self.journal.parts(upload.row)?;
+                let mut flight = Flight::new(item, put, source, upload, Stage::Dropping)?;
+                flight.parts = parts.into_iter().map(|part| (part.number, part)).collect();
+                flight
             }
             Choice::Continue(index) => {
                 let upload = self.journal.take(&chosen(index))?;

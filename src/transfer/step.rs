@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::flight::{Flight, OnChange, Stage};
 use super::queue::Queue;
 use super::retry::Failures;
-use super::unit::{self, Ask, PartUnit, Rejoined, Unit};
+use super::unit::{self, Ask, Dropped, PartUnit, Rejoined, Unit};
 use super::{Engine, Fate, part, resume, retrying};
 use crate::backend::Completion;
 use crate::crash;
@@ -47,11 +47,12 @@ impl Engine<'_> {
             }),
             Stage::Dropping => {
                 let epoch = (flight.epoch > 0).then_some(flight.epoch);
+                let complete = resume::review(&flight.plan, &flight.parts).ok();
                 self.start(flight, async move {
                     tokio::time::sleep(wait).await;
                     Unit::Dropped(match id {
-                        Some(id) => unit::drop_upload(&backend, &id, upload.holder, epoch).await,
-                        None => Ok(()),
+                        Some(id) => unit::drop_upload(&backend, &id, upload.holder, epoch, complete).await,
+                        None => Ok(Dropped::Away),
                     })
                 });
             }
@@ -119,14 +120,7 @@ impl Engine<'_> {
                 Err(error) if matches!(error.kind(), Kind::LeaseLost | Kind::Busy) => Err(error),
                 _ => Ok(Fate::Flying),
             },
-            Unit::Dropped(Ok(())) => {
-                crash::point("transfer.dropped");
-                Ok(Fate::Anew)
-            }
-            // It has ended already, one way or another.
-            Unit::Dropped(Err(error)) if matches!(error.kind(), Kind::NotFound | Kind::Gone | Kind::Other) => {
-                Ok(Fate::Anew)
-            }
+            Unit::Dropped(Ok(dropped)) => self.dropped(flight, dropped),
             Unit::Confirmed(Ok(state)) => Ok(self.confirmed(flight, state)),
             Unit::Begun(at, Ok(answer)) => self.begun(flight, at, answer),
             Unit::Rejoined(Ok(rejoined)) => self.rejoined(flight, rejoined),
@@ -238,6 +232,31 @@ impl Engine<'_> {
                 self.set_out(flight)
             }
         }
+    }
+
+    /// Another generation takes its place. Where it was completed before it could be aborted, it is an object of its own, and
+    /// the journal knows.
+    fn dropped(&mut self, flight: &mut Flight, dropped: Dropped) -> Result<Fate> {
+        crash::point("transfer.dropped");
+        let mut receipt = match dropped {
+            Dropped::Away => return Ok(Fate::Anew),
+            Dropped::Finished(receipt) => receipt,
+            Dropped::Deciding(wait) => {
+                flight.call_failures = Failures::default();
+                self.call(flight, wait.clamp(Duration::from_secs(1), Duration::from_secs(30)))?;
+                return Ok(Fate::Flying);
+            }
+        };
+        // What somebody else made of it, with parts that this journal does not know, is theirs to tell of.
+        let ours = resume::checksum(&flight.plan, &flight.parts)
+            .and_then(|checksum| resume::confirm(&receipt, &flight.plan, &checksum));
+        if ours.is_ok() && flight.upload.id.as_ref() == Some(&receipt.id) {
+            tracing::info!(location = receipt.location, "the generation before was completed");
+            receipt.backend.clone_from(&self.options.backend);
+            self.note(Note::Completed { row: flight.upload.row, receipt });
+            flight.upload.state = State::Completed;
+        }
+        Ok(Fate::Anew)
     }
 
     /// What was finished earlier is still there, or not.

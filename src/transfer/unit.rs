@@ -4,16 +4,16 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::backend::{Backend, Completion, Stored};
 use crate::error::{Error, Kind, Result};
 use crate::journal::Upload;
-use crate::names::{Fingerprint, PartNumber, UploadId};
+use crate::names::{Checksum, Fingerprint, PartNumber, UploadId};
 use crate::source::Hashed;
 use crate::wire::{
-    BatchBegin, BatchComplete, BatchRequest, BeginAnswer, BeginRequest, ClaimRequest, PartSpec, Receipt, Signed, State,
-    StoredPart,
+    BatchBegin, BatchComplete, BatchRequest, BeginAnswer, BeginRequest, ClaimRequest, CompletePart, CompleteRequest,
+    PartSpec, Receipt, Signed, State, StoredPart,
 };
 
 /// A unit that is not started yet.
@@ -39,7 +39,7 @@ pub enum Ask {
 pub enum Unit {
     Rechecked(Result<bool>),
     Confirmed(Result<State>),
-    Dropped(Result<()>),
+    Dropped(Result<Dropped>),
     /// With the moment it was asked for: signatures in the answer live from then on.
     Begun(Instant, Result<BeginAnswer>),
     Rejoined(Result<Rejoined>),
@@ -83,6 +83,20 @@ pub fn begin(upload: &Upload, parts: Option<Vec<PartSpec>>) -> BatchBegin {
     };
     BatchBegin { idempotency_key: upload.idem.clone(), request }
 }
+
+/// What became of an upload that was to be aborted.
+#[derive(Debug)]
+pub enum Dropped {
+    /// The store has none of it.
+    Away,
+    /// It was completed before: it is an object of its own.
+    Finished(Box<Receipt>),
+    /// To be asked again after this long.
+    Deciding(Duration),
+}
+
+/// When to ask again about what somebody else decides.
+const DECIDING: Duration = Duration::from_secs(2);
 
 /// Asks about one upload.
 pub async fn ask(backend: &Backend, ask: Ask) -> Unit {
@@ -145,11 +159,35 @@ pub async fn rejoin(backend: &Backend, id: &UploadId, holder: String) -> Result<
     }
 }
 
-/// Aborts an upload that is ours, and no other: what this process does not hold yet, it claims first.
-pub async fn drop_upload(backend: &Backend, id: &UploadId, holder: String, epoch: Option<u64>) -> Result<()> {
+/// Aborts an upload that is ours, and no other: what this process does not hold yet, it claims first. One that is completing
+/// cannot be aborted: it is brought to its end, by its parts where they are known.
+pub async fn drop_upload(
+    backend: &Backend,
+    id: &UploadId,
+    holder: String,
+    epoch: Option<u64>,
+    complete: Option<(Vec<CompletePart>, Checksum)>,
+) -> Result<Dropped> {
     let epoch = match epoch {
         Some(epoch) => epoch,
         None => backend.claim(id, &ClaimRequest { holder, epoch: None }).await?,
     };
-    backend.abort(id, Some(epoch)).await
+    match backend.abort(id, Some(epoch)).await {
+        Ok(()) => return Ok(Dropped::Away),
+        Err(error) if error.kind() == Kind::NotAbortable => {}
+        Err(error) => return Err(error),
+    }
+    let status = backend.status(id).await?;
+    let (State::Completing, Some((parts, checksum))) = (status.state, complete) else {
+        // Without a receipt it is being decided, or takes parts again by now.
+        return Ok(status.receipt.map_or(Dropped::Deciding(DECIDING), |receipt| Dropped::Finished(Box::new(receipt))));
+    };
+    let request = BatchComplete { id: id.clone(), request: CompleteRequest { epoch, parts, checksum } };
+    match backend.complete(&request).await {
+        Ok(Completion::Verified(receipt)) => Ok(Dropped::Finished(receipt)),
+        Ok(Completion::Deciding(wait)) => Ok(Dropped::Deciding(wait)),
+        // It was told of other parts, or lacks some: then the next abort finds it uploading, or its own gateway decides.
+        Err(error) if matches!(error.kind(), Kind::PartsMismatch | Kind::Changed) => Ok(Dropped::Deciding(DECIDING)),
+        Err(error) => Err(error),
+    }
 }

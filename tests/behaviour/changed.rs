@@ -6,8 +6,11 @@ use std::fs::{self, File};
 use std::path::Path;
 
 use crate::interrupt::{held, killed_after};
+use crate::support::command::Running;
 use crate::support::events::{Event, events};
+use crate::support::gateway::Gateway;
 use crate::support::proxy::{Fault, Requests};
+use crate::support::s3::S3;
 use crate::support::world::World;
 use crate::support::{PART, files};
 
@@ -168,4 +171,66 @@ fn a_change_that_only_the_gateway_notices_begins_anew() {
     world.resume().run().exits(65);
     world.put(&file).run().succeeds();
     world.holds_only(&file);
+}
+
+/// What `upload list --all` says has become of the uploads, oldest first: state and location.
+fn told(world: &World) -> Vec<(String, Option<String>)> {
+    let lines = world.upload(&["list", "--all", "--json"]).run().succeeds();
+    let line = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+    let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+    let told = |line: serde_json::Value| (text(&line["state"]).unwrap(), text(&line["receipt"]["location"]));
+    lines.lines().into_iter().map(|text| told(line(text))).collect()
+}
+
+/// Of two generations that were both completed, the journal knows both objects, and no other is there.
+#[track_caller]
+fn both_are_known(world: &World, store: &S3, generations: [&str; 2]) {
+    let told = told(world);
+    let shas = told.iter().map(|(state, location)| {
+        assert_eq!(state, "completed", "{told:?}");
+        let location = location.as_deref().unwrap();
+        let key = &location[location.find("uploads/").unwrap()..];
+        store.sha256(key)
+    });
+    assert_eq!(shas.collect::<Vec<_>>(), generations);
+    assert_eq!(store.objects().len(), 2);
+    store.holds_nothing_open();
+}
+
+/// Only the client does not know that the generation before has become an object.
+#[test]
+fn a_generation_that_was_completed_stays_an_object_that_is_known() {
+    for size in [10, PART + 1] {
+        let world = World::new();
+        let file = world.sandbox.file("film.bin", size);
+        world.put(&file).env("UPLOAD_CRASH", "transfer.verified:1").run();
+        let before = files::sha256(&file);
+        files::resize(&file, size + 1);
+        let output = world.put(&file).run().succeeds();
+        assert_eq!(output.lines().len(), 1, "the location of what was put, and no other: {output}");
+        both_are_known(&world, &world.store(), [&before, &files::sha256(&file)]);
+    }
+}
+
+/// Nobody knows yet: the store does not complete it, and who asked for it is dead.
+#[test]
+fn a_generation_that_is_completing_is_brought_to_its_end_first() {
+    let keeper = Gateway::start(&[], &[]);
+    let store = keeper.store();
+    let world = World::on(&store);
+    let file = world.sandbox.file("film.bin", PART + 1);
+    world.data().spoil(Requests::store_complete(), Fault::s3(500, "InternalError"));
+    let before = world.data().traffic();
+    let mut running = world.put(&file).spawn();
+    let asked = || world.data().traffic().since(&before).count("POST") > 1;
+    running.wait_for("the store to be asked", |_| asked().then_some(()));
+    running.kill9();
+    let before = files::sha256(&file);
+    files::resize(&file, PART + 2);
+    let mut running = world.put(&file).spawn();
+    let refused = |_: &Running| (world.proxy.traffic().count("DELETE") > 0).then_some(());
+    running.wait_for("an abort", refused);
+    world.data().mend();
+    running.wait().succeeds();
+    both_are_known(&world, &store, [&before, &files::sha256(&file)]);
 }

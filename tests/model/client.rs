@@ -489,7 +489,7 @@ async fn abort(this: &RefCell<World>, case: &RefCell<Case>) -> Seen {
         match aborted {
             Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Gone | Kind::Denied) => {}
             // What is completing can only be completed.
-            Err(error) if error.kind() == Kind::Other => continue,
+            Err(error) if error.kind() == Kind::NotAbortable => continue,
             aborted => aborted.map_err(|error| format!("could not abort: {error}"))?,
         }
         journal.note(&[Note::Abandoned { row: upload.row }]).unwrap();
