@@ -9,6 +9,7 @@ mod bounds;
 mod crashes;
 mod events;
 mod fences;
+mod probe;
 mod sweep;
 mod uploads;
 mod world;

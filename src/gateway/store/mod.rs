@@ -205,7 +205,18 @@ impl Store {
     /// # Errors
     /// [`Fault`] when the store cannot be used at all.
     pub async fn probe(&self) -> Result<Probed, Fault> {
+        if let Err(fault) = self.clear_probes(Timestamp::now()).await {
+            tracing::warn!(%fault, "could not look for what earlier probes have left");
+        }
         probe::run(self).await
+    }
+
+    /// Takes away what probes have left that died well before `now`; how many did.
+    ///
+    /// # Errors
+    /// [`Fault`] when the store does not do as it is asked.
+    pub async fn clear_probes(&self, now: Timestamp) -> Result<usize, Fault> {
+        probe::clear(self, now).await
     }
 
     /// Holds the store to `proof` from now on: it decides how parts are signed.
@@ -254,7 +265,12 @@ impl Store {
 
     /// The key as the bucket has it.
     fn whole(&self, key: &Key) -> String {
-        if self.prefix.is_empty() { key.to_string() } else { format!("{}/{key}", self.prefix) }
+        self.within(key.as_str())
+    }
+
+    /// What begins a key, or is one, as the bucket has it.
+    fn within(&self, key: &str) -> String {
+        if self.prefix.is_empty() { key.to_owned() } else { format!("{}/{key}", self.prefix) }
     }
 }
 

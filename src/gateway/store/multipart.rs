@@ -74,7 +74,11 @@ impl Store {
     }
 
     /// One page of `ListMultipartUploads`, and where to go on, if there is more.
-    async fn page(&self, prefix: &str, after: Option<&Marker>) -> Result<(Vec<xml::Upload>, Option<Marker>), Fault> {
+    pub(super) async fn page(
+        &self,
+        prefix: &str,
+        after: Option<&Marker>,
+    ) -> Result<(Vec<xml::Upload>, Option<Marker>), Fault> {
         let mut query = vec![("uploads", ""), ("prefix", prefix), ("max-uploads", "1000")];
         if let Some(Marker { key, upload }) = after {
             query.extend([("key-marker", key.as_str()), ("upload-id-marker", upload.as_str())]);

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http::Method;
+use jiff::Timestamp;
 use md5::{Digest as _, Md5 as Md5Hash};
 use tracing::{debug, warn};
 use uuid::Uuid;
@@ -16,6 +17,10 @@ use super::{Fault, NewObject, Probed, Store, client};
 use crate::names::{Fingerprint, Key, Md5, PartNumber};
 use crate::wire::{PartSpec, Proof};
 
+/// Where the probe tries. No owner's segment is so short.
+const PLACE: &str = "uploads/probe/";
+/// What a probe has not taken away after so long, nobody will.
+const LEFT: Duration = Duration::from_mins(15);
 /// What a probing URL lives.
 const LIFE: Duration = Duration::from_mins(5);
 /// Of one length, so that only their hashes tell them apart.
@@ -35,9 +40,7 @@ enum Verdict {
 /// # Errors
 /// [`Fault`] when the store takes no upload at all, or fails on and on.
 pub(super) async fn run(store: &Store) -> Result<Probed, Fault> {
-    let key: Key = format!("uploads/probe/{}", Uuid::new_v4())
-        .parse()
-        .map_err(|_| Fault::Refused("the probe's key cannot be used".into()))?;
+    let key = place(Uuid::new_v4())?;
     let trial = NewObject { content_type: "application/octet-stream", token: "probe", metadata: &BTreeMap::new() };
     let mut found = None;
     // SHA-256 is asked for when an upload is created, so the others are tried in an upload of their own.
@@ -61,6 +64,42 @@ pub(super) async fn run(store: &Store) -> Result<Probed, Fault> {
         }
     }
     found.ok_or_else(|| Fault::Refused("the store takes no presigned part".into()))
+}
+
+/// Takes away what probes have left that died [`LEFT`] before `now` and earlier: at each of their keys a multipart upload, and perhaps
+/// the object beside it. Gives how many there were. Nothing else is touched, whoever's it is.
+///
+/// # Errors
+/// [`Fault`] when the store does not list, delete or abort.
+pub(super) async fn clear(store: &Store, now: Timestamp) -> Result<usize, Fault> {
+    let before = now.checked_sub(LEFT).unwrap_or(Timestamp::MIN);
+    let prefix = store.within(PLACE);
+    // What is behind the first thousand, the next start takes away.
+    let (uploads, _) = store.page(&prefix, None).await?;
+    let mut cleared = 0;
+    for upload in uploads {
+        let begun = upload.initiated.parse::<Timestamp>();
+        let id = upload.key.strip_prefix(&prefix).and_then(|id| Uuid::try_parse(id).ok());
+        let (Ok(begun), Some(id)) = (begun, id) else { continue };
+        if begun < before {
+            let key = place(id)?;
+            // The object first: the multipart upload is what it is found by.
+            store.delete(&beside(&key)?).await?;
+            store.abort(&key, &upload.id).await?;
+            cleared += 1;
+        }
+    }
+    Ok(cleared)
+}
+
+/// The key of one probe.
+fn place(id: Uuid) -> Result<Key, Fault> {
+    format!("{PLACE}{id}").parse().map_err(|_| Fault::Refused("the probe's key cannot be used".into()))
+}
+
+/// The key of the object that may not be copied.
+fn beside(key: &Key) -> Result<Key, Fault> {
+    format!("{key}-source").parse().map_err(|_| Fault::Refused("the probe's key cannot be used".into()))
 }
 
 /// None when none of the proofs holds.
@@ -119,14 +158,13 @@ impl Bench<'_> {
 
     /// Whether a header that makes a copy of the request does nothing where it was not signed.
     async fn refuses_smuggling(&self, proof: Proof) -> Result<bool, Fault> {
-        let source: Key = format!("{}-source", self.key)
-            .parse()
-            .map_err(|_| Fault::Refused("the probe's key cannot be used".into()))?;
+        let source = beside(self.key)?;
         let put = self.store.sign_source(&source, proof).await?;
-        client::check("PutObject", self.store.send(put, SECRET, None).await?)?;
         let number = nth(12);
         let from = format!("/{}/{}", self.store.bucket, self.store.whole(&source));
+        // However that ends, the object may be there.
         let tried = async {
+            client::check("PutObject", self.store.send(put, SECRET, None).await?)?;
             let headers = body_headers(proof, &spec(number, RIGHT))?;
             if self.put(number, headers, RIGHT, Some(&from)).await? == Verdict::Refused {
                 return Ok(true);
