@@ -29,12 +29,11 @@
 //! | [`wire`] | the JSON of the HTTP API, shared by both sides; the table of error codes |
 //! | [`plan`] | from size to parts, pure |
 //! | [`sqlite`] | a SQLite file of ours: made whole, known, brought up to date, durable |
-//! |  | where the tests have the process killed; in a release build, nothing |
 //! | [`event`] | what happens, one stream, the lines of `--json` |
 //! | [`source`] | files, read by position, told apart from later generations of themselves |
 //! | [`journal`] | what was promised and what is known, in SQLite |
 //! | [`backend`] | one HTTP call each, classified once |
-//! | [`transfer`] | the engine: the only loop; `step` and `parts` keep the order; `queue`, `outbox`, `resume`, `retry`, `pace`, `jobs` are pure |
+//! | [`transfer`] | the engine: the only loop; `step` and `parts` keep the order; `queue`, `outbox`, `resume`, `retry`, `budget`, `pace`, `jobs` are pure |
 //! | [`report`] | bars, plain lines, JSON: consumers of the events |
 //! | [`cli`] | what was typed → settings → one file for each verb |
 //! | `gateway` | `upload serve`: routes, service, ledger, and the store behind S3 |

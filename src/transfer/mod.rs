@@ -5,6 +5,7 @@
 //! all pure; how bytes move is `part`'s and `backend`'s.
 
 mod admit;
+mod budget;
 mod commit;
 mod ends;
 mod flight;
@@ -43,6 +44,7 @@ use crate::event::{Event, Sink};
 use crate::journal::{Journal, Note, Upload};
 use crate::names::{PartNumber, UploadId};
 use crate::wire::{ClaimRequest, Info, Receipt};
+use budget::Budget;
 use flight::{Flight, Stage};
 use jobs::Lanes;
 use outbox::Outbox;
@@ -115,6 +117,7 @@ pub async fn run(
         hashers: std::thread::available_parallelism().map_or(2, |cores| cores.get().min(8)),
         waiting: items.into_iter().enumerate().map(|(index, item)| (options.first + index, item)).collect(),
         lanes: Lanes::new(options.jobs, Instant::now()),
+        budget: Budget::default(),
         options,
         flights: Vec::new(),
         units: JoinSet::new(),
@@ -171,6 +174,8 @@ struct Engine<'a> {
     options: Options,
     /// How many parts may be on the wire.
     lanes: Lanes,
+    /// How many of them, while hardly anything is stored.
+    budget: Budget,
     hashers: usize,
     waiting: VecDeque<(usize, Item)>,
     /// In the order they were asked for, which is the order they are served in.
@@ -233,7 +238,8 @@ impl Engine<'_> {
             self.flights[index].queue.wake(now);
             load = others.with(self.flights[index].queue.load());
             let room = pace::room(load, self.jobs(), self.hashers);
-            for _ in 0..room.put {
+            let may = self.budget.most(now, self.jobs()).saturating_sub(load.putting);
+            for _ in 0..room.put.min(may) {
                 let Some(ready) = self.flights[index].queue.next_to_put(now) else { break };
                 self.put(index, ready);
             }

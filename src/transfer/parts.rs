@@ -151,6 +151,7 @@ impl Engine<'_> {
                 flight.queue.was_put();
                 flight.failures.remove(&number);
                 self.lanes.landed(now, since, flight.len(number).saturating_sub(told));
+                self.budget.stored();
                 self.summary.bytes_sent += flight.len(number);
                 self.learn_stores();
                 self.acknowledge(flight, number, etag, false);
@@ -174,8 +175,11 @@ impl Engine<'_> {
             Kind::Gone => return Ok(Fate::Anew),
             _ => {}
         }
-        if matches!(error.kind(), Kind::Throttled(_)) {
-            self.lanes.throttled(now, since);
+        match error.kind() {
+            Kind::Throttled(_) => self.lanes.throttled(now, since),
+            // A URL that was signed too early says nothing about the store.
+            Kind::Expired => {}
+            _ => self.budget.failed(now, fastrand::f64()),
         }
         // Damaged on the way, or changed under our hands: only reading it again tells.
         let step = if error.kind() == Kind::Corrupt { Step::Hash } else { Step::Sign };

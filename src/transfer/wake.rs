@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::budget::Budget;
 use super::flight::Stage;
 use super::outbox::Outbox;
 use super::{Engine, Fate};
@@ -86,6 +87,7 @@ impl Engine<'_> {
         self.posts.clear();
         self.outbox = Outbox::default();
         self.last_success = std::time::Instant::now();
+        self.budget = Budget::default();
         let flights = std::mem::take(&mut self.flights);
         for mut flight in flights {
             let fate = match flight.stage {

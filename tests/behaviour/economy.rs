@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use crate::interrupt::killed_after;
-use crate::support::proxy::Traffic;
+use crate::support::proxy::{Fault, Requests, Traffic};
 use crate::support::world::World;
 use crate::support::{MIB, PART};
 
@@ -111,4 +111,20 @@ fn a_repeated_put() {
     let file = world.sandbox.file("film.bin", 2 * PART);
     cost_of_put(&world, std::slice::from_ref(&file));
     cost_of_put(&world, &[file]).is_within(Cost { hello: 1, other: 1, ..Cost::default() });
+}
+
+/// Each of them waits longer and longer, but there is always another one whose turn it is.
+#[test]
+fn many_files_do_not_storm_a_store_that_takes_nothing() {
+    let world = World::new();
+    let files = small(&world, 128);
+    let before = world.proxy.traffic();
+    world.proxy.spoil(Requests::put(), Fault::s3(500, "InternalError"));
+    world.upload(&["put", "--jobs", "16", "--give-up-after", "3s"]).args(&files).run().exits(75);
+    let attempts = world.proxy.traffic().since(&before).count("PUT");
+    // A hundred, those that were on the wire then, and one now and then.
+    assert!(attempts <= 100 + 16 + 10, "{attempts} attempts");
+    world.proxy.mend();
+    world.upload(&["put"]).args(&files).run().succeeds();
+    assert_eq!(world.store().objects().len(), files.len());
 }
