@@ -3,9 +3,9 @@
 //! Border: what happens before the first row is read; the rows are their owner's (`journal`, `gateway/ledger`, the embedded
 //! store). A schema step, once released, is never edited; `user_version` counts the steps taken.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,6 +13,9 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::crash;
 use crate::error::{Error, Kind, Result};
+use draft::{Draft, beside};
+
+mod draft;
 
 /// The first SQLite without the WAL-reset bug, as `sqlite3_libversion_number` counts.
 const OLDEST: i32 = 3_051_003;
@@ -129,8 +132,11 @@ pub fn open(path: &Path, spec: &Spec) -> Result<Connection> {
 }
 
 fn open_in(path: &Path, spec: &Spec, mode: Mode) -> Result<Connection> {
-    if path.symlink_metadata().is_err() {
-        make(path, spec)?;
+    match path.symlink_metadata() {
+        Err(_) => make(path, spec, mode)?,
+        // A draft that was linked into this place, by a process that died then.
+        Ok(found) if found.nlink() > 1 => draft::clear(path, mode == Mode::Shared),
+        Ok(_) => {}
     }
     let failed = |error: rusqlite::Error| match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
@@ -179,19 +185,17 @@ pub fn put_back(connection: &Connection, path: &Path, spec: &Spec) -> Result<()>
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
         Error::new(Kind::Io, format!("could not put the {} {} back", spec.what, path.display())).because(error)
     };
-    let draft = draft(&path).map_err(|error| failed(error.into()))?;
-    let copied = connection.execute("VACUUM INTO ?1", [draft.to_string_lossy()]).map_err(|error| failed(error.into()));
+    let shared = Mode::at(path.parent().unwrap_or(&path)) == Mode::Shared;
+    let draft = Draft::new(&path, shared).map_err(|error| failed(error.into()))?;
+    connection.execute("VACUUM INTO ?1", [draft.path().to_string_lossy()]).map_err(|error| failed(error.into()))?;
     // SQLite does not sync a copy.
-    let copied = copied.and_then(|_| File::open(&draft).and_then(|file| file.sync_all()).map_err(|e| failed(e.into())));
-    let linked = copied.and_then(|()| {
-        // A log that was left behind is of the file that is gone.
-        for side in ["-wal", "-shm"] {
-            let _ = std::fs::remove_file(beside(&path, side));
-        }
-        std::fs::hard_link(&draft, &path).map_err(|error| failed(error.into()))
-    });
-    let _ = std::fs::remove_file(&draft);
-    linked?;
+    File::open(draft.path()).and_then(|file| file.sync_all()).map_err(|error| failed(error.into()))?;
+    // A log that was left behind is of the file that is gone.
+    for side in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(beside(&path, side));
+    }
+    std::fs::hard_link(draft.path(), &path).map_err(|error| failed(error.into()))?;
+    drop(draft);
     sync_directory(&path).map_err(|error| failed(error.into()))
 }
 
@@ -226,41 +230,27 @@ fn step_up(connection: &mut Connection, spec: &Spec) -> rusqlite::Result<()> {
 
 /// Makes a whole file under another name and links it into place: a crash leaves no empty file, which would be taken for a
 /// damaged one. SQLite gives its side files the same mode.
-fn make(path: &Path, spec: &Spec) -> Result<()> {
+fn make(path: &Path, spec: &Spec, mode: Mode) -> Result<()> {
     let failed = |error: io::Error| spec.cannot_open(path).because(error);
-    let draft = draft(path).map_err(failed)?;
+    draft::clear(path, mode == Mode::Shared);
+    let draft = Draft::new(path, mode == Mode::Shared).map_err(failed)?;
     crash::point("sqlite.make.begun");
-    let filled = connect(&draft).and_then(|mut connection| {
+    let filled = connect(draft.path()).and_then(|mut connection| {
         step_up(&mut connection, spec)?;
         connection.close().map_err(|(_, error)| error)
     });
-    let filled = filled.map_err(|error| spec.cannot_open(path).because(error));
+    filled.map_err(|error| spec.cannot_open(path).because(error))?;
     crash::point("sqlite.make.filled");
-    let made = filled.and_then(|()| match std::fs::hard_link(&draft, path) {
+    match std::fs::hard_link(draft.path(), path) {
         // Another process was quicker: its file is as good.
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        linked => linked.map_err(failed),
-    });
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        linked => linked.map_err(failed)?,
+    }
     crash::point("sqlite.make.linked");
-    let removed = std::fs::remove_file(&draft);
-    made?;
-    removed.map_err(failed)?;
+    drop(draft);
     crash::point("sqlite.make.removed");
     // SQLite ignores errors when it syncs a directory, and a file nobody finds again is none.
     sync_directory(path).map_err(failed)
-}
-
-/// A new empty file (0600) beside the one it is to become.
-fn draft(path: &Path) -> io::Result<PathBuf> {
-    let draft = beside(path, &format!(".new-{}", uuid::Uuid::new_v4().simple()));
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    Ok(draft)
-}
-
-fn beside(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(ending);
-    name.into()
 }
 
 fn sync_directory(path: &Path) -> io::Result<()> {
@@ -291,6 +281,29 @@ mod tests {
         assert_eq!(connection.query_row("SELECT n FROM day", [], |row| row.get::<_, i64>(0)).unwrap(), 1);
         let names = std::fs::read_dir(path.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name());
         assert_eq!(names.filter(|name| name.to_string_lossy().contains(".new-")).count(), 0);
+    }
+
+    /// By processes that died: before their draft was whole, and just after it was linked into place.
+    #[test]
+    fn drafts_of_the_dead_are_removed_and_those_of_the_living_are_not() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("diary.db");
+        let dead = |n: u32| beside(&path, &format!(".new-{n:032x}"));
+        let log = beside(&dead(1), "-journal");
+        let others = [beside(&path, ".new-year"), place.path().join("other.db.new-00000000000000000000000000000001")];
+        for left in [&dead(1), &log, &beside(&dead(2), "-wal"), &others[0], &others[1]] {
+            std::fs::write(left, "half").unwrap();
+        }
+        let alive = Draft::new(&path, true).unwrap();
+        drop(open(&path, &SPEC).unwrap());
+        let left = |path: &Path| path.exists();
+        assert!(!left(&dead(1)) && !left(&log) && !left(&beside(&dead(2), "-wal")), "of the dead");
+        assert!(left(alive.path()) && left(&others[0]) && left(&others[1]), "of the living, and of others");
+
+        std::fs::hard_link(&path, dead(3)).unwrap();
+        let connection = open(&path, &SPEC).unwrap();
+        assert!(!left(&dead(3)) && left(alive.path()));
+        connection.execute("INSERT INTO day VALUES (1)", []).unwrap();
     }
 
     #[test]
