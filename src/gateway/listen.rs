@@ -3,6 +3,7 @@
 //! Border: connections and the heads of requests; what is asked, and how long a body may take, is the router's.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,28 +31,50 @@ pub struct Bounds {
     pub header_wait: Duration,
     /// Connections at the same time.
     pub connections: usize,
+    /// How many of them one address may have.
+    pub share: fn(IpAddr) -> usize,
 }
 
-pub const BOUNDS: Bounds = Bounds { header_wait: Duration::from_secs(10), connections: 512 };
+pub const BOUNDS: Bounds = Bounds { header_wait: Duration::from_secs(10), connections: 512, share };
+
+/// Half of all for each address: as many as calls are served at the same time, so that a proxy, behind which everybody has its
+/// address, lacks nothing. One on this machine may have all.
+fn share(address: IpAddr) -> usize {
+    if address.is_loopback() { 512 } else { 256 }
+}
+
+/// Who is taken for one: an address, or with IPv6, where each has as many as it likes, a network.
+fn house(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) if !address.is_loopback() => {
+            let network = u128::from(address) >> 64 << 64;
+            Ipv6Addr::from(network).into()
+        }
+        address => address,
+    }
+}
+
 /// How often one who waits for a place looks whether somebody has become silent.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Serves until `quit`, then lets the requests under way end. A connection whose client takes too long for the head of a
-/// request is closed; where there are too many, the one that has been silent longest.
+/// request is closed; where there are too many, in all or of one address, the one that has been silent longest.
 pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, quit: impl Future<Output = ()>) {
-    let (room, graceful) = (Room::new(bounds.connections), GracefulShutdown::new());
+    let (room, graceful) = (Room::new(bounds.connections, bounds.share), GracefulShutdown::new());
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(bounds.header_wait);
     let mut quit = pin!(quit);
     loop {
         let next = async {
-            let (stream, _) = listener.accept().await?;
-            Ok::<_, std::io::Error>((stream, room.enter().await))
+            let (stream, peer) = listener.accept().await?;
+            Ok::<_, std::io::Error>((stream, room.enter(peer.ip()).await))
         };
         let (stream, seat) = tokio::select! {
             () = &mut quit => break,
             accepted = next => match accepted {
-                Ok(accepted) => accepted,
+                Ok((stream, Some(seat))) => (stream, seat),
+                // All that its address may have are at work.
+                Ok((_, None)) => continue,
                 Err(error) => {
                     // No file descriptors are left, or the client is gone: the next may fare better.
                     tracing::warn!("could not accept a connection: {error}");
@@ -92,6 +115,7 @@ pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, quit: 
 /// Who is connected, the longest first.
 struct Room {
     places: Arc<Semaphore>,
+    share: fn(IpAddr) -> usize,
     guests: Arc<Mutex<Guests>>,
 }
 
@@ -101,8 +125,8 @@ struct Guests {
     present: BTreeMap<u64, Arc<Guest>>,
 }
 
-#[derive(Default)]
 struct Guest {
+    house: IpAddr,
     /// Has sent the head of a request.
     asked: AtomicBool,
     /// Requests under way, to the end of their answers.
@@ -119,39 +143,54 @@ struct Seat {
 }
 
 impl Room {
-    fn new(places: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(places)), guests: Arc::default() }
+    fn new(places: usize, share: fn(IpAddr) -> usize) -> Self {
+        Self { places: Arc::new(Semaphore::new(places)), share, guests: Arc::default() }
     }
 
-    /// A place for one more. Where there is none, who is silent is asked to leave: who has never asked anything first.
-    async fn enter(&self) -> Seat {
+    /// A place for one more. Where there is none, who is silent is asked to leave: who has never asked anything first. None where
+    /// all that one address may have are at work.
+    async fn enter(&self, address: IpAddr) -> Option<Seat> {
+        let house = house(address);
+        if !locked(&self.guests).admits(house, (self.share)(house)) {
+            return None;
+        }
         let place = loop {
             if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
                 break Some(place);
             }
-            locked(&self.guests).show_out();
+            locked(&self.guests).show_out(|_| true);
             if let Ok(place) = timeout(LOOK, Arc::clone(&self.places).acquire_owned()).await {
                 // It is never closed.
                 break place.ok();
             }
         };
         let mut guests = locked(&self.guests);
-        let (number, guest) = (guests.next, Arc::<Guest>::default());
+        let guest = Guest { house, asked: AtomicBool::default(), asking: AtomicUsize::default(), leave: Notify::new() };
+        let (number, guest) = (guests.next, Arc::new(guest));
         guests.next += 1;
         guests.present.insert(number, Arc::clone(&guest));
-        Seat { number, guest, guests: Arc::clone(&self.guests), _place: place }
+        Some(Seat { number, guest, guests: Arc::clone(&self.guests), _place: place })
     }
 }
 
 impl Guests {
-    fn show_out(&mut self) {
+    /// Whether one more of a house may come in, whose share is so many; for the last of them, a silent one leaves.
+    fn admits(&mut self, house: IpAddr, share: usize) -> bool {
+        let of_it = |guest: &Guest| guest.house == house;
+        self.present.values().filter(|guest| of_it(guest)).count() < share || self.show_out(of_it)
+    }
+
+    /// Asks one of these to leave: who has never asked anything, or has been silent longest. False if there is none.
+    fn show_out(&mut self, of: impl Fn(&Guest) -> bool) -> bool {
         let silent = |guest: &Guest| guest.asking.load(Ordering::Relaxed) == 0;
-        let never = self.present.iter().find(|(_, guest)| !guest.asked.load(Ordering::Relaxed));
-        let longest = never.or_else(|| self.present.iter().find(|(_, guest)| silent(guest)));
-        let Some(number) = longest.map(|(number, _)| *number) else { return };
+        let mut of = self.present.iter().filter(|(_, guest)| of(guest));
+        let never = of.clone().find(|(_, guest)| !guest.asked.load(Ordering::Relaxed));
+        let longest = never.or_else(|| of.find(|(_, guest)| silent(guest)));
+        let Some(number) = longest.map(|(number, _)| *number) else { return false };
         if let Some(guest) = self.present.remove(&number) {
             guest.leave.notify_one();
         }
+        true
     }
 }
 
@@ -245,6 +284,19 @@ mod tests {
         }
     }
 
+    /// What answers `/slow` when it is told to go, and tells when it was asked; and all else at once.
+    fn slow() -> (Router, Arc<Notify>, Arc<Notify>) {
+        let (go, gone) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (wait, begun) = (Arc::clone(&go), Arc::clone(&gone));
+        let slow = async move || {
+            begun.notify_one();
+            wait.notified().await;
+            "slow"
+        };
+        let router = Router::new().route("/slow", axum::routing::get(slow)).fallback(async || "hello");
+        (router, go, gone)
+    }
+
     async fn answer(mut connection: TcpStream) -> String {
         let mut answer = String::new();
         let read = connection.read_to_string(&mut answer);
@@ -254,7 +306,7 @@ mod tests {
 
     #[tokio::test]
     async fn half_a_head_is_not_waited_for_and_others_are_served_meanwhile() {
-        let bounds = Bounds { header_wait: Duration::from_millis(300), connections: 64 };
+        let bounds = Bounds { header_wait: Duration::from_millis(300), connections: 64, share: |_| 64 };
         let served = Served::new(Router::new().fallback(async || "hello"), bounds).await;
         let again = format!("{}GET /", WHOLE.replace("connection: close\r\n", ""));
         let mut slow = Vec::new();
@@ -274,16 +326,10 @@ mod tests {
 
     #[tokio::test]
     async fn who_is_silent_makes_room_and_who_asks_keeps_its_place() {
-        let (go, gone) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let (wait, begun) = (Arc::clone(&go), Arc::clone(&gone));
-        let slow = async move || {
-            begun.notify_one();
-            wait.notified().await;
-            "slow"
-        };
-        let router = Router::new().route("/slow", axum::routing::get(slow)).fallback(async || "hello");
+        let (router, go, gone) = slow();
         // Nobody is let go for its head within this test.
-        let served = Served::new(router, Bounds { header_wait: Duration::from_mins(10), connections: 8 }).await;
+        let served =
+            Served::new(router, Bounds { header_wait: Duration::from_mins(10), connections: 8, share: |_| 8 }).await;
         let asking = served.connect(&WHOLE.replace("GET /", "GET /slow")).await;
         gone.notified().await;
         let mut silent = Vec::new();
@@ -297,5 +343,40 @@ mod tests {
         assert!(answer(asking).await.ends_with("slow"));
         drop(silent);
         served.stop().await;
+    }
+
+    /// One address has its share and no more, whoever else there is room for; what it has beyond is taken from its own silent ones.
+    #[tokio::test]
+    async fn one_address_takes_no_more_than_its_share() {
+        let (router, go, gone) = slow();
+        let bounds = Bounds { header_wait: Duration::from_mins(10), connections: 64, share: |_| 2 };
+        let served = Served::new(router, bounds).await;
+        let slow = WHOLE.replace("GET /", "GET /slow");
+        let first = served.connect(&slow).await;
+        gone.notified().await;
+        let silent = served.connect("").await;
+        let second = served.connect(&slow).await;
+        gone.notified().await;
+        // It made room; now both are at work, and there is no place for a third.
+        assert_eq!(answer(silent).await, "");
+        let mut third = served.connect("").await;
+        let mut rest = Vec::new();
+        let closed = timeout(Duration::from_secs(20), third.read_to_end(&mut rest)).await;
+        assert!(closed.is_ok() && rest.is_empty(), "it is still open");
+        go.notify_one();
+        assert!(answer(first).await.ends_with("slow"));
+        go.notify_one();
+        assert!(answer(second).await.ends_with("slow"));
+        assert!(answer(served.connect(WHOLE).await).await.ends_with("hello"));
+        served.stop().await;
+    }
+
+    #[test]
+    fn who_is_taken_for_one() {
+        let house = |text: &str| house(text.parse().unwrap()).to_string();
+        assert_eq!((house("192.0.2.7"), house("::ffff:192.0.2.7")), ("192.0.2.7".into(), "192.0.2.7".into()));
+        assert_eq!((house("2001:db8::1"), house("2001:db8::ffff:1")), ("2001:db8::".into(), "2001:db8::".into()));
+        assert_eq!((house("::1"), house("127.0.0.1")), ("::1".into(), "127.0.0.1".into()));
+        assert_eq!(["127.0.0.1", "::1", "192.0.2.7"].map(|text| share(text.parse().unwrap())), [512, 512, 256]);
     }
 }
