@@ -357,6 +357,24 @@ fn what_is_only_slower_is_not_given_fewer_connections() {
     }
 }
 
+/// It comes while nothing is tried, so that only the fall of the pace tells: fewer connections are tried once, get less done, and
+/// all of them are taken back at once.
+#[test]
+fn what_became_slower_loses_its_connections_for_one_trial_only() {
+    let mut trials = 0;
+    for from in [25.0, 30.0, 50.0] {
+        let link = Link { slows: vec![(from, 1e9, 0.5)], noise: 0.1, ..Link::capped(10.0) };
+        let course = auto(&link, from + 30.0, 0);
+        let mut levels: Vec<usize> = course.limits(from, from + 30.0).collect();
+        levels.dedup();
+        for step in levels.windows(3).filter(|step| step[0] == 64 && step[1] < 48) {
+            trials += 1;
+            assert_eq!(step[2], 64, "{from}: {}", course.story());
+        }
+    }
+    assert!(trials >= 2, "{trials} trials");
+}
+
 #[test]
 fn an_outage_costs_no_more_than_itself_and_a_new_beginning() {
     let link = Link { total: vec![(0.0, 1e12), (10.0, 0.0), (20.0, 1e12)], ..Link::capped(10.0) };
