@@ -47,8 +47,22 @@ const DOORS: &[(&str, &[&str])] = &[
 
 const LINES_MAX: usize = 500;
 
-/// What no code outside tests does: each can panic on what somebody else sends, or hides a warning.
-const SHUNNED: &[&str] = &[".unwrap()", ".expect(", "panic!(", "todo!(", "unimplemented!(", "#[allow(", "#![allow("];
+/// What code outside tests does in these places only, most of it nowhere: it can panic on what somebody else sends, hides a
+/// warning, or runs another program.
+const SHUNNED: &[(&str, &[&str])] = &[
+    (".unwrap()", &[]),
+    (".expect(", &[]),
+    ("panic!(", &[]),
+    ("todo!(", &[]),
+    ("unimplemented!(", &[]),
+    ("#[allow(", &[]),
+    ("#![allow(", &[]),
+    ("process::Command", PROGRAMS),
+    ("process::{Command", PROGRAMS),
+    ("Command::new(", PROGRAMS),
+];
+/// Where other programs are run: what a profile of AWS names.
+const PROGRAMS: &[&str] = &["gateway/store/credentials.rs"];
 
 /// A source file: its place beneath `src`, its text, and the text without tests and comments.
 struct Source {
@@ -243,11 +257,12 @@ fn files_stay_small() {
 }
 
 #[test]
-fn nothing_panics_on_purpose_or_hides_a_warning() {
+fn nothing_panics_on_purpose_hides_a_warning_or_runs_a_program() {
     let mut wrong = Vec::new();
     for source in sources() {
+        let shunned = SHUNNED.iter().filter(|(_, places)| !source.stands_in(places)).map(|(word, _)| *word);
         for line in source.code.lines() {
-            for word in SHUNNED.iter().filter(|word| line.contains(**word)) {
+            for word in shunned.clone().filter(|word| line.contains(word)) {
                 wrong.push(format!("src/{}: {word} in {}", source.place, line.trim()));
             }
         }

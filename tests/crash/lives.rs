@@ -333,32 +333,23 @@ fn gateway(story: Story, fate: (&str, &str)) -> bool {
     died
 }
 
-#[test]
-fn a_client_dies_at_each_point() {
-    crate::matrix(crate::Side::Client, Life::Client, (0, 2));
+/// Each test leads the lives in which one side dies, at its share of the points.
+macro_rules! deaths {
+    ($($name:ident: $side:ident, $life:ident, $share:expr;)*) => {
+        $(
+            #[test]
+            fn $name() {
+                crate::matrix(crate::Side::$side, Life::$life, $share);
+            }
+        )*
+    };
 }
 
-#[test]
-fn a_client_dies_at_each_other_point() {
-    crate::matrix(crate::Side::Client, Life::Client, (1, 2));
-}
-
-#[test]
-fn a_gateway_dies_at_each_point() {
-    crate::matrix(crate::Side::Gateway, Life::Gateway, (0, 2));
-}
-
-#[test]
-fn a_gateway_dies_at_each_other_point() {
-    crate::matrix(crate::Side::Gateway, Life::Gateway, (1, 2));
-}
-
-#[test]
-fn client_gateway_and_store_die_together_at_each_point() {
-    crate::matrix(crate::Side::Gateway, Life::Embedded, (0, 2));
-}
-
-#[test]
-fn client_gateway_and_store_die_together_at_each_other_point() {
-    crate::matrix(crate::Side::Gateway, Life::Embedded, (1, 2));
+deaths! {
+    a_client_dies_at_each_point: Client, Client, (0, 2);
+    a_client_dies_at_each_other_point: Client, Client, (1, 2);
+    a_gateway_dies_at_each_point: Gateway, Gateway, (0, 2);
+    a_gateway_dies_at_each_other_point: Gateway, Gateway, (1, 2);
+    client_gateway_and_store_die_together_at_each_point: Gateway, Embedded, (0, 2);
+    client_gateway_and_store_die_together_at_each_other_point: Gateway, Embedded, (1, 2);
 }
