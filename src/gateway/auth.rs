@@ -96,7 +96,7 @@ impl Guard {
     }
 }
 
-/// The secret that a store shows with what it pushes: as a bearer token, bare (MinIO), or as the password of a user (Ceph).
+/// The secret that a store shows with what it pushes: as a bearer token, bare (`MinIO`), or as the password of a user (Ceph).
 pub struct Shown([u8; 32]);
 
 impl Shown {

@@ -33,7 +33,7 @@ const DELIVERIES: u32 = 5;
 /// Messages pushed to us that wait to be looked into.
 const WAITING: usize = 1024;
 /// The wait after a failure of the queue: doubled each time, up to the second.
-const WAITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+const WAITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 
 /// What is to become of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -32,7 +32,7 @@ async fn told_again_in_any_order_nothing_changes() {
     let (first, second, aborted) =
         (world.put_alone().await, world.begin_as("b", 77).await, world.begin_as("c", 5).await);
     let (second, aborted) = (second.unwrap().0, aborted.unwrap().0);
-    world.service.abort(&world.owner, aborted.id.as_str()).await.unwrap();
+    world.service.abort(&world.owner, aborted.id.as_str(), None).await.unwrap();
     assert_eq!(world.confirm(&first).await, Confirmed::Decided);
     let receipt = world.service.status(&world.owner, first.id.as_str()).await.unwrap().receipt;
     let mut dice = fastrand::Rng::with_seed(7);
