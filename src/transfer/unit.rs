@@ -169,16 +169,21 @@ pub async fn drop_upload(
     complete: Option<(Vec<CompletePart>, Checksum)>,
 ) -> Result<Dropped> {
     let epoch = match epoch {
-        Some(epoch) => epoch,
-        None => backend.claim(id, &ClaimRequest { holder, epoch: None }).await?,
+        Some(epoch) => Some(epoch),
+        None => match backend.claim(id, &ClaimRequest { holder, epoch: None }).await {
+            Ok(epoch) => Some(epoch),
+            // It is over, and nobody's any more; but who began to abort it may have died over it.
+            Err(error) if error.kind() == Kind::Gone => None,
+            Err(error) => return Err(error),
+        },
     };
-    match backend.abort(id, Some(epoch)).await {
+    match backend.abort(id, epoch).await {
         Ok(()) => return Ok(Dropped::Away),
         Err(error) if error.kind() == Kind::NotAbortable => {}
         Err(error) => return Err(error),
     }
     let status = backend.status(id).await?;
-    let (State::Completing, Some((parts, checksum))) = (status.state, complete) else {
+    let (State::Completing, Some(epoch), Some((parts, checksum))) = (status.state, epoch, complete) else {
         // Without a receipt it is being decided, or takes parts again by now.
         return Ok(status.receipt.map_or(Dropped::Deciding(DECIDING), |receipt| Dropped::Finished(Box::new(receipt))));
     };
