@@ -1099,7 +1099,7 @@ _upload() {
             return 0
             ;;
         upload__subcmd__serve)
-            opts="-q -v -h --listen --public-url --store --s3-endpoint --s3-region --s3-path-style --store-credentials --ledger --auth --allow-type --max-size --url-ttl --upload-ttl --lease --sweep-every --sse --required-header --store-probe --store-checksum --journal --json --quiet --verbose --color --progress --config --profile --help token"
+            opts="-q -v -h --listen --public-url --store --s3-endpoint --s3-region --s3-path-style --store-credentials --ledger --auth --jwt-issuer --jwt-audience --jwt-jwks --jwt-algorithm --jwt-claim --jwt-owner-claim --rate --quota --allow-type --max-size --url-ttl --upload-ttl --lease --sweep-every --sse --required-header --store-probe --store-checksum --journal --json --quiet --verbose --color --progress --config --profile --help token"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1145,7 +1145,39 @@ _upload() {
                     return 0
                     ;;
                 --auth)
-                    COMPREPLY=($(compgen -W "none tokens" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "none tokens jwt" -- "${cur}"))
+                    return 0
+                    ;;
+                --jwt-issuer)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --jwt-audience)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --jwt-jwks)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --jwt-algorithm)
+                    COMPREPLY=($(compgen -W "RS256 ES256 EdDSA" -- "${cur}"))
+                    return 0
+                    ;;
+                --jwt-claim)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --jwt-owner-claim)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --rate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --quota)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --allow-type)
@@ -1294,12 +1326,16 @@ _upload() {
             return 0
             ;;
         upload__subcmd__serve__subcmd__token__subcmd__add)
-            opts="-q -v -h --ledger --journal --json --quiet --verbose --color --progress --config --profile --help"
+            opts="-q -v -h --expires --ledger --journal --json --quiet --verbose --color --progress --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --expires)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --ledger)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

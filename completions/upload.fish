@@ -296,8 +296,19 @@ complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l s3-region -d 'The region of s3:// stores [default: AWS_REGION and the AWS configuration, else us-east-1]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l store-credentials -d 'Write the embedded store\'s endpoint and keys to this file (mode 0600), for other S3 clients [default: not written]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l ledger -d 'The ledger: sqlite or sqlite:FILE [default: sqlite, gateway.db in the state directory]' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l auth -d 'Who may use the API [default: none on loopback, else this has to be said]' -r -f -a "none\t'Everybody who reaches it: on loopback only'
-tokens\t'Whoever holds a token made by `upload serve token add`'"
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l auth -d 'Who may use the API; `tokens,jwt` takes both [default: none on loopback, else this has to be said]' -r -f -a "none\t'Everybody who reaches it: on loopback only'
+tokens\t'Whoever holds a token made by `upload serve token add`'
+jwt\t'Whoever holds a token that --jwt-issuer signed, such as a job of GitHub Actions'"
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l jwt-issuer -d 'Whose signed tokens are taken with --auth jwt, as their `iss` has it, such as https://token.actions.githubusercontent.com' -r -f
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l jwt-audience -d 'What the tokens\' `aud` must name: choose something that only this gateway is called' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l jwt-jwks -d 'Where the issuer\'s keys are [default: where its /.well-known/openid-configuration says]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l jwt-algorithm -d 'How the tokens are signed; no other way is taken, whatever they say' -r -f -a "RS256\t'RSA of 2048 bits or more, with SHA-256'
+ES256\t'ECDSA on P-256, with SHA-256'
+EdDSA\t'Ed25519'"
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l jwt-claim -d 'A claim that tokens must have, and a glob for its value; repeatable' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l jwt-owner-claim -d 'The claim that says whose uploads they are; with GitHub Actions repository_id, since its sub differs by branch' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l rate -d 'URLs that are signed for each owner, such as 100/s, or 100/s,burst=5000 [default: any number]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l quota -d 'What each owner may have: open=1000 unfinished uploads, outstanding=1TiB in them, total=10TiB with all that is ready' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l allow-type -d 'Content types that are taken, as globs; repeatable' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l max-size -d 'Largest upload, such as 50GiB [default: the store\'s limit]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l url-ttl -d 'How long a signed URL lives at least; a large part\'s lives longer' -r
@@ -345,7 +356,7 @@ complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_sub
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -s v -l verbose -d 'Show what is done in more detail, on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -f -a "add" -d 'Make a token and print it, this once'
-complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -f -a "list" -d 'List tokens: id, name, when made, whether revoked'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -f -a "list" -d 'List tokens: id, when made, until when they are good, name'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -f -a "revoke" -d 'Revoke a token by its id'
 complete -c upload -n "__fish_upload_using_subcommand completions" -l journal -d 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand completions" -l color -d 'When to use colours; NO_COLOR, CLICOLOR and TERM=dumb are obeyed [default: auto]' -r -f -a "auto\t''

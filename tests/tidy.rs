@@ -33,16 +33,19 @@ const DOORS: &[(&str, &[&str])] = &[
     ("clap", &["cli/args.rs", "cli/args/", "cli/completions.rs", "cli/man.rs"]),
     ("clap_complete", &["cli/"]),
     ("clap_mangen", &["cli/"]),
+    ("governor", &["gateway/limits.rs"]),
     ("httparse", &["backend/reply.rs"]),
     ("hyper", &["gateway/listen.rs"]),
     ("hyper_util", &["gateway/listen.rs"]),
     ("indicatif", &["report/bars.rs"]),
+    ("jsonwebtoken", &["gateway/auth/"]),
     ("quick_xml", &["backend/answer.rs", "gateway/store/"]),
     ("reqsign_aws_v4", &["gateway/store/"]),
     ("reqsign_core", &["gateway/store/"]),
     ("reqwest", &["backend/", "gateway/store/"]),
     ("rusqlite", &["sqlite.rs", "journal/", "gateway/commits.rs", "gateway/ledger/", "gateway/store/embedded/"]),
     ("s3s", &["gateway/store/embedded/"]),
+    ("subtle", &["gateway/auth/tokens.rs"]),
 ];
 
 const LINES_MAX: usize = 500;

@@ -104,6 +104,8 @@ pub fn of_problem(status: u16, problem: &Problem, retry_after: Option<Duration>)
         Some(Code::NotAbortable) => Kind::NotAbortable,
         Some(Code::PartsMismatch) => Kind::PartsMismatch,
         Some(Code::Gone) => Kind::Gone,
+        // Where no waiting makes room, the gateway names no time.
+        Some(Code::QuotaExceeded) if retry_after.is_none() => Kind::Denied,
         Some(Code::RateLimited | Code::QuotaExceeded | Code::Busy) => Kind::Throttled(retry_after),
         Some(Code::StoreUnavailable | Code::Unavailable) => failing(status, retry_after).kind(),
         // A newer gateway: its status still tells the family.

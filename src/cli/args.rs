@@ -20,6 +20,8 @@ use crate::report::escape;
 pub use clap::Command;
 
 #[cfg(feature = "gateway")]
+pub mod access;
+#[cfg(feature = "gateway")]
 pub mod serve;
 
 /// What the exit code of every verb means, as the help and the man page tell it.

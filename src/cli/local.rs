@@ -11,7 +11,7 @@ use url::Url;
 use super::backend_spec::BackendSpec;
 use super::settings::{Connection, Settings};
 use crate::error::{Error, Kind, Result};
-use crate::gateway::{self, Auth, Config, LedgerConfig, Probe, Running, StoreConfig};
+use crate::gateway::{self, Auth, Config, LedgerConfig, Probe, Quota, Running, StoreConfig};
 use crate::names::Token;
 use crate::wire::Proof;
 
@@ -75,6 +75,9 @@ pub async fn start(
         store_credentials: None,
         ledger: LedgerConfig::Sqlite(beside(settings.journal()?, ledger)),
         auth: Auth::Private(token.clone()),
+        // A run has nobody to share with.
+        rate: None,
+        quota: Quota::default(),
         allow_types: vec!["*/*".into()],
         max_size: None,
         url_ttl: URL_TTL,

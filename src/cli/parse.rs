@@ -196,6 +196,14 @@ pub fn header(text: &str) -> Result<(String, String), Wrong> {
     Ok((name.as_str().to_owned(), value.to_owned()))
 }
 
+/// `NAME=GLOB`, of a claim in a token.
+pub fn claim(text: &str) -> Result<(String, String), Wrong> {
+    match text.split_once('=') {
+        Some((name, glob)) if !name.is_empty() && !glob.is_empty() => Ok((name.to_owned(), glob.to_owned())),
+        _ => Err(format!("`{text}` is no claim; write NAME=GLOB, such as repository=acme/*")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

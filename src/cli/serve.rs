@@ -2,20 +2,20 @@
 //!
 //! Border: the door between command line and gateway; what a gateway does is `gateway`.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use url::Url;
 
-use super::args::serve::{AuthMode, ChecksumMode, ProbeMode, Serve, ServeOptions, ServeVerb};
+use super::args::serve::{ChecksumMode, ProbeMode, Serve, ServeOptions, ServeVerb};
 use super::backend_spec::BackendSpec;
 use super::settings::{Settings, token as token_file};
 use super::signals;
 use crate::error::{Error, Kind, Result};
 use crate::gateway::events::Events;
-use crate::gateway::{self, Auth, Config, LedgerConfig, Probe, StoreConfig};
+use crate::gateway::{self, Config, LedgerConfig, Probe, StoreConfig};
 use crate::wire::Proof;
 
+mod access;
 mod token;
 
 /// A gateway that is replaced by another waits this long for the store the old one still holds.
@@ -56,7 +56,9 @@ pub fn config(settings: &Settings, flags: &ServeOptions) -> Result<Config> {
         store: store(settings, flags)?,
         store_credentials: flags.store_credentials.clone(),
         ledger: ledger(settings, flags.ledger.ledger.as_deref())?,
-        auth: auth(flags.auth, flags.listen)?,
+        auth: access::auth(&flags.access, flags.listen)?,
+        rate: flags.access.rate.as_deref().map(access::rate).transpose()?,
+        quota: flags.access.quota.as_deref().map(access::quota).transpose()?.unwrap_or_default(),
         allow_types: flags.allow_types.clone(),
         max_size: flags.max_size,
         url_ttl: flags.url_ttl,
@@ -149,16 +151,6 @@ fn events(flags: &ServeOptions) -> Result<Option<Events>> {
     }
 }
 
-/// Everybody may come in on loopback only.
-fn auth(mode: Option<AuthMode>, listen: SocketAddr) -> Result<Auth> {
-    match mode {
-        Some(AuthMode::Tokens) => Ok(Auth::Tokens),
-        Some(AuthMode::None) | None if listen.ip().is_loopback() => Ok(Auth::None),
-        _ => Err(Error::new(Kind::Config, format!("a gateway on {listen} lets nobody in without authentication"))
-            .hinting("make a token with `upload serve token add NAME` and run with --auth tokens")),
-    }
-}
-
 fn public_url(text: &str) -> Result<Url> {
     let wrong = || Error::new(Kind::Usage, "could not use the value of --public-url");
     let url = Url::parse(text).map_err(|error| wrong().because(error))?;
@@ -186,7 +178,7 @@ mod tests {
     use crate::cli::args::{Args, Verb};
     use crate::cli::settings::{Directories, Machine, Terminals};
 
-    fn made(line: &[&str]) -> Result<Config> {
+    pub(super) fn made(line: &[&str]) -> Result<Config> {
         let directories = Directories {
             config: "/nowhere/config".into(),
             state: "/nowhere/state".into(),
@@ -208,7 +200,7 @@ mod tests {
         assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
         assert!(matches!(config.store, StoreConfig::Embedded { dir } if dir.ends_with("data/store")));
         assert!(matches!(config.ledger, LedgerConfig::Sqlite(path) if path.ends_with("state/gateway.db")));
-        assert!(matches!(config.auth, Auth::None));
+        assert!(matches!(config.auth, gateway::Auth::None));
         assert_eq!(config.allow_types, ["*/*"]);
         assert_eq!((config.url_ttl, config.upload_ttl), (Duration::from_mins(15), Duration::from_hours(168)));
         assert_eq!((config.probe, config.checksum), (Probe::Require, None));
@@ -225,16 +217,6 @@ mod tests {
             }
             StoreConfig::Embedded { .. } => panic!("embedded"),
         }
-    }
-
-    #[test]
-    fn away_from_loopback_somebody_has_to_be_asked_for() {
-        for line in [&["--listen", "0.0.0.0:8080"][..], &["--listen", "0.0.0.0:8080", "--auth", "none"]] {
-            let error = made(line).unwrap_err();
-            assert_eq!(error.kind(), Kind::Config);
-            assert!(error.hint().unwrap().contains("--auth tokens"));
-        }
-        assert!(matches!(made(&["--listen", "[::]:80", "--auth", "tokens"]).unwrap().auth, Auth::Tokens));
     }
 
     #[test]
@@ -262,6 +244,8 @@ mod tests {
             ["--events", "sqs:uploads"],
             ["--events-secret-file", "secret"],
             ["--public-url", "https://user@host"],
+            ["--rate", "fast"],
+            ["--quota", "much"],
         ] {
             assert_eq!(made(&line).unwrap_err().kind(), Kind::Usage, "{line:?}");
         }

@@ -25,6 +25,7 @@ mod commits;
 pub mod events;
 mod lease;
 pub mod ledger;
+mod limits;
 mod listen;
 mod problem;
 mod routes;
@@ -33,11 +34,13 @@ mod service;
 mod settings;
 pub mod store;
 
+pub use auth::{Algorithm, Issuer};
 use auth::{Guard, Shown};
 use events::{Events, Inbox};
 use lease::Terms;
 use ledger::Ledger;
 pub use ledger::LedgerConfig;
+pub use limits::{Quota, Rate};
 use routes::{Gateway, Webhook};
 use service::{Rules, Service};
 use store::embedded::Embedded;
@@ -60,6 +63,10 @@ pub struct Config {
     pub store_credentials: Option<PathBuf>,
     pub ledger: LedgerConfig,
     pub auth: Auth,
+    /// How many URLs an owner may have signed.
+    pub rate: Option<Rate>,
+    /// How much an owner may have here.
+    pub quota: Quota,
     /// Globs of content types.
     pub allow_types: Vec<String>,
     /// Largest upload in bytes; by default the store's limit.
@@ -102,6 +109,8 @@ pub enum Auth {
     None,
     /// Whoever holds a token of the ledger.
     Tokens,
+    /// Whoever holds a token that one of these issuers signed; `tokens` says whether those of the ledger count too.
+    Jwt { issuers: Vec<Issuer>, tokens: bool },
     /// Whoever holds this one token, made for one run in one process.
     Private(Token),
 }
@@ -188,7 +197,7 @@ pub async fn start(config: Config) -> Result<Running> {
     let url = url_of(address)?;
     let public_url = config.public_url.clone().unwrap_or_else(|| url.clone());
 
-    let guard = Guard::new(&config.auth, ledger.clone());
+    let guard = Guard::new(&config.auth, ledger.clone())?;
     let gateway = Arc::new(Gateway::new(guard));
     let router = routes::router(Arc::clone(&gateway));
     let router = match &embedded {
@@ -215,6 +224,8 @@ pub async fn start(config: Config) -> Result<Running> {
     let rules = Rules {
         limits,
         allow_types: config.allow_types,
+        rate: config.rate,
+        quota: config.quota,
         url_ttl: config.url_ttl,
         terms: Terms { lease: config.lease, upload: config.upload_ttl },
         patience: PATIENCE,

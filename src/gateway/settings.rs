@@ -13,7 +13,7 @@ use url::{Host, Url};
 use uuid::Uuid;
 
 use super::store::{Probed, Settings, embedded};
-use super::{Auth, Config, Probe, StoreConfig, rules};
+use super::{Auth, Config, Probe, StoreConfig, auth, rules};
 use crate::error::{Error, Kind, Result};
 use crate::wire::Proof;
 
@@ -30,6 +30,9 @@ pub fn check(config: &Config) -> Result<()> {
             return Err(Error::new(Kind::Config, "without authentication the gateway cannot have a public URL")
                 .hinting("use --auth tokens, or leave --public-url out"));
         }
+    }
+    if let Auth::Jwt { issuers, .. } = &config.auth {
+        issuers.iter().try_for_each(auth::check)?;
     }
     let enforces_unknown = config.probe == Probe::Off && config.checksum.is_none();
     if enforces_unknown && !matches!(config.store, StoreConfig::Embedded { .. }) {

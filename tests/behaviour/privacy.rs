@@ -3,6 +3,8 @@
 //! Border: other users of the same machine; what is in the files is `secrets`.
 
 use std::fs::{self, Permissions};
+use std::io::ErrorKind;
+use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::path::Path;
 
@@ -10,6 +12,7 @@ use rustix::process::{Signal, geteuid};
 
 use crate::interrupt::held;
 use crate::support::PART;
+use crate::support::gateway::Gateway;
 use crate::support::sandbox::Sandbox;
 use crate::support::world::World;
 
@@ -148,4 +151,20 @@ fn memory_that_holds_a_token_is_not_dumped() {
     assert!(!output.dumped(), "{output}");
     world.proxy.open();
     world.resume().env("UPLOAD_TOKEN", &token).run().succeeds();
+}
+
+/// Whatever the environment says: a proxy has no business between a gateway and what runs on its machine.
+#[test]
+fn a_gateway_reaches_its_store_past_any_proxy() {
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    proxy.set_nonblocking(true).unwrap();
+    let url = format!("http://{}", proxy.local_addr().unwrap());
+    let names = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+    // As it starts it tries the store, over HTTP.
+    let gateway = Gateway::start(&[], &names.map(|name| (name, url.as_str())));
+    let sandbox = Sandbox::new();
+    let file = sandbox.file("film.bin", 2 * PART);
+    sandbox.upload(["put", "--backend", &gateway.url()]).arg(&file).run().succeeds();
+    gateway.store().holds_only(&file);
+    assert_eq!(proxy.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
 }

@@ -18,25 +18,7 @@ async fn another_owners_upload_is_as_unknown_as_any() {
     world.token = Some(bob.expose().to_owned());
     let theirs: BeginAnswer = good(world.begin("shared-key", &begin(2)).await, 201).await;
     assert_ne!(theirs.id, mine.id);
-    let part = spec(2, &bodies()[1]);
-    let calls = [
-        (Method::GET, "", serde_json::Value::Null),
-        (Method::DELETE, "", serde_json::Value::Null),
-        (Method::GET, "/parts", serde_json::Value::Null),
-        (Method::GET, "/url", serde_json::Value::Null),
-        (Method::POST, "/claim", serde_json::to_value(ClaimRequest { holder: "h".into(), epoch: None }).unwrap()),
-        (Method::POST, "/sign", serde_json::to_value(SignRequest { epoch: 1, parts: vec![part] }).unwrap()),
-        (
-            Method::POST,
-            "/complete",
-            serde_json::to_value(CompleteRequest {
-                epoch: 1,
-                parts: Vec::new(),
-                checksum: Checksum::whole(&part.sha256),
-            })
-            .unwrap(),
-        ),
-    ];
+    let calls = calls();
     // Nothing is held or expired, so that only the owner decides.
     world.ledger("UPDATE upload SET lease_until = 9999999999999");
     let states = "pending uploading completing verified ready rejected aborting aborted expired";
@@ -56,7 +38,7 @@ async fn another_owners_upload_is_as_unknown_as_any() {
         let mut batched = Vec::new();
         for id in [upload.id.as_str(), "00000000-0000-4000-8000-000000000000"] {
             behind.push(whole(world.get(&format!("/v1/uploads?after={id}")).await).await);
-            let mut complete = calls[6].2.clone();
+            let mut complete = calls.iter().find(|call| call.1 == "/complete").unwrap().2.clone();
             complete["id"] = id.into();
             batched.push(whole(world.post("/v1/batch", &serde_json::json!({"complete": [complete]})).await).await);
         }
@@ -65,6 +47,42 @@ async fn another_owners_upload_is_as_unknown_as_any() {
     }
     let listed: UploadList = good(world.get("/v1/uploads").await, 200).await;
     assert_eq!(listed.uploads.len(), 1);
+}
+
+/// Every call about one upload: method, what stands behind its id, and a body that is good.
+fn calls() -> Vec<(Method, &'static str, serde_json::Value)> {
+    let part = spec(2, &bodies()[1]);
+    let body = |value: Result<serde_json::Value, _>| value.unwrap();
+    let claim = serde_json::to_value(ClaimRequest { holder: "h".into(), epoch: None });
+    let sign = serde_json::to_value(SignRequest { epoch: 1, parts: vec![part] });
+    let checksum = Checksum::whole(&part.sha256);
+    let complete = serde_json::to_value(CompleteRequest { epoch: 1, parts: Vec::new(), checksum });
+    vec![
+        (Method::GET, "", serde_json::Value::Null),
+        (Method::DELETE, "", serde_json::Value::Null),
+        (Method::GET, "/parts", serde_json::Value::Null),
+        (Method::GET, "/url", serde_json::Value::Null),
+        (Method::POST, "/claim", body(claim)),
+        (Method::POST, "/sign", body(sign)),
+        (Method::POST, "/complete", body(complete)),
+    ]
+}
+
+/// A call that is new is new in the matrix too.
+#[test]
+fn every_call_about_an_upload_is_asked_of_another_owner() {
+    let mut served = Vec::new();
+    for route in include_str!("../../src/gateway/routes.rs").lines() {
+        let Some((_, rest)) = route.split_once("\"/uploads/{id}") else { continue };
+        let (path, handlers) = rest.split_once('"').unwrap();
+        let named = |method: &Method| handlers.contains(&format!("{}(", method.as_str().to_lowercase()));
+        let methods = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+        served.extend(methods.into_iter().filter(named).map(|method| format!("{method} {path}")));
+    }
+    let mut asked: Vec<String> = calls().iter().map(|(method, path, _)| format!("{method} {path}")).collect();
+    served.sort();
+    asked.sort();
+    assert_eq!(served, asked);
 }
 
 /// All that an answer tells but the time.
@@ -135,6 +153,25 @@ async fn settings_that_cannot_be_are_refused() {
         config.checksum = None;
     };
     assert_eq!(refused(unknown).await, Kind::Config);
+}
+
+/// A token is replaced without its owner losing anything, and ends when it was said to.
+#[tokio::test]
+async fn tokens_of_one_name_share_their_uploads_and_end() {
+    let mut world = World::with(|config| config.auth = Auth::Tokens).await;
+    let ledger = Ledger::open(&LedgerConfig::Sqlite(world.place.path().join("ledger.db"))).await.unwrap();
+    let old = ledger.add_token("ci").await.unwrap();
+    let new = ledger.add_token_for("ci", Duration::from_hours(2)).await.unwrap();
+    world.token = Some(old.expose().to_owned());
+    let upload = world.begun(&begin(TWO_PARTS)).await;
+    world.token = Some(new.expose().to_owned());
+    good::<UploadStatus>(world.get(&format!("/v1/uploads/{}", upload.id)).await, 200).await;
+    ledger.revoke(old.expose().split('_').nth(1).unwrap()).await.unwrap();
+    good::<Info>(world.get("/v1").await, 200).await;
+    world.ledger("UPDATE token SET expires_at = expires_at - 7200000");
+    assert_eq!(code(world.get("/v1").await).await, "unauthenticated");
+    world.token = Some(old.expose().to_owned());
+    assert_eq!(code(world.get("/v1").await).await, "unauthenticated");
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ pub use upload::error::Kind;
 pub use upload::gateway::ledger::Ledger;
 pub use upload::gateway::store::embedded::{BUCKET, REGION};
 pub use upload::gateway::store::{NewObject, Settings, Store};
-pub use upload::gateway::{self, Auth, Config, LedgerConfig, Probe, Running, StoreConfig};
+pub use upload::gateway::{self, Auth, Config, LedgerConfig, Probe, Quota, Rate, Running, StoreConfig};
 pub use upload::names::{Checksum, ETag, Fingerprint, PartNumber};
 pub use upload::wire::{
     BatchAnswer, BatchBegin, BatchComplete, BatchRequest, BeginAnswer, BeginRequest, ClaimAnswer, ClaimRequest,
@@ -46,6 +46,8 @@ pub fn config(place: &Path, auth: Auth) -> Config {
         store_credentials: Some(place.join("credentials")),
         ledger: LedgerConfig::Sqlite(place.join("ledger.db")),
         auth,
+        rate: None,
+        quota: Quota::default(),
         allow_types: vec!["*/*".to_owned()],
         max_size: None,
         url_ttl: Duration::from_mins(15),

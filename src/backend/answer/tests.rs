@@ -198,3 +198,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_quota_is_waited_for_where_the_gateway_says_that_it_helps() {
+    let refused = |headers: &[(&str, &str)]| {
+        let problem =
+            r#"{"code":"quota_exceeded","title":"the quota is used up","status":429,"detail":"at most 10 bytes"}"#;
+        of_gateway(&answer(429, &[&[(PROTOCOL_HEADER, "1")], headers].concat(), problem))
+    };
+    assert_eq!(refused(&[("retry-after", "10")]).kind(), Kind::Throttled(Some(Duration::from_secs(10))));
+    let error = refused(&[]);
+    assert_eq!((error.kind(), error.kind().exit_code()), (Kind::Denied, 77));
+    assert!(error.to_string().contains("at most 10 bytes"));
+}

@@ -12,6 +12,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Subcommand, ValueEnum, ValueHint};
 
 use super::S3;
+use super::access::Access;
 use crate::cli::parse::{self, Wait};
 
 #[derive(clap::Args)]
@@ -44,9 +45,8 @@ pub struct ServeOptions {
     pub store_credentials: Option<PathBuf>,
     #[command(flatten)]
     pub ledger: LedgerFlag,
-    /// Who may use the API [default: none on loopback, else this has to be said]
-    #[arg(long, value_name = "MODE")]
-    pub auth: Option<AuthMode>,
+    #[command(flatten)]
+    pub access: Box<Access>,
     /// Content types that are taken, as globs; repeatable
     #[arg(long = "allow-type", value_name = "GLOB", default_value = "*/*", value_parser = NonEmptyStringValueParser::new())]
     pub allow_types: Vec<String>,
@@ -96,14 +96,6 @@ pub struct LedgerFlag {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum AuthMode {
-    /// Everybody who reaches it: on loopback only
-    None,
-    /// Whoever holds a token made by `upload serve token add`
-    Tokens,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ProbeMode {
     /// Do not start if the store takes them
     Require,
@@ -138,13 +130,16 @@ pub enum ServeVerb {
 pub enum TokenVerb {
     /// Make a token and print it, this once
     Add {
-        /// Whom it is for, shown by list
+        /// Whom it is for, shown by list; tokens of one name share their uploads, so that a new one can take an old one's place
         #[arg(value_parser = parse::name)]
         name: String,
+        /// How long it is good, such as 90d [default: until it is revoked]
+        #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
+        expires: Option<Duration>,
         #[command(flatten)]
         ledger: LedgerFlag,
     },
-    /// List tokens: id, name, when made, whether revoked
+    /// List tokens: id, when made, until when they are good, name
     List {
         #[command(flatten)]
         ledger: LedgerFlag,

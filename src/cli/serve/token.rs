@@ -26,6 +26,8 @@ struct Line<'a> {
     created_at: Option<jiff::Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     revoked_at: Option<jiff::Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<jiff::Timestamp>,
 }
 
 /// Does what was asked about tokens in the ledger, beside a gateway that may be running on it.
@@ -37,8 +39,11 @@ pub async fn run(settings: &Settings, verb: &TokenVerb) -> Result<()> {
     let ledger = Ledger::open(&super::ledger(settings, ledger.ledger.as_deref())?).await?;
     let json = settings.common.json;
     match verb {
-        TokenVerb::Add { name, .. } => {
-            let token = ledger.add_token(name).await?;
+        TokenVerb::Add { name, expires, .. } => {
+            let token = match expires {
+                Some(life) => ledger.add_token_for(name, *life).await?,
+                None => ledger.add_token(name).await?,
+            };
             let secret = token.expose();
             let line = Line { token: Some(secret), ..made(None, name) };
             print(&format!("{}\n", if json { event::line(&line) } else { secret.to_owned() }))
@@ -52,14 +57,19 @@ pub async fn run(settings: &Settings, verb: &TokenVerb) -> Result<()> {
 }
 
 fn made<'a>(id: Option<&'a str>, name: &'a str) -> Line<'a> {
-    Line { kind: "token", id, name, token: None, created_at: None, revoked_at: None }
+    Line { kind: "token", id, name, token: None, created_at: None, revoked_at: None, expires_at: None }
 }
 
 fn listed(token: &ApiToken, json: bool) -> String {
     if json {
-        let (created_at, revoked_at) = (Some(token.created_at), token.revoked_at);
-        return event::line(&Line { created_at, revoked_at, ..made(Some(&token.id), &token.name) });
+        let (created_at, revoked_at, expires_at) = (Some(token.created_at), token.revoked_at, token.expires_at);
+        return event::line(&Line { created_at, revoked_at, expires_at, ..made(Some(&token.id), &token.name) });
     }
-    let state = token.revoked_at.map_or_else(|| "valid".to_owned(), |when| format!("revoked {when:.0}"));
+    let state = match (token.revoked_at, token.expires_at) {
+        (Some(when), _) => format!("revoked {when:.0}"),
+        (None, Some(end)) if end <= jiff::Timestamp::now() => format!("expired {end:.0}"),
+        (None, Some(end)) => format!("valid until {end:.0}"),
+        (None, None) => "valid".to_owned(),
+    };
     format!("{}  {:.0}  {state}  {}", token.id, token.created_at, safe(&token.name))
 }

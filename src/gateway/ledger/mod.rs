@@ -16,6 +16,7 @@ mod db;
 mod events;
 mod owners;
 mod parts;
+mod quota;
 mod schema;
 mod sweep;
 mod uploads;

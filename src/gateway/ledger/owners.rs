@@ -13,6 +13,7 @@ pub struct NewToken {
     pub id: String,
     pub name: String,
     pub hash: [u8; 32],
+    pub expires_at: Option<Timestamp>,
 }
 
 /// A token as the ledger knows it.
@@ -22,6 +23,8 @@ pub struct ApiToken {
     pub hash: [u8; 32],
     pub created_at: Timestamp,
     pub revoked_at: Option<Timestamp>,
+    /// Good for ever where there is none.
+    pub expires_at: Option<Timestamp>,
 }
 
 impl Ledger {
@@ -44,8 +47,8 @@ impl Ledger {
     /// When the ledger fails.
     pub async fn insert_token(&self, token: NewToken, now: Timestamp) -> Result<()> {
         self.write(move |db| {
-            let sql = "INSERT INTO token (id, name, hash, created_at) VALUES (?1, ?2, ?3, ?4)";
-            db.execute(sql, values![&token.id, &token.name, &token.hash, now]).map(drop)
+            let sql = "INSERT INTO token (id, name, hash, created_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)";
+            db.execute(sql, values![&token.id, &token.name, &token.hash, now, token.expires_at]).map(drop)
         })
         .await
     }
@@ -57,7 +60,7 @@ impl Ledger {
     pub async fn token(&self, id: &str) -> Result<Option<ApiToken>> {
         let id = id.to_owned();
         self.read(move |db| {
-            let sql = "SELECT id, name, hash, created_at, revoked_at FROM token WHERE id = ?1";
+            let sql = "SELECT id, name, hash, created_at, revoked_at, expires_at FROM token WHERE id = ?1";
             db.find(sql, values![&id], token)
         })
         .await
@@ -69,7 +72,7 @@ impl Ledger {
     /// When the ledger fails.
     pub async fn tokens(&self) -> Result<Vec<ApiToken>> {
         self.read(|db| {
-            let sql = "SELECT id, name, hash, created_at, revoked_at FROM token ORDER BY created_at, id";
+            let sql = "SELECT id, name, hash, created_at, revoked_at, expires_at FROM token ORDER BY created_at, id";
             db.query(sql, &[], token)
         })
         .await
@@ -96,5 +99,6 @@ fn token(row: &Row<'_>) -> db::Result<ApiToken> {
         hash: row.hash(2)?,
         created_at: row.time(3)?,
         revoked_at: row.optional_time(4)?,
+        expires_at: row.optional_time(5)?,
     })
 }

@@ -14,7 +14,7 @@ const SPEC: Spec = Spec {
     what: "ledger",
     // "UPLG" in ASCII.
     application_id: 0x5550_4C47,
-    steps: &[UPLOADS, SWEPT, EVENTS],
+    steps: &[UPLOADS, SWEPT, EVENTS, LIMITED],
     hint: "name another place for the ledger with --ledger sqlite:FILE",
 };
 
@@ -86,6 +86,17 @@ const EVENTS: &str = "
     CREATE INDEX stranger_by_age ON stranger (last_at);
 ";
 
+/// Tokens end, and what an owner has is known without reading all of it.
+const LIMITED: &str = "
+    ALTER TABLE token ADD COLUMN expires_at INTEGER;
+    -- Bytes of uploads that are ready.
+    ALTER TABLE owner ADD COLUMN stored INTEGER NOT NULL DEFAULT 0;
+    UPDATE owner SET stored =
+        (SELECT coalesce(sum(size), 0) FROM upload WHERE upload.owner = owner.segment AND state = 'ready');
+    CREATE INDEX upload_open ON upload (owner, size)
+        WHERE state IN ('pending', 'uploading', 'completing', 'aborting');
+";
+
 /// Opens the ledger, making it when there is none; gives its instance id too, which is drawn once.
 ///
 /// # Errors
@@ -111,5 +122,24 @@ mod tests {
         let (connection, first) = open(&path).unwrap();
         drop(connection);
         assert_eq!(open(&path).unwrap().1, first);
+    }
+
+    #[test]
+    fn what_was_ready_before_it_was_counted_is_counted() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("ledger.db");
+        let old = sqlite::open(&path, &Spec { steps: &[UPLOADS, SWEPT], ..SPEC }).unwrap();
+        old.execute_batch("INSERT INTO owner VALUES ('a', 'one'), ('b', 'two'), ('c', 'three')").unwrap();
+        for (id, owner, size, state) in
+            [(1, "one", 5, "ready"), (2, "one", 7, "ready"), (3, "one", 100, "aborted"), (4, "two", 9, "uploading")]
+        {
+            let sql = "INSERT INTO upload VALUES (?1, ?2, ?1, x'', '', ?3, '', '{}', 1, 1, ?1, '', NULL, ?4, 1, NULL, 0, 0, 0, NULL, NULL)";
+            old.execute(sql, rusqlite::params![id.to_string(), owner, size, state]).unwrap();
+        }
+        drop(old);
+        let (new, _) = open(&path).unwrap();
+        let stored = |owner| new.query_row("SELECT stored FROM owner WHERE segment = ?1", [owner], |row| row.get(0));
+        let stored: Vec<i64> = ["one", "two", "three"].map(|owner| stored(owner).unwrap()).to_vec();
+        assert_eq!(stored, [12, 0, 0]);
     }
 }

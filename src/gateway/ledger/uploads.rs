@@ -72,9 +72,7 @@ impl Ledger {
             if let Some(upload) = insert(db, &new)? {
                 return Ok((upload, true));
             }
-            let seen = format!("SELECT {COLUMNS} FROM upload WHERE owner = ?1 AND idempotency_key = ?2");
-            let seen = db.find(&seen, values![&new.owner, &new.idempotency_key], upload)?;
-            Ok((seen.ok_or(db::Failed::Missing)?, false))
+            Ok((seen(db, &new)?.ok_or(db::Failed::Missing)?, false))
         })
         .await
     }
@@ -166,7 +164,7 @@ impl Ledger {
     /// # Errors
     /// When the ledger fails.
     pub async fn set_ready(&self, receipt: &Receipt) -> Result<bool> {
-        let id = receipt.id.clone();
+        let (id, size) = (receipt.id.clone(), receipt.size);
         let receipt = serde_json::to_string(receipt)
             .map_err(|error| Error::new(Kind::Other, "could not write a receipt").because(error))?;
         self.write(move |db| {
@@ -174,6 +172,9 @@ impl Ledger {
             let won = db.execute(sql, values![id.as_str(), &receipt])? == 1;
             if won {
                 db.execute("UPDATE part SET state = 'stored' WHERE upload = ?1", values![id.as_str()])?;
+                let sql =
+                    "UPDATE owner SET stored = stored + ?2 WHERE segment = (SELECT owner FROM upload WHERE id = ?1)";
+                db.execute(sql, values![id.as_str(), size])?;
             }
             Ok(won)
         })
@@ -186,8 +187,14 @@ pub(super) fn listed(states: &[State]) -> String {
     states.iter().map(|state| format!("'{}'", state.name())).collect::<Vec<_>>().join(", ")
 }
 
+/// The upload that its owner began under the same idempotency key.
+pub(super) fn seen(db: &Db<'_>, new: &NewUpload) -> db::Result<Option<Upload>> {
+    let sql = format!("SELECT {COLUMNS} FROM upload WHERE owner = ?1 AND idempotency_key = ?2");
+    db.find(&sql, values![&new.owner, &new.idempotency_key], upload)
+}
+
 /// Writes the upload and its parts; none when its owner used the idempotency key before.
-fn insert(db: &Db<'_>, new: &NewUpload) -> db::Result<Option<Upload>> {
+pub(super) fn insert(db: &Db<'_>, new: &NewUpload) -> db::Result<Option<Upload>> {
     let metadata = serde_json::to_string(&new.metadata).map_err(|_| damaged(18, "metadata"))?;
     let state = if new.pinned.is_empty() { State::Pending } else { State::Uploading };
     // Waits for another gateway that is writing this very key.

@@ -23,7 +23,7 @@ impl Service {
     /// Begins an upload, or finds the one this key began before; true when it is new.
     ///
     /// # Errors
-    /// What [`rules::begin`] refuses, `too_large`, `idempotency_mismatch`, `busy` while the same key is being begun,
+    /// What [`rules::begin`] refuses, `too_large`, `rate_limited`, `quota_exceeded`, `idempotency_mismatch`, `busy` while the same key is being begun,
     /// `lease_held` for another holder, `store_unavailable`.
     pub async fn begin(
         self: &Arc<Self>,
@@ -38,6 +38,7 @@ impl Service {
         let wanted = request.parts.filter(|parts| fit(&plan, parts)).unwrap_or_default();
         self.signable(&wanted)?;
         let _guard = self.enter(&owner.0, idempotency_key)?;
+        self.signed.take(&owner.0, wanted.len())?;
 
         let now = Timestamp::now();
         let id = Uuid::new_v4().to_string();
@@ -57,7 +58,7 @@ impl Service {
             created_at: now,
             renewed: self.rules.terms.renewed(now),
         };
-        let (upload, new) = self.ledger.begin(new).await?;
+        let (upload, new) = self.ledger.begin_within(new, self.rules.quota).await??;
         crash::point("gateway.begin.noted");
         let mut upload = aged(upload, now);
         if upload.digest != digest {

@@ -14,6 +14,7 @@ use crate::crash;
 use crate::gateway::auth::Owner;
 use crate::gateway::lease::{self, Decision, Lease, Terms};
 use crate::gateway::ledger::{Ledger, Upload};
+use crate::gateway::limits::{Meter, Quota, Rate};
 use crate::gateway::problem::Refusal;
 use crate::gateway::store::{NewObject, Store};
 use crate::names::UploadId;
@@ -49,6 +50,10 @@ pub struct Rules {
     /// The store's, with the gateway's own maximum.
     pub limits: Limits,
     pub allow_types: Vec<String>,
+    /// How many URLs are signed for an owner.
+    pub rate: Option<Rate>,
+    /// How much an owner may have here.
+    pub quota: Quota,
     /// How long a signed URL lives at least.
     pub url_ttl: Duration,
     /// How long leases and unfinished uploads live.
@@ -63,6 +68,8 @@ pub struct Service {
     ledger: Ledger,
     store: Store,
     rules: Rules,
+    /// What each owner had signed.
+    signed: Meter,
     /// Owner and idempotency key of every begin and abort under way in this process.
     beginning: Mutex<HashSet<(String, String)>>,
     /// Completes under way in this process: whoever asks for one again waits for the first.
@@ -75,7 +82,8 @@ impl Service {
     #[must_use]
     pub fn new(ledger: Ledger, store: Store, rules: Rules) -> Arc<Self> {
         let (beginning, completing) = (Mutex::default(), Mutex::default());
-        Arc::new(Self { ledger, store, rules, beginning, completing, asking: Semaphore::new(ASKING) })
+        let signed = Meter::of(rules.rate);
+        Arc::new(Self { ledger, store, rules, signed, beginning, completing, asking: Semaphore::new(ASKING) })
     }
 
     /// What a client has to know before it begins.

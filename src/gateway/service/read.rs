@@ -120,7 +120,7 @@ impl Service {
     /// A URL to read the object with, for `expires` seconds (an hour by default, at most seven days).
     ///
     /// # Errors
-    /// `busy` before the upload is ready, `gone`, `not_found`, `invalid_request`, `store_unavailable`.
+    /// `busy` before the upload is ready, `rate_limited`, `gone`, `not_found`, `invalid_request`, `store_unavailable`.
     pub async fn url(&self, owner: &Owner, id: &str, expires: Option<u64>) -> Result<ReadUrl, Refusal> {
         let upload = self.find(owner, id).await?;
         let expires = expires.unwrap_or(READ_DEFAULT);
@@ -132,6 +132,7 @@ impl Service {
             state if is_over(state) => return Err(Refusal::new(Code::Gone)),
             _ => return Err(Refusal::saying(Code::Busy, "the upload is not complete yet")),
         }
+        self.signed.take(&owner.0, 1)?;
         let signed = self.store.sign_get(&upload.key, &upload.name, Duration::from_secs(expires)).await;
         let (url, lives) = signed.map_err(|fault| store_failed("sign a read", &fault))?;
         Ok(ReadUrl { url, expires_in: Some(lives) })

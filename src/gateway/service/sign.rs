@@ -25,7 +25,7 @@ impl Service {
     /// Signs parts of an upload.
     ///
     /// # Errors
-    /// `invalid_request` for parts that are not the plan's, `lease_lost`, `part_pinned`, `gone`, `busy` while completing,
+    /// `invalid_request` for parts that are not the plan's, `lease_lost`, `part_pinned`, `gone`, `rate_limited`, `busy` while completing,
     /// `not_found`, `store_unavailable`.
     pub async fn sign(&self, owner: &Owner, id: &str, request: SignRequest) -> Result<SignAnswer, Refusal> {
         let upload = self.find(owner, id).await?;
@@ -38,6 +38,7 @@ impl Service {
         }
         rules::sign(&upload.plan, &request.parts)?;
         self.signable(&request.parts)?;
+        self.signed.take(&owner.0, request.parts.len())?;
         let upload = self.created(upload, true).await?;
         self.pin(&upload, request.epoch, &request.parts).await?;
         Ok(SignAnswer { parts: self.signed(&upload, &request.parts).await? })

@@ -114,6 +114,8 @@ impl World {
         let mut rules = Rules {
             limits: store.limits(),
             allow_types: vec!["*/*".to_owned()],
+            rate: None,
+            quota: crate::gateway::Quota::default(),
             url_ttl: Duration::from_mins(15),
             terms: Terms { lease: Duration::from_mins(1), upload: Duration::from_hours(1) },
             patience: Duration::from_secs(10),

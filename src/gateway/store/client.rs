@@ -27,7 +27,7 @@ const MAX_ANSWER: usize = 2 << 20;
 
 /// HTTP/1.1 without redirects, past any proxy where the other end is this machine or its link.
 #[derive(Debug, Clone)]
-pub(super) struct Http(Arc<Clients>);
+pub struct Http(Arc<Clients>);
 
 /// Those that may speak TLS are made when they are needed: reading a system's certificate authorities takes 20 ms and more.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ struct Clients {
 impl Http {
     /// # Errors
     /// [`Kind::Config`] when the library cannot be set up.
-    pub(super) fn new() -> Result<Self> {
+    pub fn new() -> Result<Self> {
         let plain = builder(true).tls_certs_only([]).build().map_err(no_tls)?;
         Ok(Self(Arc::new(Clients { plain, near: OnceLock::new(), far: OnceLock::new() })))
     }
@@ -63,6 +63,16 @@ impl Http {
         Ok(made.get_or_init(|| client))
     }
 
+    /// What is at a URL that is no store's, up to `most` bytes of it.
+    ///
+    /// # Errors
+    /// [`Fault::Unavailable`] for whatever the network does, and for longer answers. Never names the URL.
+    pub async fn get(&self, url: &Url, patience: Duration, most: usize) -> Result<Answer, Fault> {
+        let mut request = reqwest::Request::new(Method::GET, url.clone());
+        *request.timeout_mut() = Some(patience);
+        self.read(request, most).await
+    }
+
     /// Sends, and reads at most 2 MiB of the answer's body.
     ///
     /// # Errors
@@ -75,12 +85,16 @@ impl Http {
         }
         let mut request = reqwest::Request::try_from(request).map_err(lost)?;
         *request.timeout_mut() = Some(patience);
+        self.read(request, MAX_ANSWER).await
+    }
+
+    async fn read(&self, request: reqwest::Request, most: usize) -> Result<Answer, Fault> {
         let mut response = self.client(request.url())?.execute(request).await.map_err(lost)?;
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(lost)? {
-            if body.len() + chunk.len() > MAX_ANSWER {
-                return Err(Fault::Unavailable(format!("{status} with more than {MAX_ANSWER} bytes")));
+            if body.len() + chunk.len() > most {
+                return Err(Fault::Unavailable(format!("{status} with more than {most} bytes")));
             }
             body.extend_from_slice(&chunk);
         }

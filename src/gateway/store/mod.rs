@@ -15,7 +15,7 @@ use crate::names::{Checksum, ETag, Key};
 use crate::wire::{Limits, Proof};
 
 use address::Address;
-use client::{Client, Http};
+use client::Client;
 use credentials::Credentials;
 use queue::Queue;
 use sign::Signer;
@@ -33,7 +33,7 @@ mod sign;
 mod template;
 mod xml;
 
-pub use client::Answer;
+pub use client::{Answer, Http};
 pub use object::attachment;
 
 /// The object metadata that holds the token of an upload.

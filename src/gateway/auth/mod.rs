@@ -1,7 +1,7 @@
-//! Who asks: everybody on this machine, the holder of an API token, or the process the gateway runs in.
+//! Who asks: everybody on this machine, the holder of an API token or of an issuer's, or the process the gateway runs in.
 //!
 //! Border: turns a request's headers into an owner; what an owner may see is decided by `ledger`, where every query names
-//! the owner. Tokens are `upl_ID_SECRET`; the ledger keeps the SHA-256 of the whole.
+//! the owner. Whoever is turned away learns nothing of why; the log does.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -11,15 +11,21 @@ use axum::http::{HeaderMap, Method, Uri, header};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
-use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::gateway::Auth;
-use crate::gateway::ledger::{Ledger, NewToken};
+use crate::gateway::ledger::Ledger;
 use crate::gateway::problem::Refusal;
 use crate::names::Token;
 use crate::wire::Code;
+
+mod jwks;
+mod jwt;
+mod tokens;
+
+pub use jwt::{Algorithm, Issuer, check};
+use jwt::{Denied, Verifier};
 
 /// Whose uploads a request is about: their segment of every key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +33,11 @@ pub struct Owner(pub String);
 
 /// The owner of all uploads where nobody has to say who they are.
 const LOCAL: &str = "local";
+
+/// Seconds after which to ask again when an issuer's keys are out of reach.
+const ISSUER_WAIT: u64 = 5;
+/// Subjects whose segment is remembered; more are asked for anew.
+const SEGMENTS: usize = 10_000;
 
 /// Checks who asks.
 pub struct Guard {
@@ -39,26 +50,34 @@ pub struct Guard {
 enum Rule {
     /// Loopback only, against pages of other sites in this machine's browsers.
     Nobody,
-    Ledger,
     One([u8; 32]),
+    /// Tokens of the ledger, if it is to be asked, and those of issuers.
+    Known {
+        ledger: bool,
+        issuers: Option<Verifier>,
+    },
 }
 
 impl Guard {
-    #[must_use]
-    pub fn new(auth: &Auth, ledger: Ledger) -> Self {
+    /// # Errors
+    /// [`Kind::Config`](crate::error::Kind::Config) when the HTTP library cannot be set up.
+    pub fn new(auth: &Auth, ledger: Ledger) -> Result<Self> {
         let rule = match auth {
             Auth::None => Rule::Nobody,
-            Auth::Tokens => Rule::Ledger,
-            Auth::Private(token) => Rule::One(digest(token.expose())),
+            Auth::Tokens => Rule::Known { ledger: true, issuers: None },
+            Auth::Jwt { issuers, tokens } => Rule::Known { ledger: *tokens, issuers: Some(Verifier::new(issuers)?) },
+            Auth::Private(token) => Rule::One(tokens::digest(token.expose())),
         };
-        Self { ledger, rule, segments: Mutex::default() }
+        Ok(Self { ledger, rule, segments: Mutex::default() })
     }
 
     /// The owner a request speaks for.
     ///
     /// # Errors
-    /// `unauthenticated` without a valid token; without tokens, `forbidden` for a host that is not this machine.
+    /// `unauthenticated` without a valid token; without tokens, `forbidden` for a host that is not this machine; `unavailable`
+    /// when an issuer's keys cannot be had.
     pub async fn owner(&self, uri: &Uri, headers: &HeaderMap) -> Result<Owner, Refusal> {
+        let token = || bearer(headers).ok_or_else(|| Refusal::new(Code::Unauthenticated));
         match &self.rule {
             Rule::Nobody => {
                 if !asks_loopback(uri, headers) {
@@ -68,21 +87,31 @@ impl Guard {
                 self.segment(LOCAL.to_owned()).await
             }
             Rule::One(hash) => {
-                let token = bearer(headers).ok_or_else(|| Refusal::new(Code::Unauthenticated))?;
-                if !same(hash, &digest(token)) {
-                    return Err(Refusal::new(Code::Unauthenticated));
+                if !tokens::same(hash, &tokens::digest(token()?)) {
+                    return Err(turned_away("it is not this gateway's"));
                 }
                 self.segment(LOCAL.to_owned()).await
             }
-            Rule::Ledger => {
-                let token = bearer(headers).ok_or_else(|| Refusal::new(Code::Unauthenticated))?;
-                let id = token_id(token).ok_or_else(|| Refusal::new(Code::Unauthenticated))?;
-                let known = self.ledger.token(id).await?;
-                let valid = known.filter(|known| known.revoked_at.is_none() && same(&known.hash, &digest(token)));
-                let valid = valid.ok_or_else(|| Refusal::new(Code::Unauthenticated))?;
-                self.segment(format!("token:{}", valid.name)).await
+            Rule::Known { ledger, issuers } => {
+                let token = token()?;
+                let subject = match (tokens::id(token), issuers) {
+                    (Some(id), _) if *ledger => self.holder(id, token).await?,
+                    (_, Some(issuers)) => issuers.subject(token).await.map_err(|denied| match denied {
+                        Denied::Invalid(why) => turned_away(&why),
+                        Denied::Unknown => Refusal::later(Code::Unavailable, ISSUER_WAIT),
+                    })?,
+                    _ => return Err(turned_away("it is no token of this gateway")),
+                };
+                self.segment(subject).await
             }
         }
+    }
+
+    /// The subject that holds a token of the ledger.
+    async fn holder(&self, id: &str, token: &str) -> Result<String, Refusal> {
+        let known = self.ledger.token(id).await?.ok_or_else(|| turned_away("the ledger does not know it"))?;
+        tokens::judge(&known, token, Timestamp::now()).map_err(turned_away)?;
+        Ok(format!("token:{}", known.name))
     }
 
     async fn segment(&self, subject: String) -> Result<Owner, Refusal> {
@@ -91,7 +120,11 @@ impl Guard {
             return Ok(owner);
         }
         let owner = Owner(self.ledger.owner(&subject, fresh_segment()).await?);
-        self.segments.lock().unwrap_or_else(PoisonError::into_inner).insert(subject, owner.clone());
+        let mut segments = self.segments.lock().unwrap_or_else(PoisonError::into_inner);
+        if segments.len() >= SEGMENTS {
+            segments.clear();
+        }
+        segments.insert(subject, owner.clone());
         Ok(owner)
     }
 }
@@ -102,7 +135,7 @@ pub struct Shown([u8; 32]);
 impl Shown {
     #[must_use]
     pub fn new(secret: &Token) -> Self {
-        Self(digest(secret.expose()))
+        Self(tokens::digest(secret.expose()))
     }
 
     /// # Errors
@@ -116,7 +149,8 @@ impl Shown {
         let password = password.as_deref().and_then(|pair| pair.split_once(':')).map(|(_, password)| password);
         let shown = [bearer(headers), Some(bare), password];
         // All are compared, whichever is right.
-        let right = shown.into_iter().flatten().fold(false, |right, one| same(&self.0, &digest(one)) | right);
+        let right =
+            shown.into_iter().flatten().fold(false, |right, one| tokens::same(&self.0, &tokens::digest(one)) | right);
         if right { Ok(()) } else { Err(Refusal::new(Code::Unauthenticated)) }
     }
 }
@@ -147,19 +181,10 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// The id in `upl_ID_SECRET`.
-fn token_id(token: &str) -> Option<&str> {
-    let (id, secret) = token.strip_prefix("upl_")?.split_once('_')?;
-    (!id.is_empty() && !secret.is_empty()).then_some(id)
-}
-
-fn digest(text: &str) -> [u8; 32] {
-    Sha256::digest(text).into()
-}
-
-/// Compares in a time that does not tell where two hashes differ.
-fn same(one: &[u8; 32], other: &[u8; 32]) -> bool {
-    one.iter().zip(other).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
+/// Nobody is told why; the log is, without the token.
+fn turned_away(why: &str) -> Refusal {
+    tracing::info!(why, "turned a token away");
+    Refusal::new(Code::Unauthenticated)
 }
 
 /// 26 of `[a-z0-9]` from 122 random bits.
@@ -175,38 +200,10 @@ fn fresh_segment() -> String {
     segment
 }
 
-impl Ledger {
-    /// Makes an API token for `name`; tokens of one name share their uploads. What it gives is shown once and kept nowhere.
-    ///
-    /// # Errors
-    /// [`Kind::Usage`] for a name that is empty, longer than 64 characters or not printable; else when the ledger fails.
-    pub async fn add_token(&self, name: &str) -> Result<Token> {
-        if name.is_empty() || name.chars().count() > 64 || name.chars().any(char::is_control) {
-            return Err(Error::new(Kind::Usage, "a token's name has 1 to 64 printable characters"));
-        }
-        let id: String = Uuid::new_v4().simple().to_string().chars().take(12).collect();
-        let token = format!("upl_{id}_{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
-        let new = NewToken { id, name: name.to_owned(), hash: digest(&token) };
-        self.insert_token(new, Timestamp::now()).await?;
-        Ok(Token::new(token))
-    }
-
-    /// Revokes the token of that id, at once.
-    ///
-    /// # Errors
-    /// [`Kind::NotFound`] when there is no valid token of that id; else when the ledger fails.
-    pub async fn revoke(&self, id: &str) -> Result<()> {
-        if self.revoke_token(id, Timestamp::now()).await? {
-            return Ok(());
-        }
-        Err(Error::new(Kind::NotFound, format!("there is no valid token {id}"))
-            .hinting("`upload serve token list` shows the tokens"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Kind;
     use crate::gateway::LedgerConfig;
 
     fn host(host: &str) -> bool {
@@ -238,7 +235,7 @@ mod tests {
     async fn a_token_works_until_it_is_revoked() {
         let place = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(&LedgerConfig::Sqlite(place.path().join("ledger.db"))).await.unwrap();
-        let guard = Guard::new(&Auth::Tokens, ledger.clone());
+        let guard = Guard::new(&Auth::Tokens, ledger.clone()).unwrap();
         let ask = async |token: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
@@ -252,7 +249,7 @@ mod tests {
         for wrong in ["", "upl__", "upl_x_y", &format!("{}0", token.expose())] {
             assert_eq!(ask(wrong).await, Err(Code::Unauthenticated), "{wrong}");
         }
-        let id = token_id(token.expose()).unwrap();
+        let id = tokens::id(token.expose()).unwrap();
         ledger.revoke(id).await.unwrap();
         assert_eq!(ask(token.expose()).await, Err(Code::Unauthenticated));
         assert_eq!(ledger.revoke(id).await.unwrap_err().kind(), Kind::NotFound);
