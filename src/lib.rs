@@ -117,6 +117,10 @@
 //! 19. *Events come from SQS by three calls of its JSON protocol*, signed with the store's own credentials, instead of through
 //!     AWS's SDK: that would bring a second HTTP client and a second chain of credentials for three messages. What is pushed is
 //!     looked into after it was answered, for some stores hold up the very complete they tell of until then.
+//! 20. *Quotas are counted in the ledger, within the transaction that begins an upload; rates in each gateway's memory.* Because a
+//!     quota that two can pass at the same moment is none, while a rate guards a machine and is not worth a write for each URL.
+//! 21. *Of an issuer that everybody shares, a claim must be named before anybody is let in*, and an unknown key is worth one question a
+//!     minute. Because the audience of a token is whatever its holder asked for, and a name of a key costs nothing to make up.
 
 pub mod backend;
 pub mod cli;

@@ -168,3 +168,20 @@ fn a_gateway_reaches_its_store_past_any_proxy() {
     gateway.store().holds_only(&file);
     assert_eq!(proxy.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
 }
+
+/// Who is turned away learns nothing of why; who runs the gateway does, and neither log holds the token.
+#[test]
+fn a_gateway_says_in_its_log_why_it_turned_a_token_away() {
+    let gateway = Gateway::start(&["-v", "--auth", "tokens"], &[]);
+    let sandbox = Sandbox::new();
+    let file = sandbox.file("film.bin", 10);
+    let token = format!("{}canary", gateway.token("ci"));
+    let put = sandbox.upload(["put", "--backend", &gateway.url()]).arg(&file).env("UPLOAD_TOKEN", &token);
+    let output = put.run().exits(77);
+    let log = gateway.stderr();
+    assert!(log.contains("turned a token away") && log.contains("its secret is wrong"), "{log}");
+    assert!(!output.stderr().contains("secret is wrong"), "{}", output.stderr());
+    for text in [log.as_str(), output.stderr()] {
+        assert!(!text.contains("canary") && !text.contains(&token[..30]), "{text}");
+    }
+}
