@@ -121,6 +121,11 @@
 //!     quota that two can pass at the same moment is none, while a rate guards a machine and is not worth a write for each URL.
 //! 21. *Of an issuer that everybody shares, a claim must be named before anybody is let in*, and an unknown key is worth one question a
 //!     minute. Because the audience of a token is whatever its holder asked for, and a name of a key costs nothing to make up.
+//! 22. *The ledger's queries are written once, for SQLite and PostgreSQL* (`ledger/db`), and so are its tables: a step of the schema
+//!     is put into PostgreSQL's words by a handful of replacements. Because two dialects of thirty queries drift apart, and
+//!     the one that is tested less breaks. What an operation decides by a row it says in the `WHERE` of the statement that writes,
+//!     since several gateways write at the same time. SQLite has one thread and shared commits; PostgreSQL a few connections and a
+//!     transaction for each operation, done again until it is committed, but never when the answer to a commit was lost.
 
 pub mod backend;
 pub mod cli;

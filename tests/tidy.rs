@@ -44,8 +44,12 @@ const DOORS: &[(&str, &[&str])] = &[
     ("reqsign_core", &["gateway/store/"]),
     ("reqwest", &["backend/", "gateway/store/"]),
     ("rusqlite", &["sqlite.rs", "journal/", "gateway/commits.rs", "gateway/ledger/", "gateway/store/embedded/"]),
+    ("rustls", &["gateway/ledger/postgres/tls.rs"]),
+    ("rustls_platform_verifier", &["gateway/ledger/postgres/tls.rs"]),
     ("s3s", &["gateway/store/embedded/"]),
     ("subtle", &["gateway/auth/tokens.rs"]),
+    ("tokio_postgres", &["gateway/ledger/db.rs", "gateway/ledger/postgres/"]),
+    ("tokio_rustls", &["gateway/ledger/postgres/tls.rs"]),
 ];
 
 const LINES_MAX: usize = 500;

@@ -6,15 +6,20 @@ set -euo pipefail
 name=${1:-}
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 case $name in
-  localstack | garage) ;;
-  *) name=stop; die "which store, localstack or garage?" ;;
+  localstack | garage | postgres) ;;
+  *) name=stop; die "which one, localstack, garage or postgres?" ;;
 esac
 enter
 
 if alive; then
   read -r pid _ <"$run/pid"
-  # It was started as the leader of its own session, so its children go with it.
-  kill -TERM -- "-$pid" 2>/dev/null || kill -TERM "$pid"
+  if [ "$name" = postgres ]; then
+    # It ends its children itself; to SIGTERM it would wait for those who are connected.
+    kill -INT "$pid"
+  else
+    # It was started as the leader of its own session, so its children go with it.
+    kill -TERM -- "-$pid" 2>/dev/null || kill -TERM "$pid"
+  fi
   for _ in $(seq 100); do
     alive || break
     sleep 0.1
@@ -23,4 +28,8 @@ if alive; then
   say "stopped"
 fi
 rm -f "$run/pid"
+if [ -s "$run/data" ]; then
+  rm -rf "$(cat "$run/data")"
+  rm -f "$run/data"
+fi
 if [ "${2:-}" = --wipe ]; then rm -rf "$run"; fi

@@ -241,6 +241,22 @@ impl Settings {
         Ok(self.machine.directories()?.state.join("gateway.db"))
     }
 
+    /// Where the environment says that ledger is: a URL of a database may hold a password, which is nothing for an argument.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] for what is not UTF-8.
+    pub fn ledger_variable(&self) -> Result<Option<String>> {
+        self.machine.text("UPLOAD_LEDGER")
+    }
+
+    /// The password that goes with a ledger's URL without one.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] for what is not UTF-8.
+    pub fn postgres_password(&self) -> Result<Option<String>> {
+        self.machine.text("PGPASSWORD")
+    }
+
     /// The backend of `put`: it has to be configured.
     ///
     /// # Errors

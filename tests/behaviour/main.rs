@@ -11,6 +11,7 @@ mod escapes;
 mod events;
 mod exit_codes;
 mod faults;
+mod gateways;
 mod harness;
 mod interrupt;
 mod journal_faults;

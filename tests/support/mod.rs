@@ -10,6 +10,7 @@ pub mod events;
 pub mod files;
 pub mod gate;
 pub mod gateway;
+pub mod postgres;
 pub mod proxy;
 pub mod s3;
 pub mod sandbox;

@@ -90,7 +90,11 @@ pub struct ServeOptions {
 
 #[derive(Clone, clap::Args)]
 pub struct LedgerFlag {
-    /// The ledger: sqlite or sqlite:FILE [default: sqlite, gateway.db in the state directory]
+    /// The ledger: sqlite[:FILE] or postgres://USER@HOST/DATABASE [env: UPLOAD_LEDGER] [default: sqlite in the state directory]
+    ///
+    /// In sqlite, gateways of one machine share one file; in PostgreSQL, any number of them share uploads. A password goes
+    /// into PGPASSWORD, or into the URL in UPLOAD_LEDGER, not among the arguments. Another machine is spoken to over TLS,
+    /// its certificate checked (a further root: ?sslrootcert=FILE), unless the URL says ?sslmode=disable.
     #[arg(long, value_name = "LEDGER")]
     pub ledger: Option<String>,
 }

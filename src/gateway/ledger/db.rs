@@ -1,7 +1,8 @@
 //! One way to speak SQL to a database of the ledger: each operation is written once, for all of them.
 //!
 //! Border: values in, rows out, inside a transaction that somebody else begins and ends. Portable SQL alone: parameters
-//! `?1`, each used with one type; integers, text and blobs; times in milliseconds.
+//! `?1`, each used with one type, and no other question mark; integers, text and blobs; times in milliseconds; a `sum` is
+//! `CAST(… AS BIGINT)`.
 
 use std::fmt;
 
@@ -9,6 +10,7 @@ use jiff::Timestamp;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql};
 
+use super::postgres::Open;
 use crate::names::Fingerprint;
 
 /// What is said in place of a parameter. Its type is known even where it is NULL.
@@ -29,6 +31,13 @@ pub(super) use values;
 #[derive(Debug)]
 pub(super) enum Failed {
     Sqlite(rusqlite::Error),
+    Postgres(tokio_postgres::Error),
+    /// The database did not let us in a moment ago, and is not asked again yet.
+    Away,
+    /// What does the work has ended.
+    Gone,
+    /// The configuration does not do.
+    Unfit(String),
     /// A column holds something else than this program writes there.
     Damaged(usize, &'static str),
     /// A row that has to be there is not.
@@ -41,13 +50,34 @@ impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(error) => error.fmt(f),
+            // Not its detail, which holds rows.
+            Self::Postgres(error) => match error.as_db_error() {
+                Some(said) => write!(f, "{}: {} ({})", said.severity(), said.message(), said.code().code()),
+                None => error.fmt(f),
+            },
+            Self::Away => f.write_str("the database could not be connected to a moment ago"),
+            Self::Gone => f.write_str("what does its work has ended"),
+            Self::Unfit(why) => f.write_str(why),
             Self::Damaged(column, what) => write!(f, "column {column} of a row is {what}"),
             Self::Missing => f.write_str("a row is missing"),
         }
     }
 }
 
-impl std::error::Error for Failed {}
+impl std::error::Error for Failed {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Postgres(error) if error.as_db_error().is_none() => std::error::Error::source(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<tokio_postgres::Error> for Failed {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Postgres(error)
+    }
+}
 
 impl From<rusqlite::Error> for Failed {
     fn from(error: rusqlite::Error) -> Self {
@@ -63,6 +93,7 @@ pub(super) fn damaged(column: usize, what: &'static str) -> Failed {
 /// A connection within its transaction.
 pub(super) enum Db<'a> {
     Sqlite(&'a Connection),
+    Postgres(&'a Open<'a>),
 }
 
 impl Db<'_> {
@@ -73,6 +104,7 @@ impl Db<'_> {
                 let changed = connection.prepare_cached(sql)?.execute(rusqlite::params_from_iter(values))?;
                 Ok(u64::try_from(changed).unwrap_or(u64::MAX))
             }
+            Self::Postgres(open) => open.execute(sql, values),
         }
     }
 
@@ -81,6 +113,7 @@ impl Db<'_> {
     pub fn execute_each<const N: usize>(&self, sql: &str, rows: &[[Value<'_>; N]]) -> Result<Vec<u64>> {
         match self {
             Self::Sqlite(_) => rows.iter().map(|row| self.execute(sql, row)).collect(),
+            Self::Postgres(open) => open.execute_each(sql, rows),
         }
     }
 
@@ -96,6 +129,7 @@ impl Db<'_> {
                 }
                 Ok(all)
             }
+            Self::Postgres(open) => open.query(sql, values)?.iter().map(|row| read(&Row::Postgres(row))).collect(),
         }
     }
 
@@ -108,10 +142,11 @@ impl Db<'_> {
 /// A row, its columns counted from 0.
 pub(super) enum Row<'a> {
     Sqlite(&'a rusqlite::Row<'a>),
+    Postgres(&'a tokio_postgres::Row),
 }
 
 /// What a column holds as the databases have it.
-pub(super) trait Column: Sized + rusqlite::types::FromSql {}
+pub(super) trait Column: rusqlite::types::FromSql + for<'a> tokio_postgres::types::FromSql<'a> {}
 impl Column for i64 {}
 impl Column for String {}
 impl Column for Vec<u8> {}
@@ -121,6 +156,7 @@ impl Row<'_> {
     pub fn optional<T: Column>(&self, column: usize) -> Result<Option<T>> {
         match self {
             Self::Sqlite(row) => Ok(row.get(column)?),
+            Self::Postgres(row) => row.try_get(column).map_err(|_| damaged(column, "of another type")),
         }
     }
 

@@ -16,9 +16,12 @@ mod db;
 mod events;
 mod owners;
 mod parts;
+mod postgres;
 mod quota;
 mod schema;
 mod sweep;
+#[cfg(test)]
+pub(super) mod tests;
 mod uploads;
 
 pub use owners::{ApiToken, NewToken};
@@ -26,13 +29,18 @@ pub use parts::{LedgerPart, Signing};
 pub use sweep::TAKEN;
 pub use uploads::{NewUpload, Upload};
 
+pub use postgres::Address;
+
 use db::{Db, Failed};
+use postgres::Pool;
 
 /// Where a ledger is kept.
 #[derive(Debug, Clone)]
 pub enum LedgerConfig {
     /// A file, for the gateways of one machine.
     Sqlite(PathBuf),
+    /// A PostgreSQL database, for any number of gateways.
+    Postgres(Box<Address>),
 }
 
 /// The ledger. Clones share it; what is behind it ends with the last of them.
@@ -44,14 +52,15 @@ pub struct Ledger {
 
 enum Database {
     Sqlite(Commits),
+    Postgres(Arc<Pool>),
 }
 
 impl Ledger {
-    /// Opens the ledger, making it when there is none: a file of 0600, in a directory of 0700.
+    /// Opens the ledger, making it when there is none: a file of 0600, in a directory of 0700, or the tables in a database.
     ///
     /// # Errors
     /// [`Kind::NoJournal`] for a file that is no ledger or cannot be opened, [`Kind::Config`] for one that a newer version
-    /// wrote, or a SQLite before 3.51.3.
+    /// wrote, a SQLite before 3.51.3, or a database that does not let us in, [`Kind::Temporary`] for one that does not answer.
     pub async fn open(config: &LedgerConfig) -> Result<Self> {
         let (database, instance_id) = match config {
             LedgerConfig::Sqlite(path) => {
@@ -61,6 +70,10 @@ impl Ledger {
                 let opened = tokio::task::spawn_blocking(move || schema::open(&path)).await;
                 let (connection, instance_id) = opened.map_err(|error| no_thread(error.into()))??;
                 (Database::Sqlite(Commits::start("ledger", connection, ()).map_err(no_thread)?), instance_id)
+            }
+            LedgerConfig::Postgres(address) => {
+                let (pool, instance_id) = Pool::open(address).await?;
+                (Database::Postgres(pool), instance_id)
             }
         };
         Ok(Self { database: Arc::new(database), instance_id })
@@ -87,6 +100,7 @@ impl Ledger {
                 let job = move |connection: &Connection| job(&Db::Sqlite(connection));
                 commits.read(job).await.map_err(failed)?.map_err(failed)
             }
+            Database::Postgres(pool) => pool.read(job).await.map_err(failed),
         }
     }
 
@@ -112,6 +126,7 @@ impl Ledger {
                 };
                 commits.write(job).await.map_err(failed)?.map_err(failed)
             }
+            Database::Postgres(pool) => pool.write(job).await.map_err(failed),
         }
     }
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::error::{Error, Kind, Result};
 use crate::sqlite::{self, Spec};
 
-const SPEC: Spec = Spec {
+pub(super) const SPEC: Spec = Spec {
     what: "ledger",
     // "UPLG" in ASCII.
     application_id: 0x5550_4C47,

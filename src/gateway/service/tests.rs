@@ -17,9 +17,9 @@ use axum::response::{IntoResponse, Response};
 use tempfile::TempDir;
 
 use super::*;
-use crate::gateway::LedgerConfig;
 use crate::gateway::store::Settings;
 use crate::gateway::store::embedded::{BUCKET, Embedded, REGION};
+use crate::gateway::{LedgerConfig, ledger};
 use crate::names::{Checksum, ETag, Fingerprint, PartNumber};
 use crate::wire::{BeginAnswer, BeginRequest, CompletePart, CompleteRequest, PartSpec, Receipt, SignRequest, Signed};
 
@@ -76,6 +76,7 @@ async fn pass(Extract(door): Extract<Arc<Door>>, request: Request, next: Next) -
 
 struct World {
     place: TempDir,
+    config: LedgerConfig,
     door: Arc<Door>,
     service: Arc<Service>,
     owner: Owner,
@@ -90,6 +91,16 @@ impl World {
 
     async fn with(change: impl FnOnce(&mut Rules)) -> Self {
         let place = tempfile::tempdir().unwrap();
+        let ledger = LedgerConfig::Sqlite(place.path().join("ledger.db"));
+        Self::on(ledger, place, change).await
+    }
+
+    /// With a ledger in PostgreSQL.
+    async fn on_postgres() -> Self {
+        Self::on(ledger::tests::on_postgres().await, tempfile::tempdir().unwrap(), |_| ()).await
+    }
+
+    async fn on(config: LedgerConfig, place: TempDir, change: impl FnOnce(&mut Rules)) -> Self {
         let embedded = Embedded::open(&place.path().join("store"), Duration::from_secs(5)).await.unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
@@ -109,7 +120,7 @@ impl World {
             embedded: true,
         });
         let store = store.unwrap();
-        let ledger = Ledger::open(&LedgerConfig::Sqlite(place.path().join("ledger.db"))).await.unwrap();
+        let ledger = Ledger::open(&config).await.unwrap();
         let owner = Owner(ledger.owner("local", "o".repeat(26)).await.unwrap());
         let mut rules = Rules {
             limits: store.limits(),
@@ -122,7 +133,7 @@ impl World {
             backend: "http://gateway".to_owned(),
         };
         change(&mut rules);
-        Self { place, door, service: Service::new(ledger, store, rules), owner }
+        Self { place, config, door, service: Service::new(ledger, store, rules), owner }
     }
 
     /// Interferes from now on with requests of this method whose query contains `part`.
@@ -143,15 +154,13 @@ impl World {
 
     /// Another gateway on the same ledger and store, as if in another process.
     async fn twin(&self) -> Arc<Service> {
-        let ledger = Ledger::open(&LedgerConfig::Sqlite(self.place.path().join("ledger.db"))).await.unwrap();
+        let ledger = Ledger::open(&self.config).await.unwrap();
         Service::new(ledger, self.service.store.clone(), self.service.rules.clone())
     }
 
     /// Puts the ledger into a state that time would have brought.
     fn ledger(&self, sql: &str) {
-        let connection = rusqlite::Connection::open(self.place.path().join("ledger.db")).unwrap();
-        connection.busy_timeout(Duration::from_secs(5)).unwrap();
-        connection.execute(sql, []).unwrap();
+        ledger::tests::meddle(&self.config, sql);
     }
 
     async fn begin(&self, size: usize) -> Result<(BeginAnswer, bool), Refusal> {

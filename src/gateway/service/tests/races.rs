@@ -1,18 +1,40 @@
 //! Calls that meet: of several gateways on one ledger, of several clients on one upload. One wins, and the others hear so.
 //!
-//! Border: two services with ledgers of their own on one file stand for two processes.
+//! Border: two services with ledgers of their own on one database stand for two processes; each race is run on SQLite and on
+//! PostgreSQL.
 
 use futures_util::future::join_all;
 
 use super::*;
 
+/// Has each race run on both databases; `new` makes a world.
+macro_rules! on_both {
+    ($($name:ident)*) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() { super::$name(super::World::new).await; })*
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() { super::$name(super::World::on_postgres).await; })*
+        }
+    };
+}
+
+on_both! {
+    of_many_who_claim_one_gets_it
+    who_slept_too_long_can_do_nothing_to_an_upload_that_is_anothers
+    completed_by_two_gateways_at_once_it_is_one_object_with_one_receipt
+    complete_or_abort_or_reap_one_of_them_wins
+    the_reaper_takes_nothing_from_who_comes_in_time
+}
+
 fn claim(holder: usize, epoch: Option<u64>) -> ClaimRequest {
     ClaimRequest { holder: format!("holder-{holder}"), epoch }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_many_who_claim_one_gets_it() {
-    let world = World::new().await;
+async fn of_many_who_claim_one_gets_it(new: impl AsyncFn() -> World) {
+    let world = new().await;
     let (upload, _) = world.begin(PART + 1).await.unwrap();
     let services = [Arc::clone(&world.service), world.twin().await];
     let mut epoch = upload.epoch;
@@ -44,9 +66,8 @@ async fn of_many_who_claim_one_gets_it() {
 }
 
 /// Stopped beyond its lease, it wakes and goes on as if nothing had been.
-#[tokio::test]
-async fn who_slept_too_long_can_do_nothing_to_an_upload_that_is_anothers() {
-    let world = World::new().await;
+async fn who_slept_too_long_can_do_nothing_to_an_upload_that_is_anothers(new: impl AsyncFn() -> World) {
+    let world = new().await;
     let (upload, request) = world.sent(PART + 1).await;
     world.ledger("UPDATE upload SET lease_until = 0, holder = 'sleeper'");
     let id = upload.id.as_str();
@@ -71,10 +92,9 @@ async fn who_slept_too_long_can_do_nothing_to_an_upload_that_is_anothers() {
     assert_eq!(receipt(world.complete(&upload, &request).await), done);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn completed_by_two_gateways_at_once_it_is_one_object_with_one_receipt() {
+async fn completed_by_two_gateways_at_once_it_is_one_object_with_one_receipt(new: impl AsyncFn() -> World) {
     for _ in 0..3 {
-        let world = World::new().await;
+        let world = new().await;
         let (upload, request) = world.sent(PART + 1).await;
         let services = [Arc::clone(&world.service), world.twin().await];
         let calls = (0..6).map(|n| {
@@ -94,10 +114,9 @@ async fn completed_by_two_gateways_at_once_it_is_one_object_with_one_receipt() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn complete_or_abort_or_reap_one_of_them_wins() {
+async fn complete_or_abort_or_reap_one_of_them_wins(new: impl AsyncFn() -> World) {
     for round in 0..6 {
-        let world = World::new().await;
+        let world = new().await;
         let (upload, request) = world.sent(PART + 1).await;
         let twin = world.twin().await;
         let id = upload.id.as_str();
@@ -130,9 +149,8 @@ async fn complete_or_abort_or_reap_one_of_them_wins() {
 }
 
 /// A claim in the moment the reaper comes: either it is in time and nothing is taken, or it hears that the upload is gone.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_reaper_takes_nothing_from_who_comes_in_time() {
-    let world = World::new().await;
+async fn the_reaper_takes_nothing_from_who_comes_in_time(new: impl AsyncFn() -> World) {
+    let world = new().await;
     let twin = world.twin().await;
     for n in 0..10 {
         let (upload, _) = world.begin_as(&format!("key-{n}"), PART + 1).await.unwrap();

@@ -1,0 +1,67 @@
+//! Where a gateway's ledger is, as the command line or the environment says it.
+//!
+//! Border: words to a value; the ledger is opened by who asked.
+
+use crate::cli::settings::Settings;
+use crate::error::{Error, Kind, Result};
+use crate::gateway::LedgerConfig;
+use crate::gateway::ledger::Address;
+
+/// `sqlite[:FILE]` or a URL of PostgreSQL: what the flag says, else `UPLOAD_LEDGER`, else the file in the state directory.
+///
+/// # Errors
+/// [`Kind::Usage`] for anything else, and for a password among the arguments, where everybody on this machine can read it.
+pub fn ledger(settings: &Settings, flag: Option<&str>) -> Result<LedgerConfig> {
+    let variable = settings.ledger_variable()?;
+    let Some(text) = flag.or(variable.as_deref()) else { return settings.ledger().map(LedgerConfig::Sqlite) };
+    if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+        if flag.is_some() && Address::tells_password(text) {
+            return Err(Error::new(Kind::Usage, "the password of --ledger can be read by everybody on this machine")
+                .hinting("leave it out and set PGPASSWORD, or say the whole URL in UPLOAD_LEDGER"));
+        }
+        let password = settings.postgres_password()?;
+        return Address::parse(text, password.as_deref()).map(|address| LedgerConfig::Postgres(Box::new(address)));
+    }
+    match text.strip_prefix("sqlite") {
+        Some("") => settings.ledger().map(LedgerConfig::Sqlite),
+        Some(file) if file.len() > 1 && file.starts_with(':') => Ok(LedgerConfig::Sqlite(file[1..].into())),
+        _ => Err(Error::new(Kind::Usage, "could not understand --ledger")
+            .hinting("it is sqlite[:FILE] or postgres://USER@HOST/DATABASE")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::*;
+    use crate::cli::args::Args;
+    use crate::cli::settings::{Directories, Machine, Terminals};
+
+    fn found(env: fn(&str) -> Option<OsString>, flag: Option<&str>) -> Result<String> {
+        let directories =
+            Directories { config: "/nowhere/config".into(), state: "/nowhere/state".into(), data: "/nowhere".into() };
+        let terminals = Terminals { stdout: false, stderr: false };
+        let machine = Machine { env, terminals, directories: Some(directories) };
+        let settings = Settings::load(&Args::of(&["serve"]).global, machine)?;
+        ledger(&settings, flag).map(|config| format!("{config:?}"))
+    }
+
+    #[test]
+    fn the_flag_comes_before_the_environment() {
+        let none = |_: &str| None;
+        assert_eq!(found(none, None).unwrap(), r#"Sqlite("/nowhere/state/gateway.db")"#);
+        assert_eq!(found(none, Some("sqlite:a.db")).unwrap(), r#"Sqlite("a.db")"#);
+        let env = |name: &str| (name == "UPLOAD_LEDGER").then(|| "postgres://u:hush@localhost/l".into());
+        assert_eq!(found(env, None).unwrap(), "Postgres(Address(postgres://…))");
+        assert_eq!(found(env, Some("sqlite")).unwrap(), r#"Sqlite("/nowhere/state/gateway.db")"#);
+    }
+
+    #[test]
+    fn a_password_among_the_arguments_is_refused() {
+        let error = found(|_| None, Some("postgres://u:hush@localhost/l")).unwrap_err();
+        assert_eq!(error.kind(), Kind::Usage);
+        assert!(error.hint().unwrap().contains("PGPASSWORD") && !format!("{error:?}").contains("hush"));
+        found(|name| (name == "PGPASSWORD").then(|| "hush".into()), Some("postgres://u@localhost/l")).unwrap();
+    }
+}
