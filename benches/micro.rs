@@ -147,6 +147,7 @@ fn sign_parts(bencher: Bencher, proof: Proof) {
         keys: Some(("key".into(), "secret".into())),
         create_headers: [].into(),
         embedded: false,
+        cdn: None,
     });
     let store = store.unwrap().with_proof(proof);
     let key: Key = "uploads/qv6sbtmjtuyd3zgirbsblv3pxc/f3cb9e94-d624-474f-8406-59b7943563ab.mov".parse().unwrap();

@@ -28,6 +28,7 @@ pub const JSON_MAX: usize = 4 << 20;
 
 /// `GET /v1`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(all(test, feature = "gateway"), derive(utoipa::ToSchema))]
 pub struct Info {
     pub protocol: u32,
     /// Which ledger this is; a client knows a backend by it, not by its URL.
@@ -40,6 +41,7 @@ pub struct Info {
 
 /// What the store allows. The client knows no such number of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(all(test, feature = "gateway"), derive(utoipa::ToSchema))]
 pub struct Limits {
     /// Smallest part but the last, in bytes.
     pub min_part: u64,
@@ -54,6 +56,7 @@ pub struct Limits {
 
 /// What the store was held to enforce on each part's bytes, strongest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(all(test, feature = "gateway"), derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Proof {
     /// `x-amz-checksum-sha256` as a signed header.
@@ -67,6 +70,7 @@ pub enum Proof {
 
 /// `pending → uploading → completing → verified → ready`, or `→ rejected`, or `→ aborting → aborted | expired`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(all(test, feature = "gateway"), derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     Pending,
@@ -107,6 +111,7 @@ impl State {
 
 /// One part as the client means to send it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(all(test, feature = "gateway"), derive(utoipa::ToSchema))]
 pub struct PartSpec {
     pub number: PartNumber,
     pub size: u64,
@@ -118,6 +123,7 @@ pub struct PartSpec {
 
 /// `POST /v1/uploads`, with the header `Idempotency-Key`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(all(test, feature = "gateway"), derive(utoipa::ToSchema))]
 pub struct BeginRequest {
     pub name: String,
     /// `null` is reserved for sources whose size is not known before their end.
@@ -137,6 +143,7 @@ pub struct BeginRequest {
 
 /// The answer to `POST /v1/uploads`: 201, or 200 when the key was seen before.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(all(test, feature = "gateway"), derive(utoipa::ToSchema))]
 pub struct BeginAnswer {
     pub id: UploadId,
     pub epoch: u64,
@@ -151,6 +158,7 @@ pub struct BeginAnswer {
 
 /// `POST /v1/uploads/{id}/claim`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(all(test, feature = "gateway"), derive(utoipa::ToSchema))]
 pub struct ClaimRequest {
     /// Random, kept in the journal: names one client's copy of one upload.
     pub holder: String,
@@ -160,24 +168,28 @@ pub struct ClaimRequest {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(all(test, feature = "gateway"), derive(utoipa::ToSchema))]
 pub struct ClaimAnswer {
     pub epoch: u64,
 }
 
 /// `POST /v1/uploads/{id}/sign`, at most [`SIGN_MAX`] parts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(all(test, feature = "gateway"), derive(utoipa::ToSchema))]
 pub struct SignRequest {
     pub epoch: u64,
     pub parts: Vec<PartSpec>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(all(test, feature = "gateway"), derive(utoipa::ToSchema))]
 pub struct SignAnswer {
     pub parts: Vec<Signed>,
 }
 
 /// How one part is to be sent, or that it need not be.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(all(test, feature = "gateway"), derive(utoipa::ToSchema))]
 #[serde(untagged)]
 pub enum Signed {
     Known { number: PartNumber, known: Known },
@@ -196,12 +208,14 @@ impl Signed {
 
 /// A part the store already holds with these very bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(all(test, feature = "gateway"), derive(utoipa::ToSchema))]
 pub struct Known {
     pub etag: ETag,
 }
 
 /// One request, to be sent with exactly these headers, soon.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(all(test, feature = "gateway"), derive(utoipa::ToSchema))]
 pub struct SignedPut {
     pub number: PartNumber,
     pub url: SignedUrl,
@@ -214,6 +228,7 @@ pub struct SignedPut {
 
 /// `GET /v1/uploads/{id}`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(all(test, feature = "gateway"), derive(utoipa::ToSchema))]
 pub struct UploadStatus {
     pub id: UploadId,
     pub state: State,
@@ -234,6 +249,7 @@ pub struct UploadStatus {
 
 /// `GET /v1/uploads?state=&after=ID`, newest first
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(all(test, feature = "gateway"), derive(utoipa::ToSchema))]
 pub struct UploadList {
     pub uploads: Vec<UploadStatus>,
     /// Ask again with `after` at this id; absent on the last page.
@@ -243,6 +259,7 @@ pub struct UploadList {
 
 /// `GET /v1/uploads/{id}/parts?after=N`: what the store holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(all(test, feature = "gateway"), derive(utoipa::ToSchema))]
 pub struct PartList {
     pub parts: Vec<StoredPart>,
     /// Ask again with `after` at this number; absent on the last page.
@@ -251,6 +268,7 @@ pub struct PartList {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(all(test, feature = "gateway"), derive(utoipa::ToSchema))]
 pub struct StoredPart {
     pub number: PartNumber,
     pub size: u64,
@@ -262,6 +280,7 @@ pub struct StoredPart {
 
 /// `POST /v1/uploads/{id}/complete`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(all(test, feature = "gateway"), derive(utoipa::ToSchema))]
 pub struct CompleteRequest {
     pub epoch: u64,
     pub parts: Vec<CompletePart>,
@@ -269,6 +288,7 @@ pub struct CompleteRequest {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(all(test, feature = "gateway"), derive(utoipa::ToSchema))]
 pub struct CompletePart {
     pub number: PartNumber,
     pub etag: ETag,
@@ -277,6 +297,7 @@ pub struct CompletePart {
 
 /// 202 from `complete`: being decided, ask again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(all(test, feature = "gateway"), derive(utoipa::ToSchema))]
 pub struct Deciding {
     pub state: State,
 }
@@ -284,6 +305,7 @@ pub struct Deciding {
 /// `POST /v1/batch`: calls of several uploads in one, at most [`BATCH_MAX`] together. Each is answered as it would be alone;
 /// they may be done in any order and at the same time, so an upload begun here is completed by a later batch.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(all(test, feature = "gateway"), derive(utoipa::ToSchema))]
 pub struct BatchRequest {
     #[serde(default)]
     pub begin: Vec<BatchBegin>,
@@ -293,6 +315,7 @@ pub struct BatchRequest {
 
 /// `POST /v1/uploads` within a batch: its body, with the header `Idempotency-Key` as a field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(all(test, feature = "gateway"), derive(utoipa::ToSchema))]
 pub struct BatchBegin {
     pub idempotency_key: String,
     #[serde(flatten)]
@@ -301,6 +324,7 @@ pub struct BatchBegin {
 
 /// `POST /v1/uploads/{id}/complete` within a batch: its body, with the id as a field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(all(test, feature = "gateway"), derive(utoipa::ToSchema))]
 pub struct BatchComplete {
     pub id: UploadId,
     #[serde(flatten)]
@@ -309,6 +333,7 @@ pub struct BatchComplete {
 
 /// The answer to `POST /v1/batch`, always 200: one outcome for each call, in the order asked.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(all(test, feature = "gateway"), derive(utoipa::ToSchema))]
 pub struct BatchAnswer {
     #[serde(default)]
     pub begin: Vec<Outcome<BeginAnswer>>,
@@ -318,6 +343,7 @@ pub struct BatchAnswer {
 
 /// How one call of a batch was answered: `{"status": 201, "answer": {…}}` or `{"status": 422, "problem": {…}}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(all(test, feature = "gateway"), derive(utoipa::ToSchema))]
 pub struct Outcome<T> {
     /// The HTTP status it would have had alone.
     pub status: u16,
@@ -330,6 +356,7 @@ pub struct Outcome<T> {
 
 /// The body the call would have had alone, under the name of what it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(all(test, feature = "gateway"), derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Said<T> {
     Answer(T),
@@ -338,6 +365,7 @@ pub enum Said<T> {
 
 /// The answer to a complete: a receipt (200), or the state of an upload that is still being decided (202).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(all(test, feature = "gateway"), derive(utoipa::ToSchema))]
 #[serde(untagged)]
 pub enum Finish {
     Receipt(Box<Receipt>),
@@ -346,6 +374,7 @@ pub enum Finish {
 
 /// Proof of a finished upload. Enough to verify the object on another machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(all(test, feature = "gateway"), derive(utoipa::ToSchema))]
 pub struct Receipt {
     pub id: UploadId,
     /// The backend as the client names it.
@@ -368,6 +397,7 @@ pub struct Receipt {
 
 /// `GET /v1/uploads/{id}/url`
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(all(test, feature = "gateway"), derive(utoipa::ToSchema))]
 pub struct ReadUrl {
     pub url: SignedUrl,
     /// Seconds from now; absent for a URL that does not expire.
@@ -377,6 +407,7 @@ pub struct ReadUrl {
 
 /// `application/problem+json` (RFC 9457).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(all(test, feature = "gateway"), derive(utoipa::ToSchema))]
 pub struct Problem {
     /// Stable; see [`Code`].
     pub code: String,

@@ -57,6 +57,7 @@ impl Bench {
             keys: Some((env("UPLOAD_TEST_S3_ACCESS_KEY"), env("UPLOAD_TEST_S3_SECRET_KEY"))),
             create_headers: BTreeMap::new(),
             embedded: false,
+            cdn: None,
         };
         let http = reqwest::Client::builder().http1_only().no_proxy().build().unwrap();
         let bench = Self { http, settings };

@@ -21,6 +21,7 @@ pub use clap::Command;
 
 #[cfg(feature = "gateway")]
 pub mod access;
+pub mod filed;
 #[cfg(feature = "gateway")]
 pub mod serve;
 
@@ -108,7 +109,7 @@ pub struct Global {
     /// How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]
     #[arg(long, global = true, value_name = "STYLE")]
     pub progress: Option<Progress>,
-    /// The configuration file, TOML [default: config.toml in the configuration directory]
+    /// The configuration file, TOML [default: config.toml, for serve serve.toml, in the configuration directory]
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
     /// Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]

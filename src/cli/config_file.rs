@@ -71,16 +71,7 @@ impl ConfigFile {
     /// # Errors
     /// [`Kind::Config`] for a file that cannot be read or that others may write, is no TOML, has an unknown key, or lacks the profile.
     pub fn read(path: &Path, explicit: bool, profile: Option<&str>) -> Result<Self> {
-        let wrong = || Error::new(Kind::Config, format!("could not read the configuration file {}", path.display()));
-        let text = match fs::metadata(path) {
-            Ok(facts) if facts.len() > SIZE_MAX => return Err(wrong().because("it is larger than 1 MiB")),
-            Ok(facts) => {
-                trust::check(path, &facts).map_err(|why| wrong().because(why))?;
-                fs::read_to_string(path).map_err(|error| wrong().because(error))?
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !explicit => String::new(),
-            Err(error) => return Err(wrong().because(error)),
-        };
+        let text = text(path, explicit)?;
         Self::parse(&text, path, profile)
     }
 
@@ -124,6 +115,23 @@ impl ConfigFile {
     /// A path of the file: relative ones are relative to the directory the file is in.
     pub fn resolve(&self, path: &Path) -> PathBuf {
         self.path.parent().map_or_else(|| path.to_owned(), |directory| directory.join(path))
+    }
+}
+
+/// The text of the configuration file at `path`. One that does not exist is empty unless `explicit`.
+///
+/// # Errors
+/// [`Kind::Config`] for a file that cannot be read or that others may write.
+pub fn text(path: &Path, explicit: bool) -> Result<String> {
+    let wrong = || Error::new(Kind::Config, format!("could not read the configuration file {}", path.display()));
+    match fs::metadata(path) {
+        Ok(facts) if facts.len() > SIZE_MAX => Err(wrong().because("it is larger than 1 MiB")),
+        Ok(facts) => {
+            trust::check(path, &facts).map_err(|why| wrong().because(why))?;
+            fs::read_to_string(path).map_err(|error| wrong().because(error))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !explicit => Ok(String::new()),
+        Err(error) => Err(wrong().because(error)),
     }
 }
 

@@ -70,7 +70,9 @@ pub async fn start(
     };
     let config = Config {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        metrics_listen: None,
         public_url: None,
+        cdn: None,
         store,
         store_credentials: None,
         ledger: LedgerConfig::Sqlite(beside(settings.journal()?, ledger)),
@@ -92,6 +94,7 @@ pub async fn start(
         probe,
         checksum,
         lock_wait,
+        drain: Duration::ZERO,
     };
     Ok(Local { running: gateway::start(config).await?, token })
 }

@@ -49,6 +49,8 @@ use settings::{Machine, Settings};
 pub async fn run() -> anyhow::Result<u8> {
     process::settle();
     let args = Args::typed();
+    #[cfg(feature = "gateway")]
+    let args = serve::file::under(args)?;
     let done = verb(&args).await;
     if let (Err(error), Verb::Put(_) | Verb::Resume(_), true) = (&done, &args.verb, args.global.json) {
         // Whoever reads the stream is promised this last line, also where nothing could begin.
@@ -59,8 +61,8 @@ pub async fn run() -> anyhow::Result<u8> {
 
 async fn verb(args: &Args) -> Result<u8> {
     let settings = Settings::load(&args.global, Machine::here())?;
-    if !matches!(args.verb, Verb::Put(_) | Verb::Resume(_)) {
-        log(settings.common.verbose, Log::default());
+    if !speaks_for_itself(&args.verb) {
+        log(settings.common.verbose, false, Log::default());
     }
     let done = |()| 0;
     Ok(match &args.verb {
@@ -84,6 +86,16 @@ async fn verb(args: &Args) -> Result<u8> {
         Verb::Completions(flags) => completions::run(flags).map(done)?,
         Verb::Man => man::run().map(done)?,
     })
+}
+
+/// Whether a verb says by itself where its log goes.
+fn speaks_for_itself(verb: &Verb) -> bool {
+    match verb {
+        Verb::Put(_) | Verb::Resume(_) => true,
+        #[cfg(feature = "gateway")]
+        Verb::Serve(_) => true,
+        _ => false,
+    }
 }
 
 /// The exit code of what [`run`] came to; tells the error, if it is one.
@@ -115,9 +127,9 @@ fn remark(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// Sends logs to standard error: warnings, with `-v` more of ours, with `-vvv` all there is. `RUST_LOG` is not looked at: what
+/// Sends logs to standard error, as text or as lines of JSON: warnings, with `-v` more of ours, with `-vvv` all there is. `RUST_LOG` is not looked at: what
 /// a library logs at its finest may hold what we redact.
-fn log(verbose: u8, screen: Log) {
+fn log(verbose: u8, json: bool, screen: Log) {
     let (others, ours) = match verbose {
         0 => (LevelFilter::WARN, LevelFilter::WARN),
         1 => (LevelFilter::WARN, LevelFilter::INFO),
@@ -126,6 +138,11 @@ fn log(verbose: u8, screen: Log) {
     };
     let filter = Targets::new().with_default(others).with_target("upload", ours);
     let subscriber = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_ansi(false);
+    let subscriber = subscriber.with_writer(move || screen.clone());
     // A second subscriber in one process is only ever a test's.
-    let _ = subscriber.with_writer(move || screen.clone()).finish().with(filter).try_init();
+    let _ = if json {
+        subscriber.json().flatten_event(true).with_span_list(false).finish().with(filter).try_init()
+    } else {
+        subscriber.finish().with(filter).try_init()
+    };
 }

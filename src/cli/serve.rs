@@ -6,16 +6,18 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::args::serve::{ChecksumMode, ProbeMode, Serve, ServeOptions, ServeVerb};
+use super::args::serve::{ChecksumMode, LogFormat, ProbeMode, Serve, ServeOptions, ServeVerb};
 use super::backend_spec::BackendSpec;
 use super::settings::{Settings, token as token_file};
 use super::signals;
 use crate::error::{Error, Kind, Result};
 use crate::gateway::events::Events;
 use crate::gateway::{self, Config, Probe, StoreConfig};
+use crate::report::Log;
 use crate::wire::Proof;
 
 mod access;
+pub mod file;
 mod ledger;
 mod token;
 
@@ -23,22 +25,33 @@ pub use ledger::ledger;
 
 /// A gateway that is replaced by another waits this long for the store the old one still holds.
 const LOCK_WAIT: Duration = Duration::from_secs(30);
+/// What stopping may take beyond what is waited for.
+const MARGIN: Duration = Duration::from_secs(2);
 
 /// Runs the gateway until a signal ends it, or does what was asked about tokens.
 ///
 /// # Errors
 /// What the configuration, the start or the end of the gateway was.
 pub async fn run(settings: &Settings, flags: &Serve) -> Result<()> {
+    let options = &flags.options;
+    super::log(settings.common.verbose, options.log_format == LogFormat::Json, Log::default());
     match &flags.verb {
         Some(ServeVerb::Token(verb)) => token::run(settings, verb).await,
-        None => serve(config(settings, &flags.options)?).await,
+        None => {
+            let config = config(settings, options)?;
+            gateway::check(&config)?;
+            if options.check { super::config::print("the configuration is sound\n") } else { serve(config).await }
+        }
     }
 }
 
 async fn serve(config: Config) -> Result<()> {
-    let mut stop = signals::listen(|| ())?;
+    let mut stop = signals::listen(config.drain + gateway::STOP_WAIT + MARGIN, || ())?;
     let mut running = gateway::start(config).await?;
     super::remark(&format!("listening on {}", running.url.as_str().trim_end_matches('/')));
+    if let Some(url) = &running.metrics_url {
+        super::remark(&format!("metrics on {url}metrics"));
+    }
     tokio::select! {
         ended = running.wait() => return ended,
         _ = stop.wait_for(Option::is_some) => {}
@@ -55,7 +68,9 @@ async fn serve(config: Config) -> Result<()> {
 pub fn config(settings: &Settings, flags: &ServeOptions) -> Result<Config> {
     Ok(Config {
         listen: flags.listen,
-        public_url: flags.public_url.as_deref().map(public_url).transpose()?,
+        metrics_listen: flags.metrics_listen,
+        public_url: flags.public_url.as_deref().map(|text| bare_url("--public-url", text)).transpose()?,
+        cdn: flags.cdn.as_deref().map(|text| bare_url("--cdn", text)).transpose()?,
         store: store(settings, flags)?,
         store_credentials: flags.store_credentials.clone(),
         ledger: ledger(settings, flags.ledger.ledger.as_deref())?,
@@ -85,6 +100,7 @@ pub fn config(settings: &Settings, flags: &ServeOptions) -> Result<Config> {
             ChecksumMode::None => Some(Proof::None),
         },
         lock_wait: LOCK_WAIT,
+        drain: flags.drain.unwrap_or_default(),
     })
 }
 
@@ -136,8 +152,8 @@ fn events(flags: &ServeOptions) -> Result<Option<Events>> {
     }
 }
 
-fn public_url(text: &str) -> Result<Url> {
-    let wrong = || Error::new(Kind::Usage, "could not use the value of --public-url");
+fn bare_url(flag: &str, text: &str) -> Result<Url> {
+    let wrong = || Error::new(Kind::Usage, format!("could not use the value of {flag}"));
     let url = Url::parse(text).map_err(|error| wrong().because(error))?;
     let bare =
         url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
@@ -234,6 +250,7 @@ mod tests {
             ["--public-url", "https://user@host"],
             ["--rate", "fast"],
             ["--quota", "much"],
+            ["--cdn", "https://cdn.example.com/?key="],
         ] {
             assert_eq!(made(&line).unwrap_err().kind(), Kind::Usage, "{line:?}");
         }

@@ -57,7 +57,7 @@ impl Session {
         let (sink, events) = Sink::channel();
         let reporter = Reporter::new(&options);
         let mut screen = reporter.log();
-        super::log(settings.common.verbose, screen.clone());
+        super::log(settings.common.verbose, false, screen.clone());
         let quiet = settings.common.quiet;
         let limiter = Arc::new(Limiter::new(transfer.limit_rate));
         let mut desk = screen.clone();
@@ -67,7 +67,7 @@ impl Session {
                 let _ = writeln!(desk, "limit of the rate: {limit}");
             }
         })?;
-        let stop = signals::listen(move || {
+        let stop = signals::listen(signals::LAST, move || {
             if !quiet {
                 // A screen that is gone wants to know nothing.
                 let _ =

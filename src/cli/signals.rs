@@ -12,17 +12,17 @@ use crate::error::{Error, Kind, Result};
 
 /// From the first signal to the end, whatever else holds on: what is on the wire has five seconds, and a little is needed to
 /// write down what came of it.
-const LAST: Duration = Duration::from_millis(5500);
+pub const LAST: Duration = Duration::from_millis(5500);
 
 /// How long telling of it may take.
 const TELL: Duration = Duration::from_millis(100);
 
 /// Listens from now on. The first SIGINT, SIGTERM or SIGHUP shows in the receiver by its number, after `first` was called; a
-/// second one, or a while without an end, ends the process there and then, which the journal is made for.
+/// second one, or the time `last` without an end, ends the process there and then, which journal and ledger are made for.
 ///
 /// # Errors
 /// [`Kind::Other`] when the system lets nobody listen.
-pub fn listen(first: impl FnOnce() + Send + 'static) -> Result<watch::Receiver<Option<u8>>> {
+pub fn listen(last: Duration, first: impl FnOnce() + Send + 'static) -> Result<watch::Receiver<Option<u8>>> {
     let mut interrupt = heard(SignalKind::interrupt())?;
     let mut terminate = heard(SignalKind::terminate())?;
     let mut hangup = heard(SignalKind::hangup())?;
@@ -38,7 +38,7 @@ pub fn listen(first: impl FnOnce() + Send + 'static) -> Result<watch::Receiver<O
             let code = i32::from(128 + number);
             let Some(first) = first.take() else { std::process::exit(code) };
             tokio::spawn(async move {
-                tokio::time::sleep(LAST).await;
+                tokio::time::sleep(last).await;
                 std::process::exit(code);
             });
             // A terminal that is stopped takes no word.

@@ -24,6 +24,8 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tower::ServiceExt as _;
 
+use crate::gateway::metrics::metrics;
+
 /// How much patience there is.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
@@ -33,9 +35,13 @@ pub struct Bounds {
     pub connections: usize,
     /// How many of them one address may have.
     pub share: fn(IpAddr) -> usize,
+    /// Whether the metrics tell how many there are.
+    pub told: bool,
 }
 
-pub const BOUNDS: Bounds = Bounds { header_wait: Duration::from_secs(10), connections: 512, share };
+pub const BOUNDS: Bounds = Bounds { header_wait: Duration::from_secs(10), connections: 512, share, told: true };
+/// For the listener beside it, which few ask.
+pub const ASIDE: Bounds = Bounds { header_wait: Duration::from_secs(10), connections: 16, share: |_| 16, told: false };
 
 /// Half of all for each address: as many as calls are served at the same time, so that a proxy, behind which everybody has its
 /// address, lacks nothing. One on this machine may have all.
@@ -53,7 +59,6 @@ fn house(address: IpAddr) -> IpAddr {
         address => address,
     }
 }
-
 /// How often one who waits for a place looks whether somebody has become silent.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -84,6 +89,7 @@ pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, quit: 
             },
         };
         let (builder, router, watcher) = (builder.clone(), router.clone(), graceful.watcher());
+        let open = bounds.told.then(Open::new);
         tokio::spawn(async move {
             let guest = Arc::clone(&seat.guest);
             let service = service_fn(|request: Request<Incoming>| {
@@ -105,11 +111,27 @@ pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, quit: 
                 () = whole => {}
                 () = guest.leave.notified() => {}
             }
-            drop(seat);
+            drop((seat, open));
         });
     }
     drop(listener);
     graceful.shutdown().await;
+}
+
+/// One more connection in the metrics, until it is dropped.
+struct Open;
+
+impl Open {
+    fn new() -> Self {
+        metrics().connections.inc();
+        Self
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        metrics().connections.dec();
+    }
 }
 
 /// Who is connected, the longest first.
@@ -306,7 +328,7 @@ mod tests {
 
     #[tokio::test]
     async fn half_a_head_is_not_waited_for_and_others_are_served_meanwhile() {
-        let bounds = Bounds { header_wait: Duration::from_millis(300), connections: 64, share: |_| 64 };
+        let bounds = Bounds { header_wait: Duration::from_millis(300), connections: 64, share: |_| 64, told: false };
         let served = Served::new(Router::new().fallback(async || "hello"), bounds).await;
         let again = format!("{}GET /", WHOLE.replace("connection: close\r\n", ""));
         let mut slow = Vec::new();
@@ -328,8 +350,11 @@ mod tests {
     async fn who_is_silent_makes_room_and_who_asks_keeps_its_place() {
         let (router, go, gone) = slow();
         // Nobody is let go for its head within this test.
-        let served =
-            Served::new(router, Bounds { header_wait: Duration::from_mins(10), connections: 8, share: |_| 8 }).await;
+        let served = Served::new(
+            router,
+            Bounds { header_wait: Duration::from_mins(10), connections: 8, share: |_| 8, told: false },
+        )
+        .await;
         let asking = served.connect(&WHOLE.replace("GET /", "GET /slow")).await;
         gone.notified().await;
         let mut silent = Vec::new();
@@ -349,7 +374,7 @@ mod tests {
     #[tokio::test]
     async fn one_address_takes_no_more_than_its_share() {
         let (router, go, gone) = slow();
-        let bounds = Bounds { header_wait: Duration::from_mins(10), connections: 64, share: |_| 2 };
+        let bounds = Bounds { header_wait: Duration::from_mins(10), connections: 64, share: |_| 2, told: false };
         let served = Served::new(router, bounds).await;
         let slow = WHOLE.replace("GET /", "GET /slow");
         let first = served.connect(&slow).await;

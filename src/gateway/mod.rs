@@ -3,15 +3,18 @@
 //! Border: sees `names`, `error`, `wire` and `plan` of the crate and nothing of the client; never touches a byte of a
 //! file. The embedded store, which does, is a store like any other that happens to live in this process.
 
+use std::future::pending;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use url::Url;
 
 use crate::crash;
@@ -27,6 +30,8 @@ mod lease;
 pub mod ledger;
 mod limits;
 mod listen;
+mod metrics;
+mod openapi;
 mod problem;
 mod routes;
 pub mod rules;
@@ -35,6 +40,8 @@ mod settings;
 pub mod store;
 
 pub use auth::{Algorithm, Issuer};
+pub use settings::check;
+
 use auth::{Guard, Shown};
 use events::{Events, Inbox};
 use lease::Terms;
@@ -44,21 +51,26 @@ pub use limits::{Quota, Rate};
 use routes::{Gateway, Webhook};
 use service::{Rules, Service};
 use store::embedded::Embedded;
+use store::queue::Queue;
 use store::{Fault, Store};
 
 /// How long a complete waits for its decision before it answers that there is none yet.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long requests under way may take when the gateway stops.
-const STOP_WAIT: Duration = Duration::from_secs(10);
+pub const STOP_WAIT: Duration = Duration::from_secs(10);
 
 /// How a gateway is to run.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Where metrics may be read, by everybody who reaches it; by default nowhere.
+    pub metrics_listen: Option<SocketAddr>,
     /// What signed URLs and answers name; by default the address listened on.
     pub public_url: Option<Url>,
     pub store: StoreConfig,
+    /// What objects are read through, in the place of presigned URLs.
+    pub cdn: Option<Url>,
     /// Where to write the embedded store's endpoint and keys, for other S3 clients.
     pub store_credentials: Option<PathBuf>,
     pub ledger: LedgerConfig,
@@ -92,6 +104,8 @@ pub struct Config {
     pub checksum: Option<Proof>,
     /// How long to wait for the embedded store's lock.
     pub lock_wait: Duration,
+    /// How long to go on serving, and to say that nothing more is to be sent here, before the listener closes.
+    pub drain: Duration,
 }
 
 #[derive(Debug, Clone)]
@@ -129,17 +143,23 @@ pub enum Probe {
 pub struct Running {
     /// Where it listens, `http://host:port`.
     pub url: Url,
+    /// Where its metrics are.
+    pub metrics_url: Option<Url>,
     server: JoinHandle<()>,
     /// Dropped or sent to, it asks the server to end.
     end: oneshot::Sender<()>,
-    tasks: Vec<Task>,
+    stopping: Arc<AtomicBool>,
+    drain: Duration,
+    tasks: Vec<Aside>,
+    metrics: Option<Aside>,
+    inside: Option<Aside>,
 }
 
 /// What a gateway does unasked. Ends with it, at whatever point: as after a crash, the next one goes on.
 #[derive(Debug)]
-struct Task(JoinHandle<()>);
+struct Aside(JoinHandle<()>);
 
-impl Drop for Task {
+impl Drop for Aside {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -158,14 +178,18 @@ impl Running {
         }
     }
 
-    /// Lets requests under way end, for up to ten seconds, then ends.
+    /// Says that nothing more is to be sent here, and serves for as long as it was told to; then takes no more
+    /// connections, lets requests under way end, for up to ten seconds, and ends.
     pub async fn stop(self) {
-        let Self { mut server, end, tasks, .. } = self;
+        let Self { mut server, end, tasks, metrics, inside, stopping, drain, .. } = self;
+        stopping.store(true, Ordering::Relaxed);
         drop(tasks);
+        sleep(drain).await;
         drop(end);
         if timeout(STOP_WAIT, &mut server).await.is_err() {
             server.abort();
         }
+        drop((metrics, inside));
     }
 }
 
@@ -188,8 +212,32 @@ pub async fn start(config: Config) -> Result<Running> {
     let taken = |error| Error::new(Kind::Io, format!("could not listen on {}", config.listen)).because(error);
     let listener = TcpListener::bind(config.listen).await.map_err(taken)?;
     let address = listener.local_addr().map_err(taken)?;
+    let aside = match config.metrics_listen {
+        Some(place) => {
+            let taken = |error| Error::new(Kind::Io, format!("could not listen on {place}")).because(error);
+            let listener = TcpListener::bind(place).await.map_err(taken)?;
+            let url = url_of(listener.local_addr().map_err(taken)?)?;
+            Some((listener, url))
+        }
+        None => None,
+    };
     let keys = embedded.as_ref().map(Embedded::keys);
-    let store = Store::new(settings::store(&config, &url_of(within_reach(address))?, keys.clone())?)?;
+    let local = within_reach(address);
+    // The gateway's own way to the embedded store: there for as long as requests are under way, and no client takes its places.
+    let inside = match &embedded {
+        Some(embedded) => {
+            let listener = TcpListener::bind(SocketAddr::new(local.ip(), 0)).await.map_err(taken)?;
+            let url = url_of(listener.local_addr().map_err(taken)?)?;
+            let router = Router::new().fallback_service(embedded.service());
+            let bounds = listen::Bounds { told: false, ..listen::BOUNDS };
+            Some((url, Aside(tokio::spawn(listen::serve(listener, router, bounds, pending())))))
+        }
+        None => None,
+    };
+    let local = url_of(local)?;
+    let (inside_url, inside) = inside.unzip();
+    let store = settings::store(&config, &local, inside_url.as_ref().unwrap_or(&local), keys.clone())?;
+    let store = Store::new(store)?;
     let queue = match &config.events {
         Some(Events::Sqs(url)) => Some(store.queue(url)?),
         Some(Events::Webhook(_)) | None => None,
@@ -204,15 +252,23 @@ pub async fn start(config: Config) -> Result<Running> {
         Some(embedded) => router.fallback_service(embedded.service()),
         None => router.fallback(routes::no_such_path),
     };
+    let router = routes::told(router);
     let (end, ended) = oneshot::channel::<()>();
     let quit = async { drop(ended.await) };
     let server = tokio::spawn(listen::serve(listener, router, listen::BOUNDS, quit));
-    let running = Running { url, server, end, tasks: Vec::new() };
+    let (metrics_url, metrics) = aside
+        .map(|(listener, url)| {
+            let router = routes::operations(Arc::clone(&gateway));
+            (url, Aside(tokio::spawn(listen::serve(listener, router, listen::ASIDE, pending()))))
+        })
+        .unzip();
+    let (stopping, drain) = (gateway.health.stopping(), config.drain);
+    let running = Running { url, metrics_url, server, end, stopping, drain, tasks: Vec::new(), metrics, inside };
 
     let store = match hold(store, &config).await {
         Ok(store) => store,
         Err(error) => {
-            running.stop().await;
+            Running { drain: Duration::ZERO, ..running }.stop().await;
             return Err(error);
         }
     };
@@ -223,7 +279,7 @@ pub async fn start(config: Config) -> Result<Running> {
     limits.max_size = config.max_size.unwrap_or(limits.max_size).min(limits.max_size);
     let rules = Rules {
         limits,
-        allow_types: config.allow_types,
+        allow_types: config.allow_types.clone(),
         rate: config.rate,
         quota: config.quota,
         url_ttl: config.url_ttl,
@@ -234,13 +290,7 @@ pub async fn start(config: Config) -> Result<Running> {
     crash::point("gateway.start.ready");
     tracing::info!(url = %running.url, proof = ?store.proof(), "listening");
     let service = Service::new(ledger, store, rules);
-    let mut tasks = Vec::new();
-    if let Some(every) = config.sweep_every {
-        tasks.push(Task(tokio::spawn(Arc::clone(&service).keep_sweeping(every, config.survey))));
-    }
-    if let Some(queue) = queue {
-        tasks.push(Task(tokio::spawn(events::consume(Arc::clone(&service), queue))));
-    }
+    let tasks = unasked(&config, &service, queue);
     if let Some(Events::Webhook(secret)) = &config.events {
         let inbox = Inbox::open(Arc::clone(&service));
         let _ = gateway.events.set(Webhook { guard: Shown::new(secret), inbox });
@@ -248,6 +298,13 @@ pub async fn start(config: Config) -> Result<Running> {
     // The cell was made above and is filled here alone.
     let _ = gateway.service.set(service);
     Ok(Running { tasks, ..running })
+}
+
+/// What the gateway does without being asked.
+fn unasked(config: &Config, service: &Arc<Service>, queue: Option<Queue>) -> Vec<Aside> {
+    let sweep = config.sweep_every.map(|every| tokio::spawn(Arc::clone(service).keep_sweeping(every, config.survey)));
+    let consume = queue.map(|queue| tokio::spawn(events::consume(Arc::clone(service), queue)));
+    [sweep, consume].into_iter().flatten().map(Aside).collect()
 }
 
 /// The store, held to what it was found to enforce, or to what the configuration says.

@@ -7,6 +7,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::error::Error;
+use crate::gateway::metrics::metrics;
 use crate::gateway::store::Fault;
 use crate::wire::{Code, Outcome, Problem, Said};
 
@@ -55,6 +56,7 @@ impl<T> From<Refusal> for Outcome<T> {
 /// The ledger failed: logged in full, answered as [`Code::Unavailable`].
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
+        metrics().ledger_errors.inc();
         tracing::error!(%error, "the ledger failed");
         Self::later(Code::Unavailable, 2)
     }

@@ -10,7 +10,7 @@ use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Extension, FromRequestParts, Path, Query, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::{Next, from_fn_with_state, map_response};
+use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::de::DeserializeOwned;
@@ -21,12 +21,19 @@ use tokio::sync::Semaphore;
 use crate::gateway::auth::{Guard, Owner, Shown, says_json};
 use crate::gateway::body::{Json, unreadable};
 use crate::gateway::events::Inbox;
+use crate::gateway::metrics;
+use crate::gateway::openapi::openapi;
 use crate::gateway::problem::{Refusal, problem};
 use crate::gateway::service::{Call, Completion, Service};
 use crate::wire::{
     BATCH_MAX, BatchAnswer, BatchBegin, BeginAnswer, BeginRequest, ClaimRequest, Code, CompleteRequest, Deciding,
     Finish, JSON_MAX, Outcome, PROTOCOL, PROTOCOL_HEADER, SIGN_MAX, Said, SignRequest,
 };
+
+mod access;
+mod health;
+
+use health::Health;
 
 /// The most bytes of a body, but for complete's and batch's.
 const BODY_MAX: usize = 1 << 20;
@@ -41,12 +48,14 @@ pub struct Gateway {
     pub service: OnceLock<Arc<Service>>,
     /// Where stores push their events.
     pub events: OnceLock<Webhook>,
+    pub health: Health,
     places: Semaphore,
 }
 
 impl Gateway {
     pub fn new(guard: Guard) -> Self {
-        Self { guard, service: OnceLock::new(), events: OnceLock::new(), places: Semaphore::new(CALLS) }
+        let places = Semaphore::new(CALLS);
+        Self { guard, service: OnceLock::new(), events: OnceLock::new(), health: Health::default(), places }
     }
 }
 
@@ -83,12 +92,43 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
     let events = post(events).layer(DefaultBodyLimit::max(EVENTS_MAX));
     Router::new()
         .route("/v1/events/s3", events)
-        .route("/healthz", get(async || "ok\n"))
+        .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
+        .route("/openapi.json", get(openapi))
         .nest("/v1", v1)
         .method_not_allowed_fallback(wrong_method)
         .layer(map_response(mark))
         .with_state(gateway)
+}
+
+/// What every request passes, whatever it leads to: put around the routes when all of them are there.
+pub fn told(router: Router) -> Router {
+    router.layer(from_fn(access::access))
+}
+
+/// The routes of the listener for metrics: nothing that changes anything, and nobody is asked who they are.
+pub fn operations(gateway: Arc<Gateway>) -> Router {
+    Router::new()
+        .route("/metrics", get(scrape))
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .method_not_allowed_fallback(wrong_method)
+        .fallback(no_such_path)
+        .with_state(gateway)
+}
+
+async fn scrape() -> Response {
+    match metrics::text() {
+        Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "could not write the metrics");
+            Refusal::new(Code::Unavailable).into_response()
+        }
+    }
+}
+
+async fn healthz() -> &'static str {
+    "ok\n"
 }
 
 /// The fallback of a gateway that serves no store beside its API.
@@ -122,15 +162,18 @@ async fn authenticate(State(gateway): State<Arc<Gateway>>, mut request: Request,
             let Some(service) = gateway.service.get() else {
                 return Refusal::later(Code::Unavailable, 1).into_response();
             };
-            request.extensions_mut().insert(Caller { owner, service: Arc::clone(service) });
-            next.run(request).await
+            let caller = Caller { owner: owner.clone(), service: Arc::clone(service) };
+            request.extensions_mut().insert(caller);
+            let mut response = next.run(request).await;
+            // For the access log.
+            response.extensions_mut().insert(owner);
+            response
         }
     }
 }
 
 async fn readyz(State(gateway): State<Arc<Gateway>>) -> Result<&'static str, Refusal> {
-    let service = gateway.service.get().ok_or_else(|| Refusal::later(Code::Unavailable, 1))?;
-    service.ready().await?;
+    gateway.health.ready(gateway.service.get()).await?;
     Ok("ready\n")
 }
 

@@ -18,6 +18,9 @@ use crate::error::{Error, Kind, Result};
 use crate::wire::Proof;
 
 /// Checks what can be checked without opening anything.
+///
+/// # Errors
+/// [`Kind::Config`] for settings that cannot be.
 pub fn check(config: &Config) -> Result<()> {
     if matches!(config.auth, Auth::None) {
         if !config.listen.ip().is_loopback() {
@@ -43,10 +46,11 @@ pub fn check(config: &Config) -> Result<()> {
         return Err(Error::new(Kind::Config, format!("{glob:?} is not type/subtype, type/* or */*"))
             .hinting("name each allowed content type with its own --allow-type"));
     }
-    if let Some(url) = &config.public_url {
+    for (what, url) in [("public URL", &config.public_url), ("URL of the CDN", &config.cdn)] {
+        let Some(url) = url else { continue };
         let plain = matches!(url.scheme(), "http" | "https") && url.host().is_some() && url.query().is_none();
         if !plain || url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
-            return Err(Error::new(Kind::Config, "the public URL must be http(s)://host[:port][/path]"));
+            return Err(Error::new(Kind::Config, format!("the {what} must be http(s)://host[:port][/path]")));
         }
     }
     create_headers(config).map(drop)
@@ -81,20 +85,22 @@ pub fn create_headers(config: &Config) -> Result<BTreeMap<String, String>> {
     Ok(headers)
 }
 
-/// What the store is told. `local` is where the gateway itself can be reached, `keys` are the embedded store's.
-pub fn store(config: &Config, local: &Url, keys: Option<(String, String)>) -> Result<Settings> {
+/// What the store is told. `local` is where the gateway itself can be reached; `inside` is where it reaches the embedded store,
+/// and `keys` are that store's.
+pub fn store(config: &Config, local: &Url, inside: &Url, keys: Option<(String, String)>) -> Result<Settings> {
     let create_headers = create_headers(config)?;
     Ok(match &config.store {
         StoreConfig::Embedded { .. } => Settings {
             bucket: embedded::BUCKET.to_owned(),
             prefix: String::new(),
-            endpoint: Some(local.clone()),
-            public_endpoint: config.public_url.clone(),
+            endpoint: Some(inside.clone()),
+            public_endpoint: Some(config.public_url.clone().unwrap_or_else(|| local.clone())),
             region: Some(embedded::REGION.to_owned()),
             path_style: true,
             keys,
             create_headers,
             embedded: true,
+            cdn: config.cdn.clone(),
         },
         StoreConfig::S3 { bucket, prefix, endpoint, region, path_style } => Settings {
             bucket: bucket.clone(),
@@ -106,6 +112,7 @@ pub fn store(config: &Config, local: &Url, keys: Option<(String, String)>) -> Re
             keys: None,
             create_headers,
             embedded: false,
+            cdn: config.cdn.clone(),
         },
     })
 }

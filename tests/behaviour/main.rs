@@ -19,6 +19,7 @@ mod lease;
 mod machine;
 mod memory;
 mod moments;
+mod operating;
 mod orphans;
 mod output;
 mod phases;

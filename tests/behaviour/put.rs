@@ -197,10 +197,21 @@ fn a_read_url_gives_the_bytes_to_whoever_holds_it() {
     world.put(&file).arg("--receipt").arg(&path).run().succeeds();
     let id = receipts(&path)[0].id.clone();
     let url = world.upload(&["url", &id]).run().succeeds().line().to_owned();
+    let brief = world.upload(&["url", &id, "--expires", "2m"]).run().succeeds();
+    assert!(brief.line().contains("X-Amz-Expires=120&"), "{brief}");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let bytes = runtime.block_on(async { client.get(url).send().await.unwrap().bytes().await.unwrap() });
     assert_eq!(files::sha256_of(&bytes), files::sha256(&file));
+}
+
+#[test]
+fn what_a_cdn_shows_is_named_by_it() {
+    let world = World::with(&["--cdn", "https://cdn.example.com"]);
+    let file = world.sandbox.file("film.bin", PART + 1);
+    let location = location(world.put(&file).run());
+    assert!(location.starts_with("https://cdn.example.com/uploads/"), "{location}");
+    assert_eq!(world.upload(&["url"]).arg(&file).run().succeeds().line(), location);
 }
 
 /// What was refused is asked for otherwise; the refused request must not come back.

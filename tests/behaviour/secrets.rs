@@ -23,7 +23,7 @@ fn holds_none(what: &str, bytes: &[u8], secrets: &[&str]) {
 
 #[test]
 fn no_token_and_no_signature_is_printed_or_kept() {
-    let mut world = World::with(&["--auth", "tokens", "-vv"]);
+    let mut world = World::with(&["--auth", "tokens", "-vvv", "--log-format", "json"]);
     let token = world.gateway.token("canary");
     let file = world.sandbox.file("film.bin", 6 * PART);
     world.proxy.spoil(Requests::put().nth(1), Fault::expired());
@@ -60,7 +60,7 @@ fn echo() -> Fault {
 /// Every verb that talks to a backend, as loud as it gets, with everything going wrong in between.
 #[test]
 fn no_verb_prints_a_secret_however_loud() {
-    let world = World::with(&["--auth", "tokens"]);
+    let world = World::with(&["--auth", "tokens", "-vvv"]);
     let token = world.gateway.token("canary");
     let secrets = [token.as_str(), SIGNATURE[0], SIGNATURE[1], "Bearer", "canary-"];
     let run = |args: &[&str], path: Option<&std::path::Path>| {

@@ -13,6 +13,7 @@ mod issuer;
 mod jwt;
 mod limits;
 mod probe;
+mod reading;
 mod sweep;
 mod uploads;
 mod world;

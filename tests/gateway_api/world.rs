@@ -41,7 +41,9 @@ pub struct World {
 pub fn config(place: &Path, auth: Auth) -> Config {
     Config {
         listen: "127.0.0.1:0".parse().unwrap(),
+        metrics_listen: None,
         public_url: None,
+        cdn: None,
         store: StoreConfig::Embedded { dir: place.join("store") },
         store_credentials: Some(place.join("credentials")),
         ledger: LedgerConfig::Sqlite(place.join("ledger.db")),
@@ -61,6 +63,7 @@ pub fn config(place: &Path, auth: Auth) -> Config {
         probe: Probe::Off,
         checksum: Some(Proof::Sha256),
         lock_wait: Duration::from_secs(5),
+        drain: Duration::ZERO,
     }
 }
 
@@ -166,6 +169,7 @@ impl World {
             keys: Some((field("aws_access_key_id"), field("aws_secret_access_key"))),
             create_headers: BTreeMap::new(),
             embedded: true,
+            cdn: None,
         })
         .unwrap()
     }

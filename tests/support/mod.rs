@@ -4,6 +4,7 @@
 //! Border: it starts things, breaks them and reads what is left; what must be true of that is said in the tests alone.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub mod ask;
 pub mod command;
 pub mod dice;
 pub mod events;

@@ -32,6 +32,9 @@ pub struct ServeOptions {
     /// What signed URLs and answers name; TLS is the proxy's in front [default: the address listened on]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub public_url: Option<String>,
+    /// Where metrics (Prometheus), health and readiness may be read by whoever reaches it; port 0 takes a free one [default: nowhere]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub metrics_listen: Option<SocketAddr>,
     /// The store: embedded, embedded:DIR, or s3://BUCKET/PREFIX with the usual AWS credentials
     ///
     /// embedded is an S3-speaking store on the same listener, by default under the data directory. s3:// is anything
@@ -74,6 +77,10 @@ pub struct ServeOptions {
     /// The secret that the store shows with what it pushes: one line of visible ASCII [default: none]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub events_secret_file: Option<PathBuf>,
+    /// What objects are read through, such as https://cdn.example.com: locations and read URLs are this and the object's key, and do
+    /// not expire [default: read URLs are presigned]
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub cdn: Option<String>,
     /// Server-side encryption of new objects: AES256, aws:kms or aws:kms:KEY-ID [default: the bucket's]
     #[arg(long, value_name = "SSE", value_parser = NonEmptyStringValueParser::new())]
     pub sse: Option<String>,
@@ -86,6 +93,15 @@ pub struct ServeOptions {
     /// What the store is held to enforce on each part; named in each receipt as its proof
     #[arg(long, value_name = "CHECKSUM", default_value = "auto")]
     pub store_checksum: ChecksumMode,
+    /// How long to serve on after a signal to stop, while /readyz says 503, so that balancers look elsewhere [default: not at all]
+    #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
+    pub drain: Option<Duration>,
+    /// How lines of the log on standard error are written; -v adds a line for each request
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+    /// Check flags and configuration file, open nothing, and exit
+    #[arg(long)]
+    pub check: bool,
 }
 
 #[derive(Clone, clap::Args)]
@@ -121,6 +137,14 @@ pub enum ChecksumMode {
     Md5,
     /// Nothing
     None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines to be read by people
+    Text,
+    /// An object of JSON a line
+    Json,
 }
 
 #[derive(Subcommand)]

@@ -9,6 +9,7 @@ use super::{Service, is_over};
 use crate::crash;
 use crate::gateway::auth::Owner;
 use crate::gateway::ledger::{Signing, Upload};
+use crate::gateway::metrics::metrics;
 use crate::gateway::problem::{Refusal, store_failed};
 use crate::gateway::store::Fault;
 use crate::wire::{Code, State};
@@ -58,7 +59,11 @@ impl Service {
     pub(super) async fn end(&self, upload: &Upload, from: &'static [State], to: State) -> Result<bool, Refusal> {
         let last = life(upload.plan.part_size(), self.rules.url_ttl);
         let look_again = Timestamp::now().checked_add(last).unwrap_or(Timestamp::MAX);
-        Ok(self.ledger.end(&upload.id, from, to, look_again).await?)
+        let won = self.ledger.end(&upload.id, from, to, look_again).await?;
+        if won {
+            metrics().ended(to);
+        }
+        Ok(won)
     }
 
     /// Takes out of the store whatever of an upload has no use any more: all of it when it is over, spare multipart uploads

@@ -13,6 +13,7 @@ use crate::crash;
 use crate::error::Kind;
 use crate::gateway::auth::Owner;
 use crate::gateway::ledger::{NewUpload, Upload};
+use crate::gateway::metrics::metrics;
 use crate::gateway::problem::{Refusal, store_failed};
 use crate::gateway::rules;
 use crate::names::{Fingerprint, Key, UploadId};
@@ -72,6 +73,7 @@ impl Service {
             upload.lease.epoch = self.lease_again(&upload, request.holder).await?;
         }
         if new {
+            metrics().begun(upload.plan.size());
             tracing::info!(id = %upload.id, key = %upload.key, size = upload.plan.size(), "begun");
         }
         let mut parts = None;

@@ -8,12 +8,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::timeout;
+use tracing::Instrument as _;
 
 use super::verdict::{self, Expected, Seen, Verdict};
 use super::{Service, is_over, locked, sign};
 use crate::crash;
 use crate::gateway::auth::Owner;
 use crate::gateway::ledger::{Signing, Upload};
+use crate::gateway::metrics::metrics;
 use crate::gateway::problem::{Refusal, store_failed};
 use crate::gateway::rules;
 use crate::gateway::store::{Fault, Head};
@@ -69,11 +71,13 @@ impl Service {
         let (tell, outcome) = watch::channel(None);
         under_way.insert(upload.id.clone(), outcome.clone());
         let leave = Leave { service: Arc::clone(self), id: upload.id.clone() };
-        tokio::spawn(async move {
+        let deciding = async move {
             let decided = leave.service.decide(&upload, &request).await;
             let _ = tell.send(Some(decided));
             drop(leave);
-        });
+        };
+        // What is told of it is told of the request that asked first.
+        tokio::spawn(deciding.in_current_span());
         outcome
     }
 
@@ -105,6 +109,7 @@ impl Service {
                 if !self.ledger.end(&upload.id, &[State::Completing], State::Rejected, Timestamp::now()).await? {
                     return self.settled(upload, Signing::Closed(State::Rejected)).await;
                 }
+                metrics().ended(State::Rejected);
                 tracing::error!(id = %upload.id, key = %upload.key, "the object is not what was uploaded; removing it");
                 if let Err(fault) = self.store.delete(&upload.key).await {
                     tracing::warn!(key = %upload.key, ?fault, "could not remove a damaged object");
@@ -172,6 +177,8 @@ impl Service {
         };
         if self.ledger.set_ready(&receipt).await? {
             crash::point("gateway.complete.ready");
+            metrics().ended(State::Ready);
+            metrics().bytes_confirmed.inc_by(receipt.size);
             return Ok(Completion::Receipt(Box::new(receipt)));
         }
         self.settled(upload, Signing::Closed(State::Completing)).await

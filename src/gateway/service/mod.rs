@@ -7,14 +7,17 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::join;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use crate::crash;
 use crate::gateway::auth::Owner;
 use crate::gateway::lease::{self, Decision, Lease, Terms};
 use crate::gateway::ledger::{Ledger, Upload};
 use crate::gateway::limits::{Meter, Quota, Rate};
+use crate::gateway::metrics::metrics;
 use crate::gateway::problem::Refusal;
 use crate::gateway::store::{NewObject, Store};
 use crate::names::UploadId;
@@ -38,6 +41,8 @@ pub use confirm::Confirmed;
 
 /// Begins and completes that ask the store at the same time.
 const ASKING: usize = 32;
+/// How long ledger and store may take to show that they are there.
+const READY: Duration = Duration::from_secs(2);
 
 /// What the store gives the object of an upload.
 fn object(upload: &Upload) -> NewObject<'_> {
@@ -62,6 +67,13 @@ pub struct Rules {
     pub patience: Duration,
     /// What receipts call this backend: its public URL.
     pub backend: String,
+}
+
+/// What a gateway cannot be without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    Ledger,
+    Store,
 }
 
 pub struct Service {
@@ -147,15 +159,27 @@ impl Service {
         self.ledger.upload(&owner.0, &id).await?.ok_or_else(|| Refusal::new(Code::NotFound))
     }
 
-    /// Whether ledger and store answer.
+    /// Whether ledger and store answer, in a while each.
     ///
     /// # Errors
-    /// `unavailable` or `store_unavailable`.
-    pub async fn ready(&self) -> Result<(), Refusal> {
-        self.ledger.ping().await?;
+    /// What does not.
+    pub async fn ready(&self) -> Result<(), Missing> {
         // A key no upload can have: only whether the store answers counts.
-        let Ok(key) = "uploads/ready".parse() else { return Ok(()) };
-        self.store.head(&key).await.map(drop).map_err(|fault| crate::gateway::problem::store_failed("readyz", &fault))
+        let store =
+            async { timeout(READY, async { self.store.head(&"uploads/ready".parse().ok()?).await.ok() }).await };
+        let (ledger, store) = join(timeout(READY, self.ledger.ping()), store).await;
+        match (ledger, store) {
+            (Ok(Ok(())), Ok(Some(_))) => Ok(()),
+            (Ok(Ok(())), store) => {
+                tracing::warn!(in_time = store.is_ok(), "not ready: the store does not answer");
+                Err(Missing::Store)
+            }
+            (ledger, _) => {
+                metrics().ledger_errors.inc();
+                tracing::error!(in_time = ledger.is_ok(), "not ready: the ledger does not answer");
+                Err(Missing::Ledger)
+            }
+        }
     }
 
     /// Keeps other begins and aborts of the same idempotency key away until the guard is dropped.

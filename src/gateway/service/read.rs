@@ -11,7 +11,7 @@ use crate::gateway::auth::Owner;
 use crate::gateway::ledger::Upload;
 use crate::gateway::problem::{Refusal, store_failed};
 use crate::gateway::store::Fault;
-use crate::names::{Fingerprint, PartNumber};
+use crate::names::{Fingerprint, PartNumber, SignedUrl};
 use crate::wire::{Code, PartList, ReadUrl, State, StoredPart, UploadList, UploadStatus};
 
 /// Parts in one page.
@@ -117,7 +117,7 @@ impl Service {
         Ok(PartList { parts: rows.into_iter().filter_map(part).collect(), next })
     }
 
-    /// A URL to read the object with, for `expires` seconds (an hour by default, at most seven days).
+    /// A URL to read the object with: the CDN's, or one for `expires` seconds (an hour by default, at most seven days).
     ///
     /// # Errors
     /// `busy` before the upload is ready, `rate_limited`, `gone`, `not_found`, `invalid_request`, `store_unavailable`.
@@ -131,6 +131,9 @@ impl Service {
             State::Ready => {}
             state if is_over(state) => return Err(Refusal::new(Code::Gone)),
             _ => return Err(Refusal::saying(Code::Busy, "the upload is not complete yet")),
+        }
+        if let Some(url) = self.store.cdn(&upload.key) {
+            return Ok(ReadUrl { url: SignedUrl::new(url), expires_in: None });
         }
         self.signed.take(&owner.0, 1)?;
         let signed = self.store.sign_get(&upload.key, &upload.name, Duration::from_secs(expires)).await;

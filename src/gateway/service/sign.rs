@@ -11,6 +11,7 @@ use super::{Service, closed, is_over, object};
 use crate::crash;
 use crate::gateway::auth::Owner;
 use crate::gateway::ledger::{Signing, Upload};
+use crate::gateway::metrics::metrics;
 use crate::gateway::problem::{Refusal, store_failed};
 use crate::gateway::rules;
 use crate::gateway::store::Fault;
@@ -83,6 +84,7 @@ impl Service {
             (None, _) => Err(Fault::NoSuchUpload),
         };
         let signed = signed.map_err(|fault| store_failed("sign", &fault))?;
+        metrics().parts_signed.inc_by(u64::try_from(signed.len()).unwrap_or(u64::MAX));
         crash::point("gateway.sign.signed");
         Ok(signed.into_iter().map(Signed::Put).collect())
     }

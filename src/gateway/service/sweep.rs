@@ -14,6 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::Service;
 use super::confirm::asked;
 use crate::gateway::ledger::{TAKEN, Upload};
+use crate::gateway::metrics::{Leftover, metrics};
 use crate::gateway::problem::{Refusal, store_failed};
 use crate::wire::State;
 
@@ -35,7 +36,7 @@ impl Service {
                 let _ = self.survey().await;
                 next_survey = Instant::now() + SURVEY;
             }
-            let _ = self.sweep().await;
+            metrics().swept(self.sweep().await.is_ok());
         }
     }
 
@@ -54,6 +55,7 @@ impl Service {
             let (now, until) = times();
             let taken = self.ledger.take_completing(now, until).await?;
             let count = taken.len();
+            metrics().found(Leftover::Completing, count);
             iter(taken).for_each_concurrent(AT_ONCE, |upload| self.settle(upload)).await;
             if count < TAKEN {
                 break;
@@ -63,6 +65,7 @@ impl Service {
             let (now, until) = times();
             let taken = self.ledger.take_expired(now, until).await?;
             let count = taken.len();
+            metrics().found(Leftover::Expired, count);
             iter(taken).for_each_concurrent(AT_ONCE, |upload| self.reap(upload, now)).await;
             if count < TAKEN {
                 break;
@@ -72,6 +75,7 @@ impl Service {
             let (now, until) = times();
             let taken = self.ledger.take_to_look_at(now, until).await?;
             let count = taken.len();
+            metrics().found(Leftover::ToLookAt, count);
             iter(taken).for_each_concurrent(AT_ONCE, |upload| self.look_after(upload, until)).await;
             if count < TAKEN {
                 break;
@@ -134,6 +138,7 @@ impl Service {
             }
             after = next;
             if after.is_none() {
+                metrics().orphans.set(u64::try_from(strangers).unwrap_or(u64::MAX));
                 return Ok(strangers);
             }
         }

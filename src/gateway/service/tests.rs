@@ -118,6 +118,7 @@ impl World {
             keys: Some(embedded.keys()),
             create_headers: BTreeMap::new(),
             embedded: true,
+            cdn: None,
         });
         let store = store.unwrap();
         let ledger = Ledger::open(&config).await.unwrap();

@@ -77,7 +77,7 @@ impl Address {
     /// [`Fault::Refused`] for a key that would not arrive as it is; see [`check_key`].
     pub(super) fn object(&self, key: &str, query: &[(&str, &str)]) -> Result<String, Fault> {
         check_key(key).map_err(|why| Fault::Refused(format!("the key cannot be used: {why}")))?;
-        Ok(format!("{}/{}{}", self.base, utf8_percent_encode(key, PATH), encode_query(query)))
+        Ok(format!("{}/{}{}", self.base, path(key), encode_query(query)))
     }
 
     /// The URL of the bucket, with a query.
@@ -98,6 +98,11 @@ fn encode_query(query: &[(&str, &str)]) -> String {
         }
     }
     text
+}
+
+/// A key as the path of a URL has it.
+pub(super) fn path(key: &str) -> String {
+    utf8_percent_encode(key, PATH).to_string()
 }
 
 /// What stands in a header or a `filename*` of RFC 8187: every byte but the unreserved in percent-encoding.
@@ -223,6 +228,7 @@ mod tests {
             keys: None,
             create_headers: BTreeMap::new(),
             embedded: false,
+            cdn: None,
         };
         Address::new(&settings, endpoint.as_ref(), "eu-west-1")
     }

@@ -16,6 +16,7 @@ use super::sign::Signer;
 use super::xml::{self, ErrorAnswer, Unreadable};
 use super::{Fault, address};
 use crate::error::{Error, Kind, Result};
+use crate::gateway::metrics::{Outcome, metrics};
 use crate::names::Fingerprint;
 
 /// How long a control call may take.
@@ -218,7 +219,10 @@ impl Client {
             .into_parts();
         self.signer.authorize(&mut parts).await?;
         let answer = self.http.send(http::Request::from_parts(parts, body), call.patience).await;
-        let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let took = began.elapsed();
+        let outcome = answer.as_ref().map_or(Outcome::Lost, |answer| Outcome::of(answer.status.as_u16()));
+        metrics().called(operation, outcome, took);
+        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let path = Url::parse(&call.url).map(|url| url.path().to_owned()).unwrap_or_default();
         match answer {
             Ok(answer) => {

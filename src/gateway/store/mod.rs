@@ -81,6 +81,8 @@ pub struct Settings {
     pub create_headers: BTreeMap<String, String>,
     /// `embedded:` before keys in locations, instead of a URL.
     pub embedded: bool,
+    /// What objects are read through.
+    pub cdn: Option<Url>,
 }
 
 impl fmt::Debug for Settings {
@@ -160,6 +162,7 @@ pub struct Store {
     /// Names in lower case, values of visible ASCII.
     create_headers: BTreeMap<String, String>,
     embedded: bool,
+    cdn: Option<Url>,
     proof: Proof,
     limits: Limits,
 }
@@ -194,6 +197,7 @@ impl Store {
             prefix,
             create_headers,
             embedded: settings.embedded,
+            cdn: settings.cdn,
             proof: Proof::Sha256,
             limits: S3_LIMITS,
         })
@@ -236,9 +240,19 @@ impl Store {
         self.limits
     }
 
-    /// Where an object is, for people: `embedded:KEY` or its URL.
+    /// Where an object can be read by whoever the CDN lets: its URL and the key as the bucket has it. None without a CDN.
+    #[must_use]
+    pub fn cdn(&self, key: &Key) -> Option<String> {
+        let base = self.cdn.as_ref()?.as_str().trim_end_matches('/');
+        Some(format!("{base}/{}", address::path(&self.whole(key))))
+    }
+
+    /// Where an object is, for people: its URL at the CDN, `embedded:KEY`, or its URL.
     #[must_use]
     pub fn location(&self, key: &Key) -> String {
+        if let Some(url) = self.cdn(key) {
+            return url;
+        }
         let key = self.whole(key);
         if self.embedded {
             return format!("embedded:{key}");

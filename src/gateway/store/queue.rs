@@ -200,6 +200,7 @@ mod tests {
         let store = Store::new(Settings {
             bucket: "media".into(),
             prefix: String::new(),
+            cdn: None,
             endpoint: Some("http://127.0.0.1:9".parse().unwrap()),
             public_endpoint: None,
             region: None,

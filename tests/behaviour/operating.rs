@@ -1,0 +1,284 @@
+//! What whoever runs the gateway has to go by: its log, its metrics, whether it is ready, and how it stops.
+//!
+//! Border: the true `upload serve`; what it does for clients is tested elsewhere.
+#![expect(clippy::float_cmp, reason = "what is counted are whole numbers")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::support::PART;
+use crate::support::ask::{self, get, try_get};
+use crate::support::gateway::Gateway;
+use crate::support::sandbox::Sandbox;
+use crate::support::wait;
+use crate::support::world::World;
+
+/// Where a gateway that was started with `--metrics-listen` tells of itself.
+#[track_caller]
+fn aside(gateway: &Gateway) -> SocketAddr {
+    wait::until("`metrics on http://…`", || {
+        let stderr = gateway.stderr();
+        let (_, rest) = stderr.split_once("metrics on http://")?;
+        rest.split_once("/metrics\n")?.0.parse().ok()
+    })
+}
+
+/// Samples by name and labels, as they stand; holds the text to its format.
+#[track_caller]
+fn scrape(addr: SocketAddr) -> BTreeMap<String, f64> {
+    let answer = get(addr, "/metrics", &[]);
+    assert_eq!(answer.status, 200);
+    assert!(answer.headers["content-type"].starts_with("application/openmetrics-text; version=1.0.0"));
+    let text = answer.body.strip_suffix("# EOF\n").expect("it ends with `# EOF`");
+    let (mut families, mut samples, mut family) = (BTreeSet::new(), BTreeMap::new(), String::new());
+    for line in text.lines() {
+        if let Some(about) = line.strip_prefix("# ") {
+            let [what, name, _] = about.splitn(3, ' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+            assert!(["HELP", "TYPE", "UNIT"].contains(&what), "{line}");
+            if name != family {
+                assert!(families.insert(name.to_owned()), "{name} comes twice");
+                name.clone_into(&mut family);
+            }
+            continue;
+        }
+        let (name, value) = line.rsplit_once(' ').unwrap();
+        let (bare, labels) = name.split_once('{').unwrap_or((name, "}"));
+        let suffix = bare.strip_prefix(&family).unwrap_or_else(|| panic!("{line} is not of {family}"));
+        assert!(["", "_total", "_info", "_sum", "_count", "_bucket"].contains(&suffix), "{line}");
+        let labels = labels.strip_suffix('}').unwrap();
+        assert!(labels.is_empty() || labels.split("\",").all(|label| label.contains("=\"")), "{line}");
+        assert!(samples.insert(name.to_owned(), value.parse().unwrap()).is_none(), "{name} comes twice");
+    }
+    // The last bucket has all.
+    for (name, count) in samples.iter().filter(|(name, _)| name.contains("le=\"+Inf\"")) {
+        let whole = name.replace("_bucket", "_count").replace("le=\"+Inf\",", "").replace("le=\"+Inf\"", "");
+        assert_eq!(samples.get(&whole), Some(count), "{whole}");
+    }
+    samples
+}
+
+#[test]
+fn metrics_tell_of_an_upload_what_it_was() {
+    let world = World::with(&["--metrics-listen", "127.0.0.1:0"]);
+    let metrics = aside(&world.gateway);
+    let before = scrape(metrics);
+    assert_eq!(before["upload_uploads_total{to=\"begun\"}"], 0.0);
+    let file = world.sandbox.file("film.bin", 3 * PART + 1);
+    world.put(&file).run().succeeds();
+    let canary = "canary-in-a-path";
+    assert_eq!(get(world.gateway.addr(), &format!("/v1/{canary}?{canary}"), &[]).status, 404);
+    let after = scrape(metrics);
+    let is = |name: &str| *after.get(name).unwrap_or_else(|| panic!("no {name} in {after:#?}"));
+    let size = f64::from(u32::try_from(3 * PART + 1).unwrap());
+    assert_eq!(is("upload_uploads_total{to=\"begun\"}"), 1.0);
+    assert_eq!(is("upload_uploads_total{to=\"ready\"}"), 1.0);
+    assert_eq!(is("upload_uploads_total{to=\"expired\"}"), 0.0);
+    assert_eq!(is("upload_parts_signed_total"), 4.0);
+    assert_eq!((is("upload_declared_bytes_total"), is("upload_confirmed_bytes_total")), (size, size));
+    let complete = "method=\"POST\",route=\"/v1/uploads/{id}/complete\",status=\"200\"";
+    assert_eq!(is(&format!("upload_http_requests_total{{{complete}}}")), 1.0);
+    assert_eq!(is("upload_http_request_seconds_count{route=\"/v1/uploads/{id}/complete\"}"), 1.0);
+    // The embedded store's own requests have no template.
+    assert!(is("upload_http_requests_total{method=\"PUT\",route=\"other\",status=\"200\"}") >= 4.0);
+    for operation in ["CreateMultipartUpload", "CompleteMultipartUpload"] {
+        let ok = format!("upload_store_calls_total{{operation=\"{operation}\",outcome=\"ok\"}}");
+        // The probe at its start has called too.
+        assert_eq!(is(&ok) - before.get(&ok).unwrap_or(&0.0), 1.0);
+    }
+    assert_eq!(is("upload_ledger_errors_total"), 0.0);
+    assert!(is("upload_sweeps_total{outcome=\"ok\"}") >= 1.0);
+    assert!(!format!("{after:?}").contains(canary), "{after:#?}");
+    // Where clients are, there is none of it.
+    assert_eq!(
+        get(world.gateway.addr(), "/metrics", &[]).headers.get("content-type").map(String::as_str),
+        Some("application/xml")
+    );
+    assert_eq!((get(metrics, "/healthz", &[]).status, get(metrics, "/v1", &[]).status), (200, 404));
+}
+
+#[test]
+fn each_request_has_an_id_and_a_line() {
+    let gateway = Gateway::start(&["--auth", "tokens", "-v", "--log-format", "json"], &[]);
+    let token = gateway.token("someone");
+    let bearer = format!("authorization: Bearer {token}");
+    let ask = |path: &str, id: &str| {
+        let answer = get(gateway.addr(), path, &[&bearer, &format!("x-request-id: {id}")]);
+        (answer.status, answer.headers["x-request-id"].clone())
+    };
+    assert_eq!(ask("/v1/uploads?state=canary-query", "build-7_a"), (400, "build-7_a".to_owned()));
+    let (status, made) = ask("/v1/uploads/canary-path/parts", "not an id");
+    assert_eq!((status, made.len()), (404, 32));
+    let lines = wait::until("both lines of the log", || {
+        let stderr = gateway.stderr();
+        let lines: Vec<Value> = stderr.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let ids: Vec<_> = lines.iter().filter_map(|line| line["span"]["id"].as_str()).collect();
+        (ids.contains(&"build-7_a") && ids.contains(&made.as_str())).then_some(lines)
+    });
+    let line = lines.iter().find(|line| line["span"]["id"] == "build-7_a").unwrap();
+    let keys = ["target", "level", "method", "route", "status"].map(|key| line[key].clone());
+    assert_eq!(keys, ["upload::access".into(), "INFO".into(), "GET".into(), "/v1/uploads".into(), Value::from(400)]);
+    assert!(line["ms"].is_u64() && line["sent"].as_u64().unwrap() > 0, "{line}");
+    assert_eq!(line["owner"].as_str().unwrap().len(), 26);
+    let other = lines.iter().find(|line| line["span"]["id"] == made.as_str()).unwrap();
+    assert_eq!(other["route"], "/v1/uploads/{id}/parts");
+    let stderr = gateway.stderr();
+    assert!(!stderr.contains("canary") && !stderr.contains(&token), "{stderr}");
+}
+
+/// What goes wrong on behalf of a request is told under its id, also what goes on when it is answered.
+#[test]
+fn what_a_request_leads_to_is_told_under_its_id() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", silent.local_addr().unwrap());
+    drop(silent);
+    let gateway = Gateway::start(&away(&endpoint), &KEYS);
+    let body = r#"{"name":"a","size":6000000,"content_type":"a/b","part_size":5242880}"#;
+    let mut connection = TcpStream::connect(gateway.addr()).unwrap();
+    let head = "POST /v1/uploads HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\n\
+                idempotency-key: k\r\nx-request-id: begin-1\r\n";
+    write!(connection, "{head}content-length: {}\r\n\r\n{body}", body.len()).unwrap();
+    assert_eq!(ask::read(connection).unwrap().status, 502);
+    wait::until("a warning with the id", || {
+        let stderr = gateway.stderr();
+        stderr
+            .lines()
+            .any(|line| line.contains("request{id=begin-1}: ") && line.contains("the store failed"))
+            .then_some(())
+    });
+}
+
+const KEYS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "secret")];
+
+/// A gateway whose store is at `endpoint`, and that does not look whether it is.
+fn away(endpoint: &str) -> [&str; 11] {
+    [
+        "--store",
+        "s3://bucket",
+        "--s3-endpoint",
+        endpoint,
+        "--s3-path-style",
+        "--store-probe",
+        "off",
+        "--store-checksum",
+        "sha256",
+        "--sweep-every",
+        "never",
+    ]
+}
+
+#[track_caller]
+fn detail(answer: &ask::Answer) -> String {
+    assert_eq!(answer.headers["content-type"], "application/problem+json");
+    assert_eq!(answer.headers["retry-after"], "1");
+    let problem: Value = serde_json::from_str(&answer.body).unwrap();
+    assert_eq!(problem["code"], "unavailable");
+    problem["detail"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn without_its_store_it_lives_and_is_not_ready() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let gateway = Gateway::start(&away(&format!("http://{}", silent.local_addr().unwrap())), &KEYS);
+    // Whoever asks at the same time hears the same, and the store is asked once.
+    let asking: Vec<_> = (0..20)
+        .map(|_| {
+            let addr = gateway.addr();
+            std::thread::spawn(move || get(addr, "/readyz", &[]))
+        })
+        .collect();
+    for answer in asking {
+        let answer = answer.join().unwrap();
+        assert_eq!((answer.status, detail(&answer).as_str()), (503, "the store does not answer"));
+    }
+    silent.set_nonblocking(true).unwrap();
+    assert_eq!(silent.incoming().take_while(Result::is_ok).count(), 1);
+    assert_eq!(get(gateway.addr(), "/healthz", &[]).status, 200);
+}
+
+#[test]
+fn without_its_ledger_it_lives_and_is_not_ready() {
+    let sandbox = Sandbox::new();
+    let ledger = sandbox.path("ledger.db");
+    let gateway = Gateway::start_in(sandbox, &["--ledger", &format!("sqlite:{}", ledger.display())], &[]);
+    assert_eq!(get(gateway.addr(), "/readyz", &[]).status, 200);
+    let connection = rusqlite::Connection::open(&ledger).unwrap();
+    connection.busy_timeout(Duration::from_secs(10)).unwrap();
+    connection.execute("ALTER TABLE instance RENAME TO elsewhere", []).unwrap();
+    let answer = wait::until("503", || Some(get(gateway.addr(), "/readyz", &[])).filter(|found| found.status == 503));
+    assert_eq!(detail(&answer), "the ledger does not answer");
+    assert_eq!(get(gateway.addr(), "/healthz", &[]).status, 200);
+    connection.execute("ALTER TABLE elsewhere RENAME TO instance", []).unwrap();
+    wait::until("it to be ready again", || (get(gateway.addr(), "/readyz", &[]).status == 200).then_some(()));
+}
+
+/// Balancers are told first; then a second signal ends it at once.
+#[test]
+fn while_it_drains_it_serves_and_says_that_it_stops() {
+    let sandbox = Sandbox::new();
+    let mut running = sandbox.upload(["serve", "--listen", "127.0.0.1:0", "--drain", "10m"]).spawn();
+    let addr: SocketAddr = running.wait_for("`listening on http://…`", |running| {
+        running.stderr().split_once("listening on http://").and_then(|(_, rest)| rest.trim().parse().ok())
+    });
+    assert_eq!(get(addr, "/readyz", &[]).status, 200);
+    running.signal(Signal::TERM);
+    let answer = wait::until("503", || Some(get(addr, "/readyz", &[])).filter(|found| found.status == 503));
+    assert_eq!(detail(&answer), "the gateway is stopping");
+    assert_eq!((get(addr, "/v1", &[]).status, get(addr, "/healthz", &[]).status), (200, 200));
+    running.signal(Signal::TERM);
+    running.wait().exits(143);
+}
+
+/// Longer than a client that is stopped would have.
+#[test]
+fn what_is_under_way_when_it_stops_has_its_end() {
+    let sandbox = Sandbox::new();
+    let mut running = sandbox.upload(["serve", "--listen", "127.0.0.1:0"]).spawn();
+    let addr: SocketAddr = running.wait_for("`listening on http://…`", |running| {
+        running.stderr().split_once("listening on http://").and_then(|(_, rest)| rest.trim().parse().ok())
+    });
+    let body = r#"{"name":"a","size":6000000,"content_type":"a/b","part_size":5242880}"#;
+    let mut connection = TcpStream::connect(addr).unwrap();
+    let head = "POST /v1/uploads HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nidempotency-key: k\r\n\
+                expect: 100-continue\r\n";
+    write!(connection, "{head}content-length: {}\r\n\r\n", body.len()).unwrap();
+    // It has read the head and waits for the body.
+    let mut line = [0; 25];
+    std::io::Read::read_exact(&mut connection, &mut line).unwrap();
+    assert_eq!(&line, b"HTTP/1.1 100 Continue\r\n\r\n");
+    running.signal(Signal::TERM);
+    let began = Instant::now();
+    wait::until("nobody to be let in", || try_get(addr, "/healthz", &[]).is_err().then_some(()));
+    wait::until("six seconds to go by", || (began.elapsed() > Duration::from_secs(6)).then_some(()));
+    connection.write_all(body.as_bytes()).unwrap();
+    assert_eq!(ask::read(connection).unwrap().status, 201);
+    running.wait().succeeds();
+}
+
+#[test]
+fn all_of_it_may_stand_in_a_file() {
+    let sandbox = Sandbox::new();
+    let path = sandbox.path("gateway.toml");
+    let check = |text: &str, line: &[&str]| {
+        fs::write(&path, text).unwrap();
+        sandbox.upload(["serve", "--check", "--config"]).arg(&path).args(line).run()
+    };
+    let text = "listen = \"127.0.0.1:0\"\nstore_credentials = \"keys.ini\"\nledger = \"sqlite:here.db\"\nverbose = 1\n\
+                log_format = \"json\"\nurl_ttl = \"1h\"\n";
+    assert_eq!(check(text, &[]).succeeds().line(), "the configuration is sound");
+    check("lisen = \"127.0.0.1:0\"\n", &[]).exits(78).says("the nearest there is: `listen`");
+    check("auth = \"tokens\"\nlisten = \"0.0.0.0:80\"\n", &[]).succeeds();
+    check("auth = \"tokens\"\nlisten = \"0.0.0.0:80\"\n", &["--auth", "none"]).exits(78).says("--auth tokens");
+    check("max_size = \"much\"\n", &[]).exits(78).says("max_size");
+    check("", &["--public-url", "ftp://x"]).exits(2);
+    fs::write(&path, text).unwrap();
+    let mut running = sandbox.upload(["serve", "--config"]).arg(&path).spawn();
+    running.wait_for("`listening on http://…`", |running| running.stderr().contains("listening on ").then_some(()));
+    assert!(sandbox.path("keys.ini").exists() && sandbox.path("here.db").exists());
+    running.wait_for("a line of JSON", |running| running.stderr().contains("\"level\":\"INFO\"").then_some(()));
+}
