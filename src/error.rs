@@ -49,6 +49,8 @@ pub enum Kind {
     Refused,
     /// The backend does not take what was asked for: its name, type or size.
     Denied,
+    /// The backend's checks have rejected the object for what is in it.
+    Rejected,
     /// Something has to be configured first.
     Config,
     /// The backend or the journal knows no such upload.
@@ -83,7 +85,7 @@ impl Kind {
             | Self::Busy
             | Self::LeaseLost
             | Self::PartsMismatch => 75,
-            Self::Refused | Self::Denied => 77,
+            Self::Refused | Self::Denied | Self::Rejected => 77,
             Self::Config => 78,
             Self::Interrupted(signal) => 128 + signal,
             Self::NotFound | Self::Gone | Self::NotAbortable | Self::Other => 1,
@@ -113,6 +115,7 @@ impl Kind {
             Self::LeaseLost => "lease_lost",
             Self::Refused => "refused",
             Self::Denied => "denied",
+            Self::Rejected => "rejected",
             Self::Config => "config",
             Self::NotFound => "not_found",
             Self::Gone => "gone",
@@ -147,6 +150,7 @@ impl Kind {
             Self::LeaseLost => "another machine or process has taken this upload over; let it finish",
             Self::Refused => "check the token (--token-file, UPLOAD_TOKEN) and what the backend permits",
             Self::Denied => "ask for what the backend takes (--name, --content-type, --meta), or its operator for more",
+            Self::Rejected => "it is not sent again by itself; if it should be, put it with --again",
             Self::Gone => "put the file again to begin a new upload",
             Self::NotAbortable => "`upload resume` tells what became of it; what is complete is removed in the store",
             Self::NotFound => "`upload list --all` shows what the journal knows",

@@ -103,7 +103,13 @@ pub enum Event {
         path: String,
         message: String,
     },
-    /// The backend has verified the object.
+    /// The object is verified, and the backend's own checks have not ended.
+    Waiting {
+        #[serde(skip)]
+        item: usize,
+        upload: UploadId,
+    },
+    /// The backend has verified the object; where that was asked for, its checks have ended well.
     Completed {
         #[serde(skip)]
         item: usize,

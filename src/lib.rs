@@ -45,7 +45,9 @@
 //! another generation? The journal takes down the intent with an idempotency key before `begin` is asked for. Then, part by
 //! part: read and fingerprint, sign, PUT, and the ETag goes into the journal before the bar moves. When nothing is outstanding, the
 //! file is looked at again, the parts are reviewed, and `complete` is asked for; the gateway completes and then decides by
-//! HeadObject. The receipt is checked against what was sent, written down, and the location printed.
+//! HeadObject. The receipt is checked against what was sent, written down, and the location printed. Where the gateway has hooks,
+//! the upload is `verified` until each of them has accepted it (`gateway/hooks`, `service/hooks`), and `--wait ready` waits for that
+//! (`transfer/waits`).
 //!
 //! # What holds
 //!
@@ -56,6 +58,8 @@
 //! - **An attempt is sign + PUT.** A URL is used soon and stored nowhere; an expired one is an ordinary next attempt.
 //! - **What nobody holds is brought to its end.** The gateway's sweep takes a row by its lease, as a client would, and by
 //!   compare-and-set: it decides completes that were left, aborts what expired, and touches nothing the ledger does not know.
+//! - **Nothing is ready before every hook has accepted it**, and what one rejects is never readable again: a row is taken by its lease and
+//!   decided by its fence, so that of many gateways one decides; the object's fate is in the row before it is carried out.
 //! - **What is ambiguous is asked, never guessed.** A lost answer to `begin` is decided by its idempotency key, a lost answer to
 //!   `complete` by HeadObject: token, size, checksum.
 //! - **Decisions are pure**; clock and dice are arguments. What does I/O decides nothing.
@@ -126,6 +130,8 @@
 //!     the one that is tested less breaks. What an operation decides by a row it says in the `WHERE` of the statement that writes,
 //!     since several gateways write at the same time. SQLite has one thread and shared commits; PostgreSQL a few connections and a
 //!     transaction for each operation, done again until it is committed, but never when the answer to a commit was lost.
+//! 23. *Hooks see the object through a URL, as anybody would*, and get none of the gateway's environment. Because a scanner is the one
+//!     program here that reads what strangers send: what it does not hold it cannot lose. Instead of credentials, or a file.
 
 pub mod backend;
 pub mod cli;

@@ -245,6 +245,9 @@ pub struct UploadStatus {
     /// Once verified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt: Option<Receipt>,
+    /// Why a check of the backend has rejected it, in one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// `GET /v1/uploads?state=&after=ID`, newest first

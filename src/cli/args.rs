@@ -24,6 +24,9 @@ pub mod access;
 pub mod filed;
 #[cfg(feature = "gateway")]
 pub mod serve;
+mod transfer;
+
+pub use transfer::{Transfer, WaitState};
 
 /// What the exit code of every verb means, as the help and the man page tell it.
 pub const EXIT_CODES: &str = "\
@@ -197,7 +200,7 @@ pub enum Verb {
     Config(Config),
     /// Run the gateway, which signs uploads for clients without storage credentials
     #[cfg(feature = "gateway")]
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
     /// Print a completion script for a shell
     Completions(Completions),
     /// Print the man page
@@ -246,32 +249,6 @@ pub struct S3 {
     /// Put the bucket's name of s3:// stores into the path, not the host [default: into the host]
     #[arg(long)]
     pub s3_path_style: bool,
-}
-
-/// How to send.
-#[derive(Clone, Default, clap::Args)]
-pub struct Transfer {
-    /// Parts in flight over all files, 1 to 256, or auto [default: auto]
-    ///
-    /// auto begins with 4 and goes up to 64 while more of them bring more. While a store asks for less, fewer are in flight,
-    /// also than the number that was asked for.
-    #[arg(long, value_name = "N|auto", value_parser = parse::jobs)]
-    pub jobs: Option<Jobs>,
-    /// Send no faster than this, over all parts: 10MiB/s, 500KB/s, or none [env: UPLOAD_LIMIT_RATE] [default: none]
-    ///
-    /// At least 1KiB/s. While it runs, SIGUSR1 halves the limit (without one, to half of what is sent), and
-    /// SIGUSR2 doubles it, until nothing limits any more.
-    #[arg(long, value_name = "RATE", value_parser = parse::limit_rate)]
-    pub limit_rate: Option<LimitRate>,
-    /// Write the receipts of completed uploads to this file, as JSON lines [default: not written]
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub receipt: Option<PathBuf>,
-    /// Give up after this long without any confirmed byte
-    ///
-    /// A duration such as 90s, 15m or 2h 30m, or never. By default never at a terminal and 15m without one; in any case
-    /// after 2m if the backend has not answered even once.
-    #[arg(long, value_name = "DURATION", value_parser = parse::wait)]
-    pub give_up_after: Option<Wait>,
 }
 
 const BACKEND: &str = "\

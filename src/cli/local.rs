@@ -11,6 +11,7 @@ use url::Url;
 use super::backend_spec::BackendSpec;
 use super::settings::{Connection, Settings};
 use crate::error::{Error, Kind, Result};
+use crate::gateway::hooks::OnReject;
 use crate::gateway::{self, Auth, Config, LedgerConfig, Probe, Quota, Running, StoreConfig};
 use crate::names::Token;
 use crate::wire::Proof;
@@ -93,6 +94,9 @@ pub async fn start(
         required_headers: Vec::new(),
         probe,
         checksum,
+        hooks: Vec::new(),
+        hook_secret: None,
+        on_reject: OnReject::default(),
         lock_wait,
         drain: Duration::ZERO,
     };

@@ -163,6 +163,7 @@ mod tests {
                 message: message.clone(),
             },
             Event::Changed { item, upload: upload.clone(), path: path.clone(), message: message.clone() },
+            Event::Waiting { item, upload: id() },
             Event::Completed { item, upload: id(), receipt: receipt.clone(), already: false },
             Event::Failed { item, upload, path, kind: "", message, hint: None },
             Event::Exit {

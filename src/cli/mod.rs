@@ -67,11 +67,11 @@ async fn verb(args: &Args) -> Result<u8> {
     let done = |()| 0;
     Ok(match &args.verb {
         Verb::Put(flags) => {
-            let resume = typed::resume(&args.global, &flags.connection);
+            let resume = typed::resume(&args.global, &flags.connection, flags.transfer.wait);
             put::run(&settings, flags, resume).await?
         }
         Verb::Resume(flags) => {
-            let resume = typed::resume(&args.global, &flags.connection);
+            let resume = typed::resume(&args.global, &flags.connection, flags.transfer.wait);
             resume::run(&settings, flags, resume).await?
         }
         Verb::List(flags) => list::list(&settings, flags).await.map(done)?,

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::args::serve::{ChecksumMode, LogFormat, ProbeMode, Serve, ServeOptions, ServeVerb};
 use super::backend_spec::BackendSpec;
-use super::settings::{Settings, token as token_file};
+use super::settings::{Settings, secret as secret_file};
 use super::signals;
 use crate::error::{Error, Kind, Result};
 use crate::gateway::events::Events;
@@ -18,6 +18,7 @@ use crate::wire::Proof;
 
 mod access;
 pub mod file;
+mod hooks;
 mod ledger;
 mod token;
 
@@ -99,6 +100,9 @@ pub fn config(settings: &Settings, flags: &ServeOptions) -> Result<Config> {
             ChecksumMode::Md5 => Some(Proof::Md5),
             ChecksumMode::None => Some(Proof::None),
         },
+        hooks: hooks::list(flags)?,
+        hook_secret: hooks::secret(flags)?,
+        on_reject: hooks::on_reject(&flags.on_reject)?,
         lock_wait: LOCK_WAIT,
         drain: flags.drain.unwrap_or_default(),
     })
@@ -140,8 +144,7 @@ fn events(flags: &ServeOptions) -> Result<Option<Events>> {
                 Error::new(Kind::Config, "a webhook for events without a secret would take anybody's")
                     .hinting("put a long random word into a file of mode 0600 and name it with --events-secret-file")
             })?;
-            let what = format!("the secret for events in {}", file.display());
-            token_file::file(file, &what).map(Events::Webhook).map(Some)
+            secret_file(file, "the secret for events").map(Events::Webhook).map(Some)
         }
         _ if secret.is_some() => Err(wrong("--events-secret-file goes with --events webhook")),
         None => Ok(None),
@@ -229,7 +232,8 @@ mod tests {
             &["token", "revoke", "ab12"],
         ] {
             let args = Args::of(&[&["serve"], line].concat());
-            assert!(matches!(args.verb, Verb::Serve(Serve { verb: Some(ServeVerb::Token(_)), .. })), "{line:?}");
+            let Verb::Serve(serve) = args.verb else { panic!("serve") };
+            assert!(matches!(serve.verb, Some(ServeVerb::Token(_))), "{line:?}");
         }
     }
 

@@ -21,7 +21,7 @@ use crate::event::{self, Event, Sink};
 use crate::journal::{Journal, Upload};
 use crate::names::UploadId;
 use crate::report::{self, Reporter};
-use crate::transfer::{self, GiveUp, Item, Jobs, Summary};
+use crate::transfer::{self, GiveUp, Item, Jobs, Summary, WaitFor};
 use crate::wire::Info;
 
 /// Waiting for a first answer for longer than this is waiting for a wrong address.
@@ -34,6 +34,7 @@ pub struct Session {
     pub sink: Sink,
     pub stop: watch::Receiver<Option<u8>>,
     give_up: GiveUp,
+    wait: WaitFor,
     /// What continues, as it has to be typed.
     resume: String,
     lock_wait: Duration,
@@ -94,6 +95,7 @@ impl Session {
             sink,
             stop,
             give_up,
+            wait: transfer.wait,
             resume,
             lock_wait,
             jobs,
@@ -160,6 +162,7 @@ impl Session {
             jobs: self.jobs,
             most: process::most(connected.is_here()),
             give_up: self.give_up,
+            wait: self.wait,
         }
     }
 
@@ -179,9 +182,10 @@ impl Session {
         connected.close().await;
     }
 
-    /// Tells of an upload that was finished earlier, for which there is nobody to be asked; false for any other.
+    /// Tells of an upload that was finished earlier, for which nobody is to be asked; false for any other.
     pub fn tell_finished(&mut self, upload: &Upload) -> bool {
-        let Some((id, receipt)) = upload.id.clone().zip(upload.receipt.clone()) else { return false };
+        let known = upload.id.clone().zip(upload.receipt.clone());
+        let Some((id, receipt)) = known.filter(|_| self.wait == WaitFor::Verified) else { return false };
         self.sink.tell(Event::Completed { item: self.items, upload: id, receipt, already: true });
         self.items += 1;
         self.summary.completed += 1;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::args::{self, IfChanged, Progress, When};
+use super::args::{self, IfChanged, Progress, WaitState, When};
 use super::backend_spec::BackendSpec;
 use super::config_file::ConfigFile;
 use super::parse::{Jobs, LimitRate};
@@ -18,14 +18,17 @@ use crate::backend::StoreHost;
 use crate::error::{Error, Kind, Result};
 use crate::names::Token;
 use crate::report;
+use crate::transfer::WaitFor;
 
 mod effective;
 mod machine;
-pub(super) mod token;
+mod token;
 mod winner;
 
 pub use effective::Effective;
 pub use machine::{Directories, Machine, Terminals};
+#[cfg(feature = "gateway")]
+pub use token::file as secret;
 use winner::{blame, from_file, settle};
 
 /// Where a value came from.
@@ -128,6 +131,7 @@ pub struct Transfer {
     /// Time without any confirmed byte; `None` is never.
     pub give_up_after: Option<Duration>,
     pub receipt: Option<PathBuf>,
+    pub wait: WaitFor,
 }
 
 /// What `put` alone takes.
@@ -333,6 +337,10 @@ impl Settings {
             },
             give_up_after: self.give_up_after_setting(flags.give_up_after)?.value.limit(),
             receipt: flags.receipt.clone(),
+            wait: match flags.wait {
+                WaitState::None => WaitFor::Verified,
+                WaitState::Ready => WaitFor::Ready(flags.wait_timeout.limit()),
+            },
         })
     }
 

@@ -5,11 +5,11 @@
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use super::args::{Connection, Global};
+use super::args::{Connection, Global, WaitState};
 
 /// `upload resume` with the journal, the profile and the connection that were named on the command line.
 #[must_use]
-pub fn resume(global: &Global, connection: &Connection) -> String {
+pub fn resume(global: &Global, connection: &Connection, wait: WaitState) -> String {
     let path = |name: &'static str, path: &Option<PathBuf>| named(name, path.clone().map(PathBuf::into_os_string));
     let text = |name: &'static str, text: &Option<String>| named(name, text.clone().map(OsString::from));
     let bare = |name: &'static str, set: bool| set.then(|| name.into()).into_iter().collect::<Vec<OsString>>();
@@ -20,6 +20,7 @@ pub fn resume(global: &Global, connection: &Connection) -> String {
         path("--config", &global.config),
         text("--profile", &global.profile),
         vec!["resume".into()],
+        text("--wait", &(wait == WaitState::Ready).then(|| "ready".to_owned())),
         path("--token-file", token_file),
         path("--ca-cert", ca_cert),
         store_hosts.iter().flat_map(|host| named("--store-host", Some(host.to_string().into()))).collect(),
@@ -52,11 +53,11 @@ mod tests {
 
     #[test]
     fn what_was_named_is_named_again() {
-        assert_eq!(resume(&Global::default(), &Connection::default()), "upload resume");
+        assert_eq!(resume(&Global::default(), &Connection::default(), WaitState::None), "upload resume");
         let global = Global { journal: Some("/tmp/my journal.db".into()), ..Global::default() };
         let connection = Connection { allow_insecure_http: true, ..Connection::default() };
-        let line = resume(&global, &connection);
-        assert_eq!(line, "upload --journal '/tmp/my journal.db' resume --allow-insecure-http");
+        let line = resume(&global, &connection, WaitState::Ready);
+        assert_eq!(line, "upload --journal '/tmp/my journal.db' resume --wait ready --allow-insecure-http");
         assert_eq!(quoted("it's".as_ref()), r"'it'\''s'");
     }
 }

@@ -26,6 +26,7 @@ mod auth;
 mod body;
 mod commits;
 pub mod events;
+pub mod hooks;
 mod lease;
 pub mod ledger;
 mod limits;
@@ -44,6 +45,7 @@ pub use settings::check;
 
 use auth::{Guard, Shown};
 use events::{Events, Inbox};
+use hooks::{Hook, Hooks, OnReject};
 use lease::Terms;
 use ledger::Ledger;
 pub use ledger::LedgerConfig;
@@ -102,6 +104,11 @@ pub struct Config {
     pub probe: Probe,
     /// What the store is held to enforce; by default as probed.
     pub checksum: Option<Proof>,
+    /// What is run for each verified upload, in this order, before it is ready.
+    pub hooks: Vec<Hook>,
+    /// Signs webhooks.
+    pub hook_secret: Option<Token>,
+    pub on_reject: OnReject,
     /// How long to wait for the embedded store's lock.
     pub lock_wait: Duration,
     /// How long to go on serving, and to say that nothing more is to be sent here, before the listener closes.
@@ -202,6 +209,7 @@ impl Running {
 /// for an address that is taken, [`Kind::Temporary`] for a store that does not answer.
 pub async fn start(config: Config) -> Result<Running> {
     settings::check(&config)?;
+    let hooks = Hooks::new(config.hooks.clone(), config.on_reject.clone(), config.hook_secret.clone())?;
     let embedded = match &config.store {
         StoreConfig::Embedded { dir } => Some(Embedded::open(dir, config.lock_wait).await?),
         StoreConfig::S3 { .. } => None,
@@ -286,11 +294,15 @@ pub async fn start(config: Config) -> Result<Running> {
         terms: Terms { lease: config.lease, upload: config.upload_ttl },
         patience: PATIENCE,
         backend: public_url.as_str().trim_end_matches('/').to_owned(),
+        hooks,
     };
     crash::point("gateway.start.ready");
     tracing::info!(url = %running.url, proof = ?store.proof(), "listening");
     let service = Service::new(ledger, store, rules);
-    let tasks = unasked(&config, &service, queue);
+    let mut tasks = unasked(&config, &service, queue);
+    if service.has_hooks().await? {
+        tasks.push(Aside(tokio::spawn(Arc::clone(&service).keep_hooking())));
+    }
     if let Some(Events::Webhook(secret)) = &config.events {
         let inbox = Inbox::open(Arc::clone(&service));
         let _ = gateway.events.set(Webhook { guard: Shown::new(secret), inbox });

@@ -28,6 +28,8 @@ pub enum Note {
     Sealing { row: i64 },
     /// The backend has verified it.
     Completed { row: i64, receipt: Box<Receipt> },
+    /// The backend's checks have rejected it.
+    Rejected { row: i64 },
     /// Nothing will come of it any more.
     Abandoned { row: i64 },
     /// This process no longer drives it; another may.
@@ -40,9 +42,11 @@ impl Note {
     /// Intents, and what the user is told, are synced. What backend or store can be asked for again is not.
     fn durability(&self) -> Durability {
         match self {
-            Self::Touched { .. } | Self::Sealing { .. } | Self::Completed { .. } | Self::Abandoned { .. } => {
-                Durability::Full
-            }
+            Self::Touched { .. }
+            | Self::Sealing { .. }
+            | Self::Completed { .. }
+            | Self::Rejected { .. }
+            | Self::Abandoned { .. } => Durability::Full,
             Self::Opened { .. }
             | Self::Fingerprinted { .. }
             | Self::Acknowledged { .. }
@@ -98,6 +102,10 @@ impl Note {
             Self::Completed { row, receipt } => {
                 transition(db, *row, State::Completed, Some(receipt))?;
                 crash::point("journal.note.completed");
+            }
+            Self::Rejected { row } => {
+                transition(db, *row, State::Rejected, None)?;
+                crash::point("journal.note.rejected");
             }
             Self::Abandoned { row } => {
                 transition(db, *row, State::Abandoned, None)?;

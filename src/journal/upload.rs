@@ -28,12 +28,15 @@ pub enum State {
     Completing,
     /// Verified by the backend; there is a receipt.
     Completed,
+    /// Verified, and then rejected for its content.
+    Rejected,
     /// Given up: aborted, expired, or replaced by a newer generation.
     Abandoned,
 }
 
 impl State {
-    const ALL: [Self; 5] = [Self::Creating, Self::Uploading, Self::Completing, Self::Completed, Self::Abandoned];
+    const ALL: [Self; 6] =
+        [Self::Creating, Self::Uploading, Self::Completing, Self::Completed, Self::Rejected, Self::Abandoned];
 
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -42,8 +45,15 @@ impl State {
             Self::Uploading => "uploading",
             Self::Completing => "completing",
             Self::Completed => "completed",
+            Self::Rejected => "rejected",
             Self::Abandoned => "abandoned",
         }
+    }
+
+    /// It was whole, whatever was said of it then.
+    #[must_use]
+    pub fn is_finished(self) -> bool {
+        matches!(self, Self::Completed | Self::Rejected)
     }
 
     /// Something is left to do.

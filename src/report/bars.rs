@@ -71,7 +71,7 @@ impl Bars {
         said.failure = failure(event);
         said.remarks.extend(remark(event, &self.items, self.loudness.verbose));
         match (event, item) {
-            (Event::Plan { .. } | Event::Progress { .. }, Some(item)) => self.draw(item),
+            (Event::Plan { .. } | Event::Progress { .. } | Event::Waiting { .. }, Some(item)) => self.draw(item),
             (Event::Completed { .. } | Event::Failed { .. }, Some(item)) => {
                 if let Some(bar) = self.moving.remove(&item) {
                     bar.finish_and_clear();

@@ -9,8 +9,12 @@ use std::time::{Duration, Instant};
 use super::text::{duration, percent, rate, safe, size};
 use crate::event::Event;
 
+/// What there is to say of a source that is whole.
+const WAITING: &str = "waiting for the backend's checks";
+
 /// One source on its way.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and most are true together")]
 pub struct Item {
     pub name: String,
     pub size: u64,
@@ -24,6 +28,8 @@ pub struct Item {
     pub rate: u64,
     /// It was there before this command ran.
     pub already: bool,
+    /// Whole, and being checked by the backend.
+    pub waiting: bool,
     pub ended: bool,
     pub failed: bool,
 }
@@ -91,6 +97,10 @@ impl Items {
                 (known.rate, known.ended, known.failed) = (0, true, true);
                 Some(*item)
             }
+            Event::Waiting { item, .. } => {
+                self.known.entry(*item).or_default().waiting = true;
+                Some(*item)
+            }
             Event::Part { item, .. } | Event::Retry { item, .. } | Event::Changed { item, .. } => Some(*item),
             Event::Exit { .. } => None,
         }
@@ -156,6 +166,9 @@ impl Item {
 
     /// How it moves, the most important first: whoever shows it may cut the end.
     pub fn motion(&self) -> String {
+        if self.waiting {
+            return WAITING.to_owned();
+        }
         let mut text = String::new();
         // Writing to a string cannot fail.
         if self.rate > 0 {
@@ -208,6 +221,10 @@ pub fn remark(event: &Event, items: &Items, verbose: u8) -> Option<String> {
             let why = if message.is_empty() { (*kind).to_owned() } else { safe(message) };
             let wait = duration(Duration::from_millis(*wait_ms));
             Some(format!("retry: {name}{part}: {why}; again in {wait} (attempt {attempt} failed)"))
+        }
+        Event::Waiting { item, .. } if verbose > 0 || !items.several() => {
+            let name = items.get(*item).map_or("", |item| item.name.as_str());
+            Some(format!("{name}: {WAITING}"))
         }
         // What is there as a whole says so at its end.
         Event::Plan { item, resumed_bytes, size: whole, .. } if (1..*whole).contains(resumed_bytes) => {

@@ -47,7 +47,11 @@ impl Json {
                 let held = std::mem::take(&mut self.uploads).into_values().filter_map(|pace| pace.held);
                 lines.extend(held.map(|event| event::line(&event)));
             }
-            Event::Plan { .. } | Event::Part { .. } | Event::Retry { .. } | Event::Changed { .. } => {}
+            Event::Plan { .. }
+            | Event::Part { .. }
+            | Event::Retry { .. }
+            | Event::Changed { .. }
+            | Event::Waiting { .. } => {}
         }
         lines.push(event::line(&event));
         lines

@@ -4,15 +4,14 @@
 
 use super::flight::{Flight, OnChange, Put, Stage};
 use super::resume::{self, Choice};
+use super::waits::Waiting;
 use super::{Engine, Item, SMALL, SMALL_BYTES};
 use crate::crash;
 use crate::error::{Error, Kind, Result};
 use crate::event::Event;
 use crate::journal::{Intent, Note, Part, State, Upload};
-use crate::names::UploadId;
 use crate::plan::Plan;
 use crate::source::File;
-use crate::wire::Receipt;
 
 /// So often an upload may begin anew.
 const RESTARTS: u32 = 3;
@@ -22,7 +21,14 @@ enum Admitted {
     /// To be noted, then begun.
     Fresh(Put, File),
     /// Nothing to do: its receipt is in the journal.
-    Finished(UploadId, Box<Receipt>),
+    Finished(Box<Waiting>),
+}
+
+/// An upload whose receipt is in the journal.
+fn finished(item: usize, upload: &Upload) -> Option<Admitted> {
+    let (id, receipt) = (upload.id.clone()?, upload.receipt.clone()?);
+    let path = upload.intent.path.display().to_string();
+    Some(Admitted::Finished(Box::new(Waiting::new(item, upload.row, path, id, Box::new(receipt), true))))
 }
 
 impl Engine<'_> {
@@ -80,7 +86,7 @@ impl Engine<'_> {
             match admitted {
                 Admitted::Flight(flight) => self.take_off(flight),
                 Admitted::Fresh(put, source) => fresh.push((item, put, source)),
-                Admitted::Finished(id, receipt) => self.completed(item, id, *receipt, true),
+                Admitted::Finished(waiting) => self.arrived(*waiting),
             }
         }
         self.begin_fresh(fresh);
@@ -172,8 +178,8 @@ impl Engine<'_> {
     }
 
     fn admit_resume(&mut self, item: usize, upload: &Upload) -> Result<Admitted> {
-        if let (Some(receipt), Some(id)) = (&upload.receipt, &upload.id) {
-            return Ok(Admitted::Finished(id.clone(), Box::new(receipt.clone())));
+        if let Some(waiting) = finished(item, upload) {
+            return Ok(waiting);
         }
         let upload = self.journal.take(upload)?;
         let row = upload.row;
@@ -185,11 +191,10 @@ impl Engine<'_> {
     }
 
     fn resumed(&mut self, item: usize, upload: Upload) -> Result<Admitted> {
-        match (upload.state, &upload.receipt, &upload.id) {
-            (State::Completed, Some(receipt), Some(id)) => {
-                return Ok(Admitted::Finished(id.clone(), Box::new(receipt.clone())));
-            }
-            (state, ..) if state.is_unfinished() => {}
+        match (upload.state, finished(item, &upload)) {
+            (State::Completed, Some(waiting)) => return Ok(waiting),
+            (State::Rejected, _) => return Err(Error::new(Kind::Rejected, "the backend's checks have rejected it")),
+            (state, _) if state.is_unfinished() => {}
             _ => return Err(Error::new(Kind::Gone, "the upload was given up")),
         }
         let intent = upload.intent.clone();
@@ -296,7 +301,7 @@ impl Engine<'_> {
         // What was there of the old one is not there of the new one.
         self.summary.bytes_known = self.summary.bytes_known.saturating_sub(flight.resumed_bytes);
         let intent = self.intent(&flight.put, &source)?;
-        let replaces = flight.upload.state != State::Completed || flight.stage == Stage::Confirming;
+        let replaces = !flight.upload.state.is_finished() || flight.stage == Stage::Confirming;
         if replaces {
             self.note(Note::Abandoned { row: flight.upload.row });
         }

@@ -23,7 +23,7 @@ impl Engine<'_> {
         let kind = error.kind();
         self.summary.failures.push(kind.exit_code());
         // What has begun stays in the journal; only of another generation nothing is gone on with.
-        self.summary.resumable |= upload.is_some() && !matches!(kind, Kind::Changed | Kind::Denied);
+        self.summary.resumable |= upload.is_some() && !matches!(kind, Kind::Changed | Kind::Denied | Kind::Rejected);
         let hint = error.hint().map(str::to_owned);
         self.tell(Event::Failed { item, upload, path, kind: kind.name(), message: error.to_string(), hint });
     }
@@ -41,6 +41,9 @@ impl Engine<'_> {
         for flight in std::mem::take(&mut self.flights) {
             self.fail(&flight, error);
         }
+        for waiting in std::mem::take(&mut self.waits) {
+            self.fail_wait(waiting, error);
+        }
         for (item, ask) in std::mem::take(&mut self.waiting) {
             let path = match &ask {
                 Item::Put(put) => put.path.display().to_string(),
@@ -56,6 +59,10 @@ impl Engine<'_> {
             for flight in std::mem::take(&mut self.flights) {
                 let error = interrupted(signal, &self.options.resume, flight.upload.id.as_ref());
                 self.fail(&flight, &error);
+            }
+            for waiting in std::mem::take(&mut self.waits) {
+                let error = interrupted(signal, &self.options.resume, Some(&waiting.id));
+                self.fail_wait(waiting, &error);
             }
             let error = interrupted(signal, &self.options.resume, None);
             self.fail_all(&error);

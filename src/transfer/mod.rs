@@ -21,6 +21,7 @@ mod retry;
 mod step;
 mod stores;
 mod unit;
+mod waits;
 mod wake;
 
 use std::collections::VecDeque;
@@ -37,6 +38,7 @@ pub use jobs::Jobs;
 pub use pace::GiveUp;
 pub use resume::{Choice, agreed, choose};
 pub use unit::begin;
+pub use waits::WaitFor;
 
 use crate::backend::Backend;
 use crate::error::{Error, Kind, Result};
@@ -51,6 +53,7 @@ use outbox::Outbox;
 use pace::Load;
 use retry::Verdict;
 use unit::{Landed, PartUnit, Pending, Unit};
+use waits::Waiting;
 
 /// How often progress is told and waiting parts are looked at.
 const TICK: Duration = Duration::from_millis(100);
@@ -76,6 +79,7 @@ pub struct Options {
     /// Parts on the wire, and sources open, at most: as many descriptors as there are.
     pub most: usize,
     pub give_up: GiveUp,
+    pub wait: WaitFor,
 }
 
 /// One thing to do.
@@ -120,6 +124,7 @@ pub async fn run(
         budget: Budget::default(),
         options,
         flights: Vec::new(),
+        waits: Vec::new(),
         units: JoinSet::new(),
         stores: Vec::new(),
         outbox: Outbox::default(),
@@ -142,6 +147,7 @@ pub async fn run(
     loop {
         engine.fill();
         engine.post();
+        engine.ask_of_waits();
         engine.flush();
         if engine.is_done() {
             break;
@@ -181,6 +187,8 @@ struct Engine<'a> {
     /// In the order they were asked for, which is the order they are served in.
     #[expect(clippy::vec_box, reason = "each is taken out and put back at every step")]
     flights: Vec<Box<Flight>>,
+    /// Verified, and to be checked further by the backend.
+    waits: Vec<Waiting>,
     units: JoinSet<Landed>,
     /// Where parts went to, as the journal knows.
     stores: Vec<String>,
@@ -213,7 +221,7 @@ enum Fate {
 impl Engine<'_> {
     fn is_done(&self) -> bool {
         match self.stopping {
-            None => self.flights.is_empty() && self.waiting.is_empty(),
+            None => self.flights.is_empty() && self.waiting.is_empty() && self.waits.is_empty(),
             Some((_, deadline)) => {
                 let on_the_wire = |flight: &Flight| !flight.putting.is_empty() || flight.stage == Stage::Completing;
                 !self.flights.iter().any(|flight| on_the_wire(flight)) || Instant::now() >= deadline
@@ -299,6 +307,7 @@ impl Engine<'_> {
     fn land(&mut self, landed: Result<Landed, tokio::task::JoinError>) {
         match landed {
             Ok(Landed::One(row, unit)) => self.land_one(row, unit),
+            Ok(Landed::Waited(row, said)) => self.waited(row, said),
             Ok(Landed::Post(units)) => {
                 self.outbox.came_back();
                 for (row, unit) in units {
@@ -331,8 +340,7 @@ impl Engine<'_> {
             Ok(Fate::Flying) => self.flights.insert(index.min(self.flights.len()), flight),
             Ok(Fate::Landed(receipt, already)) => match flight.upload.begun().cloned() {
                 Ok(id) => {
-                    self.landed.push((flight.item, flight.path()));
-                    self.completed(flight.item, id, *receipt, already);
+                    self.arrived(Waiting::new(flight.item, flight.upload.row, flight.path(), id, receipt, already));
                 }
                 Err(error) => self.failed(flight.item, None, flight.path(), &error),
             },
@@ -375,6 +383,7 @@ impl Engine<'_> {
             }
         }
         self.look(now);
+        self.end_waits(now);
         if self.stopping.is_none() && self.options.give_up.is_due(now, self.last_success, true) {
             let mut error = Error::new(Kind::Temporary, "gave up: no byte was confirmed for too long");
             if let Some(last) = &self.last_error {

@@ -99,6 +99,11 @@ impl Engine<'_> {
             Err(error) if error.kind() == Kind::Changed => {
                 return self.changed(flight, "other bytes of it were signed before", true);
             }
+            // Why it is gone, its status says.
+            Err(error) if error.kind() == Kind::Gone && flight.mismatches < MISMATCHES => {
+                flight.mismatches += 1;
+                return self.move_to(flight, Stage::Rejoining);
+            }
             Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Gone) => {
                 self.remark(flight, &error);
                 return Ok(Fate::Anew);

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::error::{Error, Kind, Result};
-use crate::journal::{Part, State, Upload};
+use crate::journal::{Part, Upload};
 use crate::names::{Checksum, ETag, Fingerprint, Identity, PartNumber};
 use crate::plan::Plan;
 use crate::wire::{CompletePart, Receipt, StoredPart};
@@ -34,7 +34,7 @@ pub fn choose(candidates: &[Upload], identity: &Identity, again: bool) -> Choice
     if let Some(index) = candidates.iter().position(|upload| upload.state.is_unfinished()) {
         return if same_size(&candidates[index]) { Choice::Continue(index) } else { Choice::Replace(index) };
     }
-    let finished = |upload: &&Upload| upload.state == State::Completed && !again;
+    let finished = |upload: &&Upload| upload.state.is_finished() && !again;
     let position = |test: &dyn Fn(&Upload) -> bool| candidates.iter().position(|u| finished(&u) && test(u));
     if let Some(index) = position(&|upload| upload.intent.identity == *identity) {
         return Choice::Finished(index);
@@ -116,7 +116,7 @@ pub fn confirm(receipt: &Receipt, plan: &Plan, checksum: &Checksum) -> Result<()
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::Intent;
+    use crate::journal::{Intent, State};
 
     fn number(n: u32) -> PartNumber {
         n.try_into().unwrap()

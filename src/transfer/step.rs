@@ -10,7 +10,7 @@ use super::flight::{Flight, OnChange, Stage};
 use super::queue::Queue;
 use super::retry::Failures;
 use super::unit::{self, Ask, Dropped, PartUnit, Rejoined, Unit};
-use super::{Engine, Fate, part, resume, retrying};
+use super::{Engine, Fate, part, resume, retrying, waits};
 use crate::backend::Completion;
 use crate::crash;
 use crate::error::{Error, Kind, Result};
@@ -41,7 +41,7 @@ impl Engine<'_> {
             Stage::Confirming => self.start(flight, async move {
                 tokio::time::sleep(wait).await;
                 Unit::Confirmed(match upload.begun() {
-                    Ok(id) => backend.status(id).await.map(|status| status.state),
+                    Ok(id) => backend.status(id).await.map(Box::new),
                     Err(error) => Err(error),
                 })
             }),
@@ -121,7 +121,7 @@ impl Engine<'_> {
                 _ => Ok(Fate::Flying),
             },
             Unit::Dropped(Ok(dropped)) => self.dropped(flight, dropped),
-            Unit::Confirmed(Ok(state)) => Ok(self.confirmed(flight, state)),
+            Unit::Confirmed(Ok(status)) => self.confirmed(flight, &status),
             Unit::Begun(at, Ok(answer)) => self.begun(flight, at, answer),
             Unit::Rejoined(Ok(rejoined)) => self.rejoined(flight, rejoined),
             Unit::Compared(receipt, fingerprints) => {
@@ -135,6 +135,15 @@ impl Engine<'_> {
                 // Only the store knows which of them it misses.
                 flight.mismatches += 1;
                 self.remark(flight, &error);
+                self.move_to(flight, Stage::Rejoining)
+            }
+            Unit::Rejoined(Err(error)) if error.kind() == Kind::Rejected => {
+                self.note(Note::Rejected { row: flight.upload.row });
+                Err(error)
+            }
+            // Why it is gone, its status says: what was rejected for its content is not sent again.
+            Unit::Completed(Err(error)) if error.kind() == Kind::Gone && flight.mismatches < MISMATCHES => {
+                flight.mismatches += 1;
                 self.move_to(flight, Stage::Rejoining)
             }
             // Refused for what was asked: it will be asked otherwise, so nothing is left to resume.
@@ -215,7 +224,7 @@ impl Engine<'_> {
         let sealing = flight.stage == Stage::Sealing;
         self.last_success = Instant::now();
         if !same {
-            if flight.upload.state == State::Completed {
+            if flight.upload.state.is_finished() {
                 return Ok(Fate::Anew);
             }
             return self.changed(flight, "its content is not what was sent of it", sealing);
@@ -225,7 +234,7 @@ impl Engine<'_> {
         flight.upload.intent.identity = flight.checked;
         match (sealing, flight.upload.state, &flight.upload.id) {
             (true, ..) => self.seal(flight),
-            (false, State::Completed, _) => self.move_to(flight, Stage::Confirming),
+            (false, state, _) if state.is_finished() => self.move_to(flight, Stage::Confirming),
             (false, _, Some(_)) => self.move_to(flight, Stage::Rejoining),
             (false, _, None) => {
                 self.tell_plan(flight);
@@ -260,15 +269,20 @@ impl Engine<'_> {
     }
 
     /// What was finished earlier is still there, or not.
-    fn confirmed(&mut self, flight: &mut Flight, state: wire::State) -> Fate {
+    fn confirmed(&mut self, flight: &mut Flight, status: &wire::UploadStatus) -> Result<Fate> {
         crash::point("transfer.confirmed");
         self.last_success = Instant::now();
-        let there = matches!(state, wire::State::Verified | wire::State::Ready);
-        let Some(receipt) = flight.upload.receipt.clone().filter(|_| there) else { return Fate::Anew };
+        let error = waits::over(status);
+        if error.kind() == Kind::Rejected {
+            self.note(Note::Rejected { row: flight.upload.row });
+            return Err(error);
+        }
+        let there = matches!(status.state, wire::State::Verified | wire::State::Ready);
+        let Some(receipt) = flight.upload.receipt.clone().filter(|_| there) else { return Ok(Fate::Anew) };
         flight.resumed_bytes = flight.plan.size();
         self.summary.bytes_known += flight.plan.size();
         self.tell_plan(flight);
-        Fate::Landed(Box::new(receipt), true)
+        Ok(Fate::Landed(Box::new(receipt), true))
     }
 
     fn begun(&mut self, flight: &mut Flight, at: Instant, answer: BeginAnswer) -> Result<Fate> {

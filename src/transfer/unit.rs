@@ -6,6 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
+use super::waits;
 use crate::backend::{Backend, Completion, Stored};
 use crate::error::{Error, Kind, Result};
 use crate::journal::Upload;
@@ -13,7 +14,7 @@ use crate::names::{Checksum, Fingerprint, PartNumber, UploadId};
 use crate::source::Hashed;
 use crate::wire::{
     BatchBegin, BatchComplete, BatchRequest, BeginAnswer, BeginRequest, ClaimRequest, CompletePart, CompleteRequest,
-    PartSpec, Receipt, Signed, State, StoredPart,
+    PartSpec, Receipt, Signed, State, StoredPart, UploadStatus,
 };
 
 /// A unit that is not started yet.
@@ -25,6 +26,8 @@ pub enum Landed {
     One(i64, Unit),
     /// Of a call about several uploads.
     Post(Vec<(i64, Unit)>),
+    /// The state of an upload that waits.
+    Waited(i64, Result<Box<UploadStatus>>),
 }
 
 /// What is asked about one upload, alone or together with others.
@@ -38,7 +41,7 @@ pub enum Ask {
 #[derive(Debug)]
 pub enum Unit {
     Rechecked(Result<bool>),
-    Confirmed(Result<State>),
+    Confirmed(Result<Box<UploadStatus>>),
     Dropped(Result<Dropped>),
     /// With the moment it was asked for: signatures in the answer live from then on.
     Begun(Instant, Result<BeginAnswer>),
@@ -153,9 +156,7 @@ pub async fn rejoin(backend: &Backend, id: &UploadId, holder: String) -> Result<
             Some(receipt) => Ok(Rejoined::Verified(Box::new(receipt))),
             None => Err(Error::new(Kind::Temporary, "the backend has verified the upload and gives no receipt yet")),
         },
-        State::Rejected | State::Aborting | State::Aborted | State::Expired => {
-            Err(Error::new(Kind::Gone, format!("the backend says the upload is {}", status.state.name())))
-        }
+        State::Rejected | State::Aborting | State::Aborted | State::Expired => Err(waits::over(&status)),
     }
 }
 

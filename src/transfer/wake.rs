@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use super::budget::Budget;
 use super::flight::Stage;
 use super::outbox::Outbox;
+use super::waits::Waiting;
 use super::{Engine, Fate};
 
 /// How often the clocks are looked at.
@@ -88,6 +89,7 @@ impl Engine<'_> {
         self.outbox = Outbox::default();
         self.last_success = std::time::Instant::now();
         self.budget = Budget::default();
+        self.waits.iter_mut().for_each(Waiting::ask_anew);
         let flights = std::mem::take(&mut self.flights);
         for mut flight in flights {
             let fate = match flight.stage {

@@ -32,3 +32,4 @@ mod settings;
 mod signals;
 mod store_faults;
 mod terminal;
+mod wait;

@@ -238,23 +238,25 @@ fn embedded(story: Story, fate: (&str, &str), resume_first: bool) -> bool {
 }
 
 /// A gateway that may die (not while it tries its store, which it does for itself before anybody uploads), and is then started again, whole.
-struct Mortal {
-    sandbox: Sandbox,
-    proxy: Proxy,
+pub struct Mortal {
+    pub sandbox: Sandbox,
+    pub proxy: Proxy,
+    /// What it is told beside.
+    pub args: Vec<String>,
     running: Option<Running>,
-    died: bool,
+    pub died: bool,
 }
 
 impl Mortal {
-    fn new() -> Self {
-        Self { sandbox: Sandbox::new(), proxy: Proxy::start(), running: None, died: false }
+    pub fn new() -> Self {
+        Self { sandbox: Sandbox::new(), proxy: Proxy::start(), args: Vec::new(), running: None, died: false }
     }
 
     /// Starts it; true if it lived to listen.
-    fn start(&mut self, fate: Option<(&str, &str)>) -> bool {
+    pub fn start(&mut self, fate: Option<(&str, &str)>) -> bool {
         let credentials = self.sandbox.path("credentials").display().to_string();
         let args = ["serve", "--listen", "127.0.0.1:0", "--public-url", &self.proxy.url(), "--store-probe", "off"];
-        let mut command = self.sandbox.upload(args).args(["--store-credentials", &credentials]);
+        let mut command = self.sandbox.upload(args).args(["--store-credentials", &credentials]).args(&self.args);
         if let Some((name, value)) = fate {
             command = command.env(name, value);
         }
@@ -273,7 +275,7 @@ impl Mortal {
     }
 
     /// Starts it again if it is dead.
-    fn revive(&mut self) {
+    pub fn revive(&mut self) {
         if self.running.as_mut().is_none_or(|running| !running.is_running()) {
             self.died = true;
             assert!(self.start(None), "it does not start any more: {}", self.stderr());
@@ -284,8 +286,13 @@ impl Mortal {
         self.running.as_ref().map(Running::stderr).unwrap_or_default()
     }
 
+    /// Of its store.
+    pub fn credentials(&self) -> String {
+        fs::read_to_string(self.sandbox.path("credentials")).unwrap()
+    }
+
     /// Runs a client to its end, reviving the gateway meanwhile.
-    fn serve(&mut self, command: Command) -> Output {
+    pub fn serve(&mut self, command: Command) -> Output {
         let mut client = command.spawn();
         wait::until("the client to end", || {
             self.revive();
@@ -294,7 +301,7 @@ impl Mortal {
         client.wait()
     }
 
-    fn kill(&mut self) {
+    pub fn kill(&mut self) {
         if let Some(running) = self.running.take() {
             running.kill9();
         }
@@ -326,8 +333,7 @@ fn gateway(story: Story, fate: (&str, &str)) -> bool {
     }
     bounded(&gateway.proxy.traffic(), bound);
     gateway.revive();
-    let credentials = fs::read_to_string(gateway.sandbox.path("credentials")).unwrap();
-    oracle::holds(&S3::from_credentials(&credentials), &[], &sources.files);
+    oracle::holds(&S3::from_credentials(&gateway.credentials()), &[], &sources.files);
     gateway.kill();
     oracle::whole(gateway.sandbox.files());
     died

@@ -14,6 +14,8 @@ pub enum Side {
     Client,
     /// With the store in its process.
     Gateway,
+    /// Of either, between verified and ready; nobody passes them without hooks.
+    Hooks,
 }
 
 /// The names of all points of a side, in order.
@@ -24,15 +26,21 @@ pub fn of(side: Side) -> Vec<String> {
         let place = path.strip_prefix(&src).unwrap();
         // Both keep what they know in files that are made alike.
         let mine = match (place.starts_with("gateway"), side) {
+            (_, Side::Hooks) => true,
             _ if place == Path::new("sqlite.rs") => true,
             (gateway, side) => gateway == (side == Side::Gateway),
         };
         if mine {
-            found.extend(named_in(&fs::read_to_string(path).unwrap()));
+            let named = named_in(&fs::read_to_string(path).unwrap());
+            found.extend(named.into_iter().filter(|name| of_hooks(name) == (side == Side::Hooks)));
         }
     });
     found.sort();
     found
+}
+
+fn of_hooks(name: &str) -> bool {
+    name.starts_with("gateway.hooks.") || ["transfer.waited", "journal.note.rejected"].contains(&name)
 }
 
 fn visit(dir: &Path, see: &mut impl FnMut(&Path)) {

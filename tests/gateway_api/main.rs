@@ -9,6 +9,7 @@ mod bounds;
 mod crashes;
 mod events;
 mod fences;
+mod hooks;
 mod issuer;
 mod jwt;
 mod limits;

@@ -11,6 +11,7 @@ pub use serde::Serialize;
 pub use serde::de::DeserializeOwned;
 pub use tempfile::TempDir;
 pub use upload::error::Kind;
+pub use upload::gateway::hooks::{Hook, HookKind, OnReject};
 pub use upload::gateway::ledger::Ledger;
 pub use upload::gateway::store::embedded::{BUCKET, REGION};
 pub use upload::gateway::store::{NewObject, Settings, Store};
@@ -62,6 +63,9 @@ pub fn config(place: &Path, auth: Auth) -> Config {
         required_headers: Vec::new(),
         probe: Probe::Off,
         checksum: Some(Proof::Sha256),
+        hooks: Vec::new(),
+        hook_secret: None,
+        on_reject: OnReject::Delete,
         lock_wait: Duration::from_secs(5),
         drain: Duration::ZERO,
     }

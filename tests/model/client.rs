@@ -20,7 +20,7 @@ use upload::error::Kind;
 use upload::event::{Event, Sink};
 use upload::journal::{Journal, Note, State};
 use upload::names::Token;
-use upload::transfer::{self, GiveUp, Item, Jobs, OnChange, Options, Put};
+use upload::transfer::{self, GiveUp, Item, Jobs, OnChange, Options, Put, WaitFor};
 use upload::wire::Receipt;
 
 use crate::bucket::{Bucket, Multipart};
@@ -203,7 +203,8 @@ impl Machine {
         }
         let (backend, client) = (format!("http://{}", self.front), self.backend());
         let (resume, jobs) = ("upload resume".into(), Jobs::Fixed(1));
-        let options = Options { backend, resume, first: 0, jobs, most: 64, give_up: GiveUp::Never };
+        let options =
+            Options { backend, resume, first: 0, jobs, most: 64, give_up: GiveUp::Never, wait: WaitFor::Verified };
         let (_tell, mut stop) = watch::channel(None);
         let life = async {
             let info = transfer::greet(&client, &options, &sink, &mut stop).await.unwrap();

@@ -57,6 +57,10 @@ pub enum Event {
         path: String,
         message: String,
     },
+    Waiting {
+        v: Version,
+        upload: String,
+    },
     Completed {
         v: Version,
         upload: String,

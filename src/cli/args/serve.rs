@@ -81,6 +81,25 @@ pub struct ServeOptions {
     /// not expire [default: read URLs are presigned]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub cdn: Option<String>,
+    /// What to ask about each upload before it is ready, in this order: a program or a webhook; repeatable [default: none]
+    ///
+    /// exec:PROGRAM, an absolute path, is run without a shell and with the upload as JSON on standard input; exit code 0
+    /// accepts, 10 rejects, anything else is tried again. A URL gets the same JSON by POST, signed. NAME= tells hooks apart;
+    /// by default it is the program's or the host's name.
+    #[arg(long = "hook", value_name = "[NAME=]exec:PROGRAM|URL")]
+    pub hooks: Vec<String>,
+    /// A further argument for the program of the hook of that name; repeatable [default: none]
+    #[arg(long = "hook-arg", value_name = "NAME=ARG")]
+    pub hook_args: Vec<String>,
+    /// Sign webhooks with the secret in this file, at least 16 characters [default: none, and no webhooks]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub hook_secret_file: Option<PathBuf>,
+    /// How long a hook may take for one upload
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse::duration)]
+    pub hook_timeout: Duration,
+    /// What becomes of an object that a hook rejects: delete, keep, or quarantine:PREFIX
+    #[arg(long, value_name = "ACTION", default_value = "delete")]
+    pub on_reject: String,
     /// Server-side encryption of new objects: AES256, aws:kms or aws:kms:KEY-ID [default: the bucket's]
     #[arg(long, value_name = "SSE", value_parser = NonEmptyStringValueParser::new())]
     pub sse: Option<String>,

@@ -177,7 +177,8 @@ mod tests {
     fn options(text: &str, profile: Option<&str>, line: &[&str]) -> ServeOptions {
         let filed = parse(text, Path::new("/etc/upload/serve.toml"), profile).unwrap();
         let line = ["upload", "serve"].iter().chain(line).map(OsString::from);
-        let Verb::Serve(Serve { options, .. }) = filed::over(line, &filed).unwrap().verb else { panic!("serve") };
+        let Verb::Serve(serve) = filed::over(line, &filed).unwrap().verb else { panic!("serve") };
+        let Serve { options, .. } = *serve;
         options
     }
 
@@ -232,7 +233,8 @@ mod tests {
     fn the_verbs_below_know_the_ledger_of_the_file() {
         let filed = parse("ledger = \"sqlite:l.db\"\n", Path::new("/f/serve.toml"), None).unwrap();
         let line = ["upload", "serve", "token", "list"].map(OsString::from);
-        let Verb::Serve(Serve { verb, .. }) = filed::over(line, &filed).unwrap().verb else { panic!("serve") };
+        let Verb::Serve(serve) = filed::over(line, &filed).unwrap().verb else { panic!("serve") };
+        let Serve { verb, .. } = *serve;
         let crate::cli::args::serve::ServeVerb::Token(crate::cli::args::serve::TokenVerb::List { ledger }) =
             verb.unwrap()
         else {

@@ -30,22 +30,23 @@ pub fn read(place: Option<&Setting<Place>>) -> Result<Option<Token>> {
     let Some(Setting { value: place, origin }) = place else { return Ok(None) };
     match place {
         Place::Here(token) => check(token.expose(), &format!("the token of {origin}")).map(Some),
-        Place::File(path) => file(path, &format!("the token in {}", path.display())).map(Some),
+        Place::File(path) => file(path, "the token").map(Some),
     }
 }
 
-/// A secret in a file, `what` it is called in an error.
+/// The token, or what else is kept so, in a file that nobody else can write.
 ///
 /// # Errors
 /// As [`read`].
-pub fn file(path: &Path, what: &str) -> Result<Token> {
+pub fn file(path: &Path, noun: &str) -> Result<Token> {
+    let what = format!("{noun} in {}", path.display());
     let mut text = String::new();
     let unread = || Error::new(Kind::Config, format!("could not read {what}"));
     let file = File::open(path).map_err(|error| unread().because(error))?;
     let found = file.metadata().map_err(|error| unread().because(error))?;
     trust::check(path, &found).map_err(|why| unread().because(why))?;
     file.take(SIZE_MAX + 1).read_to_string(&mut text).map_err(|error| unread().because(error))?;
-    check(&text, what)
+    check(&text, &what)
 }
 
 fn check(text: &str, what: &str) -> Result<Token> {
@@ -59,7 +60,7 @@ fn check(text: &str, what: &str) -> Result<Token> {
     }
     // It goes into a header.
     if !text.bytes().all(|b| b.is_ascii_graphic()) {
-        return wrong("a token is one line of visible ASCII without spaces");
+        return wrong("it is not one line of visible ASCII without spaces");
     }
     Ok(Token::new(text.to_owned()))
 }

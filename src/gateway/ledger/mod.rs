@@ -14,6 +14,7 @@ use crate::gateway::commits::Commits;
 mod abort;
 mod db;
 mod events;
+mod hooks;
 mod owners;
 mod parts;
 mod postgres;
@@ -24,6 +25,7 @@ mod sweep;
 pub(super) mod tests;
 mod uploads;
 
+pub use hooks::{Hooked, Rejection};
 pub use owners::{ApiToken, NewToken};
 pub use parts::{LedgerPart, Signing};
 pub use sweep::TAKEN;

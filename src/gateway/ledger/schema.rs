@@ -14,7 +14,7 @@ pub(super) const SPEC: Spec = Spec {
     what: "ledger",
     // "UPLG" in ASCII.
     application_id: 0x5550_4C47,
-    steps: &[UPLOADS, SWEPT, EVENTS, LIMITED],
+    steps: &[UPLOADS, SWEPT, EVENTS, LIMITED, HOOKED],
     hint: "name another place for the ledger with --ledger sqlite:FILE",
 };
 
@@ -95,6 +95,20 @@ const LIMITED: &str = "
         (SELECT coalesce(sum(size), 0) FROM upload WHERE upload.owner = owner.segment AND state = 'ready');
     CREATE INDEX upload_open ON upload (owner, size)
         WHERE state IN ('pending', 'uploading', 'completing', 'aborting');
+";
+
+/// What hooks are due for, and what they have said.
+const HOOKED: &str = "
+    ALTER TABLE upload ADD COLUMN rejection TEXT;
+    CREATE TABLE hooked (
+        upload TEXT PRIMARY KEY REFERENCES upload (id) ON DELETE CASCADE,
+        -- From then on anybody may take it.
+        due INTEGER NOT NULL,
+        fence INTEGER NOT NULL,
+        accepted TEXT NOT NULL,
+        failures INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX hooked_by_due ON hooked (due);
 ";
 
 /// Opens the ledger, making it when there is none; gives its instance id too, which is drawn once.

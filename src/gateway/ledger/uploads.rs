@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::Ledger;
 use super::db::{self, Db, Row, damaged, values};
+use super::{Ledger, Rejection};
 use crate::error::{Error, Kind, Result};
 use crate::gateway::lease::{Lease, Renewed};
 use crate::names::{Fingerprint, Key, PartNumber, UploadId};
@@ -56,10 +56,12 @@ pub struct Upload {
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
     pub receipt: Option<Receipt>,
+    /// Why a hook has rejected it.
+    pub rejection: Option<Rejection>,
 }
 
 pub(super) const COLUMNS: &str = "id, owner, idempotency_key, digest, name, content_type, size, part_size, key, token, store_upload, \
-    state, epoch, holder, lease_until, created_at, expires_at, receipt, metadata";
+    state, epoch, holder, lease_until, created_at, expires_at, receipt, metadata, rejection";
 
 impl Ledger {
     /// Writes the upload and a row for each part of its plan, unless its owner used the idempotency key before; gives the
@@ -164,7 +166,7 @@ impl Ledger {
     /// # Errors
     /// When the ledger fails.
     pub async fn set_ready(&self, receipt: &Receipt) -> Result<bool> {
-        let (id, size) = (receipt.id.clone(), receipt.size);
+        let (id, size) = (receipt.id.clone(), i64::try_from(receipt.size).unwrap_or(i64::MAX));
         let receipt = serde_json::to_string(receipt)
             .map_err(|error| Error::new(Kind::Other, "could not write a receipt").because(error))?;
         self.write(move |db| {
@@ -172,14 +174,18 @@ impl Ledger {
             let won = db.execute(sql, values![id.as_str(), &receipt])? == 1;
             if won {
                 db.execute("UPDATE part SET state = 'stored' WHERE upload = ?1", values![id.as_str()])?;
-                let sql =
-                    "UPDATE owner SET stored = stored + ?2 WHERE segment = (SELECT owner FROM upload WHERE id = ?1)";
-                db.execute(sql, values![id.as_str(), size])?;
+                count(db, &id, size)?;
             }
             Ok(won)
         })
         .await
     }
+}
+
+/// Counts bytes more, or less, among what the owner of an upload has in the store.
+pub(super) fn count(db: &Db<'_>, id: &UploadId, bytes: i64) -> db::Result<()> {
+    let sql = "UPDATE owner SET stored = stored + ?2 WHERE segment = (SELECT owner FROM upload WHERE id = ?1)";
+    db.execute(sql, values![id.as_str(), bytes]).map(drop)
 }
 
 /// States as they stand between the parentheses of `IN`.
@@ -238,6 +244,8 @@ pub(super) fn insert(db: &Db<'_>, new: &NewUpload) -> db::Result<Option<Upload>>
 pub(super) fn upload(row: &Row<'_>) -> db::Result<Upload> {
     let receipt: Option<String> = row.optional(17)?;
     let receipt = receipt.map(|json| serde_json::from_str(&json)).transpose();
+    let rejection: Option<String> = row.optional(19)?;
+    let rejection = rejection.map(|json| serde_json::from_str(&json)).transpose();
     Ok(Upload {
         id: row.text(0)?.parse().map_err(|_| damaged(0, "not an upload id"))?,
         owner: row.text(1)?,
@@ -255,5 +263,6 @@ pub(super) fn upload(row: &Row<'_>) -> db::Result<Upload> {
         created_at: row.time(15)?,
         expires_at: row.time(16)?,
         receipt: receipt.map_err(|_| damaged(17, "not a receipt"))?,
+        rejection: rejection.map_err(|_| damaged(19, "not a rejection"))?,
     })
 }

@@ -86,7 +86,7 @@ impl Service {
 
     /// Every multipart upload at our key, such as a create whose answer was lost has left there; the row's own only if it is
     /// over.
-    async fn drop_parts(&self, upload: &Upload, over: bool) -> Result<(), Fault> {
+    pub(super) async fn drop_parts(&self, upload: &Upload, over: bool) -> Result<(), Fault> {
         let mut multiparts = self.store.find(&upload.key).await?;
         let own = upload.store_upload.as_ref();
         multiparts.retain(|multipart| Some(multipart) != own);

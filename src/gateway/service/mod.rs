@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use futures_util::future::join;
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
 use crate::crash;
 use crate::gateway::auth::Owner;
+use crate::gateway::hooks::Hooks;
 use crate::gateway::lease::{self, Decision, Lease, Terms};
 use crate::gateway::ledger::{Ledger, Upload};
 use crate::gateway::limits::{Meter, Quota, Rate};
@@ -28,7 +29,9 @@ mod batch;
 mod begin;
 mod complete;
 mod confirm;
+mod hooks;
 mod read;
+mod rejected;
 mod sign;
 mod sweep;
 #[cfg(test)]
@@ -67,6 +70,8 @@ pub struct Rules {
     pub patience: Duration,
     /// What receipts call this backend: its public URL.
     pub backend: String,
+    /// What is done with what is verified, before it is ready.
+    pub hooks: Hooks,
 }
 
 /// What a gateway cannot be without.
@@ -88,14 +93,16 @@ pub struct Service {
     completing: Mutex<HashMap<UploadId, complete::Pending>>,
     /// Places to ask the store from, for what comes in batches.
     asking: Semaphore,
+    /// Hooks have become due by something done in this process.
+    hooks_due: Notify,
 }
 
 impl Service {
     #[must_use]
     pub fn new(ledger: Ledger, store: Store, rules: Rules) -> Arc<Self> {
         let (beginning, completing) = (Mutex::default(), Mutex::default());
-        let signed = Meter::of(rules.rate);
-        Arc::new(Self { ledger, store, rules, signed, beginning, completing, asking: Semaphore::new(ASKING) })
+        let (asking, hooks_due, signed) = (Semaphore::new(ASKING), Notify::new(), Meter::of(rules.rate));
+        Arc::new(Self { ledger, store, rules, signed, beginning, completing, asking, hooks_due })
     }
 
     /// What a client has to know before it begins.

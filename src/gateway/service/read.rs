@@ -156,5 +156,6 @@ fn status(upload: Upload) -> UploadStatus {
         created_at: upload.created_at,
         expires_at: upload.expires_at,
         receipt: upload.receipt,
+        reason: upload.rejection.map(|rejection| rejection.reason.as_str().to_owned()),
     }
 }

@@ -110,6 +110,9 @@ impl Service {
 
     /// Takes out of the store what an upload has left there.
     async fn look_after(&self, upload: Upload, until: Timestamp) {
+        if let Some(rejection) = &upload.rejection {
+            return self.see_to(&upload, rejection, until).await;
+        }
         match self.drop_leftovers(&upload).await {
             Ok(()) => {
                 if let Err(error) = self.ledger.looked(&upload.id, until).await {

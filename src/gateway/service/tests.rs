@@ -3,6 +3,7 @@
 //! Border: what the API answers to a healthy store is `tests/gateway_api.rs`.
 
 mod confirm;
+mod hooks;
 mod races;
 mod sweep;
 
@@ -132,6 +133,7 @@ impl World {
             terms: Terms { lease: Duration::from_mins(1), upload: Duration::from_hours(1) },
             patience: Duration::from_secs(10),
             backend: "http://gateway".to_owned(),
+            hooks: Hooks::default(),
         };
         change(&mut rules);
         Self { place, config, door, service: Service::new(ledger, store, rules), owner }
@@ -183,7 +185,11 @@ impl World {
 
     /// An upload with all its parts in the store, ready to be completed.
     async fn sent(&self, size: usize) -> (BeginAnswer, CompleteRequest) {
-        let (upload, _) = self.begin(size).await.unwrap();
+        self.sent_as("key", size).await
+    }
+
+    async fn sent_as(&self, key: &str, size: usize) -> (BeginAnswer, CompleteRequest) {
+        let (upload, _) = self.begin_as(key, size).await.unwrap();
         let body = vec![7; size];
         let chunks: Vec<&[u8]> = if size == 0 { vec![&[]] } else { body.chunks(PART).collect() };
         let parts = (1..).zip(&chunks).map(|(number, body)| PartSpec {

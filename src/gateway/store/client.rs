@@ -127,12 +127,20 @@ fn builder(near: bool) -> reqwest::ClientBuilder {
 }
 
 fn build(near: bool) -> Result<reqwest::Client> {
+    with_authorities(|| builder(near)).map_err(no_tls)
+}
+
+/// A client that trusts whom this system trusts, or else whom Mozilla does.
+///
+/// # Errors
+/// When the library cannot be set up.
+pub fn with_authorities(builder: impl Fn() -> reqwest::ClientBuilder) -> reqwest::Result<reqwest::Client> {
     // A system without certificate authorities (a bare container) cannot build a client otherwise.
-    builder(near).build().or_else(|_| {
+    builder().build().or_else(|_| {
         debug!("no certificate authorities on this system; using those of Mozilla");
         let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
         let roots = roots.filter_map(|der| reqwest::Certificate::from_der(der).ok());
-        builder(near).tls_certs_only(roots).build().map_err(no_tls)
+        builder().tls_certs_only(roots).build()
     })
 }
 

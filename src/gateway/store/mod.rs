@@ -23,6 +23,7 @@ use sign::Signer;
 mod address;
 pub mod answers;
 mod client;
+mod copy;
 mod credentials;
 pub mod embedded;
 mod multipart;
@@ -33,7 +34,7 @@ mod sign;
 mod template;
 mod xml;
 
-pub use client::{Answer, Http};
+pub use client::{Answer, Http, with_authorities};
 pub use object::attachment;
 
 /// The object metadata that holds the token of an upload.

@@ -87,6 +87,15 @@ impl Store {
     }
 }
 
+impl Store {
+    /// As [`Store::sign_get`], at the address the gateway itself uses: for who reads on this machine.
+    pub async fn sign_get_here(&self, key: &Key, life: Duration) -> Result<(SignedUrl, u64), Fault> {
+        let url = self.address.object(&self.whole(key), &[])?;
+        let presigned = self.client.signer.presign(Method::GET, &url, BTreeMap::new(), life).await?;
+        Ok((presigned.url, presigned.expires_in))
+    }
+}
+
 pub(super) fn signed_put(number: PartNumber, presigned: Presigned) -> SignedPut {
     let Presigned { url, headers, expires_in } = presigned;
     SignedPut { number, url, method: "PUT".into(), headers, expires_in }

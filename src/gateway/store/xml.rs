@@ -69,6 +69,17 @@ pub(super) struct Upload {
 #[derive(Debug, Deserialize)]
 pub(super) struct CompleteMultipartUploadResult {}
 
+/// Of a copy of a whole object nothing is believed either.
+#[derive(Debug, Deserialize)]
+pub(super) struct CopyObjectResult {}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct CopyPartResult {
+    #[serde(rename = "ETag")]
+    pub(super) etag: String,
+}
+
 /// An error as S3 tells it. Its message is not read: some stores repeat the request's secrets in it.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
