@@ -4,6 +4,7 @@
 //! an answer means is `answer`'s.
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -132,11 +133,11 @@ impl Http {
         method: Method,
         url: Url,
         headers: HeaderMap,
-        body: Option<Vec<u8>>,
+        body: Option<Bytes>,
         max: usize,
     ) -> Result<Answer> {
         let mut request = self.clients.api().request(method, url).headers(headers);
-        let len = body.as_ref().map_or(0, Vec::len) as u64;
+        let len = body.as_ref().map_or(0, Bytes::len) as u64;
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body);
         }
@@ -241,9 +242,18 @@ async fn read(mut response: Response, max: usize, patience: Patience) -> Result<
     Ok(Answer { status, headers, body })
 }
 
-/// Waits for something to happen, for so long.
+/// Waits for something to happen, for so long; as in [`stalled`], a look that came late is one look.
 async fn within<T>(limit: Duration, happens: impl Future<Output = T>) -> Result<T> {
-    tokio::time::timeout(limit, happens).await.map_err(|_| Error::new(Kind::Temporary, "the connection stands still"))
+    let mut happens = pin!(happens);
+    let mut left = limit;
+    while !left.is_zero() {
+        let look = left.min(LOOK);
+        if let Ok(happened) = tokio::time::timeout(look, &mut happens).await {
+            return Ok(happened);
+        }
+        left -= look;
+    }
+    Err(Error::new(Kind::Temporary, "the connection stands still"))
 }
 
 /// The headers that were signed, exactly, less those the connection writes itself.
@@ -279,14 +289,14 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Ends when nothing has moved for too long.
 async fn stalled(sent: &AtomicU64, len: u64, patience: Patience) {
     let mut before = 0;
-    let mut since = Instant::now();
+    let mut still = Duration::ZERO;
     loop {
         tokio::time::sleep(LOOK).await;
         let now = sent.load(Ordering::Relaxed);
-        if now != before {
-            (before, since) = (now, Instant::now());
-        }
-        if since.elapsed() > if now >= len { patience.answer(len) } else { patience.send() } {
+        // A look that came late is one look: what did not run could move nothing, and the network is not to blame.
+        still = if now == before { still + LOOK } else { Duration::ZERO };
+        before = now;
+        if still > if now >= len { patience.answer(len) } else { patience.send() } {
             return;
         }
     }

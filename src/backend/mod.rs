@@ -4,6 +4,7 @@
 //! The one door to reqwest on the client's side.
 
 pub mod answer;
+mod bearer;
 mod body;
 mod clients;
 mod content;
@@ -19,6 +20,7 @@ pub mod reply;
 mod resolver;
 
 pub use answer::Stored;
+pub use bearer::{Bearer, TokenFile};
 pub use content::Content;
 pub use hosts::{StoreHost, is_loopback};
 pub use http::{Get, Options};

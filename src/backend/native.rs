@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
@@ -13,6 +14,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::answer::{self, Answer, Stored};
+use super::bearer::Bearer;
 use super::content::Content;
 use super::http::{Get, Http, Options};
 use crate::crash;
@@ -37,7 +39,7 @@ pub struct Backend {
     http: Http,
     /// With a slash at its end.
     base: Url,
-    token: Option<Token>,
+    bearer: Bearer,
 }
 
 /// What `complete` came to.
@@ -51,11 +53,11 @@ pub enum Completion {
 impl Backend {
     /// # Errors
     /// For a certificate or a proxy that cannot be used, and for plain HTTP away from loopback.
-    pub fn new(url: &Url, token: Option<Token>, options: Options) -> Result<Self> {
+    pub fn new(url: &Url, bearer: impl Into<Bearer>, options: Options) -> Result<Self> {
         let http = Http::new(url, options)?;
         let mut base = url.clone();
         base.set_path(&format!("{}/", base.path().trim_end_matches('/')));
-        Ok(Self { http, base, token })
+        Ok(Self { http, base, bearer: bearer.into() })
     }
 
     /// The same with new connections.
@@ -247,25 +249,30 @@ impl Backend {
         Ok((answer.status, parse(&answer)?))
     }
 
-    /// One call; an answer that is no success is an error.
+    /// One call, made again where a newer token is found than one that was refused; an answer that is no success is an error.
     async fn call(
         &self,
         method: Method,
         path: &str,
         body: Option<&impl Serialize>,
-        mut headers: HeaderMap,
+        headers: HeaderMap,
     ) -> Result<Answer> {
         let url =
             self.base.join(path).map_err(|error| Error::new(Kind::Other, "could not form a URL").because(error))?;
-        if let Some(token) = &self.token {
-            let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
-                .map_err(|_| Error::new(Kind::Config, "the token has characters that no header can carry"))?;
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
-        }
         let body = body.map(serde_json::to_vec).transpose();
         let body = body.map_err(|error| Error::new(Kind::Other, "could not write a request").because(error))?;
-        let answer = self.http.call(method, url, headers, body, JSON_MAX).await?;
+        let body = body.map(Bytes::from);
+        let send = async |token: Option<&Token>| {
+            let headers = carrying(token, headers.clone())?;
+            self.http.call(method.clone(), url.clone(), headers, body.clone(), JSON_MAX).await
+        };
+        let token = self.bearer.token();
+        let mut answer = send(token.as_ref()).await?;
+        if answer.status == 401
+            && let Some(newer) = token.and_then(|refused| self.bearer.instead_of(&refused))
+        {
+            answer = send(Some(&newer)).await?;
+        }
         if !(200..=299).contains(&answer.status) {
             return Err(answer::of_gateway(&answer));
         }
@@ -274,6 +281,16 @@ impl Backend {
         }
         Ok(answer)
     }
+}
+
+fn carrying(token: Option<&Token>, mut headers: HeaderMap) -> Result<HeaderMap> {
+    if let Some(token) = token {
+        let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
+            .map_err(|_| Error::new(Kind::Config, "the token has characters that no header can carry"))?;
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }
+    Ok(headers)
 }
 
 /// What a call of a batch would have come to alone, and when to ask again where that is said.

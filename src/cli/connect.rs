@@ -9,9 +9,8 @@ use url::Url;
 
 use super::backend_spec::BackendSpec;
 use super::settings::{Connection, Settings};
-use crate::backend::{Backend, Limiter, Options};
+use crate::backend::{Backend, Bearer, Limiter, Options};
 use crate::error::Result;
-use crate::names::Token;
 
 /// A backend that can be called.
 pub struct Connected {
@@ -40,17 +39,26 @@ impl Connected {
         limiter: Arc<Limiter>,
     ) -> Result<Self> {
         match spec {
-            BackendSpec::Url(url) => Ok(Self {
-                backend: Arc::new(backend(url, connection.token.clone(), connection, limiter, false)?),
-                name: spec.to_string(),
-                #[cfg(feature = "gateway")]
-                local: None,
-            }),
+            BackendSpec::Url(url) => {
+                let bearer = Bearer::new(connection.token.clone(), connection.token_file.clone());
+                Ok(Self {
+                    backend: Arc::new(backend(url, bearer, connection, limiter, false)?),
+                    name: spec.to_string(),
+                    #[cfg(feature = "gateway")]
+                    local: None,
+                })
+            }
             #[cfg(feature = "gateway")]
             BackendSpec::Embedded | BackendSpec::S3 { .. } => {
                 let local = super::local::start(settings, spec, connection, lock_wait).await?;
                 Ok(Self {
-                    backend: Arc::new(backend(local.url(), Some(local.token.clone()), connection, limiter, true)?),
+                    backend: Arc::new(backend(
+                        local.url(),
+                        Some(local.token.clone()).into(),
+                        connection,
+                        limiter,
+                        true,
+                    )?),
                     name: spec.to_string(),
                     local: Some(local),
                 })
@@ -87,13 +95,7 @@ impl Connected {
     }
 }
 
-fn backend(
-    url: &Url,
-    token: Option<Token>,
-    connection: &Connection,
-    limiter: Arc<Limiter>,
-    own: bool,
-) -> Result<Backend> {
+fn backend(url: &Url, bearer: Bearer, connection: &Connection, limiter: Arc<Limiter>, own: bool) -> Result<Backend> {
     let options = Options {
         ca_cert: connection.ca_cert.clone(),
         proxy: connection.proxy.as_ref().map(|proxy| proxy.expose().clone()),
@@ -103,5 +105,5 @@ fn backend(
         limiter,
         stall_after: connection.stall_after,
     };
-    Backend::new(url, token, options)
+    Backend::new(url, bearer, options)
 }

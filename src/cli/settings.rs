@@ -14,7 +14,7 @@ use super::args::{self, IfChanged, Progress, WaitState, When};
 use super::backend_spec::BackendSpec;
 use super::config_file::ConfigFile;
 use super::parse::{Jobs, LimitRate};
-use crate::backend::StoreHost;
+use crate::backend::{StoreHost, TokenFile};
 use crate::error::{Error, Kind, Result};
 use crate::names::Token;
 use crate::report;
@@ -75,6 +75,8 @@ pub struct Common {
 #[derive(Debug, Clone)]
 pub struct Connection {
     pub token: Option<Token>,
+    /// Where that token stands, and a newer one may.
+    pub token_file: Option<TokenFile>,
     pub ca_cert: Option<PathBuf>,
     pub proxy: Option<Proxy>,
     /// How long nothing may move on a connection; `None` leaves it to the connection.
@@ -283,8 +285,10 @@ impl Settings {
     /// # Errors
     /// [`Kind::Usage`] or [`Kind::Config`] for values that cannot be, and for a token's file that cannot be read.
     pub fn connection(&self, flags: &args::Connection) -> Result<Connection> {
+        let token = self.token_setting(flags)?;
         Ok(Connection {
-            token: token::read(self.token_setting(flags)?.as_ref())?,
+            token: token::read(token.as_ref())?,
+            token_file: token.and_then(|found| found.value.file()),
             ca_cert: self.ca_cert_setting(flags).map(|found| found.value),
             proxy: self.proxy_setting(flags)?.map(|found| found.value),
             stall_after: self.stall_after_setting(flags)?.map(|found| found.value),
@@ -306,7 +310,12 @@ impl Settings {
             }
             None => true,
         };
-        Ok(Connection { token: connection.token.clone().filter(|_| meant), ..connection.clone() })
+        let (token, token_file) = (connection.token.clone(), connection.token_file.clone());
+        Ok(Connection {
+            token: token.filter(|_| meant),
+            token_file: token_file.filter(|_| meant),
+            ..connection.clone()
+        })
     }
 
     /// Where an `s3://` store is.

@@ -7,6 +7,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::Setting;
+use crate::backend::TokenFile;
 use crate::cli::trust;
 use crate::error::{Error, Kind, Result};
 use crate::names::Token;
@@ -19,6 +20,17 @@ const SIZE_MAX: u64 = 8 << 10;
 pub enum Place {
     File(PathBuf),
     Here(Token),
+}
+
+impl Place {
+    /// Where a newer token may come to stand.
+    #[must_use]
+    pub fn file(self) -> Option<TokenFile> {
+        match self {
+            Self::File(path) => Some(TokenFile { path, read: |path| file(path, "the token") }),
+            Self::Here(_) => None,
+        }
+    }
 }
 
 /// The token at its place.
