@@ -207,4 +207,25 @@ mod tests {
         let one_more = [(1, Some("a")), (2, Some("b")), (3, Some("c")), (4, Some("d"))];
         assert!(review(&plan, &parts(&one_more)).is_err());
     }
+
+    #[test]
+    fn a_receipt_is_held_against_size_parts_and_checksum() {
+        let plan = Plan::pinned(25, 10).unwrap();
+        let of = |bytes: [&[u8]; 3]| Checksum::composite(&bytes.map(Fingerprint::of));
+        let (ours, other) = (of([b"a", b"b", b"c"]), of([b"a", b"b", b"d"]));
+        let said = |size: u64, parts: u32, checksum: &Checksum| -> Receipt {
+            let (id, time) = ("0198c0de-0000-7000-8000-000000000000", "2026-01-01T00:00:00Z");
+            serde_json::from_value(serde_json::json!({
+                "id": id, "backend": "b", "instance_id": "i", "key": "k", "location": "l", "size": size, "parts": parts,
+                "part_size": 10, "etag": "e", "checksum": checksum, "proof": "sha256", "sha256": null, "started": time,
+                "finished": time,
+            }))
+            .unwrap()
+        };
+        let confirmed = |receipt: &Receipt| confirm(receipt, &plan, &ours);
+        assert!(confirmed(&said(25, 3, &ours)).is_ok());
+        for wrong in [said(24, 3, &ours), said(25, 2, &ours), said(25, 3, &other)] {
+            assert_eq!(confirmed(&wrong).unwrap_err().kind(), Kind::Corrupt);
+        }
+    }
 }

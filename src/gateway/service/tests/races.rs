@@ -170,3 +170,18 @@ async fn the_reaper_takes_nothing_from_who_comes_in_time(new: impl AsyncFn() -> 
         }
     }
 }
+
+/// Two calls that were let in before a claim and come to the ledger after it: what was looked at before is looked at again.
+#[tokio::test]
+async fn a_call_that_a_claim_overtook_changes_nothing() {
+    let world = World::new().await;
+    let (upload, request) = world.sent(PART + 1).await;
+    world.ledger("UPDATE upload SET lease_until = 0, holder = 'sleeper'");
+    world.service.claim(&world.owner, upload.id.as_str(), claim(1, None)).await.unwrap();
+    let renewed = world.service.rules.terms.renewed(Timestamp::now());
+    let part = PartSpec { number: PartNumber::FIRST, size: 5 << 20, sha256: request.parts[0].sha256, md5: None };
+    let ledger = &world.service.ledger;
+    let lost = crate::gateway::ledger::Signing::LeaseLost;
+    assert_eq!(ledger.pin(&upload.id, upload.epoch, vec![part], renewed).await.unwrap(), lost);
+    assert_eq!(ledger.seal(&upload.id, upload.epoch, request.parts, renewed).await.unwrap(), lost);
+}
