@@ -270,7 +270,8 @@ impl Known {
         }
         let adds_up = match form {
             Form::Right | Form::OtherEtag => true,
-            Form::OtherBytes => row.parts[0].sha256.is_none(),
+            // An earlier complete may have pinned just these.
+            Form::OtherBytes => row.parts[0].sha256.is_none_or(|pinned| pinned == bytes(9, 1)),
             Form::Swapped => self.is_single(),
             Form::OnePartLess | Form::OtherChecksum => false,
         };
