@@ -23,6 +23,7 @@ mod operating;
 mod orphans;
 mod output;
 mod phases;
+mod power;
 mod privacy;
 mod put;
 mod real_store;

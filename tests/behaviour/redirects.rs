@@ -5,6 +5,7 @@
 
 use std::io::ErrorKind;
 use std::net::TcpListener;
+use std::thread;
 
 use crate::support::gateway::Gateway;
 use crate::support::proxy::{Answer, Fault, Proxy, Requests};
@@ -39,57 +40,61 @@ impl Elsewhere {
     }
 }
 
-/// One call of an upload is redirected: it fails, and nobody follows.
-fn not_followed(requests: Requests, statuses: &[u16], envs: &[(&str, &str)]) {
-    let elsewhere = Elsewhere::new();
-    let world = World::new();
-    let file = world.sandbox.file("film.bin", PART + 1000);
-    for status in statuses {
-        world.proxy.spoil(requests, elsewhere.redirect(*status));
-        let mut put = world.put(&file);
-        for (name, value) in envs {
-            put = put.env(name, value);
+/// One call of an upload is redirected: it fails, and nobody follows. Each status at the same time as the others: what
+/// may be a captive portal is waited for.
+fn not_followed(requests: Requests, envs: &[(&str, &str)]) {
+    thread::scope(|scope| {
+        for status in STATUSES {
+            scope.spawn(move || {
+                let elsewhere = Elsewhere::new();
+                let world = World::new();
+                let file = world.sandbox.file("film.bin", PART + 1000);
+                world.proxy.spoil(requests, elsewhere.redirect(status));
+                let mut put = world.put(&file);
+                for (name, value) in envs {
+                    put = put.env(name, value);
+                }
+                let output = put.args(["--give-up-after", "1s"]).env("UPLOAD_TOKEN", "canary").run();
+                assert!(matches!(output.code(), Some(69 | 75)), "{output}");
+                assert!(output.stderr().contains(&status.to_string()), "{output}");
+                elsewhere.has_heard_nothing();
+                world.proxy.mend();
+                world.put(&file).run().succeeds();
+                world.holds_only(&file);
+            });
         }
-        // It may be a captive portal, so that it is waited for.
-        let output = put.args(["--give-up-after", "1s"]).env("UPLOAD_TOKEN", "canary").run();
-        assert!(matches!(output.code(), Some(69 | 75)), "{output}");
-        assert!(output.stderr().contains(&status.to_string()), "{output}");
-        elsewhere.has_heard_nothing();
-        world.proxy.mend();
-    }
-    world.put(&file).run().succeeds();
-    world.holds_only(&file);
+    });
 }
 
 #[test]
 fn no_redirect_of_the_first_call_is_followed() {
-    not_followed(Requests::get("/v1"), &STATUSES, &[]);
+    not_followed(Requests::get("/v1"), &[]);
 }
 
 #[test]
 fn no_redirect_of_begin_is_followed() {
-    not_followed(Requests::begin(), &STATUSES, &[]);
+    not_followed(Requests::begin(), &[]);
 }
 
 #[test]
 fn no_redirect_of_sign_is_followed() {
-    not_followed(Requests::sign(), &STATUSES, &[]);
+    not_followed(Requests::sign(), &[]);
 }
 
 #[test]
 fn no_redirect_of_a_part_is_followed() {
-    not_followed(Requests::put(), &STATUSES, &[]);
+    not_followed(Requests::put(), &[]);
 }
 
 /// Where a proxy is configured, parts are sent by the HTTP library; this machine is reached without it all the same.
 #[test]
 fn no_redirect_of_a_part_is_followed_by_the_library() {
-    not_followed(Requests::put(), &STATUSES, &[("http_proxy", "http://127.0.0.1:1"), ("NO_PROXY", "127.0.0.1")]);
+    not_followed(Requests::put(), &[("http_proxy", "http://127.0.0.1:1"), ("NO_PROXY", "127.0.0.1")]);
 }
 
 #[test]
 fn no_redirect_of_complete_is_followed() {
-    not_followed(Requests::complete(), &STATUSES, &[]);
+    not_followed(Requests::complete(), &[]);
 }
 
 #[test]

@@ -39,15 +39,3 @@ fn an_error_behind_a_success_is_an_error() {
     let sent = survives(Requests::store_complete().nth(1), Fault::error_in_success());
     assert_eq!(sent, 3, "parts were sent again");
 }
-
-#[test]
-fn a_store_that_wants_to_be_asked_less_often_is() {
-    for requests in [Requests::store_create(), Requests::store_complete()] {
-        survives(requests.first(2), Fault::slow_down());
-    }
-}
-
-#[test]
-fn an_object_that_cannot_be_looked_at_is_not_confirmed() {
-    survives(Requests::store_head().first(2), Fault::slow_down());
-}

@@ -2,8 +2,10 @@
 //!
 //! Border: between client and gateway, for a while; what ends a run is `refusals`, what the store says to the gateway `store`.
 
-use crate::support::PART;
+use crate::support::gateway::Gateway;
 use crate::support::proxy::{Answer, Fault, Requests, WHOLE};
+use crate::support::world::World;
+use crate::support::{PART, wait};
 use crate::trial::{SIZES, Trial, each};
 
 fn calls() -> [Requests; 4] {
@@ -110,11 +112,31 @@ fn nonsense_once() {
     });
 }
 
-/// While the gateway is away, parts whose URLs are good go on; none is sent twice.
+/// While the gateway is away, parts whose URLs are good go on: those on the wire arrive, and those signed behind them are begun.
+/// None is sent twice.
 #[test]
 fn a_gateway_that_is_away_does_not_stop_the_store() {
-    let mut trial = Trial::new();
-    let away = Requests::sign().after(2).first(3);
-    let run = trial.survives(6 * PART, |proxy| proxy.spoil(away, Fault::page(502)));
-    run.wastes(0).asks_little();
+    let keeper = Gateway::start(&[], &[]);
+    let store = keeper.store();
+    let world = World::on(&store);
+    let mut trial = Trial::of(world, Some(store));
+    let size = 6 * PART;
+    let file = trial.file(size);
+    let before = trial.world.data().traffic();
+    trial.world.data().shut_after(1);
+    let running = trial.put(&file).spawn();
+    wait::until("two parts on the wire and two signed", || (trial.proxy().traffic().signed() >= 4).then_some(()));
+    trial.proxy().spoil(Requests::any(), Fault::CutAfter { bytes: 0 });
+    trial.proxy().refuse();
+    trial.world.data().open();
+    let sent = || trial.world.data().traffic().since(&before);
+    wait::until("what is signed to be stored", || (sent().stored() == 4).then_some(()));
+    let away = trial.proxy().traffic();
+    trial.proxy().mend();
+    trial.proxy().listen();
+    let output = running.wait().succeeds();
+    assert!(output.stdout().contains("\"kind\":\"temporary\""), "nobody missed the gateway: {output}");
+    assert_eq!(sent().bytes("PUT"), size, "parts were sent again");
+    assert_eq!(trial.proxy().traffic().since(&away).posts("/v1/uploads"), 0, "it began anew");
+    trial.has(&file);
 }

@@ -5,7 +5,7 @@
 
 use crate::support::PART;
 use crate::support::proxy::{Answer, Fault, Requests, Then, WHOLE};
-use crate::trial::{Run, SIZES, Trial, each};
+use crate::trial::{Run, SIZES, Trial, each, each_of};
 
 /// As [`Trial::survives`]; the client sends parts to the store by way of a forward proxy, which is the one that fails.
 #[track_caller]
@@ -59,11 +59,14 @@ fn a_yes_before_the_end_is_not_believed() {
 
 #[test]
 fn what_stands_still_is_given_up() {
-    let mut trial = Trial::new().impatient();
-    for bytes in [PART / 2, WHOLE] {
-        let run = survives(&mut trial, PART, Requests::put().nth(1), Fault::HushAfter { bytes });
-        assert_eq!(run.retries()[0], "temporary");
-    }
+    each_of(
+        || Trial::new().impatient(),
+        [PART / 2, WHOLE],
+        |trial, bytes| {
+            let run = survives(trial, PART, Requests::put().nth(1), Fault::HushAfter { bytes });
+            assert_eq!(run.retries()[0], "temporary");
+        },
+    );
 }
 
 #[test]

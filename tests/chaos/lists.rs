@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use crate::support::PART;
 use crate::support::files;
 use crate::support::proxy::{Answer, Fault, Requests};
-use crate::trial::{Run, Trial};
+use crate::trial::{Run, Trial, each};
 
 const PARTS: u64 = 4;
 const SIZE: u64 = PARTS * PART;
@@ -65,13 +65,13 @@ fn parts_that_are_not_ours() {
 #[test]
 fn a_list_that_does_not_end_or_has_no_order() {
     let part = |number: u64| format!(r#"{{"number":{number},"size":{PART},"etag":"e"}}"#);
-    for body in [
+    let bodies = [
         format!(r#"{{"parts":[{}],"next":1}}"#, part(1)),
         format!(r#"{{"parts":[{},{}]}}"#, part(2), part(1)),
         format!(r#"{{"parts":[{},{}]}}"#, part(1), part(1)),
-    ] {
-        let mut trial = Trial::new();
-        let file = interrupted(&mut trial);
+    ];
+    each(bodies, |trial, body| {
+        let file = interrupted(trial);
         // The same on every page, as a server says that never grows tired of it.
         trial.proxy().spoil(Requests::parts(), list(&body));
         let run = trial.watch(&file, SIZE, trial.resume());
@@ -82,7 +82,7 @@ fn a_list_that_does_not_end_or_has_no_order() {
         trial.proxy().mend();
         let again = trial.watch(&run.file, SIZE, trial.resume());
         trial.arrived(again);
-    }
+    });
 }
 
 #[test]

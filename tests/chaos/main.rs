@@ -9,6 +9,7 @@ mod support;
 mod answers;
 mod calls;
 mod connections;
+mod http2;
 mod library;
 mod lists;
 mod numbers;

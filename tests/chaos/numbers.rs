@@ -1,7 +1,9 @@
-//! What chaos costs, as numbers. Not part of the quick run: `cargo test --release --test chaos -- --ignored --nocapture`.
+//! What chaos costs, as numbers. Not part of the quick run: `cargo test --locked --test chaos -- --ignored --nocapture
+//! --test-threads 1`; `UPLOAD_TEST_SEED=N` takes N for the five seeds there are without it.
 //!
 //! Border: bytes and seconds; what must be true besides, `trial` says.
 
+use std::env;
 use std::time::Instant;
 
 use crate::support::dice::Dice;
@@ -9,12 +11,17 @@ use crate::support::proxy::{Fault, Requests, WHOLE};
 use crate::support::{MIB, PART};
 use crate::trial::Trial;
 
+fn seeds() -> Vec<u64> {
+    env::var("UPLOAD_TEST_SEED")
+        .map_or((1..=5).collect(), |seed| vec![seed.parse().expect("UPLOAD_TEST_SEED is a number")])
+}
+
 /// Sends `parts` parts; each attempt at one is reset at a random byte with a probability of one in `odds`. Gives the share of
 /// bytes that were sent in all.
 #[track_caller]
-fn resets(parts: u64, odds: u64) -> f64 {
+fn resets(parts: u64, odds: u64, seed: u64) -> f64 {
     let mut trial = Trial::new();
-    let mut dice = Dice::new(42);
+    let mut dice = Dice::new(seed);
     let size = parts * PART;
     let run = trial.survives(size, |proxy| {
         for part in 1..=parts {
@@ -29,15 +36,25 @@ fn resets(parts: u64, odds: u64) -> f64 {
     let struck = run.traffic.count("PUT") - parts;
     #[expect(clippy::cast_precision_loss, reason = "a share")]
     let share = run.traffic.bytes("PUT") as f64 / size as f64;
-    println!("{parts} parts, one attempt in {odds} is reset ({struck} were): {share:.4} times the bytes");
+    println!("seed {seed}: {parts} parts, one attempt in {odds} is reset ({struck} were): {share:.4} times the bytes");
     share
 }
 
+/// On average over the seeds: where few are reset, one run says more of its dice than of us.
+#[track_caller]
+fn resets_cost(parts: u64, odds: u64, most: f64) {
+    let shares: Vec<f64> = seeds().into_iter().map(|seed| resets(parts, odds, seed)).collect();
+    #[expect(clippy::cast_precision_loss, reason = "few")]
+    let mean = shares.iter().sum::<f64>() / shares.len() as f64;
+    println!("one in {odds}: {mean:.4} times the bytes over {} seeds", shares.len());
+    assert!(mean <= most, "{mean} times the bytes");
+}
+
 #[test]
-#[ignore = "a measurement: 1.5 GiB, and as much on disk"]
+#[ignore = "a measurement: up to 1 GiB at a time, and twice as much on disk"]
 fn bytes_sent_under_resets() {
-    assert!(resets(100, 10) <= 1.10);
-    assert!(resets(200, 100) <= 1.02);
+    resets_cost(100, 10, 1.10);
+    resets_cost(200, 100, 1.02);
 }
 
 #[test]

@@ -4,11 +4,14 @@
 //! `src/backend/patience.rs`.
 
 use std::net::TcpListener;
+use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
+
 use crate::support::proxy::{Fault, Requests, WHOLE};
-use crate::support::{MIB, PART};
-use crate::trial::{LARGE, STILL, Trial, each, each_of};
+use crate::support::{MIB, PART, wait};
+use crate::trial::{LARGE, Run, STILL, Trial, each, each_of};
 
 /// When the part that stood still was tried again.
 #[track_caller]
@@ -58,6 +61,55 @@ fn a_call_without_an_answer_is_made_again() {
             let hush = Fault::HushAfter { bytes: WHOLE };
             let run = trial.survives(PART + 1, |proxy| proxy.spoil(requests.nth(1), hush));
             run.wastes_little();
+        },
+    );
+}
+
+/// The network is another one: what is under way goes nowhere, nobody is reached for a while, and then all is well.
+#[test]
+fn a_network_that_changes_costs_what_was_on_the_wire() {
+    let mut trial = Trial::new().impatient();
+    let file = trial.file(6 * PART);
+    trial.proxy().shut_after(PART / 2);
+    let mut running = trial.put(&file).spawn();
+    trial.proxy().wait_until_shut();
+    let began = Instant::now();
+    trial.proxy().refuse();
+    // Of a part, not of a call: there what stood still has been given up.
+    let given_up = |line: &str| line.contains("\"retry\"") && !line.contains("\"number\":null");
+    running.wait_for("a part that nobody takes", |running| running.stdout().lines().any(given_up).then_some(()));
+    trial.proxy().listen();
+    trial.proxy().open();
+    // Sooner than the kernel finds out.
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    let output = running.wait();
+    let run = Run { output, traffic: trial.proxy().traffic(), file, size: 6 * PART };
+    trial.arrived(run).wastes_little();
+}
+
+/// A process that is kept from running looks like a network that stands still, to itself: while a part is answered, and a call.
+#[test]
+fn a_process_that_did_not_run_blames_no_network() {
+    each_of(
+        || Trial::new().impatient(),
+        [Requests::put(), Requests::complete()],
+        |trial, requests| {
+            let file = trial.file(1);
+            trial.proxy().spoil(requests, Fault::Hold);
+            let running = trial.put(&file).spawn();
+            wait::until("what is held", || trial.proxy().is_holding().then_some(()));
+            // Long enough to have been seen to move, and then not to.
+            thread::sleep(Duration::from_millis(700));
+            running.signal(Signal::STOP);
+            // The length of the standstill is what this is about; ten seconds would be a sleep.
+            thread::sleep(STILL + Duration::from_millis(700));
+            running.signal(Signal::CONT);
+            // As long as it takes to look at what has moved, which is nothing.
+            thread::sleep(Duration::from_millis(300));
+            trial.proxy().release();
+            let run = Run { output: running.wait(), traffic: trial.proxy().traffic(), file, size: 1 };
+            let run = trial.arrived(run).wastes(0);
+            assert_eq!(run.retries(), [""; 0], "{}", run.output);
         },
     );
 }
@@ -112,13 +164,12 @@ fn a_place_that_does_not_even_connect_is_given_up() {
     rustix::net::listen(&listener, 0).unwrap();
     let place = listener.local_addr().unwrap();
     let _first = std::net::TcpStream::connect(place).unwrap();
-    let mut trial = Trial::new();
-    let file = trial.file(1);
-    for scheme in ["http", "https"] {
+    each(["http", "https"], |trial, scheme| {
+        let file = trial.file(1);
         let began = Instant::now();
         trial.put_to(&format!("{scheme}://{place}"), &file).run().exits(75);
         assert!(began.elapsed() < Duration::from_secs(15), "{scheme}: {:?}", began.elapsed());
-    }
+    });
 }
 
 /// Connected, but TLS is never spoken.

@@ -4,10 +4,10 @@
 
 use std::time::Duration;
 
-use crate::support::PART;
 use crate::support::gateway::Gateway;
 use crate::support::proxy::{Answer, Fault, Requests};
 use crate::support::world::World;
+use crate::support::{PART, wait};
 use crate::trial::{Run, Trial, each_of};
 
 /// A gateway in front of another process' store, with a proxy between the two.
@@ -86,13 +86,11 @@ fn complete_is_delivered_twice() {
 /// White space for a while, as S3 sends it to keep the connection open.
 #[test]
 fn complete_takes_its_time() {
-    let mut bench = Bench::new();
-    let pad = Fault::Pad(Duration::from_secs(3));
-    let (_, sent) = bench.survives(Requests::store_complete().nth(1), pad);
-    assert_eq!(sent, 2, "parts were sent again");
-    let late = Fault::Delay(Duration::from_secs(3));
-    let (_, sent) = bench.survives(Requests::store_complete().nth(1), late);
-    assert_eq!(sent, 2, "parts were sent again");
+    let time = Duration::from_secs(3);
+    each_of(Bench::new, [Fault::Pad(time), Fault::Delay(time)], |bench, fault| {
+        let (_, sent) = bench.survives(Requests::store_complete().nth(1), fault);
+        assert_eq!(sent, 2, "parts were sent again");
+    });
 }
 
 #[test]
@@ -102,6 +100,47 @@ fn complete_misses_a_part() {
         let (_, sent) = bench.survives(Requests::store_complete().nth(1), Fault::s3(400, code));
         assert_eq!(sent, 2, "{code}: parts were sent again that are there");
     }
+}
+
+/// What the store has of one part is not what was sent: that part goes again, and no other.
+#[test]
+fn complete_finds_another_part_than_was_sent() {
+    let mut bench = Bench::new();
+    let trial = &mut bench.trial;
+    let file = trial.file(3 * PART);
+    let start = trial.world.data().traffic();
+    trial.proxy().spoil(Requests::complete().nth(1), Fault::Hold);
+    let running = trial.put(&file).spawn();
+    wait::until("a complete", || (trial.proxy().traffic().posts("/complete") == 1).then_some(()));
+    let before = trial.world.data().traffic();
+    assert_eq!(before.since(&start).count("PUT"), 3);
+    trial.store().replace_part(2, &vec![7; usize::try_from(PART).unwrap()]);
+    trial.proxy().release();
+    let output = running.wait().succeeds();
+    let again: Vec<_> = trial.world.data().traffic().since(&before).of("PUT").map(|put| put.part).collect();
+    assert_eq!(again, [Some(2)], "{output}");
+    trial.has(&file);
+}
+
+/// The status says yes, the body that nobody may: while it says so there is no object and no success, and no part goes again.
+#[test]
+fn complete_is_denied_behind_a_yes() {
+    let mut bench = Bench::new();
+    let denied = Fault::Answer(Answer::s3(200, "AccessDenied"));
+    let (_, sent) = bench.survives(Requests::store_complete().nth(1), denied.clone());
+    assert_eq!(sent, 2, "parts were sent again");
+
+    let trial = &mut bench.trial;
+    trial.world.data().spoil(Requests::store_complete(), denied);
+    let file = trial.file(PART + 1);
+    let (objects, before) = (trial.objects(), trial.world.data().traffic());
+    let put = || trial.world.put(&file).arg("--json");
+    put().args(["--give-up-after", "2s"]).run().exits(75);
+    assert_eq!(trial.objects(), objects, "there is an object");
+    trial.world.data().mend();
+    put().run().succeeds();
+    assert_eq!(trial.world.data().traffic().since(&before).count("PUT"), 2, "parts were sent again");
+    trial.has(&file);
 }
 
 #[test]

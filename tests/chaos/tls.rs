@@ -16,6 +16,7 @@ use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::http2::{self, Cut};
 use crate::support::PART;
 use crate::support::proxy::{Answer, Fault, Proxy, Requests, Then, WHOLE};
 use crate::support::s3::S3;
@@ -34,12 +35,20 @@ struct Front {
 
 impl Front {
     /// `breaks`: connections that end before the handshake does, at the beginning.
-    fn start(pem: &str, to: SocketAddr, mut breaks: u32) -> Self {
+    fn start(pem: &str, to: SocketAddr, breaks: u32) -> Self {
+        Self::speaking(pem, to, breaks, None)
+    }
+
+    /// `http2`: who speaks that and is cut in on, in place of the proxy.
+    fn speaking(pem: &str, to: SocketAddr, mut breaks: u32, http2: Option<Arc<Cut>>) -> Self {
         let chain = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().unwrap();
         let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).unwrap();
         let config =
             ServerConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions();
-        let config = config.unwrap().with_no_client_auth().with_single_cert(chain, key).unwrap();
+        let mut config = config.unwrap().with_no_client_auth().with_single_cert(chain, key).unwrap();
+        if http2.is_some() {
+            config.alpn_protocols = [&b"h2"[..], b"http/1.1"].map(<[u8]>::to_vec).to_vec();
+        }
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
@@ -50,11 +59,18 @@ impl Front {
                     breaks -= 1;
                     continue;
                 }
-                let acceptor = acceptor.clone();
+                let (acceptor, http2) = (acceptor.clone(), http2.clone());
                 tokio::spawn(async move {
                     let mut client = acceptor.accept(client).await?;
+                    let speaks_it = client.get_ref().1.alpn_protocol() == Some(b"h2");
+                    if let Some(cut) = http2.filter(|_| speaks_it) {
+                        let (from, mut to) = TcpStream::connect(cut.gateway()).await?.into_split();
+                        let (mut asks, answers) = tokio::io::split(client);
+                        tokio::spawn(async move { tokio::io::copy(&mut asks, &mut to).await });
+                        return http2::pass(from, answers, cut).await;
+                    }
                     let mut server = TcpStream::connect(to).await?;
-                    tokio::io::copy_bidirectional(&mut client, &mut server).await
+                    tokio::io::copy_bidirectional(&mut client, &mut server).await.map(|_| ())
                 });
             }
         });
@@ -71,8 +87,8 @@ fn authority() -> String {
 }
 
 /// A gateway and its store behind TLS.
-struct Bench {
-    trial: Trial,
+pub struct Bench {
+    pub trial: Trial,
     front: Front,
 }
 
@@ -85,6 +101,19 @@ impl Bench {
         let proxy = Proxy::start();
         let front = Front::start(pem, proxy.addr(), breaks);
         let world = World::named(&front.url(), proxy, &[], &[], None);
+        Self::of(world, front)
+    }
+
+    /// Calls to the gateway are HTTP/2.
+    pub fn over_http2(cut: &Arc<Cut>) -> Self {
+        let proxy = Proxy::start();
+        let front = Front::speaking(GOOD, proxy.addr(), 0, Some(Arc::clone(cut)));
+        let world = World::named(&front.url(), proxy, &[], &[], None);
+        cut.leads_to(world.gateway.addr());
+        Self::of(world, front)
+    }
+
+    fn of(world: World, front: Front) -> Self {
         let credentials = std::fs::read_to_string(world.gateway.sandbox().path("credentials")).unwrap();
         // The oracle looks at the store from behind.
         let store = S3::from_credentials(&credentials.replace(&front.url(), &world.gateway.url()));

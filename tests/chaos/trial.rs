@@ -155,6 +155,10 @@ impl Trial {
         self.store.holds_nothing_open();
     }
 
+    pub fn store(&self) -> &S3 {
+        &self.store
+    }
+
     pub fn objects(&self) -> Vec<String> {
         self.store.objects()
     }
@@ -201,7 +205,7 @@ pub fn each_of<T, C: Send>(
     test: impl Fn(&mut T, C) + Sync,
 ) {
     let cases: Vec<C> = cases.into_iter().collect();
-    let lanes = cases.len().div_ceil(2).min(LANES);
+    let lanes = cases.len().min(LANES);
     let queue = Mutex::new(VecDeque::from(cases));
     let next = || queue.lock().unwrap().pop_front();
     thread::scope(|scope| {

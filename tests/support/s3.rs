@@ -7,6 +7,7 @@ use std::env;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use http::{Method, StatusCode};
 use reqsign_aws_v4::{Credential, RequestSigner, StaticCredentialProvider};
 use reqsign_core::{Context, Signer};
@@ -142,6 +143,16 @@ impl S3 {
         answer.body
     }
 
+    /// Puts other bytes in the place of a part of the one multipart upload that is open.
+    #[track_caller]
+    pub fn replace_part(&self, number: u32, bytes: &[u8]) {
+        let listing: Open = self.list("uploads=");
+        let [Pending { key, upload_id }] = listing.upload.as_slice() else { panic!("one open upload expected") };
+        let place = format!("/{}/{key}?partNumber={number}&uploadId={upload_id}", self.bucket);
+        let answer = self.runtime.block_on(self.send(&Method::PUT, &place, bytes));
+        assert!(answer.status().is_success(), "part {number}: {}", answer.status());
+    }
+
     /// Asserts that there is exactly one object, with the file's bytes, and no multipart upload.
     #[track_caller]
     pub fn holds_only(&self, file: &Path) {
@@ -168,7 +179,7 @@ impl S3 {
     pub fn sha256(&self, key: &str) -> String {
         let mut all = Sha256::new();
         self.runtime.block_on(async {
-            let mut answer = self.send(&Method::GET, &format!("/{}/{key}", self.bucket)).await;
+            let mut answer = self.send(&Method::GET, &format!("/{}/{key}", self.bucket), &[]).await;
             assert!(answer.status().is_success(), "GET {key}: {}", answer.status());
             while let Some(block) = answer.chunk().await.unwrap() {
                 all.update(&block);
@@ -233,7 +244,7 @@ impl S3 {
 
     fn request(&self, method: &Method, path_and_query: &str) -> Answer {
         self.runtime.block_on(async {
-            let answer = self.send(method, path_and_query).await;
+            let answer = self.send(method, path_and_query, &[]).await;
             let status = answer.status();
             let headers = answer
                 .headers()
@@ -244,8 +255,12 @@ impl S3 {
         })
     }
 
-    async fn send(&self, method: &Method, path_and_query: &str) -> reqwest::Response {
-        self.send_with(&self.signer, method, path_and_query, &[("x-amz-checksum-mode", "ENABLED")], Vec::new()).await
+    async fn send(&self, method: &Method, path_and_query: &str, body: &[u8]) -> reqwest::Response {
+        let checksum = BASE64_STANDARD.encode(Sha256::digest(body));
+        let all = [("x-amz-checksum-mode", "ENABLED"), ("x-amz-checksum-sha256", checksum.as_str())];
+        // The checksum is what a part is sent with; of nothing, nothing is said.
+        let headers = if body.is_empty() { &all[..1] } else { &all };
+        self.send_with(&self.signer, method, path_and_query, headers, body.to_vec()).await
     }
 
     async fn send_with(
@@ -278,6 +293,20 @@ impl Answer {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(String::as_str)
     }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Open {
+    #[serde(default)]
+    upload: Vec<Pending>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Pending {
+    key: String,
+    upload_id: String,
 }
 
 #[derive(Deserialize)]

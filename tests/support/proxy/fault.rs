@@ -19,6 +19,8 @@ pub enum Fault {
     /// After this many bytes of the body nothing is taken or said any more; the connection stays. With [`WHOLE`], the request is
     /// passed on and its answer never comes.
     HushAfter { bytes: u64 },
+    /// It is passed on when the test says so: [`super::Proxy::release`].
+    Hold,
     /// The body is taken at so many bytes a second.
     Trickle { rate: u64 },
     /// The answer comes at so many bytes a second.
@@ -35,6 +37,8 @@ pub enum Fault {
     DropAnswer,
     /// The answer loses this header.
     Strip(&'static str),
+    /// In the answer's body one text stands for another of the same length.
+    Edit(String, String),
     /// The answer has this header, whatever it had before.
     Set(&'static str, &'static str),
     /// The answer begins at once; what it says comes after so long, and until then white space, as from S3's Complete.

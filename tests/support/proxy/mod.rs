@@ -14,8 +14,8 @@
 //! | what: [`Fault`] | |
 //! |---|---|
 //! | `CutAfter`, `ResetAfter`, `FinAfter`, `HushAfter` | how a connection dies: killed, reset, closed, silent |
-//! | `Trickle`, `TrickleAnswer`, `Delay`, `Pad`, `Linger` | how it drags on |
-//! | `FlipBit`, `Strip`, `Set` | how a message is damaged |
+//! | `Trickle`, `TrickleAnswer`, `Delay`, `Hold`, `Pad`, `Linger` | how it drags on |
+//! | `FlipBit`, `Strip`, `Set`, `Edit` | how a message is damaged |
 //! | `Answer`, `EarlyAnswer`, `Replace`, `DropAnswer` | whose answer comes: a scripted one without or after the request was passed on, or none |
 //! | `Twice`, `Zombie` | how often, and how late, it is delivered |
 //!
@@ -65,6 +65,9 @@ struct Shared {
     flow: Flow,
     /// Requests that were taken and not yet delivered.
     zombies: Mutex<Vec<Vec<u8>>>,
+    /// Something is held; what is held may pass.
+    holding: AtomicBool,
+    released: AtomicBool,
     /// Nobody listens for now.
     refusing: AtomicBool,
     stopped: AtomicBool,
@@ -108,6 +111,15 @@ impl Proxy {
         let zombies = std::mem::take(&mut *self.shared.zombies.lock().unwrap());
         let addr = self.shared.upstream().unwrap();
         zombies.iter().map(|request| Upstream::send(addr, request).unwrap().status().unwrap()).collect()
+    }
+
+    pub fn is_holding(&self) -> bool {
+        self.shared.holding.load(Ordering::SeqCst)
+    }
+
+    /// Passes on what [`Fault::Hold`] holds, now and from now on.
+    pub fn release(&self) {
+        self.shared.released.store(true, Ordering::SeqCst);
     }
 
     pub fn addr(&self) -> SocketAddr {
@@ -195,6 +207,13 @@ impl Shared {
     fn until_stopped(&self, most: Option<Duration>) {
         let began = Instant::now();
         while !self.stopped.load(Ordering::SeqCst) && most.is_none_or(|most| began.elapsed() < most) {
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn until_released(&self) {
+        self.holding.store(true, Ordering::SeqCst);
+        while !self.stopped.load(Ordering::SeqCst) && !self.released.load(Ordering::SeqCst) {
             thread::sleep(Duration::from_millis(5));
         }
     }

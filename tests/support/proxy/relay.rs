@@ -101,6 +101,7 @@ impl Request<'_> {
     fn pass(&self, from: &mut Requests, client: &TcpStream) -> io::Result<Next> {
         match self.fault {
             Some(Fault::Delay(time)) => self.shared.until_stopped(Some(*time)),
+            Some(Fault::Hold) => self.shared.until_released(),
             Some(Fault::Trickle { rate }) => {
                 let little = usize::try_from(*rate).unwrap_or(usize::MAX).clamp(1 << 10, 64 << 10);
                 sockopt::set_socket_recv_buffer_size(client, little)?;
@@ -159,6 +160,14 @@ impl Request<'_> {
                     let mut text = Vec::new();
                     body.copy(&mut upstream.answers, |block| text.write_all(block))?;
                     return self.padded(&head, &text, *time, client);
+                }
+                Some(Fault::Edit(text, other)) if last => {
+                    let mut whole = Vec::new();
+                    body.copy(&mut upstream.answers, |block| whole.write_all(block))?;
+                    client.write_all(head.raw())?;
+                    client.write_all(String::from_utf8_lossy(&whole).replacen(text, other, 1).as_bytes())?;
+                    self.shared.answered(self.exchange, head.status());
+                    return Ok(Next::Request);
                 }
                 Some(Fault::Strip(name)) => head.set(name, None),
                 Some(Fault::Set(name, value)) => head.set(name, Some(value)),

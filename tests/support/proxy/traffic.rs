@@ -51,6 +51,17 @@ impl Traffic {
         self.of("POST").filter(|exchange| exchange.path.ends_with(suffix)).count() as u64
     }
 
+    /// PUTs that were answered with success.
+    pub fn stored(&self) -> usize {
+        self.of("PUT").filter(|put| put.status == Some(200)).count()
+    }
+
+    /// Parts that were signed, by how long the requests are: the fingerprint of a part alone is 64 bytes.
+    pub fn signed(&self) -> u64 {
+        let answered = self.of("POST").filter(|post| post.path.ends_with("/sign") && post.status == Some(200));
+        answered.map(|post| post.bytes / 100).sum()
+    }
+
     /// How often a part was begun to be sent.
     pub fn attempts(&self, part: u64) -> u64 {
         self.of("PUT").filter(|exchange| exchange.part == Some(part)).count() as u64
