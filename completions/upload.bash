@@ -805,7 +805,7 @@ _upload() {
             return 0
             ;;
         upload__subcmd__put)
-            opts="-q -v -h --backend --name --part-size --content-type --meta --if-changed --again --dry-run --jobs --limit-rate --receipt --give-up-after --token-file --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
+            opts="-q -v -h --backend --name --part-size --content-type --meta --if-changed --again --dry-run --jobs --limit-rate --receipt --give-up-after --wait --wait-timeout --token-file --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -859,6 +859,14 @@ _upload() {
                     return 0
                     ;;
                 --give-up-after)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --wait)
+                    COMPREPLY=($(compgen -W "none ready" -- "${cur}"))
+                    return 0
+                    ;;
+                --wait-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -962,7 +970,7 @@ _upload() {
             return 0
             ;;
         upload__subcmd__resume)
-            opts="-q -v -h --backend --jobs --limit-rate --receipt --give-up-after --token-file --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
+            opts="-q -v -h --backend --jobs --limit-rate --receipt --give-up-after --wait --wait-timeout --token-file --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -996,6 +1004,14 @@ _upload() {
                     return 0
                     ;;
                 --give-up-after)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --wait)
+                    COMPREPLY=($(compgen -W "none ready" -- "${cur}"))
+                    return 0
+                    ;;
+                --wait-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1099,7 +1115,7 @@ _upload() {
             return 0
             ;;
         upload__subcmd__serve)
-            opts="-q -v -h --listen --public-url --store --s3-endpoint --s3-region --s3-path-style --store-credentials --ledger --auth --jwt-issuer --jwt-audience --jwt-jwks --jwt-algorithm --jwt-claim --jwt-owner-claim --rate --quota --allow-type --max-size --url-ttl --upload-ttl --lease --sweep-every --sse --required-header --store-probe --store-checksum --journal --json --quiet --verbose --color --progress --config --profile --help token"
+            opts="-q -v -h --listen --public-url --metrics-listen --store --s3-endpoint --s3-region --s3-path-style --store-credentials --ledger --auth --jwt-issuer --jwt-audience --jwt-jwks --jwt-algorithm --jwt-claim --jwt-owner-claim --rate --quota --allow-type --max-size --url-ttl --upload-ttl --lease --sweep-every --events --events-secret-file --cdn --hook --hook-arg --hook-secret-file --hook-timeout --on-reject --sse --required-header --store-probe --store-checksum --drain --log-format --check --journal --json --quiet --verbose --color --progress --config --profile --help token"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1110,6 +1126,10 @@ _upload() {
                     return 0
                     ;;
                 --public-url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --metrics-listen)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1204,6 +1224,60 @@ _upload() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --events)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --events-secret-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --cdn)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --hook)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --hook-arg)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --hook-secret-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --hook-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --on-reject)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --sse)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1218,6 +1292,14 @@ _upload() {
                     ;;
                 --store-checksum)
                     COMPREPLY=($(compgen -W "auto sha256 payload md5 none" -- "${cur}"))
+                    return 0
+                    ;;
+                --drain)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0
                     ;;
                 --journal)

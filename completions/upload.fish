@@ -32,7 +32,7 @@ complete -c upload -n "__fish_upload_needs_command" -l progress -d 'How to show 
 bar\t'Bars; on a terminal only'
 plain\t'A line at most every 10 seconds'
 none\t'No progress; results, errors and a summary only'"
-complete -c upload -n "__fish_upload_needs_command" -l config -d 'The configuration file, TOML [default: config.toml in the configuration directory]' -r -F
+complete -c upload -n "__fish_upload_needs_command" -l config -d 'The configuration file, TOML [default: config.toml, for serve serve.toml, in the configuration directory]' -r -F
 complete -c upload -n "__fish_upload_needs_command" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_needs_command" -l json -d 'Print JSON lines on standard output, and nothing else there'
 complete -c upload -n "__fish_upload_needs_command" -s q -l quiet -d 'Show errors only'
@@ -62,6 +62,9 @@ complete -c upload -n "__fish_upload_using_subcommand put" -l jobs -d 'Parts in 
 complete -c upload -n "__fish_upload_using_subcommand put" -l limit-rate -d 'Send no faster than this, over all parts: 10MiB/s, 500KB/s, or none [env: UPLOAD_LIMIT_RATE] [default: none]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l receipt -d 'Write the receipts of completed uploads to this file, as JSON lines [default: not written]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand put" -l give-up-after -d 'Give up after this long without any confirmed byte' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l wait -d 'What to wait for once the backend has verified the object' -r -f -a "none\t'Nothing more'
+ready\t'The backend\'s checks (hooks): what they reject is exit code 77'"
+complete -c upload -n "__fish_upload_using_subcommand put" -l wait-timeout -d 'How long --wait waits, or never to give up; then the exit code is 75' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand put" -l store-host -d 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l ca-cert -d 'Trust the certificates in this PEM file as well as the system\'s [default: none]' -r -F
@@ -77,7 +80,7 @@ complete -c upload -n "__fish_upload_using_subcommand put" -l progress -d 'How t
 bar\t'Bars; on a terminal only'
 plain\t'A line at most every 10 seconds'
 none\t'No progress; results, errors and a summary only'"
-complete -c upload -n "__fish_upload_using_subcommand put" -l config -d 'The configuration file, TOML [default: config.toml in the configuration directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand put" -l config -d 'The configuration file, TOML [default: config.toml, for serve serve.toml, in the configuration directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand put" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l again -d 'Upload a new object even if this very file is already there'
 complete -c upload -n "__fish_upload_using_subcommand put" -l dry-run -d 'Show what would be sent (files, parts, bytes, what is already there) and send nothing'
@@ -92,6 +95,9 @@ complete -c upload -n "__fish_upload_using_subcommand resume" -l jobs -d 'Parts 
 complete -c upload -n "__fish_upload_using_subcommand resume" -l limit-rate -d 'Send no faster than this, over all parts: 10MiB/s, 500KB/s, or none [env: UPLOAD_LIMIT_RATE] [default: none]' -r
 complete -c upload -n "__fish_upload_using_subcommand resume" -l receipt -d 'Write the receipts of completed uploads to this file, as JSON lines [default: not written]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand resume" -l give-up-after -d 'Give up after this long without any confirmed byte' -r
+complete -c upload -n "__fish_upload_using_subcommand resume" -l wait -d 'What to wait for once the backend has verified the object' -r -f -a "none\t'Nothing more'
+ready\t'The backend\'s checks (hooks): what they reject is exit code 77'"
+complete -c upload -n "__fish_upload_using_subcommand resume" -l wait-timeout -d 'How long --wait waits, or never to give up; then the exit code is 75' -r
 complete -c upload -n "__fish_upload_using_subcommand resume" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand resume" -l store-host -d 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]' -r
 complete -c upload -n "__fish_upload_using_subcommand resume" -l ca-cert -d 'Trust the certificates in this PEM file as well as the system\'s [default: none]' -r -F
@@ -107,7 +113,7 @@ complete -c upload -n "__fish_upload_using_subcommand resume" -l progress -d 'Ho
 bar\t'Bars; on a terminal only'
 plain\t'A line at most every 10 seconds'
 none\t'No progress; results, errors and a summary only'"
-complete -c upload -n "__fish_upload_using_subcommand resume" -l config -d 'The configuration file, TOML [default: config.toml in the configuration directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand resume" -l config -d 'The configuration file, TOML [default: config.toml, for serve serve.toml, in the configuration directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand resume" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand resume" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine [default: refused]'
 complete -c upload -n "__fish_upload_using_subcommand resume" -l s3-path-style -d 'Put the bucket\'s name of s3:// stores into the path, not the host [default: into the host]'
@@ -131,7 +137,7 @@ complete -c upload -n "__fish_upload_using_subcommand list" -l progress -d 'How 
 bar\t'Bars; on a terminal only'
 plain\t'A line at most every 10 seconds'
 none\t'No progress; results, errors and a summary only'"
-complete -c upload -n "__fish_upload_using_subcommand list" -l config -d 'The configuration file, TOML [default: config.toml in the configuration directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand list" -l config -d 'The configuration file, TOML [default: config.toml, for serve serve.toml, in the configuration directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand list" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand list" -l all -d 'Finished uploads too'
 complete -c upload -n "__fish_upload_using_subcommand list" -l orphans -d 'Orphans too: uploads under way at the backend that the journal does not know'
@@ -156,7 +162,7 @@ complete -c upload -n "__fish_upload_using_subcommand status" -l progress -d 'Ho
 bar\t'Bars; on a terminal only'
 plain\t'A line at most every 10 seconds'
 none\t'No progress; results, errors and a summary only'"
-complete -c upload -n "__fish_upload_using_subcommand status" -l config -d 'The configuration file, TOML [default: config.toml in the configuration directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand status" -l config -d 'The configuration file, TOML [default: config.toml, for serve serve.toml, in the configuration directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand status" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand status" -l remote -d 'Ask the backend what it holds'
 complete -c upload -n "__fish_upload_using_subcommand status" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine [default: refused]'
@@ -181,7 +187,7 @@ complete -c upload -n "__fish_upload_using_subcommand abort" -l progress -d 'How
 bar\t'Bars; on a terminal only'
 plain\t'A line at most every 10 seconds'
 none\t'No progress; results, errors and a summary only'"
-complete -c upload -n "__fish_upload_using_subcommand abort" -l config -d 'The configuration file, TOML [default: config.toml in the configuration directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand abort" -l config -d 'The configuration file, TOML [default: config.toml, for serve serve.toml, in the configuration directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand abort" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand abort" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine [default: refused]'
 complete -c upload -n "__fish_upload_using_subcommand abort" -l s3-path-style -d 'Put the bucket\'s name of s3:// stores into the path, not the host [default: into the host]'
@@ -206,7 +212,7 @@ complete -c upload -n "__fish_upload_using_subcommand prune" -l progress -d 'How
 bar\t'Bars; on a terminal only'
 plain\t'A line at most every 10 seconds'
 none\t'No progress; results, errors and a summary only'"
-complete -c upload -n "__fish_upload_using_subcommand prune" -l config -d 'The configuration file, TOML [default: config.toml in the configuration directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand prune" -l config -d 'The configuration file, TOML [default: config.toml, for serve serve.toml, in the configuration directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand prune" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand prune" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine [default: refused]'
 complete -c upload -n "__fish_upload_using_subcommand prune" -l s3-path-style -d 'Put the bucket\'s name of s3:// stores into the path, not the host [default: into the host]'
@@ -229,7 +235,7 @@ complete -c upload -n "__fish_upload_using_subcommand cat" -l progress -d 'How t
 bar\t'Bars; on a terminal only'
 plain\t'A line at most every 10 seconds'
 none\t'No progress; results, errors and a summary only'"
-complete -c upload -n "__fish_upload_using_subcommand cat" -l config -d 'The configuration file, TOML [default: config.toml in the configuration directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand cat" -l config -d 'The configuration file, TOML [default: config.toml, for serve serve.toml, in the configuration directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand cat" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand cat" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine [default: refused]'
 complete -c upload -n "__fish_upload_using_subcommand cat" -l s3-path-style -d 'Put the bucket\'s name of s3:// stores into the path, not the host [default: into the host]'
@@ -253,7 +259,7 @@ complete -c upload -n "__fish_upload_using_subcommand url" -l progress -d 'How t
 bar\t'Bars; on a terminal only'
 plain\t'A line at most every 10 seconds'
 none\t'No progress; results, errors and a summary only'"
-complete -c upload -n "__fish_upload_using_subcommand url" -l config -d 'The configuration file, TOML [default: config.toml in the configuration directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand url" -l config -d 'The configuration file, TOML [default: config.toml, for serve serve.toml, in the configuration directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand url" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand url" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine [default: refused]'
 complete -c upload -n "__fish_upload_using_subcommand url" -l s3-path-style -d 'Put the bucket\'s name of s3:// stores into the path, not the host [default: into the host]'
@@ -281,7 +287,7 @@ complete -c upload -n "__fish_upload_using_subcommand config" -l progress -d 'Ho
 bar\t'Bars; on a terminal only'
 plain\t'A line at most every 10 seconds'
 none\t'No progress; results, errors and a summary only'"
-complete -c upload -n "__fish_upload_using_subcommand config" -l config -d 'The configuration file, TOML [default: config.toml in the configuration directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand config" -l config -d 'The configuration file, TOML [default: config.toml, for serve serve.toml, in the configuration directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand config" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand config" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine [default: refused]'
 complete -c upload -n "__fish_upload_using_subcommand config" -l s3-path-style -d 'Put the bucket\'s name of s3:// stores into the path, not the host [default: into the host]'
@@ -291,11 +297,12 @@ complete -c upload -n "__fish_upload_using_subcommand config" -s v -l verbose -d
 complete -c upload -n "__fish_upload_using_subcommand config" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l listen -d 'Where to listen; port 0 takes a free one, which is told on standard error once ready' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l public-url -d 'What signed URLs and answers name; TLS is the proxy\'s in front [default: the address listened on]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l metrics-listen -d 'Where metrics (Prometheus), health and readiness may be read by whoever reaches it; port 0 takes a free one [default: nowhere]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l store -d 'The store: embedded, embedded:DIR, or s3://BUCKET/PREFIX with the usual AWS credentials' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l s3-endpoint -d 'The S3 endpoint of s3:// stores [default: Amazon\'s for the region]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l s3-region -d 'The region of s3:// stores [default: AWS_REGION and the AWS configuration, else us-east-1]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l store-credentials -d 'Write the embedded store\'s endpoint and keys to this file (mode 0600), for other S3 clients [default: not written]' -r -F
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l ledger -d 'The ledger: sqlite or sqlite:FILE [default: sqlite, gateway.db in the state directory]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l ledger -d 'The ledger: sqlite[:FILE] or postgres://USER@HOST/DATABASE [env: UPLOAD_LEDGER] [default: sqlite in the state directory]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l auth -d 'Who may use the API; `tokens,jwt` takes both [default: none on loopback, else this has to be said]' -r -f -a "none\t'Everybody who reaches it: on loopback only'
 tokens\t'Whoever holds a token made by `upload serve token add`'
 jwt\t'Whoever holds a token that --jwt-issuer signed, such as a job of GitHub Actions'"
@@ -315,6 +322,14 @@ complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l upload-ttl -d 'How long an unfinished upload lives without a call about it' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l lease -d 'How long a client may be silent before another may take its upload over; clients speak every 20s' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l sweep-every -d 'How often to end what nobody holds: uploads that expired, completes that were left; `never` leaves it to other gateways' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l events -d 'Where the store\'s own events come from: sqs:QUEUE_URL, or webhook (POST /v1/events/s3) [default: none]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l events-secret-file -d 'The secret that the store shows with what it pushes: one line of visible ASCII [default: none]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l cdn -d 'What objects are read through, such as https://cdn.example.com: locations and read URLs are this and the object\'s key, and do not expire [default: read URLs are presigned]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l hook -d 'What to ask about each upload before it is ready, in this order: a program or a webhook; repeatable [default: none]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l hook-arg -d 'A further argument for the program of the hook of that name; repeatable [default: none]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l hook-secret-file -d 'Sign webhooks with the secret in this file, at least 16 characters [default: none, and no webhooks]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l hook-timeout -d 'How long a hook may take for one upload' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l on-reject -d 'What becomes of an object that a hook rejects: delete, keep, or quarantine:PREFIX' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l sse -d 'Server-side encryption of new objects: AES256, aws:kms or aws:kms:KEY-ID [default: the bucket\'s]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l required-header -d 'A further header the bucket demands when an object is created; repeatable [default: none]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l store-probe -d 'Whether to try at start-up if the store refuses a wrong body and a wrong length' -r -f -a "require\t'Do not start if the store takes them'
@@ -325,6 +340,9 @@ sha256\t'The header x-amz-checksum-sha256, signed'
 payload\t'The SHA-256 as the signature\'s payload hash'
 md5\t'The header Content-MD5, signed'
 none\t'Nothing'"
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l drain -d 'How long to serve on after a signal to stop, while /readyz says 503, so that balancers look elsewhere [default: not at all]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l log-format -d 'How lines of the log on standard error are written; -v adds a line for each request' -r -f -a "text\t'Lines to be read by people'
+json\t'An object of JSON a line'"
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l journal -d 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l color -d 'When to use colours; NO_COLOR, CLICOLOR and TERM=dumb are obeyed [default: auto]' -r -f -a "auto\t''
 always\t''
@@ -333,9 +351,10 @@ complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen
 bar\t'Bars; on a terminal only'
 plain\t'A line at most every 10 seconds'
 none\t'No progress; results, errors and a summary only'"
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l config -d 'The configuration file, TOML [default: config.toml in the configuration directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l config -d 'The configuration file, TOML [default: config.toml, for serve serve.toml, in the configuration directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l s3-path-style -d 'Put the bucket\'s name of s3:// stores into the path, not the host [default: into the host]'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l check -d 'Check flags and configuration file, open nothing, and exit'
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l json -d 'Print JSON lines on standard output, and nothing else there'
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -s q -l quiet -d 'Show errors only'
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -s v -l verbose -d 'Show what is done in more detail, on standard error; repeat for more'
@@ -349,7 +368,7 @@ complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_sub
 bar\t'Bars; on a terminal only'
 plain\t'A line at most every 10 seconds'
 none\t'No progress; results, errors and a summary only'"
-complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -l config -d 'The configuration file, TOML [default: config.toml in the configuration directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -l config -d 'The configuration file, TOML [default: config.toml, for serve serve.toml, in the configuration directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -l json -d 'Print JSON lines on standard output, and nothing else there'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -s q -l quiet -d 'Show errors only'
@@ -366,7 +385,7 @@ complete -c upload -n "__fish_upload_using_subcommand completions" -l progress -
 bar\t'Bars; on a terminal only'
 plain\t'A line at most every 10 seconds'
 none\t'No progress; results, errors and a summary only'"
-complete -c upload -n "__fish_upload_using_subcommand completions" -l config -d 'The configuration file, TOML [default: config.toml in the configuration directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand completions" -l config -d 'The configuration file, TOML [default: config.toml, for serve serve.toml, in the configuration directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand completions" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand completions" -l json -d 'Print JSON lines on standard output, and nothing else there'
 complete -c upload -n "__fish_upload_using_subcommand completions" -s q -l quiet -d 'Show errors only'
@@ -380,7 +399,7 @@ complete -c upload -n "__fish_upload_using_subcommand man" -l progress -d 'How t
 bar\t'Bars; on a terminal only'
 plain\t'A line at most every 10 seconds'
 none\t'No progress; results, errors and a summary only'"
-complete -c upload -n "__fish_upload_using_subcommand man" -l config -d 'The configuration file, TOML [default: config.toml in the configuration directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand man" -l config -d 'The configuration file, TOML [default: config.toml, for serve serve.toml, in the configuration directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand man" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand man" -l json -d 'Print JSON lines on standard output, and nothing else there'
 complete -c upload -n "__fish_upload_using_subcommand man" -s q -l quiet -d 'Show errors only'

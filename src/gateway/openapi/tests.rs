@@ -71,7 +71,9 @@ fn components() -> BTreeMap<String, Value> {
         schemas::<BatchAnswer>(),
         schemas::<Problem>(),
     ];
-    all.into_iter().flatten().map(|(name, schema)| (name, serde_json::to_value(schema).unwrap())).collect()
+    let told = json!({"type": "object", "description": "Event records of Amazon S3, as the stores word them."});
+    let all = all.into_iter().flatten().map(|(name, schema)| (name, serde_json::to_value(schema).unwrap()));
+    all.chain([("S3Events".to_owned(), told)]).collect()
 }
 
 /// One call: method, path, what it does, parameters, the message it takes, what it answers when it is granted, and why it
@@ -180,8 +182,15 @@ fn calls() -> Vec<Call> {
             ..call("get", "/v1/uploads/{id}", "One upload", vec![(200, "the upload", json("UploadStatus"))])
         },
         Call {
-            parameters: vec![id()],
-            refuses: &[Busy, NotAbortable, StoreUnavailable],
+            parameters: vec![
+                id(),
+                query(
+                    "epoch",
+                    &json!({"type": "integer", "minimum": 0}),
+                    "the epoch the caller holds; without it the upload is given up for whoever drives it",
+                ),
+            ],
+            refuses: &[LeaseLost, Busy, NotAbortable, StoreUnavailable],
             ..call("delete", "/v1/uploads/{id}", "Gives an upload up", vec![(204, "the store has none of it", None)])
         },
         Call {
@@ -242,7 +251,7 @@ fn calls() -> Vec<Call> {
                     "how many seconds a presigned URL lives; an hour by default",
                 ),
             ],
-            refuses: &[Busy, Gone, StoreUnavailable],
+            refuses: &[Busy, Gone, RateLimited, StoreUnavailable],
             ..call(
                 "get",
                 "/v1/uploads/{id}/url",
@@ -259,8 +268,16 @@ fn calls() -> Vec<Call> {
                 vec![(200, "one outcome for each", json("BatchAnswer"))],
             )
         },
+        Call {
+            takes: Some("S3Events"),
+            refuses: &[NotFound],
+            ..call("post", EVENTS, "Takes what a store pushes, where that is configured", vec![(200, "taken", None)])
+        },
     ]
 }
+
+/// Where it is the store that calls, with a secret of its own.
+const EVENTS: &str = "/v1/events/s3";
 
 impl Call {
     fn codes(&self) -> Vec<Code> {
@@ -322,7 +339,8 @@ impl Call {
                 json!({"required": true, "content": {"application/json": {"schema": reference(name)}}});
         }
         if self.path.starts_with("/v1") {
-            operation["security"] = json!([{"token": []}, {}]);
+            operation["security"] =
+                if self.path == EVENTS { json!([{"secret": []}]) } else { json!([{"token": []}, {}]) };
         }
         operation
     }
@@ -365,7 +383,10 @@ fn document() -> String {
         "paths": paths,
         "components": {
             "schemas": components(),
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer"},
+                "secret": {"type": "apiKey", "in": "header", "name": "Authorization"},
+            },
         },
     });
     serde_json::to_string_pretty(&document).unwrap() + "\n"
