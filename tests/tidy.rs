@@ -72,8 +72,8 @@ const SHUNNED: &[(&str, &[&str])] = &[
     ("process::{Command", PROGRAMS),
     ("Command::new(", PROGRAMS),
 ];
-/// Where other programs are run: what a profile of AWS names.
-const PROGRAMS: &[&str] = &["gateway/store/credentials.rs"];
+/// Where other programs are run: what a profile of AWS names, and hooks.
+const PROGRAMS: &[&str] = &["gateway/hooks/command.rs", "gateway/store/credentials.rs"];
 
 /// A source file: its place beneath `src`, its text, and the text without tests and comments.
 struct Source {

@@ -1,0 +1,32 @@
+//! What is counted, whatever keeps it: an owner's share, and strangers.
+//!
+//! Border: as the tests beside it.
+
+use super::*;
+use crate::gateway::limits::Quota;
+
+pub async fn of_many_who_begin_none_gets_past_a_quota(world: World) {
+    let twins = [world.ledger.clone(), world.twin().await];
+    let quota = Quota { open: Some(5), ..Quota::default() };
+    let asked = (0..20).map(|n| {
+        let (ledger, wish) = (twins[n % 2].clone(), world.wish(&n.to_string(), 1));
+        async move { ledger.begin_within(wish, quota).await.unwrap().is_ok() }
+    });
+    assert_eq!(join_all(asked).await.into_iter().filter(|begun| *begun).count(), 5);
+    // What is ready is not open, and what it takes is known.
+    let upload = world.begun("ready", 2).await;
+    world.ledger.seal(&upload.id, 1, Vec::new(), until(90)).await.unwrap();
+    world.ledger.set_ready(&receipt(&upload)).await.unwrap();
+    let total = Quota { total: Some(upload.plan.size() + 5 * PART), ..Quota::default() };
+    assert!(world.ledger.begin_within(world.wish("more", 1), total).await.unwrap().is_err());
+}
+
+pub async fn strangers_are_counted(world: World) {
+    let key = "uploads/somebody/else".parse().unwrap();
+    for second in 0..3 {
+        world.ledger.note_stranger(&key, at(second)).await.unwrap();
+    }
+    assert!(world.ledger.upload_at(&key).await.unwrap().is_none());
+    let ours = world.begun("ours", 1).await;
+    assert_eq!(world.ledger.upload_at(&ours.key).await.unwrap().unwrap().id, ours.id);
+}
