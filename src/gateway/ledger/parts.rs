@@ -5,7 +5,7 @@
 
 use super::Ledger;
 use super::db::{self, Db, Failed, Row, damaged, values};
-use super::uploads::listed;
+use super::uploads::{Upload, find, listed};
 use crate::error::Result;
 use crate::gateway::lease::Renewed;
 use crate::names::{ETag, Fingerprint, PartNumber, UploadId};
@@ -114,13 +114,27 @@ impl Ledger {
     /// When the ledger fails.
     pub async fn parts(&self, id: &UploadId, after: u32, limit: u32) -> Result<Vec<LedgerPart>> {
         let id = id.clone();
+        self.read(move |db| rows(db, &id, after, limit)).await
+    }
+
+    /// The owner's upload of that id with the rows of all its parts.
+    ///
+    /// # Errors
+    /// When the ledger fails.
+    pub async fn upload_whole(&self, owner: &str, id: &UploadId) -> Result<Option<(Upload, Vec<LedgerPart>)>> {
+        let (owner, id) = (owner.to_owned(), id.clone());
         self.read(move |db| {
-            let sql = "SELECT number, size, sha256, etag FROM part WHERE upload = ?1 AND number > ?2 \
-                       ORDER BY number LIMIT ?3";
-            db.query(sql, values![id.as_str(), after, limit], part)
+            let Some(upload) = find(db, &owner, &id)? else { return Ok(None) };
+            let parts = rows(db, &id, 0, upload.plan.count())?;
+            Ok(Some((upload, parts)))
         })
         .await
     }
+}
+
+fn rows(db: &Db<'_>, id: &UploadId, after: u32, limit: u32) -> db::Result<Vec<LedgerPart>> {
+    let sql = "SELECT number, size, sha256, etag FROM part WHERE upload = ?1 AND number > ?2 ORDER BY number LIMIT ?3";
+    db.query(sql, values![id.as_str(), after, limit], part)
 }
 
 fn part(row: &Row<'_>) -> db::Result<LedgerPart> {

@@ -85,11 +85,7 @@ impl Ledger {
     /// When the ledger fails.
     pub async fn upload(&self, owner: &str, id: &UploadId) -> Result<Option<Upload>> {
         let (owner, id) = (owner.to_owned(), id.clone());
-        self.read(move |db| {
-            let sql = format!("SELECT {COLUMNS} FROM upload WHERE owner = ?1 AND id = ?2");
-            db.find(&sql, values![&owner, id.as_str()], upload)
-        })
-        .await
+        self.read(move |db| find(db, &owner, &id)).await
     }
 
     /// The owner's uploads, newest first, at most `limit`; those behind `after`, if it is named.
@@ -180,6 +176,12 @@ impl Ledger {
         })
         .await
     }
+}
+
+/// The owner's upload of that id.
+pub(super) fn find(db: &Db<'_>, owner: &str, id: &UploadId) -> db::Result<Option<Upload>> {
+    let sql = format!("SELECT {COLUMNS} FROM upload WHERE owner = ?1 AND id = ?2");
+    db.find(&sql, values![owner, id.as_str()], upload)
 }
 
 /// Counts bytes more, or less, among what the owner of an upload has in the store.

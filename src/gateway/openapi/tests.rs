@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::{env, fs};
 
+use serde::Serialize as _;
 use serde_json::{Map, Value, json};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
@@ -389,7 +390,11 @@ fn document() -> String {
             },
         },
     });
-    serde_json::to_string_pretty(&document).unwrap() + "\n"
+    // A line for each thing, so that changes can be read, and no blanks, for it is part of the program.
+    let mut text = Vec::new();
+    let form = serde_json::ser::PrettyFormatter::with_indent(b"");
+    document.serialize(&mut serde_json::Serializer::with_formatter(&mut text, form)).unwrap();
+    String::from_utf8(text).unwrap() + "\n"
 }
 
 #[test]

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tracing::Instrument as _;
 
 use super::verdict::{self, Expected, Seen, Verdict};
-use super::{Service, is_over, locked, sign};
+use super::{Service, aged, is_over, locked, sign};
 use crate::crash;
 use crate::gateway::auth::Owner;
 use crate::gateway::ledger::{Signing, Upload};
@@ -40,7 +40,10 @@ impl Service {
     /// `source_mismatch` when the parts do not add up, `parts_mismatch` when the store holds others, `lease_lost`, `gone`
     /// (also for an upload the store has lost), `not_found`, `store_unavailable`.
     pub async fn complete(self: &Arc<Self>, owner: &Owner, id: &str, request: CompleteRequest) -> Outcome {
-        let upload = self.find(owner, id).await?;
+        let Ok(id) = id.parse() else { return Err(Refusal::new(Code::NotFound)) };
+        let found = self.ledger.upload_whole(&owner.0, &id).await?;
+        let (upload, rows) = found.ok_or_else(|| Refusal::new(Code::NotFound))?;
+        let upload = aged(upload, Timestamp::now());
         if is_over(upload.state) {
             return Err(Refusal::new(Code::Gone));
         }
@@ -50,7 +53,6 @@ impl Service {
         if request.epoch != upload.lease.epoch {
             return Err(Refusal::new(Code::LeaseLost));
         }
-        let rows = self.ledger.parts(&upload.id, 0, upload.plan.count()).await?;
         let pinned: Vec<_> = rows.into_iter().map(|part| part.sha256).collect();
         rules::review(&upload.plan, &pinned, &request)?;
 
