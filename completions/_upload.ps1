@@ -307,9 +307,9 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             [CompletionResult]::new('--s3-endpoint', '--s3-endpoint', [CompletionResultType]::ParameterName, 'The S3 endpoint of s3:// stores [default: Amazon''s for the region]')
             [CompletionResult]::new('--s3-region', '--s3-region', [CompletionResultType]::ParameterName, 'The region of s3:// stores [default: AWS_REGION and the AWS configuration, else us-east-1]')
             [CompletionResult]::new('--store-credentials', '--store-credentials', [CompletionResultType]::ParameterName, 'Write the embedded store''s endpoint and keys to this file (mode 0600), for other S3 clients [default: not written]')
-            [CompletionResult]::new('--ledger', '--ledger', [CompletionResultType]::ParameterName, 'The ledger: sqlite[:FILE] or postgres://USER@HOST/DATABASE [env: UPLOAD_LEDGER] [default: sqlite in the state directory]')
+            [CompletionResult]::new('--ledger', '--ledger', [CompletionResultType]::ParameterName, 'The ledger: sqlite, sqlite:FILE or postgres://USER@HOST/DATABASE [env: UPLOAD_LEDGER] [default: sqlite in the state directory]')
             [CompletionResult]::new('--auth', '--auth', [CompletionResultType]::ParameterName, 'Who may use the API; `tokens,jwt` takes both [default: none on loopback, else this has to be said]')
-            [CompletionResult]::new('--jwt-issuer', '--jwt-issuer', [CompletionResultType]::ParameterName, 'Whose signed tokens are taken with --auth jwt, as their `iss` has it, such as https://token.actions.githubusercontent.com')
+            [CompletionResult]::new('--jwt-issuer', '--jwt-issuer', [CompletionResultType]::ParameterName, 'Whose signed tokens are taken with --auth jwt, as their `iss` has it, such as `https://token.actions.githubusercontent.com`')
             [CompletionResult]::new('--jwt-audience', '--jwt-audience', [CompletionResultType]::ParameterName, 'What the tokens'' `aud` must name: choose something that only this gateway is called')
             [CompletionResult]::new('--jwt-jwks', '--jwt-jwks', [CompletionResultType]::ParameterName, 'Where the issuer''s keys are [default: where its /.well-known/openid-configuration says]')
             [CompletionResult]::new('--jwt-algorithm', '--jwt-algorithm', [CompletionResultType]::ParameterName, 'How the tokens are signed; no other way is taken, whatever they say')
@@ -325,7 +325,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             [CompletionResult]::new('--sweep-every', '--sweep-every', [CompletionResultType]::ParameterName, 'How often to end what nobody holds: uploads that expired, completes that were left; `never` leaves it to other gateways')
             [CompletionResult]::new('--events', '--events', [CompletionResultType]::ParameterName, 'Where the store''s own events come from: sqs:QUEUE_URL, or webhook (POST /v1/events/s3) [default: none]')
             [CompletionResult]::new('--events-secret-file', '--events-secret-file', [CompletionResultType]::ParameterName, 'The secret that the store shows with what it pushes: one line of visible ASCII [default: none]')
-            [CompletionResult]::new('--cdn', '--cdn', [CompletionResultType]::ParameterName, 'What objects are read through, such as https://cdn.example.com: locations and read URLs are this and the object''s key, and do not expire [default: read URLs are presigned]')
+            [CompletionResult]::new('--cdn', '--cdn', [CompletionResultType]::ParameterName, 'What objects are read through, such as `https://cdn.example.com`: locations and read URLs are this and the object''s key, and do not expire [default: read URLs are presigned]')
             [CompletionResult]::new('--hook', '--hook', [CompletionResultType]::ParameterName, 'What to ask about each upload before it is ready, in this order: a program or a webhook; repeatable [default: none]')
             [CompletionResult]::new('--hook-arg', '--hook-arg', [CompletionResultType]::ParameterName, 'A further argument for the program of the hook of that name; repeatable [default: none]')
             [CompletionResult]::new('--hook-secret-file', '--hook-secret-file', [CompletionResultType]::ParameterName, 'Sign webhooks with the secret in this file, at least 16 characters [default: none, and no webhooks]')
@@ -374,7 +374,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
         }
         'upload;serve;token;add' {
             [CompletionResult]::new('--expires', '--expires', [CompletionResultType]::ParameterName, 'How long it is good, such as 90d [default: until it is revoked]')
-            [CompletionResult]::new('--ledger', '--ledger', [CompletionResultType]::ParameterName, 'The ledger: sqlite[:FILE] or postgres://USER@HOST/DATABASE [env: UPLOAD_LEDGER] [default: sqlite in the state directory]')
+            [CompletionResult]::new('--ledger', '--ledger', [CompletionResultType]::ParameterName, 'The ledger: sqlite, sqlite:FILE or postgres://USER@HOST/DATABASE [env: UPLOAD_LEDGER] [default: sqlite in the state directory]')
             [CompletionResult]::new('--journal', '--journal', [CompletionResultType]::ParameterName, 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours; NO_COLOR, CLICOLOR and TERM=dumb are obeyed [default: auto]')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]')
@@ -390,7 +390,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             break
         }
         'upload;serve;token;list' {
-            [CompletionResult]::new('--ledger', '--ledger', [CompletionResultType]::ParameterName, 'The ledger: sqlite[:FILE] or postgres://USER@HOST/DATABASE [env: UPLOAD_LEDGER] [default: sqlite in the state directory]')
+            [CompletionResult]::new('--ledger', '--ledger', [CompletionResultType]::ParameterName, 'The ledger: sqlite, sqlite:FILE or postgres://USER@HOST/DATABASE [env: UPLOAD_LEDGER] [default: sqlite in the state directory]')
             [CompletionResult]::new('--journal', '--journal', [CompletionResultType]::ParameterName, 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours; NO_COLOR, CLICOLOR and TERM=dumb are obeyed [default: auto]')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]')
@@ -406,7 +406,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             break
         }
         'upload;serve;token;revoke' {
-            [CompletionResult]::new('--ledger', '--ledger', [CompletionResultType]::ParameterName, 'The ledger: sqlite[:FILE] or postgres://USER@HOST/DATABASE [env: UPLOAD_LEDGER] [default: sqlite in the state directory]')
+            [CompletionResult]::new('--ledger', '--ledger', [CompletionResultType]::ParameterName, 'The ledger: sqlite, sqlite:FILE or postgres://USER@HOST/DATABASE [env: UPLOAD_LEDGER] [default: sqlite in the state directory]')
             [CompletionResult]::new('--journal', '--journal', [CompletionResultType]::ParameterName, 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours; NO_COLOR, CLICOLOR and TERM=dumb are obeyed [default: auto]')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]')

@@ -294,9 +294,9 @@ set edit:completion:arg-completer[upload] = {|@words|
             cand --s3-endpoint 'The S3 endpoint of s3:// stores [default: Amazon''s for the region]'
             cand --s3-region 'The region of s3:// stores [default: AWS_REGION and the AWS configuration, else us-east-1]'
             cand --store-credentials 'Write the embedded store''s endpoint and keys to this file (mode 0600), for other S3 clients [default: not written]'
-            cand --ledger 'The ledger: sqlite[:FILE] or postgres://USER@HOST/DATABASE [env: UPLOAD_LEDGER] [default: sqlite in the state directory]'
+            cand --ledger 'The ledger: sqlite, sqlite:FILE or postgres://USER@HOST/DATABASE [env: UPLOAD_LEDGER] [default: sqlite in the state directory]'
             cand --auth 'Who may use the API; `tokens,jwt` takes both [default: none on loopback, else this has to be said]'
-            cand --jwt-issuer 'Whose signed tokens are taken with --auth jwt, as their `iss` has it, such as https://token.actions.githubusercontent.com'
+            cand --jwt-issuer 'Whose signed tokens are taken with --auth jwt, as their `iss` has it, such as `https://token.actions.githubusercontent.com`'
             cand --jwt-audience 'What the tokens'' `aud` must name: choose something that only this gateway is called'
             cand --jwt-jwks 'Where the issuer''s keys are [default: where its /.well-known/openid-configuration says]'
             cand --jwt-algorithm 'How the tokens are signed; no other way is taken, whatever they say'
@@ -312,7 +312,7 @@ set edit:completion:arg-completer[upload] = {|@words|
             cand --sweep-every 'How often to end what nobody holds: uploads that expired, completes that were left; `never` leaves it to other gateways'
             cand --events 'Where the store''s own events come from: sqs:QUEUE_URL, or webhook (POST /v1/events/s3) [default: none]'
             cand --events-secret-file 'The secret that the store shows with what it pushes: one line of visible ASCII [default: none]'
-            cand --cdn 'What objects are read through, such as https://cdn.example.com: locations and read URLs are this and the object''s key, and do not expire [default: read URLs are presigned]'
+            cand --cdn 'What objects are read through, such as `https://cdn.example.com`: locations and read URLs are this and the object''s key, and do not expire [default: read URLs are presigned]'
             cand --hook 'What to ask about each upload before it is ready, in this order: a program or a webhook; repeatable [default: none]'
             cand --hook-arg 'A further argument for the program of the hook of that name; repeatable [default: none]'
             cand --hook-secret-file 'Sign webhooks with the secret in this file, at least 16 characters [default: none, and no webhooks]'
@@ -359,7 +359,7 @@ set edit:completion:arg-completer[upload] = {|@words|
         }
         &'upload;serve;token;add'= {
             cand --expires 'How long it is good, such as 90d [default: until it is revoked]'
-            cand --ledger 'The ledger: sqlite[:FILE] or postgres://USER@HOST/DATABASE [env: UPLOAD_LEDGER] [default: sqlite in the state directory]'
+            cand --ledger 'The ledger: sqlite, sqlite:FILE or postgres://USER@HOST/DATABASE [env: UPLOAD_LEDGER] [default: sqlite in the state directory]'
             cand --journal 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]'
             cand --color 'When to use colours; NO_COLOR, CLICOLOR and TERM=dumb are obeyed [default: auto]'
             cand --progress 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]'
@@ -374,7 +374,7 @@ set edit:completion:arg-completer[upload] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'upload;serve;token;list'= {
-            cand --ledger 'The ledger: sqlite[:FILE] or postgres://USER@HOST/DATABASE [env: UPLOAD_LEDGER] [default: sqlite in the state directory]'
+            cand --ledger 'The ledger: sqlite, sqlite:FILE or postgres://USER@HOST/DATABASE [env: UPLOAD_LEDGER] [default: sqlite in the state directory]'
             cand --journal 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]'
             cand --color 'When to use colours; NO_COLOR, CLICOLOR and TERM=dumb are obeyed [default: auto]'
             cand --progress 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]'
@@ -389,7 +389,7 @@ set edit:completion:arg-completer[upload] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'upload;serve;token;revoke'= {
-            cand --ledger 'The ledger: sqlite[:FILE] or postgres://USER@HOST/DATABASE [env: UPLOAD_LEDGER] [default: sqlite in the state directory]'
+            cand --ledger 'The ledger: sqlite, sqlite:FILE or postgres://USER@HOST/DATABASE [env: UPLOAD_LEDGER] [default: sqlite in the state directory]'
             cand --journal 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]'
             cand --color 'When to use colours; NO_COLOR, CLICOLOR and TERM=dumb are obeyed [default: auto]'
             cand --progress 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]'

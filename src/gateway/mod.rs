@@ -44,7 +44,7 @@ pub use auth::{Algorithm, Issuer};
 pub use settings::check;
 
 use auth::{Guard, Shown};
-use events::{Events, Inbox};
+use events::{Events, Inbox, Listened};
 use hooks::{Hook, Hooks, OnReject};
 use lease::Terms;
 use ledger::Ledger;
@@ -53,7 +53,6 @@ pub use limits::{Quota, Rate};
 use routes::{Gateway, Webhook};
 use service::{Rules, Service};
 use store::embedded::Embedded;
-use store::queue::Queue;
 use store::{Fault, Store};
 
 /// How long a complete waits for its decision before it answers that there is none yet.
@@ -246,10 +245,7 @@ pub async fn start(config: Config) -> Result<Running> {
     let (inside_url, inside) = inside.unzip();
     let store = settings::store(&config, &local, inside_url.as_ref().unwrap_or(&local), keys.clone())?;
     let store = Store::new(store)?;
-    let queue = match &config.events {
-        Some(Events::Sqs(url)) => Some(store.queue(url)?),
-        Some(Events::Webhook(_)) | None => None,
-    };
+    let queue = events::queue(config.events.as_ref(), &store).await?;
     let url = url_of(address)?;
     let public_url = config.public_url.clone().unwrap_or_else(|| url.clone());
 
@@ -313,7 +309,7 @@ pub async fn start(config: Config) -> Result<Running> {
 }
 
 /// What the gateway does without being asked.
-fn unasked(config: &Config, service: &Arc<Service>, queue: Option<Queue>) -> Vec<Aside> {
+fn unasked(config: &Config, service: &Arc<Service>, queue: Option<Listened>) -> Vec<Aside> {
     let sweep = config.sweep_every.map(|every| tokio::spawn(Arc::clone(service).keep_sweeping(every, config.survey)));
     let consume = queue.map(|queue| tokio::spawn(events::consume(Arc::clone(service), queue)));
     [sweep, consume].into_iter().flatten().map(Aside).collect()

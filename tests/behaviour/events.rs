@@ -77,3 +77,16 @@ fn what_is_no_event_goes_to_the_dead_letter_queue_and_stops_nothing() {
     wait::until("an empty queue", || (store.messages(&queue) == 0).then_some(()));
     store.holds_only(&file);
 }
+
+#[test]
+fn a_queue_that_is_not_there_is_told_of_at_the_start() {
+    let Some((store, queue, world)) = told("absent") else { return };
+    let (bucket, events) = (format!("s3://{}", store.bucket()), format!("sqs:{queue}-not"));
+    let endpoint = format!("http://{}", store.addr());
+    let place = ["serve", "--listen", "127.0.0.1:0", "--store", &bucket, "--s3-endpoint", &endpoint, "--s3-path-style"];
+    let mut serve = world.sandbox.upload(place).args(["--events", &events]);
+    for (name, value) in store.envs() {
+        serve = serve.env(name, value);
+    }
+    serve.run().exits(78).says("QueueDoesNotExist").says("--events");
+}

@@ -15,7 +15,7 @@ pub struct Access {
     /// Who may use the API; `tokens,jwt` takes both [default: none on loopback, else this has to be said]
     #[arg(long, value_name = "MODE", value_delimiter = ',')]
     pub auth: Vec<AuthMode>,
-    /// Whose signed tokens are taken with --auth jwt, as their `iss` has it, such as https://token.actions.githubusercontent.com
+    /// Whose signed tokens are taken with --auth jwt, as their `iss` has it, such as `https://token.actions.githubusercontent.com`
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub jwt_issuer: Option<String>,
     /// What the tokens' `aud` must name: choose something that only this gateway is called

@@ -77,7 +77,7 @@ pub struct ServeOptions {
     /// The secret that the store shows with what it pushes: one line of visible ASCII [default: none]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub events_secret_file: Option<PathBuf>,
-    /// What objects are read through, such as https://cdn.example.com: locations and read URLs are this and the object's key, and do
+    /// What objects are read through, such as `https://cdn.example.com`: locations and read URLs are this and the object's key, and do
     /// not expire [default: read URLs are presigned]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub cdn: Option<String>,
@@ -125,7 +125,7 @@ pub struct ServeOptions {
 
 #[derive(Clone, clap::Args)]
 pub struct LedgerFlag {
-    /// The ledger: sqlite[:FILE] or postgres://USER@HOST/DATABASE [env: UPLOAD_LEDGER] [default: sqlite in the state directory]
+    /// The ledger: sqlite, sqlite:FILE or postgres://USER@HOST/DATABASE [env: UPLOAD_LEDGER] [default: sqlite in the state directory]
     ///
     /// In sqlite, gateways of one machine share one file; in PostgreSQL, any number of them share uploads. A password goes
     /// into PGPASSWORD, or into the URL in UPLOAD_LEDGER, not among the arguments. Another machine is spoken to over TLS,

@@ -49,7 +49,7 @@ pub fn read(place: Option<&Setting<Place>>) -> Result<Option<Token>> {
 /// The token, or what else is kept so, in a file that nobody else can write.
 ///
 /// # Errors
-/// As [`read`].
+/// [`Kind::Config`] for one that is no token, and for a file that cannot be read.
 pub fn file(path: &Path, noun: &str) -> Result<Token> {
     let what = format!("{noun} in {}", path.display());
     let mut text = String::new();

@@ -14,6 +14,8 @@ use tokio::time::sleep;
 use super::problem::Refusal;
 use super::service::{Confirmed, Service};
 use super::store::queue::{Message, Queue};
+use super::store::{Fault, Store};
+use crate::error::{Error, Kind};
 
 mod record;
 
@@ -44,19 +46,42 @@ enum Fate {
     Leave,
 }
 
-/// Takes messages out of the queue for ever, as many at a time as are looked into at once.
-pub async fn consume(service: Arc<Service>, queue: Queue) {
+/// A queue that is listened to.
+pub struct Listened {
+    queue: Queue,
+    /// Whether what is delivered too often goes to another queue.
+    dead_letters: bool,
+}
+
+/// The queue that is configured, if there is one; asked before anything is served, so that one that is none is told of at once.
+///
+/// # Errors
+/// [`Kind::Config`] for a queue that refuses. One that does not answer for now may do so later.
+pub async fn queue(events: Option<&Events>, store: &Store) -> Result<Option<Listened>, Error> {
+    let Some(Events::Sqs(url)) = events else { return Ok(None) };
+    let queue = store.queue(url)?;
     let dead_letters = match queue.has_dead_letters().await {
-        Ok(true) => true,
-        Ok(false) => {
-            tracing::warn!("the queue of events has no dead-letter queue: what cannot be read is dropped in the end");
-            false
-        }
-        Err(fault) => {
-            tracing::warn!(%fault, "could not ask for the queue's dead-letter queue");
+        Ok(there) => there,
+        Err(Fault::Unavailable(why)) => {
+            tracing::warn!(why, "could not ask for the queue's dead-letter queue");
             true
         }
+        Err(fault) => {
+            let needed =
+                "check its URL, and that the credentials may ReceiveMessage, DeleteMessage and GetQueueAttributes";
+            return Err(
+                Error::new(Kind::Config, format!("the queue of --events cannot be used: {fault}")).hinting(needed)
+            );
+        }
     };
+    if !dead_letters {
+        tracing::warn!("the queue of events has no dead-letter queue: what cannot be read is dropped in the end");
+    }
+    Ok(Some(Listened { queue, dead_letters }))
+}
+
+/// Takes messages out of the queue for ever, as many at a time as are looked into at once.
+pub async fn consume(service: Arc<Service>, Listened { queue, dead_letters }: Listened) {
     let mut wait = WAITS.0;
     loop {
         match queue.receive().await {
