@@ -88,7 +88,12 @@ impl Session {
                 Ok(()) => (Ok(value), true),
                 Err(error) => (Err(error), false),
             },
-            Ok((value, _)) => (Ok(value), self.roll_back(begun)),
+            // The server has taken all of it back, whatever the work made of what failed.
+            Ok((_, true)) => {
+                let whole = self.roll_back(begun);
+                (Err(Ended::For(Failed::Unfit("a statement failed, and the work went on".into()))), whole)
+            }
+            Ok((value, false)) => (Ok(value), self.roll_back(begun)),
             Err(error) => {
                 let said = match &error {
                     Failed::Postgres(said) => Some(said),

@@ -127,6 +127,20 @@ async fn a_transaction_whose_connection_ends_is_done_again() {
     assert_eq!(count, Some(2));
 }
 
+/// PostgreSQL has taken all of it back by then, whatever the work makes of that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn work_that_goes_on_behind_a_failure_is_no_success() {
+    let (pool, _) = Pool::open(&fresh().await).await.unwrap();
+    let done = pool.write(|db| {
+        db.execute("INSERT INTO owner (subject, segment) VALUES (?1, ?2)", values!["a", "a"])?;
+        let _ = db.execute("INSERT INTO owner (subject, segment) VALUES (?1, ?2)", values!["a", "a"]);
+        Ok(((), true))
+    });
+    done.await.unwrap_err();
+    let count = pool.read(|db| db.find("SELECT count(*) FROM owner", &[], |row| row.number(0))).await.unwrap();
+    assert_eq!(count, Some(0));
+}
+
 /// What the database said to COMMIT nobody heard: that is no success, and it is not done twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_that_was_not_answered_is_an_error() {
