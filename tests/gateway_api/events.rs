@@ -40,6 +40,10 @@ async fn state(world: &World, upload: &BeginAnswer) -> State {
     good::<UploadStatus>(world.get(&format!("/v1/uploads/{}", upload.id)).await, 200).await.state
 }
 
+async fn becomes_ready(world: &World, upload: &BeginAnswer) {
+    until("ready", async || (state(world, upload).await == State::Ready).then_some(())).await;
+}
+
 #[tokio::test]
 async fn an_event_with_the_secret_confirms_an_upload_whose_client_is_gone() {
     // Bearer as MinIO may, bare as MinIO does, a user's password as Ceph does.
@@ -47,9 +51,7 @@ async fn an_event_with_the_secret_confirms_an_upload_whose_client_is_gone() {
         let world = world().await;
         let upload = put_alone(&world).await;
         assert_eq!(push(&world, Some(shown), event(upload.key.as_str())).await.status(), 200, "{shown}");
-        while state(&world, &upload).await != State::Ready {
-            tokio::task::yield_now().await;
-        }
+        becomes_ready(&world, &upload).await;
     }
 }
 
@@ -66,9 +68,7 @@ async fn an_event_without_the_secret_is_nobodys() {
     let other = world.begun(&BeginRequest { name: "other".into(), ..begin(13) }).await;
     world.send(&other, &[b"thirteen byte".to_vec()]).await;
     push(&world, Some(SECRET), event(other.key.as_str())).await;
-    while state(&world, &other).await != State::Ready {
-        tokio::task::yield_now().await;
-    }
+    becomes_ready(&world, &other).await;
     assert_eq!(state(&world, &upload).await, State::Uploading);
 }
 

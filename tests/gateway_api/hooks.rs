@@ -48,16 +48,6 @@ async fn status(world: &World, upload: &BeginAnswer) -> UploadStatus {
     good(world.get(&format!("/v1/uploads/{}", upload.id)).await, 200).await
 }
 
-async fn until<T>(what: &str, mut found: impl AsyncFnMut() -> Option<T>) -> T {
-    for _ in 0..6000 {
-        if let Some(found) = found().await {
-            return found;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("waited in vain for {what}");
-}
-
 async fn becomes(world: &World, upload: &BeginAnswer, state: State) -> UploadStatus {
     until(state.name(), async || Some(status(world, upload).await).filter(|status| status.state == state)).await
 }

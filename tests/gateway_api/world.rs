@@ -232,3 +232,14 @@ pub async fn code(response: Response) -> String {
     assert_eq!(problem.status, status.as_u16());
     problem.code
 }
+
+/// Waits on a condition, a minute at most.
+pub async fn until<T>(what: &str, mut found: impl AsyncFnMut() -> Option<T>) -> T {
+    for _ in 0..6000 {
+        if let Some(found) = found().await {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("waited in vain for {what}");
+}
