@@ -208,13 +208,18 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.what)?;
-        let mut cause = self.source.as_deref().map(|source| source as &dyn std::error::Error);
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
+        match self.source.as_deref() {
+            Some(source) => write!(f, ": {}", story(source)),
+            None => Ok(()),
         }
-        Ok(())
     }
+}
+
+/// An error and each of its causes, in one line.
+#[must_use]
+pub fn story(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 impl fmt::Debug for Error {

@@ -14,7 +14,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::{Reason, SAID_MAX, Verdict};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, story};
 use crate::gateway::store::with_authorities;
 use crate::names::Token;
 
@@ -98,14 +98,7 @@ impl Sender {
 
 /// Its URL may be a secret.
 fn lost(error: reqwest::Error) -> Verdict {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    Verdict::Later(text)
+    Verdict::Later(story(&error.without_url()))
 }
 
 /// `v1=` and, in hex, HMAC-SHA256 over the timestamp, a dot and the body.

@@ -15,7 +15,7 @@ use url::Url;
 use super::sign::Signer;
 use super::xml::{self, ErrorAnswer, Unreadable};
 use super::{Fault, address};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, story};
 use crate::gateway::metrics::{Outcome, metrics};
 use crate::names::Fingerprint;
 
@@ -105,14 +105,7 @@ impl Http {
 
 /// The whole story of a request that got no answer, but for its URL.
 fn lost(error: reqwest::Error) -> Fault {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    Fault::Unavailable(text)
+    Fault::Unavailable(story(&error.without_url()))
 }
 
 fn builder(near: bool) -> reqwest::ClientBuilder {
