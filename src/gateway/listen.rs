@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tower::ServiceExt as _;
 
+use crate::gateway::locked;
 use crate::gateway::metrics::metrics;
 
 /// How much patience there is.
@@ -220,10 +221,6 @@ impl Drop for Seat {
     fn drop(&mut self) {
         locked(&self.guests).present.remove(&self.number);
     }
-}
-
-fn locked(guests: &Mutex<Guests>) -> MutexGuard<'_, Guests> {
-    guests.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A request under way.

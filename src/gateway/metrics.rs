@@ -240,7 +240,12 @@ fn registry(metrics: &Metrics) -> Registry {
     );
     all.register("parts_signed", "Parts that URLs were signed for", m.parts_signed.clone());
     all.register_with_unit("declared", "Sizes of uploads begun", Unit::Bytes, m.bytes_declared.clone());
-    all.register_with_unit("confirmed", "Sizes of uploads that became ready", Unit::Bytes, m.bytes_confirmed.clone());
+    all.register_with_unit(
+        "confirmed",
+        "Sizes of uploads whose object was verified",
+        Unit::Bytes,
+        m.bytes_confirmed.clone(),
+    );
     all.register("store_calls", "Calls to the store, by operation and outcome", m.store_calls.clone());
     all.register_with_unit("store_call", "Time of a call to the store", Unit::Seconds, m.store_seconds.clone());
     all.register("sweeps", "Rounds of the sweep, by outcome", m.sweeps.clone());

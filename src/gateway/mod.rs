@@ -6,8 +6,8 @@
 use std::future::pending;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -216,16 +216,9 @@ pub async fn start(config: Config) -> Result<Running> {
     crash::point("gateway.start.stored");
     let ledger = Ledger::open(&config.ledger).await?;
     crash::point("gateway.start.remembers");
-    let taken = |error| Error::new(Kind::Io, format!("could not listen on {}", config.listen)).because(error);
-    let listener = TcpListener::bind(config.listen).await.map_err(taken)?;
-    let address = listener.local_addr().map_err(taken)?;
+    let (listener, address) = bind(config.listen).await?;
     let aside = match config.metrics_listen {
-        Some(place) => {
-            let taken = |error| Error::new(Kind::Io, format!("could not listen on {place}")).because(error);
-            let listener = TcpListener::bind(place).await.map_err(taken)?;
-            let url = url_of(listener.local_addr().map_err(taken)?)?;
-            Some((listener, url))
-        }
+        Some(place) => Some(bind(place).await?),
         None => None,
     };
     let keys = embedded.as_ref().map(Embedded::keys);
@@ -233,8 +226,8 @@ pub async fn start(config: Config) -> Result<Running> {
     // The gateway's own way to the embedded store: there for as long as requests are under way, and no client takes its places.
     let inside = match &embedded {
         Some(embedded) => {
-            let listener = TcpListener::bind(SocketAddr::new(local.ip(), 0)).await.map_err(taken)?;
-            let url = url_of(listener.local_addr().map_err(taken)?)?;
+            let (listener, address) = bind(SocketAddr::new(local.ip(), 0)).await?;
+            let url = url_of(address)?;
             let router = Router::new().fallback_service(embedded.service());
             let bounds = listen::Bounds { told: false, ..listen::BOUNDS };
             Some((url, Aside(tokio::spawn(listen::serve(listener, router, bounds, pending())))))
@@ -260,12 +253,14 @@ pub async fn start(config: Config) -> Result<Running> {
     let (end, ended) = oneshot::channel::<()>();
     let quit = async { drop(ended.await) };
     let server = tokio::spawn(listen::serve(listener, router, listen::BOUNDS, quit));
-    let (metrics_url, metrics) = aside
-        .map(|(listener, url)| {
+    let (metrics_url, metrics) = match aside {
+        Some((listener, address)) => {
             let router = routes::operations(Arc::clone(&gateway));
-            (url, Aside(tokio::spawn(listen::serve(listener, router, listen::ASIDE, pending()))))
-        })
-        .unzip();
+            let serve = listen::serve(listener, router, listen::ASIDE, pending());
+            (Some(url_of(address)?), Some(Aside(tokio::spawn(serve))))
+        }
+        None => (None, None),
+    };
     let (stopping, drain) = (gateway.health.stopping(), config.drain);
     let running = Running { url, metrics_url, server, end, stopping, drain, tasks: Vec::new(), metrics, inside };
 
@@ -306,6 +301,14 @@ pub async fn start(config: Config) -> Result<Running> {
     // The cell was made above and is filled here alone.
     let _ = gateway.service.set(service);
     Ok(Running { tasks, ..running })
+}
+
+/// Listens, and where that is.
+async fn bind(place: SocketAddr) -> Result<(TcpListener, SocketAddr)> {
+    let taken = |error| Error::new(Kind::Io, format!("could not listen on {place}")).because(error);
+    let listener = TcpListener::bind(place).await.map_err(taken)?;
+    let address = listener.local_addr().map_err(taken)?;
+    Ok((listener, address))
 }
 
 /// What the gateway does without being asked.
@@ -358,4 +361,9 @@ fn within_reach(mut address: SocketAddr) -> SocketAddr {
 
 fn url_of(address: SocketAddr) -> Result<Url> {
     format!("http://{address}").parse().map_err(|error| Error::new(Kind::Other, "not an address").because(error))
+}
+
+/// A mutex whose holder panicked is as good as before: nothing is left half done under one of ours.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -102,6 +102,28 @@ fn metrics_tell_of_an_upload_what_it_was() {
     assert_eq!((get(metrics, "/healthz", &[]).status, get(metrics, "/v1", &[]).status), (200, 404));
 }
 
+/// What is verified is confirmed; what hooks then make of it is told when they have.
+#[test]
+fn metrics_tell_of_what_hooks_decided() {
+    for (program, code, to) in [("/bin/true", 0, "ready"), ("/bin/sh", 77, "rejected")] {
+        let hook = format!("scan=exec:{program}");
+        let mut args = vec!["--metrics-listen", "127.0.0.1:0", "--hook", &hook];
+        if to == "rejected" {
+            args.extend(["--hook-arg", "scan=-c", "--hook-arg", "scan=exit 10"]);
+        }
+        let world = World::with(&args);
+        let metrics = aside(&world.gateway);
+        let file = world.sandbox.file("note.txt", 77);
+        world.put(&file).args(["--wait", "ready"]).run().exits(code);
+        let told = scrape(metrics);
+        for state in ["ready", "rejected"] {
+            let count = if state == to { 1.0 } else { 0.0 };
+            assert_eq!(told[&format!("upload_uploads_total{{to=\"{state}\"}}")], count, "{to}: {told:#?}");
+        }
+        assert_eq!(told["upload_confirmed_bytes_total"], 77.0);
+    }
+}
+
 #[test]
 fn each_request_has_an_id_and_a_line() {
     let gateway = Gateway::start(&["--auth", "tokens", "-v", "--log-format", "json"], &[]);

@@ -362,8 +362,8 @@ impl Known {
 /// Whether a row is as it was foretold; what only the store and chance decide is left out.
 pub fn alike(foretold: Option<&Row>, is: Option<&Row>) -> bool {
     let pins = |row: &Row| row.parts.iter().map(|part| part.sha256).collect::<Vec<_>>();
-    // Of an upload that is over, the lease is the sweep's.
-    let aged = |row: &Row| row.aged && !is_over(row.state);
+    // Of an upload that is over, the lease is the sweep's; of one that is ready, nobody's.
+    let aged = |row: &Row| row.aged && !is_over(row.state) && row.state != State::Ready;
     let plain = |row: &Row| (row.state, row.epoch, row.holder.clone(), aged(row), pins(row));
     foretold.map(plain) == is.map(plain)
 }

@@ -4,7 +4,7 @@
 //! is the configuration's, or the issuer's discovery document's.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -16,6 +16,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::jwt::{Algorithm, Issuer, is_safe};
+use crate::gateway::locked;
 use crate::gateway::store::Http;
 
 /// Keys this young are not asked for anew.
@@ -199,7 +200,7 @@ impl Keys {
 
     /// It stays whole whatever panics beside it.
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.state)
     }
 }
 

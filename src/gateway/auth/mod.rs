@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use axum::http::{HeaderMap, Method, Uri, header};
 use base64::Engine as _;
@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::error::Result;
 use crate::gateway::Auth;
 use crate::gateway::ledger::Ledger;
+use crate::gateway::locked;
 use crate::gateway::problem::Refusal;
 use crate::names::Token;
 use crate::wire::Code;
@@ -115,12 +116,12 @@ impl Guard {
     }
 
     async fn segment(&self, subject: String) -> Result<Owner, Refusal> {
-        let seen = self.segments.lock().unwrap_or_else(PoisonError::into_inner).get(&subject).cloned();
+        let seen = locked(&self.segments).get(&subject).cloned();
         if let Some(owner) = seen {
             return Ok(owner);
         }
         let owner = Owner(self.ledger.owner(&subject, fresh_segment()).await?);
-        let mut segments = self.segments.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut segments = locked(&self.segments);
         if segments.len() >= SEGMENTS {
             segments.clear();
         }

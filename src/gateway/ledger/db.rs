@@ -221,6 +221,12 @@ impl From<u64> for Value<'_> {
     }
 }
 
+impl From<Option<u64>> for Value<'_> {
+    fn from(value: Option<u64>) -> Self {
+        value.map_or(Self::Int(None), Self::from)
+    }
+}
+
 impl From<u32> for Value<'_> {
     fn from(value: u32) -> Self {
         Self::Int(Some(value.into()))

@@ -12,7 +12,6 @@ use super::uploads::{COLUMNS, Upload, count, upload};
 use crate::error::{Error, Kind, Result};
 use crate::gateway::hooks::{Fate, Reason};
 use crate::names::UploadId;
-use crate::wire::Receipt;
 
 /// Why and how an upload was rejected by a hook.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,27 +35,6 @@ pub struct Hooked {
 }
 
 impl Ledger {
-    /// Moves an upload from completing to verified, with its receipt, hooks being due at once; false when it was not completing.
-    ///
-    /// # Errors
-    /// When the ledger fails.
-    pub async fn set_verified(&self, receipt: &Receipt, now: Timestamp) -> Result<bool> {
-        let (id, size) = (receipt.id.clone(), i64::try_from(receipt.size).unwrap_or(i64::MAX));
-        let receipt = json(receipt)?;
-        self.write(move |db| {
-            let sql = "UPDATE upload SET state = 'verified', receipt = ?2 WHERE id = ?1 AND state = 'completing'";
-            let won = db.execute(sql, values![id.as_str(), &receipt])? == 1;
-            if won {
-                db.execute("UPDATE part SET state = 'stored' WHERE upload = ?1", values![id.as_str()])?;
-                count(db, &id, size)?;
-                let sql = "INSERT INTO hooked (upload, due, fence, accepted, failures) VALUES (?1, ?2, 0, '[]', 0)";
-                db.execute(sql, values![id.as_str(), now])?;
-            }
-            Ok(won)
-        })
-        .await
-    }
-
     /// Takes, until `until`, at most `limit` uploads whose hooks are due.
     ///
     /// # Errors

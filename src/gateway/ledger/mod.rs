@@ -24,6 +24,7 @@ mod sweep;
 #[cfg(test)]
 pub(super) mod tests;
 mod uploads;
+mod verify;
 
 pub use hooks::{Hooked, Rejection};
 pub use owners::{ApiToken, NewToken};

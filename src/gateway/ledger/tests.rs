@@ -18,8 +18,10 @@ use crate::plan::Plan;
 use crate::wire::{CompletePart, PartSpec, Proof, Receipt, State, StoredPart};
 
 mod counted;
+mod verified;
 
 use counted::{of_many_who_begin_none_gets_past_a_quota, strangers_are_counted};
+use verified::one_part_is_verified_in_one_step;
 
 /// Has each test run on both.
 macro_rules! on_both {
@@ -55,6 +57,7 @@ on_both! {
     thousands_of_parts_are_handed_over_at_once
     of_many_who_begin_none_gets_past_a_quota
     strangers_are_counted
+    one_part_is_verified_in_one_step
 }
 
 struct World {
@@ -367,13 +370,13 @@ async fn of_many_who_want_a_lease_one_gets_it(world: World) {
 async fn every_transition_is_won_once(world: World) {
     let ready = world.begun("ready", 2).await;
     let proof = receipt(&ready);
-    assert!(!world.ledger.set_ready(&proof).await.unwrap(), "it is not completing");
+    assert!(!world.ledger.verify(&proof, None).await.unwrap(), "it is not completing");
     assert!(!world.ledger.reopen(&ready.id).await.unwrap());
     world.ledger.seal(&ready.id, 1, Vec::new(), until(90)).await.unwrap();
     assert!(world.ledger.reopen(&ready.id).await.unwrap());
     assert_eq!(world.state(&ready).await, State::Uploading);
     world.ledger.seal(&ready.id, 1, Vec::new(), until(90)).await.unwrap();
-    let ends = (0..4).map(|_| world.ledger.set_ready(&proof));
+    let ends = (0..4).map(|_| world.ledger.verify(&proof, None));
     assert_eq!(join_all(ends).await.into_iter().filter(|won| *won.as_ref().unwrap()).count(), 1);
     let seen = world.ledger.upload(&world.owner, &ready.id).await.unwrap().unwrap();
     assert_eq!((seen.state, seen.receipt), (State::Ready, Some(proof)));

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::db::{self, Db, Row, damaged, values};
 use super::{Ledger, Rejection};
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::gateway::lease::{Lease, Renewed};
 use crate::names::{Fingerprint, Key, PartNumber, UploadId};
 use crate::plan::Plan;
@@ -153,26 +153,6 @@ impl Ledger {
         self.write(move |db| {
             let sql = "UPDATE upload SET state = 'uploading' WHERE id = ?1 AND state = 'completing'";
             Ok(db.execute(sql, values![id.as_str()])? == 1)
-        })
-        .await
-    }
-
-    /// Ends an upload well: `completing → verified → ready` in one step, with its receipt; false when it was not completing.
-    ///
-    /// # Errors
-    /// When the ledger fails.
-    pub async fn set_ready(&self, receipt: &Receipt) -> Result<bool> {
-        let (id, size) = (receipt.id.clone(), i64::try_from(receipt.size).unwrap_or(i64::MAX));
-        let receipt = serde_json::to_string(receipt)
-            .map_err(|error| Error::new(Kind::Other, "could not write a receipt").because(error))?;
-        self.write(move |db| {
-            let sql = "UPDATE upload SET state = 'ready', receipt = ?2 WHERE id = ?1 AND state = 'completing'";
-            let won = db.execute(sql, values![id.as_str(), &receipt])? == 1;
-            if won {
-                db.execute("UPDATE part SET state = 'stored' WHERE upload = ?1", values![id.as_str()])?;
-                count(db, &id, size)?;
-            }
-            Ok(won)
         })
         .await
     }

@@ -11,10 +11,11 @@ use tokio::time::timeout;
 use tracing::Instrument as _;
 
 use super::verdict::{self, Expected, Seen, Verdict};
-use super::{Service, aged, is_over, locked, sign};
+use super::{Service, aged, is_over, sign};
 use crate::crash;
 use crate::gateway::auth::Owner;
 use crate::gateway::ledger::{Signing, Upload};
+use crate::gateway::locked;
 use crate::gateway::metrics::metrics;
 use crate::gateway::problem::{Refusal, store_failed};
 use crate::gateway::rules;
@@ -84,17 +85,36 @@ impl Service {
     }
 
     async fn decide(&self, upload: &Upload, request: &CompleteRequest) -> Outcome {
+        // Of a single PUT there is nothing to complete: where the object is there, it is verified in one step.
+        let seen = match (upload.plan.is_single(), request.parts.as_slice()) {
+            (true, [part]) => {
+                let (seen, head) = self.look(upload, &request.checksum).await;
+                crash::point("gateway.complete.seen");
+                if let (Seen::Ours, Some(head)) = (seen, &head) {
+                    let receipt = self.receipt(upload, request, head);
+                    let due = self.hooks_due_at();
+                    if self.ledger.verify_single(&receipt, request.epoch, part.clone(), due).await? {
+                        return Ok(self.told(receipt));
+                    }
+                }
+                Some((verdict::single(seen), head))
+            }
+            _ => None,
+        };
         let renewed = self.rules.terms.renewed(Timestamp::now());
         let sealed = self.ledger.seal(&upload.id, request.epoch, request.parts.clone(), renewed).await?;
         if sealed != Signing::Done {
             return self.settled(upload, sealed).await;
         }
         crash::point("gateway.complete.sealed");
-        let (verdict, head) = self.ask(upload, request).await;
+        let (verdict, head) = match seen {
+            Some(seen) => seen,
+            None => self.ask(upload, request).await,
+        };
         crash::point("gateway.complete.judged");
         tracing::info!(id = %upload.id, ?verdict, "completing");
         match (verdict, head) {
-            (Verdict::Verified, Some(head)) => self.verified(upload, request, head).await,
+            (Verdict::Verified, Some(head)) => self.verified(upload, request, &head).await,
             (Verdict::Verified | Verdict::Undecided, _) => Ok(Completion::Deciding(State::Completing)),
             (Verdict::PartsMismatch, _) => self.reopen(upload, Code::PartsMismatch).await,
             (Verdict::Refused, _) => self.reopen(upload, Code::StoreUnavailable).await,
@@ -123,14 +143,9 @@ impl Service {
 
     /// Completes in the store, unless that was done before, and looks at what is there.
     async fn ask(&self, upload: &Upload, request: &CompleteRequest) -> (Verdict, Option<Head>) {
-        let Some(multipart) = upload.store_upload.as_ref().filter(|_| !upload.plan.is_single()) else {
+        let Some(multipart) = &upload.store_upload else {
             let (seen, head) = self.look(upload, &request.checksum).await;
-            let verdict = if upload.plan.is_single() {
-                verdict::single(seen)
-            } else {
-                verdict::multipart(Err(&Fault::NoSuchUpload), seen)
-            };
-            return (verdict, head);
+            return (verdict::multipart(Err(&Fault::NoSuchUpload), seen), head);
         };
         if upload.state == State::Completing {
             let (seen, head) = self.look(upload, &request.checksum).await;
@@ -160,8 +175,16 @@ impl Service {
         }
     }
 
-    async fn verified(&self, upload: &Upload, request: &CompleteRequest, head: Head) -> Outcome {
-        let receipt = Receipt {
+    async fn verified(&self, upload: &Upload, request: &CompleteRequest, head: &Head) -> Outcome {
+        let receipt = self.receipt(upload, request, head);
+        if self.ledger.verify(&receipt, self.hooks_due_at()).await? {
+            return Ok(self.told(receipt));
+        }
+        self.settled(upload, Signing::Closed(State::Completing)).await
+    }
+
+    fn receipt(&self, upload: &Upload, request: &CompleteRequest, head: &Head) -> Receipt {
+        Receipt {
             id: upload.id.clone(),
             backend: self.rules.backend.clone(),
             instance_id: self.ledger.instance_id().to_owned(),
@@ -170,26 +193,31 @@ impl Service {
             size: upload.plan.size(),
             parts: upload.plan.count(),
             part_size: upload.plan.part_size(),
-            etag: head.etag,
+            etag: head.etag.clone(),
             checksum: request.checksum.clone(),
             proof: self.store.proof(),
             sha256: request.parts.first().filter(|_| upload.plan.is_single()).map(|part| part.sha256),
             started: upload.created_at,
             finished: Timestamp::now(),
-        };
-        if !self.rules.hooks.is_empty() {
-            if self.ledger.set_verified(&receipt, Timestamp::now()).await? {
-                crash::point("gateway.hooks.due");
-                self.hooks_due.notify_one();
-                return Ok(Completion::Receipt(Box::new(receipt)));
-            }
-        } else if self.ledger.set_ready(&receipt).await? {
+        }
+    }
+
+    /// At once, where there are any.
+    fn hooks_due_at(&self) -> Option<Timestamp> {
+        (!self.rules.hooks.is_empty()).then(Timestamp::now)
+    }
+
+    /// What is in the ledger now is told of.
+    fn told(&self, receipt: Receipt) -> Completion {
+        metrics().bytes_confirmed.inc_by(receipt.size);
+        if self.rules.hooks.is_empty() {
             crash::point("gateway.complete.ready");
             metrics().ended(State::Ready);
-            metrics().bytes_confirmed.inc_by(receipt.size);
-            return Ok(Completion::Receipt(Box::new(receipt)));
+        } else {
+            crash::point("gateway.hooks.due");
+            self.hooks_due.notify_one();
         }
-        self.settled(upload, Signing::Closed(State::Completing)).await
+        Completion::Receipt(Box::new(receipt))
     }
 
     /// What another call has made of the upload meanwhile.

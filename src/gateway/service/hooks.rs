@@ -16,9 +16,10 @@ use crate::crash;
 use crate::error::Result;
 use crate::gateway::hooks::{Document, Hook, HookKind, Verdict, back_off};
 use crate::gateway::ledger::Hooked;
+use crate::gateway::metrics::metrics;
 use crate::gateway::problem::Refusal;
 use crate::gateway::store::Fault;
-use crate::wire::ReadUrl;
+use crate::wire::{ReadUrl, State};
 
 /// Uploads that hooks are run for at the same time.
 const AT_ONCE: usize = 4;
@@ -145,6 +146,7 @@ impl Service {
         }
         if self.ledger.release(&upload.id, *fence).await? {
             crash::point("gateway.hooks.ready");
+            metrics().ended(State::Ready);
             tracing::info!(id = %upload.id, "ready");
         }
         Ok(())

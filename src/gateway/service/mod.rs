@@ -4,7 +4,7 @@
 //! in doubt is decided by asking the store.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::join;
@@ -18,6 +18,7 @@ use crate::gateway::hooks::Hooks;
 use crate::gateway::lease::{self, Decision, Lease, Terms};
 use crate::gateway::ledger::{Ledger, Upload};
 use crate::gateway::limits::{Meter, Quota, Rate};
+use crate::gateway::locked;
 use crate::gateway::metrics::metrics;
 use crate::gateway::problem::Refusal;
 use crate::gateway::store::{NewObject, Store};
@@ -208,11 +209,6 @@ impl Drop for Beginning<'_> {
     fn drop(&mut self) {
         locked(&self.service.beginning).remove(&self.key);
     }
-}
-
-/// The guarded sets stay whole whatever panics beside them.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// States nothing leads out of but oblivion.

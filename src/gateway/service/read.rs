@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Service, aged, is_over, locked};
+use super::{Service, aged, is_over};
 use crate::gateway::auth::Owner;
 use crate::gateway::ledger::Upload;
+use crate::gateway::locked;
 use crate::gateway::problem::{Refusal, store_failed};
 use crate::gateway::store::Fault;
 use crate::names::{Fingerprint, PartNumber, SignedUrl};

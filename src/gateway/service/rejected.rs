@@ -12,8 +12,10 @@ use crate::crash;
 use crate::error::Result;
 use crate::gateway::hooks::{Fate, Hook, OnReject, Reason};
 use crate::gateway::ledger::{Hooked, Rejection, Upload};
+use crate::gateway::metrics::metrics;
 use crate::gateway::problem::{Refusal, store_failed};
 use crate::gateway::store::Fault;
+use crate::wire::State;
 
 impl Service {
     /// Rejects an upload for who holds its hooks, and sees to its object.
@@ -32,6 +34,7 @@ impl Service {
             return Ok(());
         }
         crash::point("gateway.hooks.rejected");
+        metrics().ended(State::Rejected);
         let Rejection { hook, reason, fate, .. } = &rejection;
         tracing::warn!(id = %upload.id, key = %upload.key, hook, reason = reason.as_str(), ?fate, "rejected");
         self.see_to(upload, &rejection, held).await;

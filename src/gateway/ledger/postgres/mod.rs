@@ -7,7 +7,7 @@
 //! deadlock with it. What became of a lost commit nobody knows, so that is an error: who asked asks again, and each
 //! operation takes being asked twice. While the database is away everybody hears so at once.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,7 @@ use tokio_postgres::error::SqlState;
 
 use super::db::{self, Db, Failed};
 use crate::error::{Error, Kind};
+use crate::gateway::locked;
 
 mod address;
 mod schema;
@@ -154,11 +155,6 @@ impl Pool {
             }
         }
     }
-}
-
-/// What is guarded stays whole whatever panics beside it.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Why a ledger is not opened: by what the server itself says, else it does not answer.

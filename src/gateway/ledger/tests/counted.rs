@@ -16,7 +16,7 @@ pub async fn of_many_who_begin_none_gets_past_a_quota(world: World) {
     // What is ready is not open, and what it takes is known.
     let upload = world.begun("ready", 2).await;
     world.ledger.seal(&upload.id, 1, Vec::new(), until(90)).await.unwrap();
-    world.ledger.set_ready(&receipt(&upload)).await.unwrap();
+    world.ledger.verify(&receipt(&upload), None).await.unwrap();
     let total = Quota { total: Some(upload.plan.size() + 5 * PART), ..Quota::default() };
     assert!(world.ledger.begin_within(world.wish("more", 1), total).await.unwrap().is_err());
 }
