@@ -36,7 +36,7 @@
 //! | [`transfer`] | the engine: the only loop; `step` and `parts` keep the order; `queue`, `outbox`, `resume`, `retry`, `budget`, `pace`, `jobs` are pure |
 //! | [`report`] | bars, plain lines, JSON: consumers of the events |
 //! | [`cli`] | what was typed → settings → one file for each verb |
-//! | `gateway` | `upload serve`: routes, service, ledger, and the store behind S3 |
+//! | `gateway` | `upload serve`: `routes`, `auth`, `limits` and `openapi`; `service`, which decides; `ledger`; `store`, behind S3; `events`, `hooks`, `metrics` |
 //!
 //! # A file on its way
 //!
@@ -132,6 +132,9 @@
 //!     transaction for each operation, done again until it is committed, but never when the answer to a commit was lost.
 //! 23. *Hooks see the object through a URL, as anybody would*, and get none of the gateway's environment. Because a scanner is the one
 //!     program here that reads what strangers send: what it does not hold it cannot lose. Instead of credentials, or a file.
+//! 24. *An upload of one part is verified in one write*, without a state `completing` in between, once its object was seen. Because that
+//!     state keeps what the store was asked to do, and of a single PUT there is nothing to ask. What is not there, or is
+//!     not what it was to be, goes the long way.
 
 pub mod backend;
 pub mod cli;
