@@ -37,6 +37,9 @@ pub struct Info {
     /// Globs of the content types that are taken.
     pub allow_types: Vec<String>,
     pub proof: Proof,
+    /// What the store was tried for, and how far it is held to it: `yes`, `no`, `refused` or `untried`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub capabilities: BTreeMap<String, String>,
 }
 
 /// What the store allows. The client knows no such number of its own.
@@ -392,6 +395,9 @@ pub struct Receipt {
     pub etag: ETag,
     pub checksum: Checksum,
     pub proof: Proof,
+    /// Capabilities that bear on this object and that the store was not found to have: what it cannot prove.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unproven: Vec<String>,
     /// Of the whole object, where one pass gave it (an upload of one part).
     pub sha256: Option<Fingerprint>,
     pub started: Timestamp,

@@ -20,6 +20,7 @@ mod access;
 pub mod file;
 mod hooks;
 mod ledger;
+mod probe;
 mod token;
 
 pub use ledger::ledger;
@@ -29,7 +30,7 @@ const LOCK_WAIT: Duration = Duration::from_secs(30);
 /// What stopping may take beyond what is waited for.
 const MARGIN: Duration = Duration::from_secs(2);
 
-/// Runs the gateway until a signal ends it, or does what was asked about tokens.
+/// Runs the gateway until a signal ends it, or does what was asked about tokens or the store.
 ///
 /// # Errors
 /// What the configuration, the start or the end of the gateway was.
@@ -41,7 +42,11 @@ pub async fn run(settings: &Settings, flags: &Serve) -> Result<()> {
         None => {
             let config = config(settings, options)?;
             gateway::check(&config)?;
-            if options.check { super::config::print("the configuration is sound\n") } else { serve(config).await }
+            match (options.check, options.probe) {
+                (true, _) => super::config::print("the configuration is sound\n"),
+                (_, true) => probe::run(settings, &config).await,
+                _ => serve(config).await,
+            }
         }
     }
 }

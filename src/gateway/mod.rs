@@ -33,6 +33,7 @@ mod limits;
 mod listen;
 mod metrics;
 mod openapi;
+mod probing;
 mod problem;
 mod routes;
 pub mod rules;
@@ -41,7 +42,8 @@ mod settings;
 pub mod store;
 
 pub use auth::{Algorithm, Issuer};
-pub use settings::check;
+pub use probing::{Probed, probe};
+pub use settings::{check, name as proof_name};
 
 use auth::{Guard, Shown};
 use events::{Events, Inbox, Listened};
@@ -53,7 +55,7 @@ pub use limits::{Quota, Rate};
 use routes::{Gateway, Webhook};
 use service::{Rules, Service};
 use store::embedded::Embedded;
-use store::{Fault, Store};
+use store::Store;
 
 /// How long a complete waits for its decision before it answers that there is none yet.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -223,15 +225,8 @@ pub async fn start(config: Config) -> Result<Running> {
     };
     let keys = embedded.as_ref().map(Embedded::keys);
     let local = within_reach(address);
-    // The gateway's own way to the embedded store: there for as long as requests are under way, and no client takes its places.
     let inside = match &embedded {
-        Some(embedded) => {
-            let (listener, address) = bind(SocketAddr::new(local.ip(), 0)).await?;
-            let url = url_of(address)?;
-            let router = Router::new().fallback_service(embedded.service());
-            let bounds = listen::Bounds { told: false, ..listen::BOUNDS };
-            Some((url, Aside(tokio::spawn(listen::serve(listener, router, bounds, pending())))))
-        }
+        Some(embedded) => Some(inside(embedded, local.ip()).await?),
         None => None,
     };
     let local = url_of(local)?;
@@ -264,7 +259,7 @@ pub async fn start(config: Config) -> Result<Running> {
     let (stopping, drain) = (gateway.health.stopping(), config.drain);
     let running = Running { url, metrics_url, server, end, stopping, drain, tasks: Vec::new(), metrics, inside };
 
-    let store = match hold(store, &config).await {
+    let store = match probing::hold(store, &ledger, &config).await {
         Ok(store) => store,
         Err(error) => {
             Running { drain: Duration::ZERO, ..running }.stop().await;
@@ -318,35 +313,13 @@ fn unasked(config: &Config, service: &Arc<Service>, queue: Option<Listened>) -> 
     [sweep, consume].into_iter().flatten().map(Aside).collect()
 }
 
-/// The store, held to what it was found to enforce, or to what the configuration says.
-async fn hold(store: Store, config: &Config) -> Result<Store> {
-    let found = match config.probe {
-        // Only the embedded store gets here with nothing said: what it checks is known.
-        Probe::Off => return Ok(store.with_proof(config.checksum.unwrap_or(Proof::Sha256))),
-        Probe::Require | Probe::Warn => store.probe().await,
-    };
-    match found {
-        Ok(found) => {
-            let (proof, warnings) = settings::judge(config.probe, config.checksum, &found)?;
-            for warning in warnings {
-                tracing::warn!("the store: {warning}");
-            }
-            Ok(store.with_proof(proof))
-        }
-        Err(fault) if config.probe == Probe::Warn => {
-            let proof = config.checksum.unwrap_or(Proof::None);
-            tracing::warn!(
-                ?fault,
-                ?proof,
-                "the store could not be tried; receipts say what it was declared to enforce"
-            );
-            Ok(store.with_proof(proof))
-        }
-        Err(Fault::Unavailable(why)) => Err(Error::new(Kind::Temporary, format!("the store does not answer: {why}"))
-            .hinting("check --s3-endpoint and the network, then start again")),
-        Err(fault) => Err(Error::new(Kind::Config, format!("the store cannot be used: {fault}"))
-            .hinting("check the bucket's name, the region and what the credentials may do")),
-    }
+/// The gateway's own way to the embedded store: there for as long as requests are under way, and no client takes its places.
+async fn inside(embedded: &Embedded, ip: IpAddr) -> Result<(Url, Aside)> {
+    let (listener, address) = bind(SocketAddr::new(ip, 0)).await?;
+    let url = url_of(address)?;
+    let router = Router::new().fallback_service(embedded.service());
+    let bounds = listen::Bounds { told: false, ..listen::BOUNDS };
+    Ok((url, Aside(tokio::spawn(listen::serve(listener, router, bounds, pending())))))
 }
 
 /// An address this process itself can reach the listener at.

@@ -12,7 +12,8 @@ use std::path::Path;
 use url::{Host, Url};
 use uuid::Uuid;
 
-use super::store::{Probed, Settings, embedded};
+use super::store::profile::{Capability, Held, Profile};
+use super::store::{Settings, embedded};
 use super::{Auth, Config, Probe, StoreConfig, auth, rules};
 use crate::error::{Error, Kind, Result};
 use crate::wire::Proof;
@@ -122,19 +123,20 @@ pub fn store(config: &Config, local: &Url, inside: &Url, keys: Option<(String, S
 /// # Errors
 /// [`Kind::Config`] when the probe must succeed and the store took a wrong body or a wrong length, or does not enforce the
 /// proof that was asked for.
-pub fn judge(probe: Probe, wanted: Option<Proof>, found: &Probed) -> Result<(Proof, Vec<String>)> {
+pub fn judge(probe: Probe, wanted: Option<Proof>, found: &Profile) -> Result<(Proof, Vec<String>)> {
     let mut faults = Vec::new();
-    if found.proof == Proof::None {
+    let strongest = found.proof();
+    if strongest == Proof::None {
         faults.push("it took a body with another checksum than the signed one".to_owned());
     }
     let proof = match wanted {
-        Some(wanted) if strength(wanted) > strength(found.proof) => {
-            faults.push(format!("it does not enforce {}, only {}", name(wanted), name(found.proof)));
-            found.proof
+        Some(wanted) if strength(wanted) > strength(strongest) => {
+            faults.push(format!("it does not enforce {}, only {}", name(wanted), name(strongest)));
+            strongest
         }
-        wanted => wanted.unwrap_or(found.proof),
+        wanted => wanted.unwrap_or(strongest),
     };
-    if !found.length_enforced {
+    if found.held(Capability::Length) != Held::Yes {
         faults.push("it took a body of another length than the signed one".to_owned());
     }
     if probe == Probe::Require && !faults.is_empty() {
@@ -143,11 +145,14 @@ pub fn judge(probe: Probe, wanted: Option<Proof>, found: &Probed) -> Result<(Pro
              `proof: none`",
         ));
     }
-    if !found.smuggling_refused {
+    if found.held(Capability::Smuggling) != Held::Yes {
         faults.push(
             "it obeys an unsigned x-amz-copy-source on a presigned PUT: give the signing credentials no read access"
                 .to_owned(),
         );
+    }
+    if found.held(Capability::Expiry) == Held::No {
+        faults.push("it takes presigned URLs past their end: whoever has one can use it again".to_owned());
     }
     Ok((proof, faults))
 }
@@ -161,7 +166,7 @@ fn strength(proof: Proof) -> u8 {
     }
 }
 
-fn name(proof: Proof) -> &'static str {
+pub fn name(proof: Proof) -> &'static str {
     match proof {
         Proof::Sha256 => "sha256",
         Proof::Payload => "payload",
@@ -204,9 +209,18 @@ fn draft_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::store::profile::Finding;
 
-    fn probed(proof: Proof, length_enforced: bool) -> Probed {
-        Probed { proof, length_enforced, smuggling_refused: true }
+    fn probed(proof: Proof, length_enforced: bool) -> Profile {
+        let mut profile = Profile::default();
+        let mut found = |capability, yes| {
+            profile.found(capability, Finding::new(if yes { Held::Yes } else { Held::No }, ""));
+        };
+        found(Capability::Sha256, proof == Proof::Sha256);
+        found(Capability::Md5, proof == Proof::Md5);
+        found(Capability::Length, length_enforced);
+        found(Capability::Smuggling, true);
+        profile
     }
 
     #[test]
@@ -218,7 +232,7 @@ mod tests {
         assert_eq!(judged(Probe::Require, Some(Proof::Payload), good).unwrap(), (Proof::Payload, 0));
         for bad in [probed(Proof::None, true), probed(Proof::Sha256, false)] {
             assert_eq!(judged(Probe::Require, None, bad.clone()).unwrap_err().kind(), Kind::Config);
-            assert_eq!(judged(Probe::Warn, None, bad.clone()).unwrap(), (bad.proof, 1));
+            assert_eq!(judged(Probe::Warn, None, bad.clone()).unwrap(), (bad.proof(), 1));
         }
         let weak = probed(Proof::Md5, true);
         assert_eq!(judged(Probe::Require, None, weak.clone()).unwrap(), (Proof::Md5, 0));

@@ -46,6 +46,7 @@ fn completed(item: usize, already: bool) -> Event {
         etag: "e".parse().unwrap(),
         checksum: Checksum::whole(&Fingerprint::of(b"")),
         proof: Proof::Sha256,
+        unproven: Vec::new(),
         sha256: None,
         started: jiff::Timestamp::UNIX_EPOCH,
         finished: jiff::Timestamp::UNIX_EPOCH,

@@ -13,7 +13,7 @@ use super::{Args, command};
 /// The flag of all verbs that a file may set too.
 const VERBOSE: &str = "verbose";
 /// Flags that are said on a command line or not at all.
-const NOT_KEYS: [&str; 2] = ["check", "help"];
+const NOT_KEYS: [&str; 3] = ["check", "help", "probe"];
 
 /// A key that the file may have.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -107,6 +107,8 @@ pub struct ServeOptions {
     #[arg(long = "required-header", value_name = "NAME: VALUE", value_parser = parse::header)]
     pub required_headers: Vec<(String, String)>,
     /// Whether to try at start-up if the store refuses a wrong body and a wrong length
+    ///
+    /// What was found is kept in the ledger, and a start within 24 hours goes by it.
     #[arg(long, value_name = "MODE", default_value = "require")]
     pub store_probe: ProbeMode,
     /// What the store is held to enforce on each part; named in each receipt as its proof
@@ -121,6 +123,12 @@ pub struct ServeOptions {
     /// Check flags and configuration file, open nothing, and exit
     #[arg(long)]
     pub check: bool,
+    /// Try all that the store can be held to, print what it did and what that means, and exit; sends it about 11 MiB
+    ///
+    /// Nothing of it stays in the store. What was found is kept in the ledger for the next start. Exit code 78 if the gateway
+    /// would not start with this store.
+    #[arg(long, conflicts_with = "check")]
+    pub probe: bool,
 }
 
 #[derive(Clone, clap::Args)]

@@ -191,7 +191,7 @@ mod tests {
         for long in serve.get_arguments().filter_map(|arg| arg.get_long()) {
             let name = long.replace('-', "_");
             let is_key = keys.iter().any(|key| key.name == name);
-            assert!(is_key || ["check", "help"].contains(&long), "--{long} is no key");
+            assert!(is_key || ["check", "help", "probe"].contains(&long), "--{long} is no key");
         }
         let default = |name: &str| {
             let arg = serve.get_arguments().find(|arg| arg.get_long() == Some(&name.replace('_', "-")));

@@ -18,6 +18,7 @@ mod hooks;
 mod owners;
 mod parts;
 mod postgres;
+mod profiles;
 mod quota;
 mod schema;
 mod sweep;

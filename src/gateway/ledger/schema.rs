@@ -14,7 +14,7 @@ pub(super) const SPEC: Spec = Spec {
     what: "ledger",
     // "UPLG" in ASCII.
     application_id: 0x5550_4C47,
-    steps: &[UPLOADS, SWEPT, EVENTS, LIMITED, HOOKED],
+    steps: &[UPLOADS, SWEPT, EVENTS, LIMITED, HOOKED, PROBED],
     hint: "name another place for the ledger with --ledger sqlite:FILE",
 };
 
@@ -109,6 +109,16 @@ const HOOKED: &str = "
         failures INTEGER NOT NULL
     ) STRICT;
     CREATE INDEX hooked_by_due ON hooked (due);
+";
+
+/// What stores can be held to.
+const PROBED: &str = "
+    CREATE TABLE store_profile (
+        -- A hash of where it is and how it is spoken to.
+        store TEXT PRIMARY KEY,
+        profile TEXT NOT NULL,
+        probed_at INTEGER NOT NULL
+    ) STRICT;
 ";
 
 /// Opens the ledger, making it when there is none; gives its instance id too, which is drawn once.

@@ -172,6 +172,7 @@ fn receipt(upload: &Upload) -> Receipt {
         etag: "etag".parse().unwrap(),
         checksum: "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=".parse().unwrap(),
         proof: Proof::Sha256,
+        unproven: Vec::new(),
         sha256: None,
         started: upload.created_at,
         finished: at(9),

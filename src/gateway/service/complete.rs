@@ -196,6 +196,7 @@ impl Service {
             etag: head.etag.clone(),
             checksum: request.checksum.clone(),
             proof: self.store.proof(),
+            unproven: self.store.profile().unproven(upload.plan.is_single()),
             sha256: request.parts.first().filter(|_| upload.plan.is_single()).map(|part| part.sha256),
             started: upload.created_at,
             finished: Timestamp::now(),

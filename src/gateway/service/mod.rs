@@ -115,6 +115,7 @@ impl Service {
             limits: self.rules.limits,
             allow_types: self.rules.allow_types.clone(),
             proof: self.store.proof(),
+            capabilities: self.store.profile().capabilities(),
         }
     }
 

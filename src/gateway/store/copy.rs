@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 
 use super::client::{self, Call, PATIENCE_TO_COMPLETE};
 use super::{Fault, NewObject, Store, address, answers, xml};
-use crate::names::{ETag, Fingerprint, Key};
+use crate::names::{ETag, Fingerprint, Key, PartNumber};
 use crate::plan::Plan;
 use crate::wire::CompletePart;
 
@@ -53,20 +53,8 @@ impl Store {
         let upload = self.create_plain(to, object).await?;
         let mut parts = Vec::new();
         for (number, range) in plan.parts() {
-            let name = number.to_string();
-            let url = self.address.object(&self.whole(to), &[("partNumber", &name), ("uploadId", &upload)])?;
-            let mut call = Call::new("UploadPartCopy", Method::PUT, url);
-            call = call.header("x-amz-copy-source", &self.copy_source(from))?;
-            if !plan.is_single() {
-                let last = range.end().saturating_sub(1);
-                call = call.header("x-amz-copy-source-range", &format!("bytes={}-{last}", range.start))?;
-            }
-            call.patience = PATIENCE_TO_COMPLETE;
-            let copied: xml::CopyPartResult = self.client.read(call, "CopyPart").await?;
-            let etag = ETag::from_header(&copied.etag)
-                .map_err(|_| Fault::Unavailable("UploadPartCopy: an answer without an ETag".into()))?;
-            // The fingerprint stands for none: what is copied is not sent, and the upload asks for no checksums.
-            parts.push(CompletePart { number, etag, sha256: Fingerprint::of(b"") });
+            let range = Some((range.start, range.end().saturating_sub(1))).filter(|_| !plan.is_single());
+            parts.push(self.copy_part(from, to, &upload, number, range).await?);
         }
         let url = self.address.object(&self.whole(to), &[("uploadId", &upload)])?;
         let mut call =
@@ -75,8 +63,32 @@ impl Store {
         answers::completed(self.client.ask(call).await?)
     }
 
+    /// `UploadPartCopy` of an object, or of its bytes from the first to the last of a range.
+    pub(super) async fn copy_part(
+        &self,
+        from: &Key,
+        to: &Key,
+        upload: &str,
+        number: PartNumber,
+        range: Option<(u64, u64)>,
+    ) -> Result<CompletePart, Fault> {
+        let name = number.to_string();
+        let url = self.address.object(&self.whole(to), &[("partNumber", &name), ("uploadId", upload)])?;
+        let mut call = Call::new("UploadPartCopy", Method::PUT, url);
+        call = call.header("x-amz-copy-source", &self.copy_source(from))?;
+        if let Some((first, last)) = range {
+            call = call.header("x-amz-copy-source-range", &format!("bytes={first}-{last}"))?;
+        }
+        call.patience = PATIENCE_TO_COMPLETE;
+        let copied: xml::CopyPartResult = self.client.read(call, "CopyPart").await?;
+        let etag = ETag::from_header(&copied.etag)
+            .map_err(|_| Fault::Unavailable("UploadPartCopy: an answer without an ETag".into()))?;
+        // The fingerprint stands for none: what is copied is not sent, and the upload asks for no checksums.
+        Ok(CompletePart { number, etag, sha256: Fingerprint::of(b"") })
+    }
+
     /// `CreateMultipartUpload` without checksums.
-    async fn create_plain(&self, key: &Key, object: &NewObject<'_>) -> Result<String, Fault> {
+    pub(super) async fn create_plain(&self, key: &Key, object: &NewObject<'_>) -> Result<String, Fault> {
         let url = self.address.object(&self.whole(key), &[("uploads", "")])?;
         let mut call = Call::new("CreateMultipartUpload", Method::POST, url);
         for (name, value) in object.headers() {

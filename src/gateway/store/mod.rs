@@ -5,18 +5,20 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use http::HeaderName;
 use jiff::Timestamp;
 use url::Url;
 
 use crate::error::{Error, Kind, Result};
-use crate::names::{Checksum, ETag, Key};
+use crate::names::{Checksum, ETag, Fingerprint, Key};
 use crate::wire::{Limits, Proof};
 
 use address::Address;
 use client::Client;
 use credentials::Credentials;
+use profile::{Held, Profile};
 use queue::Queue;
 use sign::Signer;
 
@@ -26,28 +28,23 @@ mod client;
 mod copy;
 mod credentials;
 pub mod embedded;
+mod hosts;
 mod multipart;
 mod object;
 mod probe;
+pub mod profile;
 pub mod queue;
 mod sign;
 mod template;
+mod trials;
 mod xml;
 
 pub use client::{Answer, Http, with_authorities};
 pub use object::attachment;
+pub use probe::Depth;
 
 /// The object metadata that holds the token of an upload.
 const TOKEN: &str = "x-amz-meta-upload-token";
-
-/// What Amazon S3 allows ("Amazon S3 multipart upload limits" in its user guide). Stores that differ are not told apart yet.
-const S3_LIMITS: Limits = Limits {
-    min_part: 5 << 20,
-    max_part: 5 << 30,
-    max_parts: 10_000,
-    max_size: 10_000 * (5 << 30),
-    equal_parts: false,
-};
 
 /// Headers that are the gateway's own to set, or that would make something else of a request.
 const OWN_HEADERS: [&str; 11] = [
@@ -165,6 +162,7 @@ pub struct Store {
     embedded: bool,
     cdn: Option<Url>,
     proof: Proof,
+    profile: Arc<Profile>,
     limits: Limits,
 }
 
@@ -200,20 +198,32 @@ impl Store {
             embedded: settings.embedded,
             cdn: settings.cdn,
             proof: Proof::Sha256,
-            limits: S3_LIMITS,
+            profile: Arc::default(),
+            limits: hosts::limits(settings.endpoint.as_ref()),
         })
     }
 
-    /// Tries the store with wrong bytes and a wrong length, in multipart uploads that are aborted at the end, and tells what it
+    /// Tries the store with requests that are wrong, under a prefix of its own where nothing is to stay behind, and tells what it
     /// can be held to. Needs the permissions that serving needs, and `DeleteObject` if nothing is to stay behind.
     ///
     /// # Errors
     /// [`Fault`] when the store cannot be used at all.
-    pub async fn probe(&self) -> Result<Probed, Fault> {
+    pub async fn probe(&self, depth: Depth) -> Result<Profile, Fault> {
         if let Err(fault) = self.clear_probes(Timestamp::now()).await {
             tracing::warn!(%fault, "could not look for what earlier probes have left");
         }
-        probe::run(self).await
+        probe::run(self, depth).await
+    }
+
+    /// What a profile is kept under: another bucket, another way to it, other credentials or other headers are another store.
+    ///
+    /// # Errors
+    /// [`Fault`] without a credential.
+    pub async fn profile_key(&self) -> Result<String, Fault> {
+        let access_key = self.client.signer.access_key().await?;
+        let place = (self.address.bucket(&[]), self.public.bucket(&[]), &self.prefix);
+        let all = format!("{} {place:?} {access_key} {:?}", profile::EDITION, self.create_headers);
+        Ok(Fingerprint::of(all.as_bytes()).to_string())
     }
 
     /// Takes away what probes have left that died well before `now`; how many did.
@@ -228,6 +238,19 @@ impl Store {
     #[must_use]
     pub fn with_proof(self, proof: Proof) -> Self {
         Self { proof, ..self }
+    }
+
+    /// Treats the store as its profile says: what it refuses it is not asked for.
+    #[must_use]
+    pub fn with_profile(self, profile: Profile) -> Self {
+        let equal_parts = self.limits.equal_parts || profile.held(profile::Capability::UnequalParts) == Held::No;
+        let limits = Limits { equal_parts, ..self.limits };
+        Self { profile: Arc::new(profile), limits, ..self }
+    }
+
+    #[must_use]
+    pub fn profile(&self) -> &Profile {
+        &self.profile
     }
 
     /// What the store is held to; until [`Store::with_proof`] says otherwise, SHA-256 checksums.
@@ -301,15 +324,4 @@ fn create_header((name, value): (&String, &String)) -> Result<(String, String)> 
         return Err(wrong("its value has characters other than visible ASCII"));
     }
     Ok((lower.to_owned(), object::one_line(value)))
-}
-
-/// What a probe found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Probed {
-    /// The strongest thing a wrong body was refused for.
-    pub proof: Proof,
-    /// A body of another length than the signed one was refused.
-    pub length_enforced: bool,
-    /// An unsigned `x-amz-copy-source` was refused, or did nothing.
-    pub smuggling_refused: bool,
 }

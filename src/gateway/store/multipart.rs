@@ -9,8 +9,9 @@ use http::{Method, StatusCode};
 use jiff::Timestamp;
 
 use super::address::Address;
-use super::client::{self, Call};
+use super::client::{self, Answer, Call};
 use super::object::signed_put;
+use super::profile::{Capability, Held};
 use super::sign::{self, Presigned};
 use super::{Fault, NewObject, Store, answers, xml};
 use crate::names::{Key, PartNumber};
@@ -107,7 +108,7 @@ impl Store {
         life: impl Fn(u64) -> Duration,
     ) -> Result<Vec<SignedPut>, Fault> {
         let url = self.public.object(&self.whole(key), &[])?;
-        let (template, life_of) = self.client.signer.template(&url, upload).await?;
+        let (template, life_of) = self.client.signer.template(&url, upload, Duration::ZERO).await?;
         let sign = |part: &PartSpec| {
             let (headers, life) = (sign::body_headers(self.proof, part)?, life_of(life(part.size))?);
             let url = template.sign(part.number, &headers, life);
@@ -132,21 +133,40 @@ impl Store {
         answers::listed(self.client.ask(call).await?, after)
     }
 
-    /// `CompleteMultipartUpload`, with part checksums (where they are the proof), total size and `If-None-Match: *`; without the
-    /// last two where the store does not implement them. Ok means only that the store said so; ask [`Store::head`]. An
-    /// answer of 200 with an error in it is that error.
+    /// `CompleteMultipartUpload`, with part checksums (where they are the proof), total size and `If-None-Match: *`; without
+    /// those of the last two that the store was found to refuse, or does not implement. Ok means only that the store said so;
+    /// ask [`Store::head`]. An answer of 200 with an error in it is that error.
     pub async fn complete(&self, key: &Key, upload: &str, parts: &[CompletePart], size: u64) -> Result<(), Fault> {
-        let url = self.address.object(&self.whole(key), &[("uploadId", upload)])?;
-        let body = xml::complete_body(parts, self.proof == Proof::Sha256).into_bytes();
-        let mut call =
-            Call::new("CompleteMultipartUpload", Method::POST, url).header("content-type", "application/xml")?;
-        (call.body, call.patience) = (body, client::PATIENCE_TO_COMPLETE);
-        let strict = call.clone().header("if-none-match", "*")?.header("x-amz-mp-object-size", &size.to_string())?;
-        let mut answer = self.client.ask(strict).await?;
+        let takes = |capability| self.profile.held(capability) != Held::Refused;
+        let (once, size) = (takes(Capability::CompleteOnce), Some(size).filter(|_| takes(Capability::ObjectSize)));
+        let mut answer = self.ask_complete(key, upload, parts, once, size).await?;
         if answer.status == StatusCode::NOT_IMPLEMENTED {
-            answer = self.client.ask(call).await?;
+            answer = self.ask_complete(key, upload, parts, false, None).await?;
         }
         answers::completed(answer)
+    }
+
+    /// `CompleteMultipartUpload` with `If-None-Match: *` and the total size, or without; the answer as it is.
+    pub(super) async fn ask_complete(
+        &self,
+        key: &Key,
+        upload: &str,
+        parts: &[CompletePart],
+        once: bool,
+        size: Option<u64>,
+    ) -> Result<Answer, Fault> {
+        let url = self.address.object(&self.whole(key), &[("uploadId", upload)])?;
+        let mut call =
+            Call::new("CompleteMultipartUpload", Method::POST, url).header("content-type", "application/xml")?;
+        if once {
+            call = call.header("if-none-match", "*")?;
+        }
+        if let Some(size) = size {
+            call = call.header("x-amz-mp-object-size", &size.to_string())?;
+        }
+        call.body = xml::complete_body(parts, self.proof == Proof::Sha256).into_bytes();
+        call.patience = client::PATIENCE_TO_COMPLETE;
+        self.client.ask(call).await
     }
 
     /// `AbortMultipartUpload`, until `ListParts` no longer knows the upload: a part on its way may arrive behind the first.

@@ -8,14 +8,15 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 
 use super::client::{self, Call};
+use super::profile::{Capability, Held};
 use super::sign::{self, Presigned};
 use super::{Fault, Head, NewObject, Store, TOKEN, address};
 use crate::names::{ETag, Key, PartNumber, SignedUrl};
 use crate::wire::{PartSpec, SignedPut};
 
 impl Store {
-    /// Presigns one plain PUT of the whole object, with `If-None-Match: *`, what it is given and the headers the bucket
-    /// demands bound into it.
+    /// Presigns one plain PUT of the whole object, with `If-None-Match: *` (unless the store was found to refuse it), what it is
+    /// given and the headers the bucket demands bound into it.
     pub async fn sign_put(
         &self,
         key: &Key,
@@ -26,7 +27,9 @@ impl Store {
         let mut headers = sign::body_headers(self.proof, part)?;
         headers.extend(self.create_headers.clone());
         headers.extend(object.headers());
-        headers.insert("if-none-match".into(), "*".into());
+        if self.profile.held(Capability::PutOnce) != Held::Refused {
+            headers.insert("if-none-match".into(), "*".into());
+        }
         let url = self.public.object(&self.whole(key), &[])?;
         let presigned = self.client.signer.presign(Method::PUT, &url, headers, life).await?;
         Ok(signed_put(part.number, presigned))

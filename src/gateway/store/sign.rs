@@ -89,7 +89,7 @@ impl Signer {
     }
 
     /// For the parts of one multipart upload of the object at `url`: gives URLs as [`Signer::presign`] does, many at a time. The
-    /// function gives the life of a URL as far as the credential's own allows.
+    /// function gives the life of a URL as far as the credential's own allows. They are signed `ago` before now.
     ///
     /// # Errors
     /// [`Fault`] without a credential.
@@ -97,10 +97,19 @@ impl Signer {
         &self,
         url: &str,
         upload: &str,
+        ago: Duration,
     ) -> Result<(Template, impl Fn(Duration) -> Result<Duration, Fault> + use<>), Fault> {
         let credential = self.credentials.get().await?;
-        let template = Template::new(&credential, &self.region, Timestamp::now(), url, upload)?;
+        let template = Template::new(&credential, &self.region, Timestamp::now() - ago, url, upload)?;
         Ok((template, move |life| life_of(&credential, life)))
+    }
+
+    /// Which credential this is, in a word that is no secret.
+    ///
+    /// # Errors
+    /// [`Fault`] without a credential.
+    pub(super) async fn access_key(&self) -> Result<String, Fault> {
+        Ok(self.credentials.get().await?.access_key_id.clone())
     }
 
     /// After the store has called the credential expired.
