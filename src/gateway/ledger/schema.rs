@@ -14,7 +14,7 @@ pub(super) const SPEC: Spec = Spec {
     what: "ledger",
     // "UPLG" in ASCII.
     application_id: 0x5550_4C47,
-    steps: &[UPLOADS, SWEPT, EVENTS, LIMITED, HOOKED, PROBED],
+    steps: &[UPLOADS, SWEPT, EVENTS, LIMITED, HOOKED, PROBED, UNPLANNED],
     hint: "name another place for the ledger with --ledger sqlite:FILE",
 };
 
@@ -119,6 +119,12 @@ const PROBED: &str = "
         profile TEXT NOT NULL,
         probed_at INTEGER NOT NULL
     ) STRICT;
+";
+
+/// Uploads of which neither size nor fingerprints are known when they begin: `manner` says how their bytes come.
+const UNPLANNED: &str = "
+    ALTER TABLE upload ADD COLUMN manner TEXT NOT NULL DEFAULT 'planned';
+    CREATE INDEX upload_by_form ON upload (lease_until) WHERE manner = 'form' AND state = 'uploading';
 ";
 
 /// Opens the ledger, making it when there is none; gives its instance id too, which is drawn once.
