@@ -237,7 +237,9 @@ pub struct UploadStatus {
     pub state: State,
     pub name: String,
     pub key: Key,
-    pub size: u64,
+    /// Absent while it is not known: of an upload without a plan, until that is complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
     pub content_type: String,
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,
@@ -393,7 +395,9 @@ pub struct Receipt {
     pub parts: u32,
     pub part_size: u64,
     pub etag: ETag,
-    pub checksum: Checksum,
+    /// Absent where no fingerprint of the parts is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<Checksum>,
     pub proof: Proof,
     /// Capabilities that bear on this object and that the store was not found to have: what it cannot prove.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -19,7 +19,7 @@ use super::settings::Settings;
 use crate::error::{Kind, Result};
 use crate::event;
 use crate::journal::{Journal, Part, Upload};
-use crate::names::{ETag, Fingerprint, PartNumber, UploadId};
+use crate::names::{Checksum, ETag, Fingerprint, PartNumber, UploadId};
 use crate::plan::Plan;
 use crate::report::{safe, text};
 use crate::wire::{Receipt, StoredPart, UploadStatus};
@@ -121,7 +121,8 @@ pub async fn status(settings: &Settings, flags: &args::Status) -> Result<()> {
     let _ = writeln!(out, "  backend   {}", safe(&upload.intent.backend));
     let _ = writeln!(out, "  parts     {} of {}", plan.count(), text::size(plan.part_size()));
     if let Some(receipt) = &upload.receipt {
-        let _ = writeln!(out, "  location  {}\n  checksum  {}", safe(&receipt.location), receipt.checksum);
+        let checksum = receipt.checksum.as_ref().map_or("-", Checksum::as_str);
+        let _ = writeln!(out, "  location  {}\n  checksum  {checksum}", safe(&receipt.location));
     }
     for part in listed {
         let state = if part.etag.is_some() { "stored" } else { "outstanding" };

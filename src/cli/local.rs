@@ -78,6 +78,8 @@ pub async fn start(
         store_credentials: None,
         ledger: LedgerConfig::Sqlite(beside(settings.journal()?, ledger)),
         auth: Auth::Private(token.clone()),
+        companion: None,
+        allow_origins: Vec::new(),
         // A run has nobody to share with.
         rate: None,
         quota: Quota::default(),

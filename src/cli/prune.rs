@@ -93,7 +93,7 @@ pub async fn orphans(
             let line = Line { kind: "orphan", backend: &name, status };
             let _ = writeln!(out, "{}", event::line(&line));
         } else {
-            let (state, size) = (status.state.name(), text::size(status.size));
+            let (state, size) = (status.state.name(), status.size.map_or_else(|| "-".to_owned(), text::size));
             let (id, until, name) = (&status.id, status.expires_at, safe(&status.name));
             let _ = writeln!(out, "{id:<36}  {state:<10}  orphan  {size:>10}  expires {until:.0}  {name}");
         }

@@ -81,6 +81,8 @@ pub fn config(settings: &Settings, flags: &ServeOptions) -> Result<Config> {
         store_credentials: flags.store_credentials.clone(),
         ledger: ledger(settings, flags.ledger.ledger.as_deref())?,
         auth: access::auth(&flags.access, flags.listen)?,
+        companion: flags.companion.clone(),
+        allow_origins: flags.allow_origins.clone(),
         rate: flags.access.rate.as_deref().map(access::rate).transpose()?,
         quota: flags.access.quota.as_deref().map(access::quota).transpose()?.unwrap_or_default(),
         allow_types: flags.allow_types.clone(),

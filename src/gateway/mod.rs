@@ -25,6 +25,8 @@ use crate::wire::Proof;
 mod auth;
 mod body;
 mod commits;
+mod companion;
+mod cors;
 pub mod events;
 pub mod hooks;
 mod lease;
@@ -46,6 +48,7 @@ pub use probing::{Probed, probe};
 pub use settings::{check, name as proof_name};
 
 use auth::{Guard, Shown};
+use cors::Origins;
 use events::{Events, Inbox, Listened};
 use hooks::{Hook, Hooks, OnReject};
 use lease::Terms;
@@ -78,6 +81,10 @@ pub struct Config {
     pub store_credentials: Option<PathBuf>,
     pub ledger: LedgerConfig,
     pub auth: Auth,
+    /// Beneath which path Uppy Companion's routes are; by default nowhere.
+    pub companion: Option<String>,
+    /// Origins whose pages may use the gateway and its embedded store.
+    pub allow_origins: Vec<String>,
     /// How many URLs an owner may have signed.
     pub rate: Option<Rate>,
     /// How much an owner may have here.
@@ -239,12 +246,18 @@ pub async fn start(config: Config) -> Result<Running> {
 
     let guard = Guard::new(&config.auth, ledger.clone())?;
     let gateway = Arc::new(Gateway::new(guard));
-    let router = routes::router(Arc::clone(&gateway));
+    let origins = Arc::new(Origins::new(&config.allow_origins, &public_url));
+    let mut router = routes::router(Arc::clone(&gateway));
+    if let Some(root) = &config.companion {
+        let root = root.trim_end_matches('/');
+        router = router.merge(companion::router(Arc::clone(&gateway), Arc::clone(&origins), root));
+    }
     let router = match &embedded {
+        Some(embedded) if config.companion.is_some() => router.fallback_service(embedded.service().with_forms()),
         Some(embedded) => router.fallback_service(embedded.service()),
         None => router.fallback(routes::no_such_path),
     };
-    let router = routes::told(router);
+    let router = routes::told(router, (!config.allow_origins.is_empty()).then_some(origins));
     let (end, ended) = oneshot::channel::<()>();
     let quit = async { drop(ended.await) };
     let server = tokio::spawn(listen::serve(listener, router, listen::BOUNDS, quit));

@@ -9,17 +9,18 @@ use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Extension, FromRequestParts, Path, Query, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::gateway::auth::{Guard, Owner, Shown, says_json};
 use crate::gateway::body::{Json, unreadable};
+use crate::gateway::cors::{Origins, cors};
 use crate::gateway::events::Inbox;
 use crate::gateway::metrics;
 use crate::gateway::openapi::openapi;
@@ -33,6 +34,7 @@ use crate::wire::{
 mod access;
 mod health;
 
+pub use access::RequestId;
 use health::Health;
 
 /// The most bytes of a body, but for complete's and batch's.
@@ -57,6 +59,25 @@ impl Gateway {
         let places = Semaphore::new(CALLS);
         Self { guard, service: OnceLock::new(), events: OnceLock::new(), health: Health::default(), places }
     }
+
+    /// Lets in who may come in, and gives them one of the places.
+    ///
+    /// # Errors
+    /// What [`Guard::owner`] says, `invalid_request` for a body that is not said to be JSON, `unavailable` where there is no place.
+    pub async fn admit(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<(SemaphorePermit<'_>, Caller), Refusal> {
+        let place = self.places.try_acquire().map_err(|_| Refusal::later(Code::Unavailable, 1))?;
+        let owner = self.guard.owner(uri, headers).await?;
+        if !says_json(method, headers) {
+            return Err(Refusal::saying(Code::InvalidRequest, "the body must be application/json"));
+        }
+        let service = self.service.get().ok_or_else(|| Refusal::later(Code::Unavailable, 1))?;
+        Ok((place, Caller { owner, service: Arc::clone(service) }))
+    }
 }
 
 /// What stores push their events to.
@@ -67,9 +88,9 @@ pub struct Webhook {
 
 /// Who asks, and what serves them.
 #[derive(Clone)]
-struct Caller {
-    owner: Owner,
-    service: Arc<Service>,
+pub struct Caller {
+    pub owner: Owner,
+    pub service: Arc<Service>,
 }
 
 /// The routes of the API, all but the fallback beside them.
@@ -102,7 +123,11 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
 }
 
 /// What every request passes, whatever it leads to: put around the routes when all of them are there.
-pub fn told(router: Router) -> Router {
+pub fn told(router: Router, origins: Option<Arc<Origins>>) -> Router {
+    let router = match origins {
+        Some(origins) => router.layer(from_fn_with_state(origins, cors)),
+        None => router,
+    };
     router.layer(from_fn(access::access))
 }
 
@@ -142,7 +167,7 @@ async fn wrong_method() -> Response {
 }
 
 /// Marks an answer as a gateway's; none may be kept by a cache, as many hold a signed URL.
-async fn mark(mut response: Response) -> Response {
+pub async fn mark(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(HeaderName::from_static(PROTOCOL_HEADER), HeaderValue::from(PROTOCOL));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -150,19 +175,10 @@ async fn mark(mut response: Response) -> Response {
 }
 
 async fn authenticate(State(gateway): State<Arc<Gateway>>, mut request: Request, next: Next) -> Response {
-    let Ok(_place) = gateway.places.try_acquire() else {
-        return Refusal::later(Code::Unavailable, 1).into_response();
-    };
-    match gateway.guard.owner(request.uri(), request.headers()).await {
+    match gateway.admit(request.method(), request.uri(), request.headers()).await {
         Err(refusal) => refusal.into_response(),
-        Ok(_) if !says_json(request.method(), request.headers()) => {
-            Refusal::saying(Code::InvalidRequest, "the body must be application/json").into_response()
-        }
-        Ok(owner) => {
-            let Some(service) = gateway.service.get() else {
-                return Refusal::later(Code::Unavailable, 1).into_response();
-            };
-            let caller = Caller { owner: owner.clone(), service: Arc::clone(service) };
+        Ok((_place, caller)) => {
+            let owner = caller.owner.clone();
             request.extensions_mut().insert(caller);
             let mut response = next.run(request).await;
             // For the access log.

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::store::profile::{Capability, Held, Profile};
 use super::store::{Settings, embedded};
-use super::{Auth, Config, Probe, StoreConfig, auth, rules};
+use super::{Auth, Config, Probe, StoreConfig, auth, cors, rules};
 use crate::error::{Error, Kind, Result};
 use crate::wire::Proof;
 
@@ -43,6 +43,15 @@ pub fn check(config: &Config) -> Result<()> {
         return Err(Error::new(Kind::Config, "what the store enforces is not known without a probe")
             .hinting("say it with --store-checksum, or leave --store-probe at require"));
     }
+    if let Some(text) = config.allow_origins.iter().find(|text| cors::origin(text).is_none()) {
+        return Err(Error::new(Kind::Config, format!("{text:?} is not the origin of a page"))
+            .hinting("it is scheme://host[:port], without a path; each one is named with its own --allow-origin"));
+    }
+    if let Some(path) = config.companion.as_ref().filter(|path| !is_root(path)) {
+        return Err(Error::new(Kind::Config, format!("Companion's routes cannot be beneath {path:?}")).hinting(
+            "it is / or a path such as /companion, of letters, digits and -._~, and not one of the API's own",
+        ));
+    }
     if let Some(glob) = config.allow_types.iter().find(|glob| !rules::is_type_glob(glob)) {
         return Err(Error::new(Kind::Config, format!("{glob:?} is not type/subtype, type/* or */*"))
             .hinting("name each allowed content type with its own --allow-type"));
@@ -55,6 +64,18 @@ pub fn check(config: &Config) -> Result<()> {
         }
     }
     create_headers(config).map(drop)
+}
+
+/// Whether other routes can be beneath a path.
+fn is_root(path: &str) -> bool {
+    let Some(rest) = path.strip_prefix('/') else { return false };
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    let plain = |part: &str| {
+        !matches!(part, "" | "." | "..") && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
+    };
+    let first = rest.split('/').next().unwrap_or_default();
+    let ours = ["v1", "healthz", "readyz", "openapi.json", "metrics", embedded::BUCKET].contains(&first);
+    rest.is_empty() || (rest.split('/').all(plain) && !ours)
 }
 
 fn is_loopback(url: &Url) -> bool {

@@ -97,7 +97,8 @@ pub fn checksum(plan: &Plan, parts: &BTreeMap<PartNumber, Part>) -> Result<Check
 /// # Errors
 /// [`Kind::Corrupt`] when it speaks of another.
 pub fn confirm(receipt: &Receipt, plan: &Plan, checksum: &Checksum) -> Result<()> {
-    let same = receipt.size == plan.size() && receipt.parts == plan.count() && receipt.checksum == *checksum;
+    let same =
+        receipt.size == plan.size() && receipt.parts == plan.count() && receipt.checksum.as_ref() == Some(checksum);
     if same {
         return Ok(());
     }
@@ -106,7 +107,7 @@ pub fn confirm(receipt: &Receipt, plan: &Plan, checksum: &Checksum) -> Result<()
          with checksum {checksum}",
         receipt.size,
         receipt.parts,
-        receipt.checksum,
+        receipt.checksum.as_ref().map_or("-", Checksum::as_str),
         plan.size(),
         plan.count()
     );

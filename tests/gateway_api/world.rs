@@ -49,6 +49,8 @@ pub fn config(place: &Path, auth: Auth) -> Config {
         store_credentials: Some(place.join("credentials")),
         ledger: LedgerConfig::Sqlite(place.join("ledger.db")),
         auth,
+        companion: None,
+        allow_origins: Vec::new(),
         rate: None,
         quota: Quota::default(),
         allow_types: vec!["*/*".to_owned()],

@@ -77,6 +77,15 @@ pub struct ServeOptions {
     /// The secret that the store shows with what it pushes: one line of visible ASCII [default: none]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub events_secret_file: Option<PathBuf>,
+    /// Answer Uppy Companion's routes for uploads beneath this path, / or /companion, so that Uppy uploads through this gateway
+    ///
+    /// Whoever may use the API may use them: by its token in the header Authorization, or in the path, as /t/TOKEN behind this one,
+    /// where a client can send no header. What browsers send carries no fingerprints: receipts say `proof: none`. [default: nowhere]
+    #[arg(long, value_name = "PATH")]
+    pub companion: Option<String>,
+    /// An origin, such as https://app.example.com, whose pages may use the gateway and its embedded store; repeatable [default: none]
+    #[arg(long = "allow-origin", value_name = "ORIGIN")]
+    pub allow_origins: Vec<String>,
     /// What objects are read through, such as `https://cdn.example.com`: locations and read URLs are this and the object's key, and do
     /// not expire [default: read URLs are presigned]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]

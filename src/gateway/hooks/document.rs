@@ -56,7 +56,7 @@ impl<'a> Document<'a> {
                 content_type: &upload.content_type,
                 metadata: &upload.metadata,
                 etag: receipt.map(|receipt| &receipt.etag),
-                checksum: receipt.map(|receipt| &receipt.checksum),
+                checksum: receipt.and_then(|receipt| receipt.checksum.as_ref()),
                 receipt,
             },
             read_url: &read.url,

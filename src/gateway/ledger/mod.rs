@@ -24,6 +24,7 @@ mod schema;
 mod sweep;
 #[cfg(test)]
 pub(super) mod tests;
+mod unplanned;
 mod uploads;
 mod verify;
 
@@ -31,6 +32,7 @@ pub use hooks::{Hooked, Rejection};
 pub use owners::{ApiToken, NewToken};
 pub use parts::{LedgerPart, Signing};
 pub use sweep::TAKEN;
+pub use unplanned::Manner;
 pub use uploads::{NewUpload, Upload};
 
 pub use postgres::Address;

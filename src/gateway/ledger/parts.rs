@@ -125,7 +125,7 @@ impl Ledger {
         let (owner, id) = (owner.to_owned(), id.clone());
         self.read(move |db| {
             let Some(upload) = find(db, &owner, &id)? else { return Ok(None) };
-            let parts = rows(db, &id, 0, upload.plan.count())?;
+            let parts = rows(db, &id, 0, upload.parts_max())?;
             Ok(Some((upload, parts)))
         })
         .await
@@ -156,7 +156,14 @@ fn pinned(numbers: impl Iterator<Item = PartNumber>, changed: &[u64]) -> (Signin
 
 /// Moves an upload from one of `from` to `to` and renews its lease, if the epoch is the lease's. From then on the row is held
 /// until the transaction ends.
-fn open(db: &Db<'_>, id: &UploadId, epoch: u64, renewed: Renewed, from: &[State], to: State) -> db::Result<Signing> {
+pub(super) fn open(
+    db: &Db<'_>,
+    id: &UploadId,
+    epoch: u64,
+    renewed: Renewed,
+    from: &[State],
+    to: State,
+) -> db::Result<Signing> {
     let sql = format!(
         "UPDATE upload SET state = ?2, lease_until = ?3, expires_at = ?4 WHERE id = ?1 AND epoch = ?5 AND state IN ({})",
         listed(from)

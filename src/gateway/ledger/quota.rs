@@ -21,8 +21,6 @@ impl Ledger {
             if let Some(upload) = uploads::seen(db, &new)? {
                 return Ok((Ok((upload, false)), true));
             }
-            // Whoever begins for this owner at the same time waits here until this is committed.
-            db.execute("UPDATE owner SET stored = stored WHERE segment = ?1", values![&new.owner])?;
             if let Some(excess) = quota.excess(usage(db, &new.owner)?, new.plan.size()) {
                 return Ok((Err(excess), false));
             }
@@ -36,8 +34,9 @@ impl Ledger {
     }
 }
 
-/// What the owner has now.
-fn usage(db: &Db<'_>, owner: &str) -> db::Result<Usage> {
+/// What the owner has now. Whoever asks for this owner at the same time waits here until this is committed.
+pub(super) fn usage(db: &Db<'_>, owner: &str) -> db::Result<Usage> {
+    db.execute("UPDATE owner SET stored = stored WHERE segment = ?1", values![owner])?;
     // As the index has it, which holds all that is asked for.
     let open = "SELECT count(*), CAST(coalesce(sum(size), 0) AS BIGINT) FROM upload \
                 WHERE owner = ?1 AND state IN ('pending', 'uploading', 'completing', 'aborting')";

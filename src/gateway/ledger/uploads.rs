@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::db::{self, Db, Row, damaged, values};
+use super::unplanned::{self, Manner};
 use super::{Ledger, Rejection};
 use crate::error::Result;
 use crate::gateway::lease::{Lease, Renewed};
@@ -25,6 +26,8 @@ pub struct NewUpload {
     pub name: String,
     pub content_type: String,
     pub metadata: BTreeMap<String, String>,
+    pub manner: Manner,
+    /// Without a plan, what is taken for one until the upload is completing.
     pub plan: Plan,
     /// Parts of the plan that are pinned from the beginning, to be signed at once: the upload is then uploading.
     pub pinned: Vec<PartSpec>,
@@ -46,6 +49,8 @@ pub struct Upload {
     pub name: String,
     pub content_type: String,
     pub metadata: BTreeMap<String, String>,
+    pub manner: Manner,
+    /// As in [`NewUpload`].
     pub plan: Plan,
     pub key: Key,
     pub token: String,
@@ -61,7 +66,28 @@ pub struct Upload {
 }
 
 pub(super) const COLUMNS: &str = "id, owner, idempotency_key, digest, name, content_type, size, part_size, key, token, store_upload, \
-    state, epoch, holder, lease_until, created_at, expires_at, receipt, metadata, rejection";
+    state, epoch, holder, lease_until, created_at, expires_at, receipt, metadata, rejection, manner";
+
+/// The most parts an upload without a plan can have.
+const PARTS_MAX: u32 = 10_000;
+
+impl Upload {
+    /// One object without a multipart upload.
+    #[must_use]
+    pub fn is_single(&self) -> bool {
+        match self.manner {
+            Manner::Planned => self.plan.is_single(),
+            Manner::Parts => false,
+            Manner::Form => true,
+        }
+    }
+
+    /// No more parts than that have rows.
+    #[must_use]
+    pub fn parts_max(&self) -> u32 {
+        if self.manner == Manner::Planned { self.plan.count() } else { PARTS_MAX }
+    }
+}
 
 impl Ledger {
     /// Writes the upload and a row for each part of its plan, unless its owner used the idempotency key before; gives the
@@ -184,12 +210,14 @@ pub(super) fn seen(db: &Db<'_>, new: &NewUpload) -> db::Result<Option<Upload>> {
 /// Writes the upload and its parts; none when its owner used the idempotency key before.
 pub(super) fn insert(db: &Db<'_>, new: &NewUpload) -> db::Result<Option<Upload>> {
     let metadata = serde_json::to_string(&new.metadata).map_err(|_| damaged(18, "metadata"))?;
-    let state = if new.pinned.is_empty() { State::Pending } else { State::Uploading };
+    // A form is signed when it begins.
+    let signed = !new.pinned.is_empty() || new.manner == Manner::Form;
+    let state = if signed { State::Uploading } else { State::Pending };
     // Waits for another gateway that is writing this very key.
     let sql = format!(
         "INSERT INTO upload (id, owner, idempotency_key, digest, name, size, content_type, metadata, part_size, \
-         part_count, key, token, holder, lease_until, created_at, expires_at, state, epoch) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, 1) \
+         part_count, key, token, holder, lease_until, created_at, expires_at, state, manner, epoch) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, 1) \
          ON CONFLICT (owner, idempotency_key) DO NOTHING RETURNING {COLUMNS}"
     );
     let row = values![
@@ -210,8 +238,12 @@ pub(super) fn insert(db: &Db<'_>, new: &NewUpload) -> db::Result<Option<Upload>>
         new.created_at,
         new.renewed.expires_at,
         state.name(),
+        new.manner.name(),
     ];
     let Some(upload) = db.find(&sql, row, upload)? else { return Ok(None) };
+    if new.manner != Manner::Planned {
+        return Ok(Some(upload));
+    }
     let pinned: BTreeMap<PartNumber, &Fingerprint> =
         new.pinned.iter().map(|part| (part.number, &part.sha256)).collect();
     let sql = "INSERT INTO part (upload, number, size, sha256, state) VALUES (?1, ?2, ?3, ?4, 'pending')";
@@ -236,6 +268,7 @@ pub(super) fn upload(row: &Row<'_>) -> db::Result<Upload> {
         name: row.text(4)?,
         content_type: row.text(5)?,
         metadata: serde_json::from_str(&row.text(18)?).map_err(|_| damaged(18, "not metadata"))?,
+        manner: unplanned::manner(&row.text(20)?)?,
         plan: Plan::pinned(row.number(6)?, row.number(7)?).map_err(|_| damaged(7, "not a plan"))?,
         key: row.text(8)?.parse().map_err(|_| damaged(8, "not a key"))?,
         token: row.text(9)?,

@@ -24,7 +24,7 @@ const OTHER: &str = "other";
 
 /// What one request is called: the word of who asked, if it is one, else one of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct RequestId(String);
+pub struct RequestId(String);
 
 impl RequestId {
     fn of(headers: &HeaderMap) -> Self {
@@ -43,13 +43,14 @@ impl fmt::Display for RequestId {
 }
 
 /// Names the request, has it answered, and tells of it.
-pub async fn access(request: Request, next: Next) -> Response {
+pub async fn access(mut request: Request, next: Next) -> Response {
     let began = Instant::now();
     let id = RequestId::of(request.headers());
     let (method, route) = (name(request.method()), route(request.extensions().get::<MatchedPath>()));
     let received = length(request.headers());
     // Of the highest level, so that it is there for whatever is told within.
     let span = tracing::error_span!("request", %id);
+    request.extensions_mut().insert(id.clone());
     let mut response = next.run(request).instrument(span.clone()).await;
     let (status, took) = (response.status().as_u16(), began.elapsed());
     metrics().answered(method, &route, status, took);

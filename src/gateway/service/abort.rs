@@ -4,7 +4,6 @@
 
 use jiff::Timestamp;
 
-use super::sign::life;
 use super::{Service, is_over};
 use crate::crash;
 use crate::gateway::auth::Owner;
@@ -57,7 +56,7 @@ impl Service {
 
     /// Ends an upload. What was signed for it may be sent as long as its URL lives: then the sweep looks once more.
     pub(super) async fn end(&self, upload: &Upload, from: &'static [State], to: State) -> Result<bool, Refusal> {
-        let last = life(upload.plan.part_size(), self.rules.url_ttl);
+        let last = self.life_of(upload);
         let look_again = Timestamp::now().checked_add(last).unwrap_or(Timestamp::MAX);
         let won = self.ledger.end(&upload.id, from, to, look_again).await?;
         if won {
@@ -70,7 +69,7 @@ impl Service {
     /// when it is not.
     pub(super) async fn drop_leftovers(&self, upload: &Upload) -> Result<(), Fault> {
         let over = is_over(upload.state);
-        if !upload.plan.is_single() {
+        if !upload.is_single() {
             self.drop_parts(upload, over).await?;
         }
         if over { self.drop_object(upload).await } else { Ok(()) }

@@ -12,7 +12,7 @@ use super::{Service, aged, is_over, object};
 use crate::crash;
 use crate::error::Kind;
 use crate::gateway::auth::Owner;
-use crate::gateway::ledger::{NewUpload, Upload};
+use crate::gateway::ledger::{Manner, NewUpload, Upload};
 use crate::gateway::metrics::metrics;
 use crate::gateway::problem::{Refusal, store_failed};
 use crate::gateway::rules;
@@ -52,6 +52,7 @@ impl Service {
             name: request.name,
             content_type: request.content_type,
             metadata: request.metadata,
+            manner: Manner::Planned,
             plan,
             pinned: wanted.clone(),
             token: Uuid::new_v4().simple().to_string(),
@@ -62,7 +63,7 @@ impl Service {
         let (upload, new) = self.ledger.begin_within(new, self.rules.quota).await??;
         crash::point("gateway.begin.noted");
         let mut upload = aged(upload, now);
-        if upload.digest != digest {
+        if upload.digest != digest || upload.manner != Manner::Planned {
             return Err(Refusal::new(Code::IdempotencyMismatch));
         }
         let open = matches!(upload.state, State::Pending | State::Uploading);
@@ -128,7 +129,7 @@ impl Service {
     /// Sees to it that an open upload of several parts has its multipart upload in the store: the one in the ledger, else (if
     /// an earlier call may have created it) the oldest at its key, else a new one.
     pub(super) async fn created(&self, mut upload: Upload, adopt: bool) -> Result<Upload, Refusal> {
-        if upload.plan.is_single() || upload.store_upload.is_some() {
+        if upload.is_single() || upload.store_upload.is_some() {
             return Ok(upload);
         }
         let place = self.asking.acquire().await;
@@ -137,7 +138,8 @@ impl Service {
             found = self.store.find(&upload.key).await.map_err(|fault| store_failed("find", &fault))?;
         }
         if found.is_empty() {
-            let created = self.store.create(&upload.key, &object(&upload)).await;
+            let store = if upload.manner == Manner::Planned { &self.store } else { &self.bare };
+            let created = store.create(&upload.key, &object(&upload)).await;
             found.push(created.map_err(|fault| store_failed("create", &fault))?);
         }
         drop(place);
@@ -179,7 +181,7 @@ fn fit(plan: &Plan, parts: &[PartSpec]) -> bool {
     rules::sign(plan, parts).is_ok()
 }
 
-fn key(owner: &Owner, id: &str, name: &str) -> Result<Key, Refusal> {
+pub(super) fn key(owner: &Owner, id: &str, name: &str) -> Result<Key, Refusal> {
     let owner = &owner.0;
     let key = match rules::extension(name) {
         Some(extension) => format!("uploads/{owner}/{id}.{extension}"),
@@ -189,7 +191,7 @@ fn key(owner: &Owner, id: &str, name: &str) -> Result<Key, Refusal> {
 }
 
 /// Of what a repeat must say again.
-fn digest(request: &BeginRequest) -> Result<Fingerprint, Refusal> {
+pub(super) fn digest(request: &BeginRequest) -> Result<Fingerprint, Refusal> {
     #[derive(Serialize)]
     struct Pinned<'a> {
         name: &'a str,
@@ -203,7 +205,7 @@ fn digest(request: &BeginRequest) -> Result<Fingerprint, Refusal> {
     serde_json::to_vec(&pinned).map(|json| Fingerprint::of(&json)).map_err(|error| unexpected(&error))
 }
 
-fn unexpected(error: &dyn std::error::Error) -> Refusal {
+pub(super) fn unexpected(error: &dyn std::error::Error) -> Refusal {
     tracing::error!(%error, "could not write down a begin");
     Refusal::new(Code::Unavailable)
 }

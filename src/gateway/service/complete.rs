@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::Instrument as _;
 
+use super::asked::Asked;
 use super::verdict::{self, Expected, Seen, Verdict};
 use super::{Service, aged, is_over, sign};
 use crate::crash;
@@ -31,7 +32,7 @@ pub enum Completion {
     Deciding(State),
 }
 
-type Outcome = Result<Completion, Refusal>;
+pub(super) type Outcome = Result<Completion, Refusal>;
 pub(super) type Pending = watch::Receiver<Option<Outcome>>;
 
 impl Service {
@@ -54,10 +55,11 @@ impl Service {
         if request.epoch != upload.lease.epoch {
             return Err(Refusal::new(Code::LeaseLost));
         }
+        sign::planned(&upload)?;
         let pinned: Vec<_> = rows.into_iter().map(|part| part.sha256).collect();
         rules::review(&upload.plan, &pinned, &request)?;
 
-        let mut outcome = self.join_or_spawn(upload, request);
+        let mut outcome = self.join_or_spawn(upload, Asked::Planned(request));
         match timeout(self.rules.patience, outcome.wait_for(Option::is_some)).await {
             Ok(Ok(outcome)) => outcome.clone().unwrap_or(Ok(Completion::Deciding(State::Completing))),
             Ok(Err(_)) => Err(Refusal::later(Code::Unavailable, 2)),
@@ -66,7 +68,7 @@ impl Service {
     }
 
     /// The outcome of the completion of this upload that is under way, or of one begun now.
-    pub(super) fn join_or_spawn(self: &Arc<Self>, upload: Upload, request: CompleteRequest) -> Pending {
+    pub(super) fn join_or_spawn(self: &Arc<Self>, upload: Upload, asked: Asked) -> Pending {
         let mut under_way = locked(&self.completing);
         if let Some(outcome) = under_way.get(&upload.id) {
             return outcome.clone();
@@ -75,7 +77,7 @@ impl Service {
         under_way.insert(upload.id.clone(), outcome.clone());
         let leave = Leave { service: Arc::clone(self), id: upload.id.clone() };
         let deciding = async move {
-            let decided = leave.service.decide(&upload, &request).await;
+            let decided = leave.service.decide(&upload, &asked).await;
             let _ = tell.send(Some(decided));
             drop(leave);
         };
@@ -84,37 +86,34 @@ impl Service {
         outcome
     }
 
-    async fn decide(&self, upload: &Upload, request: &CompleteRequest) -> Outcome {
+    async fn decide(&self, upload: &Upload, asked: &Asked) -> Outcome {
         // Of a single PUT there is nothing to complete: where the object is there, it is verified in one step.
-        let seen = match (upload.plan.is_single(), request.parts.as_slice()) {
-            (true, [part]) => {
-                let (seen, head) = self.look(upload, &request.checksum).await;
-                crash::point("gateway.complete.seen");
-                if let (Seen::Ours, Some(head)) = (seen, &head) {
-                    let receipt = self.receipt(upload, request, head);
-                    let due = self.hooks_due_at();
-                    if self.ledger.verify_single(&receipt, request.epoch, part.clone(), due).await? {
-                        return Ok(self.told(receipt));
-                    }
+        let seen = if upload.is_single() {
+            let (seen, head) = self.look(upload, asked.checksum()).await;
+            crash::point("gateway.complete.seen");
+            if let (Seen::Ours, Some(head), Some(part)) = (seen, &head, asked.single()) {
+                let receipt = self.receipt(upload, asked, head);
+                if self.ledger.verify_single(&receipt, asked.epoch(), part, self.hooks_due_at()).await? {
+                    return Ok(self.told(receipt));
                 }
-                Some((verdict::single(seen), head))
             }
-            _ => None,
+            Some((verdict::single(seen), head))
+        } else {
+            None
         };
-        let renewed = self.rules.terms.renewed(Timestamp::now());
-        let sealed = self.ledger.seal(&upload.id, request.epoch, request.parts.clone(), renewed).await?;
+        let sealed = self.seal(upload, asked).await?;
         if sealed != Signing::Done {
             return self.settled(upload, sealed).await;
         }
         crash::point("gateway.complete.sealed");
         let (verdict, head) = match seen {
             Some(seen) => seen,
-            None => self.ask(upload, request).await,
+            None => self.ask(upload, asked).await,
         };
         crash::point("gateway.complete.judged");
         tracing::info!(id = %upload.id, ?verdict, "completing");
         match (verdict, head) {
-            (Verdict::Verified, Some(head)) => self.verified(upload, request, &head).await,
+            (Verdict::Verified, Some(head)) => self.verified(upload, asked, &head).await,
             (Verdict::Verified | Verdict::Undecided, _) => Ok(Completion::Deciding(State::Completing)),
             (Verdict::PartsMismatch, _) => self.reopen(upload, Code::PartsMismatch).await,
             (Verdict::Refused, _) => self.reopen(upload, Code::StoreUnavailable).await,
@@ -142,28 +141,32 @@ impl Service {
     }
 
     /// Completes in the store, unless that was done before, and looks at what is there.
-    async fn ask(&self, upload: &Upload, request: &CompleteRequest) -> (Verdict, Option<Head>) {
+    async fn ask(&self, upload: &Upload, asked: &Asked) -> (Verdict, Option<Head>) {
         let Some(multipart) = &upload.store_upload else {
-            let (seen, head) = self.look(upload, &request.checksum).await;
+            let (seen, head) = self.look(upload, asked.checksum()).await;
             return (verdict::multipart(Err(&Fault::NoSuchUpload), seen), head);
         };
         if upload.state == State::Completing {
-            let (seen, head) = self.look(upload, &request.checksum).await;
+            let (seen, head) = self.look(upload, asked.checksum()).await;
             if seen == Seen::Ours {
                 return (Verdict::Verified, head);
             }
         }
-        let said = self.store.complete(&upload.key, multipart, &request.parts, upload.plan.size()).await;
+        let (key, size) = (&upload.key, upload.plan.size());
+        let said = match asked {
+            Asked::Planned(request) => self.store.complete(key, multipart, &request.parts, size).await,
+            Asked::Listed { parts, .. } => self.bare.complete_listed(key, multipart, parts, size).await,
+        };
         crash::point("gateway.complete.said");
         if let Err(fault) = &said {
             tracing::warn!(id = %upload.id, ?fault, "the store did not confirm the complete");
         }
-        let (seen, head) = self.look(upload, &request.checksum).await;
+        let (seen, head) = self.look(upload, asked.checksum()).await;
         (verdict::multipart(said.as_ref().copied(), seen), head)
     }
 
     /// What is at the upload's key, beside what is to be there.
-    pub(super) async fn look(&self, upload: &Upload, checksum: &Checksum) -> (Seen, Option<Head>) {
+    pub(super) async fn look(&self, upload: &Upload, checksum: Option<&Checksum>) -> (Seen, Option<Head>) {
         let expected = Expected { token: &upload.token, size: upload.plan.size(), checksum };
         let _place = self.asking.acquire().await;
         match self.store.head(&upload.key).await {
@@ -175,15 +178,16 @@ impl Service {
         }
     }
 
-    async fn verified(&self, upload: &Upload, request: &CompleteRequest, head: &Head) -> Outcome {
-        let receipt = self.receipt(upload, request, head);
+    async fn verified(&self, upload: &Upload, asked: &Asked, head: &Head) -> Outcome {
+        let receipt = self.receipt(upload, asked, head);
         if self.ledger.verify(&receipt, self.hooks_due_at()).await? {
             return Ok(self.told(receipt));
         }
         self.settled(upload, Signing::Closed(State::Completing)).await
     }
 
-    fn receipt(&self, upload: &Upload, request: &CompleteRequest, head: &Head) -> Receipt {
+    fn receipt(&self, upload: &Upload, asked: &Asked, head: &Head) -> Receipt {
+        let store = if asked.checksum().is_some() { &self.store } else { &self.bare };
         Receipt {
             id: upload.id.clone(),
             backend: self.rules.backend.clone(),
@@ -191,13 +195,13 @@ impl Service {
             location: self.store.location(&upload.key),
             key: upload.key.clone(),
             size: upload.plan.size(),
-            parts: upload.plan.count(),
+            parts: asked.count(),
             part_size: upload.plan.part_size(),
             etag: head.etag.clone(),
-            checksum: request.checksum.clone(),
-            proof: self.store.proof(),
-            unproven: self.store.profile().unproven(upload.plan.is_single()),
-            sha256: request.parts.first().filter(|_| upload.plan.is_single()).map(|part| part.sha256),
+            checksum: asked.checksum().cloned(),
+            proof: store.proof(),
+            unproven: store.profile().unproven(upload.is_single()),
+            sha256: asked.first().filter(|_| upload.is_single()),
             started: upload.created_at,
             finished: Timestamp::now(),
         }

@@ -7,13 +7,15 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::asked::Asked;
+use super::complete::Outcome;
 use super::verdict::Seen;
 use super::{Completion, Service, is_over};
-use crate::gateway::ledger::{LedgerPart, Upload};
+use crate::gateway::ledger::Manner;
 use crate::gateway::problem::Refusal;
 use crate::gateway::rules;
-use crate::names::{ETag, Key};
-use crate::wire::{Code, CompletePart, CompleteRequest, State};
+use crate::names::Key;
+use crate::wire::{Code, State};
 
 /// What an event came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,11 +50,25 @@ impl Service {
         if matches!(upload.state, State::Verified | State::Ready) {
             return Ok(Confirmed::Nothing);
         }
-        let rows = self.ledger.parts(&upload.id, 0, upload.plan.count()).await?;
+        if upload.manner == Manner::Form && upload.state != State::Completing {
+            return match self.posted(&upload).await? {
+                Some(outcome) => decided(Some(outcome)),
+                None => Ok(Confirmed::Nothing),
+            };
+        }
+        let rows = self.ledger.parts(&upload.id, 0, upload.parts_max()).await?;
+        if upload.manner != Manner::Planned {
+            // Nobody but a gateway completes it, and the parts are in the ledger then.
+            let Some(asked) = Asked::of_rows(&upload, rows, None).filter(|_| upload.state == State::Completing) else {
+                return Ok(Confirmed::Nothing);
+            };
+            let mut outcome = self.join_or_spawn(upload, asked);
+            return decided(outcome.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone()));
+        }
         let fingerprints: Option<Vec<_>> = rows.iter().map(|row| row.sha256.as_ref()).collect();
         let checksum = fingerprints.and_then(|all| rules::checksum(&upload.plan, all));
         let Some(checksum) = checksum else { return Ok(Confirmed::Nothing) };
-        let (seen, head) = self.look(&upload, &checksum).await;
+        let (seen, head) = self.look(&upload, Some(&checksum)).await;
         match seen {
             Seen::Ours | Seen::Damaged => {}
             Seen::Unknown => return Err(Refusal::later(Code::StoreUnavailable, 2)),
@@ -60,16 +76,9 @@ impl Service {
         }
         // A single PUT's part is the object itself.
         let whole = head.filter(|_| upload.plan.is_single()).map(|head| head.etag);
-        let Some(request) = asked(&upload, rows, whole.as_ref()) else { return Ok(Confirmed::Nothing) };
-        let mut outcome = self.join_or_spawn(upload, request);
-        match outcome.wait_for(Option::is_some).await.map(|outcome| outcome.clone()) {
-            Ok(Some(Ok(Completion::Receipt(_)))) => Ok(Confirmed::Decided),
-            Ok(Some(Err(refusal))) if refusal.code == Code::Gone => Ok(Confirmed::Decided),
-            // Taken over at this very moment: who did so decides.
-            Ok(Some(Err(refusal))) if refusal.code == Code::LeaseLost => Ok(Confirmed::Nothing),
-            Ok(Some(Err(refusal))) => Err(refusal),
-            _ => Err(Refusal::later(Code::Unavailable, 2)),
-        }
+        let Some(asked) = Asked::of_rows(&upload, rows, whole.as_ref()) else { return Ok(Confirmed::Nothing) };
+        let mut outcome = self.join_or_spawn(upload, asked);
+        decided(outcome.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone()))
     }
 
     /// Writes down that an event named a key the ledger does not know.
@@ -81,14 +90,14 @@ impl Service {
     }
 }
 
-/// What the client of an upload has asked for, or would ask for, if the ledger knows all of it; `whole` is the ETag of parts
-/// that it does not know.
-pub(super) fn asked(upload: &Upload, rows: Vec<LedgerPart>, whole: Option<&ETag>) -> Option<CompleteRequest> {
-    let part = |row: LedgerPart| {
-        let etag = row.etag.or_else(|| whole.cloned())?;
-        Some(CompletePart { number: row.number, etag, sha256: row.sha256? })
-    };
-    let parts: Vec<CompletePart> = rows.into_iter().map(part).collect::<Option<_>>()?;
-    let checksum = rules::checksum(&upload.plan, parts.iter().map(|part| &part.sha256))?;
-    Some(CompleteRequest { epoch: upload.lease.epoch, parts, checksum })
+/// What the outcome of a complete is to an event.
+fn decided(outcome: Option<Outcome>) -> Result<Confirmed, Refusal> {
+    match outcome {
+        Some(Ok(Completion::Receipt(_))) => Ok(Confirmed::Decided),
+        Some(Err(refusal)) if refusal.code == Code::Gone => Ok(Confirmed::Decided),
+        // Taken over at this very moment: who did so decides.
+        Some(Err(refusal)) if refusal.code == Code::LeaseLost => Ok(Confirmed::Nothing),
+        Some(Err(refusal)) => Err(refusal),
+        _ => Err(Refusal::later(Code::Unavailable, 2)),
+    }
 }

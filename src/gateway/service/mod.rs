@@ -23,9 +23,10 @@ use crate::gateway::metrics::metrics;
 use crate::gateway::problem::Refusal;
 use crate::gateway::store::{NewObject, Store};
 use crate::names::UploadId;
-use crate::wire::{ClaimAnswer, ClaimRequest, Code, Info, Limits, PROTOCOL, State};
+use crate::wire::{ClaimAnswer, ClaimRequest, Code, Info, Limits, PROTOCOL, Proof, State};
 
 mod abort;
+mod asked;
 mod batch;
 mod begin;
 mod complete;
@@ -37,11 +38,13 @@ mod sign;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod unplanned;
 mod verdict;
 
 pub use batch::Call;
 pub use complete::Completion;
 pub use confirm::Confirmed;
+pub use unplanned::Place;
 
 /// Begins and completes that ask the store at the same time.
 const ASKING: usize = 32;
@@ -85,6 +88,8 @@ pub enum Missing {
 pub struct Service {
     ledger: Ledger,
     store: Store,
+    /// The same, of which no proof is asked: for uploads without fingerprints.
+    bare: Store,
     rules: Rules,
     /// What each owner had signed.
     signed: Meter,
@@ -103,7 +108,8 @@ impl Service {
     pub fn new(ledger: Ledger, store: Store, rules: Rules) -> Arc<Self> {
         let (beginning, completing) = (Mutex::default(), Mutex::default());
         let (asking, hooks_due, signed) = (Semaphore::new(ASKING), Notify::new(), Meter::of(rules.rate));
-        Arc::new(Self { ledger, store, rules, signed, beginning, completing, asking, hooks_due })
+        let bare = store.clone().with_proof(Proof::None);
+        Arc::new(Self { ledger, store, bare, rules, signed, beginning, completing, asking, hooks_due })
     }
 
     /// What a client has to know before it begins.

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::{Service, aged, is_over};
 use crate::gateway::auth::Owner;
-use crate::gateway::ledger::Upload;
+use crate::gateway::ledger::{Manner, Upload};
 use crate::gateway::locked;
 use crate::gateway::problem::{Refusal, store_failed};
 use crate::gateway::store::Fault;
@@ -62,7 +62,7 @@ impl Service {
         if matches!(upload.state, State::Verified | State::Ready) {
             return self.recorded(&upload, after).await;
         }
-        let page = match (&upload.store_upload, upload.plan.is_single()) {
+        let page = match (&upload.store_upload, upload.is_single()) {
             (_, true) => self.single_part(&upload, after).await.map_err(|fault| store_failed("head", &fault))?,
             (None, false) => PartList { parts: Vec::new(), next: None },
             (Some(multipart), false) => {
@@ -75,7 +75,7 @@ impl Service {
             }
         };
         // What a complete was asked with stays as it was said: it is decided by that.
-        if upload.state != State::Completing {
+        if upload.state != State::Completing && upload.manner == Manner::Planned {
             self.ledger.note_stored(&upload.id, page.parts.clone()).await?;
         }
         Ok(page)
@@ -111,7 +111,12 @@ impl Service {
     async fn recorded(&self, upload: &Upload, after: u32) -> Result<PartList, Refusal> {
         let rows = self.ledger.parts(&upload.id, after, PAGE).await?;
         let last = rows.last().map(|row| row.number);
-        let next = last.filter(|last| last.get() < upload.plan.count());
+        let full = rows.len() == usize::try_from(PAGE).unwrap_or(usize::MAX);
+        let more = |last: &PartNumber| match upload.manner {
+            Manner::Planned => last.get() < upload.plan.count(),
+            _ => full,
+        };
+        let next = last.filter(more);
         let part = |row: crate::gateway::ledger::LedgerPart| {
             row.etag.map(|etag| StoredPart { number: row.number, size: row.size, etag, sha256: row.sha256 })
         };
@@ -144,16 +149,19 @@ impl Service {
 }
 
 fn status(upload: Upload) -> UploadStatus {
+    // What has no plan has sizes once it is complete.
+    let known = upload.manner == Manner::Planned || upload.receipt.is_some();
+    let parts = upload.receipt.as_ref().map_or(upload.plan.count(), |receipt| receipt.parts);
     UploadStatus {
         id: upload.id,
         state: upload.state,
         name: upload.name,
         key: upload.key,
-        size: upload.plan.size(),
+        size: known.then_some(upload.plan.size()),
         content_type: upload.content_type,
         metadata: upload.metadata,
-        part_size: upload.plan.part_size(),
-        part_count: upload.plan.count(),
+        part_size: if known { upload.plan.part_size() } else { 0 },
+        part_count: if known { parts } else { 0 },
         created_at: upload.created_at,
         expires_at: upload.expires_at,
         receipt: upload.receipt,

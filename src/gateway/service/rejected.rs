@@ -6,7 +6,6 @@
 use jiff::Timestamp;
 use tokio::time::sleep;
 
-use super::sign::life;
 use super::{Service, object};
 use crate::crash;
 use crate::error::Result;
@@ -27,7 +26,7 @@ impl Service {
             OnReject::Keep => Fate::Keep,
             OnReject::Quarantine(prefix) => Fate::Quarantine(format!("{prefix}/{}", upload.key)),
         };
-        let last = now.checked_add(life(upload.plan.part_size(), self.rules.url_ttl)).unwrap_or(Timestamp::MAX);
+        let last = now.checked_add(self.life_of(upload)).unwrap_or(Timestamp::MAX);
         let rejection = Rejection { hook: hook.name.clone(), reason, fate, until: last };
         let held = self.rules.terms.renewed(now).lease_until;
         if !self.ledger.reject(&upload.id, *fence, &rejection, held).await? {
@@ -63,7 +62,7 @@ impl Service {
         }
         crash::point("gateway.hooks.disposed");
         // As long as the URL of a single PUT lives, the object may come back.
-        let again = upload.plan.is_single() && rejection.fate != Fate::Keep && Timestamp::now() < rejection.until;
+        let again = upload.is_single() && rejection.fate != Fate::Keep && Timestamp::now() < rejection.until;
         let next = again.then_some(rejection.until);
         if let Err(error) = self.ledger.look_later(&upload.id, until, next).await {
             drop(Refusal::from(error));
@@ -71,7 +70,7 @@ impl Service {
     }
 
     async fn dispose(&self, upload: &Upload, rejection: &Rejection) -> Result<(), Fault> {
-        if !upload.plan.is_single() {
+        if !upload.is_single() {
             self.drop_parts(upload, true).await?;
         }
         let ours = self.store.head(&upload.key).await?.filter(|head| head.token.as_ref() == Some(&upload.token));

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::{Service, closed, is_over, object};
 use crate::crash;
 use crate::gateway::auth::Owner;
-use crate::gateway::ledger::{Signing, Upload};
+use crate::gateway::ledger::{Manner, Signing, Upload};
 use crate::gateway::metrics::metrics;
 use crate::gateway::problem::{Refusal, store_failed};
 use crate::gateway::rules;
@@ -37,6 +37,7 @@ impl Service {
         if !matches!(upload.state, State::Pending | State::Uploading) {
             return Err(closed(upload.state));
         }
+        planned(&upload)?;
         rules::sign(&upload.plan, &request.parts)?;
         self.signable(&request.parts)?;
         self.signed.take(&owner.0, request.parts.len())?;
@@ -73,10 +74,10 @@ impl Service {
     /// Signs parts that are pinned.
     pub(super) async fn signed(&self, upload: &Upload, parts: &[PartSpec]) -> Result<Vec<Signed>, Refusal> {
         let (key, life) = (&upload.key, |size| life(size, self.rules.url_ttl));
-        let multipart = upload.store_upload.as_deref().filter(|_| !upload.plan.is_single());
+        let multipart = upload.store_upload.as_deref().filter(|_| !upload.is_single());
         let signed = match (multipart, parts) {
             (Some(multipart), parts) => self.store.sign_parts(key, multipart, parts, life).await,
-            (None, [part, ..]) if upload.plan.is_single() => {
+            (None, [part, ..]) if upload.is_single() => {
                 // Each of them is the one there is.
                 let put = self.store.sign_put(key, &object(upload), part, life(part.size)).await;
                 put.map(|put| vec![put; parts.len()])
@@ -88,6 +89,17 @@ impl Service {
         crash::point("gateway.sign.signed");
         Ok(signed.into_iter().map(Signed::Put).collect())
     }
+}
+
+/// Whether an upload has a plan that parts can be held to.
+///
+/// # Errors
+/// `invalid_request`.
+pub(super) fn planned(upload: &Upload) -> Result<(), Refusal> {
+    if upload.manner == Manner::Planned {
+        return Ok(());
+    }
+    Err(Refusal::saying(Code::InvalidRequest, "this upload has no plan: it was begun by Companion's routes"))
 }
 
 /// What the ledger's refusal of an epoch-bearing call is in the API's words.

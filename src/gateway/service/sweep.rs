@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::Service;
-use super::confirm::asked;
+use super::asked::Asked;
 use crate::gateway::ledger::{TAKEN, Upload};
 use crate::gateway::metrics::{Leftover, metrics};
 use crate::gateway::problem::{Refusal, store_failed};
@@ -63,6 +63,15 @@ impl Service {
         }
         loop {
             let (now, until) = times();
+            let taken = self.ledger.take_forms(now, until).await?;
+            let count = taken.len();
+            iter(taken).for_each_concurrent(AT_ONCE, |upload| self.look_for_form(upload, until)).await;
+            if count < TAKEN {
+                break;
+            }
+        }
+        loop {
+            let (now, until) = times();
             let taken = self.ledger.take_expired(now, until).await?;
             let count = taken.len();
             metrics().found(Leftover::Expired, count);
@@ -86,11 +95,11 @@ impl Service {
 
     /// Decides an upload that is completing, with what its client said of the parts.
     async fn settle(self: &Arc<Self>, upload: Upload) {
-        let rows = match self.ledger.parts(&upload.id, 0, upload.plan.count()).await {
+        let rows = match self.ledger.parts(&upload.id, 0, upload.parts_max()).await {
             Ok(rows) => rows,
             Err(error) => return drop(Refusal::from(error)),
         };
-        let Some(request) = asked(&upload, rows, None) else {
+        let Some(request) = Asked::of_rows(&upload, rows, None) else {
             tracing::error!(id = %upload.id, "an upload is completing without its parts");
             return;
         };

@@ -9,7 +9,8 @@ use crate::names::Checksum;
 pub struct Expected<'a> {
     pub token: &'a str,
     pub size: u64,
-    pub checksum: &'a Checksum,
+    /// Where it is known.
+    pub checksum: Option<&'a Checksum>,
 }
 
 /// What is there.
@@ -48,9 +49,14 @@ pub fn seen(head: Option<&Head>, expected: &Expected<'_>) -> Seen {
         None => Seen::Absent,
         Some(head) if head.token.as_deref() != Some(expected.token) => Seen::Foreign,
         Some(head) if head.size != expected.size => Seen::Damaged,
-        Some(head) if head.checksum.as_ref().is_some_and(|kept| !same(kept, expected.checksum)) => Seen::Damaged,
+        Some(head) if differ(head.checksum.as_ref(), expected.checksum) => Seen::Damaged,
         Some(_) => Seen::Ours,
     }
+}
+
+/// Whether both are known, and are not the same.
+fn differ(kept: Option<&Checksum>, expected: Option<&Checksum>) -> bool {
+    kept.zip(expected).is_some_and(|(kept, expected)| !same(kept, expected))
 }
 
 /// Whether the store keeps the checksum that is expected. Some leave the number of parts behind it out.
@@ -92,7 +98,7 @@ mod tests {
     #[test]
     fn an_object_is_ours_by_token_size_and_checksum() {
         let checksum = Checksum::whole(&Fingerprint::of(b"a"));
-        let expected = Expected { token: "t", size: 1, checksum: &checksum };
+        let expected = Expected { token: "t", size: 1, checksum: Some(&checksum) };
         let head = Head {
             size: 1,
             etag: "e".parse().unwrap(),
@@ -116,7 +122,7 @@ mod tests {
         let composite = Checksum::composite(&parts);
         let kept = |text: &str| {
             let head = Head { checksum: text.parse().ok(), ..head.clone() };
-            seen(Some(&head), &Expected { checksum: &composite, ..expected })
+            seen(Some(&head), &Expected { checksum: Some(&composite), ..expected })
         };
         let (digest, _) = composite.as_str().split_once('-').unwrap();
         assert_eq!((kept(composite.as_str()), kept(digest)), (Seen::Ours, Seen::Ours));

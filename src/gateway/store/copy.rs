@@ -6,9 +6,8 @@ use http::{Method, StatusCode};
 
 use super::client::{self, Call, PATIENCE_TO_COMPLETE};
 use super::{Fault, NewObject, Store, address, answers, xml};
-use crate::names::{ETag, Fingerprint, Key, PartNumber};
+use crate::names::{ETag, Key, PartNumber};
 use crate::plan::Plan;
-use crate::wire::CompletePart;
 
 /// The largest object that `CopyObject` takes.
 const WHOLE_MAX: u64 = 5 << 30;
@@ -54,12 +53,14 @@ impl Store {
         let mut parts = Vec::new();
         for (number, range) in plan.parts() {
             let range = Some((range.start, range.end().saturating_sub(1))).filter(|_| !plan.is_single());
-            parts.push(self.copy_part(from, to, &upload, number, range).await?);
+            parts.push((number, self.copy_part(from, to, &upload, number, range).await?));
         }
         let url = self.address.object(&self.whole(to), &[("uploadId", &upload)])?;
         let mut call =
             Call::new("CompleteMultipartUpload", Method::POST, url).header("content-type", "application/xml")?;
-        (call.body, call.patience) = (xml::complete_body(&parts, false).into_bytes(), PATIENCE_TO_COMPLETE);
+        // What is copied is not sent, and the upload asks for no checksums.
+        let body = xml::complete_body(parts.iter().map(|(number, etag)| (*number, etag, None)));
+        (call.body, call.patience) = (body.into_bytes(), PATIENCE_TO_COMPLETE);
         answers::completed(self.client.ask(call).await?)
     }
 
@@ -71,7 +72,7 @@ impl Store {
         upload: &str,
         number: PartNumber,
         range: Option<(u64, u64)>,
-    ) -> Result<CompletePart, Fault> {
+    ) -> Result<ETag, Fault> {
         let name = number.to_string();
         let url = self.address.object(&self.whole(to), &[("partNumber", &name), ("uploadId", upload)])?;
         let mut call = Call::new("UploadPartCopy", Method::PUT, url);
@@ -81,10 +82,8 @@ impl Store {
         }
         call.patience = PATIENCE_TO_COMPLETE;
         let copied: xml::CopyPartResult = self.client.read(call, "CopyPart").await?;
-        let etag = ETag::from_header(&copied.etag)
-            .map_err(|_| Fault::Unavailable("UploadPartCopy: an answer without an ETag".into()))?;
-        // The fingerprint stands for none: what is copied is not sent, and the upload asks for no checksums.
-        Ok(CompletePart { number, etag, sha256: Fingerprint::of(b"") })
+        ETag::from_header(&copied.etag)
+            .map_err(|_| Fault::Unavailable("UploadPartCopy: an answer without an ETag".into()))
     }
 
     /// `CreateMultipartUpload` without checksums.

@@ -28,6 +28,7 @@ mod client;
 mod copy;
 mod credentials;
 pub mod embedded;
+mod form;
 mod hosts;
 mod multipart;
 mod object;
@@ -40,6 +41,7 @@ mod trials;
 mod xml;
 
 pub use client::{Answer, Http, with_authorities};
+pub use form::SignedForm;
 pub use object::attachment;
 pub use probe::Depth;
 
@@ -285,6 +287,19 @@ impl Store {
         self.public.object(&key, &[]).unwrap_or(key)
     }
 
+    /// The URL of an object by its address, which only who may read it can use.
+    #[must_use]
+    pub fn url(&self, key: &Key) -> String {
+        let key = self.whole(key);
+        self.public.object(&key, &[]).unwrap_or(key)
+    }
+
+    /// The bucket's name.
+    #[must_use]
+    pub fn bucket(&self) -> &str {
+        &self.bucket
+    }
+
     /// The key of ours that a bucket's own key is, in the store's words.
     #[must_use]
     pub fn ours(&self, bucket: &str, key: &str) -> Option<Key> {
@@ -302,7 +317,8 @@ impl Store {
     }
 
     /// The key as the bucket has it.
-    fn whole(&self, key: &Key) -> String {
+    #[must_use]
+    pub fn whole(&self, key: &Key) -> String {
         self.within(key.as_str())
     }
 

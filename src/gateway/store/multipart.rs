@@ -117,6 +117,18 @@ impl Store {
         parts.iter().map(sign).collect()
     }
 
+    /// Presigns an `UploadPart` of any bytes: `host` alone is signed, as a browser can send nothing more.
+    pub async fn sign_bare(
+        &self,
+        key: &Key,
+        upload: &str,
+        number: PartNumber,
+        life: Duration,
+    ) -> Result<SignedPut, Fault> {
+        let presigned = self.presign_part(&self.public, key, upload, number, BTreeMap::new(), life).await?;
+        Ok(signed_put(number, presigned))
+    }
+
     /// One page (at most 1000) of `ListParts` behind `after`; the number to go on behind, if there is more.
     pub async fn list(
         &self,
@@ -137,13 +149,29 @@ impl Store {
     /// those of the last two that the store was found to refuse, or does not implement. Ok means only that the store said so;
     /// ask [`Store::head`]. An answer of 200 with an error in it is that error.
     pub async fn complete(&self, key: &Key, upload: &str, parts: &[CompletePart], size: u64) -> Result<(), Fault> {
+        self.complete_of(key, upload, &self.complete_body(parts), size).await
+    }
+
+    /// As [`Store::complete`], of parts without fingerprints.
+    pub async fn complete_listed(&self, key: &Key, upload: &str, parts: &[StoredPart], size: u64) -> Result<(), Fault> {
+        let parts = parts.iter().map(|part| (part.number, &part.etag, None));
+        self.complete_of(key, upload, &xml::complete_body(parts), size).await
+    }
+
+    async fn complete_of(&self, key: &Key, upload: &str, body: &str, size: u64) -> Result<(), Fault> {
         let takes = |capability| self.profile.held(capability) != Held::Refused;
         let (once, size) = (takes(Capability::CompleteOnce), Some(size).filter(|_| takes(Capability::ObjectSize)));
-        let mut answer = self.ask_complete(key, upload, parts, once, size).await?;
+        let mut answer = self.ask_complete(key, upload, body, once, size).await?;
         if answer.status == StatusCode::NOT_IMPLEMENTED {
-            answer = self.ask_complete(key, upload, parts, false, None).await?;
+            answer = self.ask_complete(key, upload, body, false, None).await?;
         }
         answers::completed(answer)
+    }
+
+    /// What a complete of these parts says, with their checksums where those are the proof.
+    pub(super) fn complete_body(&self, parts: &[CompletePart]) -> String {
+        let sha256 = self.proof == Proof::Sha256;
+        xml::complete_body(parts.iter().map(|part| (part.number, &part.etag, sha256.then_some(&part.sha256))))
     }
 
     /// `CompleteMultipartUpload` with `If-None-Match: *` and the total size, or without; the answer as it is.
@@ -151,7 +179,7 @@ impl Store {
         &self,
         key: &Key,
         upload: &str,
-        parts: &[CompletePart],
+        body: &str,
         once: bool,
         size: Option<u64>,
     ) -> Result<Answer, Fault> {
@@ -164,7 +192,7 @@ impl Store {
         if let Some(size) = size {
             call = call.header("x-amz-mp-object-size", &size.to_string())?;
         }
-        call.body = xml::complete_body(parts, self.proof == Proof::Sha256).into_bytes();
+        call.body = body.as_bytes().to_vec();
         call.patience = client::PATIENCE_TO_COMPLETE;
         self.client.ask(call).await
     }

@@ -27,8 +27,8 @@ const MARGIN: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone)]
 pub(super) struct Signer {
-    credentials: Credentials,
-    region: String,
+    pub(super) credentials: Credentials,
+    pub(super) region: String,
     version_4: Arc<RequestSigner>,
     context: Context,
 }
@@ -124,7 +124,11 @@ impl Signer {
     }
 }
 
-fn life_of(credential: &Credential, life: Duration) -> Result<Duration, Fault> {
+/// How long what is signed with a credential lives: at most 7 days, and no longer than the credential.
+///
+/// # Errors
+/// [`Fault::Unavailable`] for one that is about to end.
+pub(super) fn life_of(credential: &Credential, life: Duration) -> Result<Duration, Fault> {
     let life = Duration::from_secs(life.min(MAX_LIFE).as_secs().max(1));
     let Some(end) = credential.expires_in else { return Ok(life) };
     let left = end.as_second().saturating_sub((Timestamp::now() + MARGIN).as_second());

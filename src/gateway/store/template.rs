@@ -15,6 +15,12 @@ use super::Fault;
 use super::address::{self, encode};
 use crate::names::{PartNumber, SignedUrl};
 
+/// What signs within a scope (`DAY/REGION/SERVICE/aws4_request`).
+pub(super) fn signing_key(secret: &str, scope: &str) -> Vec<u8> {
+    let key = format!("AWS4{secret}").into_bytes();
+    scope.split('/').fold(key, |key, step| hmac_sha256(&key, step.as_bytes()))
+}
+
 /// What the parts of one upload that are signed together share.
 pub(super) struct Template {
     /// The URL up to its query.
@@ -50,10 +56,7 @@ impl Template {
         let host = uri.authority().ok_or_else(wrong)?.to_string();
         let (day, time) = (now.format_date(), now.format_iso8601());
         let scope = format!("{day}/{region}/s3/aws4_request");
-        let mut key = format!("AWS4{}", credential.secret_access_key).into_bytes();
-        for step in scope.split('/') {
-            key = hmac_sha256(&key, step.as_bytes());
-        }
+        let key = signing_key(&credential.secret_access_key, &scope);
         let express = host.contains("s3express") || host.contains("--x-s3");
         let name = if express { "X-Amz-S3session-Token" } else { "X-Amz-Security-Token" };
         let session = credential.session_token.as_ref().map(|token| format!("{name}={}&", encode(token)));

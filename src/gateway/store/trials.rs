@@ -112,7 +112,8 @@ impl Trials<'_> {
     async fn whole(&self, profile: &mut Profile) -> Result<(), Fault> {
         let (key, size) = (self.beside("whole")?, probe::RIGHT.len() as u64);
         let (upload, parts) = self.sent(&key, &[probe::RIGHT]).await?;
-        let ask = |once, size| self.store.ask_complete(&key, &upload, &parts, once, size);
+        let body = self.store.complete_body(&parts);
+        let ask = |once, size| self.store.ask_complete(&key, &upload, &body, once, size);
         let wrong = Said::of(&ask(false, Some(size + 1)).await?);
         let mut sized = wrong.to_wrong();
         if !wrong.taken {
@@ -140,7 +141,7 @@ impl Trials<'_> {
         profile.found(Capability::CompleteAgain, Finding::new(held, said.did));
 
         let (upload, parts) = self.sent(&key, &[probe::RIGHT]).await?;
-        let once = Said::of(&self.store.ask_complete(&key, &upload, &parts, true, None).await?);
+        let once = Said::of(&self.store.ask_complete(&key, &upload, &self.store.complete_body(&parts), true, None).await?);
         profile.found(Capability::CompleteOnce, once.of_condition());
         if once.taken { Ok(()) } else { self.store.abort(&key, &upload).await }
     }
@@ -162,8 +163,9 @@ impl Trials<'_> {
         let store = self.store.clone().with_proof(crate::wire::Proof::None);
         let upload = store.create_plain(&to, &probe::TRIAL).await?;
         let tried = async {
-            let part = store.copy_part(&from, &to, &upload, PartNumber::FIRST, Some(COPIED)).await?;
-            client::check("complete", store.ask_complete(&to, &upload, &[part], false, None).await?)?;
+            let etag = store.copy_part(&from, &to, &upload, PartNumber::FIRST, Some(COPIED)).await?;
+            let body = xml::complete_body([(PartNumber::FIRST, &etag, None)].into_iter());
+            client::check("complete", store.ask_complete(&to, &upload, &body, false, None).await?)?;
             let there = store.head(&to).await?.map(|head| head.size);
             Ok(there == Some(COPIED.1 - COPIED.0 + 1))
         }
@@ -180,7 +182,7 @@ impl Trials<'_> {
     /// Whether an object of such parts can be made.
     async fn completed(&self, key: &Key, bodies: &[&[u8]]) -> Result<Finding, Fault> {
         let (upload, parts) = self.sent(key, bodies).await?;
-        let said = Said::of(&self.store.ask_complete(key, &upload, &parts, false, None).await?);
+        let said = Said::of(&self.store.ask_complete(key, &upload, &self.store.complete_body(&parts), false, None).await?);
         if !said.taken {
             self.store.abort(key, &upload).await?;
         }

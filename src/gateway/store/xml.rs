@@ -10,7 +10,7 @@ use quick_xml::events::Event;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::wire::CompletePart;
+use crate::names::{ETag, Fingerprint, PartNumber};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -133,21 +133,18 @@ fn root_of(text: &str) -> Option<String> {
     }
 }
 
-/// The body of `CompleteMultipartUpload`, with each part's checksum where the upload was created with SHA-256.
-pub(super) fn complete_body(parts: &[CompletePart], checksums: bool) -> String {
+/// The body of `CompleteMultipartUpload`, with a part's checksum where there is one.
+pub(super) fn complete_body<'a>(
+    parts: impl ExactSizeIterator<Item = (PartNumber, &'a ETag, Option<&'a Fingerprint>)>,
+) -> String {
     let mut body = String::with_capacity(128 + parts.len() * 192);
     body.push_str(r#"<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">"#);
-    for part in parts {
-        let etag = part.etag.quoted();
+    for (number, etag, sha256) in parts {
+        let etag = etag.quoted();
         // Writing to a String cannot fail.
-        let _ = write!(
-            body,
-            "<Part><PartNumber>{}</PartNumber><ETag>{}</ETag>",
-            part.number,
-            partial_escape(etag.as_str())
-        );
-        if checksums {
-            let _ = write!(body, "<ChecksumSHA256>{}</ChecksumSHA256>", part.sha256.base64());
+        let _ = write!(body, "<Part><PartNumber>{number}</PartNumber><ETag>{}</ETag>", partial_escape(etag.as_str()));
+        if let Some(sha256) = sha256 {
+            let _ = write!(body, "<ChecksumSHA256>{}</ChecksumSHA256>", sha256.base64());
         }
         body.push_str("</Part>");
     }
@@ -158,7 +155,6 @@ pub(super) fn complete_body(parts: &[CompletePart], checksums: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::names::{Fingerprint, PartNumber};
 
     type Completed = Result<CompleteMultipartUploadResult, Unreadable>;
     const DONE: &str = "CompleteMultipartUpload";
@@ -201,14 +197,14 @@ mod tests {
 
     #[test]
     fn etags_are_escaped() {
-        let part =
-            CompletePart { number: PartNumber::FIRST, etag: "a<b>&'c".parse().unwrap(), sha256: Fingerprint::of(b"") };
-        let body = complete_body(std::slice::from_ref(&part), true);
+        let (etag, sha256) = ("a<b>&'c".parse().unwrap(), Fingerprint::of(b""));
+        let of = |sha256| complete_body([(PartNumber::FIRST, &etag, sha256)].into_iter());
+        let body = of(Some(&sha256));
         assert!(body.contains("<ETag>\"a&lt;b&gt;&amp;'c\"</ETag>"), "{body}");
         assert!(
             body.contains("<ChecksumSHA256>47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=</ChecksumSHA256>"),
             "{body}"
         );
-        assert!(!complete_body(&[part], false).contains("Checksum"));
+        assert!(!of(None).contains("Checksum"));
     }
 }

@@ -48,7 +48,8 @@ const KEPT: [header::HeaderName; 5] = [
 /// Whether a request may go on to have its signature checked.
 ///
 /// Follows "Signature Version 4 for authenticating requests" of the Amazon S3 API reference: `host` and all `x-amz-*` headers
-/// must be signed. Asks for more in one place: a presigned PUT must have its length signed, and what is kept with the object.
+/// must be signed. Asks for more in one place: a presigned PUT of an object must have its length signed, and what is kept with it. Of
+/// a part, whose upload somebody completes who looks at it, `host` is enough.
 ///
 /// # Errors
 /// `AccessDenied` for what is not signed, `NotImplemented` for headers that promise what the store does not do.
@@ -64,7 +65,8 @@ pub fn check(request: &Parts) -> S3Result<()> {
         return Err(not_signed("host"));
     }
     let presigned_put = signed.by_query && request.method == Method::PUT;
-    if presigned_put && !covered("content-length") {
+    let part = query.iter().any(|(name, _)| name == "uploadId");
+    if presigned_put && !part && !covered("content-length") {
         return Err(not_signed("content-length"));
     }
     if let Some(name) =
@@ -90,6 +92,30 @@ pub fn check(request: &Parts) -> S3Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether a form may go on to have its policy checked, which then covers every field of it: nothing else may say anything.
+///
+/// # Errors
+/// `InvalidArgument` for a request that is signed too, or says more than that it is a form; `EntityTooLarge` for one that is longer than
+/// `largest`, or of unknown length.
+pub fn check_form(request: &Parts, largest: u64) -> S3Result<()> {
+    let query = request.uri.query().unwrap_or_default();
+    let amz = request.headers.keys().any(|name| name.as_str().starts_with("x-amz-"));
+    if !query.is_empty() || amz || request.headers.contains_key(header::AUTHORIZATION) {
+        return Err(s3_error!(InvalidArgument, "A form is signed by its policy alone"));
+    }
+    let length =
+        request.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if length.is_none_or(|length| length > largest) {
+        return Err(s3_error!(EntityTooLarge, "A form has {largest} bytes at most"));
+    }
+    Ok(())
+}
+
+/// Whether a request posts a form.
+pub fn posts_form(request: &Parts) -> bool {
+    request.method == Method::POST && is_form(&request.headers)
 }
 
 fn not_signed(name: &str) -> S3Error {

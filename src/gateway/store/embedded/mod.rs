@@ -19,8 +19,13 @@ use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
 use futures_util::future::BoxFuture;
+use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode, header};
+use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s::{S3Result, s3_error};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
 use tracing::Dispatch;
 use tracing::instrument::WithSubscriber as _;
 
@@ -47,6 +52,14 @@ mod uploads;
 /// The one bucket there is.
 pub const BUCKET: &str = "embedded";
 pub const REGION: &str = "us-east-1";
+
+/// The largest file in a form, in bytes, and what may stand beside it.
+const FORM_MAX: u64 = 100 << 20;
+const FIELDS_MAX: usize = 64 << 10;
+/// Forms at the same time, how long one waits for its place, and how long it may take.
+const FORMS: usize = 6;
+const FORM_WAIT: Duration = Duration::from_secs(30);
+const FORM_PATIENCE: Duration = Duration::from_mins(15);
 
 /// A store under one directory, held by this process alone.
 #[derive(Clone)]
@@ -121,7 +134,10 @@ impl Embedded {
     pub fn service(&self) -> Service {
         let mut builder = S3ServiceBuilder::new(self.store.clone());
         builder.set_auth(self.keys.clone());
-        Service { s3: builder.build() }
+        let mut config = S3Config::default();
+        (config.post_object_max_file_size, config.form_max_fields_size) = (FORM_MAX, FIELDS_MAX);
+        builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
+        Service { s3: builder.build(), forms: None }
     }
 }
 
@@ -129,6 +145,15 @@ impl Embedded {
 #[derive(Clone)]
 pub struct Service {
     s3: S3Service,
+    forms: Option<Arc<Semaphore>>,
+}
+
+impl Service {
+    /// Takes forms that browsers post, too. s3s keeps the file of one in memory until it is whole, so that there are few at a time.
+    #[must_use]
+    pub fn with_forms(self) -> Self {
+        Self { forms: Some(Arc::new(Semaphore::new(FORMS))), ..self }
+    }
 }
 
 impl tower::Service<Request<Body>> for Service {
@@ -141,21 +166,33 @@ impl tower::Service<Request<Body>> for Service {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let s3 = self.s3.clone();
-        Box::pin(async move { Ok(answer(&s3, request).await) })
+        let Self { s3, forms } = self.clone();
+        Box::pin(async move { Ok(answer(&s3, forms.as_deref(), request).await) })
     }
 }
 
-async fn answer(s3: &S3Service, request: Request<Body>) -> Response<Body> {
+/// Whether a request may go on, and its place where it posts a form: until it is answered.
+async fn admitted<'a>(forms: Option<&'a Semaphore>, parts: &Parts) -> S3Result<Option<SemaphorePermit<'a>>> {
+    let Some(forms) = forms.filter(|_| guard::posts_form(parts)) else { return guard::check(parts).map(|()| None) };
+    guard::check_form(parts, FORM_MAX + FIELDS_MAX as u64)?;
+    match timeout(FORM_WAIT, forms.acquire()).await {
+        Ok(Ok(place)) => Ok(Some(place)),
+        _ => Err(s3_error!(SlowDown, "Too many forms come at the same time")),
+    }
+}
+
+async fn answer(s3: &S3Service, forms: Option<&Semaphore>, request: Request<Body>) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let answered = if let Err(refusal) = guard::check(&parts) {
+    let admitted = admitted(forms, &parts).await;
+    let patience = if matches!(admitted, Ok(Some(_))) { FORM_PATIENCE } else { Duration::MAX };
+    let answered = if let Err(refusal) = admitted {
         refusal.to_http_response().ok()
     } else {
         let request = Request::from_parts(parts, s3s::Body::http_body_unsync(body));
         // s3s writes whole requests to the log, with signatures in them: it gets none.
         let call = async {
-            let answered = s3.call(request).with_subscriber(Dispatch::none()).await;
-            (answered.ok(), CAUSE.with(RefCell::take))
+            let answered = timeout(patience, s3.call(request)).with_subscriber(Dispatch::none()).await;
+            (answered.ok().and_then(Result::ok), CAUSE.with(RefCell::take))
         };
         let (answered, cause) = CAUSE.scope(RefCell::default(), call).await;
         if let Some(cause) = cause {

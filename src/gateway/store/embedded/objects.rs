@@ -10,17 +10,17 @@ use bytes::Bytes;
 use futures_util::Stream;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::dto::{
-    ChecksumMode, ChecksumType, CommonPrefix, DeleteObjectInput, DeleteObjectOutput, EncodingType, GetObjectInput,
-    GetObjectOutput, HeadObjectInput, HeadObjectOutput, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input,
-    ListObjectsV2Output, Metadata, Object, ObjectStorageClass, PutObjectInput, PutObjectOutput, StreamingBlob,
-    Timestamp,
+    ChecksumMode, ChecksumType, CommonPrefix, DeleteObjectInput, DeleteObjectOutput, ETag, EncodingType,
+    GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput, ListObjectsInput, ListObjectsOutput,
+    ListObjectsV2Input, ListObjectsV2Output, Metadata, Object, ObjectStorageClass, PostObjectInput, PutObjectInput,
+    PutObjectOutput, StreamingBlob, Timestamp,
 };
 use s3s::{S3Request, S3Result, s3_error};
 use uuid::Uuid;
 
 use super::failure::Failure;
 use super::files::{FileName, Hold, read};
-use super::ingest::{Announced, ingest};
+use super::ingest::{Announced, Arrived, ingest};
 use super::manifest::{Attributes, Object as StoredObject, Rows, now};
 use super::review::{Conditions, common_prefix, only_if_absent, page_size, part_etag, strong};
 use super::{BUCKET, Store};
@@ -54,6 +54,15 @@ pub fn encoded(key: &str, encoding: Option<&EncodingType>) -> String {
         Some(EncodingType::URL) => utf8_percent_encode(key, PLAIN).to_string(),
         _ => key.to_owned(),
     }
+}
+
+/// What becomes of an object that is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum There {
+    Replaced,
+    Refused,
+    /// Refused, unless it is the same.
+    Same,
 }
 
 /// What create and put say of an object.
@@ -143,8 +152,50 @@ impl Store {
         let announced = Announced::read(input.content_length, &request.headers, request.trailing_headers)?;
         let body = input.body.unwrap_or_else(|| s3s::Body::empty().into());
         let arrived = ingest(&self.files, body, announced).await?;
+        let checksums = arrived.checksums.clone();
+        let etag = self
+            .keep_object(input.key, attributes, arrived, if if_absent { There::Refused } else { There::Replaced })
+            .await?;
+        Ok(PutObjectOutput {
+            e_tag: Some(strong(&etag)),
+            checksum_crc32: checksums.checksum_crc32,
+            checksum_crc32c: checksums.checksum_crc32c,
+            checksum_crc64nvme: checksums.checksum_crc64nvme,
+            checksum_sha1: checksums.checksum_sha1,
+            checksum_sha256: checksums.checksum_sha256,
+            checksum_type: Some(ChecksumType::from_static(ChecksumType::FULL_OBJECT)),
+            ..PutObjectOutput::default()
+        })
+    }
+
+    /// The file of a form, whose policy was checked. What is there already stays: a form is good for one object, however often it is
+    /// posted; the same bytes again come to the same.
+    pub(super) async fn post(&self, request: S3Request<PostObjectInput>) -> S3Result<ETag> {
+        let input = request.input;
+        only_bucket(&input.bucket)?;
+        let attributes = attributes(Fields {
+            content_type: input.content_type,
+            cache_control: input.cache_control,
+            content_disposition: input.content_disposition,
+            content_encoding: input.content_encoding,
+            content_language: input.content_language,
+            metadata: input.metadata,
+        })?;
+        let body = input.body.unwrap_or_else(|| s3s::Body::empty().into());
+        let arrived = ingest(&self.files, body, Announced::nothing()).await?;
+        Ok(strong(&self.keep_object(input.key, attributes, arrived, There::Same).await?))
+    }
+
+    /// Makes what arrived an object; gives its ETag.
+    async fn keep_object(
+        &self,
+        key: String,
+        attributes: Attributes,
+        arrived: Arrived,
+        there: There,
+    ) -> S3Result<String> {
         let object = StoredObject {
-            key: input.key,
+            key,
             upload: Uuid::now_v7().simple().to_string(),
             size: arrived.size,
             etag: part_etag(&arrived.fingerprint),
@@ -152,26 +203,20 @@ impl Store {
             attributes,
             created: now(),
         };
-        let output = PutObjectOutput {
-            e_tag: Some(strong(&object.etag)),
-            checksum_crc32: arrived.checksums.checksum_crc32,
-            checksum_crc32c: arrived.checksums.checksum_crc32c,
-            checksum_crc64nvme: arrived.checksums.checksum_crc64nvme,
-            checksum_sha1: arrived.checksums.checksum_sha1,
-            checksum_sha256: arrived.checksums.checksum_sha256,
-            checksum_type: Some(ChecksumType::from_static(ChecksumType::FULL_OBJECT)),
-            ..PutObjectOutput::default()
-        };
+        let etag = object.etag.clone();
         self.manifest
             .write(move |change| {
-                if if_absent && change.object(&object.key)?.is_some() {
-                    return Err(s3_error!(PreconditionFailed).into());
+                let found = if there == There::Replaced { None } else { change.object(&object.key)? };
+                match found {
+                    Some(found) if there == There::Same && found.etag == object.etag => return Ok(()),
+                    Some(_) => return Err(s3_error!(PreconditionFailed).into()),
+                    None => {}
                 }
                 change.put_part(&object.upload, 1, arrived.file, arrived.size, &arrived.fingerprint)?;
                 change.put_object(&object)
             })
             .await?;
-        Ok(output)
+        Ok(etag)
     }
 
     pub(super) async fn head(&self, input: HeadObjectInput) -> S3Result<HeadObjectOutput> {

@@ -8,17 +8,17 @@ use s3s::dto::{
     DeleteObjectOutput, GetBucketLocationInput, GetBucketLocationOutput, GetObjectInput, GetObjectOutput,
     HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput, ListBucketsInput, ListBucketsOutput,
     ListMultipartUploadsInput, ListMultipartUploadsOutput, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input,
-    ListObjectsV2Output, ListPartsInput, ListPartsOutput, PutObjectInput, PutObjectOutput, UploadPartCopyInput,
-    UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
+    ListObjectsV2Output, ListPartsInput, ListPartsOutput, PostObjectInput, PostObjectOutput, PutObjectInput,
+    PutObjectOutput, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
 };
-use s3s::{S3, S3Request, S3Response, S3Result};
+use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 
 use super::objects::{only_bucket, timestamp};
 use super::{BUCKET, REGION, Store};
 
 /// The operations, each with the method that does it and what of the request the method takes.
 macro_rules! operations {
-    ($($name:ident($input:ident) -> $output:ident: $method:ident $($whole:ident)?;)*) => {
+    ($($name:ident($input:ident) -> $output:ident: $method:ident $($whole:ident)?;)* $({$($other:tt)*})?) => {
         #[async_trait::async_trait]
         impl S3 for Store {
             $(
@@ -26,6 +26,7 @@ macro_rules! operations {
                     Ok(S3Response::new(self.$method(operations!(@ request $($whole)?)).await?))
                 }
             )*
+            $($($other)*)?
         }
     };
     (@ $request:ident whole) => { $request };
@@ -49,6 +50,17 @@ operations! {
     list_buckets(ListBucketsInput) -> ListBucketsOutput: buckets;
     head_bucket(HeadBucketInput) -> HeadBucketOutput: bucket;
     get_bucket_location(GetBucketLocationInput) -> GetBucketLocationOutput: location;
+    {
+        // S3 says the ETag in a header too, where browsers look for it.
+        async fn post_object(&self, request: S3Request<PostObjectInput>) -> S3Result<S3Response<PostObjectOutput>> {
+            let etag = self.post(request).await?;
+            let mut response = S3Response::new(PostObjectOutput::default());
+            let text = format!("\"{}\"", etag.value());
+            response.headers.insert(http::header::ETAG, text.try_into().map_err(|_| s3_error!(InternalError))?);
+            response.output.e_tag = Some(etag);
+            Ok(response)
+        }
+    }
 }
 
 #[expect(clippy::unused_async, reason = "called like the operations that do wait")]
