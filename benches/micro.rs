@@ -82,7 +82,7 @@ impl Desk {
         let dir = tempfile::tempdir().unwrap();
         let mut journal = Journal::open(&dir.path().join("journal.db")).unwrap();
         let row = journal.intend(&[], vec![intent(0)]).unwrap()[0].as_ref().unwrap().row;
-        journal.note(&[Note::Opened { row, id: "some-id".parse().unwrap(), part_size: 5 * MIB }]).unwrap();
+        journal.note(&[Note::Opened { row, id: "some-id".parse().unwrap(), part_size: 5 * MIB, memo: None }]).unwrap();
         Self { journal, row, _dir: dir }
     }
 

@@ -61,6 +61,8 @@ pub enum Kind {
     NotAbortable,
     /// The backend and we disagree on which parts are stored.
     PartsMismatch,
+    /// It may have come to its end, and nobody who knows can be asked.
+    Unconfirmed,
     /// A signal asked us to stop (its number); the journal is intact.
     Interrupted(u8),
     /// Anything else.
@@ -88,7 +90,7 @@ impl Kind {
             Self::Refused | Self::Denied | Self::Rejected => 77,
             Self::Config => 78,
             Self::Interrupted(signal) => 128 + signal,
-            Self::NotFound | Self::Gone | Self::NotAbortable | Self::Other => 1,
+            Self::NotFound | Self::Gone | Self::NotAbortable | Self::Unconfirmed | Self::Other => 1,
         }
     }
 
@@ -121,6 +123,7 @@ impl Kind {
             Self::Gone => "gone",
             Self::NotAbortable => "not_abortable",
             Self::PartsMismatch => "parts_mismatch",
+            Self::Unconfirmed => "unconfirmed",
             Self::Interrupted(_) => "interrupted",
             Self::Other => "other",
         }

@@ -264,6 +264,12 @@ impl Md5 {
     pub fn base64(&self) -> String {
         BASE64.encode(self.0)
     }
+
+    /// The `ETag` that many stores give these bytes.
+    #[must_use]
+    pub fn hex(&self) -> String {
+        self.0.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+    }
 }
 
 impl FromStr for Md5 {

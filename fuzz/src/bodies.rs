@@ -189,7 +189,7 @@ pub fn part_answer(bytes: &[u8]) {
     }
     let sent = Fingerprint::of(b"sent");
     let answer = answer::Answer { status, headers: headers.clone(), body: body.to_vec() };
-    match answer::of_part(&answer, &sent, false) {
+    match answer::of_part(&answer, &sent, None, false) {
         Ok(Stored::New(etag)) => {
             assert!((200..300).contains(&status), "stored by {status}");
             let header = headers.get("etag").and_then(|etag| etag.to_str().ok()).expect("stored without an ETag");
@@ -404,7 +404,7 @@ fn base(place: &Path) -> Vec<u8> {
     let (number, fingerprint, etag) = (PartNumber::FIRST, Fingerprint::of(b"1"), "e1".parse().expect("an ETag"));
     journal
         .note(&[
-            Note::Opened { row, id, part_size: PART },
+            Note::Opened { row, id, part_size: PART, memo: None },
             Note::Fingerprinted { row, number, fingerprint },
             Note::Acknowledged { row, number, etag },
         ])

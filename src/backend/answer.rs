@@ -11,7 +11,7 @@ use reqwest::header::{CONTENT_TYPE, DATE, ETAG, HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
 
 use crate::error::{Error, Kind, Result};
-use crate::names::{ETag, Fingerprint};
+use crate::names::{ETag, Fingerprint, Md5};
 use crate::wire::{Code, PROTOCOL_HEADER, Problem};
 
 /// A store's or a proxy's text is shown only this far.
@@ -46,6 +46,11 @@ impl Answer {
         Some(Duration::try_from(until).unwrap_or_default())
     }
 
+    /// Whether its status is a success.
+    pub fn is_ok(&self) -> bool {
+        (200..=299).contains(&self.status)
+    }
+
     /// Whether a gateway of this protocol says so.
     pub fn is_gateways(&self) -> bool {
         self.headers.contains_key(PROTOCOL_HEADER)
@@ -56,7 +61,7 @@ impl Answer {
     }
 
     /// A page for people, which neither gateway nor store ever sends.
-    fn is_page(&self) -> bool {
+    pub fn is_page(&self) -> bool {
         let named = self.header(CONTENT_TYPE.as_str()).is_some_and(|is| is.to_ascii_lowercase().contains("html"));
         let start: String = self.text().trim_start_matches('\u{feff}').trim_start().chars().take(14).collect();
         let start = start.to_ascii_lowercase();
@@ -122,7 +127,8 @@ pub fn of_problem(status: u16, problem: &Problem, retry_after: Option<Duration>)
     if kind == Kind::Unusable { error.hinting(VERSIONS) } else { error }
 }
 
-fn failing(status: u16, retry_after: Option<Duration>) -> Error {
+/// What is down, or busy, for now.
+pub fn failing(status: u16, retry_after: Option<Duration>) -> Error {
     let kind = if status == 429 || retry_after.is_some() { Kind::Throttled(retry_after) } else { Kind::Temporary };
     Error::new(kind, format!("the backend fails for now (HTTP {status})"))
 }
@@ -142,11 +148,12 @@ pub enum Stored {
 }
 
 /// Reads the store's answer to a part. It is stored only by an answer with all marks of it: the status, an `ETag`, no body,
-/// and no other checksum than ours. `stale` says that the URL was older than it may be.
+/// and no other checksum than ours. `stale` says that the URL was older than it may be. Where there is an `md5`, an `ETag` that
+/// looks like one must be it: only of what is encrypted with keys of the customer's own, it is something else.
 ///
 /// # Errors
 /// By what the store answered, or somebody in its place.
-pub fn of_part(answer: &Answer, fingerprint: &Fingerprint, stale: bool) -> Result<Stored> {
+pub fn of_part(answer: &Answer, fingerprint: &Fingerprint, md5: Option<&Md5>, stale: bool) -> Result<Stored> {
     match answer.status {
         200 | 201 | 204 => {}
         412 => return Ok(Stored::AlreadyThere),
@@ -166,7 +173,18 @@ pub fn of_part(answer: &Answer, fingerprint: &Fingerprint, stale: bool) -> Resul
     if answer.headers.get_all("x-amz-checksum-sha256").iter().any(|theirs| theirs != ours.as_str()) {
         return Err(Error::new(Kind::Corrupt, "the store has other bytes than were sent"));
     }
+    if md5.is_some_and(|md5| is_md5(answer, &etag) && !etag.as_str().eq_ignore_ascii_case(&md5.hex())) {
+        return Err(Error::new(Kind::Corrupt, "the store has other bytes than were sent: its ETag is not their MD5"));
+    }
     Ok(Stored::New(etag))
+}
+
+/// Whether an `ETag` is to be taken for an MD5.
+fn is_md5(answer: &Answer, etag: &ETag) -> bool {
+    let encryption = answer.header("x-amz-server-side-encryption").unwrap_or("AES256");
+    let own_key = answer.headers.contains_key("x-amz-server-side-encryption-customer-algorithm");
+    let hexadecimal = etag.as_str().len() == 32 && etag.as_str().bytes().all(|b| b.is_ascii_hexdigit());
+    hexadecimal && encryption == "AES256" && !own_key
 }
 
 /// An error as S3 writes it. Its message may echo the signature, so of a message only what is needed is ever shown.
@@ -222,7 +240,8 @@ pub fn of_store(answer: &Answer, stale: bool) -> Error {
     }
 }
 
-fn shown(text: &str) -> String {
+/// As much of a foreign text as is shown.
+pub fn shown(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(SHOWN).collect()
 }
 

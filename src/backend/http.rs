@@ -21,12 +21,13 @@ use super::clients::Clients;
 use super::content::{Content, Pool};
 #[cfg(target_os = "linux")]
 use super::direct::{Direct, Sending};
+use super::header::{self, Header};
 use super::hosts::{self, Rules, StoreHost};
 use super::limit::Limiter;
 use super::patience::Patience;
 use crate::crash;
 use crate::error::{Error, Kind, Result};
-use crate::names::{Fingerprint, SignedUrl};
+use crate::names::{Fingerprint, Md5, SignedUrl};
 use crate::wire::SignedPut;
 
 pub(super) const USER_AGENT: &str = concat!("upload/", env!("CARGO_PKG_VERSION"));
@@ -48,6 +49,8 @@ pub struct Options {
     /// Plain HTTP away from loopback.
     pub allow_insecure_http: bool,
     pub store_hosts: Vec<StoreHost>,
+    /// For each call to the backend, and for nobody else.
+    pub headers: Vec<Header>,
     /// The backend runs in this process.
     pub own: bool,
     /// How fast all parts together may go; it may be kept, and set while they do.
@@ -132,10 +135,11 @@ impl Http {
         &self,
         method: Method,
         url: Url,
-        headers: HeaderMap,
+        mut headers: HeaderMap,
         body: Option<Bytes>,
         max: usize,
     ) -> Result<Answer> {
+        header::add(&mut headers, &self.options.headers);
         let mut request = self.clients.api().request(method, url).headers(headers);
         let len = body.as_ref().map_or(0, Bytes::len) as u64;
         if let Some(body) = body {
@@ -152,7 +156,8 @@ impl Http {
         Patience::new(self.options.stall_after)
     }
 
-    /// Sends one part to where it was signed for. `sent` counts what the network took.
+    /// Sends one part to where it was signed for. Where there is an `md5`, the store's `ETag` is held against it. `sent` counts what
+    /// the network took.
     ///
     /// # Errors
     /// By what the store answers; [`Kind::Temporary`] when it does not, or no byte moves for minutes;
@@ -163,6 +168,7 @@ impl Http {
         signed_at: Instant,
         content: Content,
         fingerprint: &Fingerprint,
+        md5: Option<Md5>,
         sent: Arc<AtomicU64>,
     ) -> Result<Stored> {
         let url = self.place(&signed.url)?;
@@ -177,7 +183,7 @@ impl Http {
                 return Err(Error::new(Kind::Temporary, "the connection to the store made no progress"));
             }
         };
-        answer::of_part(&answer, fingerprint, stale)
+        answer::of_part(&answer, fingerprint, md5.as_ref(), stale)
     }
 
     /// Sends a part and reads the answer: over plain HTTP straight from the file, else through reqwest.

@@ -4,12 +4,16 @@
 //! The one door to reqwest on the client's side.
 
 pub mod answer;
+mod api;
 mod bearer;
 mod body;
 mod clients;
+mod companion;
 mod content;
+mod dialect;
 #[cfg(target_os = "linux")]
 mod direct;
+mod header;
 pub mod hosts;
 mod http;
 mod limit;
@@ -22,7 +26,8 @@ mod resolver;
 pub use answer::Stored;
 pub use bearer::{Bearer, TokenFile};
 pub use content::Content;
+pub use dialect::{Backend, Completion, Ways};
+pub use header::Header;
 pub use hosts::{StoreHost, is_loopback};
 pub use http::{Get, Options};
 pub use limit::Limiter;
-pub use native::{Backend, Completion};

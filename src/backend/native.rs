@@ -2,88 +2,42 @@
 //!
 //! Border: one function for each call, typed and validated; no call is repeated here.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use bytes::Bytes;
 use reqwest::Method;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use url::Url;
 
-use super::answer::{self, Answer, Stored};
-use super::bearer::Bearer;
-use super::content::Content;
-use super::http::{Get, Http, Options};
+use super::answer::{self, Answer};
+use super::api::{self, Api};
+use super::dialect::{Answers, Completion};
 use crate::crash;
 use crate::error::{Error, Kind, Result};
-use crate::names::{Fingerprint, SignedUrl, Token, UploadId};
+use crate::names::UploadId;
 use crate::wire::{
     BatchAnswer, BatchBegin, BatchComplete, BatchRequest, BeginAnswer, ClaimAnswer, ClaimRequest, Finish, Info,
-    JSON_MAX, Outcome, PROTOCOL, PartList, PartSpec, ReadUrl, Receipt, Said, SignAnswer, SignRequest, Signed,
-    SignedPut, State, StoredPart, UploadList, UploadStatus,
+    Outcome, PROTOCOL, PartList, PartSpec, ReadUrl, Said, SignAnswer, SignRequest, Signed, State, StoredPart,
+    UploadList, UploadStatus,
 };
 
 const NOTHING: Option<&()> = None;
 /// When to ask again about what is being decided, where the backend does not say.
 const DECIDING: Duration = Duration::from_secs(2);
 
-/// What came of the begins and the completes of a batch.
-pub type Answers = (Vec<Result<BeginAnswer>>, Vec<Result<Completion>>);
-
 /// A gateway.
 #[derive(Debug, Clone)]
-pub struct Backend {
-    http: Http,
-    /// With a slash at its end.
-    base: Url,
-    bearer: Bearer,
+pub struct Native {
+    pub(super) api: Api,
 }
 
-/// What `complete` came to.
-#[derive(Debug, Clone)]
-pub enum Completion {
-    Verified(Box<Receipt>),
-    /// Ask again after this long.
-    Deciding(Duration),
-}
-
-impl Backend {
-    /// # Errors
-    /// For a certificate or a proxy that cannot be used, and for plain HTTP away from loopback.
-    pub fn new(url: &Url, bearer: impl Into<Bearer>, options: Options) -> Result<Self> {
-        let http = Http::new(url, options)?;
-        let mut base = url.clone();
-        base.set_path(&format!("{}/", base.path().trim_end_matches('/')));
-        Ok(Self { http, base, bearer: bearer.into() })
-    }
-
-    /// The same with new connections.
-    ///
-    /// # Errors
-    /// As [`Backend::new`].
-    pub fn reconnected(&self) -> Result<Self> {
-        Ok(Self { http: self.http.reconnected()?, ..self.clone() })
-    }
-
-    /// Has parts go only where parts of this backend went before; nowhere yet is anywhere.
-    pub fn restrict(&self, stores: Vec<String>) {
-        self.http.set_known(stores);
-    }
-
-    /// The stores that parts went to, now and before.
-    pub fn stores(&self) -> Vec<String> {
-        self.http.known()
-    }
-
+impl Native {
     /// `GET /v1`
     ///
     /// # Errors
     /// [`Kind::Unusable`] when no gateway of this protocol answers there.
     pub async fn info(&self) -> Result<Info> {
-        let info: Info = self.json(Method::GET, "v1", NOTHING, HeaderMap::new()).await?.1;
+        let info: Info = self.json(Method::GET, "v1", NOTHING, HeaderMap::new()).await?;
         if info.protocol != PROTOCOL {
             let what = format!("the backend speaks protocol {}, this is protocol {PROTOCOL}", info.protocol);
             return Err(Error::new(Kind::Unusable, what).hinting(answer::VERSIONS));
@@ -100,7 +54,7 @@ impl Backend {
         let key = HeaderValue::from_str(&begin.idempotency_key)
             .map_err(|_| Error::new(Kind::Other, "the idempotency key is damaged"))?;
         let headers = HeaderMap::from_iter([(HeaderName::from_static("idempotency-key"), key)]);
-        let answer: BeginAnswer = self.json(Method::POST, "v1/uploads", Some(&begin.request), headers).await?.1;
+        let answer: BeginAnswer = self.json(Method::POST, "v1/uploads", Some(&begin.request), headers).await?;
         crash::point("backend.begun");
         Ok(answer)
     }
@@ -150,7 +104,7 @@ impl Backend {
 
     /// `GET /v1/uploads/{id}`
     pub async fn status(&self, id: &UploadId) -> Result<UploadStatus> {
-        Ok(self.json(Method::GET, &format!("v1/uploads/{id}"), NOTHING, HeaderMap::new()).await?.1)
+        self.json(Method::GET, &format!("v1/uploads/{id}"), NOTHING, HeaderMap::new()).await
     }
 
     /// `GET /v1/uploads?state=`, all pages: the caller's uploads in this state, newest first.
@@ -159,7 +113,7 @@ impl Backend {
         let mut after = String::new();
         loop {
             let path = format!("v1/uploads?state={}{after}", state.name());
-            let page: UploadList = self.json(Method::GET, &path, NOTHING, HeaderMap::new()).await?.1;
+            let page: UploadList = self.json(Method::GET, &path, NOTHING, HeaderMap::new()).await?;
             let last = page.uploads.last().map(|upload| upload.id.clone());
             uploads.extend(page.uploads);
             match page.next {
@@ -177,7 +131,7 @@ impl Backend {
         let mut after = 0;
         loop {
             let path = format!("v1/uploads/{id}/parts?after={after}");
-            let page: PartList = self.json(Method::GET, &path, NOTHING, HeaderMap::new()).await?.1;
+            let page: PartList = self.json(Method::GET, &path, NOTHING, HeaderMap::new()).await?;
             crash::point("backend.listed");
             parts.extend(page.parts);
             match page.next {
@@ -200,7 +154,7 @@ impl Backend {
         if answer.status == 202 {
             return Ok(Completion::Deciding(answer.retry_after().unwrap_or(DECIDING)));
         }
-        parse(&answer).map(|receipt| Completion::Verified(Box::new(receipt)))
+        api::parse(&answer).map(|receipt| Completion::Verified(Box::new(receipt)))
     }
 
     /// `DELETE /v1/uploads/{id}`: once this returns, the store has none of it. With an epoch, only if that is still the lease's.
@@ -214,28 +168,11 @@ impl Backend {
     /// `GET /v1/uploads/{id}/url`
     pub async fn read_url(&self, id: &UploadId, expires: Option<Duration>) -> Result<ReadUrl> {
         let query = expires.map_or(String::new(), |expires| format!("?expires={}", expires.as_secs()));
-        Ok(self.json(Method::GET, &format!("v1/uploads/{id}/url{query}"), NOTHING, HeaderMap::new()).await?.1)
-    }
-
-    /// Sends a part to the store.
-    pub async fn put(
-        &self,
-        signed: &SignedPut,
-        signed_at: Instant,
-        content: Content,
-        fingerprint: &Fingerprint,
-        sent: Arc<AtomicU64>,
-    ) -> Result<Stored> {
-        self.http.put(signed, signed_at, content, fingerprint, sent).await
-    }
-
-    /// Reads an object.
-    pub async fn get(&self, url: &SignedUrl) -> Result<Get> {
-        self.http.get(url).await
+        self.json(Method::GET, &format!("v1/uploads/{id}/url{query}"), NOTHING, HeaderMap::new()).await
     }
 
     async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
-        Ok(self.json(Method::POST, path, Some(body), HeaderMap::new()).await?.1)
+        self.json(Method::POST, path, Some(body), HeaderMap::new()).await
     }
 
     async fn json<T: DeserializeOwned>(
@@ -244,12 +181,11 @@ impl Backend {
         path: &str,
         body: Option<&impl Serialize>,
         headers: HeaderMap,
-    ) -> Result<(u16, T)> {
-        let answer = self.call(method, path, body, headers).await?;
-        Ok((answer.status, parse(&answer)?))
+    ) -> Result<T> {
+        api::parse(&self.call(method, path, body, headers).await?)
     }
 
-    /// One call, made again where a newer token is found than one that was refused; an answer that is no success is an error.
+    /// One call; an answer that is no success is an error.
     async fn call(
         &self,
         method: Method,
@@ -257,22 +193,7 @@ impl Backend {
         body: Option<&impl Serialize>,
         headers: HeaderMap,
     ) -> Result<Answer> {
-        let url =
-            self.base.join(path).map_err(|error| Error::new(Kind::Other, "could not form a URL").because(error))?;
-        let body = body.map(serde_json::to_vec).transpose();
-        let body = body.map_err(|error| Error::new(Kind::Other, "could not write a request").because(error))?;
-        let body = body.map(Bytes::from);
-        let send = async |token: Option<&Token>| {
-            let headers = carrying(token, headers.clone())?;
-            self.http.call(method.clone(), url.clone(), headers, body.clone(), JSON_MAX).await
-        };
-        let token = self.bearer.token();
-        let mut answer = send(token.as_ref()).await?;
-        if answer.status == 401
-            && let Some(newer) = token.and_then(|refused| self.bearer.instead_of(&refused))
-        {
-            answer = send(Some(&newer)).await?;
-        }
+        let answer = self.api.call(method, path, body, headers).await?;
         if !(200..=299).contains(&answer.status) {
             return Err(answer::of_gateway(&answer));
         }
@@ -283,16 +204,6 @@ impl Backend {
     }
 }
 
-fn carrying(token: Option<&Token>, mut headers: HeaderMap) -> Result<HeaderMap> {
-    if let Some(token) = token {
-        let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
-            .map_err(|_| Error::new(Kind::Config, "the token has characters that no header can carry"))?;
-        value.set_sensitive(true);
-        headers.insert(AUTHORIZATION, value);
-    }
-    Ok(headers)
-}
-
 /// What a call of a batch would have come to alone, and when to ask again where that is said.
 fn alone<T>(outcome: Outcome<T>) -> Result<(T, Option<Duration>)> {
     let retry_after = outcome.retry_after.map(Duration::from_secs);
@@ -301,14 +212,4 @@ fn alone<T>(outcome: Outcome<T>) -> Result<(T, Option<Duration>)> {
         Said::Answer(_) => Err(Error::new(Kind::Garbled, "the backend answered a call of a batch with no success")),
         Said::Problem(problem) => Err(answer::of_problem(outcome.status, &problem, retry_after)),
     }
-}
-
-fn parse<T: DeserializeOwned>(answer: &Answer) -> Result<T> {
-    let garbled = |error| Error::new(Kind::Garbled, "what the backend answers cannot be understood").because(error);
-    serde_json::from_slice(&answer.body).map_err(|error| garbled(shape(&error)))
-}
-
-/// What is wrong with JSON, without what it holds: that may be a signed URL.
-fn shape(error: &serde_json::Error) -> String {
-    format!("{:?} error at line {}, column {}", error.classify(), error.line(), error.column()).to_lowercase()
 }

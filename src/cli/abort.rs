@@ -38,8 +38,13 @@ pub async fn run(settings: &Settings, flags: &args::Abort) -> Result<u8> {
 
 /// Aborts an upload, whoever drives it: that is what was typed. One whose begin was never answered is begun once more, to learn what is to be aborted.
 async fn give_up(backend: &Backend, upload: &Upload) -> Result<()> {
+    transfer::recall(backend, upload);
     if let Some(id) = &upload.id {
         return backend.abort(id, None).await;
+    }
+    if !backend.ways().ledger {
+        super::remark("if it had begun, that stays behind in the store, empty: the backend cannot be asked");
+        return Ok(());
     }
     let begun = backend.begin(&transfer::begin(upload, None)).await?;
     backend.abort(&begun.id, Some(begun.epoch)).await
@@ -77,6 +82,11 @@ async fn one(
         let aborted = give_up(&connected.backend, &upload).await;
         connected.close().await;
         match aborted {
+            // Given up here it is all the same: nobody will ever know more.
+            Err(error) if error.kind() == Kind::Unconfirmed => {
+                journal.note(&[Note::Abandoned { row: upload.row }])?;
+                return Err(error);
+            }
             // It has none of it either.
             Err(error) if !matches!(error.kind(), Kind::NotFound | Kind::Gone | Kind::Denied) => return Err(error),
             _ => {}

@@ -214,6 +214,11 @@ pub struct Connection {
     /// Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub token_file: Option<PathBuf>,
+    /// A header for each call to the backend, or @FILE with one a line, which others cannot see; repeatable [default: none]
+    ///
+    /// For what stands before a backend and lets people in. It never goes to a store, and the journal does not keep it.
+    #[arg(long = "header", value_name = "NAME: VALUE", value_hint = ValueHint::Other)]
+    pub headers: Vec<String>,
     /// A store the signed URLs may name although it is private or has moved; repeatable [default: none]
     #[arg(long = "store-host", value_name = "HOST[:PORT]", value_parser = parse::store_host)]
     pub store_hosts: Vec<StoreHost>,
@@ -257,6 +262,8 @@ Where to upload to [env: UPLOAD_BACKEND]
 Forms:
   embedded             a gateway and a store in this process, under the data directory
   https://host[/base]  a gateway (`upload serve`)
+  companion+https://host[/path]
+                       an Uppy Companion with an S3 store, /s3 not included; it enforces and remembers less than a gateway
   s3://bucket[/prefix] a gateway in this process, with the usual AWS credentials; see --s3-endpoint, --s3-region, --s3-path-style
 
 There is no default: without a backend the exit code is 78.";

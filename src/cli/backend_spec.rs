@@ -16,12 +16,14 @@ pub enum BackendSpec {
     Embedded,
     /// A gateway: `https://host[/base]`, without a trailing slash, user, query or fragment.
     Url(Url),
+    /// An Uppy Companion: `companion+https://host[/path]`, the URL as for a gateway.
+    Companion(Url),
     /// A gateway in this process before any S3: `s3://bucket[/prefix]`. The prefix has no slash at either end.
     S3 { bucket: String, prefix: String },
 }
 
 /// What can be configured, for errors and help.
-pub const FORMS: &str = "embedded, https://host[/base], s3://bucket[/prefix]";
+pub const FORMS: &str = "embedded, https://host[/base], companion+https://host[/path], s3://bucket[/prefix]";
 
 impl BackendSpec {
     /// Reads a backend as it was typed or as the journal keeps it.
@@ -39,12 +41,12 @@ impl BackendSpec {
             return Err(Error::new(wrong, "could not understand the backend").hinting(format!("backends are {FORMS}")));
         };
         match scheme.to_ascii_lowercase().as_str() {
-            "https" | "http" => Self::gateway(text, insecure, wrong),
-            "s3" => in_process(s3(rest, wrong)?),
+            "https" | "http" => address(text, insecure, wrong).map(Self::Url),
             "companion+https" | "companion+http" => {
-                Err(Error::new(Kind::Config, "a Companion backend is not supported by this build yet")
-                    .hinting(format!("backends are {FORMS}")))
+                let (_, text) = text.split_once('+').unwrap_or_default();
+                address(text, insecure, wrong).map(Self::Companion)
             }
+            "s3" => in_process(s3(rest, wrong)?),
             _ => {
                 Err(Error::new(wrong, "could not understand the backend's scheme")
                     .hinting(format!("backends are {FORMS}")))
@@ -52,23 +54,10 @@ impl BackendSpec {
         }
     }
 
-    fn gateway(text: &str, insecure: bool, wrong: Kind) -> Result<Self> {
-        let mut url =
-            Url::parse(text).map_err(|error| Error::new(wrong, "could not read the backend's URL").because(error))?;
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(Error::new(wrong, "a backend's URL holds no user or password")
-                .hinting("the token comes from --token-file or UPLOAD_TOKEN"));
-        }
-        if url.query().is_some() || url.fragment().is_some() {
-            return Err(Error::new(wrong, "a backend's URL has neither query nor fragment"));
-        }
-        if url.scheme() == "http" && !insecure && !url.host().is_some_and(|host| is_loopback(&host)) {
-            return Err(Error::new(wrong, "an http:// backend that is not on this machine is refused")
-                .hinting("use https://, or --allow-insecure-http where the network is trusted"));
-        }
-        let path = url.path().trim_end_matches('/').to_owned();
-        url.set_path(&path);
-        Ok(Self::Url(url))
+    /// Whether it is reached over a network, by who has a token.
+    #[must_use]
+    pub fn is_elsewhere(&self) -> bool {
+        matches!(self, Self::Url(_) | Self::Companion(_))
     }
 
     /// What to say where no backend is configured.
@@ -87,6 +76,7 @@ impl fmt::Display for BackendSpec {
             Self::Embedded => f.write_str("embedded"),
             // `Url` writes the empty path as a slash.
             Self::Url(url) => f.write_str(url.as_str().trim_end_matches('/')),
+            Self::Companion(url) => write!(f, "companion+{}", url.as_str().trim_end_matches('/')),
             Self::S3 { bucket, prefix } if prefix.is_empty() => write!(f, "s3://{bucket}"),
             Self::S3 { bucket, prefix } => write!(f, "s3://{bucket}/{prefix}"),
         }
@@ -104,6 +94,26 @@ fn in_process(spec: BackendSpec) -> Result<BackendSpec> {
         )
         .hinting("use an https:// backend, or a build with the feature `gateway`"))
     }
+}
+
+/// `https://host[/base]`, or `http://` on this machine.
+fn address(text: &str, insecure: bool, wrong: Kind) -> Result<Url> {
+    let mut url =
+        Url::parse(text).map_err(|error| Error::new(wrong, "could not read the backend's URL").because(error))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Error::new(wrong, "a backend's URL holds no user or password")
+            .hinting("the token comes from --token-file or UPLOAD_TOKEN"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(Error::new(wrong, "a backend's URL has neither query nor fragment"));
+    }
+    if url.scheme() == "http" && !insecure && !url.host().is_some_and(|host| is_loopback(&host)) {
+        return Err(Error::new(wrong, "an http:// backend that is not on this machine is refused")
+            .hinting("use https://, or --allow-insecure-http where the network is trusted"));
+    }
+    let path = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&path);
+    Ok(url)
 }
 
 /// `BUCKET[/PREFIX]`, by the rules for bucket names of the Amazon S3 user guide.
@@ -137,6 +147,8 @@ mod tests {
             ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
             ("http://[::1]:8080/", "http://[::1]:8080"),
             ("http://localhost:1", "http://localhost:1"),
+            ("companion+https://Up.Example/companion/", "companion+https://up.example/companion"),
+            ("Companion+http://127.0.0.1:3020/", "companion+http://127.0.0.1:3020"),
         ] {
             let spec = parse(typed).unwrap();
             assert_eq!(spec.to_string(), canonical);
@@ -177,13 +189,16 @@ mod tests {
             "https://host#f",
             "http://up.example",
             "http://127.0.0.1.evil.example",
+            "companion+http://up.example",
+            "companion+https://user@up.example",
+            "companion+ftp://up.example",
+            "companion://up.example",
             "s3://UP",
             "s3://media/../x",
             "s3://media/a//b",
         ] {
             assert_eq!(parse(text).unwrap_err().kind(), Kind::Usage, "{text}");
         }
-        assert_eq!(parse("companion+https://host").unwrap_err().kind(), Kind::Config);
         assert!(BackendSpec::parse("http://up.example", true, Kind::Usage).is_ok());
     }
 

@@ -27,6 +27,7 @@ pub struct Keys {
     pub limit_rate: Option<Scalar>,
     pub give_up_after: Option<String>,
     pub store_hosts: Option<Vec<String>>,
+    pub headers: Option<Vec<String>>,
     pub ca_cert: Option<PathBuf>,
     pub proxy: Option<String>,
     pub stall_after: Option<String>,

@@ -1,11 +1,9 @@
-//! From a configured backend to one that can be called: a gateway elsewhere, or one started in this process.
+//! From a configured backend to one that can be called: a gateway or a Companion elsewhere, or a gateway started in this process.
 //!
 //! Border: the start and the end of a connection; what is said over it is the verb's.
 
 use std::sync::Arc;
 use std::time::Duration;
-
-use url::Url;
 
 use super::backend_spec::BackendSpec;
 use super::settings::{Connection, Settings};
@@ -26,7 +24,7 @@ impl Connected {
     /// long to wait for another process that holds the embedded store, `limiter` how fast parts may go.
     ///
     /// # Errors
-    /// As the gateway's start and [`Backend::new`].
+    /// As the gateway's start and [`Backend::native`].
     #[cfg_attr(
         not(feature = "gateway"),
         expect(clippy::unused_async, reason = "only a gateway in this process is waited for")
@@ -39,10 +37,15 @@ impl Connected {
         limiter: Arc<Limiter>,
     ) -> Result<Self> {
         match spec {
-            BackendSpec::Url(url) => {
+            BackendSpec::Url(url) | BackendSpec::Companion(url) => {
                 let bearer = Bearer::new(connection.token.clone(), connection.token_file.clone());
+                let options = options(connection, limiter, false);
+                let backend = match spec {
+                    BackendSpec::Companion(_) => Backend::companion(url, bearer, options)?,
+                    _ => Backend::native(url, bearer, options)?,
+                };
                 Ok(Self {
-                    backend: Arc::new(backend(url, bearer, connection, limiter, false)?),
+                    backend: Arc::new(backend),
                     name: spec.to_string(),
                     #[cfg(feature = "gateway")]
                     local: None,
@@ -51,14 +54,9 @@ impl Connected {
             #[cfg(feature = "gateway")]
             BackendSpec::Embedded | BackendSpec::S3 { .. } => {
                 let local = super::local::start(settings, spec, connection, lock_wait).await?;
+                let options = options(connection, limiter, true);
                 Ok(Self {
-                    backend: Arc::new(backend(
-                        local.url(),
-                        Some(local.token.clone()).into(),
-                        connection,
-                        limiter,
-                        true,
-                    )?),
+                    backend: Arc::new(Backend::native(local.url(), Some(local.token.clone()), options)?),
                     name: spec.to_string(),
                     local: Some(local),
                 })
@@ -95,15 +93,15 @@ impl Connected {
     }
 }
 
-fn backend(url: &Url, bearer: Bearer, connection: &Connection, limiter: Arc<Limiter>, own: bool) -> Result<Backend> {
-    let options = Options {
+fn options(connection: &Connection, limiter: Arc<Limiter>, own: bool) -> Options {
+    Options {
         ca_cert: connection.ca_cert.clone(),
         proxy: connection.proxy.as_ref().map(|proxy| proxy.expose().clone()),
         allow_insecure_http: connection.allow_insecure_http,
         store_hosts: connection.store_hosts.clone(),
+        headers: if own { Vec::new() } else { connection.headers.clone() },
         own,
         limiter,
         stall_after: connection.stall_after,
-    };
-    Backend::new(url, bearer, options)
+    }
 }

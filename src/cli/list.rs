@@ -16,12 +16,13 @@ use super::connect::Connected;
 use super::prune::orphans;
 use super::resume::find;
 use super::settings::Settings;
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::event;
 use crate::journal::{Journal, Part, Upload};
 use crate::names::{Checksum, ETag, Fingerprint, PartNumber, UploadId};
 use crate::plan::Plan;
 use crate::report::{safe, text};
+use crate::transfer;
 use crate::wire::{Receipt, StoredPart, UploadStatus};
 
 /// One upload as a line of JSON.
@@ -143,6 +144,11 @@ pub async fn status(settings: &Settings, flags: &args::Status) -> Result<()> {
 
 async fn ask(connected: &Connected, upload: &Upload) -> Result<Remote> {
     let id = upload.begun()?;
+    transfer::recall(&connected.backend, upload);
+    if upload.receipt.is_some() && !connected.backend.ways().ledger {
+        return Err(Error::new(Kind::Unusable, "this backend cannot tell of an upload that is finished")
+            .hinting("what the journal knows of it is shown without --remote"));
+    }
     let mut status = connected.backend.status(id).await?;
     let part_list = match &mut status.receipt {
         // Of an object that is whole, no store lists parts.

@@ -67,7 +67,9 @@ pub async fn start(
             };
             (store, "direct.db", Probe::Require, None)
         }
-        BackendSpec::Url(_) => return Err(Error::new(Kind::Other, "a gateway elsewhere is not started here")),
+        BackendSpec::Url(_) | BackendSpec::Companion(_) => {
+            return Err(Error::new(Kind::Other, "a gateway elsewhere is not started here"));
+        }
     };
     let config = Config {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),

@@ -42,6 +42,12 @@ pub async fn run(settings: &Settings, flags: &args::Prune) -> Result<()> {
         journal.all()?.iter().filter(|upload| is_due(upload, flags.older_than, now)).map(|upload| upload.row).collect();
     // Looked for first: what is forgotten would else be an orphan to whoever looks next.
     let orphans = match settings.backend(flags.backend.as_deref(), &connection) {
+        Ok(BackendSpec::Companion(_)) if flags.backend.is_none() => {
+            if !settings.common.quiet {
+                super::remark("a Companion cannot list uploads: orphans are not looked for");
+            }
+            String::new()
+        }
         Ok(spec) => orphans(settings, &journal, &spec, flags.backend.as_deref(), &connection).await?,
         Err(error) if error.kind() == Kind::Config && flags.backend.is_none() => String::new(),
         Err(error) => return Err(error),

@@ -119,6 +119,7 @@ async fn preview(session: &Session, backend: &Backend, info: &Info, item: usize,
         }
         Choice::Continue(index) => {
             let upload = &candidates[index];
+            transfer::recall(backend, upload);
             let plan = Plan::pinned(identity.size, upload.intent.part_size)?;
             let stored = match &upload.id {
                 Some(id) => backend.parts(id).await?,

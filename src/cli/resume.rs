@@ -41,11 +41,15 @@ pub async fn run(settings: &Settings, flags: &args::Resume, resume: String) -> R
     let specs = backends.keys().map(parse).collect::<Result<Vec<_>>>()?;
     let toward = |spec| settings.toward(spec, flags.backend.as_deref(), &connection);
     let connections = specs.iter().map(toward).collect::<Result<Vec<_>>>()?;
-    let would_get_the_token =
-        |(spec, to): &(&BackendSpec, &Connection)| matches!(spec, BackendSpec::Url(_)) && to.token.is_some();
+    let would_get_the_token = |(spec, to): &(&BackendSpec, &Connection)| {
+        spec.is_elsewhere() && (to.token.is_some() || !to.headers.is_empty())
+    };
     if specs.iter().zip(&connections).filter(would_get_the_token).count() > 1 {
-        return Err(Error::new(Kind::Config, "there are unfinished uploads to several backends, and one token")
-            .hinting("name the backend the token is for: --backend URL"));
+        return Err(Error::new(
+            Kind::Config,
+            "there are unfinished uploads to several backends, and one token or header",
+        )
+        .hinting("name the backend the token is for: --backend URL"));
     }
     for ((spec, connection), items) in specs.iter().zip(&connections).zip(backends.into_values()) {
         session.run(settings, spec, connection, items).await;

@@ -133,7 +133,9 @@ fn store(settings: &Settings, flags: &ServeOptions) -> Result<StoreConfig> {
             let (endpoint, region, path_style) = (s3.endpoint, s3.region, s3.path_style);
             Ok(StoreConfig::S3 { bucket, prefix, endpoint, region, path_style })
         }
-        BackendSpec::Embedded | BackendSpec::Url(_) => Err(Error::new(Kind::Usage, "--store names no bucket")),
+        BackendSpec::Embedded | BackendSpec::Url(_) | BackendSpec::Companion(_) => {
+            Err(Error::new(Kind::Usage, "--store names no bucket"))
+        }
     }
 }
 

@@ -14,13 +14,14 @@ use super::args::{self, IfChanged, Progress, WaitState, When};
 use super::backend_spec::BackendSpec;
 use super::config_file::ConfigFile;
 use super::parse::{Jobs, LimitRate};
-use crate::backend::{StoreHost, TokenFile};
+use crate::backend::{Header, StoreHost, TokenFile};
 use crate::error::{Error, Kind, Result};
 use crate::names::Token;
 use crate::report;
 use crate::transfer::WaitFor;
 
 mod effective;
+mod headers;
 mod machine;
 mod token;
 mod winner;
@@ -83,6 +84,8 @@ pub struct Connection {
     pub stall_after: Option<Duration>,
     pub allow_insecure_http: bool,
     pub store_hosts: Vec<StoreHost>,
+    /// As good as a token, and kept as one.
+    pub headers: Vec<Header>,
     pub s3: S3,
 }
 
@@ -294,11 +297,12 @@ impl Settings {
             stall_after: self.stall_after_setting(flags)?.map(|found| found.value),
             allow_insecure_http: self.allow_insecure_http_setting(flags).value,
             store_hosts: self.store_hosts_setting(flags)?.value,
+            headers: self.headers_setting(flags)?.value,
             s3: self.s3(&flags.s3)?,
         })
     }
 
-    /// How to reach the backend that an upload of the journal names. The token goes only where it is meant for: where a
+    /// How to reach the backend that an upload of the journal names. Token and headers go only where they are meant for: where a
     /// backend is configured (or named by `flag`), to that one.
     ///
     /// # Errors
@@ -314,6 +318,7 @@ impl Settings {
         Ok(Connection {
             token: token.filter(|_| meant),
             token_file: token_file.filter(|_| meant),
+            headers: if meant { connection.headers.clone() } else { Vec::new() },
             ..connection.clone()
         })
     }

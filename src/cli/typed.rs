@@ -13,7 +13,7 @@ pub fn resume(global: &Global, connection: &Connection, wait: WaitState) -> Stri
     let path = |name: &'static str, path: &Option<PathBuf>| named(name, path.clone().map(PathBuf::into_os_string));
     let text = |name: &'static str, text: &Option<String>| named(name, text.clone().map(OsString::from));
     let bare = |name: &'static str, set: bool| set.then(|| name.into()).into_iter().collect::<Vec<OsString>>();
-    let Connection { token_file, store_hosts, ca_cert, allow_insecure_http, s3, .. } = connection;
+    let Connection { token_file, headers, store_hosts, ca_cert, allow_insecure_http, s3, .. } = connection;
     let words = [
         vec!["upload".into()],
         path("--journal", &global.journal),
@@ -22,6 +22,7 @@ pub fn resume(global: &Global, connection: &Connection, wait: WaitState) -> Stri
         vec!["resume".into()],
         text("--wait", &(wait == WaitState::Ready).then(|| "ready".to_owned())),
         path("--token-file", token_file),
+        headers.iter().flat_map(|header| named("--header", Some(without_value(header).into()))).collect(),
         path("--ca-cert", ca_cert),
         store_hosts.iter().flat_map(|host| named("--store-host", Some(host.to_string().into()))).collect(),
         bare("--allow-insecure-http", *allow_insecure_http),
@@ -35,6 +36,14 @@ pub fn resume(global: &Global, connection: &Connection, wait: WaitState) -> Stri
 
 fn named(name: &str, value: Option<OsString>) -> Vec<OsString> {
     value.map(|value| vec![name.into(), value]).unwrap_or_default()
+}
+
+/// A header that was typed, to be typed again: what is secret in it stands in nobody's terminal.
+fn without_value(header: &str) -> String {
+    match header.split_once(':') {
+        Some((name, _)) if !header.starts_with('@') => format!("{name}: VALUE"),
+        _ => header.to_owned(),
+    }
 }
 
 /// A word as a POSIX shell reads it.
@@ -57,6 +66,9 @@ mod tests {
         let global = Global { journal: Some("/tmp/my journal.db".into()), ..Global::default() };
         let connection = Connection { allow_insecure_http: true, ..Connection::default() };
         let line = resume(&global, &connection, WaitState::Ready);
+        let headers = vec!["X-Key: canary".to_owned(), "@/tmp/head".to_owned()];
+        let typed = resume(&Global::default(), &Connection { headers, ..Connection::default() }, WaitState::None);
+        assert_eq!(typed, "upload resume --header 'X-Key: VALUE' --header @/tmp/head");
         assert_eq!(line, "upload --journal '/tmp/my journal.db' resume --wait ready --allow-insecure-http");
         assert_eq!(quoted("it's".as_ref()), r"'it'\''s'");
     }

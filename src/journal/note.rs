@@ -16,8 +16,8 @@ use crate::wire::Receipt;
 /// One thing to remember, mostly of the upload in this row.
 #[derive(Debug, Clone)]
 pub enum Note {
-    /// The backend has begun it: its id, and the part size it pinned.
-    Opened { row: i64, id: UploadId, part_size: u64 },
+    /// The backend has begun it: its id, the part size it pinned, and what it has to be reminded of.
+    Opened { row: i64, id: UploadId, part_size: u64, memo: Option<String> },
     /// The fingerprint of a part; what was acknowledged of other bytes is forgotten.
     Fingerprinted { row: i64, number: PartNumber, fingerprint: Fingerprint },
     /// The store has acknowledged a part.
@@ -42,7 +42,9 @@ impl Note {
     /// Intents, and what the user is told, are synced. What backend or store can be asked for again is not.
     fn durability(&self) -> Durability {
         match self {
-            Self::Touched { .. }
+            // Who keeps nothing cannot be asked for it again.
+            Self::Opened { memo: Some(_), .. }
+            | Self::Touched { .. }
             | Self::Sealing { .. }
             | Self::Completed { .. }
             | Self::Rejected { .. }
@@ -57,9 +59,9 @@ impl Note {
 
     pub(super) fn write(&self, db: &Connection) -> rusqlite::Result<()> {
         match self {
-            Self::Opened { row, id, part_size } => {
-                db.prepare_cached("UPDATE upload SET id = ?2, part_size = ?3, state = ?4 WHERE row = ?1")?
-                    .execute(params![row, id.as_str(), part_size.cast_signed(), State::Uploading.name()])?;
+            Self::Opened { row, id, part_size, memo } => {
+                db.prepare_cached("UPDATE upload SET id = ?2, part_size = ?3, state = ?4, memo = ?5 WHERE row = ?1")?
+                    .execute(params![row, id.as_str(), part_size.cast_signed(), State::Uploading.name(), memo])?;
                 crash::point("journal.note.opened");
             }
             Self::Fingerprinted { row, number, fingerprint } => {

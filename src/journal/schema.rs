@@ -8,7 +8,7 @@ pub const SPEC: Spec = Spec {
     what: "journal",
     // "upld" in ASCII.
     application_id: 0x7570_6c64,
-    steps: &[UPLOADS, PRESENCE, STORES],
+    steps: &[UPLOADS, PRESENCE, STORES, MEMO],
     hint: "name another place for the journal with --journal FILE",
 };
 
@@ -58,3 +58,6 @@ const STORES: &str = "
         PRIMARY KEY (instance_id, place)
     ) STRICT, WITHOUT ROWID;
 ";
+
+/// What a backend that keeps nothing itself has to be reminded of.
+const MEMO: &str = "ALTER TABLE upload ADD COLUMN memo TEXT";

@@ -31,7 +31,7 @@ fn what_was_promised_is_there_after_the_connection_is_gone() {
     let (row, number) = (upload.row, PartNumber::FIRST);
     let (fingerprint, etag) = (Fingerprint::of(b"1"), "etag".parse::<ETag>().unwrap());
     let notes = [
-        Note::Opened { row, id: "some-id".parse().unwrap(), part_size: 12 },
+        Note::Opened { row, id: "some-id".parse().unwrap(), part_size: 12, memo: None },
         Note::Fingerprinted { row, number, fingerprint },
         Note::Acknowledged { row, number, etag: etag.clone() },
     ];
@@ -178,7 +178,7 @@ fn a_journal_that_is_removed_while_it_is_used_is_put_back() {
         // It is whole, it is private, and says that we live.
         let mut other = Journal::open(&path).unwrap();
         assert_eq!(other.take(&upload).unwrap_err().kind(), Kind::Busy);
-        journal.note(&[Note::Opened { row, id: "id".parse().unwrap(), part_size: 7 }]).unwrap();
+        journal.note(&[Note::Opened { row, id: "id".parse().unwrap(), part_size: 7, memo: None }]).unwrap();
         drop(journal);
         let found = other.take(&upload).unwrap();
         assert_eq!((found.state, found.intent.part_size), (State::Uploading, 7));

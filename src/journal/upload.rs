@@ -87,6 +87,8 @@ pub struct Upload {
     pub holder: String,
     /// The backend's id, once it has begun.
     pub id: Option<UploadId>,
+    /// What its backend has to be reminded of. No secret.
+    pub memo: Option<String>,
     pub intent: Intent,
     pub state: State,
     pub receipt: Option<Receipt>,
@@ -103,7 +105,7 @@ pub struct Part {
 }
 
 const COLUMNS: &str = "row, idem, holder, backend, instance_id, id, path, name, content_type, metadata, dev, ino, size, \
-                       mtime_ns, ctime_ns, part_size, state, receipt, created_at";
+                       mtime_ns, ctime_ns, part_size, state, receipt, created_at, memo";
 
 impl Journal {
     /// Notes uploads before anything is asked of the backend; this process drives them. Synced. None stands for one that
@@ -228,6 +230,7 @@ fn insert(db: &Connection, intent: Intent, presence: &str) -> rusqlite::Result<O
         idem: uuid::Uuid::new_v4().to_string(),
         holder: uuid::Uuid::new_v4().to_string(),
         id: None,
+        memo: None,
         intent,
         state: State::Creating,
         receipt: None,
@@ -291,6 +294,7 @@ impl Upload {
             idem: row.get(1)?,
             holder: row.get(2)?,
             id: id.map(|id| id.parse().map_err(|error| damaged(5, error))).transpose()?,
+            memo: row.get(19)?,
             intent: Intent {
                 backend: row.get(3)?,
                 instance_id: row.get(4)?,

@@ -4,6 +4,7 @@
 
 use super::flight::{Flight, OnChange, Put, Stage};
 use super::resume::{self, Choice};
+use super::unit;
 use super::waits::Waiting;
 use super::{Engine, Item, SMALL, SMALL_BYTES};
 use crate::crash;
@@ -178,10 +179,12 @@ impl Engine<'_> {
     }
 
     fn admit_resume(&mut self, item: usize, upload: &Upload) -> Result<Admitted> {
+        unit::recall(&self.backend, upload);
         if let Some(waiting) = finished(item, upload) {
             return Ok(waiting);
         }
         let upload = self.journal.take(upload)?;
+        unit::recall(&self.backend, &upload);
         let row = upload.row;
         let admitted = self.resumed(item, upload);
         if admitted.is_err() {
@@ -218,6 +221,7 @@ impl Engine<'_> {
     }
 
     fn admit_put(&mut self, item: usize, put: Put, source: File, candidates: &[Upload]) -> Result<Admitted> {
+        candidates.iter().for_each(|upload| unit::recall(&self.backend, upload));
         let identity = source.identity();
         let chosen = |index: usize| candidates[index].clone();
         let flight = match resume::choose(candidates, &identity, put.again) {
@@ -274,6 +278,10 @@ impl Engine<'_> {
             Some(_) => Stage::Rejoining,
         };
         if flight.stage == Stage::Beginning {
+            if !self.backend.ways().ledger {
+                let path = flight.path();
+                tracing::warn!(%path, "it may have begun before: that would stay behind in the store, empty, until it is removed there");
+            }
             self.tell_plan(flight);
         }
         Ok(())
@@ -281,7 +289,14 @@ impl Engine<'_> {
 
     /// Puts a new upload of the same source in the place of one that cannot go on. Fingerprints of a source
     /// that is still the same are kept.
+    ///
+    /// # Errors
+    /// [`Kind::Unconfirmed`] for one that may have been completed, where nobody can tell: it is not sent twice.
     pub(super) fn anew(&mut self, flight: &mut Flight) -> Result<()> {
+        let completing = flight.upload.state == State::Completing && flight.stage != Stage::Dropping;
+        if let (true, false, Some(id)) = (completing, self.backend.ways().ledger, &flight.upload.id) {
+            return Err(self.backend.unconfirmed(id));
+        }
         if flight.restarts == RESTARTS {
             return Err(Error::new(
                 Kind::Other,

@@ -37,7 +37,7 @@ pub use greet::greet;
 pub use jobs::Jobs;
 pub use pace::GiveUp;
 pub use resume::{Choice, agreed, choose};
-pub use unit::begin;
+pub use unit::{begin, recall};
 pub use waits::WaitFor;
 
 use crate::backend::Backend;

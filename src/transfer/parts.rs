@@ -22,8 +22,13 @@ use crate::source::Hashed;
 use crate::wire::{Proof, SIGN_MAX, Signed};
 
 impl Engine<'_> {
+    /// Whether the MD5 of each part is wanted beside its fingerprint.
+    pub(super) fn wants_md5(&self) -> bool {
+        self.info.proof == Proof::Md5 || self.backend.ways().md5
+    }
+
     pub(super) fn hash(&mut self, index: usize, number: PartNumber) {
-        let with_md5 = self.info.proof == Proof::Md5;
+        let with_md5 = self.wants_md5();
         let flight = &mut self.flights[index];
         let Some(range) = flight.plan.range(number) else { return };
         let read: Arc<AtomicU64> = Arc::default();
@@ -173,11 +178,14 @@ impl Engine<'_> {
         match error.kind() {
             Kind::Changed => return self.changed(flight, "it has become shorter", true),
             // The multipart upload is unknown to the store: whether it was completed or aborted, the backend knows.
-            Kind::Gone if flight.mismatches < MISMATCHES => {
+            Kind::Gone if flight.mismatches < MISMATCHES && self.backend.ways().ledger => {
                 flight.mismatches += 1;
                 return self.move_to(flight, Stage::Rejoining);
             }
-            Kind::Gone => return Ok(Fate::Anew),
+            Kind::Gone => {
+                self.remark(flight, &error);
+                return Ok(Fate::Anew);
+            }
             _ => {}
         }
         match error.kind() {

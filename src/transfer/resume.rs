@@ -154,6 +154,7 @@ mod tests {
             idem: String::new(),
             holder: String::new(),
             id: None,
+            memo: None,
             intent,
             state,
             receipt: None,

@@ -17,7 +17,7 @@ use crate::error::{Error, Kind, Result};
 use crate::journal::{Note, Part, State};
 use crate::names::{ByteRange, ETag, Fingerprint, PartNumber};
 use crate::plan::Plan;
-use crate::wire::{self, BatchComplete, BeginAnswer, CompleteRequest, Proof, Receipt, Signed, StoredPart};
+use crate::wire::{self, BatchComplete, BeginAnswer, CompleteRequest, Receipt, Signed, StoredPart};
 
 /// So often completing may find other parts in the store than it was told.
 pub(super) const MISMATCHES: u32 = 3;
@@ -64,7 +64,7 @@ impl Engine<'_> {
                 })
             }),
             // Calls about small files go out together; what takes the store longer goes on its own.
-            Stage::Beginning | Stage::Completing if flight.plan.is_single() => {
+            Stage::Beginning | Stage::Completing if flight.plan.is_single() && backend.ways().ledger => {
                 self.outbox.add(flight.upload.row, Instant::now() + wait);
             }
             Stage::Beginning | Stage::Completing => {
@@ -142,9 +142,16 @@ impl Engine<'_> {
                 Err(error)
             }
             // Why it is gone, its status says: what was rejected for its content is not sent again.
-            Unit::Completed(Err(error)) if error.kind() == Kind::Gone && flight.mismatches < MISMATCHES => {
+            Unit::Completed(Err(error))
+                if error.kind() == Kind::Gone && flight.mismatches < MISMATCHES && self.backend.ways().ledger =>
+            {
                 flight.mismatches += 1;
                 self.move_to(flight, Stage::Rejoining)
+            }
+            // Of another generation, so nothing waits for it.
+            Unit::Dropped(Err(error)) if error.kind() == Kind::Unconfirmed => {
+                self.remark(flight, &error);
+                Ok(Fate::Anew)
             }
             // Refused for what was asked: it will be asked otherwise, so nothing is left to resume.
             Unit::Begun(_, Err(error)) if matches!(error.kind(), Kind::Denied | Kind::Other) => {
@@ -187,13 +194,13 @@ impl Engine<'_> {
 
     /// Sets out to begin. A single part is fingerprinted first, so that the answer to begin brings its signature.
     pub(super) fn set_out(&mut self, flight: &mut Flight) -> Result<Fate> {
-        let known = self.info.proof != Proof::Md5 && flight.fingerprint(PartNumber::FIRST).is_some();
+        let known = !self.wants_md5() && flight.fingerprint(PartNumber::FIRST).is_some();
         if !flight.plan.is_single() || known {
             return self.move_to(flight, Stage::Beginning);
         }
         flight.stage = Stage::Preparing;
         let at_hand = flight.plan.range(PartNumber::FIRST);
-        let at_hand = at_hand.and_then(|range| flight.source.hash_at_hand(range, self.info.proof == Proof::Md5));
+        let at_hand = at_hand.and_then(|range| flight.source.hash_at_hand(range, self.wants_md5()));
         if let Some(hashed) = at_hand {
             return self.fingerprinted(flight, PartNumber::FIRST, hashed);
         }
@@ -292,7 +299,9 @@ impl Engine<'_> {
         if plan.count() != answer.part_count || plan.part_size() > limits.max_part || plan.count() > limits.max_parts {
             return Err(Error::new(Kind::Unusable, "the backend pinned a plan that breaks its own limits"));
         }
-        self.note(Note::Opened { row: flight.upload.row, id: answer.id.clone(), part_size: plan.part_size() });
+        let memo = self.backend.memo(&answer.id);
+        flight.upload.memo.clone_from(&memo);
+        self.note(Note::Opened { row: flight.upload.row, id: answer.id.clone(), part_size: plan.part_size(), memo });
         self.commit_by = Some(Instant::now());
         self.last_success = Instant::now();
         if plan != flight.plan {
@@ -379,8 +388,9 @@ impl Engine<'_> {
         let is_stored = |number: &PartNumber| flight.parts.get(number).is_some_and(|part| part.etag.is_some());
         let missing = flight.plan.parts().map(|(number, _)| number).filter(|number| !is_stored(number));
         // MD5s are not kept: where the store wants them, a part is read again.
+        let wants_md5 = self.wants_md5();
         let known = |number: &PartNumber| {
-            let has_md5 = self.info.proof != Proof::Md5 || flight.md5.contains_key(number);
+            let has_md5 = !wants_md5 || flight.md5.contains_key(number);
             has_md5 && flight.parts.contains_key(number)
         };
         let (hashed, outstanding): (Vec<_>, Vec<_>) = missing.partition(known);

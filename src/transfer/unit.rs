@@ -87,6 +87,13 @@ pub fn begin(upload: &Upload, parts: Option<Vec<PartSpec>>) -> BatchBegin {
     BatchBegin { idempotency_key: upload.idem.clone(), request }
 }
 
+/// Reminds a backend that keeps nothing of an upload of the journal.
+pub fn recall(backend: &Backend, upload: &Upload) {
+    if let Some((id, memo)) = upload.id.as_ref().zip(upload.memo.as_ref()) {
+        backend.recall(id, memo, upload.receipt.as_ref());
+    }
+}
+
 /// What became of an upload that was to be aborted.
 #[derive(Debug)]
 pub enum Dropped {

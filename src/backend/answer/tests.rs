@@ -23,7 +23,7 @@ fn kind(status: u16, code: &str, message: &str) -> Kind {
 }
 
 fn part(answer: &Answer) -> Result<Stored, Kind> {
-    of_part(answer, &Fingerprint::of(b"part"), false).map_err(|error| error.kind())
+    of_part(answer, &Fingerprint::of(b"part"), None, false).map_err(|error| error.kind())
 }
 
 #[test]
@@ -182,7 +182,7 @@ proptest! {
     ) {
         let answer = Answer { status, headers: headers.into_iter().collect(), body };
         let ours = Fingerprint::of(b"part");
-        if let Ok(Stored::New(etag)) = of_part(&answer, &ours, stale) {
+        if let Ok(Stored::New(etag)) = of_part(&answer, &ours, None, stale) {
             prop_assert!([200, 201, 204].contains(&status));
             prop_assert!(answer.body.trim_ascii().is_empty());
             for tag in answer.headers.get_all("etag") {
@@ -210,4 +210,22 @@ fn a_quota_is_waited_for_where_the_gateway_says_that_it_helps() {
     let error = refused(&[]);
     assert_eq!((error.kind(), error.kind().exit_code()), (Kind::Denied, 77));
     assert!(error.to_string().contains("at most 10 bytes"));
+}
+
+#[test]
+fn an_etag_that_looks_like_an_md5_is_held_to_be_it_where_there_is_one() {
+    let ours: Md5 = "kAFQmDzST7DWlj99KOF/cg==".parse().unwrap();
+    let of = |etag: &str, more: &[(&str, &str)]| {
+        let answer = answer(200, &[&[("etag", etag)], more].concat(), "");
+        of_part(&answer, &Fingerprint::of(b"abc"), Some(&ours), false).map_err(|error| error.kind())
+    };
+    let other = "\"00000000000000000000000000000000\"";
+    assert!(of("\"900150983cd24fb0d6963f7d28e17f72\"", &[]).is_ok());
+    assert!(of("\"900150983CD24FB0D6963F7D28E17F72\"", &[("x-amz-server-side-encryption", "AES256")]).is_ok());
+    assert_eq!(of(other, &[]), Err(Kind::Corrupt));
+    assert_eq!(of(other, &[("x-amz-server-side-encryption", "AES256")]), Err(Kind::Corrupt));
+    for own in ["x-amz-server-side-encryption", "x-amz-server-side-encryption-customer-algorithm"] {
+        assert!(of(other, &[(own, "aws:kms")]).is_ok(), "{own}");
+    }
+    assert!(of("\"opaque\"", &[]).is_ok());
 }

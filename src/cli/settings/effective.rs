@@ -28,6 +28,9 @@ impl Settings {
         let path = |found: Setting<std::path::PathBuf>| found.map(|path| path.display().to_string());
         let hosts = self.store_hosts_setting(connection)?;
         let hosts = hosts.map(|hosts| hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "));
+        // Their names alone.
+        let headers = self.headers_setting(connection)?;
+        let headers = headers.map(|headers| headers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "));
         // Checked in full, so that `upload config` finds what `upload put` would refuse.
         let reach = self.connection(connection)?;
         let backend = match self.backend_setting(flags.backend.as_deref())? {
@@ -49,6 +52,7 @@ impl Settings {
             line("limit_rate", Some(self.limit_rate_setting(flags.limit_rate)?)),
             line("give_up_after", Some(self.give_up_after_setting(flags.give_up_after)?)),
             line("store_hosts", Some(hosts).filter(|hosts| !hosts.value.is_empty())),
+            line("headers", Some(headers).filter(|headers| !headers.value.is_empty())),
             line("ca_cert", self.ca_cert_setting(connection).map(path)),
             line("proxy", self.proxy_setting(connection)?),
             line("stall_after", self.stall_after_setting(connection)?.map(|found| found.map(parse::friendly))),

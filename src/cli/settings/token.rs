@@ -51,14 +51,21 @@ pub fn read(place: Option<&Setting<Place>>) -> Result<Option<Token>> {
 /// # Errors
 /// [`Kind::Config`] for one that is no token, and for a file that cannot be read.
 pub fn file(path: &Path, noun: &str) -> Result<Token> {
-    let what = format!("{noun} in {}", path.display());
+    check(&text(path, noun)?, &format!("{noun} in {}", path.display()))
+}
+
+/// What stands in a file that nobody else can write, up to a little more than a token may have.
+///
+/// # Errors
+/// [`Kind::Config`] for a file that cannot be read.
+pub fn text(path: &Path, noun: &str) -> Result<String> {
     let mut text = String::new();
-    let unread = || Error::new(Kind::Config, format!("could not read {what}"));
+    let unread = || Error::new(Kind::Config, format!("could not read {noun} in {}", path.display()));
     let file = File::open(path).map_err(|error| unread().because(error))?;
     let found = file.metadata().map_err(|error| unread().because(error))?;
     trust::check(path, &found).map_err(|why| unread().because(why))?;
     file.take(SIZE_MAX + 1).read_to_string(&mut text).map_err(|error| unread().because(error))?;
-    check(&text, &what)
+    Ok(text)
 }
 
 fn check(text: &str, what: &str) -> Result<Token> {

@@ -1,0 +1,114 @@
+//! What the journal keeps of an upload for a Companion, which keeps nothing: no URL and no cookie is in it.
+//!
+//! Border: facts and what is worked out of them. Pure.
+
+use jiff::Timestamp;
+use md5::{Digest as _, Md5};
+use serde::{Deserialize, Serialize};
+
+use crate::names::{ETag, Key, PartNumber};
+use crate::plan::Plan;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memo {
+    /// As Companion has made it.
+    pub key: Key,
+    /// As the store calls the multipart upload.
+    pub upload_id: String,
+    pub name: String,
+    pub content_type: String,
+    pub size: u64,
+    pub part_size: u64,
+    pub started: Timestamp,
+}
+
+impl Memo {
+    fn plan(&self) -> Option<Plan> {
+        Plan::pinned(self.size, self.part_size).ok()
+    }
+
+    pub fn count(&self) -> u32 {
+        self.plan().map_or(0, |plan| plan.count())
+    }
+
+    /// How many bytes a part has.
+    pub fn len(&self, number: PartNumber) -> Option<u64> {
+        self.plan()?.range(number).map(|range| range.len)
+    }
+
+    /// The path of a route about this upload, with its query.
+    pub fn path(&self, route: &str) -> String {
+        format!("s3/multipart/{}{route}?key={}", encoded(&self.upload_id), encoded(self.key.as_str()))
+    }
+}
+
+/// Everything but letters, digits and `-._~` as `%XX`.
+fn encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            for digit in [byte >> 4, byte & 15] {
+                encoded.push(char::from_digit(u32::from(digit), 16).unwrap_or_default().to_ascii_uppercase());
+            }
+        }
+    }
+    encoded
+}
+
+/// The `ETag` that S3 gives an object of these parts, if theirs are MD5s: the MD5 of all of them, and their number.
+pub fn composite<'a>(parts: impl IntoIterator<Item = &'a ETag>) -> Option<ETag> {
+    let (mut all, mut count) = (Md5::new(), 0_u32);
+    for part in parts {
+        all.update(bytes(part)?);
+        count += 1;
+    }
+    let mut text = String::new();
+    for byte in all.finalize() {
+        text.push_str(&format!("{byte:02x}"));
+    }
+    format!("{text}-{count}").parse().ok()
+}
+
+/// The bytes of a tag of 32 hexadecimal digits.
+fn bytes(etag: &ETag) -> Option<[u8; 16]> {
+    let mut bytes = [0; 16];
+    if etag.as_str().len() != 32 {
+        return None;
+    }
+    for (byte, digits) in bytes.iter_mut().zip(etag.as_str().as_bytes().chunks_exact(2)) {
+        *byte = u8::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_a_store_calls_it_goes_into_a_path() {
+        let memo = Memo {
+            key: "in/a b+ü&.bin".parse().unwrap(),
+            upload_id: "a/b+c=".into(),
+            name: String::new(),
+            content_type: String::new(),
+            size: 11,
+            part_size: 5,
+            started: Timestamp::UNIX_EPOCH,
+        };
+        assert_eq!(memo.path("/batch"), "s3/multipart/a%2Fb%2Bc%3D/batch?key=in%2Fa%20b%2B%C3%BC%26.bin");
+        assert_eq!((memo.count(), memo.len(3.try_into().unwrap())), (3, Some(1)));
+    }
+
+    /// Of "hello " and "world", by `md5sum`, `xxd -r -p` and `md5sum`.
+    #[test]
+    fn an_objects_etag_is_worked_out_of_its_parts() {
+        let parts: Vec<ETag> = ["f814893777bcc2295fff05f00e508da6", "7d793037a0760186574b0282f2f435e7"]
+            .map(|tag| tag.parse().unwrap())
+            .into();
+        assert_eq!(composite(&parts).unwrap().as_str(), "e09e4fd6265b36115fe3db32df945d84-2");
+        assert_eq!(composite(&["opaque".parse().unwrap()]), None);
+    }
+}
