@@ -6,6 +6,7 @@
 mod support;
 
 mod changed;
+mod companion;
 mod economy;
 mod escapes;
 mod events;

@@ -6,6 +6,7 @@
 
 pub mod ask;
 pub mod command;
+pub mod companion;
 pub mod dice;
 pub mod events;
 pub mod files;

@@ -153,6 +153,17 @@ impl S3 {
         assert!(answer.status().is_success(), "part {number}: {}", answer.status());
     }
 
+    /// Aborts every multipart upload, as a rule of the bucket's lifecycle does.
+    #[track_caller]
+    pub fn abort_all(&self) {
+        let listing: Open = self.list("uploads=");
+        assert!(!listing.upload.is_empty(), "no open upload");
+        for Pending { key, upload_id } in listing.upload {
+            let answer = self.request(&Method::DELETE, &format!("/{}/{key}?uploadId={upload_id}", self.bucket));
+            assert!(answer.status.is_success(), "abort: {} {}", answer.status, answer.text());
+        }
+    }
+
     /// Asserts that there is exactly one object, with the file's bytes, and no multipart upload.
     #[track_caller]
     pub fn holds_only(&self, file: &Path) {
