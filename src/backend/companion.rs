@@ -144,7 +144,14 @@ impl Companion {
     pub async fn info(&self) -> Result<Info> {
         answer::greets(&self.call(Method::GET, "s3/multipart/none/0?key=none", None).await?)?;
         let (instance_id, allow_types) = (self.name.clone(), vec!["*/*".to_owned()]);
-        Ok(Info { protocol: PROTOCOL, instance_id, limits: LIMITS, allow_types, proof: Proof::None })
+        Ok(Info {
+            protocol: PROTOCOL,
+            instance_id,
+            limits: LIMITS,
+            allow_types,
+            proof: Proof::None,
+            capabilities: <_>::default(),
+        })
     }
 
     /// `POST /s3/multipart`. The upload is called by the key of its begin; called twice, two of them are begun.
@@ -179,7 +186,7 @@ impl Companion {
             state: if finished { State::Ready } else { State::Uploading },
             name: memo.name.clone(),
             key: memo.key.clone(),
-            size: memo.size,
+            size: Some(memo.size),
             content_type: memo.content_type.clone(),
             metadata: std::collections::BTreeMap::new(),
             part_size: memo.part_size,
@@ -326,8 +333,9 @@ impl Companion {
             parts: memo.count(),
             part_size: memo.part_size,
             etag,
-            checksum: request.checksum.clone(),
+            checksum: Some(request.checksum.clone()),
             proof: Proof::None,
+            unproven: Vec::new(),
             sha256,
             started: memo.started,
             finished: Timestamp::now(),

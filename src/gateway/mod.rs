@@ -57,8 +57,8 @@ pub use ledger::LedgerConfig;
 pub use limits::{Quota, Rate};
 use routes::{Gateway, Webhook};
 use service::{Rules, Service};
-use store::embedded::Embedded;
 use store::Store;
+use store::embedded::Embedded;
 
 /// How long a complete waits for its decision before it answers that there is none yet.
 const PATIENCE: Duration = Duration::from_secs(10);

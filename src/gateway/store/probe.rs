@@ -173,13 +173,7 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     /// Tries the proofs, and whatever else with the first that holds, unless one was `found` before; whether one is now.
-    async fn all(
-        &self,
-        proofs: &[Proof],
-        depth: Depth,
-        found: bool,
-        profile: &mut Profile,
-    ) -> Result<bool, Fault> {
+    async fn all(&self, proofs: &[Proof], depth: Depth, found: bool, profile: &mut Profile) -> Result<bool, Fault> {
         let mut proven = None;
         // Each trial has a part of its own, so that none is taken for another's.
         for (&proof, number) in proofs.iter().zip(1..) {
@@ -355,7 +349,8 @@ mod tests {
             let key = beside(&place(id).unwrap(), object).unwrap().to_string();
             assert_eq!(whose(key.strip_prefix(PLACE).unwrap()), Some((id, Some(object))));
         }
-        for other in ["notes", "", "00000000-0000-0000-0000-000000000007x", "00000000-0000-0000-0000-000000000007-mine"] {
+        for other in ["notes", "", "00000000-0000-0000-0000-000000000007x", "00000000-0000-0000-0000-000000000007-mine"]
+        {
             assert_eq!(whose(other), None, "{other}");
         }
     }

@@ -136,7 +136,9 @@ impl Capability {
             (Length, Yes) => "no URL takes more than was planned",
             (Length, _) => "who holds a URL can store more than was planned",
             (Smuggling, Yes) => "who holds a URL copies nothing of others",
-            (Smuggling, _) => "who holds a URL can copy what the gateway's credentials can read: give them no read access",
+            (Smuggling, _) => {
+                "who holds a URL can copy what the gateway's credentials can read: give them no read access"
+            }
             (Expiry, Yes) => "URLs end when they should",
             (Expiry, _) => "URLs work for ever",
             (Composite, Yes) => "the checksum of the whole is compared with the store's own",
@@ -267,7 +269,8 @@ mod tests {
     fn what_nobody_has_shown_is_not_proved() {
         assert!(Profile::embedded().unproven(true).is_empty() && Profile::embedded().unproven(false).is_empty());
         assert_eq!(of(&[]).unproven(true), ["length", "smuggling", "expiry", "put-once"]);
-        let most = of(&[(Length, Held::Yes), (Smuggling, Held::Yes), (Expiry, Held::No), (CompleteOnce, Held::Refused)]);
+        let most =
+            of(&[(Length, Held::Yes), (Smuggling, Held::Yes), (Expiry, Held::No), (CompleteOnce, Held::Refused)]);
         assert_eq!(most.unproven(false), ["expiry", "composite", "complete-once"]);
     }
 

@@ -40,7 +40,10 @@ impl Said {
         let taken = status.is_success() && code.is_empty();
         let precondition = status == StatusCode::PRECONDITION_FAILED || code == "PreconditionFailed";
         let failing = status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED
-            || matches!(code.as_str(), "SlowDown" | "RequestTimeout" | "OperationAborted" | "ConditionalRequestConflict");
+            || matches!(
+                code.as_str(),
+                "SlowDown" | "RequestTimeout" | "OperationAborted" | "ConditionalRequestConflict"
+            );
         Self { taken, failing, precondition, did: did(answer) }
     }
 
@@ -141,7 +144,8 @@ impl Trials<'_> {
         profile.found(Capability::CompleteAgain, Finding::new(held, said.did));
 
         let (upload, parts) = self.sent(&key, &[probe::RIGHT]).await?;
-        let once = Said::of(&self.store.ask_complete(&key, &upload, &self.store.complete_body(&parts), true, None).await?);
+        let once =
+            Said::of(&self.store.ask_complete(&key, &upload, &self.store.complete_body(&parts), true, None).await?);
         profile.found(Capability::CompleteOnce, once.of_condition());
         if once.taken { Ok(()) } else { self.store.abort(&key, &upload).await }
     }
@@ -182,7 +186,8 @@ impl Trials<'_> {
     /// Whether an object of such parts can be made.
     async fn completed(&self, key: &Key, bodies: &[&[u8]]) -> Result<Finding, Fault> {
         let (upload, parts) = self.sent(key, bodies).await?;
-        let said = Said::of(&self.store.ask_complete(key, &upload, &self.store.complete_body(&parts), false, None).await?);
+        let said =
+            Said::of(&self.store.ask_complete(key, &upload, &self.store.complete_body(&parts), false, None).await?);
         if !said.taken {
             self.store.abort(key, &upload).await?;
         }
