@@ -135,6 +135,9 @@
 //! 24. *An upload of one part is verified in one write*, without a state `completing` in between, once its object was seen. Because that
 //!     state keeps what the store was asked to do, and of a single PUT there is nothing to ask. What is not there, or is
 //!     not what it was to be, goes the long way.
+//! 24. *A store is what it refused* (`store/probe`, `store/trials`): no capability is taken from a name or a version, only sizes, which
+//!     nobody can try out, come from a table of hosts (`store/hosts`). What was found is good for a day, in the ledger: because a
+//!     gateway that starts should not depend on thirty requests, and one that runs for months looks only once.
 
 pub mod backend;
 pub mod cli;

@@ -122,7 +122,7 @@ mod tests {
             etag: "e".parse().unwrap(),
             checksum: Checksum::whole(&fingerprint),
             proof: Proof::Sha256,
-            unproven: Vec::new(),
+            unproven: vec!["composite".into()],
             sha256: None,
             started: jiff::Timestamp::UNIX_EPOCH,
             finished: jiff::Timestamp::UNIX_EPOCH,

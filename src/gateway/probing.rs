@@ -39,7 +39,7 @@ pub async fn hold(store: Store, ledger: &Ledger, config: &Config) -> Result<Stor
         return Ok(store.with_profile(profile).with_proof(config.checksum.unwrap_or(Proof::Sha256)));
     }
     let found = if embedded {
-        store.probe(Depth::Proofs).await.map(|found| found.or(Profile::embedded()))
+        store.probe(Depth::Proofs, config.checksum).await.map(|found| found.or(Profile::embedded()))
     } else {
         look(&store, ledger, config).await
     };
@@ -83,7 +83,7 @@ pub async fn probe(config: &Config) -> Result<Probed> {
     let nowhere = super::url_of((Ipv4Addr::LOCALHOST, 0).into())?;
     let at = inside.as_ref().map_or(&nowhere, |(url, _)| url);
     let store = Store::new(settings::store(config, at, at, keys)?)?;
-    let profile = store.probe(Depth::Full).await.map_err(|fault| unusable(&fault))?;
+    let profile = store.probe(Depth::Full, config.checksum).await.map_err(|fault| unusable(&fault))?;
     if embedded.is_none() {
         let key = store.profile_key().await.map_err(|fault| unusable(&fault))?;
         keep(&ledger, &key, &profile, Timestamp::now()).await?;
@@ -115,7 +115,7 @@ async fn look(store: &Store, ledger: &Ledger, config: &Config) -> Result<Profile
         None => Profile::default(),
     };
     // What only a full probe tries stays as it was found then.
-    let found = store.probe(Depth::Start).await?.or(earlier);
+    let found = store.probe(Depth::Start, config.checksum).await?.or(earlier);
     if let Err(error) = keep(ledger, &key, &found, now).await {
         tracing::warn!(%error, "what the probe found could not be kept; the next start probes again");
     }

@@ -151,7 +151,7 @@ pub fn judge(probe: Probe, wanted: Option<Proof>, found: &Profile) -> Result<(Pr
         faults.push("it took a body with another checksum than the signed one".to_owned());
     }
     let proof = match wanted {
-        Some(wanted) if strength(wanted) > strength(strongest) => {
+        Some(wanted) if !found.proves(wanted) => {
             faults.push(format!("it does not enforce {}, only {}", name(wanted), name(strongest)));
             strongest
         }
@@ -178,15 +178,8 @@ pub fn judge(probe: Probe, wanted: Option<Proof>, found: &Profile) -> Result<(Pr
     Ok((proof, faults))
 }
 
-fn strength(proof: Proof) -> u8 {
-    match proof {
-        Proof::None => 0,
-        Proof::Md5 => 1,
-        Proof::Payload => 2,
-        Proof::Sha256 => 3,
-    }
-}
-
+/// The word for a proof, as in JSON.
+#[must_use]
 pub fn name(proof: Proof) -> &'static str {
     match proof {
         Proof::Sha256 => "sha256",
@@ -250,7 +243,11 @@ mod tests {
             |probe, wanted, found| judge(probe, wanted, &found).map(|(proof, warnings)| (proof, warnings.len()));
         let good = probed(Proof::Sha256, true);
         assert_eq!(judged(Probe::Require, None, good.clone()).unwrap(), (Proof::Sha256, 0));
-        assert_eq!(judged(Probe::Require, Some(Proof::Payload), good).unwrap(), (Proof::Payload, 0));
+        // A stronger one says nothing of a weaker one.
+        assert_eq!(judged(Probe::Require, Some(Proof::Payload), good.clone()).unwrap_err().kind(), Kind::Config);
+        let mut both = good;
+        both.found(Capability::Payload, Finding::new(Held::Yes, ""));
+        assert_eq!(judged(Probe::Require, Some(Proof::Payload), both).unwrap(), (Proof::Payload, 0));
         for bad in [probed(Proof::None, true), probed(Proof::Sha256, false)] {
             assert_eq!(judged(Probe::Require, None, bad.clone()).unwrap_err().kind(), Kind::Config);
             assert_eq!(judged(Probe::Warn, None, bad.clone()).unwrap(), (bad.proof(), 1));

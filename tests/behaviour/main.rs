@@ -26,6 +26,7 @@ mod output;
 mod phases;
 mod power;
 mod privacy;
+mod probe;
 mod put;
 mod real_store;
 mod redirects;

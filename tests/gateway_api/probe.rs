@@ -1,8 +1,10 @@
 //! What a gateway leaves that dies while it tries its store, and the next one that starts there.
 //!
-//! Border: what the probe finds is tested on stores of all kinds.
+//! Border: what the probe finds is tested on stores of all kinds; here, that of the embedded store it finds what is known.
 
 use jiff::{SignedDuration, Timestamp};
+use upload::gateway::store::Depth;
+use upload::gateway::store::profile::{Capability, Profile};
 use upload::names::Key;
 
 use crate::world::*;
@@ -64,4 +66,19 @@ async fn the_next_gateway_takes_away_what_the_one_before_left_in_its_probe() {
     let world = World { place, running, client, token };
     assert_eq!(open(&world).await, [format!("uploads/o/{ID}"), "uploads/probe/notes".into()]);
     assert!(world.store().head(&objects[0]).await.unwrap().is_none());
+}
+
+/// A start goes by what is written there, and tries only a little of it.
+#[tokio::test]
+async fn of_the_embedded_store_a_full_probe_finds_what_is_known() {
+    let world = World::new().await;
+    let (found, known) = (world.store().probe(Depth::Full, None).await.unwrap(), Profile::embedded());
+    for capability in Capability::ALL {
+        let (held, did) = (found.held(capability), found.did(capability));
+        assert_eq!(held, known.held(capability), "{}: {did}", capability.name());
+    }
+    assert!(open(&world).await.is_empty());
+    let manifest = rusqlite::Connection::open(world.place.path().join("store/store.db")).unwrap();
+    let objects: u64 = manifest.query_row("SELECT count(*) FROM object", [], |row| row.get(0)).unwrap();
+    assert_eq!(objects, 0);
 }

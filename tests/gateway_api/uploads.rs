@@ -9,6 +9,7 @@ async fn info_tells_limits_and_identity() {
     let world = World::new().await;
     let info: Info = good(world.get("/v1").await, 200).await;
     assert_eq!((info.protocol, info.proof), (1, Proof::Sha256));
+    assert_eq!((info.capabilities["length"].as_str(), info.capabilities["composite"].as_str()), ("yes", "yes"));
     assert!(info.limits.min_part <= 5 * MIB && info.limits.max_parts >= 10_000);
     assert_eq!(info.instance_id.len(), 36);
     for path in ["/healthz", "/readyz"] {

@@ -102,6 +102,9 @@ pub struct Receipt {
     pub etag: String,
     pub checksum: String,
     pub proof: String,
+    /// Missing where there is nothing.
+    #[serde(default)]
+    pub unproven: Vec<String>,
     #[serde(deserialize_with = "nullable")]
     pub sha256: Option<String>,
     pub started: String,

@@ -58,6 +58,7 @@ on_both! {
     of_many_who_begin_none_gets_past_a_quota
     strangers_are_counted
     one_part_is_verified_in_one_step
+    the_profile_of_a_store_is_kept_for_all_gateways
 }
 
 struct World {

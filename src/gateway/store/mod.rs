@@ -206,15 +206,17 @@ impl Store {
     }
 
     /// Tries the store with requests that are wrong, under a prefix of its own where nothing is to stay behind, and tells what it
-    /// can be held to. Needs the permissions that serving needs, and `DeleteObject` if nothing is to stay behind.
+    /// can be held to; to `wanted` above all, where that is not the strongest there may be. Needs the permissions that serving
+    /// needs, and `DeleteObject` if nothing is to stay behind.
     ///
     /// # Errors
     /// [`Fault`] when the store cannot be used at all.
-    pub async fn probe(&self, depth: Depth) -> Result<Profile, Fault> {
+    pub async fn probe(&self, depth: Depth, wanted: Option<Proof>) -> Result<Profile, Fault> {
         if let Err(fault) = self.clear_probes(Timestamp::now()).await {
             tracing::warn!(%fault, "could not look for what earlier probes have left");
         }
-        probe::run(self, depth).await
+        let all = depth == Depth::Full || matches!(wanted, Some(Proof::Payload | Proof::Md5));
+        probe::run(self, depth, all).await
     }
 
     /// What a profile is kept under: another bucket, another way to it, other credentials or other headers are another store.

@@ -90,6 +90,17 @@ impl Capability {
         CopyRange,
     ];
 
+    /// That a wrong body is refused for this proof; of none there is nothing to be had.
+    #[must_use]
+    pub fn of(proof: Proof) -> Option<Self> {
+        match proof {
+            Proof::Sha256 => Some(Sha256),
+            Proof::Payload => Some(Payload),
+            Proof::Md5 => Some(Md5),
+            Proof::None => None,
+        }
+    }
+
     /// Its name in tables, in JSON and in receipts.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -182,9 +193,11 @@ impl Profile {
     /// What is known of the embedded store, which is ours: a full probe finds the same.
     #[must_use]
     pub fn embedded() -> Self {
-        let known = Capability::ALL.into_iter().filter(|capability| *capability != Payload);
         let mut profile = Self::default();
-        known.for_each(|capability| profile.found(capability, Finding::new(Held::Yes, "known")));
+        for capability in Capability::ALL {
+            let held = if capability == Payload { Held::Refused } else { Held::Yes };
+            profile.found(capability, Finding::new(held, "known"));
+        }
         profile
     }
 
@@ -206,8 +219,14 @@ impl Profile {
     /// The strongest thing a wrong body was refused for.
     #[must_use]
     pub fn proof(&self) -> Proof {
-        let by = [(Sha256, Proof::Sha256), (Payload, Proof::Payload), (Md5, Proof::Md5)];
-        by.into_iter().find(|(by, _)| self.held(*by) == Held::Yes).map_or(Proof::None, |(_, proof)| proof)
+        let by = [Proof::Sha256, Proof::Payload, Proof::Md5];
+        by.into_iter().find(|proof| self.proves(*proof)).unwrap_or(Proof::None)
+    }
+
+    /// Whether the store was seen to enforce a proof; nothing is enforced anywhere.
+    #[must_use]
+    pub fn proves(&self, proof: Proof) -> bool {
+        Capability::of(proof).is_none_or(|capability| self.held(capability) == Held::Yes)
     }
 
     /// With what an earlier profile of the same store says of what this one has not tried.

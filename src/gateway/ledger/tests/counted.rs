@@ -1,4 +1,4 @@
-//! What is counted, whatever keeps it: an owner's share, and strangers.
+//! What is counted or known, whatever keeps it: an owner's share, strangers, stores.
 //!
 //! Border: as the tests beside it.
 
@@ -29,4 +29,19 @@ pub async fn strangers_are_counted(world: World) {
     assert!(world.ledger.upload_at(&key).await.unwrap().is_none());
     let ours = world.begun("ours", 1).await;
     assert_eq!(world.ledger.upload_at(&ours.key).await.unwrap().unwrap().id, ours.id);
+}
+
+pub async fn the_profile_of_a_store_is_kept_for_all_gateways(world: World) {
+    let (here, there) = (world.ledger.clone(), world.twin().await);
+    assert_eq!(here.profile("a").await.unwrap(), None);
+    here.set_profile("a", "one".into(), at(100)).await.unwrap();
+    there.set_profile("b", "other".into(), at(100)).await.unwrap();
+    assert_eq!(there.profile("a").await.unwrap(), Some(("one".into(), at(100))));
+    there.set_profile("a", "two".into(), at(200)).await.unwrap();
+    // Who was slow to write does not undo it.
+    here.set_profile("a", "late".into(), at(150)).await.unwrap();
+    assert_eq!(here.profile("a").await.unwrap(), Some(("two".into(), at(200))));
+    // Nobody asks about the other store any more.
+    here.set_profile("a", "three".into(), at(100 + 90 * 86_400 + 1)).await.unwrap();
+    assert_eq!(here.profile("b").await.unwrap(), None);
 }
