@@ -25,6 +25,10 @@ pub fn created(answer: Answer) -> Result<String, Fault> {
 /// # Errors
 /// As [`created`].
 pub fn listed(answer: Answer, after: Option<PartNumber>) -> Result<(Vec<StoredPart>, Option<PartNumber>), Fault> {
+    // Ceph says so of an upload that it does not know any more; there is no other key in the question.
+    if answer.error().code == "NoSuchKey" {
+        return Err(Fault::NoSuchUpload);
+    }
     let page = client::read("ListParts", answer, "ListParts")?;
     stored_parts(page, after).map_err(|why| Fault::Unavailable(format!("ListParts: {why}")))
 }
@@ -79,6 +83,17 @@ mod tests {
             next_part_number_marker: next.into(),
             parts: numbers.iter().map(part).collect(),
         }
+    }
+
+    #[test]
+    fn an_upload_that_is_gone_is_gone_by_either_name() {
+        let said = |code: &str| {
+            let body = format!("<Error><Code>{code}</Code></Error>").into_bytes();
+            listed(Answer { status: http::StatusCode::NOT_FOUND, headers: http::HeaderMap::new(), body }, None)
+        };
+        assert!(matches!(said("NoSuchUpload"), Err(Fault::NoSuchUpload)));
+        assert!(matches!(said("NoSuchKey"), Err(Fault::NoSuchUpload)));
+        assert!(matches!(said("NoSuchBucket"), Err(Fault::Refused(_))));
     }
 
     #[test]

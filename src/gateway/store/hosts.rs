@@ -10,8 +10,8 @@ use crate::wire::Limits;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
-/// What Amazon S3 allows ("Amazon S3 multipart upload limits" in its user guide), and whoever is not in the table: MinIO, Ceph,
-/// Garage and others stand on hosts of their owners.
+/// What Amazon S3 allows ("Amazon S3 multipart upload limits" in its user guide), and whoever is not in the table: Ceph,
+/// Garage, `MinIO` and others stand on hosts of their owners.
 const S3: Limits =
     Limits { min_part: 5 * MIB, max_part: 5 * GIB, max_parts: 10_000, max_size: 50_000 * GIB, equal_parts: false };
 

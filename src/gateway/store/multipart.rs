@@ -207,7 +207,6 @@ impl Store {
             };
             match self.list(key, upload, None).await {
                 Err(Fault::NoSuchUpload) => return Ok(()),
-                // Ceph's ListParts says `NoSuchKey`; its next abort tells.
                 Ok(_) | Err(Fault::Refused(_)) => tokio::time::sleep(Duration::from_millis(100 * round)).await,
                 Err(fault) => return Err(fault),
             }

@@ -61,6 +61,7 @@ pub struct Finding {
 }
 
 impl Finding {
+    #[must_use]
     pub fn new(held: Held, did: impl Into<String>) -> Self {
         Self { held, did: did.into() }
     }
@@ -243,9 +244,10 @@ impl Profile {
     /// What an object of one part, or of many, cannot be proved to be, in the order of the table.
     #[must_use]
     pub fn unproven(&self, single: bool) -> Vec<String> {
-        let bears: &[Capability] = match single {
-            true => &[Length, Smuggling, Expiry, PutOnce],
-            false => &[Length, Smuggling, Expiry, Composite, CompleteOnce],
+        let bears: &[Capability] = if single {
+            &[Length, Smuggling, Expiry, PutOnce]
+        } else {
+            &[Length, Smuggling, Expiry, Composite, CompleteOnce]
         };
         let unproven = bears.iter().filter(|capability| self.held(**capability) != Held::Yes);
         unproven.map(|capability| capability.name().to_owned()).collect()

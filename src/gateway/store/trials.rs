@@ -169,7 +169,7 @@ impl Trials<'_> {
         let tried = async {
             let etag = store.copy_part(&from, &to, &upload, PartNumber::FIRST, Some(COPIED)).await?;
             let body = xml::complete_body([(PartNumber::FIRST, &etag, None)].into_iter());
-            client::check("complete", store.ask_complete(&to, &upload, &body, false, None).await?)?;
+            client::check("CompleteMultipartUpload", store.ask_complete(&to, &upload, &body, false, None).await?)?;
             let there = store.head(&to).await?.map(|head| head.size);
             Ok(there == Some(COPIED.1 - COPIED.0 + 1))
         }
@@ -177,10 +177,8 @@ impl Trials<'_> {
         if !matches!(tried, Ok(true)) {
             let _ = store.abort(&to, &upload).await;
         }
-        Ok(match tried? {
-            true => Finding::new(Held::Yes, "copied"),
-            false => Finding::new(Held::No, "copied something else"),
-        })
+        let copied = if tried? { (Held::Yes, "copied") } else { (Held::No, "copied something else") };
+        Ok(Finding::new(copied.0, copied.1))
     }
 
     /// Whether an object of such parts can be made.
