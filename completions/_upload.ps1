@@ -344,6 +344,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]')
             [CompletionResult]::new('--s3-path-style', '--s3-path-style', [CompletionResultType]::ParameterName, 'Put the bucket''s name of s3:// stores into the path, not the host [default: into the host]')
             [CompletionResult]::new('--check', '--check', [CompletionResultType]::ParameterName, 'Check flags and configuration file, open nothing, and exit')
+            [CompletionResult]::new('--probe', '--probe', [CompletionResultType]::ParameterName, 'Try all that the store can be held to, print what it did and what that means, and exit; sends it about 11 MiB')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print JSON lines on standard output, and nothing else there')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Show errors only')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Show errors only')

@@ -1115,7 +1115,7 @@ _upload() {
             return 0
             ;;
         upload__subcmd__serve)
-            opts="-q -v -h --listen --public-url --metrics-listen --store --s3-endpoint --s3-region --s3-path-style --store-credentials --ledger --auth --jwt-issuer --jwt-audience --jwt-jwks --jwt-algorithm --jwt-claim --jwt-owner-claim --rate --quota --allow-type --max-size --url-ttl --upload-ttl --lease --sweep-every --events --events-secret-file --cdn --hook --hook-arg --hook-secret-file --hook-timeout --on-reject --sse --required-header --store-probe --store-checksum --drain --log-format --check --journal --json --quiet --verbose --color --progress --config --profile --help token"
+            opts="-q -v -h --listen --public-url --metrics-listen --store --s3-endpoint --s3-region --s3-path-style --store-credentials --ledger --auth --jwt-issuer --jwt-audience --jwt-jwks --jwt-algorithm --jwt-claim --jwt-owner-claim --rate --quota --allow-type --max-size --url-ttl --upload-ttl --lease --sweep-every --events --events-secret-file --cdn --hook --hook-arg --hook-secret-file --hook-timeout --on-reject --sse --required-header --store-probe --store-checksum --drain --log-format --check --probe --journal --json --quiet --verbose --color --progress --config --profile --help token"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

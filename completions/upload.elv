@@ -331,6 +331,7 @@ set edit:completion:arg-completer[upload] = {|@words|
             cand --profile 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]'
             cand --s3-path-style 'Put the bucket''s name of s3:// stores into the path, not the host [default: into the host]'
             cand --check 'Check flags and configuration file, open nothing, and exit'
+            cand --probe 'Try all that the store can be held to, print what it did and what that means, and exit; sends it about 11 MiB'
             cand --json 'Print JSON lines on standard output, and nothing else there'
             cand -q 'Show errors only'
             cand --quiet 'Show errors only'

@@ -355,6 +355,7 @@ complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l s3-path-style -d 'Put the bucket\'s name of s3:// stores into the path, not the host [default: into the host]'
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l check -d 'Check flags and configuration file, open nothing, and exit'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l probe -d 'Try all that the store can be held to, print what it did and what that means, and exit; sends it about 11 MiB'
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l json -d 'Print JSON lines on standard output, and nothing else there'
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -s q -l quiet -d 'Show errors only'
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -s v -l verbose -d 'Show what is done in more detail, on standard error; repeat for more'

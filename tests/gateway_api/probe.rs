@@ -79,6 +79,6 @@ async fn of_the_embedded_store_a_full_probe_finds_what_is_known() {
     }
     assert!(open(&world).await.is_empty());
     let manifest = rusqlite::Connection::open(world.place.path().join("store/store.db")).unwrap();
-    let objects: u64 = manifest.query_row("SELECT count(*) FROM object", [], |row| row.get(0)).unwrap();
+    let objects: i64 = manifest.query_row("SELECT count(*) FROM object", [], |row| row.get(0)).unwrap();
     assert_eq!(objects, 0);
 }
