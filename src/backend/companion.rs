@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use reqwest::Method;
-use reqwest::header::{ACCEPT, COOKIE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT, COOKIE, HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use url::Url;
@@ -159,16 +159,12 @@ impl Companion {
         let request = &begin.request;
         let id: UploadId =
             begin.idempotency_key.parse().map_err(|_| Error::new(Kind::Other, "the idempotency key is damaged"))?;
-        if let Some(name) = request.metadata.keys().find(|name| HeaderName::from_bytes(name.as_bytes()).is_err()) {
-            let what = format!("a Companion takes no metadata called {name:?}: the store has to carry it as a header");
-            return Err(Error::new(Kind::Denied, what));
-        }
         let Some(size) = request.size else { return Err(Self::cannot("begin what has no size yet")) };
         let (part_size, started) = (request.part_size.unwrap_or(DEFAULT_PART_SIZE), Timestamp::now());
         // Companion 4 wants metadata, be it none.
         let body = json!({ "filename": request.name, "type": request.content_type, "metadata": request.metadata });
-        let answer = self.call(Method::POST, "s3/multipart", Some(&body)).await.map_err(|error| lost(&error))?;
-        let created = answer::created(&answer).map_err(|error| if answer.is_ok() { lost(&error) } else { error })?;
+        let answer = self.call(Method::POST, "s3/multipart", Some(&body)).await;
+        let created = answer.and_then(|answer| answer::created(&answer)).map_err(lost)?;
         let (key, upload_id) = (created.key, created.upload_id);
         let (name, content_type) = (request.name.clone(), request.content_type.clone());
         let memo = Memo { key: key.clone(), upload_id, name, content_type, size, part_size, started };
@@ -417,12 +413,13 @@ impl Companion {
     }
 }
 
-/// A begin whose answer nobody has: it cannot be asked for again.
-fn lost(error: &Error) -> Error {
-    let what = format!(
-        "{error}; if it had begun the upload, that stays behind in the store, empty, until it is removed there"
-    );
-    let repeated = Error::new(error.kind(), what);
+/// A begin whose answer nobody has cannot be asked for again.
+fn lost(error: Error) -> Error {
+    if !matches!(error.kind(), Kind::Temporary | Kind::Garbled | Kind::Intercepted) {
+        return error;
+    }
+    let what = "if the upload had begun, it stays behind in the store, empty, until it is removed there";
+    let repeated = Error::new(error.kind(), format!("{error}; {what}"));
     match error.hint() {
         Some(hint) => repeated.hinting(hint),
         None => repeated,

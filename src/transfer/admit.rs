@@ -221,7 +221,9 @@ impl Engine<'_> {
     }
 
     fn admit_put(&mut self, item: usize, put: Put, source: File, candidates: &[Upload]) -> Result<Admitted> {
-        candidates.iter().for_each(|upload| unit::recall(&self.backend, upload));
+        for upload in candidates {
+            unit::recall(&self.backend, upload);
+        }
         let identity = source.identity();
         let chosen = |index: usize| candidates[index].clone();
         let flight = match resume::choose(candidates, &identity, put.again) {

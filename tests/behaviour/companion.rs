@@ -63,14 +63,26 @@ fn files_of_any_size_arrive_whole() {
         companion.upload(&verb).run().exits(69).says("cannot");
     }
     companion.upload(&["status", &id]).run().succeeds();
-    companion.upload(&["prune"]).run().succeeds().says("4 forgotten").says("cannot list uploads");
+    let large = companion.sandbox.file("large.bin", 4 * PART);
+    companion.kill_amid(companion.put(&large), 2 * PART);
+    let listed = companion.upload(&["list", "--json"]).run().succeeds();
+    let begun = crate::interrupt::upload_id(listed.stdout()).unwrap();
+    companion.upload(&["status", &begun, "--remote"]).run().succeeds();
+    companion.upload(&["abort", &begun]).run().succeeds();
+    companion.store.holds_nothing_open();
+    companion.upload(&["prune"]).run().succeeds().says("5 forgotten").says("cannot list uploads");
 }
 
 #[test]
 fn killed_amid_it_sends_only_what_is_missing() {
     let companion = Companion::start("killed");
     let file = companion.sandbox.file("film.bin", 6 * PART);
-    let output = companion.kill_amid(companion.put(&file).arg("-vvv"), 3 * PART);
+    companion.data.shut_after(3 * PART);
+    let mut running = companion.put(&file).args(["--json", "-vvv"]).spawn();
+    companion.data.wait_until_shut();
+    running.wait_for("part 1", |running| running.stdout().contains(r#""number":1,"#).then_some(()));
+    let output = running.kill9();
+    companion.data.open();
     for path in companion.sandbox.files().into_iter().filter(|path| *path != file) {
         let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
         for secret in ["X-Amz-Signature", "connect.sid"] {
@@ -89,8 +101,8 @@ fn killed_amid_it_sends_only_what_is_missing() {
     assert_eq!(companion.begun(), 1, "begun more than once");
     assert_eq!(traffic.attempts(1), 1, "the part that was another");
     let sent = traffic.bytes("PUT");
-    assert!((4 * PART..=6 * PART).contains(&sent), "{sent} bytes were sent");
-    assert!((2..=6).contains(&traffic.count("PUT")), "{traffic:?}");
+    // What was on the wire may have arrived behind the client's back.
+    assert!((2 * PART..=5 * PART).contains(&sent), "{sent} bytes were sent");
 }
 
 #[test]
@@ -138,7 +150,8 @@ fn what_goes_wrong_on_the_way_is_sent_again() {
 /// The complete is carried out and its answer lost: nothing proves that the object is there, and nothing is sent twice.
 #[test]
 fn a_complete_whose_answer_is_lost_is_called_unconfirmed() {
-    for companion in [Companion::start("lost"), Companion::in_production("lost-silently")] {
+    for (says_why, companion) in [(true, Companion::start("lost")), (false, Companion::in_production("lost-silently"))]
+    {
         let file = companion.sandbox.file("film.bin", 2 * PART);
         companion.api.spoil(Requests::post("/complete").first(1), Fault::DropAnswer);
         let receipt = companion.sandbox.path("receipt");
@@ -153,10 +166,22 @@ fn a_complete_whose_answer_is_lost_is_called_unconfirmed() {
 
         let listed = companion.upload(&["list", "--json"]).run().succeeds();
         let id = crate::interrupt::upload_id(listed.stdout()).unwrap();
-        let code = companion.upload(&["abort", &id]).run().code();
-        assert!(matches!(code, Some(0 | 1)), "{code:?}");
+        // Told that there is no such upload, or told nothing: given up it is here in both cases.
+        let aborted = companion.upload(&["abort", &id]).run();
+        if says_why {
+            aborted.succeeds();
+        } else {
+            aborted.exits(1).says("unconfirmed");
+        }
+        companion.upload(&["list"]).run().succeeds().says("nothing is unfinished");
         companion.put(&file).run().succeeds();
         holds(&companion, &file, 2);
+
+        // And a begin: what it began nobody knows by name any more.
+        companion.api.spoil(Requests::post("/s3/multipart").first(1), Fault::DropAnswer);
+        let other = companion.sandbox.file("other.bin", 1);
+        companion.put(&other).arg("-v").run().succeeds().says("stays behind in the store");
+        assert_eq!((companion.store.objects().len(), companion.store.open_uploads().len()), (3, 1));
     }
 }
 

@@ -1,6 +1,6 @@
 //! An Uppy Companion as npm has it, before a bucket of its own, and a proxy on each side of it.
 //!
-//! Border: it wires; the program is the one that `scripts/stores/companion.sh` installed and UPLOAD_TEST_COMPANION names.
+//! Border: it wires; the program is the one that `scripts/stores/companion.sh` installed and `UPLOAD_TEST_COMPANION` names.
 
 use std::env;
 use std::net::SocketAddr;

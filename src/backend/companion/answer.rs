@@ -88,7 +88,7 @@ pub fn refusal(answer: &Answer) -> Refusal {
         511 => explained(stranger(status)),
         // What passes a page off as a success is no Companion.
         ..=299 => explained(if answer.is_page() { stranger(status) } else { nonsense() }),
-        408 | 429 | 502..=504 => explained(failing(status, answer.retry_after())),
+        408 | 409 | 429 | 502..=504 => explained(failing(status, answer.retry_after())),
         _ => match of_store(&said) {
             Some(kind) => explained(told(kind, "the store refused what the backend asked it for")),
             None if status >= 500 => Refusal { error: told(Kind::Temporary, "the backend failed"), explained: false },
@@ -147,7 +147,11 @@ pub fn greets(answer: &Answer) -> Result<()> {
         return Ok(());
     }
     let odd = answer.is_page() && matches!(answer.status, 200..=299 | 400 | 422);
-    Err(if odd { stranger(answer.status) } else { refusal(answer).error })
+    if odd {
+        return Err(stranger(answer.status));
+    }
+    let error = refusal(answer).error;
+    Err(if error.kind() == Kind::Gone { nobody(answer.status) } else { error })
 }
 
 /// A multipart upload that was begun.
@@ -222,16 +226,17 @@ pub fn signatures(answer: &Answer, numbers: &[PartNumber]) -> Result<Option<Vec<
 /// What the store holds, in order of number. A part without its size has that of the plan: its `ETag` decides.
 pub fn parts(answer: &Answer, memo: &Memo) -> Result<Vec<StoredPart>> {
     #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
     struct Part {
-        part_number: Value,
+        #[serde(rename = "PartNumber")]
+        number: Value,
         #[serde(rename = "ETag")]
         etag: String,
+        #[serde(rename = "Size")]
         size: Option<u64>,
     }
     let parts: Vec<Part> = success(answer)?;
     let stored = parts.into_iter().filter_map(|part| {
-        let number = part.part_number.as_u64().or_else(|| part.part_number.as_str()?.parse().ok())?;
+        let number = part.number.as_u64().or_else(|| part.number.as_str()?.parse().ok())?;
         let number = PartNumber::try_from(u32::try_from(number).ok()?).ok()?;
         let (planned, etag) = (memo.len(number)?, ETag::from_header(&part.etag).ok()?);
         Some((number, StoredPart { number, size: part.size.unwrap_or(planned), etag, sha256: None }))

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use md5::{Digest as _, Md5};
 use serde::{Deserialize, Serialize};
 
-use crate::names::{ETag, Key, PartNumber};
+use crate::names::{self, ETag, Key, PartNumber};
 use crate::plan::Plan;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,11 +64,8 @@ pub fn composite<'a>(parts: impl IntoIterator<Item = &'a ETag>) -> Option<ETag> 
         all.update(bytes(part)?);
         count += 1;
     }
-    let mut text = String::new();
-    for byte in all.finalize() {
-        text.push_str(&format!("{byte:02x}"));
-    }
-    format!("{text}-{count}").parse().ok()
+    let md5 = names::Md5::new(all.finalize().into());
+    format!("{}-{count}", md5.hex()).parse().ok()
 }
 
 /// The bytes of a tag of 32 hexadecimal digits.

@@ -2,6 +2,8 @@
 //!
 //! Border: pure; what is done about them is tested with a true Companion (`tests/behaviour/companion.rs`).
 
+use proptest::collection::vec;
+use proptest::prelude::*;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 
 use super::*;
@@ -104,6 +106,7 @@ fn a_companion_is_known_by_how_it_refuses() {
     for (stranger, kind) in [
         (answer(404, r#"{"message":"Not Found"}"#), Kind::Unusable),
         (page(404), Kind::Unusable),
+        (answer(404, r#"{"code":"not_found","title":"no such upload","status":404}"#), Kind::Unusable),
         (page(200), Kind::Intercepted),
         (page(400), Kind::Intercepted),
         (answer(401, r#"{"error":"who are you?"}"#), Kind::Refused),
@@ -178,4 +181,57 @@ fn what_is_said_of_the_object_is_held_against_its_parts() {
     let wrong = r#"{"location":"https://s/k","ETag":"\"00000000000000000000000000000000-2\""}"#;
     assert_eq!(said(wrong).unwrap_err().kind(), Kind::Corrupt);
     assert_eq!(said(r#"{"location":"https://s/k","etag":"opaque"}"#).unwrap().1.as_str(), "opaque");
+}
+
+const NAMES: &[&str] = &[
+    "url",
+    "expires",
+    "presignedUrls",
+    "1",
+    "key",
+    "uploadId",
+    "location",
+    "ETag",
+    "error",
+    "code",
+    "PartNumber",
+    "Size",
+];
+
+/// JSON of about the right shape, with values of any kind in it.
+fn shaped() -> impl Strategy<Value = Vec<u8>> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        ".{0,20}".prop_map(Value::from),
+        Just(Value::from("https://s/k?X-Amz-Expires=99999999999999999999")),
+    ];
+    let nested = leaf.prop_recursive(3, 30, 6, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(Value::from),
+            vec((prop::sample::select(NAMES), inner), 0..6)
+                .prop_map(|fields| fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()),
+        ]
+    });
+    nested.prop_map(|value| value.to_string().into_bytes())
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_do_harm(status in 0..600_u16, body in prop_oneof![vec(any::<u8>(), 0..200), shaped()]) {
+        let answer = Answer { status, headers: HeaderMap::new(), body };
+        let succeeded = [
+            greets(&answer).is_ok() && !matches!(status, 200 | 400 | 404 | 422),
+            created(&answer).is_ok(),
+            signature(&answer).is_ok_and(|signed| signed.expires_in > 0),
+            signatures(&answer, &[PartNumber::FIRST]).is_ok_and(|signed| signed.is_some()),
+            parts(&answer, &memo()).is_ok(),
+            completed(&answer, &memo(), None).is_ok(),
+            aborted(&answer).is_ok() && !answer.body.trim_ascii().is_empty(),
+        ];
+        prop_assert!(answer.is_ok() || !succeeded.contains(&true), "{:?} of {:?}", succeeded, answer);
+        prop_assert!(refusal(&answer).error.to_string().len() < 2000);
+    }
 }
