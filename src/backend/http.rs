@@ -156,8 +156,8 @@ impl Http {
         Patience::new(self.options.stall_after)
     }
 
-    /// Sends one part to where it was signed for. Where there is an `md5`, the store's `ETag` is held against it. `sent` counts what
-    /// the network took.
+    /// Sends one part to where it was signed for. Where there is an `md5`, the store's `ETag` is held against it. `sent` counts
+    /// what the network took.
     ///
     /// # Errors
     /// By what the store answers; [`Kind::Temporary`] when it does not, or no byte moves for minutes;

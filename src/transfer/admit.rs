@@ -282,7 +282,7 @@ impl Engine<'_> {
         if flight.stage == Stage::Beginning {
             if !self.backend.ways().ledger {
                 let path = flight.path();
-                tracing::warn!(%path, "it may have begun before: that would stay behind in the store, empty, until it is removed there");
+                tracing::warn!(%path, "had it begun before, that stays behind in the store, empty, until it is removed there");
             }
             self.tell_plan(flight);
         }

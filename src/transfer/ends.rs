@@ -22,7 +22,8 @@ impl Engine<'_> {
     pub(super) fn failed(&mut self, item: usize, upload: Option<UploadId>, path: String, error: &Error) {
         let kind = error.kind();
         self.summary.failures.push(kind.exit_code());
-        // What has begun stays in the journal; only of another generation, or where asking again tells no more, nothing is gone on with.
+        // What has begun stays in the journal; only of another generation, or where asking again tells no more, nothing is gone
+        // on with.
         let over = matches!(kind, Kind::Changed | Kind::Denied | Kind::Rejected | Kind::Unconfirmed);
         self.summary.resumable |= upload.is_some() && !over;
         let hint = error.hint().map(str::to_owned);

@@ -44,7 +44,7 @@ impl Companion {
         let (sandbox, api, data) = (Sandbox::new(), Proxy::start(), Proxy::start());
         data.lead_to(store.addr());
         let mut command = sandbox
-            .command("node")
+            .command(&env::var("UPLOAD_TEST_NODE").unwrap_or_else(|_| "node".to_owned()))
             .arg("--require")
             .arg(program("loopback.cjs"))
             .arg(program("node_modules/@uppy/companion/bin/companion"));

@@ -1,7 +1,7 @@
 //! What a Companion's answers mean: those of versions 4 to 7, and of what else has its routes. Pure.
 //!
-//! Whatever the store says, Companion answers 500, and in production says nothing more. So a refusal is *explained* or it is not; one
-//! that is not may mean anything, and nothing is concluded from it.
+//! Whatever the store says, Companion answers 500, and in production says nothing more. So a refusal is *explained* or it is not;
+//! one that is not may mean anything, and nothing is concluded from it.
 //!
 //! Border: nothing is believed but JSON of the right shape; what follows is `companion`'s.
 
