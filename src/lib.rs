@@ -142,6 +142,9 @@
 //!     value, `Ways`, that the engine looks at where it would ask what nobody remembers: an upload that is gone after its complete
 //!     was asked for is *unconfirmed*, and is not sent twice. What a Companion would have to keep is a memo in the journal. Instead
 //!     of a second engine.
+//! 24. *What a browser sends has no plan* (`service/unplanned`): neither size nor fingerprints are known, so that what is completed is what
+//!     the store lists, and the receipt says that nothing was proved. It is the same row in the same states all the same. Instead of a
+//!     proxy that hashes on the way, through which every byte would have to pass.
 
 pub mod backend;
 pub mod cli;

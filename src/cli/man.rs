@@ -120,7 +120,7 @@ mod tests {
             parts: 1,
             part_size: 1,
             etag: "e".parse().unwrap(),
-            checksum: Checksum::whole(&fingerprint),
+            checksum: Some(Checksum::whole(&fingerprint)),
             proof: Proof::Sha256,
             unproven: vec!["composite".into()],
             sha256: None,

@@ -68,6 +68,9 @@ pub fn check(config: &Config) -> Result<()> {
 
 /// Whether other routes can be beneath a path.
 fn is_root(path: &str) -> bool {
+    if path == "/" {
+        return true;
+    }
     let Some(rest) = path.strip_prefix('/') else { return false };
     let rest = rest.strip_suffix('/').unwrap_or(rest);
     let plain = |part: &str| {
@@ -75,7 +78,7 @@ fn is_root(path: &str) -> bool {
     };
     let first = rest.split('/').next().unwrap_or_default();
     let ours = ["v1", "healthz", "readyz", "openapi.json", "metrics", embedded::BUCKET].contains(&first);
-    rest.is_empty() || (rest.split('/').all(plain) && !ours)
+    rest.split('/').all(plain) && !ours
 }
 
 fn is_loopback(url: &Url) -> bool {

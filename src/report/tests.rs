@@ -44,7 +44,7 @@ fn completed(item: usize, already: bool) -> Event {
         parts: 256,
         part_size: 8 << 20,
         etag: "e".parse().unwrap(),
-        checksum: Checksum::whole(&Fingerprint::of(b"")),
+        checksum: Some(Checksum::whole(&Fingerprint::of(b""))),
         proof: Proof::Sha256,
         unproven: Vec::new(),
         sha256: None,

@@ -6,6 +6,7 @@
 mod access;
 mod batch;
 mod bounds;
+mod companion;
 mod crashes;
 mod events;
 mod fences;

@@ -28,12 +28,13 @@ impl Ledger {
     }
 
     /// Takes, until `until`, uploads whose lease has ended and that have expired, which are aborting from now on, and those that
-    /// somebody began to abort.
+    /// somebody began to abort. Not those whose form may have been posted and not been looked for.
     ///
     /// # Errors
     /// When the ledger fails.
     pub async fn take_expired(&self, now: Timestamp, until: Timestamp) -> Result<Vec<Upload>> {
-        let expired = "(state = 'aborting' OR (state IN ('pending', 'uploading') AND expires_at <= ?1))";
+        let expired =
+            "(state = 'aborting' OR (state IN ('pending', 'uploading') AND manner <> 'form' AND expires_at <= ?1))";
         self.take("lease_until = ?2, state = 'aborting'", expired, now, until).await
     }
 

@@ -119,7 +119,7 @@ impl Ledger {
     pub async fn take_forms(&self, now: Timestamp, until: Timestamp) -> Result<Vec<Upload>> {
         self.write(move |db| {
             // As the index has it.
-            let which = "manner = 'form' AND state = 'uploading' AND lease_until <= ?1 AND expires_at > ?1";
+            let which = "manner = 'form' AND state = 'uploading' AND lease_until <= ?1";
             let sql = format!(
                 "UPDATE upload SET lease_until = ?2 WHERE {which} AND id IN \
                  (SELECT id FROM upload WHERE {which} ORDER BY lease_until LIMIT {}) RETURNING {COLUMNS}",

@@ -6,6 +6,7 @@ mod confirm;
 mod hooks;
 mod races;
 mod sweep;
+mod unplanned;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

@@ -34,8 +34,9 @@ const FIRST_LOOK: Duration = Duration::from_secs(2);
 const LAST_LOOK: Duration = Duration::from_mins(5);
 /// How long a complete waits for its decision.
 const PATIENCE: Duration = Duration::from_mins(2);
-/// How often it asks again.
+/// After how long it asks again, at first and later.
 const AGAIN: Duration = Duration::from_millis(250);
+const AGAIN_MAX: Duration = Duration::from_secs(5);
 
 /// Which upload a call is about: both have to fit.
 #[derive(Debug, Clone, Copy)]
@@ -77,7 +78,9 @@ impl Service {
             return Err(Refusal::saying(Code::InvalidRequest, detail));
         }
         self.signed.take(&owner.0, 1)?;
-        let largest = FORM_MAX.min(self.rules.limits.max_size);
+        let quota = self.rules.quota;
+        let largest = [Some(FORM_MAX), quota.outstanding, quota.total].into_iter().flatten().min().unwrap_or(FORM_MAX);
+        let largest = largest.min(self.rules.limits.max_size);
         let plan = Plan::pinned(largest, largest.max(1)).map_err(|error| begin::unexpected(&error))?;
         let now = Timestamp::now();
         let later = |wait| now.checked_add(wait).unwrap_or(Timestamp::MAX);
@@ -237,7 +240,7 @@ impl Service {
         place: Place<'_>,
         wanted: &BTreeMap<PartNumber, ETag>,
     ) -> Result<Receipt, Refusal> {
-        let deadline = Instant::now() + PATIENCE;
+        let (deadline, mut again) = (Instant::now() + PATIENCE, AGAIN);
         loop {
             let upload = self.placed(owner, place).await?;
             if is_over(upload.state) {
@@ -265,9 +268,10 @@ impl Service {
                 Ok(Ok(Some(Ok(Completion::Receipt(receipt))))) => return Ok(*receipt),
                 // Another gateway completes it.
                 Ok(Ok(Some(Err(refusal)))) if refusal.code != Code::Busy => return Err(refusal),
-                _ if Instant::now() + AGAIN >= deadline => return Err(Refusal::later(Code::Unavailable, 5)),
-                _ => sleep(AGAIN).await,
+                _ if Instant::now() + again >= deadline => return Err(Refusal::later(Code::Unavailable, 5)),
+                _ => sleep(again).await,
             }
+            again = (again * 2).min(AGAIN_MAX);
         }
     }
 
@@ -327,13 +331,22 @@ impl Service {
         Ok(Some(outcome.unwrap_or(Ok(Completion::Deciding(State::Completing)))))
     }
 
-    /// As the sweep does, of one that it has taken until `until`: the older the form, the longer until the next look.
+    /// As the sweep does, of one that it has taken until `until`: the older the form, the longer until the next look. One that has
+    /// expired is ended only when nothing is there.
     pub(super) async fn look_for_form(self: &Arc<Self>, upload: Upload, until: Timestamp) {
         // What failed is logged, and looked at again when the lease is over.
         if !matches!(self.posted(&upload).await, Ok(None)) {
             return;
         }
         let now = Timestamp::now();
+        if upload.expires_at <= now {
+            let given_up = self.ledger.give_up(&upload.id, Some(upload.lease.epoch), until).await;
+            if matches!(given_up.map_err(Refusal::from), Ok(Signing::Done)) {
+                let upload = Upload { state: State::Aborting, ..upload };
+                drop(self.clear(&upload, State::Expired).await);
+            }
+            return;
+        }
         let age = Duration::try_from(now.duration_since(upload.created_at)).unwrap_or_default();
         let next = now.checked_add((age / 4).clamp(FIRST_LOOK, LAST_LOOK)).unwrap_or(Timestamp::MAX);
         if let Err(error) = self.ledger.look_at_form(&upload.id, until, next).await {
