@@ -253,7 +253,9 @@ pub async fn start(config: Config) -> Result<Running> {
         router = router.merge(companion::router(Arc::clone(&gateway), Arc::clone(&origins), root));
     }
     let router = match &embedded {
-        Some(embedded) if config.companion.is_some() => router.fallback_service(embedded.service().with_forms()),
+        Some(embedded) if config.companion.is_some() => {
+            router.fallback_service(embedded.service().with_forms(&public_url))
+        }
         Some(embedded) => router.fallback_service(embedded.service()),
         None => router.fallback(routes::no_such_path),
     };

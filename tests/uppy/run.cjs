@@ -325,4 +325,7 @@ async function main() {
   }
 }
 
-main().then(() => process.exit(0), () => process.exit(1))
+main().then(() => process.exit(0), (error) => {
+  console.error(error)
+  process.exit(1)
+})

@@ -63,6 +63,8 @@ async fn a_file_goes_up_in_one_form_and_is_found() {
     let answer = post(&world, &params, b"bytes", &[]).await;
     let etag = answer.headers()["etag"].to_str().unwrap().to_owned();
     assert_eq!(answer.status(), 201);
+    let place = format!("{}/{}", params["url"].as_str().unwrap(), fields["key"].as_str().unwrap());
+    assert_eq!(answer.headers()["location"], place.as_str());
     // The same again is no other object, and another is none at all.
     assert_eq!(post(&world, &params, b"bytes", &[]).await.status(), 201);
     assert_eq!(post(&world, &params, b"other", &[]).await.status(), 412);

@@ -28,6 +28,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use tracing::Dispatch;
 use tracing::instrument::WithSubscriber as _;
+use url::Url;
 
 use self::failure::{CAUSE, Failure};
 use self::files::Files;
@@ -145,14 +146,21 @@ impl Embedded {
 #[derive(Clone)]
 pub struct Service {
     s3: S3Service,
-    forms: Option<Arc<Semaphore>>,
+    forms: Option<Arc<Forms>>,
+}
+
+struct Forms {
+    places: Semaphore,
+    /// What stands before the path in the place of an object.
+    public: String,
 }
 
 impl Service {
-    /// Takes forms that browsers post, too. s3s keeps the file of one in memory until it is whole, so that there are few at a time.
+    /// Takes forms that browsers post to `public_url`, too. s3s keeps the file of one in memory until it is whole, so that there are few at a time.
     #[must_use]
-    pub fn with_forms(self) -> Self {
-        Self { forms: Some(Arc::new(Semaphore::new(FORMS))), ..self }
+    pub fn with_forms(self, public_url: &Url) -> Self {
+        let public = public_url.as_str().trim_end_matches('/').to_owned();
+        Self { forms: Some(Arc::new(Forms { places: Semaphore::new(FORMS), public })), ..self }
     }
 }
 
@@ -172,16 +180,16 @@ impl tower::Service<Request<Body>> for Service {
 }
 
 /// Whether a request may go on, and its place where it posts a form: until it is answered.
-async fn admitted<'a>(forms: Option<&'a Semaphore>, parts: &Parts) -> S3Result<Option<SemaphorePermit<'a>>> {
+async fn admitted<'a>(forms: Option<&'a Forms>, parts: &Parts) -> S3Result<Option<SemaphorePermit<'a>>> {
     let Some(forms) = forms.filter(|_| guard::posts_form(parts)) else { return guard::check(parts).map(|()| None) };
     guard::check_form(parts, FORM_MAX + FIELDS_MAX as u64)?;
-    match timeout(FORM_WAIT, forms.acquire()).await {
+    match timeout(FORM_WAIT, forms.places.acquire()).await {
         Ok(Ok(place)) => Ok(Some(place)),
         _ => Err(s3_error!(SlowDown, "Too many forms come at the same time")),
     }
 }
 
-async fn answer(s3: &S3Service, forms: Option<&Semaphore>, request: Request<Body>) -> Response<Body> {
+async fn answer(s3: &S3Service, forms: Option<&Forms>, request: Request<Body>) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let admitted = admitted(forms, &parts).await;
     let patience = if matches!(admitted, Ok(Some(_))) { FORM_PATIENCE } else { Duration::MAX };
@@ -208,6 +216,13 @@ async fn answer(s3: &S3Service, forms: Option<&Semaphore>, request: Request<Body
         },
         |response| {
             let mut response = response.map(Body::new);
+            // Where a form's file is: nobody within knows the host.
+            let place = response.headers().get(header::LOCATION).and_then(|place| place.to_str().ok());
+            if let Some((forms, place)) = forms.zip(place.filter(|place| place.starts_with('/')))
+                && let Ok(place) = HeaderValue::try_from(format!("{}{place}", forms.public))
+            {
+                response.headers_mut().insert(header::LOCATION, place);
+            }
             // What an upload says of its type is all a browser may go by.
             response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
             response

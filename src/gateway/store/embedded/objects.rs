@@ -168,9 +168,9 @@ impl Store {
         })
     }
 
-    /// The file of a form, whose policy was checked. What is there already stays: a form is good for one object, however often it is
+    /// The file of a form, whose policy was checked; its ETag, and where on this host it is. What is there already stays: a form is good for one object, however often it is
     /// posted; the same bytes again come to the same.
-    pub(super) async fn post(&self, request: S3Request<PostObjectInput>) -> S3Result<ETag> {
+    pub(super) async fn post(&self, request: S3Request<PostObjectInput>) -> S3Result<(ETag, String)> {
         let input = request.input;
         only_bucket(&input.bucket)?;
         let attributes = attributes(Fields {
@@ -183,7 +183,9 @@ impl Store {
         })?;
         let body = input.body.unwrap_or_else(|| s3s::Body::empty().into());
         let arrived = ingest(&self.files, body, Announced::nothing()).await?;
-        Ok(strong(&self.keep_object(input.key, attributes, arrived, There::Same).await?))
+        let place = format!("/{BUCKET}/{}", utf8_percent_encode(&input.key, PLAIN));
+        let etag = self.keep_object(input.key, attributes, arrived, There::Same).await?;
+        Ok((strong(&etag), place))
     }
 
     /// Makes what arrived an object; gives its ETag.

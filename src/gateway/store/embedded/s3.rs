@@ -51,12 +51,13 @@ operations! {
     head_bucket(HeadBucketInput) -> HeadBucketOutput: bucket;
     get_bucket_location(GetBucketLocationInput) -> GetBucketLocationOutput: location;
     {
-        // S3 says the ETag in a header too, where browsers look for it.
+        // S3 says ETag and place in headers too, where browsers look for them.
         async fn post_object(&self, request: S3Request<PostObjectInput>) -> S3Result<S3Response<PostObjectOutput>> {
-            let etag = self.post(request).await?;
+            let (etag, place) = self.post(request).await?;
             let mut response = S3Response::new(PostObjectOutput::default());
             let text = format!("\"{}\"", etag.value());
             response.headers.insert(http::header::ETAG, text.try_into().map_err(|_| s3_error!(InternalError))?);
+            response.headers.insert(http::header::LOCATION, place.try_into().map_err(|_| s3_error!(InternalError))?);
             response.output.e_tag = Some(etag);
             Ok(response)
         }
