@@ -21,29 +21,39 @@ pub mod file;
 mod hooks;
 mod ledger;
 mod probe;
+mod sweep;
 mod token;
 
 pub use ledger::ledger;
 
 /// A gateway that is replaced by another waits this long for the store the old one still holds.
 const LOCK_WAIT: Duration = Duration::from_secs(30);
+const SOUND: &str = "the configuration is sound\n";
 /// What stopping may take beyond what is waited for.
 const MARGIN: Duration = Duration::from_secs(2);
 
-/// Runs the gateway until a signal ends it, or does what was asked about tokens or the store.
+/// Runs the gateway until a signal ends it, sweeps once, or does what was asked about tokens or the store.
 ///
 /// # Errors
 /// What the configuration, the start or the end of the gateway was.
 pub async fn run(settings: &Settings, flags: &Serve) -> Result<()> {
-    let options = &flags.options;
+    let options = match &flags.verb {
+        Some(ServeVerb::Sweep(sweep)) => &sweep.options,
+        Some(ServeVerb::Token(_)) | None => &flags.options,
+    };
     super::log(settings.common.verbose, options.log_format == LogFormat::Json, Log::default());
     match &flags.verb {
         Some(ServeVerb::Token(verb)) => token::run(settings, verb).await,
+        Some(ServeVerb::Sweep(flags)) => {
+            let config = config(settings, options)?;
+            gateway::check(&config)?;
+            if options.check { super::config::print(SOUND) } else { sweep::run(settings, config, flags.dry_run).await }
+        }
         None => {
             let config = config(settings, options)?;
             gateway::check(&config)?;
             match (options.check, options.probe) {
-                (true, _) => super::config::print("the configuration is sound\n"),
+                (true, _) => super::config::print(SOUND),
                 (_, true) => probe::run(settings, &config).await,
                 _ => serve(config).await,
             }

@@ -143,6 +143,8 @@ struct Found {
 pub enum Leftover {
     Completing,
     Expired,
+    /// Somebody began to abort it, and did not come to the end.
+    Aborting,
     /// To be looked at once more in the store, now that no URL lives.
     ToLookAt,
 }
@@ -152,6 +154,7 @@ impl Leftover {
         match self {
             Self::Completing => "completing",
             Self::Expired => "expired",
+            Self::Aborting => "aborting",
             Self::ToLookAt => "to_look_at",
         }
     }
@@ -216,7 +219,7 @@ impl Default for Metrics {
         for outcome in [Outcome::Ok, Outcome::Failed] {
             drop(metrics.sweeps.get_or_create(&Swept { outcome: outcome.name() }));
         }
-        for what in [Leftover::Completing, Leftover::Expired, Leftover::ToLookAt] {
+        for what in [Leftover::Completing, Leftover::Expired, Leftover::Aborting, Leftover::ToLookAt] {
             drop(metrics.swept.get_or_create(&Found { what: what.name() }));
         }
         metrics

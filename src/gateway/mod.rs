@@ -37,6 +37,7 @@ mod metrics;
 mod openapi;
 mod probing;
 mod problem;
+mod round;
 mod routes;
 pub mod rules;
 mod service;
@@ -45,6 +46,8 @@ pub mod store;
 
 pub use auth::{Algorithm, Issuer};
 pub use probing::{Probed, probe};
+pub use round::round;
+pub use service::{Action, Goes, Swept};
 pub use settings::{check, name as proof_name};
 
 use auth::{Guard, Shown};
@@ -284,19 +287,7 @@ pub async fn start(config: Config) -> Result<Running> {
     if let (Some(path), Some(keys)) = (&config.store_credentials, &keys) {
         settings::write_credentials(path, &public_url, keys)?;
     }
-    let mut limits = store.limits();
-    limits.max_size = config.max_size.unwrap_or(limits.max_size).min(limits.max_size);
-    let rules = Rules {
-        limits,
-        allow_types: config.allow_types.clone(),
-        rate: config.rate,
-        quota: config.quota,
-        url_ttl: config.url_ttl,
-        terms: Terms { lease: config.lease, upload: config.upload_ttl },
-        patience: PATIENCE,
-        backend: public_url.as_str().trim_end_matches('/').to_owned(),
-        hooks,
-    };
+    let rules = self::rules(&config, &store, &public_url, hooks);
     crash::point("gateway.start.ready");
     tracing::info!(url = %running.url, proof = ?store.proof(), "listening");
     let service = Service::new(ledger, store, rules);
@@ -319,6 +310,23 @@ async fn bind(place: SocketAddr) -> Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind(place).await.map_err(taken)?;
     let address = listener.local_addr().map_err(taken)?;
     Ok((listener, address))
+}
+
+/// How the operations are to behave, as the configuration says it and the store can.
+fn rules(config: &Config, store: &Store, public_url: &Url, hooks: Hooks) -> Rules {
+    let mut limits = store.limits();
+    limits.max_size = config.max_size.unwrap_or(limits.max_size).min(limits.max_size);
+    Rules {
+        limits,
+        allow_types: config.allow_types.clone(),
+        rate: config.rate,
+        quota: config.quota,
+        url_ttl: config.url_ttl,
+        terms: Terms { lease: config.lease, upload: config.upload_ttl },
+        patience: PATIENCE,
+        backend: public_url.as_str().trim_end_matches('/').to_owned(),
+        hooks,
+    }
 }
 
 /// What the gateway does without being asked.

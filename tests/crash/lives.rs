@@ -160,7 +160,7 @@ impl Place {
     fn live(&mut self, story: Story, fate: (&str, &str), resume_first: bool) -> bool {
         match self {
             Self::Client(beside) => client(beside, story, fate, resume_first),
-            Self::Gateway => gateway(story, fate),
+            Self::Gateway => gateway(story, fate, None),
             Self::Embedded => embedded(story, fate, resume_first),
         }
     }
@@ -243,13 +243,16 @@ pub struct Mortal {
     pub proxy: Proxy,
     /// What it is told beside.
     pub args: Vec<String>,
+    /// Where its ledger is, if not in a file.
+    pub ledger: Option<String>,
     running: Option<Running>,
     pub died: bool,
 }
 
 impl Mortal {
     pub fn new() -> Self {
-        Self { sandbox: Sandbox::new(), proxy: Proxy::start(), args: Vec::new(), running: None, died: false }
+        let (sandbox, proxy) = (Sandbox::new(), Proxy::start());
+        Self { sandbox, proxy, args: Vec::new(), ledger: None, running: None, died: false }
     }
 
     /// Starts it; true if it lived to listen.
@@ -257,6 +260,9 @@ impl Mortal {
         let credentials = self.sandbox.path("credentials").display().to_string();
         let args = ["serve", "--listen", "127.0.0.1:0", "--public-url", &self.proxy.url(), "--store-probe", "off"];
         let mut command = self.sandbox.upload(args).args(["--store-credentials", &credentials]).args(&self.args);
+        if let Some(url) = &self.ledger {
+            command = command.env("UPLOAD_LEDGER", url);
+        }
         if let Some((name, value)) = fate {
             command = command.env(name, value);
         }
@@ -308,8 +314,10 @@ impl Mortal {
     }
 }
 
-fn gateway(story: Story, fate: (&str, &str)) -> bool {
+/// The life of a gateway whose ledger is there, or in a file.
+pub fn gateway(story: Story, fate: (&str, &str), ledger: Option<&str>) -> bool {
     let mut gateway = Mortal::new();
+    gateway.ledger = ledger.map(str::to_owned);
     let sources = Sources::of(story, gateway.proxy.url());
     let mut bound = sources.size() + SMALL + JOBS * PART;
     if story != Story::First {

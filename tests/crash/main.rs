@@ -11,6 +11,7 @@ mod hooks;
 mod lives;
 mod oracle;
 mod points;
+mod postgres;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

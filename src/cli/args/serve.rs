@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
-use clap::{Subcommand, ValueEnum, ValueHint};
+use clap::{Arg, Subcommand, ValueEnum, ValueHint};
 
 use super::S3;
 use super::access::Access;
@@ -188,6 +188,42 @@ pub enum ServeVerb {
     /// Make, list and revoke API tokens
     #[command(subcommand)]
     Token(TokenVerb),
+    /// Sweep once, beside running gateways or without any, print what was done, and exit
+    ///
+    /// Give it the gateways' own configuration, by --config or by the same flags: lifetimes, hooks and what becomes of rejects count
+    /// here too. Uploads whose complete was left are decided, those that expired or are being aborted are ended, what is over is taken
+    /// out of the store; open multipart uploads that the ledger does not know are only printed. An embedded store has to be free.
+    #[command(mut_args(|arg| aside(arg)))]
+    Sweep(Sweep),
+}
+
+#[derive(clap::Args)]
+pub struct Sweep {
+    /// Print what would be done, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub options: Box<ServeOptions>,
+}
+
+/// What a sweep has no use for is taken all the same, so that a gateway's flags may be repeated, but not shown.
+fn aside(arg: Arg) -> Arg {
+    const SHOWN: [&str; 12] = [
+        "dry_run",
+        "store",
+        "s3_endpoint",
+        "s3_region",
+        "s3_path_style",
+        "ledger",
+        "url_ttl",
+        "lease",
+        "hooks",
+        "on_reject",
+        "store_probe",
+        "store_checksum",
+    ];
+    let shown = SHOWN.contains(&arg.get_id().as_str());
+    arg.hide(!shown)
 }
 
 #[derive(Subcommand)]

@@ -2,6 +2,8 @@
 //!
 //! Border: words to a value; the ledger is opened by who asked.
 
+use std::env;
+
 use crate::cli::settings::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::gateway::LedgerConfig;
@@ -12,10 +14,16 @@ use crate::gateway::ledger::Address;
 /// # Errors
 /// [`Kind::Usage`] for anything else, and for a password among the arguments, where everybody on this machine can read it.
 pub fn ledger(settings: &Settings, flag: Option<&str>) -> Result<LedgerConfig> {
+    // A flag may be the configuration file's, and that may keep it in a file of its own.
+    let typed = |text: &str| env::args_os().any(|arg| arg.to_string_lossy().ends_with(text));
+    told(settings, flag, typed)
+}
+
+fn told(settings: &Settings, flag: Option<&str>, typed: impl Fn(&str) -> bool) -> Result<LedgerConfig> {
     let variable = settings.ledger_variable()?;
     let Some(text) = flag.or(variable.as_deref()) else { return settings.ledger().map(LedgerConfig::Sqlite) };
     if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-        if flag.is_some() && Address::tells_password(text) {
+        if flag.is_some_and(typed) && Address::tells_password(text) {
             return Err(Error::new(Kind::Usage, "the password of --ledger can be read by everybody on this machine")
                 .hinting("leave it out and set PGPASSWORD, or say the whole URL in UPLOAD_LEDGER"));
         }
@@ -39,12 +47,20 @@ mod tests {
     use crate::cli::settings::{Directories, Machine, Terminals};
 
     fn found(env: fn(&str) -> Option<OsString>, flag: Option<&str>) -> Result<String> {
+        resolved(env, flag, |_| true)
+    }
+
+    fn ledger_of(flag: &str, typed: fn(&str) -> bool) -> Result<String> {
+        resolved(|_| None, Some(flag), typed)
+    }
+
+    fn resolved(env: fn(&str) -> Option<OsString>, flag: Option<&str>, typed: fn(&str) -> bool) -> Result<String> {
         let directories =
             Directories { config: "/nowhere/config".into(), state: "/nowhere/state".into(), data: "/nowhere".into() };
         let terminals = Terminals { stdout: false, stderr: false };
         let machine = Machine { env, terminals, directories: Some(directories) };
         let settings = Settings::load(&Args::of(&["serve"]).global, machine)?;
-        ledger(&settings, flag).map(|config| format!("{config:?}"))
+        told(&settings, flag, typed).map(|config| format!("{config:?}"))
     }
 
     #[test]
@@ -62,6 +78,9 @@ mod tests {
         let error = found(|_| None, Some("postgres://u:hush@localhost/l")).unwrap_err();
         assert_eq!(error.kind(), Kind::Usage);
         assert!(error.hint().unwrap().contains("PGPASSWORD") && !format!("{error:?}").contains("hush"));
+        // Kept in a file of its own, it is among nobody's arguments; what these are is what was typed.
+        let of_file = ledger_of("postgres://u:hush@localhost/l", |_| false);
+        assert_eq!(of_file.unwrap(), "Postgres(Address(postgres://…))");
         found(|name| (name == "PGPASSWORD").then(|| "hush".into()), Some("postgres://u@localhost/l")).unwrap();
     }
 }

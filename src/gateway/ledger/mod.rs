@@ -31,7 +31,7 @@ mod verify;
 pub use hooks::{Hooked, Rejection};
 pub use owners::{ApiToken, NewToken};
 pub use parts::{LedgerPart, Signing};
-pub use sweep::TAKEN;
+pub use sweep::{KnownAs, Left, TAKEN};
 pub use unplanned::Manner;
 pub use uploads::{NewUpload, Upload};
 

@@ -412,12 +412,12 @@ async fn what_nobody_holds_is_taken_once(world: World) {
             world.ledger.seal(&upload.id, 1, Vec::new(), until(60)).await.unwrap();
         }
     }
-    assert!(world.ledger.take_expired(at(59), at(120)).await.unwrap().is_empty());
+    assert!(world.ledger.take_left(Left::Expired, at(59), at(120)).await.unwrap().is_empty());
     let mut taken = Vec::new();
     for _ in 0..4 {
         let sweeps = (0..4).map(|n| {
             let ledger = twins[n % 2].clone();
-            tokio::spawn(async move { ledger.take_expired(at(60), at(120)).await.unwrap() })
+            tokio::spawn(async move { ledger.take_left(Left::Expired, at(60), at(120)).await.unwrap() })
         });
         for some in join_all(sweeps).await {
             taken.extend(some.unwrap());
@@ -426,10 +426,10 @@ async fn what_nobody_holds_is_taken_once(world: World) {
     assert!(taken.iter().all(|upload| upload.state == State::Aborting && upload.lease.until == at(120)));
     let distinct: BTreeSet<&str> = taken.iter().map(|upload| upload.id.as_str()).collect();
     assert_eq!((taken.len(), distinct.len()), (many, many));
-    let sweeps = join_all((0..4).map(|n| twins[n % 2].take_completing(at(60), at(120)))).await;
+    let sweeps = join_all((0..4).map(|n| twins[n % 2].take_left(Left::Completing, at(60), at(120)))).await;
     assert_eq!(sweeps.into_iter().map(|some| some.unwrap().len()).sum::<usize>(), all - many);
     // Who took them may have died.
-    assert_eq!(world.ledger.take_expired(at(120), at(180)).await.unwrap().len(), TAKEN);
+    assert_eq!(world.ledger.take_left(Left::Expired, at(120), at(180)).await.unwrap().len(), TAKEN);
 }
 
 async fn who_renews_in_time_is_not_taken(world: World) {
@@ -438,7 +438,7 @@ async fn who_renews_in_time_is_not_taken(world: World) {
         let upload = world.begun(&round.to_string(), 1).await;
         let (ledger, id) = (world.ledger.clone(), upload.id.clone());
         let renew = tokio::spawn(async move { ledger.pin(&id, 1, Vec::new(), until(1000)).await.unwrap() });
-        let taken = twin.take_expired(at(60), at(120)).await.unwrap();
+        let taken = twin.take_left(Left::Expired, at(60), at(120)).await.unwrap();
         let taken = taken.iter().any(|taken| taken.id == upload.id);
         match renew.await.unwrap() {
             Signing::Done => assert!(!taken && world.state(&upload).await == State::Uploading),
@@ -454,8 +454,8 @@ async fn what_is_over_is_looked_at_again(world: World) {
     ledger.end(&over.id, &[State::Aborting], State::Aborted, at(50)).await.unwrap();
     let look = async |now, until| {
         [
-            ledger.take_to_look_at(at(now), at(until)).await.unwrap(),
-            twin.take_to_look_at(at(now), at(until)).await.unwrap(),
+            ledger.take_left(Left::ToLookAt, at(now), at(until)).await.unwrap(),
+            twin.take_left(Left::ToLookAt, at(now), at(until)).await.unwrap(),
         ]
         .concat()
     };

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::db::{self, Db, Failed, Row, damaged, values};
 use super::parts::{Signing, open};
 use super::uploads::{COLUMNS, Upload, upload};
-use super::{Ledger, quota, sweep};
+use super::{Ledger, quota};
 use crate::error::Result;
 use crate::gateway::lease::Renewed;
 use crate::gateway::limits::{Excess, Quota};
@@ -110,24 +110,6 @@ impl Ledger {
     pub async fn seal_again(&self, id: &UploadId, epoch: u64, renewed: Renewed) -> Result<Signing> {
         let id = id.clone();
         self.write(move |db| open(db, &id, epoch, renewed, &[State::Completing], State::Completing)).await
-    }
-
-    /// Takes, until `until`, uploads whose form may have been posted by now.
-    ///
-    /// # Errors
-    /// When the ledger fails.
-    pub async fn take_forms(&self, now: Timestamp, until: Timestamp) -> Result<Vec<Upload>> {
-        self.write(move |db| {
-            // As the index has it.
-            let which = "manner = 'form' AND state = 'uploading' AND lease_until <= ?1";
-            let sql = format!(
-                "UPDATE upload SET lease_until = ?2 WHERE {which} AND id IN \
-                 (SELECT id FROM upload WHERE {which} ORDER BY lease_until LIMIT {}) RETURNING {COLUMNS}",
-                sweep::TAKEN
-            );
-            db.query(&sql, values![now, until], upload)
-        })
-        .await
     }
 
     /// Has the next look at a form that was taken until `until` at another time.

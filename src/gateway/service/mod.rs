@@ -44,6 +44,7 @@ mod verdict;
 pub use batch::Call;
 pub use complete::Completion;
 pub use confirm::Confirmed;
+pub use sweep::{Action, Goes, Swept, Tell};
 pub use unplanned::Place;
 
 /// Begins and completes that ask the store at the same time.

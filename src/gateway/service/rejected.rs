@@ -40,8 +40,9 @@ impl Service {
         Ok(())
     }
 
-    /// Does with the object what was decided, for who holds that `until` the time given. What fails is logged and done by a sweep.
-    pub(super) async fn see_to(&self, upload: &Upload, rejection: &Rejection, mut until: Timestamp) {
+    /// Does with the object what was decided, for who holds that `until` the time given; whether that was done. What fails is logged
+    /// and done by a sweep.
+    pub(super) async fn see_to(&self, upload: &Upload, rejection: &Rejection, mut until: Timestamp) -> bool {
         let mut done = std::pin::pin!(self.dispose(upload, rejection));
         let disposed = loop {
             tokio::select! {
@@ -51,22 +52,21 @@ impl Service {
                     let next = self.rules.terms.renewed(Timestamp::now()).lease_until;
                     match self.ledger.look_later(&upload.id, until, Some(next)).await {
                         Ok(true) => until = next,
-                        Ok(false) => return,
+                        Ok(false) => return false,
                         Err(error) => drop(Refusal::from(error)),
                     }
                 }
             }
         };
         if let Err(fault) = disposed {
-            return drop(store_failed("see to a rejected object", &fault));
+            let _ = store_failed("see to a rejected object", &fault);
+            return false;
         }
         crash::point("gateway.hooks.disposed");
         // As long as the URL of a single PUT lives, the object may come back.
         let again = upload.is_single() && rejection.fate != Fate::Keep && Timestamp::now() < rejection.until;
         let next = again.then_some(rejection.until);
-        if let Err(error) = self.ledger.look_later(&upload.id, until, next).await {
-            drop(Refusal::from(error));
-        }
+        self.ledger.look_later(&upload.id, until, next).await.map_err(Refusal::from).is_ok()
     }
 
     async fn dispose(&self, upload: &Upload, rejection: &Rejection) -> Result<(), Fault> {

@@ -1,0 +1,53 @@
+//! One sweep by hand, beside gateways that may be running: with their configuration, and nothing that listens to anybody else.
+//!
+//! Border: opens what a sweep needs, and ends; what a sweep does is `service/sweep`.
+
+use super::hooks::Hooks;
+use super::ledger::Ledger;
+use super::problem::Refusal;
+use super::service::{Service, Tell};
+use super::store::Store;
+use super::store::embedded::Embedded;
+use super::{Config, StoreConfig, inside, probing, rules, settings, url_of, within_reach};
+use crate::error::{Error, Kind, Result};
+use crate::wire::Code;
+
+/// Sweeps once, or tells what would be done; `tell` hears of each thing that was found. What is `verified` by it waits for the
+/// hooks of a gateway.
+///
+/// # Errors
+/// As [`start`](super::start); [`Kind::Temporary`] when store or ledger fail on the way, [`Kind::Busy`] for an embedded store
+/// that a gateway holds.
+pub async fn round(config: Config, dry_run: bool, tell: Tell<'_>) -> Result<()> {
+    settings::check(&config)?;
+    let hooks = Hooks::new(config.hooks.clone(), config.on_reject.clone(), config.hook_secret.clone())?;
+    let embedded = match &config.store {
+        StoreConfig::Embedded { dir } => Some(Embedded::open(dir, config.lock_wait).await?),
+        StoreConfig::S3 { .. } => None,
+    };
+    let ledger = Ledger::open(&config.ledger).await?;
+    let here = within_reach(config.listen);
+    let local = url_of(here)?;
+    let inside = match &embedded {
+        Some(embedded) => Some(inside(embedded, here.ip()).await?),
+        None => None,
+    };
+    let place = inside.as_ref().map_or(&local, |(url, _)| url);
+    let store = Store::new(settings::store(&config, &local, place, embedded.as_ref().map(Embedded::keys))?)?;
+    // What is only read needs no proof, and the probe writes.
+    let store = if dry_run { store } else { probing::hold(store, &ledger, &config).await? };
+    let public_url = config.public_url.clone().unwrap_or(local);
+    let rules = rules(&config, &store, &public_url, hooks);
+    let service = Service::new(ledger, store, rules);
+    if dry_run {
+        return service.would_sweep(tell).await.map_err(failed);
+    }
+    service.survey_and_tell(tell).await.map_err(failed)?;
+    service.sweep_and_tell(Some(tell)).await.map_err(failed)
+}
+
+fn failed(refusal: Refusal) -> Error {
+    let who = if refusal.code == Code::StoreUnavailable { "store" } else { "ledger" };
+    Error::new(Kind::Temporary, format!("the {who} does not answer as it should; the lines above say how"))
+        .hinting("what was left out is found by the next sweep")
+}
