@@ -28,7 +28,8 @@ if alive; then
   say "stopped"
 fi
 rm -f "$run/pid"
-if [ -s "$run/data" ]; then
+# PostgreSQL names its directory there; other stores have one of that name.
+if [ -f "$run/data" ]; then
   rm -rf "$(cat "$run/data")"
   rm -f "$run/data"
 fi

@@ -40,13 +40,13 @@ pub async fn round(config: Config, dry_run: bool, tell: Tell<'_>) -> Result<()> 
     let rules = rules(&config, &store, &public_url, hooks);
     let service = Service::new(ledger, store, rules);
     if dry_run {
-        return service.would_sweep(tell).await.map_err(failed);
+        return service.would_sweep(tell).await.map_err(|refusal| failed(&refusal));
     }
-    service.survey_and_tell(tell).await.map_err(failed)?;
-    service.sweep_and_tell(Some(tell)).await.map_err(failed)
+    service.survey_and_tell(tell).await.map_err(|refusal| failed(&refusal))?;
+    service.sweep_and_tell(Some(tell)).await.map_err(|refusal| failed(&refusal))
 }
 
-fn failed(refusal: Refusal) -> Error {
+fn failed(refusal: &Refusal) -> Error {
     let who = if refusal.code == Code::StoreUnavailable { "store" } else { "ledger" };
     Error::new(Kind::Temporary, format!("the {who} does not answer as it should; the lines above say how"))
         .hinting("what was left out is found by the next sweep")

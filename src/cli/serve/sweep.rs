@@ -15,6 +15,7 @@ use crate::event;
 use crate::gateway::{self, Action, Config, Swept};
 use crate::names::UploadId;
 use crate::report::{safe, text};
+use crate::wire::State;
 
 /// One line of `--json`: `type` is `sweep`.
 #[derive(Serialize)]
@@ -115,7 +116,7 @@ fn line(swept: &Swept, dry_run: bool) -> Line<'_> {
         key: &swept.key,
         upload: upload.map(|upload| &upload.id),
         state: upload.map(|upload| upload.state.name()),
-        became: swept.became.map(|state| state.name()),
+        became: swept.became.map(State::name),
         size: upload.map(|upload| upload.plan.size()),
         expires_at: upload.map(|upload| upload.expires_at),
         multiparts: swept.goes.map(|goes| goes.multiparts),

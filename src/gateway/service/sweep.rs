@@ -44,7 +44,7 @@ pub enum Action {
 pub struct Swept {
     pub action: Action,
     pub key: String,
-    /// As it was before.
+    /// As it was found, or taken.
     pub upload: Option<Upload>,
     /// What of it would go out of the store.
     pub goes: Option<Goes>,
