@@ -125,6 +125,25 @@ fn metrics_tell_of_what_hooks_decided() {
 }
 
 #[test]
+fn what_hooks_let_through_and_what_they_reject_is_counted() {
+    let judge = r#"check=if grep -q '"name":"bad"'; then exit 10; fi"#;
+    let hook = ["--hook", "check=exec:/bin/sh", "--hook-arg", "check=-c", "--hook-arg", judge];
+    let world = World::with(&[&["--metrics-listen", "127.0.0.1:0"][..], &hook].concat());
+    for (name, code) in [("good", 0), ("bad", 77)] {
+        let file = world.sandbox.file(name, 1000);
+        world.put(&file).args(["--wait", "ready"]).run().exits(code);
+    }
+    let metrics = aside(&world.gateway);
+    let names =
+        ["upload_uploads_total{to=\"ready\"}", "upload_uploads_total{to=\"rejected\"}", "upload_confirmed_bytes_total"];
+    // The last of them is counted when the client may know of it already.
+    wait::until("both to be counted", || {
+        let counted = scrape(metrics);
+        (names.map(|name| counted[name]) == [1.0, 1.0, 1000.0]).then_some(())
+    });
+}
+
+#[test]
 fn each_request_has_an_id_and_a_line() {
     let gateway = Gateway::start(&["--auth", "tokens", "-v", "--log-format", "json"], &[]);
     let token = gateway.token("someone");
