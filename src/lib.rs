@@ -135,14 +135,14 @@
 //! 24. *An upload of one part is verified in one write*, without a state `completing` in between, once its object was seen. Because that
 //!     state keeps what the store was asked to do, and of a single PUT there is nothing to ask. What is not there, or is
 //!     not what it was to be, goes the long way.
-//! 24. *A store is what it refused* (`store/probe`, `store/trials`): no capability is taken from a name or a version, only sizes, which
+//! 25. *A store is what it refused* (`store/probe`, `store/trials`): no capability is taken from a name or a version, only sizes, which
 //!     nobody can try out, come from a table of hosts (`store/hosts`). What was found is good for a day, in the ledger: because a
 //!     gateway that starts should not depend on thirty requests, and one that runs for months looks only once.
-//! 24. *A Companion is a dialect of the backend, turned into the words of `wire`* (`backend/companion`). What it lacks is one
+//! 26. *A Companion is a dialect of the backend, turned into the words of `wire`* (`backend/companion`). What it lacks is one
 //!     value, `Ways`, that the engine looks at where it would ask what nobody remembers: an upload that is gone after its complete
 //!     was asked for is *unconfirmed*, and is not sent twice. What a Companion would have to keep is a memo in the journal. Instead
 //!     of a second engine.
-//! 24. *What a browser sends has no plan* (`service/unplanned`): neither size nor fingerprints are known, so that what is completed is what
+//! 27. *What a browser sends has no plan* (`service/unplanned`): neither size nor fingerprints are known, so that what is completed is what
 //!     the store lists, and the receipt says that nothing was proved. It is the same row in the same states all the same. Instead of a
 //!     proxy that hashes on the way, through which every byte would have to pass.
 

@@ -68,9 +68,15 @@ pub(super) fn clear(path: &Path, lock: bool) {
         };
         // A file that SQLite may have open is not opened here: closing it would undo SQLite's locks.
         let linked = own.is_some() && Place::of(&draft) == own;
-        let of_the_dead = || !draft.exists() || File::open(&draft).is_ok_and(|file| file.try_lock_shared().is_ok());
-        if linked || (lock && of_the_dead()) {
+        if linked || (lock && !draft.exists()) {
             let _ = fs::remove_file(entry.path());
+        } else if lock
+            && let Ok(file) = File::open(&draft)
+            && file.try_lock_shared().is_ok()
+        {
+            // Held until it is gone: whoever is making it just now and has not locked it yet will see that.
+            let _ = fs::remove_file(entry.path());
+            drop(file);
         }
     }
 }
@@ -88,4 +94,36 @@ pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn nobody_takes_away_what_another_is_making() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("journal.db");
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !done.load(Ordering::Relaxed) {
+                        clear(&path, true);
+                    }
+                });
+            }
+            let taken = (0..3000).filter(|_| {
+                let draft = Draft::new(&path, true).unwrap();
+                (0..20).for_each(|_| thread::yield_now());
+                !draft.path().exists()
+            });
+            let taken = taken.count();
+            done.store(true, Ordering::Relaxed);
+            assert_eq!(taken, 0);
+        });
+    }
 }

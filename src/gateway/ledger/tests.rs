@@ -20,7 +20,9 @@ use crate::wire::{CompletePart, PartSpec, Proof, Receipt, State, StoredPart};
 mod counted;
 mod verified;
 
-use counted::{of_many_who_begin_none_gets_past_a_quota, strangers_are_counted};
+use counted::{
+    of_many_who_begin_none_gets_past_a_quota, strangers_are_counted, the_profile_of_a_store_is_kept_for_all_gateways,
+};
 use verified::one_part_is_verified_in_one_step;
 
 /// Has each test run on both.

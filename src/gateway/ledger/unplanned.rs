@@ -7,7 +7,6 @@ use jiff::Timestamp;
 
 use super::db::{self, Db, Failed, Row, damaged, values};
 use super::parts::{Signing, open};
-use super::uploads::{COLUMNS, Upload, upload};
 use super::{Ledger, quota};
 use crate::error::Result;
 use crate::gateway::lease::Renewed;
