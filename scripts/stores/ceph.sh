@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Starts Ceph's S3 (Debian's RADOS gateway 16, with one monitor and one OSD) on loopback and prints how to reach it.
 #
-#   ceph.sh [PORT]                scripts/probe-stores ceph
+#   ceph.sh [PORT]                eval "$(scripts/stores/ceph.sh)"; cargo test --test behaviour real_store
 #   stop.sh ceph                  its data go with it
 #
 # A distributed store without SHA-256 part checksums: it refuses a wrong payload hash and a wrong Content-MD5. Its packages are
@@ -19,6 +19,9 @@ if ! command -v radosgw >/dev/null || ! command -v ceph-osd >/dev/null || ! comm
   { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends ceph-mon ceph-osd radosgw ceph-common; } >&2
 fi
 
+# What the tests of the store cannot ask of it.
+# shellcheck disable=SC2034 # read by tell
+lacks="sha256 composite complete-once object-size sse events"
 choose_port "${1:-}"
 up() { curl -s -o /dev/null "http://127.0.0.1:$port/"; }
 if alive && up; then

@@ -9,7 +9,7 @@ use crate::interrupt::held;
 use crate::support::dice::Dice;
 use crate::support::events::receipts;
 use crate::support::proxy::{Fault, Requests};
-use crate::support::s3::S3;
+use crate::support::s3::{S3, lacks};
 use crate::support::world::{World, bound, proves};
 use crate::support::{MIB, PART, files};
 
@@ -35,7 +35,6 @@ fn client_and_gateway_die_and_the_object_is_right() {
     let receipt = world.sandbox.path("receipt");
     let running = held(&world, next.arg("--receipt").arg(&receipt), 2 * MIB);
     world.gateway.kill9();
-    // Its first act is to try the store, through the same proxy.
     world.data().open();
     world.gateway.start_again();
     running.wait().succeeds();
@@ -44,7 +43,8 @@ fn client_and_gateway_die_and_the_object_is_right() {
     let receipts = receipts(&receipt);
     proves(&receipts[0], &file, PART);
     let said = store.head(&receipts[0].key);
-    assert_eq!(said.header("x-amz-checksum-sha256"), Some(files::checksum(&file, PART).as_str()));
+    let checksum = files::checksum(&file, PART);
+    assert_eq!(said.header("x-amz-checksum-sha256"), Some(checksum.as_str()).filter(|_| !lacks("sha256")));
     let sent = world.bytes_put() - before;
     assert!(sent <= bound(size, 4), "{sent} bytes were sent");
 }

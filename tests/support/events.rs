@@ -8,6 +8,7 @@ use super::command::Output;
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[expect(clippy::large_enum_variant, reason = "there is one receipt for each upload of a test")]
 pub enum Event {
     Plan {
         v: Version,

@@ -35,6 +35,11 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
+/// Whether the script that started the real store says that it has no such feature.
+pub fn lacks(feature: &str) -> bool {
+    env::var("UPLOAD_TEST_S3_LACKS").is_ok_and(|lacks| lacks.split_whitespace().any(|lack| lack == feature))
+}
+
 impl S3 {
     pub fn new(endpoint: &str, bucket: &str, region: &str, access_key: &str, secret_key: &str) -> Self {
         let provider = StaticCredentialProvider::new(access_key, secret_key);
