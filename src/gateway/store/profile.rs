@@ -267,7 +267,9 @@ mod tests {
 
     fn of(findings: &[(Capability, Held)]) -> Profile {
         let mut profile = Profile::default();
-        findings.iter().for_each(|(capability, held)| profile.found(*capability, Finding::new(*held, "")));
+        for (capability, held) in findings {
+            profile.found(*capability, Finding::new(*held, ""));
+        }
         profile
     }
 
