@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Extension, FromRequestParts as _, RawPathParams, RawQuery, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
@@ -240,7 +240,7 @@ async fn abort(
 }
 
 /// As a Companion without credentials of its own to give away.
-async fn sts(_: Uri) -> Response {
+async fn sts() -> Response {
     let said = "This Companion server does not support uploading to S3 with temporary credentials";
     (StatusCode::BAD_REQUEST, answer(&json!({"error": said, "message": said}))).into_response()
 }

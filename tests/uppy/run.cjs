@@ -82,6 +82,7 @@ class Gateway {
     }
     const all = ['serve', '--listen', '127.0.0.1:0', '--companion', '/', '--sweep-every', '200ms', ...args]
     gateway.child = spawn(env.UPLOAD_BIN, all, { env: gateway.env, stdio: ['ignore', 'ignore', 'pipe'] })
+    process.once('exit', () => gateway.stop())
     let log = ''
     gateway.child.stderr.on('data', (data) => { log += data })
     gateway.log = () => log

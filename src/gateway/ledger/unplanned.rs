@@ -44,7 +44,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger fails.
-    pub async fn expect(
+    pub async fn foresee(
         &self,
         id: &UploadId,
         epoch: u64,

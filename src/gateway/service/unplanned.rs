@@ -198,7 +198,7 @@ impl Service {
         let upload = self.created(upload, true).await?;
         let multipart = upload.store_upload.as_deref().ok_or_else(|| Refusal::later(Code::Busy, 1))?;
         let renewed = self.rules.terms.renewed(Timestamp::now());
-        let expected = self.ledger.expect(&upload.id, upload.lease.epoch, least, self.rules.quota, renewed).await??;
+        let expected = self.ledger.foresee(&upload.id, upload.lease.epoch, least, self.rules.quota, renewed).await??;
         if expected != Signing::Done {
             return Err(sign::refusal(expected));
         }
