@@ -68,17 +68,16 @@ pub(super) fn clear(path: &Path, lock: bool) {
         };
         // A file that SQLite may have open is not opened here: closing it would undo SQLite's locks.
         let linked = own.is_some() && Place::of(&draft) == own;
-        if linked || (lock && !draft.exists()) {
+        let held = if lock && !linked { of_the_dead(&draft) } else { None };
+        if linked || held.is_some() || (lock && !draft.exists()) {
             let _ = fs::remove_file(entry.path());
-        } else if lock
-            && let Ok(file) = File::open(&draft)
-            && file.try_lock_shared().is_ok()
-        {
-            // Held until it is gone: whoever is making it just now and has not locked it yet will see that.
-            let _ = fs::remove_file(entry.path());
-            drop(file);
         }
     }
+}
+
+/// A draft whose maker is dead, locked until it is dropped: who is making it just now, and has not locked it yet, makes another.
+fn of_the_dead(draft: &Path) -> Option<File> {
+    File::open(draft).ok().filter(|file| file.try_lock_shared().is_ok())
 }
 
 /// The draft of the file `name` that the file `entry` is, or stands beside.
@@ -98,32 +97,24 @@ pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
-    use std::thread;
-
     use super::*;
 
     #[test]
     fn nobody_takes_away_what_another_is_making() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("journal.db");
-        let done = AtomicBool::new(false);
-        thread::scope(|scope| {
-            for _ in 0..2 {
-                scope.spawn(|| {
-                    while !done.load(Ordering::Relaxed) {
-                        clear(&path, true);
-                    }
-                });
-            }
-            let taken = (0..3000).filter(|_| {
-                let draft = Draft::new(&path, true).unwrap();
-                (0..20).for_each(|_| thread::yield_now());
-                !draft.path().exists()
-            });
-            let taken = taken.count();
-            done.store(true, Ordering::Relaxed);
-            assert_eq!(taken, 0);
-        });
+        let draft = Draft::new(&path, true).unwrap();
+        assert!(of_the_dead(draft.path()).is_none());
+        clear(&path, true);
+        assert!(draft.path().exists());
+
+        // Made, and not locked yet, when another looks: that one has it until it is gone.
+        let unlocked = beside(&path, &format!("{MARK}{}", "0".repeat(DIGITS)));
+        let file = File::create(&unlocked).unwrap();
+        let held = of_the_dead(&unlocked).unwrap();
+        assert!(matches!(file.try_lock(), Err(TryLockError::WouldBlock)));
+        drop(held);
+        clear(&path, true);
+        assert!(!unlocked.exists() && file.metadata().unwrap().nlink() == 0);
     }
 }
