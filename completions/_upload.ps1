@@ -63,6 +63,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             [CompletionResult]::new('--wait', '--wait', [CompletionResultType]::ParameterName, 'What to wait for once the backend has verified the object')
             [CompletionResult]::new('--wait-timeout', '--wait-timeout', [CompletionResultType]::ParameterName, 'How long --wait waits, or never to give up; then the exit code is 75')
             [CompletionResult]::new('--token-file', '--token-file', [CompletionResultType]::ParameterName, 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]')
+            [CompletionResult]::new('--header', '--header', [CompletionResultType]::ParameterName, 'A header for each call to the backend, or @FILE with one a line, which others cannot see; repeatable [default: none]')
             [CompletionResult]::new('--store-host', '--store-host', [CompletionResultType]::ParameterName, 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]')
             [CompletionResult]::new('--ca-cert', '--ca-cert', [CompletionResultType]::ParameterName, 'Trust the certificates in this PEM file as well as the system''s [default: none]')
             [CompletionResult]::new('--proxy', '--proxy', [CompletionResultType]::ParameterName, 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]')
@@ -96,6 +97,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             [CompletionResult]::new('--wait', '--wait', [CompletionResultType]::ParameterName, 'What to wait for once the backend has verified the object')
             [CompletionResult]::new('--wait-timeout', '--wait-timeout', [CompletionResultType]::ParameterName, 'How long --wait waits, or never to give up; then the exit code is 75')
             [CompletionResult]::new('--token-file', '--token-file', [CompletionResultType]::ParameterName, 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]')
+            [CompletionResult]::new('--header', '--header', [CompletionResultType]::ParameterName, 'A header for each call to the backend, or @FILE with one a line, which others cannot see; repeatable [default: none]')
             [CompletionResult]::new('--store-host', '--store-host', [CompletionResultType]::ParameterName, 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]')
             [CompletionResult]::new('--ca-cert', '--ca-cert', [CompletionResultType]::ParameterName, 'Trust the certificates in this PEM file as well as the system''s [default: none]')
             [CompletionResult]::new('--proxy', '--proxy', [CompletionResultType]::ParameterName, 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]')
@@ -121,6 +123,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
         'upload;list' {
             [CompletionResult]::new('--backend', '--backend', [CompletionResultType]::ParameterName, 'The backend whose orphans are meant [default: as for put]')
             [CompletionResult]::new('--token-file', '--token-file', [CompletionResultType]::ParameterName, 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]')
+            [CompletionResult]::new('--header', '--header', [CompletionResultType]::ParameterName, 'A header for each call to the backend, or @FILE with one a line, which others cannot see; repeatable [default: none]')
             [CompletionResult]::new('--store-host', '--store-host', [CompletionResultType]::ParameterName, 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]')
             [CompletionResult]::new('--ca-cert', '--ca-cert', [CompletionResultType]::ParameterName, 'Trust the certificates in this PEM file as well as the system''s [default: none]')
             [CompletionResult]::new('--proxy', '--proxy', [CompletionResultType]::ParameterName, 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]')
@@ -147,6 +150,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
         }
         'upload;status' {
             [CompletionResult]::new('--token-file', '--token-file', [CompletionResultType]::ParameterName, 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]')
+            [CompletionResult]::new('--header', '--header', [CompletionResultType]::ParameterName, 'A header for each call to the backend, or @FILE with one a line, which others cannot see; repeatable [default: none]')
             [CompletionResult]::new('--store-host', '--store-host', [CompletionResultType]::ParameterName, 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]')
             [CompletionResult]::new('--ca-cert', '--ca-cert', [CompletionResultType]::ParameterName, 'Trust the certificates in this PEM file as well as the system''s [default: none]')
             [CompletionResult]::new('--proxy', '--proxy', [CompletionResultType]::ParameterName, 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]')
@@ -173,6 +177,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
         'upload;abort' {
             [CompletionResult]::new('--backend', '--backend', [CompletionResultType]::ParameterName, 'The backend of uploads that the journal does not know [default: as for put]')
             [CompletionResult]::new('--token-file', '--token-file', [CompletionResultType]::ParameterName, 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]')
+            [CompletionResult]::new('--header', '--header', [CompletionResultType]::ParameterName, 'A header for each call to the backend, or @FILE with one a line, which others cannot see; repeatable [default: none]')
             [CompletionResult]::new('--store-host', '--store-host', [CompletionResultType]::ParameterName, 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]')
             [CompletionResult]::new('--ca-cert', '--ca-cert', [CompletionResultType]::ParameterName, 'Trust the certificates in this PEM file as well as the system''s [default: none]')
             [CompletionResult]::new('--proxy', '--proxy', [CompletionResultType]::ParameterName, 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]')
@@ -199,6 +204,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             [CompletionResult]::new('--older-than', '--older-than', [CompletionResultType]::ParameterName, 'Only what ended longer ago than this, such as 30d [default: all that has ended]')
             [CompletionResult]::new('--backend', '--backend', [CompletionResultType]::ParameterName, 'The backend whose orphans are listed [default: as for put; without one, none are]')
             [CompletionResult]::new('--token-file', '--token-file', [CompletionResultType]::ParameterName, 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]')
+            [CompletionResult]::new('--header', '--header', [CompletionResultType]::ParameterName, 'A header for each call to the backend, or @FILE with one a line, which others cannot see; repeatable [default: none]')
             [CompletionResult]::new('--store-host', '--store-host', [CompletionResultType]::ParameterName, 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]')
             [CompletionResult]::new('--ca-cert', '--ca-cert', [CompletionResultType]::ParameterName, 'Trust the certificates in this PEM file as well as the system''s [default: none]')
             [CompletionResult]::new('--proxy', '--proxy', [CompletionResultType]::ParameterName, 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]')
@@ -223,6 +229,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
         }
         'upload;cat' {
             [CompletionResult]::new('--token-file', '--token-file', [CompletionResultType]::ParameterName, 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]')
+            [CompletionResult]::new('--header', '--header', [CompletionResultType]::ParameterName, 'A header for each call to the backend, or @FILE with one a line, which others cannot see; repeatable [default: none]')
             [CompletionResult]::new('--store-host', '--store-host', [CompletionResultType]::ParameterName, 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]')
             [CompletionResult]::new('--ca-cert', '--ca-cert', [CompletionResultType]::ParameterName, 'Trust the certificates in this PEM file as well as the system''s [default: none]')
             [CompletionResult]::new('--proxy', '--proxy', [CompletionResultType]::ParameterName, 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]')
@@ -248,6 +255,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
         'upload;url' {
             [CompletionResult]::new('--expires', '--expires', [CompletionResultType]::ParameterName, 'How long the URL is to live, such as 15m or 7d [default: as the backend sees fit]')
             [CompletionResult]::new('--token-file', '--token-file', [CompletionResultType]::ParameterName, 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]')
+            [CompletionResult]::new('--header', '--header', [CompletionResultType]::ParameterName, 'A header for each call to the backend, or @FILE with one a line, which others cannot see; repeatable [default: none]')
             [CompletionResult]::new('--store-host', '--store-host', [CompletionResultType]::ParameterName, 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]')
             [CompletionResult]::new('--ca-cert', '--ca-cert', [CompletionResultType]::ParameterName, 'Trust the certificates in this PEM file as well as the system''s [default: none]')
             [CompletionResult]::new('--proxy', '--proxy', [CompletionResultType]::ParameterName, 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]')
@@ -277,6 +285,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             [CompletionResult]::new('--limit-rate', '--limit-rate', [CompletionResultType]::ParameterName, 'As for put')
             [CompletionResult]::new('--give-up-after', '--give-up-after', [CompletionResultType]::ParameterName, 'As for put')
             [CompletionResult]::new('--token-file', '--token-file', [CompletionResultType]::ParameterName, 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]')
+            [CompletionResult]::new('--header', '--header', [CompletionResultType]::ParameterName, 'A header for each call to the backend, or @FILE with one a line, which others cannot see; repeatable [default: none]')
             [CompletionResult]::new('--store-host', '--store-host', [CompletionResultType]::ParameterName, 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]')
             [CompletionResult]::new('--ca-cert', '--ca-cert', [CompletionResultType]::ParameterName, 'Trust the certificates in this PEM file as well as the system''s [default: none]')
             [CompletionResult]::new('--proxy', '--proxy', [CompletionResultType]::ParameterName, 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]')

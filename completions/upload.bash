@@ -127,7 +127,7 @@ _upload() {
             return 0
             ;;
         upload__subcmd__abort)
-            opts="-q -v -h --backend --token-file --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
+            opts="-q -v -h --backend --token-file --header --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -149,6 +149,13 @@ _upload() {
                     fi
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --header)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
                     fi
                     return 0
                     ;;
@@ -237,7 +244,7 @@ _upload() {
             return 0
             ;;
         upload__subcmd__cat)
-            opts="-q -v -h --token-file --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
+            opts="-q -v -h --token-file --header --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -255,6 +262,13 @@ _upload() {
                     fi
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --header)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
                     fi
                     return 0
                     ;;
@@ -399,7 +413,7 @@ _upload() {
             return 0
             ;;
         upload__subcmd__config)
-            opts="-q -v -h --backend --part-size --jobs --limit-rate --give-up-after --token-file --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
+            opts="-q -v -h --backend --part-size --jobs --limit-rate --give-up-after --token-file --header --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -437,6 +451,13 @@ _upload() {
                     fi
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --header)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
                     fi
                     return 0
                     ;;
@@ -525,7 +546,7 @@ _upload() {
             return 0
             ;;
         upload__subcmd__list)
-            opts="-q -v -h --all --orphans --backend --token-file --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
+            opts="-q -v -h --all --orphans --backend --token-file --header --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -547,6 +568,13 @@ _upload() {
                     fi
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --header)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
                     fi
                     return 0
                     ;;
@@ -691,7 +719,7 @@ _upload() {
             return 0
             ;;
         upload__subcmd__prune)
-            opts="-q -v -h --older-than --backend --token-file --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
+            opts="-q -v -h --older-than --backend --token-file --header --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -717,6 +745,13 @@ _upload() {
                     fi
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --header)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
                     fi
                     return 0
                     ;;
@@ -805,7 +840,7 @@ _upload() {
             return 0
             ;;
         upload__subcmd__put)
-            opts="-q -v -h --backend --name --part-size --content-type --meta --if-changed --again --dry-run --jobs --limit-rate --receipt --give-up-after --wait --wait-timeout --token-file --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
+            opts="-q -v -h --backend --name --part-size --content-type --meta --if-changed --again --dry-run --jobs --limit-rate --receipt --give-up-after --wait --wait-timeout --token-file --header --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -882,6 +917,13 @@ _upload() {
                     fi
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --header)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
                     fi
                     return 0
                     ;;
@@ -970,7 +1012,7 @@ _upload() {
             return 0
             ;;
         upload__subcmd__resume)
-            opts="-q -v -h --backend --jobs --limit-rate --receipt --give-up-after --wait --wait-timeout --token-file --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
+            opts="-q -v -h --backend --jobs --limit-rate --receipt --give-up-after --wait --wait-timeout --token-file --header --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1027,6 +1069,13 @@ _upload() {
                     fi
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --header)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
                     fi
                     return 0
                     ;;
@@ -1592,7 +1641,7 @@ _upload() {
             return 0
             ;;
         upload__subcmd__status)
-            opts="-q -v -h --remote --token-file --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
+            opts="-q -v -h --remote --token-file --header --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1610,6 +1659,13 @@ _upload() {
                     fi
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --header)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
                     fi
                     return 0
                     ;;
@@ -1698,7 +1754,7 @@ _upload() {
             return 0
             ;;
         upload__subcmd__url)
-            opts="-q -v -h --expires --token-file --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
+            opts="-q -v -h --expires --token-file --header --store-host --ca-cert --proxy --stall-after --allow-insecure-http --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1720,6 +1776,13 @@ _upload() {
                     fi
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --header)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
                     fi
                     return 0
                     ;;

@@ -59,6 +59,7 @@ set edit:completion:arg-completer[upload] = {|@words|
             cand --wait 'What to wait for once the backend has verified the object'
             cand --wait-timeout 'How long --wait waits, or never to give up; then the exit code is 75'
             cand --token-file 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]'
+            cand --header 'A header for each call to the backend, or @FILE with one a line, which others cannot see; repeatable [default: none]'
             cand --store-host 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]'
             cand --ca-cert 'Trust the certificates in this PEM file as well as the system''s [default: none]'
             cand --proxy 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]'
@@ -91,6 +92,7 @@ set edit:completion:arg-completer[upload] = {|@words|
             cand --wait 'What to wait for once the backend has verified the object'
             cand --wait-timeout 'How long --wait waits, or never to give up; then the exit code is 75'
             cand --token-file 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]'
+            cand --header 'A header for each call to the backend, or @FILE with one a line, which others cannot see; repeatable [default: none]'
             cand --store-host 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]'
             cand --ca-cert 'Trust the certificates in this PEM file as well as the system''s [default: none]'
             cand --proxy 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]'
@@ -115,6 +117,7 @@ set edit:completion:arg-completer[upload] = {|@words|
         &'upload;list'= {
             cand --backend 'The backend whose orphans are meant [default: as for put]'
             cand --token-file 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]'
+            cand --header 'A header for each call to the backend, or @FILE with one a line, which others cannot see; repeatable [default: none]'
             cand --store-host 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]'
             cand --ca-cert 'Trust the certificates in this PEM file as well as the system''s [default: none]'
             cand --proxy 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]'
@@ -140,6 +143,7 @@ set edit:completion:arg-completer[upload] = {|@words|
         }
         &'upload;status'= {
             cand --token-file 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]'
+            cand --header 'A header for each call to the backend, or @FILE with one a line, which others cannot see; repeatable [default: none]'
             cand --store-host 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]'
             cand --ca-cert 'Trust the certificates in this PEM file as well as the system''s [default: none]'
             cand --proxy 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]'
@@ -165,6 +169,7 @@ set edit:completion:arg-completer[upload] = {|@words|
         &'upload;abort'= {
             cand --backend 'The backend of uploads that the journal does not know [default: as for put]'
             cand --token-file 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]'
+            cand --header 'A header for each call to the backend, or @FILE with one a line, which others cannot see; repeatable [default: none]'
             cand --store-host 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]'
             cand --ca-cert 'Trust the certificates in this PEM file as well as the system''s [default: none]'
             cand --proxy 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]'
@@ -190,6 +195,7 @@ set edit:completion:arg-completer[upload] = {|@words|
             cand --older-than 'Only what ended longer ago than this, such as 30d [default: all that has ended]'
             cand --backend 'The backend whose orphans are listed [default: as for put; without one, none are]'
             cand --token-file 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]'
+            cand --header 'A header for each call to the backend, or @FILE with one a line, which others cannot see; repeatable [default: none]'
             cand --store-host 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]'
             cand --ca-cert 'Trust the certificates in this PEM file as well as the system''s [default: none]'
             cand --proxy 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]'
@@ -213,6 +219,7 @@ set edit:completion:arg-completer[upload] = {|@words|
         }
         &'upload;cat'= {
             cand --token-file 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]'
+            cand --header 'A header for each call to the backend, or @FILE with one a line, which others cannot see; repeatable [default: none]'
             cand --store-host 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]'
             cand --ca-cert 'Trust the certificates in this PEM file as well as the system''s [default: none]'
             cand --proxy 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]'
@@ -237,6 +244,7 @@ set edit:completion:arg-completer[upload] = {|@words|
         &'upload;url'= {
             cand --expires 'How long the URL is to live, such as 15m or 7d [default: as the backend sees fit]'
             cand --token-file 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]'
+            cand --header 'A header for each call to the backend, or @FILE with one a line, which others cannot see; repeatable [default: none]'
             cand --store-host 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]'
             cand --ca-cert 'Trust the certificates in this PEM file as well as the system''s [default: none]'
             cand --proxy 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]'
@@ -265,6 +273,7 @@ set edit:completion:arg-completer[upload] = {|@words|
             cand --limit-rate 'As for put'
             cand --give-up-after 'As for put'
             cand --token-file 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]'
+            cand --header 'A header for each call to the backend, or @FILE with one a line, which others cannot see; repeatable [default: none]'
             cand --store-host 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]'
             cand --ca-cert 'Trust the certificates in this PEM file as well as the system''s [default: none]'
             cand --proxy 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]'

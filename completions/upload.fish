@@ -66,6 +66,7 @@ complete -c upload -n "__fish_upload_using_subcommand put" -l wait -d 'What to w
 ready\t'The backend\'s checks (hooks): what they reject is exit code 77'"
 complete -c upload -n "__fish_upload_using_subcommand put" -l wait-timeout -d 'How long --wait waits, or never to give up; then the exit code is 75' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand put" -l header -d 'A header for each call to the backend, or @FILE with one a line, which others cannot see; repeatable [default: none]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand put" -l store-host -d 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l ca-cert -d 'Trust the certificates in this PEM file as well as the system\'s [default: none]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand put" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]' -r -f
@@ -99,6 +100,7 @@ complete -c upload -n "__fish_upload_using_subcommand resume" -l wait -d 'What t
 ready\t'The backend\'s checks (hooks): what they reject is exit code 77'"
 complete -c upload -n "__fish_upload_using_subcommand resume" -l wait-timeout -d 'How long --wait waits, or never to give up; then the exit code is 75' -r
 complete -c upload -n "__fish_upload_using_subcommand resume" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand resume" -l header -d 'A header for each call to the backend, or @FILE with one a line, which others cannot see; repeatable [default: none]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand resume" -l store-host -d 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]' -r
 complete -c upload -n "__fish_upload_using_subcommand resume" -l ca-cert -d 'Trust the certificates in this PEM file as well as the system\'s [default: none]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand resume" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]' -r -f
@@ -123,6 +125,7 @@ complete -c upload -n "__fish_upload_using_subcommand resume" -s v -l verbose -d
 complete -c upload -n "__fish_upload_using_subcommand resume" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand list" -l backend -d 'The backend whose orphans are meant [default: as for put]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand list" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand list" -l header -d 'A header for each call to the backend, or @FILE with one a line, which others cannot see; repeatable [default: none]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand list" -l store-host -d 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]' -r
 complete -c upload -n "__fish_upload_using_subcommand list" -l ca-cert -d 'Trust the certificates in this PEM file as well as the system\'s [default: none]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand list" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]' -r -f
@@ -148,6 +151,7 @@ complete -c upload -n "__fish_upload_using_subcommand list" -s q -l quiet -d 'Sh
 complete -c upload -n "__fish_upload_using_subcommand list" -s v -l verbose -d 'Show what is done in more detail, on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand status" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand status" -l header -d 'A header for each call to the backend, or @FILE with one a line, which others cannot see; repeatable [default: none]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand status" -l store-host -d 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]' -r
 complete -c upload -n "__fish_upload_using_subcommand status" -l ca-cert -d 'Trust the certificates in this PEM file as well as the system\'s [default: none]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand status" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]' -r -f
@@ -173,6 +177,7 @@ complete -c upload -n "__fish_upload_using_subcommand status" -s v -l verbose -d
 complete -c upload -n "__fish_upload_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand abort" -l backend -d 'The backend of uploads that the journal does not know [default: as for put]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand abort" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand abort" -l header -d 'A header for each call to the backend, or @FILE with one a line, which others cannot see; repeatable [default: none]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand abort" -l store-host -d 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]' -r
 complete -c upload -n "__fish_upload_using_subcommand abort" -l ca-cert -d 'Trust the certificates in this PEM file as well as the system\'s [default: none]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand abort" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]' -r -f
@@ -198,6 +203,7 @@ complete -c upload -n "__fish_upload_using_subcommand abort" -s h -l help -d 'Pr
 complete -c upload -n "__fish_upload_using_subcommand prune" -l older-than -d 'Only what ended longer ago than this, such as 30d [default: all that has ended]' -r
 complete -c upload -n "__fish_upload_using_subcommand prune" -l backend -d 'The backend whose orphans are listed [default: as for put; without one, none are]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand prune" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand prune" -l header -d 'A header for each call to the backend, or @FILE with one a line, which others cannot see; repeatable [default: none]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand prune" -l store-host -d 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]' -r
 complete -c upload -n "__fish_upload_using_subcommand prune" -l ca-cert -d 'Trust the certificates in this PEM file as well as the system\'s [default: none]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand prune" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]' -r -f
@@ -221,6 +227,7 @@ complete -c upload -n "__fish_upload_using_subcommand prune" -s q -l quiet -d 'S
 complete -c upload -n "__fish_upload_using_subcommand prune" -s v -l verbose -d 'Show what is done in more detail, on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand prune" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand cat" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand cat" -l header -d 'A header for each call to the backend, or @FILE with one a line, which others cannot see; repeatable [default: none]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand cat" -l store-host -d 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]' -r
 complete -c upload -n "__fish_upload_using_subcommand cat" -l ca-cert -d 'Trust the certificates in this PEM file as well as the system\'s [default: none]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand cat" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]' -r -f
@@ -245,6 +252,7 @@ complete -c upload -n "__fish_upload_using_subcommand cat" -s v -l verbose -d 'S
 complete -c upload -n "__fish_upload_using_subcommand cat" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand url" -l expires -d 'How long the URL is to live, such as 15m or 7d [default: as the backend sees fit]' -r
 complete -c upload -n "__fish_upload_using_subcommand url" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand url" -l header -d 'A header for each call to the backend, or @FILE with one a line, which others cannot see; repeatable [default: none]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand url" -l store-host -d 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]' -r
 complete -c upload -n "__fish_upload_using_subcommand url" -l ca-cert -d 'Trust the certificates in this PEM file as well as the system\'s [default: none]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand url" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]' -r -f
@@ -273,6 +281,7 @@ complete -c upload -n "__fish_upload_using_subcommand config" -l jobs -d 'As for
 complete -c upload -n "__fish_upload_using_subcommand config" -l limit-rate -d 'As for put' -r
 complete -c upload -n "__fish_upload_using_subcommand config" -l give-up-after -d 'As for put' -r
 complete -c upload -n "__fish_upload_using_subcommand config" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN (the token itself), UPLOAD_TOKEN_FILE]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand config" -l header -d 'A header for each call to the backend, or @FILE with one a line, which others cannot see; repeatable [default: none]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand config" -l store-host -d 'A store the signed URLs may name although it is private or has moved; repeatable [default: none]' -r
 complete -c upload -n "__fish_upload_using_subcommand config" -l ca-cert -d 'Trust the certificates in this PEM file as well as the system\'s [default: none]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand config" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [default: HTTPS_PROXY and the like]' -r -f
