@@ -54,7 +54,8 @@ fn files_of_any_size_arrive_whole() {
     let mut again: Vec<String> =
         put(&companion.sandbox.path("again")).lines().iter().map(ToString::to_string).collect();
     let mut lines: Vec<String> = first.lines().iter().map(ToString::to_string).collect();
-    (again.sort(), lines.sort());
+    again.sort();
+    lines.sort();
     assert_eq!(again, lines);
     assert_eq!(companion.data.traffic().since(&before).requests(), 0);
 
