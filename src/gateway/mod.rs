@@ -249,20 +249,7 @@ pub async fn start(config: Config) -> Result<Running> {
 
     let guard = Guard::new(&config.auth, ledger.clone())?;
     let gateway = Arc::new(Gateway::new(guard));
-    let origins = Arc::new(Origins::new(&config.allow_origins, &public_url));
-    let mut router = routes::router(Arc::clone(&gateway));
-    if let Some(root) = &config.companion {
-        let root = root.trim_end_matches('/');
-        router = router.merge(companion::router(Arc::clone(&gateway), Arc::clone(&origins), root));
-    }
-    let router = match &embedded {
-        Some(embedded) if config.companion.is_some() => {
-            router.fallback_service(embedded.service().with_forms(&public_url))
-        }
-        Some(embedded) => router.fallback_service(embedded.service()),
-        None => router.fallback(routes::no_such_path),
-    };
-    let router = routes::told(router, (!config.allow_origins.is_empty()).then_some(origins));
+    let router = router(&gateway, &config, embedded.as_ref(), &public_url);
     let (end, ended) = oneshot::channel::<()>();
     let quit = async { drop(ended.await) };
     let server = tokio::spawn(listen::serve(listener, router, listen::BOUNDS, quit));
@@ -327,6 +314,24 @@ fn rules(config: &Config, store: &Store, public_url: &Url, hooks: Hooks) -> Rule
         backend: public_url.as_str().trim_end_matches('/').to_owned(),
         hooks,
     }
+}
+
+/// Whatever the listener serves: the API, Companion's routes, and behind them the embedded store.
+fn router(gateway: &Arc<Gateway>, config: &Config, embedded: Option<&Embedded>, public_url: &Url) -> Router {
+    let origins = Arc::new(Origins::new(&config.allow_origins, public_url));
+    let mut router = routes::router(Arc::clone(gateway));
+    if let Some(root) = &config.companion {
+        let root = root.trim_end_matches('/');
+        router = router.merge(companion::router(Arc::clone(gateway), Arc::clone(&origins), root));
+    }
+    let router = match embedded {
+        Some(embedded) if config.companion.is_some() => {
+            router.fallback_service(embedded.service().for_browsers(public_url))
+        }
+        Some(embedded) => router.fallback_service(embedded.service()),
+        None => router.fallback(routes::no_such_path),
+    };
+    routes::told(router, (!config.allow_origins.is_empty()).then_some(origins))
 }
 
 /// What the gateway does without being asked.

@@ -188,7 +188,7 @@ mod tests {
             json!([{"PartNumber": 0, "ETag": "a"}]),
             json!([{"PartNumber": 1.5, "ETag": "a"}]),
             json!([{"PartNumber": 1, "ETag": 5}]),
-            json!([{"PartNumber": 1, "ETag": "a\n"}]),
+            json!([{"PartNumber": 1, "ETag": "a b"}]),
             json!([{"PartNumber": 10001, "ETag": "a"}]),
             json!([{"PartNumber": 1, "ETag": "a"}, {"PartNumber": 1, "ETag": "b"}]),
         ] {

@@ -105,10 +105,11 @@ impl World {
     async fn on(config: LedgerConfig, place: TempDir, change: impl FnOnce(&mut Rules)) -> Self {
         let embedded = Embedded::open(&place.path().join("store"), Duration::from_secs(5)).await.unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let endpoint: url::Url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
         let door = Arc::<Door>::default();
-        let router =
-            Router::new().fallback_service(embedded.service()).layer(from_fn_with_state(Arc::clone(&door), pass));
+        let router = Router::new()
+            .fallback_service(embedded.service().for_browsers(&endpoint))
+            .layer(from_fn_with_state(Arc::clone(&door), pass));
         tokio::spawn(async move { axum::serve(listener, router).await });
         let store = Store::new(Settings {
             bucket: BUCKET.to_owned(),

@@ -190,15 +190,15 @@ impl Service {
             return Err(over(upload.state));
         }
         // All parts but the last have the store's least size.
-        let least = u64::from(last - 1).saturating_mul(limits.min_part);
-        if least > limits.max_size {
+        let bytes = u64::from(last - 1).saturating_mul(limits.min_part);
+        if bytes > limits.max_size {
             return Err(too_large(limits.max_size));
         }
         self.signed.take(&owner.0, numbers.len())?;
         let upload = self.created(upload, true).await?;
         let multipart = upload.store_upload.as_deref().ok_or_else(|| Refusal::later(Code::Busy, 1))?;
         let renewed = self.rules.terms.renewed(Timestamp::now());
-        let expected = self.ledger.foresee(&upload.id, upload.lease.epoch, least, self.rules.quota, renewed).await??;
+        let expected = self.ledger.foresee(&upload.id, upload.lease.epoch, bytes, self.rules.quota, renewed).await??;
         if expected != Signing::Done {
             return Err(sign::refusal(expected));
         }
@@ -223,7 +223,7 @@ impl Service {
             let page = self.parts(owner, upload.id.as_str(), after).await?;
             all.extend(page.parts);
             match page.next {
-                Some(next) if all.len() <= sign_max_parts(&upload) => after = next.get(),
+                Some(next) if all.len() <= most_parts(&upload) => after = next.get(),
                 _ => return Ok(all),
             }
         }
@@ -249,16 +249,13 @@ impl Service {
             if let Some(receipt) = upload.receipt {
                 return Ok(receipt);
             }
-            let (upload, asked) = match upload.state {
-                State::Completing => {
-                    let rows = self.ledger.parts(&upload.id, 0, upload.parts_max()).await?;
-                    let asked = Asked::of_rows(&upload, rows, None).ok_or_else(|| Refusal::later(Code::Busy, 1))?;
-                    (upload, asked)
-                }
-                _ => {
-                    let parts = matching(self.listed(owner, place).await?, wanted)?;
-                    self.measured(upload, parts)?
-                }
+            let (upload, asked) = if upload.state == State::Completing {
+                let rows = self.ledger.parts(&upload.id, 0, upload.parts_max()).await?;
+                let asked = Asked::of_rows(&upload, rows, None).ok_or_else(|| Refusal::later(Code::Busy, 1))?;
+                (upload, asked)
+            } else {
+                let parts = matching(self.listed(owner, place).await?, wanted)?;
+                self.measured(upload, parts)?
             };
             let mut outcome = self.join_or_spawn(upload, asked);
             match timeout_at(deadline, outcome.wait_for(Option::is_some))
@@ -366,7 +363,7 @@ impl Service {
     }
 }
 
-fn sign_max_parts(upload: &Upload) -> usize {
+fn most_parts(upload: &Upload) -> usize {
     usize::try_from(upload.parts_max()).unwrap_or(usize::MAX)
 }
 

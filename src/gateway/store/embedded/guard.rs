@@ -48,12 +48,12 @@ const KEPT: [header::HeaderName; 5] = [
 /// Whether a request may go on to have its signature checked.
 ///
 /// Follows "Signature Version 4 for authenticating requests" of the Amazon S3 API reference: `host` and all `x-amz-*` headers
-/// must be signed. Asks for more in one place: a presigned PUT of an object must have its length signed, and what is kept with it. Of
-/// a part, whose upload somebody completes who looks at it, `host` is enough.
+/// must be signed. Asks for more in one place: a presigned PUT of an object must have its length signed, and what is kept with it. Where
+/// `browsers` come, `host` is enough of a part: whoever completes its upload looks at it.
 ///
 /// # Errors
 /// `AccessDenied` for what is not signed, `NotImplemented` for headers that promise what the store does not do.
-pub fn check(request: &Parts) -> S3Result<()> {
+pub fn check(request: &Parts, browsers: bool) -> S3Result<()> {
     let query = request.uri.query().unwrap_or_default();
     let query: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let signed = signed_headers(&query, &request.headers)?;
@@ -65,7 +65,7 @@ pub fn check(request: &Parts) -> S3Result<()> {
         return Err(not_signed("host"));
     }
     let presigned_put = signed.by_query && request.method == Method::PUT;
-    let part = query.iter().any(|(name, _)| name == "uploadId");
+    let part = browsers && query.iter().any(|(name, _)| name == "uploadId");
     if presigned_put && !part && !covered("content-length") {
         return Err(not_signed("content-length"));
     }
@@ -196,7 +196,7 @@ mod tests {
     fn judge(method: Method, uri: &str, headers: &[(&str, &str)]) -> Result<(), String> {
         let request =
             headers.iter().fold(http::Request::builder().method(method).uri(uri), |r, (k, v)| r.header(*k, *v));
-        check(&request.body(()).unwrap().into_parts().0).map_err(|error| error.code().as_str().to_owned())
+        check(&request.body(()).unwrap().into_parts().0, false).map_err(|error| error.code().as_str().to_owned())
     }
 
     fn refused(code: &str) -> Result<(), String> {

@@ -156,9 +156,10 @@ struct Forms {
 }
 
 impl Service {
-    /// Takes forms that browsers post to `public_url`, too. s3s keeps the file of one in memory until it is whole, so that there are few at a time.
+    /// Takes what browsers send to `public_url`, too: parts of which `host` alone is signed, and forms. s3s keeps the file of a form in
+    /// memory until it is whole, so that there are few at a time.
     #[must_use]
-    pub fn with_forms(self, public_url: &Url) -> Self {
+    pub fn for_browsers(self, public_url: &Url) -> Self {
         let public = public_url.as_str().trim_end_matches('/').to_owned();
         Self { forms: Some(Arc::new(Forms { places: Semaphore::new(FORMS), public })), ..self }
     }
@@ -181,9 +182,11 @@ impl tower::Service<Request<Body>> for Service {
 
 /// Whether a request may go on, and its place where it posts a form: until it is answered.
 async fn admitted<'a>(forms: Option<&'a Forms>, parts: &Parts) -> S3Result<Option<SemaphorePermit<'a>>> {
-    let Some(forms) = forms.filter(|_| guard::posts_form(parts)) else { return guard::check(parts).map(|()| None) };
+    let Some(open) = forms.filter(|_| guard::posts_form(parts)) else {
+        return guard::check(parts, forms.is_some()).map(|()| None);
+    };
     guard::check_form(parts, FORM_MAX + FIELDS_MAX as u64)?;
-    match timeout(FORM_WAIT, forms.places.acquire()).await {
+    match timeout(FORM_WAIT, open.places.acquire()).await {
         Ok(Ok(place)) => Ok(Some(place)),
         _ => Err(s3_error!(SlowDown, "Too many forms come at the same time")),
     }
