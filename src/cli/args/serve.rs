@@ -190,9 +190,10 @@ pub enum ServeVerb {
     Token(TokenVerb),
     /// Sweep once, beside running gateways or without any, print what was done, and exit
     ///
-    /// Give it the gateways' own configuration, by --config or by the same flags: lifetimes, hooks and what becomes of rejects count
-    /// here too. Uploads whose complete was left are decided, those that expired or are being aborted are ended, what is over is taken
-    /// out of the store; open multipart uploads that the ledger does not know are only printed. An embedded store has to be free.
+    /// Give it the gateways' own configuration, by --config or by the same flags: lifetimes, hooks and what becomes of rejects
+    /// count here too. Uploads whose complete was left are decided, those that expired or are being aborted are ended, what is
+    /// over is taken out of the store; open multipart uploads that the ledger does not know are only printed. An embedded store
+    /// has to be free.
     #[command(mut_args(|arg| aside(arg)))]
     Sweep(Sweep),
 }

@@ -40,8 +40,8 @@ impl Service {
         Ok(())
     }
 
-    /// Does with the object what was decided, for who holds that `until` the time given; whether that was done. What fails is logged
-    /// and done by a sweep.
+    /// Does with the object what was decided, for who holds that `until` the time given; whether that was done. What fails is
+    /// logged, and done by a sweep.
     pub(super) async fn see_to(&self, upload: &Upload, rejection: &Rejection, mut until: Timestamp) -> bool {
         let mut done = std::pin::pin!(self.dispose(upload, rejection));
         let disposed = loop {
