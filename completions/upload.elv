@@ -322,7 +322,7 @@ set edit:completion:arg-completer[upload] = {|@words|
             cand --events 'Where the store''s own events come from: sqs:QUEUE_URL, or webhook (POST /v1/events/s3) [default: none]'
             cand --events-secret-file 'The secret that the store shows with what it pushes: one line of visible ASCII [default: none]'
             cand --companion 'Answer Uppy Companion''s routes for uploads beneath this path, / or /companion, so that Uppy uploads through this gateway'
-            cand --allow-origin 'An origin, such as https://app.example.com, whose pages may use the gateway and its embedded store; repeatable [default: none]'
+            cand --allow-origin 'An origin, such as `https://app.example.com`, whose pages may use the gateway and its embedded store; repeatable [default: none]'
             cand --cdn 'What objects are read through, such as `https://cdn.example.com`: locations and read URLs are this and the object''s key, and do not expire [default: read URLs are presigned]'
             cand --hook 'What to ask about each upload before it is ready, in this order: a program or a webhook; repeatable [default: none]'
             cand --hook-arg 'A further argument for the program of the hook of that name; repeatable [default: none]'

@@ -83,7 +83,7 @@ pub struct ServeOptions {
     /// where a client can send no header. What browsers send carries no fingerprints: receipts say `proof: none`. [default: nowhere]
     #[arg(long, value_name = "PATH")]
     pub companion: Option<String>,
-    /// An origin, such as https://app.example.com, whose pages may use the gateway and its embedded store; repeatable [default: none]
+    /// An origin, such as `https://app.example.com`, whose pages may use the gateway and its embedded store; repeatable [default: none]
     #[arg(long = "allow-origin", value_name = "ORIGIN")]
     pub allow_origins: Vec<String>,
     /// What objects are read through, such as `https://cdn.example.com`: locations and read URLs are this and the object's key, and do
