@@ -304,74 +304,75 @@ complete -c upload -n "__fish_upload_using_subcommand config" -l json -d 'Print 
 complete -c upload -n "__fish_upload_using_subcommand config" -s q -l quiet -d 'Show errors only'
 complete -c upload -n "__fish_upload_using_subcommand config" -s v -l verbose -d 'Show what is done in more detail, on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand config" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l listen -d 'Where to listen; port 0 takes a free one, which is told on standard error once ready' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l public-url -d 'What signed URLs and answers name; TLS is the proxy\'s in front [default: the address listened on]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l metrics-listen -d 'Where metrics (Prometheus), health and readiness may be read by whoever reaches it; port 0 takes a free one [default: nowhere]' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l store -d 'The store: embedded, embedded:DIR, or s3://BUCKET/PREFIX with the usual AWS credentials' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l s3-endpoint -d 'The S3 endpoint of s3:// stores [default: Amazon\'s for the region]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l s3-region -d 'The region of s3:// stores [default: AWS_REGION and the AWS configuration, else us-east-1]' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l store-credentials -d 'Write the embedded store\'s endpoint and keys to this file (mode 0600), for other S3 clients [default: not written]' -r -F
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l ledger -d 'The ledger: sqlite, sqlite:FILE or postgres://USER@HOST/DATABASE [env: UPLOAD_LEDGER] [default: sqlite in the state directory]' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l auth -d 'Who may use the API; `tokens,jwt` takes both [default: none on loopback, else this has to be said]' -r -f -a "none\t'Everybody who reaches it: on loopback only'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l listen -d 'Where to listen; port 0 takes a free one, which is told on standard error once ready' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l public-url -d 'What signed URLs and answers name; TLS is the proxy\'s in front [default: the address listened on]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l metrics-listen -d 'Where metrics (Prometheus), health and readiness may be read by whoever reaches it; port 0 takes a free one [default: nowhere]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l store -d 'The store: embedded, embedded:DIR, or s3://BUCKET/PREFIX with the usual AWS credentials' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l s3-endpoint -d 'The S3 endpoint of s3:// stores [default: Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l s3-region -d 'The region of s3:// stores [default: AWS_REGION and the AWS configuration, else us-east-1]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l store-credentials -d 'Write the embedded store\'s endpoint and keys to this file (mode 0600), for other S3 clients [default: not written]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l ledger -d 'The ledger: sqlite, sqlite:FILE or postgres://USER@HOST/DATABASE [env: UPLOAD_LEDGER] [default: sqlite in the state directory]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l auth -d 'Who may use the API; `tokens,jwt` takes both [default: none on loopback, else this has to be said]' -r -f -a "none\t'Everybody who reaches it: on loopback only'
 tokens\t'Whoever holds a token made by `upload serve token add`'
 jwt\t'Whoever holds a token that --jwt-issuer signed, such as a job of GitHub Actions'"
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l jwt-issuer -d 'Whose signed tokens are taken with --auth jwt, as their `iss` has it, such as `https://token.actions.githubusercontent.com`' -r -f
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l jwt-audience -d 'What the tokens\' `aud` must name: choose something that only this gateway is called' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l jwt-jwks -d 'Where the issuer\'s keys are [default: where its /.well-known/openid-configuration says]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l jwt-algorithm -d 'How the tokens are signed; no other way is taken, whatever they say' -r -f -a "RS256\t'RSA of 2048 bits or more, with SHA-256'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l jwt-issuer -d 'Whose signed tokens are taken with --auth jwt, as their `iss` has it, such as `https://token.actions.githubusercontent.com`' -r -f
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l jwt-audience -d 'What the tokens\' `aud` must name: choose something that only this gateway is called' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l jwt-jwks -d 'Where the issuer\'s keys are [default: where its /.well-known/openid-configuration says]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l jwt-algorithm -d 'How the tokens are signed; no other way is taken, whatever they say' -r -f -a "RS256\t'RSA of 2048 bits or more, with SHA-256'
 ES256\t'ECDSA on P-256, with SHA-256'
 EdDSA\t'Ed25519'"
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l jwt-claim -d 'A claim that tokens must have, and a glob for its value; repeatable' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l jwt-owner-claim -d 'The claim that says whose uploads they are; with GitHub Actions repository_id, since its sub differs by branch' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l rate -d 'URLs that are signed for each owner, such as 100/s, or 100/s,burst=5000 [default: any number]' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l quota -d 'What each owner may have: open=1000 unfinished uploads, outstanding=1TiB in them, total=10TiB with all that is ready' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l allow-type -d 'Content types that are taken, as globs; repeatable' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l max-size -d 'Largest upload, such as 50GiB [default: the store\'s limit]' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l url-ttl -d 'How long a signed URL lives at least; a large part\'s lives longer' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l upload-ttl -d 'How long an unfinished upload lives without a call about it' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l lease -d 'How long a client may be silent before another may take its upload over; clients speak every 20s' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l sweep-every -d 'How often to end what nobody holds: uploads that expired, completes that were left; `never` leaves it to other gateways' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l events -d 'Where the store\'s own events come from: sqs:QUEUE_URL, or webhook (POST /v1/events/s3) [default: none]' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l events-secret-file -d 'The secret that the store shows with what it pushes: one line of visible ASCII [default: none]' -r -F
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l companion -d 'Answer Uppy Companion\'s routes for uploads beneath this path, / or /companion, so that Uppy uploads through this gateway' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l allow-origin -d 'An origin, such as `https://app.example.com`, whose pages may use the gateway and its embedded store; repeatable [default: none]' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l cdn -d 'What objects are read through, such as `https://cdn.example.com`: locations and read URLs are this and the object\'s key, and do not expire [default: read URLs are presigned]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l hook -d 'What to ask about each upload before it is ready, in this order: a program or a webhook; repeatable [default: none]' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l hook-arg -d 'A further argument for the program of the hook of that name; repeatable [default: none]' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l hook-secret-file -d 'Sign webhooks with the secret in this file, at least 16 characters [default: none, and no webhooks]' -r -F
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l hook-timeout -d 'How long a hook may take for one upload' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l on-reject -d 'What becomes of an object that a hook rejects: delete, keep, or quarantine:PREFIX' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l sse -d 'Server-side encryption of new objects: AES256, aws:kms or aws:kms:KEY-ID [default: the bucket\'s]' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l required-header -d 'A further header the bucket demands when an object is created; repeatable [default: none]' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l store-probe -d 'Whether to try at start-up if the store refuses a wrong body and a wrong length' -r -f -a "require\t'Do not start if the store takes them'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l jwt-claim -d 'A claim that tokens must have, and a glob for its value; repeatable' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l jwt-owner-claim -d 'The claim that says whose uploads they are; with GitHub Actions repository_id, since its sub differs by branch' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l rate -d 'URLs that are signed for each owner, such as 100/s, or 100/s,burst=5000 [default: any number]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l quota -d 'What each owner may have: open=1000 unfinished uploads, outstanding=1TiB in them, total=10TiB with all that is ready' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l allow-type -d 'Content types that are taken, as globs; repeatable' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l max-size -d 'Largest upload, such as 50GiB [default: the store\'s limit]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l url-ttl -d 'How long a signed URL lives at least; a large part\'s lives longer' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l upload-ttl -d 'How long an unfinished upload lives without a call about it' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l lease -d 'How long a client may be silent before another may take its upload over; clients speak every 20s' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l sweep-every -d 'How often to end what nobody holds: uploads that expired, completes that were left; `never` leaves it to other gateways' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l events -d 'Where the store\'s own events come from: sqs:QUEUE_URL, or webhook (POST /v1/events/s3) [default: none]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l events-secret-file -d 'The secret that the store shows with what it pushes: one line of visible ASCII [default: none]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l companion -d 'Answer Uppy Companion\'s routes for uploads beneath this path, / or /companion, so that Uppy uploads through this gateway' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l allow-origin -d 'An origin, such as `https://app.example.com`, whose pages may use the gateway and its embedded store; repeatable [default: none]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l cdn -d 'What objects are read through, such as `https://cdn.example.com`: locations and read URLs are this and the object\'s key, and do not expire [default: read URLs are presigned]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l hook -d 'What to ask about each upload before it is ready, in this order: a program or a webhook; repeatable [default: none]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l hook-arg -d 'A further argument for the program of the hook of that name; repeatable [default: none]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l hook-secret-file -d 'Sign webhooks with the secret in this file, at least 16 characters [default: none, and no webhooks]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l hook-timeout -d 'How long a hook may take for one upload' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l on-reject -d 'What becomes of an object that a hook rejects: delete, keep, or quarantine:PREFIX' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l sse -d 'Server-side encryption of new objects: AES256, aws:kms or aws:kms:KEY-ID [default: the bucket\'s]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l required-header -d 'A further header the bucket demands when an object is created; repeatable [default: none]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l store-probe -d 'Whether to try at start-up if the store refuses a wrong body and a wrong length' -r -f -a "require\t'Do not start if the store takes them'
 warn\t'Say so and start'
 off\t'Do not try'"
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l store-checksum -d 'What the store is held to enforce on each part; named in each receipt as its proof' -r -f -a "auto\t'As probed'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l store-checksum -d 'What the store is held to enforce on each part; named in each receipt as its proof' -r -f -a "auto\t'As probed'
 sha256\t'The header x-amz-checksum-sha256, signed'
 payload\t'The SHA-256 as the signature\'s payload hash'
 md5\t'The header Content-MD5, signed'
 none\t'Nothing'"
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l drain -d 'How long to serve on after a signal to stop, while /readyz says 503, so that balancers look elsewhere [default: not at all]' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l log-format -d 'How lines of the log on standard error are written; -v adds a line for each request' -r -f -a "text\t'Lines to be read by people'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l drain -d 'How long to serve on after a signal to stop, while /readyz says 503, so that balancers look elsewhere [default: not at all]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l log-format -d 'How lines of the log on standard error are written; -v adds a line for each request' -r -f -a "text\t'Lines to be read by people'
 json\t'An object of JSON a line'"
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l journal -d 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l color -d 'When to use colours; NO_COLOR, CLICOLOR and TERM=dumb are obeyed [default: auto]' -r -f -a "auto\t''
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l journal -d 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l color -d 'When to use colours; NO_COLOR, CLICOLOR and TERM=dumb are obeyed [default: auto]' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l progress -d 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]' -r -f -a "auto\t'Bars on a terminal, plain lines elsewhere'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l progress -d 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]' -r -f -a "auto\t'Bars on a terminal, plain lines elsewhere'
 bar\t'Bars; on a terminal only'
 plain\t'A line at most every 10 seconds'
 none\t'No progress; results, errors and a summary only'"
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l config -d 'The configuration file, TOML [default: config.toml, for serve serve.toml, in the configuration directory]' -r -F
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l s3-path-style -d 'Put the bucket\'s name of s3:// stores into the path, not the host [default: into the host]'
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l check -d 'Check flags and configuration file, open nothing, and exit'
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l probe -d 'Try all that the store can be held to, print what it did and what that means, and exit; sends it about 11 MiB'
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -l json -d 'Print JSON lines on standard output, and nothing else there'
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -s q -l quiet -d 'Show errors only'
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -s v -l verbose -d 'Show what is done in more detail, on standard error; repeat for more'
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token" -f -a "token" -d 'Make, list and revoke API tokens'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l config -d 'The configuration file, TOML [default: config.toml, for serve serve.toml, in the configuration directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l s3-path-style -d 'Put the bucket\'s name of s3:// stores into the path, not the host [default: into the host]'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l check -d 'Check flags and configuration file, open nothing, and exit'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l probe -d 'Try all that the store can be held to, print what it did and what that means, and exit; sends it about 11 MiB'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l json -d 'Print JSON lines on standard output, and nothing else there'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -s v -l verbose -d 'Show what is done in more detail, on standard error; repeat for more'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -f -a "token" -d 'Make, list and revoke API tokens'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -f -a "sweep" -d 'Sweep once, beside running gateways or without any, print what was done, and exit'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -l journal -d 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -l color -d 'When to use colours; NO_COLOR, CLICOLOR and TERM=dumb are obeyed [default: auto]' -r -f -a "auto\t''
 always\t''
@@ -389,6 +390,74 @@ complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_sub
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -f -a "add" -d 'Make a token and print it, this once'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -f -a "list" -d 'List tokens: id, when made, until when they are good, name'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -f -a "revoke" -d 'Revoke a token by its id'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l listen -d 'Where to listen; port 0 takes a free one, which is told on standard error once ready' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l public-url -d 'What signed URLs and answers name; TLS is the proxy\'s in front [default: the address listened on]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l metrics-listen -d 'Where metrics (Prometheus), health and readiness may be read by whoever reaches it; port 0 takes a free one [default: nowhere]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l store -d 'The store: embedded, embedded:DIR, or s3://BUCKET/PREFIX with the usual AWS credentials' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l s3-endpoint -d 'The S3 endpoint of s3:// stores [default: Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l s3-region -d 'The region of s3:// stores [default: AWS_REGION and the AWS configuration, else us-east-1]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l store-credentials -d 'Write the embedded store\'s endpoint and keys to this file (mode 0600), for other S3 clients [default: not written]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l ledger -d 'The ledger: sqlite, sqlite:FILE or postgres://USER@HOST/DATABASE [env: UPLOAD_LEDGER] [default: sqlite in the state directory]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l auth -d 'Who may use the API; `tokens,jwt` takes both [default: none on loopback, else this has to be said]' -r -f -a "none\t'Everybody who reaches it: on loopback only'
+tokens\t'Whoever holds a token made by `upload serve token add`'
+jwt\t'Whoever holds a token that --jwt-issuer signed, such as a job of GitHub Actions'"
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l jwt-issuer -d 'Whose signed tokens are taken with --auth jwt, as their `iss` has it, such as `https://token.actions.githubusercontent.com`' -r -f
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l jwt-audience -d 'What the tokens\' `aud` must name: choose something that only this gateway is called' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l jwt-jwks -d 'Where the issuer\'s keys are [default: where its /.well-known/openid-configuration says]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l jwt-algorithm -d 'How the tokens are signed; no other way is taken, whatever they say' -r -f -a "RS256\t'RSA of 2048 bits or more, with SHA-256'
+ES256\t'ECDSA on P-256, with SHA-256'
+EdDSA\t'Ed25519'"
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l jwt-claim -d 'A claim that tokens must have, and a glob for its value; repeatable' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l jwt-owner-claim -d 'The claim that says whose uploads they are; with GitHub Actions repository_id, since its sub differs by branch' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l rate -d 'URLs that are signed for each owner, such as 100/s, or 100/s,burst=5000 [default: any number]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l quota -d 'What each owner may have: open=1000 unfinished uploads, outstanding=1TiB in them, total=10TiB with all that is ready' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l allow-type -d 'Content types that are taken, as globs; repeatable' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l max-size -d 'Largest upload, such as 50GiB [default: the store\'s limit]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l url-ttl -d 'How long a signed URL lives at least; a large part\'s lives longer' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l upload-ttl -d 'How long an unfinished upload lives without a call about it' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l lease -d 'How long a client may be silent before another may take its upload over; clients speak every 20s' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l sweep-every -d 'How often to end what nobody holds: uploads that expired, completes that were left; `never` leaves it to other gateways' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l events -d 'Where the store\'s own events come from: sqs:QUEUE_URL, or webhook (POST /v1/events/s3) [default: none]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l events-secret-file -d 'The secret that the store shows with what it pushes: one line of visible ASCII [default: none]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l companion -d 'Answer Uppy Companion\'s routes for uploads beneath this path, / or /companion, so that Uppy uploads through this gateway' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l allow-origin -d 'An origin, such as `https://app.example.com`, whose pages may use the gateway and its embedded store; repeatable [default: none]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l cdn -d 'What objects are read through, such as `https://cdn.example.com`: locations and read URLs are this and the object\'s key, and do not expire [default: read URLs are presigned]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l hook -d 'What to ask about each upload before it is ready, in this order: a program or a webhook; repeatable [default: none]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l hook-arg -d 'A further argument for the program of the hook of that name; repeatable [default: none]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l hook-secret-file -d 'Sign webhooks with the secret in this file, at least 16 characters [default: none, and no webhooks]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l hook-timeout -d 'How long a hook may take for one upload' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l on-reject -d 'What becomes of an object that a hook rejects: delete, keep, or quarantine:PREFIX' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l sse -d 'Server-side encryption of new objects: AES256, aws:kms or aws:kms:KEY-ID [default: the bucket\'s]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l required-header -d 'A further header the bucket demands when an object is created; repeatable [default: none]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l store-probe -d 'Whether to try at start-up if the store refuses a wrong body and a wrong length' -r -f -a "require\t'Do not start if the store takes them'
+warn\t'Say so and start'
+off\t'Do not try'"
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l store-checksum -d 'What the store is held to enforce on each part; named in each receipt as its proof' -r -f -a "auto\t'As probed'
+sha256\t'The header x-amz-checksum-sha256, signed'
+payload\t'The SHA-256 as the signature\'s payload hash'
+md5\t'The header Content-MD5, signed'
+none\t'Nothing'"
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l drain -d 'How long to serve on after a signal to stop, while /readyz says 503, so that balancers look elsewhere [default: not at all]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l log-format -d 'How lines of the log on standard error are written; -v adds a line for each request' -r -f -a "text\t'Lines to be read by people'
+json\t'An object of JSON a line'"
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l journal -d 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l color -d 'When to use colours; NO_COLOR, CLICOLOR and TERM=dumb are obeyed [default: auto]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l progress -d 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]' -r -f -a "auto\t'Bars on a terminal, plain lines elsewhere'
+bar\t'Bars; on a terminal only'
+plain\t'A line at most every 10 seconds'
+none\t'No progress; results, errors and a summary only'"
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l config -d 'The configuration file, TOML [default: config.toml, for serve serve.toml, in the configuration directory]' -r -F
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l dry-run -d 'Print what would be done, and change nothing'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l s3-path-style -d 'Put the bucket\'s name of s3:// stores into the path, not the host [default: into the host]'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l check -d 'Check flags and configuration file, open nothing, and exit'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l probe -d 'Try all that the store can be held to, print what it did and what that means, and exit; sends it about 11 MiB'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l json -d 'Print JSON lines on standard output, and nothing else there'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -s q -l quiet -d 'Show errors only'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -s v -l verbose -d 'Show what is done in more detail, on standard error; repeat for more'
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand completions" -l journal -d 'The journal, which remembers uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand completions" -l color -d 'When to use colours; NO_COLOR, CLICOLOR and TERM=dumb are obeyed [default: auto]' -r -f -a "auto\t''
 always\t''
