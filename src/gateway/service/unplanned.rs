@@ -13,7 +13,6 @@ use uuid::Uuid;
 
 use super::asked::Asked;
 use super::{Completion, Service, aged, begin, closed, is_over, object, sign};
-use crate::crash;
 use crate::gateway::auth::Owner;
 use crate::gateway::lease::Renewed;
 use crate::gateway::ledger::{Manner, NewUpload, Signing, Upload};
@@ -125,7 +124,6 @@ impl Service {
             renewed,
         };
         let (upload, new) = self.ledger.begin_within(new, self.rules.quota).await??;
-        crash::point("gateway.begin.noted");
         let upload = aged(upload, now);
         if upload.digest != digest || upload.manner != manner {
             return Err(Refusal::new(Code::IdempotencyMismatch));
@@ -202,7 +200,6 @@ impl Service {
         if expected != Signing::Done {
             return Err(sign::refusal(expected));
         }
-        crash::point("gateway.sign.pinned");
         let mut all = Vec::with_capacity(numbers.len());
         for number in numbers {
             let signed = self.bare.sign_bare(&upload.key, multipart, *number, self.life_of(&upload)).await;
