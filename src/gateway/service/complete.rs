@@ -161,16 +161,6 @@ impl Service {
         if let Err(fault) = &said {
             tracing::warn!(id = %upload.id, ?fault, "the store did not confirm the complete");
         }
-        let said = match said {
-            // Ceph says 500 of an upload that it does not know any more. Asked before the object is looked for, for an upload
-            // that is gone may have become it.
-            Err(Fault::Unavailable(_))
-                if matches!(self.store.list(&upload.key, multipart, None).await, Err(Fault::NoSuchUpload)) =>
-            {
-                Err(Fault::NoSuchUpload)
-            }
-            said => said,
-        };
         let (seen, head) = self.look(upload, asked.checksum()).await;
         (verdict::multipart(said.as_ref().copied(), seen), head)
     }

@@ -423,6 +423,23 @@ async fn a_condition_that_fails_on_our_own_object_is_success() {
     assert_eq!(receipt(world.complete(&upload, &request).await).parts, 2);
 }
 
+/// Ceph says 500 of an upload that was taken from it; a proxy may say 504 while the store is at it.
+#[tokio::test]
+async fn an_upload_that_the_store_has_lost_is_gone_whatever_it_says_to_complete() {
+    let world = World::new().await;
+    let (upload, request) = world.sent(PART + 1).await;
+    let multipart = world.service.find(&world.owner, upload.id.as_str()).await.unwrap().store_upload.unwrap();
+    let complete = async |status| {
+        world.set(Method::POST, COMPLETE, Mood::Says(status, "<Error><Code>InternalError</Code></Error>"));
+        world.complete(&upload, &request).await
+    };
+    assert!(undecided(&complete(500).await), "its parts are there");
+    world.service.store.abort(&upload.key, &multipart).await.unwrap();
+    assert!(undecided(&complete(504).await));
+    assert_eq!(complete(500).await.unwrap_err().code, Code::Gone);
+    assert_eq!(world.state(&upload).await, State::Expired);
+}
+
 #[tokio::test]
 async fn a_complete_is_conditional_and_tells_the_size() {
     let world = World::new().await;

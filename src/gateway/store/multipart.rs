@@ -165,7 +165,14 @@ impl Store {
         if answer.status == StatusCode::NOT_IMPLEMENTED {
             answer = self.ask_complete(key, upload, body, false, None).await?;
         }
-        answers::completed(answer)
+        // Ceph says 500 of an upload that it does not know any more. No other answer is doubted so, nor the lack of one: there the
+        // store may be at it still.
+        let doubted = answer.status == StatusCode::INTERNAL_SERVER_ERROR;
+        let said = answers::completed(answer);
+        if doubted && matches!(self.list(key, upload, None).await, Err(Fault::NoSuchUpload)) {
+            return Err(Fault::NoSuchUpload);
+        }
+        said
     }
 
     /// What a complete of these parts says, with their checksums where those are the proof.
