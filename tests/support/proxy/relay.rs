@@ -276,7 +276,11 @@ impl Upstream {
     pub fn send(addr: SocketAddr, request: &[u8]) -> io::Result<Self> {
         let mut stream = TcpStream::connect(addr)?;
         stream.set_nodelay(true)?;
-        stream.write_all(request)?;
+        match stream.write_all(request) {
+            // Answered before the end of it, and closed: what was said is there to be read.
+            Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {}
+            sent => sent?,
+        }
         let answers = BufReader::with_capacity(64 << 10, stream.try_clone()?);
         Ok(Self { stream, answers })
     }
