@@ -237,6 +237,10 @@ fn make(path: &Path, spec: &Spec, mode: Mode) -> Result<()> {
     crash::point("sqlite.make.begun");
     let filled = connect(draft.path()).and_then(|mut connection| {
         step_up(&mut connection, spec)?;
+        if mode == Mode::Shared {
+            // Not left to those who open it: of two who switch it at the same moment, one is told at once that it is busy.
+            connection.query_row("PRAGMA journal_mode = wal", [], |_| Ok(()))?;
+        }
         connection.close().map_err(|(_, error)| error)
     });
     filled.map_err(|error| spec.cannot_open(path).because(error))?;
@@ -281,6 +285,19 @@ mod tests {
         assert_eq!(connection.query_row("SELECT n FROM day", [], |row| row.get::<_, i64>(0)).unwrap(), 1);
         let names = std::fs::read_dir(path.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name());
         assert_eq!(names.filter(|name| name.to_string_lossy().contains(".new-")).count(), 0);
+    }
+
+    /// Of two who switch a file at the same moment, SQLite tells one that it is busy, without waiting.
+    #[test]
+    fn a_new_file_is_shared_before_anybody_sees_it() {
+        let place = tempfile::tempdir().unwrap();
+        for (mode, is) in [(Mode::Shared, "wal"), (Mode::Alone, "delete")] {
+            let path = place.path().join(is);
+            make(&path, &SPEC, mode).unwrap();
+            let connection = Connection::open(&path).unwrap();
+            let found = connection.query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0)).unwrap();
+            assert_eq!(found, is, "{mode:?}");
+        }
     }
 
     /// By processes that died: before their draft was whole, and just after it was linked into place.
