@@ -35,6 +35,7 @@ mod limits;
 mod listen;
 mod metrics;
 mod openapi;
+mod opened;
 mod probing;
 mod problem;
 mod round;
@@ -55,9 +56,9 @@ use cors::Origins;
 use events::{Events, Inbox, Listened};
 use hooks::{Hook, Hooks, OnReject};
 use lease::Terms;
-use ledger::Ledger;
 pub use ledger::LedgerConfig;
 pub use limits::{Quota, Rate};
+use opened::Opened;
 use routes::{Gateway, Webhook};
 use service::{Rules, Service};
 use store::Store;
@@ -221,28 +222,14 @@ impl Running {
 pub async fn start(config: Config) -> Result<Running> {
     settings::check(&config)?;
     let hooks = Hooks::new(config.hooks.clone(), config.on_reject.clone(), config.hook_secret.clone())?;
-    let embedded = match &config.store {
-        StoreConfig::Embedded { dir } => Some(Embedded::open(dir, config.lock_wait).await?),
-        StoreConfig::S3 { .. } => None,
-    };
-    crash::point("gateway.start.stored");
-    let ledger = Ledger::open(&config.ledger).await?;
-    crash::point("gateway.start.remembers");
+    let opened = Opened::open(&config).await?;
     let (listener, address) = bind(config.listen).await?;
     let aside = match config.metrics_listen {
         Some(place) => Some(bind(place).await?),
         None => None,
     };
-    let keys = embedded.as_ref().map(Embedded::keys);
-    let local = within_reach(address);
-    let inside = match &embedded {
-        Some(embedded) => Some(inside(embedded, local.ip()).await?),
-        None => None,
-    };
-    let local = url_of(local)?;
-    let (inside_url, inside) = inside.unzip();
-    let store = settings::store(&config, &local, inside_url.as_ref().unwrap_or(&local), keys.clone())?;
-    let store = Store::new(store)?;
+    let (store, inside) = opened.store(&config, within_reach(address)).await?;
+    let Opened { embedded, ledger } = opened;
     let queue = events::queue(config.events.as_ref(), &store).await?;
     let url = url_of(address)?;
     let public_url = config.public_url.clone().unwrap_or_else(|| url.clone());
@@ -271,8 +258,8 @@ pub async fn start(config: Config) -> Result<Running> {
             return Err(error);
         }
     };
-    if let (Some(path), Some(keys)) = (&config.store_credentials, &keys) {
-        settings::write_credentials(path, &public_url, keys)?;
+    if let (Some(path), Some(embedded)) = (&config.store_credentials, &embedded) {
+        settings::write_credentials(path, &public_url, &embedded.keys())?;
     }
     let rules = self::rules(&config, &store, &public_url, hooks);
     crash::point("gateway.start.ready");
@@ -339,15 +326,6 @@ fn unasked(config: &Config, service: &Arc<Service>, queue: Option<Listened>) -> 
     let sweep = config.sweep_every.map(|every| tokio::spawn(Arc::clone(service).keep_sweeping(every, config.survey)));
     let consume = queue.map(|queue| tokio::spawn(events::consume(Arc::clone(service), queue)));
     [sweep, consume].into_iter().flatten().map(Aside).collect()
-}
-
-/// The gateway's own way to the embedded store: there for as long as requests are under way, and no client takes its places.
-async fn inside(embedded: &Embedded, ip: IpAddr) -> Result<(Url, Aside)> {
-    let (listener, address) = bind(SocketAddr::new(ip, 0)).await?;
-    let url = url_of(address)?;
-    let router = Router::new().fallback_service(embedded.service());
-    let bounds = listen::Bounds { told: false, ..listen::BOUNDS };
-    Ok((url, Aside(tokio::spawn(listen::serve(listener, router, bounds, pending())))))
 }
 
 /// An address this process itself can reach the listener at.

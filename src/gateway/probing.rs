@@ -2,16 +2,15 @@
 //!
 //! Border: decides when to probe and whether to start; what is tried is `store/probe`, what is enough is `settings`.
 
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::ledger::Ledger;
-use super::store::embedded::Embedded;
+use super::opened::Opened;
 use super::store::profile::Profile;
 use super::store::{Depth, Fault, Store};
-use super::{Config, Probe, StoreConfig, inside, settings};
+use super::{Config, Probe, StoreConfig, settings, within_reach};
 use crate::error::{Error, Kind, Result};
 use crate::wire::{Limits, Proof};
 
@@ -70,23 +69,12 @@ pub async fn hold(store: Store, ledger: &Ledger, config: &Config) -> Result<Stor
 /// As [`super::start`], but for the listener, which is not opened.
 pub async fn probe(config: &Config) -> Result<Probed> {
     settings::check(config)?;
-    let embedded = match &config.store {
-        StoreConfig::Embedded { dir } => Some(Embedded::open(dir, config.lock_wait).await?),
-        StoreConfig::S3 { .. } => None,
-    };
-    let ledger = Ledger::open(&config.ledger).await?;
-    let inside = match &embedded {
-        Some(embedded) => Some(inside(embedded, Ipv4Addr::LOCALHOST.into()).await?),
-        None => None,
-    };
-    let keys = embedded.as_ref().map(Embedded::keys);
-    let nowhere = super::url_of((Ipv4Addr::LOCALHOST, 0).into())?;
-    let at = inside.as_ref().map_or(&nowhere, |(url, _)| url);
-    let store = Store::new(settings::store(config, at, at, keys)?)?;
+    let opened = Opened::open(config).await?;
+    let (store, _inside) = opened.store(config, within_reach(config.listen)).await?;
     let profile = store.probe(Depth::Full, config.checksum).await.map_err(|fault| unusable(&fault))?;
-    if embedded.is_none() {
+    if !is_embedded(config) {
         let key = store.profile_key().await.map_err(|fault| unusable(&fault))?;
-        keep(&ledger, &key, &profile, Timestamp::now()).await?;
+        keep(&opened.ledger, &key, &profile, Timestamp::now()).await?;
     }
     let judged = settings::judge(config.probe, config.checksum, &profile);
     let limits = store.with_profile(profile.clone()).limits();

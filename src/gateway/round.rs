@@ -3,12 +3,10 @@
 //! Border: opens what a sweep needs, and ends; what a sweep does is `service/sweep`.
 
 use super::hooks::Hooks;
-use super::ledger::Ledger;
+use super::opened::Opened;
 use super::problem::Refusal;
 use super::service::{Service, Tell};
-use super::store::Store;
-use super::store::embedded::Embedded;
-use super::{Config, StoreConfig, inside, probing, rules, settings, url_of, within_reach};
+use super::{Config, probing, rules, settings, url_of, within_reach};
 use crate::error::{Error, Kind, Result};
 use crate::wire::Code;
 
@@ -21,22 +19,16 @@ use crate::wire::Code;
 pub async fn round(config: Config, dry_run: bool, tell: Tell<'_>) -> Result<()> {
     settings::check(&config)?;
     let hooks = Hooks::new(config.hooks.clone(), config.on_reject.clone(), config.hook_secret.clone())?;
-    let embedded = match &config.store {
-        StoreConfig::Embedded { dir } => Some(Embedded::open(dir, config.lock_wait).await?),
-        StoreConfig::S3 { .. } => None,
-    };
-    let ledger = Ledger::open(&config.ledger).await?;
+    let opened = Opened::open(&config).await?;
     let here = within_reach(config.listen);
-    let local = url_of(here)?;
-    let inside = match &embedded {
-        Some(embedded) => Some(inside(embedded, here.ip()).await?),
-        None => None,
-    };
-    let place = inside.as_ref().map_or(&local, |(url, _)| url);
-    let store = Store::new(settings::store(&config, &local, place, embedded.as_ref().map(Embedded::keys))?)?;
+    let (store, _inside) = opened.store(&config, here).await?;
+    let ledger = opened.ledger;
     // What is only read needs no proof, and the probe writes.
     let store = if dry_run { store } else { probing::hold(store, &ledger, &config).await? };
-    let public_url = config.public_url.clone().unwrap_or(local);
+    let public_url = match &config.public_url {
+        Some(url) => url.clone(),
+        None => url_of(here)?,
+    };
     let rules = rules(&config, &store, &public_url, hooks);
     let service = Service::new(ledger, store, rules);
     if dry_run {
