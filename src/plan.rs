@@ -115,8 +115,7 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
     const GIB: u64 = 1 << 30;
-    const AWS: Limits =
-        Limits { min_part: 5 * MIB, max_part: 5 * GIB, max_parts: 10_000, max_size: 50_000 * GIB, equal_parts: false };
+    const AWS: Limits = Limits::S3;
 
     fn sizes(size: u64, wish: u64) -> Vec<u64> {
         Plan::new(size, Some(wish), &AWS).unwrap().parts().map(|(_, range)| range.len).collect()

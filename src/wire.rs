@@ -42,7 +42,7 @@ pub struct Info {
     pub capabilities: BTreeMap<String, String>,
 }
 
-/// What the store allows. The client knows no such number of its own.
+/// What the store allows. A backend that can say it is always asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(all(test, feature = "gateway"), derive(utoipa::ToSchema))]
 pub struct Limits {
@@ -55,6 +55,17 @@ pub struct Limits {
     pub max_size: u64,
     /// All parts but the last must be of one size.
     pub equal_parts: bool,
+}
+
+impl Limits {
+    /// What Amazon S3 allows ("Amazon S3 multipart upload limits" in its user guide): for stores and backends that do not say.
+    pub const S3: Self = Self {
+        min_part: 5 << 20,
+        max_part: 5 << 30,
+        max_parts: 10_000,
+        max_size: 10_000 * (5 << 30),
+        equal_parts: false,
+    };
 }
 
 /// What the store was held to enforce on each part's bytes, strongest first.

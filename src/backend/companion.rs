@@ -40,14 +40,6 @@ mod answer;
 mod cookies;
 mod memo;
 
-/// What S3 takes, which is what Companion was made for; it cannot be asked.
-const LIMITS: Limits = Limits {
-    min_part: 5 << 20,
-    max_part: 5 << 30,
-    max_parts: 10_000,
-    max_size: 10_000 * (5 << 30),
-    equal_parts: false,
-};
 /// Parts that one call signs: what is signed at once has to be begun at once.
 const BATCH: usize = 32;
 /// Calls under way at once: Companion is one thread.
@@ -147,7 +139,8 @@ impl Companion {
         Ok(Info {
             protocol: PROTOCOL,
             instance_id,
-            limits: LIMITS,
+            // Companion was made for S3, and cannot be asked.
+            limits: Limits::S3,
             allow_types,
             proof: Proof::None,
             capabilities: <_>::default(),

@@ -12,7 +12,7 @@ use url::form_urlencoded;
 use crate::gateway::problem::Refusal;
 use crate::gateway::rules;
 use crate::names::{ETag, PartNumber};
-use crate::wire::{BeginRequest, Code, StoredPart};
+use crate::wire::{BeginRequest, Code, Limits, StoredPart};
 
 /// What Uppy takes an unknown type for.
 const ANY_TYPE: &str = "application/octet-stream";
@@ -94,7 +94,10 @@ fn header_value(value: &str) -> Option<String> {
 pub fn number(text: &str) -> Result<PartNumber, Refusal> {
     let number = text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u32>().ok()).flatten();
     let wrong = || Refusal::saying(Code::InvalidRequest, "s3: the part number must be a number between 1 and 10000.");
-    number.filter(|number| *number <= 10_000).and_then(|number| PartNumber::try_from(number).ok()).ok_or_else(wrong)
+    number
+        .filter(|number| *number <= Limits::S3.max_parts)
+        .and_then(|number| PartNumber::try_from(number).ok())
+        .ok_or_else(wrong)
 }
 
 /// The parts of a complete, by number: `{"parts": [{"PartNumber": 1, "ETag": "…"}]}`, in any order, with or without quotes, and with

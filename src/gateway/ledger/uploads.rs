@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::gateway::lease::{Lease, Renewed};
 use crate::names::{Fingerprint, Key, PartNumber, UploadId};
 use crate::plan::Plan;
-use crate::wire::{PartSpec, Receipt, State};
+use crate::wire::{Limits, PartSpec, Receipt, State};
 
 /// An upload to be begun.
 pub struct NewUpload {
@@ -68,9 +68,6 @@ pub struct Upload {
 pub(super) const COLUMNS: &str = "id, owner, idempotency_key, digest, name, content_type, size, part_size, key, token, store_upload, \
     state, epoch, holder, lease_until, created_at, expires_at, receipt, metadata, rejection, manner";
 
-/// The most parts an upload without a plan can have.
-const PARTS_MAX: u32 = 10_000;
-
 impl Upload {
     /// One object without a multipart upload.
     #[must_use]
@@ -85,7 +82,7 @@ impl Upload {
     /// No more parts than that have rows.
     #[must_use]
     pub fn parts_max(&self) -> u32 {
-        if self.manner == Manner::Planned { self.plan.count() } else { PARTS_MAX }
+        if self.manner == Manner::Planned { self.plan.count() } else { Limits::S3.max_parts }
     }
 }
 

@@ -10,32 +10,28 @@ use crate::wire::Limits;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
-/// What Amazon S3 allows ("Amazon S3 multipart upload limits" in its user guide), and whoever is not in the table: Ceph,
-/// Garage, `MinIO` and others stand on hosts of their owners.
-const S3: Limits =
-    Limits { min_part: 5 * MIB, max_part: 5 * GIB, max_parts: 10_000, max_size: 50_000 * GIB, equal_parts: false };
-
-/// Ends of hosts, and what is allowed there.
+/// Ends of hosts, and what is allowed there. Whoever is not in the table is taken for S3: Ceph, Garage, `MinIO` and others stand on
+/// hosts of their owners.
 const KNOWN: &[(&str, Limits)] = &[
     // "Limits" and "Multipart upload" of Cloudflare's R2: a request has at most 5 GiB less 5 MiB, an object 5 TiB less 5 GiB, and all
     // parts but the last are of one size.
     (
         "r2.cloudflarestorage.com",
-        Limits { max_part: 5 * GIB - 5 * MIB, max_size: 5 * 1024 * GIB - 5 * GIB, equal_parts: true, ..S3 },
+        Limits { max_part: 5 * GIB - 5 * MIB, max_size: 5 * 1024 * GIB - 5 * GIB, equal_parts: true, ..Limits::S3 },
     ),
     // "Large Files" of Backblaze B2: a part has 5 MB to 5 GB, a file at most 10 TB, in decimal.
-    ("backblazeb2.com", Limits { max_part: 5_000_000_000, max_size: 10_000_000_000_000, ..S3 }),
+    ("backblazeb2.com", Limits { max_part: 5_000_000_000, max_size: 10_000_000_000_000, ..Limits::S3 }),
     // "Quotas and limits" of Google Cloud Storage: an object has at most 5 TiB.
-    ("storage.googleapis.com", Limits { max_size: 5 * 1024 * GIB, ..S3 }),
+    ("storage.googleapis.com", Limits { max_size: 5 * 1024 * GIB, ..Limits::S3 }),
 ];
 
 /// What is allowed at an endpoint; none is AWS itself.
 #[must_use]
 pub fn limits(endpoint: Option<&Url>) -> Limits {
-    let Some(Host::Domain(host)) = endpoint.and_then(Url::host) else { return S3 };
+    let Some(Host::Domain(host)) = endpoint.and_then(Url::host) else { return Limits::S3 };
     let host = host.trim_end_matches('.');
     let is = |end: &str| host.strip_suffix(end).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-    KNOWN.iter().find(|(end, _)| is(end)).map_or(S3, |(_, limits)| *limits)
+    KNOWN.iter().find(|(end, _)| is(end)).map_or(Limits::S3, |(_, limits)| *limits)
 }
 
 #[cfg(test)]
@@ -58,7 +54,7 @@ mod tests {
 
     #[test]
     fn whoever_is_not_known_is_taken_for_s3() {
-        assert_eq!(limits(None), S3);
+        assert_eq!(limits(None), Limits::S3);
         for other in [
             "https://s3.eu-west-1.amazonaws.com",
             "http://127.0.0.1:9000",
@@ -67,7 +63,7 @@ mod tests {
             "https://notbackblazeb2.com",
             "https://storage.googleapis.com.example.com",
         ] {
-            assert_eq!(at(other), S3, "{other}");
+            assert_eq!(at(other), Limits::S3, "{other}");
         }
     }
 
