@@ -194,7 +194,7 @@ impl Native {
         headers: HeaderMap,
     ) -> Result<Answer> {
         let answer = self.api.call(method, path, body, headers).await?;
-        if !(200..=299).contains(&answer.status) {
+        if !answer.is_ok() {
             return Err(answer::of_gateway(&answer));
         }
         if !answer.is_gateways() {

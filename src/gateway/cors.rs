@@ -3,22 +3,21 @@
 //!
 //! Border: headers alone; who asks is `auth`. A bucket elsewhere has rules of its own.
 
-use std::sync::Arc;
+use std::time::Duration;
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use tower_http::cors::{AllowHeaders, CorsLayer};
 use url::Url;
 
 use crate::gateway::problem::Refusal;
 use crate::wire::Code;
 
-const METHODS: &str = "GET, HEAD, POST, PUT, DELETE";
+const METHODS: [Method; 5] = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE];
 /// What an answer has that pages want to read.
-const EXPOSED: &str = "ETag, Location, X-Request-Id, Retry-After";
-/// How long a browser may remember what it was told, in seconds.
-const MAX_AGE: &str = "600";
+const EXPOSED: [HeaderName; 4] =
+    [header::ETAG, header::LOCATION, HeaderName::from_static("x-request-id"), header::RETRY_AFTER];
+/// How long a browser may remember what it was told.
+const MAX_AGE: Duration = Duration::from_mins(10);
 
 /// The origins whose pages may come in.
 pub struct Origins {
@@ -46,6 +45,19 @@ impl Origins {
         self.allowed.iter().any(|allowed| allowed == asked)
     }
 
+    /// Tells browsers which pages may read an answer, and answers what they ask beforehand.
+    #[must_use]
+    pub fn layer(&self) -> CorsLayer {
+        let allowed: Vec<HeaderValue> = self.allowed.iter().filter_map(|origin| origin.parse().ok()).collect();
+        CorsLayer::new()
+            .allow_origin(allowed)
+            .allow_credentials(true)
+            .allow_methods(METHODS)
+            .allow_headers(AllowHeaders::mirror_request())
+            .expose_headers(EXPOSED)
+            .max_age(MAX_AGE)
+    }
+
     /// Whether a request may come in, as far as a browser says where it comes from.
     ///
     /// # Errors
@@ -63,34 +75,6 @@ impl Origins {
             None => Ok(()),
         }
     }
-}
-
-/// Tells browsers which pages may read an answer, and answers what they ask beforehand.
-pub async fn cors(State(origins): State<Arc<Origins>>, request: Request, next: Next) -> Response {
-    let headers = request.headers();
-    let asked =
-        headers.get(header::ORIGIN).filter(|asked| asked.to_str().is_ok_and(|asked| origins.allows(asked))).cloned();
-    let preflight = request.method() == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    let wished = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned();
-    let mut response = match (&asked, preflight) {
-        (Some(_), true) => StatusCode::NO_CONTENT.into_response(),
-        _ => next.run(request).await,
-    };
-    let headers = response.headers_mut();
-    headers.append(header::VARY, HeaderValue::from_static("Origin"));
-    let Some(asked) = asked else { return response };
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, asked);
-    headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
-    if preflight {
-        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(METHODS));
-        headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(MAX_AGE));
-        if let Some(wished) = wished {
-            headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, wished);
-        }
-    } else {
-        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
-    }
-    response
 }
 
 #[cfg(test)]

@@ -318,7 +318,7 @@ fn router(gateway: &Arc<Gateway>, config: &Config, embedded: Option<&Embedded>, 
         Some(embedded) => router.fallback_service(embedded.service()),
         None => router.fallback(routes::no_such_path),
     };
-    routes::told(router, (!config.allow_origins.is_empty()).then_some(origins))
+    routes::told(router, (!config.allow_origins.is_empty()).then_some(&*origins))
 }
 
 /// What the gateway does without being asked.

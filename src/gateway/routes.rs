@@ -20,7 +20,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::gateway::auth::{Guard, Owner, Shown, says_json};
 use crate::gateway::body::{Json, unreadable};
-use crate::gateway::cors::{Origins, cors};
+use crate::gateway::cors::Origins;
 use crate::gateway::events::Inbox;
 use crate::gateway::metrics;
 use crate::gateway::openapi::openapi;
@@ -123,9 +123,9 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
 }
 
 /// What every request passes, whatever it leads to: put around the routes when all of them are there.
-pub fn told(router: Router, origins: Option<Arc<Origins>>) -> Router {
+pub fn told(router: Router, origins: Option<&Origins>) -> Router {
     let router = match origins {
-        Some(origins) => router.layer(from_fn_with_state(origins, cors)),
+        Some(origins) => router.layer(origins.layer()),
         None => router,
     };
     router.layer(from_fn(access::access))

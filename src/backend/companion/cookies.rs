@@ -32,7 +32,8 @@ impl Cookies {
                 attribute.trim().eq_ignore_ascii_case("max-age")
                     && value.trim().parse::<i64>().is_ok_and(|age| age <= 0)
             };
-            if parts.any(over) {
+            // Some take a cookie back by a date alone, and all of them empty it.
+            if value.is_empty() || parts.any(over) {
                 self.0.remove(name);
             } else if !name.is_empty() && cookie.len() <= LONGEST && (self.0.len() < MOST || self.0.contains_key(name))
             {
@@ -67,8 +68,10 @@ mod tests {
         let session = "connect.sid=s%3Aabc.d%2F; Path=/; HttpOnly";
         assert_eq!(taken(&mut cookies, &[session, "lb=1"]).as_deref(), Some("connect.sid=s%3Aabc.d%2F; lb=1"));
         assert_eq!(taken(&mut cookies, &["lb=2; Max-Age=60", "none", "=x"]).unwrap(), "connect.sid=s%3Aabc.d%2F; lb=2");
-        assert_eq!(taken(&mut cookies, &["lb=; max-age=0"]).unwrap(), "connect.sid=s%3Aabc.d%2F");
+        assert_eq!(taken(&mut cookies, &["lb=2; max-age=0"]).unwrap(), "connect.sid=s%3Aabc.d%2F");
         assert!(!format!("{cookies:?}").contains("abc"));
+        let cleared = "connect.sid=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT";
+        assert_eq!(taken(&mut cookies, &[cleared]), None);
     }
 
     #[test]

@@ -2,14 +2,16 @@
 //!
 //! Border: facts and what is worked out of them. Pure.
 
-use std::fmt::Write as _;
-
 use jiff::Timestamp;
 use md5::{Digest as _, Md5};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
 use crate::names::{self, ETag, Key, PartNumber};
 use crate::plan::Plan;
+
+/// All but RFC 3986's unreserved characters.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memo {
@@ -40,22 +42,9 @@ impl Memo {
 
     /// The path of a route about this upload, with its query.
     pub fn path(&self, route: &str) -> String {
+        let encoded = |text| utf8_percent_encode(text, RESERVED);
         format!("s3/multipart/{}{route}?key={}", encoded(&self.upload_id), encoded(self.key.as_str()))
     }
-}
-
-/// Everything but letters, digits and `-._~` as `%XX`.
-fn encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            // Writing to a string cannot fail.
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    encoded
 }
 
 /// The `ETag` that S3 gives an object of these parts, if theirs are MD5s: the MD5 of all of them, and their number.
