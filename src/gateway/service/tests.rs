@@ -50,6 +50,16 @@ struct Door {
     seen: Mutex<Vec<(Method, String, axum::http::HeaderMap)>>,
 }
 
+/// Waits until something holds, for no longer than a minute.
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let holding = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), holding).await.unwrap_or_else(|_| panic!("not yet: {what}"));
+}
+
 async fn pass(Extract(door): Extract<Arc<Door>>, request: Request, next: Next) -> Response {
     let (method, query) = (request.method().clone(), request.uri().query().unwrap_or_default().to_owned());
     locked(&door.seen).push((method.clone(), query.clone(), request.headers().clone()));

@@ -29,9 +29,8 @@ async fn of_two_gateways_each_upload_has_one() {
     }
     let gateways = [Arc::clone(&world.service), world.twin().await].map(|gateway| tokio::spawn(gateway.keep_hooking()));
     for id in ids {
-        while world.service.status(&world.owner, id.as_str()).await.unwrap().state != State::Ready {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let state = async || world.service.status(&world.owner, id.as_str()).await.unwrap().state;
+        until("every one is ready", async || state().await == State::Ready).await;
     }
     gateways.iter().for_each(tokio::task::JoinHandle::abort);
     assert_eq!(std::fs::read_to_string(runs.path()).unwrap().lines().count(), 8);
@@ -78,16 +77,12 @@ async fn a_hook_whose_upload_another_has_taken_is_ended() {
     .await;
     let id = verified(&world, "a").await;
     let gateway = tokio::spawn(Arc::clone(&world.service).keep_hooking());
-    while !began.exists() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    until("the hook runs", async || began.exists()).await;
     world.ledger("UPDATE hooked SET fence = fence + 10, due = due + 3600000");
     let pid = std::fs::read_to_string(&began).unwrap();
     let lives =
         || std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).is_ok_and(|stat| !stat.contains(") Z "));
-    while lives() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    until("the hook has ended", async || !lives()).await;
     gateway.abort();
     assert_eq!(world.service.status(&world.owner, id.as_str()).await.unwrap().state, State::Verified);
 }

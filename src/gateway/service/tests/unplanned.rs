@@ -77,16 +77,12 @@ async fn who_is_asked_while_another_completes_comes_to_the_same() {
         let (first, second, ()) = tokio::join!(
             world.finish(&world.service, &upload, &parts),
             async {
-                while world.is(&upload).await != State::Completing {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
+                until("one completes", async || world.is(&upload).await == State::Completing).await;
                 // What this one wants comes too late to count.
                 world.finish(&twin, &upload, &[(2, &other)]).await
             },
             async {
-                while world.asked(&Method::POST, COMPLETE).len() < 2 {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
+                until("both have asked", async || world.asked(&Method::POST, COMPLETE).len() >= 2).await;
                 world.heal();
             }
         );
