@@ -36,7 +36,7 @@
 //! | [`transfer`] | the engine: the only loop; `step` and `parts` keep the order; `queue`, `outbox`, `resume`, `retry`, `budget`, `pace`, `jobs` are pure |
 //! | [`report`] | bars, plain lines, JSON: consumers of the events |
 //! | [`cli`] | what was typed → settings → one file for each verb |
-//! | `gateway` | `upload serve`: `routes`, `auth`, `limits` and `openapi`; `service`, which decides; `ledger`; `store`, behind S3; `events`, `hooks`, `metrics` |
+//! | `gateway` | `upload serve`: `routes`, `auth`, `limits` and `openapi`; `service`, which decides; `ledger`; `store`, behind S3; `events`, `hooks`, `metrics`; `companion`, other routes to the same service |
 //!
 //! # A file on its way
 //!
@@ -145,6 +145,9 @@
 //! 27. *What a browser sends has no plan* (`service/unplanned`): neither size nor fingerprints are known, so that what is completed is what
 //!     the store lists, and the receipt says that nothing was proved. It is the same row in the same states all the same. Instead of a
 //!     proxy that hashes on the way, through which every byte would have to pass.
+//! 28. *`crates/crc-fast` stands in for the crate of that name* (`[patch.crates-io]`), which the embedded store's S3 protocol asks for:
+//!     it brings the tables of fifty checksums, 700 kB of a program that is to be small, and S3 knows three. Their arithmetic
+//!     is the crate `crc`'s. The day that `s3s` can leave checksums out, it goes.
 
 pub mod backend;
 pub mod cli;

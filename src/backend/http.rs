@@ -1,7 +1,7 @@
 //! HTTP as the client needs it: calls to the backend, parts to the store, objects from it.
 //!
-//! Border: bytes and headers on the wire, and how long nothing may happen there; who speaks is `clients` or `direct`, what a message means is `native`'s, what
-//! an answer means is `answer`'s.
+//! Border: bytes and headers on the wire, and how long nothing may happen there; who speaks is `clients` or `direct`, what a
+//! message means is `native`'s, what an answer means is `answer`'s.
 
 use std::path::PathBuf;
 use std::pin::pin;
@@ -130,7 +130,8 @@ impl Http {
     /// One call to the backend. Gives status, headers and at most `max` bytes of body.
     ///
     /// # Errors
-    /// [`Kind::Temporary`] when no answer came or nothing moved, [`Kind::Unusable`] for TLS that cannot be trusted or too large an answer.
+    /// [`Kind::Temporary`] when no answer came or nothing moved, [`Kind::Unusable`] for TLS that cannot be trusted or too large
+    /// an answer.
     pub async fn call(
         &self,
         method: Method,

@@ -36,7 +36,8 @@ pub async fn run(settings: &Settings, flags: &args::Abort) -> Result<u8> {
     Ok(merged_exit_code(&codes))
 }
 
-/// Aborts an upload, whoever drives it: that is what was typed. One whose begin was never answered is begun once more, to learn what is to be aborted.
+/// Aborts an upload, whoever drives it: that is what was typed. One whose begin was never answered is begun once more, to learn
+/// what is to be aborted.
 async fn give_up(backend: &Backend, upload: &Upload) -> Result<()> {
     transfer::recall(backend, upload);
     if let Some(id) = &upload.id {

@@ -127,8 +127,8 @@ fn remark(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// Sends logs to standard error, as text or as lines of JSON: warnings, with `-v` more of ours, with `-vvv` all there is. `RUST_LOG` is not looked at: what
-/// a library logs at its finest may hold what we redact.
+/// Sends logs to standard error, as text or as lines of JSON: warnings, with `-v` more of ours, with `-vvv` all there is.
+/// `RUST_LOG` is not looked at: what a library logs at its finest may hold what we redact.
 fn log(verbose: u8, json: bool, screen: Log) {
     let (others, ours) = match verbose {
         0 => (LevelFilter::WARN, LevelFilter::WARN),

@@ -239,8 +239,8 @@ impl Run {
         self.wastes(JOBS * PART)
     }
 
-    /// No more than twice the requests that had to be made; how often a claim is renewed is a matter of time. Of one part there are four, and a lost answer costs five more: sign,
-    /// PUT, status, claim, list.
+    /// No more than twice the requests that had to be made; how often a claim is renewed is a matter of time. Of one part there
+    /// are four, and a lost answer costs five more: sign, PUT, status, claim, list.
     #[track_caller]
     pub fn asks_little(self) -> Self {
         let most = if self.parts() == 1 { 4 + 5 } else { 2 * (4 + self.parts()) };

@@ -237,7 +237,8 @@ fn embedded(story: Story, fate: (&str, &str), resume_first: bool) -> bool {
     died
 }
 
-/// A gateway that may die (not while it tries its store, which it does for itself before anybody uploads), and is then started again, whole.
+/// A gateway that may die (not while it tries its store, which it does for itself before anybody uploads), and is then started
+/// again, whole.
 pub struct Mortal {
     pub sandbox: Sandbox,
     pub proxy: Proxy,

@@ -24,8 +24,8 @@ impl Service {
     /// Begins an upload, or finds the one this key began before; true when it is new.
     ///
     /// # Errors
-    /// What [`rules::begin`] refuses, `too_large`, `rate_limited`, `quota_exceeded`, `idempotency_mismatch`, `busy` while the same key is being begun,
-    /// `lease_held` for another holder, `store_unavailable`.
+    /// What [`rules::begin`] refuses, `too_large`, `rate_limited`, `quota_exceeded`, `idempotency_mismatch`, `busy` while the
+    /// same key is being begun, `lease_held` for another holder, `store_unavailable`.
     pub async fn begin(
         self: &Arc<Self>,
         owner: &Owner,

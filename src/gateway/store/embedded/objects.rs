@@ -168,8 +168,8 @@ impl Store {
         })
     }
 
-    /// The file of a form, whose policy was checked; its ETag, and where on this host it is. What is there already stays: a form is good for one object, however often it is
-    /// posted; the same bytes again come to the same.
+    /// The file of a form, whose policy was checked; its ETag, and where on this host it is. What is there already stays: a form is
+    /// good for one object, however often it is posted; the same bytes again come to the same.
     pub(super) async fn post(&self, request: S3Request<PostObjectInput>) -> S3Result<(ETag, String)> {
         let input = request.input;
         only_bucket(&input.bucket)?;
