@@ -21,14 +21,10 @@ fi
 
 # What the tests of the store cannot ask of it.
 # shellcheck disable=SC2034 # read by tell
-lacks="sha256 composite complete-once object-size sse events"
+lacks="sha256 composite complete-once object-size sse queue"
 choose_port "${1:-}"
 up() { curl -s -o /dev/null "http://127.0.0.1:$port/"; }
-if alive && up; then
-  say "already running"
-  tell
-  exit
-fi
+unless_running
 
 if [ -s "$run/data" ]; then rm -rf "$(cat "$run/data")"; fi
 data=$(mktemp -d "${TMPDIR:-/tmp}/upload-ceph.XXXXXX")
@@ -97,8 +93,5 @@ wait
 END
 chmod +x "$data/run"
 cd "$data"
-setsid nohup "$data/run" "$data" "$port" "$access" "$secret" >>"$run/log" 2>&1 </dev/null 9>&- &
-remember $!
-echo "$port" >"$run/port"
-wait_up
+launch "$data/run" "$data" "$port" "$access" "$secret"
 tell

@@ -23,14 +23,10 @@ fi
 
 # What the tests of the store cannot ask of it.
 # shellcheck disable=SC2034 # read by tell
-lacks="if-none-match object-size empty-part sse events"
+lacks="if-none-match object-size empty-part sse queue push"
 choose_port "${1:-}"
 up() { curl -s -o /dev/null "http://127.0.0.1:$port/"; }
-if alive && up; then
-  say "already running"
-  tell
-  exit
-fi
+unless_running
 
 mkdir -p "$run"/{meta,data}
 [ -s "$run/rpc_secret" ] || (umask 077; od -An -tx1 -N32 /dev/urandom | tr -d ' \n' >"$run/rpc_secret")
@@ -53,11 +49,8 @@ s3_region = "us-east-1"
 api_bind_addr = "127.0.0.1:$(free_port)"
 admin_token = "loopback-only"
 END
-GARAGE_DEFAULT_ACCESS_KEY=$access GARAGE_DEFAULT_SECRET_KEY=$secret \
-  setsid nohup "$garage" -c "$run/garage.toml" server --single-node --default-access-key >"$run/log" 2>&1 </dev/null 9>&- &
-remember $!
-echo "$port" >"$run/port"
-wait_up
+launch env GARAGE_DEFAULT_ACCESS_KEY=$access GARAGE_DEFAULT_SECRET_KEY=$secret \
+  "$garage" -c "$run/garage.toml" server --single-node --default-access-key
 # A fresh node takes a moment before it may change keys.
 for _ in $(seq 50); do
   "$garage" -c "$run/garage.toml" key allow --create-bucket "$access" >/dev/null 2>>"$run/log" && break

@@ -37,6 +37,24 @@ choose_port() {
   fi
 }
 
+# Ends here, with what a client needs, if it runs already and answers.
+unless_running() {
+  if alive && up; then
+    say "already running"
+    tell
+    exit
+  fi
+  : >"$run/log"
+}
+
+# Starts a command at the head of a session of its own, and waits until it answers.
+launch() {
+  setsid nohup "$@" >>"$run/log" 2>&1 </dev/null 9>&- &
+  remember $!
+  echo "$port" >"$run/port"
+  wait_up
+}
+
 # Waits until `up` succeeds, for at most 60 seconds, or until the process has died.
 wait_up() {
   for _ in $(seq 600); do

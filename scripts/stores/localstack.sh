@@ -41,14 +41,10 @@ fi
 
 # What the tests of the store cannot ask of it.
 # shellcheck disable=SC2034 # read by tell
-lacks="payload"
+lacks="payload push"
 choose_port "${1:-}"
 up() { curl -sf "http://127.0.0.1:$port/_localstack/health" 2>/dev/null | grep -q '"s3": *"\(available\|running\)"'; }
-if alive && up; then
-  say "already running"
-  tell
-  exit
-fi
+unless_running
 
 mkdir -p "$run"/{tmp,home,vol}
 # Its server ignores the address it is given and listens on all of them; this makes it loopback.
@@ -70,13 +66,10 @@ if __name__ == "__main__":
     main()
 END
 cd "$run"
-env HOME="$run/home" TMPDIR="$run/tmp" XDG_CACHE_HOME="$run/home/.cache" FILESYSTEM_ROOT="$run/vol" \
+launch env HOME="$run/home" TMPDIR="$run/tmp" XDG_CACHE_HOME="$run/home/.cache" FILESYSTEM_ROOT="$run/vol" \
   GATEWAY_LISTEN="127.0.0.1:$port" LOCALSTACK_HOST="127.0.0.1:$port" \
   SERVICES=s3,sqs,sns STRICT_SERVICE_LOADING=1 EAGER_SERVICE_LOADING=1 \
   DNS_ADDRESS=0 DISABLE_EVENTS=1 SKIP_SSL_CERT_DOWNLOAD=1 S3_SKIP_SIGNATURE_VALIDATION=0 OVERRIDE_IN_DOCKER=0 \
   AWS_ACCESS_KEY_ID=$access AWS_SECRET_ACCESS_KEY=$secret \
-  setsid nohup "$venv/bin/python" "$run/main.py" >"$run/log" 2>&1 </dev/null 9>&- &
-remember $!
-echo "$port" >"$run/port"
-wait_up
+  "$venv/bin/python" "$run/main.py"
 tell

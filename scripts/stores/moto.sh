@@ -24,13 +24,6 @@ fi
 # What the tests of the store cannot ask of it is nearly everything.
 choose_port "${1:-}"
 up() { curl -sf -o /dev/null "http://127.0.0.1:$port/moto-api/"; }
-if alive && up; then
-  say "already running"
-  tell
-  exit
-fi
-setsid nohup "$venv/bin/moto_server" -H 127.0.0.1 -p "$port" >"$run/log" 2>&1 </dev/null 9>&- &
-remember $!
-echo "$port" >"$run/port"
-wait_up
+unless_running
+launch "$venv/bin/moto_server" -H 127.0.0.1 -p "$port"
 tell

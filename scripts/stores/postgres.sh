@@ -33,14 +33,10 @@ if [ "$(id -u)" = 0 ]; then as_user=(setpriv --reuid=postgres --regid=postgres -
 
 choose_port "${1:-}"
 up() { "$programs/pg_isready" -q -h 127.0.0.1 -p "$port" -U postgres; }
-say_where() {
+tell() {
   echo "export UPLOAD_TEST_POSTGRES=postgres://postgres:$(cat "$run/password")@127.0.0.1:$port/postgres"
 }
-if alive && up; then
-  say "already running"
-  say_where
-  exit
-fi
+unless_running
 
 # Not in the build directory: the other user has to get there.
 if [ -s "$run/data" ]; then rm -rf "$(cat "$run/data")"; fi
@@ -55,11 +51,7 @@ if [ "$(id -u)" = 0 ]; then chown -R postgres: "$data"; fi
 "${as_user[@]}" "$programs/initdb" --no-sync --auth=scram-sha-256 --username=postgres --pwfile="$data/password" --encoding=UTF8 \
   --locale=C -D "$data/db" >"$run/log" 2>&1 || { cat "$run/log" >&2; die "initdb failed"; }
 cd /
-"${as_user[@]}" setsid nohup "$programs/postgres" -D "$data/db" -c listen_addresses=127.0.0.1 -p "$port" -k "$data" \
+launch "${as_user[@]}" "$programs/postgres" -D "$data/db" -c listen_addresses=127.0.0.1 -p "$port" -k "$data" \
   -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=200 \
-  -c ssl=on -c ssl_cert_file="$data/server.pem" -c ssl_key_file="$data/server.pem" \
-  >>"$run/log" 2>&1 </dev/null 9>&- &
-remember $!
-echo "$port" >"$run/port"
-wait_up
-say_where
+  -c ssl=on -c ssl_cert_file="$data/server.pem" -c ssl_key_file="$data/server.pem"
+tell
