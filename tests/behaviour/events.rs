@@ -1,23 +1,23 @@
-//! The store's own word, through a real queue: what is there is confirmed, whoever died; what is no event ends in the
+//! The store's own word, through a real queue or pushed by the store itself: what is there is confirmed, whoever died; what is no event ends in the
 //! dead-letter queue.
 //!
-//! Border: needs the S3 server that `scripts/test` starts, with queues; on one that has none these tests have nothing to show.
+//! Border: needs the S3 server that `scripts/test` starts, with queues; on one that has none these tests have nothing to show. Of those
+//! in `scripts/stores`, Ceph alone pushes.
 
-use std::process;
 use std::time::Duration;
+use std::{fs, process};
 
 use rusqlite::Connection;
 
 use crate::support::PART;
-use crate::support::s3::S3;
+use crate::support::s3::{S3, lacks};
 use crate::support::wait;
 use crate::support::world::World;
 
 /// A bucket whose events go to a queue of its own, and a gateway that listens to it and sweeps nothing.
 #[track_caller]
-fn told(name: &str) -> Option<(S3, String, World)> {
-    let lacks = std::env::var("UPLOAD_TEST_S3_LACKS").unwrap_or_default();
-    if lacks.split_whitespace().any(|lack| lack == "events") {
+fn queued(name: &str) -> Option<(S3, String, World)> {
+    if lacks("queue") {
         return None;
     }
     let name = format!("upload-{name}-{}", process::id());
@@ -26,6 +26,24 @@ fn told(name: &str) -> Option<(S3, String, World)> {
     let events = format!("sqs:{queue}");
     let world = World::on_with(&store, &["--events", &events, "--sweep-every", "never"]);
     Some((store, queue, world))
+}
+
+/// A bucket whose store pushes events to the gateway, which sweeps nothing.
+#[track_caller]
+fn pushed(name: &str) -> Option<(S3, World)> {
+    if lacks("push") {
+        return None;
+    }
+    let name = format!("upload-{name}-{}", process::id());
+    let store = S3::real(&name);
+    let secret = "f0e1d2c3b4a5968778695a4b3c2d1e0f";
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(&file, secret).unwrap();
+    let file = file.path().to_str().unwrap();
+    let args = ["--events", "webhook", "--events-secret-file", file, "--sweep-every", "never"];
+    let world = World::on_with(&store, &args);
+    store.push_to(&name, &format!("{}/v1/events/s3", world.gateway.url()), secret);
+    Some((store, world))
 }
 
 /// Waits until the upload is ready in the gateway's ledger.
@@ -39,12 +57,23 @@ fn wait_until_ready(world: &World) {
 
 #[test]
 fn a_client_that_died_behind_its_last_byte_has_uploaded() {
-    let Some((store, _, world)) = told("alone") else { return };
+    let Some((store, _, world)) = queued("alone") else { return };
+    is_confirmed_without_its_client(&store, &world);
+}
+
+#[test]
+fn what_a_store_pushes_is_looked_into() {
+    let Some((store, world)) = pushed("pushed") else { return };
+    is_confirmed_without_its_client(&store, &world);
+}
+
+#[track_caller]
+fn is_confirmed_without_its_client(store: &S3, world: &World) {
     let file = world.sandbox.file("note.txt", 1000);
     let died = world.put(&file).env("UPLOAD_CRASH", "backend.put.answered:1").run();
     assert_ne!(died.code(), Some(0), "{died}");
     // Nobody asks the gateway for it: the store does.
-    wait_until_ready(&world);
+    wait_until_ready(world);
     store.holds_only(&file);
     let location = world.resume().run().succeeds();
     assert_eq!(location.lines().len(), 1);
@@ -53,7 +82,7 @@ fn a_client_that_died_behind_its_last_byte_has_uploaded() {
 
 #[test]
 fn a_gateway_that_died_behind_complete_learns_it_from_the_store() {
-    let Some((store, _, mut world)) = told("left") else { return };
+    let Some((store, _, mut world)) = queued("left") else { return };
     let file = world.sandbox.file("film.bin", 2 * PART);
     world.gateway.kill9();
     world.gateway.start_again_to_die("gateway.complete.said:1");
@@ -68,7 +97,7 @@ fn a_gateway_that_died_behind_complete_learns_it_from_the_store() {
 
 #[test]
 fn what_is_no_event_goes_to_the_dead_letter_queue_and_stops_nothing() {
-    let Some((store, queue, world)) = told("poison") else { return };
+    let Some((store, queue, world)) = queued("poison") else { return };
     store.send_message(&queue, "no event at all");
     store.send_message(&queue, r#"{"Records":[{"eventName":"ObjectCreated:Put"}]}"#);
     wait::until("both dead letters", || (store.messages(&format!("{queue}-dead")) == 2).then_some(()));
@@ -80,7 +109,7 @@ fn what_is_no_event_goes_to_the_dead_letter_queue_and_stops_nothing() {
 
 #[test]
 fn a_queue_that_is_not_there_is_told_of_at_the_start() {
-    let Some((store, queue, world)) = told("absent") else { return };
+    let Some((store, queue, world)) = queued("absent") else { return };
     let (bucket, events) = (format!("s3://{}", store.bucket()), format!("sqs:{queue}-not"));
     let endpoint = format!("http://{}", store.addr());
     let place = ["serve", "--listen", "127.0.0.1:0", "--store", &bucket, "--s3-endpoint", &endpoint, "--s3-path-style"];

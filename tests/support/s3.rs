@@ -28,6 +28,8 @@ pub struct S3 {
     runtime: Runtime,
 }
 
+const CREATED: &str = "<Event>s3:ObjectCreated:*</Event>";
+
 /// An answer, read whole.
 pub struct Answer {
     pub status: StatusCode,
@@ -215,17 +217,40 @@ impl S3 {
         // What is left is delivered again after a second.
         let attributes = json!({"RedrivePolicy": redrive, "VisibilityTimeout": "1"});
         self.sqs("CreateQueue", &json!({ "QueueName": name, "Attributes": attributes }));
-        let told = format!(
-            "<NotificationConfiguration><QueueConfiguration><Queue>{}</Queue><Event>s3:ObjectCreated:*</Event>\
-             </QueueConfiguration></NotificationConfiguration>",
-            arn(name)
-        );
-        let answer = self.runtime.block_on(async {
-            let path = format!("/{}?notification=", self.bucket);
-            self.send_with(&self.signer, &Method::PUT, &path, &[], told.into_bytes()).await.status()
-        });
-        assert!(answer.is_success(), "cannot have the queue told: {answer}");
+        self.tell(&format!("<QueueConfiguration><Queue>{}</Queue>{CREATED}</QueueConfiguration>", arn(name)));
         format!("{}/000000000000/{name}", self.endpoint)
+    }
+
+    /// Has the store push to `url` of every object that is created here, as the user `user` with this password: a topic of SNS's
+    /// API, as Ceph has it.
+    #[track_caller]
+    pub fn push_to(&self, name: &str, url: &str, secret: &str) {
+        let address = url.replace("://", &format!("://user:{secret}@"));
+        let ask = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs([("Action", "CreateTopic"), ("Name", name)])
+            .extend_pairs([("Attributes.entry.1.key", "push-endpoint"), ("Attributes.entry.1.value", &address)])
+            .finish();
+        // Ceph takes a password from who comes over TLS, or from a proxy that says so.
+        let form = [("content-type", "application/x-www-form-urlencoded"), ("x-forwarded-proto", "https")];
+        let (status, said) = self.runtime.block_on(async {
+            let answer = self.send_with(&self.signer_of("sns"), &Method::POST, "/", &form, ask.into_bytes()).await;
+            (answer.status(), answer.text().await.unwrap())
+        });
+        assert!(status.is_success(), "no topic: {status} {said}");
+        let (_, arn) = said.split_once("<TopicArn>").unwrap_or_else(|| panic!("no topic: {said}"));
+        let (arn, _) = arn.split_once('<').unwrap();
+        self.tell(&format!("<TopicConfiguration><Id>{name}</Id><Topic>{arn}</Topic>{CREATED}</TopicConfiguration>"));
+    }
+
+    /// Whom the bucket tells of what is created.
+    #[track_caller]
+    fn tell(&self, whom: &str) {
+        let whom = format!("<NotificationConfiguration>{whom}</NotificationConfiguration>");
+        let status = self.runtime.block_on(async {
+            let path = format!("/{}?notification=", self.bucket);
+            self.send_with(&self.signer, &Method::PUT, &path, &[], whom.into_bytes()).await.status()
+        });
+        assert!(status.is_success(), "the bucket does not tell: {status}");
     }
 
     #[track_caller]
@@ -245,8 +270,7 @@ impl S3 {
 
     #[track_caller]
     fn sqs(&self, operation: &str, ask: &Value) -> Value {
-        let provider = StaticCredentialProvider::new(&self.keys.0, &self.keys.1);
-        let signer = Signer::new(Context::new(), provider, RequestSigner::new("sqs", &self.region));
+        let signer = self.signer_of("sqs");
         let target = format!("AmazonSQS.{operation}");
         let headers = [("content-type", "application/x-amz-json-1.0"), ("x-amz-target", target.as_str())];
         self.runtime.block_on(async {
@@ -256,6 +280,12 @@ impl S3 {
             assert!(status.is_success(), "{operation}: {status} {}", String::from_utf8_lossy(&body));
             if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() }
         })
+    }
+
+    /// Signs for another service of the same keys.
+    fn signer_of(&self, service: &str) -> Signer<Credential> {
+        let provider = StaticCredentialProvider::new(&self.keys.0, &self.keys.1);
+        Signer::new(Context::new(), provider, RequestSigner::new(service, &self.region))
     }
 
     fn request(&self, method: &Method, path_and_query: &str) -> Answer {
