@@ -9,6 +9,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::crash;
@@ -204,6 +205,8 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
+    // Else a statement is prepared anew each time its LIMIT is bound ("query planner stability guarantee").
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(connection)
 }
 
@@ -298,6 +301,17 @@ mod tests {
             let found = connection.query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0)).unwrap();
             assert_eq!(found, is, "{mode:?}");
         }
+    }
+
+    #[test]
+    fn a_statement_is_prepared_once_whatever_is_bound_to_it() {
+        let place = tempfile::tempdir().unwrap();
+        let connection = open(&place.path().join("diary.db"), &SPEC).unwrap();
+        let mut statement = connection.prepare("SELECT n FROM day WHERE n > ?1 ORDER BY n LIMIT ?2").unwrap();
+        for limit in 1..10 {
+            assert!(statement.query_map([0, limit], |row| row.get::<_, i64>(0)).unwrap().all(|n| n.is_ok()));
+        }
+        assert_eq!(statement.get_status(rusqlite::StatementStatus::RePrepare), 0);
     }
 
     /// By processes that died: before their draft was whole, and just after it was linked into place.
