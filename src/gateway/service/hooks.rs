@@ -15,7 +15,7 @@ use super::Service;
 use crate::crash;
 use crate::error::Result;
 use crate::gateway::hooks::{Document, Hook, HookKind, Verdict, back_off};
-use crate::gateway::ledger::Hooked;
+use crate::gateway::ledger::{Hooked, Rejection};
 use crate::gateway::metrics::metrics;
 use crate::gateway::problem::Refusal;
 use crate::gateway::store::Fault;
@@ -88,10 +88,17 @@ impl Service {
     async fn hook(self: Arc<Self>, hooked: Hooked) {
         crash::point("gateway.hooks.taken");
         let id = hooked.upload.id.clone();
-        tokio::select! {
+        let rejected = tokio::select! {
             // What failed is logged, and the row is taken again once its lease is over.
-            done = self.ask_hooks(&hooked) => drop(done.map_err(Refusal::from)),
-            () = self.lost(&hooked) => tracing::warn!(%id, "another gateway has taken over its hooks"),
+            done = self.ask_hooks(&hooked) => done.map_err(Refusal::from).ok().flatten(),
+            () = self.lost(&hooked) => {
+                tracing::warn!(%id, "another gateway has taken over its hooks");
+                None
+            }
+        };
+        // From here on its object is held, and no longer its hooks.
+        if let Some((rejection, until)) = rejected {
+            self.see_to(&hooked.upload, &rejection, until).await;
         }
     }
 
@@ -107,7 +114,8 @@ impl Service {
         }
     }
 
-    async fn ask_hooks(&self, hooked: &Hooked) -> Result<()> {
+    /// What has become of it where one of them rejects it, and until when its object is held.
+    async fn ask_hooks(&self, hooked: &Hooked) -> Result<Option<(Rejection, Timestamp)>> {
         let Hooked { upload, fence, failures, .. } = hooked;
         let mut accepted = hooked.accepted.clone();
         for hook in self.rules.hooks.list.iter() {
@@ -123,7 +131,7 @@ impl Service {
                 Verdict::Accept => {
                     accepted.push(hook.name.clone());
                     if !self.ledger.hooks_accepted(&upload.id, *fence, &accepted).await? {
-                        return Ok(());
+                        return Ok(None);
                     }
                     crash::point("gateway.hooks.accepted");
                     tracing::info!(id = %upload.id, hook = hook.name, "accepted");
@@ -140,7 +148,7 @@ impl Service {
                     let due = Timestamp::now().checked_add(wait).unwrap_or(Timestamp::MAX);
                     self.ledger.hook_failed(&upload.id, *fence, failures, due).await?;
                     crash::point("gateway.hooks.failed");
-                    return Ok(());
+                    return Ok(None);
                 }
             }
         }
@@ -149,7 +157,7 @@ impl Service {
             metrics().ended(State::Ready);
             tracing::info!(id = %upload.id, "ready");
         }
-        Ok(())
+        Ok(None)
     }
 
     /// For a program, at the address that this gateway itself uses; for a webhook, at the one that clients do.

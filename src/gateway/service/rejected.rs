@@ -17,8 +17,14 @@ use crate::gateway::store::Fault;
 use crate::wire::State;
 
 impl Service {
-    /// Rejects an upload for who holds its hooks, and sees to its object.
-    pub(super) async fn reject(&self, hooked: &Hooked, hook: &Hook, reason: Reason) -> Result<()> {
+    /// Rejects an upload for who holds its hooks; what is to become of its object, and until when that is held. None for who was
+    /// overtaken.
+    pub(super) async fn reject(
+        &self,
+        hooked: &Hooked,
+        hook: &Hook,
+        reason: Reason,
+    ) -> Result<Option<(Rejection, Timestamp)>> {
         let Hooked { upload, fence, .. } = hooked;
         let now = Timestamp::now();
         let fate = match &self.rules.hooks.on_reject {
@@ -30,14 +36,13 @@ impl Service {
         let rejection = Rejection { hook: hook.name.clone(), reason, fate, until: last };
         let held = self.rules.terms.renewed(now).lease_until;
         if !self.ledger.reject(&upload.id, *fence, &rejection, held).await? {
-            return Ok(());
+            return Ok(None);
         }
         crash::point("gateway.hooks.rejected");
         metrics().ended(State::Rejected);
         let Rejection { hook, reason, fate, .. } = &rejection;
         tracing::warn!(id = %upload.id, key = %upload.key, hook, reason = reason.as_str(), ?fate, "rejected");
-        self.see_to(upload, &rejection, held).await;
-        Ok(())
+        Ok(Some((rejection, held)))
     }
 
     /// Does with the object what was decided, for who holds that `until` the time given; whether that was done. What fails is

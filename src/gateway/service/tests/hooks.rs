@@ -86,3 +86,28 @@ async fn a_hook_whose_upload_another_has_taken_is_ended() {
     gateway.abort();
     assert_eq!(world.service.status(&world.owner, id.as_str()).await.unwrap().state, State::Verified);
 }
+
+/// From the rejection on its object is held, and no longer its hooks.
+#[tokio::test]
+async fn a_rejected_object_is_held_however_long_the_store_takes_to_remove_it() {
+    let world = World::with(|rules| {
+        rules.hooks = sh("exit 10");
+        rules.terms.lease = Duration::from_millis(300);
+    })
+    .await;
+    let (upload, request) = world.sent_as("a", 3).await;
+    receipt(world.complete(&upload, &request).await);
+    world.set(Method::DELETE, "", Mood::Late);
+    let gateway = tokio::spawn(Arc::clone(&world.service).keep_hooking());
+    let ledger = rusqlite::Connection::open(world.place.path().join("ledger.db")).unwrap();
+    let held = || ledger.query_row("SELECT look_again FROM upload", [], |row| row.get::<_, Option<i64>>(0)).unwrap();
+    for _ in 0..3 {
+        let before = held();
+        until("it is held for longer", async || held() > before).await;
+    }
+    world.heal();
+    let gone = async || world.service.store.head(&upload.key).await.unwrap().is_none();
+    until("the object is gone", gone).await;
+    gateway.abort();
+    assert_eq!(world.asked(&Method::DELETE, "").len(), 1);
+}
