@@ -176,6 +176,13 @@ mod tests {
         assert_eq!(choose(&[], &IDENTITY, false), Choice::Fresh);
     }
 
+    /// Who edits a file may put its modification time back, but not the time of that.
+    #[test]
+    fn a_modification_time_that_was_put_back_finishes_no_upload() {
+        let edited = Identity { ctime_ns: 9, ..IDENTITY };
+        assert_eq!(choose(&[upload(State::Completed, IDENTITY)], &edited, false), Choice::MaybeFinished(0));
+    }
+
     #[test]
     fn a_part_is_skipped_only_where_journal_and_store_agree() {
         let plan = Plan::pinned(25, 10).unwrap();

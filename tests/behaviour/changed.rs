@@ -212,6 +212,19 @@ fn a_generation_that_was_completed_stays_an_object_that_is_known() {
     }
 }
 
+/// It is not told that it is there already, though size and time are those of what is there.
+#[test]
+fn a_modification_time_that_was_put_back_is_no_file_that_is_there() {
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", PART + 1);
+    world.put(&file).run().succeeds();
+    let (before, modified) = (files::sha256(&file), fs::metadata(&file).unwrap().modified().unwrap());
+    files::edit(&file, 10);
+    File::options().write(true).open(&file).unwrap().set_modified(modified).unwrap();
+    world.put(&file).run().succeeds();
+    both_are_known(&world, &world.store(), [&before, &files::sha256(&file)]);
+}
+
 /// Nobody knows yet: the store does not complete it, and who asked for it is dead.
 #[test]
 fn a_generation_that_is_completing_is_brought_to_its_end_first() {
