@@ -236,5 +236,7 @@ mod tests {
         for wrong in [said(24, 3, &ours), said(25, 2, &ours), said(25, 3, &other)] {
             assert_eq!(confirmed(&wrong).unwrap_err().kind(), Kind::Corrupt);
         }
+        let silent = Receipt { checksum: None, ..said(25, 3, &ours) };
+        assert_eq!(confirmed(&silent).unwrap_err().kind(), Kind::Corrupt, "it proves nothing");
     }
 }
