@@ -350,6 +350,18 @@ fn failed(what: &str, error: reqwest::Error) -> Error {
 mod tests {
     use super::*;
 
+    /// After a sleep too, a backend leads nowhere it did not lead before.
+    #[tokio::test]
+    async fn new_connections_lead_to_the_stores_that_were_known() {
+        let http = Http::new(&"https://upload.example".parse().unwrap(), Options::default()).unwrap();
+        let goes =
+            |http: &Http, url: &str| http.place(&SignedUrl::new(url.into())).map(drop).map_err(|error| error.kind());
+        assert_eq!(goes(&http, "https://store.example/k"), Ok(()));
+        let anew = http.reconnected().unwrap();
+        assert_eq!(goes(&anew, "https://elsewhere.example/k"), Err(Kind::Unusable));
+        assert_eq!(goes(&anew, "https://store.example/k"), Ok(()));
+    }
+
     /// The library's errors name the URL; ours, and what lies behind them, must not.
     #[tokio::test]
     async fn an_error_names_no_url() {
