@@ -18,11 +18,14 @@ use crate::plan::Plan;
 use crate::wire::{CompletePart, PartSpec, Proof, Receipt, State, StoredPart};
 
 mod counted;
+mod leases;
 mod verified;
 
 use counted::{
     of_many_who_begin_none_gets_past_a_quota, strangers_are_counted, the_profile_of_a_store_is_kept_for_all_gateways,
+    what_is_on_its_way_to_an_end_counts_as_open,
 };
+use leases::{of_many_who_want_a_lease_one_gets_it, who_renews_in_time_keeps_the_lease};
 use verified::one_part_is_verified_in_one_step;
 
 /// Has each test run on both.
@@ -52,12 +55,14 @@ on_both! {
     an_old_epoch_is_told_so
     what_the_store_holds_is_noted
     of_many_who_want_a_lease_one_gets_it
+    who_renews_in_time_keeps_the_lease
     every_transition_is_won_once
     what_nobody_holds_is_taken_once
     who_renews_in_time_is_not_taken
     what_is_over_is_looked_at_again
     thousands_of_parts_are_handed_over_at_once
     of_many_who_begin_none_gets_past_a_quota
+    what_is_on_its_way_to_an_end_counts_as_open
     strangers_are_counted
     one_part_is_verified_in_one_step
     the_profile_of_a_store_is_kept_for_all_gateways
@@ -350,26 +355,6 @@ async fn what_the_store_holds_is_noted(world: World) {
     assert!(!world.ledger.set_store_upload(&upload.id, "another").await.unwrap());
     let seen = world.ledger.upload(&world.owner, &upload.id).await.unwrap().unwrap();
     assert_eq!(seen.store_upload.as_deref(), Some("multipart"));
-}
-
-async fn of_many_who_want_a_lease_one_gets_it(world: World) {
-    let twin = world.twin().await;
-    let upload = world.ledger.begin(NewUpload { holder: None, ..world.wish("key", 1) }).await.unwrap().0;
-    let mut lease = upload.lease.clone();
-    assert_eq!(lease.holder, None);
-    for round in 0..8 {
-        let wishes = (0..6).map(|n| {
-            let (ledger, id, old) = ([&world.ledger, &twin][n % 2].clone(), upload.id.clone(), lease.clone());
-            let new = Lease { holder: Some(format!("holder {n}")), epoch: old.epoch + 1, until: at(100 + round) };
-            tokio::spawn(async move { (ledger.set_lease(&id, old, new.clone(), at(200)).await.unwrap(), new) })
-        });
-        let answers = join_all(wishes).await.into_iter().map(Result::unwrap);
-        let winners: Vec<Lease> = answers.filter_map(|(won, new)| won.then_some(new)).collect();
-        assert_eq!(winners.len(), 1);
-        let seen = world.ledger.upload(&world.owner, &upload.id).await.unwrap().unwrap();
-        assert_eq!(seen.lease, winners[0]);
-        lease = seen.lease;
-    }
 }
 
 async fn every_transition_is_won_once(world: World) {

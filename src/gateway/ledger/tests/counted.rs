@@ -21,6 +21,18 @@ pub async fn of_many_who_begin_none_gets_past_a_quota(world: World) {
     assert!(world.ledger.begin_within(world.wish("more", 1), total).await.unwrap().is_err());
 }
 
+/// Not taken in yet, or not taken away yet: it is in the store all the same.
+pub async fn what_is_on_its_way_to_an_end_counts_as_open(world: World) {
+    let (completing, aborting) = (world.begun("completing", 1).await, world.begun("aborting", 1).await);
+    world.ledger.seal(&completing.id, 1, Vec::new(), until(90)).await.unwrap();
+    world.ledger.give_up(&aborting.id, None, at(90)).await.unwrap();
+    let count = Quota { open: Some(2), ..Quota::default() };
+    let bytes = Quota { outstanding: Some(2 * PART), ..Quota::default() };
+    for (key, quota) in [("count", count), ("bytes", bytes)] {
+        assert!(world.ledger.begin_within(world.wish(key, 1), quota).await.unwrap().is_err(), "{key}");
+    }
+}
+
 pub async fn strangers_are_counted(world: World) {
     let key = "uploads/somebody/else".parse().unwrap();
     for second in 0..3 {
