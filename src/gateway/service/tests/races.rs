@@ -185,3 +185,29 @@ async fn a_call_that_a_claim_overtook_changes_nothing() {
     assert_eq!(ledger.pin(&upload.id, upload.epoch, vec![part], renewed).await.unwrap(), lost);
     assert_eq!(ledger.seal(&upload.id, upload.epoch, request.parts, renewed).await.unwrap(), lost);
 }
+
+/// What a gateway saw is not what another has decided since: who comes too late to reject an object does not remove it.
+#[tokio::test]
+async fn who_lost_the_decision_removes_nothing() {
+    let world = World::new().await;
+    let (upload, mut request) = world.sent(PART + 1).await;
+    let row = world.service.find(&world.owner, upload.id.as_str()).await.unwrap();
+    let multipart = row.store_upload.clone().unwrap();
+    world.service.store.complete(&upload.key, &multipart, &request.parts, row.plan.size()).await.unwrap();
+    // To who is told of other parts, the object is damaged.
+    world.ledger("UPDATE part SET sha256 = NULL");
+    request.parts[1].sha256 = Fingerprint::of(b"other");
+    request.checksum = Checksum::composite(request.parts.iter().map(|part| &part.sha256));
+    world.set(Method::HEAD, "", Mood::Late);
+    let decided = async {
+        while world.asked(&Method::HEAD, "").is_empty() {
+            tokio::task::yield_now().await;
+        }
+        world.ledger("UPDATE upload SET state = 'ready'");
+        world.heal();
+    };
+    let (refused, ()) = tokio::join!(world.complete(&upload, &request), decided);
+    refused.unwrap_err();
+    assert_eq!(world.state(&upload).await, State::Ready);
+    assert!(world.service.store.head(&upload.key).await.unwrap().is_some());
+}
