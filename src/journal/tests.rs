@@ -44,6 +44,8 @@ fn what_was_promised_is_there_after_the_connection_is_gone() {
     let sources = [("f", &*source, other), ("f", moved, identity), ("f", moved, other), ("g", &*source, identity)];
     let mut found = journal.candidates("instance", &sources).unwrap();
     assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 0, 0]);
+    let elsewhere = journal.candidates("another instance", &sources).unwrap();
+    assert!(elsewhere.iter().all(Vec::is_empty), "what another backend has is not there for this one");
     let found = &found.remove(0)[0];
     assert_eq!(
         (found.state, found.intent.part_size, found.idem.as_str()),
