@@ -371,6 +371,17 @@ async fn an_abort_takes_everything_of_ours_at_the_key() {
     assert!(store.head(&upload.key).await.unwrap().is_none());
 }
 
+/// What does not carry the upload's token was put there by somebody else.
+#[tokio::test]
+async fn an_abort_leaves_an_object_that_is_not_ours() {
+    let world = World::new().await;
+    let (upload, _) = world.sent(3).await;
+    world.ledger("UPDATE upload SET token = 'another'");
+    world.service.abort(&world.owner, upload.id.as_str(), None).await.unwrap();
+    assert_eq!(world.state(&upload).await, State::Aborted);
+    assert!(world.service.store.head(&upload.key).await.unwrap().is_some());
+}
+
 /// The client hears soon that it is being decided, and of the receipt when it asks again; the store is asked once.
 #[tokio::test]
 async fn a_complete_that_takes_long_is_told_of_later() {
