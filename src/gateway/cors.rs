@@ -46,7 +46,6 @@ impl Origins {
     }
 
     /// Tells browsers which pages may read an answer, and answers what they ask beforehand.
-    #[must_use]
     pub fn layer(&self) -> CorsLayer {
         let allowed: Vec<HeaderValue> = self.allowed.iter().filter_map(|origin| origin.parse().ok()).collect();
         CorsLayer::new()
