@@ -6,7 +6,9 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
+use std::time::Duration;
 
+use rusqlite::Connection;
 use rustix::process::Signal;
 
 use crate::interrupt::{held, killed_after, upload_id};
@@ -110,6 +112,23 @@ fn two_machines_with_one_journal_make_one_object() {
     world.resume().run().succeeds();
     there().run().succeeds();
     world.holds_only(&file);
+}
+
+/// Here the file is of another generation by now; but what another machine has taken over is not ours to end.
+#[test]
+fn what_another_machine_took_over_is_not_ended_for_another_generation() {
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", 8 * PART);
+    killed_after(&world, &file, 1);
+    let ledger = Connection::open(world.gateway.sandbox().path("home/state/upload/gateway.db")).unwrap();
+    ledger.busy_timeout(Duration::from_secs(10)).unwrap();
+    ledger.execute("UPDATE upload SET lease_until = 0", []).unwrap();
+    let (id, state) = ("SELECT id FROM upload", "SELECT state FROM upload");
+    let told = |sql| ledger.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
+    assert!(claimed(&world, &told(id)), "its lease is over");
+    fs::write(&file, "another generation").unwrap();
+    world.put(&file).run().exits(75).says("another client drives this upload");
+    assert_eq!(told(state), "uploading");
 }
 
 /// It was asleep until the other had finished.

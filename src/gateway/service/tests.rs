@@ -183,7 +183,11 @@ impl World {
     }
 
     async fn begin_as(&self, key: &str, size: usize) -> Result<(BeginAnswer, bool), Refusal> {
-        let request = BeginRequest {
+        self.service.begin(&self.owner, key, Self::asked_for(size)).await
+    }
+
+    fn asked_for(size: usize) -> BeginRequest {
+        BeginRequest {
             name: "a.bin".into(),
             size: Some(u64::try_from(size).unwrap()),
             content_type: "application/octet-stream".into(),
@@ -191,8 +195,7 @@ impl World {
             metadata: BTreeMap::new(),
             holder: None,
             parts: None,
-        };
-        self.service.begin(&self.owner, key, request).await
+        }
     }
 
     /// An upload with all its parts in the store, ready to be completed.

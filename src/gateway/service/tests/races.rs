@@ -27,6 +27,7 @@ on_both! {
     completed_by_two_gateways_at_once_it_is_one_object_with_one_receipt
     complete_or_abort_or_reap_one_of_them_wins
     the_reaper_takes_nothing_from_who_comes_in_time
+    begun_by_two_gateways_at_once_it_is_one_multipart_upload
 }
 
 fn claim(holder: usize, epoch: Option<u64>) -> ClaimRequest {
@@ -90,6 +91,21 @@ async fn who_slept_too_long_can_do_nothing_to_an_upload_that_is_anothers(new: im
     all().await;
     // What the object proves, everybody who may see the upload may know.
     assert_eq!(receipt(world.complete(&upload, &request).await), done);
+}
+
+/// The second was asked because the first did not answer, and neither knows of the other's multipart upload.
+async fn begun_by_two_gateways_at_once_it_is_one_multipart_upload(new: impl AsyncFn() -> World) {
+    let world = new().await;
+    world.set(Method::POST, "uploads", Mood::Late);
+    let begins = [Arc::clone(&world.service), world.twin().await].map(|service| {
+        let owner = world.owner.clone();
+        tokio::spawn(async move { service.begin(&owner, "key", World::asked_for(PART + 1)).await })
+    });
+    until("both to create it", async || world.asked(&Method::POST, "uploads").len() == 2).await;
+    world.heal();
+    let begun: Vec<_> = join_all(begins).await.into_iter().map(|begun| begun.unwrap().unwrap().0).collect();
+    assert_eq!((&begun[0].id, &begun[0].key), (&begun[1].id, &begun[1].key));
+    assert_eq!(world.service.store.find(&begun[0].key).await.unwrap().len(), 1);
 }
 
 async fn completed_by_two_gateways_at_once_it_is_one_object_with_one_receipt(new: impl AsyncFn() -> World) {
