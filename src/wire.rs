@@ -42,7 +42,7 @@ pub struct Info {
     pub capabilities: BTreeMap<String, String>,
 }
 
-/// What the store allows. A backend that can say it is always asked.
+/// What the store allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(all(test, feature = "gateway"), derive(utoipa::ToSchema))]
 pub struct Limits {

@@ -64,6 +64,7 @@ crash_dir = $data/log
 keyring = $data/keyring
 rgw_enable_usage_log = false
 rgw_gc_obj_min_wait = 10
+# It keeps the password of a topic for those alone who come over TLS, or say that a proxy did.
 rgw_trust_forwarded_https = true
 [osd]
 keyring = $data/osd/keyring

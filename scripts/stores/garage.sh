@@ -23,7 +23,7 @@ fi
 
 # What the tests of the store cannot ask of it.
 # shellcheck disable=SC2034 # read by tell
-lacks="if-none-match object-size empty-part sse queue push"
+lacks="if-none-match object-size empty-part sse queue"
 choose_port "${1:-}"
 up() { curl -s -o /dev/null "http://127.0.0.1:$port/"; }
 unless_running

@@ -41,7 +41,7 @@ fi
 
 # What the tests of the store cannot ask of it.
 # shellcheck disable=SC2034 # read by tell
-lacks="payload push"
+lacks="payload"
 choose_port "${1:-}"
 up() { curl -sf "http://127.0.0.1:$port/_localstack/health" 2>/dev/null | grep -q '"s3": *"\(available\|running\)"'; }
 unless_running

@@ -216,9 +216,7 @@ async fn who_lost_the_decision_removes_nothing() {
     request.checksum = Checksum::composite(request.parts.iter().map(|part| &part.sha256));
     world.set(Method::HEAD, "", Mood::Late);
     let decided = async {
-        while world.asked(&Method::HEAD, "").is_empty() {
-            tokio::task::yield_now().await;
-        }
+        until("the object is looked at", async || !world.asked(&Method::HEAD, "").is_empty()).await;
         world.ledger("UPDATE upload SET state = 'ready'");
         world.heal();
     };
