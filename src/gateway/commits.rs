@@ -10,7 +10,7 @@ use std::io;
 use std::sync::mpsc;
 use std::thread;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use crate::crash;
@@ -148,7 +148,7 @@ fn alone(connection: &mut Connection, work: Work) {
 
 /// Runs a writer and what waits behind it, commits, and answers them all.
 fn group(connection: &mut Connection, first: Work, queue: &mpsc::Receiver<Job>) {
-    let mut transaction = match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
+    let transaction = match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
         Ok(transaction) => transaction,
         Err(error) => return first(Err(Lost::from(&error))).1(Ok(())),
     };
@@ -158,7 +158,7 @@ fn group(connection: &mut Connection, first: Work, queue: &mpsc::Receiver<Job>) 
     while let Some(job) = next.take() {
         match job {
             Job::Read(work) => answers.push(work(Ok(&transaction)).1),
-            Job::Write(work) => whole = apart(&mut transaction, work, &mut answers),
+            Job::Write(work) => whole = apart(&transaction, work, &mut answers),
         }
         if whole.is_ok() && answers.len() < GROUP {
             next = queue.try_recv().ok();
@@ -184,17 +184,18 @@ fn group(connection: &mut Connection, first: Work, queue: &mpsc::Receiver<Job>) 
 /// # Errors
 /// When the transaction is gone, and its savepoints with it: some failures (a full disk) take all of it back, and what ran
 /// next would commit by itself.
-fn apart(transaction: &mut Transaction<'_>, work: Work, answers: &mut Vec<Answer>) -> rusqlite::Result<()> {
-    let savepoint = match transaction.savepoint() {
-        Ok(savepoint) => savepoint,
-        Err(error) => {
-            answers.push(work(Err(Lost::from(&error))).1);
-            return Err(error);
-        }
-    };
-    let (keep, answer) = work(Ok(&savepoint));
+fn apart(transaction: &Connection, work: Work, answers: &mut Vec<Answer>) -> rusqlite::Result<()> {
+    let run = |sql| transaction.prepare_cached(sql)?.execute([]).map(|_| ());
+    if let Err(error) = run("SAVEPOINT work") {
+        answers.push(work(Err(Lost::from(&error))).1);
+        return Err(error);
+    }
+    let (keep, answer) = work(Ok(transaction));
     answers.push(answer);
-    if keep { savepoint.commit() } else { savepoint.finish() }
+    if !keep {
+        run("ROLLBACK TO work")?;
+    }
+    run("RELEASE work")
 }
 
 #[cfg(test)]
