@@ -148,6 +148,10 @@
 //! 28. *`crates/crc-fast` stands in for the crate of that name* (`[patch.crates-io]`), which the embedded store's S3 protocol asks for:
 //!     it brings the tables of fifty checksums, 700 kB of a program that is to be small, and S3 knows three. Their arithmetic
 //!     is the crate `crc`'s. The day that `s3s` can leave checksums out, it goes.
+//! 29. *Uploads and idempotency keys are named by the time they are drawn at, and 74 bits of chance* (`names::drawn`). Because names
+//!     of chance alone lie all over every index of them: a commit of many small uploads wrote a page for each name in each, twice
+//!     the bytes. The chance is drawn anew each time, not counted on from the name before, for names stand in object keys. What
+//!     it costs is that a name tells when it was drawn.
 
 pub mod backend;
 pub mod cli;

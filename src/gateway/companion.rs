@@ -13,14 +13,13 @@ use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use serde_json::{Map, Value, json};
-use uuid::Uuid;
 
 use crate::gateway::body::Json;
 use crate::gateway::cors::Origins;
 use crate::gateway::problem::Refusal;
 use crate::gateway::routes::{Caller, Gateway, RequestId, mark};
 use crate::gateway::service::Place;
-use crate::names::PartNumber;
+use crate::names::{self, PartNumber};
 use crate::wire::{Code, JSON_MAX};
 
 mod shapes;
@@ -177,7 +176,7 @@ async fn create(
     let metadata = metadata.into_iter().flat_map(Map::iter).filter_map(shapes::pair).collect();
     let request = shapes::offer(body.get("filename").and_then(Value::as_str), kind.as_str(), metadata)?;
     let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok()).map(str::to_owned);
-    let key = key.unwrap_or_else(|| Uuid::new_v4().to_string());
+    let key = key.unwrap_or_else(|| names::drawn());
     let upload = caller.service.begin_parts(&caller.owner, &key, request).await?;
     let body = json!({
         "key": caller.service.address(&upload.key), "uploadId": upload.id, "bucket": caller.service.bucket(),

@@ -14,7 +14,7 @@ use rusqlite::{Connection, Row, params};
 use super::{Durability, Journal, Note, presence};
 use crate::crash;
 use crate::error::{Error, Kind, Result};
-use crate::names::{ETag, Fingerprint, Identity, PartNumber, UploadId};
+use crate::names::{self, ETag, Fingerprint, Identity, PartNumber, UploadId};
 use crate::wire::Receipt;
 
 /// Where an upload stands, as the client knows.
@@ -227,7 +227,7 @@ impl Journal {
 fn insert(db: &Connection, intent: Intent, presence: &str) -> rusqlite::Result<Option<Upload>> {
     let mut upload = Upload {
         row: 0,
-        idem: uuid::Uuid::new_v4().to_string(),
+        idem: names::drawn(),
         holder: uuid::Uuid::new_v4().to_string(),
         id: None,
         memo: None,

@@ -16,7 +16,7 @@ use crate::gateway::ledger::{Manner, NewUpload, Upload};
 use crate::gateway::metrics::metrics;
 use crate::gateway::problem::{Refusal, store_failed};
 use crate::gateway::rules;
-use crate::names::{Fingerprint, Key, UploadId};
+use crate::names::{self, Fingerprint, Key, UploadId};
 use crate::plan::Plan;
 use crate::wire::{BeginAnswer, BeginRequest, ClaimRequest, Code, PartSpec, State};
 
@@ -42,7 +42,7 @@ impl Service {
         self.signed.take(&owner.0, wanted.len())?;
 
         let now = Timestamp::now();
-        let id = Uuid::new_v4().to_string();
+        let id = names::drawn();
         let new = NewUpload {
             key: key(owner, &id, &request.name)?,
             id: id.parse::<UploadId>().map_err(|error| unexpected(&error))?,

@@ -20,7 +20,7 @@ use crate::gateway::metrics::metrics;
 use crate::gateway::problem::{Refusal, store_failed};
 use crate::gateway::rules;
 use crate::gateway::store::SignedForm;
-use crate::names::{ETag, Key, PartNumber, UploadId};
+use crate::names::{self, ETag, Key, PartNumber, UploadId};
 use crate::plan::Plan;
 use crate::wire::{BeginRequest, Code, Receipt, SIGN_MAX, SignedPut, State, StoredPart};
 
@@ -85,7 +85,7 @@ impl Service {
         let later = |wait| now.checked_add(wait).unwrap_or(Timestamp::MAX);
         let ends = later(self.rules.url_ttl.saturating_add(sign::life(largest, self.rules.url_ttl)));
         let renewed = Renewed { lease_until: later(FIRST_LOOK), expires_at: ends };
-        let key = Uuid::new_v4().to_string();
+        let key = names::drawn();
         let upload = self.begin_unplanned(owner, &key, request, (Manner::Form, plan, renewed)).await?;
         let signed = self.bare.sign_form(&upload.key, &object(&upload), largest, self.rules.url_ttl).await;
         let form = signed.map_err(|fault| store_failed("sign", &fault))?;
@@ -105,7 +105,7 @@ impl Service {
         let digest = begin::digest(&request)?;
         let _guard = self.enter(&owner.0, idempotency_key)?;
         let now = Timestamp::now();
-        let id = Uuid::new_v4().to_string();
+        let id = names::drawn();
         let new = NewUpload {
             key: begin::key(owner, &id, &request.name)?,
             id: id.parse::<UploadId>().map_err(|error| begin::unexpected(&error))?,
