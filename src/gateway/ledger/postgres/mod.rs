@@ -5,9 +5,10 @@
 //!
 //! Work that did not commit is run again: on another connection when its own was lost, on the same one when PostgreSQL ended a
 //! deadlock with it. What became of a lost commit nobody knows, so that is an error: who asked asks again, and each
-//! operation takes being asked twice. While the database is away everybody hears so at once.
+//! operation takes being asked twice. While the database is away everybody hears so at once; while it only has no room for one
+//! more connection, work waits for one that there is.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -43,8 +44,17 @@ pub(super) struct Pool {
     handle: Handle,
     /// One for each connection there may be.
     places: Arc<Semaphore>,
-    idle: Mutex<Vec<Session>>,
-    away: Mutex<Option<Away>>,
+    sessions: Mutex<Sessions>,
+    /// A connection is idle, or there is one less.
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Sessions {
+    idle: Vec<Session>,
+    /// Idle, at work, or being made.
+    open: usize,
+    away: Option<Away>,
 }
 
 /// The database did not let us in.
@@ -64,8 +74,8 @@ impl Pool {
             address: address.clone(),
             handle: Handle::current(),
             places: Arc::new(Semaphore::new(CONNECTIONS)),
-            idle: Mutex::default(),
-            away: Mutex::default(),
+            sessions: Mutex::default(),
+            changed: Condvar::new(),
         });
         let opened = pool.write(|db| Ok((schema::step_up(db)?, true))).await.map_err(cannot_open)?;
         Ok((pool, opened?))
@@ -107,9 +117,7 @@ impl Pool {
         loop {
             let session = self.session()?;
             let (ended, whole) = session.run(access, job);
-            if whole {
-                locked(&self.idle).push(session);
-            }
+            self.give_back(whole.then_some(session));
             match ended {
                 Ok(value) => return Ok(value),
                 Err(Ended::NotCommitted(error)) if attempt < ATTEMPTS => {
@@ -123,37 +131,69 @@ impl Pool {
         }
     }
 
-    /// A connection that was good when it was last looked at.
+    /// A connection that was good when it was last looked at: an idle one, a new one, or, where none can be made, the next of
+    /// ours that comes back.
     fn session(&self) -> db::Result<Session> {
+        let mut sessions = locked(&self.sessions);
         loop {
-            let idle = locked(&self.idle).pop();
-            match idle {
-                Some(session) if session.is_lost() => {}
-                Some(session) => return Ok(session),
-                None => return self.connect(),
+            while let Some(session) = sessions.idle.pop() {
+                if !session.is_lost() {
+                    return Ok(session);
+                }
+                sessions.open -= 1;
+            }
+            let shut = sessions.away.as_ref().map(|away| away.wait.saturating_sub(away.since.elapsed()));
+            match shut.filter(|shut| !shut.is_zero()) {
+                Some(_) if sessions.open == 0 => return Err(Failed::Away),
+                Some(shut) => {
+                    let waited = self.changed.wait_timeout(sessions, shut);
+                    sessions = waited.unwrap_or_else(PoisonError::into_inner).0;
+                }
+                None => {
+                    sessions.open += 1;
+                    drop(sessions);
+                    let connected = Session::connect(&self.address, &self.handle);
+                    sessions = locked(&self.sessions);
+                    match connected {
+                        Ok(session) => {
+                            if sessions.away.take().is_some() {
+                                tracing::info!("the ledger's database lets us in again");
+                            }
+                            return Ok(session);
+                        }
+                        Err(error) => self.shut_out(&mut sessions, error)?,
+                    }
+                }
             }
         }
     }
 
-    fn connect(&self) -> db::Result<Session> {
-        let waiting = |away: &Away| away.since.elapsed() < away.wait;
-        if locked(&self.away).as_ref().is_some_and(waiting) {
-            return Err(Failed::Away);
+    /// Takes note that a connection could not be made.
+    ///
+    /// # Errors
+    /// Why, where there is no other.
+    fn shut_out(&self, sessions: &mut Sessions, error: Failed) -> db::Result<()> {
+        sessions.open -= 1;
+        self.changed.notify_all();
+        let wait = sessions.away.as_ref().map_or(FIRST_WAIT, |away| (away.wait * 2).min(LAST_WAIT));
+        let first = sessions.away.replace(Away { since: Instant::now(), wait }).is_none();
+        if sessions.open == 0 {
+            return Err(error);
         }
-        match Session::connect(&self.address, &self.handle) {
-            Ok(session) => {
-                if locked(&self.away).take().is_some() {
-                    tracing::info!("the ledger's database is there again");
-                }
-                Ok(session)
-            }
-            Err(error) => {
-                let mut away = locked(&self.away);
-                let wait = away.as_ref().map_or(FIRST_WAIT, |away| (away.wait * 2).min(LAST_WAIT));
-                *away = Some(Away { since: Instant::now(), wait });
-                Err(error)
-            }
+        if first {
+            tracing::warn!(%error, open = sessions.open, "the ledger's database takes no further connection");
         }
+        Ok(())
+    }
+
+    /// None: it is lost.
+    fn give_back(&self, session: Option<Session>) {
+        let mut sessions = locked(&self.sessions);
+        match session {
+            Some(session) => sessions.idle.push(session),
+            None => sessions.open -= 1,
+        }
+        self.changed.notify_all();
     }
 }
 
@@ -169,7 +209,13 @@ fn cannot_open(failed: Failed) -> Error {
         SqlState::ADMIN_SHUTDOWN,
         SqlState::LOCK_NOT_AVAILABLE,
     ];
+    // A pooler that gives each transaction another connection, and knows nothing of prepared statements.
+    let mixed = [SqlState::DUPLICATE_PSTATEMENT, SqlState::INVALID_SQL_STATEMENT_NAME];
     let (kind, hint) = match said {
+        Some(code) if mixed.contains(&code) => (
+            Kind::Config,
+            "the pooler in between has to keep a connection for each session (PgBouncer: pool_mode=session)",
+        ),
         Some(code) if !later.contains(&code) => {
             (Kind::Config, "check user, password and database in --ledger, and what the user may do there")
         }

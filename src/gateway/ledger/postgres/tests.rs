@@ -159,6 +159,28 @@ async fn a_commit_that_was_not_answered_is_an_error() {
     assert_eq!(*locked(&tries), 1);
 }
 
+/// A server's connections are counted, and many gateways may want them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_there_is_room_for_two_connections_the_others_wait() {
+    let url = fresh_url().await;
+    let schema = name(&Address::parse(&url, None).unwrap());
+    let role = format!(
+        "CREATE ROLE {schema} LOGIN PASSWORD 'two' CONNECTION LIMIT 2; GRANT ALL ON SCHEMA {schema} TO {schema}"
+    );
+    stranger(None).await.batch_execute(&role).await.unwrap();
+    let address = Address::parse(&join(&url, &format!("user={schema}&password=two")), None).unwrap();
+    let (pool, _) = Pool::open(&address).await.unwrap();
+    let works = (0..4 * CONNECTIONS).map(|_| {
+        pool.read(|db| {
+            let sleep = "SELECT count(*) FROM pg_stat_activity, pg_sleep(0.01) WHERE usename = current_user";
+            db.find(sleep, &[], |row| row.number(0))
+        })
+    });
+    let seen = futures_util::future::join_all(works).await;
+    let seen: Vec<u64> = seen.into_iter().map(|seen| seen.unwrap().unwrap()).collect();
+    assert_eq!(seen.iter().max(), Some(&2), "{seen:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deadlock_is_nobodys_error() {
     let address = fresh().await;
