@@ -257,3 +257,57 @@ impl Flight {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::{Intent, State};
+
+    #[test]
+    fn bytes_that_are_sent_again_are_no_progress() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(100).unwrap();
+        let source = File::open(file.path()).unwrap();
+        let (name, content_type) = ("a.bin".to_owned(), "application/octet-stream".to_owned());
+        let intent = Intent {
+            backend: "https://backend".into(),
+            instance_id: "instance".into(),
+            path: file.path().into(),
+            name: name.clone(),
+            content_type: content_type.clone(),
+            metadata: BTreeMap::new(),
+            identity: source.identity(),
+            part_size: 100,
+        };
+        let upload = Upload {
+            row: 1,
+            idem: "key".into(),
+            holder: "holder".into(),
+            id: None,
+            memo: None,
+            intent,
+            state: State::Uploading,
+            receipt: None,
+            created_at: jiff::Timestamp::now(),
+        };
+        let put = Put {
+            path: file.path().into(),
+            name,
+            content_type,
+            metadata: BTreeMap::new(),
+            part_size: None,
+            again: false,
+            on_change: OnChange::Fail,
+        };
+        let mut flight = Flight::new(0, put, source, upload, Stage::Sending).unwrap();
+        let attempts = [&[(0, false), (60, true), (60, false)][..], &[(0, false), (60, false), (61, true)]];
+        for (attempt, looks) in attempts.into_iter().enumerate() {
+            let sent = Arc::<AtomicU64>::default();
+            flight.putting.insert(PartNumber::FIRST, Arc::clone(&sent));
+            for (bytes, progress) in looks {
+                sent.store(*bytes, Ordering::Relaxed);
+                assert_eq!(flight.gets_on(), *progress, "{bytes} bytes at attempt {attempt}");
+            }
+        }
+    }
+}

@@ -14,6 +14,7 @@ use rustix::process::Signal;
 use crate::interrupt::{held, killed_after, upload_id};
 use crate::support::command::Output;
 use crate::support::gate::{Gate, Moment};
+use crate::support::proxy::{Answer, Fault, Requests};
 use crate::support::sandbox::Sandbox;
 use crate::support::wait;
 use crate::support::world::World;
@@ -162,4 +163,20 @@ fn who_slept_ends_no_upload_that_another_machine_goes_on_with() {
     gate.release();
     sleeper.wait().exits(75).says("taken this upload over");
     assert_eq!(world.store().open_uploads().len(), 1, "the other's upload was ended");
+}
+
+/// What one process has failed at is free at once, though it goes on with other files.
+#[test]
+fn what_failed_in_a_process_that_goes_on_is_not_held_by_it() {
+    let world = World::new();
+    let (small, large) = (world.sandbox.file("small.bin", PART + 1), world.sandbox.file("large.bin", 3 * PART));
+    world.proxy.spoil(Requests::part(3), Fault::Hold);
+    world.proxy.spoil(Requests::complete().nth(1), Fault::Answer(Answer::problem(403, "forbidden")));
+    let mut running = world.put(&small).arg(&large).arg("--json").spawn();
+    running.wait_for_stdout("\"failed\"");
+    wait::until("the last part to be held", || world.proxy.is_holding().then_some(()));
+    world.resume().arg(&small).run().succeeds();
+    world.proxy.release();
+    running.wait().exits(77);
+    assert_eq!(world.store().objects().len(), 2);
 }

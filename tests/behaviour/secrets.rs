@@ -119,3 +119,21 @@ fn search(files: Vec<PathBuf>, secrets: &[&str]) {
         holds_none(&path.display().to_string(), &fs::read(&path).unwrap_or_default(), secrets);
     }
 }
+
+/// Without a backend that is named, a token or a header is nobody's where there are two who might get it.
+#[test]
+fn one_secret_is_not_shown_to_several_backends() {
+    let (world, other) = (World::new(), World::new());
+    let file = world.sandbox.file("film.bin", 3 * PART);
+    for to in [&world, &other] {
+        held(to, world.put(&file).env("UPLOAD_BACKEND", to.proxy.url()), PART + 1).kill9();
+        to.proxy.open();
+    }
+    let asked = || [&world, &other].map(|to| to.proxy.traffic().0.len());
+    let before = asked();
+    let resume = || world.sandbox.upload(["resume"]);
+    for resume in [resume().args(["--header", "x-key: canary"]), resume().env("UPLOAD_TOKEN", "canary")] {
+        resume.run().exits(78).says("--backend");
+    }
+    assert_eq!(asked(), before, "somebody was asked");
+}

@@ -101,6 +101,31 @@ fn a_gateway_that_knows_no_such_upload() {
     }
 }
 
+/// It begins anew three times, and then says that this leads nowhere.
+#[test]
+fn a_gateway_that_forgets_each_upload() {
+    let mut trial = Trial::new();
+    let gone = Fault::Answer(Answer::problem(404, "not_found"));
+    let run = trial.run(PART + 1, |proxy| proxy.spoil(Requests::sign().first(10), gone));
+    assert_eq!(run.traffic.posts("/v1/uploads"), 4);
+    run.output.exits(1).says("began anew 3 times");
+}
+
+/// A key that the gateway has for something else is not kept: the next run draws another.
+#[test]
+fn a_begin_that_is_refused_for_good_leaves_nothing_to_go_on_with() {
+    each(
+        [(400, "invalid_request"), (422, "idempotency_mismatch"), (415, "type_not_allowed")],
+        |trial, (status, code)| {
+            let refused = Fault::Answer(Answer::problem(status, code));
+            let run = trial.run(PART + 1, |proxy| proxy.spoil(Requests::begin(), refused));
+            assert_ne!(run.output.code(), Some(0), "{code}: {}", run.output);
+            let left = trial.world.upload(&["list"]).run().succeeds();
+            assert_eq!(left.stdout(), "", "{code}");
+        },
+    );
+}
+
 #[test]
 fn nonsense_once() {
     each(["", "{}", "[1,", r#"{"parts":[{"number":0}]}"#], |trial, body| {

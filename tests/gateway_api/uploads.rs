@@ -41,8 +41,15 @@ async fn begin_is_idempotent() {
     let other: BeginAnswer = good(world.begin("key-2", &request).await, 201).await;
     assert_ne!(other.id, first.id);
     assert_eq!(code(world.begin("key-1", &begin(TWO_PARTS + 1)).await).await, "idempotency_mismatch");
-    let renamed = BeginRequest { name: "b".into(), ..request.clone() };
-    assert_eq!(code(world.begin("key-1", &renamed).await).await, "idempotency_mismatch");
+    let others = [
+        BeginRequest { name: "b".into(), ..request.clone() },
+        BeginRequest { content_type: "text/plain".into(), ..request.clone() },
+        BeginRequest { part_size: Some(6 * MIB), ..request.clone() },
+        BeginRequest { metadata: [("k".to_owned(), "v".to_owned())].into(), ..request.clone() },
+    ];
+    for other in others {
+        assert_eq!(code(world.begin("key-1", &other).await).await, "idempotency_mismatch");
+    }
     assert_eq!(code(world.post("/v1/uploads", &request).await).await, "invalid_request");
     for stranger in [Some("holder-b".to_owned()), None] {
         let stranger = BeginRequest { holder: stranger, ..request.clone() };

@@ -192,3 +192,22 @@ async fn a_rate_holds_on_the_way_to_the_network() {
     answer.unwrap();
     assert!(began.elapsed() >= Duration::from_millis(240), "{:?}", began.elapsed());
 }
+
+/// What the store has not read of a part it would take for the beginning of the next request.
+#[tokio::test]
+async fn a_connection_that_was_refused_on_amid_a_part_is_not_used_again() {
+    let bench = Bench::new(64 * MIB).await;
+    let server = async {
+        let mut refused = bench.accept().await;
+        refused.read_exact(&mut [0; 1000]).await.unwrap();
+        refused.write_all(b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+        let next = timeout(Duration::from_secs(10), bench.accept()).await;
+        let mut next = next.expect("the next part goes by another connection");
+        bench.take(&mut next).await;
+        next.write_all(OK).await.unwrap();
+        refused
+    };
+    let client = async { (bench.put().await.unwrap(), bench.put().await.unwrap()) };
+    let (_refused, (first, second)) = tokio::join!(server, client);
+    assert_eq!((first.status, second.status), (503, 200));
+}

@@ -225,3 +225,21 @@ async fn who_lost_the_decision_removes_nothing() {
     assert_eq!(world.state(&upload).await, State::Ready);
     assert!(world.service.store.head(&upload.key).await.unwrap().is_some());
 }
+
+/// The store closes the multipart upload before it shows the object: who asks for the parts meanwhile ends nothing.
+#[tokio::test]
+async fn who_asks_for_parts_while_it_is_decided_ends_nothing() {
+    let world = World::new().await;
+    let (upload, request) = world.sent(2 * PART).await;
+    let gone = Mood::Says(404, "<Error><Code>NoSuchUpload</Code><Message>no</Message></Error>");
+    *locked(&world.door.moods) = vec![(Method::POST, COMPLETE, Mood::Late), (Method::GET, COMPLETE, gone)];
+    let asking = async {
+        until("the complete to be asked for", async || !world.asked(&Method::POST, COMPLETE).is_empty()).await;
+        let refused = world.service.parts(&world.owner, upload.id.as_str(), 0).await.unwrap_err();
+        world.heal();
+        assert_eq!(refused.code, Code::Busy);
+    };
+    let (completed, ()) = tokio::join!(world.complete(&upload, &request), asking);
+    assert_eq!(receipt(completed).parts, 2);
+    assert_eq!(world.state(&upload).await, State::Ready);
+}
