@@ -76,3 +76,17 @@ fn prune_forgets_what_has_ended_and_nothing_else() {
     world.resume().run().succeeds();
     assert_eq!(world.store().objects().len(), 2);
 }
+
+/// What the backend has not heard of is not given up: it can be aborted, or gone on with, once the backend is there again.
+#[test]
+fn an_abort_that_the_backend_did_not_hear_gives_nothing_up() {
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", 4 * PART);
+    let (id, _) = killed_after(&world, &file, 1);
+    world.proxy.refuse();
+    world.upload(&["abort", &id]).run().exits(75);
+    world.proxy.listen();
+    assert!(world.upload(&["list"]).run().succeeds().line().contains(&id));
+    world.upload(&["abort", &id]).run().succeeds();
+    world.store().holds_nothing_open();
+}
