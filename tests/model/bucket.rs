@@ -17,7 +17,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
-use tokio::net::TcpListener;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Notify;
 use url::{Url, form_urlencoded};
 
@@ -59,8 +60,10 @@ pub struct Rows {
     /// Every object there has ever been.
     pub made: Vec<(String, Object)>,
     pub faults: Faults,
-    /// How many bytes of parts have come.
+    /// How many bytes of parts have come since they were last counted anew.
     pub bytes: u64,
+    /// What came, and how it was answered: for whoever has to find out why it came.
+    pub puts: Vec<String>,
     serial: u64,
 }
 
@@ -73,6 +76,15 @@ pub struct Bucket {
     pub client_death: Arc<Notify>,
     /// What changes the source.
     pub edit: Arc<Mutex<Option<Hook>>>,
+    fence: Arc<Mutex<Fence>>,
+}
+
+/// Behind which connection parts are counted: who died over an older one may still be heard on it.
+#[derive(Default)]
+struct Fence {
+    /// Where that connection comes from.
+    at: Option<SocketAddr>,
+    era: u64,
 }
 
 /// Called when a source is to change.
@@ -88,16 +100,17 @@ impl Bucket {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let (rows, edit) = (Arc::default(), Arc::default());
-        let bucket = Self { addr, rows, death: Arc::default(), client_death: Arc::default(), edit };
+        let (rows, edit, fence) = (Arc::default(), Arc::default(), Arc::default());
+        let bucket = Self { addr, rows, death: Arc::default(), client_death: Arc::default(), edit, fence };
         let serving = bucket.clone();
         tokio::spawn(async move {
             loop {
-                let Ok((stream, _)) = listener.accept().await else { return };
+                let Ok((stream, from)) = listener.accept().await else { return };
+                let Some(era) = serving.era_of(from) else { continue };
                 let bucket = serving.clone();
                 tokio::spawn(async move {
                     stream.set_nodelay(true).ok();
-                    let service = service_fn(|request| bucket.answer(request));
+                    let service = service_fn(|request| bucket.answer(request, era));
                     let http = hyper::server::conn::http1::Builder::new();
                     http.serve_connection(TokioIo::new(stream), service).await.ok();
                 });
@@ -112,6 +125,31 @@ impl Bucket {
 
     pub fn rows(&self) -> MutexGuard<'_, Rows> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts bytes of parts from nothing, those alone that come over connections made from now on.
+    pub async fn count_anew(&self) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        self.fence().at = Some(socket.local_addr().unwrap());
+        let mut fence = socket.connect(self.addr).await.unwrap();
+        // Connections are accepted in the order they are made; this one is closed then.
+        let _ = fence.read(&mut [0]).await;
+        self.rows().bytes = 0;
+    }
+
+    /// None for the fence itself.
+    fn era_of(&self, from: SocketAddr) -> Option<u64> {
+        let mut fence = self.fence();
+        if fence.at == Some(from) {
+            *fence = Fence { at: None, era: fence.era + 1 };
+            return None;
+        }
+        Some(fence.era)
+    }
+
+    fn fence(&self) -> MutexGuard<'_, Fence> {
+        self.fence.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All it holds now.
@@ -144,11 +182,14 @@ impl Bucket {
         }
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Cut> {
+    async fn answer(&self, request: Request<Incoming>, era: u64) -> Result<Response<Body>, Cut> {
         let (parts, body) = request.into_parts();
         let body = to_bytes(Body::new(body), 64 << 20).await.unwrap_or_default();
         let query = query_of(parts.uri.query());
         let call = call_of(&parts.method, &query);
+        if call == Call::Put && era == self.fence().era {
+            self.rows().bytes += body.len() as u64;
+        }
         let mood = self.rows().faults.mood(call);
         match mood {
             Some(Mood::Meanwhile(edit)) => self.change(edit),
@@ -389,15 +430,22 @@ impl Rows {
         etag
     }
 
-    /// What was signed decides: the headers named in the URL must be there, and the body must be what they say.
     fn put(&mut self, key: &str, query: &Query, said: impl Fn(&str) -> Option<String>, body: &Body256) -> Answer {
+        let answer = self.take(key, query, said, body);
+        let of = |name| query.get(name).map_or("-", String::as_str);
+        let came = format!("{} of {}: {} bytes, {}", of("partNumber"), of("uploadId"), body.size, answer.status);
+        self.puts.push(came);
+        answer
+    }
+
+    /// What was signed decides: the headers named in the URL must be there, and the body must be what they say.
+    fn take(&mut self, key: &str, query: &Query, said: impl Fn(&str) -> Option<String>, body: &Body256) -> Answer {
         let signed = query.get("X-Amz-SignedHeaders").cloned().unwrap_or_default();
         let bound = |name: &str| signed.split(';').any(|signed| signed == name);
         assert!(query.contains_key("X-Amz-Signature") && bound("host"), "not signed: {signed:?}");
         for name in ["content-length", "x-amz-checksum-sha256"] {
             assert!(bound(name), "{name} is not bound into the URL: {signed:?}");
         }
-        self.bytes += body.size;
         if said("content-length") != Some(body.size.to_string()) {
             return error(400, "IncompleteBody");
         }
