@@ -176,7 +176,7 @@ async fn create(
     let metadata = metadata.into_iter().flat_map(Map::iter).filter_map(shapes::pair).collect();
     let request = shapes::offer(body.get("filename").and_then(Value::as_str), kind.as_str(), metadata)?;
     let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok()).map(str::to_owned);
-    let key = key.unwrap_or_else(|| names::drawn());
+    let key = key.unwrap_or_else(names::drawn);
     let upload = caller.service.begin_parts(&caller.owner, &key, request).await?;
     let body = json!({
         "key": caller.service.address(&upload.key), "uploadId": upload.id, "bucket": caller.service.bucket(),
