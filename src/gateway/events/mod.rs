@@ -10,6 +10,7 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
+use tracing::Instrument as _;
 
 use super::problem::Refusal;
 use super::service::{Confirmed, Service};
@@ -39,7 +40,7 @@ const WAITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins
 
 /// What is to become of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
+pub(super) enum Fate {
     /// Dealt with, or of no use to anybody: not delivered again.
     Delete,
     /// Delivered again; at last the queue hands it to its dead-letter queue, if there is one.
@@ -87,7 +88,10 @@ pub async fn consume(service: Arc<Service>, Listened { queue, dead_letters }: Li
         match queue.receive().await {
             Ok(messages) => {
                 wait = WAITS.0;
-                let fates = messages.iter().map(|message| settle(&service, message, dead_letters));
+                let fates = messages.iter().map(|message| {
+                    let settled = settle(&service, &message.body, message.deliveries, dead_letters);
+                    settled.instrument(tracing::info_span!("message", id = message.id))
+                });
                 let fates = join_all(fates).await;
                 let done = messages.iter().zip(fates).filter(|(_, fate)| *fate == Fate::Delete);
                 let done: Vec<&Message> = done.map(|(message, _)| message).collect();
@@ -105,10 +109,10 @@ pub async fn consume(service: Arc<Service>, Listened { queue, dead_letters }: Li
     }
 }
 
-async fn settle(service: &Arc<Service>, message: &Message, dead_letters: bool) -> Fate {
-    let Ok(told) = record::created(message.body.as_bytes()) else {
-        tracing::warn!(id = message.id, deliveries = message.deliveries, "a message that is no event of a store");
-        return unreadable(message.deliveries, dead_letters);
+pub(super) async fn settle(service: &Arc<Service>, body: &str, deliveries: u32, dead_letters: bool) -> Fate {
+    let Ok(told) = record::created(body.as_bytes()) else {
+        tracing::warn!(deliveries, "a message that is no event of a store");
+        return unreadable(deliveries, dead_letters);
     };
     match look_into(service, &told).await {
         Ok(()) => Fate::Delete,

@@ -2,7 +2,10 @@
 //!
 //! Border: messages are read and pushed in `tests/gateway_api/events.rs`; a real queue is in `tests/behaviour/events.rs`.
 
+use serde_json::json;
+
 use super::*;
+use crate::gateway::events;
 
 impl World {
     /// An upload of one PUT whose client died before it asked for complete.
@@ -56,6 +59,22 @@ async fn an_event_alone_proves_nothing() {
     assert!(world.asked(&Method::POST, "uploadId").is_empty(), "nobody asked for complete");
     let stranger = "uploads/somebody/else".parse().unwrap();
     assert_eq!(world.service.confirm(&stranger).await.unwrap(), Confirmed::Unknown);
+}
+
+/// It comes again only if it stays in the queue.
+#[tokio::test]
+async fn a_message_stays_in_the_queue_until_it_was_looked_into() {
+    let world = World::new().await;
+    let upload = world.put_alone().await;
+    let object = json!({ "bucket": { "name": world.service.bucket() }, "object": { "key": upload.key } });
+    let record = json!({ "eventName": "ObjectCreated:Put", "s3": object });
+    let message = json!({ "Records": [record] }).to_string();
+    let settle = async || events::settle(&world.service, &message, 1, true).await;
+    world.set(Method::HEAD, "", Mood::Down);
+    assert_eq!(settle().await, events::Fate::Leave);
+    world.heal();
+    assert_eq!(settle().await, events::Fate::Delete);
+    assert_eq!(world.state(&upload).await, State::Ready);
 }
 
 #[tokio::test]
