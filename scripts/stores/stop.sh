@@ -6,8 +6,8 @@ set -euo pipefail
 name=${1:-}
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 case $name in
-  localstack | garage | ceph | moto | postgres) ;;
-  *) name=stop; die "which one, localstack, garage, ceph, moto or postgres?" ;;
+  localstack | garage | ceph | moto | swift | postgres) ;;
+  *) name=stop; die "which one, localstack, garage, ceph, moto, swift or postgres?" ;;
 esac
 enter
 

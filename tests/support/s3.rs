@@ -303,9 +303,14 @@ impl S3 {
 
     async fn send(&self, method: &Method, path_and_query: &str, body: &[u8]) -> reqwest::Response {
         let checksum = BASE64_STANDARD.encode(Sha256::digest(body));
-        let all = [("x-amz-checksum-mode", "ENABLED"), ("x-amz-checksum-sha256", checksum.as_str())];
-        // The checksum is what a part is sent with; of nothing, nothing is said.
-        let headers = if body.is_empty() { &all[..1] } else { &all };
+        // The checksum is what a part is sent with; of nothing, nothing is said. Swift minds its mode anywhere but where it means
+        // something.
+        let (sent, asked) = ([("x-amz-checksum-sha256", checksum.as_str())], [("x-amz-checksum-mode", "ENABLED")]);
+        let headers: &[_] = match (body.is_empty(), method.as_str()) {
+            (false, _) => &sent,
+            (true, "HEAD") => &asked,
+            (true, _) => &[],
+        };
         self.send_with(&self.signer, method, path_and_query, headers, body.to_vec()).await
     }
 
