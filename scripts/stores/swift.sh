@@ -70,8 +70,9 @@ server proxy "$port" "catch_errors gatekeeper healthcheck cache bulk s3api tempa
   printf '[filter:s3api]\nuse = egg:swift#s3api\nlocation = us-east-1\n'
   printf '[filter:tempauth]\nuse = egg:swift#tempauth\nuser_test_tester = %s .admin\n' "$secret"
 } >>"$etc/proxy-server.conf"
+# Each server of it leaves the session it is started in: who leads it ends them by their ids.
 # shellcheck disable=SC2016 # its own arguments
-launch bash -c \
-  'for kind in account container object; do "$1/swift-$kind-server" "$2/$kind-server.conf" & done; exec "$1/swift-proxy-server" "$2/proxy-server.conf"' \
-  swift "$venv/bin" "$etc"
+launch bash -c 'trap "kill \$(jobs -p); exit" TERM
+  for kind in account container object proxy; do "$1/swift-$kind-server" "$2/$kind-server.conf" & done
+  wait' swift "$venv/bin" "$etc"
 tell
