@@ -415,7 +415,7 @@ mod tests {
     fn of_what_is_drawn_only_the_time_can_be_guessed() {
         let names: Vec<Uuid> = (0..1000).map(|_| drawn().parse().unwrap()).collect();
         assert!(names.iter().all(|name| name.get_version_num() == 7 && name.get_variant() == uuid::Variant::RFC4122));
-        // Each bit behind the time that is not laid down is now 0, now 1; no two share even half of them.
+        // Each bit behind the time that is not laid down is now 0, now 1, and no two names share the last 64.
         let differ = names.iter().fold(0, |bits, name| bits | (name.as_u128() ^ names[0].as_u128()));
         assert_eq!((differ & ((1 << 80) - 1)).count_ones(), 74);
         let halves: BTreeSet<u64> = names.iter().map(|name| name.as_u64_pair().1).collect();

@@ -1,8 +1,8 @@
 //! The store's own word, through a real queue or pushed by the store itself: what is there is confirmed, whoever died; what is no
 //! event ends in the dead-letter queue.
 //!
-//! Border: needs the S3 server that `scripts/test` starts, with queues; on one that has none these tests have nothing to show. Of
-//! those in `scripts/stores` Ceph alone pushes: that test is run by hand.
+//! Border: needs the S3 server that `scripts/test` starts, with queues. Of those in `scripts/stores` Ceph alone pushes, and
+//! has none: that test is run by hand.
 
 use std::time::Duration;
 use std::{fs, process};
@@ -16,16 +16,14 @@ use crate::support::world::World;
 
 /// A bucket whose events go to a queue of its own, and a gateway that listens to it and sweeps nothing.
 #[track_caller]
-fn queued(name: &str) -> Option<(S3, String, World)> {
-    if lacks("queue") {
-        return None;
-    }
+fn queued(name: &str) -> (S3, String, World) {
+    assert!(!lacks("queue"), "this store has no queues: LocalStack's has (scripts/stores/localstack.sh)");
     let name = format!("upload-{name}-{}", process::id());
     let store = S3::real(&name);
     let queue = store.queue(&name);
     let events = format!("sqs:{queue}");
     let world = World::on_with(&store, &["--events", &events, "--sweep-every", "never"]);
-    Some((store, queue, world))
+    (store, queue, world)
 }
 
 /// A bucket whose store pushes events to the gateway, which sweeps nothing.
@@ -54,7 +52,7 @@ fn wait_until_ready(world: &World) {
 
 #[test]
 fn a_client_that_died_behind_its_last_byte_has_uploaded() {
-    let Some((store, _, world)) = queued("alone") else { return };
+    let (store, _, world) = queued("alone");
     is_confirmed_without_its_client(&store, &world);
 }
 
@@ -80,7 +78,7 @@ fn is_confirmed_without_its_client(store: &S3, world: &World) {
 
 #[test]
 fn a_gateway_that_died_behind_complete_learns_it_from_the_store() {
-    let Some((store, _, mut world)) = queued("left") else { return };
+    let (store, _, mut world) = queued("left");
     let file = world.sandbox.file("film.bin", 2 * PART);
     world.gateway.kill9();
     world.gateway.start_again_to_die("gateway.complete.said:1");
@@ -95,7 +93,7 @@ fn a_gateway_that_died_behind_complete_learns_it_from_the_store() {
 
 #[test]
 fn what_is_no_event_goes_to_the_dead_letter_queue_and_stops_nothing() {
-    let Some((store, queue, world)) = queued("poison") else { return };
+    let (store, queue, world) = queued("poison");
     store.send_message(&queue, "no event at all");
     store.send_message(&queue, r#"{"Records":[{"eventName":"ObjectCreated:Put"}]}"#);
     wait::until("both dead letters", || (store.messages(&format!("{queue}-dead")) == 2).then_some(()));
@@ -107,7 +105,7 @@ fn what_is_no_event_goes_to_the_dead_letter_queue_and_stops_nothing() {
 
 #[test]
 fn a_queue_that_is_not_there_is_told_of_at_the_start() {
-    let Some((store, queue, world)) = queued("absent") else { return };
+    let (store, queue, world) = queued("absent");
     let (bucket, events) = (format!("s3://{}", store.bucket()), format!("sqs:{queue}-not"));
     let endpoint = format!("http://{}", store.addr());
     let place = ["serve", "--listen", "127.0.0.1:0", "--store", &bucket, "--s3-endpoint", &endpoint, "--s3-path-style"];
