@@ -30,7 +30,12 @@ fi
 # shellcheck disable=SC2034 # read by tell
 lacks="composite object-size sse queue"
 choose_port "${1:-}"
-up() { curl -sf -o /dev/null "http://127.0.0.1:$port/healthcheck"; }
+behind=()
+up() { # the proxy, and whatever it needs
+  local each
+  for each in "${behind[@]}"; do curl -s -o /dev/null "http://127.0.0.1:$each/" || return; done
+  curl -sf -o /dev/null "http://127.0.0.1:$port/healthcheck"
+}
 unless_running
 
 etc=$run/etc
@@ -56,6 +61,7 @@ END
 }
 for kind in account container object; do
   own=$(free_port)
+  behind+=("$own")
   server $kind "$own" $kind-server
   ring=("$venv/bin/swift-ring-builder" "$etc/$kind.builder")
   "${ring[@]}" create 4 1 1 >/dev/null
