@@ -43,8 +43,13 @@ fn hash(bencher: Bencher, mib: u64) {
     let path = dir.path().join("file");
     fs::write(&path, vec![7; usize::try_from(mib * MIB).unwrap()]).unwrap();
     let file = File::open(&path).unwrap();
-    let range = ByteRange { start: 0, len: mib * MIB };
-    bencher.counter(BytesCount::new(range.len)).bench(|| file.hash(black_box(range), false, |_| ()).unwrap());
+    let range = ByteRange {
+        start: 0,
+        len: mib * MIB,
+    };
+    bencher
+        .counter(BytesCount::new(range.len))
+        .bench(|| file.hash(black_box(range), false, |_| ()).unwrap());
 }
 
 /// From a size to every part of it, up to the largest there is: 48.8 TiB.
@@ -52,7 +57,8 @@ fn hash(bencher: Bencher, mib: u64) {
 fn plan(bencher: Bencher, size: u64) {
     bencher.bench(|| {
         let plan = Plan::new(black_box(size), None, &LIMITS).unwrap();
-        plan.parts().fold(0, |sum, (_, range)| sum + black_box(range).len)
+        plan.parts()
+            .fold(0, |sum, (_, range)| sum + black_box(range).len)
     });
 }
 
@@ -72,7 +78,13 @@ fn intent(nth: u64) -> Intent {
         name: format!("{nth}.bin"),
         content_type: "application/octet-stream".into(),
         metadata: [].into(),
-        identity: Identity { dev: 1, ino: nth, size: 10_000 * 5 * MIB, mtime_ns: 3, ctime_ns: 4 },
+        identity: Identity {
+            dev: 1,
+            ino: nth,
+            size: 10_000 * 5 * MIB,
+            mtime_ns: 3,
+            ctime_ns: 4,
+        },
         part_size: 5 * MIB,
     }
 }
@@ -81,14 +93,30 @@ impl Desk {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut journal = Journal::open(&dir.path().join("journal.db")).unwrap();
-        let row = journal.intend(&[], vec![intent(0)]).unwrap()[0].as_ref().unwrap().row;
-        journal.note(&[Note::Opened { row, id: "some-id".parse().unwrap(), part_size: 5 * MIB, memo: None }]).unwrap();
-        Self { journal, row, _dir: dir }
+        let row = journal.intend(&[], vec![intent(0)]).unwrap()[0]
+            .as_ref()
+            .unwrap()
+            .row;
+        journal
+            .note(&[Note::Opened {
+                row,
+                id: "some-id".parse().unwrap(),
+                part_size: 5 * MIB,
+                memo: None,
+            }])
+            .unwrap();
+        Self {
+            journal,
+            row,
+            _dir: dir,
+        }
     }
 
     /// One commit of a note for each of so many parts.
     fn note(&mut self, count: u32, note: impl Fn(i64, PartNumber) -> Note) {
-        let notes: Vec<_> = numbers(count).map(|number| note(self.row, number)).collect();
+        let notes: Vec<_> = numbers(count)
+            .map(|number| note(self.row, number))
+            .collect();
         self.journal.note(&notes).unwrap();
     }
 }
@@ -104,7 +132,9 @@ fn intend(bencher: Bencher, count: u64) {
     let mut nth = 0;
     bencher.counter(ItemsCount::new(count)).bench_local(|| {
         nth += count;
-        desk.journal.intend(&[], (nth..nth + count).map(intent).collect()).unwrap()
+        desk.journal
+            .intend(&[], (nth..nth + count).map(intent).collect())
+            .unwrap()
     });
 }
 
@@ -117,7 +147,11 @@ fn fingerprinted(bencher: Bencher, count: u32) {
         // Others than before, or nothing would have to be written.
         round += 1;
         let fingerprint = Fingerprint::of(&round.to_le_bytes());
-        desk.note(count, |row, number| Note::Fingerprinted { row, number, fingerprint });
+        desk.note(count, |row, number| Note::Fingerprinted {
+            row,
+            number,
+            fingerprint,
+        });
     });
 }
 
@@ -125,12 +159,20 @@ fn fingerprinted(bencher: Bencher, count: u32) {
 fn acknowledged(bencher: Bencher, count: u32) {
     let mut desk = Desk::new();
     let fingerprint = Fingerprint::of(b"part");
-    desk.note(count, |row, number| Note::Fingerprinted { row, number, fingerprint });
+    desk.note(count, |row, number| Note::Fingerprinted {
+        row,
+        number,
+        fingerprint,
+    });
     let mut round = 0_u64;
     bencher.counter(ItemsCount::new(count)).bench_local(|| {
         round += 1;
         let etag: ETag = format!("{round:032x}").parse().unwrap();
-        desk.note(count, |row, number| Note::Acknowledged { row, number, etag: etag.clone() });
+        desk.note(count, |row, number| Note::Acknowledged {
+            row,
+            number,
+            etag: etag.clone(),
+        });
     });
 }
 
@@ -150,7 +192,9 @@ fn sign_parts(bencher: Bencher, proof: Proof) {
         cdn: None,
     });
     let store = store.unwrap().with_proof(proof);
-    let key: Key = "uploads/qv6sbtmjtuyd3zgirbsblv3pxc/f3cb9e94-d624-474f-8406-59b7943563ab.mov".parse().unwrap();
+    let key: Key = "uploads/qv6sbtmjtuyd3zgirbsblv3pxc/f3cb9e94-d624-474f-8406-59b7943563ab.mov"
+        .parse()
+        .unwrap();
     let part = |number| PartSpec {
         number: PartNumber::try_from(number).unwrap(),
         size: 8 * MIB,
@@ -158,11 +202,20 @@ fn sign_parts(bencher: Bencher, proof: Proof) {
         md5: None,
     };
     let parts: Vec<PartSpec> = (1..=1000).map(part).collect();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    bencher.counter(ItemsCount::new(parts.len())).bench_local(|| {
-        let life = Duration::from_mins(15);
-        runtime
-            .block_on(store.sign_parts(&key, "an-upload-id-as-long-as-those-of-stores-are", &parts, |_| life))
-            .unwrap()
-    });
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    bencher
+        .counter(ItemsCount::new(parts.len()))
+        .bench_local(|| {
+            let life = Duration::from_mins(15);
+            runtime
+                .block_on(store.sign_parts(
+                    &key,
+                    "an-upload-id-as-long-as-those-of-stores-are",
+                    &parts,
+                    |_| life,
+                ))
+                .unwrap()
+        });
 }

@@ -37,7 +37,10 @@ mod armed {
             let (name, hit) = asked.rsplit_once(':')?;
             Some((name.to_owned(), AtomicU32::new(hit.parse().ok()?)))
         });
-        Plan { fatal, log: env::var_os("UPLOAD_CRASH_LOG").map(PathBuf::from) }
+        Plan {
+            fatal,
+            log: env::var_os("UPLOAD_CRASH_LOG").map(PathBuf::from),
+        }
     });
 
     pub fn pass(name: &'static str) {
@@ -46,7 +49,9 @@ mod armed {
             // In one write: other threads pass points, too.
             let _ = opened.and_then(|mut file| file.write_all(format!("{name}\n").as_bytes()));
         }
-        let Some((fatal, left)) = &PLAN.fatal else { return };
+        let Some((fatal, left)) = &PLAN.fatal else {
+            return;
+        };
         if fatal == name && left.fetch_sub(1, Ordering::SeqCst) == 1 {
             let _ = kill_process(getpid(), Signal::KILL);
             // It comes at once; nothing may happen until it has.

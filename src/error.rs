@@ -133,7 +133,9 @@ impl Kind {
     #[must_use]
     pub fn hint(self) -> Option<&'static str> {
         Some(match self {
-            Self::Changed => "put the file again to upload it as it is now; --if-changed restart does so by itself",
+            Self::Changed => {
+                "put the file again to upload it as it is now; --if-changed restart does so by itself"
+            }
             Self::Corrupt => {
                 "the store refused bytes that were damaged on the way, or the disk or memory is failing; run `upload resume`"
             }
@@ -145,17 +147,35 @@ impl Kind {
             Self::Intercepted => {
                 "check the address of the backend; a captive portal or a proxy may be answering in its place"
             }
-            Self::Garbled => "use versions of upload and gateway that match; then run `upload resume`",
-            Self::Skewed => "the gateway's clock is wrong, or the store's; ask its operator, then run `upload resume`",
-            Self::Moved => "the gateway signs for another place than the store is at; ask its operator",
-            Self::Unmarked => "the store, or a proxy before it, leaves out the ETag of what was sent; ask its operator",
+            Self::Garbled => {
+                "use versions of upload and gateway that match; then run `upload resume`"
+            }
+            Self::Skewed => {
+                "the gateway's clock is wrong, or the store's; ask its operator, then run `upload resume`"
+            }
+            Self::Moved => {
+                "the gateway signs for another place than the store is at; ask its operator"
+            }
+            Self::Unmarked => {
+                "the store, or a proxy before it, leaves out the ETag of what was sent; ask its operator"
+            }
             Self::Busy => "wait for the other process, or stop it; then run `upload resume`",
-            Self::LeaseLost => "another machine or process has taken this upload over; let it finish",
-            Self::Refused => "check the token (--token-file, UPLOAD_TOKEN) and what the backend permits",
-            Self::Denied => "ask for what the backend takes (--name, --content-type, --meta), or its operator for more",
-            Self::Rejected => "it is not sent again by itself; if it should be, put it with --again",
+            Self::LeaseLost => {
+                "another machine or process has taken this upload over; let it finish"
+            }
+            Self::Refused => {
+                "check the token (--token-file, UPLOAD_TOKEN) and what the backend permits"
+            }
+            Self::Denied => {
+                "ask for what the backend takes (--name, --content-type, --meta), or its operator for more"
+            }
+            Self::Rejected => {
+                "it is not sent again by itself; if it should be, put it with --again"
+            }
             Self::Gone => "put the file again to begin a new upload",
-            Self::NotAbortable => "`upload resume` tells what became of it; what is complete is removed in the store",
+            Self::NotAbortable => {
+                "`upload resume` tells what became of it; what is complete is removed in the store"
+            }
             Self::NotFound => "`upload list --all` shows what the journal knows",
             _ => return None,
         })
@@ -172,7 +192,12 @@ pub struct Error {
 
 impl Error {
     pub fn new(kind: Kind, what: impl Into<String>) -> Self {
-        Self { kind, what: what.into(), hint: None, source: None }
+        Self {
+            kind,
+            what: what.into(),
+            hint: None,
+            source: None,
+        }
     }
 
     /// With the error that caused it; its text is appended when the error is shown.
@@ -192,7 +217,12 @@ impl Error {
     /// The same once more, for another who is struck by it.
     #[must_use]
     pub fn repeated(&self) -> Self {
-        Self { kind: self.kind, what: self.to_string(), hint: self.hint.clone(), source: None }
+        Self {
+            kind: self.kind,
+            what: self.to_string(),
+            hint: self.hint.clone(),
+            source: None,
+        }
     }
 
     #[must_use]
@@ -222,7 +252,10 @@ impl fmt::Display for Error {
 #[must_use]
 pub fn story(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 impl fmt::Debug for Error {

@@ -187,10 +187,19 @@ mod tests {
 
     #[test]
     fn a_line_says_the_same_and_holds_nothing_that_a_terminal_obeys() {
-        let message = "a\u{9b}31m\u{202e}b\u{7f}\u{1b}]0;t\u{7}\u{feff}\n\u{e9}\u{1f600}".to_owned();
-        let event = Event::Changed { item: 0, upload: None, path: String::new(), message: message.clone() };
+        let message =
+            "a\u{9b}31m\u{202e}b\u{7f}\u{1b}]0;t\u{7}\u{feff}\n\u{e9}\u{1f600}".to_owned();
+        let event = Event::Changed {
+            item: 0,
+            upload: None,
+            path: String::new(),
+            message: message.clone(),
+        };
         let line = line(&event);
-        assert!(!line.contains(|c: char| c.is_control() || c == '\u{202e}' || c == '\u{feff}'), "{line:?}");
+        assert!(
+            !line.contains(|c: char| c.is_control() || c == '\u{202e}' || c == '\u{feff}'),
+            "{line:?}"
+        );
         assert!(line.contains("\u{e9}\u{1f600}"), "{line}");
         let read: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(read["message"], message.as_str());

@@ -83,7 +83,9 @@ pub fn drawn() -> String {
     let millis = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default();
     // The last ten bytes of both versions are laid out alike.
     let [_, _, _, _, _, _, chance @ ..] = Uuid::new_v4().into_bytes();
-    uuid::Builder::from_unix_timestamp_millis(millis, &chance).into_uuid().to_string()
+    uuid::Builder::from_unix_timestamp_millis(millis, &chance)
+        .into_uuid()
+        .to_string()
 }
 
 text! {
@@ -136,7 +138,11 @@ impl PartNumber {
 impl TryFrom<u32> for PartNumber {
     type Error = Invalid;
     fn try_from(number: u32) -> Result<Self, Invalid> {
-        if number == 0 { Err(Invalid("part numbers begin at 1")) } else { Ok(Self(number)) }
+        if number == 0 {
+            Err(Invalid("part numbers begin at 1"))
+        } else {
+            Ok(Self(number))
+        }
     }
 }
 
@@ -185,7 +191,12 @@ impl Fingerprint {
     /// [`Invalid`] unless it is base64 of exactly 32 bytes.
     pub fn from_base64(text: &str) -> Result<Self, Invalid> {
         let wrong = Invalid("a SHA-256 checksum is base64 of 32 bytes");
-        BASE64.decode(text).ok().and_then(|bytes| bytes.try_into().ok()).map(Self).ok_or(wrong)
+        BASE64
+            .decode(text)
+            .ok()
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(Self)
+            .ok_or(wrong)
     }
 }
 
@@ -206,7 +217,11 @@ impl FromStr for Fingerprint {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let wrong = Invalid("a fingerprint is 64 lower-case hexadecimal digits");
         let digits = text.as_bytes();
-        if digits.len() != 64 || !digits.iter().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(b)) {
+        if digits.len() != 64
+            || !digits
+                .iter()
+                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(b))
+        {
             return Err(wrong);
         }
         let mut bytes = [0; 32];
@@ -226,7 +241,9 @@ impl Serialize for Fingerprint {
 
 impl<'de> Deserialize<'de> for Fingerprint {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        String::deserialize(from)?.parse().map_err(de::Error::custom)
+        String::deserialize(from)?
+            .parse()
+            .map_err(de::Error::custom)
     }
 }
 
@@ -281,7 +298,9 @@ impl Md5 {
     /// The `ETag` that many stores give these bytes.
     #[must_use]
     pub fn hex(&self) -> String {
-        self.0.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+        self.0
+            .iter()
+            .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
     }
 }
 
@@ -289,7 +308,12 @@ impl FromStr for Md5 {
     type Err = Invalid;
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let wrong = Invalid("an MD5 is base64 of 16 bytes");
-        BASE64.decode(text).ok().and_then(|bytes| bytes.try_into().ok()).map(Self).ok_or(wrong)
+        BASE64
+            .decode(text)
+            .ok()
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(Self)
+            .ok_or(wrong)
     }
 }
 
@@ -301,7 +325,9 @@ impl Serialize for Md5 {
 
 impl<'de> Deserialize<'de> for Md5 {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        String::deserialize(from)?.parse().map_err(de::Error::custom)
+        String::deserialize(from)?
+            .parse()
+            .map_err(de::Error::custom)
     }
 }
 
@@ -354,7 +380,11 @@ impl fmt::Debug for SignedUrl {
         let place = self.expose().split(['?', '#']).next().unwrap_or_default();
         // What stands before an `@` may be a password.
         let place = place.split_once("://").map_or(place, |(_, rest)| rest);
-        write!(f, "{}?REDACTED", place.rsplit_once('@').map_or(place, |(_, rest)| rest))
+        write!(
+            f,
+            "{}?REDACTED",
+            place.rsplit_once('@').map_or(place, |(_, rest)| rest)
+        )
     }
 }
 
@@ -405,7 +435,9 @@ mod tests {
         let mut last = drawn();
         for _ in 0..20 {
             // The time is the first 48 bits: 12 digits and a dash.
-            let next = iter::repeat_with(drawn).find(|name| name[..13] != last[..13]).unwrap();
+            let next = iter::repeat_with(drawn)
+                .find(|name| name[..13] != last[..13])
+                .unwrap();
             assert!(last < next, "{last} {next}");
             last = next;
         }
@@ -414,9 +446,13 @@ mod tests {
     #[test]
     fn of_what_is_drawn_only_the_time_can_be_guessed() {
         let names: Vec<Uuid> = (0..1000).map(|_| drawn().parse().unwrap()).collect();
-        assert!(names.iter().all(|name| name.get_version_num() == 7 && name.get_variant() == uuid::Variant::RFC4122));
+        assert!(names.iter().all(
+            |name| name.get_version_num() == 7 && name.get_variant() == uuid::Variant::RFC4122
+        ));
         // Each bit behind the time that is not laid down is now 0, now 1, and no two names share the last 64.
-        let differ = names.iter().fold(0, |bits, name| bits | (name.as_u128() ^ names[0].as_u128()));
+        let differ = names
+            .iter()
+            .fold(0, |bits, name| bits | (name.as_u128() ^ names[0].as_u128()));
         assert_eq!((differ & ((1 << 80) - 1)).count_ones(), 74);
         let halves: BTreeSet<u64> = names.iter().map(|name| name.as_u64_pair().1).collect();
         assert_eq!(halves.len(), names.len());
@@ -436,8 +472,17 @@ mod tests {
     fn a_fingerprint_reads_back_what_it_writes() {
         let fingerprint = Fingerprint::of(b"upload");
         assert_eq!(fingerprint.to_string().parse(), Ok(fingerprint));
-        assert_eq!(Fingerprint::from_base64(&fingerprint.base64()), Ok(fingerprint));
-        assert!(fingerprint.to_string().to_uppercase().parse::<Fingerprint>().is_err());
+        assert_eq!(
+            Fingerprint::from_base64(&fingerprint.base64()),
+            Ok(fingerprint)
+        );
+        assert!(
+            fingerprint
+                .to_string()
+                .to_uppercase()
+                .parse::<Fingerprint>()
+                .is_err()
+        );
     }
 
     /// The composite of "hello " and "world", by `sha256sum`, `xxd -r -p` and `base64`.
@@ -447,8 +492,16 @@ mod tests {
         let mut all = Sha256::new();
         all.update(parts[0].bytes());
         all.update(parts[1].bytes());
-        assert_eq!(Checksum::composite(&parts).as_str(), format!("{}-2", BASE64.encode(all.finalize())));
-        assert!(Checksum::composite(&parts).as_str().parse::<Checksum>().is_ok());
+        assert_eq!(
+            Checksum::composite(&parts).as_str(),
+            format!("{}-2", BASE64.encode(all.finalize()))
+        );
+        assert!(
+            Checksum::composite(&parts)
+                .as_str()
+                .parse::<Checksum>()
+                .is_ok()
+        );
         assert!("abc-2".parse::<Checksum>().is_err());
     }
 

@@ -32,12 +32,16 @@ impl Plan {
                 let (min, max) = (limits.min_part, limits.max_part);
                 return Err(Error::new(
                     Kind::Usage,
-                    format!("a part of {wish} bytes is outside what the store takes ({min} to {max} bytes)"),
+                    format!(
+                        "a part of {wish} bytes is outside what the store takes ({min} to {max} bytes)"
+                    ),
                 ));
             }
             Some(wish) => wish,
         };
-        let room = u64::from(limits.max_parts).saturating_mul(limits.max_part).min(limits.max_size);
+        let room = u64::from(limits.max_parts)
+            .saturating_mul(limits.max_part)
+            .min(limits.max_size);
         if size > room {
             return Err(Error::new(
                 Kind::Refused,
@@ -57,12 +61,21 @@ impl Plan {
     /// # Errors
     /// [`Kind::Unusable`] for a part size of zero, or parts beyond counting.
     pub fn pinned(size: u64, part_size: u64) -> Result<Self> {
-        let count = if part_size == 0 { None } else { u32::try_from(size.div_ceil(part_size).max(1)).ok() };
+        let count = if part_size == 0 {
+            None
+        } else {
+            u32::try_from(size.div_ceil(part_size).max(1)).ok()
+        };
         match count {
-            Some(count) => Ok(Self { size, part_size, count }),
-            None => {
-                Err(Error::new(Kind::Unusable, format!("{size} bytes cannot be cut into parts of {part_size} bytes")))
-            }
+            Some(count) => Ok(Self {
+                size,
+                part_size,
+                count,
+            }),
+            None => Err(Error::new(
+                Kind::Unusable,
+                format!("{size} bytes cannot be cut into parts of {part_size} bytes"),
+            )),
         }
     }
 
@@ -94,7 +107,10 @@ impl Plan {
             return None;
         }
         let start = u64::from(number.get() - 1) * self.part_size;
-        Some(ByteRange { start, len: self.part_size.min(self.size - start) })
+        Some(ByteRange {
+            start,
+            len: self.part_size.min(self.size - start),
+        })
     }
 
     /// Every part in order.
@@ -118,7 +134,11 @@ mod tests {
     const AWS: Limits = Limits::S3;
 
     fn sizes(size: u64, wish: u64) -> Vec<u64> {
-        Plan::new(size, Some(wish), &AWS).unwrap().parts().map(|(_, range)| range.len).collect()
+        Plan::new(size, Some(wish), &AWS)
+            .unwrap()
+            .parts()
+            .map(|(_, range)| range.len)
+            .collect()
     }
 
     #[test]
@@ -134,17 +154,31 @@ mod tests {
 
     #[test]
     fn parts_grow_until_the_stores_count_suffices() {
-        assert_eq!(Plan::new(10_000 * 8 * MIB, None, &AWS).unwrap().part_size(), 8 * MIB);
-        assert_eq!(Plan::new(10_000 * 8 * MIB + 1, None, &AWS).unwrap().part_size(), 16 * MIB);
+        assert_eq!(
+            Plan::new(10_000 * 8 * MIB, None, &AWS).unwrap().part_size(),
+            8 * MIB
+        );
+        assert_eq!(
+            Plan::new(10_000 * 8 * MIB + 1, None, &AWS)
+                .unwrap()
+                .part_size(),
+            16 * MIB
+        );
         let full = Plan::new(AWS.max_size, None, &AWS).unwrap();
         assert_eq!((full.part_size(), full.count()), (5 * GIB, 10_000));
-        assert_eq!(Plan::new(AWS.max_size + 1, None, &AWS).unwrap_err().kind(), Kind::Refused);
+        assert_eq!(
+            Plan::new(AWS.max_size + 1, None, &AWS).unwrap_err().kind(),
+            Kind::Refused
+        );
     }
 
     #[test]
     fn a_wish_outside_the_stores_range_is_a_usage_error() {
         for wish in [0, 5 * MIB - 1, 5 * GIB + 1] {
-            assert_eq!(Plan::new(1, Some(wish), &AWS).unwrap_err().kind(), Kind::Usage);
+            assert_eq!(
+                Plan::new(1, Some(wish), &AWS).unwrap_err().kind(),
+                Kind::Usage
+            );
         }
     }
 

@@ -116,10 +116,14 @@ impl State {
 
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        use State::{Aborted, Aborting, Completing, Expired, Pending, Ready, Rejected, Uploading, Verified};
-        [Pending, Uploading, Completing, Verified, Ready, Rejected, Aborting, Aborted, Expired]
-            .into_iter()
-            .find(|state| state.name() == name)
+        use State::{
+            Aborted, Aborting, Completing, Expired, Pending, Ready, Rejected, Uploading, Verified,
+        };
+        [
+            Pending, Uploading, Completing, Verified, Ready, Rejected, Aborting, Aborted, Expired,
+        ]
+        .into_iter()
+        .find(|state| state.name() == name)
     }
 }
 
@@ -454,7 +458,10 @@ mod tests {
         let deciding = json!({"status": 202, "retry_after": 1, "answer": {"state": "completing"}});
         for outcome in [deciding, json!({"status": 404, "problem": problem})] {
             let read: Outcome<Finish> = from_value(outcome.clone()).unwrap();
-            assert_eq!(matches!(read.said, Said::Answer(Finish::Deciding(_))), read.status == 202);
+            assert_eq!(
+                matches!(read.said, Said::Answer(Finish::Deciding(_))),
+                read.status == 202
+            );
             assert_eq!(to_value(read).unwrap(), outcome);
         }
         let neither = json!({"status": 200});

@@ -14,7 +14,9 @@ const ROWS: &[(&str, u32)] = &[("C", 8), ("F", 80)];
 const NONE: &str = "no test:";
 
 fn root() -> PathBuf {
-    env::var_os("CARGO_MANIFEST_DIR").expect("run by cargo").into()
+    env::var_os("CARGO_MANIFEST_DIR")
+        .expect("run by cargo")
+        .into()
 }
 
 fn page() -> String {
@@ -24,7 +26,13 @@ fn page() -> String {
 /// The rows of all tables: an id like `F12` or `F44a`, and the last cell.
 fn rows(page: &str) -> Vec<(String, String)> {
     let cells = page.lines().filter_map(|line| {
-        let cells: Vec<&str> = line.trim().strip_prefix('|')?.strip_suffix('|')?.split('|').map(str::trim).collect();
+        let cells: Vec<&str> = line
+            .trim()
+            .strip_prefix('|')?
+            .strip_suffix('|')?
+            .split('|')
+            .map(str::trim)
+            .collect();
         let (id, last) = (*cells.first()?, *cells.last()?);
         let digits = id.trim_start_matches(|c: char| c.is_ascii_uppercase());
         (id.len() > digits.len() && digits.starts_with(|c: char| c.is_ascii_digit()))
@@ -39,7 +47,9 @@ fn quoted(cell: &str) -> Vec<&str> {
 }
 
 fn rust_beneath(dir: &Path, found: &mut String) {
-    let Ok(entries) = fs::read_dir(dir) else { return };
+    let Ok(entries) = fs::read_dir(dir) else {
+        return;
+    };
     for entry in entries {
         let path = entry.unwrap().path();
         if path.is_dir() {
@@ -54,7 +64,9 @@ fn rust_beneath(dir: &Path, found: &mut String) {
 fn sources(first: &str) -> String {
     let mut found = String::new();
     for place in ["tests", "src"] {
-        found.push_str(&fs::read_to_string(root().join(place).join(format!("{first}.rs"))).unwrap_or_default());
+        found.push_str(
+            &fs::read_to_string(root().join(place).join(format!("{first}.rs"))).unwrap_or_default(),
+        );
         rust_beneath(&root().join(place).join(first), &mut found);
     }
     found
@@ -91,13 +103,22 @@ fn every_row_has_a_test_that_exists_or_a_reason() {
     let mut wrong = Vec::new();
     for (id, cell) in rows(&page()) {
         let tests = quoted(&cell);
-        if tests.is_empty() && cell.split(NONE).nth(1).is_none_or(|reason| reason.trim().is_empty()) {
+        if tests.is_empty()
+            && cell
+                .split(NONE)
+                .nth(1)
+                .is_none_or(|reason| reason.trim().is_empty())
+        {
             wrong.push(format!("{id} names neither a test nor a reason"));
         }
         for test in tests {
-            let (first, name) =
-                (test.split("::").next().unwrap_or_default(), test.rsplit("::").next().unwrap_or_default());
-            let text = read.entry(first.to_owned()).or_insert_with(|| sources(first));
+            let (first, name) = (
+                test.split("::").next().unwrap_or_default(),
+                test.rsplit("::").next().unwrap_or_default(),
+            );
+            let text = read
+                .entry(first.to_owned())
+                .or_insert_with(|| sources(first));
             if !has(text, name) {
                 wrong.push(format!("{id} names {test}, which is nowhere"));
             }
@@ -110,7 +131,10 @@ fn every_row_has_a_test_that_exists_or_a_reason() {
 fn the_checks_see_what_they_look_for() {
     let page = "| F44a | token | `chaos::x::y`, `journal::tests::z` |\n| row | test |\n|---|---|\n| F2 | a | no test: for a reason |";
     let found = rows(page);
-    assert_eq!(found.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["F44a", "F2"]);
+    assert_eq!(
+        found.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(),
+        ["F44a", "F2"]
+    );
     assert_eq!(quoted(&found[0].1), ["chaos::x::y", "journal::tests::z"]);
     assert!(has("fn a_b() {", "a_b") && !has("fn a_bc() {", "a_b") && !has("fn xa_b() {", "a_b"));
     assert!(sources("catalogue").contains("fn sources") && sources("journal").contains("rusqlite"));

@@ -19,7 +19,11 @@ fn check(file: &str, generated: &str) {
         return;
     }
     let kept = fs::read_to_string(&path).unwrap_or_default();
-    let line = kept.lines().zip(generated.lines()).position(|(kept, new)| kept != new).map_or(0, |line| line + 1);
+    let line = kept
+        .lines()
+        .zip(generated.lines())
+        .position(|(kept, new)| kept != new)
+        .map_or(0, |line| line + 1);
     assert!(
         kept == generated,
         "{file} is not what the program prints (first at line {line}); run: UPLOAD_REGENERATE=1 cargo test --test docs"

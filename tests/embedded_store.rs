@@ -53,26 +53,43 @@ impl Answer {
     fn all(&self, element: &str) -> Vec<String> {
         let (text, tag) = (self.text(), format!("<{element}>"));
         let pieces = text.split(&tag).skip(1);
-        pieces.map(|piece| piece.split("</").next().unwrap().replace("&quot;", "\"")).collect()
+        pieces
+            .map(|piece| piece.split("</").next().unwrap().replace("&quot;", "\""))
+            .collect()
     }
 
     fn one(&self, element: &str) -> String {
-        self.all(element).first().unwrap_or_else(|| panic!("no {element} in {self:?}")).clone()
+        self.all(element)
+            .first()
+            .unwrap_or_else(|| panic!("no {element} in {self:?}"))
+            .clone()
     }
 
     fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
     }
 
     #[track_caller]
     fn ok(self) -> Self {
-        assert!((200..300).contains(&self.status), "{} {}", self.status, self.text());
+        assert!(
+            (200..300).contains(&self.status),
+            "{} {}",
+            self.status,
+            self.text()
+        );
         self
     }
 
     #[track_caller]
     fn refused(&self, status: u16, code: &str) {
-        assert_eq!((self.status, self.one("Code").as_str()), (status, code), "{}", self.text());
+        assert_eq!(
+            (self.status, self.one("Code").as_str()),
+            (status, code),
+            "{}",
+            self.text()
+        );
     }
 }
 
@@ -80,7 +97,10 @@ impl Bed {
     async fn new() -> Self {
         let owned = tempfile::tempdir().unwrap();
         let dir = owned.path().join("store");
-        Self { owned: Some(owned), ..Self::open(&dir).await }
+        Self {
+            owned: Some(owned),
+            ..Self::open(&dir).await
+        }
     }
 
     async fn open(dir: &Path) -> Self {
@@ -91,9 +111,21 @@ impl Bed {
         let keys = store.keys();
         let router = axum::Router::new().fallback_service(store.service());
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        let http = reqwest::Client::builder().http1_only().no_proxy().build().unwrap();
+        let http = reqwest::Client::builder()
+            .http1_only()
+            .no_proxy()
+            .build()
+            .unwrap();
         let signer = signer(&keys, RequestSigner::new("s3", REGION));
-        Self { dir: dir.to_owned(), address, keys, signer, http, server, owned: None }
+        Self {
+            dir: dir.to_owned(),
+            address,
+            keys,
+            signer,
+            http,
+            server,
+            owned: None,
+        }
     }
 
     /// Lets the store go, with all connections to it.
@@ -107,11 +139,23 @@ impl Bed {
         format!("http://{}{path}", self.address)
     }
 
-    async fn send(&self, request: http::request::Parts, unsigned: &[(&str, &str)], body: Vec<u8>) -> Answer {
+    async fn send(
+        &self,
+        request: http::request::Parts,
+        unsigned: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Answer {
         // reqwest leaves the length of an empty body out.
-        let sent = self.http.request(request.method, request.uri.to_string()).header("content-length", body.len());
+        let sent = self
+            .http
+            .request(request.method, request.uri.to_string())
+            .header("content-length", body.len());
         let mut sent = sent.body(body);
-        for (name, value) in request.headers.iter().filter(|(name, _)| *name != "host" && *name != "content-length") {
+        for (name, value) in request
+            .headers
+            .iter()
+            .filter(|(name, _)| *name != "host" && *name != "content-length")
+        {
             sent = sent.header(name, value);
         }
         for (name, value) in unsigned {
@@ -119,11 +163,21 @@ impl Bed {
         }
         let answer = sent.send().await.unwrap();
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        Answer { status, headers, body: answer.bytes().await.unwrap().to_vec() }
+        Answer {
+            status,
+            headers,
+            body: answer.bytes().await.unwrap().to_vec(),
+        }
     }
 
     /// A call with an Authorization header.
-    async fn call(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Answer {
         let hash: String = Fingerprint::of(body).to_string();
         let mut all = vec![("x-amz-content-sha256", hash.as_str())];
         all.retain(|(name, _)| !headers.iter().any(|(n, _)| n == name));
@@ -133,22 +187,55 @@ impl Bed {
         self.send(request, &[], body.to_vec()).await
     }
 
-    async fn presign(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> http::request::Parts {
+    async fn presign(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> http::request::Parts {
         let mut request = head(method, &self.url(path), headers);
-        self.signer.sign(&mut request, Some(Duration::from_mins(10))).await.unwrap();
+        self.signer
+            .sign(&mut request, Some(Duration::from_mins(10)))
+            .await
+            .unwrap();
         request
     }
 
     async fn create(&self, key: &str) -> String {
-        let sha256 = [("x-amz-checksum-algorithm", "SHA256"), ("x-amz-checksum-type", "COMPOSITE")];
-        self.call(Method::POST, &format!("/{BUCKET}/{key}?uploads"), &sha256, b"").await.ok().one("UploadId")
+        let sha256 = [
+            ("x-amz-checksum-algorithm", "SHA256"),
+            ("x-amz-checksum-type", "COMPOSITE"),
+        ];
+        self.call(
+            Method::POST,
+            &format!("/{BUCKET}/{key}?uploads"),
+            &sha256,
+            b"",
+        )
+        .await
+        .ok()
+        .one("UploadId")
     }
 
     /// A presigned URL for a part of exactly these bytes.
-    async fn presign_part(&self, key: &str, id: &str, number: usize, bytes: &[u8]) -> http::request::Parts {
+    async fn presign_part(
+        &self,
+        key: &str,
+        id: &str,
+        number: usize,
+        bytes: &[u8],
+    ) -> http::request::Parts {
         let (length, checksum) = (bytes.len().to_string(), Fingerprint::of(bytes).base64());
-        let headers = [("content-length", length.as_str()), ("x-amz-checksum-sha256", checksum.as_str())];
-        self.presign(Method::PUT, &format!("/{BUCKET}/{key}?partNumber={number}&uploadId={id}"), &headers).await
+        let headers = [
+            ("content-length", length.as_str()),
+            ("x-amz-checksum-sha256", checksum.as_str()),
+        ];
+        self.presign(
+            Method::PUT,
+            &format!("/{BUCKET}/{key}?partNumber={number}&uploadId={id}"),
+            &headers,
+        )
+        .await
     }
 
     async fn part(&self, key: &str, id: &str, number: usize, bytes: &[u8]) -> Answer {
@@ -157,13 +244,34 @@ impl Bed {
     }
 
     async fn parts(&self, key: &str, id: &str, more: &str) -> Answer {
-        self.call(Method::GET, &format!("/{BUCKET}/{key}?uploadId={id}{more}"), &[], b"").await
+        self.call(
+            Method::GET,
+            &format!("/{BUCKET}/{key}?uploadId={id}{more}"),
+            &[],
+            b"",
+        )
+        .await
     }
 
-    async fn complete(&self, key: &str, id: &str, headers: &[(&str, &str)], parts: &[(usize, &[u8])]) -> Answer {
-        let list: String = parts.iter().map(|(number, bytes)| listed(*number, &etag(bytes), bytes)).collect();
+    async fn complete(
+        &self,
+        key: &str,
+        id: &str,
+        headers: &[(&str, &str)],
+        parts: &[(usize, &[u8])],
+    ) -> Answer {
+        let list: String = parts
+            .iter()
+            .map(|(number, bytes)| listed(*number, &etag(bytes), bytes))
+            .collect();
         let body = format!("<CompleteMultipartUpload>{list}</CompleteMultipartUpload>");
-        self.call(Method::POST, &format!("/{BUCKET}/{key}?uploadId={id}"), headers, body.as_bytes()).await
+        self.call(
+            Method::POST,
+            &format!("/{BUCKET}/{key}?uploadId={id}"),
+            headers,
+            body.as_bytes(),
+        )
+        .await
     }
 
     /// Puts an object in two parts, 5 MiB and a little.
@@ -172,12 +280,15 @@ impl Bed {
         let id = self.create(key).await;
         self.part(key, &id, 1, &one).await.ok();
         self.part(key, &id, 2, &two).await.ok();
-        self.complete(key, &id, &[], &[(1, &one), (2, &two)]).await.ok();
+        self.complete(key, &id, &[], &[(1, &one), (2, &two)])
+            .await
+            .ok();
         [one, two].concat()
     }
 
     async fn get(&self, key: &str, headers: &[(&str, &str)]) -> Answer {
-        self.call(Method::GET, &format!("/{BUCKET}/{key}"), headers, b"").await
+        self.call(Method::GET, &format!("/{BUCKET}/{key}"), headers, b"")
+            .await
     }
 
     /// All part files and half-written ones: path under the store to inode and time of change.
@@ -203,12 +314,18 @@ fn files(dir: &Path) -> BTreeMap<PathBuf, (u64, i64)> {
 }
 
 fn signer(keys: &(String, String), request: RequestSigner) -> Signer<Credential> {
-    Signer::new(Context::new(), StaticCredentialProvider::new(&keys.0, &keys.1), request)
+    Signer::new(
+        Context::new(),
+        StaticCredentialProvider::new(&keys.0, &keys.1),
+        request,
+    )
 }
 
 fn head(method: Method, url: &str, headers: &[(&str, &str)]) -> http::request::Parts {
     let request = http::Request::builder().method(method).uri(url);
-    let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    let request = headers.iter().fold(request, |request, (name, value)| {
+        request.header(*name, *value)
+    });
     request.body(()).unwrap().into_parts().0
 }
 
@@ -250,7 +367,10 @@ fn quiet() -> Arc<Mutex<Vec<u8>>> {
     struct Sink(Arc<Mutex<Vec<u8>>>);
     impl std::io::Write for Sink {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+            self.0
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .extend_from_slice(bytes);
             Ok(bytes.len())
         }
         fn flush(&mut self) -> std::io::Result<()> {
@@ -261,7 +381,11 @@ fn quiet() -> Arc<Mutex<Vec<u8>>> {
         let log = Arc::<Mutex<Vec<u8>>>::default();
         let sink = Arc::clone(&log);
         let writer = move || Sink(Arc::clone(&sink));
-        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false).with_writer(writer).init();
+        tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_ansi(false)
+            .with_writer(writer)
+            .init();
         log
     });
     Arc::clone(log)
@@ -274,11 +398,26 @@ async fn a_part_as_signed_is_stored_echoed_and_listed() {
     let body = bytes(1, 100_000);
     let stored = bed.part("k", &id, 7, &body).await.ok();
     let checksum = Fingerprint::of(&body).base64();
-    assert_eq!((stored.header("etag"), stored.header("x-amz-checksum-sha256")), (etag(&body).as_str(), &*checksum));
+    assert_eq!(
+        (
+            stored.header("etag"),
+            stored.header("x-amz-checksum-sha256")
+        ),
+        (etag(&body).as_str(), &*checksum)
+    );
     let list = bed.parts("k", &id, "").await.ok();
-    assert_eq!((list.all("PartNumber"), list.all("Size")), (vec!["7".to_owned()], vec!["100000".to_owned()]));
-    assert_eq!((list.one("ETag"), list.one("ChecksumSHA256")), (etag(&body), checksum));
-    assert_eq!((list.one("ChecksumType"), list.one("ChecksumAlgorithm")), ("COMPOSITE".into(), "SHA256".into()));
+    assert_eq!(
+        (list.all("PartNumber"), list.all("Size")),
+        (vec!["7".to_owned()], vec!["100000".to_owned()])
+    );
+    assert_eq!(
+        (list.one("ETag"), list.one("ChecksumSHA256")),
+        (etag(&body), checksum)
+    );
+    assert_eq!(
+        (list.one("ChecksumType"), list.one("ChecksumAlgorithm")),
+        ("COMPOSITE".into(), "SHA256".into())
+    );
 }
 
 #[tokio::test]
@@ -288,17 +427,36 @@ async fn one_flipped_bit_is_refused_and_leaves_nothing() {
     let mut body = bytes(1, 5 * MIB);
     let request = bed.presign_part("k", &id, 1, &body).await;
     body[3 * MIB] ^= 1;
-    bed.send(request, &[], body.clone()).await.refused(400, "BadDigest");
-    assert_eq!(bed.parts("k", &id, "").await.ok().all("PartNumber"), Vec::<String>::new());
+    bed.send(request, &[], body.clone())
+        .await
+        .refused(400, "BadDigest");
+    assert_eq!(
+        bed.parts("k", &id, "").await.ok().all("PartNumber"),
+        Vec::<String>::new()
+    );
     assert_eq!(bed.files(), BTreeMap::new());
 
     let wrong_md5 = BASE64.encode(Md5::digest(b"other"));
     let length = body.len().to_string();
-    let headers = [("content-length", length.as_str()), ("content-md5", &wrong_md5)];
-    let request = bed.presign(Method::PUT, &format!("/{BUCKET}/plain"), &headers).await;
-    bed.send(request, &[], body.clone()).await.refused(400, "BadDigest");
+    let headers = [
+        ("content-length", length.as_str()),
+        ("content-md5", &wrong_md5),
+    ];
+    let request = bed
+        .presign(Method::PUT, &format!("/{BUCKET}/plain"), &headers)
+        .await;
+    bed.send(request, &[], body.clone())
+        .await
+        .refused(400, "BadDigest");
     let zeros = "0".repeat(64);
-    let answer = bed.call(Method::PUT, &format!("/{BUCKET}/plain"), &[("x-amz-content-sha256", &zeros)], &body).await;
+    let answer = bed
+        .call(
+            Method::PUT,
+            &format!("/{BUCKET}/plain"),
+            &[("x-amz-content-sha256", &zeros)],
+            &body,
+        )
+        .await;
     answer.refused(400, "XAmzContentSHA256Mismatch");
     assert_eq!(bed.files(), BTreeMap::new());
 }
@@ -310,12 +468,18 @@ async fn a_body_of_another_length_than_signed_is_refused() {
     let body = bytes(1, 1000);
     for wrong in [&body[..999], &[body.as_slice(), b"!"].concat()] {
         let request = bed.presign_part("k", &id, 1, &body).await;
-        bed.send(request, &[], wrong.to_vec()).await.refused(403, "SignatureDoesNotMatch");
+        bed.send(request, &[], wrong.to_vec())
+            .await
+            .refused(403, "SignatureDoesNotMatch");
     }
     let checksum = Fingerprint::of(&body).base64();
     let path = format!("/{BUCKET}/k?partNumber=1&uploadId={id}");
-    let unbound = bed.presign(Method::PUT, &path, &[("x-amz-checksum-sha256", &checksum)]).await;
-    bed.send(unbound, &[], body.clone()).await.refused(403, "AccessDenied");
+    let unbound = bed
+        .presign(Method::PUT, &path, &[("x-amz-checksum-sha256", &checksum)])
+        .await;
+    bed.send(unbound, &[], body.clone())
+        .await
+        .refused(403, "AccessDenied");
     assert_eq!(bed.files(), BTreeMap::new());
 }
 
@@ -325,19 +489,29 @@ async fn a_part_without_the_checksum_its_upload_demands_is_refused() {
     let id = bed.create("k").await;
     let body = bytes(1, 1000);
     let path = format!("/{BUCKET}/k?partNumber=1&uploadId={id}");
-    let request = bed.presign(Method::PUT, &path, &[("content-length", "1000")]).await;
-    bed.send(request, &[], body.clone()).await.refused(400, "InvalidRequest");
+    let request = bed
+        .presign(Method::PUT, &path, &[("content-length", "1000")])
+        .await;
+    bed.send(request, &[], body.clone())
+        .await
+        .refused(400, "InvalidRequest");
     // In the query nobody reads it.
     let hoisted = format!("{path}&x-amz-checksum-sha256=AAAA");
-    let request = bed.presign(Method::PUT, &hoisted, &[("content-length", "1000")]).await;
-    bed.send(request, &[], body).await.refused(400, "InvalidRequest");
+    let request = bed
+        .presign(Method::PUT, &hoisted, &[("content-length", "1000")])
+        .await;
+    bed.send(request, &[], body)
+        .await
+        .refused(400, "InvalidRequest");
 }
 
 #[tokio::test]
 async fn headers_smuggled_into_a_presigned_put_are_refused() {
     let bed = Bed::new().await;
     let secret = bytes(9, 100);
-    bed.call(Method::PUT, &format!("/{BUCKET}/victim"), &[], &secret).await.ok();
+    bed.call(Method::PUT, &format!("/{BUCKET}/victim"), &[], &secret)
+        .await
+        .ok();
     let id = bed.create("mine").await;
     let empty = Fingerprint::of(b"").base64();
     for (name, value) in [
@@ -353,21 +527,35 @@ async fn headers_smuggled_into_a_presigned_put_are_refused() {
         ("expires", "Thu, 01 Jan 2099 00:00:00 GMT"),
     ] {
         let part = bed.presign_part("mine", &id, 1, b"").await;
-        bed.send(part, &[(name, value)], Vec::new()).await.refused(403, "AccessDenied");
+        bed.send(part, &[(name, value)], Vec::new())
+            .await
+            .refused(403, "AccessDenied");
         let headers = [("content-length", "0"), ("x-amz-checksum-sha256", &*empty)];
-        let put = bed.presign(Method::PUT, &format!("/{BUCKET}/mine"), &headers).await;
-        bed.send(put, &[(name, value)], Vec::new()).await.refused(403, "AccessDenied");
+        let put = bed
+            .presign(Method::PUT, &format!("/{BUCKET}/mine"), &headers)
+            .await;
+        bed.send(put, &[(name, value)], Vec::new())
+            .await
+            .refused(403, "AccessDenied");
     }
-    assert_eq!(bed.parts("mine", &id, "").await.ok().all("Part"), Vec::<String>::new());
+    assert_eq!(
+        bed.parts("mine", &id, "").await.ok().all("Part"),
+        Vec::<String>::new()
+    );
     bed.get("mine", &[]).await.refused(404, "NoSuchKey");
 }
 
 #[tokio::test]
 async fn an_expired_url_is_refused() {
     let bed = Bed::new().await;
-    bed.call(Method::PUT, &format!("/{BUCKET}/k"), &[], b"x").await.ok();
+    bed.call(Method::PUT, &format!("/{BUCKET}/k"), &[], b"x")
+        .await
+        .ok();
     let mut request = head(Method::GET, &bed.url(&format!("/{BUCKET}/k")), &[]);
-    bed.signer.sign(&mut request, Some(Duration::from_secs(2))).await.unwrap();
+    bed.signer
+        .sign(&mut request, Some(Duration::from_secs(2)))
+        .await
+        .unwrap();
     let begun = Instant::now();
     let mut answer = bed.send(request.clone(), &[], Vec::new()).await.ok();
     while answer.status == 200 && begun.elapsed() < Duration::from_secs(20) {
@@ -381,15 +569,33 @@ async fn an_expired_url_is_refused() {
 async fn who_does_not_sign_or_signs_with_other_keys_is_refused() {
     let bed = Bed::new().await;
     let unsigned = head(Method::GET, &bed.url("/"), &[]);
-    bed.send(unsigned, &[], Vec::new()).await.refused(403, "AccessDenied");
-    let wrong_secret = signer(&(bed.keys.0.clone(), "x".repeat(40)), RequestSigner::new("s3", REGION));
+    bed.send(unsigned, &[], Vec::new())
+        .await
+        .refused(403, "AccessDenied");
+    let wrong_secret = signer(
+        &(bed.keys.0.clone(), "x".repeat(40)),
+        RequestSigner::new("s3", REGION),
+    );
     let mut request = head(Method::GET, &bed.url("/"), &[]);
-    wrong_secret.sign(&mut request, Some(Duration::from_mins(1))).await.unwrap();
-    bed.send(request, &[], Vec::new()).await.refused(403, "SignatureDoesNotMatch");
-    let other_keys = signer(&("AKother".into(), bed.keys.1.clone()), RequestSigner::new("s3", REGION));
+    wrong_secret
+        .sign(&mut request, Some(Duration::from_mins(1)))
+        .await
+        .unwrap();
+    bed.send(request, &[], Vec::new())
+        .await
+        .refused(403, "SignatureDoesNotMatch");
+    let other_keys = signer(
+        &("AKother".into(), bed.keys.1.clone()),
+        RequestSigner::new("s3", REGION),
+    );
     let mut request = head(Method::GET, &bed.url("/"), &[]);
-    other_keys.sign(&mut request, Some(Duration::from_mins(1))).await.unwrap();
-    bed.send(request, &[], Vec::new()).await.refused(403, "InvalidAccessKeyId");
+    other_keys
+        .sign(&mut request, Some(Duration::from_mins(1)))
+        .await
+        .unwrap();
+    bed.send(request, &[], Vec::new())
+        .await
+        .refused(403, "InvalidAccessKeyId");
 }
 
 #[tokio::test]
@@ -401,11 +607,22 @@ async fn what_the_store_does_not_do_it_does_not_promise() {
         ("x-amz-tagging", "a=b"),
         ("x-amz-checksum-algorithm", "CRC32"),
     ] {
-        let answer = bed.call(Method::POST, &format!("/{BUCKET}/k?uploads"), &[(name, value)], b"").await;
+        let answer = bed
+            .call(
+                Method::POST,
+                &format!("/{BUCKET}/k?uploads"),
+                &[(name, value)],
+                b"",
+            )
+            .await;
         answer.refused(501, "NotImplemented");
     }
-    bed.call(Method::GET, &format!("/{BUCKET}?versioning"), &[], b"").await.refused(501, "NotImplemented");
-    bed.call(Method::PUT, "/another-bucket/k", &[], b"x").await.refused(404, "NoSuchBucket");
+    bed.call(Method::GET, &format!("/{BUCKET}?versioning"), &[], b"")
+        .await
+        .refused(501, "NotImplemented");
+    bed.call(Method::PUT, "/another-bucket/k", &[], b"x")
+        .await
+        .refused(404, "NoSuchBucket");
 }
 
 #[tokio::test]
@@ -418,21 +635,42 @@ async fn many_parts_are_listed_page_by_page() {
             sending.join_next().await.unwrap().unwrap();
         }
         let (bed, id) = (Arc::clone(&bed), id.clone());
-        sending.spawn(async move { drop(bed.part("k", &id, number, &number.to_be_bytes()).await.ok()) });
+        sending.spawn(
+            async move { drop(bed.part("k", &id, number, &number.to_be_bytes()).await.ok()) },
+        );
     }
     while let Some(sent) = sending.join_next().await {
         sent.unwrap();
     }
     let first = bed.parts("k", &id, "").await.ok();
     let expected: Vec<String> = (1..=1000).map(|n: usize| n.to_string()).collect();
-    assert_eq!((first.all("PartNumber"), first.one("IsTruncated")), (expected, "true".into()));
-    let second = bed.parts("k", &id, &format!("&part-number-marker={}", first.one("NextPartNumberMarker"))).await.ok();
+    assert_eq!(
+        (first.all("PartNumber"), first.one("IsTruncated")),
+        (expected, "true".into())
+    );
+    let second = bed
+        .parts(
+            "k",
+            &id,
+            &format!("&part-number-marker={}", first.one("NextPartNumberMarker")),
+        )
+        .await
+        .ok();
     assert_eq!(
         (second.all("PartNumber"), second.one("IsTruncated")),
-        (vec!["1001".into(), "1002".into(), "1003".into()], "false".into())
+        (
+            vec!["1001".into(), "1002".into(), "1003".into()],
+            "false".into()
+        )
     );
-    assert_eq!(second.all("ChecksumSHA256")[2], Fingerprint::of(&1003_usize.to_be_bytes()).base64());
-    let few = bed.parts("k", &id, "&max-parts=2&part-number-marker=500").await.ok();
+    assert_eq!(
+        second.all("ChecksumSHA256")[2],
+        Fingerprint::of(&1003_usize.to_be_bytes()).base64()
+    );
+    let few = bed
+        .parts("k", &id, "&max-parts=2&part-number-marker=500")
+        .await
+        .ok();
     assert_eq!(few.all("PartNumber"), ["501", "502"]);
 }
 
@@ -445,36 +683,80 @@ async fn completing_copies_nothing_and_a_repeat_answers_alike() {
     bed.part("k", &id, 2, &bytes(3, 10)).await.ok();
     bed.part("k", &id, 2, &two).await.ok();
     bed.part("k", &id, 9, b"left out").await.ok();
-    until("the part that was sent again is gone", || bed.files().len() == 3).await;
+    until("the part that was sent again is gone", || {
+        bed.files().len() == 3
+    })
+    .await;
     let before = bed.files();
 
     let size = (5 * MIB + 3000).to_string();
-    let headers = [("if-none-match", "*"), ("x-amz-mp-object-size", size.as_str())];
-    let first = bed.complete("k", &id, &headers, &[(1, &one), (2, &two)]).await.ok();
+    let headers = [
+        ("if-none-match", "*"),
+        ("x-amz-mp-object-size", size.as_str()),
+    ];
+    let first = bed
+        .complete("k", &id, &headers, &[(1, &one), (2, &two)])
+        .await
+        .ok();
     let composite = Checksum::composite(&[Fingerprint::of(&one), Fingerprint::of(&two)]);
     assert_eq!(
-        (first.one("ChecksumSHA256").as_str(), first.one("ChecksumType").as_str()),
+        (
+            first.one("ChecksumSHA256").as_str(),
+            first.one("ChecksumType").as_str()
+        ),
         (composite.as_str(), "COMPOSITE")
     );
-    until("the part that was left out is gone", || bed.files().len() == 2).await;
-    assert!(bed.files().iter().all(|file| before.get(file.0) == Some(file.1)), "the same files, untouched");
+    until("the part that was left out is gone", || {
+        bed.files().len() == 2
+    })
+    .await;
+    assert!(
+        bed.files()
+            .iter()
+            .all(|file| before.get(file.0) == Some(file.1)),
+        "the same files, untouched"
+    );
 
-    let again = bed.complete("k", &id, &headers, &[(1, &one), (2, &two)]).await.ok();
+    let again = bed
+        .complete("k", &id, &headers, &[(1, &one), (2, &two)])
+        .await
+        .ok();
     assert_eq!(again.text(), first.text());
-    bed.complete("k", &id, &headers, &[(1, &one)]).await.refused(400, "InvalidRequest");
-    bed.complete("k", &id, &[], &[(1, &one)]).await.refused(400, "InvalidPart");
+    bed.complete("k", &id, &headers, &[(1, &one)])
+        .await
+        .refused(400, "InvalidRequest");
+    bed.complete("k", &id, &[], &[(1, &one)])
+        .await
+        .refused(400, "InvalidPart");
     bed.parts("k", &id, "").await.refused(404, "NoSuchUpload");
 
-    let head = bed.call(Method::HEAD, &format!("/{BUCKET}/k"), &[("x-amz-checksum-mode", "ENABLED")], b"").await.ok();
+    let head = bed
+        .call(
+            Method::HEAD,
+            &format!("/{BUCKET}/k"),
+            &[("x-amz-checksum-mode", "ENABLED")],
+            b"",
+        )
+        .await
+        .ok();
     assert_eq!(
-        (head.header("x-amz-checksum-sha256"), head.header("x-amz-checksum-type")),
+        (
+            head.header("x-amz-checksum-sha256"),
+            head.header("x-amz-checksum-type")
+        ),
         (composite.as_str(), "COMPOSITE")
     );
-    assert_eq!((head.header("content-length"), head.header("etag")), (size.as_str(), first.one("ETag").as_str()));
+    assert_eq!(
+        (head.header("content-length"), head.header("etag")),
+        (size.as_str(), first.one("ETag").as_str())
+    );
     let whole = [one, two].concat();
     assert!(bed.get("k", &[]).await.ok().body == whole);
     let range = bed.get("k", &[("range", "bytes=5242870-5242889")]).await;
-    assert_eq!((range.status, range.header("content-range")), (206, "bytes 5242870-5242889/5245880"));
+    assert_eq!(
+        (range.status, range.header("content-range")),
+        (206, "bytes 5242870-5242889/5245880")
+    );
     assert_eq!(range.body, &whole[5 * MIB - 10..5 * MIB + 10]);
 }
 
@@ -486,14 +768,32 @@ async fn a_complete_that_does_not_fit_is_refused_and_the_upload_stays() {
     bed.part("k", &id, 1, &one).await.ok();
     bed.part("k", &id, 2, &two).await.ok();
     let path = format!("/{BUCKET}/k?uploadId={id}");
-    let wrong = format!("<CompleteMultipartUpload>{}</CompleteMultipartUpload>", listed(1, "\"beef\"", &one));
-    bed.call(Method::POST, &path, &[], wrong.as_bytes()).await.refused(400, "InvalidPart");
-    bed.complete("k", &id, &[], &[(2, &two), (1, &one)]).await.refused(400, "InvalidPartOrder");
-    bed.complete("k", &id, &[], &[(1, &one), (2, &two), (3, b"")]).await.refused(400, "InvalidPart");
-    bed.complete("k", &id, &[("x-amz-mp-object-size", "1")], &[(1, &one)]).await.refused(400, "InvalidRequest");
-    bed.call(Method::PUT, &format!("/{BUCKET}/k"), &[], b"first").await.ok();
-    bed.complete("k", &id, &[("if-none-match", "*")], &[(1, &one)]).await.refused(412, "PreconditionFailed");
-    assert_eq!(bed.parts("k", &id, "").await.ok().all("PartNumber"), ["1", "2"]);
+    let wrong = format!(
+        "<CompleteMultipartUpload>{}</CompleteMultipartUpload>",
+        listed(1, "\"beef\"", &one)
+    );
+    bed.call(Method::POST, &path, &[], wrong.as_bytes())
+        .await
+        .refused(400, "InvalidPart");
+    bed.complete("k", &id, &[], &[(2, &two), (1, &one)])
+        .await
+        .refused(400, "InvalidPartOrder");
+    bed.complete("k", &id, &[], &[(1, &one), (2, &two), (3, b"")])
+        .await
+        .refused(400, "InvalidPart");
+    bed.complete("k", &id, &[("x-amz-mp-object-size", "1")], &[(1, &one)])
+        .await
+        .refused(400, "InvalidRequest");
+    bed.call(Method::PUT, &format!("/{BUCKET}/k"), &[], b"first")
+        .await
+        .ok();
+    bed.complete("k", &id, &[("if-none-match", "*")], &[(1, &one)])
+        .await
+        .refused(412, "PreconditionFailed");
+    assert_eq!(
+        bed.parts("k", &id, "").await.ok().all("PartNumber"),
+        ["1", "2"]
+    );
     assert_eq!(bed.get("k", &[]).await.ok().body, b"first");
 }
 
@@ -505,7 +805,10 @@ async fn two_completes_at_once_both_succeed() {
     bed.part("k", &id, 1, &one).await.ok();
     let headers = [("if-none-match", "*")];
     let parts: [(usize, &[u8]); 1] = [(1, &one)];
-    let (a, b) = tokio::join!(bed.complete("k", &id, &headers, &parts), bed.complete("k", &id, &headers, &parts));
+    let (a, b) = tokio::join!(
+        bed.complete("k", &id, &headers, &parts),
+        bed.complete("k", &id, &headers, &parts)
+    );
     assert_eq!(a.ok().text(), b.ok().text());
 }
 
@@ -518,9 +821,15 @@ async fn an_abort_removes_upload_and_files() {
     let path = format!("/{BUCKET}/k?uploadId={id}");
     assert_eq!(bed.call(Method::DELETE, &path, &[], b"").await.status, 204);
     until("the files are gone", || bed.files().is_empty()).await;
-    bed.call(Method::DELETE, &path, &[], b"").await.refused(404, "NoSuchUpload");
-    bed.part("k", &id, 2, b"two").await.refused(404, "NoSuchUpload");
-    bed.complete("k", &id, &[], &[(1, b"one")]).await.refused(404, "NoSuchUpload");
+    bed.call(Method::DELETE, &path, &[], b"")
+        .await
+        .refused(404, "NoSuchUpload");
+    bed.part("k", &id, 2, b"two")
+        .await
+        .refused(404, "NoSuchUpload");
+    bed.complete("k", &id, &[], &[(1, b"one")])
+        .await
+        .refused(404, "NoSuchUpload");
 }
 
 #[tokio::test]
@@ -532,8 +841,14 @@ async fn a_body_that_breaks_off_leaves_nothing() {
     let mut connection = tokio::net::TcpStream::connect(bed.address).await.unwrap();
     let target = request.uri.path_and_query().unwrap();
     let signed = request.headers.iter().filter(|(name, _)| *name != "host");
-    let signed: Vec<String> = signed.map(|(name, value)| format!("{name}: {}\r\n", value.to_str().unwrap())).collect();
-    let text = format!("PUT {target} HTTP/1.1\r\nhost: {}\r\n{}", bed.address, signed.concat());
+    let signed: Vec<String> = signed
+        .map(|(name, value)| format!("{name}: {}\r\n", value.to_str().unwrap()))
+        .collect();
+    let text = format!(
+        "PUT {target} HTTP/1.1\r\nhost: {}\r\n{}",
+        bed.address,
+        signed.concat()
+    );
     connection.write_all(text.as_bytes()).await.unwrap();
     connection.write_all(b"\r\n").await.unwrap();
     connection.write_all(&body[..2 * MIB]).await.unwrap();
@@ -555,7 +870,10 @@ async fn reopening_finds_parts_and_clears_away_what_a_crash_left() {
     let keys = bed.keys.clone();
     let (dir, owned) = bed.close().await;
     drop(Embedded::open(&dir, Duration::from_secs(10)).await.unwrap());
-    until("the store is let go", || fs::metadata(dir.join("lock")).unwrap().len() == 0).await;
+    until("the store is let go", || {
+        fs::metadata(dir.join("lock")).unwrap().len() == 0
+    })
+    .await;
 
     // As after a kill: the lock names a process, a body is half written, a part file has no row.
     fs::write(dir.join("lock"), "1\n").unwrap();
@@ -565,7 +883,10 @@ async fn reopening_finds_parts_and_clears_away_what_a_crash_left() {
     fs::write(shard.join(format!("{}{tail}", "0".repeat(30))), b"no row").unwrap();
     fs::write(shard.join("not ours"), b"").unwrap();
 
-    let bed = Bed { owned, ..Bed::open(&dir).await };
+    let bed = Bed {
+        owned,
+        ..Bed::open(&dir).await
+    };
     let left: Vec<PathBuf> = bed.files().into_keys().collect();
     let expected: Vec<PathBuf> = kept.into_keys().chain([shard.join("not ours")]).collect();
     assert_eq!(left, expected);
@@ -578,11 +899,22 @@ async fn reopening_finds_parts_and_clears_away_what_a_crash_left() {
 #[tokio::test]
 async fn a_second_opener_is_told_who_holds_the_store() {
     let bed = Bed::new().await;
-    let error = Embedded::open(&bed.dir, Duration::from_millis(120)).await.unwrap_err();
+    let error = Embedded::open(&bed.dir, Duration::from_millis(120))
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), Kind::Busy);
-    assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains(&format!("process {}", std::process::id())),
+        "{error}"
+    );
     let dir = bed.dir.clone();
-    let waiting = tokio::spawn(async move { Embedded::open(&dir, Duration::from_secs(20)).await.map(drop) });
+    let waiting = tokio::spawn(async move {
+        Embedded::open(&dir, Duration::from_secs(20))
+            .await
+            .map(drop)
+    });
     let _kept = bed.close().await;
     waiting.await.unwrap().unwrap();
 }
@@ -590,15 +922,26 @@ async fn a_second_opener_is_told_who_holds_the_store() {
 #[tokio::test]
 async fn the_store_is_private() {
     let bed = Bed::new().await;
-    bed.call(Method::PUT, &format!("/{BUCKET}/k"), &[], b"x").await.ok();
+    bed.call(Method::PUT, &format!("/{BUCKET}/k"), &[], b"x")
+        .await
+        .ok();
     let mut seen = 0;
     let mut paths = vec![bed.dir.clone()];
     while let Some(path) = paths.pop() {
         let meta = fs::metadata(&path).unwrap();
         let expected = if meta.is_dir() { 0o700 } else { 0o600 };
-        assert_eq!(meta.permissions().mode() & 0o777, expected, "{}", path.display());
+        assert_eq!(
+            meta.permissions().mode() & 0o777,
+            expected,
+            "{}",
+            path.display()
+        );
         if meta.is_dir() {
-            paths.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+            paths.extend(
+                fs::read_dir(path)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path()),
+            );
         }
         seen += 1;
     }
@@ -608,11 +951,16 @@ async fn the_store_is_private() {
 #[tokio::test]
 async fn a_store_without_its_manifest_or_with_another_is_not_touched() {
     let bed = Bed::new().await;
-    bed.call(Method::PUT, &format!("/{BUCKET}/k"), &[], b"x").await.ok();
+    bed.call(Method::PUT, &format!("/{BUCKET}/k"), &[], b"x")
+        .await
+        .ok();
     let (dir, _owned) = bed.close().await;
     let wait = Duration::from_secs(10);
     drop(Embedded::open(&dir, wait).await.unwrap());
-    until("the store is let go", || fs::metadata(dir.join("lock")).unwrap().len() == 0).await;
+    until("the store is let go", || {
+        fs::metadata(dir.join("lock")).unwrap().len() == 0
+    })
+    .await;
     let database = dir.join("store.db");
     let set = |pragma: &str, value: i32| {
         let connection = rusqlite::Connection::open(&database).unwrap();
@@ -624,7 +972,10 @@ async fn a_store_without_its_manifest_or_with_another_is_not_touched() {
     set("user_version", 1);
     set("application_id", 7);
     let error = Embedded::open(&dir, wait).await.unwrap_err();
-    assert!(error.to_string().contains("not a store's manifest"), "{error}");
+    assert!(
+        error.to_string().contains("not a store's manifest"),
+        "{error}"
+    );
     fs::remove_file(&database).unwrap();
     let error = Embedded::open(&dir, wait).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Io);
@@ -644,7 +995,9 @@ fn crashed(bed: &Bed) -> PathBuf {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 dirs.push(path);
-            } else if !path.to_str().unwrap().ends_with("-wal") && !path.to_str().unwrap().ends_with("-shm") {
+            } else if !path.to_str().unwrap().ends_with("-wal")
+                && !path.to_str().unwrap().ends_with("-shm")
+            {
                 fs::copy(&path, to(&path)).unwrap();
             }
         }
@@ -662,17 +1015,26 @@ async fn part_files_whose_rows_are_lost_are_put_aside() {
     drop(Embedded::open(&dir, wait).await.unwrap());
     assert_eq!(files(&dir).len(), 0);
     let lost = || {
-        let mut paths: Vec<PathBuf> =
-            fs::read_dir(dir.join("lost")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let mut paths: Vec<PathBuf> = fs::read_dir(dir.join("lost"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
         paths.sort();
         paths
     };
-    let bytes = lost().iter().map(|path| fs::read(path).unwrap()).collect::<Vec<_>>().concat();
+    let bytes = lost()
+        .iter()
+        .map(|path| fs::read(path).unwrap())
+        .collect::<Vec<_>>()
+        .concat();
     assert!(bytes == whole);
 
     let set_age = |days: u64| {
         let old = std::time::SystemTime::now() - Duration::from_hours(days * 24);
-        fs::File::open(&lost()[0]).unwrap().set_modified(old).unwrap();
+        fs::File::open(&lost()[0])
+            .unwrap()
+            .set_modified(old)
+            .unwrap();
     };
     for (days, left) in [(6, 2), (8, 1)] {
         set_age(days);
@@ -691,10 +1053,16 @@ async fn an_emptied_manifest_is_refused_and_no_part_file_is_touched() {
     let wait = Duration::from_secs(10);
     for _ in 0..2 {
         let error = Embedded::open(&dir, wait).await.unwrap_err();
-        assert!(error.to_string().contains("not a store's manifest"), "{error}");
+        assert!(
+            error.to_string().contains("not a store's manifest"),
+            "{error}"
+        );
     }
     assert_eq!(files(&dir), before);
-    assert!(fs::metadata(dir.join("lock")).unwrap().len() > 0, "the next start must look around");
+    assert!(
+        fs::metadata(dir.join("lock")).unwrap().len() > 0,
+        "the next start must look around"
+    );
 }
 
 #[tokio::test]
@@ -706,40 +1074,72 @@ async fn an_object_comes_back_as_it_was_put() {
         ("content-disposition", "inline"),
         ("x-amz-meta-upload-token", "t0ken"),
     ];
-    bed.call(Method::PUT, &format!("/{BUCKET}/k"), &headers, b"hello").await.ok();
-    let head = bed.call(Method::HEAD, &format!("/{BUCKET}/k"), &[("x-amz-checksum-mode", "ENABLED")], b"").await.ok();
+    bed.call(Method::PUT, &format!("/{BUCKET}/k"), &headers, b"hello")
+        .await
+        .ok();
+    let head = bed
+        .call(
+            Method::HEAD,
+            &format!("/{BUCKET}/k"),
+            &[("x-amz-checksum-mode", "ENABLED")],
+            b"",
+        )
+        .await
+        .ok();
     for (name, value) in headers {
         assert_eq!(head.header(name), value);
     }
     assert_eq!(
-        (head.header("x-amz-checksum-sha256"), head.header("x-amz-checksum-type")),
+        (
+            head.header("x-amz-checksum-sha256"),
+            head.header("x-amz-checksum-type")
+        ),
         (&*Fingerprint::of(b"hello").base64(), "FULL_OBJECT")
     );
-    let query =
-        "response-content-disposition=attachment%3B%20filename%3D%22a.bin%22&response-content-type=text%2Fplain";
-    let request = bed.presign(Method::GET, &format!("/{BUCKET}/k?{query}"), &[]).await;
+    let query = "response-content-disposition=attachment%3B%20filename%3D%22a.bin%22&response-content-type=text%2Fplain";
+    let request = bed
+        .presign(Method::GET, &format!("/{BUCKET}/k?{query}"), &[])
+        .await;
     let got = bed.send(request, &[], Vec::new()).await.ok();
     assert_eq!(
-        (got.header("content-disposition"), got.header("content-type")),
+        (
+            got.header("content-disposition"),
+            got.header("content-type")
+        ),
         ("attachment; filename=\"a.bin\"", "text/plain")
     );
-    assert_eq!((got.body.as_slice(), got.header("x-content-type-options")), (b"hello".as_slice(), "nosniff"));
+    assert_eq!(
+        (got.body.as_slice(), got.header("x-content-type-options")),
+        (b"hello".as_slice(), "nosniff")
+    );
     let etag = got.header("etag").to_owned();
     assert_eq!(bed.get("k", &[("if-none-match", &etag)]).await.status, 304);
-    bed.get("k", &[("if-match", "\"other\"")]).await.refused(412, "PreconditionFailed");
-    bed.get("k", &[("range", "bytes=5-")]).await.refused(416, "InvalidRange");
-    bed.call(Method::PUT, &format!("/{BUCKET}/empty"), &[], b"").await.ok();
+    bed.get("k", &[("if-match", "\"other\"")])
+        .await
+        .refused(412, "PreconditionFailed");
+    bed.get("k", &[("range", "bytes=5-")])
+        .await
+        .refused(416, "InvalidRange");
+    bed.call(Method::PUT, &format!("/{BUCKET}/empty"), &[], b"")
+        .await
+        .ok();
     assert_eq!(bed.get("empty", &[]).await.ok().body, b"");
-    bed.get("empty", &[("range", "bytes=-5")]).await.refused(416, "InvalidRange");
+    bed.get("empty", &[("range", "bytes=-5")])
+        .await
+        .refused(416, "InvalidRange");
 }
 
 #[tokio::test]
 async fn a_presigned_put_writes_once() {
     let bed = Bed::new().await;
     let headers = [("content-length", "5"), ("if-none-match", "*")];
-    let request = bed.presign(Method::PUT, &format!("/{BUCKET}/k"), &headers).await;
+    let request = bed
+        .presign(Method::PUT, &format!("/{BUCKET}/k"), &headers)
+        .await;
     bed.send(request.clone(), &[], b"first".to_vec()).await.ok();
-    bed.send(request, &[], b"other".to_vec()).await.refused(412, "PreconditionFailed");
+    bed.send(request, &[], b"other".to_vec())
+        .await
+        .refused(412, "PreconditionFailed");
     assert_eq!(bed.get("k", &[]).await.ok().body, b"first");
     until("the refused body is gone", || bed.files().len() == 1).await;
 }
@@ -751,11 +1151,16 @@ async fn an_object_that_is_being_read_outlives_its_deletion() {
     let request = bed.presign(Method::GET, &format!("/{BUCKET}/k"), &[]).await;
     let mut connection = tokio::net::TcpStream::connect(bed.address).await.unwrap();
     let path = request.uri.path_and_query().unwrap();
-    let text = format!("GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", bed.address);
+    let text = format!(
+        "GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n",
+        bed.address
+    );
     connection.write_all(text.as_bytes()).await.unwrap();
     let mut first = vec![0; 4096];
     connection.read_exact(&mut first).await.unwrap();
-    bed.call(Method::DELETE, &format!("/{BUCKET}/k"), &[], b"").await.ok();
+    bed.call(Method::DELETE, &format!("/{BUCKET}/k"), &[], b"")
+        .await
+        .ok();
     bed.get("k", &[]).await.refused(404, "NoSuchKey");
     connection.read_to_end(&mut first).await.unwrap();
     assert!(first.ends_with(&whole[1000..]));
@@ -768,9 +1173,18 @@ async fn a_part_can_be_copied_from_an_object() {
     let whole = bed.object("source").await;
     let id = bed.create("copy").await;
     let path = format!("/{BUCKET}/copy?partNumber=1&uploadId={id}");
-    let headers = [("x-amz-copy-source", "/embedded/source"), ("x-amz-copy-source-range", "bytes=5242870-5242889")];
-    let changed = [headers[0], headers[1], ("x-amz-copy-source-if-match", "\"other\"")];
-    bed.call(Method::PUT, &path, &changed, b"").await.refused(412, "PreconditionFailed");
+    let headers = [
+        ("x-amz-copy-source", "/embedded/source"),
+        ("x-amz-copy-source-range", "bytes=5242870-5242889"),
+    ];
+    let changed = [
+        headers[0],
+        headers[1],
+        ("x-amz-copy-source-if-match", "\"other\""),
+    ];
+    bed.call(Method::PUT, &path, &changed, b"")
+        .await
+        .refused(412, "PreconditionFailed");
     let copied = bed.call(Method::PUT, &path, &headers, b"").await.ok();
     let expected = &whole[5 * MIB - 10..5 * MIB + 10];
     assert_eq!(copied.one("ETag"), etag(expected));
@@ -782,11 +1196,25 @@ async fn a_part_can_be_copied_from_an_object() {
 async fn keys_are_listed_by_prefix_delimiter_and_page() {
     let bed = Bed::new().await;
     for key in ["a", "b/1", "b/2", "b/%F0%9F%A6%80", "b%26", "c/d/e", "f"] {
-        bed.call(Method::PUT, &format!("/{BUCKET}/{key}"), &[], key.as_bytes()).await.ok();
+        bed.call(
+            Method::PUT,
+            &format!("/{BUCKET}/{key}"),
+            &[],
+            key.as_bytes(),
+        )
+        .await
+        .ok();
     }
-    let list = async |query: &str| bed.call(Method::GET, &format!("/{BUCKET}?{query}"), &[], b"").await.ok();
+    let list = async |query: &str| {
+        bed.call(Method::GET, &format!("/{BUCKET}?{query}"), &[], b"")
+            .await
+            .ok()
+    };
     let all = list("list-type=2&encoding-type=url").await;
-    assert_eq!(all.all("Key"), ["a", "b%26", "b/1", "b/2", "b/%F0%9F%A6%80", "c/d/e", "f"]);
+    assert_eq!(
+        all.all("Key"),
+        ["a", "b%26", "b/1", "b/2", "b/%F0%9F%A6%80", "c/d/e", "f"]
+    );
     let folded = list("list-type=2&delimiter=%2F").await;
     assert_eq!(
         (folded.all("Key"), folded.one("KeyCount")),
@@ -794,13 +1222,23 @@ async fn keys_are_listed_by_prefix_delimiter_and_page() {
     );
     let prefixes = folded.all("CommonPrefixes");
     assert_eq!(prefixes, ["<Prefix>b/", "<Prefix>c/"]);
-    assert_eq!(list("list-type=2&prefix=b%2F&delimiter=%2F").await.all("Key").len(), 3);
+    assert_eq!(
+        list("list-type=2&prefix=b%2F&delimiter=%2F")
+            .await
+            .all("Key")
+            .len(),
+        3
+    );
 
     let (mut seen, mut more) = (Vec::new(), String::new());
     loop {
         let page = list(&format!("list-type=2&delimiter=%2F&max-keys=1{more}")).await;
         seen.extend(page.all("Key"));
-        seen.extend(page.all("CommonPrefixes").iter().map(|prefix| prefix.replace("<Prefix>", "")));
+        seen.extend(
+            page.all("CommonPrefixes")
+                .iter()
+                .map(|prefix| prefix.replace("<Prefix>", "")),
+        );
         if page.one("IsTruncated") == "false" {
             break;
         }
@@ -808,11 +1246,19 @@ async fn keys_are_listed_by_prefix_delimiter_and_page() {
     }
     assert_eq!(seen, ["a", "b&amp;", "b/", "c/", "f"]);
     let old = list("delimiter=%2F&max-keys=3").await;
-    assert_eq!((old.one("IsTruncated"), old.one("NextMarker")), ("true".into(), "b/".into()));
+    assert_eq!(
+        (old.one("IsTruncated"), old.one("NextMarker")),
+        ("true".into(), "b/".into())
+    );
     assert_eq!(list("delimiter=%2F&marker=b%2F").await.all("Key"), ["f"]);
-    bed.call(Method::GET, &format!("/{BUCKET}?list-type=2&continuation-token=%21"), &[], b"")
-        .await
-        .refused(400, "InvalidArgument");
+    bed.call(
+        Method::GET,
+        &format!("/{BUCKET}?list-type=2&continuation-token=%21"),
+        &[],
+        b"",
+    )
+    .await
+    .refused(400, "InvalidArgument");
 }
 
 #[tokio::test]
@@ -822,11 +1268,25 @@ async fn open_uploads_are_listed_by_prefix_and_page() {
     for key in ["a/1", "a/1", "a/2", "b"] {
         ids.push(bed.create(key).await);
     }
-    let list = async |query: &str| bed.call(Method::GET, &format!("/{BUCKET}?uploads{query}"), &[], b"").await.ok();
+    let list = async |query: &str| {
+        bed.call(Method::GET, &format!("/{BUCKET}?uploads{query}"), &[], b"")
+            .await
+            .ok()
+    };
     let page = list("&prefix=a%2F&max-uploads=1").await;
-    assert_eq!((page.all("UploadId"), page.one("IsTruncated")), (vec![ids[0].clone()], "true".into()));
-    let rest = list(&format!("&prefix=a%2F&key-marker=a%2F1&upload-id-marker={}", ids[0])).await;
-    assert_eq!((rest.all("UploadId"), rest.one("IsTruncated")), (ids[1..3].to_vec(), "false".into()));
+    assert_eq!(
+        (page.all("UploadId"), page.one("IsTruncated")),
+        (vec![ids[0].clone()], "true".into())
+    );
+    let rest = list(&format!(
+        "&prefix=a%2F&key-marker=a%2F1&upload-id-marker={}",
+        ids[0]
+    ))
+    .await;
+    assert_eq!(
+        (rest.all("UploadId"), rest.one("IsTruncated")),
+        (ids[1..3].to_vec(), "false".into())
+    );
     assert_eq!(list("&key-marker=a%2F1").await.all("UploadId"), ids[2..]);
 }
 
@@ -834,14 +1294,33 @@ async fn open_uploads_are_listed_by_prefix_and_page() {
 async fn any_key_is_only_a_name() {
     let bed = Bed::new().await;
     let long = "x".repeat(1024);
-    let odd = ["a", "a/b", "a/", "a//b", "...", "store.db", "%C3%A9%20%2B%26%3D%3F%23", "%00%01", &long];
+    let odd = [
+        "a",
+        "a/b",
+        "a/",
+        "a//b",
+        "...",
+        "store.db",
+        "%C3%A9%20%2B%26%3D%3F%23",
+        "%00%01",
+        &long,
+    ];
     for key in odd {
-        bed.call(Method::PUT, &format!("/{BUCKET}/{key}"), &[], key.as_bytes()).await.ok();
+        bed.call(
+            Method::PUT,
+            &format!("/{BUCKET}/{key}"),
+            &[],
+            key.as_bytes(),
+        )
+        .await
+        .ok();
     }
     for key in odd {
         assert_eq!(bed.get(key, &[]).await.ok().body, key.as_bytes(), "{key}");
     }
-    bed.call(Method::PUT, &format!("/{BUCKET}/{long}x"), &[], b"").await.refused(400, "KeyTooLongError");
+    bed.call(Method::PUT, &format!("/{BUCKET}/{long}x"), &[], b"")
+        .await
+        .refused(400, "KeyTooLongError");
 }
 
 #[tokio::test]
@@ -855,14 +1334,23 @@ async fn checksums_behind_a_chunked_body_are_verified() {
             ("x-amz-decoded-content-length", "5"),
             ("x-amz-trailer", "x-amz-checksum-crc32"),
         ];
-        bed.call(Method::PUT, &format!("/{BUCKET}/k"), &headers, body.as_bytes()).await
+        bed.call(
+            Method::PUT,
+            &format!("/{BUCKET}/k"),
+            &headers,
+            body.as_bytes(),
+        )
+        .await
     };
     // `printf hello | gzip -c | tail -c8 | head -c4`, turned around.
     let right = put("NhCmhg==").await.ok();
     assert_eq!(right.header("x-amz-checksum-crc32"), "NhCmhg==");
     put("AAAAAA==").await.refused(400, "BadDigest");
     let got = bed.get("k", &[]).await.ok();
-    assert_eq!((got.body.as_slice(), got.header("content-encoding")), (b"hello".as_slice(), ""));
+    assert_eq!(
+        (got.body.as_slice(), got.header("content-encoding")),
+        (b"hello".as_slice(), "")
+    );
 }
 
 #[tokio::test]
@@ -871,46 +1359,100 @@ async fn numbers_out_of_range_are_refused() {
     let id = bed.create("k").await;
     bed.part("k", &id, 1, b"one").await.ok();
     let refused = async |method: Method, query: &str, headers: &[(&str, &str)]| {
-        let answer = bed.call(method, &format!("/{BUCKET}{query}"), headers, b"").await;
-        assert!((400..500).contains(&answer.status), "{query} {headers:?}: {answer:?}");
+        let answer = bed
+            .call(method, &format!("/{BUCKET}{query}"), headers, b"")
+            .await;
+        assert!(
+            (400..500).contains(&answer.status),
+            "{query} {headers:?}: {answer:?}"
+        );
     };
     for number in ["0", "-1", "10001", "99999999999999999999", "x", ""] {
-        refused(Method::PUT, &format!("/k?partNumber={number}&uploadId={id}"), &[]).await;
+        refused(
+            Method::PUT,
+            &format!("/k?partNumber={number}&uploadId={id}"),
+            &[],
+        )
+        .await;
     }
-    for query in ["max-parts=-1", "max-parts=x", "part-number-marker=x", "max-parts=99999999999"] {
+    for query in [
+        "max-parts=-1",
+        "max-parts=x",
+        "part-number-marker=x",
+        "max-parts=99999999999",
+    ] {
         refused(Method::GET, &format!("/k?uploadId={id}&{query}"), &[]).await;
     }
-    for query in ["?list-type=2&max-keys=-1", "?max-keys=x", "?uploads&max-uploads=-1"] {
+    for query in [
+        "?list-type=2&max-keys=-1",
+        "?max-keys=x",
+        "?uploads&max-uploads=-1",
+    ] {
         refused(Method::GET, query, &[]).await;
     }
-    bed.call(Method::PUT, &format!("/{BUCKET}/k"), &[], b"x").await.ok();
-    for range in
-        ["bytes=1-", "bytes=18446744073709551615-", "bytes=9223372036854775807-9223372036854775807", "bytes=-0"]
-    {
+    bed.call(Method::PUT, &format!("/{BUCKET}/k"), &[], b"x")
+        .await
+        .ok();
+    for range in [
+        "bytes=1-",
+        "bytes=18446744073709551615-",
+        "bytes=9223372036854775807-9223372036854775807",
+        "bytes=-0",
+    ] {
         refused(Method::GET, "/k", &[("range", range)]).await;
     }
     let id = bed.create("k").await;
     bed.part("k", &id, 1, b"one").await.ok();
     for size in ["-1", "4", "9223372036854775807"] {
-        bed.complete("k", &id, &[("x-amz-mp-object-size", size)], &[(1, b"one")]).await.refused(400, "InvalidRequest");
+        bed.complete("k", &id, &[("x-amz-mp-object-size", size)], &[(1, b"one")])
+            .await
+            .refused(400, "InvalidRequest");
     }
     let body = b"<CompleteMultipartUpload><Part><PartNumber>x</PartNumber></Part></CompleteMultipartUpload>";
-    for body in [body.as_slice(), b"", b"<", b"<CompleteMultipartUpload/>", &[0xff; 100]] {
-        let answer = bed.call(Method::POST, &format!("/{BUCKET}/k?uploadId={id}"), &[], body).await;
+    for body in [
+        body.as_slice(),
+        b"",
+        b"<",
+        b"<CompleteMultipartUpload/>",
+        &[0xff; 100],
+    ] {
+        let answer = bed
+            .call(
+                Method::POST,
+                &format!("/{BUCKET}/k?uploadId={id}"),
+                &[],
+                body,
+            )
+            .await;
         assert_eq!(answer.status, 400, "{answer:?}");
     }
-    assert_eq!(bed.parts("k", &id, "&part-number-marker=-5").await.ok().all("PartNumber"), ["1"]);
-    assert_eq!(bed.parts("k", &id, "&max-parts=0").await.ok().one("IsTruncated"), "false");
+    assert_eq!(
+        bed.parts("k", &id, "&part-number-marker=-5")
+            .await
+            .ok()
+            .all("PartNumber"),
+        ["1"]
+    );
+    assert_eq!(
+        bed.parts("k", &id, "&max-parts=0")
+            .await
+            .ok()
+            .one("IsTruncated"),
+        "false"
+    );
 }
 
 #[tokio::test]
 async fn the_cause_of_a_failure_goes_to_the_log_and_not_to_the_client() {
     let bed = Bed::new().await;
     fs::remove_dir(bed.dir.join("tmp")).unwrap();
-    let answer = bed.call(Method::PUT, &format!("/{BUCKET}/k"), &[], b"x").await;
+    let answer = bed
+        .call(Method::PUT, &format!("/{BUCKET}/k"), &[], b"x")
+        .await;
     answer.refused(500, "InternalError");
     assert!(!answer.text().contains("No such file"), "{}", answer.text());
-    let log = String::from_utf8_lossy(&quiet().lock().unwrap_or_else(PoisonError::into_inner)).into_owned();
+    let log = String::from_utf8_lossy(&quiet().lock().unwrap_or_else(PoisonError::into_inner))
+        .into_owned();
     assert!(log.contains("the embedded store failed: No such file"));
 }
 
@@ -922,16 +1464,30 @@ async fn the_log_holds_no_signature_and_no_key() {
     let query = request.uri.query().unwrap().to_owned();
     let signature = query.split("X-Amz-Signature=").nth(1).unwrap().to_owned();
     bed.send(request.clone(), &[], Vec::new()).await.ok();
-    bed.send(request, &[("x-amz-meta-a", "b")], Vec::new()).await.refused(403, "AccessDenied");
-    let wrong = signer(&(bed.keys.0.clone(), "x".repeat(40)), RequestSigner::new("s3", REGION));
+    bed.send(request, &[("x-amz-meta-a", "b")], Vec::new())
+        .await
+        .refused(403, "AccessDenied");
+    let wrong = signer(
+        &(bed.keys.0.clone(), "x".repeat(40)),
+        RequestSigner::new("s3", REGION),
+    );
     let mut forged = head(Method::GET, &bed.url("/"), &[]);
-    wrong.sign(&mut forged, Some(Duration::from_mins(1))).await.unwrap();
-    bed.send(forged, &[], Vec::new()).await.refused(403, "SignatureDoesNotMatch");
+    wrong
+        .sign(&mut forged, Some(Duration::from_mins(1)))
+        .await
+        .unwrap();
+    bed.send(forged, &[], Vec::new())
+        .await
+        .refused(403, "SignatureDoesNotMatch");
     let log = quiet();
-    let log = String::from_utf8_lossy(&log.lock().unwrap_or_else(PoisonError::into_inner)).into_owned();
+    let log =
+        String::from_utf8_lossy(&log.lock().unwrap_or_else(PoisonError::into_inner)).into_owned();
     assert!(!log.is_empty(), "something is logged at this level");
     for secret in [signature.as_str(), &bed.keys.1] {
         assert!(!log.contains(secret), "a secret in the log");
     }
-    assert!(!log.lines().any(|line| line.contains(" s3s:")), "s3s writes to the log");
+    assert!(
+        !log.lines().any(|line| line.contains(" s3s:")),
+        "s3s writes to the log"
+    );
 }

@@ -31,19 +31,31 @@ const TARGETS: &[Target] = &[
 ];
 
 fn corpus(name: &str) -> Vec<(PathBuf, Vec<u8>)> {
-    let root: PathBuf = std::env::var_os("CARGO_MANIFEST_DIR").expect("run by cargo").into();
+    let root: PathBuf = std::env::var_os("CARGO_MANIFEST_DIR")
+        .expect("run by cargo")
+        .into();
     let dir = root.join("fuzz/corpus").join(name);
-    let mut files: Vec<_> = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> = fs::read_dir(&dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     files.sort();
     assert!(!files.is_empty(), "{} is empty", dir.display());
-    files.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+    files
+        .into_iter()
+        .map(|path| (path.clone(), fs::read(path).unwrap()))
+        .collect()
 }
 
 #[test]
 fn what_was_found_before_does_no_harm() {
     for (name, target, _) in TARGETS {
         for (path, bytes) in corpus(name) {
-            assert!(catch_unwind(|| target(&bytes)).is_ok(), "{name} by {}", path.display());
+            assert!(
+                catch_unwind(|| target(&bytes)).is_ok(),
+                "{name} by {}",
+                path.display()
+            );
         }
     }
 }
@@ -53,10 +65,17 @@ fn what_was_found_before_does_no_harm() {
 fn bytes_of_all_kinds_do_no_harm() {
     for (name, target, cases) in TARGETS {
         let seeds: Vec<Vec<u8>> = corpus(name).into_iter().map(|(_, bytes)| bytes).collect();
-        let changes = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4_u8), 0..6);
+        let changes =
+            prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4_u8), 0..6);
         let spoilt = (prop::sample::select(seeds), changes).prop_map(|(mut bytes, changes)| {
-            for (at, value, how) in changes.into_iter().filter(|_| !bytes.is_empty()).collect::<Vec<_>>() {
-                let Some(last) = bytes.len().checked_sub(1) else { break };
+            for (at, value, how) in changes
+                .into_iter()
+                .filter(|_| !bytes.is_empty())
+                .collect::<Vec<_>>()
+            {
+                let Some(last) = bytes.len().checked_sub(1) else {
+                    break;
+                };
                 let at = at.index(last + 1);
                 match how {
                     0 => bytes[at] = value,
@@ -68,13 +87,23 @@ fn bytes_of_all_kinds_do_no_harm() {
             bytes
         });
         let noise = prop::collection::vec(any::<u8>(), 0..200);
-        let times = std::env::var("UPLOAD_FUZZ_TIMES").ok().and_then(|times| times.parse::<u32>().ok()).unwrap_or(1);
-        let config = Config { cases: cases * times, failure_persistence: None, ..Config::default() };
+        let times = std::env::var("UPLOAD_FUZZ_TIMES")
+            .ok()
+            .and_then(|times| times.parse::<u32>().ok())
+            .unwrap_or(1);
+        let config = Config {
+            cases: cases * times,
+            failure_persistence: None,
+            ..Config::default()
+        };
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
-        let run = TestRunner::new_with_rng(config, rng).run(&prop_oneof![4 => spoilt, 1 => noise], |bytes| {
-            target(&bytes);
-            Ok(())
-        });
+        let run = TestRunner::new_with_rng(config, rng).run(
+            &prop_oneof![4 => spoilt, 1 => noise],
+            |bytes| {
+                target(&bytes);
+                Ok(())
+            },
+        );
         run.unwrap_or_else(|why| panic!("{name}: {why}"));
     }
 }
@@ -82,9 +111,15 @@ fn bytes_of_all_kinds_do_no_harm() {
 /// Each target of `fuzz/fuzz_targets` is run here too.
 #[test]
 fn no_target_is_forgotten() {
-    let root: PathBuf = std::env::var_os("CARGO_MANIFEST_DIR").expect("run by cargo").into();
-    let names = fs::read_dir(root.join("fuzz/fuzz_targets")).unwrap().map(|entry| entry.unwrap().path());
-    let mut names: Vec<String> = names.map(|path| path.file_stem().unwrap().to_string_lossy().into_owned()).collect();
+    let root: PathBuf = std::env::var_os("CARGO_MANIFEST_DIR")
+        .expect("run by cargo")
+        .into();
+    let names = fs::read_dir(root.join("fuzz/fuzz_targets"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let mut names: Vec<String> = names
+        .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
+        .collect();
     names.sort();
     let mut known: Vec<&str> = TARGETS.iter().map(|(name, ..)| *name).collect();
     known.sort_unstable();

@@ -20,8 +20,8 @@ use upload::plan::Plan;
 use upload::report::text;
 use upload::transfer;
 use upload::wire::{
-    BatchAnswer, BatchRequest, BeginAnswer, BeginRequest, ClaimRequest, CompleteRequest, Limits, PROTOCOL_HEADER,
-    PartList, Problem, Receipt, SignAnswer, SignRequest, StoredPart, UploadStatus,
+    BatchAnswer, BatchRequest, BeginAnswer, BeginRequest, ClaimRequest, CompleteRequest, Limits,
+    PROTOCOL_HEADER, PartList, Problem, Receipt, SignAnswer, SignRequest, StoredPart, UploadStatus,
 };
 
 const PART: u64 = 5 << 20;
@@ -41,13 +41,33 @@ pub fn gateway_json(bytes: &[u8]) {
         let allowed = rules::begin(&begin, &["video/*".into()]).is_ok();
         if allowed {
             let length = begin.name.chars().count();
-            assert!((1..=rules::NAME_MAX).contains(&length) && !begin.name.chars().any(char::is_control));
-            assert!(begin.content_type.to_ascii_lowercase().trim_start().starts_with("video/"));
-            assert!(begin.content_type.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()));
-            let metadata: usize = begin.metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
+            assert!(
+                (1..=rules::NAME_MAX).contains(&length)
+                    && !begin.name.chars().any(char::is_control)
+            );
+            assert!(
+                begin
+                    .content_type
+                    .to_ascii_lowercase()
+                    .trim_start()
+                    .starts_with("video/")
+            );
+            assert!(
+                begin
+                    .content_type
+                    .bytes()
+                    .all(|byte| byte == b' ' || byte.is_ascii_graphic())
+            );
+            let metadata: usize = begin
+                .metadata
+                .iter()
+                .map(|(name, value)| name.len() + value.len())
+                .sum();
             assert!(metadata <= rules::METADATA_MAX);
             let extension = rules::extension(&begin.name).unwrap_or_default();
-            assert!(extension.len() <= 16 && extension.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+            assert!(
+                extension.len() <= 16 && extension.bytes().all(|byte| byte.is_ascii_alphanumeric())
+            );
         }
         if let Some(size) = begin.size {
             let plan = Plan::new(size, begin.part_size, &LIMITS);
@@ -61,7 +81,11 @@ pub fn gateway_json(bytes: &[u8]) {
         signable(&plan, &sign.parts);
     }
     if let Some(complete) = round_trip::<CompleteRequest>(bytes) {
-        let pinned = [Some(Fingerprint::of(b"1")), None, Some(Fingerprint::of(b"3"))];
+        let pinned = [
+            Some(Fingerprint::of(b"1")),
+            None,
+            Some(Fingerprint::of(b"3")),
+        ];
         if rules::review(&plan, &pinned, &complete).is_ok() {
             let sums: Vec<_> = complete.parts.iter().map(|part| part.sha256).collect();
             assert!(sums.len() == 3 && Some(sums[0]) == pinned[0] && Some(sums[2]) == pinned[2]);
@@ -71,7 +95,9 @@ pub fn gateway_json(bytes: &[u8]) {
     if let Some(claim) = round_trip::<ClaimRequest>(bytes)
         && rules::word("holder", &claim.holder).is_ok()
     {
-        assert!(claim.holder.len() <= 128 && claim.holder.bytes().all(|byte| byte.is_ascii_graphic()));
+        assert!(
+            claim.holder.len() <= 128 && claim.holder.bytes().all(|byte| byte.is_ascii_graphic())
+        );
     }
     round_trip::<BatchRequest>(bytes);
     round_trip::<BatchAnswer>(bytes);
@@ -87,13 +113,21 @@ pub fn gateway_json(bytes: &[u8]) {
     }
 }
 
-const LIMITS: Limits =
-    Limits { min_part: PART, max_part: 5 << 30, max_parts: 10_000, max_size: 10_000 * (5 << 30), equal_parts: false };
+const LIMITS: Limits = Limits {
+    min_part: PART,
+    max_part: 5 << 30,
+    max_parts: 10_000,
+    max_size: 10_000 * (5 << 30),
+    equal_parts: false,
+};
 
 fn signable(plan: &Plan, parts: &[upload::wire::PartSpec]) {
     if rules::sign(plan, parts).is_ok() {
         assert!(!parts.is_empty());
-        assert!(parts.iter().all(|part| plan.range(part.number).is_some_and(|range| range.len == part.size)));
+        assert!(parts.iter().all(|part| {
+            plan.range(part.number)
+                .is_some_and(|range| range.len == part.size)
+        }));
     }
 }
 
@@ -104,15 +138,24 @@ fn known(plan: &Plan, stored: &[StoredPart]) {
         fingerprint: Fingerprint::of(b"ours"),
         etag: etag.parse().ok(),
     };
-    let journal: Vec<_> = plan.parts().map(|(number, _)| part(number, "ours")).collect();
+    let journal: Vec<_> = plan
+        .parts()
+        .map(|(number, _)| part(number, "ours"))
+        .collect();
     for (number, fingerprint, etag) in transfer::agreed(plan, &journal, stored) {
-        let of = stored.iter().filter(|part| part.number == number && part.etag == etag);
+        let of = stored
+            .iter()
+            .filter(|part| part.number == number && part.etag == etag);
         let agrees = |part: &StoredPart| match part.sha256 {
             Some(sha256) => sha256 == fingerprint,
             None => etag.as_str() == "ours",
         };
         let size = plan.range(number).map(|range| range.len);
-        assert!(of.into_iter().any(|part| agrees(part) && Some(part.size) == size), "{number} of {stored:?}");
+        assert!(
+            of.into_iter()
+                .any(|part| agrees(part) && Some(part.size) == size),
+            "{number} of {stored:?}"
+        );
     }
 }
 
@@ -125,7 +168,9 @@ fn number(bytes: &[u8]) -> (u64, &[u8]) {
 }
 
 fn byte(bytes: &[u8]) -> (u8, &[u8]) {
-    bytes.split_first().map_or((0, bytes), |(first, rest)| (*first, rest))
+    bytes
+        .split_first()
+        .map_or((0, bytes), |(first, rest)| (*first, rest))
 }
 
 /// The store's XML as the gateway reads it. The first byte chooses the status.
@@ -141,9 +186,15 @@ pub fn store_xml(bytes: &[u8]) {
     let text = String::from_utf8_lossy(body);
     match answers::completed(answer()) {
         Ok(()) => {
-            assert!(good && text.contains("CompleteMultipartUpload"), "success by {text:?}");
+            assert!(
+                good && text.contains("CompleteMultipartUpload"),
+                "success by {text:?}"
+            );
             // What cannot be read whole is no success, nor is an error.
-            assert!(!text.trim_start_matches(|c| c != '<').starts_with("<Error"), "success by {text:?}");
+            assert!(
+                !text.trim_start_matches(|c| c != '<').starts_with("<Error"),
+                "success by {text:?}"
+            );
         }
         Err(fault) => told(&fault),
     }
@@ -158,7 +209,10 @@ pub fn store_xml(bytes: &[u8]) {
                 let first = after.map_or(0, PartNumber::get);
                 assert!(parts.is_sorted_by(|a, b| a.number < b.number));
                 assert!(parts.first().is_none_or(|part| part.number.get() > first));
-                assert!(next.is_none_or(|next| next.get() > first), "its pages would not end");
+                assert!(
+                    next.is_none_or(|next| next.get() > first),
+                    "its pages would not end"
+                );
                 let last = parts.last().map_or(first, |part| part.number.get());
                 assert!(next.is_none_or(|next| next.get() >= last));
                 known(&Plan::pinned(2 * PART + 7, PART).expect("a plan"), &parts);
@@ -171,7 +225,10 @@ pub fn store_xml(bytes: &[u8]) {
 /// What goes to a log.
 fn told(fault: &Fault) {
     let text = fault.to_string();
-    assert!(text.len() < 512 && !text.chars().any(char::is_control), "{text:?}");
+    assert!(
+        text.len() < 512 && !text.chars().any(char::is_control),
+        "{text:?}"
+    );
 }
 
 /// What a client makes of an answer to a part: status, headers, body, one behind the other, NUL between them.
@@ -182,21 +239,40 @@ pub fn part_answer(bytes: &[u8]) {
     let (etag, checksum, retry_after, body) = (piece(), piece(), piece(), piece());
     let status = 100 + u16::try_from(status % 500).unwrap_or_default();
     let mut headers = http::HeaderMap::new();
-    for (name, value) in [("etag", etag), ("x-amz-checksum-sha256", checksum), ("retry-after", retry_after)] {
-        if let Some(value) = http::HeaderValue::from_bytes(value).ok().filter(|value| !value.is_empty()) {
+    for (name, value) in [
+        ("etag", etag),
+        ("x-amz-checksum-sha256", checksum),
+        ("retry-after", retry_after),
+    ] {
+        if let Some(value) = http::HeaderValue::from_bytes(value)
+            .ok()
+            .filter(|value| !value.is_empty())
+        {
             headers.insert(name, value);
         }
     }
     let sent = Fingerprint::of(b"sent");
-    let answer = answer::Answer { status, headers: headers.clone(), body: body.to_vec() };
+    let answer = answer::Answer {
+        status,
+        headers: headers.clone(),
+        body: body.to_vec(),
+    };
     match answer::of_part(&answer, &sent, None, false) {
         Ok(Stored::New(etag)) => {
             assert!((200..300).contains(&status), "stored by {status}");
-            let header = headers.get("etag").and_then(|etag| etag.to_str().ok()).expect("stored without an ETag");
+            let header = headers
+                .get("etag")
+                .and_then(|etag| etag.to_str().ok())
+                .expect("stored without an ETag");
             assert!(header.contains(etag.as_str()) && etag.as_str().parse::<ETag>().is_ok());
             assert!(body.trim_ascii().is_empty(), "stored by an error");
-            let checksum = headers.get("x-amz-checksum-sha256").and_then(|checksum| checksum.to_str().ok());
-            assert!(checksum.is_none_or(|checksum| checksum == sent.base64()), "stored other bytes");
+            let checksum = headers
+                .get("x-amz-checksum-sha256")
+                .and_then(|checksum| checksum.to_str().ok());
+            assert!(
+                checksum.is_none_or(|checksum| checksum == sent.base64()),
+                "stored other bytes"
+            );
         }
         Ok(Stored::AlreadyThere) => assert_eq!(status, 412),
         Err(error) => assert_kind(&error),
@@ -214,11 +290,22 @@ pub fn problem(bytes: &[u8]) {
     let status = 100 + u16::try_from(status % 500).unwrap_or_default();
     let problem = round_trip::<Problem>(body);
     let wait = Some(Duration::from_secs(status.into()));
-    let mut headers = http::HeaderMap::from_iter([(http::header::RETRY_AFTER, http::HeaderValue::from(status))]);
-    let theirs = answer::Answer { status, headers: headers.clone(), body: body.to_vec() };
+    let mut headers =
+        http::HeaderMap::from_iter([(http::header::RETRY_AFTER, http::HeaderValue::from(status))]);
+    let theirs = answer::Answer {
+        status,
+        headers: headers.clone(),
+        body: body.to_vec(),
+    };
     headers.insert(PROTOCOL_HEADER, http::HeaderValue::from(1));
-    let ours = answer::Answer { status, headers, body: body.to_vec() };
-    let told = problem.as_ref().map(|problem| answer::of_problem(status, problem, wait));
+    let ours = answer::Answer {
+        status,
+        headers,
+        body: body.to_vec(),
+    };
+    let told = problem
+        .as_ref()
+        .map(|problem| answer::of_problem(status, problem, wait));
     let all = [
         answer::of_gateway(&ours),
         answer::of_gateway(&theirs),
@@ -227,7 +314,10 @@ pub fn problem(bytes: &[u8]) {
     ];
     for error in all.into_iter().chain(told) {
         assert_kind(&error);
-        assert!(!matches!(error.kind(), Kind::Interrupted(_) | Kind::Usage | Kind::NoSource | Kind::NoJournal));
+        assert!(!matches!(
+            error.kind(),
+            Kind::Interrupted(_) | Kind::Usage | Kind::NoSource | Kind::NoJournal
+        ));
     }
 }
 
@@ -244,14 +334,29 @@ where
 pub fn headers(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     if let Ok(etag) = ETag::from_header(&text) {
-        assert!((1..=128).contains(&etag.as_str().len()) && etag.as_str().bytes().all(|byte| byte.is_ascii_graphic()));
-        assert_eq!(ETag::from_header(&etag.quoted()), Ok(etag.clone()), "quoted");
+        assert!(
+            (1..=128).contains(&etag.as_str().len())
+                && etag.as_str().bytes().all(|byte| byte.is_ascii_graphic())
+        );
+        assert_eq!(
+            ETag::from_header(&etag.quoted()),
+            Ok(etag.clone()),
+            "quoted"
+        );
         assert!(text.contains(etag.as_str()));
     }
     if let Ok(value) = http::HeaderValue::from_str(&text) {
         let date = http::HeaderValue::from_static("Fri, 20 Nov 2026 10:00:00 GMT");
-        let headers = http::HeaderMap::from_iter([(http::header::RETRY_AFTER, value), (http::header::DATE, date)]);
-        let wait = answer::Answer { status: 503, headers, body: Vec::new() }.retry_after();
+        let headers = http::HeaderMap::from_iter([
+            (http::header::RETRY_AFTER, value),
+            (http::header::DATE, date),
+        ]);
+        let wait = answer::Answer {
+            status: 503,
+            headers,
+            body: Vec::new(),
+        }
+        .retry_after();
         assert!(wait.is_none_or(|wait| wait.subsec_nanos() == 0), "{wait:?}");
     }
     let _ = jiff::fmt::rfc2822::parse(&text);
@@ -268,13 +373,25 @@ pub fn headers(bytes: &[u8]) {
 pub fn url(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let backend = "https://upload.example/".parse().expect("a URL");
-    let rules = hosts::Rules { backend: &backend, own: false, named: &[], insecure_http: false, known: &[] };
+    let rules = hosts::Rules {
+        backend: &backend,
+        own: false,
+        named: &[],
+        insecure_http: false,
+        known: &[],
+    };
     if let Ok(url) = hosts::check(&text, &rules) {
         assert!(url.scheme() == "https" && url.username().is_empty() && url.password().is_none());
         let host = url.host_str().expect("a host");
-        let address: Option<std::net::IpAddr> = host.trim_start_matches('[').trim_end_matches(']').parse().ok();
+        let address: Option<std::net::IpAddr> = host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .parse()
+            .ok();
         let inside = match address {
-            Some(std::net::IpAddr::V4(v4)) => v4.is_private() || v4.is_loopback() || v4.is_link_local(),
+            Some(std::net::IpAddr::V4(v4)) => {
+                v4.is_private() || v4.is_loopback() || v4.is_link_local()
+            }
             Some(std::net::IpAddr::V6(v6)) => v6.is_loopback() || v6.is_unique_local(),
             None => host.trim_end_matches('.').eq_ignore_ascii_case("localhost"),
         };
@@ -282,7 +399,11 @@ pub fn url(bytes: &[u8]) {
     }
     if let Ok(host) = text.parse::<StoreHost>() {
         let written = host.to_string();
-        assert_eq!(written.parse::<StoreHost>(), Ok(host), "{text:?} → {written:?}");
+        assert_eq!(
+            written.parse::<StoreHost>(),
+            Ok(host),
+            "{text:?} → {written:?}"
+        );
     }
 }
 
@@ -290,20 +411,35 @@ pub fn url(bytes: &[u8]) {
 pub fn disposition(bytes: &[u8]) {
     let name = String::from_utf8_lossy(bytes);
     let value = attachment(&name);
-    assert!(value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' '), "{value:?}");
+    assert!(
+        value
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() || byte == b' '),
+        "{value:?}"
+    );
     let (plain, whole) = value.rsplit_once("; filename*=UTF-8''").expect("two names");
-    let quoted = plain.strip_prefix("attachment; filename=\"").and_then(|rest| rest.strip_suffix('"'));
+    let quoted = plain
+        .strip_prefix("attachment; filename=\"")
+        .and_then(|rest| rest.strip_suffix('"'));
     let quoted = quoted.expect("a name in quotes");
     assert!(!quoted.contains(['"', '\\', '/']), "{quoted:?}");
     assert!(!whole.contains(['"', ';', ' ', '\'', ',']), "{whole:?}");
-    let decoded = url::form_urlencoded::parse(whole.as_bytes()).next().map(|(name, _)| name.into_owned());
+    let decoded = url::form_urlencoded::parse(whole.as_bytes())
+        .next()
+        .map(|(name, _)| name.into_owned());
     let encoded_whole = !name.contains(['&', '=', '+']);
-    assert!(!encoded_whole || decoded.unwrap_or_default() == name, "{name:?} → {whole:?}");
+    assert!(
+        !encoded_whole || decoded.unwrap_or_default() == name,
+        "{name:?} → {whole:?}"
+    );
 }
 
 fn assert_shown(text: &str) {
     assert!(!text.chars().any(char::is_control), "{text:?}");
-    assert!(!text.contains(['\u{202e}', '\u{2066}', '\u{200b}', '\u{feff}', '\u{2028}']), "{text:?}");
+    assert!(
+        !text.contains(['\u{202e}', '\u{2066}', '\u{200b}', '\u{feff}', '\u{2028}']),
+        "{text:?}"
+    );
 }
 
 /// What may be shown on a terminal.
@@ -331,14 +467,24 @@ pub fn plan(bytes: &[u8]) {
     let (max_parts, rest) = number(rest);
     let (max_size, rest) = number(rest);
     let max_parts = u32::try_from(max_parts % 20_000).unwrap_or_default();
-    let limits = Limits { min_part, max_part, max_parts, max_size, equal_parts: false };
+    let limits = Limits {
+        min_part,
+        max_part,
+        max_parts,
+        max_size,
+        equal_parts: false,
+    };
     let wish = Some(wish).filter(|_| byte(rest).0.is_multiple_of(2));
     // What the client refuses of a backend before it plans anything.
     if max_part == 0 || max_parts == 0 || min_part > max_part {
         return;
     }
-    let Ok(plan) = Plan::new(size, wish, &limits) else { return };
-    assert!((1..=max_parts).contains(&plan.count()) && plan.part_size() <= max_part && size <= max_size);
+    let Ok(plan) = Plan::new(size, wish, &limits) else {
+        return;
+    };
+    assert!(
+        (1..=max_parts).contains(&plan.count()) && plan.part_size() <= max_part && size <= max_size
+    );
     assert!(plan.part_size() >= min_part && wish.is_none_or(|wish| plan.part_size() >= wish));
     let mut end = 0;
     for (number, range) in plan.parts() {
@@ -347,7 +493,10 @@ pub fn plan(bytes: &[u8]) {
         end = range.end();
     }
     assert_eq!(end, size);
-    assert_eq!(Plan::pinned(size, plan.part_size()).expect("the same plan"), plan);
+    assert_eq!(
+        Plan::pinned(size, plan.part_size()).expect("the same plan"),
+        plan
+    );
 }
 
 /// An HTTP answer, whole and byte by byte: both must be read alike.
@@ -362,7 +511,9 @@ pub fn reply(bytes: &[u8]) {
             }
         }
         match reply.is_there(true) {
-            Ok(there) if there || reply.ends() => reply.take().map(|(answer, _)| Some((answer.status, answer.body))),
+            Ok(there) if there || reply.ends() => reply
+                .take()
+                .map(|(answer, _)| Some((answer.status, answer.body))),
             Ok(_) => Ok(None),
             Err(error) => Err(error),
         }
@@ -374,7 +525,10 @@ pub fn reply(bytes: &[u8]) {
             assert!((200..=999).contains(status));
             let head = b"HTTP/1.";
             // Empty lines before an answer are passed over.
-            let start = bytes.iter().position(|byte| !b"\r\n".contains(byte)).unwrap_or_default();
+            let start = bytes
+                .iter()
+                .position(|byte| !b"\r\n".contains(byte))
+                .unwrap_or_default();
             assert!(bytes[start..].starts_with(head), "an answer out of nothing");
         }
     }
@@ -398,14 +552,29 @@ fn base(place: &Path) -> Vec<u8> {
         identity: IDENTITY,
         part_size: PART,
     };
-    let noted = journal.intend(&[], vec![intent("film"), intent("song")]).expect("two uploads");
+    let noted = journal
+        .intend(&[], vec![intent("film"), intent("song")])
+        .expect("two uploads");
     let row = noted[0].as_ref().expect("the first").row;
     let id: UploadId = "some-id".parse().expect("an id");
-    let (number, fingerprint, etag) = (PartNumber::FIRST, Fingerprint::of(b"1"), "e1".parse().expect("an ETag"));
+    let (number, fingerprint, etag) = (
+        PartNumber::FIRST,
+        Fingerprint::of(b"1"),
+        "e1".parse().expect("an ETag"),
+    );
     journal
         .note(&[
-            Note::Opened { row, id, part_size: PART, memo: None },
-            Note::Fingerprinted { row, number, fingerprint },
+            Note::Opened {
+                row,
+                id,
+                part_size: PART,
+                memo: None,
+            },
+            Note::Fingerprinted {
+                row,
+                number,
+                fingerprint,
+            },
             Note::Acknowledged { row, number, etag },
         ])
         .expect("notes");
@@ -413,14 +582,24 @@ fn base(place: &Path) -> Vec<u8> {
     std::fs::read(path).expect("the file")
 }
 
-const IDENTITY: Identity = Identity { dev: 1, ino: 2, size: 2 * PART + 7, mtime_ns: 3, ctime_ns: 4 };
+const IDENTITY: Identity = Identity {
+    dev: 1,
+    ino: 2,
+    size: 2 * PART + 7,
+    mtime_ns: 3,
+    ctime_ns: 4,
+};
 
 /// The file of a journal: any bytes (an even first byte), or a good one with changes (offset, length, bytes). Whatever it
 /// holds, it is opened and read, or refused; what it says of an upload is checked, never believed.
 pub fn journal(bytes: &[u8]) {
     let memory = Path::new("/dev/shm");
-    let builder = tempfile::Builder::new().prefix("upload-fuzz-").tempdir_in(memory);
-    let place = builder.or_else(|_| tempfile::tempdir()).expect("a directory");
+    let builder = tempfile::Builder::new()
+        .prefix("upload-fuzz-")
+        .tempdir_in(memory);
+    let place = builder
+        .or_else(|_| tempfile::tempdir())
+        .expect("a directory");
     let (choice, mut rest) = byte(bytes);
     let file = if choice.is_multiple_of(2) {
         rest.to_vec()
@@ -428,7 +607,9 @@ pub fn journal(bytes: &[u8]) {
         let mut file = BASE.with(|it| it.get_or_init(|| base(place.path())).clone());
         while rest.len() > 4 {
             let at = usize::from(u16::from_le_bytes([rest[0], rest[1]])) * 2 % file.len();
-            let len = usize::from(rest[2] % 16).min(rest.len() - 3).min(file.len() - at);
+            let len = usize::from(rest[2] % 16)
+                .min(rest.len() - 3)
+                .min(file.len() - at);
             file[at..at + len].copy_from_slice(&rest[3..3 + len]);
             rest = &rest[3 + len..];
         }
@@ -439,7 +620,10 @@ pub fn journal(bytes: &[u8]) {
     let mut journal = match Journal::open(&path) {
         Ok(journal) => journal,
         Err(error) => {
-            assert!(matches!(error.kind(), Kind::NoJournal | Kind::Config), "{error:?}");
+            assert!(
+                matches!(error.kind(), Kind::NoJournal | Kind::Config),
+                "{error:?}"
+            );
             return assert_kind(&error);
         }
     };
@@ -453,13 +637,19 @@ pub fn journal(bytes: &[u8]) {
         {
             assert_shown(&text::safe(&receipt.location));
         }
-        let Ok(plan) = Plan::pinned(upload.intent.identity.size, upload.intent.part_size) else { continue };
+        let Ok(plan) = Plan::pinned(upload.intent.identity.size, upload.intent.part_size) else {
+            continue;
+        };
         let parts = journal.parts(upload.row).unwrap_or_default();
         // A store that has nothing: then nothing is known, whatever the journal says.
         assert!(transfer::agreed(&plan, &parts, &[]).is_empty());
         let taken = journal.take(&upload);
         assert!(
-            taken.is_ok() || taken.is_err_and(|error| matches!(error.kind(), Kind::Io | Kind::Busy | Kind::NoJournal))
+            taken.is_ok()
+                || taken.is_err_and(|error| matches!(
+                    error.kind(),
+                    Kind::Io | Kind::Busy | Kind::NoJournal
+                ))
         );
     }
 }

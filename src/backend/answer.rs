@@ -34,14 +34,21 @@ impl Answer {
     /// How long to wait, where that is said: as seconds or a date in `Retry-After`, or in milliseconds as some parts of AWS do.
     /// A date is compared with the answer's own: no clock of ours comes into it.
     pub fn retry_after(&self) -> Option<Duration> {
-        if let Some(millis) = self.header("x-amz-retry-after").and_then(|value| value.trim().parse().ok()) {
+        if let Some(millis) = self
+            .header("x-amz-retry-after")
+            .and_then(|value| value.trim().parse().ok())
+        {
             return Some(Duration::from_millis(millis));
         }
         let value = self.header(RETRY_AFTER.as_str())?.trim();
         if let Ok(seconds) = value.parse() {
             return Some(Duration::from_secs(seconds));
         }
-        let moment = |text: &str| rfc2822::DateTimeParser::new().parse_timestamp(text.trim()).ok();
+        let moment = |text: &str| {
+            rfc2822::DateTimeParser::new()
+                .parse_timestamp(text.trim())
+                .ok()
+        };
         let until = moment(value)?.duration_since(moment(self.header(DATE.as_str())?)?);
         Some(Duration::try_from(until).unwrap_or_default())
     }
@@ -62,8 +69,16 @@ impl Answer {
 
     /// A page for people, which neither gateway nor store ever sends.
     pub fn is_page(&self) -> bool {
-        let named = self.header(CONTENT_TYPE.as_str()).is_some_and(|is| is.to_ascii_lowercase().contains("html"));
-        let start: String = self.text().trim_start_matches('\u{feff}').trim_start().chars().take(14).collect();
+        let named = self
+            .header(CONTENT_TYPE.as_str())
+            .is_some_and(|is| is.to_ascii_lowercase().contains("html"));
+        let start: String = self
+            .text()
+            .trim_start_matches('\u{feff}')
+            .trim_start()
+            .chars()
+            .take(14)
+            .collect();
         let start = start.to_ascii_lowercase();
         named || start.starts_with("<!doctype html") || start.starts_with("<html")
     }
@@ -72,7 +87,10 @@ impl Answer {
 /// What a gateway's answer, other than success, means.
 pub fn of_gateway(answer: &Answer) -> Error {
     let (status, retry_after) = (answer.status, answer.retry_after());
-    let problem = answer.is_gateways().then(|| serde_json::from_slice(&answer.body).ok()).flatten();
+    let problem = answer
+        .is_gateways()
+        .then(|| serde_json::from_slice(&answer.body).ok())
+        .flatten();
     if let Some(problem) = problem {
         return of_problem(status, &problem, retry_after);
     }
@@ -94,7 +112,10 @@ pub fn of_gateway(answer: &Answer) -> Error {
 
 /// An answer that no gateway gave.
 pub fn not_a_gateway(status: u16) -> Error {
-    Error::new(Kind::Intercepted, format!("what answers there is not a gateway (HTTP {status})"))
+    Error::new(
+        Kind::Intercepted,
+        format!("what answers there is not a gateway (HTTP {status})"),
+    )
 }
 
 /// What a gateway means that names its problem.
@@ -121,22 +142,34 @@ pub fn of_problem(status: u16, problem: &Problem, retry_after: Option<Duration>)
     };
     let title = shown(&problem.title);
     let error = match &problem.detail {
-        Some(detail) => Error::new(kind, format!("the backend answered: {title} ({})", shown(detail))),
+        Some(detail) => Error::new(
+            kind,
+            format!("the backend answered: {title} ({})", shown(detail)),
+        ),
         None => Error::new(kind, format!("the backend answered: {title}")),
     };
-    if kind == Kind::Unusable { error.hinting(VERSIONS) } else { error }
+    if kind == Kind::Unusable {
+        error.hinting(VERSIONS)
+    } else {
+        error
+    }
 }
 
 /// What is down, or busy, for now.
 pub fn failing(status: u16, retry_after: Option<Duration>) -> Error {
-    let kind = if status == 429 || retry_after.is_some() { Kind::Throttled(retry_after) } else { Kind::Temporary };
+    let kind = if status == 429 || retry_after.is_some() {
+        Kind::Throttled(retry_after)
+    } else {
+        Kind::Temporary
+    };
     Error::new(kind, format!("the backend fails for now (HTTP {status})"))
 }
 
 /// A proxy on the way that wants to know who we are.
 pub fn proxy_login() -> Error {
-    Error::new(Kind::Refused, "a proxy on the way wants a login (HTTP 407)")
-        .hinting("name the proxy with user and password: `proxy` in the configuration file, or HTTPS_PROXY")
+    Error::new(Kind::Refused, "a proxy on the way wants a login (HTTP 407)").hinting(
+        "name the proxy with user and password: `proxy` in the configuration file, or HTTPS_PROXY",
+    )
 }
 
 /// What a store says to a part that was sent.
@@ -153,7 +186,12 @@ pub enum Stored {
 ///
 /// # Errors
 /// By what the store answered, or somebody in its place.
-pub fn of_part(answer: &Answer, fingerprint: &Fingerprint, md5: Option<&Md5>, stale: bool) -> Result<Stored> {
+pub fn of_part(
+    answer: &Answer,
+    fingerprint: &Fingerprint,
+    md5: Option<&Md5>,
+    stale: bool,
+) -> Result<Stored> {
     match answer.status {
         200 | 201 | 204 => {}
         412 => return Ok(Stored::AlreadyThere),
@@ -163,27 +201,52 @@ pub fn of_part(answer: &Answer, fingerprint: &Fingerprint, md5: Option<&Md5>, st
         // Some stores say 200 and put an error behind it; what else has a body is no store.
         return Err(of_store(answer, stale));
     }
-    let tags = answer.headers.get_all(ETAG).iter().map(|tag| ETag::from_header(tag.to_str().unwrap_or_default()).ok());
+    let tags = answer
+        .headers
+        .get_all(ETAG)
+        .iter()
+        .map(|tag| ETag::from_header(tag.to_str().unwrap_or_default()).ok());
     let mut tags: Vec<Option<ETag>> = tags.collect();
     tags.dedup();
     let Ok([Some(etag)]) = <[_; 1]>::try_from(tags) else {
-        return Err(Error::new(Kind::Unmarked, "the store's answer to a part carries no ETag"));
+        return Err(Error::new(
+            Kind::Unmarked,
+            "the store's answer to a part carries no ETag",
+        ));
     };
     let ours = fingerprint.base64();
-    if answer.headers.get_all("x-amz-checksum-sha256").iter().any(|theirs| theirs != ours.as_str()) {
-        return Err(Error::new(Kind::Corrupt, "the store has other bytes than were sent"));
+    if answer
+        .headers
+        .get_all("x-amz-checksum-sha256")
+        .iter()
+        .any(|theirs| theirs != ours.as_str())
+    {
+        return Err(Error::new(
+            Kind::Corrupt,
+            "the store has other bytes than were sent",
+        ));
     }
-    if md5.is_some_and(|md5| is_md5(answer, &etag) && !etag.as_str().eq_ignore_ascii_case(&md5.hex())) {
-        return Err(Error::new(Kind::Corrupt, "the store has other bytes than were sent: its ETag is not their MD5"));
+    if md5
+        .is_some_and(|md5| is_md5(answer, &etag) && !etag.as_str().eq_ignore_ascii_case(&md5.hex()))
+    {
+        return Err(Error::new(
+            Kind::Corrupt,
+            "the store has other bytes than were sent: its ETag is not their MD5",
+        ));
     }
     Ok(Stored::New(etag))
 }
 
 /// Whether an `ETag` is to be taken for an MD5.
 fn is_md5(answer: &Answer, etag: &ETag) -> bool {
-    let encryption = answer.header("x-amz-server-side-encryption").unwrap_or("AES256");
-    let own_key = answer.headers.contains_key("x-amz-server-side-encryption-customer-algorithm");
-    let hexadecimal = etag.as_str().len() == 32 && etag.as_str().bytes().all(|b| b.is_ascii_hexdigit());
+    let encryption = answer
+        .header("x-amz-server-side-encryption")
+        .unwrap_or("AES256");
+    let own_key = answer
+        .headers
+        .contains_key("x-amz-server-side-encryption-customer-algorithm");
+    let hexadecimal =
+        etag.as_str().len() == 32 && etag.as_str().bytes().all(|b| b.is_ascii_hexdigit());
     hexadecimal && encryption == "AES256" && !own_key
 }
 
@@ -205,10 +268,17 @@ pub fn of_store(answer: &Answer, stale: bool) -> Error {
         return proxy_login();
     }
     let kind = match (status, code) {
-        (_, "BadDigest" | "InvalidDigest" | "XAmzContentSHA256Mismatch" | "XAmzContentChecksumMismatch") => {
-            Kind::Corrupt
-        }
-        (_, "RequestTimeout" | "IncompleteBody" | "ConditionalRequestConflict" | "OperationAborted") => Kind::Temporary,
+        (
+            _,
+            "BadDigest"
+            | "InvalidDigest"
+            | "XAmzContentSHA256Mismatch"
+            | "XAmzContentChecksumMismatch",
+        ) => Kind::Corrupt,
+        (
+            _,
+            "RequestTimeout" | "IncompleteBody" | "ConditionalRequestConflict" | "OperationAborted",
+        ) => Kind::Temporary,
         (_, "RequestTimeTooSkewed") => Kind::Skewed,
         (403, _) if message.contains("not yet valid") => Kind::Skewed,
         (_, "ExpiredToken" | "RequestExpired") => Kind::Expired,
@@ -216,21 +286,29 @@ pub fn of_store(answer: &Answer, stale: bool) -> Error {
         // Some stores say so of the upload whose part is put.
         (_, "NoSuchUpload") | (404, "NoSuchKey") => Kind::Gone,
         (_, "NoSuchBucket" | "MethodNotAllowed") => Kind::Config,
-        (_, "SlowDown" | "ServiceUnavailable" | "Throttling" | "TooManyRequests") | (429 | 503, _) => {
-            Kind::Throttled(retry_after)
+        (_, "SlowDown" | "ServiceUnavailable" | "Throttling" | "TooManyRequests")
+        | (429 | 503, _) => Kind::Throttled(retry_after),
+        (_, "AccessDenied" | "InvalidAccessKeyId" | "SignatureDoesNotMatch") | (401 | 403, _) => {
+            Kind::Refused
         }
-        (_, "AccessDenied" | "InvalidAccessKeyId" | "SignatureDoesNotMatch") | (401 | 403, _) => Kind::Refused,
         (300..=399, code) if !code.is_empty() => Kind::Moved,
         (200..=399 | 511, "") => Kind::Intercepted,
         (200..=299 | 408 | 500.., _) if status != 501 => Kind::Temporary,
         (413, "") => {
-            return Error::new(Kind::Unusable, "something before the store takes no part of this size (HTTP 413)")
-                .hinting("put the file again with a smaller --part-size");
+            return Error::new(
+                Kind::Unusable,
+                "something before the store takes no part of this size (HTTP 413)",
+            )
+            .hinting("put the file again with a smaller --part-size");
         }
         (_, "") if answer.is_page() => Kind::Intercepted,
         _ => Kind::Unusable,
     };
-    let code = if code.is_empty() { String::new() } else { format!(" {}", shown(code)) };
+    let code = if code.is_empty() {
+        String::new()
+    } else {
+        format!(" {}", shown(code))
+    };
     match kind {
         Kind::Intercepted => Error::new(kind, format!("what answers there is not a store (HTTP {status})"))
             .hinting("a captive portal or a proxy may be answering in its place: log in to the network"),
@@ -242,7 +320,10 @@ pub fn of_store(answer: &Answer, stale: bool) -> Error {
 
 /// As much of a foreign text as is shown.
 pub fn shown(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(SHOWN).collect()
+    text.chars()
+        .filter(|c| !c.is_control())
+        .take(SHOWN)
+        .collect()
 }
 
 #[cfg(test)]

@@ -31,7 +31,11 @@ impl Api {
         let http = Http::new(url, options)?;
         let mut base = url.clone();
         base.set_path(&format!("{}/", base.path().trim_end_matches('/')));
-        Ok(Self { http, base, bearer: bearer.into() })
+        Ok(Self {
+            http,
+            base,
+            bearer: bearer.into(),
+        })
     }
 
     /// The same with new connections.
@@ -39,7 +43,10 @@ impl Api {
     /// # Errors
     /// As [`Api::new`].
     pub fn reconnected(&self) -> Result<Self> {
-        Ok(Self { http: self.http.reconnected()?, ..self.clone() })
+        Ok(Self {
+            http: self.http.reconnected()?,
+            ..self.clone()
+        })
     }
 
     /// One call, made again where a newer token is found than one that was refused.
@@ -53,14 +60,19 @@ impl Api {
         body: Option<&impl Serialize>,
         headers: HeaderMap,
     ) -> Result<Answer> {
-        let url =
-            self.base.join(path).map_err(|error| Error::new(Kind::Other, "could not form a URL").because(error))?;
+        let url = self
+            .base
+            .join(path)
+            .map_err(|error| Error::new(Kind::Other, "could not form a URL").because(error))?;
         let body = body.map(serde_json::to_vec).transpose();
-        let body = body.map_err(|error| Error::new(Kind::Other, "could not write a request").because(error))?;
+        let body = body
+            .map_err(|error| Error::new(Kind::Other, "could not write a request").because(error))?;
         let body = body.map(Bytes::from);
         let send = async |token: Option<&Token>| {
             let headers = carrying(token, headers.clone())?;
-            self.http.call(method.clone(), url.clone(), headers, body.clone(), JSON_MAX).await
+            self.http
+                .call(method.clone(), url.clone(), headers, body.clone(), JSON_MAX)
+                .await
         };
         let token = self.bearer.token();
         let answer = send(token.as_ref()).await?;
@@ -75,8 +87,13 @@ impl Api {
 
 fn carrying(token: Option<&Token>, mut headers: HeaderMap) -> Result<HeaderMap> {
     if let Some(token) = token {
-        let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
-            .map_err(|_| Error::new(Kind::Config, "the token has characters that no header can carry"))?;
+        let mut value =
+            HeaderValue::from_str(&format!("Bearer {}", token.expose())).map_err(|_| {
+                Error::new(
+                    Kind::Config,
+                    "the token has characters that no header can carry",
+                )
+            })?;
         value.set_sensitive(true);
         headers.insert(AUTHORIZATION, value);
     }
@@ -88,11 +105,23 @@ fn carrying(token: Option<&Token>, mut headers: HeaderMap) -> Result<HeaderMap> 
 /// # Errors
 /// [`Kind::Garbled`] for what is none, or of another shape.
 pub fn parse<T: DeserializeOwned>(answer: &Answer) -> Result<T> {
-    let garbled = |error| Error::new(Kind::Garbled, "what the backend answers cannot be understood").because(error);
+    let garbled = |error| {
+        Error::new(
+            Kind::Garbled,
+            "what the backend answers cannot be understood",
+        )
+        .because(error)
+    };
     serde_json::from_slice(&answer.body).map_err(|error| garbled(shape(&error)))
 }
 
 /// What is wrong with JSON, without what it holds: that may be a signed URL.
 fn shape(error: &serde_json::Error) -> String {
-    format!("{:?} error at line {}, column {}", error.classify(), error.line(), error.column()).to_lowercase()
+    format!(
+        "{:?} error at line {}, column {}",
+        error.classify(),
+        error.line(),
+        error.column()
+    )
+    .to_lowercase()
 }

@@ -25,12 +25,18 @@ pub struct TokenFile {
 impl Bearer {
     #[must_use]
     pub fn new(token: Option<Token>, file: Option<TokenFile>) -> Self {
-        Self { token: Arc::new(Mutex::new(token)), file }
+        Self {
+            token: Arc::new(Mutex::new(token)),
+            file,
+        }
     }
 
     #[must_use]
     pub fn token(&self) -> Option<Token> {
-        self.token.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.token
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Another token than the one that was refused, if there is one by now. A file that cannot be read has none.
@@ -65,7 +71,13 @@ mod tests {
             Some("") | None => Err(Error::new(Kind::Config, "not there")),
             Some(text) => Ok(Token::new(text.to_owned())),
         };
-        Bearer::new(Some(Token::new("old".into())), Some(TokenFile { path: path.into(), read }))
+        Bearer::new(
+            Some(Token::new("old".into())),
+            Some(TokenFile {
+                path: path.into(),
+                read,
+            }),
+        )
     }
 
     #[test]
@@ -74,9 +86,17 @@ mod tests {
         let bearer = of("new");
         assert_eq!(bearer.instead_of(&old).unwrap().expose(), "new");
         assert_eq!(bearer.token().unwrap().expose(), "new");
-        assert_eq!(bearer.instead_of(&old).unwrap().expose(), "new", "another call had the old one");
+        assert_eq!(
+            bearer.instead_of(&old).unwrap().expose(),
+            "new",
+            "another call had the old one"
+        );
         assert!(bearer.instead_of(&Token::new("new".into())).is_none());
-        for (bearer, what) in [(of("old"), "the same"), (of(""), "none"), (Some(old.clone()).into(), "no file")] {
+        for (bearer, what) in [
+            (of("old"), "the same"),
+            (of(""), "none"),
+            (Some(old.clone()).into(), "no file"),
+        ] {
             assert!(bearer.instead_of(&old).is_none(), "{what}");
             assert_eq!(bearer.token().unwrap().expose(), "old");
         }

@@ -36,7 +36,13 @@ enum Next {
 
 impl PartBody {
     pub fn new(content: Content, pool: Pool, limiter: Arc<Limiter>, sent: Arc<AtomicU64>) -> Self {
-        Self { content, pool, limiter, sent, next: Next::Ask }
+        Self {
+            content,
+            pool,
+            limiter,
+            sent,
+            next: Next::Ask,
+        }
     }
 
     fn left(&self) -> usize {
@@ -66,7 +72,9 @@ impl PartBody {
             let offset = self.content.range.start;
             match self.content.read_at_hand(frame.space(may), offset) {
                 Some(read) => return Poll::Ready(Ok(frame.into_bytes(read))),
-                None => self.next = Next::Read(Box::pin(read(self.content.clone(), frame, may, offset))),
+                None => {
+                    self.next = Next::Read(Box::pin(read(self.content.clone(), frame, may, offset)))
+                }
             }
         }
     }
@@ -74,7 +82,11 @@ impl PartBody {
 
 /// Reads a frame on a thread that may wait.
 async fn read(content: Content, mut frame: Lent, len: usize, offset: u64) -> Result<Bytes> {
-    let work = move || content.read(frame.space(len), offset).map(|()| frame.into_bytes(len));
+    let work = move || {
+        content
+            .read(frame.space(len), offset)
+            .map(|()| frame.into_bytes(len))
+    };
     spawn_blocking(work)
         .await
         .map_err(|error| Error::new(Kind::Other, "a task ended before its work").because(error))?
@@ -84,7 +96,10 @@ impl Body for PartBody {
     type Data = Bytes;
     type Error = Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>>>> {
         if self.is_end_stream() {
             return Poll::Ready(None);
         }

@@ -14,7 +14,14 @@ use super::resolver::Resolver;
 use crate::error::{Error, Kind, Result};
 
 /// The variables by which reqwest takes a proxy.
-const PROXIES: [&str; 6] = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+const PROXIES: [&str; 6] = [
+    "http_proxy",
+    "HTTP_PROXY",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
+];
 
 #[derive(Debug, Clone)]
 pub struct Clients(Arc<Inner>);
@@ -51,8 +58,16 @@ impl Clients {
             }
             made
         };
-        let api = if local && backend.scheme() == "http" { plain(api())? } else { trusting(&setup, api)? };
-        Ok(Self(Arc::new(Inner { api, data: OnceLock::new(), setup })))
+        let api = if local && backend.scheme() == "http" {
+            plain(api())?
+        } else {
+            trusting(&setup, api)?
+        };
+        Ok(Self(Arc::new(Inner {
+            api,
+            data: OnceLock::new(),
+            setup,
+        })))
     }
 
     pub fn api(&self) -> &Client {
@@ -89,24 +104,34 @@ impl Setup {
     fn read(backend: &Url, options: &Options) -> Result<Self> {
         let mut certificates = Vec::new();
         if let Some(path) = &options.ca_cert {
-            let unusable =
-                |error: String| Error::new(Kind::Config, format!("could not use {}", path.display())).because(error);
+            let unusable = |error: String| {
+                Error::new(Kind::Config, format!("could not use {}", path.display())).because(error)
+            };
             let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
-            certificates =
-                Certificate::from_pem_bundle(&pem).map_err(|error| unusable(error.without_url().to_string()))?;
+            certificates = Certificate::from_pem_bundle(&pem)
+                .map_err(|error| unusable(error.without_url().to_string()))?;
             if certificates.is_empty() {
                 return Err(unusable("no certificate in it".into()));
             }
         }
         let proxy = options.proxy.as_ref().map(|proxy| {
-            let proxy = Proxy::all(proxy.as_str())
-                .map_err(|_| Error::new(Kind::Config, "could not use the proxy: its address is not a URL"))?;
+            let proxy = Proxy::all(proxy.as_str()).map_err(|_| {
+                Error::new(
+                    Kind::Config,
+                    "could not use the proxy: its address is not a URL",
+                )
+            })?;
             Ok(proxy.no_proxy(NoProxy::from_string("localhost,127.0.0.0/8,::1")))
         });
         // With a proxy in the environment, what is looked up is the proxy.
         let proxied = options.proxy.is_some() || is_any_set(&PROXIES);
-        let resolver = (!proxied && !options.own).then(|| Resolver::new(backend, &options.store_hosts));
-        Ok(Self { certificates, proxy: proxy.transpose()?, resolver })
+        let resolver =
+            (!proxied && !options.own).then(|| Resolver::new(backend, &options.store_hosts));
+        Ok(Self {
+            certificates,
+            proxy: proxy.transpose()?,
+            resolver,
+        })
     }
 }
 
@@ -135,9 +160,14 @@ fn plain(builder: ClientBuilder) -> Result<Client> {
 fn trusting(setup: &Setup, builder: impl Fn() -> ClientBuilder) -> Result<Client> {
     let named = || setup.certificates.iter().cloned();
     builder().tls_certs_merge(named()).build().or_else(|_| {
-        let carried = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().filter_map(|der| Certificate::from_der(der).ok());
+        let carried = webpki_root_certs::TLS_SERVER_ROOT_CERTS
+            .iter()
+            .filter_map(|der| Certificate::from_der(der).ok());
         tracing::info!("the system has no certificates; using those built in");
-        builder().tls_certs_only(carried.chain(named())).build().map_err(no_tls)
+        builder()
+            .tls_certs_only(carried.chain(named()))
+            .build()
+            .map_err(no_tls)
     })
 }
 

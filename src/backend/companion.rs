@@ -30,8 +30,8 @@ use crate::error::{Error, Kind, Result};
 use crate::names::{Fingerprint, PartNumber, UploadId};
 use crate::plan::DEFAULT_PART_SIZE;
 use crate::wire::{
-    BatchBegin, BatchComplete, BeginAnswer, Info, Known, Limits, PROTOCOL, PartSpec, Proof, Receipt, Signed, SignedPut,
-    State, StoredPart, UploadStatus,
+    BatchBegin, BatchComplete, BeginAnswer, Info, Known, Limits, PROTOCOL, PartSpec, Proof,
+    Receipt, Signed, SignedPut, State, StoredPart, UploadStatus,
 };
 use cookies::Cookies;
 use memo::Memo;
@@ -82,7 +82,14 @@ struct Upload {
 impl Upload {
     fn new(memo: Memo, finished: bool) -> Self {
         let (stored, memo) = (HashMap::new(), Arc::new(memo));
-        Self { memo, finished, stored, lists: 0, completes: 0, unlisted: false }
+        Self {
+            memo,
+            finished,
+            stored,
+            lists: 0,
+            completes: 0,
+            unlisted: false,
+        }
     }
 }
 
@@ -95,11 +102,18 @@ impl Companion {
             calls: Semaphore::new(CALLS),
         };
         let name = format!("companion+{}", url.as_str().trim_end_matches('/'));
-        Self { api, name, shared: Arc::new(shared) }
+        Self {
+            api,
+            name,
+            shared: Arc::new(shared),
+        }
     }
 
     pub fn reconnected(&self) -> Result<Self> {
-        Ok(Self { api: self.api.reconnected()?, ..self.clone() })
+        Ok(Self {
+            api: self.api.reconnected()?,
+            ..self.clone()
+        })
     }
 
     pub fn http(&self) -> &Http {
@@ -108,8 +122,9 @@ impl Companion {
 
     /// What an unmodified Companion has no route for.
     pub fn cannot(what: &str) -> Error {
-        Error::new(Kind::Unusable, format!("a Companion cannot {what}"))
-            .hinting("a gateway (`upload serve`) can; what this machine uploaded, `upload list --all` shows")
+        Error::new(Kind::Unusable, format!("a Companion cannot {what}")).hinting(
+            "a gateway (`upload serve`) can; what this machine uploaded, `upload list --all` shows",
+        )
     }
 
     pub fn memo(&self, id: &UploadId) -> Option<String> {
@@ -120,13 +135,17 @@ impl Companion {
     /// A memo that cannot be read is none: calls about that upload then say so.
     pub fn recall(&self, id: &UploadId, memo: &str, receipt: Option<&Receipt>) {
         if let Ok(memo) = serde_json::from_str(memo) {
-            self.uploads().entry(id.clone()).or_insert_with(|| Upload::new(memo, receipt.is_some()));
+            self.uploads()
+                .entry(id.clone())
+                .or_insert_with(|| Upload::new(memo, receipt.is_some()));
         }
     }
 
     /// Where the object of an upload would be, and what to do then.
     pub fn whereabouts(&self, id: &UploadId) -> String {
-        let object = self.upload(id).map_or_else(|_| String::new(), |upload| format!(" {}", upload.memo.key));
+        let object = self
+            .upload(id)
+            .map_or_else(|_| String::new(), |upload| format!(" {}", upload.memo.key));
         format!(
             "look in the store for the object{object}; `upload abort {id}` forgets it here, and then the file can be put again"
         )
@@ -134,7 +153,11 @@ impl Companion {
 
     /// Asks for what no Companion signs, part 0, to see whether one answers there.
     pub async fn info(&self) -> Result<Info> {
-        answer::greets(&self.call(Method::GET, "s3/multipart/none/0?key=none", None).await?)?;
+        answer::greets(
+            &self
+                .call(Method::GET, "s3/multipart/none/0?key=none", None)
+                .await?,
+        )?;
         let (instance_id, allow_types) = (self.name.clone(), vec!["*/*".to_owned()]);
         Ok(Info {
             protocol: PROTOCOL,
@@ -150,21 +173,47 @@ impl Companion {
     /// `POST /s3/multipart`. The upload is called by the key of its begin; called twice, two of them are begun.
     pub async fn begin(&self, begin: &BatchBegin) -> Result<BeginAnswer> {
         let request = &begin.request;
-        let id: UploadId =
-            begin.idempotency_key.parse().map_err(|_| Error::new(Kind::Other, "the idempotency key is damaged"))?;
-        let Some(size) = request.size else { return Err(Self::cannot("begin what has no size yet")) };
-        let (part_size, started) = (request.part_size.unwrap_or(DEFAULT_PART_SIZE), Timestamp::now());
+        let id: UploadId = begin
+            .idempotency_key
+            .parse()
+            .map_err(|_| Error::new(Kind::Other, "the idempotency key is damaged"))?;
+        let Some(size) = request.size else {
+            return Err(Self::cannot("begin what has no size yet"));
+        };
+        let (part_size, started) = (
+            request.part_size.unwrap_or(DEFAULT_PART_SIZE),
+            Timestamp::now(),
+        );
         // Companion 4 wants metadata, be it none.
         let body = json!({ "filename": request.name, "type": request.content_type, "metadata": request.metadata });
         let answer = self.call(Method::POST, "s3/multipart", Some(&body)).await;
-        let created = answer.and_then(|answer| answer::created(&answer)).map_err(lost)?;
+        let created = answer
+            .and_then(|answer| answer::created(&answer))
+            .map_err(lost)?;
         let (key, upload_id) = (created.key, created.upload_id);
         let (name, content_type) = (request.name.clone(), request.content_type.clone());
-        let memo = Memo { key: key.clone(), upload_id, name, content_type, size, part_size, started };
+        let memo = Memo {
+            key: key.clone(),
+            upload_id,
+            name,
+            content_type,
+            size,
+            part_size,
+            started,
+        };
         let part_count = memo.count();
         self.uploads().insert(id.clone(), Upload::new(memo, false));
         let expires_at = Timestamp::MAX;
-        Ok(BeginAnswer { id, epoch: 1, state: State::Uploading, key, part_size, part_count, expires_at, parts: None })
+        Ok(BeginAnswer {
+            id,
+            epoch: 1,
+            state: State::Uploading,
+            key,
+            part_size,
+            part_count,
+            expires_at,
+            parts: None,
+        })
     }
 
     /// The state by the journal's word: nobody else can tell.
@@ -172,7 +221,11 @@ impl Companion {
         let Upload { memo, finished, .. } = self.upload(id)?;
         Ok(UploadStatus {
             id: id.clone(),
-            state: if finished { State::Ready } else { State::Uploading },
+            state: if finished {
+                State::Ready
+            } else {
+                State::Uploading
+            },
             name: memo.name.clone(),
             key: memo.key.clone(),
             size: Some(memo.size),
@@ -191,13 +244,20 @@ impl Companion {
     pub async fn sign(&self, id: &UploadId, parts: Vec<PartSpec>) -> Result<Vec<Signed>> {
         let Upload { memo, stored, .. } = self.upload(id)?;
         let same = |spec: &PartSpec| {
-            let stored = stored.get(&spec.number).filter(|stored| stored.size == spec.size)?;
+            let stored = stored
+                .get(&spec.number)
+                .filter(|stored| stored.size == spec.size)?;
             (stored.etag.as_str() == spec.md5?.hex()).then(|| stored.etag.clone())
         };
-        let known: HashMap<PartNumber, Known> =
-            parts.iter().filter_map(|spec| Some((spec.number, Known { etag: same(spec)? }))).collect();
-        let numbers: Vec<PartNumber> =
-            parts.iter().map(|spec| spec.number).filter(|number| !known.contains_key(number)).collect();
+        let known: HashMap<PartNumber, Known> = parts
+            .iter()
+            .filter_map(|spec| Some((spec.number, Known { etag: same(spec)? })))
+            .collect();
+        let numbers: Vec<PartNumber> = parts
+            .iter()
+            .map(|spec| spec.number)
+            .filter(|number| !known.contains_key(number))
+            .collect();
         let mut urls = HashMap::new();
         for numbers in numbers.chunks(BATCH) {
             urls.extend(self.urls(&memo, numbers).await?);
@@ -207,21 +267,44 @@ impl Companion {
                 upload.stored.remove(number);
             }
         });
-        let unsigned = || Error::new(Kind::Garbled, "the backend signed other parts than it was asked for");
+        let unsigned = || {
+            Error::new(
+                Kind::Garbled,
+                "the backend signed other parts than it was asked for",
+            )
+        };
         let signed = parts.into_iter().map(|spec| {
             if let Some(known) = known.get(&spec.number) {
-                return Ok(Signed::Known { number: spec.number, known: known.clone() });
+                return Ok(Signed::Known {
+                    number: spec.number,
+                    known: known.clone(),
+                });
             }
-            let answer::Signature { url, expires_in } = urls.remove(&spec.number).ok_or_else(unsigned)?;
+            let answer::Signature { url, expires_in } =
+                urls.remove(&spec.number).ok_or_else(unsigned)?;
             // It is not signed, but a store that knows it refuses other bytes.
-            let headers = spec.md5.map(|md5| ("content-md5".to_owned(), md5.base64())).into_iter().collect();
-            Ok(Signed::Put(SignedPut { number: spec.number, url, method: "PUT".to_owned(), headers, expires_in }))
+            let headers = spec
+                .md5
+                .map(|md5| ("content-md5".to_owned(), md5.base64()))
+                .into_iter()
+                .collect();
+            Ok(Signed::Put(SignedPut {
+                number: spec.number,
+                url,
+                method: "PUT".to_owned(),
+                headers,
+                expires_in,
+            }))
         });
         signed.collect()
     }
 
     /// `GET /s3/multipart/ID/batch`, or one call for each where that is not there.
-    async fn urls(&self, memo: &Memo, numbers: &[PartNumber]) -> Result<Vec<(PartNumber, answer::Signature)>> {
+    async fn urls(
+        &self,
+        memo: &Memo,
+        numbers: &[PartNumber],
+    ) -> Result<Vec<(PartNumber, answer::Signature)>> {
         if numbers.len() > 1 && !self.shared.singly.load(Ordering::Relaxed) {
             let list: Vec<String> = numbers.iter().map(ToString::to_string).collect();
             let path = format!("{}&partNumbers={}", memo.path("/batch"), list.join(","));
@@ -253,7 +336,10 @@ impl Companion {
             let stored = answer::parts(&answer, &memo)?;
             self.change(id, |upload| {
                 upload.lists = 0;
-                upload.stored = stored.iter().map(|part| (part.number, part.clone())).collect();
+                upload.stored = stored
+                    .iter()
+                    .map(|part| (part.number, part.clone()))
+                    .collect();
             });
             return Ok(stored);
         }
@@ -276,22 +362,35 @@ impl Companion {
     /// Whether Companion still signs for an upload, and the store speaks: a URL that is signed for PUT lets nobody read, so
     /// that the answer is a refusal and nothing happens.
     async fn store_answers(&self, memo: &Memo) -> bool {
-        let Ok(signature) = self.url(memo, PartNumber::FIRST).await else { return false };
+        let Ok(signature) = self.url(memo, PartNumber::FIRST).await else {
+            return false;
+        };
         match self.api.http.get(&signature.url).await {
             Ok(_) => true,
-            Err(error) => matches!(error.kind(), Kind::Refused | Kind::Gone | Kind::Expired | Kind::Skewed),
+            Err(error) => matches!(
+                error.kind(),
+                Kind::Refused | Kind::Gone | Kind::Expired | Kind::Skewed
+            ),
         }
     }
 
     /// `POST /s3/multipart/ID/complete`. What it says of the object is not much: the receipt holds what was sent.
     pub async fn complete(&self, complete: &BatchComplete) -> Result<Completion> {
         let (id, request) = (&complete.id, &complete.request);
-        let Upload { memo, completes, unlisted, .. } = self.upload(id)?;
+        let Upload {
+            memo,
+            completes,
+            unlisted,
+            ..
+        } = self.upload(id)?;
         let parts = request.parts.iter();
-        let parts: Vec<Value> =
-            parts.map(|part| json!({ "PartNumber": part.number, "ETag": part.etag.quoted() })).collect();
+        let parts: Vec<Value> = parts
+            .map(|part| json!({ "PartNumber": part.number, "ETag": part.etag.quoted() }))
+            .collect();
         let path = memo.path("/complete");
-        let answer = self.call(Method::POST, &path, Some(&json!({ "parts": parts }))).await?;
+        let answer = self
+            .call(Method::POST, &path, Some(&json!({ "parts": parts })))
+            .await?;
         if !answer.is_ok() {
             let refusal = answer::refusal(&answer);
             if refusal.explained {
@@ -300,7 +399,11 @@ impl Companion {
             self.change(id, |upload| upload.completes += 1);
             // Once in a while its list is asked for: it may have been completed, and the answer lost.
             let ask = !unlisted && (completes + 1).is_multiple_of(UNEXPLAINED);
-            return Err(if ask { Error::new(Kind::PartsMismatch, refusal.error.to_string()) } else { refusal.error });
+            return Err(if ask {
+                Error::new(Kind::PartsMismatch, refusal.error.to_string())
+            } else {
+                refusal.error
+            });
         }
         let etags = request.parts.iter().map(|part| &part.etag);
         let (location, etag) = answer::completed(&answer, &memo, memo::composite(etags))?;
@@ -351,7 +454,8 @@ impl Companion {
             return Err(refusal.error);
         }
         let what = "whether the store has none of it is unconfirmed: the backend neither aborts nor lists it, and says no reason";
-        Err(Error::new(Kind::Unconfirmed, what).hinting(format!("it would be the multipart upload of {}", memo.key)))
+        Err(Error::new(Kind::Unconfirmed, what)
+            .hinting(format!("it would be the multipart upload of {}", memo.key)))
     }
 
     /// Sends a part. An `ETag` that has the form of an MD5 has to be that of the bytes.
@@ -363,8 +467,15 @@ impl Companion {
         fingerprint: &Fingerprint,
         sent: Arc<AtomicU64>,
     ) -> Result<Stored> {
-        let md5 = signed.headers.get("content-md5").and_then(|md5| md5.parse().ok());
-        let stored = self.api.http.put(signed, signed_at, content, fingerprint, md5, sent).await;
+        let md5 = signed
+            .headers
+            .get("content-md5")
+            .and_then(|md5| md5.parse().ok());
+        let stored = self
+            .api
+            .http
+            .put(signed, signed_at, content, fingerprint, md5, sent)
+            .await;
         stored.map_err(|error| match error.kind() {
             Kind::Corrupt if answer::signs_a_checksum_of_nothing(&signed.url) => error.hinting(
                 "the backend's URLs carry the checksum of an empty part, which some stores hold against every part: set \
@@ -378,7 +489,8 @@ impl Companion {
     async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer> {
         // It is never closed.
         let _one = self.shared.calls.acquire().await;
-        let mut headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
+        let mut headers =
+            HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
         headers.extend(self.cookies().header().map(|cookies| (COOKIE, cookies)));
         let answer = self.api.call(method, path, body, headers).await?;
         self.cookies().take(&answer.headers);
@@ -386,8 +498,12 @@ impl Companion {
     }
 
     fn upload(&self, id: &UploadId) -> Result<Upload> {
-        let unknown =
-            || Error::new(Kind::Other, format!("what the journal keeps of {id} for this backend cannot be read"));
+        let unknown = || {
+            Error::new(
+                Kind::Other,
+                format!("what the journal keeps of {id} for this backend cannot be read"),
+            )
+        };
         self.uploads().get(id).cloned().ok_or_else(unknown)
     }
 
@@ -398,20 +514,30 @@ impl Companion {
     }
 
     fn uploads(&self) -> std::sync::MutexGuard<'_, HashMap<UploadId, Upload>> {
-        self.shared.uploads.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared
+            .uploads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn cookies(&self) -> std::sync::MutexGuard<'_, Cookies> {
-        self.shared.cookies.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared
+            .cookies
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A begin whose answer nobody has cannot be asked for again.
 fn lost(error: Error) -> Error {
-    if !matches!(error.kind(), Kind::Temporary | Kind::Garbled | Kind::Intercepted) {
+    if !matches!(
+        error.kind(),
+        Kind::Temporary | Kind::Garbled | Kind::Intercepted
+    ) {
         return error;
     }
-    let what = "if the upload had begun, it stays behind in the store, empty, until it is removed there";
+    let what =
+        "if the upload had begun, it stays behind in the store, empty, until it is removed there";
     let repeated = Error::new(error.kind(), format!("{error}; {what}"));
     match error.hint() {
         Some(hint) => repeated.hinting(hint),

@@ -31,10 +31,12 @@ impl Content {
     /// # Errors
     /// [`Kind::Changed`] when the file ends before that, [`Kind::Io`] when it cannot be read.
     pub fn read(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
-        self.file.read_exact_at(buffer, offset).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => self.shorter(),
-            _ => self.unreadable(error),
-        })
+        self.file
+            .read_exact_at(buffer, offset)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::UnexpectedEof => self.shorter(),
+                _ => self.unreadable(error),
+            })
     }
 
     /// Reads from `offset` what lies in memory already; None when the disk would have to be waited for, or nobody can tell.
@@ -44,7 +46,9 @@ impl Content {
             use rustix::io::{ReadWriteFlags, preadv2};
             let mut buffers = [io::IoSliceMut::new(buffer)];
             // Nothing read is the end of the file, which waiting finds again.
-            preadv2(&*self.file, &mut buffers, offset, ReadWriteFlags::NOWAIT).ok().filter(|read| *read > 0)
+            preadv2(&*self.file, &mut buffers, offset, ReadWriteFlags::NOWAIT)
+                .ok()
+                .filter(|read| *read > 0)
         }
         #[cfg(not(target_os = "linux"))]
         {
@@ -54,7 +58,13 @@ impl Content {
     }
 
     pub fn shorter(&self) -> Error {
-        Error::new(Kind::Changed, format!("{} has become shorter while it was read", self.path.display()))
+        Error::new(
+            Kind::Changed,
+            format!(
+                "{} has become shorter while it was read",
+                self.path.display()
+            ),
+        )
     }
 
     pub fn unreadable(&self, error: io::Error) -> Error {
@@ -69,7 +79,11 @@ pub struct Pool(Arc<Mutex<Vec<Box<[u8]>>>>);
 impl Pool {
     pub fn lend(&self) -> Lent {
         let buffer = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        Lent { buffer: buffer.unwrap_or_else(|| vec![0; FRAME].into()), len: FRAME, pool: self.clone() }
+        Lent {
+            buffer: buffer.unwrap_or_else(|| vec![0; FRAME].into()),
+            len: FRAME,
+            pool: self.clone(),
+        }
     }
 }
 
@@ -103,6 +117,10 @@ impl AsRef<[u8]> for Lent {
 impl Drop for Lent {
     fn drop(&mut self) {
         let buffer = std::mem::take(&mut self.buffer);
-        self.pool.0.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
+        self.pool
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(buffer);
     }
 }

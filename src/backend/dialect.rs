@@ -18,8 +18,8 @@ use super::native::Native;
 use crate::error::{Error, Kind, Result};
 use crate::names::{Fingerprint, SignedUrl, UploadId};
 use crate::wire::{
-    BatchBegin, BatchComplete, BatchRequest, BeginAnswer, ClaimRequest, Info, PartSpec, ReadUrl, Receipt, Signed,
-    SignedPut, State, StoredPart, UploadStatus,
+    BatchBegin, BatchComplete, BatchRequest, BeginAnswer, ClaimRequest, Info, PartSpec, ReadUrl,
+    Receipt, Signed, SignedPut, State, StoredPart, UploadStatus,
 };
 
 /// What came of the begins and the completes of a batch.
@@ -56,7 +56,9 @@ impl Backend {
     /// # Errors
     /// For a certificate or a proxy that cannot be used, and for plain HTTP away from loopback.
     pub fn native(url: &Url, bearer: impl Into<Bearer>, options: Options) -> Result<Self> {
-        Ok(Self::Native(Native { api: Api::new(url, bearer, options)? }))
+        Ok(Self::Native(Native {
+            api: Api::new(url, bearer, options)?,
+        }))
     }
 
     /// An Uppy Companion, `/s3` not included.
@@ -64,7 +66,10 @@ impl Backend {
     /// # Errors
     /// As [`Backend::native`].
     pub fn companion(url: &Url, bearer: impl Into<Bearer>, options: Options) -> Result<Self> {
-        Ok(Self::Companion(Companion::new(url, Api::new(url, bearer, options)?)))
+        Ok(Self::Companion(Companion::new(
+            url,
+            Api::new(url, bearer, options)?,
+        )))
     }
 
     /// The same with new connections.
@@ -73,7 +78,9 @@ impl Backend {
     /// As [`Backend::native`].
     pub fn reconnected(&self) -> Result<Self> {
         Ok(match self {
-            Self::Native(native) => Self::Native(Native { api: native.api.reconnected()? }),
+            Self::Native(native) => Self::Native(Native {
+                api: native.api.reconnected()?,
+            }),
             Self::Companion(companion) => Self::Companion(companion.reconnected()?),
         })
     }
@@ -81,8 +88,14 @@ impl Backend {
     #[must_use]
     pub fn ways(&self) -> Ways {
         match self {
-            Self::Native(_) => Ways { ledger: true, md5: false },
-            Self::Companion(_) => Ways { ledger: false, md5: true },
+            Self::Native(_) => Ways {
+                ledger: true,
+                md5: false,
+            },
+            Self::Companion(_) => Ways {
+                ledger: false,
+                md5: true,
+            },
         }
     }
 
@@ -122,7 +135,8 @@ impl Backend {
     /// What is to be said of an upload that is gone after its complete was asked for.
     #[must_use]
     pub fn unconfirmed(&self, id: &UploadId) -> Error {
-        let what = "whether the object is there is unconfirmed: its upload is gone, completed or removed";
+        let what =
+            "whether the object is there is unconfirmed: its upload is gone, completed or removed";
         let error = Error::new(Kind::Unconfirmed, what);
         match self {
             Self::Native(_) => error,
@@ -168,7 +182,12 @@ impl Backend {
     }
 
     /// The answer names the parts that were asked for, each once, in that order.
-    pub async fn sign(&self, id: &UploadId, epoch: u64, parts: Vec<PartSpec>) -> Result<Vec<Signed>> {
+    pub async fn sign(
+        &self,
+        id: &UploadId,
+        epoch: u64,
+        parts: Vec<PartSpec>,
+    ) -> Result<Vec<Signed>> {
         match self {
             Self::Native(native) => native.sign(id, epoch, parts).await,
             Self::Companion(companion) => companion.sign(id, parts).await,
@@ -231,8 +250,18 @@ impl Backend {
         sent: Arc<AtomicU64>,
     ) -> Result<Stored> {
         match self {
-            Self::Native(native) => native.api.http.put(signed, signed_at, content, fingerprint, None, sent).await,
-            Self::Companion(companion) => companion.put(signed, signed_at, content, fingerprint, sent).await,
+            Self::Native(native) => {
+                native
+                    .api
+                    .http
+                    .put(signed, signed_at, content, fingerprint, None, sent)
+                    .await
+            }
+            Self::Companion(companion) => {
+                companion
+                    .put(signed, signed_at, content, fingerprint, sent)
+                    .await
+            }
         }
     }
 

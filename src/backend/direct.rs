@@ -116,7 +116,8 @@ impl Direct {
         while let Some(at) = idle.iter().rposition(|idle| idle.authority == authority) {
             let stream = idle.remove(at).stream;
             // Whatever can be read of a connection that nobody uses is its end.
-            if matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
+            if matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+            {
                 return Some(stream);
             }
         }
@@ -125,7 +126,11 @@ impl Direct {
 
     fn keep(&self, authority: String, stream: TcpStream) {
         let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.push(Idle { authority, stream, since: Instant::now() });
+        idle.push(Idle {
+            authority,
+            stream,
+            since: Instant::now(),
+        });
     }
 }
 
@@ -177,10 +182,18 @@ async fn exchange(
     Ok((answer, keep && !early))
 }
 
-async fn send(stream: &TcpStream, head: &[u8], content: &Content, part: &Sending<'_>) -> Result<(), Broken> {
+async fn send(
+    stream: &TcpStream,
+    head: &[u8],
+    content: &Content,
+    part: &Sending<'_>,
+) -> Result<(), Broken> {
     let mut rest = head;
     while !rest.is_empty() {
-        let written = stream.async_io(Interest::WRITABLE, || stream.try_write(rest)).await.map_err(Broken::Link)?;
+        let written = stream
+            .async_io(Interest::WRITABLE, || stream.try_write(rest))
+            .await
+            .map_err(Broken::Link)?;
         rest = &rest[written..];
     }
     crash::point("backend.put.head");
@@ -201,7 +214,12 @@ async fn send(stream: &TcpStream, head: &[u8], content: &Content, part: &Sending
 }
 
 /// Has the kernel carry some of the bytes, as soon as the connection takes any.
-async fn carry(stream: &TcpStream, content: &Content, offset: u64, len: usize) -> Result<u64, Broken> {
+async fn carry(
+    stream: &TcpStream,
+    content: &Content,
+    offset: u64,
+    len: usize,
+) -> Result<u64, Broken> {
     use io::ErrorKind::{Interrupted, InvalidInput, Unsupported};
     loop {
         let mut from = offset;
@@ -213,7 +231,9 @@ async fn carry(stream: &TcpStream, content: &Content, offset: u64, len: usize) -
             Ok(carried) => Ok(carried as u64),
             Err(error) if error.kind() == Interrupted => continue,
             Err(error) if matches!(error.kind(), InvalidInput | Unsupported) => Err(Broken::Unable),
-            Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::IO | Errno::STALE)) => {
+            Err(error)
+                if matches!(Errno::from_io_error(&error), Some(Errno::IO | Errno::STALE)) =>
+            {
                 Err(Broken::Failed(content.unreadable(error)))
             }
             Err(error) => Err(Broken::Link(error)),
@@ -240,8 +260,10 @@ async fn fetch(content: &Content, pool: &Pool, offset: u64, len: usize) -> Resul
         Ok(())
     };
     let done = spawn_blocking(work).await;
-    done.unwrap_or_else(|error| Err(Error::new(Kind::Other, "a task ended before its work").because(error)))
-        .map_err(Broken::Failed)
+    done.unwrap_or_else(|error| {
+        Err(Error::new(Kind::Other, "a task ended before its work").because(error))
+    })
+    .map_err(Broken::Failed)
 }
 
 /// Reads until there is an answer's head, or the whole of it.
@@ -251,7 +273,9 @@ async fn hear(stream: &TcpStream, reply: &mut Reply, whole: bool) -> Result<(), 
         if reply.is_there(whole).map_err(unreadable)? {
             return Ok(());
         }
-        let read = stream.async_io(Interest::READABLE, || stream.try_read(&mut buffer)).await;
+        let read = stream
+            .async_io(Interest::READABLE, || stream.try_read(&mut buffer))
+            .await;
         match read.map_err(Broken::Link)? {
             0 if reply.ends() => return Ok(()),
             0 => return Err(Broken::Link(io::ErrorKind::UnexpectedEof.into())),
@@ -262,9 +286,10 @@ async fn hear(stream: &TcpStream, reply: &mut Reply, whole: bool) -> Result<(), 
 
 fn unreadable(why: Unreadable) -> Broken {
     Broken::Failed(match why {
-        Unreadable::TooLarge(max) => {
-            Error::new(Kind::Unusable, format!("an answer of more than {max} bytes was not read"))
-        }
+        Unreadable::TooLarge(max) => Error::new(
+            Kind::Unusable,
+            format!("an answer of more than {max} bytes was not read"),
+        ),
         Unreadable::Nonsense => Error::new(Kind::Temporary, "what the store answered is not HTTP"),
     })
 }
@@ -276,8 +301,13 @@ async fn connect(url: &Url, resolver: Option<&Resolver>) -> Result<TcpStream, Br
         let addresses: Vec<SocketAddr> = match (url.host(), resolver) {
             (Some(Host::Ipv4(address)), _) => vec![(address, port).into()],
             (Some(Host::Ipv6(address)), _) => vec![(address, port).into()],
-            (Some(Host::Domain(name)), Some(resolver)) => resolver.lookup(name, port).await.map_err(Broken::Failed)?,
-            (Some(Host::Domain(name)), None) => lookup_host((name, port)).await.map_err(Broken::Link)?.collect(),
+            (Some(Host::Domain(name)), Some(resolver)) => {
+                resolver.lookup(name, port).await.map_err(Broken::Failed)?
+            }
+            (Some(Host::Domain(name)), None) => lookup_host((name, port))
+                .await
+                .map_err(Broken::Link)?
+                .collect(),
             (None, _) => Vec::new(),
         };
         let each = CONNECT / u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
@@ -308,11 +338,14 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
 /// `HOST` or `HOST:PORT`, as the header Host has it and as it was signed.
 fn authority(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    url.port()
+        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 fn head(url: &Url, authority: &str, headers: &HeaderMap) -> Vec<u8> {
-    let query = url.query().map_or(String::new(), |query| format!("?{query}"));
+    let query = url
+        .query()
+        .map_or(String::new(), |query| format!("?{query}"));
     let path = url.path();
     let mut head =
         format!("PUT {path}{query} HTTP/1.1\r\nhost: {authority}\r\nuser-agent: {USER_AGENT}\r\naccept: */*\r\n")

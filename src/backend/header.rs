@@ -31,9 +31,13 @@ pub struct Header(HeaderName, HeaderValue);
 impl FromStr for Header {
     type Err = Invalid;
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let (name, value) = text.split_once(':').ok_or(Invalid("a header is NAME: VALUE"))?;
-        let name: HeaderName =
-            name.trim().parse().map_err(|_| Invalid("a header's name is letters, digits and dashes"))?;
+        let (name, value) = text
+            .split_once(':')
+            .ok_or(Invalid("a header is NAME: VALUE"))?;
+        let name: HeaderName = name
+            .trim()
+            .parse()
+            .map_err(|_| Invalid("a header's name is letters, digits and dashes"))?;
         if OURS.contains(&name.as_str()) {
             return Err(Invalid("this header is not to be set by hand"));
         }
@@ -84,18 +88,34 @@ mod tests {
     fn a_header_is_checked_and_keeps_its_value_to_itself() {
         let header: Header = "X-Key : canary value ".parse().unwrap();
         assert_eq!(format!("{header} {header:?}"), "x-key x-key: REDACTED");
-        for text in ["", "none", ": x", "a b: c", "Host: x", "x: a\nb", "content-length: 1"] {
+        for text in [
+            "",
+            "none",
+            ": x",
+            "a b: c",
+            "Host: x",
+            "x: a\nb",
+            "content-length: 1",
+        ] {
             assert!(text.parse::<Header>().is_err(), "{text:?}");
         }
     }
 
     #[test]
     fn ours_go_first_and_cookies_go_together() {
-        let pair =
-            |name: &'static str, value: &'static str| (HeaderName::from_static(name), HeaderValue::from_static(value));
-        let mut headers = HeaderMap::from_iter([pair("authorization", "Bearer ours"), pair("cookie", "sid=1")]);
-        let more: Vec<Header> =
-            ["authorization: Basic x", "cookie: login=2", "x-key: 3"].map(|text| text.parse().unwrap()).into();
+        let pair = |name: &'static str, value: &'static str| {
+            (
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )
+        };
+        let mut headers = HeaderMap::from_iter([
+            pair("authorization", "Bearer ours"),
+            pair("cookie", "sid=1"),
+        ]);
+        let more: Vec<Header> = ["authorization: Basic x", "cookie: login=2", "x-key: 3"]
+            .map(|text| text.parse().unwrap())
+            .into();
         add(&mut headers, &more);
         assert_eq!(
             (&headers["authorization"], &headers["cookie"]),

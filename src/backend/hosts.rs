@@ -25,10 +25,15 @@ impl FromStr for StoreHost {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let wrong = || Invalid("a store host is HOST or HOST:PORT");
         let (host, port) = match text.rsplit_once(':') {
-            Some((host, port)) if !text.ends_with(']') => (host, Some(port.parse().map_err(|_| wrong())?)),
+            Some((host, port)) if !text.ends_with(']') => {
+                (host, Some(port.parse().map_err(|_| wrong())?))
+            }
             _ => (text, None),
         };
-        Ok(Self { host: Host::parse(host).map_err(|_| wrong())?, port })
+        Ok(Self {
+            host: Host::parse(host).map_err(|_| wrong())?,
+            port,
+        })
     }
 }
 
@@ -49,7 +54,9 @@ impl StoreHost {
 
     fn names(&self, url: &Url) -> bool {
         url.host().is_some_and(|host| host.to_owned() == self.host)
-            && self.port.is_none_or(|port| url.port_or_known_default() == Some(port))
+            && self
+                .port
+                .is_none_or(|port| url.port_or_known_default() == Some(port))
     }
 }
 
@@ -75,21 +82,31 @@ pub struct Rules<'a> {
 pub fn check(url: &str, rules: &Rules) -> Result<Url> {
     let refuse = |why: &str, url: Option<&Url>| {
         let place = url.map_or_else(|| "nowhere".to_owned(), place);
-        Error::new(Kind::Unusable, format!("the backend signed a URL that {why} (host {place})"))
-            .hinting(format!("if that store is yours, name it: --store-host {place}"))
+        Error::new(
+            Kind::Unusable,
+            format!("the backend signed a URL that {why} (host {place})"),
+        )
+        .hinting(format!(
+            "if that store is yours, name it: --store-host {place}"
+        ))
     };
     let url = Url::parse(url).map_err(|_| refuse("cannot be read", None))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(refuse("carries a user name", Some(&url)));
     }
-    let Some(host) = url.host() else { return Err(refuse("names no host", None)) };
+    let Some(host) = url.host() else {
+        return Err(refuse("names no host", None));
+    };
     let on_purpose = rules.own || rules.named.iter().any(|named| named.names(&url));
     match url.scheme() {
         "https" => {}
         "http" if rules.insecure_http || on_purpose || is_loopback(&host) => {}
         _ => return Err(refuse("is not https", Some(&url))),
     }
-    let backend = rules.backend.host().map_or(Class::Public, |backend| class_of_host(&backend));
+    let backend = rules
+        .backend
+        .host()
+        .map_or(Class::Public, |backend| class_of_host(&backend));
     if !on_purpose && !class_of_host(&host).is_open_to(backend) {
         return Err(refuse("names a private address", Some(&url)));
     }
@@ -103,7 +120,11 @@ pub fn check(url: &str, rules: &Rules) -> Result<Url> {
 
 /// `HOST:PORT`.
 pub fn place(url: &Url) -> String {
-    format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default())
+    format!(
+        "{}:{}",
+        url.host_str().unwrap_or_default(),
+        url.port_or_known_default().unwrap_or_default()
+    )
 }
 
 /// Whether a host is this machine, as it is written.
@@ -146,7 +167,9 @@ impl Class {
             [127, ..] => Self::Loopback,
             [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] => Self::Private,
             // This network, links, protocol assignments (one cloud's metadata), multicast and reserved; another cloud's host agent.
-            [0 | 224..=255, ..] | [169, 254, ..] | [192, 0, 0, _] | [168, 63, 129, 16] => Self::Special,
+            [0 | 224..=255, ..] | [169, 254, ..] | [192, 0, 0, _] | [168, 63, 129, 16] => {
+                Self::Special
+            }
             _ => Self::Public,
         }
     }
@@ -175,7 +198,11 @@ pub fn class_of_host(host: &Host<&str>) -> Class {
         Host::Domain(name) => {
             let name = name.trim_end_matches('.');
             let local = name == "localhost" || name.ends_with(".localhost");
-            if local { Class::Loopback } else { Class::Public }
+            if local {
+                Class::Loopback
+            } else {
+                Class::Public
+            }
         }
         Host::Ipv4(address) => Class::of(IpAddr::V4(*address)),
         Host::Ipv6(address) => Class::of(IpAddr::V6(*address)),
@@ -192,7 +219,16 @@ mod tests {
         let named: Vec<_> = named.iter().map(|host| host.parse().unwrap()).collect();
         let known: Vec<_> = known.iter().map(|&place| place.to_owned()).collect();
         let backend = backend.parse().unwrap();
-        check(url, &Rules { backend: &backend, own: false, named: &named, insecure_http: false, known: &known })
+        check(
+            url,
+            &Rules {
+                backend: &backend,
+                own: false,
+                named: &named,
+                insecure_http: false,
+                known: &known,
+            },
+        )
     }
 
     fn allowed(url: &str, backend: &str, named: &[&str]) -> bool {
@@ -201,7 +237,11 @@ mod tests {
 
     #[test]
     fn a_public_backend_may_not_send_us_inside() {
-        assert!(allowed("https://bucket.s3.eu-west-1.amazonaws.com/k?X-Amz-Signature=1", PUBLIC, &[]));
+        assert!(allowed(
+            "https://bucket.s3.eu-west-1.amazonaws.com/k?X-Amz-Signature=1",
+            PUBLIC,
+            &[]
+        ));
         for url in [
             "https://169.254.169.254/latest",
             "https://169.254.169.254%2f@bucket.example/",
@@ -284,42 +324,99 @@ mod tests {
             "https://good.example\u{3002}evil/",
         ] {
             assert!(checked(url, PUBLIC, &[], &known).is_err(), "{url}");
-            assert!(checked(url, PUBLIC, &[], &[]).is_ok(), "{url} is refused for something else");
+            assert!(
+                checked(url, PUBLIC, &[], &[]).is_ok(),
+                "{url} is refused for something else"
+            );
         }
-        for url in
-            ["https://good.example/", "https://GOOD.example:443/k", "https:good.example", "https://good\n.example/"]
-        {
+        for url in [
+            "https://good.example/",
+            "https://GOOD.example:443/k",
+            "https:good.example",
+            "https://good\n.example/",
+        ] {
             let url = checked(url, PUBLIC, &[], &known).unwrap();
             assert_eq!(place(&url), known[0]);
         }
-        assert!(checked("https://upload.example/k", PUBLIC, &[], &known).is_ok(), "the backend itself");
-        assert!(checked("https://moved.example/k", PUBLIC, &["moved.example"], &known).is_ok(), "named on purpose");
+        assert!(
+            checked("https://upload.example/k", PUBLIC, &[], &known).is_ok(),
+            "the backend itself"
+        );
+        assert!(
+            checked(
+                "https://moved.example/k",
+                PUBLIC,
+                &["moved.example"],
+                &known
+            )
+            .is_ok(),
+            "named on purpose"
+        );
     }
 
     #[test]
     fn what_is_named_on_purpose_may_be_private() {
-        assert!(allowed("https://10.0.0.1:9000/b", PUBLIC, &["10.0.0.1:9000"]));
-        assert!(!allowed("https://10.0.0.1:9001/b", PUBLIC, &["10.0.0.1:9000"]));
-        assert!(allowed("http://minio.internal/b", PUBLIC, &["minio.internal"]));
+        assert!(allowed(
+            "https://10.0.0.1:9000/b",
+            PUBLIC,
+            &["10.0.0.1:9000"]
+        ));
+        assert!(!allowed(
+            "https://10.0.0.1:9001/b",
+            PUBLIC,
+            &["10.0.0.1:9000"]
+        ));
+        assert!(allowed(
+            "http://minio.internal/b",
+            PUBLIC,
+            &["minio.internal"]
+        ));
         assert!(allowed("https://[fd00::1]:9000/b", PUBLIC, &["[fd00::1]"]));
     }
 
     #[test]
     fn a_backend_may_name_what_is_as_near_as_itself() {
-        assert!(allowed("http://127.0.0.1:9000/b", "http://127.0.0.1:8080", &[]));
-        assert!(allowed("https://10.0.0.1:9000/b", "http://localhost:8080", &[]));
-        assert!(!allowed("http://10.0.0.1:9000/b", "http://127.0.0.1:8080", &[]), "plain http leaves the machine");
+        assert!(allowed(
+            "http://127.0.0.1:9000/b",
+            "http://127.0.0.1:8080",
+            &[]
+        ));
+        assert!(allowed(
+            "https://10.0.0.1:9000/b",
+            "http://localhost:8080",
+            &[]
+        ));
+        assert!(
+            !allowed("http://10.0.0.1:9000/b", "http://127.0.0.1:8080", &[]),
+            "plain http leaves the machine"
+        );
         let inside = "https://10.0.0.7";
         assert!(allowed("https://192.168.0.1/b", inside, &[]));
-        assert!(!allowed("https://127.0.0.1/b", inside, &[]), "a service of ours that trusts this machine");
-        assert!(!allowed("https://169.254.169.254/b", inside, &[]), "a cloud's metadata");
-        assert!(!allowed("https://169.254.169.254/b", "http://127.0.0.1:8080", &[]));
+        assert!(
+            !allowed("https://127.0.0.1/b", inside, &[]),
+            "a service of ours that trusts this machine"
+        );
+        assert!(
+            !allowed("https://169.254.169.254/b", inside, &[]),
+            "a cloud's metadata"
+        );
+        assert!(!allowed(
+            "https://169.254.169.254/b",
+            "http://127.0.0.1:8080",
+            &[]
+        ));
     }
 
     #[test]
     fn a_backend_in_this_process_is_us() {
         let backend = "http://127.0.0.1:8080".parse().unwrap();
-        let rules = Rules { backend: &backend, own: true, named: &[], insecure_http: false, known: &[] };
+        let rules = Rules {
+            backend: &backend,
+            own: true,
+            named: &[],
+            insecure_http: false,
+            known: &[],
+        };
         assert!(check("http://10.0.0.1:9000/b", &rules).is_ok());
         assert!(check("http://user@10.0.0.1:9000/b", &rules).is_err());
     }

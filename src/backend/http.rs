@@ -78,8 +78,11 @@ impl Http {
     pub fn new(backend: &Url, options: Options) -> Result<Self> {
         let local = backend.host().is_some_and(|host| hosts::is_loopback(&host));
         if backend.scheme() != "https" && !local && !options.allow_insecure_http {
-            return Err(Error::new(Kind::Unusable, "plain http would show token and file to everybody on the way")
-                .hinting("use https, or --allow-insecure-http in a network you trust"));
+            return Err(Error::new(
+                Kind::Unusable,
+                "plain http would show token and file to everybody on the way",
+            )
+            .hinting("use https, or --allow-insecure-http in a network you trust"));
         }
         Ok(Self {
             clients: Clients::new(backend, &options)?,
@@ -98,7 +101,11 @@ impl Http {
     /// As [`Http::new`].
     pub fn reconnected(&self) -> Result<Self> {
         let new = Self::new(&self.backend, self.options.clone())?;
-        Ok(Self { known: Arc::clone(&self.known), pool: self.pool.clone(), ..new })
+        Ok(Self {
+            known: Arc::clone(&self.known),
+            pool: self.pool.clone(),
+            ..new
+        })
     }
 
     /// Stores that parts went to before.
@@ -107,7 +114,10 @@ impl Http {
     }
 
     pub fn known(&self) -> Vec<String> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Where a URL for a part leads, if it may. The first store there is stays the one there is.
@@ -123,8 +133,19 @@ impl Http {
     }
 
     fn rules<'a>(&'a self, known: &'a [String]) -> Rules<'a> {
-        let Options { own, store_hosts: named, allow_insecure_http: insecure_http, .. } = &self.options;
-        Rules { backend: &self.backend, own: *own, named, insecure_http: *insecure_http, known }
+        let Options {
+            own,
+            store_hosts: named,
+            allow_insecure_http: insecure_http,
+            ..
+        } = &self.options;
+        Rules {
+            backend: &self.backend,
+            own: *own,
+            named,
+            insecure_http: *insecure_http,
+            known,
+        }
     }
 
     /// One call to the backend. Gives status, headers and at most `max` bytes of body.
@@ -144,7 +165,9 @@ impl Http {
         let mut request = self.clients.api().request(method, url).headers(headers);
         let len = body.as_ref().map_or(0, Bytes::len) as u64;
         if let Some(body) = body {
-            request = request.header("content-type", "application/json").body(body);
+            request = request
+                .header("content-type", "application/json")
+                .body(body);
         }
         crash::point("backend.call.asking");
         let response = within(self.patience().answer(len), request.send()).await?;
@@ -188,18 +211,45 @@ impl Http {
     }
 
     /// Sends a part and reads the answer: over plain HTTP straight from the file, else through reqwest.
-    async fn send(&self, url: Url, headers: HeaderMap, content: Content, sent: &Arc<AtomicU64>) -> Result<Answer> {
+    async fn send(
+        &self,
+        url: Url,
+        headers: HeaderMap,
+        content: Content,
+        sent: &Arc<AtomicU64>,
+    ) -> Result<Answer> {
         let limiter = &self.options.limiter;
         #[cfg(target_os = "linux")]
         if let Some(direct) = self.direct.as_ref().filter(|_| url.scheme() == "http") {
-            let part = Sending { sent, limiter, resolver: self.clients.resolver(), pool: &self.pool };
-            if let Some(answer) = direct.put(&url, &headers, &content, &part, ANSWER_MAX).await? {
+            let part = Sending {
+                sent,
+                limiter,
+                resolver: self.clients.resolver(),
+                pool: &self.pool,
+            };
+            if let Some(answer) = direct
+                .put(&url, &headers, &content, &part, ANSWER_MAX)
+                .await?
+            {
                 return Ok(answer);
             }
         }
-        let body = PartBody::new(content, self.pool.clone(), Arc::clone(limiter), Arc::clone(sent));
-        let request = self.clients.data()?.request(Method::PUT, url).headers(headers).body(Body::wrap(body));
-        let response = request.send().await.map_err(|error| failed("send a part", error))?;
+        let body = PartBody::new(
+            content,
+            self.pool.clone(),
+            Arc::clone(limiter),
+            Arc::clone(sent),
+        );
+        let request = self
+            .clients
+            .data()?
+            .request(Method::PUT, url)
+            .headers(headers)
+            .body(Body::wrap(body));
+        let response = request
+            .send()
+            .await
+            .map_err(|error| failed("send a part", error))?;
         read(response, ANSWER_MAX, self.patience()).await
     }
 
@@ -214,7 +264,10 @@ impl Http {
         let response = within(patience.answer(0), self.clients.data()?.get(url).send()).await?;
         let response = response.map_err(|error| failed("read the object", error))?;
         if !response.status().is_success() {
-            return Err(answer::of_store(&read(response, ANSWER_MAX, patience).await?, false));
+            return Err(answer::of_store(
+                &read(response, ANSWER_MAX, patience).await?,
+                false,
+            ));
         }
         Ok(Get(response, patience))
     }
@@ -230,7 +283,9 @@ impl Get {
     /// # Errors
     /// [`Kind::Temporary`] when the connection breaks off or nothing comes any more.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
-        within(self.1.receive(), self.0.chunk()).await?.map_err(|error| failed("read the object", error))
+        within(self.1.receive(), self.0.chunk())
+            .await?
+            .map_err(|error| failed("read the object", error))
     }
 }
 
@@ -240,13 +295,22 @@ async fn read(mut response: Response, max: usize, patience: Patience) -> Result<
     let mut body = Vec::new();
     loop {
         let chunk = within(patience.receive(), response.chunk()).await?;
-        let Some(chunk) = chunk.map_err(|error| failed("read an answer", error))? else { break };
+        let Some(chunk) = chunk.map_err(|error| failed("read an answer", error))? else {
+            break;
+        };
         if body.len() + chunk.len() > max {
-            return Err(Error::new(Kind::Unusable, format!("an answer of more than {max} bytes was not read")));
+            return Err(Error::new(
+                Kind::Unusable,
+                format!("an answer of more than {max} bytes was not read"),
+            ));
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Answer { status, headers, body })
+    Ok(Answer {
+        status,
+        headers,
+        body,
+    })
 }
 
 /// Waits for something to happen, for so long; as in [`stalled`], a look that came late is one look.
@@ -267,7 +331,9 @@ async fn within<T>(limit: Duration, happens: impl Future<Output = T>) -> Result<
 fn headers(signed: &SignedPut, len: u64) -> Result<HeaderMap> {
     let unusable = |what: String| Error::new(Kind::Unusable, what);
     if signed.method != "PUT" {
-        return Err(unusable("the backend signed another method than PUT".into()));
+        return Err(unusable(
+            "the backend signed another method than PUT".into(),
+        ));
     }
     // Written out: of an empty body, hyper does not tell the length, which is signed.
     let mut headers = HeaderMap::from_iter([(CONTENT_LENGTH, HeaderValue::from(len))]);
@@ -276,15 +342,23 @@ fn headers(signed: &SignedPut, len: u64) -> Result<HeaderMap> {
         match name.as_str() {
             "host" => continue,
             "content-length" if *value != len.to_string() => {
-                return Err(unusable(format!("the backend signed {value} bytes for a part of {len}")));
+                return Err(unusable(format!(
+                    "the backend signed {value} bytes for a part of {len}"
+                )));
             }
             "if-none-match" => {}
             name if name.starts_with("x-amz-") || name.starts_with("content-") => {}
-            _ => return Err(unusable("the backend asks for a header that no part has".into())),
+            _ => {
+                return Err(unusable(
+                    "the backend asks for a header that no part has".into(),
+                ));
+            }
         }
-        let header = HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_str(value).ok());
-        let (name, value) =
-            header.ok_or_else(|| unusable("the backend asks for a header that cannot be sent".into()))?;
+        let header = HeaderName::from_bytes(name.as_bytes())
+            .ok()
+            .zip(HeaderValue::from_str(value).ok());
+        let (name, value) = header
+            .ok_or_else(|| unusable("the backend asks for a header that cannot be sent".into()))?;
         headers.insert(name, value);
     }
     Ok(headers)
@@ -301,9 +375,19 @@ async fn stalled(sent: &AtomicU64, len: u64, patience: Patience) {
         tokio::time::sleep(LOOK).await;
         let now = sent.load(Ordering::Relaxed);
         // A look that came late is one look: what did not run could move nothing, and the network is not to blame.
-        still = if now == before { still + LOOK } else { Duration::ZERO };
+        still = if now == before {
+            still + LOOK
+        } else {
+            Duration::ZERO
+        };
         before = now;
-        if still > if now >= len { patience.answer(len) } else { patience.send() } {
+        if still
+            > if now >= len {
+                patience.answer(len)
+            } else {
+                patience.send()
+            }
+        {
             return;
         }
     }
@@ -317,7 +401,9 @@ fn is_proxied(options: &Options) -> bool {
 
 /// Whether a variable of the environment is set, and not empty.
 pub(super) fn is_any_set(names: &[&str]) -> bool {
-    names.iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+    names
+        .iter()
+        .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
 /// A request that brought no answer. TLS that cannot be trusted will not be trusted later either.
@@ -334,7 +420,10 @@ fn failed(what: &str, error: reqwest::Error) -> Error {
         cause = error.source();
     }
     let untrusted = causes.iter().any(|text| text.contains("certificate"));
-    if causes.iter().any(|text| text.contains("proxy authorization required")) {
+    if causes
+        .iter()
+        .any(|text| text.contains("proxy authorization required"))
+    {
         return answer::proxy_login();
     }
     let what = format!("could not {what}");
@@ -353,12 +442,22 @@ mod tests {
     /// After a sleep too, a backend leads nowhere it did not lead before.
     #[tokio::test]
     async fn new_connections_lead_to_the_stores_that_were_known() {
-        let http = Http::new(&"https://upload.example".parse().unwrap(), Options::default()).unwrap();
-        let goes =
-            |http: &Http, url: &str| http.place(&SignedUrl::new(url.into())).map(drop).map_err(|error| error.kind());
+        let http = Http::new(
+            &"https://upload.example".parse().unwrap(),
+            Options::default(),
+        )
+        .unwrap();
+        let goes = |http: &Http, url: &str| {
+            http.place(&SignedUrl::new(url.into()))
+                .map(drop)
+                .map_err(|error| error.kind())
+        };
         assert_eq!(goes(&http, "https://store.example/k"), Ok(()));
         let anew = http.reconnected().unwrap();
-        assert_eq!(goes(&anew, "https://elsewhere.example/k"), Err(Kind::Unusable));
+        assert_eq!(
+            goes(&anew, "https://elsewhere.example/k"),
+            Err(Kind::Unusable)
+        );
         assert_eq!(goes(&anew, "https://store.example/k"), Ok(()));
     }
 
@@ -366,13 +465,23 @@ mod tests {
     #[tokio::test]
     async fn an_error_names_no_url() {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let error = client.get("http://127.0.0.1:1/part?X-Amz-Signature=canary").send().await.unwrap_err();
-        assert!(error.to_string().contains("canary"), "the library has changed its mind: {error}");
+        let error = client
+            .get("http://127.0.0.1:1/part?X-Amz-Signature=canary")
+            .send()
+            .await
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("canary"),
+            "the library has changed its mind: {error}"
+        );
         let error = failed("send a part", error);
         assert_eq!(error.kind(), Kind::Temporary);
         let mut said: Option<&dyn std::error::Error> = Some(&error);
         while let Some(error) = said {
-            assert!(!format!("{error} {error:?}").contains("canary"), "{error:?}");
+            assert!(
+                !format!("{error} {error:?}").contains("canary"),
+                "{error:?}"
+            );
             said = error.source();
         }
     }

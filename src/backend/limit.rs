@@ -22,12 +22,19 @@ pub struct Bucket {
     at: Instant,
 }
 
-#[expect(clippy::cast_precision_loss, reason = "rates are far below 2^52, and a byte more or less does not matter")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "rates are far below 2^52, and a byte more or less does not matter"
+)]
 impl Bucket {
     /// Empty: nothing was saved up before there was a rate.
     #[must_use]
     pub fn new(rate: u64, now: Instant) -> Self {
-        Self { rate: rate.max(1), level: 0.0, at: now }
+        Self {
+            rate: rate.max(1),
+            level: 0.0,
+            at: now,
+        }
     }
 
     /// The most that is handed out at once: a small part of a second's worth, so that a slow line does not stutter.
@@ -52,7 +59,9 @@ impl Bucket {
         let lacking = bytes as f64 - self.level;
         if lacking > 0.0 {
             // Not a time that rounds to none at all.
-            return Err(Duration::from_secs_f64(lacking / self.rate as f64) + Duration::from_micros(1));
+            return Err(
+                Duration::from_secs_f64(lacking / self.rate as f64) + Duration::from_micros(1)
+            );
         }
         self.level = -lacking;
         Ok(())
@@ -98,7 +107,8 @@ impl Limiter {
             (Some(rate), Some(bucket)) => bucket.set_rate(rate, now),
             (rate, _) => *bucket = rate.map(|rate| Bucket::new(rate, now)),
         }
-        self.rate.store(rate.map_or(0, |rate| rate.max(1)), Ordering::Relaxed);
+        self.rate
+            .store(rate.map_or(0, |rate| rate.max(1)), Ordering::Relaxed);
         drop(bucket);
         self.changed.notify_waiters();
     }
@@ -141,7 +151,9 @@ impl Limiter {
             let changed = self.changed.notified();
             let lacking = {
                 let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
-                let Some(bucket) = bucket.as_mut() else { return want };
+                let Some(bucket) = bucket.as_mut() else {
+                    return want;
+                };
                 let bytes = usize::try_from(bucket.bite()).map_or(want, |bite| bite.min(want));
                 match bucket.take(bytes as u64, Instant::now()) {
                     Ok(()) => return bytes,
@@ -181,13 +193,20 @@ mod tests {
     #[track_caller]
     fn holds(rate: u64, sent: u64, seconds: u64) {
         let should = rate * seconds;
-        assert!(sent.abs_diff(should) * 20 <= should, "{sent} bytes instead of {should}");
+        assert!(
+            sent.abs_diff(should) * 20 <= should,
+            "{sent} bytes instead of {should}"
+        );
     }
 
     #[test]
     fn rates_hold_from_slow_to_fast_though_clocks_are_coarse() {
         for rate in [64 * KIB, KIB * KIB, 100_000_000, KIB * KIB * KIB] {
-            for late in [Duration::ZERO, Duration::from_millis(2), Duration::from_millis(20)] {
+            for late in [
+                Duration::ZERO,
+                Duration::from_millis(2),
+                Duration::from_millis(20),
+            ] {
                 holds(rate, sent(rate, 5 * SECOND, late), 5);
             }
         }

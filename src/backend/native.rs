@@ -16,9 +16,9 @@ use crate::crash;
 use crate::error::{Error, Kind, Result};
 use crate::names::UploadId;
 use crate::wire::{
-    BatchAnswer, BatchBegin, BatchComplete, BatchRequest, BeginAnswer, ClaimAnswer, ClaimRequest, Finish, Info,
-    Outcome, PROTOCOL, PartList, PartSpec, ReadUrl, Said, SignAnswer, SignRequest, Signed, State, StoredPart,
-    UploadList, UploadStatus,
+    BatchAnswer, BatchBegin, BatchComplete, BatchRequest, BeginAnswer, ClaimAnswer, ClaimRequest,
+    Finish, Info, Outcome, PROTOCOL, PartList, PartSpec, ReadUrl, Said, SignAnswer, SignRequest,
+    Signed, State, StoredPart, UploadList, UploadStatus,
 };
 
 const NOTHING: Option<&()> = None;
@@ -37,14 +37,22 @@ impl Native {
     /// # Errors
     /// [`Kind::Unusable`] when no gateway of this protocol answers there.
     pub async fn info(&self) -> Result<Info> {
-        let info: Info = self.json(Method::GET, "v1", NOTHING, HeaderMap::new()).await?;
+        let info: Info = self
+            .json(Method::GET, "v1", NOTHING, HeaderMap::new())
+            .await?;
         if info.protocol != PROTOCOL {
-            let what = format!("the backend speaks protocol {}, this is protocol {PROTOCOL}", info.protocol);
+            let what = format!(
+                "the backend speaks protocol {}, this is protocol {PROTOCOL}",
+                info.protocol
+            );
             return Err(Error::new(Kind::Unusable, what).hinting(answer::VERSIONS));
         }
         let limits = &info.limits;
         if limits.max_part == 0 || limits.max_parts == 0 || limits.min_part > limits.max_part {
-            return Err(Error::new(Kind::Garbled, "the backend's limits leave room for no upload"));
+            return Err(Error::new(
+                Kind::Garbled,
+                "the backend's limits leave room for no upload",
+            ));
         }
         Ok(info)
     }
@@ -54,7 +62,9 @@ impl Native {
         let key = HeaderValue::from_str(&begin.idempotency_key)
             .map_err(|_| Error::new(Kind::Other, "the idempotency key is damaged"))?;
         let headers = HeaderMap::from_iter([(HeaderName::from_static("idempotency-key"), key)]);
-        let answer: BeginAnswer = self.json(Method::POST, "v1/uploads", Some(&begin.request), headers).await?;
+        let answer: BeginAnswer = self
+            .json(Method::POST, "v1/uploads", Some(&begin.request), headers)
+            .await?;
         crash::point("backend.begun");
         Ok(answer)
     }
@@ -67,10 +77,18 @@ impl Native {
     pub async fn batch(&self, request: &BatchRequest) -> Result<Answers> {
         let answer: BatchAnswer = self.post("v1/batch", request).await?;
         crash::point("backend.batched");
-        if (answer.begin.len(), answer.complete.len()) != (request.begin.len(), request.complete.len()) {
-            return Err(Error::new(Kind::Garbled, "the backend answered other calls than it was asked"));
+        if (answer.begin.len(), answer.complete.len())
+            != (request.begin.len(), request.complete.len())
+        {
+            return Err(Error::new(
+                Kind::Garbled,
+                "the backend answered other calls than it was asked",
+            ));
         }
-        let begun = answer.begin.into_iter().map(|outcome| alone(outcome).map(|(begun, _)| begun));
+        let begun = answer
+            .begin
+            .into_iter()
+            .map(|outcome| alone(outcome).map(|(begun, _)| begun));
         let completed = answer.complete.into_iter().map(|outcome| {
             alone(outcome).map(|(finish, retry_after)| match finish {
                 Finish::Receipt(receipt) => Completion::Verified(receipt),
@@ -82,29 +100,54 @@ impl Native {
 
     /// `POST /v1/uploads/{id}/claim`
     pub async fn claim(&self, id: &UploadId, request: &ClaimRequest) -> Result<u64> {
-        let answer: ClaimAnswer = self.post(&format!("v1/uploads/{id}/claim"), request).await?;
+        let answer: ClaimAnswer = self
+            .post(&format!("v1/uploads/{id}/claim"), request)
+            .await?;
         crash::point("backend.claimed");
         Ok(answer.epoch)
     }
 
     /// `POST /v1/uploads/{id}/sign`. The answer names the parts that were asked for, each once, in that order.
-    pub async fn sign(&self, id: &UploadId, epoch: u64, parts: Vec<PartSpec>) -> Result<Vec<Signed>> {
+    pub async fn sign(
+        &self,
+        id: &UploadId,
+        epoch: u64,
+        parts: Vec<PartSpec>,
+    ) -> Result<Vec<Signed>> {
         let request = SignRequest { epoch, parts };
-        let answer: SignAnswer = self.post(&format!("v1/uploads/{id}/sign"), &request).await?;
+        let answer: SignAnswer = self
+            .post(&format!("v1/uploads/{id}/sign"), &request)
+            .await?;
         crash::point("backend.signed");
         let asked = request.parts.iter().map(|part| part.number);
         if !asked.eq(answer.parts.iter().map(Signed::number)) {
-            return Err(Error::new(Kind::Garbled, "the backend signed other parts than it was asked for"));
+            return Err(Error::new(
+                Kind::Garbled,
+                "the backend signed other parts than it was asked for",
+            ));
         }
-        if answer.parts.iter().any(|signed| matches!(signed, Signed::Put(put) if put.expires_in == 0)) {
-            return Err(Error::new(Kind::Garbled, "the backend signed URLs that live for no time"));
+        if answer
+            .parts
+            .iter()
+            .any(|signed| matches!(signed, Signed::Put(put) if put.expires_in == 0))
+        {
+            return Err(Error::new(
+                Kind::Garbled,
+                "the backend signed URLs that live for no time",
+            ));
         }
         Ok(answer.parts)
     }
 
     /// `GET /v1/uploads/{id}`
     pub async fn status(&self, id: &UploadId) -> Result<UploadStatus> {
-        self.json(Method::GET, &format!("v1/uploads/{id}"), NOTHING, HeaderMap::new()).await
+        self.json(
+            Method::GET,
+            &format!("v1/uploads/{id}"),
+            NOTHING,
+            HeaderMap::new(),
+        )
+        .await
     }
 
     /// `GET /v1/uploads?state=`, all pages: the caller's uploads in this state, newest first.
@@ -113,14 +156,21 @@ impl Native {
         let mut after = String::new();
         loop {
             let path = format!("v1/uploads?state={}{after}", state.name());
-            let page: UploadList = self.json(Method::GET, &path, NOTHING, HeaderMap::new()).await?;
+            let page: UploadList = self
+                .json(Method::GET, &path, NOTHING, HeaderMap::new())
+                .await?;
             let last = page.uploads.last().map(|upload| upload.id.clone());
             uploads.extend(page.uploads);
             match page.next {
                 None => return Ok(uploads),
                 // Each page leads on from its last upload.
                 Some(next) if last.as_ref() == Some(&next) => after = format!("&after={next}"),
-                Some(_) => return Err(Error::new(Kind::Garbled, "the backend's list of uploads does not end")),
+                Some(_) => {
+                    return Err(Error::new(
+                        Kind::Garbled,
+                        "the backend's list of uploads does not end",
+                    ));
+                }
             }
         }
     }
@@ -131,17 +181,27 @@ impl Native {
         let mut after = 0;
         loop {
             let path = format!("v1/uploads/{id}/parts?after={after}");
-            let page: PartList = self.json(Method::GET, &path, NOTHING, HeaderMap::new()).await?;
+            let page: PartList = self
+                .json(Method::GET, &path, NOTHING, HeaderMap::new())
+                .await?;
             crash::point("backend.listed");
             parts.extend(page.parts);
             match page.next {
                 None => break,
                 Some(next) if next.get() > after => after = next.get(),
-                Some(_) => return Err(Error::new(Kind::Garbled, "the backend's list of parts does not end")),
+                Some(_) => {
+                    return Err(Error::new(
+                        Kind::Garbled,
+                        "the backend's list of parts does not end",
+                    ));
+                }
             }
         }
         if !parts.is_sorted_by(|a, b| a.number < b.number) {
-            return Err(Error::new(Kind::Garbled, "the backend's list of parts is out of order"));
+            return Err(Error::new(
+                Kind::Garbled,
+                "the backend's list of parts is out of order",
+            ));
         }
         Ok(parts)
     }
@@ -149,10 +209,19 @@ impl Native {
     /// `POST /v1/uploads/{id}/complete`
     pub async fn complete(&self, complete: &BatchComplete) -> Result<Completion> {
         let path = format!("v1/uploads/{}/complete", complete.id);
-        let answer = self.call(Method::POST, &path, Some(&complete.request), HeaderMap::new()).await?;
+        let answer = self
+            .call(
+                Method::POST,
+                &path,
+                Some(&complete.request),
+                HeaderMap::new(),
+            )
+            .await?;
         crash::point("backend.completed");
         if answer.status == 202 {
-            return Ok(Completion::Deciding(answer.retry_after().unwrap_or(DECIDING)));
+            return Ok(Completion::Deciding(
+                answer.retry_after().unwrap_or(DECIDING),
+            ));
         }
         api::parse(&answer).map(|receipt| Completion::Verified(Box::new(receipt)))
     }
@@ -160,19 +229,34 @@ impl Native {
     /// `DELETE /v1/uploads/{id}`: once this returns, the store has none of it. With an epoch, only if that is still the lease's.
     pub async fn abort(&self, id: &UploadId, epoch: Option<u64>) -> Result<()> {
         let query = epoch.map_or(String::new(), |epoch| format!("?epoch={epoch}"));
-        self.call(Method::DELETE, &format!("v1/uploads/{id}{query}"), NOTHING, HeaderMap::new()).await?;
+        self.call(
+            Method::DELETE,
+            &format!("v1/uploads/{id}{query}"),
+            NOTHING,
+            HeaderMap::new(),
+        )
+        .await?;
         crash::point("backend.aborted");
         Ok(())
     }
 
     /// `GET /v1/uploads/{id}/url`
     pub async fn read_url(&self, id: &UploadId, expires: Option<Duration>) -> Result<ReadUrl> {
-        let query = expires.map_or(String::new(), |expires| format!("?expires={}", expires.as_secs()));
-        self.json(Method::GET, &format!("v1/uploads/{id}/url{query}"), NOTHING, HeaderMap::new()).await
+        let query = expires.map_or(String::new(), |expires| {
+            format!("?expires={}", expires.as_secs())
+        });
+        self.json(
+            Method::GET,
+            &format!("v1/uploads/{id}/url{query}"),
+            NOTHING,
+            HeaderMap::new(),
+        )
+        .await
     }
 
     async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
-        self.json(Method::POST, path, Some(body), HeaderMap::new()).await
+        self.json(Method::POST, path, Some(body), HeaderMap::new())
+            .await
     }
 
     async fn json<T: DeserializeOwned>(
@@ -209,7 +293,10 @@ fn alone<T>(outcome: Outcome<T>) -> Result<(T, Option<Duration>)> {
     let retry_after = outcome.retry_after.map(Duration::from_secs);
     match outcome.said {
         Said::Answer(answer) if (200..=299).contains(&outcome.status) => Ok((answer, retry_after)),
-        Said::Answer(_) => Err(Error::new(Kind::Garbled, "the backend answered a call of a batch with no success")),
+        Said::Answer(_) => Err(Error::new(
+            Kind::Garbled,
+            "the backend answered a call of a batch with no success",
+        )),
         Said::Problem(problem) => Err(answer::of_problem(outcome.status, &problem, retry_after)),
     }
 }

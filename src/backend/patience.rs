@@ -62,6 +62,9 @@ mod tests {
         assert_eq!(own.answer(5 << 30), own.answer(BUFFER));
         assert_eq!(own.send(), Duration::from_secs(286));
         let asked = Patience::new(Some(Duration::from_secs(3)));
-        assert_eq!([asked.answer(5 << 30), asked.send(), asked.receive()], [Duration::from_secs(3); 3]);
+        assert_eq!(
+            [asked.answer(5 << 30), asked.send(), asked.receive()],
+            [Duration::from_secs(3); 3]
+        );
     }
 }

@@ -3,7 +3,9 @@
 //! Border: framing only, by RFC 9112; what an answer means is `answer`'s.
 
 use httparse::{EMPTY_HEADER, Status};
-use reqwest::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use reqwest::header::{
+    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
+};
 
 use super::http::Answer;
 
@@ -44,7 +46,11 @@ enum Framing {
 
 impl Reply {
     pub fn new(max: usize) -> Self {
-        Self { bytes: Vec::new(), max, head: None }
+        Self {
+            bytes: Vec::new(),
+            max,
+            head: None,
+        }
     }
 
     /// Whether nothing has come yet.
@@ -60,7 +66,11 @@ impl Reply {
     pub fn is_there(&mut self, whole: bool) -> Result<bool, Unreadable> {
         while self.head.is_none() {
             let Some((head, len)) = parse(&self.bytes)? else {
-                return if self.bytes.len() > HEAD_MAX { Err(Unreadable::TooLarge(HEAD_MAX)) } else { Ok(false) };
+                return if self.bytes.len() > HEAD_MAX {
+                    Err(Unreadable::TooLarge(HEAD_MAX))
+                } else {
+                    Ok(false)
+                };
             };
             self.bytes.drain(..len);
             // 1xx: the answer is still to come.
@@ -71,26 +81,46 @@ impl Reply {
 
     /// Whether the end of the connection is the end of the answer.
     pub fn ends(&self) -> bool {
-        self.head.as_ref().is_some_and(|head| head.framing == Framing::Close)
+        self.head
+            .as_ref()
+            .is_some_and(|head| head.framing == Framing::Close)
     }
 
     /// The answer, and whether the connection may be used again.
     pub fn take(&mut self) -> Result<(Answer, bool), Unreadable> {
         let closed = self.ends();
         let body = self.body()?;
-        let Some(Head { status, headers, keep, .. }) = self.head.take() else { return Err(Unreadable::Nonsense) };
+        let Some(Head {
+            status,
+            headers,
+            keep,
+            ..
+        }) = self.head.take()
+        else {
+            return Err(Unreadable::Nonsense);
+        };
         let (body, used) = match body {
             Some(body) => body,
             None if closed => (std::mem::take(&mut self.bytes), 0),
             None => return Err(Unreadable::Nonsense),
         };
         let keep = keep && !closed && used == self.bytes.len();
-        Ok((Answer { status, headers, body }, keep))
+        Ok((
+            Answer {
+                status,
+                headers,
+                body,
+            },
+            keep,
+        ))
     }
 
     /// The body, once it is whole, and how many bytes it took.
     fn body(&self) -> Result<Option<(Vec<u8>, usize)>, Unreadable> {
-        let framing = self.head.as_ref().map_or(Framing::Close, |head| head.framing);
+        let framing = self
+            .head
+            .as_ref()
+            .map_or(Framing::Close, |head| head.framing);
         let most = match framing {
             Framing::Length(len) => len,
             Framing::Chunked | Framing::Close => self.bytes.len(),
@@ -109,23 +139,38 @@ impl Reply {
 
 /// Digits and nothing else, as RFC 9110 has it.
 fn number(length: &HeaderValue) -> Option<usize> {
-    length.to_str().ok().filter(|length| length.bytes().all(|digit| digit.is_ascii_digit()))?.parse().ok()
+    length
+        .to_str()
+        .ok()
+        .filter(|length| length.bytes().all(|digit| digit.is_ascii_digit()))?
+        .parse()
+        .ok()
 }
 
 fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, Unreadable> {
     let nonsense = || Unreadable::Nonsense;
     let mut headers = [EMPTY_HEADER; HEADERS];
     let mut parsed = httparse::Response::new(&mut headers);
-    let Status::Complete(len) = parsed.parse(bytes).map_err(|_| nonsense())? else { return Ok(None) };
+    let Status::Complete(len) = parsed.parse(bytes).map_err(|_| nonsense())? else {
+        return Ok(None);
+    };
     let status = parsed.code.unwrap_or_default();
     let mut headers = HeaderMap::new();
     for header in parsed.headers.iter() {
         let name = HeaderName::from_bytes(header.name.as_bytes()).map_err(|_| nonsense())?;
-        headers.append(name, HeaderValue::from_bytes(header.value).map_err(|_| nonsense())?);
+        headers.append(
+            name,
+            HeaderValue::from_bytes(header.value).map_err(|_| nonsense())?,
+        );
     }
     let says = |name: &HeaderName, word: &str| {
-        let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).any(|value| value.trim().eq_ignore_ascii_case(word))
+        let values = headers
+            .get_all(name)
+            .iter()
+            .filter_map(|value| value.to_str().ok());
+        values
+            .flat_map(|value| value.split(','))
+            .any(|value| value.trim().eq_ignore_ascii_case(word))
     };
     let length = headers.get(CONTENT_LENGTH);
     let framing = if matches!(status, 100..=199 | 204 | 304) {
@@ -136,7 +181,11 @@ fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, Unreadable> {
         }
         Framing::Chunked
     } else if let Some(length) = length {
-        if headers.get_all(CONTENT_LENGTH).iter().any(|other| other != length) {
+        if headers
+            .get_all(CONTENT_LENGTH)
+            .iter()
+            .any(|other| other != length)
+        {
             return Err(nonsense());
         }
         Framing::Length(number(length).ok_or_else(nonsense)?)
@@ -144,7 +193,15 @@ fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, Unreadable> {
         Framing::Close
     };
     let keep = parsed.version == Some(1) && !says(&CONNECTION, "close");
-    Ok(Some((Head { status, headers, framing, keep }, len)))
+    Ok(Some((
+        Head {
+            status,
+            headers,
+            framing,
+            keep,
+        },
+        len,
+    )))
 }
 
 /// The body of a chunked answer once all of it is there, trailers included, and how many bytes it took.
@@ -153,21 +210,29 @@ fn chunks(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, Unreadable> {
     let mut at = 0;
     loop {
         let rest = bytes.get(at..).unwrap_or_default();
-        let Status::Complete((line, size)) = httparse::parse_chunk_size(rest).map_err(|_| Unreadable::Nonsense)? else {
+        let Status::Complete((line, size)) =
+            httparse::parse_chunk_size(rest).map_err(|_| Unreadable::Nonsense)?
+        else {
             return Ok(None);
         };
         at += line;
         if size == 0 {
             let mut trailers = [EMPTY_HEADER; HEADERS];
             let rest = bytes.get(at..).unwrap_or_default();
-            let parsed = httparse::parse_headers(rest, &mut trailers).map_err(|_| Unreadable::Nonsense)?;
+            let parsed =
+                httparse::parse_headers(rest, &mut trailers).map_err(|_| Unreadable::Nonsense)?;
             return Ok(match parsed {
                 Status::Complete((len, _)) => Some((body, at + len)),
                 Status::Partial => None,
             });
         }
-        let end = usize::try_from(size).ok().and_then(|size| at.checked_add(size)).ok_or(Unreadable::Nonsense)?;
-        let Some(chunk) = bytes.get(at..end) else { return Ok(None) };
+        let end = usize::try_from(size)
+            .ok()
+            .and_then(|size| at.checked_add(size))
+            .ok_or(Unreadable::Nonsense)?;
+        let Some(chunk) = bytes.get(at..end) else {
+            return Ok(None);
+        };
         body.extend_from_slice(chunk);
         match bytes.get(end..end + 2) {
             Some(b"\r\n") => at = end + 2,
@@ -192,16 +257,20 @@ mod tests {
         }
         match reply.is_there(true) {
             Ok(false) if !reply.ends() => None,
-            Ok(_) => {
-                Some(reply.take().map(|(answer, keep)| (answer.status, String::from_utf8(answer.body).unwrap(), keep)))
-            }
+            Ok(_) => Some(reply.take().map(|(answer, keep)| {
+                (answer.status, String::from_utf8(answer.body).unwrap(), keep)
+            })),
             Err(error) => Some(Err(error)),
         }
     }
 
     #[track_caller]
     fn gives(text: &str, status: u16, body: &str, keep: bool) {
-        assert_eq!(read(text), Some(Ok((status, body.into(), keep))), "{text:?}");
+        assert_eq!(
+            read(text),
+            Some(Ok((status, body.into(), keep))),
+            "{text:?}"
+        );
         if !text.contains("HTTP/1.0") {
             let cut = &text[..text.len() - 1];
             assert_ne!(read(cut), Some(Ok((status, body.into(), keep))), "{cut:?}");
@@ -210,35 +279,94 @@ mod tests {
 
     #[test]
     fn an_answer_ends_where_it_says() {
-        gives("HTTP/1.1 200 OK\r\nETag: \"a\"\r\nContent-Length: 3\r\n\r\nabc", 200, "abc", true);
-        gives("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 200, "", true);
+        gives(
+            "HTTP/1.1 200 OK\r\nETag: \"a\"\r\nContent-Length: 3\r\n\r\nabc",
+            200,
+            "abc",
+            true,
+        );
+        gives(
+            "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+            200,
+            "",
+            true,
+        );
         gives("HTTP/1.1 204 No Content\r\n\r\n", 204, "", true);
-        gives("HTTP/1.1 200 OK\r\nConnection: Close\r\nContent-Length: 1\r\n\r\na", 200, "a", false);
+        gives(
+            "HTTP/1.1 200 OK\r\nConnection: Close\r\nContent-Length: 1\r\n\r\na",
+            200,
+            "a",
+            false,
+        );
         gives("HTTP/1.1 200 OK\r\n\r\nall of it", 200, "all of it", false);
-        gives("HTTP/1.0 403 Forbidden\r\nContent-Length: 1\r\n\r\na", 403, "a", false);
-        gives("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na", 200, "a", true);
+        gives(
+            "HTTP/1.0 403 Forbidden\r\nContent-Length: 1\r\n\r\na",
+            403,
+            "a",
+            false,
+        );
+        gives(
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na",
+            200,
+            "a",
+            true,
+        );
         let chunked = "HTTP/1.1 400 Bad\r\nTransfer-Encoding: chunked\r\n\r\n";
-        gives(&format!("{chunked}3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nT: r\r\n\r\n"), 400, "abcde", true);
+        gives(
+            &format!("{chunked}3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nT: r\r\n\r\n"),
+            400,
+            "abcde",
+            true,
+        );
         assert_eq!(read(&format!("{chunked}3\r\nabc\r\n")), None);
     }
 
     #[test]
     fn what_is_too_large_or_no_answer_is_not_read() {
         for (text, why) in [
-            ("HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n".to_owned(), Unreadable::TooLarge(1000)),
-            (format!("HTTP/1.1 200 OK\r\n\r\n{}", "a".repeat(1001)), Unreadable::TooLarge(1000)),
             (
-                format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{}", "1\r\na\r\n".repeat(200)),
+                "HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n".to_owned(),
                 Unreadable::TooLarge(1000),
             ),
-            (format!("HTTP/1.1 200 OK\r\nX: {}", "a".repeat(HEAD_MAX)), Unreadable::TooLarge(HEAD_MAX)),
+            (
+                format!("HTTP/1.1 200 OK\r\n\r\n{}", "a".repeat(1001)),
+                Unreadable::TooLarge(1000),
+            ),
+            (
+                format!(
+                    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{}",
+                    "1\r\na\r\n".repeat(200)
+                ),
+                Unreadable::TooLarge(1000),
+            ),
+            (
+                format!("HTTP/1.1 200 OK\r\nX: {}", "a".repeat(HEAD_MAX)),
+                Unreadable::TooLarge(HEAD_MAX),
+            ),
             ("SSH-2.0-OpenSSH\r\n".into(), Unreadable::Nonsense),
-            ("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n".into(), Unreadable::Nonsense),
-            ("HTTP/1.1 200 OK\r\nContent-Length: +1\r\n\r\n".into(), Unreadable::Nonsense),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n".into(), Unreadable::Nonsense),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n".into(), Unreadable::Nonsense),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n".into(),
+                Unreadable::Nonsense,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: +1\r\n\r\n".into(),
+                Unreadable::Nonsense,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n".into(),
+                Unreadable::Nonsense,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n".into(),
+                Unreadable::Nonsense,
+            ),
         ] {
-            assert_eq!(read(&text), Some(Err(why)), "{}", &text[..text.len().min(60)]);
+            assert_eq!(
+                read(&text),
+                Some(Err(why)),
+                "{}",
+                &text[..text.len().min(60)]
+            );
         }
     }
 }

@@ -27,7 +27,11 @@ struct Inner {
 
 impl Resolver {
     pub fn new(backend: &Url, named: &[StoreHost]) -> Self {
-        Self(Arc::new(Inner { backend: backend.clone(), named: named.to_vec(), classes: OnceCell::new() }))
+        Self(Arc::new(Inner {
+            backend: backend.clone(),
+            named: named.to_vec(),
+            classes: OnceCell::new(),
+        }))
     }
 
     /// The addresses of a name that may be connected to.
@@ -35,16 +39,26 @@ impl Resolver {
     /// # Errors
     /// [`Kind::Temporary`] for a name that is not found, [`Kind::Unusable`] for one that leads only where it may not.
     pub async fn lookup(&self, name: &str, port: u16) -> Result<Vec<SocketAddr>> {
-        let lost = |error| Error::new(Kind::Temporary, format!("could not find the store {name}")).because(error);
+        let lost = |error| {
+            Error::new(Kind::Temporary, format!("could not find the store {name}")).because(error)
+        };
         let found: Vec<SocketAddr> = lookup_host((name, port)).await.map_err(lost)?.collect();
-        if self.0.named.iter().any(|named| named.is(name)) || self.0.backend.host_str() == Some(name) {
+        if self.0.named.iter().any(|named| named.is(name))
+            || self.0.backend.host_str() == Some(name)
+        {
             return Ok(found);
         }
-        let backend = self.0.classes.get_or_init(|| self.0.backend_classes()).await;
+        let backend = self
+            .0
+            .classes
+            .get_or_init(|| self.0.backend_classes())
+            .await;
         let may = |address: &SocketAddr| permitted(Class::of(address.ip()), backend);
         let open: Vec<SocketAddr> = found.into_iter().filter(may).collect();
         if open.is_empty() {
-            let what = format!("the backend signed a URL whose name leads to a private address (host {name})");
+            let what = format!(
+                "the backend signed a URL whose name leads to a private address (host {name})"
+            );
             let hint = format!("if that store is yours, name it: --store-host {name}");
             return Err(Error::new(Kind::Unusable, what).hinting(hint));
         }
@@ -57,7 +71,10 @@ impl Inner {
         match self.backend.host() {
             Some(url::Host::Domain(name)) => {
                 let found = lookup_host((name, 0)).await;
-                found.map_or_else(|_| Vec::new(), |found| found.map(|address| Class::of(address.ip())).collect())
+                found.map_or_else(
+                    |_| Vec::new(),
+                    |found| found.map(|address| Class::of(address.ip())).collect(),
+                )
             }
             Some(host) => vec![hosts::class_of_host(&host)],
             None => Vec::new(),
@@ -89,21 +106,41 @@ mod tests {
     async fn a_name_that_leads_inside_is_not_followed() {
         let lookup = async |backend: &str, named: &[&str]| {
             let named: Vec<StoreHost> = named.iter().map(|host| host.parse().unwrap()).collect();
-            Resolver::new(&backend.parse().unwrap(), &named).lookup("localhost", 443).await
+            Resolver::new(&backend.parse().unwrap(), &named)
+                .lookup("localhost", 443)
+                .await
         };
         let refused = lookup("https://192.0.2.1", &[]).await.unwrap_err();
         assert_eq!(refused.kind(), Kind::Unusable);
         assert!(refused.hint().unwrap().contains("--store-host localhost"));
-        assert_eq!(lookup("https://10.0.0.1", &[]).await.unwrap_err().kind(), Kind::Unusable);
-        assert!(!lookup("http://127.0.0.1:8080", &[]).await.unwrap().is_empty());
-        assert!(!lookup("https://192.0.2.1", &["localhost"]).await.unwrap().is_empty());
+        assert_eq!(
+            lookup("https://10.0.0.1", &[]).await.unwrap_err().kind(),
+            Kind::Unusable
+        );
+        assert!(
+            !lookup("http://127.0.0.1:8080", &[])
+                .await
+                .unwrap()
+                .is_empty()
+        );
+        assert!(
+            !lookup("https://192.0.2.1", &["localhost"])
+                .await
+                .unwrap()
+                .is_empty()
+        );
     }
 
     #[tokio::test]
     async fn why_a_name_was_not_followed_is_told_through_the_client() {
         let resolver = Resolver::new(&"https://192.0.2.1".parse().unwrap(), &[]);
-        let client = reqwest::Client::builder().no_proxy().dns_resolver(resolver).build().unwrap();
-        let mut error: &dyn std::error::Error = &client.get("https://localhost:1/").send().await.unwrap_err();
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .dns_resolver(resolver)
+            .build()
+            .unwrap();
+        let mut error: &dyn std::error::Error =
+            &client.get("https://localhost:1/").send().await.unwrap_err();
         while let Some(cause) = error.source() {
             error = cause;
         }

@@ -28,7 +28,15 @@ pub async fn run(settings: &Settings, flags: &args::Abort) -> Result<u8> {
     let mut journal = Journal::open(&settings.journal()?)?;
     let mut codes = Vec::new();
     for id in &flags.ids {
-        if let Err(error) = one(&mut journal, settings, &connection, flags.backend.as_deref(), id).await {
+        if let Err(error) = one(
+            &mut journal,
+            settings,
+            &connection,
+            flags.backend.as_deref(),
+            id,
+        )
+        .await
+        {
             super::tell(&error);
             codes.push(error.kind().exit_code());
         }
@@ -44,7 +52,9 @@ async fn give_up(backend: &Backend, upload: &Upload) -> Result<()> {
         return backend.abort(id, None).await;
     }
     if !backend.ways().ledger {
-        super::remark("if it had begun, that stays behind in the store, empty: the backend cannot be asked");
+        super::remark(
+            "if it had begun, that stays behind in the store, empty: the backend cannot be asked",
+        );
         return Ok(());
     }
     let begun = backend.begin(&transfer::begin(upload, None)).await?;
@@ -58,12 +68,18 @@ async fn one(
     backend: Option<&str>,
     id: &str,
 ) -> Result<()> {
-    let upload = match (find(journal, OsStr::new(id), &|_| true), id.parse::<UploadId>()) {
+    let upload = match (
+        find(journal, OsStr::new(id), &|_| true),
+        id.parse::<UploadId>(),
+    ) {
         // An orphan, which only its backend may know.
         (Err(error), Ok(whole)) if error.kind() == Kind::NotFound => {
-            let Ok(spec) = settings.backend(backend, connection) else { return Err(error) };
+            let Ok(spec) = settings.backend(backend, connection) else {
+                return Err(error);
+            };
             let connection = settings.toward(&spec, backend, connection)?;
-            let connected = Connected::new(settings, &spec, &connection, LOCK_WAIT, Arc::default()).await?;
+            let connected =
+                Connected::new(settings, &spec, &connection, LOCK_WAIT, Arc::default()).await?;
             let aborted = connected.backend.abort(&whole, None).await;
             connected.close().await;
             aborted?;
@@ -77,9 +93,14 @@ async fn one(
     }
     if upload.state != State::Abandoned {
         let upload = journal.take(&upload)?;
-        let spec = BackendSpec::parse(&upload.intent.backend, connection.allow_insecure_http, Kind::Config)?;
+        let spec = BackendSpec::parse(
+            &upload.intent.backend,
+            connection.allow_insecure_http,
+            Kind::Config,
+        )?;
         let connection = settings.toward(&spec, None, connection)?;
-        let connected = Connected::new(settings, &spec, &connection, LOCK_WAIT, Arc::default()).await?;
+        let connected =
+            Connected::new(settings, &spec, &connection, LOCK_WAIT, Arc::default()).await?;
         let aborted = give_up(&connected.backend, &upload).await;
         connected.close().await;
         match aborted {
@@ -89,7 +110,9 @@ async fn one(
                 return Err(error);
             }
             // It has none of it either.
-            Err(error) if !matches!(error.kind(), Kind::NotFound | Kind::Gone | Kind::Denied) => return Err(error),
+            Err(error) if !matches!(error.kind(), Kind::NotFound | Kind::Gone | Kind::Denied) => {
+                return Err(error);
+            }
             _ => {}
         }
         journal.note(&[Note::Abandoned { row: upload.row }])?;

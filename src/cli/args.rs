@@ -3,7 +3,10 @@
 //! Border: the only file (with `args/serve`) that knows clap's derive; help, man page and completions all come from here.
 //! Defaults, environment and configuration file are `settings`.
 
-#![expect(clippy::doc_markdown, reason = "these comments are help texts, which no Markdown reader sees")]
+#![expect(
+    clippy::doc_markdown,
+    reason = "these comments are help texts, which no Markdown reader sees"
+)]
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -456,19 +459,30 @@ mod tests {
         assert_eq!(refused(&["upload", "put", "f", "--part-size", "1MiB"]), 2);
         assert_eq!(refused(&["upload", "put", "f", "--jobs", "0"]), 2);
         assert_eq!(refused(&["upload", "put", "f", "--limit-rate", "0"]), 2);
-        assert_eq!(refused(&["upload", "put", "f", "--give-up-after", "soon"]), 2);
+        assert_eq!(
+            refused(&["upload", "put", "f", "--give-up-after", "soon"]),
+            2
+        );
         assert_eq!(refused(&["upload", "put", "f", "--token", "secret"]), 2);
     }
 
     #[test]
     fn global_flags_stand_before_or_behind_the_verb() {
-        for line in [["upload", "--json", "put", "f"], ["upload", "put", "f", "--json"]] {
+        for line in [
+            ["upload", "--json", "put", "f"],
+            ["upload", "put", "f", "--json"],
+        ] {
             assert!(Args::try_parse_from(line).ok().unwrap().global.json);
         }
     }
 
     #[test]
     fn the_exit_codes_stand_in_the_help() {
-        assert!(command().render_help().to_string().contains("75  failed for now"));
+        assert!(
+            command()
+                .render_help()
+                .to_string()
+                .contains("75  failed for now")
+        );
     }
 }

@@ -23,7 +23,8 @@ pub enum BackendSpec {
 }
 
 /// What can be configured, for errors and help.
-pub const FORMS: &str = "embedded, https://host[/base], companion+https://host[/path], s3://bucket[/prefix]";
+pub const FORMS: &str =
+    "embedded, https://host[/base], companion+https://host[/path], s3://bucket[/prefix]";
 
 impl BackendSpec {
     /// Reads a backend as it was typed or as the journal keeps it.
@@ -38,7 +39,8 @@ impl BackendSpec {
         }
         let Some((scheme, rest)) = text.split_once("://") else {
             // What is no URL may be anything, also something secret that was pasted into the wrong place.
-            return Err(Error::new(wrong, "could not understand the backend").hinting(format!("backends are {FORMS}")));
+            return Err(Error::new(wrong, "could not understand the backend")
+                .hinting(format!("backends are {FORMS}")));
         };
         match scheme.to_ascii_lowercase().as_str() {
             "https" | "http" => address(text, insecure, wrong).map(Self::Url),
@@ -47,10 +49,10 @@ impl BackendSpec {
                 address(text, insecure, wrong).map(Self::Companion)
             }
             "s3" => in_process(s3(rest, wrong)?),
-            _ => {
-                Err(Error::new(wrong, "could not understand the backend's scheme")
-                    .hinting(format!("backends are {FORMS}")))
-            }
+            _ => Err(
+                Error::new(wrong, "could not understand the backend's scheme")
+                    .hinting(format!("backends are {FORMS}")),
+            ),
         }
     }
 
@@ -98,18 +100,26 @@ fn in_process(spec: BackendSpec) -> Result<BackendSpec> {
 
 /// `https://host[/base]`, or `http://` on this machine.
 fn address(text: &str, insecure: bool, wrong: Kind) -> Result<Url> {
-    let mut url =
-        Url::parse(text).map_err(|error| Error::new(wrong, "could not read the backend's URL").because(error))?;
+    let mut url = Url::parse(text)
+        .map_err(|error| Error::new(wrong, "could not read the backend's URL").because(error))?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(Error::new(wrong, "a backend's URL holds no user or password")
-            .hinting("the token comes from --token-file or UPLOAD_TOKEN"));
+        return Err(
+            Error::new(wrong, "a backend's URL holds no user or password")
+                .hinting("the token comes from --token-file or UPLOAD_TOKEN"),
+        );
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(Error::new(wrong, "a backend's URL has neither query nor fragment"));
+        return Err(Error::new(
+            wrong,
+            "a backend's URL has neither query nor fragment",
+        ));
     }
     if url.scheme() == "http" && !insecure && !url.host().is_some_and(|host| is_loopback(&host)) {
-        return Err(Error::new(wrong, "an http:// backend that is not on this machine is refused")
-            .hinting("use https://, or --allow-insecure-http where the network is trusted"));
+        return Err(Error::new(
+            wrong,
+            "an http:// backend that is not on this machine is refused",
+        )
+        .hinting("use https://, or --allow-insecure-http where the network is trusted"));
     }
     let path = url.path().trim_end_matches('/').to_owned();
     url.set_path(&path);
@@ -121,14 +131,24 @@ fn s3(text: &str, wrong: Kind) -> Result<BackendSpec> {
     let (bucket, prefix) = text.split_once('/').unwrap_or((text, ""));
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-".contains(&b);
     if !(3..=63).contains(&bucket.len()) || !bucket.bytes().all(plain) {
-        return Err(Error::new(wrong, "a bucket's name is 3 to 63 lower-case letters, digits, dots or dashes"));
+        return Err(Error::new(
+            wrong,
+            "a bucket's name is 3 to 63 lower-case letters, digits, dots or dashes",
+        ));
     }
     let prefix = prefix.trim_matches('/');
-    let odd = |segment: &str| matches!(segment, "" | "." | "..") || segment.chars().any(char::is_control);
+    let odd =
+        |segment: &str| matches!(segment, "" | "." | "..") || segment.chars().any(char::is_control);
     if prefix.len() > 512 || (!prefix.is_empty() && prefix.split('/').any(odd)) {
-        return Err(Error::new(wrong, "a prefix is at most 512 bytes without empty, `.` or `..` segments"));
+        return Err(Error::new(
+            wrong,
+            "a prefix is at most 512 bytes without empty, `.` or `..` segments",
+        ));
     }
-    Ok(BackendSpec::S3 { bucket: bucket.to_owned(), prefix: prefix.to_owned() })
+    Ok(BackendSpec::S3 {
+        bucket: bucket.to_owned(),
+        prefix: prefix.to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -147,8 +167,14 @@ mod tests {
             ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
             ("http://[::1]:8080/", "http://[::1]:8080"),
             ("http://localhost:1", "http://localhost:1"),
-            ("companion+https://Up.Example/companion/", "companion+https://up.example/companion"),
-            ("Companion+http://127.0.0.1:3020/", "companion+http://127.0.0.1:3020"),
+            (
+                "companion+https://Up.Example/companion/",
+                "companion+https://up.example/companion",
+            ),
+            (
+                "Companion+http://127.0.0.1:3020/",
+                "companion+http://127.0.0.1:3020",
+            ),
         ] {
             let spec = parse(typed).unwrap();
             assert_eq!(spec.to_string(), canonical);
@@ -159,9 +185,11 @@ mod tests {
     #[cfg(feature = "gateway")]
     #[test]
     fn backends_in_this_process_read_back() {
-        for (typed, canonical) in
-            [("embedded", "embedded"), ("s3://media/in/", "s3://media/in"), ("s3://media", "s3://media")]
-        {
+        for (typed, canonical) in [
+            ("embedded", "embedded"),
+            ("s3://media/in/", "s3://media/in"),
+            ("s3://media", "s3://media"),
+        ] {
             let spec = parse(typed).unwrap();
             assert_eq!(spec.to_string(), canonical);
             assert_eq!(parse(canonical).unwrap(), spec);

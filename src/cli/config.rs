@@ -36,7 +36,11 @@ struct Line<'a> {
 pub fn run(settings: &Settings, flags: &args::Config) -> Result<()> {
     let mut text = String::new();
     for setting in settings.effective(flags)? {
-        text.push_str(&if settings.common.json { event::line(&json(&setting)) } else { plain(&setting) });
+        text.push_str(&if settings.common.json {
+            event::line(&json(&setting))
+        } else {
+            plain(&setting)
+        });
         text.push('\n');
     }
     print(&text)
@@ -59,17 +63,35 @@ pub fn print(text: &str) -> Result<()> {
 fn plain(setting: &Effective) -> String {
     let value = setting.value.as_deref().unwrap_or("not set");
     // Both may come from a file or the environment.
-    format!("{} = {}  # {}", setting.key, escape(value), escape(&setting.origin.to_string()))
+    format!(
+        "{} = {}  # {}",
+        setting.key,
+        escape(value),
+        escape(&setting.origin.to_string())
+    )
 }
 
 fn json(setting: &Effective) -> Line<'_> {
     let (origin, env, file, profile) = match &setting.origin {
         Origin::Flag => ("flag", None, None, None),
         Origin::Env(name) => ("env", Some(*name), None, None),
-        Origin::File(path, profile) => ("file", None, Some(path.display().to_string()), profile.as_deref()),
+        Origin::File(path, profile) => (
+            "file",
+            None,
+            Some(path.display().to_string()),
+            profile.as_deref(),
+        ),
         Origin::Default => ("default", None, None, None),
     };
-    Line { kind: "setting", key: setting.key, value: setting.value.as_deref(), origin, env, file, profile }
+    Line {
+        kind: "setting",
+        key: setting.key,
+        value: setting.value.as_deref(),
+        origin,
+        env,
+        file,
+        profile,
+    }
 }
 
 #[cfg(test)]
@@ -78,11 +100,22 @@ mod tests {
 
     #[test]
     fn a_setting_names_its_origin() {
-        let setting = Effective { key: "jobs", value: Some("4".into()), origin: Origin::Env("UPLOAD_JOBS") };
+        let setting = Effective {
+            key: "jobs",
+            value: Some("4".into()),
+            origin: Origin::Env("UPLOAD_JOBS"),
+        };
         assert_eq!(plain(&setting), "jobs = 4  # env UPLOAD_JOBS");
         let line = event::line(&json(&setting));
-        assert_eq!(line, r#"{"v":1,"type":"setting","key":"jobs","value":"4","origin":"env","env":"UPLOAD_JOBS"}"#);
-        let setting = Effective { key: "proxy", value: None, origin: Origin::Default };
+        assert_eq!(
+            line,
+            r#"{"v":1,"type":"setting","key":"jobs","value":"4","origin":"env","env":"UPLOAD_JOBS"}"#
+        );
+        let setting = Effective {
+            key: "proxy",
+            value: None,
+            origin: Origin::Default,
+        };
         assert_eq!(plain(&setting), "proxy = not set  # default");
     }
 }

@@ -81,15 +81,23 @@ impl ConfigFile {
     /// # Errors
     /// As [`ConfigFile::read`].
     pub fn parse(text: &str, path: &Path, profile: Option<&str>) -> Result<Self> {
-        let wrong = |place: &str| Error::new(Kind::Config, format!("could not understand {place}{}", path.display()));
+        let wrong = |place: &str| {
+            Error::new(
+                Kind::Config,
+                format!("could not understand {place}{}", path.display()),
+            )
+        };
         // The parser's own text quotes lines of the file, which may hold anything.
-        let mut table: Table = text.parse().map_err(|error: toml::de::Error| wrong("").because(error.message()))?;
+        let mut table: Table = text
+            .parse()
+            .map_err(|error: toml::de::Error| wrong("").because(error.message()))?;
         let profiles: BTreeMap<String, Keys> = table
             .remove("profile")
             .map_or_else(|| Ok(BTreeMap::new()), Value::try_into)
             .map_err(|error: toml::de::Error| wrong("[profile] of ").because(error.message()))?;
-        let top =
-            Value::Table(table).try_into().map_err(|error: toml::de::Error| wrong("").because(error.message()))?;
+        let top = Value::Table(table)
+            .try_into()
+            .map_err(|error: toml::de::Error| wrong("").because(error.message()))?;
         let profile = match profile {
             None => None,
             Some(name) => match profiles.into_iter().find(|(known, _)| known == name) {
@@ -102,7 +110,11 @@ impl ConfigFile {
                 }
             },
         };
-        Ok(Self { path: path.to_owned(), profile, top })
+        Ok(Self {
+            path: path.to_owned(),
+            profile,
+            top,
+        })
     }
 
     /// The value of a key and the profile it stands in; the profile goes over the top level.
@@ -115,7 +127,9 @@ impl ConfigFile {
 
     /// A path of the file: relative ones are relative to the directory the file is in.
     pub fn resolve(&self, path: &Path) -> PathBuf {
-        self.path.parent().map_or_else(|| path.to_owned(), |directory| directory.join(path))
+        self.path
+            .parent()
+            .map_or_else(|| path.to_owned(), |directory| directory.join(path))
     }
 }
 
@@ -124,7 +138,12 @@ impl ConfigFile {
 /// # Errors
 /// [`Kind::Config`] for a file that cannot be read or that others may write.
 pub fn text(path: &Path, explicit: bool) -> Result<String> {
-    let wrong = || Error::new(Kind::Config, format!("could not read the configuration file {}", path.display()));
+    let wrong = || {
+        Error::new(
+            Kind::Config,
+            format!("could not read the configuration file {}", path.display()),
+        )
+    };
     match fs::metadata(path) {
         Ok(facts) if facts.len() > SIZE_MAX => Err(wrong().because("it is larger than 1 MiB")),
         Ok(facts) => {
@@ -148,21 +167,37 @@ mod tests {
     fn a_profile_goes_over_the_top_level() {
         let text = "backend = \"embedded\"\njobs = 4\n[profile.ci]\njobs = \"auto\"\n";
         let file = parse(text, Some("ci")).unwrap();
-        assert_eq!(file.get(|keys| keys.backend.clone()), Some(("embedded".into(), None)));
+        assert_eq!(
+            file.get(|keys| keys.backend.clone()),
+            Some(("embedded".into(), None))
+        );
         let (jobs, profile) = file.get(|keys| keys.jobs.clone()).unwrap();
-        assert_eq!((jobs.text().as_str(), profile.as_deref()), ("auto", Some("ci")));
-        let (jobs, profile) = parse(text, None).unwrap().get(|keys| keys.jobs.clone()).unwrap();
+        assert_eq!(
+            (jobs.text().as_str(), profile.as_deref()),
+            ("auto", Some("ci"))
+        );
+        let (jobs, profile) = parse(text, None)
+            .unwrap()
+            .get(|keys| keys.jobs.clone())
+            .unwrap();
         assert_eq!((jobs.text().as_str(), profile), ("4", None));
     }
 
     #[test]
     fn an_unknown_key_is_named_with_its_file() {
-        for text in ["partsize = 1\n", "[profile.ci]\npartsize = 1\n", "[other]\npartsize = 1\n"] {
+        for text in [
+            "partsize = 1\n",
+            "[profile.ci]\npartsize = 1\n",
+            "[other]\npartsize = 1\n",
+        ] {
             let error = parse(text, None).unwrap_err();
             assert_eq!(error.kind(), Kind::Config);
             let story = error.to_string();
             assert!(story.contains("/etc/up/config.toml"), "{story}");
-            assert!(story.contains("partsize") || story.contains("`other`"), "{story}");
+            assert!(
+                story.contains("partsize") || story.contains("`other`"),
+                "{story}"
+            );
         }
     }
 
@@ -175,6 +210,9 @@ mod tests {
     fn paths_are_relative_to_the_file() {
         let file = parse("", None).unwrap();
         assert_eq!(file.resolve(Path::new("token")), Path::new("/etc/up/token"));
-        assert_eq!(file.resolve(Path::new("/run/token")), Path::new("/run/token"));
+        assert_eq!(
+            file.resolve(Path::new("/run/token")),
+            Path::new("/run/token")
+        );
     }
 }

@@ -27,7 +27,10 @@ impl Connected {
     /// As the gateway's start and [`Backend::native`].
     #[cfg_attr(
         not(feature = "gateway"),
-        expect(clippy::unused_async, reason = "only a gateway in this process is waited for")
+        expect(
+            clippy::unused_async,
+            reason = "only a gateway in this process is waited for"
+        )
     )]
     pub async fn new(
         settings: &Settings,
@@ -56,7 +59,11 @@ impl Connected {
                 let local = super::local::start(settings, spec, connection, lock_wait).await?;
                 let options = options(connection, limiter, true);
                 Ok(Self {
-                    backend: Arc::new(Backend::native(local.url(), Some(local.token.clone()), options)?),
+                    backend: Arc::new(Backend::native(
+                        local.url(),
+                        Some(local.token.clone()),
+                        options,
+                    )?),
                     name: spec.to_string(),
                     local: Some(local),
                 })
@@ -65,13 +72,19 @@ impl Connected {
             BackendSpec::Embedded | BackendSpec::S3 { .. } => {
                 use crate::error::{Error, Kind};
                 let _ = (settings, lock_wait, limiter);
-                Err(Error::new(Kind::Config, format!("this build has no gateway for {spec}")))
+                Err(Error::new(
+                    Kind::Config,
+                    format!("this build has no gateway for {spec}"),
+                ))
             }
         }
     }
 
     /// Whether the backend runs in this process.
-    #[cfg_attr(not(feature = "gateway"), expect(clippy::unused_self, reason = "no backend runs here"))]
+    #[cfg_attr(
+        not(feature = "gateway"),
+        expect(clippy::unused_self, reason = "no backend runs here")
+    )]
     pub fn is_here(&self) -> bool {
         #[cfg(feature = "gateway")]
         return self.local.is_some();
@@ -82,7 +95,10 @@ impl Connected {
     /// Ends what was started.
     #[cfg_attr(
         not(feature = "gateway"),
-        expect(clippy::unused_async, reason = "only a gateway in this process is waited for")
+        expect(
+            clippy::unused_async,
+            reason = "only a gateway in this process is waited for"
+        )
     )]
     pub async fn close(self) {
         drop(self.backend);
@@ -96,10 +112,17 @@ impl Connected {
 fn options(connection: &Connection, limiter: Arc<Limiter>, own: bool) -> Options {
     Options {
         ca_cert: connection.ca_cert.clone(),
-        proxy: connection.proxy.as_ref().map(|proxy| proxy.expose().clone()),
+        proxy: connection
+            .proxy
+            .as_ref()
+            .map(|proxy| proxy.expose().clone()),
         allow_insecure_http: connection.allow_insecure_http,
         store_hosts: connection.store_hosts.clone(),
-        headers: if own { Vec::new() } else { connection.headers.clone() },
+        headers: if own {
+            Vec::new()
+        } else {
+            connection.headers.clone()
+        },
         own,
         limiter,
         stall_after: connection.stall_after,

@@ -71,7 +71,12 @@ struct Remote {
 pub async fn list(settings: &Settings, flags: &args::List) -> Result<()> {
     let journal = Journal::open(&settings.journal()?)?;
     let mut out = String::new();
-    for upload in journal.all()?.iter().rev().filter(|upload| flags.all || upload.state.is_unfinished()) {
+    for upload in journal
+        .all()?
+        .iter()
+        .rev()
+        .filter(|upload| flags.all || upload.state.is_unfinished())
+    {
         let parts = journal.parts(upload.row)?;
         if settings.common.json {
             let _ = writeln!(out, "{}", event::line(&line(upload, &parts)?));
@@ -86,7 +91,11 @@ pub async fn list(settings: &Settings, flags: &args::List) -> Result<()> {
         out.push_str(&orphans(settings, &journal, &spec, backend, &connection).await?);
     }
     if out.is_empty() && !settings.common.json && !settings.common.quiet {
-        super::remark(if flags.all { "the journal knows no upload" } else { "nothing is unfinished" });
+        super::remark(if flags.all {
+            "the journal knows no upload"
+        } else {
+            "nothing is unfinished"
+        });
     }
     print(&out)
 }
@@ -99,9 +108,14 @@ pub async fn status(settings: &Settings, flags: &args::Status) -> Result<()> {
     let upload = find(&journal, OsStr::new(&flags.id), &|_| true)?;
     let parts = journal.parts(upload.row)?;
     let remote = if flags.remote {
-        let spec = BackendSpec::parse(&upload.intent.backend, connection.allow_insecure_http, Kind::Config)?;
+        let spec = BackendSpec::parse(
+            &upload.intent.backend,
+            connection.allow_insecure_http,
+            Kind::Config,
+        )?;
         let connection = settings.toward(&spec, None, &connection)?;
-        let connected = Connected::new(settings, &spec, &connection, LOCK_WAIT, Arc::default()).await?;
+        let connected =
+            Connected::new(settings, &spec, &connection, LOCK_WAIT, Arc::default()).await?;
         let remote = ask(&connected, &upload).await;
         connected.close().await;
         Some(remote?)
@@ -111,27 +125,62 @@ pub async fn status(settings: &Settings, flags: &args::Status) -> Result<()> {
     let plan = plan(&upload)?;
     let listed = plan.parts().map(|(number, range)| {
         let part = parts.iter().find(|part| part.number == number);
-        let (sha256, etag) = (part.map(|part| part.fingerprint), part.and_then(|part| part.etag.clone()));
-        PartLine { number, size: range.len, sha256, etag }
+        let (sha256, etag) = (
+            part.map(|part| part.fingerprint),
+            part.and_then(|part| part.etag.clone()),
+        );
+        PartLine {
+            number,
+            size: range.len,
+            sha256,
+            etag,
+        }
     });
     if settings.common.json {
-        let line = Line { part_list: Some(listed.collect()), remote, ..line(&upload, &parts)? };
+        let line = Line {
+            part_list: Some(listed.collect()),
+            remote,
+            ..line(&upload, &parts)?
+        };
         return print(&format!("{}\n", event::line(&line)));
     }
     let mut out = row(&upload, &parts)?;
     let _ = writeln!(out, "  backend   {}", safe(&upload.intent.backend));
-    let _ = writeln!(out, "  parts     {} of {}", plan.count(), text::size(plan.part_size()));
+    let _ = writeln!(
+        out,
+        "  parts     {} of {}",
+        plan.count(),
+        text::size(plan.part_size())
+    );
     if let Some(receipt) = &upload.receipt {
         let checksum = receipt.checksum.as_ref().map_or("-", Checksum::as_str);
-        let _ = writeln!(out, "  location  {}\n  checksum  {checksum}", safe(&receipt.location));
+        let _ = writeln!(
+            out,
+            "  location  {}\n  checksum  {checksum}",
+            safe(&receipt.location)
+        );
     }
     for part in listed {
-        let state = if part.etag.is_some() { "stored" } else { "outstanding" };
-        let sha256 = part.sha256.map_or(String::from("-"), |sha256| sha256.to_string());
-        let _ = writeln!(out, "  {:>5}  {:>10}  {state:<11}  {sha256}", part.number, text::size(part.size));
+        let state = if part.etag.is_some() {
+            "stored"
+        } else {
+            "outstanding"
+        };
+        let sha256 = part
+            .sha256
+            .map_or(String::from("-"), |sha256| sha256.to_string());
+        let _ = writeln!(
+            out,
+            "  {:>5}  {:>10}  {state:<11}  {sha256}",
+            part.number,
+            text::size(part.size)
+        );
     }
     if let Some(remote) = remote {
-        let stored = remote.part_list.iter().fold(0_u64, |sum, part| sum.saturating_add(part.size));
+        let stored = remote
+            .part_list
+            .iter()
+            .fold(0_u64, |sum, part| sum.saturating_add(part.size));
         let (state, count) = (remote.status.state.name(), remote.part_list.len());
         let parts = match remote.status.receipt {
             Some(_) => String::new(),
@@ -146,8 +195,11 @@ async fn ask(connected: &Connected, upload: &Upload) -> Result<Remote> {
     let id = upload.begun()?;
     transfer::recall(&connected.backend, upload);
     if upload.receipt.is_some() && !connected.backend.ways().ledger {
-        return Err(Error::new(Kind::Unusable, "this backend cannot tell of an upload that is finished")
-            .hinting("what the journal knows of it is shown without --remote"));
+        return Err(Error::new(
+            Kind::Unusable,
+            "this backend cannot tell of an upload that is finished",
+        )
+        .hinting("what the journal knows of it is shown without --remote"));
     }
     let mut status = connected.backend.status(id).await?;
     let part_list = match &mut status.receipt {
@@ -167,8 +219,13 @@ fn plan(upload: &Upload) -> Result<Plan> {
 
 /// How many parts, and bytes, the journal holds an acknowledgement of.
 fn stored(plan: &Plan, parts: &[Part]) -> (u32, u64) {
-    let stored = parts.iter().filter(|part| part.etag.is_some()).filter_map(|part| plan.range(part.number));
-    stored.fold((0, 0), |(count, bytes), range| (count + 1, bytes + range.len))
+    let stored = parts
+        .iter()
+        .filter(|part| part.etag.is_some())
+        .filter_map(|part| plan.range(part.number));
+    stored.fold((0, 0), |(count, bytes), range| {
+        (count + 1, bytes + range.len)
+    })
 }
 
 fn line<'a>(upload: &'a Upload, parts: &[Part]) -> Result<Line<'a>> {
@@ -200,5 +257,7 @@ fn row(upload: &Upload, parts: &[Part]) -> Result<String> {
     let percent = text::percent(bytes, plan.size());
     let (state, size) = (upload.state.name(), text::size(plan.size()));
     let path = safe(&upload.intent.path.display().to_string());
-    Ok(format!("{id:<36}  {state:<10}  {percent:>3}%  {size:>10}  {path}\n"))
+    Ok(format!(
+        "{id:<36}  {state:<10}  {percent:>3}%  {size:>10}  {path}\n"
+    ))
 }

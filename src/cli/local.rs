@@ -49,11 +49,17 @@ pub async fn start(
     connection: &Connection,
     lock_wait: Duration,
 ) -> Result<Local> {
-    let token = Token::new(format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple()));
+    let token = Token::new(format!(
+        "{}{}",
+        uuid::Uuid::new_v4().simple(),
+        uuid::Uuid::new_v4().simple()
+    ));
     let (store, ledger, probe, checksum) = match spec {
         // It is ours and enforces SHA-256; the tests hold it to that.
         BackendSpec::Embedded => {
-            let store = StoreConfig::Embedded { dir: settings.store_dir()? };
+            let store = StoreConfig::Embedded {
+                dir: settings.store_dir()?,
+            };
             (store, "embedded.db", Probe::Off, Some(Proof::Sha256))
         }
         BackendSpec::S3 { bucket, prefix } => {
@@ -68,7 +74,10 @@ pub async fn start(
             (store, "direct.db", Probe::Require, None)
         }
         BackendSpec::Url(_) | BackendSpec::Companion(_) => {
-            return Err(Error::new(Kind::Other, "a gateway elsewhere is not started here"));
+            return Err(Error::new(
+                Kind::Other,
+                "a gateway elsewhere is not started here",
+            ));
         }
     };
     let config = Config {
@@ -104,7 +113,10 @@ pub async fn start(
         lock_wait,
         drain: Duration::ZERO,
     };
-    Ok(Local { running: gateway::start(config).await?, token })
+    Ok(Local {
+        running: gateway::start(config).await?,
+        token,
+    })
 }
 
 fn beside(mut journal: PathBuf, name: &str) -> PathBuf {

@@ -19,7 +19,8 @@ const TAIL: &str = include_str!("man/tail.roff");
 /// # Errors
 /// [`Kind::Other`] if the page cannot be rendered.
 pub fn page() -> Result<String> {
-    render().map_err(|error| Error::new(Kind::Other, "could not render the man page").because(error))
+    render()
+        .map_err(|error| Error::new(Kind::Other, "could not render the man page").because(error))
 }
 
 /// Prints the page.
@@ -34,7 +35,11 @@ fn render() -> io::Result<String> {
     let root = args::command();
     let verbs: Vec<Command> = root.get_subcommands().cloned().collect();
     // No date: the page is the same whenever it is made.
-    let head = Man::new(root).title("UPLOAD").section("1").date("").manual("User Commands");
+    let head = Man::new(root)
+        .title("UPLOAD")
+        .section("1")
+        .date("")
+        .manual("User Commands");
     let mut page = section(|out| head.render_title(out))?;
     for part in [
         section(|out| head.render_name_section(out))?,
@@ -48,7 +53,9 @@ fn render() -> io::Result<String> {
     for verb in verbs {
         describe(verb, "upload", &mut page)?;
     }
-    let codes = EXIT_CODES.split_once('\n').map_or(EXIT_CODES, |(_, rows)| rows);
+    let codes = EXIT_CODES
+        .split_once('\n')
+        .map_or(EXIT_CODES, |(_, rows)| rows);
     let _ = write!(page, ".SH EXIT STATUS\n.nf\n{codes}\n.fi\n{TAIL}");
     Ok(page)
 }
@@ -72,7 +79,9 @@ fn describe(verb: Command, parent: &str, page: &mut String) -> io::Result<()> {
             lines.for_each(|line| page.extend([line, "\n"]));
         }
     }
-    below.into_iter().try_for_each(|verb| describe(verb, &name, page))
+    below
+        .into_iter()
+        .try_for_each(|verb| describe(verb, &name, page))
 }
 
 fn section(render: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> io::Result<String> {
@@ -83,7 +92,10 @@ fn section(render: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> io::Result<St
 
 /// A section without the two lines of preamble that each rendering begins with.
 fn body(section: &str) -> &str {
-    section.find(".SH ").and_then(|start| section.get(start..)).unwrap_or_default()
+    section
+        .find(".SH ")
+        .and_then(|start| section.get(start..))
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -98,13 +110,21 @@ mod tests {
 
     /// The paragraph about one type of event, or a section.
     fn paragraph<'a>(head: &str, end: &str) -> &'a str {
-        let (_, rest) = TAIL.split_once(head).unwrap_or_else(|| panic!("{head} is not in the man page"));
+        let (_, rest) = TAIL
+            .split_once(head)
+            .unwrap_or_else(|| panic!("{head} is not in the man page"));
         rest.split(end).next().unwrap()
     }
 
     fn fields(value: &impl Serialize) -> Vec<String> {
-        let Value::Object(fields) = serde_json::from_str(&line(value)).unwrap() else { panic!("no object") };
-        fields.into_iter().map(|(name, _)| name).filter(|name| name != "v" && name != "type").collect()
+        let Value::Object(fields) = serde_json::from_str(&line(value)).unwrap() else {
+            panic!("no object")
+        };
+        fields
+            .into_iter()
+            .map(|(name, _)| name)
+            .filter(|name| name != "v" && name != "type")
+            .collect()
     }
 
     #[test]
@@ -129,7 +149,10 @@ mod tests {
         };
         let about = paragraph(".SS Receipt", ".SH ");
         for field in fields(&receipt) {
-            assert!(about.contains(&format!("\\fB{field}\\fR")), "{field} of the receipt");
+            assert!(
+                about.contains(&format!("\\fB{field}\\fR")),
+                "{field} of the receipt"
+            );
         }
         let id = || receipt.id.clone();
         let (item, path, message, upload) = (0, String::new(), String::new(), None);
@@ -144,7 +167,15 @@ mod tests {
                 parts: 0,
                 resumed_bytes: 0,
             },
-            Event::Progress { item, upload: upload.clone(), hashed: 0, sent: 0, confirmed: 0, size: 0, rate: 0 },
+            Event::Progress {
+                item,
+                upload: upload.clone(),
+                hashed: 0,
+                sent: 0,
+                confirmed: 0,
+                size: 0,
+                rate: 0,
+            },
             Event::Part {
                 item,
                 upload: id(),
@@ -163,10 +194,27 @@ mod tests {
                 wait_ms: 0,
                 message: message.clone(),
             },
-            Event::Changed { item, upload: upload.clone(), path: path.clone(), message: message.clone() },
+            Event::Changed {
+                item,
+                upload: upload.clone(),
+                path: path.clone(),
+                message: message.clone(),
+            },
             Event::Waiting { item, upload: id() },
-            Event::Completed { item, upload: id(), receipt: receipt.clone(), already: false },
-            Event::Failed { item, upload, path, kind: "", message, hint: None },
+            Event::Completed {
+                item,
+                upload: id(),
+                receipt: receipt.clone(),
+                already: false,
+            },
+            Event::Failed {
+                item,
+                upload,
+                path,
+                kind: "",
+                message,
+                hint: None,
+            },
             Event::Exit {
                 code: 0,
                 uploads: 0,
@@ -178,11 +226,16 @@ mod tests {
             },
         ];
         for event in events {
-            let Value::Object(line) = serde_json::from_str(&line(&event)).unwrap() else { panic!("no object") };
+            let Value::Object(line) = serde_json::from_str(&line(&event)).unwrap() else {
+                panic!("no object")
+            };
             let name = line.get("type").and_then(Value::as_str).unwrap();
             let about = paragraph(&format!(".TP\n\\fB{name}\\fR\n"), "\n.");
             for field in fields(&event) {
-                assert!(about.contains(&format!("\\fB{field}\\fR: ")), "{field} of {name}");
+                assert!(
+                    about.contains(&format!("\\fB{field}\\fR: ")),
+                    "{field} of {name}"
+                );
             }
         }
     }
@@ -191,7 +244,11 @@ mod tests {
     fn the_page_has_every_verb_and_the_exit_codes() {
         let page = page().unwrap();
         for verb in args::command().get_subcommands() {
-            assert!(page.contains(&format!("\n.SS upload {}\n", verb.get_name())), "{}", verb.get_name());
+            assert!(
+                page.contains(&format!("\n.SS upload {}\n", verb.get_name())),
+                "{}",
+                verb.get_name()
+            );
         }
         assert!(page.contains("   75  failed for now"));
     }

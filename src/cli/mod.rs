@@ -52,7 +52,9 @@ pub async fn run() -> anyhow::Result<u8> {
     #[cfg(feature = "gateway")]
     let args = serve::file::under(args)?;
     let done = verb(&args).await;
-    if let (Err(error), Verb::Put(_) | Verb::Resume(_), true) = (&done, &args.verb, args.global.json) {
+    if let (Err(error), Verb::Put(_) | Verb::Resume(_), true) =
+        (&done, &args.verb, args.global.json)
+    {
         // Whoever reads the stream is promised this last line, also where nothing could begin.
         session::tell_nothing_began(error)?;
     }
@@ -136,12 +138,22 @@ fn log(verbose: u8, json: bool, screen: Log) {
         2 => (LevelFilter::WARN, LevelFilter::DEBUG),
         _ => (LevelFilter::INFO, LevelFilter::TRACE),
     };
-    let filter = Targets::new().with_default(others).with_target("upload", ours);
-    let subscriber = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_ansi(false);
+    let filter = Targets::new()
+        .with_default(others)
+        .with_target("upload", ours);
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::TRACE)
+        .with_ansi(false);
     let subscriber = subscriber.with_writer(move || screen.clone());
     // A second subscriber in one process is only ever a test's.
     let _ = if json {
-        subscriber.json().flatten_event(true).with_span_list(false).finish().with(filter).try_init()
+        subscriber
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .finish()
+            .with(filter)
+            .try_init()
     } else {
         subscriber.finish().with(filter).try_init()
     };

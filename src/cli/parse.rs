@@ -3,7 +3,10 @@
 //! Border: pure, and the same for a flag, an environment variable and the configuration file; whose fault a wrong text is
 //! (usage or configuration) is `settings`'.
 
-#![expect(clippy::missing_errors_doc, reason = "each gives why the text was not understood")]
+#![expect(
+    clippy::missing_errors_doc,
+    reason = "each gives why the text was not understood"
+)]
 
 use std::fmt;
 use std::time::Duration;
@@ -24,7 +27,9 @@ type Wrong = String;
 /// A number of bytes: `8M` is 8,000,000, `8MiB` is 8,388,608, a bare number counts bytes.
 pub fn size(text: &str) -> Result<u64, Wrong> {
     let parsed: Result<ByteSize, _> = text.trim().parse();
-    parsed.map(|size| size.as_u64()).map_err(|_| format!("`{text}` is no size; write 8MiB, 8M (8,000,000) or bytes"))
+    parsed
+        .map(|size| size.as_u64())
+        .map_err(|_| format!("`{text}` is no size; write 8MiB, 8M (8,000,000) or bytes"))
 }
 
 /// How many bytes may go in a second, over all parts.
@@ -72,7 +77,9 @@ pub fn part_size(text: &str) -> Result<u64, Wrong> {
 pub fn duration(text: &str) -> Result<Duration, Wrong> {
     let wrong = || format!("`{text}` is no duration; write 90s, 15m, 2h 30m or 7d");
     let span: Span = text.trim().parse().map_err(|_| wrong())?;
-    let signed = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
+    let signed = span
+        .to_duration(SpanRelativeTo::days_are_24_hours())
+        .map_err(|_| wrong())?;
     let duration = Duration::try_from(signed).map_err(|_| wrong())?;
     if duration.is_zero() || duration > Duration::from_hours(3650 * 24) {
         return Err("a duration is longer than nothing and at most 3650d".to_owned());
@@ -89,7 +96,11 @@ pub enum Wait {
 
 /// `never`, or a [`duration`].
 pub fn wait(text: &str) -> Result<Wait, Wrong> {
-    if text.trim() == "never" { Ok(Wait::Never) } else { duration(text).map(Wait::After) }
+    if text.trim() == "never" {
+        Ok(Wait::Never)
+    } else {
+        duration(text).map(Wait::After)
+    }
 }
 
 impl Wait {
@@ -113,7 +124,8 @@ impl fmt::Display for Wait {
 
 /// A duration as [`duration`] reads it back, such as `15m`.
 pub fn friendly(duration: Duration) -> String {
-    jiff::SignedDuration::try_from(duration).map_or_else(|_| format!("{}s", duration.as_secs()), |d| format!("{d:#}"))
+    jiff::SignedDuration::try_from(duration)
+        .map_or_else(|_| format!("{}s", duration.as_secs()), |d| format!("{d:#}"))
 }
 
 /// Parts in flight over all files.
@@ -145,18 +157,24 @@ impl fmt::Display for Jobs {
 
 /// `HOST` or `HOST:PORT`.
 pub fn store_host(text: &str) -> Result<StoreHost, Wrong> {
-    text.parse().map_err(|_| format!("`{text}` is no HOST[:PORT]"))
+    text.parse()
+        .map_err(|_| format!("`{text}` is no HOST[:PORT]"))
 }
 
 /// `KEY=VALUE`, as object metadata can hold it: the key 1 to 64 of a-z, 0-9 and -, the value words of visible ASCII
 /// characters with one space between them.
 pub fn metadata(text: &str) -> Result<(String, String), Wrong> {
-    let (key, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is no KEY=VALUE"))?;
+    let (key, value) = text
+        .split_once('=')
+        .ok_or_else(|| format!("`{text}` is no KEY=VALUE"))?;
     let in_key = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     if !(1..=64).contains(&key.len()) || !key.bytes().all(in_key) {
         return Err("a metadata key is 1 to 64 of a-z, 0-9 and -".to_owned());
     }
-    if !value.split(' ').all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_graphic())) {
+    if !value
+        .split(' ')
+        .all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_graphic()))
+    {
         return Err(format!(
             "the value of `{key}` is not words of visible ASCII characters with one space between them"
         ));
@@ -168,11 +186,16 @@ pub fn metadata(text: &str) -> Result<(String, String), Wrong> {
 pub fn content_type(text: &str) -> Result<String, Wrong> {
     let essence = text.split(';').next().unwrap_or_default().trim();
     let token = |part: &str| {
-        !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+        !part.is_empty()
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
     };
     let plain = text.bytes().all(|b| (b' '..=b'~').contains(&b));
     match essence.split_once('/') {
-        Some((kind, subtype)) if plain && token(kind) && token(subtype) => Ok(text.trim().to_owned()),
+        Some((kind, subtype)) if plain && token(kind) && token(subtype) => {
+            Ok(text.trim().to_owned())
+        }
         _ => Err(format!("`{text}` is no content type; write video/mp4")),
     }
 }
@@ -199,8 +222,12 @@ pub fn header(text: &str) -> Result<(String, String), Wrong> {
 /// `NAME=GLOB`, of a claim in a token.
 pub fn claim(text: &str) -> Result<(String, String), Wrong> {
     match text.split_once('=') {
-        Some((name, glob)) if !name.is_empty() && !glob.is_empty() => Ok((name.to_owned(), glob.to_owned())),
-        _ => Err(format!("`{text}` is no claim; write NAME=GLOB, such as repository=acme/*")),
+        Some((name, glob)) if !name.is_empty() && !glob.is_empty() => {
+            Ok((name.to_owned(), glob.to_owned()))
+        }
+        _ => Err(format!(
+            "`{text}` is no claim; write NAME=GLOB, such as repository=acme/*"
+        )),
     }
 }
 
@@ -259,10 +286,23 @@ mod tests {
 
     #[test]
     fn hosts_may_carry_a_port_and_read_back() {
-        for text in ["minio.lan", "minio.lan:9000", "10.0.0.7:9000", "[fd00::1]", "[fd00::1]:9000"] {
+        for text in [
+            "minio.lan",
+            "minio.lan:9000",
+            "10.0.0.7:9000",
+            "[fd00::1]",
+            "[fd00::1]:9000",
+        ] {
             assert_eq!(store_host(text).unwrap().to_string(), text);
         }
-        for wrong in ["", "a b", "host:99999", "http://host", "host/path", "user@host"] {
+        for wrong in [
+            "",
+            "a b",
+            "host:99999",
+            "http://host",
+            "host/path",
+            "user@host",
+        ] {
             assert!(store_host(wrong).is_err(), "{wrong:?}");
         }
     }
@@ -273,7 +313,10 @@ mod tests {
         for wrong in ["camera", "=x", "a b=c", "a=b\r\nc: d"] {
             assert!(metadata(wrong).is_err(), "{wrong:?}");
         }
-        assert_eq!(header("X-Amz-Acl: private"), Ok(("x-amz-acl".into(), "private".into())));
+        assert_eq!(
+            header("X-Amz-Acl: private"),
+            Ok(("x-amz-acl".into(), "private".into()))
+        );
         for wrong in ["X-Amz-Acl", "a b: c", "a: b\nc"] {
             assert!(header(wrong).is_err(), "{wrong:?}");
         }

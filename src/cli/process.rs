@@ -19,9 +19,21 @@ pub fn settle() {
     // A dump may hold a token, signed URLs and the user's bytes. Where the system refuses, the limit still holds.
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
-    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: getrlimit(Resource::Core).maximum });
+    let _ = setrlimit(
+        Resource::Core,
+        Rlimit {
+            current: Some(0),
+            maximum: getrlimit(Resource::Core).maximum,
+        },
+    );
     let files = getrlimit(Resource::Nofile);
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: files.maximum, maximum: files.maximum });
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: files.maximum,
+            maximum: files.maximum,
+        },
+    );
 }
 
 /// How many parts and sources the open files suffice for; `here` says that the backend runs in this process.
@@ -30,7 +42,11 @@ pub fn most(here: bool) -> usize {
 }
 
 fn room(files: Option<u64>, here: bool) -> usize {
-    let (beside, each) = if here { (BESIDE_HERE, EACH_HERE) } else { (BESIDE, EACH) };
+    let (beside, each) = if here {
+        (BESIDE_HERE, EACH_HERE)
+    } else {
+        (BESIDE, EACH)
+    };
     let room = files.map_or(u64::MAX, |files| files.saturating_sub(beside) / each);
     usize::try_from(room).unwrap_or(usize::MAX).max(1)
 }

@@ -38,8 +38,12 @@ pub async fn run(settings: &Settings, flags: &args::Prune) -> Result<()> {
     let connection = settings.connection(&flags.connection)?;
     let mut journal = Journal::open(&settings.journal()?)?;
     let now = Timestamp::now();
-    let ended: Vec<i64> =
-        journal.all()?.iter().filter(|upload| is_due(upload, flags.older_than, now)).map(|upload| upload.row).collect();
+    let ended: Vec<i64> = journal
+        .all()?
+        .iter()
+        .filter(|upload| is_due(upload, flags.older_than, now))
+        .map(|upload| upload.row)
+        .collect();
     // Looked for first: what is forgotten would else be an orphan to whoever looks next.
     let orphans = match settings.backend(flags.backend.as_deref(), &connection) {
         Ok(BackendSpec::Companion(_)) if flags.backend.is_none() => {
@@ -48,7 +52,16 @@ pub async fn run(settings: &Settings, flags: &args::Prune) -> Result<()> {
             }
             String::new()
         }
-        Ok(spec) => orphans(settings, &journal, &spec, flags.backend.as_deref(), &connection).await?,
+        Ok(spec) => {
+            orphans(
+                settings,
+                &journal,
+                &spec,
+                flags.backend.as_deref(),
+                &connection,
+            )
+            .await?
+        }
         Err(error) if error.kind() == Kind::Config && flags.backend.is_none() => String::new(),
         Err(error) => return Err(error),
     };
@@ -70,9 +83,13 @@ pub async fn run(settings: &Settings, flags: &args::Prune) -> Result<()> {
 
 /// Whether an upload ended, and long enough ago.
 fn is_due(upload: &Upload, older_than: Option<Duration>, now: Timestamp) -> bool {
-    let ended = upload.receipt.as_ref().map_or(upload.created_at, |receipt| receipt.finished);
+    let ended = upload
+        .receipt
+        .as_ref()
+        .map_or(upload.created_at, |receipt| receipt.finished);
     let age = now.duration_since(ended);
-    !upload.state.is_unfinished() && older_than.is_none_or(|least| age.unsigned_abs() >= least && age.is_positive())
+    !upload.state.is_unfinished()
+        && older_than.is_none_or(|least| age.unsigned_abs() >= least && age.is_positive())
 }
 
 /// A line for each upload that is under way at the backend and that the journal does not know.
@@ -92,16 +109,30 @@ pub async fn orphans(
     let name = connected.name.clone();
     connected.close().await;
     // Read after the backend was asked, so that an upload that begins meanwhile is known.
-    let known: BTreeSet<_> = journal.all()?.into_iter().filter_map(|upload| upload.id).collect();
+    let known: BTreeSet<_> = journal
+        .all()?
+        .into_iter()
+        .filter_map(|upload| upload.id)
+        .collect();
     let mut out = String::new();
     for status in listed?.iter().filter(|status| !known.contains(&status.id)) {
         if settings.common.json {
-            let line = Line { kind: "orphan", backend: &name, status };
+            let line = Line {
+                kind: "orphan",
+                backend: &name,
+                status,
+            };
             let _ = writeln!(out, "{}", event::line(&line));
         } else {
-            let (state, size) = (status.state.name(), status.size.map_or_else(|| "-".to_owned(), text::size));
+            let (state, size) = (
+                status.state.name(),
+                status.size.map_or_else(|| "-".to_owned(), text::size),
+            );
             let (id, until, name) = (&status.id, status.expires_at, safe(&status.name));
-            let _ = writeln!(out, "{id:<36}  {state:<10}  orphan  {size:>10}  expires {until:.0}  {name}");
+            let _ = writeln!(
+                out,
+                "{id:<36}  {state:<10}  orphan  {size:>10}  expires {until:.0}  {name}"
+            );
         }
     }
     Ok(out)
@@ -109,8 +140,20 @@ pub async fn orphans(
 
 async fn under_way(connected: &Connected) -> Result<Vec<UploadStatus>> {
     let mut uploads = Vec::new();
-    for state in [State::Pending, State::Uploading, State::Completing, State::Aborting] {
-        uploads.extend(connected.backend.uploads(state).await?.into_iter().filter(|upload| upload.state == state));
+    for state in [
+        State::Pending,
+        State::Uploading,
+        State::Completing,
+        State::Aborting,
+    ] {
+        uploads.extend(
+            connected
+                .backend
+                .uploads(state)
+                .await?
+                .into_iter()
+                .filter(|upload| upload.state == state),
+        );
     }
     Ok(uploads)
 }

@@ -44,20 +44,27 @@ async fn write(backend: &Backend, id: &UploadId, size: u64) -> Result<()> {
             // Whoever reads has enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
             written => {
-                written.map_err(|error| Error::new(Kind::Io, "could not write to standard output").because(error))?;
+                written.map_err(|error| {
+                    Error::new(Kind::Io, "could not write to standard output").because(error)
+                })?;
             }
         }
     }
     match out.flush() {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
         flushed => {
-            flushed.map_err(|error| Error::new(Kind::Io, "could not write to standard output").because(error))?;
+            flushed.map_err(|error| {
+                Error::new(Kind::Io, "could not write to standard output").because(error)
+            })?;
         }
     }
     if bytes == size {
         return Ok(());
     }
-    Err(Error::new(Kind::Corrupt, format!("the object has {bytes} bytes, uploaded were {size}")))
+    Err(Error::new(
+        Kind::Corrupt,
+        format!("the object has {bytes} bytes, uploaded were {size}"),
+    ))
 }
 
 /// Prints a URL by which an object can be read. That is what it is for: whoever asks for it gets the secret.
@@ -85,10 +92,18 @@ pub async fn url(settings: &Settings, flags: &args::Url) -> Result<()> {
     super::config::print(&format!("{text}\n"))
 }
 
-async fn reach(settings: &Settings, connection: &Connection, id: &str) -> Result<(Upload, Connected)> {
+async fn reach(
+    settings: &Settings,
+    connection: &Connection,
+    id: &str,
+) -> Result<(Upload, Connected)> {
     let journal = Journal::open(&settings.journal()?)?;
     let upload = find(&journal, OsStr::new(id), &|_| true)?;
-    let spec = BackendSpec::parse(&upload.intent.backend, connection.allow_insecure_http, Kind::Config)?;
+    let spec = BackendSpec::parse(
+        &upload.intent.backend,
+        connection.allow_insecure_http,
+        Kind::Config,
+    )?;
     let connection = settings.toward(&spec, None, connection)?;
     let connected = Connected::new(settings, &spec, &connection, LOCK_WAIT, Arc::default()).await?;
     Ok((upload, connected))

@@ -18,7 +18,11 @@ use crate::event::{Event, Sink};
 /// [`Kind::Io`] when the file cannot be made; the thread ends with it when it cannot be written.
 pub fn tee(path: &Path, next: Sink) -> Result<(Sink, JoinHandle<Result<()>>)> {
     let fail = |error: std::io::Error, path: &Path| {
-        Error::new(Kind::Io, format!("could not write the receipt {}", path.display())).because(error)
+        Error::new(
+            Kind::Io,
+            format!("could not write the receipt {}", path.display()),
+        )
+        .because(error)
     };
     let mut file = File::create(path).map_err(|error| fail(error, path))?;
     let path = path.to_owned();
@@ -28,13 +32,17 @@ pub fn tee(path: &Path, next: Sink) -> Result<(Sink, JoinHandle<Result<()>>)> {
         while let Some(mut event) = events.blocking_recv() {
             if let (Event::Completed { receipt, .. }, Ok(())) = (&event, &written) {
                 let line = serde_json::to_string(receipt).map_err(std::io::Error::other);
-                written = line.and_then(|line| writeln!(file, "{line}")).map_err(|error| fail(error, &path));
+                written = line
+                    .and_then(|line| writeln!(file, "{line}"))
+                    .map_err(|error| fail(error, &path));
             }
             // The last event says how the process ends, the receipt's failure included.
             if let Event::Exit { code, .. } = &mut event {
                 written = written.and_then(|()| match file.sync_all() {
                     // A pipe or a terminal has nothing to sync.
-                    Err(error) if error.kind() != std::io::ErrorKind::InvalidInput => Err(fail(error, &path)),
+                    Err(error) if error.kind() != std::io::ErrorKind::InvalidInput => {
+                        Err(fail(error, &path))
+                    }
                     _ => Ok(()),
                 });
                 if let (0, Err(error)) = (*code, &written) {

@@ -41,13 +41,21 @@ pub async fn run(settings: &Settings, flags: &Serve) -> Result<()> {
         Some(ServeVerb::Sweep(sweep)) => &sweep.options,
         Some(ServeVerb::Token(_)) | None => &flags.options,
     };
-    super::log(settings.common.verbose, options.log_format == LogFormat::Json, Log::default());
+    super::log(
+        settings.common.verbose,
+        options.log_format == LogFormat::Json,
+        Log::default(),
+    );
     match &flags.verb {
         Some(ServeVerb::Token(verb)) => token::run(settings, verb).await,
         Some(ServeVerb::Sweep(flags)) => {
             let config = config(settings, options)?;
             gateway::check(&config)?;
-            if options.check { super::config::print(SOUND) } else { sweep::run(settings, config, flags.dry_run).await }
+            if options.check {
+                super::config::print(SOUND)
+            } else {
+                sweep::run(settings, config, flags.dry_run).await
+            }
         }
         None => {
             let config = config(settings, options)?;
@@ -64,7 +72,10 @@ pub async fn run(settings: &Settings, flags: &Serve) -> Result<()> {
 async fn serve(config: Config) -> Result<()> {
     let mut stop = signals::listen(config.drain + gateway::STOP_WAIT + MARGIN, || ())?;
     let mut running = gateway::start(config).await?;
-    super::remark(&format!("listening on {}", running.url.as_str().trim_end_matches('/')));
+    super::remark(&format!(
+        "listening on {}",
+        running.url.as_str().trim_end_matches('/')
+    ));
     if let Some(url) = &running.metrics_url {
         super::remark(&format!("metrics on {url}metrics"));
     }
@@ -85,8 +96,16 @@ pub fn config(settings: &Settings, flags: &ServeOptions) -> Result<Config> {
     Ok(Config {
         listen: flags.listen,
         metrics_listen: flags.metrics_listen,
-        public_url: flags.public_url.as_deref().map(|text| bare_url("--public-url", text)).transpose()?,
-        cdn: flags.cdn.as_deref().map(|text| bare_url("--cdn", text)).transpose()?,
+        public_url: flags
+            .public_url
+            .as_deref()
+            .map(|text| bare_url("--public-url", text))
+            .transpose()?,
+        cdn: flags
+            .cdn
+            .as_deref()
+            .map(|text| bare_url("--cdn", text))
+            .transpose()?,
         store: store(settings, flags)?,
         store_credentials: flags.store_credentials.clone(),
         ledger: ledger(settings, flags.ledger.ledger.as_deref())?,
@@ -94,7 +113,13 @@ pub fn config(settings: &Settings, flags: &ServeOptions) -> Result<Config> {
         companion: flags.companion.clone(),
         allow_origins: flags.allow_origins.clone(),
         rate: flags.access.rate.as_deref().map(access::rate).transpose()?,
-        quota: flags.access.quota.as_deref().map(access::quota).transpose()?.unwrap_or_default(),
+        quota: flags
+            .access
+            .quota
+            .as_deref()
+            .map(access::quota)
+            .transpose()?
+            .unwrap_or_default(),
         allow_types: flags.allow_types.clone(),
         max_size: flags.max_size,
         url_ttl: flags.url_ttl,
@@ -128,7 +153,9 @@ pub fn config(settings: &Settings, flags: &ServeOptions) -> Result<Config> {
 fn store(settings: &Settings, flags: &ServeOptions) -> Result<StoreConfig> {
     let text = flags.store.as_str();
     if text == "embedded" {
-        return Ok(StoreConfig::Embedded { dir: settings.store_dir()? });
+        return Ok(StoreConfig::Embedded {
+            dir: settings.store_dir()?,
+        });
     }
     if let Some(dir) = text.strip_prefix("embedded:").filter(|dir| !dir.is_empty()) {
         return Ok(StoreConfig::Embedded { dir: dir.into() });
@@ -141,7 +168,13 @@ fn store(settings: &Settings, flags: &ServeOptions) -> Result<StoreConfig> {
         BackendSpec::S3 { bucket, prefix } => {
             let s3 = settings.s3(&flags.s3)?;
             let (endpoint, region, path_style) = (s3.endpoint, s3.region, s3.path_style);
-            Ok(StoreConfig::S3 { bucket, prefix, endpoint, region, path_style })
+            Ok(StoreConfig::S3 {
+                bucket,
+                prefix,
+                endpoint,
+                region,
+                path_style,
+            })
         }
         BackendSpec::Embedded | BackendSpec::Url(_) | BackendSpec::Companion(_) => {
             Err(Error::new(Kind::Usage, "--store names no bucket"))
@@ -163,13 +196,17 @@ fn events(flags: &ServeOptions) -> Result<Option<Events>> {
                 Error::new(Kind::Config, "a webhook for events without a secret would take anybody's")
                     .hinting("put a long random word into a file of mode 0600 and name it with --events-secret-file")
             })?;
-            secret_file(file, "the secret for events").map(Events::Webhook).map(Some)
+            secret_file(file, "the secret for events")
+                .map(Events::Webhook)
+                .map(Some)
         }
         _ if secret.is_some() => Err(wrong("--events-secret-file goes with --events webhook")),
         None => Ok(None),
         Some(text) => {
             let url = text.strip_prefix("sqs:").ok_or_else(|| wrong(forms))?;
-            Ok(Some(Events::Sqs(Url::parse(url).map_err(|error| wrong(forms).because(error))?)))
+            Ok(Some(Events::Sqs(
+                Url::parse(url).map_err(|error| wrong(forms).because(error))?,
+            )))
         }
     }
 }
@@ -177,11 +214,15 @@ fn events(flags: &ServeOptions) -> Result<Option<Events>> {
 fn bare_url(flag: &str, text: &str) -> Result<Url> {
     let wrong = || Error::new(Kind::Usage, format!("could not use the value of {flag}"));
     let url = Url::parse(text).map_err(|error| wrong().because(error))?;
-    let bare =
-        url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
+    let bare = url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
     match url.scheme() {
         "https" | "http" if bare && url.has_host() => Ok(url),
-        _ => Err(wrong().because("it is https://host[:port][/base] without user, query or fragment")),
+        _ => {
+            Err(wrong().because("it is https://host[:port][/base] without user, query or fragment"))
+        }
     }
 }
 
@@ -191,7 +232,8 @@ fn sse(text: &str) -> Result<String> {
     if matches!(text, "AES256" | "aws:kms") || key.is_some_and(plain) {
         Ok(text.to_owned())
     } else {
-        Err(Error::new(Kind::Usage, "could not understand --sse").hinting("it is AES256, aws:kms or aws:kms:KEY-ID"))
+        Err(Error::new(Kind::Usage, "could not understand --sse")
+            .hinting("it is AES256, aws:kms or aws:kms:KEY-ID"))
     }
 }
 
@@ -210,11 +252,16 @@ mod tests {
         };
         let machine = Machine {
             env: |_| None,
-            terminals: Terminals { stdout: false, stderr: false },
+            terminals: Terminals {
+                stdout: false,
+                stderr: false,
+            },
             directories: Some(directories),
         };
         let args = Args::of(&[&["serve"], line].concat());
-        let Verb::Serve(serve) = args.verb else { panic!("serve") };
+        let Verb::Serve(serve) = args.verb else {
+            panic!("serve")
+        };
         config(&Settings::load(&args.global, machine)?, &serve.options)
     }
 
@@ -222,20 +269,42 @@ mod tests {
     fn nothing_said_is_the_embedded_store_on_loopback() {
         let config = made(&[]).unwrap();
         assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
-        assert!(matches!(config.store, StoreConfig::Embedded { dir } if dir.ends_with("data/store")));
-        assert!(matches!(config.ledger, LedgerConfig::Sqlite(path) if path.ends_with("state/gateway.db")));
+        assert!(
+            matches!(config.store, StoreConfig::Embedded { dir } if dir.ends_with("data/store"))
+        );
+        assert!(
+            matches!(config.ledger, LedgerConfig::Sqlite(path) if path.ends_with("state/gateway.db"))
+        );
         assert!(matches!(config.auth, gateway::Auth::None));
         assert_eq!(config.allow_types, ["*/*"]);
-        assert_eq!((config.url_ttl, config.upload_ttl), (Duration::from_mins(15), Duration::from_hours(168)));
+        assert_eq!(
+            (config.url_ttl, config.upload_ttl),
+            (Duration::from_mins(15), Duration::from_hours(168))
+        );
         assert_eq!((config.probe, config.checksum), (Probe::Require, None));
     }
 
     #[test]
     fn a_bucket_is_taken_apart() {
-        let line = ["--store", "s3://media/in/", "--s3-endpoint", "http://127.0.0.1:9000", "--s3-path-style"];
+        let line = [
+            "--store",
+            "s3://media/in/",
+            "--s3-endpoint",
+            "http://127.0.0.1:9000",
+            "--s3-path-style",
+        ];
         match made(&line).unwrap().store {
-            StoreConfig::S3 { bucket, prefix, endpoint, region, path_style } => {
-                assert_eq!((bucket.as_str(), prefix.as_str(), path_style), ("media", "in", true));
+            StoreConfig::S3 {
+                bucket,
+                prefix,
+                endpoint,
+                region,
+                path_style,
+            } => {
+                assert_eq!(
+                    (bucket.as_str(), prefix.as_str(), path_style),
+                    ("media", "in", true)
+                );
                 assert_eq!(endpoint.unwrap().as_str(), "http://127.0.0.1:9000/");
                 assert_eq!(region, None);
             }
@@ -251,7 +320,9 @@ mod tests {
             &["token", "revoke", "ab12"],
         ] {
             let args = Args::of(&[&["serve"], line].concat());
-            let Verb::Serve(serve) = args.verb else { panic!("serve") };
+            let Verb::Serve(serve) = args.verb else {
+                panic!("serve")
+            };
             assert!(matches!(serve.verb, Some(ServeVerb::Token(_))), "{line:?}");
         }
     }
@@ -278,6 +349,9 @@ mod tests {
             assert_eq!(made(&line).unwrap_err().kind(), Kind::Usage, "{line:?}");
         }
         // Whoever can reach the gateway could tell it anything.
-        assert_eq!(made(&["--events", "webhook"]).unwrap_err().kind(), Kind::Config);
+        assert_eq!(
+            made(&["--events", "webhook"]).unwrap_err().kind(),
+            Kind::Config
+        );
     }
 }

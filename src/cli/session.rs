@@ -52,7 +52,12 @@ impl Session {
     ///
     /// # Errors
     /// What cannot be opened.
-    pub fn open(settings: &Settings, options: report::Options, transfer: &Transfer, resume: String) -> Result<Self> {
+    pub fn open(
+        settings: &Settings,
+        options: report::Options,
+        transfer: &Transfer,
+        resume: String,
+    ) -> Result<Self> {
         let journal = Journal::open(&settings.journal()?)?;
         crash::point("cli.opened");
         let (sink, events) = Sink::channel();
@@ -71,8 +76,10 @@ impl Session {
         let stop = signals::listen(signals::LAST, move || {
             if !quiet {
                 // A screen that is gone wants to know nothing.
-                let _ =
-                    writeln!(screen, "stopping: what is on the wire may end, up to 5 s; once more to leave at once");
+                let _ = writeln!(
+                    screen,
+                    "stopping: what is on the wire may end, up to 5 s; once more to leave at once"
+                );
             }
         })?;
         let mut threads = vec![report::start(reporter, &options, events)];
@@ -86,7 +93,10 @@ impl Session {
         };
         let give_up = transfer
             .give_up_after
-            .map_or(GiveUp::Never, |limit| GiveUp::After { unanswered: limit.min(UNANSWERED), unconfirmed: limit });
+            .map_or(GiveUp::Never, |limit| GiveUp::After {
+                unanswered: limit.min(UNANSWERED),
+                unconfirmed: limit,
+            });
         let lock_wait = transfer.give_up_after.unwrap_or(FOREVER);
         let jobs = transfer.jobs.map_or(Jobs::Auto, Jobs::Fixed);
         let summary = Summary::default();
@@ -117,7 +127,12 @@ impl Session {
     }
 
     /// Connects to a backend, unless a signal comes first.
-    async fn connect(&mut self, settings: &Settings, spec: &BackendSpec, connection: &Connection) -> Result<Connected> {
+    async fn connect(
+        &mut self,
+        settings: &Settings,
+        spec: &BackendSpec,
+        connection: &Connection,
+    ) -> Result<Connected> {
         let mut stop = self.stop.clone();
         tokio::select! {
             connected = Connected::new(settings, spec, connection, self.lock_wait, Arc::clone(&self.limiter)) => connected,
@@ -144,7 +159,14 @@ impl Session {
                 return None;
             }
         };
-        match transfer::greet(&connected.backend, &self.options(&connected), &self.sink, &mut self.stop).await {
+        match transfer::greet(
+            &connected.backend,
+            &self.options(&connected),
+            &self.sink,
+            &mut self.stop,
+        )
+        .await
+        {
             Ok(info) => Some((connected, info)),
             Err(error) => {
                 self.fail(items, &error);
@@ -167,12 +189,29 @@ impl Session {
     }
 
     /// Does the items against one backend.
-    pub async fn run(&mut self, settings: &Settings, spec: &BackendSpec, connection: &Connection, items: Vec<Item>) {
-        let Some((connected, info)) = self.reach(settings, spec, connection, &items).await else { return };
+    pub async fn run(
+        &mut self,
+        settings: &Settings,
+        spec: &BackendSpec,
+        connection: &Connection,
+        items: Vec<Item>,
+    ) {
+        let Some((connected, info)) = self.reach(settings, spec, connection, &items).await else {
+            return;
+        };
         crash::point("cli.reached");
         let options = self.options(&connected);
         let (backend, stop) = (connected.backend.clone(), self.stop.clone());
-        let summary = transfer::run(&mut self.journal, backend, info, &self.sink, options, items, stop).await;
+        let summary = transfer::run(
+            &mut self.journal,
+            backend,
+            info,
+            &self.sink,
+            options,
+            items,
+            stop,
+        )
+        .await;
         crash::point("cli.ran");
         self.summary.completed += summary.completed;
         self.summary.failures.extend(summary.failures);
@@ -185,8 +224,15 @@ impl Session {
     /// Tells of an upload that was finished earlier, for which nobody is to be asked; false for any other.
     pub fn tell_finished(&mut self, upload: &Upload) -> bool {
         let known = upload.id.clone().zip(upload.receipt.clone());
-        let Some((id, receipt)) = known.filter(|_| self.wait == WaitFor::Verified) else { return false };
-        self.sink.tell(Event::Completed { item: self.items, upload: id, receipt, already: true });
+        let Some((id, receipt)) = known.filter(|_| self.wait == WaitFor::Verified) else {
+            return false;
+        };
+        self.sink.tell(Event::Completed {
+            item: self.items,
+            upload: id,
+            receipt,
+            already: true,
+        });
         self.items += 1;
         self.summary.completed += 1;
         true
@@ -220,10 +266,24 @@ impl Session {
     /// Tells the end and gives the exit code: of the uploads, or of the screen and the receipt where those failed.
     #[must_use]
     pub fn close(self) -> u8 {
-        let Summary { completed, failures, bytes_sent, bytes_known, resumable } = self.summary;
+        let Summary {
+            completed,
+            failures,
+            bytes_sent,
+            bytes_known,
+            resumable,
+        } = self.summary;
         let code = merged_exit_code(&failures);
         let (uploads, failed) = (self.items as u64, failures.len() as u64);
-        self.sink.tell(Event::Exit { code, uploads, completed, failed, bytes_sent, bytes_known, resumable });
+        self.sink.tell(Event::Exit {
+            code,
+            uploads,
+            completed,
+            failed,
+            bytes_sent,
+            bytes_known,
+            resumable,
+        });
         drop(self.sink);
         crash::point("cli.told");
         let mut codes = failures;
@@ -233,7 +293,11 @@ impl Session {
                 codes.push(error.kind().exit_code());
             }
         }
-        if codes.is_empty() { code } else { merged_exit_code(&codes) }
+        if codes.is_empty() {
+            code
+        } else {
+            merged_exit_code(&codes)
+        }
     }
 }
 
@@ -243,7 +307,14 @@ impl Session {
 /// [`Kind::Io`] when standard output fails other than by being closed.
 pub fn tell_nothing_began(error: &Error) -> Result<()> {
     let code = error.kind().exit_code();
-    let exit =
-        Event::Exit { code, uploads: 0, completed: 0, failed: 0, bytes_sent: 0, bytes_known: 0, resumable: false };
+    let exit = Event::Exit {
+        code,
+        uploads: 0,
+        completed: 0,
+        failed: 0,
+        bytes_sent: 0,
+        bytes_known: 0,
+        resumable: false,
+    };
     super::config::print(&format!("{}\n", event::line(&exit)))
 }

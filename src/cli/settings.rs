@@ -112,7 +112,11 @@ impl Proxy {
 impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (scheme, host) = (self.0.scheme(), self.0.host_str().unwrap_or_default());
-        let user = if self.0.username().is_empty() && self.0.password().is_none() { "" } else { "REDACTED@" };
+        let user = if self.0.username().is_empty() && self.0.password().is_none() {
+            ""
+        } else {
+            "REDACTED@"
+        };
         match self.0.port() {
             Some(port) => write!(f, "{scheme}://{user}{host}:{port}"),
             None => write!(f, "{scheme}://{user}{host}"),
@@ -175,18 +179,30 @@ impl Settings {
             Some(name) => Some(name.clone()),
             None => machine.text("UPLOAD_PROFILE")?,
         };
-        let default = machine.directories.as_ref().map(|found| found.config.join("config.toml"));
+        let default = machine
+            .directories
+            .as_ref()
+            .map(|found| found.config.join("config.toml"));
         let file = match flags.config.as_deref().or(default.as_deref()) {
             Some(path) => ConfigFile::read(path, flags.config.is_some(), profile.as_deref())?,
             None => ConfigFile::parse("", Path::new("config.toml"), profile.as_deref())?,
         };
         let choice = |key, text: String| from_file(&file, key, When::parse(&text));
-        let color = settle(flags.color, file.get(|keys| keys.color.clone()), &file, |text| choice("color", text))?
-            .or(When::Auto);
+        let color = settle(
+            flags.color,
+            file.get(|keys| keys.color.clone()),
+            &file,
+            |text| choice("color", text),
+        )?
+        .or(When::Auto);
         let choice = |key, text: String| from_file(&file, key, Progress::parse(&text));
-        let progress =
-            settle(flags.progress, file.get(|keys| keys.progress.clone()), &file, |text| choice("progress", text))?
-                .or(Progress::Auto);
+        let progress = settle(
+            flags.progress,
+            file.get(|keys| keys.progress.clone()),
+            &file,
+            |text| choice("progress", text),
+        )?
+        .or(Progress::Auto);
         let common = Common {
             json: flags.json,
             quiet: flags.quiet,
@@ -195,7 +211,14 @@ impl Settings {
             progress: progress.value,
             terminals: machine.terminals,
         };
-        Ok(Self { common, machine, file, journal: flags.journal.clone(), color, progress })
+        Ok(Self {
+            common,
+            machine,
+            file,
+            journal: flags.journal.clone(),
+            color,
+            progress,
+        })
     }
 
     /// What a reporter has to know, environment included.
@@ -271,16 +294,26 @@ impl Settings {
     /// # Errors
     /// [`Kind::Config`] where none is; else as [`BackendSpec::parse`].
     pub fn backend(&self, flag: Option<&str>, connection: &Connection) -> Result<BackendSpec> {
-        let found = self.backend_setting(flag)?.ok_or_else(BackendSpec::missing)?;
-        BackendSpec::parse(&found.value, connection.allow_insecure_http, blame(&found.origin))
+        let found = self
+            .backend_setting(flag)?
+            .ok_or_else(BackendSpec::missing)?;
+        BackendSpec::parse(
+            &found.value,
+            connection.allow_insecure_http,
+            blame(&found.origin),
+        )
     }
 
     /// The backend `resume` is confined to: the one its flag names, else any.
     ///
     /// # Errors
     /// As [`BackendSpec::parse`].
-    pub fn backend_filter(flag: Option<&str>, connection: &Connection) -> Result<Option<BackendSpec>> {
-        flag.map(|text| BackendSpec::parse(text, connection.allow_insecure_http, Kind::Usage)).transpose()
+    pub fn backend_filter(
+        flag: Option<&str>,
+        connection: &Connection,
+    ) -> Result<Option<BackendSpec>> {
+        flag.map(|text| BackendSpec::parse(text, connection.allow_insecure_http, Kind::Usage))
+            .transpose()
     }
 
     /// How to reach a backend and its store; reads the token.
@@ -307,10 +340,19 @@ impl Settings {
     ///
     /// # Errors
     /// As [`BackendSpec::parse`].
-    pub fn toward(&self, spec: &BackendSpec, flag: Option<&str>, connection: &Connection) -> Result<Connection> {
+    pub fn toward(
+        &self,
+        spec: &BackendSpec,
+        flag: Option<&str>,
+        connection: &Connection,
+    ) -> Result<Connection> {
         let meant = match self.backend_setting(flag)? {
             Some(found) => {
-                BackendSpec::parse(&found.value, connection.allow_insecure_http, blame(&found.origin))? == *spec
+                BackendSpec::parse(
+                    &found.value,
+                    connection.allow_insecure_http,
+                    blame(&found.origin),
+                )? == *spec
             }
             None => true,
         };
@@ -318,7 +360,11 @@ impl Settings {
         Ok(Connection {
             token: token.filter(|_| meant),
             token_file: token_file.filter(|_| meant),
-            headers: if meant { connection.headers.clone() } else { Vec::new() },
+            headers: if meant {
+                connection.headers.clone()
+            } else {
+                Vec::new()
+            },
             ..connection.clone()
         })
     }
@@ -349,7 +395,10 @@ impl Settings {
                 LimitRate::None => None,
                 LimitRate::At(rate) => Some(rate),
             },
-            give_up_after: self.give_up_after_setting(flags.give_up_after)?.value.limit(),
+            give_up_after: self
+                .give_up_after_setting(flags.give_up_after)?
+                .value
+                .limit(),
             receipt: flags.receipt.clone(),
             wait: match flags.wait {
                 WaitState::None => WaitFor::Verified,
@@ -364,11 +413,17 @@ impl Settings {
     /// [`Kind::Usage`] for flags that do not go together; [`Kind::Config`] for a part size of the file that cannot be.
     pub fn put(&self, flags: &args::Put) -> Result<PutOptions> {
         if flags.name.is_some() && flags.paths.len() > 1 {
-            return Err(Error::new(Kind::Usage, "--name names a single source, and there are several"));
+            return Err(Error::new(
+                Kind::Usage,
+                "--name names a single source, and there are several",
+            ));
         }
         if flags.paths.iter().any(|path| path.as_os_str() == "-") {
-            return Err(Error::new(Kind::Usage, "reading from standard input is not supported yet")
-                .hinting("a file of that name is written ./-"));
+            return Err(Error::new(
+                Kind::Usage,
+                "reading from standard input is not supported yet",
+            )
+            .hinting("a file of that name is written ./-"));
         }
         let mut metadata = BTreeMap::new();
         for (key, value) in &flags.metadata {
@@ -379,7 +434,9 @@ impl Settings {
         Ok(PutOptions {
             paths: flags.paths.clone(),
             name: flags.name.clone(),
-            part_size: self.part_size_setting(flags.part_size)?.map(|found| found.value),
+            part_size: self
+                .part_size_setting(flags.part_size)?
+                .map(|found| found.value),
             content_type: flags.content_type.clone(),
             metadata,
             if_changed: flags.if_changed,

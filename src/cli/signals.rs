@@ -22,7 +22,10 @@ const TELL: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// [`Kind::Other`] when the system lets nobody listen.
-pub fn listen(last: Duration, first: impl FnOnce() + Send + 'static) -> Result<watch::Receiver<Option<u8>>> {
+pub fn listen(
+    last: Duration,
+    first: impl FnOnce() + Send + 'static,
+) -> Result<watch::Receiver<Option<u8>>> {
     let mut interrupt = heard(SignalKind::interrupt())?;
     let mut terminate = heard(SignalKind::terminate())?;
     let mut hangup = heard(SignalKind::hangup())?;
@@ -36,7 +39,9 @@ pub fn listen(last: Duration, first: impl FnOnce() + Send + 'static) -> Result<w
                 () = came(&mut hangup) => 1,
             };
             let code = i32::from(128 + number);
-            let Some(first) = first.take() else { std::process::exit(code) };
+            let Some(first) = first.take() else {
+                std::process::exit(code)
+            };
             tokio::spawn(async move {
                 tokio::time::sleep(last).await;
                 std::process::exit(code);
@@ -57,7 +62,11 @@ pub fn listen(last: Duration, first: impl FnOnce() + Send + 'static) -> Result<w
 /// [`Kind::Other`] when the system lets nobody listen.
 pub fn heard(kind: SignalKind) -> Result<Option<Signal>> {
     let wrong = |error| Error::new(Kind::Other, "could not listen for signals").because(error);
-    if ignored(kind) { Ok(None) } else { signal(kind).map(Some).map_err(wrong) }
+    if ignored(kind) {
+        Ok(None)
+    } else {
+        signal(kind).map(Some).map_err(wrong)
+    }
 }
 
 /// Waits for a signal; for one that is not listened to, for ever.
@@ -73,6 +82,9 @@ pub async fn came(signal: &mut Option<Signal>) {
 fn ignored(kind: SignalKind) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
-    u32::try_from(kind.as_raw_value() - 1).is_ok_and(|bit| mask.checked_shr(bit).unwrap_or_default() & 1 == 1)
+    let mask = mask
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or_default();
+    u32::try_from(kind.as_raw_value() - 1)
+        .is_ok_and(|bit| mask.checked_shr(bit).unwrap_or_default() & 1 == 1)
 }

@@ -45,7 +45,10 @@ impl Tempo {
 ///
 /// # Errors
 /// When the system lets nobody listen.
-pub fn follow(limiter: Arc<Limiter>, mut tell: impl FnMut(Option<u64>) + Send + 'static) -> Result<()> {
+pub fn follow(
+    limiter: Arc<Limiter>,
+    mut tell: impl FnMut(Option<u64>) + Send + 'static,
+) -> Result<()> {
     let mut slower = heard(SignalKind::user_defined1())?;
     let mut faster = heard(SignalKind::user_defined2())?;
     tokio::spawn(async move {

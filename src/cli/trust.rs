@@ -17,16 +17,25 @@ pub fn check(path: &Path, found: &Metadata) -> Result<(), String> {
         return Ok(());
     }
     ours(found).map_err(|why| format!("{why}; to mend that: chmod go-w {}", path.display()))?;
-    let parent = path.canonicalize().ok().and_then(|path| path.parent().map(Path::to_path_buf));
-    let Some((parent, found)) = parent.and_then(|parent| Some((parent.clone(), fs::metadata(parent).ok()?))) else {
+    let parent = path
+        .canonicalize()
+        .ok()
+        .and_then(|path| path.parent().map(Path::to_path_buf));
+    let Some((parent, found)) =
+        parent.and_then(|parent| Some((parent.clone(), fs::metadata(parent).ok()?)))
+    else {
         return Ok(());
     };
     // Where nobody removes what is another's, what is ours stays.
     if found.mode() & 0o1000 != 0 {
         return Ok(());
     }
-    ours(&found)
-        .map_err(|why| format!("its directory is not safe: {why}; to mend that: chmod go-w {}", parent.display()))
+    ours(&found).map_err(|why| {
+        format!(
+            "its directory is not safe: {why}; to mend that: chmod go-w {}",
+            parent.display()
+        )
+    })
 }
 
 fn ours(found: &Metadata) -> Result<(), &'static str> {

@@ -29,13 +29,28 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
             Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
                 return Err(Refusal::saying(Code::TooLarge, "the body is too large"));
             }
-            Ok(Err(_)) => return Err(Refusal::saying(Code::InvalidRequest, "the body did not arrive whole")),
-            Err(_) => return Err(Refusal::saying(Code::InvalidRequest, "the body took too long to arrive")),
+            Ok(Err(_)) => {
+                return Err(Refusal::saying(
+                    Code::InvalidRequest,
+                    "the body did not arrive whole",
+                ));
+            }
+            Err(_) => {
+                return Err(Refusal::saying(
+                    Code::InvalidRequest,
+                    "the body took too long to arrive",
+                ));
+            }
         };
         if depth(&body) > DEPTH {
-            return Err(Refusal::saying(Code::InvalidRequest, format!("the JSON is more than {DEPTH} levels deep")));
+            return Err(Refusal::saying(
+                Code::InvalidRequest,
+                format!("the JSON is more than {DEPTH} levels deep"),
+            ));
         }
-        serde_json::from_slice(&body).map(Self).map_err(|error| unreadable(&error))
+        serde_json::from_slice(&body)
+            .map(Self)
+            .map_err(|error| unreadable(&error))
     }
 }
 
@@ -71,12 +86,20 @@ mod tests {
     use super::*;
 
     async fn read(body: Body) -> Result<Value, Refusal> {
-        Json::from_request(Request::new(body), &()).await.map(|Json(value)| value)
+        Json::from_request(Request::new(body), &())
+            .await
+            .map(|Json(value)| value)
     }
 
     #[test]
     fn depth_is_that_of_lists_and_objects_outside_of_texts() {
-        for (json, levels) in [("1", 0), ("[]", 1), (r#"{"a":[{}],"b":[]}"#, 3), (r#"["[[\"[[",{}]"#, 2), ("]]][", 1)] {
+        for (json, levels) in [
+            ("1", 0),
+            ("[]", 1),
+            (r#"{"a":[{}],"b":[]}"#, 3),
+            (r#"["[[\"[[",{}]"#, 2),
+            ("]]][", 1),
+        ] {
             assert_eq!(depth(json.as_bytes()), levels, "{json}");
         }
     }
@@ -86,14 +109,18 @@ mod tests {
         let nested = |levels: usize| Body::from("[".repeat(levels) + &"]".repeat(levels));
         assert!(read(nested(DEPTH)).await.is_ok());
         for levels in [DEPTH + 1, 500_000] {
-            assert_eq!(read(nested(levels)).await.unwrap_err().code, Code::InvalidRequest);
+            assert_eq!(
+                read(nested(levels)).await.unwrap_err().code,
+                Code::InvalidRequest
+            );
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_body_that_does_not_come_is_not_waited_for() {
         let began = tokio::time::Instant::now();
-        let silent = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
+        let silent =
+            Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
         assert_eq!(read(silent).await.unwrap_err().code, Code::InvalidRequest);
         assert_eq!(began.elapsed().as_secs(), WAIT.as_secs());
     }

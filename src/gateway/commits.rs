@@ -65,13 +65,19 @@ impl Commits {
     ///
     /// # Errors
     /// When there is no thread to be had.
-    pub fn start(name: &str, connection: Connection, keep: impl Send + 'static) -> io::Result<Self> {
+    pub fn start(
+        name: &str,
+        connection: Connection,
+        keep: impl Send + 'static,
+    ) -> io::Result<Self> {
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         let (jobs, queue) = mpsc::channel();
-        thread::Builder::new().name(name.to_owned()).spawn(move || {
-            serve(connection, &queue);
-            drop(keep);
-        })?;
+        thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || {
+                serve(connection, &queue);
+                drop(keep);
+            })?;
         Ok(Self(jobs))
     }
 
@@ -80,7 +86,10 @@ impl Commits {
         &self,
         read: impl FnOnce(&Connection) -> T + Send + 'static,
     ) -> Result<T, Lost> {
-        let work = work(|connection| (read(connection), true), |value, ended| ended.map(|()| value));
+        let work = work(
+            |connection| (read(connection), true),
+            |value, ended| ended.map(|()| value),
+        );
         self.ask(work, Job::Read).await
     }
 
@@ -89,7 +98,8 @@ impl Commits {
         &self,
         write: impl FnOnce(&Connection) -> (T, bool) + Send + 'static,
     ) -> Result<T, Lost> {
-        self.write_and(write, |value, ended| ended.map(|()| value)).await
+        self.write_and(write, |value, ended| ended.map(|()| value))
+            .await
     }
 
     /// As [`Commits::write`]; `then` runs on the thread when the commit is over, also when nobody waits any more.
@@ -223,7 +233,11 @@ mod tests {
             let path = place.path().join("numbers.db");
             let connection = Connection::open(&path).unwrap();
             connection.execute_batch(TABLES).unwrap();
-            Self { path, commits: Commits::start("numbers", connection, ()).unwrap(), _place: place }
+            Self {
+                path,
+                commits: Commits::start("numbers", connection, ()).unwrap(),
+                _place: place,
+            }
         }
 
         /// What another process finds.
@@ -242,30 +256,56 @@ mod tests {
                 })
             }));
             // All are asked before the first may end.
-            let (_, others, ()) = tokio::join!(biased; first, others, async { go.send(()).unwrap() });
+            let (_, others, ()) =
+                tokio::join!(biased; first, others, async { go.send(()).unwrap() });
             others
         }
     }
 
     fn numbers(connection: &Connection) -> Vec<i64> {
-        let mut rows = connection.prepare("SELECT n FROM number ORDER BY rowid").unwrap();
-        rows.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+        let mut rows = connection
+            .prepare("SELECT n FROM number ORDER BY rowid")
+            .unwrap();
+        rows.query_map([], |row| row.get(0))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap()
     }
 
     #[tokio::test]
     async fn one_that_fails_undoes_its_own_rows_alone() {
         let world = World::new();
         let half = "INSERT INTO number VALUES (2); INSERT INTO number VALUES (1)";
-        let answers = world.group(&["INSERT INTO number VALUES (1)", half, "INSERT INTO number VALUES (3)"]).await;
-        assert!(matches!(answers[..], [Ok(true), Ok(false), Ok(true)]), "{answers:?}");
+        let answers = world
+            .group(&[
+                "INSERT INTO number VALUES (1)",
+                half,
+                "INSERT INTO number VALUES (3)",
+            ])
+            .await;
+        assert!(
+            matches!(answers[..], [Ok(true), Ok(false), Ok(true)]),
+            "{answers:?}"
+        );
         assert_eq!(world.durable(), [1, 3]);
     }
 
     #[tokio::test]
     async fn a_commit_that_fails_fails_them_all() {
         let world = World::new();
-        let answers = world.group(&["INSERT INTO number VALUES (1)", "INSERT INTO debt VALUES (9)", "no SQL"]).await;
-        assert!(answers.iter().all(|answer| matches!(answer, Err(Lost::Failed(_)))), "{answers:?}");
+        let answers = world
+            .group(&[
+                "INSERT INTO number VALUES (1)",
+                "INSERT INTO debt VALUES (9)",
+                "no SQL",
+            ])
+            .await;
+        assert!(
+            answers
+                .iter()
+                .all(|answer| matches!(answer, Err(Lost::Failed(_)))),
+            "{answers:?}"
+        );
         assert_eq!(world.durable(), Vec::<i64>::new());
         let answers = world.group(&["INSERT INTO number VALUES (2)"]).await;
         assert!(matches!(answers[..], [Ok(true)]));
@@ -276,9 +316,17 @@ mod tests {
     #[tokio::test]
     async fn a_transaction_that_is_taken_back_under_way_fails_what_came_before() {
         let world = World::new();
-        let answers =
-            world.group(&["INSERT INTO number VALUES (1)", "ROLLBACK", "INSERT INTO number VALUES (3)"]).await;
-        assert!(matches!(answers[..], [Err(_), Err(_), Ok(true)]), "{answers:?}");
+        let answers = world
+            .group(&[
+                "INSERT INTO number VALUES (1)",
+                "ROLLBACK",
+                "INSERT INTO number VALUES (3)",
+            ])
+            .await;
+        assert!(
+            matches!(answers[..], [Err(_), Err(_), Ok(true)]),
+            "{answers:?}"
+        );
         assert_eq!(world.durable(), [3]);
     }
 
@@ -288,11 +336,20 @@ mod tests {
         let path = world.path.clone();
         let (go, wait) = mpsc::channel::<()>();
         let insert = |n: i64| {
-            world.commits.write(move |connection| (connection.execute("INSERT INTO number VALUES (?1)", [n]), true))
+            world.commits.write(move |connection| {
+                (
+                    connection.execute("INSERT INTO number VALUES (?1)", [n]),
+                    true,
+                )
+            })
         };
         let first = world.commits.write(move |_| (wait.recv().is_ok(), true));
-        let seen =
-            world.commits.read(move |connection| (numbers(connection), numbers(&Connection::open(path).unwrap())));
+        let seen = world.commits.read(move |connection| {
+            (
+                numbers(connection),
+                numbers(&Connection::open(path).unwrap()),
+            )
+        });
         let go = async { go.send(()).unwrap() };
         let (_, _, seen, _, ()) = tokio::join!(biased; first, insert(7), seen, insert(5), go);
         assert_eq!(seen.unwrap(), (vec![7], vec![]));
@@ -305,7 +362,12 @@ mod tests {
         let world = World::new();
         let (tell, told) = oneshot::channel();
         let work = work(
-            |connection| (connection.execute("INSERT INTO number VALUES (1)", []), true),
+            |connection| {
+                (
+                    connection.execute("INSERT INTO number VALUES (1)", []),
+                    true,
+                )
+            },
             move |_, ended| {
                 let _ = tell.send(ended);
                 Ok(())

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Extension, FromRequestParts as _, RawPathParams, RawQuery, Request, State};
+use axum::extract::{
+    DefaultBodyLimit, Extension, FromRequestParts as _, RawPathParams, RawQuery, Request, State,
+};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
@@ -53,7 +55,10 @@ pub fn router(gateway: Arc<Gateway>, origins: Arc<Origins>, root: &str) -> Route
             .route(&at("/multipart"), post(create))
             .route(&at("/multipart/{id}"), get(list).merge(delete(abort)))
             .route(&at("/multipart/{id}/batch"), get(batch))
-            .route(&at("/multipart/{id}/complete"), post(complete).layer(DefaultBodyLimit::max(JSON_MAX)))
+            .route(
+                &at("/multipart/{id}/complete"),
+                post(complete).layer(DefaultBodyLimit::max(JSON_MAX)),
+            )
             .route(&at("/multipart/{id}/{number}"), get(sign));
     }
     router
@@ -73,7 +78,8 @@ impl From<Refusal> for Refused {
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.0.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status =
+            StatusCode::from_u16(self.0.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = status.into_response();
         // Written out once it is known what the request is called.
         response.extensions_mut().insert(self.0);
@@ -86,7 +92,10 @@ type Answer = Result<Response, Refused>;
 /// Lets in who may come in: by the header, or by the token in the path. A page of an origin that nobody allowed gets nothing, for the
 /// routes that are asked by GET change things too.
 async fn admit(State(rooms): State<Arc<Rooms>>, request: Request, next: Next) -> Response {
-    let id = request.extensions().get::<RequestId>().map(ToString::to_string);
+    let id = request
+        .extensions()
+        .get::<RequestId>()
+        .map(ToString::to_string);
     let mut response = match admitted(&rooms, request, next).await {
         Ok(response) => response,
         Err(refusal) => Refused(refusal).into_response(),
@@ -96,7 +105,9 @@ async fn admit(State(rooms): State<Arc<Rooms>>, request: Request, next: Next) ->
         let headers = std::mem::take(response.headers_mut());
         response = (response.status(), headers, answer(&said)).into_response();
         if let Some(seconds) = refusal.retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
     }
     response
@@ -106,14 +117,23 @@ async fn admitted(rooms: &Rooms, request: Request, next: Next) -> Result<Respons
     let (mut parts, body) = request.into_parts();
     rooms.origins.admit(&parts.headers)?;
     let found = RawPathParams::from_request_parts(&mut parts, &()).await;
-    let token =
-        found.ok().and_then(|found| found.iter().find_map(|(name, value)| (name == "token").then(|| value.to_owned())));
+    let token = found.ok().and_then(|found| {
+        found
+            .iter()
+            .find_map(|(name, value)| (name == "token").then(|| value.to_owned()))
+    });
     let mut headers = parts.headers.clone();
     if let Some(token) = token {
         let bearer = HeaderValue::try_from(format!("Bearer {token}"));
-        headers.insert(header::AUTHORIZATION, bearer.map_err(|_| Refusal::new(Code::Unauthenticated))?);
+        headers.insert(
+            header::AUTHORIZATION,
+            bearer.map_err(|_| Refusal::new(Code::Unauthenticated))?,
+        );
     }
-    let (_place, caller) = rooms.gateway.admit(&parts.method, &parts.uri, &headers).await?;
+    let (_place, caller) = rooms
+        .gateway
+        .admit(&parts.method, &parts.uri, &headers)
+        .await?;
     let owner = caller.owner.clone();
     parts.extensions.insert(caller);
     let mut response = next.run(Request::from_parts(parts, body)).await;
@@ -132,7 +152,11 @@ struct About {
 
 impl About {
     fn of(found: &RawPathParams, query: Option<&str>) -> Result<Self, Refused> {
-        let value = |wanted: &str| found.iter().find_map(|(name, value)| (name == wanted).then(|| value.to_owned()));
+        let value = |wanted: &str| {
+            found
+                .iter()
+                .find_map(|(name, value)| (name == wanted).then(|| value.to_owned()))
+        };
         let query = Query::read(query);
         let key = query.one("key").ok_or_else(|| {
             Refusal::saying(
@@ -140,16 +164,28 @@ impl About {
                 "s3: the object key must be passed as a query parameter. For example: \"?key=abc.jpg\"",
             )
         })?;
-        Ok(Self { id: value("id").unwrap_or_default(), key: key.to_owned(), number: value("number"), query })
+        Ok(Self {
+            id: value("id").unwrap_or_default(),
+            key: key.to_owned(),
+            number: value("number"),
+            query,
+        })
     }
 
     fn place(&self) -> Place<'_> {
-        Place { id: &self.id, key: &self.key }
+        Place {
+            id: &self.id,
+            key: &self.key,
+        }
     }
 }
 
 fn answer(body: &Value) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+    (
+        [(header::CONTENT_TYPE, "application/json")],
+        body.to_string(),
+    )
+        .into_response()
 }
 
 async fn params(Extension(caller): Extension<Caller>, RawQuery(query): RawQuery) -> Answer {
@@ -170,14 +206,30 @@ async fn create(
     let Json(body) = body?;
     let kind = body.get("type").unwrap_or(&Value::Null);
     if !(kind.is_null() || kind.is_string()) {
-        return Err(Refusal::saying(Code::InvalidRequest, "s3: content type must be a string").into());
+        return Err(
+            Refusal::saying(Code::InvalidRequest, "s3: content type must be a string").into(),
+        );
     }
     let metadata = body.get("metadata").and_then(Value::as_object);
-    let metadata = metadata.into_iter().flat_map(Map::iter).filter_map(shapes::pair).collect();
-    let request = shapes::offer(body.get("filename").and_then(Value::as_str), kind.as_str(), metadata)?;
-    let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok()).map(str::to_owned);
+    let metadata = metadata
+        .into_iter()
+        .flat_map(Map::iter)
+        .filter_map(shapes::pair)
+        .collect();
+    let request = shapes::offer(
+        body.get("filename").and_then(Value::as_str),
+        kind.as_str(),
+        metadata,
+    )?;
+    let key = headers
+        .get("idempotency-key")
+        .and_then(|key| key.to_str().ok())
+        .map(str::to_owned);
     let key = key.unwrap_or_else(names::drawn);
-    let upload = caller.service.begin_parts(&caller.owner, &key, request).await?;
+    let upload = caller
+        .service
+        .begin_parts(&caller.owner, &key, request)
+        .await?;
     let body = json!({
         "key": caller.service.address(&upload.key), "uploadId": upload.id, "bucket": caller.service.bucket(),
         "expiresAt": upload.expires_at,
@@ -185,30 +237,57 @@ async fn create(
     Ok(answer(&body))
 }
 
-async fn list(Extension(caller): Extension<Caller>, found: RawPathParams, RawQuery(query): RawQuery) -> Answer {
+async fn list(
+    Extension(caller): Extension<Caller>,
+    found: RawPathParams,
+    RawQuery(query): RawQuery,
+) -> Answer {
     let about = About::of(&found, query.as_deref())?;
     let parts = caller.service.listed(&caller.owner, about.place()).await?;
     Ok(answer(&parts.iter().map(shapes::part).collect()))
 }
 
-async fn sign(Extension(caller): Extension<Caller>, found: RawPathParams, RawQuery(query): RawQuery) -> Answer {
+async fn sign(
+    Extension(caller): Extension<Caller>,
+    found: RawPathParams,
+    RawQuery(query): RawQuery,
+) -> Answer {
     let about = About::of(&found, query.as_deref())?;
     let number = shapes::number(about.number.as_deref().unwrap_or_default())?;
-    let signed = caller.service.sign_numbers(&caller.owner, about.place(), &[number]).await?;
-    let signed = signed.first().ok_or_else(|| Refusal::new(Code::Unavailable))?;
-    Ok(answer(&json!({"url": signed.url, "expires": signed.expires_in, "method": signed.method})))
+    let signed = caller
+        .service
+        .sign_numbers(&caller.owner, about.place(), &[number])
+        .await?;
+    let signed = signed
+        .first()
+        .ok_or_else(|| Refusal::new(Code::Unavailable))?;
+    Ok(answer(
+        &json!({"url": signed.url, "expires": signed.expires_in, "method": signed.method}),
+    ))
 }
 
-async fn batch(Extension(caller): Extension<Caller>, found: RawPathParams, RawQuery(query): RawQuery) -> Answer {
+async fn batch(
+    Extension(caller): Extension<Caller>,
+    found: RawPathParams,
+    RawQuery(query): RawQuery,
+) -> Answer {
     let about = About::of(&found, query.as_deref())?;
     let numbers = about.query.one("partNumbers").unwrap_or_default();
-    let mut numbers =
-        numbers.split(',').map(|number| shapes::number(number.trim())).collect::<Result<Vec<PartNumber>, _>>()?;
+    let mut numbers = numbers
+        .split(',')
+        .map(|number| shapes::number(number.trim()))
+        .collect::<Result<Vec<PartNumber>, _>>()?;
     numbers.sort_unstable();
     numbers.dedup();
-    let signed = caller.service.sign_numbers(&caller.owner, about.place(), &numbers).await?;
+    let signed = caller
+        .service
+        .sign_numbers(&caller.owner, about.place(), &numbers)
+        .await?;
     let expires = signed.iter().map(|put| put.expires_in).min();
-    let urls: Map<String, Value> = signed.iter().map(|put| (put.number.to_string(), json!(put.url))).collect();
+    let urls: Map<String, Value> = signed
+        .iter()
+        .map(|put| (put.number.to_string(), json!(put.url)))
+        .collect();
     Ok(answer(&json!({"presignedUrls": urls, "expires": expires})))
 }
 
@@ -221,9 +300,14 @@ async fn complete(
     let about = About::of(&found, query.as_deref())?;
     let Json(body) = body?;
     let wanted = shapes::wanted(&body)?;
-    let receipt = caller.service.complete_parts(&caller.owner, about.place(), &wanted).await?;
+    let receipt = caller
+        .service
+        .complete_parts(&caller.owner, about.place(), &wanted)
+        .await?;
     let location = caller.service.location(&receipt.key);
-    Ok(answer(&json!({"location": location, "key": about.key, "bucket": caller.service.bucket()})))
+    Ok(answer(
+        &json!({"location": location, "key": about.key, "bucket": caller.service.bucket()}),
+    ))
 }
 
 /// Whatever is gone already is gone. The body is nobody's, but some clients send one.
@@ -234,12 +318,19 @@ async fn abort(
     _body: Bytes,
 ) -> Answer {
     let about = About::of(&found, query.as_deref())?;
-    caller.service.abort_parts(&caller.owner, about.place()).await?;
+    caller
+        .service
+        .abort_parts(&caller.owner, about.place())
+        .await?;
     Ok(answer(&json!({})))
 }
 
 /// As a Companion without credentials of its own to give away.
 async fn sts() -> Response {
     let said = "This Companion server does not support uploading to S3 with temporary credentials";
-    (StatusCode::BAD_REQUEST, answer(&json!({"error": said, "message": said}))).into_response()
+    (
+        StatusCode::BAD_REQUEST,
+        answer(&json!({"error": said, "message": said})),
+    )
+        .into_response()
 }

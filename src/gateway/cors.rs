@@ -12,10 +12,20 @@ use url::Url;
 use crate::gateway::problem::Refusal;
 use crate::wire::Code;
 
-const METHODS: [Method; 5] = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE];
+const METHODS: [Method; 5] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::DELETE,
+];
 /// What an answer has that pages want to read.
-const EXPOSED: [HeaderName; 4] =
-    [header::ETAG, header::LOCATION, HeaderName::from_static("x-request-id"), header::RETRY_AFTER];
+const EXPOSED: [HeaderName; 4] = [
+    header::ETAG,
+    header::LOCATION,
+    HeaderName::from_static("x-request-id"),
+    header::RETRY_AFTER,
+];
 /// How long a browser may remember what it was told.
 const MAX_AGE: Duration = Duration::from_mins(10);
 
@@ -38,7 +48,10 @@ pub fn origin(text: &str) -> Option<String> {
 impl Origins {
     pub fn new(allowed: &[String], own: &Url) -> Self {
         let allowed = allowed.iter().filter_map(|text| origin(text)).collect();
-        Self { allowed, own: own.origin().ascii_serialization() }
+        Self {
+            allowed,
+            own: own.origin().ascii_serialization(),
+        }
     }
 
     fn allows(&self, asked: &str) -> bool {
@@ -47,7 +60,11 @@ impl Origins {
 
     /// Tells browsers which pages may read an answer, and answers what they ask beforehand.
     pub fn layer(&self) -> CorsLayer {
-        let allowed: Vec<HeaderValue> = self.allowed.iter().filter_map(|origin| origin.parse().ok()).collect();
+        let allowed: Vec<HeaderValue> = self
+            .allowed
+            .iter()
+            .filter_map(|origin| origin.parse().ok())
+            .collect();
         CorsLayer::new()
             .allow_origin(allowed)
             .allow_credentials(true)
@@ -62,15 +79,31 @@ impl Origins {
     /// # Errors
     /// `forbidden` for a page that is neither the gateway's own nor of an origin that is allowed.
     pub fn admit(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or_default());
-        let refused = || Refusal::saying(Code::Forbidden, "pages of this origin are not let in (--allow-origin)");
+        let text = |name| {
+            headers
+                .get(name)
+                .map(|value: &HeaderValue| value.to_str().unwrap_or_default())
+        };
+        let refused = || {
+            Refusal::saying(
+                Code::Forbidden,
+                "pages of this origin are not let in (--allow-origin)",
+            )
+        };
         match text("origin") {
             Some(asked) => {
-                let here = text("host").is_some_and(|host| asked.split_once("://").is_some_and(|(_, at)| at == host));
-                if here || asked == self.own || self.allows(asked) { Ok(()) } else { Err(refused()) }
+                let here = text("host")
+                    .is_some_and(|host| asked.split_once("://").is_some_and(|(_, at)| at == host));
+                if here || asked == self.own || self.allows(asked) {
+                    Ok(())
+                } else {
+                    Err(refused())
+                }
             }
             // A picture or a link on another's page says no origin.
-            None if matches!(text("sec-fetch-site"), Some("cross-site" | "same-site")) => Err(refused()),
+            None if matches!(text("sec-fetch-site"), Some("cross-site" | "same-site")) => {
+                Err(refused())
+            }
             None => Ok(()),
         }
     }
@@ -82,8 +115,12 @@ mod tests {
 
     #[test]
     fn an_origin_is_one_and_nothing_more() {
-        for good in ["https://app.example.com", "http://127.0.0.1:3000", "http://[::1]:80/", "HTTPS://app.example.com"]
-        {
+        for good in [
+            "https://app.example.com",
+            "http://127.0.0.1:3000",
+            "http://[::1]:80/",
+            "HTTPS://app.example.com",
+        ] {
             let written = origin(good);
             assert!(written.is_some() || good.ends_with(":80/"), "{good}");
         }
@@ -103,7 +140,10 @@ mod tests {
 
     #[test]
     fn only_pages_that_were_named_come_in() {
-        let origins = Origins::new(&["https://app.example".to_owned()], &"https://gw.example/base".parse().unwrap());
+        let origins = Origins::new(
+            &["https://app.example".to_owned()],
+            &"https://gw.example/base".parse().unwrap(),
+        );
         let comes = |pairs: &[(&'static str, &'static str)]| {
             let mut headers = HeaderMap::new();
             for (name, value) in pairs {
@@ -112,17 +152,33 @@ mod tests {
             origins.admit(&headers).is_ok()
         };
         assert!(
-            comes(&[]) && comes(&[("origin", "https://app.example")]) && comes(&[("origin", "https://gw.example")])
+            comes(&[])
+                && comes(&[("origin", "https://app.example")])
+                && comes(&[("origin", "https://gw.example")])
         );
-        assert!(comes(&[("origin", "http://127.0.0.1:8080"), ("host", "127.0.0.1:8080")]));
-        assert!(comes(&[("sec-fetch-site", "same-origin")]) && comes(&[("sec-fetch-site", "none")]));
-        assert!(comes(&[("origin", "https://app.example"), ("sec-fetch-site", "cross-site")]));
+        assert!(comes(&[
+            ("origin", "http://127.0.0.1:8080"),
+            ("host", "127.0.0.1:8080")
+        ]));
         assert!(
-            !comes(&[("origin", "https://evil.example")]) && !comes(&[("origin", "null")]) && !comes(&[("origin", "")])
+            comes(&[("sec-fetch-site", "same-origin")]) && comes(&[("sec-fetch-site", "none")])
+        );
+        assert!(comes(&[
+            ("origin", "https://app.example"),
+            ("sec-fetch-site", "cross-site")
+        ]));
+        assert!(
+            !comes(&[("origin", "https://evil.example")])
+                && !comes(&[("origin", "null")])
+                && !comes(&[("origin", "")])
         );
         assert!(
-            !comes(&[("origin", "https://app.example.evil.example")]) && !comes(&[("origin", "http://app.example")])
+            !comes(&[("origin", "https://app.example.evil.example")])
+                && !comes(&[("origin", "http://app.example")])
         );
-        assert!(!comes(&[("sec-fetch-site", "cross-site")]) && !comes(&[("sec-fetch-site", "same-site")]));
+        assert!(
+            !comes(&[("sec-fetch-site", "cross-site")])
+                && !comes(&[("sec-fetch-site", "same-site")])
+        );
     }
 }

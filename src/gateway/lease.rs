@@ -22,7 +22,10 @@ impl Terms {
     #[must_use]
     pub fn renewed(self, now: Timestamp) -> Renewed {
         let end = |life| now.checked_add(life).unwrap_or(Timestamp::MAX);
-        Renewed { lease_until: end(self.lease), expires_at: end(self.upload) }
+        Renewed {
+            lease_until: end(self.lease),
+            expires_at: end(self.upload),
+        }
     }
 }
 
@@ -57,14 +60,21 @@ pub enum Decision {
 /// over.
 #[must_use]
 pub fn decide(now: Timestamp, lease: &Lease, request: &ClaimRequest) -> Decision {
-    let same = lease.holder.as_deref().is_none_or(|holder| holder == request.holder);
+    let same = lease
+        .holder
+        .as_deref()
+        .is_none_or(|holder| holder == request.holder);
     match request.epoch {
         Some(epoch) if same && epoch == lease.epoch => Decision::Granted { epoch },
         Some(_) => Decision::Lost,
-        None if same || lease.until <= now => Decision::Granted { epoch: lease.epoch.saturating_add(1) },
+        None if same || lease.until <= now => Decision::Granted {
+            epoch: lease.epoch.saturating_add(1),
+        },
         None => {
             let left = lease.until.duration_since(now).as_millis();
-            Decision::Held { seconds: u64::try_from(left).unwrap_or(0).div_ceil(1000).max(1) }
+            Decision::Held {
+                seconds: u64::try_from(left).unwrap_or(0).div_ceil(1000).max(1),
+            }
         }
     }
 }
@@ -78,23 +88,52 @@ mod tests {
     }
 
     fn claim(now: i64, holder: Option<&str>, by: &str, epoch: Option<u64>) -> Decision {
-        let lease = Lease { holder: holder.map(str::to_owned), epoch: 7, until: at(60) };
-        decide(at(now), &lease, &ClaimRequest { holder: by.to_owned(), epoch })
+        let lease = Lease {
+            holder: holder.map(str::to_owned),
+            epoch: 7,
+            until: at(60),
+        };
+        decide(
+            at(now),
+            &lease,
+            &ClaimRequest {
+                holder: by.to_owned(),
+                epoch,
+            },
+        )
     }
 
     #[test]
     fn the_holder_renews_or_starts_anew() {
-        assert_eq!(claim(0, Some("a"), "a", Some(7)), Decision::Granted { epoch: 7 });
-        assert_eq!(claim(900, Some("a"), "a", Some(7)), Decision::Granted { epoch: 7 });
-        assert_eq!(claim(0, Some("a"), "a", None), Decision::Granted { epoch: 8 });
+        assert_eq!(
+            claim(0, Some("a"), "a", Some(7)),
+            Decision::Granted { epoch: 7 }
+        );
+        assert_eq!(
+            claim(900, Some("a"), "a", Some(7)),
+            Decision::Granted { epoch: 7 }
+        );
+        assert_eq!(
+            claim(0, Some("a"), "a", None),
+            Decision::Granted { epoch: 8 }
+        );
         assert_eq!(claim(0, Some("a"), "a", Some(6)), Decision::Lost);
     }
 
     #[test]
     fn another_waits_for_silence() {
-        assert_eq!(claim(0, Some("a"), "b", None), Decision::Held { seconds: 60 });
-        assert_eq!(claim(59, Some("a"), "b", None), Decision::Held { seconds: 1 });
-        assert_eq!(claim(60, Some("a"), "b", None), Decision::Granted { epoch: 8 });
+        assert_eq!(
+            claim(0, Some("a"), "b", None),
+            Decision::Held { seconds: 60 }
+        );
+        assert_eq!(
+            claim(59, Some("a"), "b", None),
+            Decision::Held { seconds: 1 }
+        );
+        assert_eq!(
+            claim(60, Some("a"), "b", None),
+            Decision::Granted { epoch: 8 }
+        );
         assert_eq!(claim(0, Some("a"), "b", Some(7)), Decision::Lost);
     }
 

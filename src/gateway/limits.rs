@@ -77,7 +77,10 @@ impl Quota {
         if let Some(most) = over(self.open, 1) {
             return Some(Excess::ForGood(Limit::Open(most)));
         }
-        if let Some(most) = over(self.total, with(usage.stored.saturating_add(usage.outstanding))) {
+        if let Some(most) = over(
+            self.total,
+            with(usage.stored.saturating_add(usage.outstanding)),
+        ) {
             return Some(Excess::ForNow(Limit::Total(most)));
         }
         if let Some(most) = over(self.outstanding, with(usage.outstanding)) {
@@ -93,15 +96,22 @@ impl From<Excess> for Refusal {
         let (Excess::ForNow(limit) | Excess::ForGood(limit)) = excess;
         let detail = match limit {
             Limit::Open(most) => format!("at most {most} unfinished uploads; finish or abort some"),
-            Limit::Outstanding(most) => format!("at most {most} bytes in unfinished uploads; finish or abort some"),
+            Limit::Outstanding(most) => {
+                format!("at most {most} bytes in unfinished uploads; finish or abort some")
+            }
             Limit::Total(most) => format!("at most {most} bytes in all"),
         };
         let retry_after = matches!(excess, Excess::ForNow(_)).then_some(ROOM_WAIT);
-        Self { code: Code::QuotaExceeded, detail: Some(detail), retry_after }
+        Self {
+            code: Code::QuotaExceeded,
+            detail: Some(detail),
+            retry_after,
+        }
     }
 }
 
-type Buckets<C> = RateLimiter<String, HashMapStateStore<String>, C, NoOpMiddleware<<C as Clock>::Instant>>;
+type Buckets<C> =
+    RateLimiter<String, HashMapStateStore<String>, C, NoOpMiddleware<<C as Clock>::Instant>>;
 
 /// Counts what each owner has signed, in this process.
 pub struct Meter<C: Clock = DefaultClock> {
@@ -122,7 +132,11 @@ impl<C: Clock + Clone> Meter<C> {
             let quota = governor::Quota::per_second(rate.per_second).allow_burst(rate.burst);
             RateLimiter::new(quota, HashMapStateStore::default(), clock.clone())
         });
-        Self { buckets, clock, asked: AtomicU32::new(0) }
+        Self {
+            buckets,
+            clock,
+            asked: AtomicU32::new(0),
+        }
     }
 
     /// Takes `count` signatures from what the owner has left: all or none.
@@ -131,7 +145,9 @@ impl<C: Clock + Clone> Meter<C> {
     /// `rate_limited`, with the seconds after which there is enough.
     pub fn take(&self, owner: &str, count: usize) -> Result<(), Refusal> {
         let count = NonZeroU32::new(u32::try_from(count).unwrap_or(u32::MAX));
-        let (Some(buckets), Some(count)) = (&self.buckets, count) else { return Ok(()) };
+        let (Some(buckets), Some(count)) = (&self.buckets, count) else {
+            return Ok(());
+        };
         if self.asked.fetch_add(1, Ordering::Relaxed) % FORGET_EVERY == FORGET_EVERY - 1 {
             buckets.retain_recent();
         }
@@ -139,10 +155,16 @@ impl<C: Clock + Clone> Meter<C> {
             Ok(Ok(())) => Ok(()),
             Ok(Err(early)) => {
                 let wait = early.wait_time_from(self.clock.now());
-                let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1);
+                let seconds = wait
+                    .as_secs()
+                    .saturating_add(u64::from(wait.subsec_nanos() > 0))
+                    .max(1);
                 Err(Refusal::later(Code::RateLimited, seconds))
             }
-            Err(most) => Err(Refusal::saying(Code::RateLimited, format!("at most {} parts at a time", most.0))),
+            Err(most) => Err(Refusal::saying(
+                Code::RateLimited,
+                format!("at most {} parts at a time", most.0),
+            )),
         }
     }
 }
@@ -155,10 +177,21 @@ mod tests {
 
     use super::*;
 
-    const QUOTA: Quota = Quota { open: Some(2), outstanding: Some(100), total: Some(1000) };
+    const QUOTA: Quota = Quota {
+        open: Some(2),
+        outstanding: Some(100),
+        total: Some(1000),
+    };
 
     fn excess(open: u64, outstanding: u64, stored: u64, size: u64) -> Option<Excess> {
-        QUOTA.excess(Usage { open, outstanding, stored }, size)
+        QUOTA.excess(
+            Usage {
+                open,
+                outstanding,
+                stored,
+            },
+            size,
+        )
     }
 
     #[test]
@@ -167,35 +200,68 @@ mod tests {
         assert_eq!(excess(1, 99, 900, 1), None);
         assert_eq!(excess(0, 0, 1000, 0), None);
         assert_eq!(excess(2, 0, 0, 0), Some(Excess::ForNow(Limit::Open(2))));
-        assert_eq!(excess(1, 100, 0, 1), Some(Excess::ForNow(Limit::Outstanding(100))));
-        assert_eq!(excess(1, 100, 900, 0), None);
-        assert_eq!(excess(1, 50, 949, 2), Some(Excess::ForNow(Limit::Total(1000))));
         assert_eq!(
-            Quota::default().excess(Usage { open: u64::MAX, outstanding: u64::MAX, stored: u64::MAX }, u64::MAX),
+            excess(1, 100, 0, 1),
+            Some(Excess::ForNow(Limit::Outstanding(100)))
+        );
+        assert_eq!(excess(1, 100, 900, 0), None);
+        assert_eq!(
+            excess(1, 50, 949, 2),
+            Some(Excess::ForNow(Limit::Total(1000)))
+        );
+        assert_eq!(
+            Quota::default().excess(
+                Usage {
+                    open: u64::MAX,
+                    outstanding: u64::MAX,
+                    stored: u64::MAX
+                },
+                u64::MAX
+            ),
             None
         );
     }
 
     #[test]
     fn waiting_is_asked_for_only_where_it_helps() {
-        for (open, outstanding, stored, size) in
-            [(0, 0, 0, 101), (2, 100, 1000, 1), (0, 0, 999, 2), (0, 0, 0, u64::MAX)]
-        {
+        for (open, outstanding, stored, size) in [
+            (0, 0, 0, 101),
+            (2, 100, 1000, 1),
+            (0, 0, 999, 2),
+            (0, 0, 0, u64::MAX),
+        ] {
             let excess = excess(open, outstanding, stored, size).unwrap();
             assert!(matches!(excess, Excess::ForGood(_)), "{excess:?}");
             assert_eq!(Refusal::from(excess).retry_after, None);
         }
-        assert_eq!(Refusal::from(Excess::ForNow(Limit::Open(2))).retry_after, Some(ROOM_WAIT));
-        let nobody = Quota { open: Some(0), ..Quota::default() };
-        assert_eq!(nobody.excess(Usage::default(), 0), Some(Excess::ForGood(Limit::Open(0))));
+        assert_eq!(
+            Refusal::from(Excess::ForNow(Limit::Open(2))).retry_after,
+            Some(ROOM_WAIT)
+        );
+        let nobody = Quota {
+            open: Some(0),
+            ..Quota::default()
+        };
+        assert_eq!(
+            nobody.excess(Usage::default(), 0),
+            Some(Excess::ForGood(Limit::Open(0)))
+        );
     }
 
     #[test]
     fn a_rate_refills_and_is_each_owners_own() {
         let clock = FakeRelativeClock::default();
-        let (per_second, burst) = (NonZeroU32::new(100).unwrap(), NonZeroU32::new(1000).unwrap());
+        let (per_second, burst) = (
+            NonZeroU32::new(100).unwrap(),
+            NonZeroU32::new(1000).unwrap(),
+        );
         let meter = Meter::new(Some(Rate { per_second, burst }), clock.clone());
-        let wait = |owner: &str, count| meter.take(owner, count).err().map(|refusal| refusal.retry_after);
+        let wait = |owner: &str, count| {
+            meter
+                .take(owner, count)
+                .err()
+                .map(|refusal| refusal.retry_after)
+        };
         assert_eq!(wait("a", 600), None);
         assert_eq!(wait("a", 401), Some(Some(1)), "one is missing");
         assert_eq!(wait("a", 400), None, "what was refused was not taken");
@@ -214,7 +280,13 @@ mod tests {
     fn owners_who_are_quiet_are_forgotten() {
         let clock = FakeRelativeClock::default();
         let one = NonZeroU32::new(1).unwrap();
-        let meter = Meter::new(Some(Rate { per_second: one, burst: one }), clock.clone());
+        let meter = Meter::new(
+            Some(Rate {
+                per_second: one,
+                burst: one,
+            }),
+            clock.clone(),
+        );
         for owner in 0..FORGET_EVERY - 1 {
             meter.take(&owner.to_string(), 1).unwrap();
         }

@@ -40,9 +40,19 @@ pub struct Bounds {
     pub told: bool,
 }
 
-pub const BOUNDS: Bounds = Bounds { header_wait: Duration::from_secs(10), connections: 512, share, told: true };
+pub const BOUNDS: Bounds = Bounds {
+    header_wait: Duration::from_secs(10),
+    connections: 512,
+    share,
+    told: true,
+};
 /// For the listener beside it, which few ask.
-pub const ASIDE: Bounds = Bounds { header_wait: Duration::from_secs(10), connections: 16, share: |_| 16, told: false };
+pub const ASIDE: Bounds = Bounds {
+    header_wait: Duration::from_secs(10),
+    connections: 16,
+    share: |_| 16,
+    told: false,
+};
 
 /// Half of all for each address: as many as calls are served at the same time, so that a proxy, behind which everybody has its
 /// address, lacks nothing. One on this machine may have all.
@@ -65,10 +75,21 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// Serves until `quit`, then lets the requests under way end. A connection whose client takes too long for the head of a
 /// request is closed; where there are too many, in all or of one address, the one that has been silent longest.
-pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, quit: impl Future<Output = ()>) {
-    let (room, graceful) = (Room::new(bounds.connections, bounds.share), GracefulShutdown::new());
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    bounds: Bounds,
+    quit: impl Future<Output = ()>,
+) {
+    let (room, graceful) = (
+        Room::new(bounds.connections, bounds.share),
+        GracefulShutdown::new(),
+    );
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(bounds.header_wait);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(bounds.header_wait);
     let mut quit = pin!(quit);
     loop {
         let next = async {
@@ -96,11 +117,19 @@ pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, quit: 
             let service = service_fn(|request: Request<Incoming>| {
                 let asking = Asking::begin(&guest);
                 let answer = router.clone().oneshot(request);
-                async move { answer.await.map(|response| response.map(|body| Answering { body, _asking: asking })) }
+                async move {
+                    answer.await.map(|response| {
+                        response.map(|body| Answering {
+                            body,
+                            _asking: asking,
+                        })
+                    })
+                }
             });
             // Without it answers may wait for an acknowledgement; with it they are merely on time.
             let _ = TcpStream::set_nodelay(&stream, true);
-            let mut connection = pin!(watcher.watch(builder.serve_connection(TokioIo::new(stream), service)));
+            let mut connection =
+                pin!(watcher.watch(builder.serve_connection(TokioIo::new(stream), service)));
             let whole = async {
                 // hyper's own timeout begins once it is known which HTTP is spoken.
                 let early = timeout(bounds.header_wait, &mut connection).await.is_ok();
@@ -167,7 +196,11 @@ struct Seat {
 
 impl Room {
     fn new(places: usize, share: fn(IpAddr) -> usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(places)), share, guests: Arc::default() }
+        Self {
+            places: Arc::new(Semaphore::new(places)),
+            share,
+            guests: Arc::default(),
+        }
     }
 
     /// A place for one more. Where there is none, who is silent is asked to leave: who has never asked anything first. None where
@@ -188,11 +221,21 @@ impl Room {
             }
         };
         let mut guests = locked(&self.guests);
-        let guest = Guest { house, asked: AtomicBool::default(), asking: AtomicUsize::default(), leave: Notify::new() };
+        let guest = Guest {
+            house,
+            asked: AtomicBool::default(),
+            asking: AtomicUsize::default(),
+            leave: Notify::new(),
+        };
         let (number, guest) = (guests.next, Arc::new(guest));
         guests.next += 1;
         guests.present.insert(number, Arc::clone(&guest));
-        Some(Seat { number, guest, guests: Arc::clone(&self.guests), _place: place })
+        Some(Seat {
+            number,
+            guest,
+            guests: Arc::clone(&self.guests),
+            _place: place,
+        })
     }
 }
 
@@ -207,9 +250,13 @@ impl Guests {
     fn show_out(&mut self, of: impl Fn(&Guest) -> bool) -> bool {
         let silent = |guest: &Guest| guest.asking.load(Ordering::Relaxed) == 0;
         let mut of = self.present.iter().filter(|(_, guest)| of(guest));
-        let never = of.clone().find(|(_, guest)| !guest.asked.load(Ordering::Relaxed));
+        let never = of
+            .clone()
+            .find(|(_, guest)| !guest.asked.load(Ordering::Relaxed));
         let longest = never.or_else(|| of.find(|(_, guest)| silent(guest)));
-        let Some(number) = longest.map(|(number, _)| *number) else { return false };
+        let Some(number) = longest.map(|(number, _)| *number) else {
+            return false;
+        };
         if let Some(guest) = self.present.remove(&number) {
             guest.leave.notify_one();
         }
@@ -288,7 +335,11 @@ mod tests {
             let address = listener.local_addr().unwrap();
             let (end, ended) = oneshot::channel::<()>();
             let server = tokio::spawn(serve(listener, router, bounds, async { drop(ended.await) }));
-            Self { address, end, server }
+            Self {
+                address,
+                end,
+                server,
+            }
         }
 
         async fn connect(&self, text: &str) -> TcpStream {
@@ -299,7 +350,10 @@ mod tests {
 
         async fn stop(self) {
             drop(self.end);
-            timeout(Duration::from_secs(20), self.server).await.unwrap().unwrap();
+            timeout(Duration::from_secs(20), self.server)
+                .await
+                .unwrap()
+                .unwrap();
         }
     }
 
@@ -312,33 +366,54 @@ mod tests {
             wait.notified().await;
             "slow"
         };
-        let router = Router::new().route("/slow", axum::routing::get(slow)).fallback(async || "hello");
+        let router = Router::new()
+            .route("/slow", axum::routing::get(slow))
+            .fallback(async || "hello");
         (router, go, gone)
     }
 
     async fn answer(mut connection: TcpStream) -> String {
         let mut answer = String::new();
         let read = connection.read_to_string(&mut answer);
-        timeout(Duration::from_secs(20), read).await.expect("no answer came").unwrap();
+        timeout(Duration::from_secs(20), read)
+            .await
+            .expect("no answer came")
+            .unwrap();
         answer
     }
 
     #[tokio::test]
     async fn half_a_head_is_not_waited_for_and_others_are_served_meanwhile() {
-        let bounds = Bounds { header_wait: Duration::from_millis(300), connections: 64, share: |_| 64, told: false };
+        let bounds = Bounds {
+            header_wait: Duration::from_millis(300),
+            connections: 64,
+            share: |_| 64,
+            told: false,
+        };
         let served = Served::new(Router::new().fallback(async || "hello"), bounds).await;
         let again = format!("{}GET /", WHOLE.replace("connection: close\r\n", ""));
         let mut slow = Vec::new();
-        for text in ["", "P", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &WHOLE[..20], &again] {
+        for text in [
+            "",
+            "P",
+            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            &WHOLE[..20],
+            &again,
+        ] {
             slow.push(served.connect(text).await);
         }
         let answer = answer(served.connect(WHOLE).await).await;
-        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("hello"), "{answer}");
+        assert!(
+            answer.starts_with("HTTP/1.1 200") && answer.ends_with("hello"),
+            "{answer}"
+        );
         for mut connection in slow {
             // Closed or reset; not open.
             let mut rest = Vec::new();
             let read = connection.read_to_end(&mut rest);
-            let _ = timeout(Duration::from_secs(20), read).await.expect("it is still open");
+            let _ = timeout(Duration::from_secs(20), read)
+                .await
+                .expect("it is still open");
         }
         served.stop().await;
     }
@@ -349,7 +424,12 @@ mod tests {
         // Nobody is let go for its head within this test.
         let served = Served::new(
             router,
-            Bounds { header_wait: Duration::from_mins(10), connections: 8, share: |_| 8, told: false },
+            Bounds {
+                header_wait: Duration::from_mins(10),
+                connections: 8,
+                share: |_| 8,
+                told: false,
+            },
         )
         .await;
         let asking = served.connect(&WHOLE.replace("GET /", "GET /slow")).await;
@@ -371,7 +451,12 @@ mod tests {
     #[tokio::test]
     async fn one_address_takes_no_more_than_its_share() {
         let (router, go, gone) = slow();
-        let bounds = Bounds { header_wait: Duration::from_mins(10), connections: 64, share: |_| 2, told: false };
+        let bounds = Bounds {
+            header_wait: Duration::from_mins(10),
+            connections: 64,
+            share: |_| 2,
+            told: false,
+        };
         let served = Served::new(router, bounds).await;
         let slow = WHOLE.replace("GET /", "GET /slow");
         let first = served.connect(&slow).await;
@@ -396,9 +481,21 @@ mod tests {
     #[test]
     fn who_is_taken_for_one() {
         let house = |text: &str| house(text.parse().unwrap()).to_string();
-        assert_eq!((house("192.0.2.7"), house("::ffff:192.0.2.7")), ("192.0.2.7".into(), "192.0.2.7".into()));
-        assert_eq!((house("2001:db8::1"), house("2001:db8::ffff:1")), ("2001:db8::".into(), "2001:db8::".into()));
-        assert_eq!((house("::1"), house("127.0.0.1")), ("::1".into(), "127.0.0.1".into()));
-        assert_eq!(["127.0.0.1", "::1", "192.0.2.7"].map(|text| share(text.parse().unwrap())), [512, 512, 256]);
+        assert_eq!(
+            (house("192.0.2.7"), house("::ffff:192.0.2.7")),
+            ("192.0.2.7".into(), "192.0.2.7".into())
+        );
+        assert_eq!(
+            (house("2001:db8::1"), house("2001:db8::ffff:1")),
+            ("2001:db8::".into(), "2001:db8::".into())
+        );
+        assert_eq!(
+            (house("::1"), house("127.0.0.1")),
+            ("::1".into(), "127.0.0.1".into())
+        );
+        assert_eq!(
+            ["127.0.0.1", "::1", "192.0.2.7"].map(|text| share(text.parse().unwrap())),
+            [512, 512, 256]
+        );
     }
 }

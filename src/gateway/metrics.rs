@@ -22,7 +22,9 @@ use crate::wire::State;
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Seconds: from a read of the ledger to a store that copies before it answers.
-const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 15.0, 60.0];
+const SECONDS: [f64; 12] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 15.0, 60.0,
+];
 
 /// What becomes of an upload is named by its state; that it was begun, by this.
 const BEGUN: &str = "begun";
@@ -163,8 +165,18 @@ impl Leftover {
 impl Metrics {
     /// A request was answered; `route` is one of the router's templates.
     pub fn answered(&self, method: &'static str, route: &str, status: u16, took: Duration) {
-        self.requests.get_or_create(&Asked { method, route: route.to_owned(), status }).inc();
-        self.request_seconds.get_or_create(&Route { route: route.to_owned() }).observe(took.as_secs_f64());
+        self.requests
+            .get_or_create(&Asked {
+                method,
+                route: route.to_owned(),
+                status,
+            })
+            .inc();
+        self.request_seconds
+            .get_or_create(&Route {
+                route: route.to_owned(),
+            })
+            .observe(took.as_secs_f64());
     }
 
     /// An upload was begun.
@@ -175,22 +187,37 @@ impl Metrics {
 
     /// An upload has come to its end in this state.
     pub fn ended(&self, state: State) {
-        self.uploads.get_or_create(&Moved { to: state.name() }).inc();
+        self.uploads
+            .get_or_create(&Moved { to: state.name() })
+            .inc();
     }
 
     /// The store was asked; `operation` as the Amazon S3 API reference has it.
     pub fn called(&self, operation: &'static str, outcome: Outcome, took: Duration) {
-        self.store_calls.get_or_create(&Called { operation, outcome: outcome.name() }).inc();
-        self.store_seconds.get_or_create(&Operation { operation }).observe(took.as_secs_f64());
+        self.store_calls
+            .get_or_create(&Called {
+                operation,
+                outcome: outcome.name(),
+            })
+            .inc();
+        self.store_seconds
+            .get_or_create(&Operation { operation })
+            .observe(took.as_secs_f64());
     }
 
     pub fn swept(&self, done: bool) {
         let outcome = if done { Outcome::Ok } else { Outcome::Failed };
-        self.sweeps.get_or_create(&Swept { outcome: outcome.name() }).inc();
+        self.sweeps
+            .get_or_create(&Swept {
+                outcome: outcome.name(),
+            })
+            .inc();
     }
 
     pub fn found(&self, what: Leftover, count: usize) {
-        self.swept.get_or_create(&Found { what: what.name() }).inc_by(u64::try_from(count).unwrap_or(u64::MAX));
+        self.swept
+            .get_or_create(&Found { what: what.name() })
+            .inc_by(u64::try_from(count).unwrap_or(u64::MAX));
     }
 }
 
@@ -217,9 +244,16 @@ impl Default for Metrics {
             drop(metrics.uploads.get_or_create(&Moved { to }));
         }
         for outcome in [Outcome::Ok, Outcome::Failed] {
-            drop(metrics.sweeps.get_or_create(&Swept { outcome: outcome.name() }));
+            drop(metrics.sweeps.get_or_create(&Swept {
+                outcome: outcome.name(),
+            }));
         }
-        for what in [Leftover::Completing, Leftover::Expired, Leftover::Aborting, Leftover::ToLookAt] {
+        for what in [
+            Leftover::Completing,
+            Leftover::Expired,
+            Leftover::Aborting,
+            Leftover::ToLookAt,
+        ] {
             drop(metrics.swept.get_or_create(&Found { what: what.name() }));
         }
         metrics
@@ -232,30 +266,69 @@ fn registry(metrics: &Metrics) -> Registry {
     let version = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
     all.register("build", "The program", version);
     let m = metrics;
-    all.register("http_requests", "Requests answered, by method, route and status", m.requests.clone());
+    all.register(
+        "http_requests",
+        "Requests answered, by method, route and status",
+        m.requests.clone(),
+    );
     let help = "Time to the head of the answer, by route";
-    all.register_with_unit("http_request", help, Unit::Seconds, m.request_seconds.clone());
+    all.register_with_unit(
+        "http_request",
+        help,
+        Unit::Seconds,
+        m.request_seconds.clone(),
+    );
     all.register("connections", "Connections open now", m.connections.clone());
     all.register(
         "uploads",
         "Uploads that were begun, became ready, were rejected, aborted, or expired",
         m.uploads.clone(),
     );
-    all.register("parts_signed", "Parts that URLs were signed for", m.parts_signed.clone());
-    all.register_with_unit("declared", "Sizes of uploads begun", Unit::Bytes, m.bytes_declared.clone());
+    all.register(
+        "parts_signed",
+        "Parts that URLs were signed for",
+        m.parts_signed.clone(),
+    );
+    all.register_with_unit(
+        "declared",
+        "Sizes of uploads begun",
+        Unit::Bytes,
+        m.bytes_declared.clone(),
+    );
     all.register_with_unit(
         "confirmed",
         "Sizes of uploads whose object was verified",
         Unit::Bytes,
         m.bytes_confirmed.clone(),
     );
-    all.register("store_calls", "Calls to the store, by operation and outcome", m.store_calls.clone());
-    all.register_with_unit("store_call", "Time of a call to the store", Unit::Seconds, m.store_seconds.clone());
-    all.register("sweeps", "Rounds of the sweep, by outcome", m.sweeps.clone());
-    all.register("swept", "What sweeps found that nobody held", m.swept.clone());
+    all.register(
+        "store_calls",
+        "Calls to the store, by operation and outcome",
+        m.store_calls.clone(),
+    );
+    all.register_with_unit(
+        "store_call",
+        "Time of a call to the store",
+        Unit::Seconds,
+        m.store_seconds.clone(),
+    );
+    all.register(
+        "sweeps",
+        "Rounds of the sweep, by outcome",
+        m.sweeps.clone(),
+    );
+    all.register(
+        "swept",
+        "What sweeps found that nobody held",
+        m.swept.clone(),
+    );
     let help = "Open multipart uploads the ledger does not know, at the last survey";
     all.register("orphans", help, m.orphans.clone());
-    all.register("ledger_errors", "Failures of the ledger", m.ledger_errors.clone());
+    all.register(
+        "ledger_errors",
+        "Failures of the ledger",
+        m.ledger_errors.clone(),
+    );
     all
 }
 
@@ -265,8 +338,17 @@ mod tests {
 
     #[test]
     fn statuses_are_told_apart_as_far_as_they_matter() {
-        let known = [(200, Outcome::Ok), (204, Outcome::Ok), (301, Outcome::Refused), (403, Outcome::Refused)];
-        let more = [(404, Outcome::Absent), (429, Outcome::Failed), (503, Outcome::Failed)];
+        let known = [
+            (200, Outcome::Ok),
+            (204, Outcome::Ok),
+            (301, Outcome::Refused),
+            (403, Outcome::Refused),
+        ];
+        let more = [
+            (404, Outcome::Absent),
+            (429, Outcome::Failed),
+            (503, Outcome::Failed),
+        ];
         for (status, outcome) in known.into_iter().chain(more) {
             assert_eq!(Outcome::of(status), outcome, "{status}");
         }

@@ -132,7 +132,13 @@ pub enum StoreConfig {
     /// A store in this process, under a directory.
     Embedded { dir: PathBuf },
     /// Anything that speaks S3.
-    S3 { bucket: String, prefix: String, endpoint: Option<Url>, region: Option<String>, path_style: bool },
+    S3 {
+        bucket: String,
+        prefix: String,
+        endpoint: Option<Url>,
+        region: Option<String>,
+        path_style: bool,
+    },
 }
 
 /// Who may use the API.
@@ -200,7 +206,16 @@ impl Running {
     /// Says that nothing more is to be sent here, and serves for as long as it was told to; then takes no more
     /// connections, lets requests under way end, for up to ten seconds, and ends.
     pub async fn stop(self) {
-        let Self { mut server, end, tasks, metrics, inside, stopping, drain, .. } = self;
+        let Self {
+            mut server,
+            end,
+            tasks,
+            metrics,
+            inside,
+            stopping,
+            drain,
+            ..
+        } = self;
         stopping.store(true, Ordering::Relaxed);
         drop(tasks);
         sleep(drain).await;
@@ -221,7 +236,11 @@ impl Running {
 /// for an address that is taken, [`Kind::Temporary`] for a store that does not answer.
 pub async fn start(config: Config) -> Result<Running> {
     settings::check(&config)?;
-    let hooks = Hooks::new(config.hooks.clone(), config.on_reject.clone(), config.hook_secret.clone())?;
+    let hooks = Hooks::new(
+        config.hooks.clone(),
+        config.on_reject.clone(),
+        config.hook_secret.clone(),
+    )?;
     let opened = Opened::open(&config).await?;
     let (listener, address) = bind(config.listen).await?;
     let aside = match config.metrics_listen {
@@ -249,12 +268,27 @@ pub async fn start(config: Config) -> Result<Running> {
         None => (None, None),
     };
     let (stopping, drain) = (gateway.health.stopping(), config.drain);
-    let running = Running { url, metrics_url, server, end, stopping, drain, tasks: Vec::new(), metrics, inside };
+    let running = Running {
+        url,
+        metrics_url,
+        server,
+        end,
+        stopping,
+        drain,
+        tasks: Vec::new(),
+        metrics,
+        inside,
+    };
 
     let store = match probing::hold(store, &ledger, &config).await {
         Ok(store) => store,
         Err(error) => {
-            Running { drain: Duration::ZERO, ..running }.stop().await;
+            Running {
+                drain: Duration::ZERO,
+                ..running
+            }
+            .stop()
+            .await;
             return Err(error);
         }
     };
@@ -271,7 +305,10 @@ pub async fn start(config: Config) -> Result<Running> {
     }
     if let Some(Events::Webhook(secret)) = &config.events {
         let inbox = Inbox::open(Arc::clone(&service));
-        let _ = gateway.events.set(Webhook { guard: Shown::new(secret), inbox });
+        let _ = gateway.events.set(Webhook {
+            guard: Shown::new(secret),
+            inbox,
+        });
     }
     // The cell was made above and is filled here alone.
     let _ = gateway.service.set(service);
@@ -289,14 +326,20 @@ async fn bind(place: SocketAddr) -> Result<(TcpListener, SocketAddr)> {
 /// How the operations are to behave, as the configuration says it and the store can.
 fn rules(config: &Config, store: &Store, public_url: &Url, hooks: Hooks) -> Rules {
     let mut limits = store.limits();
-    limits.max_size = config.max_size.unwrap_or(limits.max_size).min(limits.max_size);
+    limits.max_size = config
+        .max_size
+        .unwrap_or(limits.max_size)
+        .min(limits.max_size);
     Rules {
         limits,
         allow_types: config.allow_types.clone(),
         rate: config.rate,
         quota: config.quota,
         url_ttl: config.url_ttl,
-        terms: Terms { lease: config.lease, upload: config.upload_ttl },
+        terms: Terms {
+            lease: config.lease,
+            upload: config.upload_ttl,
+        },
         patience: PATIENCE,
         backend: public_url.as_str().trim_end_matches('/').to_owned(),
         hooks,
@@ -304,12 +347,21 @@ fn rules(config: &Config, store: &Store, public_url: &Url, hooks: Hooks) -> Rule
 }
 
 /// Whatever the listener serves: the API, Companion's routes, and behind them the embedded store.
-fn router(gateway: &Arc<Gateway>, config: &Config, embedded: Option<&Embedded>, public_url: &Url) -> Router {
+fn router(
+    gateway: &Arc<Gateway>,
+    config: &Config,
+    embedded: Option<&Embedded>,
+    public_url: &Url,
+) -> Router {
     let origins = Arc::new(Origins::new(&config.allow_origins, public_url));
     let mut router = routes::router(Arc::clone(gateway));
     if let Some(root) = &config.companion {
         let root = root.trim_end_matches('/');
-        router = router.merge(companion::router(Arc::clone(gateway), Arc::clone(&origins), root));
+        router = router.merge(companion::router(
+            Arc::clone(gateway),
+            Arc::clone(&origins),
+            root,
+        ));
     }
     let router = match embedded {
         Some(embedded) if config.companion.is_some() => {
@@ -318,12 +370,17 @@ fn router(gateway: &Arc<Gateway>, config: &Config, embedded: Option<&Embedded>, 
         Some(embedded) => router.fallback_service(embedded.service()),
         None => router.fallback(routes::no_such_path),
     };
-    routes::told(router, (!config.allow_origins.is_empty()).then_some(&*origins))
+    routes::told(
+        router,
+        (!config.allow_origins.is_empty()).then_some(&*origins),
+    )
 }
 
 /// What the gateway does without being asked.
 fn unasked(config: &Config, service: &Arc<Service>, queue: Option<Listened>) -> Vec<Aside> {
-    let sweep = config.sweep_every.map(|every| tokio::spawn(Arc::clone(service).keep_sweeping(every, config.survey)));
+    let sweep = config
+        .sweep_every
+        .map(|every| tokio::spawn(Arc::clone(service).keep_sweeping(every, config.survey)));
     let consume = queue.map(|queue| tokio::spawn(events::consume(Arc::clone(service), queue)));
     [sweep, consume].into_iter().flatten().map(Aside).collect()
 }
@@ -339,7 +396,9 @@ fn within_reach(mut address: SocketAddr) -> SocketAddr {
 }
 
 fn url_of(address: SocketAddr) -> Result<Url> {
-    format!("http://{address}").parse().map_err(|error| Error::new(Kind::Other, "not an address").because(error))
+    format!("http://{address}")
+        .parse()
+        .map_err(|error| Error::new(Kind::Other, "not an address").because(error))
 }
 
 /// A mutex whose holder panicked is as good as before: nothing is left half done under one of ours.

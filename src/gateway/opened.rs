@@ -40,14 +40,23 @@ impl Opened {
     /// # Errors
     /// [`Config`](crate::error::Kind::Config) for settings that cannot be, [`Io`](crate::error::Kind::Io) where nothing can be
     /// listened on.
-    pub async fn store(&self, config: &Config, local: SocketAddr) -> Result<(Store, Option<Aside>)> {
+    pub async fn store(
+        &self,
+        config: &Config,
+        local: SocketAddr,
+    ) -> Result<(Store, Option<Aside>)> {
         let (url, inside) = match &self.embedded {
             Some(embedded) => Some(inside(embedded, local.ip()).await?).unzip(),
             None => (None, None),
         };
         let local = url_of(local)?;
         let keys = self.embedded.as_ref().map(Embedded::keys);
-        let store = Store::new(settings::store(config, &local, url.as_ref().unwrap_or(&local), keys)?)?;
+        let store = Store::new(settings::store(
+            config,
+            &local,
+            url.as_ref().unwrap_or(&local),
+            keys,
+        )?)?;
         Ok((store, inside))
     }
 }
@@ -57,6 +66,17 @@ async fn inside(embedded: &Embedded, ip: IpAddr) -> Result<(Url, Aside)> {
     let (listener, address) = bind(SocketAddr::new(ip, 0)).await?;
     let url = url_of(address)?;
     let router = Router::new().fallback_service(embedded.service());
-    let bounds = listen::Bounds { told: false, ..listen::BOUNDS };
-    Ok((url, Aside(tokio::spawn(listen::serve(listener, router, bounds, std::future::pending())))))
+    let bounds = listen::Bounds {
+        told: false,
+        ..listen::BOUNDS
+    };
+    Ok((
+        url,
+        Aside(tokio::spawn(listen::serve(
+            listener,
+            router,
+            bounds,
+            std::future::pending(),
+        ))),
+    ))
 }

@@ -34,11 +34,20 @@ pub async fn hold(store: Store, ledger: &Ledger, config: &Config) -> Result<Stor
     let embedded = is_embedded(config);
     if config.probe == Probe::Off {
         // Only the embedded store gets here with nothing said: what it checks is known.
-        let profile = if embedded { Profile::embedded() } else { Profile::default() };
-        return Ok(store.with_profile(profile).with_proof(config.checksum.unwrap_or(Proof::Sha256)));
+        let profile = if embedded {
+            Profile::embedded()
+        } else {
+            Profile::default()
+        };
+        return Ok(store
+            .with_profile(profile)
+            .with_proof(config.checksum.unwrap_or(Proof::Sha256)));
     }
     let found = if embedded {
-        store.probe(Depth::Proofs, config.checksum).await.map(|found| found.or(Profile::embedded()))
+        store
+            .probe(Depth::Proofs, config.checksum)
+            .await
+            .map(|found| found.or(Profile::embedded()))
     } else {
         look(&store, ledger, config).await
     };
@@ -71,14 +80,24 @@ pub async fn probe(config: &Config) -> Result<Probed> {
     settings::check(config)?;
     let opened = Opened::open(config).await?;
     let (store, _inside) = opened.store(config, within_reach(config.listen)).await?;
-    let profile = store.probe(Depth::Full, config.checksum).await.map_err(|fault| unusable(&fault))?;
+    let profile = store
+        .probe(Depth::Full, config.checksum)
+        .await
+        .map_err(|fault| unusable(&fault))?;
     if !is_embedded(config) {
-        let key = store.profile_key().await.map_err(|fault| unusable(&fault))?;
+        let key = store
+            .profile_key()
+            .await
+            .map_err(|fault| unusable(&fault))?;
         keep(&opened.ledger, &key, &profile, Timestamp::now()).await?;
     }
     let judged = settings::judge(config.probe, config.checksum, &profile);
     let limits = store.with_profile(profile.clone()).limits();
-    Ok(Probed { profile, limits, judged })
+    Ok(Probed {
+        profile,
+        limits,
+        judged,
+    })
 }
 
 fn is_embedded(config: &Config) -> bool {
@@ -103,7 +122,10 @@ async fn look(store: &Store, ledger: &Ledger, config: &Config) -> Result<Profile
         None => Profile::default(),
     };
     // What only a full probe tries stays as it was found then.
-    let found = store.probe(Depth::Start, config.checksum).await?.or(earlier);
+    let found = store
+        .probe(Depth::Start, config.checksum)
+        .await?
+        .or(earlier);
     if let Err(error) = keep(ledger, &key, &found, now).await {
         tracing::warn!(%error, "what the probe found could not be kept; the next start probes again");
     }
@@ -112,7 +134,9 @@ async fn look(store: &Store, ledger: &Ledger, config: &Config) -> Result<Profile
 
 async fn remembered(ledger: &Ledger, key: &str) -> Option<(Profile, Timestamp)> {
     match ledger.profile(key).await {
-        Ok(row) => row.and_then(|(text, probed_at)| Some((serde_json::from_str(&text).ok()?, probed_at))),
+        Ok(row) => {
+            row.and_then(|(text, probed_at)| Some((serde_json::from_str(&text).ok()?, probed_at)))
+        }
         Err(error) => {
             tracing::warn!(%error, "what is known of the store could not be read");
             None
@@ -121,8 +145,11 @@ async fn remembered(ledger: &Ledger, key: &str) -> Option<(Profile, Timestamp)> 
 }
 
 async fn keep(ledger: &Ledger, key: &str, profile: &Profile, now: Timestamp) -> Result<()> {
-    let unwritten = |error| Error::new(Kind::Other, "could not write down what the probe found").because(error);
-    ledger.set_profile(key, serde_json::to_string(profile).map_err(unwritten)?, now).await
+    let unwritten =
+        |error| Error::new(Kind::Other, "could not write down what the probe found").because(error);
+    ledger
+        .set_profile(key, serde_json::to_string(profile).map_err(unwritten)?, now)
+        .await
 }
 
 /// Whether a profile is taken without another look. One of a clock that was ahead is not.
@@ -132,8 +159,10 @@ fn is_fresh(probed_at: Timestamp, now: Timestamp) -> bool {
 
 fn unusable(fault: &Fault) -> Error {
     match fault {
-        Fault::Unavailable(why) => Error::new(Kind::Temporary, format!("the store does not answer: {why}"))
-            .hinting("check --s3-endpoint and the network, then start again"),
+        Fault::Unavailable(why) => {
+            Error::new(Kind::Temporary, format!("the store does not answer: {why}"))
+                .hinting("check --s3-endpoint and the network, then start again")
+        }
         fault => Error::new(Kind::Config, format!("the store cannot be used: {fault}"))
             .hinting("check the bucket's name, the region and what the credentials may do"),
     }

@@ -24,32 +24,56 @@ pub struct Refusal {
 impl Refusal {
     #[must_use]
     pub fn new(code: Code) -> Self {
-        Self { code, detail: None, retry_after: None }
+        Self {
+            code,
+            detail: None,
+            retry_after: None,
+        }
     }
 
     #[must_use]
     pub fn saying(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: Some(detail.into()), retry_after: None }
+        Self {
+            code,
+            detail: Some(detail.into()),
+            retry_after: None,
+        }
     }
 
     /// To be asked again in `seconds`.
     #[must_use]
     pub fn later(code: Code, seconds: u64) -> Self {
-        Self { code, detail: None, retry_after: Some(seconds) }
+        Self {
+            code,
+            detail: None,
+            retry_after: Some(seconds),
+        }
     }
 }
 
 /// What is wrong, in the words of the wire, with the status it is answered with.
 fn body(refusal: &Refusal, status: u16) -> Problem {
-    let (code, title) = (refusal.code.name().to_owned(), refusal.code.title().to_owned());
-    Problem { code, title, status, detail: refusal.detail.clone() }
+    let (code, title) = (
+        refusal.code.name().to_owned(),
+        refusal.code.title().to_owned(),
+    );
+    Problem {
+        code,
+        title,
+        status,
+        detail: refusal.detail.clone(),
+    }
 }
 
 /// A refusal within a batch.
 impl<T> From<Refusal> for Outcome<T> {
     fn from(refusal: Refusal) -> Self {
         let status = refusal.code.status();
-        Self { status, retry_after: refusal.retry_after, said: Said::Problem(body(&refusal, status)) }
+        Self {
+            status,
+            retry_after: refusal.retry_after,
+            said: Said::Problem(body(&refusal, status)),
+        }
     }
 }
 
@@ -71,7 +95,8 @@ pub fn store_failed(what: &'static str, fault: &Fault) -> Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status =
+            StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         problem(status, &self)
     }
 }
@@ -81,7 +106,10 @@ pub fn problem(status: StatusCode, refusal: &Refusal) -> Response {
     let body = serde_json::to_vec(&body(refusal, status.as_u16())).unwrap_or_default();
     let mut response = (status, body).into_response();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/problem+json"),
+    );
     if let Some(seconds) = refusal.retry_after {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }

@@ -18,13 +18,21 @@ use crate::wire::Code;
 /// that a gateway holds.
 pub async fn round(config: Config, dry_run: bool, tell: Tell<'_>) -> Result<()> {
     settings::check(&config)?;
-    let hooks = Hooks::new(config.hooks.clone(), config.on_reject.clone(), config.hook_secret.clone())?;
+    let hooks = Hooks::new(
+        config.hooks.clone(),
+        config.on_reject.clone(),
+        config.hook_secret.clone(),
+    )?;
     let opened = Opened::open(&config).await?;
     let here = within_reach(config.listen);
     let (store, _inside) = opened.store(&config, here).await?;
     let ledger = opened.ledger;
     // What is only read needs no proof, and the probe writes.
-    let store = if dry_run { store } else { probing::hold(store, &ledger, &config).await? };
+    let store = if dry_run {
+        store
+    } else {
+        probing::hold(store, &ledger, &config).await?
+    };
     let public_url = match &config.public_url {
         Some(url) => url.clone(),
         None => url_of(here)?,
@@ -32,14 +40,30 @@ pub async fn round(config: Config, dry_run: bool, tell: Tell<'_>) -> Result<()> 
     let rules = rules(&config, &store, &public_url, hooks);
     let service = Service::new(ledger, store, rules);
     if dry_run {
-        return service.would_sweep(tell).await.map_err(|refusal| failed(&refusal));
+        return service
+            .would_sweep(tell)
+            .await
+            .map_err(|refusal| failed(&refusal));
     }
-    service.survey_and_tell(tell).await.map_err(|refusal| failed(&refusal))?;
-    service.sweep_and_tell(Some(tell)).await.map_err(|refusal| failed(&refusal))
+    service
+        .survey_and_tell(tell)
+        .await
+        .map_err(|refusal| failed(&refusal))?;
+    service
+        .sweep_and_tell(Some(tell))
+        .await
+        .map_err(|refusal| failed(&refusal))
 }
 
 fn failed(refusal: &Refusal) -> Error {
-    let who = if refusal.code == Code::StoreUnavailable { "store" } else { "ledger" };
-    Error::new(Kind::Temporary, format!("the {who} does not answer as it should; the lines above say how"))
-        .hinting("what was left out is found by the next sweep")
+    let who = if refusal.code == Code::StoreUnavailable {
+        "store"
+    } else {
+        "ledger"
+    };
+    Error::new(
+        Kind::Temporary,
+        format!("the {who} does not answer as it should; the lines above say how"),
+    )
+    .hinting("what was left out is found by the next sweep")
 }

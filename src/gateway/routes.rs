@@ -27,8 +27,9 @@ use crate::gateway::openapi::openapi;
 use crate::gateway::problem::{Refusal, problem};
 use crate::gateway::service::{Call, Completion, Service};
 use crate::wire::{
-    BATCH_MAX, BatchAnswer, BatchBegin, BeginAnswer, BeginRequest, ClaimRequest, Code, CompleteRequest, Deciding,
-    Finish, JSON_MAX, Outcome, PROTOCOL, PROTOCOL_HEADER, SIGN_MAX, Said, SignRequest,
+    BATCH_MAX, BatchAnswer, BatchBegin, BeginAnswer, BeginRequest, ClaimRequest, Code,
+    CompleteRequest, Deciding, Finish, JSON_MAX, Outcome, PROTOCOL, PROTOCOL_HEADER, SIGN_MAX,
+    Said, SignRequest,
 };
 
 mod access;
@@ -57,7 +58,13 @@ pub struct Gateway {
 impl Gateway {
     pub fn new(guard: Guard) -> Self {
         let places = Semaphore::new(CALLS);
-        Self { guard, service: OnceLock::new(), events: OnceLock::new(), health: Health::default(), places }
+        Self {
+            guard,
+            service: OnceLock::new(),
+            events: OnceLock::new(),
+            health: Health::default(),
+            places,
+        }
     }
 
     /// Lets in who may come in, and gives them one of the places.
@@ -70,13 +77,28 @@ impl Gateway {
         uri: &Uri,
         headers: &HeaderMap,
     ) -> Result<(SemaphorePermit<'_>, Caller), Refusal> {
-        let place = self.places.try_acquire().map_err(|_| Refusal::later(Code::Unavailable, 1))?;
+        let place = self
+            .places
+            .try_acquire()
+            .map_err(|_| Refusal::later(Code::Unavailable, 1))?;
         let owner = self.guard.owner(uri, headers).await?;
         if !says_json(method, headers) {
-            return Err(Refusal::saying(Code::InvalidRequest, "the body must be application/json"));
+            return Err(Refusal::saying(
+                Code::InvalidRequest,
+                "the body must be application/json",
+            ));
         }
-        let service = self.service.get().ok_or_else(|| Refusal::later(Code::Unavailable, 1))?;
-        Ok((place, Caller { owner, service: Arc::clone(service) }))
+        let service = self
+            .service
+            .get()
+            .ok_or_else(|| Refusal::later(Code::Unavailable, 1))?;
+        Ok((
+            place,
+            Caller {
+                owner,
+                service: Arc::clone(service),
+            },
+        ))
     }
 }
 
@@ -102,7 +124,10 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
         .route("/uploads/{id}/claim", post(claim))
         .route("/uploads/{id}/sign", post(sign))
         .route("/uploads/{id}/parts", get(parts))
-        .route("/uploads/{id}/complete", post(complete).layer(DefaultBodyLimit::max(JSON_MAX)))
+        .route(
+            "/uploads/{id}/complete",
+            post(complete).layer(DefaultBodyLimit::max(JSON_MAX)),
+        )
         .route("/uploads/{id}/url", get(url))
         .route("/batch", post(batch).layer(DefaultBodyLimit::max(JSON_MAX)))
         .method_not_allowed_fallback(wrong_method)
@@ -169,13 +194,23 @@ async fn wrong_method() -> Response {
 /// Marks an answer as a gateway's; none may be kept by a cache, as many hold a signed URL.
 pub async fn mark(mut response: Response) -> Response {
     let headers = response.headers_mut();
-    headers.insert(HeaderName::from_static(PROTOCOL_HEADER), HeaderValue::from(PROTOCOL));
+    headers.insert(
+        HeaderName::from_static(PROTOCOL_HEADER),
+        HeaderValue::from(PROTOCOL),
+    );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
-async fn authenticate(State(gateway): State<Arc<Gateway>>, mut request: Request, next: Next) -> Response {
-    match gateway.admit(request.method(), request.uri(), request.headers()).await {
+async fn authenticate(
+    State(gateway): State<Arc<Gateway>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    match gateway
+        .admit(request.method(), request.uri(), request.headers())
+        .await
+    {
         Err(refusal) => refusal.into_response(),
         Ok((_place, caller)) => {
             let owner = caller.owner.clone();
@@ -199,7 +234,10 @@ async fn events(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<StatusCode, Refusal> {
-    let webhook = gateway.events.get().ok_or_else(|| Refusal::saying(Code::NotFound, "there is no such path"))?;
+    let webhook = gateway
+        .events
+        .get()
+        .ok_or_else(|| Refusal::saying(Code::NotFound, "there is no such path"))?;
     webhook.guard.check(&headers)?;
     let body = body.map_err(|_| Refusal::saying(Code::TooLarge, "an event has 256 KiB at most"))?;
     webhook.inbox.take(&body)?;
@@ -215,13 +253,24 @@ async fn begin(
     headers: HeaderMap,
     Json(request): Json<BeginRequest>,
 ) -> Result<Response, Refusal> {
-    let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok()).unwrap_or_default();
+    let key = headers
+        .get("idempotency-key")
+        .and_then(|key| key.to_str().ok())
+        .unwrap_or_default();
     Ok(begun(caller.service.begin(&caller.owner, key, request).await?).into_response())
 }
 
 fn begun((answer, new): (BeginAnswer, bool)) -> Granted<BeginAnswer> {
-    let status = if new { StatusCode::CREATED } else { StatusCode::OK };
-    Granted { status, retry_after: None, answer }
+    let status = if new {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
+    Granted {
+        status,
+        retry_after: None,
+        answer,
+    }
 }
 
 async fn claim(
@@ -229,7 +278,10 @@ async fn claim(
     Id(id): Id,
     Json(request): Json<ClaimRequest>,
 ) -> Result<Response, Refusal> {
-    Ok(json(StatusCode::OK, &caller.service.claim(&caller.owner, &id, request).await?))
+    Ok(json(
+        StatusCode::OK,
+        &caller.service.claim(&caller.owner, &id, request).await?,
+    ))
 }
 
 async fn sign(
@@ -237,7 +289,10 @@ async fn sign(
     Id(id): Id,
     Json(request): Json<SignRequest>,
 ) -> Result<Response, Refusal> {
-    Ok(json(StatusCode::OK, &caller.service.sign(&caller.owner, &id, request).await?))
+    Ok(json(
+        StatusCode::OK,
+        &caller.service.sign(&caller.owner, &id, request).await?,
+    ))
 }
 
 async fn complete(
@@ -250,12 +305,18 @@ async fn complete(
 
 fn finished(completion: Completion) -> Granted<Finish> {
     match completion {
-        Completion::Receipt(receipt) => {
-            Granted { status: StatusCode::OK, retry_after: None, answer: Finish::Receipt(receipt) }
-        }
+        Completion::Receipt(receipt) => Granted {
+            status: StatusCode::OK,
+            retry_after: None,
+            answer: Finish::Receipt(receipt),
+        },
         Completion::Deciding(state) => {
             let answer = Finish::Deciding(Deciding { state });
-            Granted { status: StatusCode::ACCEPTED, retry_after: Some(1), answer }
+            Granted {
+                status: StatusCode::ACCEPTED,
+                retry_after: Some(1),
+                answer,
+            }
         }
     }
 }
@@ -269,20 +330,37 @@ struct Calls {
     complete: Vec<Value>,
 }
 
-async fn batch(Extension(caller): Extension<Caller>, Json(calls): Json<Calls>) -> Result<Response, Refusal> {
+async fn batch(
+    Extension(caller): Extension<Caller>,
+    Json(calls): Json<Calls>,
+) -> Result<Response, Refusal> {
     if calls.begin.len() + calls.complete.len() > BATCH_MAX {
-        return Err(Refusal::saying(Code::InvalidRequest, format!("batch takes {BATCH_MAX} uploads at most")));
+        return Err(Refusal::saying(
+            Code::InvalidRequest,
+            format!("batch takes {BATCH_MAX} uploads at most"),
+        ));
     }
     let begin: Vec<Call<BatchBegin>> = calls.begin.into_iter().map(call).collect();
-    let sent_along =
-        |call: &Call<BatchBegin>| call.as_ref().ok().and_then(|call| Some(call.request.parts.as_ref()?.len()));
+    let sent_along = |call: &Call<BatchBegin>| {
+        call.as_ref()
+            .ok()
+            .and_then(|call| Some(call.request.parts.as_ref()?.len()))
+    };
     if begin.iter().filter_map(sent_along).sum::<usize>() > SIGN_MAX {
-        return Err(Refusal::saying(Code::InvalidRequest, format!("batch takes {SIGN_MAX} parts at most")));
+        return Err(Refusal::saying(
+            Code::InvalidRequest,
+            format!("batch takes {SIGN_MAX} parts at most"),
+        ));
     }
     let complete = calls.complete.into_iter().map(call).collect();
     let (begin, complete) = caller.service.batch(&caller.owner, begin, complete).await;
-    let begin = begin.into_iter().map(|call| call.map_or_else(Outcome::from, |call| begun(call).into())).collect();
-    let complete = complete.into_iter().map(|call| call.map_or_else(Outcome::from, |call| finished(call).into()));
+    let begin = begin
+        .into_iter()
+        .map(|call| call.map_or_else(Outcome::from, |call| begun(call).into()))
+        .collect();
+    let complete = complete
+        .into_iter()
+        .map(|call| call.map_or_else(Outcome::from, |call| finished(call).into()));
     let complete = complete.collect();
     Ok(json(StatusCode::OK, &BatchAnswer { begin, complete }))
 }
@@ -298,15 +376,27 @@ impl<T: Serialize> IntoResponse for Granted<T> {
     fn into_response(self) -> Response {
         let mut response = json(self.status, &self.answer);
         if let Some(seconds) = self.retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }
 }
 
 impl<T> From<Granted<T>> for Outcome<T> {
-    fn from(Granted { status, retry_after, answer }: Granted<T>) -> Self {
-        Self { status: status.as_u16(), retry_after, said: Said::Answer(answer) }
+    fn from(
+        Granted {
+            status,
+            retry_after,
+            answer,
+        }: Granted<T>,
+    ) -> Self {
+        Self {
+            status: status.as_u16(),
+            retry_after,
+            said: Said::Answer(answer),
+        }
     }
 }
 
@@ -330,7 +420,10 @@ async fn abort(
 }
 
 async fn status(Extension(caller): Extension<Caller>, Id(id): Id) -> Result<Response, Refusal> {
-    Ok(json(StatusCode::OK, &caller.service.status(&caller.owner, &id).await?))
+    Ok(json(
+        StatusCode::OK,
+        &caller.service.status(&caller.owner, &id).await?,
+    ))
 }
 
 #[derive(Deserialize)]
@@ -344,7 +437,13 @@ async fn list(
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Response, Refusal> {
     let ListQuery { state, after } = asked(query)?;
-    Ok(json(StatusCode::OK, &caller.service.list(&caller.owner, state.as_deref(), after.as_deref()).await?))
+    Ok(json(
+        StatusCode::OK,
+        &caller
+            .service
+            .list(&caller.owner, state.as_deref(), after.as_deref())
+            .await?,
+    ))
 }
 
 #[derive(Deserialize)]
@@ -358,7 +457,10 @@ async fn parts(
     query: Result<Query<PartsQuery>, QueryRejection>,
 ) -> Result<Response, Refusal> {
     let after = asked(query)?.after.unwrap_or(0);
-    Ok(json(StatusCode::OK, &caller.service.parts(&caller.owner, &id, after).await?))
+    Ok(json(
+        StatusCode::OK,
+        &caller.service.parts(&caller.owner, &id, after).await?,
+    ))
 }
 
 #[derive(Deserialize)]
@@ -372,11 +474,15 @@ async fn url(
     query: Result<Query<UrlQuery>, QueryRejection>,
 ) -> Result<Response, Refusal> {
     let expires = asked(query)?.expires;
-    Ok(json(StatusCode::OK, &caller.service.url(&caller.owner, &id, expires).await?))
+    Ok(json(
+        StatusCode::OK,
+        &caller.service.url(&caller.owner, &id, expires).await?,
+    ))
 }
 
 fn asked<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Refusal> {
-    let Query(query) = query.map_err(|rejection| Refusal::saying(Code::InvalidRequest, rejection.body_text()))?;
+    let Query(query) =
+        query.map_err(|rejection| Refusal::saying(Code::InvalidRequest, rejection.body_text()))?;
     Ok(query)
 }
 
@@ -397,6 +503,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     type Rejection = Refusal;
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
         let id = Path::<String>::from_request_parts(parts, state).await;
-        id.map(|Path(id)| Self(id)).map_err(|_| Refusal::new(Code::NotFound))
+        id.map(|Path(id)| Self(id))
+            .map_err(|_| Refusal::new(Code::NotFound))
     }
 }

@@ -26,13 +26,23 @@ pub fn check(config: &Config) -> Result<()> {
     if matches!(config.auth, Auth::None) {
         if !config.listen.ip().is_loopback() {
             let listen = config.listen;
-            return Err(Error::new(Kind::Config, format!("without authentication {listen} cannot be listened on"))
-                .hinting("use --auth tokens, or listen on 127.0.0.1"));
+            return Err(Error::new(
+                Kind::Config,
+                format!("without authentication {listen} cannot be listened on"),
+            )
+            .hinting("use --auth tokens, or listen on 127.0.0.1"));
         }
         // What stands in front of it comes from loopback, whoever asked.
-        if config.public_url.as_ref().is_some_and(|url| !is_loopback(url)) {
-            return Err(Error::new(Kind::Config, "without authentication the gateway cannot have a public URL")
-                .hinting("use --auth tokens, or leave --public-url out"));
+        if config
+            .public_url
+            .as_ref()
+            .is_some_and(|url| !is_loopback(url))
+        {
+            return Err(Error::new(
+                Kind::Config,
+                "without authentication the gateway cannot have a public URL",
+            )
+            .hinting("use --auth tokens, or leave --public-url out"));
         }
     }
     if let Auth::Jwt { issuers, .. } = &config.auth {
@@ -40,10 +50,17 @@ pub fn check(config: &Config) -> Result<()> {
     }
     let enforces_unknown = config.probe == Probe::Off && config.checksum.is_none();
     if enforces_unknown && !matches!(config.store, StoreConfig::Embedded { .. }) {
-        return Err(Error::new(Kind::Config, "what the store enforces is not known without a probe")
-            .hinting("say it with --store-checksum, or leave --store-probe at require"));
+        return Err(Error::new(
+            Kind::Config,
+            "what the store enforces is not known without a probe",
+        )
+        .hinting("say it with --store-checksum, or leave --store-probe at require"));
     }
-    if let Some(text) = config.allow_origins.iter().find(|text| cors::origin(text).is_none()) {
+    if let Some(text) = config
+        .allow_origins
+        .iter()
+        .find(|text| cors::origin(text).is_none())
+    {
         return Err(Error::new(Kind::Config, format!("{text:?} is not the origin of a page"))
             .hinting("it is scheme://host[:port], without a path; each one is named with its own --allow-origin"));
     }
@@ -52,15 +69,34 @@ pub fn check(config: &Config) -> Result<()> {
             "it is / or a path such as /companion, of letters, digits and -._~, and not one of the API's own",
         ));
     }
-    if let Some(glob) = config.allow_types.iter().find(|glob| !rules::is_type_glob(glob)) {
-        return Err(Error::new(Kind::Config, format!("{glob:?} is not type/subtype, type/* or */*"))
-            .hinting("name each allowed content type with its own --allow-type"));
+    if let Some(glob) = config
+        .allow_types
+        .iter()
+        .find(|glob| !rules::is_type_glob(glob))
+    {
+        return Err(Error::new(
+            Kind::Config,
+            format!("{glob:?} is not type/subtype, type/* or */*"),
+        )
+        .hinting("name each allowed content type with its own --allow-type"));
     }
-    for (what, url) in [("public URL", &config.public_url), ("URL of the CDN", &config.cdn)] {
+    for (what, url) in [
+        ("public URL", &config.public_url),
+        ("URL of the CDN", &config.cdn),
+    ] {
         let Some(url) = url else { continue };
-        let plain = matches!(url.scheme(), "http" | "https") && url.host().is_some() && url.query().is_none();
-        if !plain || url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
-            return Err(Error::new(Kind::Config, format!("the {what} must be http(s)://host[:port][/path]")));
+        let plain = matches!(url.scheme(), "http" | "https")
+            && url.host().is_some()
+            && url.query().is_none();
+        if !plain
+            || url.fragment().is_some()
+            || !url.username().is_empty()
+            || url.password().is_some()
+        {
+            return Err(Error::new(
+                Kind::Config,
+                format!("the {what} must be http(s)://host[:port][/path]"),
+            ));
         }
     }
     create_headers(config).map(drop)
@@ -71,13 +107,26 @@ fn is_root(path: &str) -> bool {
     if path == "/" {
         return true;
     }
-    let Some(rest) = path.strip_prefix('/') else { return false };
+    let Some(rest) = path.strip_prefix('/') else {
+        return false;
+    };
     let rest = rest.strip_suffix('/').unwrap_or(rest);
     let plain = |part: &str| {
-        !matches!(part, "" | "." | "..") && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
+        !matches!(part, "" | "." | "..")
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
     };
     let first = rest.split('/').next().unwrap_or_default();
-    let ours = ["v1", "healthz", "readyz", "openapi.json", "metrics", embedded::BUCKET].contains(&first);
+    let ours = [
+        "v1",
+        "healthz",
+        "readyz",
+        "openapi.json",
+        "metrics",
+        embedded::BUCKET,
+    ]
+    .contains(&first);
     rest.split('/').all(plain) && !ours
 }
 
@@ -92,27 +141,46 @@ fn is_loopback(url: &Url) -> bool {
 
 /// Headers bound into the creation of every object.
 pub fn create_headers(config: &Config) -> Result<BTreeMap<String, String>> {
-    let mut headers: BTreeMap<String, String> =
-        config.required_headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect();
-    let Some(sse) = &config.sse else { return Ok(headers) };
+    let mut headers: BTreeMap<String, String> = config
+        .required_headers
+        .iter()
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
+        .collect();
+    let Some(sse) = &config.sse else {
+        return Ok(headers);
+    };
     let (algorithm, key) = match sse.strip_prefix("aws:kms:") {
         Some(key) if !key.is_empty() => ("aws:kms", Some(key)),
         None if matches!(sse.as_str(), "AES256" | "aws:kms") => (sse.as_str(), None),
         _ => {
-            return Err(Error::new(Kind::Config, format!("{sse:?} is no server-side encryption"))
-                .hinting("use AES256, aws:kms or aws:kms:KEY-ID"));
+            return Err(Error::new(
+                Kind::Config,
+                format!("{sse:?} is no server-side encryption"),
+            )
+            .hinting("use AES256, aws:kms or aws:kms:KEY-ID"));
         }
     };
-    headers.insert("x-amz-server-side-encryption".to_owned(), algorithm.to_owned());
+    headers.insert(
+        "x-amz-server-side-encryption".to_owned(),
+        algorithm.to_owned(),
+    );
     if let Some(key) = key {
-        headers.insert("x-amz-server-side-encryption-aws-kms-key-id".to_owned(), key.to_owned());
+        headers.insert(
+            "x-amz-server-side-encryption-aws-kms-key-id".to_owned(),
+            key.to_owned(),
+        );
     }
     Ok(headers)
 }
 
 /// What the store is told. `local` is where the gateway itself can be reached; `inside` is where it reaches the embedded store,
 /// and `keys` are that store's.
-pub fn store(config: &Config, local: &Url, inside: &Url, keys: Option<(String, String)>) -> Result<Settings> {
+pub fn store(
+    config: &Config,
+    local: &Url,
+    inside: &Url,
+    keys: Option<(String, String)>,
+) -> Result<Settings> {
     let create_headers = create_headers(config)?;
     Ok(match &config.store {
         StoreConfig::Embedded { .. } => Settings {
@@ -127,7 +195,13 @@ pub fn store(config: &Config, local: &Url, inside: &Url, keys: Option<(String, S
             embedded: true,
             cdn: config.cdn.clone(),
         },
-        StoreConfig::S3 { bucket, prefix, endpoint, region, path_style } => Settings {
+        StoreConfig::S3 {
+            bucket,
+            prefix,
+            endpoint,
+            region,
+            path_style,
+        } => Settings {
             bucket: bucket.clone(),
             prefix: prefix.trim_matches('/').to_owned(),
             endpoint: endpoint.clone(),
@@ -155,7 +229,11 @@ pub fn judge(probe: Probe, wanted: Option<Proof>, found: &Profile) -> Result<(Pr
     }
     let proof = match wanted {
         Some(wanted) if !found.proves(wanted) => {
-            faults.push(format!("it does not enforce {}, only {}", name(wanted), name(strongest)));
+            faults.push(format!(
+                "it does not enforce {}, only {}",
+                name(wanted),
+                name(strongest)
+            ));
             strongest
         }
         wanted => wanted.unwrap_or(strongest),
@@ -176,7 +254,9 @@ pub fn judge(probe: Probe, wanted: Option<Proof>, found: &Profile) -> Result<(Pr
         );
     }
     if found.held(Capability::Expiry) == Held::No {
-        faults.push("it takes presigned URLs past their end: whoever has one can use it again".to_owned());
+        faults.push(
+            "it takes presigned URLs past their end: whoever has one can use it again".to_owned(),
+        );
     }
     Ok((proof, faults))
 }
@@ -197,19 +277,37 @@ pub fn name(proof: Proof) -> &'static str {
 ///
 /// # Errors
 /// [`Kind::Io`] when the file cannot be written.
-pub fn write_credentials(path: &Path, endpoint: &Url, (access, secret): &(String, String)) -> Result<()> {
+pub fn write_credentials(
+    path: &Path,
+    endpoint: &Url,
+    (access, secret): &(String, String),
+) -> Result<()> {
     let endpoint = endpoint.as_str().trim_end_matches('/');
     let mut text = format!("# bucket: {}\n[default]\n", embedded::BUCKET);
     // Writing to a String cannot fail.
-    let _ = writeln!(text, "aws_access_key_id = {access}\naws_secret_access_key = {secret}");
-    let _ = writeln!(text, "region = {}\nendpoint_url = {endpoint}", embedded::REGION);
+    let _ = writeln!(
+        text,
+        "aws_access_key_id = {access}\naws_secret_access_key = {secret}"
+    );
+    let _ = writeln!(
+        text,
+        "region = {}\nendpoint_url = {endpoint}",
+        embedded::REGION
+    );
     let _ = writeln!(text, "s3 =\n    addressing_style = path");
     let draft = path.with_extension(format!("{}.tmp", Uuid::new_v4().simple()));
     let written = draft_private(&draft, text.as_bytes()).and_then(|()| fs::rename(&draft, path));
     written.map_err(|error| {
         // It may never have been made.
         let _ = fs::remove_file(&draft);
-        Error::new(Kind::Io, format!("could not write the store's credentials to {}", path.display())).because(error)
+        Error::new(
+            Kind::Io,
+            format!(
+                "could not write the store's credentials to {}",
+                path.display()
+            ),
+        )
+        .because(error)
     })
 }
 
@@ -231,7 +329,10 @@ mod tests {
     fn probed(proof: Proof, length_enforced: bool) -> Profile {
         let mut profile = Profile::default();
         let mut found = |capability, yes| {
-            profile.found(capability, Finding::new(if yes { Held::Yes } else { Held::No }, ""));
+            profile.found(
+                capability,
+                Finding::new(if yes { Held::Yes } else { Held::No }, ""),
+            );
         };
         found(Capability::Sha256, proof == Proof::Sha256);
         found(Capability::Md5, proof == Proof::Md5);
@@ -242,27 +343,64 @@ mod tests {
 
     #[test]
     fn a_store_that_enforces_nothing_is_refused_unless_that_is_accepted() {
-        let judged =
-            |probe, wanted, found| judge(probe, wanted, &found).map(|(proof, warnings)| (proof, warnings.len()));
+        let judged = |probe, wanted, found| {
+            judge(probe, wanted, &found).map(|(proof, warnings)| (proof, warnings.len()))
+        };
         let good = probed(Proof::Sha256, true);
-        assert_eq!(judged(Probe::Require, None, good.clone()).unwrap(), (Proof::Sha256, 0));
+        assert_eq!(
+            judged(Probe::Require, None, good.clone()).unwrap(),
+            (Proof::Sha256, 0)
+        );
         // A stronger one says nothing of a weaker one.
-        assert_eq!(judged(Probe::Require, Some(Proof::Payload), good.clone()).unwrap_err().kind(), Kind::Config);
+        assert_eq!(
+            judged(Probe::Require, Some(Proof::Payload), good.clone())
+                .unwrap_err()
+                .kind(),
+            Kind::Config
+        );
         let mut both = good;
         both.found(Capability::Payload, Finding::new(Held::Yes, ""));
-        assert_eq!(judged(Probe::Require, Some(Proof::Payload), both).unwrap(), (Proof::Payload, 0));
+        assert_eq!(
+            judged(Probe::Require, Some(Proof::Payload), both).unwrap(),
+            (Proof::Payload, 0)
+        );
         for bad in [probed(Proof::None, true), probed(Proof::Sha256, false)] {
-            assert_eq!(judged(Probe::Require, None, bad.clone()).unwrap_err().kind(), Kind::Config);
-            assert_eq!(judged(Probe::Warn, None, bad.clone()).unwrap(), (bad.proof(), 1));
+            assert_eq!(
+                judged(Probe::Require, None, bad.clone())
+                    .unwrap_err()
+                    .kind(),
+                Kind::Config
+            );
+            assert_eq!(
+                judged(Probe::Warn, None, bad.clone()).unwrap(),
+                (bad.proof(), 1)
+            );
         }
         let weak = probed(Proof::Md5, true);
-        assert_eq!(judged(Probe::Require, None, weak.clone()).unwrap(), (Proof::Md5, 0));
-        assert_eq!(judged(Probe::Require, Some(Proof::Sha256), weak.clone()).unwrap_err().kind(), Kind::Config);
+        assert_eq!(
+            judged(Probe::Require, None, weak.clone()).unwrap(),
+            (Proof::Md5, 0)
+        );
+        assert_eq!(
+            judged(Probe::Require, Some(Proof::Sha256), weak.clone())
+                .unwrap_err()
+                .kind(),
+            Kind::Config
+        );
         // What was wished for and not found is nothing a receipt may claim.
-        assert_eq!(judged(Probe::Warn, Some(Proof::Sha256), weak.clone()).unwrap(), (Proof::Md5, 1));
-        assert_eq!(judged(Probe::Warn, Some(Proof::None), weak).unwrap(), (Proof::None, 0));
+        assert_eq!(
+            judged(Probe::Warn, Some(Proof::Sha256), weak.clone()).unwrap(),
+            (Proof::Md5, 1)
+        );
+        assert_eq!(
+            judged(Probe::Warn, Some(Proof::None), weak).unwrap(),
+            (Proof::None, 0)
+        );
         let nothing = probed(Proof::None, true);
-        assert_eq!(judged(Probe::Warn, Some(Proof::Payload), nothing).unwrap(), (Proof::None, 2));
+        assert_eq!(
+            judged(Probe::Warn, Some(Proof::Payload), nothing).unwrap(),
+            (Proof::None, 2)
+        );
     }
 
     #[test]
@@ -273,13 +411,24 @@ mod tests {
         let keys = ("AKIA".to_owned(), "secret".to_owned());
         write_credentials(&path, &"http://127.0.0.1:9/".parse().unwrap(), &keys).unwrap();
         let text = fs::read_to_string(&path).unwrap();
-        assert!(text.contains("\n[default]\naws_access_key_id = AKIA\naws_secret_access_key = secret\n"), "{text}");
-        assert!(text.contains("\nendpoint_url = http://127.0.0.1:9\n"), "{text}");
+        assert!(
+            text.contains(
+                "\n[default]\naws_access_key_id = AKIA\naws_secret_access_key = secret\n"
+            ),
+            "{text}"
+        );
+        assert!(
+            text.contains("\nendpoint_url = http://127.0.0.1:9\n"),
+            "{text}"
+        );
         assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt as _;
-            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+            assert_eq!(
+                fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+                0o600
+            );
         }
     }
 }

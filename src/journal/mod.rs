@@ -61,13 +61,28 @@ impl Journal {
         place::check(path)?;
         let path = sqlite::place(path, &schema::SPEC)?;
         let (db, place, logs) = connect(&path)?;
-        Ok(Self { db, path, place, logs, presence: None, durability: Durability::Full, failed: false })
+        Ok(Self {
+            db,
+            path,
+            place,
+            logs,
+            presence: None,
+            durability: Durability::Full,
+            failed: false,
+        })
     }
 
     /// Runs one writing transaction.
-    fn write<T>(&mut self, durability: Durability, run: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+    fn write<T>(
+        &mut self,
+        durability: Durability,
+        run: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T> {
         if self.failed {
-            return Err(Error::new(Kind::Io, "the journal takes nothing any more, since a write to it failed"));
+            return Err(Error::new(
+                Kind::Io,
+                "the journal takes nothing any more, since a write to it failed",
+            ));
         }
         self.stay()?;
         let level = match durability {
@@ -80,11 +95,21 @@ impl Journal {
                 self.db.pragma_update(None, "synchronous", level)?;
                 self.durability = durability;
             }
-            let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let transaction = self
+                .db
+                .transaction_with_behavior(TransactionBehavior::Immediate)?;
             let value = run(&transaction)?;
-            crash::point(if level == "FULL" { "journal.full.written" } else { "journal.lazy.written" });
+            crash::point(if level == "FULL" {
+                "journal.full.written"
+            } else {
+                "journal.lazy.written"
+            });
             transaction.commit()?;
-            crash::point(if level == "FULL" { "journal.full.durable" } else { "journal.lazy.committed" });
+            crash::point(if level == "FULL" {
+                "journal.full.durable"
+            } else {
+                "journal.lazy.committed"
+            });
             Ok(value)
         };
         write().map_err(|error: rusqlite::Error| self.unwritten(error))
@@ -92,10 +117,17 @@ impl Journal {
 
     fn unwritten(&mut self, error: rusqlite::Error) -> Error {
         // Refused by a constraint, or by us: the file is as good as before.
-        let refused = matches!(error.sqlite_error_code(), None | Some(ErrorCode::ConstraintViolation));
+        let refused = matches!(
+            error.sqlite_error_code(),
+            None | Some(ErrorCode::ConstraintViolation)
+        );
         let kind = kind(&error);
         self.failed |= kind == Kind::Io && !refused;
-        Error::new(kind, format!("could not write the journal {}", self.path.display())).because(error)
+        Error::new(
+            kind,
+            format!("could not write the journal {}", self.path.display()),
+        )
+        .because(error)
     }
 
     /// Sees to it that what is written can be found again: where the file was removed under our hands, what it held is put
@@ -105,10 +137,16 @@ impl Journal {
             Some(place) if place == self.place => return Ok(()),
             Some(_) => {
                 self.failed = true;
-                let what = format!("another file was put in the place of the journal {}", self.path.display());
+                let what = format!(
+                    "another file was put in the place of the journal {}",
+                    self.path.display()
+                );
                 return Err(Error::new(Kind::Io, what));
             }
-            None => tracing::warn!("the journal {} was removed; it is made again", self.path.display()),
+            None => tracing::warn!(
+                "the journal {} was removed; it is made again",
+                self.path.display()
+            ),
         }
         sqlite::put_back(&self.db, &self.path, &schema::SPEC)?;
         // The connection to what was removed takes no log with it when it is dropped: SQLite looks whether its file was moved.
@@ -136,7 +174,11 @@ impl Journal {
 
     fn read<T>(&self, run: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
         run(&self.db).map_err(|error| {
-            Error::new(kind(&error), format!("could not read the journal {}", self.path.display())).because(error)
+            Error::new(
+                kind(&error),
+                format!("could not read the journal {}", self.path.display()),
+            )
+            .because(error)
         })
     }
 }
@@ -152,11 +194,19 @@ fn kind(error: &rusqlite::Error) -> Kind {
 /// The connection, which file it is of, and whether that has a write-ahead log.
 fn connect(path: &Path) -> Result<(Connection, sqlite::Place, bool)> {
     let db = sqlite::open(path, &schema::SPEC)?;
-    let cannot = || Error::new(Kind::NoJournal, format!("could not open the journal {}", path.display()));
+    let cannot = || {
+        Error::new(
+            Kind::NoJournal,
+            format!("could not open the journal {}", path.display()),
+        )
+    };
     let place = sqlite::Place::of(path).ok_or_else(cannot)?;
-    let logs = db.pragma_query_value(None, "journal_mode", |row| Ok(row.get::<_, String>(0)? == "wal"));
+    let logs = db.pragma_query_value(None, "journal_mode", |row| {
+        Ok(row.get::<_, String>(0)? == "wal")
+    });
     let logs = logs.map_err(|error| cannot().because(error))?;
-    db.pragma_update(None, "wal_autocheckpoint", LOG_PAGES).map_err(|error| cannot().because(error))?;
+    db.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)
+        .map_err(|error| cannot().because(error))?;
     Ok((db, place, logs))
 }
 

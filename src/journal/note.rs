@@ -17,13 +17,30 @@ use crate::wire::Receipt;
 #[derive(Debug, Clone)]
 pub enum Note {
     /// The backend has begun it: its id, the part size it pinned, and what it has to be reminded of.
-    Opened { row: i64, id: UploadId, part_size: u64, memo: Option<String> },
+    Opened {
+        row: i64,
+        id: UploadId,
+        part_size: u64,
+        memo: Option<String>,
+    },
     /// The fingerprint of a part; what was acknowledged of other bytes is forgotten.
-    Fingerprinted { row: i64, number: PartNumber, fingerprint: Fingerprint },
+    Fingerprinted {
+        row: i64,
+        number: PartNumber,
+        fingerprint: Fingerprint,
+    },
     /// The store has acknowledged a part.
-    Acknowledged { row: i64, number: PartNumber, etag: ETag },
+    Acknowledged {
+        row: i64,
+        number: PartNumber,
+        etag: ETag,
+    },
     /// The source was touched, and holds what it held.
-    Touched { row: i64, path: PathBuf, identity: Identity },
+    Touched {
+        row: i64,
+        path: PathBuf,
+        identity: Identity,
+    },
     /// Every part is stored and the source is what it was: completing is about to be asked for.
     Sealing { row: i64 },
     /// The backend has verified it.
@@ -59,12 +76,21 @@ impl Note {
 
     pub(super) fn write(&self, db: &Connection) -> rusqlite::Result<()> {
         match self {
-            Self::Opened { row, id, part_size, memo } => {
+            Self::Opened {
+                row,
+                id,
+                part_size,
+                memo,
+            } => {
                 db.prepare_cached("UPDATE upload SET id = ?2, part_size = ?3, state = ?4, memo = ?5 WHERE row = ?1")?
                     .execute(params![row, id.as_str(), part_size.cast_signed(), State::Uploading.name(), memo])?;
                 crash::point("journal.note.opened");
             }
-            Self::Fingerprinted { row, number, fingerprint } => {
+            Self::Fingerprinted {
+                row,
+                number,
+                fingerprint,
+            } => {
                 db.prepare_cached(
                     "INSERT INTO part (upload, number, sha256) VALUES (?1, ?2, ?3) ON CONFLICT (upload, number) DO UPDATE \
                      SET etag = CASE sha256 WHEN excluded.sha256 THEN etag END, sha256 = excluded.sha256",
@@ -73,14 +99,15 @@ impl Note {
                 crash::point("journal.note.fingerprinted");
             }
             Self::Acknowledged { row, number, etag } => {
-                db.prepare_cached("UPDATE part SET etag = ?3 WHERE upload = ?1 AND number = ?2")?.execute(params![
-                    row,
-                    number.get(),
-                    etag.as_str()
-                ])?;
+                db.prepare_cached("UPDATE part SET etag = ?3 WHERE upload = ?1 AND number = ?2")?
+                    .execute(params![row, number.get(), etag.as_str()])?;
                 crash::point("journal.note.acknowledged");
             }
-            Self::Touched { row, path, identity } => {
+            Self::Touched {
+                row,
+                path,
+                identity,
+            } => {
                 use std::os::unix::ffi::OsStrExt as _;
                 db.prepare_cached(
                     "UPDATE upload SET path = ?2, dev = ?3, ino = ?4, mtime_ns = ?5, ctime_ns = ?6 WHERE row = ?1",
@@ -94,7 +121,8 @@ impl Note {
                     identity.ctime_ns
                 ])?;
                 // What was fingerprinted and not acknowledged was not read again: it may be of the generation before.
-                db.prepare_cached("DELETE FROM part WHERE upload = ?1 AND etag IS NULL")?.execute([row])?;
+                db.prepare_cached("DELETE FROM part WHERE upload = ?1 AND etag IS NULL")?
+                    .execute([row])?;
                 crash::point("journal.note.touched");
             }
             Self::Sealing { row } => {
@@ -114,25 +142,30 @@ impl Note {
                 crash::point("journal.note.abandoned");
             }
             Self::Released { row } => {
-                db.prepare_cached("UPDATE upload SET presence = NULL WHERE row = ?1")?.execute([row])?;
+                db.prepare_cached("UPDATE upload SET presence = NULL WHERE row = ?1")?
+                    .execute([row])?;
                 crash::point("journal.note.released");
             }
             Self::Store { instance_id, place } => {
-                db.prepare_cached("INSERT OR IGNORE INTO store (instance_id, place) VALUES (?1, ?2)")?
-                    .execute([instance_id, place])?;
+                db.prepare_cached(
+                    "INSERT OR IGNORE INTO store (instance_id, place) VALUES (?1, ?2)",
+                )?
+                .execute([instance_id, place])?;
             }
         }
         Ok(())
     }
 }
 
-fn transition(db: &Connection, row: i64, state: State, receipt: Option<&Receipt>) -> rusqlite::Result<()> {
+fn transition(
+    db: &Connection,
+    row: i64,
+    state: State,
+    receipt: Option<&Receipt>,
+) -> rusqlite::Result<()> {
     let receipt = receipt.map(to_json).transpose()?;
-    db.prepare_cached("UPDATE upload SET state = ?2, receipt = ?3 WHERE row = ?1")?.execute(params![
-        row,
-        state.name(),
-        receipt
-    ])?;
+    db.prepare_cached("UPDATE upload SET state = ?2, receipt = ?3 WHERE row = ?1")?
+        .execute(params![row, state.name(), receipt])?;
     Ok(())
 }
 
@@ -142,8 +175,16 @@ impl Journal {
     /// # Errors
     /// [`crate::error::Kind::Io`] when they cannot be written.
     pub fn note(&mut self, notes: &[Note]) -> Result<()> {
-        let full = notes.iter().any(|note| matches!(note.durability(), Durability::Full));
-        let durability = if full { Durability::Full } else { Durability::Lazy };
-        self.write(durability, |db| notes.iter().try_for_each(|note| note.write(db)))
+        let full = notes
+            .iter()
+            .any(|note| matches!(note.durability(), Durability::Full));
+        let durability = if full {
+            Durability::Full
+        } else {
+            Durability::Lazy
+        };
+        self.write(durability, |db| {
+            notes.iter().try_for_each(|note| note.write(db))
+        })
     }
 }

@@ -26,14 +26,26 @@ impl Presence {
     pub fn begin(journal: &Path) -> Result<Self> {
         let dir = directory(journal);
         let fail = |error: std::io::Error| {
-            Error::new(Kind::NoJournal, format!("could not lock in {}", dir.display())).because(error)
+            Error::new(
+                Kind::NoJournal,
+                format!("could not lock in {}", dir.display()),
+            )
+            .because(error)
         };
-        DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(fail)?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&dir)
+            .map_err(fail)?;
         clear(&dir);
         loop {
             let name = uuid::Uuid::new_v4().simple().to_string();
             let path = dir.join(&name);
-            let options = OpenOptions::new().write(true).create_new(true).mode(0o600).clone();
+            let options = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .clone();
             let mut file = options.open(&path).map_err(fail)?;
             crash::point("journal.presence.made");
             match file.try_lock() {
@@ -42,12 +54,21 @@ impl Presence {
                 Err(TryLockError::Error(error)) => return Err(fail(error)),
             }
             // Somebody who cleared away may have taken it for a dead one's between our open and our lock.
-            let same = |there: fs::Metadata, here: fs::Metadata| there.ino() == here.ino() && there.dev() == here.dev();
+            let same = |there: fs::Metadata, here: fs::Metadata| {
+                there.ino() == here.ino() && there.dev() == here.dev()
+            };
             crash::point("journal.presence.locked");
-            if fs::metadata(&path).and_then(|there| Ok(same(there, file.metadata()?))).unwrap_or(false) {
+            if fs::metadata(&path)
+                .and_then(|there| Ok(same(there, file.metadata()?)))
+                .unwrap_or(false)
+            {
                 write!(file, "{}", std::process::id()).map_err(fail)?;
                 crash::point("journal.presence.named");
-                return Ok(Self { _file: file, path, name });
+                return Ok(Self {
+                    _file: file,
+                    path,
+                    name,
+                });
             }
         }
     }
@@ -73,7 +94,11 @@ impl Drop for Presence {
 pub fn alive(journal: &Path, name: &str) -> Result<Option<String>> {
     let path = directory(journal).join(name);
     let fail = |error: std::io::Error| {
-        Error::new(Kind::NoJournal, format!("could not read {}", path.display())).because(error)
+        Error::new(
+            Kind::NoJournal,
+            format!("could not read {}", path.display()),
+        )
+        .because(error)
     };
     let file = match File::open(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),

@@ -13,13 +13,23 @@ fn intent() -> Intent {
         name: "f".into(),
         content_type: "text/plain".into(),
         metadata: [("k".to_owned(), "v".to_owned())].into(),
-        identity: Identity { dev: u64::MAX, ino: 2, size: 20, mtime_ns: -1, ctime_ns: 5 },
+        identity: Identity {
+            dev: u64::MAX,
+            ino: 2,
+            size: 20,
+            mtime_ns: -1,
+            ctime_ns: 5,
+        },
         part_size: 10,
     }
 }
 
 fn begun(journal: &mut Journal) -> Upload {
-    journal.intend(&[], vec![intent()]).unwrap().remove(0).unwrap()
+    journal
+        .intend(&[], vec![intent()])
+        .unwrap()
+        .remove(0)
+        .unwrap()
 }
 
 #[test]
@@ -31,9 +41,22 @@ fn what_was_promised_is_there_after_the_connection_is_gone() {
     let (row, number) = (upload.row, PartNumber::FIRST);
     let (fingerprint, etag) = (Fingerprint::of(b"1"), "etag".parse::<ETag>().unwrap());
     let notes = [
-        Note::Opened { row, id: "some-id".parse().unwrap(), part_size: 12, memo: None },
-        Note::Fingerprinted { row, number, fingerprint },
-        Note::Acknowledged { row, number, etag: etag.clone() },
+        Note::Opened {
+            row,
+            id: "some-id".parse().unwrap(),
+            part_size: 12,
+            memo: None,
+        },
+        Note::Fingerprinted {
+            row,
+            number,
+            fingerprint,
+        },
+        Note::Acknowledged {
+            row,
+            number,
+            etag: etag.clone(),
+        },
     ];
     journal.note(&notes).unwrap();
     drop(journal);
@@ -41,22 +64,47 @@ fn what_was_promised_is_there_after_the_connection_is_gone() {
     let mut journal = Journal::open(&path).unwrap();
     let (source, moved, identity) = (intent().path, Path::new("/elsewhere"), intent().identity);
     let other = Identity { ino: 3, ..identity };
-    let sources = [("f", &*source, other), ("f", moved, identity), ("f", moved, other), ("g", &*source, identity)];
+    let sources = [
+        ("f", &*source, other),
+        ("f", moved, identity),
+        ("f", moved, other),
+        ("g", &*source, identity),
+    ];
     let mut found = journal.candidates("instance", &sources).unwrap();
     assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 0, 0]);
     let elsewhere = journal.candidates("another instance", &sources).unwrap();
-    assert!(elsewhere.iter().all(Vec::is_empty), "what another backend has is not there for this one");
+    assert!(
+        elsewhere.iter().all(Vec::is_empty),
+        "what another backend has is not there for this one"
+    );
     let found = &found.remove(0)[0];
     assert_eq!(
         (found.state, found.intent.part_size, found.idem.as_str()),
         (State::Uploading, 12, upload.idem.as_str())
     );
-    assert_eq!((found.intent.identity, &found.intent.metadata), (intent().identity, &intent().metadata));
-    let part = Part { number, fingerprint, etag: Some(etag) };
+    assert_eq!(
+        (found.intent.identity, &found.intent.metadata),
+        (intent().identity, &intent().metadata)
+    );
+    let part = Part {
+        number,
+        fingerprint,
+        etag: Some(etag),
+    };
     assert_eq!(journal.parts(found.row).unwrap(), [part]);
 
-    journal.note(&[Note::Fingerprinted { row, number, fingerprint: Fingerprint::of(b"2") }]).unwrap();
-    assert_eq!(journal.parts(found.row).unwrap()[0].etag, None, "other bytes are not acknowledged");
+    journal
+        .note(&[Note::Fingerprinted {
+            row,
+            number,
+            fingerprint: Fingerprint::of(b"2"),
+        }])
+        .unwrap();
+    assert_eq!(
+        journal.parts(found.row).unwrap()[0].etag,
+        None,
+        "other bytes are not acknowledged"
+    );
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
 }
@@ -68,10 +116,18 @@ fn an_upload_is_driven_by_one_at_a_time() {
     let mut ours = Journal::open(&path).unwrap();
     let mut theirs = Journal::open(&path).unwrap();
     let upload = begun(&mut ours);
-    assert!(theirs.intend(&[], vec![intent()]).unwrap()[0].is_none(), "one source is begun once");
+    assert!(
+        theirs.intend(&[], vec![intent()]).unwrap()[0].is_none(),
+        "one source is begun once"
+    );
     let error = theirs.take(&upload).unwrap_err();
     assert_eq!(error.kind(), Kind::Busy);
-    assert!(error.to_string().contains(&format!("pid {}", std::process::id())), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains(&format!("pid {}", std::process::id())),
+        "{error}"
+    );
     ours.note(&[Note::Released { row: upload.row }]).unwrap();
     theirs.take(&upload).unwrap();
     assert_eq!(ours.take(&upload).unwrap_err().kind(), Kind::Busy);
@@ -89,12 +145,20 @@ fn who_died_drives_nothing_and_leaves_nothing_behind() {
     let left = dir.path().join("j.db.locks/0123");
     std::fs::write(&left, "1").unwrap();
     let named = "UPDATE upload SET presence = '0123'";
-    rusqlite::Connection::open(&path).unwrap().execute(named, []).unwrap();
+    rusqlite::Connection::open(&path)
+        .unwrap()
+        .execute(named, [])
+        .unwrap();
     let mut other = Journal::open(&path).unwrap();
     other.take(&upload).unwrap();
     assert!(!left.exists());
     drop((journal, other));
-    assert_eq!(std::fs::read_dir(dir.path().join("j.db.locks")).unwrap().count(), 0);
+    assert_eq!(
+        std::fs::read_dir(dir.path().join("j.db.locks"))
+            .unwrap()
+            .count(),
+        0
+    );
 }
 
 #[test]
@@ -103,8 +167,21 @@ fn notes_are_written_all_or_none() {
     let mut journal = Journal::open(&dir.path().join("j.db")).unwrap();
     let row = begun(&mut journal).row;
     let (number, fingerprint) = (PartNumber::FIRST, Fingerprint::of(b"1"));
-    let of_nobody = Note::Fingerprinted { row: row + 1, number, fingerprint };
-    journal.note(&[Note::Fingerprinted { row, number, fingerprint }, of_nobody]).unwrap_err();
+    let of_nobody = Note::Fingerprinted {
+        row: row + 1,
+        number,
+        fingerprint,
+    };
+    journal
+        .note(&[
+            Note::Fingerprinted {
+                row,
+                number,
+                fingerprint,
+            },
+            of_nobody,
+        ])
+        .unwrap_err();
     assert_eq!(journal.parts(row).unwrap(), []);
 }
 
@@ -120,11 +197,26 @@ fn one_upload_makes_room_for_another_in_one_step() {
     let other = rusqlite::Connection::open(&path).unwrap();
     other.execute_batch(stop).unwrap();
     journal.intend(&gone, vec![intent()]).unwrap_err();
-    assert_eq!(journal.all().unwrap()[0].state, State::Creating, "given up, and nothing came in its place");
+    assert_eq!(
+        journal.all().unwrap()[0].state,
+        State::Creating,
+        "given up, and nothing came in its place"
+    );
     other.execute_batch("DROP TRIGGER stop").unwrap();
-    let new = journal.intend(&gone, vec![intent()]).unwrap().remove(0).unwrap();
-    let states = journal.all().unwrap().into_iter().map(|upload| (upload.row, upload.state));
-    assert_eq!(states.collect::<Vec<_>>(), [(new.row, State::Creating), (old.row, State::Abandoned)]);
+    let new = journal
+        .intend(&gone, vec![intent()])
+        .unwrap()
+        .remove(0)
+        .unwrap();
+    let states = journal
+        .all()
+        .unwrap()
+        .into_iter()
+        .map(|upload| (upload.row, upload.state));
+    assert_eq!(
+        states.collect::<Vec<_>>(),
+        [(new.row, State::Creating), (old.row, State::Abandoned)]
+    );
 }
 
 #[test]
@@ -134,15 +226,28 @@ fn a_write_that_failed_is_the_last() {
     let mut journal = Journal::open(&path).unwrap();
     let row = begun(&mut journal).row;
     // A disk that is full.
-    let pages: i64 = journal.db.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
-    journal.db.pragma_update(None, "max_page_count", pages).unwrap();
+    let pages: i64 = journal
+        .db
+        .query_row("PRAGMA page_count", [], |row| row.get(0))
+        .unwrap();
+    journal
+        .db
+        .pragma_update(None, "max_page_count", pages)
+        .unwrap();
     let fingerprinted = |n: u32| {
         let number = PartNumber::try_from(n).unwrap();
-        Note::Fingerprinted { row, number, fingerprint: Fingerprint::of(&n.to_be_bytes()) }
+        Note::Fingerprinted {
+            row,
+            number,
+            fingerprint: Fingerprint::of(&n.to_be_bytes()),
+        }
     };
     let many: Vec<Note> = (1..=1000).map(fingerprinted).collect();
     assert_eq!(journal.note(&many).unwrap_err().kind(), Kind::Io);
-    journal.db.pragma_update(None, "max_page_count", 1 << 20).unwrap();
+    journal
+        .db
+        .pragma_update(None, "max_page_count", 1 << 20)
+        .unwrap();
     journal.note(&[fingerprinted(1)]).unwrap_err();
     drop(journal);
     let mut journal = Journal::open(&path).unwrap();
@@ -158,8 +263,13 @@ fn one_that_another_process_keeps_is_busy_and_not_broken() {
     let row = begun(&mut journal).row;
     journal.db.busy_timeout(std::time::Duration::ZERO).unwrap();
     let mut other = rusqlite::Connection::open(&path).unwrap();
-    let kept = other.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
-    assert_eq!(journal.note(&[Note::Released { row }]).unwrap_err().kind(), Kind::Busy);
+    let kept = other
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .unwrap();
+    assert_eq!(
+        journal.note(&[Note::Released { row }]).unwrap_err().kind(),
+        Kind::Busy
+    );
     drop(kept);
     journal.note(&[Note::Released { row }]).unwrap();
 }
@@ -175,19 +285,42 @@ fn a_journal_that_is_removed_while_it_is_used_is_put_back() {
         let upload = begun(&mut journal);
         remove(&place.path().join("state"));
         let (row, number, fingerprint) = (upload.row, PartNumber::FIRST, Fingerprint::of(b"1"));
-        journal.note(&[Note::Fingerprinted { row, number, fingerprint }]).unwrap();
+        journal
+            .note(&[Note::Fingerprinted {
+                row,
+                number,
+                fingerprint,
+            }])
+            .unwrap();
 
         // It is whole, it is private, and says that we live.
         let mut other = Journal::open(&path).unwrap();
         assert_eq!(other.take(&upload).unwrap_err().kind(), Kind::Busy);
-        journal.note(&[Note::Opened { row, id: "id".parse().unwrap(), part_size: 7, memo: None }]).unwrap();
+        journal
+            .note(&[Note::Opened {
+                row,
+                id: "id".parse().unwrap(),
+                part_size: 7,
+                memo: None,
+            }])
+            .unwrap();
         drop(journal);
         let found = other.take(&upload).unwrap();
         assert_eq!((found.state, found.intent.part_size), (State::Uploading, 7));
         assert_eq!(other.parts(row).unwrap().len(), 1);
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        let names = std::fs::read_dir(path.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name());
-        assert_eq!(names.filter(|name| name.to_string_lossy().contains(".new-")).count(), 0);
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        let names = std::fs::read_dir(path.parent().unwrap())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name());
+        assert_eq!(
+            names
+                .filter(|name| name.to_string_lossy().contains(".new-"))
+                .count(),
+            0
+        );
     }
 }
 
@@ -202,12 +335,20 @@ fn a_journal_in_whose_place_another_was_put_is_written_no_more() {
     }
     let mut theirs = Journal::open(&path).unwrap();
     begun(&mut theirs);
-    assert_eq!(ours.note(&[Note::Released { row }]).unwrap_err().kind(), Kind::Io);
+    assert_eq!(
+        ours.note(&[Note::Released { row }]).unwrap_err().kind(),
+        Kind::Io
+    );
     // Nor does it take the other's log with it when it goes.
     drop(ours);
     assert!(dir.path().join("j.db-wal").exists());
     let check = rusqlite::Connection::open(&path).unwrap();
-    assert_eq!(check.query_row("PRAGMA quick_check", [], |row| row.get::<_, String>(0)).unwrap(), "ok");
+    assert_eq!(
+        check
+            .query_row("PRAGMA quick_check", [], |row| row.get::<_, String>(0))
+            .unwrap(),
+        "ok"
+    );
     assert_eq!(Journal::open(&path).unwrap().all().unwrap().len(), 1);
 }
 
@@ -217,18 +358,31 @@ fn a_journal_of_ten_thousand_parts_stays_below_three_mebibytes() {
     let mut journal = Journal::open(&dir.path().join("j.db")).unwrap();
     let row = begun(&mut journal).row;
     let size = || -> u64 {
-        let files = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().metadata().unwrap());
-        files.filter(std::fs::Metadata::is_file).map(|file| file.len()).sum()
+        let files = std::fs::read_dir(dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().metadata().unwrap());
+        files
+            .filter(std::fs::Metadata::is_file)
+            .map(|file| file.len())
+            .sum()
     };
     let mut most = 0;
     for first in (1..=10_000_u32).step_by(8) {
         let numbers = || (first..first + 8).map(|n| PartNumber::try_from(n).unwrap());
         let fingerprint = |number: PartNumber| Fingerprint::of(&number.get().to_be_bytes());
-        let hashed = numbers().map(|number| Note::Fingerprinted { row, number, fingerprint: fingerprint(number) });
+        let hashed = numbers().map(|number| Note::Fingerprinted {
+            row,
+            number,
+            fingerprint: fingerprint(number),
+        });
         journal.note(&hashed.collect::<Vec<_>>()).unwrap();
         // As AWS writes them: the MD5 in hex.
         let etag = |number: PartNumber| format!("{:032x}", number.get()).parse::<ETag>().unwrap();
-        let stored = numbers().map(|number| Note::Acknowledged { row, number, etag: etag(number) });
+        let stored = numbers().map(|number| Note::Acknowledged {
+            row,
+            number,
+            etag: etag(number),
+        });
         journal.note(&stored.collect::<Vec<_>>()).unwrap();
         most = most.max(size());
     }

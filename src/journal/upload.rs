@@ -35,8 +35,14 @@ pub enum State {
 }
 
 impl State {
-    const ALL: [Self; 6] =
-        [Self::Creating, Self::Uploading, Self::Completing, Self::Completed, Self::Rejected, Self::Abandoned];
+    const ALL: [Self; 6] = [
+        Self::Creating,
+        Self::Uploading,
+        Self::Completing,
+        Self::Completed,
+        Self::Rejected,
+        Self::Abandoned,
+    ];
 
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -118,7 +124,10 @@ impl Journal {
         let presence = self.presence()?;
         self.write(Durability::Full, |db| {
             notes.iter().try_for_each(|note| note.write(db))?;
-            intents.into_iter().map(|intent| insert(db, intent, &presence)).collect()
+            intents
+                .into_iter()
+                .map(|intent| insert(db, intent, &presence))
+                .collect()
         })
     }
 
@@ -134,7 +143,10 @@ impl Journal {
             let named: Option<String> = db.query_row(named, [upload.row], |row| row.get(0))?;
             let driver = named.map_or(Ok(None), |name| presence::alive(&journal, &name));
             if matches!(driver, Ok(None)) {
-                db.execute("UPDATE upload SET presence = ?2 WHERE row = ?1", params![upload.row, ours])?;
+                db.execute(
+                    "UPDATE upload SET presence = ?2 WHERE row = ?1",
+                    params![upload.row, ours],
+                )?;
                 crash::point("journal.taken");
             }
             let sql = format!("SELECT {COLUMNS} FROM upload WHERE row = ?1");
@@ -143,7 +155,10 @@ impl Journal {
         match driver? {
             None => Ok(upload),
             Some(pid) => {
-                let what = format!("this upload is already running in another process (pid {})", pid.trim());
+                let what = format!(
+                    "this upload is already running in another process (pid {})",
+                    pid.trim()
+                );
                 Err(Error::new(Kind::Busy, what))
             }
         }
@@ -152,15 +167,20 @@ impl Journal {
     /// The parts of an upload that have a fingerprint, in order.
     pub fn parts(&self, row: i64) -> Result<Vec<Part>> {
         self.read(|db| {
-            let mut statement =
-                db.prepare_cached("SELECT number, sha256, etag FROM part WHERE upload = ?1 ORDER BY number")?;
+            let mut statement = db.prepare_cached(
+                "SELECT number, sha256, etag FROM part WHERE upload = ?1 ORDER BY number",
+            )?;
             statement.query_map([row], Part::read)?.collect()
         })
     }
 
     /// For each source (its name, its path, what it is): the uploads to this backend that a put of it may go on with, newest
     /// first: those of the same path, and those of the same file under another path. Abandoned ones are left out.
-    pub fn candidates(&self, instance_id: &str, sources: &[(&str, &Path, Identity)]) -> Result<Vec<Vec<Upload>>> {
+    pub fn candidates(
+        &self,
+        instance_id: &str,
+        sources: &[(&str, &Path, Identity)],
+    ) -> Result<Vec<Vec<Upload>>> {
         let sql = format!(
             "SELECT {COLUMNS} FROM upload WHERE instance_id = ?1 AND name = ?2 AND state <> 'abandoned' \
              AND (path = ?3 OR (dev = ?4 AND ino = ?5 AND size = ?6 AND mtime_ns = ?7)) ORDER BY row DESC"
@@ -206,20 +226,31 @@ impl Journal {
     /// [`Kind::Io`] when that cannot be written.
     pub fn forget(&mut self, rows: &[i64]) -> Result<usize> {
         self.write(Durability::Full, |db| {
-            let mut forget = db.prepare("DELETE FROM upload WHERE row = ?1 AND state IN ('completed', 'abandoned')")?;
-            rows.iter().try_fold(0, |count, row| Ok(count + forget.execute([row])?))
+            let mut forget = db.prepare(
+                "DELETE FROM upload WHERE row = ?1 AND state IN ('completed', 'abandoned')",
+            )?;
+            rows.iter()
+                .try_fold(0, |count, row| Ok(count + forget.execute([row])?))
         })
     }
 
     /// The stores that parts of this backend's uploads went to.
     pub fn stores(&self, instance_id: &str) -> Result<Vec<String>> {
         let sql = "SELECT place FROM store WHERE instance_id = ?1 ORDER BY place";
-        self.read(|db: &Connection| db.prepare_cached(sql)?.query_map([instance_id], |row| row.get(0))?.collect())
+        self.read(|db: &Connection| {
+            db.prepare_cached(sql)?
+                .query_map([instance_id], |row| row.get(0))?
+                .collect()
+        })
     }
 
     fn select(&self, condition: &str, arguments: impl rusqlite::Params) -> Result<Vec<Upload>> {
         let sql = format!("SELECT {COLUMNS} FROM upload WHERE {condition} ORDER BY row DESC");
-        self.read(|db: &Connection| db.prepare_cached(&sql)?.query_map(arguments, Upload::read)?.collect())
+        self.read(|db: &Connection| {
+            db.prepare_cached(&sql)?
+                .query_map(arguments, Upload::read)?
+                .collect()
+        })
     }
 }
 
@@ -241,7 +272,11 @@ fn insert(db: &Connection, intent: Intent, presence: &str) -> rusqlite::Result<O
         "SELECT 1 FROM upload WHERE instance_id = ?1 AND name = ?2 AND path = ?3 \
          AND state IN ('creating', 'uploading', 'completing')",
     )?;
-    if same.exists(params![intent.instance_id, intent.name, intent.path.as_os_str().as_bytes()])? {
+    if same.exists(params![
+        intent.instance_id,
+        intent.name,
+        intent.path.as_os_str().as_bytes()
+    ])? {
         return Ok(None);
     }
     db.prepare_cached(
@@ -279,7 +314,9 @@ impl Upload {
     /// # Errors
     /// [`Kind::NotFound`] when it has not begun yet.
     pub fn begun(&self) -> Result<&UploadId> {
-        self.id.as_ref().ok_or_else(|| Error::new(Kind::NotFound, "the upload has not begun yet"))
+        self.id
+            .as_ref()
+            .ok_or_else(|| Error::new(Kind::NotFound, "the upload has not begun yet"))
     }
 
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
@@ -293,7 +330,9 @@ impl Upload {
             row: row.get(0)?,
             idem: row.get(1)?,
             holder: row.get(2)?,
-            id: id.map(|id| id.parse().map_err(|error| damaged(5, error))).transpose()?,
+            id: id
+                .map(|id| id.parse().map_err(|error| damaged(5, error)))
+                .transpose()?,
             memo: row.get(19)?,
             intent: Intent {
                 backend: row.get(3)?,
@@ -313,7 +352,10 @@ impl Upload {
             },
             state: state.ok_or_else(|| damaged(16, FromSqlError::InvalidType))?,
             receipt: receipt.map(|_| from_json(row, 17)).transpose()?,
-            created_at: row.get::<_, String>(18)?.parse().map_err(|error: jiff::Error| damaged(18, error))?,
+            created_at: row
+                .get::<_, String>(18)?
+                .parse()
+                .map_err(|error: jiff::Error| damaged(18, error))?,
         })
     }
 }
@@ -322,19 +364,28 @@ impl Part {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         let etag: Option<String> = row.get(2)?;
         Ok(Self {
-            number: row.get::<_, u32>(0)?.try_into().map_err(|error| damaged(0, error))?,
+            number: row
+                .get::<_, u32>(0)?
+                .try_into()
+                .map_err(|error| damaged(0, error))?,
             fingerprint: Fingerprint::new(row.get(1)?),
-            etag: etag.map(|etag| etag.parse().map_err(|error| damaged(2, error))).transpose()?,
+            etag: etag
+                .map(|etag| etag.parse().map_err(|error| damaged(2, error)))
+                .transpose()?,
         })
     }
 }
 
-fn damaged(column: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+fn damaged(
+    column: usize,
+    error: impl std::error::Error + Send + Sync + 'static,
+) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
 }
 
 pub(super) fn to_json(value: &impl serde::Serialize) -> rusqlite::Result<String> {
-    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+    serde_json::to_string(value)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
 }
 
 fn from_json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {

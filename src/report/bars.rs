@@ -53,7 +53,14 @@ impl Bars {
 
     fn on_target(target: ProgressDrawTarget, loudness: Loudness, now: Instant) -> Self {
         let screen = MultiProgress::with_draw_target(target);
-        Self { screen, items: Items::new(now), loudness, moving: BTreeMap::new(), total: None, added_up: now }
+        Self {
+            screen,
+            items: Items::new(now),
+            loudness,
+            moving: BTreeMap::new(),
+            total: None,
+            added_up: now,
+        }
     }
 
     /// The screen, for whoever else writes to the terminal.
@@ -69,9 +76,12 @@ impl Bars {
             said.data.push(escape(&receipt.location));
         }
         said.failure = failure(event);
-        said.remarks.extend(remark(event, &self.items, self.loudness.verbose));
+        said.remarks
+            .extend(remark(event, &self.items, self.loudness.verbose));
         match (event, item) {
-            (Event::Plan { .. } | Event::Progress { .. } | Event::Waiting { .. }, Some(item)) => self.draw(item),
+            (Event::Plan { .. } | Event::Progress { .. } | Event::Waiting { .. }, Some(item)) => {
+                self.draw(item)
+            }
             (Event::Completed { .. } | Event::Failed { .. }, Some(item)) => {
                 if let Some(bar) = self.moving.remove(&item) {
                     bar.finish_and_clear();
@@ -80,7 +90,8 @@ impl Bars {
                 // What failed before it was opened has its error only; a single success is told by the summary.
                 let several = self.items.several();
                 let told = |item: &&Item| if item.failed { item.size > 0 } else { several };
-                said.remarks.extend(self.items.get(item).filter(told).map(Item::ending));
+                said.remarks
+                    .extend(self.items.get(item).filter(told).map(Item::ending));
             }
             (Event::Exit { .. }, _) => {
                 self.clear();
@@ -99,13 +110,18 @@ impl Bars {
 
     /// Takes every bar off the screen.
     pub fn clear(&mut self) {
-        for bar in std::mem::take(&mut self.moving).into_values().chain(self.total.take()) {
+        for bar in std::mem::take(&mut self.moving)
+            .into_values()
+            .chain(self.total.take())
+        {
             bar.finish_and_clear();
         }
     }
 
     fn draw(&mut self, index: usize) {
-        let Some(item) = self.items.get(index).filter(|item| !item.ended) else { return };
+        let Some(item) = self.items.get(index).filter(|item| !item.ended) else {
+            return;
+        };
         if !self.moving.contains_key(&index) {
             if self.moving.len() >= BARS {
                 return;
@@ -136,8 +152,12 @@ impl Bars {
 
 fn show(bar: &ProgressBar, item: &Item) {
     bar.set_length(item.size.max(1));
-    let (name, head) = columns(rustix::termios::tcgetwinsize(io::stderr()).map_or(0, |size| size.ws_col));
-    bar.set_prefix(fit(&format!("{}  {}", fit(&item.name, name), item.share()), head));
+    let (name, head) =
+        columns(rustix::termios::tcgetwinsize(io::stderr()).map_or(0, |size| size.ws_col));
+    bar.set_prefix(fit(
+        &format!("{}  {}", fit(&item.name, name), item.share()),
+        head,
+    ));
     bar.set_message(item.motion());
     // An empty source is whole from the start.
     bar.set_position(if item.size == 0 { 1 } else { item.confirmed });

@@ -14,7 +14,10 @@ const WAITING: &str = "waiting for the backend's checks";
 
 /// One source on its way.
 #[derive(Debug, Clone, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and most are true together")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and most are true together"
+)]
 pub struct Item {
     pub name: String,
     pub size: u64,
@@ -45,7 +48,11 @@ pub struct Items {
 
 impl Items {
     pub fn new(now: Instant) -> Self {
-        Self { known: BTreeMap::new(), expected: (0, 0), began: now }
+        Self {
+            known: BTreeMap::new(),
+            expected: (0, 0),
+            began: now,
+        }
     }
 
     pub fn get(&self, item: usize) -> Option<&Item> {
@@ -68,19 +75,44 @@ impl Items {
                 self.expected = (*count, *bytes);
                 None
             }
-            Event::Plan { item, path, size, parts, resumed_bytes, .. } => {
+            Event::Plan {
+                item,
+                path,
+                size,
+                parts,
+                resumed_bytes,
+                ..
+            } => {
                 let known = self.known.entry(*item).or_default();
-                *known = Item { name: shown_name(path), size: *size, parts: *parts, ..Item::default() };
+                *known = Item {
+                    name: shown_name(path),
+                    size: *size,
+                    parts: *parts,
+                    ..Item::default()
+                };
                 (known.resumed, known.confirmed) = (*resumed_bytes, *resumed_bytes);
                 Some(*item)
             }
-            Event::Progress { item, hashed, sent, confirmed, size, rate, .. } => {
+            Event::Progress {
+                item,
+                hashed,
+                sent,
+                confirmed,
+                size,
+                rate,
+                ..
+            } => {
                 let known = self.known.entry(*item).or_default();
                 (known.hashed, known.sent, known.confirmed) = (*hashed, *sent, *confirmed);
                 (known.size, known.rate) = (*size, *rate);
                 Some(*item)
             }
-            Event::Completed { item, receipt, already, .. } => {
+            Event::Completed {
+                item,
+                receipt,
+                already,
+                ..
+            } => {
                 let known = self.known.entry(*item).or_default();
                 if known.name.is_empty() {
                     known.name = shown_name(receipt.key.as_str());
@@ -101,7 +133,9 @@ impl Items {
                 self.known.entry(*item).or_default().waiting = true;
                 Some(*item)
             }
-            Event::Part { item, .. } | Event::Retry { item, .. } | Event::Changed { item, .. } => Some(*item),
+            Event::Part { item, .. } | Event::Retry { item, .. } | Event::Changed { item, .. } => {
+                Some(*item)
+            }
             Event::Exit { .. } => None,
         }
     }
@@ -125,34 +159,58 @@ impl Items {
 
     /// What was sent and what resuming saved, at the end; nothing if nothing was uploaded.
     pub fn summary(&self, event: &Event, now: Instant) -> Vec<String> {
-        let Event::Exit { uploads, completed, bytes_sent, bytes_known, resumable, .. } = event else {
+        let Event::Exit {
+            uploads,
+            completed,
+            bytes_sent,
+            bytes_known,
+            resumable,
+            ..
+        } = event
+        else {
             return Vec::new();
         };
         let time = now.saturating_duration_since(self.began);
         let mut lines = Vec::new();
-        let only = self.known.values().next().filter(|_| *uploads == 1 && *completed == 1);
+        let only = self
+            .known
+            .values()
+            .next()
+            .filter(|_| *uploads == 1 && *completed == 1);
         match only {
             Some(item) if item.already && *bytes_sent == 0 => {
                 return vec![format!("{} is already there; nothing was sent", item.name)];
             }
             Some(item) => {
                 let how = format!("{} in {}", size(item.size), parts(item.parts));
-                lines.push(format!("uploaded {}: {how}, {}", item.name, sent(*bytes_sent, time)));
+                lines.push(format!(
+                    "uploaded {}: {how}, {}",
+                    item.name,
+                    sent(*bytes_sent, time)
+                ));
             }
             None if *uploads > 1 => {
-                lines.push(format!("uploaded {completed} of {uploads} files, {}", sent(*bytes_sent, time)));
+                lines.push(format!(
+                    "uploaded {completed} of {uploads} files, {}",
+                    sent(*bytes_sent, time)
+                ));
             }
             None if *bytes_sent > 0 => lines.push(sent(*bytes_sent, time)),
             None => {}
         }
         if *bytes_known > 0 {
-            let whole = self.known.values().fold(0_u64, |sum, item| sum.saturating_add(item.size));
+            let whole = self
+                .known
+                .values()
+                .fold(0_u64, |sum, item| sum.saturating_add(item.size));
             let (known, whole) = (size(*bytes_known), size(whole.max(*bytes_known)));
             lines.push(format!("resumed: {known} of {whole} were already there"));
         }
         // Of a single source, its failure has said so.
         if *resumable && *uploads > 1 {
-            lines.push("what is missing stays in the journal: run `upload resume` to go on".to_owned());
+            lines.push(
+                "what is missing stays in the journal: run `upload resume` to go on".to_owned(),
+            );
         }
         lines
     }
@@ -161,7 +219,11 @@ impl Items {
 impl Item {
     /// How much of it the store has.
     pub fn share(&self) -> String {
-        format!("{}% of {}", percent(self.confirmed, self.size), size(self.size))
+        format!(
+            "{}% of {}",
+            percent(self.confirmed, self.size),
+            size(self.size)
+        )
     }
 
     /// How it moves, the most important first: whoever shows it may cut the end.
@@ -173,13 +235,26 @@ impl Item {
         // Writing to a string cannot fail.
         if self.rate > 0 {
             let _ = write!(text, "{}, ", rate(self.rate));
-            if let Some(eta) = self.size.saturating_sub(self.confirmed).checked_div(self.rate).filter(|eta| *eta > 0) {
+            if let Some(eta) = self
+                .size
+                .saturating_sub(self.confirmed)
+                .checked_div(self.rate)
+                .filter(|eta| *eta > 0)
+            {
                 let _ = write!(text, "{} left, ", duration(Duration::from_secs(eta)));
             }
         }
         // Where bytes that were there before are not counted, they are still behind us.
-        let (sent, hashed) = (self.sent.max(self.confirmed), self.hashed.max(self.confirmed));
-        let _ = write!(text, "sent {}%, hashed {}%", percent(sent, self.size), percent(hashed, self.size));
+        let (sent, hashed) = (
+            self.sent.max(self.confirmed),
+            self.hashed.max(self.confirmed),
+        );
+        let _ = write!(
+            text,
+            "sent {}%, hashed {}%",
+            percent(sent, self.size),
+            percent(hashed, self.size)
+        );
         if self.resumed > 0 {
             let _ = write!(text, ", resumed {}", size(self.resumed));
         }
@@ -194,7 +269,11 @@ impl Item {
         } else if self.already {
             format!("{name} is already there, {}", size(self.size))
         } else if self.resumed > 0 {
-            format!("uploaded {name}, {}, resumed {}", size(self.size), size(self.resumed))
+            format!(
+                "uploaded {name}, {}, resumed {}",
+                size(self.size),
+                size(self.resumed)
+            )
         } else {
             format!("uploaded {name}, {}", size(self.size))
         }
@@ -203,11 +282,26 @@ impl Item {
 
 /// A failure in its own words, and what to do next.
 pub fn failure(event: &Event) -> Option<(String, Option<String>)> {
-    let Event::Failed { path, message, hint, .. } = event else { return None };
+    let Event::Failed {
+        path,
+        message,
+        hint,
+        ..
+    } = event
+    else {
+        return None;
+    };
     // Most errors about a file name it themselves.
     let named = path.is_empty() || message.contains(path.as_str());
-    let place = if named { String::new() } else { format!("{}: ", safe(path)) };
-    Some((format!("{place}{}", safe(message)), hint.as_deref().map(safe)))
+    let place = if named {
+        String::new()
+    } else {
+        format!("{}: ", safe(path))
+    };
+    Some((
+        format!("{place}{}", safe(message)),
+        hint.as_deref().map(safe),
+    ))
 }
 
 /// A source's change, or an attempt that will be repeated.
@@ -215,27 +309,60 @@ pub fn remark(event: &Event, items: &Items, verbose: u8) -> Option<String> {
     match event {
         Event::Changed { message, .. } => Some(format!("changed: {}", safe(message))),
         // A hiccup is nobody's business; a third in a row is.
-        Event::Retry { item, number, attempt, kind, wait_ms, message, .. } if verbose > 0 || *attempt > 2 => {
+        Event::Retry {
+            item,
+            number,
+            attempt,
+            kind,
+            wait_ms,
+            message,
+            ..
+        } if verbose > 0 || *attempt > 2 => {
             let name = items.get(*item).map_or("", |item| item.name.as_str());
             let part = number.map_or_else(String::new, |number| format!(", part {number}"));
-            let why = if message.is_empty() { (*kind).to_owned() } else { safe(message) };
+            let why = if message.is_empty() {
+                (*kind).to_owned()
+            } else {
+                safe(message)
+            };
             let wait = duration(Duration::from_millis(*wait_ms));
-            Some(format!("retry: {name}{part}: {why}; again in {wait} (attempt {attempt} failed)"))
+            Some(format!(
+                "retry: {name}{part}: {why}; again in {wait} (attempt {attempt} failed)"
+            ))
         }
         Event::Waiting { item, .. } if verbose > 0 || !items.several() => {
             let name = items.get(*item).map_or("", |item| item.name.as_str());
             Some(format!("{name}: {WAITING}"))
         }
         // What is there as a whole says so at its end.
-        Event::Plan { item, resumed_bytes, size: whole, .. } if (1..*whole).contains(resumed_bytes) => {
+        Event::Plan {
+            item,
+            resumed_bytes,
+            size: whole,
+            ..
+        } if (1..*whole).contains(resumed_bytes) => {
             let name = items.get(*item).map_or("", |item| item.name.as_str());
-            Some(format!("resumed: {name}: {} of {} are already there", size(*resumed_bytes), size(*whole)))
+            Some(format!(
+                "resumed: {name}: {} of {} are already there",
+                size(*resumed_bytes),
+                size(*whole)
+            ))
         }
-        Event::Plan { item, size: whole, parts: count, .. } if verbose > 0 => {
+        Event::Plan {
+            item,
+            size: whole,
+            parts: count,
+            ..
+        } if verbose > 0 => {
             let name = items.get(*item).map_or("", |item| item.name.as_str());
             Some(format!("{name}: {} in {}", size(*whole), parts(*count)))
         }
-        Event::Part { number, size: bytes, known, .. } if verbose > 1 => {
+        Event::Part {
+            number,
+            size: bytes,
+            known,
+            ..
+        } if verbose > 1 => {
             let how = if *known { "was there" } else { "stored" };
             Some(format!("part {number}, {}: {how}", size(*bytes)))
         }
@@ -245,12 +372,20 @@ pub fn remark(event: &Event, items: &Items, verbose: u8) -> Option<String> {
 
 /// The last part of a path, made safe; the whole path where it has none.
 fn shown_name(path: &str) -> String {
-    let name = path.trim_end_matches('/').rsplit('/').next().filter(|name| !name.is_empty());
+    let name = path
+        .trim_end_matches('/')
+        .rsplit('/')
+        .next()
+        .filter(|name| !name.is_empty());
     safe(name.unwrap_or(path))
 }
 
 fn parts(count: u32) -> String {
-    if count == 1 { "1 part".to_owned() } else { format!("{count} parts") }
+    if count == 1 {
+        "1 part".to_owned()
+    } else {
+        format!("{count} parts")
+    }
 }
 
 fn sent(bytes: u64, time: Duration) -> String {

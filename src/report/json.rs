@@ -32,11 +32,17 @@ impl Json {
             Event::Sources { .. } => return lines,
             Event::Progress { item, .. } => {
                 let pace = self.uploads.entry(*item).or_default();
-                if pace.told.is_some_and(|told| now.saturating_duration_since(told) < EVERY) {
+                if pace
+                    .told
+                    .is_some_and(|told| now.saturating_duration_since(told) < EVERY)
+                {
                     pace.held = Some(event);
                     return lines;
                 }
-                *pace = Pace { told: Some(now), held: None };
+                *pace = Pace {
+                    told: Some(now),
+                    held: None,
+                };
             }
             Event::Completed { item, .. } | Event::Failed { item, .. } => {
                 // The last word on progress comes before the end.
@@ -44,7 +50,9 @@ impl Json {
                 lines.extend(held.iter().map(event::line));
             }
             Event::Exit { .. } => {
-                let held = std::mem::take(&mut self.uploads).into_values().filter_map(|pace| pace.held);
+                let held = std::mem::take(&mut self.uploads)
+                    .into_values()
+                    .filter_map(|pace| pace.held);
                 lines.extend(held.map(|event| event::line(&event)));
             }
             Event::Plan { .. }

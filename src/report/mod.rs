@@ -106,12 +106,19 @@ impl Said {
     /// What standard error gets, line by line.
     fn for_people(&self, colours: bool) -> String {
         let paint = |code: &str, word: &str| {
-            if colours { format!("\x1b[{code}m{word}\x1b[0m") } else { word.to_owned() }
+            if colours {
+                format!("\x1b[{code}m{word}\x1b[0m")
+            } else {
+                word.to_owned()
+            }
         };
         let mut said = self.remarks.clone();
         if let Some((what, hint)) = &self.failure {
             said.push(format!("{} {what}", paint("1;31", "error:")));
-            said.extend(hint.as_ref().map(|hint| format!("{} {hint}", paint("1;36", "hint:"))));
+            said.extend(
+                hint.as_ref()
+                    .map(|hint| format!("{} {hint}", paint("1;36", "hint:"))),
+            );
         }
         lines(&said)
     }
@@ -143,13 +150,20 @@ impl Reporter {
     #[must_use]
     pub fn new(options: &Options) -> Self {
         let now = Instant::now();
-        let loudness = Loudness { quiet: options.quiet, verbose: options.verbose };
+        let loudness = Loudness {
+            quiet: options.quiet,
+            verbose: options.verbose,
+        };
         if options.json {
             Self::Json(Json::default())
         } else if options.bars() {
             Self::Bars(Bars::new(loudness, now))
         } else {
-            Self::Plain(Plain::new(loudness, options.progress != Progress::None, now))
+            Self::Plain(Plain::new(
+                loudness,
+                options.progress != Progress::None,
+                now,
+            ))
         }
     }
 
@@ -175,8 +189,17 @@ struct Desk {
 ///
 /// # Errors
 /// The thread ends with [`Kind::Io`] if standard output failed other than by being closed, which changes nothing.
-pub fn start(reporter: Reporter, options: &Options, events: UnboundedReceiver<Event>) -> JoinHandle<Result<()>> {
-    let mut desk = Desk { reporter, colours: options.colours(), closed: false, failed: None };
+pub fn start(
+    reporter: Reporter,
+    options: &Options,
+    events: UnboundedReceiver<Event>,
+) -> JoinHandle<Result<()>> {
+    let mut desk = Desk {
+        reporter,
+        colours: options.colours(),
+        closed: false,
+        failed: None,
+    };
     let mut events = events;
     thread::spawn(move || {
         while let Some(event) = events.blocking_recv() {
@@ -195,9 +218,11 @@ impl Desk {
         let said = match &mut self.reporter {
             Reporter::Bars(bars) => bars.on(&event, now),
             Reporter::Plain(plain) => plain.on(&event, now),
-            Reporter::Json(json) => {
-                Said { failure: item::failure(&event), data: json.on(event, now), ..Said::default() }
-            }
+            Reporter::Json(json) => Said {
+                failure: item::failure(&event),
+                data: json.on(event, now),
+                ..Said::default()
+            },
         };
         if said == Said::default() {
             return;
@@ -217,7 +242,8 @@ impl Desk {
         match written {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.closed = true,
             Err(error) => {
-                self.failed = Some(Error::new(Kind::Io, "could not write to standard output").because(error));
+                self.failed =
+                    Some(Error::new(Kind::Io, "could not write to standard output").because(error));
             }
             Ok(()) => {}
         }

@@ -25,7 +25,12 @@ pub struct Plain {
 
 impl Plain {
     pub fn new(loudness: Loudness, progress: bool, now: Instant) -> Self {
-        Self { items: Items::new(now), loudness, progress, told: now }
+        Self {
+            items: Items::new(now),
+            loudness,
+            progress,
+            told: now,
+        }
     }
 
     /// What to say to an event, at this instant.
@@ -39,18 +44,30 @@ impl Plain {
         if self.loudness.quiet {
             return said;
         }
-        said.remarks.extend(remark(event, &self.items, self.loudness.verbose));
+        said.remarks
+            .extend(remark(event, &self.items, self.loudness.verbose));
         match event {
-            Event::Progress { .. } if self.progress && now.saturating_duration_since(self.told) >= EVERY => {
+            Event::Progress { .. }
+                if self.progress && now.saturating_duration_since(self.told) >= EVERY =>
+            {
                 self.told = now;
                 let total = self.items.total();
-                let shown =
-                    if self.items.several() { Some(&total) } else { item.and_then(|item| self.items.get(item)) };
-                said.remarks
-                    .extend(shown.map(|shown| format!("{}: {}, {}", shown.name, shown.share(), shown.motion())));
+                let shown = if self.items.several() {
+                    Some(&total)
+                } else {
+                    item.and_then(|item| self.items.get(item))
+                };
+                said.remarks.extend(
+                    shown.map(|shown| {
+                        format!("{}: {}, {}", shown.name, shown.share(), shown.motion())
+                    }),
+                );
             }
             Event::Completed { .. } if self.items.several() => {
-                said.remarks.extend(item.and_then(|item| self.items.get(item)).map(super::item::Item::ending));
+                said.remarks.extend(
+                    item.and_then(|item| self.items.get(item))
+                        .map(super::item::Item::ending),
+                );
             }
             Event::Exit { .. } => said.remarks.extend(self.items.summary(event, now)),
             _ => {}

@@ -54,7 +54,8 @@ fn is_unsafe(c: char) -> bool {
 #[must_use]
 pub fn cut(text: &str, columns: usize) -> String {
     let width = |c: char| c.width().unwrap_or(0);
-    let whole = text.chars().map(width).sum::<usize>() <= columns && text.chars().nth(CHARS).is_none();
+    let whole =
+        text.chars().map(width).sum::<usize>() <= columns && text.chars().nth(CHARS).is_none();
     if whole {
         return text.to_owned();
     }
@@ -63,7 +64,11 @@ pub fn cut(text: &str, columns: usize) -> String {
         used += width(*c);
         used <= columns
     };
-    text.chars().take(CHARS).take_while(fits).chain(['…']).collect()
+    text.chars()
+        .take(CHARS)
+        .take_while(fits)
+        .chain(['…'])
+        .collect()
 }
 
 /// A text in exactly so many columns: [`cut`], or filled up with spaces.
@@ -111,7 +116,9 @@ pub fn rate(bytes: u64) -> String {
 pub fn duration(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
-        0..10 if time.subsec_millis() >= 100 => format!("{seconds}.{}s", time.subsec_millis() / 100),
+        0..10 if time.subsec_millis() >= 100 => {
+            format!("{seconds}.{}s", time.subsec_millis() / 100)
+        }
         0..60 => format!("{seconds}s"),
         60..3600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
         3600..86_400 => format!("{}h {:02}m", seconds / 3600, seconds / 60 % 60),
@@ -122,7 +129,11 @@ pub fn duration(time: Duration) -> String {
 /// How much of the whole, in whole percent, never 100 before it is.
 #[must_use]
 pub fn percent(part: u64, whole: u64) -> u64 {
-    if part >= whole { 100 } else { u64::try_from(u128::from(part) * 100 / u128::from(whole)).unwrap_or(99) }
+    if part >= whole {
+        100
+    } else {
+        u64::try_from(u128::from(part) * 100 / u128::from(whole)).unwrap_or(99)
+    }
 }
 
 #[cfg(test)]
@@ -156,7 +167,14 @@ mod tests {
 
     #[test]
     fn ordinary_names_stay_as_they_are() {
-        for text in ["", "holiday.mov", "Müller & Söhne.pdf", "写真 2026.jpg", "e\u{301}te.txt", "a\\b"] {
+        for text in [
+            "",
+            "holiday.mov",
+            "Müller & Söhne.pdf",
+            "写真 2026.jpg",
+            "e\u{301}te.txt",
+            "a\\b",
+        ] {
             assert_eq!(safe(text), text);
         }
     }
@@ -168,7 +186,10 @@ mod tests {
         assert_eq!(safe(&"a".repeat(257)), "a".repeat(255) + "…");
         let wide = safe(&"写".repeat(1000));
         assert_eq!((columns(&wide), wide.chars().last()), (255, Some('…')));
-        assert_eq!((fit("写", 4), fit("abcdef", 4)), ("写  ".into(), "abc…".into()));
+        assert_eq!(
+            (fit("写", 4), fit("abcdef", 4)),
+            ("写  ".into(), "abc…".into())
+        );
         let marks = safe(&format!("e{}", "\u{301}".repeat(100_000)));
         assert!(marks.chars().count() <= CHARS + 1);
     }
@@ -208,7 +229,10 @@ mod tests {
 
     #[test]
     fn nothing_is_done_before_it_is() {
-        assert_eq!((percent(0, 3), percent(2, 3), percent(3, 3), percent(0, 0)), (0, 66, 100, 100));
+        assert_eq!(
+            (percent(0, 3), percent(2, 3), percent(3, 3), percent(0, 0)),
+            (0, 66, 100, 100)
+        );
         assert_eq!(percent(u64::MAX - 1, u64::MAX), 99);
     }
 }

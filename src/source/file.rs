@@ -48,24 +48,41 @@ impl File {
     pub fn open(path: &Path) -> Result<Self> {
         let no_source = |error: io::Error| {
             // That there are too many open files says nothing about this one.
-            let full = [Errno::MFILE, Errno::NFILE].iter().any(|full| Errno::from_io_error(&error) == Some(*full));
-            let kind = if full { Kind::Temporary } else { Kind::NoSource };
+            let full = [Errno::MFILE, Errno::NFILE]
+                .iter()
+                .any(|full| Errno::from_io_error(&error) == Some(*full));
+            let kind = if full {
+                Kind::Temporary
+            } else {
+                Kind::NoSource
+            };
             Error::new(kind, format!("could not open {}", path.display())).because(error)
         };
         let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
         let flags = i32::try_from(flags.bits()).unwrap_or_default();
-        let file = fs::OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(no_source)?;
+        let file = fs::OpenOptions::new()
+            .read(true)
+            .custom_flags(flags)
+            .open(path)
+            .map_err(no_source)?;
         let metadata = file.metadata().map_err(no_source)?;
         if metadata.is_dir() {
             let what = format!("{} is a directory", path.display());
             return Err(Error::new(Kind::NoSource, what).hinting("name the files in it"));
         }
         if !metadata.is_file() {
-            return Err(Error::new(Kind::NoSource, format!("{} is not a regular file", path.display())));
+            return Err(Error::new(
+                Kind::NoSource,
+                format!("{} is not a regular file", path.display()),
+            ));
         }
         // A journal outlives the working directory it was written from.
         let path = path.canonicalize().map_err(no_source)?;
-        Ok(Self { handle: Arc::new(file), path, identity: identity(&metadata) })
+        Ok(Self {
+            handle: Arc::new(file),
+            path,
+            identity: identity(&metadata),
+        })
     }
 
     /// The open file itself, for who sends it.
@@ -91,7 +108,10 @@ impl File {
     /// # Errors
     /// [`Kind::Io`] when the file system no longer answers.
     pub fn identity_now(&self) -> Result<Identity> {
-        self.handle.metadata().map(|metadata| identity(&metadata)).map_err(|error| self.unreadable(error))
+        self.handle
+            .metadata()
+            .map(|metadata| identity(&metadata))
+            .map_err(|error| self.unreadable(error))
     }
 
     /// Fills the buffer from `offset`.
@@ -99,19 +119,30 @@ impl File {
     /// # Errors
     /// [`Kind::Changed`] when the file ends before that, [`Kind::Io`] when it cannot be read.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
-        self.handle.read_exact_at(buffer, offset).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => {
-                Error::new(Kind::Changed, format!("{} has become shorter while it was read", self.path.display()))
-            }
-            _ => self.unreadable(error),
-        })
+        self.handle
+            .read_exact_at(buffer, offset)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::UnexpectedEof => Error::new(
+                    Kind::Changed,
+                    format!(
+                        "{} has become shorter while it was read",
+                        self.path.display()
+                    ),
+                ),
+                _ => self.unreadable(error),
+            })
     }
 
     /// Reads a range once and fingerprints it, telling `read` after each frame how many bytes it had.
     ///
     /// # Errors
     /// As [`File::read_at`].
-    pub fn hash(&self, range: ByteRange, with_md5: bool, mut read: impl FnMut(u64)) -> Result<Hashed> {
+    pub fn hash(
+        &self,
+        range: ByteRange,
+        with_md5: bool,
+        mut read: impl FnMut(u64),
+    ) -> Result<Hashed> {
         let mut sha256 = Sha256::new();
         let mut md5 = with_md5.then(Md5Hasher::new);
         let mut buffer = vec![0; frame(range.len)];
@@ -127,18 +158,26 @@ impl File {
             read(frame.len() as u64);
         }
         let fingerprint = Fingerprint::new(sha256.finalize().into());
-        Ok(Hashed { fingerprint, md5: md5.map(|md5| Md5::new(md5.finalize().into())) })
+        Ok(Hashed {
+            fingerprint,
+            md5: md5.map(|md5| Md5::new(md5.finalize().into())),
+        })
     }
 
     /// As [`File::hash`], for a small range that lies in memory already; None for a larger one, when the disk would have to be
     /// waited for, or when nobody can tell. Never waits.
     #[must_use]
     pub fn hash_at_hand(&self, range: ByteRange, with_md5: bool) -> Option<Hashed> {
-        let len = usize::try_from(range.len).ok().filter(|len| *len <= AT_HAND)?;
+        let len = usize::try_from(range.len)
+            .ok()
+            .filter(|len| *len <= AT_HAND)?;
         let mut buffer = vec![0; len];
         read_at_hand(&self.handle, &mut buffer, range.start).filter(|read| *read == len)?;
         let md5 = with_md5.then(|| Md5::new(Md5Hasher::digest(&buffer).into()));
-        Some(Hashed { fingerprint: Fingerprint::of(&buffer), md5 })
+        Some(Hashed {
+            fingerprint: Fingerprint::of(&buffer),
+            md5,
+        })
     }
 
     fn unreadable(&self, error: io::Error) -> Error {
@@ -150,7 +189,13 @@ impl File {
 #[cfg(target_os = "linux")]
 fn read_at_hand(file: &fs::File, buffer: &mut [u8], offset: u64) -> Option<usize> {
     use rustix::io::{ReadWriteFlags, preadv2};
-    preadv2(file, &mut [io::IoSliceMut::new(buffer)], offset, ReadWriteFlags::NOWAIT).ok()
+    preadv2(
+        file,
+        &mut [io::IoSliceMut::new(buffer)],
+        offset,
+        ReadWriteFlags::NOWAIT,
+    )
+    .ok()
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -164,7 +209,8 @@ fn frame(left: u64) -> usize {
 }
 
 fn identity(metadata: &fs::Metadata) -> Identity {
-    let nanoseconds = |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
+    let nanoseconds =
+        |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
     Identity {
         dev: metadata.dev(),
         ino: metadata.ino(),
@@ -182,13 +228,21 @@ mod tests {
     fn a_range_is_hashed_as_it_stands_in_the_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("f");
-        let bytes: Vec<u8> = (0..FRAME * 2 + 17).map(|i| u8::try_from(i % 251).unwrap()).collect();
+        let bytes: Vec<u8> = (0..FRAME * 2 + 17)
+            .map(|i| u8::try_from(i % 251).unwrap())
+            .collect();
         fs::write(&path, &bytes).unwrap();
         let file = File::open(&path).unwrap();
-        let range = ByteRange { start: 5, len: FRAME as u64 + 9 };
+        let range = ByteRange {
+            start: 5,
+            len: FRAME as u64 + 9,
+        };
         let mut read = 0;
         let hashed = file.hash(range, true, |n| read += n).unwrap();
-        assert_eq!(hashed.fingerprint, Fingerprint::of(&bytes[5..5 + FRAME + 9]));
+        assert_eq!(
+            hashed.fingerprint,
+            Fingerprint::of(&bytes[5..5 + FRAME + 9])
+        );
         assert_eq!(read, range.len);
         assert!(hashed.md5.is_some());
     }
@@ -201,7 +255,10 @@ mod tests {
         let file = File::open(&path).unwrap();
         fs::write(&path, [1; 50]).unwrap();
         let range = ByteRange { start: 0, len: 100 };
-        assert_eq!(file.hash(range, false, |_| ()).unwrap_err().kind(), Kind::Changed);
+        assert_eq!(
+            file.hash(range, false, |_| ()).unwrap_err().kind(),
+            Kind::Changed
+        );
         assert_ne!(file.identity_now().unwrap(), file.identity());
     }
 
@@ -214,16 +271,28 @@ mod tests {
         let at_hand = |start, len| file.hash_at_hand(ByteRange { start, len }, true);
         // A file system may have to be waited for; what it gives at once is right.
         if let Some(hashed) = at_hand(10, 80) {
-            assert_eq!(hashed, file.hash(ByteRange { start: 10, len: 80 }, true, |_| ()).unwrap());
+            assert_eq!(
+                hashed,
+                file.hash(ByteRange { start: 10, len: 80 }, true, |_| ())
+                    .unwrap()
+            );
         }
-        assert_eq!(at_hand(0, 101), None, "a file cut short is told by whoever waits");
+        assert_eq!(
+            at_hand(0, 101),
+            None,
+            "a file cut short is told by whoever waits"
+        );
         assert_eq!(at_hand(0, AT_HAND as u64 + 1), None);
     }
 
     #[test]
     fn what_is_not_a_regular_file_is_refused_at_once() {
         let dir = tempfile::tempdir().unwrap();
-        for path in [dir.path(), Path::new("/dev/zero"), Path::new("/nonexistent/file")] {
+        for path in [
+            dir.path(),
+            Path::new("/dev/zero"),
+            Path::new("/nonexistent/file"),
+        ] {
             assert_eq!(File::open(path).unwrap_err().kind(), Kind::NoSource);
         }
     }

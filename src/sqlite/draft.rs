@@ -28,7 +28,11 @@ impl Draft {
     pub(super) fn new(path: &Path, lock: bool) -> io::Result<Self> {
         loop {
             let draft = beside(path, &format!("{MARK}{}", uuid::Uuid::new_v4().simple()));
-            let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+            let file = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&draft)?;
             match if lock { file.try_lock() } else { Ok(()) } {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => continue,
@@ -36,7 +40,10 @@ impl Draft {
             }
             // Somebody who cleared away may have taken it for a dead one's before it was locked.
             if file.metadata()?.nlink() > 0 {
-                return Ok(Self { path: draft, _held: file });
+                return Ok(Self {
+                    path: draft,
+                    _held: file,
+                });
             }
         }
     }
@@ -56,19 +63,29 @@ impl Drop for Draft {
 /// Removes drafts of this file that are linked into its place, and (where they can be locked) those of the dead. What cannot be
 /// removed stays.
 pub(super) fn clear(path: &Path, lock: bool) {
-    let (Some(directory), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+    let (Some(directory), Some(name)) = (
+        path.parent(),
+        path.file_name().and_then(|name| name.to_str()),
+    ) else {
         return;
     };
     let own = Place::of(path);
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        let Some(draft) =
-            entry.file_name().to_str().and_then(|entry| draft_of(name, entry)).map(|name| directory.join(name))
+        let Some(draft) = entry
+            .file_name()
+            .to_str()
+            .and_then(|entry| draft_of(name, entry))
+            .map(|name| directory.join(name))
         else {
             continue;
         };
         // A file that SQLite may have open is not opened here: closing it would undo SQLite's locks.
         let linked = own.is_some() && Place::of(&draft) == own;
-        let held = if lock && !linked { of_the_dead(&draft) } else { None };
+        let held = if lock && !linked {
+            of_the_dead(&draft)
+        } else {
+            None
+        };
         if linked || held.is_some() || (lock && !draft.exists()) {
             let _ = fs::remove_file(entry.path());
         }
@@ -77,13 +94,17 @@ pub(super) fn clear(path: &Path, lock: bool) {
 
 /// A draft whose maker is dead, locked until it is dropped: who is making it just now, and has not locked it yet, makes another.
 fn of_the_dead(draft: &Path) -> Option<File> {
-    File::open(draft).ok().filter(|file| file.try_lock_shared().is_ok())
+    File::open(draft)
+        .ok()
+        .filter(|file| file.try_lock_shared().is_ok())
 }
 
 /// The draft of the file `name` that the file `entry` is, or stands beside.
 fn draft_of<'a>(name: &str, entry: &'a str) -> Option<&'a str> {
     let number = entry.strip_prefix(name)?.strip_prefix(MARK)?;
-    let digits = number.get(..DIGITS).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
+    let digits = number
+        .get(..DIGITS)
+        .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
     let side = &number[digits.len()..];
     (side.is_empty() || SIDES.contains(&side)).then(|| &entry[..entry.len() - side.len()])
 }

@@ -29,7 +29,14 @@ enum Admitted {
 fn finished(item: usize, upload: &Upload) -> Option<Admitted> {
     let (id, receipt) = (upload.id.clone()?, upload.receipt.clone()?);
     let path = upload.intent.path.display().to_string();
-    Some(Admitted::Finished(Box::new(Waiting::new(item, upload.row, path, id, Box::new(receipt), true))))
+    Some(Admitted::Finished(Box::new(Waiting::new(
+        item,
+        upload.row,
+        path,
+        id,
+        Box::new(receipt),
+        true,
+    ))))
 }
 
 impl Engine<'_> {
@@ -47,10 +54,16 @@ impl Engine<'_> {
     /// begun is noted together.
     pub(super) fn admit_more(&mut self) {
         let (few, mut taken) = (self.ahead(), self.flights.len());
-        let mut bytes: u64 = self.flights.iter().map(|flight| flight.plan.size() - flight.confirmed).sum();
+        let mut bytes: u64 = self
+            .flights
+            .iter()
+            .map(|flight| flight.plan.size() - flight.confirmed)
+            .sum();
         let (mut admitted, mut sources) = (Vec::new(), Vec::new());
         while taken < few || (taken < SMALL.min(self.options.most) && bytes < SMALL_BYTES) {
-            let Some((item, ask)) = self.waiting.pop_front() else { break };
+            let Some((item, ask)) = self.waiting.pop_front() else {
+                break;
+            };
             let size = match ask {
                 Item::Put(put) => match File::open(&put.path) {
                     Ok(source) => {
@@ -94,10 +107,18 @@ impl Engine<'_> {
     }
 
     fn admit_puts(&mut self, sources: Vec<(usize, Put, File)>) -> Vec<(usize, Admitted)> {
-        let wanted = sources.iter().map(|(_, put, source)| (put.name.as_str(), source.path(), source.identity()));
-        let known = match self.journal.candidates(&self.info.instance_id, &wanted.collect::<Vec<_>>()) {
+        let wanted = sources
+            .iter()
+            .map(|(_, put, source)| (put.name.as_str(), source.path(), source.identity()));
+        let known = match self
+            .journal
+            .candidates(&self.info.instance_id, &wanted.collect::<Vec<_>>())
+        {
             Ok(known) => known.into_iter().map(Ok).collect(),
-            Err(error) => sources.iter().map(|_| Err(error.repeated())).collect::<Vec<_>>(),
+            Err(error) => sources
+                .iter()
+                .map(|_| Err(error.repeated()))
+                .collect::<Vec<_>>(),
         };
         let mut admitted = Vec::new();
         for ((item, put, source), candidates) in sources.into_iter().zip(known) {
@@ -126,7 +147,10 @@ impl Engine<'_> {
         }
         let noted = match self.intend(intents) {
             Ok(noted) => noted.into_iter().map(Ok).collect(),
-            Err(error) => planned.iter().map(|_| Err(error.repeated())).collect::<Vec<_>>(),
+            Err(error) => planned
+                .iter()
+                .map(|_| Err(error.repeated()))
+                .collect::<Vec<_>>(),
         };
         crash::point("transfer.admit.noted");
         for ((item, put, source), upload) in planned.into_iter().zip(noted) {
@@ -161,8 +185,15 @@ impl Engine<'_> {
     }
 
     /// A new upload that has just been noted; nothing if another process was quicker.
-    fn noted(&mut self, item: usize, put: Put, source: File, upload: Option<Upload>) -> Result<Flight> {
-        let upload = upload.ok_or_else(|| Error::new(Kind::Busy, "another process has just begun this upload"))?;
+    fn noted(
+        &mut self,
+        item: usize,
+        put: Put,
+        source: File,
+        upload: Option<Upload>,
+    ) -> Result<Flight> {
+        let upload = upload
+            .ok_or_else(|| Error::new(Kind::Busy, "another process has just begun this upload"))?;
         let flight = Flight::new(item, put, source, upload, Stage::Beginning)?;
         self.tell_plan(&flight);
         Ok(flight)
@@ -196,7 +227,12 @@ impl Engine<'_> {
     fn resumed(&mut self, item: usize, upload: Upload) -> Result<Admitted> {
         match (upload.state, finished(item, &upload)) {
             (State::Completed, Some(waiting)) => return Ok(waiting),
-            (State::Rejected, _) => return Err(Error::new(Kind::Rejected, "the backend's checks have rejected it")),
+            (State::Rejected, _) => {
+                return Err(Error::new(
+                    Kind::Rejected,
+                    "the backend's checks have rejected it",
+                ));
+            }
             (state, _) if state.is_unfinished() => {}
             _ => return Err(Error::new(Kind::Gone, "the upload was given up")),
         }
@@ -212,7 +248,11 @@ impl Engine<'_> {
         };
         let source = File::open(&put.path)?;
         if source.identity().size != upload.intent.identity.size {
-            return Err(self.tell_changed(item, &upload, "its size is another than when its upload began"));
+            return Err(self.tell_changed(
+                item,
+                &upload,
+                "its size is another than when its upload began",
+            ));
         }
         let mut flight = Flight::new(item, put, source, upload, Stage::Rejoining)?;
         flight.resumed = true;
@@ -220,7 +260,13 @@ impl Engine<'_> {
         Ok(Admitted::Flight(Box::new(flight)))
     }
 
-    fn admit_put(&mut self, item: usize, put: Put, source: File, candidates: &[Upload]) -> Result<Admitted> {
+    fn admit_put(
+        &mut self,
+        item: usize,
+        put: Put,
+        source: File,
+        candidates: &[Upload],
+    ) -> Result<Admitted> {
         for upload in candidates {
             unit::recall(&self.backend, upload);
         }
@@ -228,7 +274,9 @@ impl Engine<'_> {
         let chosen = |index: usize| candidates[index].clone();
         let flight = match resume::choose(candidates, &identity, put.again) {
             Choice::Fresh => return Ok(Admitted::Fresh(put, source)),
-            Choice::Finished(index) => Flight::new(item, put, source, chosen(index), Stage::Confirming)?,
+            Choice::Finished(index) => {
+                Flight::new(item, put, source, chosen(index), Stage::Confirming)?
+            }
             Choice::MaybeFinished(index) => {
                 let upload = chosen(index);
                 let parts = self.journal.parts(upload.row)?;
@@ -238,7 +286,11 @@ impl Engine<'_> {
             }
             Choice::Replace(index) => {
                 let upload = self.journal.take(&chosen(index))?;
-                let told = self.tell_changed(item, &upload, "its size is another than when its upload began");
+                let told = self.tell_changed(
+                    item,
+                    &upload,
+                    "its size is another than when its upload began",
+                );
                 tracing::info!(%told, "beginning anew");
                 let parts = self.journal.parts(upload.row)?;
                 let mut flight = Flight::new(item, put, source, upload, Stage::Dropping)?;
@@ -247,7 +299,8 @@ impl Engine<'_> {
             }
             Choice::Continue(index) => {
                 let upload = self.journal.take(&chosen(index))?;
-                let same = upload.intent.content_type == put.content_type && upload.intent.metadata == put.metadata;
+                let same = upload.intent.content_type == put.content_type
+                    && upload.intent.metadata == put.metadata;
                 if upload.state == State::Creating && !same {
                     // Nothing of it is in the store: what is asked for now is what is to begin.
                     self.note(Note::Abandoned { row: upload.row });
@@ -256,7 +309,10 @@ impl Engine<'_> {
                 if !upload.state.is_unfinished() {
                     // The process that drove it has just ended it: look again.
                     let wanted = [(put.name.as_str(), source.path(), identity)];
-                    let candidates = self.journal.candidates(&self.info.instance_id, &wanted)?.concat();
+                    let candidates = self
+                        .journal
+                        .candidates(&self.info.instance_id, &wanted)?
+                        .concat();
                     return self.admit_put(item, put, source, &candidates);
                 }
                 let mut flight = Flight::new(item, put, source, upload, Stage::Rejoining)?;
@@ -273,7 +329,11 @@ impl Engine<'_> {
         let touched = flight.source.identity() != flight.upload.intent.identity;
         // What was not acknowledged is read again anyway; of a touched source its fingerprint tells nothing.
         let keep = |part: &Part| !touched || part.etag.is_some();
-        flight.parts = parts.into_iter().filter(keep).map(|part| (part.number, part)).collect();
+        flight.parts = parts
+            .into_iter()
+            .filter(keep)
+            .map(|part| (part.number, part))
+            .collect();
         flight.stage = match flight.upload.id {
             _ if touched => Stage::Rechecking,
             None => Stage::Beginning,
@@ -295,8 +355,10 @@ impl Engine<'_> {
     /// # Errors
     /// [`Kind::Unconfirmed`] for one that may have been completed, where nobody can tell: it is not sent twice.
     pub(super) fn anew(&mut self, flight: &mut Flight) -> Result<()> {
-        let completing = flight.upload.state == State::Completing && flight.stage != Stage::Dropping;
-        if let (true, false, Some(id)) = (completing, self.backend.ways().ledger, &flight.upload.id) {
+        let completing =
+            flight.upload.state == State::Completing && flight.stage != Stage::Dropping;
+        if let (true, false, Some(id)) = (completing, self.backend.ways().ledger, &flight.upload.id)
+        {
             return Err(self.backend.unconfirmed(id));
         }
         if flight.restarts == RESTARTS {
@@ -316,11 +378,16 @@ impl Engine<'_> {
             ));
         }
         // What was there of the old one is not there of the new one.
-        self.summary.bytes_known = self.summary.bytes_known.saturating_sub(flight.resumed_bytes);
+        self.summary.bytes_known = self
+            .summary
+            .bytes_known
+            .saturating_sub(flight.resumed_bytes);
         let intent = self.intent(&flight.put, &source)?;
         let replaces = !flight.upload.state.is_finished() || flight.stage == Stage::Confirming;
         if replaces {
-            self.note(Note::Abandoned { row: flight.upload.row });
+            self.note(Note::Abandoned {
+                row: flight.upload.row,
+            });
         }
         let noted = self.intend(vec![intent]);
         if noted.is_err() && replaces {
@@ -333,11 +400,27 @@ impl Engine<'_> {
         next.resumed = flight.resumed;
         next.restarts = flight.restarts + 1;
         if same && next.plan == flight.plan {
-            let unacknowledged = |part: &Part| Part { etag: None, ..part.clone() };
-            next.parts = flight.parts.iter().map(|(number, part)| (*number, unacknowledged(part))).collect();
+            let unacknowledged = |part: &Part| Part {
+                etag: None,
+                ..part.clone()
+            };
+            next.parts = flight
+                .parts
+                .iter()
+                .map(|(number, part)| (*number, unacknowledged(part)))
+                .collect();
             let row = next.upload.row;
-            for Part { number, fingerprint, .. } in next.parts.values().cloned() {
-                self.note(Note::Fingerprinted { row, number, fingerprint });
+            for Part {
+                number,
+                fingerprint,
+                ..
+            } in next.parts.values().cloned()
+            {
+                self.note(Note::Fingerprinted {
+                    row,
+                    number,
+                    fingerprint,
+                });
             }
         }
         *flight = next;
@@ -368,7 +451,12 @@ impl Engine<'_> {
         let path = upload.intent.path.display().to_string();
         let error = Error::new(Kind::Changed, format!("{path} has changed: {why}"));
         let message = error.to_string();
-        self.tell(Event::Changed { item, upload: upload.id.clone(), path, message });
+        self.tell(Event::Changed {
+            item,
+            upload: upload.id.clone(),
+            path,
+            message,
+        });
         error
     }
 }

@@ -30,7 +30,12 @@ pub struct Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { left: FULL, stored: 0, failed: 0, wait: None }
+        Self {
+            left: FULL,
+            stored: 0,
+            failed: 0,
+            wait: None,
+        }
     }
 }
 
@@ -79,7 +84,14 @@ mod tests {
     impl Course {
         fn new() -> Self {
             let (now, budget) = (Instant::now(), Budget::default());
-            Self { now, budget, under_way: Vec::new(), attempts: 0, stored: 0, most: 0 }
+            Self {
+                now,
+                budget,
+                under_way: Vec::new(),
+                attempts: 0,
+                stored: 0,
+                most: 0,
+            }
         }
 
         /// For so many seconds, with always another part to send and 64 at once; `fails` says of the nth attempt whether it does.
@@ -118,12 +130,26 @@ mod tests {
         let mut course = Course::new();
         course.run(3600, |_| true);
         // A hundred that are paid for, those on the wire then, and one each fifteen seconds.
-        assert!((300..=410).contains(&course.attempts), "{}", course.attempts);
+        assert!(
+            (300..=410).contains(&course.attempts),
+            "{}",
+            course.attempts
+        );
         course.run(3600, |_| true);
-        assert!(course.most <= 1 && course.attempts <= 241, "{} {}", course.most, course.attempts);
+        assert!(
+            course.most <= 1 && course.attempts <= 241,
+            "{} {}",
+            course.most,
+            course.attempts
+        );
         // Back again: within seconds as before.
         course.run(30, |_| false);
-        assert!(course.most == 64 && course.stored >= 5000, "{} {}", course.most, course.stored);
+        assert!(
+            course.most == 64 && course.stored >= 5000,
+            "{} {}",
+            course.most,
+            course.stored
+        );
     }
 
     /// Half of all attempts, for ever: it goes on, with a few at a time instead of all.
@@ -134,7 +160,10 @@ mod tests {
         course.run(60, |_| dice.bool());
         course.run(3600, |_| dice.bool());
         let each_second = f64::from(course.attempts) / 3600.0;
-        assert!((1.0..=64.0).contains(&each_second), "{each_second} attempts a second, 640 unspared");
+        assert!(
+            (1.0..=64.0).contains(&each_second),
+            "{each_second} attempts a second, 640 unspared"
+        );
         assert!(course.stored >= 3600, "{} stored in an hour", course.stored);
     }
 }

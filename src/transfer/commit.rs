@@ -28,7 +28,8 @@ impl Engine<'_> {
     }
 
     fn hasten(&mut self) {
-        self.commit_by.get_or_insert_with(|| Instant::now() + COMMIT);
+        self.commit_by
+            .get_or_insert_with(|| Instant::now() + COMMIT);
     }
 
     /// Writes down what was noted. What cannot be written stays noted.
@@ -45,7 +46,12 @@ impl Engine<'_> {
     fn unwritten(&mut self, error: &Error) {
         for event in std::mem::take(&mut self.events) {
             match event {
-                Event::Completed { item, upload, already: false, .. } => {
+                Event::Completed {
+                    item,
+                    upload,
+                    already: false,
+                    ..
+                } => {
                     self.summary.completed -= 1;
                     let path = self.landed.iter().find(|(landed, _)| *landed == item);
                     let path = path.map(|(_, path)| path.clone()).unwrap_or_default();
@@ -78,7 +84,10 @@ impl Engine<'_> {
         for flight in &mut self.flights {
             let row = flight.upload.row;
             for unit in std::mem::take(&mut flight.starting) {
-                flight.hold(self.units.spawn(async move { Landed::One(row, unit.await) }));
+                flight.hold(
+                    self.units
+                        .spawn(async move { Landed::One(row, unit.await) }),
+                );
             }
         }
         for post in std::mem::take(&mut self.posts) {

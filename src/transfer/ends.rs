@@ -14,25 +14,54 @@ use crate::names::UploadId;
 use crate::wire::Receipt;
 
 impl Engine<'_> {
-    pub(super) fn completed(&mut self, item: usize, upload: UploadId, receipt: Receipt, already: bool) {
+    pub(super) fn completed(
+        &mut self,
+        item: usize,
+        upload: UploadId,
+        receipt: Receipt,
+        already: bool,
+    ) {
         self.summary.completed += 1;
-        self.tell(Event::Completed { item, upload, receipt, already });
+        self.tell(Event::Completed {
+            item,
+            upload,
+            receipt,
+            already,
+        });
     }
 
-    pub(super) fn failed(&mut self, item: usize, upload: Option<UploadId>, path: String, error: &Error) {
+    pub(super) fn failed(
+        &mut self,
+        item: usize,
+        upload: Option<UploadId>,
+        path: String,
+        error: &Error,
+    ) {
         let kind = error.kind();
         self.summary.failures.push(kind.exit_code());
         // What has begun stays in the journal; only of another generation, or where asking again tells no more, nothing is gone
         // on with.
-        let over = matches!(kind, Kind::Changed | Kind::Denied | Kind::Rejected | Kind::Unconfirmed);
+        let over = matches!(
+            kind,
+            Kind::Changed | Kind::Denied | Kind::Rejected | Kind::Unconfirmed
+        );
         self.summary.resumable |= upload.is_some() && !over;
         let hint = error.hint().map(str::to_owned);
-        self.tell(Event::Failed { item, upload, path, kind: kind.name(), message: error.to_string(), hint });
+        self.tell(Event::Failed {
+            item,
+            upload,
+            path,
+            kind: kind.name(),
+            message: error.to_string(),
+            hint,
+        });
     }
 
     /// Ends one upload with an error; another process may go on with it.
     pub(super) fn fail(&mut self, flight: &Flight, error: &Error) {
-        self.note(Note::Released { row: flight.upload.row });
+        self.note(Note::Released {
+            row: flight.upload.row,
+        });
         self.failed(flight.item, flight.upload.id.clone(), flight.path(), error);
     }
 
@@ -79,5 +108,6 @@ impl Engine<'_> {
 /// What a signal ends: how to go on is the hint.
 pub(super) fn interrupted(signal: u8, resume: &str, id: Option<&UploadId>) -> Error {
     let command = id.map_or(resume.to_owned(), |id| format!("{resume} {id}"));
-    Error::new(Kind::Interrupted(signal), "interrupted; nothing is lost").hinting(format!("to continue: {command}"))
+    Error::new(Kind::Interrupted(signal), "interrupted; nothing is lost")
+        .hinting(format!("to continue: {command}"))
 }

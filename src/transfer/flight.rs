@@ -195,7 +195,10 @@ impl Flight {
         self.rechecked.1 = read;
         let mut gets_on = read > before;
         for (number, sent) in &self.putting {
-            let (sent, furthest) = (sent.load(Ordering::Relaxed), self.furthest.entry(*number).or_default());
+            let (sent, furthest) = (
+                sent.load(Ordering::Relaxed),
+                self.furthest.entry(*number).or_default(),
+            );
             gets_on |= sent > *furthest;
             *furthest = sent.max(*furthest);
         }
@@ -205,7 +208,9 @@ impl Flight {
     /// Tells of each piece of a long part that went since it was last asked.
     pub fn pieces(&mut self, now: Instant, mut tell: impl FnMut(Instant, u64)) {
         for (number, sent) in &self.putting {
-            let Some((since, told)) = self.piece.get_mut(number) else { continue };
+            let Some((since, told)) = self.piece.get_mut(number) else {
+                continue;
+            };
             let bytes = sent.load(Ordering::Relaxed).saturating_sub(*told);
             if bytes >= PIECE {
                 tell(*since, bytes);
@@ -234,13 +239,21 @@ impl Flight {
     #[must_use]
     pub fn spec(&self, number: PartNumber) -> Option<PartSpec> {
         let (sha256, md5) = (self.fingerprint(number)?, self.md5.get(&number).copied());
-        Some(PartSpec { number, size: self.plan.range(number)?.len, sha256, md5 })
+        Some(PartSpec {
+            number,
+            size: self.plan.range(number)?.len,
+            sha256,
+            md5,
+        })
     }
 
     #[must_use]
     pub fn progress(&mut self, now: Instant) -> Event {
         let under_way = |parts: &HashMap<PartNumber, Arc<AtomicU64>>| -> u64 {
-            parts.values().map(|bytes| bytes.load(Ordering::Relaxed)).sum()
+            parts
+                .values()
+                .map(|bytes| bytes.load(Ordering::Relaxed))
+                .sum()
         };
         let size = self.plan.size();
         let sent = (self.confirmed + under_way(&self.putting)).min(size);
@@ -300,13 +313,20 @@ mod tests {
             on_change: OnChange::Fail,
         };
         let mut flight = Flight::new(0, put, source, upload, Stage::Sending).unwrap();
-        let attempts = [&[(0, false), (60, true), (60, false)][..], &[(0, false), (60, false), (61, true)]];
+        let attempts = [
+            &[(0, false), (60, true), (60, false)][..],
+            &[(0, false), (60, false), (61, true)],
+        ];
         for (attempt, looks) in attempts.into_iter().enumerate() {
             let sent = Arc::<AtomicU64>::default();
             flight.putting.insert(PartNumber::FIRST, Arc::clone(&sent));
             for (bytes, progress) in looks {
                 sent.store(*bytes, Ordering::Relaxed);
-                assert_eq!(flight.gets_on(), *progress, "{bytes} bytes at attempt {attempt}");
+                assert_eq!(
+                    flight.gets_on(),
+                    *progress,
+                    "{bytes} bytes at attempt {attempt}"
+                );
             }
         }
     }

@@ -37,20 +37,35 @@ pub async fn greet(
             Ok(info) => return Ok(info),
             Err(error) => error,
         };
-        let Verdict::Again(wait) = retry::judge(error.kind(), false, &mut failures, fastrand::f64()) else {
+        let Verdict::Again(wait) =
+            retry::judge(error.kind(), false, &mut failures, fastrand::f64())
+        else {
             return Err(error);
         };
         if error.kind() == Kind::Intercepted && failures.attempts >= STRANGERS {
             return Err(error);
         }
-        sink.tell(retrying(options.first, None, None, failures.attempts, &error, wait));
-        let wait = options.give_up.left(Instant::now(), start, false).map_or(wait, |left| wait.min(left));
+        sink.tell(retrying(
+            options.first,
+            None,
+            None,
+            failures.attempts,
+            &error,
+            wait,
+        ));
+        let wait = options
+            .give_up
+            .left(Instant::now(), start, false)
+            .map_or(wait, |left| wait.min(left));
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             signal = stopped(stop) => return Err(interrupted(signal, &options.resume, None)),
         }
         if options.give_up.is_due(Instant::now(), start, false) {
-            return Err(Error::new(Kind::Temporary, "gave up waiting for the backend").because(error.to_string()));
+            return Err(
+                Error::new(Kind::Temporary, "gave up waiting for the backend")
+                    .because(error.to_string()),
+            );
         }
     }
 }

@@ -90,7 +90,14 @@ struct Window {
 
 impl Window {
     fn new(began: Instant) -> Self {
-        Self { began, parts: 0, work: 0.0, seconds: 0.0, ticks: 0, full: 0 }
+        Self {
+            began,
+            parts: 0,
+            work: 0.0,
+            seconds: 0.0,
+            ticks: 0,
+            full: 0,
+        }
     }
 
     /// Whether the limit was what held the parts back.
@@ -148,7 +155,11 @@ impl Lanes {
             jobs,
             most,
             limit,
-            phase: if jobs == Jobs::Auto { Phase::Ramp(None) } else { Phase::Hold },
+            phase: if jobs == Jobs::Auto {
+                Phase::Ramp(None)
+            } else {
+                Phase::Hold
+            },
             window: Window::new(now),
             recent: Vec::new(),
             usual: 0.0,
@@ -185,7 +196,11 @@ impl Lanes {
                 return;
             }
         }
-        self.cut = Some(Cut { at: now, last: now, from: self.limit });
+        self.cut = Some(Cut {
+            at: now,
+            last: now,
+            from: self.limit,
+        });
         self.phase = Phase::Regain;
         self.due = now + CALM;
         self.pause = PAUSE.0;
@@ -197,7 +212,10 @@ impl Lanes {
     pub fn tick(&mut self, now: Instant, full: bool) {
         self.window.ticks += 1;
         self.window.full += u32::from(full);
-        if self.cut.is_some_and(|cut| now.saturating_duration_since(cut.last) >= MEMORY) {
+        if self
+            .cut
+            .is_some_and(|cut| now.saturating_duration_since(cut.last) >= MEMORY)
+        {
             self.cut = None;
             (self.pause, self.due, self.upward) = (PAUSE.0, now, true);
         }
@@ -222,7 +240,10 @@ impl Lanes {
         if self.window.parts < wanted {
             return self.overdue(now, looked.as_secs_f64());
         }
-        let level = Level { limit: self.limit, pace: self.window.pace() };
+        let level = Level {
+            limit: self.limit,
+            pace: self.window.pace(),
+        };
         self.takes = self.window.seconds / f64::from(self.window.parts);
         match self.phase {
             Phase::Ramp(before) => self.ramp(now, before, level),
@@ -236,10 +257,16 @@ impl Lanes {
         let kept = before.map_or(1.0, |before| level.pace / before.pace);
         if kept < KEPT {
             let enough = whole(f64::from(level.limit) * kept * HEADROOM);
-            self.settle(now, enough.clamp(before.map_or(START, |before| before.limit), level.limit));
+            self.settle(
+                now,
+                enough.clamp(before.map_or(START, |before| before.limit), level.limit),
+            );
             return;
         }
-        let times = STEPS.iter().find(|(pace, _)| level.pace >= *pace).map_or(1.0, |(_, times)| *times);
+        let times = STEPS
+            .iter()
+            .find(|(pace, _)| level.pace >= *pace)
+            .map_or(1.0, |(_, times)| *times);
         let next = whole(f64::from(level.limit) * times).min(self.ceiling(now));
         if next <= level.limit {
             self.settle(now, level.limit);
@@ -263,8 +290,13 @@ impl Lanes {
         // The link has changed: what was found out about it is of no use.
         if pace < self.usual * LOST {
             // Full, or only slower? With fewer connections, only a full link gets as much done as before.
-            let enough = whole(f64::from(self.limit) * pace / self.usual * HEADROOM).max(START).min(self.limit);
-            let from = Level { limit: self.limit, pace };
+            let enough = whole(f64::from(self.limit) * pace / self.usual * HEADROOM)
+                .max(START)
+                .min(self.limit);
+            let from = Level {
+                limit: self.limit,
+                pace,
+            };
             if enough < from.limit {
                 self.upward = false;
                 self.phase = Phase::Probe(from);
@@ -276,7 +308,13 @@ impl Lanes {
             (self.usual, self.pause, self.due) = (pace, PAUSE.0, now);
         }
         if now >= self.due {
-            self.probe(now, Level { limit: self.limit, pace });
+            self.probe(
+                now,
+                Level {
+                    limit: self.limit,
+                    pace,
+                },
+            );
         }
     }
 
@@ -284,7 +322,11 @@ impl Lanes {
     fn probe(&mut self, now: Instant, from: Level) {
         let by = |share: f64| whole(f64::from(from.limit) * share).max(1);
         let affordable = STEPS.last().is_some_and(|(pace, _)| from.pace >= *pace);
-        let up = if affordable { (from.limit + by(self.share)).min(self.ceiling(now)) } else { from.limit };
+        let up = if affordable {
+            (from.limit + by(self.share)).min(self.ceiling(now))
+        } else {
+            from.limit
+        };
         let down = from.limit.saturating_sub(by(0.125)).max(START);
         let to = if self.upward { up } else { down };
         if to == from.limit || (self.upward && to < from.limit) {
@@ -299,7 +341,11 @@ impl Lanes {
     fn probed(&mut self, now: Instant, from: Level, level: Level) {
         let more = f64::from(level.limit) / f64::from(from.limit);
         let gain = more * level.pace / from.pace;
-        let accepted = if more > 1.0 { gain >= 1.0 + PAYS * (more - 1.0) } else { gain >= COSTS };
+        let accepted = if more > 1.0 {
+            gain >= 1.0 + PAYS * (more - 1.0)
+        } else {
+            gain >= COSTS
+        };
         if !accepted {
             return self.refuse(now, from);
         }
@@ -351,7 +397,11 @@ impl Lanes {
         let below = self.ceiling(now);
         if self.limit >= below && (self.jobs == Jobs::Auto || self.limit == self.most) {
             self.settle(now, self.limit);
-        } else if self.limit < below && full && self.cut.is_none_or(|cut| now >= cut.last + CALM) && now >= self.due {
+        } else if self.limit < below
+            && full
+            && self.cut.is_none_or(|cut| now >= cut.last + CALM)
+            && now >= self.due
+        {
             self.due = now + REGAIN;
             self.set(now, (self.limit + (self.limit / 8).max(1)).min(below));
         }
@@ -359,8 +409,14 @@ impl Lanes {
 
     /// The most to try: a little below what was too much, while that is remembered.
     fn ceiling(&self, now: Instant) -> u32 {
-        let remembered = self.cut.filter(|cut| now.saturating_duration_since(cut.last) < MEMORY);
-        remembered.map_or(self.most, |cut| (cut.from - cut.from / 8).saturating_sub(1).clamp(1, self.most))
+        let remembered = self
+            .cut
+            .filter(|cut| now.saturating_duration_since(cut.last) < MEMORY);
+        remembered.map_or(self.most, |cut| {
+            (cut.from - cut.from / 8)
+                .saturating_sub(1)
+                .clamp(1, self.most)
+        })
     }
 
     fn settle(&mut self, now: Instant, limit: u32) {
@@ -400,7 +456,11 @@ fn float(bytes: u64) -> f64 {
     bytes as f64
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a level is at most a few hundred")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a level is at most a few hundred"
+)]
 fn whole(level: f64) -> u32 {
     level.round() as u32
 }

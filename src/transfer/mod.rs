@@ -119,7 +119,11 @@ pub async fn run(
         info,
         sink,
         hashers: std::thread::available_parallelism().map_or(2, |cores| cores.get().min(8)),
-        waiting: items.into_iter().enumerate().map(|(index, item)| (options.first + index, item)).collect(),
+        waiting: items
+            .into_iter()
+            .enumerate()
+            .map(|(index, item)| (options.first + index, item))
+            .collect(),
         lanes: Lanes::new(options.jobs, Instant::now()),
         budget: Budget::default(),
         options,
@@ -185,7 +189,10 @@ struct Engine<'a> {
     hashers: usize,
     waiting: VecDeque<(usize, Item)>,
     /// In the order they were asked for, which is the order they are served in.
-    #[expect(clippy::vec_box, reason = "each is taken out and put back at every step")]
+    #[expect(
+        clippy::vec_box,
+        reason = "each is taken out and put back at every step"
+    )]
     flights: Vec<Box<Flight>>,
     /// Verified, and to be checked further by the backend.
     waits: Vec<Waiting>,
@@ -223,7 +230,9 @@ impl Engine<'_> {
         match self.stopping {
             None => self.flights.is_empty() && self.waiting.is_empty() && self.waits.is_empty(),
             Some((_, deadline)) => {
-                let on_the_wire = |flight: &Flight| !flight.putting.is_empty() || flight.stage == Stage::Completing;
+                let on_the_wire = |flight: &Flight| {
+                    !flight.putting.is_empty() || flight.stage == Stage::Completing
+                };
                 !self.flights.iter().any(|flight| on_the_wire(flight)) || Instant::now() >= deadline
             }
         }
@@ -246,16 +255,23 @@ impl Engine<'_> {
             self.flights[index].queue.wake(now);
             load = others.with(self.flights[index].queue.load());
             let room = pace::room(load, self.jobs(), self.hashers);
-            let may = self.budget.most(now, self.jobs()).saturating_sub(load.putting);
+            let may = self
+                .budget
+                .most(now, self.jobs())
+                .saturating_sub(load.putting);
             for _ in 0..room.put.min(may) {
-                let Some(ready) = self.flights[index].queue.next_to_put(now) else { break };
+                let Some(ready) = self.flights[index].queue.next_to_put(now) else {
+                    break;
+                };
                 self.put(index, ready);
             }
             if stage == Stage::Sending {
                 self.sign(index, room.sign);
             }
             for _ in 0..room.hash {
-                let Some(number) = self.flights[index].queue.next_to_hash() else { break };
+                let Some(number) = self.flights[index].queue.next_to_hash() else {
+                    break;
+                };
                 self.hash(index, number);
             }
             load = others.with(self.flights[index].queue.load());
@@ -264,7 +280,10 @@ impl Engine<'_> {
 
     /// What is under way over all uploads.
     fn load(&self) -> Load {
-        self.flights.iter().map(|flight| flight.queue.load()).fold(Load::default(), Load::with)
+        self.flights
+            .iter()
+            .map(|flight| flight.queue.load())
+            .fold(Load::default(), Load::with)
     }
 
     /// Sends the begins and completes whose turn it is.
@@ -276,7 +295,13 @@ impl Engine<'_> {
             }
             let mut asks = Vec::with_capacity(rows.len());
             for row in rows {
-                let Some(index) = self.flights.iter().position(|flight| flight.upload.row == row) else { continue };
+                let Some(index) = self
+                    .flights
+                    .iter()
+                    .position(|flight| flight.upload.row == row)
+                else {
+                    continue;
+                };
                 let mut flight = self.flights.remove(index);
                 let fate = self.ask(&mut flight).map(|ask| {
                     asks.extend(ask.map(|ask| (row, ask)));
@@ -285,7 +310,9 @@ impl Engine<'_> {
                 self.settle_fate(index, flight, fate);
             }
             let backend = Arc::clone(&self.backend);
-            self.posts.push(Box::pin(async move { Landed::Post(unit::post(&backend, asks).await) }));
+            self.posts.push(Box::pin(async move {
+                Landed::Post(unit::post(&backend, asks).await)
+            }));
             self.commit_by = Some(Instant::now());
         }
     }
@@ -300,7 +327,10 @@ impl Engine<'_> {
     fn spawn_part(&mut self, index: usize, unit: impl Future<Output = PartUnit> + Send + 'static) {
         let flight = &mut self.flights[index];
         let (row, leg) = (flight.upload.row, flight.leg);
-        flight.hold(self.units.spawn(async move { Landed::One(row, Unit::Part(leg, unit.await)) }));
+        flight.hold(
+            self.units
+                .spawn(async move { Landed::One(row, Unit::Part(leg, unit.await)) }),
+        );
     }
 
     /// Takes in what units came to. A unit of an upload that is gone has nothing to say any more.
@@ -315,12 +345,17 @@ impl Engine<'_> {
                 }
             }
             Err(error) if error.is_cancelled() => {}
-            Err(error) => self.fail_all(&Error::new(Kind::Other, "a task ended before its work").because(error)),
+            Err(error) => self
+                .fail_all(&Error::new(Kind::Other, "a task ended before its work").because(error)),
         }
     }
 
     fn land_one(&mut self, row: i64, unit: Unit) {
-        if let Some(index) = self.flights.iter().position(|flight| flight.upload.row == row) {
+        if let Some(index) = self
+            .flights
+            .iter()
+            .position(|flight| flight.upload.row == row)
+        {
             let mut flight = self.flights.remove(index);
             let fate = self.step(&mut flight, unit);
             self.settle_fate(index, flight, fate);
@@ -340,7 +375,14 @@ impl Engine<'_> {
             Ok(Fate::Flying) => self.flights.insert(index.min(self.flights.len()), flight),
             Ok(Fate::Landed(receipt, already)) => match flight.upload.begun().cloned() {
                 Ok(id) => {
-                    self.arrived(Waiting::new(flight.item, flight.upload.row, flight.path(), id, receipt, already));
+                    self.arrived(Waiting::new(
+                        flight.item,
+                        flight.upload.row,
+                        flight.path(),
+                        id,
+                        receipt,
+                        already,
+                    ));
                 }
                 Err(error) => self.failed(flight.item, None, flight.path(), &error),
             },
@@ -355,7 +397,8 @@ impl Engine<'_> {
         let mut index = 0;
         while index < self.flights.len() {
             let flight = &self.flights[index];
-            if flight.stage == Stage::Sending && flight.queue.is_empty() && self.stopping.is_none() {
+            if flight.stage == Stage::Sending && flight.queue.is_empty() && self.stopping.is_none()
+            {
                 let mut flight = self.flights.remove(index);
                 let before = self.flights.len();
                 let fate = self.seal(&mut flight);
@@ -376,7 +419,9 @@ impl Engine<'_> {
             }
             let progress = flight.progress(now);
             let quiet = now.saturating_duration_since(flight.renewed) >= RENEW;
-            let renew = matches!(flight.stage, Stage::Sending | Stage::Sealing) && quiet && self.stopping.is_none();
+            let renew = matches!(flight.stage, Stage::Sending | Stage::Sealing)
+                && quiet
+                && self.stopping.is_none();
             self.tell(progress);
             if renew {
                 self.renew(index);
@@ -385,7 +430,10 @@ impl Engine<'_> {
         self.look(now);
         self.end_waits(now);
         if self.stopping.is_none() && self.options.give_up.is_due(now, self.last_success, true) {
-            let mut error = Error::new(Kind::Temporary, "gave up: no byte was confirmed for too long");
+            let mut error = Error::new(
+                Kind::Temporary,
+                "gave up: no byte was confirmed for too long",
+            );
             if let Some(last) = &self.last_error {
                 error = error.because(last.clone());
             }
@@ -399,30 +447,61 @@ impl Engine<'_> {
             flight.pieces(now, |since, bytes| self.lanes.landed(now, since, bytes));
         }
         let full = self.load().putting >= self.jobs();
-        self.lanes.tick(now, full || (!self.waiting.is_empty() && self.flights.len() >= self.ahead()));
+        self.lanes.tick(
+            now,
+            full || (!self.waiting.is_empty() && self.flights.len() >= self.ahead()),
+        );
     }
 
     fn renew(&mut self, index: usize) {
         let flight = &mut self.flights[index];
         flight.renewed = Instant::now();
-        let (backend, holder, epoch) = (Arc::clone(&self.backend), flight.upload.holder.clone(), flight.epoch);
-        let (row, Some(id)) = (flight.upload.row, flight.upload.id.clone()) else { return };
+        let (backend, holder, epoch) = (
+            Arc::clone(&self.backend),
+            flight.upload.holder.clone(),
+            flight.epoch,
+        );
+        let (row, Some(id)) = (flight.upload.row, flight.upload.id.clone()) else {
+            return;
+        };
         flight.hold(self.units.spawn(async move {
-            Landed::One(row, Unit::Renewed(backend.claim(&id, &ClaimRequest { holder, epoch: Some(epoch) }).await))
+            Landed::One(
+                row,
+                Unit::Renewed(
+                    backend
+                        .claim(
+                            &id,
+                            &ClaimRequest {
+                                holder,
+                                epoch: Some(epoch),
+                            },
+                        )
+                        .await,
+                ),
+            )
         }));
     }
 
     /// Judges a failed call about a whole upload: how long to wait, or the error back.
     fn again(&mut self, flight: &mut Flight, error: Error) -> Result<Duration> {
         let reads = matches!(flight.stage, Stage::Rechecking | Stage::Sealing);
-        match retry::judge(error.kind(), reads, &mut flight.call_failures, fastrand::f64()) {
+        match retry::judge(
+            error.kind(),
+            reads,
+            &mut flight.call_failures,
+            fastrand::f64(),
+        ) {
             Verdict::Ask | Verdict::Stop => Err(error),
             Verdict::Again(wait) => {
                 if matches!(error.kind(), Kind::Throttled(_)) {
                     self.lanes.throttled(Instant::now(), Instant::now());
                 }
                 self.last_error = Some(error.to_string());
-                let (item, id, attempt) = (flight.item, flight.upload.id.clone(), flight.call_failures.attempts);
+                let (item, id, attempt) = (
+                    flight.item,
+                    flight.upload.id.clone(),
+                    flight.call_failures.attempts,
+                );
                 self.tell(retrying(item, id, None, attempt, &error, wait));
                 Ok(wait)
             }
@@ -454,5 +533,13 @@ fn retrying(
 ) -> Event {
     let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
     let (kind, message) = (error.kind().name(), error.to_string());
-    Event::Retry { item, upload, number, attempt, kind, wait_ms, message }
+    Event::Retry {
+        item,
+        upload,
+        number,
+        attempt,
+        kind,
+        wait_ms,
+        message,
+    }
 }

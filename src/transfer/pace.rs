@@ -22,7 +22,10 @@ impl GiveUp {
     pub fn left(self, now: Instant, last: Instant, answered: bool) -> Option<Duration> {
         match self {
             Self::Never => None,
-            Self::After { unanswered, unconfirmed } => {
+            Self::After {
+                unanswered,
+                unconfirmed,
+            } => {
                 let limit = if answered { unconfirmed } else { unanswered };
                 Some(limit.saturating_sub(now.saturating_duration_since(last)))
             }
@@ -92,7 +95,9 @@ pub fn room(load: Load, jobs: usize, hashers: usize) -> Room {
     let leased = load.signing + load.signed + load.putting;
     let ahead = load.hashing + load.hashed;
     Room {
-        hash: hashers.saturating_sub(load.hashing).min(jobs.saturating_sub(ahead)),
+        hash: hashers
+            .saturating_sub(load.hashing)
+            .min(jobs.saturating_sub(ahead)),
         sign: (2 * jobs).saturating_sub(leased),
         put: jobs.saturating_sub(load.putting),
     }
@@ -111,7 +116,11 @@ impl Rate {
 
     #[must_use]
     pub fn new(now: Instant, bytes: u64) -> Self {
-        Self { at: now, bytes, value: 0.0 }
+        Self {
+            at: now,
+            bytes,
+            value: 0.0,
+        }
     }
 
     /// Takes the bytes there are in all by now, and gives the rate in bytes per second.
@@ -141,7 +150,10 @@ mod tests {
     fn giving_up_waits_for_the_first_answer_less_long() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let policy = GiveUp::After { unanswered: Duration::from_mins(2), unconfirmed: Duration::from_mins(15) };
+        let policy = GiveUp::After {
+            unanswered: Duration::from_mins(2),
+            unconfirmed: Duration::from_mins(15),
+        };
         assert!(!policy.is_due(at(119), start, false));
         assert!(policy.is_due(at(120), start, false));
         assert!(!policy.is_due(at(899), start, true));
@@ -152,16 +164,38 @@ mod tests {
     #[test]
     fn no_more_than_jobs_are_on_the_wire() {
         let idle = room(Load::default(), 4, 2);
-        assert_eq!(idle, Room { hash: 2, sign: 8, put: 4 });
-        let busy = Load { hashing: 1, hashed: 3, signing: 0, signed: 4, putting: 4 };
-        assert_eq!(room(busy, 4, 2), Room { hash: 0, sign: 0, put: 0 });
+        assert_eq!(
+            idle,
+            Room {
+                hash: 2,
+                sign: 8,
+                put: 4
+            }
+        );
+        let busy = Load {
+            hashing: 1,
+            hashed: 3,
+            signing: 0,
+            signed: 4,
+            putting: 4,
+        };
+        assert_eq!(
+            room(busy, 4, 2),
+            Room {
+                hash: 0,
+                sign: 0,
+                put: 0
+            }
+        );
     }
 
     #[test]
     fn a_steady_stream_has_its_own_rate() {
         let start = Instant::now();
         let mut rate = Rate::new(start, 0);
-        let last = (1..=300_u64).map(|i| rate.update(start + Duration::from_millis(100 * i), i * 1000)).last();
+        let last = (1..=300_u64)
+            .map(|i| rate.update(start + Duration::from_millis(100 * i), i * 1000))
+            .last();
         assert!((9_990..=10_000).contains(&last.unwrap()), "{last:?}");
     }
 }

@@ -15,7 +15,12 @@ use crate::source::{File, Hashed};
 use crate::wire::SignedPut;
 
 /// Fingerprints a range of the source; `read` counts its bytes on the way.
-pub async fn hash(source: File, range: ByteRange, with_md5: bool, read: Arc<AtomicU64>) -> Result<Hashed> {
+pub async fn hash(
+    source: File,
+    range: ByteRange,
+    with_md5: bool,
+    read: Arc<AtomicU64>,
+) -> Result<Hashed> {
     let work = move || {
         source.hash(range, with_md5, |bytes| {
             read.fetch_add(bytes, Ordering::Relaxed);
@@ -25,7 +30,11 @@ pub async fn hash(source: File, range: ByteRange, with_md5: bool, read: Arc<Atom
 }
 
 /// Fingerprints parts again and says whether all are what they were.
-pub async fn unchanged(source: File, parts: Vec<(ByteRange, Fingerprint)>, read: Arc<AtomicU64>) -> Result<bool> {
+pub async fn unchanged(
+    source: File,
+    parts: Vec<(ByteRange, Fingerprint)>,
+    read: Arc<AtomicU64>,
+) -> Result<bool> {
     let work = move || {
         for (range, fingerprint) in parts {
             let count = |bytes| {
@@ -51,7 +60,12 @@ pub async fn hash_all(
 ) -> Result<Vec<(PartNumber, Fingerprint)>> {
     let mut fingerprints = Vec::with_capacity(parts.len());
     for (number, range) in parts {
-        fingerprints.push((number, hash(source.clone(), range, false, Arc::clone(&read)).await?.fingerprint));
+        fingerprints.push((
+            number,
+            hash(source.clone(), range, false, Arc::clone(&read))
+                .await?
+                .fingerprint,
+        ));
     }
     Ok(fingerprints)
 }
@@ -66,8 +80,14 @@ pub async fn put(
     signed_at: Instant,
     sent: Arc<AtomicU64>,
 ) -> Result<Stored> {
-    let content = Content { file: source.handle(), path: source.path().into(), range };
-    backend.put(&signed, signed_at, content, &fingerprint, sent).await
+    let content = Content {
+        file: source.handle(),
+        path: source.path().into(),
+        range,
+    };
+    backend
+        .put(&signed, signed_at, content, &fingerprint, sent)
+        .await
 }
 
 fn lost(error: tokio::task::JoinError) -> Error {

@@ -30,20 +30,28 @@ impl Engine<'_> {
     pub(super) fn hash(&mut self, index: usize, number: PartNumber) {
         let with_md5 = self.wants_md5();
         let flight = &mut self.flights[index];
-        let Some(range) = flight.plan.range(number) else { return };
+        let Some(range) = flight.plan.range(number) else {
+            return;
+        };
         let read: Arc<AtomicU64> = Arc::default();
         flight.hashing.insert(number, Arc::clone(&read));
         let source = flight.source.clone();
-        self.spawn_part(
-            index,
-            async move { PartUnit::Hashed(number, part::hash(source, range, with_md5, read).await) },
-        );
+        self.spawn_part(index, async move {
+            PartUnit::Hashed(number, part::hash(source, range, with_md5, read).await)
+        });
     }
 
-    pub(super) fn hashed(&mut self, flight: &mut Flight, number: PartNumber, hashed: Result<Hashed>) -> Result<Fate> {
+    pub(super) fn hashed(
+        &mut self,
+        flight: &mut Flight,
+        number: PartNumber,
+        hashed: Result<Hashed>,
+    ) -> Result<Fate> {
         flight.hashing.remove(&number);
         let hashed = match hashed {
-            Err(error) if error.kind() == Kind::Changed => return self.changed(flight, "it has become shorter", true),
+            Err(error) if error.kind() == Kind::Changed => {
+                return self.changed(flight, "it has become shorter", true);
+            }
             Err(error) => {
                 let Some(wait) = self.part_again(flight, number, error)? else {
                     return self.move_to(flight, Stage::Rejoining);
@@ -58,21 +66,41 @@ impl Engine<'_> {
     }
 
     /// The fingerprint of a part is known.
-    pub(super) fn fingerprinted(&mut self, flight: &mut Flight, number: PartNumber, hashed: Hashed) -> Result<Fate> {
+    pub(super) fn fingerprinted(
+        &mut self,
+        flight: &mut Flight,
+        number: PartNumber,
+        hashed: Hashed,
+    ) -> Result<Fate> {
         crash::point("transfer.fingerprinted");
         let Hashed { fingerprint, md5 } = hashed;
         match flight.fingerprint(number) {
             Some(before) if before != fingerprint => {
-                return self.changed(flight, &format!("part {number} has other bytes than before"), true);
+                return self.changed(
+                    flight,
+                    &format!("part {number} has other bytes than before"),
+                    true,
+                );
             }
             Some(_) => {}
             None => flight.hashed += flight.len(number),
         }
-        flight.parts.insert(number, Part { number, fingerprint, etag: None });
+        flight.parts.insert(
+            number,
+            Part {
+                number,
+                fingerprint,
+                etag: None,
+            },
+        );
         if let Some(md5) = md5 {
             flight.md5.insert(number, md5);
         }
-        self.note(Note::Fingerprinted { row: flight.upload.row, number, fingerprint });
+        self.note(Note::Fingerprinted {
+            row: flight.upload.row,
+            number,
+            fingerprint,
+        });
         if flight.stage == Stage::Preparing {
             return self.move_to(flight, Stage::Beginning);
         }
@@ -82,8 +110,13 @@ impl Engine<'_> {
     pub(super) fn sign(&mut self, index: usize, room: usize) {
         let flight = &mut self.flights[index];
         let numbers = flight.queue.next_to_sign(room.min(SIGN_MAX));
-        let specs: Vec<_> = numbers.iter().filter_map(|number| flight.spec(*number)).collect();
-        let Some(id) = flight.upload.id.clone().filter(|_| !specs.is_empty()) else { return };
+        let specs: Vec<_> = numbers
+            .iter()
+            .filter_map(|number| flight.spec(*number))
+            .collect();
+        let Some(id) = flight.upload.id.clone().filter(|_| !specs.is_empty()) else {
+            return;
+        };
         flight.renewed = Instant::now();
         let (epoch, backend) = (flight.epoch, Arc::clone(&self.backend));
         self.spawn_part(index, async move {
@@ -141,26 +174,41 @@ impl Engine<'_> {
         crash::point("transfer.putting");
         let Ready { signed, signed_at } = ready;
         let number = signed.number;
-        let Some((range, fingerprint)) = flight.plan.range(number).zip(flight.fingerprint(number)) else { return };
+        let Some((range, fingerprint)) = flight.plan.range(number).zip(flight.fingerprint(number))
+        else {
+            return;
+        };
         let sent: Arc<AtomicU64> = Arc::default();
         flight.putting.insert(number, Arc::clone(&sent));
         flight.piece.insert(number, (Instant::now(), 0));
         let source = flight.source.clone();
         let backend = Arc::clone(&self.backend);
         self.spawn_part(index, async move {
-            PartUnit::Put(number, part::put(backend, source, range, fingerprint, signed, signed_at, sent).await)
+            PartUnit::Put(
+                number,
+                part::put(backend, source, range, fingerprint, signed, signed_at, sent).await,
+            )
         });
     }
 
     /// A part was put, or was not.
-    pub(super) fn stored(&mut self, flight: &mut Flight, number: PartNumber, stored: Result<Stored>) -> Result<Fate> {
+    pub(super) fn stored(
+        &mut self,
+        flight: &mut Flight,
+        number: PartNumber,
+        stored: Result<Stored>,
+    ) -> Result<Fate> {
         flight.putting.remove(&number);
-        let (now, (since, told)) = (Instant::now(), flight.piece.remove(&number).unwrap_or((Instant::now(), 0)));
+        let (now, (since, told)) = (
+            Instant::now(),
+            flight.piece.remove(&number).unwrap_or((Instant::now(), 0)),
+        );
         let error = match stored {
             Ok(Stored::New(etag)) => {
                 flight.queue.was_put();
                 flight.failures.remove(&number);
-                self.lanes.landed(now, since, flight.len(number).saturating_sub(told));
+                self.lanes
+                    .landed(now, since, flight.len(number).saturating_sub(told));
                 self.budget.stored();
                 self.summary.bytes_sent += flight.len(number);
                 self.learn_stores();
@@ -172,7 +220,10 @@ impl Engine<'_> {
                 flight.mismatches += 1;
                 return self.move_to(flight, Stage::Rejoining);
             }
-            Ok(Stored::AlreadyThere) => Error::new(Kind::Other, "the store has another object in this one's place"),
+            Ok(Stored::AlreadyThere) => Error::new(
+                Kind::Other,
+                "the store has another object in this one's place",
+            ),
             Err(error) => error,
         };
         match error.kind() {
@@ -195,7 +246,11 @@ impl Engine<'_> {
             _ => self.budget.failed(now, fastrand::f64()),
         }
         // Damaged on the way, or changed under our hands: only reading it again tells.
-        let step = if error.kind() == Kind::Corrupt { Step::Hash } else { Step::Sign };
+        let step = if error.kind() == Kind::Corrupt {
+            Step::Hash
+        } else {
+            Step::Sign
+        };
         let Some(wait) = self.part_again(flight, number, error)? else {
             return self.move_to(flight, Stage::Rejoining);
         };
@@ -205,7 +260,12 @@ impl Engine<'_> {
 
     /// Judges a failure of one part: how long to wait, or the error back. None where the store has to be asked first what it
     /// has.
-    fn part_again(&mut self, flight: &mut Flight, number: PartNumber, error: Error) -> Result<Option<Duration>> {
+    fn part_again(
+        &mut self,
+        flight: &mut Flight,
+        number: PartNumber,
+        error: Error,
+    ) -> Result<Option<Duration>> {
         let failures = flight.failures.entry(number).or_default();
         let wait = match retry::judge(error.kind(), true, failures, fastrand::f64()) {
             Verdict::Again(wait) => wait,
@@ -218,7 +278,14 @@ impl Engine<'_> {
         };
         let attempt = failures.attempts;
         self.last_error = Some(error.to_string());
-        self.tell(retrying(flight.item, flight.upload.id.clone(), Some(number), attempt, &error, wait));
+        self.tell(retrying(
+            flight.item,
+            flight.upload.id.clone(),
+            Some(number),
+            attempt,
+            &error,
+            wait,
+        ));
         Ok(Some(wait))
     }
 
@@ -226,13 +293,28 @@ impl Engine<'_> {
     fn acknowledge(&mut self, flight: &mut Flight, number: PartNumber, etag: ETag, known: bool) {
         crash::point("transfer.stored");
         let size = flight.len(number);
-        let Some((part, upload)) = flight.parts.get_mut(&number).zip(flight.upload.id.clone()) else { return };
+        let Some((part, upload)) = flight.parts.get_mut(&number).zip(flight.upload.id.clone())
+        else {
+            return;
+        };
         part.etag = Some(etag.clone());
         flight.md5.remove(&number);
         flight.confirmed += size;
         self.last_success = Instant::now();
         let sha256 = part.fingerprint;
-        self.note(Note::Acknowledged { row: flight.upload.row, number, etag: etag.clone() });
-        self.tell(Event::Part { item: flight.item, upload, number, size, sha256, etag, known });
+        self.note(Note::Acknowledged {
+            row: flight.upload.row,
+            number,
+            etag: etag.clone(),
+        });
+        self.tell(Event::Part {
+            item: flight.item,
+            upload,
+            number,
+            size,
+            sha256,
+            etag,
+            known,
+        });
     }
 }

@@ -42,14 +42,26 @@ impl Queue {
     /// `outstanding` still have to be read, `hashed` only to be sent.
     #[must_use]
     pub fn new(outstanding: Vec<PartNumber>, hashed: Vec<PartNumber>) -> Self {
-        Self { outstanding: outstanding.into(), hashed: hashed.into(), ..Self::default() }
+        Self {
+            outstanding: outstanding.into(),
+            hashed: hashed.into(),
+            ..Self::default()
+        }
     }
 
     /// Nothing is left to do or under way.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let Load { hashing, hashed, signing, signed, putting } = self.load();
-        hashing + hashed + signing + signed + putting == 0 && self.outstanding.is_empty() && self.later.is_empty()
+        let Load {
+            hashing,
+            hashed,
+            signing,
+            signed,
+            putting,
+        } = self.load();
+        hashing + hashed + signing + signed + putting == 0
+            && self.outstanding.is_empty()
+            && self.later.is_empty()
     }
 
     #[must_use]
@@ -65,7 +77,9 @@ impl Queue {
 
     /// Brings back what has waited long enough.
     pub fn wake(&mut self, now: Instant) {
-        let (due, later) = std::mem::take(&mut self.later).into_iter().partition(|(at, ..)| *at <= now);
+        let (due, later) = std::mem::take(&mut self.later)
+            .into_iter()
+            .partition(|(at, ..)| *at <= now);
         self.later = later;
         let due: Vec<(Instant, Step, PartNumber)> = due;
         for (_, step, number) in due {
@@ -150,7 +164,13 @@ mod tests {
 
     fn signed(number: PartNumber) -> SignedPut {
         let url = SignedUrl::new("https://store/".into());
-        SignedPut { number, url, method: "PUT".into(), headers: [].into(), expires_in: 100 }
+        SignedPut {
+            number,
+            url,
+            method: "PUT".into(),
+            headers: [].into(),
+            expires_in: 100,
+        }
     }
 
     #[test]

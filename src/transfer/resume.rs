@@ -31,11 +31,19 @@ pub enum Choice {
 #[must_use]
 pub fn choose(candidates: &[Upload], identity: &Identity, again: bool) -> Choice {
     let same_size = |upload: &Upload| upload.intent.identity.size == identity.size;
-    if let Some(index) = candidates.iter().position(|upload| upload.state.is_unfinished()) {
-        return if same_size(&candidates[index]) { Choice::Continue(index) } else { Choice::Replace(index) };
+    if let Some(index) = candidates
+        .iter()
+        .position(|upload| upload.state.is_unfinished())
+    {
+        return if same_size(&candidates[index]) {
+            Choice::Continue(index)
+        } else {
+            Choice::Replace(index)
+        };
     }
     let finished = |upload: &&Upload| upload.state.is_finished() && !again;
-    let position = |test: &dyn Fn(&Upload) -> bool| candidates.iter().position(|u| finished(&u) && test(u));
+    let position =
+        |test: &dyn Fn(&Upload) -> bool| candidates.iter().position(|u| finished(&u) && test(u));
     if let Some(index) = position(&|upload| upload.intent.identity == *identity) {
         return Choice::Finished(index);
     }
@@ -46,15 +54,22 @@ pub fn choose(candidates: &[Upload], identity: &Identity, again: bool) -> Choice
 /// SHA-256, the `ETag` that the journal was given for these bytes must be the store's. The `ETag` is the store's: it
 /// may have changed when the same bytes arrived twice.
 #[must_use]
-pub fn agreed(plan: &Plan, journal: &[Part], store: &[StoredPart]) -> Vec<(PartNumber, Fingerprint, ETag)> {
-    let store: BTreeMap<PartNumber, &StoredPart> = store.iter().map(|part| (part.number, part)).collect();
+pub fn agreed(
+    plan: &Plan,
+    journal: &[Part],
+    store: &[StoredPart],
+) -> Vec<(PartNumber, Fingerprint, ETag)> {
+    let store: BTreeMap<PartNumber, &StoredPart> =
+        store.iter().map(|part| (part.number, part)).collect();
     let agree = |part: &Part| {
         let stored = store.get(&part.number)?;
         let same_bytes = match &stored.sha256 {
             Some(sha256) => *sha256 == part.fingerprint,
             None => part.etag.as_ref() == Some(&stored.etag),
         };
-        let same_size = plan.range(part.number).is_some_and(|range| range.len == stored.size);
+        let same_size = plan
+            .range(part.number)
+            .is_some_and(|range| range.len == stored.size);
         (same_bytes && same_size).then(|| (part.number, part.fingerprint, stored.etag.clone()))
     };
     journal.iter().filter_map(agree).collect()
@@ -65,16 +80,24 @@ pub fn agreed(plan: &Plan, journal: &[Part], store: &[StoredPart]) -> Vec<(PartN
 ///
 /// # Errors
 /// [`Kind::Other`] for a part that is missing: the engine would be wrong to ask.
-pub fn review(plan: &Plan, parts: &BTreeMap<PartNumber, Part>) -> Result<(Vec<CompletePart>, Checksum)> {
+pub fn review(
+    plan: &Plan,
+    parts: &BTreeMap<PartNumber, Part>,
+) -> Result<(Vec<CompletePart>, Checksum)> {
     let complete: Option<Vec<CompletePart>> = plan
         .parts()
         .map(|(number, _)| {
             let part = parts.get(&number)?;
-            Some(CompletePart { number, etag: part.etag.clone()?, sha256: part.fingerprint })
+            Some(CompletePart {
+                number,
+                etag: part.etag.clone()?,
+                sha256: part.fingerprint,
+            })
         })
         .collect();
     let complete = complete.filter(|complete| complete.len() == parts.len());
-    let complete = complete.ok_or_else(|| Error::new(Kind::Other, "not every part of the plan is stored"))?;
+    let complete =
+        complete.ok_or_else(|| Error::new(Kind::Other, "not every part of the plan is stored"))?;
     Ok((complete, checksum(plan, parts)?))
 }
 
@@ -83,12 +106,17 @@ pub fn review(plan: &Plan, parts: &BTreeMap<PartNumber, Part>) -> Result<(Vec<Co
 /// # Errors
 /// [`Kind::Other`] for a part without a fingerprint.
 pub fn checksum(plan: &Plan, parts: &BTreeMap<PartNumber, Part>) -> Result<Checksum> {
-    let fingerprints = plan.parts().map(|(number, _)| parts.get(&number).map(|part| &part.fingerprint));
+    let fingerprints = plan
+        .parts()
+        .map(|(number, _)| parts.get(&number).map(|part| &part.fingerprint));
     let fingerprints: Option<Vec<&Fingerprint>> = fingerprints.collect();
     match fingerprints.as_deref() {
         Some([only]) => Ok(Checksum::whole(only)),
         Some(parts) => Ok(Checksum::composite(parts.iter().copied())),
-        None => Err(Error::new(Kind::Other, "not every part of the plan has a fingerprint")),
+        None => Err(Error::new(
+            Kind::Other,
+            "not every part of the plan has a fingerprint",
+        )),
     }
 }
 
@@ -97,8 +125,9 @@ pub fn checksum(plan: &Plan, parts: &BTreeMap<PartNumber, Part>) -> Result<Check
 /// # Errors
 /// [`Kind::Corrupt`] when it speaks of another.
 pub fn confirm(receipt: &Receipt, plan: &Plan, checksum: &Checksum) -> Result<()> {
-    let same =
-        receipt.size == plan.size() && receipt.parts == plan.count() && receipt.checksum.as_ref() == Some(checksum);
+    let same = receipt.size == plan.size()
+        && receipt.parts == plan.count()
+        && receipt.checksum.as_ref() == Some(checksum);
     if same {
         return Ok(());
     }
@@ -128,14 +157,29 @@ mod tests {
     }
 
     fn part(n: u32, bytes: &[u8], acknowledged: Option<&str>) -> Part {
-        Part { number: number(n), fingerprint: Fingerprint::of(bytes), etag: acknowledged.map(etag) }
+        Part {
+            number: number(n),
+            fingerprint: Fingerprint::of(bytes),
+            etag: acknowledged.map(etag),
+        }
     }
 
     fn stored(n: u32, size: u64, bytes: Option<&[u8]>, tag: &str) -> StoredPart {
-        StoredPart { number: number(n), size, etag: etag(tag), sha256: bytes.map(Fingerprint::of) }
+        StoredPart {
+            number: number(n),
+            size,
+            etag: etag(tag),
+            sha256: bytes.map(Fingerprint::of),
+        }
     }
 
-    const IDENTITY: Identity = Identity { dev: 1, ino: 2, size: 3, mtime_ns: 4, ctime_ns: 5 };
+    const IDENTITY: Identity = Identity {
+        dev: 1,
+        ino: 2,
+        size: 3,
+        mtime_ns: 4,
+        ctime_ns: 5,
+    };
 
     fn upload(state: State, identity: Identity) -> Upload {
         let intent = Intent {
@@ -164,31 +208,62 @@ mod tests {
 
     #[test]
     fn an_unfinished_upload_goes_before_a_finished_one() {
-        let touched = Identity { mtime_ns: 9, ..IDENTITY };
-        let grown = Identity { size: 9, ..IDENTITY };
-        let both = [upload(State::Completed, IDENTITY), upload(State::Uploading, touched)];
+        let touched = Identity {
+            mtime_ns: 9,
+            ..IDENTITY
+        };
+        let grown = Identity {
+            size: 9,
+            ..IDENTITY
+        };
+        let both = [
+            upload(State::Completed, IDENTITY),
+            upload(State::Uploading, touched),
+        ];
         assert_eq!(choose(&both, &IDENTITY, false), Choice::Continue(1));
         assert_eq!(choose(&both[..1], &IDENTITY, false), Choice::Finished(0));
-        assert_eq!(choose(&both[..1], &touched, false), Choice::MaybeFinished(0));
+        assert_eq!(
+            choose(&both[..1], &touched, false),
+            Choice::MaybeFinished(0)
+        );
         assert_eq!(choose(&both[..1], &IDENTITY, true), Choice::Fresh);
-        assert_eq!(choose(&[upload(State::Uploading, grown)], &IDENTITY, false), Choice::Replace(0));
-        assert_eq!(choose(&[upload(State::Completed, grown)], &IDENTITY, false), Choice::Fresh);
+        assert_eq!(
+            choose(&[upload(State::Uploading, grown)], &IDENTITY, false),
+            Choice::Replace(0)
+        );
+        assert_eq!(
+            choose(&[upload(State::Completed, grown)], &IDENTITY, false),
+            Choice::Fresh
+        );
         assert_eq!(choose(&[], &IDENTITY, false), Choice::Fresh);
     }
 
     /// Who edits a file may put its modification time back, but not the time of that.
     #[test]
     fn a_modification_time_that_was_put_back_finishes_no_upload() {
-        let edited = Identity { ctime_ns: 9, ..IDENTITY };
-        assert_eq!(choose(&[upload(State::Completed, IDENTITY)], &edited, false), Choice::MaybeFinished(0));
+        let edited = Identity {
+            ctime_ns: 9,
+            ..IDENTITY
+        };
+        assert_eq!(
+            choose(&[upload(State::Completed, IDENTITY)], &edited, false),
+            Choice::MaybeFinished(0)
+        );
     }
 
     #[test]
     fn a_part_is_skipped_only_where_journal_and_store_agree() {
         let plan = Plan::pinned(25, 10).unwrap();
-        let journal = [part(1, b"one", Some("e1")), part(2, b"two", None), part(3, b"three", Some("e3"))];
+        let journal = [
+            part(1, b"one", Some("e1")),
+            part(2, b"two", None),
+            part(3, b"three", Some("e3")),
+        ];
         let kept = |store: &[StoredPart]| {
-            agreed(&plan, &journal, store).into_iter().map(|(number, ..)| number.get()).collect::<Vec<_>>()
+            agreed(&plan, &journal, store)
+                .into_iter()
+                .map(|(number, ..)| number.get())
+                .collect::<Vec<_>>()
         };
         // The store has it, though the journal's acknowledgement was lost.
         assert_eq!(kept(&[stored(2, 10, Some(b"two"), "e2")]), [2]);
@@ -198,7 +273,10 @@ mod tests {
         assert_eq!(kept(&[stored(3, 5, Some(b"three"), "e3")]), [3]);
         assert_eq!(kept(&[]), [0; 0]);
         // A store without SHA-256: only what was acknowledged, by that ETag.
-        assert_eq!(kept(&[stored(1, 10, None, "e1"), stored(2, 10, None, "e2")]), [1]);
+        assert_eq!(
+            kept(&[stored(1, 10, None, "e1"), stored(2, 10, None, "e2")]),
+            [1]
+        );
         assert_eq!(kept(&[stored(1, 10, None, "other")]), [0; 0]);
     }
 
@@ -206,14 +284,26 @@ mod tests {
     fn a_review_misses_no_part() {
         let plan = Plan::pinned(25, 10).unwrap();
         let parts = |numbers: &[(u32, Option<&str>)]| -> BTreeMap<_, _> {
-            numbers.iter().map(|(n, tag)| (number(*n), part(*n, b"bytes", *tag))).collect()
+            numbers
+                .iter()
+                .map(|(n, tag)| (number(*n), part(*n, b"bytes", *tag)))
+                .collect()
         };
-        let (complete, checksum) = review(&plan, &parts(&[(1, Some("a")), (2, Some("b")), (3, Some("c"))])).unwrap();
+        let (complete, checksum) = review(
+            &plan,
+            &parts(&[(1, Some("a")), (2, Some("b")), (3, Some("c"))]),
+        )
+        .unwrap();
         assert_eq!(complete.len(), 3);
         assert!(checksum.as_str().ends_with("-3"));
         assert!(review(&plan, &parts(&[(1, Some("a")), (3, Some("c"))])).is_err());
         assert!(review(&plan, &parts(&[(1, Some("a")), (2, None), (3, Some("c"))])).is_err());
-        let one_more = [(1, Some("a")), (2, Some("b")), (3, Some("c")), (4, Some("d"))];
+        let one_more = [
+            (1, Some("a")),
+            (2, Some("b")),
+            (3, Some("c")),
+            (4, Some("d")),
+        ];
         assert!(review(&plan, &parts(&one_more)).is_err());
     }
 
@@ -223,7 +313,10 @@ mod tests {
         let of = |bytes: [&[u8]; 3]| Checksum::composite(&bytes.map(Fingerprint::of));
         let (ours, other) = (of([b"a", b"b", b"c"]), of([b"a", b"b", b"d"]));
         let said = |size: u64, parts: u32, checksum: &Checksum| -> Receipt {
-            let (id, time) = ("0198c0de-0000-7000-8000-000000000000", "2026-01-01T00:00:00Z");
+            let (id, time) = (
+                "0198c0de-0000-7000-8000-000000000000",
+                "2026-01-01T00:00:00Z",
+            );
             serde_json::from_value(serde_json::json!({
                 "id": id, "backend": "b", "instance_id": "i", "key": "k", "location": "l", "size": size, "parts": parts,
                 "part_size": 10, "etag": "e", "checksum": checksum, "proof": "sha256", "sha256": null, "started": time,
@@ -236,7 +329,14 @@ mod tests {
         for wrong in [said(24, 3, &ours), said(25, 2, &ours), said(25, 3, &other)] {
             assert_eq!(confirmed(&wrong).unwrap_err().kind(), Kind::Corrupt);
         }
-        let silent = Receipt { checksum: None, ..said(25, 3, &ours) };
-        assert_eq!(confirmed(&silent).unwrap_err().kind(), Kind::Corrupt, "it proves nothing");
+        let silent = Receipt {
+            checksum: None,
+            ..said(25, 3, &ours)
+        };
+        assert_eq!(
+            confirmed(&silent).unwrap_err().kind(),
+            Kind::Corrupt,
+            "it proves nothing"
+        );
     }
 }

@@ -55,7 +55,8 @@ pub enum Verdict {
 pub fn judge(kind: Kind, at_store: bool, failures: &mut Failures, dice: f64) -> Verdict {
     let exponent = failures.attempts.min(16);
     failures.attempts = failures.attempts.saturating_add(1);
-    let backed_off = |base: Duration, cap: Duration| base.saturating_mul(1 << exponent).min(cap).mul_f64(dice);
+    let backed_off =
+        |base: Duration, cap: Duration| base.saturating_mul(1 << exponent).min(cap).mul_f64(dice);
     match kind {
         Kind::Temporary => Verdict::Again(backed_off(BASE, CAP)),
         Kind::Throttled(asked) => {
@@ -64,7 +65,11 @@ pub fn judge(kind: Kind, at_store: bool, failures: &mut Failures, dice: f64) -> 
         }
         Kind::Expired => {
             failures.expired += 1;
-            let wait = if failures.expired <= EXPIRED_FREE { Duration::ZERO } else { backed_off(BASE, CAP) };
+            let wait = if failures.expired <= EXPIRED_FREE {
+                Duration::ZERO
+            } else {
+                backed_off(BASE, CAP)
+            };
             Verdict::Again(wait)
         }
         Kind::Corrupt if failures.corrupt < CORRUPT_MAX => {
@@ -99,13 +104,18 @@ mod tests {
 
     fn waits(kind: Kind, times: usize, dice: f64) -> Vec<Verdict> {
         let mut failures = Failures::default();
-        (0..times).map(|_| judge(kind, true, &mut failures, dice)).collect()
+        (0..times)
+            .map(|_| judge(kind, true, &mut failures, dice))
+            .collect()
     }
 
     #[test]
     fn waits_double_up_to_a_cap_and_are_drawn_from_the_whole_range() {
         let seconds = |s: f64| Verdict::Again(Duration::from_secs_f64(s));
-        assert_eq!(waits(Kind::Temporary, 4, 1.0), [seconds(0.5), seconds(1.0), seconds(2.0), seconds(4.0)]);
+        assert_eq!(
+            waits(Kind::Temporary, 4, 1.0),
+            [seconds(0.5), seconds(1.0), seconds(2.0), seconds(4.0)]
+        );
         assert_eq!(waits(Kind::Temporary, 100, 1.0)[99], seconds(30.0));
         assert_eq!(waits(Kind::Temporary, 100, 0.0)[99], seconds(0.0));
     }
@@ -128,14 +138,20 @@ mod tests {
     #[test]
     fn what_answers_in_anothers_place_is_waited_for_and_nonsense_is_not() {
         assert_eq!(waits(Kind::Intercepted, 100, 1.0)[99], Verdict::Again(CAP));
-        assert_eq!(waits(Kind::Intercepted, 1, 1.0), [Verdict::Again(Duration::from_secs(2))]);
+        assert_eq!(
+            waits(Kind::Intercepted, 1, 1.0),
+            [Verdict::Again(Duration::from_secs(2))]
+        );
         assert_eq!(waits(Kind::Garbled, 4, 1.0)[3], Verdict::Stop);
     }
 
     #[test]
     fn a_success_without_its_mark_is_sent_again_twice_and_then_looked_for() {
         let verdicts = waits(Kind::Unmarked, 3, 1.0);
-        assert!(matches!(verdicts[..2], [Verdict::Again(_), Verdict::Again(_)]), "{verdicts:?}");
+        assert!(
+            matches!(verdicts[..2], [Verdict::Again(_), Verdict::Again(_)]),
+            "{verdicts:?}"
+        );
         assert_eq!(verdicts[2], Verdict::Ask);
     }
 
@@ -143,21 +159,43 @@ mod tests {
     fn damage_is_tolerated_three_times_and_a_refusal_once() {
         assert_eq!(waits(Kind::Corrupt, 4, 0.5)[3], Verdict::Stop);
         for kind in [Kind::Refused, Kind::Skewed, Kind::Moved] {
-            assert_eq!(waits(kind, 2, 0.5), [Verdict::Again(Duration::ZERO), Verdict::Stop], "{kind:?}");
+            assert_eq!(
+                waits(kind, 2, 0.5),
+                [Verdict::Again(Duration::ZERO), Verdict::Stop],
+                "{kind:?}"
+            );
         }
-        assert_eq!(judge(Kind::Refused, false, &mut Failures::default(), 0.5), Verdict::Stop);
+        assert_eq!(
+            judge(Kind::Refused, false, &mut Failures::default(), 0.5),
+            Verdict::Stop
+        );
         for kind in [Kind::Changed, Kind::Gone, Kind::LeaseLost, Kind::Unusable] {
-            assert_eq!(judge(kind, true, &mut Failures::default(), 0.5), Verdict::Stop, "{kind:?}");
+            assert_eq!(
+                judge(kind, true, &mut Failures::default(), 0.5),
+                Verdict::Stop,
+                "{kind:?}"
+            );
         }
     }
 
     #[test]
     fn a_source_that_cannot_be_read_is_given_some_minutes() {
         let waits = waits(Kind::Io, 21, 0.5);
-        let waited: Duration =
-            waits.iter().map(|verdict| if let Verdict::Again(wait) = verdict { *wait } else { Duration::ZERO }).sum();
+        let waited: Duration = waits
+            .iter()
+            .map(|verdict| {
+                if let Verdict::Again(wait) = verdict {
+                    *wait
+                } else {
+                    Duration::ZERO
+                }
+            })
+            .sum();
         assert!((200..300).contains(&waited.as_secs()), "{waited:?}");
         assert_eq!(waits[20], Verdict::Stop);
-        assert_eq!(judge(Kind::Io, false, &mut Failures::default(), 0.5), Verdict::Stop);
+        assert_eq!(
+            judge(Kind::Io, false, &mut Failures::default(), 0.5),
+            Verdict::Stop
+        );
     }
 }

@@ -29,8 +29,10 @@ impl Engine<'_> {
         let id = upload.id.clone();
         match flight.stage {
             Stage::Rechecking | Stage::Sealing => {
-                let ranges =
-                    flight.parts.values().filter_map(|part| Some((flight.plan.range(part.number)?, part.fingerprint)));
+                let ranges = flight
+                    .parts
+                    .values()
+                    .filter_map(|part| Some((flight.plan.range(part.number)?, part.fingerprint)));
                 let ranges: Vec<(ByteRange, Fingerprint)> = ranges.collect();
                 let (source, read) = (flight.source.clone(), flight.rechecked_anew());
                 self.start(flight, async move {
@@ -51,7 +53,9 @@ impl Engine<'_> {
                 self.start(flight, async move {
                     tokio::time::sleep(wait).await;
                     Unit::Dropped(match id {
-                        Some(id) => unit::drop_upload(&backend, &id, upload.holder, epoch, complete).await,
+                        Some(id) => {
+                            unit::drop_upload(&backend, &id, upload.holder, epoch, complete).await
+                        }
                         None => Ok(Dropped::Away),
                     })
                 });
@@ -64,7 +68,9 @@ impl Engine<'_> {
                 })
             }),
             // Calls about small files go out together; what takes the store longer goes on its own.
-            Stage::Beginning | Stage::Completing if flight.plan.is_single() && backend.ways().ledger => {
+            Stage::Beginning | Stage::Completing
+                if flight.plan.is_single() && backend.ways().ledger =>
+            {
                 self.outbox.add(flight.upload.row, Instant::now() + wait);
             }
             Stage::Beginning | Stage::Completing => {
@@ -85,19 +91,30 @@ impl Engine<'_> {
     pub(super) fn ask(&mut self, flight: &mut Flight) -> Result<Option<Ask>> {
         Ok(match (flight.stage, &flight.upload.id) {
             (Stage::Beginning, _) if self.stopping.is_none() => {
-                let parts = flight.spec(PartNumber::FIRST).filter(|_| flight.plan.is_single() && !flight.repinned);
-                Some(Ask::Begin(unit::begin(&flight.upload, parts.map(|part| vec![part]))))
+                let parts = flight
+                    .spec(PartNumber::FIRST)
+                    .filter(|_| flight.plan.is_single() && !flight.repinned);
+                Some(Ask::Begin(unit::begin(
+                    &flight.upload,
+                    parts.map(|part| vec![part]),
+                )))
             }
             (Stage::Completing, Some(id)) => {
                 let id = id.clone();
                 let (parts, checksum) = resume::review(&flight.plan, &flight.parts)?;
                 if flight.upload.state != State::Completing {
-                    self.note(Note::Sealing { row: flight.upload.row });
+                    self.note(Note::Sealing {
+                        row: flight.upload.row,
+                    });
                     flight.upload.state = State::Completing;
                 }
                 Some(Ask::Complete(BatchComplete {
                     id,
-                    request: CompleteRequest { epoch: flight.epoch, parts, checksum },
+                    request: CompleteRequest {
+                        epoch: flight.epoch,
+                        parts,
+                        checksum,
+                    },
                 }))
             }
             _ => None,
@@ -108,14 +125,21 @@ impl Engine<'_> {
         match unit {
             Unit::Rechecked(Ok(same)) => self.rechecked(flight, same),
             // What it says of the store, the list that is asked for meanwhile says too.
-            Unit::Part(leg, _) if leg != flight.leg || !matches!(flight.stage, Stage::Preparing | Stage::Sending) => {
+            Unit::Part(leg, _)
+                if leg != flight.leg
+                    || !matches!(flight.stage, Stage::Preparing | Stage::Sending) =>
+            {
                 Ok(Fate::Flying)
             }
             Unit::Part(_, PartUnit::Hashed(number, hashed)) => self.hashed(flight, number, hashed),
-            Unit::Part(_, PartUnit::Signed(numbers, at, signed)) => self.signed(flight, &numbers, at, signed),
+            Unit::Part(_, PartUnit::Signed(numbers, at, signed)) => {
+                self.signed(flight, &numbers, at, signed)
+            }
             Unit::Part(_, PartUnit::Put(number, stored)) => self.stored(flight, number, stored),
             // A claim made meanwhile has replaced the epoch it named.
-            Unit::Renewed(_) if !matches!(flight.stage, Stage::Sending | Stage::Sealing) => Ok(Fate::Flying),
+            Unit::Renewed(_) if !matches!(flight.stage, Stage::Sending | Stage::Sealing) => {
+                Ok(Fate::Flying)
+            }
             Unit::Renewed(epoch) => match epoch {
                 Err(error) if matches!(error.kind(), Kind::LeaseLost | Kind::Busy) => Err(error),
                 _ => Ok(Fate::Flying),
@@ -126,24 +150,37 @@ impl Engine<'_> {
             Unit::Rejoined(Ok(rejoined)) => self.rejoined(flight, rejoined),
             Unit::Compared(receipt, fingerprints) => {
                 for (number, fingerprint) in fingerprints? {
-                    flight.parts.insert(number, Part { number, fingerprint, etag: None });
+                    flight.parts.insert(
+                        number,
+                        Part {
+                            number,
+                            fingerprint,
+                            etag: None,
+                        },
+                    );
                 }
                 self.verified(flight, *receipt)
             }
             Unit::Completed(Ok(completion)) => self.completion(flight, completion),
-            Unit::Completed(Err(error)) if error.kind() == Kind::PartsMismatch && flight.mismatches < MISMATCHES => {
+            Unit::Completed(Err(error))
+                if error.kind() == Kind::PartsMismatch && flight.mismatches < MISMATCHES =>
+            {
                 // Only the store knows which of them it misses.
                 flight.mismatches += 1;
                 self.remark(flight, &error);
                 self.move_to(flight, Stage::Rejoining)
             }
             Unit::Rejoined(Err(error)) if error.kind() == Kind::Rejected => {
-                self.note(Note::Rejected { row: flight.upload.row });
+                self.note(Note::Rejected {
+                    row: flight.upload.row,
+                });
                 Err(error)
             }
             // Why it is gone, its status says: what was rejected for its content is not sent again.
             Unit::Completed(Err(error))
-                if error.kind() == Kind::Gone && flight.mismatches < MISMATCHES && self.backend.ways().ledger =>
+                if error.kind() == Kind::Gone
+                    && flight.mismatches < MISMATCHES
+                    && self.backend.ways().ledger =>
             {
                 flight.mismatches += 1;
                 self.move_to(flight, Stage::Rejoining)
@@ -155,7 +192,9 @@ impl Engine<'_> {
             }
             // Refused for what was asked: it will be asked otherwise, so nothing is left to resume.
             Unit::Begun(_, Err(error)) if matches!(error.kind(), Kind::Denied | Kind::Other) => {
-                self.note(Note::Abandoned { row: flight.upload.row });
+                self.note(Note::Abandoned {
+                    row: flight.upload.row,
+                });
                 Err(error)
             }
             // It has begun already, with other bytes: begun without them, it tells its id, and can be dropped.
@@ -210,15 +249,31 @@ impl Engine<'_> {
 
     /// Tells of something about the whole upload that is answered by going on another way.
     pub(super) fn remark(&mut self, flight: &Flight, error: &Error) {
-        self.tell(retrying(flight.item, flight.upload.id.clone(), None, 1, error, Duration::ZERO));
+        self.tell(retrying(
+            flight.item,
+            flight.upload.id.clone(),
+            None,
+            1,
+            error,
+            Duration::ZERO,
+        ));
     }
 
     /// The source is of another generation than what was sent of it.
-    pub(super) fn changed(&mut self, flight: &mut Flight, why: &str, while_running: bool) -> Result<Fate> {
+    pub(super) fn changed(
+        &mut self,
+        flight: &mut Flight,
+        why: &str,
+        while_running: bool,
+    ) -> Result<Fate> {
         let error = self.tell_changed(flight.item, &flight.upload, why);
         // Since this command opened it, it has not moved: what differs is of an earlier generation.
-        let earlier = flight.source.identity_now().is_ok_and(|now| now == flight.source.identity());
-        let begin_anew = !flight.resumed && (!while_running || earlier || flight.put.on_change == OnChange::Restart);
+        let earlier = flight
+            .source
+            .identity_now()
+            .is_ok_and(|now| now == flight.source.identity());
+        let begin_anew = !flight.resumed
+            && (!while_running || earlier || flight.put.on_change == OnChange::Restart);
         if !begin_anew {
             return Err(error);
         }
@@ -237,7 +292,11 @@ impl Engine<'_> {
             return self.changed(flight, "its content is not what was sent of it", sealing);
         }
         let (row, path) = (flight.upload.row, flight.source.path().to_path_buf());
-        self.note(Note::Touched { row, path, identity: flight.checked });
+        self.note(Note::Touched {
+            row,
+            path,
+            identity: flight.checked,
+        });
         flight.upload.intent.identity = flight.checked;
         match (sealing, flight.upload.state, &flight.upload.id) {
             (true, ..) => self.seal(flight),
@@ -259,7 +318,10 @@ impl Engine<'_> {
             Dropped::Finished(receipt) => receipt,
             Dropped::Deciding(wait) => {
                 flight.call_failures = Failures::default();
-                self.call(flight, wait.clamp(Duration::from_secs(1), Duration::from_secs(30)))?;
+                self.call(
+                    flight,
+                    wait.clamp(Duration::from_secs(1), Duration::from_secs(30)),
+                )?;
                 return Ok(Fate::Flying);
             }
         };
@@ -267,9 +329,15 @@ impl Engine<'_> {
         let ours = resume::checksum(&flight.plan, &flight.parts)
             .and_then(|checksum| resume::confirm(&receipt, &flight.plan, &checksum));
         if ours.is_ok() && flight.upload.id.as_ref() == Some(&receipt.id) {
-            tracing::info!(location = receipt.location, "the generation before was completed");
+            tracing::info!(
+                location = receipt.location,
+                "the generation before was completed"
+            );
             receipt.backend.clone_from(&self.options.backend);
-            self.note(Note::Completed { row: flight.upload.row, receipt });
+            self.note(Note::Completed {
+                row: flight.upload.row,
+                receipt,
+            });
             flight.upload.state = State::Completed;
         }
         Ok(Fate::Anew)
@@ -281,11 +349,15 @@ impl Engine<'_> {
         self.last_success = Instant::now();
         let error = waits::over(status);
         if error.kind() == Kind::Rejected {
-            self.note(Note::Rejected { row: flight.upload.row });
+            self.note(Note::Rejected {
+                row: flight.upload.row,
+            });
             return Err(error);
         }
         let there = matches!(status.state, wire::State::Verified | wire::State::Ready);
-        let Some(receipt) = flight.upload.receipt.clone().filter(|_| there) else { return Ok(Fate::Anew) };
+        let Some(receipt) = flight.upload.receipt.clone().filter(|_| there) else {
+            return Ok(Fate::Anew);
+        };
         flight.resumed_bytes = flight.plan.size();
         self.summary.bytes_known += flight.plan.size();
         self.tell_plan(flight);
@@ -296,12 +368,23 @@ impl Engine<'_> {
         crash::point("transfer.begun");
         let plan = Plan::pinned(flight.plan.size(), answer.part_size)?;
         let limits = &self.info.limits;
-        if plan.count() != answer.part_count || plan.part_size() > limits.max_part || plan.count() > limits.max_parts {
-            return Err(Error::new(Kind::Unusable, "the backend pinned a plan that breaks its own limits"));
+        if plan.count() != answer.part_count
+            || plan.part_size() > limits.max_part
+            || plan.count() > limits.max_parts
+        {
+            return Err(Error::new(
+                Kind::Unusable,
+                "the backend pinned a plan that breaks its own limits",
+            ));
         }
         let memo = self.backend.memo(&answer.id);
         flight.upload.memo.clone_from(&memo);
-        self.note(Note::Opened { row: flight.upload.row, id: answer.id.clone(), part_size: plan.part_size(), memo });
+        self.note(Note::Opened {
+            row: flight.upload.row,
+            id: answer.id.clone(),
+            part_size: plan.part_size(),
+            memo,
+        });
         self.commit_by = Some(Instant::now());
         self.last_success = Instant::now();
         if plan != flight.plan {
@@ -323,10 +406,22 @@ impl Engine<'_> {
         }
     }
 
-    fn signed_with_begin(&mut self, flight: &mut Flight, at: Instant, signed: Vec<Signed>) -> Result<Fate> {
+    fn signed_with_begin(
+        &mut self,
+        flight: &mut Flight,
+        at: Instant,
+        signed: Vec<Signed>,
+    ) -> Result<Fate> {
         let numbers = flight.queue.next_to_sign(usize::MAX);
-        if !numbers.iter().copied().eq(signed.iter().map(Signed::number)) {
-            return Err(Error::new(Kind::Unusable, "the backend signed other parts than it was asked for"));
+        if !numbers
+            .iter()
+            .copied()
+            .eq(signed.iter().map(Signed::number))
+        {
+            return Err(Error::new(
+                Kind::Unusable,
+                "the backend signed other parts than it was asked for",
+            ));
         }
         self.signed(flight, &numbers, at, Ok(signed))
     }
@@ -351,13 +446,16 @@ impl Engine<'_> {
                     self.tell_plan(flight);
                 }
                 // Another journal's process finished it: what this one never read is held against the receipt too.
-                let unread = |(number, _): &(PartNumber, ByteRange)| !flight.parts.contains_key(number);
+                let unread =
+                    |(number, _): &(PartNumber, ByteRange)| !flight.parts.contains_key(number);
                 let unread: Vec<_> = flight.plan.parts().filter(unread).collect();
                 if unread.is_empty() {
                     return self.verified(flight, *receipt);
                 }
                 let (source, read) = (flight.source.clone(), flight.rechecked_anew());
-                self.start(flight, async move { Unit::Compared(receipt, part::hash_all(source, unread, read).await) });
+                self.start(flight, async move {
+                    Unit::Compared(receipt, part::hash_all(source, unread, read).await)
+                });
                 Ok(Fate::Flying)
             }
         }
@@ -371,22 +469,44 @@ impl Engine<'_> {
             part.etag = None;
         }
         let row = flight.upload.row;
-        let noted: BTreeMap<PartNumber, ETag> =
-            journal.into_iter().filter_map(|part| Some((part.number, part.etag?))).collect();
+        let noted: BTreeMap<PartNumber, ETag> = journal
+            .into_iter()
+            .filter_map(|part| Some((part.number, part.etag?)))
+            .collect();
         flight.confirmed = 0;
         for (number, fingerprint, etag) in kept {
             flight.confirmed += flight.len(number);
             if noted.get(&number) != Some(&etag) {
-                self.note(Note::Acknowledged { row, number, etag: etag.clone() });
+                self.note(Note::Acknowledged {
+                    row,
+                    number,
+                    etag: etag.clone(),
+                });
             }
-            flight.parts.insert(number, Part { number, fingerprint, etag: Some(etag) });
+            flight.parts.insert(
+                number,
+                Part {
+                    number,
+                    fingerprint,
+                    etag: Some(etag),
+                },
+            );
         }
         // A single PUT whose answer was lost: the object is there by our token, so its bytes are those that were signed.
         if let ([only], true) = (stored, flight.plan.is_single()) {
             self.adopt(flight, only);
         }
-        let is_stored = |number: &PartNumber| flight.parts.get(number).is_some_and(|part| part.etag.is_some());
-        let missing = flight.plan.parts().map(|(number, _)| number).filter(|number| !is_stored(number));
+        let is_stored = |number: &PartNumber| {
+            flight
+                .parts
+                .get(number)
+                .is_some_and(|part| part.etag.is_some())
+        };
+        let missing = flight
+            .plan
+            .parts()
+            .map(|(number, _)| number)
+            .filter(|number| !is_stored(number));
         // MD5s are not kept: where the store wants them, a part is read again.
         let wants_md5 = self.wants_md5();
         let known = |number: &PartNumber| {
@@ -394,7 +514,8 @@ impl Engine<'_> {
             has_md5 && flight.parts.contains_key(number)
         };
         let (hashed, outstanding): (Vec<_>, Vec<_>) = missing.partition(known);
-        flight.hashed = flight.confirmed + hashed.iter().map(|number| flight.len(*number)).sum::<u64>();
+        flight.hashed =
+            flight.confirmed + hashed.iter().map(|number| flight.len(*number)).sum::<u64>();
         // In a later leg, what is there was sent by this run.
         if flight.leg == 0 {
             self.summary.bytes_known += flight.confirmed;
@@ -414,12 +535,22 @@ impl Engine<'_> {
     /// Takes over the one part of a single PUT where the store keeps no SHA-256 to compare.
     fn adopt(&mut self, flight: &mut Flight, stored: &StoredPart) {
         let number = stored.number;
-        let fits = number == PartNumber::FIRST && stored.size == flight.len(number) && stored.sha256.is_none();
+        let fits = number == PartNumber::FIRST
+            && stored.size == flight.len(number)
+            && stored.sha256.is_none();
         let row = flight.upload.row;
-        if let Some(part) = flight.parts.get_mut(&number).filter(|part| fits && part.etag.is_none()) {
+        if let Some(part) = flight
+            .parts
+            .get_mut(&number)
+            .filter(|part| fits && part.etag.is_none())
+        {
             part.etag = Some(stored.etag.clone());
             flight.confirmed = stored.size;
-            self.note(Note::Acknowledged { row, number, etag: stored.etag.clone() });
+            self.note(Note::Acknowledged {
+                row,
+                number,
+                etag: stored.etag.clone(),
+            });
         }
     }
 
@@ -428,7 +559,11 @@ impl Engine<'_> {
         crash::point("transfer.sealing");
         let (now, then) = (flight.source.identity_now()?, flight.upload.intent.identity);
         if now.size != then.size {
-            return self.changed(flight, "its size is another than when its upload began", true);
+            return self.changed(
+                flight,
+                "its size is another than when its upload began",
+                true,
+            );
         }
         if now != then {
             // Taken before the source is read again: what changes meanwhile shows in the next look.
@@ -443,7 +578,10 @@ impl Engine<'_> {
             Completion::Verified(receipt) => self.verified(flight, *receipt),
             Completion::Deciding(wait) => {
                 flight.call_failures = Failures::default();
-                self.call(flight, wait.clamp(Duration::from_secs(1), Duration::from_secs(30)))?;
+                self.call(
+                    flight,
+                    wait.clamp(Duration::from_secs(1), Duration::from_secs(30)),
+                )?;
                 Ok(Fate::Flying)
             }
         }
@@ -455,11 +593,17 @@ impl Engine<'_> {
         let checksum = resume::checksum(&flight.plan, &flight.parts)?;
         resume::confirm(&receipt, &flight.plan, &checksum)?;
         if flight.upload.id.as_ref() != Some(&receipt.id) {
-            return Err(Error::new(Kind::Corrupt, "the backend's receipt is of another upload"));
+            return Err(Error::new(
+                Kind::Corrupt,
+                "the backend's receipt is of another upload",
+            ));
         }
         crash::point("transfer.verified");
         receipt.backend.clone_from(&self.options.backend);
-        self.note(Note::Completed { row: flight.upload.row, receipt: Box::new(receipt.clone()) });
+        self.note(Note::Completed {
+            row: flight.upload.row,
+            receipt: Box::new(receipt.clone()),
+        });
         flight.upload.receipt = Some(receipt.clone());
         let progress = flight.progress(Instant::now());
         self.tell(progress);

@@ -20,10 +20,17 @@ impl Engine<'_> {
         if stores == self.stores {
             return;
         }
-        let new: Vec<String> = stores.iter().filter(|place| !self.stores.contains(place)).cloned().collect();
+        let new: Vec<String> = stores
+            .iter()
+            .filter(|place| !self.stores.contains(place))
+            .cloned()
+            .collect();
         for place in new {
             tracing::info!(%place, "a store of this backend");
-            self.note(Note::Store { instance_id: self.info.instance_id.clone(), place });
+            self.note(Note::Store {
+                instance_id: self.info.instance_id.clone(),
+                place,
+            });
         }
         self.stores = stores;
     }

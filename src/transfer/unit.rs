@@ -13,8 +13,8 @@ use crate::journal::Upload;
 use crate::names::{Checksum, Fingerprint, PartNumber, UploadId};
 use crate::source::Hashed;
 use crate::wire::{
-    BatchBegin, BatchComplete, BatchRequest, BeginAnswer, BeginRequest, ClaimRequest, CompletePart, CompleteRequest,
-    PartSpec, Receipt, Signed, State, StoredPart, UploadStatus,
+    BatchBegin, BatchComplete, BatchRequest, BeginAnswer, BeginRequest, ClaimRequest, CompletePart,
+    CompleteRequest, PartSpec, Receipt, Signed, State, StoredPart, UploadStatus,
 };
 
 /// A unit that is not started yet.
@@ -84,7 +84,10 @@ pub fn begin(upload: &Upload, parts: Option<Vec<PartSpec>>) -> BatchBegin {
         holder: Some(upload.holder.clone()),
         parts,
     };
-    BatchBegin { idempotency_key: upload.idem.clone(), request }
+    BatchBegin {
+        idempotency_key: upload.idem.clone(),
+        request,
+    }
 }
 
 /// Reminds a backend that keeps nothing of an upload of the journal.
@@ -119,11 +122,16 @@ pub async fn ask(backend: &Backend, ask: Ask) -> Unit {
 /// Asks about several uploads in one call.
 pub async fn post(backend: &Backend, mut asks: Vec<(i64, Ask)>) -> Vec<(i64, Unit)> {
     if asks.len() <= 1 {
-        let Some((row, only)) = asks.pop() else { return Vec::new() };
+        let Some((row, only)) = asks.pop() else {
+            return Vec::new();
+        };
         return vec![(row, ask(backend, only).await)];
     }
     let (at, mut request) = (Instant::now(), BatchRequest::default());
-    let whose: Vec<(i64, bool)> = asks.iter().map(|(row, ask)| (*row, matches!(ask, Ask::Begin(_)))).collect();
+    let whose: Vec<(i64, bool)> = asks
+        .iter()
+        .map(|(row, ask)| (*row, matches!(ask, Ask::Begin(_))))
+        .collect();
     for (_, ask) in asks {
         match ask {
             Ask::Begin(begin) => request.begin.push(begin),
@@ -134,7 +142,11 @@ pub async fn post(backend: &Backend, mut asks: Vec<(i64, Ask)>) -> Vec<(i64, Uni
         Ok((begun, completed)) => {
             let (mut begun, mut completed) = (begun.into_iter(), completed.into_iter());
             let unit = |(row, begins)| {
-                let unit = if begins { Unit::Begun(at, begun.next()?) } else { Unit::Completed(completed.next()?) };
+                let unit = if begins {
+                    Unit::Begun(at, begun.next()?)
+                } else {
+                    Unit::Completed(completed.next()?)
+                };
                 Some((row, unit))
             };
             whose.into_iter().filter_map(unit).collect()
@@ -142,9 +154,16 @@ pub async fn post(backend: &Backend, mut asks: Vec<(i64, Ask)>) -> Vec<(i64, Uni
         Err(error) => {
             let unit = |begins| {
                 let error = error.repeated();
-                if begins { Unit::Begun(at, Err(error)) } else { Unit::Completed(Err(error)) }
+                if begins {
+                    Unit::Begun(at, Err(error))
+                } else {
+                    Unit::Completed(Err(error))
+                }
             };
-            whose.into_iter().map(|(row, begins)| (row, unit(begins))).collect()
+            whose
+                .into_iter()
+                .map(|(row, begins)| (row, unit(begins)))
+                .collect()
         }
     }
 }
@@ -155,15 +174,28 @@ pub async fn rejoin(backend: &Backend, id: &UploadId, holder: String) -> Result<
     match status.state {
         // Where completing was asked for already, the backend lists what it was told then.
         State::Pending | State::Uploading | State::Completing => {
-            let epoch = backend.claim(id, &ClaimRequest { holder, epoch: None }).await?;
+            let epoch = backend
+                .claim(
+                    id,
+                    &ClaimRequest {
+                        holder,
+                        epoch: None,
+                    },
+                )
+                .await?;
             let stored = backend.parts(id).await?;
             Ok(Rejoined::Running { epoch, stored })
         }
         State::Verified | State::Ready => match status.receipt {
             Some(receipt) => Ok(Rejoined::Verified(Box::new(receipt))),
-            None => Err(Error::new(Kind::Temporary, "the backend has verified the upload and gives no receipt yet")),
+            None => Err(Error::new(
+                Kind::Temporary,
+                "the backend has verified the upload and gives no receipt yet",
+            )),
         },
-        State::Rejected | State::Aborting | State::Aborted | State::Expired => Err(waits::over(&status)),
+        State::Rejected | State::Aborting | State::Aborted | State::Expired => {
+            Err(waits::over(&status))
+        }
     }
 }
 
@@ -178,7 +210,16 @@ pub async fn drop_upload(
 ) -> Result<Dropped> {
     let epoch = match epoch {
         Some(epoch) => Some(epoch),
-        None => match backend.claim(id, &ClaimRequest { holder, epoch: None }).await {
+        None => match backend
+            .claim(
+                id,
+                &ClaimRequest {
+                    holder,
+                    epoch: None,
+                },
+            )
+            .await
+        {
             Ok(epoch) => Some(epoch),
             // It is over, and nobody's any more; but who began to abort it may have died over it.
             Err(error) if error.kind() == Kind::Gone => None,
@@ -191,16 +232,30 @@ pub async fn drop_upload(
         Err(error) => return Err(error),
     }
     let status = backend.status(id).await?;
-    let (State::Completing, Some(epoch), Some((parts, checksum))) = (status.state, epoch, complete) else {
+    let (State::Completing, Some(epoch), Some((parts, checksum))) = (status.state, epoch, complete)
+    else {
         // Without a receipt it is being decided, or takes parts again by now.
-        return Ok(status.receipt.map_or(Dropped::Deciding(DECIDING), |receipt| Dropped::Finished(Box::new(receipt))));
+        return Ok(status
+            .receipt
+            .map_or(Dropped::Deciding(DECIDING), |receipt| {
+                Dropped::Finished(Box::new(receipt))
+            }));
     };
-    let request = BatchComplete { id: id.clone(), request: CompleteRequest { epoch, parts, checksum } };
+    let request = BatchComplete {
+        id: id.clone(),
+        request: CompleteRequest {
+            epoch,
+            parts,
+            checksum,
+        },
+    };
     match backend.complete(&request).await {
         Ok(Completion::Verified(receipt)) => Ok(Dropped::Finished(receipt)),
         Ok(Completion::Deciding(wait)) => Ok(Dropped::Deciding(wait)),
         // It was told of other parts, or lacks some: then the next abort finds it uploading, or its own gateway decides.
-        Err(error) if matches!(error.kind(), Kind::PartsMismatch | Kind::Changed) => Ok(Dropped::Deciding(DECIDING)),
+        Err(error) if matches!(error.kind(), Kind::PartsMismatch | Kind::Changed) => {
+            Ok(Dropped::Deciding(DECIDING))
+        }
         Err(error) => Err(error),
     }
 }

@@ -49,10 +49,29 @@ pub struct Waiting {
 
 impl Waiting {
     #[must_use]
-    pub fn new(item: usize, row: i64, path: String, id: UploadId, receipt: Box<Receipt>, already: bool) -> Self {
+    pub fn new(
+        item: usize,
+        row: i64,
+        path: String,
+        id: UploadId,
+        receipt: Box<Receipt>,
+        already: bool,
+    ) -> Self {
         let now = Instant::now();
         let failures = Failures::default();
-        Self { item, row, path, id, receipt, already, since: now, due: now, asked: false, questions: 0, failures }
+        Self {
+            item,
+            row,
+            path,
+            id,
+            receipt,
+            already,
+            since: now,
+            due: now,
+            asked: false,
+            questions: 0,
+            failures,
+        }
     }
 
     /// Has it ask anew: of a question that is under way no answer comes any more.
@@ -63,7 +82,9 @@ impl Waiting {
 
 /// How long to wait after so many questions.
 fn pause(questions: u32) -> Duration {
-    SHORTEST.saturating_mul(1 << questions.saturating_sub(1).min(16)).min(LONGEST)
+    SHORTEST
+        .saturating_mul(1 << questions.saturating_sub(1).min(16))
+        .min(LONGEST)
 }
 
 /// What a backend says of an upload that it has rejected for its content; for any other state it is over in, that.
@@ -71,9 +92,15 @@ pub fn over(status: &UploadStatus) -> Error {
     match (status.state, &status.reason) {
         (State::Rejected, Some(reason)) => {
             let reason: String = reason.chars().take(500).collect();
-            Error::new(Kind::Rejected, format!("the backend's checks have rejected it: {reason}"))
+            Error::new(
+                Kind::Rejected,
+                format!("the backend's checks have rejected it: {reason}"),
+            )
         }
-        (state, _) => Error::new(Kind::Gone, format!("the backend says the upload is {}", state.name())),
+        (state, _) => Error::new(
+            Kind::Gone,
+            format!("the backend says the upload is {}", state.name()),
+        ),
     }
 }
 
@@ -87,7 +114,14 @@ impl Engine<'_> {
     }
 
     fn done(&mut self, waiting: Waiting) {
-        let Waiting { item, path, id, receipt, already, .. } = waiting;
+        let Waiting {
+            item,
+            path,
+            id,
+            receipt,
+            already,
+            ..
+        } = waiting;
         self.landed.push((item, path));
         self.completed(item, id, *receipt, already);
     }
@@ -99,17 +133,23 @@ impl Engine<'_> {
         }
         let now = Instant::now();
         let under_way = self.waits.iter().filter(|waiting| waiting.asked).count();
-        let due = self.waits.iter_mut().filter(|waiting| !waiting.asked && waiting.due <= now);
+        let due = self
+            .waits
+            .iter_mut()
+            .filter(|waiting| !waiting.asked && waiting.due <= now);
         for waiting in due.take(ASKED.saturating_sub(under_way)) {
             waiting.asked = true;
             waiting.questions = waiting.questions.saturating_add(1);
             let (backend, row, id) = (Arc::clone(&self.backend), waiting.row, waiting.id.clone());
-            self.units.spawn(async move { Landed::Waited(row, backend.status(&id).await.map(Box::new)) });
+            self.units
+                .spawn(async move { Landed::Waited(row, backend.status(&id).await.map(Box::new)) });
         }
     }
 
     pub(super) fn waited(&mut self, row: i64, said: Result<Box<UploadStatus>>) {
-        let Some(index) = self.waits.iter().position(|waiting| waiting.row == row) else { return };
+        let Some(index) = self.waits.iter().position(|waiting| waiting.row == row) else {
+            return;
+        };
         crash::point("transfer.waited");
         let mut waiting = self.waits.remove(index);
         waiting.asked = false;
@@ -123,7 +163,10 @@ impl Engine<'_> {
                 // Who answers is there, and takes its time.
                 self.last_success = now;
                 if waiting.questions == 1 {
-                    self.tell(Event::Waiting { item: waiting.item, upload: waiting.id.clone() });
+                    self.tell(Event::Waiting {
+                        item: waiting.item,
+                        upload: waiting.id.clone(),
+                    });
                 }
                 waiting.failures = Failures::default();
                 waiting.due = now + pause(waiting.questions);
@@ -137,28 +180,36 @@ impl Engine<'_> {
                 });
                 self.fail_wait(waiting, &error);
             }
-            Err(error) => match retry::judge(error.kind(), false, &mut waiting.failures, fastrand::f64()) {
-                Verdict::Again(wait) => {
-                    self.last_error = Some(error.to_string());
-                    let (item, id, attempt) = (waiting.item, waiting.id.clone(), waiting.failures.attempts);
-                    self.tell(retrying(item, Some(id), None, attempt, &error, wait));
-                    waiting.due = now + wait.max(SHORTEST);
-                    self.waits.insert(index, waiting);
+            Err(error) => {
+                match retry::judge(error.kind(), false, &mut waiting.failures, fastrand::f64()) {
+                    Verdict::Again(wait) => {
+                        self.last_error = Some(error.to_string());
+                        let (item, id, attempt) =
+                            (waiting.item, waiting.id.clone(), waiting.failures.attempts);
+                        self.tell(retrying(item, Some(id), None, attempt, &error, wait));
+                        waiting.due = now + wait.max(SHORTEST);
+                        self.waits.insert(index, waiting);
+                    }
+                    Verdict::Ask | Verdict::Stop => self.fail_wait(waiting, &error),
                 }
-                Verdict::Ask | Verdict::Stop => self.fail_wait(waiting, &error),
-            },
+            }
         }
     }
 
     /// Gives up what was waited for long enough.
     pub(super) fn end_waits(&mut self, now: Instant) {
-        let WaitFor::Ready(Some(limit)) = self.options.wait else { return };
+        let WaitFor::Ready(Some(limit)) = self.options.wait else {
+            return;
+        };
         let late = |waiting: &mut Waiting| now.saturating_duration_since(waiting.since) >= limit;
         let late: Vec<Waiting> = self.waits.extract_if(.., late).collect();
         for waiting in late {
             let what = "the object is verified, but the backend's checks have not ended within --wait-timeout";
             let command = format!("{} {}", self.options.resume, waiting.id);
-            self.fail_wait(waiting, &Error::new(Kind::Temporary, what).hinting(format!("to wait on: {command}")));
+            self.fail_wait(
+                waiting,
+                &Error::new(Kind::Temporary, what).hinting(format!("to wait on: {command}")),
+            );
         }
     }
 
@@ -176,7 +227,9 @@ mod tests {
 
     #[test]
     fn questions_come_less_and_less_often() {
-        let pauses: Vec<u128> = (1..=7).map(|questions| pause(questions).as_millis()).collect();
+        let pauses: Vec<u128> = (1..=7)
+            .map(|questions| pause(questions).as_millis())
+            .collect();
         assert_eq!(pauses, [200, 400, 800, 1600, 3200, 5000, 5000]);
         assert_eq!(pause(u32::MAX), LONGEST);
     }

@@ -34,7 +34,10 @@ impl Clocks {
     fn now() -> Self {
         use rustix::time::{ClockId, clock_gettime};
         let read = |clock| Duration::try_from(clock_gettime(clock)).unwrap_or_default();
-        Self { running: read(ClockId::Monotonic), always: read(ClockId::Boottime) }
+        Self {
+            running: read(ClockId::Monotonic),
+            always: read(ClockId::Boottime),
+        }
     }
 
     /// Where there is one such clock, only a look that comes late tells.
@@ -42,7 +45,10 @@ impl Clocks {
     fn now() -> Self {
         use rustix::time::{ClockId, clock_gettime};
         let running = Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default();
-        Self { running, always: running }
+        Self {
+            running,
+            always: running,
+        }
     }
 
     /// Whether there was a sleep between two looks that are one tick apart.

@@ -31,7 +31,11 @@ fn is_another_generation(change: impl Fn(&Path, &[u64])) {
     let (world, file, _) = changed(change);
     let before = world.proxy.traffic();
     world.resume().run().exits(65);
-    assert_eq!(world.proxy.traffic().since(&before).count("PUT"), 0, "parts of the new file were sent");
+    assert_eq!(
+        world.proxy.traffic().since(&before).count("PUT"),
+        0,
+        "parts of the new file were sent"
+    );
     assert!(world.store().objects().is_empty());
     world.put(&file).run().succeeds();
     world.holds_only(&file);
@@ -71,7 +75,12 @@ fn a_modification_time_that_was_put_back_hides_nothing() {
     is_another_generation(|file, stored| {
         let before = fs::metadata(file).unwrap().modified().unwrap();
         files::edit(file, (stored[0] - 1) * PART + 10);
-        File::options().write(true).open(file).unwrap().set_modified(before).unwrap();
+        File::options()
+            .write(true)
+            .open(file)
+            .unwrap()
+            .set_modified(before)
+            .unwrap();
     });
 }
 
@@ -88,7 +97,10 @@ fn a_touched_file_goes_on() {
     let before = world.proxy.traffic();
     world.resume().run().succeeds();
     let sent = world.proxy.traffic().since(&before).bytes("PUT");
-    assert!(sent <= SIZE - stored * PART, "{sent} bytes were sent although {stored} parts were stored");
+    assert!(
+        sent <= SIZE - stored * PART,
+        "{sent} bytes were sent although {stored} parts were stored"
+    );
     world.holds_only(&file);
 }
 
@@ -102,7 +114,10 @@ fn a_renamed_file_goes_on_by_its_new_name() {
     let before = world.proxy.traffic();
     world.put(&moved).run().succeeds();
     let sent = world.proxy.traffic().since(&before).bytes("PUT");
-    assert!(sent <= SIZE - stored * PART, "{sent} bytes were sent although {stored} parts were stored");
+    assert!(
+        sent <= SIZE - stored * PART,
+        "{sent} bytes were sent although {stored} parts were stored"
+    );
     world.holds_only(&moved);
 }
 
@@ -121,7 +136,12 @@ fn a_change_while_it_runs_fails_the_upload() {
     files::resize(&file, SIZE - 1);
     world.proxy.open();
     let output = running.wait().exits(65);
-    assert!(events(&output).iter().any(|event| matches!(event, Event::Changed { .. })), "{output}");
+    assert!(
+        events(&output)
+            .iter()
+            .any(|event| matches!(event, Event::Changed { .. })),
+        "{output}"
+    );
     assert!(world.store().objects().is_empty());
 }
 
@@ -129,11 +149,20 @@ fn a_change_while_it_runs_fails_the_upload() {
 fn if_changed_restart_begins_anew_by_itself() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", SIZE);
-    let running = held(&world, world.put(&file).args(["--json", "--if-changed", "restart"]), 3 * PART);
+    let running = held(
+        &world,
+        world.put(&file).args(["--json", "--if-changed", "restart"]),
+        3 * PART,
+    );
     files::random(&file, SIZE - PART / 2, 97);
     world.proxy.open();
     let output = running.wait().succeeds();
-    assert!(events(&output).iter().any(|event| matches!(event, Event::Changed { .. })), "{output}");
+    assert!(
+        events(&output)
+            .iter()
+            .any(|event| matches!(event, Event::Changed { .. })),
+        "{output}"
+    );
     world.holds_only(&file);
 }
 
@@ -143,10 +172,19 @@ fn with_a_forgotten_part_changed() -> (World, std::path::PathBuf) {
     let world = World::new();
     let file = world.sandbox.file("film.bin", SIZE);
     let (_, stored) = killed_after(&world, &file, 3);
-    let journal = world.sandbox.files().into_iter().find(|path| path.ends_with("journal.db")).unwrap();
+    let journal = world
+        .sandbox
+        .files()
+        .into_iter()
+        .find(|path| path.ends_with("journal.db"))
+        .unwrap();
     let journal = rusqlite::Connection::open(journal).unwrap();
-    let forgotten =
-        journal.execute("UPDATE part SET etag = NULL WHERE number = ?1", [stored[0].cast_signed()]).unwrap();
+    let forgotten = journal
+        .execute(
+            "UPDATE part SET etag = NULL WHERE number = ?1",
+            [stored[0].cast_signed()],
+        )
+        .unwrap();
     assert_eq!(forgotten, 1);
     files::edit(&file, (stored[0] - 1) * PART + 10);
     (world, file)
@@ -157,8 +195,14 @@ fn with_a_forgotten_part_changed() -> (World, std::path::PathBuf) {
 fn a_forgotten_part_of_the_generation_before_is_not_taken_over() {
     let (world, file) = with_a_forgotten_part_changed();
     // This run notes the new times of the file, and ends before it has read the part again.
-    world.proxy.spoil(Requests::post("/claim"), Fault::slow_down());
-    world.put(&file).args(["--give-up-after", "1s"]).run().exits(75);
+    world
+        .proxy
+        .spoil(Requests::post("/claim"), Fault::slow_down());
+    world
+        .put(&file)
+        .args(["--give-up-after", "1s"])
+        .run()
+        .exits(75);
     world.proxy.mend();
     world.put(&file).run().succeeds();
     world.holds_only(&file);
@@ -178,8 +222,17 @@ fn told(world: &World) -> Vec<(String, Option<String>)> {
     let lines = world.upload(&["list", "--all", "--json"]).run().succeeds();
     let line = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
     let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
-    let told = |line: serde_json::Value| (text(&line["state"]).unwrap(), text(&line["receipt"]["location"]));
-    lines.lines().into_iter().map(|text| told(line(text))).collect()
+    let told = |line: serde_json::Value| {
+        (
+            text(&line["state"]).unwrap(),
+            text(&line["receipt"]["location"]),
+        )
+    };
+    lines
+        .lines()
+        .into_iter()
+        .map(|text| told(line(text)))
+        .collect()
 }
 
 /// Of two generations that were both completed, the journal knows both objects, and no other is there.
@@ -203,11 +256,18 @@ fn a_generation_that_was_completed_stays_an_object_that_is_known() {
     for size in [10, PART + 1] {
         let world = World::new();
         let file = world.sandbox.file("film.bin", size);
-        world.put(&file).env("UPLOAD_CRASH", "transfer.verified:1").run();
+        world
+            .put(&file)
+            .env("UPLOAD_CRASH", "transfer.verified:1")
+            .run();
         let before = files::sha256(&file);
         files::resize(&file, size + 1);
         let output = world.put(&file).run().succeeds();
-        assert_eq!(output.lines().len(), 1, "the location of what was put, and no other: {output}");
+        assert_eq!(
+            output.lines().len(),
+            1,
+            "the location of what was put, and no other: {output}"
+        );
         both_are_known(&world, &world.store(), [&before, &files::sha256(&file)]);
     }
 }
@@ -218,9 +278,17 @@ fn a_modification_time_that_was_put_back_is_no_file_that_is_there() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", PART + 1);
     world.put(&file).run().succeeds();
-    let (before, modified) = (files::sha256(&file), fs::metadata(&file).unwrap().modified().unwrap());
+    let (before, modified) = (
+        files::sha256(&file),
+        fs::metadata(&file).unwrap().modified().unwrap(),
+    );
     files::edit(&file, 10);
-    File::options().write(true).open(&file).unwrap().set_modified(modified).unwrap();
+    File::options()
+        .write(true)
+        .open(&file)
+        .unwrap()
+        .set_modified(modified)
+        .unwrap();
     world.put(&file).run().succeeds();
     both_are_known(&world, &world.store(), [&before, &files::sha256(&file)]);
 }
@@ -232,7 +300,9 @@ fn a_generation_that_is_completing_is_brought_to_its_end_first() {
     let store = keeper.store();
     let world = World::on(&store);
     let file = world.sandbox.file("film.bin", PART + 1);
-    world.data().spoil(Requests::store_complete(), Fault::s3(500, "InternalError"));
+    world
+        .data()
+        .spoil(Requests::store_complete(), Fault::s3(500, "InternalError"));
     let before = world.data().traffic();
     let mut running = world.put(&file).spawn();
     let asked = || world.data().traffic().since(&before).count("POST") > 1;

@@ -39,7 +39,11 @@ fn is_plain(output: &Output) {
                 || ('\u{2060}'..='\u{206f}').contains(&c)
                 || "\u{61c}\u{feff}".contains(c)
         };
-        assert_eq!(text.chars().find(|c| odd(*c)), None, "on {name} of {output}");
+        assert_eq!(
+            text.chars().find(|c| odd(*c)),
+            None,
+            "on {name} of {output}"
+        );
     }
 }
 
@@ -52,7 +56,12 @@ fn names_of_files_are_shown_and_not_obeyed() {
     for (seed, path) in paths.iter().enumerate() {
         files::random(path, 100, seed as u64);
     }
-    for args in [&["put", "-vvv"][..], &["put", "--json"], &["put", "--dry-run"], &["put", "--again", "--quiet"]] {
+    for args in [
+        &["put", "-vvv"][..],
+        &["put", "--json"],
+        &["put", "--dry-run"],
+        &["put", "--again", "--quiet"],
+    ] {
         let output = world.upload(args).arg("--").args(&paths).run().succeeds();
         is_plain(&output);
     }
@@ -65,10 +74,28 @@ fn names_of_files_are_shown_and_not_obeyed() {
         is_plain(&world.upload(&["status", "--"]).arg(path).run().succeeds());
         let absent = path.with_extension("gone");
         is_plain(&world.upload(&["put", "--"]).arg(&absent).run().exits(66));
-        is_plain(&world.upload(&["put", "--json", "--"]).arg(&absent).run().exits(66));
+        is_plain(
+            &world
+                .upload(&["put", "--json", "--"])
+                .arg(&absent)
+                .run()
+                .exits(66),
+        );
         is_plain(&world.upload(&["resume", "--"]).arg(&absent).run());
-        is_plain(&world.upload(&["--journal"]).arg(absent.join("j")).args(["put", "x"]).run());
-        is_plain(&world.upload(&["put", "--ca-cert"]).arg(&absent).arg(path.as_os_str()).run());
+        is_plain(
+            &world
+                .upload(&["--journal"])
+                .arg(absent.join("j"))
+                .args(["put", "x"])
+                .run(),
+        );
+        is_plain(
+            &world
+                .upload(&["put", "--ca-cert"])
+                .arg(&absent)
+                .arg(path.as_os_str())
+                .run(),
+        );
         is_plain(&world.upload(&["put", "--config"]).arg(&absent).run());
         let mut flag = OsString::from("--");
         flag.push(path.file_name().unwrap());
@@ -82,15 +109,22 @@ fn words_of_servers_are_shown_and_not_obeyed() {
     let mut count = 0;
     for evil in HOSTILE {
         let json = serde_json::to_string(evil).unwrap();
-        let problem = format!("{{\"code\":{json},\"title\":{json},\"status\":400,\"detail\":{json}}}");
-        let xml = format!("<Error><Code>A{}</Code><Message>{}</Message></Error>", hidden(evil), hidden(evil));
+        let problem =
+            format!("{{\"code\":{json},\"title\":{json},\"status\":400,\"detail\":{json}}}");
+        let xml = format!(
+            "<Error><Code>A{}</Code><Message>{}</Message></Error>",
+            hidden(evil),
+            hidden(evil)
+        );
         for (requests, body) in [
             (Requests::get("/v1"), problem.clone()),
             (Requests::begin(), problem),
             (Requests::put(), xml),
             (Requests::get("/v1"), evil.to_owned()),
         ] {
-            world.proxy.spoil(requests, Fault::Answer(Answer::json(400, &body)));
+            world
+                .proxy
+                .spoil(requests, Fault::Answer(Answer::json(400, &body)));
             for args in [&["-vvv"][..], &["--json"]] {
                 count += 1;
                 let file = world.sandbox.file(&format!("{count}.bin"), 10);
@@ -105,7 +139,9 @@ fn words_of_servers_are_shown_and_not_obeyed() {
 
 /// As XML may carry it: control characters that XML cannot hold are left out of the test, not out of the answer.
 fn hidden(text: &str) -> String {
-    text.chars().fold(String::new(), |xml, c| xml + &format!("&#{};", u32::from(c)))
+    text.chars().fold(String::new(), |xml, c| {
+        xml + &format!("&#{};", u32::from(c))
+    })
 }
 
 /// Any name a file system takes is a file: it arrives, it is gone on with, and its path is told byte by byte.
@@ -128,10 +164,18 @@ fn any_name_is_a_name() {
         files::random(&file, PART + 10, seed as u64);
         let output = held(&world, world.put(&file).arg("--json"), PART).kill9();
         world.proxy.open();
-        let plan =
-            output.lines().into_iter().find(|line| line.contains(r#""type":"plan""#)).expect("a plan").to_owned();
+        let plan = output
+            .lines()
+            .into_iter()
+            .find(|line| line.contains(r#""type":"plan""#))
+            .expect("a plan")
+            .to_owned();
         let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
-        assert_eq!(plan.get("path_b64").is_some(), str::from_utf8(name).is_err(), "{plan}");
+        assert_eq!(
+            plan.get("path_b64").is_some(),
+            str::from_utf8(name).is_err(),
+            "{plan}"
+        );
         let output = world.resume().run().succeeds();
         is_plain(&output);
         let key = output.line().trim_start_matches("embedded:");

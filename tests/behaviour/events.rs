@@ -17,7 +17,10 @@ use crate::support::world::World;
 /// A bucket whose events go to a queue of its own, and a gateway that listens to it and sweeps nothing.
 #[track_caller]
 fn queued(name: &str) -> (S3, String, World) {
-    assert!(!lacks("queue"), "this store has no queues: LocalStack's has (scripts/stores/localstack.sh)");
+    assert!(
+        !lacks("queue"),
+        "this store has no queues: LocalStack's has (scripts/stores/localstack.sh)"
+    );
     let name = format!("upload-{name}-{}", process::id());
     let store = S3::real(&name);
     let queue = store.queue(&name);
@@ -35,18 +38,34 @@ fn pushed(name: &str) -> (S3, World) {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(&file, secret).unwrap();
     let file = file.path().to_str().unwrap();
-    let args = ["--events", "webhook", "--events-secret-file", file, "--sweep-every", "never"];
+    let args = [
+        "--events",
+        "webhook",
+        "--events-secret-file",
+        file,
+        "--sweep-every",
+        "never",
+    ];
     let world = World::on_with(&store, &args);
-    store.push_to(&name, &format!("{}/v1/events/s3", world.gateway.url()), secret);
+    store.push_to(
+        &name,
+        &format!("{}/v1/events/s3", world.gateway.url()),
+        secret,
+    );
     (store, world)
 }
 
 /// Waits until the upload is ready in the gateway's ledger.
 #[track_caller]
 fn wait_until_ready(world: &World) {
-    let ledger = Connection::open(world.gateway.sandbox().path("home/state/upload/gateway.db")).unwrap();
+    let ledger =
+        Connection::open(world.gateway.sandbox().path("home/state/upload/gateway.db")).unwrap();
     ledger.busy_timeout(Duration::from_secs(10)).unwrap();
-    let ready = || ledger.query_row("SELECT 1 FROM upload WHERE state = 'ready'", [], |_| Ok(())).ok();
+    let ready = || {
+        ledger
+            .query_row("SELECT 1 FROM upload WHERE state = 'ready'", [], |_| Ok(()))
+            .ok()
+    };
     wait::until("the event to be looked into", ready);
 }
 
@@ -66,7 +85,10 @@ fn what_a_store_pushes_is_looked_into() {
 #[track_caller]
 fn is_confirmed_without_its_client(store: &S3, world: &World) {
     let file = world.sandbox.file("note.txt", 1000);
-    let died = world.put(&file).env("UPLOAD_CRASH", "backend.put.answered:1").run();
+    let died = world
+        .put(&file)
+        .env("UPLOAD_CRASH", "backend.put.answered:1")
+        .run();
     assert_ne!(died.code(), Some(0), "{died}");
     // Nobody asks the gateway for it: the store does.
     wait_until_ready(world);
@@ -96,22 +118,42 @@ fn what_is_no_event_goes_to_the_dead_letter_queue_and_stops_nothing() {
     let (store, queue, world) = queued("poison");
     store.send_message(&queue, "no event at all");
     store.send_message(&queue, r#"{"Records":[{"eventName":"ObjectCreated:Put"}]}"#);
-    wait::until("both dead letters", || (store.messages(&format!("{queue}-dead")) == 2).then_some(()));
+    wait::until("both dead letters", || {
+        (store.messages(&format!("{queue}-dead")) == 2).then_some(())
+    });
     let file = world.sandbox.file("note.txt", 1000);
     world.put(&file).run().succeeds();
-    wait::until("an empty queue", || (store.messages(&queue) == 0).then_some(()));
+    wait::until("an empty queue", || {
+        (store.messages(&queue) == 0).then_some(())
+    });
     store.holds_only(&file);
 }
 
 #[test]
 fn a_queue_that_is_not_there_is_told_of_at_the_start() {
     let (store, queue, world) = queued("absent");
-    let (bucket, events) = (format!("s3://{}", store.bucket()), format!("sqs:{queue}-not"));
+    let (bucket, events) = (
+        format!("s3://{}", store.bucket()),
+        format!("sqs:{queue}-not"),
+    );
     let endpoint = format!("http://{}", store.addr());
-    let place = ["serve", "--listen", "127.0.0.1:0", "--store", &bucket, "--s3-endpoint", &endpoint, "--s3-path-style"];
+    let place = [
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--store",
+        &bucket,
+        "--s3-endpoint",
+        &endpoint,
+        "--s3-path-style",
+    ];
     let mut serve = world.sandbox.upload(place).args(["--events", &events]);
     for (name, value) in store.envs() {
         serve = serve.env(name, value);
     }
-    serve.run().exits(78).says("QueueDoesNotExist").says("--events");
+    serve
+        .run()
+        .exits(78)
+        .says("QueueDoesNotExist")
+        .says("--events");
 }

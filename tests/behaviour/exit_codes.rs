@@ -17,10 +17,17 @@ use crate::support::{MIB, PART, files};
 fn code_2_for_a_command_line_that_cannot_be() {
     let sandbox = Sandbox::new();
     let file = sandbox.file("film.bin", 10);
-    for args in [&["put"][..], &["frobnicate"], &["put", "--no-such-flag", "x"], &["put", "--jobs", "none", "x"]] {
+    for args in [
+        &["put"][..],
+        &["frobnicate"],
+        &["put", "--no-such-flag", "x"],
+        &["put", "--jobs", "none", "x"],
+    ] {
         sandbox.upload(args).run().exits(2);
     }
-    let put = sandbox.upload(["put", "--backend", "embedded", "--part-size", "4MiB"]).arg(&file);
+    let put = sandbox
+        .upload(["put", "--backend", "embedded", "--part-size", "4MiB"])
+        .arg(&file);
     put.run().exits(2).says("5");
 }
 
@@ -36,7 +43,13 @@ fn code_65_for_a_source_that_changed() {
 #[test]
 fn code_66_for_what_cannot_be_read() {
     let sandbox = Sandbox::new();
-    let put = |path: &std::path::Path| sandbox.upload(["put", "--backend", "embedded"]).arg(path).run().exits(66);
+    let put = |path: &std::path::Path| {
+        sandbox
+            .upload(["put", "--backend", "embedded"])
+            .arg(path)
+            .run()
+            .exits(66)
+    };
     let absent = put(&sandbox.path("absent.bin"));
     assert!(absent.stderr().contains("absent.bin"), "{absent}");
     put(&sandbox.path("home"));
@@ -59,8 +72,15 @@ fn code_69_for_a_server_that_is_no_gateway() {
     for requests in [Requests::get(""), Requests::post("")] {
         portal.spoil(requests, Fault::page(200));
     }
-    let output = sandbox.upload(["put", "--backend", &portal.url()]).arg(&file).run().exits(69);
-    assert!(!output.stderr().contains("<!doctype"), "the page is shown raw: {output}");
+    let output = sandbox
+        .upload(["put", "--backend", &portal.url()])
+        .arg(&file)
+        .run()
+        .exits(69);
+    assert!(
+        !output.stderr().contains("<!doctype"),
+        "the page is shown raw: {output}"
+    );
 }
 
 #[test]
@@ -68,7 +88,10 @@ fn code_73_for_a_journal_that_cannot_be() {
     let sandbox = Sandbox::new();
     let file = sandbox.file("film.bin", 10);
     let journal = sandbox.file("a-file", 1).join("journal.db");
-    let put = sandbox.upload(["put", "--backend", "embedded", "--journal"]).arg(&journal).arg(&file);
+    let put = sandbox
+        .upload(["put", "--backend", "embedded", "--journal"])
+        .arg(&journal)
+        .arg(&file);
     put.run().exits(73).says("--journal");
 }
 
@@ -76,15 +99,27 @@ fn code_73_for_a_journal_that_cannot_be() {
 fn code_74_for_a_receipt_that_cannot_be_written() {
     let sandbox = Sandbox::new();
     let file = sandbox.file("film.bin", 10);
-    sandbox.upload(["put", "--backend", "embedded", "--receipt", "/dev/full"]).arg(&file).run().exits(74);
+    sandbox
+        .upload(["put", "--backend", "embedded", "--receipt", "/dev/full"])
+        .arg(&file)
+        .run()
+        .exits(74);
 }
 
 #[test]
 fn code_74_for_a_full_standard_output() {
     let sandbox = Sandbox::new();
     let file = sandbox.file("film.bin", 10);
-    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    sandbox.upload(["put", "--backend", "embedded"]).arg(&file).stdout_to(full).run().exits(74);
+    let full = fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    sandbox
+        .upload(["put", "--backend", "embedded"])
+        .arg(&file)
+        .stdout_to(full)
+        .run()
+        .exits(74);
 }
 
 /// What the journal could not take down is not called done, though the store has it; once it can, `resume` finds it there.
@@ -93,7 +128,12 @@ fn code_74_for_an_end_that_the_journal_does_not_take() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 3 * PART);
     let running = held(&world, world.put(&file), PART);
-    let journal = world.sandbox.files().into_iter().find(|path| path.ends_with("journal.db")).expect("a journal");
+    let journal = world
+        .sandbox
+        .files()
+        .into_iter()
+        .find(|path| path.ends_with("journal.db"))
+        .expect("a journal");
     let journal = rusqlite::Connection::open(journal).unwrap();
     let full = "CREATE TRIGGER full BEFORE UPDATE ON upload WHEN NEW.state = 'completed' BEGIN SELECT RAISE(ABORT, 'full'); END";
     journal.execute_batch(full).unwrap();
@@ -109,9 +149,15 @@ fn code_74_for_an_end_that_the_journal_does_not_take() {
 fn code_75_for_a_gateway_that_is_down() {
     let sandbox = Sandbox::new();
     let file = sandbox.file("film.bin", 10);
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
     let backend = format!("http://127.0.0.1:{port}");
-    let put = sandbox.upload(["put", "--give-up-after", "1s", "--backend", &backend]).arg(&file);
+    let put = sandbox
+        .upload(["put", "--give-up-after", "1s", "--backend", &backend])
+        .arg(&file);
     put.run().exits(75).says("upload resume");
 }
 
@@ -119,7 +165,11 @@ fn code_75_for_a_gateway_that_is_down() {
 fn code_75_for_a_gateway_that_goes_down_and_stays_so() {
     let mut world = World::new();
     let file = world.sandbox.file("film.bin", 8 * PART);
-    let running = held(&world, world.put(&file).args(["--give-up-after", "2s"]), 12 * MIB);
+    let running = held(
+        &world,
+        world.put(&file).args(["--give-up-after", "2s"]),
+        12 * MIB,
+    );
     world.gateway.kill9();
     world.proxy.open();
     running.wait().exits(75).says("upload resume");
@@ -134,14 +184,28 @@ fn code_77_for_a_token_that_is_not_taken() {
     let file = world.sandbox.file("film.bin", PART + 1);
     let none = world.put(&file).run().exits(77);
     assert!(none.stderr().contains("token"), "{none}");
-    world.put(&file).env("UPLOAD_TOKEN", "not-a-token").run().exits(77);
+    world
+        .put(&file)
+        .env("UPLOAD_TOKEN", "not-a-token")
+        .run()
+        .exits(77);
 
     let token = world.gateway.token("ci");
-    world.put(&file).env("UPLOAD_TOKEN", &token).run().succeeds();
+    world
+        .put(&file)
+        .env("UPLOAD_TOKEN", &token)
+        .run()
+        .succeeds();
     world.holds_only(&file);
     let path = world.sandbox.path("token");
     fs::write(&path, format!("{token}\n")).unwrap();
-    world.put(&file).arg("--again").arg("--token-file").arg(&path).run().succeeds();
+    world
+        .put(&file)
+        .arg("--again")
+        .arg("--token-file")
+        .arg(&path)
+        .run()
+        .succeeds();
     assert_eq!(world.store().objects().len(), 2);
 }
 
@@ -163,17 +227,33 @@ fn code_78_when_no_backend_is_configured() {
     let sandbox = Sandbox::new();
     let file = sandbox.file("film.bin", 10);
     let output = sandbox.upload(["put"]).arg(&file).run().exits(78);
-    for form in ["--backend", "UPLOAD_BACKEND", "embedded", "https://", "s3://"] {
-        assert!(output.stderr().contains(form), "{form} is not named: {output}");
+    for form in [
+        "--backend",
+        "UPLOAD_BACKEND",
+        "embedded",
+        "https://",
+        "s3://",
+    ] {
+        assert!(
+            output.stderr().contains(form),
+            "{form} is not named: {output}"
+        );
     }
 }
 
 #[test]
 fn code_1_for_what_has_no_code_of_its_own_and_for_failures_that_differ() {
     let sandbox = Sandbox::new();
-    sandbox.upload(["status", "0198c0de-0000-7000-8000-000000000000"]).run().exits(1);
+    sandbox
+        .upload(["status", "0198c0de-0000-7000-8000-000000000000"])
+        .run()
+        .exits(1);
 
     let world = World::with(&["--max-size", "1MiB"]);
     let large = world.sandbox.file("large.bin", MIB + 1);
-    world.put(&large).arg(world.sandbox.path("absent.bin")).run().exits(1);
+    world
+        .put(&large)
+        .arg(world.sandbox.path("absent.bin"))
+        .run()
+        .exits(1);
 }

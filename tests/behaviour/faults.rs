@@ -24,14 +24,25 @@ fn survives(requests: Requests, fault: Fault) -> (World, Output) {
 /// Kinds of the retries of parts that were reported.
 fn retries(output: &Output) -> Vec<String> {
     let retries = events(output).into_iter();
-    retries.filter_map(|event| if let Event::Retry { kind, .. } = event { Some(kind) } else { None }).collect()
+    retries
+        .filter_map(|event| {
+            if let Event::Retry { kind, .. } = event {
+                Some(kind)
+            } else {
+                None
+            }
+        })
+        .collect()
 }
 
 #[test]
 fn a_bit_that_flips_on_the_way_is_refused_and_sent_again() {
     let (world, output) = survives(Requests::put().nth(2), Fault::FlipBit { at: PART / 2 });
     let traffic = world.proxy.traffic();
-    let refused: Vec<_> = traffic.of("PUT").filter(|exchange| exchange.status == Some(400)).collect();
+    let refused: Vec<_> = traffic
+        .of("PUT")
+        .filter(|exchange| exchange.status == Some(400))
+        .collect();
     assert_eq!(refused.len(), 1, "the store did not refuse it: {traffic:?}");
     assert_eq!(traffic.attempts(refused[0].part.unwrap()), 2);
     assert_eq!(traffic.count("PUT"), 5);
@@ -41,7 +52,9 @@ fn a_bit_that_flips_on_the_way_is_refused_and_sent_again() {
 #[test]
 fn a_bit_that_flips_in_a_small_file_is_refused_and_sent_again() {
     let world = World::new();
-    world.proxy.spoil(Requests::put().nth(1), Fault::FlipBit { at: 3 });
+    world
+        .proxy
+        .spoil(Requests::put().nth(1), Fault::FlipBit { at: 3 });
     let file = world.sandbox.file("small.bin", 1000);
     let output = world.put(&file).arg("--json").run().succeeds();
     world.holds_only(&file);
@@ -86,7 +99,10 @@ fn an_expired_url_is_signed_again() {
     let (world, _) = survives(Requests::put().nth(2), Fault::expired());
     let traffic = world.proxy.traffic();
     assert_eq!(traffic.count("PUT"), 5);
-    assert!(traffic.posts("/sign") >= 2 || traffic.count("POST") >= 3, "{traffic:?}");
+    assert!(
+        traffic.posts("/sign") >= 2 || traffic.count("POST") >= 3,
+        "{traffic:?}"
+    );
 }
 
 #[test]
@@ -104,7 +120,11 @@ fn a_lost_answer_to_sign_is_asked_again() {
 #[test]
 fn a_lost_answer_to_complete_makes_one_object() {
     let (world, _) = survives(Requests::complete().nth(1), Fault::DropAnswer);
-    assert_eq!(world.proxy.traffic().count("PUT"), 4, "parts were sent again");
+    assert_eq!(
+        world.proxy.traffic().count("PUT"),
+        4,
+        "parts were sent again"
+    );
 }
 
 #[test]

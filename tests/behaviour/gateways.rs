@@ -31,27 +31,57 @@ impl Pair {
         let bucket = store.store();
         let (address, way) = (Proxy::start(), Proxy::start());
         way.lead_to(bucket.addr());
-        let (url, place, endpoint) = (address.url(), format!("s3://{}", bucket.bucket()), way.url());
-        let args = ["--store", &place, "--s3-endpoint", &endpoint, "--s3-path-style"];
+        let (url, place, endpoint) = (
+            address.url(),
+            format!("s3://{}", bucket.bucket()),
+            way.url(),
+        );
+        let args = [
+            "--store",
+            &place,
+            "--s3-endpoint",
+            &endpoint,
+            "--s3-path-style",
+        ];
         let mut envs = bucket.envs().to_vec();
         envs.push(database.env());
         let second = Gateway::start(&[&["--public-url", &url][..], &args].concat(), &envs);
         let world = World::named(&url, address, &args, &envs, Some(way));
-        Self { world, second, bucket, database, _store: store }
+        Self {
+            world,
+            second,
+            bucket,
+            database,
+            _store: store,
+        }
     }
 }
 
 /// A call to one gateway itself.
-fn call(gateway: &Gateway, method: reqwest::Method, path: &str, key: Option<&str>, body: &Value) -> (u16, Value, bool) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+fn call(
+    gateway: &Gateway,
+    method: reqwest::Method,
+    path: &str,
+    key: Option<&str>,
+    body: &Value,
+) -> (u16, Value, bool) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let mut request = client.request(method, format!("{}{path}", gateway.url())).json(body);
+        let mut request = client
+            .request(method, format!("{}{path}", gateway.url()))
+            .json(body);
         if let Some(key) = key {
             request = request.header("Idempotency-Key", key);
         }
         let answer = request.send().await.unwrap();
-        let (status, later) = (answer.status().as_u16(), answer.headers().contains_key("retry-after"));
+        let (status, later) = (
+            answer.status().as_u16(),
+            answer.headers().contains_key("retry-after"),
+        );
         (status, answer.json().await.unwrap_or_default(), later)
     })
 }
@@ -61,7 +91,11 @@ fn one_is_killed_and_the_other_goes_on() {
     let mut pair = Pair::new();
     let file = pair.world.sandbox.file("film.bin", 4 * PART + 7);
     let receipt = pair.world.sandbox.path("receipt");
-    let running = held(&pair.world, pair.world.put(&file).arg("--receipt").arg(&receipt), 2 * PART + 1000);
+    let running = held(
+        &pair.world,
+        pair.world.put(&file).arg("--receipt").arg(&receipt),
+        2 * PART + 1000,
+    );
     pair.world.gateway.kill9();
     pair.world.proxy.lead_to(pair.second.addr());
     pair.world.data().open();
@@ -82,8 +116,17 @@ fn what_happens_to_one_upload_at_both_has_one_end() {
             "parts": [{ "number": 1, "size": 3, "sha256": sha256 }] });
         let key = format!("key-{round}");
         let begun: Vec<Value> = thread::scope(|scope| {
-            let asks = gateways
-                .map(|gateway| scope.spawn(|| call(gateway, reqwest::Method::POST, "/v1/uploads", Some(&key), &wish)));
+            let asks = gateways.map(|gateway| {
+                scope.spawn(|| {
+                    call(
+                        gateway,
+                        reqwest::Method::POST,
+                        "/v1/uploads",
+                        Some(&key),
+                        &wish,
+                    )
+                })
+            });
             asks.map(|ask| ask.join().unwrap())
                 .into_iter()
                 .map(|(status, answer, _)| {
@@ -102,7 +145,9 @@ fn what_happens_to_one_upload_at_both_has_one_end() {
                 .map(|n| {
                     let (gateway, path, complete) = (gateways[n % 2], &path, &complete);
                     scope.spawn(move || match (n / 2 + round) % 3 {
-                        0 if round % 2 == 1 => call(gateway, reqwest::Method::DELETE, path, None, &Value::Null),
+                        0 if round % 2 == 1 => {
+                            call(gateway, reqwest::Method::DELETE, path, None, &Value::Null)
+                        }
                         1 => call(
                             gateway,
                             reqwest::Method::POST,
@@ -110,16 +155,29 @@ fn what_happens_to_one_upload_at_both_has_one_end() {
                             None,
                             &json!({ "holder": "me" }),
                         ),
-                        _ => call(gateway, reqwest::Method::POST, &format!("{path}/complete"), None, complete),
+                        _ => call(
+                            gateway,
+                            reqwest::Method::POST,
+                            &format!("{path}/complete"),
+                            None,
+                            complete,
+                        ),
                     })
                 })
                 .collect();
-            calls.into_iter().map(|call| call.join().unwrap()).collect::<Vec<_>>()
+            calls
+                .into_iter()
+                .map(|call| call.join().unwrap())
+                .collect::<Vec<_>>()
         });
-        assert!(answers.iter().all(|(status, ..)| *status < 500), "{answers:?}");
+        assert!(
+            answers.iter().all(|(status, ..)| *status < 500),
+            "{answers:?}"
+        );
         let ends = gateways.map(|gateway| {
             wait::until("an end", || {
-                let (status, upload, _) = call(gateway, reqwest::Method::GET, &path, None, &Value::Null);
+                let (status, upload, _) =
+                    call(gateway, reqwest::Method::GET, &path, None, &Value::Null);
                 assert_eq!(status, 200);
                 match upload["state"].as_str().unwrap() {
                     "ready" | "aborted" => Some(upload),
@@ -133,9 +191,22 @@ fn what_happens_to_one_upload_at_both_has_one_end() {
             })
         });
         assert_eq!(ends[0], ends[1]);
-        let receipts: Vec<_> = answers.iter().filter(|(_, answer, _)| answer.get("location").is_some()).collect();
-        assert!(receipts.iter().all(|(_, receipt, _)| *receipt == ends[0]["receipt"]), "{receipts:?} {}", ends[0]);
-        let there = pair.bucket.objects().iter().any(|object| Some(object.as_str()) == begun[0]["key"].as_str());
+        let receipts: Vec<_> = answers
+            .iter()
+            .filter(|(_, answer, _)| answer.get("location").is_some())
+            .collect();
+        assert!(
+            receipts
+                .iter()
+                .all(|(_, receipt, _)| *receipt == ends[0]["receipt"]),
+            "{receipts:?} {}",
+            ends[0]
+        );
+        let there = pair
+            .bucket
+            .objects()
+            .iter()
+            .any(|object| Some(object.as_str()) == begun[0]["key"].as_str());
         assert_eq!(there, ends[0]["state"] == "ready", "{ends:?}");
     }
     pair.bucket.holds_nothing_open();
@@ -143,7 +214,10 @@ fn what_happens_to_one_upload_at_both_has_one_end() {
 
 /// Sends the three bytes to where a part is signed for.
 fn put(signed: &Value) -> String {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let mut request = client.put(signed["url"].as_str().unwrap()).body("abc");
@@ -152,7 +226,11 @@ fn put(signed: &Value) -> String {
         }
         let answer = request.send().await.unwrap();
         assert_eq!(answer.status(), 200);
-        answer.headers()["etag"].to_str().unwrap().trim_matches('"').to_owned()
+        answer.headers()["etag"]
+            .to_str()
+            .unwrap()
+            .trim_matches('"')
+            .to_owned()
     })
 }
 
@@ -169,18 +247,36 @@ fn while_the_database_is_away_it_says_so_and_goes_on_after() {
     pair.database.go_away();
     let asked = |path: &str| call(&pair.second, reqwest::Method::GET, path, None, &Value::Null);
     let (status, problem, later) = asked("/v1/uploads");
-    assert_eq!((status, problem["code"].as_str(), later), (503, Some("unavailable"), true));
+    assert_eq!(
+        (status, problem["code"].as_str(), later),
+        (503, Some("unavailable"), true)
+    );
     assert_eq!(asked("/readyz").0, 503);
     pair.world.data().open();
     // Whoever needs the ledger now is told to come again.
     wait::until("a call to be put off", || {
-        pair.world.proxy.traffic().0.iter().any(|exchange| exchange.status == Some(503)).then_some(())
+        pair.world
+            .proxy
+            .traffic()
+            .0
+            .iter()
+            .any(|exchange| exchange.status == Some(503))
+            .then_some(())
     });
     pair.database.come_back();
     running.wait().succeeds();
     pair.bucket.holds_only(&file);
     let said = pair.world.gateway.stderr();
     let (_, password) = pair.database.url().split_once(':').unwrap();
-    let password = password.rsplit_once('@').unwrap().0.rsplit_once(':').unwrap().1;
-    assert!(!said.contains(password) && !said.contains("postgres://"), "{said}");
+    let password = password
+        .rsplit_once('@')
+        .unwrap()
+        .0
+        .rsplit_once(':')
+        .unwrap()
+        .1;
+    assert!(
+        !said.contains(password) && !said.contains("postgres://"),
+        "{said}"
+    );
 }

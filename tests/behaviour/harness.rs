@@ -19,12 +19,16 @@ use crate::support::proxy::{Fault, Proxy, Requests};
 
 #[test]
 fn each_file_is_declared() {
-    let dir = Path::new(&env::var_os("CARGO_MANIFEST_DIR").expect("run by cargo")).join("tests/behaviour");
+    let dir = Path::new(&env::var_os("CARGO_MANIFEST_DIR").expect("run by cargo"))
+        .join("tests/behaviour");
     let main = fs::read_to_string(dir.join("main.rs")).unwrap();
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap();
-        assert!(name == "main" || main.contains(&format!("mod {name};")), "{name} is not declared, so it never runs");
+        assert!(
+            name == "main" || main.contains(&format!("mod {name};")),
+            "{name} is not declared, so it never runs"
+        );
     }
 }
 
@@ -41,19 +45,31 @@ fn an_event_with_a_field_too_many_or_too_few_is_refused() {
     ] {
         let line = progress.replace(from, to);
         assert_ne!(line, progress);
-        assert!(thread::spawn(move || event(&line)).join().is_err(), "{from} → {to}");
+        assert!(
+            thread::spawn(move || event(&line)).join().is_err(),
+            "{from} → {to}"
+        );
     }
 }
 
 #[test]
 fn hashes_are_those_of_other_tools() {
-    assert_eq!(files::sha256_of(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    assert_eq!(
+        files::sha256_of(b"abc"),
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    );
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("file");
     fs::write(&path, b"hello world").unwrap();
     // `printf 'hello world' | sha256sum | xxd -r -p | base64`; and of the two hashes of "hello " and "world" likewise.
-    assert_eq!(files::checksum(&path, 100), "uU0nuZNNPgilLlLX2n2r+sSE7+N6U4DukIj3rOLvzek=");
-    assert_eq!(files::checksum(&path, 6), "Zhie15keHg/OBlOZxcoF/BXCgYZaeimRvdZnwUZqkaQ=-2");
+    assert_eq!(
+        files::checksum(&path, 100),
+        "uU0nuZNNPgilLlLX2n2r+sSE7+N6U4DukIj3rOLvzek="
+    );
+    assert_eq!(
+        files::checksum(&path, 6),
+        "Zhie15keHg/OBlOZxcoF/BXCgYZaeimRvdZnwUZqkaQ=-2"
+    );
 }
 
 /// A server that answers each request with the SHA-256 of its body, a proxy in front of it, and a client.
@@ -65,15 +81,31 @@ struct Echo {
 
 impl Echo {
     fn start() -> Self {
-        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let listener = runtime
+            .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
+            .unwrap();
         let proxy = Proxy::start();
         proxy.lead_to(listener.local_addr().unwrap());
         let hash = any(|body: Bytes| async move { files::sha256_of(&body) });
-        let app = Router::new().fallback_service(hash).layer(DefaultBodyLimit::disable());
+        let app = Router::new()
+            .fallback_service(hash)
+            .layer(DefaultBodyLimit::disable());
         runtime.spawn(async move { axum::serve(listener, app).await });
-        let client = reqwest::Client::builder().http1_only().no_proxy().build().unwrap();
-        Self { runtime, proxy, client }
+        let client = reqwest::Client::builder()
+            .http1_only()
+            .no_proxy()
+            .build()
+            .unwrap();
+        Self {
+            runtime,
+            proxy,
+            client,
+        }
     }
 
     /// Status and answer.
@@ -90,10 +122,20 @@ impl Echo {
 fn the_proxy_passes_and_counts() {
     let echo = Echo::start();
     let body = vec![7; 300_000];
-    assert_eq!(echo.put("/a?partNumber=3", &body).unwrap(), (200, files::sha256_of(&body)));
+    assert_eq!(
+        echo.put("/a?partNumber=3", &body).unwrap(),
+        (200, files::sha256_of(&body))
+    );
     assert_eq!(echo.put("/b", b"").unwrap(), (200, files::sha256_of(b"")));
     let traffic = echo.proxy.traffic();
-    assert_eq!((traffic.count("PUT"), traffic.bytes("PUT"), traffic.attempts(3)), (2, 300_000, 1));
+    assert_eq!(
+        (
+            traffic.count("PUT"),
+            traffic.bytes("PUT"),
+            traffic.attempts(3)
+        ),
+        (2, 300_000, 1)
+    );
     assert_eq!(traffic.0[0].status, Some(200));
 }
 
@@ -103,8 +145,10 @@ fn the_proxy_spoils_the_requests_that_are_meant() {
     let body = vec![7; 300_000];
     let mut flipped = body.clone();
     flipped[200_000] ^= 1;
-    echo.proxy.spoil(Requests::put().nth(2), Fault::FlipBit { at: 200_000 });
-    echo.proxy.spoil(Requests::put().nth(3), Fault::CutAfter { bytes: 100_000 });
+    echo.proxy
+        .spoil(Requests::put().nth(2), Fault::FlipBit { at: 200_000 });
+    echo.proxy
+        .spoil(Requests::put().nth(3), Fault::CutAfter { bytes: 100_000 });
     echo.proxy.spoil(Requests::put().nth(4), Fault::slow_down());
     echo.proxy.spoil(Requests::put().nth(5), Fault::DropAnswer);
 
@@ -112,7 +156,10 @@ fn the_proxy_spoils_the_requests_that_are_meant() {
     assert_eq!(echo.put("/", &body).unwrap().1, files::sha256_of(&flipped));
     assert!(echo.put("/", &body).is_err());
     let (status, text) = echo.put("/", &body).unwrap();
-    assert!(status == 503 && text.contains("SlowDown"), "{status} {text}");
+    assert!(
+        status == 503 && text.contains("SlowDown"),
+        "{status} {text}"
+    );
     assert!(echo.put("/", &body).is_err());
     assert_eq!(echo.put("/", &body).unwrap().1, files::sha256_of(&body));
     assert_eq!(echo.proxy.traffic().0[4].status, None);

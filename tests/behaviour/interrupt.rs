@@ -17,7 +17,9 @@ use crate::support::{MIB, PART, files};
 
 /// The upload's id, once lines of `--json` name it.
 pub fn upload_id(stdout: &str) -> Option<String> {
-    let mut lines = stdout.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let mut lines = stdout
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     lines.find_map(|line| line["upload"].as_str().map(str::to_owned))
 }
 
@@ -36,16 +38,33 @@ pub fn held(world: &World, command: Command, bytes: u64) -> Running {
 pub fn killed_after(world: &World, file: &Path, parts: usize) -> (String, Vec<u64>) {
     let bytes = (parts as u64 + 2) * PART - 1;
     let mut running = held(world, world.put(file).arg("--json"), bytes);
-    running.wait_for("parts", |running| (parts_so_far(&running.stdout()) >= parts).then_some(()));
+    running.wait_for("parts", |running| {
+        (parts_so_far(&running.stdout()) >= parts).then_some(())
+    });
     let output = running.kill9();
     world.proxy.open();
-    let lines = output.lines().into_iter().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let numbers = lines.filter(|line| line["type"] == "part").filter_map(|line| line["number"].as_u64()).collect();
+    let lines = output
+        .lines()
+        .into_iter()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let numbers = lines
+        .filter(|line| line["type"] == "part")
+        .filter_map(|line| line["number"].as_u64())
+        .collect();
     (upload_id(output.stdout()).expect("an upload"), numbers)
 }
 
 fn resumed_bytes(events: &[Event]) -> u64 {
-    events.iter().map(|event| if let Event::Plan { resumed_bytes, .. } = event { *resumed_bytes } else { 0 }).sum()
+    events
+        .iter()
+        .map(|event| {
+            if let Event::Plan { resumed_bytes, .. } = event {
+                *resumed_bytes
+            } else {
+                0
+            }
+        })
+        .sum()
 }
 
 /// Kills the client four times, each time going on with what `again` gives, then lets it end.
@@ -62,9 +81,16 @@ fn killed_four_times(seed: u64, again: impl Fn(&World, &Path) -> Command) {
     world.proxy.open();
     next.run().succeeds();
     world.holds_only(&file);
-    assert_eq!(world.proxy.traffic().posts("/v1/uploads"), 1, "begun more than once");
+    assert_eq!(
+        world.proxy.traffic().posts("/v1/uploads"),
+        1,
+        "begun more than once"
+    );
     let sent = world.bytes_put();
-    assert!((size..=bound(size, 4)).contains(&sent), "{sent} bytes were sent");
+    assert!(
+        (size..=bound(size, 4)).contains(&sent),
+        "{sent} bytes were sent"
+    );
 }
 
 #[test]
@@ -135,13 +161,21 @@ fn client_and_gateway_may_die_together() {
 fn a_client_that_is_killed_before_it_hears_of_the_end_asks_again() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 3 * PART);
-    world.proxy.spoil(Requests::complete().nth(1), Fault::DropAnswer);
+    world
+        .proxy
+        .spoil(Requests::complete().nth(1), Fault::DropAnswer);
     let running = world.put(&file).spawn();
-    wait::until("a call of complete", || (world.proxy.traffic().posts("/complete") > 0).then_some(()));
+    wait::until("a call of complete", || {
+        (world.proxy.traffic().posts("/complete") > 0).then_some(())
+    });
     running.kill9();
     let before = world.proxy.traffic();
     world.resume().run().succeeds();
-    assert_eq!(world.proxy.traffic().since(&before).count("PUT"), 0, "parts were sent again");
+    assert_eq!(
+        world.proxy.traffic().since(&before).count("PUT"),
+        0,
+        "parts were sent again"
+    );
     world.holds_only(&file);
 }
 
@@ -152,8 +186,12 @@ fn a_ledger_that_is_lost_costs_a_new_upload() {
     let file = world.sandbox.file("film.bin", 6 * PART);
     killed_after(&world, &file, 2);
     world.gateway.kill9();
-    let ledgers =
-        world.gateway.sandbox().files().into_iter().filter(|path| path.display().to_string().contains("gateway.db"));
+    let ledgers = world
+        .gateway
+        .sandbox()
+        .files()
+        .into_iter()
+        .filter(|path| path.display().to_string().contains("gateway.db"));
     let gone = ledgers.map(|path| fs::remove_file(path).unwrap()).count();
     assert!(gone > 0, "there is no ledger to lose");
     world.gateway.start_again();
@@ -170,12 +208,23 @@ fn the_embedded_backend_is_killed_with_its_client() {
     let mut dice = Dice::new(3);
     let sandbox = Sandbox::new();
     let file = sandbox.file("film.bin", 60 * MIB);
-    let args = ["put", "--backend", "embedded", "--part-size", "5MiB", "--jobs", "2", "--json"];
+    let args = [
+        "put",
+        "--backend",
+        "embedded",
+        "--part-size",
+        "5MiB",
+        "--jobs",
+        "2",
+        "--json",
+    ];
     let mut output = None;
     for _ in 0..3 {
         let parts = usize::try_from(dice.between(1, 4)).unwrap();
         let mut running = sandbox.upload(args).arg(&file).spawn();
-        running.wait_for("parts", |running| (parts_so_far(&running.stdout()) >= parts).then_some(()));
+        running.wait_for("parts", |running| {
+            (parts_so_far(&running.stdout()) >= parts).then_some(())
+        });
         output = Some(running.kill9());
     }
     let id = upload_id(output.unwrap().stdout()).unwrap();
@@ -193,7 +242,10 @@ fn a_second_process_on_the_same_upload_names_the_first() {
     let file = world.sandbox.file("film.bin", 4 * PART);
     let first = held(&world, world.put(&file), PART);
     let second = world.put(&file).run().exits(75);
-    assert!(second.stderr().contains(&format!("pid {}", first.pid())), "{second}");
+    assert!(
+        second.stderr().contains(&format!("pid {}", first.pid())),
+        "{second}"
+    );
     world.proxy.open();
     first.wait().succeeds();
     world.holds_only(&file);

@@ -25,12 +25,18 @@ fn claimed(world: &World, id: &str) -> bool {
     let body = r#"{"holder":"another machine"}"#.replace(' ', "-");
     let mut connection = TcpStream::connect(world.gateway.addr()).unwrap();
     let (host, length) = (world.gateway.addr(), body.len());
-    let head = format!("POST /v1/uploads/{id}/claim HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n");
+    let head =
+        format!("POST /v1/uploads/{id}/claim HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n");
     let head = format!("{head}content-type: application/json\r\ncontent-length: {length}\r\n\r\n");
-    connection.write_all(format!("{head}{body}").as_bytes()).unwrap();
+    connection
+        .write_all(format!("{head}{body}").as_bytes())
+        .unwrap();
     let mut answer = String::new();
     connection.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200") || answer.contains("lease_held"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 200") || answer.contains("lease_held"),
+        "{answer}"
+    );
     answer.starts_with("HTTP/1.1 200")
 }
 
@@ -64,7 +70,10 @@ fn done_or_told(output: &Output) -> bool {
                 "another process has just begun this upload",
                 "another client drives this upload",
             ];
-            assert!(told.iter().any(|text| output.stderr().contains(text)), "{output}");
+            assert!(
+                told.iter().any(|text| output.stderr().contains(text)),
+                "{output}"
+            );
             false
         }
         _ => panic!("{output}"),
@@ -77,7 +86,9 @@ fn many_processes_put_one_file_and_there_is_one_object() {
         let world = World::new();
         let file = world.sandbox.file("film.bin", 3 * PART + 1);
         let running: Vec<_> = (0..processes).map(|_| world.put(&file).spawn()).collect();
-        let done = running.into_iter().map(|running| done_or_told(&running.wait()));
+        let done = running
+            .into_iter()
+            .map(|running| done_or_told(&running.wait()));
         assert!(done.filter(|done| *done).count() >= 1);
         world.holds_only(&file);
     }
@@ -96,7 +107,9 @@ fn a_process_that_slept_while_another_machine_took_over_is_told_and_loses_nothin
     sleeper.wait().exits(75).says("taken this upload over");
     assert!(world.store().objects().is_empty(), "nothing was completed");
     // The other machine falls silent.
-    wait::until("the lease to end again", || done_or_told(&world.resume().run()).then_some(()));
+    wait::until("the lease to end again", || {
+        done_or_told(&world.resume().run()).then_some(())
+    });
     world.holds_only(&file);
 }
 
@@ -106,7 +119,11 @@ fn two_machines_with_one_journal_make_one_object() {
     let file = world.sandbox.file("film.bin", 8 * PART);
     killed_after(&world, &file, 1);
     let other = copied(&world.sandbox);
-    let there = || other.upload(["resume", "--jobs", "2"]).env("UPLOAD_BACKEND", world.proxy.url());
+    let there = || {
+        other
+            .upload(["resume", "--jobs", "2"])
+            .env("UPLOAD_BACKEND", world.proxy.url())
+    };
     let (one, two) = (world.resume().spawn(), there().spawn());
     let done = [done_or_told(&one.wait()), done_or_told(&two.wait())];
     assert!(done.contains(&true), "one of them has it to the end");
@@ -121,14 +138,25 @@ fn what_another_machine_took_over_is_not_ended_for_another_generation() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 8 * PART);
     killed_after(&world, &file, 1);
-    let ledger = Connection::open(world.gateway.sandbox().path("home/state/upload/gateway.db")).unwrap();
+    let ledger =
+        Connection::open(world.gateway.sandbox().path("home/state/upload/gateway.db")).unwrap();
     ledger.busy_timeout(Duration::from_secs(10)).unwrap();
-    ledger.execute("UPDATE upload SET lease_until = 0", []).unwrap();
+    ledger
+        .execute("UPDATE upload SET lease_until = 0", [])
+        .unwrap();
     let (id, state) = ("SELECT id FROM upload", "SELECT state FROM upload");
-    let told = |sql| ledger.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
+    let told = |sql| {
+        ledger
+            .query_row(sql, [], |row| row.get::<_, String>(0))
+            .unwrap()
+    };
     assert!(claimed(&world, &told(id)), "its lease is over");
     fs::write(&file, "another generation").unwrap();
-    world.put(&file).run().exits(75).says("another client drives this upload");
+    world
+        .put(&file)
+        .run()
+        .exits(75)
+        .says("another client drives this upload");
     assert_eq!(told(state), "uploading");
 }
 
@@ -141,7 +169,11 @@ fn who_wakes_when_all_is_done_says_so_or_stops() {
     sleeper.signal(Signal::STOP);
     world.proxy.open();
     let other = copied(&world.sandbox);
-    other.upload(["resume", "--jobs", "2"]).env("UPLOAD_BACKEND", world.proxy.url()).run().succeeds();
+    other
+        .upload(["resume", "--jobs", "2"])
+        .env("UPLOAD_BACKEND", world.proxy.url())
+        .run()
+        .succeeds();
     sleeper.signal(Signal::CONT);
     done_or_told(&sleeper.wait());
     world.resume().run().succeeds();
@@ -155,26 +187,41 @@ fn who_slept_ends_no_upload_that_another_machine_goes_on_with() {
     let gate = Gate::of(&world);
     let file = world.sandbox.file("film.bin", PART + 1000);
     gate.hold(Moment::Answered("PUT", ""));
-    let mut sleeper = world.put(&file).args(["--json", "--if-changed", "restart"]).spawn();
+    let mut sleeper = world
+        .put(&file)
+        .args(["--json", "--if-changed", "restart"])
+        .spawn();
     gate.wait_until_held(2);
     let id = sleeper.wait_for("an upload", |running| upload_id(&running.stdout()));
     wait::until("the lease to end", || claimed(&world, &id).then_some(()));
     files::edit(&file, 10);
     gate.release();
     sleeper.wait().exits(75).says("taken this upload over");
-    assert_eq!(world.store().open_uploads().len(), 1, "the other's upload was ended");
+    assert_eq!(
+        world.store().open_uploads().len(),
+        1,
+        "the other's upload was ended"
+    );
 }
 
 /// What one process has failed at is free at once, though it goes on with other files.
 #[test]
 fn what_failed_in_a_process_that_goes_on_is_not_held_by_it() {
     let world = World::new();
-    let (small, large) = (world.sandbox.file("small.bin", PART + 1), world.sandbox.file("large.bin", 3 * PART));
+    let (small, large) = (
+        world.sandbox.file("small.bin", PART + 1),
+        world.sandbox.file("large.bin", 3 * PART),
+    );
     world.proxy.spoil(Requests::part(3), Fault::Hold);
-    world.proxy.spoil(Requests::complete().nth(1), Fault::Answer(Answer::problem(403, "forbidden")));
+    world.proxy.spoil(
+        Requests::complete().nth(1),
+        Fault::Answer(Answer::problem(403, "forbidden")),
+    );
     let mut running = world.put(&small).arg(&large).arg("--json").spawn();
     running.wait_for_stdout("\"failed\"");
-    wait::until("the last part to be held", || world.proxy.is_holding().then_some(()));
+    wait::until("the last part to be held", || {
+        world.proxy.is_holding().then_some(())
+    });
     world.resume().arg(&small).run().succeeds();
     world.proxy.release();
     running.wait().exits(77);

@@ -13,7 +13,9 @@ use crate::support::{MIB, files};
 /// Largest resident set so far in bytes, as Linux tells it; none once the process has ended.
 fn peak(running: &Running) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{}/status", running.pid())).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 

@@ -24,7 +24,12 @@ const OVERWRITE: Change = ("overwrite", rewrite);
 const OVERWRITE_QUIETLY: Change = ("overwrite, and put the time back", |file| {
     let before = fs::metadata(file).unwrap().modified().unwrap();
     rewrite(file);
-    File::options().write(true).open(file).unwrap().set_modified(before).unwrap();
+    File::options()
+        .write(true)
+        .open(file)
+        .unwrap()
+        .set_modified(before)
+        .unwrap();
 });
 const REPLACE: Change = ("put another file in its place", |file| {
     let other = file.with_extension("new");
@@ -33,7 +38,9 @@ const REPLACE: Change = ("put another file in its place", |file| {
 });
 const TOUCH: Change = ("touch", files::touch);
 const REMOVE: Change = ("remove", |file| fs::remove_file(file).unwrap());
-const FORBID: Change = ("chmod 000", |file| fs::set_permissions(file, fs::Permissions::from_mode(0o000)).unwrap());
+const FORBID: Change = ("chmod 000", |file| {
+    fs::set_permissions(file, fs::Permissions::from_mode(0o000)).unwrap()
+});
 
 /// Other bytes in every part.
 fn rewrite(file: &Path) {
@@ -66,7 +73,11 @@ fn at(name: &str, reach: impl Fn(&World, &Gate, Command) -> Running, fates: [(Ch
         gate.release();
         world.proxy.open();
         let output = running.wait();
-        assert_eq!(end(&world, &original, &file, &output), Some(fate), "{change} {name}: {output}");
+        assert_eq!(
+            end(&world, &original, &file, &output),
+            Some(fate),
+            "{change} {name}: {output}"
+        );
     }
     world.store().holds_nothing_open();
 }
@@ -172,8 +183,21 @@ fn after_the_last_look() {
         gate.wait_until_held(1);
         running
     };
-    let all = [APPEND, TRUNCATE, OVERWRITE, OVERWRITE_QUIETLY, REPLACE, TOUCH, REMOVE, FORBID];
-    at("after the last look", reach, all.map(|change| (change, AsItWas)));
+    let all = [
+        APPEND,
+        TRUNCATE,
+        OVERWRITE,
+        OVERWRITE_QUIETLY,
+        REPLACE,
+        TOUCH,
+        REMOVE,
+        FORBID,
+    ];
+    at(
+        "after the last look",
+        reach,
+        all.map(|change| (change, AsItWas)),
+    );
 }
 
 #[test]
@@ -190,7 +214,11 @@ fn with_if_changed_restart_it_is_sent_as_it_is() {
         rewrite(&file);
         gate.release();
         let output = running.wait().succeeds();
-        assert_eq!(end(&world, &original, &file, &output), Some(AsItIs), "{moment:?}: {output}");
+        assert_eq!(
+            end(&world, &original, &file, &output),
+            Some(AsItIs),
+            "{moment:?}: {output}"
+        );
     }
     world.store().holds_nothing_open();
 }
@@ -200,10 +228,13 @@ fn with_if_changed_restart_it_is_sent_as_it_is() {
 fn a_small_file_is_no_exception() {
     let world = World::new();
     let gate = Gate::of(&world);
-    for (number, moment) in
-        [Moment::Asked("POST", "/v1/uploads"), Moment::Answered("PUT", ""), Moment::Asked("PUT", "")]
-            .into_iter()
-            .enumerate()
+    for (number, moment) in [
+        Moment::Asked("POST", "/v1/uploads"),
+        Moment::Answered("PUT", ""),
+        Moment::Asked("PUT", ""),
+    ]
+    .into_iter()
+    .enumerate()
     {
         let file = world.sandbox.file(&format!("{number}.bin"), 1000);
         gate.hold(moment);

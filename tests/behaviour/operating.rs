@@ -34,12 +34,19 @@ fn aside(gateway: &Gateway) -> SocketAddr {
 fn scrape(addr: SocketAddr) -> BTreeMap<String, f64> {
     let answer = get(addr, "/metrics", &[]);
     assert_eq!(answer.status, 200);
-    assert!(answer.headers["content-type"].starts_with("application/openmetrics-text; version=1.0.0"));
-    let text = answer.body.strip_suffix("# EOF\n").expect("it ends with `# EOF`");
+    assert!(
+        answer.headers["content-type"].starts_with("application/openmetrics-text; version=1.0.0")
+    );
+    let text = answer
+        .body
+        .strip_suffix("# EOF\n")
+        .expect("it ends with `# EOF`");
     let (mut families, mut samples, mut family) = (BTreeSet::new(), BTreeMap::new(), String::new());
     for line in text.lines() {
         if let Some(about) = line.strip_prefix("# ") {
-            let [what, name, _] = about.splitn(3, ' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+            let [what, name, _] = about.splitn(3, ' ').collect::<Vec<_>>()[..] else {
+                panic!("{line}")
+            };
             assert!(["HELP", "TYPE", "UNIT"].contains(&what), "{line}");
             if name != family {
                 assert!(families.insert(name.to_owned()), "{name} comes twice");
@@ -49,15 +56,34 @@ fn scrape(addr: SocketAddr) -> BTreeMap<String, f64> {
         }
         let (name, value) = line.rsplit_once(' ').unwrap();
         let (bare, labels) = name.split_once('{').unwrap_or((name, "}"));
-        let suffix = bare.strip_prefix(&family).unwrap_or_else(|| panic!("{line} is not of {family}"));
-        assert!(["", "_total", "_info", "_sum", "_count", "_bucket"].contains(&suffix), "{line}");
+        let suffix = bare
+            .strip_prefix(&family)
+            .unwrap_or_else(|| panic!("{line} is not of {family}"));
+        assert!(
+            ["", "_total", "_info", "_sum", "_count", "_bucket"].contains(&suffix),
+            "{line}"
+        );
         let labels = labels.strip_suffix('}').unwrap();
-        assert!(labels.is_empty() || labels.split("\",").all(|label| label.contains("=\"")), "{line}");
-        assert!(samples.insert(name.to_owned(), value.parse().unwrap()).is_none(), "{name} comes twice");
+        assert!(
+            labels.is_empty() || labels.split("\",").all(|label| label.contains("=\"")),
+            "{line}"
+        );
+        assert!(
+            samples
+                .insert(name.to_owned(), value.parse().unwrap())
+                .is_none(),
+            "{name} comes twice"
+        );
     }
     // The last bucket has all.
-    for (name, count) in samples.iter().filter(|(name, _)| name.contains("le=\"+Inf\"")) {
-        let whole = name.replace("_bucket", "_count").replace("le=\"+Inf\",", "").replace("le=\"+Inf\"", "");
+    for (name, count) in samples
+        .iter()
+        .filter(|(name, _)| name.contains("le=\"+Inf\""))
+    {
+        let whole = name
+            .replace("_bucket", "_count")
+            .replace("le=\"+Inf\",", "")
+            .replace("le=\"+Inf\"", "");
         assert_eq!(samples.get(&whole), Some(count), "{whole}");
     }
     samples
@@ -72,18 +98,37 @@ fn metrics_tell_of_an_upload_what_it_was() {
     let file = world.sandbox.file("film.bin", 3 * PART + 1);
     world.put(&file).run().succeeds();
     let canary = "canary-in-a-path";
-    assert_eq!(get(world.gateway.addr(), &format!("/v1/{canary}?{canary}"), &[]).status, 404);
+    assert_eq!(
+        get(world.gateway.addr(), &format!("/v1/{canary}?{canary}"), &[]).status,
+        404
+    );
     let after = scrape(metrics);
-    let is = |name: &str| *after.get(name).unwrap_or_else(|| panic!("no {name} in {after:#?}"));
+    let is = |name: &str| {
+        *after
+            .get(name)
+            .unwrap_or_else(|| panic!("no {name} in {after:#?}"))
+    };
     let size = f64::from(u32::try_from(3 * PART + 1).unwrap());
     assert_eq!(is("upload_uploads_total{to=\"begun\"}"), 1.0);
     assert_eq!(is("upload_uploads_total{to=\"ready\"}"), 1.0);
     assert_eq!(is("upload_uploads_total{to=\"expired\"}"), 0.0);
     assert_eq!(is("upload_parts_signed_total"), 4.0);
-    assert_eq!((is("upload_declared_bytes_total"), is("upload_confirmed_bytes_total")), (size, size));
+    assert_eq!(
+        (
+            is("upload_declared_bytes_total"),
+            is("upload_confirmed_bytes_total")
+        ),
+        (size, size)
+    );
     let complete = "method=\"POST\",route=\"/v1/uploads/{id}/complete\",status=\"200\"";
-    assert_eq!(is(&format!("upload_http_requests_total{{{complete}}}")), 1.0);
-    assert_eq!(is("upload_http_request_seconds_count{route=\"/v1/uploads/{id}/complete\"}"), 1.0);
+    assert_eq!(
+        is(&format!("upload_http_requests_total{{{complete}}}")),
+        1.0
+    );
+    assert_eq!(
+        is("upload_http_request_seconds_count{route=\"/v1/uploads/{id}/complete\"}"),
+        1.0
+    );
     // The embedded store's own requests have no template.
     assert!(is("upload_http_requests_total{method=\"PUT\",route=\"other\",status=\"200\"}") >= 4.0);
     for operation in ["CreateMultipartUpload", "CompleteMultipartUpload"] {
@@ -96,25 +141,44 @@ fn metrics_tell_of_an_upload_what_it_was() {
     assert!(!format!("{after:?}").contains(canary), "{after:#?}");
     // Where clients are, there is none of it.
     assert_eq!(
-        get(world.gateway.addr(), "/metrics", &[]).headers.get("content-type").map(String::as_str),
+        get(world.gateway.addr(), "/metrics", &[])
+            .headers
+            .get("content-type")
+            .map(String::as_str),
         Some("application/xml")
     );
-    assert_eq!((get(metrics, "/healthz", &[]).status, get(metrics, "/v1", &[]).status), (200, 404));
+    assert_eq!(
+        (
+            get(metrics, "/healthz", &[]).status,
+            get(metrics, "/v1", &[]).status
+        ),
+        (200, 404)
+    );
 }
 
 /// What is verified is confirmed; what hooks then make of it is told when they have.
 #[test]
 fn what_hooks_let_through_and_what_they_reject_is_counted() {
     let judge = r#"check=if grep -q '"name":"bad"'; then exit 10; fi"#;
-    let hook = ["--hook", "check=exec:/bin/sh", "--hook-arg", "check=-c", "--hook-arg", judge];
+    let hook = [
+        "--hook",
+        "check=exec:/bin/sh",
+        "--hook-arg",
+        "check=-c",
+        "--hook-arg",
+        judge,
+    ];
     let world = World::with(&[&["--metrics-listen", "127.0.0.1:0"][..], &hook].concat());
     for (name, code) in [("good", 0), ("bad", 77)] {
         let file = world.sandbox.file(name, 1000);
         world.put(&file).args(["--wait", "ready"]).run().exits(code);
     }
     let metrics = aside(&world.gateway);
-    let names =
-        ["upload_uploads_total{to=\"ready\"}", "upload_uploads_total{to=\"rejected\"}", "upload_confirmed_bytes_total"];
+    let names = [
+        "upload_uploads_total{to=\"ready\"}",
+        "upload_uploads_total{to=\"rejected\"}",
+        "upload_confirmed_bytes_total",
+    ];
     // The last of them is counted when the client may know of it already.
     wait::until("both to be counted", || {
         let counted = scrape(metrics);
@@ -128,27 +192,61 @@ fn each_request_has_an_id_and_a_line() {
     let token = gateway.token("someone");
     let bearer = format!("authorization: Bearer {token}");
     let ask = |path: &str, id: &str| {
-        let answer = get(gateway.addr(), path, &[&bearer, &format!("x-request-id: {id}")]);
+        let answer = get(
+            gateway.addr(),
+            path,
+            &[&bearer, &format!("x-request-id: {id}")],
+        );
         (answer.status, answer.headers["x-request-id"].clone())
     };
-    assert_eq!(ask("/v1/uploads?state=canary-query", "build-7_a"), (400, "build-7_a".to_owned()));
+    assert_eq!(
+        ask("/v1/uploads?state=canary-query", "build-7_a"),
+        (400, "build-7_a".to_owned())
+    );
     let (status, made) = ask("/v1/uploads/canary-path/parts", "not an id");
     assert_eq!((status, made.len()), (404, 32));
     let lines = wait::until("both lines of the log", || {
         let stderr = gateway.stderr();
-        let lines: Vec<Value> = stderr.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-        let ids: Vec<_> = lines.iter().filter_map(|line| line["span"]["id"].as_str()).collect();
+        let lines: Vec<Value> = stderr
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect();
+        let ids: Vec<_> = lines
+            .iter()
+            .filter_map(|line| line["span"]["id"].as_str())
+            .collect();
         (ids.contains(&"build-7_a") && ids.contains(&made.as_str())).then_some(lines)
     });
-    let line = lines.iter().find(|line| line["span"]["id"] == "build-7_a").unwrap();
+    let line = lines
+        .iter()
+        .find(|line| line["span"]["id"] == "build-7_a")
+        .unwrap();
     let keys = ["target", "level", "method", "route", "status"].map(|key| line[key].clone());
-    assert_eq!(keys, ["upload::access".into(), "INFO".into(), "GET".into(), "/v1/uploads".into(), Value::from(400)]);
-    assert!(line["ms"].is_u64() && line["sent"].as_u64().unwrap() > 0, "{line}");
+    assert_eq!(
+        keys,
+        [
+            "upload::access".into(),
+            "INFO".into(),
+            "GET".into(),
+            "/v1/uploads".into(),
+            Value::from(400)
+        ]
+    );
+    assert!(
+        line["ms"].is_u64() && line["sent"].as_u64().unwrap() > 0,
+        "{line}"
+    );
     assert_eq!(line["owner"].as_str().unwrap().len(), 26);
-    let other = lines.iter().find(|line| line["span"]["id"] == made.as_str()).unwrap();
+    let other = lines
+        .iter()
+        .find(|line| line["span"]["id"] == made.as_str())
+        .unwrap();
     assert_eq!(other["route"], "/v1/uploads/{id}/parts");
     let stderr = gateway.stderr();
-    assert!(!stderr.contains("canary") && !stderr.contains(&token), "{stderr}");
+    assert!(
+        !stderr.contains("canary") && !stderr.contains(&token),
+        "{stderr}"
+    );
 }
 
 /// What goes wrong on behalf of a request is told under its id, also what goes on when it is answered.
@@ -162,7 +260,12 @@ fn what_a_request_leads_to_is_told_under_its_id() {
     let mut connection = TcpStream::connect(gateway.addr()).unwrap();
     let head = "POST /v1/uploads HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\n\
                 idempotency-key: k\r\nx-request-id: begin-1\r\n";
-    write!(connection, "{head}content-length: {}\r\n\r\n{body}", body.len()).unwrap();
+    write!(
+        connection,
+        "{head}content-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
     assert_eq!(ask::read(connection).unwrap().status, 502);
     wait::until("a warning with the id", || {
         let stderr = gateway.stderr();
@@ -173,7 +276,10 @@ fn what_a_request_leads_to_is_told_under_its_id() {
     });
 }
 
-const KEYS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "secret")];
+const KEYS: [(&str, &str); 2] = [
+    ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+    ("AWS_SECRET_ACCESS_KEY", "secret"),
+];
 
 /// A gateway whose store is at `endpoint`, and that does not look whether it is.
 fn away(endpoint: &str) -> [&str; 11] {
@@ -204,7 +310,10 @@ fn detail(answer: &ask::Answer) -> String {
 #[test]
 fn without_its_store_it_lives_and_is_not_ready() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let gateway = Gateway::start(&away(&format!("http://{}", silent.local_addr().unwrap())), &KEYS);
+    let gateway = Gateway::start(
+        &away(&format!("http://{}", silent.local_addr().unwrap())),
+        &KEYS,
+    );
     // Whoever asks at the same time hears the same, and the store is asked once.
     let asking: Vec<_> = (0..20)
         .map(|_| {
@@ -214,7 +323,10 @@ fn without_its_store_it_lives_and_is_not_ready() {
         .collect();
     for answer in asking {
         let answer = answer.join().unwrap();
-        assert_eq!((answer.status, detail(&answer).as_str()), (503, "the store does not answer"));
+        assert_eq!(
+            (answer.status, detail(&answer).as_str()),
+            (503, "the store does not answer")
+        );
     }
     silent.set_nonblocking(true).unwrap();
     assert_eq!(silent.incoming().take_while(Result::is_ok).count(), 1);
@@ -225,31 +337,56 @@ fn without_its_store_it_lives_and_is_not_ready() {
 fn without_its_ledger_it_lives_and_is_not_ready() {
     let sandbox = Sandbox::new();
     let ledger = sandbox.path("ledger.db");
-    let gateway = Gateway::start_in(sandbox, &["--ledger", &format!("sqlite:{}", ledger.display())], &[]);
+    let gateway = Gateway::start_in(
+        sandbox,
+        &["--ledger", &format!("sqlite:{}", ledger.display())],
+        &[],
+    );
     assert_eq!(get(gateway.addr(), "/readyz", &[]).status, 200);
     let connection = rusqlite::Connection::open(&ledger).unwrap();
     connection.busy_timeout(Duration::from_secs(10)).unwrap();
-    connection.execute("ALTER TABLE instance RENAME TO elsewhere", []).unwrap();
-    let answer = wait::until("503", || Some(get(gateway.addr(), "/readyz", &[])).filter(|found| found.status == 503));
+    connection
+        .execute("ALTER TABLE instance RENAME TO elsewhere", [])
+        .unwrap();
+    let answer = wait::until("503", || {
+        Some(get(gateway.addr(), "/readyz", &[])).filter(|found| found.status == 503)
+    });
     assert_eq!(detail(&answer), "the ledger does not answer");
     assert_eq!(get(gateway.addr(), "/healthz", &[]).status, 200);
-    connection.execute("ALTER TABLE elsewhere RENAME TO instance", []).unwrap();
-    wait::until("it to be ready again", || (get(gateway.addr(), "/readyz", &[]).status == 200).then_some(()));
+    connection
+        .execute("ALTER TABLE elsewhere RENAME TO instance", [])
+        .unwrap();
+    wait::until("it to be ready again", || {
+        (get(gateway.addr(), "/readyz", &[]).status == 200).then_some(())
+    });
 }
 
 /// Balancers are told first; then a second signal ends it at once.
 #[test]
 fn while_it_drains_it_serves_and_says_that_it_stops() {
     let sandbox = Sandbox::new();
-    let mut running = sandbox.upload(["serve", "--listen", "127.0.0.1:0", "--drain", "10m"]).spawn();
+    let mut running = sandbox
+        .upload(["serve", "--listen", "127.0.0.1:0", "--drain", "10m"])
+        .spawn();
     let addr: SocketAddr = running.wait_for("`listening on http://…`", |running| {
-        running.stderr().split_once("listening on http://").and_then(|(_, rest)| rest.trim().parse().ok())
+        running
+            .stderr()
+            .split_once("listening on http://")
+            .and_then(|(_, rest)| rest.trim().parse().ok())
     });
     assert_eq!(get(addr, "/readyz", &[]).status, 200);
     running.signal(Signal::TERM);
-    let answer = wait::until("503", || Some(get(addr, "/readyz", &[])).filter(|found| found.status == 503));
+    let answer = wait::until("503", || {
+        Some(get(addr, "/readyz", &[])).filter(|found| found.status == 503)
+    });
     assert_eq!(detail(&answer), "the gateway is stopping");
-    assert_eq!((get(addr, "/v1", &[]).status, get(addr, "/healthz", &[]).status), (200, 200));
+    assert_eq!(
+        (
+            get(addr, "/v1", &[]).status,
+            get(addr, "/healthz", &[]).status
+        ),
+        (200, 200)
+    );
     running.signal(Signal::TERM);
     running.wait().exits(143);
 }
@@ -260,7 +397,10 @@ fn what_is_under_way_when_it_stops_has_its_end() {
     let sandbox = Sandbox::new();
     let mut running = sandbox.upload(["serve", "--listen", "127.0.0.1:0"]).spawn();
     let addr: SocketAddr = running.wait_for("`listening on http://…`", |running| {
-        running.stderr().split_once("listening on http://").and_then(|(_, rest)| rest.trim().parse().ok())
+        running
+            .stderr()
+            .split_once("listening on http://")
+            .and_then(|(_, rest)| rest.trim().parse().ok())
     });
     let body = r#"{"name":"a","size":6000000,"content_type":"a/b","part_size":5242880}"#;
     let mut connection = TcpStream::connect(addr).unwrap();
@@ -273,8 +413,12 @@ fn what_is_under_way_when_it_stops_has_its_end() {
     assert_eq!(&line, b"HTTP/1.1 100 Continue\r\n\r\n");
     running.signal(Signal::TERM);
     let began = Instant::now();
-    wait::until("nobody to be let in", || try_get(addr, "/healthz", &[]).is_err().then_some(()));
-    wait::until("six seconds to go by", || (began.elapsed() > Duration::from_secs(6)).then_some(()));
+    wait::until("nobody to be let in", || {
+        try_get(addr, "/healthz", &[]).is_err().then_some(())
+    });
+    wait::until("six seconds to go by", || {
+        (began.elapsed() > Duration::from_secs(6)).then_some(())
+    });
     connection.write_all(body.as_bytes()).unwrap();
     assert_eq!(ask::read(connection).unwrap().status, 201);
     running.wait().succeeds();
@@ -286,19 +430,42 @@ fn all_of_it_may_stand_in_a_file() {
     let path = sandbox.path("gateway.toml");
     let check = |text: &str, line: &[&str]| {
         fs::write(&path, text).unwrap();
-        sandbox.upload(["serve", "--check", "--config"]).arg(&path).args(line).run()
+        sandbox
+            .upload(["serve", "--check", "--config"])
+            .arg(&path)
+            .args(line)
+            .run()
     };
     let text = "listen = \"127.0.0.1:0\"\nstore_credentials = \"keys.ini\"\nledger = \"sqlite:here.db\"\nverbose = 1\n\
                 log_format = \"json\"\nurl_ttl = \"1h\"\n";
-    assert_eq!(check(text, &[]).succeeds().line(), "the configuration is sound");
-    check("lisen = \"127.0.0.1:0\"\n", &[]).exits(78).says("the nearest there is: `listen`");
+    assert_eq!(
+        check(text, &[]).succeeds().line(),
+        "the configuration is sound"
+    );
+    check("lisen = \"127.0.0.1:0\"\n", &[])
+        .exits(78)
+        .says("the nearest there is: `listen`");
     check("auth = \"tokens\"\nlisten = \"0.0.0.0:80\"\n", &[]).succeeds();
-    check("auth = \"tokens\"\nlisten = \"0.0.0.0:80\"\n", &["--auth", "none"]).exits(78).says("--auth tokens");
-    check("max_size = \"much\"\n", &[]).exits(78).says("max_size");
+    check(
+        "auth = \"tokens\"\nlisten = \"0.0.0.0:80\"\n",
+        &["--auth", "none"],
+    )
+    .exits(78)
+    .says("--auth tokens");
+    check("max_size = \"much\"\n", &[])
+        .exits(78)
+        .says("max_size");
     check("", &["--public-url", "ftp://x"]).exits(2);
     fs::write(&path, text).unwrap();
     let mut running = sandbox.upload(["serve", "--config"]).arg(&path).spawn();
-    running.wait_for("`listening on http://…`", |running| running.stderr().contains("listening on ").then_some(()));
+    running.wait_for("`listening on http://…`", |running| {
+        running.stderr().contains("listening on ").then_some(())
+    });
     assert!(sandbox.path("keys.ini").exists() && sandbox.path("here.db").exists());
-    running.wait_for("a line of JSON", |running| running.stderr().contains("\"level\":\"INFO\"").then_some(()));
+    running.wait_for("a line of JSON", |running| {
+        running
+            .stderr()
+            .contains("\"level\":\"INFO\"")
+            .then_some(())
+    });
 }

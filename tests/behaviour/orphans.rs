@@ -14,9 +14,12 @@ use crate::support::world::World;
 
 /// Lets everything in the gateway's ledger be as old as can be.
 fn age(world: &World) {
-    let ledger = Connection::open(world.gateway.sandbox().path("home/state/upload/gateway.db")).unwrap();
+    let ledger =
+        Connection::open(world.gateway.sandbox().path("home/state/upload/gateway.db")).unwrap();
     ledger.busy_timeout(Duration::from_secs(10)).unwrap();
-    ledger.execute("UPDATE upload SET lease_until = 0, expires_at = 0", []).unwrap();
+    ledger
+        .execute("UPDATE upload SET lease_until = 0, expires_at = 0", [])
+        .unwrap();
 }
 
 #[test]
@@ -27,8 +30,16 @@ fn an_upload_that_expired_is_swept_away_and_begun_anew() {
         killed_after(&world, &file, 1);
         assert_eq!(world.store().open_uploads().len(), 1);
         age(&world);
-        wait::until("the sweep", || world.store().open_uploads().is_empty().then_some(()));
-        if again == "put" { world.put(&file) } else { world.resume() }.run().succeeds();
+        wait::until("the sweep", || {
+            world.store().open_uploads().is_empty().then_some(())
+        });
+        if again == "put" {
+            world.put(&file)
+        } else {
+            world.resume()
+        }
+        .run()
+        .succeeds();
         world.holds_only(&file);
     }
 }
@@ -39,17 +50,38 @@ fn orphans_are_listed_and_can_be_aborted() {
     let file = world.sandbox.file("film.bin", 4 * PART);
     let (id, _) = killed_after(&world, &file, 1);
     world.upload(&["list", "--orphans"]).run().succeeds();
-    assert!(!world.upload(&["list", "--orphans"]).run().succeeds().stdout().contains("orphan"), "the journal knows it");
+    assert!(
+        !world
+            .upload(&["list", "--orphans"])
+            .run()
+            .succeeds()
+            .stdout()
+            .contains("orphan"),
+        "the journal knows it"
+    );
 
     let other = Sandbox::new();
-    let there = |args: &[&str]| other.upload(args).env("UPLOAD_BACKEND", world.proxy.url()).run().succeeds();
+    let there = |args: &[&str]| {
+        other
+            .upload(args)
+            .env("UPLOAD_BACKEND", world.proxy.url())
+            .run()
+            .succeeds()
+    };
     assert!(there(&["list"]).stdout().is_empty());
     for verb in [&["list", "--orphans"][..], &["prune"]] {
         let output = there(verb);
-        assert!(output.line().starts_with(&id) && output.line().contains("orphan"), "{output}");
+        assert!(
+            output.line().starts_with(&id) && output.line().contains("orphan"),
+            "{output}"
+        );
     }
-    let line: serde_json::Value = serde_json::from_str(there(&["list", "--orphans", "--json"]).line()).unwrap();
-    assert_eq!((&line["type"], &line["id"], &line["state"]), (&"orphan".into(), &id.into(), &"uploading".into()));
+    let line: serde_json::Value =
+        serde_json::from_str(there(&["list", "--orphans", "--json"]).line()).unwrap();
+    assert_eq!(
+        (&line["type"], &line["id"], &line["state"]),
+        (&"orphan".into(), &id.into(), &"uploading".into())
+    );
     there(&["abort", line["id"].as_str().unwrap()]);
     world.store().holds_nothing_open();
     assert!(there(&["prune"]).stdout().is_empty());
@@ -61,15 +93,38 @@ fn orphans_are_listed_and_can_be_aborted() {
 #[test]
 fn prune_forgets_what_has_ended_and_nothing_else() {
     let world = World::new();
-    let (done, open) = (world.sandbox.file("done.bin", 10), world.sandbox.file("open.bin", 4 * PART));
+    let (done, open) = (
+        world.sandbox.file("done.bin", 10),
+        world.sandbox.file("open.bin", 4 * PART),
+    );
     world.put(&done).run().succeeds();
     let (id, _) = killed_after(&world, &open, 1);
-    let all = || world.upload(&["list", "--all"]).run().succeeds().lines().len();
-    world.upload(&["prune", "--older-than", "1d"]).run().succeeds().says("0 forgotten");
+    let all = || {
+        world
+            .upload(&["list", "--all"])
+            .run()
+            .succeeds()
+            .lines()
+            .len()
+    };
+    world
+        .upload(&["prune", "--older-than", "1d"])
+        .run()
+        .succeeds()
+        .says("0 forgotten");
     assert_eq!(all(), 2);
-    world.upload(&["prune"]).run().succeeds().says("1 forgotten");
+    world
+        .upload(&["prune"])
+        .run()
+        .succeeds()
+        .says("1 forgotten");
     assert_eq!(all(), 1);
-    let line = world.upload(&["list", "--json"]).run().succeeds().line().to_owned();
+    let line = world
+        .upload(&["list", "--json"])
+        .run()
+        .succeeds()
+        .line()
+        .to_owned();
     assert!(line.contains(&id));
     // Forgotten is not undone: the object is there, and the unfinished one goes on.
     assert_eq!(world.store().objects().len(), 1);
@@ -86,7 +141,14 @@ fn an_abort_that_the_backend_did_not_hear_gives_nothing_up() {
     world.proxy.refuse();
     world.upload(&["abort", &id]).run().exits(75);
     world.proxy.listen();
-    assert!(world.upload(&["list"]).run().succeeds().line().contains(&id));
+    assert!(
+        world
+            .upload(&["list"])
+            .run()
+            .succeeds()
+            .line()
+            .contains(&id)
+    );
     world.upload(&["abort", &id]).run().succeeds();
     world.store().holds_nothing_open();
 }

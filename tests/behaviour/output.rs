@@ -16,17 +16,38 @@ fn json_is_what_the_documentation_says() {
     let output = world.put(&file).arg("--json").run().succeeds();
     let events = events(&output);
 
-    let plans: Vec<_> = events.iter().filter(|event| matches!(event, Event::Plan { .. })).collect();
-    let Some(Event::Plan { path, size: planned, part_size, parts, resumed_bytes, .. }) = plans.last() else {
+    let plans: Vec<_> = events
+        .iter()
+        .filter(|event| matches!(event, Event::Plan { .. }))
+        .collect();
+    let Some(Event::Plan {
+        path,
+        size: planned,
+        part_size,
+        parts,
+        resumed_bytes,
+        ..
+    }) = plans.last()
+    else {
         panic!("no plan: {output}")
     };
-    assert_eq!((*planned, *part_size, *parts, *resumed_bytes), (size, PART, 4, 0));
+    assert_eq!(
+        (*planned, *part_size, *parts, *resumed_bytes),
+        (size, PART, 4, 0)
+    );
     assert_eq!(*path, file.to_str().unwrap());
 
     let fingerprints = files::fingerprints(&file, PART);
     let mut told = Vec::new();
     for event in &events {
-        if let Event::Part { number, size, sha256, known, .. } = event {
+        if let Event::Part {
+            number,
+            size,
+            sha256,
+            known,
+            ..
+        } = event
+        {
             assert_eq!(*sha256, files::hex(&fingerprints[*number as usize - 1]));
             assert_eq!(*size, if *number == 4 { 1 } else { PART });
             assert!(!known);
@@ -36,30 +57,64 @@ fn json_is_what_the_documentation_says() {
     told.sort_unstable();
     assert_eq!(told, [1, 2, 3, 4], "each part once");
 
-    let Some(Event::Completed { upload, receipt, .. }) = events.get(events.len() - 2) else {
+    let Some(Event::Completed {
+        upload, receipt, ..
+    }) = events.get(events.len() - 2)
+    else {
         panic!("not completed last but one: {output}")
     };
     assert_eq!(*upload, receipt.id);
     proves(receipt, &file, PART);
     let last = events.last().unwrap();
-    let Event::Exit { code, uploads, completed, failed, bytes_sent, bytes_known, resumable, .. } = last else {
+    let Event::Exit {
+        code,
+        uploads,
+        completed,
+        failed,
+        bytes_sent,
+        bytes_known,
+        resumable,
+        ..
+    } = last
+    else {
         panic!("the last line is not `exit`: {output}")
     };
-    assert_eq!((*code, *uploads, *completed, *failed, *resumable), (0, 1, 1, 0, false));
+    assert_eq!(
+        (*code, *uploads, *completed, *failed, *resumable),
+        (0, 1, 1, 0, false)
+    );
     assert_eq!((*bytes_sent, *bytes_known), (size, 0));
 }
 
 #[test]
 fn json_of_a_failure_ends_in_its_code() {
     let world = World::new();
-    let output = world.put(&world.sandbox.path("absent.bin")).arg("--json").run().exits(66);
+    let output = world
+        .put(&world.sandbox.path("absent.bin"))
+        .arg("--json")
+        .run()
+        .exits(66);
     let events = events(&output);
     assert!(
-        events.iter().any(|event| matches!(event, Event::Failed { kind, .. } if kind == "no_source")),
+        events
+            .iter()
+            .any(|event| matches!(event, Event::Failed { kind, .. } if kind == "no_source")),
         "no `failed`: {output}"
     );
     let last = events.last();
-    assert!(matches!(last, Some(Event::Exit { code: 66, uploads: 1, completed: 0, failed: 1, .. })), "{output}");
+    assert!(
+        matches!(
+            last,
+            Some(Event::Exit {
+                code: 66,
+                uploads: 1,
+                completed: 0,
+                failed: 1,
+                ..
+            })
+        ),
+        "{output}"
+    );
 }
 
 #[test]
@@ -67,7 +122,10 @@ fn json_ends_in_exit_even_when_nothing_could_begin() {
     let sandbox = Sandbox::new();
     let file = sandbox.file("film.bin", 1);
     let output = sandbox.upload(["put", "--json"]).arg(&file).run().exits(78);
-    assert!(matches!(events(&output).last(), Some(Event::Exit { code: 78, .. })), "{output}");
+    assert!(
+        matches!(events(&output).last(), Some(Event::Exit { code: 78, .. })),
+        "{output}"
+    );
 }
 
 #[test]
@@ -86,12 +144,23 @@ fn a_run_without_a_terminal_is_plain_text() {
 #[test]
 fn standard_output_holds_locations_and_nothing_else() {
     let world = World::new();
-    let files = [world.sandbox.file("a.bin", 1), world.sandbox.file("b.bin", PART + 1)];
-    let output = world.put(&files[0]).arg(&files[1]).arg("-vv").run().succeeds();
+    let files = [
+        world.sandbox.file("a.bin", 1),
+        world.sandbox.file("b.bin", PART + 1),
+    ];
+    let output = world
+        .put(&files[0])
+        .arg(&files[1])
+        .arg("-vv")
+        .run()
+        .succeeds();
     let keys = world.store().objects();
     assert_eq!(output.lines().len(), 2, "{output}");
     for line in output.lines() {
-        assert!(keys.iter().any(|key| line.ends_with(key.as_str())), "{line} leads to none of {keys:?}");
+        assert!(
+            keys.iter().any(|key| line.ends_with(key.as_str())),
+            "{line} leads to none of {keys:?}"
+        );
     }
 }
 
@@ -109,8 +178,18 @@ fn a_closed_standard_output_changes_no_exit_code() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 2 * PART);
     world.put(&file).stdout_closed().run().exits(0);
-    world.put(&file).args(["--json", "--again"]).stdout_closed().run().exits(0);
-    world.put(&world.sandbox.path("absent.bin")).arg("--json").stdout_closed().run().exits(66);
+    world
+        .put(&file)
+        .args(["--json", "--again"])
+        .stdout_closed()
+        .run()
+        .exits(0);
+    world
+        .put(&world.sandbox.path("absent.bin"))
+        .arg("--json")
+        .stdout_closed()
+        .run()
+        .exits(66);
 }
 
 #[test]
@@ -118,19 +197,36 @@ fn list_and_status_know_the_upload() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", PART + 1);
     world.put(&file).run().succeeds();
-    assert!(!world.upload(&["list"]).run().succeeds().stdout().contains("film.bin"));
+    assert!(
+        !world
+            .upload(&["list"])
+            .run()
+            .succeeds()
+            .stdout()
+            .contains("film.bin")
+    );
     let listed = world.upload(&["list", "--all"]).run().succeeds();
     assert!(listed.stdout().contains("film.bin"), "{listed}");
     let json = world.upload(&["list", "--all", "--json"]).run().succeeds();
     let line: serde_json::Value = serde_json::from_str(json.lines()[0]).unwrap();
-    assert_eq!((&line["v"], &line["type"]), (&1.into(), &"upload".into()), "{json}");
+    assert_eq!(
+        (&line["v"], &line["type"]),
+        (&1.into(), &"upload".into()),
+        "{json}"
+    );
 }
 
 #[test]
 fn the_exit_line_tells_of_a_receipt_that_could_not_be_written() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 10);
-    let output = world.put(&file).args(["--json", "--receipt", "/dev/full"]).run().exits(74);
-    let Some(Event::Exit { code, .. }) = events(&output).into_iter().last() else { panic!("no exit: {output}") };
+    let output = world
+        .put(&file)
+        .args(["--json", "--receipt", "/dev/full"])
+        .run()
+        .exits(74);
+    let Some(Event::Exit { code, .. }) = events(&output).into_iter().last() else {
+        panic!("no exit: {output}")
+    };
     assert_eq!(code, 74);
 }

@@ -47,7 +47,11 @@ const ALL: [Sent; 8] = [
 
 /// Reaches a phase by `hold` (which lets go of nothing until `release`), sends each signal there to a run of its own, and
 /// goes on from what is left.
-fn at(hold: impl Fn(&World, &Gate), reached: impl Fn(&World, &Gate), release: impl Fn(&World, &Gate)) {
+fn at(
+    hold: impl Fn(&World, &Gate),
+    reached: impl Fn(&World, &Gate),
+    release: impl Fn(&World, &Gate),
+) {
     let world = World::new();
     let gate = Gate::of(&world);
     for (number, sent) in ALL.into_iter().enumerate() {
@@ -55,14 +59,20 @@ fn at(hold: impl Fn(&World, &Gate), reached: impl Fn(&World, &Gate), release: im
         let terminal = Terminal::new(80);
         hold(&world, &gate);
         let put = world.put(&file).env("TERM", "xterm-256color");
-        let mut running = put.stdin_from(terminal.line()).stderr_to(terminal.line()).spawn();
+        let mut running = put
+            .stdin_from(terminal.line())
+            .stderr_to(terminal.line())
+            .spawn();
         reached(&world, &gate);
         let began = Instant::now();
-        let output = send(sent, &terminal, &mut running, || release(&world, &gate)).unwrap_or_else(|| {
-            let output = running.wait_within(LATE).unwrap_or_else(|| panic!("{sent:?}: still there after {LATE:?}"));
-            println!("{sent:?}: {:?} of {IN_TIME:?}", began.elapsed());
-            output
-        });
+        let output =
+            send(sent, &terminal, &mut running, || release(&world, &gate)).unwrap_or_else(|| {
+                let output = running
+                    .wait_within(LATE)
+                    .unwrap_or_else(|| panic!("{sent:?}: still there after {LATE:?}"));
+                println!("{sent:?}: {:?} of {IN_TIME:?}", began.elapsed());
+                output
+            });
         release(&world, &gate);
         ends(sent, &output, &terminal);
         // Whatever had begun is finished by `resume`, what had not by the same command again.
@@ -75,7 +85,12 @@ fn at(hold: impl Fn(&World, &Gate), reached: impl Fn(&World, &Gate), release: im
 }
 
 /// Sends it. What is meant to go on is let go, and waited for.
-fn send(sent: Sent, terminal: &Terminal, running: &mut Running, release: impl Fn()) -> Option<Output> {
+fn send(
+    sent: Sent,
+    terminal: &Terminal,
+    running: &mut Running,
+    release: impl Fn(),
+) -> Option<Output> {
     match sent {
         Sent::One(signal) => {
             running.signal(signal);
@@ -96,7 +111,11 @@ fn send(sent: Sent, terminal: &Terminal, running: &mut Running, release: impl Fn
         Sent::Stopped => {
             running.signal(Signal::TSTP);
             // Where there is no shell to go on from (an orphaned group), the kernel drops it.
-            if wait::within(Duration::from_secs(1), || is_stopped(running.pid()).then_some(())).is_none() {
+            if wait::within(Duration::from_secs(1), || {
+                is_stopped(running.pid()).then_some(())
+            })
+            .is_none()
+            {
                 running.signal(Signal::STOP);
                 wait::until("it to stop", || is_stopped(running.pid()).then_some(()));
             }
@@ -110,7 +129,9 @@ fn send(sent: Sent, terminal: &Terminal, running: &mut Running, release: impl Fn
 
 fn is_stopped(pid: u32) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    status.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+    status
+        .rsplit_once(") ")
+        .is_some_and(|(_, rest)| rest.starts_with('T'))
 }
 
 /// The exit code says which signal it was, unless everything was done in time all the same.
@@ -124,7 +145,11 @@ fn ends(sent: Sent, output: &Output, terminal: &Terminal) {
         Sent::One(Signal::QUIT) => &[None],
         _ => &[Some(0)],
     };
-    assert!(codes.contains(&output.code()), "{sent:?}: {output}\n{}", terminal.text());
+    assert!(
+        codes.contains(&output.code()),
+        "{sent:?}: {output}\n{}",
+        terminal.text()
+    );
     terminal.is_as_it_was();
     if output.code() == Some(0) {
         output.line();
@@ -135,7 +160,11 @@ fn ends(sent: Sent, output: &Output, terminal: &Terminal) {
 
 #[test]
 fn before_anything_began() {
-    at(|_, gate| gate.hold(Moment::Asked("GET", "/v1")), |_, gate| gate.wait_until_held(1), |_, gate| gate.release());
+    at(
+        |_, gate| gate.hold(Moment::Asked("GET", "/v1")),
+        |_, gate| gate.wait_until_held(1),
+        |_, gate| gate.release(),
+    );
 }
 
 #[test]
@@ -173,11 +202,17 @@ fn while_it_reads() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
         files::sparse(&file, 5 << 30);
         let terminal = Terminal::new(100);
-        let put = world.upload(&["put", "--part-size", "5GiB"]).arg(&file).env("TERM", "xterm-256color");
+        let put = world
+            .upload(&["put", "--part-size", "5GiB"])
+            .arg(&file)
+            .env("TERM", "xterm-256color");
         let running = put.stderr_to(terminal.line()).spawn();
         wait::until("reading", || {
             let text = terminal.text();
-            let percent = text.rsplit("hashed ").next().and_then(|rest| rest.split('%').next()?.parse::<u64>().ok());
+            let percent = text
+                .rsplit("hashed ")
+                .next()
+                .and_then(|rest| rest.split('%').next()?.parse::<u64>().ok());
             percent.filter(|percent| *percent > 0)
         });
         let began = Instant::now();
@@ -207,7 +242,10 @@ fn when_all_is_done_but_nobody_reads() {
     let running = world.put(&file).stdout_to(out).spawn();
     wait::until("the end of it", || {
         let traffic = world.proxy.traffic();
-        traffic.of("POST").any(|call| call.path.ends_with("/complete") && call.status == Some(200)).then_some(())
+        traffic
+            .of("POST")
+            .any(|call| call.path.ends_with("/complete") && call.status == Some(200))
+            .then_some(())
     });
     let began = Instant::now();
     running.signal(Signal::INT);
@@ -226,18 +264,43 @@ fn the_journal_is_written_within_a_second() {
     let running = crate::interrupt::held(&world, world.put(&file), 3 * PART);
     let stored = || {
         let traffic = world.proxy.traffic();
-        i64::try_from(traffic.of("PUT").filter(|put| put.status == Some(200)).count()).unwrap()
+        i64::try_from(
+            traffic
+                .of("PUT")
+                .filter(|put| put.status == Some(200))
+                .count(),
+        )
+        .unwrap()
     };
     wait::until("a part that is stored", || (stored() > 0).then_some(()));
     running.signal(Signal::TERM);
     let began = Instant::now();
-    let journal = world.sandbox.files().into_iter().find(|path| path.ends_with("journal.db")).unwrap();
+    let journal = world
+        .sandbox
+        .files()
+        .into_iter()
+        .find(|path| path.ends_with("journal.db"))
+        .unwrap();
     let journal = rusqlite::Connection::open(journal).unwrap();
     let known = || {
-        journal.query_row("SELECT count(*) FROM part WHERE etag IS NOT NULL", [], |row| row.get::<_, i64>(0)).unwrap()
+        journal
+            .query_row(
+                "SELECT count(*) FROM part WHERE etag IS NOT NULL",
+                [],
+                |row| row.get::<_, i64>(0),
+            )
+            .unwrap()
     };
-    let written = wait::within(Duration::from_secs(1), || (known() >= stored()).then_some(()));
-    assert!(written.is_some(), "{} of {} after {:?}", known(), stored(), began.elapsed());
+    let written = wait::within(Duration::from_secs(1), || {
+        (known() >= stored()).then_some(())
+    });
+    assert!(
+        written.is_some(),
+        "{} of {} after {:?}",
+        known(),
+        stored(),
+        began.elapsed()
+    );
     running.kill9();
     world.proxy.open();
     world.resume().run().succeeds();
@@ -247,8 +310,13 @@ fn the_journal_is_written_within_a_second() {
 /// Runs `upload put` under a shell that does something to its streams.
 fn in_shell(world: &World, script: &str) -> Command {
     let file = world.sandbox.file("film.bin", SIZE);
-    let command = world.sandbox.command("sh").env("UPLOAD_BACKEND", world.proxy.url());
-    command.args(["-c", script, env!("CARGO_BIN_EXE_upload")]).arg(file)
+    let command = world
+        .sandbox
+        .command("sh")
+        .env("UPLOAD_BACKEND", world.proxy.url());
+    command
+        .args(["-c", script, env!("CARGO_BIN_EXE_upload")])
+        .arg(file)
 }
 
 #[test]
@@ -265,7 +333,9 @@ fn whatever_becomes_of_its_streams_the_upload_arrives() {
     ] {
         let world = World::new();
         let code = world.sandbox.path("code");
-        in_shell(&world, &format!("exec 3>{}; {script}", code.display())).run().succeeds();
+        in_shell(&world, &format!("exec 3>{}; {script}", code.display()))
+            .run()
+            .succeeds();
         assert_eq!(fs::read_to_string(&code).unwrap(), "0\n", "{script}");
         world.holds_only(&world.sandbox.path("film.bin"));
     }
@@ -278,10 +348,15 @@ fn bars_fit_a_window_that_is_made_narrow() {
     let file = world.sandbox.file("zoo.bin", 3 * PART);
     let terminal = Terminal::new(120);
     world.proxy.shut_after(PART);
-    let put = world.put(&file).env("TERM", "xterm-256color").stderr_to(terminal.line());
+    let put = world
+        .put(&file)
+        .env("TERM", "xterm-256color")
+        .stderr_to(terminal.line());
     let running = put.spawn();
     world.proxy.wait_until_shut();
-    wait::until("a bar", || terminal.text().contains("zoo.bin").then_some(()));
+    wait::until("a bar", || {
+        terminal.text().contains("zoo.bin").then_some(())
+    });
     terminal.resize(30);
     running.signal(Signal::WINCH);
     let before = terminal.text().len();
@@ -290,7 +365,10 @@ fn bars_fit_a_window_that_is_made_narrow() {
     let text = terminal.text().split_off(before);
     // From the one letter that stands nowhere else to the end of the bar; the first may have been drawn before.
     let shown = without_escapes(&text);
-    let bars = shown.split('z').skip(2).filter_map(|rest| rest.chars().position(|c| c == ']'));
+    let bars = shown
+        .split('z')
+        .skip(2)
+        .filter_map(|rest| rest.chars().position(|c| c == ']'));
     assert!(bars.clone().count() > 0, "{shown:?}");
     assert!(bars.clone().all(|columns| columns < 30), "{shown:?}");
 }

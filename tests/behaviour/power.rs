@@ -26,10 +26,18 @@ fn nothing_is_promised_before_the_journal_is_on_disk() {
     let world = World::new();
     let trace = world.sandbox.path("trace");
     let file = world.sandbox.file("film.bin", 2 * PART);
-    let strace = world.sandbox.command("strace").env("UPLOAD_BACKEND", world.proxy.url());
+    let strace = world
+        .sandbox
+        .command("strace")
+        .env("UPLOAD_BACKEND", world.proxy.url());
     let calls = "trace=pwrite64,write,writev,sendto,sendmsg,fsync,fdatasync,link,linkat";
-    let strace = strace.args(["-f", "-qq", "-y", "-s", "80", "-e", calls, "-o"]).arg(&trace);
-    let put = strace.arg(env!("CARGO_BIN_EXE_upload")).args(["put", "--part-size", "5MiB"]).arg(&file);
+    let strace = strace
+        .args(["-f", "-qq", "-y", "-s", "80", "-e", calls, "-o"])
+        .arg(&trace);
+    let put = strace
+        .arg(env!("CARGO_BIN_EXE_upload"))
+        .args(["put", "--part-size", "5MiB"])
+        .arg(&file);
     location(put.run());
 
     let trace = fs::read_to_string(&trace).unwrap();
@@ -57,15 +65,28 @@ fn nothing_is_promised_before_the_journal_is_on_disk() {
         }
         // A new journal is put into place by a link, which is in the directory, which is a file like any other.
         if call.starts_with("link") {
-            dirty.insert(call.split('"').nth(3).and_then(|to| Some(to.rsplit_once('/')?.0)).unwrap().to_owned());
+            dirty.insert(
+                call.split('"')
+                    .nth(3)
+                    .and_then(|to| Some(to.rsplit_once('/')?.0))
+                    .unwrap()
+                    .to_owned(),
+            );
         }
         for (what, begins) in PROMISES {
             if call.contains(begins) {
-                assert!(dirty.is_empty(), "{what} before {dirty:?} is synced:\n{trace}");
+                assert!(
+                    dirty.is_empty(),
+                    "{what} before {dirty:?} is synced:\n{trace}"
+                );
                 kept.insert(what);
             }
         }
     }
-    assert_eq!(kept.len(), PROMISES.len(), "{kept:?} was seen alone:\n{trace}");
+    assert_eq!(
+        kept.len(),
+        PROMISES.len(),
+        "{kept:?} was seen alone:\n{trace}"
+    );
     assert!(syncs >= 4, "{trace}");
 }

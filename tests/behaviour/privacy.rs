@@ -26,16 +26,36 @@ fn mode(path: &Path) -> u32 {
 fn what_is_made_is_for_nobody_else() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 2 * PART);
-    let put = world.sandbox.command("sh").env("UPLOAD_BACKEND", world.proxy.url());
-    let put =
-        put.args(["-c", "umask 0; exec \"$0\" put --part-size 5MiB \"$1\"", env!("CARGO_BIN_EXE_upload")]).arg(&file);
+    let put = world
+        .sandbox
+        .command("sh")
+        .env("UPLOAD_BACKEND", world.proxy.url());
+    let put = put
+        .args([
+            "-c",
+            "umask 0; exec \"$0\" put --part-size 5MiB \"$1\"",
+            env!("CARGO_BIN_EXE_upload"),
+        ])
+        .arg(&file);
     let running = held(&world, put, PART);
     let home = world.sandbox.path("home");
-    let made: Vec<_> = world.sandbox.files().into_iter().filter(|path| path.starts_with(&home)).collect();
+    let made: Vec<_> = world
+        .sandbox
+        .files()
+        .into_iter()
+        .filter(|path| path.starts_with(&home))
+        .collect();
     for name in ["journal.db", "journal.db-wal", "journal.db-shm"] {
-        assert!(made.iter().any(|path| path.ends_with(name)), "{name} is not among {made:?}");
+        assert!(
+            made.iter().any(|path| path.ends_with(name)),
+            "{name} is not among {made:?}"
+        );
     }
-    assert!(made.iter().any(|path| path.display().to_string().contains("journal.db.locks/")), "{made:?}");
+    assert!(
+        made.iter()
+            .any(|path| path.display().to_string().contains("journal.db.locks/")),
+        "{made:?}"
+    );
     for path in &made {
         assert_eq!(mode(path), 0o600, "{}", path.display());
         let dirs = path.ancestors().skip(1).take_while(|dir| *dir != home);
@@ -54,9 +74,18 @@ fn what_a_store_in_the_same_process_makes_is_for_nobody_else() {
     let sandbox = Sandbox::new();
     let file = sandbox.file("film.bin", 10);
     let script = "umask 0; exec \"$0\" put --backend embedded \"$1\"";
-    sandbox.command("sh").args(["-c", script, env!("CARGO_BIN_EXE_upload")]).arg(&file).run().succeeds();
+    sandbox
+        .command("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_upload")])
+        .arg(&file)
+        .run()
+        .succeeds();
     let home = sandbox.path("home");
-    for path in sandbox.files().into_iter().filter(|path| path.starts_with(&home)) {
+    for path in sandbox
+        .files()
+        .into_iter()
+        .filter(|path| path.starts_with(&home))
+    {
         assert_eq!(mode(&path) & 0o077, 0, "{}", path.display());
     }
 }
@@ -66,28 +95,41 @@ fn a_journal_is_kept_in_no_place_that_others_can_change() {
     let sandbox = Sandbox::new();
     let file = sandbox.file("film.bin", 10);
     let put = |journal: &Path| {
-        let put = sandbox.upload(["put", "--backend", "embedded", "--journal"]).arg(journal).arg(&file);
+        let put = sandbox
+            .upload(["put", "--backend", "embedded", "--journal"])
+            .arg(journal)
+            .arg(&file);
         put.run()
     };
     let (own, link) = (sandbox.path("own"), sandbox.path("link"));
     fs::create_dir(&own).unwrap();
     symlink(&own, &link).unwrap();
-    put(&link.join("journal.db")).exits(73).says("symbolic link");
+    put(&link.join("journal.db"))
+        .exits(73)
+        .says("symbolic link");
     symlink(sandbox.path("elsewhere.db"), own.join("link.db")).unwrap();
     put(&own.join("link.db")).exits(73);
     assert!(!sandbox.path("elsewhere.db").exists());
 
     fs::set_permissions(&own, Permissions::from_mode(0o1777)).unwrap();
-    put(&own.join("journal.db")).exits(73).says("anybody may write");
+    put(&own.join("journal.db"))
+        .exits(73)
+        .says("anybody may write");
     fs::set_permissions(&own, Permissions::from_mode(0o700)).unwrap();
     if geteuid().is_root() {
         // As with `sudo`, that leaves HOME as it was.
         chown(&own, Some(12_345), Some(12_345)).unwrap();
         put(&own.join("journal.db")).exits(73).says("another user");
-        put(&own.join("not/there/yet/journal.db")).exits(73).says("another user");
+        put(&own.join("not/there/yet/journal.db"))
+            .exits(73)
+            .says("another user");
         chown(&own, Some(0), Some(0)).unwrap();
     }
-    assert_eq!(fs::read_dir(&own).unwrap().count(), 1, "something was made there");
+    assert_eq!(
+        fs::read_dir(&own).unwrap().count(),
+        1,
+        "something was made there"
+    );
     put(&own.join("journal.db")).succeeds();
 }
 
@@ -106,9 +148,26 @@ fn a_configuration_that_others_can_write_is_not_followed() {
             fs::set_permissions(file, Permissions::from_mode(file_mode)).unwrap();
         }
     };
-    let with_config = || sandbox.upload(["put", "--config"]).arg(&config).arg(&file).run();
-    let with_token = || sandbox.upload(["put", "--backend", "embedded", "--token-file"]).arg(&token).arg(&file).run();
-    for (dir_mode, file_mode) in [(0o755, 0o664), (0o755, 0o646), (0o775, 0o644), (0o757, 0o600)] {
+    let with_config = || {
+        sandbox
+            .upload(["put", "--config"])
+            .arg(&config)
+            .arg(&file)
+            .run()
+    };
+    let with_token = || {
+        sandbox
+            .upload(["put", "--backend", "embedded", "--token-file"])
+            .arg(&token)
+            .arg(&file)
+            .run()
+    };
+    for (dir_mode, file_mode) in [
+        (0o755, 0o664),
+        (0o755, 0o646),
+        (0o775, 0o644),
+        (0o757, 0o600),
+    ] {
         modes(dir_mode, file_mode);
         with_config().exits(78).says("chmod go-w");
         with_token().exits(78).says("chmod go-w");
@@ -131,8 +190,14 @@ fn memory_that_holds_a_token_is_not_dumped() {
     let token = world.gateway.token("canary");
     let file = world.sandbox.file("film.bin", 2 * PART);
     let script = "ulimit -c unlimited; exec \"$0\" put --part-size 5MiB \"$1\"";
-    let put = world.sandbox.command("sh").args(["-c", script, env!("CARGO_BIN_EXE_upload")]).arg(&file);
-    let put = put.env("UPLOAD_BACKEND", world.proxy.url()).env("UPLOAD_TOKEN", &token);
+    let put = world
+        .sandbox
+        .command("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_upload")])
+        .arg(&file);
+    let put = put
+        .env("UPLOAD_BACKEND", world.proxy.url())
+        .env("UPLOAD_TOKEN", &token);
     let running = held(&world, put, PART);
     let typed = fs::read(format!("/proc/{}/cmdline", running.pid())).unwrap();
     assert!(!String::from_utf8_lossy(&typed).contains(&token));
@@ -142,7 +207,8 @@ fn memory_that_holds_a_token_is_not_dumped() {
     }
     let tasks = fs::read_dir(format!("/proc/{}/task", running.pid())).unwrap();
     for task in tasks {
-        let children = fs::read_to_string(task.unwrap().path().join("children")).unwrap_or_default();
+        let children =
+            fs::read_to_string(task.unwrap().path().join("children")).unwrap_or_default();
         assert_eq!(children, "", "a child would inherit the environment");
     }
     running.signal(Signal::QUIT);
@@ -159,12 +225,23 @@ fn a_gateway_reaches_its_store_past_any_proxy() {
     let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
     proxy.set_nonblocking(true).unwrap();
     let url = format!("http://{}", proxy.local_addr().unwrap());
-    let names = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+    let names = [
+        "http_proxy",
+        "HTTP_PROXY",
+        "https_proxy",
+        "HTTPS_PROXY",
+        "all_proxy",
+        "ALL_PROXY",
+    ];
     // As it starts it tries the store, over HTTP.
     let gateway = Gateway::start(&[], &names.map(|name| (name, url.as_str())));
     let sandbox = Sandbox::new();
     let file = sandbox.file("film.bin", 2 * PART);
-    sandbox.upload(["put", "--backend", &gateway.url()]).arg(&file).run().succeeds();
+    sandbox
+        .upload(["put", "--backend", &gateway.url()])
+        .arg(&file)
+        .run()
+        .succeeds();
     gateway.store().holds_only(&file);
     assert_eq!(proxy.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
 }
@@ -176,12 +253,25 @@ fn a_gateway_says_in_its_log_why_it_turned_a_token_away() {
     let sandbox = Sandbox::new();
     let file = sandbox.file("film.bin", 10);
     let token = format!("{}canary", gateway.token("ci"));
-    let put = sandbox.upload(["put", "--backend", &gateway.url()]).arg(&file).env("UPLOAD_TOKEN", &token);
+    let put = sandbox
+        .upload(["put", "--backend", &gateway.url()])
+        .arg(&file)
+        .env("UPLOAD_TOKEN", &token);
     let output = put.run().exits(77);
     let log = gateway.stderr();
-    assert!(log.contains("turned a token away") && log.contains("its secret is wrong"), "{log}");
-    assert!(!output.stderr().contains("secret is wrong"), "{}", output.stderr());
+    assert!(
+        log.contains("turned a token away") && log.contains("its secret is wrong"),
+        "{log}"
+    );
+    assert!(
+        !output.stderr().contains("secret is wrong"),
+        "{}",
+        output.stderr()
+    );
     for text in [log.as_str(), output.stderr()] {
-        assert!(!text.contains("canary") && !text.contains(&token[..30]), "{text}");
+        assert!(
+            !text.contains("canary") && !text.contains(&token[..30]),
+            "{text}"
+        );
     }
 }

@@ -14,10 +14,19 @@ use crate::support::{MIB, PART, files};
 #[track_caller]
 fn embedded(sandbox: &Sandbox, file: &Path) -> (String, Receipt) {
     let receipt = sandbox.path("receipt.json");
-    let command = sandbox.upload(["put", "--backend", "embedded", "--part-size", "5MiB", "--receipt"]);
+    let command = sandbox.upload([
+        "put",
+        "--backend",
+        "embedded",
+        "--part-size",
+        "5MiB",
+        "--receipt",
+    ]);
     let location = location(command.arg(&receipt).arg(file).run());
     let receipts = receipts(&receipt);
-    let [receipt] = receipts.as_slice() else { panic!("one receipt expected: {receipts:?}") };
+    let [receipt] = receipts.as_slice() else {
+        panic!("one receipt expected: {receipts:?}")
+    };
     fs::remove_file(sandbox.path("receipt.json")).unwrap();
     (location, receipt.clone())
 }
@@ -32,7 +41,10 @@ fn a_file_of_any_size_arrives_whole() {
         assert_eq!(location, receipt.location);
         proves(&receipt, &file, PART);
         let back = sandbox.upload(["cat", &receipt.id]).run().succeeds();
-        assert!(back.stdout_bytes() == fs::read(&file).unwrap(), "{size} bytes came back changed");
+        assert!(
+            back.stdout_bytes() == fs::read(&file).unwrap(),
+            "{size} bytes came back changed"
+        );
     }
 }
 
@@ -41,8 +53,16 @@ fn the_key_is_the_gateways_and_keeps_only_the_extension() {
     let sandbox = Sandbox::new();
     let (_, receipt) = embedded(&sandbox, &sandbox.file("secret plans.MOV", 10));
     let parts: Vec<&str> = receipt.key.split('/').collect();
-    let ["uploads", owner, name] = parts.as_slice() else { panic!("{}", receipt.key) };
-    assert!(owner.len() == 26 && owner.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()), "{owner}");
+    let ["uploads", owner, name] = parts.as_slice() else {
+        panic!("{}", receipt.key)
+    };
+    assert!(
+        owner.len() == 26
+            && owner
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()),
+        "{owner}"
+    );
     assert_eq!(*name, format!("{}.mov", receipt.id));
 }
 
@@ -54,7 +74,11 @@ fn the_same_file_again_prints_the_same_location_and_sends_nothing() {
     let before = world.proxy.traffic();
     assert_eq!(location(world.put(&file).run()), first);
     let after = world.proxy.traffic().since(&before);
-    assert_eq!((after.count("PUT"), after.posts("/v1/uploads")), (0, 0), "{after:?}");
+    assert_eq!(
+        (after.count("PUT"), after.posts("/v1/uploads")),
+        (0, 0),
+        "{after:?}"
+    );
     world.holds_only(&file);
 }
 
@@ -74,20 +98,32 @@ fn the_same_bytes_under_another_name_are_another_upload() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 10);
     let first = location(world.put(&file).run());
-    assert_ne!(location(world.put(&file).args(["--name", "other.bin"]).run()), first);
+    assert_ne!(
+        location(world.put(&file).args(["--name", "other.bin"]).run()),
+        first
+    );
     assert_eq!(world.store().objects().len(), 2);
 }
 
 #[test]
 fn several_files_go_in_one_call() {
     let world = World::new();
-    let wanted: Vec<_> = [("a.bin", 0), ("b.bin", 1), ("c.bin", 2 * PART + 1), ("d.bin", PART)]
-        .map(|(n, s)| world.sandbox.file(n, s))
-        .into();
+    let wanted: Vec<_> = [
+        ("a.bin", 0),
+        ("b.bin", 1),
+        ("c.bin", 2 * PART + 1),
+        ("d.bin", PART),
+    ]
+    .map(|(n, s)| world.sandbox.file(n, s))
+    .into();
     let output = world.put(&wanted[0]).args(&wanted[1..]).run().succeeds();
     assert_eq!(output.lines().len(), 4, "{output}");
     let store = world.store();
-    let mut stored: Vec<String> = store.objects().iter().map(|key| files::sha256_of(&store.get(key))).collect();
+    let mut stored: Vec<String> = store
+        .objects()
+        .iter()
+        .map(|key| files::sha256_of(&store.get(key)))
+        .collect();
     let mut sent: Vec<String> = wanted.iter().map(|file| files::sha256(file)).collect();
     stored.sort();
     sent.sort();
@@ -99,7 +135,11 @@ fn several_files_go_in_one_call() {
 fn one_bad_file_does_not_stop_the_others() {
     let world = World::new();
     let good = world.sandbox.file("good.bin", PART + 1);
-    let output = world.put(&world.sandbox.path("absent.bin")).arg(&good).run().exits(66);
+    let output = world
+        .put(&world.sandbox.path("absent.bin"))
+        .arg(&good)
+        .run()
+        .exits(66);
     assert_eq!(output.lines().len(), 1, "{output}");
     world.holds_only(&good);
 }
@@ -110,21 +150,42 @@ fn name_type_and_metadata_reach_the_backend() {
     let file = world.sandbox.file("film.bin", 10);
     let output = world
         .put(&file)
-        .args(["--json", "--name", "holiday.mp4", "--content-type", "video/mp4", "--meta", "camera=old one"])
+        .args([
+            "--json",
+            "--name",
+            "holiday.mp4",
+            "--content-type",
+            "video/mp4",
+            "--meta",
+            "camera=old one",
+        ])
         .run()
         .succeeds();
     let events = events(&output);
-    let Some(Event::Completed { receipt, .. }) = events.iter().find(|event| matches!(event, Event::Completed { .. }))
+    let Some(Event::Completed { receipt, .. }) = events
+        .iter()
+        .find(|event| matches!(event, Event::Completed { .. }))
     else {
         panic!("not completed: {output}")
     };
-    assert_eq!(receipt.key.rsplit('.').next(), Some("mp4"), "{}", receipt.key);
+    assert_eq!(
+        receipt.key.rsplit('.').next(),
+        Some("mp4"),
+        "{}",
+        receipt.key
+    );
     let head = world.store().head(&receipt.key);
     assert_eq!(head.header("content-type"), Some("video/mp4"));
     assert_eq!(head.header("x-amz-meta-camera"), Some("old one"));
-    let status = world.upload(&["status", "--remote", "--json", &receipt.id]).run().succeeds();
+    let status = world
+        .upload(&["status", "--remote", "--json", &receipt.id])
+        .run()
+        .succeeds();
     let status: serde_json::Value = serde_json::from_str(status.line()).unwrap();
-    assert_eq!((&status["v"], &status["type"]), (&1.into(), &"upload".into()));
+    assert_eq!(
+        (&status["v"], &status["type"]),
+        (&1.into(), &"upload".into())
+    );
     for said in ["holiday.mp4", "video/mp4"] {
         assert!(status.to_string().contains(said), "no {said} in {status}");
     }
@@ -135,9 +196,16 @@ fn a_dry_run_says_what_would_be_sent_and_sends_nothing() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 2 * PART + 1);
     let output = world.put(&file).arg("--dry-run").run().succeeds();
-    assert!(output.stderr().contains("film.bin: 10.0 MiB in 3 parts"), "{output}");
+    assert!(
+        output.stderr().contains("film.bin: 10.0 MiB in 3 parts"),
+        "{output}"
+    );
     let traffic = world.proxy.traffic();
-    assert_eq!((traffic.count("PUT"), traffic.posts("/v1/uploads")), (0, 0), "{traffic:?}");
+    assert_eq!(
+        (traffic.count("PUT"), traffic.posts("/v1/uploads")),
+        (0, 0),
+        "{traffic:?}"
+    );
     assert!(world.store().objects().is_empty());
     location(world.put(&file).run());
     world.holds_only(&file);
@@ -146,9 +214,18 @@ fn a_dry_run_says_what_would_be_sent_and_sends_nothing() {
 #[test]
 fn receipts_of_several_files_are_lines_of_one_file() {
     let world = World::new();
-    let (a, b) = (world.sandbox.file("a.bin", 3), world.sandbox.file("b.bin", PART + 1));
+    let (a, b) = (
+        world.sandbox.file("a.bin", 3),
+        world.sandbox.file("b.bin", PART + 1),
+    );
     let path = world.sandbox.path("receipts");
-    world.put(&a).arg(&b).arg("--receipt").arg(&path).run().succeeds();
+    world
+        .put(&a)
+        .arg(&b)
+        .arg("--receipt")
+        .arg(&path)
+        .run()
+        .succeeds();
     let receipts = receipts(&path);
     assert_eq!(receipts.len(), 2);
     for receipt in receipts {
@@ -178,7 +255,9 @@ fn an_aborted_upload_is_gone_from_the_store() {
     world.proxy.shut_after(PART + 1);
     let mut running = world.put(&file).arg("--json").spawn();
     world.proxy.wait_until_shut();
-    let id = running.wait_for("an upload", |running| crate::interrupt::upload_id(&running.stdout()));
+    let id = running.wait_for("an upload", |running| {
+        crate::interrupt::upload_id(&running.stdout())
+    });
     running.kill9();
     world.proxy.open();
     assert_eq!(world.store().open_uploads().len(), 1);
@@ -194,14 +273,31 @@ fn a_read_url_gives_the_bytes_to_whoever_holds_it() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", PART + 1);
     let path = world.sandbox.path("receipt");
-    world.put(&file).arg("--receipt").arg(&path).run().succeeds();
+    world
+        .put(&file)
+        .arg("--receipt")
+        .arg(&path)
+        .run()
+        .succeeds();
     let id = receipts(&path)[0].id.clone();
-    let url = world.upload(&["url", &id]).run().succeeds().line().to_owned();
-    let brief = world.upload(&["url", &id, "--expires", "2m"]).run().succeeds();
+    let url = world
+        .upload(&["url", &id])
+        .run()
+        .succeeds()
+        .line()
+        .to_owned();
+    let brief = world
+        .upload(&["url", &id, "--expires", "2m"])
+        .run()
+        .succeeds();
     assert!(brief.line().contains("X-Amz-Expires=120&"), "{brief}");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let bytes = runtime.block_on(async { client.get(url).send().await.unwrap().bytes().await.unwrap() });
+    let bytes =
+        runtime.block_on(async { client.get(url).send().await.unwrap().bytes().await.unwrap() });
     assert_eq!(files::sha256_of(&bytes), files::sha256(&file));
 }
 
@@ -210,8 +306,14 @@ fn what_a_cdn_shows_is_named_by_it() {
     let world = World::with(&["--cdn", "https://cdn.example.com"]);
     let file = world.sandbox.file("film.bin", PART + 1);
     let location = location(world.put(&file).run());
-    assert!(location.starts_with("https://cdn.example.com/uploads/"), "{location}");
-    assert_eq!(world.upload(&["url"]).arg(&file).run().succeeds().line(), location);
+    assert!(
+        location.starts_with("https://cdn.example.com/uploads/"),
+        "{location}"
+    );
+    assert_eq!(
+        world.upload(&["url"]).arg(&file).run().succeeds().line(),
+        location
+    );
 }
 
 /// What was refused is asked for otherwise; the refused request must not come back.
@@ -221,7 +323,11 @@ fn a_refused_request_leaves_nothing_to_resume() {
     let file = world.sandbox.file("film.bin", 10);
     world.put(&file).run().exits(77);
     world.resume().run().succeeds();
-    world.put(&file).args(["--content-type", "video/mp4"]).run().succeeds();
+    world
+        .put(&file)
+        .args(["--content-type", "video/mp4"])
+        .run()
+        .succeeds();
     world.holds_only(&file);
 }
 

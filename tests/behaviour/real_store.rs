@@ -44,7 +44,10 @@ fn client_and_gateway_die_and_the_object_is_right() {
     proves(&receipts[0], &file, PART);
     let said = store.head(&receipts[0].key);
     let checksum = files::checksum(&file, PART);
-    assert_eq!(said.header("x-amz-checksum-sha256"), Some(checksum.as_str()).filter(|_| !lacks("composite")));
+    assert_eq!(
+        said.header("x-amz-checksum-sha256"),
+        Some(checksum.as_str()).filter(|_| !lacks("composite"))
+    );
     let sent = world.bytes_put() - before;
     assert!(sent <= bound(size, 4), "{sent} bytes were sent");
 }
@@ -55,12 +58,21 @@ fn a_bit_that_flips_on_the_way_is_refused_and_sent_again() {
     let world = World::on(&store);
     let before = world.data().traffic();
     let file = world.sandbox.file("film.bin", 3 * PART);
-    world.data().spoil(Requests::put().nth(2), Fault::FlipBit { at: PART / 2 });
+    world
+        .data()
+        .spoil(Requests::put().nth(2), Fault::FlipBit { at: PART / 2 });
     world.put(&file).run().succeeds();
     store.holds_only(&file);
     let traffic = world.data().traffic().since(&before);
     assert_eq!(traffic.count("PUT"), 4);
-    assert_eq!(traffic.of("PUT").filter(|exchange| exchange.status == Some(400)).count(), 1, "{traffic:?}");
+    assert_eq!(
+        traffic
+            .of("PUT")
+            .filter(|exchange| exchange.status == Some(400))
+            .count(),
+        1,
+        "{traffic:?}"
+    );
 }
 
 #[test]
@@ -70,11 +82,19 @@ fn a_file_of_any_size_arrives_whole() {
     let receipt = world.sandbox.path("receipt");
     for size in [0, 1, PART, PART + 1] {
         let file = world.sandbox.file(&format!("{size}.bin"), size);
-        world.put(&file).arg("--receipt").arg(&receipt).run().succeeds();
+        world
+            .put(&file)
+            .arg("--receipt")
+            .arg(&receipt)
+            .run()
+            .succeeds();
         let receipts = receipts(&receipt);
         let receipt = receipts.last().unwrap();
         proves(receipt, &file, PART);
-        assert_eq!(files::sha256_of(&store.get(&receipt.key)), files::sha256(&file));
+        assert_eq!(
+            files::sha256_of(&store.get(&receipt.key)),
+            files::sha256(&file)
+        );
     }
     store.holds_nothing_open();
 }

@@ -31,12 +31,20 @@ impl Elsewhere {
 
     fn redirect(&self, status: u16) -> Fault {
         let there = format!("http://{}/", self.place());
-        Fault::Answer(Answer::new(status).header("location", &there).header("x-upload-protocol", "1"))
+        Fault::Answer(
+            Answer::new(status)
+                .header("location", &there)
+                .header("x-upload-protocol", "1"),
+        )
     }
 
     #[track_caller]
     fn has_heard_nothing(&self) {
-        assert_eq!(self.0.accept().map(drop).unwrap_err().kind(), ErrorKind::WouldBlock, "somebody called");
+        assert_eq!(
+            self.0.accept().map(drop).unwrap_err().kind(),
+            ErrorKind::WouldBlock,
+            "somebody called"
+        );
     }
 }
 
@@ -54,7 +62,10 @@ fn not_followed(requests: Requests, envs: &[(&str, &str)]) {
                 for (name, value) in envs {
                     put = put.env(name, value);
                 }
-                let output = put.args(["--give-up-after", "1s"]).env("UPLOAD_TOKEN", "canary").run();
+                let output = put
+                    .args(["--give-up-after", "1s"])
+                    .env("UPLOAD_TOKEN", "canary")
+                    .run();
                 assert!(matches!(output.code(), Some(69 | 75)), "{output}");
                 assert!(output.stderr().contains(&status.to_string()), "{output}");
                 elsewhere.has_heard_nothing();
@@ -89,7 +100,13 @@ fn no_redirect_of_a_part_is_followed() {
 /// Where a proxy is configured, parts are sent by the HTTP library; this machine is reached without it all the same.
 #[test]
 fn no_redirect_of_a_part_is_followed_by_the_library() {
-    not_followed(Requests::put(), &[("http_proxy", "http://127.0.0.1:1"), ("NO_PROXY", "127.0.0.1")]);
+    not_followed(
+        Requests::put(),
+        &[
+            ("http_proxy", "http://127.0.0.1:1"),
+            ("NO_PROXY", "127.0.0.1"),
+        ],
+    );
 }
 
 #[test]
@@ -128,13 +145,27 @@ impl Signing {
     }
 
     fn again(gateways: Sandbox, sandbox: Sandbox, public_url: &str) -> Self {
-        let gateway = Gateway::start_in(gateways, &["--auth", "tokens", "--public-url", public_url], &[]);
+        let gateway = Gateway::start_in(
+            gateways,
+            &["--auth", "tokens", "--public-url", public_url],
+            &[],
+        );
         let token = gateway.token("client");
-        Self { gateway, token, sandbox }
+        Self {
+            gateway,
+            token,
+            sandbox,
+        }
     }
 
     fn put(&self, file: &std::path::Path) -> crate::support::command::Command {
-        let put = self.sandbox.upload(["put", "--give-up-after", "20s", "--backend", &self.gateway.url()]);
+        let put = self.sandbox.upload([
+            "put",
+            "--give-up-after",
+            "20s",
+            "--backend",
+            &self.gateway.url(),
+        ]);
         put.arg(file).env("UPLOAD_TOKEN", &self.token)
     }
 }
@@ -149,7 +180,12 @@ fn a_url_into_somebody_elses_network_is_not_used() {
     ] {
         let signing = Signing::for_url(url);
         let file = signing.sandbox.file("film.bin", 1000);
-        let output = signing.put(&file).run().exits(69).says(why).says("--store-host");
+        let output = signing
+            .put(&file)
+            .run()
+            .exits(69)
+            .says(why)
+            .says("--store-host");
         assert!(!output.stderr().contains("X-Amz"), "{output}");
     }
 }
@@ -160,18 +196,31 @@ fn a_store_that_is_another_than_before_is_not_used() {
     let (first, second) = (Proxy::start(), Proxy::start());
     let gateways = Sandbox::new();
     let started = |gateways: &Sandbox, proxy: &Proxy| {
-        let args = ["serve", "--listen", "127.0.0.1:0", "--public-url", &proxy.url()];
+        let args = [
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--public-url",
+            &proxy.url(),
+        ];
         let mut running = gateways.upload(args).spawn();
         let addr: std::net::SocketAddr = running.wait_for("its address", |running| {
             let stderr = running.stderr();
             let (_, rest) = stderr.split_once("listening on http://")?;
-            rest.split(|end: char| end.is_whitespace() || end == '/').next()?.parse().ok()
+            rest.split(|end: char| end.is_whitespace() || end == '/')
+                .next()?
+                .parse()
+                .ok()
         });
         proxy.lead_to(addr);
         (running, format!("http://{addr}"))
     };
     let client = Sandbox::new();
-    let put = |backend: &str, name: &str| client.upload(["put", "--backend", backend]).arg(client.file(name, 1000));
+    let put = |backend: &str, name: &str| {
+        client
+            .upload(["put", "--backend", backend])
+            .arg(client.file(name, 1000))
+    };
 
     let (gateway, backend) = started(&gateways, &first);
     put(&backend, "1.bin").run().succeeds();
@@ -179,13 +228,23 @@ fn a_store_that_is_another_than_before_is_not_used() {
     gateway.kill9();
 
     let (gateway, backend) = started(&gateways, &second);
-    let output =
-        put(&backend, "2.bin").run().exits(69).says("another store than before").says("--store-host 127.0.0.1:");
+    let output = put(&backend, "2.bin")
+        .run()
+        .exits(69)
+        .says("another store than before")
+        .says("--store-host 127.0.0.1:");
     assert_eq!(second.traffic().count("PUT"), 0, "{output}");
     let place = second.url().trim_start_matches("http://").to_owned();
-    put(&backend, "2.bin").args(["--store-host", &place]).run().succeeds();
+    put(&backend, "2.bin")
+        .args(["--store-host", &place])
+        .run()
+        .succeeds();
     put(&backend, "3.bin").run().succeeds();
-    assert_eq!(second.traffic().count("PUT"), 2, "once it was named, it is one of its stores");
+    assert_eq!(
+        second.traffic().count("PUT"),
+        2,
+        "once it was named, it is one of its stores"
+    );
     gateway.kill9();
 }
 
@@ -193,14 +252,34 @@ fn a_store_that_is_another_than_before_is_not_used() {
 fn plain_http_to_another_machine_needs_a_word() {
     let sandbox = Sandbox::new();
     let file = sandbox.file("film.bin", 10);
-    let put = |backend: &str| sandbox.upload(["put", "--give-up-after", "1s", "--backend", backend]).arg(&file);
+    let put = |backend: &str| {
+        sandbox
+            .upload(["put", "--give-up-after", "1s", "--backend", backend])
+            .arg(&file)
+    };
     let refused = put("http://192.0.2.1:9").run();
-    assert!(refused.code() == Some(2) && refused.stderr().contains("--allow-insecure-http"), "{refused}");
+    assert!(
+        refused.code() == Some(2) && refused.stderr().contains("--allow-insecure-http"),
+        "{refused}"
+    );
     let config = sandbox.path("config.toml");
     std::fs::write(&config, "backend = \"http://192.0.2.1:9\"\n").unwrap();
-    sandbox.upload(["put", "--config"]).arg(&config).arg(&file).run().exits(78).says("--allow-insecure-http");
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    put(&format!("http://0.0.0.0:{port}")).arg("--allow-insecure-http").run().exits(75);
+    sandbox
+        .upload(["put", "--config"])
+        .arg(&config)
+        .arg(&file)
+        .run()
+        .exits(78)
+        .says("--allow-insecure-http");
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    put(&format!("http://0.0.0.0:{port}"))
+        .arg("--allow-insecure-http")
+        .run()
+        .exits(75);
 }
 
 /// What somebody else answers without end, or over and over, is not read for ever.
@@ -209,10 +288,15 @@ fn an_answer_without_end_is_not_read() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 2 * PART);
     let endless = Answer::json(200, &"[0,".repeat(3 << 20));
-    world.proxy.spoil(Requests::get("/v1"), Fault::Answer(endless.clone()));
+    world
+        .proxy
+        .spoil(Requests::get("/v1"), Fault::Answer(endless.clone()));
     world.put(&file).run().exits(69).says("bytes");
     world.proxy.mend();
-    world.proxy.spoil(Requests::put(), Fault::Answer(endless.header("etag", "\"e\"")));
+    world.proxy.spoil(
+        Requests::put(),
+        Fault::Answer(endless.header("etag", "\"e\"")),
+    );
     world.put(&file).run().exits(69).says("bytes");
     world.proxy.mend();
 
@@ -225,10 +309,15 @@ fn an_answer_without_end_is_not_read() {
     crate::interrupt::held(&world, world.put(&file), PART).kill9();
     world.proxy.open();
     let again = r#"{"parts":[],"next":1}"#;
-    world.proxy.spoil(Requests::get("/parts"), Fault::Answer(Answer::json(200, again)));
+    world.proxy.spoil(
+        Requests::get("/parts"),
+        Fault::Answer(Answer::json(200, again)),
+    );
     world.resume().run().exits(69).says("does not end");
     world.proxy.mend();
     world.resume().run().succeeds();
-    wait::until("its end", || world.store().open_uploads().is_empty().then_some(()));
+    wait::until("its end", || {
+        world.store().open_uploads().is_empty().then_some(())
+    });
     world.holds_only(&file);
 }

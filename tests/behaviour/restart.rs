@@ -12,11 +12,21 @@ use crate::support::world::World;
 
 /// What is asked while the database is away: its status, and whether it says when to come again.
 fn asked(url: &str) -> (u16, bool) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let answer = client.get(format!("{url}/v1/uploads")).send().await.unwrap();
-        (answer.status().as_u16(), answer.headers().contains_key("retry-after"))
+        let answer = client
+            .get(format!("{url}/v1/uploads"))
+            .send()
+            .await
+            .unwrap();
+        (
+            answer.status().as_u16(),
+            answer.headers().contains_key("retry-after"),
+        )
     })
 }
 
@@ -26,8 +36,18 @@ fn a_postgresql_that_is_started_again_amid_a_put_costs_nothing() {
     let bucket = store.store();
     let (address, way) = (Proxy::start(), Proxy::start());
     way.lead_to(bucket.addr());
-    let (url, place, endpoint) = (address.url(), format!("s3://{}", bucket.bucket()), way.url());
-    let args = ["--store", &place, "--s3-endpoint", &endpoint, "--s3-path-style"];
+    let (url, place, endpoint) = (
+        address.url(),
+        format!("s3://{}", bucket.bucket()),
+        way.url(),
+    );
+    let args = [
+        "--store",
+        &place,
+        "--s3-endpoint",
+        &endpoint,
+        "--s3-path-style",
+    ];
     let mut envs = bucket.envs().to_vec();
     envs.push(("UPLOAD_LEDGER", server.url()));
     let world = World::named(&url, address, &args, &envs, Some(way));
@@ -40,13 +60,23 @@ fn a_postgresql_that_is_started_again_amid_a_put_costs_nothing() {
         world.data().open();
         // Whoever needs the ledger now is told to come again.
         wait::until("a call of the put to be put off", || {
-            world.proxy.traffic().0[before..].iter().any(|call| call.status == Some(503)).then_some(())
+            world.proxy.traffic().0[before..]
+                .iter()
+                .any(|call| call.status == Some(503))
+                .then_some(())
         });
         server.start_again();
         let location = running.wait().succeeds().line().to_owned();
         let objects = bucket.objects();
-        let key = objects.iter().find(|key| location.ends_with(key.as_str())).expect("the object");
-        assert_eq!(bucket.sha256(key), crate::support::files::sha256(&file), "{mode}");
+        let key = objects
+            .iter()
+            .find(|key| location.ends_with(key.as_str()))
+            .expect("the object");
+        assert_eq!(
+            bucket.sha256(key),
+            crate::support::files::sha256(&file),
+            "{mode}"
+        );
         bucket.holds_nothing_open();
     }
     assert_eq!(bucket.objects().len(), 2);

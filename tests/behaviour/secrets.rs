@@ -27,11 +27,19 @@ fn no_token_and_no_signature_is_printed_or_kept() {
     let token = world.gateway.token("canary");
     let file = world.sandbox.file("film.bin", 6 * PART);
     world.proxy.spoil(Requests::put().nth(1), Fault::expired());
-    world.proxy.spoil(Requests::put().nth(2), Fault::FlipBit { at: 1 });
-    world.proxy.spoil(Requests::put().nth(3), Fault::CutAfter { bytes: 100 });
+    world
+        .proxy
+        .spoil(Requests::put().nth(2), Fault::FlipBit { at: 1 });
+    world
+        .proxy
+        .spoil(Requests::put().nth(3), Fault::CutAfter { bytes: 100 });
     let secrets = [token.as_str(), SIGNATURE[0], SIGNATURE[1]];
     let loud = |command: crate::support::command::Command| {
-        command.arg("-vvv").env("UPLOAD_TOKEN", &token).env("RUST_LOG", "trace").env("RUST_BACKTRACE", "1")
+        command
+            .arg("-vvv")
+            .env("UPLOAD_TOKEN", &token)
+            .env("RUST_LOG", "trace")
+            .env("RUST_BACKTRACE", "1")
     };
 
     // Killed in the middle, so that the journal is looked at as it stands half way.
@@ -54,7 +62,11 @@ fn no_token_and_no_signature_is_printed_or_kept() {
 fn echo() -> Fault {
     let error = "<Error><Code>SignatureDoesNotMatch</Code><Message>canary-message</Message><StringToSign>canary-signed\
                  </StringToSign><SignatureProvided>canary-signature</SignatureProvided></Error>";
-    Fault::Answer(Answer::new(403).header("x-amz-request-id", "ABC").body("application/xml", error))
+    Fault::Answer(
+        Answer::new(403)
+            .header("x-amz-request-id", "ABC")
+            .body("application/xml", error),
+    )
 }
 
 /// Every verb that talks to a backend, as loud as it gets, with everything going wrong in between.
@@ -62,13 +74,27 @@ fn echo() -> Fault {
 fn no_verb_prints_a_secret_however_loud() {
     let world = World::with(&["--auth", "tokens", "-vvv"]);
     let token = world.gateway.token("canary");
-    let secrets = [token.as_str(), SIGNATURE[0], SIGNATURE[1], "Bearer", "canary-"];
+    let secrets = [
+        token.as_str(),
+        SIGNATURE[0],
+        SIGNATURE[1],
+        "Bearer",
+        "canary-",
+    ];
     let run = |args: &[&str], path: Option<&std::path::Path>| {
-        let mut command = world.upload(args).env("UPLOAD_TOKEN", &token).env("RUST_LOG", "trace").arg("-vvv");
+        let mut command = world
+            .upload(args)
+            .env("UPLOAD_TOKEN", &token)
+            .env("RUST_LOG", "trace")
+            .arg("-vvv");
         // With a proxy configured, parts go by the HTTP library, whose errors name URLs; this machine is reached without it.
-        command =
-            command.env("RUST_BACKTRACE", "full").env("http_proxy", "http://127.0.0.1:1").env("NO_PROXY", "127.0.0.1");
-        path.into_iter().fold(command, crate::support::command::Command::arg).run()
+        command = command
+            .env("RUST_BACKTRACE", "full")
+            .env("http_proxy", "http://127.0.0.1:1")
+            .env("NO_PROXY", "127.0.0.1");
+        path.into_iter()
+            .fold(command, crate::support::command::Command::arg)
+            .run()
     };
     let silent = |output: &crate::support::command::Output| {
         holds_none("standard output", output.stdout_bytes(), &secrets);
@@ -81,12 +107,23 @@ fn no_verb_prints_a_secret_however_loud() {
         world.proxy.spoil(Requests::put().first(20), echo());
         silent(&run(&with(&["put", "--part-size", "5MiB"]), Some(&file)).exits(77));
         world.proxy.mend();
-        world.proxy.spoil(Requests::put().first(3), Fault::CutAfter { bytes: 100 });
-        world.proxy.spoil(Requests::sign().nth(2), Fault::DropAnswer);
-        world.proxy.spoil(Requests::complete().nth(1), Fault::DropAnswer);
+        world
+            .proxy
+            .spoil(Requests::put().first(3), Fault::CutAfter { bytes: 100 });
+        world
+            .proxy
+            .spoil(Requests::sign().nth(2), Fault::DropAnswer);
+        world
+            .proxy
+            .spoil(Requests::complete().nth(1), Fault::DropAnswer);
         silent(&run(&with(&["resume"]), None).succeeds());
         world.proxy.mend();
-        for args in [&["list", "--all"][..], &["config"], &["put", "--dry-run"], &["put"]] {
+        for args in [
+            &["list", "--all"][..],
+            &["config"],
+            &["put", "--dry-run"],
+            &["put"],
+        ] {
             let path = (args[0] == "put").then_some(file.as_path());
             silent(&run(&[args, json].concat(), path).succeeds());
         }
@@ -97,14 +134,28 @@ fn no_verb_prints_a_secret_however_loud() {
         holds_none("standard error", url.stderr().as_bytes(), &secrets);
         let cat = run(&with(&["cat"]), Some(&file)).succeeds();
         holds_none("standard error", cat.stderr().as_bytes(), &secrets);
-        world.proxy.spoil(Requests::get("/url"), Fault::Answer(Answer::new(500).body("text/plain", "canary-body")));
+        world.proxy.spoil(
+            Requests::get("/url"),
+            Fault::Answer(Answer::new(500).body("text/plain", "canary-body")),
+        );
         silent(&run(&with(&["url"]), Some(&file)));
         world.proxy.mend();
         world.proxy.spoil(Requests::put(), Fault::slow_down());
-        silent(&run(&with(&["put", "--again", "--give-up-after", "1s"]), Some(&file)).exits(75));
+        silent(
+            &run(
+                &with(&["put", "--again", "--give-up-after", "1s"]),
+                Some(&file),
+            )
+            .exits(75),
+        );
         world.proxy.mend();
         silent(&run(&with(&["abort"]), Some(&file)));
-        let wrong = world.upload(&["put", "--again"]).arg(&file).env("UPLOAD_TOKEN", "canary-token").arg("-vvv").run();
+        let wrong = world
+            .upload(&["put", "--again"])
+            .arg(&file)
+            .env("UPLOAD_TOKEN", "canary-token")
+            .arg("-vvv")
+            .run();
         silent(&wrong.exits(77));
     }
 }
@@ -113,10 +164,17 @@ fn no_verb_prints_a_secret_however_loud() {
 fn search(files: Vec<PathBuf>, secrets: &[&str]) {
     for path in files {
         // The source and its stored parts: random bytes, and many.
-        if path.metadata().is_ok_and(|found| found.len() > 0 && found.len() % PART == 0) {
+        if path
+            .metadata()
+            .is_ok_and(|found| found.len() > 0 && found.len() % PART == 0)
+        {
             continue;
         }
-        holds_none(&path.display().to_string(), &fs::read(&path).unwrap_or_default(), secrets);
+        holds_none(
+            &path.display().to_string(),
+            &fs::read(&path).unwrap_or_default(),
+            secrets,
+        );
     }
 }
 
@@ -126,13 +184,21 @@ fn one_secret_is_not_shown_to_several_backends() {
     let (world, other) = (World::new(), World::new());
     let file = world.sandbox.file("film.bin", 3 * PART);
     for to in [&world, &other] {
-        held(to, world.put(&file).env("UPLOAD_BACKEND", to.proxy.url()), PART + 1).kill9();
+        held(
+            to,
+            world.put(&file).env("UPLOAD_BACKEND", to.proxy.url()),
+            PART + 1,
+        )
+        .kill9();
         to.proxy.open();
     }
     let asked = || [&world, &other].map(|to| to.proxy.traffic().0.len());
     let before = asked();
     let resume = || world.sandbox.upload(["resume"]);
-    for resume in [resume().args(["--header", "x-key: canary"]), resume().env("UPLOAD_TOKEN", "canary")] {
+    for resume in [
+        resume().args(["--header", "x-key: canary"]),
+        resume().env("UPLOAD_TOKEN", "canary"),
+    ] {
         resume.run().exits(78).says("--backend");
     }
     assert_eq!(asked(), before, "somebody was asked");

@@ -11,20 +11,41 @@ fn the_backend_comes_from_flag_environment_or_file_in_that_order() {
     let sandbox = Sandbox::new();
     let file = sandbox.file("film.bin", 10);
     let config = sandbox.path("config.toml");
-    fs::write(&config, "backend = \"embedded\"\n\n[profile.broken]\nbackend = \"nonsense://\"\n").unwrap();
-    let put = || sandbox.upload(["put", "--config"]).arg(&config).arg("--again").arg(&file);
+    fs::write(
+        &config,
+        "backend = \"embedded\"\n\n[profile.broken]\nbackend = \"nonsense://\"\n",
+    )
+    .unwrap();
+    let put = || {
+        sandbox
+            .upload(["put", "--config"])
+            .arg(&config)
+            .arg("--again")
+            .arg(&file)
+    };
     assert!(put().run().succeeds().line().starts_with("embedded:"));
     put().env("UPLOAD_BACKEND", "nonsense://").run().exits(78);
     put().args(["--profile", "broken"]).run().exits(78);
     put().env("UPLOAD_PROFILE", "broken").run().exits(78);
-    put().env("UPLOAD_BACKEND", "nonsense://").args(["--backend", "embedded"]).run().succeeds();
+    put()
+        .env("UPLOAD_BACKEND", "nonsense://")
+        .args(["--backend", "embedded"])
+        .run()
+        .succeeds();
 }
 
 #[test]
 fn config_tells_each_setting_and_its_origin() {
     let sandbox = Sandbox::new();
-    let output = sandbox.upload(["config"]).env("UPLOAD_BACKEND", "embedded").run().succeeds();
-    assert!(output.stdout().contains("embedded") && output.stdout().contains("UPLOAD_BACKEND"), "{output}");
+    let output = sandbox
+        .upload(["config"])
+        .env("UPLOAD_BACKEND", "embedded")
+        .run()
+        .succeeds();
+    assert!(
+        output.stdout().contains("embedded") && output.stdout().contains("UPLOAD_BACKEND"),
+        "{output}"
+    );
 }
 
 #[test]
@@ -32,9 +53,19 @@ fn the_journal_may_stand_elsewhere() {
     let sandbox = Sandbox::new();
     let file = sandbox.file("film.bin", 10);
     let journal = sandbox.path("elsewhere/journal.db");
-    sandbox.upload(["put", "--backend", "embedded", "--journal"]).arg(&journal).arg(&file).run().succeeds();
-    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&journal).unwrap().permissions());
+    sandbox
+        .upload(["put", "--backend", "embedded", "--journal"])
+        .arg(&journal)
+        .arg(&file)
+        .run()
+        .succeeds();
+    let mode =
+        std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&journal).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600, "{mode:o}");
-    let listed = sandbox.upload(["list", "--all"]).env("UPLOAD_JOURNAL", &journal).run().succeeds();
+    let listed = sandbox
+        .upload(["list", "--all"])
+        .env("UPLOAD_JOURNAL", &journal)
+        .run()
+        .succeeds();
     assert!(listed.stdout().contains("film.bin"), "{listed}");
 }

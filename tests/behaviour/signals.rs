@@ -14,7 +14,10 @@ use crate::support::{MIB, PART};
 /// The command that continues, as the run printed it.
 fn continues(stderr: &str) -> Option<Vec<String>> {
     let (_, command) = stderr.split_once("upload resume ")?;
-    let id: String = command.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect();
+    let id: String = command
+        .chars()
+        .take_while(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c))
+        .collect();
     (!id.is_empty()).then(|| vec!["resume".to_owned(), id])
 }
 
@@ -27,10 +30,19 @@ fn stops(signal: Signal, code: i32) {
     running.signal(signal);
     world.proxy.open();
     let output = running.wait().exits(code);
-    assert_eq!(output.stdout(), "", "a location was printed for what is not there");
-    let command = continues(output.stderr()).unwrap_or_else(|| panic!("no command that continues: {output}"));
+    assert_eq!(
+        output.stdout(),
+        "",
+        "a location was printed for what is not there"
+    );
+    let command =
+        continues(output.stderr()).unwrap_or_else(|| panic!("no command that continues: {output}"));
     assert!(world.store().objects().is_empty());
-    assert_eq!(world.store().open_uploads().len(), 1, "something was aborted unasked");
+    assert_eq!(
+        world.store().open_uploads().len(),
+        1,
+        "something was aborted unasked"
+    );
     world.sandbox.upload(command).run().succeeds();
     world.holds_only(&file);
     let sent = world.bytes_put();
@@ -77,7 +89,10 @@ fn parts_in_flight_that_do_not_end_are_not_waited_for_long() {
     let file = world.sandbox.file("film.bin", 8 * PART);
     let running = held(&world, world.put(&file), 12 * MIB);
     running.signal(Signal::INT);
-    running.wait_within(Duration::from_secs(12)).expect("it waits longer than five seconds").exits(130);
+    running
+        .wait_within(Duration::from_secs(12))
+        .expect("it waits longer than five seconds")
+        .exits(130);
     world.proxy.open();
     world.resume().run().succeeds();
     world.holds_only(&file);
@@ -88,8 +103,21 @@ fn parts_in_flight_that_do_not_end_are_not_waited_for_long() {
 fn nohup_is_obeyed() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 4 * PART);
-    let put = world.sandbox.command("nohup").arg(env!("CARGO_BIN_EXE_upload"));
-    let put = put.args(["put", "--jobs", "1", "--part-size", "5MiB", "--backend", &world.proxy.url()]).arg(&file);
+    let put = world
+        .sandbox
+        .command("nohup")
+        .arg(env!("CARGO_BIN_EXE_upload"));
+    let put = put
+        .args([
+            "put",
+            "--jobs",
+            "1",
+            "--part-size",
+            "5MiB",
+            "--backend",
+            &world.proxy.url(),
+        ])
+        .arg(&file);
     let running = held(&world, put, PART);
     running.signal(Signal::HUP);
     world.proxy.open();
@@ -114,7 +142,13 @@ fn a_limit_holds_until_it_is_doubled_away() {
         });
     }
     let output = running.wait().succeeds();
-    let sizes = ["128 KiB/s", "256 KiB/s", "512 KiB/s", "1.0 MiB/s", "2.0 MiB/s"];
+    let sizes = [
+        "128 KiB/s",
+        "256 KiB/s",
+        "512 KiB/s",
+        "1.0 MiB/s",
+        "2.0 MiB/s",
+    ];
     for limit in sizes.map(|size| format!("limit of the rate: {size}\n")) {
         assert!(output.stderr().contains(&limit), "{limit}: {output}");
     }
@@ -129,9 +163,16 @@ fn without_a_limit_a_signal_sets_one_at_half_of_what_is_sent() {
     let mut running = world.put(&file).spawn();
     wait::until("bytes that flow", || (world.bytes_put() > 0).then_some(()));
     running.signal(Signal::USR1);
-    running.wait_for("a limit", |running| running.stderr().contains("iB/s\n").then_some(()));
+    running.wait_for("a limit", |running| {
+        running.stderr().contains("iB/s\n").then_some(())
+    });
     running.signal(Signal::USR2);
-    running.wait_for("its end", |running| running.stderr().contains("limit of the rate: none").then_some(()));
+    running.wait_for("its end", |running| {
+        running
+            .stderr()
+            .contains("limit of the rate: none")
+            .then_some(())
+    });
     world.proxy.unthrottle();
     running.wait().succeeds();
     world.holds_only(&file);

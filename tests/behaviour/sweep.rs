@@ -29,9 +29,21 @@ impl Place {
     fn new(database: Option<&Database>) -> Self {
         let other = Gateway::start(&[], &[]);
         let bucket = other.store();
-        let (place, endpoint) = (format!("s3://{}", bucket.bucket()), format!("http://{}", bucket.addr()));
-        let args =
-            ["--store", &place, "--s3-endpoint", &endpoint, "--s3-path-style", "--lease", "1s", "--upload-ttl", "1s"];
+        let (place, endpoint) = (
+            format!("s3://{}", bucket.bucket()),
+            format!("http://{}", bucket.addr()),
+        );
+        let args = [
+            "--store",
+            &place,
+            "--s3-endpoint",
+            &endpoint,
+            "--s3-path-style",
+            "--lease",
+            "1s",
+            "--upload-ttl",
+            "1s",
+        ];
         let mut envs = bucket.envs().to_vec();
         envs.extend(database.map(Database::env));
         let gateway = Gateway::start(&[&args[..], &["--sweep-every", "never"]].concat(), &envs);
@@ -39,12 +51,27 @@ impl Place {
         let id = begun(&gateway.url());
         assert_eq!(bucket.open_uploads().len(), 2);
         let args = args.map(str::to_owned).to_vec();
-        let envs = envs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Self { _other: other, bucket, gateway, args, envs, id }
+        let envs = envs
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        Self {
+            _other: other,
+            bucket,
+            gateway,
+            args,
+            envs,
+            id,
+        }
     }
 
     fn sweep(&self, more: &[&str]) -> Command {
-        let mut sweep = self.gateway.sandbox().upload(["serve", "sweep"]).args(&self.args).args(more);
+        let mut sweep = self
+            .gateway
+            .sandbox()
+            .upload(["serve", "sweep"])
+            .args(&self.args)
+            .args(more);
         for (name, value) in &self.envs {
             sweep = sweep.env(name, value);
         }
@@ -54,7 +81,11 @@ impl Place {
     #[track_caller]
     fn swept(&self, more: &[&str]) -> Vec<Value> {
         let output = self.sweep(&[more, &["--json"]].concat()).run().succeeds();
-        output.lines().into_iter().map(|line| serde_json::from_str(line).unwrap()).collect()
+        output
+            .lines()
+            .into_iter()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 }
 
@@ -63,14 +94,27 @@ impl Place {
 fn begun(url: &str) -> String {
     let sandbox = Sandbox::new();
     let file = sandbox.file("film.bin", 2 * PART);
-    let put = sandbox.upload(["put", "--part-size", "5MiB", "--backend", url]).arg(&file);
+    let put = sandbox
+        .upload(["put", "--part-size", "5MiB", "--backend", url])
+        .arg(&file);
     let died = put.env("UPLOAD_CRASH", "transfer.stored:1").run();
     assert_eq!(died.code(), None, "{died}");
-    sandbox.upload(["list"]).run().succeeds().line().split(' ').next().unwrap().to_owned()
+    sandbox
+        .upload(["list"])
+        .run()
+        .succeeds()
+        .line()
+        .split(' ')
+        .next()
+        .unwrap()
+        .to_owned()
 }
 
 fn of<'a>(lines: &'a [Value], action: &str) -> Vec<&'a Value> {
-    lines.iter().filter(|line| line["action"] == action).collect()
+    lines
+        .iter()
+        .filter(|line| line["action"] == action)
+        .collect()
 }
 
 #[track_caller]
@@ -80,23 +124,52 @@ fn told_then_done(database: Option<&Database>) {
         let lines = place.swept(&["--dry-run"]);
         (!of(&lines, "expire").is_empty()).then_some(lines)
     });
-    let [expired] = of(&found, "expire")[..] else { panic!("one upload expired: {found:?}") };
-    assert_eq!((expired["upload"].as_str(), &expired["state"]), (Some(place.id.as_str()), &"uploading".into()));
-    assert_eq!((&expired["multiparts"], &expired["object"]), (&1.into(), &false.into()));
-    let [stranger] = of(&found, "report")[..] else { panic!("one stranger: {found:?}") };
+    let [expired] = of(&found, "expire")[..] else {
+        panic!("one upload expired: {found:?}")
+    };
+    assert_eq!(
+        (expired["upload"].as_str(), &expired["state"]),
+        (Some(place.id.as_str()), &"uploading".into())
+    );
+    assert_eq!(
+        (&expired["multiparts"], &expired["object"]),
+        (&1.into(), &false.into())
+    );
+    let [stranger] = of(&found, "report")[..] else {
+        panic!("one stranger: {found:?}")
+    };
     let key = stranger["key"].as_str().unwrap();
     assert_eq!(found.len(), 2, "{found:?}");
     // It was told and nothing else.
     assert_eq!(place.bucket.open_uploads().len(), 2);
     assert_eq!(place.swept(&["--dry-run"]), found);
-    let output = place.sweep(&["--dry-run"]).run().succeeds().says("it would decide 0, expire 1, abort 0, clear 0");
-    assert!(output.stdout().contains("would expire") && output.stdout().contains("not ours"), "{output}");
+    let output = place
+        .sweep(&["--dry-run"])
+        .run()
+        .succeeds()
+        .says("it would decide 0, expire 1, abort 0, clear 0");
+    assert!(
+        output.stdout().contains("would expire") && output.stdout().contains("not ours"),
+        "{output}"
+    );
 
     let done = place.swept(&[]);
-    let [expired] = of(&done, "expire")[..] else { panic!("one upload expired: {done:?}") };
-    assert_eq!((expired["upload"].as_str(), &expired["became"]), (Some(place.id.as_str()), &"expired".into()));
-    assert_eq!((&expired["done"], &expired["dry_run"]), (&true.into(), &false.into()));
-    assert_eq!(place.bucket.open_uploads(), [key], "another gateway's is left alone");
+    let [expired] = of(&done, "expire")[..] else {
+        panic!("one upload expired: {done:?}")
+    };
+    assert_eq!(
+        (expired["upload"].as_str(), &expired["became"]),
+        (Some(place.id.as_str()), &"expired".into())
+    );
+    assert_eq!(
+        (&expired["done"], &expired["dry_run"]),
+        (&true.into(), &false.into())
+    );
+    assert_eq!(
+        place.bucket.open_uploads(),
+        [key],
+        "another gateway's is left alone"
+    );
     assert_eq!(place.swept(&["--dry-run"]), std::slice::from_ref(stranger));
 }
 
@@ -113,5 +186,10 @@ fn on_postgresql_it_is_told_and_done_likewise() {
 #[test]
 fn a_store_that_a_gateway_holds_is_not_swept_beside_it() {
     let gateway = Gateway::start(&[], &[]);
-    gateway.sandbox().upload(["serve", "sweep", "--dry-run"]).run().exits(75).says("could not open the store");
+    gateway
+        .sandbox()
+        .upload(["serve", "sweep", "--dry-run"])
+        .run()
+        .exits(75)
+        .says("could not open the store");
 }

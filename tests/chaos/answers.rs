@@ -10,7 +10,9 @@ use crate::trial::{LARGE, SIZES, Trial, each, first_put};
 #[track_caller]
 fn is_survived(fault: &Fault, kind: &str) {
     each(SIZES, |trial, size| {
-        let run = trial.survives(size, |proxy| proxy.spoil(Requests::put().nth(1), fault.clone()));
+        let run = trial.survives(size, |proxy| {
+            proxy.spoil(Requests::put().nth(1), fault.clone())
+        });
         assert_eq!(run.retries(), [kind], "{size}: {}", run.output);
         run.wastes_little().asks_little();
     });
@@ -19,9 +21,13 @@ fn is_survived(fault: &Fault, kind: &str) {
 /// Each of them at small sizes: how many bytes there were makes no difference to what is answered.
 #[track_caller]
 fn are_survived(faults: impl IntoIterator<Item = Fault>, kind: &str) {
-    let cases = faults.into_iter().flat_map(|fault| [(1, fault.clone()), (PART + 1, fault)]);
+    let cases = faults
+        .into_iter()
+        .flat_map(|fault| [(1, fault.clone()), (PART + 1, fault)]);
     each(cases, |trial, (size, fault)| {
-        let run = trial.survives(size, |proxy| proxy.spoil(Requests::put().nth(1), fault.clone()));
+        let run = trial.survives(size, |proxy| {
+            proxy.spoil(Requests::put().nth(1), fault.clone())
+        });
         assert_eq!(run.retries(), [kind], "{size}: {}", run.output);
     });
 }
@@ -29,7 +35,9 @@ fn are_survived(faults: impl IntoIterator<Item = Fault>, kind: &str) {
 #[test]
 fn an_internal_error_three_times() {
     each(SIZES, |trial, size| {
-        let run = trial.survives(size, |proxy| proxy.spoil(Requests::put().first(3), Fault::s3(500, "InternalError")));
+        let run = trial.survives(size, |proxy| {
+            proxy.spoil(Requests::put().first(3), Fault::s3(500, "InternalError"))
+        });
         assert_eq!(run.retries(), ["temporary"; 3], "{size}: {}", run.output);
         run.wastes(3 * PART);
     });
@@ -65,12 +73,16 @@ fn a_store_that_wants_to_be_asked_less_often() {
 fn a_time_to_wait_is_waited() {
     let mut trial = Trial::new();
     let answer = Answer::s3(503, "SlowDown").header("retry-after", "2");
-    let run = trial.survives(1, |proxy| proxy.spoil(Requests::put().nth(1), Fault::Answer(answer)));
+    let run = trial.survives(1, |proxy| {
+        proxy.spoil(Requests::put().nth(1), Fault::Answer(answer))
+    });
     assert_eq!(run.waits(), [2000]);
     let answer = Answer::s3(503, "SlowDown")
         .header("date", "Sat, 21 Nov 2026 10:00:00 GMT")
         .header("retry-after", "Sat, 21 Nov 2026 10:00:02 GMT");
-    let run = trial.survives(1, |proxy| proxy.spoil(Requests::put().nth(1), Fault::Answer(answer)));
+    let run = trial.survives(1, |proxy| {
+        proxy.spoil(Requests::put().nth(1), Fault::Answer(answer))
+    });
     assert_eq!(run.waits(), [2000]);
 }
 
@@ -79,11 +91,17 @@ fn no_time_to_wait_is_longer_than_reason() {
     let mut trial = Trial::new();
     let file = trial.file(1);
     let answer = Answer::s3(503, "SlowDown").header("retry-after", "99999");
-    trial.proxy().spoil(Requests::put().nth(1), Fault::Answer(answer));
+    trial
+        .proxy()
+        .spoil(Requests::put().nth(1), Fault::Answer(answer));
     let mut running = trial.put(&file).spawn();
     running.wait_for_stdout(r#""kind":"throttled""#);
     let told = running.stdout();
-    let wait = told.split(r#""wait_ms":"#).nth(1).and_then(|rest| rest.split('}').next()).expect("a wait");
+    let wait = told
+        .split(r#""wait_ms":"#)
+        .nth(1)
+        .and_then(|rest| rest.split('}').next())
+        .expect("a wait");
     assert!(wait.parse::<u64>().unwrap() <= 301_000, "{told}");
 }
 
@@ -91,7 +109,9 @@ fn no_time_to_wait_is_longer_than_reason() {
 #[test]
 fn many_parts_that_are_throttled() {
     let mut trial = Trial::new();
-    let run = trial.survives(LARGE, |proxy| proxy.spoil(Requests::put().first(6), Fault::slow_down()));
+    let run = trial.survives(LARGE, |proxy| {
+        proxy.spoil(Requests::put().first(6), Fault::slow_down())
+    });
     assert_eq!(run.retries(), ["throttled"; 6], "{}", run.output);
 }
 
@@ -99,8 +119,13 @@ fn many_parts_that_are_throttled() {
 fn an_expired_url_costs_a_signature_and_no_wait() {
     let mut trial = Trial::new();
     for size in SIZES {
-        let run = trial.survives(size, |proxy| proxy.spoil(Requests::put().nth(1), Fault::expired()));
-        assert_eq!((run.retries(), run.waits()), (vec!["expired".to_owned()], vec![0]));
+        let run = trial.survives(size, |proxy| {
+            proxy.spoil(Requests::put().nth(1), Fault::expired())
+        });
+        assert_eq!(
+            (run.retries(), run.waits()),
+            (vec!["expired".to_owned()], vec![0])
+        );
         run.wastes_little().asks_little();
     }
 }
@@ -114,14 +139,22 @@ fn every_url_has_expired_twice() {
         }
     });
     assert_eq!(run.retries(), ["expired"; 8]);
-    are_survived([Fault::s3(400, "ExpiredToken"), Fault::s3(403, "RequestExpired")], "expired");
+    are_survived(
+        [
+            Fault::s3(400, "ExpiredToken"),
+            Fault::s3(403, "RequestExpired"),
+        ],
+        "expired",
+    );
 }
 
 /// One that expires for good while others are on their way.
 #[test]
 fn one_url_of_many_has_expired() {
     let mut trial = Trial::new();
-    let run = trial.survives(LARGE, |proxy| proxy.spoil(Requests::part(9).nth(1), Fault::expired()));
+    let run = trial.survives(LARGE, |proxy| {
+        proxy.spoil(Requests::part(9).nth(1), Fault::expired())
+    });
     assert_eq!(run.traffic.count("PUT"), LARGE.div_ceil(PART) + 1);
     run.asks_little();
 }
@@ -132,7 +165,10 @@ fn a_refusal_a_skewed_clock_and_another_place_are_worth_one_more_signature() {
         (Answer::s3(403, "AccessDenied"), "refused"),
         (Answer::s3(403, "SignatureDoesNotMatch"), "refused"),
         (Answer::s3(403, "RequestTimeTooSkewed"), "skewed"),
-        (Answer::s3_saying(403, "AccessDenied", "Request is not yet valid"), "skewed"),
+        (
+            Answer::s3_saying(403, "AccessDenied", "Request is not yet valid"),
+            "skewed",
+        ),
         (Answer::s3(301, "PermanentRedirect"), "moved"),
     ] {
         are_survived([Fault::Answer(answer)], kind);
@@ -150,7 +186,9 @@ fn damage_on_the_way_is_told_from_a_file_that_changed() {
 fn a_store_whose_etag_is_lost_on_the_way_is_asked_what_it_has() {
     let mut trial = Trial::new();
     for size in [1, PART, PART + 1] {
-        let run = trial.survives(size, |proxy| proxy.spoil(Requests::put(), Fault::Strip("etag")));
+        let run = trial.survives(size, |proxy| {
+            proxy.spoil(Requests::put(), Fault::Strip("etag"))
+        });
         assert!(run.traffic.of("PUT").count() <= 3 * 2, "{:?}", run.traffic);
     }
 }
@@ -158,16 +196,25 @@ fn a_store_whose_etag_is_lost_on_the_way_is_asked_what_it_has() {
 #[test]
 fn a_yes_without_an_etag_is_none() {
     is_survived(&Fault::Answer(Answer::new(200)), "unmarked");
-    are_survived([Fault::Answer(Answer::new(200).header("etag", "\"\""))], "unmarked");
+    are_survived(
+        [Fault::Answer(Answer::new(200).header("etag", "\"\""))],
+        "unmarked",
+    );
 }
 
 /// What the tag says is the store's business: where it is another than the list has, the list is right.
 #[test]
 fn an_odd_etag_is_put_right_by_the_list() {
     let mut trial = Trial::new();
-    for tag in ["W/\"weak\"", "bare", "\"0123456789abcdef0123456789abcdef-7\""] {
+    for tag in [
+        "W/\"weak\"",
+        "bare",
+        "\"0123456789abcdef0123456789abcdef-7\"",
+    ] {
         for size in [1, PART + 1] {
-            trial.survives(size, |proxy| proxy.spoil(Requests::put().nth(1), Fault::Set("etag", tag)));
+            trial.survives(size, |proxy| {
+                proxy.spoil(Requests::put().nth(1), Fault::Set("etag", tag))
+            });
         }
     }
 }
@@ -184,7 +231,9 @@ fn a_store_that_has_other_bytes_by_its_own_word() {
     let wrong = Fault::Set("x-amz-checksum-sha256", other.leak());
     let mut trial = Trial::new();
     for size in [1, PART, PART + 1] {
-        let run = trial.survives(size, |proxy| proxy.spoil(Requests::put().nth(1), wrong.clone()));
+        let run = trial.survives(size, |proxy| {
+            proxy.spoil(Requests::put().nth(1), wrong.clone())
+        });
         assert_eq!(run.retries()[..1], ["corrupt"], "{size}: {}", run.output);
     }
 }
@@ -193,7 +242,11 @@ fn a_store_that_has_other_bytes_by_its_own_word() {
 #[test]
 fn a_captive_portal_in_the_stores_place() {
     let portal = Answer::page(200).header("etag", "\"0123456789abcdef0123456789abcdef\"");
-    let answers = [portal, Answer::page(302).header("location", "http://127.0.0.1:9/login"), Answer::page(511)];
+    let answers = [
+        portal,
+        Answer::page(302).header("location", "http://127.0.0.1:9/login"),
+        Answer::page(511),
+    ];
     are_survived(answers.map(Fault::Answer), "intercepted");
 }
 
@@ -207,7 +260,9 @@ fn a_proxy_in_the_stores_place_that_fails() {
 fn a_multipart_upload_that_the_store_does_not_know_is_asked_about() {
     each(["NoSuchUpload", "NoSuchKey"], |trial, code| {
         for size in [PART + 1, 4 * PART] {
-            let run = trial.survives(size, |proxy| proxy.spoil(Requests::put().nth(1), Fault::s3(404, code)));
+            let run = trial.survives(size, |proxy| {
+                proxy.spoil(Requests::put().nth(1), Fault::s3(404, code))
+            });
             run.wastes_little();
         }
     });
@@ -217,7 +272,9 @@ fn a_multipart_upload_that_the_store_does_not_know_is_asked_about() {
 fn bytes_that_flip_on_the_way_never_arrive() {
     each(SIZES.into_iter().filter(|size| *size > 0), |trial, size| {
         for at in [0, (size.min(PART) - 1) / 2, size.min(PART) - 1] {
-            let run = trial.survives(size, |proxy| proxy.spoil(first_put(size), Fault::FlipBit { at }));
+            let run = trial.survives(size, |proxy| {
+                proxy.spoil(first_put(size), Fault::FlipBit { at })
+            });
             assert_eq!(run.retries(), ["corrupt"], "{size}: {}", run.output);
             run.wastes_little().asks_little();
         }

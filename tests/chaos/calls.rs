@@ -9,15 +9,27 @@ use crate::support::{PART, wait};
 use crate::trial::{SIZES, Trial, each};
 
 fn calls() -> [Requests; 4] {
-    [Requests::info(), Requests::begin(), Requests::sign(), Requests::complete()]
+    [
+        Requests::info(),
+        Requests::begin(),
+        Requests::sign(),
+        Requests::complete(),
+    ]
 }
 
 #[test]
 fn answers_that_are_lost() {
     each(SIZES, |trial, size| {
         for requests in calls() {
-            let run = trial.survives(size, |proxy| proxy.spoil(requests.nth(1), Fault::DropAnswer));
-            assert_eq!(run.traffic.bytes("PUT"), size, "parts were sent again: {:?}", run.traffic);
+            let run = trial.survives(size, |proxy| {
+                proxy.spoil(requests.nth(1), Fault::DropAnswer)
+            });
+            assert_eq!(
+                run.traffic.bytes("PUT"),
+                size,
+                "parts were sent again: {:?}",
+                run.traffic
+            );
             run.asks_little();
         }
     });
@@ -27,7 +39,9 @@ fn answers_that_are_lost() {
 fn connections_that_are_reset() {
     each([0, 10, WHOLE], |trial, bytes| {
         for requests in calls() {
-            let run = trial.survives(PART + 1, |proxy| proxy.spoil(requests.nth(1), Fault::ResetAfter { bytes }));
+            let run = trial.survives(PART + 1, |proxy| {
+                proxy.spoil(requests.nth(1), Fault::ResetAfter { bytes })
+            });
             run.wastes(0).asks_little();
         }
     });
@@ -37,7 +51,12 @@ fn connections_that_are_reset() {
 fn gateways_in_between_that_fail() {
     each([500, 502, 503, 504], |trial, status| {
         for requests in calls() {
-            trial.survives(PART + 1, |proxy| proxy.spoil(requests.nth(1), Fault::page(status))).wastes(0).asks_little();
+            trial
+                .survives(PART + 1, |proxy| {
+                    proxy.spoil(requests.nth(1), Fault::page(status))
+                })
+                .wastes(0)
+                .asks_little();
         }
     });
 }
@@ -45,11 +64,18 @@ fn gateways_in_between_that_fail() {
 #[test]
 fn a_gateway_that_wants_to_be_asked_later() {
     each(
-        [(503, "unavailable"), (429, "rate_limited"), (409, "busy"), (502, "store_unavailable")],
+        [
+            (503, "unavailable"),
+            (429, "rate_limited"),
+            (409, "busy"),
+            (502, "store_unavailable"),
+        ],
         |trial, (status, code)| {
             let later = Fault::Answer(Answer::problem(status, code).header("retry-after", "0"));
             for requests in [Requests::begin(), Requests::sign(), Requests::complete()] {
-                let run = trial.survives(PART + 1, |proxy| proxy.spoil(requests.nth(1), later.clone()));
+                let run = trial.survives(PART + 1, |proxy| {
+                    proxy.spoil(requests.nth(1), later.clone())
+                });
                 assert_eq!(run.retries(), ["throttled"], "{}", run.output);
                 run.wastes(0).asks_little();
             }
@@ -70,12 +96,16 @@ fn a_captive_portal_for_a_while() {
     ];
     each(portal, |trial, fault| {
         for requests in [Requests::begin(), Requests::sign(), Requests::complete()] {
-            let run = trial.survives(PART + 1, |proxy| proxy.spoil(requests.nth(1), fault.clone()));
+            let run = trial.survives(PART + 1, |proxy| {
+                proxy.spoil(requests.nth(1), fault.clone())
+            });
             assert_eq!(run.retries(), ["intercepted"], "{fault:?}: {}", run.output);
             run.wastes(0).asks_little();
         }
     });
-    let run = Trial::new().survives(1, |proxy| proxy.spoil(Requests::info().first(2), Fault::page(511)));
+    let run = Trial::new().survives(1, |proxy| {
+        proxy.spoil(Requests::info().first(2), Fault::page(511))
+    });
     assert_eq!(run.retries(), ["intercepted"; 2]);
 }
 
@@ -83,8 +113,13 @@ fn a_captive_portal_for_a_while() {
 #[test]
 fn a_stranger_that_knows_no_such_upload() {
     let mut trial = Trial::new();
-    let stranger = Answer::new(404).body("text/html", r#"{"code":"not_found","title":"no","status":404}"#);
-    let run = trial.survives(PART + 1, |proxy| proxy.spoil(Requests::sign().nth(1), Fault::Answer(stranger)));
+    let stranger = Answer::new(404).body(
+        "text/html",
+        r#"{"code":"not_found","title":"no","status":404}"#,
+    );
+    let run = trial.survives(PART + 1, |proxy| {
+        proxy.spoil(Requests::sign().nth(1), Fault::Answer(stranger))
+    });
     assert_eq!(run.traffic.posts("/v1/uploads"), 1, "{:?}", run.traffic);
 }
 
@@ -106,7 +141,9 @@ fn a_gateway_that_knows_no_such_upload() {
 fn a_gateway_that_forgets_each_upload() {
     let mut trial = Trial::new();
     let gone = Fault::Answer(Answer::problem(404, "not_found"));
-    let run = trial.run(PART + 1, |proxy| proxy.spoil(Requests::sign().first(10), gone));
+    let run = trial.run(PART + 1, |proxy| {
+        proxy.spoil(Requests::sign().first(10), gone)
+    });
     assert_eq!(run.traffic.posts("/v1/uploads"), 4);
     run.output.exits(1).says("began anew 3 times");
 }
@@ -115,7 +152,11 @@ fn a_gateway_that_forgets_each_upload() {
 #[test]
 fn a_begin_that_is_refused_for_good_leaves_nothing_to_go_on_with() {
     each(
-        [(400, "invalid_request"), (422, "idempotency_mismatch"), (415, "type_not_allowed")],
+        [
+            (400, "invalid_request"),
+            (422, "idempotency_mismatch"),
+            (415, "type_not_allowed"),
+        ],
         |trial, (status, code)| {
             let refused = Fault::Answer(Answer::problem(status, code));
             let run = trial.run(PART + 1, |proxy| proxy.spoil(Requests::begin(), refused));
@@ -128,13 +169,16 @@ fn a_begin_that_is_refused_for_good_leaves_nothing_to_go_on_with() {
 
 #[test]
 fn nonsense_once() {
-    each(["", "{}", "[1,", r#"{"parts":[{"number":0}]}"#], |trial, body| {
-        for requests in calls() {
-            let nonsense = Fault::Answer(Answer::json(200, body));
-            let run = trial.survives(PART + 1, |proxy| proxy.spoil(requests.nth(1), nonsense));
-            assert_eq!(run.retries(), ["garbled"], "{body}: {}", run.output);
-        }
-    });
+    each(
+        ["", "{}", "[1,", r#"{"parts":[{"number":0}]}"#],
+        |trial, body| {
+            for requests in calls() {
+                let nonsense = Fault::Answer(Answer::json(200, body));
+                let run = trial.survives(PART + 1, |proxy| proxy.spoil(requests.nth(1), nonsense));
+                assert_eq!(run.retries(), ["garbled"], "{body}: {}", run.output);
+            }
+        },
+    );
 }
 
 /// While the gateway is away, parts whose URLs are good go on: those on the wire arrive, and those signed behind them are begun.
@@ -150,18 +194,31 @@ fn a_gateway_that_is_away_does_not_stop_the_store() {
     let before = trial.world.data().traffic();
     trial.world.data().shut_after(1);
     let running = trial.put(&file).spawn();
-    wait::until("two parts on the wire and two signed", || (trial.proxy().traffic().signed() >= 4).then_some(()));
-    trial.proxy().spoil(Requests::any(), Fault::CutAfter { bytes: 0 });
+    wait::until("two parts on the wire and two signed", || {
+        (trial.proxy().traffic().signed() >= 4).then_some(())
+    });
+    trial
+        .proxy()
+        .spoil(Requests::any(), Fault::CutAfter { bytes: 0 });
     trial.proxy().refuse();
     trial.world.data().open();
     let sent = || trial.world.data().traffic().since(&before);
-    wait::until("what is signed to be stored", || (sent().stored() == 4).then_some(()));
+    wait::until("what is signed to be stored", || {
+        (sent().stored() == 4).then_some(())
+    });
     let away = trial.proxy().traffic();
     trial.proxy().mend();
     trial.proxy().listen();
     let output = running.wait().succeeds();
-    assert!(output.stdout().contains("\"kind\":\"temporary\""), "nobody missed the gateway: {output}");
+    assert!(
+        output.stdout().contains("\"kind\":\"temporary\""),
+        "nobody missed the gateway: {output}"
+    );
     assert_eq!(sent().bytes("PUT"), size, "parts were sent again");
-    assert_eq!(trial.proxy().traffic().since(&away).posts("/v1/uploads"), 0, "it began anew");
+    assert_eq!(
+        trial.proxy().traffic().since(&away).posts("/v1/uploads"),
+        0,
+        "it began anew"
+    );
     trial.has(&file);
 }

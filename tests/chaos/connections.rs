@@ -20,7 +20,9 @@ fn moments(size: u64) -> Vec<u64> {
 fn a_reset_at_any_byte_costs_one_attempt() {
     each(SIZES, |trial, size| {
         for bytes in moments(size) {
-            let run = trial.survives(size, |proxy| proxy.spoil(first_put(size), Fault::ResetAfter { bytes }));
+            let run = trial.survives(size, |proxy| {
+                proxy.spoil(first_put(size), Fault::ResetAfter { bytes })
+            });
             run.wastes_little().asks_little();
         }
     });
@@ -30,8 +32,14 @@ fn a_reset_at_any_byte_costs_one_attempt() {
 fn a_reset_costs_one_part_of_many() {
     let mut trial = Trial::new();
     for bytes in [1, PART / 2, PART - 1] {
-        let run = trial.survives(LARGE, |proxy| proxy.spoil(Requests::part(7).nth(1), Fault::ResetAfter { bytes }));
-        assert_eq!(run.traffic.count("PUT"), LARGE.div_ceil(PART) + 1, "{bytes}");
+        let run = trial.survives(LARGE, |proxy| {
+            proxy.spoil(Requests::part(7).nth(1), Fault::ResetAfter { bytes })
+        });
+        assert_eq!(
+            run.traffic.count("PUT"),
+            LARGE.div_ceil(PART) + 1,
+            "{bytes}"
+        );
         run.wastes(PART).asks_little();
     }
 }
@@ -40,7 +48,9 @@ fn a_reset_costs_one_part_of_many() {
 fn a_connection_that_is_closed_at_any_byte_costs_one_attempt() {
     each(SIZES, |trial, size| {
         for bytes in [0, size.min(PART) / 2, WHOLE] {
-            let run = trial.survives(size, |proxy| proxy.spoil(first_put(size), Fault::FinAfter { bytes }));
+            let run = trial.survives(size, |proxy| {
+                proxy.spoil(first_put(size), Fault::FinAfter { bytes })
+            });
             run.wastes_little().asks_little();
         }
     });
@@ -51,15 +61,27 @@ fn a_connection_that_is_closed_at_any_byte_costs_one_attempt() {
 fn an_answer_before_the_end_is_heard() {
     let heard = [
         (Answer::s3(400, "RequestTimeout"), "temporary"),
-        (Answer::s3_saying(403, "AccessDenied", "Request has expired"), "expired"),
-        (Answer::s3(307, "TemporaryRedirect").header("location", "http://127.0.0.1:9/"), "moved"),
+        (
+            Answer::s3_saying(403, "AccessDenied", "Request has expired"),
+            "expired",
+        ),
+        (
+            Answer::s3(307, "TemporaryRedirect").header("location", "http://127.0.0.1:9/"),
+            "moved",
+        ),
         (Answer::s3(503, "SlowDown"), "throttled"),
     ];
     let sizes = [PART - 1, PART + 1];
-    let cases = sizes.into_iter().flat_map(|size| [Then::Reset, Then::Close, Then::Stay].map(|then| (size, then)));
+    let cases = sizes
+        .into_iter()
+        .flat_map(|size| [Then::Reset, Then::Close, Then::Stay].map(|then| (size, then)));
     each(cases, |trial, (size, then)| {
         for (answer, kind) in &heard {
-            let early = Fault::EarlyAnswer { bytes: 1000, answer: answer.clone(), then };
+            let early = Fault::EarlyAnswer {
+                bytes: 1000,
+                answer: answer.clone(),
+                then,
+            };
             let run = trial.survives(size, |proxy| proxy.spoil(first_put(size), early));
             assert_eq!(run.retries(), [*kind], "{then:?}: {}", run.output);
             run.wastes_little().asks_little();
@@ -72,8 +94,14 @@ fn a_yes_before_the_end_is_not_believed() {
     let mut trial = Trial::new();
     let yes = Answer::new(200).header("etag", "\"abc\"");
     for then in [Then::Reset, Then::Close, Then::Stay] {
-        let early = Fault::EarlyAnswer { bytes: 1000, answer: yes.clone(), then };
-        let run = trial.survives(PART + 1, |proxy| proxy.spoil(Requests::part(1).nth(1), early));
+        let early = Fault::EarlyAnswer {
+            bytes: 1000,
+            answer: yes.clone(),
+            then,
+        };
+        let run = trial.survives(PART + 1, |proxy| {
+            proxy.spoil(Requests::part(1).nth(1), early)
+        });
         assert_eq!(run.traffic.attempts(1), 2, "{then:?}");
     }
 }
@@ -98,7 +126,9 @@ fn nobody_listens_for_a_while() {
 fn connections_that_close_after_each_answer_cost_little() {
     let mut trial = Trial::new();
     for size in [PART + 1, 4 * PART] {
-        let run = trial.survives(size, |proxy| proxy.spoil(Requests::any(), Fault::Linger(Duration::ZERO)));
+        let run = trial.survives(size, |proxy| {
+            proxy.spoil(Requests::any(), Fault::Linger(Duration::ZERO))
+        });
         assert!(run.retries().len() <= 1, "{}", run.output);
         run.wastes_little().asks_little();
     }

@@ -53,7 +53,11 @@ fn frame(kind: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 /// Passes frames on to the client, up to the answer that is to end otherwise.
-pub async fn pass(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, cut: Arc<Cut>) -> io::Result<()> {
+pub async fn pass(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    cut: Arc<Cut>,
+) -> io::Result<()> {
     let mut ended = 0;
     loop {
         let mut whole = vec![0; HEAD];
@@ -71,12 +75,14 @@ pub async fn pass(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Un
         match cut.end {
             _ if !meant => to.write_all(&whole).await?,
             End::GoAway => {
-                to.write_all(&frame(GOAWAY, 0, &[code(0), code(0)].concat())).await?;
+                to.write_all(&frame(GOAWAY, 0, &[code(0), code(0)].concat()))
+                    .await?;
                 return to.shutdown().await;
             }
             End::Fails => {
                 to.write_all(&whole).await?;
-                to.write_all(&frame(GOAWAY, 0, &[code(stream), code(2)].concat())).await?;
+                to.write_all(&frame(GOAWAY, 0, &[code(stream), code(2)].concat()))
+                    .await?;
                 return to.shutdown().await;
             }
             End::Reset => {
@@ -92,17 +98,30 @@ pub async fn pass(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Un
 #[test]
 fn what_goes_away_is_asked_again() {
     // Info, begin, sign, complete and whatever comes between them.
-    let cases = [End::GoAway, End::Fails, End::Reset].into_iter().flat_map(|end| (1..=4).map(move |nth| (end, nth)));
+    let cases = [End::GoAway, End::Fails, End::Reset]
+        .into_iter()
+        .flat_map(|end| (1..=4).map(move |nth| (end, nth)));
     each_of(
         || (),
         cases,
         |(), (end, nth)| {
-            let cut = Arc::new(Cut { end, before: AtomicU32::new(nth), gateway: OnceLock::new() });
+            let cut = Arc::new(Cut {
+                end,
+                before: AtomicU32::new(nth),
+                gateway: OnceLock::new(),
+            });
             let mut bench = Bench::over_http2(&cut);
             let run = bench.trial.survives(PART + 1, |_| {});
             // It wraps at 0: there was this answer.
-            assert!(cut.before.load(Ordering::SeqCst) > nth, "{end:?}: no HTTP/2 was spoken");
-            assert!(run.retries().iter().all(|kind| kind == "temporary"), "{end:?} {nth}: {}", run.output);
+            assert!(
+                cut.before.load(Ordering::SeqCst) > nth,
+                "{end:?}: no HTTP/2 was spoken"
+            );
+            assert!(
+                run.retries().iter().all(|kind| kind == "temporary"),
+                "{end:?} {nth}: {}",
+                run.output
+            );
             // What goes away takes with it whatever else is under way.
             let most = if let End::Reset = end { 1 } else { 2 };
             assert!(run.retries().len() <= most, "{end:?} {nth}: {}", run.output);

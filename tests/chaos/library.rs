@@ -24,7 +24,9 @@ fn connections_that_break() {
     each(SIZES, |trial, size| {
         for bytes in [0, size.min(PART) / 2, WHOLE] {
             for fault in [Fault::ResetAfter { bytes }, Fault::FinAfter { bytes }] {
-                survives(trial, size, Requests::put().nth(1), fault).wastes_little().asks_little();
+                survives(trial, size, Requests::put().nth(1), fault)
+                    .wastes_little()
+                    .asks_little();
             }
         }
     });
@@ -34,10 +36,18 @@ fn connections_that_break() {
 fn an_answer_before_the_end_is_heard() {
     let mut trial = Trial::new();
     // Without "close", a connection whose buffers took the rest looks as good as new.
-    let answer = Answer::s3_saying(403, "AccessDenied", "Request has expired").header("connection", "close");
+    let answer =
+        Answer::s3_saying(403, "AccessDenied", "Request has expired").header("connection", "close");
     // The library may miss what was said when the connection is gone too: then the attempt failed for now.
-    for (then, kinds) in [(Then::Stay, &["expired"][..]), (Then::Close, &["expired", "temporary"])] {
-        let early = Fault::EarlyAnswer { bytes: 1000, answer: answer.clone(), then };
+    for (then, kinds) in [
+        (Then::Stay, &["expired"][..]),
+        (Then::Close, &["expired", "temporary"]),
+    ] {
+        let early = Fault::EarlyAnswer {
+            bytes: 1000,
+            answer: answer.clone(),
+            then,
+        };
         let run = survives(&mut trial, PART + 1, Requests::part(1).nth(1), early);
         assert!(
             matches!(run.retries().as_slice(), [kind] if kinds.contains(&kind.as_str())),
@@ -52,7 +62,11 @@ fn a_yes_before_the_end_is_not_believed() {
     let mut trial = Trial::new();
     let answer = Answer::new(200).header("etag", "\"abc\"");
     for then in [Then::Reset, Then::Close, Then::Stay] {
-        let early = Fault::EarlyAnswer { bytes: 1000, answer: answer.clone(), then };
+        let early = Fault::EarlyAnswer {
+            bytes: 1000,
+            answer: answer.clone(),
+            then,
+        };
         survives(&mut trial, PART + 1, Requests::part(1).nth(1), early);
     }
 }
@@ -63,7 +77,12 @@ fn what_stands_still_is_given_up() {
         || Trial::new().impatient(),
         [PART / 2, WHOLE],
         |trial, bytes| {
-            let run = survives(trial, PART, Requests::put().nth(1), Fault::HushAfter { bytes });
+            let run = survives(
+                trial,
+                PART,
+                Requests::put().nth(1),
+                Fault::HushAfter { bytes },
+            );
             assert_eq!(run.retries()[0], "temporary");
         },
     );
@@ -87,7 +106,12 @@ fn answers_that_are_scripted() {
 #[test]
 fn every_part_goes_by_the_proxy_that_was_named() {
     let mut trial = Trial::new();
-    let run = survives(&mut trial, 3 * PART, Requests::put(), Fault::Set("x-nothing", "1"));
+    let run = survives(
+        &mut trial,
+        3 * PART,
+        Requests::put(),
+        Fault::Set("x-nothing", "1"),
+    );
     assert_eq!(run.traffic.count("PUT"), 3);
     run.wastes(0).asks_little();
 }

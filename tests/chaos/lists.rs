@@ -52,10 +52,16 @@ fn parts_that_are_not_ours() {
     let other = files::sha256_of(b"other");
     for part in [
         format!(r#"{{"number":1,"size":{PART},"etag":"e","sha256":"{other}"}}"#),
-        format!(r#"{{"number":1,"size":{},"etag":"e","sha256":"{other}"}}"#, PART - 1),
+        format!(
+            r#"{{"number":1,"size":{},"etag":"e","sha256":"{other}"}}"#,
+            PART - 1
+        ),
         format!(r#"{{"number":1,"size":{PART},"etag":"e"}}"#),
         format!(r#"{{"number":77,"size":{PART},"etag":"e","sha256":"{other}"}}"#),
-        format!(r#"{{"number":4294967295,"size":{},"etag":"e","sha256":"{other}"}}"#, u64::MAX),
+        format!(
+            r#"{{"number":4294967295,"size":{},"etag":"e","sha256":"{other}"}}"#,
+            u64::MAX
+        ),
     ] {
         let run = resumes(list(&format!(r#"{{"parts":[{part}]}}"#)));
         assert_eq!(run.traffic.bytes("PUT"), SIZE, "{part}");
@@ -97,7 +103,10 @@ fn a_list_of_an_upload_that_is_gone() {
     for (status, code) in [(404, "not_found"), (410, "gone")] {
         let mut trial = Trial::new();
         let file = interrupted(&mut trial);
-        trial.proxy().spoil(Requests::parts().nth(1), Fault::Answer(Answer::problem(status, code)));
+        trial.proxy().spoil(
+            Requests::parts().nth(1),
+            Fault::Answer(Answer::problem(status, code)),
+        );
         let run = trial.watch(&file, SIZE, trial.resume());
         assert_eq!(run.output.code(), Some(0), "{}", run.output);
         assert_eq!(run.traffic.bytes("PUT"), SIZE);

@@ -12,8 +12,9 @@ use crate::support::{MIB, PART};
 use crate::trial::Trial;
 
 fn seeds() -> Vec<u64> {
-    env::var("UPLOAD_TEST_SEED")
-        .map_or((1..=5).collect(), |seed| vec![seed.parse().expect("UPLOAD_TEST_SEED is a number")])
+    env::var("UPLOAD_TEST_SEED").map_or((1..=5).collect(), |seed| {
+        vec![seed.parse().expect("UPLOAD_TEST_SEED is a number")]
+    })
 }
 
 /// Sends `parts` parts; each attempt at one is reset at a random byte with a probability of one in `odds`. Gives the share of
@@ -28,7 +29,10 @@ fn resets(parts: u64, odds: u64, seed: u64) -> f64 {
             for attempt in 1..=5 {
                 if dice.between(0, odds) == 0 {
                     let bytes = dice.between(0, PART);
-                    proxy.spoil(Requests::part(part).nth(attempt), Fault::ResetAfter { bytes });
+                    proxy.spoil(
+                        Requests::part(part).nth(attempt),
+                        Fault::ResetAfter { bytes },
+                    );
                 }
             }
         }
@@ -36,17 +40,25 @@ fn resets(parts: u64, odds: u64, seed: u64) -> f64 {
     let struck = run.traffic.count("PUT") - parts;
     #[expect(clippy::cast_precision_loss, reason = "a share")]
     let share = run.traffic.bytes("PUT") as f64 / size as f64;
-    println!("seed {seed}: {parts} parts, one attempt in {odds} is reset ({struck} were): {share:.4} times the bytes");
+    println!(
+        "seed {seed}: {parts} parts, one attempt in {odds} is reset ({struck} were): {share:.4} times the bytes"
+    );
     share
 }
 
 /// On average over the seeds: where few are reset, one run says more of its dice than of us.
 #[track_caller]
 fn resets_cost(parts: u64, odds: u64, most: f64) {
-    let shares: Vec<f64> = seeds().into_iter().map(|seed| resets(parts, odds, seed)).collect();
+    let shares: Vec<f64> = seeds()
+        .into_iter()
+        .map(|seed| resets(parts, odds, seed))
+        .collect();
     #[expect(clippy::cast_precision_loss, reason = "few")]
     let mean = shares.iter().sum::<f64>() / shares.len() as f64;
-    println!("one in {odds}: {mean:.4} times the bytes over {} seeds", shares.len());
+    println!(
+        "one in {odds}: {mean:.4} times the bytes over {} seeds",
+        shares.len()
+    );
     assert!(mean <= most, "{mean} times the bytes");
 }
 
@@ -60,12 +72,24 @@ fn bytes_sent_under_resets() {
 #[test]
 #[ignore = "a measurement"]
 fn time_until_a_stall_is_found() {
-    for (what, size, bytes) in [("in the midst", 8 * MIB, PART / 2), ("before the answer", 1, WHOLE)] {
+    for (what, size, bytes) in [
+        ("in the midst", 8 * MIB, PART / 2),
+        ("before the answer", 1, WHOLE),
+    ] {
         let mut trial = Trial::new().impatient();
         let began = Instant::now();
-        let run = trial.survives(size, |proxy| proxy.spoil(Requests::put().nth(1), Fault::HushAfter { bytes }));
+        let run = trial.survives(size, |proxy| {
+            proxy.spoil(Requests::put().nth(1), Fault::HushAfter { bytes })
+        });
         let puts: Vec<_> = run.traffic.of("PUT").map(|put| put.began).collect();
-        let gap = puts.windows(2).map(|two| two[1] - two[0]).max().unwrap_or_default();
-        println!("{what}: tried again {gap:?} later (limit 2 s), {:?} in all", began.elapsed());
+        let gap = puts
+            .windows(2)
+            .map(|two| two[1] - two[0])
+            .max()
+            .unwrap_or_default();
+        println!(
+            "{what}: tried again {gap:?} later (limit 2 s), {:?} in all",
+            began.elapsed()
+        );
     }
 }

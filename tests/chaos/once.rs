@@ -10,7 +10,12 @@ use crate::trial::{SIZES, Trial};
 fn every_request_arrives_twice() {
     let mut trial = Trial::new();
     for size in SIZES {
-        for requests in [Requests::begin(), Requests::sign(), Requests::put(), Requests::complete()] {
+        for requests in [
+            Requests::begin(),
+            Requests::sign(),
+            Requests::put(),
+            Requests::complete(),
+        ] {
             trial.survives(size, |proxy| proxy.spoil(requests, Fault::Twice));
         }
     }
@@ -22,7 +27,9 @@ fn every_request_arrives_twice() {
 fn a_part_that_lands_late_changes_nothing() {
     let mut trial = Trial::new();
     for size in SIZES {
-        let run = trial.survives(size, |proxy| proxy.spoil(Requests::put().nth(1), Fault::Zombie));
+        let run = trial.survives(size, |proxy| {
+            proxy.spoil(Requests::put().nth(1), Fault::Zombie)
+        });
         let late = trial.proxy().deliver();
         assert_eq!(late.len(), 1, "{:?}", run.traffic);
         let before = trial.objects();
@@ -52,7 +59,9 @@ fn a_begin_and_a_complete_that_land_late_make_no_second_object() {
 fn an_object_of_ones_own_that_is_there_already() {
     let mut trial = Trial::new();
     for size in [0, 1, PART] {
-        let run = trial.survives(size, |proxy| proxy.spoil(Requests::put().nth(1), Fault::DropAnswer));
+        let run = trial.survives(size, |proxy| {
+            proxy.spoil(Requests::put().nth(1), Fault::DropAnswer)
+        });
         assert!(run.traffic.count("PUT") <= 2);
         run.asks_little();
     }
@@ -65,6 +74,9 @@ fn ten_clients_that_begin_the_same_upload_make_one() {
     let running: Vec<_> = (0..10).map(|_| trial.put(&file).spawn()).collect();
     let codes: Vec<_> = running.into_iter().map(|one| one.wait().code()).collect();
     assert!(codes.contains(&Some(0)), "{codes:?}");
-    assert!(codes.iter().all(|code| [Some(0), Some(75)].contains(code)), "{codes:?}");
+    assert!(
+        codes.iter().all(|code| [Some(0), Some(75)].contains(code)),
+        "{codes:?}"
+    );
     trial.has(&file);
 }

@@ -17,7 +17,9 @@ use crate::trial::{SIZES, Trial, each, hides_secrets};
 #[track_caller]
 fn ends(answer: &Answer, code: i32, kind: &str) {
     each([1, PART + 1], |trial, size| {
-        let run = trial.fails(size, code, |proxy| proxy.spoil(Requests::put(), Fault::Answer(answer.clone())));
+        let run = trial.fails(size, code, |proxy| {
+            proxy.spoil(Requests::put(), Fault::Answer(answer.clone()))
+        });
         run.failed_as(kind);
     });
 }
@@ -26,7 +28,9 @@ fn ends(answer: &Answer, code: i32, kind: &str) {
 fn a_store_that_refuses_twice() {
     let mut trial = Trial::new();
     for size in SIZES {
-        let run = trial.fails(size, 77, |proxy| proxy.spoil(Requests::put(), Fault::s3(403, "AccessDenied")));
+        let run = trial.fails(size, 77, |proxy| {
+            proxy.spoil(Requests::put(), Fault::s3(403, "AccessDenied"))
+        });
         assert!(run.traffic.count("PUT") <= 4, "{:?}", run.traffic);
         run.failed_as("refused");
     }
@@ -38,7 +42,11 @@ fn a_store_that_refuses_twice() {
 #[test]
 fn clocks_that_differ() {
     ends(&Answer::s3(403, "RequestTimeTooSkewed"), 75, "skewed");
-    ends(&Answer::s3_saying(403, "AccessDenied", "Request is not yet valid"), 75, "skewed");
+    ends(
+        &Answer::s3_saying(403, "AccessDenied", "Request is not yet valid"),
+        75,
+        "skewed",
+    );
 }
 
 #[test]
@@ -59,7 +67,11 @@ fn a_bucket_that_is_not_there() {
 
 #[test]
 fn what_is_not_implemented_or_too_large_is_not_tried_again() {
-    for (status, code) in [(501, "NotImplemented"), (411, "MissingContentLength"), (400, "EntityTooLarge")] {
+    for (status, code) in [
+        (501, "NotImplemented"),
+        (411, "MissingContentLength"),
+        (400, "EntityTooLarge"),
+    ] {
         ends(&Answer::s3(status, code), 69, "unusable");
     }
     ends(&Answer::page(413), 69, "unusable");
@@ -74,7 +86,9 @@ fn a_store_that_never_says_yes_properly() {
 fn a_proxy_that_wants_a_login() {
     ends(&Answer::page(407), 77, "refused");
     let mut trial = Trial::new();
-    let run = trial.fails(1, 77, |proxy| proxy.spoil(Requests::any(), Fault::page(407)));
+    let run = trial.fails(1, 77, |proxy| {
+        proxy.spoil(Requests::any(), Fault::page(407))
+    });
     run.output.says("proxy");
 }
 
@@ -99,7 +113,9 @@ fn a_proxy_that_builds_no_tunnel() {
             }
             asked
         });
-        let put = trial.put_to("https://gateway.example", &file).env("https_proxy", format!("http://{addr}"));
+        let put = trial
+            .put_to("https://gateway.example", &file)
+            .env("https_proxy", format!("http://{addr}"));
         let output = put.run();
         // A connection without a word ends it.
         drop(TcpStream::connect(addr).unwrap());
@@ -121,18 +137,39 @@ fn a_token_that_is_renewed_in_its_file() {
     std::fs::write(&place, &old).unwrap();
     let file = trial.file(6 * PART);
     trial.proxy().shut_after(1);
-    let running = trial.world.put(&file).arg("--json").arg("--token-file").arg(&place).spawn();
+    let running = trial
+        .world
+        .put(&file)
+        .arg("--json")
+        .arg("--token-file")
+        .arg(&place)
+        .spawn();
     trial.proxy().wait_until_shut();
     std::fs::write(&place, &new).unwrap();
     let id = old.split('_').nth(1).unwrap();
-    trial.world.gateway.sandbox().upload(["serve", "token", "revoke", id]).run().succeeds();
+    trial
+        .world
+        .gateway
+        .sandbox()
+        .upload(["serve", "token", "revoke", id])
+        .run()
+        .succeeds();
     trial.proxy().open();
     let output = running.wait().succeeds();
     assert!(!output.stdout().contains("\"retry\""), "{output}");
-    let refused = trial.proxy().traffic().0.iter().filter(|call| call.status == Some(401)).count();
+    let refused = trial
+        .proxy()
+        .traffic()
+        .0
+        .iter()
+        .filter(|call| call.status == Some(401))
+        .count();
     assert!((1..=2).contains(&refused), "{refused} calls were refused");
     for token in [&old, &new] {
-        assert!(!format!("{output}").contains(token.as_str()), "a token is told");
+        assert!(
+            !format!("{output}").contains(token.as_str()),
+            "a token is told"
+        );
     }
     trial.has(&file);
 }
@@ -140,7 +177,12 @@ fn a_token_that_is_renewed_in_its_file() {
 #[test]
 fn a_token_that_is_taken_no_more() {
     let mut trial = Trial::new();
-    for requests in [Requests::info(), Requests::begin(), Requests::sign(), Requests::complete()] {
+    for requests in [
+        Requests::info(),
+        Requests::begin(),
+        Requests::sign(),
+        Requests::complete(),
+    ] {
         let no = Fault::Answer(Answer::problem(401, "unauthenticated"));
         let run = trial.fails(PART + 1, 77, |proxy| proxy.spoil(requests, no));
         run.output.says("token");
@@ -151,7 +193,9 @@ fn a_token_that_is_taken_no_more() {
 #[test]
 fn something_else_than_a_gateway_from_the_start() {
     each([200, 302, 404, 511], |trial, status| {
-        let run = trial.fails(1, 69, |proxy| proxy.spoil(Requests::any(), Fault::page(status)));
+        let run = trial.fails(1, 69, |proxy| {
+            proxy.spoil(Requests::any(), Fault::page(status))
+        });
         run.failed_as("intercepted");
     });
 }
@@ -174,12 +218,18 @@ fn nonsense_from_a_gateway() {
         assert_eq!(run.traffic.count("PUT"), 0);
         run.failed_as("garbled");
     });
-    each([Requests::info(), Requests::begin(), Requests::complete()], |trial, requests| {
-        let run = trial.fails(PART + 1, 69, |proxy| {
-            proxy.spoil(requests, Fault::Answer(Answer::json(200, r#"{"id":7,"size":-1,"limits":[]}"#)));
-        });
-        run.failed_as("garbled");
-    });
+    each(
+        [Requests::info(), Requests::begin(), Requests::complete()],
+        |trial, requests| {
+            let run = trial.fails(PART + 1, 69, |proxy| {
+                proxy.spoil(
+                    requests,
+                    Fault::Answer(Answer::json(200, r#"{"id":7,"size":-1,"limits":[]}"#)),
+                );
+            });
+            run.failed_as("garbled");
+        },
+    );
 }
 
 /// A receipt that fits in all but one thing: the size, the number of parts, or the checksum.
@@ -194,7 +244,9 @@ fn a_receipt_of_something_else() {
             (format!("\"{field}\":1,"), format!("\"{field}\":2,"))
         };
         assert_ne!(is, other);
-        trial.proxy().spoil(Requests::complete(), Fault::Edit(is, other));
+        trial
+            .proxy()
+            .spoil(Requests::complete(), Fault::Edit(is, other));
         let run = trial.watch(&file, 1, trial.put(&file));
         assert_eq!(run.output.code(), Some(65), "{field}: {}", run.output);
         let run = run.failed_as("corrupt");
@@ -216,7 +268,10 @@ fn a_receipt_of_another_upload() {
             "checksum":"{checksum}","proof":"sha256","sha256":null,"started":"2026-01-01T00:00:00Z",
             "finished":"2026-01-01T00:00:00Z"}}"#
     );
-    trial.proxy().spoil(Requests::complete(), Fault::Answer(Answer::json(200, &receipt)));
+    trial.proxy().spoil(
+        Requests::complete(),
+        Fault::Answer(Answer::json(200, &receipt)),
+    );
     let run = trial.watch(&file, 1, trial.put(&file));
     assert_eq!(run.output.code(), Some(65), "{}", run.output);
     let run = run.failed_as("corrupt");
@@ -229,7 +284,9 @@ fn a_receipt_of_another_upload() {
 fn an_answer_without_end_is_not_read() {
     let mut trial = Trial::new();
     let long = Answer::json(200, &" ".repeat(5 << 20));
-    let run = trial.fails(1, 69, |proxy| proxy.spoil(Requests::begin(), Fault::Answer(long)));
+    let run = trial.fails(1, 69, |proxy| {
+        proxy.spoil(Requests::begin(), Fault::Answer(long))
+    });
     run.failed_as("unusable");
 }
 
@@ -244,7 +301,9 @@ fn a_gateway_of_another_protocol() {
             r#"{"protocol":2,"instance_id":"i","limits":{"min_part":1,"max_part":2,"max_parts":3,"max_size":4,"equal_parts":false},"allow_types":[],"proof":"sha256"}"#,
         ),
     ] {
-        let run = trial.fails(1, 69, |proxy| proxy.spoil(Requests::any(), Fault::Answer(answer)));
+        let run = trial.fails(1, 69, |proxy| {
+            proxy.spoil(Requests::any(), Fault::Answer(answer))
+        });
         run.failed_as("unusable").output.says("version");
     }
 }
@@ -274,14 +333,23 @@ fn a_redirect_is_never_followed() {
     });
     let mut trial = Trial::new();
     trial.fails(1, 69, |proxy| {
-        proxy.spoil(Requests::info(), Fault::Answer(Answer::new(307).header("location", &place)));
+        proxy.spoil(
+            Requests::info(),
+            Fault::Answer(Answer::new(307).header("location", &place)),
+        );
     });
-    assert!(connected.try_recv().is_err(), "somebody followed a redirect");
+    assert!(
+        connected.try_recv().is_err(),
+        "somebody followed a redirect"
+    );
 }
 
 #[test]
 fn a_name_that_nobody_knows_is_asked_for_until_it_is_given_up() {
     let mut trial = Trial::new();
     let file = trial.file(1);
-    trial.put_to("https://upload.invalid", &file).run().exits(75);
+    trial
+        .put_to("https://upload.invalid", &file)
+        .run()
+        .exits(75);
 }

@@ -17,9 +17,15 @@ use crate::trial::{LARGE, Run, STILL, Trial, each, each_of};
 #[track_caller]
 fn tried_again_in_time(size: u64, requests: Requests, bytes: u64) {
     let mut trial = Trial::new().impatient();
-    let run = trial.survives(size, |proxy| proxy.spoil(requests.nth(1), Fault::HushAfter { bytes }));
+    let run = trial.survives(size, |proxy| {
+        proxy.spoil(requests.nth(1), Fault::HushAfter { bytes })
+    });
     let puts: Vec<Instant> = run.traffic.of("PUT").map(|put| put.began).collect();
-    let longest = puts.windows(2).map(|two| two[1] - two[0]).max().expect("a second attempt");
+    let longest = puts
+        .windows(2)
+        .map(|two| two[1] - two[0])
+        .max()
+        .expect("a second attempt");
     assert!(longest >= STILL, "{longest:?}");
     // How soon it is on a machine that has nothing else to do, `numbers` tells.
     assert!(longest <= Duration::from_secs(30), "{longest:?}");
@@ -53,7 +59,12 @@ fn one_that_stands_still_does_not_hold_up_the_others() {
 
 #[test]
 fn a_call_without_an_answer_is_made_again() {
-    let calls = [Requests::info(), Requests::begin(), Requests::sign(), Requests::complete()];
+    let calls = [
+        Requests::info(),
+        Requests::begin(),
+        Requests::sign(),
+        Requests::complete(),
+    ];
     each_of(
         || Trial::new().impatient(),
         calls,
@@ -77,13 +88,24 @@ fn a_network_that_changes_costs_what_was_on_the_wire() {
     trial.proxy().refuse();
     // Of a part, not of a call: there what stood still has been given up.
     let given_up = |line: &str| line.contains("\"retry\"") && !line.contains("\"number\":null");
-    running.wait_for("a part that nobody takes", |running| running.stdout().lines().any(given_up).then_some(()));
+    running.wait_for("a part that nobody takes", |running| {
+        running.stdout().lines().any(given_up).then_some(())
+    });
     trial.proxy().listen();
     trial.proxy().open();
     // Sooner than the kernel finds out.
-    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        began.elapsed()
+    );
     let output = running.wait();
-    let run = Run { output, traffic: trial.proxy().traffic(), file, size: 6 * PART };
+    let run = Run {
+        output,
+        traffic: trial.proxy().traffic(),
+        file,
+        size: 6 * PART,
+    };
     trial.arrived(run).wastes_little();
 }
 
@@ -107,7 +129,12 @@ fn a_process_that_did_not_run_blames_no_network() {
             // As long as it takes to look at what has moved, which is nothing.
             thread::sleep(Duration::from_millis(300));
             trial.proxy().release();
-            let run = Run { output: running.wait(), traffic: trial.proxy().traffic(), file, size: 1 };
+            let run = Run {
+                output: running.wait(),
+                traffic: trial.proxy().traffic(),
+                file,
+                size: 1,
+            };
             let run = trial.arrived(run).wastes(0);
             assert_eq!(run.retries(), [""; 0], "{}", run.output);
         },
@@ -121,7 +148,17 @@ fn a_slow_part_is_never_given_up() {
     let size = 24 * MIB;
     let file = trial.file(size);
     trial.proxy().throttle(4 * MIB);
-    let put = trial.world.upload(&["put", "--part-size", "24MiB", "--stall-after", "2s", "--json"]).arg(&file);
+    let put = trial
+        .world
+        .upload(&[
+            "put",
+            "--part-size",
+            "24MiB",
+            "--stall-after",
+            "2s",
+            "--json",
+        ])
+        .arg(&file);
     let began = Instant::now();
     let run = trial.watch(&file, size, put);
     assert!(began.elapsed() > 2 * STILL, "{:?}", began.elapsed());
@@ -133,7 +170,9 @@ fn a_slow_part_is_never_given_up() {
 fn a_trickle_is_waited_for() {
     each([(4, 1), (4 << 10, 1 << 10)], |trial, (size, rate)| {
         let file = trial.file(size);
-        trial.proxy().spoil(Requests::put(), Fault::Trickle { rate });
+        trial
+            .proxy()
+            .spoil(Requests::put(), Fault::Trickle { rate });
         let put = trial.world.put(&file).arg("--json");
         let run = trial.watch(&file, size, put);
         trial.proxy().mend();
@@ -144,7 +183,9 @@ fn a_trickle_is_waited_for() {
 #[test]
 fn a_slow_answer_is_waited_for() {
     let mut trial = Trial::new();
-    let run = trial.survives(1, |proxy| proxy.spoil(Requests::complete(), Fault::TrickleAnswer { rate: 250 }));
+    let run = trial.survives(1, |proxy| {
+        proxy.spoil(Requests::complete(), Fault::TrickleAnswer { rate: 250 })
+    });
     assert_eq!(run.traffic.posts("/complete"), 1, "{}", run.output);
 }
 
@@ -167,8 +208,15 @@ fn a_place_that_does_not_even_connect_is_given_up() {
     each(["http", "https"], |trial, scheme| {
         let file = trial.file(1);
         let began = Instant::now();
-        trial.put_to(&format!("{scheme}://{place}"), &file).run().exits(75);
-        assert!(began.elapsed() < Duration::from_secs(15), "{scheme}: {:?}", began.elapsed());
+        trial
+            .put_to(&format!("{scheme}://{place}"), &file)
+            .run()
+            .exits(75);
+        assert!(
+            began.elapsed() < Duration::from_secs(15),
+            "{scheme}: {:?}",
+            began.elapsed()
+        );
     });
 }
 
@@ -181,5 +229,9 @@ fn a_handshake_without_an_answer_is_given_up() {
     let backend = format!("https://{}", listener.local_addr().unwrap());
     let began = Instant::now();
     trial.put_to(&backend, &file).run().exits(75);
-    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        began.elapsed()
+    );
 }

@@ -22,7 +22,10 @@ impl Bench {
         let keeper = Gateway::start(&[], &[]);
         let store = keeper.store();
         let world = World::on(&store);
-        Self { trial: Trial::of(world, Some(store)), _keeper: keeper }
+        Self {
+            trial: Trial::of(world, Some(store)),
+            _keeper: keeper,
+        }
     }
 
     /// A file of two parts, while the store's proxy spoils `requests`. Gives the run, and how many parts were sent.
@@ -32,7 +35,13 @@ impl Bench {
         self.trial.world.data().mend();
         self.trial.world.data().spoil(requests, fault);
         let run = self.trial.survives(PART + 1, |_| {});
-        let sent = self.trial.world.data().traffic().since(&before).count("PUT");
+        let sent = self
+            .trial
+            .world
+            .data()
+            .traffic()
+            .since(&before)
+            .count("PUT");
         self.trial.world.data().mend();
         (run, sent)
     }
@@ -42,12 +51,18 @@ impl Bench {
 fn a_lost_answer_to_create() {
     let mut bench = Bench::new();
     bench.survives(Requests::store_create().nth(1), Fault::DropAnswer);
-    bench.survives(Requests::store_create().nth(1), Fault::ResetAfter { bytes: 0 });
+    bench.survives(
+        Requests::store_create().nth(1),
+        Fault::ResetAfter { bytes: 0 },
+    );
 }
 
 #[test]
 fn complete_says_an_internal_error_behind_a_yes_twice() {
-    let (_, sent) = Bench::new().survives(Requests::store_complete().first(2), Fault::error_in_success());
+    let (_, sent) = Bench::new().survives(
+        Requests::store_complete().first(2),
+        Fault::error_in_success(),
+    );
     assert_eq!(sent, 2, "parts were sent again");
 }
 
@@ -61,9 +76,15 @@ fn complete_is_done_and_says_otherwise() {
         Answer::s3(503, "SlowDown"),
         Answer::page(504),
         Answer::new(200),
-        Answer::new(200).body("application/xml", "<?xml version=\"1.0\"?>\n<CompleteMultipartUplo"),
+        Answer::new(200).body(
+            "application/xml",
+            "<?xml version=\"1.0\"?>\n<CompleteMultipartUplo",
+        ),
     ] {
-        let (_, sent) = bench.survives(Requests::store_complete().nth(1), Fault::Replace(answer.clone()));
+        let (_, sent) = bench.survives(
+            Requests::store_complete().nth(1),
+            Fault::Replace(answer.clone()),
+        );
         assert_eq!(sent, 2, "{answer:?}: parts were sent again");
     }
 }
@@ -87,10 +108,14 @@ fn complete_is_delivered_twice() {
 #[test]
 fn complete_takes_its_time() {
     let time = Duration::from_secs(3);
-    each_of(Bench::new, [Fault::Pad(time), Fault::Delay(time)], |bench, fault| {
-        let (_, sent) = bench.survives(Requests::store_complete().nth(1), fault);
-        assert_eq!(sent, 2, "parts were sent again");
-    });
+    each_of(
+        Bench::new,
+        [Fault::Pad(time), Fault::Delay(time)],
+        |bench, fault| {
+            let (_, sent) = bench.survives(Requests::store_complete().nth(1), fault);
+            assert_eq!(sent, 2, "parts were sent again");
+        },
+    );
 }
 
 #[test]
@@ -109,15 +134,28 @@ fn complete_finds_another_part_than_was_sent() {
     let trial = &mut bench.trial;
     let file = trial.file(3 * PART);
     let start = trial.world.data().traffic();
-    trial.proxy().spoil(Requests::complete().nth(1), Fault::Hold);
+    trial
+        .proxy()
+        .spoil(Requests::complete().nth(1), Fault::Hold);
     let running = trial.put(&file).spawn();
-    wait::until("a complete", || (trial.proxy().traffic().posts("/complete") == 1).then_some(()));
+    wait::until("a complete", || {
+        (trial.proxy().traffic().posts("/complete") == 1).then_some(())
+    });
     let before = trial.world.data().traffic();
     assert_eq!(before.since(&start).count("PUT"), 3);
-    trial.store().replace_part(2, &vec![7; usize::try_from(PART).unwrap()]);
+    trial
+        .store()
+        .replace_part(2, &vec![7; usize::try_from(PART).unwrap()]);
     trial.proxy().release();
     let output = running.wait().succeeds();
-    let again: Vec<_> = trial.world.data().traffic().since(&before).of("PUT").map(|put| put.part).collect();
+    let again: Vec<_> = trial
+        .world
+        .data()
+        .traffic()
+        .since(&before)
+        .of("PUT")
+        .map(|put| put.part)
+        .collect();
     assert_eq!(again, [Some(2)], "{output}");
     trial.has(&file);
 }
@@ -139,22 +177,38 @@ fn complete_is_denied_behind_a_yes() {
     assert_eq!(trial.objects(), objects, "there is an object");
     trial.world.data().mend();
     put().run().succeeds();
-    assert_eq!(trial.world.data().traffic().since(&before).count("PUT"), 2, "parts were sent again");
+    assert_eq!(
+        trial.world.data().traffic().since(&before).count("PUT"),
+        2,
+        "parts were sent again"
+    );
     trial.has(&file);
 }
 
 #[test]
 fn complete_knows_no_such_upload_and_there_is_no_object() {
     let mut bench = Bench::new();
-    bench.trial.world.data().spoil(Requests::store_complete().nth(1), Fault::s3(404, "NoSuchUpload"));
+    bench.trial.world.data().spoil(
+        Requests::store_complete().nth(1),
+        Fault::s3(404, "NoSuchUpload"),
+    );
     let run = bench.trial.run(PART + 1, |_| {});
     // In truth the first one is still there: what the store denies to have, nobody can take back.
-    assert_eq!((run.output.code(), bench.trial.objects().len()), (Some(0), 1), "{}", run.output);
+    assert_eq!(
+        (run.output.code(), bench.trial.objects().len()),
+        (Some(0), 1),
+        "{}",
+        run.output
+    );
 }
 
 #[test]
 fn a_store_that_wants_to_be_asked_less_often() {
-    let calls = [Requests::store_create(), Requests::store_complete(), Requests::store_head()];
+    let calls = [
+        Requests::store_create(),
+        Requests::store_complete(),
+        Requests::store_head(),
+    ];
     each_of(Bench::new, calls, |bench, requests| {
         bench.survives(requests.first(2), Fault::slow_down());
     });
@@ -162,7 +216,11 @@ fn a_store_that_wants_to_be_asked_less_often() {
 
 #[test]
 fn a_store_that_fails_for_a_while() {
-    let calls = [Requests::store_create(), Requests::store_complete(), Requests::store_head()];
+    let calls = [
+        Requests::store_create(),
+        Requests::store_complete(),
+        Requests::store_head(),
+    ];
     each_of(Bench::new, calls, |bench, requests| {
         bench.survives(requests.first(2), Fault::s3(500, "InternalError"));
         bench.survives(requests.nth(1), Fault::ResetAfter { bytes: 0 });
@@ -173,7 +231,9 @@ fn a_store_that_fails_for_a_while() {
 #[test]
 fn a_page_in_the_stores_place_is_no_answer() {
     let calls = [Requests::store_create(), Requests::store_complete()];
-    let cases = calls.into_iter().flat_map(|requests| [200, 302, 511].map(|status| (requests, status)));
+    let cases = calls
+        .into_iter()
+        .flat_map(|requests| [200, 302, 511].map(|status| (requests, status)));
     each_of(Bench::new, cases, |bench, (requests, status)| {
         let (_, sent) = bench.survives(requests.nth(1), Fault::page(status));
         assert_eq!(sent, 2, "{status}: parts were sent again");
@@ -188,10 +248,23 @@ fn a_list_of_the_stores_that_lacks_what_is_there() {
         "<?xml version=\"1.0\"?><ListPartsResult><IsTruncated>false</IsTruncated></ListPartsResult>",
     );
     let before = bench.trial.world.data().traffic();
-    bench.trial.world.data().spoil(Requests::store_complete().nth(1), Fault::s3(400, "InvalidPart"));
-    bench.trial.world.data().spoil(Requests::store_list().nth(1), Fault::Answer(empty));
+    bench.trial.world.data().spoil(
+        Requests::store_complete().nth(1),
+        Fault::s3(400, "InvalidPart"),
+    );
+    bench
+        .trial
+        .world
+        .data()
+        .spoil(Requests::store_list().nth(1), Fault::Answer(empty));
     bench.trial.survives(PART + 1, |_| {});
-    let sent = bench.trial.world.data().traffic().since(&before).count("PUT");
+    let sent = bench
+        .trial
+        .world
+        .data()
+        .traffic()
+        .since(&before)
+        .count("PUT");
     assert_eq!(sent, 4, "what the store does not list goes again");
 }
 
@@ -204,8 +277,15 @@ fn a_list_of_the_stores_that_never_ends() {
          <NextPartNumberMarker>1</NextPartNumberMarker></ListPartsResult>",
     );
     let before = bench.trial.world.data().traffic();
-    bench.trial.world.data().spoil(Requests::store_complete().nth(1), Fault::s3(400, "InvalidPart"));
-    bench.trial.world.data().spoil(Requests::store_list().first(5), Fault::Answer(endless));
+    bench.trial.world.data().spoil(
+        Requests::store_complete().nth(1),
+        Fault::s3(400, "InvalidPart"),
+    );
+    bench
+        .trial
+        .world
+        .data()
+        .spoil(Requests::store_list().first(5), Fault::Answer(endless));
     bench.trial.survives(PART + 1, |_| {});
     assert!(bench.trial.world.data().traffic().since(&before).requests() < 40);
 }

@@ -41,16 +41,26 @@ impl Front {
 
     /// `http2`: who speaks that and is cut in on, in place of the proxy.
     fn speaking(pem: &str, to: SocketAddr, mut breaks: u32, http2: Option<Arc<Cut>>) -> Self {
-        let chain = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().unwrap();
+        let chain = CertificateDer::pem_slice_iter(pem.as_bytes())
+            .collect::<Result<_, _>>()
+            .unwrap();
         let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).unwrap();
-        let config =
-            ServerConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions();
-        let mut config = config.unwrap().with_no_client_auth().with_single_cert(chain, key).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions();
+        let mut config = config
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .unwrap();
         if http2.is_some() {
             config.alpn_protocols = [&b"h2"[..], b"http/1.1"].map(<[u8]>::to_vec).to_vec();
         }
         let acceptor = TlsAcceptor::from(Arc::new(config));
-        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let addr = listener.local_addr().unwrap();
         runtime.spawn(async move {
@@ -70,11 +80,16 @@ impl Front {
                         return http2::pass(from, answers, cut).await;
                     }
                     let mut server = TcpStream::connect(to).await?;
-                    tokio::io::copy_bidirectional(&mut client, &mut server).await.map(|_| ())
+                    tokio::io::copy_bidirectional(&mut client, &mut server)
+                        .await
+                        .map(|_| ())
                 });
             }
         });
-        Self { addr, _runtime: runtime }
+        Self {
+            addr,
+            _runtime: runtime,
+        }
     }
 
     fn url(&self) -> String {
@@ -83,7 +98,10 @@ impl Front {
 }
 
 fn authority() -> String {
-    format!("{}/tests/chaos/tls/ca.pem", std::env::var("CARGO_MANIFEST_DIR").expect("run by cargo"))
+    format!(
+        "{}/tests/chaos/tls/ca.pem",
+        std::env::var("CARGO_MANIFEST_DIR").expect("run by cargo")
+    )
 }
 
 /// A gateway and its store behind TLS.
@@ -114,10 +132,16 @@ impl Bench {
     }
 
     fn of(world: World, front: Front) -> Self {
-        let credentials = std::fs::read_to_string(world.gateway.sandbox().path("credentials")).unwrap();
+        let credentials =
+            std::fs::read_to_string(world.gateway.sandbox().path("credentials")).unwrap();
         // The oracle looks at the store from behind.
         let store = S3::from_credentials(&credentials.replace(&front.url(), &world.gateway.url()));
-        let trial = Trial::of(world, Some(store)).by(&["--backend", &front.url(), "--ca-cert", &authority()]);
+        let trial = Trial::of(world, Some(store)).by(&[
+            "--backend",
+            &front.url(),
+            "--ca-cert",
+            &authority(),
+        ]);
         Self { trial, front }
     }
 }
@@ -135,12 +159,20 @@ fn a_certificate_that_cannot_be_trusted_is_not_tried_again() {
     for (pem, trusted) in [(EXPIRED, true), (OTHER, true), (GOOD, false)] {
         let mut bench = Bench::with(pem, 0);
         let file = bench.trial.file(1);
-        let mut put = bench.trial.world.put(&file).env("UPLOAD_BACKEND", bench.front.url());
+        let mut put = bench
+            .trial
+            .world
+            .put(&file)
+            .env("UPLOAD_BACKEND", bench.front.url());
         if trusted {
             put = put.args(["--ca-cert", &authority()]);
         }
         put.run().exits(69).says("--ca-cert");
-        assert_eq!(bench.trial.proxy().traffic().requests(), 0, "something was sent all the same");
+        assert_eq!(
+            bench.trial.proxy().traffic().requests(),
+            0,
+            "something was sent all the same"
+        );
         assert!(Path::new(&authority()).exists());
     }
 }
@@ -156,7 +188,9 @@ fn connections_that_break_inside_of_tls() {
     each_of(Bench::new, [1, PART, PART + 1], |bench, size| {
         for bytes in [0, size.min(PART) / 2, WHOLE] {
             for fault in [Fault::ResetAfter { bytes }, Fault::FinAfter { bytes }] {
-                let run = bench.trial.survives(size, |proxy| proxy.spoil(Requests::put().nth(1), fault));
+                let run = bench
+                    .trial
+                    .survives(size, |proxy| proxy.spoil(Requests::put().nth(1), fault));
                 run.wastes_little().asks_little();
             }
         }
@@ -168,16 +202,25 @@ fn what_stands_still_inside_of_tls_is_given_up() {
     let mut bench = Bench::new();
     bench.trial = bench.trial.impatient();
     let hush = Fault::HushAfter { bytes: PART / 2 };
-    let run = bench.trial.survives(PART, |proxy| proxy.spoil(Requests::put().nth(1), hush));
+    let run = bench
+        .trial
+        .survives(PART, |proxy| proxy.spoil(Requests::put().nth(1), hush));
     assert_eq!(run.retries()[0], "temporary");
 }
 
 #[test]
 fn an_answer_before_the_end_is_heard_inside_of_tls() {
     // Without "close", a connection whose buffers took the rest looks as good as new.
-    let answer = Answer::s3_saying(403, "AccessDenied", "Request has expired").header("connection", "close");
-    let early = Fault::EarlyAnswer { bytes: 1000, answer, then: Then::Stay };
-    let run = Bench::new().trial.survives(PART + 1, |proxy| proxy.spoil(Requests::part(1).nth(1), early));
+    let answer =
+        Answer::s3_saying(403, "AccessDenied", "Request has expired").header("connection", "close");
+    let early = Fault::EarlyAnswer {
+        bytes: 1000,
+        answer,
+        then: Then::Stay,
+    };
+    let run = Bench::new().trial.survives(PART + 1, |proxy| {
+        proxy.spoil(Requests::part(1).nth(1), early)
+    });
     assert_eq!(run.retries()[0], "expired", "{}", run.output);
 }
 
@@ -191,7 +234,9 @@ fn answers_inside_of_tls() {
         (Fault::FlipBit { at: 0 }, "corrupt"),
     ];
     each_of(Bench::new, cases, |bench, (fault, kind)| {
-        let run = bench.trial.survives(PART + 1, |proxy| proxy.spoil(Requests::part(1).nth(1), fault));
+        let run = bench.trial.survives(PART + 1, |proxy| {
+            proxy.spoil(Requests::part(1).nth(1), fault)
+        });
         assert_eq!(run.retries(), [kind], "{}", run.output);
     });
 }

@@ -60,19 +60,32 @@ impl Trial {
     #[track_caller]
     pub fn of(world: World, store: Option<S3>) -> Self {
         let store = store.unwrap_or_else(|| world.store());
-        Self { world, way: Vec::new(), patience: Vec::new(), store, before: Vec::new(), files: 0 }
+        Self {
+            world,
+            way: Vec::new(),
+            patience: Vec::new(),
+            store,
+            before: Vec::new(),
+            files: 0,
+        }
     }
 
     /// A client that gives up what stands still for [`STILL`].
     #[must_use]
     pub fn impatient(self) -> Self {
-        Self { patience: vec!["--stall-after".to_owned(), format!("{}s", STILL.as_secs())], ..self }
+        Self {
+            patience: vec!["--stall-after".to_owned(), format!("{}s", STILL.as_secs())],
+            ..self
+        }
     }
 
     /// A client that has to take this way to the gateway.
     #[must_use]
     pub fn by(self, way: &[&str]) -> Self {
-        Self { way: way.iter().map(|word| (*word).to_owned()).collect(), ..self }
+        Self {
+            way: way.iter().map(|word| (*word).to_owned()).collect(),
+            ..self
+        }
     }
 
     pub fn proxy(&self) -> &Proxy {
@@ -82,12 +95,16 @@ impl Trial {
     /// A file that was never put before.
     pub fn file(&mut self, size: u64) -> PathBuf {
         self.files += 1;
-        self.world.sandbox.file(&format!("film-{}.bin", self.files), size)
+        self.world
+            .sandbox
+            .file(&format!("film-{}.bin", self.files), size)
     }
 
     /// `upload put`; patient, since a busy machine is no failure.
     pub fn put(&self, file: &Path) -> Command {
-        watched(self.world.put(file), "3m").args(&self.way).args(&self.patience)
+        watched(self.world.put(file), "3m")
+            .args(&self.way)
+            .args(&self.patience)
     }
 
     /// The same to any backend, given up soon.
@@ -106,7 +123,12 @@ impl Trial {
         let output = command.run();
         let traffic = self.proxy().traffic().since(&before);
         hides_secrets(&output);
-        Run { output, traffic, file: file.to_owned(), size }
+        Run {
+            output,
+            traffic,
+            file: file.to_owned(),
+            size,
+        }
     }
 
     /// A run through what `spoil` has set up.
@@ -130,7 +152,13 @@ impl Trial {
     /// The same of a run that is over.
     #[track_caller]
     pub fn arrived(&mut self, run: Run) -> Run {
-        assert_eq!(run.output.code(), Some(0), "{} bytes: {}", run.size, run.output);
+        assert_eq!(
+            run.output.code(),
+            Some(0),
+            "{} bytes: {}",
+            run.size,
+            run.output
+        );
         self.has(&run.file);
         run
     }
@@ -139,9 +167,18 @@ impl Trial {
     #[track_caller]
     pub fn has(&mut self, file: &Path) {
         let objects = self.store.objects();
-        let new: Vec<_> = objects.iter().filter(|key| !self.before.contains(key)).collect();
-        let [key] = new.as_slice() else { panic!("one more object expected: {new:?}") };
-        assert_eq!(self.store.sha256(key), files::sha256(file), "the object is not the file");
+        let new: Vec<_> = objects
+            .iter()
+            .filter(|key| !self.before.contains(key))
+            .collect();
+        let [key] = new.as_slice() else {
+            panic!("one more object expected: {new:?}")
+        };
+        assert_eq!(
+            self.store.sha256(key),
+            files::sha256(file),
+            "the object is not the file"
+        );
         self.store.holds_nothing_open();
         self.before = objects;
     }
@@ -150,7 +187,12 @@ impl Trial {
     #[track_caller]
     pub fn still_has(&self, file: &Path) {
         let wanted = files::sha256(file);
-        let same = self.store.objects().iter().filter(|key| self.store.sha256(key) == wanted).count();
+        let same = self
+            .store
+            .objects()
+            .iter()
+            .filter(|key| self.store.sha256(key) == wanted)
+            .count();
         assert_eq!(same, 1, "the object is not the file any more");
         self.store.holds_nothing_open();
     }
@@ -168,8 +210,17 @@ impl Trial {
     pub fn fails(&mut self, size: u64, code: i32, spoil: impl FnOnce(&Proxy)) -> Run {
         let run = self.run(size, spoil);
         self.proxy().mend();
-        assert_eq!(run.output.code(), Some(code), "{size} bytes: {}", run.output);
-        assert_eq!(self.store.objects().len(), self.before.len(), "there is an object after a failure");
+        assert_eq!(
+            run.output.code(),
+            Some(code),
+            "{size} bytes: {}",
+            run.output
+        );
+        assert_eq!(
+            self.store.objects().len(),
+            self.before.len(),
+            "there is an object after a failure"
+        );
         let again = self.watch(&run.file, size, self.put(&run.file));
         self.arrived(again);
         run
@@ -179,18 +230,30 @@ impl Trial {
 #[track_caller]
 pub fn hides_secrets(output: &Output) {
     for secret in SECRETS {
-        assert!(!output.stderr().contains(secret), "{secret} on standard error: {output}");
-        assert!(!output.stdout().contains(secret), "{secret} on standard output: {output}");
+        assert!(
+            !output.stderr().contains(secret),
+            "{secret} on standard error: {output}"
+        );
+        assert!(
+            !output.stdout().contains(secret),
+            "{secret} on standard output: {output}"
+        );
     }
 }
 
 fn watched(command: Command, give_up_after: &str) -> Command {
-    command.args(["--json", "--give-up-after", give_up_after]).env("UPLOAD_TOKEN", TOKEN)
+    command
+        .args(["--json", "--give-up-after", give_up_after])
+        .env("UPLOAD_TOKEN", TOKEN)
 }
 
 /// The first attempt at the first part.
 pub fn first_put(size: u64) -> Requests {
-    if size > PART { Requests::part(1).nth(1) } else { Requests::put().nth(1) }
+    if size > PART {
+        Requests::part(1).nth(1)
+    } else {
+        Requests::put().nth(1)
+    }
 }
 
 /// Puts each case to the test, several at a time: most of what a fault costs is waiting.
@@ -229,7 +292,12 @@ impl Run {
     #[track_caller]
     pub fn wastes(self, bytes: u64) -> Self {
         let sent = self.traffic.bytes("PUT");
-        assert!(sent <= self.size + bytes, "{sent} bytes were sent for {}: {}", self.size, self.output);
+        assert!(
+            sent <= self.size + bytes,
+            "{sent} bytes were sent for {}: {}",
+            self.size,
+            self.output
+        );
         self
     }
 
@@ -243,7 +311,11 @@ impl Run {
     /// are four, and a lost answer costs five more: sign, PUT, status, claim, list.
     #[track_caller]
     pub fn asks_little(self) -> Self {
-        let most = if self.parts() == 1 { 4 + 5 } else { 2 * (4 + self.parts()) };
+        let most = if self.parts() == 1 {
+            4 + 5
+        } else {
+            2 * (4 + self.parts())
+        };
         assert!(
             self.traffic.requests() - self.traffic.posts("/claim") <= most,
             "{} requests: {:?}",
@@ -255,25 +327,48 @@ impl Run {
 
     /// Kinds of the failures that were retried, in order.
     pub fn retries(&self) -> Vec<String> {
-        let kind = |event| if let Event::Retry { kind, .. } = event { Some(kind) } else { None };
+        let kind = |event| {
+            if let Event::Retry { kind, .. } = event {
+                Some(kind)
+            } else {
+                None
+            }
+        };
         events(&self.output).into_iter().filter_map(kind).collect()
     }
 
     /// How long each retry waited, in milliseconds.
     pub fn waits(&self) -> Vec<u64> {
-        let wait = |event| if let Event::Retry { wait_ms, .. } = event { Some(wait_ms) } else { None };
+        let wait = |event| {
+            if let Event::Retry { wait_ms, .. } = event {
+                Some(wait_ms)
+            } else {
+                None
+            }
+        };
         events(&self.output).into_iter().filter_map(wait).collect()
     }
 
     /// The last failure was of this kind.
     #[track_caller]
     pub fn failed_as(self, wanted: &str) -> Self {
-        let failed = events(&self.output).into_iter().find_map(|event| match event {
-            Event::Failed { kind, message, hint, .. } => Some((kind, message, hint)),
-            _ => None,
-        });
-        let (kind, message, hint) = failed.unwrap_or_else(|| panic!("no failure was told: {}", self.output));
-        assert!(kind == wanted, "{kind} instead of {wanted}: {message} ({hint:?})");
+        let failed = events(&self.output)
+            .into_iter()
+            .find_map(|event| match event {
+                Event::Failed {
+                    kind,
+                    message,
+                    hint,
+                    ..
+                } => Some((kind, message, hint)),
+                _ => None,
+            });
+        let (kind, message, hint) =
+            failed.unwrap_or_else(|| panic!("no failure was told: {}", self.output));
+        assert!(
+            kind == wanted,
+            "{kind} instead of {wanted}: {message} ({hint:?})"
+        );
         self
     }
 }

@@ -38,11 +38,19 @@ fn cut_short(point: &str) {
     gateway.start(Some(("UPLOAD_CRASH", fatal.as_str())).filter(|_| gateways));
     let client = crate::support::sandbox::Sandbox::new();
     let (good, bad) = (client.file("good", 1000), client.file("bad", 1000));
-    let put = |file: &Path| client.upload(["put", "--wait", "ready", "--backend", &gateway.proxy.url()]).arg(file);
+    let put = |file: &Path| {
+        client
+            .upload(["put", "--wait", "ready", "--backend", &gateway.proxy.url()])
+            .arg(file)
+    };
     let (puts, mut died) = ([(put(&good), 0), (put(&bad), 77)], false);
     let again = [put(&good), put(&bad)];
     for ((first, code), again) in puts.into_iter().zip(again) {
-        let first = if gateways { first } else { first.env("UPLOAD_CRASH", &fatal) };
+        let first = if gateways {
+            first
+        } else {
+            first.env("UPLOAD_CRASH", &fatal)
+        };
         let mut output = gateway.serve(first);
         if output.code().is_none() {
             died = true;
@@ -57,7 +65,8 @@ fn cut_short(point: &str) {
     let sha256 = |path: &Path| files::sha256(path);
     wait::until("one object, and one in quarantine", || {
         let objects = store.objects();
-        let (quarantined, others): (Vec<_>, Vec<_>) = objects.iter().partition(|key| key.starts_with(QUARANTINE));
+        let (quarantined, others): (Vec<_>, Vec<_>) =
+            objects.iter().partition(|key| key.starts_with(QUARANTINE));
         let is = |keys: &[&String], path| keys.len() == 1 && store.sha256(keys[0]) == sha256(path);
         (is(&others, &good) && is(&quarantined, &bad)).then_some(())
     });

@@ -54,11 +54,26 @@ impl Sources {
     fn of(story: Story, backend: String) -> Self {
         let sandbox = Sandbox::new();
         let sizes: &[(&str, u64)] = match story {
-            Story::First => &[("empty", 0), ("a", 1000), ("b", 1000), ("c", 2000), ("film", PART + 1000)],
-            Story::Again | Story::Resume => &[("doc", SMALL), ("film", PART + 1000), ("clip", PART + 500)],
+            Story::First => &[
+                ("empty", 0),
+                ("a", 1000),
+                ("b", 1000),
+                ("c", 2000),
+                ("film", PART + 1000),
+            ],
+            Story::Again | Story::Resume => {
+                &[("doc", SMALL), ("film", PART + 1000), ("clip", PART + 500)]
+            }
         };
-        let files = sizes.iter().map(|(name, size)| sandbox.file(name, *size)).collect();
-        Self { sandbox, files, backend }
+        let files = sizes
+            .iter()
+            .map(|(name, size)| sandbox.file(name, *size))
+            .collect();
+        Self {
+            sandbox,
+            files,
+            backend,
+        }
     }
 
     fn upload(&self, verb: &str) -> Command {
@@ -67,18 +82,27 @@ impl Sources {
     }
 
     fn put(&self) -> Command {
-        self.upload("put").args(["--part-size", "5MiB"]).args(&self.files)
+        self.upload("put")
+            .args(["--part-size", "5MiB"])
+            .args(&self.files)
     }
 
     /// What the story is about.
     fn told(&self, story: Story) -> Command {
-        if story == Story::Resume { self.upload("resume") } else { self.put() }
+        if story == Story::Resume {
+            self.upload("resume")
+        } else {
+            self.put()
+        }
     }
 
     /// Begins one of the files, up to this point.
     #[track_caller]
     fn begun(&self, file: usize, fatal: &str) {
-        let put = self.upload("put").args(["--part-size", "5MiB"]).arg(&self.files[file]);
+        let put = self
+            .upload("put")
+            .args(["--part-size", "5MiB"])
+            .arg(&self.files[file]);
         let dead = put.env("UPLOAD_CRASH", fatal).run();
         assert_eq!(dead.code(), None, "{dead}");
     }
@@ -90,7 +114,10 @@ impl Sources {
     }
 
     fn size(&self) -> u64 {
-        self.files.iter().map(|file| file.metadata().unwrap().len()).sum()
+        self.files
+            .iter()
+            .map(|file| file.metadata().unwrap().len())
+            .sum()
     }
 
     /// The command once more, until there is nothing more to do.
@@ -137,7 +164,11 @@ impl Life {
                 let gateway = Gateway::start(&["--public-url", &proxy.url()], &[]);
                 proxy.lead_to(gateway.addr());
                 let store = gateway.store();
-                Place::Client(Box::new(Beside { gateway, proxy, store }))
+                Place::Client(Box::new(Beside {
+                    gateway,
+                    proxy,
+                    store,
+                }))
             }
         }
     }
@@ -145,7 +176,11 @@ impl Life {
     /// Which points a story passes.
     pub fn unharmed(self, story: Story) -> Passed {
         let log = tempfile::NamedTempFile::new().unwrap();
-        self.place().live(story, ("UPLOAD_CRASH_LOG", log.path().to_str().unwrap()), false);
+        self.place().live(
+            story,
+            ("UPLOAD_CRASH_LOG", log.path().to_str().unwrap()),
+            false,
+        );
         Passed::read(log.path())
     }
 }
@@ -167,13 +202,21 @@ impl Place {
 }
 
 fn client(beside: &Beside, story: Story, fate: (&str, &str), resume_first: bool) -> bool {
-    let Beside { gateway, proxy, store } = beside;
+    let Beside {
+        gateway,
+        proxy,
+        store,
+    } = beside;
     let there = store.objects();
     let before = proxy.traffic();
     let sources = Sources::of(story, proxy.url());
     let mut bound = sources.size() + SMALL + JOBS * PART;
     if story != Story::First {
-        sources.upload("put").arg(&sources.files[0]).run().succeeds();
+        sources
+            .upload("put")
+            .arg(&sources.files[0])
+            .run()
+            .succeeds();
         sources.begun(2, "transfer.stored:1");
         sources.begun(1, "transfer.stored:1");
         // What was sent of the clip that is no longer; and what was on the wire when they died.
@@ -192,7 +235,10 @@ fn client(beside: &Beside, story: Story, fate: (&str, &str), resume_first: bool)
     }
     if story == Story::First {
         let told = oracle::told(output.stdout());
-        assert!(sent <= sources.size() - told, "{sent} bytes were sent again, though {told} were said to be stored");
+        assert!(
+            sent <= sources.size() - told,
+            "{sent} bytes were sent again, though {told} were said to be stored"
+        );
     }
     bounded(&proxy.traffic().since(&before), bound);
     oracle::holds(store, &there, &sources.files);
@@ -204,13 +250,20 @@ fn client(beside: &Beside, story: Story, fate: (&str, &str), resume_first: bool)
 #[track_caller]
 fn bounded(traffic: &Traffic, bound: u64) {
     let sent = traffic.bytes("PUT");
-    assert!(sent <= bound, "{sent} bytes were sent, {bound} would be much");
+    assert!(
+        sent <= bound,
+        "{sent} bytes were sent, {bound} would be much"
+    );
 }
 
 fn embedded(story: Story, fate: (&str, &str), resume_first: bool) -> bool {
     let sources = Sources::of(story, "embedded".to_owned());
     if story != Story::First {
-        sources.upload("put").arg(&sources.files[0]).run().succeeds();
+        sources
+            .upload("put")
+            .arg(&sources.files[0])
+            .run()
+            .succeeds();
         // Parts that have a row, and a file that none names.
         sources.begun(2, "transfer.stored:1");
         sources.begun(1, "store.publish.durable:2");
@@ -227,7 +280,10 @@ fn embedded(story: Story, fate: (&str, &str), resume_first: bool) -> bool {
     }
     if story == Story::First {
         let told = oracle::told(output.stdout());
-        assert!(sent <= sources.size() - told, "{sent} bytes were sent again, though {told} were said to be stored");
+        assert!(
+            sent <= sources.size() - told,
+            "{sent} bytes were sent again, though {told} were said to be stored"
+        );
     }
     oracle::whole(sources.sandbox.files());
     // The same store, seen by an S3 client.
@@ -253,14 +309,33 @@ pub struct Mortal {
 impl Mortal {
     pub fn new() -> Self {
         let (sandbox, proxy) = (Sandbox::new(), Proxy::start());
-        Self { sandbox, proxy, args: Vec::new(), ledger: None, running: None, died: false }
+        Self {
+            sandbox,
+            proxy,
+            args: Vec::new(),
+            ledger: None,
+            running: None,
+            died: false,
+        }
     }
 
     /// Starts it; true if it lived to listen.
     pub fn start(&mut self, fate: Option<(&str, &str)>) -> bool {
         let credentials = self.sandbox.path("credentials").display().to_string();
-        let args = ["serve", "--listen", "127.0.0.1:0", "--public-url", &self.proxy.url(), "--store-probe", "off"];
-        let mut command = self.sandbox.upload(args).args(["--store-credentials", &credentials]).args(&self.args);
+        let args = [
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--public-url",
+            &self.proxy.url(),
+            "--store-probe",
+            "off",
+        ];
+        let mut command = self
+            .sandbox
+            .upload(args)
+            .args(["--store-credentials", &credentials])
+            .args(&self.args);
         if let Some(url) = &self.ledger {
             command = command.env("UPLOAD_LEDGER", url);
         }
@@ -271,8 +346,13 @@ impl Mortal {
         let addr = wait::until("a gateway that listens, or is dead", || {
             let stderr = running.stderr();
             let listening = stderr.split_once("listening on http://");
-            let addr = listening.and_then(|(_, rest)| rest.split(char::is_whitespace).next()?.parse().ok());
-            if addr.is_none() && running.is_running() { None } else { Some(addr) }
+            let addr = listening
+                .and_then(|(_, rest)| rest.split(char::is_whitespace).next()?.parse().ok());
+            if addr.is_none() && running.is_running() {
+                None
+            } else {
+                Some(addr)
+            }
         });
         if let Some(addr) = addr {
             self.proxy.lead_to(addr);
@@ -283,14 +363,25 @@ impl Mortal {
 
     /// Starts it again if it is dead.
     pub fn revive(&mut self) {
-        if self.running.as_mut().is_none_or(|running| !running.is_running()) {
+        if self
+            .running
+            .as_mut()
+            .is_none_or(|running| !running.is_running())
+        {
             self.died = true;
-            assert!(self.start(None), "it does not start any more: {}", self.stderr());
+            assert!(
+                self.start(None),
+                "it does not start any more: {}",
+                self.stderr()
+            );
         }
     }
 
     fn stderr(&self) -> String {
-        self.running.as_ref().map(Running::stderr).unwrap_or_default()
+        self.running
+            .as_ref()
+            .map(Running::stderr)
+            .unwrap_or_default()
     }
 
     /// Of its store.
@@ -323,12 +414,22 @@ pub fn gateway(story: Story, fate: (&str, &str), ledger: Option<&str>) -> bool {
     let mut bound = sources.size() + SMALL + JOBS * PART;
     if story != Story::First {
         assert!(gateway.start(None));
-        sources.upload("put").arg(&sources.files[0]).run().succeeds();
+        sources
+            .upload("put")
+            .arg(&sources.files[0])
+            .run()
+            .succeeds();
         sources.begun(2, "transfer.stored:1");
         gateway.kill();
         assert!(gateway.start(Some(("UPLOAD_CRASH", "store.publish.durable:2"))));
-        let client = sources.upload("put").args(["--part-size", "5MiB"]).arg(&sources.files[1]).spawn();
-        wait::until("the gateway to die", || (!gateway.running.as_mut()?.is_running()).then_some(()));
+        let client = sources
+            .upload("put")
+            .args(["--part-size", "5MiB"])
+            .arg(&sources.files[1])
+            .spawn();
+        wait::until("the gateway to die", || {
+            (!gateway.running.as_mut()?.is_running()).then_some(())
+        });
         client.kill9();
         bound += PART + 500 + 2 * JOBS * PART;
         sources.change();
@@ -342,7 +443,11 @@ pub fn gateway(story: Story, fate: (&str, &str), ledger: Option<&str>) -> bool {
     }
     bounded(&gateway.proxy.traffic(), bound);
     gateway.revive();
-    oracle::holds(&S3::from_credentials(&gateway.credentials()), &[], &sources.files);
+    oracle::holds(
+        &S3::from_credentials(&gateway.credentials()),
+        &[],
+        &sources.files,
+    );
     gateway.kill();
     oracle::whole(gateway.sandbox.files());
     died

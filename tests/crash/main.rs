@@ -32,7 +32,11 @@ fn matrix(side: Side, life: Life, (share, shares): (usize, usize)) {
     for story in Story::ALL {
         let passed = life.unharmed(story);
         never.retain(|point| passed.of(point) == 0);
-        deaths.extend(fatal(&points::of(side), &passed).into_iter().map(|(point, hit)| (story, point, hit)));
+        deaths.extend(
+            fatal(&points::of(side), &passed)
+                .into_iter()
+                .map(|(point, hit)| (story, point, hit)),
+        );
     }
     assert!(never.is_empty(), "no story passes {never:?}");
     // A story that passes a point the others pass too tells nothing new.
@@ -40,18 +44,27 @@ fn matrix(side: Side, life: Life, (share, shares): (usize, usize)) {
     deaths.retain(|(story, point, _)| *seen.entry(point.clone()).or_insert(*story) == *story);
 
     let deaths: Vec<_> = deaths.into_iter().skip(share).step_by(shares).collect();
-    let (next, died, wrong) = (AtomicUsize::new(0), AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let (next, died, wrong) = (
+        AtomicUsize::new(0),
+        AtomicUsize::new(0),
+        Mutex::new(Vec::new()),
+    );
     thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 let mut place = life.place();
-                while let Some((story, point, hit)) = deaths.get(next.fetch_add(1, Ordering::SeqCst)) {
+                while let Some((story, point, hit)) =
+                    deaths.get(next.fetch_add(1, Ordering::SeqCst))
+                {
                     match catch_unwind(AssertUnwindSafe(|| place.cut_short(*story, point, *hit))) {
                         Ok(true) => _ = died.fetch_add(1, Ordering::SeqCst),
                         // How often a point is passed is not the same each time; the first time it always is.
                         Ok(false) if *hit > 1 => {}
                         _ => {
-                            wrong.lock().unwrap().push(format!("{point}:{hit} ({story:?})"));
+                            wrong
+                                .lock()
+                                .unwrap()
+                                .push(format!("{point}:{hit} ({story:?})"));
                             place = life.place();
                         }
                     }
@@ -59,7 +72,12 @@ fn matrix(side: Side, life: Life, (share, shares): (usize, usize)) {
             });
         }
     });
-    println!("{} points, {} of {} runs died", points::of(side).len(), died.into_inner(), deaths.len());
+    println!(
+        "{} points, {} of {} runs died",
+        points::of(side).len(),
+        died.into_inner(),
+        deaths.len()
+    );
     let wrong = wrong.into_inner().unwrap();
     assert!(wrong.is_empty(), "what is said above befell {wrong:?}");
 }
@@ -72,5 +90,12 @@ fn fatal(points: &[String], passed: &Passed) -> Vec<(String, u32)> {
         hits.dedup();
         hits
     };
-    points.iter().flat_map(|point| hits(passed.of(point)).into_iter().map(|hit| (point.clone(), hit))).collect()
+    points
+        .iter()
+        .flat_map(|point| {
+            hits(passed.of(point))
+                .into_iter()
+                .map(|hit| (point.clone(), hit))
+        })
+        .collect()
 }

@@ -19,7 +19,11 @@ const SECRETS: [&str; 3] = [CANARY, "X-Amz-Signature", "X-Amz-Credential"];
 /// Asserts that beside what was `there`, the store holds each file once, byte for byte, and nothing half done.
 #[track_caller]
 pub fn holds(store: &S3, there: &[String], sources: &[PathBuf]) {
-    let objects: Vec<String> = store.objects().into_iter().filter(|key| !there.contains(key)).collect();
+    let objects: Vec<String> = store
+        .objects()
+        .into_iter()
+        .filter(|key| !there.contains(key))
+        .collect();
     let mut stored: Vec<String> = objects.iter().map(|key| store.sha256(key)).collect();
     let mut wanted: Vec<String> = sources.iter().map(|path| files::sha256(path)).collect();
     stored.sort();
@@ -36,7 +40,9 @@ pub fn whole(beneath: Vec<PathBuf>) {
         if Path::new(&name).extension().is_some_and(|ext| ext == "db") {
             let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
             let check = Connection::open_with_flags(&path, flags).unwrap();
-            let said: String = check.query_row("PRAGMA quick_check", [], |row| row.get(0)).unwrap();
+            let said: String = check
+                .query_row("PRAGMA quick_check", [], |row| row.get(0))
+                .unwrap();
             assert_eq!(said, "ok", "{}", path.display());
         }
         if name.contains(".db") {
@@ -61,14 +67,27 @@ fn tells_no_secret(what: &str, text: &str) {
 
 /// Bytes of parts that a run said are stored; a run that died may have said half a line.
 pub fn told(stdout: &str) -> u64 {
-    let lines = stdout.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    lines.filter(|line| line["type"] == "part").filter_map(|line| line["size"].as_u64()).sum()
+    let lines = stdout
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    lines
+        .filter(|line| line["type"] == "part")
+        .filter_map(|line| line["size"].as_u64())
+        .sum()
 }
 
 /// Bytes that a run which came to its end has sent.
 #[track_caller]
 pub fn sent(output: &Output) -> u64 {
-    let last = output.lines().last().copied().unwrap_or_default().to_owned();
-    let exit: serde_json::Value = serde_json::from_str(&last).unwrap_or_else(|_| panic!("no last line: {output}"));
-    exit["bytes_sent"].as_u64().unwrap_or_else(|| panic!("no exit: {output}"))
+    let last = output
+        .lines()
+        .last()
+        .copied()
+        .unwrap_or_default()
+        .to_owned();
+    let exit: serde_json::Value =
+        serde_json::from_str(&last).unwrap_or_else(|_| panic!("no last line: {output}"));
+    exit["bytes_sent"]
+        .as_u64()
+        .unwrap_or_else(|| panic!("no exit: {output}"))
 }

@@ -32,7 +32,11 @@ pub fn of(side: Side) -> Vec<String> {
         };
         if mine {
             let named = named_in(&fs::read_to_string(path).unwrap());
-            found.extend(named.into_iter().filter(|name| of_hooks(name) == (side == Side::Hooks)));
+            found.extend(
+                named
+                    .into_iter()
+                    .filter(|name| of_hooks(name) == (side == Side::Hooks)),
+            );
         }
     });
     found.sort();
@@ -40,7 +44,8 @@ pub fn of(side: Side) -> Vec<String> {
 }
 
 fn of_hooks(name: &str) -> bool {
-    name.starts_with("gateway.hooks.") || ["transfer.waited", "journal.note.rejected"].contains(&name)
+    name.starts_with("gateway.hooks.")
+        || ["transfer.waited", "journal.note.rejected"].contains(&name)
 }
 
 fn visit(dir: &Path, see: &mut impl FnMut(&Path)) {
@@ -56,9 +61,15 @@ fn visit(dir: &Path, see: &mut impl FnMut(&Path)) {
 
 /// Every text that a call of `crash::point` names, but for what it is compared with.
 fn named_in(code: &str) -> Vec<String> {
-    let calls = code.split("crash::point(").skip(1).map(|rest| rest.split(");").next().unwrap_or_default());
+    let calls = code
+        .split("crash::point(")
+        .skip(1)
+        .map(|rest| rest.split(");").next().unwrap_or_default());
     let texts = calls.flat_map(|call| call.split('"').skip(1).step_by(2));
-    texts.filter(|text| text.contains('.')).map(str::to_owned).collect()
+    texts
+        .filter(|text| text.contains('.'))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// How often each point was passed.
@@ -83,7 +94,11 @@ impl Passed {
 #[test]
 fn there_are_many_and_each_has_a_name_of_its_own() {
     let (mut client, mut gateway) = (of(Side::Client), of(Side::Gateway));
-    println!("{} in the client, {} in the gateway", client.len(), gateway.len());
+    println!(
+        "{} in the client, {} in the gateway",
+        client.len(),
+        gateway.len()
+    );
     assert!(client.len() >= 40 && gateway.len() >= 25);
     gateway.retain(|name| !name.starts_with("sqlite."));
     client.append(&mut gateway);
@@ -104,18 +119,38 @@ fn points_are_found_in_code() {
 fn nothing_of_it_is_in_a_build_that_is_not_a_tests() {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("run by cargo"));
     let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
-    assert!(manifest.contains("\ndefault = [\"gateway\"]\n"), "another default");
+    assert!(
+        manifest.contains("\ndefault = [\"gateway\"]\n"),
+        "another default"
+    );
     let dir = tempfile::tempdir().unwrap();
     for (feature, assertions) in [(true, "no"), (false, "yes"), (false, "no")] {
         let made = dir.path().join(format!("{feature}-{assertions}.o"));
         let mut rustc = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
-        rustc.args(["--edition", "2024", "--crate-name", "crash", "--crate-type", "lib", "--emit", "obj", "-C"]);
-        rustc.arg(format!("debug-assertions={assertions}")).arg("-o").arg(&made).arg(root.join("src/crash.rs"));
+        rustc.args([
+            "--edition",
+            "2024",
+            "--crate-name",
+            "crash",
+            "--crate-type",
+            "lib",
+            "--emit",
+            "obj",
+            "-C",
+        ]);
+        rustc
+            .arg(format!("debug-assertions={assertions}"))
+            .arg("-o")
+            .arg(&made)
+            .arg(root.join("src/crash.rs"));
         if feature {
             rustc.args(["--cfg", "feature=\"crash-points\""]);
         }
         assert!(rustc.status().unwrap().success());
         let built = fs::read(&made).unwrap();
-        assert!(!built.windows(12).any(|bytes| bytes == b"UPLOAD_CRASH"), "{feature} {assertions}");
+        assert!(
+            !built.windows(12).any(|bytes| bytes == b"UPLOAD_CRASH"),
+            "{feature} {assertions}"
+        );
     }
 }

@@ -22,7 +22,10 @@ fn a_gateway_dies_between_postgresql_and_the_store() {
             scope.spawn(move || {
                 let database = Database::new();
                 let fate = format!("{point}:1");
-                assert!(gateway(Story::First, ("UPLOAD_CRASH", &fate), Some(database.url())), "nobody dies at {point}");
+                assert!(
+                    gateway(Story::First, ("UPLOAD_CRASH", &fate), Some(database.url())),
+                    "nobody dies at {point}"
+                );
             });
         }
     });

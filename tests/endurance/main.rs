@@ -32,13 +32,24 @@ struct Settings {
 impl Settings {
     fn from(args: impl Iterator<Item = String>) -> Result<Self, String> {
         let mib = 1 << 20;
-        let mut settings =
-            Self { size: 2048 * mib, kills: 10, gateway_kills: 1, part_size: 8 * mib, jobs: 4, s3: false, seed: 1 };
+        let mut settings = Self {
+            size: 2048 * mib,
+            kills: 10,
+            gateway_kills: 1,
+            part_size: 8 * mib,
+            jobs: 4,
+            s3: false,
+            seed: 1,
+        };
         let mut args = args;
         while let Some(name) = args.next() {
             let value = args.next().ok_or(format!("{name} needs a value"))?;
             let bytes = || value.parse::<ByteSize>().map(|size| size.as_u64());
-            let number = || value.parse::<u64>().map_err(|error| format!("{name}: {error}"));
+            let number = || {
+                value
+                    .parse::<u64>()
+                    .map_err(|error| format!("{name}: {error}"))
+            };
             match name.as_str() {
                 "--size" => settings.size = bytes()?,
                 "--part-size" => settings.part_size = bytes()?,
@@ -64,7 +75,9 @@ fn main() {
         process::exit(2)
     });
     let mut dice = Dice::new(settings.seed);
-    let store = settings.s3.then(|| S3::real(&format!("upload-endurance-{}", process::id())));
+    let store = settings
+        .s3
+        .then(|| S3::real(&format!("upload-endurance-{}", process::id())));
     let mut world = store.as_ref().map_or_else(World::new, World::on);
     let store = store.unwrap_or_else(|| world.store());
     // What the gateway sent to try the store is not the client's.
@@ -73,7 +86,10 @@ fn main() {
     println!("writing {} of random bytes", ByteSize(settings.size));
     let file = world.sandbox.file("film.bin", settings.size);
     let began = Instant::now();
-    let put = settings.command(&world, "put").args(["--part-size", &settings.part_size.to_string()]).arg(&file);
+    let put = settings
+        .command(&world, "put")
+        .args(["--part-size", &settings.part_size.to_string()])
+        .arg(&file);
     let mut running = put.spawn();
     let events = settings.kills + settings.gateway_kills;
     for event in 0..events {
@@ -83,7 +99,9 @@ fn main() {
         wait_for_bytes(&world, &mut running, moment);
         thread::sleep(Duration::from_millis(dice.between(0, 50)));
         // The gateway's turns are spread evenly: one of eleven is the sixth.
-        let turns = |events_so_far: u64| (2 * events_so_far * settings.gateway_kills + events) / (2 * events);
+        let turns = |events_so_far: u64| {
+            (2 * events_so_far * settings.gateway_kills + events) / (2 * events)
+        };
         let gateways_turn = turns(event + 1) > turns(event);
         let sent = ByteSize(world.bytes_put() - probed);
         if gateways_turn {
@@ -102,19 +120,30 @@ fn main() {
     let sent = world.bytes_put() - probed;
     let bound = settings.size + events * settings.jobs * settings.part_size;
     println!("the object is the file, byte for byte; one object, no multipart upload open");
-    println!("sent {sent} bytes for {}, at most {bound} allowed, in {seconds:.1} s", settings.size);
+    println!(
+        "sent {sent} bytes for {}, at most {bound} allowed, in {seconds:.1} s",
+        settings.size
+    );
     assert!(sent <= bound, "too much was sent");
 }
 
 fn wait_for_bytes(world: &World, running: &mut Running, bytes: u64) {
     let mut last = (world.bytes_put(), Instant::now());
     while world.bytes_put() < bytes {
-        assert!(running.is_running(), "the client ended before its time:\n{}", running.stderr());
+        assert!(
+            running.is_running(),
+            "the client ended before its time:\n{}",
+            running.stderr()
+        );
         let now = world.bytes_put();
         if now > last.0 {
             last = (now, Instant::now());
         }
-        assert!(last.1.elapsed() < wait::PATIENCE, "nothing was sent any more:\n{}", running.stderr());
+        assert!(
+            last.1.elapsed() < wait::PATIENCE,
+            "nothing was sent any more:\n{}",
+            running.stderr()
+        );
         thread::sleep(Duration::from_millis(2));
     }
 }

@@ -23,13 +23,22 @@ async fn every_upload_is_listed_however_many_there_are() {
             part_size, part_count, key || i, token, iif(i % 3, 'ready', 'aborted'), 1, 0, created_at - i / 7, expires_at
          FROM n, upload WHERE idempotency_key = 'first'",
     );
-    for (query, count) in [("", 1201), ("state=ready&", 800), ("state=pending&", 1), ("state=rejected&", 0)] {
+    for (query, count) in [
+        ("", 1201),
+        ("state=ready&", 800),
+        ("state=pending&", 1),
+        ("state=rejected&", 0),
+    ] {
         let (mut seen, mut after, mut last) = (BTreeSet::new(), String::new(), None);
         loop {
-            let page: UploadList = good(world.get(&format!("/v1/uploads?{query}{after}")).await, 200).await;
+            let page: UploadList =
+                good(world.get(&format!("/v1/uploads?{query}{after}")).await, 200).await;
             assert!(page.uploads.len() <= 500);
             for upload in page.uploads {
-                assert!(last.is_none_or(|last| last >= upload.created_at), "newest first");
+                assert!(
+                    last.is_none_or(|last| last >= upload.created_at),
+                    "newest first"
+                );
                 last = Some(upload.created_at);
                 assert!(seen.insert(upload.id), "twice");
             }
@@ -41,7 +50,15 @@ async fn every_upload_is_listed_however_many_there_are() {
         assert_eq!(seen.len(), count, "{query}");
         assert!(seen.contains(&begun.id) || query.contains('y') || query.contains("rej"));
     }
-    assert_eq!(code(world.get("/v1/uploads?after=00000000-0000-4000-8000-000000000000").await).await, "not_found");
+    assert_eq!(
+        code(
+            world
+                .get("/v1/uploads?after=00000000-0000-4000-8000-000000000000")
+                .await
+        )
+        .await,
+        "not_found"
+    );
 }
 
 #[tokio::test]
@@ -50,11 +67,16 @@ async fn bodies_are_as_large_as_their_calls_need() {
     let upload = world.begun(&begin(TWO_PARTS)).await;
     let path = |verb: &str| format!("/v1/uploads/{}/{verb}", upload.id);
     let size = async |path: &str, bytes: usize| {
-        let request = world.request(Method::POST, path).header("content-type", "application/json");
+        let request = world
+            .request(Method::POST, path)
+            .header("content-type", "application/json");
         let answer = request.body(vec![b' '; bytes]).send().await.unwrap();
         (answer.status().as_u16(), code(answer).await)
     };
-    let (large, unread) = ((413, "too_large".to_owned()), (400, "invalid_request".to_owned()));
+    let (large, unread) = (
+        (413, "too_large".to_owned()),
+        (400, "invalid_request".to_owned()),
+    );
     for small in ["/v1/uploads".to_owned(), path("sign"), path("claim")] {
         assert_eq!(size(&small, 1 << 20).await, unread, "{small}");
         assert_eq!(size(&small, (1 << 20) + 1).await, large, "{small}");
@@ -64,8 +86,12 @@ async fn bodies_are_as_large_as_their_calls_need() {
         assert_eq!(size(&wide, (4 << 20) + 1).await, large, "{wide}");
     }
     // What unpacks to more than was sent is not unpacked.
-    let packed = world.request(Method::POST, "/v1/uploads").header("content-encoding", "gzip");
-    let packed = packed.header("content-type", "application/json").body(vec![0x1f, 0x8b, 8, 0, 0, 0]);
+    let packed = world
+        .request(Method::POST, "/v1/uploads")
+        .header("content-encoding", "gzip");
+    let packed = packed
+        .header("content-type", "application/json")
+        .body(vec![0x1f, 0x8b, 8, 0, 0, 0]);
     assert_eq!(code(packed.send().await.unwrap()).await, "invalid_request");
 }
 
@@ -74,7 +100,10 @@ async fn json_that_is_hostile_is_refused_and_harms_nobody() {
     let world = World::new().await;
     let upload = world.begun(&begin(TWO_PARTS)).await;
     let deep = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
-    let nested = format!("{{\"name\":\"a\",\"size\":1,\"content_type\":\"a/b\",\"x\":{}}}", deep(32));
+    let nested = format!(
+        "{{\"name\":\"a\",\"size\":1,\"content_type\":\"a/b\",\"x\":{}}}",
+        deep(32)
+    );
     let texts = [
         deep(100_000),
         nested,
@@ -88,15 +117,28 @@ async fn json_that_is_hostile_is_refused_and_harms_nobody() {
         "nul".into(),
     ];
     let calls = ["/v1/uploads".into(), "/v1/batch".into()];
-    let verbs = ["sign", "claim", "complete"].map(|verb| format!("/v1/uploads/{}/{verb}", upload.id));
+    let verbs =
+        ["sign", "claim", "complete"].map(|verb| format!("/v1/uploads/{}/{verb}", upload.id));
     for path in calls.iter().chain(&verbs) {
         for text in &texts {
-            let request = world.request(Method::POST, path).header("content-type", "application/json");
-            let answer = request.header("idempotency-key", "k").body(text.clone()).send().await.unwrap();
+            let request = world
+                .request(Method::POST, path)
+                .header("content-type", "application/json");
+            let answer = request
+                .header("idempotency-key", "k")
+                .body(text.clone())
+                .send()
+                .await
+                .unwrap();
             if path.ends_with("batch") && answer.status() == 200 {
                 continue;
             }
-            assert_eq!(code(answer).await, "invalid_request", "{path} {}", &text[..text.len().min(60)]);
+            assert_eq!(
+                code(answer).await,
+                "invalid_request",
+                "{path} {}",
+                &text[..text.len().min(60)]
+            );
         }
     }
     for part in [
@@ -107,10 +149,16 @@ async fn json_that_is_hostile_is_refused_and_harms_nobody() {
         json!({"sha256": "0"}),
     ] {
         let mut spec = serde_json::to_value(spec(1, &bodies()[0])).unwrap();
-        let (Value::Object(spec), Value::Object(part)) = (&mut spec, part) else { unreachable!() };
+        let (Value::Object(spec), Value::Object(part)) = (&mut spec, part) else {
+            unreachable!()
+        };
         spec.extend(part);
         let body = json!({"epoch": upload.epoch, "parts": [spec]});
-        assert_eq!(code(world.post(&verbs[0], &body).await).await, "invalid_request", "{body}");
+        assert_eq!(
+            code(world.post(&verbs[0], &body).await).await,
+            "invalid_request",
+            "{body}"
+        );
     }
     let parts = world.send(&upload, &bodies()).await;
     good::<Receipt>(world.complete(&upload, &parts).await, 200).await;
@@ -134,23 +182,40 @@ async fn names_are_data() {
     ];
     for name in names {
         let body = name.as_bytes().to_vec();
-        let request = BeginRequest { name: name.into(), ..begin(body.len() as u64) };
+        let request = BeginRequest {
+            name: name.into(),
+            ..begin(body.len() as u64)
+        };
         let upload = world.begun(&request).await;
         let (directory, file) = upload.key.as_str().rsplit_once('/').unwrap();
         let (stem, extension) = file.split_once('.').unwrap_or((file, "none"));
         assert_eq!(stem, upload.id.as_str(), "{name}");
-        assert!(extension.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()), "{name}: {file}");
+        assert!(
+            extension
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()),
+            "{name}: {file}"
+        );
         assert_eq!(directory.split('/').count(), 2);
         let parts = world.send(&upload, std::slice::from_ref(&body)).await;
         good::<Receipt>(world.complete(&upload, &parts).await, 200).await;
-        let status: UploadStatus = good(world.get(&format!("/v1/uploads/{}", upload.id)).await, 200).await;
+        let status: UploadStatus =
+            good(world.get(&format!("/v1/uploads/{}", upload.id)).await, 200).await;
         assert_eq!(status.name, name);
-        let read: ReadUrl = good(world.get(&format!("/v1/uploads/{}/url", upload.id)).await, 200).await;
+        let read: ReadUrl = good(
+            world.get(&format!("/v1/uploads/{}/url", upload.id)).await,
+            200,
+        )
+        .await;
         let object = world.client.get(read.url.expose()).send().await.unwrap();
         assert_eq!(object.headers()["x-content-type-options"], "nosniff");
-        let disposition = object.headers()["content-disposition"].to_str().unwrap().to_owned();
+        let disposition = object.headers()["content-disposition"]
+            .to_str()
+            .unwrap()
+            .to_owned();
         assert!(
-            disposition.starts_with("attachment; filename=\"") && disposition.matches('"').count() == 2,
+            disposition.starts_with("attachment; filename=\"")
+                && disposition.matches('"').count() == 2,
             "{disposition}"
         );
         assert!(!object.headers().contains_key("set-cookie"));
@@ -158,11 +223,28 @@ async fn names_are_data() {
     }
     // The same texts wherever a text is taken.
     for text in names {
-        let path = |verb: &str| format!("/v1/uploads/{}/{verb}", text.replace(['%', '/', '\\', ' ', '"'], "_"));
-        assert_eq!(code(world.get(&path("parts")).await).await, "not_found", "{text}");
+        let path = |verb: &str| {
+            format!(
+                "/v1/uploads/{}/{verb}",
+                text.replace(['%', '/', '\\', ' ', '"'], "_")
+            )
+        };
+        assert_eq!(
+            code(world.get(&path("parts")).await).await,
+            "not_found",
+            "{text}"
+        );
         let encoded: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
-        assert_eq!(code(world.get(&format!("/v1/uploads?after={encoded}")).await).await, "not_found", "{text}");
-        assert_eq!(code(world.get(&format!("/v1/uploads?state={encoded}")).await).await, "invalid_request", "{text}");
+        assert_eq!(
+            code(world.get(&format!("/v1/uploads?after={encoded}")).await).await,
+            "not_found",
+            "{text}"
+        );
+        assert_eq!(
+            code(world.get(&format!("/v1/uploads?state={encoded}")).await).await,
+            "invalid_request",
+            "{text}"
+        );
     }
     let listed: UploadList = good(world.get("/v1/uploads").await, 200).await;
     assert_eq!(listed.uploads.len(), names.len());
@@ -187,7 +269,13 @@ async fn more_calls_than_can_be_served_are_sent_away() {
             break answer;
         }
     };
-    assert_eq!((answer.status().as_u16(), answer.headers()["retry-after"].to_str().unwrap()), (503, "1"));
+    assert_eq!(
+        (
+            answer.status().as_u16(),
+            answer.headers()["retry-after"].to_str().unwrap()
+        ),
+        (503, "1")
+    );
     assert_eq!(code(answer).await, "unavailable");
     assert_eq!(world.get("/healthz").await.status(), 200);
     drop(waiting);
@@ -197,13 +285,30 @@ async fn more_calls_than_can_be_served_are_sent_away() {
 #[tokio::test]
 async fn a_batch_signs_no_more_than_a_sign() {
     let world = World::new().await;
-    let parts = (1..=501).map(|number| PartSpec { size: 5 * MIB, ..spec(number, b"any") }).collect::<Vec<_>>();
+    let parts = (1..=501)
+        .map(|number| PartSpec {
+            size: 5 * MIB,
+            ..spec(number, b"any")
+        })
+        .collect::<Vec<_>>();
     let begins = ["a", "b"].map(|key| BatchBegin {
         idempotency_key: key.into(),
-        request: BeginRequest { parts: Some(parts.clone()), ..begin(501 * 5 * MIB) },
+        request: BeginRequest {
+            parts: Some(parts.clone()),
+            ..begin(501 * 5 * MIB)
+        },
     });
-    let request = BatchRequest { begin: begins.to_vec(), complete: Vec::new() };
-    assert_eq!(code(world.post("/v1/batch", &request).await).await, "invalid_request");
-    let request = BatchRequest { begin: begins[..1].to_vec(), complete: Vec::new() };
+    let request = BatchRequest {
+        begin: begins.to_vec(),
+        complete: Vec::new(),
+    };
+    assert_eq!(
+        code(world.post("/v1/batch", &request).await).await,
+        "invalid_request"
+    );
+    let request = BatchRequest {
+        begin: begins[..1].to_vec(),
+        complete: Vec::new(),
+    };
     good::<BatchAnswer>(world.post("/v1/batch", &request).await, 200).await;
 }

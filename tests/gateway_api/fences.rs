@@ -8,11 +8,17 @@ use crate::world::{TWO_PARTS, World, begin, bodies, code, good};
 use upload::wire::{BeginAnswer, ClaimAnswer, ClaimRequest, State, UploadStatus};
 
 async fn abort(world: &World, upload: &BeginAnswer, epoch: &str) -> Response {
-    world.request(Method::DELETE, &format!("/v1/uploads/{}{epoch}", upload.id)).send().await.unwrap()
+    world
+        .request(Method::DELETE, &format!("/v1/uploads/{}{epoch}", upload.id))
+        .send()
+        .await
+        .unwrap()
 }
 
 async fn state(world: &World, upload: &BeginAnswer) -> State {
-    good::<UploadStatus>(world.get(&format!("/v1/uploads/{}", upload.id)).await, 200).await.state
+    good::<UploadStatus>(world.get(&format!("/v1/uploads/{}", upload.id)).await, 200)
+        .await
+        .state
 }
 
 #[tokio::test]
@@ -21,16 +27,39 @@ async fn who_held_an_upload_once_cannot_abort_it() {
     let mut upload = world.begun(&begin(TWO_PARTS)).await;
     world.send(&upload, &bodies()).await;
     world.ledger("UPDATE upload SET lease_until = 0");
-    let claim = ClaimRequest { holder: "holder-b".into(), epoch: None };
-    let claimed: ClaimAnswer = good(world.post(&format!("/v1/uploads/{}/claim", upload.id), &claim).await, 200).await;
+    let claim = ClaimRequest {
+        holder: "holder-b".into(),
+        epoch: None,
+    };
+    let claimed: ClaimAnswer = good(
+        world
+            .post(&format!("/v1/uploads/{}/claim", upload.id), &claim)
+            .await,
+        200,
+    )
+    .await;
 
-    assert_eq!(code(abort(&world, &upload, "?epoch=1").await).await, "lease_lost");
-    assert_eq!(code(abort(&world, &upload, "?epoch=3").await).await, "lease_lost");
-    assert_eq!(code(abort(&world, &upload, "?epoch=-1").await).await, "invalid_request");
+    assert_eq!(
+        code(abort(&world, &upload, "?epoch=1").await).await,
+        "lease_lost"
+    );
+    assert_eq!(
+        code(abort(&world, &upload, "?epoch=3").await).await,
+        "lease_lost"
+    );
+    assert_eq!(
+        code(abort(&world, &upload, "?epoch=-1").await).await,
+        "invalid_request"
+    );
     assert_eq!(state(&world, &upload).await, State::Uploading);
     assert_eq!(world.store().find(&upload.key).await.unwrap().len(), 1);
 
-    assert_eq!(abort(&world, &upload, &format!("?epoch={}", claimed.epoch)).await.status(), 204);
+    assert_eq!(
+        abort(&world, &upload, &format!("?epoch={}", claimed.epoch))
+            .await
+            .status(),
+        204
+    );
     assert!(world.store().find(&upload.key).await.unwrap().is_empty());
     // Nothing is left that the one before could end.
     assert_eq!(abort(&world, &upload, "?epoch=1").await.status(), 204);
@@ -39,8 +68,14 @@ async fn who_held_an_upload_once_cannot_abort_it() {
     upload = world.begun(&begin(3)).await;
     let parts = world.send(&upload, &[b"abc".to_vec()]).await;
     world.complete(&upload, &parts).await;
-    assert_eq!(code(abort(&world, &upload, "?epoch=7").await).await, "lease_lost");
-    assert_eq!(code(abort(&world, &upload, "?epoch=1").await).await, "not_abortable");
+    assert_eq!(
+        code(abort(&world, &upload, "?epoch=7").await).await,
+        "lease_lost"
+    );
+    assert_eq!(
+        code(abort(&world, &upload, "?epoch=1").await).await,
+        "not_abortable"
+    );
 }
 
 /// A person's word: `upload abort ID`, from any machine, whether its driver lives or not.

@@ -59,14 +59,21 @@ impl Key {
                 let (x, y) = key.public_key().as_ref()[1..].split_at(32);
                 json!({"kid": kid, "kty": "EC", "crv": "P-256", "x": text(x), "y": text(y)})
             }
-            Self::Ed(key) => json!({"kid": kid, "kty": "OKP", "crv": "Ed25519", "x": text(key.public_key())}),
+            Self::Ed(key) => {
+                json!({"kid": kid, "kty": "OKP", "crv": "Ed25519", "x": text(key.public_key())})
+            }
         }
     }
 
     /// The public key as files hold it.
     pub fn public_der(&self) -> Vec<u8> {
-        let Self::Rsa(key) = self else { panic!("an RSA key") };
-        AsDer::<PublicKeyX509Der<'_>>::as_der(key.public_key()).unwrap().as_ref().to_vec()
+        let Self::Rsa(key) = self else {
+            panic!("an RSA key")
+        };
+        AsDer::<PublicKeyX509Der<'_>>::as_der(key.public_key())
+            .unwrap()
+            .as_ref()
+            .to_vec()
     }
 
     fn sign(&self, message: &[u8]) -> Vec<u8> {
@@ -74,7 +81,8 @@ impl Key {
         match self {
             Self::Rsa(key) => {
                 let mut signature = vec![0; key.public_modulus_len()];
-                key.sign(&RSA_PKCS1_SHA256, &dice, message, &mut signature).unwrap();
+                key.sign(&RSA_PKCS1_SHA256, &dice, message, &mut signature)
+                    .unwrap();
                 signature
             }
             Self::Ec(key) => key.sign(&dice, message).unwrap().as_ref().to_vec(),
@@ -92,7 +100,10 @@ impl Key {
 
     /// A token with these claims, by this key's name.
     pub fn token(&self, kid: &str, claims: &Value) -> String {
-        self.token_of(&json!({"typ": "JWT", "alg": self.algorithm(), "kid": kid}), claims)
+        self.token_of(
+            &json!({"typ": "JWT", "alg": self.algorithm(), "kid": kid}),
+            claims,
+        )
     }
 
     pub fn token_of(&self, header: &Value, claims: &Value) -> String {
@@ -133,12 +144,21 @@ pub struct Issuer {
 impl Issuer {
     /// With the first key, named `key-1`.
     pub async fn start() -> Self {
-        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
+            .await
+            .unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let discovery = json!({"issuer": url, "jwks_uri": format!("{url}/keys")});
         let keys = json!({"keys": [rsa().jwk("key-1")]});
-        let desk = Arc::new(Mutex::new(Desk { keys, answer: None, discovery, asked: 0 }));
-        let router = axum::Router::new().fallback(answer).with_state(Arc::clone(&desk));
+        let desk = Arc::new(Mutex::new(Desk {
+            keys,
+            answer: None,
+            discovery,
+            asked: 0,
+        }));
+        let router = axum::Router::new()
+            .fallback(answer)
+            .with_state(Arc::clone(&desk));
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { url, desk }
     }
@@ -215,7 +235,9 @@ impl Issuer {
 
     /// The same but for one claim; null leaves it out.
     pub fn claims_with(&self, name: &str, value: Value) -> Value {
-        let Value::Object(mut claims) = self.claims() else { unreachable!() };
+        let Value::Object(mut claims) = self.claims() else {
+            unreachable!()
+        };
         if value.is_null() {
             claims.remove(name)
         } else {
@@ -235,7 +257,12 @@ async fn answer(State(desk): State<Arc<Mutex<Desk>>>, uri: Uri) -> Response {
     desk.asked += usize::from(uri.path() == "/keys");
     if let Some((status, body)) = &desk.answer {
         let location = [(header::LOCATION, "/elsewhere")];
-        return (StatusCode::from_u16(*status).unwrap(), location, body.clone()).into_response();
+        return (
+            StatusCode::from_u16(*status).unwrap(),
+            location,
+            body.clone(),
+        )
+            .into_response();
     }
     match uri.path() {
         "/.well-known/openid-configuration" => desk.discovery.to_string().into_response(),

@@ -13,59 +13,112 @@ async fn with_quota(quota: Quota) -> World {
 /// The code, and how long to wait.
 async fn refused(answer: Response) -> (u16, String, Option<String>) {
     let status = answer.status().as_u16();
-    let wait = answer.headers().get("retry-after").map(|wait| wait.to_str().unwrap().to_owned());
+    let wait = answer
+        .headers()
+        .get("retry-after")
+        .map(|wait| wait.to_str().unwrap().to_owned());
     (status, code(answer).await, wait)
 }
 
 #[tokio::test]
 async fn of_fifty_who_begin_at_once_ten_get_in() {
-    let world = with_quota(Quota { open: Some(10), ..Quota::default() }).await;
+    let world = with_quota(Quota {
+        open: Some(10),
+        ..Quota::default()
+    })
+    .await;
     let request = begin(TWO_PARTS);
     let keys: Vec<String> = (0..50).map(|n| format!("key-{n}")).collect();
-    let answers = futures_util::future::join_all(keys.iter().map(|key| world.begin(key, &request))).await;
+    let answers =
+        futures_util::future::join_all(keys.iter().map(|key| world.begin(key, &request))).await;
     let mut begun = Vec::new();
     for (key, answer) in keys.iter().zip(answers) {
         if answer.status() == 201 {
             begun.push((key, good::<BeginAnswer>(answer, 201).await));
         } else {
-            assert_eq!(refused(answer).await, (429, "quota_exceeded".into(), Some("10".into())));
+            assert_eq!(
+                refused(answer).await,
+                (429, "quota_exceeded".into(), Some("10".into()))
+            );
         }
     }
     assert_eq!(begun.len(), 10);
     // Who repeats begins nothing.
     for (key, upload) in &begun {
-        assert_eq!(good::<BeginAnswer>(world.begin(key, &request).await, 200).await.id, upload.id);
+        assert_eq!(
+            good::<BeginAnswer>(world.begin(key, &request).await, 200)
+                .await
+                .id,
+            upload.id
+        );
     }
     // Within a batch too, nobody gets in between.
     let calls = |keys: [&str; 3]| {
-        let calls = keys.map(|key| BatchBegin { idempotency_key: key.into(), request: begin(TWO_PARTS) });
-        BatchRequest { begin: calls.to_vec(), complete: Vec::new() }
+        let calls = keys.map(|key| BatchBegin {
+            idempotency_key: key.into(),
+            request: begin(TWO_PARTS),
+        });
+        BatchRequest {
+            begin: calls.to_vec(),
+            complete: Vec::new(),
+        }
     };
     let batch = async |keys| {
         let answer: BatchAnswer = good(world.post("/v1/batch", &calls(keys)).await, 200).await;
-        answer.begin.into_iter().map(|outcome| (outcome.status, outcome.retry_after)).collect::<Vec<_>>()
+        answer
+            .begin
+            .into_iter()
+            .map(|outcome| (outcome.status, outcome.retry_after))
+            .collect::<Vec<_>>()
     };
-    assert_eq!(batch(["a", "b", begun[0].0]).await, [(429, Some(10)), (429, Some(10)), (200, None)]);
+    assert_eq!(
+        batch(["a", "b", begun[0].0]).await,
+        [(429, Some(10)), (429, Some(10)), (200, None)]
+    );
     let path = format!("/v1/uploads/{}", begun[0].1.id);
-    assert_eq!(world.request(Method::DELETE, &path).send().await.unwrap().status(), 204);
+    assert_eq!(
+        world
+            .request(Method::DELETE, &path)
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        204
+    );
     let again = batch(["a", "b", "c"]).await;
-    assert_eq!(again.iter().filter(|(status, _)| *status == 201).count(), 1, "{again:?}");
+    assert_eq!(
+        again.iter().filter(|(status, _)| *status == 201).count(),
+        1,
+        "{again:?}"
+    );
 }
 
 #[tokio::test]
 async fn bytes_count_while_they_are_open_and_when_they_are_ready() {
-    let quota = Quota { open: None, outstanding: Some(2 * TWO_PARTS), total: Some(3 * TWO_PARTS) };
+    let quota = Quota {
+        open: None,
+        outstanding: Some(2 * TWO_PARTS),
+        total: Some(3 * TWO_PARTS),
+    };
     let mut world = World::with(|config| {
         config.quota = quota;
         config.auth = Auth::Tokens;
     })
     .await;
-    let ledger = Ledger::open(&LedgerConfig::Sqlite(world.place.path().join("ledger.db"))).await.unwrap();
+    let ledger = Ledger::open(&LedgerConfig::Sqlite(world.place.path().join("ledger.db")))
+        .await
+        .unwrap();
     world.token = Some(ledger.add_token("alice").await.unwrap().expose().to_owned());
-    let begin = |size| BeginRequest { size: Some(size), ..begin(0) };
+    let begin = |size| BeginRequest {
+        size: Some(size),
+        ..begin(0)
+    };
     let wait = (429, "quota_exceeded".to_owned(), Some("10".to_owned()));
     let never = (429, "quota_exceeded".to_owned(), None);
-    assert_eq!(refused(world.begin("too-large", &begin(2 * TWO_PARTS + 1)).await).await, never);
+    assert_eq!(
+        refused(world.begin("too-large", &begin(2 * TWO_PARTS + 1)).await).await,
+        never
+    );
     let first: BeginAnswer = good(world.begin("1", &begin(TWO_PARTS)).await, 201).await;
     let second: BeginAnswer = good(world.begin("2", &begin(TWO_PARTS)).await, 201).await;
     assert_eq!(refused(world.begin("3", &begin(1)).await).await, wait);
@@ -76,7 +129,10 @@ async fn bytes_count_while_they_are_open_and_when_they_are_ready() {
         }
     }
     // Ready bytes are no more outstanding, and stay; said twice they count once.
-    assert_eq!(refused(world.begin("3", &begin(TWO_PARTS + 1)).await).await, never);
+    assert_eq!(
+        refused(world.begin("3", &begin(TWO_PARTS + 1)).await).await,
+        never
+    );
     good::<BeginAnswer>(world.begin("3", &begin(TWO_PARTS)).await, 201).await;
     // What is open may still be given up.
     assert_eq!(refused(world.begin("4", &begin(1)).await).await, wait);
@@ -97,8 +153,16 @@ async fn what_was_ready_before_there_were_quotas_counts() {
     config.quota.total = Some(TWO_PARTS);
     let running = gateway::start(config).await.unwrap();
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let world = World { place, running, client, token: None };
-    assert_eq!(refused(world.begin("more", &begin(1)).await).await, (429, "quota_exceeded".into(), None));
+    let world = World {
+        place,
+        running,
+        client,
+        token: None,
+    };
+    assert_eq!(
+        refused(world.begin("more", &begin(1)).await).await,
+        (429, "quota_exceeded".into(), None)
+    );
     good::<BeginAnswer>(world.begin("nothing", &begin(0)).await, 201).await;
 }
 
@@ -106,25 +170,53 @@ async fn what_was_ready_before_there_were_quotas_counts() {
 async fn signatures_are_rationed_for_each_owner() {
     let some = |number| NonZeroU32::new(number).unwrap();
     let mut world = World::with(|config| {
-        config.rate = Some(Rate { per_second: some(1), burst: some(1000) });
+        config.rate = Some(Rate {
+            per_second: some(1),
+            burst: some(1000),
+        });
         config.auth = Auth::Tokens;
     })
     .await;
-    let ledger = Ledger::open(&LedgerConfig::Sqlite(world.place.path().join("ledger.db"))).await.unwrap();
+    let ledger = Ledger::open(&LedgerConfig::Sqlite(world.place.path().join("ledger.db")))
+        .await
+        .unwrap();
     world.token = Some(ledger.add_token("alice").await.unwrap().expose().to_owned());
     let upload = world.begun(&begin(1000 * 5 * MIB)).await;
-    let parts =
-        |count| (1..=count).map(|number| PartSpec { size: 5 * MIB, ..spec(number, b"any") }).collect::<Vec<_>>();
+    let parts = |count| {
+        (1..=count)
+            .map(|number| PartSpec {
+                size: 5 * MIB,
+                ..spec(number, b"any")
+            })
+            .collect::<Vec<_>>()
+    };
     good::<SignAnswer>(world.sign(&upload, parts(990)).await, 200).await;
     let (status, code, wait) = refused(world.sign(&upload, parts(200)).await).await;
     let wait: u64 = wait.unwrap().parse().unwrap();
     assert_eq!((status, code.as_str()), (429, "rate_limited"));
     assert!((180..=190).contains(&wait), "{wait}");
     // Begin and batch sign too.
-    let request = BeginRequest { parts: Some(parts(500)), ..begin(500 * 5 * MIB) };
-    assert_eq!(refused(world.begin("other", &request).await).await.1, "rate_limited");
-    let call = BatchBegin { idempotency_key: "other".into(), request: request.clone() };
-    let answer = world.post("/v1/batch", &BatchRequest { begin: vec![call], complete: Vec::new() }).await;
+    let request = BeginRequest {
+        parts: Some(parts(500)),
+        ..begin(500 * 5 * MIB)
+    };
+    assert_eq!(
+        refused(world.begin("other", &request).await).await.1,
+        "rate_limited"
+    );
+    let call = BatchBegin {
+        idempotency_key: "other".into(),
+        request: request.clone(),
+    };
+    let answer = world
+        .post(
+            "/v1/batch",
+            &BatchRequest {
+                begin: vec![call],
+                complete: Vec::new(),
+            },
+        )
+        .await;
     assert_eq!(good::<BatchAnswer>(answer, 200).await.begin[0].status, 429);
     // Nothing was begun for it, and whoever asks for no signature is not held up.
     let list: UploadList = good(world.get("/v1/uploads").await, 200).await;

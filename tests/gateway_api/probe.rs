@@ -15,16 +15,29 @@ const ID: &str = "00000000-0000-4000-8000-000000000001";
 async fn left(world: &World) -> Vec<Key> {
     let store = world.store();
     let key = |text: &str| text.parse::<Key>().unwrap();
-    let open = [format!("uploads/probe/{ID}"), "uploads/probe/notes".into(), format!("uploads/o/{ID}")];
+    let open = [
+        format!("uploads/probe/{ID}"),
+        "uploads/probe/notes".into(),
+        format!("uploads/o/{ID}"),
+    ];
     for open in &open {
-        store.create(&key(open), &object("text/plain", "token")).await.unwrap();
+        store
+            .create(&key(open), &object("text/plain", "token"))
+            .await
+            .unwrap();
     }
     let mut objects = Vec::new();
-    for (object_key, body) in
-        [(format!("uploads/probe/{ID}-source"), b"of a probe"), ("uploads/o/two".into(), b"somebody's")]
-    {
+    for (object_key, body) in [
+        (format!("uploads/probe/{ID}-source"), b"of a probe"),
+        ("uploads/o/two".into(), b"somebody's"),
+    ] {
         let signed = store
-            .sign_put(&key(&object_key), &object("text/plain", "token"), &spec(1, body), Duration::from_mins(5))
+            .sign_put(
+                &key(&object_key),
+                &object("text/plain", "token"),
+                &spec(1, body),
+                Duration::from_mins(5),
+            )
             .await
             .unwrap();
         etag(&world.put(&Signed::Put(signed), body.to_vec()).await);
@@ -43,10 +56,25 @@ async fn what_a_probe_left_is_taken_away_and_nothing_else() {
     let objects = left(&world).await;
     let (store, now) = (world.store(), Timestamp::now());
     // It may be at work still.
-    assert_eq!(store.clear_probes(now + SignedDuration::from_mins(14)).await.unwrap(), 0);
+    assert_eq!(
+        store
+            .clear_probes(now + SignedDuration::from_mins(14))
+            .await
+            .unwrap(),
+        0
+    );
     assert_eq!(open(&world).await.len(), 3);
-    assert_eq!(store.clear_probes(now + SignedDuration::from_mins(16)).await.unwrap(), 1);
-    assert_eq!(open(&world).await, [format!("uploads/o/{ID}"), "uploads/probe/notes".into()]);
+    assert_eq!(
+        store
+            .clear_probes(now + SignedDuration::from_mins(16))
+            .await
+            .unwrap(),
+        1
+    );
+    assert_eq!(
+        open(&world).await,
+        [format!("uploads/o/{ID}"), "uploads/probe/notes".into()]
+    );
     assert!(store.head(&objects[0]).await.unwrap().is_none());
     assert!(store.head(&objects[1]).await.unwrap().is_some());
 }
@@ -55,16 +83,31 @@ async fn what_a_probe_left_is_taken_away_and_nothing_else() {
 async fn the_next_gateway_takes_away_what_the_one_before_left_in_its_probe() {
     let world = World::new().await;
     let objects = left(&world).await;
-    let World { place, running, client, token } = world;
+    let World {
+        place,
+        running,
+        client,
+        token,
+    } = world;
     running.stop().await;
     let manifest = rusqlite::Connection::open(place.path().join("store/store.db")).unwrap();
-    manifest.execute("UPDATE upload SET created = created - 3600000", []).unwrap();
+    manifest
+        .execute("UPDATE upload SET created = created - 3600000", [])
+        .unwrap();
     drop(manifest);
     let mut again = config(place.path(), Auth::None);
     (again.probe, again.checksum) = (Probe::Require, None);
     let running = gateway::start(again).await.unwrap();
-    let world = World { place, running, client, token };
-    assert_eq!(open(&world).await, [format!("uploads/o/{ID}"), "uploads/probe/notes".into()]);
+    let world = World {
+        place,
+        running,
+        client,
+        token,
+    };
+    assert_eq!(
+        open(&world).await,
+        [format!("uploads/o/{ID}"), "uploads/probe/notes".into()]
+    );
     assert!(world.store().head(&objects[0]).await.unwrap().is_none());
 }
 
@@ -72,13 +115,18 @@ async fn the_next_gateway_takes_away_what_the_one_before_left_in_its_probe() {
 #[tokio::test]
 async fn of_the_embedded_store_a_full_probe_finds_what_is_known() {
     let world = World::new().await;
-    let (found, known) = (world.store().probe(Depth::Full, None).await.unwrap(), Profile::embedded());
+    let (found, known) = (
+        world.store().probe(Depth::Full, None).await.unwrap(),
+        Profile::embedded(),
+    );
     for capability in Capability::ALL {
         let (held, did) = (found.held(capability), found.did(capability));
         assert_eq!(held, known.held(capability), "{}: {did}", capability.name());
     }
     assert!(open(&world).await.is_empty());
     let manifest = rusqlite::Connection::open(world.place.path().join("store/store.db")).unwrap();
-    let objects: i64 = manifest.query_row("SELECT count(*) FROM object", [], |row| row.get(0)).unwrap();
+    let objects: i64 = manifest
+        .query_row("SELECT count(*) FROM object", [], |row| row.get(0))
+        .unwrap();
     assert_eq!(objects, 0);
 }

@@ -5,7 +5,12 @@
 use crate::world::*;
 
 async fn finished(world: &World, name: &str) -> Receipt {
-    let upload = world.begun(&BeginRequest { name: name.into(), ..begin(5) }).await;
+    let upload = world
+        .begun(&BeginRequest {
+            name: name.into(),
+            ..begin(5)
+        })
+        .await;
     let parts = world.send(&upload, &[b"bytes".to_vec()]).await;
     good(world.complete(&upload, &parts).await, 200).await
 }
@@ -27,7 +32,10 @@ async fn a_read_url_is_good_for_a_while_and_an_attachment() {
         "attachment; filename=\"r_sum_ 1.html\"; filename*=UTF-8''r%C3%A9sum%C3%A9%201.html"
     );
     assert_eq!(
-        (header("x-content-type-options").as_str(), header("content-type").as_str()),
+        (
+            header("x-content-type-options").as_str(),
+            header("content-type").as_str()
+        ),
         ("nosniff", "video/quicktime")
     );
     assert_eq!(object.bytes().await.unwrap(), "bytes");
@@ -51,10 +59,18 @@ async fn with_a_cdn_location_and_url_are_its_own() {
     let world = World::with(|config| config.cdn = Some(base.parse().unwrap())).await;
     let receipt = finished(&world, "film.mov").await;
     assert_eq!(receipt.location, format!("{base}{}", receipt.key));
-    let read: ReadUrl = good(world.get(&format!("/v1/uploads/{}/url", receipt.id)).await, 200).await;
-    assert_eq!((read.url.expose(), read.expires_in), (receipt.location.as_str(), None));
+    let read: ReadUrl = good(
+        world.get(&format!("/v1/uploads/{}/url", receipt.id)).await,
+        200,
+    )
+    .await;
+    assert_eq!(
+        (read.url.expose(), read.expires_in),
+        (receipt.location.as_str(), None)
+    );
     // It is the record's, whatever is configured later.
     let world = world.restarted().await;
-    let status: UploadStatus = good(world.get(&format!("/v1/uploads/{}", receipt.id)).await, 200).await;
+    let status: UploadStatus =
+        good(world.get(&format!("/v1/uploads/{}", receipt.id)).await, 200).await;
     assert_eq!(status.receipt, Some(receipt));
 }

@@ -24,21 +24,37 @@ async fn a_gateway_that_starts_again_decides_what_was_completing() {
     let parts = world.send(&upload, &bodies()).await;
     for part in &parts {
         let (number, etag) = (part.number, &part.etag);
-        world.ledger(&format!("UPDATE part SET etag = '{etag}' WHERE number = {number}"));
+        world.ledger(&format!(
+            "UPDATE part SET etag = '{etag}' WHERE number = {number}"
+        ));
     }
     world.ledger("UPDATE upload SET state = 'completing', lease_until = 0");
     let world = world.restarted().await;
-    let receipt = becomes(&world, &upload, State::Ready).await.receipt.unwrap();
-    assert_eq!((receipt.parts, &receipt.checksum), (2, &Some(checksum(&upload, &parts))));
+    let receipt = becomes(&world, &upload, State::Ready)
+        .await
+        .receipt
+        .unwrap();
+    assert_eq!(
+        (receipt.parts, &receipt.checksum),
+        (2, &Some(checksum(&upload, &parts)))
+    );
     // Should it come back all the same, it is told so.
-    assert_eq!(good::<Receipt>(world.complete(&upload, &parts).await, 200).await, receipt);
+    assert_eq!(
+        good::<Receipt>(world.complete(&upload, &parts).await, 200).await,
+        receipt
+    );
 }
 
 #[tokio::test]
 async fn it_goes_round_again_and_again() {
     let world = World::with(|config| config.sweep_every = Some(Duration::from_millis(20))).await;
     for name in ["a", "b"] {
-        let upload = world.begun(&BeginRequest { name: name.into(), ..begin(TWO_PARTS) }).await;
+        let upload = world
+            .begun(&BeginRequest {
+                name: name.into(),
+                ..begin(TWO_PARTS)
+            })
+            .await;
         world.send(&upload, &bodies()).await;
         world.ledger("UPDATE upload SET lease_until = 0, expires_at = 0 WHERE state = 'uploading'");
         becomes(&world, &upload, State::Expired).await;
@@ -63,7 +79,10 @@ async fn silence_is_counted_from_the_last_call() {
     let after_sign: UploadStatus = good(world.get(&path).await, 200).await;
     assert!(after_sign.expires_at >= upload.expires_at);
     world.ledger("UPDATE upload SET expires_at = 0");
-    let claim = ClaimRequest { holder: "holder-a".into(), epoch: Some(upload.epoch) };
+    let claim = ClaimRequest {
+        holder: "holder-a".into(),
+        epoch: Some(upload.epoch),
+    };
     good::<ClaimAnswer>(world.post(&format!("{path}/claim"), &claim).await, 200).await;
     let after_claim: UploadStatus = good(world.get(&path).await, 200).await;
     assert!(after_claim.expires_at >= after_sign.expires_at);

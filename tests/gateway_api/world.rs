@@ -15,18 +15,25 @@ pub use upload::gateway::hooks::{Hook, HookKind, OnReject};
 pub use upload::gateway::ledger::Ledger;
 pub use upload::gateway::store::embedded::{BUCKET, REGION};
 pub use upload::gateway::store::{NewObject, Settings, Store};
-pub use upload::gateway::{self, Auth, Config, LedgerConfig, Probe, Quota, Rate, Running, StoreConfig};
+pub use upload::gateway::{
+    self, Auth, Config, LedgerConfig, Probe, Quota, Rate, Running, StoreConfig,
+};
 pub use upload::names::{Checksum, ETag, Fingerprint, PartNumber};
 pub use upload::wire::{
-    BatchAnswer, BatchBegin, BatchComplete, BatchRequest, BeginAnswer, BeginRequest, ClaimAnswer, ClaimRequest,
-    CompletePart, CompleteRequest, Finish, Info, Outcome, PROTOCOL_HEADER, PartList, PartSpec, Problem, Proof, ReadUrl,
-    Receipt, Said, SignAnswer, SignRequest, Signed, State, UploadList, UploadStatus,
+    BatchAnswer, BatchBegin, BatchComplete, BatchRequest, BeginAnswer, BeginRequest, ClaimAnswer,
+    ClaimRequest, CompletePart, CompleteRequest, Finish, Info, Outcome, PROTOCOL_HEADER, PartList,
+    PartSpec, Problem, Proof, ReadUrl, Receipt, Said, SignAnswer, SignRequest, Signed, State,
+    UploadList, UploadStatus,
 };
 
 /// What an object without metadata of the user's is given.
 pub fn object<'a>(content_type: &'a str, token: &'a str) -> NewObject<'a> {
     static NONE: BTreeMap<String, String> = BTreeMap::new();
-    NewObject { content_type, token, metadata: &NONE }
+    NewObject {
+        content_type,
+        token,
+        metadata: &NONE,
+    }
 }
 
 pub const MIB: u64 = 1 << 20;
@@ -45,7 +52,9 @@ pub fn config(place: &Path, auth: Auth) -> Config {
         metrics_listen: None,
         public_url: None,
         cdn: None,
-        store: StoreConfig::Embedded { dir: place.join("store") },
+        store: StoreConfig::Embedded {
+            dir: place.join("store"),
+        },
         store_credentials: Some(place.join("credentials")),
         ledger: LedgerConfig::Sqlite(place.join("ledger.db")),
         auth,
@@ -84,15 +93,32 @@ impl World {
         change(&mut config);
         let running = gateway::start(config).await.unwrap();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { place, running, client, token: None }
+        Self {
+            place,
+            running,
+            client,
+            token: None,
+        }
     }
 
     /// The same gateway, stopped and started again: on another port.
     pub async fn restarted(self) -> Self {
-        let Self { place, running, client, token } = self;
+        let Self {
+            place,
+            running,
+            client,
+            token,
+        } = self;
         running.stop().await;
-        let running = gateway::start(config(place.path(), Auth::None)).await.unwrap();
-        Self { place, running, client, token }
+        let running = gateway::start(config(place.path(), Auth::None))
+            .await
+            .unwrap();
+        Self {
+            place,
+            running,
+            client,
+            token,
+        }
     }
 
     /// Puts the ledger into the state a crash would have left.
@@ -116,11 +142,20 @@ impl World {
     }
 
     pub async fn post(&self, path: &str, body: &impl Serialize) -> Response {
-        self.request(Method::POST, path).json(body).send().await.unwrap()
+        self.request(Method::POST, path)
+            .json(body)
+            .send()
+            .await
+            .unwrap()
     }
 
     pub async fn begin(&self, key: &str, request: &BeginRequest) -> Response {
-        self.request(Method::POST, "/v1/uploads").header("idempotency-key", key).json(request).send().await.unwrap()
+        self.request(Method::POST, "/v1/uploads")
+            .header("idempotency-key", key)
+            .json(request)
+            .send()
+            .await
+            .unwrap()
     }
 
     pub async fn begun(&self, request: &BeginRequest) -> BeginAnswer {
@@ -129,28 +164,49 @@ impl World {
     }
 
     pub async fn sign(&self, upload: &BeginAnswer, parts: Vec<PartSpec>) -> Response {
-        self.post(&format!("/v1/uploads/{}/sign", upload.id), &SignRequest { epoch: upload.epoch, parts }).await
+        self.post(
+            &format!("/v1/uploads/{}/sign", upload.id),
+            &SignRequest {
+                epoch: upload.epoch,
+                parts,
+            },
+        )
+        .await
     }
 
     pub async fn complete(&self, upload: &BeginAnswer, parts: &[CompletePart]) -> Response {
-        let request = CompleteRequest { epoch: upload.epoch, parts: parts.to_vec(), checksum: checksum(upload, parts) };
-        self.post(&format!("/v1/uploads/{}/complete", upload.id), &request).await
+        let request = CompleteRequest {
+            epoch: upload.epoch,
+            parts: parts.to_vec(),
+            checksum: checksum(upload, parts),
+        };
+        self.post(&format!("/v1/uploads/{}/complete", upload.id), &request)
+            .await
     }
 
     /// Signs and sends each part.
     pub async fn send(&self, upload: &BeginAnswer, bodies: &[Vec<u8>]) -> Vec<CompletePart> {
-        let specs = (1..).zip(bodies).map(|(number, body)| spec(number, body)).collect();
+        let specs = (1..)
+            .zip(bodies)
+            .map(|(number, body)| spec(number, body))
+            .collect();
         let signed: SignAnswer = good(self.sign(upload, specs).await, 200).await;
         let mut parts = Vec::new();
         for (signed, body) in signed.parts.iter().zip(bodies) {
             let etag = etag(&self.put(signed, body.clone()).await);
-            parts.push(CompletePart { number: signed.number(), etag, sha256: Fingerprint::of(body) });
+            parts.push(CompletePart {
+                number: signed.number(),
+                etag,
+                sha256: Fingerprint::of(body),
+            });
         }
         parts
     }
 
     pub async fn put(&self, signed: &Signed, body: Vec<u8>) -> Response {
-        let Signed::Put(put) = signed else { panic!("not to be sent") };
+        let Signed::Put(put) = signed else {
+            panic!("not to be sent")
+        };
         assert_eq!(put.method, "PUT");
         let mut request = self.client.put(put.url.expose()).body(body);
         for (name, value) in &put.headers {
@@ -163,7 +219,14 @@ impl World {
     pub fn store(&self) -> Store {
         let text = std::fs::read_to_string(self.place.path().join("credentials")).unwrap();
         let field = |name: &str| {
-            text.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_prefix("= ").map(str::to_owned)).unwrap()
+            text.lines()
+                .find_map(|line| {
+                    line.strip_prefix(name)?
+                        .trim()
+                        .strip_prefix("= ")
+                        .map(str::to_owned)
+                })
+                .unwrap()
         };
         Store::new(Settings {
             bucket: BUCKET.to_owned(),
@@ -195,7 +258,12 @@ pub fn begin(size: u64) -> BeginRequest {
 
 pub fn spec(number: u32, body: &[u8]) -> PartSpec {
     let size = u64::try_from(body.len()).unwrap();
-    PartSpec { number: number.try_into().unwrap(), size, sha256: Fingerprint::of(body), md5: None }
+    PartSpec {
+        number: number.try_into().unwrap(),
+        size,
+        sha256: Fingerprint::of(body),
+        md5: None,
+    }
 }
 
 pub fn checksum(upload: &BeginAnswer, parts: &[CompletePart]) -> Checksum {
@@ -218,7 +286,10 @@ pub fn bodies() -> [Vec<u8>; 2] {
 pub const TWO_PARTS: u64 = 5 * MIB + 77;
 
 pub async fn good<T: DeserializeOwned>(response: Response, status: u16) -> T {
-    let (is, protocol) = (response.status(), response.headers().get(PROTOCOL_HEADER).cloned());
+    let (is, protocol) = (
+        response.status(),
+        response.headers().get(PROTOCOL_HEADER).cloned(),
+    );
     let text = response.text().await.unwrap();
     assert_eq!(is.as_u16(), status, "{text}");
     assert_eq!(protocol.unwrap(), "1");
@@ -228,7 +299,10 @@ pub async fn good<T: DeserializeOwned>(response: Response, status: u16) -> T {
 /// The code of a refusal, which must be a problem.
 pub async fn code(response: Response) -> String {
     let status = response.status();
-    assert_eq!(response.headers()["content-type"], "application/problem+json");
+    assert_eq!(
+        response.headers()["content-type"],
+        "application/problem+json"
+    );
     assert_eq!(response.headers()[PROTOCOL_HEADER], "1");
     let problem: Problem = response.json().await.unwrap();
     assert_eq!(problem.status, status.as_u16());

@@ -101,18 +101,31 @@ impl Bucket {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let (rows, edit, fence) = (Arc::default(), Arc::default(), Arc::default());
-        let bucket = Self { addr, rows, death: Arc::default(), client_death: Arc::default(), edit, fence };
+        let bucket = Self {
+            addr,
+            rows,
+            death: Arc::default(),
+            client_death: Arc::default(),
+            edit,
+            fence,
+        };
         let serving = bucket.clone();
         tokio::spawn(async move {
             loop {
-                let Ok((stream, from)) = listener.accept().await else { return };
-                let Some(era) = serving.era_of(from) else { continue };
+                let Ok((stream, from)) = listener.accept().await else {
+                    return;
+                };
+                let Some(era) = serving.era_of(from) else {
+                    continue;
+                };
                 let bucket = serving.clone();
                 tokio::spawn(async move {
                     stream.set_nodelay(true).ok();
                     let service = service_fn(|request| bucket.answer(request, era));
                     let http = hyper::server::conn::http1::Builder::new();
-                    http.serve_connection(TokioIo::new(stream), service).await.ok();
+                    http.serve_connection(TokioIo::new(stream), service)
+                        .await
+                        .ok();
                 });
             }
         });
@@ -142,7 +155,10 @@ impl Bucket {
     fn era_of(&self, from: SocketAddr) -> Option<u64> {
         let mut fence = self.fence();
         if fence.at == Some(from) {
-            *fence = Fence { at: None, era: fence.era + 1 };
+            *fence = Fence {
+                at: None,
+                era: fence.era + 1,
+            };
             return None;
         }
         Some(fence.era)
@@ -168,11 +184,22 @@ impl Bucket {
     }
 
     /// A part that is sent without any network.
-    pub fn put(&self, url: &str, headers: &BTreeMap<String, String>, body: &Body256) -> Result<String, u16> {
+    pub fn put(
+        &self,
+        url: &str,
+        headers: &BTreeMap<String, String>,
+        body: &Body256,
+    ) -> Result<String, u16> {
         let url: Url = url.parse().unwrap();
         let said = |name: &str| headers.get(name).cloned();
-        let answer = self.rows().put(&key_of(url.path()), &query_of(url.query()), said, body);
-        if answer.status == 200 { Ok(answer.header("etag")) } else { Err(answer.status) }
+        let answer = self
+            .rows()
+            .put(&key_of(url.path()), &query_of(url.query()), said, body);
+        if answer.status == 200 {
+            Ok(answer.header("etag"))
+        } else {
+            Err(answer.status)
+        }
     }
 
     /// Changes the source, if there is one.
@@ -184,7 +211,9 @@ impl Bucket {
 
     async fn answer(&self, request: Request<Incoming>, era: u64) -> Result<Response<Body>, Cut> {
         let (parts, body) = request.into_parts();
-        let body = to_bytes(Body::new(body), 64 << 20).await.unwrap_or_default();
+        let body = to_bytes(Body::new(body), 64 << 20)
+            .await
+            .unwrap_or_default();
         let query = query_of(parts.uri.query());
         let call = call_of(&parts.method, &query);
         if call == Call::Put && era == self.fence().era {
@@ -198,16 +227,36 @@ impl Bucket {
         }
         let done = match mood {
             Some(Mood::Down | Mood::Denied | Mood::ErrorBody | Mood::Cut | Mood::DieBefore) => None,
-            _ => Some(self.rows().act(call, &key_of(parts.uri.path()), &query, &parts.headers, &body, mood)),
+            _ => Some(self.rows().act(
+                call,
+                &key_of(parts.uri.path()),
+                &query,
+                &parts.headers,
+                &body,
+                mood,
+            )),
         };
         if mood == Some(Mood::Twice) {
             // The second delivery comes behind the first answer.
-            self.rows().act(call, &key_of(parts.uri.path()), &query, &parts.headers, &body, mood);
+            self.rows().act(
+                call,
+                &key_of(parts.uri.path()),
+                &query,
+                &parts.headers,
+                &body,
+                mood,
+            );
         }
         let answer = match (mood, done) {
-            (None | Some(Mood::Stale | Mood::Twice | Mood::Forgotten | Mood::Meanwhile(_)), Some(done)) => done,
+            (
+                None | Some(Mood::Stale | Mood::Twice | Mood::Forgotten | Mood::Meanwhile(_)),
+                Some(done),
+            ) => done,
             (Some(Mood::Denied), _) => error(403, "AccessDenied"),
-            (Some(Mood::ErrorBody), _) => Answer { status: 200, ..error(500, "InternalError") },
+            (Some(Mood::ErrorBody), _) => Answer {
+                status: 200,
+                ..error(500, "InternalError")
+            },
             (Some(Mood::DieBefore | Mood::DieAfter), _) => {
                 if call == Call::Put {
                     self.client_death.notify_one();
@@ -221,11 +270,19 @@ impl Bucket {
             _ => error(503, "ServiceUnavailable"),
         };
         let head = parts.method == Method::HEAD;
-        let mut response = Response::builder().status(answer.status).header("x-amz-request-id", "r1");
+        let mut response = Response::builder()
+            .status(answer.status)
+            .header("x-amz-request-id", "r1");
         for (name, value) in &answer.headers {
             response = response.header(*name, value);
         }
-        Ok(response.body(if head { Body::empty() } else { Body::from(answer.body) }).unwrap())
+        Ok(response
+            .body(if head {
+                Body::empty()
+            } else {
+                Body::from(answer.body)
+            })
+            .unwrap())
     }
 }
 
@@ -237,17 +294,29 @@ struct Answer {
 
 impl Answer {
     fn ok(body: String) -> Self {
-        Self { status: 200, headers: vec![("content-type", "application/xml".into())], body }
+        Self {
+            status: 200,
+            headers: vec![("content-type", "application/xml".into())],
+            body,
+        }
     }
 
     fn header(&self, name: &str) -> String {
-        self.headers.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone()).unwrap()
+        self.headers
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| value.clone())
+            .unwrap()
     }
 }
 
 fn error(status: u16, code: &str) -> Answer {
-    let body = format!("<?xml version=\"1.0\"?>\n<Error><Code>{code}</Code><Message>no</Message></Error>");
-    Answer { status, ..Answer::ok(body) }
+    let body =
+        format!("<?xml version=\"1.0\"?>\n<Error><Code>{code}</Code><Message>no</Message></Error>");
+    Answer {
+        status,
+        ..Answer::ok(body)
+    }
 }
 
 /// No answer at all.
@@ -265,12 +334,15 @@ impl std::error::Error for Cut {}
 type Query = BTreeMap<String, String>;
 
 fn query_of(query: Option<&str>) -> Query {
-    form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect()
+    form_urlencoded::parse(query.unwrap_or_default().as_bytes())
+        .into_owned()
+        .collect()
 }
 
 fn key_of(path: &str) -> String {
     let path = path.trim_start_matches('/');
-    path.split_once('/').map_or(String::new(), |(_, key)| key.to_owned())
+    path.split_once('/')
+        .map_or(String::new(), |(_, key)| key.to_owned())
 }
 
 fn call_of(method: &Method, query: &Query) -> Call {
@@ -320,30 +392,54 @@ impl Rows {
                 self.serial += 1;
                 let id = format!("multipart-{:08}", self.serial);
                 assert_eq!(said("x-amz-checksum-algorithm").as_deref(), Some("SHA256"));
-                self.open.insert(id.clone(), Multipart { key: key.into(), token: said(TOKEN), parts: BTreeMap::new() });
+                self.open.insert(
+                    id.clone(),
+                    Multipart {
+                        key: key.into(),
+                        token: said(TOKEN),
+                        parts: BTreeMap::new(),
+                    },
+                );
                 let root = "InitiateMultipartUploadResult";
                 Answer::ok(format!("<{root}><UploadId>{id}</UploadId></{root}>"))
             }
             Call::Find => {
                 let prefix = query.get("prefix").cloned().unwrap_or_default();
                 let mut found = String::new();
-                for (id, upload) in self.open.iter().filter(|(_, upload)| upload.key.starts_with(&prefix)) {
+                for (id, upload) in self
+                    .open
+                    .iter()
+                    .filter(|(_, upload)| upload.key.starts_with(&prefix))
+                {
                     let key = &upload.key;
-                    let _ = write!(found, "<Upload><Key>{key}</Key><UploadId>{id}</UploadId></Upload>");
+                    let _ = write!(
+                        found,
+                        "<Upload><Key>{key}</Key><UploadId>{id}</UploadId></Upload>"
+                    );
                 }
                 let root = "ListMultipartUploadsResult";
-                Answer::ok(format!("<{root}><IsTruncated>false</IsTruncated>{found}</{root}>"))
+                Answer::ok(format!(
+                    "<{root}><IsTruncated>false</IsTruncated>{found}</{root}>"
+                ))
             }
             Call::List => self.list(&id, key, query, mood == Some(Mood::Stale)),
             Call::Complete => self.complete(&id, key, &said, body),
-            Call::Abort if self.open.get(&id).is_none_or(|upload| upload.key != key) => error(404, "NoSuchUpload"),
+            Call::Abort if self.open.get(&id).is_none_or(|upload| upload.key != key) => {
+                error(404, "NoSuchUpload")
+            }
             Call::Abort => {
                 self.open.remove(&id);
-                Answer { status: 204, ..Answer::ok(String::new()) }
+                Answer {
+                    status: 204,
+                    ..Answer::ok(String::new())
+                }
             }
             Call::Delete => {
                 self.objects.remove(key);
-                Answer { status: 204, ..Answer::ok(String::new()) }
+                Answer {
+                    status: 204,
+                    ..Answer::ok(String::new())
+                }
             }
             Call::Head => match self.objects.get(key) {
                 None => error(404, "NoSuchKey"),
@@ -355,11 +451,18 @@ impl Rows {
                         ("x-amz-checksum-sha256", object.checksum.clone()),
                     ];
                     headers.extend(object.token.clone().map(|token| (TOKEN, token)));
-                    Answer { status: 200, headers, body: String::new() }
+                    Answer {
+                        status: 200,
+                        headers,
+                        body: String::new(),
+                    }
                 }
             },
             Call::Put => {
-                let came = Body256 { sha256: Sha256::digest(body).into(), size: body.len() as u64 };
+                let came = Body256 {
+                    sha256: Sha256::digest(body).into(),
+                    size: body.len() as u64,
+                };
                 self.put(key, query, said, &came)
             }
             other => unreachable!("{other:?} is no call to a store"),
@@ -370,9 +473,15 @@ impl Rows {
         let Some(upload) = self.open.get(id).filter(|upload| upload.key == key) else {
             return error(404, "NoSuchUpload");
         };
-        let after = query.get("part-number-marker").and_then(|number| number.parse().ok()).unwrap_or(0);
+        let after = query
+            .get("part-number-marker")
+            .and_then(|number| number.parse().ok())
+            .unwrap_or(0);
         let last = upload.parts.keys().next_back().copied().filter(|_| stale);
-        let mut rest = upload.parts.range(after + 1..).filter(|(number, _)| Some(**number) != last);
+        let mut rest = upload
+            .parts
+            .range(after + 1..)
+            .filter(|(number, _)| Some(**number) != last);
         let mut shown = String::new();
         if let Some((number, part)) = rest.next() {
             let (etag, size, checksum) = (&part.etag, part.size, BASE64.encode(part.sha256));
@@ -383,10 +492,18 @@ impl Rows {
             );
         }
         let more = rest.next().is_some();
-        Answer::ok(format!("<ListPartsResult><IsTruncated>{more}</IsTruncated>{shown}</ListPartsResult>"))
+        Answer::ok(format!(
+            "<ListPartsResult><IsTruncated>{more}</IsTruncated>{shown}</ListPartsResult>"
+        ))
     }
 
-    fn complete(&mut self, id: &str, key: &str, said: &impl Fn(&str) -> Option<String>, body: &[u8]) -> Answer {
+    fn complete(
+        &mut self,
+        id: &str,
+        key: &str,
+        said: &impl Fn(&str) -> Option<String>,
+        body: &[u8],
+    ) -> Answer {
         let Some(upload) = self.open.get(id).filter(|upload| upload.key == key) else {
             return error(404, "NoSuchUpload");
         };
@@ -394,9 +511,12 @@ impl Rows {
         let mut content = Content::new();
         for (place, part) in listed.parts.iter().enumerate() {
             let there = upload.parts.get(&part.part_number).filter(|there| {
-                part.etag.trim_matches('"') == there.etag && part.checksum == BASE64.encode(there.sha256)
+                part.etag.trim_matches('"') == there.etag
+                    && part.checksum == BASE64.encode(there.sha256)
             });
-            let Some(there) = there else { return error(400, "InvalidPart") };
+            let Some(there) = there else {
+                return error(400, "InvalidPart");
+            };
             if place > 0 && listed.parts[place - 1].part_number >= part.part_number {
                 return error(400, "InvalidPartOrder");
             }
@@ -406,7 +526,9 @@ impl Rows {
             content.push((there.sha256, there.size));
         }
         let size: u64 = content.iter().map(|(_, size)| size).sum();
-        if content.is_empty() || said("x-amz-mp-object-size").is_some_and(|said| said != size.to_string()) {
+        if content.is_empty()
+            || said("x-amz-mp-object-size").is_some_and(|said| said != size.to_string())
+        {
             return error(400, "InvalidRequest");
         }
         if said("if-none-match").is_some() && self.objects.contains_key(key) {
@@ -418,31 +540,68 @@ impl Rows {
         self.open.remove(id);
         let etag = self.keep(key, token, content, checksum);
         let root = "CompleteMultipartUploadResult";
-        Answer::ok(format!("  \n<{root}><Key>{key}</Key><ETag>&quot;{etag}&quot;</ETag></{root}>"))
+        Answer::ok(format!(
+            "  \n<{root}><Key>{key}</Key><ETag>&quot;{etag}&quot;</ETag></{root}>"
+        ))
     }
 
-    fn keep(&mut self, key: &str, token: Option<String>, content: Content, checksum: String) -> String {
+    fn keep(
+        &mut self,
+        key: &str,
+        token: Option<String>,
+        content: Content,
+        checksum: String,
+    ) -> String {
         self.serial += 1;
         let etag = format!("object-{}", self.serial);
-        let object = Object { token, content, etag: etag.clone(), checksum };
+        let object = Object {
+            token,
+            content,
+            etag: etag.clone(),
+            checksum,
+        };
         self.made.push((key.to_owned(), object.clone()));
         self.objects.insert(key.to_owned(), object);
         etag
     }
 
-    fn put(&mut self, key: &str, query: &Query, said: impl Fn(&str) -> Option<String>, body: &Body256) -> Answer {
+    fn put(
+        &mut self,
+        key: &str,
+        query: &Query,
+        said: impl Fn(&str) -> Option<String>,
+        body: &Body256,
+    ) -> Answer {
         let answer = self.take(key, query, said, body);
         let of = |name| query.get(name).map_or("-", String::as_str);
-        let came = format!("{} of {}: {} bytes, {}", of("partNumber"), of("uploadId"), body.size, answer.status);
+        let came = format!(
+            "{} of {}: {} bytes, {}",
+            of("partNumber"),
+            of("uploadId"),
+            body.size,
+            answer.status
+        );
         self.puts.push(came);
         answer
     }
 
     /// What was signed decides: the headers named in the URL must be there, and the body must be what they say.
-    fn take(&mut self, key: &str, query: &Query, said: impl Fn(&str) -> Option<String>, body: &Body256) -> Answer {
-        let signed = query.get("X-Amz-SignedHeaders").cloned().unwrap_or_default();
+    fn take(
+        &mut self,
+        key: &str,
+        query: &Query,
+        said: impl Fn(&str) -> Option<String>,
+        body: &Body256,
+    ) -> Answer {
+        let signed = query
+            .get("X-Amz-SignedHeaders")
+            .cloned()
+            .unwrap_or_default();
         let bound = |name: &str| signed.split(';').any(|signed| signed == name);
-        assert!(query.contains_key("X-Amz-Signature") && bound("host"), "not signed: {signed:?}");
+        assert!(
+            query.contains_key("X-Amz-Signature") && bound("host"),
+            "not signed: {signed:?}"
+        );
         for name in ["content-length", "x-amz-checksum-sha256"] {
             assert!(bound(name), "{name} is not bound into the URL: {signed:?}");
         }
@@ -455,17 +614,29 @@ impl Rows {
         }
         let etag = match query.get("uploadId") {
             None => {
-                assert!(bound("if-none-match") && said("if-none-match").as_deref() == Some("*"), "may overwrite");
+                assert!(
+                    bound("if-none-match") && said("if-none-match").as_deref() == Some("*"),
+                    "may overwrite"
+                );
                 if self.objects.contains_key(key) {
                     return error(412, "PreconditionFailed");
                 }
-                self.keep(key, said(TOKEN), vec![(body.sha256, body.size)], checksum.clone())
+                self.keep(
+                    key,
+                    said(TOKEN),
+                    vec![(body.sha256, body.size)],
+                    checksum.clone(),
+                )
             }
             Some(id) => {
                 self.serial += 1;
                 let etag = format!("part-{}", self.serial);
                 let number = query["partNumber"].parse().unwrap();
-                let part = Part { sha256: body.sha256, size: body.size, etag: etag.clone() };
+                let part = Part {
+                    sha256: body.sha256,
+                    size: body.size,
+                    etag: etag.clone(),
+                };
                 let Some(upload) = self.open.get_mut(id).filter(|upload| upload.key == key) else {
                     return error(404, "NoSuchUpload");
                 };
@@ -473,7 +644,14 @@ impl Rows {
                 etag
             }
         };
-        let headers = vec![("etag", format!("\"{etag}\"")), ("x-amz-checksum-sha256", checksum)];
-        Answer { status: 200, headers, body: String::new() }
+        let headers = vec![
+            ("etag", format!("\"{etag}\"")),
+            ("x-amz-checksum-sha256", checksum),
+        ];
+        Answer {
+            status: 200,
+            headers,
+            body: String::new(),
+        }
     }
 }

@@ -108,8 +108,16 @@ fn fault() -> impl Strategy<Value = Fault> {
 pub fn acts() -> impl Strategy<Value = (usize, Vec<Act>)> {
     // Whoever asked dies while nobody knows yet whether it is complete.
     let undecided = || {
-        let last = |mood| Fault { call: Call::Complete, mood, skip: 0 };
-        let death = Fault { call: Call::Finish, mood: Mood::DieAfter, skip: 0 };
+        let last = |mood| Fault {
+            call: Call::Complete,
+            mood,
+            skip: 0,
+        };
+        let death = Fault {
+            call: Call::Finish,
+            mood: Mood::DieAfter,
+            skip: 0,
+        };
         prop_oneof![Just(Mood::Down), Just(Mood::Swallow), Just(Mood::Cut)]
             .prop_map(move |mood| vec![last(mood), death])
     };
@@ -155,7 +163,11 @@ impl Case {
     }
 
     fn put(&self, restart: bool) -> Item {
-        let on_change = if restart { OnChange::Restart } else { OnChange::Fail };
+        let on_change = if restart {
+            OnChange::Restart
+        } else {
+            OnChange::Fail
+        };
         Item::Put(Put {
             path: self.disk.lock().unwrap().path.clone(),
             name: "film.mov".into(),
@@ -203,12 +215,29 @@ impl Machine {
         }
         let (backend, client) = (format!("http://{}", self.front), self.backend());
         let (resume, jobs) = ("upload resume".into(), Jobs::Fixed(1));
-        let options =
-            Options { backend, resume, first: 0, jobs, most: 64, give_up: GiveUp::Never, wait: WaitFor::Verified };
+        let options = Options {
+            backend,
+            resume,
+            first: 0,
+            jobs,
+            most: 64,
+            give_up: GiveUp::Never,
+            wait: WaitFor::Verified,
+        };
         let (_tell, mut stop) = watch::channel(None);
         let life = async {
-            let info = transfer::greet(&client, &options, &sink, &mut stop).await.unwrap();
-            let run = transfer::run(&mut journal, Arc::new(client.clone()), info, &sink, options.clone(), items, stop);
+            let info = transfer::greet(&client, &options, &sink, &mut stop)
+                .await
+                .unwrap();
+            let run = transfer::run(
+                &mut journal,
+                Arc::new(client.clone()),
+                info,
+                &sink,
+                options.clone(),
+                items,
+                stop,
+            );
             run.await
         };
         let ended = tokio::select! {
@@ -233,9 +262,16 @@ impl Machine {
 impl World {
     pub async fn run(this: &RefCell<Self>, (size, acts): &(usize, Vec<Act>)) -> Seen {
         let place = scratch();
-        let disk = Arc::new(Mutex::new(Disk::new(place.path().join("film.mov"), SIZES[*size])));
-        let case =
-            RefCell::new(Case { place, disk: Arc::clone(&disk), orphans: BTreeSet::new(), old: BTreeSet::new() });
+        let disk = Arc::new(Mutex::new(Disk::new(
+            place.path().join("film.mov"),
+            SIZES[*size],
+        )));
+        let case = RefCell::new(Case {
+            place,
+            disk: Arc::clone(&disk),
+            orphans: BTreeSet::new(),
+            old: BTreeSet::new(),
+        });
         {
             let world = this.borrow();
             world.bucket.heal();
@@ -244,11 +280,14 @@ impl World {
             *world.bucket.edit.lock().unwrap() = Some(Box::new(hook));
         }
         for (at, act) in acts.iter().enumerate() {
-            let done = tokio::time::timeout(Duration::from_mins(1), Self::act(this, &case, act)).await;
+            let done =
+                tokio::time::timeout(Duration::from_mins(1), Self::act(this, &case, act)).await;
             let seen = done.unwrap_or_else(|_| Err("it hangs".into()));
             seen.map_err(|why| format!("act {at}, {act:?}: {why}"))?;
         }
-        Self::end(this, &case).await.map_err(|why| format!("at the end: {why}"))
+        Self::end(this, &case)
+            .await
+            .map_err(|why| format!("at the end: {why}"))
     }
 
     /// As the gateway dies, it comes back.
@@ -270,7 +309,9 @@ impl World {
 
     async fn act(this: &RefCell<Self>, case: &RefCell<Case>, act: &Act) -> Seen {
         match act {
-            Act::Put { faults, restart } => Self::judged(this, case, faults, Some(*restart), false).await,
+            Act::Put { faults, restart } => {
+                Self::judged(this, case, faults, Some(*restart), false).await
+            }
             Act::Two { faults } => Self::judged(this, case, faults, Some(false), true).await,
             Act::Resume { faults } => Self::judged(this, case, faults, None, false).await,
             Act::Edit(edit) => {
@@ -324,12 +365,19 @@ impl World {
                         | Call::Delete
                         | Call::Put
                 );
-                if at_front { world.front.faults().waiting.push_back(*fault) } else { world.bucket.fail(*fault) }
+                if at_front {
+                    world.front.faults().waiting.push_back(*fault)
+                } else {
+                    world.bucket.fail(*fault)
+                }
             }
         }
         let (known, bucket) = (Self::known(this, case), this.borrow().bucket.clone());
         bucket.count_anew().await;
-        let (machine, item) = (Self::copy(this), put.map(|restart| case.borrow().put(restart)));
+        let (machine, item) = (
+            Self::copy(this),
+            put.map(|restart| case.borrow().put(restart)),
+        );
         let journal = case.borrow().place.path().join("journal.db");
         let process = || {
             let items = |journal: &Journal| {
@@ -338,7 +386,9 @@ impl World {
                 }
                 let all = journal.all().unwrap().into_iter();
                 let unfinished = all.filter(|upload| upload.state.is_unfinished());
-                unfinished.map(|upload| Item::Resume(Box::new(upload))).collect()
+                unfinished
+                    .map(|upload| Item::Resume(Box::new(upload)))
+                    .collect()
             };
             machine.process(&journal, items)
         };
@@ -354,10 +404,20 @@ impl World {
             world.front.faults().waiting.clear();
         }
         let edited = case.borrow().disk.lock().unwrap().generations.len() != before
-            || faults.iter().any(|fault| matches!(fault.mood, Mood::Meanwhile(_)));
+            || faults
+                .iter()
+                .any(|fault| matches!(fault.mood, Mood::Meanwhile(_)));
         Self::invariants(this, case)?;
         let sent = bucket.rows().bytes;
-        let size: u64 = case.borrow().disk.lock().unwrap().now().iter().map(|(_, size)| size).sum();
+        let size: u64 = case
+            .borrow()
+            .disk
+            .lock()
+            .unwrap()
+            .now()
+            .iter()
+            .map(|(_, size)| size)
+            .sum();
         if faults.is_empty() && put.is_some() && !two && sent > size - known {
             let puts = bucket.rows().puts.clone();
             return Err(format!(
@@ -377,7 +437,9 @@ impl World {
                     Err("busy") if two => {}
                     // What was ended from outside is not gone on with, nor one that another began.
                     Err("gone" | "not_found") if put.is_none() => {}
-                    Err(kind) => return Err(format!("failed as {kind}, though nothing failed for good")),
+                    Err(kind) => {
+                        return Err(format!("failed as {kind}, though nothing failed for good"));
+                    }
                 }
             }
         }
@@ -390,23 +452,45 @@ impl World {
 
     fn copy(this: &RefCell<Self>) -> Machine {
         let world = this.borrow();
-        Machine { bucket: world.bucket.clone(), front: world.front.addr, token: world.gate.tokens[0].clone() }
+        Machine {
+            bucket: world.bucket.clone(),
+            front: world.front.addr,
+            token: world.gate.tokens[0].clone(),
+        }
     }
 
     /// How many bytes of the source as it is now journal and store agree on, where nothing they agree on has changed.
     fn known(this: &RefCell<Self>, case: &RefCell<Case>) -> u64 {
         let (world, case) = (this.borrow(), case.borrow());
-        let (rows, journal, now) = (world.bucket.rows(), case.journal(), case.disk.lock().unwrap().now());
+        let (rows, journal, now) = (
+            world.bucket.rows(),
+            case.journal(),
+            case.disk.lock().unwrap().now(),
+        );
         let mut known = 0;
-        for upload in journal.all().unwrap().into_iter().filter(|upload| upload.state.is_unfinished()) {
+        for upload in journal
+            .all()
+            .unwrap()
+            .into_iter()
+            .filter(|upload| upload.state.is_unfinished())
+        {
             for part in journal.parts(upload.row).unwrap() {
                 let number = part.number.get();
-                let there = rows.open.iter().filter(|(id, _)| !case.orphans.contains(*id)).find_map(|(_, open)| {
-                    let there = open.parts.get(&number)?;
-                    part.etag.as_ref().is_some_and(|etag| etag.as_str() == there.etag).then_some(there)
-                });
+                let there = rows
+                    .open
+                    .iter()
+                    .filter(|(id, _)| !case.orphans.contains(*id))
+                    .find_map(|(_, open)| {
+                        let there = open.parts.get(&number)?;
+                        part.etag
+                            .as_ref()
+                            .is_some_and(|etag| etag.as_str() == there.etag)
+                            .then_some(there)
+                    });
                 match (there, now.get(number as usize - 1)) {
-                    (Some(there), Some(is)) if (there.sha256, there.size) == *is => known += there.size,
+                    (Some(there), Some(is)) if (there.sha256, there.size) == *is => {
+                        known += there.size
+                    }
                     (Some(_), _) => return 0,
                     (None, _) => {}
                 }
@@ -421,7 +505,10 @@ impl World {
         let (rows, disk) = (world.bucket.rows(), case.disk.lock().unwrap());
         for (key, object) in &rows.made {
             if !disk.generations.contains(&object.content) {
-                return Err(format!("an object is no generation of the source: {key} {:?}", object.content));
+                return Err(format!(
+                    "an object is no generation of the source: {key} {:?}",
+                    object.content
+                ));
             }
         }
         for generation in &disk.generations {
@@ -430,29 +517,50 @@ impl World {
             };
             let count = rows.objects.iter().filter(of_it).count();
             if count > 1 {
-                return Err(format!("{count} objects of one generation: {:?}", rows.objects));
+                return Err(format!(
+                    "{count} objects of one generation: {:?}",
+                    rows.objects
+                ));
             }
         }
         Ok(())
     }
 
     /// What is called done is there, whole, and written down.
-    fn receipt(this: &RefCell<Self>, case: &RefCell<Case>, receipt: &Receipt, edited: bool) -> Seen {
+    fn receipt(
+        this: &RefCell<Self>,
+        case: &RefCell<Case>,
+        receipt: &Receipt,
+        edited: bool,
+    ) -> Seen {
         let (world, case) = (this.borrow(), case.borrow());
         let rows = world.bucket.rows();
-        let object = rows.objects.get(receipt.key.as_str()).ok_or("done without an object")?;
+        let object = rows
+            .objects
+            .get(receipt.key.as_str())
+            .ok_or("done without an object")?;
         let disk = case.disk.lock().unwrap();
         let size: u64 = object.content.iter().map(|(_, size)| size).sum();
         if !edited && object.content != disk.now() {
             return Err("done, but the object is not what the source is".into());
         }
-        if receipt.size != size || receipt.checksum.as_ref().is_none_or(|checksum| checksum.as_str() != object.checksum)
+        if receipt.size != size
+            || receipt
+                .checksum
+                .as_ref()
+                .is_none_or(|checksum| checksum.as_str() != object.checksum)
         {
             return Err(format!("a receipt is not true: {receipt:?} {object:?}"));
         }
         let written = case.journal().by_id(receipt.id.as_str()).unwrap();
-        let written = written.iter().any(|upload| upload.state == State::Completed && upload.receipt.is_some());
-        if written { Ok(()) } else { Err("done, but the journal does not know".into()) }
+        let written = written
+            .iter()
+            .any(|upload| upload.state == State::Completed && upload.receipt.is_some());
+        if written {
+            Ok(())
+        } else {
+            Err("done, but the journal does not know".into())
+        }
     }
 
     /// Once nothing fails any more, the same command ends the job; once more, and nothing is sent.
@@ -468,11 +576,20 @@ impl World {
         let ledger = world.gate.ledger();
         let completing = |key: &str| {
             let sql = "SELECT count(*) FROM upload WHERE key = ?1 AND state = 'completing'";
-            ledger.query_row(sql, [key], |row| row.get::<_, i64>(0)).unwrap() == 1
+            ledger
+                .query_row(sql, [key], |row| row.get::<_, i64>(0))
+                .unwrap()
+                == 1
         };
-        let ours = |(id, open): &(&String, &Multipart)| !case.orphans.contains(*id) && !completing(&open.key);
+        let ours = |(id, open): &(&String, &Multipart)| {
+            !case.orphans.contains(*id) && !completing(&open.key)
+        };
         let left: Vec<_> = rows.open.iter().filter(ours).collect();
-        if left.is_empty() { Ok(()) } else { Err(format!("multipart uploads are left open: {left:?}")) }
+        if left.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("multipart uploads are left open: {left:?}"))
+        }
     }
 }
 
@@ -480,12 +597,20 @@ impl World {
 async fn abort(this: &RefCell<World>, case: &RefCell<Case>) -> Seen {
     let machine = World::copy(this);
     let mut journal = case.borrow().journal();
-    for upload in journal.all().unwrap().into_iter().filter(|upload| upload.state.is_unfinished()) {
+    for upload in journal
+        .all()
+        .unwrap()
+        .into_iter()
+        .filter(|upload| upload.state.is_unfinished())
+    {
         let upload = journal.take(&upload).map_err(|error| error.to_string())?;
         let backend = machine.backend();
         let begun = match &upload.id {
             Some(id) => Ok(id.clone()),
-            None => backend.begin(&transfer::begin(&upload, None)).await.map(|answer| answer.id),
+            None => backend
+                .begin(&transfer::begin(&upload, None))
+                .await
+                .map(|answer| answer.id),
         };
         let aborted = match begun {
             Ok(id) => backend.abort(&id, None).await,
@@ -497,22 +622,34 @@ async fn abort(this: &RefCell<World>, case: &RefCell<Case>) -> Seen {
             Err(error) if error.kind() == Kind::NotAbortable => continue,
             aborted => aborted.map_err(|error| format!("could not abort: {error}"))?,
         }
-        journal.note(&[Note::Abandoned { row: upload.row }]).unwrap();
+        journal
+            .note(&[Note::Abandoned { row: upload.row }])
+            .unwrap();
     }
     Ok(())
 }
 
 #[test]
 fn the_client_keeps_its_promises() {
-    let runtime: Runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime: Runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
     let world = runtime.block_on(async {
         let bucket = Bucket::start().await;
         let front = Front::start(&bucket).await;
         let gate = Gate::start(&bucket, "tokens");
         front.lead_to(gate.url());
-        RefCell::new(World { gate, bucket, front })
+        RefCell::new(World {
+            gate,
+            bucket,
+            front,
+        })
     });
-    explore(64, &acts(), |case| runtime.block_on(World::run(&world, case)));
+    explore(64, &acts(), |case| {
+        runtime.block_on(World::run(&world, case))
+    });
     let said = world.borrow().gate.stderr();
     assert!(!said.contains("panicked"), "{said}");
 }

@@ -26,7 +26,9 @@ impl World {
         self.cases += 1;
         self.bucket.heal();
         *self.bucket.rows() = crate::bucket::Rows::default();
-        let known = |(at, size): (usize, &usize)| Known::new(format!("case-{}-{at}", self.cases), SIZES[*size]);
+        let known = |(at, size): (usize, &usize)| {
+            Known::new(format!("case-{}-{at}", self.cases), SIZES[*size])
+        };
         sizes.iter().enumerate().map(known).collect()
     }
 
@@ -39,7 +41,9 @@ impl World {
         }
         self.bucket.heal();
         for upload in &mut uploads {
-            self.end(upload).await.map_err(|why| format!("at the end: {why}"))?;
+            self.end(upload)
+                .await
+                .map_err(|why| format!("at the end: {why}"))?;
         }
         self.invariants(&uploads)
     }
@@ -47,7 +51,11 @@ impl World {
     async fn step(&mut self, upload: &mut Known, op: &Op) -> Seen {
         match op {
             Op::Fail(call, mood) => {
-                self.bucket.fail(Fault { call: *call, mood: *mood, skip: 0 });
+                self.bucket.fail(Fault {
+                    call: *call,
+                    mood: *mood,
+                    skip: 0,
+                });
                 Ok(())
             }
             Op::Heal => {
@@ -68,7 +76,11 @@ impl World {
                 upload.row = self.row(upload);
                 Ok(())
             }
-            Op::Put { number, generation, wrong } => self.put(upload, *number, *generation, *wrong),
+            Op::Put {
+                number,
+                generation,
+                wrong,
+            } => self.put(upload, *number, *generation, *wrong),
             Op::Send { generation } => self.send(upload, *generation).await,
             // Who was not told of it cannot ask.
             op if !upload.told && !matches!(op, Op::Begin { .. } | Op::Both(..)) => Ok(()),
@@ -81,7 +93,8 @@ impl World {
                 let gate = &self.gate;
                 let calls = async { tokio::join!(gate.ask(&a), gate.ask(&b)) };
                 let died = self.bucket.death.notified();
-                let answers = tokio::select! { answers = calls => Some(answers), () = died => None };
+                let answers =
+                    tokio::select! { answers = calls => Some(answers), () = died => None };
                 let Some(answers) = answers else {
                     self.gate.kill();
                     return self.follow(upload, 2);
@@ -114,22 +127,32 @@ impl World {
             // What the store did and did not say is found out by looking.
             [(Call::Complete, Mood::Swallow | Mood::CutAfter)] if code_foretold == "200" => {}
             // What it did not do is open, and may be asked for again.
-            [(Call::Complete, Mood::Down | Mood::Cut | Mood::ErrorBody)] if code_foretold == "200" => {
+            [(Call::Complete, Mood::Down | Mood::Cut | Mood::ErrorBody)]
+                if code_foretold == "200" =>
+            {
                 "202".clone_into(&mut code_foretold);
-                row_foretold = row_foretold.map(|row| Row { state: State::Completing, ..row });
+                row_foretold = row_foretold.map(|row| Row {
+                    state: State::Completing,
+                    ..row
+                });
             }
             _ => return self.follow(upload, 1),
         }
         let is = code(&answer);
         if is != code_foretold {
-            return Err(format!("answered {is}, not {code_foretold}: {answer:?}\nof {:?}", upload.row));
+            return Err(format!(
+                "answered {is}, not {code_foretold}: {answer:?}\nof {:?}",
+                upload.row
+            ));
         }
         let after = self.row(upload);
         if let (Some(before), Some(after)) = (&upload.row, &after) {
             may_follow(before, after, 1)?;
         }
         if !alike(row_foretold.as_ref(), after.as_ref()) {
-            return Err(format!("the row is not what was to be:\n{after:?}\n{row_foretold:?}"));
+            return Err(format!(
+                "the row is not what was to be:\n{after:?}\n{row_foretold:?}"
+            ));
         }
         upload.row = after;
         Ok(())
@@ -152,9 +175,18 @@ impl World {
     }
 
     fn put(&self, upload: &mut Known, number: u32, generation: u8, wrong: bool) -> Seen {
-        let Some(signed) = upload.urls.get(&(number, generation)) else { return Ok(()) };
-        let sha256 = if wrong { bytes(8, 8) } else { bytes(generation, number) };
-        let body = Body256 { sha256, size: upload.lens[number as usize - 1] };
+        let Some(signed) = upload.urls.get(&(number, generation)) else {
+            return Ok(());
+        };
+        let sha256 = if wrong {
+            bytes(8, 8)
+        } else {
+            bytes(generation, number)
+        };
+        let body = Body256 {
+            sha256,
+            size: upload.lens[number as usize - 1],
+        };
         let put = self.bucket.put(signed.url.expose(), &signed.headers, &body);
         if wrong && put.is_ok() {
             return Err("a URL took other bytes than it was signed for".into());
@@ -166,12 +198,28 @@ impl World {
     /// Begin, sign, put, complete, as the client does it.
     async fn send(&mut self, upload: &mut Known, generation: u8) -> Seen {
         let other = upload.other();
-        self.one(upload, &Op::Begin { other, holder: Some(generation), parts: None }).await?;
+        self.one(
+            upload,
+            &Op::Begin {
+                other,
+                holder: Some(generation),
+                parts: None,
+            },
+        )
+        .await?;
         if !upload.told {
             return Ok(());
         }
         let parts = upload.all(generation);
-        self.one(upload, &Op::Sign { epoch: Epoch::Own, parts, wrong_size: false }).await?;
+        self.one(
+            upload,
+            &Op::Sign {
+                epoch: Epoch::Own,
+                parts,
+                wrong_size: false,
+            },
+        )
+        .await?;
         for (number, generation) in upload.all(generation) {
             self.put(upload, number, generation, false)?;
         }
@@ -183,8 +231,18 @@ impl World {
         for _ in 0..4 {
             let other = upload.other();
             self.step(upload, &Op::Silence).await?;
-            self.one(upload, &Op::Begin { other, holder: Some(0), parts: None }).await?;
-            let Some(row) = upload.row.clone() else { return Err("a begin left no row".into()) };
+            self.one(
+                upload,
+                &Op::Begin {
+                    other,
+                    holder: Some(0),
+                    parts: None,
+                },
+            )
+            .await?;
+            let Some(row) = upload.row.clone() else {
+                return Err("a begin left no row".into());
+            };
             match row.state {
                 State::Pending | State::Uploading => {
                     self.one(upload, &Op::List).await?;
@@ -193,37 +251,79 @@ impl World {
                     }
                     let content = upload.content();
                     let kept = |(at, number): (usize, u32)| {
-                        let generation = (0..10).find(|generation| bytes(*generation, number) == content[at]);
+                        let generation =
+                            (0..10).find(|generation| bytes(*generation, number) == content[at]);
                         (number, generation.unwrap_or(9))
                     };
-                    let parts: Vec<(u32, u8)> = (0..).zip(1..).take(content.len()).map(kept).collect();
-                    self.one(upload, &Op::Sign { epoch: Epoch::Own, parts: parts.clone(), wrong_size: false }).await?;
+                    let parts: Vec<(u32, u8)> =
+                        (0..).zip(1..).take(content.len()).map(kept).collect();
+                    self.one(
+                        upload,
+                        &Op::Sign {
+                            epoch: Epoch::Own,
+                            parts: parts.clone(),
+                            wrong_size: false,
+                        },
+                    )
+                    .await?;
                     for (number, generation) in parts {
                         self.put(upload, number, generation, false)?;
                     }
-                    self.one(upload, &Op::Complete { epoch: Epoch::Own, form: Form::Right }).await?;
+                    self.one(
+                        upload,
+                        &Op::Complete {
+                            epoch: Epoch::Own,
+                            form: Form::Right,
+                        },
+                    )
+                    .await?;
                 }
-                State::Completing => self.one(upload, &Op::Complete { epoch: Epoch::Own, form: Form::Right }).await?,
+                State::Completing => {
+                    self.one(
+                        upload,
+                        &Op::Complete {
+                            epoch: Epoch::Own,
+                            form: Form::Right,
+                        },
+                    )
+                    .await?
+                }
                 State::Aborting => self.one(upload, &Op::Abort(None)).await?,
                 _ => return Ok(()),
             }
         }
         match upload.row.as_ref().map(|row| row.state) {
             Some(State::Ready | State::Aborted | State::Expired | State::Rejected) => Ok(()),
-            state => Err(format!("an honest client does not come to an end: {state:?}")),
+            state => Err(format!(
+                "an honest client does not come to an end: {state:?}"
+            )),
         }
     }
 
     /// A foreign caller is told what it would be told of any id there is not, and changes nothing.
     async fn foreign(&self, upload: &mut Known, what: u8) -> Seen {
         let op = match what {
-            0 => Op::Claim { holder: 0, epoch: None },
-            1 => Op::Sign { epoch: Epoch::Own, parts: upload.all(0), wrong_size: false },
+            0 => Op::Claim {
+                holder: 0,
+                epoch: None,
+            },
+            1 => Op::Sign {
+                epoch: Epoch::Own,
+                parts: upload.all(0),
+                wrong_size: false,
+            },
             2 => Op::List,
-            3 => Op::Complete { epoch: Epoch::Own, form: Form::Right },
+            3 => Op::Complete {
+                epoch: Epoch::Own,
+                form: Form::Right,
+            },
             4 => Op::Abort(None),
             5 => Op::Url,
-            _ => Op::Begin { other: false, holder: Some(1), parts: Some(0) },
+            _ => Op::Begin {
+                other: false,
+                holder: Some(1),
+                parts: Some(0),
+            },
         };
         let before = (self.row(upload), self.bucket.holds());
         let mut ours = self.request(upload, &op);
@@ -235,22 +335,45 @@ impl World {
             ours.body = None;
             let listed = self.gate.ask(&ours).await.ok_or("no answer")?.1;
             let id = &upload.row.as_ref().unwrap().id;
-            let seen = listed["uploads"].as_array().unwrap().iter().any(|one| one["id"] == json!(id));
-            return if seen { Err("another owner sees the upload".into()) } else { Ok(()) };
+            let seen = listed["uploads"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|one| one["id"] == json!(id));
+            return if seen {
+                Err("another owner sees the upload".into())
+            } else {
+                Ok(())
+            };
         }
         let id = upload.row.as_ref().unwrap().id.clone();
-        let unknown = Request { path: ours.path.replace(&id, "00000000-0000-4000-8000-000000000000"), ..ours.clone() };
+        let unknown = Request {
+            path: ours
+                .path
+                .replace(&id, "00000000-0000-4000-8000-000000000000"),
+            ..ours.clone()
+        };
         let (theirs, nobodys) = (self.gate.ask(&ours).await, self.gate.ask(&unknown).await);
         if theirs != nobodys || code(&theirs) != "not_found" {
-            return Err(format!("a foreign caller is told {theirs:?}, of an unknown id {nobodys:?}"));
+            return Err(format!(
+                "a foreign caller is told {theirs:?}, of an unknown id {nobodys:?}"
+            ));
         }
         let after = (self.row(upload), self.bucket.holds());
-        if before == after { Ok(()) } else { Err(format!("a foreign caller changed something: {before:?} {after:?}")) }
+        if before == after {
+            Ok(())
+        } else {
+            Err(format!(
+                "a foreign caller changed something: {before:?} {after:?}"
+            ))
+        }
     }
 
     /// What an answer says must be so.
     fn heard(&self, upload: &mut Known, request: &Request, answer: &Answer) -> Seen {
-        let Some((status, body)) = answer else { return Ok(()) };
+        let Some((status, body)) = answer else {
+            return Ok(());
+        };
         let row = self.row(upload);
         match (&request.op, status) {
             (Op::Begin { .. }, 200 | 201) => {
@@ -275,9 +398,13 @@ impl World {
                 }
             }
             (Op::Complete { .. }, 200) => {
-                let receipt: Receipt = serde_json::from_value(body.clone()).map_err(|why| why.to_string())?;
-                let kept = row.and_then(|row| row.receipt).ok_or("a receipt that the ledger does not have")?;
-                if serde_json::from_str::<Receipt>(&kept).map_err(|why| why.to_string())? != receipt {
+                let receipt: Receipt =
+                    serde_json::from_value(body.clone()).map_err(|why| why.to_string())?;
+                let kept = row
+                    .and_then(|row| row.receipt)
+                    .ok_or("a receipt that the ledger does not have")?;
+                if serde_json::from_str::<Receipt>(&kept).map_err(|why| why.to_string())? != receipt
+                {
                     return Err(format!("the receipt is not the ledger's: {body} {kept}"));
                 }
             }
@@ -290,71 +417,135 @@ impl World {
     /// A list of parts says what the store holds; once complete, what the upload was completed with.
     fn listed(&self, upload: &Known, body: &Value, row: Option<&Row>) -> Seen {
         let (rows, row) = (self.bucket.rows(), row.ok_or("listed without a row")?);
-        let Some(open) = row.store_upload.as_ref().and_then(|id| rows.open.get(id)).filter(|_| is_open(row.state))
+        let Some(open) = row
+            .store_upload
+            .as_ref()
+            .and_then(|id| rows.open.get(id))
+            .filter(|_| is_open(row.state))
         else {
             return Ok(());
         };
         let shown = |number: u32, part: &crate::bucket::Part| json!({"number": number, "size": part.size, "etag": part.etag, "sha256": hex(part.sha256)});
-        let there: Vec<Value> = open.parts.iter().map(|(number, part)| shown(*number, part)).collect();
+        let there: Vec<Value> = open
+            .parts
+            .iter()
+            .map(|(number, part)| shown(*number, part))
+            .collect();
         if body["parts"] != json!(there) && rows.faults.failed.is_empty() {
-            return Err(format!("listed {body}, there are {there:?} of {}", upload.idem));
+            return Err(format!(
+                "listed {body}, there are {there:?} of {}",
+                upload.idem
+            ));
         }
         Ok(())
     }
 
     fn request(&self, upload: &Known, op: &Op) -> Request {
-        let id = upload.row.as_ref().map_or("none".into(), |row| row.id.clone());
+        let id = upload
+            .row
+            .as_ref()
+            .map_or("none".into(), |row| row.id.clone());
         let path = |what: &str| format!("uploads/{id}{what}");
         let (method, path, body) = match op {
-            Op::Begin { other, holder, parts } => {
-                (Method::POST, "uploads".into(), Some(upload.begin(*other, *holder, *parts)))
-            }
+            Op::Begin {
+                other,
+                holder,
+                parts,
+            } => (
+                Method::POST,
+                "uploads".into(),
+                Some(upload.begin(*other, *holder, *parts)),
+            ),
             Op::Claim { holder, epoch } => {
                 let epoch = epoch.map(|epoch| upload.epoch(epoch));
-                (Method::POST, path("/claim"), Some(json!({"holder": format!("holder-{holder}"), "epoch": epoch})))
+                (
+                    Method::POST,
+                    path("/claim"),
+                    Some(json!({"holder": format!("holder-{holder}"), "epoch": epoch})),
+                )
             }
-            Op::Sign { epoch, parts, wrong_size } => {
+            Op::Sign {
+                epoch,
+                parts,
+                wrong_size,
+            } => {
                 let parts = upload.specs(parts, *wrong_size);
-                (Method::POST, path("/sign"), Some(json!({"epoch": upload.epoch(*epoch), "parts": parts})))
+                (
+                    Method::POST,
+                    path("/sign"),
+                    Some(json!({"epoch": upload.epoch(*epoch), "parts": parts})),
+                )
             }
-            Op::Complete { epoch, form } => {
-                (Method::POST, path("/complete"), Some(upload.complete(&self.bucket, *epoch, *form)))
-            }
+            Op::Complete { epoch, form } => (
+                Method::POST,
+                path("/complete"),
+                Some(upload.complete(&self.bucket, *epoch, *form)),
+            ),
             Op::List => (Method::GET, path("/parts"), None),
             Op::Abort(epoch) => {
-                let query = epoch.map_or(String::new(), |epoch| format!("?epoch={}", upload.epoch(epoch)));
+                let query = epoch.map_or(String::new(), |epoch| {
+                    format!("?epoch={}", upload.epoch(epoch))
+                });
                 (Method::DELETE, path(&query), None)
             }
             Op::Url => (Method::GET, path("/url"), None),
             _ => (Method::GET, path(""), None),
         };
-        Request { who: 0, method, path, idem: upload.idem.clone(), body, op: op.clone() }
+        Request {
+            who: 0,
+            method,
+            path,
+            idem: upload.idem.clone(),
+            body,
+            op: op.clone(),
+        }
     }
 
     /// What must be true at any time.
     fn invariants(&self, uploads: &[Known]) -> Seen {
         let rows = self.bucket.rows();
-        let of_key =
-            |key: &str| uploads.iter().filter_map(|it| Some((it, it.row.as_ref()?))).find(|(_, row)| row.key == key);
+        let of_key = |key: &str| {
+            uploads
+                .iter()
+                .filter_map(|it| Some((it, it.row.as_ref()?)))
+                .find(|(_, row)| row.key == key)
+        };
         for (key, object) in &rows.objects {
-            let Some((upload, row)) = of_key(key) else { return Err(format!("an object of nobody: {key}")) };
+            let Some((upload, row)) = of_key(key) else {
+                return Err(format!("an object of nobody: {key}"));
+            };
             let pins: Vec<_> = row.parts.iter().map(|part| part.sha256).collect();
-            let content: Vec<_> = object.content.iter().map(|(sha256, _)| Some(*sha256)).collect();
+            let content: Vec<_> = object
+                .content
+                .iter()
+                .map(|(sha256, _)| Some(*sha256))
+                .collect();
             if content != pins || object.token.as_ref() != Some(&row.token) {
-                return Err(format!("an object is not what its upload is pinned to: {object:?} {row:?}"));
+                return Err(format!(
+                    "an object is not what its upload is pinned to: {object:?} {row:?}"
+                ));
             }
             if matches!(row.state, State::Aborted | State::Rejected) && !upload.late {
-                return Err(format!("an upload that is {} has an object", row.state.name()));
+                return Err(format!(
+                    "an upload that is {} has an object",
+                    row.state.name()
+                ));
             }
         }
         for (id, open) in &rows.open {
-            let Some((_, row)) = of_key(&open.key) else { continue };
+            let Some((_, row)) = of_key(&open.key) else {
+                continue;
+            };
             let spare = row.store_upload.as_ref().is_some_and(|own| own != id);
             let over = matches!(row.state, State::Ready | State::Aborted);
             // What could not be aborted when it was found to be spare is the reaper's.
-            let unaborted = |(call, _): &(Call, Mood)| matches!(call, Call::Abort | Call::List | Call::Find);
+            let unaborted =
+                |(call, _): &(Call, Mood)| matches!(call, Call::Abort | Call::List | Call::Find);
             if (spare || over) && !rows.faults.failed.iter().any(unaborted) {
-                return Err(format!("{id} is open at the key of an upload that is {}: {row:?}", row.state.name()));
+                return Err(format!(
+                    "{id} is open at the key of an upload that is {}: {row:?}",
+                    row.state.name()
+                ));
             }
         }
         for (upload, row) in uploads.iter().filter_map(|it| Some((it, it.row.as_ref()?))) {
@@ -363,21 +554,37 @@ impl World {
                 return Err(format!("{made} objects came to be for one upload: {row:?}"));
             }
             if (row.state == State::Ready) != row.receipt.is_some() {
-                return Err(format!("a receipt goes with ready, and ready with a receipt: {row:?}"));
+                return Err(format!(
+                    "a receipt goes with ready, and ready with a receipt: {row:?}"
+                ));
             }
-            let Some(receipt) = &row.receipt else { continue };
+            let Some(receipt) = &row.receipt else {
+                continue;
+            };
             let receipt: Receipt = serde_json::from_str(receipt).map_err(|why| why.to_string())?;
-            let object = rows.objects.get(&row.key).ok_or(format!("a receipt without an object: {row:?}"))?;
-            let sizes: Content = upload.content().into_iter().zip(upload.lens.iter().copied()).collect();
+            let object = rows
+                .objects
+                .get(&row.key)
+                .ok_or(format!("a receipt without an object: {row:?}"))?;
+            let sizes: Content = upload
+                .content()
+                .into_iter()
+                .zip(upload.lens.iter().copied())
+                .collect();
             let true_of_it = object.content == sizes
                 && receipt.size == upload.size
                 && receipt.parts as usize == upload.lens.len()
-                && receipt.checksum.as_ref().is_some_and(|checksum| checksum.as_str() == object.checksum)
+                && receipt
+                    .checksum
+                    .as_ref()
+                    .is_some_and(|checksum| checksum.as_str() == object.checksum)
                 && receipt.etag.as_str() == object.etag
                 && receipt.key.as_str() == row.key
                 && receipt.id.as_str() == row.id;
             if !true_of_it || row.parts.iter().any(|part| !part.stored) {
-                return Err(format!("a receipt is not true: {receipt:?} {object:?} {row:?}"));
+                return Err(format!(
+                    "a receipt is not true: {receipt:?} {object:?} {row:?}"
+                ));
             }
         }
         Ok(())
@@ -397,11 +604,33 @@ struct Request {
 impl Gate {
     /// A list is asked for page by page.
     async fn ask(&self, request: &Request) -> Answer {
-        let Request { who, method, path, idem, body, .. } = request;
-        let mut answer = self.call(*who, method.clone(), path, idem, body.clone()).await;
+        let Request {
+            who,
+            method,
+            path,
+            idem,
+            body,
+            ..
+        } = request;
+        let mut answer = self
+            .call(*who, method.clone(), path, idem, body.clone())
+            .await;
         while let Some((200, page)) = &mut answer {
-            let Some(after) = page["next"].as_u64().filter(|_| matches!(request.op, Op::List)) else { break };
-            let (status, next) = self.call(*who, Method::GET, &format!("{path}?after={after}"), idem, None).await?;
+            let Some(after) = page["next"]
+                .as_u64()
+                .filter(|_| matches!(request.op, Op::List))
+            else {
+                break;
+            };
+            let (status, next) = self
+                .call(
+                    *who,
+                    Method::GET,
+                    &format!("{path}?after={after}"),
+                    idem,
+                    None,
+                )
+                .await?;
             if status != 200 {
                 return Some((status, next));
             }
@@ -415,11 +644,21 @@ impl Gate {
 
 #[test]
 fn the_gateway_keeps_its_contract() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
     let bucket = runtime.block_on(Bucket::start());
-    let world = World { gate: Gate::start(&bucket, "tokens"), bucket, cases: 0 };
+    let world = World {
+        gate: Gate::start(&bucket, "tokens"),
+        bucket,
+        cases: 0,
+    };
     let world = std::cell::RefCell::new(world);
-    explore(256, &steps(), |case| runtime.block_on(world.borrow_mut().run(case)));
+    explore(256, &steps(), |case| {
+        runtime.block_on(world.borrow_mut().run(case))
+    });
     let said = world.borrow().gate.stderr();
     assert!(!said.contains("panicked"), "{said}");
 }

@@ -23,7 +23,11 @@ pub struct Disk {
 impl Disk {
     pub fn new(path: PathBuf, size: u64) -> Self {
         File::create(&path).unwrap().set_len(size).unwrap();
-        let mut disk = Self { path, serial: 0, generations: Vec::new() };
+        let mut disk = Self {
+            path,
+            serial: 0,
+            generations: Vec::new(),
+        };
         disk.edit(Edit::Overwrite);
         disk
     }
@@ -50,7 +54,10 @@ impl Disk {
             }
         }
         // The clock of a file system may be coarse.
-        file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000 + self.serial)).unwrap();
+        file.set_modified(
+            SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000 + self.serial),
+        )
+        .unwrap();
         let content = content(&self.path);
         if self.generations.last() != Some(&content) {
             self.generations.push(content);
@@ -68,5 +75,7 @@ fn content(path: &Path) -> Content {
         return vec![(Sha256::digest([]).into(), 0)];
     }
     let parts = bytes.chunks(usize::try_from(PART).unwrap());
-    parts.map(|part| (Sha256::digest(part).into(), part.len() as u64)).collect()
+    parts
+        .map(|part| (Sha256::digest(part).into(), part.len() as u64))
+        .collect()
 }

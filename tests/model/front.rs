@@ -28,17 +28,31 @@ impl Front {
     pub async fn start(bucket: &Bucket) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
-        let front = Self { addr, bucket: bucket.clone(), target: Arc::default(), faults: Arc::default(), client };
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .pool_max_idle_per_host(0)
+            .build()
+            .unwrap();
+        let front = Self {
+            addr,
+            bucket: bucket.clone(),
+            target: Arc::default(),
+            faults: Arc::default(),
+            client,
+        };
         let serving = front.clone();
         tokio::spawn(async move {
             loop {
-                let Ok((stream, _)) = listener.accept().await else { return };
+                let Ok((stream, _)) = listener.accept().await else {
+                    return;
+                };
                 let front = serving.clone();
                 tokio::spawn(async move {
                     let service = service_fn(|request| front.answer(request));
                     let http = hyper::server::conn::http1::Builder::new();
-                    http.serve_connection(TokioIo::new(stream), service).await.ok();
+                    http.serve_connection(TokioIo::new(stream), service)
+                        .await
+                        .ok();
                 });
             }
         });
@@ -56,11 +70,17 @@ impl Front {
     async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Cut> {
         let (parts, body) = request.into_parts();
         let body = to_bytes(Body::new(body), 8 << 20).await.map_err(|_| Cut)?;
-        let path = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
+        let path = parts
+            .uri
+            .path_and_query()
+            .map(ToString::to_string)
+            .unwrap_or_default();
         let mood = self.faults().mood(call_of(&parts.method, &path));
         match mood {
             Some(Mood::Cut) => return Err(Cut),
-            Some(Mood::Down) => return Ok(Response::builder().status(503).body(Body::empty()).unwrap()),
+            Some(Mood::Down) => {
+                return Ok(Response::builder().status(503).body(Body::empty()).unwrap());
+            }
             Some(Mood::DieBefore) => return self.die().await,
             Some(Mood::Meanwhile(edit)) => self.bucket.change(edit),
             _ => {}
@@ -92,10 +112,18 @@ impl Front {
         let url = format!("{}{path}", self.target.lock().unwrap());
         let mut headers = headers.clone();
         headers.remove("host");
-        let request = self.client.request(method.clone(), url).headers(headers).body(body.clone());
+        let request = self
+            .client
+            .request(method.clone(), url)
+            .headers(headers)
+            .body(body.clone());
         let answer = request.send().await.map_err(|_| Cut)?;
         let mut response = Response::builder().status(answer.status());
-        for (name, value) in answer.headers().iter().filter(|(name, _)| *name != "transfer-encoding") {
+        for (name, value) in answer
+            .headers()
+            .iter()
+            .filter(|(name, _)| *name != "transfer-encoding")
+        {
             response = response.header(name, value);
         }
         let body = answer.bytes().await.map_err(|_| Cut)?;

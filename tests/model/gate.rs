@@ -19,7 +19,9 @@ use crate::support::sandbox::Sandbox;
 /// A directory that costs no disk, where there is one.
 pub fn scratch() -> TempDir {
     let memory = Path::new("/dev/shm");
-    let builder = tempfile::Builder::new().prefix("upload-model-").tempdir_in(memory);
+    let builder = tempfile::Builder::new()
+        .prefix("upload-model-")
+        .tempdir_in(memory);
     builder.or_else(|_| tempfile::tempdir()).unwrap()
 }
 
@@ -38,7 +40,9 @@ pub type Answer = Option<(u16, Value)>;
 pub fn code(answer: &Answer) -> String {
     match answer {
         None => "lost".into(),
-        Some((status, body)) => body["code"].as_str().map_or(status.to_string(), str::to_owned),
+        Some((status, body)) => body["code"]
+            .as_str()
+            .map_or(status.to_string(), str::to_owned),
     }
 }
 
@@ -76,21 +80,56 @@ impl Gate {
         let ledger = format!("sqlite:{}", ledger_of(&place).display());
         let sandbox = Sandbox::new();
         let (store, endpoint) = (format!("s3://{NAME}"), bucket.url());
-        let s3 = ["--store", &store, "--s3-endpoint", &endpoint, "--s3-path-style", "--s3-region", "us-east-1"];
+        let s3 = [
+            "--store",
+            &store,
+            "--s3-endpoint",
+            &endpoint,
+            "--s3-path-style",
+            "--s3-region",
+            "us-east-1",
+        ];
         let proof = ["--store-probe", "off", "--store-checksum", "sha256"];
         // What happens is what is asked for here; the sweep has tests of its own.
-        let args = [&["--ledger", &ledger, "--auth", auth, "--sweep-every", "never"][..], &s3, &proof].concat();
+        let args = [
+            &[
+                "--ledger",
+                &ledger,
+                "--auth",
+                auth,
+                "--sweep-every",
+                "never",
+            ][..],
+            &s3,
+            &proof,
+        ]
+        .concat();
         let tokens = Self::tokens(&sandbox, &place);
-        let envs = [("AWS_ACCESS_KEY_ID", "model"), ("AWS_SECRET_ACCESS_KEY", "model")];
+        let envs = [
+            ("AWS_ACCESS_KEY_ID", "model"),
+            ("AWS_SECRET_ACCESS_KEY", "model"),
+        ];
         let gateway = Gateway::start_in(sandbox, &args, &envs);
-        let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(4).build().unwrap();
-        Self { gateway, client, place, tokens }
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .pool_max_idle_per_host(4)
+            .build()
+            .unwrap();
+        Self {
+            gateway,
+            client,
+            place,
+            tokens,
+        }
     }
 
     fn tokens(sandbox: &Sandbox, place: &TempDir) -> [String; 2] {
         let ledger = format!("sqlite:{}", ledger_of(place).display());
         ["us", "them"].map(|name| {
-            let made = sandbox.upload(["serve", "token", "add", name, "--ledger", &ledger]).run().succeeds();
+            let made = sandbox
+                .upload(["serve", "token", "add", name, "--ledger", &ledger])
+                .run()
+                .succeeds();
             made.line().to_owned()
         })
     }
@@ -123,10 +162,26 @@ impl Gate {
     }
 
     /// One call, with `key` as its idempotency key; nothing, where no answer came.
-    pub async fn call(&self, who: usize, method: Method, path: &str, key: &str, body: Option<Value>) -> Answer {
-        let request = self.client.request(method, format!("{}/v1/{path}", self.url())).bearer_auth(&self.tokens[who]);
-        let request = request.timeout(Duration::from_secs(30)).header("idempotency-key", key);
-        let request = if let Some(body) = body { request.json(&body) } else { request };
+    pub async fn call(
+        &self,
+        who: usize,
+        method: Method,
+        path: &str,
+        key: &str,
+        body: Option<Value>,
+    ) -> Answer {
+        let request = self
+            .client
+            .request(method, format!("{}/v1/{path}", self.url()))
+            .bearer_auth(&self.tokens[who]);
+        let request = request
+            .timeout(Duration::from_secs(30))
+            .header("idempotency-key", key);
+        let request = if let Some(body) = body {
+            request.json(&body)
+        } else {
+            request
+        };
         let response = request.send().await.ok()?;
         let status = response.status().as_u16();
         let body = response.bytes().await.ok()?;
@@ -184,8 +239,16 @@ pub fn row(ledger: &Connection, idempotency_key: &str) -> Option<Row> {
     let mut parts = ledger.prepare_cached(sql).unwrap();
     let part = |row: &rusqlite::Row<'_>| {
         let stored = row.get::<_, String>(1)? == "stored";
-        Ok(PartRow { sha256: row.get(0)?, stored, etag: row.get(2)? })
+        Ok(PartRow {
+            sha256: row.get(0)?,
+            stored,
+            etag: row.get(2)?,
+        })
     };
-    row.parts = parts.query_map([&row.id], part).unwrap().collect::<Result<_, _>>().unwrap();
+    row.parts = parts
+        .query_map([&row.id], part)
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
     Some(row)
 }

@@ -32,16 +32,31 @@ pub type Seen = Result<(), String>;
 /// # Panics
 /// When one fails.
 #[track_caller]
-pub fn explore<T: Debug>(cases: u32, strategy: &impl Strategy<Value = T>, run: impl Fn(&T) -> Seen) {
-    let number = |name: &str| env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let cases = number("UPLOAD_MODEL_CASES").map_or(cases, |cases| u32::try_from(cases).unwrap_or(u32::MAX));
+pub fn explore<T: Debug>(
+    cases: u32,
+    strategy: &impl Strategy<Value = T>,
+    run: impl Fn(&T) -> Seen,
+) {
+    let number = |name: &str| {
+        env::var(name)
+            .ok()
+            .and_then(|text| text.parse::<u64>().ok())
+    };
+    let cases = number("UPLOAD_MODEL_CASES")
+        .map_or(cases, |cases| u32::try_from(cases).unwrap_or(u32::MAX));
     let seed = number("UPLOAD_TEST_SEED").unwrap_or(1);
     println!("UPLOAD_MODEL_CASES={cases} UPLOAD_TEST_SEED={seed}");
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-    let max_shrink_iters = number("UPLOAD_MODEL_SHRINK").map_or(500, |n| u32::try_from(n).unwrap_or(0));
-    let config = Config { cases, failure_persistence: None, max_shrink_iters, ..Config::default() };
+    let max_shrink_iters =
+        number("UPLOAD_MODEL_SHRINK").map_or(500, |n| u32::try_from(n).unwrap_or(0));
+    let config = Config {
+        cases,
+        failure_persistence: None,
+        max_shrink_iters,
+        ..Config::default()
+    };
     let mut runner = TestRunner::new_with_rng(config, rng);
     match runner.run(strategy, |case| run(&case).map_err(TestCaseError::fail)) {
         Ok(()) => {}

@@ -80,7 +80,8 @@ pub type Step = (usize, Op);
 pub const SIZES: [u64; 4] = [3, PART + 77, 0, 2 * PART + 1];
 
 fn call() -> impl Strategy<Value = Op> {
-    let epoch = || prop_oneof![6 => Just(Epoch::Own), 1 => Just(Epoch::Older), 1 => Just(Epoch::Newer)];
+    let epoch =
+        || prop_oneof![6 => Just(Epoch::Own), 1 => Just(Epoch::Older), 1 => Just(Epoch::Newer)];
     let form = prop_oneof![
         8 => Just(Form::Right),
         1 => Just(Form::OnePartLess),
@@ -90,7 +91,10 @@ fn call() -> impl Strategy<Value = Op> {
         1 => Just(Form::Swapped),
     ];
     let generation = || prop_oneof![4 => Just(0_u8), 1 => Just(1_u8)];
-    let parts = prop::collection::vec((prop_oneof![8 => 1..=3_u32, 1 => 0..=4_u32], generation()), 1..4);
+    let parts = prop::collection::vec(
+        (prop_oneof![8 => 1..=3_u32, 1 => 0..=4_u32], generation()),
+        1..4,
+    );
     prop_oneof![
         3 => (prop::bool::weighted(0.15), prop::option::of(0..2_u8), prop::option::of(generation()))
             .prop_map(|(other, holder, parts)| Op::Begin { other, holder, parts }),
@@ -141,7 +145,10 @@ fn op() -> impl Strategy<Value = Op> {
 
 /// Few deaths: each costs a start.
 pub fn steps() -> impl Strategy<Value = (Vec<usize>, Vec<Step>)> {
-    let sizes = prop::collection::vec(prop_oneof![2 => Just(0_usize), 4 => Just(1), 1 => Just(2), 2 => Just(3)], 2);
+    let sizes = prop::collection::vec(
+        prop_oneof![2 => Just(0_usize), 4 => Just(1), 1 => Just(2), 2 => Just(3)],
+        2,
+    );
     let op = prop_oneof![100 => op(), 1 => Just(Op::Kill)];
     (sizes, prop::collection::vec((0..2_usize, op), 8..60))
 }

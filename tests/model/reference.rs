@@ -43,7 +43,10 @@ pub fn hex(sha256: [u8; 32]) -> String {
 }
 
 pub fn is_over(state: State) -> bool {
-    matches!(state, State::Rejected | State::Aborting | State::Aborted | State::Expired)
+    matches!(
+        state,
+        State::Rejected | State::Aborting | State::Aborted | State::Expired
+    )
 }
 
 pub fn is_open(state: State) -> bool {
@@ -51,7 +54,10 @@ pub fn is_open(state: State) -> bool {
 }
 
 pub fn checksum(content: &[[u8; 32]]) -> String {
-    let content: Vec<Fingerprint> = content.iter().map(|sha256| Fingerprint::new(*sha256)).collect();
+    let content: Vec<Fingerprint> = content
+        .iter()
+        .map(|sha256| Fingerprint::new(*sha256))
+        .collect();
     match content.as_slice() {
         [only] => Checksum::whole(only).to_string(),
         all => Checksum::composite(all).to_string(),
@@ -63,7 +69,15 @@ impl Known {
         let count = size.div_ceil(PART).max(1);
         let lens = (0..count).map(|at| PART.min(size - at * PART)).collect();
         let urls = BTreeMap::new();
-        Self { idem, size, lens, row: None, told: false, urls, late: false }
+        Self {
+            idem,
+            size,
+            lens,
+            row: None,
+            told: false,
+            urls,
+            late: false,
+        }
     }
 
     pub fn is_single(&self) -> bool {
@@ -72,11 +86,15 @@ impl Known {
 
     /// Which of the two requests began it.
     pub fn other(&self) -> bool {
-        self.row.as_ref().is_some_and(|row| row.content_type == kind(true))
+        self.row
+            .as_ref()
+            .is_some_and(|row| row.content_type == kind(true))
     }
 
     pub fn specs(&self, parts: &[(u32, u8)], wrong_size: bool) -> Vec<Value> {
-        let len = |number: u32| self.lens.get(number as usize - 1).copied().unwrap_or(1) + u64::from(wrong_size);
+        let len = |number: u32| {
+            self.lens.get(number as usize - 1).copied().unwrap_or(1) + u64::from(wrong_size)
+        };
         let spec = |(number, generation): &(u32, u8)| {
             let sha256 = hex(bytes(*generation, *number));
             json!({"number": number, "size": if *number == 0 { 0 } else { len(*number) }, "sha256": sha256})
@@ -85,13 +103,18 @@ impl Known {
     }
 
     pub fn all(&self, generation: u8) -> Vec<(u32, u8)> {
-        (1..).zip(&self.lens).map(|(number, _)| (number, generation)).collect()
+        (1..)
+            .zip(&self.lens)
+            .map(|(number, _)| (number, generation))
+            .collect()
     }
 
     /// What the parts are pinned to, or would be by an honest client.
     pub fn content(&self) -> Vec<[u8; 32]> {
         let pinned = |at: usize| self.row.as_ref()?.parts.get(at)?.sha256;
-        (0..self.lens.len()).map(|at| pinned(at).unwrap_or(bytes(0, u32::try_from(at).unwrap() + 1))).collect()
+        (0..self.lens.len())
+            .map(|at| pinned(at).unwrap_or(bytes(0, u32::try_from(at).unwrap() + 1)))
+            .collect()
     }
 
     pub fn begin(&self, other: bool, holder: Option<u8>, parts: Option<u8>) -> Value {
@@ -119,7 +142,10 @@ impl Known {
             content[0] = bytes(9, 1);
         }
         let etag = |number: u32| match (there, rows.objects.get(&row.key)) {
-            (Some(open), _) => open.parts.get(&number).map_or("absent".into(), |part| part.etag.clone()),
+            (Some(open), _) => open
+                .parts
+                .get(&number)
+                .map_or("absent".into(), |part| part.etag.clone()),
             (None, Some(object)) if self.is_single() => object.etag.clone(),
             _ => "absent".into(),
         };
@@ -143,10 +169,17 @@ impl Known {
 impl Known {
     pub fn foretell(&self, op: &Op, bucket: &Bucket) -> Foretold {
         let same = |code: &str| (code.to_owned(), self.row.clone());
-        if let Op::Begin { other, holder, parts } = op {
+        if let Op::Begin {
+            other,
+            holder,
+            parts,
+        } = op
+        {
             return self.foretell_begin(*other, *holder, *parts);
         }
-        let Some(row) = &self.row else { return same("not_found") };
+        let Some(row) = &self.row else {
+            return same("not_found");
+        };
         let with = |change: &dyn Fn(&mut Row)| {
             let mut row = row.clone();
             change(&mut row);
@@ -163,16 +196,23 @@ impl Known {
                     named => {
                         let step = u64::from(named.is_none());
                         let change = |row: &mut Row| {
-                            (row.epoch, row.holder, row.aged) = (row.epoch + step, Some(holder.clone()), false);
+                            (row.epoch, row.holder, row.aged) =
+                                (row.epoch + step, Some(holder.clone()), false);
                         };
                         ("200".into(), with(&change))
                     }
                 }
             }
             // No such number can be written down.
-            Op::Sign { parts, .. } if parts.iter().any(|(number, _)| *number == 0) => same("invalid_request"),
-            Op::Sign { epoch, .. } if self.epoch(*epoch) != row.epoch && !is_over(row.state) => same("lease_lost"),
-            Op::Sign { parts, wrong_size, .. } => {
+            Op::Sign { parts, .. } if parts.iter().any(|(number, _)| *number == 0) => {
+                same("invalid_request")
+            }
+            Op::Sign { epoch, .. } if self.epoch(*epoch) != row.epoch && !is_over(row.state) => {
+                same("lease_lost")
+            }
+            Op::Sign {
+                parts, wrong_size, ..
+            } => {
                 match row.state {
                     State::Completing => return same("busy"),
                     State::Ready | State::Verified => return same("invalid_request"),
@@ -193,7 +233,9 @@ impl Known {
                 _ => same("200"),
             },
             Op::Complete { epoch, form } => self.foretell_complete(row, *epoch, *form, bucket),
-            Op::Abort(Some(epoch)) if self.epoch(*epoch) != row.epoch && !is_over(row.state) => same("lease_lost"),
+            Op::Abort(Some(epoch)) if self.epoch(*epoch) != row.epoch && !is_over(row.state) => {
+                same("lease_lost")
+            }
             Op::Abort(_) => match row.state {
                 State::Completing | State::Verified | State::Ready => same("not_abortable"),
                 State::Aborted | State::Expired | State::Rejected => same("204"),
@@ -213,9 +255,23 @@ impl Known {
         let holder = holder.map(|holder| format!("holder-{holder}"));
         let Some(row) = &self.row else {
             let sha256 = |at: usize| parts.as_ref().map(|parts| bytes(parts[at].1, parts[at].0));
-            let part = |at| PartRow { sha256: sha256(at), stored: false, etag: None };
-            let state = if parts.is_some() { State::Uploading } else { State::Pending };
-            let row = Row { state, epoch: 1, holder, parts: (0..self.lens.len()).map(part).collect(), ..Row::blank() };
+            let part = |at| PartRow {
+                sha256: sha256(at),
+                stored: false,
+                etag: None,
+            };
+            let state = if parts.is_some() {
+                State::Uploading
+            } else {
+                State::Pending
+            };
+            let row = Row {
+                state,
+                epoch: 1,
+                holder,
+                parts: (0..self.lens.len()).map(part).collect(),
+                ..Row::blank()
+            };
             return ("201".into(), Some(row));
         };
         let mut row = row.clone();
@@ -232,7 +288,9 @@ impl Known {
             }
             (row.epoch, row.holder, row.aged) = (row.epoch + u64::from(!ours), Some(holder), false);
         }
-        let Some(parts) = parts.filter(|_| is_open(row.state)) else { return ("200".into(), Some(row)) };
+        let Some(parts) = parts.filter(|_| is_open(row.state)) else {
+            return ("200".into(), Some(row));
+        };
         Self::pinned(row.clone(), &parts).unwrap_or_else(|| ("part_pinned".into(), Some(row)))
     }
 
@@ -252,12 +310,20 @@ impl Known {
 
     /// The store has forgotten it, and there is no object either.
     pub fn is_lost(&self, bucket: &Bucket) -> bool {
-        let (rows, Some(row)) = (bucket.rows(), &self.row) else { return false };
+        let (rows, Some(row)) = (bucket.rows(), &self.row) else {
+            return false;
+        };
         let known = row.store_upload.as_ref();
         known.is_some_and(|id| !rows.open.contains_key(id)) && !rows.objects.contains_key(&row.key)
     }
 
-    pub fn foretell_complete(&self, row: &Row, epoch: Epoch, form: Form, bucket: &Bucket) -> Foretold {
+    pub fn foretell_complete(
+        &self,
+        row: &Row,
+        epoch: Epoch,
+        form: Form,
+        bucket: &Bucket,
+    ) -> Foretold {
         let same = |code: &str| (code.to_owned(), Some(row.clone()));
         if is_over(row.state) {
             return same("gone");
@@ -271,7 +337,9 @@ impl Known {
         let adds_up = match form {
             Form::Right | Form::OtherEtag => true,
             // An earlier complete may have pinned just these.
-            Form::OtherBytes => row.parts[0].sha256.is_none_or(|pinned| pinned == bytes(9, 1)),
+            Form::OtherBytes => row.parts[0]
+                .sha256
+                .is_none_or(|pinned| pinned == bytes(9, 1)),
             Form::Swapped => self.is_single(),
             Form::OnePartLess | Form::OtherChecksum => false,
         };
@@ -288,17 +356,30 @@ impl Known {
             part.sha256 = Some(*sha256);
         }
         let rows = bucket.rows();
-        let plain = |content: &Content| content.iter().map(|(sha256, _)| *sha256).collect::<Vec<_>>();
-        let object = rows.objects.get(&row.key).map(|object| plain(&object.content));
+        let plain = |content: &Content| {
+            content
+                .iter()
+                .map(|(sha256, _)| *sha256)
+                .collect::<Vec<_>>()
+        };
+        let object = rows
+            .objects
+            .get(&row.key)
+            .map(|object| plain(&object.content));
         let open = row.store_upload.as_ref().and_then(|id| rows.open.get(id));
-        let there = |number: u32| open.and_then(|open| open.parts.get(&number)).map(|part| part.sha256);
+        let there = |number: u32| {
+            open.and_then(|open| open.parts.get(&number))
+                .map(|part| part.sha256)
+        };
         let (state, code) = match (&object, open) {
             (Some(object), _) if *object == content => (State::Ready, "200"),
             (Some(_), None) => (State::Rejected, "gone"),
             (None, None) if self.is_single() => (State::Uploading, "parts_mismatch"),
             (None, None) => (State::Expired, "gone"),
             (_, Some(_)) => {
-                let all = (1..).zip(&content).all(|(number, sha256)| there(number) == Some(*sha256));
+                let all = (1..)
+                    .zip(&content)
+                    .all(|(number, sha256)| there(number) == Some(*sha256));
                 if all && form != Form::OtherEtag {
                     (State::Ready, "200")
                 } else {
@@ -316,8 +397,14 @@ pub fn leads(from: State, to: State) -> bool {
     use State::{Aborted, Aborting, Completing, Expired, Pending, Ready, Rejected, Uploading};
     from == to
         || match from {
-            Pending => matches!(to, Uploading | Completing | Ready | Rejected | Aborting | Aborted | Expired),
-            Uploading => matches!(to, Completing | Ready | Rejected | Aborting | Aborted | Expired),
+            Pending => matches!(
+                to,
+                Uploading | Completing | Ready | Rejected | Aborting | Aborted | Expired
+            ),
+            Uploading => matches!(
+                to,
+                Completing | Ready | Rejected | Aborting | Aborted | Expired
+            ),
             Completing => matches!(to, Uploading | Ready | Rejected | Expired),
             Aborting => to == Aborted,
             _ => false,
@@ -326,16 +413,40 @@ pub fn leads(from: State, to: State) -> bool {
 
 /// What must be true of a row whatever happened since it was last looked at.
 pub fn may_follow(before: &Row, after: &Row, calls: usize) -> Result<(), String> {
-    let all = [State::Pending, State::Uploading, State::Completing, State::Aborting];
-    let between = calls > 1 && all.iter().any(|state| leads(before.state, *state) && leads(*state, after.state));
+    let all = [
+        State::Pending,
+        State::Uploading,
+        State::Completing,
+        State::Aborting,
+    ];
+    let between = calls > 1
+        && all
+            .iter()
+            .any(|state| leads(before.state, *state) && leads(*state, after.state));
     let pins = before.parts.iter().zip(&after.parts);
     for (wrong, what) in [
-        ((&before.id, &before.key, &before.token) != (&after.id, &after.key, &after.token), "is another upload"),
-        (!leads(before.state, after.state) && !between, "moved to a state that does not follow"),
+        (
+            (&before.id, &before.key, &before.token) != (&after.id, &after.key, &after.token),
+            "is another upload",
+        ),
+        (
+            !leads(before.state, after.state) && !between,
+            "moved to a state that does not follow",
+        ),
         (after.epoch < before.epoch, "went back to an older epoch"),
-        (before.receipt.is_some() && before.receipt != after.receipt, "has another receipt"),
-        (before.store_upload.is_some() && before.store_upload != after.store_upload, "has another multipart upload"),
-        (pins.into_iter().any(|(b, a)| b.sha256.is_some() && b.sha256 != a.sha256), "is pinned to other bytes"),
+        (
+            before.receipt.is_some() && before.receipt != after.receipt,
+            "has another receipt",
+        ),
+        (
+            before.store_upload.is_some() && before.store_upload != after.store_upload,
+            "has another multipart upload",
+        ),
+        (
+            pins.into_iter()
+                .any(|(b, a)| b.sha256.is_some() && b.sha256 != a.sha256),
+            "is pinned to other bytes",
+        ),
     ] {
         if wrong {
             return Err(format!("an upload {what}:\n{before:?}\n{after:?}"));
@@ -347,11 +458,19 @@ pub fn may_follow(before: &Row, after: &Row, calls: usize) -> Result<(), String>
 impl Known {
     /// Keeps what was signed.
     pub fn learn(&mut self, body: &Value) {
-        let Ok(answer) = serde_json::from_value::<SignAnswer>(body.clone()) else { return };
+        let Ok(answer) = serde_json::from_value::<SignAnswer>(body.clone()) else {
+            return;
+        };
         for signed in answer.parts {
             let Signed::Put(put) = signed else { continue };
-            let said = put.headers.get("x-amz-checksum-sha256").cloned().unwrap_or_default();
-            let of = |generation: &u8| Fingerprint::new(bytes(*generation, put.number.get())).base64() == said;
+            let said = put
+                .headers
+                .get("x-amz-checksum-sha256")
+                .cloned()
+                .unwrap_or_default();
+            let of = |generation: &u8| {
+                Fingerprint::new(bytes(*generation, put.number.get())).base64() == said
+            };
             if let Some(generation) = (0..10).find(of) {
                 self.urls.insert((put.number.get(), generation), put);
             }
@@ -364,6 +483,14 @@ pub fn alike(foretold: Option<&Row>, is: Option<&Row>) -> bool {
     let pins = |row: &Row| row.parts.iter().map(|part| part.sha256).collect::<Vec<_>>();
     // Of an upload that is over, the lease is the sweep's; of one that is ready, nobody's.
     let aged = |row: &Row| row.aged && !is_over(row.state) && row.state != State::Ready;
-    let plain = |row: &Row| (row.state, row.epoch, row.holder.clone(), aged(row), pins(row));
+    let plain = |row: &Row| {
+        (
+            row.state,
+            row.epoch,
+            row.holder.clone(),
+            aged(row),
+            pins(row),
+        )
+    };
     foretold.map(plain) == is.map(plain)
 }

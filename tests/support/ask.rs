@@ -27,8 +27,14 @@ pub fn get(addr: SocketAddr, path: &str, headers: &[&str]) -> Answer {
 pub fn try_get(addr: SocketAddr, path: &str, headers: &[&str]) -> io::Result<Answer> {
     let mut connection = TcpStream::connect(addr)?;
     connection.set_read_timeout(Some(Duration::from_mins(1)))?;
-    let more = headers.iter().flat_map(|line| [line, "\r\n"]).collect::<String>();
-    write!(connection, "GET {path} HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\n{more}\r\n")?;
+    let more = headers
+        .iter()
+        .flat_map(|line| [line, "\r\n"])
+        .collect::<String>();
+    write!(
+        connection,
+        "GET {path} HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\n{more}\r\n"
+    )?;
     read(connection)
 }
 
@@ -42,8 +48,17 @@ pub fn read(mut connection: TcpStream) -> io::Result<Answer> {
     let wrong = || io::Error::new(io::ErrorKind::InvalidData, format!("no answer: {text:?}"));
     let (head, body) = text.split_once("\r\n\r\n").ok_or_else(wrong)?;
     let mut lines = head.lines();
-    let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok()).ok_or_else(wrong)?;
+    let status = lines
+        .next()
+        .and_then(|line| line.split(' ').nth(1)?.parse().ok())
+        .ok_or_else(wrong)?;
     let headers = lines.filter_map(|line| line.split_once(':'));
-    let headers = headers.map(|(name, value)| (name.to_lowercase(), value.trim().to_owned())).collect();
-    Ok(Answer { status, headers, body: body.to_owned() })
+    let headers = headers
+        .map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()))
+        .collect();
+    Ok(Answer {
+        status,
+        headers,
+        body: body.to_owned(),
+    })
 }

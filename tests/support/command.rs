@@ -28,7 +28,11 @@ impl Command {
     pub fn new(program: impl AsRef<OsStr>) -> Self {
         let mut inner = process::Command::new(program);
         inner.stdin(Stdio::null());
-        Self { inner, stdout_taken: false, stderr_taken: false }
+        Self {
+            inner,
+            stdout_taken: false,
+            stderr_taken: false,
+        }
     }
 
     pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
@@ -97,10 +101,18 @@ impl Command {
             self.inner.stderr(Stdio::piped());
         }
         let name = format!("{:?}", self.inner.get_args().collect::<Vec<_>>());
-        let mut child = self.inner.spawn().unwrap_or_else(|error| panic!("cannot run {name}: {error}"));
+        let mut child = self
+            .inner
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot run {name}: {error}"));
         let stdout = Tail::follow(child.stdout.take());
         let stderr = Tail::follow(child.stderr.take());
-        Running { name, child, stdout, stderr }
+        Running {
+            name,
+            child,
+            stdout,
+            stderr,
+        }
     }
 }
 
@@ -141,13 +153,20 @@ impl Running {
         });
         match value.flatten() {
             Some(value) => value,
-            None => panic!("{} showed no {what}:\n{}\n{}", self.name, self.stdout(), self.stderr()),
+            None => panic!(
+                "{} showed no {what}:\n{}\n{}",
+                self.name,
+                self.stdout(),
+                self.stderr()
+            ),
         }
     }
 
     #[track_caller]
     pub fn wait_for_stdout(&mut self, needle: &str) {
-        self.wait_for(needle, |running| running.stdout().contains(needle).then_some(()));
+        self.wait_for(needle, |running| {
+            running.stdout().contains(needle).then_some(())
+        });
     }
 
     pub fn signal(&self, signal: Signal) {
@@ -193,7 +212,12 @@ impl Running {
         let status = self.child.wait().unwrap();
         self.stdout.finish();
         self.stderr.finish();
-        Output { name: self.name.clone(), status, stdout: self.stdout.bytes(), stderr: self.stderr.bytes() }
+        Output {
+            name: self.name.clone(),
+            status,
+            stdout: self.stdout.bytes(),
+            stderr: self.stderr.bytes(),
+        }
     }
 }
 
@@ -266,15 +290,25 @@ impl Output {
     /// Asserts that standard error says so.
     #[track_caller]
     pub fn says(self, text: &str) -> Self {
-        assert!(self.stderr().contains(text), "no {text:?} on standard error of {self}");
+        assert!(
+            self.stderr().contains(text),
+            "no {text:?} on standard error of {self}"
+        );
         self
     }
 }
 
 impl fmt::Display for Output {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (stdout, stderr) = (String::from_utf8_lossy(&self.stdout), String::from_utf8_lossy(&self.stderr));
-        write!(f, "{} ({})\n--- stdout\n{stdout}--- stderr\n{stderr}---", self.name, self.status)
+        let (stdout, stderr) = (
+            String::from_utf8_lossy(&self.stdout),
+            String::from_utf8_lossy(&self.stderr),
+        );
+        write!(
+            f,
+            "{} ({})\n--- stdout\n{stdout}--- stderr\n{stderr}---",
+            self.name, self.status
+        )
     }
 }
 

@@ -31,13 +31,21 @@ impl Companion {
     /// As it runs in production: of what went wrong it says nothing.
     #[track_caller]
     pub fn in_production(bucket: &str) -> Self {
-        Self::with(bucket, &[("NODE_ENV", "production"), ("COMPANION_UPLOAD_URLS", "http://127.0.0.1")])
+        Self::with(
+            bucket,
+            &[
+                ("NODE_ENV", "production"),
+                ("COMPANION_UPLOAD_URLS", "http://127.0.0.1"),
+            ],
+        )
     }
 
     #[track_caller]
     fn with(bucket: &str, envs: &[(&str, &str)]) -> Self {
         let place = env::var("UPLOAD_TEST_COMPANION").unwrap_or_else(|_| {
-            panic!("UPLOAD_TEST_COMPANION is not set: `scripts/test` installs a Companion and names it")
+            panic!(
+                "UPLOAD_TEST_COMPANION is not set: `scripts/test` installs a Companion and names it"
+            )
         });
         let program = |name: &str| PathBuf::from(&place).join(name);
         let store = S3::real(&format!("upload-companion-{bucket}-{}", std::process::id()));
@@ -73,10 +81,22 @@ impl Companion {
         let mut running = command.spawn();
         let port: u16 = running.wait_for("`loopback port …`", |running| {
             let stderr = running.stderr();
-            stderr.split_once("loopback port ")?.1.split_once('.')?.0.parse().ok()
+            stderr
+                .split_once("loopback port ")?
+                .1
+                .split_once('.')?
+                .0
+                .parse()
+                .ok()
         });
         api.lead_to(SocketAddr::from(([127, 0, 0, 1], port)));
-        Self { sandbox, api, data, store, running }
+        Self {
+            sandbox,
+            api,
+            data,
+            store,
+            running,
+        }
     }
 
     pub fn backend(&self) -> String {
@@ -84,12 +104,15 @@ impl Companion {
     }
 
     pub fn upload(&self, args: &[&str]) -> Command {
-        self.sandbox.upload(args).env("UPLOAD_BACKEND", self.backend())
+        self.sandbox
+            .upload(args)
+            .env("UPLOAD_BACKEND", self.backend())
     }
 
     /// `upload put PATH` in parts of 5 MiB, two at a time.
     pub fn put(&self, path: &Path) -> Command {
-        self.upload(&["put", "--part-size", "5MiB", "--jobs", "2"]).arg(path)
+        self.upload(&["put", "--part-size", "5MiB", "--jobs", "2"])
+            .arg(path)
     }
 
     pub fn resume(&self) -> Command {

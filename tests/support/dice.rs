@@ -9,7 +9,10 @@ pub struct Dice(u64);
 impl Dice {
     /// Seeded by `UPLOAD_TEST_SEED` if it is set, else by `default`; says which, so that a failure can be run again.
     pub fn new(default: u64) -> Self {
-        let seed = env::var("UPLOAD_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(default);
+        let seed = env::var("UPLOAD_TEST_SEED")
+            .ok()
+            .and_then(|seed| seed.parse().ok())
+            .unwrap_or(default);
         println!("UPLOAD_TEST_SEED={seed}");
         Self::seeded(seed)
     }

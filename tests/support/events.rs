@@ -8,7 +8,10 @@ use super::command::Output;
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-#[expect(clippy::large_enum_variant, reason = "there is one receipt for each upload of a test")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one receipt for each upload of a test"
+)]
 pub enum Event {
     Plan {
         v: Version,
@@ -126,7 +129,9 @@ impl<'de> Deserialize<'de> for Version {
 }
 
 /// May be null, but not missing.
-fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
+fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    from: D,
+) -> Result<Option<T>, D::Error> {
     Option::deserialize(from)
 }
 
@@ -145,10 +150,15 @@ pub fn event(line: &str) -> Event {
 #[track_caller]
 pub fn receipts(path: &std::path::Path) -> Vec<Receipt> {
     let text = std::fs::read_to_string(path).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect()
 }
 
 /// How many parts lines on a running process' standard output tell of.
 pub fn parts_so_far(stdout: &str) -> usize {
-    stdout.lines().filter(|line| line.contains(r#""type":"part""#)).count()
+    stdout
+        .lines()
+        .filter(|line| line.contains(r#""type":"part""#))
+        .count()
 }

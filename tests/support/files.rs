@@ -37,7 +37,11 @@ pub fn sparse(path: &Path, size: u64) {
 
 /// Changes the byte at `at`, in place; the size stays.
 pub fn edit(path: &Path, at: u64) {
-    let mut file = OpenOptions::new().read(true).write(true).open(path).unwrap();
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(path)
+        .unwrap();
     let mut byte = [0];
     file.seek(SeekFrom::Start(at)).unwrap();
     file.read_exact(&mut byte).unwrap();
@@ -47,7 +51,12 @@ pub fn edit(path: &Path, at: u64) {
 
 /// Cuts the file, or lengthens it with zero bytes.
 pub fn resize(path: &Path, size: u64) {
-    OpenOptions::new().write(true).open(path).unwrap().set_len(size).unwrap();
+    OpenOptions::new()
+        .write(true)
+        .open(path)
+        .unwrap()
+        .set_len(size)
+        .unwrap();
 }
 
 /// Gives the file another modification time and leaves its bytes alone.
@@ -55,7 +64,11 @@ pub fn touch(path: &Path) {
     let file = OpenOptions::new().write(true).open(path).unwrap();
     let before = file.metadata().unwrap().modified().unwrap();
     file.set_modified(SystemTime::now()).unwrap();
-    assert_ne!(file.metadata().unwrap().modified().unwrap(), before, "the clock stands still");
+    assert_ne!(
+        file.metadata().unwrap().modified().unwrap(),
+        before,
+        "the clock stands still"
+    );
 }
 
 /// Lower-case hex.
@@ -81,14 +94,21 @@ pub fn fingerprints(path: &Path, part_size: u64) -> Vec<[u8; 32]> {
     if bytes.is_empty() {
         return vec![Sha256::digest([]).into()];
     }
-    bytes.chunks(usize::try_from(part_size).unwrap()).map(|part| Sha256::digest(part).into()).collect()
+    bytes
+        .chunks(usize::try_from(part_size).unwrap())
+        .map(|part| Sha256::digest(part).into())
+        .collect()
 }
 
 /// What S3 calls the object's checksum: of one part its SHA-256, else the composite with `-N` behind it.
 pub fn checksum(path: &Path, part_size: u64) -> String {
     match fingerprints(path, part_size).as_slice() {
         [only] => BASE64.encode(only),
-        parts => format!("{}-{}", BASE64.encode(Sha256::digest(parts.concat())), parts.len()),
+        parts => format!(
+            "{}-{}",
+            BASE64.encode(Sha256::digest(parts.concat())),
+            parts.len()
+        ),
     }
 }
 

@@ -61,7 +61,9 @@ impl Gate {
     /// Waits until so many are held.
     #[track_caller]
     pub fn wait_until_held(&self, count: usize) {
-        wait::until("requests that are held", || (self.shared.0.lock().unwrap().held >= count).then_some(()));
+        wait::until("requests that are held", || {
+            (self.shared.0.lock().unwrap().held >= count).then_some(())
+        });
     }
 
     /// Lets everything pass.
@@ -78,14 +80,23 @@ impl Drop for Gate {
     }
 }
 
-fn pass(client: &TcpStream, gateway: SocketAddr, shared: &(Mutex<State>, Condvar)) -> io::Result<()> {
+fn pass(
+    client: &TcpStream,
+    gateway: SocketAddr,
+    shared: &(Mutex<State>, Condvar),
+) -> io::Result<()> {
     let mut request = BufReader::new(client.try_clone()?);
     let mut line = Vec::new();
     request.read_until(b'\n', &mut line)?;
     let text = String::from_utf8_lossy(&line).into_owned();
     let mut words = text.split(' ');
     let method = words.next().unwrap_or_default();
-    let path = words.next().unwrap_or_default().split('?').next().unwrap_or_default();
+    let path = words
+        .next()
+        .unwrap_or_default()
+        .split('?')
+        .next()
+        .unwrap_or_default();
     let meant = |method_: &str, suffix: &str| method == method_ && path.ends_with(suffix);
     let wait = |before: bool| {
         let (state, changed) = shared;
@@ -97,7 +108,11 @@ fn pass(client: &TcpStream, gateway: SocketAddr, shared: &(Mutex<State>, Condvar
         };
         if is_meant(state.moment) {
             state.held += 1;
-            drop(changed.wait_while(state, |state| is_meant(state.moment)).unwrap());
+            drop(
+                changed
+                    .wait_while(state, |state| is_meant(state.moment))
+                    .unwrap(),
+            );
         }
     };
     wait(true);

@@ -31,18 +31,33 @@ impl Gateway {
     pub fn start_in(sandbox: Sandbox, args: &[&str], envs: &[(&str, &str)]) -> Self {
         let mut args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
         if !args.iter().any(|arg| arg == "--store") {
-            args.extend(["--store-credentials".to_owned(), sandbox.path("credentials").display().to_string()]);
+            args.extend([
+                "--store-credentials".to_owned(),
+                sandbox.path("credentials").display().to_string(),
+            ]);
         }
-        let envs = envs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let envs = envs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
         let addr = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut gateway = Self { sandbox, args, envs, addr, running: None };
+        let mut gateway = Self {
+            sandbox,
+            args,
+            envs,
+            addr,
+            running: None,
+        };
         gateway.run();
         gateway
     }
 
     #[track_caller]
     fn run(&mut self) {
-        let mut command = self.sandbox.upload(["serve", "--listen", &self.addr.to_string()]).args(&self.args);
+        let mut command = self
+            .sandbox
+            .upload(["serve", "--listen", &self.addr.to_string()])
+            .args(&self.args);
         for (name, value) in &self.envs {
             command = command.env(name, value);
         }
@@ -65,7 +80,10 @@ impl Gateway {
     }
 
     pub fn stderr(&self) -> String {
-        self.running.as_ref().map(Running::stderr).unwrap_or_default()
+        self.running
+            .as_ref()
+            .map(Running::stderr)
+            .unwrap_or_default()
     }
 
     /// `kill -9`; gives what it had said.
@@ -85,7 +103,8 @@ impl Gateway {
     /// Starts it again, to die at a crash point (`NAME:HIT`).
     #[track_caller]
     pub fn start_again_to_die(&mut self, point: &str) {
-        self.envs.push(("UPLOAD_CRASH".to_owned(), point.to_owned()));
+        self.envs
+            .push(("UPLOAD_CRASH".to_owned(), point.to_owned()));
         self.start_again();
         self.envs.pop();
     }
@@ -93,7 +112,12 @@ impl Gateway {
     /// Waits for its end; gives what it had said.
     #[track_caller]
     pub fn wait(&mut self) -> String {
-        self.running.take().expect("the gateway runs").wait().stderr().to_owned()
+        self.running
+            .take()
+            .expect("the gateway runs")
+            .wait()
+            .stderr()
+            .to_owned()
     }
 
     /// Its place: ledger, store, credentials.
@@ -104,7 +128,12 @@ impl Gateway {
     /// `upload serve token add`: a token that this gateway takes.
     #[track_caller]
     pub fn token(&self, name: &str) -> String {
-        self.sandbox.upload(["serve", "token", "add", name]).run().succeeds().line().to_owned()
+        self.sandbox
+            .upload(["serve", "token", "add", name])
+            .run()
+            .succeeds()
+            .line()
+            .to_owned()
     }
 
     /// The embedded store, seen by an S3 client.

@@ -30,15 +30,29 @@ impl Database {
                 "UPLOAD_TEST_POSTGRES is not set: this test needs PostgreSQL; `scripts/test` starts one and names it"
             )
         });
-        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
         let somebody = runtime.block_on(async {
-            let (client, connection) = server.parse::<Config>().unwrap().connect(NoTls).await.unwrap();
+            let (client, connection) = server
+                .parse::<Config>()
+                .unwrap()
+                .connect(NoTls)
+                .await
+                .unwrap();
             tokio::spawn(connection);
             client
         });
         let name = format!("upload_{}", Uuid::new_v4().simple());
         let (place, _) = server.rsplit_once('/').unwrap();
-        let database = Self { url: format!("{place}/{name}"), name, somebody, runtime };
+        let database = Self {
+            url: format!("{place}/{name}"),
+            name,
+            somebody,
+            runtime,
+        };
         database.run(&format!("CREATE DATABASE {}", database.name));
         database
     }
@@ -56,19 +70,29 @@ impl Database {
     /// As while the server is started again: connections end, and there are no new ones.
     #[track_caller]
     pub fn go_away(&self) {
-        self.run(&format!("ALTER DATABASE {} WITH ALLOW_CONNECTIONS false", self.name));
+        self.run(&format!(
+            "ALTER DATABASE {} WITH ALLOW_CONNECTIONS false",
+            self.name
+        ));
         let end = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1";
-        self.runtime.block_on(self.somebody.query(end, &[&self.name])).unwrap();
+        self.runtime
+            .block_on(self.somebody.query(end, &[&self.name]))
+            .unwrap();
     }
 
     #[track_caller]
     pub fn come_back(&self) {
-        self.run(&format!("ALTER DATABASE {} WITH ALLOW_CONNECTIONS true", self.name));
+        self.run(&format!(
+            "ALTER DATABASE {} WITH ALLOW_CONNECTIONS true",
+            self.name
+        ));
     }
 
     #[track_caller]
     fn run(&self, sql: &str) {
-        self.runtime.block_on(self.somebody.batch_execute(sql)).unwrap();
+        self.runtime
+            .block_on(self.somebody.batch_execute(sql))
+            .unwrap();
     }
 }
 
@@ -93,14 +117,29 @@ impl Server {
     #[track_caller]
     pub fn start() -> Self {
         let stores = tempfile::tempdir().unwrap();
-        let told = script("postgres.sh").env("UPLOAD_STORES", stores.path()).output().unwrap();
-        let (said, wrong) = (String::from_utf8(told.stdout).unwrap(), String::from_utf8_lossy(&told.stderr));
-        let url = said.trim().strip_prefix("export UPLOAD_TEST_POSTGRES=").unwrap_or_else(|| panic!("{said} {wrong}"));
-        let run = |name: &str| fs::read_to_string(stores.path().join("run/postgres").join(name)).unwrap();
+        let told = script("postgres.sh")
+            .env("UPLOAD_STORES", stores.path())
+            .output()
+            .unwrap();
+        let (said, wrong) = (
+            String::from_utf8(told.stdout).unwrap(),
+            String::from_utf8_lossy(&told.stderr),
+        );
+        let url = said
+            .trim()
+            .strip_prefix("export UPLOAD_TEST_POSTGRES=")
+            .unwrap_or_else(|| panic!("{said} {wrong}"));
+        let run =
+            |name: &str| fs::read_to_string(stores.path().join("run/postgres").join(name)).unwrap();
         let pid = run("pid").split_whitespace().next().unwrap().to_owned();
         let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap();
         let place = Path::new(run("data").trim()).join("db");
-        Self { url: url.to_owned(), control: program.with_file_name("pg_ctl"), place, stores }
+        Self {
+            url: url.to_owned(),
+            control: program.with_file_name("pg_ctl"),
+            place,
+            stores,
+        }
     }
 
     /// Its URL, password and all.
@@ -111,7 +150,10 @@ impl Server {
     /// Ends it: `fast` in order, `immediate` at a blow.
     #[track_caller]
     pub fn stop(&self, mode: &str) {
-        assert!(self.control(&["stop", "-m", mode]), "PostgreSQL does not stop");
+        assert!(
+            self.control(&["stop", "-m", mode]),
+            "PostgreSQL does not stop"
+        );
     }
 
     /// At the same address, with the same data.
@@ -119,7 +161,10 @@ impl Server {
     pub fn start_again(&self) {
         let log = self.place.join("again.log");
         let log = log.to_str().unwrap();
-        assert!(self.control(&["start", "-l", log, "-o", &self.options()]), "PostgreSQL does not start again");
+        assert!(
+            self.control(&["start", "-l", log, "-o", &self.options()]),
+            "PostgreSQL does not start again"
+        );
     }
 
     /// What it was started with.
@@ -133,13 +178,22 @@ impl Server {
     fn control(&self, args: &[&str]) -> bool {
         let mut command = if rustix::process::geteuid().is_root() {
             let mut command = Command::new("setpriv");
-            command.args(["--reuid=postgres", "--regid=postgres", "--init-groups"]).arg(&self.control);
+            command
+                .args(["--reuid=postgres", "--regid=postgres", "--init-groups"])
+                .arg(&self.control);
             command
         } else {
             Command::new(&self.control)
         };
-        command.args(["-w", "-s", "-D"]).arg(&self.place).args(args).current_dir("/");
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .args(["-w", "-s", "-D"])
+            .arg(&self.place)
+            .args(args)
+            .current_dir("/");
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         command.status().unwrap().success()
     }
 }
@@ -148,7 +202,10 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.control(&["stop", "-m", "immediate"]);
         // What it has written goes too.
-        let _ = script("stop.sh").arg("postgres").env("UPLOAD_STORES", self.stores.path()).output();
+        let _ = script("stop.sh")
+            .arg("postgres")
+            .env("UPLOAD_STORES", self.stores.path())
+            .output();
     }
 }
 

@@ -18,7 +18,12 @@ pub struct Sandbox {
 
 impl Sandbox {
     pub fn new() -> Self {
-        let sandbox = Self { dir: tempfile::Builder::new().prefix("upload-test-").tempdir().unwrap() };
+        let sandbox = Self {
+            dir: tempfile::Builder::new()
+                .prefix("upload-test-")
+                .tempdir()
+                .unwrap(),
+        };
         fs::create_dir_all(sandbox.path("home")).unwrap();
         fs::create_dir_all(sandbox.path("tmp")).unwrap();
         sandbox
@@ -32,7 +37,9 @@ impl Sandbox {
     /// A new file of `size` random bytes, the same for the same name and size.
     pub fn file(&self, name: &str, size: u64) -> PathBuf {
         let path = self.path(name);
-        let seed = name.bytes().fold(size, |seed, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)));
+        let seed = name.bytes().fold(size, |seed, byte| {
+            seed.wrapping_mul(31).wrapping_add(u64::from(byte))
+        });
         files::random(&path, size, seed);
         path
     }

@@ -19,13 +19,19 @@ pub struct Terminal {
 
 impl Terminal {
     pub fn new(columns: u16) -> Self {
-        let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        let screen =
+            openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&screen).unwrap();
         unlockpt(&screen).unwrap();
         let name = ptsname(&screen, Vec::new()).unwrap();
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let line = File::from(rustix::fs::open(name, flags, Mode::empty()).unwrap());
-        let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        let size = Winsize {
+            ws_row: 24,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
         tcsetwinsize(&line, size).unwrap();
         let modes = tcgetattr(&line).unwrap();
         let written = Arc::new(Mutex::new(Vec::new()));
@@ -38,7 +44,11 @@ impl Terminal {
                 sink.lock().unwrap().extend_from_slice(&block[..len]);
             }
         });
-        Self { line, modes, written }
+        Self {
+            line,
+            modes,
+            written,
+        }
     }
 
     /// The end a program writes to.
@@ -48,7 +58,16 @@ impl Terminal {
 
     /// Gives it another size, as a window that is dragged; the program is told by a signal of its own.
     pub fn resize(&self, columns: u16) {
-        tcsetwinsize(&self.line, Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+        tcsetwinsize(
+            &self.line,
+            Winsize {
+                ws_row: 24,
+                ws_col: columns,
+                ws_xpixel: 0,
+                ws_ypixel: 0,
+            },
+        )
+        .unwrap();
     }
 
     /// Asserts that a shell finds it as it was: its modes untouched, its cursor in sight, no colour left on, and no other screen
@@ -56,12 +75,22 @@ impl Terminal {
     #[track_caller]
     pub fn is_as_it_was(&self) {
         let (now, then) = (tcgetattr(&self.line).unwrap(), &self.modes);
-        assert_eq!((now.local_modes, now.input_modes), (then.local_modes, then.input_modes));
-        assert!(now.local_modes.contains(LocalModes::ECHO | LocalModes::ICANON));
+        assert_eq!(
+            (now.local_modes, now.input_modes),
+            (then.local_modes, then.input_modes)
+        );
+        assert!(
+            now.local_modes
+                .contains(LocalModes::ECHO | LocalModes::ICANON)
+        );
         let text = self.text();
-        let last = |on: &str, off: &str| text.rfind(on) <= text.rfind(off) || text.rfind(on).is_none();
+        let last =
+            |on: &str, off: &str| text.rfind(on) <= text.rfind(off) || text.rfind(on).is_none();
         assert!(last("\x1b[?25l", "\x1b[?25h"), "the cursor is hidden");
-        assert!(last("\x1b[?1049h", "\x1b[?1049l"), "another screen is in front");
+        assert!(
+            last("\x1b[?1049h", "\x1b[?1049l"),
+            "another screen is in front"
+        );
         assert!(last("\x1b[1;", "\x1b[0m"), "a colour is left on");
     }
 

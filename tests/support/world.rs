@@ -46,12 +46,23 @@ impl World {
 
     /// A gateway that is known by another name than its proxy's.
     #[track_caller]
-    pub fn named(url: &str, proxy: Proxy, args: &[&str], envs: &[(&str, &str)], store_proxy: Option<Proxy>) -> Self {
+    pub fn named(
+        url: &str,
+        proxy: Proxy,
+        args: &[&str],
+        envs: &[(&str, &str)],
+        store_proxy: Option<Proxy>,
+    ) -> Self {
         let mut all = vec!["--public-url", url];
         all.extend(args);
         let gateway = Gateway::start(&all, envs);
         proxy.lead_to(gateway.addr());
-        Self { sandbox: Sandbox::new(), proxy, gateway, store_proxy }
+        Self {
+            sandbox: Sandbox::new(),
+            proxy,
+            gateway,
+            store_proxy,
+        }
     }
 
     /// A gateway in front of a bucket somewhere else.
@@ -66,7 +77,13 @@ impl World {
         let store_proxy = Proxy::start();
         store_proxy.lead_to(store.addr());
         let (bucket, endpoint) = (format!("s3://{}", store.bucket()), store_proxy.url());
-        let place = ["--store", &bucket, "--s3-endpoint", &endpoint, "--s3-path-style"];
+        let place = [
+            "--store",
+            &bucket,
+            "--s3-endpoint",
+            &endpoint,
+            "--s3-path-style",
+        ];
         Self::over(&[&place, args].concat(), &store.envs(), Some(store_proxy))
     }
 
@@ -76,12 +93,15 @@ impl World {
     }
 
     pub fn upload(&self, args: &[&str]) -> Command {
-        self.sandbox.upload(args).env("UPLOAD_BACKEND", self.proxy.url())
+        self.sandbox
+            .upload(args)
+            .env("UPLOAD_BACKEND", self.proxy.url())
     }
 
     /// `upload put PATH` through the proxy, in parts of [`PART`], [`JOBS`] at a time.
     pub fn put(&self, path: &Path) -> Command {
-        self.upload(&["put", "--part-size", "5MiB", "--jobs", "2"]).arg(path)
+        self.upload(&["put", "--part-size", "5MiB", "--jobs", "2"])
+            .arg(path)
     }
 
     /// `upload resume`, as many at a time.
@@ -124,7 +144,10 @@ pub fn proves(receipt: &Receipt, file: &Path, part_size: u64) {
     let of_ours = receipt.location.starts_with("embedded:") || !s3::lacks("sha256");
     assert_eq!(receipt.proof, if of_ours { "sha256" } else { "payload" });
     if receipt.parts == 1 {
-        assert_eq!(receipt.sha256.as_deref(), Some(files::sha256(file).as_str()));
+        assert_eq!(
+            receipt.sha256.as_deref(),
+            Some(files::sha256(file).as_str())
+        );
     }
 }
 

@@ -49,9 +49,19 @@ const JOBS: u64 = 2;
 /// One run that something is done to.
 #[derive(Debug, Clone)]
 enum Run {
-    Killed { call: String, nth: u32 },
-    Failing { call: String, error: &'static str, nth: u32, for_good: bool },
-    Small { kib: u64 },
+    Killed {
+        call: String,
+        nth: u32,
+    },
+    Failing {
+        call: String,
+        error: &'static str,
+        nth: u32,
+        for_good: bool,
+    },
+    Small {
+        kib: u64,
+    },
 }
 
 fn main() {
@@ -75,7 +85,11 @@ fn main() {
     let runs: Vec<Run> = runs.into_iter().step_by(every).collect();
     println!("{} runs of {all}", runs.len());
     let began = Instant::now();
-    let (next, codes, wrong) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()), Mutex::new(Vec::new()));
+    let (next, codes, wrong) = (
+        AtomicUsize::new(0),
+        Mutex::new(BTreeMap::new()),
+        Mutex::new(Vec::new()),
+    );
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().map_or(2, usize::from) {
             scope.spawn(|| {
@@ -96,9 +110,17 @@ fn main() {
             });
         }
     });
-    println!("exit codes (None: killed): {:?}", codes.into_inner().unwrap());
+    println!(
+        "exit codes (None: killed): {:?}",
+        codes.into_inner().unwrap()
+    );
     let wrong = wrong.into_inner().unwrap();
-    println!("{} runs, {} wrong, {:.0} s", runs.len(), wrong.len(), began.elapsed().as_secs_f64());
+    println!(
+        "{} runs, {} wrong, {:.0} s",
+        runs.len(),
+        wrong.len(),
+        began.elapsed().as_secs_f64()
+    );
     process::exit(i32::from(!wrong.is_empty()));
 }
 
@@ -113,8 +135,15 @@ impl<'a> Client<'a> {
     fn new(world: &'a World, sizes: &[(&str, u64)]) -> Self {
         let sandbox = Sandbox::new();
         fs::create_dir_all(sandbox.path("j")).unwrap();
-        let files = sizes.iter().map(|(name, size)| sandbox.file(name, *size)).collect();
-        Self { world, sandbox, files }
+        let files = sizes
+            .iter()
+            .map(|(name, size)| sandbox.file(name, *size))
+            .collect();
+        Self {
+            world,
+            sandbox,
+            files,
+        }
     }
 
     /// Six parts.
@@ -127,7 +156,10 @@ impl<'a> Client<'a> {
     }
 
     fn size(&self) -> u64 {
-        self.files.iter().map(|file| file.metadata().unwrap().len()).sum()
+        self.files
+            .iter()
+            .map(|file| file.metadata().unwrap().len())
+            .sum()
     }
 
     fn journal(&self) -> PathBuf {
@@ -139,20 +171,44 @@ impl<'a> Client<'a> {
     }
 
     fn traced(&self, strace: &[&str]) -> Command {
-        self.run_by(self.sandbox.command("strace").args(["-f", "-qq"]).args(strace).arg(env!("CARGO_BIN_EXE_upload")))
+        self.run_by(
+            self.sandbox
+                .command("strace")
+                .args(["-f", "-qq"])
+                .args(strace)
+                .arg(env!("CARGO_BIN_EXE_upload")),
+        )
     }
 
     fn run_by(&self, command: Command) -> Command {
-        let args = ["put", "--json", "--part-size", "5MiB", "--jobs", "2", "--journal"];
-        let command = command.env("UPLOAD_BACKEND", self.world.proxy.url()).env("UPLOAD_TOKEN", oracle::CANARY);
+        let args = [
+            "put",
+            "--json",
+            "--part-size",
+            "5MiB",
+            "--jobs",
+            "2",
+            "--journal",
+        ];
+        let command = command
+            .env("UPLOAD_BACKEND", self.world.proxy.url())
+            .env("UPLOAD_TOKEN", oracle::CANARY);
         command.args(args).arg(self.journal()).args(&self.files)
     }
 
     /// The journal and its side files, for strace.
     fn paths(&self) -> Vec<String> {
         let journal = self.journal().display().to_string();
-        let paths = [journal.clone(), format!("{journal}-wal"), format!("{journal}-shm"), format!("{journal}.locks")];
-        paths.into_iter().flat_map(|path| ["-P".to_owned(), path]).collect()
+        let paths = [
+            journal.clone(),
+            format!("{journal}-wal"),
+            format!("{journal}-shm"),
+            format!("{journal}.locks"),
+        ];
+        paths
+            .into_iter()
+            .flat_map(|path| ["-P".to_owned(), path])
+            .collect()
     }
 
     /// Once more, unharmed; then all must be well. Uploads that were said to be complete still are.
@@ -160,9 +216,15 @@ impl<'a> Client<'a> {
         assert!(!before.stderr().contains("panicked"), "{before}");
         let again = self.put().run().succeeds();
         let (told, sent) = (oracle::told(before.stdout()), oracle::sent(&again));
-        assert!(told + sent <= self.size(), "{sent} bytes were sent again, though {told} were said to be stored");
+        assert!(
+            told + sent <= self.size(),
+            "{sent} bytes were sent again, though {told} were said to be stored"
+        );
         for id in completed(before) {
-            assert!(completed(&again).contains(&id), "{id} was complete, and was begun again: {before}\n{again}");
+            assert!(
+                completed(&again).contains(&id),
+                "{id} was complete, and was begun again: {before}\n{again}"
+            );
         }
         oracle::discreet(before);
         oracle::discreet(&again);
@@ -172,7 +234,10 @@ impl<'a> Client<'a> {
 }
 
 fn completed(output: &Output) -> Vec<String> {
-    let lines = output.stdout().lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let lines = output
+        .stdout()
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     lines
         .filter(|line| line["type"] == "completed")
         .filter_map(|line| line["upload"].as_str().map(str::to_owned))
@@ -188,11 +253,15 @@ fn counted(client: &Client, calls: &[&str], paths: &[String]) -> BTreeMap<String
     client.traced(&args).run().succeeds();
     let mut by_thread: BTreeMap<(String, String), u32> = BTreeMap::new();
     for line in fs::read_to_string(log).unwrap().lines() {
-        let mut words = line.split(|c: char| c == '(' || c.is_whitespace()).filter(|word| !word.is_empty());
+        let mut words = line
+            .split(|c: char| c == '(' || c.is_whitespace())
+            .filter(|word| !word.is_empty());
         if let (Some(thread), Some(call)) = (words.next(), words.next())
             && calls.contains(&call)
         {
-            *by_thread.entry((call.to_owned(), thread.to_owned())).or_default() += 1;
+            *by_thread
+                .entry((call.to_owned(), thread.to_owned()))
+                .or_default() += 1;
         }
     }
     let mut most = BTreeMap::new();
@@ -209,7 +278,12 @@ fn killed() -> Vec<Run> {
     let counts = counted(&Client::large(&world), CALLS, &[]);
     counts
         .into_iter()
-        .flat_map(|(call, most)| (1..=most).map(move |nth| Run::Killed { call: call.clone(), nth }))
+        .flat_map(|(call, most)| {
+            (1..=most).map(move |nth| Run::Killed {
+                call: call.clone(),
+                nth,
+            })
+        })
         .collect()
 }
 
@@ -224,7 +298,12 @@ fn failing() -> Vec<Run> {
                 if for_good && *error == "EINTR" {
                     continue;
                 }
-                runs.push(Run::Failing { call: call.clone(), error, nth, for_good });
+                runs.push(Run::Failing {
+                    call: call.clone(),
+                    error,
+                    nth,
+                    for_good,
+                });
             }
         }
     }
@@ -239,14 +318,31 @@ fn lead(world: &World, run: &Run) -> Option<i32> {
         Run::Killed { call, nth } => {
             let client = Client::large(world);
             let inject = format!("inject={call}:signal=KILL:when={nth}");
-            let output = client.traced(&["-o", "/dev/null", "-e", &format!("trace={call}"), "-e", &inject]).run();
+            let output = client
+                .traced(&[
+                    "-o",
+                    "/dev/null",
+                    "-e",
+                    &format!("trace={call}"),
+                    "-e",
+                    &inject,
+                ])
+                .run();
             assert!(matches!(output.code(), None | Some(0)), "{output}");
             client.finish(&output, &there);
             let sent = world.proxy.traffic().since(&before).bytes("PUT");
-            assert!(sent <= client.size() + JOBS * PART, "{sent} bytes were sent");
+            assert!(
+                sent <= client.size() + JOBS * PART,
+                "{sent} bytes were sent"
+            );
             output
         }
-        Run::Failing { call, error, nth, for_good } => {
+        Run::Failing {
+            call,
+            error,
+            nth,
+            for_good,
+        } => {
             let client = Client::mixed(world);
             let on = if *for_good { "+" } else { "" };
             let inject = format!("inject={call}:error={error}:when={nth}{on}");
@@ -278,16 +374,33 @@ fn small(world: &World, kib: u64, there: &[String]) -> Output {
         "$@" || exit 98
         exit "$code""#;
     let (dir, first) = (client.sandbox.path("j"), client.sandbox.path("first"));
-    let unshare = client.sandbox.command("unshare").args(["--mount", "--map-root-user", "sh", "-c", script, "sh"]);
-    let unshare = unshare.arg(dir).arg(&first).arg(format!("{kib}k")).arg(env!("CARGO_BIN_EXE_upload"));
+    let unshare = client.sandbox.command("unshare").args([
+        "--mount",
+        "--map-root-user",
+        "sh",
+        "-c",
+        script,
+        "sh",
+    ]);
+    let unshare = unshare
+        .arg(dir)
+        .arg(&first)
+        .arg(format!("{kib}k"))
+        .arg(env!("CARGO_BIN_EXE_upload"));
     let output = client.run_by(unshare).run();
     assert!(matches!(output.code(), Some(0 | 73 | 74)), "{output}");
     assert!(!output.stderr().contains("panicked"), "{output}");
     let first = fs::read_to_string(first).unwrap();
     let again = completed(&output);
-    for line in first.lines().filter(|line| line.contains(r#""type":"completed""#)) {
+    for line in first
+        .lines()
+        .filter(|line| line.contains(r#""type":"completed""#))
+    {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
-        assert!(again.iter().any(|id| line["upload"] == *id), "{line} was begun again");
+        assert!(
+            again.iter().any(|id| line["upload"] == *id),
+            "{line} was begun again"
+        );
     }
     oracle::holds(&world.store(), there, &client.files);
     output

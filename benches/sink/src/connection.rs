@@ -17,8 +17,15 @@ const HEAD_MOST: usize = 64 << 10;
 pub fn serve(stream: TcpStream, sink: &Sink) {
     sink.stats.opened();
     // Any error ends the connection, as in a network.
-    let _ = Wire::new(stream, sink.tls.as_ref())
-        .and_then(|wire| Connection { wire, sink, head: Vec::new(), clock: Clock::default() }.run());
+    let _ = Wire::new(stream, sink.tls.as_ref()).and_then(|wire| {
+        Connection {
+            wire,
+            sink,
+            head: Vec::new(),
+            clock: Clock::default(),
+        }
+        .run()
+    });
     sink.stats.closed();
 }
 
@@ -54,7 +61,10 @@ impl Connection<'_> {
     fn read_head(&mut self) -> io::Result<Option<usize>> {
         let mut seen = 0;
         loop {
-            if let Some(at) = self.head[seen..].windows(4).position(|four| four == b"\r\n\r\n") {
+            if let Some(at) = self.head[seen..]
+                .windows(4)
+                .position(|four| four == b"\r\n\r\n")
+            {
                 return Ok(Some(seen + at + 4));
             }
             seen = self.head.len().saturating_sub(3);
@@ -81,7 +91,9 @@ impl Connection<'_> {
             self.sink.stats.throttled();
             return self.refuse(request).map(|()| false);
         }
-        if request.header("expect").is_some_and(|expect| expect.eq_ignore_ascii_case("100-continue"))
+        if request
+            .header("expect")
+            .is_some_and(|expect| expect.eq_ignore_ascii_case("100-continue"))
             && self.head.is_empty()
         {
             self.wire.write(b"HTTP/1.1 100 Continue\r\n\r\n")?;
@@ -91,7 +103,9 @@ impl Connection<'_> {
             None => self.discard_chunks()?,
         }
         let answer = self.sink.memory.answer(request);
-        let closes = request.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+        let closes = request
+            .header("connection")
+            .is_some_and(|value| value.eq_ignore_ascii_case("close"));
         thread::sleep(self.sink.limits.delay);
         self.answer(request, &answer, closes)?;
         Ok(!closes)
@@ -101,7 +115,10 @@ impl Connection<'_> {
     fn refuse(&mut self, request: &Request<'_>) -> io::Result<()> {
         self.answer(request, &Answer::error("503 Slow Down", "SlowDown"), true)?;
         self.wire.close()?;
-        let mut left = request.length().unwrap_or(u64::MAX).saturating_sub(self.head.len() as u64);
+        let mut left = request
+            .length()
+            .unwrap_or(u64::MAX)
+            .saturating_sub(self.head.len() as u64);
         while left > 0 {
             match self.wire.throw_away(cmp::min(left, 1 << 20))? {
                 0 => break,
@@ -114,7 +131,8 @@ impl Connection<'_> {
     /// Takes a body, at the pace of the link.
     fn discard(&mut self, length: u64) -> io::Result<()> {
         let early = cmp::min(length, self.head.len() as u64);
-        self.head.drain(..usize::try_from(early).unwrap_or_default());
+        self.head
+            .drain(..usize::try_from(early).unwrap_or_default());
         let mut left = length - early;
         self.sink.stats.arrived(early);
         let (limits, block) = (&self.sink.limits, self.sink.limits.block());
@@ -159,7 +177,12 @@ impl Connection<'_> {
     }
 
     fn answer(&mut self, request: &Request<'_>, answer: &Answer, closes: bool) -> io::Result<()> {
-        let Answer { status, headers, body, .. } = answer;
+        let Answer {
+            status,
+            headers,
+            body,
+            ..
+        } = answer;
         let length = answer.length.unwrap_or(body.len() as u64);
         let mut text = format!("HTTP/1.1 {status}\r\nServer: sink\r\n{headers}");
         if !status.starts_with("204") {
@@ -168,7 +191,11 @@ impl Connection<'_> {
         if !body.is_empty() {
             text.push_str("Content-Type: application/xml\r\n");
         }
-        text.push_str(if closes { "Connection: close\r\n\r\n" } else { "\r\n" });
+        text.push_str(if closes {
+            "Connection: close\r\n\r\n"
+        } else {
+            "\r\n"
+        });
         if request.method != "HEAD" {
             text.push_str(body);
         }
@@ -183,6 +210,7 @@ impl Connection<'_> {
         }
         let body = self.sink.stats.json();
         let length = body.len();
-        self.wire.write(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}").as_bytes())
+        self.wire
+            .write(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}").as_bytes())
     }
 }

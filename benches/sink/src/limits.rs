@@ -33,17 +33,22 @@ impl Limits {
     }
 
     fn slowest(&self) -> Option<u64> {
-        self.rate.into_iter().chain(self.total.as_ref().map(|(rate, _)| *rate)).min()
+        self.rate
+            .into_iter()
+            .chain(self.total.as_ref().map(|(rate, _)| *rate))
+            .min()
     }
 
     /// Bytes the kernel may hold for a connection: a tenth of a second's.
     pub fn receive_buffer(&self) -> Option<usize> {
-        self.slowest().map(|rate| usize::try_from((rate / 10).clamp(16 << 10, 1 << 20)).unwrap_or(1 << 20))
+        self.slowest()
+            .map(|rate| usize::try_from((rate / 10).clamp(16 << 10, 1 << 20)).unwrap_or(1 << 20))
     }
 
     /// Bytes to take at once, so that a slow link flows and does not hop.
     pub fn block(&self) -> u64 {
-        self.slowest().map_or(BLOCK, |rate| (rate / 50).clamp(4 << 10, BLOCK))
+        self.slowest()
+            .map_or(BLOCK, |rate| (rate / 50).clamp(4 << 10, BLOCK))
     }
 
     /// Waits until these bytes would have come over the link.
@@ -54,7 +59,12 @@ impl Limits {
             until = connection.book(now, bytes, rate);
         }
         if let Some((rate, clock)) = &self.total {
-            until = until.max(clock.lock().unwrap_or_else(PoisonError::into_inner).book(now, bytes, *rate));
+            until = until.max(
+                clock
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .book(now, bytes, *rate),
+            );
         }
         thread::sleep(until - now);
     }
@@ -64,7 +74,9 @@ impl Limits {
         if self.at_once.is_some_and(|most| at_once > most) {
             return true;
         }
-        let Some((rate, clock)) = &self.requests else { return false };
+        let Some((rate, clock)) = &self.requests else {
+            return false;
+        };
         let mut clock = clock.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         // A tenth of a second's requests may come in a burst.
@@ -84,12 +96,15 @@ impl Clock {
     fn book(&mut self, now: Instant, amount: u64, rate: u64) -> Instant {
         let nanos = u128::from(amount) * 1_000_000_000 / u128::from(rate.max(1));
         // A pause earns nothing.
-        let passed = self.0.unwrap_or(now).max(now) + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
+        let passed = self.0.unwrap_or(now).max(now)
+            + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
         self.0 = Some(passed);
         passed
     }
 
     fn ahead(&self, now: Instant) -> Duration {
-        self.0.map_or(Duration::ZERO, |passed| passed.saturating_duration_since(now))
+        self.0.map_or(Duration::ZERO, |passed| {
+            passed.saturating_duration_since(now)
+        })
     }
 }

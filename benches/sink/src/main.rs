@@ -50,7 +50,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut tls = None;
     let mut words = env::args().skip(1);
     while let Some(option) = words.next() {
-        let value = words.next().ok_or_else(|| format!("{option} wants a value"))?;
+        let value = words
+            .next()
+            .ok_or_else(|| format!("{option} wants a value"))?;
         match option.as_str() {
             "--listen" => listen = value,
             "--tls" => tls = Some(wire::load(value.as_ref())?),
@@ -70,11 +72,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut stdout = std::io::stdout();
     writeln!(stdout, "{}", listener.local_addr()?)?;
     stdout.flush()?;
-    let sink = Arc::new(Sink { limits, memory: Memory::default(), stats: Stats::default(), tls });
+    let sink = Arc::new(Sink {
+        limits,
+        memory: Memory::default(),
+        stats: Stats::default(),
+        tls,
+    });
     for stream in listener.incoming() {
         let (stream, sink) = (stream?, Arc::clone(&sink));
         // What went wrong is for the client to find out.
-        thread::Builder::new().stack_size(STACK).spawn(move || connection::serve(stream, &sink))?;
+        thread::Builder::new()
+            .stack_size(STACK)
+            .spawn(move || connection::serve(stream, &sink))?;
     }
     Ok(())
 }
@@ -87,7 +96,9 @@ fn number(text: &str) -> Result<u64, Box<dyn Error>> {
         Some(digits) => (digits, 1_000_000_000),
         None => (text, 1),
     };
-    let number: u64 = digits.parse().map_err(|_| format!("not a number: {text}"))?;
+    let number: u64 = digits
+        .parse()
+        .map_err(|_| format!("not a number: {text}"))?;
     if number == 0 && factor > 1 {
         return Err("a limit of nothing lets nothing through".into());
     }

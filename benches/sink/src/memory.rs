@@ -48,7 +48,12 @@ pub struct Answer {
 
 impl Answer {
     fn new(status: &'static str) -> Self {
-        Self { status, headers: String::new(), body: String::new(), length: None }
+        Self {
+            status,
+            headers: String::new(),
+            body: String::new(),
+            length: None,
+        }
     }
 
     fn xml(root: &str, inner: &str) -> Self {
@@ -56,16 +61,27 @@ impl Answer {
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
              <{root} xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{inner}</{root}>"
         );
-        Self { body, ..Self::new("200 OK") }
+        Self {
+            body,
+            ..Self::new("200 OK")
+        }
     }
 
     pub fn error(status: &'static str, code: &str) -> Self {
-        let body = format!("<Error><Code>{code}</Code><Message>{code}</Message><RequestId>0</RequestId></Error>");
-        Self { body, ..Self::new(status) }
+        let body = format!(
+            "<Error><Code>{code}</Code><Message>{code}</Message><RequestId>0</RequestId></Error>"
+        );
+        Self {
+            body,
+            ..Self::new(status)
+        }
     }
 
     fn stored(etag: &str) -> Self {
-        Self { headers: format!("ETag: \"{etag}\"\r\n"), ..Self::new("200 OK") }
+        Self {
+            headers: format!("ETag: \"{etag}\"\r\n"),
+            ..Self::new("200 OK")
+        }
     }
 }
 
@@ -78,29 +94,56 @@ impl Memory {
     pub fn answer(&self, request: &Request<'_>) -> Answer {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let path = format!("{}/{}", request.bucket, request.key);
-        let upload = request.query("uploadId").and_then(|id| id.parse().ok()).unwrap_or_default();
+        let upload = request
+            .query("uploadId")
+            .and_then(|id| id.parse().ok())
+            .unwrap_or_default();
         match request.operation() {
             "PutObject" => {
-                kept.objects.insert(path, Object { size: request.size(), headers: headers(request) });
+                kept.objects.insert(
+                    path,
+                    Object {
+                        size: request.size(),
+                        headers: headers(request),
+                    },
+                );
                 Answer::stored("sink-1")
             }
             "CreateMultipartUpload" => {
                 kept.drawn += 1;
                 let (id, key) = (kept.drawn, request.key.to_owned());
-                kept.uploads.insert(id, Upload { path, key, headers: headers(request), parts: BTreeMap::new() });
+                kept.uploads.insert(
+                    id,
+                    Upload {
+                        path,
+                        key,
+                        headers: headers(request),
+                        parts: BTreeMap::new(),
+                    },
+                );
                 let (bucket, key) = (request.bucket, request.key);
-                let inner = format!("<Bucket>{bucket}</Bucket><Key>{key}</Key><UploadId>{id}</UploadId>");
+                let inner =
+                    format!("<Bucket>{bucket}</Bucket><Key>{key}</Key><UploadId>{id}</UploadId>");
                 Answer::xml("InitiateMultipartUploadResult", &inner)
             }
             "HeadObject" => match kept.objects.get(&path) {
                 Some(object) => {
-                    let headers = format!("ETag: \"sink-1\"\r\nLast-Modified: {DATE}\r\n{}", object.headers);
-                    Answer { headers, length: Some(object.size), ..Answer::new("200 OK") }
+                    let headers = format!(
+                        "ETag: \"sink-1\"\r\nLast-Modified: {DATE}\r\n{}",
+                        object.headers
+                    );
+                    Answer {
+                        headers,
+                        length: Some(object.size),
+                        ..Answer::new("200 OK")
+                    }
                 }
                 None => Answer::new("404 Not Found"),
             },
             "UploadPart" => {
-                let number = request.query("partNumber").and_then(|number| number.parse().ok());
+                let number = request
+                    .query("partNumber")
+                    .and_then(|number| number.parse().ok());
                 let (Some(upload), Some(number)) = (kept.uploads.get_mut(&upload), number) else {
                     return no_such_upload();
                 };
@@ -112,11 +155,20 @@ impl Memory {
                 None => no_such_upload(),
             },
             "CompleteMultipartUpload" => {
-                let Some(upload) = kept.uploads.remove(&upload) else { return no_such_upload() };
+                let Some(upload) = kept.uploads.remove(&upload) else {
+                    return no_such_upload();
+                };
                 let size = upload.parts.values().sum();
-                kept.objects.insert(upload.path, Object { size, headers: upload.headers });
+                kept.objects.insert(
+                    upload.path,
+                    Object {
+                        size,
+                        headers: upload.headers,
+                    },
+                );
                 let (bucket, key) = (request.bucket, request.key);
-                let inner = format!("<Bucket>{bucket}</Bucket><Key>{key}</Key><ETag>\"sink-1\"</ETag>");
+                let inner =
+                    format!("<Bucket>{bucket}</Bucket><Key>{key}</Key><ETag>\"sink-1\"</ETag>");
                 Answer::xml("CompleteMultipartUploadResult", &inner)
             }
             "AbortMultipartUpload" => match kept.uploads.remove(&upload) {
@@ -159,10 +211,17 @@ fn headers(request: &Request<'_>) -> String {
 }
 
 fn list_parts(upload: &Upload, request: &Request<'_>) -> Answer {
-    let asked = |name| request.query(name).and_then(|value| value.parse::<u32>().ok());
+    let asked = |name| {
+        request
+            .query(name)
+            .and_then(|value| value.parse::<u32>().ok())
+    };
     let after = asked("part-number-marker").unwrap_or(0);
     let most = usize::try_from(asked("max-parts").unwrap_or(1000).min(1000)).unwrap_or(1000);
-    let mut inner = format!("<UploadId>{}</UploadId>", request.query("uploadId").unwrap_or_default());
+    let mut inner = format!(
+        "<UploadId>{}</UploadId>",
+        request.query("uploadId").unwrap_or_default()
+    );
     let mut parts = upload.parts.range(after.saturating_add(1)..);
     let mut last = after;
     for (number, size) in parts.by_ref().take(most) {
@@ -174,15 +233,26 @@ fn list_parts(upload: &Upload, request: &Request<'_>) -> Answer {
         );
     }
     let more = parts.next().is_some();
-    let _ = write!(inner, "<IsTruncated>{more}</IsTruncated><NextPartNumberMarker>{last}</NextPartNumberMarker>");
+    let _ = write!(
+        inner,
+        "<IsTruncated>{more}</IsTruncated><NextPartNumberMarker>{last}</NextPartNumberMarker>"
+    );
     Answer::xml("ListPartsResult", &inner)
 }
 
 /// Of one key only: a gateway looks for its own.
 fn list_uploads(kept: &Kept, request: &Request<'_>) -> Answer {
-    let prefix = request.query("prefix").unwrap_or_default().replace("%2F", "/");
+    let prefix = request
+        .query("prefix")
+        .unwrap_or_default()
+        .replace("%2F", "/");
     let mut inner = String::from("<IsTruncated>false</IsTruncated>");
-    for (id, upload) in kept.uploads.iter().filter(|(_, upload)| upload.key.starts_with(&prefix)).take(1000) {
+    for (id, upload) in kept
+        .uploads
+        .iter()
+        .filter(|(_, upload)| upload.key.starts_with(&prefix))
+        .take(1000)
+    {
         let _ = write!(
             inner,
             "<Upload><Key>{}</Key><UploadId>{id}</UploadId><Initiated>{ISO_DATE}</Initiated></Upload>",

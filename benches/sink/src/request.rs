@@ -21,21 +21,34 @@ impl<'a> Request<'a> {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let path = path.strip_prefix('/')?;
         let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
-        Some(Self { method, bucket, key, query, headers })
+        Some(Self {
+            method,
+            bucket,
+            key,
+            query,
+            headers,
+        })
     }
 
     pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
-        let pairs = self.headers.split("\r\n").filter_map(|line| line.split_once(':'));
+        let pairs = self
+            .headers
+            .split("\r\n")
+            .filter_map(|line| line.split_once(':'));
         pairs.map(|(name, value)| (name, value.trim()))
     }
 
     pub fn header(&self, name: &str) -> Option<&'a str> {
-        self.headers().find_map(|(found, value)| found.eq_ignore_ascii_case(name).then_some(value))
+        self.headers()
+            .find_map(|(found, value)| found.eq_ignore_ascii_case(name).then_some(value))
     }
 
     /// The value of a name in the query, empty if it stands alone.
     pub fn query(&self, name: &str) -> Option<&'a str> {
-        let mut pairs = self.query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        let mut pairs = self
+            .query
+            .split('&')
+            .map(|pair| pair.split_once('=').unwrap_or((pair, "")));
         pairs.find_map(|(found, value)| (found == name).then_some(value))
     }
 
@@ -50,7 +63,9 @@ impl<'a> Request<'a> {
 
     /// Bytes of the object in it: less, where it comes in chunks that are signed.
     pub fn size(&self) -> u64 {
-        let decoded = self.header("x-amz-decoded-content-length").and_then(|size| size.parse().ok());
+        let decoded = self
+            .header("x-amz-decoded-content-length")
+            .and_then(|size| size.parse().ok());
         decoded.or_else(|| self.length()).unwrap_or_default()
     }
 

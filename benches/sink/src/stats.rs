@@ -67,7 +67,9 @@ impl Stats {
     pub fn arrived(&self, bytes: u64) {
         self.with(|counts| {
             counts.bytes += bytes;
-            let tenth = counts.first.map_or(0, |first| first.elapsed().as_millis() / 100);
+            let tenth = counts
+                .first
+                .map_or(0, |first| first.elapsed().as_millis() / 100);
             let tenth = usize::try_from(tenth).unwrap_or(usize::MAX);
             // Two hours: what runs longer is not drawn.
             if tenth < 72_000 {

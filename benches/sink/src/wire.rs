@@ -21,9 +21,14 @@ const HANDSHAKE: u8 = 22;
 /// # Errors
 /// When the directory holds no certificate and key.
 pub fn load(dir: &Path) -> Result<Tls, Box<dyn Error>> {
-    let certificates = CertificateDer::pem_file_iter(dir.join("server.pem"))?.collect::<Result<_, _>>()?;
+    let certificates =
+        CertificateDer::pem_file_iter(dir.join("server.pem"))?.collect::<Result<_, _>>()?;
     let key = PrivateKeyDer::from_pem_file(dir.join("server.key"))?;
-    Ok(Arc::new(ServerConfig::builder().with_no_client_auth().with_single_cert(certificates, key)?))
+    Ok(Arc::new(
+        ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(certificates, key)?,
+    ))
 }
 
 pub struct Wire {
@@ -43,12 +48,16 @@ impl Wire {
         let mut first = [0];
         let end = match tls {
             Some(config) if stream.peek(&mut first)? == 1 && first[0] == HANDSHAKE => {
-                let session = ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
+                let session =
+                    ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
                 End::Tls(Box::new(StreamOwned::new(session, stream)))
             }
             _ => End::Plain(stream),
         };
-        Ok(Self { end, scratch: Vec::new() })
+        Ok(Self {
+            end,
+            scratch: Vec::new(),
+        })
     }
 
     pub fn read(&mut self, block: &mut [u8]) -> io::Result<usize> {

@@ -7,14 +7,22 @@ use reqwest::header::{HeaderName, HeaderValue};
 use super::*;
 
 fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Answer {
-    let headers = headers
-        .iter()
-        .map(|(name, value)| (HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap()));
-    Answer { status, headers: headers.collect(), body: body.into() }
+    let headers = headers.iter().map(|(name, value)| {
+        (
+            HeaderName::from_bytes(name.as_bytes()).unwrap(),
+            HeaderValue::from_str(value).unwrap(),
+        )
+    });
+    Answer {
+        status,
+        headers: headers.collect(),
+        body: body.into(),
+    }
 }
 
 fn s3(status: u16, code: &str, message: &str) -> Answer {
-    let error = format!("<Error><Code>{code}</Code><Message>{message}</Message><Resource/></Error>");
+    let error =
+        format!("<Error><Code>{code}</Code><Message>{message}</Message><Resource/></Error>");
     answer(status, &[], &format!("<?xml version=\"1.0\"?>\n{error}"))
 }
 
@@ -39,7 +47,12 @@ fn a_stores_errors_are_told_apart_by_code_not_status() {
         (403, "AccessDenied", "Access Denied", Kind::Refused),
         (403, "SignatureDoesNotMatch", "", Kind::Refused),
         (403, "RequestTimeTooSkewed", "", Kind::Skewed),
-        (403, "AccessDenied", "Request is not yet valid", Kind::Skewed),
+        (
+            403,
+            "AccessDenied",
+            "Request is not yet valid",
+            Kind::Skewed,
+        ),
         (404, "NoSuchUpload", "", Kind::Gone),
         (404, "NoSuchKey", "", Kind::Gone),
         (404, "NoSuchBucket", "", Kind::Config),
@@ -56,9 +69,16 @@ fn a_stores_errors_are_told_apart_by_code_not_status() {
         (200, "SlowDown", "", Kind::Throttled(None)),
         (200, "AccessDenied", "Access Denied", Kind::Refused),
     ] {
-        assert_eq!(kind(status, code, message), expected, "{status} {code} {message}");
+        assert_eq!(
+            kind(status, code, message),
+            expected,
+            "{status} {code} {message}"
+        );
     }
-    assert_eq!(of_store(&s3(400, "InvalidRequest", ""), true).kind(), Kind::Expired);
+    assert_eq!(
+        of_store(&s3(400, "InvalidRequest", ""), true).kind(),
+        Kind::Expired
+    );
 }
 
 #[test]
@@ -74,9 +94,16 @@ fn what_answers_in_the_stores_place_is_told_apart_from_it() {
         (503, Kind::Throttled(None)),
         (511, Kind::Intercepted),
     ] {
-        assert_eq!(part(&answer(status, &[("etag", "\"e\"")], page)), Err(expected), "{status}");
+        assert_eq!(
+            part(&answer(status, &[("etag", "\"e\"")], page)),
+            Err(expected),
+            "{status}"
+        );
     }
-    assert_eq!(part(&answer(302, &[("location", "https://login.example")], "")), Err(Kind::Intercepted));
+    assert_eq!(
+        part(&answer(302, &[("location", "https://login.example")], "")),
+        Err(Kind::Intercepted)
+    );
     assert_eq!(part(&answer(404, &[], "not found")), Err(Kind::Unusable));
 }
 
@@ -85,18 +112,54 @@ fn a_part_is_stored_by_all_marks_of_success_and_no_fewer() {
     let ours = Fingerprint::of(b"part").base64();
     let stored = |etag: &str| Ok(Stored::New(etag.parse().unwrap()));
     for tag in ["\"abc\"", "abc", "W/\"abc\""] {
-        assert_eq!(part(&answer(200, &[("etag", tag)], "")), stored("abc"), "{tag}");
+        assert_eq!(
+            part(&answer(200, &[("etag", tag)], "")),
+            stored("abc"),
+            "{tag}"
+        );
     }
-    assert_eq!(part(&answer(200, &[("etag", "abc"), ("x-amz-checksum-sha256", &ours)], "\n")), stored("abc"));
-    assert_eq!(part(&answer(200, &[("etag", "abc"), ("etag", "\"abc\"")], "")), stored("abc"));
-    for tags in [&[][..], &[("etag", "")], &[("etag", "\"\"")], &[("etag", "a"), ("etag", "b")]] {
-        assert_eq!(part(&answer(200, tags, "")), Err(Kind::Unmarked), "{tags:?}");
+    assert_eq!(
+        part(&answer(
+            200,
+            &[("etag", "abc"), ("x-amz-checksum-sha256", &ours)],
+            "\n"
+        )),
+        stored("abc")
+    );
+    assert_eq!(
+        part(&answer(200, &[("etag", "abc"), ("etag", "\"abc\"")], "")),
+        stored("abc")
+    );
+    for tags in [
+        &[][..],
+        &[("etag", "")],
+        &[("etag", "\"\"")],
+        &[("etag", "a"), ("etag", "b")],
+    ] {
+        assert_eq!(
+            part(&answer(200, tags, "")),
+            Err(Kind::Unmarked),
+            "{tags:?}"
+        );
     }
     let other = Fingerprint::of(b"trap").base64();
-    assert_eq!(part(&answer(200, &[("etag", "abc"), ("x-amz-checksum-sha256", &other)], "")), Err(Kind::Corrupt));
-    assert_eq!(part(&answer(200, &[("etag", "abc")], "{}")), Err(Kind::Intercepted));
+    assert_eq!(
+        part(&answer(
+            200,
+            &[("etag", "abc"), ("x-amz-checksum-sha256", &other)],
+            ""
+        )),
+        Err(Kind::Corrupt)
+    );
+    assert_eq!(
+        part(&answer(200, &[("etag", "abc")], "{}")),
+        Err(Kind::Intercepted)
+    );
     let namespaced = "<Error xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Code>InternalError</Code></Error>";
-    assert_eq!(part(&answer(200, &[("etag", "abc")], namespaced)), Err(Kind::Temporary));
+    assert_eq!(
+        part(&answer(200, &[("etag", "abc")], namespaced)),
+        Err(Kind::Temporary)
+    );
 }
 
 #[test]
@@ -112,18 +175,30 @@ fn what_no_gateway_would_say_is_not_taken_for_one() {
     // Another server's problem is not our gateway's.
     let problem = r#"{"code":"not_found","title":"no such upload","status":404}"#;
     assert_eq!(is(&answer(404, &[], problem)), Kind::Unusable);
-    assert_eq!(is(&answer(404, &[(PROTOCOL_HEADER, "1")], problem)), Kind::NotFound);
+    assert_eq!(
+        is(&answer(404, &[(PROTOCOL_HEADER, "1")], problem)),
+        Kind::NotFound
+    );
 }
 
 #[test]
 fn every_code_of_the_table_has_a_kind() {
     for code in Code::ALL {
-        let problem =
-            Problem { code: code.to_string(), title: code.title().into(), status: code.status(), detail: None };
+        let problem = Problem {
+            code: code.to_string(),
+            title: code.title().into(),
+            status: code.status(),
+            detail: None,
+        };
         let kind = of_problem(code.status(), &problem, None).kind();
         assert!(!matches!(kind, Kind::Unusable), "{code}: {kind:?}");
     }
-    let newer = Problem { code: "too_old".into(), title: "update".into(), status: 426, detail: None };
+    let newer = Problem {
+        code: "too_old".into(),
+        title: "update".into(),
+        status: 426,
+        detail: None,
+    };
     assert_eq!(of_problem(426, &newer, None).kind(), Kind::Unusable);
 }
 
@@ -134,10 +209,22 @@ fn patience_is_asked_for_in_seconds_milliseconds_or_by_a_date() {
     let now = ("date", "Sat, 21 Nov 2026 10:00:00 GMT");
     assert_eq!(asked(&[("retry-after", "2")]), seconds(2));
     assert_eq!(asked(&[("retry-after", "99999")]), seconds(99_999));
-    assert_eq!(asked(&[("x-amz-retry-after", "1500")]), Some(Duration::from_millis(1500)));
-    assert_eq!(asked(&[("retry-after", "Sat, 21 Nov 2026 10:00:07 GMT"), now]), seconds(7));
-    assert_eq!(asked(&[("retry-after", "Sat, 21 Nov 2026 09:00:00 GMT"), now]), seconds(0));
-    assert_eq!(asked(&[("retry-after", "Sat, 21 Nov 2026 10:00:07 GMT")]), None);
+    assert_eq!(
+        asked(&[("x-amz-retry-after", "1500")]),
+        Some(Duration::from_millis(1500))
+    );
+    assert_eq!(
+        asked(&[("retry-after", "Sat, 21 Nov 2026 10:00:07 GMT"), now]),
+        seconds(7)
+    );
+    assert_eq!(
+        asked(&[("retry-after", "Sat, 21 Nov 2026 09:00:00 GMT"), now]),
+        seconds(0)
+    );
+    assert_eq!(
+        asked(&[("retry-after", "Sat, 21 Nov 2026 10:00:07 GMT")]),
+        None
+    );
     for junk in ["-1", "soon", "", "1e9", "99999999999999999999999"] {
         assert_eq!(asked(&[("retry-after", junk), now]), None, "{junk:?}");
     }
@@ -145,31 +232,59 @@ fn patience_is_asked_for_in_seconds_milliseconds_or_by_a_date() {
 
 /// Statuses, and more often those that mean something.
 fn status() -> impl Strategy<Value = u16> {
-    let known =
-        vec![200, 201, 202, 204, 206, 301, 302, 307, 400, 401, 403, 404, 407, 412, 413, 429, 500, 502, 503, 511];
+    let known = vec![
+        200, 201, 202, 204, 206, 301, 302, 307, 400, 401, 403, 404, 407, 412, 413, 429, 500, 502,
+        503, 511,
+    ];
     prop_oneof![proptest::sample::select(known), 200..600_u16]
 }
 
 fn header() -> impl Strategy<Value = (HeaderName, HeaderValue)> {
-    let names =
-        vec!["etag", "x-amz-checksum-sha256", "content-type", "retry-after", "date", PROTOCOL_HEADER, "x-amz-id-2"];
+    let names = vec![
+        "etag",
+        "x-amz-checksum-sha256",
+        "content-type",
+        "retry-after",
+        "date",
+        PROTOCOL_HEADER,
+        "x-amz-id-2",
+    ];
     let values = prop_oneof![
-        proptest::sample::select(vec!["\"abc\"", "W/\"abc\"", "\"\"", "text/html", "1", "99999999999999999999"])
-            .prop_map(|value| value.as_bytes().to_vec()),
+        proptest::sample::select(vec![
+            "\"abc\"",
+            "W/\"abc\"",
+            "\"\"",
+            "text/html",
+            "1",
+            "99999999999999999999"
+        ])
+        .prop_map(|value| value.as_bytes().to_vec()),
         Just(Fingerprint::of(b"part").base64().into_bytes()),
         vec(prop_oneof![32..127_u8, 128..=255_u8], 0..40),
     ];
-    (proptest::sample::select(names), values)
-        .prop_map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_bytes(&value).unwrap()))
+    (proptest::sample::select(names), values).prop_map(|(name, value)| {
+        (
+            HeaderName::from_static(name),
+            HeaderValue::from_bytes(&value).unwrap(),
+        )
+    })
 }
 
 fn body() -> impl Strategy<Value = Vec<u8>> {
-    let known =
-        vec!["", "\n", "<html>", "<Error><Code>InternalError</Code></Error>", "<Error>", "{}", "\u{feff}<HTML>"];
+    let known = vec![
+        "",
+        "\n",
+        "<html>",
+        "<Error><Code>InternalError</Code></Error>",
+        "<Error>",
+        "{}",
+        "\u{feff}<HTML>",
+    ];
     prop_oneof![
         proptest::sample::select(known).prop_map(|body| body.as_bytes().to_vec()),
         vec(any::<u8>(), 0..200),
-        "<Error><Code>[A-Za-z]{0,20}</Code><Message>.{0,20}</Message>(</Error>)?".prop_map(String::into_bytes),
+        "<Error><Code>[A-Za-z]{0,20}</Code><Message>.{0,20}</Message>(</Error>)?"
+            .prop_map(String::into_bytes),
     ]
 }
 
@@ -202,11 +317,17 @@ proptest! {
 #[test]
 fn a_quota_is_waited_for_where_the_gateway_says_that_it_helps() {
     let refused = |headers: &[(&str, &str)]| {
-        let problem =
-            r#"{"code":"quota_exceeded","title":"the quota is used up","status":429,"detail":"at most 10 bytes"}"#;
-        of_gateway(&answer(429, &[&[(PROTOCOL_HEADER, "1")], headers].concat(), problem))
+        let problem = r#"{"code":"quota_exceeded","title":"the quota is used up","status":429,"detail":"at most 10 bytes"}"#;
+        of_gateway(&answer(
+            429,
+            &[&[(PROTOCOL_HEADER, "1")], headers].concat(),
+            problem,
+        ))
     };
-    assert_eq!(refused(&[("retry-after", "10")]).kind(), Kind::Throttled(Some(Duration::from_secs(10))));
+    assert_eq!(
+        refused(&[("retry-after", "10")]).kind(),
+        Kind::Throttled(Some(Duration::from_secs(10)))
+    );
     let error = refused(&[]);
     assert_eq!((error.kind(), error.kind().exit_code()), (Kind::Denied, 77));
     assert!(error.to_string().contains("at most 10 bytes"));
@@ -221,10 +342,22 @@ fn an_etag_that_looks_like_an_md5_is_held_to_be_it_where_there_is_one() {
     };
     let other = "\"00000000000000000000000000000000\"";
     assert!(of("\"900150983cd24fb0d6963f7d28e17f72\"", &[]).is_ok());
-    assert!(of("\"900150983CD24FB0D6963F7D28E17F72\"", &[("x-amz-server-side-encryption", "AES256")]).is_ok());
+    assert!(
+        of(
+            "\"900150983CD24FB0D6963F7D28E17F72\"",
+            &[("x-amz-server-side-encryption", "AES256")]
+        )
+        .is_ok()
+    );
     assert_eq!(of(other, &[]), Err(Kind::Corrupt));
-    assert_eq!(of(other, &[("x-amz-server-side-encryption", "AES256")]), Err(Kind::Corrupt));
-    for own in ["x-amz-server-side-encryption", "x-amz-server-side-encryption-customer-algorithm"] {
+    assert_eq!(
+        of(other, &[("x-amz-server-side-encryption", "AES256")]),
+        Err(Kind::Corrupt)
+    );
+    for own in [
+        "x-amz-server-side-encryption",
+        "x-amz-server-side-encryption-customer-algorithm",
+    ] {
         assert!(of(other, &[(own, "aws:kms")]).is_ok(), "{own}");
     }
     assert!(of("\"opaque\"", &[]).is_ok());

@@ -24,8 +24,7 @@ use crate::wire::StoredPart;
 const URL_LIFE: u64 = 300;
 /// The longest id of a multipart upload, and the longest location, that are kept.
 const TEXT_MAX: usize = 2048;
-const LOG_IN: &str =
-    "log in: check the token (--token-file, UPLOAD_TOKEN) or what its operator wants to see (--header)";
+const LOG_IN: &str = "log in: check the token (--token-file, UPLOAD_TOKEN) or what its operator wants to see (--header)";
 
 /// An answer that is no success.
 #[derive(Debug)]
@@ -52,8 +51,13 @@ impl Said {
 
     /// The store's code.
     fn code(&self) -> Option<&str> {
-        let of_store = ["Code", "name"].iter().find_map(|field| self.error.get(field)?.as_str());
-        self.code.as_deref().or(of_store).filter(|code| !matches!(*code, "" | "Error" | "TypeError"))
+        let of_store = ["Code", "name"]
+            .iter()
+            .find_map(|field| self.error.get(field)?.as_str());
+        self.code
+            .as_deref()
+            .or(of_store)
+            .filter(|code| !matches!(*code, "" | "Error" | "TypeError"))
     }
 
     /// The store's status.
@@ -62,8 +66,15 @@ impl Said {
     }
 
     fn text(&self) -> String {
-        let text = self.error.as_str().or(self.message.as_deref()).unwrap_or_default();
-        let code = self.code().map(|code| format!("{}: ", shown(code))).unwrap_or_default();
+        let text = self
+            .error
+            .as_str()
+            .or(self.message.as_deref())
+            .unwrap_or_default();
+        let code = self
+            .code()
+            .map(|code| format!("{}: ", shown(code)))
+            .unwrap_or_default();
         format!("{code}{}", shown(text))
     }
 }
@@ -71,34 +82,60 @@ impl Said {
 /// What an answer means that is no success.
 pub fn refusal(answer: &Answer) -> Refusal {
     let (status, said) = (answer.status, Said::of(answer));
-    let request = answer.header("x-request-id").map(|id| format!(", request {}", shown(id))).unwrap_or_default();
+    let request = answer
+        .header("x-request-id")
+        .map(|id| format!(", request {}", shown(id)))
+        .unwrap_or_default();
     let told = |kind, what: &str| {
         let text = said.text();
-        let text = if text.is_empty() { text } else { format!(": {text}") };
+        let text = if text.is_empty() {
+            text
+        } else {
+            format!(": {text}")
+        };
         Error::new(kind, format!("{what} (HTTP {status}{request}){text}"))
     };
-    let explained = |error| Refusal { error, explained: true };
+    let explained = |error| Refusal {
+        error,
+        explained: true,
+    };
     match status {
         407 => explained(proxy_login()),
         401 | 403 => explained(told(Kind::Refused, "the backend refused").hinting(LOG_IN)),
         300..=399 => explained(
-            told(Kind::Intercepted, "the backend redirects, which is not followed")
-                .hinting("configure the address it redirects to, if you trust it, or log in to the network"),
+            told(
+                Kind::Intercepted,
+                "the backend redirects, which is not followed",
+            )
+            .hinting(
+                "configure the address it redirects to, if you trust it, or log in to the network",
+            ),
         ),
         511 => explained(stranger(status)),
         // What passes a page off as a success is no Companion.
-        ..=299 => explained(if answer.is_page() { stranger(status) } else { nonsense() }),
+        ..=299 => explained(if answer.is_page() {
+            stranger(status)
+        } else {
+            nonsense()
+        }),
         408 | 409 | 429 | 502..=504 => explained(failing(status, answer.retry_after())),
         _ => match of_store(&said) {
-            Some(kind) => explained(told(kind, "the store refused what the backend asked it for")),
-            None if status >= 500 => Refusal { error: told(Kind::Temporary, "the backend failed"), explained: false },
-            None if said.text().contains("does not support uploading to S3") => {
-                explained(told(Kind::Unusable, "the backend has no store").hinting("ask its operator for S3"))
-            }
+            Some(kind) => explained(told(
+                kind,
+                "the store refused what the backend asked it for",
+            )),
+            None if status >= 500 => Refusal {
+                error: told(Kind::Temporary, "the backend failed"),
+                explained: false,
+            },
+            None if said.text().contains("does not support uploading to S3") => explained(
+                told(Kind::Unusable, "the backend has no store").hinting("ask its operator for S3"),
+            ),
             None if matches!(status, 404 | 405) => explained(nobody(status)),
-            None if matches!(status, 400 | 413 | 415 | 422) => {
-                explained(told(Kind::Denied, "the backend does not take what it is asked for"))
-            }
+            None if matches!(status, 400 | 413 | 415 | 422) => explained(told(
+                Kind::Denied,
+                "the backend does not take what it is asked for",
+            )),
             None => explained(told(Kind::Unusable, "the backend refused")),
         },
     }
@@ -110,9 +147,15 @@ fn of_store(said: &Said) -> Option<Kind> {
         "NoSuchUpload" | "gone" | "not_found" => Kind::Gone,
         "InvalidPart" | "InvalidPartOrder" | "parts_mismatch" => Kind::PartsMismatch,
         "NoSuchBucket" => Kind::Config,
-        "SlowDown" | "ServiceUnavailable" | "Throttling" | "TooManyRequests" => Kind::Throttled(None),
-        "EntityTooSmall" | "EntityTooLarge" | "KeyTooLongError" | "MetadataTooLarge" => Kind::Denied,
-        "AccessDenied" | "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "ExpiredToken" => Kind::Refused,
+        "SlowDown" | "ServiceUnavailable" | "Throttling" | "TooManyRequests" => {
+            Kind::Throttled(None)
+        }
+        "EntityTooSmall" | "EntityTooLarge" | "KeyTooLongError" | "MetadataTooLarge" => {
+            Kind::Denied
+        }
+        "AccessDenied" | "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "ExpiredToken" => {
+            Kind::Refused
+        }
         _ => match said.status()? {
             404 => Kind::Gone,
             401 | 403 => Kind::Refused,
@@ -125,7 +168,10 @@ fn of_store(said: &Said) -> Option<Kind> {
 }
 
 fn stranger(status: u16) -> Error {
-    Error::new(Kind::Intercepted, format!("what answers there is not a Companion (HTTP {status})"))
+    Error::new(
+        Kind::Intercepted,
+        format!("what answers there is not a Companion (HTTP {status})"),
+    )
 }
 
 fn nobody(status: u16) -> Error {
@@ -135,7 +181,10 @@ fn nobody(status: u16) -> Error {
 }
 
 fn nonsense() -> Error {
-    Error::new(Kind::Garbled, "what the backend answers cannot be understood")
+    Error::new(
+        Kind::Garbled,
+        "what the backend answers cannot be understood",
+    )
 }
 
 /// Whether a Companion with a store has refused to sign part 0, as it does.
@@ -151,7 +200,11 @@ pub fn greets(answer: &Answer) -> Result<()> {
         return Err(stranger(answer.status));
     }
     let error = refusal(answer).error;
-    Err(if error.kind() == Kind::Gone { nobody(answer.status) } else { error })
+    Err(if error.kind() == Kind::Gone {
+        nobody(answer.status)
+    } else {
+        error
+    })
 }
 
 /// A multipart upload that was begun.
@@ -166,7 +219,8 @@ pub fn created(answer: &Answer) -> Result<Created> {
     let created: Created = success(answer)?;
     let id = created.upload_id.as_str();
     // What would be another path.
-    let odd = matches!(id, "" | "." | "..") || id.len() > TEXT_MAX || id.chars().any(char::is_control);
+    let odd =
+        matches!(id, "" | "." | "..") || id.len() > TEXT_MAX || id.chars().any(char::is_control);
     if odd { Err(nonsense()) } else { Ok(created) }
 }
 
@@ -181,16 +235,28 @@ impl Signature {
     /// `expires` is what was said beside it; what the URL says counts as well, and the sooner end is the end.
     fn of(url: String, expires: Option<f64>) -> Result<Self> {
         let parsed = Url::parse(&url).map_err(|_| nonsense())?;
-        let said = parsed.query_pairs().find(|(name, _)| name.eq_ignore_ascii_case("x-amz-expires"));
+        let said = parsed
+            .query_pairs()
+            .find(|(name, _)| name.eq_ignore_ascii_case("x-amz-expires"));
         let said = said.and_then(|(_, seconds)| seconds.parse::<u64>().ok());
         let beside = expires
             .filter(|seconds| seconds.is_finite())
             .map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, 1e9)));
-        let expires_in = [said, beside.map(|life| life.as_secs())].into_iter().flatten().min().unwrap_or(URL_LIFE);
+        let expires_in = [said, beside.map(|life| life.as_secs())]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(URL_LIFE);
         if expires_in == 0 {
-            return Err(Error::new(Kind::Garbled, "the backend signed URLs that live for no time"));
+            return Err(Error::new(
+                Kind::Garbled,
+                "the backend signed URLs that live for no time",
+            ));
         }
-        Ok(Self { url: SignedUrl::new(url), expires_in })
+        Ok(Self {
+            url: SignedUrl::new(url),
+            expires_in,
+        })
     }
 }
 
@@ -205,7 +271,10 @@ pub fn signature(answer: &Answer) -> Result<Signature> {
 }
 
 /// The URLs of several parts; None where there is no such route.
-pub fn signatures(answer: &Answer, numbers: &[PartNumber]) -> Result<Option<Vec<(PartNumber, Signature)>>> {
+pub fn signatures(
+    answer: &Answer,
+    numbers: &[PartNumber],
+) -> Result<Option<Vec<(PartNumber, Signature)>>> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Signed {
@@ -217,10 +286,19 @@ pub fn signatures(answer: &Answer, numbers: &[PartNumber]) -> Result<Option<Vec<
     if !answer.is_ok() {
         return Err(refusal(answer).error);
     }
-    let Ok(mut signed) = parse::<Signed>(answer) else { return Ok(None) };
-    let urls = numbers.iter().map(|number| Some((*number, signed.presigned_urls.remove(&number.to_string())?)));
-    let Some(urls) = urls.collect::<Option<Vec<_>>>() else { return Ok(None) };
-    urls.into_iter().map(|(number, url)| Ok((number, Signature::of(url, None)?))).collect::<Result<_>>().map(Some)
+    let Ok(mut signed) = parse::<Signed>(answer) else {
+        return Ok(None);
+    };
+    let urls = numbers
+        .iter()
+        .map(|number| Some((*number, signed.presigned_urls.remove(&number.to_string())?)));
+    let Some(urls) = urls.collect::<Option<Vec<_>>>() else {
+        return Ok(None);
+    };
+    urls.into_iter()
+        .map(|(number, url)| Ok((number, Signature::of(url, None)?)))
+        .collect::<Result<_>>()
+        .map(Some)
 }
 
 /// What the store holds, in order of number. A part without its size has that of the plan: its `ETag` decides.
@@ -236,10 +314,21 @@ pub fn parts(answer: &Answer, memo: &Memo) -> Result<Vec<StoredPart>> {
     }
     let parts: Vec<Part> = success(answer)?;
     let stored = parts.into_iter().filter_map(|part| {
-        let number = part.number.as_u64().or_else(|| part.number.as_str()?.parse().ok())?;
+        let number = part
+            .number
+            .as_u64()
+            .or_else(|| part.number.as_str()?.parse().ok())?;
         let number = PartNumber::try_from(u32::try_from(number).ok()?).ok()?;
         let (planned, etag) = (memo.len(number)?, ETag::from_header(&part.etag).ok()?);
-        Some((number, StoredPart { number, size: part.size.unwrap_or(planned), etag, sha256: None }))
+        Some((
+            number,
+            StoredPart {
+                number,
+                size: part.size.unwrap_or(planned),
+                etag,
+                sha256: None,
+            },
+        ))
     });
     Ok(stored.collect::<BTreeMap<_, _>>().into_values().collect())
 }
@@ -259,26 +348,49 @@ pub fn completed(answer: &Answer, memo: &Memo, composite: Option<ETag>) -> Resul
         return Err(nonsense());
     }
     if said.key.is_some_and(|key| key != memo.key.as_str()) {
-        return Err(Error::new(Kind::Corrupt, "the backend has completed another object than ours"));
+        return Err(Error::new(
+            Kind::Corrupt,
+            "the backend has completed another object than ours",
+        ));
     }
-    let is_composite = |etag: &ETag| etag.as_str().split_once('-').is_some_and(|(md5, _)| md5.len() == 32);
+    let is_composite = |etag: &ETag| {
+        etag.as_str()
+            .split_once('-')
+            .is_some_and(|(md5, _)| md5.len() == 32)
+    };
     let etag = said.etag.and_then(|etag| ETag::from_header(&etag).ok());
     if let (Some(etag), Some(composite)) = (&etag, &composite)
         && is_composite(etag)
         && !etag.as_str().eq_ignore_ascii_case(composite.as_str())
     {
-        return Err(Error::new(Kind::Corrupt, "the store has put the object together from other bytes than were sent"));
+        return Err(Error::new(
+            Kind::Corrupt,
+            "the store has put the object together from other bytes than were sent",
+        ));
     }
-    let etag = etag.or(composite).map_or_else(|| "unknown".parse(), Ok).map_err(|_| nonsense())?;
-    Ok((said.location.and_then(place).unwrap_or_else(|| memo.key.to_string()), etag))
+    let etag = etag
+        .or(composite)
+        .map_or_else(|| "unknown".parse(), Ok)
+        .map_err(|_| nonsense())?;
+    Ok((
+        said.location
+            .and_then(place)
+            .unwrap_or_else(|| memo.key.to_string()),
+        etag,
+    ))
 }
 
 /// An object's URL. One with a user or a query may be secret, and is none.
 fn place(location: String) -> Option<String> {
-    let url = Url::parse(&location).ok().filter(|_| location.len() <= TEXT_MAX)?;
+    let url = Url::parse(&location)
+        .ok()
+        .filter(|_| location.len() <= TEXT_MAX)?;
     let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
-    let shown = !location.chars().any(|c| c.is_control() || c.is_whitespace());
-    (matches!(url.scheme(), "http" | "https") && plain).then(|| if shown { location } else { url.into() })
+    let shown = !location
+        .chars()
+        .any(|c| c.is_control() || c.is_whitespace());
+    (matches!(url.scheme(), "http" | "https") && plain)
+        .then(|| if shown { location } else { url.into() })
 }
 
 /// Nothing was left of an upload.
@@ -287,12 +399,18 @@ pub fn aborted(answer: &Answer) -> Result<()> {
         return Ok(());
     }
     let said: serde_json::Map<String, Value> = success(answer)?;
-    if said.contains_key("error") { Err(nonsense()) } else { Ok(()) }
+    if said.contains_key("error") {
+        Err(nonsense())
+    } else {
+        Ok(())
+    }
 }
 
 /// Whether a URL has the CRC32 of no bytes in its signature, as AWS's library has put it there.
 pub fn signs_a_checksum_of_nothing(url: &SignedUrl) -> bool {
-    url.expose().to_ascii_lowercase().contains("x-amz-checksum-crc32=aaaaaa")
+    url.expose()
+        .to_ascii_lowercase()
+        .contains("x-amz-checksum-crc32=aaaaaa")
 }
 
 /// The JSON of a success.
@@ -300,7 +418,11 @@ fn success<T: DeserializeOwned>(answer: &Answer) -> Result<T> {
     if !answer.is_ok() {
         return Err(refusal(answer).error);
     }
-    if answer.is_page() { Err(stranger(answer.status)) } else { parse(answer) }
+    if answer.is_page() {
+        Err(stranger(answer.status))
+    } else {
+        parse(answer)
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,11 @@ use crate::names::{self, ETag, Key, PartNumber};
 use crate::plan::Plan;
 
 /// All but RFC 3986's unreserved characters.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memo {
@@ -43,7 +47,11 @@ impl Memo {
     /// The path of a route about this upload, with its query.
     pub fn path(&self, route: &str) -> String {
         let encoded = |text| utf8_percent_encode(text, RESERVED);
-        format!("s3/multipart/{}{route}?key={}", encoded(&self.upload_id), encoded(self.key.as_str()))
+        format!(
+            "s3/multipart/{}{route}?key={}",
+            encoded(&self.upload_id),
+            encoded(self.key.as_str())
+        )
     }
 }
 
@@ -64,7 +72,10 @@ fn bytes(etag: &ETag) -> Option<[u8; 16]> {
     if etag.as_str().len() != 32 {
         return None;
     }
-    for (byte, digits) in bytes.iter_mut().zip(etag.as_str().as_bytes().chunks_exact(2)) {
+    for (byte, digits) in bytes
+        .iter_mut()
+        .zip(etag.as_str().as_bytes().chunks_exact(2))
+    {
         *byte = u8::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()?;
     }
     Some(bytes)
@@ -85,17 +96,29 @@ mod tests {
             part_size: 5,
             started: Timestamp::UNIX_EPOCH,
         };
-        assert_eq!(memo.path("/batch"), "s3/multipart/a%2Fb%2Bc%3D/batch?key=in%2Fa%20b%2B%C3%BC%26.bin");
-        assert_eq!((memo.count(), memo.len(3.try_into().unwrap())), (3, Some(1)));
+        assert_eq!(
+            memo.path("/batch"),
+            "s3/multipart/a%2Fb%2Bc%3D/batch?key=in%2Fa%20b%2B%C3%BC%26.bin"
+        );
+        assert_eq!(
+            (memo.count(), memo.len(3.try_into().unwrap())),
+            (3, Some(1))
+        );
     }
 
     /// Of "hello " and "world", by `md5sum`, `xxd -r -p` and `md5sum`.
     #[test]
     fn an_objects_etag_is_worked_out_of_its_parts() {
-        let parts: Vec<ETag> = ["f814893777bcc2295fff05f00e508da6", "7d793037a0760186574b0282f2f435e7"]
-            .map(|tag| tag.parse().unwrap())
-            .into();
-        assert_eq!(composite(&parts).unwrap().as_str(), "e09e4fd6265b36115fe3db32df945d84-2");
+        let parts: Vec<ETag> = [
+            "f814893777bcc2295fff05f00e508da6",
+            "7d793037a0760186574b0282f2f435e7",
+        ]
+        .map(|tag| tag.parse().unwrap())
+        .into();
+        assert_eq!(
+            composite(&parts).unwrap().as_str(),
+            "e09e4fd6265b36115fe3db32df945d84-2"
+        );
         assert_eq!(composite(&["opaque".parse().unwrap()]), None);
     }
 }

@@ -32,9 +32,18 @@ impl Bench {
         bytes.truncate(len);
         let mut file = NamedTempFile::new().unwrap();
         file.write_all(&bytes).unwrap();
-        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
+            .await
+            .unwrap();
         let (direct, sent, limiter) = Default::default();
-        Self { direct, listener, file, bytes, sent, limiter }
+        Self {
+            direct,
+            listener,
+            file,
+            bytes,
+            sent,
+            limiter,
+        }
     }
 
     /// Puts all of the file but its first byte.
@@ -44,14 +53,33 @@ impl Bench {
 
     async fn put_to(&self, host: &str, resolver: Option<&Resolver>) -> Result<Answer> {
         let address = self.listener.local_addr().unwrap();
-        let url = Url::parse(&format!("http://{host}:{}/b/k?X-Amz-Signature=1&partNumber=2", address.port())).unwrap();
-        let range = ByteRange { start: 1, len: self.bytes.len() as u64 - 1 };
-        let content = Content { file: Arc::new(self.file.reopen().unwrap()), path: self.file.path().into(), range };
+        let url = Url::parse(&format!(
+            "http://{host}:{}/b/k?X-Amz-Signature=1&partNumber=2",
+            address.port()
+        ))
+        .unwrap();
+        let range = ByteRange {
+            start: 1,
+            len: self.bytes.len() as u64 - 1,
+        };
+        let content = Content {
+            file: Arc::new(self.file.reopen().unwrap()),
+            path: self.file.path().into(),
+            range,
+        };
         let headers = HeaderMap::from_iter([(reqwest::header::CONTENT_LENGTH, range.len.into())]);
         let pool = Pool::default();
-        let part = Sending { sent: &self.sent, limiter: &self.limiter, resolver, pool: &pool };
+        let part = Sending {
+            sent: &self.sent,
+            limiter: &self.limiter,
+            resolver,
+            pool: &pool,
+        };
         let put = self.direct.put(&url, &headers, &content, &part, 64 << 10);
-        timeout(Duration::from_mins(1), put).await.expect("no end").map(Option::unwrap)
+        timeout(Duration::from_mins(1), put)
+            .await
+            .expect("no end")
+            .map(Option::unwrap)
     }
 
     async fn accept(&self) -> TcpStream {
@@ -76,7 +104,10 @@ impl Bench {
 async fn a_name_that_leads_inside_is_not_connected_to() {
     let bench = Bench::new(1 << 10).await;
     let resolver = Resolver::new(&"https://192.0.2.1".parse().unwrap(), &[]);
-    let refused = bench.put_to("localhost", Some(&resolver)).await.unwrap_err();
+    let refused = bench
+        .put_to("localhost", Some(&resolver))
+        .await
+        .unwrap_err();
     assert_eq!(refused.kind(), Kind::Unusable, "{refused}");
     let heard = timeout(Duration::from_millis(1), bench.listener.accept()).await;
     assert!(heard.is_err(), "somebody called");
@@ -100,9 +131,18 @@ async fn a_part_arrives_whole_and_its_connection_is_used_again() {
     let (head, (first, second)) = tokio::join!(server, client);
     let lines: Vec<&str> = head.split("\r\n").collect();
     assert_eq!(lines[0], "PUT /b/k?X-Amz-Signature=1&partNumber=2 HTTP/1.1");
-    assert_eq!(lines[1], format!("host: {}", bench.listener.local_addr().unwrap()));
-    assert!(lines.contains(&format!("content-length: {}", 3 * MIB - 1).as_str()), "{head}");
-    assert_eq!((first.body.as_slice(), first.header("etag")), (&b"a"[..], Some("\"e\"")));
+    assert_eq!(
+        lines[1],
+        format!("host: {}", bench.listener.local_addr().unwrap())
+    );
+    assert!(
+        lines.contains(&format!("content-length: {}", 3 * MIB - 1).as_str()),
+        "{head}"
+    );
+    assert_eq!(
+        (first.body.as_slice(), first.header("etag")),
+        (&b"a"[..], Some("\"e\""))
+    );
     assert_eq!(second.status, 200);
     assert_eq!(bench.sent.load(Ordering::Relaxed), 2 * (3 * MIB as u64 - 1));
 }
@@ -115,7 +155,10 @@ async fn a_refusal_is_heard_while_the_part_is_still_being_sent() {
         let server = async {
             let mut stream = bench.accept().await;
             stream.read_exact(&mut [0; 1000]).await.unwrap();
-            stream.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno").await.unwrap();
+            stream
+                .write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")
+                .await
+                .unwrap();
             match how {
                 0 => Some(stream),
                 1 => {
@@ -127,7 +170,11 @@ async fn a_refusal_is_heard_while_the_part_is_still_being_sent() {
         };
         let (_stream, answer) = tokio::join!(server, bench.put());
         let answer = answer.unwrap();
-        assert_eq!((answer.status, answer.body.as_slice()), (403, &b"no"[..]), "{how}");
+        assert_eq!(
+            (answer.status, answer.body.as_slice()),
+            (403, &b"no"[..]),
+            "{how}"
+        );
         assert!(bench.sent.load(Ordering::Relaxed) < 64 * MIB as u64);
     }
 }
@@ -190,7 +237,11 @@ async fn a_rate_holds_on_the_way_to_the_network() {
     let began = Instant::now();
     let ((), answer) = tokio::join!(server, bench.put());
     answer.unwrap();
-    assert!(began.elapsed() >= Duration::from_millis(240), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() >= Duration::from_millis(240),
+        "{:?}",
+        began.elapsed()
+    );
 }
 
 /// What the store has not read of a part it would take for the beginning of the next request.
@@ -200,7 +251,10 @@ async fn a_connection_that_was_refused_on_amid_a_part_is_not_used_again() {
     let server = async {
         let mut refused = bench.accept().await;
         refused.read_exact(&mut [0; 1000]).await.unwrap();
-        refused.write_all(b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+        refused
+            .write_all(b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\n\r\n")
+            .await
+            .unwrap();
         let next = timeout(Duration::from_secs(10), bench.accept()).await;
         let mut next = next.expect("the next part goes by another connection");
         bench.take(&mut next).await;

@@ -45,18 +45,32 @@ pub struct Filed {
 /// Every key, in the order of the help.
 pub fn keys() -> Vec<Key> {
     let command = command();
-    let serve = command.find_subcommand("serve").into_iter().flat_map(Command::get_arguments);
-    let shared = command.get_arguments().filter(|arg| arg.get_id() == VERBOSE);
+    let serve = command
+        .find_subcommand("serve")
+        .into_iter()
+        .flat_map(Command::get_arguments);
+    let shared = command
+        .get_arguments()
+        .filter(|arg| arg.get_id() == VERBOSE);
     serve.chain(shared).filter_map(key).collect()
 }
 
 fn key(arg: &Arg) -> Option<Key> {
-    let name = arg.get_long().filter(|long| !NOT_KEYS.contains(long))?.replace('-', "_");
+    let name = arg
+        .get_long()
+        .filter(|long| !NOT_KEYS.contains(long))?
+        .replace('-', "_");
     let form = match arg.get_action() {
         ArgAction::SetTrue => Form::Switch,
         ArgAction::Count => Form::Count,
         ArgAction::Append => Form::Texts,
-        _ if matches!(arg.get_value_hint(), ValueHint::FilePath | ValueHint::DirPath) => Form::Path,
+        _ if matches!(
+            arg.get_value_hint(),
+            ValueHint::FilePath | ValueHint::DirPath
+        ) =>
+        {
+            Form::Path
+        }
         _ => Form::Text,
     };
     Some(Key { name, form })
@@ -68,16 +82,24 @@ fn key(arg: &Arg) -> Option<Key> {
 /// Why it cannot be; in words that do not repeat it where it is secret.
 pub fn check(filed: &Filed) -> Result<(), String> {
     let flag = filed.key.name.replace('_', "-");
-    let (Form::Text | Form::Path | Form::Texts) = filed.key.form else { return Ok(()) };
+    let (Form::Text | Form::Path | Form::Texts) = filed.key.form else {
+        return Ok(());
+    };
     let line = filed.texts.iter().map(|text| format!("--{flag}={text}"));
-    let line = ["upload".to_owned(), "serve".to_owned()].into_iter().chain(line);
-    let Err(error) = command().try_get_matches_from(line) else { return Ok(()) };
+    let line = ["upload".to_owned(), "serve".to_owned()]
+        .into_iter()
+        .chain(line);
+    let Err(error) = command().try_get_matches_from(line) else {
+        return Ok(());
+    };
     if let (ErrorKind::InvalidValue, Some(ContextValue::Strings(known))) =
         (error.kind(), error.get(ContextKind::ValidValue))
     {
         return Err(format!("it is one of {}", known.join(", ")));
     }
-    let source = std::error::Error::source(&error).filter(|_| !filed.secret).map(ToString::to_string);
+    let source = std::error::Error::source(&error)
+        .filter(|_| !filed.secret)
+        .map(ToString::to_string);
     Err(source.unwrap_or_else(|| "it cannot be understood".to_owned()))
 }
 
@@ -85,20 +107,33 @@ pub fn check(filed: &Filed) -> Result<(), String> {
 ///
 /// # Errors
 /// What clap says.
-pub fn over(line: impl IntoIterator<Item = OsString>, filed: &[Filed]) -> Result<Args, clap::Error> {
+pub fn over(
+    line: impl IntoIterator<Item = OsString>,
+    filed: &[Filed],
+) -> Result<Args, clap::Error> {
     let matches = filled(command(), filed).try_get_matches_from(line)?;
     Args::from_arg_matches(&matches)
 }
 
 /// With defaults of the file's, in `upload serve` and in the verbs below it that know the same flags.
 fn filled(mut command: Command, filed: &[Filed]) -> Command {
-    let ids: Vec<_> = command.get_arguments().filter_map(|arg| Some((arg.get_id().clone(), key(arg)?))).collect();
+    let ids: Vec<_> = command
+        .get_arguments()
+        .filter_map(|arg| Some((arg.get_id().clone(), key(arg)?)))
+        .collect();
     for (id, key) in ids {
-        let Some(filed) = filed.iter().find(|filed| filed.key == key) else { continue };
+        let Some(filed) = filed.iter().find(|filed| filed.key == key) else {
+            continue;
+        };
         // As long as the process, like every other default.
         let texts = filed.texts.iter().map(|text| &*text.clone().leak());
         command = command.mut_arg(id, |arg| arg.default_values(texts));
     }
-    let below: Vec<String> = command.get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
-    below.into_iter().fold(command, |command, verb| command.mut_subcommand(verb, |verb| filled(verb, filed)))
+    let below: Vec<String> = command
+        .get_subcommands()
+        .map(|verb| verb.get_name().to_owned())
+        .collect();
+    below.into_iter().fold(command, |command, verb| {
+        command.mut_subcommand(verb, |verb| filled(verb, filed))
+    })
 }

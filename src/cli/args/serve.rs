@@ -2,7 +2,10 @@
 //!
 //! Border: as `args`; what it means for the gateway is `cli/serve`.
 
-#![expect(clippy::doc_markdown, reason = "these comments are help texts, which no Markdown reader sees")]
+#![expect(
+    clippy::doc_markdown,
+    reason = "these comments are help texts, which no Markdown reader sees"
+)]
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -2,7 +2,10 @@
 //!
 //! Border: as `args`.
 
-#![expect(clippy::doc_markdown, reason = "these comments are help texts, which no Markdown reader sees")]
+#![expect(
+    clippy::doc_markdown,
+    reason = "these comments are help texts, which no Markdown reader sees"
+)]
 
 use std::path::PathBuf;
 

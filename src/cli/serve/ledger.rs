@@ -19,20 +19,32 @@ pub fn ledger(settings: &Settings, flag: Option<&str>) -> Result<LedgerConfig> {
     told(settings, flag, typed)
 }
 
-fn told(settings: &Settings, flag: Option<&str>, typed: impl Fn(&str) -> bool) -> Result<LedgerConfig> {
+fn told(
+    settings: &Settings,
+    flag: Option<&str>,
+    typed: impl Fn(&str) -> bool,
+) -> Result<LedgerConfig> {
     let variable = settings.ledger_variable()?;
-    let Some(text) = flag.or(variable.as_deref()) else { return settings.ledger().map(LedgerConfig::Sqlite) };
+    let Some(text) = flag.or(variable.as_deref()) else {
+        return settings.ledger().map(LedgerConfig::Sqlite);
+    };
     if text.starts_with("postgres://") || text.starts_with("postgresql://") {
         if flag.is_some_and(typed) && Address::tells_password(text) {
-            return Err(Error::new(Kind::Usage, "the password of --ledger can be read by everybody on this machine")
-                .hinting("leave it out and set PGPASSWORD, or say the whole URL in UPLOAD_LEDGER"));
+            return Err(Error::new(
+                Kind::Usage,
+                "the password of --ledger can be read by everybody on this machine",
+            )
+            .hinting("leave it out and set PGPASSWORD, or say the whole URL in UPLOAD_LEDGER"));
         }
         let password = settings.postgres_password()?;
-        return Address::parse(text, password.as_deref()).map(|address| LedgerConfig::Postgres(Box::new(address)));
+        return Address::parse(text, password.as_deref())
+            .map(|address| LedgerConfig::Postgres(Box::new(address)));
     }
     match text.strip_prefix("sqlite") {
         Some("") => settings.ledger().map(LedgerConfig::Sqlite),
-        Some(file) if file.len() > 1 && file.starts_with(':') => Ok(LedgerConfig::Sqlite(file[1..].into())),
+        Some(file) if file.len() > 1 && file.starts_with(':') => {
+            Ok(LedgerConfig::Sqlite(file[1..].into()))
+        }
         _ => Err(Error::new(Kind::Usage, "could not understand --ledger")
             .hinting("it is sqlite[:FILE] or postgres://USER@HOST/DATABASE")),
     }
@@ -54,11 +66,25 @@ mod tests {
         resolved(|_| None, Some(flag), typed)
     }
 
-    fn resolved(env: fn(&str) -> Option<OsString>, flag: Option<&str>, typed: fn(&str) -> bool) -> Result<String> {
-        let directories =
-            Directories { config: "/nowhere/config".into(), state: "/nowhere/state".into(), data: "/nowhere".into() };
-        let terminals = Terminals { stdout: false, stderr: false };
-        let machine = Machine { env, terminals, directories: Some(directories) };
+    fn resolved(
+        env: fn(&str) -> Option<OsString>,
+        flag: Option<&str>,
+        typed: fn(&str) -> bool,
+    ) -> Result<String> {
+        let directories = Directories {
+            config: "/nowhere/config".into(),
+            state: "/nowhere/state".into(),
+            data: "/nowhere".into(),
+        };
+        let terminals = Terminals {
+            stdout: false,
+            stderr: false,
+        };
+        let machine = Machine {
+            env,
+            terminals,
+            directories: Some(directories),
+        };
         let settings = Settings::load(&Args::of(&["serve"]).global, machine)?;
         told(&settings, flag, typed).map(|config| format!("{config:?}"))
     }
@@ -66,21 +92,37 @@ mod tests {
     #[test]
     fn the_flag_comes_before_the_environment() {
         let none = |_: &str| None;
-        assert_eq!(found(none, None).unwrap(), r#"Sqlite("/nowhere/state/gateway.db")"#);
-        assert_eq!(found(none, Some("sqlite:a.db")).unwrap(), r#"Sqlite("a.db")"#);
-        let env = |name: &str| (name == "UPLOAD_LEDGER").then(|| "postgres://u:hush@localhost/l".into());
+        assert_eq!(
+            found(none, None).unwrap(),
+            r#"Sqlite("/nowhere/state/gateway.db")"#
+        );
+        assert_eq!(
+            found(none, Some("sqlite:a.db")).unwrap(),
+            r#"Sqlite("a.db")"#
+        );
+        let env =
+            |name: &str| (name == "UPLOAD_LEDGER").then(|| "postgres://u:hush@localhost/l".into());
         assert_eq!(found(env, None).unwrap(), "Postgres(Address(postgres://…))");
-        assert_eq!(found(env, Some("sqlite")).unwrap(), r#"Sqlite("/nowhere/state/gateway.db")"#);
+        assert_eq!(
+            found(env, Some("sqlite")).unwrap(),
+            r#"Sqlite("/nowhere/state/gateway.db")"#
+        );
     }
 
     #[test]
     fn a_password_among_the_arguments_is_refused() {
         let error = found(|_| None, Some("postgres://u:hush@localhost/l")).unwrap_err();
         assert_eq!(error.kind(), Kind::Usage);
-        assert!(error.hint().unwrap().contains("PGPASSWORD") && !format!("{error:?}").contains("hush"));
+        assert!(
+            error.hint().unwrap().contains("PGPASSWORD") && !format!("{error:?}").contains("hush")
+        );
         // Kept in a file of its own, it is among nobody's arguments; what these are is what was typed.
         let of_file = ledger_of("postgres://u:hush@localhost/l", |_| false);
         assert_eq!(of_file.unwrap(), "Postgres(Address(postgres://…))");
-        found(|name| (name == "PGPASSWORD").then(|| "hush".into()), Some("postgres://u@localhost/l")).unwrap();
+        found(
+            |name| (name == "PGPASSWORD").then(|| "hush".into()),
+            Some("postgres://u@localhost/l"),
+        )
+        .unwrap();
     }
 }

@@ -44,7 +44,11 @@ struct Row<'a> {
 /// What the probe was; [`Kind::Config`](crate::error::Kind::Config) when the gateway would not start with such a store.
 pub async fn run(settings: &Settings, config: &Config) -> Result<()> {
     let probed = gateway::probe(config).await?;
-    let text = if settings.common.json { json(&place(config), &probed) } else { table(&place(config), &probed) };
+    let text = if settings.common.json {
+        json(&place(config), &probed)
+    } else {
+        table(&place(config), &probed)
+    };
     print(&text)?;
     probed.judged.map(drop)
 }
@@ -53,9 +57,16 @@ pub async fn run(settings: &Settings, config: &Config) -> Result<()> {
 fn place(config: &Config) -> String {
     match &config.store {
         StoreConfig::Embedded { .. } => "embedded".to_owned(),
-        StoreConfig::S3 { bucket, prefix, endpoint, .. } => {
+        StoreConfig::S3 {
+            bucket,
+            prefix,
+            endpoint,
+            ..
+        } => {
             let slash = if prefix.is_empty() { "" } else { "/" };
-            let at = endpoint.as_ref().map(|url| format!(" at {}", url.as_str().trim_end_matches('/')));
+            let at = endpoint
+                .as_ref()
+                .map(|url| format!(" at {}", url.as_str().trim_end_matches('/')));
             format!("s3://{bucket}{slash}{prefix}{}", at.unwrap_or_default())
         }
     }
@@ -64,8 +75,18 @@ fn place(config: &Config) -> String {
 fn rows(probed: &Probed) -> impl Iterator<Item = Row<'_>> {
     Capability::ALL.into_iter().map(|capability| {
         let held = probed.profile.held(capability);
-        let (name, tried, means) = (capability.name(), capability.tried(), capability.means(held));
-        Row { name, held, tried, did: probed.profile.did(capability), means }
+        let (name, tried, means) = (
+            capability.name(),
+            capability.tried(),
+            capability.means(held),
+        );
+        Row {
+            name,
+            held,
+            tried,
+            did: probed.profile.did(capability),
+            means,
+        }
     })
 }
 
@@ -80,14 +101,31 @@ fn judged(probed: &Probed) -> (Proof, Vec<String>) {
 fn json(place: &str, probed: &Probed) -> String {
     let (proof, warnings) = judged(probed);
     let (limits, capabilities) = (probed.limits, rows(probed).collect());
-    let line = Line { kind: "store", store: place, proof, limits, capabilities, warnings: &warnings };
+    let line = Line {
+        kind: "store",
+        store: place,
+        proof,
+        limits,
+        capabilities,
+        warnings: &warnings,
+    };
     event::line(&line) + "\n"
 }
 
 fn table(place: &str, probed: &Probed) -> String {
     let (proof, warnings) = judged(probed);
-    let Limits { min_part, max_part, max_parts, max_size, equal_parts } = probed.limits;
-    let equal = if equal_parts { ", all but the last of one size" } else { "" };
+    let Limits {
+        min_part,
+        max_part,
+        max_parts,
+        max_size,
+        equal_parts,
+    } = probed.limits;
+    let equal = if equal_parts {
+        ", all but the last of one size"
+    } else {
+        ""
+    };
     let mut text = format!(
         "store   {}\nproof   {}\nlimits  objects up to {}; parts of {} to {}{equal}; at most {max_parts}\n\n",
         safe(place),
@@ -96,7 +134,14 @@ fn table(place: &str, probed: &Probed) -> String {
         size(min_part),
         size(max_part),
     );
-    for Row { name, held, tried, did, means } in rows(probed) {
+    for Row {
+        name,
+        held,
+        tried,
+        did,
+        means,
+    } in rows(probed)
+    {
         let did = if did.is_empty() { "not tried" } else { did };
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{name:<15} {:<8} {tried}: {}", held.name(), safe(did));

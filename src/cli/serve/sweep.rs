@@ -61,12 +61,19 @@ pub async fn run(settings: &Settings, config: Config, dry_run: bool) -> Result<(
     let json = settings.common.json;
     let counts = Mutex::new(Counts::default());
     // Who runs the embedded store runs it for long.
-    let config = Config { lock_wait: Duration::ZERO, ..config };
+    let config = Config {
+        lock_wait: Duration::ZERO,
+        ..config
+    };
     let swept = gateway::round(config, dry_run, &|swept| {
         let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.met[place(swept.action)] += 1;
         counts.left += usize::from(!dry_run && !swept.done);
-        let line = if json { event::line(&line(swept, dry_run)) } else { row(swept, dry_run) };
+        let line = if json {
+            event::line(&line(swept, dry_run))
+        } else {
+            row(swept, dry_run)
+        };
         let _ = writeln!(counts.out, "{line}");
     })
     .await;
@@ -79,8 +86,11 @@ pub async fn run(settings: &Settings, config: Config, dry_run: bool) -> Result<(
     if left == 0 {
         return Ok(());
     }
-    Err(Error::new(Kind::Temporary, format!("{left} of what was found could not be brought to an end"))
-        .hinting("the next sweep tries again; -v says what the store and the ledger answered"))
+    Err(Error::new(
+        Kind::Temporary,
+        format!("{left} of what was found could not be brought to an end"),
+    )
+    .hinting("the next sweep tries again; -v says what the store and the ledger answered"))
 }
 
 fn place(action: Action) -> usize {
@@ -100,9 +110,13 @@ fn name(action: Action) -> &'static str {
 fn summary([decide, expire, abort, clear, report]: [usize; 5], dry_run: bool) -> String {
     let strangers = format!("{report} that this ledger does not know");
     if dry_run {
-        format!("it would decide {decide}, expire {expire}, abort {abort}, clear {clear}, and leave {strangers}")
+        format!(
+            "it would decide {decide}, expire {expire}, abort {abort}, clear {clear}, and leave {strangers}"
+        )
     } else {
-        format!("decided {decide}, expired {expire}, aborted {abort}, cleared {clear}, and left {strangers}")
+        format!(
+            "decided {decide}, expired {expire}, aborted {abort}, cleared {clear}, and left {strangers}"
+        )
     }
 }
 
@@ -127,7 +141,10 @@ fn line(swept: &Swept, dry_run: bool) -> Line<'_> {
 fn row(swept: &Swept, dry_run: bool) -> String {
     let key = safe(&swept.key);
     let Some(upload) = &swept.upload else {
-        return format!("{:<13}  {:<36}  {:<10}  {:>10}  {key}", "not ours", "-", "-", "-");
+        return format!(
+            "{:<13}  {:<36}  {:<10}  {:>10}  {key}",
+            "not ours", "-", "-", "-"
+        );
     };
     let verb = match (swept.action, dry_run, swept.done) {
         (Action::Decide, false, true) => "decided",
@@ -148,7 +165,11 @@ fn row(swept: &Swept, dry_run: bool) -> String {
         Some(goes) if goes.object => format!("  (the object, {} unfinished)", goes.multiparts),
         Some(goes) => format!("  ({} unfinished)", goes.multiparts),
     };
-    format!("{verb:<13}  {}  {state:<10}  {:>10}  {key}{goes}", upload.id, text::size(upload.plan.size()))
+    format!(
+        "{verb:<13}  {}  {state:<10}  {:>10}  {key}{goes}",
+        upload.id,
+        text::size(upload.plan.size())
+    )
 }
 
 #[cfg(test)]
@@ -166,11 +187,16 @@ mod tests {
             done: true,
         };
         assert!(!row(&stranger, true).contains('\u{1b}'));
-        let line: serde_json::Value = serde_json::from_str(&event::line(&line(&stranger, true))).unwrap();
-        assert_eq!((&line["type"], &line["action"]), (&"sweep".into(), &"report".into()));
+        let line: serde_json::Value =
+            serde_json::from_str(&event::line(&line(&stranger, true))).unwrap();
+        assert_eq!(
+            (&line["type"], &line["action"]),
+            (&"sweep".into(), &"report".into())
+        );
         assert!(line.get("upload").is_none() && line.get("state").is_none());
         assert!(
-            summary([0, 1, 0, 0, 2], true).contains("expire 1") && summary([0, 1, 0, 0, 2], true).contains("2 that")
+            summary([0, 1, 0, 0, 2], true).contains("expire 1")
+                && summary([0, 1, 0, 0, 2], true).contains("2 that")
         );
     }
 }

@@ -35,7 +35,9 @@ struct Line<'a> {
 /// # Errors
 /// What the ledger said; [`Kind::Io`](crate::error::Kind::Io) if standard output fails.
 pub async fn run(settings: &Settings, verb: &TokenVerb) -> Result<()> {
-    let (TokenVerb::Add { ledger, .. } | TokenVerb::List { ledger } | TokenVerb::Revoke { ledger, .. }) = verb;
+    let (TokenVerb::Add { ledger, .. }
+    | TokenVerb::List { ledger }
+    | TokenVerb::Revoke { ledger, .. }) = verb;
     let ledger = Ledger::open(&super::ledger(settings, ledger.ledger.as_deref())?).await?;
     let json = settings.common.json;
     match verb {
@@ -45,25 +47,54 @@ pub async fn run(settings: &Settings, verb: &TokenVerb) -> Result<()> {
                 None => ledger.add_token(name).await?,
             };
             let secret = token.expose();
-            let line = Line { token: Some(secret), ..made(None, name) };
-            print(&format!("{}\n", if json { event::line(&line) } else { secret.to_owned() }))
+            let line = Line {
+                token: Some(secret),
+                ..made(None, name)
+            };
+            print(&format!(
+                "{}\n",
+                if json {
+                    event::line(&line)
+                } else {
+                    secret.to_owned()
+                }
+            ))
         }
         TokenVerb::List { .. } => {
             let tokens = ledger.tokens().await?;
-            print(&tokens.iter().map(|token| listed(token, json) + "\n").collect::<String>())
+            print(
+                &tokens
+                    .iter()
+                    .map(|token| listed(token, json) + "\n")
+                    .collect::<String>(),
+            )
         }
         TokenVerb::Revoke { id, .. } => ledger.revoke(id).await,
     }
 }
 
 fn made<'a>(id: Option<&'a str>, name: &'a str) -> Line<'a> {
-    Line { kind: "token", id, name, token: None, created_at: None, revoked_at: None, expires_at: None }
+    Line {
+        kind: "token",
+        id,
+        name,
+        token: None,
+        created_at: None,
+        revoked_at: None,
+        expires_at: None,
+    }
 }
 
 fn listed(token: &ApiToken, json: bool) -> String {
     if json {
-        let (created_at, revoked_at, expires_at) = (Some(token.created_at), token.revoked_at, token.expires_at);
-        return event::line(&Line { created_at, revoked_at, expires_at, ..made(Some(&token.id), &token.name) });
+        let (created_at, revoked_at, expires_at) =
+            (Some(token.created_at), token.revoked_at, token.expires_at);
+        return event::line(&Line {
+            created_at,
+            revoked_at,
+            expires_at,
+            ..made(Some(&token.id), &token.name)
+        });
     }
     let state = match (token.revoked_at, token.expires_at) {
         (Some(when), _) => format!("revoked {when:.0}"),
@@ -71,5 +102,10 @@ fn listed(token: &ApiToken, json: bool) -> String {
         (None, Some(end)) => format!("valid until {end:.0}"),
         (None, None) => "valid".to_owned(),
     };
-    format!("{}  {:.0}  {state}  {}", token.id, token.created_at, safe(&token.name))
+    format!(
+        "{}  {:.0}  {state}  {}",
+        token.id,
+        token.created_at,
+        safe(&token.name)
+    )
 }

@@ -14,13 +14,26 @@ use crate::error::{Error, Kind, Result};
 impl Settings {
     pub(super) fn headers_setting(&self, flags: &args::Connection) -> Result<Setting<Vec<Header>>> {
         if !flags.headers.is_empty() {
-            let wrong = |why| Error::new(Kind::Usage, "could not use the value of --header").because(why);
+            let wrong =
+                |why| Error::new(Kind::Usage, "could not use the value of --header").because(why);
             let value = read(&flags.headers, Path::new(""))?.map_err(wrong)?;
-            return Ok(Setting { value, origin: Origin::Flag });
+            return Ok(Setting {
+                value,
+                origin: Origin::Flag,
+            });
         }
-        let Some(found) = self.in_file(|keys| keys.headers.clone()) else { return Ok(default(Vec::new())) };
-        let value = from_file(&self.file, "headers", read(&found.value, &self.file.resolve(Path::new("")))?)?;
-        Ok(Setting { value, origin: found.origin })
+        let Some(found) = self.in_file(|keys| keys.headers.clone()) else {
+            return Ok(default(Vec::new()));
+        };
+        let value = from_file(
+            &self.file,
+            "headers",
+            read(&found.value, &self.file.resolve(Path::new("")))?,
+        )?;
+        Ok(Setting {
+            value,
+            origin: found.origin,
+        })
     }
 }
 

@@ -42,10 +42,16 @@ impl Machine {
     pub fn here() -> Self {
         Self {
             env: |name| env::var_os(name),
-            terminals: Terminals { stdout: io::stdout().is_terminal(), stderr: io::stderr().is_terminal() },
+            terminals: Terminals {
+                stdout: io::stdout().is_terminal(),
+                stderr: io::stderr().is_terminal(),
+            },
             directories: ProjectDirs::from("", "", "upload").map(|found| Directories {
                 config: found.config_dir().to_owned(),
-                state: found.state_dir().unwrap_or_else(|| found.data_local_dir()).to_owned(),
+                state: found
+                    .state_dir()
+                    .unwrap_or_else(|| found.data_local_dir())
+                    .to_owned(),
                 data: found.data_dir().to_owned(),
             }),
         }
@@ -58,15 +64,21 @@ impl Machine {
 
     /// A variable of the environment that has to be text.
     pub(super) fn text(&self, name: &'static str) -> Result<Option<String>> {
-        let text =
-            |value: OsString| value.into_string().map_err(|_| Error::new(Kind::Config, format!("{name} is not UTF-8")));
+        let text = |value: OsString| {
+            value
+                .into_string()
+                .map_err(|_| Error::new(Kind::Config, format!("{name} is not UTF-8")))
+        };
         self.var(name).map(text).transpose()
     }
 
     pub(super) fn directories(&self) -> Result<&Directories> {
         self.directories.as_ref().ok_or_else(|| {
-            Error::new(Kind::NoJournal, "there is no home directory to keep the journal in")
-                .hinting("set HOME, or name a place with --journal FILE")
+            Error::new(
+                Kind::NoJournal,
+                "there is no home directory to keep the journal in",
+            )
+            .hinting("set HOME, or name a place with --journal FILE")
         })
     }
 }

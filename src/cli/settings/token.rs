@@ -27,7 +27,10 @@ impl Place {
     #[must_use]
     pub fn file(self) -> Option<TokenFile> {
         match self {
-            Self::File(path) => Some(TokenFile { path, read: |path| file(path, "the token") }),
+            Self::File(path) => Some(TokenFile {
+                path,
+                read: |path| file(path, "the token"),
+            }),
             Self::Here(_) => None,
         }
     }
@@ -39,7 +42,13 @@ impl Place {
 /// [`Kind::Config`] for one that is empty, longer than 8 KiB, of several lines, or not visible ASCII, and for a file that
 /// cannot be read.
 pub fn read(place: Option<&Setting<Place>>) -> Result<Option<Token>> {
-    let Some(Setting { value: place, origin }) = place else { return Ok(None) };
+    let Some(Setting {
+        value: place,
+        origin,
+    }) = place
+    else {
+        return Ok(None);
+    };
     match place {
         Place::Here(token) => check(token.expose(), &format!("the token of {origin}")).map(Some),
         Place::File(path) => file(path, "the token").map(Some),
@@ -60,16 +69,24 @@ pub fn file(path: &Path, noun: &str) -> Result<Token> {
 /// [`Kind::Config`] for a file that cannot be read.
 pub fn text(path: &Path, noun: &str) -> Result<String> {
     let mut text = String::new();
-    let unread = || Error::new(Kind::Config, format!("could not read {noun} in {}", path.display()));
+    let unread = || {
+        Error::new(
+            Kind::Config,
+            format!("could not read {noun} in {}", path.display()),
+        )
+    };
     let file = File::open(path).map_err(|error| unread().because(error))?;
     let found = file.metadata().map_err(|error| unread().because(error))?;
     trust::check(path, &found).map_err(|why| unread().because(why))?;
-    file.take(SIZE_MAX + 1).read_to_string(&mut text).map_err(|error| unread().because(error))?;
+    file.take(SIZE_MAX + 1)
+        .read_to_string(&mut text)
+        .map_err(|error| unread().because(error))?;
     Ok(text)
 }
 
 fn check(text: &str, what: &str) -> Result<Token> {
-    let wrong = |why: &str| Err(Error::new(Kind::Config, format!("could not use {what}")).because(why));
+    let wrong =
+        |why: &str| Err(Error::new(Kind::Config, format!("could not use {what}")).because(why));
     let text = text.trim();
     if text.is_empty() {
         return wrong("it is empty");

@@ -89,7 +89,9 @@ fn step(times: &Times, here: bool, now: Instant) -> Step {
     let usable = since(times.fetched).is_some_and(|age| age < STALE);
     let answered = times.fetched >= times.tried;
     match (usable, here) {
-        (true, true) if rested(times.fetched, FRESH) && rested(times.tried, PAUSE) => Step::UseAndAsk,
+        (true, true) if rested(times.fetched, FRESH) && rested(times.tried, PAUSE) => {
+            Step::UseAndAsk
+        }
         (true, true) => Step::Use,
         (true, false) if rested(times.searched, PAUSE) => Step::Ask,
         (true, false) if answered => Step::GiveUp(Absent::Unknown),
@@ -100,8 +102,20 @@ fn step(times: &Times, here: bool, now: Instant) -> Step {
 
 impl Keys {
     pub fn new(http: Http, issuer: &Issuer) -> Self {
-        let Issuer { issuer, jwks, algorithm, .. } = issuer.clone();
-        Self { http, issuer, jwks, algorithm, state: Mutex::default(), asking: tokio::sync::Mutex::default() }
+        let Issuer {
+            issuer,
+            jwks,
+            algorithm,
+            ..
+        } = issuer.clone();
+        Self {
+            http,
+            issuer,
+            jwks,
+            algorithm,
+            state: Mutex::default(),
+            asking: tokio::sync::Mutex::default(),
+        }
     }
 
     /// The key of that name, asked for if need be.
@@ -130,7 +144,10 @@ impl Keys {
     fn look(&self, kid: &str) -> (Step, Option<DecodingKey>) {
         let state = self.state();
         let key = state.set.get(kid);
-        (step(&state.times, key.is_some(), Instant::now()), key.cloned())
+        (
+            step(&state.times, key.is_some(), Instant::now()),
+            key.cloned(),
+        )
     }
 
     /// Asks the issuer, unless somebody did while this waited to.
@@ -144,7 +161,11 @@ impl Keys {
             }
             // The first question is about every key.
             let found_others = !here && state.times.fetched.is_some();
-            state.times.searched = if found_others { Some(now) } else { state.times.searched };
+            state.times.searched = if found_others {
+                Some(now)
+            } else {
+                state.times.searched
+            };
             state.times.tried = Some(now);
         }
         match self.fetch().await {
@@ -154,7 +175,9 @@ impl Keys {
                 state.set = set;
                 state.times.fetched = Some(Instant::now());
             }
-            Err(why) => tracing::warn!(issuer = %self.issuer, "could not fetch the issuer's keys: {why}"),
+            Err(why) => {
+                tracing::warn!(issuer = %self.issuer, "could not fetch the issuer's keys: {why}")
+            }
         }
     }
 
@@ -171,7 +194,10 @@ impl Keys {
         let place = if let Some(place) = &self.jwks {
             place.clone()
         } else {
-            let place = format!("{}/.well-known/openid-configuration", self.issuer.trim_end_matches('/'));
+            let place = format!(
+                "{}/.well-known/openid-configuration",
+                self.issuer.trim_end_matches('/')
+            );
             let place: Url = place.parse().map_err(|_| "the issuer is no URL")?;
             let found: Discovered = self.read(&place).await?;
             if found.issuer != self.issuer {
@@ -179,7 +205,9 @@ impl Keys {
             }
             let keys: Option<Url> = found.jwks_uri.parse().ok();
             // Whoever is elsewhere has no business on this machine.
-            let keys = keys.filter(|keys| is_safe(keys) && (keys.scheme() == "https" || place.scheme() == "http"));
+            let keys = keys.filter(|keys| {
+                is_safe(keys) && (keys.scheme() == "https" || place.scheme() == "http")
+            });
             keys.ok_or("its discovery document leads to no https URL")?
         };
         let jwks: Jwks = self.read(&place).await?;
@@ -191,11 +219,16 @@ impl Keys {
     }
 
     async fn read<T: DeserializeOwned>(&self, place: &Url) -> Result<T, String> {
-        let answer = self.http.get(place, PATIENCE, ANSWER_MAX).await.map_err(|fault| fault.to_string())?;
+        let answer = self
+            .http
+            .get(place, PATIENCE, ANSWER_MAX)
+            .await
+            .map_err(|fault| fault.to_string())?;
         if answer.status != 200 {
             return Err(format!("it answered with {}", answer.status.as_u16()));
         }
-        serde_json::from_slice(&answer.body).map_err(|_| "its answer is not what it should be".to_owned())
+        serde_json::from_slice(&answer.body)
+            .map_err(|_| "its answer is not what it should be".to_owned())
     }
 
     /// It stays whole whatever panics beside it.
@@ -225,7 +258,9 @@ struct Jwk {
 fn sort(keys: Vec<Value>, algorithm: Algorithm) -> (Set, usize) {
     let (mut set, all) = (Set::new(), keys.len());
     for key in keys {
-        let Ok(jwk) = serde_json::from_value::<Jwk>(key) else { continue };
+        let Ok(jwk) = serde_json::from_value::<Jwk>(key) else {
+            continue;
+        };
         if let Some(key) = usable(&jwk, algorithm) {
             set.entry(jwk.kid).or_insert(key);
         }
@@ -240,8 +275,14 @@ fn usable(jwk: &Jwk, algorithm: Algorithm) -> Option<DecodingKey> {
         Algorithm::Es256 => "ES256",
         Algorithm::EdDsa => "EdDSA",
     };
-    let signs = jwk.used_for.as_ref().is_none_or(|used_for| used_for == "sig")
-        && jwk.key_ops.as_ref().is_none_or(|ops| ops.iter().any(|op| op == "verify"))
+    let signs = jwk
+        .used_for
+        .as_ref()
+        .is_none_or(|used_for| used_for == "sig")
+        && jwk
+            .key_ops
+            .as_ref()
+            .is_none_or(|ops| ops.iter().any(|op| op == "verify"))
         && jwk.alg.as_ref().is_none_or(|alg| alg == name);
     if !signs || jwk.kid.is_empty() {
         return None;
@@ -251,13 +292,17 @@ fn usable(jwk: &Jwk, algorithm: Algorithm) -> Option<DecodingKey> {
     match (algorithm, jwk.kty.as_str(), jwk.crv.as_deref()) {
         (Algorithm::Rs256, "RSA", _) => {
             let (n, e) = (bytes(&jwk.n)?, bytes(&jwk.e)?);
-            RSA_BITS.contains(&bits(&n)).then(|| DecodingKey::from_rsa_raw_components(&n, &e))
+            RSA_BITS
+                .contains(&bits(&n))
+                .then(|| DecodingKey::from_rsa_raw_components(&n, &e))
         }
         (Algorithm::Es256, "EC", Some("P-256")) => {
             let point = [vec![4], point(&jwk.x)?, point(&jwk.y)?].concat();
             Some(DecodingKey::from_ec_der(&point))
         }
-        (Algorithm::EdDsa, "OKP", Some("Ed25519")) => Some(DecodingKey::from_ed_der(&point(&jwk.x)?)),
+        (Algorithm::EdDsa, "OKP", Some("Ed25519")) => {
+            Some(DecodingKey::from_ed_der(&point(&jwk.x)?))
+        }
         _ => None,
     }
 }
@@ -265,7 +310,9 @@ fn usable(jwk: &Jwk, algorithm: Algorithm) -> Option<DecodingKey> {
 /// The length of a number, highest byte first.
 fn bits(number: &[u8]) -> usize {
     let zeros = number.iter().take_while(|byte| **byte == 0).count();
-    let first = number.get(zeros).map_or(8, |byte| byte.leading_zeros() as usize);
+    let first = number
+        .get(zeros)
+        .map_or(8, |byte| byte.leading_zeros() as usize);
     (number.len() - zeros + usize::from(zeros == number.len())) * 8 - first
 }
 
@@ -281,7 +328,9 @@ mod tests {
     }
 
     fn with(key: Value, name: &str, value: Value) -> Value {
-        let Value::Object(mut key) = key else { panic!("an object") };
+        let Value::Object(mut key) = key else {
+            panic!("an object")
+        };
         key.insert(name.to_owned(), value);
         key.into()
     }
@@ -296,7 +345,14 @@ mod tests {
         let ec = json!({"kid": "b", "kty": "EC", "crv": "P-256", "x": point, "y": point});
         let ed = json!({"kid": "c", "kty": "OKP", "crv": "Ed25519", "x": point});
         let oct = json!({"kid": "d", "kty": "oct", "k": "c2VjcmV0"});
-        let all = [rsa(2048), ec.clone(), ed.clone(), oct, json!("nonsense"), json!({"kid": 7})];
+        let all = [
+            rsa(2048),
+            ec.clone(),
+            ed.clone(),
+            oct,
+            json!("nonsense"),
+            json!({"kid": 7}),
+        ];
         for algorithm in [Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa] {
             assert_eq!(sort(all.to_vec(), algorithm).0.len(), 1, "{algorithm:?}");
             assert_eq!(sort(all.to_vec(), algorithm).1, 5, "{algorithm:?}");
@@ -316,12 +372,25 @@ mod tests {
             with(rsa(2048), "kid", json!("")),
             with(rsa(2048), "kty", json!("oct")),
         ] {
-            assert_eq!(count(std::slice::from_ref(&bad), Algorithm::Rs256), 0, "{bad}");
+            assert_eq!(
+                count(std::slice::from_ref(&bad), Algorithm::Rs256),
+                0,
+                "{bad}"
+            );
         }
-        assert_eq!(count(&[with(ec.clone(), "crv", json!("P-384"))], Algorithm::Es256), 0);
+        assert_eq!(
+            count(&[with(ec.clone(), "crv", json!("P-384"))], Algorithm::Es256),
+            0
+        );
         assert_eq!(count(&[with(ec, "y", json!("AA"))], Algorithm::Es256), 0);
-        assert_eq!(count(&[with(ed, "crv", json!("X25519"))], Algorithm::EdDsa), 0);
-        assert_eq!((bits(&[]), bits(&[0]), bits(&[0, 1]), bits(&[0x80, 0])), (0, 0, 1, 16));
+        assert_eq!(
+            count(&[with(ed, "crv", json!("X25519"))], Algorithm::EdDsa),
+            0
+        );
+        assert_eq!(
+            (bits(&[]), bits(&[0]), bits(&[0, 1]), bits(&[0x80, 0])),
+            (0, 0, 1, 16)
+        );
     }
 
     #[test]
@@ -330,22 +399,44 @@ mod tests {
         let now = began + Duration::from_hours(100);
         let ago = |duration: Duration| now.checked_sub(duration);
         let secs = |secs| ago(Duration::from_secs(secs));
-        let at = |tried, searched, fetched, here| step(&Times { tried, searched, fetched }, here, now);
+        let at = |tried, searched, fetched, here| {
+            step(
+                &Times {
+                    tried,
+                    searched,
+                    fetched,
+                },
+                here,
+                now,
+            )
+        };
         assert_eq!(at(None, None, None, false), Step::Ask);
         // It answered before.
         assert_eq!(at(secs(10), None, secs(9), true), Step::Use);
         assert_eq!(at(secs(700), None, secs(699), true), Step::UseAndAsk);
         // A key that is new is looked for at once, but not twice in a minute.
         assert_eq!(at(secs(2), None, secs(1), false), Step::Ask);
-        assert_eq!(at(secs(2), secs(2), secs(1), false), Step::GiveUp(Absent::Unknown));
+        assert_eq!(
+            at(secs(2), secs(2), secs(1), false),
+            Step::GiveUp(Absent::Unknown)
+        );
         assert_eq!(at(secs(2), secs(61), secs(1), false), Step::Ask);
         // It has been silent since: keys serve on for a day, and what is not among them cannot be told.
         assert_eq!(at(secs(30), None, secs(3600), true), Step::Use);
         assert_eq!(at(secs(61), None, secs(3600), true), Step::UseAndAsk);
-        assert_eq!(at(secs(2), secs(2), secs(3600), false), Step::GiveUp(Absent::Unreachable));
+        assert_eq!(
+            at(secs(2), secs(2), secs(3600), false),
+            Step::GiveUp(Absent::Unreachable)
+        );
         let day = ago(Duration::from_hours(25));
-        assert_eq!(at(secs(1), None, day, true), Step::GiveUp(Absent::Unreachable));
+        assert_eq!(
+            at(secs(1), None, day, true),
+            Step::GiveUp(Absent::Unreachable)
+        );
         assert_eq!(at(secs(6), None, day, true), Step::Ask);
-        assert_eq!(at(secs(1), None, None, false), Step::GiveUp(Absent::Unreachable));
+        assert_eq!(
+            at(secs(1), None, None, false),
+            Step::GiveUp(Absent::Unreachable)
+        );
     }
 }

@@ -78,8 +78,15 @@ fn invalid<T>(why: impl Into<String>) -> Result<T, Denied> {
 /// [`Kind::Config`] for URLs that are no plain https (http on loopback), for an empty audience or name of a claim, and for an
 /// issuer whose every token would let its holder in.
 pub fn check(issuer: &Issuer) -> Result<()> {
-    let wrong = |what: &str| Err(Error::new(Kind::Config, format!("could not use the issuer of tokens: {what}")));
-    let Ok(url) = Url::parse(&issuer.issuer) else { return wrong("it is no URL") };
+    let wrong = |what: &str| {
+        Err(Error::new(
+            Kind::Config,
+            format!("could not use the issuer of tokens: {what}"),
+        ))
+    };
+    let Ok(url) = Url::parse(&issuer.issuer) else {
+        return wrong("it is no URL");
+    };
     if !is_safe(&url) || url.query().is_some() {
         return wrong("it is https://host[:port][/path] (http on loopback alone)");
     }
@@ -134,7 +141,11 @@ impl Verifier {
             validation.set_issuer(&[&issuer.issuer]);
             validation.set_audience(&[&issuer.audience]);
             validation.set_required_spec_claims(&["exp", "iss", "aud"]);
-            Known { issuer: issuer.clone(), validation, keys: Arc::new(Keys::new(http.clone(), issuer)) }
+            Known {
+                issuer: issuer.clone(),
+                validation,
+                keys: Arc::new(Keys::new(http.clone(), issuer)),
+            }
         };
         Ok(Self(issuers.iter().map(known).collect()))
     }
@@ -147,9 +158,13 @@ impl Verifier {
         if token.len() > TOKEN_MAX {
             return invalid("it is too long");
         }
-        let Ok(head) = decode_header(token) else { return invalid("it is no token, or says that nobody signed it") };
+        let Ok(head) = decode_header(token) else {
+            return invalid("it is no token, or says that nobody signed it");
+        };
         // Nothing is believed yet: this only tells whose keys would have to prove it.
-        let Ok(Said { iss }) = insecure_decode_claims(token) else { return invalid("it names no issuer") };
+        let Ok(Said { iss }) = insecure_decode_claims(token) else {
+            return invalid("it names no issuer");
+        };
         let Some(known) = self.0.iter().find(|known| known.issuer.issuer == iss) else {
             return invalid("it is another issuer's");
         };
@@ -159,13 +174,17 @@ impl Verifier {
         if head.crit.is_some() {
             return invalid("it demands what is not understood");
         }
-        let Some(kid) = head.kid else { return invalid("it does not say which key signed it") };
+        let Some(kid) = head.kid else {
+            return invalid("it does not say which key signed it");
+        };
         let key = known.keys.get(&kid).await.map_err(|absent| match absent {
             Absent::Unknown => Denied::Invalid("its key is none of the issuer's".to_owned()),
             Absent::Unreachable => Denied::Unknown,
         })?;
         let claims = decode::<Map<String, Value>>(token, &key, &known.validation);
-        let claims = claims.map_err(|error| Denied::Invalid(reason(error.kind())))?.claims;
+        let claims = claims
+            .map_err(|error| Denied::Invalid(reason(error.kind())))?
+            .claims;
         matching(&known.issuer.claims, &claims)?;
         subject(&known.issuer, &claims)
     }
@@ -193,13 +212,20 @@ fn reason(kind: &ErrorKind) -> String {
 
 /// Whether each claim that is asked for matches one of its globs.
 fn matching(wanted: &[(String, String)], claims: &Map<String, Value>) -> Result<(), Denied> {
-    let fits = |name: &str, text: &str| wanted.iter().any(|(of, glob)| of == name && glob_matches(glob, text));
+    let fits = |name: &str, text: &str| {
+        wanted
+            .iter()
+            .any(|(of, glob)| of == name && glob_matches(glob, text))
+    };
     for (name, _) in wanted {
         let met = match claims.get(name) {
             Some(Value::String(text)) => fits(name, text),
             Some(Value::Bool(said)) => fits(name, &said.to_string()),
             Some(Value::Number(number)) => fits(name, &number.to_string()),
-            Some(Value::Array(values)) => values.iter().filter_map(Value::as_str).any(|text| fits(name, text)),
+            Some(Value::Array(values)) => values
+                .iter()
+                .filter_map(Value::as_str)
+                .any(|text| fits(name, text)),
             Some(Value::Null | Value::Object(_)) | None => false,
         };
         if !met {
@@ -273,7 +299,9 @@ mod tests {
     }
 
     fn claims(value: Value) -> Map<String, Value> {
-        let Value::Object(claims) = value else { panic!("an object") };
+        let Value::Object(claims) = value else {
+            panic!("an object")
+        };
         claims
     }
 
@@ -281,7 +309,10 @@ mod tests {
     fn a_star_stays_within_its_segment_and_two_do_not() {
         for (glob, text) in [
             ("acme/*", "acme/app"),
-            ("repo:acme/*:ref:refs/heads/main", "repo:acme/app:ref:refs/heads/main"),
+            (
+                "repo:acme/*:ref:refs/heads/main",
+                "repo:acme/app:ref:refs/heads/main",
+            ),
             ("refs/heads/**", "refs/heads/fix/a:b"),
             ("**", ""),
             ("*", ""),
@@ -296,8 +327,14 @@ mod tests {
             ("acme/*", "acme/app/x"),
             ("acme/*", "acmeX/app"),
             ("acme/*", "evil/acme/app"),
-            ("repo:acme/*:ref:refs/heads/main", "repo:acme/app:environment:x:ref:refs/heads/main"),
-            ("repo:acme/*:ref:refs/heads/main", "repo:acme/app:ref:refs/heads/main2"),
+            (
+                "repo:acme/*:ref:refs/heads/main",
+                "repo:acme/app:environment:x:ref:refs/heads/main",
+            ),
+            (
+                "repo:acme/*:ref:refs/heads/main",
+                "repo:acme/app:ref:refs/heads/main2",
+            ),
             ("*", "a:b"),
             ("acme", "acme2"),
             ("", "a"),
@@ -311,10 +348,15 @@ mod tests {
     #[test]
     fn each_claim_that_is_named_must_match_one_of_its_globs() {
         let wanted = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
-            pairs.iter().map(|(name, glob)| ((*name).to_owned(), (*glob).to_owned())).collect()
+            pairs
+                .iter()
+                .map(|(name, glob)| ((*name).to_owned(), (*glob).to_owned()))
+                .collect()
         };
-        let claims = claims(json!({"repository": "acme/app", "ref": "refs/heads/main", "run": 7, "ok": true,
-            "groups": ["dev", "ops"], "none": null}));
+        let claims = claims(
+            json!({"repository": "acme/app", "ref": "refs/heads/main", "run": 7, "ok": true,
+            "groups": ["dev", "ops"], "none": null}),
+        );
         for good in [
             &[("repository", "acme/*")][..],
             &[("repository", "other/*"), ("repository", "acme/*")],
@@ -337,10 +379,22 @@ mod tests {
     #[test]
     fn an_owner_is_a_claim_of_one_issuer() {
         let by = |claim: &str, value: Value| {
-            subject(&Issuer { owner_claim: claim.into(), ..issuer("https://issuer.example") }, &claims(value))
+            subject(
+                &Issuer {
+                    owner_claim: claim.into(),
+                    ..issuer("https://issuer.example")
+                },
+                &claims(value),
+            )
         };
-        assert_eq!(by("sub", json!({"sub": "repo:a/b:ref:c"})).unwrap(), "jwt:https://issuer.example repo:a/b:ref:c");
-        assert_eq!(by("id", json!({"id": 7})).unwrap(), "jwt:https://issuer.example 7");
+        assert_eq!(
+            by("sub", json!({"sub": "repo:a/b:ref:c"})).unwrap(),
+            "jwt:https://issuer.example repo:a/b:ref:c"
+        );
+        assert_eq!(
+            by("id", json!({"id": 7})).unwrap(),
+            "jwt:https://issuer.example 7"
+        );
         for nobody in [
             json!({}),
             json!({"sub": ""}),
@@ -354,21 +408,45 @@ mod tests {
 
     #[test]
     fn an_issuer_is_reached_safely_and_lets_not_everybody_in_by_mistake() {
-        for good in ["https://token.actions.githubusercontent.com", "http://127.0.0.1:8080/realm", "http://[::1]"] {
+        for good in [
+            "https://token.actions.githubusercontent.com",
+            "http://127.0.0.1:8080/realm",
+            "http://[::1]",
+        ] {
             check(&issuer(good)).unwrap();
         }
-        for bad in
-            ["http://issuer.example", "issuer", "https://user@issuer.example", "https://a/?b", "file:///etc/passwd"]
-        {
-            assert_eq!(check(&issuer(bad)).unwrap_err().kind(), Kind::Config, "{bad}");
+        for bad in [
+            "http://issuer.example",
+            "issuer",
+            "https://user@issuer.example",
+            "https://a/?b",
+            "file:///etc/passwd",
+        ] {
+            assert_eq!(
+                check(&issuer(bad)).unwrap_err().kind(),
+                Kind::Config,
+                "{bad}"
+            );
         }
         let good = issuer("https://issuer.example");
         let jwks = Some("http://issuer.example/keys".parse().unwrap());
         for bad in [
-            Issuer { jwks, ..good.clone() },
-            Issuer { audience: String::new(), ..good.clone() },
-            Issuer { claims: Vec::new(), ..good.clone() },
-            Issuer { owner_claim: String::new(), ..good },
+            Issuer {
+                jwks,
+                ..good.clone()
+            },
+            Issuer {
+                audience: String::new(),
+                ..good.clone()
+            },
+            Issuer {
+                claims: Vec::new(),
+                ..good.clone()
+            },
+            Issuer {
+                owner_claim: String::new(),
+                ..good
+            },
         ] {
             assert_eq!(check(&bad).unwrap_err().kind(), Kind::Config, "{bad:?}");
         }

@@ -65,11 +65,21 @@ impl Guard {
     pub fn new(auth: &Auth, ledger: Ledger) -> Result<Self> {
         let rule = match auth {
             Auth::None => Rule::Nobody,
-            Auth::Tokens => Rule::Known { ledger: true, issuers: None },
-            Auth::Jwt { issuers, tokens } => Rule::Known { ledger: *tokens, issuers: Some(Verifier::new(issuers)?) },
+            Auth::Tokens => Rule::Known {
+                ledger: true,
+                issuers: None,
+            },
+            Auth::Jwt { issuers, tokens } => Rule::Known {
+                ledger: *tokens,
+                issuers: Some(Verifier::new(issuers)?),
+            },
             Auth::Private(token) => Rule::One(tokens::digest(token.expose())),
         };
-        Ok(Self { ledger, rule, segments: Mutex::default() })
+        Ok(Self {
+            ledger,
+            rule,
+            segments: Mutex::default(),
+        })
     }
 
     /// The owner a request speaks for.
@@ -97,10 +107,15 @@ impl Guard {
                 let token = token()?;
                 let subject = match (tokens::id(token), issuers) {
                     (Some(id), _) if *ledger => self.holder(id, token).await?,
-                    (_, Some(issuers)) => issuers.subject(token).await.map_err(|denied| match denied {
-                        Denied::Invalid(why) => turned_away(&why),
-                        Denied::Unknown => Refusal::later(Code::Unavailable, ISSUER_WAIT),
-                    })?,
+                    (_, Some(issuers)) => {
+                        issuers
+                            .subject(token)
+                            .await
+                            .map_err(|denied| match denied {
+                                Denied::Invalid(why) => turned_away(&why),
+                                Denied::Unknown => Refusal::later(Code::Unavailable, ISSUER_WAIT),
+                            })?
+                    }
                     _ => return Err(turned_away("it is no token of this gateway")),
                 };
                 self.segment(subject).await
@@ -110,7 +125,11 @@ impl Guard {
 
     /// The subject that holds a token of the ledger.
     async fn holder(&self, id: &str, token: &str) -> Result<String, Refusal> {
-        let known = self.ledger.token(id).await?.ok_or_else(|| turned_away("the ledger does not know it"))?;
+        let known = self
+            .ledger
+            .token(id)
+            .await?
+            .ok_or_else(|| turned_away("the ledger does not know it"))?;
         tokens::judge(&known, token, Timestamp::now()).map_err(turned_away)?;
         Ok(format!("token:{}", known.name))
     }
@@ -142,17 +161,30 @@ impl Shown {
     /// # Errors
     /// `unauthenticated` for any other secret, and for none.
     pub fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let shown = headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
         let bare = shown.trim();
-        let password = bare.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("basic"));
+        let password = bare
+            .split_once(' ')
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("basic"));
         let password = password.and_then(|(_, text)| BASE64_STANDARD.decode(text.trim()).ok());
         let password = password.and_then(|pair| String::from_utf8(pair).ok());
-        let password = password.as_deref().and_then(|pair| pair.split_once(':')).map(|(_, password)| password);
+        let password = password
+            .as_deref()
+            .and_then(|pair| pair.split_once(':'))
+            .map(|(_, password)| password);
         let shown = [bearer(headers), Some(bare), password];
         // All are compared, whichever is right.
-        let right =
-            shown.into_iter().flatten().fold(false, |right, one| tokens::same(&self.0, &tokens::digest(one)) | right);
-        if right { Ok(()) } else { Err(Refusal::new(Code::Unauthenticated)) }
+        let right = shown.into_iter().flatten().fold(false, |right, one| {
+            tokens::same(&self.0, &tokens::digest(one)) | right
+        });
+        if right {
+            Ok(())
+        } else {
+            Err(Refusal::new(Code::Unauthenticated))
+        }
     }
 }
 
@@ -161,18 +193,37 @@ impl Shown {
 pub fn says_json(method: &Method, headers: &HeaderMap) -> bool {
     let json = || {
         let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
-        Some(value.split(';').next()?.trim().eq_ignore_ascii_case("application/json"))
+        Some(
+            value
+                .split(';')
+                .next()?
+                .trim()
+                .eq_ignore_ascii_case("application/json"),
+        )
     };
     method != Method::POST || json().unwrap_or(false)
 }
 
 /// Whether the request was sent to a loopback address by name: a rebound DNS name is not one.
 fn asks_loopback(uri: &Uri, headers: &HeaderMap) -> bool {
-    let header = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let Some(host) = uri.authority().map(axum::http::uri::Authority::as_str).or(header) else { return false };
-    let Ok(authority) = host.parse::<axum::http::uri::Authority>() else { return false };
+    let header = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    let Some(host) = uri
+        .authority()
+        .map(axum::http::uri::Authority::as_str)
+        .or(header)
+    else {
+        return false;
+    };
+    let Ok(authority) = host.parse::<axum::http::uri::Authority>() else {
+        return false;
+    };
     let host = authority.host();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let address = host
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .parse::<IpAddr>();
     host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
@@ -215,11 +266,23 @@ mod tests {
 
     #[test]
     fn only_loopback_hosts_are_this_machine() {
-        for good in ["127.0.0.1:8080", "127.0.0.1", "localhost:1", "LOCALHOST", "[::1]:8080"] {
+        for good in [
+            "127.0.0.1:8080",
+            "127.0.0.1",
+            "localhost:1",
+            "LOCALHOST",
+            "[::1]:8080",
+        ] {
             assert!(host(good), "{good}");
         }
-        for bad in ["example.com", "127.0.0.1.example.com", "localhost.example.com", "10.0.0.1", "", "a@127.0.0.1:80@x"]
-        {
+        for bad in [
+            "example.com",
+            "127.0.0.1.example.com",
+            "localhost.example.com",
+            "10.0.0.1",
+            "",
+            "a@127.0.0.1:80@x",
+        ] {
             assert!(!host(bad), "{bad}");
         }
         assert!(!asks_loopback(&Uri::from_static("/v1"), &HeaderMap::new()));
@@ -228,19 +291,32 @@ mod tests {
     #[test]
     fn a_segment_is_26_plain_characters() {
         let segment = fresh_segment();
-        assert!(segment.len() == 26 && segment.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()));
+        assert!(
+            segment.len() == 26
+                && segment
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+        );
         assert_ne!(segment, fresh_segment());
     }
 
     #[tokio::test]
     async fn a_token_works_until_it_is_revoked() {
         let place = tempfile::tempdir().unwrap();
-        let ledger = Ledger::open(&LedgerConfig::Sqlite(place.path().join("ledger.db"))).await.unwrap();
+        let ledger = Ledger::open(&LedgerConfig::Sqlite(place.path().join("ledger.db")))
+            .await
+            .unwrap();
         let guard = Guard::new(&Auth::Tokens, ledger.clone()).unwrap();
         let ask = async |token: &str| {
             let mut headers = HeaderMap::new();
-            headers.insert(header::AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
-            guard.owner(&Uri::from_static("/v1"), &headers).await.map_err(|refusal| refusal.code)
+            headers.insert(
+                header::AUTHORIZATION,
+                format!("Bearer {token}").parse().unwrap(),
+            );
+            guard
+                .owner(&Uri::from_static("/v1"), &headers)
+                .await
+                .map_err(|refusal| refusal.code)
         };
         let token = ledger.add_token("ci").await.unwrap();
         let other = ledger.add_token("cd").await.unwrap();

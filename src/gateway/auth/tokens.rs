@@ -57,17 +57,36 @@ impl Ledger {
     /// As [`Ledger::add_token`].
     pub async fn add_token_for(&self, name: &str, life: Duration) -> Result<Token> {
         let end = Timestamp::now().saturating_add(life);
-        let end = end.map_err(|error| Error::new(Kind::Usage, "could not tell when the token ends").because(error))?;
+        let end = end.map_err(|error| {
+            Error::new(Kind::Usage, "could not tell when the token ends").because(error)
+        })?;
         self.make_token(name, Some(end)).await
     }
 
     async fn make_token(&self, name: &str, expires_at: Option<Timestamp>) -> Result<Token> {
         if name.is_empty() || name.chars().count() > 64 || name.chars().any(char::is_control) {
-            return Err(Error::new(Kind::Usage, "a token's name has 1 to 64 printable characters"));
+            return Err(Error::new(
+                Kind::Usage,
+                "a token's name has 1 to 64 printable characters",
+            ));
         }
-        let id: String = Uuid::new_v4().simple().to_string().chars().take(12).collect();
-        let token = format!("upl_{id}_{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
-        let new = NewToken { id, name: name.to_owned(), hash: digest(&token), expires_at };
+        let id: String = Uuid::new_v4()
+            .simple()
+            .to_string()
+            .chars()
+            .take(12)
+            .collect();
+        let token = format!(
+            "upl_{id}_{}{}",
+            Uuid::new_v4().simple(),
+            Uuid::new_v4().simple()
+        );
+        let new = NewToken {
+            id,
+            name: name.to_owned(),
+            hash: digest(&token),
+            expires_at,
+        };
         self.insert_token(new, Timestamp::now()).await?;
         Ok(Token::new(token))
     }
@@ -80,8 +99,10 @@ impl Ledger {
         if self.revoke_token(id, Timestamp::now()).await? {
             return Ok(());
         }
-        Err(Error::new(Kind::NotFound, format!("there is no valid token {id}"))
-            .hinting("`upload serve token list` shows the tokens"))
+        Err(
+            Error::new(Kind::NotFound, format!("there is no valid token {id}"))
+                .hinting("`upload serve token list` shows the tokens"),
+        )
     }
 }
 
@@ -105,7 +126,11 @@ mod tests {
             assert!(judge(&good, "upl_1_secret", now).is_ok());
             assert!(judge(&good, "upl_1_secret2", now).is_err());
         }
-        for over in [known(Some(before), None), known(None, Some(now)), known(None, Some(before))] {
+        for over in [
+            known(Some(before), None),
+            known(None, Some(now)),
+            known(None, Some(before)),
+        ] {
             assert!(judge(&over, "upl_1_secret", now).is_err());
         }
     }

@@ -22,19 +22,36 @@ pub struct Query(Vec<(String, String)>);
 
 impl Query {
     pub fn read(query: Option<&str>) -> Self {
-        Self(form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect())
+        Self(
+            form_urlencoded::parse(query.unwrap_or_default().as_bytes())
+                .into_owned()
+                .collect(),
+        )
     }
 
     /// The value of a name that stands there once, and is not empty.
     pub fn one(&self, wanted: &str) -> Option<&str> {
-        let mut values = self.0.iter().filter(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
-        values.next().filter(|value| !value.is_empty() && values.next().is_none())
+        let mut values = self
+            .0
+            .iter()
+            .filter(|(name, _)| name == wanted)
+            .map(|(_, value)| value.as_str());
+        values
+            .next()
+            .filter(|value| !value.is_empty() && values.next().is_none())
     }
 
     /// `metadata[NAME]=VALUE`
     pub fn metadata(&self) -> Vec<(String, String)> {
-        let name = |name: &str| name.strip_prefix("metadata[")?.strip_suffix(']').map(str::to_owned);
-        self.0.iter().filter_map(|(key, value)| Some((name(key)?, value.clone()))).collect()
+        let name = |name: &str| {
+            name.strip_prefix("metadata[")?
+                .strip_suffix(']')
+                .map(str::to_owned)
+        };
+        self.0
+            .iter()
+            .filter_map(|(key, value)| Some((name(key)?, value.clone())))
+            .collect()
     }
 }
 
@@ -52,17 +69,31 @@ pub fn pair((name, value): (&String, &Value)) -> Option<(String, String)> {
 ///
 /// # Errors
 /// `invalid_request` without a name.
-pub fn offer(name: Option<&str>, kind: Option<&str>, metadata: Vec<(String, String)>) -> Result<BeginRequest, Refusal> {
+pub fn offer(
+    name: Option<&str>,
+    kind: Option<&str>,
+    metadata: Vec<(String, String)>,
+) -> Result<BeginRequest, Refusal> {
     let name = name.unwrap_or_default();
     if name.is_empty() {
-        return Err(Refusal::saying(Code::InvalidRequest, "s3: content filename must be a string"));
+        return Err(Refusal::saying(
+            Code::InvalidRequest,
+            "s3: content filename must be a string",
+        ));
     }
     let all = name.chars().count();
     let printable = |c: char| if c.is_control() { '_' } else { c };
     Ok(BeginRequest {
-        name: name.chars().skip(all.saturating_sub(rules::NAME_MAX)).map(printable).collect(),
+        name: name
+            .chars()
+            .skip(all.saturating_sub(rules::NAME_MAX))
+            .map(printable)
+            .collect(),
         size: None,
-        content_type: kind.filter(|kind| !kind.is_empty()).unwrap_or(ANY_TYPE).to_owned(),
+        content_type: kind
+            .filter(|kind| !kind.is_empty())
+            .unwrap_or(ANY_TYPE)
+            .to_owned(),
         part_size: None,
         metadata: metadata
             .into_iter()
@@ -75,7 +106,13 @@ pub fn offer(name: Option<&str>, kind: Option<&str>, metadata: Vec<(String, Stri
 
 /// A name of metadata as a header can have it: `relativePath` is `relativepath`, `my_tag` is `my-tag`.
 fn header_name(name: &str) -> Option<String> {
-    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() {
+            c.to_ascii_lowercase()
+        } else {
+            '-'
+        }
+    };
     let name: String = name.chars().take(64).map(plain).collect();
     (!name.is_empty()).then_some(name)
 }
@@ -85,15 +122,30 @@ fn header_value(value: &str) -> Option<String> {
     if value.is_empty() {
         return None;
     }
-    let words = value.split(' ').all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_graphic()));
-    Some(if words { value.to_owned() } else { format!("=?UTF-8?B?{}?=", BASE64_STANDARD.encode(value)) })
+    let words = value
+        .split(' ')
+        .all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_graphic()));
+    Some(if words {
+        value.to_owned()
+    } else {
+        format!("=?UTF-8?B?{}?=", BASE64_STANDARD.encode(value))
+    })
 }
 
 /// # Errors
 /// `invalid_request` for what is no number of a part.
 pub fn number(text: &str) -> Result<PartNumber, Refusal> {
-    let number = text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u32>().ok()).flatten();
-    let wrong = || Refusal::saying(Code::InvalidRequest, "s3: the part number must be a number between 1 and 10000.");
+    let number = text
+        .bytes()
+        .all(|b| b.is_ascii_digit())
+        .then(|| text.parse::<u32>().ok())
+        .flatten();
+    let wrong = || {
+        Refusal::saying(
+            Code::InvalidRequest,
+            "s3: the part number must be a number between 1 and 10000.",
+        )
+    };
     number
         .filter(|number| *number <= Limits::S3.max_parts)
         .and_then(|number| PartNumber::try_from(number).ok())
@@ -106,12 +158,25 @@ pub fn number(text: &str) -> Result<PartNumber, Refusal> {
 /// # Errors
 /// `invalid_request` for anything else, and for a number with two ETags.
 pub fn wanted(body: &Value) -> Result<BTreeMap<PartNumber, ETag>, Refusal> {
-    let wrong = || Refusal::saying(Code::InvalidRequest, "s3: `parts` must be an array of {ETag, PartNumber} objects.");
+    let wrong = || {
+        Refusal::saying(
+            Code::InvalidRequest,
+            "s3: `parts` must be an array of {ETag, PartNumber} objects.",
+        )
+    };
     let mut wanted = BTreeMap::new();
-    for part in body.get("parts").and_then(Value::as_array).ok_or_else(wrong)? {
+    for part in body
+        .get("parts")
+        .and_then(Value::as_array)
+        .ok_or_else(wrong)?
+    {
         let which = part.get("PartNumber").ok_or_else(wrong)?;
         let which = number(which.as_str().unwrap_or(&which.to_string()))?;
-        let etag = part.get("ETag").or_else(|| part.get("etag")).and_then(Value::as_str).ok_or_else(wrong)?;
+        let etag = part
+            .get("ETag")
+            .or_else(|| part.get("etag"))
+            .and_then(Value::as_str)
+            .ok_or_else(wrong)?;
         let etag = ETag::from_header(etag).map_err(|_| wrong())?;
         if wanted.get(&which).is_some_and(|other| *other != etag) {
             return Err(wrong());
@@ -144,9 +209,16 @@ mod tests {
 
     #[test]
     fn a_name_is_whatever_it_is_and_harms_nobody() {
-        let name = |text: &str| offer(Some(text), None, Vec::new()).map(|offer| offer.name).ok();
+        let name = |text: &str| {
+            offer(Some(text), None, Vec::new())
+                .map(|offer| offer.name)
+                .ok()
+        };
         assert_eq!(name("a.mp4").as_deref(), Some("a.mp4"));
-        assert_eq!(name("../../etc/passwd").as_deref(), Some("../../etc/passwd"));
+        assert_eq!(
+            name("../../etc/passwd").as_deref(),
+            Some("../../etc/passwd")
+        );
         assert_eq!(name("a\r\nb\0.txt").as_deref(), Some("a__b_.txt"));
         let long = format!("{}é.mov", "x".repeat(600));
         assert_eq!(name(&long).unwrap(), format!("{}é.mov", "x".repeat(195)));
@@ -160,20 +232,44 @@ mod tests {
         let pairs = body.as_object().unwrap().iter().filter_map(pair).collect();
         let offer = offer(Some("a"), Some(""), pairs).unwrap();
         assert_eq!(offer.content_type, ANY_TYPE);
-        let expected =
-            [("my-tag", "two words"), ("n", "7"), ("name", "=?UTF-8?B?w5xiZXIudHh0?="), ("s", "=?UTF-8?B?IGE=?=")];
-        assert_eq!(offer.metadata, expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+        let expected = [
+            ("my-tag", "two words"),
+            ("n", "7"),
+            ("name", "=?UTF-8?B?w5xiZXIudHh0?="),
+            ("s", "=?UTF-8?B?IGE=?="),
+        ];
+        assert_eq!(
+            offer.metadata,
+            expected
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into()
+        );
         assert!(rules::begin(&offer, &["*/*".to_owned()]).is_ok());
-        let query = Query::read(Some("metadata%5Ba%5D=1&metadata[b]=x+y&metadata=z&key=k%2Fa+b&type=&c=1&c=2"));
-        assert_eq!(query.metadata(), [("a".to_owned(), "1".to_owned()), ("b".to_owned(), "x y".to_owned())]);
-        assert_eq!((query.one("key"), query.one("type"), query.one("c")), (Some("k/a b"), None, None));
+        let query = Query::read(Some(
+            "metadata%5Ba%5D=1&metadata[b]=x+y&metadata=z&key=k%2Fa+b&type=&c=1&c=2",
+        ));
+        assert_eq!(
+            query.metadata(),
+            [
+                ("a".to_owned(), "1".to_owned()),
+                ("b".to_owned(), "x y".to_owned())
+            ]
+        );
+        assert_eq!(
+            (query.one("key"), query.one("type"), query.one("c")),
+            (Some("k/a b"), None, None)
+        );
     }
 
     #[test]
     fn parts_are_read_as_every_uppy_writes_them() {
         let read = |parts: Value| {
             let wanted = wanted(&json!({"parts": parts, "more": 1}));
-            wanted.map(|all| all.into_iter().map(|(n, etag)| (n.get(), etag.to_string())).collect::<Vec<_>>())
+            wanted.map(|all| {
+                all.into_iter()
+                    .map(|(n, etag)| (n.get(), etag.to_string()))
+                    .collect::<Vec<_>>()
+            })
         };
         let parts = json!([
             {"PartNumber": 2, "ETag": "\"b\"", "etag": "\"b\"", "content-length": "0"},
@@ -181,7 +277,11 @@ mod tests {
             {"PartNumber": "3", "etag": "W/\"c\""},
             {"PartNumber": 2, "ETag": "b"},
         ]);
-        let expected = [(1, "a".to_owned()), (2, "b".to_owned()), (3, "c".to_owned())];
+        let expected = [
+            (1, "a".to_owned()),
+            (2, "b".to_owned()),
+            (3, "c".to_owned()),
+        ];
         assert_eq!(read(parts).unwrap(), expected);
         for wrong in [
             json!({}),
@@ -203,7 +303,19 @@ mod tests {
     fn numbers_of_parts_are_numbers() {
         assert_eq!(number("1").unwrap().get(), 1);
         assert_eq!(number("10000").unwrap().get(), 10_000);
-        for wrong in ["", "0", "-1", "+1", "1.5", "1abc", "abc", " 2", "10001", "99999999999", "status"] {
+        for wrong in [
+            "",
+            "0",
+            "-1",
+            "+1",
+            "1.5",
+            "1abc",
+            "abc",
+            " 2",
+            "10001",
+            "99999999999",
+            "status",
+        ] {
             assert!(number(wrong).is_err(), "{wrong}");
         }
     }

@@ -59,7 +59,9 @@ pub struct Listened {
 /// # Errors
 /// [`Kind::Config`] for a queue that refuses. One that does not answer for now may do so later.
 pub async fn queue(events: Option<&Events>, store: &Store) -> Result<Option<Listened>, Error> {
-    let Some(Events::Sqs(url)) = events else { return Ok(None) };
+    let Some(Events::Sqs(url)) = events else {
+        return Ok(None);
+    };
     let queue = store.queue(url)?;
     let dead_letters = match queue.has_dead_letters().await {
         Ok(there) => there,
@@ -68,21 +70,33 @@ pub async fn queue(events: Option<&Events>, store: &Store) -> Result<Option<List
             true
         }
         Err(fault) => {
-            let needed =
-                "check its URL, and that the credentials may ReceiveMessage, DeleteMessage and GetQueueAttributes";
-            return Err(
-                Error::new(Kind::Config, format!("the queue of --events cannot be used: {fault}")).hinting(needed)
-            );
+            let needed = "check its URL, and that the credentials may ReceiveMessage, DeleteMessage and GetQueueAttributes";
+            return Err(Error::new(
+                Kind::Config,
+                format!("the queue of --events cannot be used: {fault}"),
+            )
+            .hinting(needed));
         }
     };
     if !dead_letters {
-        tracing::warn!("the queue of events has no dead-letter queue: what cannot be read is dropped in the end");
+        tracing::warn!(
+            "the queue of events has no dead-letter queue: what cannot be read is dropped in the end"
+        );
     }
-    Ok(Some(Listened { queue, dead_letters }))
+    Ok(Some(Listened {
+        queue,
+        dead_letters,
+    }))
 }
 
 /// Takes messages out of the queue for ever, as many at a time as are looked into at once.
-pub async fn consume(service: Arc<Service>, Listened { queue, dead_letters }: Listened) {
+pub async fn consume(
+    service: Arc<Service>,
+    Listened {
+        queue,
+        dead_letters,
+    }: Listened,
+) {
     let mut wait = WAITS.0;
     loop {
         match queue.receive().await {
@@ -93,7 +107,10 @@ pub async fn consume(service: Arc<Service>, Listened { queue, dead_letters }: Li
                     settled.instrument(tracing::info_span!("message", id = message.id))
                 });
                 let fates = join_all(fates).await;
-                let done = messages.iter().zip(fates).filter(|(_, fate)| *fate == Fate::Delete);
+                let done = messages
+                    .iter()
+                    .zip(fates)
+                    .filter(|(_, fate)| *fate == Fate::Delete);
                 let done: Vec<&Message> = done.map(|(message, _)| message).collect();
                 if let Err(fault) = queue.delete(&done).await {
                     // They come again, and do no harm.
@@ -109,7 +126,12 @@ pub async fn consume(service: Arc<Service>, Listened { queue, dead_letters }: Li
     }
 }
 
-pub(super) async fn settle(service: &Arc<Service>, body: &str, deliveries: u32, dead_letters: bool) -> Fate {
+pub(super) async fn settle(
+    service: &Arc<Service>,
+    body: &str,
+    deliveries: u32,
+    dead_letters: bool,
+) -> Fate {
     let Ok(told) = record::created(body.as_bytes()) else {
         tracing::warn!(deliveries, "a message that is no event of a store");
         return unreadable(deliveries, dead_letters);
@@ -122,7 +144,11 @@ pub(super) async fn settle(service: &Arc<Service>, body: &str, deliveries: u32, 
 
 /// A message that cannot be read is for the dead-letter queue; without one it must not go round for ever.
 fn unreadable(deliveries: u32, dead_letters: bool) -> Fate {
-    if dead_letters || deliveries < DELIVERIES { Fate::Leave } else { Fate::Delete }
+    if dead_letters || deliveries < DELIVERIES {
+        Fate::Leave
+    } else {
+        Fate::Delete
+    }
 }
 
 /// Has the store asked about each object.
@@ -133,7 +159,10 @@ async fn look_into(service: &Arc<Service>, told: &[Told]) -> Result<(), Refusal>
     for told in told {
         let ours = || told.keys().find_map(|key| service.ours(&told.bucket, &key));
         let Some(key) = ours() else {
-            tracing::debug!(bucket = told.bucket, "an event for something that is not ours");
+            tracing::debug!(
+                bucket = told.bucket,
+                "an event for something that is not ours"
+            );
             continue;
         };
         match service.confirm(&key).await? {
@@ -169,9 +198,15 @@ impl Inbox {
     /// # Errors
     /// `invalid_request` for what is no event of a store, `unavailable` when more waits than can be kept.
     pub fn take(&self, message: &[u8]) -> Result<(), Refusal> {
-        let told = record::created(message)
-            .map_err(|_| Refusal::saying(crate::wire::Code::InvalidRequest, "this is no event of a store"))?;
-        self.0.try_send(told).map_err(|_| Refusal::later(crate::wire::Code::Unavailable, 5))
+        let told = record::created(message).map_err(|_| {
+            Refusal::saying(
+                crate::wire::Code::InvalidRequest,
+                "this is no event of a store",
+            )
+        })?;
+        self.0
+            .try_send(told)
+            .map_err(|_| Refusal::later(crate::wire::Code::Unavailable, 5))
     }
 }
 

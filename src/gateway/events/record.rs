@@ -25,9 +25,17 @@ pub struct Unreadable;
 impl Told {
     /// The ways the key can be meant; the first that is one of ours is right, since ours have nothing to encode.
     pub fn keys(&self) -> impl Iterator<Item = Cow<'_, str>> {
-        let percent = |text: &str| percent_decode_str(text).decode_utf8().ok().map(Cow::into_owned);
+        let percent = |text: &str| {
+            percent_decode_str(text)
+                .decode_utf8()
+                .ok()
+                .map(Cow::into_owned)
+        };
         let form = self.key.contains('+').then(|| self.key.replace('+', " "));
-        let decoded = [percent(&self.key), form.as_deref().and_then(percent)].into_iter().flatten().map(Cow::Owned);
+        let decoded = [percent(&self.key), form.as_deref().and_then(percent)]
+            .into_iter()
+            .flatten()
+            .map(Cow::Owned);
         std::iter::once(Cow::Borrowed(self.key.as_str())).chain(decoded)
     }
 }
@@ -85,15 +93,23 @@ impl Message {
     fn created(self, may_be_wrapped: bool) -> Result<Vec<Told>, Unreadable> {
         if let Some(records) = self.records {
             // RustFS and MinIO put `s3:` before the name.
-            let is_created = |name: &str| name.strip_prefix("s3:").unwrap_or(name).starts_with("ObjectCreated:");
-            let created = records.into_iter().filter(|record| is_created(&record.happened));
+            let is_created = |name: &str| {
+                name.strip_prefix("s3:")
+                    .unwrap_or(name)
+                    .starts_with("ObjectCreated:")
+            };
+            let created = records
+                .into_iter()
+                .filter(|record| is_created(&record.happened));
             return Ok(created.map(|record| Told::from(record.s3)).collect());
         }
         match (self.wrapped, self.happened, self.detail, self.greeting) {
-            (Some(text), ..) if may_be_wrapped => {
-                serde_json::from_str::<Message>(&text).map_err(|_| Unreadable)?.created(false)
+            (Some(text), ..) if may_be_wrapped => serde_json::from_str::<Message>(&text)
+                .map_err(|_| Unreadable)?
+                .created(false),
+            (None, Some(happened), Some(place), _) if happened == "Object Created" => {
+                Ok(vec![place.into()])
             }
-            (None, Some(happened), Some(place), _) if happened == "Object Created" => Ok(vec![place.into()]),
             (None, Some(_), ..) | (None, None, None, Some(_)) => Ok(Vec::new()),
             _ => Err(Unreadable),
         }
@@ -102,7 +118,10 @@ impl Message {
 
 impl From<Place> for Told {
     fn from(place: Place) -> Self {
-        Self { bucket: place.bucket.name, key: place.object.key }
+        Self {
+            bucket: place.bucket.name,
+            key: place.object.key,
+        }
     }
 }
 
@@ -128,15 +147,23 @@ mod tests {
     }
 
     fn told(key: &str) -> Vec<Told> {
-        vec![Told { bucket: "media".into(), key: key.into() }]
+        vec![Told {
+            bucket: "media".into(),
+            key: key.into(),
+        }]
     }
 
     #[test]
     fn a_created_object_is_named_however_it_is_told() {
-        for event in ["ObjectCreated:CompleteMultipartUpload", "ObjectCreated:Put", "s3:ObjectCreated:Put"] {
+        for event in [
+            "ObjectCreated:CompleteMultipartUpload",
+            "ObjectCreated:Put",
+            "s3:ObjectCreated:Put",
+        ] {
             let records = json!({"Records": [record(event, KEY)]});
             assert_eq!(read(&records), Ok(told(KEY)), "{event}");
-            let wrapped = json!({"Type": "Notification", "TopicArn": "arn", "Message": records.to_string()});
+            let wrapped =
+                json!({"Type": "Notification", "TopicArn": "arn", "Message": records.to_string()});
             assert_eq!(read(&wrapped), Ok(told(KEY)), "{event}");
             let pushed = json!({"EventName": event, "Key": format!("media/{KEY}"), "Records": [record(event, KEY)]});
             assert_eq!(read(&pushed), Ok(told(KEY)), "{event}");
@@ -148,13 +175,11 @@ mod tests {
 
     #[test]
     fn what_creates_nothing_names_nothing() {
-        let removed =
-            json!({"Records": [record("ObjectRemoved:Delete", KEY), record("ReducedRedundancyLostObject", KEY)]});
+        let removed = json!({"Records": [record("ObjectRemoved:Delete", KEY), record("ReducedRedundancyLostObject", KEY)]});
         assert_eq!(read(&removed), Ok(vec![]));
         let greeting = json!({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "media"});
         assert_eq!(read(&greeting), Ok(vec![]));
-        let deleted =
-            json!({"detail-type": "Object Deleted", "detail": {"bucket": {"name": "b"}, "object": {"key": KEY}}});
+        let deleted = json!({"detail-type": "Object Deleted", "detail": {"bucket": {"name": "b"}, "object": {"key": KEY}}});
         assert_eq!(read(&deleted), Ok(vec![]));
     }
 
@@ -162,7 +187,14 @@ mod tests {
     fn anything_else_is_no_message() {
         let records = json!({"Records": [record("ObjectCreated:Put", KEY)]}).to_string();
         let twice = json!({"Message": json!({"Message": records}).to_string()});
-        for bad in [json!({}), json!([]), json!(1), json!({"Message": "hello"}), json!({"Records": [{}]}), twice] {
+        for bad in [
+            json!({}),
+            json!([]),
+            json!(1),
+            json!({"Message": "hello"}),
+            json!({"Records": [{}]}),
+            twice,
+        ] {
             assert_eq!(read(&bad), Err(Unreadable), "{bad}");
         }
         assert_eq!(created(b""), Err(Unreadable));

@@ -44,7 +44,9 @@ pub fn check(program: &Path) -> Result<(), String> {
     let found = fs::metadata(program).map_err(|error| format!("{}: {error}", program.display()))?;
     let mode = found.permissions().mode();
     match () {
-        () if !found.is_file() || mode & 0o111 == 0 => Err(format!("{} is no program", program.display())),
+        () if !found.is_file() || mode & 0o111 == 0 => {
+            Err(format!("{} is no program", program.display()))
+        }
         () if mode & 0o002 != 0 => Err(format!("everybody may write to {}", program.display())),
         () => Ok(()),
     }
@@ -52,13 +54,16 @@ pub fn check(program: &Path) -> Result<(), String> {
 
 /// Runs it to its end. Dropped, it is killed, and with it all of its group.
 pub async fn run(name: &str, program: &Path, args: &[String], input: &[u8]) -> Verdict {
-    let kept = ENVIRONMENT.iter().filter_map(|name| Some((*name, std::env::var_os(name)?)));
+    let kept = ENVIRONMENT
+        .iter()
+        .filter_map(|name| Some((*name, std::env::var_os(name)?)));
     let mut child = match spawn(program, args, kept) {
         Ok(child) => child,
         Err(error) => return Verdict::Later(format!("it could not be started: {error}")),
     };
     let mut group = Group(child.id().and_then(|id| Pid::from_raw(id.cast_signed())));
-    let (mut stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let (mut stdin, stdout, stderr) =
+        (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let (mut said, mut log) = (Vec::new(), Vec::new());
     let ended = {
         let tell = async {
@@ -67,7 +72,13 @@ pub async fn run(name: &str, program: &Path, args: &[String], input: &[u8]) -> V
                 let _ = stdin.write_all(input).await;
             }
         };
-        let streams = async { tokio::join!(tell, read(stdout, SAID_MAX, &mut said), read(stderr, LOGGED, &mut log)) };
+        let streams = async {
+            tokio::join!(
+                tell,
+                read(stdout, SAID_MAX, &mut said),
+                read(stderr, LOGGED, &mut log)
+            )
+        };
         tokio::pin!(streams);
         tokio::select! {
             ended = child.wait() => {
@@ -79,7 +90,11 @@ pub async fn run(name: &str, program: &Path, args: &[String], input: &[u8]) -> V
         }
     };
     group.0 = None;
-    for line in String::from_utf8_lossy(&log).lines().map(|line| words(line, 1000)).filter(|line| !line.is_empty()) {
+    for line in String::from_utf8_lossy(&log)
+        .lines()
+        .map(|line| words(line, 1000))
+        .filter(|line| !line.is_empty())
+    {
         tracing::info!(hook = name, "{line}");
     }
     match ended.map(|status| status.code()) {
@@ -119,7 +134,9 @@ async fn read(stream: Option<impl AsyncRead + Unpin>, most: usize, kept: &mut Ve
 }
 
 fn reason(said: &[u8]) -> Option<String> {
-    serde_json::from_slice::<Said>(said).unwrap_or_default().reason
+    serde_json::from_slice::<Said>(said)
+        .unwrap_or_default()
+        .reason
 }
 
 /// A group of processes that ends with this value, unless its first has been waited for.
@@ -139,7 +156,13 @@ mod tests {
     use super::*;
 
     async fn sh(script: &str) -> Verdict {
-        run("test", Path::new("/bin/sh"), &["-c".to_owned(), script.to_owned()], b"{\"v\":1}").await
+        run(
+            "test",
+            Path::new("/bin/sh"),
+            &["-c".to_owned(), script.to_owned()],
+            b"{\"v\":1}",
+        )
+        .await
     }
 
     fn rejected(reason: &str) -> Verdict {
@@ -153,7 +176,10 @@ mod tests {
         for other in ["exit 1", "exit 77", "kill -9 $$", "exec /nowhere"] {
             assert!(matches!(sh(other).await, Verdict::Later(_)), "{other}");
         }
-        assert!(matches!(run("test", Path::new("/nowhere"), &[], b"").await, Verdict::Later(_)));
+        assert!(matches!(
+            run("test", Path::new("/nowhere"), &[], b"").await,
+            Verdict::Later(_)
+        ));
     }
 
     #[tokio::test]
@@ -163,7 +189,11 @@ mod tests {
             sh(r#"printf %s '{"reason":"Eicar \u001b[31m\n found"}'; exit 10"#).await,
             rejected("Eicar [31m found")
         );
-        for nonsense in ["echo found; exit 10", "echo '{\"reason\":7}'; exit 10", "printf '\\377\\000'; exit 10"] {
+        for nonsense in [
+            "echo found; exit 10",
+            "echo '{\"reason\":7}'; exit 10",
+            "printf '\\377\\000'; exit 10",
+        ] {
             assert_eq!(sh(nonsense).await, rejected("rejected"), "{nonsense}");
         }
     }
@@ -186,6 +216,9 @@ mod tests {
         // Cargo gives its tests a lot; of that, nothing.
         assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
         let others = "env | grep -vE '^(PATH|LANG|TMPDIR|PWD|OLDPWD|SHLVL|_)='";
-        assert_eq!(sh(&format!("if {others} >&2; then exit 10; fi")).await, Verdict::Accept);
+        assert_eq!(
+            sh(&format!("if {others} >&2; then exit 10; fi")).await,
+            Verdict::Accept
+        );
     }
 }

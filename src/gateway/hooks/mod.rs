@@ -104,7 +104,11 @@ impl Reason {
     #[must_use]
     pub fn of(text: Option<&str>) -> Self {
         let text: String = words(text.unwrap_or_default(), REASON_MAX);
-        Self(if text.is_empty() { "rejected".to_owned() } else { text })
+        Self(if text.is_empty() {
+            "rejected".to_owned()
+        } else {
+            text
+        })
     }
 
     #[must_use]
@@ -117,13 +121,20 @@ impl Reason {
 fn words(text: &str, max: usize) -> String {
     // What a debugger would escape is what a terminal may obey or hide, but for quotes.
     let shown = |c: char| matches!(c, '"' | '\'' | '\\') || c.escape_debug().nth(1).is_none();
-    let text: String = text.chars().map(|c| if shown(c) { c } else { ' ' }).collect();
+    let text: String = text
+        .chars()
+        .map(|c| if shown(c) { c } else { ' ' })
+        .collect();
     // Tools like to name the URL that failed them.
     let discreet = |word: &str| match word.split_once('?') {
         Some((place, query)) if query.contains("X-Amz-") => format!("{place}?REDACTED"),
         _ => word.to_owned(),
     };
-    let text = text.split_whitespace().map(discreet).collect::<Vec<_>>().join(" ");
+    let text = text
+        .split_whitespace()
+        .map(discreet)
+        .collect::<Vec<_>>()
+        .join(" ");
     text.chars().take(max).collect()
 }
 
@@ -131,7 +142,9 @@ fn words(text: &str, max: usize) -> String {
 /// up to a half.
 #[must_use]
 pub fn back_off(failures: u32, dice: f64) -> Duration {
-    let whole = FIRST.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(LONGEST);
+    let whole = FIRST
+        .saturating_mul(1 << failures.saturating_sub(1).min(16))
+        .min(LONGEST);
     whole.mul_f64(1.0 - dice.clamp(0.0, 1.0) / 2.0)
 }
 
@@ -151,24 +164,40 @@ impl Hooks {
     /// quarantine that no key can begin with.
     pub fn new(list: Vec<Hook>, on_reject: OnReject, secret: Option<Token>) -> Result<Self> {
         let fits = |name: &str| {
-            (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
+            (1..=64).contains(&name.len())
+                && name
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
         };
         for (place, hook) in list.iter().enumerate() {
-            let wrong =
-                |why: &str| Error::new(Kind::Config, format!("could not use the hook {:?}", hook.name)).because(why);
+            let wrong = |why: &str| {
+                Error::new(
+                    Kind::Config,
+                    format!("could not use the hook {:?}", hook.name),
+                )
+                .because(why)
+            };
             if !fits(&hook.name) {
-                return Err(wrong("its name is not 1 to 64 of letters, digits, -, _, . and :"));
+                return Err(wrong(
+                    "its name is not 1 to 64 of letters, digits, -, _, . and :",
+                ));
             }
             if list[..place].iter().any(|other| other.name == hook.name) {
-                return Err(wrong("another hook has that name").hinting("name it otherwise: --hook NAME=…"));
+                return Err(
+                    wrong("another hook has that name").hinting("name it otherwise: --hook NAME=…")
+                );
             }
             match &hook.kind {
-                HookKind::Command { program, .. } => command::check(program).map_err(|why| wrong(&why))?,
+                HookKind::Command { program, .. } => {
+                    command::check(program).map_err(|why| wrong(&why))?
+                }
                 HookKind::Webhook { url } => webhook::check(url).map_err(wrong)?,
             }
         }
         if let OnReject::Quarantine(prefix) = &on_reject {
-            let fits = |segment: &str| !matches!(segment, "" | "." | "..") && !segment.chars().any(char::is_control);
+            let fits = |segment: &str| {
+                !matches!(segment, "" | "." | "..") && !segment.chars().any(char::is_control)
+            };
             let others = prefix.split('/').next() == Some("uploads");
             if others || prefix.len() > PREFIX_MAX || !prefix.split('/').all(fits) {
                 return Err(Error::new(Kind::Config, format!("could not put what is rejected beneath {prefix:?}"))
@@ -177,19 +206,33 @@ impl Hooks {
                     ));
             }
         }
-        let any_webhook = list.iter().any(|hook| matches!(hook.kind, HookKind::Webhook { .. }));
+        let any_webhook = list
+            .iter()
+            .any(|hook| matches!(hook.kind, HookKind::Webhook { .. }));
         let webhooks = match (any_webhook, secret) {
             (false, _) => None,
-            (true, Some(secret)) if secret.expose().len() >= SECRET_MIN => Some(webhook::Sender::new(secret)?),
+            (true, Some(secret)) if secret.expose().len() >= SECRET_MIN => {
+                Some(webhook::Sender::new(secret)?)
+            }
             (true, Some(_)) => {
-                return Err(Error::new(Kind::Config, format!("the secret of webhooks is shorter than {SECRET_MIN}")));
+                return Err(Error::new(
+                    Kind::Config,
+                    format!("the secret of webhooks is shorter than {SECRET_MIN}"),
+                ));
             }
             (true, None) => {
-                return Err(Error::new(Kind::Config, "webhooks are signed, and there is no secret to sign with")
-                    .hinting("name a file that holds one: --hook-secret-file FILE"));
+                return Err(Error::new(
+                    Kind::Config,
+                    "webhooks are signed, and there is no secret to sign with",
+                )
+                .hinting("name a file that holds one: --hook-secret-file FILE"));
             }
         };
-        Ok(Self { list: list.into(), on_reject, webhooks })
+        Ok(Self {
+            list: list.into(),
+            on_reject,
+            webhooks,
+        })
     }
 
     #[must_use]
@@ -201,17 +244,27 @@ impl Hooks {
     pub async fn run(&self, hook: &Hook, document: &Document<'_>) -> Verdict {
         let body = match serde_json::to_vec(document) {
             Ok(body) => body,
-            Err(error) => return Verdict::Later(format!("its document could not be written: {error}")),
+            Err(error) => {
+                return Verdict::Later(format!("its document could not be written: {error}"));
+            }
         };
         let verdict = async {
             match (&hook.kind, &self.webhooks) {
-                (HookKind::Command { program, args }, _) => command::run(&hook.name, program, args, &body).await,
-                (HookKind::Webhook { url }, Some(sender)) => sender.ask(url, &document.delivery(), body).await,
-                (HookKind::Webhook { .. }, None) => Verdict::Later("there is no secret to sign with".to_owned()),
+                (HookKind::Command { program, args }, _) => {
+                    command::run(&hook.name, program, args, &body).await
+                }
+                (HookKind::Webhook { url }, Some(sender)) => {
+                    sender.ask(url, &document.delivery(), body).await
+                }
+                (HookKind::Webhook { .. }, None) => {
+                    Verdict::Later("there is no secret to sign with".to_owned())
+                }
             }
         };
         let late = |_| Verdict::Later(format!("it did not end within {:?}", hook.time_limit));
-        tokio::time::timeout(hook.time_limit, verdict).await.unwrap_or_else(late)
+        tokio::time::timeout(hook.time_limit, verdict)
+            .await
+            .unwrap_or_else(late)
     }
 }
 
@@ -222,31 +275,61 @@ mod tests {
     #[test]
     fn waits_double_to_an_hour_and_the_dice_take_half_at_most() {
         let ms = |failures, dice| back_off(failures, dice).as_millis();
-        assert_eq!([0, 1, 2, 3, 4].map(|failures| ms(failures, 0.0)), [1000, 1000, 2000, 4000, 8000]);
-        assert_eq!([1, 2, 3, 4].map(|failures| ms(failures, 1.0)), [500, 1000, 2000, 4000]);
-        assert_eq!([13, 100, u32::MAX].map(|failures| ms(failures, 0.0)), [3_600_000; 3]);
+        assert_eq!(
+            [0, 1, 2, 3, 4].map(|failures| ms(failures, 0.0)),
+            [1000, 1000, 2000, 4000, 8000]
+        );
+        assert_eq!(
+            [1, 2, 3, 4].map(|failures| ms(failures, 1.0)),
+            [500, 1000, 2000, 4000]
+        );
+        assert_eq!(
+            [13, 100, u32::MAX].map(|failures| ms(failures, 0.0)),
+            [3_600_000; 3]
+        );
     }
 
     #[test]
     fn a_reason_is_one_line_of_what_can_be_seen() {
         assert_eq!(Reason::of(None).as_str(), "rejected");
         assert_eq!(Reason::of(Some(" \u{1b}\n")).as_str(), "rejected");
-        assert_eq!(Reason::of(Some("a \"virus\"\r\n\u{1b}[2J\u{202e}é\u{9b}x\\")).as_str(), "a \"virus\" [2J é x\\");
+        assert_eq!(
+            Reason::of(Some("a \"virus\"\r\n\u{1b}[2J\u{202e}é\u{9b}x\\")).as_str(),
+            "a \"virus\" [2J é x\\"
+        );
         let signed = "GET http://s/a?X-Amz-Signature=1 failed";
-        assert_eq!(Reason::of(Some(signed)).as_str(), "GET http://s/a?REDACTED failed");
-        assert_eq!(Reason::of(Some(&"é".repeat(10_000))).as_str().chars().count(), REASON_MAX);
+        assert_eq!(
+            Reason::of(Some(signed)).as_str(),
+            "GET http://s/a?REDACTED failed"
+        );
+        assert_eq!(
+            Reason::of(Some(&"é".repeat(10_000)))
+                .as_str()
+                .chars()
+                .count(),
+            REASON_MAX
+        );
     }
 
     fn hook(name: &str, kind: HookKind) -> Hook {
-        Hook { name: name.into(), kind, time_limit: Duration::from_secs(1) }
+        Hook {
+            name: name.into(),
+            kind,
+            time_limit: Duration::from_secs(1),
+        }
     }
 
     fn run(program: &str) -> HookKind {
-        HookKind::Command { program: program.into(), args: Vec::new() }
+        HookKind::Command {
+            program: program.into(),
+            args: Vec::new(),
+        }
     }
 
     fn ask(url: &str) -> HookKind {
-        HookKind::Webhook { url: url.parse().unwrap() }
+        HookKind::Webhook {
+            url: url.parse().unwrap(),
+        }
     }
 
     #[test]
@@ -254,8 +337,14 @@ mod tests {
         let secret = || Some(Token::new("0123456789abcdef".into()));
         let keep = OnReject::Keep;
         let made = |list: Vec<Hook>| Hooks::new(list, OnReject::Delete, secret()).is_ok();
-        assert!(made(vec![hook("a", run("/bin/sh")), hook("b", ask("http://10.0.0.1:1/x?y"))]));
-        assert!(!made(vec![hook("a", run("/bin/sh")), hook("a", run("/bin/sh"))]));
+        assert!(made(vec![
+            hook("a", run("/bin/sh")),
+            hook("b", ask("http://10.0.0.1:1/x?y"))
+        ]));
+        assert!(!made(vec![
+            hook("a", run("/bin/sh")),
+            hook("a", run("/bin/sh"))
+        ]));
         for name in ["", "a b", "é", "a\n"] {
             assert!(!made(vec![hook(name, run("/bin/sh"))]), "{name:?}");
         }
@@ -266,17 +355,32 @@ mod tests {
             assert!(!made(vec![hook("a", ask(url))]), "{url}");
         }
         assert!(Hooks::new(vec![hook("a", ask("https://host/"))], keep.clone(), None).is_err());
-        assert!(Hooks::new(vec![hook("a", ask("https://host/"))], keep, Some(Token::new("short".into()))).is_err());
+        assert!(
+            Hooks::new(
+                vec![hook("a", ask("https://host/"))],
+                keep,
+                Some(Token::new("short".into()))
+            )
+            .is_err()
+        );
         for prefix in ["", "uploads", "uploads/x", "/a", "a//b", "a/../b"] {
-            assert!(Hooks::new(vec![], OnReject::Quarantine(prefix.into()), None).is_err(), "{prefix}");
+            assert!(
+                Hooks::new(vec![], OnReject::Quarantine(prefix.into()), None).is_err(),
+                "{prefix}"
+            );
         }
     }
 
     #[test]
     fn a_webhooks_path_is_shown_to_nobody() {
-        let shown = format!("{:?}", hook("a", ask("https://hooks.example/services/T0/secret?token=x")));
+        let shown = format!(
+            "{:?}",
+            hook("a", ask("https://hooks.example/services/T0/secret?token=x"))
+        );
         assert!(
-            shown.contains("https://hooks.example") && !shown.contains("secret") && !shown.contains("token"),
+            shown.contains("https://hooks.example")
+                && !shown.contains("secret")
+                && !shown.contains("token"),
             "{shown}"
         );
     }

@@ -66,7 +66,9 @@ impl Sender {
                 .user_agent(concat!("upload/", env!("CARGO_PKG_VERSION")))
         };
         let client = with_authorities(builder);
-        let client = client.map_err(|error| Error::new(Kind::Config, "could not set up webhooks").because(error))?;
+        let client = client.map_err(|error| {
+            Error::new(Kind::Config, "could not set up webhooks").because(error)
+        })?;
         Ok(Self { client, secret })
     }
 
@@ -76,8 +78,14 @@ impl Sender {
         let Some(signature) = signature(&self.secret, timestamp, &body) else {
             return Verdict::Later("it could not be signed".to_owned());
         };
-        let request = self.client.post(url.clone()).header(CONTENT_TYPE, "application/json");
-        let request = request.header(TIMESTAMP, timestamp).header(SIGNATURE, signature).header(ID, delivery);
+        let request = self
+            .client
+            .post(url.clone())
+            .header(CONTENT_TYPE, "application/json");
+        let request = request
+            .header(TIMESTAMP, timestamp)
+            .header(SIGNATURE, signature)
+            .header(ID, delivery);
         let mut response = match request.body(body).send().await {
             Ok(response) => response,
             Err(error) => return lost(error),
@@ -86,8 +94,12 @@ impl Sender {
         let mut said = Vec::new();
         loop {
             match response.chunk().await {
-                Ok(Some(chunk)) if said.len() + chunk.len() <= SAID_MAX => said.extend_from_slice(&chunk),
-                Ok(Some(_)) => return Verdict::Later(format!("{status} with more than {SAID_MAX} bytes")),
+                Ok(Some(chunk)) if said.len() + chunk.len() <= SAID_MAX => {
+                    said.extend_from_slice(&chunk)
+                }
+                Ok(Some(_)) => {
+                    return Verdict::Later(format!("{status} with more than {SAID_MAX} bytes"));
+                }
                 Ok(None) => break,
                 Err(error) => return lost(error),
             }
@@ -137,27 +149,63 @@ mod tests {
     /// `printf '1700000000.{"v":1}' | openssl dgst -sha256 -hmac 0123456789abcdef`
     #[test]
     fn a_signature_is_over_time_and_body() {
-        let sign = |secret: &str, time, body: &[u8]| signature(&Token::new(secret.into()), time, body).unwrap();
+        let sign = |secret: &str, time, body: &[u8]| {
+            signature(&Token::new(secret.into()), time, body).unwrap()
+        };
         let signed = sign("0123456789abcdef", 1_700_000_000, b"{\"v\":1}");
-        assert_eq!(signed, "v1=7d7078b5a4f592e863b78a87e2c8fece8a1bddfd672427275c08b77d67dea7ef");
-        assert_ne!(signed, sign("0123456789abcdef", 1_700_000_001, b"{\"v\":1}"));
-        assert_ne!(signed, sign("0123456789abcdeg", 1_700_000_000, b"{\"v\":1}"));
-        assert_ne!(signed, sign("0123456789abcdef", 1_700_000_000, b"{\"v\":2}"));
+        assert_eq!(
+            signed,
+            "v1=7d7078b5a4f592e863b78a87e2c8fece8a1bddfd672427275c08b77d67dea7ef"
+        );
+        assert_ne!(
+            signed,
+            sign("0123456789abcdef", 1_700_000_001, b"{\"v\":1}")
+        );
+        assert_ne!(
+            signed,
+            sign("0123456789abcdeg", 1_700_000_000, b"{\"v\":1}")
+        );
+        assert_ne!(
+            signed,
+            sign("0123456789abcdef", 1_700_000_000, b"{\"v\":2}")
+        );
     }
 
     #[test]
     fn success_accepts_unless_it_says_otherwise() {
-        for said in ["", "ok", "{}", "null", r#"{"verdict":"accept","reason":"fine"}"#, r#"{"more":[1]}"#] {
+        for said in [
+            "",
+            "ok",
+            "{}",
+            "null",
+            r#"{"verdict":"accept","reason":"fine"}"#,
+            r#"{"more":[1]}"#,
+        ] {
             assert_eq!(verdict(200, said.as_bytes()), Verdict::Accept, "{said}");
-            assert!(matches!(verdict(500, said.as_bytes()), Verdict::Later(_)), "{said}");
-            assert!(matches!(verdict(302, said.as_bytes()), Verdict::Later(_)), "{said}");
+            assert!(
+                matches!(verdict(500, said.as_bytes()), Verdict::Later(_)),
+                "{said}"
+            );
+            assert!(
+                matches!(verdict(302, said.as_bytes()), Verdict::Later(_)),
+                "{said}"
+            );
         }
         let rejects = br#"{"verdict":"reject","reason":"Eicar"}"#;
-        assert_eq!(verdict(201, rejects), Verdict::Reject(Reason::of(Some("Eicar"))));
-        assert_eq!(verdict(200, br#"{"verdict":"reject"}"#), Verdict::Reject(Reason::of(None)));
+        assert_eq!(
+            verdict(201, rejects),
+            Verdict::Reject(Reason::of(Some("Eicar")))
+        );
+        assert_eq!(
+            verdict(200, br#"{"verdict":"reject"}"#),
+            Verdict::Reject(Reason::of(None))
+        );
         assert!(matches!(verdict(403, rejects), Verdict::Later(_)));
         for unsure in [r#"{"verdict":"later"}"#, " <html>log in</html>"] {
-            assert!(matches!(verdict(200, unsure.as_bytes()), Verdict::Later(_)), "{unsure}");
+            assert!(
+                matches!(verdict(200, unsure.as_bytes()), Verdict::Later(_)),
+                "{unsure}"
+            );
         }
     }
 }

@@ -15,7 +15,12 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger fails.
-    pub async fn give_up(&self, id: &UploadId, epoch: Option<u64>, until: Timestamp) -> Result<Signing> {
+    pub async fn give_up(
+        &self,
+        id: &UploadId,
+        epoch: Option<u64>,
+        until: Timestamp,
+    ) -> Result<Signing> {
         let id = id.clone();
         self.write(move |db| {
             // None ever comes near the end of either.

@@ -52,7 +52,13 @@ impl fmt::Display for Failed {
             Self::Sqlite(error) => error.fmt(f),
             // Not its detail, which holds rows.
             Self::Postgres(error) => match error.as_db_error() {
-                Some(said) => write!(f, "{}: {} ({})", said.severity(), said.message(), said.code().code()),
+                Some(said) => write!(
+                    f,
+                    "{}: {} ({})",
+                    said.severity(),
+                    said.message(),
+                    said.code().code()
+                ),
                 None => error.fmt(f),
             },
             Self::Away => f.write_str("the database could not be connected to a moment ago"),
@@ -67,7 +73,9 @@ impl fmt::Display for Failed {
 impl std::error::Error for Failed {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Postgres(error) if error.as_db_error().is_none() => std::error::Error::source(error),
+            Self::Postgres(error) if error.as_db_error().is_none() => {
+                std::error::Error::source(error)
+            }
             _ => None,
         }
     }
@@ -101,7 +109,9 @@ impl Db<'_> {
     pub fn execute(&self, sql: &str, values: &[Value<'_>]) -> Result<u64> {
         match self {
             Self::Sqlite(connection) => {
-                let changed = connection.prepare_cached(sql)?.execute(rusqlite::params_from_iter(values))?;
+                let changed = connection
+                    .prepare_cached(sql)?
+                    .execute(rusqlite::params_from_iter(values))?;
                 Ok(u64::try_from(changed).unwrap_or(u64::MAX))
             }
             Self::Postgres(open) => open.execute(sql, values),
@@ -110,7 +120,11 @@ impl Db<'_> {
 
     /// Runs the statement once with each of `rows`, in order; how many rows each changed. One way to the database and back
     /// serves many of them.
-    pub fn execute_each<const N: usize>(&self, sql: &str, rows: &[[Value<'_>; N]]) -> Result<Vec<u64>> {
+    pub fn execute_each<const N: usize>(
+        &self,
+        sql: &str,
+        rows: &[[Value<'_>; N]],
+    ) -> Result<Vec<u64>> {
         match self {
             Self::Sqlite(_) => rows.iter().map(|row| self.execute(sql, row)).collect(),
             Self::Postgres(open) => open.execute_each(sql, rows),
@@ -118,7 +132,12 @@ impl Db<'_> {
     }
 
     /// Every row that the statement gives.
-    pub fn query<T>(&self, sql: &str, values: &[Value<'_>], read: impl Fn(&Row<'_>) -> Result<T>) -> Result<Vec<T>> {
+    pub fn query<T>(
+        &self,
+        sql: &str,
+        values: &[Value<'_>],
+        read: impl Fn(&Row<'_>) -> Result<T>,
+    ) -> Result<Vec<T>> {
         match self {
             Self::Sqlite(connection) => {
                 let mut statement = connection.prepare_cached(sql)?;
@@ -129,12 +148,21 @@ impl Db<'_> {
                 }
                 Ok(all)
             }
-            Self::Postgres(open) => open.query(sql, values)?.iter().map(|row| read(&Row::Postgres(row))).collect(),
+            Self::Postgres(open) => open
+                .query(sql, values)?
+                .iter()
+                .map(|row| read(&Row::Postgres(row)))
+                .collect(),
         }
     }
 
     /// The row of a statement that gives one or none.
-    pub fn find<T>(&self, sql: &str, values: &[Value<'_>], read: impl Fn(&Row<'_>) -> Result<T>) -> Result<Option<T>> {
+    pub fn find<T>(
+        &self,
+        sql: &str,
+        values: &[Value<'_>],
+        read: impl Fn(&Row<'_>) -> Result<T>,
+    ) -> Result<Option<T>> {
         Ok(self.query(sql, values, read)?.pop())
     }
 }
@@ -146,7 +174,10 @@ pub(super) enum Row<'a> {
 }
 
 /// What a column holds as the databases have it.
-pub(super) trait Column: rusqlite::types::FromSql + for<'a> tokio_postgres::types::FromSql<'a> {}
+pub(super) trait Column:
+    rusqlite::types::FromSql + for<'a> tokio_postgres::types::FromSql<'a>
+{
+}
 impl Column for i64 {}
 impl Column for String {}
 impl Column for Vec<u8> {}
@@ -156,7 +187,9 @@ impl Row<'_> {
     pub fn optional<T: Column>(&self, column: usize) -> Result<Option<T>> {
         match self {
             Self::Sqlite(row) => Ok(row.get(column)?),
-            Self::Postgres(row) => row.try_get(column).map_err(|_| damaged(column, "of another type")),
+            Self::Postgres(row) => row
+                .try_get(column)
+                .map_err(|_| damaged(column, "of another type")),
         }
     }
 
@@ -177,7 +210,9 @@ impl Row<'_> {
     }
 
     pub fn optional_time(&self, column: usize) -> Result<Option<Timestamp>> {
-        self.optional(column)?.map(|millisecond| time(column, millisecond)).transpose()
+        self.optional(column)?
+            .map(|millisecond| time(column, millisecond))
+            .transpose()
     }
 
     pub fn hash(&self, column: usize) -> Result<[u8; 32]> {
@@ -185,7 +220,11 @@ impl Row<'_> {
     }
 
     pub fn optional_fingerprint(&self, column: usize) -> Result<Option<Fingerprint>> {
-        Ok(self.optional(column)?.map(|bytes| hash(column, bytes)).transpose()?.map(Fingerprint::new))
+        Ok(self
+            .optional(column)?
+            .map(|bytes| hash(column, bytes))
+            .transpose()?
+            .map(Fingerprint::new))
     }
 }
 
@@ -194,7 +233,9 @@ fn time(column: usize, millisecond: i64) -> Result<Timestamp> {
 }
 
 fn hash(column: usize, bytes: Vec<u8>) -> Result<[u8; 32]> {
-    bytes.try_into().map_err(|_| damaged(column, "not 32 bytes"))
+    bytes
+        .try_into()
+        .map_err(|_| damaged(column, "not 32 bytes"))
 }
 
 impl ToSql for Value<'_> {

@@ -39,21 +39,34 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger fails.
-    pub async fn take_hooked(&self, now: Timestamp, until: Timestamp, limit: usize) -> Result<Vec<Hooked>> {
+    pub async fn take_hooked(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Hooked>> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.write(move |db| {
             let sql = "UPDATE hooked SET due = ?2, fence = fence + 1 WHERE due <= ?1 AND upload IN \
                        (SELECT upload FROM hooked WHERE due <= ?1 ORDER BY due LIMIT ?3) \
                        RETURNING upload, fence, accepted, failures";
             let taken = db.query(sql, values![now, until, limit], |row| {
-                let accepted = serde_json::from_str(&row.text(2)?).map_err(|_| damaged(2, "not a list of hooks"))?;
+                let accepted = serde_json::from_str(&row.text(2)?)
+                    .map_err(|_| damaged(2, "not a list of hooks"))?;
                 let failures = u32::try_from(row.number(3)?).unwrap_or(u32::MAX);
                 Ok((row.text(0)?, row.number(1)?, accepted, failures))
             })?;
             let find = format!("SELECT {COLUMNS} FROM upload WHERE id = ?1");
             let hooked = taken.into_iter().map(|(id, fence, accepted, failures)| {
-                let upload = db.find(&find, values![&id], upload)?.ok_or(Failed::Missing)?;
-                Ok(Hooked { upload, fence, accepted, failures })
+                let upload = db
+                    .find(&find, values![&id], upload)?
+                    .ok_or(Failed::Missing)?;
+                Ok(Hooked {
+                    upload,
+                    fence,
+                    accepted,
+                    failures,
+                })
             });
             hooked.collect()
         })
@@ -89,10 +102,16 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger fails.
-    pub async fn hooks_accepted(&self, id: &UploadId, fence: u64, accepted: &[String]) -> Result<bool> {
+    pub async fn hooks_accepted(
+        &self,
+        id: &UploadId,
+        fence: u64,
+        accepted: &[String],
+    ) -> Result<bool> {
         let (id, accepted) = (id.clone(), json(&accepted)?);
         self.write(move |db| {
-            let sql = "UPDATE hooked SET accepted = ?3, failures = 0 WHERE upload = ?1 AND fence = ?2";
+            let sql =
+                "UPDATE hooked SET accepted = ?3, failures = 0 WHERE upload = ?1 AND fence = ?2";
             Ok(db.execute(sql, values![id.as_str(), fence, &accepted])? == 1)
         })
         .await
@@ -102,7 +121,13 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger fails.
-    pub async fn hook_failed(&self, id: &UploadId, fence: u64, failures: u32, due: Timestamp) -> Result<bool> {
+    pub async fn hook_failed(
+        &self,
+        id: &UploadId,
+        fence: u64,
+        failures: u32,
+        due: Timestamp,
+    ) -> Result<bool> {
         let id = id.clone();
         self.write(move |db| {
             let sql = "UPDATE hooked SET failures = ?3, due = ?4 WHERE upload = ?1 AND fence = ?2";
@@ -144,7 +169,11 @@ impl Ledger {
             let row = values![id.as_str(), &rejection, look_again];
             let won = settled(db, &id, fence)? && db.execute(sql, row)? == 1;
             if won {
-                let size = db.find("SELECT size FROM upload WHERE id = ?1", values![id.as_str()], |row| row.get(0))?;
+                let size = db.find(
+                    "SELECT size FROM upload WHERE id = ?1",
+                    values![id.as_str()],
+                    |row| row.get(0),
+                )?;
                 count(db, &id, -size.unwrap_or(0_i64))?;
             }
             Ok((won, won))
@@ -157,7 +186,12 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger fails.
-    pub async fn look_later(&self, id: &UploadId, until: Timestamp, next: Option<Timestamp>) -> Result<bool> {
+    pub async fn look_later(
+        &self,
+        id: &UploadId,
+        until: Timestamp,
+        next: Option<Timestamp>,
+    ) -> Result<bool> {
         let id = id.clone();
         self.write(move |db| {
             let sql = "UPDATE upload SET look_again = ?3 WHERE id = ?1 AND look_again = ?2";
@@ -169,10 +203,14 @@ impl Ledger {
 
 /// Takes the hooks of an upload that is decided off the list, for who holds it.
 fn settled(db: &Db<'_>, id: &UploadId, fence: u64) -> db::Result<bool> {
-    Ok(db.execute("DELETE FROM hooked WHERE upload = ?1 AND fence = ?2", values![id.as_str(), fence])? == 1)
+    Ok(db.execute(
+        "DELETE FROM hooked WHERE upload = ?1 AND fence = ?2",
+        values![id.as_str(), fence],
+    )? == 1)
 }
 
 fn json(value: &impl Serialize) -> Result<String> {
-    serde_json::to_string(value)
-        .map_err(|error| Error::new(Kind::Other, "could not write down what hooks said").because(error))
+    serde_json::to_string(value).map_err(|error| {
+        Error::new(Kind::Other, "could not write down what hooks said").because(error)
+    })
 }

@@ -71,18 +71,27 @@ impl Ledger {
         let (database, instance_id) = match config {
             LedgerConfig::Sqlite(path) => {
                 let path = path.clone();
-                let no_thread =
-                    |error| Error::new(Kind::NoJournal, "could not start the ledger's thread").because(error);
+                let no_thread = |error| {
+                    Error::new(Kind::NoJournal, "could not start the ledger's thread")
+                        .because(error)
+                };
                 let opened = tokio::task::spawn_blocking(move || schema::open(&path)).await;
-                let (connection, instance_id) = opened.map_err(|error| no_thread(error.into()))??;
-                (Database::Sqlite(Commits::start("ledger", connection, ()).map_err(no_thread)?), instance_id)
+                let (connection, instance_id) =
+                    opened.map_err(|error| no_thread(error.into()))??;
+                (
+                    Database::Sqlite(Commits::start("ledger", connection, ()).map_err(no_thread)?),
+                    instance_id,
+                )
             }
             LedgerConfig::Postgres(address) => {
                 let (pool, instance_id) = Pool::open(address).await?;
                 (Database::Postgres(pool), instance_id)
             }
         };
-        Ok(Self { database: Arc::new(database), instance_id })
+        Ok(Self {
+            database: Arc::new(database),
+            instance_id,
+        })
     }
 
     /// Which ledger this is; made once, with the file.
@@ -96,11 +105,18 @@ impl Ledger {
     /// # Errors
     /// What its database said.
     pub async fn ping(&self) -> Result<()> {
-        self.read(|db| db.query("SELECT instance_id FROM instance", &[], |_| Ok(())).map(drop)).await
+        self.read(|db| {
+            db.query("SELECT instance_id FROM instance", &[], |_| Ok(()))
+                .map(drop)
+        })
+        .await
     }
 
     /// Runs `job`, which changes nothing, on rows that are durable when it is answered.
-    async fn read<T: Send + 'static>(&self, job: impl Fn(&Db<'_>) -> db::Result<T> + Send + 'static) -> Result<T> {
+    async fn read<T: Send + 'static>(
+        &self,
+        job: impl Fn(&Db<'_>) -> db::Result<T> + Send + 'static,
+    ) -> Result<T> {
         match &*self.database {
             Database::Sqlite(commits) => {
                 let job = move |connection: &Connection| job(&Db::Sqlite(connection));
@@ -115,7 +131,10 @@ impl Ledger {
     ///
     /// What it reads may be changed by another gateway before it writes: who decides something by a row says so in the
     /// `WHERE` of the statement that writes, and counts the rows.
-    async fn write<T: Send + 'static>(&self, job: impl Fn(&Db<'_>) -> db::Result<T> + Send + 'static) -> Result<T> {
+    async fn write<T: Send + 'static>(
+        &self,
+        job: impl Fn(&Db<'_>) -> db::Result<T> + Send + 'static,
+    ) -> Result<T> {
         self.attempt(move |db| Ok((job(db)?, true))).await
     }
 

@@ -40,7 +40,13 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger fails.
-    pub async fn pin(&self, id: &UploadId, epoch: u64, mut parts: Vec<PartSpec>, renewed: Renewed) -> Result<Signing> {
+    pub async fn pin(
+        &self,
+        id: &UploadId,
+        epoch: u64,
+        mut parts: Vec<PartSpec>,
+        renewed: Renewed,
+    ) -> Result<Signing> {
         let id = id.clone();
         // Rows are locked in one order, whoever asks.
         parts.sort_by_key(|part| part.number);
@@ -121,10 +127,16 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger fails.
-    pub async fn upload_whole(&self, owner: &str, id: &UploadId) -> Result<Option<(Upload, Vec<LedgerPart>)>> {
+    pub async fn upload_whole(
+        &self,
+        owner: &str,
+        id: &UploadId,
+    ) -> Result<Option<(Upload, Vec<LedgerPart>)>> {
         let (owner, id) = (owner.to_owned(), id.clone());
         self.read(move |db| {
-            let Some(upload) = find(db, &owner, &id)? else { return Ok(None) };
+            let Some(upload) = find(db, &owner, &id)? else {
+                return Ok(None);
+            };
             let parts = rows(db, &id, 0, upload.parts_max())?;
             Ok(Some((upload, parts)))
         })
@@ -138,20 +150,27 @@ fn rows(db: &Db<'_>, id: &UploadId, after: u32, limit: u32) -> db::Result<Vec<Le
 }
 
 fn part(row: &Row<'_>) -> db::Result<LedgerPart> {
-    let number = u32::try_from(row.number(0)?).ok().and_then(|number| number.try_into().ok());
+    let number = u32::try_from(row.number(0)?)
+        .ok()
+        .and_then(|number| number.try_into().ok());
     let etag: Option<String> = row.optional(3)?;
     Ok(LedgerPart {
         number: number.ok_or(damaged(0, "not a part number"))?,
         size: row.number(1)?,
         sha256: row.optional_fingerprint(2)?,
-        etag: etag.map(|etag| etag.parse()).transpose().map_err(|_| damaged(3, "not an ETag"))?,
+        etag: etag
+            .map(|etag| etag.parse())
+            .transpose()
+            .map_err(|_| damaged(3, "not an ETag"))?,
     })
 }
 
 /// What became of parts whose rows were to be changed, and whether that is to be kept.
 fn pinned(numbers: impl Iterator<Item = PartNumber>, changed: &[u64]) -> (Signing, bool) {
     let left = numbers.zip(changed).find(|(_, changed)| **changed != 1);
-    left.map_or((Signing::Done, true), |(number, _)| (Signing::Pinned(number), false))
+    left.map_or((Signing::Done, true), |(number, _)| {
+        (Signing::Pinned(number), false)
+    })
 }
 
 /// Moves an upload from one of `from` to `to` and renews its lease, if the epoch is the lease's. From then on the row is held
@@ -168,15 +187,29 @@ pub(super) fn open(
         "UPDATE upload SET state = ?2, lease_until = ?3, expires_at = ?4 WHERE id = ?1 AND epoch = ?5 AND state IN ({})",
         listed(from)
     );
-    let row = values![id.as_str(), to.name(), renewed.lease_until, renewed.expires_at, epoch];
+    let row = values![
+        id.as_str(),
+        to.name(),
+        renewed.lease_until,
+        renewed.expires_at,
+        epoch
+    ];
     // Once more for what another gateway changed back between the two statements.
     for _ in 0..3 {
         if db.execute(&sql, row)? == 1 {
             return Ok(Signing::Done);
         }
-        let is =
-            |row: &Row<'_>| Ok((State::from_name(&row.text(0)?).ok_or(damaged(0, "not a state"))?, row.number(1)?));
-        let found = db.find("SELECT state, epoch FROM upload WHERE id = ?1", values![id.as_str()], is)?;
+        let is = |row: &Row<'_>| {
+            Ok((
+                State::from_name(&row.text(0)?).ok_or(damaged(0, "not a state"))?,
+                row.number(1)?,
+            ))
+        };
+        let found = db.find(
+            "SELECT state, epoch FROM upload WHERE id = ?1",
+            values![id.as_str()],
+            is,
+        )?;
         let (state, current) = found.ok_or(Failed::Missing)?;
         if !from.contains(&state) {
             return Ok(Signing::Closed(state));

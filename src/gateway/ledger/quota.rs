@@ -13,7 +13,11 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger fails.
-    pub async fn begin_within(&self, new: NewUpload, quota: Quota) -> Result<Result<(Upload, bool), Excess>> {
+    pub async fn begin_within(
+        &self,
+        new: NewUpload,
+        quota: Quota,
+    ) -> Result<Result<(Upload, bool), Excess>> {
         if quota == Quota::default() {
             return self.begin(new).await.map(Ok);
         }
@@ -36,12 +40,25 @@ impl Ledger {
 
 /// What the owner has now. Whoever asks for this owner at the same time waits here until this is committed.
 pub(super) fn usage(db: &Db<'_>, owner: &str) -> db::Result<Usage> {
-    db.execute("UPDATE owner SET stored = stored WHERE segment = ?1", values![owner])?;
+    db.execute(
+        "UPDATE owner SET stored = stored WHERE segment = ?1",
+        values![owner],
+    )?;
     // As the index has it, which holds all that is asked for.
     let open = "SELECT count(*), CAST(coalesce(sum(size), 0) AS BIGINT) FROM upload \
                 WHERE owner = ?1 AND state IN ('pending', 'uploading', 'completing', 'aborting')";
     let both = |row: &Row<'_>| Ok((row.number(0)?, row.number(1)?));
-    let (open, outstanding) = db.find(open, values![owner], both)?.ok_or(Failed::Missing)?;
-    let stored = db.find("SELECT stored FROM owner WHERE segment = ?1", values![owner], |row| row.number(0))?;
-    Ok(Usage { open, outstanding, stored: stored.ok_or(Failed::Missing)? })
+    let (open, outstanding) = db
+        .find(open, values![owner], both)?
+        .ok_or(Failed::Missing)?;
+    let stored = db.find(
+        "SELECT stored FROM owner WHERE segment = ?1",
+        values![owner],
+        |row| row.number(0),
+    )?;
+    Ok(Usage {
+        open,
+        outstanding,
+        stored: stored.ok_or(Failed::Missing)?,
+    })
 }

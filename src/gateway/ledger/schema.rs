@@ -133,10 +133,13 @@ const UNPLANNED: &str = "
 /// As [`sqlite::open`].
 pub fn open(path: &Path) -> Result<(Connection, String)> {
     let connection = sqlite::open(path, &SPEC)?;
-    let draw = "INSERT INTO instance (instance_id) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM instance)";
+    let draw =
+        "INSERT INTO instance (instance_id) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM instance)";
     let instance_id = connection
         .execute(draw, [Uuid::new_v4().to_string()])
-        .and_then(|_| connection.query_row("SELECT instance_id FROM instance", [], |row| row.get(0)))
+        .and_then(|_| {
+            connection.query_row("SELECT instance_id FROM instance", [], |row| row.get(0))
+        })
         .map_err(|error| Error::new(Kind::NoJournal, "could not read the ledger").because(error))?;
     Ok((connection, instance_id))
 }
@@ -158,18 +161,38 @@ mod tests {
     fn what_was_ready_before_it_was_counted_is_counted() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("ledger.db");
-        let old = sqlite::open(&path, &Spec { steps: &[UPLOADS, SWEPT], ..SPEC }).unwrap();
-        old.execute_batch("INSERT INTO owner VALUES ('a', 'one'), ('b', 'two'), ('c', 'three')").unwrap();
-        for (id, owner, size, state) in
-            [(1, "one", 5, "ready"), (2, "one", 7, "ready"), (3, "one", 100, "aborted"), (4, "two", 9, "uploading")]
-        {
+        let old = sqlite::open(
+            &path,
+            &Spec {
+                steps: &[UPLOADS, SWEPT],
+                ..SPEC
+            },
+        )
+        .unwrap();
+        old.execute_batch("INSERT INTO owner VALUES ('a', 'one'), ('b', 'two'), ('c', 'three')")
+            .unwrap();
+        for (id, owner, size, state) in [
+            (1, "one", 5, "ready"),
+            (2, "one", 7, "ready"),
+            (3, "one", 100, "aborted"),
+            (4, "two", 9, "uploading"),
+        ] {
             let sql = "INSERT INTO upload VALUES (?1, ?2, ?1, x'', '', ?3, '', '{}', 1, 1, ?1, '', NULL, ?4, 1, NULL, 0, 0, 0, NULL, NULL)";
-            old.execute(sql, rusqlite::params![id.to_string(), owner, size, state]).unwrap();
+            old.execute(sql, rusqlite::params![id.to_string(), owner, size, state])
+                .unwrap();
         }
         drop(old);
         let (new, _) = open(&path).unwrap();
-        let stored = |owner| new.query_row("SELECT stored FROM owner WHERE segment = ?1", [owner], |row| row.get(0));
-        let stored: Vec<i64> = ["one", "two", "three"].map(|owner| stored(owner).unwrap()).to_vec();
+        let stored = |owner| {
+            new.query_row(
+                "SELECT stored FROM owner WHERE segment = ?1",
+                [owner],
+                |row| row.get(0),
+            )
+        };
+        let stored: Vec<i64> = ["one", "two", "three"]
+            .map(|owner| stored(owner).unwrap())
+            .to_vec();
         assert_eq!(stored, [12, 0, 0]);
     }
 }

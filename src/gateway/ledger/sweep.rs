@@ -32,14 +32,21 @@ pub enum Left {
 }
 
 impl Left {
-    pub const ALL: [Self; 4] = [Self::Completing, Self::Posted, Self::Expired, Self::ToLookAt];
+    pub const ALL: [Self; 4] = [
+        Self::Completing,
+        Self::Posted,
+        Self::Expired,
+        Self::ToLookAt,
+    ];
 
     /// Which rows these are at the time `?1`.
     fn which(self) -> String {
         let also = match self {
             Self::ToLookAt => return "look_again <= ?1".to_owned(),
             // As the index has it.
-            Self::Posted => return "manner = 'form' AND state = 'uploading' AND lease_until <= ?1".to_owned(),
+            Self::Posted => {
+                return "manner = 'form' AND state = 'uploading' AND lease_until <= ?1".to_owned();
+            }
             Self::Completing => "state = 'completing'",
             Self::Expired => {
                 "(state = 'aborting' OR (state IN ('pending', 'uploading') AND manner <> 'form' AND expires_at <= ?1))"
@@ -76,7 +83,12 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger fails.
-    pub async fn take_left(&self, what: Left, now: Timestamp, until: Timestamp) -> Result<Vec<Upload>> {
+    pub async fn take_left(
+        &self,
+        what: Left,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<Upload>> {
         self.write(move |db| {
             let (which, (set, order)) = (what.which(), what.taken());
             let sql = format!(
@@ -96,7 +108,9 @@ impl Ledger {
         let after = after.to_owned();
         self.read(move |db| {
             let which = what.which();
-            let sql = format!("SELECT {COLUMNS} FROM upload WHERE {which} AND id > ?2 ORDER BY id LIMIT {TAKEN}");
+            let sql = format!(
+                "SELECT {COLUMNS} FROM upload WHERE {which} AND id > ?2 ORDER BY id LIMIT {TAKEN}"
+            );
             db.query(&sql, values![now, &after], upload)
         })
         .await
@@ -114,8 +128,14 @@ impl Ledger {
                 if let Some(spare) = db.find(&spare, values![key], upload)? {
                     return Ok((key.clone(), KnownAs::Spare(Box::new(spare))));
                 }
-                let known = db.find("SELECT id FROM upload WHERE key = ?1", values![key], |_| Ok(()))?;
-                Ok((key.clone(), known.map_or(KnownAs::Stranger, |()| KnownAs::Ours)))
+                let known =
+                    db.find("SELECT id FROM upload WHERE key = ?1", values![key], |_| {
+                        Ok(())
+                    })?;
+                Ok((
+                    key.clone(),
+                    known.map_or(KnownAs::Stranger, |()| KnownAs::Ours),
+                ))
             };
             keys.iter().map(known_as).collect()
         })
@@ -126,11 +146,19 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger fails.
-    pub async fn end(&self, id: &UploadId, from: &'static [State], to: State, look_again: Timestamp) -> Result<bool> {
+    pub async fn end(
+        &self,
+        id: &UploadId,
+        from: &'static [State],
+        to: State,
+        look_again: Timestamp,
+    ) -> Result<bool> {
         let id = id.clone();
         self.write(move |db| {
             let from = listed(from);
-            let sql = format!("UPDATE upload SET state = ?2, look_again = ?3 WHERE id = ?1 AND state IN ({from})");
+            let sql = format!(
+                "UPDATE upload SET state = ?2, look_again = ?3 WHERE id = ?1 AND state IN ({from})"
+            );
             Ok(db.execute(&sql, values![id.as_str(), to.name(), look_again])? == 1)
         })
         .await

@@ -27,14 +27,23 @@ pub enum Manner {
 }
 
 impl Manner {
-    const ALL: [(Self, &'static str); 3] = [(Self::Planned, "planned"), (Self::Parts, "parts"), (Self::Form, "form")];
+    const ALL: [(Self, &'static str); 3] = [
+        (Self::Planned, "planned"),
+        (Self::Parts, "parts"),
+        (Self::Form, "form"),
+    ];
 
     pub(super) fn name(self) -> &'static str {
-        Self::ALL.iter().find_map(|(manner, name)| (*manner == self).then_some(*name)).unwrap_or("planned")
+        Self::ALL
+            .iter()
+            .find_map(|(manner, name)| (*manner == self).then_some(*name))
+            .unwrap_or("planned")
     }
 
     pub(super) fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().find_map(|(manner, is)| (*is == name).then_some(*manner))
+        Self::ALL
+            .iter()
+            .find_map(|(manner, is)| (*is == name).then_some(*manner))
     }
 }
 
@@ -54,14 +63,24 @@ impl Ledger {
     ) -> Result<std::result::Result<Signing, Excess>> {
         let id = id.clone();
         self.attempt(move |db| {
-            let opened = open(db, &id, epoch, renewed, &[State::Pending, State::Uploading], State::Uploading)?;
+            let opened = open(
+                db,
+                &id,
+                epoch,
+                renewed,
+                &[State::Pending, State::Uploading],
+                State::Uploading,
+            )?;
             if opened != Signing::Done {
                 return Ok((Ok(opened), false));
             }
             if let Some(excess) = excess(db, &id, bytes, quota)? {
                 return Ok((Err(excess), false));
             }
-            db.execute("UPDATE upload SET size = ?2 WHERE id = ?1 AND size < ?2", values![id.as_str(), bytes])?;
+            db.execute(
+                "UPDATE upload SET size = ?2 WHERE id = ?1 AND size < ?2",
+                values![id.as_str(), bytes],
+            )?;
             Ok((Ok(Signing::Done), true))
         })
         .await
@@ -108,14 +127,29 @@ impl Ledger {
     /// When the ledger fails.
     pub async fn seal_again(&self, id: &UploadId, epoch: u64, renewed: Renewed) -> Result<Signing> {
         let id = id.clone();
-        self.write(move |db| open(db, &id, epoch, renewed, &[State::Completing], State::Completing)).await
+        self.write(move |db| {
+            open(
+                db,
+                &id,
+                epoch,
+                renewed,
+                &[State::Completing],
+                State::Completing,
+            )
+        })
+        .await
     }
 
     /// Has the next look at a form that was taken until `until` at another time.
     ///
     /// # Errors
     /// When the ledger fails.
-    pub async fn look_at_form(&self, id: &UploadId, until: Timestamp, next: Timestamp) -> Result<()> {
+    pub async fn look_at_form(
+        &self,
+        id: &UploadId,
+        until: Timestamp,
+        next: Timestamp,
+    ) -> Result<()> {
         let id = id.clone();
         self.write(move |db| {
             let sql = "UPDATE upload SET lease_until = ?3 WHERE id = ?1 AND lease_until = ?2 AND state = 'uploading'";
@@ -127,12 +161,19 @@ impl Ledger {
 
 /// What the owner of an upload would have too much of, had it `bytes`. How many are open was counted when it began.
 fn excess(db: &Db<'_>, id: &UploadId, bytes: u64, quota: Quota) -> db::Result<Option<Excess>> {
-    let quota = Quota { open: None, ..quota };
+    let quota = Quota {
+        open: None,
+        ..quota
+    };
     if quota == Quota::default() {
         return Ok(None);
     }
     let row = |row: &Row<'_>| Ok((row.text(0)?, row.number(1)?));
-    let found = db.find("SELECT owner, size FROM upload WHERE id = ?1", values![id.as_str()], row)?;
+    let found = db.find(
+        "SELECT owner, size FROM upload WHERE id = ?1",
+        values![id.as_str()],
+        row,
+    )?;
     let (owner, counted) = found.ok_or(Failed::Missing)?;
     let mut usage = quota::usage(db, &owner)?;
     usage.outstanding = usage.outstanding.saturating_sub(counted);

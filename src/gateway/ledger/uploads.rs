@@ -82,7 +82,11 @@ impl Upload {
     /// No more parts than that have rows.
     #[must_use]
     pub fn parts_max(&self) -> u32 {
-        if self.manner == Manner::Planned { self.plan.count() } else { Limits::S3.max_parts }
+        if self.manner == Manner::Planned {
+            self.plan.count()
+        } else {
+            Limits::S3.max_parts
+        }
     }
 }
 
@@ -130,8 +134,15 @@ impl Ledger {
                  AND (?4 IS NULL OR created_at < ?4 OR (created_at = ?4 AND id > ?5)) \
                  ORDER BY created_at DESC, id LIMIT ?3"
             );
-            let (time, id): (Option<_>, _) = after.as_ref().map(|(time, id)| (*time, id.as_str())).unzip();
-            db.query(&sql, values![&owner, state.map(State::name), limit, time, id], upload)
+            let (time, id): (Option<_>, _) = after
+                .as_ref()
+                .map(|(time, id)| (*time, id.as_str()))
+                .unzip();
+            db.query(
+                &sql,
+                values![&owner, state.map(State::name), limit, time, id],
+                upload,
+            )
         })
         .await
     }
@@ -154,7 +165,13 @@ impl Ledger {
     ///
     /// # Errors
     /// When the ledger fails.
-    pub async fn set_lease(&self, id: &UploadId, old: Lease, new: Lease, expires_at: Timestamp) -> Result<bool> {
+    pub async fn set_lease(
+        &self,
+        id: &UploadId,
+        old: Lease,
+        new: Lease,
+        expires_at: Timestamp,
+    ) -> Result<bool> {
         let id = id.clone();
         self.write(move |db| {
             let sql = "UPDATE upload SET epoch = ?4, holder = ?5, lease_until = ?6, expires_at = ?8 \
@@ -174,7 +191,8 @@ impl Ledger {
     pub async fn reopen(&self, id: &UploadId) -> Result<bool> {
         let id = id.clone();
         self.write(move |db| {
-            let sql = "UPDATE upload SET state = 'uploading' WHERE id = ?1 AND state = 'completing'";
+            let sql =
+                "UPDATE upload SET state = 'uploading' WHERE id = ?1 AND state = 'completing'";
             Ok(db.execute(sql, values![id.as_str()])? == 1)
         })
         .await
@@ -195,7 +213,11 @@ pub(super) fn count(db: &Db<'_>, id: &UploadId, bytes: i64) -> db::Result<()> {
 
 /// States as they stand between the parentheses of `IN`.
 pub(super) fn listed(states: &[State]) -> String {
-    states.iter().map(|state| format!("'{}'", state.name())).collect::<Vec<_>>().join(", ")
+    states
+        .iter()
+        .map(|state| format!("'{}'", state.name()))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// The upload that its owner began under the same idempotency key.
@@ -209,7 +231,11 @@ pub(super) fn insert(db: &Db<'_>, new: &NewUpload) -> db::Result<Option<Upload>>
     let metadata = serde_json::to_string(&new.metadata).map_err(|_| damaged(18, "metadata"))?;
     // A form is signed when it begins.
     let signed = !new.pinned.is_empty() || new.manner == Manner::Form;
-    let state = if signed { State::Uploading } else { State::Pending };
+    let state = if signed {
+        State::Uploading
+    } else {
+        State::Pending
+    };
     // Waits for another gateway that is writing this very key.
     let sql = format!(
         "INSERT INTO upload (id, owner, idempotency_key, digest, name, size, content_type, metadata, part_size, \
@@ -237,13 +263,19 @@ pub(super) fn insert(db: &Db<'_>, new: &NewUpload) -> db::Result<Option<Upload>>
         state.name(),
         new.manner.name(),
     ];
-    let Some(upload) = db.find(&sql, row, upload)? else { return Ok(None) };
+    let Some(upload) = db.find(&sql, row, upload)? else {
+        return Ok(None);
+    };
     if new.manner != Manner::Planned {
         return Ok(Some(upload));
     }
-    let pinned: BTreeMap<PartNumber, &Fingerprint> =
-        new.pinned.iter().map(|part| (part.number, &part.sha256)).collect();
-    let sql = "INSERT INTO part (upload, number, size, sha256, state) VALUES (?1, ?2, ?3, ?4, 'pending')";
+    let pinned: BTreeMap<PartNumber, &Fingerprint> = new
+        .pinned
+        .iter()
+        .map(|part| (part.number, &part.sha256))
+        .collect();
+    let sql =
+        "INSERT INTO part (upload, number, size, sha256, state) VALUES (?1, ?2, ?3, ?4, 'pending')";
     let rows = new.plan.parts().map(|(number, range)| {
         let sha256 = pinned.get(&number).map(|sha256| sha256.bytes());
         *values![new.id.as_str(), number.get(), range.len, sha256]
@@ -256,9 +288,14 @@ pub(super) fn upload(row: &Row<'_>) -> db::Result<Upload> {
     let receipt: Option<String> = row.optional(17)?;
     let receipt = receipt.map(|json| serde_json::from_str(&json)).transpose();
     let rejection: Option<String> = row.optional(19)?;
-    let rejection = rejection.map(|json| serde_json::from_str(&json)).transpose();
+    let rejection = rejection
+        .map(|json| serde_json::from_str(&json))
+        .transpose();
     Ok(Upload {
-        id: row.text(0)?.parse().map_err(|_| damaged(0, "not an upload id"))?,
+        id: row
+            .text(0)?
+            .parse()
+            .map_err(|_| damaged(0, "not an upload id"))?,
         owner: row.text(1)?,
         idempotency_key: row.text(2)?,
         digest: Fingerprint::new(row.hash(3)?),
@@ -271,7 +308,11 @@ pub(super) fn upload(row: &Row<'_>) -> db::Result<Upload> {
         token: row.text(9)?,
         store_upload: row.optional(10)?,
         state: State::from_name(&row.text(11)?).ok_or(damaged(11, "not a state"))?,
-        lease: Lease { epoch: row.number(12)?, holder: row.optional(13)?, until: row.time(14)? },
+        lease: Lease {
+            epoch: row.number(12)?,
+            holder: row.optional(13)?,
+            until: row.time(14)?,
+        },
         created_at: row.time(15)?,
         expires_at: row.time(16)?,
         receipt: receipt.map_err(|_| damaged(17, "not a receipt"))?,

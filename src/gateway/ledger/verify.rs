@@ -46,7 +46,12 @@ impl Ledger {
             let from = [State::Pending, State::Uploading, State::Completing];
             let sql = "UPDATE part SET state = 'stored', sha256 = ?3, etag = ?4 \
                        WHERE upload = ?1 AND number = ?2 AND (sha256 IS NULL OR sha256 = ?3)";
-            let row = values![verified.id.as_str(), part.number.get(), part.sha256.bytes(), part.etag.as_str()];
+            let row = values![
+                verified.id.as_str(),
+                part.number.get(),
+                part.sha256.bytes(),
+                part.etag.as_str()
+            ];
             let won = verified.write(db, &from, Some(epoch))? && db.execute(sql, row)? == 1;
             Ok((won, won))
         })
@@ -67,13 +72,22 @@ impl Verified {
         let json = serde_json::to_string(receipt)
             .map_err(|error| Error::new(Kind::Other, "could not write a receipt").because(error))?;
         let size = i64::try_from(receipt.size).unwrap_or(i64::MAX);
-        Ok(Self { id: receipt.id.clone(), size, receipt: json, hooks_due })
+        Ok(Self {
+            id: receipt.id.clone(),
+            size,
+            receipt: json,
+            hooks_due,
+        })
     }
 
     /// False when the upload is in none of the states `from`, or its lease has another epoch than is asked for.
     fn write(&self, db: &Db<'_>, from: &[State], epoch: Option<u64>) -> db::Result<bool> {
         let id = self.id.as_str();
-        let to = if self.hooks_due.is_some() { State::Verified } else { State::Ready };
+        let to = if self.hooks_due.is_some() {
+            State::Verified
+        } else {
+            State::Ready
+        };
         let sql = format!(
             "UPDATE upload SET state = ?2, receipt = ?3 WHERE id = ?1 AND (?4 IS NULL OR epoch = ?4) AND state IN ({})",
             listed(from)

@@ -15,8 +15,9 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::names::{Checksum, ETag, Fingerprint, Key, Md5, PartNumber, SignedUrl, UploadId};
 use crate::wire::{
-    BatchAnswer, BatchRequest, BeginAnswer, BeginRequest, ClaimAnswer, ClaimRequest, Code, CompleteRequest, Deciding,
-    Info, PROTOCOL_HEADER, PartList, Problem, ReadUrl, Receipt, SignAnswer, SignRequest, UploadList, UploadStatus,
+    BatchAnswer, BatchRequest, BeginAnswer, BeginRequest, ClaimAnswer, ClaimRequest, Code,
+    CompleteRequest, Deciding, Info, PROTOCOL_HEADER, PartList, Problem, ReadUrl, Receipt,
+    SignAnswer, SignRequest, UploadList, UploadStatus,
 };
 
 /// Texts that are checked on their way in, by the pattern they are checked with.
@@ -73,7 +74,10 @@ fn components() -> BTreeMap<String, Value> {
         schemas::<Problem>(),
     ];
     let told = json!({"type": "object", "description": "Event records of Amazon S3, as the stores word them."});
-    let all = all.into_iter().flatten().map(|(name, schema)| (name, serde_json::to_value(schema).unwrap()));
+    let all = all
+        .into_iter()
+        .flatten()
+        .map(|(name, schema)| (name, serde_json::to_value(schema).unwrap()));
     all.chain([("S3Events".to_owned(), told)]).collect()
 }
 
@@ -96,7 +100,12 @@ enum Body {
 }
 
 /// What any call under `/v1` may be refused for.
-const EVERY: [Code; 4] = [Code::InvalidRequest, Code::Unauthenticated, Code::Forbidden, Code::Unavailable];
+const EVERY: [Code; 4] = [
+    Code::InvalidRequest,
+    Code::Unauthenticated,
+    Code::Forbidden,
+    Code::Unavailable,
+];
 /// What any call with a body may be refused for.
 const BODIES: [Code; 1] = [Code::TooLarge];
 /// What any call about an upload may be refused for.
@@ -113,8 +122,9 @@ fn query(name: &str, schema: &Value, about: &str) -> Value {
 #[expect(clippy::too_many_lines, reason = "one table")]
 fn calls() -> Vec<Call> {
     use Code::{
-        Busy, Gone, IdempotencyMismatch, LeaseHeld, LeaseLost, NameInvalid, NotAbortable, NotFound, PartPinned,
-        PartsMismatch, QuotaExceeded, RateLimited, SourceMismatch, StoreUnavailable, TypeNotAllowed, Unavailable,
+        Busy, Gone, IdempotencyMismatch, LeaseHeld, LeaseLost, NameInvalid, NotAbortable, NotFound,
+        PartPinned, PartsMismatch, QuotaExceeded, RateLimited, SourceMismatch, StoreUnavailable,
+        TypeNotAllowed, Unavailable,
     };
     let call = |method, path, does, answers| Call {
         method,
@@ -127,7 +137,12 @@ fn calls() -> Vec<Call> {
     };
     let json = |name| Some(Body::Json(name));
     vec![
-        call("get", "/healthz", "Whether the process lives", vec![(200, "it does", Some(Body::Text("text/plain")))]),
+        call(
+            "get",
+            "/healthz",
+            "Whether the process lives",
+            vec![(200, "it does", Some(Body::Text("text/plain")))],
+        ),
         Call {
             refuses: &[Unavailable],
             ..call(
@@ -137,12 +152,30 @@ fn calls() -> Vec<Call> {
                 vec![(200, "they do", Some(Body::Text("text/plain")))],
             )
         },
-        call("get", "/openapi.json", "This document", vec![(200, "OpenAPI 3.1", Some(Body::Text("application/json")))]),
-        call("get", "/v1", "What a client has to know before it begins", vec![(200, "limits", json("Info"))]),
+        call(
+            "get",
+            "/openapi.json",
+            "This document",
+            vec![(200, "OpenAPI 3.1", Some(Body::Text("application/json")))],
+        ),
+        call(
+            "get",
+            "/v1",
+            "What a client has to know before it begins",
+            vec![(200, "limits", json("Info"))],
+        ),
         Call {
             parameters: vec![
-                query("state", &json!({"$ref": "#/components/schemas/State"}), "only those in this state"),
-                query("after", &json!({"$ref": "#/components/schemas/UploadId"}), "the page behind this upload"),
+                query(
+                    "state",
+                    &json!({"$ref": "#/components/schemas/State"}),
+                    "only those in this state",
+                ),
+                query(
+                    "after",
+                    &json!({"$ref": "#/components/schemas/UploadId"}),
+                    "the page behind this upload",
+                ),
             ],
             refuses: &[NotFound],
             ..call(
@@ -175,12 +208,20 @@ fn calls() -> Vec<Call> {
                 "post",
                 "/v1/uploads",
                 "Begins an upload, or finds the one this key began",
-                vec![(201, "begun", json("BeginAnswer")), (200, "begun before", json("BeginAnswer"))],
+                vec![
+                    (201, "begun", json("BeginAnswer")),
+                    (200, "begun before", json("BeginAnswer")),
+                ],
             )
         },
         Call {
             parameters: vec![id()],
-            ..call("get", "/v1/uploads/{id}", "One upload", vec![(200, "the upload", json("UploadStatus"))])
+            ..call(
+                "get",
+                "/v1/uploads/{id}",
+                "One upload",
+                vec![(200, "the upload", json("UploadStatus"))],
+            )
         },
         Call {
             parameters: vec![
@@ -192,7 +233,12 @@ fn calls() -> Vec<Call> {
                 ),
             ],
             refuses: &[LeaseLost, Busy, NotAbortable, StoreUnavailable],
-            ..call("delete", "/v1/uploads/{id}", "Gives an upload up", vec![(204, "the store has none of it", None)])
+            ..call(
+                "delete",
+                "/v1/uploads/{id}",
+                "Gives an upload up",
+                vec![(204, "the store has none of it", None)],
+            )
         },
         Call {
             parameters: vec![id()],
@@ -208,7 +254,14 @@ fn calls() -> Vec<Call> {
         Call {
             parameters: vec![id()],
             takes: Some("SignRequest"),
-            refuses: &[LeaseLost, PartPinned, Busy, Gone, RateLimited, StoreUnavailable],
+            refuses: &[
+                LeaseLost,
+                PartPinned,
+                Busy,
+                Gone,
+                RateLimited,
+                StoreUnavailable,
+            ],
             ..call(
                 "post",
                 "/v1/uploads/{id}/sign",
@@ -219,7 +272,11 @@ fn calls() -> Vec<Call> {
         Call {
             parameters: vec![
                 id(),
-                query("after", &json!({"type": "integer", "minimum": 0, "maximum": u32::MAX}), "the page behind this"),
+                query(
+                    "after",
+                    &json!({"type": "integer", "minimum": 0, "maximum": u32::MAX}),
+                    "the page behind this",
+                ),
             ],
             refuses: &[Busy, Gone, StoreUnavailable],
             ..call(
@@ -232,13 +289,24 @@ fn calls() -> Vec<Call> {
         Call {
             parameters: vec![id()],
             takes: Some("CompleteRequest"),
-            refuses: &[LeaseLost, Busy, Gone, PartsMismatch, SourceMismatch, StoreUnavailable],
+            refuses: &[
+                LeaseLost,
+                Busy,
+                Gone,
+                PartsMismatch,
+                SourceMismatch,
+                StoreUnavailable,
+            ],
             ..call(
                 "post",
                 "/v1/uploads/{id}/complete",
                 "Completes an upload; asked again, tells how it ended",
                 vec![
-                    (200, "the object is there and is what was sent", json("Receipt")),
+                    (
+                        200,
+                        "the object is there and is what was sent",
+                        json("Receipt"),
+                    ),
                     (202, "not decided yet: ask again", json("Deciding")),
                 ],
             )
@@ -272,7 +340,12 @@ fn calls() -> Vec<Call> {
         Call {
             takes: Some("S3Events"),
             refuses: &[NotFound],
-            ..call("post", EVENTS, "Takes what a store pushes, where that is configured", vec![(200, "taken", None)])
+            ..call(
+                "post",
+                EVENTS,
+                "Takes what a store pushes, where that is configured",
+                vec![(200, "taken", None)],
+            )
         },
     ]
 }
@@ -293,7 +366,11 @@ impl Call {
             codes.extend(UPLOADS);
         }
         // In the order of the table of errors.
-        Code::ALL.iter().copied().filter(|code| codes.contains(code)).collect()
+        Code::ALL
+            .iter()
+            .copied()
+            .filter(|code| codes.contains(code))
+            .collect()
     }
 
     fn operation(&self) -> Value {
@@ -302,7 +379,9 @@ impl Call {
             let content = match body {
                 None => json!({}),
                 Some(Body::Json(name)) => json!({"application/json": {"schema": reference(name)}}),
-                Some(Body::Text("application/json")) => json!({"application/json": {"schema": {"type": "object"}}}),
+                Some(Body::Text("application/json")) => {
+                    json!({"application/json": {"schema": {"type": "object"}}})
+                }
                 Some(Body::Text(form)) => json!({*form: {"schema": {"type": "string"}}}),
             };
             let mut response = json!({"description": about, "headers": headers(*status)});
@@ -316,7 +395,11 @@ impl Call {
             refused.entry(code.status()).or_default().push(code);
         }
         for (status, codes) in refused {
-            let about = codes.iter().map(|code| format!("`{code}`: {}", code.title())).collect::<Vec<_>>().join("; ");
+            let about = codes
+                .iter()
+                .map(|code| format!("`{code}`: {}", code.title()))
+                .collect::<Vec<_>>()
+                .join("; ");
             let response = json!({
                 "description": about,
                 "headers": headers(status),
@@ -336,12 +419,14 @@ impl Call {
             operation["parameters"] = json!(self.parameters);
         }
         if let Some(name) = self.takes {
-            operation["requestBody"] =
-                json!({"required": true, "content": {"application/json": {"schema": reference(name)}}});
+            operation["requestBody"] = json!({"required": true, "content": {"application/json": {"schema": reference(name)}}});
         }
         if self.path.starts_with("/v1") {
-            operation["security"] =
-                if self.path == EVENTS { json!([{"secret": []}]) } else { json!([{"token": []}, {}]) };
+            operation["security"] = if self.path == EVENTS {
+                json!([{"secret": []}])
+            } else {
+                json!([{"token": []}, {}])
+            };
         }
         operation
     }
@@ -393,19 +478,27 @@ fn document() -> String {
     // A line for each thing, so that changes can be read, and no blanks, for it is part of the program.
     let mut text = Vec::new();
     let form = serde_json::ser::PrettyFormatter::with_indent(b"");
-    document.serialize(&mut serde_json::Serializer::with_formatter(&mut text, form)).unwrap();
+    document
+        .serialize(&mut serde_json::Serializer::with_formatter(&mut text, form))
+        .unwrap();
     String::from_utf8(text).unwrap() + "\n"
 }
 
 #[test]
 fn the_document_is_the_one_the_program_serves() {
-    let (path, made) = (Path::new(&env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("openapi.json"), document());
+    let (path, made) = (
+        Path::new(&env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("openapi.json"),
+        document(),
+    );
     if env::var_os("UPLOAD_REGENERATE").is_some() {
         fs::write(&path, made).unwrap();
         return;
     }
     let kept = fs::read_to_string(&path).unwrap();
-    assert!(kept == made, "openapi.json is not of this program: UPLOAD_REGENERATE=1 cargo test --lib openapi");
+    assert!(
+        kept == made,
+        "openapi.json is not of this program: UPLOAD_REGENERATE=1 cargo test --lib openapi"
+    );
 }
 
 #[test]
@@ -413,17 +506,30 @@ fn every_route_is_documented_and_every_error_stands_somewhere() {
     let routes = include_str!("../routes.rs");
     let (_, table) = routes.split_once("pub fn router(").unwrap();
     let (table, _) = table.split_once("\n}\n").unwrap();
-    let of_v1 = |path: &str| if path == "/" { "/v1".to_owned() } else { format!("/v1{path}") };
+    let of_v1 = |path: &str| {
+        if path == "/" {
+            "/v1".to_owned()
+        } else {
+            format!("/v1{path}")
+        }
+    };
     let (v1, top) = table.split_once("method_not_allowed_fallback").unwrap();
     let paths = |text: &str| {
-        let paths = text.split(".route(\"").skip(1).filter_map(|rest| Some(rest.split_once('"')?.0.to_owned()));
+        let paths = text
+            .split(".route(\"")
+            .skip(1)
+            .filter_map(|rest| Some(rest.split_once('"')?.0.to_owned()));
         paths.collect::<BTreeSet<_>>()
     };
     let mut served: BTreeSet<String> = paths(v1).iter().map(|path| of_v1(path)).collect();
     served.extend(paths(top));
     let documented: BTreeSet<String> = calls().iter().map(|call| call.path.to_owned()).collect();
     assert_eq!(served, documented);
-    let told: BTreeSet<&str> = calls().iter().flat_map(Call::codes).map(Code::name).collect();
+    let told: BTreeSet<&str> = calls()
+        .iter()
+        .flat_map(Call::codes)
+        .map(Code::name)
+        .collect();
     let all: BTreeSet<&str> = Code::ALL.iter().map(|code| code.name()).collect();
     assert_eq!(told, all);
 }
@@ -434,6 +540,9 @@ fn whatever_is_referred_to_is_there() {
     let text = document.to_string();
     for reference in text.split("\"$ref\":\"#/components/schemas/").skip(1) {
         let name = reference.split('"').next().unwrap();
-        assert!(document["components"]["schemas"].get(name).is_some(), "{name}");
+        assert!(
+            document["components"]["schemas"].get(name).is_some(),
+            "{name}"
+        );
     }
 }

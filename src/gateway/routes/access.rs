@@ -29,9 +29,15 @@ pub struct RequestId(String);
 impl RequestId {
     fn of(headers: &HeaderMap) -> Self {
         let sane = |id: &&str| {
-            (1..=ID_MAX).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
+            (1..=ID_MAX).contains(&id.len())
+                && id
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
         };
-        let theirs = headers.get(HEADER).and_then(|id| id.to_str().ok()).filter(sane);
+        let theirs = headers
+            .get(HEADER)
+            .and_then(|id| id.to_str().ok())
+            .filter(sane);
         Self(theirs.map_or_else(|| Uuid::new_v4().simple().to_string(), str::to_owned))
     }
 }
@@ -46,7 +52,10 @@ impl fmt::Display for RequestId {
 pub async fn access(mut request: Request, next: Next) -> Response {
     let began = Instant::now();
     let id = RequestId::of(request.headers());
-    let (method, route) = (name(request.method()), route(request.extensions().get::<MatchedPath>()));
+    let (method, route) = (
+        name(request.method()),
+        route(request.extensions().get::<MatchedPath>()),
+    );
     let received = length(request.headers());
     // Of the highest level, so that it is there for whatever is told within.
     let span = tracing::error_span!("request", %id);
@@ -56,7 +65,10 @@ pub async fn access(mut request: Request, next: Next) -> Response {
     metrics().answered(method, &route, status, took);
     let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     let sent = length(response.headers()).or_else(|| response.body().size_hint().exact());
-    let owner = response.extensions().get::<Owner>().map(|owner| owner.0.as_str());
+    let owner = response
+        .extensions()
+        .get::<Owner>()
+        .map(|owner| owner.0.as_str());
     span.in_scope(|| tracing::info!(target: "upload::access", method, route, status, ms, owner, received, sent));
     if let Ok(id) = HeaderValue::from_str(&id.0) {
         response.headers_mut().insert(HEADER, id);
@@ -65,21 +77,40 @@ pub async fn access(mut request: Request, next: Next) -> Response {
 }
 
 fn length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    headers
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
 }
 
 /// The template a path was found by; what no template was found for is all one.
 fn route(matched: Option<&MatchedPath>) -> String {
     // The router's own names for "whatever comes behind" are no templates.
-    let template = matched.map(MatchedPath::as_str).filter(|template| !template.contains("{*"));
+    let template = matched
+        .map(MatchedPath::as_str)
+        .filter(|template| !template.contains("{*"));
     template.unwrap_or(OTHER).to_owned()
 }
 
 /// Methods are few, whatever somebody writes there.
 fn name(method: &Method) -> &'static str {
-    let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS, Method::PATCH];
+    let known = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::DELETE,
+        Method::OPTIONS,
+        Method::PATCH,
+    ];
     let names = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"];
-    known.iter().zip(names).find_map(|(known, name)| (known == method).then_some(name)).unwrap_or(OTHER)
+    known
+        .iter()
+        .zip(names)
+        .find_map(|(known, name)| (known == method).then_some(name))
+        .unwrap_or(OTHER)
 }
 
 #[cfg(test)]
@@ -103,7 +134,10 @@ mod tests {
             let made = id(odd.as_bytes());
             assert!(made != odd && made.len() == 32, "{odd:?}");
         }
-        assert_ne!(RequestId::of(&HeaderMap::new()), RequestId::of(&HeaderMap::new()));
+        assert_ne!(
+            RequestId::of(&HeaderMap::new()),
+            RequestId::of(&HeaderMap::new())
+        );
     }
 
     #[test]

@@ -41,7 +41,9 @@ impl Health {
         if self.stopping.load(Ordering::Relaxed) {
             return Err(not_ready("the gateway is stopping"));
         }
-        let Some(service) = service else { return Err(not_ready("the store was not tried yet")) };
+        let Some(service) = service else {
+            return Err(not_ready("the store was not tried yet"));
+        };
         // Who comes meanwhile waits for the same answer.
         let mut seen = self.seen.lock().await;
         let answer = match &*seen {
@@ -60,5 +62,8 @@ impl Health {
 }
 
 fn not_ready(why: &str) -> Refusal {
-    Refusal { detail: Some(why.to_owned()), ..Refusal::later(Code::Unavailable, AGAIN) }
+    Refusal {
+        detail: Some(why.to_owned()),
+        ..Refusal::later(Code::Unavailable, AGAIN)
+    }
 }

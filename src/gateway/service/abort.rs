@@ -27,25 +27,34 @@ impl Service {
             State::Aborted | State::Expired | State::Rejected => return Ok(()),
             State::Aborting => {}
             // Who lost the upload to another is to hear of that first, however far the other has come.
-            _ if epoch.is_some_and(|epoch| epoch != upload.lease.epoch) => return Err(Refusal::new(Code::LeaseLost)),
-            State::Completing | State::Verified | State::Ready => return Err(Refusal::new(Code::NotAbortable)),
+            _ if epoch.is_some_and(|epoch| epoch != upload.lease.epoch) => {
+                return Err(Refusal::new(Code::LeaseLost));
+            }
+            State::Completing | State::Verified | State::Ready => {
+                return Err(Refusal::new(Code::NotAbortable));
+            }
             State::Pending | State::Uploading => {
                 let until = self.rules.terms.renewed(Timestamp::now()).lease_until;
                 match self.ledger.give_up(&upload.id, epoch, until).await? {
                     Signing::Done => {}
                     Signing::LeaseLost => return Err(Refusal::new(Code::LeaseLost)),
-                    Signing::Closed(_) | Signing::Pinned(_) => return Err(Refusal::later(Code::Busy, 1)),
+                    Signing::Closed(_) | Signing::Pinned(_) => {
+                        return Err(Refusal::later(Code::Busy, 1));
+                    }
                 }
             }
         }
         crash::point("gateway.abort.marked");
         // Read again: the multipart upload may have been created since.
-        self.clear(&self.row(owner, id).await?, State::Aborted).await
+        self.clear(&self.row(owner, id).await?, State::Aborted)
+            .await
     }
 
     /// Takes an upload that is aborting out of the store, and ends it.
     pub(super) async fn clear(&self, upload: &Upload, to: State) -> Result<(), Refusal> {
-        self.drop_leftovers(upload).await.map_err(|fault| store_failed("abort", &fault))?;
+        self.drop_leftovers(upload)
+            .await
+            .map_err(|fault| store_failed("abort", &fault))?;
         crash::point("gateway.abort.dropped");
         if self.end(upload, &[State::Aborting], to).await? {
             crash::point("gateway.abort.ended");
@@ -55,7 +64,12 @@ impl Service {
     }
 
     /// Ends an upload. What was signed for it may be sent as long as its URL lives: then the sweep looks once more.
-    pub(super) async fn end(&self, upload: &Upload, from: &'static [State], to: State) -> Result<bool, Refusal> {
+    pub(super) async fn end(
+        &self,
+        upload: &Upload,
+        from: &'static [State],
+        to: State,
+    ) -> Result<bool, Refusal> {
         let last = self.life_of(upload);
         let look_again = Timestamp::now().checked_add(last).unwrap_or(Timestamp::MAX);
         let won = self.ledger.end(&upload.id, from, to, look_again).await?;
@@ -72,13 +86,19 @@ impl Service {
         if !upload.is_single() {
             self.drop_parts(upload, over).await?;
         }
-        if over { self.drop_object(upload).await } else { Ok(()) }
+        if over {
+            self.drop_object(upload).await
+        } else {
+            Ok(())
+        }
     }
 
     /// What a single PUT, or a complete that landed late, has made.
     async fn drop_object(&self, upload: &Upload) -> Result<(), Fault> {
         match self.store.head(&upload.key).await? {
-            Some(head) if head.token.as_ref() == Some(&upload.token) => self.store.delete(&upload.key).await,
+            Some(head) if head.token.as_ref() == Some(&upload.token) => {
+                self.store.delete(&upload.key).await
+            }
             _ => Ok(()),
         }
     }

@@ -22,18 +22,31 @@ impl Asked {
         let epoch = upload.lease.epoch;
         if upload.manner != Manner::Planned {
             let part = |row: LedgerPart| {
-                Some(StoredPart { number: row.number, size: row.size, etag: row.etag?, sha256: None })
+                Some(StoredPart {
+                    number: row.number,
+                    size: row.size,
+                    etag: row.etag?,
+                    sha256: None,
+                })
             };
             let parts = rows.into_iter().map(part).collect::<Option<Vec<_>>>()?;
             return (!parts.is_empty()).then_some(Self::Listed { epoch, parts });
         }
         let part = |row: LedgerPart| {
             let etag = row.etag.or_else(|| whole.cloned())?;
-            Some(CompletePart { number: row.number, etag, sha256: row.sha256? })
+            Some(CompletePart {
+                number: row.number,
+                etag,
+                sha256: row.sha256?,
+            })
         };
         let parts: Vec<CompletePart> = rows.into_iter().map(part).collect::<Option<_>>()?;
         let checksum = rules::checksum(&upload.plan, parts.iter().map(|part| &part.sha256))?;
-        Some(Self::Planned(CompleteRequest { epoch, parts, checksum }))
+        Some(Self::Planned(CompleteRequest {
+            epoch,
+            parts,
+            checksum,
+        }))
     }
 
     pub fn epoch(&self) -> u64 {

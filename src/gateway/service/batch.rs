@@ -32,11 +32,18 @@ impl Service {
         join(self.begins(owner, begin), join_all(completes)).await
     }
 
-    async fn begins(self: &Arc<Self>, owner: &Owner, calls: Vec<Call<BatchBegin>>) -> Vec<Call<(BeginAnswer, bool)>> {
+    async fn begins(
+        self: &Arc<Self>,
+        owner: &Owner,
+        calls: Vec<Call<BatchBegin>>,
+    ) -> Vec<Call<(BeginAnswer, bool)>> {
         let (mut unread, mut by_key) = (Vec::new(), BTreeMap::<_, Vec<_>>::new());
         for (place, call) in calls.into_iter().enumerate() {
             match call {
-                Ok(call) => by_key.entry(call.idempotency_key).or_default().push((place, call.request)),
+                Ok(call) => by_key
+                    .entry(call.idempotency_key)
+                    .or_default()
+                    .push((place, call.request)),
                 Err(refusal) => unread.push((place, Err(refusal))),
             }
         }

@@ -36,7 +36,10 @@ impl Service {
         rules::begin(&request, &self.rules.allow_types)?;
         let plan = self.plan(&request)?;
         let digest = digest(&request)?;
-        let wanted = request.parts.filter(|parts| fit(&plan, parts)).unwrap_or_default();
+        let wanted = request
+            .parts
+            .filter(|parts| fit(&plan, parts))
+            .unwrap_or_default();
         self.signable(&wanted)?;
         let _guard = self.enter(&owner.0, idempotency_key)?;
         self.signed.take(&owner.0, wanted.len())?;
@@ -85,7 +88,11 @@ impl Service {
             parts = Some(self.signed(&upload, &wanted).await?);
             crash::point("gateway.begin.signed");
         }
-        let state = if parts.is_some() { State::Uploading } else { upload.state };
+        let state = if parts.is_some() {
+            State::Uploading
+        } else {
+            upload.state
+        };
         let answer = BeginAnswer {
             id: upload.id,
             epoch: upload.lease.epoch,
@@ -101,7 +108,10 @@ impl Service {
 
     fn plan(&self, request: &BeginRequest) -> Result<Plan, Refusal> {
         let Some(size) = request.size else {
-            return Err(Refusal::saying(Code::InvalidRequest, "size must be known; null is reserved for later"));
+            return Err(Refusal::saying(
+                Code::InvalidRequest,
+                "size must be known; null is reserved for later",
+            ));
         };
         Plan::new(size, request.part_size, &self.rules.limits).map_err(|error| match error.kind() {
             Kind::Refused => Refusal::saying(Code::TooLarge, error.to_string()),
@@ -116,14 +126,16 @@ impl Service {
             // Who names no holder is none: the epoch of one is not for others.
             return match upload.lease.holder {
                 None => Ok(upload.lease.epoch),
-                Some(_) => {
-                    Err(Refusal { detail: Some("name the holder".into()), ..Refusal::later(Code::LeaseHeld, 1) })
-                }
+                Some(_) => Err(Refusal {
+                    detail: Some("name the holder".into()),
+                    ..Refusal::later(Code::LeaseHeld, 1)
+                }),
             };
         };
         let same = upload.lease.holder.as_ref() == Some(&holder);
         let epoch = same.then_some(upload.lease.epoch);
-        self.lease(upload.clone(), &ClaimRequest { holder, epoch }).await
+        self.lease(upload.clone(), &ClaimRequest { holder, epoch })
+            .await
     }
 
     /// Sees to it that an open upload of several parts has its multipart upload in the store: the one in the ledger, else (if
@@ -135,22 +147,37 @@ impl Service {
         let place = self.asking.acquire().await;
         let mut found = Vec::new();
         if adopt {
-            found = self.store.find(&upload.key).await.map_err(|fault| store_failed("find", &fault))?;
+            found = self
+                .store
+                .find(&upload.key)
+                .await
+                .map_err(|fault| store_failed("find", &fault))?;
         }
         if found.is_empty() {
-            let store = if upload.manner == Manner::Planned { &self.store } else { &self.bare };
+            let store = if upload.manner == Manner::Planned {
+                &self.store
+            } else {
+                &self.bare
+            };
             let created = store.create(&upload.key, &object(&upload)).await;
             found.push(created.map_err(|fault| store_failed("create", &fault))?);
         }
         drop(place);
         crash::point("gateway.begin.created");
         let mut found = found.into_iter();
-        let Some(store_upload) = found.next() else { return Ok(upload) };
-        let won = self.ledger.set_store_upload(&upload.id, &store_upload).await?;
+        let Some(store_upload) = found.next() else {
+            return Ok(upload);
+        };
+        let won = self
+            .ledger
+            .set_store_upload(&upload.id, &store_upload)
+            .await?;
         crash::point("gateway.begin.adopted");
         if !won {
             // Another gateway was quicker, or the upload was aborted meanwhile: ours must not stay behind.
-            upload = self.find(&Owner(upload.owner.clone()), upload.id.as_str()).await?;
+            upload = self
+                .find(&Owner(upload.owner.clone()), upload.id.as_str())
+                .await?;
             if upload.store_upload.as_ref() != Some(&store_upload) {
                 self.drop_multipart(&upload, &store_upload).await;
             }
@@ -200,9 +227,24 @@ pub(super) fn digest(request: &BeginRequest) -> Result<Fingerprint, Refusal> {
         part_size: Option<u64>,
         metadata: &'a std::collections::BTreeMap<String, String>,
     }
-    let BeginRequest { name, size, content_type, part_size, metadata, .. } = request;
-    let pinned = Pinned { name, size: *size, content_type, part_size: *part_size, metadata };
-    serde_json::to_vec(&pinned).map(|json| Fingerprint::of(&json)).map_err(|error| unexpected(&error))
+    let BeginRequest {
+        name,
+        size,
+        content_type,
+        part_size,
+        metadata,
+        ..
+    } = request;
+    let pinned = Pinned {
+        name,
+        size: *size,
+        content_type,
+        part_size: *part_size,
+        metadata,
+    };
+    serde_json::to_vec(&pinned)
+        .map(|json| Fingerprint::of(&json))
+        .map_err(|error| unexpected(&error))
 }
 
 pub(super) fn unexpected(error: &dyn std::error::Error) -> Refusal {

@@ -41,8 +41,15 @@ impl Service {
     /// # Errors
     /// `source_mismatch` when the parts do not add up, `parts_mismatch` when the store holds others, `lease_lost`, `gone`
     /// (also for an upload the store has lost), `not_found`, `store_unavailable`.
-    pub async fn complete(self: &Arc<Self>, owner: &Owner, id: &str, request: CompleteRequest) -> Outcome {
-        let Ok(id) = id.parse() else { return Err(Refusal::new(Code::NotFound)) };
+    pub async fn complete(
+        self: &Arc<Self>,
+        owner: &Owner,
+        id: &str,
+        request: CompleteRequest,
+    ) -> Outcome {
+        let Ok(id) = id.parse() else {
+            return Err(Refusal::new(Code::NotFound));
+        };
         let found = self.ledger.upload_whole(&owner.0, &id).await?;
         let (upload, rows) = found.ok_or_else(|| Refusal::new(Code::NotFound))?;
         let upload = aged(upload, Timestamp::now());
@@ -61,7 +68,9 @@ impl Service {
 
         let mut outcome = self.join_or_spawn(upload, Asked::Planned(request));
         match timeout(self.rules.patience, outcome.wait_for(Option::is_some)).await {
-            Ok(Ok(outcome)) => outcome.clone().unwrap_or(Ok(Completion::Deciding(State::Completing))),
+            Ok(Ok(outcome)) => outcome
+                .clone()
+                .unwrap_or(Ok(Completion::Deciding(State::Completing))),
             Ok(Err(_)) => Err(Refusal::later(Code::Unavailable, 2)),
             Err(_) => Ok(Completion::Deciding(State::Completing)),
         }
@@ -75,7 +84,10 @@ impl Service {
         }
         let (tell, outcome) = watch::channel(None);
         under_way.insert(upload.id.clone(), outcome.clone());
-        let leave = Leave { service: Arc::clone(self), id: upload.id.clone() };
+        let leave = Leave {
+            service: Arc::clone(self),
+            id: upload.id.clone(),
+        };
         let deciding = async move {
             let decided = leave.service.decide(&upload, &asked).await;
             let _ = tell.send(Some(decided));
@@ -93,7 +105,11 @@ impl Service {
             crash::point("gateway.complete.seen");
             if let (Seen::Ours, Some(head), Some(part)) = (seen, &head, asked.single()) {
                 let receipt = self.receipt(upload, asked, head);
-                if self.ledger.verify_single(&receipt, asked.epoch(), part, self.hooks_due_at()).await? {
+                if self
+                    .ledger
+                    .verify_single(&receipt, asked.epoch(), part, self.hooks_due_at())
+                    .await?
+                {
                     return Ok(self.told(receipt));
                 }
             }
@@ -114,12 +130,17 @@ impl Service {
         tracing::info!(id = %upload.id, ?verdict, "completing");
         match (verdict, head) {
             (Verdict::Verified, Some(head)) => self.verified(upload, asked, &head).await,
-            (Verdict::Verified | Verdict::Undecided, _) => Ok(Completion::Deciding(State::Completing)),
+            (Verdict::Verified | Verdict::Undecided, _) => {
+                Ok(Completion::Deciding(State::Completing))
+            }
             (Verdict::PartsMismatch, _) => self.reopen(upload, Code::PartsMismatch).await,
             (Verdict::Refused, _) => self.reopen(upload, Code::StoreUnavailable).await,
             (Verdict::Lost, _) => {
                 tracing::warn!(id = %upload.id, key = %upload.key, "neither object nor multipart upload is there");
-                if self.end(upload, &[State::Completing], State::Expired).await? {
+                if self
+                    .end(upload, &[State::Completing], State::Expired)
+                    .await?
+                {
                     return Err(Refusal::new(Code::Gone));
                 }
                 self.settled(upload, Signing::Closed(State::Expired)).await
@@ -127,7 +148,16 @@ impl Service {
             (Verdict::Damaged, _) => {
                 // Who lost is too late to say what may go: another call may have found the object good.
                 // Should removing it fail, the sweep does it.
-                if !self.ledger.end(&upload.id, &[State::Completing], State::Rejected, Timestamp::now()).await? {
+                if !self
+                    .ledger
+                    .end(
+                        &upload.id,
+                        &[State::Completing],
+                        State::Rejected,
+                        Timestamp::now(),
+                    )
+                    .await?
+                {
                     return self.settled(upload, Signing::Closed(State::Rejected)).await;
                 }
                 metrics().ended(State::Rejected);
@@ -154,8 +184,14 @@ impl Service {
         }
         let (key, size) = (&upload.key, upload.plan.size());
         let said = match asked {
-            Asked::Planned(request) => self.store.complete(key, multipart, &request.parts, size).await,
-            Asked::Listed { parts, .. } => self.bare.complete_listed(key, multipart, parts, size).await,
+            Asked::Planned(request) => {
+                self.store
+                    .complete(key, multipart, &request.parts, size)
+                    .await
+            }
+            Asked::Listed { parts, .. } => {
+                self.bare.complete_listed(key, multipart, parts, size).await
+            }
         };
         crash::point("gateway.complete.said");
         if let Err(fault) = &said {
@@ -166,8 +202,16 @@ impl Service {
     }
 
     /// What is at the upload's key, beside what is to be there.
-    pub(super) async fn look(&self, upload: &Upload, checksum: Option<&Checksum>) -> (Seen, Option<Head>) {
-        let expected = Expected { token: &upload.token, size: upload.plan.size(), checksum };
+    pub(super) async fn look(
+        &self,
+        upload: &Upload,
+        checksum: Option<&Checksum>,
+    ) -> (Seen, Option<Head>) {
+        let expected = Expected {
+            token: &upload.token,
+            size: upload.plan.size(),
+            checksum,
+        };
         let _place = self.asking.acquire().await;
         match self.store.head(&upload.key).await {
             Ok(head) => (verdict::seen(head.as_ref(), &expected), head),
@@ -183,11 +227,16 @@ impl Service {
         if self.ledger.verify(&receipt, self.hooks_due_at()).await? {
             return Ok(self.told(receipt));
         }
-        self.settled(upload, Signing::Closed(State::Completing)).await
+        self.settled(upload, Signing::Closed(State::Completing))
+            .await
     }
 
     fn receipt(&self, upload: &Upload, asked: &Asked, head: &Head) -> Receipt {
-        let store = if asked.checksum().is_some() { &self.store } else { &self.bare };
+        let store = if asked.checksum().is_some() {
+            &self.store
+        } else {
+            &self.bare
+        };
         Receipt {
             id: upload.id.clone(),
             backend: self.rules.backend.clone(),
@@ -227,7 +276,9 @@ impl Service {
 
     /// What another call has made of the upload meanwhile.
     async fn settled(&self, upload: &Upload, refused: Signing) -> Outcome {
-        let now = self.find(&Owner(upload.owner.clone()), upload.id.as_str()).await?;
+        let now = self
+            .find(&Owner(upload.owner.clone()), upload.id.as_str())
+            .await?;
         match now.receipt {
             Some(receipt) => Ok(Completion::Receipt(Box::new(receipt))),
             None => Err(sign::refusal(refused)),
@@ -239,7 +290,8 @@ impl Service {
         if self.ledger.reopen(&upload.id).await? {
             return Err(Refusal::new(code));
         }
-        self.settled(upload, Signing::Closed(State::Uploading)).await
+        self.settled(upload, Signing::Closed(State::Uploading))
+            .await
     }
 }
 

@@ -41,7 +41,9 @@ impl Service {
     /// # Errors
     /// `store_unavailable`, `unavailable`: ask again.
     pub async fn confirm(self: &Arc<Self>, key: &Key) -> Result<Confirmed, Refusal> {
-        let Some(upload) = self.ledger.upload_at(key).await? else { return Ok(Confirmed::Unknown) };
+        let Some(upload) = self.ledger.upload_at(key).await? else {
+            return Ok(Confirmed::Unknown);
+        };
         if is_over(upload.state) {
             // Something has landed late: it is taken away, by the sweep.
             self.ledger.look_again(&upload.id, Timestamp::now()).await?;
@@ -59,15 +61,25 @@ impl Service {
         let rows = self.ledger.parts(&upload.id, 0, upload.parts_max()).await?;
         if upload.manner != Manner::Planned {
             // Nobody but a gateway completes it, and the parts are in the ledger then.
-            let Some(asked) = Asked::of_rows(&upload, rows, None).filter(|_| upload.state == State::Completing) else {
+            let Some(asked) =
+                Asked::of_rows(&upload, rows, None).filter(|_| upload.state == State::Completing)
+            else {
                 return Ok(Confirmed::Nothing);
             };
             let mut outcome = self.join_or_spawn(upload, asked);
-            return decided(outcome.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone()));
+            return decided(
+                outcome
+                    .wait_for(Option::is_some)
+                    .await
+                    .ok()
+                    .and_then(|outcome| outcome.clone()),
+            );
         }
         let fingerprints: Option<Vec<_>> = rows.iter().map(|row| row.sha256.as_ref()).collect();
         let checksum = fingerprints.and_then(|all| rules::checksum(&upload.plan, all));
-        let Some(checksum) = checksum else { return Ok(Confirmed::Nothing) };
+        let Some(checksum) = checksum else {
+            return Ok(Confirmed::Nothing);
+        };
         let (seen, head) = self.look(&upload, Some(&checksum)).await;
         match seen {
             Seen::Ours | Seen::Damaged => {}
@@ -75,10 +87,20 @@ impl Service {
             Seen::Absent | Seen::Foreign => return Ok(Confirmed::Nothing),
         }
         // A single PUT's part is the object itself.
-        let whole = head.filter(|_| upload.plan.is_single()).map(|head| head.etag);
-        let Some(asked) = Asked::of_rows(&upload, rows, whole.as_ref()) else { return Ok(Confirmed::Nothing) };
+        let whole = head
+            .filter(|_| upload.plan.is_single())
+            .map(|head| head.etag);
+        let Some(asked) = Asked::of_rows(&upload, rows, whole.as_ref()) else {
+            return Ok(Confirmed::Nothing);
+        };
         let mut outcome = self.join_or_spawn(upload, asked);
-        decided(outcome.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone()))
+        decided(
+            outcome
+                .wait_for(Option::is_some)
+                .await
+                .ok()
+                .and_then(|outcome| outcome.clone()),
+        )
     }
 
     /// Writes down that an event named a key the ledger does not know.

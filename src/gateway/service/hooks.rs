@@ -37,7 +37,9 @@ impl Service {
     pub async fn has_hooks(&self) -> Result<bool> {
         let any = !self.rules.hooks.is_empty();
         if !any && self.ledger.next_hooked().await?.is_some() {
-            tracing::warn!("uploads wait for hooks, and this gateway has none: they stay verified until one runs them");
+            tracing::warn!(
+                "uploads wait for hooks, and this gateway has none: they stay verified until one runs them"
+            );
         }
         Ok(any)
     }
@@ -75,7 +77,10 @@ impl Service {
             return Ok((Vec::new(), LOOK));
         }
         let now = Timestamp::now();
-        let taken = self.ledger.take_hooked(now, self.rules.terms.renewed(now).lease_until, room).await?;
+        let taken = self
+            .ledger
+            .take_hooked(now, self.rules.terms.renewed(now).lease_until, room)
+            .await?;
         let wait = match self.ledger.next_hooked().await? {
             Some(due) => Duration::try_from(due.duration_since(now)).unwrap_or_default(),
             None => LOOK,
@@ -108,7 +113,11 @@ impl Service {
             sleep(self.rules.terms.lease / 3).await;
             let until = self.rules.terms.renewed(Timestamp::now()).lease_until;
             // A ledger that does not answer decides nothing either.
-            if let Ok(false) = self.ledger.hold_hooked(&hooked.upload.id, hooked.fence, until).await {
+            if let Ok(false) = self
+                .ledger
+                .hold_hooked(&hooked.upload.id, hooked.fence, until)
+                .await
+            {
                 return;
             }
         }
@@ -116,21 +125,35 @@ impl Service {
 
     /// What has become of it where one of them rejects it, and until when its object is held.
     async fn ask_hooks(&self, hooked: &Hooked) -> Result<Option<(Rejection, Timestamp)>> {
-        let Hooked { upload, fence, failures, .. } = hooked;
+        let Hooked {
+            upload,
+            fence,
+            failures,
+            ..
+        } = hooked;
         let mut accepted = hooked.accepted.clone();
         for hook in self.rules.hooks.list.iter() {
             if accepted.contains(&hook.name) {
                 continue;
             }
             let verdict = match self.read_url(hook, hooked).await {
-                Ok(read) => self.rules.hooks.run(hook, &Document::new(hook, upload, &read)).await,
+                Ok(read) => {
+                    self.rules
+                        .hooks
+                        .run(hook, &Document::new(hook, upload, &read))
+                        .await
+                }
                 Err(fault) => Verdict::Later(format!("no URL to read the object: {fault}")),
             };
             crash::point("gateway.hooks.said");
             match verdict {
                 Verdict::Accept => {
                     accepted.push(hook.name.clone());
-                    if !self.ledger.hooks_accepted(&upload.id, *fence, &accepted).await? {
+                    if !self
+                        .ledger
+                        .hooks_accepted(&upload.id, *fence, &accepted)
+                        .await?
+                    {
                         return Ok(None);
                     }
                     crash::point("gateway.hooks.accepted");
@@ -139,14 +162,20 @@ impl Service {
                 Verdict::Reject(reason) => return self.reject(hooked, hook, reason).await,
                 Verdict::Later(why) => {
                     // Counted anew by each hook that is reached.
-                    let failures = if accepted.len() > hooked.accepted.len() { 1 } else { failures.saturating_add(1) };
+                    let failures = if accepted.len() > hooked.accepted.len() {
+                        1
+                    } else {
+                        failures.saturating_add(1)
+                    };
                     let wait = back_off(failures, fastrand::f64());
                     tracing::warn!(
                         id = %upload.id, hook = hook.name, failures, again_in = ?wait, why = ?why,
                         "a hook failed; the upload is not ready until it accepts it"
                     );
                     let due = Timestamp::now().checked_add(wait).unwrap_or(Timestamp::MAX);
-                    self.ledger.hook_failed(&upload.id, *fence, failures, due).await?;
+                    self.ledger
+                        .hook_failed(&upload.id, *fence, failures, due)
+                        .await?;
                     crash::point("gateway.hooks.failed");
                     return Ok(None);
                 }
@@ -166,8 +195,13 @@ impl Service {
         let life = hook.time_limit.saturating_add(MARGIN).max(READ);
         let (url, lives) = match hook.kind {
             HookKind::Command { .. } => self.store.sign_get_here(&upload.key, life).await?,
-            HookKind::Webhook { .. } => self.store.sign_get(&upload.key, &upload.name, life).await?,
+            HookKind::Webhook { .. } => {
+                self.store.sign_get(&upload.key, &upload.name, life).await?
+            }
         };
-        Ok(ReadUrl { url, expires_in: Some(lives) })
+        Ok(ReadUrl {
+            url,
+            expires_in: Some(lives),
+        })
     }
 }

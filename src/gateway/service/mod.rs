@@ -54,7 +54,11 @@ const READY: Duration = Duration::from_secs(2);
 
 /// What the store gives the object of an upload.
 fn object(upload: &Upload) -> NewObject<'_> {
-    NewObject { content_type: &upload.content_type, token: &upload.token, metadata: &upload.metadata }
+    NewObject {
+        content_type: &upload.content_type,
+        token: &upload.token,
+        metadata: &upload.metadata,
+    }
 }
 
 /// How the operations are to behave.
@@ -108,9 +112,20 @@ impl Service {
     #[must_use]
     pub fn new(ledger: Ledger, store: Store, rules: Rules) -> Arc<Self> {
         let (beginning, completing) = (Mutex::default(), Mutex::default());
-        let (asking, hooks_due, signed) = (Semaphore::new(ASKING), Notify::new(), Meter::of(rules.rate));
+        let (asking, hooks_due, signed) =
+            (Semaphore::new(ASKING), Notify::new(), Meter::of(rules.rate));
         let bare = store.clone().with_proof(Proof::None);
-        Arc::new(Self { ledger, store, bare, rules, signed, beginning, completing, asking, hooks_due })
+        Arc::new(Self {
+            ledger,
+            store,
+            bare,
+            rules,
+            signed,
+            beginning,
+            completing,
+            asking,
+            hooks_due,
+        })
     }
 
     /// What a client has to know before it begins.
@@ -130,7 +145,12 @@ impl Service {
     ///
     /// # Errors
     /// `lease_held`, `lease_lost`, `gone`, `not_found`.
-    pub async fn claim(&self, owner: &Owner, id: &str, request: ClaimRequest) -> Result<ClaimAnswer, Refusal> {
+    pub async fn claim(
+        &self,
+        owner: &Owner,
+        id: &str,
+        request: ClaimRequest,
+    ) -> Result<ClaimAnswer, Refusal> {
         crate::gateway::rules::word("holder", &request.holder)?;
         let upload = self.find(owner, id).await?;
         if is_over(upload.state) {
@@ -149,14 +169,24 @@ impl Service {
                 Decision::Lost => return Err(Refusal::new(Code::LeaseLost)),
                 Decision::Granted { epoch } => {
                     let renewed = self.rules.terms.renewed(now);
-                    let new = Lease { holder: Some(request.holder.clone()), epoch, until: renewed.lease_until };
-                    if self.ledger.set_lease(&upload.id, upload.lease.clone(), new, renewed.expires_at).await? {
+                    let new = Lease {
+                        holder: Some(request.holder.clone()),
+                        epoch,
+                        until: renewed.lease_until,
+                    };
+                    if self
+                        .ledger
+                        .set_lease(&upload.id, upload.lease.clone(), new, renewed.expires_at)
+                        .await?
+                    {
                         crash::point("gateway.claim.given");
                         return Ok(epoch);
                     }
                 }
             }
-            upload = self.find(&Owner(upload.owner.clone()), upload.id.as_str()).await?;
+            upload = self
+                .find(&Owner(upload.owner.clone()), upload.id.as_str())
+                .await?;
             if is_over(upload.state) {
                 return Err(Refusal::new(Code::Gone));
             }
@@ -171,8 +201,13 @@ impl Service {
 
     /// The owner's upload as the ledger has it; unknown, malformed and foreign ids are all the same.
     async fn row(&self, owner: &Owner, id: &str) -> Result<Upload, Refusal> {
-        let Ok(id) = id.parse::<UploadId>() else { return Err(Refusal::new(Code::NotFound)) };
-        self.ledger.upload(&owner.0, &id).await?.ok_or_else(|| Refusal::new(Code::NotFound))
+        let Ok(id) = id.parse::<UploadId>() else {
+            return Err(Refusal::new(Code::NotFound));
+        };
+        self.ledger
+            .upload(&owner.0, &id)
+            .await?
+            .ok_or_else(|| Refusal::new(Code::NotFound))
     }
 
     /// Whether ledger and store answer, in a while each.
@@ -181,18 +216,28 @@ impl Service {
     /// What does not.
     pub async fn ready(&self) -> Result<(), Missing> {
         // A key no upload can have: only whether the store answers counts.
-        let store =
-            async { timeout(READY, async { self.store.head(&"uploads/ready".parse().ok()?).await.ok() }).await };
+        let store = async {
+            timeout(READY, async {
+                self.store.head(&"uploads/ready".parse().ok()?).await.ok()
+            })
+            .await
+        };
         let (ledger, store) = join(timeout(READY, self.ledger.ping()), store).await;
         match (ledger, store) {
             (Ok(Ok(())), Ok(Some(_))) => Ok(()),
             (Ok(Ok(())), store) => {
-                tracing::warn!(in_time = store.is_ok(), "not ready: the store does not answer");
+                tracing::warn!(
+                    in_time = store.is_ok(),
+                    "not ready: the store does not answer"
+                );
                 Err(Missing::Store)
             }
             (ledger, _) => {
                 metrics().ledger_errors.inc();
-                tracing::error!(in_time = ledger.is_ok(), "not ready: the ledger does not answer");
+                tracing::error!(
+                    in_time = ledger.is_ok(),
+                    "not ready: the ledger does not answer"
+                );
                 Err(Missing::Ledger)
             }
         }
@@ -221,7 +266,10 @@ impl Drop for Beginning<'_> {
 
 /// States nothing leads out of but oblivion.
 fn is_over(state: State) -> bool {
-    matches!(state, State::Rejected | State::Aborting | State::Aborted | State::Expired)
+    matches!(
+        state,
+        State::Rejected | State::Aborting | State::Aborted | State::Expired
+    )
 }
 
 /// An upload that has expired is over, even if no sweep has come by yet.
@@ -237,9 +285,10 @@ fn aged(mut upload: Upload, now: Timestamp) -> Upload {
 fn closed(state: State) -> Refusal {
     match state {
         State::Completing => Refusal::later(Code::Busy, 1),
-        State::Verified | State::Ready => {
-            Refusal::saying(Code::InvalidRequest, "this upload is complete; its status holds the receipt")
-        }
+        State::Verified | State::Ready => Refusal::saying(
+            Code::InvalidRequest,
+            "this upload is complete; its status holds the receipt",
+        ),
         _ => Refusal::new(Code::Gone),
     }
 }

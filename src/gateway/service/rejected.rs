@@ -32,22 +32,40 @@ impl Service {
             OnReject::Keep => Fate::Keep,
             OnReject::Quarantine(prefix) => Fate::Quarantine(format!("{prefix}/{}", upload.key)),
         };
-        let last = now.checked_add(self.life_of(upload)).unwrap_or(Timestamp::MAX);
-        let rejection = Rejection { hook: hook.name.clone(), reason, fate, until: last };
+        let last = now
+            .checked_add(self.life_of(upload))
+            .unwrap_or(Timestamp::MAX);
+        let rejection = Rejection {
+            hook: hook.name.clone(),
+            reason,
+            fate,
+            until: last,
+        };
         let held = self.rules.terms.renewed(now).lease_until;
-        if !self.ledger.reject(&upload.id, *fence, &rejection, held).await? {
+        if !self
+            .ledger
+            .reject(&upload.id, *fence, &rejection, held)
+            .await?
+        {
             return Ok(None);
         }
         crash::point("gateway.hooks.rejected");
         metrics().ended(State::Rejected);
-        let Rejection { hook, reason, fate, .. } = &rejection;
+        let Rejection {
+            hook, reason, fate, ..
+        } = &rejection;
         tracing::warn!(id = %upload.id, key = %upload.key, hook, reason = reason.as_str(), ?fate, "rejected");
         Ok(Some((rejection, held)))
     }
 
     /// Does with the object what was decided, for who holds that `until` the time given; whether that was done. What fails is
     /// logged, and done by a sweep.
-    pub(super) async fn see_to(&self, upload: &Upload, rejection: &Rejection, mut until: Timestamp) -> bool {
+    pub(super) async fn see_to(
+        &self,
+        upload: &Upload,
+        rejection: &Rejection,
+        mut until: Timestamp,
+    ) -> bool {
         let mut done = std::pin::pin!(self.dispose(upload, rejection));
         let disposed = loop {
             tokio::select! {
@@ -69,22 +87,36 @@ impl Service {
         }
         crash::point("gateway.hooks.disposed");
         // As long as the URL of a single PUT lives, the object may come back.
-        let again = upload.is_single() && rejection.fate != Fate::Keep && Timestamp::now() < rejection.until;
+        let again = upload.is_single()
+            && rejection.fate != Fate::Keep
+            && Timestamp::now() < rejection.until;
         let next = again.then_some(rejection.until);
-        self.ledger.look_later(&upload.id, until, next).await.map_err(Refusal::from).is_ok()
+        self.ledger
+            .look_later(&upload.id, until, next)
+            .await
+            .map_err(Refusal::from)
+            .is_ok()
     }
 
     async fn dispose(&self, upload: &Upload, rejection: &Rejection) -> Result<(), Fault> {
         if !upload.is_single() {
             self.drop_parts(upload, true).await?;
         }
-        let ours = self.store.head(&upload.key).await?.filter(|head| head.token.as_ref() == Some(&upload.token));
+        let ours = self
+            .store
+            .head(&upload.key)
+            .await?
+            .filter(|head| head.token.as_ref() == Some(&upload.token));
         if ours.is_none() || rejection.fate == Fate::Keep {
             return Ok(());
         }
         if let Fate::Quarantine(to) = &rejection.fate {
-            let to = to.parse().map_err(|_| Fault::Refused("the quarantine's key is none".into()))?;
-            self.store.copy(&upload.key, &to, &object(upload), upload.plan.size()).await?;
+            let to = to
+                .parse()
+                .map_err(|_| Fault::Refused("the quarantine's key is none".into()))?;
+            self.store
+                .copy(&upload.key, &to, &object(upload), upload.plan.size())
+                .await?;
             crash::point("gateway.hooks.copied");
         }
         self.store.delete(&upload.key).await

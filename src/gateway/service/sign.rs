@@ -28,7 +28,12 @@ impl Service {
     /// # Errors
     /// `invalid_request` for parts that are not the plan's, `lease_lost`, `part_pinned`, `gone`, `rate_limited`, `busy` while completing,
     /// `not_found`, `store_unavailable`.
-    pub async fn sign(&self, owner: &Owner, id: &str, request: SignRequest) -> Result<SignAnswer, Refusal> {
+    pub async fn sign(
+        &self,
+        owner: &Owner,
+        id: &str,
+        request: SignRequest,
+    ) -> Result<SignAnswer, Refusal> {
         let upload = self.find(owner, id).await?;
         // Who lost the upload to another is to hear of that first, however far the other has come.
         if request.epoch != upload.lease.epoch && !is_over(upload.state) {
@@ -43,17 +48,24 @@ impl Service {
         self.signed.take(&owner.0, request.parts.len())?;
         let upload = self.created(upload, true).await?;
         self.pin(&upload, request.epoch, &request.parts).await?;
-        Ok(SignAnswer { parts: self.signed(&upload, &request.parts).await? })
+        Ok(SignAnswer {
+            parts: self.signed(&upload, &request.parts).await?,
+        })
     }
 
     /// Whether all that the backend's proof takes is known of these parts, and nothing twice.
     pub(super) fn signable(&self, parts: &[PartSpec]) -> Result<(), Refusal> {
         if self.store.proof() == Proof::Md5 && parts.iter().any(|part| part.md5.is_none()) {
-            return Err(Refusal::saying(Code::InvalidRequest, "this backend's proof is md5: each part needs its md5"));
+            return Err(Refusal::saying(
+                Code::InvalidRequest,
+                "this backend's proof is md5: each part needs its md5",
+            ));
         }
         let mut seen = BTreeMap::new();
-        let differs =
-            |part: &&PartSpec| seen.insert(part.number, part.sha256).is_some_and(|sha256| sha256 != part.sha256);
+        let differs = |part: &&PartSpec| {
+            seen.insert(part.number, part.sha256)
+                .is_some_and(|sha256| sha256 != part.sha256)
+        };
         match parts.iter().find(differs) {
             Some(part) => Err(refusal(Signing::Pinned(part.number))),
             None => Ok(()),
@@ -61,8 +73,22 @@ impl Service {
     }
 
     /// Pins parts that are the plan's to their fingerprints.
-    pub(super) async fn pin(&self, upload: &Upload, epoch: u64, parts: &[PartSpec]) -> Result<(), Refusal> {
-        match self.ledger.pin(&upload.id, epoch, parts.to_vec(), self.rules.terms.renewed(Timestamp::now())).await? {
+    pub(super) async fn pin(
+        &self,
+        upload: &Upload,
+        epoch: u64,
+        parts: &[PartSpec],
+    ) -> Result<(), Refusal> {
+        match self
+            .ledger
+            .pin(
+                &upload.id,
+                epoch,
+                parts.to_vec(),
+                self.rules.terms.renewed(Timestamp::now()),
+            )
+            .await?
+        {
             Signing::Done => {
                 crash::point("gateway.sign.pinned");
                 Ok(())
@@ -72,20 +98,32 @@ impl Service {
     }
 
     /// Signs parts that are pinned.
-    pub(super) async fn signed(&self, upload: &Upload, parts: &[PartSpec]) -> Result<Vec<Signed>, Refusal> {
+    pub(super) async fn signed(
+        &self,
+        upload: &Upload,
+        parts: &[PartSpec],
+    ) -> Result<Vec<Signed>, Refusal> {
         let (key, life) = (&upload.key, |size| life(size, self.rules.url_ttl));
-        let multipart = upload.store_upload.as_deref().filter(|_| !upload.is_single());
+        let multipart = upload
+            .store_upload
+            .as_deref()
+            .filter(|_| !upload.is_single());
         let signed = match (multipart, parts) {
             (Some(multipart), parts) => self.store.sign_parts(key, multipart, parts, life).await,
             (None, [part, ..]) if upload.is_single() => {
                 // Each of them is the one there is.
-                let put = self.store.sign_put(key, &object(upload), part, life(part.size)).await;
+                let put = self
+                    .store
+                    .sign_put(key, &object(upload), part, life(part.size))
+                    .await;
                 put.map(|put| vec![put; parts.len()])
             }
             (None, _) => Err(Fault::NoSuchUpload),
         };
         let signed = signed.map_err(|fault| store_failed("sign", &fault))?;
-        metrics().parts_signed.inc_by(u64::try_from(signed.len()).unwrap_or(u64::MAX));
+        metrics()
+            .parts_signed
+            .inc_by(u64::try_from(signed.len()).unwrap_or(u64::MAX));
         crash::point("gateway.sign.signed");
         Ok(signed.into_iter().map(Signed::Put).collect())
     }
@@ -99,7 +137,10 @@ pub(super) fn planned(upload: &Upload) -> Result<(), Refusal> {
     if upload.manner == Manner::Planned {
         return Ok(());
     }
-    Err(Refusal::saying(Code::InvalidRequest, "this upload has no plan: it was begun by Companion's routes"))
+    Err(Refusal::saying(
+        Code::InvalidRequest,
+        "this upload has no plan: it was begun by Companion's routes",
+    ))
 }
 
 /// What the ledger's refusal of an epoch-bearing call is in the API's words.
@@ -108,9 +149,10 @@ pub(super) fn refusal(signing: Signing) -> Refusal {
         Signing::Done => Refusal::new(Code::Unavailable),
         Signing::LeaseLost => Refusal::new(Code::LeaseLost),
         Signing::Closed(state) => closed(state),
-        Signing::Pinned(number) => {
-            Refusal::saying(Code::PartPinned, format!("part {number} was signed with another fingerprint"))
-        }
+        Signing::Pinned(number) => Refusal::saying(
+            Code::PartPinned,
+            format!("part {number} was signed with another fingerprint"),
+        ),
     }
 }
 

@@ -105,7 +105,11 @@ impl Service {
                 for upload in taken.iter().filter(|_| what != Left::Posted) {
                     metrics().found(leftover(action(what, upload, now)), 1);
                 }
-                iter(taken).for_each_concurrent(AT_ONCE, |upload| self.treat(what, upload, (now, until), tell)).await;
+                iter(taken)
+                    .for_each_concurrent(AT_ONCE, |upload| {
+                        self.treat(what, upload, (now, until), tell)
+                    })
+                    .await;
                 if count < TAKEN {
                     break;
                 }
@@ -140,10 +144,18 @@ impl Service {
         let Some((tell, upload)) = before else { return };
         let found = self.ledger.upload_at(&upload.key).await.ok().flatten();
         let became = found.map(|upload| upload.state);
-        let done =
-            cleared || !matches!(became, None | Some(State::Completing | State::Aborting)) && what != Left::ToLookAt;
+        let done = cleared
+            || !matches!(became, None | Some(State::Completing | State::Aborting))
+                && what != Left::ToLookAt;
         let (action, key) = (action(what, &upload, now), upload.key.to_string());
-        tell(&Swept { action, key, upload: Some(upload), goes: None, became, done });
+        tell(&Swept {
+            action,
+            key,
+            upload: Some(upload),
+            goes: None,
+            became,
+            done,
+        });
     }
 
     /// Tells what a sweep would find now, and what a survey would; asks ledger and store, and changes nothing in them.
@@ -157,11 +169,13 @@ impl Service {
             loop {
                 let page = self.ledger.left(what, now, &after).await?;
                 let Some(last) = page.last().filter(|_| page.len() == TAKEN) else {
-                    self.tell_all(page, |upload| action(what, upload, now), tell).await?;
+                    self.tell_all(page, |upload| action(what, upload, now), tell)
+                        .await?;
                     break;
                 };
                 last.id.as_str().clone_into(&mut after);
-                self.tell_all(page, |upload| action(what, upload, now), tell).await?;
+                self.tell_all(page, |upload| action(what, upload, now), tell)
+                    .await?;
             }
         }
         let (mut after, mut spares) = (None, HashSet::new());
@@ -172,7 +186,8 @@ impl Service {
                 match known {
                     KnownAs::Stranger => tell(&stranger(key)),
                     KnownAs::Spare(upload) if spares.insert(key) => {
-                        self.tell_all(vec![*upload], |_| Action::Clear, tell).await?;
+                        self.tell_all(vec![*upload], |_| Action::Clear, tell)
+                            .await?;
                     }
                     KnownAs::Spare(_) | KnownAs::Ours => {}
                 }
@@ -194,27 +209,52 @@ impl Service {
         let looked = uploads.into_iter().map(|upload| {
             let action = action(&upload);
             async move {
-                let goes = if action == Action::Decide { None } else { Some(self.goes(&upload, action).await?) };
+                let goes = if action == Action::Decide {
+                    None
+                } else {
+                    Some(self.goes(&upload, action).await?)
+                };
                 let key = upload.key.to_string();
-                Ok::<_, Fault>(Swept { action, key, upload: Some(upload), goes, became: None, done: false })
+                Ok::<_, Fault>(Swept {
+                    action,
+                    key,
+                    upload: Some(upload),
+                    goes,
+                    became: None,
+                    done: false,
+                })
             }
         });
-        let told = iter(looked).buffered(AT_ONCE).try_for_each(|swept| async move {
-            tell(&swept);
-            Ok(())
-        });
-        told.await.map_err(|fault| store_failed("look for what is left", &fault))
+        let told = iter(looked)
+            .buffered(AT_ONCE)
+            .try_for_each(|swept| async move {
+                tell(&swept);
+                Ok(())
+            });
+        told.await
+            .map_err(|fault| store_failed("look for what is left", &fault))
     }
 
     /// What [`Service::drop_leftovers`], or a rejection, would take out of the store.
     async fn goes(&self, upload: &Upload, action: Action) -> Result<Goes, Fault> {
         let over = action != Action::Clear || is_over(upload.state);
-        let mut goes = Goes { multiparts: 0, object: false };
+        let mut goes = Goes {
+            multiparts: 0,
+            object: false,
+        };
         if !upload.is_single() {
             let open = self.store.find(&upload.key).await?;
-            goes.multiparts = open.iter().filter(|open| over || Some(*open) != upload.store_upload.as_ref()).count();
+            goes.multiparts = open
+                .iter()
+                .filter(|open| over || Some(*open) != upload.store_upload.as_ref())
+                .count();
         }
-        if over && upload.rejection.as_ref().is_none_or(|rejection| rejection.fate != Fate::Keep) {
+        if over
+            && upload
+                .rejection
+                .as_ref()
+                .is_none_or(|rejection| rejection.fate != Fate::Keep)
+        {
             let head = self.store.head(&upload.key).await?;
             goes.object = head.is_some_and(|head| head.token.as_ref() == Some(&upload.token));
         }
@@ -239,8 +279,14 @@ impl Service {
 
     /// Ends an upload that expired, or that somebody began to abort.
     async fn reap(&self, upload: Upload, now: Timestamp) {
-        let Ok(_guard) = self.enter(&upload.owner, &upload.idempotency_key) else { return };
-        let to = if upload.expires_at <= now { State::Expired } else { State::Aborted };
+        let Ok(_guard) = self.enter(&upload.owner, &upload.idempotency_key) else {
+            return;
+        };
+        let to = if upload.expires_at <= now {
+            State::Expired
+        } else {
+            State::Aborted
+        };
         // What failed is logged, and the row is aborting until it is done.
         let _ = self.clear(&upload, to).await;
     }
@@ -251,7 +297,12 @@ impl Service {
             return self.see_to(&upload, rejection, until).await;
         }
         match self.drop_leftovers(&upload).await {
-            Ok(()) => self.ledger.looked(&upload.id, until).await.map_err(Refusal::from).is_ok(),
+            Ok(()) => self
+                .ledger
+                .looked(&upload.id, until)
+                .await
+                .map_err(Refusal::from)
+                .is_ok(),
             Err(fault) => {
                 let _ = store_failed("look after", &fault);
                 false
@@ -266,7 +317,10 @@ impl Service {
     /// When store or ledger fail.
     pub async fn survey(&self) -> Result<usize, Refusal> {
         let log = |swept: &Swept| {
-            tracing::warn!(key = swept.key, "an open multipart upload that this ledger does not know");
+            tracing::warn!(
+                key = swept.key,
+                "an open multipart upload that this ledger does not know"
+            );
         };
         self.survey_and_tell(&log).await
     }
@@ -286,7 +340,9 @@ impl Service {
             }
             after = next;
             if after.is_none() {
-                metrics().orphans.set(u64::try_from(strangers).unwrap_or(u64::MAX));
+                metrics()
+                    .orphans
+                    .set(u64::try_from(strangers).unwrap_or(u64::MAX));
                 return Ok(strangers);
             }
         }
@@ -312,5 +368,12 @@ fn leftover(action: Action) -> Leftover {
 }
 
 fn stranger(key: String) -> Swept {
-    Swept { action: Action::Report, key, upload: None, goes: None, became: None, done: true }
+    Swept {
+        action: Action::Report,
+        key,
+        upload: None,
+        goes: None,
+        became: None,
+        done: true,
+    }
 }

@@ -57,9 +57,11 @@ impl Service {
         request: BeginRequest,
     ) -> Result<Upload, Refusal> {
         // Neither is known: what is taken for them has one part, so that nothing divides by zero.
-        let plan = Plan::pinned(0, self.rules.limits.min_part.max(1)).map_err(|error| begin::unexpected(&error))?;
+        let plan = Plan::pinned(0, self.rules.limits.min_part.max(1))
+            .map_err(|error| begin::unexpected(&error))?;
         let renewed = self.rules.terms.renewed(Timestamp::now());
-        self.begin_unplanned(owner, key, request, (Manner::Parts, plan, renewed)).await
+        self.begin_unplanned(owner, key, request, (Manner::Parts, plan, renewed))
+            .await
     }
 
     /// Begins an upload in one form, and signs it. Nobody says when it was posted: a sweep looks for the object, and the store's events
@@ -73,21 +75,39 @@ impl Service {
         request: BeginRequest,
     ) -> Result<(Upload, SignedForm), Refusal> {
         if !self.rules.hooks.is_empty() {
-            let detail = "this gateway takes uploads in parts only (Uppy: shouldUseMultipart: true)";
+            let detail =
+                "this gateway takes uploads in parts only (Uppy: shouldUseMultipart: true)";
             return Err(Refusal::saying(Code::InvalidRequest, detail));
         }
         self.signed.take(&owner.0, 1)?;
         let quota = self.rules.quota;
-        let largest = [Some(FORM_MAX), quota.outstanding, quota.total].into_iter().flatten().min().unwrap_or(FORM_MAX);
+        let largest = [Some(FORM_MAX), quota.outstanding, quota.total]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(FORM_MAX);
         let largest = largest.min(self.rules.limits.max_size);
-        let plan = Plan::pinned(largest, largest.max(1)).map_err(|error| begin::unexpected(&error))?;
+        let plan =
+            Plan::pinned(largest, largest.max(1)).map_err(|error| begin::unexpected(&error))?;
         let now = Timestamp::now();
         let later = |wait| now.checked_add(wait).unwrap_or(Timestamp::MAX);
-        let ends = later(self.rules.url_ttl.saturating_add(sign::life(largest, self.rules.url_ttl)));
-        let renewed = Renewed { lease_until: later(FIRST_LOOK), expires_at: ends };
+        let ends = later(
+            self.rules
+                .url_ttl
+                .saturating_add(sign::life(largest, self.rules.url_ttl)),
+        );
+        let renewed = Renewed {
+            lease_until: later(FIRST_LOOK),
+            expires_at: ends,
+        };
         let key = names::drawn();
-        let upload = self.begin_unplanned(owner, &key, request, (Manner::Form, plan, renewed)).await?;
-        let signed = self.bare.sign_form(&upload.key, &object(&upload), largest, self.rules.url_ttl).await;
+        let upload = self
+            .begin_unplanned(owner, &key, request, (Manner::Form, plan, renewed))
+            .await?;
+        let signed = self
+            .bare
+            .sign_form(&upload.key, &object(&upload), largest, self.rules.url_ttl)
+            .await;
         let form = signed.map_err(|fault| store_failed("sign", &fault))?;
         metrics().parts_signed.inc();
         Ok((upload, form))
@@ -108,7 +128,9 @@ impl Service {
         let id = names::drawn();
         let new = NewUpload {
             key: begin::key(owner, &id, &request.name)?,
-            id: id.parse::<UploadId>().map_err(|error| begin::unexpected(&error))?,
+            id: id
+                .parse::<UploadId>()
+                .map_err(|error| begin::unexpected(&error))?,
             owner: owner.0.clone(),
             idempotency_key: idempotency_key.to_owned(),
             digest,
@@ -163,7 +185,11 @@ impl Service {
     async fn placed(&self, owner: &Owner, place: Place<'_>) -> Result<Upload, Refusal> {
         let upload = self.find(owner, place.id).await?;
         let fits = upload.manner == Manner::Parts && self.store.whole(&upload.key) == place.key;
-        if fits { Ok(upload) } else { Err(Refusal::new(Code::NotFound)) }
+        if fits {
+            Ok(upload)
+        } else {
+            Err(Refusal::new(Code::NotFound))
+        }
     }
 
     /// Signs parts by their numbers alone.
@@ -180,7 +206,10 @@ impl Service {
         let limits = &self.rules.limits;
         let last = numbers.iter().map(|number| number.get()).max().unwrap_or(0);
         if last == 0 || numbers.len() > SIGN_MAX || last > limits.max_parts {
-            let detail = format!("part numbers are 1 to {}, and {SIGN_MAX} at most at a time", limits.max_parts);
+            let detail = format!(
+                "part numbers are 1 to {}, and {SIGN_MAX} at most at a time",
+                limits.max_parts
+            );
             return Err(Refusal::saying(Code::InvalidRequest, detail));
         }
         let upload = self.placed(owner, place).await?;
@@ -194,18 +223,35 @@ impl Service {
         }
         self.signed.take(&owner.0, numbers.len())?;
         let upload = self.created(upload, true).await?;
-        let multipart = upload.store_upload.as_deref().ok_or_else(|| Refusal::later(Code::Busy, 1))?;
+        let multipart = upload
+            .store_upload
+            .as_deref()
+            .ok_or_else(|| Refusal::later(Code::Busy, 1))?;
         let renewed = self.rules.terms.renewed(Timestamp::now());
-        let expected = self.ledger.foresee(&upload.id, upload.lease.epoch, bytes, self.rules.quota, renewed).await??;
+        let expected = self
+            .ledger
+            .foresee(
+                &upload.id,
+                upload.lease.epoch,
+                bytes,
+                self.rules.quota,
+                renewed,
+            )
+            .await??;
         if expected != Signing::Done {
             return Err(sign::refusal(expected));
         }
         let mut all = Vec::with_capacity(numbers.len());
         for number in numbers {
-            let signed = self.bare.sign_bare(&upload.key, multipart, *number, self.life_of(&upload)).await;
+            let signed = self
+                .bare
+                .sign_bare(&upload.key, multipart, *number, self.life_of(&upload))
+                .await;
             all.push(signed.map_err(|fault| store_failed("sign", &fault))?);
         }
-        metrics().parts_signed.inc_by(u64::try_from(all.len()).unwrap_or(u64::MAX));
+        metrics()
+            .parts_signed
+            .inc_by(u64::try_from(all.len()).unwrap_or(u64::MAX));
         Ok(all)
     }
 
@@ -213,7 +259,11 @@ impl Service {
     ///
     /// # Errors
     /// As [`Service::parts`].
-    pub async fn listed(&self, owner: &Owner, place: Place<'_>) -> Result<Vec<StoredPart>, Refusal> {
+    pub async fn listed(
+        &self,
+        owner: &Owner,
+        place: Place<'_>,
+    ) -> Result<Vec<StoredPart>, Refusal> {
         let upload = self.placed(owner, place).await?;
         let (mut all, mut after) = (Vec::new(), 0);
         loop {
@@ -248,7 +298,8 @@ impl Service {
             }
             let (upload, asked) = if upload.state == State::Completing {
                 let rows = self.ledger.parts(&upload.id, 0, upload.parts_max()).await?;
-                let asked = Asked::of_rows(&upload, rows, None).ok_or_else(|| Refusal::later(Code::Busy, 1))?;
+                let asked = Asked::of_rows(&upload, rows, None)
+                    .ok_or_else(|| Refusal::later(Code::Busy, 1))?;
                 (upload, asked)
             } else {
                 let parts = matching(self.listed(owner, place).await?, wanted)?;
@@ -262,7 +313,9 @@ impl Service {
                 Ok(Ok(Some(Ok(Completion::Receipt(receipt))))) => return Ok(*receipt),
                 // Another gateway completes it.
                 Ok(Ok(Some(Err(refusal)))) if refusal.code != Code::Busy => return Err(refusal),
-                _ if Instant::now() + again >= deadline => return Err(Refusal::later(Code::Unavailable, 5)),
+                _ if Instant::now() + again >= deadline => {
+                    return Err(Refusal::later(Code::Unavailable, 5));
+                }
                 _ => sleep(again).await,
             }
             again = (again * 2).min(AGAIN_MAX);
@@ -283,8 +336,14 @@ impl Service {
     }
 
     /// An upload with the sizes that its parts turn out to have.
-    fn measured(&self, mut upload: Upload, parts: Vec<StoredPart>) -> Result<(Upload, Asked), Refusal> {
-        let size = parts.iter().fold(0_u64, |sum, part| sum.saturating_add(part.size));
+    fn measured(
+        &self,
+        mut upload: Upload,
+        parts: Vec<StoredPart>,
+    ) -> Result<(Upload, Asked), Refusal> {
+        let size = parts
+            .iter()
+            .fold(0_u64, |sum, part| sum.saturating_add(part.size));
         if size > self.rules.limits.max_size {
             return Err(too_large(self.rules.limits.max_size));
         }
@@ -299,14 +358,24 @@ impl Service {
         let renewed = self.rules.terms.renewed(Timestamp::now());
         let (id, epoch) = (&upload.id, asked.epoch());
         match asked {
-            Asked::Planned(request) => Ok(self.ledger.seal(id, epoch, request.parts.clone(), renewed).await?),
+            Asked::Planned(request) => Ok(self
+                .ledger
+                .seal(id, epoch, request.parts.clone(), renewed)
+                .await?),
             Asked::Listed { .. } if upload.state == State::Completing => {
                 Ok(self.ledger.seal_again(id, epoch, renewed).await?)
             }
             Asked::Listed { parts, .. } => {
                 // For a form its largest size has been counted.
-                let quota = if upload.manner == Manner::Form { <_>::default() } else { self.rules.quota };
-                Ok(self.ledger.seal_listed(id, epoch, upload.plan, parts.clone(), quota, renewed).await??)
+                let quota = if upload.manner == Manner::Form {
+                    <_>::default()
+                } else {
+                    self.rules.quota
+                };
+                Ok(self
+                    .ledger
+                    .seal_listed(id, epoch, upload.plan, parts.clone(), quota, renewed)
+                    .await??)
             }
         }
     }
@@ -315,14 +384,34 @@ impl Service {
     ///
     /// # Errors
     /// `store_unavailable`.
-    pub(super) async fn posted(self: &Arc<Self>, upload: &Upload) -> Result<Option<super::complete::Outcome>, Refusal> {
-        let head = self.store.head(&upload.key).await.map_err(|fault| store_failed("head", &fault))?;
-        let Some(head) = head.filter(|head| head.token.as_ref() == Some(&upload.token)) else { return Ok(None) };
-        let part = StoredPart { number: PartNumber::FIRST, size: head.size, etag: head.etag, sha256: None };
+    pub(super) async fn posted(
+        self: &Arc<Self>,
+        upload: &Upload,
+    ) -> Result<Option<super::complete::Outcome>, Refusal> {
+        let head = self
+            .store
+            .head(&upload.key)
+            .await
+            .map_err(|fault| store_failed("head", &fault))?;
+        let Some(head) = head.filter(|head| head.token.as_ref() == Some(&upload.token)) else {
+            return Ok(None);
+        };
+        let part = StoredPart {
+            number: PartNumber::FIRST,
+            size: head.size,
+            etag: head.etag,
+            sha256: None,
+        };
         let (upload, asked) = self.measured(upload.clone(), vec![part])?;
         let mut outcome = self.join_or_spawn(upload, asked);
-        let outcome = outcome.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
-        Ok(Some(outcome.unwrap_or(Ok(Completion::Deciding(State::Completing)))))
+        let outcome = outcome
+            .wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|outcome| outcome.clone());
+        Ok(Some(
+            outcome.unwrap_or(Ok(Completion::Deciding(State::Completing))),
+        ))
     }
 
     /// As the sweep does, of one that it has taken until `until`: the older the form, the longer until the next look. One that has
@@ -334,15 +423,23 @@ impl Service {
         }
         let now = Timestamp::now();
         if upload.expires_at <= now {
-            let given_up = self.ledger.give_up(&upload.id, Some(upload.lease.epoch), until).await;
+            let given_up = self
+                .ledger
+                .give_up(&upload.id, Some(upload.lease.epoch), until)
+                .await;
             if matches!(given_up.map_err(Refusal::from), Ok(Signing::Done)) {
-                let upload = Upload { state: State::Aborting, ..upload };
+                let upload = Upload {
+                    state: State::Aborting,
+                    ..upload
+                };
                 drop(self.clear(&upload, State::Expired).await);
             }
             return;
         }
         let age = Duration::try_from(now.duration_since(upload.created_at)).unwrap_or_default();
-        let next = now.checked_add((age / 4).clamp(FIRST_LOOK, LAST_LOOK)).unwrap_or(Timestamp::MAX);
+        let next = now
+            .checked_add((age / 4).clamp(FIRST_LOOK, LAST_LOOK))
+            .unwrap_or(Timestamp::MAX);
         if let Err(error) = self.ledger.look_at_form(&upload.id, until, next).await {
             drop(Refusal::from(error));
         }
@@ -373,18 +470,29 @@ fn over(state: State) -> Refusal {
 }
 
 fn too_large(most: u64) -> Refusal {
-    Refusal::saying(Code::TooLarge, format!("an upload has {most} bytes at most"))
+    Refusal::saying(
+        Code::TooLarge,
+        format!("an upload has {most} bytes at most"),
+    )
 }
 
 /// Those of the store's parts that are wanted, by number and ETag, in order.
-fn matching(held: Vec<StoredPart>, wanted: &BTreeMap<PartNumber, ETag>) -> Result<Vec<StoredPart>, Refusal> {
+fn matching(
+    held: Vec<StoredPart>,
+    wanted: &BTreeMap<PartNumber, ETag>,
+) -> Result<Vec<StoredPart>, Refusal> {
     if wanted.is_empty() {
         return Err(Refusal::saying(Code::InvalidRequest, "there are no parts"));
     }
     let mut held: BTreeMap<_, _> = held.into_iter().map(|part| (part.number, part)).collect();
     let one = |(number, etag): (&PartNumber, &ETag)| {
         let part = held.remove(number).filter(|part| part.etag == *etag);
-        part.ok_or_else(|| Refusal::saying(Code::PartsMismatch, format!("the store holds no such part {number}")))
+        part.ok_or_else(|| {
+            Refusal::saying(
+                Code::PartsMismatch,
+                format!("the store holds no such part {number}"),
+            )
+        })
     };
     wanted.iter().map(one).collect()
 }

@@ -56,7 +56,8 @@ pub fn seen(head: Option<&Head>, expected: &Expected<'_>) -> Seen {
 
 /// Whether both are known, and are not the same.
 fn differ(kept: Option<&Checksum>, expected: Option<&Checksum>) -> bool {
-    kept.zip(expected).is_some_and(|(kept, expected)| !same(kept, expected))
+    kept.zip(expected)
+        .is_some_and(|(kept, expected)| !same(kept, expected))
 }
 
 /// Whether the store keeps the checksum that is expected. Some leave the number of parts behind it out.
@@ -98,7 +99,11 @@ mod tests {
     #[test]
     fn an_object_is_ours_by_token_size_and_checksum() {
         let checksum = Checksum::whole(&Fingerprint::of(b"a"));
-        let expected = Expected { token: "t", size: 1, checksum: Some(&checksum) };
+        let expected = Expected {
+            token: "t",
+            size: 1,
+            checksum: Some(&checksum),
+        };
         let head = Head {
             size: 1,
             etag: "e".parse().unwrap(),
@@ -116,16 +121,31 @@ mod tests {
         assert_eq!(look(|_| ()), Seen::Ours);
         assert_eq!(look(|head| head.checksum = None), Seen::Ours);
         assert_eq!(look(|head| head.size = 2), Seen::Damaged);
-        assert_eq!(look(|head| head.checksum = Some(Checksum::whole(&Fingerprint::of(b"b")))), Seen::Damaged);
+        assert_eq!(
+            look(|head| head.checksum = Some(Checksum::whole(&Fingerprint::of(b"b")))),
+            Seen::Damaged
+        );
         assert_eq!(look(|head| head.token = None), Seen::Foreign);
         let parts = [Fingerprint::of(b"a"), Fingerprint::of(b"b")];
         let composite = Checksum::composite(&parts);
         let kept = |text: &str| {
-            let head = Head { checksum: text.parse().ok(), ..head.clone() };
-            seen(Some(&head), &Expected { checksum: Some(&composite), ..expected })
+            let head = Head {
+                checksum: text.parse().ok(),
+                ..head.clone()
+            };
+            seen(
+                Some(&head),
+                &Expected {
+                    checksum: Some(&composite),
+                    ..expected
+                },
+            )
         };
         let (digest, _) = composite.as_str().split_once('-').unwrap();
-        assert_eq!((kept(composite.as_str()), kept(digest)), (Seen::Ours, Seen::Ours));
+        assert_eq!(
+            (kept(composite.as_str()), kept(digest)),
+            (Seen::Ours, Seen::Ours)
+        );
         assert_eq!(kept(&format!("{digest}-3")), Seen::Damaged);
         assert_eq!(look(|head| head.token = Some("u".into())), Seen::Foreign);
     }
@@ -149,10 +169,19 @@ mod tests {
             assert_eq!(multipart(said, Seen::Unknown), Verdict::Undecided);
             assert_eq!(multipart(said, Seen::Foreign), Verdict::Lost);
         }
-        assert_eq!(multipart(Err(&Fault::NoSuchUpload), Seen::Absent), Verdict::Lost);
-        assert_eq!(multipart(Err(&unavailable), Seen::Absent), Verdict::Undecided);
+        assert_eq!(
+            multipart(Err(&Fault::NoSuchUpload), Seen::Absent),
+            Verdict::Lost
+        );
+        assert_eq!(
+            multipart(Err(&unavailable), Seen::Absent),
+            Verdict::Undecided
+        );
         assert_eq!(multipart(Ok(()), Seen::Absent), Verdict::Undecided);
-        assert_eq!(multipart(Err(&invalid), Seen::Absent), Verdict::PartsMismatch);
+        assert_eq!(
+            multipart(Err(&invalid), Seen::Absent),
+            Verdict::PartsMismatch
+        );
         assert_eq!(multipart(Err(&refused), Seen::Absent), Verdict::Refused);
     }
 }

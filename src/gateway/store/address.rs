@@ -11,7 +11,11 @@ use super::{Fault, Settings};
 use crate::error::{Error, Kind, Result};
 
 /// All but RFC 3986's unreserved characters, as AWS's `UriEncode` has it.
-const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 const PATH: &AsciiSet = &QUERY.remove(b'/');
 
 /// The bucket behind one endpoint.
@@ -38,7 +42,11 @@ impl Address {
             ));
         }
         let Some(endpoint) = endpoint else {
-            let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+            let domain = if region.starts_with("cn-") {
+                "amazonaws.com.cn"
+            } else {
+                "amazonaws.com"
+            };
             // A wildcard certificate covers one label only.
             let path_style = settings.path_style || bucket.contains('.');
             let base = if path_style {
@@ -48,8 +56,15 @@ impl Address {
             };
             return Ok(Self { base, path_style });
         };
-        let wrong = |what| Err(Error::new(Kind::Config, format!("could not use the S3 endpoint: {what}")));
-        let Some(host) = endpoint.host() else { return wrong("it names no host") };
+        let wrong = |what| {
+            Err(Error::new(
+                Kind::Config,
+                format!("could not use the S3 endpoint: {what}"),
+            ))
+        };
+        let Some(host) = endpoint.host() else {
+            return wrong("it names no host");
+        };
         if !matches!(endpoint.scheme(), "http" | "https") {
             return wrong("it is neither http nor https");
         }
@@ -59,8 +74,12 @@ impl Address {
         if endpoint.query().is_some() || endpoint.fragment().is_some() {
             return wrong("it has a query or a fragment");
         }
-        let path_style = settings.path_style || !matches!(host, Host::Domain(name) if name != "localhost");
-        let port = endpoint.port().map(|port| format!(":{port}")).unwrap_or_default();
+        let path_style =
+            settings.path_style || !matches!(host, Host::Domain(name) if name != "localhost");
+        let port = endpoint
+            .port()
+            .map(|port| format!(":{port}"))
+            .unwrap_or_default();
         let path = endpoint.path().trim_end_matches('/');
         let scheme = endpoint.scheme();
         let base = if path_style {
@@ -77,7 +96,12 @@ impl Address {
     /// [`Fault::Refused`] for a key that would not arrive as it is; see [`check_key`].
     pub(super) fn object(&self, key: &str, query: &[(&str, &str)]) -> Result<String, Fault> {
         check_key(key).map_err(|why| Fault::Refused(format!("the key cannot be used: {why}")))?;
-        Ok(format!("{}/{}{}", self.base, path(key), encode_query(query)))
+        Ok(format!(
+            "{}/{}{}",
+            self.base,
+            path(key),
+            encode_query(query)
+        ))
     }
 
     /// The URL of the bucket, with a query.
@@ -112,7 +136,9 @@ pub(super) fn encode(text: &str) -> String {
 
 /// The path of a URL as a signature has it: what it stands for, encoded our way. None for bytes that are no text.
 pub(super) fn canonical(path: &str) -> Option<String> {
-    let segments = path.split('/').map(|segment| Some(encode(&percent_decode_str(segment).decode_utf8().ok()?)));
+    let segments = path
+        .split('/')
+        .map(|segment| Some(encode(&percent_decode_str(segment).decode_utf8().ok()?)));
     Some(segments.collect::<Option<Vec<_>>>()?.join("/"))
 }
 
@@ -127,7 +153,10 @@ pub(super) fn check_key(key: &str) -> Result<(), &'static str> {
     if key.chars().any(char::is_control) {
         return Err("it has a control character");
     }
-    if key.split('/').any(|segment| matches!(segment, "" | "." | "..")) {
+    if key
+        .split('/')
+        .any(|segment| matches!(segment, "" | "." | ".."))
+    {
         return Err("it has an empty, '.' or '..' segment");
     }
     Ok(())
@@ -139,7 +168,11 @@ pub(super) fn check_key(key: &str) -> Result<(), &'static str> {
 /// # Errors
 /// [`Kind::Config`] for AWS without a region, or a region that is none.
 pub(super) fn region(settings: &Settings) -> Result<String> {
-    let env = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
+    let env = |name| {
+        std::env::var(name)
+            .ok()
+            .filter(|value: &String| !value.is_empty())
+    };
     // Fixed keys are our own store's: whatever the environment says of AWS does not concern it.
     let ambient = || {
         let profile = env("AWS_PROFILE").unwrap_or_else(|| "default".to_owned());
@@ -156,8 +189,15 @@ pub(super) fn region(settings: &Settings) -> Result<String> {
                 .hinting("name it with --s3-region or AWS_REGION")
         })?,
     };
-    if region.is_empty() || !region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
-        return Err(Error::new(Kind::Config, "could not use the region: it has letters, digits and dashes only"));
+    if region.is_empty()
+        || !region
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    {
+        return Err(Error::new(
+            Kind::Config,
+            "could not use the region: it has letters, digits and dashes only",
+        ));
     }
     Ok(region)
 }
@@ -175,7 +215,10 @@ fn region_of_profile(config: &str, profile: &str) -> Option<String> {
     let mut here = false;
     for line in config.lines() {
         let line = line.trim();
-        if let Some(section) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        if let Some(section) = line
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+        {
             let name = section.trim();
             here = name.strip_prefix("profile ").map_or(name, str::trim) == profile;
         } else if here
@@ -235,14 +278,40 @@ mod tests {
 
     #[test]
     fn the_bucket_stands_in_host_or_path() {
-        let url = |endpoint, path_style| at(endpoint, path_style).unwrap().object("a/b", &[]).unwrap();
-        assert_eq!(url(None, false), "https://bucket.s3.eu-west-1.amazonaws.com/a/b");
-        assert_eq!(url(None, true), "https://s3.eu-west-1.amazonaws.com/bucket/a/b");
-        assert_eq!(url(Some("http://127.0.0.1:9000"), false), "http://127.0.0.1:9000/bucket/a/b");
-        assert_eq!(url(Some("http://[::1]:9000/s3/"), false), "http://[::1]:9000/s3/bucket/a/b");
-        assert_eq!(url(Some("http://localhost"), false), "http://localhost/bucket/a/b");
-        assert_eq!(url(Some("https://store.example:443"), false), "https://bucket.store.example/a/b");
-        assert_eq!(url(Some("https://store.example"), true), "https://store.example/bucket/a/b");
+        let url = |endpoint, path_style| {
+            at(endpoint, path_style)
+                .unwrap()
+                .object("a/b", &[])
+                .unwrap()
+        };
+        assert_eq!(
+            url(None, false),
+            "https://bucket.s3.eu-west-1.amazonaws.com/a/b"
+        );
+        assert_eq!(
+            url(None, true),
+            "https://s3.eu-west-1.amazonaws.com/bucket/a/b"
+        );
+        assert_eq!(
+            url(Some("http://127.0.0.1:9000"), false),
+            "http://127.0.0.1:9000/bucket/a/b"
+        );
+        assert_eq!(
+            url(Some("http://[::1]:9000/s3/"), false),
+            "http://[::1]:9000/s3/bucket/a/b"
+        );
+        assert_eq!(
+            url(Some("http://localhost"), false),
+            "http://localhost/bucket/a/b"
+        );
+        assert_eq!(
+            url(Some("https://store.example:443"), false),
+            "https://bucket.store.example/a/b"
+        );
+        assert_eq!(
+            url(Some("https://store.example"), true),
+            "https://store.example/bucket/a/b"
+        );
         assert_eq!(
             at(None, false).unwrap().bucket(&[("uploads", "")]),
             "https://bucket.s3.eu-west-1.amazonaws.com/?uploads"
@@ -251,8 +320,16 @@ mod tests {
             at(None, true).unwrap().bucket(&[("uploads", "")]),
             "https://s3.eu-west-1.amazonaws.com/bucket?uploads"
         );
-        for endpoint in ["ftp://store.example", "http://user:pw@store.example", "http://store.example/?a=b"] {
-            assert_eq!(at(Some(endpoint), false).unwrap_err().kind(), Kind::Config, "{endpoint}");
+        for endpoint in [
+            "ftp://store.example",
+            "http://user:pw@store.example",
+            "http://store.example/?a=b",
+        ] {
+            assert_eq!(
+                at(Some(endpoint), false).unwrap_err().kind(),
+                Kind::Config,
+                "{endpoint}"
+            );
         }
     }
 
@@ -260,7 +337,12 @@ mod tests {
     fn keys_and_queries_are_percent_encoded_once() {
         let address = at(Some("http://127.0.0.1:1"), true).unwrap();
         assert_eq!(
-            address.object("dir/na me+é=&?#%.bin~", &[("uploadId", "a+/=b"), ("uploads", "")]).unwrap(),
+            address
+                .object(
+                    "dir/na me+é=&?#%.bin~",
+                    &[("uploadId", "a+/=b"), ("uploads", "")]
+                )
+                .unwrap(),
             "http://127.0.0.1:1/bucket/dir/na%20me%2B%C3%A9%3D%26%3F%23%25.bin~?uploadId=a%2B%2F%3Db&uploads"
         );
     }
@@ -268,8 +350,23 @@ mod tests {
     #[test]
     fn keys_that_would_be_rewritten_are_refused() {
         let address = at(None, false).unwrap();
-        for key in ["", "/a", "a/", "a//b", ".", "..", "a/../b", "a/./b", "a\0b", "a\nb", &"k".repeat(1025)] {
-            assert!(matches!(address.object(key, &[]), Err(Fault::Refused(_))), "{key:?}");
+        for key in [
+            "",
+            "/a",
+            "a/",
+            "a//b",
+            ".",
+            "..",
+            "a/../b",
+            "a/./b",
+            "a\0b",
+            "a\nb",
+            &"k".repeat(1025),
+        ] {
+            assert!(
+                matches!(address.object(key, &[]), Err(Fault::Refused(_))),
+                "{key:?}"
+            );
         }
         assert!(address.object("..a/b..", &[]).is_ok());
     }
@@ -277,8 +374,14 @@ mod tests {
     #[test]
     fn a_region_is_found_in_its_profile_only() {
         let config = "[default]\nregion = eu-west-1\n\n[profile other]\noutput=json\nregion=us-west-2\n[sso-session x]\nregion = no\n";
-        assert_eq!(region_of_profile(config, "default").as_deref(), Some("eu-west-1"));
-        assert_eq!(region_of_profile(config, "other").as_deref(), Some("us-west-2"));
+        assert_eq!(
+            region_of_profile(config, "default").as_deref(),
+            Some("eu-west-1")
+        );
+        assert_eq!(
+            region_of_profile(config, "other").as_deref(),
+            Some("us-west-2")
+        );
         assert_eq!(region_of_profile(config, "third"), None);
     }
 

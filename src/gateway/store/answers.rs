@@ -15,7 +15,9 @@ pub fn created(answer: Answer) -> Result<String, Fault> {
     let created: xml::InitiateMultipartUploadResult =
         client::read("CreateMultipartUpload", answer, "InitiateMultipartUpload")?;
     if created.upload_id.is_empty() {
-        return Err(Fault::Unavailable("CreateMultipartUpload: an empty upload id".into()));
+        return Err(Fault::Unavailable(
+            "CreateMultipartUpload: an empty upload id".into(),
+        ));
     }
     Ok(created.upload_id)
 }
@@ -24,7 +26,10 @@ pub fn created(answer: Answer) -> Result<String, Fault> {
 ///
 /// # Errors
 /// As [`created`].
-pub fn listed(answer: Answer, after: Option<PartNumber>) -> Result<(Vec<StoredPart>, Option<PartNumber>), Fault> {
+pub fn listed(
+    answer: Answer,
+    after: Option<PartNumber>,
+) -> Result<(Vec<StoredPart>, Option<PartNumber>), Fault> {
     // Ceph says so of an upload that it does not know any more; there is no other key in the question.
     if answer.error().code == "NoSuchKey" {
         return Err(Fault::NoSuchUpload);
@@ -58,17 +63,27 @@ fn stored_parts(
             number: PartNumber::try_from(part.number).map_err(|_| "a part number of zero")?,
             size: part.size,
             etag: ETag::from_header(&part.etag).map_err(|_| "a part without an ETag")?,
-            sha256: part.checksum_sha256.and_then(|checksum| Fingerprint::from_base64(&checksum).ok()),
+            sha256: part
+                .checksum_sha256
+                .and_then(|checksum| Fingerprint::from_base64(&checksum).ok()),
         });
     }
     if !page.is_truncated {
         return Ok((parts, None));
     }
-    let next = page.next_part_number_marker.parse().ok().filter(|next| *next > 0).unwrap_or(last);
+    let next = page
+        .next_part_number_marker
+        .parse()
+        .ok()
+        .filter(|next| *next > 0)
+        .unwrap_or(last);
     if next < last || next <= after.map_or(0, PartNumber::get) {
         return Err("its pages do not end");
     }
-    Ok((parts, Some(PartNumber::try_from(next).map_err(|_| "a part number of zero")?)))
+    Ok((
+        parts,
+        Some(PartNumber::try_from(next).map_err(|_| "a part number of zero")?),
+    ))
 }
 
 #[cfg(test)]
@@ -76,8 +91,12 @@ mod tests {
     use super::*;
 
     fn page(numbers: &[u32], truncated: bool, next: &str) -> xml::ListPartsResult {
-        let part =
-            |number: &u32| xml::Part { number: *number, etag: "e".into(), size: 1, checksum_sha256: Some("?".into()) };
+        let part = |number: &u32| xml::Part {
+            number: *number,
+            etag: "e".into(),
+            size: 1,
+            checksum_sha256: Some("?".into()),
+        };
         xml::ListPartsResult {
             is_truncated: truncated,
             next_part_number_marker: next.into(),
@@ -89,7 +108,14 @@ mod tests {
     fn an_upload_that_is_gone_is_gone_by_either_name() {
         let said = |code: &str| {
             let body = format!("<Error><Code>{code}</Code></Error>").into_bytes();
-            listed(Answer { status: http::StatusCode::NOT_FOUND, headers: http::HeaderMap::new(), body }, None)
+            listed(
+                Answer {
+                    status: http::StatusCode::NOT_FOUND,
+                    headers: http::HeaderMap::new(),
+                    body,
+                },
+                None,
+            )
         };
         assert!(matches!(said("NoSuchUpload"), Err(Fault::NoSuchUpload)));
         assert!(matches!(said("NoSuchKey"), Err(Fault::NoSuchUpload)));
@@ -99,8 +125,9 @@ mod tests {
     #[test]
     fn pages_go_on_behind_their_last_part_and_end() {
         let after = PartNumber::try_from(2).ok();
-        let next =
-            |page, after| stored_parts(page, after).map(|(parts, next)| (parts.len(), next.map(PartNumber::get)));
+        let next = |page, after| {
+            stored_parts(page, after).map(|(parts, next)| (parts.len(), next.map(PartNumber::get)))
+        };
         assert_eq!(next(page(&[3, 7], true, "7"), after), Ok((2, Some(7))));
         assert_eq!(next(page(&[3, 7], true, ""), after), Ok((2, Some(7))));
         assert_eq!(next(page(&[3, 7], false, "7"), after), Ok((2, None)));

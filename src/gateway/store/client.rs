@@ -43,7 +43,11 @@ impl Http {
     /// [`Kind::Config`] when the library cannot be set up.
     pub fn new() -> Result<Self> {
         let plain = builder(true).tls_certs_only([]).build().map_err(no_tls)?;
-        Ok(Self(Arc::new(Clients { plain, near: OnceLock::new(), far: OnceLock::new() })))
+        Ok(Self(Arc::new(Clients {
+            plain,
+            near: OnceLock::new(),
+            far: OnceLock::new(),
+        })))
     }
 
     /// The client for a URL.
@@ -78,7 +82,11 @@ impl Http {
     ///
     /// # Errors
     /// [`Fault::Unavailable`] for whatever the network does, and for longer answers. Never names the URL.
-    pub(super) async fn send(&self, mut request: http::Request<Vec<u8>>, patience: Duration) -> Result<Answer, Fault> {
+    pub(super) async fn send(
+        &self,
+        mut request: http::Request<Vec<u8>>,
+        patience: Duration,
+    ) -> Result<Answer, Fault> {
         if request.method() == Method::PUT || request.method() == Method::POST {
             // For an empty body hyper writes no length by itself, and stores want one.
             let length = request.body().len().into();
@@ -90,16 +98,26 @@ impl Http {
     }
 
     async fn read(&self, request: reqwest::Request, most: usize) -> Result<Answer, Fault> {
-        let mut response = self.client(request.url())?.execute(request).await.map_err(lost)?;
+        let mut response = self
+            .client(request.url())?
+            .execute(request)
+            .await
+            .map_err(lost)?;
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(lost)? {
             if body.len() + chunk.len() > most {
-                return Err(Fault::Unavailable(format!("{status} with more than {most} bytes")));
+                return Err(Fault::Unavailable(format!(
+                    "{status} with more than {most} bytes"
+                )));
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { status, headers, body })
+        Ok(Answer {
+            status,
+            headers,
+            body,
+        })
     }
 }
 
@@ -127,7 +145,9 @@ fn build(near: bool) -> Result<reqwest::Client> {
 ///
 /// # Errors
 /// When the library cannot be set up.
-pub fn with_authorities(builder: impl Fn() -> reqwest::ClientBuilder) -> reqwest::Result<reqwest::Client> {
+pub fn with_authorities(
+    builder: impl Fn() -> reqwest::ClientBuilder,
+) -> reqwest::Result<reqwest::Client> {
     // A system without certificate authorities (a bare container) cannot build a client otherwise.
     builder().build().or_else(|_| {
         debug!("no certificate authorities on this system; using those of Mozilla");
@@ -156,7 +176,11 @@ impl Answer {
 
     /// The error code in the body, as long as the status is one of failure.
     pub(super) fn error(&self) -> ErrorAnswer {
-        if self.status.is_success() { ErrorAnswer::default() } else { xml::read_error(&self.body) }
+        if self.status.is_success() {
+            ErrorAnswer::default()
+        } else {
+            xml::read_error(&self.body)
+        }
     }
 }
 
@@ -174,7 +198,14 @@ pub(super) struct Call {
 
 impl Call {
     pub(super) fn new(operation: &'static str, method: Method, url: String) -> Self {
-        Self { operation, method, url, headers: Vec::new(), body: Vec::new(), patience: PATIENCE }
+        Self {
+            operation,
+            method,
+            url,
+            headers: Vec::new(),
+            body: Vec::new(),
+            patience: PATIENCE,
+        }
     }
 
     /// With a header more.
@@ -190,8 +221,15 @@ impl Call {
 /// # Errors
 /// [`Fault::Refused`] for what cannot stand in a header.
 pub(super) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Fault> {
-    let wrong = || Fault::Refused(format!("what was to stand in {name} cannot be sent as a header"));
-    Ok((name.parse().map_err(|_| wrong())?, value.parse().map_err(|_| wrong())?))
+    let wrong = || {
+        Fault::Refused(format!(
+            "what was to stand in {name} cannot be sent as a header"
+        ))
+    };
+    Ok((
+        name.parse().map_err(|_| wrong())?,
+        value.parse().map_err(|_| wrong())?,
+    ))
 }
 
 /// Control calls with a signature in the header `Authorization`.
@@ -214,21 +252,38 @@ impl Client {
             request = request.header(name, value);
         }
         let (mut parts, body) = request
-            .header("x-amz-content-sha256", Fingerprint::of(&call.body).to_string())
+            .header(
+                "x-amz-content-sha256",
+                Fingerprint::of(&call.body).to_string(),
+            )
             .body(call.body)
             .map_err(|_| Fault::Refused(format!("{operation}: not a request")))?
             .into_parts();
         self.signer.authorize(&mut parts).await?;
-        let answer = self.http.send(http::Request::from_parts(parts, body), call.patience).await;
+        let answer = self
+            .http
+            .send(http::Request::from_parts(parts, body), call.patience)
+            .await;
         let took = began.elapsed();
-        let outcome = answer.as_ref().map_or(Outcome::Lost, |answer| Outcome::of(answer.status.as_u16()));
+        let outcome = answer
+            .as_ref()
+            .map_or(Outcome::Lost, |answer| Outcome::of(answer.status.as_u16()));
         metrics().called(operation, outcome, took);
         let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        let path = Url::parse(&call.url).map(|url| url.path().to_owned()).unwrap_or_default();
+        let path = Url::parse(&call.url)
+            .map(|url| url.path().to_owned())
+            .unwrap_or_default();
         match answer {
             Ok(answer) => {
                 let code = answer.error().code;
-                debug!(operation, path, status = answer.status.as_u16(), code = clean(&code), ms, "store");
+                debug!(
+                    operation,
+                    path,
+                    status = answer.status.as_u16(),
+                    code = clean(&code),
+                    ms,
+                    "store"
+                );
                 if code == "ExpiredToken" {
                     self.signer.forget_credential().await;
                 }
@@ -251,7 +306,11 @@ impl Client {
     }
 
     /// Signs, sends and reads the XML answer whose root element begins so.
-    pub(super) async fn read<T: DeserializeOwned>(&self, call: Call, root: &str) -> Result<T, Fault> {
+    pub(super) async fn read<T: DeserializeOwned>(
+        &self,
+        call: Call,
+        root: &str,
+    ) -> Result<T, Fault> {
         let operation = call.operation;
         read(operation, self.ask(call).await?, root)
     }
@@ -261,13 +320,18 @@ impl Client {
 ///
 /// # Errors
 /// See [`fault`]; [`Fault::Unavailable`] also for an answer that is empty, cut off or something else.
-pub(super) fn read<T: DeserializeOwned>(operation: &str, answer: Answer, root: &str) -> Result<T, Fault> {
+pub(super) fn read<T: DeserializeOwned>(
+    operation: &str,
+    answer: Answer,
+    root: &str,
+) -> Result<T, Fault> {
     let answer = check(operation, answer)?;
     xml::read(root, &answer.body).map_err(|unreadable| match unreadable {
         Unreadable::Error(error) => fault(operation, answer.status, &error),
-        Unreadable::Nonsense => {
-            Fault::Unavailable(format!("{operation}: {} without a readable answer", answer.status.as_u16()))
-        }
+        Unreadable::Nonsense => Fault::Unavailable(format!(
+            "{operation}: {} without a readable answer",
+            answer.status.as_u16()
+        )),
     })
 }
 
@@ -281,7 +345,10 @@ pub(super) fn check(operation: &str, answer: Answer) -> Result<Answer, Fault> {
     }
     let mut error = answer.error();
     if error.request_id.is_empty() {
-        answer.header("x-amz-request-id").unwrap_or_default().clone_into(&mut error.request_id);
+        answer
+            .header("x-amz-request-id")
+            .unwrap_or_default()
+            .clone_into(&mut error.request_id);
     }
     Err(fault(operation, answer.status, &error))
 }
@@ -319,7 +386,10 @@ fn fault(operation: &str, status: StatusCode, error: &ErrorAnswer) -> Fault {
 
 /// What another machine says, fit for a log: letters, digits and a few marks, 64 at most.
 pub(super) fn clean(text: &str) -> String {
-    text.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.+/=".contains(*c)).take(64).collect()
+    text.chars()
+        .filter(|c| c.is_ascii_alphanumeric() || "-_.+/=".contains(*c))
+        .take(64)
+        .collect()
 }
 
 #[cfg(test)]
@@ -327,8 +397,15 @@ mod tests {
     use super::*;
 
     fn of(status: u16, code: &str) -> Fault {
-        let error = ErrorAnswer { code: code.into(), request_id: "r-1".into() };
-        fault("CompleteMultipartUpload", StatusCode::from_u16(status).unwrap(), &error)
+        let error = ErrorAnswer {
+            code: code.into(),
+            request_id: "r-1".into(),
+        };
+        fault(
+            "CompleteMultipartUpload",
+            StatusCode::from_u16(status).unwrap(),
+            &error,
+        )
     }
 
     #[test]
@@ -349,7 +426,12 @@ mod tests {
 
     #[test]
     fn a_fault_tells_code_and_request_and_nothing_else() {
-        let Fault::Refused(text) = of(403, "Signature\x1b[2J\nDoesNotMatch") else { panic!() };
-        assert_eq!(text, "CompleteMultipartUpload: 403 Signature2JDoesNotMatch (request r-1)");
+        let Fault::Refused(text) = of(403, "Signature\x1b[2J\nDoesNotMatch") else {
+            panic!()
+        };
+        assert_eq!(
+            text,
+            "CompleteMultipartUpload: 403 Signature2JDoesNotMatch (request r-1)"
+        );
     }
 }

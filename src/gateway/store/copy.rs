@@ -16,21 +16,31 @@ const PART: u64 = 1 << 30;
 
 impl Store {
     /// Copies an object of ours to another key; done when the copy is there with its token and size. Repeated, it does the same.
-    pub async fn copy(&self, from: &Key, to: &Key, object: &NewObject<'_>, size: u64) -> Result<(), Fault> {
+    pub async fn copy(
+        &self,
+        from: &Key,
+        to: &Key,
+        object: &NewObject<'_>,
+        size: u64,
+    ) -> Result<(), Fault> {
         if size > WHOLE_MAX || !self.copy_whole(from, to).await? {
             self.copy_parts(from, to, object, size).await?;
         }
         match self.head(to).await? {
-            Some(head) if head.size == size && head.token.as_deref() == Some(object.token) => Ok(()),
-            _ => Err(Fault::Unavailable("a copy that was made is not there".into())),
+            Some(head) if head.size == size && head.token.as_deref() == Some(object.token) => {
+                Ok(())
+            }
+            _ => Err(Fault::Unavailable(
+                "a copy that was made is not there".into(),
+            )),
         }
     }
 
     /// `CopyObject`, which takes along all that the object was given; false where the store has no such call.
     async fn copy_whole(&self, from: &Key, to: &Key) -> Result<bool, Fault> {
         let url = self.address.object(&self.whole(to), &[])?;
-        let mut call =
-            Call::new("CopyObject", Method::PUT, url).header("x-amz-copy-source", &self.copy_source(from))?;
+        let mut call = Call::new("CopyObject", Method::PUT, url)
+            .header("x-amz-copy-source", &self.copy_source(from))?;
         call.patience = PATIENCE_TO_COMPLETE;
         for (name, value) in &self.create_headers {
             call = call.header(name, value)?;
@@ -43,7 +53,13 @@ impl Store {
     }
 
     /// A multipart upload whose parts the store copies. What an earlier one has left at that key goes first.
-    async fn copy_parts(&self, from: &Key, to: &Key, object: &NewObject<'_>, size: u64) -> Result<(), Fault> {
+    async fn copy_parts(
+        &self,
+        from: &Key,
+        to: &Key,
+        object: &NewObject<'_>,
+        size: u64,
+    ) -> Result<(), Fault> {
         for left in self.find(to).await? {
             self.abort(to, &left).await?;
         }
@@ -52,12 +68,18 @@ impl Store {
         let upload = self.create_plain(to, object).await?;
         let mut parts = Vec::new();
         for (number, range) in plan.parts() {
-            let range = Some((range.start, range.end().saturating_sub(1))).filter(|_| !plan.is_single());
-            parts.push((number, self.copy_part(from, to, &upload, number, range).await?));
+            let range =
+                Some((range.start, range.end().saturating_sub(1))).filter(|_| !plan.is_single());
+            parts.push((
+                number,
+                self.copy_part(from, to, &upload, number, range).await?,
+            ));
         }
-        let url = self.address.object(&self.whole(to), &[("uploadId", &upload)])?;
-        let mut call =
-            Call::new("CompleteMultipartUpload", Method::POST, url).header("content-type", "application/xml")?;
+        let url = self
+            .address
+            .object(&self.whole(to), &[("uploadId", &upload)])?;
+        let mut call = Call::new("CompleteMultipartUpload", Method::POST, url)
+            .header("content-type", "application/xml")?;
         // What is copied is not sent, and the upload asks for no checksums.
         let body = xml::complete_body(parts.iter().map(|(number, etag)| (*number, etag, None)));
         (call.body, call.patience) = (body.into_bytes(), PATIENCE_TO_COMPLETE);
@@ -74,7 +96,10 @@ impl Store {
         range: Option<(u64, u64)>,
     ) -> Result<ETag, Fault> {
         let name = number.to_string();
-        let url = self.address.object(&self.whole(to), &[("partNumber", &name), ("uploadId", upload)])?;
+        let url = self.address.object(
+            &self.whole(to),
+            &[("partNumber", &name), ("uploadId", upload)],
+        )?;
         let mut call = Call::new("UploadPartCopy", Method::PUT, url);
         call = call.header("x-amz-copy-source", &self.copy_source(from))?;
         if let Some((first, last)) = range {
@@ -87,7 +112,11 @@ impl Store {
     }
 
     /// `CreateMultipartUpload` without checksums.
-    pub(super) async fn create_plain(&self, key: &Key, object: &NewObject<'_>) -> Result<String, Fault> {
+    pub(super) async fn create_plain(
+        &self,
+        key: &Key,
+        object: &NewObject<'_>,
+    ) -> Result<String, Fault> {
         let url = self.address.object(&self.whole(key), &[("uploads", "")])?;
         let mut call = Call::new("CreateMultipartUpload", Method::POST, url);
         for (name, value) in object.headers() {

@@ -11,7 +11,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqsign_aws_v4::{Credential, DefaultCredentialProvider};
 use reqsign_core::time::Timestamp;
-use reqsign_core::{CommandExecute, CommandOutput, Context, FileRead, HttpSend, OsEnv, ProvideCredential as _};
+use reqsign_core::{
+    CommandExecute, CommandOutput, Context, FileRead, HttpSend, OsEnv, ProvideCredential as _,
+};
 use tokio::sync::Mutex;
 
 use super::Fault;
@@ -27,7 +29,11 @@ pub(super) struct Credentials(Arc<Source>);
 
 enum Source {
     Fixed(Credential),
-    Chain { provider: DefaultCredentialProvider, context: Context, kept: Mutex<Option<Credential>> },
+    Chain {
+        provider: DefaultCredentialProvider,
+        context: Context,
+        kept: Mutex<Option<Credential>>,
+    },
 }
 
 impl fmt::Debug for Credentials {
@@ -59,7 +65,11 @@ impl Credentials {
             .with_file_read(Files)
             .with_command_execute(Commands)
             .with_http_send(Requests(http));
-        Self(Arc::new(Source::Chain { provider: DefaultCredentialProvider::new(), context, kept: Mutex::new(None) }))
+        Self(Arc::new(Source::Chain {
+            provider: DefaultCredentialProvider::new(),
+            context,
+            kept: Mutex::new(None),
+        }))
     }
 
     /// A credential that lives for five minutes at least, unless its source has none such.
@@ -69,11 +79,18 @@ impl Credentials {
     pub(super) async fn get(&self) -> Result<Credential, Fault> {
         let (provider, context, kept) = match &*self.0 {
             Source::Fixed(credential) => return Ok(credential.clone()),
-            Source::Chain { provider, context, kept } => (provider, context, kept),
+            Source::Chain {
+                provider,
+                context,
+                kept,
+            } => (provider, context, kept),
         };
         let mut kept = kept.lock().await;
-        let lives =
-            |credential: &Credential, life| credential.expires_in.is_none_or(|end| end > Timestamp::now() + life);
+        let lives = |credential: &Credential, life| {
+            credential
+                .expires_in
+                .is_none_or(|end| end > Timestamp::now() + life)
+        };
         if let Some(credential) = kept.as_ref().filter(|credential| lives(credential, FRESH)) {
             return Ok(credential.clone());
         }
@@ -104,7 +121,10 @@ impl Credentials {
 struct Requests(Http);
 
 impl HttpSend for Requests {
-    async fn http_send(&self, request: http::Request<Bytes>) -> reqsign_core::Result<http::Response<Bytes>> {
+    async fn http_send(
+        &self,
+        request: http::Request<Bytes>,
+    ) -> reqsign_core::Result<http::Response<Bytes>> {
         let answer = self.0.send(request.map(Vec::from), PATIENCE).await;
         let answer = answer.map_err(|fault| reqsign_core::Error::unexpected(fault.to_string()))?;
         let mut response = http::Response::new(Bytes::from(answer.body));
@@ -123,7 +143,9 @@ impl FileRead for Files {
         let read = tokio::task::spawn_blocking(move || std::fs::read(path)).await;
         read.map_err(std::io::Error::other)
             .flatten()
-            .map_err(|error| reqsign_core::Error::unexpected("could not read a file").with_source(error))
+            .map_err(|error| {
+                reqsign_core::Error::unexpected("could not read a file").with_source(error)
+            })
     }
 }
 
@@ -140,9 +162,17 @@ impl CommandExecute for Commands {
         let mut command = Command::new(program);
         command.args(args).stdin(Stdio::null());
         let output = tokio::task::spawn_blocking(move || command.output()).await;
-        let output = output.map_err(std::io::Error::other).flatten().map_err(|error| {
-            reqsign_core::Error::unexpected("could not run a credential process").with_source(error)
-        })?;
-        Ok(CommandOutput { status: output.status.code().unwrap_or(-1), stdout: output.stdout, stderr: output.stderr })
+        let output = output
+            .map_err(std::io::Error::other)
+            .flatten()
+            .map_err(|error| {
+                reqsign_core::Error::unexpected("could not run a credential process")
+                    .with_source(error)
+            })?;
+        Ok(CommandOutput {
+            status: output.status.code().unwrap_or(-1),
+            stdout: output.stdout,
+            stderr: output.stderr,
+        })
     }
 }

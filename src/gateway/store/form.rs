@@ -43,8 +43,16 @@ impl Store {
         fields.insert("key".to_owned(), self.whole(key));
         fields.insert("bucket".to_owned(), self.bucket.clone());
         fields.insert("success_action_status".to_owned(), "201".to_owned());
-        let expires_in = self.client.signer.sign_form(&mut fields, largest, life).await?;
-        Ok(SignedForm { url: self.public.bucket(&[]), fields, expires_in })
+        let expires_in = self
+            .client
+            .signer
+            .sign_form(&mut fields, largest, life)
+            .await?;
+        Ok(SignedForm {
+            url: self.public.bucket(&[]),
+            fields,
+            expires_in,
+        })
     }
 }
 
@@ -61,20 +69,29 @@ impl Signer {
         let now = Timestamp::now();
         let scope = format!("{}/{}/s3/aws4_request", now.format_date(), self.region);
         fields.insert("x-amz-algorithm".to_owned(), "AWS4-HMAC-SHA256".to_owned());
-        fields.insert("x-amz-credential".to_owned(), format!("{}/{scope}", credential.access_key_id));
+        fields.insert(
+            "x-amz-credential".to_owned(),
+            format!("{}/{scope}", credential.access_key_id),
+        );
         fields.insert("x-amz-date".to_owned(), now.format_iso8601());
         if let Some(token) = &credential.session_token {
             fields.insert("x-amz-security-token".to_owned(), token.clone());
         }
         let mut conditions: Vec<Value> = fields
             .iter()
-            .map(|(name, value)| Value::Object([(name.clone(), json!(value))].into_iter().collect()))
+            .map(|(name, value)| {
+                Value::Object([(name.clone(), json!(value))].into_iter().collect())
+            })
             .collect();
         conditions.push(json!(["content-length-range", 0, largest]));
-        let policy = json!({"expiration": (now + life).format_rfc3339_zulu(), "conditions": conditions});
+        let policy =
+            json!({"expiration": (now + life).format_rfc3339_zulu(), "conditions": conditions});
         let policy = BASE64_STANDARD.encode(policy.to_string());
         let key = signing_key(&credential.secret_access_key, &scope);
-        fields.insert("x-amz-signature".to_owned(), hex_hmac_sha256(&key, policy.as_bytes()));
+        fields.insert(
+            "x-amz-signature".to_owned(),
+            hex_hmac_sha256(&key, policy.as_bytes()),
+        );
         fields.insert("policy".to_owned(), policy);
         Ok(life.as_secs())
     }

@@ -17,21 +17,47 @@ const KNOWN: &[(&str, Limits)] = &[
     // parts but the last are of one size.
     (
         "r2.cloudflarestorage.com",
-        Limits { max_part: 5 * GIB - 5 * MIB, max_size: 5 * 1024 * GIB - 5 * GIB, equal_parts: true, ..Limits::S3 },
+        Limits {
+            max_part: 5 * GIB - 5 * MIB,
+            max_size: 5 * 1024 * GIB - 5 * GIB,
+            equal_parts: true,
+            ..Limits::S3
+        },
     ),
     // "Large Files" of Backblaze B2: a part has 5 MB to 5 GB, a file at most 10 TB, in decimal.
-    ("backblazeb2.com", Limits { max_part: 5_000_000_000, max_size: 10_000_000_000_000, ..Limits::S3 }),
+    (
+        "backblazeb2.com",
+        Limits {
+            max_part: 5_000_000_000,
+            max_size: 10_000_000_000_000,
+            ..Limits::S3
+        },
+    ),
     // "Quotas and limits" of Google Cloud Storage: an object has at most 5 TiB.
-    ("storage.googleapis.com", Limits { max_size: 5 * 1024 * GIB, ..Limits::S3 }),
+    (
+        "storage.googleapis.com",
+        Limits {
+            max_size: 5 * 1024 * GIB,
+            ..Limits::S3
+        },
+    ),
 ];
 
 /// What is allowed at an endpoint; none is AWS itself.
 #[must_use]
 pub fn limits(endpoint: Option<&Url>) -> Limits {
-    let Some(Host::Domain(host)) = endpoint.and_then(Url::host) else { return Limits::S3 };
+    let Some(Host::Domain(host)) = endpoint.and_then(Url::host) else {
+        return Limits::S3;
+    };
     let host = host.trim_end_matches('.');
-    let is = |end: &str| host.strip_suffix(end).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-    KNOWN.iter().find(|(end, _)| is(end)).map_or(Limits::S3, |(_, limits)| *limits)
+    let is = |end: &str| {
+        host.strip_suffix(end)
+            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    };
+    KNOWN
+        .iter()
+        .find(|(end, _)| is(end))
+        .map_or(Limits::S3, |(_, limits)| *limits)
 }
 
 #[cfg(test)]
@@ -45,11 +71,23 @@ mod tests {
     #[test]
     fn a_store_is_known_by_the_end_of_its_host() {
         let r2 = at("https://0123456789abcdef.eu.r2.cloudflarestorage.com");
-        assert_eq!((r2.max_part, r2.max_size, r2.equal_parts), (5_363_466_240, 5_492_189_429_760, true));
+        assert_eq!(
+            (r2.max_part, r2.max_size, r2.equal_parts),
+            (5_363_466_240, 5_492_189_429_760, true)
+        );
         let b2 = at("https://s3.us-west-004.backblazeb2.com/");
-        assert_eq!((b2.max_part, b2.max_size, b2.equal_parts), (5_000_000_000, 10_000_000_000_000, false));
-        assert_eq!(at("https://STORAGE.googleapis.com.").max_size, 5_497_558_138_880);
-        assert_eq!(at("https://media.storage.googleapis.com").max_size, 5_497_558_138_880);
+        assert_eq!(
+            (b2.max_part, b2.max_size, b2.equal_parts),
+            (5_000_000_000, 10_000_000_000_000, false)
+        );
+        assert_eq!(
+            at("https://STORAGE.googleapis.com.").max_size,
+            5_497_558_138_880
+        );
+        assert_eq!(
+            at("https://media.storage.googleapis.com").max_size,
+            5_497_558_138_880
+        );
     }
 
     #[test]
@@ -70,8 +108,14 @@ mod tests {
     #[test]
     fn every_limit_can_be_planned_with() {
         for (host, limits) in KNOWN {
-            assert!(limits.min_part >= 5 * MIB && limits.min_part < limits.max_part, "{host}");
-            assert!(u64::from(limits.max_parts) * limits.max_part >= limits.max_size, "{host}");
+            assert!(
+                limits.min_part >= 5 * MIB && limits.min_part < limits.max_part,
+                "{host}"
+            );
+            assert!(
+                u64::from(limits.max_parts) * limits.max_part >= limits.max_size,
+                "{host}"
+            );
         }
     }
 }

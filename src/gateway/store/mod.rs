@@ -87,7 +87,12 @@ pub struct Settings {
 
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Settings({:?} at {:?})", self.bucket, self.endpoint.as_ref().map(Url::origin))
+        write!(
+            f,
+            "Settings({:?} at {:?})",
+            self.bucket,
+            self.endpoint.as_ref().map(Url::origin)
+        )
     }
 }
 
@@ -112,7 +117,9 @@ impl fmt::Display for Fault {
         match self {
             Self::NoSuchUpload => f.write_str("the store knows no such multipart upload"),
             Self::Precondition => f.write_str("the object is there already"),
-            Self::InvalidPart(text) | Self::Refused(text) | Self::Unavailable(text) => f.write_str(text),
+            Self::InvalidPart(text) | Self::Refused(text) | Self::Unavailable(text) => {
+                f.write_str(text)
+            }
         }
     }
 }
@@ -130,8 +137,14 @@ pub struct NewObject<'a> {
 impl NewObject<'_> {
     /// The headers that say so.
     fn headers(&self) -> impl Iterator<Item = (String, String)> {
-        let metadata = self.metadata.iter().map(|(key, value)| (format!("x-amz-meta-{key}"), value.clone()));
-        let own = [("content-type".into(), object::one_line(self.content_type)), (TOKEN.into(), self.token.to_owned())];
+        let metadata = self
+            .metadata
+            .iter()
+            .map(|(key, value)| (format!("x-amz-meta-{key}"), value.clone()));
+        let own = [
+            ("content-type".into(), object::one_line(self.content_type)),
+            (TOKEN.into(), self.token.to_owned()),
+        ];
         metadata.chain(own)
     }
 }
@@ -177,21 +190,38 @@ impl Store {
     pub fn new(settings: Settings) -> Result<Self> {
         let region = address::region(&settings)?;
         let address = Address::new(&settings, settings.endpoint.as_ref(), &region)?;
-        let public =
-            Address::new(&settings, settings.public_endpoint.as_ref().or(settings.endpoint.as_ref()), &region)?;
+        let public = Address::new(
+            &settings,
+            settings
+                .public_endpoint
+                .as_ref()
+                .or(settings.endpoint.as_ref()),
+            &region,
+        )?;
         let prefix = settings.prefix.trim_matches('/').to_owned();
         if !prefix.is_empty() {
-            address::check_key(&prefix)
-                .map_err(|why| Error::new(Kind::Config, format!("could not use the prefix of keys: {why}")))?;
+            address::check_key(&prefix).map_err(|why| {
+                Error::new(
+                    Kind::Config,
+                    format!("could not use the prefix of keys: {why}"),
+                )
+            })?;
         }
-        let create_headers = settings.create_headers.iter().map(create_header).collect::<Result<_>>()?;
+        let create_headers = settings
+            .create_headers
+            .iter()
+            .map(create_header)
+            .collect::<Result<_>>()?;
         let http = Http::new()?;
         let credentials = match &settings.keys {
             Some((access, secret)) => Credentials::fixed(access, secret),
             None => Credentials::chain(http.clone()),
         };
         Ok(Self {
-            client: Client { http, signer: Signer::new(credentials, &region) },
+            client: Client {
+                http,
+                signer: Signer::new(credentials, &region),
+            },
             address,
             public,
             bucket: settings.bucket,
@@ -225,8 +255,16 @@ impl Store {
     /// [`Fault`] without a credential.
     pub async fn profile_key(&self) -> Result<String, Fault> {
         let access_key = self.client.signer.access_key().await?;
-        let place = (self.address.bucket(&[]), self.public.bucket(&[]), &self.prefix);
-        let all = format!("{} {place:?} {access_key} {:?}", profile::EDITION, self.create_headers);
+        let place = (
+            self.address.bucket(&[]),
+            self.public.bucket(&[]),
+            &self.prefix,
+        );
+        let all = format!(
+            "{} {place:?} {access_key} {:?}",
+            profile::EDITION,
+            self.create_headers
+        );
         Ok(Fingerprint::of(all.as_bytes()).to_string())
     }
 
@@ -247,9 +285,17 @@ impl Store {
     /// Treats the store as its profile says: what it refuses it is not asked for.
     #[must_use]
     pub fn with_profile(self, profile: Profile) -> Self {
-        let equal_parts = self.limits.equal_parts || profile.held(profile::Capability::UnequalParts) == Held::No;
-        let limits = Limits { equal_parts, ..self.limits };
-        Self { profile: Arc::new(profile), limits, ..self }
+        let equal_parts =
+            self.limits.equal_parts || profile.held(profile::Capability::UnequalParts) == Held::No;
+        let limits = Limits {
+            equal_parts,
+            ..self.limits
+        };
+        Self {
+            profile: Arc::new(profile),
+            limits,
+            ..self
+        }
     }
 
     #[must_use]
@@ -305,8 +351,11 @@ impl Store {
     /// The key of ours that a bucket's own key is, in the store's words.
     #[must_use]
     pub fn ours(&self, bucket: &str, key: &str) -> Option<Key> {
-        let ours =
-            if self.prefix.is_empty() { key } else { key.strip_prefix(self.prefix.as_str())?.strip_prefix('/')? };
+        let ours = if self.prefix.is_empty() {
+            key
+        } else {
+            key.strip_prefix(self.prefix.as_str())?.strip_prefix('/')?
+        };
         ours.parse().ok().filter(|_| bucket == self.bucket)
     }
 
@@ -326,16 +375,30 @@ impl Store {
 
     /// What begins a key, or is one, as the bucket has it.
     fn within(&self, key: &str) -> String {
-        if self.prefix.is_empty() { key.to_owned() } else { format!("{}/{key}", self.prefix) }
+        if self.prefix.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}/{key}", self.prefix)
+        }
     }
 }
 
 /// Checks a header that is to be bound into create and single PUT; its name in lower case.
 fn create_header((name, value): (&String, &String)) -> Result<(String, String)> {
-    let wrong = |why| Error::new(Kind::Config, format!("could not bind the header {name:?} into uploads: {why}"));
-    let known: HeaderName = name.parse().map_err(|_| wrong("it is no name of a header"))?;
+    let wrong = |why| {
+        Error::new(
+            Kind::Config,
+            format!("could not bind the header {name:?} into uploads: {why}"),
+        )
+    };
+    let known: HeaderName = name
+        .parse()
+        .map_err(|_| wrong("it is no name of a header"))?;
     let lower = known.as_str();
-    if OWN_HEADERS.contains(&lower) || lower.starts_with("x-amz-checksum-") || lower.starts_with("x-amz-copy-source") {
+    if OWN_HEADERS.contains(&lower)
+        || lower.starts_with("x-amz-checksum-")
+        || lower.starts_with("x-amz-copy-source")
+    {
         return Err(wrong("the gateway sets it by itself, or must not"));
     }
     if !value.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {

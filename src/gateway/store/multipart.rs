@@ -39,7 +39,9 @@ impl Store {
             call = call.header(&name, &value)?;
         }
         if self.proof == Proof::Sha256 {
-            call = call.header("x-amz-checksum-algorithm", "SHA256")?.header("x-amz-checksum-type", "COMPOSITE")?;
+            call = call
+                .header("x-amz-checksum-algorithm", "SHA256")?
+                .header("x-amz-checksum-type", "COMPOSITE")?;
         }
         for (name, value) in &self.create_headers {
             call = call.header(name, value)?;
@@ -63,14 +65,25 @@ impl Store {
                 return Ok(found.into_iter().map(|(_, id)| id).collect());
             }
         }
-        Err(Fault::Unavailable("ListMultipartUploads: its pages do not end".into()))
+        Err(Fault::Unavailable(
+            "ListMultipartUploads: its pages do not end".into(),
+        ))
     }
 
     /// A page of the keys of all multipart uploads of gateways that are open, and where to go on.
-    pub async fn open_uploads(&self, after: Option<&Marker>) -> Result<(Vec<String>, Option<Marker>), Fault> {
-        let prefix = if self.prefix.is_empty() { String::new() } else { format!("{}/", self.prefix) };
+    pub async fn open_uploads(
+        &self,
+        after: Option<&Marker>,
+    ) -> Result<(Vec<String>, Option<Marker>), Fault> {
+        let prefix = if self.prefix.is_empty() {
+            String::new()
+        } else {
+            format!("{}/", self.prefix)
+        };
         let (uploads, next) = self.page(&format!("{prefix}{KEYS}"), after).await?;
-        let keys = uploads.iter().filter_map(|upload| upload.key.strip_prefix(prefix.as_str()));
+        let keys = uploads
+            .iter()
+            .filter_map(|upload| upload.key.strip_prefix(prefix.as_str()));
         Ok((keys.map(str::to_owned).collect(), next))
     }
 
@@ -82,15 +95,29 @@ impl Store {
     ) -> Result<(Vec<xml::Upload>, Option<Marker>), Fault> {
         let mut query = vec![("uploads", ""), ("prefix", prefix), ("max-uploads", "1000")];
         if let Some(Marker { key, upload }) = after {
-            query.extend([("key-marker", key.as_str()), ("upload-id-marker", upload.as_str())]);
+            query.extend([
+                ("key-marker", key.as_str()),
+                ("upload-id-marker", upload.as_str()),
+            ]);
         }
-        let call = Call::new("ListMultipartUploads", Method::GET, self.address.bucket(&query));
-        let page: xml::ListMultipartUploadsResult = self.client.read(call, "ListMultipartUploads").await?;
-        let next = Marker { key: page.next_key_marker, upload: page.next_upload_id_marker };
+        let call = Call::new(
+            "ListMultipartUploads",
+            Method::GET,
+            self.address.bucket(&query),
+        );
+        let page: xml::ListMultipartUploadsResult =
+            self.client.read(call, "ListMultipartUploads").await?;
+        let next = Marker {
+            key: page.next_key_marker,
+            upload: page.next_upload_id_marker,
+        };
         // Uploads of one key come in the order of their beginning, so their ids need not grow; but none comes twice.
-        let stuck = after.is_some_and(|after| next.key < after.key || next == *after) || next.key.is_empty();
+        let stuck = after.is_some_and(|after| next.key < after.key || next == *after)
+            || next.key.is_empty();
         match page.is_truncated {
-            true if stuck => Err(Fault::Unavailable("ListMultipartUploads: its pages do not end".into())),
+            true if stuck => Err(Fault::Unavailable(
+                "ListMultipartUploads: its pages do not end".into(),
+            )),
             more => Ok((page.uploads, more.then_some(next))),
         }
     }
@@ -108,11 +135,25 @@ impl Store {
         life: impl Fn(u64) -> Duration,
     ) -> Result<Vec<SignedPut>, Fault> {
         let url = self.public.object(&self.whole(key), &[])?;
-        let (template, life_of) = self.client.signer.template(&url, upload, Duration::ZERO).await?;
+        let (template, life_of) = self
+            .client
+            .signer
+            .template(&url, upload, Duration::ZERO)
+            .await?;
         let sign = |part: &PartSpec| {
-            let (headers, life) = (sign::body_headers(self.proof, part)?, life_of(life(part.size))?);
+            let (headers, life) = (
+                sign::body_headers(self.proof, part)?,
+                life_of(life(part.size))?,
+            );
             let url = template.sign(part.number, &headers, life);
-            Ok(signed_put(part.number, Presigned { url, headers, expires_in: life.as_secs() }))
+            Ok(signed_put(
+                part.number,
+                Presigned {
+                    url,
+                    headers,
+                    expires_in: life.as_secs(),
+                },
+            ))
         };
         parts.iter().map(sign).collect()
     }
@@ -125,7 +166,9 @@ impl Store {
         number: PartNumber,
         life: Duration,
     ) -> Result<SignedPut, Fault> {
-        let presigned = self.presign_part(&self.public, key, upload, number, BTreeMap::new(), life).await?;
+        let presigned = self
+            .presign_part(&self.public, key, upload, number, BTreeMap::new(), life)
+            .await?;
         Ok(signed_put(number, presigned))
     }
 
@@ -141,26 +184,53 @@ impl Store {
         if let Some(marker) = &marker {
             query.push(("part-number-marker", marker));
         }
-        let call = Call::new("ListParts", Method::GET, self.address.object(&self.whole(key), &query)?);
+        let call = Call::new(
+            "ListParts",
+            Method::GET,
+            self.address.object(&self.whole(key), &query)?,
+        );
         answers::listed(self.client.ask(call).await?, after)
     }
 
     /// `CompleteMultipartUpload`, with part checksums (where they are the proof), total size and `If-None-Match: *`; without
     /// those of the last two that the store was found to refuse, or does not implement. Ok means only that the store said so;
     /// ask [`Store::head`]. An answer of 200 with an error in it is that error.
-    pub async fn complete(&self, key: &Key, upload: &str, parts: &[CompletePart], size: u64) -> Result<(), Fault> {
-        self.complete_of(key, upload, &self.complete_body(parts), size).await
+    pub async fn complete(
+        &self,
+        key: &Key,
+        upload: &str,
+        parts: &[CompletePart],
+        size: u64,
+    ) -> Result<(), Fault> {
+        self.complete_of(key, upload, &self.complete_body(parts), size)
+            .await
     }
 
     /// As [`Store::complete`], of parts without fingerprints.
-    pub async fn complete_listed(&self, key: &Key, upload: &str, parts: &[StoredPart], size: u64) -> Result<(), Fault> {
+    pub async fn complete_listed(
+        &self,
+        key: &Key,
+        upload: &str,
+        parts: &[StoredPart],
+        size: u64,
+    ) -> Result<(), Fault> {
         let parts = parts.iter().map(|part| (part.number, &part.etag, None));
-        self.complete_of(key, upload, &xml::complete_body(parts), size).await
+        self.complete_of(key, upload, &xml::complete_body(parts), size)
+            .await
     }
 
-    async fn complete_of(&self, key: &Key, upload: &str, body: &str, size: u64) -> Result<(), Fault> {
+    async fn complete_of(
+        &self,
+        key: &Key,
+        upload: &str,
+        body: &str,
+        size: u64,
+    ) -> Result<(), Fault> {
         let takes = |capability| self.profile.held(capability) != Held::Refused;
-        let (once, size) = (takes(Capability::CompleteOnce), Some(size).filter(|_| takes(Capability::ObjectSize)));
+        let (once, size) = (
+            takes(Capability::CompleteOnce),
+            Some(size).filter(|_| takes(Capability::ObjectSize)),
+        );
         let mut answer = self.ask_complete(key, upload, body, once, size).await?;
         if answer.status == StatusCode::NOT_IMPLEMENTED {
             answer = self.ask_complete(key, upload, body, false, None).await?;
@@ -178,7 +248,11 @@ impl Store {
     /// What a complete of these parts says, with their checksums where those are the proof.
     pub(super) fn complete_body(&self, parts: &[CompletePart]) -> String {
         let sha256 = self.proof == Proof::Sha256;
-        xml::complete_body(parts.iter().map(|part| (part.number, &part.etag, sha256.then_some(&part.sha256))))
+        xml::complete_body(
+            parts
+                .iter()
+                .map(|part| (part.number, &part.etag, sha256.then_some(&part.sha256))),
+        )
     }
 
     /// `CompleteMultipartUpload` with `If-None-Match: *` and the total size, or without; the answer as it is.
@@ -190,9 +264,11 @@ impl Store {
         once: bool,
         size: Option<u64>,
     ) -> Result<Answer, Fault> {
-        let url = self.address.object(&self.whole(key), &[("uploadId", upload)])?;
-        let mut call =
-            Call::new("CompleteMultipartUpload", Method::POST, url).header("content-type", "application/xml")?;
+        let url = self
+            .address
+            .object(&self.whole(key), &[("uploadId", upload)])?;
+        let mut call = Call::new("CompleteMultipartUpload", Method::POST, url)
+            .header("content-type", "application/xml")?;
         if once {
             call = call.header("if-none-match", "*")?;
         }
@@ -206,19 +282,33 @@ impl Store {
 
     /// `AbortMultipartUpload`, until `ListParts` no longer knows the upload: a part on its way may arrive behind the first.
     pub async fn abort(&self, key: &Key, upload: &str) -> Result<(), Fault> {
-        let url = self.address.object(&self.whole(key), &[("uploadId", upload)])?;
+        let url = self
+            .address
+            .object(&self.whole(key), &[("uploadId", upload)])?;
         for round in 1..=5 {
-            match self.client.call(Call::new("AbortMultipartUpload", Method::DELETE, url.clone())).await {
+            match self
+                .client
+                .call(Call::new(
+                    "AbortMultipartUpload",
+                    Method::DELETE,
+                    url.clone(),
+                ))
+                .await
+            {
                 Err(Fault::NoSuchUpload) => return Ok(()),
                 other => other?,
             };
             match self.list(key, upload, None).await {
                 Err(Fault::NoSuchUpload) => return Ok(()),
-                Ok(_) | Err(Fault::Refused(_)) => tokio::time::sleep(Duration::from_millis(100 * round)).await,
+                Ok(_) | Err(Fault::Refused(_)) => {
+                    tokio::time::sleep(Duration::from_millis(100 * round)).await
+                }
                 Err(fault) => return Err(fault),
             }
         }
-        Err(Fault::Unavailable("AbortMultipartUpload: the upload is still there".into()))
+        Err(Fault::Unavailable(
+            "AbortMultipartUpload: the upload is still there".into(),
+        ))
     }
 
     /// Presigns `UploadPart` with exactly these headers, at one of the two addresses.
@@ -232,7 +322,13 @@ impl Store {
         life: Duration,
     ) -> Result<Presigned, Fault> {
         let number = number.to_string();
-        let url = address.object(&self.whole(key), &[("partNumber", &number), ("uploadId", upload)])?;
-        self.client.signer.presign(Method::PUT, &url, headers, life).await
+        let url = address.object(
+            &self.whole(key),
+            &[("partNumber", &number), ("uploadId", upload)],
+        )?;
+        self.client
+            .signer
+            .presign(Method::PUT, &url, headers, life)
+            .await
     }
 }

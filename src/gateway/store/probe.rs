@@ -30,8 +30,11 @@ const WRONG: &[u8] = b"the bytes that were forged";
 pub(super) const SECRET: &[u8] = b"an object that no presigned PUT may copy";
 static NO_METADATA: BTreeMap<String, String> = BTreeMap::new();
 /// What every object of a probe is given.
-pub(super) static TRIAL: NewObject<'static> =
-    NewObject { content_type: "application/octet-stream", token: "probe", metadata: &NO_METADATA };
+pub(super) static TRIAL: NewObject<'static> = NewObject {
+    content_type: "application/octet-stream",
+    token: "probe",
+    metadata: &NO_METADATA,
+};
 /// What objects of a probe are called behind its own key.
 const OBJECTS: [&str; 5] = ["source", "whole", "empty", "large", "copy"];
 
@@ -61,7 +64,10 @@ pub(super) async fn run(store: &Store, depth: Depth, all: bool) -> Result<Profil
     let mut profile = Profile::default();
     let mut found = false;
     // SHA-256 is asked for when an upload is created, so the others are tried in an upload of their own.
-    for proofs in [&[Proof::Sha256][..], &[Proof::Payload, Proof::Md5, Proof::None]] {
+    for proofs in [
+        &[Proof::Sha256][..],
+        &[Proof::Payload, Proof::Md5, Proof::None],
+    ] {
         if found && !all {
             break;
         }
@@ -71,12 +77,19 @@ pub(super) async fn run(store: &Store, depth: Depth, all: bool) -> Result<Profil
             // Only for good: a store that is down for a moment must not end up with a weaker proof.
             Err(fault @ Fault::Refused(_)) if proofs[0] == Proof::Sha256 => {
                 debug!(%fault, "the store creates no upload with SHA-256 checksums");
-                profile.found(Capability::Sha256, Finding::new(Held::Refused, fault.to_string()));
+                profile.found(
+                    Capability::Sha256,
+                    Finding::new(Held::Refused, fault.to_string()),
+                );
                 continue;
             }
             Err(fault) => return Err(fault),
         };
-        let bench = Bench { store: &store, key: &key, upload: &upload };
+        let bench = Bench {
+            store: &store,
+            key: &key,
+            upload: &upload,
+        };
         let tried = bench.all(proofs, (depth, all), found, &mut profile).await;
         let aborted = store.abort(&key, &upload).await;
         found |= tried?;
@@ -120,7 +133,9 @@ pub(super) async fn clear(store: &Store, now: Timestamp) -> Result<usize, Fault>
     for upload in uploads {
         let begun = upload.initiated.parse::<Timestamp>();
         let of_probe = upload.key.strip_prefix(&prefix).and_then(whose);
-        let (Ok(begun), Some((id, object))) = (begun, of_probe) else { continue };
+        let (Ok(begun), Some((id, object))) = (begun, of_probe) else {
+            continue;
+        };
         if begun < before {
             let mut key = place(id)?;
             match object {
@@ -143,7 +158,10 @@ fn whose(rest: &str) -> Option<(Uuid, Option<&'static str>)> {
         return Some((id, None));
     }
     let object = object.strip_prefix('-')?;
-    Some((id, Some(OBJECTS.into_iter().find(|known| *known == object)?)))
+    Some((
+        id,
+        Some(OBJECTS.into_iter().find(|known| *known == object)?),
+    ))
 }
 
 /// Those of its objects that a probe may have made.
@@ -165,12 +183,16 @@ async fn delete(store: &Store, key: &Key, objects: &[&str]) -> Result<(), Fault>
 
 /// The key of one probe.
 fn place(id: Uuid) -> Result<Key, Fault> {
-    format!("{PLACE}{id}").parse().map_err(|_| Fault::Refused("the probe's key cannot be used".into()))
+    format!("{PLACE}{id}")
+        .parse()
+        .map_err(|_| Fault::Refused("the probe's key cannot be used".into()))
 }
 
 /// The key of one of its objects.
 pub(super) fn beside(key: &Key, object: &str) -> Result<Key, Fault> {
-    format!("{key}-{object}").parse().map_err(|_| Fault::Refused("the probe's key cannot be used".into()))
+    format!("{key}-{object}")
+        .parse()
+        .map_err(|_| Fault::Refused("the probe's key cannot be used".into()))
 }
 
 /// The multipart upload that is tried on.
@@ -204,7 +226,9 @@ impl Bench<'_> {
                 profile.found(capability, finding);
             }
         }
-        let Some(proof) = proven else { return Ok(false) };
+        let Some(proof) = proven else {
+            return Ok(false);
+        };
         let tried = self.rest(proof, depth, profile).await;
         // However that ends, its objects may be there.
         if let Err(fault) = delete(self.store, self.key, objects(depth)).await {
@@ -221,7 +245,11 @@ impl Bench<'_> {
         profile.found(Capability::PutOnce, put_once);
         let smuggling = self.refuses_smuggling(proof).await?;
         profile.found(Capability::Smuggling, smuggling);
-        let trials = Trials { store: &store, key: self.key, upload: self.upload };
+        let trials = Trials {
+            store: &store,
+            key: self.key,
+            upload: self.upload,
+        };
         if depth >= Depth::Start {
             trials.small(profile).await;
         }
@@ -241,8 +269,14 @@ impl Bench<'_> {
                 return Ok(Finding::new(Held::No, wrong.did));
             }
             if self.size_of(number).await?.is_some() {
-                warn!(?proof, "the store refuses a wrong body and keeps it all the same");
-                return Ok(Finding::new(Held::No, format!("{}, and kept it", wrong.did)));
+                warn!(
+                    ?proof,
+                    "the store refuses a wrong body and keeps it all the same"
+                );
+                return Ok(Finding::new(
+                    Held::No,
+                    format!("{}, and kept it", wrong.did),
+                ));
             }
             did = wrong.did;
         }
@@ -252,7 +286,10 @@ impl Bench<'_> {
         }
         if proof == Proof::Sha256 {
             let (parts, _) = self.store.list(self.key, self.upload, None).await?;
-            if parts.iter().all(|part| part.sha256 != Some(Fingerprint::of(RIGHT))) {
+            if parts
+                .iter()
+                .all(|part| part.sha256 != Some(Fingerprint::of(RIGHT)))
+            {
                 debug!("the store checks SHA-256 checksums, and does not list them");
             }
         }
@@ -267,7 +304,10 @@ impl Bench<'_> {
         part.size -= 1;
         let headers = body_headers(proof, &part)?;
         let wrong = self.put(number, headers, &longer, None).await?;
-        Ok(Finding::new(if wrong.taken { Held::No } else { Held::Yes }, wrong.did))
+        Ok(Finding::new(
+            if wrong.taken { Held::No } else { Held::Yes },
+            wrong.did,
+        ))
     }
 
     /// Whether a header that makes a copy of the request does nothing where it was not signed.
@@ -299,12 +339,21 @@ impl Bench<'_> {
         let store = self.store;
         let mut last = Fault::Unavailable("UploadPart: not tried".into());
         for _ in 0..3 {
-            let signed =
-                store.presign_part(&store.address, self.key, self.upload, number, headers.clone(), LIFE).await?;
+            let signed = store
+                .presign_part(
+                    &store.address,
+                    self.key,
+                    self.upload,
+                    number,
+                    headers.clone(),
+                    LIFE,
+                )
+                .await?;
             let answer = store.send(signed, body, copy_source).await;
             let did = answer.as_ref().map(trials::did).unwrap_or_default();
             // What is smuggled is nothing that passes, whatever the code says.
-            let for_good = copy_source.is_some() && answer.as_ref().is_ok_and(|a| a.status.is_client_error());
+            let for_good =
+                copy_source.is_some() && answer.as_ref().is_ok_and(|a| a.status.is_client_error());
             match answer.and_then(|answer| client::check("UploadPart", answer)) {
                 Ok(_) => return Ok(Answered { taken: true, did }),
                 Err(fault @ Fault::Unavailable(_)) if !for_good => last = fault,
@@ -319,7 +368,10 @@ impl Bench<'_> {
 
     async fn size_of(&self, number: PartNumber) -> Result<Option<u64>, Fault> {
         let (parts, _) = self.store.list(self.key, self.upload, None).await?;
-        Ok(parts.iter().find(|part| part.number == number).map(|part| part.size))
+        Ok(parts
+            .iter()
+            .find(|part| part.number == number)
+            .map(|part| part.size))
     }
 }
 
@@ -332,13 +384,19 @@ impl Store {
         copy_source: Option<&str>,
     ) -> Result<client::Answer, Fault> {
         let mut request = http::Request::put(signed.url.expose());
-        for (name, value) in signed.headers.iter().filter(|(name, _)| *name != "content-length") {
+        for (name, value) in signed
+            .headers
+            .iter()
+            .filter(|(name, _)| *name != "content-length")
+        {
             request = request.header(name, value);
         }
         if let Some(source) = copy_source {
             request = request.header("x-amz-copy-source", source);
         }
-        let request = request.body(body.to_vec()).map_err(|_| Fault::Refused("the probe cannot be sent".into()))?;
+        let request = request
+            .body(body.to_vec())
+            .map_err(|_| Fault::Refused("the probe cannot be sent".into()))?;
         self.client.http.send(request, client::PATIENCE).await
     }
 }
@@ -349,7 +407,12 @@ pub(super) fn nth(number: u32) -> PartNumber {
 
 pub(super) fn spec(number: PartNumber, body: &[u8]) -> PartSpec {
     let md5 = Some(Md5::new(Md5Hash::digest(body).into()));
-    PartSpec { number, size: body.len() as u64, sha256: Fingerprint::of(body), md5 }
+    PartSpec {
+        number,
+        size: body.len() as u64,
+        sha256: Fingerprint::of(body),
+        md5,
+    }
 }
 
 #[cfg(test)]
@@ -362,10 +425,17 @@ mod tests {
         assert_eq!(whose(&id.to_string()), Some((id, None)));
         for object in OBJECTS {
             let key = beside(&place(id).unwrap(), object).unwrap().to_string();
-            assert_eq!(whose(key.strip_prefix(PLACE).unwrap()), Some((id, Some(object))));
+            assert_eq!(
+                whose(key.strip_prefix(PLACE).unwrap()),
+                Some((id, Some(object)))
+            );
         }
-        for other in ["notes", "", "00000000-0000-0000-0000-000000000007x", "00000000-0000-0000-0000-000000000007-mine"]
-        {
+        for other in [
+            "notes",
+            "",
+            "00000000-0000-0000-0000-000000000007x",
+            "00000000-0000-0000-0000-000000000007-mine",
+        ] {
             assert_eq!(whose(other), None, "{other}");
         }
     }

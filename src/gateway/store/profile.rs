@@ -34,8 +34,8 @@ pub enum Capability {
 }
 
 use Capability::{
-    CompleteAgain, CompleteOnce, Composite, CopyRange, EmptyPart, Expiry, Length, Listing, Md5, ObjectSize, Payload,
-    PutOnce, Sha256, Smuggling, UnequalParts,
+    CompleteAgain, CompleteOnce, Composite, CopyRange, EmptyPart, Expiry, Length, Listing, Md5,
+    ObjectSize, Payload, PutOnce, Sha256, Smuggling, UnequalParts,
 };
 
 /// How far the store can be held to it.
@@ -63,7 +63,10 @@ pub struct Finding {
 impl Finding {
     #[must_use]
     pub fn new(held: Held, did: impl Into<String>) -> Self {
-        Self { held, did: did.into() }
+        Self {
+            held,
+            did: did.into(),
+        }
     }
 }
 
@@ -116,20 +119,50 @@ impl Capability {
 
     fn words(self) -> (&'static str, &'static str) {
         match self {
-            Sha256 => ("sha256", "a part with another body than its signed x-amz-checksum-sha256"),
-            Payload => ("payload", "a part with another body than its signed payload hash"),
-            Md5 => ("md5", "a part with another body than its signed Content-MD5"),
+            Sha256 => (
+                "sha256",
+                "a part with another body than its signed x-amz-checksum-sha256",
+            ),
+            Payload => (
+                "payload",
+                "a part with another body than its signed payload hash",
+            ),
+            Md5 => (
+                "md5",
+                "a part with another body than its signed Content-MD5",
+            ),
             Length => ("length", "a part longer than its signed Content-Length"),
-            Smuggling => ("smuggling", "an unsigned x-amz-copy-source on a presigned part"),
+            Smuggling => (
+                "smuggling",
+                "an unsigned x-amz-copy-source on a presigned part",
+            ),
             Expiry => ("expiry", "a presigned URL past its end"),
-            Composite => ("composite", "HeadObject of an object completed of parts, with its checksum"),
-            PutOnce => ("put-once", "a presigned PUT with If-None-Match: * to a key that is taken"),
-            CompleteOnce => ("complete-once", "a complete with If-None-Match: * to a key that is taken"),
-            ObjectSize => ("object-size", "a complete with another x-amz-mp-object-size than its parts have"),
+            Composite => (
+                "composite",
+                "HeadObject of an object completed of parts, with its checksum",
+            ),
+            PutOnce => (
+                "put-once",
+                "a presigned PUT with If-None-Match: * to a key that is taken",
+            ),
+            CompleteOnce => (
+                "complete-once",
+                "a complete with If-None-Match: * to a key that is taken",
+            ),
+            ObjectSize => (
+                "object-size",
+                "a complete with another x-amz-mp-object-size than its parts have",
+            ),
             CompleteAgain => ("complete-again", "the same complete a second time"),
-            Listing => ("listing", "ListMultipartUploads by the prefix of one open upload"),
+            Listing => (
+                "listing",
+                "ListMultipartUploads by the prefix of one open upload",
+            ),
             EmptyPart => ("empty-part", "a multipart upload of one empty part"),
-            UnequalParts => ("unequal-parts", "a complete of parts of 5 MiB, 6 MiB and 1 byte"),
+            UnequalParts => (
+                "unequal-parts",
+                "a complete of parts of 5 MiB, 6 MiB and 1 byte",
+            ),
             CopyRange => ("copy-range", "UploadPartCopy of a range, completed"),
         }
     }
@@ -139,10 +172,14 @@ impl Capability {
     pub fn means(self, held: Held) -> &'static str {
         use Held::{No, Refused, Untried, Yes};
         match (self, held) {
-            (UnequalParts | CopyRange | EmptyPart | Payload | Md5, Untried) => "tried by `upload serve --probe` alone",
+            (UnequalParts | CopyRange | EmptyPart | Payload | Md5, Untried) => {
+                "tried by `upload serve --probe` alone"
+            }
             (_, Untried) => "not known",
             (Sha256, Yes) => "each part is proved by its SHA-256, which the store checks and keeps",
-            (Payload, Yes) => "each part can be proved by its SHA-256, which the store checks and does not keep",
+            (Payload, Yes) => {
+                "each part can be proved by its SHA-256, which the store checks and does not keep"
+            }
             (Md5, Yes) => "each part can be proved by its MD5",
             (Sha256 | Payload | Md5, _) => "proves nothing here",
             (Length, Yes) => "no URL takes more than was planned",
@@ -154,24 +191,38 @@ impl Capability {
             (Expiry, Yes) => "URLs end when they should",
             (Expiry, _) => "URLs work for ever",
             (Composite, Yes) => "the checksum of the whole is compared with the store's own",
-            (Composite, _) => "of the whole only the size is compared; its parts are proved one by one",
+            (Composite, _) => {
+                "of the whole only the size is compared; its parts are proved one by one"
+            }
             (PutOnce, Yes) => "a small object is written once",
-            (PutOnce, No) => "who holds the URL of a small object can write it again with the same bytes",
+            (PutOnce, No) => {
+                "who holds the URL of a small object can write it again with the same bytes"
+            }
             (PutOnce, Refused) => "small objects are sent without the condition",
             (CompleteOnce, Yes) => "a complete replaces nothing",
-            (CompleteOnce, No) => "that a complete replaces nothing, the unguessable key alone provides for",
-            (CompleteOnce, Refused) => "complete is asked without the condition; the unguessable key alone protects it",
+            (CompleteOnce, No) => {
+                "that a complete replaces nothing, the unguessable key alone provides for"
+            }
+            (CompleteOnce, Refused) => {
+                "complete is asked without the condition; the unguessable key alone protects it"
+            }
             (ObjectSize, Yes) => "a complete of another size is refused",
             (ObjectSize, No) => "the size is compared afterwards alone",
-            (ObjectSize, Refused) => "complete is asked without the size; it is compared afterwards",
+            (ObjectSize, Refused) => {
+                "complete is asked without the size; it is compared afterwards"
+            }
             (CompleteAgain, Yes) => "a lost answer to complete is decided at once",
             (CompleteAgain, _) => "a lost answer to complete is decided by HeadObject",
             (Listing, Yes) => "an upload whose answer to create was lost is found again",
-            (Listing, _) => "an upload whose answer to create was lost stays behind: have the bucket abort old ones",
+            (Listing, _) => {
+                "an upload whose answer to create was lost stays behind: have the bucket abort old ones"
+            }
             (EmptyPart, Yes) => "empty objects may be uploads too",
             (EmptyPart, _) => "empty objects are plain PUTs, as they are here anyway",
             (UnequalParts, Yes) => "parts may be of any size",
-            (UnequalParts, _) => "all parts but the last must be of one size, as they are here anyway",
+            (UnequalParts, _) => {
+                "all parts but the last must be of one size, as they are here anyway"
+            }
             (CopyRange, Yes) => "objects over 5 GiB can be moved to quarantine",
             (CopyRange, _) => "objects over 5 GiB cannot be moved to quarantine",
         }
@@ -196,7 +247,11 @@ impl Profile {
     pub fn embedded() -> Self {
         let mut profile = Self::default();
         for capability in Capability::ALL {
-            let held = if capability == Payload { Held::Refused } else { Held::Yes };
+            let held = if capability == Payload {
+                Held::Refused
+            } else {
+                Held::Yes
+            };
             profile.found(capability, Finding::new(held, "known"));
         }
         profile
@@ -208,7 +263,9 @@ impl Profile {
 
     #[must_use]
     pub fn held(&self, capability: Capability) -> Held {
-        self.0.get(&capability).map_or(Held::Untried, |finding| finding.held)
+        self.0
+            .get(&capability)
+            .map_or(Held::Untried, |finding| finding.held)
     }
 
     /// What the store did; nothing where it was not tried.
@@ -221,7 +278,9 @@ impl Profile {
     #[must_use]
     pub fn proof(&self) -> Proof {
         let by = [Proof::Sha256, Proof::Payload, Proof::Md5];
-        by.into_iter().find(|proof| self.proves(*proof)).unwrap_or(Proof::None)
+        by.into_iter()
+            .find(|proof| self.proves(*proof))
+            .unwrap_or(Proof::None)
     }
 
     /// Whether the store was seen to enforce a proof; nothing is enforced anywhere.
@@ -249,15 +308,25 @@ impl Profile {
         } else {
             &[Length, Smuggling, Expiry, Composite, CompleteOnce]
         };
-        let unproven = bears.iter().filter(|capability| self.held(**capability) != Held::Yes);
-        unproven.map(|capability| capability.name().to_owned()).collect()
+        let unproven = bears
+            .iter()
+            .filter(|capability| self.held(**capability) != Held::Yes);
+        unproven
+            .map(|capability| capability.name().to_owned())
+            .collect()
     }
 
     /// Each capability with how far the store is held to it.
     #[must_use]
     pub fn capabilities(&self) -> BTreeMap<String, String> {
         let all = Capability::ALL.into_iter();
-        all.map(|capability| (capability.name().to_owned(), self.held(capability).name().to_owned())).collect()
+        all.map(|capability| {
+            (
+                capability.name().to_owned(),
+                self.held(capability).name().to_owned(),
+            )
+        })
+        .collect()
     }
 }
 
@@ -276,8 +345,19 @@ mod tests {
     #[test]
     fn the_strongest_proof_that_holds_is_the_proof() {
         assert_eq!(of(&[]).proof(), Proof::None);
-        assert_eq!(of(&[(Sha256, Held::No), (Md5, Held::Yes)]).proof(), Proof::Md5);
-        assert_eq!(of(&[(Sha256, Held::Refused), (Payload, Held::Yes), (Md5, Held::Yes)]).proof(), Proof::Payload);
+        assert_eq!(
+            of(&[(Sha256, Held::No), (Md5, Held::Yes)]).proof(),
+            Proof::Md5
+        );
+        assert_eq!(
+            of(&[
+                (Sha256, Held::Refused),
+                (Payload, Held::Yes),
+                (Md5, Held::Yes)
+            ])
+            .proof(),
+            Proof::Payload
+        );
         assert_eq!(Profile::embedded().proof(), Proof::Sha256);
     }
 
@@ -290,11 +370,24 @@ mod tests {
 
     #[test]
     fn what_nobody_has_shown_is_not_proved() {
-        assert!(Profile::embedded().unproven(true).is_empty() && Profile::embedded().unproven(false).is_empty());
-        assert_eq!(of(&[]).unproven(true), ["length", "smuggling", "expiry", "put-once"]);
-        let most =
-            of(&[(Length, Held::Yes), (Smuggling, Held::Yes), (Expiry, Held::No), (CompleteOnce, Held::Refused)]);
-        assert_eq!(most.unproven(false), ["expiry", "composite", "complete-once"]);
+        assert!(
+            Profile::embedded().unproven(true).is_empty()
+                && Profile::embedded().unproven(false).is_empty()
+        );
+        assert_eq!(
+            of(&[]).unproven(true),
+            ["length", "smuggling", "expiry", "put-once"]
+        );
+        let most = of(&[
+            (Length, Held::Yes),
+            (Smuggling, Held::Yes),
+            (Expiry, Held::No),
+            (CompleteOnce, Held::Refused),
+        ]);
+        assert_eq!(
+            most.unproven(false),
+            ["expiry", "composite", "complete-once"]
+        );
     }
 
     #[test]
@@ -302,7 +395,13 @@ mod tests {
         for capability in Capability::ALL {
             let profile = of(&[(capability, Held::No)]);
             let kept = serde_json::to_string(&profile).unwrap();
-            assert_eq!(kept, format!("{{\"{}\":{{\"held\":\"no\",\"did\":\"\"}}}}", capability.name()));
+            assert_eq!(
+                kept,
+                format!(
+                    "{{\"{}\":{{\"held\":\"no\",\"did\":\"\"}}}}",
+                    capability.name()
+                )
+            );
             assert_eq!(serde_json::from_str::<Profile>(&kept).unwrap(), profile);
         }
         let mut sorted = Capability::ALL;

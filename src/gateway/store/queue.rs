@@ -97,18 +97,37 @@ impl From<Delivery> for Message {
 
 impl Queue {
     pub(super) fn new(url: &Url, client: &Client) -> Result<Self> {
-        let wrong = |why: &str| Error::new(Kind::Config, format!("could not use the queue of events: {why}"));
+        let wrong = |why: &str| {
+            Error::new(
+                Kind::Config,
+                format!("could not use the queue of events: {why}"),
+            )
+        };
         let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
-        let named = url.path_segments().is_some_and(|mut all| all.next_back().is_some_and(|last| !last.is_empty()));
-        if !matches!(url.scheme(), "https" | "http") || !plain || url.fragment().is_some() || !named {
-            return Err(wrong("its URL is https://sqs.REGION.amazonaws.com/ACCOUNT/NAME or the like"));
+        let named = url
+            .path_segments()
+            .is_some_and(|mut all| all.next_back().is_some_and(|last| !last.is_empty()));
+        if !matches!(url.scheme(), "https" | "http") || !plain || url.fragment().is_some() || !named
+        {
+            return Err(wrong(
+                "its URL is https://sqs.REGION.amazonaws.com/ACCOUNT/NAME or the like",
+            ));
         }
         if url.scheme() == "http" && !super::address::is_near(url) {
             return Err(wrong("only a queue on this machine is asked without TLS"));
         }
-        let endpoint = url.join("/").map_err(|error| wrong("its URL has no origin").because(error))?;
+        let endpoint = url
+            .join("/")
+            .map_err(|error| wrong("its URL has no origin").because(error))?;
         let signer = client.signer.of("sqs", region_of(url));
-        Ok(Self { client: Client { signer, ..client.clone() }, endpoint, url: url.to_string() })
+        Ok(Self {
+            client: Client {
+                signer,
+                ..client.clone()
+            },
+            endpoint,
+            url: url.to_string(),
+        })
     }
 
     /// At most ten messages, after 20 seconds at most; none is delivered to anybody else for as long as the queue says.
@@ -123,7 +142,12 @@ impl Queue {
             "MessageSystemAttributeNames": ["ApproximateReceiveCount"], "AttributeNames": ["ApproximateReceiveCount"],
         });
         let received: Received = self.call("ReceiveMessage", &ask).await?;
-        Ok(received.messages.unwrap_or_default().into_iter().map(Message::from).collect())
+        Ok(received
+            .messages
+            .unwrap_or_default()
+            .into_iter()
+            .map(Message::from)
+            .collect())
     }
 
     /// Has messages not delivered again.
@@ -136,11 +160,18 @@ impl Queue {
         }
         let entry = |(index, message): (usize, &&Message)| json!({"Id": index.to_string(), "ReceiptHandle": message.receipt_handle});
         let entries: Vec<_> = messages.iter().enumerate().map(entry).collect();
-        let deleted: Deleted =
-            self.call("DeleteMessageBatch", &json!({"QueueUrl": self.url, "Entries": entries})).await?;
+        let deleted: Deleted = self
+            .call(
+                "DeleteMessageBatch",
+                &json!({"QueueUrl": self.url, "Entries": entries}),
+            )
+            .await?;
         match deleted.failed.len() {
             0 => Ok(()),
-            failed => Err(Fault::Unavailable(format!("DeleteMessageBatch: {failed} of {} stay", messages.len()))),
+            failed => Err(Fault::Unavailable(format!(
+                "DeleteMessageBatch: {failed} of {} stay",
+                messages.len()
+            ))),
         }
     }
 
@@ -151,14 +182,29 @@ impl Queue {
     pub async fn has_dead_letters(&self) -> Result<bool, Fault> {
         let ask = json!({"QueueUrl": self.url, "AttributeNames": ["RedrivePolicy"]});
         let said: OfQueue = self.call("GetQueueAttributes", &ask).await?;
-        Ok(said.attributes.and_then(|attributes| attributes.redrive_policy).is_some_and(|policy| !policy.is_empty()))
+        Ok(said
+            .attributes
+            .and_then(|attributes| attributes.redrive_policy)
+            .is_some_and(|policy| !policy.is_empty()))
     }
 
-    async fn call<T: DeserializeOwned>(&self, operation: &'static str, ask: &impl Serialize) -> Result<T, Fault> {
-        let body = serde_json::to_vec(ask).map_err(|_| Fault::Refused(format!("{operation}: not a request")))?;
-        let call = Call { body, patience: PATIENCE, ..Call::new(operation, Method::POST, self.endpoint.to_string()) };
+    async fn call<T: DeserializeOwned>(
+        &self,
+        operation: &'static str,
+        ask: &impl Serialize,
+    ) -> Result<T, Fault> {
+        let body = serde_json::to_vec(ask)
+            .map_err(|_| Fault::Refused(format!("{operation}: not a request")))?;
+        let call = Call {
+            body,
+            patience: PATIENCE,
+            ..Call::new(operation, Method::POST, self.endpoint.to_string())
+        };
         let call = call.header("content-type", "application/x-amz-json-1.0")?;
-        let answer = self.client.ask(call.header("x-amz-target", &format!("AmazonSQS.{operation}"))?).await?;
+        let answer = self
+            .client
+            .ask(call.header("x-amz-target", &format!("AmazonSQS.{operation}"))?)
+            .await?;
         if !answer.status.is_success() {
             let fault = failed(operation, &answer);
             if matches!(fault, Fault::Unavailable(_)) {
@@ -167,7 +213,11 @@ impl Queue {
             return Err(fault);
         }
         // An empty body is what some answer where there is nothing to say.
-        let body = if answer.body.is_empty() { b"{}" } else { answer.body.as_slice() };
+        let body = if answer.body.is_empty() {
+            b"{}"
+        } else {
+            answer.body.as_slice()
+        };
         serde_json::from_slice(body)
             .map_err(|_| Fault::Unavailable(format!("{operation}: an answer that cannot be read")))
     }
@@ -176,8 +226,11 @@ impl Queue {
 /// The region in the host of AWS's own queues.
 fn region_of(url: &Url) -> Option<&str> {
     let host = url.host_str()?;
-    let rest = host.strip_suffix(".amazonaws.com").or_else(|| host.strip_suffix(".amazonaws.com.cn"))?;
-    rest.strip_prefix("sqs.").filter(|region| !region.is_empty() && !region.contains('.'))
+    let rest = host
+        .strip_suffix(".amazonaws.com")
+        .or_else(|| host.strip_suffix(".amazonaws.com.cn"))?;
+    rest.strip_prefix("sqs.")
+        .filter(|region| !region.is_empty() && !region.contains('.'))
 }
 
 /// Told apart as the store's own: what passes, and what does not.
@@ -188,7 +241,11 @@ fn failed(operation: &str, answer: &Answer) -> Fault {
     let passes = code.starts_with("ExpiredToken")
         || code.contains("Throttl")
         || answer.status == http::StatusCode::TOO_MANY_REQUESTS;
-    if passes || !answer.status.is_client_error() { Fault::Unavailable(text) } else { Fault::Refused(text) }
+    if passes || !answer.status.is_client_error() {
+        Fault::Unavailable(text)
+    } else {
+        Fault::Refused(text)
+    }
 }
 
 #[cfg(test)]
@@ -215,9 +272,15 @@ mod tests {
     #[test]
     fn a_queue_is_asked_at_its_own_service() {
         let queue = queue("https://sqs.eu-west-1.amazonaws.com/123456789012/uploads").unwrap();
-        assert_eq!(queue.endpoint.as_str(), "https://sqs.eu-west-1.amazonaws.com/");
+        assert_eq!(
+            queue.endpoint.as_str(),
+            "https://sqs.eu-west-1.amazonaws.com/"
+        );
         assert_eq!(region_of(&queue.endpoint), Some("eu-west-1"));
-        assert_eq!(region_of(&"http://127.0.0.1:4566/0/q".parse().unwrap()), None);
+        assert_eq!(
+            region_of(&"http://127.0.0.1:4566/0/q".parse().unwrap()),
+            None
+        );
     }
 
     #[test]
@@ -236,15 +299,30 @@ mod tests {
     #[test]
     fn failures_that_pass_are_told_from_those_that_do_not() {
         let of = |status: u16, what: &str| {
-            let body = json!({"__type": what, "message": "\u{1b}[2J"}).to_string().into_bytes();
+            let body = json!({"__type": what, "message": "\u{1b}[2J"})
+                .to_string()
+                .into_bytes();
             let status = http::StatusCode::from_u16(status).unwrap();
-            failed("ReceiveMessage", &Answer { status, headers: http::HeaderMap::new(), body })
+            failed(
+                "ReceiveMessage",
+                &Answer {
+                    status,
+                    headers: http::HeaderMap::new(),
+                    body,
+                },
+            )
         };
         assert!(
             matches!(of(400, "com.amazonaws.sqs#QueueDoesNotExist"), Fault::Refused(text) if text.ends_with("QueueDoesNotExist"))
         );
-        assert!(matches!(of(403, "ExpiredTokenException"), Fault::Unavailable(_)));
-        assert!(matches!(of(400, "com.amazon.coral.availability#ThrottlingException"), Fault::Unavailable(_)));
+        assert!(matches!(
+            of(403, "ExpiredTokenException"),
+            Fault::Unavailable(_)
+        ));
+        assert!(matches!(
+            of(400, "com.amazon.coral.availability#ThrottlingException"),
+            Fault::Unavailable(_)
+        ));
         assert!(matches!(of(500, ""), Fault::Unavailable(_)));
         assert!(matches!(of(301, ""), Fault::Unavailable(_)));
     }

@@ -18,7 +18,9 @@ use crate::names::{PartNumber, SignedUrl};
 /// What signs within a scope (`DAY/REGION/SERVICE/aws4_request`).
 pub(super) fn signing_key(secret: &str, scope: &str) -> Vec<u8> {
     let key = format!("AWS4{secret}").into_bytes();
-    scope.split('/').fold(key, |key, step| hmac_sha256(&key, step.as_bytes()))
+    scope
+        .split('/')
+        .fold(key, |key, step| hmac_sha256(&key, step.as_bytes()))
 }
 
 /// What the parts of one upload that are signed together share.
@@ -58,15 +60,24 @@ impl Template {
         let scope = format!("{day}/{region}/s3/aws4_request");
         let key = signing_key(&credential.secret_access_key, &scope);
         let express = host.contains("s3express") || host.contains("--x-s3");
-        let name = if express { "X-Amz-S3session-Token" } else { "X-Amz-Security-Token" };
-        let session = credential.session_token.as_ref().map(|token| format!("{name}={}&", encode(token)));
+        let name = if express {
+            "X-Amz-S3session-Token"
+        } else {
+            "X-Amz-Security-Token"
+        };
+        let session = credential
+            .session_token
+            .as_ref()
+            .map(|token| format!("{name}={}&", encode(token)));
         let whose = encode(&format!("{}/{scope}", credential.access_key_id));
         Ok(Self {
             base: url.to_owned(),
             path: address::canonical(uri.path()).ok_or_else(wrong)?,
             host,
             upload: format!("uploadId={}", encode(upload)),
-            opening: format!("X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={whose}&X-Amz-Date={time}"),
+            opening: format!(
+                "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={whose}&X-Amz-Date={time}"
+            ),
             session: session.unwrap_or_default(),
             heading: format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n"),
             key,
@@ -74,27 +85,49 @@ impl Template {
     }
 
     /// The URL that takes exactly `headers` (names in lower case, values on one line) and `host`, for `life`.
-    pub(super) fn sign(&self, number: PartNumber, headers: &BTreeMap<String, String>, life: Duration) -> SignedUrl {
-        let Self { base, path, upload, opening, session, .. } = self;
-        let mut all: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    pub(super) fn sign(
+        &self,
+        number: PartNumber,
+        headers: &BTreeMap<String, String>,
+        life: Duration,
+    ) -> SignedUrl {
+        let Self {
+            base,
+            path,
+            upload,
+            opening,
+            session,
+            ..
+        } = self;
+        let mut all: Vec<(&str, &str)> = headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
         all.push(("host", &self.host));
         all.sort_unstable();
         let names = all.iter().map(|(name, _)| *name).collect::<Vec<_>>();
         let (plain, encoded) = (names.join(";"), names.join("%3B"));
         // In their order as they stand, whichever name the token goes by; capital letters come before ours.
         let seconds = life.as_secs();
-        let parameters = format!("{opening}&X-Amz-Expires={seconds}&{session}X-Amz-SignedHeaders={encoded}");
+        let parameters =
+            format!("{opening}&X-Amz-Expires={seconds}&{session}X-Amz-SignedHeaders={encoded}");
         let mut canonical = String::with_capacity(1024);
         // Writing to a String cannot fail.
-        let _ = write!(canonical, "PUT\n{path}\n{parameters}&partNumber={number}&{upload}\n");
+        let _ = write!(
+            canonical,
+            "PUT\n{path}\n{parameters}&partNumber={number}&{upload}\n"
+        );
         for (name, value) in &all {
             let _ = writeln!(canonical, "{name}:{value}");
         }
-        let payload = headers.get("x-amz-content-sha256").map_or("UNSIGNED-PAYLOAD", String::as_str);
+        let payload = headers
+            .get("x-amz-content-sha256")
+            .map_or("UNSIGNED-PAYLOAD", String::as_str);
         let _ = write!(canonical, "\n{plain}\n{payload}");
         let text = format!("{}{}", self.heading, hex_sha256(canonical.as_bytes()));
         let signature = hex_hmac_sha256(&self.key, text.as_bytes());
-        let url = format!("{base}?partNumber={number}&{upload}&{parameters}&X-Amz-Signature={signature}");
+        let url =
+            format!("{base}?partNumber={number}&{upload}&{parameters}&X-Amz-Signature={signature}");
         SignedUrl::new(url)
     }
 }
@@ -116,13 +149,25 @@ mod tests {
         let (digits, _) = rest.split_once('&').unwrap();
         let (date, clock) = (&digits[..8], &digits[9..15]);
         let iso = |text: &str, mark: &str| {
-            [&text[..text.len() - 4], &text[text.len() - 4..text.len() - 2], &text[text.len() - 2..]].join(mark)
+            [
+                &text[..text.len() - 4],
+                &text[text.len() - 4..text.len() - 2],
+                &text[text.len() - 2..],
+            ]
+            .join(mark)
         };
-        format!("{}T{}Z", iso(date, "-"), iso(clock, ":")).parse().unwrap()
+        format!("{}T{}Z", iso(date, "-"), iso(clock, ":"))
+            .parse()
+            .unwrap()
     }
 
     fn proofs() -> impl Strategy<Value = Proof> {
-        prop_oneof![Just(Proof::Sha256), Just(Proof::Payload), Just(Proof::Md5), Just(Proof::None)]
+        prop_oneof![
+            Just(Proof::Sha256),
+            Just(Proof::Payload),
+            Just(Proof::Md5),
+            Just(Proof::None)
+        ]
     }
 
     fn hosts() -> impl Strategy<Value = String> {
@@ -131,7 +176,10 @@ mod tests {
                 .prop_filter("an escape", |url| !url.contains('%')),
             Just("http://127.0.0.1:9/base%20path/bucket".to_owned()),
             Just("http://[::1]:9/b".to_owned()),
-            Just("https://bucket--use2-az1--x-s3.s3express-use2-az1.us-east-2.amazonaws.com".to_owned()),
+            Just(
+                "https://bucket--use2-az1--x-s3.s3express-use2-az1.us-east-2.amazonaws.com"
+                    .to_owned()
+            ),
         ]
     }
 

@@ -38,13 +38,19 @@ impl Said {
         let code = xml::read_error(&answer.body).code;
         let status = answer.status;
         let taken = status.is_success() && code.is_empty();
-        let precondition = status == StatusCode::PRECONDITION_FAILED || code == "PreconditionFailed";
+        let precondition =
+            status == StatusCode::PRECONDITION_FAILED || code == "PreconditionFailed";
         let failing = status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED
             || matches!(
                 code.as_str(),
                 "SlowDown" | "RequestTimeout" | "OperationAborted" | "ConditionalRequestConflict"
             );
-        Self { taken, failing, precondition, did: did(answer) }
+        Self {
+            taken,
+            failing,
+            precondition,
+            did: did(answer),
+        }
     }
 
     /// Of an answer to what was wrong: a finding, or none where it says nothing.
@@ -84,7 +90,13 @@ impl Trials<'_> {
         let empty = self.empty().await;
         profile.found(Capability::EmptyPart, finding(empty));
         let unequal = self.unequal().await;
-        let there = matches!(unequal, Ok(Finding { held: Held::Yes, .. }));
+        let there = matches!(
+            unequal,
+            Ok(Finding {
+                held: Held::Yes,
+                ..
+            })
+        );
         profile.found(Capability::UnequalParts, finding(unequal));
         if there {
             let copied = self.copied().await;
@@ -94,13 +106,22 @@ impl Trials<'_> {
 
     /// A URL past its end, for a part that would be right.
     async fn expiry(&self) -> Result<Finding, Fault> {
-        let Store { address, client, proof, .. } = self.store;
+        let Store {
+            address,
+            client,
+            proof,
+            ..
+        } = self.store;
         let url = address.object(&self.store.whole(self.key), &[])?;
         let (template, _) = client.signer.template(&url, self.upload, AGO).await?;
         let number = probe::nth(13);
         let headers = body_headers(*proof, &probe::spec(number, probe::RIGHT))?;
         let url = template.sign(number, &headers, PAST);
-        let signed = super::sign::Presigned { url, headers, expires_in: 0 };
+        let signed = super::sign::Presigned {
+            url,
+            headers,
+            expires_in: 0,
+        };
         Ok(Said::of(&self.store.send(signed, probe::RIGHT, None).await?).to_wrong())
     }
 
@@ -108,7 +129,11 @@ impl Trials<'_> {
     async fn listing(&self) -> Result<Finding, Fault> {
         let (uploads, _) = self.store.page(&self.store.whole(self.key), None).await?;
         let found = uploads.iter().any(|upload| upload.id == self.upload);
-        Ok(if found { Finding::new(Held::Yes, "found") } else { Finding::new(Held::No, "not found") })
+        Ok(if found {
+            Finding::new(Held::Yes, "found")
+        } else {
+            Finding::new(Held::No, "not found")
+        })
     }
 
     /// A small object of one part: completed with a wrong size, then rightly, looked at, completed again, and replaced.
@@ -140,14 +165,26 @@ impl Trials<'_> {
         let again = ask(false, None).await?;
         let unknown = again.error().code == "NoSuchUpload";
         let said = Said::of(&again);
-        let held = if said.taken || unknown { Held::Yes } else { Held::No };
+        let held = if said.taken || unknown {
+            Held::Yes
+        } else {
+            Held::No
+        };
         profile.found(Capability::CompleteAgain, Finding::new(held, said.did));
 
         let (upload, parts) = self.sent(&key, &[probe::RIGHT]).await?;
-        let once =
-            Said::of(&self.store.ask_complete(&key, &upload, &self.store.complete_body(&parts), true, None).await?);
+        let once = Said::of(
+            &self
+                .store
+                .ask_complete(&key, &upload, &self.store.complete_body(&parts), true, None)
+                .await?,
+        );
         profile.found(Capability::CompleteOnce, once.of_condition());
-        if once.taken { Ok(()) } else { self.store.abort(&key, &upload).await }
+        if once.taken {
+            Ok(())
+        } else {
+            self.store.abort(&key, &upload).await
+        }
     }
 
     async fn empty(&self) -> Result<Finding, Fault> {
@@ -158,7 +195,8 @@ impl Trials<'_> {
     async fn unequal(&self) -> Result<Finding, Fault> {
         let bodies = UNEQUAL.map(|size| vec![b'u'; size]);
         let key = self.beside("large")?;
-        self.completed(&key, &bodies.each_ref().map(Vec::as_slice)).await
+        self.completed(&key, &bodies.each_ref().map(Vec::as_slice))
+            .await
     }
 
     /// Some bytes of the large object, as an object of their own.
@@ -167,9 +205,14 @@ impl Trials<'_> {
         let store = self.store.clone().with_proof(crate::wire::Proof::None);
         let upload = store.create_plain(&to, &probe::TRIAL).await?;
         let tried = async {
-            let etag = store.copy_part(&from, &to, &upload, PartNumber::FIRST, Some(COPIED)).await?;
+            let etag = store
+                .copy_part(&from, &to, &upload, PartNumber::FIRST, Some(COPIED))
+                .await?;
             let body = xml::complete_body([(PartNumber::FIRST, &etag, None)].into_iter());
-            client::check("CompleteMultipartUpload", store.ask_complete(&to, &upload, &body, false, None).await?)?;
+            client::check(
+                "CompleteMultipartUpload",
+                store.ask_complete(&to, &upload, &body, false, None).await?,
+            )?;
             let there = store.head(&to).await?.map(|head| head.size);
             Ok(there == Some(COPIED.1 - COPIED.0 + 1))
         }
@@ -177,15 +220,23 @@ impl Trials<'_> {
         if !matches!(tried, Ok(true)) {
             let _ = store.abort(&to, &upload).await;
         }
-        let copied = if tried? { (Held::Yes, "copied") } else { (Held::No, "copied something else") };
+        let copied = if tried? {
+            (Held::Yes, "copied")
+        } else {
+            (Held::No, "copied something else")
+        };
         Ok(Finding::new(copied.0, copied.1))
     }
 
     /// Whether an object of such parts can be made.
     async fn completed(&self, key: &Key, bodies: &[&[u8]]) -> Result<Finding, Fault> {
         let (upload, parts) = self.sent(key, bodies).await?;
-        let said =
-            Said::of(&self.store.ask_complete(key, &upload, &self.store.complete_body(&parts), false, None).await?);
+        let said = Said::of(
+            &self
+                .store
+                .ask_complete(key, &upload, &self.store.complete_body(&parts), false, None)
+                .await?,
+        );
         if !said.taken {
             self.store.abort(key, &upload).await?;
         }
@@ -198,7 +249,11 @@ impl Trials<'_> {
     }
 
     /// An upload at `key` with these parts in it; without them it is aborted.
-    async fn sent(&self, key: &Key, bodies: &[&[u8]]) -> Result<(String, Vec<CompletePart>), Fault> {
+    async fn sent(
+        &self,
+        key: &Key,
+        bodies: &[&[u8]],
+    ) -> Result<(String, Vec<CompletePart>), Fault> {
         let upload = self.store.create(key, &probe::TRIAL).await?;
         let mut parts = Vec::new();
         for (body, number) in bodies.iter().zip(1..) {
@@ -213,15 +268,30 @@ impl Trials<'_> {
         Ok((upload, parts))
     }
 
-    async fn part(&self, key: &Key, upload: &str, number: PartNumber, body: &[u8]) -> Result<CompletePart, Fault> {
+    async fn part(
+        &self,
+        key: &Key,
+        upload: &str,
+        number: PartNumber,
+        body: &[u8],
+    ) -> Result<CompletePart, Fault> {
         let store = self.store;
         let spec = probe::spec(number, body);
         let headers = body_headers(store.proof, &spec)?;
-        let signed = store.presign_part(&store.address, key, upload, number, headers, probe::LIFE).await?;
+        let signed = store
+            .presign_part(&store.address, key, upload, number, headers, probe::LIFE)
+            .await?;
         let answer = client::check("UploadPart", store.send(signed, body, None).await?)?;
-        let etag = answer.header("etag").and_then(|etag| ETag::from_header(etag).ok());
-        let etag = etag.ok_or_else(|| Fault::Unavailable("UploadPart: an answer without an ETag".into()))?;
-        Ok(CompletePart { number, etag, sha256: spec.sha256 })
+        let etag = answer
+            .header("etag")
+            .and_then(|etag| ETag::from_header(etag).ok());
+        let etag =
+            etag.ok_or_else(|| Fault::Unavailable("UploadPart: an answer without an ETag".into()))?;
+        Ok(CompletePart {
+            number,
+            etag,
+            sha256: spec.sha256,
+        })
     }
 
     fn beside(&self, what: &str) -> Result<Key, Fault> {
@@ -235,7 +305,9 @@ impl Said {
         let held = match self {
             Self { failing: true, .. } => Held::Untried,
             Self { taken: true, .. } => Held::No,
-            Self { precondition: true, .. } => Held::Yes,
+            Self {
+                precondition: true, ..
+            } => Held::Yes,
             _ => Held::Refused,
         };
         Finding::new(held, self.did.as_str())
@@ -244,7 +316,11 @@ impl Said {
 
 /// What a store did, such as `400 BadDigest`.
 pub(super) fn did(answer: &Answer) -> String {
-    let did = format!("{} {}", answer.status.as_u16(), client::clean(&xml::read_error(&answer.body).code));
+    let did = format!(
+        "{} {}",
+        answer.status.as_u16(),
+        client::clean(&xml::read_error(&answer.body).code)
+    );
     did.trim_end().to_owned()
 }
 
@@ -253,7 +329,11 @@ pub(super) async fn put_once(store: &Store, key: &Key) -> Result<Finding, Fault>
     let first = Said::of(&put(store, key, true).await?);
     if !first.taken {
         client::check("PutObject", put(store, key, false).await?)?;
-        let held = if first.failing { Held::Untried } else { Held::Refused };
+        let held = if first.failing {
+            Held::Untried
+        } else {
+            Held::Refused
+        };
         return Ok(Finding::new(held, first.did));
     }
     Ok(Said::of(&put(store, key, true).await?).of_condition())
@@ -266,7 +346,11 @@ async fn put(store: &Store, key: &Key, once: bool) -> Result<Answer, Fault> {
         headers.insert("if-none-match".into(), "*".into());
     }
     let url = store.address.object(&store.whole(key), &[])?;
-    let signed = store.client.signer.presign(Method::PUT, &url, headers, probe::LIFE).await?;
+    let signed = store
+        .client
+        .signer
+        .presign(Method::PUT, &url, headers, probe::LIFE)
+        .await?;
     store.send(signed, probe::SECRET, None).await
 }
 

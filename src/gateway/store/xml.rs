@@ -106,8 +106,12 @@ pub(super) enum Unreadable {
 pub(super) fn read<T: DeserializeOwned>(root: &str, body: &[u8]) -> Result<T, Unreadable> {
     let text = std::str::from_utf8(body).map_err(|_| Unreadable::Nonsense)?;
     match root_of(text).as_deref() {
-        Some("Error") => Err(quick_xml::de::from_str(text).map_or(Unreadable::Nonsense, Unreadable::Error)),
-        Some(name) if name.starts_with(root) => quick_xml::de::from_str(text).map_err(|_| Unreadable::Nonsense),
+        Some("Error") => {
+            Err(quick_xml::de::from_str(text).map_or(Unreadable::Nonsense, Unreadable::Error))
+        }
+        Some(name) if name.starts_with(root) => {
+            quick_xml::de::from_str(text).map_err(|_| Unreadable::Nonsense)
+        }
         _ => Err(Unreadable::Nonsense),
     }
 }
@@ -142,7 +146,11 @@ pub(super) fn complete_body<'a>(
     for (number, etag, sha256) in parts {
         let etag = etag.quoted();
         // Writing to a String cannot fail.
-        let _ = write!(body, "<Part><PartNumber>{number}</PartNumber><ETag>{}</ETag>", partial_escape(etag.as_str()));
+        let _ = write!(
+            body,
+            "<Part><PartNumber>{number}</PartNumber><ETag>{}</ETag>",
+            partial_escape(etag.as_str())
+        );
         if let Some(sha256) = sha256 {
             let _ = write!(body, "<ChecksumSHA256>{}</ChecksumSHA256>", sha256.base64());
         }
@@ -162,11 +170,23 @@ mod tests {
     #[test]
     fn an_error_is_an_error_under_any_status() {
         let body = b"\n  <?xml version=\"1.0\"?>\n<Error><Code>InternalError</Code><Message>x</Message><RequestId>7</RequestId></Error>";
-        let error = ErrorAnswer { code: "InternalError".into(), request_id: "7".into() };
+        let error = ErrorAnswer {
+            code: "InternalError".into(),
+            request_id: "7".into(),
+        };
         // A declaration after blanks is ill-formed, but Swift keeps a connection alive that way.
-        assert_eq!((read(DONE, body) as Completed).unwrap_err(), Unreadable::Error(error));
-        assert_eq!(read_error(b"<Error><Code>NoSuchUpload</Code></Error>").code, "NoSuchUpload");
-        assert_eq!(read_error(b"<html><body>502</body></html>"), ErrorAnswer::default());
+        assert_eq!(
+            (read(DONE, body) as Completed).unwrap_err(),
+            Unreadable::Error(error)
+        );
+        assert_eq!(
+            read_error(b"<Error><Code>NoSuchUpload</Code></Error>").code,
+            "NoSuchUpload"
+        );
+        assert_eq!(
+            read_error(b"<html><body>502</body></html>"),
+            ErrorAnswer::default()
+        );
     }
 
     #[test]
@@ -174,10 +194,20 @@ mod tests {
         let whole = "<CompleteMultipartUploadResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><ETag>&quot;x-1&quot;</ETag></CompleteMultipartUploadResult>";
         assert!((read(DONE, whole.as_bytes()) as Completed).is_ok());
         for end in [0, 1, 30, 80, whole.len() - 1] {
-            assert_eq!((read(DONE, &whole.as_bytes()[..end]) as Completed).unwrap_err(), Unreadable::Nonsense, "{end}");
+            assert_eq!(
+                (read(DONE, &whole.as_bytes()[..end]) as Completed).unwrap_err(),
+                Unreadable::Nonsense,
+                "{end}"
+            );
         }
-        assert_eq!((read(DONE, b"<html></html>") as Completed).unwrap_err(), Unreadable::Nonsense);
-        assert_eq!((read(DONE, b"\xff") as Completed).unwrap_err(), Unreadable::Nonsense);
+        assert_eq!(
+            (read(DONE, b"<html></html>") as Completed).unwrap_err(),
+            Unreadable::Nonsense
+        );
+        assert_eq!(
+            (read(DONE, b"\xff") as Completed).unwrap_err(),
+            Unreadable::Nonsense
+        );
     }
 
     #[test]
@@ -190,8 +220,11 @@ mod tests {
         assert_eq!(page.next_part_number_marker, "2");
         assert_eq!(page.parts[0].etag, "\"a&b\"");
         assert_eq!(page.parts[1].checksum_sha256.as_deref(), Some("abc="));
-        let empty: ListPartsResult =
-            read("ListParts", b"<ListPartsResult><NextPartNumberMarker/></ListPartsResult>").unwrap();
+        let empty: ListPartsResult = read(
+            "ListParts",
+            b"<ListPartsResult><NextPartNumberMarker/></ListPartsResult>",
+        )
+        .unwrap();
         assert!(empty.parts.is_empty() && !empty.is_truncated);
     }
 
@@ -200,9 +233,14 @@ mod tests {
         let (etag, sha256) = ("a<b>&'c".parse().unwrap(), Fingerprint::of(b""));
         let of = |sha256| complete_body([(PartNumber::FIRST, &etag, sha256)].into_iter());
         let body = of(Some(&sha256));
-        assert!(body.contains("<ETag>\"a&lt;b&gt;&amp;'c\"</ETag>"), "{body}");
         assert!(
-            body.contains("<ChecksumSHA256>47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=</ChecksumSHA256>"),
+            body.contains("<ETag>\"a&lt;b&gt;&amp;'c\"</ETag>"),
+            "{body}"
+        );
+        assert!(
+            body.contains(
+                "<ChecksumSHA256>47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=</ChecksumSHA256>"
+            ),
             "{body}"
         );
         assert!(!of(None).contains("Checksum"));

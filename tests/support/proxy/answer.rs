@@ -14,7 +14,11 @@ pub struct Answer {
 
 impl Answer {
     pub fn new(status: u16) -> Self {
-        Self { status, headers: String::new(), body: String::new() }
+        Self {
+            status,
+            headers: String::new(),
+            body: String::new(),
+        }
     }
 
     #[must_use]
@@ -25,18 +29,25 @@ impl Answer {
 
     #[must_use]
     pub fn body(self, content_type: &str, body: &str) -> Self {
-        Self { body: body.to_owned(), ..self.header("content-type", content_type) }
+        Self {
+            body: body.to_owned(),
+            ..self.header("content-type", content_type)
+        }
     }
 
     /// As a gateway answers.
     pub fn json(status: u16, body: &str) -> Self {
-        Self::new(status).header("x-upload-protocol", "1").body("application/json", body)
+        Self::new(status)
+            .header("x-upload-protocol", "1")
+            .body("application/json", body)
     }
 
     /// A problem as a gateway tells it.
     pub fn problem(status: u16, code: &str) -> Self {
         let body = format!(r#"{{"code":"{code}","title":"scripted","status":{status}}}"#);
-        Self::new(status).header("x-upload-protocol", "1").body("application/problem+json", &body)
+        Self::new(status)
+            .header("x-upload-protocol", "1")
+            .body("application/problem+json", &body)
     }
 
     /// An error as S3 writes it.
@@ -47,20 +58,30 @@ impl Answer {
     pub fn s3_saying(status: u16, code: &str, message: &str) -> Self {
         let xml = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\n   ";
         let error = format!("{xml}<Error><Code>{code}</Code><Message>{message}</Message></Error>");
-        Self::new(status).header("x-amz-request-id", "SCRIPTED").body("application/xml", &error)
+        Self::new(status)
+            .header("x-amz-request-id", "SCRIPTED")
+            .body("application/xml", &error)
     }
 
     /// A page for people, as from a captive portal or a proxy.
     pub fn page(status: u16) -> Self {
-        let page = "<!doctype html><title>Welcome to the hotel</title><script>canaryPage()</script>";
+        let page =
+            "<!doctype html><title>Welcome to the hotel</title><script>canaryPage()</script>";
         Self::new(status).body("text/html; charset=utf-8", page)
     }
 
     pub fn send(&self, mut to: impl Write) -> io::Result<()> {
-        let Self { status, headers, body } = self;
+        let Self {
+            status,
+            headers,
+            body,
+        } = self;
         let length = body.len();
         to.write_all(
-            format!("HTTP/1.1 {status} Scripted\r\ncontent-length: {length}\r\n{headers}\r\n{body}").as_bytes(),
+            format!(
+                "HTTP/1.1 {status} Scripted\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
+            )
+            .as_bytes(),
         )
     }
 }

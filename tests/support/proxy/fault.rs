@@ -30,7 +30,11 @@ pub enum Fault {
     /// The body is read, and answered with this; the gateway or store never hears of it.
     Answer(Answer),
     /// This is answered after so many bytes of the body; then the connection ends so.
-    EarlyAnswer { bytes: u64, answer: Answer, then: Then },
+    EarlyAnswer {
+        bytes: u64,
+        answer: Answer,
+        then: Then,
+    },
     /// It is passed on whole, and this is said instead of the answer.
     Replace(Answer),
     /// It is passed on whole, and the answer is thrown away with the connection.
@@ -81,7 +85,11 @@ impl Fault {
 
     /// What S3 says of a URL that is too old.
     pub fn expired() -> Self {
-        Self::Answer(Answer::s3_saying(403, "AccessDenied", "Request has expired"))
+        Self::Answer(Answer::s3_saying(
+            403,
+            "AccessDenied",
+            "Request has expired",
+        ))
     }
 
     /// A page for people.

@@ -49,7 +49,10 @@ impl Flow {
     /// Returns when `wish` bytes, or the smaller number it gives, may pass.
     pub fn admit(&self, wish: u64) -> u64 {
         let shut = |state: &mut State| !state.closed && state.room == Some(0);
-        let mut state = self.changed.wait_while(self.state.lock().unwrap(), shut).unwrap();
+        let mut state = self
+            .changed
+            .wait_while(self.state.lock().unwrap(), shut)
+            .unwrap();
         let admitted = state.room.map_or(wish, |room| room.min(wish));
         if let Some(room) = &mut state.room {
             *room -= admitted;

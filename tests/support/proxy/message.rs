@@ -19,7 +19,10 @@ impl Head {
     pub fn read(from: &mut impl BufRead) -> io::Result<Option<Self>> {
         let mut raw = Vec::new();
         loop {
-            let len = from.by_ref().take(HEAD_MAX as u64).read_until(b'\n', &mut raw)?;
+            let len = from
+                .by_ref()
+                .take(HEAD_MAX as u64)
+                .read_until(b'\n', &mut raw)?;
             match len {
                 0 if raw.is_empty() => return Ok(None),
                 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -37,7 +40,11 @@ impl Head {
     }
 
     fn word(&self, nth: usize) -> &str {
-        self.text.lines().next().and_then(|line| line.split(' ').nth(nth)).unwrap_or_default()
+        self.text
+            .lines()
+            .next()
+            .and_then(|line| line.split(' ').nth(nth))
+            .unwrap_or_default()
     }
 
     pub fn method(&self) -> &str {
@@ -52,24 +59,35 @@ impl Head {
     /// What is asked for, without the server's name that a client sends to a proxy.
     fn target(&self) -> &str {
         let target = self.word(1);
-        target.split_once("://").map_or(target, |(_, rest)| &rest[rest.find('/').unwrap_or(rest.len())..])
+        target.split_once("://").map_or(target, |(_, rest)| {
+            &rest[rest.find('/').unwrap_or(rest.len())..]
+        })
     }
 
     /// A request as a server gets it, byte for byte but for that name.
     pub fn origin_form(&self) -> Vec<u8> {
         let (method, target) = (self.method(), self.target());
         match self.raw.iter().position(|byte| *byte == b'\n') {
-            Some(end) if self.word(1) != target => {
-                [format!("{method} {target} HTTP/1.1\r\n").as_bytes(), &self.raw[end + 1..]].concat()
-            }
+            Some(end) if self.word(1) != target => [
+                format!("{method} {target} HTTP/1.1\r\n").as_bytes(),
+                &self.raw[end + 1..],
+            ]
+            .concat(),
             _ => self.raw.clone(),
         }
     }
 
     /// Takes a header away, and puts another value in its place.
     pub fn set(&mut self, name: &str, value: Option<&str>) {
-        let is_it = |line: &str| line.split_once(':').is_some_and(|(found, _)| found.eq_ignore_ascii_case(name));
-        let mut lines: Vec<&str> = self.text.lines().filter(|line| !line.is_empty() && !is_it(line)).collect();
+        let is_it = |line: &str| {
+            line.split_once(':')
+                .is_some_and(|(found, _)| found.eq_ignore_ascii_case(name))
+        };
+        let mut lines: Vec<&str> = self
+            .text
+            .lines()
+            .filter(|line| !line.is_empty() && !is_it(line))
+            .collect();
         let added = value.map(|value| format!("{name}: {value}"));
         lines.extend(added.as_deref());
         self.text = lines.join("\r\n") + "\r\n\r\n";
@@ -78,7 +96,9 @@ impl Head {
 
     /// The number of the part, where a request names one.
     pub fn part(&self) -> Option<u64> {
-        self.query().split('&').find_map(|pair| pair.strip_prefix("partNumber=")?.parse().ok())
+        self.query()
+            .split('&')
+            .find_map(|pair| pair.strip_prefix("partNumber=")?.parse().ok())
     }
 
     pub fn query(&self) -> &str {
@@ -113,10 +133,15 @@ impl Head {
     }
 
     fn body(&self) -> Option<Body> {
-        if self.header("transfer-encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked")) {
+        if self
+            .header("transfer-encoding")
+            .is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"))
+        {
             return Some(Body::Chunked);
         }
-        self.header("content-length").and_then(|length| length.parse().ok()).map(Body::Length)
+        self.header("content-length")
+            .and_then(|length| length.parse().ok())
+            .map(Body::Length)
     }
 }
 
@@ -130,13 +155,19 @@ pub enum Body {
 
 impl Body {
     /// Reads the body and gives each block to `sink`, framing included. An early end is an error.
-    pub fn copy(self, from: &mut impl BufRead, mut sink: impl FnMut(&mut [u8]) -> io::Result<()>) -> io::Result<()> {
+    pub fn copy(
+        self,
+        from: &mut impl BufRead,
+        mut sink: impl FnMut(&mut [u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
         match self {
             Self::Length(len) => exactly(from, len, &mut sink),
             Self::Chunked => loop {
                 let mut line = Vec::new();
                 from.by_ref().take(1024).read_until(b'\n', &mut line)?;
-                let size = str::from_utf8(&line).ok().and_then(|line| line.trim().split(';').next());
+                let size = str::from_utf8(&line)
+                    .ok()
+                    .and_then(|line| line.trim().split(';').next());
                 let size = size.and_then(|size| u64::from_str_radix(size, 16).ok());
                 let size = size.ok_or(io::ErrorKind::InvalidData)?;
                 sink(&mut line)?;
@@ -158,7 +189,11 @@ impl Body {
     }
 }
 
-fn exactly(from: &mut impl Read, len: u64, sink: &mut impl FnMut(&mut [u8]) -> io::Result<()>) -> io::Result<()> {
+fn exactly(
+    from: &mut impl Read,
+    len: u64,
+    sink: &mut impl FnMut(&mut [u8]) -> io::Result<()>,
+) -> io::Result<()> {
     let mut block = vec![0; 64 << 10];
     let mut left = len;
     while left > 0 {

@@ -80,7 +80,11 @@ impl Proxy {
         let addr = listener.local_addr().unwrap();
         let shared = Arc::new(Shared::default());
         let accepting = accept(listener, &shared);
-        Self { addr, shared, accepting: Mutex::new(Some(accepting)) }
+        Self {
+            addr,
+            shared,
+            accepting: Mutex::new(Some(accepting)),
+        }
     }
 
     /// From now on nobody listens here; connections that are open stay so.
@@ -93,7 +97,9 @@ impl Proxy {
     #[track_caller]
     pub fn listen(&self) {
         self.shared.refusing.store(false, Ordering::SeqCst);
-        let listener = wait::until("the port to be free again", || TcpListener::bind(self.addr).ok());
+        let listener = wait::until("the port to be free again", || {
+            TcpListener::bind(self.addr).ok()
+        });
         *self.accepting.lock().unwrap() = Some(accept(listener, &self.shared));
     }
 
@@ -110,7 +116,10 @@ impl Proxy {
     pub fn deliver(&self) -> Vec<u16> {
         let zombies = std::mem::take(&mut *self.shared.zombies.lock().unwrap());
         let addr = self.shared.upstream().unwrap();
-        zombies.iter().map(|request| Upstream::send(addr, request).unwrap().status().unwrap()).collect()
+        zombies
+            .iter()
+            .map(|request| Upstream::send(addr, request).unwrap().status().unwrap())
+            .collect()
     }
 
     pub fn is_holding(&self) -> bool {
@@ -161,7 +170,9 @@ impl Proxy {
     /// Waits until as much has passed as [`Proxy::shut_after`] allowed.
     #[track_caller]
     pub fn wait_until_shut(&self) {
-        wait::until("the proxy to have passed its share", || self.shared.flow.is_shut().then_some(()));
+        wait::until("the proxy to have passed its share", || {
+            self.shared.flow.is_shut().then_some(())
+        });
     }
 
     pub fn open(&self) {
@@ -200,13 +211,17 @@ fn accept(listener: TcpListener, shared: &Arc<Shared>) -> JoinHandle<()> {
 
 impl Shared {
     fn upstream(&self) -> io::Result<SocketAddr> {
-        self.upstream.lock().unwrap().ok_or_else(|| io::ErrorKind::NotConnected.into())
+        self.upstream
+            .lock()
+            .unwrap()
+            .ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
     /// Waits until the proxy is given up, or for a time.
     fn until_stopped(&self, most: Option<Duration>) {
         let began = Instant::now();
-        while !self.stopped.load(Ordering::SeqCst) && most.is_none_or(|most| began.elapsed() < most) {
+        while !self.stopped.load(Ordering::SeqCst) && most.is_none_or(|most| began.elapsed() < most)
+        {
             thread::sleep(Duration::from_millis(5));
         }
     }
@@ -220,8 +235,19 @@ impl Shared {
 
     /// Notes a request; gives where it stands in the list.
     fn begin(&self, head: &Head) -> usize {
-        let (method, path, part) = (head.method().to_owned(), head.path().to_owned(), head.part());
-        let exchange = Exchange { method, path, part, bytes: 0, status: None, began: Instant::now() };
+        let (method, path, part) = (
+            head.method().to_owned(),
+            head.path().to_owned(),
+            head.part(),
+        );
+        let exchange = Exchange {
+            method,
+            path,
+            part,
+            bytes: 0,
+            status: None,
+            began: Instant::now(),
+        };
         let mut traffic = self.traffic.lock().unwrap();
         traffic.0.push(exchange);
         traffic.0.len() - 1

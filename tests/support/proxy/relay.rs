@@ -32,7 +32,12 @@ pub fn serve(client: &TcpStream, shared: &Shared) -> io::Result<()> {
     while let Some(head) = Head::read(&mut requests)? {
         let fault = shared.rules.lock().unwrap().judge(&head);
         let exchange = shared.begin(&head);
-        let request = Request { head: &head, fault: fault.as_ref(), exchange, shared };
+        let request = Request {
+            head: &head,
+            fault: fault.as_ref(),
+            exchange,
+            shared,
+        };
         if let Next::End(then) = request.relay(&mut requests, client)? {
             end = then;
             break;
@@ -67,14 +72,22 @@ impl Request<'_> {
                 answer.send(client)?;
                 Ok(Next::Request)
             }
-            Some(Fault::EarlyAnswer { bytes, answer, then }) => {
+            Some(Fault::EarlyAnswer {
+                bytes,
+                answer,
+                then,
+            }) => {
                 self.body(from, *bytes, |_| Ok(()))?;
                 self.shared.answered(self.exchange, answer.status);
                 answer.send(client)?;
                 Ok(Next::End(*then))
             }
-            Some(Fault::ResetAfter { bytes }) => self.part_of(from, *bytes).map(|()| Next::End(Then::Reset)),
-            Some(Fault::HushAfter { bytes }) => self.part_of(from, *bytes).map(|()| Next::End(Then::Stay)),
+            Some(Fault::ResetAfter { bytes }) => {
+                self.part_of(from, *bytes).map(|()| Next::End(Then::Reset))
+            }
+            Some(Fault::HushAfter { bytes }) => {
+                self.part_of(from, *bytes).map(|()| Next::End(Then::Stay))
+            }
             Some(Fault::FinAfter { bytes }) => {
                 self.part_of(from, *bytes)?;
                 client.shutdown(Shutdown::Write)?;
@@ -103,7 +116,9 @@ impl Request<'_> {
             Some(Fault::Delay(time)) => self.shared.until_stopped(Some(*time)),
             Some(Fault::Hold) => self.shared.until_released(),
             Some(Fault::Trickle { rate }) => {
-                let little = usize::try_from(*rate).unwrap_or(usize::MAX).clamp(1 << 10, 64 << 10);
+                let little = usize::try_from(*rate)
+                    .unwrap_or(usize::MAX)
+                    .clamp(1 << 10, 64 << 10);
                 sockopt::set_socket_recv_buffer_size(client, little)?;
             }
             _ => {}
@@ -111,7 +126,11 @@ impl Request<'_> {
         // A connection for each request: none is ever found closed when it is wanted.
         let mut upstream = Upstream::send(self.shared.upstream()?, &self.head.origin_form())?;
         let mut refused = false;
-        let bytes = if let Some(Fault::CutAfter { bytes }) = self.fault { *bytes } else { WHOLE };
+        let bytes = if let Some(Fault::CutAfter { bytes }) = self.fault {
+            *bytes
+        } else {
+            WHOLE
+        };
         let taken = self.body(from, bytes, |block| {
             // A server may answer before it has read the body, and close: what it said is worth passing on.
             refused = refused || upstream.stream.write_all(block).is_err();
@@ -142,7 +161,8 @@ impl Request<'_> {
 
     fn answer(&self, upstream: &mut Upstream, mut client: &TcpStream) -> io::Result<Next> {
         loop {
-            let mut head = Head::read(&mut upstream.answers)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+            let mut head =
+                Head::read(&mut upstream.answers)?.ok_or(io::ErrorKind::UnexpectedEof)?;
             let body = head.answer_body(self.head.method());
             let last = head.status() >= 200;
             match self.fault {
@@ -151,7 +171,9 @@ impl Request<'_> {
                     if !last {
                         continue;
                     }
-                    let Some(Fault::Replace(answer)) = self.fault else { return Ok(Next::End(Then::Close)) };
+                    let Some(Fault::Replace(answer)) = self.fault else {
+                        return Ok(Next::End(Then::Close));
+                    };
                     self.shared.answered(self.exchange, answer.status);
                     answer.send(client)?;
                     return Ok(Next::Request);
@@ -165,7 +187,11 @@ impl Request<'_> {
                     let mut whole = Vec::new();
                     body.copy(&mut upstream.answers, |block| whole.write_all(block))?;
                     client.write_all(head.raw())?;
-                    client.write_all(String::from_utf8_lossy(&whole).replacen(text, other, 1).as_bytes())?;
+                    client.write_all(
+                        String::from_utf8_lossy(&whole)
+                            .replacen(text, other, 1)
+                            .as_bytes(),
+                    )?;
                     self.shared.answered(self.exchange, head.status());
                     return Ok(Next::Request);
                 }
@@ -173,7 +199,11 @@ impl Request<'_> {
                 Some(Fault::Set(name, value)) => head.set(name, Some(value)),
                 _ => {}
             }
-            let rate = if let Some(Fault::TrickleAnswer { rate }) = self.fault { *rate } else { u64::MAX };
+            let rate = if let Some(Fault::TrickleAnswer { rate }) = self.fault {
+                *rate
+            } else {
+                u64::MAX
+            };
             slowly(client, head.raw(), rate)?;
             body.copy(&mut upstream.answers, |block| slowly(client, block, rate))?;
             if !last {
@@ -185,20 +215,35 @@ impl Request<'_> {
                 self.shared.until_stopped(Some(*time));
                 return Ok(Next::End(Then::Close));
             }
-            let closes = head.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
-            return Ok(if closes || body == Body::UntilClose { Next::End(Then::Close) } else { Next::Request });
+            let closes = head
+                .header("connection")
+                .is_some_and(|value| value.eq_ignore_ascii_case("close"));
+            return Ok(if closes || body == Body::UntilClose {
+                Next::End(Then::Close)
+            } else {
+                Next::Request
+            });
         }
     }
 
     /// The head at once, then white space, then what there is to say.
-    fn padded(&self, head: &Head, text: &[u8], time: Duration, mut client: &TcpStream) -> io::Result<Next> {
+    fn padded(
+        &self,
+        head: &Head,
+        text: &[u8],
+        time: Duration,
+        mut client: &TcpStream,
+    ) -> io::Result<Next> {
         let mut head = head.clone();
         for name in ["content-length", "transfer-encoding"] {
             head.set(name, None);
         }
         head.set("connection", Some("close"));
         client.write_all(head.raw())?;
-        let prolog = text.windows(2).position(|end| end == b"?>").map_or(0, |at| at + 2);
+        let prolog = text
+            .windows(2)
+            .position(|end| end == b"?>")
+            .map_or(0, |at| at + 2);
         client.write_all(&text[..prolog])?;
         let until = Instant::now() + time;
         while Instant::now() < until {
@@ -212,7 +257,12 @@ impl Request<'_> {
 
     /// Reads the body, or no more than `bytes` of it, at the pace that is set; spoils it as the fault says, and counts what
     /// arrived. Gives how many bytes that were.
-    fn body(&self, from: &mut Requests, bytes: u64, mut sink: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<u64> {
+    fn body(
+        &self,
+        from: &mut Requests,
+        bytes: u64,
+        mut sink: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> io::Result<u64> {
         let mut seen = 0_u64;
         let mut pass = |block: &mut [u8]| -> io::Result<()> {
             let mut rest = block;
@@ -226,7 +276,9 @@ impl Request<'_> {
                 self.shared.arrived(self.exchange, len as u64);
                 match self.fault {
                     Some(Fault::FlipBit { at }) => {
-                        let offset = at.checked_sub(seen).and_then(|offset| usize::try_from(offset).ok());
+                        let offset = at
+                            .checked_sub(seen)
+                            .and_then(|offset| usize::try_from(offset).ok());
                         if let Some(byte) = offset.and_then(|offset| passed.get_mut(offset)) {
                             *byte ^= 1;
                         }
@@ -252,7 +304,9 @@ impl Request<'_> {
 
 /// As long as so many bytes take.
 fn pause(bytes: usize, rate: u64) {
-    thread::sleep(Duration::from_micros((bytes as u64).saturating_mul(1_000_000) / rate.max(1)));
+    thread::sleep(Duration::from_micros(
+        (bytes as u64).saturating_mul(1_000_000) / rate.max(1),
+    ));
 }
 
 fn slowly(mut to: &TcpStream, bytes: &[u8], rate: u64) -> io::Result<()> {
@@ -278,7 +332,11 @@ impl Upstream {
         stream.set_nodelay(true)?;
         match stream.write_all(request) {
             // Answered before the end of it, and closed: what was said is there to be read.
-            Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+                ) => {}
             sent => sent?,
         }
         let answers = BufReader::with_capacity(64 << 10, stream.try_clone()?);
@@ -287,6 +345,8 @@ impl Upstream {
 
     /// The status of its answer.
     pub fn status(mut self) -> io::Result<u16> {
-        Ok(Head::read(&mut self.answers)?.map(|head| head.status()).unwrap_or_default())
+        Ok(Head::read(&mut self.answers)?
+            .map(|head| head.status())
+            .unwrap_or_default())
     }
 }

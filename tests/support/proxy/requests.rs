@@ -22,7 +22,14 @@ pub struct Requests {
 
 impl Requests {
     fn all(method: &'static str, suffix: &'static str, query: &'static str) -> Self {
-        Self { method, suffix, query, part: None, from: 1, count: u64::MAX }
+        Self {
+            method,
+            suffix,
+            query,
+            part: None,
+            from: 1,
+            count: u64::MAX,
+        }
     }
 
     /// Every request there is.
@@ -37,7 +44,10 @@ impl Requests {
 
     /// PUTs of one part of a multipart upload.
     pub fn part(number: u64) -> Self {
-        Self { part: Some(number), ..Self::put() }
+        Self {
+            part: Some(number),
+            ..Self::put()
+        }
     }
 
     /// Every GET whose path ends so.
@@ -106,7 +116,11 @@ impl Requests {
 
     /// Only the `nth` of them, from 1.
     pub fn nth(self, nth: u64) -> Self {
-        Self { from: nth, count: 1, ..self }
+        Self {
+            from: nth,
+            count: 1,
+            ..self
+        }
     }
 
     /// Only the first `count` of them.
@@ -116,7 +130,10 @@ impl Requests {
 
     /// Only those behind the first `count`.
     pub fn after(self, count: u64) -> Self {
-        Self { from: count + 1, ..self }
+        Self {
+            from: count + 1,
+            ..self
+        }
     }
 
     fn matches(&self, head: &Head) -> bool {

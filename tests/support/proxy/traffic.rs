@@ -28,7 +28,9 @@ impl Traffic {
     }
 
     pub fn of<'a>(&'a self, method: &'a str) -> impl Iterator<Item = &'a Exchange> + 'a {
-        self.0.iter().filter(move |exchange| exchange.method == method)
+        self.0
+            .iter()
+            .filter(move |exchange| exchange.method == method)
     }
 
     /// Requests by that method.
@@ -48,7 +50,9 @@ impl Traffic {
 
     /// POSTs to a path that ends so.
     pub fn posts(&self, suffix: &str) -> u64 {
-        self.of("POST").filter(|exchange| exchange.path.ends_with(suffix)).count() as u64
+        self.of("POST")
+            .filter(|exchange| exchange.path.ends_with(suffix))
+            .count() as u64
     }
 
     /// PUTs that were answered with success.
@@ -58,12 +62,16 @@ impl Traffic {
 
     /// Parts that were signed, by how long the requests are: the fingerprint of a part alone is 64 bytes.
     pub fn signed(&self) -> u64 {
-        let answered = self.of("POST").filter(|post| post.path.ends_with("/sign") && post.status == Some(200));
+        let answered = self
+            .of("POST")
+            .filter(|post| post.path.ends_with("/sign") && post.status == Some(200));
         answered.map(|post| post.bytes / 100).sum()
     }
 
     /// How often a part was begun to be sent.
     pub fn attempts(&self, part: u64) -> u64 {
-        self.of("PUT").filter(|exchange| exchange.part == Some(part)).count() as u64
+        self.of("PUT")
+            .filter(|exchange| exchange.part == Some(part))
+            .count() as u64
     }
 }

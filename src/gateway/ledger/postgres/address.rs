@@ -41,7 +41,9 @@ impl Address {
         };
         let (plain, sslmode, roots) = without_tls(url).ok_or_else(wrong)?;
         // The parser's own words hold no value, only names.
-        let mut config: Config = plain.parse().map_err(|error: tokio_postgres::Error| wrong().because(error))?;
+        let mut config: Config = plain
+            .parse()
+            .map_err(|error: tokio_postgres::Error| wrong().because(error))?;
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             return Err(wrong().because("it names no host"));
         }
@@ -49,7 +51,9 @@ impl Address {
         config.ssl_mode(match sslmode.as_deref() {
             Some("disable") => SslMode::Disable,
             None | Some("allow" | "prefer") if near => SslMode::Disable,
-            None | Some("allow" | "prefer" | "require" | "verify-ca" | "verify-full") => SslMode::Require,
+            None | Some("allow" | "prefer" | "require" | "verify-ca" | "verify-full") => {
+                SslMode::Require
+            }
             Some(_) => return Err(wrong().because("sslmode is none that there is")),
         });
         if let (None, Some(password)) = (config.get_password(), password) {
@@ -61,11 +65,17 @@ impl Address {
         if config.get_tcp_user_timeout().is_none() {
             config.tcp_user_timeout(SILENCE);
         }
-        config.keepalives_idle(SILENCE).keepalives_interval(SILENCE / 4).keepalives_retries(3);
+        config
+            .keepalives_idle(SILENCE)
+            .keepalives_interval(SILENCE / 4)
+            .keepalives_retries(3);
         if config.get_application_name().is_none() {
             config.application_name("upload");
         }
-        Ok(Self { config, roots: roots.map(Into::into) })
+        Ok(Self {
+            config,
+            roots: roots.map(Into::into),
+        })
     }
 
     /// Whether the URL itself holds a password.
@@ -101,7 +111,10 @@ fn without_tls(url: &str) -> Option<(String, Option<String>, Option<String>)> {
     let (mut mode, mut roots, mut others) = (None, None, Vec::new());
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=')?;
-        let text = percent_encoding::percent_decode_str(value).decode_utf8().ok()?.into_owned();
+        let text = percent_encoding::percent_decode_str(value)
+            .decode_utf8()
+            .ok()?
+            .into_owned();
         match name {
             "sslmode" => mode = Some(text),
             "sslrootcert" => roots = Some(text),
@@ -115,7 +128,9 @@ fn without_tls(url: &str) -> Option<(String, Option<String>, Option<String>)> {
 /// Whether every host is this machine.
 fn is_near(config: &Config) -> bool {
     let near = |host: &Host| match host {
-        Host::Tcp(name) => name == "localhost" || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()),
+        Host::Tcp(name) => {
+            name == "localhost" || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        }
         #[cfg(unix)]
         Host::Unix(_) => true,
     };
@@ -135,7 +150,11 @@ mod tests {
 
     #[test]
     fn another_machine_is_spoken_to_over_tls_alone() {
-        for far in ["postgres://u@db.example/l", "postgres://u@localhost,db.example/l", "postgresql://u@10.0.0.1/l"] {
+        for far in [
+            "postgres://u@db.example/l",
+            "postgres://u@localhost,db.example/l",
+            "postgresql://u@10.0.0.1/l",
+        ] {
             assert_eq!(mode(far), SslMode::Require, "{far}");
             for word in ["prefer", "allow", "require", "verify-ca", "verify-full"] {
                 assert_eq!(mode(&format!("{far}?sslmode={word}")), SslMode::Require);
@@ -143,11 +162,21 @@ mod tests {
             assert_eq!(mode(&format!("{far}?sslmode=disable")), SslMode::Disable);
         }
         // A name that is near by word leads elsewhere by address.
-        assert_eq!(mode("postgres://u@localhost/l?hostaddr=10.0.0.1"), SslMode::Require);
-        for near in ["postgres://u@localhost/l", "postgres://u@[::1]:5433/l", "postgres:///l?host=%2Frun%2Fpg&user=u"] {
+        assert_eq!(
+            mode("postgres://u@localhost/l?hostaddr=10.0.0.1"),
+            SslMode::Require
+        );
+        for near in [
+            "postgres://u@localhost/l",
+            "postgres://u@[::1]:5433/l",
+            "postgres:///l?host=%2Frun%2Fpg&user=u",
+        ] {
             assert_eq!(mode(near), SslMode::Disable, "{near}");
         }
-        assert_eq!(mode("postgres://u@localhost/l?sslmode=verify-full&sslrootcert=%2Fca.pem"), SslMode::Require);
+        assert_eq!(
+            mode("postgres://u@localhost/l?sslmode=verify-full&sslrootcert=%2Fca.pem"),
+            SslMode::Require
+        );
     }
 
     #[test]
@@ -157,7 +186,10 @@ mod tests {
         assert!(!format!("{given:?}").contains("hush"));
         let added = Address::parse("postgres://u@localhost/l", Some("hush!")).unwrap();
         assert_eq!(added.config().get_password(), Some(&b"hush!"[..]));
-        assert!(Address::tells_password("postgres://u:p@h/l") && Address::tells_password("postgres://h/l?password=p"));
+        assert!(
+            Address::tells_password("postgres://u:p@h/l")
+                && Address::tells_password("postgres://h/l?password=p")
+        );
         assert!(!Address::tells_password("postgres://u@h/l"));
     }
 
@@ -172,7 +204,10 @@ mod tests {
         ] {
             let error = Address::parse(bad, None).unwrap_err();
             assert_eq!(error.kind(), Kind::Usage, "{bad}");
-            assert!(!format!("{error:?} {error}").contains("u:hush"), "{error:?}");
+            assert!(
+                !format!("{error:?} {error}").contains("u:hush"),
+                "{error:?}"
+            );
         }
     }
 }

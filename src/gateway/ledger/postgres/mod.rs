@@ -77,7 +77,10 @@ impl Pool {
             sessions: Mutex::default(),
             changed: Condvar::new(),
         });
-        let opened = pool.write(|db| Ok((schema::step_up(db)?, true))).await.map_err(cannot_open)?;
+        let opened = pool
+            .write(|db| Ok((schema::step_up(db)?, true)))
+            .await
+            .map_err(cannot_open)?;
         Ok((pool, opened?))
     }
 
@@ -103,7 +106,10 @@ impl Pool {
         job: impl Fn(&Db<'_>) -> db::Result<(T, bool)> + Send + 'static,
     ) -> db::Result<T> {
         let pool = Arc::clone(self);
-        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| Failed::Gone)?;
+        let place = Arc::clone(&self.places)
+            .acquire_owned()
+            .await
+            .map_err(|_| Failed::Gone)?;
         let work = tokio::task::spawn_blocking(move || {
             let done = pool.attempts(access, &job);
             drop(place);
@@ -112,7 +118,11 @@ impl Pool {
         work.await.map_err(|_| Failed::Gone)?
     }
 
-    fn attempts<T>(&self, access: Access, job: &dyn Fn(&Db<'_>) -> db::Result<(T, bool)>) -> db::Result<T> {
+    fn attempts<T>(
+        &self,
+        access: Access,
+        job: &dyn Fn(&Db<'_>) -> db::Result<(T, bool)>,
+    ) -> db::Result<T> {
         let mut attempt = 1;
         loop {
             let session = self.session()?;
@@ -142,7 +152,10 @@ impl Pool {
                 }
                 sessions.open -= 1;
             }
-            let shut = sessions.away.as_ref().map(|away| away.wait.saturating_sub(away.since.elapsed()));
+            let shut = sessions
+                .away
+                .as_ref()
+                .map(|away| away.wait.saturating_sub(away.since.elapsed()));
             match shut.filter(|shut| !shut.is_zero()) {
                 Some(_) if sessions.open == 0 => return Err(Failed::Away),
                 Some(shut) => {
@@ -175,8 +188,17 @@ impl Pool {
     fn shut_out(&self, sessions: &mut Sessions, error: Failed) -> db::Result<()> {
         sessions.open -= 1;
         self.changed.notify_all();
-        let wait = sessions.away.as_ref().map_or(FIRST_WAIT, |away| (away.wait * 2).min(LAST_WAIT));
-        let first = sessions.away.replace(Away { since: Instant::now(), wait }).is_none();
+        let wait = sessions
+            .away
+            .as_ref()
+            .map_or(FIRST_WAIT, |away| (away.wait * 2).min(LAST_WAIT));
+        let first = sessions
+            .away
+            .replace(Away {
+                since: Instant::now(),
+                wait,
+            })
+            .is_none();
         if sessions.open == 0 {
             return Err(error);
         }
@@ -210,19 +232,25 @@ fn cannot_open(failed: Failed) -> Error {
         SqlState::LOCK_NOT_AVAILABLE,
     ];
     // A pooler that gives each transaction another connection, and knows nothing of prepared statements.
-    let mixed = [SqlState::DUPLICATE_PSTATEMENT, SqlState::INVALID_SQL_STATEMENT_NAME];
+    let mixed = [
+        SqlState::DUPLICATE_PSTATEMENT,
+        SqlState::INVALID_SQL_STATEMENT_NAME,
+    ];
     let (kind, hint) = match said {
         Some(code) if mixed.contains(&code) => (
             Kind::Config,
             "the pooler in between has to keep a connection for each session (PgBouncer: pool_mode=session)",
         ),
-        Some(code) if !later.contains(&code) => {
-            (Kind::Config, "check user, password and database in --ledger, and what the user may do there")
-        }
+        Some(code) if !later.contains(&code) => (
+            Kind::Config,
+            "check user, password and database in --ledger, and what the user may do there",
+        ),
         _ => (
             Kind::Temporary,
             "check the host and sslmode in --ledger, and that PostgreSQL runs there; then start again",
         ),
     };
-    Error::new(kind, "could not open the ledger in PostgreSQL").hinting(hint).because(failed)
+    Error::new(kind, "could not open the ledger in PostgreSQL")
+        .hinting(hint)
+        .because(failed)
 }

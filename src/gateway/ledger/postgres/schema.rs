@@ -17,10 +17,18 @@ const LOCK: i64 = 0x5550_4C47;
 /// # Errors
 /// When the database fails; within, [`Kind::Config`] for tables that a newer version made.
 pub fn step_up(db: &Db<'_>) -> db::Result<crate::error::Result<String>> {
-    let Db::Postgres(open) = db else { return Err(Failed::Gone) };
-    db.query("SELECT 1 FROM pg_advisory_xact_lock(?1)", values![LOCK], |_| Ok(()))?;
+    let Db::Postgres(open) = db else {
+        return Err(Failed::Gone);
+    };
+    db.query(
+        "SELECT 1 FROM pg_advisory_xact_lock(?1)",
+        values![LOCK],
+        |_| Ok(()),
+    )?;
     open.run("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)")?;
-    let version = db.find("SELECT version FROM schema_version", &[], |row| row.number(0))?;
+    let version = db.find("SELECT version FROM schema_version", &[], |row| {
+        row.number(0)
+    })?;
     let Some(steps) = left(version.unwrap_or(0)) else {
         let what = "a newer version of this program wrote the ledger";
         let hint = "use that version; or name another database with --ledger";
@@ -33,8 +41,12 @@ pub fn step_up(db: &Db<'_>) -> db::Result<crate::error::Result<String>> {
         db.execute("INSERT INTO schema_version (version) VALUES (0)", &[])?;
     }
     let taken = u64::try_from(SPEC.steps.len()).unwrap_or(u64::MAX);
-    db.execute("UPDATE schema_version SET version = ?1 WHERE version <> ?1", values![taken])?;
-    let draw = "INSERT INTO instance (instance_id) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM instance)";
+    db.execute(
+        "UPDATE schema_version SET version = ?1 WHERE version <> ?1",
+        values![taken],
+    )?;
+    let draw =
+        "INSERT INTO instance (instance_id) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM instance)";
     db.execute(draw, values![&Uuid::new_v4().to_string()])?;
     let instance_id = db.find("SELECT instance_id FROM instance", &[], |row| row.text(0))?;
     Ok(Ok(instance_id.ok_or(Failed::Missing)?))
@@ -42,7 +54,9 @@ pub fn step_up(db: &Db<'_>) -> db::Result<crate::error::Result<String>> {
 
 /// The steps behind `version`; none when there is no such version yet.
 fn left(version: u64) -> Option<&'static [&'static str]> {
-    usize::try_from(version).ok().and_then(|taken| SPEC.steps.get(taken..))
+    usize::try_from(version)
+        .ok()
+        .and_then(|taken| SPEC.steps.get(taken..))
 }
 
 fn take(open: &Open<'_>, step: &str) -> db::Result<()> {
@@ -51,8 +65,14 @@ fn take(open: &Open<'_>, step: &str) -> db::Result<()> {
 
 /// A step in PostgreSQL's words. Texts are compared by their bytes there too.
 fn translated(step: &str) -> String {
-    let mut words = step.replace(") STRICT, WITHOUT ROWID", ")").replace(") STRICT", ")");
-    for (sqlite, postgres) in [(" INTEGER", " BIGINT"), (" BLOB", " BYTEA"), (" TEXT", " TEXT COLLATE \"C\"")] {
+    let mut words = step
+        .replace(") STRICT, WITHOUT ROWID", ")")
+        .replace(") STRICT", ")");
+    for (sqlite, postgres) in [
+        (" INTEGER", " BIGINT"),
+        (" BLOB", " BYTEA"),
+        (" TEXT", " TEXT COLLATE \"C\""),
+    ] {
         words = words.replace(sqlite, postgres);
     }
     words
@@ -73,7 +93,12 @@ mod tests {
         );
         for step in SPEC.steps {
             let words = translated(step);
-            assert!(!["INTEGER", "BLOB", "STRICT", "ROWID"].iter().any(|word| words.contains(word)), "{words}");
+            assert!(
+                !["INTEGER", "BLOB", "STRICT", "ROWID"]
+                    .iter()
+                    .any(|word| words.contains(word)),
+                "{words}"
+            );
         }
     }
 

@@ -71,7 +71,11 @@ impl Session {
             db::Result::Ok(client)
         });
         let client = handle.block_on(connecting).map_err(|_| Failed::Gone)??;
-        Ok(Self { client, handle: handle.clone(), statements: RefCell::default() })
+        Ok(Self {
+            client,
+            handle: handle.clone(),
+            statements: RefCell::default(),
+        })
     }
 
     pub fn is_lost(&self) -> bool {
@@ -79,8 +83,17 @@ impl Session {
     }
 
     /// Runs `job` in a transaction, which is kept if it says so; and whether the connection is good for another.
-    pub fn run<T>(&self, access: Access, job: &dyn Fn(&Db<'_>) -> db::Result<(T, bool)>) -> (Result<T, Ended>, bool) {
-        let open = Open { session: self, access, begun: Cell::new(false), failed: Cell::new(false) };
+    pub fn run<T>(
+        &self,
+        access: Access,
+        job: &dyn Fn(&Db<'_>) -> db::Result<(T, bool)>,
+    ) -> (Result<T, Ended>, bool) {
+        let open = Open {
+            session: self,
+            access,
+            begun: Cell::new(false),
+            failed: Cell::new(false),
+        };
         let done = job(&Db::Postgres(&open));
         let (begun, failed) = (open.begun.get(), open.failed.get());
         match done {
@@ -91,7 +104,12 @@ impl Session {
             // The server has taken all of it back, whatever the work made of what failed.
             Ok((_, true)) => {
                 let whole = self.roll_back(begun);
-                (Err(Ended::For(Failed::Unfit("a statement failed, and the work went on".into()))), whole)
+                (
+                    Err(Ended::For(Failed::Unfit(
+                        "a statement failed, and the work went on".into(),
+                    ))),
+                    whole,
+                )
             }
             Ok((value, false)) => (Ok(value), self.roll_back(begun)),
             Err(error) => {
@@ -101,7 +119,14 @@ impl Session {
                 };
                 let whole = !said.is_some_and(is_lost) && self.roll_back(begun);
                 let again = said.is_some_and(may_pass);
-                (Err(if again { Ended::NotCommitted(error) } else { Ended::For(error) }), whole)
+                (
+                    Err(if again {
+                        Ended::NotCommitted(error)
+                    } else {
+                        Ended::For(error)
+                    }),
+                    whole,
+                )
             }
         }
     }
@@ -115,16 +140,26 @@ impl Session {
                 drop(commit.now_or_never());
                 Ok(())
             }
-            Access::Write => self.handle.block_on(commit).map_err(|error| match error.as_db_error() {
-                Some(_) if may_pass(&error) && !is_lost(&error) => Ended::NotCommitted(error.into()),
-                _ => Ended::For(error.into()),
-            }),
+            Access::Write => {
+                self.handle
+                    .block_on(commit)
+                    .map_err(|error| match error.as_db_error() {
+                        Some(_) if may_pass(&error) && !is_lost(&error) => {
+                            Ended::NotCommitted(error.into())
+                        }
+                        _ => Ended::For(error.into()),
+                    })
+            }
         }
     }
 
     /// Whether the connection is without a transaction afterwards.
     fn roll_back(&self, begun: bool) -> bool {
-        !begun || self.handle.block_on(self.client.batch_execute("ROLLBACK")).is_ok()
+        !begun
+            || self
+                .handle
+                .block_on(self.client.batch_execute("ROLLBACK"))
+                .is_ok()
     }
 }
 
@@ -142,14 +177,22 @@ impl Open<'_> {
         self.ask(self.session.client.execute(&statement, &parameters(values)))
     }
 
-    pub fn execute_each<const N: usize>(&self, sql: &str, rows: &[[Value<'_>; N]]) -> db::Result<Vec<u64>> {
-        let Some(first) = rows.first() else { return Ok(Vec::new()) };
+    pub fn execute_each<const N: usize>(
+        &self,
+        sql: &str,
+        rows: &[[Value<'_>; N]],
+    ) -> db::Result<Vec<u64>> {
+        let Some(first) = rows.first() else {
+            return Ok(Vec::new());
+        };
         let statement = self.statement(sql, first)?;
         let client = &self.session.client;
         let mut changed = Vec::with_capacity(rows.len());
         for rows in rows.chunks(AHEAD) {
             let rows: Vec<_> = rows.iter().map(|row| parameters(row)).collect();
-            changed.extend(self.ask(try_join_all(rows.iter().map(|row| client.execute(&statement, row))))?);
+            changed.extend(self.ask(try_join_all(
+                rows.iter().map(|row| client.execute(&statement, row)),
+            ))?);
         }
         Ok(changed)
     }
@@ -171,12 +214,22 @@ impl Open<'_> {
         }
         let types: Vec<Type> = values.iter().map(type_of).collect();
         // Nothing of ours has a question mark elsewhere: texts are parameters.
-        let statement = self.ask(self.session.client.prepare_typed(&sql.replace('?', "$"), &types))?;
-        self.session.statements.borrow_mut().insert(sql.to_owned(), statement.clone());
+        let statement = self.ask(
+            self.session
+                .client
+                .prepare_typed(&sql.replace('?', "$"), &types),
+        )?;
+        self.session
+            .statements
+            .borrow_mut()
+            .insert(sql.to_owned(), statement.clone());
         Ok(statement)
     }
 
-    fn ask<T>(&self, question: impl Future<Output = Result<T, tokio_postgres::Error>>) -> db::Result<T> {
+    fn ask<T>(
+        &self,
+        question: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> db::Result<T> {
         let first = !self.begun.replace(true);
         let answer = self.session.handle.block_on(async {
             if !first {
@@ -215,7 +268,10 @@ fn type_of(value: &Value<'_>) -> Type {
 
 /// Whether another attempt may succeed, now or on another connection.
 fn may_pass(error: &tokio_postgres::Error) -> bool {
-    let meetings = [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED];
+    let meetings = [
+        SqlState::T_R_SERIALIZATION_FAILURE,
+        SqlState::T_R_DEADLOCK_DETECTED,
+    ];
     is_lost(error) || error.code().is_some_and(|code| meetings.contains(code))
 }
 

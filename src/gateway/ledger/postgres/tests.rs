@@ -44,14 +44,26 @@ pub fn meddle(address: &Address, sql: &str) {
         tokio::spawn(connection);
         client.batch_execute(sql).await.unwrap();
     };
-    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    };
     thread::scope(|scope| scope.spawn(|| runtime().block_on(run)).join().unwrap());
 }
 
 async fn fresh_url() -> String {
     let schema = format!("ledger_{}", Uuid::new_v4().simple());
-    stranger(None).await.batch_execute(&format!("CREATE SCHEMA {schema}")).await.unwrap();
-    join(&server(), &format!("options=-csearch_path%3D{schema}&application_name={schema}"))
+    stranger(None)
+        .await
+        .batch_execute(&format!("CREATE SCHEMA {schema}"))
+        .await
+        .unwrap();
+    join(
+        &server(),
+        &format!("options=-csearch_path%3D{schema}&application_name={schema}"),
+    )
 }
 
 /// The name of its tables' schema, which its connections bear too.
@@ -60,16 +72,24 @@ fn name(address: &Address) -> String {
 }
 
 async fn end_connections(address: &Address) {
-    let sql = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = $1";
-    stranger(None).await.query(sql, &[&name(address)]).await.unwrap();
+    let sql =
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = $1";
+    stranger(None)
+        .await
+        .query(sql, &[&name(address)])
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn gateways_that_start_at_once_agree() {
     let address = fresh().await;
     let starts = (0..6).map(|_| Pool::open(&address));
-    let found: Vec<_> =
-        futures_util::future::join_all(starts).await.into_iter().map(|found| found.unwrap().1).collect();
+    let found: Vec<_> = futures_util::future::join_all(starts)
+        .await
+        .into_iter()
+        .map(|found| found.unwrap().1)
+        .collect();
     assert!(found.iter().all(|id| *id == found[0]), "{found:?}");
 }
 
@@ -79,7 +99,10 @@ async fn tables_of_a_newer_version_are_refused_and_left_as_they_are() {
     Pool::open(&address).await.unwrap();
     let table = format!("{}.schema_version", name(&address));
     let somebody = stranger(None).await;
-    somebody.batch_execute(&format!("UPDATE {table} SET version = version + 1")).await.unwrap();
+    somebody
+        .batch_execute(&format!("UPDATE {table} SET version = version + 1"))
+        .await
+        .unwrap();
     let error = Pool::open(&address).await.err().unwrap();
     assert_eq!(error.kind(), Kind::Config);
     assert!(error.to_string().contains("newer version"), "{error}");
@@ -96,9 +119,14 @@ async fn tables_of_a_newer_version_are_refused_and_left_as_they_are() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_end_are_replaced() {
     let address = fresh().await;
-    let ledger = Ledger::open(&LedgerConfig::Postgres(Box::new(address.clone()))).await.unwrap();
+    let ledger = Ledger::open(&LedgerConfig::Postgres(Box::new(address.clone())))
+        .await
+        .unwrap();
     for n in 0..3 {
-        ledger.owner(&format!("subject {n}"), format!("{n:026}")).await.unwrap();
+        ledger
+            .owner(&format!("subject {n}"), format!("{n:026}"))
+            .await
+            .unwrap();
         end_connections(&address).await;
         ledger.ping().await.unwrap();
     }
@@ -114,16 +142,25 @@ async fn a_transaction_whose_connection_ends_is_done_again() {
     let counted = Arc::clone(&tries);
     let done = pool.write(move |db| {
         *locked(&counted) += 1;
-        db.execute("INSERT INTO owner (subject, segment) VALUES (?1, ?2)", values!["a", "a"])?;
+        db.execute(
+            "INSERT INTO owner (subject, segment) VALUES (?1, ?2)",
+            values!["a", "a"],
+        )?;
         if *locked(&counted) == 1 {
             handle.block_on(end_connections(&to_end));
         }
-        db.execute("INSERT INTO owner (subject, segment) VALUES (?1, ?2)", values!["b", "b"])?;
+        db.execute(
+            "INSERT INTO owner (subject, segment) VALUES (?1, ?2)",
+            values!["b", "b"],
+        )?;
         Ok(((), true))
     });
     done.await.unwrap();
     assert_eq!(*locked(&tries), 2);
-    let count = pool.read(|db| db.find("SELECT count(*) FROM owner", &[], |row| row.number(0))).await.unwrap();
+    let count = pool
+        .read(|db| db.find("SELECT count(*) FROM owner", &[], |row| row.number(0)))
+        .await
+        .unwrap();
     assert_eq!(count, Some(2));
 }
 
@@ -132,12 +169,21 @@ async fn a_transaction_whose_connection_ends_is_done_again() {
 async fn work_that_goes_on_behind_a_failure_is_no_success() {
     let (pool, _) = Pool::open(&fresh().await).await.unwrap();
     let done = pool.write(|db| {
-        db.execute("INSERT INTO owner (subject, segment) VALUES (?1, ?2)", values!["a", "a"])?;
-        let _ = db.execute("INSERT INTO owner (subject, segment) VALUES (?1, ?2)", values!["a", "a"]);
+        db.execute(
+            "INSERT INTO owner (subject, segment) VALUES (?1, ?2)",
+            values!["a", "a"],
+        )?;
+        let _ = db.execute(
+            "INSERT INTO owner (subject, segment) VALUES (?1, ?2)",
+            values!["a", "a"],
+        );
         Ok(((), true))
     });
     done.await.unwrap_err();
-    let count = pool.read(|db| db.find("SELECT count(*) FROM owner", &[], |row| row.number(0))).await.unwrap();
+    let count = pool
+        .read(|db| db.find("SELECT count(*) FROM owner", &[], |row| row.number(0)))
+        .await
+        .unwrap();
     assert_eq!(count, Some(0));
 }
 
@@ -151,7 +197,10 @@ async fn a_commit_that_was_not_answered_is_an_error() {
     let counted = Arc::clone(&tries);
     let done = pool.write(move |db| {
         *locked(&counted) += 1;
-        db.execute("INSERT INTO owner (subject, segment) VALUES (?1, ?2)", values!["a", "a"])?;
+        db.execute(
+            "INSERT INTO owner (subject, segment) VALUES (?1, ?2)",
+            values!["a", "a"],
+        )?;
         handle.block_on(end_connections(&to_end));
         Ok(((), true))
     });
@@ -168,7 +217,8 @@ async fn where_there_is_room_for_two_connections_the_others_wait() {
         "CREATE ROLE {schema} LOGIN PASSWORD 'two' CONNECTION LIMIT 2; GRANT ALL ON SCHEMA {schema} TO {schema}"
     );
     stranger(None).await.batch_execute(&role).await.unwrap();
-    let address = Address::parse(&join(&url, &format!("user={schema}&password=two")), None).unwrap();
+    let address =
+        Address::parse(&join(&url, &format!("user={schema}&password=two")), None).unwrap();
     let (pool, _) = Pool::open(&address).await.unwrap();
     let works = (0..4 * CONNECTIONS).map(|_| {
         pool.read(|db| {
@@ -177,7 +227,10 @@ async fn where_there_is_room_for_two_connections_the_others_wait() {
         })
     });
     let seen = futures_util::future::join_all(works).await;
-    let seen: Vec<u64> = seen.into_iter().map(|seen| seen.unwrap().unwrap()).collect();
+    let seen: Vec<u64> = seen
+        .into_iter()
+        .map(|seen| seen.unwrap().unwrap())
+        .collect();
     assert_eq!(seen.iter().max(), Some(&2), "{seen:?}");
 }
 
@@ -186,7 +239,9 @@ async fn a_deadlock_is_nobodys_error() {
     let address = fresh().await;
     let (pool, _) = Pool::open(&address).await.unwrap();
     let insert = "INSERT INTO owner (subject, segment) VALUES ('a', 'a'), ('b', 'b')";
-    pool.write(move |db| Ok((db.execute(insert, &[])?, true))).await.unwrap();
+    pool.write(move |db| Ok((db.execute(insert, &[])?, true)))
+        .await
+        .unwrap();
     let meet = Arc::new(std::sync::Barrier::new(2));
     let both = [["a", "b"], ["b", "a"]].map(|order| {
         let (meet, first) = (Arc::clone(&meet), std::sync::atomic::AtomicBool::new(true));
@@ -203,19 +258,33 @@ async fn a_deadlock_is_nobodys_error() {
     let (one, other) = tokio::join!(one, other);
     assert_eq!((one.unwrap(), other.unwrap()), (1, 1));
     let sql = "SELECT segment FROM owner ORDER BY segment";
-    assert_eq!(pool.read(move |db| db.query(sql, &[], |row| row.text(0))).await.unwrap(), ["axx", "bxx"]);
+    assert_eq!(
+        pool.read(move |db| db.query(sql, &[], |row| row.text(0)))
+            .await
+            .unwrap(),
+        ["axx", "bxx"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_is_away_is_said_at_once_and_found_again() {
     let database = format!("ledger_{}", Uuid::new_v4().simple());
     let somebody = stranger(None).await;
-    somebody.batch_execute(&format!("CREATE DATABASE {database}")).await.unwrap();
-    let (server, query) =
-        server().split_once('?').map_or((server(), String::new()), |(a, b)| (a.into(), format!("?{b}")));
+    somebody
+        .batch_execute(&format!("CREATE DATABASE {database}"))
+        .await
+        .unwrap();
+    let (server, query) = server()
+        .split_once('?')
+        .map_or((server(), String::new()), |(a, b)| {
+            (a.into(), format!("?{b}"))
+        });
     let url = format!("{}/{database}{query}", server.rsplit_once('/').unwrap().0);
-    let address = Address::parse(&join(&url, &format!("application_name={database}")), None).unwrap();
-    let ledger = Ledger::open(&LedgerConfig::Postgres(Box::new(address.clone()))).await.unwrap();
+    let address =
+        Address::parse(&join(&url, &format!("application_name={database}")), None).unwrap();
+    let ledger = Ledger::open(&LedgerConfig::Postgres(Box::new(address.clone())))
+        .await
+        .unwrap();
     let allow = async |yes| {
         let sql = format!("ALTER DATABASE {database} WITH ALLOW_CONNECTIONS {yes}");
         somebody.batch_execute(&sql).await.unwrap();
@@ -226,16 +295,26 @@ async fn a_database_that_is_away_is_said_at_once_and_found_again() {
     for _ in 0..20 {
         ledger.ping().await.unwrap_err();
     }
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        began.elapsed()
+    );
     allow(true).await;
     let began = Instant::now();
     while ledger.ping().await.is_err() {
-        assert!(began.elapsed() < Duration::from_secs(20), "it was not found again");
+        assert!(
+            began.elapsed() < Duration::from_secs(20),
+            "it was not found again"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     drop(ledger);
     end_connections(&address).await;
-    somebody.batch_execute(&format!("DROP DATABASE {database}")).await.unwrap();
+    somebody
+        .batch_execute(&format!("DROP DATABASE {database}"))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -245,9 +324,15 @@ async fn who_is_not_let_in_is_told_why_without_the_password() {
     let address = Address::parse(&format!("postgres://postgres:hush@{place}"), None).unwrap();
     let error = Pool::open(&address).await.err().unwrap();
     assert_eq!(error.kind(), Kind::Config);
-    assert!(!format!("{error:?}").contains("hush") && format!("{error:?}").contains("28P01"), "{error:?}");
+    assert!(
+        !format!("{error:?}").contains("hush") && format!("{error:?}").contains("28P01"),
+        "{error:?}"
+    );
     let nobody = Address::parse("postgres://u@127.0.0.1:1/l", None).unwrap();
-    assert_eq!(Pool::open(&nobody).await.err().unwrap().kind(), Kind::Temporary);
+    assert_eq!(
+        Pool::open(&nobody).await.err().unwrap().kind(),
+        Kind::Temporary
+    );
 }
 
 /// The server's certificate is for `localhost`, and `ca.pem` vouches for it.
@@ -262,9 +347,20 @@ async fn over_tls_the_servers_name_and_certificate_count() {
     let trusted = format!("sslmode=require&sslrootcert={roots}");
     let (pool, _) = Pool::open(&named("localhost", &trusted)).await.unwrap();
     let used = "SELECT count(*) FROM pg_stat_ssl WHERE ssl AND pid = pg_backend_pid()";
-    assert_eq!(pool.read(move |db| db.find(used, &[], |row| row.number(0))).await.unwrap(), Some(1));
-    for untrusted in [named("localhost", "sslmode=require"), named("127.0.0.1", &trusted)] {
+    assert_eq!(
+        pool.read(move |db| db.find(used, &[], |row| row.number(0)))
+            .await
+            .unwrap(),
+        Some(1)
+    );
+    for untrusted in [
+        named("localhost", "sslmode=require"),
+        named("127.0.0.1", &trusted),
+    ] {
         let error = Pool::open(&untrusted).await.err().unwrap();
-        assert!(format!("{error:?}").to_lowercase().contains("certificate"), "{error:?}");
+        assert!(
+            format!("{error:?}").to_lowercase().contains("certificate"),
+            "{error:?}"
+        );
     }
 }

@@ -32,17 +32,25 @@ impl Tls {
         if !address.wants_tls() {
             return Ok(Self(None));
         }
-        let unfit = |error: &dyn std::error::Error| Failed::Unfit(format!("TLS cannot be set up: {error}"));
+        let unfit =
+            |error: &dyn std::error::Error| Failed::Unfit(format!("TLS cannot be set up: {error}"));
         let mut roots = Vec::new();
         if let Some(path) = address.roots() {
-            let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-            roots = read.map_err(|error| Failed::Unfit(format!("{} cannot be read: {error}", path.display())))?;
+            let read = CertificateDer::pem_file_iter(path)
+                .and_then(Iterator::collect::<Result<Vec<_>, _>>);
+            roots = read.map_err(|error| {
+                Failed::Unfit(format!("{} cannot be read: {error}", path.display()))
+            })?;
         }
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let verifier = Verifier::new_with_extra_roots(roots, Arc::clone(&provider)).map_err(|error| unfit(&error))?;
-        let config = ClientConfig::builder_with_provider(provider).with_protocol_versions(DEFAULT_VERSIONS);
+        let verifier = Verifier::new_with_extra_roots(roots, Arc::clone(&provider))
+            .map_err(|error| unfit(&error))?;
+        let config =
+            ClientConfig::builder_with_provider(provider).with_protocol_versions(DEFAULT_VERSIONS);
         let config = config.map_err(|error| unfit(&error))?.dangerous();
-        let mut config = config.with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth();
+        let mut config = config
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth();
         config.alpn_protocols = vec![b"postgresql".to_vec()];
         Ok(Self(Some(TlsConnector::from(Arc::new(config)))))
     }
@@ -55,8 +63,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> MakeTlsConnect<S> for T
 
     fn make_tls_connect(&mut self, domain: &str) -> Result<Handshake, Self::Error> {
         // A Unix socket has no name, and no TLS.
-        let name = if self.0.is_some() { Some(ServerName::try_from(domain)?.to_owned()) } else { None };
-        Ok(Handshake { connector: self.0.clone(), name })
+        let name = if self.0.is_some() {
+            Some(ServerName::try_from(domain)?.to_owned())
+        } else {
+            None
+        };
+        Ok(Handshake {
+            connector: self.0.clone(),
+            name,
+        })
     }
 }
 
@@ -73,7 +88,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> TlsConnect<S> for Hands
     fn connect(self, stream: S) -> Self::Future {
         Box::pin(async move {
             match (self.connector, self.name) {
-                (Some(connector), Some(name)) => Ok(Wrapped(connector.connect(name, stream).await?)),
+                (Some(connector), Some(name)) => {
+                    Ok(Wrapped(connector.connect(name, stream).await?))
+                }
                 _ => Err(io::ErrorKind::Unsupported.into()),
             }
         })
@@ -90,13 +107,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream for Wrapped<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wrapped<S> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().0).poll_read(cx, into)
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wrapped<S> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        from: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().0).poll_write(cx, from)
     }
 

@@ -31,7 +31,10 @@ on_both! {
 }
 
 fn claim(holder: usize, epoch: Option<u64>) -> ClaimRequest {
-    ClaimRequest { holder: format!("holder-{holder}"), epoch }
+    ClaimRequest {
+        holder: format!("holder-{holder}"),
+        epoch,
+    }
 }
 
 async fn of_many_who_claim_one_gets_it(new: impl AsyncFn() -> World) {
@@ -46,10 +49,19 @@ async fn of_many_who_claim_one_gets_it(new: impl AsyncFn() -> World) {
             let (owner, id) = (world.owner.clone(), upload.id.clone());
             tokio::spawn(async move { service.claim(&owner, id.as_str(), claim(n, None)).await })
         });
-        let answers: Vec<_> = join_all(claims).await.into_iter().map(Result::unwrap).collect();
-        let winners: Vec<_> =
-            answers.iter().enumerate().filter_map(|(n, answer)| Some((n, answer.as_ref().ok()?.epoch))).collect();
-        let [(winner, won)] = winners[..] else { panic!("{answers:?}") };
+        let answers: Vec<_> = join_all(claims)
+            .await
+            .into_iter()
+            .map(Result::unwrap)
+            .collect();
+        let winners: Vec<_> = answers
+            .iter()
+            .enumerate()
+            .filter_map(|(n, answer)| Some((n, answer.as_ref().ok()?.epoch)))
+            .collect();
+        let [(winner, won)] = winners[..] else {
+            panic!("{answers:?}")
+        };
         assert_eq!(won, epoch + 1);
         for refusal in answers.iter().filter_map(|answer| answer.as_ref().err()) {
             assert_eq!(refusal.code, Code::LeaseHeld);
@@ -58,35 +70,80 @@ async fn of_many_who_claim_one_gets_it(new: impl AsyncFn() -> World) {
         epoch = won;
         let id = upload.id.as_str();
         // Its own epoch renews, the one before is lost, whoever names it.
-        assert_eq!(services[1].claim(&world.owner, id, claim(winner, Some(epoch))).await.unwrap().epoch, epoch);
+        assert_eq!(
+            services[1]
+                .claim(&world.owner, id, claim(winner, Some(epoch)))
+                .await
+                .unwrap()
+                .epoch,
+            epoch
+        );
         for holder in [winner, winner + 1] {
-            let refused = services[0].claim(&world.owner, id, claim(holder, Some(epoch - 1))).await.unwrap_err();
+            let refused = services[0]
+                .claim(&world.owner, id, claim(holder, Some(epoch - 1)))
+                .await
+                .unwrap_err();
             assert_eq!(refused.code, Code::LeaseLost);
         }
     }
 }
 
 /// Stopped beyond its lease, it wakes and goes on as if nothing had been.
-async fn who_slept_too_long_can_do_nothing_to_an_upload_that_is_anothers(new: impl AsyncFn() -> World) {
+async fn who_slept_too_long_can_do_nothing_to_an_upload_that_is_anothers(
+    new: impl AsyncFn() -> World,
+) {
     let world = new().await;
     let (upload, request) = world.sent(PART + 1).await;
     world.ledger("UPDATE upload SET lease_until = 0, holder = 'sleeper'");
     let id = upload.id.as_str();
-    let taken = world.service.claim(&world.owner, id, claim(1, None)).await.unwrap();
-    let part = PartSpec { number: PartNumber::FIRST, size: 5 << 20, sha256: request.parts[0].sha256, md5: None };
-    let sign = |epoch| SignRequest { epoch, parts: vec![part] };
+    let taken = world
+        .service
+        .claim(&world.owner, id, claim(1, None))
+        .await
+        .unwrap();
+    let part = PartSpec {
+        number: PartNumber::FIRST,
+        size: 5 << 20,
+        sha256: request.parts[0].sha256,
+        md5: None,
+    };
+    let sign = |epoch| SignRequest {
+        epoch,
+        parts: vec![part],
+    };
     let stale = |answer: Result<(), Refusal>| assert_eq!(answer.unwrap_err().code, Code::LeaseLost);
     let all = async || {
-        stale(world.service.sign(&world.owner, id, sign(upload.epoch)).await.map(drop));
-        let renew = ClaimRequest { holder: "sleeper".into(), epoch: Some(upload.epoch) };
+        stale(
+            world
+                .service
+                .sign(&world.owner, id, sign(upload.epoch))
+                .await
+                .map(drop),
+        );
+        let renew = ClaimRequest {
+            holder: "sleeper".into(),
+            epoch: Some(upload.epoch),
+        };
         stale(world.service.claim(&world.owner, id, renew).await.map(drop));
-        stale(world.service.abort(&world.owner, id, Some(upload.epoch)).await);
+        stale(
+            world
+                .service
+                .abort(&world.owner, id, Some(upload.epoch))
+                .await,
+        );
     };
     all().await;
     stale(world.complete(&upload, &request).await.map(drop));
     // The other goes on undisturbed, and however far it came, the sleeper hears the same.
-    world.service.sign(&world.owner, id, sign(taken.epoch)).await.unwrap();
-    let taken_over = CompleteRequest { epoch: taken.epoch, ..request.clone() };
+    world
+        .service
+        .sign(&world.owner, id, sign(taken.epoch))
+        .await
+        .unwrap();
+    let taken_over = CompleteRequest {
+        epoch: taken.epoch,
+        ..request.clone()
+    };
     let done = receipt(world.complete(&upload, &taken_over).await);
     all().await;
     // What the object proves, everybody who may see the upload may know.
@@ -99,16 +156,32 @@ async fn begun_by_two_gateways_at_once_it_is_one_multipart_upload(new: impl Asyn
     world.set(Method::POST, "uploads", Mood::Late);
     let begins = [Arc::clone(&world.service), world.twin().await].map(|service| {
         let owner = world.owner.clone();
-        tokio::spawn(async move { service.begin(&owner, "key", World::asked_for(PART + 1)).await })
+        tokio::spawn(async move {
+            service
+                .begin(&owner, "key", World::asked_for(PART + 1))
+                .await
+        })
     });
-    until("both to create it", async || world.asked(&Method::POST, "uploads").len() == 2).await;
+    until("both to create it", async || {
+        world.asked(&Method::POST, "uploads").len() == 2
+    })
+    .await;
     world.heal();
-    let begun: Vec<_> = join_all(begins).await.into_iter().map(|begun| begun.unwrap().unwrap().0).collect();
+    let begun: Vec<_> = join_all(begins)
+        .await
+        .into_iter()
+        .map(|begun| begun.unwrap().unwrap().0)
+        .collect();
     assert_eq!((&begun[0].id, &begun[0].key), (&begun[1].id, &begun[1].key));
-    assert_eq!(world.service.store.find(&begun[0].key).await.unwrap().len(), 1);
+    assert_eq!(
+        world.service.store.find(&begun[0].key).await.unwrap().len(),
+        1
+    );
 }
 
-async fn completed_by_two_gateways_at_once_it_is_one_object_with_one_receipt(new: impl AsyncFn() -> World) {
+async fn completed_by_two_gateways_at_once_it_is_one_object_with_one_receipt(
+    new: impl AsyncFn() -> World,
+) {
     for _ in 0..3 {
         let world = new().await;
         let (upload, request) = world.sent(PART + 1).await;
@@ -126,7 +199,10 @@ async fn completed_by_two_gateways_at_once_it_is_one_object_with_one_receipt(new
             }
         }
         receipts.push(receipt(world.complete(&upload, &request).await));
-        assert!(receipts.iter().all(|receipt| *receipt == receipts[0]), "{receipts:?}");
+        assert!(
+            receipts.iter().all(|receipt| *receipt == receipts[0]),
+            "{receipts:?}"
+        );
     }
 }
 
@@ -146,7 +222,13 @@ async fn complete_or_abort_or_reap_one_of_them_wins(new: impl AsyncFn() -> World
         };
         let (completed, ended) = tokio::join!(world.complete(&upload, &request), end);
         let (there, open) = (
-            world.service.store.head(&upload.key).await.unwrap().is_some(),
+            world
+                .service
+                .store
+                .head(&upload.key)
+                .await
+                .unwrap()
+                .is_some(),
             world.service.store.find(&upload.key).await.unwrap().len(),
         );
         match world.state(&upload).await {
@@ -156,7 +238,10 @@ async fn complete_or_abort_or_reap_one_of_them_wins(new: impl AsyncFn() -> World
                 assert_eq!((there, open), (true, 0));
             }
             state => {
-                assert!(matches!(state, State::Aborted | State::Expired), "{state:?}");
+                assert!(
+                    matches!(state, State::Aborted | State::Expired),
+                    "{state:?}"
+                );
                 assert_eq!(completed.unwrap_err().code, Code::Gone);
                 assert_eq!((there, open), (false, 0));
             }
@@ -171,10 +256,15 @@ async fn the_reaper_takes_nothing_from_who_comes_in_time(new: impl AsyncFn() -> 
     for n in 0..10 {
         let (upload, _) = world.begin_as(&format!("key-{n}"), PART + 1).await.unwrap();
         let id = upload.id.as_str();
-        world.ledger(&format!("UPDATE upload SET lease_until = 0, expires_at = 0 WHERE id = '{id}'"));
+        world.ledger(&format!(
+            "UPDATE upload SET lease_until = 0, expires_at = 0 WHERE id = '{id}'"
+        ));
         // By the clock it has expired: only who renewed it before may go on.
         let renewed = world.service.rules.terms.renewed(Timestamp::now());
-        let renew = world.service.ledger.pin(&upload.id, upload.epoch, Vec::new(), renewed);
+        let renew = world
+            .service
+            .ledger
+            .pin(&upload.id, upload.epoch, Vec::new(), renewed);
         let (renewed, swept) = tokio::join!(renew, twin.sweep());
         swept.unwrap();
         let open = world.service.store.find(&upload.key).await.unwrap().len();
@@ -193,13 +283,34 @@ async fn a_call_that_a_claim_overtook_changes_nothing() {
     let world = World::new().await;
     let (upload, request) = world.sent(PART + 1).await;
     world.ledger("UPDATE upload SET lease_until = 0, holder = 'sleeper'");
-    world.service.claim(&world.owner, upload.id.as_str(), claim(1, None)).await.unwrap();
+    world
+        .service
+        .claim(&world.owner, upload.id.as_str(), claim(1, None))
+        .await
+        .unwrap();
     let renewed = world.service.rules.terms.renewed(Timestamp::now());
-    let part = PartSpec { number: PartNumber::FIRST, size: 5 << 20, sha256: request.parts[0].sha256, md5: None };
+    let part = PartSpec {
+        number: PartNumber::FIRST,
+        size: 5 << 20,
+        sha256: request.parts[0].sha256,
+        md5: None,
+    };
     let ledger = &world.service.ledger;
     let lost = crate::gateway::ledger::Signing::LeaseLost;
-    assert_eq!(ledger.pin(&upload.id, upload.epoch, vec![part], renewed).await.unwrap(), lost);
-    assert_eq!(ledger.seal(&upload.id, upload.epoch, request.parts, renewed).await.unwrap(), lost);
+    assert_eq!(
+        ledger
+            .pin(&upload.id, upload.epoch, vec![part], renewed)
+            .await
+            .unwrap(),
+        lost
+    );
+    assert_eq!(
+        ledger
+            .seal(&upload.id, upload.epoch, request.parts, renewed)
+            .await
+            .unwrap(),
+        lost
+    );
 }
 
 /// What a gateway saw is not what another has decided since: who comes too late to reject an object does not remove it.
@@ -207,23 +318,43 @@ async fn a_call_that_a_claim_overtook_changes_nothing() {
 async fn who_lost_the_decision_removes_nothing() {
     let world = World::new().await;
     let (upload, mut request) = world.sent(PART + 1).await;
-    let row = world.service.find(&world.owner, upload.id.as_str()).await.unwrap();
+    let row = world
+        .service
+        .find(&world.owner, upload.id.as_str())
+        .await
+        .unwrap();
     let multipart = row.store_upload.clone().unwrap();
-    world.service.store.complete(&upload.key, &multipart, &request.parts, row.plan.size()).await.unwrap();
+    world
+        .service
+        .store
+        .complete(&upload.key, &multipart, &request.parts, row.plan.size())
+        .await
+        .unwrap();
     // To who is told of other parts, the object is damaged.
     world.ledger("UPDATE part SET sha256 = NULL");
     request.parts[1].sha256 = Fingerprint::of(b"other");
     request.checksum = Checksum::composite(request.parts.iter().map(|part| &part.sha256));
     world.set(Method::HEAD, "", Mood::Late);
     let decided = async {
-        until("the object is looked at", async || !world.asked(&Method::HEAD, "").is_empty()).await;
+        until("the object is looked at", async || {
+            !world.asked(&Method::HEAD, "").is_empty()
+        })
+        .await;
         world.ledger("UPDATE upload SET state = 'ready'");
         world.heal();
     };
     let (refused, ()) = tokio::join!(world.complete(&upload, &request), decided);
     refused.unwrap_err();
     assert_eq!(world.state(&upload).await, State::Ready);
-    assert!(world.service.store.head(&upload.key).await.unwrap().is_some());
+    assert!(
+        world
+            .service
+            .store
+            .head(&upload.key)
+            .await
+            .unwrap()
+            .is_some()
+    );
 }
 
 /// The store closes the multipart upload before it shows the object: who asks for the parts meanwhile ends nothing.
@@ -231,11 +362,24 @@ async fn who_lost_the_decision_removes_nothing() {
 async fn who_asks_for_parts_while_it_is_decided_ends_nothing() {
     let world = World::new().await;
     let (upload, request) = world.sent(2 * PART).await;
-    let gone = Mood::Says(404, "<Error><Code>NoSuchUpload</Code><Message>no</Message></Error>");
-    *locked(&world.door.moods) = vec![(Method::POST, COMPLETE, Mood::Late), (Method::GET, COMPLETE, gone)];
+    let gone = Mood::Says(
+        404,
+        "<Error><Code>NoSuchUpload</Code><Message>no</Message></Error>",
+    );
+    *locked(&world.door.moods) = vec![
+        (Method::POST, COMPLETE, Mood::Late),
+        (Method::GET, COMPLETE, gone),
+    ];
     let asking = async {
-        until("the complete to be asked for", async || !world.asked(&Method::POST, COMPLETE).is_empty()).await;
-        let refused = world.service.parts(&world.owner, upload.id.as_str(), 0).await.unwrap_err();
+        until("the complete to be asked for", async || {
+            !world.asked(&Method::POST, COMPLETE).is_empty()
+        })
+        .await;
+        let refused = world
+            .service
+            .parts(&world.owner, upload.id.as_str(), 0)
+            .await
+            .unwrap_err();
         world.heal();
         assert_eq!(refused.code, Code::Busy);
     };

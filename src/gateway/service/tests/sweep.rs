@@ -14,12 +14,21 @@ impl World {
     async fn left_completing(&self) -> (BeginAnswer, CompleteRequest) {
         let (upload, request) = self.sent(PART + 1).await;
         let renewed = self.service.rules.terms.renewed(Timestamp::now());
-        self.service.ledger.seal(&upload.id, upload.epoch, request.parts.clone(), renewed).await.unwrap();
+        self.service
+            .ledger
+            .seal(&upload.id, upload.epoch, request.parts.clone(), renewed)
+            .await
+            .unwrap();
         (upload, request)
     }
 
     async fn multipart(&self, upload: &BeginAnswer) -> String {
-        self.service.row(&self.owner, upload.id.as_str()).await.unwrap().store_upload.unwrap()
+        self.service
+            .row(&self.owner, upload.id.as_str())
+            .await
+            .unwrap()
+            .store_upload
+            .unwrap()
     }
 
     async fn open(&self, upload: &BeginAnswer) -> usize {
@@ -27,7 +36,12 @@ impl World {
     }
 
     async fn is_there(&self, upload: &BeginAnswer) -> bool {
-        self.service.store.head(&upload.key).await.unwrap().is_some()
+        self.service
+            .store
+            .head(&upload.key)
+            .await
+            .unwrap()
+            .is_some()
     }
 }
 
@@ -38,7 +52,12 @@ async fn a_complete_that_was_left_is_brought_to_its_end() {
         let (upload, request) = world.left_completing().await;
         if completed {
             let multipart = world.multipart(&upload).await;
-            world.service.store.complete(&upload.key, &multipart, &request.parts, 5 * 1024 * 1024 + 1).await.unwrap();
+            world
+                .service
+                .store
+                .complete(&upload.key, &multipart, &request.parts, 5 * 1024 * 1024 + 1)
+                .await
+                .unwrap();
         }
         // Its lease lives: somebody may be at it.
         world.service.sweep().await.unwrap();
@@ -46,8 +65,15 @@ async fn a_complete_that_was_left_is_brought_to_its_end() {
         world.ledger(LEFT);
         world.twin().await.sweep().await.unwrap();
         assert_eq!(world.state(&upload).await, State::Ready);
-        assert_eq!(receipt(world.complete(&upload, &request).await).checksum, Some(request.checksum));
-        assert_eq!(world.asked(&Method::POST, COMPLETE).len(), 1, "completed once");
+        assert_eq!(
+            receipt(world.complete(&upload, &request).await).checksum,
+            Some(request.checksum)
+        );
+        assert_eq!(
+            world.asked(&Method::POST, COMPLETE).len(),
+            1,
+            "completed once"
+        );
     }
 }
 
@@ -61,7 +87,12 @@ async fn a_complete_that_cannot_be_is_given_back_or_given_up() {
     assert_eq!(world.state(&upload).await, State::Uploading);
 
     world.ledger(LEFT);
-    world.service.store.abort(&upload.key, &world.multipart(&upload).await).await.unwrap();
+    world
+        .service
+        .store
+        .abort(&upload.key, &world.multipart(&upload).await)
+        .await
+        .unwrap();
     world.service.sweep().await.unwrap();
     assert_eq!(world.state(&upload).await, State::Expired);
 }
@@ -73,10 +104,18 @@ async fn a_complete_the_store_says_nothing_of_stays_open() {
     world.ledger("UPDATE upload SET lease_until = 0, expires_at = 0");
     world.set(Method::POST, COMPLETE, Mood::Down);
     world.service.sweep().await.unwrap();
-    assert_eq!(world.state(&upload).await, State::Completing, "never aborted, however old");
+    assert_eq!(
+        world.state(&upload).await,
+        State::Completing,
+        "never aborted, however old"
+    );
     let asked = world.asked(&Method::POST, COMPLETE).len();
     world.service.sweep().await.unwrap();
-    assert_eq!(world.asked(&Method::POST, COMPLETE).len(), asked, "not before its lease has ended again");
+    assert_eq!(
+        world.asked(&Method::POST, COMPLETE).len(),
+        asked,
+        "not before its lease has ended again"
+    );
     world.heal();
     assert_eq!(receipt(world.complete(&upload, &request).await).parts, 2);
 }
@@ -87,21 +126,61 @@ async fn what_nobody_held_for_too_long_is_taken_out_of_the_store() {
     let (upload, request) = world.sent(PART + 1).await;
     world.ledger("UPDATE upload SET expires_at = 0");
     world.service.sweep().await.unwrap();
-    assert_eq!(world.state(&upload).await, State::Uploading, "its holder is not silent");
+    assert_eq!(
+        world.state(&upload).await,
+        State::Uploading,
+        "its holder is not silent"
+    );
     world.ledger("UPDATE upload SET lease_until = 0, expires_at = 9999999999999");
     world.service.sweep().await.unwrap();
-    assert_eq!((world.state(&upload).await, world.open(&upload).await), (State::Uploading, 1));
+    assert_eq!(
+        (world.state(&upload).await, world.open(&upload).await),
+        (State::Uploading, 1)
+    );
 
     world.ledger(FORGOTTEN);
     // It is over from that moment on, not from the sweep on.
     assert_eq!(world.state(&upload).await, State::Expired);
     let id = upload.id.as_str();
-    let claim = ClaimRequest { holder: "h".into(), epoch: None };
-    assert_eq!(world.service.claim(&world.owner, id, claim).await.unwrap_err().code, Code::Gone);
-    let sign = SignRequest { epoch: upload.epoch, parts: Vec::new() };
-    assert_eq!(world.service.sign(&world.owner, id, sign).await.unwrap_err().code, Code::Gone);
-    assert_eq!(world.service.parts(&world.owner, id, 0).await.unwrap_err().code, Code::Gone);
-    assert_eq!(world.complete(&upload, &request).await.unwrap_err().code, Code::Gone);
+    let claim = ClaimRequest {
+        holder: "h".into(),
+        epoch: None,
+    };
+    assert_eq!(
+        world
+            .service
+            .claim(&world.owner, id, claim)
+            .await
+            .unwrap_err()
+            .code,
+        Code::Gone
+    );
+    let sign = SignRequest {
+        epoch: upload.epoch,
+        parts: Vec::new(),
+    };
+    assert_eq!(
+        world
+            .service
+            .sign(&world.owner, id, sign)
+            .await
+            .unwrap_err()
+            .code,
+        Code::Gone
+    );
+    assert_eq!(
+        world
+            .service
+            .parts(&world.owner, id, 0)
+            .await
+            .unwrap_err()
+            .code,
+        Code::Gone
+    );
+    assert_eq!(
+        world.complete(&upload, &request).await.unwrap_err().code,
+        Code::Gone
+    );
     assert_eq!(world.begin(PART + 1).await.unwrap().0.state, State::Expired);
     assert_eq!(world.open(&upload).await, 1, "nothing was done yet");
 
@@ -115,16 +194,30 @@ async fn an_abort_that_was_left_is_brought_to_its_end() {
     let world = World::new().await;
     let (upload, _) = world.sent(PART + 1).await;
     world.set(Method::DELETE, "", Mood::Down);
-    world.service.abort(&world.owner, upload.id.as_str(), None).await.unwrap_err();
+    world
+        .service
+        .abort(&world.owner, upload.id.as_str(), None)
+        .await
+        .unwrap_err();
     world.service.sweep().await.unwrap();
-    assert_eq!((world.state(&upload).await, world.open(&upload).await), (State::Aborting, 1));
+    assert_eq!(
+        (world.state(&upload).await, world.open(&upload).await),
+        (State::Aborting, 1)
+    );
     world.ledger("UPDATE upload SET lease_until = 0");
     world.service.sweep().await.unwrap();
-    assert_eq!(world.state(&upload).await, State::Aborting, "the store still does not answer");
+    assert_eq!(
+        world.state(&upload).await,
+        State::Aborting,
+        "the store still does not answer"
+    );
     world.heal();
     world.ledger("UPDATE upload SET lease_until = 0");
     world.service.sweep().await.unwrap();
-    assert_eq!((world.state(&upload).await, world.open(&upload).await), (State::Aborted, 0));
+    assert_eq!(
+        (world.state(&upload).await, world.open(&upload).await),
+        (State::Aborted, 0)
+    );
 }
 
 /// S3 may say yes to an abort while a part is on its way, and have the upload still.
@@ -133,12 +226,26 @@ async fn an_abort_counts_once_the_store_lists_no_such_upload() {
     let world = World::new().await;
     let (upload, _) = world.sent(PART + 1).await;
     world.set(Method::DELETE, "uploadId=", Mood::Says(204, ""));
-    let refused = world.service.abort(&world.owner, upload.id.as_str(), None).await.unwrap_err();
-    assert_eq!((refused.code, world.state(&upload).await), (Code::StoreUnavailable, State::Aborting));
+    let refused = world
+        .service
+        .abort(&world.owner, upload.id.as_str(), None)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (refused.code, world.state(&upload).await),
+        (Code::StoreUnavailable, State::Aborting)
+    );
     assert_eq!(world.asked(&Method::DELETE, "uploadId=").len(), 5);
     world.heal();
-    world.service.abort(&world.owner, upload.id.as_str(), None).await.unwrap();
-    assert_eq!((world.state(&upload).await, world.open(&upload).await), (State::Aborted, 0));
+    world
+        .service
+        .abort(&world.owner, upload.id.as_str(), None)
+        .await
+        .unwrap();
+    assert_eq!(
+        (world.state(&upload).await, world.open(&upload).await),
+        (State::Aborted, 0)
+    );
 }
 
 /// A URL that was signed before the abort is good until it expires.
@@ -147,12 +254,35 @@ async fn what_lands_after_the_end_is_found_when_nothing_can_land_any_more() {
     let world = World::new().await;
     let (upload, _) = world.begin(3).await.unwrap();
     let sha256 = Fingerprint::of(b"abc");
-    let part = PartSpec { number: PartNumber::FIRST, size: 3, sha256, md5: None };
-    let sign = SignRequest { epoch: upload.epoch, parts: vec![part] };
-    let signed = world.service.sign(&world.owner, upload.id.as_str(), sign).await.unwrap();
-    world.service.abort(&world.owner, upload.id.as_str(), None).await.unwrap();
-    let Signed::Put(put) = &signed.parts[0] else { panic!("not to be sent") };
-    let mut request = reqwest::Client::builder().no_proxy().build().unwrap().put(put.url.expose()).body("abc");
+    let part = PartSpec {
+        number: PartNumber::FIRST,
+        size: 3,
+        sha256,
+        md5: None,
+    };
+    let sign = SignRequest {
+        epoch: upload.epoch,
+        parts: vec![part],
+    };
+    let signed = world
+        .service
+        .sign(&world.owner, upload.id.as_str(), sign)
+        .await
+        .unwrap();
+    world
+        .service
+        .abort(&world.owner, upload.id.as_str(), None)
+        .await
+        .unwrap();
+    let Signed::Put(put) = &signed.parts[0] else {
+        panic!("not to be sent")
+    };
+    let mut request = reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .unwrap()
+        .put(put.url.expose())
+        .body("abc");
     for (name, value) in &put.headers {
         request = request.header(name, value);
     }
@@ -179,7 +309,10 @@ async fn a_damaged_object_that_could_not_be_removed_is_removed_later() {
     request.parts[0].sha256 = other;
     request.checksum = Checksum::whole(&other);
     world.set(Method::DELETE, "", Mood::Down);
-    assert_eq!(world.complete(&upload, &request).await.unwrap_err().code, Code::Gone);
+    assert_eq!(
+        world.complete(&upload, &request).await.unwrap_err().code,
+        Code::Gone
+    );
     assert_eq!(world.state(&upload).await, State::Rejected);
     assert!(world.is_there(&upload).await);
     world.heal();
@@ -192,16 +325,29 @@ async fn what_the_ledger_does_not_know_is_told_of_and_left_alone() {
     let world = World::new().await;
     let (upload, request) = world.sent(PART + 1).await;
     let store = &world.service.store;
-    let row = world.service.row(&world.owner, upload.id.as_str()).await.unwrap();
+    let row = world
+        .service
+        .row(&world.owner, upload.id.as_str())
+        .await
+        .unwrap();
     let strange = "uploads/another/of-another-gateway".parse().unwrap();
-    let foreign = store.create(&strange, &super::super::object(&row)).await.unwrap();
+    let foreign = store
+        .create(&strange, &super::super::object(&row))
+        .await
+        .unwrap();
     assert_eq!(world.service.survey().await.unwrap(), 1);
     receipt(world.complete(&upload, &request).await);
     // At a key of ours whose upload is over, it is a spare of ours.
-    store.create(&upload.key, &super::super::object(&row)).await.unwrap();
+    store
+        .create(&upload.key, &super::super::object(&row))
+        .await
+        .unwrap();
     assert_eq!(world.service.survey().await.unwrap(), 1);
     world.service.sweep().await.unwrap();
-    assert_eq!((world.open(&upload).await, world.is_there(&upload).await), (0, true));
+    assert_eq!(
+        (world.open(&upload).await, world.is_there(&upload).await),
+        (0, true)
+    );
     assert_eq!(store.find(&strange).await.unwrap(), [foreign]);
 }
 
@@ -214,7 +360,16 @@ async fn a_sweep_reads_what_is_under_way_alone() {
         let sql = format!("EXPLAIN QUERY PLAN SELECT id FROM upload WHERE {which}");
         connection.query_row(&sql, [], |row| row.get(3)).unwrap()
     };
-    let under_way = "state IN ('pending', 'uploading', 'completing', 'aborting') AND lease_until <= 1";
-    assert!(plan(under_way).contains("upload_under_way"), "{}", plan(under_way));
-    assert!(plan("look_again <= 1").contains("upload_to_look_at"), "{}", plan("look_again <= 1"));
+    let under_way =
+        "state IN ('pending', 'uploading', 'completing', 'aborting') AND lease_until <= 1";
+    assert!(
+        plan(under_way).contains("upload_under_way"),
+        "{}",
+        plan(under_way)
+    );
+    assert!(
+        plan("look_again <= 1").contains("upload_to_look_at"),
+        "{}",
+        plan("look_again <= 1")
+    );
 }

@@ -98,26 +98,30 @@ impl Files {
         let untidy = Arc::new(AtomicBool::new(lock.left_behind));
         let doubt = Arc::clone(&untidy);
         let (remover, removals) = mpsc::channel::<PathBuf>();
-        std::thread::Builder::new().name("part-remover".into()).spawn(move || {
-            for path in removals {
-                crash::point("store.files.removing");
-                match fs::remove_file(&path) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                        tracing::warn!("could not remove {}: {error}", path.display());
-                        doubt.store(true, Ordering::Relaxed);
+        std::thread::Builder::new()
+            .name("part-remover".into())
+            .spawn(move || {
+                for path in removals {
+                    crash::point("store.files.removing");
+                    match fs::remove_file(&path) {
+                        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                            tracing::warn!("could not remove {}: {error}", path.display());
+                            doubt.store(true, Ordering::Relaxed);
+                        }
+                        _ => {}
                     }
-                    _ => {}
                 }
-            }
-            lock.release(!doubt.load(Ordering::Relaxed));
-        })?;
+                lock.release(!doubt.load(Ordering::Relaxed));
+            })?;
         let (flusher, files) = mpsc::channel::<Arc<File>>();
-        std::thread::Builder::new().name("part-flusher".into()).spawn(move || {
-            for file in files {
-                // Early, and for nobody: whoever publishes syncs for itself, and is told by its own handle what went wrong.
-                let _ = file.sync_data();
-            }
-        })?;
+        std::thread::Builder::new()
+            .name("part-flusher".into())
+            .spawn(move || {
+                for file in files {
+                    // Early, and for nobody: whoever publishes syncs for itself, and is told by its own handle what went wrong.
+                    let _ = file.sync_data();
+                }
+            })?;
         Ok(Arc::new(Self {
             dir: dir.to_owned(),
             remover,
@@ -164,7 +168,10 @@ impl Files {
         }
         if count > 0 {
             let days = LOST.as_secs() / (24 * 3600);
-            tracing::warn!("{count} part files belong to nothing: they are kept in {} for {days} days", lost.display());
+            tracing::warn!(
+                "{count} part files belong to nothing: they are kept in {} for {days} days",
+                lost.display()
+            );
         }
         self.untidy.store(false, Ordering::Relaxed);
         Ok(())
@@ -176,7 +183,10 @@ impl Files {
     }
 
     fn path(&self, name: &FileName) -> PathBuf {
-        self.dir.join("parts").join(name.shard()).join(name.as_str())
+        self.dir
+            .join("parts")
+            .join(name.shard())
+            .join(name.as_str())
     }
 
     /// A place among the bodies that come at the same time, until it is dropped; none when all are taken.
@@ -188,16 +198,30 @@ impl Files {
     pub fn draft(self: &Arc<Self>) -> io::Result<Draft> {
         let name = FileName::fresh();
         let path = self.dir.join("tmp").join(name.as_str());
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)?;
         crash::point("store.draft.made");
-        Ok(Draft { file, twin: None, unflushed: 0, name, path, files: Arc::clone(self) })
+        Ok(Draft {
+            file,
+            twin: None,
+            unflushed: 0,
+            name,
+            path,
+            files: Arc::clone(self),
+        })
     }
 
     /// Removes files that no row names any more: those of `owner`, an upload, once nobody reads it.
     pub fn discard(&self, owner: &str, names: Vec<FileName>) {
         let mut held = self.held();
         if held.readers.contains_key(owner) {
-            held.waiting.entry(owner.to_owned()).or_default().extend(names);
+            held.waiting
+                .entry(owner.to_owned())
+                .or_default()
+                .extend(names);
         } else {
             self.remove(names);
         }
@@ -214,7 +238,10 @@ impl Files {
     /// rows, which comes before or after any that frees them.
     pub fn hold(self: &Arc<Self>, owner: &str) -> Hold {
         *self.held().readers.entry(owner.to_owned()).or_default() += 1;
-        Hold { owner: owner.to_owned(), files: Arc::clone(self) }
+        Hold {
+            owner: owner.to_owned(),
+            files: Arc::clone(self),
+        }
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -289,7 +316,11 @@ impl Draft {
         let shard = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
         fs::rename(&self.path, &path)?;
         crash::point("store.publish.renamed");
-        let fresh = Fresh { name: self.name.clone(), kept: false, files: Arc::clone(&self.files) };
+        let fresh = Fresh {
+            name: self.name.clone(),
+            kept: false,
+            files: Arc::clone(&self.files),
+        };
         File::open(shard)?.sync_all()?;
         crash::point("store.publish.durable");
         Ok(fresh)
@@ -332,7 +363,11 @@ pub fn read(
     files: Vec<(FileName, u64)>,
     range: Range<u64>,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync {
-    let reader = Reader { hold, rest: pieces(files, range).into_iter(), open: None };
+    let reader = Reader {
+        hold,
+        rest: pieces(files, range).into_iter(),
+        open: None,
+    };
     futures_util::stream::unfold(Some(reader), |reader| async {
         let mut reader = reader?;
         // A thread for each piece, so that a client that stops reading holds none.
@@ -387,7 +422,10 @@ impl Reader {
         let now = left.min(READ);
         let mut bytes = Vec::with_capacity(usize::try_from(now).unwrap_or_default());
         if (&mut file).take(now).read_to_end(&mut bytes)? as u64 != now {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a part file is shorter than its row says"));
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "a part file is shorter than its row says",
+            ));
         }
         if left > now {
             self.open = Some((file, left - now));
@@ -404,7 +442,11 @@ fn forget_lost(lost: &Path) -> io::Result<()> {
     };
     for entry in entries {
         let entry = entry?;
-        let ours = entry.file_name().to_str().and_then(FileName::parse).is_some();
+        let ours = entry
+            .file_name()
+            .to_str()
+            .and_then(FileName::parse)
+            .is_some();
         // A time to come is no age.
         let age = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
         if ours && age > LOST {
@@ -420,7 +462,9 @@ fn make_shards(parts: &Path) -> io::Result<bool> {
     let there = fs::read_dir(parts)?.map(|entry| entry.map(|entry| entry.file_name()));
     let there = there.collect::<io::Result<HashSet<_>>>()?;
     let shards = (0..=u8::MAX).map(|shard| format!("{shard:02x}"));
-    let mut missing = shards.filter(|shard| !there.contains(OsStr::new(shard))).peekable();
+    let mut missing = shards
+        .filter(|shard| !there.contains(OsStr::new(shard)))
+        .peekable();
     let any = missing.peek().is_some();
     for shard in missing {
         make_dir(&parts.join(shard))?;
@@ -458,7 +502,12 @@ mod tests {
     #[test]
     fn only_our_own_names_are_file_names() {
         assert!(FileName::parse(FileName::fresh().as_str()).is_some());
-        for name in ["", "..", "../../../../../../../../etc/pass", "0123456789ABCDEF0123456789ABCDEF"] {
+        for name in [
+            "",
+            "..",
+            "../../../../../../../../etc/pass",
+            "0123456789ABCDEF0123456789ABCDEF",
+        ] {
             assert!(FileName::parse(name).is_none(), "{name}");
         }
     }

@@ -55,7 +55,13 @@ pub struct Announced {
 impl Announced {
     /// Of a body we read ourselves.
     pub fn nothing() -> Self {
-        Self { length: None, md5: None, checksums: Vec::new(), trailing: Vec::new(), trailers: None }
+        Self {
+            length: None,
+            md5: None,
+            checksums: Vec::new(),
+            trailing: Vec::new(),
+            trailers: None,
+        }
     }
 
     /// Reads the headers of a request whose body is `length` bytes.
@@ -63,33 +69,76 @@ impl Announced {
     /// # Errors
     /// `MissingContentLength`, `EntityTooLarge`, `InvalidDigest` for a Content-MD5 that is none (RFC 1864), `InvalidRequest` for a
     /// SHA-256 that is none.
-    pub fn read(length: Option<i64>, headers: &HeaderMap, trailers: Option<TrailingHeaders>) -> S3Result<Self> {
-        let length =
-            length.and_then(|length| u64::try_from(length).ok()).ok_or_else(|| s3_error!(MissingContentLength))?;
+    pub fn read(
+        length: Option<i64>,
+        headers: &HeaderMap,
+        trailers: Option<TrailingHeaders>,
+    ) -> S3Result<Self> {
+        let length = length
+            .and_then(|length| u64::try_from(length).ok())
+            .ok_or_else(|| s3_error!(MissingContentLength))?;
         if length > LARGEST {
-            return Err(s3_error!(EntityTooLarge, "Your proposed upload exceeds the maximum allowed size"));
+            return Err(s3_error!(
+                EntityTooLarge,
+                "Your proposed upload exceeds the maximum allowed size"
+            ));
         }
         let md5 = headers.get("content-md5").map(|value| {
-            let bytes = BASE64.decode(value).ok().and_then(|bytes| bytes.try_into().ok());
-            bytes.ok_or_else(|| s3_error!(InvalidDigest, "The Content-MD5 you specified is not valid"))
+            let bytes = BASE64
+                .decode(value)
+                .ok()
+                .and_then(|bytes| bytes.try_into().ok());
+            bytes.ok_or_else(|| {
+                s3_error!(InvalidDigest, "The Content-MD5 you specified is not valid")
+            })
         });
         let checksums = checksums(headers);
-        let wrong = |(name, value): &&(&str, String)| *name == SHA256 && Fingerprint::from_base64(value).is_err();
+        let wrong = |(name, value): &&(&str, String)| {
+            *name == SHA256 && Fingerprint::from_base64(value).is_err()
+        };
         if checksums.iter().any(|checksum| wrong(&checksum)) {
-            return Err(s3_error!(InvalidRequest, "Value for x-amz-checksum-sha256 header is invalid."));
+            return Err(s3_error!(
+                InvalidRequest,
+                "Value for x-amz-checksum-sha256 header is invalid."
+            ));
         }
-        let listed = headers.get_all("x-amz-trailer").iter().filter_map(|value| value.to_str().ok());
-        let listed: Vec<&str> = listed.flat_map(|value| value.split(',')).map(str::trim).collect();
-        let trailing =
-            CHECKSUMS.into_iter().filter(|name| listed.iter().any(|l| l.eq_ignore_ascii_case(name))).collect();
-        Ok(Self { length: Some(length), md5: md5.transpose()?, checksums, trailing, trailers })
+        let listed = headers
+            .get_all("x-amz-trailer")
+            .iter()
+            .filter_map(|value| value.to_str().ok());
+        let listed: Vec<&str> = listed
+            .flat_map(|value| value.split(','))
+            .map(str::trim)
+            .collect();
+        let trailing = CHECKSUMS
+            .into_iter()
+            .filter(|name| listed.iter().any(|l| l.eq_ignore_ascii_case(name)))
+            .collect();
+        Ok(Self {
+            length: Some(length),
+            md5: md5.transpose()?,
+            checksums,
+            trailing,
+            trailers,
+        })
     }
 
     /// The checksums of a body that is over, those that came behind it too.
     fn all(&self) -> S3Result<Vec<(&'static str, String)>> {
-        let trailers = self.trailers.as_ref().and_then(|trailers| trailers.read(checksums)).unwrap_or_default();
-        if self.trailing.iter().any(|name| !trailers.iter().any(|(came, _)| came == name)) {
-            return Err(s3_error!(InvalidRequest, "A checksum announced in x-amz-trailer did not come"));
+        let trailers = self
+            .trailers
+            .as_ref()
+            .and_then(|trailers| trailers.read(checksums))
+            .unwrap_or_default();
+        if self
+            .trailing
+            .iter()
+            .any(|name| !trailers.iter().any(|(came, _)| came == name))
+        {
+            return Err(s3_error!(
+                InvalidRequest,
+                "A checksum announced in x-amz-trailer did not come"
+            ));
         }
         Ok([self.checksums.as_slice(), trailers.as_slice()].concat())
     }
@@ -102,7 +151,11 @@ impl Announced {
 
 /// The checksums among headers or trailers.
 fn checksums(headers: &HeaderMap) -> Vec<(&'static str, String)> {
-    let value = |name| headers.get(name).map(|value| (name, String::from_utf8_lossy(value.as_bytes()).into_owned()));
+    let value = |name| {
+        headers
+            .get(name)
+            .map(|value| (name, String::from_utf8_lossy(value.as_bytes()).into_owned()))
+    };
     CHECKSUMS.into_iter().filter_map(value).collect()
 }
 
@@ -145,11 +198,17 @@ impl Pace {
 ///
 /// # Errors
 /// `IncompleteBody`, `BadDigest`, `RequestTimeout`, `SlowDown` when too many come at the same time, and what the body's own checks find.
-pub async fn ingest<S>(files: &Arc<Files>, mut body: S, announced: Announced) -> Result<Arrived, Failure>
+pub async fn ingest<S>(
+    files: &Arc<Files>,
+    mut body: S,
+    announced: Announced,
+) -> Result<Arrived, Failure>
 where
     S: Stream<Item = Result<Bytes, StdError>> + Unpin,
 {
-    let permit = files.place().ok_or_else(|| s3_error!(SlowDown, "Too many bodies come at the same time"))?;
+    let permit = files
+        .place()
+        .ok_or_else(|| s3_error!(SlowDown, "Too many bodies come at the same time"))?;
     let (frames, queue) = mpsc::channel(FRAMES);
     let (files, sink) = (Arc::clone(files), Sink::new(&announced));
     let writer = tokio::task::spawn_blocking(move || {
@@ -163,11 +222,18 @@ where
         loop {
             let asked = Instant::now();
             let frame = tokio::time::timeout(STALL, body.next()).await;
-            let frame = frame.map_err(|_| s3_error!(RequestTimeout, "No byte came for {} s", STALL.as_secs()))?;
+            let frame = frame
+                .map_err(|_| s3_error!(RequestTimeout, "No byte came for {} s", STALL.as_secs()))?;
             let frame = match frame {
-                Some(Ok(bytes)) if pace.keeps_up(asked.elapsed(), bytes.len() as u64) => Frame::Data(bytes),
+                Some(Ok(bytes)) if pace.keeps_up(asked.elapsed(), bytes.len() as u64) => {
+                    Frame::Data(bytes)
+                }
                 Some(Ok(_)) => {
-                    return Err(s3_error!(RequestTimeout, "Less than 1 KiB/s came for {} s", WINDOW.as_secs()));
+                    return Err(s3_error!(
+                        RequestTimeout,
+                        "Less than 1 KiB/s came for {} s",
+                        WINDOW.as_secs()
+                    ));
                 }
                 Some(Err(error)) => return Err(broken_body(error.as_ref())),
                 None => Frame::End(announced.all()?),
@@ -230,7 +296,11 @@ impl Sink {
         }
     }
 
-    fn receive(mut self, mut draft: Draft, mut frames: mpsc::Receiver<Frame>) -> Result<Arrived, Failure> {
+    fn receive(
+        mut self,
+        mut draft: Draft,
+        mut frames: mpsc::Receiver<Frame>,
+    ) -> Result<Arrived, Failure> {
         loop {
             match frames.blocking_recv() {
                 Some(Frame::Data(bytes)) => {
@@ -246,7 +316,9 @@ impl Sink {
     fn update(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.size += bytes.len() as u64;
         if self.length.is_some_and(|length| self.size > length) {
-            return Err(s3_error!(IncompleteBody, "The body is longer than its Content-Length").into());
+            return Err(
+                s3_error!(IncompleteBody, "The body is longer than its Content-Length").into(),
+            );
         }
         self.sha256.update(bytes);
         self.others.update(bytes);
@@ -256,13 +328,26 @@ impl Sink {
         Ok(())
     }
 
-    fn finish(self, draft: Draft, announced: &[(&'static str, String)]) -> Result<Arrived, Failure> {
+    fn finish(
+        self,
+        draft: Draft,
+        announced: &[(&'static str, String)],
+    ) -> Result<Arrived, Failure> {
         if self.length.is_some_and(|length| self.size != length) {
-            return Err(s3_error!(IncompleteBody, "The body is shorter than its Content-Length").into());
+            return Err(s3_error!(
+                IncompleteBody,
+                "The body is shorter than its Content-Length"
+            )
+            .into());
         }
-        let md5_differs = |(md5, wanted): (Md5, [u8; 16])| md5.finalize().as_slice() != wanted.as_slice();
+        let md5_differs =
+            |(md5, wanted): (Md5, [u8; 16])| md5.finalize().as_slice() != wanted.as_slice();
         if self.md5.is_some_and(md5_differs) {
-            return Err(s3_error!(BadDigest, "The Content-MD5 you specified did not match what we received.").into());
+            return Err(s3_error!(
+                BadDigest,
+                "The Content-MD5 you specified did not match what we received."
+            )
+            .into());
         }
         let fingerprint = Fingerprint::new(self.sha256.finalize().into());
         let mut checksums = self.others.finalize();
@@ -276,11 +361,17 @@ impl Sink {
                 _ => ("SHA256", &checksums.checksum_sha256),
             };
             if computed.as_ref() != Some(announced) {
-                let text = format!("The {kind} you specified did not match the calculated checksum.");
+                let text =
+                    format!("The {kind} you specified did not match the calculated checksum.");
                 return Err(S3Error::with_message(S3ErrorCode::BadDigest, text).into());
             }
         }
-        Ok(Arrived { file: draft.publish()?, size: self.size, fingerprint, checksums })
+        Ok(Arrived {
+            file: draft.publish()?,
+            size: self.size,
+            fingerprint,
+            checksums,
+        })
     }
 }
 
@@ -295,7 +386,10 @@ mod tests {
         let mut pace = Pace::default();
         assert!((0..1000).all(|_| pace.keeps_up(second, 1024)));
         let mut pace = Pace::default();
-        assert_eq!((0..1000).position(|_| !pace.keeps_up(second, 1000)), Some(119));
+        assert_eq!(
+            (0..1000).position(|_| !pace.keeps_up(second, 1000)),
+            Some(119)
+        );
         // One burst is not enough for ever.
         let mut pace = Pace::default();
         assert!(pace.keeps_up(second, 1 << 30));
@@ -305,10 +399,16 @@ mod tests {
     #[tokio::test]
     async fn too_many_bodies_at_once_are_sent_away() {
         let place = tempfile::tempdir().unwrap();
-        let files = Files::open(place.path(), Lock::acquire(place.path(), Duration::ZERO).await.unwrap()).unwrap();
+        let files = Files::open(
+            place.path(),
+            Lock::acquire(place.path(), Duration::ZERO).await.unwrap(),
+        )
+        .unwrap();
         let take = || ingest(&files, futures_util::stream::empty(), Announced::nothing());
         let mut taken: Vec<_> = std::iter::from_fn(|| files.place()).collect();
-        assert!(matches!(take().await, Err(Failure::Refused(error)) if *error.code() == S3ErrorCode::SlowDown));
+        assert!(
+            matches!(take().await, Err(Failure::Refused(error)) if *error.code() == S3ErrorCode::SlowDown)
+        );
         taken.pop();
         for _ in 0..2 {
             take().await.unwrap();

@@ -33,7 +33,11 @@ impl Keys {
     pub fn open(dir: &Path) -> Result<Self> {
         let path = dir.join("keys");
         let failed = |error: io::Error| {
-            Error::new(Kind::Io, format!("could not use the store's key file {}", path.display())).because(error)
+            Error::new(
+                Kind::Io,
+                format!("could not use the store's key file {}", path.display()),
+            )
+            .because(error)
         };
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
@@ -44,8 +48,12 @@ impl Keys {
             }
             Err(error) => return Err(failed(error)),
         };
-        parse(&text)
-            .ok_or_else(|| Error::new(Kind::Io, format!("could not read {}: not a store's key file", path.display())))
+        parse(&text).ok_or_else(|| {
+            Error::new(
+                Kind::Io,
+                format!("could not read {}: not a store's key file", path.display()),
+            )
+        })
     }
 
     #[must_use]
@@ -57,20 +65,36 @@ impl Keys {
 #[async_trait::async_trait]
 impl S3Auth for Keys {
     async fn get_secret_key(&self, access: &str) -> S3Result<SecretKey> {
-        if access == self.access { Ok(self.secret().into()) } else { Err(s3_error!(InvalidAccessKeyId)) }
+        if access == self.access {
+            Ok(self.secret().into())
+        } else {
+            Err(s3_error!(InvalidAccessKeyId))
+        }
     }
 }
 
 fn parse(text: &str) -> Option<Keys> {
     let (access, secret) = text.trim_end().split_once('\n')?;
-    let plain = |key: &str| !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
-    (plain(access) && plain(secret)).then(|| Keys { access: access.to_owned(), secret: secret.into() })
+    let plain = |key: &str| {
+        !key.is_empty()
+            && key
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+    };
+    (plain(access) && plain(secret)).then(|| Keys {
+        access: access.to_owned(),
+        secret: secret.into(),
+    })
 }
 
 /// `AK` and 18 of `[A-Z0-9]`, and a secret of 240 random bits in 40 characters.
 fn fresh() -> String {
     const LETTERS: &[u8; 36] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
-    let letter = |byte: u8| LETTERS.get(usize::from(byte) % LETTERS.len()).map_or('A', |letter| char::from(*letter));
+    let letter = |byte: u8| {
+        LETTERS
+            .get(usize::from(byte) % LETTERS.len())
+            .map_or('A', |letter| char::from(*letter))
+    };
     let access: String = random().into_iter().take(18).map(letter).collect();
     let secret: String = URL_SAFE.encode(random()).chars().take(40).collect();
     format!("AK{access}\n{secret}\n")
@@ -88,7 +112,12 @@ fn random() -> [u8; 32] {
 /// Whole or not at all, and durable.
 fn write(dir: &Path, path: &Path, text: &str) -> io::Result<()> {
     let draft = path.with_extension("new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&draft)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     crash::point("store.keys.drafted");

@@ -32,7 +32,11 @@ impl Lock {
     pub async fn acquire(dir: &Path, wait: Duration) -> Result<Self> {
         let path = dir.join("lock");
         let failed = |error: std::io::Error| {
-            Error::new(Kind::Io, format!("could not use the lock file {}", path.display())).because(error)
+            Error::new(
+                Kind::Io,
+                format!("could not use the lock file {}", path.display()),
+            )
+            .because(error)
         };
         let mut file = OpenOptions::new()
             .read(true)
@@ -63,7 +67,9 @@ impl Lock {
         let left_behind = file.metadata().map_err(failed)?.len() > 0;
         let line = format!("{}\n", std::process::id());
         // Never empty in between: who is killed there leaves something behind, too.
-        file.write_all_at(line.as_bytes(), 0).and_then(|()| file.set_len(line.len() as u64)).map_err(failed)?;
+        file.write_all_at(line.as_bytes(), 0)
+            .and_then(|()| file.set_len(line.len() as u64))
+            .map_err(failed)?;
         // After a power cut this line is all that tells of us.
         file.sync_all().map_err(failed)?;
         Ok(Self { file, left_behind })
@@ -79,14 +85,23 @@ impl Lock {
 }
 
 fn busy(dir: &Path, file: &mut File) -> Error {
-    Error::new(Kind::Busy, format!("could not open the store in {}: {}", dir.display(), holder(file)))
+    Error::new(
+        Kind::Busy,
+        format!(
+            "could not open the store in {}: {}",
+            dir.display(),
+            holder(file)
+        ),
+    )
 }
 
 /// Who holds the lock, for people.
 fn holder(file: &mut File) -> String {
     let mut text = String::new();
     // The id is at most ten digits; whatever else stands there is not ours to repeat.
-    let read = file.rewind().and_then(|()| file.take(16).read_to_string(&mut text));
+    let read = file
+        .rewind()
+        .and_then(|()| file.take(16).read_to_string(&mut text));
     match read.ok().and_then(|_| text.trim().parse::<u32>().ok()) {
         Some(pid) => format!("process {pid} holds it"),
         None => "another process holds it".to_owned(),
@@ -104,8 +119,16 @@ mod tests {
         std::fs::write(&path, "99999999999999\n").unwrap();
         let lock = Lock::acquire(place.path(), Duration::ZERO).await.unwrap();
         assert!(lock.left_behind);
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{}\n", std::process::id()));
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap(),
+            format!("{}\n", std::process::id())
+        );
         lock.release(true);
-        assert!(!Lock::acquire(place.path(), Duration::ZERO).await.unwrap().left_behind);
+        assert!(
+            !Lock::acquire(place.path(), Duration::ZERO)
+                .await
+                .unwrap()
+                .left_behind
+        );
     }
 }

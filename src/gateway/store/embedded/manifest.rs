@@ -67,7 +67,9 @@ pub struct Attributes {
 
 /// Milliseconds since 1970.
 pub fn now() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -99,7 +101,10 @@ impl Manifest {
         &self,
         read: impl FnOnce(&Rows) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
-        self.commits.read(move |connection| read(&Rows(connection))).await.map_err(Failure::broken)?
+        self.commits
+            .read(move |connection| read(&Rows(connection)))
+            .await
+            .map_err(Failure::broken)?
     }
 
     /// Runs `write` in a transaction that is committed, durably, when it gives Ok, together with what others write meanwhile.
@@ -111,13 +116,18 @@ impl Manifest {
     ) -> Result<T, Failure> {
         let files = Arc::clone(&self.files);
         let run = move |connection: &Connection| {
-            let mut change = Change { rows: Rows(connection), adopted: Vec::new(), freed: Vec::new() };
+            let mut change = Change {
+                rows: Rows(connection),
+                adopted: Vec::new(),
+                freed: Vec::new(),
+            };
             match write(&mut change) {
                 Ok(answer) => (Ok((answer, change.adopted, change.freed)), true),
                 Err(failure) => (Err(failure), false),
             }
         };
-        let then = move |done: Result<(T, Vec<Fresh>, Vec<Freed>), Failure>, ended: Result<(), Lost>| {
+        let then = move |done: Result<(T, Vec<Fresh>, Vec<Freed>), Failure>,
+                         ended: Result<(), Lost>| {
             let (answer, adopted, freed) = match done {
                 Ok(done) => done,
                 Err(failure) => return ended.map(|()| Err(failure)),
@@ -133,7 +143,10 @@ impl Manifest {
             }
             Ok(Ok(answer))
         };
-        self.commits.write_and(run, then).await.map_err(Failure::broken)?
+        self.commits
+            .write_and(run, then)
+            .await
+            .map_err(Failure::broken)?
     }
 }
 
@@ -160,7 +173,12 @@ impl Rows<'_> {
     }
 
     /// The open uploads whose key begins with `prefix`, by key and age, behind the upload `after` (its key and id).
-    pub fn uploads(&self, prefix: &str, after: (&str, &str), limit: usize) -> rusqlite::Result<Vec<Upload>> {
+    pub fn uploads(
+        &self,
+        prefix: &str,
+        after: (&str, &str),
+        limit: usize,
+    ) -> rusqlite::Result<Vec<Upload>> {
         self.0
             .prepare_cached(
                 "select id, key, demands_checksum, attributes, created from upload
@@ -226,20 +244,26 @@ impl<'c> Deref for Change<'c> {
 
 impl Change<'_> {
     pub fn add_upload(&mut self, upload: &Upload) -> Result<(), Failure> {
-        self.rows.0.prepare_cached("insert into upload values(?1, ?2, ?3, ?4, ?5)")?.execute(params![
-            upload.id,
-            upload.key,
-            upload.demands_checksum,
-            json(&upload.attributes)?,
-            upload.created
-        ])?;
+        self.rows
+            .0
+            .prepare_cached("insert into upload values(?1, ?2, ?3, ?4, ?5)")?
+            .execute(params![
+                upload.id,
+                upload.key,
+                upload.demands_checksum,
+                json(&upload.attributes)?,
+                upload.created
+            ])?;
         crash::point("store.rows.created");
         Ok(())
     }
 
     /// Removes the row of an open upload; its parts stay.
     pub fn close_upload(&mut self, id: &str) -> Result<(), Failure> {
-        self.rows.0.prepare_cached("delete from upload where id = ?1")?.execute([id])?;
+        self.rows
+            .0
+            .prepare_cached("delete from upload where id = ?1")?
+            .execute([id])?;
         crash::point("store.rows.closed");
         Ok(())
     }
@@ -254,30 +278,48 @@ impl Change<'_> {
         fingerprint: &Fingerprint,
     ) -> Result<(), Failure> {
         self.drop_part(upload, number)?;
-        self.rows.0.prepare_cached("insert into part values(?1, ?2, ?3, ?4, ?5, ?6)")?.execute(params![
-            upload,
-            number,
-            file.name.as_str(),
-            i64::try_from(size).map_err(Failure::broken)?,
-            fingerprint.bytes(),
-            now()
-        ])?;
+        self.rows
+            .0
+            .prepare_cached("insert into part values(?1, ?2, ?3, ?4, ?5, ?6)")?
+            .execute(params![
+                upload,
+                number,
+                file.name.as_str(),
+                i64::try_from(size).map_err(Failure::broken)?,
+                fingerprint.bytes(),
+                now()
+            ])?;
         crash::point("store.rows.part");
         self.adopted.push(file);
         Ok(())
     }
 
     pub fn drop_part(&mut self, upload: &str, number: i32) -> Result<(), Failure> {
-        self.free("delete from part where upload = ?1 and number = ?2 returning file", upload, params![upload, number])
+        self.free(
+            "delete from part where upload = ?1 and number = ?2 returning file",
+            upload,
+            params![upload, number],
+        )
     }
 
     pub fn drop_parts(&mut self, upload: &str) -> Result<(), Failure> {
-        self.free("delete from part where upload = ?1 returning file", upload, params![upload])
+        self.free(
+            "delete from part where upload = ?1 returning file",
+            upload,
+            params![upload],
+        )
     }
 
-    fn free(&mut self, delete: &str, owner: &str, of: &[&dyn rusqlite::ToSql]) -> Result<(), Failure> {
+    fn free(
+        &mut self,
+        delete: &str,
+        owner: &str,
+        of: &[&dyn rusqlite::ToSql],
+    ) -> Result<(), Failure> {
         let mut statement = self.rows.0.prepare_cached(delete)?;
-        let names = statement.query_map(of, |row| file_name(row, 0))?.collect::<Result<Vec<_>, _>>()?;
+        let names = statement
+            .query_map(of, |row| file_name(row, 0))?
+            .collect::<Result<Vec<_>, _>>()?;
         if !names.is_empty() {
             crash::point("store.rows.freed");
         }
@@ -288,15 +330,18 @@ impl Change<'_> {
     /// Makes the object of its key; the one that was there goes, with its parts.
     pub fn put_object(&mut self, object: &Object) -> Result<(), Failure> {
         self.drop_object(&object.key)?;
-        self.rows.0.prepare_cached("insert into object values(?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(params![
-            object.key,
-            object.upload,
-            i64::try_from(object.size).map_err(Failure::broken)?,
-            object.etag,
-            object.checksum,
-            json(&object.attributes)?,
-            object.created
-        ])?;
+        self.rows
+            .0
+            .prepare_cached("insert into object values(?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
+            .execute(params![
+                object.key,
+                object.upload,
+                i64::try_from(object.size).map_err(Failure::broken)?,
+                object.etag,
+                object.checksum,
+                json(&object.attributes)?,
+                object.created
+            ])?;
         crash::point("store.rows.object");
         Ok(())
     }
@@ -383,7 +428,8 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let lock = Lock::acquire(place.path(), Duration::ZERO).await.unwrap();
         let files = Files::open(place.path(), lock).unwrap();
-        let manifest = Manifest::open(&place.path().join("store.db"), Arc::clone(&files), false).unwrap();
+        let manifest =
+            Manifest::open(&place.path().join("store.db"), Arc::clone(&files), false).unwrap();
         let mut draft = files.draft().unwrap();
         draft.write(b"bytes").unwrap();
         let fresh = draft.publish().unwrap();
@@ -398,7 +444,9 @@ mod tests {
         drop(manifest);
         drop(files);
         // Taken once the remover has come to its end.
-        let lock = Lock::acquire(place.path(), Duration::from_secs(10)).await.unwrap();
+        let lock = Lock::acquire(place.path(), Duration::from_secs(10))
+            .await
+            .unwrap();
         assert!(lock.left_behind);
         assert!(Files::any(place.path()).unwrap());
     }

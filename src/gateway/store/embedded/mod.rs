@@ -81,7 +81,9 @@ struct Store {
 
 impl fmt::Debug for Embedded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Embedded").field("dir", &self.dir).finish_non_exhaustive()
+        f.debug_struct("Embedded")
+            .field("dir", &self.dir)
+            .finish_non_exhaustive()
     }
 }
 
@@ -110,18 +112,34 @@ impl Embedded {
         let file = |error: std::io::Error| failed("its files cannot be used")(error.into());
         // A new manifest knows no part, and the sweep would take all of them.
         if !database.exists() && Files::any(&dir).map_err(file)? {
-            let what = format!("could not open the store in {}: it has part files but no store.db", dir.display());
+            let what = format!(
+                "could not open the store in {}: it has part files but no store.db",
+                dir.display()
+            );
             return Err(Error::new(Kind::Io, what));
         }
         let keys = Keys::open(&dir)?;
         let sweep = lock.left_behind;
         let files = Files::open(&dir, lock).map_err(file)?;
         let manifest = Manifest::open(&database, Arc::clone(&files), sweep);
-        let manifest = manifest.map_err(|failure| failed("its manifest cannot be used")(failure))?;
-        let made = fs::metadata(dir.join("keys")).and_then(|file| file.modified()).map_err(file)?;
-        let made = made.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let manifest =
+            manifest.map_err(|failure| failed("its manifest cannot be used")(failure))?;
+        let made = fs::metadata(dir.join("keys"))
+            .and_then(|file| file.modified())
+            .map_err(file)?;
+        let made = made
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
         let made = i64::try_from(made.as_millis()).unwrap_or_default();
-        Ok(Self { dir, keys, store: Store { manifest: Arc::new(manifest), files, made } })
+        Ok(Self {
+            dir,
+            keys,
+            store: Store {
+                manifest: Arc::new(manifest),
+                files,
+                made,
+            },
+        })
     }
 
     /// Access key and secret, made once and kept with the store.
@@ -136,9 +154,15 @@ impl Embedded {
         let mut builder = S3ServiceBuilder::new(self.store.clone());
         builder.set_auth(self.keys.clone());
         let mut config = S3Config::default();
-        (config.post_object_max_file_size, config.form_max_fields_size) = (FORM_MAX, FIELDS_MAX);
+        (
+            config.post_object_max_file_size,
+            config.form_max_fields_size,
+        ) = (FORM_MAX, FIELDS_MAX);
         builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
-        Service { s3: builder.build(), forms: None }
+        Service {
+            s3: builder.build(),
+            forms: None,
+        }
     }
 }
 
@@ -161,7 +185,13 @@ impl Service {
     #[must_use]
     pub fn for_browsers(self, public_url: &Url) -> Self {
         let public = public_url.as_str().trim_end_matches('/').to_owned();
-        Self { forms: Some(Arc::new(Forms { places: Semaphore::new(FORMS), public })), ..self }
+        Self {
+            forms: Some(Arc::new(Forms {
+                places: Semaphore::new(FORMS),
+                public,
+            })),
+            ..self
+        }
     }
 }
 
@@ -181,7 +211,10 @@ impl tower::Service<Request<Body>> for Service {
 }
 
 /// Whether a request may go on, and its place where it posts a form: until it is answered.
-async fn admitted<'a>(forms: Option<&'a Forms>, parts: &Parts) -> S3Result<Option<SemaphorePermit<'a>>> {
+async fn admitted<'a>(
+    forms: Option<&'a Forms>,
+    parts: &Parts,
+) -> S3Result<Option<SemaphorePermit<'a>>> {
     let Some(open) = forms.filter(|_| guard::posts_form(parts)) else {
         return guard::check(parts, forms.is_some()).map(|()| None);
     };
@@ -195,15 +228,24 @@ async fn admitted<'a>(forms: Option<&'a Forms>, parts: &Parts) -> S3Result<Optio
 async fn answer(s3: &S3Service, forms: Option<&Forms>, request: Request<Body>) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let admitted = admitted(forms, &parts).await;
-    let patience = if matches!(admitted, Ok(Some(_))) { FORM_PATIENCE } else { Duration::MAX };
+    let patience = if matches!(admitted, Ok(Some(_))) {
+        FORM_PATIENCE
+    } else {
+        Duration::MAX
+    };
     let answered = if let Err(refusal) = admitted {
         refusal.to_http_response().ok()
     } else {
         let request = Request::from_parts(parts, s3s::Body::http_body_unsync(body));
         // s3s writes whole requests to the log, with signatures in them: it gets none.
         let call = async {
-            let answered = timeout(patience, s3.call(request)).with_subscriber(Dispatch::none()).await;
-            (answered.ok().and_then(Result::ok), CAUSE.with(RefCell::take))
+            let answered = timeout(patience, s3.call(request))
+                .with_subscriber(Dispatch::none())
+                .await;
+            (
+                answered.ok().and_then(Result::ok),
+                CAUSE.with(RefCell::take),
+            )
         };
         let (answered, cause) = CAUSE.scope(RefCell::default(), call).await;
         if let Some(cause) = cause {
@@ -220,14 +262,20 @@ async fn answer(s3: &S3Service, forms: Option<&Forms>, request: Request<Body>) -
         |response| {
             let mut response = response.map(Body::new);
             // Where a form's file is: nobody within knows the host.
-            let place = response.headers().get(header::LOCATION).and_then(|place| place.to_str().ok());
+            let place = response
+                .headers()
+                .get(header::LOCATION)
+                .and_then(|place| place.to_str().ok());
             if let Some((forms, place)) = forms.zip(place.filter(|place| place.starts_with('/')))
                 && let Ok(place) = HeaderValue::try_from(format!("{}{place}", forms.public))
             {
                 response.headers_mut().insert(header::LOCATION, place);
             }
             // What an upload says of its type is all a browser may go by.
-            response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+            response.headers_mut().insert(
+                header::X_CONTENT_TYPE_OPTIONS,
+                HeaderValue::from_static("nosniff"),
+            );
             response
         },
     )
@@ -236,15 +284,25 @@ async fn answer(s3: &S3Service, forms: Option<&Forms>, request: Request<Body>) -
 /// Makes the directory if need be, for us alone; its path without symbolic links, which `SQLite` would not follow.
 fn private_dir(dir: &Path) -> Result<PathBuf> {
     let made = || {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)?;
         fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
         fs::canonicalize(dir)
     };
-    made()
-        .map_err(|error| Error::new(Kind::Io, format!("could not use the directory {}", dir.display())).because(error))
+    made().map_err(|error| {
+        Error::new(
+            Kind::Io,
+            format!("could not use the directory {}", dir.display()),
+        )
+        .because(error)
+    })
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     let ended = |error| Error::new(Kind::Other, "could not open the store").because(error);
     tokio::task::spawn_blocking(work).await.map_err(ended)?
 }

@@ -10,10 +10,10 @@ use bytes::Bytes;
 use futures_util::Stream;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::dto::{
-    ChecksumMode, ChecksumType, CommonPrefix, DeleteObjectInput, DeleteObjectOutput, ETag, EncodingType,
-    GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput, ListObjectsInput, ListObjectsOutput,
-    ListObjectsV2Input, ListObjectsV2Output, Metadata, Object, ObjectStorageClass, PostObjectInput, PutObjectInput,
-    PutObjectOutput, StreamingBlob, Timestamp,
+    ChecksumMode, ChecksumType, CommonPrefix, DeleteObjectInput, DeleteObjectOutput, ETag,
+    EncodingType, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput,
+    ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output, Metadata, Object,
+    ObjectStorageClass, PostObjectInput, PutObjectInput, PutObjectOutput, StreamingBlob, Timestamp,
 };
 use s3s::{S3Request, S3Result, s3_error};
 use uuid::Uuid;
@@ -28,18 +28,29 @@ use super::{BUCKET, Store};
 /// S3's limit for user metadata, names and values together, in bytes.
 const METADATA: usize = 2048;
 /// What stays as it is in `encoding-type=url`.
-const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'/');
 
 /// # Errors
 /// `NoSuchBucket`, for any but the one.
 pub fn only_bucket(name: &str) -> S3Result<()> {
-    if name == BUCKET { Ok(()) } else { Err(s3_error!(NoSuchBucket)) }
+    if name == BUCKET {
+        Ok(())
+    } else {
+        Err(s3_error!(NoSuchBucket))
+    }
 }
 
 /// A row's time, as S3's types carry it.
 pub fn timestamp(milliseconds: i64) -> Timestamp {
     // Up to the year 9999, which is where the type ends.
-    let since = u64::try_from(milliseconds).unwrap_or_default().min(253_402_300_799_000);
+    let since = u64::try_from(milliseconds)
+        .unwrap_or_default()
+        .min(253_402_300_799_000);
     Timestamp::from(std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(since))
 }
 
@@ -79,13 +90,21 @@ pub struct Fields {
 /// `MetadataTooLarge`.
 pub fn attributes(fields: Fields) -> S3Result<Attributes> {
     let metadata = fields.metadata.unwrap_or_default();
-    if metadata.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > METADATA {
+    if metadata
+        .iter()
+        .map(|(name, value)| name.len() + value.len())
+        .sum::<usize>()
+        > METADATA
+    {
         return Err(s3_error!(MetadataTooLarge));
     }
     // `aws-chunked` is how a body travels, not what it is.
     let encoding = fields.content_encoding.unwrap_or_default();
-    let encodings: Vec<&str> =
-        encoding.split(',').map(str::trim).filter(|name| !name.is_empty() && *name != "aws-chunked").collect();
+    let encodings: Vec<&str> = encoding
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty() && *name != "aws-chunked")
+        .collect();
     Ok(Attributes {
         content_type: fields.content_type,
         cache_control: fields.cache_control,
@@ -97,10 +116,22 @@ pub fn attributes(fields: Fields) -> S3Result<Attributes> {
 }
 
 /// The checksum a HEAD or GET shows, when asked to, with its type.
-fn checksum(object: &StoredObject, mode: Option<&ChecksumMode>) -> (Option<String>, Option<ChecksumType>) {
-    let Some(checksum) = object.checksum.as_ref().filter(|_| mode.is_some()) else { return (None, None) };
-    let kind = if checksum.contains('-') { ChecksumType::COMPOSITE } else { ChecksumType::FULL_OBJECT };
-    (Some(checksum.clone()), Some(ChecksumType::from_static(kind)))
+fn checksum(
+    object: &StoredObject,
+    mode: Option<&ChecksumMode>,
+) -> (Option<String>, Option<ChecksumType>) {
+    let Some(checksum) = object.checksum.as_ref().filter(|_| mode.is_some()) else {
+        return (None, None);
+    };
+    let kind = if checksum.contains('-') {
+        ChecksumType::COMPOSITE
+    } else {
+        ChecksumType::FULL_OBJECT
+    };
+    (
+        Some(checksum.clone()),
+        Some(ChecksumType::from_static(kind)),
+    )
 }
 
 fn metadata(attributes: &Attributes) -> Option<Metadata> {
@@ -115,7 +146,10 @@ pub struct Source {
 }
 
 impl Source {
-    pub fn read(self, range: Range<u64>) -> impl Stream<Item = std::io::Result<Bytes>> + Send + Sync {
+    pub fn read(
+        self,
+        range: Range<u64>,
+    ) -> impl Stream<Item = std::io::Result<Bytes>> + Send + Sync {
         read(self.hold, self.files, range)
     }
 }
@@ -128,13 +162,23 @@ impl Store {
                 let object = rows.object(&key)?.ok_or_else(|| s3_error!(NoSuchKey))?;
                 let hold = files.hold(&object.upload);
                 let parts = rows.parts(&object.upload, 0, usize::MAX)?;
-                let files = parts.into_iter().map(|part| (part.file, part.size)).collect();
-                Ok(Source { object, files, hold })
+                let files = parts
+                    .into_iter()
+                    .map(|part| (part.file, part.size))
+                    .collect();
+                Ok(Source {
+                    object,
+                    files,
+                    hold,
+                })
             })
             .await
     }
 
-    pub(super) async fn put(&self, request: S3Request<PutObjectInput>) -> S3Result<PutObjectOutput> {
+    pub(super) async fn put(
+        &self,
+        request: S3Request<PutObjectInput>,
+    ) -> S3Result<PutObjectOutput> {
         let input = request.input;
         only_bucket(&input.bucket)?;
         if input.write_offset_bytes.is_some() {
@@ -149,12 +193,25 @@ impl Store {
             content_language: input.content_language,
             metadata: input.metadata,
         })?;
-        let announced = Announced::read(input.content_length, &request.headers, request.trailing_headers)?;
+        let announced = Announced::read(
+            input.content_length,
+            &request.headers,
+            request.trailing_headers,
+        )?;
         let body = input.body.unwrap_or_else(|| s3s::Body::empty().into());
         let arrived = ingest(&self.files, body, announced).await?;
         let checksums = arrived.checksums.clone();
         let etag = self
-            .keep_object(input.key, attributes, arrived, if if_absent { There::Refused } else { There::Replaced })
+            .keep_object(
+                input.key,
+                attributes,
+                arrived,
+                if if_absent {
+                    There::Refused
+                } else {
+                    There::Replaced
+                },
+            )
             .await?;
         Ok(PutObjectOutput {
             e_tag: Some(strong(&etag)),
@@ -170,7 +227,10 @@ impl Store {
 
     /// The file of a form, whose policy was checked; its ETag, and where on this host it is. What is there already stays: a form is
     /// good for one object, however often it is posted; the same bytes again come to the same.
-    pub(super) async fn post(&self, request: S3Request<PostObjectInput>) -> S3Result<(ETag, String)> {
+    pub(super) async fn post(
+        &self,
+        request: S3Request<PostObjectInput>,
+    ) -> S3Result<(ETag, String)> {
         let input = request.input;
         only_bucket(&input.bucket)?;
         let attributes = attributes(Fields {
@@ -184,7 +244,9 @@ impl Store {
         let body = input.body.unwrap_or_else(|| s3s::Body::empty().into());
         let arrived = ingest(&self.files, body, Announced::nothing()).await?;
         let place = format!("/{BUCKET}/{}", utf8_percent_encode(&input.key, PLAIN));
-        let etag = self.keep_object(input.key, attributes, arrived, There::Same).await?;
+        let etag = self
+            .keep_object(input.key, attributes, arrived, There::Same)
+            .await?;
         Ok((strong(&etag), place))
     }
 
@@ -208,13 +270,25 @@ impl Store {
         let etag = object.etag.clone();
         self.manifest
             .write(move |change| {
-                let found = if there == There::Replaced { None } else { change.object(&object.key)? };
+                let found = if there == There::Replaced {
+                    None
+                } else {
+                    change.object(&object.key)?
+                };
                 match found {
-                    Some(found) if there == There::Same && found.etag == object.etag => return Ok(()),
+                    Some(found) if there == There::Same && found.etag == object.etag => {
+                        return Ok(());
+                    }
                     Some(_) => return Err(s3_error!(PreconditionFailed).into()),
                     None => {}
                 }
-                change.put_part(&object.upload, 1, arrived.file, arrived.size, &arrived.fingerprint)?;
+                change.put_part(
+                    &object.upload,
+                    1,
+                    arrived.file,
+                    arrived.size,
+                    &arrived.fingerprint,
+                )?;
                 change.put_object(&object)
             })
             .await?;
@@ -224,11 +298,19 @@ impl Store {
     pub(super) async fn head(&self, input: HeadObjectInput) -> S3Result<HeadObjectOutput> {
         only_bucket(&input.bucket)?;
         if input.part_number.is_some() || input.version_id.is_some() || input.range.is_some() {
-            return Err(s3_error!(NotImplemented, "Part numbers, versions and ranges of HEAD are not implemented"));
+            return Err(s3_error!(
+                NotImplemented,
+                "Part numbers, versions and ranges of HEAD are not implemented"
+            ));
         }
         let key = input.key;
-        let object =
-            self.manifest.read(move |rows| rows.object(&key)?.ok_or_else(|| s3_error!(NoSuchKey).into())).await?;
+        let object = self
+            .manifest
+            .read(move |rows| {
+                rows.object(&key)?
+                    .ok_or_else(|| s3_error!(NoSuchKey).into())
+            })
+            .await?;
         let conditions = Conditions {
             if_match: input.if_match,
             if_none_match: input.if_none_match,
@@ -257,7 +339,10 @@ impl Store {
     pub(super) async fn get(&self, input: GetObjectInput) -> S3Result<GetObjectOutput> {
         only_bucket(&input.bucket)?;
         if input.part_number.is_some() || input.version_id.is_some() {
-            return Err(s3_error!(NotImplemented, "Part numbers and versions are not implemented"));
+            return Err(s3_error!(
+                NotImplemented,
+                "Part numbers and versions are not implemented"
+            ));
         }
         let source = self.source(&input.key).await?;
         let object = source.object.clone();
@@ -268,15 +353,22 @@ impl Store {
             if_unmodified_since: input.if_unmodified_since,
         };
         conditions.check(&object.etag, &whole_second(object.created))?;
-        let range = input.range.map(|range| range.check(object.size)).transpose()?;
+        let range = input
+            .range
+            .map(|range| range.check(object.size))
+            .transpose()?;
         // The last bytes of nothing.
         if range.as_ref().is_some_and(Range::is_empty) {
             return Err(s3_error!(InvalidRange));
         }
-        let content_range = range.as_ref().map(|r| format!("bytes {}-{}/{}", r.start, r.end - 1, object.size));
+        let content_range = range
+            .as_ref()
+            .map(|r| format!("bytes {}-{}/{}", r.start, r.end - 1, object.size));
         // A checksum of the whole says nothing of a part of it.
-        let (checksum_sha256, checksum_type) =
-            checksum(&object, input.checksum_mode.as_ref().filter(|_| range.is_none()));
+        let (checksum_sha256, checksum_type) = checksum(
+            &object,
+            input.checksum_mode.as_ref().filter(|_| range.is_none()),
+        );
         let range = range.unwrap_or(0..object.size);
         Ok(GetObjectOutput {
             accept_ranges: Some("bytes".into()),
@@ -300,18 +392,29 @@ impl Store {
     /// Deleting what is not there succeeds too.
     pub(super) async fn delete(&self, input: DeleteObjectInput) -> S3Result<DeleteObjectOutput> {
         only_bucket(&input.bucket)?;
-        let conditional =
-            input.if_match.is_some() || input.if_match_size.is_some() || input.if_match_last_modified_time.is_some();
+        let conditional = input.if_match.is_some()
+            || input.if_match_size.is_some()
+            || input.if_match_last_modified_time.is_some();
         if conditional || input.version_id.is_some() {
-            return Err(s3_error!(NotImplemented, "Conditions and versions of DELETE are not implemented"));
+            return Err(s3_error!(
+                NotImplemented,
+                "Conditions and versions of DELETE are not implemented"
+            ));
         }
-        self.manifest.write(move |change| change.drop_object(&input.key)).await?;
+        self.manifest
+            .write(move |change| change.drop_object(&input.key))
+            .await?;
         Ok(DeleteObjectOutput::default())
     }
 
     pub(super) async fn list_v2(&self, input: ListObjectsV2Input) -> S3Result<ListObjectsV2Output> {
         only_bucket(&input.bucket)?;
-        let wrong = || s3_error!(InvalidArgument, "The continuation token provided is incorrect");
+        let wrong = || {
+            s3_error!(
+                InvalidArgument,
+                "The continuation token provided is incorrect"
+            )
+        };
         let after = match &input.continuation_token {
             None => input.start_after.clone().unwrap_or_default(),
             Some(token) => {
@@ -319,13 +422,22 @@ impl Store {
                 String::from_utf8(bytes).map_err(|_| wrong())?
             }
         };
-        let page = self.page(input.prefix.clone(), input.delimiter.clone(), after, input.max_keys).await?;
+        let page = self
+            .page(
+                input.prefix.clone(),
+                input.delimiter.clone(),
+                after,
+                input.max_keys,
+            )
+            .await?;
         let encoding = input.encoding_type.as_ref();
         let (contents, common_prefixes) = (page.contents(encoding), page.common_prefixes(encoding));
         Ok(ListObjectsV2Output {
             name: Some(input.bucket),
             prefix: Some(encoded(&input.prefix.unwrap_or_default(), encoding)),
-            delimiter: input.delimiter.map(|delimiter| encoded(&delimiter, encoding)),
+            delimiter: input
+                .delimiter
+                .map(|delimiter| encoded(&delimiter, encoding)),
             start_after: input.start_after.map(|key| encoded(&key, encoding)),
             max_keys: i32::try_from(page.max).ok(),
             key_count: i32::try_from(page.objects.len() + page.prefixes.len()).ok(),
@@ -342,13 +454,22 @@ impl Store {
     pub(super) async fn list_v1(&self, input: ListObjectsInput) -> S3Result<ListObjectsOutput> {
         only_bucket(&input.bucket)?;
         let after = input.marker.clone().unwrap_or_default();
-        let page = self.page(input.prefix.clone(), input.delimiter.clone(), after, input.max_keys).await?;
+        let page = self
+            .page(
+                input.prefix.clone(),
+                input.delimiter.clone(),
+                after,
+                input.max_keys,
+            )
+            .await?;
         let encoding = input.encoding_type.as_ref();
         let (contents, common_prefixes) = (page.contents(encoding), page.common_prefixes(encoding));
         Ok(ListObjectsOutput {
             name: Some(input.bucket),
             prefix: Some(encoded(&input.prefix.unwrap_or_default(), encoding)),
-            delimiter: input.delimiter.map(|delimiter| encoded(&delimiter, encoding)),
+            delimiter: input
+                .delimiter
+                .map(|delimiter| encoded(&delimiter, encoding)),
             marker: Some(encoded(&input.marker.unwrap_or_default(), encoding)),
             max_keys: i32::try_from(page.max).ok(),
             is_truncated: Some(page.next.is_some()),
@@ -369,7 +490,10 @@ impl Store {
     ) -> S3Result<Page> {
         let max = page_size(max)?;
         let prefix = prefix.unwrap_or_default();
-        Ok(self.manifest.read(move |rows| Page::collect(rows, &prefix, delimiter.as_deref(), after, max)).await?)
+        Ok(self
+            .manifest
+            .read(move |rows| Page::collect(rows, &prefix, delimiter.as_deref(), after, max))
+            .await?)
     }
 }
 
@@ -383,8 +507,19 @@ struct Page {
 }
 
 impl Page {
-    fn collect(rows: &Rows, prefix: &str, delimiter: Option<&str>, after: String, max: usize) -> Result<Self, Failure> {
-        let mut page = Self { max, objects: Vec::new(), prefixes: Vec::new(), next: None };
+    fn collect(
+        rows: &Rows,
+        prefix: &str,
+        delimiter: Option<&str>,
+        after: String,
+        max: usize,
+    ) -> Result<Self, Failure> {
+        let mut page = Self {
+            max,
+            objects: Vec::new(),
+            prefixes: Vec::new(),
+            next: None,
+        };
         if max == 0 {
             return Ok(page);
         }
@@ -430,14 +565,21 @@ impl Page {
             size: i64::try_from(object.size).ok(),
             e_tag: Some(strong(&object.etag)),
             last_modified: Some(timestamp(object.created)),
-            storage_class: Some(ObjectStorageClass::from_static(ObjectStorageClass::STANDARD)),
+            storage_class: Some(ObjectStorageClass::from_static(
+                ObjectStorageClass::STANDARD,
+            )),
             ..Object::default()
         });
         shown.collect()
     }
 
     fn common_prefixes(&self, encoding: Option<&EncodingType>) -> Vec<CommonPrefix> {
-        self.prefixes.iter().map(|prefix| CommonPrefix { prefix: Some(encoded(prefix, encoding)) }).collect()
+        self.prefixes
+            .iter()
+            .map(|prefix| CommonPrefix {
+                prefix: Some(encoded(prefix, encoding)),
+            })
+            .collect()
     }
 }
 

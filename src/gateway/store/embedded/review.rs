@@ -36,7 +36,11 @@ pub struct Reviewed {
 /// # Errors
 /// `MalformedXML` for an empty list or nameless parts, `InvalidPartOrder`, `InvalidPart` for one that is not stored or is stored
 /// differently, `EntityTooSmall` for one under 5 MiB before the last, `InvalidRequest` where a checksum is demanded and missing.
-pub fn review(stored: &[Part], listed: &[CompletedPart], demands_checksum: bool) -> S3Result<Reviewed> {
+pub fn review(
+    stored: &[Part],
+    listed: &[CompletedPart],
+    demands_checksum: bool,
+) -> S3Result<Reviewed> {
     let mut sizes = Vec::with_capacity(listed.len());
     let mut fingerprints = Vec::with_capacity(listed.len());
     let mut left_out = Vec::new();
@@ -46,7 +50,10 @@ pub fn review(stored: &[Part], listed: &[CompletedPart], demands_checksum: bool)
     }
     for listed_part in listed {
         let (Some(number), Some(etag)) = (listed_part.part_number, &listed_part.e_tag) else {
-            return Err(s3_error!(MalformedXML, "A part needs its number and its ETag"));
+            return Err(s3_error!(
+                MalformedXML,
+                "A part needs its number and its ETag"
+            ));
         };
         while let Some(skipped) = rest.next_if(|part| part.number < number) {
             left_out.push(skipped.number);
@@ -54,11 +61,17 @@ pub fn review(stored: &[Part], listed: &[CompletedPart], demands_checksum: bool)
         let part = rest.next_if(|part| part.number == number);
         let part = part.ok_or_else(|| s3_error!(InvalidPart, "Part {number} is not stored"))?;
         if etag.value() != part_etag(&part.fingerprint) {
-            return Err(s3_error!(InvalidPart, "Part {number} is stored with another ETag"));
+            return Err(s3_error!(
+                InvalidPart,
+                "Part {number} is stored with another ETag"
+            ));
         }
         match &listed_part.checksum_sha256 {
             Some(checksum) if *checksum != part.fingerprint.base64() => {
-                return Err(s3_error!(InvalidPart, "Part {number} is stored with another checksum"));
+                return Err(s3_error!(
+                    InvalidPart,
+                    "Part {number} is stored with another checksum"
+                ));
             }
             None if demands_checksum => {
                 return Err(s3_error!(
@@ -72,27 +85,51 @@ pub fn review(stored: &[Part], listed: &[CompletedPart], demands_checksum: bool)
         fingerprints.push(part.fingerprint);
     }
     let Some((_, before_last)) = sizes.split_last() else {
-        return Err(s3_error!(MalformedXML, "A list of parts must name at least one"));
+        return Err(s3_error!(
+            MalformedXML,
+            "A list of parts must name at least one"
+        ));
     };
     if let Some((number, _)) = before_last.iter().find(|(_, size)| *size < SMALLEST) {
-        return Err(s3_error!(EntityTooSmall, "Part {number} is smaller than the minimum allowed size"));
+        return Err(s3_error!(
+            EntityTooSmall,
+            "Part {number} is smaller than the minimum allowed size"
+        ));
     }
     let size = sizes.iter().map(|(_, size)| size).sum();
     left_out.extend(rest.map(|part| part.number));
-    let all: Vec<u8> = fingerprints.iter().flat_map(|fingerprint| *fingerprint.bytes()).collect();
-    let etag = format!("{}-{}", part_etag(&Fingerprint::of(&all)), fingerprints.len());
-    Ok(Reviewed { size, etag, checksum: Checksum::composite(&fingerprints), left_out })
+    let all: Vec<u8> = fingerprints
+        .iter()
+        .flat_map(|fingerprint| *fingerprint.bytes())
+        .collect();
+    let etag = format!(
+        "{}-{}",
+        part_etag(&Fingerprint::of(&all)),
+        fingerprints.len()
+    );
+    Ok(Reviewed {
+        size,
+        etag,
+        checksum: Checksum::composite(&fingerprints),
+        left_out,
+    })
 }
 
 /// Whether an object may be written only if there is none: `If-None-Match: *`.
 ///
 /// # Errors
 /// `NotImplemented` for the other conditions.
-pub fn only_if_absent(if_match: Option<&ETagCondition>, if_none_match: Option<&ETagCondition>) -> S3Result<bool> {
+pub fn only_if_absent(
+    if_match: Option<&ETagCondition>,
+    if_none_match: Option<&ETagCondition>,
+) -> S3Result<bool> {
     match (if_match, if_none_match) {
         (None, None) => Ok(false),
         (None, Some(ETagCondition::Any)) => Ok(true),
-        _ => Err(s3_error!(NotImplemented, "A write may be conditional on If-None-Match: * only")),
+        _ => Err(s3_error!(
+            NotImplemented,
+            "A write may be conditional on If-None-Match: * only"
+        )),
     }
 }
 
@@ -112,7 +149,11 @@ impl Conditions {
     /// # Errors
     /// `PreconditionFailed`, `NotModified`.
     pub fn check(&self, etag: &str, modified: &Timestamp) -> S3Result<()> {
-        let is = |condition: &ETagCondition| condition.as_etag().is_none_or(|wanted| wanted.value() == etag);
+        let is = |condition: &ETagCondition| {
+            condition
+                .as_etag()
+                .is_none_or(|wanted| wanted.value() == etag)
+        };
         let unchanged = match (&self.if_match, &self.if_unmodified_since) {
             (Some(condition), _) => is(condition),
             (None, Some(since)) => modified <= since,
@@ -126,7 +167,11 @@ impl Conditions {
             (None, Some(since)) => modified > since,
             (None, None) => true,
         };
-        if wanted { Ok(()) } else { Err(s3_error!(NotModified)) }
+        if wanted {
+            Ok(())
+        } else {
+            Err(s3_error!(NotModified))
+        }
     }
 }
 
@@ -135,11 +180,19 @@ impl Conditions {
 /// # Errors
 /// `InvalidArgument` for anything else, `InvalidRange` for bytes that are not there.
 pub fn copy_range(header: &str, size: u64) -> S3Result<Range<u64>> {
-    let number =
-        |digits: &str| digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse::<u64>().ok()).flatten();
-    let ends = header.strip_prefix("bytes=").and_then(|range| range.split_once('-'));
+    let number = |digits: &str| {
+        digits
+            .bytes()
+            .all(|b| b.is_ascii_digit())
+            .then(|| digits.parse::<u64>().ok())
+            .flatten()
+    };
+    let ends = header
+        .strip_prefix("bytes=")
+        .and_then(|range| range.split_once('-'));
     let ends = ends.and_then(|(first, last)| Some((number(first)?, number(last)?)));
-    let (first, last) = ends.ok_or_else(|| s3_error!(InvalidArgument, "The range must be bytes=FIRST-LAST"))?;
+    let (first, last) =
+        ends.ok_or_else(|| s3_error!(InvalidArgument, "The range must be bytes=FIRST-LAST"))?;
     if first > last || last >= size {
         return Err(s3_error!(InvalidRange));
     }
@@ -205,7 +258,10 @@ mod tests {
     fn the_listed_parts_make_the_object_and_the_others_are_left_out() {
         let parts = stored(&[(1, 1), (2, SMALLEST), (5, SMALLEST), (9, 3), (10, 1)]);
         let reviewed = review(&parts, &listed(&[2, 5, 9]), true).unwrap();
-        assert_eq!((reviewed.size, reviewed.left_out), (2 * SMALLEST + 3, vec![1, 10]));
+        assert_eq!(
+            (reviewed.size, reviewed.left_out),
+            (2 * SMALLEST + 3, vec![1, 10])
+        );
         assert!(reviewed.etag.ends_with("-3") && reviewed.checksum.as_str().ends_with("-3"));
     }
 
@@ -213,10 +269,19 @@ mod tests {
     fn a_list_that_does_not_fit_is_refused_by_its_name() {
         let parts = stored(&[(1, SMALLEST), (2, 1), (3, 1)]);
         assert_eq!(code(review(&parts, &[], false)), "MalformedXML");
-        assert_eq!(code(review(&parts, &listed(&[2, 1]), true)), "InvalidPartOrder");
-        assert_eq!(code(review(&parts, &listed(&[1, 1]), true)), "InvalidPartOrder");
+        assert_eq!(
+            code(review(&parts, &listed(&[2, 1]), true)),
+            "InvalidPartOrder"
+        );
+        assert_eq!(
+            code(review(&parts, &listed(&[1, 1]), true)),
+            "InvalidPartOrder"
+        );
         assert_eq!(code(review(&parts, &listed(&[1, 4]), true)), "InvalidPart");
-        assert_eq!(code(review(&parts, &listed(&[1, 2, 3]), true)), "EntityTooSmall");
+        assert_eq!(
+            code(review(&parts, &listed(&[1, 2, 3]), true)),
+            "EntityTooSmall"
+        );
         let spoilt = |spoil: fn(&mut CompletedPart)| {
             let mut list = listed(&[1, 2]);
             spoil(&mut list[1]);
@@ -224,10 +289,27 @@ mod tests {
         };
         let etag = spoilt(|part| part.e_tag = Some(ETag::Strong("x".into())));
         assert_eq!(code(review(&parts, &etag, true)), "InvalidPart");
-        assert_eq!(code(review(&parts, &spoilt(|part| part.checksum_sha256 = Some("x".into())), false)), "InvalidPart");
-        assert_eq!(code(review(&parts, &spoilt(|part| part.checksum_sha256 = None), true)), "InvalidRequest");
+        assert_eq!(
+            code(review(
+                &parts,
+                &spoilt(|part| part.checksum_sha256 = Some("x".into())),
+                false
+            )),
+            "InvalidPart"
+        );
+        assert_eq!(
+            code(review(
+                &parts,
+                &spoilt(|part| part.checksum_sha256 = None),
+                true
+            )),
+            "InvalidRequest"
+        );
         assert!(review(&parts, &spoilt(|part| part.checksum_sha256 = None), false).is_ok());
-        assert_eq!(code(review(&parts, &spoilt(|part| part.e_tag = None), false)), "MalformedXML");
+        assert_eq!(
+            code(review(&parts, &spoilt(|part| part.e_tag = None), false)),
+            "MalformedXML"
+        );
     }
 
     #[test]
@@ -239,7 +321,11 @@ mod tests {
             ("bytes=-2", "InvalidArgument"),
             ("0-1", "InvalidArgument"),
         ] {
-            assert_eq!(copy_range(header, 5).unwrap_err().code().as_str(), wrong, "{header}");
+            assert_eq!(
+                copy_range(header, 5).unwrap_err().code().as_str(),
+                wrong,
+                "{header}"
+            );
         }
     }
 

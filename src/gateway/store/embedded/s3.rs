@@ -4,12 +4,14 @@
 
 use s3s::dto::{
     AbortMultipartUploadInput, AbortMultipartUploadOutput, Bucket, CompleteMultipartUploadInput,
-    CompleteMultipartUploadOutput, CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteObjectInput,
-    DeleteObjectOutput, GetBucketLocationInput, GetBucketLocationOutput, GetObjectInput, GetObjectOutput,
-    HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput, ListBucketsInput, ListBucketsOutput,
-    ListMultipartUploadsInput, ListMultipartUploadsOutput, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input,
-    ListObjectsV2Output, ListPartsInput, ListPartsOutput, PostObjectInput, PostObjectOutput, PutObjectInput,
-    PutObjectOutput, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
+    CompleteMultipartUploadOutput, CreateMultipartUploadInput, CreateMultipartUploadOutput,
+    DeleteObjectInput, DeleteObjectOutput, GetBucketLocationInput, GetBucketLocationOutput,
+    GetObjectInput, GetObjectOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput,
+    HeadObjectOutput, ListBucketsInput, ListBucketsOutput, ListMultipartUploadsInput,
+    ListMultipartUploadsOutput, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input,
+    ListObjectsV2Output, ListPartsInput, ListPartsOutput, PostObjectInput, PostObjectOutput,
+    PutObjectInput, PutObjectOutput, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput,
+    UploadPartOutput,
 };
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 
@@ -64,7 +66,10 @@ operations! {
     }
 }
 
-#[expect(clippy::unused_async, reason = "called like the operations that do wait")]
+#[expect(
+    clippy::unused_async,
+    reason = "called like the operations that do wait"
+)]
 impl Store {
     async fn buckets(&self, _input: ListBucketsInput) -> S3Result<ListBucketsOutput> {
         let bucket = Bucket {
@@ -72,12 +77,18 @@ impl Store {
             bucket_region: Some(REGION.into()),
             creation_date: Some(timestamp(self.made)),
         };
-        Ok(ListBucketsOutput { buckets: Some(vec![bucket]), ..ListBucketsOutput::default() })
+        Ok(ListBucketsOutput {
+            buckets: Some(vec![bucket]),
+            ..ListBucketsOutput::default()
+        })
     }
 
     async fn bucket(&self, input: HeadBucketInput) -> S3Result<HeadBucketOutput> {
         only_bucket(&input.bucket)?;
-        Ok(HeadBucketOutput { bucket_region: Some(REGION.into()), ..HeadBucketOutput::default() })
+        Ok(HeadBucketOutput {
+            bucket_region: Some(REGION.into()),
+            ..HeadBucketOutput::default()
+        })
     }
 
     /// S3 says nothing for us-east-1.
