@@ -27,7 +27,6 @@ const TARGETS: &[Target] = &[
     ("disposition", bodies::disposition, 400),
     ("terminal", bodies::terminal, 400),
     ("plan", bodies::plan, 400),
-    ("reply", bodies::reply, 400),
 ];
 
 fn corpus(name: &str) -> Vec<(PathBuf, Vec<u8>)> {

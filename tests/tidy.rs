@@ -45,7 +45,6 @@ const DOORS: &[(&str, &[&str])] = &[
     ("clap_mangen", &["cli/"]),
     ("governor", &["gateway/limits.rs"]),
     ("hmac", &["gateway/hooks/webhook.rs"]),
-    ("httparse", &["backend/reply.rs"]),
     ("hyper", &["gateway/listen.rs"]),
     ("hyper_util", &["gateway/listen.rs"]),
     ("indicatif", &["report/bars.rs"]),

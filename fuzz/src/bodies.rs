@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use upload::backend::{StoreHost, Stored, answer, hosts, reply::Reply};
+use upload::backend::{StoreHost, Stored, answer, hosts};
 use upload::error::Kind;
 use upload::gateway::rules;
 use upload::gateway::store::{Answer, Fault, answers, attachment};
@@ -497,41 +497,6 @@ pub fn plan(bytes: &[u8]) {
         Plan::pinned(size, plan.part_size()).expect("the same plan"),
         plan
     );
-}
-
-/// An HTTP answer, whole and byte by byte: both must be read alike.
-pub fn reply(bytes: &[u8]) {
-    let read = |step: usize| {
-        let mut reply = Reply::new(1 << 12);
-        for piece in bytes.chunks(step.max(1)) {
-            match reply.is_there(true) {
-                Ok(true) => break,
-                Ok(false) => reply.push(piece),
-                Err(error) => return Err(error),
-            }
-        }
-        match reply.is_there(true) {
-            Ok(there) if there || reply.ends() => reply
-                .take()
-                .map(|(answer, _)| Some((answer.status, answer.body))),
-            Ok(_) => Ok(None),
-            Err(error) => Err(error),
-        }
-    };
-    let (whole, slowly) = (read(bytes.len()), read(1));
-    if let (Ok(whole), Ok(slowly)) = (&whole, &slowly) {
-        assert_eq!(whole, slowly);
-        if let Some((status, _)) = whole {
-            assert!((200..=999).contains(status));
-            let head = b"HTTP/1.";
-            // Empty lines before an answer are passed over.
-            let start = bytes
-                .iter()
-                .position(|byte| !b"\r\n".contains(byte))
-                .unwrap_or_default();
-            assert!(bytes[start..].starts_with(head), "an answer out of nothing");
-        }
-    }
 }
 
 thread_local! {

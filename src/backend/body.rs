@@ -13,6 +13,7 @@ use tokio::task::spawn_blocking;
 
 use super::content::{Content, FRAME, Lent, Pool};
 use super::limit::Limiter;
+use crate::crash;
 use crate::error::{Error, Kind, Result};
 
 /// Its length is known beforehand, so that `Content-Length` is sent.
@@ -73,7 +74,8 @@ impl PartBody {
             match self.content.read_at_hand(frame.space(may), offset) {
                 Some(read) => return Poll::Ready(Ok(frame.into_bytes(read))),
                 None => {
-                    self.next = Next::Read(Box::pin(read(self.content.clone(), frame, may, offset)))
+                    self.next =
+                        Next::Read(Box::pin(read(self.content.clone(), frame, may, offset)));
                 }
             }
         }
@@ -108,6 +110,7 @@ impl Body for PartBody {
             let range = &mut self.content.range;
             (range.start, range.len) = (range.start + bytes, range.len - bytes);
             self.sent.fetch_add(bytes, Ordering::Relaxed);
+            crash::point("backend.put.frame");
             Frame::data(frame)
         });
         Poll::Ready(Some(frame))

@@ -74,11 +74,6 @@ impl Clients {
         &self.0.api
     }
 
-    /// Which addresses of a store's name may be connected to; none where any may.
-    pub fn resolver(&self) -> Option<&Resolver> {
-        self.0.setup.resolver.as_ref()
-    }
-
     /// # Errors
     /// [`Kind::Unusable`] where TLS cannot be set up.
     pub fn data(&self) -> Result<&Client> {

@@ -13,8 +13,8 @@ use bytes::Bytes;
 use crate::error::{Error, Kind, Result};
 use crate::names::ByteRange;
 
-/// How much is read at once: few calls, and small enough to be still in the processor's cache when it is sent.
-pub const FRAME: usize = 256 << 10;
+/// Bytes read from the file at once. Larger frames leave the processor cache before they are sent.
+pub const FRAME: usize = 64 << 10;
 
 /// What one PUT sends.
 #[derive(Debug, Clone)]

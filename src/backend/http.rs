@@ -19,8 +19,6 @@ use super::answer::{self, Stored};
 use super::body::PartBody;
 use super::clients::Clients;
 use super::content::{Content, Pool};
-#[cfg(target_os = "linux")]
-use super::direct::{Direct, Sending};
 use super::header::{self, Header};
 use super::hosts::{self, Rules, StoreHost};
 use super::limit::Limiter;
@@ -67,8 +65,6 @@ pub struct Http {
     /// Stores that parts may go to, as [`hosts::place`] tells them; none yet is any.
     known: Arc<Mutex<Vec<String>>>,
     pool: Pool,
-    #[cfg(target_os = "linux")]
-    direct: Option<Arc<Direct>>,
 }
 
 impl Http {
@@ -87,8 +83,6 @@ impl Http {
         Ok(Self {
             clients: Clients::new(backend, &options)?,
             backend: backend.clone(),
-            #[cfg(target_os = "linux")]
-            direct: (!is_proxied(&options)).then(Arc::default),
             known: Arc::default(),
             pool: Pool::default(),
             options,
@@ -210,7 +204,7 @@ impl Http {
         answer::of_part(&answer, fingerprint, md5.as_ref(), stale)
     }
 
-    /// Sends a part and reads the answer: over plain HTTP straight from the file, else through reqwest.
+    /// Sends a part and reads the answer.
     async fn send(
         &self,
         url: Url,
@@ -219,21 +213,6 @@ impl Http {
         sent: &Arc<AtomicU64>,
     ) -> Result<Answer> {
         let limiter = &self.options.limiter;
-        #[cfg(target_os = "linux")]
-        if let Some(direct) = self.direct.as_ref().filter(|_| url.scheme() == "http") {
-            let part = Sending {
-                sent,
-                limiter,
-                resolver: self.clients.resolver(),
-                pool: &self.pool,
-            };
-            if let Some(answer) = direct
-                .put(&url, &headers, &content, &part, ANSWER_MAX)
-                .await?
-            {
-                return Ok(answer);
-            }
-        }
         let body = PartBody::new(
             content,
             self.pool.clone(),
@@ -250,6 +229,7 @@ impl Http {
             .send()
             .await
             .map_err(|error| failed("send a part", error))?;
+        crash::point("backend.put.answered");
         read(response, ANSWER_MAX, self.patience()).await
     }
 
@@ -393,12 +373,6 @@ async fn stalled(sent: &AtomicU64, len: u64, patience: Patience) {
     }
 }
 
-/// Whether plain HTTP may go through a proxy, by option or, as reqwest reads them, by the environment's variables.
-#[cfg(target_os = "linux")]
-fn is_proxied(options: &Options) -> bool {
-    options.proxy.is_some() || is_any_set(&["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"])
-}
-
 /// Whether a variable of the environment is set, and not empty.
 pub(super) fn is_any_set(names: &[&str]) -> bool {
     names
@@ -436,53 +410,4 @@ fn failed(what: &str, error: reqwest::Error) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// After a sleep too, a backend leads nowhere it did not lead before.
-    #[tokio::test]
-    async fn new_connections_lead_to_the_stores_that_were_known() {
-        let http = Http::new(
-            &"https://upload.example".parse().unwrap(),
-            Options::default(),
-        )
-        .unwrap();
-        let goes = |http: &Http, url: &str| {
-            http.place(&SignedUrl::new(url.into()))
-                .map(drop)
-                .map_err(|error| error.kind())
-        };
-        assert_eq!(goes(&http, "https://store.example/k"), Ok(()));
-        let anew = http.reconnected().unwrap();
-        assert_eq!(
-            goes(&anew, "https://elsewhere.example/k"),
-            Err(Kind::Unusable)
-        );
-        assert_eq!(goes(&anew, "https://store.example/k"), Ok(()));
-    }
-
-    /// The library's errors name the URL; ours, and what lies behind them, must not.
-    #[tokio::test]
-    async fn an_error_names_no_url() {
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let error = client
-            .get("http://127.0.0.1:1/part?X-Amz-Signature=canary")
-            .send()
-            .await
-            .unwrap_err();
-        assert!(
-            error.to_string().contains("canary"),
-            "the library has changed its mind: {error}"
-        );
-        let error = failed("send a part", error);
-        assert_eq!(error.kind(), Kind::Temporary);
-        let mut said: Option<&dyn std::error::Error> = Some(&error);
-        while let Some(error) = said {
-            assert!(
-                !format!("{error} {error:?}").contains("canary"),
-                "{error:?}"
-            );
-            said = error.source();
-        }
-    }
-}
+mod tests;

@@ -11,16 +11,12 @@ mod clients;
 mod companion;
 mod content;
 mod dialect;
-#[cfg(target_os = "linux")]
-mod direct;
 mod header;
 pub mod hosts;
 mod http;
 mod limit;
 mod native;
 mod patience;
-#[cfg(target_os = "linux")]
-pub mod reply;
 mod resolver;
 
 pub use answer::Stored;

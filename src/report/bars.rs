@@ -80,7 +80,7 @@ impl Bars {
             .extend(remark(event, &self.items, self.loudness.verbose));
         match (event, item) {
             (Event::Plan { .. } | Event::Progress { .. } | Event::Waiting { .. }, Some(item)) => {
-                self.draw(item)
+                self.draw(item);
             }
             (Event::Completed { .. } | Event::Failed { .. }, Some(item)) => {
                 if let Some(bar) = self.moving.remove(&item) {

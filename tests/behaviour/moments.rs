@@ -39,7 +39,7 @@ const REPLACE: Change = ("put another file in its place", |file| {
 const TOUCH: Change = ("touch", files::touch);
 const REMOVE: Change = ("remove", |file| fs::remove_file(file).unwrap());
 const FORBID: Change = ("chmod 000", |file| {
-    fs::set_permissions(file, fs::Permissions::from_mode(0o000)).unwrap()
+    fs::set_permissions(file, fs::Permissions::from_mode(0o000)).unwrap();
 });
 
 /// Other bytes in every part.

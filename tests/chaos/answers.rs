@@ -11,7 +11,7 @@ use crate::trial::{LARGE, SIZES, Trial, each, first_put};
 fn is_survived(fault: &Fault, kind: &str) {
     each(SIZES, |trial, size| {
         let run = trial.survives(size, |proxy| {
-            proxy.spoil(Requests::put().nth(1), fault.clone())
+            proxy.spoil(Requests::put().nth(1), fault.clone());
         });
         assert_eq!(run.retries(), [kind], "{size}: {}", run.output);
         run.wastes_little().asks_little();
@@ -26,7 +26,7 @@ fn are_survived(faults: impl IntoIterator<Item = Fault>, kind: &str) {
         .flat_map(|fault| [(1, fault.clone()), (PART + 1, fault)]);
     each(cases, |trial, (size, fault)| {
         let run = trial.survives(size, |proxy| {
-            proxy.spoil(Requests::put().nth(1), fault.clone())
+            proxy.spoil(Requests::put().nth(1), fault.clone());
         });
         assert_eq!(run.retries(), [kind], "{size}: {}", run.output);
     });
@@ -36,7 +36,7 @@ fn are_survived(faults: impl IntoIterator<Item = Fault>, kind: &str) {
 fn an_internal_error_three_times() {
     each(SIZES, |trial, size| {
         let run = trial.survives(size, |proxy| {
-            proxy.spoil(Requests::put().first(3), Fault::s3(500, "InternalError"))
+            proxy.spoil(Requests::put().first(3), Fault::s3(500, "InternalError"));
         });
         assert_eq!(run.retries(), ["temporary"; 3], "{size}: {}", run.output);
         run.wastes(3 * PART);
@@ -74,14 +74,14 @@ fn a_time_to_wait_is_waited() {
     let mut trial = Trial::new();
     let answer = Answer::s3(503, "SlowDown").header("retry-after", "2");
     let run = trial.survives(1, |proxy| {
-        proxy.spoil(Requests::put().nth(1), Fault::Answer(answer))
+        proxy.spoil(Requests::put().nth(1), Fault::Answer(answer));
     });
     assert_eq!(run.waits(), [2000]);
     let answer = Answer::s3(503, "SlowDown")
         .header("date", "Sat, 21 Nov 2026 10:00:00 GMT")
         .header("retry-after", "Sat, 21 Nov 2026 10:00:02 GMT");
     let run = trial.survives(1, |proxy| {
-        proxy.spoil(Requests::put().nth(1), Fault::Answer(answer))
+        proxy.spoil(Requests::put().nth(1), Fault::Answer(answer));
     });
     assert_eq!(run.waits(), [2000]);
 }
@@ -110,7 +110,7 @@ fn no_time_to_wait_is_longer_than_reason() {
 fn many_parts_that_are_throttled() {
     let mut trial = Trial::new();
     let run = trial.survives(LARGE, |proxy| {
-        proxy.spoil(Requests::put().first(6), Fault::slow_down())
+        proxy.spoil(Requests::put().first(6), Fault::slow_down());
     });
     assert_eq!(run.retries(), ["throttled"; 6], "{}", run.output);
 }
@@ -120,7 +120,7 @@ fn an_expired_url_costs_a_signature_and_no_wait() {
     let mut trial = Trial::new();
     for size in SIZES {
         let run = trial.survives(size, |proxy| {
-            proxy.spoil(Requests::put().nth(1), Fault::expired())
+            proxy.spoil(Requests::put().nth(1), Fault::expired());
         });
         assert_eq!(
             (run.retries(), run.waits()),
@@ -153,7 +153,7 @@ fn every_url_has_expired_twice() {
 fn one_url_of_many_has_expired() {
     let mut trial = Trial::new();
     let run = trial.survives(LARGE, |proxy| {
-        proxy.spoil(Requests::part(9).nth(1), Fault::expired())
+        proxy.spoil(Requests::part(9).nth(1), Fault::expired());
     });
     assert_eq!(run.traffic.count("PUT"), LARGE.div_ceil(PART) + 1);
     run.asks_little();
@@ -187,7 +187,7 @@ fn a_store_whose_etag_is_lost_on_the_way_is_asked_what_it_has() {
     let mut trial = Trial::new();
     for size in [1, PART, PART + 1] {
         let run = trial.survives(size, |proxy| {
-            proxy.spoil(Requests::put(), Fault::Strip("etag"))
+            proxy.spoil(Requests::put(), Fault::Strip("etag"));
         });
         assert!(run.traffic.of("PUT").count() <= 3 * 2, "{:?}", run.traffic);
     }
@@ -213,7 +213,7 @@ fn an_odd_etag_is_put_right_by_the_list() {
     ] {
         for size in [1, PART + 1] {
             trial.survives(size, |proxy| {
-                proxy.spoil(Requests::put().nth(1), Fault::Set("etag", tag))
+                proxy.spoil(Requests::put().nth(1), Fault::Set("etag", tag));
             });
         }
     }
@@ -232,7 +232,7 @@ fn a_store_that_has_other_bytes_by_its_own_word() {
     let mut trial = Trial::new();
     for size in [1, PART, PART + 1] {
         let run = trial.survives(size, |proxy| {
-            proxy.spoil(Requests::put().nth(1), wrong.clone())
+            proxy.spoil(Requests::put().nth(1), wrong.clone());
         });
         assert_eq!(run.retries()[..1], ["corrupt"], "{size}: {}", run.output);
     }
@@ -261,7 +261,7 @@ fn a_multipart_upload_that_the_store_does_not_know_is_asked_about() {
     each(["NoSuchUpload", "NoSuchKey"], |trial, code| {
         for size in [PART + 1, 4 * PART] {
             let run = trial.survives(size, |proxy| {
-                proxy.spoil(Requests::put().nth(1), Fault::s3(404, code))
+                proxy.spoil(Requests::put().nth(1), Fault::s3(404, code));
             });
             run.wastes_little();
         }
@@ -273,7 +273,7 @@ fn bytes_that_flip_on_the_way_never_arrive() {
     each(SIZES.into_iter().filter(|size| *size > 0), |trial, size| {
         for at in [0, (size.min(PART) - 1) / 2, size.min(PART) - 1] {
             let run = trial.survives(size, |proxy| {
-                proxy.spoil(first_put(size), Fault::FlipBit { at })
+                proxy.spoil(first_put(size), Fault::FlipBit { at });
             });
             assert_eq!(run.retries(), ["corrupt"], "{size}: {}", run.output);
             run.wastes_little().asks_little();

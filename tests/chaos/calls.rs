@@ -22,7 +22,7 @@ fn answers_that_are_lost() {
     each(SIZES, |trial, size| {
         for requests in calls() {
             let run = trial.survives(size, |proxy| {
-                proxy.spoil(requests.nth(1), Fault::DropAnswer)
+                proxy.spoil(requests.nth(1), Fault::DropAnswer);
             });
             assert_eq!(
                 run.traffic.bytes("PUT"),
@@ -40,7 +40,7 @@ fn connections_that_are_reset() {
     each([0, 10, WHOLE], |trial, bytes| {
         for requests in calls() {
             let run = trial.survives(PART + 1, |proxy| {
-                proxy.spoil(requests.nth(1), Fault::ResetAfter { bytes })
+                proxy.spoil(requests.nth(1), Fault::ResetAfter { bytes });
             });
             run.wastes(0).asks_little();
         }
@@ -53,7 +53,7 @@ fn gateways_in_between_that_fail() {
         for requests in calls() {
             trial
                 .survives(PART + 1, |proxy| {
-                    proxy.spoil(requests.nth(1), Fault::page(status))
+                    proxy.spoil(requests.nth(1), Fault::page(status));
                 })
                 .wastes(0)
                 .asks_little();
@@ -74,7 +74,7 @@ fn a_gateway_that_wants_to_be_asked_later() {
             let later = Fault::Answer(Answer::problem(status, code).header("retry-after", "0"));
             for requests in [Requests::begin(), Requests::sign(), Requests::complete()] {
                 let run = trial.survives(PART + 1, |proxy| {
-                    proxy.spoil(requests.nth(1), later.clone())
+                    proxy.spoil(requests.nth(1), later.clone());
                 });
                 assert_eq!(run.retries(), ["throttled"], "{}", run.output);
                 run.wastes(0).asks_little();
@@ -97,14 +97,14 @@ fn a_captive_portal_for_a_while() {
     each(portal, |trial, fault| {
         for requests in [Requests::begin(), Requests::sign(), Requests::complete()] {
             let run = trial.survives(PART + 1, |proxy| {
-                proxy.spoil(requests.nth(1), fault.clone())
+                proxy.spoil(requests.nth(1), fault.clone());
             });
             assert_eq!(run.retries(), ["intercepted"], "{fault:?}: {}", run.output);
             run.wastes(0).asks_little();
         }
     });
     let run = Trial::new().survives(1, |proxy| {
-        proxy.spoil(Requests::info().first(2), Fault::page(511))
+        proxy.spoil(Requests::info().first(2), Fault::page(511));
     });
     assert_eq!(run.retries(), ["intercepted"; 2]);
 }
@@ -118,7 +118,7 @@ fn a_stranger_that_knows_no_such_upload() {
         r#"{"code":"not_found","title":"no","status":404}"#,
     );
     let run = trial.survives(PART + 1, |proxy| {
-        proxy.spoil(Requests::sign().nth(1), Fault::Answer(stranger))
+        proxy.spoil(Requests::sign().nth(1), Fault::Answer(stranger));
     });
     assert_eq!(run.traffic.posts("/v1/uploads"), 1, "{:?}", run.traffic);
 }
@@ -142,7 +142,7 @@ fn a_gateway_that_forgets_each_upload() {
     let mut trial = Trial::new();
     let gone = Fault::Answer(Answer::problem(404, "not_found"));
     let run = trial.run(PART + 1, |proxy| {
-        proxy.spoil(Requests::sign().first(10), gone)
+        proxy.spoil(Requests::sign().first(10), gone);
     });
     assert_eq!(run.traffic.posts("/v1/uploads"), 4);
     run.output.exits(1).says("began anew 3 times");

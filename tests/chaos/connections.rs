@@ -21,7 +21,7 @@ fn a_reset_at_any_byte_costs_one_attempt() {
     each(SIZES, |trial, size| {
         for bytes in moments(size) {
             let run = trial.survives(size, |proxy| {
-                proxy.spoil(first_put(size), Fault::ResetAfter { bytes })
+                proxy.spoil(first_put(size), Fault::ResetAfter { bytes });
             });
             run.wastes_little().asks_little();
         }
@@ -33,7 +33,7 @@ fn a_reset_costs_one_part_of_many() {
     let mut trial = Trial::new();
     for bytes in [1, PART / 2, PART - 1] {
         let run = trial.survives(LARGE, |proxy| {
-            proxy.spoil(Requests::part(7).nth(1), Fault::ResetAfter { bytes })
+            proxy.spoil(Requests::part(7).nth(1), Fault::ResetAfter { bytes });
         });
         assert_eq!(
             run.traffic.count("PUT"),
@@ -49,7 +49,7 @@ fn a_connection_that_is_closed_at_any_byte_costs_one_attempt() {
     each(SIZES, |trial, size| {
         for bytes in [0, size.min(PART) / 2, WHOLE] {
             let run = trial.survives(size, |proxy| {
-                proxy.spoil(first_put(size), Fault::FinAfter { bytes })
+                proxy.spoil(first_put(size), Fault::FinAfter { bytes });
             });
             run.wastes_little().asks_little();
         }
@@ -83,7 +83,14 @@ fn an_answer_before_the_end_is_heard() {
                 then,
             };
             let run = trial.survives(size, |proxy| proxy.spoil(first_put(size), early));
-            assert_eq!(run.retries(), [*kind], "{then:?}: {}", run.output);
+            let retries = run.retries();
+            // Where the connection breaks at once, the HTTP library may report that in place of the answer.
+            let broken = then != Then::Stay && retries == ["temporary"];
+            assert!(
+                broken || retries == [*kind],
+                "{then:?}: {retries:?} for {kind}: {}",
+                run.output
+            );
             run.wastes_little().asks_little();
         }
     });
@@ -100,7 +107,7 @@ fn a_yes_before_the_end_is_not_believed() {
             then,
         };
         let run = trial.survives(PART + 1, |proxy| {
-            proxy.spoil(Requests::part(1).nth(1), early)
+            proxy.spoil(Requests::part(1).nth(1), early);
         });
         assert_eq!(run.traffic.attempts(1), 2, "{then:?}");
     }
@@ -127,7 +134,7 @@ fn connections_that_close_after_each_answer_cost_little() {
     let mut trial = Trial::new();
     for size in [PART + 1, 4 * PART] {
         let run = trial.survives(size, |proxy| {
-            proxy.spoil(Requests::any(), Fault::Linger(Duration::ZERO))
+            proxy.spoil(Requests::any(), Fault::Linger(Duration::ZERO));
         });
         assert!(run.retries().len() <= 1, "{}", run.output);
         run.wastes_little().asks_little();

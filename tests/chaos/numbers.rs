@@ -79,7 +79,7 @@ fn time_until_a_stall_is_found() {
         let mut trial = Trial::new().impatient();
         let began = Instant::now();
         let run = trial.survives(size, |proxy| {
-            proxy.spoil(Requests::put().nth(1), Fault::HushAfter { bytes })
+            proxy.spoil(Requests::put().nth(1), Fault::HushAfter { bytes });
         });
         let puts: Vec<_> = run.traffic.of("PUT").map(|put| put.began).collect();
         let gap = puts

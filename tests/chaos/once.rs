@@ -28,7 +28,7 @@ fn a_part_that_lands_late_changes_nothing() {
     let mut trial = Trial::new();
     for size in SIZES {
         let run = trial.survives(size, |proxy| {
-            proxy.spoil(Requests::put().nth(1), Fault::Zombie)
+            proxy.spoil(Requests::put().nth(1), Fault::Zombie);
         });
         let late = trial.proxy().deliver();
         assert_eq!(late.len(), 1, "{:?}", run.traffic);
@@ -60,7 +60,7 @@ fn an_object_of_ones_own_that_is_there_already() {
     let mut trial = Trial::new();
     for size in [0, 1, PART] {
         let run = trial.survives(size, |proxy| {
-            proxy.spoil(Requests::put().nth(1), Fault::DropAnswer)
+            proxy.spoil(Requests::put().nth(1), Fault::DropAnswer);
         });
         assert!(run.traffic.count("PUT") <= 2);
         run.asks_little();

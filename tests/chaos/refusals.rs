@@ -18,7 +18,7 @@ use crate::trial::{SIZES, Trial, each, hides_secrets};
 fn ends(answer: &Answer, code: i32, kind: &str) {
     each([1, PART + 1], |trial, size| {
         let run = trial.fails(size, code, |proxy| {
-            proxy.spoil(Requests::put(), Fault::Answer(answer.clone()))
+            proxy.spoil(Requests::put(), Fault::Answer(answer.clone()));
         });
         run.failed_as(kind);
     });
@@ -29,7 +29,7 @@ fn a_store_that_refuses_twice() {
     let mut trial = Trial::new();
     for size in SIZES {
         let run = trial.fails(size, 77, |proxy| {
-            proxy.spoil(Requests::put(), Fault::s3(403, "AccessDenied"))
+            proxy.spoil(Requests::put(), Fault::s3(403, "AccessDenied"));
         });
         assert!(run.traffic.count("PUT") <= 4, "{:?}", run.traffic);
         run.failed_as("refused");
@@ -87,7 +87,7 @@ fn a_proxy_that_wants_a_login() {
     ends(&Answer::page(407), 77, "refused");
     let mut trial = Trial::new();
     let run = trial.fails(1, 77, |proxy| {
-        proxy.spoil(Requests::any(), Fault::page(407))
+        proxy.spoil(Requests::any(), Fault::page(407));
     });
     run.output.says("proxy");
 }
@@ -194,7 +194,7 @@ fn a_token_that_is_taken_no_more() {
 fn something_else_than_a_gateway_from_the_start() {
     each([200, 302, 404, 511], |trial, status| {
         let run = trial.fails(1, 69, |proxy| {
-            proxy.spoil(Requests::any(), Fault::page(status))
+            proxy.spoil(Requests::any(), Fault::page(status));
         });
         run.failed_as("intercepted");
     });
@@ -285,7 +285,7 @@ fn an_answer_without_end_is_not_read() {
     let mut trial = Trial::new();
     let long = Answer::json(200, &" ".repeat(5 << 20));
     let run = trial.fails(1, 69, |proxy| {
-        proxy.spoil(Requests::begin(), Fault::Answer(long))
+        proxy.spoil(Requests::begin(), Fault::Answer(long));
     });
     run.failed_as("unusable");
 }
@@ -302,7 +302,7 @@ fn a_gateway_of_another_protocol() {
         ),
     ] {
         let run = trial.fails(1, 69, |proxy| {
-            proxy.spoil(Requests::any(), Fault::Answer(answer))
+            proxy.spoil(Requests::any(), Fault::Answer(answer));
         });
         run.failed_as("unusable").output.says("version");
     }

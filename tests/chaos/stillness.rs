@@ -18,7 +18,7 @@ use crate::trial::{LARGE, Run, STILL, Trial, each, each_of};
 fn tried_again_in_time(size: u64, requests: Requests, bytes: u64) {
     let mut trial = Trial::new().impatient();
     let run = trial.survives(size, |proxy| {
-        proxy.spoil(requests.nth(1), Fault::HushAfter { bytes })
+        proxy.spoil(requests.nth(1), Fault::HushAfter { bytes });
     });
     let puts: Vec<Instant> = run.traffic.of("PUT").map(|put| put.began).collect();
     let longest = puts
@@ -184,7 +184,7 @@ fn a_trickle_is_waited_for() {
 fn a_slow_answer_is_waited_for() {
     let mut trial = Trial::new();
     let run = trial.survives(1, |proxy| {
-        proxy.spoil(Requests::complete(), Fault::TrickleAnswer { rate: 250 })
+        proxy.spoil(Requests::complete(), Fault::TrickleAnswer { rate: 250 });
     });
     assert_eq!(run.traffic.posts("/complete"), 1, "{}", run.output);
 }

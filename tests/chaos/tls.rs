@@ -219,7 +219,7 @@ fn an_answer_before_the_end_is_heard_inside_of_tls() {
         then: Then::Stay,
     };
     let run = Bench::new().trial.survives(PART + 1, |proxy| {
-        proxy.spoil(Requests::part(1).nth(1), early)
+        proxy.spoil(Requests::part(1).nth(1), early);
     });
     assert_eq!(run.retries()[0], "expired", "{}", run.output);
 }
@@ -235,7 +235,7 @@ fn answers_inside_of_tls() {
     ];
     each_of(Bench::new, cases, |bench, (fault, kind)| {
         let run = bench.trial.survives(PART + 1, |proxy| {
-            proxy.spoil(Requests::part(1).nth(1), fault)
+            proxy.spoil(Requests::part(1).nth(1), fault);
         });
         assert_eq!(run.retries(), [kind], "{}", run.output);
     });

@@ -315,7 +315,7 @@ async fn a_rejected_object_goes_or_stays_or_moves() {
         OnReject::Quarantine("bad/files".into()),
     ] {
         let world = with(vec![sh("scan", says), sh("never", "exit 0")], |config| {
-            config.on_reject = on_reject.clone()
+            config.on_reject = on_reject.clone();
         })
         .await;
         for bodies in [vec![Vec::new()], vec![b"abc".to_vec()], bodies().to_vec()] {

@@ -366,9 +366,9 @@ impl World {
                         | Call::Put
                 );
                 if at_front {
-                    world.front.faults().waiting.push_back(*fault)
+                    world.front.faults().waiting.push_back(*fault);
                 } else {
-                    world.bucket.fail(*fault)
+                    world.bucket.fail(*fault);
                 }
             }
         }
@@ -489,7 +489,7 @@ impl World {
                     });
                 match (there, now.get(number as usize - 1)) {
                     (Some(there), Some(is)) if (there.sha256, there.size) == *is => {
-                        known += there.size
+                        known += there.size;
                     }
                     (Some(_), _) => return 0,
                     (None, _) => {}

@@ -286,7 +286,7 @@ impl World {
                             form: Form::Right,
                         },
                     )
-                    .await?
+                    .await?;
                 }
                 State::Aborting => self.one(upload, &Op::Abort(None)).await?,
                 _ => return Ok(()),

@@ -176,7 +176,7 @@ impl Keys {
                 state.times.fetched = Some(Instant::now());
             }
             Err(why) => {
-                tracing::warn!(issuer = %self.issuer, "could not fetch the issuer's keys: {why}")
+                tracing::warn!(issuer = %self.issuer, "could not fetch the issuer's keys: {why}");
             }
         }
     }

@@ -189,7 +189,7 @@ impl Hooks {
             }
             match &hook.kind {
                 HookKind::Command { program, .. } => {
-                    command::check(program).map_err(|why| wrong(&why))?
+                    command::check(program).map_err(|why| wrong(&why))?;
                 }
                 HookKind::Webhook { url } => webhook::check(url).map_err(wrong)?,
             }

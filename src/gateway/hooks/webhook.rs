@@ -95,7 +95,7 @@ impl Sender {
         loop {
             match response.chunk().await {
                 Ok(Some(chunk)) if said.len() + chunk.len() <= SAID_MAX => {
-                    said.extend_from_slice(&chunk)
+                    said.extend_from_slice(&chunk);
                 }
                 Ok(Some(_)) => {
                     return Verdict::Later(format!("{status} with more than {SAID_MAX} bytes"));

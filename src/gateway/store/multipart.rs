@@ -301,7 +301,7 @@ impl Store {
             match self.list(key, upload, None).await {
                 Err(Fault::NoSuchUpload) => return Ok(()),
                 Ok(_) | Err(Fault::Refused(_)) => {
-                    tokio::time::sleep(Duration::from_millis(100 * round)).await
+                    tokio::time::sleep(Duration::from_millis(100 * round)).await;
                 }
                 Err(fault) => return Err(fault),
             }

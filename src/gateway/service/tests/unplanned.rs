@@ -223,7 +223,7 @@ async fn of_many_who_grow_at_once_none_gets_past_a_quota() {
     let ledger = LedgerConfig::Sqlite(own.path().join("ledger.db"));
     for config in [ledger, ledger::tests::on_postgres().await] {
         let world = World::on(config, tempfile::tempdir().unwrap(), |rules| {
-            rules.quota = quota
+            rules.quota = quota;
         })
         .await;
         let all = (0..6).map(async |n| {
