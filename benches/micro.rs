@@ -14,12 +14,12 @@ use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use tempfile::TempDir;
 
-use upload::gateway::store::{Settings, Store};
 use upload::journal::{Intent, Journal, Note};
-use upload::names::{ByteRange, ETag, Fingerprint, Identity, Key, PartNumber};
-use upload::plan::Plan;
 use upload::source::File;
-use upload::wire::{Limits, PartSpec, Proof};
+use upload_s3::{Settings, Store};
+use upload_types::names::{ByteRange, ETag, Fingerprint, Identity, Key, PartNumber};
+use upload_types::plan::Plan;
+use upload_types::wire::{Limits, PartSpec, Proof};
 
 const MIB: u64 = 1 << 20;
 
@@ -190,6 +190,7 @@ fn sign_parts(bencher: Bencher, proof: Proof) {
         create_headers: [].into(),
         embedded: false,
         cdn: None,
+        observer: upload_s3::unobserved,
     });
     let store = store.unwrap().with_proof(proof);
     let key: Key = "uploads/qv6sbtmjtuyd3zgirbsblv3pxc/f3cb9e94-d624-474f-8406-59b7943563ab.mov"

@@ -6,8 +6,8 @@
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use crate::names::{ETag, Fingerprint, PartNumber, UploadId};
-use crate::wire::Receipt;
+use upload_types::names::{ETag, Fingerprint, PartNumber, UploadId};
+use upload_types::wire::Receipt;
 
 /// The `v` of each line.
 pub const VERSION: u32 = 1;

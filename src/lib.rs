@@ -23,12 +23,12 @@
 //!
 //! | room | what it holds |
 //! |---|---|
-//! | [`names`] | the nouns, checked and redacted by type |
-//! | [`crash`] | points where a test has the process killed; nothing in other builds |
-//! | [`error`] | what can go wrong: retry, exit code, hint |
-//! | [`wire`] | the JSON of the HTTP API, shared by both sides; the table of error codes |
-//! | [`plan`] | from size to parts, pure |
-//! | [`sqlite`] | a SQLite file of ours: made whole, known, brought up to date, durable |
+//! | `names` | the nouns, checked and redacted by type |
+//! | `crash` | points where a test has the process killed; nothing in other builds |
+//! | `error` | what can go wrong: retry, exit code, hint |
+//! | `wire` | the JSON of the HTTP API, shared by both sides; the table of error codes |
+//! | `plan` | from size to parts, pure |
+//! | `sqlite` | a SQLite file of ours: made whole, known, brought up to date, durable |
 //! | [`event`] | what happens, one stream, the lines of `--json` |
 //! | [`source`] | files, read by position, told apart from later generations of themselves |
 //! | [`journal`] | what was promised and what is known, in SQLite |
@@ -153,16 +153,8 @@
 
 pub mod backend;
 pub mod cli;
-pub mod crash;
-pub mod error;
 pub mod event;
-#[cfg(feature = "gateway")]
-pub mod gateway;
 pub mod journal;
-pub mod names;
-pub mod plan;
 pub mod report;
 pub mod source;
-pub mod sqlite;
 pub mod transfer;
-pub mod wire;

@@ -69,6 +69,7 @@ fn sources(first: &str) -> String {
         );
         rust_beneath(&root().join(place).join(first), &mut found);
     }
+    rust_beneath(&root().join("crates").join(first).join("src"), &mut found);
     found
 }
 

@@ -19,9 +19,9 @@ use reqsign_core::{Context, Signer};
 use sha2::Digest as _;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use upload::error::Kind;
-use upload::gateway::store::embedded::{BUCKET, Embedded, REGION};
-use upload::names::{Checksum, Fingerprint};
+use upload_embedded_store::{BUCKET, Embedded, REGION};
+use upload_types::error::Kind;
+use upload_types::names::{Checksum, Fingerprint};
 
 const MIB: usize = 1 << 20;
 

@@ -13,10 +13,10 @@ use http::StatusCode;
 use reqsign_aws_v4::{RequestSigner, StaticCredentialProvider};
 use reqsign_core::{Context, Signer};
 use tokio::task::JoinSet;
-use upload::gateway::store::profile::{Capability, Held};
-use upload::gateway::store::{Depth, Fault, NewObject, Settings, Store};
-use upload::names::{Checksum, ETag, Fingerprint, Key, PartNumber};
-use upload::wire::{CompletePart, PartSpec, Proof, SignedPut};
+use upload_s3::profile::{Capability, Held};
+use upload_s3::{Depth, Fault, NewObject, Settings, Store};
+use upload_types::names::{Checksum, ETag, Fingerprint, Key, PartNumber};
+use upload_types::wire::{CompletePart, PartSpec, Proof, SignedPut};
 use url::Url;
 use uuid::Uuid;
 
@@ -67,6 +67,7 @@ impl Bench {
             create_headers: BTreeMap::new(),
             embedded: false,
             cdn: None,
+            observer: upload_s3::unobserved,
         };
         let http = reqwest::Client::builder()
             .http1_only()

@@ -11,15 +11,15 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use upload::backend::{StoreHost, Stored, answer, hosts};
-use upload::error::Kind;
-use upload::gateway::rules;
-use upload::gateway::store::{Answer, Fault, answers, attachment};
 use upload::journal::{Intent, Journal, Note, State};
-use upload::names::{Checksum, ETag, Fingerprint, Identity, Key, PartNumber, UploadId};
-use upload::plan::Plan;
 use upload::report::text;
 use upload::transfer;
-use upload::wire::{
+use upload_gateway::rules;
+use upload_s3::{Fault, Response, answers, attachment};
+use upload_types::error::Kind;
+use upload_types::names::{Checksum, ETag, Fingerprint, Identity, Key, PartNumber, UploadId};
+use upload_types::plan::Plan;
+use upload_types::wire::{
     BatchAnswer, BatchRequest, BeginAnswer, BeginRequest, ClaimRequest, CompleteRequest, Limits,
     PROTOCOL_HEADER, PartList, Problem, Receipt, SignAnswer, SignRequest, StoredPart, UploadStatus,
 };
@@ -121,7 +121,7 @@ const LIMITS: Limits = Limits {
     equal_parts: false,
 };
 
-fn signable(plan: &Plan, parts: &[upload::wire::PartSpec]) {
+fn signable(plan: &Plan, parts: &[upload_types::wire::PartSpec]) {
     if rules::sign(plan, parts).is_ok() {
         assert!(!parts.is_empty());
         assert!(parts.iter().all(|part| {
@@ -177,7 +177,7 @@ fn byte(bytes: &[u8]) -> (u8, &[u8]) {
 pub fn store_xml(bytes: &[u8]) {
     let (choice, body) = byte(bytes);
     let status = [200_u16, 204, 301, 400, 403, 404, 409, 412, 500, 503][usize::from(choice) % 10];
-    let answer = || Answer {
+    let answer = || Response {
         status: http::StatusCode::from_u16(status).expect("a status"),
         headers: http::HeaderMap::new(),
         body: body.to_vec(),
@@ -279,7 +279,7 @@ pub fn part_answer(bytes: &[u8]) {
     }
 }
 
-fn assert_kind(error: &upload::error::Error) {
+fn assert_kind(error: &upload_types::error::Error) {
     assert_shown(&text::safe(&error.to_string()));
     assert!(error.kind().exit_code() > 0);
 }

@@ -10,9 +10,9 @@ use quick_xml::de::from_str;
 use reqwest::header::{CONTENT_TYPE, DATE, ETAG, HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
 
-use crate::error::{Error, Kind, Result};
-use crate::names::{ETag, Fingerprint, Md5};
-use crate::wire::{Code, PROTOCOL_HEADER, Problem};
+use upload_types::error::{Error, Kind, Result};
+use upload_types::names::{ETag, Fingerprint, Md5};
+use upload_types::wire::{Code, PROTOCOL_HEADER, Problem};
 
 /// A store's or a proxy's text is shown only this far.
 const SHOWN: usize = 200;

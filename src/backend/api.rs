@@ -12,9 +12,9 @@ use url::Url;
 use super::answer::Answer;
 use super::bearer::Bearer;
 use super::http::{Http, Options};
-use crate::error::{Error, Kind, Result};
-use crate::names::Token;
-use crate::wire::JSON_MAX;
+use upload_types::error::{Error, Kind, Result};
+use upload_types::names::Token;
+use upload_types::wire::JSON_MAX;
 
 #[derive(Debug, Clone)]
 pub struct Api {

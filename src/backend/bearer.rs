@@ -3,10 +3,11 @@
 //! Border: how a token is read is the caller's business; it is held here, and shown to nobody.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
+use upload_types::sync::lock;
 
-use crate::error::Result;
-use crate::names::Token;
+use upload_types::error::Result;
+use upload_types::names::Token;
 
 /// A token, if calls carry any.
 #[derive(Debug, Clone, Default)]
@@ -33,16 +34,13 @@ impl Bearer {
 
     #[must_use]
     pub fn token(&self) -> Option<Token> {
-        self.token
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        lock(&self.token).clone()
     }
 
     /// Another token than the one that was refused, if there is one by now. A file that cannot be read has none.
     #[must_use]
     pub fn instead_of(&self, refused: &Token) -> Option<Token> {
-        let mut token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut token = lock(&self.token);
         let is_another = |token: &Token| token.expose() != refused.expose();
         if token.as_ref().is_some_and(is_another) {
             // Another call has found it.
@@ -64,7 +62,7 @@ impl From<Option<Token>> for Bearer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::{Error, Kind};
+    use upload_types::error::{Error, Kind};
 
     fn of(path: &str) -> Bearer {
         let read = |path: &Path| match path.to_str() {

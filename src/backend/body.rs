@@ -13,8 +13,8 @@ use tokio::task::spawn_blocking;
 
 use super::content::{Content, FRAME, Lent, Pool};
 use super::limit::Limiter;
-use crate::crash;
-use crate::error::{Error, Kind, Result};
+use upload_types::crash;
+use upload_types::error::{Error, Kind, Result};
 
 /// Its length is known beforehand, so that `Content-Length` is sent.
 pub struct PartBody {

@@ -5,13 +5,14 @@
 
 use std::sync::{Arc, OnceLock};
 
-use reqwest::{Certificate, Client, ClientBuilder, NoProxy, Proxy, redirect};
+use reqwest::{Client, ClientBuilder, NoProxy, Proxy};
+use upload_net::client::build_plain;
+use upload_net::{AddressClass, Roots};
 use url::Url;
 
-use super::hosts;
-use super::http::{CONNECT, DEAD, IDLE, KEEP_ALIVE, Options, USER_AGENT, is_any_set};
+use super::http::{DEAD, KEEP_ALIVE, Options, is_any_set};
 use super::resolver::Resolver;
-use crate::error::{Error, Kind, Result};
+use upload_types::error::{Error, Kind, Result};
 
 /// The variables by which reqwest takes a proxy.
 const PROXIES: [&str; 6] = [
@@ -36,7 +37,7 @@ struct Inner {
 /// What was asked for, read and understood.
 #[derive(Debug)]
 struct Setup {
-    certificates: Vec<Certificate>,
+    roots: Roots,
     proxy: Option<Proxy>,
     /// For stores; none where a proxy looks names up.
     resolver: Option<Resolver>,
@@ -47,7 +48,7 @@ impl Clients {
     /// [`Kind::Config`] for a certificate file or a proxy that cannot be used, [`Kind::Unusable`] where TLS cannot be set up.
     pub fn new(backend: &Url, options: &Options) -> Result<Self> {
         let setup = Setup::read(backend, options)?;
-        let local = backend.host().is_some_and(|host| hosts::is_loopback(&host));
+        let local = AddressClass::of_url(backend).is_loopback();
         let api = || {
             let mut made = builder();
             if local {
@@ -59,9 +60,9 @@ impl Clients {
             made
         };
         let api = if local && backend.scheme() == "http" {
-            plain(api())?
+            build_plain(api()).map_err(no_tls)?
         } else {
-            trusting(&setup, api)?
+            setup.roots.build(api).map_err(no_tls)?
         };
         Ok(Self(Arc::new(Inner {
             api,
@@ -81,7 +82,7 @@ impl Clients {
         if let Some(client) = data.get() {
             return Ok(client);
         }
-        let client = trusting(setup, || {
+        let client = setup.roots.build(|| {
             let mut http1 = builder().http1_only();
             if let Some(resolver) = setup.resolver.clone() {
                 http1 = http1.dns_resolver(resolver);
@@ -90,25 +91,25 @@ impl Clients {
                 Some(proxy) => http1.proxy(proxy),
                 None => http1,
             }
-        })?;
+        });
+        let client = client.map_err(no_tls)?;
         Ok(data.get_or_init(|| client))
     }
 }
 
 impl Setup {
     fn read(backend: &Url, options: &Options) -> Result<Self> {
-        let mut certificates = Vec::new();
-        if let Some(path) = &options.ca_cert {
-            let unusable = |error: String| {
-                Error::new(Kind::Config, format!("could not use {}", path.display())).because(error)
-            };
-            let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
-            certificates = Certificate::from_pem_bundle(&pem)
-                .map_err(|error| unusable(error.without_url().to_string()))?;
-            if certificates.is_empty() {
-                return Err(unusable("no certificate in it".into()));
+        let roots = match &options.ca_cert {
+            Some(path) => {
+                let unusable = |error: String| {
+                    Error::new(Kind::Config, format!("could not use {}", path.display()))
+                        .because(error)
+                };
+                let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
+                Roots::with_pem_bundle(&pem).map_err(unusable)?
             }
-        }
+            None => Roots::default(),
+        };
         let proxy = options.proxy.as_ref().map(|proxy| {
             let proxy = Proxy::all(proxy.as_str()).map_err(|_| {
                 Error::new(
@@ -123,7 +124,7 @@ impl Setup {
         let resolver =
             (!proxied && !options.own).then(|| Resolver::new(backend, &options.store_hosts));
         Ok(Self {
-            certificates,
+            roots,
             proxy: proxy.transpose()?,
             resolver,
         })
@@ -131,39 +132,13 @@ impl Setup {
 }
 
 fn builder() -> ClientBuilder {
-    let builder = Client::builder()
-        .user_agent(USER_AGENT)
-        .redirect(redirect::Policy::none())
-        .referer(false)
-        .connect_timeout(CONNECT)
+    let builder = upload_net::builder()
         .tcp_nodelay(true)
-        .pool_idle_timeout(IDLE)
         .tcp_keepalive(KEEP_ALIVE)
         .tcp_keepalive_interval(KEEP_ALIVE);
     #[cfg(target_os = "linux")]
     let builder = builder.tcp_user_timeout(DEAD);
     builder
-}
-
-/// A client that trusts nobody: for a backend on this machine, neither it nor a proxy is spoken TLS with.
-fn plain(builder: ClientBuilder) -> Result<Client> {
-    builder.tls_certs_only([]).build().map_err(no_tls)
-}
-
-/// A client that trusts the system's authorities and those that were named; on a machine without any, those of the web that
-/// we carry.
-fn trusting(setup: &Setup, builder: impl Fn() -> ClientBuilder) -> Result<Client> {
-    let named = || setup.certificates.iter().cloned();
-    builder().tls_certs_merge(named()).build().or_else(|_| {
-        let carried = webpki_root_certs::TLS_SERVER_ROOT_CERTS
-            .iter()
-            .filter_map(|der| Certificate::from_der(der).ok());
-        tracing::info!("the system has no certificates; using those built in");
-        builder()
-            .tls_certs_only(carried.chain(named()))
-            .build()
-            .map_err(no_tls)
-    })
 }
 
 fn no_tls(error: reqwest::Error) -> Error {

@@ -11,8 +11,9 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
+use upload_types::sync::lock;
 
 use jiff::Timestamp;
 use reqwest::Method;
@@ -26,15 +27,15 @@ use super::api::Api;
 use super::content::Content;
 use super::dialect::Completion;
 use super::http::Http;
-use crate::error::{Error, Kind, Result};
-use crate::names::{Fingerprint, PartNumber, UploadId};
-use crate::plan::DEFAULT_PART_SIZE;
-use crate::wire::{
+use cookies::Cookies;
+use memo::Memo;
+use upload_types::error::{Error, Kind, Result};
+use upload_types::names::{Fingerprint, PartNumber, UploadId};
+use upload_types::plan::DEFAULT_PART_SIZE;
+use upload_types::wire::{
     BatchBegin, BatchComplete, BeginAnswer, Info, Known, Limits, PROTOCOL, PartSpec, Proof,
     Receipt, Signed, SignedPut, State, StoredPart, UploadStatus,
 };
-use cookies::Cookies;
-use memo::Memo;
 
 mod answer;
 mod cookies;
@@ -514,17 +515,11 @@ impl Companion {
     }
 
     fn uploads(&self) -> std::sync::MutexGuard<'_, HashMap<UploadId, Upload>> {
-        self.shared
-            .uploads
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shared.uploads)
     }
 
     fn cookies(&self) -> std::sync::MutexGuard<'_, Cookies> {
-        self.shared
-            .cookies
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shared.cookies)
     }
 }
 

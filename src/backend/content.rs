@@ -6,12 +6,13 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
+use upload_types::sync::lock;
 
 use bytes::Bytes;
 
-use crate::error::{Error, Kind, Result};
-use crate::names::ByteRange;
+use upload_types::error::{Error, Kind, Result};
+use upload_types::names::ByteRange;
 
 /// Bytes read from the file at once. Larger frames leave the processor cache before they are sent.
 pub const FRAME: usize = 64 << 10;
@@ -78,7 +79,7 @@ pub struct Pool(Arc<Mutex<Vec<Box<[u8]>>>>);
 
 impl Pool {
     pub fn lend(&self) -> Lent {
-        let buffer = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let buffer = lock(&self.0).pop();
         Lent {
             buffer: buffer.unwrap_or_else(|| vec![0; FRAME].into()),
             len: FRAME,
@@ -117,10 +118,6 @@ impl AsRef<[u8]> for Lent {
 impl Drop for Lent {
     fn drop(&mut self) {
         let buffer = std::mem::take(&mut self.buffer);
-        self.pool
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(buffer);
+        lock(&self.pool.0).push(buffer);
     }
 }

@@ -15,9 +15,9 @@ use super::companion::Companion;
 use super::content::Content;
 use super::http::{Get, Http, Options};
 use super::native::Native;
-use crate::error::{Error, Kind, Result};
-use crate::names::{Fingerprint, SignedUrl, UploadId};
-use crate::wire::{
+use upload_types::error::{Error, Kind, Result};
+use upload_types::names::{Fingerprint, SignedUrl, UploadId};
+use upload_types::wire::{
     BatchBegin, BatchComplete, BatchRequest, BeginAnswer, ClaimRequest, Info, PartSpec, ReadUrl,
     Receipt, Signed, SignedPut, State, StoredPart, UploadStatus,
 };
@@ -160,7 +160,7 @@ impl Backend {
         }
     }
 
-    /// Begins and completes in one call, at most [`crate::wire::BATCH_MAX`], each answered on its own in the order asked; for a
+    /// Begins and completes in one call, at most [`upload_types::wire::BATCH_MAX`], each answered on its own in the order asked; for a
     /// backend with a ledger.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::names::Invalid;
+use upload_types::names::Invalid;
 
 /// What a connection or a dialect writes itself.
 const OURS: &[&str] = &[

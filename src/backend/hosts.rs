@@ -4,13 +4,13 @@
 //! Border: what may be; what a name resolves to is looked up by `resolver`, which asks here.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use upload_net::AddressClass;
 use url::{Host, Url};
 
-use crate::error::{Error, Kind, Result};
-use crate::names::Invalid;
+use upload_types::error::{Error, Kind, Result};
+use upload_types::names::Invalid;
 
 /// A store that may be named although it is private or speaks plain HTTP: `HOST` or `HOST:PORT`; without a port, any.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,20 +94,18 @@ pub fn check(url: &str, rules: &Rules) -> Result<Url> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err(refuse("carries a user name", Some(&url)));
     }
-    let Some(host) = url.host() else {
+    if url.host().is_none() {
         return Err(refuse("names no host", None));
-    };
+    }
+    let class = AddressClass::of_url(&url);
     let on_purpose = rules.own || rules.named.iter().any(|named| named.names(&url));
     match url.scheme() {
         "https" => {}
-        "http" if rules.insecure_http || on_purpose || is_loopback(&host) => {}
+        "http" if rules.insecure_http || on_purpose || class.is_loopback() => {}
         _ => return Err(refuse("is not https", Some(&url))),
     }
-    let backend = rules
-        .backend
-        .host()
-        .map_or(Class::Public, |backend| class_of_host(&backend));
-    if !on_purpose && !class_of_host(&host).is_open_to(backend) {
+    let backend = AddressClass::of_url(rules.backend);
+    if !on_purpose && !may_lead(backend, class) {
         return Err(refuse("names a private address", Some(&url)));
     }
     // Whoever answers our calls may have our bytes as well.
@@ -127,85 +125,15 @@ pub fn place(url: &Url) -> String {
     )
 }
 
-/// Whether a host is this machine, as it is written.
-pub fn is_loopback(host: &Host<&str>) -> bool {
-    class_of_host(host) == Class::Loopback
-}
-
-/// Who can reach an address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
-    Public,
-    /// Machines of the same network.
-    Private,
-    /// This machine.
-    Loopback,
-    /// No store is there: the neighbourhood of a link (and a cloud's metadata), many machines at once, or nobody.
-    Special,
-}
-
-impl Class {
-    /// Whether a backend in a place of class `backend` may lead us here.
-    pub fn is_open_to(self, backend: Self) -> bool {
-        match self {
-            Self::Public => true,
-            // A gateway on this machine may stand in front of a store in this network.
-            Self::Private => matches!(backend, Self::Private | Self::Loopback),
-            Self::Loopback | Self::Special => backend == self,
+/// Whether a backend with an address of class `backend` may lead to a store with one of class `store`.
+pub fn may_lead(backend: AddressClass, store: AddressClass) -> bool {
+    match store {
+        AddressClass::Public => true,
+        // A gateway on this machine may stand in front of a store in this network.
+        AddressClass::Private => {
+            matches!(backend, AddressClass::Private | AddressClass::Loopback)
         }
-    }
-
-    pub fn of(address: IpAddr) -> Self {
-        match address {
-            IpAddr::V4(v4) => Self::of_v4(v4),
-            IpAddr::V6(v6) => Self::of_v6(v6),
-        }
-    }
-
-    fn of_v4(v4: Ipv4Addr) -> Self {
-        match v4.octets() {
-            [127, ..] => Self::Loopback,
-            [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] => Self::Private,
-            // This network, links, protocol assignments (one cloud's metadata), multicast and reserved; another cloud's host agent.
-            [0 | 224..=255, ..] | [169, 254, ..] | [192, 0, 0, _] | [168, 63, 129, 16] => {
-                Self::Special
-            }
-            _ => Self::Public,
-        }
-    }
-
-    fn of_v6(v6: Ipv6Addr) -> Self {
-        let embedded = |high: u16, low: u16| {
-            let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
-            Self::of_v4(Ipv4Addr::new(a, b, c, d))
-        };
-        match v6.segments() {
-            [0, 0, 0, 0, 0, 0, 0, 1] => Self::Loopback,
-            // Mapped, translated (NAT64, 6to4) and, long out of use, compatible: what counts is the IPv4 address in it.
-            [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
-            | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
-            | [0x2002, high, low, ..] => embedded(high, low),
-            [0x64, 0xff9b, 1, ..] | [0xfc00..=0xfdff, ..] => Self::Private,
-            [0xfe80..=0xffff, ..] => Self::Special,
-            _ => Self::Public,
-        }
-    }
-}
-
-/// The class of a host as it is written; a name is public until it is looked up.
-pub fn class_of_host(host: &Host<&str>) -> Class {
-    match host {
-        Host::Domain(name) => {
-            let name = name.trim_end_matches('.');
-            let local = name == "localhost" || name.ends_with(".localhost");
-            if local {
-                Class::Loopback
-            } else {
-                Class::Public
-            }
-        }
-        Host::Ipv4(address) => Class::of(IpAddr::V4(*address)),
-        Host::Ipv6(address) => Class::of(IpAddr::V6(*address)),
+        AddressClass::Loopback | AddressClass::Special => backend == store,
     }
 }
 

@@ -6,12 +6,14 @@
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use upload_types::sync::lock;
 
 use bytes::Bytes;
 use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Body, Method, Response};
+use upload_net::AddressClass;
 use url::Url;
 
 pub(super) use super::answer::Answer;
@@ -23,16 +25,12 @@ use super::header::{self, Header};
 use super::hosts::{self, Rules, StoreHost};
 use super::limit::Limiter;
 use super::patience::Patience;
-use crate::crash;
-use crate::error::{Error, Kind, Result};
-use crate::names::{Fingerprint, Md5, SignedUrl};
-use crate::wire::SignedPut;
+use upload_types::crash;
+use upload_types::error::{Error, Kind, Result};
+use upload_types::names::{Fingerprint, Md5, SignedUrl};
+use upload_types::wire::SignedPut;
 
-pub(super) const USER_AGENT: &str = concat!("upload/", env!("CARGO_PKG_VERSION"));
 pub(super) use super::patience::DEAD;
-pub(super) const CONNECT: Duration = Duration::from_secs(10);
-/// S3 closes idle connections after about five seconds, our gateway after ten.
-pub(super) const IDLE: Duration = Duration::from_secs(4);
 /// Silence after which an open connection is tried.
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// The most that is read of an answer to a part.
@@ -72,7 +70,7 @@ impl Http {
     /// [`Kind::Config`] for a certificate file or a proxy that cannot be used, [`Kind::Unusable`] for a backend on plain
     /// HTTP away from loopback.
     pub fn new(backend: &Url, options: Options) -> Result<Self> {
-        let local = backend.host().is_some_and(|host| hosts::is_loopback(&host));
+        let local = AddressClass::of_url(backend).is_loopback();
         if backend.scheme() != "https" && !local && !options.allow_insecure_http {
             return Err(Error::new(
                 Kind::Unusable,
@@ -104,19 +102,16 @@ impl Http {
 
     /// Stores that parts went to before.
     pub fn set_known(&self, known: Vec<String>) {
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = known;
+        *lock(&self.known) = known;
     }
 
     pub fn known(&self) -> Vec<String> {
-        self.known
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        lock(&self.known).clone()
     }
 
     /// Where a URL for a part leads, if it may. The first store there is stays the one there is.
     fn place(&self, url: &SignedUrl) -> Result<Url> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.known);
         let url = hosts::check(url.expose(), &self.rules(&known))?;
         let place = hosts::place(&url);
         let own = self.options.own || place == hosts::place(&self.backend);

@@ -3,9 +3,10 @@
 //! Border: hands out permission; who sends asks for it before the network gets the bytes. What rate there is to be, the
 //! command line and signals say.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use upload_types::sync::lock;
 
 use tokio::sync::{Mutex as Line, Notify};
 
@@ -102,7 +103,7 @@ impl Limiter {
     /// Sets the rate in bytes per second, or none; those who wait are asked again at once.
     pub fn set(&self, rate: Option<u64>) {
         let now = Instant::now();
-        let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bucket = lock(&self.bucket);
         match (rate, bucket.as_mut()) {
             (Some(rate), Some(bucket)) => bucket.set_rate(rate, now),
             (rate, _) => *bucket = rate.map(|rate| Bucket::new(rate, now)),
@@ -150,7 +151,7 @@ impl Limiter {
             // Before looking, so that no change in between is missed.
             let changed = self.changed.notified();
             let lacking = {
-                let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut bucket = lock(&self.bucket);
                 let Some(bucket) = bucket.as_mut() else {
                     return want;
                 };

@@ -24,6 +24,6 @@ pub use bearer::{Bearer, TokenFile};
 pub use content::Content;
 pub use dialect::{Backend, Completion, Ways};
 pub use header::Header;
-pub use hosts::{StoreHost, is_loopback};
+pub use hosts::StoreHost;
 pub use http::{Get, Options};
 pub use limit::Limiter;

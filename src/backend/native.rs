@@ -12,10 +12,10 @@ use serde::de::DeserializeOwned;
 use super::answer::{self, Answer};
 use super::api::{self, Api};
 use super::dialect::{Answers, Completion};
-use crate::crash;
-use crate::error::{Error, Kind, Result};
-use crate::names::UploadId;
-use crate::wire::{
+use upload_types::crash;
+use upload_types::error::{Error, Kind, Result};
+use upload_types::names::UploadId;
+use upload_types::wire::{
     BatchAnswer, BatchBegin, BatchComplete, BatchRequest, BeginAnswer, ClaimAnswer, ClaimRequest,
     Finish, Info, Outcome, PROTOCOL, PartList, PartSpec, ReadUrl, Said, SignAnswer, SignRequest,
     Signed, State, StoredPart, UploadList, UploadStatus,
@@ -69,7 +69,7 @@ impl Native {
         Ok(answer)
     }
 
-    /// `POST /v1/batch`: begins and completes in one call, at most [`crate::wire::BATCH_MAX`]. Each is answered on its own, in
+    /// `POST /v1/batch`: begins and completes in one call, at most [`upload_types::wire::BATCH_MAX`]. Each is answered on its own, in
     /// the order asked.
     ///
     /// # Errors

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::net::lookup_host;
 use tokio::sync::OnceCell;
+use upload_net::AddressClass;
 use url::Url;
 
-use super::hosts::{self, Class, StoreHost};
-use crate::error::{Error, Kind, Result};
+use super::hosts::{StoreHost, may_lead};
+use upload_types::error::{Error, Kind, Result};
 
 #[derive(Debug, Clone)]
 pub struct Resolver(Arc<Inner>);
@@ -22,7 +23,7 @@ struct Inner {
     backend: Url,
     named: Vec<StoreHost>,
     /// Where the backend is; looked up once.
-    classes: OnceCell<Vec<Class>>,
+    classes: OnceCell<Vec<AddressClass>>,
 }
 
 impl Resolver {
@@ -53,7 +54,7 @@ impl Resolver {
             .classes
             .get_or_init(|| self.0.backend_classes())
             .await;
-        let may = |address: &SocketAddr| permitted(Class::of(address.ip()), backend);
+        let may = |address: &SocketAddr| permitted(AddressClass::of_ip(address.ip()), backend);
         let open: Vec<SocketAddr> = found.into_iter().filter(may).collect();
         if open.is_empty() {
             let what = format!(
@@ -67,24 +68,28 @@ impl Resolver {
 }
 
 impl Inner {
-    async fn backend_classes(&self) -> Vec<Class> {
+    async fn backend_classes(&self) -> Vec<AddressClass> {
         match self.backend.host() {
             Some(url::Host::Domain(name)) => {
                 let found = lookup_host((name, 0)).await;
                 found.map_or_else(
                     |_| Vec::new(),
-                    |found| found.map(|address| Class::of(address.ip())).collect(),
+                    |found| {
+                        found
+                            .map(|address| AddressClass::of_ip(address.ip()))
+                            .collect()
+                    },
                 )
             }
-            Some(host) => vec![hosts::class_of_host(&host)],
+            Some(host) => vec![AddressClass::of_host(&host)],
             None => Vec::new(),
         }
     }
 }
 
 /// Whether an address of this class is as near as the backend itself.
-fn permitted(class: Class, backend: &[Class]) -> bool {
-    class == Class::Public || backend.iter().any(|backend| class.is_open_to(*backend))
+fn permitted(class: AddressClass, backend: &[AddressClass]) -> bool {
+    class == AddressClass::Public || backend.iter().any(|backend| may_lead(*backend, class))
 }
 
 impl Resolve for Resolver {

@@ -12,11 +12,11 @@ use super::connect::Connected;
 use super::resume::find;
 use super::settings::{Connection, Settings};
 use crate::backend::Backend;
-use crate::error::{Error, Kind, Result, merged_exit_code};
 use crate::event;
 use crate::journal::{Journal, Note, State, Upload};
-use crate::names::UploadId;
 use crate::transfer;
+use upload_types::error::{Error, Kind, Result, merged_exit_code};
+use upload_types::names::UploadId;
 
 /// How long to wait for another process that holds the embedded store.
 pub const LOCK_WAIT: Duration = Duration::from_secs(30);

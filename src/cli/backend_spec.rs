@@ -6,8 +6,8 @@ use std::fmt;
 
 use url::Url;
 
-use crate::backend::is_loopback;
-use crate::error::{Error, Kind, Result};
+use upload_net::AddressClass;
+use upload_types::error::{Error, Kind, Result};
 
 /// A backend, in the form its canonical text tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,7 +114,7 @@ fn address(text: &str, insecure: bool, wrong: Kind) -> Result<Url> {
             "a backend's URL has neither query nor fragment",
         ));
     }
-    if url.scheme() == "http" && !insecure && !url.host().is_some_and(|host| is_loopback(&host)) {
+    if url.scheme() == "http" && !insecure && !AddressClass::of_url(&url).is_loopback() {
         return Err(Error::new(
             wrong,
             "an http:// backend that is not on this machine is refused",

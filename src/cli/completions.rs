@@ -6,7 +6,7 @@ use clap_complete::{Shell as Generator, generate};
 
 use super::args::{self, Completions, Shell};
 use super::config::print;
-use crate::error::Result;
+use upload_types::error::Result;
 
 /// The completion script of one shell.
 #[must_use]
@@ -26,7 +26,7 @@ pub fn script(shell: Shell) -> Vec<u8> {
 /// Prints the script of the shell that was named.
 ///
 /// # Errors
-/// [`Kind::Io`](crate::error::Kind::Io) if standard output fails other than by being closed.
+/// [`Kind::Io`](upload_types::error::Kind::Io) if standard output fails other than by being closed.
 pub fn run(flags: &Completions) -> Result<()> {
     print(&String::from_utf8_lossy(&script(flags.shell)))
 }

@@ -8,9 +8,9 @@ use serde::Serialize;
 
 use super::args;
 use super::settings::{Effective, Origin, Settings};
-use crate::error::{Error, Kind, Result};
 use crate::event;
 use crate::report::escape;
+use upload_types::error::{Error, Kind, Result};
 
 /// One line of `--json`: `type` is `setting`.
 #[derive(Serialize)]

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::trust;
-use crate::error::{Error, Kind, Result};
+use upload_types::error::{Error, Kind, Result};
 
 /// The largest configuration file that is read, in bytes.
 const SIZE_MAX: u64 = 1 << 20;

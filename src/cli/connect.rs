@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::backend_spec::BackendSpec;
 use super::settings::{Connection, Settings};
 use crate::backend::{Backend, Bearer, Limiter, Options};
-use crate::error::Result;
+use upload_types::error::Result;
 
 /// A backend that can be called.
 pub struct Connected {
@@ -70,7 +70,7 @@ impl Connected {
             }
             #[cfg(not(feature = "gateway"))]
             BackendSpec::Embedded | BackendSpec::S3 { .. } => {
-                use crate::error::{Error, Kind};
+                use upload_types::error::{Error, Kind};
                 let _ = (settings, lock_wait, limiter);
                 Err(Error::new(
                     Kind::Config,

@@ -16,14 +16,14 @@ use super::connect::Connected;
 use super::prune::orphans;
 use super::resume::find;
 use super::settings::Settings;
-use crate::error::{Error, Kind, Result};
 use crate::event;
 use crate::journal::{Journal, Part, Upload};
-use crate::names::{Checksum, ETag, Fingerprint, PartNumber, UploadId};
-use crate::plan::Plan;
 use crate::report::{safe, text};
 use crate::transfer;
-use crate::wire::{Receipt, StoredPart, UploadStatus};
+use upload_types::error::{Error, Kind, Result};
+use upload_types::names::{Checksum, ETag, Fingerprint, PartNumber, UploadId};
+use upload_types::plan::Plan;
+use upload_types::wire::{Receipt, StoredPart, UploadStatus};
 
 /// One upload as a line of JSON.
 #[derive(Serialize)]

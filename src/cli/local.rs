@@ -10,11 +10,11 @@ use url::Url;
 
 use super::backend_spec::BackendSpec;
 use super::settings::{Connection, Settings};
-use crate::error::{Error, Kind, Result};
-use crate::gateway::hooks::OnReject;
-use crate::gateway::{self, Auth, Config, LedgerConfig, Probe, Quota, Running, StoreConfig};
-use crate::names::Token;
-use crate::wire::Proof;
+use upload_gateway::hooks::OnReject;
+use upload_gateway::{Auth, Config, LedgerConfig, Probe, Quota, Running, StoreConfig};
+use upload_types::error::{Error, Kind, Result};
+use upload_types::names::Token;
+use upload_types::wire::Proof;
 
 /// A gateway of one run has no operator who could choose otherwise.
 const URL_TTL: Duration = Duration::from_mins(15);
@@ -42,7 +42,7 @@ impl Local {
 /// Starts a gateway on loopback.
 ///
 /// # Errors
-/// As [`gateway::start`].
+/// As [`upload_gateway::start`].
 pub async fn start(
     settings: &Settings,
     spec: &BackendSpec,
@@ -114,7 +114,7 @@ pub async fn start(
         drain: Duration::ZERO,
     };
     Ok(Local {
-        running: gateway::start(config).await?,
+        running: upload_gateway::start(config).await?,
         token,
     })
 }

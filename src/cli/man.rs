@@ -9,7 +9,7 @@ use clap_mangen::Man;
 
 use super::args::{self, Command, EXIT_CODES};
 use super::config::print;
-use crate::error::{Error, Kind, Result};
+use upload_types::error::{Error, Kind, Result};
 
 /// Sections behind the verbs, in roff.
 const TAIL: &str = include_str!("man/tail.roff");
@@ -105,8 +105,8 @@ mod tests {
 
     use super::*;
     use crate::event::{Event, line};
-    use crate::names::{Checksum, Fingerprint, PartNumber};
-    use crate::wire::{Proof, Receipt};
+    use upload_types::names::{Checksum, Fingerprint, PartNumber};
+    use upload_types::wire::{Proof, Receipt};
 
     /// The paragraph about one type of event, or a section.
     fn paragraph<'a>(head: &str, end: &str) -> &'a str {

@@ -37,10 +37,10 @@ mod typed;
 
 pub use backend_spec::BackendSpec;
 
-use crate::error::{Error, Kind, Result};
 use crate::report::{Log, safe};
 use args::{Args, Verb};
 use settings::{Machine, Settings};
+use upload_types::error::{Error, Kind, Result};
 
 /// Does what the command line says and gives the exit code.
 ///

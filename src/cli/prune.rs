@@ -16,11 +16,11 @@ use super::backend_spec::BackendSpec;
 use super::config::print;
 use super::connect::Connected;
 use super::settings::{Connection, Settings};
-use crate::error::{Kind, Result};
 use crate::event;
 use crate::journal::{Journal, Upload};
 use crate::report::{safe, text};
-use crate::wire::{State, UploadStatus};
+use upload_types::error::{Kind, Result};
+use upload_types::wire::{State, UploadStatus};
 
 /// An orphan as a line of JSON.
 #[derive(Serialize)]

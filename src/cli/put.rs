@@ -10,12 +10,12 @@ use super::backend_spec::BackendSpec;
 use super::session::Session;
 use super::settings::{Connection, PutOptions, Settings};
 use crate::backend::Backend;
-use crate::error::{Error, Kind, Result};
 use crate::event::Event;
-use crate::plan::Plan;
 use crate::source::File;
 use crate::transfer::{self, Choice, Item, OnChange, Put};
-use crate::wire::Info;
+use upload_types::error::{Error, Kind, Result};
+use upload_types::plan::Plan;
+use upload_types::wire::Info;
 
 /// The longest name a backend takes, in characters.
 const NAME_MAX: usize = 200;

@@ -13,10 +13,10 @@ use super::connect::Connected;
 use super::resume::find;
 use super::settings::{Connection, Settings};
 use crate::backend::Backend;
-use crate::error::{Error, Kind, Result};
 use crate::event;
 use crate::journal::{Journal, Upload};
-use crate::names::{SignedUrl, UploadId};
+use upload_types::error::{Error, Kind, Result};
+use upload_types::names::{SignedUrl, UploadId};
 
 /// Writes an object's bytes to standard output.
 ///

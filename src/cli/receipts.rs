@@ -9,8 +9,8 @@ use std::thread::{self, JoinHandle};
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Sink};
+use upload_types::error::{Error, Kind, Result};
 
 /// Makes the file, and a sink whose events it sees before `next` does. The thread ends with the sink.
 ///

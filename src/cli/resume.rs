@@ -10,9 +10,9 @@ use super::args;
 use super::backend_spec::BackendSpec;
 use super::session::Session;
 use super::settings::{Connection, Settings};
-use crate::error::{Error, Kind, Result};
 use crate::journal::{Journal, State, Upload};
 use crate::transfer::Item;
+use upload_types::error::{Error, Kind, Result};
 
 /// # Errors
 /// What keeps the command from beginning; what befalls single uploads is in the exit code.

@@ -10,11 +10,11 @@ use super::args::serve::{ChecksumMode, LogFormat, ProbeMode, Serve, ServeOptions
 use super::backend_spec::BackendSpec;
 use super::settings::{Settings, secret as secret_file};
 use super::signals;
-use crate::error::{Error, Kind, Result};
-use crate::gateway::events::Events;
-use crate::gateway::{self, Config, Probe, StoreConfig};
 use crate::report::Log;
-use crate::wire::Proof;
+use upload_gateway::events::Events;
+use upload_gateway::{Config, Probe, StoreConfig};
+use upload_types::error::{Error, Kind, Result};
+use upload_types::wire::Proof;
 
 mod access;
 pub mod file;
@@ -50,7 +50,7 @@ pub async fn run(settings: &Settings, flags: &Serve) -> Result<()> {
         Some(ServeVerb::Token(verb)) => token::run(settings, verb).await,
         Some(ServeVerb::Sweep(flags)) => {
             let config = config(settings, options)?;
-            gateway::check(&config)?;
+            upload_gateway::check(&config)?;
             if options.check {
                 super::config::print(SOUND)
             } else {
@@ -59,7 +59,7 @@ pub async fn run(settings: &Settings, flags: &Serve) -> Result<()> {
         }
         None => {
             let config = config(settings, options)?;
-            gateway::check(&config)?;
+            upload_gateway::check(&config)?;
             match (options.check, options.probe) {
                 (true, _) => super::config::print(SOUND),
                 (_, true) => probe::run(settings, &config).await,
@@ -70,8 +70,8 @@ pub async fn run(settings: &Settings, flags: &Serve) -> Result<()> {
 }
 
 async fn serve(config: Config) -> Result<()> {
-    let mut stop = signals::listen(config.drain + gateway::STOP_WAIT + MARGIN, || ())?;
-    let mut running = gateway::start(config).await?;
+    let mut stop = signals::listen(config.drain + upload_gateway::STOP_WAIT + MARGIN, || ())?;
+    let mut running = upload_gateway::start(config).await?;
     super::remark(&format!(
         "listening on {}",
         running.url.as_str().trim_end_matches('/')
@@ -242,7 +242,7 @@ mod tests {
     use super::*;
     use crate::cli::args::{Args, Verb};
     use crate::cli::settings::{Directories, Machine, Terminals};
-    use crate::gateway::LedgerConfig;
+    use upload_gateway::LedgerConfig;
 
     pub(super) fn made(line: &[&str]) -> Result<Config> {
         let directories = Directories {
@@ -275,7 +275,7 @@ mod tests {
         assert!(
             matches!(config.ledger, LedgerConfig::Sqlite(path) if path.ends_with("state/gateway.db"))
         );
-        assert!(matches!(config.auth, gateway::Auth::None));
+        assert!(matches!(config.auth, upload_gateway::Auth::None));
         assert_eq!(config.allow_types, ["*/*"]);
         assert_eq!(
             (config.url_ttl, config.upload_ttl),

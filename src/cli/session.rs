@@ -15,14 +15,14 @@ use super::connect::Connected;
 use super::settings::{Connection, Settings, Transfer};
 use super::{process, receipts, signals, tempo};
 use crate::backend::Limiter;
-use crate::crash;
-use crate::error::{Error, Kind, Result, merged_exit_code};
 use crate::event::{self, Event, Sink};
 use crate::journal::{Journal, Upload};
-use crate::names::UploadId;
 use crate::report::{self, Reporter};
 use crate::transfer::{self, GiveUp, Item, Jobs, Summary, WaitFor};
-use crate::wire::Info;
+use upload_types::crash;
+use upload_types::error::{Error, Kind, Result, merged_exit_code};
+use upload_types::names::UploadId;
+use upload_types::wire::Info;
 
 /// Waiting for a first answer for longer than this is waiting for a wrong address.
 const UNANSWERED: Duration = Duration::from_mins(2);

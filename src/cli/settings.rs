@@ -15,10 +15,10 @@ use super::backend_spec::BackendSpec;
 use super::config_file::ConfigFile;
 use super::parse::{Jobs, LimitRate};
 use crate::backend::{Header, StoreHost, TokenFile};
-use crate::error::{Error, Kind, Result};
-use crate::names::Token;
 use crate::report;
 use crate::transfer::WaitFor;
+use upload_types::error::{Error, Kind, Result};
+use upload_types::names::Token;
 
 mod effective;
 mod headers;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::error::{Error, Kind, Result};
+use upload_types::error::{Error, Kind, Result};
 
 /// From the first signal to the end, whatever else holds on: what is on the wire has five seconds, and a little is needed to
 /// write down what came of it.

@@ -9,7 +9,7 @@ use tokio::signal::unix::SignalKind;
 
 use super::signals::{came, heard};
 use crate::backend::Limiter;
-use crate::error::Result;
+use upload_types::error::Result;
 
 /// No slower than this, or the store takes the connection for dead.
 const LEAST: u64 = 1 << 10;

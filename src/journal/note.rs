@@ -8,10 +8,10 @@ use rusqlite::{Connection, params};
 
 use super::upload::{State, to_json};
 use super::{Durability, Journal};
-use crate::crash;
-use crate::error::Result;
-use crate::names::{ETag, Fingerprint, Identity, PartNumber, UploadId};
-use crate::wire::Receipt;
+use upload_types::crash;
+use upload_types::error::Result;
+use upload_types::names::{ETag, Fingerprint, Identity, PartNumber, UploadId};
+use upload_types::wire::Receipt;
 
 /// One thing to remember, mostly of the upload in this row.
 #[derive(Debug, Clone)]
@@ -173,7 +173,7 @@ impl Journal {
     /// Writes notes in their order: all of them or none, synced if one of them has to be.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Io`] when they cannot be written.
+    /// [`upload_types::error::Kind::Io`] when they cannot be written.
     pub fn note(&mut self, notes: &[Note]) -> Result<()> {
         let full = notes
             .iter()

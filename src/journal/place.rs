@@ -8,7 +8,7 @@ use std::path::Path;
 
 use rustix::process::geteuid;
 
-use crate::error::{Error, Kind, Result};
+use upload_types::error::{Error, Kind, Result};
 
 const HINT: &str = "name another place for the journal with --journal FILE";
 

@@ -7,8 +7,8 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use crate::crash;
-use crate::error::{Error, Kind, Result};
+use upload_types::crash;
+use upload_types::error::{Error, Kind, Result};
 
 /// A file that is locked for as long as this process lives. The kernel gives it back when the process dies.
 #[derive(Debug)]

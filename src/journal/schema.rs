@@ -2,7 +2,7 @@
 //!
 //! Border: structure only; how such a file is opened is `sqlite`.
 
-use crate::sqlite::Spec;
+use upload_sqlite::Spec;
 
 pub const SPEC: Spec = Spec {
     what: "journal",

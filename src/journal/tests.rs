@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
-use crate::names::{ETag, Fingerprint, Identity, PartNumber};
+use upload_types::names::{ETag, Fingerprint, Identity, PartNumber};
 
 fn intent() -> Intent {
     Intent {

@@ -12,10 +12,10 @@ use rusqlite::types::{FromSqlError, Type};
 use rusqlite::{Connection, Row, params};
 
 use super::{Durability, Journal, Note, presence};
-use crate::crash;
-use crate::error::{Error, Kind, Result};
-use crate::names::{self, ETag, Fingerprint, Identity, PartNumber, UploadId};
-use crate::wire::Receipt;
+use upload_types::crash;
+use upload_types::error::{Error, Kind, Result};
+use upload_types::names::{self, ETag, Fingerprint, Identity, PartNumber, UploadId};
+use upload_types::wire::Receipt;
 
 /// Where an upload stands, as the client knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::error::{Error, Kind, Result};
 use crate::event::Event;
+use upload_types::error::{Error, Kind, Result};
 
 mod bars;
 mod item;

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::names::{Checksum, Fingerprint, UploadId};
-use crate::wire::{Proof, Receipt};
+use upload_types::names::{Checksum, Fingerprint, UploadId};
+use upload_types::wire::{Proof, Receipt};
 
 const GIB: u64 = 1 << 30;
 const CHATTY: Loudness = Loudness {

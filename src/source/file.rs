@@ -13,8 +13,8 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
-use crate::error::{Error, Kind, Result};
-use crate::names::{ByteRange, Fingerprint, Identity, Md5};
+use upload_types::error::{Error, Kind, Result};
+use upload_types::names::{ByteRange, Fingerprint, Identity, Md5};
 
 /// How much is read at once, in bytes: large enough to keep the number of calls low, small enough to lie in the processor's
 /// own cache from reading to hashing.

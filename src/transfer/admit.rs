@@ -7,12 +7,12 @@ use super::resume::{self, Choice};
 use super::unit;
 use super::waits::Waiting;
 use super::{Engine, Item, SMALL, SMALL_BYTES};
-use crate::crash;
-use crate::error::{Error, Kind, Result};
 use crate::event::Event;
 use crate::journal::{Intent, Note, Part, State, Upload};
-use crate::plan::Plan;
 use crate::source::File;
+use upload_types::crash;
+use upload_types::error::{Error, Kind, Result};
+use upload_types::plan::Plan;
 
 /// So often an upload may begin anew.
 const RESTARTS: u32 = 3;

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use super::Engine;
 use super::unit::Landed;
-use crate::crash;
-use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::journal::Note;
+use upload_types::crash;
+use upload_types::error::{Error, Result};
 
 /// What happened is written down and told after no longer than this, together with what else happened meanwhile.
 const COMMIT: Duration = Duration::from_millis(20);

@@ -6,12 +6,12 @@ use std::time::Instant;
 
 use super::flight::Flight;
 use super::{Engine, Item, Summary};
-use crate::crash;
-use crate::error::{Error, Kind};
 use crate::event::Event;
 use crate::journal::Note;
-use crate::names::UploadId;
-use crate::wire::Receipt;
+use upload_types::crash;
+use upload_types::error::{Error, Kind};
+use upload_types::names::UploadId;
+use upload_types::wire::Receipt;
 
 impl Engine<'_> {
     pub(super) fn completed(

@@ -15,13 +15,13 @@ use super::pace::Rate;
 use super::queue::Queue;
 use super::retry::Failures;
 use super::unit::{Pending, Unit};
-use crate::error::Result;
 use crate::event::Event;
 use crate::journal::{Part, Upload};
-use crate::names::{Fingerprint, Identity, Md5, PartNumber};
-use crate::plan::Plan;
 use crate::source::File;
-use crate::wire::PartSpec;
+use upload_types::error::Result;
+use upload_types::names::{Fingerprint, Identity, Md5, PartNumber};
+use upload_types::plan::Plan;
+use upload_types::wire::PartSpec;
 
 /// What is to happen to a source that changes while it is uploaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,9 +10,9 @@ use super::ends::interrupted;
 use super::retry::{self, Failures, Verdict};
 use super::{Options, retrying, stopped};
 use crate::backend::Backend;
-use crate::error::{Error, Kind, Result};
 use crate::event::Sink;
-use crate::wire::Info;
+use upload_types::error::{Error, Kind, Result};
+use upload_types::wire::Info;
 
 /// Where nobody has answered yet who is a gateway, the address may be wrong: so often something else may answer there.
 const STRANGERS: u32 = 3;

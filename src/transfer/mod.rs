@@ -41,11 +41,8 @@ pub use unit::{begin, recall};
 pub use waits::WaitFor;
 
 use crate::backend::Backend;
-use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Sink};
 use crate::journal::{Journal, Note, Upload};
-use crate::names::{PartNumber, UploadId};
-use crate::wire::{ClaimRequest, Info, Receipt};
 use budget::Budget;
 use flight::{Flight, Stage};
 use jobs::Lanes;
@@ -53,6 +50,9 @@ use outbox::Outbox;
 use pace::Load;
 use retry::Verdict;
 use unit::{Landed, PartUnit, Pending, Unit};
+use upload_types::error::{Error, Kind, Result};
+use upload_types::names::{PartNumber, UploadId};
+use upload_types::wire::{ClaimRequest, Info, Receipt};
 use waits::Waiting;
 
 /// How often progress is told and waiting parts are looked at.

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use crate::wire::BATCH_MAX;
+use upload_types::wire::BATCH_MAX;
 
 /// Calls under way at once, where there is that much to say.
 const CALLS: usize = 3;

@@ -9,10 +9,10 @@ use std::time::Instant;
 use tokio::task::spawn_blocking;
 
 use crate::backend::{Backend, Content, Stored};
-use crate::error::{Error, Kind, Result};
-use crate::names::{ByteRange, Fingerprint, PartNumber};
 use crate::source::{File, Hashed};
-use crate::wire::SignedPut;
+use upload_types::error::{Error, Kind, Result};
+use upload_types::names::{ByteRange, Fingerprint, PartNumber};
+use upload_types::wire::SignedPut;
 
 /// Fingerprints a range of the source; `read` counts its bytes on the way.
 pub async fn hash(

@@ -13,13 +13,13 @@ use super::step::MISMATCHES;
 use super::unit::PartUnit;
 use super::{Engine, Fate, part, retrying};
 use crate::backend::Stored;
-use crate::crash;
-use crate::error::{Error, Kind, Result};
 use crate::event::Event;
 use crate::journal::{Note, Part};
-use crate::names::{ETag, PartNumber};
 use crate::source::Hashed;
-use crate::wire::{Proof, SIGN_MAX, Signed};
+use upload_types::crash;
+use upload_types::error::{Error, Kind, Result};
+use upload_types::names::{ETag, PartNumber};
+use upload_types::wire::{Proof, SIGN_MAX, Signed};
 
 impl Engine<'_> {
     /// Whether the MD5 of each part is wanted beside its fingerprint.

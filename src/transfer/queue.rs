@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::pace::Load;
-use crate::names::PartNumber;
-use crate::wire::SignedPut;
+use upload_types::names::PartNumber;
+use upload_types::wire::SignedPut;
 
 /// A signed URL is used within this share of its life, or asked for again.
 const LIFE_USED: f64 = 0.8;
@@ -156,7 +156,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::names::SignedUrl;
+    use upload_types::names::SignedUrl;
 
     fn numbers(numbers: impl IntoIterator<Item = u32>) -> Vec<PartNumber> {
         numbers.into_iter().map(|n| n.try_into().unwrap()).collect()

@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::error::{Error, Kind, Result};
 use crate::journal::{Part, Upload};
-use crate::names::{Checksum, ETag, Fingerprint, Identity, PartNumber};
-use crate::plan::Plan;
-use crate::wire::{CompletePart, Receipt, StoredPart};
+use upload_types::error::{Error, Kind, Result};
+use upload_types::names::{Checksum, ETag, Fingerprint, Identity, PartNumber};
+use upload_types::plan::Plan;
+use upload_types::wire::{CompletePart, Receipt, StoredPart};
 
 /// How a source that is put relates to what the journal knows of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

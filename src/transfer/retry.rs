@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::error::Kind;
+use upload_types::error::Kind;
 
 /// The first wait is up to this long, the next up to twice as long, and so on.
 const BASE: Duration = Duration::from_millis(500);

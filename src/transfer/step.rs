@@ -12,12 +12,14 @@ use super::retry::Failures;
 use super::unit::{self, Ask, Dropped, PartUnit, Rejoined, Unit};
 use super::{Engine, Fate, part, resume, retrying, waits};
 use crate::backend::Completion;
-use crate::crash;
-use crate::error::{Error, Kind, Result};
 use crate::journal::{Note, Part, State};
-use crate::names::{ByteRange, ETag, Fingerprint, PartNumber};
-use crate::plan::Plan;
-use crate::wire::{self, BatchComplete, BeginAnswer, CompleteRequest, Receipt, Signed, StoredPart};
+use upload_types::crash;
+use upload_types::error::{Error, Kind, Result};
+use upload_types::names::{ByteRange, ETag, Fingerprint, PartNumber};
+use upload_types::plan::Plan;
+use upload_types::wire::{
+    self, BatchComplete, BeginAnswer, CompleteRequest, Receipt, Signed, StoredPart,
+};
 
 /// So often completing may find other parts in the store than it was told.
 pub(super) const MISMATCHES: u32 = 3;

@@ -3,8 +3,8 @@
 //! Border: what the journal remembers of it; whether a URL may be used is `backend`'s to say.
 
 use super::Engine;
-use crate::error::Result;
 use crate::journal::Note;
+use upload_types::error::Result;
 
 impl Engine<'_> {
     /// Holds the backend to the stores that were learnt in earlier runs.

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use super::waits;
 use crate::backend::{Backend, Completion, Stored};
-use crate::error::{Error, Kind, Result};
 use crate::journal::Upload;
-use crate::names::{Checksum, Fingerprint, PartNumber, UploadId};
 use crate::source::Hashed;
-use crate::wire::{
+use upload_types::error::{Error, Kind, Result};
+use upload_types::names::{Checksum, Fingerprint, PartNumber, UploadId};
+use upload_types::wire::{
     BatchBegin, BatchComplete, BatchRequest, BeginAnswer, BeginRequest, ClaimRequest, CompletePart,
     CompleteRequest, PartSpec, Receipt, Signed, State, StoredPart, UploadStatus,
 };

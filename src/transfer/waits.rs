@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use super::retry::{self, Failures, Verdict};
 use super::unit::Landed;
 use super::{Engine, retrying};
-use crate::crash;
-use crate::error::{Error, Kind, Result};
 use crate::event::Event;
 use crate::journal::Note;
-use crate::names::UploadId;
-use crate::wire::{Receipt, State, UploadStatus};
+use upload_types::crash;
+use upload_types::error::{Error, Kind, Result};
+use upload_types::names::UploadId;
+use upload_types::wire::{Receipt, State, UploadStatus};
 
 /// The first question comes at once; then the pause doubles from the shortest to the longest.
 const SHORTEST: Duration = Duration::from_millis(200);

@@ -115,8 +115,9 @@ fn calls() -> Vec<(Method, &'static str, serde_json::Value)> {
 #[test]
 fn every_call_about_an_upload_is_asked_of_another_owner() {
     let mut served = Vec::new();
-    for route in include_str!("../../src/gateway/routes.rs").lines() {
-        let Some((_, rest)) = route.split_once("\"/uploads/{id}") else {
+    let routes = include_str!("../../crates/gateway/src/routes.rs");
+    for route in routes.split(".route(").skip(1) {
+        let Some(rest) = route.trim_start().strip_prefix("\"/uploads/{id}") else {
             continue;
         };
         let (path, handlers) = rest.split_once('"').unwrap();
@@ -234,7 +235,7 @@ async fn settings_that_cannot_be_are_refused() {
         let place = tempfile::tempdir().unwrap();
         let mut config = config(place.path(), Auth::None);
         change(&mut config);
-        let kind = gateway::start(config).await.unwrap_err().kind();
+        let kind = upload_gateway::start(config).await.unwrap_err().kind();
         assert_eq!(
             std::fs::read_dir(place.path()).unwrap().count(),
             0,
@@ -304,7 +305,7 @@ async fn tokens_of_one_name_share_their_uploads_and_end() {
 
 #[tokio::test]
 async fn a_private_gateway_serves_its_token_alone() {
-    let token = upload::names::Token::new("canary".into());
+    let token = upload_types::names::Token::new("canary".into());
     let mut world = World::with(|config| config.auth = Auth::Private(token)).await;
     for wrong in [None, Some("canary2"), Some("")] {
         world.token = wrong.map(str::to_owned);

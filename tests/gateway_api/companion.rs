@@ -152,7 +152,7 @@ async fn after(world: World, sweep_every: Duration) -> World {
     running.stop().await;
     let mut config = config(place.path(), Auth::None);
     (config.companion, config.sweep_every) = (Some("/".to_owned()), Some(sweep_every));
-    let running = gateway::start(config).await.unwrap();
+    let running = upload_gateway::start(config).await.unwrap();
     World {
         place,
         running,

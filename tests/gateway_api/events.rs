@@ -3,8 +3,8 @@
 //! Border: what an event comes to is `gateway/service/tests/confirm.rs`.
 
 use serde_json::json;
-use upload::gateway::events::Events;
-use upload::names::Token;
+use upload_gateway::events::Events;
+use upload_types::names::Token;
 
 use crate::world::*;
 

@@ -5,7 +5,7 @@
 use reqwest::{Method, Response};
 
 use crate::world::{TWO_PARTS, World, begin, bodies, code, good};
-use upload::wire::{BeginAnswer, ClaimAnswer, ClaimRequest, State, UploadStatus};
+use upload_types::wire::{BeginAnswer, ClaimAnswer, ClaimRequest, State, UploadStatus};
 
 async fn abort(world: &World, upload: &BeginAnswer, epoch: &str) -> Response {
     world

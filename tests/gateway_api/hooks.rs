@@ -13,7 +13,7 @@ use axum::routing::{any, post};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::Value;
 use sha2::Sha256;
-use upload::names::Token;
+use upload_types::names::Token;
 
 use crate::world::*;
 
@@ -472,7 +472,7 @@ async fn what_cannot_be_run_stops_the_gateway_at_its_start() {
             ..config(place.path(), Auth::None)
         };
         assert_eq!(
-            gateway::start(config).await.unwrap_err().kind(),
+            upload_gateway::start(config).await.unwrap_err().kind(),
             Kind::Config
         );
     }

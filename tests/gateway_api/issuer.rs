@@ -19,7 +19,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use upload::gateway::{Algorithm, Issuer as Known};
+use upload_gateway::{Algorithm, Issuer as Known};
 
 pub const AUDIENCE: &str = "https://upload.example";
 

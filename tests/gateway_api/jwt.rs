@@ -8,7 +8,7 @@ use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
-use upload::gateway::{Algorithm, Issuer as Known};
+use upload_gateway::{Algorithm, Issuer as Known};
 
 use crate::issuer::{AUDIENCE, Issuer, Key, next, rsa, sealed};
 use crate::world::*;

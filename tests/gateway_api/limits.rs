@@ -151,7 +151,7 @@ async fn what_was_ready_before_there_were_quotas_counts() {
     running.stop().await;
     let mut config = config(place.path(), Auth::None);
     config.quota.total = Some(TWO_PARTS);
-    let running = gateway::start(config).await.unwrap();
+    let running = upload_gateway::start(config).await.unwrap();
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let world = World {
         place,

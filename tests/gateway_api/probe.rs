@@ -3,9 +3,9 @@
 //! Border: what the probe finds is tested on stores of all kinds; here, that of the embedded store it finds what is known.
 
 use jiff::{SignedDuration, Timestamp};
-use upload::gateway::store::Depth;
-use upload::gateway::store::profile::{Capability, Profile};
-use upload::names::Key;
+use upload_s3::Depth;
+use upload_s3::profile::{Capability, Profile};
+use upload_types::names::Key;
 
 use crate::world::*;
 
@@ -97,7 +97,7 @@ async fn the_next_gateway_takes_away_what_the_one_before_left_in_its_probe() {
     drop(manifest);
     let mut again = config(place.path(), Auth::None);
     (again.probe, again.checksum) = (Probe::Require, None);
-    let running = gateway::start(again).await.unwrap();
+    let running = upload_gateway::start(again).await.unwrap();
     let world = World {
         place,
         running,

@@ -10,16 +10,14 @@ pub use reqwest::{Method, Response, StatusCode};
 pub use serde::Serialize;
 pub use serde::de::DeserializeOwned;
 pub use tempfile::TempDir;
-pub use upload::error::Kind;
-pub use upload::gateway::hooks::{Hook, HookKind, OnReject};
-pub use upload::gateway::ledger::Ledger;
-pub use upload::gateway::store::embedded::{BUCKET, REGION};
-pub use upload::gateway::store::{NewObject, Settings, Store};
-pub use upload::gateway::{
-    self, Auth, Config, LedgerConfig, Probe, Quota, Rate, Running, StoreConfig,
-};
-pub use upload::names::{Checksum, ETag, Fingerprint, PartNumber};
-pub use upload::wire::{
+pub use upload_embedded_store::{BUCKET, REGION};
+pub use upload_gateway::hooks::{Hook, HookKind, OnReject};
+pub use upload_gateway::ledger::Ledger;
+pub use upload_gateway::{Auth, Config, LedgerConfig, Probe, Quota, Rate, Running, StoreConfig};
+pub use upload_s3::{NewObject, Settings, Store};
+pub use upload_types::error::Kind;
+pub use upload_types::names::{Checksum, ETag, Fingerprint, PartNumber};
+pub use upload_types::wire::{
     BatchAnswer, BatchBegin, BatchComplete, BatchRequest, BeginAnswer, BeginRequest, ClaimAnswer,
     ClaimRequest, CompletePart, CompleteRequest, Finish, Info, Outcome, PROTOCOL_HEADER, PartList,
     PartSpec, Problem, Proof, ReadUrl, Receipt, Said, SignAnswer, SignRequest, Signed, State,
@@ -91,7 +89,7 @@ impl World {
         let place = tempfile::tempdir().unwrap();
         let mut config = config(place.path(), Auth::None);
         change(&mut config);
-        let running = gateway::start(config).await.unwrap();
+        let running = upload_gateway::start(config).await.unwrap();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Self {
             place,
@@ -110,7 +108,7 @@ impl World {
             token,
         } = self;
         running.stop().await;
-        let running = gateway::start(config(place.path(), Auth::None))
+        let running = upload_gateway::start(config(place.path(), Auth::None))
             .await
             .unwrap();
         Self {
@@ -239,6 +237,7 @@ impl World {
             create_headers: BTreeMap::new(),
             embedded: true,
             cdn: None,
+            observer: upload_s3::unobserved,
         })
         .unwrap()
     }

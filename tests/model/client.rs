@@ -16,12 +16,12 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use upload::backend::{Backend, Options as Http};
-use upload::error::Kind;
 use upload::event::{Event, Sink};
 use upload::journal::{Journal, Note, State};
-use upload::names::Token;
 use upload::transfer::{self, GiveUp, Item, Jobs, OnChange, Options, Put, WaitFor};
-use upload::wire::Receipt;
+use upload_types::error::Kind;
+use upload_types::names::Token;
+use upload_types::wire::Receipt;
 
 use crate::bucket::{Bucket, Multipart};
 use crate::disk::Disk;

@@ -6,7 +6,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use upload::wire::{Receipt, State};
+use upload_types::wire::{Receipt, State};
 
 use crate::bucket::{Body256, Bucket, Content};
 use crate::faults::{Call, Fault, Mood};

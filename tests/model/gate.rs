@@ -10,7 +10,7 @@ use reqwest::Method;
 use rusqlite::{Connection, OptionalExtension as _};
 use serde_json::Value;
 use tempfile::TempDir;
-use upload::wire::State;
+use upload_types::wire::State;
 
 use crate::bucket::{Bucket, NAME};
 use crate::support::gateway::Gateway;

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use upload::names::{Checksum, Fingerprint};
-use upload::wire::{SignAnswer, Signed, SignedPut, State};
+use upload_types::names::{Checksum, Fingerprint};
+use upload_types::wire::{SignAnswer, Signed, SignedPut, State};
 
 use crate::bucket::{Bucket, Content};
 use crate::gate::{PartRow, Row};

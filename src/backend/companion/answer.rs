@@ -16,9 +16,9 @@ use url::Url;
 use super::memo::Memo;
 use crate::backend::answer::{Answer, failing, proxy_login, shown};
 use crate::backend::api::parse;
-use crate::error::{Error, Kind, Result};
-use crate::names::{ETag, Key, PartNumber, SignedUrl};
-use crate::wire::StoredPart;
+use upload_types::error::{Error, Kind, Result};
+use upload_types::names::{ETag, Key, PartNumber, SignedUrl};
+use upload_types::wire::StoredPart;
 
 /// How long a URL lives that does not say so.
 const URL_LIFE: u64 = 300;

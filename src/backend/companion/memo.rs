@@ -7,8 +7,8 @@ use md5::{Digest as _, Md5};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
-use crate::names::{self, ETag, Key, PartNumber};
-use crate::plan::Plan;
+use upload_types::names::{self, ETag, Key, PartNumber};
+use upload_types::plan::Plan;
 
 /// All but RFC 3986's unreserved characters.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC

@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use super::*;
-use crate::names::{ByteRange, PartNumber};
+use upload_types::names::{ByteRange, PartNumber};
 
 const MIB: usize = 1 << 20;
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nETag: \"e\"\r\nContent-Length: 0\r\n\r\n";

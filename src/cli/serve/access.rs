@@ -9,9 +9,10 @@ use url::Url;
 
 use crate::cli::args::access::{Access, AuthMode, JwtAlgorithm};
 use crate::cli::parse;
-use crate::error::{Error, Kind, Result};
-use crate::gateway::{Algorithm, Auth, Issuer, Quota, Rate};
-use crate::wire::SIGN_MAX;
+use upload_gateway::{Algorithm, Auth, Issuer, Quota, Rate};
+use upload_net::AddressClass;
+use upload_types::error::{Error, Kind, Result};
+use upload_types::wire::SIGN_MAX;
 
 /// Everybody may come in on loopback only.
 ///
@@ -41,7 +42,7 @@ pub fn auth(flags: &Access, listen: SocketAddr) -> Result<Auth> {
     if tokens {
         return Ok(Auth::Tokens);
     }
-    if listen.ip().is_loopback() {
+    if AddressClass::of_ip(listen.ip()).is_loopback() {
         return Ok(Auth::None);
     }
     Err(Error::new(

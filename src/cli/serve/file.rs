@@ -14,7 +14,7 @@ use crate::cli::args::{Args, Verb};
 use crate::cli::config_file;
 use crate::cli::settings::Machine;
 use crate::cli::trust;
-use crate::error::{Error, Kind, Result};
+use upload_types::error::{Error, Kind, Result};
 
 /// Its name in the configuration directory.
 const NAME: &str = "serve.toml";

@@ -8,9 +8,9 @@ use url::Url;
 
 use crate::cli::args::serve::ServeOptions;
 use crate::cli::settings;
-use crate::error::{Error, Kind, Result};
-use crate::gateway::hooks::{Hook, HookKind, OnReject};
-use crate::names::Token;
+use upload_gateway::hooks::{Hook, HookKind, OnReject};
+use upload_types::error::{Error, Kind, Result};
+use upload_types::names::Token;
 
 /// The hooks in the order they were typed, each with its arguments.
 ///

@@ -5,9 +5,9 @@
 use std::env;
 
 use crate::cli::settings::Settings;
-use crate::error::{Error, Kind, Result};
-use crate::gateway::LedgerConfig;
-use crate::gateway::ledger::Address;
+use upload_gateway::LedgerConfig;
+use upload_gateway::ledger::Address;
+use upload_types::error::{Error, Kind, Result};
 
 /// `sqlite[:FILE]` or a URL of PostgreSQL: what the flag says, else `UPLOAD_LEDGER`, else the file in the state directory.
 ///

@@ -8,13 +8,13 @@ use serde::Serialize;
 
 use crate::cli::config::print;
 use crate::cli::settings::Settings;
-use crate::error::Result;
 use crate::event;
-use crate::gateway::store::profile::{Capability, Held};
-use crate::gateway::{self, Config, Probed, StoreConfig};
 use crate::report::safe;
 use crate::report::text::size;
-use crate::wire::{Limits, Proof};
+use upload_gateway::{Config, Probed, StoreConfig};
+use upload_s3::profile::{Capability, Held};
+use upload_types::error::Result;
+use upload_types::wire::{Limits, Proof};
 
 /// The line of `--json`: `type` is `store`.
 #[derive(Serialize)]
@@ -41,9 +41,9 @@ struct Row<'a> {
 /// Tries the store and prints what it did.
 ///
 /// # Errors
-/// What the probe was; [`Kind::Config`](crate::error::Kind::Config) when the gateway would not start with such a store.
+/// What the probe was; [`Kind::Config`](upload_types::error::Kind::Config) when the gateway would not start with such a store.
 pub async fn run(settings: &Settings, config: &Config) -> Result<()> {
-    let probed = gateway::probe(config).await?;
+    let probed = upload_gateway::probe(config).await?;
     let text = if settings.common.json {
         json(&place(config), &probed)
     } else {
@@ -129,7 +129,7 @@ fn table(place: &str, probed: &Probed) -> String {
     let mut text = format!(
         "store   {}\nproof   {}\nlimits  objects up to {}; parts of {} to {}{equal}; at most {max_parts}\n\n",
         safe(place),
-        gateway::proof_name(proof),
+        upload_gateway::proof_name(proof),
         size(max_size),
         size(min_part),
         size(max_part),

@@ -5,17 +5,18 @@
 use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use upload_types::sync::lock;
 
 use serde::Serialize;
 
 use crate::cli::config::print;
 use crate::cli::settings::Settings;
-use crate::error::{Error, Kind, Result};
 use crate::event;
-use crate::gateway::{self, Action, Config, Swept};
-use crate::names::UploadId;
 use crate::report::{safe, text};
-use crate::wire::State;
+use upload_gateway::{Action, Config, Swept};
+use upload_types::error::{Error, Kind, Result};
+use upload_types::names::UploadId;
+use upload_types::wire::State;
 
 /// One line of `--json`: `type` is `sweep`.
 #[derive(Serialize)]
@@ -65,8 +66,8 @@ pub async fn run(settings: &Settings, config: Config, dry_run: bool) -> Result<(
         lock_wait: Duration::ZERO,
         ..config
     };
-    let swept = gateway::round(config, dry_run, &|swept| {
-        let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
+    let swept = upload_gateway::round(config, dry_run, &|swept| {
+        let mut counts = lock(&counts);
         counts.met[place(swept.action)] += 1;
         counts.left += usize::from(!dry_run && !swept.done);
         let line = if json {

@@ -7,10 +7,10 @@ use serde::Serialize;
 use crate::cli::args::serve::TokenVerb;
 use crate::cli::config::print;
 use crate::cli::settings::Settings;
-use crate::error::Result;
 use crate::event;
-use crate::gateway::ledger::{ApiToken, Ledger};
 use crate::report::safe;
+use upload_gateway::ledger::{ApiToken, Ledger};
+use upload_types::error::Result;
 
 /// One line of `--json`: `type` is `token`. The token itself is there once, when it is made.
 #[derive(Serialize)]
@@ -33,7 +33,7 @@ struct Line<'a> {
 /// Does what was asked about tokens in the ledger, beside a gateway that may be running on it.
 ///
 /// # Errors
-/// What the ledger said; [`Kind::Io`](crate::error::Kind::Io) if standard output fails.
+/// What the ledger said; [`Kind::Io`](upload_types::error::Kind::Io) if standard output fails.
 pub async fn run(settings: &Settings, verb: &TokenVerb) -> Result<()> {
     let (TokenVerb::Add { ledger, .. }
     | TokenVerb::List { ledger }

@@ -6,7 +6,7 @@ use std::fmt::Display;
 
 use super::{Origin, Setting, Settings};
 use crate::cli::{args, parse};
-use crate::error::Result;
+use upload_types::error::Result;
 
 /// One setting as text.
 #[derive(Debug, Clone, PartialEq, Eq)]

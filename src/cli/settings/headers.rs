@@ -9,7 +9,7 @@ use super::winner::{default, from_file};
 use super::{Origin, Setting, Settings};
 use crate::backend::Header;
 use crate::cli::args;
-use crate::error::{Error, Kind, Result};
+use upload_types::error::{Error, Kind, Result};
 
 impl Settings {
     pub(super) fn headers_setting(&self, flags: &args::Connection) -> Result<Setting<Vec<Header>>> {

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use directories::ProjectDirs;
 
-use crate::error::{Error, Kind, Result};
+use upload_types::error::{Error, Kind, Result};
 
 /// What settings learn from the process and the machine, so that a test can say it instead.
 #[derive(Clone)]

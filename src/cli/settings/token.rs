@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use super::Setting;
 use crate::backend::TokenFile;
 use crate::cli::trust;
-use crate::error::{Error, Kind, Result};
-use crate::names::Token;
+use upload_types::error::{Error, Kind, Result};
+use upload_types::names::Token;
 
 /// The most bytes of a token's file that are read.
 const SIZE_MAX: u64 = 8 << 10;

@@ -13,8 +13,8 @@ use crate::backend::StoreHost;
 use crate::cli::args;
 use crate::cli::config_file::{ConfigFile, Keys};
 use crate::cli::parse::{self, Jobs, LimitRate, Wait};
-use crate::error::{Error, Kind, Result};
-use crate::names::Token;
+use upload_types::error::{Error, Kind, Result};
+use upload_types::names::Token;
 
 /// Without a terminal nobody watches, so an upload that gets nowhere ends after this long.
 const GIVE_UP_UNWATCHED: Duration = Duration::from_mins(15);

@@ -359,7 +359,7 @@ async fn without_the_flag_there_are_no_such_routes() {
             ..config(place.path(), Auth::None)
         };
         assert_eq!(
-            gateway::check(&config).unwrap_err().kind(),
+            upload_gateway::check(&config).unwrap_err().kind(),
             Kind::Config,
             "{path}"
         );
@@ -377,7 +377,7 @@ async fn without_the_flag_there_are_no_such_routes() {
             ..config(place.path(), Auth::None)
         };
         assert_eq!(
-            gateway::check(&config).unwrap_err().kind(),
+            upload_gateway::check(&config).unwrap_err().kind(),
             Kind::Config,
             "{origin}"
         );

@@ -1,0 +1,500 @@
+//! The architecture as tables: which crate may depend on which, which module may import which, where each external crate
+//! may be used, and a few habits of source files.
+//!
+//! Not here: what rustc and clippy check. The sources are read as text, line by line.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The crates of the workspace and their dependencies within it. Cargo rejects circles; this table keeps the layers.
+const CRATES: &[(&str, &[&str])] = &[
+    ("crates/types", &[]),
+    ("crates/net", &[]),
+    ("crates/sqlite", &["types"]),
+    ("crates/s3", &["net", "types"]),
+    ("crates/embedded-store", &["sqlite", "types"]),
+    (
+        "crates/gateway",
+        &["embedded-store", "net", "s3", "sqlite", "types"],
+    ),
+    (
+        "",
+        &["embedded-store", "gateway", "net", "s3", "sqlite", "types"],
+    ),
+];
+
+/// The modules of the root package by level. A module imports modules of lower levels and itself, no neighbour.
+const LEVELS: &[&[&str]] = &[
+    &["event"],
+    &["source"],
+    &["backend", "journal"],
+    &["report", "transfer"],
+    &["cli"],
+    &["main"],
+];
+
+/// External crates, and crates of the gateway's side, with the only files (or folders, with a slash) that may name them.
+const ALLOWED_IN: &[(&str, &[&str])] = &[
+    ("anyhow", &["src/cli/", "src/main.rs"]),
+    ("axum", &["crates/gateway/", "crates/embedded-store/"]),
+    (
+        "clap",
+        &[
+            "src/cli/args.rs",
+            "src/cli/args/",
+            "src/cli/completions.rs",
+            "src/cli/man.rs",
+        ],
+    ),
+    ("clap_complete", &["src/cli/"]),
+    ("clap_mangen", &["src/cli/"]),
+    ("governor", &["crates/gateway/src/limits.rs"]),
+    ("hmac", &["crates/gateway/src/hooks/webhook.rs"]),
+    ("hyper", &["crates/gateway/src/listen.rs"]),
+    ("hyper_util", &["crates/gateway/src/listen.rs"]),
+    ("indicatif", &["src/report/bars.rs"]),
+    ("jsonwebtoken", &["crates/gateway/src/auth/"]),
+    ("prometheus_client", &["crates/gateway/src/metrics.rs"]),
+    ("quick_xml", &["src/backend/answer.rs", "crates/s3/"]),
+    ("reqsign_aws_v4", &["crates/s3/"]),
+    ("reqsign_core", &["crates/s3/"]),
+    (
+        "reqwest",
+        &[
+            "src/backend/",
+            "crates/net/",
+            "crates/s3/",
+            "crates/gateway/src/hooks/webhook.rs",
+        ],
+    ),
+    (
+        "rusqlite",
+        &[
+            "src/journal/",
+            "crates/sqlite/",
+            "crates/gateway/src/ledger/",
+            "crates/embedded-store/",
+        ],
+    ),
+    ("rustls", &["crates/gateway/src/ledger/postgres/tls.rs"]),
+    (
+        "rustls_platform_verifier",
+        &["crates/gateway/src/ledger/postgres/tls.rs"],
+    ),
+    ("s3s", &["crates/embedded-store/"]),
+    ("strsim", &["src/cli/serve/file.rs"]),
+    ("subtle", &["crates/gateway/src/auth/tokens.rs"]),
+    (
+        "tokio_postgres",
+        &[
+            "crates/gateway/src/ledger/db.rs",
+            "crates/gateway/src/ledger/postgres/",
+        ],
+    ),
+    (
+        "tokio_rustls",
+        &["crates/gateway/src/ledger/postgres/tls.rs"],
+    ),
+    (
+        "upload_gateway",
+        &["src/cli/local.rs", "src/cli/serve.rs", "src/cli/serve/"],
+    ),
+    ("upload_s3", &["src/cli/serve/", "crates/gateway/"]),
+    (
+        "upload_embedded_store",
+        &["src/cli/local.rs", "crates/gateway/"],
+    ),
+    (
+        "utoipa",
+        &[
+            "crates/types/src/wire/mod.rs",
+            "crates/types/src/schema.rs",
+            "crates/gateway/src/openapi/",
+        ],
+    ),
+];
+
+const MAX_FILE_LINES: usize = 900;
+
+/// What code outside tests must not contain, and the files that are exempt.
+const FORBIDDEN: &[(&str, &[&str])] = &[
+    (".unwrap()", &[]),
+    (".expect(", &[]),
+    ("panic!(", &[]),
+    ("todo!(", &[]),
+    ("unimplemented!(", &[]),
+    ("#[allow(", &[]),
+    ("#![allow(", &[]),
+    ("process::Command", RUN_PROGRAMS),
+    ("process::{Command", RUN_PROGRAMS),
+    ("Command::new(", RUN_PROGRAMS),
+];
+/// The files that start other programs: the credential process of an AWS profile, and hooks.
+const RUN_PROGRAMS: &[&str] = &[
+    "crates/gateway/src/hooks/command.rs",
+    "crates/s3/src/credentials.rs",
+];
+
+/// A source file.
+struct Source {
+    /// Relative to the repository: `src/journal/schema.rs`, `crates/s3/src/sign.rs`.
+    path: String,
+    text: String,
+    /// The text without comments and test items; empty for a file of tests.
+    code: String,
+}
+
+impl Source {
+    /// The folder of the crate: empty for the root package.
+    fn crate_folder(&self) -> &str {
+        self.path.split_once("src/").map_or("", |(folder, _)| {
+            folder.strip_suffix('/').unwrap_or_default()
+        })
+    }
+
+    /// The path below the `src` of its crate.
+    fn place(&self) -> &str {
+        self.path
+            .split_once("src/")
+            .map_or(self.path.as_str(), |(_, place)| place)
+    }
+
+    /// The module at the top of its crate: `journal` for `journal/schema.rs` and `journal.rs`.
+    fn top_module(&self) -> &str {
+        self.place().split(['/', '.']).next().unwrap_or_default()
+    }
+
+    fn is_in(&self, places: &[&str]) -> bool {
+        places.iter().any(|place| {
+            self.path == *place || place.ends_with('/') && self.path.starts_with(place)
+        })
+    }
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files_below(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The root of the repository at run time: a target directory may be shared between checkouts.
+fn root() -> PathBuf {
+    env::var_os("CARGO_MANIFEST_DIR")
+        .expect("run by cargo")
+        .into()
+}
+
+fn sources() -> Vec<Source> {
+    let root = root();
+    let folders = CRATES
+        .iter()
+        .map(|(folder, _)| root.join(folder).join("src"));
+    folders
+        .flat_map(|folder| files_below(&folder))
+        .filter(|path| path.extension().is_some_and(|ext| ext == "rs"))
+        .map(|path| {
+            let text = fs::read_to_string(&path).unwrap();
+            let path = path.strip_prefix(&root).unwrap().to_str().unwrap();
+            let is_test = path.ends_with("tests.rs") || path.contains("/tests/");
+            let code = if is_test {
+                String::new()
+            } else {
+                without_tests(&text)
+            };
+            Source {
+                path: path.to_owned(),
+                text,
+                code,
+            }
+        })
+        .collect()
+}
+
+/// Removes comments, and each item behind `#[cfg(test)]`.
+fn without_tests(text: &str) -> String {
+    let mut code = String::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if line.trim() == "#[cfg(test)]" {
+            // rustfmt closes an item at the indentation at which it opened it.
+            let indent = line.len() - line.trim_start().len();
+            let closing = format!("{}}}", " ".repeat(indent));
+            for line in lines.by_ref() {
+                let is_one_line = line.trim_end().ends_with(';')
+                    && line.len() - line.trim_start().len() == indent;
+                if line == closing || is_one_line {
+                    break;
+                }
+            }
+        } else if !line.trim_start().starts_with("//") {
+            code.push_str(line.split(" // ").next().unwrap_or_default());
+            code.push('\n');
+        }
+    }
+    code
+}
+
+/// The first names of the paths that follow `prefix` (`crate::`, `super::`) in a text, alone or in braces.
+fn names_after(code: &str, prefix: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (at, _) in code.match_indices(prefix) {
+        let before = code[..at].chars().next_back().unwrap_or(' ');
+        if before.is_alphanumeric() || before == '_' || before == '$' || before == ':' {
+            continue;
+        }
+        let rest = &code[at + prefix.len()..];
+        if let Some(group) = rest.strip_prefix('{') {
+            let mut depth = 0_usize;
+            let mut name = String::new();
+            for c in group.chars() {
+                match c {
+                    '{' => depth += 1,
+                    '}' if depth == 0 => break,
+                    '}' => depth -= 1,
+                    _ if depth > 0 => {}
+                    ',' => found.push(std::mem::take(&mut name)),
+                    _ => name.push(c),
+                }
+            }
+            found.push(name);
+        } else {
+            found.push(
+                rest.chars()
+                    .take_while(|c| c.is_alphanumeric() || *c == '_' || *c == '*')
+                    .collect(),
+            );
+        }
+    }
+    found
+        .into_iter()
+        .map(|name| {
+            let name = name.trim().split("::").next().unwrap_or_default().trim();
+            name.split(' ').next().unwrap_or_default().to_owned()
+        })
+        .filter(|name| !name.is_empty())
+        .collect()
+}
+
+fn names_crate(code: &str, name: &str) -> bool {
+    [
+        format!("{name}::"),
+        format!("use {name};"),
+        format!("use {name} as"),
+    ]
+    .iter()
+    .any(|needle| {
+        code.match_indices(needle.as_str()).any(|(at, _)| {
+            let before = code[..at].chars().next_back().unwrap_or(' ');
+            !(before.is_alphanumeric() || before == '_' || before == ':')
+        })
+    })
+}
+
+#[track_caller]
+fn assert_none(found: &[String]) {
+    assert!(found.is_empty(), "\n{}\n", found.join("\n"));
+}
+
+#[test]
+fn crates_depend_as_the_table_says() {
+    let mut wrong = Vec::new();
+    for (folder, allowed) in CRATES {
+        let manifest = fs::read_to_string(root().join(folder).join("Cargo.toml")).unwrap();
+        let dependencies = manifest
+            .split("\n[")
+            .filter(|section| section.starts_with("dependencies]"))
+            .flat_map(str::lines)
+            .filter_map(|line| line.strip_prefix("upload-"))
+            .map(|line| line.split(['.', ' ', '=']).next().unwrap_or_default());
+        let found: BTreeSet<&str> = dependencies.collect();
+        let allowed: BTreeSet<&str> = allowed.iter().copied().collect();
+        if found != allowed {
+            wrong.push(format!(
+                "{folder}/Cargo.toml depends on {found:?}, the table says {allowed:?}"
+            ));
+        }
+    }
+    assert_none(&wrong);
+}
+
+#[test]
+fn modules_import_lower_levels_only() {
+    let level: BTreeMap<&str, usize> = LEVELS
+        .iter()
+        .enumerate()
+        .flat_map(|(level, modules)| modules.iter().map(move |module| (*module, level)))
+        .collect();
+    let mut wrong = Vec::new();
+    for source in sources() {
+        let module = source.top_module();
+        if !source.crate_folder().is_empty() || module == "lib" {
+            continue;
+        }
+        let Some(own_level) = level.get(module) else {
+            wrong.push(format!("{} has no level", source.path));
+            continue;
+        };
+        let crate_name = if module == "main" {
+            "upload::"
+        } else {
+            "crate::"
+        };
+        for name in names_after(&source.code, crate_name) {
+            let is_lower = level
+                .get(name.as_str())
+                .is_some_and(|other| other < own_level);
+            if name != module && !is_lower {
+                wrong.push(format!("{}: {module} must not import {name}", source.path));
+            }
+        }
+    }
+    assert_none(&wrong);
+}
+
+#[test]
+fn external_crates_are_used_where_the_table_says() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        for (name, places) in ALLOWED_IN {
+            if names_crate(&source.code, name) && !source.is_in(places) {
+                wrong.push(format!("{}: {name} is only for {places:?}", source.path));
+            }
+        }
+    }
+    assert_none(&wrong);
+}
+
+#[test]
+fn files_open_with_their_purpose() {
+    let silent = sources()
+        .into_iter()
+        .filter(|source| !source.text.starts_with("//! "));
+    assert_none(
+        &silent
+            .map(|source| format!("{} does not open with `//!`", source.path))
+            .collect::<Vec<_>>(),
+    );
+}
+
+#[test]
+fn files_stay_small() {
+    let large = sources()
+        .into_iter()
+        .map(|source| (source.text.lines().count(), source.path));
+    let large = large.filter(|(lines, _)| *lines > MAX_FILE_LINES);
+    assert_none(
+        &large
+            .map(|(lines, path)| format!("{path} has {lines} lines"))
+            .collect::<Vec<_>>(),
+    );
+}
+
+#[test]
+fn code_neither_panics_nor_hides_warnings_nor_starts_programs() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        let forbidden = FORBIDDEN
+            .iter()
+            .filter(|(_, places)| !source.is_in(places))
+            .map(|(word, _)| *word);
+        for line in source.code.lines() {
+            for word in forbidden.clone().filter(|word| line.contains(word)) {
+                wrong.push(format!("{}: {word} in {}", source.path, line.trim()));
+            }
+        }
+    }
+    assert_none(&wrong);
+}
+
+/// No file names a home or build directory of a machine.
+#[test]
+fn no_file_names_an_absolute_path_of_a_machine() {
+    let words = [
+        concat!("/ro", "ot/"),
+        concat!("/ho", "me/"),
+        concat!("/wo", "rk/"),
+        concat!("/Us", "ers/"),
+    ];
+    let tracked = [
+        "src",
+        "crates",
+        "tests",
+        "scripts",
+        "docs",
+        "man",
+        "completions",
+        "benches",
+        "README.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "Cargo.toml",
+        ".ci",
+    ];
+    let mut wrong = Vec::new();
+    for place in tracked
+        .map(|place| root().join(place))
+        .into_iter()
+        .filter(|place| place.exists())
+    {
+        let files = if place.is_dir() {
+            files_below(&place)
+        } else {
+            vec![place]
+        };
+        for path in files {
+            let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
+            for word in words.iter().filter(|word| begins_a_path(&text, word)) {
+                wrong.push(format!(
+                    "{} names {word}",
+                    path.strip_prefix(root()).unwrap().display()
+                ));
+            }
+        }
+    }
+    assert_none(&wrong);
+}
+
+/// Whether a path in `text` begins with `word`, in contrast to containing it (`$dir/…`).
+fn begins_a_path(text: &str, word: &str) -> bool {
+    text.match_indices(word).any(|(at, _)| {
+        let before = text[..at].chars().next_back().unwrap_or(' ');
+        !(before.is_alphanumeric() || "_-.}".contains(before))
+    })
+}
+
+/// The checks on texts that break the rules.
+#[test]
+fn the_checks_find_what_they_look_for() {
+    let code = without_tests(
+        "use crate::names::Key;\n// crate::cli\n#[cfg(test)]\nmod tests {\n    use crate::cli;\n}\nfn f() {\n    \
+         let x = crate::plan::Plan::new();\n}\nuse crate::{error::{Error, Kind}, wire};\n#[cfg(test)]\nmod more;\nlet \
+         y = z.unwrap(); // fine\n",
+    );
+    assert_eq!(
+        names_after(&code, "crate::"),
+        ["names", "plan", "error", "wire"]
+    );
+    assert!(code.contains(".unwrap()") && !code.contains("fine") && !code.contains("mod more"));
+    let home = concat!("/ho", "me/");
+    assert!(
+        begins_a_path(&format!("x = \"{home}me\""), home)
+            && !begins_a_path(&format!("$dir{home}me"), home)
+    );
+    assert!(
+        names_crate("use reqwest::Client;", "reqwest")
+            && names_crate("fn f(c: reqwest::Client)", "reqwest")
+    );
+    assert!(
+        !names_crate("my_reqwest::x", "reqwest") && !names_crate("crate::reqwest::x", "reqwest")
+    );
+}
