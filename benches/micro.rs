@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use upload::journal::{Intent, Journal, Note};
 use upload::source::File;
 use upload_s3::{Settings, Store};
-use upload_types::names::{ByteRange, ETag, Fingerprint, Identity, Key, PartNumber};
+use upload_types::names::{ByteRange, ETag, Identity, Key, PartNumber, Sha256};
 use upload_types::plan::Plan;
 use upload_types::wire::{Limits, PartSpec, Proof};
 
@@ -146,11 +146,11 @@ fn fingerprinted(bencher: Bencher, count: u32) {
     bencher.counter(ItemsCount::new(count)).bench_local(|| {
         // Others than before, or nothing would have to be written.
         round += 1;
-        let fingerprint = Fingerprint::of(&round.to_le_bytes());
+        let sha256 = Sha256::of(&round.to_le_bytes());
         desk.note(count, |row, number| Note::Fingerprinted {
             row,
             number,
-            fingerprint,
+            sha256,
         });
     });
 }
@@ -158,11 +158,11 @@ fn fingerprinted(bencher: Bencher, count: u32) {
 #[divan::bench(args = [1, 10, 100])]
 fn acknowledged(bencher: Bencher, count: u32) {
     let mut desk = Desk::new();
-    let fingerprint = Fingerprint::of(b"part");
+    let sha256 = Sha256::of(b"part");
     desk.note(count, |row, number| Note::Fingerprinted {
         row,
         number,
-        fingerprint,
+        sha256,
     });
     let mut round = 0_u64;
     bencher.counter(ItemsCount::new(count)).bench_local(|| {
@@ -199,7 +199,7 @@ fn sign_parts(bencher: Bencher, proof: Proof) {
     let part = |number| PartSpec {
         number: PartNumber::try_from(number).unwrap(),
         size: 8 * MIB,
-        sha256: Fingerprint::of(b"part"),
+        sha256: Sha256::of(b"part"),
         md5: None,
     };
     let parts: Vec<PartSpec> = (1..=1000).map(part).collect();

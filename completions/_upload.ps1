@@ -75,7 +75,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file, TOML [default: config.toml, for serve serve.toml, in the configuration directory]')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]')
-            [CompletionResult]::new('--again', '--again', [CompletionResultType]::ParameterName, 'Upload a new object even if this very file is already there')
+            [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Upload a new object even if this very file is already there')
             [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Show what would be sent (files, parts, bytes, what is already there) and send nothing')
             [CompletionResult]::new('--allow-insecure-http', '--allow-insecure-http', [CompletionResultType]::ParameterName, 'Permit http:// backends and stores that are not on this machine [default: refused]')
             [CompletionResult]::new('--s3-path-style', '--s3-path-style', [CompletionResultType]::ParameterName, 'Put the bucket''s name of s3:// stores into the path, not the host [default: into the host]')

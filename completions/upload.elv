@@ -71,7 +71,7 @@ set edit:completion:arg-completer[upload] = {|@words|
             cand --progress 'How to show progress: bars on a terminal, a line now and then elsewhere [default: auto]'
             cand --config 'The configuration file, TOML [default: config.toml, for serve serve.toml, in the configuration directory]'
             cand --profile 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]'
-            cand --again 'Upload a new object even if this very file is already there'
+            cand --force 'Upload a new object even if this very file is already there'
             cand --dry-run 'Show what would be sent (files, parts, bytes, what is already there) and send nothing'
             cand --allow-insecure-http 'Permit http:// backends and stores that are not on this machine [default: refused]'
             cand --s3-path-style 'Put the bucket''s name of s3:// stores into the path, not the host [default: into the host]'

@@ -83,7 +83,7 @@ plain\t'A line at most every 10 seconds'
 none\t'No progress; results, errors and a summary only'"
 complete -c upload -n "__fish_upload_using_subcommand put" -l config -d 'The configuration file, TOML [default: config.toml, for serve serve.toml, in the configuration directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand put" -l profile -d 'Use the table [profile.NAME] of the configuration file over its top level [env: UPLOAD_PROFILE]' -r
-complete -c upload -n "__fish_upload_using_subcommand put" -l again -d 'Upload a new object even if this very file is already there'
+complete -c upload -n "__fish_upload_using_subcommand put" -l force -d 'Upload a new object even if this very file is already there'
 complete -c upload -n "__fish_upload_using_subcommand put" -l dry-run -d 'Show what would be sent (files, parts, bytes, what is already there) and send nothing'
 complete -c upload -n "__fish_upload_using_subcommand put" -l allow-insecure-http -d 'Permit http:// backends and stores that are not on this machine [default: refused]'
 complete -c upload -n "__fish_upload_using_subcommand put" -l s3-path-style -d 'Put the bucket\'s name of s3:// stores into the path, not the host [default: into the host]'

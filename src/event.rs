@@ -6,7 +6,7 @@
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use upload_types::names::{ETag, Fingerprint, PartNumber, UploadId};
+use upload_types::names::{ETag, PartNumber, Sha256, UploadId};
 use upload_types::wire::Receipt;
 
 /// The `v` of each line.
@@ -76,10 +76,10 @@ pub enum Event {
         upload: UploadId,
         number: PartNumber,
         size: u64,
-        sha256: Fingerprint,
+        sha256: Sha256,
         etag: ETag,
         /// It was there before; no byte of it was sent.
-        known: bool,
+        skipped: bool,
     },
     /// Something failed for now and will be tried again.
     Retry {
@@ -139,7 +139,7 @@ pub enum Event {
         /// Bytes of parts that this run sent and the store acknowledged.
         bytes_sent: u64,
         /// Bytes that did not have to be sent.
-        bytes_known: u64,
+        bytes_skipped: u64,
         /// `upload resume` can go on from here.
         resumable: bool,
     },

@@ -1,6 +1,6 @@
 //! A resumable uploader that proves what it stored. This page is the map of the house.
 //!
-//! A file is cut into parts of 5 MiB or more. Each part is fingerprinted with SHA-256; the fingerprint goes into the journal, into
+//! A file is cut into parts of 5 MiB or more. Each part is fingerprinted with SHA-256; the SHA-256 goes into the journal, into
 //! the signed headers of the part's URL, and is checked by the store: **one datum, three witnesses**. The client holds
 //! no storage credentials; a gateway signs, and believes nobody but the store.
 //!
@@ -43,7 +43,7 @@
 //! `cli/args` writes down what was typed, `cli/settings` makes values of it once. `source` opens the file and notes its identity
 //! (dev, inode, size, mtime, ctime). `transfer/resume` chooses: is there an unfinished upload of it, a finished one, one of
 //! another generation? The journal takes down the intent with an idempotency key before `begin` is asked for. Then, part by
-//! part: read and fingerprint, sign, PUT, and the ETag goes into the journal before the bar moves. When nothing is outstanding, the
+//! part: read and SHA-256, sign, PUT, and the ETag goes into the journal before the bar moves. When nothing is outstanding, the
 //! file is looked at again, the parts are reviewed, and `complete` is asked for; the gateway completes and then decides by
 //! HeadObject. The receipt is checked against what was sent, written down, and the location printed. Where the gateway has hooks,
 //! the upload is `verified` until each of them has accepted it (`gateway/hooks`, `service/hooks`), and `--wait ready` waits for that
@@ -73,13 +73,13 @@
 //!
 //! # Decisions
 //!
-//! 1. *Parts are read twice*, once to fingerprint and once to send. Because a part of 5 GiB must not
+//! 1. *Parts are read twice*, once to SHA-256 and once to send. Because a part of 5 GiB must not
 //!    be held in memory, and the second reading comes from the page cache. Instead of one pass over a buffered part. That what was
 //!    sent is what was fingerprinted, the store enforces.
 //! 2. *The embedded store is reached over loopback HTTP, through the same S3 client as any bucket.* Because then it is the
 //!    test double of every store and nothing is mocked. Instead of a shortcut in the process.
 //! 3. *Two durabilities in one journal.* Intents, and what the user is told, are committed with `synchronous = FULL`; what backend
-//!    or store can be asked for again (an id, a fingerprint, an acknowledgement) with `NORMAL`: a process that dies loses
+//!    or store can be asked for again (an id, a SHA-256, an acknowledgement) with `NORMAL`: a process that dies loses
 //!    neither, a power cut may lose the latest of the second kind. What happens within 20 ms is one commit, and a call about an
 //!    upload waits for it.
 //! 4. *A new journal, ledger or manifest is made under another name and linked into place.* Because SQLite takes an empty

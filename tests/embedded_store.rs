@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use upload_embedded_store::{BUCKET, Embedded, REGION};
 use upload_types::error::Kind;
-use upload_types::names::{Checksum, Fingerprint};
+use upload_types::names::{Checksum, Sha256};
 
 const MIB: usize = 1 << 20;
 
@@ -178,7 +178,7 @@ impl Bed {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Answer {
-        let hash: String = Fingerprint::of(body).to_string();
+        let hash: String = Sha256::of(body).to_string();
         let mut all = vec![("x-amz-content-sha256", hash.as_str())];
         all.retain(|(name, _)| !headers.iter().any(|(n, _)| n == name));
         all.extend_from_slice(headers);
@@ -225,7 +225,7 @@ impl Bed {
         number: usize,
         bytes: &[u8],
     ) -> http::request::Parts {
-        let (length, checksum) = (bytes.len().to_string(), Fingerprint::of(bytes).base64());
+        let (length, checksum) = (bytes.len().to_string(), Sha256::of(bytes).base64());
         let headers = [
             ("content-length", length.as_str()),
             ("x-amz-checksum-sha256", checksum.as_str()),
@@ -342,11 +342,11 @@ fn bytes(seed: u64, len: usize) -> Vec<u8> {
 }
 
 fn etag(bytes: &[u8]) -> String {
-    format!("\"{}\"", &Fingerprint::of(bytes).to_string()[..32])
+    format!("\"{}\"", &Sha256::of(bytes).to_string()[..32])
 }
 
 fn listed(number: usize, etag: &str, bytes: &[u8]) -> String {
-    let checksum = Fingerprint::of(bytes).base64();
+    let checksum = Sha256::of(bytes).base64();
     format!(
         "<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag><ChecksumSHA256>{checksum}</ChecksumSHA256></Part>"
     )
@@ -397,7 +397,7 @@ async fn a_part_as_signed_is_stored_echoed_and_listed() {
     let id = bed.create("k").await;
     let body = bytes(1, 100_000);
     let stored = bed.part("k", &id, 7, &body).await.ok();
-    let checksum = Fingerprint::of(&body).base64();
+    let checksum = Sha256::of(&body).base64();
     assert_eq!(
         (
             stored.header("etag"),
@@ -472,7 +472,7 @@ async fn a_body_of_another_length_than_signed_is_refused() {
             .await
             .refused(403, "SignatureDoesNotMatch");
     }
-    let checksum = Fingerprint::of(&body).base64();
+    let checksum = Sha256::of(&body).base64();
     let path = format!("/{BUCKET}/k?partNumber=1&uploadId={id}");
     let unbound = bed
         .presign(Method::PUT, &path, &[("x-amz-checksum-sha256", &checksum)])
@@ -513,7 +513,7 @@ async fn headers_smuggled_into_a_presigned_put_are_refused() {
         .await
         .ok();
     let id = bed.create("mine").await;
-    let empty = Fingerprint::of(b"").base64();
+    let empty = Sha256::of(b"").base64();
     for (name, value) in [
         ("x-amz-copy-source", "/embedded/victim"),
         ("x-amz-meta-owner", "me"),
@@ -665,7 +665,7 @@ async fn many_parts_are_listed_page_by_page() {
     );
     assert_eq!(
         second.all("ChecksumSHA256")[2],
-        Fingerprint::of(&1003_usize.to_be_bytes()).base64()
+        Sha256::of(&1003_usize.to_be_bytes()).base64()
     );
     let few = bed
         .parts("k", &id, "&max-parts=2&part-number-marker=500")
@@ -698,7 +698,7 @@ async fn completing_copies_nothing_and_a_repeat_answers_alike() {
         .complete("k", &id, &headers, &[(1, &one), (2, &two)])
         .await
         .ok();
-    let composite = Checksum::composite(&[Fingerprint::of(&one), Fingerprint::of(&two)]);
+    let composite = Checksum::composite(&[Sha256::of(&one), Sha256::of(&two)]);
     assert_eq!(
         (
             first.one("ChecksumSHA256").as_str(),
@@ -1094,7 +1094,7 @@ async fn an_object_comes_back_as_it_was_put() {
             head.header("x-amz-checksum-sha256"),
             head.header("x-amz-checksum-type")
         ),
-        (&*Fingerprint::of(b"hello").base64(), "FULL_OBJECT")
+        (&*Sha256::of(b"hello").base64(), "FULL_OBJECT")
     );
     let query = "response-content-disposition=attachment%3B%20filename%3D%22a.bin%22&response-content-type=text%2Fplain";
     let request = bed

@@ -15,7 +15,7 @@ use reqsign_core::{Context, Signer};
 use tokio::task::JoinSet;
 use upload_s3::profile::{Capability, Held};
 use upload_s3::{Depth, Fault, NewObject, Settings, Store};
-use upload_types::names::{Checksum, ETag, Fingerprint, Key, PartNumber};
+use upload_types::names::{Checksum, ETag, Key, PartNumber, Sha256};
 use upload_types::wire::{CompletePart, PartSpec, Proof, SignedPut};
 use url::Url;
 use uuid::Uuid;
@@ -172,7 +172,7 @@ fn spec(number: u32, body: &[u8]) -> PartSpec {
     PartSpec {
         number,
         size: body.len() as u64,
-        sha256: Fingerprint::of(body),
+        sha256: Sha256::of(body),
         md5: None,
     }
 }
@@ -302,8 +302,8 @@ async fn a_multipart_upload_from_create_to_head() {
         "attachment; filename=\"_nder _quotes_; x.bin\"; filename*=UTF-8''%C3%9Cnder%20%22quotes%22%3B%20x.bin"
     );
     assert_eq!(
-        Fingerprint::of(&response.bytes().await.unwrap()),
-        Fingerprint::of(&[first, last].concat())
+        Sha256::of(&response.bytes().await.unwrap()),
+        Sha256::of(&[first, last].concat())
     );
 
     store.delete(&key).await.unwrap();
@@ -328,7 +328,7 @@ async fn other_bytes_than_those_signed_are_refused() {
     let mut forged = signed.clone();
     forged.headers.insert(
         "x-amz-checksum-sha256".into(),
-        Fingerprint::of(b"wrong body").base64(),
+        Sha256::of(b"wrong body").base64(),
     );
     bench.refused(&forged, b"wrong body").await;
     assert!(store.list(&key, &upload, None).await.unwrap().0.is_empty());
@@ -387,7 +387,7 @@ async fn a_single_put_is_bound_to_its_bytes_and_to_an_empty_key() {
         assert_eq!(bench.put(&signed, body).await.0, StatusCode::OK);
         let head = store.head(&key).await.unwrap().unwrap();
         assert_eq!(head.size, body.len() as u64);
-        assert_eq!(head.checksum, Some(Checksum::whole(&Fingerprint::of(body))));
+        assert_eq!(head.checksum, Some(Checksum::whole(&Sha256::of(body))));
         assert_eq!(head.token.as_deref(), Some("token-2"));
         assert_eq!(head.content_type.as_deref(), Some(TYPE));
         let again = if lacks("if-none-match") {
@@ -467,7 +467,7 @@ async fn more_than_a_page_of_parts_is_listed_page_by_page() {
     for (part, number) in first.iter().chain(&second).zip(1_u32..) {
         assert_eq!(
             (part.number.get(), part.sha256),
-            (number, Some(Fingerprint::of(&number.to_be_bytes())))
+            (number, Some(Sha256::of(&number.to_be_bytes())))
         );
     }
     store.abort(&key, &upload).await.unwrap();

@@ -17,11 +17,12 @@ use upload::transfer;
 use upload_gateway::rules;
 use upload_s3::{Fault, Response, answers, attachment};
 use upload_types::error::Kind;
-use upload_types::names::{Checksum, ETag, Fingerprint, Identity, Key, PartNumber, UploadId};
+use upload_types::names::{Checksum, ETag, Identity, Key, PartNumber, Sha256, UploadId};
 use upload_types::plan::Plan;
 use upload_types::wire::{
-    BatchAnswer, BatchRequest, BeginAnswer, BeginRequest, ClaimRequest, CompleteRequest, Limits,
-    PROTOCOL_HEADER, PartList, Problem, Receipt, SignAnswer, SignRequest, StoredPart, UploadStatus,
+    BatchRequest, BatchResponse, BeginRequest, BeginResponse, ClaimRequest, CompleteRequest,
+    Limits, PROTOCOL_HEADER, PartList, Problem, Receipt, SignRequest, SignResponse, StoredPart,
+    UploadStatus,
 };
 
 const PART: u64 = 5 << 20;
@@ -81,11 +82,7 @@ pub fn gateway_json(bytes: &[u8]) {
         signable(&plan, &sign.parts);
     }
     if let Some(complete) = round_trip::<CompleteRequest>(bytes) {
-        let pinned = [
-            Some(Fingerprint::of(b"1")),
-            None,
-            Some(Fingerprint::of(b"3")),
-        ];
+        let pinned = [Some(Sha256::of(b"1")), None, Some(Sha256::of(b"3"))];
         if rules::review(&plan, &pinned, &complete).is_ok() {
             let sums: Vec<_> = complete.parts.iter().map(|part| part.sha256).collect();
             assert!(sums.len() == 3 && Some(sums[0]) == pinned[0] && Some(sums[2]) == pinned[2]);
@@ -100,9 +97,9 @@ pub fn gateway_json(bytes: &[u8]) {
         );
     }
     round_trip::<BatchRequest>(bytes);
-    round_trip::<BatchAnswer>(bytes);
-    round_trip::<BeginAnswer>(bytes);
-    round_trip::<SignAnswer>(bytes);
+    round_trip::<BatchResponse>(bytes);
+    round_trip::<BeginResponse>(bytes);
+    round_trip::<SignResponse>(bytes);
     round_trip::<UploadStatus>(bytes);
     if let Some(receipt) = round_trip::<Receipt>(bytes) {
         // Its words reach a terminal.
@@ -131,23 +128,23 @@ fn signable(plan: &Plan, parts: &[upload_types::wire::PartSpec]) {
     }
 }
 
-/// A part is known only by its fingerprint, or where the store keeps none, by the `ETag` that was given for it.
+/// A part is known only by its SHA-256, or where the store keeps none, by the `ETag` that was given for it.
 fn known(plan: &Plan, stored: &[StoredPart]) {
     let part = |number: PartNumber, etag: &str| upload::journal::Part {
         number,
-        fingerprint: Fingerprint::of(b"ours"),
+        sha256: Sha256::of(b"ours"),
         etag: etag.parse().ok(),
     };
     let journal: Vec<_> = plan
         .parts()
         .map(|(number, _)| part(number, "ours"))
         .collect();
-    for (number, fingerprint, etag) in transfer::agreed(plan, &journal, stored) {
+    for (number, ours, etag) in transfer::agreed(plan, &journal, stored) {
         let of = stored
             .iter()
             .filter(|part| part.number == number && part.etag == etag);
         let agrees = |part: &StoredPart| match part.sha256 {
-            Some(sha256) => sha256 == fingerprint,
+            Some(sha256) => sha256 == ours,
             None => etag.as_str() == "ours",
         };
         let size = plan.range(number).map(|range| range.len);
@@ -251,7 +248,7 @@ pub fn part_answer(bytes: &[u8]) {
             headers.insert(name, value);
         }
     }
-    let sent = Fingerprint::of(b"sent");
+    let sent = Sha256::of(b"sent");
     let answer = answer::Answer {
         status,
         headers: headers.clone(),
@@ -316,7 +313,7 @@ pub fn problem(bytes: &[u8]) {
         assert_kind(&error);
         assert!(!matches!(
             error.kind(),
-            Kind::Interrupted(_) | Kind::Usage | Kind::NoSource | Kind::NoJournal
+            Kind::Interrupted(_) | Kind::Usage | Kind::NoSource | Kind::DatabaseUnusable
         ));
     }
 }
@@ -363,9 +360,9 @@ pub fn headers(bytes: &[u8]) {
     same::<UploadId>(&text);
     same::<Key>(&text);
     same::<Checksum>(&text);
-    same::<Fingerprint>(&text);
-    if let Ok(fingerprint) = Fingerprint::from_base64(&text) {
-        assert_eq!(fingerprint.base64(), *text);
+    same::<Sha256>(&text);
+    if let Ok(sha256) = Sha256::from_base64(&text) {
+        assert_eq!(sha256.base64(), *text);
     }
 }
 
@@ -522,9 +519,9 @@ fn base(place: &Path) -> Vec<u8> {
         .expect("two uploads");
     let row = noted[0].as_ref().expect("the first").row;
     let id: UploadId = "some-id".parse().expect("an id");
-    let (number, fingerprint, etag) = (
+    let (number, sha256, etag) = (
         PartNumber::FIRST,
-        Fingerprint::of(b"1"),
+        Sha256::of(b"1"),
         "e1".parse().expect("an ETag"),
     );
     journal
@@ -538,7 +535,7 @@ fn base(place: &Path) -> Vec<u8> {
             Note::Fingerprinted {
                 row,
                 number,
-                fingerprint,
+                sha256,
             },
             Note::Acknowledged { row, number, etag },
         ])
@@ -586,7 +583,7 @@ pub fn journal(bytes: &[u8]) {
         Ok(journal) => journal,
         Err(error) => {
             assert!(
-                matches!(error.kind(), Kind::NoJournal | Kind::Config),
+                matches!(error.kind(), Kind::DatabaseUnusable | Kind::Config),
                 "{error:?}"
             );
             return assert_kind(&error);
@@ -613,7 +610,7 @@ pub fn journal(bytes: &[u8]) {
             taken.is_ok()
                 || taken.is_err_and(|error| matches!(
                     error.kind(),
-                    Kind::Io | Kind::Busy | Kind::NoJournal
+                    Kind::Io | Kind::Busy | Kind::DatabaseUnusable
                 ))
         );
     }

@@ -11,7 +11,7 @@ use reqwest::header::{CONTENT_TYPE, DATE, ETAG, HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
 
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::{ETag, Fingerprint, Md5};
+use upload_types::names::{ETag, Md5, Sha256};
 use upload_types::wire::{Code, PROTOCOL_HEADER, Problem};
 
 /// A store's or a proxy's text is shown only this far.
@@ -96,24 +96,24 @@ pub fn of_gateway(answer: &Answer) -> Error {
     }
     match status {
         407 => proxy_login(),
-        401 | 403 => Error::new(Kind::Refused, format!("the backend refused (HTTP {status})")),
+        401 | 403 => Error::new(Kind::Unauthorized, format!("the backend refused (HTTP {status})")),
         408 | 429 | 500 | 502..=504 => failing(status, retry_after),
-        426 => Error::new(Kind::Unusable, "the backend speaks another version of the protocol").hinting(VERSIONS),
+        426 => Error::new(Kind::Incompatible, "the backend speaks another version of the protocol").with_hint(VERSIONS),
         300..=399 => Error::new(
-            Kind::Intercepted,
+            Kind::UnexpectedServer,
             format!("the backend redirects (HTTP {status}), which is not followed"),
         )
-        .hinting("log in to the network if it asks for it, or configure the address it redirects to, if you trust it"),
+        .with_hint("log in to the network if it asks for it, or configure the address it redirects to, if you trust it"),
         _ if status == 511 || status < 300 || answer.is_page() => not_a_gateway(status),
-        _ => Error::new(Kind::Unusable, format!("no gateway answers there (HTTP {status})"))
-            .hinting("check the address of the backend, its base path included"),
+        _ => Error::new(Kind::Incompatible, format!("no gateway answers there (HTTP {status})"))
+            .with_hint("check the address of the backend, its base path included"),
     }
 }
 
 /// An answer that no gateway gave.
 pub fn not_a_gateway(status: u16) -> Error {
     Error::new(
-        Kind::Intercepted,
+        Kind::UnexpectedServer,
         format!("what answers there is not a gateway (HTTP {status})"),
     )
 }
@@ -121,22 +121,22 @@ pub fn not_a_gateway(status: u16) -> Error {
 /// What a gateway means that names its problem.
 pub fn of_problem(status: u16, problem: &Problem, retry_after: Option<Duration>) -> Error {
     let kind = match Code::from_name(&problem.code) {
-        Some(Code::Unauthenticated | Code::Forbidden) => Kind::Refused,
-        Some(Code::TooLarge | Code::TypeNotAllowed | Code::NameInvalid) => Kind::Denied,
+        Some(Code::Unauthenticated | Code::Forbidden) => Kind::Unauthorized,
+        Some(Code::TooLarge | Code::TypeNotAllowed | Code::NameInvalid) => Kind::NotAcceptable,
         Some(Code::NotFound) => Kind::NotFound,
         Some(Code::LeaseHeld) => Kind::Busy,
         Some(Code::LeaseLost) => Kind::LeaseLost,
-        Some(Code::PartPinned | Code::SourceMismatch) => Kind::Changed,
+        Some(Code::PartPinned | Code::SourceMismatch) => Kind::SourceChanged,
         Some(Code::NotAbortable) => Kind::NotAbortable,
         Some(Code::PartsMismatch) => Kind::PartsMismatch,
         Some(Code::Gone) => Kind::Gone,
         // Where no waiting makes room, the gateway names no time.
-        Some(Code::QuotaExceeded) if retry_after.is_none() => Kind::Denied,
+        Some(Code::QuotaExceeded) if retry_after.is_none() => Kind::NotAcceptable,
         Some(Code::RateLimited | Code::QuotaExceeded | Code::Busy) => Kind::Throttled(retry_after),
         Some(Code::StoreUnavailable | Code::Unavailable) => failing(status, retry_after).kind(),
         // A newer gateway: its status still tells the family.
-        None if status == 401 || status == 403 => Kind::Refused,
-        None if status == 426 => Kind::Unusable,
+        None if status == 401 || status == 403 => Kind::Unauthorized,
+        None if status == 426 => Kind::Incompatible,
         None if status == 429 || status >= 500 => failing(status, retry_after).kind(),
         None | Some(Code::InvalidRequest | Code::IdempotencyMismatch) => Kind::Other,
     };
@@ -148,8 +148,8 @@ pub fn of_problem(status: u16, problem: &Problem, retry_after: Option<Duration>)
         ),
         None => Error::new(kind, format!("the backend answered: {title}")),
     };
-    if kind == Kind::Unusable {
-        error.hinting(VERSIONS)
+    if kind == Kind::Incompatible {
+        error.with_hint(VERSIONS)
     } else {
         error
     }
@@ -167,7 +167,11 @@ pub fn failing(status: u16, retry_after: Option<Duration>) -> Error {
 
 /// A proxy on the way that wants to know who we are.
 pub fn proxy_login() -> Error {
-    Error::new(Kind::Refused, "a proxy on the way wants a login (HTTP 407)").hinting(
+    Error::new(
+        Kind::Unauthorized,
+        "a proxy on the way wants a login (HTTP 407)",
+    )
+    .with_hint(
         "name the proxy with user and password: `proxy` in the configuration file, or HTTPS_PROXY",
     )
 }
@@ -186,12 +190,7 @@ pub enum Stored {
 ///
 /// # Errors
 /// By what the store answered, or somebody in its place.
-pub fn of_part(
-    answer: &Answer,
-    fingerprint: &Fingerprint,
-    md5: Option<&Md5>,
-    stale: bool,
-) -> Result<Stored> {
+pub fn of_part(answer: &Answer, sha256: &Sha256, md5: Option<&Md5>, stale: bool) -> Result<Stored> {
     match answer.status {
         200 | 201 | 204 => {}
         412 => return Ok(Stored::AlreadyThere),
@@ -210,11 +209,11 @@ pub fn of_part(
     tags.dedup();
     let Ok([Some(etag)]) = <[_; 1]>::try_from(tags) else {
         return Err(Error::new(
-            Kind::Unmarked,
+            Kind::MissingEtag,
             "the store's answer to a part carries no ETag",
         ));
     };
-    let ours = fingerprint.base64();
+    let ours = sha256.base64();
     if answer
         .headers
         .get_all("x-amz-checksum-sha256")
@@ -279,30 +278,30 @@ pub fn of_store(answer: &Answer, stale: bool) -> Error {
             _,
             "RequestTimeout" | "IncompleteBody" | "ConditionalRequestConflict" | "OperationAborted",
         ) => Kind::Temporary,
-        (_, "RequestTimeTooSkewed") => Kind::Skewed,
-        (403, _) if message.contains("not yet valid") => Kind::Skewed,
-        (_, "ExpiredToken" | "RequestExpired") => Kind::Expired,
-        (400 | 403, _) if stale || message.contains("expired") => Kind::Expired,
+        (_, "RequestTimeTooSkewed") => Kind::ClockSkew,
+        (403, _) if message.contains("not yet valid") => Kind::ClockSkew,
+        (_, "ExpiredToken" | "RequestExpired") => Kind::UrlExpired,
+        (400 | 403, _) if stale || message.contains("expired") => Kind::UrlExpired,
         // Some stores say so of the upload whose part is put.
         (_, "NoSuchUpload") | (404, "NoSuchKey") => Kind::Gone,
         (_, "NoSuchBucket" | "MethodNotAllowed") => Kind::Config,
         (_, "SlowDown" | "ServiceUnavailable" | "Throttling" | "TooManyRequests")
         | (429 | 503, _) => Kind::Throttled(retry_after),
         (_, "AccessDenied" | "InvalidAccessKeyId" | "SignatureDoesNotMatch") | (401 | 403, _) => {
-            Kind::Refused
+            Kind::Unauthorized
         }
-        (300..=399, code) if !code.is_empty() => Kind::Moved,
-        (200..=399 | 511, "") => Kind::Intercepted,
+        (300..=399, code) if !code.is_empty() => Kind::WrongEndpoint,
+        (200..=399 | 511, "") => Kind::UnexpectedServer,
         (200..=299 | 408 | 500.., _) if status != 501 => Kind::Temporary,
         (413, "") => {
             return Error::new(
-                Kind::Unusable,
+                Kind::Incompatible,
                 "something before the store takes no part of this size (HTTP 413)",
             )
-            .hinting("put the file again with a smaller --part-size");
+            .with_hint("put the file again with a smaller --part-size");
         }
-        (_, "") if answer.is_page() => Kind::Intercepted,
-        _ => Kind::Unusable,
+        (_, "") if answer.is_page() => Kind::UnexpectedServer,
+        _ => Kind::Incompatible,
     };
     let code = if code.is_empty() {
         String::new()
@@ -310,10 +309,10 @@ pub fn of_store(answer: &Answer, stale: bool) -> Error {
         format!(" {}", shown(code))
     };
     match kind {
-        Kind::Intercepted => Error::new(kind, format!("what answers there is not a store (HTTP {status})"))
-            .hinting("a captive portal or a proxy may be answering in its place: log in to the network"),
-        Kind::Refused => Error::new(kind, format!("the store refused a part (HTTP {status}{code})"))
-            .hinting("the backend's storage credentials or the bucket's policy do not permit it; ask its operator"),
+        Kind::UnexpectedServer => Error::new(kind, format!("what answers there is not a store (HTTP {status})"))
+            .with_hint("a captive portal or a proxy may be answering in its place: log in to the network"),
+        Kind::Unauthorized => Error::new(kind, format!("the store refused a part (HTTP {status}{code})"))
+            .with_hint("the backend's storage credentials or the bucket's policy do not permit it; ask its operator"),
         _ => Error::new(kind, format!("the store refused a part (HTTP {status}{code})")),
     }
 }

@@ -63,10 +63,11 @@ impl Api {
         let url = self
             .base
             .join(path)
-            .map_err(|error| Error::new(Kind::Other, "could not form a URL").because(error))?;
+            .map_err(|error| Error::new(Kind::Other, "could not form a URL").with_source(error))?;
         let body = body.map(serde_json::to_vec).transpose();
-        let body = body
-            .map_err(|error| Error::new(Kind::Other, "could not write a request").because(error))?;
+        let body = body.map_err(|error| {
+            Error::new(Kind::Other, "could not write a request").with_source(error)
+        })?;
         let body = body.map(Bytes::from);
         let send = async |token: Option<&Token>| {
             let headers = carrying(token, headers.clone())?;
@@ -103,14 +104,14 @@ fn carrying(token: Option<&Token>, mut headers: HeaderMap) -> Result<HeaderMap> 
 /// Reads an answer's JSON.
 ///
 /// # Errors
-/// [`Kind::Garbled`] for what is none, or of another shape.
+/// [`Kind::ProtocolError`] for what is none, or of another shape.
 pub fn parse<T: DeserializeOwned>(answer: &Answer) -> Result<T> {
     let garbled = |error| {
         Error::new(
-            Kind::Garbled,
+            Kind::ProtocolError,
             "what the backend answers cannot be understood",
         )
-        .because(error)
+        .with_source(error)
     };
     serde_json::from_slice(&answer.body).map_err(|error| garbled(shape(&error)))
 }

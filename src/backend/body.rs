@@ -89,9 +89,9 @@ async fn read(content: Content, mut frame: Lent, len: usize, offset: u64) -> Res
             .read(frame.space(len), offset)
             .map(|()| frame.into_bytes(len))
     };
-    spawn_blocking(work)
-        .await
-        .map_err(|error| Error::new(Kind::Other, "a task ended before its work").because(error))?
+    spawn_blocking(work).await.map_err(|error| {
+        Error::new(Kind::Other, "a task ended before its work").with_source(error)
+    })?
 }
 
 impl Body for PartBody {

@@ -45,7 +45,7 @@ struct Setup {
 
 impl Clients {
     /// # Errors
-    /// [`Kind::Config`] for a certificate file or a proxy that cannot be used, [`Kind::Unusable`] where TLS cannot be set up.
+    /// [`Kind::Config`] for a certificate file or a proxy that cannot be used, [`Kind::Incompatible`] where TLS cannot be set up.
     pub fn new(backend: &Url, options: &Options) -> Result<Self> {
         let setup = Setup::read(backend, options)?;
         let local = AddressClass::of_url(backend).is_loopback();
@@ -76,7 +76,7 @@ impl Clients {
     }
 
     /// # Errors
-    /// [`Kind::Unusable`] where TLS cannot be set up.
+    /// [`Kind::Incompatible`] where TLS cannot be set up.
     pub fn data(&self) -> Result<&Client> {
         let Inner { data, setup, .. } = &*self.0;
         if let Some(client) = data.get() {
@@ -103,7 +103,7 @@ impl Setup {
             Some(path) => {
                 let unusable = |error: String| {
                     Error::new(Kind::Config, format!("could not use {}", path.display()))
-                        .because(error)
+                        .with_source(error)
                 };
                 let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
                 Roots::with_pem_bundle(&pem).map_err(unusable)?
@@ -142,5 +142,5 @@ fn builder() -> ClientBuilder {
 }
 
 fn no_tls(error: reqwest::Error) -> Error {
-    Error::new(Kind::Unusable, "could not set up TLS").because(error.without_url())
+    Error::new(Kind::Incompatible, "could not set up TLS").with_source(error.without_url())
 }

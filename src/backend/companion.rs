@@ -30,11 +30,11 @@ use super::http::Http;
 use cookies::Cookies;
 use memo::Memo;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::{Fingerprint, PartNumber, UploadId};
+use upload_types::names::{PartNumber, Sha256, UploadId};
 use upload_types::plan::DEFAULT_PART_SIZE;
 use upload_types::wire::{
-    BatchBegin, BatchComplete, BeginAnswer, Info, Known, Limits, PROTOCOL, PartSpec, Proof,
-    Receipt, Signed, SignedPut, State, StoredPart, UploadStatus,
+    BackendInfo, BatchBegin, BatchComplete, BeginResponse, Limits, PROTOCOL, PartSpec, Proof,
+    Receipt, SignedPart, SignedPut, StoredPart, StoredTag, UploadState, UploadStatus,
 };
 
 mod answer;
@@ -123,7 +123,7 @@ impl Companion {
 
     /// What an unmodified Companion has no route for.
     pub fn cannot(what: &str) -> Error {
-        Error::new(Kind::Unusable, format!("a Companion cannot {what}")).hinting(
+        Error::new(Kind::Incompatible, format!("a Companion cannot {what}")).with_hint(
             "a gateway (`upload serve`) can; what this machine uploaded, `upload list --all` shows",
         )
     }
@@ -153,14 +153,14 @@ impl Companion {
     }
 
     /// Asks for what no Companion signs, part 0, to see whether one answers there.
-    pub async fn info(&self) -> Result<Info> {
+    pub async fn info(&self) -> Result<BackendInfo> {
         answer::greets(
             &self
                 .call(Method::GET, "s3/multipart/none/0?key=none", None)
                 .await?,
         )?;
         let (instance_id, allow_types) = (self.name.clone(), vec!["*/*".to_owned()]);
-        Ok(Info {
+        Ok(BackendInfo {
             protocol: PROTOCOL,
             instance_id,
             // Companion was made for S3, and cannot be asked.
@@ -172,7 +172,7 @@ impl Companion {
     }
 
     /// `POST /s3/multipart`. The upload is called by the key of its begin; called twice, two of them are begun.
-    pub async fn begin(&self, begin: &BatchBegin) -> Result<BeginAnswer> {
+    pub async fn begin(&self, begin: &BatchBegin) -> Result<BeginResponse> {
         let request = &begin.request;
         let id: UploadId = begin
             .idempotency_key
@@ -205,10 +205,10 @@ impl Companion {
         let part_count = memo.count();
         self.uploads().insert(id.clone(), Upload::new(memo, false));
         let expires_at = Timestamp::MAX;
-        Ok(BeginAnswer {
+        Ok(BeginResponse {
             id,
             epoch: 1,
-            state: State::Uploading,
+            state: UploadState::Uploading,
             key,
             part_size,
             part_count,
@@ -223,9 +223,9 @@ impl Companion {
         Ok(UploadStatus {
             id: id.clone(),
             state: if finished {
-                State::Ready
+                UploadState::Ready
             } else {
-                State::Uploading
+                UploadState::Uploading
             },
             name: memo.name.clone(),
             key: memo.key.clone(),
@@ -242,7 +242,7 @@ impl Companion {
     }
 
     /// Signs parts, but for those that the store has listed with these very bytes.
-    pub async fn sign(&self, id: &UploadId, parts: Vec<PartSpec>) -> Result<Vec<Signed>> {
+    pub async fn sign(&self, id: &UploadId, parts: Vec<PartSpec>) -> Result<Vec<SignedPart>> {
         let Upload { memo, stored, .. } = self.upload(id)?;
         let same = |spec: &PartSpec| {
             let stored = stored
@@ -250,9 +250,9 @@ impl Companion {
                 .filter(|stored| stored.size == spec.size)?;
             (stored.etag.as_str() == spec.md5?.hex()).then(|| stored.etag.clone())
         };
-        let known: HashMap<PartNumber, Known> = parts
+        let known: HashMap<PartNumber, StoredTag> = parts
             .iter()
-            .filter_map(|spec| Some((spec.number, Known { etag: same(spec)? })))
+            .filter_map(|spec| Some((spec.number, StoredTag { etag: same(spec)? })))
             .collect();
         let numbers: Vec<PartNumber> = parts
             .iter()
@@ -270,15 +270,15 @@ impl Companion {
         });
         let unsigned = || {
             Error::new(
-                Kind::Garbled,
+                Kind::ProtocolError,
                 "the backend signed other parts than it was asked for",
             )
         };
         let signed = parts.into_iter().map(|spec| {
             if let Some(known) = known.get(&spec.number) {
-                return Ok(Signed::Known {
+                return Ok(SignedPart::Stored {
                     number: spec.number,
-                    known: known.clone(),
+                    stored: known.clone(),
                 });
             }
             let answer::Signature { url, expires_in } =
@@ -289,7 +289,7 @@ impl Companion {
                 .map(|md5| ("content-md5".to_owned(), md5.base64()))
                 .into_iter()
                 .collect();
-            Ok(Signed::Put(SignedPut {
+            Ok(SignedPart::Put(SignedPut {
                 number: spec.number,
                 url,
                 method: "PUT".to_owned(),
@@ -370,7 +370,7 @@ impl Companion {
             Ok(_) => true,
             Err(error) => matches!(
                 error.kind(),
-                Kind::Refused | Kind::Gone | Kind::Expired | Kind::Skewed
+                Kind::Unauthorized | Kind::Gone | Kind::UrlExpired | Kind::ClockSkew
             ),
         }
     }
@@ -456,7 +456,7 @@ impl Companion {
         }
         let what = "whether the store has none of it is unconfirmed: the backend neither aborts nor lists it, and says no reason";
         Err(Error::new(Kind::Unconfirmed, what)
-            .hinting(format!("it would be the multipart upload of {}", memo.key)))
+            .with_hint(format!("it would be the multipart upload of {}", memo.key)))
     }
 
     /// Sends a part. An `ETag` that has the form of an MD5 has to be that of the bytes.
@@ -465,7 +465,7 @@ impl Companion {
         signed: &SignedPut,
         signed_at: Instant,
         content: Content,
-        fingerprint: &Fingerprint,
+        sha256: &Sha256,
         sent: Arc<AtomicU64>,
     ) -> Result<Stored> {
         let md5 = signed
@@ -475,10 +475,10 @@ impl Companion {
         let stored = self
             .api
             .http
-            .put(signed, signed_at, content, fingerprint, md5, sent)
+            .put(signed, signed_at, content, sha256, md5, sent)
             .await;
         stored.map_err(|error| match error.kind() {
-            Kind::Corrupt if answer::signs_a_checksum_of_nothing(&signed.url) => error.hinting(
+            Kind::Corrupt if answer::signs_a_checksum_of_nothing(&signed.url) => error.with_hint(
                 "the backend's URLs carry the checksum of an empty part, which some stores hold against every part: set \
                  AWS_REQUEST_CHECKSUM_CALCULATION=WHEN_REQUIRED in Companion's environment",
             ),
@@ -527,7 +527,7 @@ impl Companion {
 fn lost(error: Error) -> Error {
     if !matches!(
         error.kind(),
-        Kind::Temporary | Kind::Garbled | Kind::Intercepted
+        Kind::Temporary | Kind::ProtocolError | Kind::UnexpectedServer
     ) {
         return error;
     }
@@ -535,7 +535,7 @@ fn lost(error: Error) -> Error {
         "if the upload had begun, it stays behind in the store, empty, until it is removed there";
     let repeated = Error::new(error.kind(), format!("{error}; {what}"));
     match error.hint() {
-        Some(hint) => repeated.hinting(hint),
+        Some(hint) => repeated.with_hint(hint),
         None => repeated,
     }
 }

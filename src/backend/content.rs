@@ -30,7 +30,7 @@ impl Content {
     /// Fills the buffer from `offset`, waiting for the disk.
     ///
     /// # Errors
-    /// [`Kind::Changed`] when the file ends before that, [`Kind::Io`] when it cannot be read.
+    /// [`Kind::SourceChanged`] when the file ends before that, [`Kind::Io`] when it cannot be read.
     pub fn read(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
         self.file
             .read_exact_at(buffer, offset)
@@ -60,7 +60,7 @@ impl Content {
 
     pub fn shorter(&self) -> Error {
         Error::new(
-            Kind::Changed,
+            Kind::SourceChanged,
             format!(
                 "{} has become shorter while it was read",
                 self.path.display()
@@ -69,7 +69,7 @@ impl Content {
     }
 
     pub fn unreadable(&self, error: io::Error) -> Error {
-        Error::new(Kind::Io, format!("could not read {}", self.path.display())).because(error)
+        Error::new(Kind::Io, format!("could not read {}", self.path.display())).with_source(error)
     }
 }
 

@@ -16,14 +16,14 @@ use super::content::Content;
 use super::http::{Get, Http, Options};
 use super::native::Native;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::{Fingerprint, SignedUrl, UploadId};
+use upload_types::names::{Sha256, SignedUrl, UploadId};
 use upload_types::wire::{
-    BatchBegin, BatchComplete, BatchRequest, BeginAnswer, ClaimRequest, Info, PartSpec, ReadUrl,
-    Receipt, Signed, SignedPut, State, StoredPart, UploadStatus,
+    BackendInfo, BatchBegin, BatchComplete, BatchRequest, BeginResponse, ClaimRequest, PartSpec,
+    ReadUrl, Receipt, SignedPart, SignedPut, StoredPart, UploadState, UploadStatus,
 };
 
 /// What came of the begins and the completes of a batch.
-pub type Answers = (Vec<Result<BeginAnswer>>, Vec<Result<Completion>>);
+pub type Answers = (Vec<Result<BeginResponse>>, Vec<Result<Completion>>);
 
 /// What `complete` came to.
 #[derive(Debug, Clone)]
@@ -140,12 +140,12 @@ impl Backend {
         let error = Error::new(Kind::Unconfirmed, what);
         match self {
             Self::Native(_) => error,
-            Self::Companion(companion) => error.hinting(companion.whereabouts(id)),
+            Self::Companion(companion) => error.with_hint(companion.whereabouts(id)),
         }
     }
 
     /// What it is and takes.
-    pub async fn info(&self) -> Result<Info> {
+    pub async fn info(&self) -> Result<BackendInfo> {
         match self {
             Self::Native(native) => native.info().await,
             Self::Companion(companion) => companion.info().await,
@@ -153,7 +153,7 @@ impl Backend {
     }
 
     /// Begins an upload; with a ledger, the same idempotency key again is the same upload.
-    pub async fn begin(&self, begin: &BatchBegin) -> Result<BeginAnswer> {
+    pub async fn begin(&self, begin: &BatchBegin) -> Result<BeginResponse> {
         match self {
             Self::Native(native) => native.begin(begin).await,
             Self::Companion(companion) => companion.begin(begin).await,
@@ -187,7 +187,7 @@ impl Backend {
         id: &UploadId,
         epoch: u64,
         parts: Vec<PartSpec>,
-    ) -> Result<Vec<Signed>> {
+    ) -> Result<Vec<SignedPart>> {
         match self {
             Self::Native(native) => native.sign(id, epoch, parts).await,
             Self::Companion(companion) => companion.sign(id, parts).await,
@@ -202,7 +202,7 @@ impl Backend {
     }
 
     /// The caller's uploads in this state, newest first.
-    pub async fn uploads(&self, state: State) -> Result<Vec<UploadStatus>> {
+    pub async fn uploads(&self, state: UploadState) -> Result<Vec<UploadStatus>> {
         match self {
             Self::Native(native) => native.uploads(state).await,
             Self::Companion(_) => Err(Companion::cannot("list uploads")),
@@ -246,7 +246,7 @@ impl Backend {
         signed: &SignedPut,
         signed_at: Instant,
         content: Content,
-        fingerprint: &Fingerprint,
+        sha256: &Sha256,
         sent: Arc<AtomicU64>,
     ) -> Result<Stored> {
         match self {
@@ -254,12 +254,12 @@ impl Backend {
                 native
                     .api
                     .http
-                    .put(signed, signed_at, content, fingerprint, None, sent)
+                    .put(signed, signed_at, content, sha256, None, sent)
                     .await
             }
             Self::Companion(companion) => {
                 companion
-                    .put(signed, signed_at, content, fingerprint, sent)
+                    .put(signed, signed_at, content, sha256, sent)
                     .await
             }
         }

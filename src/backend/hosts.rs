@@ -76,17 +76,17 @@ pub struct Rules<'a> {
 /// Checks where a signed URL leads.
 ///
 /// # Errors
-/// [`Kind::Unusable`] for a URL that is none, carries a user, is plain HTTP away from loopback, names an address that only
+/// [`Kind::Incompatible`] for a URL that is none, carries a user, is plain HTTP away from loopback, names an address that only
 /// this machine or network can reach, unless the backend itself is in such a place, or leads elsewhere than before. A host
 /// that was named on purpose may be all of that, but for the first two.
 pub fn check(url: &str, rules: &Rules) -> Result<Url> {
     let refuse = |why: &str, url: Option<&Url>| {
         let place = url.map_or_else(|| "nowhere".to_owned(), place);
         Error::new(
-            Kind::Unusable,
+            Kind::Incompatible,
             format!("the backend signed a URL that {why} (host {place})"),
         )
-        .hinting(format!(
+        .with_hint(format!(
             "if that store is yours, name it: --store-host {place}"
         ))
     };

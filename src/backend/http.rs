@@ -27,7 +27,7 @@ use super::limit::Limiter;
 use super::patience::Patience;
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::{Fingerprint, Md5, SignedUrl};
+use upload_types::names::{Md5, Sha256, SignedUrl};
 use upload_types::wire::SignedPut;
 
 pub(super) use super::patience::DEAD;
@@ -67,16 +67,16 @@ pub struct Http {
 
 impl Http {
     /// # Errors
-    /// [`Kind::Config`] for a certificate file or a proxy that cannot be used, [`Kind::Unusable`] for a backend on plain
+    /// [`Kind::Config`] for a certificate file or a proxy that cannot be used, [`Kind::Incompatible`] for a backend on plain
     /// HTTP away from loopback.
     pub fn new(backend: &Url, options: Options) -> Result<Self> {
         let local = AddressClass::of_url(backend).is_loopback();
         if backend.scheme() != "https" && !local && !options.allow_insecure_http {
             return Err(Error::new(
-                Kind::Unusable,
+                Kind::Incompatible,
                 "plain http would show token and file to everybody on the way",
             )
-            .hinting("use https, or --allow-insecure-http in a network you trust"));
+            .with_hint("use https, or --allow-insecure-http in a network you trust"));
         }
         Ok(Self {
             clients: Clients::new(backend, &options)?,
@@ -140,7 +140,7 @@ impl Http {
     /// One call to the backend. Gives status, headers and at most `max` bytes of body.
     ///
     /// # Errors
-    /// [`Kind::Temporary`] when no answer came or nothing moved, [`Kind::Unusable`] for TLS that cannot be trusted or too large
+    /// [`Kind::Temporary`] when no answer came or nothing moved, [`Kind::Incompatible`] for TLS that cannot be trusted or too large
     /// an answer.
     pub async fn call(
         &self,
@@ -174,13 +174,13 @@ impl Http {
     ///
     /// # Errors
     /// By what the store answers; [`Kind::Temporary`] when it does not, or no byte moves for minutes;
-    /// [`Kind::Unusable`] for a URL or headers we will not use; [`Kind::Changed`] and [`Kind::Io`] when it cannot be read.
+    /// [`Kind::Incompatible`] for a URL or headers we will not use; [`Kind::SourceChanged`] and [`Kind::Io`] when it cannot be read.
     pub async fn put(
         &self,
         signed: &SignedPut,
         signed_at: Instant,
         content: Content,
-        fingerprint: &Fingerprint,
+        sha256: &Sha256,
         md5: Option<Md5>,
         sent: Arc<AtomicU64>,
     ) -> Result<Stored> {
@@ -196,7 +196,7 @@ impl Http {
                 return Err(Error::new(Kind::Temporary, "the connection to the store made no progress"));
             }
         };
-        answer::of_part(&answer, fingerprint, md5.as_ref(), stale)
+        answer::of_part(&answer, sha256, md5.as_ref(), stale)
     }
 
     /// Sends a part and reads the answer.
@@ -275,7 +275,7 @@ async fn read(mut response: Response, max: usize, patience: Patience) -> Result<
         };
         if body.len() + chunk.len() > max {
             return Err(Error::new(
-                Kind::Unusable,
+                Kind::Incompatible,
                 format!("an answer of more than {max} bytes was not read"),
             ));
         }
@@ -304,7 +304,7 @@ async fn within<T>(limit: Duration, happens: impl Future<Output = T>) -> Result<
 
 /// The headers that were signed, exactly, less those the connection writes itself.
 fn headers(signed: &SignedPut, len: u64) -> Result<HeaderMap> {
-    let unusable = |what: String| Error::new(Kind::Unusable, what);
+    let unusable = |what: String| Error::new(Kind::Incompatible, what);
     if signed.method != "PUT" {
         return Err(unusable(
             "the backend signed another method than PUT".into(),
@@ -397,11 +397,11 @@ fn failed(what: &str, error: reqwest::Error) -> Error {
     }
     let what = format!("could not {what}");
     if untrusted {
-        return Error::new(Kind::Unusable, what)
-            .because(error)
-            .hinting("if a company proxy or a private authority signs here, name its certificate: --ca-cert FILE");
+        return Error::new(Kind::Incompatible, what)
+            .with_source(error)
+            .with_hint("if a company proxy or a private authority signs here, name its certificate: --ca-cert FILE");
     }
-    Error::new(Kind::Temporary, what).because(error)
+    Error::new(Kind::Temporary, what).with_source(error)
 }
 
 #[cfg(test)]

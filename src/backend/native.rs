@@ -16,9 +16,10 @@ use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::names::UploadId;
 use upload_types::wire::{
-    BatchAnswer, BatchBegin, BatchComplete, BatchRequest, BeginAnswer, ClaimAnswer, ClaimRequest,
-    Finish, Info, Outcome, PROTOCOL, PartList, PartSpec, ReadUrl, Said, SignAnswer, SignRequest,
-    Signed, State, StoredPart, UploadList, UploadStatus,
+    BackendInfo, BatchBegin, BatchBody, BatchComplete, BatchOutcome, BatchRequest, BatchResponse,
+    BeginResponse, ClaimRequest, ClaimResponse, CompleteResponse, PROTOCOL, PartList, PartSpec,
+    ReadUrl, SignRequest, SignResponse, SignedPart, StoredPart, UploadList, UploadState,
+    UploadStatus,
 };
 
 const NOTHING: Option<&()> = None;
@@ -35,9 +36,9 @@ impl Native {
     /// `GET /v1`
     ///
     /// # Errors
-    /// [`Kind::Unusable`] when no gateway of this protocol answers there.
-    pub async fn info(&self) -> Result<Info> {
-        let info: Info = self
+    /// [`Kind::Incompatible`] when no gateway of this protocol answers there.
+    pub async fn info(&self) -> Result<BackendInfo> {
+        let info: BackendInfo = self
             .json(Method::GET, "v1", NOTHING, HeaderMap::new())
             .await?;
         if info.protocol != PROTOCOL {
@@ -45,12 +46,12 @@ impl Native {
                 "the backend speaks protocol {}, this is protocol {PROTOCOL}",
                 info.protocol
             );
-            return Err(Error::new(Kind::Unusable, what).hinting(answer::VERSIONS));
+            return Err(Error::new(Kind::Incompatible, what).with_hint(answer::VERSIONS));
         }
         let limits = &info.limits;
         if limits.max_part == 0 || limits.max_parts == 0 || limits.min_part > limits.max_part {
             return Err(Error::new(
-                Kind::Garbled,
+                Kind::ProtocolError,
                 "the backend's limits leave room for no upload",
             ));
         }
@@ -58,11 +59,11 @@ impl Native {
     }
 
     /// `POST /v1/uploads`; the same idempotency key again is the same upload.
-    pub async fn begin(&self, begin: &BatchBegin) -> Result<BeginAnswer> {
+    pub async fn begin(&self, begin: &BatchBegin) -> Result<BeginResponse> {
         let key = HeaderValue::from_str(&begin.idempotency_key)
             .map_err(|_| Error::new(Kind::Other, "the idempotency key is damaged"))?;
         let headers = HeaderMap::from_iter([(HeaderName::from_static("idempotency-key"), key)]);
-        let answer: BeginAnswer = self
+        let answer: BeginResponse = self
             .json(Method::POST, "v1/uploads", Some(&begin.request), headers)
             .await?;
         crash::point("backend.begun");
@@ -75,13 +76,13 @@ impl Native {
     /// # Errors
     /// When the call as a whole fails.
     pub async fn batch(&self, request: &BatchRequest) -> Result<Answers> {
-        let answer: BatchAnswer = self.post("v1/batch", request).await?;
+        let answer: BatchResponse = self.post("v1/batch", request).await?;
         crash::point("backend.batched");
         if (answer.begin.len(), answer.complete.len())
             != (request.begin.len(), request.complete.len())
         {
             return Err(Error::new(
-                Kind::Garbled,
+                Kind::ProtocolError,
                 "the backend answered other calls than it was asked",
             ));
         }
@@ -91,8 +92,10 @@ impl Native {
             .map(|outcome| alone(outcome).map(|(begun, _)| begun));
         let completed = answer.complete.into_iter().map(|outcome| {
             alone(outcome).map(|(finish, retry_after)| match finish {
-                Finish::Receipt(receipt) => Completion::Verified(receipt),
-                Finish::Deciding(_) => Completion::Deciding(retry_after.unwrap_or(DECIDING)),
+                CompleteResponse::Receipt(receipt) => Completion::Verified(receipt),
+                CompleteResponse::Pending(_) => {
+                    Completion::Deciding(retry_after.unwrap_or(DECIDING))
+                }
             })
         });
         Ok((begun.collect(), completed.collect()))
@@ -100,7 +103,7 @@ impl Native {
 
     /// `POST /v1/uploads/{id}/claim`
     pub async fn claim(&self, id: &UploadId, request: &ClaimRequest) -> Result<u64> {
-        let answer: ClaimAnswer = self
+        let answer: ClaimResponse = self
             .post(&format!("v1/uploads/{id}/claim"), request)
             .await?;
         crash::point("backend.claimed");
@@ -113,26 +116,26 @@ impl Native {
         id: &UploadId,
         epoch: u64,
         parts: Vec<PartSpec>,
-    ) -> Result<Vec<Signed>> {
+    ) -> Result<Vec<SignedPart>> {
         let request = SignRequest { epoch, parts };
-        let answer: SignAnswer = self
+        let answer: SignResponse = self
             .post(&format!("v1/uploads/{id}/sign"), &request)
             .await?;
         crash::point("backend.signed");
         let asked = request.parts.iter().map(|part| part.number);
-        if !asked.eq(answer.parts.iter().map(Signed::number)) {
+        if !asked.eq(answer.parts.iter().map(SignedPart::number)) {
             return Err(Error::new(
-                Kind::Garbled,
+                Kind::ProtocolError,
                 "the backend signed other parts than it was asked for",
             ));
         }
         if answer
             .parts
             .iter()
-            .any(|signed| matches!(signed, Signed::Put(put) if put.expires_in == 0))
+            .any(|signed| matches!(signed, SignedPart::Put(put) if put.expires_in == 0))
         {
             return Err(Error::new(
-                Kind::Garbled,
+                Kind::ProtocolError,
                 "the backend signed URLs that live for no time",
             ));
         }
@@ -151,7 +154,7 @@ impl Native {
     }
 
     /// `GET /v1/uploads?state=`, all pages: the caller's uploads in this state, newest first.
-    pub async fn uploads(&self, state: State) -> Result<Vec<UploadStatus>> {
+    pub async fn uploads(&self, state: UploadState) -> Result<Vec<UploadStatus>> {
         let mut uploads: Vec<UploadStatus> = Vec::new();
         let mut after = String::new();
         loop {
@@ -167,7 +170,7 @@ impl Native {
                 Some(next) if last.as_ref() == Some(&next) => after = format!("&after={next}"),
                 Some(_) => {
                     return Err(Error::new(
-                        Kind::Garbled,
+                        Kind::ProtocolError,
                         "the backend's list of uploads does not end",
                     ));
                 }
@@ -191,7 +194,7 @@ impl Native {
                 Some(next) if next.get() > after => after = next.get(),
                 Some(_) => {
                     return Err(Error::new(
-                        Kind::Garbled,
+                        Kind::ProtocolError,
                         "the backend's list of parts does not end",
                     ));
                 }
@@ -199,7 +202,7 @@ impl Native {
         }
         if !parts.is_sorted_by(|a, b| a.number < b.number) {
             return Err(Error::new(
-                Kind::Garbled,
+                Kind::ProtocolError,
                 "the backend's list of parts is out of order",
             ));
         }
@@ -289,14 +292,18 @@ impl Native {
 }
 
 /// What a call of a batch would have come to alone, and when to ask again where that is said.
-fn alone<T>(outcome: Outcome<T>) -> Result<(T, Option<Duration>)> {
+fn alone<T>(outcome: BatchOutcome<T>) -> Result<(T, Option<Duration>)> {
     let retry_after = outcome.retry_after.map(Duration::from_secs);
-    match outcome.said {
-        Said::Answer(answer) if (200..=299).contains(&outcome.status) => Ok((answer, retry_after)),
-        Said::Answer(_) => Err(Error::new(
-            Kind::Garbled,
+    match outcome.body {
+        BatchBody::Response(answer) if (200..=299).contains(&outcome.status) => {
+            Ok((answer, retry_after))
+        }
+        BatchBody::Response(_) => Err(Error::new(
+            Kind::ProtocolError,
             "the backend answered a call of a batch with no success",
         )),
-        Said::Problem(problem) => Err(answer::of_problem(outcome.status, &problem, retry_after)),
+        BatchBody::Problem(problem) => {
+            Err(answer::of_problem(outcome.status, &problem, retry_after))
+        }
     }
 }

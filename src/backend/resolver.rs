@@ -38,10 +38,11 @@ impl Resolver {
     /// The addresses of a name that may be connected to.
     ///
     /// # Errors
-    /// [`Kind::Temporary`] for a name that is not found, [`Kind::Unusable`] for one that leads only where it may not.
+    /// [`Kind::Temporary`] for a name that is not found, [`Kind::Incompatible`] for one that leads only where it may not.
     pub async fn lookup(&self, name: &str, port: u16) -> Result<Vec<SocketAddr>> {
         let lost = |error| {
-            Error::new(Kind::Temporary, format!("could not find the store {name}")).because(error)
+            Error::new(Kind::Temporary, format!("could not find the store {name}"))
+                .with_source(error)
         };
         let found: Vec<SocketAddr> = lookup_host((name, port)).await.map_err(lost)?.collect();
         if self.0.named.iter().any(|named| named.is(name))
@@ -61,7 +62,7 @@ impl Resolver {
                 "the backend signed a URL whose name leads to a private address (host {name})"
             );
             let hint = format!("if that store is yours, name it: --store-host {name}");
-            return Err(Error::new(Kind::Unusable, what).hinting(hint));
+            return Err(Error::new(Kind::Incompatible, what).with_hint(hint));
         }
         Ok(open)
     }
@@ -116,11 +117,11 @@ mod tests {
                 .await
         };
         let refused = lookup("https://192.0.2.1", &[]).await.unwrap_err();
-        assert_eq!(refused.kind(), Kind::Unusable);
+        assert_eq!(refused.kind(), Kind::Incompatible);
         assert!(refused.hint().unwrap().contains("--store-host localhost"));
         assert_eq!(
             lookup("https://10.0.0.1", &[]).await.unwrap_err().kind(),
-            Kind::Unusable
+            Kind::Incompatible
         );
         assert!(
             !lookup("http://127.0.0.1:8080", &[])

@@ -89,7 +89,7 @@ async fn one(
     };
     if upload.state == State::Completed {
         let what = format!("{id} is finished and cannot be aborted");
-        return Err(Error::new(Kind::Other, what).hinting("its object is removed in the store"));
+        return Err(Error::new(Kind::Other, what).with_hint("its object is removed in the store"));
     }
     if upload.state != State::Abandoned {
         let upload = journal.take(&upload)?;
@@ -110,7 +110,12 @@ async fn one(
                 return Err(error);
             }
             // It has none of it either.
-            Err(error) if !matches!(error.kind(), Kind::NotFound | Kind::Gone | Kind::Denied) => {
+            Err(error)
+                if !matches!(
+                    error.kind(),
+                    Kind::NotFound | Kind::Gone | Kind::NotAcceptable
+                ) =>
+            {
                 return Err(error);
             }
             _ => {}

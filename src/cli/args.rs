@@ -298,8 +298,8 @@ pub struct Put {
     #[arg(long, value_name = "ACTION", default_value = "fail")]
     pub if_changed: IfChanged,
     /// Upload a new object even if this very file is already there
-    #[arg(long)]
-    pub again: bool,
+    #[arg(long, alias = "again")]
+    pub force: bool,
     /// Show what would be sent (files, parts, bytes, what is already there) and send nothing
     #[arg(long)]
     pub dry_run: bool,

@@ -40,7 +40,7 @@ impl BackendSpec {
         let Some((scheme, rest)) = text.split_once("://") else {
             // What is no URL may be anything, also something secret that was pasted into the wrong place.
             return Err(Error::new(wrong, "could not understand the backend")
-                .hinting(format!("backends are {FORMS}")));
+                .with_hint(format!("backends are {FORMS}")));
         };
         match scheme.to_ascii_lowercase().as_str() {
             "https" | "http" => address(text, insecure, wrong).map(Self::Url),
@@ -51,7 +51,7 @@ impl BackendSpec {
             "s3" => in_process(s3(rest, wrong)?),
             _ => Err(
                 Error::new(wrong, "could not understand the backend's scheme")
-                    .hinting(format!("backends are {FORMS}")),
+                    .with_hint(format!("backends are {FORMS}")),
             ),
         }
     }
@@ -65,7 +65,7 @@ impl BackendSpec {
     /// What to say where no backend is configured.
     #[must_use]
     pub fn missing() -> Error {
-        Error::new(Kind::Config, "no backend is configured").hinting(format!(
+        Error::new(Kind::Config, "no backend is configured").with_hint(format!(
             "name one with --backend, UPLOAD_BACKEND or the key `backend` of the configuration file: {FORMS}; for instance: \
              upload put FILE --backend embedded"
         ))
@@ -94,18 +94,19 @@ fn in_process(spec: BackendSpec) -> Result<BackendSpec> {
             Kind::Config,
             format!("this build has no gateway, which the backend {spec} runs in its process"),
         )
-        .hinting("use an https:// backend, or a build with the feature `gateway`"))
+        .with_hint("use an https:// backend, or a build with the feature `gateway`"))
     }
 }
 
 /// `https://host[/base]`, or `http://` on this machine.
 fn address(text: &str, insecure: bool, wrong: Kind) -> Result<Url> {
-    let mut url = Url::parse(text)
-        .map_err(|error| Error::new(wrong, "could not read the backend's URL").because(error))?;
+    let mut url = Url::parse(text).map_err(|error| {
+        Error::new(wrong, "could not read the backend's URL").with_source(error)
+    })?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(
             Error::new(wrong, "a backend's URL holds no user or password")
-                .hinting("the token comes from --token-file or UPLOAD_TOKEN"),
+                .with_hint("the token comes from --token-file or UPLOAD_TOKEN"),
         );
     }
     if url.query().is_some() || url.fragment().is_some() {
@@ -119,7 +120,7 @@ fn address(text: &str, insecure: bool, wrong: Kind) -> Result<Url> {
             wrong,
             "an http:// backend that is not on this machine is refused",
         )
-        .hinting("use https://, or --allow-insecure-http where the network is trusted"));
+        .with_hint("use https://, or --allow-insecure-http where the network is trusted"));
     }
     let path = url.path().trim_end_matches('/').to_owned();
     url.set_path(&path);

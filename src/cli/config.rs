@@ -54,7 +54,7 @@ pub fn print(text: &str) -> Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::new(Kind::Io, "could not write to standard output").because(error))
+            Err(Error::new(Kind::Io, "could not write to standard output").with_source(error))
         }
         _ => Ok(()),
     }

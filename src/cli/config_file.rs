@@ -90,14 +90,16 @@ impl ConfigFile {
         // The parser's own text quotes lines of the file, which may hold anything.
         let mut table: Table = text
             .parse()
-            .map_err(|error: toml::de::Error| wrong("").because(error.message()))?;
+            .map_err(|error: toml::de::Error| wrong("").with_source(error.message()))?;
         let profiles: BTreeMap<String, Keys> = table
             .remove("profile")
             .map_or_else(|| Ok(BTreeMap::new()), Value::try_into)
-            .map_err(|error: toml::de::Error| wrong("[profile] of ").because(error.message()))?;
+            .map_err(|error: toml::de::Error| {
+                wrong("[profile] of ").with_source(error.message())
+            })?;
         let top = Value::Table(table)
             .try_into()
-            .map_err(|error: toml::de::Error| wrong("").because(error.message()))?;
+            .map_err(|error: toml::de::Error| wrong("").with_source(error.message()))?;
         let profile = match profile {
             None => None,
             Some(name) => match profiles.into_iter().find(|(known, _)| known == name) {
@@ -145,13 +147,13 @@ pub fn text(path: &Path, explicit: bool) -> Result<String> {
         )
     };
     match fs::metadata(path) {
-        Ok(facts) if facts.len() > SIZE_MAX => Err(wrong().because("it is larger than 1 MiB")),
+        Ok(facts) if facts.len() > SIZE_MAX => Err(wrong().with_source("it is larger than 1 MiB")),
         Ok(facts) => {
-            trust::check(path, &facts).map_err(|why| wrong().because(why))?;
-            fs::read_to_string(path).map_err(|error| wrong().because(error))
+            trust::check(path, &facts).map_err(|why| wrong().with_source(why))?;
+            fs::read_to_string(path).map_err(|error| wrong().with_source(error))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound && !explicit => Ok(String::new()),
-        Err(error) => Err(wrong().because(error)),
+        Err(error) => Err(wrong().with_source(error)),
     }
 }
 

@@ -21,7 +21,7 @@ use crate::journal::{Journal, Part, Upload};
 use crate::report::{safe, text};
 use crate::transfer;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::{Checksum, ETag, Fingerprint, PartNumber, UploadId};
+use upload_types::names::{Checksum, ETag, PartNumber, Sha256, UploadId};
 use upload_types::plan::Plan;
 use upload_types::wire::{Receipt, StoredPart, UploadStatus};
 
@@ -54,7 +54,7 @@ struct Line<'a> {
 struct PartLine {
     number: PartNumber,
     size: u64,
-    sha256: Option<Fingerprint>,
+    sha256: Option<Sha256>,
     etag: Option<ETag>,
 }
 
@@ -126,7 +126,7 @@ pub async fn status(settings: &Settings, flags: &args::Status) -> Result<()> {
     let listed = plan.parts().map(|(number, range)| {
         let part = parts.iter().find(|part| part.number == number);
         let (sha256, etag) = (
-            part.map(|part| part.fingerprint),
+            part.map(|part| part.sha256),
             part.and_then(|part| part.etag.clone()),
         );
         PartLine {
@@ -196,10 +196,10 @@ async fn ask(connected: &Connected, upload: &Upload) -> Result<Remote> {
     transfer::recall(&connected.backend, upload);
     if upload.receipt.is_some() && !connected.backend.ways().ledger {
         return Err(Error::new(
-            Kind::Unusable,
+            Kind::Incompatible,
             "this backend cannot tell of an upload that is finished",
         )
-        .hinting("what the journal knows of it is shown without --remote"));
+        .with_hint("what the journal knows of it is shown without --remote"));
     }
     let mut status = connected.backend.status(id).await?;
     let part_list = match &mut status.receipt {

@@ -19,8 +19,9 @@ const TAIL: &str = include_str!("man/tail.roff");
 /// # Errors
 /// [`Kind::Other`] if the page cannot be rendered.
 pub fn page() -> Result<String> {
-    render()
-        .map_err(|error| Error::new(Kind::Other, "could not render the man page").because(error))
+    render().map_err(|error| {
+        Error::new(Kind::Other, "could not render the man page").with_source(error)
+    })
 }
 
 /// Prints the page.
@@ -105,7 +106,7 @@ mod tests {
 
     use super::*;
     use crate::event::{Event, line};
-    use upload_types::names::{Checksum, Fingerprint, PartNumber};
+    use upload_types::names::{Checksum, PartNumber, Sha256};
     use upload_types::wire::{Proof, Receipt};
 
     /// The paragraph about one type of event, or a section.
@@ -129,7 +130,7 @@ mod tests {
 
     #[test]
     fn every_field_of_every_event_is_documented() {
-        let fingerprint = Fingerprint::of(b"");
+        let sha256 = Sha256::of(b"");
         let receipt = Receipt {
             id: "u".parse().unwrap(),
             backend: "embedded".into(),
@@ -140,7 +141,7 @@ mod tests {
             parts: 1,
             part_size: 1,
             etag: "e".parse().unwrap(),
-            checksum: Some(Checksum::whole(&fingerprint)),
+            checksum: Some(Checksum::whole(&sha256)),
             proof: Proof::Sha256,
             unproven: vec!["composite".into()],
             sha256: None,
@@ -181,9 +182,9 @@ mod tests {
                 upload: id(),
                 number: PartNumber::FIRST,
                 size: 0,
-                sha256: fingerprint,
+                sha256,
                 etag: receipt.etag.clone(),
-                known: false,
+                skipped: false,
             },
             Event::Retry {
                 item,
@@ -221,7 +222,7 @@ mod tests {
                 completed: 0,
                 failed: 0,
                 bytes_sent: 0,
-                bytes_known: 0,
+                bytes_skipped: 0,
                 resumable: false,
             },
         ];

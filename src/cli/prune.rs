@@ -20,7 +20,7 @@ use crate::event;
 use crate::journal::{Journal, Upload};
 use crate::report::{safe, text};
 use upload_types::error::{Kind, Result};
-use upload_types::wire::{State, UploadStatus};
+use upload_types::wire::{UploadState, UploadStatus};
 
 /// An orphan as a line of JSON.
 #[derive(Serialize)]
@@ -141,10 +141,10 @@ pub async fn orphans(
 async fn under_way(connected: &Connected) -> Result<Vec<UploadStatus>> {
     let mut uploads = Vec::new();
     for state in [
-        State::Pending,
-        State::Uploading,
-        State::Completing,
-        State::Aborting,
+        UploadState::Pending,
+        UploadState::Uploading,
+        UploadState::Completing,
+        UploadState::Aborting,
     ] {
         uploads.extend(
             connected

@@ -15,7 +15,7 @@ use crate::source::File;
 use crate::transfer::{self, Choice, Item, OnChange, Put};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::plan::Plan;
-use upload_types::wire::Info;
+use upload_types::wire::BackendInfo;
 
 /// The longest name a backend takes, in characters.
 const NAME_MAX: usize = 200;
@@ -90,7 +90,7 @@ fn one(path: &Path, options: &PutOptions) -> Put {
         name,
         metadata: options.metadata.clone(),
         part_size: options.part_size,
-        again: options.again,
+        force: options.force,
         on_change: match options.if_changed {
             args::IfChanged::Fail => OnChange::Fail,
             args::IfChanged::Restart => OnChange::Restart,
@@ -155,7 +155,7 @@ async fn dry_run(
 async fn preview(
     session: &Session,
     backend: &Backend,
-    info: &Info,
+    info: &BackendInfo,
     item: usize,
     put: &Put,
 ) -> Result<Event> {
@@ -167,7 +167,7 @@ async fn preview(
         .candidates(&info.instance_id, &wanted)?
         .concat();
     let fresh = || Plan::new(identity.size, put.part_size, &info.limits);
-    let (plan, upload, resumed_bytes) = match transfer::choose(&candidates, &identity, put.again) {
+    let (plan, upload, resumed_bytes) = match transfer::choose(&candidates, &identity, put.force) {
         Choice::Fresh | Choice::Replace(_) | Choice::MaybeFinished(_) => (fresh()?, None, 0),
         Choice::Finished(index) => {
             let upload = &candidates[index];

@@ -45,7 +45,7 @@ async fn write(backend: &Backend, id: &UploadId, size: u64) -> Result<()> {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
             written => {
                 written.map_err(|error| {
-                    Error::new(Kind::Io, "could not write to standard output").because(error)
+                    Error::new(Kind::Io, "could not write to standard output").with_source(error)
                 })?;
             }
         }
@@ -54,7 +54,7 @@ async fn write(backend: &Backend, id: &UploadId, size: u64) -> Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
         flushed => {
             flushed.map_err(|error| {
-                Error::new(Kind::Io, "could not write to standard output").because(error)
+                Error::new(Kind::Io, "could not write to standard output").with_source(error)
             })?;
         }
     }

@@ -22,7 +22,7 @@ pub fn tee(path: &Path, next: Sink) -> Result<(Sink, JoinHandle<Result<()>>)> {
             Kind::Io,
             format!("could not write the receipt {}", path.display()),
         )
-        .because(error)
+        .with_source(error)
     };
     let mut file = File::create(path).map_err(|error| fail(error, path))?;
     let path = path.to_owned();

@@ -75,7 +75,7 @@ pub async fn run(settings: &Settings, flags: &args::Resume, resume: String) -> R
             Kind::Config,
             "there are unfinished uploads to several backends, and one token or header",
         )
-        .hinting("name the backend the token is for: --backend URL"));
+        .with_hint("name the backend the token is for: --backend URL"));
     }
     for ((spec, connection), items) in specs.iter().zip(&connections).zip(backends.into_values()) {
         session.run(settings, spec, connection, items).await;
@@ -116,7 +116,7 @@ pub fn find(journal: &Journal, name: &OsStr, wanted: &dyn Fn(&Upload) -> bool) -
                     Kind::Usage,
                     format!("{several} uploads have an id that begins with {id}"),
                 )
-                .hinting("give more of it; `upload list --all` shows all ids"));
+                .with_hint("give more of it; `upload list --all` shows all ids"));
             }
         }
     }

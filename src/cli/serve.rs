@@ -162,7 +162,7 @@ fn store(settings: &Settings, flags: &ServeOptions) -> Result<StoreConfig> {
     }
     if !text.starts_with("s3://") {
         return Err(Error::new(Kind::Usage, "could not understand --store")
-            .hinting("it is embedded[:DIR] or s3://BUCKET[/PREFIX]"));
+            .with_hint("it is embedded[:DIR] or s3://BUCKET[/PREFIX]"));
     }
     match BackendSpec::parse(text, false, Kind::Usage)? {
         BackendSpec::S3 { bucket, prefix } => {
@@ -187,14 +187,15 @@ fn store(settings: &Settings, flags: &ServeOptions) -> Result<StoreConfig> {
 /// # Errors
 /// [`Kind::Usage`] for anything else, and for a secret without a webhook; [`Kind::Config`] for a webhook without a secret.
 fn events(flags: &ServeOptions) -> Result<Option<Events>> {
-    let wrong = |hint: &str| Error::new(Kind::Usage, "could not understand --events").hinting(hint);
+    let wrong =
+        |hint: &str| Error::new(Kind::Usage, "could not understand --events").with_hint(hint);
     let forms = "it is sqs:QUEUE_URL or webhook";
     let secret = flags.events_secret_file.as_deref();
     match flags.events.as_deref() {
         Some("webhook") => {
             let file = secret.ok_or_else(|| {
                 Error::new(Kind::Config, "a webhook for events without a secret would take anybody's")
-                    .hinting("put a long random word into a file of mode 0600 and name it with --events-secret-file")
+                    .with_hint("put a long random word into a file of mode 0600 and name it with --events-secret-file")
             })?;
             secret_file(file, "the secret for events")
                 .map(Events::Webhook)
@@ -205,7 +206,7 @@ fn events(flags: &ServeOptions) -> Result<Option<Events>> {
         Some(text) => {
             let url = text.strip_prefix("sqs:").ok_or_else(|| wrong(forms))?;
             Ok(Some(Events::Sqs(
-                Url::parse(url).map_err(|error| wrong(forms).because(error))?,
+                Url::parse(url).map_err(|error| wrong(forms).with_source(error))?,
             )))
         }
     }
@@ -213,7 +214,7 @@ fn events(flags: &ServeOptions) -> Result<Option<Events>> {
 
 fn bare_url(flag: &str, text: &str) -> Result<Url> {
     let wrong = || Error::new(Kind::Usage, format!("could not use the value of {flag}"));
-    let url = Url::parse(text).map_err(|error| wrong().because(error))?;
+    let url = Url::parse(text).map_err(|error| wrong().with_source(error))?;
     let bare = url.username().is_empty()
         && url.password().is_none()
         && url.query().is_none()
@@ -221,7 +222,8 @@ fn bare_url(flag: &str, text: &str) -> Result<Url> {
     match url.scheme() {
         "https" | "http" if bare && url.has_host() => Ok(url),
         _ => {
-            Err(wrong().because("it is https://host[:port][/base] without user, query or fragment"))
+            Err(wrong()
+                .with_source("it is https://host[:port][/base] without user, query or fragment"))
         }
     }
 }
@@ -233,7 +235,7 @@ fn sse(text: &str) -> Result<String> {
         Ok(text.to_owned())
     } else {
         Err(Error::new(Kind::Usage, "could not understand --sse")
-            .hinting("it is AES256, aws:kms or aws:kms:KEY-ID"))
+            .with_hint("it is AES256, aws:kms or aws:kms:KEY-ID"))
     }
 }
 

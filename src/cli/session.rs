@@ -22,7 +22,7 @@ use crate::transfer::{self, GiveUp, Item, Jobs, Summary, WaitFor};
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result, merged_exit_code};
 use upload_types::names::UploadId;
-use upload_types::wire::Info;
+use upload_types::wire::BackendInfo;
 
 /// Waiting for a first answer for longer than this is waiting for a wrong address.
 const UNANSWERED: Duration = Duration::from_mins(2);
@@ -149,7 +149,7 @@ impl Session {
         spec: &BackendSpec,
         connection: &Connection,
         items: &[Item],
-    ) -> Option<(Connected, Info)> {
+    ) -> Option<(Connected, BackendInfo)> {
         self.first = self.items;
         self.items += items.len();
         let connected = match self.connect(settings, spec, connection).await {
@@ -216,7 +216,7 @@ impl Session {
         self.summary.completed += summary.completed;
         self.summary.failures.extend(summary.failures);
         self.summary.bytes_sent += summary.bytes_sent;
-        self.summary.bytes_known += summary.bytes_known;
+        self.summary.bytes_skipped += summary.bytes_skipped;
         self.summary.resumable |= summary.resumable;
         connected.close().await;
     }
@@ -270,7 +270,7 @@ impl Session {
             completed,
             failures,
             bytes_sent,
-            bytes_known,
+            bytes_skipped,
             resumable,
         } = self.summary;
         let code = merged_exit_code(&failures);
@@ -281,7 +281,7 @@ impl Session {
             completed,
             failed,
             bytes_sent,
-            bytes_known,
+            bytes_skipped,
             resumable,
         });
         drop(self.sink);
@@ -313,7 +313,7 @@ pub fn tell_nothing_began(error: &Error) -> Result<()> {
         completed: 0,
         failed: 0,
         bytes_sent: 0,
-        bytes_known: 0,
+        bytes_skipped: 0,
         resumable: false,
     };
     super::config::print(&format!("{}\n", event::line(&exit)))

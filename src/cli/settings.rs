@@ -154,7 +154,7 @@ pub struct PutOptions {
     pub content_type: Option<String>,
     pub metadata: BTreeMap<String, String>,
     pub if_changed: IfChanged,
-    pub again: bool,
+    pub force: bool,
     pub dry_run: bool,
 }
 
@@ -252,7 +252,7 @@ impl Settings {
     /// Where the journal is.
     ///
     /// # Errors
-    /// [`Kind::NoJournal`] where nobody names it and there is no home directory.
+    /// [`Kind::DatabaseUnusable`] where nobody names it and there is no home directory.
     pub fn journal(&self) -> Result<PathBuf> {
         Ok(self.journal_setting()?.value)
     }
@@ -260,7 +260,7 @@ impl Settings {
     /// Where the embedded store keeps its objects.
     ///
     /// # Errors
-    /// [`Kind::NoJournal`] where there is no home directory.
+    /// [`Kind::DatabaseUnusable`] where there is no home directory.
     pub fn store_dir(&self) -> Result<PathBuf> {
         Ok(self.machine.directories()?.data.join("store"))
     }
@@ -268,7 +268,7 @@ impl Settings {
     /// Where a gateway of its own (`upload serve`) keeps its ledger.
     ///
     /// # Errors
-    /// [`Kind::NoJournal`] where there is no home directory.
+    /// [`Kind::DatabaseUnusable`] where there is no home directory.
     pub fn ledger(&self) -> Result<PathBuf> {
         Ok(self.machine.directories()?.state.join("gateway.db"))
     }
@@ -423,7 +423,7 @@ impl Settings {
                 Kind::Usage,
                 "reading from standard input is not supported yet",
             )
-            .hinting("a file of that name is written ./-"));
+            .with_hint("a file of that name is written ./-"));
         }
         let mut metadata = BTreeMap::new();
         for (key, value) in &flags.metadata {
@@ -440,7 +440,7 @@ impl Settings {
             content_type: flags.content_type.clone(),
             metadata,
             if_changed: flags.if_changed,
-            again: flags.again,
+            force: flags.force,
             dry_run: flags.dry_run,
         })
     }

@@ -61,7 +61,7 @@ pub fn listen(
 /// # Errors
 /// [`Kind::Other`] when the system lets nobody listen.
 pub fn heard(kind: SignalKind) -> Result<Option<Signal>> {
-    let wrong = |error| Error::new(Kind::Other, "could not listen for signals").because(error);
+    let wrong = |error| Error::new(Kind::Other, "could not listen for signals").with_source(error);
     if ignored(kind) {
         Ok(None)
     } else {

@@ -55,7 +55,7 @@ impl Journal {
     /// Opens the journal, making it and its directory when they are not there yet.
     ///
     /// # Errors
-    /// As [`upload_sqlite::open`]; [`Kind::NoJournal`] for a place that others can write to.
+    /// As [`upload_sqlite::open`]; [`Kind::DatabaseUnusable`] for a place that others can write to.
     pub fn open(path: &Path) -> Result<Self> {
         place::check(path)?;
         let path = upload_sqlite::place(path, &schema::SPEC)?;
@@ -126,7 +126,7 @@ impl Journal {
             kind,
             format!("could not write the journal {}", self.path.display()),
         )
-        .because(error)
+        .with_source(error)
     }
 
     /// Sees to it that what is written can be found again: where the file was removed under our hands, what it held is put
@@ -177,7 +177,7 @@ impl Journal {
                 kind(&error),
                 format!("could not read the journal {}", self.path.display()),
             )
-            .because(error)
+            .with_source(error)
         })
     }
 }
@@ -195,7 +195,7 @@ fn connect(path: &Path) -> Result<(Connection, upload_sqlite::Place, bool)> {
     let db = upload_sqlite::open(path, &schema::SPEC)?;
     let cannot = || {
         Error::new(
-            Kind::NoJournal,
+            Kind::DatabaseUnusable,
             format!("could not open the journal {}", path.display()),
         )
     };
@@ -203,9 +203,9 @@ fn connect(path: &Path) -> Result<(Connection, upload_sqlite::Place, bool)> {
     let logs = db.pragma_query_value(None, "journal_mode", |row| {
         Ok(row.get::<_, String>(0)? == "wal")
     });
-    let logs = logs.map_err(|error| cannot().because(error))?;
+    let logs = logs.map_err(|error| cannot().with_source(error))?;
     db.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)
-        .map_err(|error| cannot().because(error))?;
+        .map_err(|error| cannot().with_source(error))?;
     Ok((db, place, logs))
 }
 

@@ -10,7 +10,7 @@ use super::upload::{State, to_json};
 use super::{Durability, Journal};
 use upload_types::crash;
 use upload_types::error::Result;
-use upload_types::names::{ETag, Fingerprint, Identity, PartNumber, UploadId};
+use upload_types::names::{ETag, Identity, PartNumber, Sha256, UploadId};
 use upload_types::wire::Receipt;
 
 /// One thing to remember, mostly of the upload in this row.
@@ -23,11 +23,11 @@ pub enum Note {
         part_size: u64,
         memo: Option<String>,
     },
-    /// The fingerprint of a part; what was acknowledged of other bytes is forgotten.
+    /// The SHA-256 of a part; what was acknowledged of other bytes is forgotten.
     Fingerprinted {
         row: i64,
         number: PartNumber,
-        fingerprint: Fingerprint,
+        sha256: Sha256,
     },
     /// The store has acknowledged a part.
     Acknowledged {
@@ -89,13 +89,13 @@ impl Note {
             Self::Fingerprinted {
                 row,
                 number,
-                fingerprint,
+                sha256,
             } => {
                 db.prepare_cached(
                     "INSERT INTO part (upload, number, sha256) VALUES (?1, ?2, ?3) ON CONFLICT (upload, number) DO UPDATE \
                      SET etag = CASE sha256 WHEN excluded.sha256 THEN etag END, sha256 = excluded.sha256",
                 )?
-                .execute(params![row, number.get(), fingerprint.bytes()])?;
+                .execute(params![row, number.get(), sha256.bytes()])?;
                 crash::point("journal.note.fingerprinted");
             }
             Self::Acknowledged { row, number, etag } => {

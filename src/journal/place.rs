@@ -15,7 +15,7 @@ const HINT: &str = "name another place for the journal with --journal FILE";
 /// Checks the directory a journal is in, or where it is not there yet, the nearest one above it.
 ///
 /// # Errors
-/// [`Kind::NoJournal`] for a directory that is a link, that anybody may write to, or that belongs to another user (root may
+/// [`Kind::DatabaseUnusable`] for a directory that is a link, that anybody may write to, or that belongs to another user (root may
 /// be anybody's). As root, that is what keeps `sudo` out of the journal of the user it came from.
 pub fn check(journal: &Path) -> Result<()> {
     let directory = journal
@@ -33,7 +33,7 @@ pub fn check(journal: &Path) -> Result<()> {
                 "could not trust {} with the journal: {why}",
                 place.display()
             );
-            Err(Error::new(Kind::NoJournal, what).hinting(HINT))
+            Err(Error::new(Kind::DatabaseUnusable, what).with_hint(HINT))
         };
         let Ok(found) = fs::symlink_metadata(place) else {
             continue;

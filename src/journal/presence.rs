@@ -22,15 +22,15 @@ impl Presence {
     /// Makes one beside the journal, and clears away what processes that died have left there.
     ///
     /// # Errors
-    /// [`Kind::NoJournal`] when there is no place for it.
+    /// [`Kind::DatabaseUnusable`] when there is no place for it.
     pub fn begin(journal: &Path) -> Result<Self> {
         let dir = directory(journal);
         let fail = |error: std::io::Error| {
             Error::new(
-                Kind::NoJournal,
+                Kind::DatabaseUnusable,
                 format!("could not lock in {}", dir.display()),
             )
-            .because(error)
+            .with_source(error)
         };
         DirBuilder::new()
             .recursive(true)
@@ -90,15 +90,15 @@ impl Drop for Presence {
 /// The process id of whoever a row names, if that process lives.
 ///
 /// # Errors
-/// [`Kind::NoJournal`] when that cannot be told.
+/// [`Kind::DatabaseUnusable`] when that cannot be told.
 pub fn alive(journal: &Path, name: &str) -> Result<Option<String>> {
     let path = directory(journal).join(name);
     let fail = |error: std::io::Error| {
         Error::new(
-            Kind::NoJournal,
+            Kind::DatabaseUnusable,
             format!("could not read {}", path.display()),
         )
-        .because(error)
+        .with_source(error)
     };
     let file = match File::open(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
-use upload_types::names::{ETag, Fingerprint, Identity, PartNumber};
+use upload_types::names::{ETag, Identity, PartNumber, Sha256};
 
 fn intent() -> Intent {
     Intent {
@@ -39,7 +39,7 @@ fn what_was_promised_is_there_after_the_connection_is_gone() {
     let mut journal = Journal::open(&path).unwrap();
     let upload = begun(&mut journal);
     let (row, number) = (upload.row, PartNumber::FIRST);
-    let (fingerprint, etag) = (Fingerprint::of(b"1"), "etag".parse::<ETag>().unwrap());
+    let (sha256, etag) = (Sha256::of(b"1"), "etag".parse::<ETag>().unwrap());
     let notes = [
         Note::Opened {
             row,
@@ -50,7 +50,7 @@ fn what_was_promised_is_there_after_the_connection_is_gone() {
         Note::Fingerprinted {
             row,
             number,
-            fingerprint,
+            sha256,
         },
         Note::Acknowledged {
             row,
@@ -88,7 +88,7 @@ fn what_was_promised_is_there_after_the_connection_is_gone() {
     );
     let part = Part {
         number,
-        fingerprint,
+        sha256,
         etag: Some(etag),
     };
     assert_eq!(journal.parts(found.row).unwrap(), [part]);
@@ -97,7 +97,7 @@ fn what_was_promised_is_there_after_the_connection_is_gone() {
         .note(&[Note::Fingerprinted {
             row,
             number,
-            fingerprint: Fingerprint::of(b"2"),
+            sha256: Sha256::of(b"2"),
         }])
         .unwrap();
     assert_eq!(
@@ -166,18 +166,18 @@ fn notes_are_written_all_or_none() {
     let dir = tempfile::tempdir().unwrap();
     let mut journal = Journal::open(&dir.path().join("j.db")).unwrap();
     let row = begun(&mut journal).row;
-    let (number, fingerprint) = (PartNumber::FIRST, Fingerprint::of(b"1"));
+    let (number, sha256) = (PartNumber::FIRST, Sha256::of(b"1"));
     let of_nobody = Note::Fingerprinted {
         row: row + 1,
         number,
-        fingerprint,
+        sha256,
     };
     journal
         .note(&[
             Note::Fingerprinted {
                 row,
                 number,
-                fingerprint,
+                sha256,
             },
             of_nobody,
         ])
@@ -239,7 +239,7 @@ fn a_write_that_failed_is_the_last() {
         Note::Fingerprinted {
             row,
             number,
-            fingerprint: Fingerprint::of(&n.to_be_bytes()),
+            sha256: Sha256::of(&n.to_be_bytes()),
         }
     };
     let many: Vec<Note> = (1..=1000).map(fingerprinted).collect();
@@ -284,12 +284,12 @@ fn a_journal_that_is_removed_while_it_is_used_is_put_back() {
         let mut journal = Journal::open(&path).unwrap();
         let upload = begun(&mut journal);
         remove(&place.path().join("state"));
-        let (row, number, fingerprint) = (upload.row, PartNumber::FIRST, Fingerprint::of(b"1"));
+        let (row, number, sha256) = (upload.row, PartNumber::FIRST, Sha256::of(b"1"));
         journal
             .note(&[Note::Fingerprinted {
                 row,
                 number,
-                fingerprint,
+                sha256,
             }])
             .unwrap();
 
@@ -369,11 +369,11 @@ fn a_journal_of_ten_thousand_parts_stays_below_three_mebibytes() {
     let mut most = 0;
     for first in (1..=10_000_u32).step_by(8) {
         let numbers = || (first..first + 8).map(|n| PartNumber::try_from(n).unwrap());
-        let fingerprint = |number: PartNumber| Fingerprint::of(&number.get().to_be_bytes());
+        let sha256 = |number: PartNumber| Sha256::of(&number.get().to_be_bytes());
         let hashed = numbers().map(|number| Note::Fingerprinted {
             row,
             number,
-            fingerprint: fingerprint(number),
+            sha256: sha256(number),
         });
         journal.note(&hashed.collect::<Vec<_>>()).unwrap();
         // As AWS writes them: the MD5 in hex.

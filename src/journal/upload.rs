@@ -14,7 +14,7 @@ use rusqlite::{Connection, Row, params};
 use super::{Durability, Journal, Note, presence};
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::{self, ETag, Fingerprint, Identity, PartNumber, UploadId};
+use upload_types::names::{self, ETag, Identity, PartNumber, Sha256, UploadId};
 use upload_types::wire::Receipt;
 
 /// Where an upload stands, as the client knows.
@@ -105,7 +105,7 @@ pub struct Upload {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
     pub number: PartNumber,
-    pub fingerprint: Fingerprint,
+    pub sha256: Sha256,
     /// Present once the store has acknowledged these bytes.
     pub etag: Option<ETag>,
 }
@@ -164,7 +164,7 @@ impl Journal {
         }
     }
 
-    /// The parts of an upload that have a fingerprint, in order.
+    /// The parts of an upload that have a SHA-256, in order.
     pub fn parts(&self, row: i64) -> Result<Vec<Part>> {
         self.read(|db| {
             let mut statement = db.prepare_cached(
@@ -258,7 +258,7 @@ impl Journal {
 fn insert(db: &Connection, intent: Intent, presence: &str) -> rusqlite::Result<Option<Upload>> {
     let mut upload = Upload {
         row: 0,
-        idem: names::drawn(),
+        idem: names::new_id(),
         holder: uuid::Uuid::new_v4().to_string(),
         id: None,
         memo: None,
@@ -368,7 +368,7 @@ impl Part {
                 .get::<_, u32>(0)?
                 .try_into()
                 .map_err(|error| damaged(0, error))?,
-            fingerprint: Fingerprint::new(row.get(1)?),
+            sha256: Sha256::new(row.get(1)?),
             etag: etag
                 .map(|etag| etag.parse().map_err(|error| damaged(2, error)))
                 .transpose()?,

@@ -163,7 +163,7 @@ impl Items {
             uploads,
             completed,
             bytes_sent,
-            bytes_known,
+            bytes_skipped,
             resumable,
             ..
         } = event
@@ -198,12 +198,12 @@ impl Items {
             None if *bytes_sent > 0 => lines.push(sent(*bytes_sent, time)),
             None => {}
         }
-        if *bytes_known > 0 {
+        if *bytes_skipped > 0 {
             let whole = self
                 .known
                 .values()
                 .fold(0_u64, |sum, item| sum.saturating_add(item.size));
-            let (known, whole) = (size(*bytes_known), size(whole.max(*bytes_known)));
+            let (known, whole) = (size(*bytes_skipped), size(whole.max(*bytes_skipped)));
             lines.push(format!("resumed: {known} of {whole} were already there"));
         }
         // Of a single source, its failure has said so.
@@ -360,10 +360,10 @@ pub fn remark(event: &Event, items: &Items, verbose: u8) -> Option<String> {
         Event::Part {
             number,
             size: bytes,
-            known,
+            skipped,
             ..
         } if verbose > 1 => {
-            let how = if *known { "was there" } else { "stored" };
+            let how = if *skipped { "was there" } else { "stored" };
             Some(format!("part {number}, {}: {how}", size(*bytes)))
         }
         _ => None,

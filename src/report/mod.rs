@@ -242,8 +242,9 @@ impl Desk {
         match written {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.closed = true,
             Err(error) => {
-                self.failed =
-                    Some(Error::new(Kind::Io, "could not write to standard output").because(error));
+                self.failed = Some(
+                    Error::new(Kind::Io, "could not write to standard output").with_source(error),
+                );
             }
             Ok(()) => {}
         }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::*;
-use upload_types::names::{Checksum, Fingerprint, UploadId};
+use upload_types::names::{Checksum, Sha256, UploadId};
 use upload_types::wire::{Proof, Receipt};
 
 const GIB: u64 = 1 << 30;
@@ -58,7 +58,7 @@ fn completed(item: usize, already: bool) -> Event {
         parts: 256,
         part_size: 8 << 20,
         etag: "e".parse().unwrap(),
-        checksum: Some(Checksum::whole(&Fingerprint::of(b""))),
+        checksum: Some(Checksum::whole(&Sha256::of(b""))),
         proof: Proof::Sha256,
         unproven: Vec::new(),
         sha256: None,
@@ -88,7 +88,7 @@ fn failed(item: usize, path: &str) -> Event {
     }
 }
 
-fn exit(uploads: u64, completed: u64, bytes_sent: u64, bytes_known: u64) -> Event {
+fn exit(uploads: u64, completed: u64, bytes_sent: u64, bytes_skipped: u64) -> Event {
     let failed = uploads - completed;
     Event::Exit {
         code: 0,
@@ -96,7 +96,7 @@ fn exit(uploads: u64, completed: u64, bytes_sent: u64, bytes_known: u64) -> Even
         completed,
         failed,
         bytes_sent,
-        bytes_known,
+        bytes_skipped,
         resumable: failed > 0,
     }
 }

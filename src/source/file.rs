@@ -11,10 +11,10 @@ use std::sync::Arc;
 use md5::Md5 as Md5Hasher;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest as _, Sha256 as Sha256Hasher};
 
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::{ByteRange, Fingerprint, Identity, Md5};
+use upload_types::names::{ByteRange, Identity, Md5, Sha256};
 
 /// How much is read at once, in bytes: large enough to keep the number of calls low, small enough to lie in the processor's
 /// own cache from reading to hashing.
@@ -35,7 +35,7 @@ pub struct File {
 /// What one pass over a range gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hashed {
-    pub fingerprint: Fingerprint,
+    pub sha256: Sha256,
     /// Only where it was asked for.
     pub md5: Option<Md5>,
 }
@@ -56,7 +56,7 @@ impl File {
             } else {
                 Kind::NoSource
             };
-            Error::new(kind, format!("could not open {}", path.display())).because(error)
+            Error::new(kind, format!("could not open {}", path.display())).with_source(error)
         };
         let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
         let flags = i32::try_from(flags.bits()).unwrap_or_default();
@@ -68,7 +68,7 @@ impl File {
         let metadata = file.metadata().map_err(no_source)?;
         if metadata.is_dir() {
             let what = format!("{} is a directory", path.display());
-            return Err(Error::new(Kind::NoSource, what).hinting("name the files in it"));
+            return Err(Error::new(Kind::NoSource, what).with_hint("name the files in it"));
         }
         if !metadata.is_file() {
             return Err(Error::new(
@@ -117,13 +117,13 @@ impl File {
     /// Fills the buffer from `offset`.
     ///
     /// # Errors
-    /// [`Kind::Changed`] when the file ends before that, [`Kind::Io`] when it cannot be read.
+    /// [`Kind::SourceChanged`] when the file ends before that, [`Kind::Io`] when it cannot be read.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
         self.handle
             .read_exact_at(buffer, offset)
             .map_err(|error| match error.kind() {
                 io::ErrorKind::UnexpectedEof => Error::new(
-                    Kind::Changed,
+                    Kind::SourceChanged,
                     format!(
                         "{} has become shorter while it was read",
                         self.path.display()
@@ -143,7 +143,7 @@ impl File {
         with_md5: bool,
         mut read: impl FnMut(u64),
     ) -> Result<Hashed> {
-        let mut sha256 = Sha256::new();
+        let mut sha256 = Sha256Hasher::new();
         let mut md5 = with_md5.then(Md5Hasher::new);
         let mut buffer = vec![0; frame(range.len)];
         let mut offset = range.start;
@@ -157,9 +157,9 @@ impl File {
             offset += frame.len() as u64;
             read(frame.len() as u64);
         }
-        let fingerprint = Fingerprint::new(sha256.finalize().into());
+        let sha256 = Sha256::new(sha256.finalize().into());
         Ok(Hashed {
-            fingerprint,
+            sha256,
             md5: md5.map(|md5| Md5::new(md5.finalize().into())),
         })
     }
@@ -175,13 +175,13 @@ impl File {
         read_at_hand(&self.handle, &mut buffer, range.start).filter(|read| *read == len)?;
         let md5 = with_md5.then(|| Md5::new(Md5Hasher::digest(&buffer).into()));
         Some(Hashed {
-            fingerprint: Fingerprint::of(&buffer),
+            sha256: Sha256::of(&buffer),
             md5,
         })
     }
 
     fn unreadable(&self, error: io::Error) -> Error {
-        Error::new(Kind::Io, format!("could not read {}", self.path.display())).because(error)
+        Error::new(Kind::Io, format!("could not read {}", self.path.display())).with_source(error)
     }
 }
 
@@ -239,10 +239,7 @@ mod tests {
         };
         let mut read = 0;
         let hashed = file.hash(range, true, |n| read += n).unwrap();
-        assert_eq!(
-            hashed.fingerprint,
-            Fingerprint::of(&bytes[5..5 + FRAME + 9])
-        );
+        assert_eq!(hashed.sha256, Sha256::of(&bytes[5..5 + FRAME + 9]));
         assert_eq!(read, range.len);
         assert!(hashed.md5.is_some());
     }
@@ -257,7 +254,7 @@ mod tests {
         let range = ByteRange { start: 0, len: 100 };
         assert_eq!(
             file.hash(range, false, |_| ()).unwrap_err().kind(),
-            Kind::Changed
+            Kind::SourceChanged
         );
         assert_ne!(file.identity_now().unwrap(), file.identity());
     }

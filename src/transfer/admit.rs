@@ -117,7 +117,7 @@ impl Engine<'_> {
             Ok(known) => known.into_iter().map(Ok).collect(),
             Err(error) => sources
                 .iter()
-                .map(|_| Err(error.repeated()))
+                .map(|_| Err(error.duplicate()))
                 .collect::<Vec<_>>(),
         };
         let mut admitted = Vec::new();
@@ -149,7 +149,7 @@ impl Engine<'_> {
             Ok(noted) => noted.into_iter().map(Ok).collect(),
             Err(error) => planned
                 .iter()
-                .map(|_| Err(error.repeated()))
+                .map(|_| Err(error.duplicate()))
                 .collect::<Vec<_>>(),
         };
         crash::point("transfer.admit.noted");
@@ -229,7 +229,7 @@ impl Engine<'_> {
             (State::Completed, Some(waiting)) => return Ok(waiting),
             (State::Rejected, _) => {
                 return Err(Error::new(
-                    Kind::Rejected,
+                    Kind::CheckFailed,
                     "the backend's checks have rejected it",
                 ));
             }
@@ -243,7 +243,7 @@ impl Engine<'_> {
             content_type: intent.content_type,
             metadata: intent.metadata,
             part_size: Some(intent.part_size),
-            again: false,
+            force: false,
             on_change: OnChange::Fail,
         };
         let source = File::open(&put.path)?;
@@ -272,7 +272,7 @@ impl Engine<'_> {
         }
         let identity = source.identity();
         let chosen = |index: usize| candidates[index].clone();
-        let flight = match resume::choose(candidates, &identity, put.again) {
+        let flight = match resume::choose(candidates, &identity, put.force) {
             Choice::Fresh => return Ok(Admitted::Fresh(put, source)),
             Choice::Finished(index) => {
                 Flight::new(item, put, source, chosen(index), Stage::Confirming)?
@@ -327,7 +327,7 @@ impl Engine<'_> {
     fn go_on(&mut self, flight: &mut Flight) -> Result<()> {
         let parts = self.journal.parts(flight.upload.row)?;
         let touched = flight.source.identity() != flight.upload.intent.identity;
-        // What was not acknowledged is read again anyway; of a touched source its fingerprint tells nothing.
+        // What was not acknowledged is read again anyway; of a touched source its SHA-256 tells nothing.
         let keep = |part: &Part| !touched || part.etag.is_some();
         flight.parts = parts
             .into_iter()
@@ -366,7 +366,7 @@ impl Engine<'_> {
                 Kind::Other,
                 format!("began anew {RESTARTS} times; something keeps ending the upload"),
             )
-            .hinting("run the command again once the file rests and the backend is well"));
+            .with_hint("run the command again once the file rests and the backend is well"));
         }
         let source = File::open(&flight.put.path)?;
         let same = source.identity() == flight.upload.intent.identity;
@@ -378,9 +378,9 @@ impl Engine<'_> {
             ));
         }
         // What was there of the old one is not there of the new one.
-        self.summary.bytes_known = self
+        self.summary.bytes_skipped = self
             .summary
-            .bytes_known
+            .bytes_skipped
             .saturating_sub(flight.resumed_bytes);
         let intent = self.intent(&flight.put, &source)?;
         let replaces = !flight.upload.state.is_finished() || flight.stage == Stage::Confirming;
@@ -410,16 +410,11 @@ impl Engine<'_> {
                 .map(|(number, part)| (*number, unacknowledged(part)))
                 .collect();
             let row = next.upload.row;
-            for Part {
-                number,
-                fingerprint,
-                ..
-            } in next.parts.values().cloned()
-            {
+            for Part { number, sha256, .. } in next.parts.values().cloned() {
                 self.note(Note::Fingerprinted {
                     row,
                     number,
-                    fingerprint,
+                    sha256,
                 });
             }
         }
@@ -449,7 +444,7 @@ impl Engine<'_> {
     /// Tells that a source has changed, and gives the error for where that ends its upload.
     pub(super) fn tell_changed(&mut self, item: usize, upload: &Upload, why: &str) -> Error {
         let path = upload.intent.path.display().to_string();
-        let error = Error::new(Kind::Changed, format!("{path} has changed: {why}"));
+        let error = Error::new(Kind::SourceChanged, format!("{path} has changed: {why}"));
         let message = error.to_string();
         self.tell(Event::Changed {
             item,

@@ -43,7 +43,7 @@ impl Engine<'_> {
         // on with.
         let over = matches!(
             kind,
-            Kind::Changed | Kind::Denied | Kind::Rejected | Kind::Unconfirmed
+            Kind::SourceChanged | Kind::NotAcceptable | Kind::CheckFailed | Kind::Unconfirmed
         );
         self.summary.resumable |= upload.is_some() && !over;
         let hint = error.hint().map(str::to_owned);
@@ -109,5 +109,5 @@ impl Engine<'_> {
 pub(super) fn interrupted(signal: u8, resume: &str, id: Option<&UploadId>) -> Error {
     let command = id.map_or(resume.to_owned(), |id| format!("{resume} {id}"));
     Error::new(Kind::Interrupted(signal), "interrupted; nothing is lost")
-        .hinting(format!("to continue: {command}"))
+        .with_hint(format!("to continue: {command}"))
 }

@@ -19,7 +19,7 @@ use crate::event::Event;
 use crate::journal::{Part, Upload};
 use crate::source::File;
 use upload_types::error::Result;
-use upload_types::names::{Fingerprint, Identity, Md5, PartNumber};
+use upload_types::names::{Identity, Md5, PartNumber, Sha256};
 use upload_types::plan::Plan;
 use upload_types::wire::PartSpec;
 
@@ -41,7 +41,7 @@ pub struct Put {
     /// A wish, in bytes.
     pub part_size: Option<u64>,
     /// A new object even if this very file is there already.
-    pub again: bool,
+    pub force: bool,
     pub on_change: OnChange,
 }
 
@@ -231,14 +231,14 @@ impl Flight {
     }
 
     #[must_use]
-    pub fn fingerprint(&self, number: PartNumber) -> Option<Fingerprint> {
-        self.parts.get(&number).map(|part| part.fingerprint)
+    pub fn sha256(&self, number: PartNumber) -> Option<Sha256> {
+        self.parts.get(&number).map(|part| part.sha256)
     }
 
     /// What `sign` is asked for.
     #[must_use]
     pub fn spec(&self, number: PartNumber) -> Option<PartSpec> {
-        let (sha256, md5) = (self.fingerprint(number)?, self.md5.get(&number).copied());
+        let (sha256, md5) = (self.sha256(number)?, self.md5.get(&number).copied());
         Some(PartSpec {
             number,
             size: self.plan.range(number)?.len,
@@ -309,7 +309,7 @@ mod tests {
             content_type,
             metadata: BTreeMap::new(),
             part_size: None,
-            again: false,
+            force: false,
             on_change: OnChange::Fail,
         };
         let mut flight = Flight::new(0, put, source, upload, Stage::Sending).unwrap();

@@ -12,7 +12,7 @@ use super::{Options, retrying, stopped};
 use crate::backend::Backend;
 use crate::event::Sink;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::wire::Info;
+use upload_types::wire::BackendInfo;
 
 /// Where nobody has answered yet who is a gateway, the address may be wrong: so often something else may answer there.
 const STRANGERS: u32 = 3;
@@ -26,7 +26,7 @@ pub async fn greet(
     options: &Options,
     sink: &Sink,
     stop: &mut watch::Receiver<Option<u8>>,
-) -> Result<Info> {
+) -> Result<BackendInfo> {
     let (start, mut failures) = (Instant::now(), Failures::default());
     loop {
         let answer = tokio::select! {
@@ -42,7 +42,7 @@ pub async fn greet(
         else {
             return Err(error);
         };
-        if error.kind() == Kind::Intercepted && failures.attempts >= STRANGERS {
+        if error.kind() == Kind::UnexpectedServer && failures.attempts >= STRANGERS {
             return Err(error);
         }
         sink.tell(retrying(
@@ -64,7 +64,7 @@ pub async fn greet(
         if options.give_up.is_due(Instant::now(), start, false) {
             return Err(
                 Error::new(Kind::Temporary, "gave up waiting for the backend")
-                    .because(error.to_string()),
+                    .with_source(error.to_string()),
             );
         }
     }

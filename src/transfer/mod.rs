@@ -52,7 +52,7 @@ use retry::Verdict;
 use unit::{Landed, PartUnit, Pending, Unit};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::names::{PartNumber, UploadId};
-use upload_types::wire::{ClaimRequest, Info, Receipt};
+use upload_types::wire::{BackendInfo, ClaimRequest, Receipt};
 use waits::Waiting;
 
 /// How often progress is told and waiting parts are looked at.
@@ -98,7 +98,7 @@ pub struct Summary {
     /// Bytes of parts that were sent and acknowledged.
     pub bytes_sent: u64,
     /// Bytes that did not have to be sent.
-    pub bytes_known: u64,
+    pub bytes_skipped: u64,
     /// Something is left that `resume` can go on with.
     pub resumable: bool,
 }
@@ -107,7 +107,7 @@ pub struct Summary {
 pub async fn run(
     journal: &mut Journal,
     backend: Arc<Backend>,
-    info: Info,
+    info: BackendInfo,
     sink: &Sink,
     options: Options,
     items: Vec<Item>,
@@ -179,7 +179,7 @@ pub async fn run(
 struct Engine<'a> {
     journal: &'a mut Journal,
     backend: Arc<Backend>,
-    info: Info,
+    info: BackendInfo,
     sink: &'a Sink,
     options: Options,
     /// How many parts may be on the wire.
@@ -345,8 +345,9 @@ impl Engine<'_> {
                 }
             }
             Err(error) if error.is_cancelled() => {}
-            Err(error) => self
-                .fail_all(&Error::new(Kind::Other, "a task ended before its work").because(error)),
+            Err(error) => self.fail_all(
+                &Error::new(Kind::Other, "a task ended before its work").with_source(error),
+            ),
         }
     }
 
@@ -435,7 +436,7 @@ impl Engine<'_> {
                 "gave up: no byte was confirmed for too long",
             );
             if let Some(last) = &self.last_error {
-                error = error.because(last.clone());
+                error = error.with_source(last.clone());
             }
             self.fail_all(&error);
         }

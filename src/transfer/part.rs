@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 use crate::backend::{Backend, Content, Stored};
 use crate::source::{File, Hashed};
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::{ByteRange, Fingerprint, PartNumber};
+use upload_types::names::{ByteRange, PartNumber, Sha256};
 use upload_types::wire::SignedPut;
 
 /// Fingerprints a range of the source; `read` counts its bytes on the way.
@@ -32,18 +32,18 @@ pub async fn hash(
 /// Fingerprints parts again and says whether all are what they were.
 pub async fn unchanged(
     source: File,
-    parts: Vec<(ByteRange, Fingerprint)>,
+    parts: Vec<(ByteRange, Sha256)>,
     read: Arc<AtomicU64>,
 ) -> Result<bool> {
     let work = move || {
-        for (range, fingerprint) in parts {
+        for (range, sha256) in parts {
             let count = |bytes| {
                 read.fetch_add(bytes, Ordering::Relaxed);
             };
             match source.hash(range, false, count) {
-                Ok(hashed) if hashed.fingerprint == fingerprint => {}
+                Ok(hashed) if hashed.sha256 == sha256 => {}
                 Ok(_) => return Ok(false),
-                Err(error) if error.kind() == Kind::Changed => return Ok(false),
+                Err(error) if error.kind() == Kind::SourceChanged => return Ok(false),
                 Err(error) => return Err(error),
             }
         }
@@ -57,14 +57,14 @@ pub async fn hash_all(
     source: File,
     parts: Vec<(PartNumber, ByteRange)>,
     read: Arc<AtomicU64>,
-) -> Result<Vec<(PartNumber, Fingerprint)>> {
+) -> Result<Vec<(PartNumber, Sha256)>> {
     let mut fingerprints = Vec::with_capacity(parts.len());
     for (number, range) in parts {
         fingerprints.push((
             number,
             hash(source.clone(), range, false, Arc::clone(&read))
                 .await?
-                .fingerprint,
+                .sha256,
         ));
     }
     Ok(fingerprints)
@@ -75,7 +75,7 @@ pub async fn put(
     backend: Arc<Backend>,
     source: File,
     range: ByteRange,
-    fingerprint: Fingerprint,
+    sha256: Sha256,
     signed: SignedPut,
     signed_at: Instant,
     sent: Arc<AtomicU64>,
@@ -86,10 +86,10 @@ pub async fn put(
         range,
     };
     backend
-        .put(&signed, signed_at, content, &fingerprint, sent)
+        .put(&signed, signed_at, content, &sha256, sent)
         .await
 }
 
 fn lost(error: tokio::task::JoinError) -> Error {
-    Error::new(Kind::Other, "a task ended before its work").because(error)
+    Error::new(Kind::Other, "a task ended before its work").with_source(error)
 }

@@ -19,10 +19,10 @@ use crate::source::Hashed;
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::names::{ETag, PartNumber};
-use upload_types::wire::{Proof, SIGN_MAX, Signed};
+use upload_types::wire::{Proof, SIGN_MAX, SignedPart};
 
 impl Engine<'_> {
-    /// Whether the MD5 of each part is wanted beside its fingerprint.
+    /// Whether the MD5 of each part is wanted beside its SHA-256.
     pub(super) fn wants_md5(&self) -> bool {
         self.info.proof == Proof::Md5 || self.backend.ways().md5
     }
@@ -49,7 +49,7 @@ impl Engine<'_> {
     ) -> Result<Fate> {
         flight.hashing.remove(&number);
         let hashed = match hashed {
-            Err(error) if error.kind() == Kind::Changed => {
+            Err(error) if error.kind() == Kind::SourceChanged => {
                 return self.changed(flight, "it has become shorter", true);
             }
             Err(error) => {
@@ -65,7 +65,7 @@ impl Engine<'_> {
         self.fingerprinted(flight, number, hashed)
     }
 
-    /// The fingerprint of a part is known.
+    /// The SHA-256 of a part is known.
     pub(super) fn fingerprinted(
         &mut self,
         flight: &mut Flight,
@@ -73,9 +73,9 @@ impl Engine<'_> {
         hashed: Hashed,
     ) -> Result<Fate> {
         crash::point("transfer.fingerprinted");
-        let Hashed { fingerprint, md5 } = hashed;
-        match flight.fingerprint(number) {
-            Some(before) if before != fingerprint => {
+        let Hashed { sha256, md5 } = hashed;
+        match flight.sha256(number) {
+            Some(before) if before != sha256 => {
                 return self.changed(
                     flight,
                     &format!("part {number} has other bytes than before"),
@@ -89,7 +89,7 @@ impl Engine<'_> {
             number,
             Part {
                 number,
-                fingerprint,
+                sha256,
                 etag: None,
             },
         );
@@ -99,7 +99,7 @@ impl Engine<'_> {
         self.note(Note::Fingerprinted {
             row: flight.upload.row,
             number,
-            fingerprint,
+            sha256,
         });
         if flight.stage == Stage::Preparing {
             return self.move_to(flight, Stage::Beginning);
@@ -130,11 +130,11 @@ impl Engine<'_> {
         flight: &mut Flight,
         numbers: &[PartNumber],
         at: Instant,
-        signed: Result<Vec<Signed>>,
+        signed: Result<Vec<SignedPart>>,
     ) -> Result<Fate> {
         let signed = match signed {
             Ok(signed) => signed,
-            Err(error) if error.kind() == Kind::Changed => {
+            Err(error) if error.kind() == Kind::SourceChanged => {
                 return self.changed(flight, "other bytes of it were signed before", true);
             }
             // Why it is gone, its status says.
@@ -158,11 +158,11 @@ impl Engine<'_> {
         flight.call_failures = Failures::default();
         for signed in signed {
             match signed {
-                Signed::Put(put) => flight.queue.was_signed(put, at),
-                Signed::Known { number, known } => {
+                SignedPart::Put(put) => flight.queue.was_signed(put, at),
+                SignedPart::Stored { number, stored } => {
                     flight.queue.was_known();
-                    self.summary.bytes_known += flight.len(number);
-                    self.acknowledge(flight, number, known.etag, true);
+                    self.summary.bytes_skipped += flight.len(number);
+                    self.acknowledge(flight, number, stored.etag, true);
                 }
             }
         }
@@ -174,8 +174,7 @@ impl Engine<'_> {
         crash::point("transfer.putting");
         let Ready { signed, signed_at } = ready;
         let number = signed.number;
-        let Some((range, fingerprint)) = flight.plan.range(number).zip(flight.fingerprint(number))
-        else {
+        let Some((range, sha256)) = flight.plan.range(number).zip(flight.sha256(number)) else {
             return;
         };
         let sent: Arc<AtomicU64> = Arc::default();
@@ -186,7 +185,7 @@ impl Engine<'_> {
         self.spawn_part(index, async move {
             PartUnit::Put(
                 number,
-                part::put(backend, source, range, fingerprint, signed, signed_at, sent).await,
+                part::put(backend, source, range, sha256, signed, signed_at, sent).await,
             )
         });
     }
@@ -227,7 +226,7 @@ impl Engine<'_> {
             Err(error) => error,
         };
         match error.kind() {
-            Kind::Changed => return self.changed(flight, "it has become shorter", true),
+            Kind::SourceChanged => return self.changed(flight, "it has become shorter", true),
             // The multipart upload is unknown to the store: whether it was completed or aborted, the backend knows.
             Kind::Gone if flight.mismatches < MISMATCHES && self.backend.ways().ledger => {
                 flight.mismatches += 1;
@@ -242,7 +241,7 @@ impl Engine<'_> {
         match error.kind() {
             Kind::Throttled(_) => self.lanes.throttled(now, since),
             // A URL that was signed too early says nothing about the store.
-            Kind::Expired => {}
+            Kind::UrlExpired => {}
             _ => self.budget.failed(now, fastrand::f64()),
         }
         // Damaged on the way, or changed under our hands: only reading it again tells.
@@ -290,7 +289,7 @@ impl Engine<'_> {
     }
 
     /// The store has these bytes.
-    fn acknowledge(&mut self, flight: &mut Flight, number: PartNumber, etag: ETag, known: bool) {
+    fn acknowledge(&mut self, flight: &mut Flight, number: PartNumber, etag: ETag, skipped: bool) {
         crash::point("transfer.stored");
         let size = flight.len(number);
         let Some((part, upload)) = flight.parts.get_mut(&number).zip(flight.upload.id.clone())
@@ -301,7 +300,7 @@ impl Engine<'_> {
         flight.md5.remove(&number);
         flight.confirmed += size;
         self.last_success = Instant::now();
-        let sha256 = part.fingerprint;
+        let sha256 = part.sha256;
         self.note(Note::Acknowledged {
             row: flight.upload.row,
             number,
@@ -314,7 +313,7 @@ impl Engine<'_> {
             size,
             sha256,
             etag,
-            known,
+            skipped,
         });
     }
 }

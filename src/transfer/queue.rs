@@ -22,7 +22,7 @@ pub struct Ready {
 /// Where a part that failed begins again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Read and fingerprint it (again).
+    /// Read and SHA-256 it (again).
     Hash,
     Sign,
 }

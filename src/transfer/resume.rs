@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::journal::{Part, Upload};
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::{Checksum, ETag, Fingerprint, Identity, PartNumber};
+use upload_types::names::{Checksum, ETag, Identity, PartNumber, Sha256};
 use upload_types::plan::Plan;
 use upload_types::wire::{CompletePart, Receipt, StoredPart};
 
@@ -26,10 +26,10 @@ pub enum Choice {
     MaybeFinished(usize),
 }
 
-/// Chooses among `candidates`, newest first, all of one backend and name. `again` asks for a new object even if one
+/// Chooses among `candidates`, newest first, all of one backend and name. `force` asks for a new object even if one
 /// is there.
 #[must_use]
-pub fn choose(candidates: &[Upload], identity: &Identity, again: bool) -> Choice {
+pub fn choose(candidates: &[Upload], identity: &Identity, force: bool) -> Choice {
     let same_size = |upload: &Upload| upload.intent.identity.size == identity.size;
     if let Some(index) = candidates
         .iter()
@@ -41,7 +41,7 @@ pub fn choose(candidates: &[Upload], identity: &Identity, again: bool) -> Choice
             Choice::Replace(index)
         };
     }
-    let finished = |upload: &&Upload| upload.state.is_finished() && !again;
+    let finished = |upload: &&Upload| upload.state.is_finished() && !force;
     let position =
         |test: &dyn Fn(&Upload) -> bool| candidates.iter().position(|u| finished(&u) && test(u));
     if let Some(index) = position(&|upload| upload.intent.identity == *identity) {
@@ -58,19 +58,19 @@ pub fn agreed(
     plan: &Plan,
     journal: &[Part],
     store: &[StoredPart],
-) -> Vec<(PartNumber, Fingerprint, ETag)> {
+) -> Vec<(PartNumber, Sha256, ETag)> {
     let store: BTreeMap<PartNumber, &StoredPart> =
         store.iter().map(|part| (part.number, part)).collect();
     let agree = |part: &Part| {
         let stored = store.get(&part.number)?;
         let same_bytes = match &stored.sha256 {
-            Some(sha256) => *sha256 == part.fingerprint,
+            Some(sha256) => *sha256 == part.sha256,
             None => part.etag.as_ref() == Some(&stored.etag),
         };
         let same_size = plan
             .range(part.number)
             .is_some_and(|range| range.len == stored.size);
-        (same_bytes && same_size).then(|| (part.number, part.fingerprint, stored.etag.clone()))
+        (same_bytes && same_size).then(|| (part.number, part.sha256, stored.etag.clone()))
     };
     journal.iter().filter_map(agree).collect()
 }
@@ -91,7 +91,7 @@ pub fn review(
             Some(CompletePart {
                 number,
                 etag: part.etag.clone()?,
-                sha256: part.fingerprint,
+                sha256: part.sha256,
             })
         })
         .collect();
@@ -104,18 +104,18 @@ pub fn review(
 /// The checksum an object of these parts has, stored or not.
 ///
 /// # Errors
-/// [`Kind::Other`] for a part without a fingerprint.
+/// [`Kind::Other`] for a part without a SHA-256.
 pub fn checksum(plan: &Plan, parts: &BTreeMap<PartNumber, Part>) -> Result<Checksum> {
     let fingerprints = plan
         .parts()
-        .map(|(number, _)| parts.get(&number).map(|part| &part.fingerprint));
-    let fingerprints: Option<Vec<&Fingerprint>> = fingerprints.collect();
+        .map(|(number, _)| parts.get(&number).map(|part| &part.sha256));
+    let fingerprints: Option<Vec<&Sha256>> = fingerprints.collect();
     match fingerprints.as_deref() {
         Some([only]) => Ok(Checksum::whole(only)),
         Some(parts) => Ok(Checksum::composite(parts.iter().copied())),
         None => Err(Error::new(
             Kind::Other,
-            "not every part of the plan has a fingerprint",
+            "not every part of the plan has a SHA-256",
         )),
     }
 }
@@ -140,7 +140,8 @@ pub fn confirm(receipt: &Receipt, plan: &Plan, checksum: &Checksum) -> Result<()
         plan.size(),
         plan.count()
     );
-    Err(Error::new(Kind::Corrupt, what).hinting("do not use the object; put the file with --again"))
+    Err(Error::new(Kind::Corrupt, what)
+        .with_hint("do not use the object; put the file with --force"))
 }
 
 #[cfg(test)]
@@ -159,7 +160,7 @@ mod tests {
     fn part(n: u32, bytes: &[u8], acknowledged: Option<&str>) -> Part {
         Part {
             number: number(n),
-            fingerprint: Fingerprint::of(bytes),
+            sha256: Sha256::of(bytes),
             etag: acknowledged.map(etag),
         }
     }
@@ -169,7 +170,7 @@ mod tests {
             number: number(n),
             size,
             etag: etag(tag),
-            sha256: bytes.map(Fingerprint::of),
+            sha256: bytes.map(Sha256::of),
         }
     }
 
@@ -310,7 +311,7 @@ mod tests {
     #[test]
     fn a_receipt_is_held_against_size_parts_and_checksum() {
         let plan = Plan::pinned(25, 10).unwrap();
-        let of = |bytes: [&[u8]; 3]| Checksum::composite(&bytes.map(Fingerprint::of));
+        let of = |bytes: [&[u8]; 3]| Checksum::composite(&bytes.map(Sha256::of));
         let (ours, other) = (of([b"a", b"b", b"c"]), of([b"a", b"b", b"d"]));
         let said = |size: u64, parts: u32, checksum: &Checksum| -> Receipt {
             let (id, time) = (

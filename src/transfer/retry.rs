@@ -63,7 +63,7 @@ pub fn judge(kind: Kind, at_store: bool, failures: &mut Failures, dice: f64) -> 
             let own = backed_off(THROTTLED_BASE, THROTTLED_CAP);
             Verdict::Again(asked.map_or(own, |asked| asked.clamp(own, own + THROTTLED_EXTRA)))
         }
-        Kind::Expired => {
+        Kind::UrlExpired => {
             failures.expired += 1;
             let wait = if failures.expired <= EXPIRED_FREE {
                 Duration::ZERO
@@ -80,20 +80,22 @@ pub fn judge(kind: Kind, at_store: bool, failures: &mut Failures, dice: f64) -> 
             failures.unreadable += 1;
             Verdict::Again(backed_off(BASE, CAP))
         }
-        Kind::Refused | Kind::Skewed | Kind::Moved if at_store && failures.refused == 0 => {
+        Kind::Unauthorized | Kind::ClockSkew | Kind::WrongEndpoint
+            if at_store && failures.refused == 0 =>
+        {
             failures.refused += 1;
             Verdict::Again(Duration::ZERO)
         }
-        Kind::Intercepted => Verdict::Again(backed_off(INTERCEPTED_BASE, CAP)),
-        Kind::Garbled if failures.garbled < GARBLED_MAX => {
+        Kind::UnexpectedServer => Verdict::Again(backed_off(INTERCEPTED_BASE, CAP)),
+        Kind::ProtocolError if failures.garbled < GARBLED_MAX => {
             failures.garbled += 1;
             Verdict::Again(backed_off(BASE, CAP))
         }
-        Kind::Unmarked if failures.unmarked < UNMARKED_MAX => {
+        Kind::MissingEtag if failures.unmarked < UNMARKED_MAX => {
             failures.unmarked += 1;
             Verdict::Again(backed_off(BASE, CAP))
         }
-        Kind::Unmarked => Verdict::Ask,
+        Kind::MissingEtag => Verdict::Ask,
         _ => Verdict::Stop,
     }
 }
@@ -130,24 +132,27 @@ mod tests {
 
     #[test]
     fn an_expired_url_is_signed_again_at_once_but_not_for_ever() {
-        let again = waits(Kind::Expired, 4, 1.0);
+        let again = waits(Kind::UrlExpired, 4, 1.0);
         assert_eq!(again[..3], [Verdict::Again(Duration::ZERO); 3]);
         assert!(matches!(again[3], Verdict::Again(wait) if wait > Duration::ZERO));
     }
 
     #[test]
     fn what_answers_in_anothers_place_is_waited_for_and_nonsense_is_not() {
-        assert_eq!(waits(Kind::Intercepted, 100, 1.0)[99], Verdict::Again(CAP));
         assert_eq!(
-            waits(Kind::Intercepted, 1, 1.0),
+            waits(Kind::UnexpectedServer, 100, 1.0)[99],
+            Verdict::Again(CAP)
+        );
+        assert_eq!(
+            waits(Kind::UnexpectedServer, 1, 1.0),
             [Verdict::Again(Duration::from_secs(2))]
         );
-        assert_eq!(waits(Kind::Garbled, 4, 1.0)[3], Verdict::Stop);
+        assert_eq!(waits(Kind::ProtocolError, 4, 1.0)[3], Verdict::Stop);
     }
 
     #[test]
     fn a_success_without_its_mark_is_sent_again_twice_and_then_looked_for() {
-        let verdicts = waits(Kind::Unmarked, 3, 1.0);
+        let verdicts = waits(Kind::MissingEtag, 3, 1.0);
         assert!(
             matches!(verdicts[..2], [Verdict::Again(_), Verdict::Again(_)]),
             "{verdicts:?}"
@@ -158,7 +163,7 @@ mod tests {
     #[test]
     fn damage_is_tolerated_three_times_and_a_refusal_once() {
         assert_eq!(waits(Kind::Corrupt, 4, 0.5)[3], Verdict::Stop);
-        for kind in [Kind::Refused, Kind::Skewed, Kind::Moved] {
+        for kind in [Kind::Unauthorized, Kind::ClockSkew, Kind::WrongEndpoint] {
             assert_eq!(
                 waits(kind, 2, 0.5),
                 [Verdict::Again(Duration::ZERO), Verdict::Stop],
@@ -166,10 +171,15 @@ mod tests {
             );
         }
         assert_eq!(
-            judge(Kind::Refused, false, &mut Failures::default(), 0.5),
+            judge(Kind::Unauthorized, false, &mut Failures::default(), 0.5),
             Verdict::Stop
         );
-        for kind in [Kind::Changed, Kind::Gone, Kind::LeaseLost, Kind::Unusable] {
+        for kind in [
+            Kind::SourceChanged,
+            Kind::Gone,
+            Kind::LeaseLost,
+            Kind::Incompatible,
+        ] {
             assert_eq!(
                 judge(kind, true, &mut Failures::default(), 0.5),
                 Verdict::Stop,

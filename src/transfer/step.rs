@@ -15,10 +15,10 @@ use crate::backend::Completion;
 use crate::journal::{Note, Part, State};
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::{ByteRange, ETag, Fingerprint, PartNumber};
+use upload_types::names::{ByteRange, ETag, PartNumber, Sha256};
 use upload_types::plan::Plan;
 use upload_types::wire::{
-    self, BatchComplete, BeginAnswer, CompleteRequest, Receipt, Signed, StoredPart,
+    self, BatchComplete, BeginResponse, CompleteRequest, Receipt, SignedPart, StoredPart,
 };
 
 /// So often completing may find other parts in the store than it was told.
@@ -34,8 +34,8 @@ impl Engine<'_> {
                 let ranges = flight
                     .parts
                     .values()
-                    .filter_map(|part| Some((flight.plan.range(part.number)?, part.fingerprint)));
-                let ranges: Vec<(ByteRange, Fingerprint)> = ranges.collect();
+                    .filter_map(|part| Some((flight.plan.range(part.number)?, part.sha256)));
+                let ranges: Vec<(ByteRange, Sha256)> = ranges.collect();
                 let (source, read) = (flight.source.clone(), flight.rechecked_anew());
                 self.start(flight, async move {
                     tokio::time::sleep(wait).await;
@@ -151,12 +151,12 @@ impl Engine<'_> {
             Unit::Begun(at, Ok(answer)) => self.begun(flight, at, answer),
             Unit::Rejoined(Ok(rejoined)) => self.rejoined(flight, rejoined),
             Unit::Compared(receipt, fingerprints) => {
-                for (number, fingerprint) in fingerprints? {
+                for (number, sha256) in fingerprints? {
                     flight.parts.insert(
                         number,
                         Part {
                             number,
-                            fingerprint,
+                            sha256,
                             etag: None,
                         },
                     );
@@ -172,7 +172,7 @@ impl Engine<'_> {
                 self.remark(flight, &error);
                 self.move_to(flight, Stage::Rejoining)
             }
-            Unit::Rejoined(Err(error)) if error.kind() == Kind::Rejected => {
+            Unit::Rejoined(Err(error)) if error.kind() == Kind::CheckFailed => {
                 self.note(Note::Rejected {
                     row: flight.upload.row,
                 });
@@ -193,14 +193,18 @@ impl Engine<'_> {
                 Ok(Fate::Anew)
             }
             // Refused for what was asked: it will be asked otherwise, so nothing is left to resume.
-            Unit::Begun(_, Err(error)) if matches!(error.kind(), Kind::Denied | Kind::Other) => {
+            Unit::Begun(_, Err(error))
+                if matches!(error.kind(), Kind::NotAcceptable | Kind::Other) =>
+            {
                 self.note(Note::Abandoned {
                     row: flight.upload.row,
                 });
                 Err(error)
             }
             // It has begun already, with other bytes: begun without them, it tells its id, and can be dropped.
-            Unit::Begun(_, Err(error)) if error.kind() == Kind::Changed && !flight.repinned => {
+            Unit::Begun(_, Err(error))
+                if error.kind() == Kind::SourceChanged && !flight.repinned =>
+            {
                 flight.repinned = true;
                 self.call(flight, Duration::ZERO)?;
                 Ok(Fate::Flying)
@@ -235,7 +239,7 @@ impl Engine<'_> {
 
     /// Sets out to begin. A single part is fingerprinted first, so that the answer to begin brings its signature.
     pub(super) fn set_out(&mut self, flight: &mut Flight) -> Result<Fate> {
-        let known = !self.wants_md5() && flight.fingerprint(PartNumber::FIRST).is_some();
+        let known = !self.wants_md5() && flight.sha256(PartNumber::FIRST).is_some();
         if !flight.plan.is_single() || known {
             return self.move_to(flight, Stage::Beginning);
         }
@@ -350,23 +354,26 @@ impl Engine<'_> {
         crash::point("transfer.confirmed");
         self.last_success = Instant::now();
         let error = waits::over(status);
-        if error.kind() == Kind::Rejected {
+        if error.kind() == Kind::CheckFailed {
             self.note(Note::Rejected {
                 row: flight.upload.row,
             });
             return Err(error);
         }
-        let there = matches!(status.state, wire::State::Verified | wire::State::Ready);
+        let there = matches!(
+            status.state,
+            wire::UploadState::Verified | wire::UploadState::Ready
+        );
         let Some(receipt) = flight.upload.receipt.clone().filter(|_| there) else {
             return Ok(Fate::Anew);
         };
         flight.resumed_bytes = flight.plan.size();
-        self.summary.bytes_known += flight.plan.size();
+        self.summary.bytes_skipped += flight.plan.size();
         self.tell_plan(flight);
         Ok(Fate::Landed(Box::new(receipt), true))
     }
 
-    fn begun(&mut self, flight: &mut Flight, at: Instant, answer: BeginAnswer) -> Result<Fate> {
+    fn begun(&mut self, flight: &mut Flight, at: Instant, answer: BeginResponse) -> Result<Fate> {
         crash::point("transfer.begun");
         let plan = Plan::pinned(flight.plan.size(), answer.part_size)?;
         let limits = &self.info.limits;
@@ -375,7 +382,7 @@ impl Engine<'_> {
             || plan.count() > limits.max_parts
         {
             return Err(Error::new(
-                Kind::Unusable,
+                Kind::Incompatible,
                 "the backend pinned a plan that breaks its own limits",
             ));
         }
@@ -397,7 +404,7 @@ impl Engine<'_> {
         flight.upload.state = State::Uploading;
         flight.epoch = answer.epoch;
         match answer.state {
-            wire::State::Pending | wire::State::Uploading => {
+            wire::UploadState::Pending | wire::UploadState::Uploading => {
                 self.send(flight, &[]);
                 match answer.parts {
                     Some(signed) => self.signed_with_begin(flight, at, signed),
@@ -412,16 +419,16 @@ impl Engine<'_> {
         &mut self,
         flight: &mut Flight,
         at: Instant,
-        signed: Vec<Signed>,
+        signed: Vec<SignedPart>,
     ) -> Result<Fate> {
         let numbers = flight.queue.next_to_sign(usize::MAX);
         if !numbers
             .iter()
             .copied()
-            .eq(signed.iter().map(Signed::number))
+            .eq(signed.iter().map(SignedPart::number))
         {
             return Err(Error::new(
-                Kind::Unusable,
+                Kind::Incompatible,
                 "the backend signed other parts than it was asked for",
             ));
         }
@@ -444,7 +451,7 @@ impl Engine<'_> {
             Rejoined::Verified(receipt) => {
                 if flight.leg == 0 {
                     flight.resumed_bytes = flight.plan.size();
-                    self.summary.bytes_known += flight.plan.size();
+                    self.summary.bytes_skipped += flight.plan.size();
                     self.tell_plan(flight);
                 }
                 // Another journal's process finished it: what this one never read is held against the receipt too.
@@ -476,7 +483,7 @@ impl Engine<'_> {
             .filter_map(|part| Some((part.number, part.etag?)))
             .collect();
         flight.confirmed = 0;
-        for (number, fingerprint, etag) in kept {
+        for (number, sha256, etag) in kept {
             flight.confirmed += flight.len(number);
             if noted.get(&number) != Some(&etag) {
                 self.note(Note::Acknowledged {
@@ -489,7 +496,7 @@ impl Engine<'_> {
                 number,
                 Part {
                     number,
-                    fingerprint,
+                    sha256,
                     etag: Some(etag),
                 },
             );
@@ -520,7 +527,7 @@ impl Engine<'_> {
             flight.confirmed + hashed.iter().map(|number| flight.len(*number)).sum::<u64>();
         // In a later leg, what is there was sent by this run.
         if flight.leg == 0 {
-            self.summary.bytes_known += flight.confirmed;
+            self.summary.bytes_skipped += flight.confirmed;
             flight.resumed_bytes = flight.confirmed;
         }
         flight.rate = super::pace::Rate::new(Instant::now(), flight.confirmed);

@@ -11,10 +11,11 @@ use crate::backend::{Backend, Completion, Stored};
 use crate::journal::Upload;
 use crate::source::Hashed;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::{Checksum, Fingerprint, PartNumber, UploadId};
+use upload_types::names::{Checksum, PartNumber, Sha256, UploadId};
 use upload_types::wire::{
-    BatchBegin, BatchComplete, BatchRequest, BeginAnswer, BeginRequest, ClaimRequest, CompletePart,
-    CompleteRequest, PartSpec, Receipt, Signed, State, StoredPart, UploadStatus,
+    BatchBegin, BatchComplete, BatchRequest, BeginRequest, BeginResponse, ClaimRequest,
+    CompletePart, CompleteRequest, PartSpec, Receipt, SignedPart, StoredPart, UploadState,
+    UploadStatus,
 };
 
 /// A unit that is not started yet.
@@ -44,10 +45,10 @@ pub enum Unit {
     Confirmed(Result<Box<UploadStatus>>),
     Dropped(Result<Dropped>),
     /// With the moment it was asked for: signatures in the answer live from then on.
-    Begun(Instant, Result<BeginAnswer>),
+    Begun(Instant, Result<BeginResponse>),
     Rejoined(Result<Rejoined>),
     /// Parts fingerprinted to be held against the receipt.
-    Compared(Box<Receipt>, Result<Vec<(PartNumber, Fingerprint)>>),
+    Compared(Box<Receipt>, Result<Vec<(PartNumber, Sha256)>>),
     Renewed(Result<u64>),
     Completed(Result<Completion>),
     /// Of a part, in which leg of its upload.
@@ -58,7 +59,7 @@ pub enum Unit {
 #[derive(Debug)]
 pub enum PartUnit {
     Hashed(PartNumber, Result<Hashed>),
-    Signed(Vec<PartNumber>, Instant, Result<Vec<Signed>>),
+    Signed(Vec<PartNumber>, Instant, Result<Vec<SignedPart>>),
     Put(PartNumber, Result<Stored>),
 }
 
@@ -153,7 +154,7 @@ pub async fn post(backend: &Backend, mut asks: Vec<(i64, Ask)>) -> Vec<(i64, Uni
         }
         Err(error) => {
             let unit = |begins| {
-                let error = error.repeated();
+                let error = error.duplicate();
                 if begins {
                     Unit::Begun(at, Err(error))
                 } else {
@@ -173,7 +174,7 @@ pub async fn rejoin(backend: &Backend, id: &UploadId, holder: String) -> Result<
     let status = backend.status(id).await?;
     match status.state {
         // Where completing was asked for already, the backend lists what it was told then.
-        State::Pending | State::Uploading | State::Completing => {
+        UploadState::Pending | UploadState::Uploading | UploadState::Completing => {
             let epoch = backend
                 .claim(
                     id,
@@ -186,16 +187,17 @@ pub async fn rejoin(backend: &Backend, id: &UploadId, holder: String) -> Result<
             let stored = backend.parts(id).await?;
             Ok(Rejoined::Running { epoch, stored })
         }
-        State::Verified | State::Ready => match status.receipt {
+        UploadState::Verified | UploadState::Ready => match status.receipt {
             Some(receipt) => Ok(Rejoined::Verified(Box::new(receipt))),
             None => Err(Error::new(
                 Kind::Temporary,
                 "the backend has verified the upload and gives no receipt yet",
             )),
         },
-        State::Rejected | State::Aborting | State::Aborted | State::Expired => {
-            Err(waits::over(&status))
-        }
+        UploadState::Rejected
+        | UploadState::Aborting
+        | UploadState::Aborted
+        | UploadState::Expired => Err(waits::over(&status)),
     }
 }
 
@@ -232,7 +234,8 @@ pub async fn drop_upload(
         Err(error) => return Err(error),
     }
     let status = backend.status(id).await?;
-    let (State::Completing, Some(epoch), Some((parts, checksum))) = (status.state, epoch, complete)
+    let (UploadState::Completing, Some(epoch), Some((parts, checksum))) =
+        (status.state, epoch, complete)
     else {
         // Without a receipt it is being decided, or takes parts again by now.
         return Ok(status
@@ -253,7 +256,7 @@ pub async fn drop_upload(
         Ok(Completion::Verified(receipt)) => Ok(Dropped::Finished(receipt)),
         Ok(Completion::Deciding(wait)) => Ok(Dropped::Deciding(wait)),
         // It was told of other parts, or lacks some: then the next abort finds it uploading, or its own gateway decides.
-        Err(error) if matches!(error.kind(), Kind::PartsMismatch | Kind::Changed) => {
+        Err(error) if matches!(error.kind(), Kind::PartsMismatch | Kind::SourceChanged) => {
             Ok(Dropped::Deciding(DECIDING))
         }
         Err(error) => Err(error),

@@ -13,7 +13,7 @@ use crate::journal::Note;
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::names::UploadId;
-use upload_types::wire::{Receipt, State, UploadStatus};
+use upload_types::wire::{Receipt, UploadState, UploadStatus};
 
 /// The first question comes at once; then the pause doubles from the shortest to the longest.
 const SHORTEST: Duration = Duration::from_millis(200);
@@ -90,10 +90,10 @@ fn pause(questions: u32) -> Duration {
 /// What a backend says of an upload that it has rejected for its content; for any other state it is over in, that.
 pub fn over(status: &UploadStatus) -> Error {
     match (status.state, &status.reason) {
-        (State::Rejected, Some(reason)) => {
+        (UploadState::Rejected, Some(reason)) => {
             let reason: String = reason.chars().take(500).collect();
             Error::new(
-                Kind::Rejected,
+                Kind::CheckFailed,
                 format!("the backend's checks have rejected it: {reason}"),
             )
         }
@@ -155,11 +155,11 @@ impl Engine<'_> {
         waiting.asked = false;
         let now = Instant::now();
         match said {
-            Ok(status) if status.state == State::Ready => {
+            Ok(status) if status.state == UploadState::Ready => {
                 self.last_success = now;
                 self.done(waiting);
             }
-            Ok(status) if status.state == State::Verified => {
+            Ok(status) if status.state == UploadState::Verified => {
                 // Who answers is there, and takes its time.
                 self.last_success = now;
                 if waiting.questions == 1 {
@@ -175,7 +175,7 @@ impl Engine<'_> {
             Ok(status) => {
                 let error = over(&status);
                 self.note(match error.kind() {
-                    Kind::Rejected => Note::Rejected { row },
+                    Kind::CheckFailed => Note::Rejected { row },
                     _ => Note::Abandoned { row },
                 });
                 self.fail_wait(waiting, &error);
@@ -208,7 +208,7 @@ impl Engine<'_> {
             let command = format!("{} {}", self.options.resume, waiting.id);
             self.fail_wait(
                 waiting,
-                &Error::new(Kind::Temporary, what).hinting(format!("to wait on: {command}")),
+                &Error::new(Kind::Temporary, what).with_hint(format!("to wait on: {command}")),
             );
         }
     }

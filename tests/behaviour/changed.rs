@@ -190,7 +190,7 @@ fn with_a_forgotten_part_changed() -> (World, std::path::PathBuf) {
     (world, file)
 }
 
-/// A fingerprint that nobody acknowledged must not outlive a change of its source: the store may hold that very part.
+/// A SHA-256 that nobody acknowledged must not outlive a change of its source: the store may hold that very part.
 #[test]
 fn a_forgotten_part_of_the_generation_before_is_not_taken_over() {
     let (world, file) = with_a_forgotten_part_changed();

@@ -189,7 +189,7 @@ fn what_the_store_has_and_the_journal_does_not_know_is_told_by_its_md5() {
         0,
         "{output}"
     );
-    assert!(output.stdout().contains(r#""known":true"#), "{output}");
+    assert!(output.stdout().contains(r#""skipped":true"#), "{output}");
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn what_goes_wrong_on_the_way_is_sent_again() {
         .map(|put| put.status)
         .collect();
     assert_eq!(refused, [Some(400), Some(200)]);
-    for kind in ["expired", "refused", "corrupt", "temporary"] {
+    for kind in ["url_expired", "unauthorized", "corrupt", "temporary"] {
         assert!(
             output.stdout().contains(&format!(r#""kind":"{kind}""#)),
             "no retry for {kind}: {output}"

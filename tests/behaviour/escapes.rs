@@ -60,7 +60,7 @@ fn names_of_files_are_shown_and_not_obeyed() {
         &["put", "-vvv"][..],
         &["put", "--json"],
         &["put", "--dry-run"],
-        &["put", "--again", "--quiet"],
+        &["put", "--force", "--quiet"],
     ] {
         let output = world.upload(args).arg("--").args(&paths).run().succeeds();
         is_plain(&output);

@@ -201,7 +201,7 @@ fn code_77_for_a_token_that_is_not_taken() {
     fs::write(&path, format!("{token}\n")).unwrap();
     world
         .put(&file)
-        .arg("--again")
+        .arg("--force")
         .arg("--token-file")
         .arg(&path)
         .run()

@@ -50,7 +50,7 @@ fn a_damaged_journal_is_told_from_a_new_one_and_left_as_it_is() {
         ("text", &text),
         ("noise", &noise),
     ] {
-        world.put(&file).arg("--again").run().succeeds();
+        world.put(&file).arg("--force").run().succeeds();
         let journal = journal(&world);
         damage(&journal);
         let before = fs::read(&journal).unwrap();
@@ -68,7 +68,7 @@ fn a_damaged_journal_is_told_from_a_new_one_and_left_as_it_is() {
         );
         fs::rename(&journal, world.sandbox.path(name)).unwrap();
     }
-    world.put(&file).arg("--again").run().succeeds();
+    world.put(&file).arg("--force").run().succeeds();
 }
 
 #[test]

@@ -134,7 +134,7 @@ fn before_it_is_read() {
     );
 }
 
-/// From the first fingerprint on, other bytes are another generation.
+/// From the first SHA-256 on, other bytes are another generation.
 const ONCE_READ: [(Change, Fate); 8] = [
     (APPEND, Refused),
     (TRUNCATE, Refused),

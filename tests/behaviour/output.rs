@@ -44,13 +44,13 @@ fn json_is_what_the_documentation_says() {
             number,
             size,
             sha256,
-            known,
+            skipped,
             ..
         } = event
         {
             assert_eq!(*sha256, files::hex(&fingerprints[*number as usize - 1]));
             assert_eq!(*size, if *number == 4 { 1 } else { PART });
-            assert!(!known);
+            assert!(!skipped);
             told.push(*number);
         }
     }
@@ -72,7 +72,7 @@ fn json_is_what_the_documentation_says() {
         completed,
         failed,
         bytes_sent,
-        bytes_known,
+        bytes_skipped,
         resumable,
         ..
     } = last
@@ -83,7 +83,7 @@ fn json_is_what_the_documentation_says() {
         (*code, *uploads, *completed, *failed, *resumable),
         (0, 1, 1, 0, false)
     );
-    assert_eq!((*bytes_sent, *bytes_known), (size, 0));
+    assert_eq!((*bytes_sent, *bytes_skipped), (size, 0));
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn a_run_without_a_terminal_is_plain_text() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 4 * PART);
     for args in [&[][..], &["--json"], &["-v"], &["--progress", "plain"]] {
-        let output = world.put(&file).arg("--again").args(args).run().succeeds();
+        let output = world.put(&file).arg("--force").args(args).run().succeeds();
         for (name, text) in [("stdout", output.stdout()), ("stderr", output.stderr())] {
             let odd = text.chars().find(|c| c.is_control() && *c != '\n');
             assert_eq!(odd, None, "on {name} with {args:?}: {output}");
@@ -180,7 +180,7 @@ fn a_closed_standard_output_changes_no_exit_code() {
     world.put(&file).stdout_closed().run().exits(0);
     world
         .put(&file)
-        .args(["--json", "--again"])
+        .args(["--json", "--force"])
         .stdout_closed()
         .run()
         .exits(0);

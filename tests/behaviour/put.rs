@@ -87,7 +87,7 @@ fn again_makes_a_new_object() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", PART + 1);
     let first = location(world.put(&file).run());
-    let second = location(world.put(&file).arg("--again").run());
+    let second = location(world.put(&file).arg("--force").run());
     assert_ne!(first, second);
     assert_eq!(world.store().objects().len(), 2);
     world.store().holds_nothing_open();

@@ -143,7 +143,7 @@ fn no_verb_prints_a_secret_however_loud() {
         world.proxy.spoil(Requests::put(), Fault::slow_down());
         silent(
             &run(
-                &with(&["put", "--again", "--give-up-after", "1s"]),
+                &with(&["put", "--force", "--give-up-after", "1s"]),
                 Some(&file),
             )
             .exits(75),
@@ -151,7 +151,7 @@ fn no_verb_prints_a_secret_however_loud() {
         world.proxy.mend();
         silent(&run(&with(&["abort"]), Some(&file)));
         let wrong = world
-            .upload(&["put", "--again"])
+            .upload(&["put", "--force"])
             .arg(&file)
             .env("UPLOAD_TOKEN", "canary-token")
             .arg("-vvv")

@@ -20,7 +20,7 @@ fn the_backend_comes_from_flag_environment_or_file_in_that_order() {
         sandbox
             .upload(["put", "--config"])
             .arg(&config)
-            .arg("--again")
+            .arg("--force")
             .arg(&file)
     };
     assert!(put().run().succeeds().line().starts_with("embedded:"));

@@ -94,7 +94,7 @@ fn a_terminal_of_one_column_is_survived() {
         let terminal = Terminal::new(columns);
         let put = world
             .put(&file)
-            .arg("--again")
+            .arg("--force")
             .env("TERM", "xterm-256color");
         put.stderr_to(terminal.line()).run().succeeds();
     }

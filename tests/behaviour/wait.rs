@@ -116,7 +116,7 @@ fn what_is_rejected_is_told_with_its_reason_and_not_sent_again_by_itself() {
         .to_owned();
     assert!(line.contains(r#""state":"rejected""#), "{line}");
     assert_eq!(world.bytes_put(), sent);
-    rejected(put().arg("--again").run());
+    rejected(put().arg("--force").run());
     assert_eq!(world.bytes_put(), sent + 100);
 }
 

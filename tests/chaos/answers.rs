@@ -124,7 +124,7 @@ fn an_expired_url_costs_a_signature_and_no_wait() {
         });
         assert_eq!(
             (run.retries(), run.waits()),
-            (vec!["expired".to_owned()], vec![0])
+            (vec!["url_expired".to_owned()], vec![0])
         );
         run.wastes_little().asks_little();
     }
@@ -138,13 +138,13 @@ fn every_url_has_expired_twice() {
             proxy.spoil(Requests::part(part).first(2), Fault::expired());
         }
     });
-    assert_eq!(run.retries(), ["expired"; 8]);
+    assert_eq!(run.retries(), ["url_expired"; 8]);
     are_survived(
         [
             Fault::s3(400, "ExpiredToken"),
             Fault::s3(403, "RequestExpired"),
         ],
-        "expired",
+        "url_expired",
     );
 }
 
@@ -162,14 +162,14 @@ fn one_url_of_many_has_expired() {
 #[test]
 fn a_refusal_a_skewed_clock_and_another_place_are_worth_one_more_signature() {
     for (answer, kind) in [
-        (Answer::s3(403, "AccessDenied"), "refused"),
-        (Answer::s3(403, "SignatureDoesNotMatch"), "refused"),
-        (Answer::s3(403, "RequestTimeTooSkewed"), "skewed"),
+        (Answer::s3(403, "AccessDenied"), "unauthorized"),
+        (Answer::s3(403, "SignatureDoesNotMatch"), "unauthorized"),
+        (Answer::s3(403, "RequestTimeTooSkewed"), "clock_skew"),
         (
             Answer::s3_saying(403, "AccessDenied", "Request is not yet valid"),
-            "skewed",
+            "clock_skew",
         ),
-        (Answer::s3(301, "PermanentRedirect"), "moved"),
+        (Answer::s3(301, "PermanentRedirect"), "wrong_endpoint"),
     ] {
         are_survived([Fault::Answer(answer)], kind);
     }
@@ -195,10 +195,10 @@ fn a_store_whose_etag_is_lost_on_the_way_is_asked_what_it_has() {
 
 #[test]
 fn a_yes_without_an_etag_is_none() {
-    is_survived(&Fault::Answer(Answer::new(200)), "unmarked");
+    is_survived(&Fault::Answer(Answer::new(200)), "missing_etag");
     are_survived(
         [Fault::Answer(Answer::new(200).header("etag", "\"\""))],
-        "unmarked",
+        "missing_etag",
     );
 }
 
@@ -247,13 +247,13 @@ fn a_captive_portal_in_the_stores_place() {
         Answer::page(302).header("location", "http://127.0.0.1:9/login"),
         Answer::page(511),
     ];
-    are_survived(answers.map(Fault::Answer), "intercepted");
+    are_survived(answers.map(Fault::Answer), "unexpected_server");
 }
 
 #[test]
 fn a_proxy_in_the_stores_place_that_fails() {
     are_survived([Fault::page(503)], "throttled");
-    are_survived([Fault::page(404)], "intercepted");
+    are_survived([Fault::page(404)], "unexpected_server");
 }
 
 #[test]

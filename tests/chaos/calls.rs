@@ -99,14 +99,19 @@ fn a_captive_portal_for_a_while() {
             let run = trial.survives(PART + 1, |proxy| {
                 proxy.spoil(requests.nth(1), fault.clone());
             });
-            assert_eq!(run.retries(), ["intercepted"], "{fault:?}: {}", run.output);
+            assert_eq!(
+                run.retries(),
+                ["unexpected_server"],
+                "{fault:?}: {}",
+                run.output
+            );
             run.wastes(0).asks_little();
         }
     });
     let run = Trial::new().survives(1, |proxy| {
         proxy.spoil(Requests::info().first(2), Fault::page(511));
     });
-    assert_eq!(run.retries(), ["intercepted"; 2]);
+    assert_eq!(run.retries(), ["unexpected_server"; 2]);
 }
 
 /// Another server's "not found" is no reason to begin anew.
@@ -175,7 +180,7 @@ fn nonsense_once() {
             for requests in calls() {
                 let nonsense = Fault::Answer(Answer::json(200, body));
                 let run = trial.survives(PART + 1, |proxy| proxy.spoil(requests.nth(1), nonsense));
-                assert_eq!(run.retries(), ["garbled"], "{body}: {}", run.output);
+                assert_eq!(run.retries(), ["protocol_error"], "{body}: {}", run.output);
             }
         },
     );

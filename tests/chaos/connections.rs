@@ -63,11 +63,11 @@ fn an_answer_before_the_end_is_heard() {
         (Answer::s3(400, "RequestTimeout"), "temporary"),
         (
             Answer::s3_saying(403, "AccessDenied", "Request has expired"),
-            "expired",
+            "url_expired",
         ),
         (
             Answer::s3(307, "TemporaryRedirect").header("location", "http://127.0.0.1:9/"),
-            "moved",
+            "wrong_endpoint",
         ),
         (Answer::s3(503, "SlowDown"), "throttled"),
     ];

@@ -40,8 +40,8 @@ fn an_answer_before_the_end_is_heard() {
         Answer::s3_saying(403, "AccessDenied", "Request has expired").header("connection", "close");
     // The library may miss what was said when the connection is gone too: then the attempt failed for now.
     for (then, kinds) in [
-        (Then::Stay, &["expired"][..]),
-        (Then::Close, &["expired", "temporary"]),
+        (Then::Stay, &["url_expired"][..]),
+        (Then::Close, &["url_expired", "temporary"]),
     ] {
         let early = Fault::EarlyAnswer {
             bytes: 1000,
@@ -93,9 +93,9 @@ fn answers_that_are_scripted() {
     let mut trial = Trial::new();
     for (fault, kind) in [
         (Fault::slow_down(), "throttled"),
-        (Fault::expired(), "expired"),
+        (Fault::expired(), "url_expired"),
         (Fault::error_in_success(), "temporary"),
-        (Fault::page(302), "intercepted"),
+        (Fault::page(302), "unexpected_server"),
         (Fault::FlipBit { at: 0 }, "corrupt"),
     ] {
         let run = survives(&mut trial, PART + 1, Requests::put().nth(1), fault);

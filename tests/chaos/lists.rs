@@ -46,7 +46,7 @@ fn a_list_without_parts_that_are_there() {
     run.wastes(0);
 }
 
-/// By number and size right, by fingerprint another's; and one that the plan does not have.
+/// By number and size right, by SHA-256 another's; and one that the plan does not have.
 #[test]
 fn parts_that_are_not_ours() {
     let other = files::sha256_of(b"other");
@@ -84,7 +84,7 @@ fn a_list_that_does_not_end_or_has_no_order() {
         assert_eq!(run.output.code(), Some(69), "{}", run.output);
         assert!(run.traffic.requests() < 20, "{:?}", run.traffic);
         assert_eq!(run.traffic.count("PUT"), 0);
-        let run = run.failed_as("garbled");
+        let run = run.failed_as("protocol_error");
         trial.proxy().mend();
         let again = trial.watch(&run.file, SIZE, trial.resume());
         trial.arrived(again);

@@ -32,26 +32,30 @@ fn a_store_that_refuses_twice() {
             proxy.spoil(Requests::put(), Fault::s3(403, "AccessDenied"));
         });
         assert!(run.traffic.count("PUT") <= 4, "{:?}", run.traffic);
-        run.failed_as("refused");
+        run.failed_as("unauthorized");
     }
-    ends(&Answer::s3(403, "SignatureDoesNotMatch"), 77, "refused");
-    ends(&Answer::s3(200, "AccessDenied"), 77, "refused");
+    ends(
+        &Answer::s3(403, "SignatureDoesNotMatch"),
+        77,
+        "unauthorized",
+    );
+    ends(&Answer::s3(200, "AccessDenied"), 77, "unauthorized");
 }
 
 /// With signed URLs it is the gateway's clock: no way to go on for now, and no question of permission.
 #[test]
 fn clocks_that_differ() {
-    ends(&Answer::s3(403, "RequestTimeTooSkewed"), 75, "skewed");
+    ends(&Answer::s3(403, "RequestTimeTooSkewed"), 75, "clock_skew");
     ends(
         &Answer::s3_saying(403, "AccessDenied", "Request is not yet valid"),
         75,
-        "skewed",
+        "clock_skew",
     );
 }
 
 #[test]
 fn a_store_that_is_somewhere_else() {
-    ends(&Answer::s3(301, "PermanentRedirect"), 69, "moved");
+    ends(&Answer::s3(301, "PermanentRedirect"), 69, "wrong_endpoint");
 }
 
 #[test]
@@ -72,19 +76,19 @@ fn what_is_not_implemented_or_too_large_is_not_tried_again() {
         (411, "MissingContentLength"),
         (400, "EntityTooLarge"),
     ] {
-        ends(&Answer::s3(status, code), 69, "unusable");
+        ends(&Answer::s3(status, code), 69, "incompatible");
     }
-    ends(&Answer::page(413), 69, "unusable");
+    ends(&Answer::page(413), 69, "incompatible");
 }
 
 #[test]
 fn a_store_that_never_says_yes_properly() {
-    ends(&Answer::new(200), 69, "unmarked");
+    ends(&Answer::new(200), 69, "missing_etag");
 }
 
 #[test]
 fn a_proxy_that_wants_a_login() {
-    ends(&Answer::page(407), 77, "refused");
+    ends(&Answer::page(407), 77, "unauthorized");
     let mut trial = Trial::new();
     let run = trial.fails(1, 77, |proxy| {
         proxy.spoil(Requests::any(), Fault::page(407));
@@ -196,7 +200,7 @@ fn something_else_than_a_gateway_from_the_start() {
         let run = trial.fails(1, 69, |proxy| {
             proxy.spoil(Requests::any(), Fault::page(status));
         });
-        run.failed_as("intercepted");
+        run.failed_as("unexpected_server");
     });
 }
 
@@ -207,8 +211,8 @@ fn nonsense_from_a_gateway() {
         "[",
         "null",
         r#"{"parts":[]}"#,
-        r#"{"parts":[{"number":0,"known":{"etag":"e"}}]}"#,
-        r#"{"parts":[{"number":-1,"known":{"etag":"e"}}]}"#,
+        r#"{"parts":[{"number":0,"stored":{"etag":"e"}}]}"#,
+        r#"{"parts":[{"number":-1,"stored":{"etag":"e"}}]}"#,
         r#"{"parts":"https://s3.example/?X-Amz-Signature=canaryPage"}"#,
     ];
     each(nonsense, |trial, body| {
@@ -216,7 +220,7 @@ fn nonsense_from_a_gateway() {
             proxy.spoil(Requests::sign(), Fault::Answer(Answer::json(200, body)));
         });
         assert_eq!(run.traffic.count("PUT"), 0);
-        run.failed_as("garbled");
+        run.failed_as("protocol_error");
     });
     each(
         [Requests::info(), Requests::begin(), Requests::complete()],
@@ -227,7 +231,7 @@ fn nonsense_from_a_gateway() {
                     Fault::Answer(Answer::json(200, r#"{"id":7,"size":-1,"limits":[]}"#)),
                 );
             });
-            run.failed_as("garbled");
+            run.failed_as("protocol_error");
         },
     );
 }
@@ -287,7 +291,7 @@ fn an_answer_without_end_is_not_read() {
     let run = trial.fails(1, 69, |proxy| {
         proxy.spoil(Requests::begin(), Fault::Answer(long));
     });
-    run.failed_as("unusable");
+    run.failed_as("incompatible");
 }
 
 #[test]
@@ -304,7 +308,7 @@ fn a_gateway_of_another_protocol() {
         let run = trial.fails(1, 69, |proxy| {
             proxy.spoil(Requests::any(), Fault::Answer(answer));
         });
-        run.failed_as("unusable").output.says("version");
+        run.failed_as("incompatible").output.says("version");
     }
 }
 

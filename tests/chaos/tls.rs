@@ -221,16 +221,16 @@ fn an_answer_before_the_end_is_heard_inside_of_tls() {
     let run = Bench::new().trial.survives(PART + 1, |proxy| {
         proxy.spoil(Requests::part(1).nth(1), early);
     });
-    assert_eq!(run.retries()[0], "expired", "{}", run.output);
+    assert_eq!(run.retries()[0], "url_expired", "{}", run.output);
 }
 
 #[test]
 fn answers_inside_of_tls() {
     let cases = [
         (Fault::slow_down(), "throttled"),
-        (Fault::expired(), "expired"),
+        (Fault::expired(), "url_expired"),
         (Fault::error_in_success(), "temporary"),
-        (Fault::page(302), "intercepted"),
+        (Fault::page(302), "unexpected_server"),
         (Fault::FlipBit { at: 0 }, "corrupt"),
     ];
     each_of(Bench::new, cases, |bench, (fault, kind)| {

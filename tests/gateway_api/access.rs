@@ -15,10 +15,10 @@ async fn another_owners_upload_is_as_unknown_as_any() {
     let bob = ledger.add_token("bob").await.unwrap();
     world.token = Some(alice.expose().to_owned());
     let upload = world.begun(&begin(TWO_PARTS)).await;
-    let mine: BeginAnswer = good(world.begin("shared-key", &begin(1)).await, 201).await;
+    let mine: BeginResponse = good(world.begin("shared-key", &begin(1)).await, 201).await;
 
     world.token = Some(bob.expose().to_owned());
-    let theirs: BeginAnswer = good(world.begin("shared-key", &begin(2)).await, 201).await;
+    let theirs: BeginResponse = good(world.begin("shared-key", &begin(2)).await, 201).await;
     assert_ne!(theirs.id, mine.id);
     let calls = calls();
     // Nothing is held or expired, so that only the owner decides.
@@ -296,7 +296,7 @@ async fn tokens_of_one_name_share_their_uploads_and_end() {
         .revoke(old.expose().split('_').nth(1).unwrap())
         .await
         .unwrap();
-    good::<Info>(world.get("/v1").await, 200).await;
+    good::<BackendInfo>(world.get("/v1").await, 200).await;
     world.ledger("UPDATE token SET expires_at = expires_at - 7200000");
     assert_eq!(code(world.get("/v1").await).await, "unauthenticated");
     world.token = Some(old.expose().to_owned());
@@ -312,5 +312,5 @@ async fn a_private_gateway_serves_its_token_alone() {
         assert_eq!(code(world.get("/v1").await).await, "unauthenticated");
     }
     world.token = Some("canary".to_owned());
-    good::<Info>(world.get("/v1").await, 200).await;
+    good::<BackendInfo>(world.get("/v1").await, 200).await;
 }

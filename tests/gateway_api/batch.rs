@@ -20,22 +20,26 @@ fn small(name: &str) -> BatchBegin {
     }
 }
 
-fn answer<T>(outcome: Outcome<T>, status: u16) -> T {
-    match outcome.said {
-        Said::Answer(answer) if outcome.status == status => answer,
+fn answer<T>(outcome: BatchOutcome<T>, status: u16) -> T {
+    match outcome.body {
+        BatchBody::Response(answer) if outcome.status == status => answer,
         _ => panic!("answered {}", outcome.status),
     }
 }
 
-fn refused<T>(outcome: &Outcome<T>) -> &str {
-    let Said::Problem(problem) = &outcome.said else {
+fn refused<T>(outcome: &BatchOutcome<T>) -> &str {
+    let BatchBody::Problem(problem) = &outcome.body else {
         panic!("granted with {}", outcome.status)
     };
     assert_eq!(outcome.status, problem.status);
     &problem.code
 }
 
-async fn batch(world: &World, begin: Vec<BatchBegin>, complete: Vec<BatchComplete>) -> BatchAnswer {
+async fn batch(
+    world: &World,
+    begin: Vec<BatchBegin>,
+    complete: Vec<BatchComplete>,
+) -> BatchResponse {
     good(
         world
             .post("/v1/batch", &BatchRequest { begin, complete })
@@ -46,9 +50,9 @@ async fn batch(world: &World, begin: Vec<BatchBegin>, complete: Vec<BatchComplet
 }
 
 /// Sends the one part of a small upload, and says how it is to be completed.
-async fn sent(world: &World, upload: &BeginAnswer, body: &[u8]) -> BatchComplete {
+async fn sent(world: &World, upload: &BeginResponse, body: &[u8]) -> BatchComplete {
     let signed = &upload.parts.as_ref().unwrap()[0];
-    let sha256 = Fingerprint::of(body);
+    let sha256 = Sha256::of(body);
     let part = CompletePart {
         number: PartNumber::FIRST,
         etag: etag(&world.put(signed, body.to_vec()).await),
@@ -79,7 +83,7 @@ async fn small_files_take_two_calls_together_and_a_put_each() {
     let mut completes = Vec::new();
     for (name, begun) in names.iter().zip(begun.begin) {
         let upload = answer(begun, 201);
-        assert_eq!(upload.state, State::Uploading);
+        assert_eq!(upload.state, UploadState::Uploading);
         completes.push(sent(&world, &upload, name.as_bytes()).await);
     }
     let again = completes.clone();
@@ -91,12 +95,12 @@ async fn small_files_take_two_calls_together_and_a_put_each() {
         let done = batch(&world, Vec::new(), completes).await;
         assert_eq!(done.complete.len(), 40);
         for ((name, id), outcome) in names.iter().zip(ids).zip(done.complete) {
-            let Finish::Receipt(receipt) = answer(outcome, 200) else {
+            let CompleteResponse::Receipt(receipt) = answer(outcome, 200) else {
                 panic!("not decided")
             };
             assert_eq!(
                 (receipt.id, receipt.sha256),
-                (id, Some(Fingerprint::of(name.as_bytes())))
+                (id, Some(Sha256::of(name.as_bytes())))
             );
         }
     }
@@ -122,13 +126,13 @@ async fn a_bad_call_spoils_no_other() {
     let mut fenced = complete.clone();
     fenced.request.epoch += 1;
     let mut other = complete.clone();
-    other.request.checksum = Checksum::whole(&Fingerprint::of(b"b"));
+    other.request.checksum = Checksum::whole(&Sha256::of(b"b"));
     let calls = [unknown, fenced, other, complete].map(|call| serde_json::to_value(call).unwrap());
     let mut calls = Vec::from(calls);
     calls.insert(0, json!({"id": "0b8f7a52-4c62-4a5b-9d3e-0d7f3e2a1c00"}));
     calls.insert(0, json!("nonsense"));
     let begins = json!([{"idempotency_key": "d"}, serde_json::to_value(small("e")).unwrap()]);
-    let answer: BatchAnswer = good(
+    let answer: BatchResponse = good(
         world
             .post("/v1/batch", &json!({"begin": begins, "complete": calls}))
             .await,
@@ -170,7 +174,7 @@ async fn a_key_that_comes_twice_repeats() {
     assert_eq!((&first.id, first.epoch), (&repeat.id, repeat.epoch));
     assert_ne!(first.id, other.id);
     // Alone, it is the same upload too.
-    let alone: BeginAnswer = good(world.begin("a", &small("a").request).await, 200).await;
+    let alone: BeginResponse = good(world.begin("a", &small("a").request).await, 200).await;
     assert_eq!(alone.id, first.id);
 }
 
@@ -189,7 +193,7 @@ async fn parts_are_pinned_from_the_beginning() {
             upload.state,
             upload.parts.as_ref().unwrap()[0].number().get()
         ),
-        (State::Uploading, 2)
+        (UploadState::Uploading, 2)
     );
     assert_eq!(
         code(world.sign(&upload, vec![spec(2, &[3; 77])]).await).await,
@@ -225,9 +229,9 @@ async fn a_batch_that_cannot_be_one_is_refused_whole() {
         assert_eq!(code(answer).await, "invalid_request");
     }
     let most = post(json!({"begin": vec![1; 200], "complete": vec![1; 56]})).await;
-    assert_eq!(good::<BatchAnswer>(most, 200).await.begin.len(), 200);
+    assert_eq!(good::<BatchResponse>(most, 200).await.begin.len(), 200);
     assert_eq!(
-        good::<BatchAnswer>(post(json!({})).await, 200)
+        good::<BatchResponse>(post(json!({})).await, 200)
             .await
             .begin
             .len(),

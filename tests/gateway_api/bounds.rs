@@ -13,7 +13,7 @@ use crate::world::*;
 #[tokio::test]
 async fn every_upload_is_listed_however_many_there_are() {
     let world = World::new().await;
-    let begun: BeginAnswer = good(world.begin("first", &begin(1)).await, 201).await;
+    let begun: BeginResponse = good(world.begin("first", &begin(1)).await, 201).await;
     // A thousand more of the same owner, some of them at the same moment.
     world.ledger(
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200)
@@ -310,5 +310,5 @@ async fn a_batch_signs_no_more_than_a_sign() {
         begin: begins[..1].to_vec(),
         complete: Vec::new(),
     };
-    good::<BatchAnswer>(world.post("/v1/batch", &request).await, 200).await;
+    good::<BatchResponse>(world.post("/v1/batch", &request).await, 200).await;
 }

@@ -9,12 +9,13 @@ async fn an_upload_goes_on_after_the_gateway_was_stopped() {
     let world = World::new().await;
     let upload = world.begun(&begin(TWO_PARTS)).await;
     let bodies = bodies();
-    let signed: SignAnswer = good(world.sign(&upload, vec![spec(1, &bodies[0])]).await, 200).await;
+    let signed: SignResponse =
+        good(world.sign(&upload, vec![spec(1, &bodies[0])]).await, 200).await;
     etag(&world.put(&signed.parts[0], bodies[0].clone()).await);
-    let info: Info = good(world.get("/v1").await, 200).await;
+    let info: BackendInfo = good(world.get("/v1").await, 200).await;
 
     let world = world.restarted().await;
-    let again: Info = good(world.get("/v1").await, 200).await;
+    let again: BackendInfo = good(world.get("/v1").await, 200).await;
     assert_eq!(again.instance_id, info.instance_id);
     let listed: PartList = good(
         world.get(&format!("/v1/uploads/{}/parts", upload.id)).await,
@@ -31,7 +32,7 @@ async fn an_upload_goes_on_after_the_gateway_was_stopped() {
 async fn begin_repeated_after_a_crash_adopts_what_the_store_has() {
     let world = World::new().await;
     let request = begin(TWO_PARTS);
-    let upload: BeginAnswer = good(world.begin("key", &request).await, 201).await;
+    let upload: BeginResponse = good(world.begin("key", &request).await, 201).await;
     world.send(&upload, &bodies()).await;
     let spare = world
         .store()
@@ -40,7 +41,7 @@ async fn begin_repeated_after_a_crash_adopts_what_the_store_has() {
         .unwrap();
     world.ledger("UPDATE upload SET store_upload = NULL, state = 'pending'");
 
-    let again: BeginAnswer = good(world.begin("key", &request).await, 200).await;
+    let again: BeginResponse = good(world.begin("key", &request).await, 200).await;
     assert_eq!(again.id, upload.id);
     let open = world.store().find(&upload.key).await.unwrap();
     assert_eq!(open.len(), 1);
@@ -54,7 +55,7 @@ async fn begin_repeated_after_a_crash_adopts_what_the_store_has() {
 
     world.store().abort(&upload.key, &open[0]).await.unwrap();
     world.ledger("UPDATE upload SET store_upload = NULL, state = 'pending'");
-    good::<BeginAnswer>(world.begin("key", &request).await, 200).await;
+    good::<BeginResponse>(world.begin("key", &request).await, 200).await;
     let parts = world.send(&upload, &bodies()).await;
     good::<Receipt>(world.complete(&upload, &parts).await, 200).await;
 }
@@ -109,7 +110,7 @@ async fn an_upload_the_store_has_lost_is_gone() {
         }
         assert_eq!(code(world.complete(&upload, &parts).await).await, "gone");
         let status: UploadStatus = good(world.get(&path).await, 200).await;
-        assert_eq!(status.state, State::Expired);
+        assert_eq!(status.state, UploadState::Expired);
     }
 }
 
@@ -130,7 +131,7 @@ async fn an_object_that_is_not_ours_makes_no_receipt() {
         .await;
     etag(
         &world
-            .put(&Signed::Put(foreign.unwrap()), b"abc".to_vec())
+            .put(&SignedPart::Put(foreign.unwrap()), b"abc".to_vec())
             .await,
     );
     let claimed = CompletePart {

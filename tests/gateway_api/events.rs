@@ -32,22 +32,22 @@ async fn push(
 }
 
 /// An upload whose one PUT was made, and whose client then died.
-async fn put_alone(world: &World) -> BeginAnswer {
+async fn put_alone(world: &World) -> BeginResponse {
     let body = b"seventy-seven".to_vec();
     let upload = world.begun(&begin(13)).await;
     world.send(&upload, &[body]).await;
     upload
 }
 
-async fn state(world: &World, upload: &BeginAnswer) -> State {
+async fn state(world: &World, upload: &BeginResponse) -> UploadState {
     good::<UploadStatus>(world.get(&format!("/v1/uploads/{}", upload.id)).await, 200)
         .await
         .state
 }
 
-async fn becomes_ready(world: &World, upload: &BeginAnswer) {
+async fn becomes_ready(world: &World, upload: &BeginResponse) {
     until("ready", async || {
-        (state(world, upload).await == State::Ready).then_some(())
+        (state(world, upload).await == UploadState::Ready).then_some(())
     })
     .await;
 }
@@ -98,7 +98,7 @@ async fn an_event_without_the_secret_is_nobodys() {
     world.send(&other, &[b"thirteen byte".to_vec()]).await;
     push(&world, Some(SECRET), event(other.key.as_str())).await;
     becomes_ready(&world, &other).await;
-    assert_eq!(state(&world, &upload).await, State::Uploading);
+    assert_eq!(state(&world, &upload).await, UploadState::Uploading);
 }
 
 #[tokio::test]

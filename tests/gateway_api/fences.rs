@@ -5,9 +5,9 @@
 use reqwest::{Method, Response};
 
 use crate::world::{TWO_PARTS, World, begin, bodies, code, good};
-use upload_types::wire::{BeginAnswer, ClaimAnswer, ClaimRequest, State, UploadStatus};
+use upload_types::wire::{BeginResponse, ClaimRequest, ClaimResponse, UploadState, UploadStatus};
 
-async fn abort(world: &World, upload: &BeginAnswer, epoch: &str) -> Response {
+async fn abort(world: &World, upload: &BeginResponse, epoch: &str) -> Response {
     world
         .request(Method::DELETE, &format!("/v1/uploads/{}{epoch}", upload.id))
         .send()
@@ -15,7 +15,7 @@ async fn abort(world: &World, upload: &BeginAnswer, epoch: &str) -> Response {
         .unwrap()
 }
 
-async fn state(world: &World, upload: &BeginAnswer) -> State {
+async fn state(world: &World, upload: &BeginResponse) -> UploadState {
     good::<UploadStatus>(world.get(&format!("/v1/uploads/{}", upload.id)).await, 200)
         .await
         .state
@@ -31,7 +31,7 @@ async fn who_held_an_upload_once_cannot_abort_it() {
         holder: "holder-b".into(),
         epoch: None,
     };
-    let claimed: ClaimAnswer = good(
+    let claimed: ClaimResponse = good(
         world
             .post(&format!("/v1/uploads/{}/claim", upload.id), &claim)
             .await,
@@ -51,7 +51,7 @@ async fn who_held_an_upload_once_cannot_abort_it() {
         code(abort(&world, &upload, "?epoch=-1").await).await,
         "invalid_request"
     );
-    assert_eq!(state(&world, &upload).await, State::Uploading);
+    assert_eq!(state(&world, &upload).await, UploadState::Uploading);
     assert_eq!(world.store().find(&upload.key).await.unwrap().len(), 1);
 
     assert_eq!(

@@ -12,7 +12,7 @@ use axum::response::IntoResponse;
 use axum::routing::{any, post};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::Value;
-use sha2::Sha256;
+use sha2::Sha256 as Sha256Hasher;
 use upload_types::names::Token;
 
 use crate::world::*;
@@ -46,7 +46,7 @@ async fn with(hooks: Vec<Hook>, change: impl FnOnce(&mut Config)) -> World {
 }
 
 /// An upload of these bytes, in parts of 5 MiB, and verified.
-async fn verified(world: &World, bodies: &[Vec<u8>]) -> BeginAnswer {
+async fn verified(world: &World, bodies: &[Vec<u8>]) -> BeginResponse {
     let size = bodies
         .iter()
         .map(|body| u64::try_from(body.len()).unwrap())
@@ -57,11 +57,11 @@ async fn verified(world: &World, bodies: &[Vec<u8>]) -> BeginAnswer {
     upload
 }
 
-async fn status(world: &World, upload: &BeginAnswer) -> UploadStatus {
+async fn status(world: &World, upload: &BeginResponse) -> UploadStatus {
     good(world.get(&format!("/v1/uploads/{}", upload.id)).await, 200).await
 }
 
-async fn becomes(world: &World, upload: &BeginAnswer, state: State) -> UploadStatus {
+async fn becomes(world: &World, upload: &BeginResponse, state: UploadState) -> UploadStatus {
     until(state.name(), async || {
         Some(status(world, upload).await).filter(|status| status.state == state)
     })
@@ -82,15 +82,12 @@ impl Delivery {
 
     /// As a receiver with this secret would sign it.
     fn signature(&self, secret: &str) -> String {
-        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+        let mut mac = Hmac::<Sha256Hasher>::new_from_slice(secret.as_bytes()).unwrap();
         mac.update(self.header("upload-hook-timestamp").as_bytes());
         mac.update(b".");
         mac.update(&self.body);
         // In hex, as fingerprints are.
-        format!(
-            "v1={}",
-            Fingerprint::new(mac.finalize().into_bytes().into())
-        )
+        format!("v1={}", Sha256::new(mac.finalize().into_bytes().into()))
     }
 }
 
@@ -149,7 +146,7 @@ async fn what_is_verified_is_ready_once_each_hook_has_accepted_it() {
     .await;
 
     let before = status(&world, &upload).await;
-    assert_eq!((before.state, before.reason), (State::Verified, None));
+    assert_eq!((before.state, before.reason), (UploadState::Verified, None));
     let receipt = before.receipt.unwrap();
     let url = format!("/v1/uploads/{}/url", upload.id);
     assert_eq!(
@@ -191,7 +188,7 @@ async fn what_is_verified_is_ready_once_each_hook_has_accepted_it() {
     assert!(document["expires_in"].as_u64().unwrap() >= 3600);
 
     std::fs::write(&go, "").unwrap();
-    becomes(&world, &upload, State::Ready).await;
+    becomes(&world, &upload, UploadState::Ready).await;
     let seen = seen.lock().unwrap().clone();
     let [delivery] = &seen[..] else {
         panic!("{} requests", seen.len())
@@ -217,7 +214,7 @@ async fn what_is_verified_is_ready_once_each_hook_has_accepted_it() {
 async fn without_hooks_it_is_ready_at_once() {
     let world = World::new().await;
     let upload = verified(&world, &[b"abc".to_vec()]).await;
-    assert_eq!(status(&world, &upload).await.state, State::Ready);
+    assert_eq!(status(&world, &upload).await.state, UploadState::Ready);
 }
 
 #[tokio::test]
@@ -230,7 +227,7 @@ async fn requests_are_signed_and_lead_nowhere_else() {
     .await;
     let world = with(vec![hook("second", webhook)], |_| ()).await;
     let upload = verified(&world, &[b"abc".to_vec()]).await;
-    becomes(&world, &upload, State::Ready).await;
+    becomes(&world, &upload, UploadState::Ready).await;
     let seen = seen.lock().unwrap().clone();
     assert_eq!(
         seen.len(),
@@ -277,7 +274,7 @@ async fn a_hook_that_fails_is_asked_again_and_those_before_it_are_not() {
     )
     .await;
     let upload = verified(&world, &[b"abc".to_vec()]).await;
-    becomes(&world, &upload, State::Ready).await;
+    becomes(&world, &upload, UploadState::Ready).await;
     assert_eq!(seen.lock().unwrap().len(), 4);
     assert_eq!(std::fs::read_to_string(runs).unwrap(), "run\n");
 }
@@ -297,7 +294,7 @@ async fn a_hook_that_hangs_is_killed_and_its_children_with_it() {
     }];
     let world = with(hooks, |_| ()).await;
     let upload = verified(&world, &[b"abc".to_vec()]).await;
-    becomes(&world, &upload, State::Ready).await;
+    becomes(&world, &upload, UploadState::Ready).await;
     let child = std::fs::read_to_string(children).unwrap();
     let stat = format!("/proc/{}/stat", child.trim());
     // As long as nobody has asked how it ended, it has a name.
@@ -320,7 +317,7 @@ async fn a_rejected_object_goes_or_stays_or_moves() {
         .await;
         for bodies in [vec![Vec::new()], vec![b"abc".to_vec()], bodies().to_vec()] {
             let upload = verified(&world, &bodies).await;
-            let rejected = becomes(&world, &upload, State::Rejected).await;
+            let rejected = becomes(&world, &upload, UploadState::Rejected).await;
             assert_eq!(rejected.reason.as_deref(), Some("Eicar [2J found"));
             let path = format!("/v1/uploads/{}", upload.id);
             assert_eq!(code(world.get(&format!("{path}/url")).await).await, "gone");
@@ -335,7 +332,7 @@ async fn a_rejected_object_goes_or_stays_or_moves() {
             let part = CompletePart {
                 number: PartNumber::FIRST,
                 etag: "e".parse().unwrap(),
-                sha256: Fingerprint::of(b""),
+                sha256: Sha256::of(b""),
             };
             assert_eq!(code(world.complete(&upload, &[part]).await).await, "gone");
             let there = async |key: &str| world.store().head(&key.parse().unwrap()).await.unwrap();
@@ -375,15 +372,15 @@ async fn a_rejected_object_that_comes_back_is_removed_again() {
     let sweeps = |config: &mut Config| config.sweep_every = Some(Duration::from_millis(20));
     let world = with(vec![sh("scan", "exit 10")], sweeps).await;
     let upload = world.begun(&begin(3)).await;
-    let signed: SignAnswer = good(world.sign(&upload, vec![spec(1, b"abc")]).await, 200).await;
+    let signed: SignResponse = good(world.sign(&upload, vec![spec(1, b"abc")]).await, 200).await;
     let etag = etag(&world.put(&signed.parts[0], b"abc".to_vec()).await);
     let part = CompletePart {
         number: PartNumber::FIRST,
         etag,
-        sha256: Fingerprint::of(b"abc"),
+        sha256: Sha256::of(b"abc"),
     };
     good::<Receipt>(world.complete(&upload, &[part]).await, 200).await;
-    becomes(&world, &upload, State::Rejected).await;
+    becomes(&world, &upload, UploadState::Rejected).await;
     let gone = async || {
         world
             .store()

@@ -34,7 +34,7 @@ async fn of_fifty_who_begin_at_once_ten_get_in() {
     let mut begun = Vec::new();
     for (key, answer) in keys.iter().zip(answers) {
         if answer.status() == 201 {
-            begun.push((key, good::<BeginAnswer>(answer, 201).await));
+            begun.push((key, good::<BeginResponse>(answer, 201).await));
         } else {
             assert_eq!(
                 refused(answer).await,
@@ -46,7 +46,7 @@ async fn of_fifty_who_begin_at_once_ten_get_in() {
     // Who repeats begins nothing.
     for (key, upload) in &begun {
         assert_eq!(
-            good::<BeginAnswer>(world.begin(key, &request).await, 200)
+            good::<BeginResponse>(world.begin(key, &request).await, 200)
                 .await
                 .id,
             upload.id
@@ -64,7 +64,7 @@ async fn of_fifty_who_begin_at_once_ten_get_in() {
         }
     };
     let batch = async |keys| {
-        let answer: BatchAnswer = good(world.post("/v1/batch", &calls(keys)).await, 200).await;
+        let answer: BatchResponse = good(world.post("/v1/batch", &calls(keys)).await, 200).await;
         answer
             .begin
             .into_iter()
@@ -119,8 +119,8 @@ async fn bytes_count_while_they_are_open_and_when_they_are_ready() {
         refused(world.begin("too-large", &begin(2 * TWO_PARTS + 1)).await).await,
         never
     );
-    let first: BeginAnswer = good(world.begin("1", &begin(TWO_PARTS)).await, 201).await;
-    let second: BeginAnswer = good(world.begin("2", &begin(TWO_PARTS)).await, 201).await;
+    let first: BeginResponse = good(world.begin("1", &begin(TWO_PARTS)).await, 201).await;
+    let second: BeginResponse = good(world.begin("2", &begin(TWO_PARTS)).await, 201).await;
     assert_eq!(refused(world.begin("3", &begin(1)).await).await, wait);
     for upload in [&first, &second] {
         let parts = world.send(upload, &bodies()).await;
@@ -133,12 +133,12 @@ async fn bytes_count_while_they_are_open_and_when_they_are_ready() {
         refused(world.begin("3", &begin(TWO_PARTS + 1)).await).await,
         never
     );
-    good::<BeginAnswer>(world.begin("3", &begin(TWO_PARTS)).await, 201).await;
+    good::<BeginResponse>(world.begin("3", &begin(TWO_PARTS)).await, 201).await;
     // What is open may still be given up.
     assert_eq!(refused(world.begin("4", &begin(1)).await).await, wait);
     // Another owner has it all.
     world.token = Some(ledger.add_token("bob").await.unwrap().expose().to_owned());
-    good::<BeginAnswer>(world.begin("1", &begin(2 * TWO_PARTS)).await, 201).await;
+    good::<BeginResponse>(world.begin("1", &begin(2 * TWO_PARTS)).await, 201).await;
 }
 
 #[tokio::test]
@@ -163,7 +163,7 @@ async fn what_was_ready_before_there_were_quotas_counts() {
         refused(world.begin("more", &begin(1)).await).await,
         (429, "quota_exceeded".into(), None)
     );
-    good::<BeginAnswer>(world.begin("nothing", &begin(0)).await, 201).await;
+    good::<BeginResponse>(world.begin("nothing", &begin(0)).await, 201).await;
 }
 
 #[tokio::test]
@@ -190,7 +190,7 @@ async fn signatures_are_rationed_for_each_owner() {
             })
             .collect::<Vec<_>>()
     };
-    good::<SignAnswer>(world.sign(&upload, parts(990)).await, 200).await;
+    good::<SignResponse>(world.sign(&upload, parts(990)).await, 200).await;
     let (status, code, wait) = refused(world.sign(&upload, parts(200)).await).await;
     let wait: u64 = wait.unwrap().parse().unwrap();
     assert_eq!((status, code.as_str()), (429, "rate_limited"));
@@ -217,11 +217,14 @@ async fn signatures_are_rationed_for_each_owner() {
             },
         )
         .await;
-    assert_eq!(good::<BatchAnswer>(answer, 200).await.begin[0].status, 429);
+    assert_eq!(
+        good::<BatchResponse>(answer, 200).await.begin[0].status,
+        429
+    );
     // Nothing was begun for it, and whoever asks for no signature is not held up.
     let list: UploadList = good(world.get("/v1/uploads").await, 200).await;
     assert_eq!(list.uploads.len(), 1);
-    good::<BeginAnswer>(world.begin("other", &begin(1)).await, 201).await;
+    good::<BeginResponse>(world.begin("other", &begin(1)).await, 201).await;
     world.token = Some(ledger.add_token("bob").await.unwrap().expose().to_owned());
-    good::<BeginAnswer>(world.begin("other", &request).await, 201).await;
+    good::<BeginResponse>(world.begin("other", &request).await, 201).await;
 }

@@ -40,7 +40,7 @@ async fn left(world: &World) -> Vec<Key> {
             )
             .await
             .unwrap();
-        etag(&world.put(&Signed::Put(signed), body.to_vec()).await);
+        etag(&world.put(&SignedPart::Put(signed), body.to_vec()).await);
         objects.push(key(&object_key));
     }
     objects

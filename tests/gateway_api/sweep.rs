@@ -4,7 +4,7 @@
 
 use crate::world::*;
 
-async fn becomes(world: &World, upload: &BeginAnswer, state: State) -> UploadStatus {
+async fn becomes(world: &World, upload: &BeginResponse, state: UploadState) -> UploadStatus {
     let path = format!("/v1/uploads/{}", upload.id);
     for _ in 0..2000 {
         let status: UploadStatus = good(world.get(&path).await, 200).await;
@@ -30,7 +30,7 @@ async fn a_gateway_that_starts_again_decides_what_was_completing() {
     }
     world.ledger("UPDATE upload SET state = 'completing', lease_until = 0");
     let world = world.restarted().await;
-    let receipt = becomes(&world, &upload, State::Ready)
+    let receipt = becomes(&world, &upload, UploadState::Ready)
         .await
         .receipt
         .unwrap();
@@ -57,7 +57,7 @@ async fn it_goes_round_again_and_again() {
             .await;
         world.send(&upload, &bodies()).await;
         world.ledger("UPDATE upload SET lease_until = 0, expires_at = 0 WHERE state = 'uploading'");
-        becomes(&world, &upload, State::Expired).await;
+        becomes(&world, &upload, UploadState::Expired).await;
         for _ in 0..2000 {
             if world.store().find(&upload.key).await.unwrap().is_empty() {
                 break;
@@ -74,7 +74,7 @@ async fn silence_is_counted_from_the_last_call() {
     let upload = world.begun(&begin(TWO_PARTS)).await;
     world.ledger("UPDATE upload SET expires_at = 0");
     // Its lease lives, so it may go on; and with that, the end moves on.
-    good::<SignAnswer>(world.sign(&upload, vec![spec(2, &bodies()[1])]).await, 200).await;
+    good::<SignResponse>(world.sign(&upload, vec![spec(2, &bodies()[1])]).await, 200).await;
     let path = format!("/v1/uploads/{}", upload.id);
     let after_sign: UploadStatus = good(world.get(&path).await, 200).await;
     assert!(after_sign.expires_at >= upload.expires_at);
@@ -83,7 +83,7 @@ async fn silence_is_counted_from_the_last_call() {
         holder: "holder-a".into(),
         epoch: Some(upload.epoch),
     };
-    good::<ClaimAnswer>(world.post(&format!("{path}/claim"), &claim).await, 200).await;
+    good::<ClaimResponse>(world.post(&format!("{path}/claim"), &claim).await, 200).await;
     let after_claim: UploadStatus = good(world.get(&path).await, 200).await;
     assert!(after_claim.expires_at >= after_sign.expires_at);
 }

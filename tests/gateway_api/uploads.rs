@@ -7,7 +7,7 @@ use crate::world::*;
 #[tokio::test]
 async fn info_tells_limits_and_identity() {
     let world = World::new().await;
-    let info: Info = good(world.get("/v1").await, 200).await;
+    let info: BackendInfo = good(world.get("/v1").await, 200).await;
     assert_eq!((info.protocol, info.proof), (1, Proof::Sha256));
     assert_eq!(
         (
@@ -27,7 +27,7 @@ async fn info_tells_limits_and_identity() {
 async fn the_store_passes_the_probe() {
     let world =
         World::with(|config| (config.probe, config.checksum) = (Probe::Require, None)).await;
-    let info: Info = good(world.get("/v1").await, 200).await;
+    let info: BackendInfo = good(world.get("/v1").await, 200).await;
     assert_eq!(info.proof, Proof::Sha256);
 }
 
@@ -35,10 +35,10 @@ async fn the_store_passes_the_probe() {
 async fn begin_is_idempotent() {
     let world = World::new().await;
     let request = begin(TWO_PARTS);
-    let first: BeginAnswer = good(world.begin("key-1", &request).await, 201).await;
+    let first: BeginResponse = good(world.begin("key-1", &request).await, 201).await;
     assert_eq!(
         (first.part_size, first.part_count, first.state),
-        (5 * MIB, 2, State::Pending)
+        (5 * MIB, 2, UploadState::Pending)
     );
     let key = first.key.as_str();
     let owner = key
@@ -54,10 +54,10 @@ async fn begin_is_idempotent() {
     );
     assert_eq!(key, format!("uploads/{owner}/{}.mov", first.id));
 
-    let again: BeginAnswer = good(world.begin("key-1", &request).await, 200).await;
+    let again: BeginResponse = good(world.begin("key-1", &request).await, 200).await;
     assert_eq!((&again.id, again.epoch), (&first.id, first.epoch));
     assert_eq!(world.store().find(&first.key).await.unwrap().len(), 1);
-    let other: BeginAnswer = good(world.begin("key-2", &request).await, 201).await;
+    let other: BeginResponse = good(world.begin("key-2", &request).await, 201).await;
     assert_ne!(other.id, first.id);
     assert_eq!(
         code(world.begin("key-1", &begin(TWO_PARTS + 1)).await).await,
@@ -115,7 +115,7 @@ async fn begun_many_times_at_once_there_is_one_upload() {
             assert_eq!(answer.headers()["retry-after"], "1");
             assert_eq!(code(answer).await, "busy");
         } else {
-            ids.push(answer.json::<BeginAnswer>().await.unwrap());
+            ids.push(answer.json::<BeginResponse>().await.unwrap());
         }
     }
     assert!(ids.iter().all(|answer| answer.id == ids[0].id));
@@ -166,7 +166,7 @@ async fn two_parts_become_one_object() {
     let status: UploadStatus = good(world.get(&path).await, 200).await;
     assert_eq!(
         (status.state, status.receipt),
-        (State::Ready, Some(receipt))
+        (UploadState::Ready, Some(receipt))
     );
     assert_eq!(
         code(world.request(Method::DELETE, &path).send().await.unwrap()).await,
@@ -194,7 +194,7 @@ async fn a_signed_url_is_good_for_its_bytes_alone() {
     let world = World::new().await;
     let [first, second] = bodies();
     let upload = world.begun(&begin(TWO_PARTS)).await;
-    let signed: SignAnswer = good(world.sign(&upload, vec![spec(2, &second)]).await, 200).await;
+    let signed: SignResponse = good(world.sign(&upload, vec![spec(2, &second)]).await, 200).await;
     assert!(
         world
             .put(&signed.parts[0], vec![3; 77])
@@ -203,7 +203,7 @@ async fn a_signed_url_is_good_for_its_bytes_alone() {
             .is_client_error()
     );
     let changed = PartSpec {
-        sha256: Fingerprint::of(&first),
+        sha256: Sha256::of(&first),
         ..spec(2, &second)
     };
     assert_eq!(
@@ -212,7 +212,7 @@ async fn a_signed_url_is_good_for_its_bytes_alone() {
     );
     // A refused sign pins nothing: the first part is still free.
     let other = vec![9; 5 << 20];
-    good::<SignAnswer>(
+    good::<SignResponse>(
         world
             .sign(&upload, vec![spec(1, &other), spec(2, &second)])
             .await,
@@ -245,9 +245,9 @@ async fn a_small_file_costs_two_calls_and_one_put() {
         ..begin(5)
     };
     let upload = world.begun(&request).await;
-    assert_eq!(upload.state, State::Uploading);
+    assert_eq!(upload.state, UploadState::Uploading);
     let signed = &upload.parts.as_ref().unwrap()[0];
-    let sha256 = Fingerprint::of(&body);
+    let sha256 = Sha256::of(&body);
     let part = CompletePart {
         number: PartNumber::FIRST,
         etag: etag(&world.put(signed, body).await),
@@ -309,9 +309,9 @@ async fn one_holder_at_a_time() {
         )
     );
     assert_eq!(code(held).await, "lease_held");
-    let renewed: ClaimAnswer = good(claim("holder-a", Some(upload.epoch)).await, 200).await;
+    let renewed: ClaimResponse = good(claim("holder-a", Some(upload.epoch)).await, 200).await;
     assert_eq!(renewed.epoch, upload.epoch);
-    let resumed: ClaimAnswer = good(claim("holder-a", None).await, 200).await;
+    let resumed: ClaimResponse = good(claim("holder-a", None).await, 200).await;
     assert_eq!(resumed.epoch, upload.epoch + 1);
 
     let [_, second] = bodies();
@@ -343,7 +343,7 @@ async fn complete_is_reviewed_and_the_store_has_the_last_word() {
     let made_up = |number: u32, body: &[u8]| CompletePart {
         number: number.try_into().unwrap(),
         etag: "made-up".parse().unwrap(),
-        sha256: Fingerprint::of(body),
+        sha256: Sha256::of(body),
     };
     let claimed = [made_up(1, first), made_up(2, second)];
     assert_eq!(
@@ -365,7 +365,7 @@ async fn complete_is_reviewed_and_the_store_has_the_last_word() {
     );
     let status: UploadStatus =
         good(world.get(&format!("/v1/uploads/{}", upload.id)).await, 200).await;
-    assert_eq!(status.state, State::Uploading);
+    assert_eq!(status.state, UploadState::Uploading);
     let parts = world.send(&upload, &bodies).await;
     let [one, two] = tokio::join!(
         world.complete(&upload, &parts),
@@ -381,7 +381,7 @@ async fn complete_is_reviewed_and_the_store_has_the_last_word() {
 #[tokio::test]
 async fn abort_leaves_nothing_in_the_store() {
     let world = World::new().await;
-    let abort = async |upload: &BeginAnswer| {
+    let abort = async |upload: &BeginResponse| {
         world
             .request(Method::DELETE, &format!("/v1/uploads/{}", upload.id))
             .send()
@@ -472,7 +472,7 @@ async fn many_parts_are_signed_in_their_order() {
         size: 5 * MIB,
         ..spec(number, b"any")
     };
-    let signed: SignAnswer = good(
+    let signed: SignResponse = good(
         world.sign(&upload, (1..=600).map(part).collect()).await,
         200,
     )
@@ -484,7 +484,7 @@ async fn many_parts_are_signed_in_their_order() {
         .collect();
     assert_eq!(numbers, (1..=600).collect::<Vec<_>>());
     for signed in &signed.parts {
-        let Signed::Put(put) = signed else {
+        let SignedPart::Put(put) = signed else {
             panic!("not to be sent")
         };
         assert!(

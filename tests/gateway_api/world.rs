@@ -16,12 +16,12 @@ pub use upload_gateway::ledger::Ledger;
 pub use upload_gateway::{Auth, Config, LedgerConfig, Probe, Quota, Rate, Running, StoreConfig};
 pub use upload_s3::{NewObject, Settings, Store};
 pub use upload_types::error::Kind;
-pub use upload_types::names::{Checksum, ETag, Fingerprint, PartNumber};
+pub use upload_types::names::{Checksum, ETag, PartNumber, Sha256};
 pub use upload_types::wire::{
-    BatchAnswer, BatchBegin, BatchComplete, BatchRequest, BeginAnswer, BeginRequest, ClaimAnswer,
-    ClaimRequest, CompletePart, CompleteRequest, Finish, Info, Outcome, PROTOCOL_HEADER, PartList,
-    PartSpec, Problem, Proof, ReadUrl, Receipt, Said, SignAnswer, SignRequest, Signed, State,
-    UploadList, UploadStatus,
+    BackendInfo, BatchBegin, BatchBody, BatchComplete, BatchOutcome, BatchRequest, BatchResponse,
+    BeginRequest, BeginResponse, ClaimRequest, ClaimResponse, CompletePart, CompleteRequest,
+    CompleteResponse, PROTOCOL_HEADER, PartList, PartSpec, Problem, Proof, ReadUrl, Receipt,
+    SignRequest, SignResponse, SignedPart, UploadList, UploadState, UploadStatus,
 };
 
 /// What an object without metadata of the user's is given.
@@ -156,12 +156,12 @@ impl World {
             .unwrap()
     }
 
-    pub async fn begun(&self, request: &BeginRequest) -> BeginAnswer {
-        let key = Fingerprint::of(format!("{request:?}").as_bytes()).to_string();
+    pub async fn begun(&self, request: &BeginRequest) -> BeginResponse {
+        let key = Sha256::of(format!("{request:?}").as_bytes()).to_string();
         good(self.begin(&key, request).await, 201).await
     }
 
-    pub async fn sign(&self, upload: &BeginAnswer, parts: Vec<PartSpec>) -> Response {
+    pub async fn sign(&self, upload: &BeginResponse, parts: Vec<PartSpec>) -> Response {
         self.post(
             &format!("/v1/uploads/{}/sign", upload.id),
             &SignRequest {
@@ -172,7 +172,7 @@ impl World {
         .await
     }
 
-    pub async fn complete(&self, upload: &BeginAnswer, parts: &[CompletePart]) -> Response {
+    pub async fn complete(&self, upload: &BeginResponse, parts: &[CompletePart]) -> Response {
         let request = CompleteRequest {
             epoch: upload.epoch,
             parts: parts.to_vec(),
@@ -183,26 +183,26 @@ impl World {
     }
 
     /// Signs and sends each part.
-    pub async fn send(&self, upload: &BeginAnswer, bodies: &[Vec<u8>]) -> Vec<CompletePart> {
+    pub async fn send(&self, upload: &BeginResponse, bodies: &[Vec<u8>]) -> Vec<CompletePart> {
         let specs = (1..)
             .zip(bodies)
             .map(|(number, body)| spec(number, body))
             .collect();
-        let signed: SignAnswer = good(self.sign(upload, specs).await, 200).await;
+        let signed: SignResponse = good(self.sign(upload, specs).await, 200).await;
         let mut parts = Vec::new();
         for (signed, body) in signed.parts.iter().zip(bodies) {
             let etag = etag(&self.put(signed, body.clone()).await);
             parts.push(CompletePart {
                 number: signed.number(),
                 etag,
-                sha256: Fingerprint::of(body),
+                sha256: Sha256::of(body),
             });
         }
         parts
     }
 
-    pub async fn put(&self, signed: &Signed, body: Vec<u8>) -> Response {
-        let Signed::Put(put) = signed else {
+    pub async fn put(&self, signed: &SignedPart, body: Vec<u8>) -> Response {
+        let SignedPart::Put(put) = signed else {
             panic!("not to be sent")
         };
         assert_eq!(put.method, "PUT");
@@ -260,12 +260,12 @@ pub fn spec(number: u32, body: &[u8]) -> PartSpec {
     PartSpec {
         number: number.try_into().unwrap(),
         size,
-        sha256: Fingerprint::of(body),
+        sha256: Sha256::of(body),
         md5: None,
     }
 }
 
-pub fn checksum(upload: &BeginAnswer, parts: &[CompletePart]) -> Checksum {
+pub fn checksum(upload: &BeginResponse, parts: &[CompletePart]) -> Checksum {
     match parts {
         [part] if upload.part_count == 1 => Checksum::whole(&part.sha256),
         parts => Checksum::composite(parts.iter().map(|part| &part.sha256)),

@@ -81,7 +81,7 @@ fn fault() -> impl Strategy<Value = Fault> {
         2 => Just(Call::Sign),
         1 => Just(Call::Status),
         1 => Just(Call::Parts),
-        3 => Just(Call::Finish),
+        3 => Just(Call::CompleteResponse),
         1 => Just(Call::GiveUp),
     ];
     let mood = prop_oneof![
@@ -114,7 +114,7 @@ pub fn acts() -> impl Strategy<Value = (usize, Vec<Act>)> {
             skip: 0,
         };
         let death = Fault {
-            call: Call::Finish,
+            call: Call::CompleteResponse,
             mood: Mood::DieAfter,
             skip: 0,
         };
@@ -174,7 +174,7 @@ impl Case {
             content_type: "video/mp4".into(),
             metadata: BTreeMap::new(),
             part_size: Some(PART),
-            again: false,
+            force: false,
             on_change,
         })
     }
@@ -433,7 +433,7 @@ impl World {
                         done += 1;
                         Self::receipt(this, case, receipt, edited)?;
                     }
-                    Err("changed") if edited || put.is_none() => {}
+                    Err("source_changed") if edited || put.is_none() => {}
                     Err("busy") if two => {}
                     // What was ended from outside is not gone on with, nor one that another began.
                     Err("gone" | "not_found") if put.is_none() => {}
@@ -617,7 +617,11 @@ async fn abort(this: &RefCell<World>, case: &RefCell<Case>) -> Seen {
             Err(error) => Err(error),
         };
         match aborted {
-            Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Gone | Kind::Denied) => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    Kind::NotFound | Kind::Gone | Kind::NotAcceptable
+                ) => {}
             // What is completing can only be completed.
             Err(error) if error.kind() == Kind::NotAbortable => continue,
             aborted => aborted.map_err(|error| format!("could not abort: {error}"))?,

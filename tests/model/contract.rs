@@ -6,7 +6,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use upload_types::wire::{Receipt, State};
+use upload_types::wire::{Receipt, UploadState};
 
 use crate::bucket::{Body256, Bucket, Content};
 use crate::faults::{Call, Fault, Mood};
@@ -132,7 +132,7 @@ impl World {
             {
                 "202".clone_into(&mut code_foretold);
                 row_foretold = row_foretold.map(|row| Row {
-                    state: State::Completing,
+                    state: UploadState::Completing,
                     ..row
                 });
             }
@@ -244,7 +244,7 @@ impl World {
                 return Err("a begin left no row".into());
             };
             match row.state {
-                State::Pending | State::Uploading => {
+                UploadState::Pending | UploadState::Uploading => {
                     self.one(upload, &Op::List).await?;
                     if upload.row.as_ref().is_some_and(|row| is_over(row.state)) {
                         continue;
@@ -278,7 +278,7 @@ impl World {
                     )
                     .await?;
                 }
-                State::Completing => {
+                UploadState::Completing => {
                     self.one(
                         upload,
                         &Op::Complete {
@@ -288,12 +288,17 @@ impl World {
                     )
                     .await?;
                 }
-                State::Aborting => self.one(upload, &Op::Abort(None)).await?,
+                UploadState::Aborting => self.one(upload, &Op::Abort(None)).await?,
                 _ => return Ok(()),
             }
         }
         match upload.row.as_ref().map(|row| row.state) {
-            Some(State::Ready | State::Aborted | State::Expired | State::Rejected) => Ok(()),
+            Some(
+                UploadState::Ready
+                | UploadState::Aborted
+                | UploadState::Expired
+                | UploadState::Rejected,
+            ) => Ok(()),
             state => Err(format!(
                 "an honest client does not come to an end: {state:?}"
             )),
@@ -392,7 +397,7 @@ impl World {
                 let rows = self.bucket.rows();
                 let row = row.ok_or("aborted without a row")?;
                 let left = rows.open.values().any(|open| open.key == row.key);
-                let ended = !matches!(row.state, State::Expired | State::Rejected);
+                let ended = !matches!(row.state, UploadState::Expired | UploadState::Rejected);
                 if ended && (left || (rows.objects.contains_key(&row.key) && !upload.late)) {
                     return Err("aborted, but the store has something of it".into());
                 }
@@ -525,7 +530,7 @@ impl World {
                     "an object is not what its upload is pinned to: {object:?} {row:?}"
                 ));
             }
-            if matches!(row.state, State::Aborted | State::Rejected) && !upload.late {
+            if matches!(row.state, UploadState::Aborted | UploadState::Rejected) && !upload.late {
                 return Err(format!(
                     "an upload that is {} has an object",
                     row.state.name()
@@ -537,7 +542,7 @@ impl World {
                 continue;
             };
             let spare = row.store_upload.as_ref().is_some_and(|own| own != id);
-            let over = matches!(row.state, State::Ready | State::Aborted);
+            let over = matches!(row.state, UploadState::Ready | UploadState::Aborted);
             // What could not be aborted when it was found to be spare is the reaper's.
             let unaborted =
                 |(call, _): &(Call, Mood)| matches!(call, Call::Abort | Call::List | Call::Find);
@@ -553,7 +558,7 @@ impl World {
             if made > 1 && !upload.late {
                 return Err(format!("{made} objects came to be for one upload: {row:?}"));
             }
-            if (row.state == State::Ready) != row.receipt.is_some() {
+            if (row.state == UploadState::Ready) != row.receipt.is_some() {
                 return Err(format!(
                     "a receipt goes with ready, and ready with a receipt: {row:?}"
                 ));

@@ -22,7 +22,7 @@ pub enum Call {
     Sign,
     Status,
     Parts,
-    Finish,
+    CompleteResponse,
     GiveUp,
 }
 

@@ -137,7 +137,7 @@ fn call_of(method: &Method, path: &str) -> Call {
         ("POST", "uploads") => Call::Begin,
         ("POST", "claim") => Call::Claim,
         ("POST", "sign") => Call::Sign,
-        ("POST", "complete") => Call::Finish,
+        ("POST", "complete") => Call::CompleteResponse,
         ("GET", "parts") => Call::Parts,
         ("DELETE", _) => Call::GiveUp,
         ("GET", "v1") => Call::Info,

@@ -10,7 +10,7 @@ use reqwest::Method;
 use rusqlite::{Connection, OptionalExtension as _};
 use serde_json::Value;
 use tempfile::TempDir;
-use upload_types::wire::State;
+use upload_types::wire::UploadState;
 
 use crate::bucket::{Bucket, NAME};
 use crate::support::gateway::Gateway;
@@ -60,7 +60,7 @@ pub struct Row {
     pub key: String,
     pub token: String,
     pub content_type: String,
-    pub state: State,
+    pub state: UploadState,
     pub epoch: u64,
     pub holder: Option<String>,
     /// Its holder has been silent for too long.
@@ -199,7 +199,7 @@ impl Row {
     /// With nothing that only the gateway can know.
     pub fn blank() -> Self {
         let [id, key, token, content_type] = std::array::from_fn(|_| String::new());
-        let (state, epoch, aged, parts) = (State::Pending, 0, false, Vec::new());
+        let (state, epoch, aged, parts) = (UploadState::Pending, 0, false, Vec::new());
         Self {
             id,
             key,
@@ -224,7 +224,7 @@ pub fn row(ledger: &Connection, idempotency_key: &str) -> Option<Row> {
             id: row.get(0)?,
             key: row.get(1)?,
             token: row.get(2)?,
-            state: State::from_name(&row.get::<_, String>(3)?).unwrap(),
+            state: UploadState::from_name(&row.get::<_, String>(3)?).unwrap(),
             epoch: u64::try_from(row.get::<_, i64>(4)?).unwrap(),
             holder: row.get(5)?,
             store_upload: row.get(6)?,

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use upload_types::names::{Checksum, Fingerprint};
-use upload_types::wire::{SignAnswer, Signed, SignedPut, State};
+use upload_types::names::{Checksum, Sha256};
+use upload_types::wire::{SignResponse, SignedPart, SignedPut, UploadState};
 
 use crate::bucket::{Bucket, Content};
 use crate::gate::{PartRow, Row};
@@ -31,7 +31,7 @@ pub struct Known {
 pub type Foretold = (String, Option<Row>);
 
 pub fn bytes(generation: u8, number: u32) -> [u8; 32] {
-    *Fingerprint::of(&[generation, u8::try_from(number).unwrap()]).bytes()
+    *Sha256::of(&[generation, u8::try_from(number).unwrap()]).bytes()
 }
 
 pub fn kind(other: bool) -> &'static str {
@@ -39,25 +39,22 @@ pub fn kind(other: bool) -> &'static str {
 }
 
 pub fn hex(sha256: [u8; 32]) -> String {
-    Fingerprint::new(sha256).to_string()
+    Sha256::new(sha256).to_string()
 }
 
-pub fn is_over(state: State) -> bool {
+pub fn is_over(state: UploadState) -> bool {
     matches!(
         state,
-        State::Rejected | State::Aborting | State::Aborted | State::Expired
+        UploadState::Rejected | UploadState::Aborting | UploadState::Aborted | UploadState::Expired
     )
 }
 
-pub fn is_open(state: State) -> bool {
-    matches!(state, State::Pending | State::Uploading)
+pub fn is_open(state: UploadState) -> bool {
+    matches!(state, UploadState::Pending | UploadState::Uploading)
 }
 
 pub fn checksum(content: &[[u8; 32]]) -> String {
-    let content: Vec<Fingerprint> = content
-        .iter()
-        .map(|sha256| Fingerprint::new(*sha256))
-        .collect();
+    let content: Vec<Sha256> = content.iter().map(|sha256| Sha256::new(*sha256)).collect();
     match content.as_slice() {
         [only] => Checksum::whole(only).to_string(),
         all => Checksum::composite(all).to_string(),
@@ -214,8 +211,8 @@ impl Known {
                 parts, wrong_size, ..
             } => {
                 match row.state {
-                    State::Completing => return same("busy"),
-                    State::Ready | State::Verified => return same("invalid_request"),
+                    UploadState::Completing => return same("busy"),
+                    UploadState::Ready | UploadState::Verified => return same("invalid_request"),
                     state if is_over(state) => return same("gone"),
                     _ => {}
                 }
@@ -227,8 +224,11 @@ impl Known {
             }
             Op::List => match row.state {
                 state if is_over(state) => same("gone"),
-                state if (is_open(state) || state == State::Completing) && self.is_lost(bucket) => {
-                    ("gone".into(), with(&|row| row.state = State::Expired))
+                state
+                    if (is_open(state) || state == UploadState::Completing)
+                        && self.is_lost(bucket) =>
+                {
+                    ("gone".into(), with(&|row| row.state = UploadState::Expired))
                 }
                 _ => same("200"),
             },
@@ -237,12 +237,14 @@ impl Known {
                 same("lease_lost")
             }
             Op::Abort(_) => match row.state {
-                State::Completing | State::Verified | State::Ready => same("not_abortable"),
-                State::Aborted | State::Expired | State::Rejected => same("204"),
-                _ => ("204".into(), with(&|row| row.state = State::Aborted)),
+                UploadState::Completing | UploadState::Verified | UploadState::Ready => {
+                    same("not_abortable")
+                }
+                UploadState::Aborted | UploadState::Expired | UploadState::Rejected => same("204"),
+                _ => ("204".into(), with(&|row| row.state = UploadState::Aborted)),
             },
             Op::Url => match row.state {
-                State::Ready => same("200"),
+                UploadState::Ready => same("200"),
                 state if is_over(state) => same("gone"),
                 _ => same("busy"),
             },
@@ -261,9 +263,9 @@ impl Known {
                 etag: None,
             };
             let state = if parts.is_some() {
-                State::Uploading
+                UploadState::Uploading
             } else {
-                State::Pending
+                UploadState::Pending
             };
             let row = Row {
                 state,
@@ -304,7 +306,7 @@ impl Known {
             }
             *part = Some(sha256);
         }
-        (row.state, row.aged) = (State::Uploading, false);
+        (row.state, row.aged) = (UploadState::Uploading, false);
         Some(("200".into(), Some(row)))
     }
 
@@ -372,18 +374,18 @@ impl Known {
                 .map(|part| part.sha256)
         };
         let (state, code) = match (&object, open) {
-            (Some(object), _) if *object == content => (State::Ready, "200"),
-            (Some(_), None) => (State::Rejected, "gone"),
-            (None, None) if self.is_single() => (State::Uploading, "parts_mismatch"),
-            (None, None) => (State::Expired, "gone"),
+            (Some(object), _) if *object == content => (UploadState::Ready, "200"),
+            (Some(_), None) => (UploadState::Rejected, "gone"),
+            (None, None) if self.is_single() => (UploadState::Uploading, "parts_mismatch"),
+            (None, None) => (UploadState::Expired, "gone"),
             (_, Some(_)) => {
                 let all = (1..)
                     .zip(&content)
                     .all(|(number, sha256)| there(number) == Some(*sha256));
                 if all && form != Form::OtherEtag {
-                    (State::Ready, "200")
+                    (UploadState::Ready, "200")
                 } else {
-                    (State::Uploading, "parts_mismatch")
+                    (UploadState::Uploading, "parts_mismatch")
                 }
             }
         };
@@ -393,8 +395,10 @@ impl Known {
 }
 
 /// Where a state may lead by one call.
-pub fn leads(from: State, to: State) -> bool {
-    use State::{Aborted, Aborting, Completing, Expired, Pending, Ready, Rejected, Uploading};
+pub fn leads(from: UploadState, to: UploadState) -> bool {
+    use UploadState::{
+        Aborted, Aborting, Completing, Expired, Pending, Ready, Rejected, Uploading,
+    };
     from == to
         || match from {
             Pending => matches!(
@@ -414,10 +418,10 @@ pub fn leads(from: State, to: State) -> bool {
 /// What must be true of a row whatever happened since it was last looked at.
 pub fn may_follow(before: &Row, after: &Row, calls: usize) -> Result<(), String> {
     let all = [
-        State::Pending,
-        State::Uploading,
-        State::Completing,
-        State::Aborting,
+        UploadState::Pending,
+        UploadState::Uploading,
+        UploadState::Completing,
+        UploadState::Aborting,
     ];
     let between = calls > 1
         && all
@@ -458,18 +462,20 @@ pub fn may_follow(before: &Row, after: &Row, calls: usize) -> Result<(), String>
 impl Known {
     /// Keeps what was signed.
     pub fn learn(&mut self, body: &Value) {
-        let Ok(answer) = serde_json::from_value::<SignAnswer>(body.clone()) else {
+        let Ok(answer) = serde_json::from_value::<SignResponse>(body.clone()) else {
             return;
         };
         for signed in answer.parts {
-            let Signed::Put(put) = signed else { continue };
+            let SignedPart::Put(put) = signed else {
+                continue;
+            };
             let said = put
                 .headers
                 .get("x-amz-checksum-sha256")
                 .cloned()
                 .unwrap_or_default();
             let of = |generation: &u8| {
-                Fingerprint::new(bytes(*generation, put.number.get())).base64() == said
+                Sha256::new(bytes(*generation, put.number.get())).base64() == said
             };
             if let Some(generation) = (0..10).find(of) {
                 self.urls.insert((put.number.get(), generation), put);
@@ -482,7 +488,7 @@ impl Known {
 pub fn alike(foretold: Option<&Row>, is: Option<&Row>) -> bool {
     let pins = |row: &Row| row.parts.iter().map(|part| part.sha256).collect::<Vec<_>>();
     // Of an upload that is over, the lease is the sweep's; of one that is ready, nobody's.
-    let aged = |row: &Row| row.aged && !is_over(row.state) && row.state != State::Ready;
+    let aged = |row: &Row| row.aged && !is_over(row.state) && row.state != UploadState::Ready;
     let plain = |row: &Row| {
         (
             row.state,

@@ -42,7 +42,7 @@ pub enum Event {
         size: u64,
         sha256: String,
         etag: String,
-        known: bool,
+        skipped: bool,
     },
     Retry {
         v: Version,
@@ -87,7 +87,7 @@ pub enum Event {
         completed: u64,
         failed: u64,
         bytes_sent: u64,
-        bytes_known: u64,
+        bytes_skipped: u64,
         resumable: bool,
     },
 }

@@ -15,12 +15,12 @@ use md5::Md5;
 use s3s::checksum::ChecksumHasher;
 use s3s::crypto::{Checksum as _, Crc32, Crc32c, Crc64Nvme, Sha1};
 use s3s::{S3Error, S3ErrorCode, S3Result, StdError, TrailingHeaders, s3_error};
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest as _, Sha256 as Sha256Hasher};
 use tokio::sync::mpsc;
 
 use super::failure::Failure;
 use super::files::{Draft, Files, Fresh};
-use upload_types::names::Fingerprint;
+use upload_types::names::Sha256;
 
 /// Frames that wait for the disk; hyper makes them up to about 400 KiB.
 const FRAMES: usize = 2;
@@ -94,7 +94,7 @@ impl Announced {
         });
         let checksums = checksums(headers);
         let wrong = |(name, value): &&(&str, String)| {
-            *name == SHA256 && Fingerprint::from_base64(value).is_err()
+            *name == SHA256 && Sha256::from_base64(value).is_err()
         };
         if checksums.iter().any(|checksum| wrong(&checksum)) {
             return Err(s3_error!(
@@ -164,7 +164,7 @@ fn checksums(headers: &HeaderMap) -> Vec<(&'static str, String)> {
 pub struct Arrived {
     pub file: Fresh,
     pub size: u64,
-    pub fingerprint: Fingerprint,
+    pub sha256: Sha256,
     /// As S3 echoes them: those that were sent, and always SHA-256.
     pub checksums: s3s::dto::Checksum,
 }
@@ -273,7 +273,7 @@ fn broken_body(error: &(dyn std::error::Error + Send + Sync)) -> S3Error {
 struct Sink {
     size: u64,
     length: Option<u64>,
-    sha256: Sha256,
+    sha256: Sha256Hasher,
     md5: Option<(Md5, [u8; 16])>,
     others: ChecksumHasher,
 }
@@ -290,7 +290,7 @@ impl Sink {
         Self {
             size: 0,
             length: announced.length,
-            sha256: Sha256::new(),
+            sha256: Sha256Hasher::new(),
             md5: announced.md5.map(|wanted| (Md5::new(), wanted)),
             others,
         }
@@ -349,9 +349,9 @@ impl Sink {
             )
             .into());
         }
-        let fingerprint = Fingerprint::new(self.sha256.finalize().into());
+        let sha256 = Sha256::new(self.sha256.finalize().into());
         let mut checksums = self.others.finalize();
-        checksums.checksum_sha256 = Some(fingerprint.base64());
+        checksums.checksum_sha256 = Some(sha256.base64());
         for (name, announced) in announced {
             let (kind, computed) = match *name {
                 CRC32 => ("CRC32", &checksums.checksum_crc32),
@@ -369,7 +369,7 @@ impl Sink {
         Ok(Arrived {
             file: draft.publish()?,
             size: self.size,
-            fingerprint,
+            sha256,
             checksums,
         })
     }

@@ -37,7 +37,7 @@ impl Keys {
                 Kind::Io,
                 format!("could not use the store's key file {}", path.display()),
             )
-            .because(error)
+            .with_source(error)
         };
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,

@@ -105,8 +105,8 @@ impl Embedded {
         let failed = |what: &str| {
             let what = format!("could not open the store in {}: {what}", dir.display());
             move |cause: Failure| match cause {
-                Failure::Broken(cause) => Error::new(Kind::Io, what).because(cause),
-                Failure::Refused(refusal) => Error::new(Kind::Io, what).because(refusal),
+                Failure::Broken(cause) => Error::new(Kind::Io, what).with_source(cause),
+                Failure::Refused(refusal) => Error::new(Kind::Io, what).with_source(refusal),
             }
         };
         let file = |error: std::io::Error| failed("its files cannot be used")(error.into());
@@ -296,13 +296,13 @@ fn private_dir(dir: &Path) -> Result<PathBuf> {
             Kind::Io,
             format!("could not use the directory {}", dir.display()),
         )
-        .because(error)
+        .with_source(error)
     })
 }
 
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    let ended = |error| Error::new(Kind::Other, "could not open the store").because(error);
+    let ended = |error| Error::new(Kind::Other, "could not open the store").with_source(error);
     tokio::task::spawn_blocking(work).await.map_err(ended)?
 }

@@ -36,7 +36,7 @@ impl Lock {
                 Kind::Io,
                 format!("could not use the lock file {}", path.display()),
             )
-            .because(error)
+            .with_source(error)
         };
         let mut file = OpenOptions::new()
             .read(true)

@@ -17,7 +17,7 @@ use super::schema;
 use upload_sqlite as sqlite;
 use upload_sqlite::commits::{Commits, Lost};
 use upload_types::crash;
-use upload_types::names::Fingerprint;
+use upload_types::names::Sha256;
 
 /// An open multipart upload.
 #[derive(Debug, Clone)]
@@ -35,7 +35,7 @@ pub struct Part {
     pub number: i32,
     pub file: FileName,
     pub size: u64,
-    pub fingerprint: Fingerprint,
+    pub sha256: Sha256,
     /// Milliseconds since 1970, as in the other rows.
     pub created: i64,
 }
@@ -193,7 +193,7 @@ impl Rows<'_> {
     pub fn parts(&self, upload: &str, after: i32, limit: usize) -> rusqlite::Result<Vec<Part>> {
         self.0
             .prepare_cached(
-                "select number, file, size, fingerprint, created from part
+                "select number, file, size, sha256, created from part
                  where upload = ?1 and number > ?2 order by number limit ?3",
             )?
             .query_map(params![upload, after, count(limit)], part)?
@@ -275,7 +275,7 @@ impl Change<'_> {
         number: i32,
         file: Fresh,
         size: u64,
-        fingerprint: &Fingerprint,
+        sha256: &Sha256,
     ) -> Result<(), Failure> {
         self.drop_part(upload, number)?;
         self.rows
@@ -286,7 +286,7 @@ impl Change<'_> {
                 number,
                 file.name.as_str(),
                 i64::try_from(size).map_err(Failure::broken)?,
-                fingerprint.bytes(),
+                sha256.bytes(),
                 now()
             ])?;
         crash::point("store.rows.part");
@@ -372,7 +372,7 @@ fn part(row: &Row) -> rusqlite::Result<Part> {
         number: row.get(0)?,
         file: file_name(row, 1)?,
         size: size(row, 2)?,
-        fingerprint: Fingerprint::new(row.get(3)?),
+        sha256: Sha256::new(row.get(3)?),
         created: row.get(4)?,
     })
 }
@@ -434,7 +434,7 @@ mod tests {
         draft.write(b"bytes").unwrap();
         let fresh = draft.publish().unwrap();
         let written = manifest.write(move |change| {
-            change.put_part("upload", 1, fresh, 5, &Fingerprint::of(b"bytes"))?;
+            change.put_part("upload", 1, fresh, 5, &Sha256::of(b"bytes"))?;
             // A constraint that is looked at when the transaction ends.
             let broken = "create table a(id integer primary key);
                 create table b(a references a(id) deferrable initially deferred); insert into b values(1)";

@@ -262,7 +262,7 @@ impl Store {
             key,
             upload: Uuid::now_v7().simple().to_string(),
             size: arrived.size,
-            etag: part_etag(&arrived.fingerprint),
+            etag: part_etag(&arrived.sha256),
             checksum: arrived.checksums.checksum_sha256.clone(),
             attributes,
             created: now(),
@@ -287,7 +287,7 @@ impl Store {
                     1,
                     arrived.file,
                     arrived.size,
-                    &arrived.fingerprint,
+                    &arrived.sha256,
                 )?;
                 change.put_object(&object)
             })

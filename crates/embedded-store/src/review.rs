@@ -8,7 +8,7 @@ use s3s::dto::{CompletedPart, ETag, ETagCondition, Timestamp};
 use s3s::{S3Result, s3_error};
 
 use super::manifest::Part;
-use upload_types::names::{Checksum, Fingerprint};
+use upload_types::names::{Checksum, Sha256};
 
 /// The least size of any part but the last, in bytes.
 const SMALLEST: u64 = 5 << 20;
@@ -16,8 +16,8 @@ const SMALLEST: u64 = 5 << 20;
 const PAGE: i32 = 1000;
 
 /// The store's `ETag` of a part: the first half of its SHA-256.
-pub fn part_etag(fingerprint: &Fingerprint) -> String {
-    fingerprint.to_string().chars().take(32).collect()
+pub fn part_etag(sha256: &Sha256) -> String {
+    sha256.to_string().chars().take(32).collect()
 }
 
 /// What an object made of parts would be.
@@ -60,14 +60,14 @@ pub fn review(
         }
         let part = rest.next_if(|part| part.number == number);
         let part = part.ok_or_else(|| s3_error!(InvalidPart, "Part {number} is not stored"))?;
-        if etag.value() != part_etag(&part.fingerprint) {
+        if etag.value() != part_etag(&part.sha256) {
             return Err(s3_error!(
                 InvalidPart,
                 "Part {number} is stored with another ETag"
             ));
         }
         match &listed_part.checksum_sha256 {
-            Some(checksum) if *checksum != part.fingerprint.base64() => {
+            Some(checksum) if *checksum != part.sha256.base64() => {
                 return Err(s3_error!(
                     InvalidPart,
                     "Part {number} is stored with another checksum"
@@ -82,7 +82,7 @@ pub fn review(
             _ => {}
         }
         sizes.push((number, part.size));
-        fingerprints.push(part.fingerprint);
+        fingerprints.push(part.sha256);
     }
     let Some((_, before_last)) = sizes.split_last() else {
         return Err(s3_error!(
@@ -100,13 +100,9 @@ pub fn review(
     left_out.extend(rest.map(|part| part.number));
     let all: Vec<u8> = fingerprints
         .iter()
-        .flat_map(|fingerprint| *fingerprint.bytes())
+        .flat_map(|sha256| *sha256.bytes())
         .collect();
-    let etag = format!(
-        "{}-{}",
-        part_etag(&Fingerprint::of(&all)),
-        fingerprints.len()
-    );
+    let etag = format!("{}-{}", part_etag(&Sha256::of(&all)), fingerprints.len());
     Ok(Reviewed {
         size,
         etag,
@@ -231,7 +227,7 @@ mod tests {
             number,
             file: file.clone(),
             size,
-            fingerprint: Fingerprint::of(&number.to_be_bytes()),
+            sha256: Sha256::of(&number.to_be_bytes()),
             created: 0,
         };
         sizes.iter().map(part).collect()
@@ -239,11 +235,11 @@ mod tests {
 
     fn listed(numbers: &[i32]) -> Vec<CompletedPart> {
         let part = |&number: &i32| {
-            let fingerprint = Fingerprint::of(&number.to_be_bytes());
+            let sha256 = Sha256::of(&number.to_be_bytes());
             CompletedPart {
                 part_number: Some(number),
-                e_tag: Some(ETag::Strong(part_etag(&fingerprint))),
-                checksum_sha256: Some(fingerprint.base64()),
+                e_tag: Some(ETag::Strong(part_etag(&sha256))),
+                checksum_sha256: Some(sha256.base64()),
                 ..CompletedPart::default()
             }
         };

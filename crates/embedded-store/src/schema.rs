@@ -23,7 +23,7 @@ const OBJECTS: &str = "
     -- Of an open upload or, under the same id, of the object it became.
     create table part(
         upload text not null, number integer not null, file text not null, size integer not null,
-        fingerprint blob not null, created integer not null, primary key(upload, number)
+        sha256 blob not null, created integer not null, primary key(upload, number)
     ) strict, without rowid;
 
     create table object(

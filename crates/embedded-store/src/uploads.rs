@@ -129,13 +129,7 @@ impl Store {
                 change
                     .upload(&id, &key)?
                     .ok_or_else(|| s3_error!(NoSuchUpload))?;
-                change.put_part(
-                    &id,
-                    number,
-                    arrived.file,
-                    arrived.size,
-                    &arrived.fingerprint,
-                )
+                change.put_part(&id, number, arrived.file, arrived.size, &arrived.sha256)
             })
             .await
     }
@@ -163,7 +157,7 @@ impl Store {
         let body = input.body.unwrap_or_else(|| s3s::Body::empty().into());
         let arrived = ingest(&self.files, body, announced).await?;
         let output = UploadPartOutput {
-            e_tag: Some(strong(&part_etag(&arrived.fingerprint))),
+            e_tag: Some(strong(&part_etag(&arrived.sha256))),
             checksum_crc32: arrived.checksums.checksum_crc32.clone(),
             checksum_crc32c: arrived.checksums.checksum_crc32c.clone(),
             checksum_crc64nvme: arrived.checksums.checksum_crc64nvme.clone(),
@@ -219,7 +213,7 @@ impl Store {
             futures_util::StreamExt::map(source.read(range), |bytes| bytes.map_err(Into::into));
         let arrived = ingest(&self.files, Box::pin(body), Announced::nothing()).await?;
         let result = CopyPartResult {
-            e_tag: Some(strong(&part_etag(&arrived.fingerprint))),
+            e_tag: Some(strong(&part_etag(&arrived.sha256))),
             checksum_sha256: arrived.checksums.checksum_sha256.clone(),
             last_modified: Some(timestamp(now())),
             ..CopyPartResult::default()
@@ -253,8 +247,8 @@ impl Store {
         let shown = parts.into_iter().map(|part| Part {
             part_number: Some(part.number),
             size: i64::try_from(part.size).ok(),
-            e_tag: Some(strong(&part_etag(&part.fingerprint))),
-            checksum_sha256: Some(part.fingerprint.base64()),
+            e_tag: Some(strong(&part_etag(&part.sha256))),
+            checksum_sha256: Some(part.sha256.base64()),
             last_modified: Some(timestamp(part.created)),
             ..Part::default()
         });

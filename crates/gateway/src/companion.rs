@@ -225,7 +225,7 @@ async fn create(
         .get("idempotency-key")
         .and_then(|key| key.to_str().ok())
         .map(str::to_owned);
-    let key = key.unwrap_or_else(names::drawn);
+    let key = key.unwrap_or_else(names::new_id);
     let upload = caller
         .service
         .begin_parts(&caller.owner, &key, request)

@@ -196,7 +196,7 @@ impl Running {
         let ended = Error::new(Kind::Io, "the gateway has ended");
         match (&mut self.server).await {
             Ok(()) => Err(ended),
-            Err(error) => Err(ended.because(error)),
+            Err(error) => Err(ended.with_source(error)),
         }
     }
 
@@ -229,7 +229,7 @@ impl Running {
 /// # Errors
 /// [`Kind::Config`] for settings that cannot be (no authentication away from loopback, a store
 /// that enforces nothing), [`Kind::Busy`] when another process holds the embedded store,
-/// [`Kind::NoJournal`] for a ledger that does not open, [`Kind::Io`]
+/// [`Kind::DatabaseUnusable`] for a ledger that does not open, [`Kind::Io`]
 /// for an address that is taken, [`Kind::Temporary`] for a store that does not answer.
 pub async fn start(config: Config) -> Result<Running> {
     settings::check(&config)?;
@@ -314,7 +314,8 @@ pub async fn start(config: Config) -> Result<Running> {
 
 /// Listens, and where that is.
 async fn bind(place: SocketAddr) -> Result<(TcpListener, SocketAddr)> {
-    let taken = |error| Error::new(Kind::Io, format!("could not listen on {place}")).because(error);
+    let taken =
+        |error| Error::new(Kind::Io, format!("could not listen on {place}")).with_source(error);
     let listener = TcpListener::bind(place).await.map_err(taken)?;
     let address = listener.local_addr().map_err(taken)?;
     Ok((listener, address))
@@ -395,5 +396,5 @@ fn within_reach(mut address: SocketAddr) -> SocketAddr {
 fn url_of(address: SocketAddr) -> Result<Url> {
     format!("http://{address}")
         .parse()
-        .map_err(|error| Error::new(Kind::Other, "not an address").because(error))
+        .map_err(|error| Error::new(Kind::Other, "not an address").with_source(error))
 }

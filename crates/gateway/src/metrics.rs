@@ -17,7 +17,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use upload_s3::CallOutcome;
 
-use upload_types::wire::State;
+use upload_types::wire::UploadState;
 
 /// The form of [`text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -151,7 +151,7 @@ impl Metrics {
     }
 
     /// An upload has come to its end in this state.
-    pub fn ended(&self, state: State) {
+    pub fn ended(&self, state: UploadState) {
         self.uploads
             .get_or_create(&Moved { to: state.name() })
             .inc();

@@ -145,8 +145,9 @@ async fn remembered(ledger: &Ledger, key: &str) -> Option<(Profile, Timestamp)> 
 }
 
 async fn keep(ledger: &Ledger, key: &str, profile: &Profile, now: Timestamp) -> Result<()> {
-    let unwritten =
-        |error| Error::new(Kind::Other, "could not write down what the probe found").because(error);
+    let unwritten = |error| {
+        Error::new(Kind::Other, "could not write down what the probe found").with_source(error)
+    };
     ledger
         .set_profile(key, serde_json::to_string(profile).map_err(unwritten)?, now)
         .await
@@ -161,10 +162,10 @@ fn unusable(fault: &Fault) -> Error {
     match fault {
         Fault::Unavailable(why) => {
             Error::new(Kind::Temporary, format!("the store does not answer: {why}"))
-                .hinting("check --s3-endpoint and the network, then start again")
+                .with_hint("check --s3-endpoint and the network, then start again")
         }
         fault => Error::new(Kind::Config, format!("the store cannot be used: {fault}"))
-            .hinting("check the bucket's name, the region and what the credentials may do"),
+            .with_hint("check the bucket's name, the region and what the credentials may do"),
     }
 }
 

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use crate::metrics::metrics;
 use upload_s3::Fault;
 use upload_types::error::Error;
-use upload_types::wire::{Code, Outcome, Problem, Said};
+use upload_types::wire::{BatchBody, BatchOutcome, Code, Problem};
 
 /// Why a request is not granted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,13 +66,13 @@ fn body(refusal: &Refusal, status: u16) -> Problem {
 }
 
 /// A refusal within a batch.
-impl<T> From<Refusal> for Outcome<T> {
+impl<T> From<Refusal> for BatchOutcome<T> {
     fn from(refusal: Refusal) -> Self {
         let status = refusal.code.status();
         Self {
             status,
             retry_after: refusal.retry_after,
-            said: Said::Problem(body(&refusal, status)),
+            body: BatchBody::Problem(body(&refusal, status)),
         }
     }
 }

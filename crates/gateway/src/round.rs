@@ -65,5 +65,5 @@ fn failed(refusal: &Refusal) -> Error {
         Kind::Temporary,
         format!("the {who} does not answer as it should; the lines above say how"),
     )
-    .hinting("what was left out is found by the next sweep")
+    .with_hint("what was left out is found by the next sweep")
 }

@@ -27,9 +27,9 @@ use crate::openapi::openapi;
 use crate::problem::{Refusal, problem};
 use crate::service::{Call, Completion, Service};
 use upload_types::wire::{
-    BATCH_MAX, BatchAnswer, BatchBegin, BeginAnswer, BeginRequest, ClaimRequest, Code,
-    CompleteRequest, Deciding, Finish, JSON_MAX, Outcome, PROTOCOL, PROTOCOL_HEADER, SIGN_MAX,
-    Said, SignRequest,
+    BATCH_MAX, BatchBegin, BatchBody, BatchOutcome, BatchResponse, BeginRequest, BeginResponse,
+    ClaimRequest, Code, CompletePending, CompleteRequest, CompleteResponse, JSON_MAX, PROTOCOL,
+    PROTOCOL_HEADER, SIGN_MAX, SignRequest,
 };
 
 mod access;
@@ -260,7 +260,7 @@ async fn begin(
     Ok(begun(caller.service.begin(&caller.owner, key, request).await?).into_response())
 }
 
-fn begun((answer, new): (BeginAnswer, bool)) -> Granted<BeginAnswer> {
+fn begun((answer, new): (BeginResponse, bool)) -> Granted<BeginResponse> {
     let status = if new {
         StatusCode::CREATED
     } else {
@@ -303,15 +303,15 @@ async fn complete(
     Ok(finished(caller.service.complete(&caller.owner, &id, request).await?).into_response())
 }
 
-fn finished(completion: Completion) -> Granted<Finish> {
+fn finished(completion: Completion) -> Granted<CompleteResponse> {
     match completion {
         Completion::Receipt(receipt) => Granted {
             status: StatusCode::OK,
             retry_after: None,
-            answer: Finish::Receipt(receipt),
+            answer: CompleteResponse::Receipt(receipt),
         },
         Completion::Deciding(state) => {
-            let answer = Finish::Deciding(Deciding { state });
+            let answer = CompleteResponse::Pending(CompletePending { state });
             Granted {
                 status: StatusCode::ACCEPTED,
                 retry_after: Some(1),
@@ -356,13 +356,13 @@ async fn batch(
     let (begin, complete) = caller.service.batch(&caller.owner, begin, complete).await;
     let begin = begin
         .into_iter()
-        .map(|call| call.map_or_else(Outcome::from, |call| begun(call).into()))
+        .map(|call| call.map_or_else(BatchOutcome::from, |call| begun(call).into()))
         .collect();
     let complete = complete
         .into_iter()
-        .map(|call| call.map_or_else(Outcome::from, |call| finished(call).into()));
+        .map(|call| call.map_or_else(BatchOutcome::from, |call| finished(call).into()));
     let complete = complete.collect();
-    Ok(json(StatusCode::OK, &BatchAnswer { begin, complete }))
+    Ok(json(StatusCode::OK, &BatchResponse { begin, complete }))
 }
 
 /// What is answered alone and in a batch alike.
@@ -384,7 +384,7 @@ impl<T: Serialize> IntoResponse for Granted<T> {
     }
 }
 
-impl<T> From<Granted<T>> for Outcome<T> {
+impl<T> From<Granted<T>> for BatchOutcome<T> {
     fn from(
         Granted {
             status,
@@ -395,7 +395,7 @@ impl<T> From<Granted<T>> for Outcome<T> {
         Self {
             status: status.as_u16(),
             retry_after,
-            said: Said::Answer(answer),
+            body: BatchBody::Response(answer),
         }
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::problem::Refusal;
-use upload_types::names::{Checksum, Fingerprint};
+use upload_types::names::{Checksum, Sha256};
 use upload_types::plan::Plan;
 use upload_types::wire::{BeginRequest, Code, CompleteRequest, PartSpec, SIGN_MAX};
 
@@ -172,14 +172,14 @@ pub fn sign(plan: &Plan, parts: &[PartSpec]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Reviews a complete: every part once, in order, with the fingerprint it was signed for (`pinned`, by number from 1), and a
+/// Reviews a complete: every part once, in order, with the SHA-256 it was signed for (`pinned`, by number from 1), and a
 /// checksum that is theirs.
 ///
 /// # Errors
 /// `source_mismatch` saying what does not add up.
 pub fn review(
     plan: &Plan,
-    pinned: &[Option<Fingerprint>],
+    pinned: &[Option<Sha256>],
     request: &CompleteRequest,
 ) -> Result<(), Refusal> {
     let mismatch = |detail: String| Err(Refusal::saying(Code::SourceMismatch, detail));
@@ -192,9 +192,7 @@ pub fn review(
             return mismatch(format!("part {expected} is missing or out of order"));
         }
         if pin.is_some_and(|pin| pin != part.sha256) {
-            return mismatch(format!(
-                "part {expected} was signed with another fingerprint"
-            ));
+            return mismatch(format!("part {expected} was signed with another SHA-256"));
         }
     }
     if checksum(plan, request.parts.iter().map(|part| &part.sha256)).as_ref()
@@ -209,7 +207,7 @@ pub fn review(
 #[must_use]
 pub fn checksum<'a>(
     plan: &Plan,
-    fingerprints: impl IntoIterator<Item = &'a Fingerprint>,
+    fingerprints: impl IntoIterator<Item = &'a Sha256>,
 ) -> Option<Checksum> {
     let mut fingerprints = fingerprints.into_iter().peekable();
     let first = *fingerprints.peek()?;
@@ -336,7 +334,7 @@ mod tests {
     #[test]
     fn a_complete_must_add_up() {
         let plan = Plan::pinned(15, 10).unwrap();
-        let sums = [Fingerprint::of(b"a"), Fingerprint::of(b"b")];
+        let sums = [Sha256::of(b"a"), Sha256::of(b"b")];
         let part = |number: u32, sha256| CompletePart {
             number: PartNumber::try_from(number).unwrap(),
             etag: "e".parse().unwrap(),
@@ -348,7 +346,7 @@ mod tests {
             checksum: Checksum::composite(&sums),
         };
         let pinned = [Some(sums[0]), None];
-        let refused = |request: &CompleteRequest, pinned: &[Option<Fingerprint>]| {
+        let refused = |request: &CompleteRequest, pinned: &[Option<Sha256>]| {
             review(&plan, pinned, request)
                 .err()
                 .map(|refusal| refusal.code)

@@ -34,7 +34,7 @@ pub fn check(config: &Config) -> Result<()> {
                 Kind::Config,
                 format!("without authentication {listen} cannot be listened on"),
             )
-            .hinting("use --auth tokens, or listen on 127.0.0.1"));
+            .with_hint("use --auth tokens, or listen on 127.0.0.1"));
         }
         // What stands in front of it comes from loopback, whoever asked.
         if config
@@ -46,7 +46,7 @@ pub fn check(config: &Config) -> Result<()> {
                 Kind::Config,
                 "without authentication the gateway cannot have a public URL",
             )
-            .hinting("use --auth tokens, or leave --public-url out"));
+            .with_hint("use --auth tokens, or leave --public-url out"));
         }
     }
     if let Auth::Jwt { issuers, .. } = &config.auth {
@@ -58,7 +58,7 @@ pub fn check(config: &Config) -> Result<()> {
             Kind::Config,
             "what the store enforces is not known without a probe",
         )
-        .hinting("say it with --store-checksum, or leave --store-probe at require"));
+        .with_hint("say it with --store-checksum, or leave --store-probe at require"));
     }
     if let Some(text) = config
         .allow_origins
@@ -66,10 +66,10 @@ pub fn check(config: &Config) -> Result<()> {
         .find(|text| cors::origin(text).is_none())
     {
         return Err(Error::new(Kind::Config, format!("{text:?} is not the origin of a page"))
-            .hinting("it is scheme://host[:port], without a path; each one is named with its own --allow-origin"));
+            .with_hint("it is scheme://host[:port], without a path; each one is named with its own --allow-origin"));
     }
     if let Some(path) = config.companion.as_ref().filter(|path| !is_root(path)) {
-        return Err(Error::new(Kind::Config, format!("Companion's routes cannot be beneath {path:?}")).hinting(
+        return Err(Error::new(Kind::Config, format!("Companion's routes cannot be beneath {path:?}")).with_hint(
             "it is / or a path such as /companion, of letters, digits and -._~, and not one of the API's own",
         ));
     }
@@ -82,7 +82,7 @@ pub fn check(config: &Config) -> Result<()> {
             Kind::Config,
             format!("{glob:?} is not type/subtype, type/* or */*"),
         )
-        .hinting("name each allowed content type with its own --allow-type"));
+        .with_hint("name each allowed content type with its own --allow-type"));
     }
     for (what, url) in [
         ("public URL", &config.public_url),
@@ -157,7 +157,7 @@ pub fn create_headers(config: &Config) -> Result<BTreeMap<String, String>> {
                 Kind::Config,
                 format!("{sse:?} is no server-side encryption"),
             )
-            .hinting("use AES256, aws:kms or aws:kms:KEY-ID"));
+            .with_hint("use AES256, aws:kms or aws:kms:KEY-ID"));
         }
     };
     headers.insert(
@@ -244,7 +244,7 @@ pub fn judge(probe: Probe, wanted: Option<Proof>, found: &Profile) -> Result<(Pr
         faults.push("it took a body of another length than the signed one".to_owned());
     }
     if probe == Probe::Require && !faults.is_empty() {
-        return Err(Error::new(Kind::Config, format!("the store cannot prove uploads: {}", faults.join("; "))).hinting(
+        return Err(Error::new(Kind::Config, format!("the store cannot prove uploads: {}", faults.join("; "))).with_hint(
             "use a store that enforces signed checksums, or accept the risk with --store-probe warn; receipts then say \
              `proof: none`",
         ));
@@ -309,7 +309,7 @@ pub fn write_credentials(
                 path.display()
             ),
         )
-        .because(error)
+        .with_source(error)
     })
 }
 

@@ -184,7 +184,7 @@ pub(super) fn region(settings: &Settings) -> Result<String> {
         (None, Some(_)) => ambient().unwrap_or_else(|| "us-east-1".to_owned()),
         (None, None) => ambient().ok_or_else(|| {
             Error::new(Kind::Config, "could not tell the bucket's region")
-                .hinting("name it with --s3-region or AWS_REGION")
+                .with_hint("name it with --s3-region or AWS_REGION")
         })?,
     };
     if region.is_empty()

@@ -5,7 +5,7 @@
 use super::client;
 use super::{Fault, xml};
 use upload_net::Response;
-use upload_types::names::{ETag, Fingerprint, PartNumber};
+use upload_types::names::{ETag, PartNumber, Sha256};
 use upload_types::wire::StoredPart;
 
 /// S3's id of a multipart upload that was created.
@@ -66,7 +66,7 @@ fn stored_parts(
             etag: ETag::from_header(&part.etag).map_err(|_| "a part without an ETag")?,
             sha256: part
                 .checksum_sha256
-                .and_then(|checksum| Fingerprint::from_base64(&checksum).ok()),
+                .and_then(|checksum| Sha256::from_base64(&checksum).ok()),
         });
     }
     if !page.is_truncated {

@@ -17,7 +17,7 @@ use super::observe::{CallOutcome, Observer};
 use super::sign::Signer;
 use super::xml::{self, ErrorAnswer, Unreadable};
 use upload_types::error::Result;
-use upload_types::names::Fingerprint;
+use upload_types::names::Sha256;
 
 /// How long a control call may take.
 pub(super) const PATIENCE: Duration = Duration::from_mins(1);
@@ -131,10 +131,7 @@ impl Client {
             request = request.header(name, value);
         }
         let (mut parts, body) = request
-            .header(
-                "x-amz-content-sha256",
-                Fingerprint::of(&call.body).to_string(),
-            )
+            .header("x-amz-content-sha256", Sha256::of(&call.body).to_string())
             .body(call.body)
             .map_err(|_| Fault::Refused(format!("{operation}: not a request")))?
             .into_parts();

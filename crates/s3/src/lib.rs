@@ -13,7 +13,7 @@ use upload_net::HttpClient;
 use url::Url;
 
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::{Checksum, ETag, Fingerprint, Key};
+use upload_types::names::{Checksum, ETag, Key, Sha256};
 use upload_types::wire::{Limits, Proof};
 
 use address::Address;
@@ -216,8 +216,9 @@ impl Store {
             .iter()
             .map(create_header)
             .collect::<Result<_>>()?;
-        let http = HttpClient::new()
-            .map_err(|error| Error::new(Kind::Config, "could not set up HTTP").because(error))?;
+        let http = HttpClient::new().map_err(|error| {
+            Error::new(Kind::Config, "could not set up HTTP").with_source(error)
+        })?;
         let credentials = match &settings.keys {
             Some((access, secret)) => Credentials::fixed(access, secret),
             None => Credentials::chain(http.clone()),
@@ -271,7 +272,7 @@ impl Store {
             profile::EDITION,
             self.create_headers
         );
-        Ok(Fingerprint::of(all.as_bytes()).to_string())
+        Ok(Sha256::of(all.as_bytes()).to_string())
     }
 
     /// Takes away what probes have left that died well before `now`; how many did.

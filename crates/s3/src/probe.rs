@@ -15,7 +15,7 @@ use super::profile::{Capability, Finding, Held, Profile};
 use super::sign::{Presigned, body_headers};
 use super::trials::{self, Trials};
 use super::{Fault, NewObject, Store, client};
-use upload_types::names::{Fingerprint, Key, Md5, PartNumber};
+use upload_types::names::{Key, Md5, PartNumber, Sha256};
 use upload_types::wire::{PartSpec, Proof};
 
 /// Where the probe tries. No owner's segment is so short.
@@ -288,7 +288,7 @@ impl Bench<'_> {
             let (parts, _) = self.store.list(self.key, self.upload, None).await?;
             if parts
                 .iter()
-                .all(|part| part.sha256 != Some(Fingerprint::of(RIGHT)))
+                .all(|part| part.sha256 != Some(Sha256::of(RIGHT)))
             {
                 debug!("the store checks SHA-256 checksums, and does not list them");
             }
@@ -410,7 +410,7 @@ pub(super) fn spec(number: PartNumber, body: &[u8]) -> PartSpec {
     PartSpec {
         number,
         size: body.len() as u64,
-        sha256: Fingerprint::of(body),
+        sha256: Sha256::of(body),
         md5,
     }
 }

@@ -119,7 +119,7 @@ impl Queue {
         }
         let endpoint = url
             .join("/")
-            .map_err(|error| wrong("its URL has no origin").because(error))?;
+            .map_err(|error| wrong("its URL has no origin").with_source(error))?;
         let signer = client.signer.of("sqs", region_of(url));
         Ok(Self {
             client: Client {

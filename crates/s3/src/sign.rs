@@ -212,7 +212,7 @@ mod tests {
     use url::Url;
 
     use super::*;
-    use upload_types::names::{Fingerprint, PartNumber};
+    use upload_types::names::{PartNumber, Sha256};
 
     const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
@@ -228,7 +228,7 @@ mod tests {
         PartSpec {
             number: PartNumber::FIRST,
             size: 11,
-            sha256: Fingerprint::of(b"hello world"),
+            sha256: Sha256::of(b"hello world"),
             md5,
         }
     }

@@ -140,7 +140,7 @@ mod tests {
     use super::super::credentials::Credentials;
     use super::super::sign::{Signer, body_headers};
     use super::*;
-    use upload_types::names::Fingerprint;
+    use upload_types::names::Sha256;
     use upload_types::wire::{PartSpec, Proof};
 
     /// The time a presigned URL was signed at.
@@ -202,7 +202,7 @@ mod tests {
             let credential = Credential { access_key_id: access, secret_access_key: secret, session_token: token, expires_in: None };
             let number = PartNumber::try_from(number).unwrap();
             let md5 = "XrY7u+Ae7tCTyyK7j1rNww==".parse().ok();
-            let headers = body_headers(proof, &PartSpec { number, size, sha256: Fingerprint::new(bytes), md5 }).unwrap();
+            let headers = body_headers(proof, &PartSpec { number, size, sha256: Sha256::new(bytes), md5 }).unwrap();
             let base = format!("{host}/{}", encode(&key));
             let whole = format!("{base}?partNumber={number}&uploadId={}", encode(&upload));
             let life = Duration::from_secs(life);

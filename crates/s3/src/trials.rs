@@ -12,7 +12,7 @@ use super::profile::{Capability, Finding, Held, Profile};
 use super::sign::body_headers;
 use super::{Fault, Store, probe, xml};
 use upload_net::Response;
-use upload_types::names::{Checksum, ETag, Fingerprint, Key, PartNumber};
+use upload_types::names::{Checksum, ETag, Key, PartNumber, Sha256};
 use upload_types::wire::CompletePart;
 
 /// How far back a URL was signed that is past its end, and how long it lived.
@@ -154,7 +154,7 @@ impl Trials<'_> {
         }
         profile.found(Capability::ObjectSize, sized);
 
-        let expected = Checksum::composite([&Fingerprint::of(probe::RIGHT)]);
+        let expected = Checksum::composite([&Sha256::of(probe::RIGHT)]);
         let kept = self.store.head(&key).await?.and_then(|head| head.checksum);
         let composite = match kept {
             Some(kept) if kept == expected => Finding::new(Held::Yes, "told it"),

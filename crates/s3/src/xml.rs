@@ -10,7 +10,7 @@ use quick_xml::events::Event;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use upload_types::names::{ETag, Fingerprint, PartNumber};
+use upload_types::names::{ETag, PartNumber, Sha256};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -139,7 +139,7 @@ fn root_of(text: &str) -> Option<String> {
 
 /// The body of `CompleteMultipartUpload`, with a part's checksum where there is one.
 pub(super) fn complete_body<'a>(
-    parts: impl ExactSizeIterator<Item = (PartNumber, &'a ETag, Option<&'a Fingerprint>)>,
+    parts: impl ExactSizeIterator<Item = (PartNumber, &'a ETag, Option<&'a Sha256>)>,
 ) -> String {
     let mut body = String::with_capacity(128 + parts.len() * 192);
     body.push_str(r#"<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">"#);
@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn etags_are_escaped() {
-        let (etag, sha256) = ("a<b>&'c".parse().unwrap(), Fingerprint::of(b""));
+        let (etag, sha256) = ("a<b>&'c".parse().unwrap(), Sha256::of(b""));
         let of = |sha256| complete_body([(PartNumber::FIRST, &etag, sha256)].into_iter());
         let body = of(Some(&sha256));
         assert!(

@@ -38,10 +38,10 @@ pub struct Spec {
 impl Spec {
     fn cannot_open(&self, path: &Path) -> Error {
         Error::new(
-            Kind::NoJournal,
+            Kind::DatabaseUnusable,
             format!("could not open the {} {}", self.what, path.display()),
         )
-        .hinting(self.hint)
+        .with_hint(self.hint)
     }
 }
 
@@ -123,7 +123,7 @@ impl Mode {
 /// follow none, and those above the file are the user's.
 ///
 /// # Errors
-/// [`Kind::NoJournal`] when there is no such place.
+/// [`Kind::DatabaseUnusable`] when there is no such place.
 pub fn place(path: &Path, spec: &Spec) -> Result<PathBuf> {
     let directory = path
         .parent()
@@ -134,7 +134,7 @@ pub fn place(path: &Path, spec: &Spec) -> Result<PathBuf> {
         .mode(0o700)
         .create(directory);
     let directory = made.and_then(|()| directory.canonicalize());
-    let directory = directory.map_err(|error| spec.cannot_open(path).because(error))?;
+    let directory = directory.map_err(|error| spec.cannot_open(path).with_source(error))?;
     path.file_name()
         .map(|name| directory.join(name))
         .ok_or_else(|| spec.cannot_open(path))
@@ -144,7 +144,7 @@ pub fn place(path: &Path, spec: &Spec) -> Result<PathBuf> {
 /// keys hold, another process's write is waited for. On a network file system one process at a time has it.
 ///
 /// # Errors
-/// [`Kind::NoJournal`] when it cannot be created, opened or trusted: another kind of file, damaged, or emptied.
+/// [`Kind::DatabaseUnusable`] when it cannot be created, opened or trusted: another kind of file, damaged, or emptied.
 /// [`Kind::Config`] when a newer version wrote it, [`Kind::Busy`] when another process keeps it.
 pub fn open(path: &Path, spec: &Spec) -> Result<Connection> {
     if rusqlite::version_number() < OLDEST {
@@ -153,9 +153,8 @@ pub fn open(path: &Path, spec: &Spec) -> Result<Connection> {
             rusqlite::version(),
             spec.what
         );
-        return Err(
-            Error::new(Kind::NoJournal, what).hinting("use a build with SQLite 3.51.3 or newer")
-        );
+        return Err(Error::new(Kind::DatabaseUnusable, what)
+            .with_hint("use a build with SQLite 3.51.3 or newer"));
     }
     let path = place(path, spec)?;
     let mode = Mode::at(path.parent().unwrap_or(&path));
@@ -172,9 +171,9 @@ fn open_in(path: &Path, spec: &Spec, mode: Mode) -> Result<Connection> {
     let failed = |error: rusqlite::Error| match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             let what = format!("another process uses the {} {}", spec.what, path.display());
-            Error::new(Kind::Busy, what).because(error)
+            Error::new(Kind::Busy, what).with_source(error)
         }
-        _ => spec.cannot_open(path).because(error),
+        _ => spec.cannot_open(path).with_source(error),
     };
     let mut connection = connect(path).map_err(failed)?;
     if mode == Mode::Alone {
@@ -186,8 +185,8 @@ fn open_in(path: &Path, spec: &Spec, mode: Mode) -> Result<Connection> {
     // SQLite takes an empty file for a new database; what it once held would be lost in silence.
     if pragma(&connection, "application_id").map_err(failed)? != i64::from(spec.application_id) {
         let what = format!("{} is damaged or not a {}", path.display(), spec.what);
-        return Err(Error::new(Kind::NoJournal, what)
-            .hinting(format!("move it away to begin a new one; {}", spec.hint)));
+        return Err(Error::new(Kind::DatabaseUnusable, what)
+            .with_hint(format!("move it away to begin a new one; {}", spec.hint)));
     }
     let version = pragma(&connection, "user_version").map_err(failed)?;
     if !usize::try_from(version).is_ok_and(|taken| taken <= spec.steps.len()) {
@@ -197,7 +196,7 @@ fn open_in(path: &Path, spec: &Spec, mode: Mode) -> Result<Connection> {
             path.display()
         );
         return Err(
-            Error::new(Kind::Config, what).hinting(format!("use that version; or {}", spec.hint))
+            Error::new(Kind::Config, what).with_hint(format!("use that version; or {}", spec.hint))
         );
     }
     // The switch does not fail where it is impossible: only the answer tells.
@@ -214,7 +213,7 @@ fn open_in(path: &Path, spec: &Spec, mode: Mode) -> Result<Connection> {
     let level = pragma(&connection, "synchronous").map_err(failed)?;
     if is != wanted || level != 2 {
         let what = format!("SQLite will not be durable here (journal {is}, synchronous {level})");
-        return Err(spec.cannot_open(path).because(what));
+        return Err(spec.cannot_open(path).with_source(what));
     }
     step_up(&mut connection, spec).map_err(failed)?;
     Ok(connection)
@@ -232,7 +231,7 @@ pub fn put_back(connection: &Connection, path: &Path, spec: &Spec) -> Result<()>
             Kind::Io,
             format!("could not put the {} {} back", spec.what, path.display()),
         )
-        .because(error)
+        .with_source(error)
     };
     let shared = Mode::at(path.parent().unwrap_or(&path)) == Mode::Shared;
     let draft = Draft::new(&path, shared).map_err(|error| failed(error.into()))?;
@@ -292,7 +291,7 @@ fn step_up(connection: &mut Connection, spec: &Spec) -> rusqlite::Result<()> {
 /// Makes a whole file under another name and links it into place: a crash leaves no empty file, which would be taken for a
 /// damaged one. SQLite gives its side files the same mode.
 fn make(path: &Path, spec: &Spec, mode: Mode) -> Result<()> {
-    let failed = |error: io::Error| spec.cannot_open(path).because(error);
+    let failed = |error: io::Error| spec.cannot_open(path).with_source(error);
     draft::clear(path, mode == Mode::Shared);
     let draft = Draft::new(path, mode == Mode::Shared).map_err(failed)?;
     crash::point("sqlite.make.begun");
@@ -304,7 +303,7 @@ fn make(path: &Path, spec: &Spec, mode: Mode) -> Result<()> {
         }
         connection.close().map_err(|(_, error)| error)
     });
-    filled.map_err(|error| spec.cannot_open(path).because(error))?;
+    filled.map_err(|error| spec.cannot_open(path).with_source(error))?;
     crash::point("sqlite.make.filled");
     match std::fs::hard_link(draft.path(), path) {
         // Another process was quicker: its file is as good.
@@ -458,7 +457,7 @@ mod tests {
             std::fs::write(&path, &bytes).unwrap();
             assert_eq!(
                 open(&path, &SPEC).unwrap_err().kind(),
-                Kind::NoJournal,
+                Kind::DatabaseUnusable,
                 "{name}"
             );
             assert_eq!(std::fs::read_to_string(&path).unwrap(), bytes);
@@ -474,7 +473,10 @@ mod tests {
             )
             .unwrap(),
         );
-        assert_eq!(open(&path, &SPEC).unwrap_err().kind(), Kind::NoJournal);
+        assert_eq!(
+            open(&path, &SPEC).unwrap_err().kind(),
+            Kind::DatabaseUnusable
+        );
     }
 
     #[test]

@@ -14,15 +14,15 @@ pub enum Kind {
     /// The command line is wrong.
     Usage,
     /// The source is not what it was when its upload began.
-    Changed,
+    SourceChanged,
     /// Bytes arrived at the store, or came back from it, that are not the source's.
     Corrupt,
     /// There is no such source, or it cannot be opened.
     NoSource,
     /// The backend cannot be used at all: another protocol, TLS, nonsense for answers.
-    Unusable,
+    Incompatible,
     /// The journal cannot be created or opened.
-    NoJournal,
+    DatabaseUnusable,
     /// The local system failed us: disk full, read error, standard output.
     Io,
     /// The network, the backend or the store failed for now.
@@ -30,27 +30,27 @@ pub enum Kind {
     /// Slow down; not before this long.
     Throttled(Option<Duration>),
     /// Something else answers in the place of backend or store: a captive portal, a proxy, another server.
-    Intercepted,
+    UnexpectedServer,
     /// The backend answers, but not what it was asked.
-    Garbled,
+    ProtocolError,
     /// The signed URL is no longer good (or never was): sign again.
-    Expired,
+    UrlExpired,
     /// The store's clock and the one that signed differ.
-    Skewed,
+    ClockSkew,
     /// The store is elsewhere than the URL was signed for.
-    Moved,
+    WrongEndpoint,
     /// The store says yes without the mark of it, an `ETag`: whether it has the part, only its list tells.
-    Unmarked,
+    MissingEtag,
     /// Somebody else drives this upload.
     Busy,
     /// The claim was taken over.
     LeaseLost,
     /// Not permitted: the token, or a policy of the store.
-    Refused,
+    Unauthorized,
     /// The backend does not take what was asked for: its name, type or size.
-    Denied,
+    NotAcceptable,
     /// The backend's checks have rejected the object for what is in it.
-    Rejected,
+    CheckFailed,
     /// Something has to be configured first.
     Config,
     /// The backend or the journal knows no such upload.
@@ -75,19 +75,23 @@ impl Kind {
     pub fn exit_code(self) -> u8 {
         match self {
             Self::Usage => 2,
-            Self::Changed | Self::Corrupt => 65,
+            Self::SourceChanged | Self::Corrupt => 65,
             Self::NoSource => 66,
-            Self::Unusable | Self::Intercepted | Self::Garbled | Self::Moved | Self::Unmarked => 69,
-            Self::NoJournal => 73,
+            Self::Incompatible
+            | Self::UnexpectedServer
+            | Self::ProtocolError
+            | Self::WrongEndpoint
+            | Self::MissingEtag => 69,
+            Self::DatabaseUnusable => 73,
             Self::Io => 74,
             Self::Temporary
             | Self::Throttled(_)
-            | Self::Expired
-            | Self::Skewed
+            | Self::UrlExpired
+            | Self::ClockSkew
             | Self::Busy
             | Self::LeaseLost
             | Self::PartsMismatch => 75,
-            Self::Refused | Self::Denied | Self::Rejected => 77,
+            Self::Unauthorized | Self::NotAcceptable | Self::CheckFailed => 77,
             Self::Config => 78,
             Self::Interrupted(signal) => 128 + signal,
             Self::NotFound | Self::Gone | Self::NotAbortable | Self::Unconfirmed | Self::Other => 1,
@@ -99,25 +103,25 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Usage => "usage",
-            Self::Changed => "changed",
+            Self::SourceChanged => "source_changed",
             Self::Corrupt => "corrupt",
             Self::NoSource => "no_source",
-            Self::Unusable => "unusable",
-            Self::NoJournal => "no_journal",
+            Self::Incompatible => "incompatible",
+            Self::DatabaseUnusable => "database_unusable",
             Self::Io => "io",
             Self::Temporary => "temporary",
             Self::Throttled(_) => "throttled",
-            Self::Intercepted => "intercepted",
-            Self::Garbled => "garbled",
-            Self::Expired => "expired",
-            Self::Skewed => "skewed",
-            Self::Moved => "moved",
-            Self::Unmarked => "unmarked",
+            Self::UnexpectedServer => "unexpected_server",
+            Self::ProtocolError => "protocol_error",
+            Self::UrlExpired => "url_expired",
+            Self::ClockSkew => "clock_skew",
+            Self::WrongEndpoint => "wrong_endpoint",
+            Self::MissingEtag => "missing_etag",
             Self::Busy => "busy",
             Self::LeaseLost => "lease_lost",
-            Self::Refused => "refused",
-            Self::Denied => "denied",
-            Self::Rejected => "rejected",
+            Self::Unauthorized => "unauthorized",
+            Self::NotAcceptable => "not_acceptable",
+            Self::CheckFailed => "check_failed",
             Self::Config => "config",
             Self::NotFound => "not_found",
             Self::Gone => "gone",
@@ -133,44 +137,44 @@ impl Kind {
     #[must_use]
     pub fn hint(self) -> Option<&'static str> {
         Some(match self {
-            Self::Changed => {
+            Self::SourceChanged => {
                 "put the file again to upload it as it is now; --if-changed restart does so by itself"
             }
             Self::Corrupt => {
                 "the store refused bytes that were damaged on the way, or the disk or memory is failing; run `upload resume`"
             }
             Self::NoSource => "check the path and its permissions",
-            Self::NoJournal => "name another place for the journal with --journal FILE",
-            Self::Temporary | Self::Throttled(_) | Self::Expired | Self::PartsMismatch => {
+            Self::DatabaseUnusable => "name another place for the journal with --journal FILE",
+            Self::Temporary | Self::Throttled(_) | Self::UrlExpired | Self::PartsMismatch => {
                 "run `upload resume` to go on"
             }
-            Self::Intercepted => {
+            Self::UnexpectedServer => {
                 "check the address of the backend; a captive portal or a proxy may be answering in its place"
             }
-            Self::Garbled => {
+            Self::ProtocolError => {
                 "use versions of upload and gateway that match; then run `upload resume`"
             }
-            Self::Skewed => {
+            Self::ClockSkew => {
                 "the gateway's clock is wrong, or the store's; ask its operator, then run `upload resume`"
             }
-            Self::Moved => {
+            Self::WrongEndpoint => {
                 "the gateway signs for another place than the store is at; ask its operator"
             }
-            Self::Unmarked => {
+            Self::MissingEtag => {
                 "the store, or a proxy before it, leaves out the ETag of what was sent; ask its operator"
             }
             Self::Busy => "wait for the other process, or stop it; then run `upload resume`",
             Self::LeaseLost => {
                 "another machine or process has taken this upload over; let it finish"
             }
-            Self::Refused => {
+            Self::Unauthorized => {
                 "check the token (--token-file, UPLOAD_TOKEN) and what the backend permits"
             }
-            Self::Denied => {
+            Self::NotAcceptable => {
                 "ask for what the backend takes (--name, --content-type, --meta), or its operator for more"
             }
-            Self::Rejected => {
-                "it is not sent again by itself; if it should be, put it with --again"
+            Self::CheckFailed => {
+                "it is not sent again by itself; if it should be, put it with --force"
             }
             Self::Gone => "put the file again to begin a new upload",
             Self::NotAbortable => {
@@ -202,21 +206,24 @@ impl Error {
 
     /// With the error that caused it; its text is appended when the error is shown.
     #[must_use]
-    pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+    pub fn with_source(
+        mut self,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
         self.source = Some(source.into());
         self
     }
 
     /// With a hint that knows more than the kind does.
     #[must_use]
-    pub fn hinting(mut self, hint: impl Into<String>) -> Self {
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
     /// The same once more, for another who is struck by it.
     #[must_use]
-    pub fn repeated(&self) -> Self {
+    pub fn duplicate(&self) -> Self {
         Self {
             kind: self.kind,
             what: self.to_string(),
@@ -242,7 +249,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.what)?;
         match self.source.as_deref() {
-            Some(source) => write!(f, ": {}", story(source)),
+            Some(source) => write!(f, ": {}", error_chain(source)),
             None => Ok(()),
         }
     }
@@ -250,7 +257,7 @@ impl fmt::Display for Error {
 
 /// An error and each of its causes, in one line.
 #[must_use]
-pub fn story(error: &dyn std::error::Error) -> String {
+pub fn error_chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes
         .map(ToString::to_string)
@@ -292,7 +299,7 @@ mod tests {
     #[test]
     fn an_error_tells_its_causes_once() {
         let cause = std::io::Error::other("disk on fire");
-        let error = Error::new(Kind::Io, "could not read part 3").because(cause);
+        let error = Error::new(Kind::Io, "could not read part 3").with_source(cause);
         assert_eq!(error.to_string(), "could not read part 3: disk on fire");
     }
 }

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest as _, Sha256 as Sha256Hasher};
 use uuid::Uuid;
 
 /// Why a text is not the name it was taken for; a lower-case fragment.
@@ -79,7 +79,7 @@ text! {
 /// every index of it, so that a commit of many touches few pages; its 74 bits of chance are beyond guessing, also for who has
 /// seen the one before.
 #[must_use]
-pub fn drawn() -> String {
+pub fn new_id() -> String {
     let millis = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default();
     // The last ten bytes of both versions are laid out alike.
     let [_, _, _, _, _, _, chance @ ..] = Uuid::new_v4().into_bytes();
@@ -160,18 +160,18 @@ impl fmt::Display for PartNumber {
 
 /// Our SHA-256 of a part. Lower-case hex on the wire, base64 in S3's checksum header.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Fingerprint([u8; 32]);
+pub struct Sha256([u8; 32]);
 
-impl Fingerprint {
+impl Sha256 {
     #[must_use]
     pub fn new(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// The fingerprint of bytes that are already in memory.
+    /// The SHA-256 of bytes that are already in memory.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
-        Self(Sha256::digest(bytes).into())
+        Self(Sha256Hasher::digest(bytes).into())
     }
 
     #[must_use]
@@ -200,22 +200,22 @@ impl Fingerprint {
     }
 }
 
-impl fmt::Display for Fingerprint {
+impl fmt::Display for Sha256 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
-impl fmt::Debug for Fingerprint {
+impl fmt::Debug for Sha256 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
 
-impl FromStr for Fingerprint {
+impl FromStr for Sha256 {
     type Err = Invalid;
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let wrong = Invalid("a fingerprint is 64 lower-case hexadecimal digits");
+        let wrong = Invalid("a SHA-256 is 64 lower-case hexadecimal digits");
         let digits = text.as_bytes();
         if digits.len() != 64
             || !digits
@@ -233,13 +233,13 @@ impl FromStr for Fingerprint {
     }
 }
 
-impl Serialize for Fingerprint {
+impl Serialize for Sha256 {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(self)
     }
 }
 
-impl<'de> Deserialize<'de> for Fingerprint {
+impl<'de> Deserialize<'de> for Sha256 {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         String::deserialize(from)?
             .parse()
@@ -252,7 +252,7 @@ text! {
     Checksum,
     |text| {
         let (digest, parts) = text.rsplit_once('-').map_or((text, None), |(digest, parts)| (digest, Some(parts)));
-        Fingerprint::from_base64(digest).is_ok() && parts.is_none_or(|n| n.parse::<u32>().is_ok_and(|n| n > 0))
+        Sha256::from_base64(digest).is_ok() && parts.is_none_or(|n| n.parse::<u32>().is_ok_and(|n| n > 0))
     },
     "a checksum is base64 of 32 bytes, with -N behind it for N parts"
 }
@@ -260,7 +260,7 @@ text! {
 impl Checksum {
     /// The checksum of an object sent by one plain PUT.
     #[must_use]
-    pub fn whole(part: &Fingerprint) -> Self {
+    pub fn whole(part: &Sha256) -> Self {
         Self(part.base64())
     }
 
@@ -268,8 +268,8 @@ impl Checksum {
     ///
     /// Follows "Checking object integrity" of the Amazon S3 user guide (composite checksums).
     #[must_use]
-    pub fn composite<'a>(parts: impl IntoIterator<Item = &'a Fingerprint>) -> Self {
-        let mut all = Sha256::new();
+    pub fn composite<'a>(parts: impl IntoIterator<Item = &'a Sha256>) -> Self {
+        let mut all = Sha256Hasher::new();
         let mut count = 0_u32;
         for part in parts {
             all.update(part.bytes());
@@ -432,10 +432,10 @@ mod tests {
     /// Random names had every commit of many uploads write a page of each index for each of them.
     #[test]
     fn what_is_drawn_later_lies_behind_what_was_drawn_before() {
-        let mut last = drawn();
+        let mut last = new_id();
         for _ in 0..20 {
             // The time is the first 48 bits: 12 digits and a dash.
-            let next = iter::repeat_with(drawn)
+            let next = iter::repeat_with(new_id)
                 .find(|name| name[..13] != last[..13])
                 .unwrap();
             assert!(last < next, "{last} {next}");
@@ -445,7 +445,7 @@ mod tests {
 
     #[test]
     fn of_what_is_drawn_only_the_time_can_be_guessed() {
-        let names: Vec<Uuid> = (0..1000).map(|_| drawn().parse().unwrap()).collect();
+        let names: Vec<Uuid> = (0..1000).map(|_| new_id().parse().unwrap()).collect();
         assert!(names.iter().all(
             |name| name.get_version_num() == 7 && name.get_variant() == uuid::Variant::RFC4122
         ));
@@ -470,26 +470,17 @@ mod tests {
 
     #[test]
     fn a_fingerprint_reads_back_what_it_writes() {
-        let fingerprint = Fingerprint::of(b"upload");
-        assert_eq!(fingerprint.to_string().parse(), Ok(fingerprint));
-        assert_eq!(
-            Fingerprint::from_base64(&fingerprint.base64()),
-            Ok(fingerprint)
-        );
-        assert!(
-            fingerprint
-                .to_string()
-                .to_uppercase()
-                .parse::<Fingerprint>()
-                .is_err()
-        );
+        let sha256 = Sha256::of(b"upload");
+        assert_eq!(sha256.to_string().parse(), Ok(sha256));
+        assert_eq!(Sha256::from_base64(&sha256.base64()), Ok(sha256));
+        assert!(sha256.to_string().to_uppercase().parse::<Sha256>().is_err());
     }
 
     /// The composite of "hello " and "world", by `sha256sum`, `xxd -r -p` and `base64`.
     #[test]
     fn a_composite_is_the_hash_of_the_parts_hashes() {
-        let parts = [Fingerprint::of(b"hello "), Fingerprint::of(b"world")];
-        let mut all = Sha256::new();
+        let parts = [Sha256::of(b"hello "), Sha256::of(b"world")];
+        let mut all = Sha256Hasher::new();
         all.update(parts[0].bytes());
         all.update(parts[1].bytes());
         assert_eq!(

@@ -24,7 +24,7 @@ impl Plan {
     /// suffice; at the store's very end, where doubling would pass `limits.max_part`, as large as that.
     ///
     /// # Errors
-    /// [`Kind::Refused`] when the store takes no object of that size, [`Kind::Usage`] when the wish is out of its range.
+    /// [`Kind::Unauthorized`] when the store takes no object of that size, [`Kind::Usage`] when the wish is out of its range.
     pub fn new(size: u64, wish: Option<u64>, limits: &Limits) -> Result<Self> {
         let wish = match wish {
             None => DEFAULT_PART_SIZE.clamp(limits.min_part.max(1), limits.max_part.max(1)),
@@ -44,10 +44,10 @@ impl Plan {
             .min(limits.max_size);
         if size > room {
             return Err(Error::new(
-                Kind::Refused,
+                Kind::Unauthorized,
                 format!("{size} bytes are more than the store takes ({room} bytes)"),
             )
-            .hinting("split the file, or ask the operator of the backend for a larger limit"));
+            .with_hint("split the file, or ask the operator of the backend for a larger limit"));
         }
         let mut part_size = wish;
         while size.div_ceil(part_size) > u64::from(limits.max_parts) {
@@ -59,7 +59,7 @@ impl Plan {
     /// The plan that a backend or a journal has pinned before.
     ///
     /// # Errors
-    /// [`Kind::Unusable`] for a part size of zero, or parts beyond counting.
+    /// [`Kind::Incompatible`] for a part size of zero, or parts beyond counting.
     pub fn pinned(size: u64, part_size: u64) -> Result<Self> {
         let count = if part_size == 0 {
             None
@@ -73,7 +73,7 @@ impl Plan {
                 count,
             }),
             None => Err(Error::new(
-                Kind::Unusable,
+                Kind::Incompatible,
                 format!("{size} bytes cannot be cut into parts of {part_size} bytes"),
             )),
         }
@@ -168,7 +168,7 @@ mod tests {
         assert_eq!((full.part_size(), full.count()), (5 * GIB, 10_000));
         assert_eq!(
             Plan::new(AWS.max_size + 1, None, &AWS).unwrap_err().kind(),
-            Kind::Refused
+            Kind::Unauthorized
         );
     }
 

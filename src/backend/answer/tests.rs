@@ -31,7 +31,7 @@ fn kind(status: u16, code: &str, message: &str) -> Kind {
 }
 
 fn part(answer: &Answer) -> Result<Stored, Kind> {
-    of_part(answer, &Fingerprint::of(b"part"), None, false).map_err(|error| error.kind())
+    of_part(answer, &Sha256::of(b"part"), None, false).map_err(|error| error.kind())
 }
 
 #[test]
@@ -42,16 +42,16 @@ fn a_stores_errors_are_told_apart_by_code_not_status() {
         (400, "RequestTimeout", "", Kind::Temporary),
         (400, "IncompleteBody", "", Kind::Temporary),
         (409, "ConditionalRequestConflict", "", Kind::Temporary),
-        (403, "AccessDenied", "Request has expired", Kind::Expired),
-        (400, "ExpiredToken", "", Kind::Expired),
-        (403, "AccessDenied", "Access Denied", Kind::Refused),
-        (403, "SignatureDoesNotMatch", "", Kind::Refused),
-        (403, "RequestTimeTooSkewed", "", Kind::Skewed),
+        (403, "AccessDenied", "Request has expired", Kind::UrlExpired),
+        (400, "ExpiredToken", "", Kind::UrlExpired),
+        (403, "AccessDenied", "Access Denied", Kind::Unauthorized),
+        (403, "SignatureDoesNotMatch", "", Kind::Unauthorized),
+        (403, "RequestTimeTooSkewed", "", Kind::ClockSkew),
         (
             403,
             "AccessDenied",
             "Request is not yet valid",
-            Kind::Skewed,
+            Kind::ClockSkew,
         ),
         (404, "NoSuchUpload", "", Kind::Gone),
         (404, "NoSuchKey", "", Kind::Gone),
@@ -59,15 +59,15 @@ fn a_stores_errors_are_told_apart_by_code_not_status() {
         (405, "MethodNotAllowed", "", Kind::Config),
         (503, "SlowDown", "", Kind::Throttled(None)),
         (500, "InternalError", "", Kind::Temporary),
-        (501, "NotImplemented", "", Kind::Unusable),
-        (411, "MissingContentLength", "", Kind::Unusable),
-        (400, "EntityTooLarge", "", Kind::Unusable),
-        (301, "PermanentRedirect", "", Kind::Moved),
-        (307, "TemporaryRedirect", "", Kind::Moved),
+        (501, "NotImplemented", "", Kind::Incompatible),
+        (411, "MissingContentLength", "", Kind::Incompatible),
+        (400, "EntityTooLarge", "", Kind::Incompatible),
+        (301, "PermanentRedirect", "", Kind::WrongEndpoint),
+        (307, "TemporaryRedirect", "", Kind::WrongEndpoint),
         // Behind a success, as after it.
         (200, "InternalError", "", Kind::Temporary),
         (200, "SlowDown", "", Kind::Throttled(None)),
-        (200, "AccessDenied", "Access Denied", Kind::Refused),
+        (200, "AccessDenied", "Access Denied", Kind::Unauthorized),
     ] {
         assert_eq!(
             kind(status, code, message),
@@ -77,7 +77,7 @@ fn a_stores_errors_are_told_apart_by_code_not_status() {
     }
     assert_eq!(
         of_store(&s3(400, "InvalidRequest", ""), true).kind(),
-        Kind::Expired
+        Kind::UrlExpired
     );
 }
 
@@ -85,14 +85,14 @@ fn a_stores_errors_are_told_apart_by_code_not_status() {
 fn what_answers_in_the_stores_place_is_told_apart_from_it() {
     let page = "<!DOCTYPE html><title>Welcome</title>";
     for (status, expected) in [
-        (200, Kind::Intercepted),
-        (302, Kind::Intercepted),
-        (404, Kind::Intercepted),
-        (407, Kind::Refused),
-        (413, Kind::Unusable),
+        (200, Kind::UnexpectedServer),
+        (302, Kind::UnexpectedServer),
+        (404, Kind::UnexpectedServer),
+        (407, Kind::Unauthorized),
+        (413, Kind::Incompatible),
         (502, Kind::Temporary),
         (503, Kind::Throttled(None)),
-        (511, Kind::Intercepted),
+        (511, Kind::UnexpectedServer),
     ] {
         assert_eq!(
             part(&answer(status, &[("etag", "\"e\"")], page)),
@@ -102,14 +102,17 @@ fn what_answers_in_the_stores_place_is_told_apart_from_it() {
     }
     assert_eq!(
         part(&answer(302, &[("location", "https://login.example")], "")),
-        Err(Kind::Intercepted)
+        Err(Kind::UnexpectedServer)
     );
-    assert_eq!(part(&answer(404, &[], "not found")), Err(Kind::Unusable));
+    assert_eq!(
+        part(&answer(404, &[], "not found")),
+        Err(Kind::Incompatible)
+    );
 }
 
 #[test]
 fn a_part_is_stored_by_all_marks_of_success_and_no_fewer() {
-    let ours = Fingerprint::of(b"part").base64();
+    let ours = Sha256::of(b"part").base64();
     let stored = |etag: &str| Ok(Stored::New(etag.parse().unwrap()));
     for tag in ["\"abc\"", "abc", "W/\"abc\""] {
         assert_eq!(
@@ -138,11 +141,11 @@ fn a_part_is_stored_by_all_marks_of_success_and_no_fewer() {
     ] {
         assert_eq!(
             part(&answer(200, tags, "")),
-            Err(Kind::Unmarked),
+            Err(Kind::MissingEtag),
             "{tags:?}"
         );
     }
-    let other = Fingerprint::of(b"trap").base64();
+    let other = Sha256::of(b"trap").base64();
     assert_eq!(
         part(&answer(
             200,
@@ -153,7 +156,7 @@ fn a_part_is_stored_by_all_marks_of_success_and_no_fewer() {
     );
     assert_eq!(
         part(&answer(200, &[("etag", "abc")], "{}")),
-        Err(Kind::Intercepted)
+        Err(Kind::UnexpectedServer)
     );
     let namespaced = "<Error xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Code>InternalError</Code></Error>";
     assert_eq!(
@@ -166,15 +169,18 @@ fn a_part_is_stored_by_all_marks_of_success_and_no_fewer() {
 fn what_no_gateway_would_say_is_not_taken_for_one() {
     let is = |answer: &Answer| of_gateway(answer).kind();
     let html = [("content-type", "text/html; charset=utf-8")];
-    assert_eq!(is(&answer(404, &[], "nothing here")), Kind::Unusable);
-    assert_eq!(is(&answer(404, &html, "nothing here")), Kind::Intercepted);
-    assert_eq!(is(&answer(302, &[], "")), Kind::Intercepted);
-    assert_eq!(is(&answer(511, &[], "")), Kind::Intercepted);
+    assert_eq!(is(&answer(404, &[], "nothing here")), Kind::Incompatible);
+    assert_eq!(
+        is(&answer(404, &html, "nothing here")),
+        Kind::UnexpectedServer
+    );
+    assert_eq!(is(&answer(302, &[], "")), Kind::UnexpectedServer);
+    assert_eq!(is(&answer(511, &[], "")), Kind::UnexpectedServer);
     assert_eq!(is(&answer(502, &html, "")), Kind::Temporary);
-    assert_eq!(is(&answer(407, &html, "")), Kind::Refused);
+    assert_eq!(is(&answer(407, &html, "")), Kind::Unauthorized);
     // Another server's problem is not our gateway's.
     let problem = r#"{"code":"not_found","title":"no such upload","status":404}"#;
-    assert_eq!(is(&answer(404, &[], problem)), Kind::Unusable);
+    assert_eq!(is(&answer(404, &[], problem)), Kind::Incompatible);
     assert_eq!(
         is(&answer(404, &[(PROTOCOL_HEADER, "1")], problem)),
         Kind::NotFound
@@ -191,7 +197,7 @@ fn every_code_of_the_table_has_a_kind() {
             detail: None,
         };
         let kind = of_problem(code.status(), &problem, None).kind();
-        assert!(!matches!(kind, Kind::Unusable), "{code}: {kind:?}");
+        assert!(!matches!(kind, Kind::Incompatible), "{code}: {kind:?}");
     }
     let newer = Problem {
         code: "too_old".into(),
@@ -199,7 +205,7 @@ fn every_code_of_the_table_has_a_kind() {
         status: 426,
         detail: None,
     };
-    assert_eq!(of_problem(426, &newer, None).kind(), Kind::Unusable);
+    assert_eq!(of_problem(426, &newer, None).kind(), Kind::Incompatible);
 }
 
 #[test]
@@ -259,7 +265,7 @@ fn header() -> impl Strategy<Value = (HeaderName, HeaderValue)> {
             "99999999999999999999"
         ])
         .prop_map(|value| value.as_bytes().to_vec()),
-        Just(Fingerprint::of(b"part").base64().into_bytes()),
+        Just(Sha256::of(b"part").base64().into_bytes()),
         vec(prop_oneof![32..127_u8, 128..=255_u8], 0..40),
     ];
     (proptest::sample::select(names), values).prop_map(|(name, value)| {
@@ -296,7 +302,7 @@ proptest! {
         status in status(), headers in vec(header(), 0..5), body in body(), stale in any::<bool>()
     ) {
         let answer = Answer { status, headers: headers.into_iter().collect(), body };
-        let ours = Fingerprint::of(b"part");
+        let ours = Sha256::of(b"part");
         if let Ok(Stored::New(etag)) = of_part(&answer, &ours, None, stale) {
             prop_assert!([200, 201, 204].contains(&status));
             prop_assert!(answer.body.trim_ascii().is_empty());
@@ -329,7 +335,10 @@ fn a_quota_is_waited_for_where_the_gateway_says_that_it_helps() {
         Kind::Throttled(Some(Duration::from_secs(10)))
     );
     let error = refused(&[]);
-    assert_eq!((error.kind(), error.kind().exit_code()), (Kind::Denied, 77));
+    assert_eq!(
+        (error.kind(), error.kind().exit_code()),
+        (Kind::NotAcceptable, 77)
+    );
     assert!(error.to_string().contains("at most 10 bytes"));
 }
 
@@ -338,7 +347,7 @@ fn an_etag_that_looks_like_an_md5_is_held_to_be_it_where_there_is_one() {
     let ours: Md5 = "kAFQmDzST7DWlj99KOF/cg==".parse().unwrap();
     let of = |etag: &str, more: &[(&str, &str)]| {
         let answer = answer(200, &[&[("etag", etag)], more].concat(), "");
-        of_part(&answer, &Fingerprint::of(b"abc"), Some(&ours), false).map_err(|error| error.kind())
+        of_part(&answer, &Sha256::of(b"abc"), Some(&ours), false).map_err(|error| error.kind())
     };
     let other = "\"00000000000000000000000000000000\"";
     assert!(of("\"900150983cd24fb0d6963f7d28e17f72\"", &[]).is_ok());

@@ -101,13 +101,13 @@ pub fn refusal(answer: &Answer) -> Refusal {
     };
     match status {
         407 => explained(proxy_login()),
-        401 | 403 => explained(told(Kind::Refused, "the backend refused").hinting(LOG_IN)),
+        401 | 403 => explained(told(Kind::Unauthorized, "the backend refused").with_hint(LOG_IN)),
         300..=399 => explained(
             told(
-                Kind::Intercepted,
+                Kind::UnexpectedServer,
                 "the backend redirects, which is not followed",
             )
-            .hinting(
+            .with_hint(
                 "configure the address it redirects to, if you trust it, or log in to the network",
             ),
         ),
@@ -129,14 +129,15 @@ pub fn refusal(answer: &Answer) -> Refusal {
                 explained: false,
             },
             None if said.text().contains("does not support uploading to S3") => explained(
-                told(Kind::Unusable, "the backend has no store").hinting("ask its operator for S3"),
+                told(Kind::Incompatible, "the backend has no store")
+                    .with_hint("ask its operator for S3"),
             ),
             None if matches!(status, 404 | 405) => explained(nobody(status)),
             None if matches!(status, 400 | 413 | 415 | 422) => explained(told(
-                Kind::Denied,
+                Kind::NotAcceptable,
                 "the backend does not take what it is asked for",
             )),
-            None => explained(told(Kind::Unusable, "the backend refused")),
+            None => explained(told(Kind::Incompatible, "the backend refused")),
         },
     }
 }
@@ -151,16 +152,16 @@ fn of_store(said: &Said) -> Option<Kind> {
             Kind::Throttled(None)
         }
         "EntityTooSmall" | "EntityTooLarge" | "KeyTooLongError" | "MetadataTooLarge" => {
-            Kind::Denied
+            Kind::NotAcceptable
         }
         "AccessDenied" | "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "ExpiredToken" => {
-            Kind::Refused
+            Kind::Unauthorized
         }
         _ => match said.status()? {
             404 => Kind::Gone,
-            401 | 403 => Kind::Refused,
+            401 | 403 => Kind::Unauthorized,
             429 | 503 => Kind::Throttled(None),
-            400..=499 => Kind::Denied,
+            400..=499 => Kind::NotAcceptable,
             _ => Kind::Temporary,
         },
     };
@@ -169,20 +170,20 @@ fn of_store(said: &Said) -> Option<Kind> {
 
 fn stranger(status: u16) -> Error {
     Error::new(
-        Kind::Intercepted,
+        Kind::UnexpectedServer,
         format!("what answers there is not a Companion (HTTP {status})"),
     )
 }
 
 fn nobody(status: u16) -> Error {
-    Error::new(Kind::Unusable, format!("no Companion with an S3 store answers there (HTTP {status})")).hinting(
+    Error::new(Kind::Incompatible, format!("no Companion with an S3 store answers there (HTTP {status})")).with_hint(
         "check the address, the path that Companion is mounted at included; without a bucket it has no such routes",
     )
 }
 
 fn nonsense() -> Error {
     Error::new(
-        Kind::Garbled,
+        Kind::ProtocolError,
         "what the backend answers cannot be understood",
     )
 }
@@ -249,7 +250,7 @@ impl Signature {
             .unwrap_or(URL_LIFE);
         if expires_in == 0 {
             return Err(Error::new(
-                Kind::Garbled,
+                Kind::ProtocolError,
                 "the backend signed URLs that live for no time",
             ));
         }

@@ -70,11 +70,11 @@ impl Bench {
             path: self.file.path().into(),
             range,
         };
-        let fingerprint = Fingerprint::of(&self.bytes[1..]);
+        let sha256 = Sha256::of(&self.bytes[1..]);
         let sent = Arc::clone(&self.sent);
         let put = self
             .http
-            .put(&signed, Instant::now(), content, &fingerprint, None, sent);
+            .put(&signed, Instant::now(), content, &sha256, None, sent);
         timeout(Duration::from_mins(1), put).await.expect("no end")
     }
 
@@ -108,7 +108,7 @@ async fn a_store_name_that_resolves_to_loopback_is_not_connected_to() {
     };
     let bench = Bench::with(1 << 10, "https://192.0.2.1", options).await;
     let refused = bench.put_to("localhost").await.unwrap_err();
-    assert_eq!(refused.kind(), Kind::Unusable, "{refused}");
+    assert_eq!(refused.kind(), Kind::Incompatible, "{refused}");
     let heard = timeout(Duration::from_millis(1), bench.listener.accept()).await;
     assert!(heard.is_err(), "a connection was made");
 }
@@ -169,7 +169,7 @@ async fn a_refusal_is_read_while_the_part_is_still_being_sent() {
             }
         };
         let (_stream, answer) = tokio::join!(server, bench.put());
-        assert_eq!(answer.unwrap_err().kind(), Kind::Refused, "case {how}");
+        assert_eq!(answer.unwrap_err().kind(), Kind::Unauthorized, "case {how}");
         assert!(bench.sent() < 64 * MIB as u64);
     }
 }
@@ -195,7 +195,7 @@ async fn a_file_that_shrinks_while_it_is_sent_has_changed() {
         let _ = stream.read_to_end(&mut rest).await;
     };
     let ((), answer) = tokio::join!(server, bench.put());
-    assert_eq!(answer.unwrap_err().kind(), Kind::Changed);
+    assert_eq!(answer.unwrap_err().kind(), Kind::SourceChanged);
 }
 
 #[tokio::test]
@@ -263,7 +263,7 @@ async fn new_connections_lead_to_the_stores_that_were_known() {
     let anew = http.reconnected().unwrap();
     assert_eq!(
         goes(&anew, "https://elsewhere.example/k"),
-        Err(Kind::Unusable)
+        Err(Kind::Incompatible)
     );
     assert_eq!(goes(&anew, "https://store.example/k"), Ok(()));
 }

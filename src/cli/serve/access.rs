@@ -27,11 +27,11 @@ pub fn auth(flags: &Access, listen: SocketAddr) -> Result<Auth> {
             Kind::Config,
             "--auth none lets everybody in, whatever else it names",
         )
-        .hinting("leave none out"));
+        .with_hint("leave none out"));
     }
     if !jwt && flags.jwt_issuer.is_some() {
         return Err(Error::new(Kind::Config, "--jwt-issuer is for --auth jwt")
-            .hinting("add --auth jwt, or tokens,jwt"));
+            .with_hint("add --auth jwt, or tokens,jwt"));
     }
     if jwt {
         return Ok(Auth::Jwt {
@@ -49,16 +49,17 @@ pub fn auth(flags: &Access, listen: SocketAddr) -> Result<Auth> {
         Kind::Config,
         format!("a gateway on {listen} lets nobody in without authentication"),
     )
-    .hinting("make a token with `upload serve token add NAME` and run with --auth tokens"))
+    .with_hint("make a token with `upload serve token add NAME` and run with --auth tokens"))
 }
 
 fn issuer(flags: &Access) -> Result<Issuer> {
     let missing = |what: &str| {
-        Error::new(Kind::Config, format!("--auth jwt needs {what}"))
-            .hinting("it takes --jwt-issuer URL, --jwt-audience AUDIENCE and --jwt-claim NAME=GLOB")
+        Error::new(Kind::Config, format!("--auth jwt needs {what}")).with_hint(
+            "it takes --jwt-issuer URL, --jwt-audience AUDIENCE and --jwt-claim NAME=GLOB",
+        )
     };
     let unread =
-        |error| Error::new(Kind::Usage, "could not use the value of --jwt-jwks").because(error);
+        |error| Error::new(Kind::Usage, "could not use the value of --jwt-jwks").with_source(error);
     Ok(Issuer {
         issuer: flags
             .jwt_issuer
@@ -90,7 +91,7 @@ fn issuer(flags: &Access) -> Result<Issuer> {
 /// [`Kind::Usage`] for anything else.
 pub fn rate(text: &str) -> Result<Rate> {
     let wrong = || {
-        Error::new(Kind::Usage, "could not understand --rate").hinting(format!(
+        Error::new(Kind::Usage, "could not understand --rate").with_hint(format!(
             "it is N/s or N/s,burst=M, and M is at least {SIGN_MAX}"
         ))
     };
@@ -121,8 +122,8 @@ pub fn rate(text: &str) -> Result<Rate> {
 pub fn quota(text: &str) -> Result<Quota> {
     let wrong = |why: String| {
         Error::new(Kind::Usage, "could not understand --quota")
-            .because(why)
-            .hinting("it is any of open=1000,outstanding=1TiB,total=10TiB")
+            .with_source(why)
+            .with_hint("it is any of open=1000,outstanding=1TiB,total=10TiB")
     };
     let mut quota = Quota::default();
     for pair in text.split(',') {

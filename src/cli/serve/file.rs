@@ -65,16 +65,16 @@ fn parse(text: &str, path: &Path, profile: Option<&str>) -> Result<Vec<Filed>> {
     // The parser's own text quotes lines of the file, which may hold anything.
     let mut table: Table = text
         .parse()
-        .map_err(|error: toml::de::Error| wrong().because(error.message().to_owned()))?;
+        .map_err(|error: toml::de::Error| wrong().with_source(error.message().to_owned()))?;
     let profiles = match table.remove("profile") {
         None => Table::new(),
         Some(Value::Table(profiles)) => profiles,
-        Some(_) => return Err(wrong().because("`profile` is no table of tables")),
+        Some(_) => return Err(wrong().with_source("`profile` is no table of tables")),
     };
     let mut chosen = None;
     for (name, keys) in profiles {
         let Value::Table(keys) = keys else {
-            return Err(wrong().because(format!("[profile.{name}] is no table")));
+            return Err(wrong().with_source(format!("[profile.{name}] is no table")));
         };
         let keys = read(keys, path)?;
         if profile == Some(name.as_str()) {
@@ -110,7 +110,7 @@ fn read(table: Table, path: &Path) -> Result<Vec<Filed>> {
                 Kind::Config,
                 format!("could not use {name} of {}", path.display()),
             )
-            .because(why)
+            .with_source(why)
         };
         let secret = is_kept_apart(&value);
         let filed = Filed {
@@ -135,10 +135,10 @@ fn unknown(name: &str, known: &[Key], path: &Path) -> Error {
         Kind::Config,
         format!("there is no key `{name}` in a gateway's configuration"),
     )
-    .because(format!("it stands in {}", path.display()));
+    .with_source(format!("it stands in {}", path.display()));
     match nearest {
-        Some((_, meant)) => error.hinting(format!("the nearest there is: `{meant}`")),
-        None => error.hinting("the keys are the flags of `upload serve --help`, with _ for -"),
+        Some((_, meant)) => error.with_hint(format!("the nearest there is: `{meant}`")),
+        None => error.with_hint("the keys are the flags of `upload serve --help`, with _ for -"),
     }
 }
 

@@ -27,7 +27,8 @@ pub fn list(flags: &ServeOptions) -> Result<Vec<Hook>> {
         });
     }
     for text in &flags.hook_args {
-        let wrong = |hint| Error::new(Kind::Usage, "could not understand --hook-arg").hinting(hint);
+        let wrong =
+            |hint| Error::new(Kind::Usage, "could not understand --hook-arg").with_hint(hint);
         let (name, arg) = text
             .split_once('=')
             .ok_or_else(|| wrong("it is NAME=ARG"))?;
@@ -48,7 +49,7 @@ pub fn list(flags: &ServeOptions) -> Result<Vec<Hook>> {
 fn hook(text: &str) -> Result<(String, HookKind)> {
     let wrong = || {
         Error::new(Kind::Usage, "could not understand --hook")
-            .hinting("it is exec:PROGRAM or an http(s) URL, or one of these behind NAME=")
+            .with_hint("it is exec:PROGRAM or an http(s) URL, or one of these behind NAME=")
     };
     let is_name =
         |name: &str| !name.is_empty() && !name.contains(['/', '?']) && !name.starts_with("exec:");
@@ -102,7 +103,7 @@ pub fn on_reject(text: &str) -> Result<OnReject> {
         None if text == "delete" => Ok(OnReject::Delete),
         None if text == "keep" => Ok(OnReject::Keep),
         _ => Err(Error::new(Kind::Usage, "could not understand --on-reject")
-            .hinting("it is delete, keep or quarantine:PREFIX")),
+            .with_hint("it is delete, keep or quarantine:PREFIX")),
     }
 }
 

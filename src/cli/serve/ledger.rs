@@ -34,7 +34,7 @@ fn told(
                 Kind::Usage,
                 "the password of --ledger can be read by everybody on this machine",
             )
-            .hinting("leave it out and set PGPASSWORD, or say the whole URL in UPLOAD_LEDGER"));
+            .with_hint("leave it out and set PGPASSWORD, or say the whole URL in UPLOAD_LEDGER"));
         }
         let password = settings.postgres_password()?;
         return Address::parse(text, password.as_deref())
@@ -46,7 +46,7 @@ fn told(
             Ok(LedgerConfig::Sqlite(file[1..].into()))
         }
         _ => Err(Error::new(Kind::Usage, "could not understand --ledger")
-            .hinting("it is sqlite[:FILE] or postgres://USER@HOST/DATABASE")),
+            .with_hint("it is sqlite[:FILE] or postgres://USER@HOST/DATABASE")),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::report::{safe, text};
 use upload_gateway::{Action, Config, Swept};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::names::UploadId;
-use upload_types::wire::State;
+use upload_types::wire::UploadState;
 
 /// One line of `--json`: `type` is `sweep`.
 #[derive(Serialize)]
@@ -91,7 +91,7 @@ pub async fn run(settings: &Settings, config: Config, dry_run: bool) -> Result<(
         Kind::Temporary,
         format!("{left} of what was found could not be brought to an end"),
     )
-    .hinting("the next sweep tries again; -v says what the store and the ledger answered"))
+    .with_hint("the next sweep tries again; -v says what the store and the ledger answered"))
 }
 
 fn place(action: Action) -> usize {
@@ -131,7 +131,7 @@ fn line(swept: &Swept, dry_run: bool) -> Line<'_> {
         key: &swept.key,
         upload: upload.map(|upload| &upload.id),
         state: upload.map(|upload| upload.state.name()),
-        became: swept.became.map(State::name),
+        became: swept.became.map(UploadState::name),
         size: upload.map(|upload| upload.plan.size()),
         expires_at: upload.map(|upload| upload.expires_at),
         multiparts: swept.goes.map(|goes| goes.multiparts),

@@ -14,8 +14,9 @@ use upload_types::error::{Error, Kind, Result};
 impl Settings {
     pub(super) fn headers_setting(&self, flags: &args::Connection) -> Result<Setting<Vec<Header>>> {
         if !flags.headers.is_empty() {
-            let wrong =
-                |why| Error::new(Kind::Usage, "could not use the value of --header").because(why);
+            let wrong = |why| {
+                Error::new(Kind::Usage, "could not use the value of --header").with_source(why)
+            };
             let value = read(&flags.headers, Path::new(""))?.map_err(wrong)?;
             return Ok(Setting {
                 value,

@@ -75,10 +75,10 @@ impl Machine {
     pub(super) fn directories(&self) -> Result<&Directories> {
         self.directories.as_ref().ok_or_else(|| {
             Error::new(
-                Kind::NoJournal,
+                Kind::DatabaseUnusable,
                 "there is no home directory to keep the journal in",
             )
-            .hinting("set HOME, or name a place with --journal FILE")
+            .with_hint("set HOME, or name a place with --journal FILE")
         })
     }
 }

@@ -151,7 +151,7 @@ fn without_a_home_the_journal_has_to_be_named() {
         ..bare()
     };
     let error = effective(homeless(), &[]).unwrap_err();
-    assert_eq!(error.kind(), Kind::NoJournal);
+    assert_eq!(error.kind(), Kind::DatabaseUnusable);
     assert!(error.hint().unwrap().contains("--journal"));
     assert!(effective(homeless(), &["--journal", "j.db"]).is_ok());
 }

@@ -75,18 +75,20 @@ pub fn text(path: &Path, noun: &str) -> Result<String> {
             format!("could not read {noun} in {}", path.display()),
         )
     };
-    let file = File::open(path).map_err(|error| unread().because(error))?;
-    let found = file.metadata().map_err(|error| unread().because(error))?;
-    trust::check(path, &found).map_err(|why| unread().because(why))?;
+    let file = File::open(path).map_err(|error| unread().with_source(error))?;
+    let found = file
+        .metadata()
+        .map_err(|error| unread().with_source(error))?;
+    trust::check(path, &found).map_err(|why| unread().with_source(why))?;
     file.take(SIZE_MAX + 1)
         .read_to_string(&mut text)
-        .map_err(|error| unread().because(error))?;
+        .map_err(|error| unread().with_source(error))?;
     Ok(text)
 }
 
 fn check(text: &str, what: &str) -> Result<Token> {
     let wrong =
-        |why: &str| Err(Error::new(Kind::Config, format!("could not use {what}")).because(why));
+        |why: &str| Err(Error::new(Kind::Config, format!("could not use {what}")).with_source(why));
     let text = text.trim();
     if text.is_empty() {
         return wrong("it is empty");

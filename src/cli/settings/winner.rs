@@ -171,7 +171,7 @@ impl Settings {
     pub(super) fn limit_rate_setting(&self, flag: Option<LimitRate>) -> Result<Setting<LimitRate>> {
         if let (None, Some(text)) = (flag, self.machine.text("UPLOAD_LIMIT_RATE")?) {
             let wrong =
-                |why| Error::new(Kind::Config, "could not use UPLOAD_LIMIT_RATE").because(why);
+                |why| Error::new(Kind::Config, "could not use UPLOAD_LIMIT_RATE").with_source(why);
             let value = parse::limit_rate(&text).map_err(wrong)?;
             return Ok(Setting {
                 value,
@@ -266,7 +266,8 @@ impl Settings {
         if let Some(text) = flag {
             let flag = key.replace('_', "-");
             let value = check(text).map_err(|why| {
-                Error::new(Kind::Usage, format!("could not use the value of --{flag}")).because(why)
+                Error::new(Kind::Usage, format!("could not use the value of --{flag}"))
+                    .with_source(why)
             })?;
             return Ok(Some(Setting {
                 value,
@@ -320,7 +321,7 @@ pub(super) fn from_file<T>(file: &ConfigFile, key: &str, checked: Result<T, Stri
             Kind::Config,
             format!("could not use `{key}` of {}", file.path.display()),
         )
-        .because(why)
+        .with_source(why)
     })
 }
 

@@ -137,7 +137,7 @@ impl Course {
         self.limits(from, to).min().unwrap()
     }
 
-    fn story(&self) -> String {
+    fn error_chain(&self) -> String {
         let mut story = String::new();
         let mut before = 0;
         for (second, limit, _) in &self.ticks {
@@ -285,7 +285,7 @@ fn a_link_capped_per_connection_is_filled_before_the_third_second() {
         assert!(
             rate >= 0.9 * best,
             "seed {seed}: {rate:.0} of {best:.0} MB/s: {}",
-            course.story()
+            course.error_chain()
         );
         let file = Link {
             size: 1 << 30,
@@ -314,7 +314,7 @@ fn a_slow_uplink_is_not_stuffed() {
             assert!(
                 course.highest(0.0, 300.0) <= 6,
                 "{each} {part} {seed}: {}",
-                course.story()
+                course.error_chain()
             );
             assert!(
                 course.rate(20.0, 300.0) >= 0.9,
@@ -344,7 +344,10 @@ fn a_link_is_filled_with_no_more_connections_than_it_takes() {
                 ..Link::capped(each)
             };
             let course = auto(&link, 60.0, seed);
-            let what = format!("{each} of {total} MB/s, seed {seed}: {}", course.story());
+            let what = format!(
+                "{each} of {total} MB/s, seed {seed}: {}",
+                course.error_chain()
+            );
             let rate = course.rate(20.0, 60.0);
             assert!(rate >= 0.88 * total, "{rate:.0} MB/s at {what}");
             let takes = (total / each).max(4.0);
@@ -367,7 +370,7 @@ fn what_four_connections_fill_is_not_given_sixty_four() {
                 ..Link::shared(total)
             };
             let course = auto(&link, 60.0, seed);
-            let what = format!("{total} MB/s, seed {seed}: {}", course.story());
+            let what = format!("{total} MB/s, seed {seed}: {}", course.error_chain());
             assert!(course.highest(0.0, 60.0) <= 16, "{what}");
             assert!(course.highest(15.0, 60.0) <= 8, "{what}");
             assert!(course.rate(15.0, 60.0) >= 0.9 * total, "{what}");
@@ -386,7 +389,7 @@ fn small_files_need_many_connections() {
     assert!(
         course.rate(3.0, 10.0) >= 0.9 * best(&small, 3.0, 10.0),
         "{}",
-        course.story()
+        course.error_chain()
     );
     // On an uplink that fewer of them fill, fewer.
     let narrow = Link {
@@ -394,12 +397,12 @@ fn small_files_need_many_connections() {
         ..small
     };
     let course = auto(&narrow, 60.0, 0);
-    assert!(course.highest(5.0, 60.0) <= 16, "{}", course.story());
+    assert!(course.highest(5.0, 60.0) <= 16, "{}", course.error_chain());
     assert!(
         course.rate(5.0, 60.0) >= 0.85,
         "{} MB/s: {}",
         course.rate(5.0, 60.0),
-        course.story()
+        course.error_chain()
     );
 }
 
@@ -410,7 +413,7 @@ fn parts_of_gigabytes_are_not_waited_for() {
         ..Link::capped(10.0)
     };
     let course = auto(&link, 60.0, 0);
-    assert!(course.lowest(20.0, 60.0) >= 56, "{}", course.story());
+    assert!(course.lowest(20.0, 60.0) >= 56, "{}", course.error_chain());
 }
 
 #[test]
@@ -421,18 +424,18 @@ fn a_store_that_asks_for_less_gets_it_within_two_seconds() {
             ..Link::capped(10.0)
         };
         let course = auto(&link, 120.0, 0);
-        assert!(course.highest(8.0, 10.0) >= 56, "{}", course.story());
+        assert!(course.highest(8.0, 10.0) >= 56, "{}", course.error_chain());
         assert!(
             course.highest(12.8, 13.0) <= most,
             "{most}: {}",
-            course.story()
+            course.error_chain()
         );
         // What it takes is used, most of the time.
         let rate = course.rate(20.0, 120.0);
         assert!(
             rate >= 0.6 * 9.4 * most as f64,
             "{most}: {rate:.0} MB/s: {}",
-            course.story()
+            course.error_chain()
         );
     }
 }
@@ -444,9 +447,13 @@ fn what_a_store_took_before_comes_back_slowly() {
         ..Link::capped(10.0)
     };
     let course = auto(&link, 120.0, 0);
-    assert!(course.highest(12.0, 16.0) <= 9, "{}", course.story());
-    assert!(course.highest(16.0, 20.0) <= 16, "{}", course.story());
-    assert!(course.lowest(100.0, 120.0) >= 48, "{}", course.story());
+    assert!(course.highest(12.0, 16.0) <= 9, "{}", course.error_chain());
+    assert!(course.highest(16.0, 20.0) <= 16, "{}", course.error_chain());
+    assert!(
+        course.lowest(100.0, 120.0) >= 48,
+        "{}",
+        course.error_chain()
+    );
 }
 
 #[test]
@@ -458,8 +465,12 @@ fn a_link_that_grows_is_followed() {
     };
     for seed in 0..5 {
         let course = auto(&link, 120.0, seed);
-        assert!(course.highest(20.0, 30.0) <= 10, "{}", course.story());
-        assert!(course.rate(70.0, 120.0) >= 450.0, "{}", course.story());
+        assert!(course.highest(20.0, 30.0) <= 10, "{}", course.error_chain());
+        assert!(
+            course.rate(70.0, 120.0) >= 450.0,
+            "{}",
+            course.error_chain()
+        );
     }
 }
 
@@ -472,9 +483,13 @@ fn a_link_that_shrinks_is_followed() {
     };
     for seed in 0..5 {
         let course = auto(&link, 200.0, seed);
-        assert!(course.lowest(10.0, 20.0) >= 40, "{}", course.story());
-        assert!(course.highest(120.0, 200.0) <= 10, "{}", course.story());
-        assert!(course.rate(60.0, 200.0) >= 18.0, "{}", course.story());
+        assert!(course.lowest(10.0, 20.0) >= 40, "{}", course.error_chain());
+        assert!(
+            course.highest(120.0, 200.0) <= 10,
+            "{}",
+            course.error_chain()
+        );
+        assert!(course.rate(60.0, 200.0) >= 18.0, "{}", course.error_chain());
     }
 }
 
@@ -498,12 +513,12 @@ fn what_is_only_slower_is_not_given_fewer_connections() {
             assert!(
                 course.rate(12.0, 30.0) >= 0.8 * slow * best,
                 "{slow} {seed}: {}",
-                course.story()
+                course.error_chain()
             );
             assert!(
                 course.rate(56.0, 80.0) >= 0.85 * best,
                 "{slow} {seed}: {}",
-                course.story()
+                course.error_chain()
             );
         }
     }
@@ -528,7 +543,7 @@ fn what_became_slower_loses_its_connections_for_one_trial_only() {
             .filter(|step| step[0] == 64 && step[1] < 48)
         {
             trials += 1;
-            assert_eq!(step[2], 64, "{from}: {}", course.story());
+            assert_eq!(step[2], 64, "{from}: {}", course.error_chain());
         }
     }
     assert!(trials >= 2, "{trials} trials");
@@ -541,7 +556,7 @@ fn an_outage_costs_no_more_than_itself_and_a_new_beginning() {
         ..Link::capped(10.0)
     };
     let course = auto(&link, 40.0, 0);
-    assert!(course.rate(26.0, 40.0) >= 550.0, "{}", course.story());
+    assert!(course.rate(26.0, 40.0) >= 550.0, "{}", course.error_chain());
 }
 
 /// With nothing waiting there is nothing to learn, and no ground to ask for more.
@@ -575,8 +590,8 @@ fn a_number_that_was_asked_for_is_kept_unless_the_store_asks_for_less() {
         ..Link::capped(10.0)
     };
     let course = run(&link, Jobs::Fixed(16), 400.0, 0);
-    assert_eq!(course.lowest(10.0, 15.0), 4, "{}", course.story());
-    assert_eq!(course.lowest(390.0, 400.0), 16, "{}", course.story());
+    assert_eq!(course.lowest(10.0, 15.0), 4, "{}", course.error_chain());
+    assert_eq!(course.lowest(390.0, 400.0), 16, "{}", course.error_chain());
 }
 
 #[test]
@@ -611,9 +626,9 @@ proptest! {
         let course = auto(&link, 60.0, seed);
         prop_assert!(course.lowest(0.0, 60.0) >= 4 && course.highest(0.0, 60.0) <= 64);
         let (rate, best) = (course.rate(30.0, 60.0), best(&link, 30.0, 60.0));
-        prop_assert!(rate >= 0.8 * best, "{rate:.1} of {best:.1} MB/s: {}", course.story());
+        prop_assert!(rate >= 0.8 * best, "{rate:.1} of {best:.1} MB/s: {}", course.error_chain());
         let moves = course.ticks.windows(2).filter(|ticks| ticks[0].0 >= 30.0 && ticks[0].1 != ticks[1].1).count();
-        prop_assert!(moves <= 30, "{moves} moves: {}", course.story());
+        prop_assert!(moves <= 30, "{moves} moves: {}", course.error_chain());
     }
 
     /// Whatever it is told, there is always one, and never more than may be.

@@ -68,7 +68,7 @@ async fn an_upload_is_its_owners_under_its_own_key() {
         .await,
         "invalid_request"
     );
-    let sha256 = Fingerprint::of(b"x");
+    let sha256 = Sha256::of(b"x");
     let part = CompletePart {
         number: PartNumber::FIRST,
         etag: "x".parse().unwrap(),

@@ -60,7 +60,7 @@ impl Traffic {
         self.of("PUT").filter(|put| put.status == Some(200)).count()
     }
 
-    /// Parts that were signed, by how long the requests are: the fingerprint of a part alone is 64 bytes.
+    /// Parts that were signed, by how long the requests are: the SHA-256 of a part alone is 64 bytes.
     pub fn signed(&self) -> u64 {
         let answered = self
             .of("POST")

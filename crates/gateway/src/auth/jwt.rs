@@ -101,7 +101,7 @@ pub fn check(issuer: &Issuer) -> Result<()> {
     }
     if issuer.claims.is_empty() {
         return Err(Error::new(Kind::Config, "without a claim to match, everybody the issuer knows would be let in")
-            .hinting(
+            .with_hint(
                 "name one, such as --jwt-claim 'repository_owner=acme'; --jwt-claim 'sub=**' if everybody is meant",
             ));
     }
@@ -131,8 +131,9 @@ impl Verifier {
     /// # Errors
     /// [`Kind::Config`] when the HTTP library cannot be set up.
     pub fn new(issuers: &[Issuer]) -> Result<Self> {
-        let http = HttpClient::new()
-            .map_err(|error| Error::new(Kind::Config, "could not set up HTTP").because(error))?;
+        let http = HttpClient::new().map_err(|error| {
+            Error::new(Kind::Config, "could not set up HTTP").with_source(error)
+        })?;
         let known = |issuer: &Issuer| {
             let mut validation = Validation::new(issuer.algorithm.into());
             validation.leeway = LEEWAY;

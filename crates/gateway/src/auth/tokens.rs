@@ -58,7 +58,7 @@ impl Ledger {
     pub async fn add_token_for(&self, name: &str, life: Duration) -> Result<Token> {
         let end = Timestamp::now().saturating_add(life);
         let end = end.map_err(|error| {
-            Error::new(Kind::Usage, "could not tell when the token ends").because(error)
+            Error::new(Kind::Usage, "could not tell when the token ends").with_source(error)
         })?;
         self.make_token(name, Some(end)).await
     }
@@ -101,7 +101,7 @@ impl Ledger {
         }
         Err(
             Error::new(Kind::NotFound, format!("there is no valid token {id}"))
-                .hinting("`upload serve token list` shows the tokens"),
+                .with_hint("`upload serve token list` shows the tokens"),
         )
     }
 }

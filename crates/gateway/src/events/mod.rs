@@ -75,7 +75,7 @@ pub async fn queue(events: Option<&Events>, store: &Store) -> Result<Option<List
                 Kind::Config,
                 format!("the queue of --events cannot be used: {fault}"),
             )
-            .hinting(needed));
+            .with_hint(needed));
         }
     };
     if !dead_letters {

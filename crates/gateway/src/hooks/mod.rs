@@ -175,7 +175,7 @@ impl Hooks {
                     Kind::Config,
                     format!("could not use the hook {:?}", hook.name),
                 )
-                .because(why)
+                .with_source(why)
             };
             if !fits(&hook.name) {
                 return Err(wrong(
@@ -183,9 +183,8 @@ impl Hooks {
                 ));
             }
             if list[..place].iter().any(|other| other.name == hook.name) {
-                return Err(
-                    wrong("another hook has that name").hinting("name it otherwise: --hook NAME=…")
-                );
+                return Err(wrong("another hook has that name")
+                    .with_hint("name it otherwise: --hook NAME=…"));
             }
             match &hook.kind {
                 HookKind::Command { program, .. } => {
@@ -201,7 +200,7 @@ impl Hooks {
             let others = prefix.split('/').next() == Some("uploads");
             if others || prefix.len() > PREFIX_MAX || !prefix.split('/').all(fits) {
                 return Err(Error::new(Kind::Config, format!("could not put what is rejected beneath {prefix:?}"))
-                    .hinting(
+                    .with_hint(
                         "a quarantine is a prefix of keys, such as quarantine; not uploads, where all others are",
                     ));
             }
@@ -225,7 +224,7 @@ impl Hooks {
                     Kind::Config,
                     "webhooks are signed, and there is no secret to sign with",
                 )
-                .hinting("name a file that holds one: --hook-secret-file FILE"));
+                .with_hint("name a file that holds one: --hook-secret-file FILE"));
             }
         };
         Ok(Self {

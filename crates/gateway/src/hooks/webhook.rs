@@ -13,7 +13,7 @@ use url::Url;
 
 use super::{Reason, SAID_MAX, Verdict};
 use upload_net::Roots;
-use upload_types::error::{Error, Kind, Result, story};
+use upload_types::error::{Error, Kind, Result, error_chain};
 use upload_types::names::Token;
 
 /// Seconds since 1970, part of what is signed: an old request is told from a new one.
@@ -62,7 +62,7 @@ impl Sender {
         };
         let client = Roots::default().build(builder);
         let client = client.map_err(|error| {
-            Error::new(Kind::Config, "could not set up webhooks").because(error)
+            Error::new(Kind::Config, "could not set up webhooks").with_source(error)
         })?;
         Ok(Self { client, secret })
     }
@@ -105,7 +105,7 @@ impl Sender {
 
 /// Its URL may be a secret.
 fn lost(error: reqwest::Error) -> Verdict {
-    Verdict::Later(story(&error.without_url()))
+    Verdict::Later(error_chain(&error.without_url()))
 }
 
 /// `v1=` and, in hex, HMAC-SHA256 over the timestamp, a dot and the body.

@@ -8,7 +8,7 @@ use super::db::{Failed, Row, Value, damaged, values};
 use super::{Ledger, Signing};
 use upload_types::error::Result;
 use upload_types::names::UploadId;
-use upload_types::wire::State;
+use upload_types::wire::UploadState;
 
 impl Ledger {
     /// Moves an upload that nobody finished to aborting, held until `until`, if `epoch` is the lease's or is not named.
@@ -36,7 +36,7 @@ impl Ledger {
             if epoch.is_some_and(|epoch| epoch != current) {
                 return Ok(Signing::LeaseLost);
             }
-            Ok(Signing::Closed(State::from_name(&state).ok_or(damaged(0, "not a state"))?))
+            Ok(Signing::Closed(UploadState::from_name(&state).ok_or(damaged(0, "not a state"))?))
         })
         .await
     }

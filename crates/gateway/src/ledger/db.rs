@@ -11,7 +11,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql};
 
 use super::postgres::Open;
-use upload_types::names::Fingerprint;
+use upload_types::names::Sha256;
 
 /// What is said in place of a parameter. Its type is known even where it is NULL.
 #[derive(Debug, Clone, Copy)]
@@ -219,12 +219,12 @@ impl Row<'_> {
         hash(column, self.get(column)?)
     }
 
-    pub fn optional_fingerprint(&self, column: usize) -> Result<Option<Fingerprint>> {
+    pub fn optional_fingerprint(&self, column: usize) -> Result<Option<Sha256>> {
         Ok(self
             .optional(column)?
             .map(|bytes| hash(column, bytes))
             .transpose()?
-            .map(Fingerprint::new))
+            .map(Sha256::new))
     }
 }
 

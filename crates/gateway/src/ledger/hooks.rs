@@ -211,6 +211,6 @@ fn settled(db: &Db<'_>, id: &UploadId, fence: u64) -> db::Result<bool> {
 
 fn json(value: &impl Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(|error| {
-        Error::new(Kind::Other, "could not write down what hooks said").because(error)
+        Error::new(Kind::Other, "could not write down what hooks said").with_source(error)
     })
 }

@@ -65,15 +65,18 @@ impl Ledger {
     /// Opens the ledger, making it when there is none: a file of 0600, in a directory of 0700, or the tables in a database.
     ///
     /// # Errors
-    /// [`Kind::NoJournal`] for a file that is no ledger or cannot be opened, [`Kind::Config`] for one that a newer version
+    /// [`Kind::DatabaseUnusable`] for a file that is no ledger or cannot be opened, [`Kind::Config`] for one that a newer version
     /// wrote, a SQLite before 3.51.3, or a database that does not let us in, [`Kind::Temporary`] for one that does not answer.
     pub async fn open(config: &LedgerConfig) -> Result<Self> {
         let (database, instance_id) = match config {
             LedgerConfig::Sqlite(path) => {
                 let path = path.clone();
                 let no_thread = |error| {
-                    Error::new(Kind::NoJournal, "could not start the ledger's thread")
-                        .because(error)
+                    Error::new(
+                        Kind::DatabaseUnusable,
+                        "could not start the ledger's thread",
+                    )
+                    .with_source(error)
                 };
                 let opened = tokio::task::spawn_blocking(move || schema::open(&path)).await;
                 let (connection, instance_id) =
@@ -157,5 +160,5 @@ impl Ledger {
 }
 
 fn failed(error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::new(Kind::Io, "could not use the ledger").because(error)
+    Error::new(Kind::Io, "could not use the ledger").with_source(error)
 }

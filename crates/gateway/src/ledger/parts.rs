@@ -8,8 +8,8 @@ use super::db::{self, Db, Failed, Row, damaged, values};
 use super::uploads::{Upload, find, listed};
 use crate::lease::Renewed;
 use upload_types::error::Result;
-use upload_types::names::{ETag, Fingerprint, PartNumber, UploadId};
-use upload_types::wire::{CompletePart, PartSpec, State, StoredPart};
+use upload_types::names::{ETag, PartNumber, Sha256, UploadId};
+use upload_types::wire::{CompletePart, PartSpec, StoredPart, UploadState};
 
 /// What became of a call that carries an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,8 +19,8 @@ pub enum Signing {
     /// The epoch is not the lease's any more.
     LeaseLost,
     /// The upload is past the states that allow it.
-    Closed(State),
-    /// This part was signed with another fingerprint before.
+    Closed(UploadState),
+    /// This part was signed with another SHA-256 before.
     Pinned(PartNumber),
 }
 
@@ -30,13 +30,13 @@ pub struct LedgerPart {
     pub number: PartNumber,
     pub size: u64,
     /// What it was first signed for.
-    pub sha256: Option<Fingerprint>,
+    pub sha256: Option<Sha256>,
     /// Once the store was seen to hold it.
     pub etag: Option<ETag>,
 }
 
 impl Ledger {
-    /// Pins each part to its fingerprint, moves a pending upload to `uploading` and renews the lease: all or nothing.
+    /// Pins each part to its SHA-256, moves a pending upload to `uploading` and renews the lease: all or nothing.
     ///
     /// # Errors
     /// When the ledger fails.
@@ -51,8 +51,8 @@ impl Ledger {
         // Rows are locked in one order, whoever asks.
         parts.sort_by_key(|part| part.number);
         self.attempt(move |db| {
-            let from = [State::Pending, State::Uploading];
-            let opened = open(db, &id, epoch, renewed, &from, State::Uploading)?;
+            let from = [UploadState::Pending, UploadState::Uploading];
+            let opened = open(db, &id, epoch, renewed, &from, UploadState::Uploading)?;
             if opened != Signing::Done {
                 return Ok((opened, false));
             }
@@ -81,8 +81,12 @@ impl Ledger {
         let id = id.clone();
         parts.sort_by_key(|part| part.number);
         self.attempt(move |db| {
-            let from = [State::Pending, State::Uploading, State::Completing];
-            let opened = open(db, &id, epoch, renewed, &from, State::Completing)?;
+            let from = [
+                UploadState::Pending,
+                UploadState::Uploading,
+                UploadState::Completing,
+            ];
+            let opened = open(db, &id, epoch, renewed, &from, UploadState::Completing)?;
             if opened != Signing::Done {
                 return Ok((opened, false));
             }
@@ -180,8 +184,8 @@ pub(super) fn open(
     id: &UploadId,
     epoch: u64,
     renewed: Renewed,
-    from: &[State],
-    to: State,
+    from: &[UploadState],
+    to: UploadState,
 ) -> db::Result<Signing> {
     let sql = format!(
         "UPDATE upload SET state = ?2, lease_until = ?3, expires_at = ?4 WHERE id = ?1 AND epoch = ?5 AND state IN ({})",
@@ -201,7 +205,7 @@ pub(super) fn open(
         }
         let is = |row: &Row<'_>| {
             Ok((
-                State::from_name(&row.text(0)?).ok_or(damaged(0, "not a state"))?,
+                UploadState::from_name(&row.text(0)?).ok_or(damaged(0, "not a state"))?,
                 row.number(1)?,
             ))
         };

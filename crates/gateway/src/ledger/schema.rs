@@ -140,7 +140,9 @@ pub fn open(path: &Path) -> Result<(Connection, String)> {
         .and_then(|_| {
             connection.query_row("SELECT instance_id FROM instance", [], |row| row.get(0))
         })
-        .map_err(|error| Error::new(Kind::NoJournal, "could not read the ledger").because(error))?;
+        .map_err(|error| {
+            Error::new(Kind::DatabaseUnusable, "could not read the ledger").with_source(error)
+        })?;
     Ok((connection, instance_id))
 }
 

@@ -10,7 +10,7 @@ use super::db::values;
 use super::uploads::{COLUMNS, Upload, listed, upload};
 use upload_types::error::Result;
 use upload_types::names::UploadId;
-use upload_types::wire::State;
+use upload_types::wire::UploadState;
 
 /// The most rows that are taken at a time.
 pub const TAKEN: usize = 100;
@@ -149,8 +149,8 @@ impl Ledger {
     pub async fn end(
         &self,
         id: &UploadId,
-        from: &'static [State],
-        to: State,
+        from: &'static [UploadState],
+        to: UploadState,
         look_again: Timestamp,
     ) -> Result<bool> {
         let id = id.clone();

@@ -13,9 +13,9 @@ use uuid::Uuid;
 
 use super::*;
 use crate::lease::{Lease, Renewed};
-use upload_types::names::{Fingerprint, PartNumber, UploadId};
+use upload_types::names::{PartNumber, Sha256, UploadId};
 use upload_types::plan::Plan;
-use upload_types::wire::{CompletePart, PartSpec, Proof, Receipt, State, StoredPart};
+use upload_types::wire::{CompletePart, PartSpec, Proof, Receipt, StoredPart, UploadState};
 
 mod counted;
 mod leases;
@@ -109,7 +109,7 @@ impl World {
             id: id.parse().unwrap(),
             owner: self.owner.clone(),
             idempotency_key: key.to_owned(),
-            digest: Fingerprint::of(key.as_bytes()),
+            digest: Sha256::of(key.as_bytes()),
             name: "Ferien — ☀ 'n' \"Meer\"; DROP TABLE part.mov".to_owned(),
             content_type: "video/quicktime".to_owned(),
             metadata: BTreeMap::from([("mood".to_owned(), "good \u{0} and \\ bad".to_owned())]),
@@ -127,7 +127,7 @@ impl World {
         self.ledger.begin(self.wish(key, parts)).await.unwrap().0
     }
 
-    async fn state(&self, upload: &Upload) -> State {
+    async fn state(&self, upload: &Upload) -> UploadState {
         self.ledger
             .upload(&self.owner, &upload.id)
             .await
@@ -176,14 +176,14 @@ fn spec(part: u32, text: &str) -> PartSpec {
     PartSpec {
         number: number(part),
         size: PART,
-        sha256: Fingerprint::of(text.as_bytes()),
+        sha256: Sha256::of(text.as_bytes()),
         md5: None,
     }
 }
 
 fn sealed(part: u32, text: &str) -> CompletePart {
     let (sha256, etag) = (
-        Fingerprint::of(text.as_bytes()),
+        Sha256::of(text.as_bytes()),
         format!("etag-{part}").parse().unwrap(),
     );
     CompletePart {
@@ -311,7 +311,7 @@ async fn a_begin_is_found_again_as_it_was(world: World) {
     );
     assert_eq!(
         (seen.state, seen.digest, seen.store_upload),
-        (State::Uploading, Fingerprint::of(b"key"), None)
+        (UploadState::Uploading, Sha256::of(b"key"), None)
     );
     let lease = Lease {
         holder: Some("me".to_owned()),
@@ -330,7 +330,7 @@ async fn a_begin_is_found_again_as_it_was(world: World) {
             .collect::<Vec<_>>(),
         [(1, PART), (2, PART), (3, PART)]
     );
-    assert_eq!(pinned[1].sha256, Some(Fingerprint::of(b"two")));
+    assert_eq!(pinned[1].sha256, Some(Sha256::of(b"two")));
     assert!(pinned.iter().all(|part| part.etag.is_none()) && pinned[0].sha256.is_none());
     let page = world.ledger.parts(&id, 1, 1).await.unwrap();
     assert_eq!(
@@ -431,7 +431,7 @@ async fn pages_follow_one_another(world: World) {
     while paged.len() < 5 {
         let page = world
             .ledger
-            .uploads(&world.owner, Some(State::Pending), paged.last(), 2)
+            .uploads(&world.owner, Some(UploadState::Pending), paged.last(), 2)
             .await
             .unwrap();
         assert!(!page.is_empty() && page.len() <= 2);
@@ -441,7 +441,7 @@ async fn pages_follow_one_another(world: World) {
     assert!(
         world
             .ledger
-            .uploads(&world.owner, Some(State::Ready), None, 9)
+            .uploads(&world.owner, Some(UploadState::Ready), None, 9)
             .await
             .unwrap()
             .is_empty()
@@ -461,7 +461,7 @@ async fn parts_are_pinned_all_or_none(world: World) {
         pin(1, vec![spec(3, "three"), spec(1, "one")]).await,
         Signing::Done
     );
-    assert_eq!(world.state(&upload).await, State::Uploading);
+    assert_eq!(world.state(&upload).await, UploadState::Uploading);
     assert_eq!(pin(1, vec![spec(1, "one")]).await, Signing::Done);
     assert_eq!(
         pin(1, vec![spec(2, "two"), spec(3, "other")]).await,
@@ -524,7 +524,7 @@ async fn who_seals_twice_is_not_fenced_off(world: World) {
             .pin(&upload.id, 1, vec![spec(1, "one")], until(90))
             .await
             .unwrap();
-        assert_eq!(late, Signing::Closed(State::Completing));
+        assert_eq!(late, Signing::Closed(UploadState::Completing));
     }
 }
 
@@ -553,7 +553,7 @@ async fn an_old_epoch_is_told_so(world: World) {
         .await
         .unwrap();
     assert_eq!((pinned, sealed), (Signing::LeaseLost, Signing::LeaseLost));
-    assert_eq!(world.state(&upload).await, State::Pending);
+    assert_eq!(world.state(&upload).await, UploadState::Pending);
     let nobody: UploadId = Uuid::new_v4().to_string().parse().unwrap();
     world
         .ledger
@@ -619,7 +619,7 @@ async fn every_transition_is_won_once(world: World) {
         .await
         .unwrap();
     assert!(world.ledger.reopen(&ready.id).await.unwrap());
-    assert_eq!(world.state(&ready).await, State::Uploading);
+    assert_eq!(world.state(&ready).await, UploadState::Uploading);
     world
         .ledger
         .seal(&ready.id, 1, Vec::new(), until(90))
@@ -640,31 +640,37 @@ async fn every_transition_is_won_once(world: World) {
         .await
         .unwrap()
         .unwrap();
-    assert_eq!((seen.state, seen.receipt), (State::Ready, Some(proof)));
+    assert_eq!(
+        (seen.state, seen.receipt),
+        (UploadState::Ready, Some(proof))
+    );
     let late = world.ledger.give_up(&ready.id, None, at(90)).await.unwrap();
-    assert_eq!(late, Signing::Closed(State::Ready));
+    assert_eq!(late, Signing::Closed(UploadState::Ready));
 
     let aborted = world.begun("aborted", 1).await;
     let abort = |epoch| world.ledger.give_up(&aborted.id, epoch, at(90));
     assert_eq!(abort(Some(2)).await.unwrap(), Signing::LeaseLost);
     assert_eq!(abort(Some(1)).await.unwrap(), Signing::Done);
-    assert_eq!(abort(None).await.unwrap(), Signing::Closed(State::Aborting));
-    let from: &'static [State] = &[State::Completing, State::Aborting];
+    assert_eq!(
+        abort(None).await.unwrap(),
+        Signing::Closed(UploadState::Aborting)
+    );
+    let from: &'static [UploadState] = &[UploadState::Completing, UploadState::Aborting];
     assert!(
         world
             .ledger
-            .end(&aborted.id, from, State::Aborted, at(95))
+            .end(&aborted.id, from, UploadState::Aborted, at(95))
             .await
             .unwrap()
     );
     assert!(
         !world
             .ledger
-            .end(&aborted.id, from, State::Expired, at(95))
+            .end(&aborted.id, from, UploadState::Expired, at(95))
             .await
             .unwrap()
     );
-    assert_eq!(world.state(&aborted).await, State::Aborted);
+    assert_eq!(world.state(&aborted).await, UploadState::Aborted);
     assert!(
         !world
             .ledger
@@ -733,7 +739,7 @@ async fn what_nobody_holds_is_taken_once(world: World) {
     assert!(
         taken
             .iter()
-            .all(|upload| upload.state == State::Aborting && upload.lease.until == at(120))
+            .all(|upload| upload.state == UploadState::Aborting && upload.lease.until == at(120))
     );
     let distinct: BTreeSet<&str> = taken.iter().map(|upload| upload.id.as_str()).collect();
     assert_eq!((taken.len(), distinct.len()), (many, many));
@@ -771,9 +777,11 @@ async fn who_renews_in_time_is_not_taken(world: World) {
             .unwrap();
         let taken = taken.iter().any(|taken| taken.id == upload.id);
         match renew.await.unwrap() {
-            Signing::Done => assert!(!taken && world.state(&upload).await == State::Uploading),
+            Signing::Done => {
+                assert!(!taken && world.state(&upload).await == UploadState::Uploading);
+            }
             refused => assert!(
-                taken && refused == Signing::Closed(State::Aborting),
+                taken && refused == Signing::Closed(UploadState::Aborting),
                 "{refused:?}"
             ),
         }
@@ -785,7 +793,12 @@ async fn what_is_over_is_looked_at_again(world: World) {
     let (over, open) = (world.begun("over", 1).await, world.begun("open", 1).await);
     ledger.give_up(&over.id, None, at(60)).await.unwrap();
     ledger
-        .end(&over.id, &[State::Aborting], State::Aborted, at(50))
+        .end(
+            &over.id,
+            &[UploadState::Aborting],
+            UploadState::Aborted,
+            at(50),
+        )
         .await
         .unwrap();
     let look = async |now, until| {
@@ -852,5 +865,5 @@ async fn thousands_of_parts_are_handed_over_at_once(world: World) {
                 .zip(1..)
                 .all(|(part, n)| part.number.get() == n)
     );
-    assert_eq!(parts[1_999].sha256, Some(Fingerprint::of(b"2000")));
+    assert_eq!(parts[1_999].sha256, Some(Sha256::of(b"2000")));
 }

@@ -13,12 +13,12 @@ use crate::limits::{Excess, Quota};
 use upload_types::error::Result;
 use upload_types::names::UploadId;
 use upload_types::plan::Plan;
-use upload_types::wire::{State, StoredPart};
+use upload_types::wire::{StoredPart, UploadState};
 
 /// How the bytes of an upload come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manner {
-    /// By a plan: every part's size and fingerprint is known before it is sent.
+    /// By a plan: every part's size and SHA-256 is known before it is sent.
     Planned,
     /// In parts of any size, of which the store alone knows.
     Parts,
@@ -68,8 +68,8 @@ impl Ledger {
                 &id,
                 epoch,
                 renewed,
-                &[State::Pending, State::Uploading],
-                State::Uploading,
+                &[UploadState::Pending, UploadState::Uploading],
+                UploadState::Uploading,
             )?;
             if opened != Signing::Done {
                 return Ok((Ok(opened), false));
@@ -102,7 +102,7 @@ impl Ledger {
     ) -> Result<std::result::Result<Signing, Excess>> {
         let id = id.clone();
         self.attempt(move |db| {
-            let opened = open(db, &id, epoch, renewed, &[State::Pending, State::Uploading], State::Completing)?;
+            let opened = open(db, &id, epoch, renewed, &[UploadState::Pending, UploadState::Uploading], UploadState::Completing)?;
             if opened != Signing::Done {
                 return Ok((Ok(opened), false));
             }
@@ -133,8 +133,8 @@ impl Ledger {
                 &id,
                 epoch,
                 renewed,
-                &[State::Completing],
-                State::Completing,
+                &[UploadState::Completing],
+                UploadState::Completing,
             )
         })
         .await

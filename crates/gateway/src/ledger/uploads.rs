@@ -11,9 +11,9 @@ use super::unplanned::{self, Manner};
 use super::{Ledger, Rejection};
 use crate::lease::{Lease, Renewed};
 use upload_types::error::Result;
-use upload_types::names::{Fingerprint, Key, PartNumber, UploadId};
+use upload_types::names::{Key, PartNumber, Sha256, UploadId};
 use upload_types::plan::Plan;
-use upload_types::wire::{Limits, PartSpec, Receipt, State};
+use upload_types::wire::{Limits, PartSpec, Receipt, UploadState};
 
 /// An upload to be begun.
 pub struct NewUpload {
@@ -22,7 +22,7 @@ pub struct NewUpload {
     pub owner: String,
     pub idempotency_key: String,
     /// Of the request: tells a repeat from another upload under the same key.
-    pub digest: Fingerprint,
+    pub digest: Sha256,
     pub name: String,
     pub content_type: String,
     pub metadata: BTreeMap<String, String>,
@@ -45,7 +45,7 @@ pub struct Upload {
     pub id: UploadId,
     pub owner: String,
     pub idempotency_key: String,
-    pub digest: Fingerprint,
+    pub digest: Sha256,
     pub name: String,
     pub content_type: String,
     pub metadata: BTreeMap<String, String>,
@@ -56,7 +56,7 @@ pub struct Upload {
     pub token: String,
     /// The store's id of the multipart upload; none before it is created, and none for a single PUT.
     pub store_upload: Option<String>,
-    pub state: State,
+    pub state: UploadState,
     pub lease: Lease,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
@@ -122,7 +122,7 @@ impl Ledger {
     pub async fn uploads(
         &self,
         owner: &str,
-        state: Option<State>,
+        state: Option<UploadState>,
         after: Option<&Upload>,
         limit: u32,
     ) -> Result<Vec<Upload>> {
@@ -140,7 +140,7 @@ impl Ledger {
                 .unzip();
             db.query(
                 &sql,
-                values![&owner, state.map(State::name), limit, time, id],
+                values![&owner, state.map(UploadState::name), limit, time, id],
                 upload,
             )
         })
@@ -212,7 +212,7 @@ pub(super) fn count(db: &Db<'_>, id: &UploadId, bytes: i64) -> db::Result<()> {
 }
 
 /// States as they stand between the parentheses of `IN`.
-pub(super) fn listed(states: &[State]) -> String {
+pub(super) fn listed(states: &[UploadState]) -> String {
     states
         .iter()
         .map(|state| format!("'{}'", state.name()))
@@ -232,9 +232,9 @@ pub(super) fn insert(db: &Db<'_>, new: &NewUpload) -> db::Result<Option<Upload>>
     // A form is signed when it begins.
     let signed = !new.pinned.is_empty() || new.manner == Manner::Form;
     let state = if signed {
-        State::Uploading
+        UploadState::Uploading
     } else {
-        State::Pending
+        UploadState::Pending
     };
     // Waits for another gateway that is writing this very key.
     let sql = format!(
@@ -269,7 +269,7 @@ pub(super) fn insert(db: &Db<'_>, new: &NewUpload) -> db::Result<Option<Upload>>
     if new.manner != Manner::Planned {
         return Ok(Some(upload));
     }
-    let pinned: BTreeMap<PartNumber, &Fingerprint> = new
+    let pinned: BTreeMap<PartNumber, &Sha256> = new
         .pinned
         .iter()
         .map(|part| (part.number, &part.sha256))
@@ -298,7 +298,7 @@ pub(super) fn upload(row: &Row<'_>) -> db::Result<Upload> {
             .map_err(|_| damaged(0, "not an upload id"))?,
         owner: row.text(1)?,
         idempotency_key: row.text(2)?,
-        digest: Fingerprint::new(row.hash(3)?),
+        digest: Sha256::new(row.hash(3)?),
         name: row.text(4)?,
         content_type: row.text(5)?,
         metadata: serde_json::from_str(&row.text(18)?).map_err(|_| damaged(18, "not metadata"))?,
@@ -307,7 +307,7 @@ pub(super) fn upload(row: &Row<'_>) -> db::Result<Upload> {
         key: row.text(8)?.parse().map_err(|_| damaged(8, "not a key"))?,
         token: row.text(9)?,
         store_upload: row.optional(10)?,
-        state: State::from_name(&row.text(11)?).ok_or(damaged(11, "not a state"))?,
+        state: UploadState::from_name(&row.text(11)?).ok_or(damaged(11, "not a state"))?,
         lease: Lease {
             epoch: row.number(12)?,
             holder: row.optional(13)?,

@@ -9,7 +9,7 @@ use super::db::{self, Db, values};
 use super::uploads::{count, listed};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::names::UploadId;
-use upload_types::wire::{CompletePart, Receipt, State};
+use upload_types::wire::{CompletePart, Receipt, UploadState};
 
 impl Ledger {
     /// Verifies an upload that is completing; false when it was not. Without `hooks_due` it is ready at once.
@@ -20,7 +20,7 @@ impl Ledger {
         let verified = Verified::new(receipt, hooks_due)?;
         self.write(move |db| {
             let sql = "UPDATE part SET state = 'stored' WHERE upload = ?1";
-            let won = verified.write(db, &[State::Completing], None)?;
+            let won = verified.write(db, &[UploadState::Completing], None)?;
             if won {
                 db.execute(sql, values![verified.id.as_str()])?;
             }
@@ -43,7 +43,11 @@ impl Ledger {
     ) -> Result<bool> {
         let verified = Verified::new(receipt, hooks_due)?;
         self.attempt(move |db| {
-            let from = [State::Pending, State::Uploading, State::Completing];
+            let from = [
+                UploadState::Pending,
+                UploadState::Uploading,
+                UploadState::Completing,
+            ];
             let sql = "UPDATE part SET state = 'stored', sha256 = ?3, etag = ?4 \
                        WHERE upload = ?1 AND number = ?2 AND (sha256 IS NULL OR sha256 = ?3)";
             let row = values![
@@ -69,8 +73,9 @@ struct Verified {
 
 impl Verified {
     fn new(receipt: &Receipt, hooks_due: Option<Timestamp>) -> Result<Self> {
-        let json = serde_json::to_string(receipt)
-            .map_err(|error| Error::new(Kind::Other, "could not write a receipt").because(error))?;
+        let json = serde_json::to_string(receipt).map_err(|error| {
+            Error::new(Kind::Other, "could not write a receipt").with_source(error)
+        })?;
         let size = i64::try_from(receipt.size).unwrap_or(i64::MAX);
         Ok(Self {
             id: receipt.id.clone(),
@@ -81,12 +86,12 @@ impl Verified {
     }
 
     /// False when the upload is in none of the states `from`, or its lease has another epoch than is asked for.
-    fn write(&self, db: &Db<'_>, from: &[State], epoch: Option<u64>) -> db::Result<bool> {
+    fn write(&self, db: &Db<'_>, from: &[UploadState], epoch: Option<u64>) -> db::Result<bool> {
         let id = self.id.as_str();
         let to = if self.hooks_due.is_some() {
-            State::Verified
+            UploadState::Verified
         } else {
-            State::Ready
+            UploadState::Ready
         };
         let sql = format!(
             "UPDATE upload SET state = ?2, receipt = ?3 WHERE id = ?1 AND (?4 IS NULL OR epoch = ?4) AND state IN ({})",

@@ -14,9 +14,9 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 
 use upload_types::wire::{
-    BatchAnswer, BatchRequest, BeginAnswer, BeginRequest, ClaimAnswer, ClaimRequest, Code,
-    CompleteRequest, Deciding, Info, PROTOCOL_HEADER, PartList, Problem, ReadUrl, Receipt,
-    SignAnswer, SignRequest, UploadList, UploadStatus,
+    BackendInfo, BatchRequest, BatchResponse, BeginRequest, BeginResponse, ClaimRequest,
+    ClaimResponse, Code, CompletePending, CompleteRequest, PROTOCOL_HEADER, PartList, Problem,
+    ReadUrl, Receipt, SignRequest, SignResponse, UploadList, UploadStatus,
 };
 
 /// A name and the schema under it.
@@ -31,22 +31,22 @@ fn schemas<T: ToSchema>() -> Vec<Named> {
 
 fn components() -> BTreeMap<String, Value> {
     let all = [
-        schemas::<Info>(),
+        schemas::<BackendInfo>(),
         schemas::<BeginRequest>(),
-        schemas::<BeginAnswer>(),
+        schemas::<BeginResponse>(),
         schemas::<ClaimRequest>(),
-        schemas::<ClaimAnswer>(),
+        schemas::<ClaimResponse>(),
         schemas::<SignRequest>(),
-        schemas::<SignAnswer>(),
+        schemas::<SignResponse>(),
         schemas::<UploadStatus>(),
         schemas::<UploadList>(),
         schemas::<PartList>(),
         schemas::<CompleteRequest>(),
-        schemas::<Deciding>(),
+        schemas::<CompletePending>(),
         schemas::<Receipt>(),
         schemas::<ReadUrl>(),
         schemas::<BatchRequest>(),
-        schemas::<BatchAnswer>(),
+        schemas::<BatchResponse>(),
         schemas::<Problem>(),
     ];
     let told = json!({"type": "object", "description": "Event records of Amazon S3, as the stores word them."});
@@ -138,13 +138,13 @@ fn calls() -> Vec<Call> {
             "get",
             "/v1",
             "What a client has to know before it begins",
-            vec![(200, "limits", json("Info"))],
+            vec![(200, "limits", json("BackendInfo"))],
         ),
         Call {
             parameters: vec![
                 query(
                     "state",
-                    &json!({"$ref": "#/components/schemas/State"}),
+                    &json!({"$ref": "#/components/schemas/UploadState"}),
                     "only those in this state",
                 ),
                 query(
@@ -185,8 +185,8 @@ fn calls() -> Vec<Call> {
                 "/v1/uploads",
                 "Begins an upload, or finds the one this key began",
                 vec![
-                    (201, "begun", json("BeginAnswer")),
-                    (200, "begun before", json("BeginAnswer")),
+                    (201, "begun", json("BeginResponse")),
+                    (200, "begun before", json("BeginResponse")),
                 ],
             )
         },
@@ -224,7 +224,7 @@ fn calls() -> Vec<Call> {
                 "post",
                 "/v1/uploads/{id}/claim",
                 "Claims the right to drive an upload, or renews it",
-                vec![(200, "granted", json("ClaimAnswer"))],
+                vec![(200, "granted", json("ClaimResponse"))],
             )
         },
         Call {
@@ -242,7 +242,7 @@ fn calls() -> Vec<Call> {
                 "post",
                 "/v1/uploads/{id}/sign",
                 "Signs parts, 1000 at most",
-                vec![(200, "how to send each", json("SignAnswer"))],
+                vec![(200, "how to send each", json("SignResponse"))],
             )
         },
         Call {
@@ -283,7 +283,7 @@ fn calls() -> Vec<Call> {
                         "the object is there and is what was sent",
                         json("Receipt"),
                     ),
-                    (202, "not decided yet: ask again", json("Deciding")),
+                    (202, "not decided yet: ask again", json("CompletePending")),
                 ],
             )
         },
@@ -310,7 +310,7 @@ fn calls() -> Vec<Call> {
                 "post",
                 "/v1/batch",
                 "Begins and completes of many uploads, 256 at most, each answered by itself",
-                vec![(200, "one outcome for each", json("BatchAnswer"))],
+                vec![(200, "one outcome for each", json("BatchResponse"))],
             )
         },
         Call {

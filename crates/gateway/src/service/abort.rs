@@ -11,7 +11,7 @@ use crate::metrics::metrics;
 use crate::problem::{Refusal, store_failed};
 use upload_s3::Fault;
 use upload_types::crash;
-use upload_types::wire::{Code, State};
+use upload_types::wire::{Code, UploadState};
 
 impl Service {
     /// Aborts an upload; done when the store has none of it. A URL signed before may still land a plain PUT until it expires.
@@ -24,16 +24,16 @@ impl Service {
         let upload = self.row(owner, id).await?;
         let _guard = self.enter(&upload.owner, &upload.idempotency_key)?;
         match upload.state {
-            State::Aborted | State::Expired | State::Rejected => return Ok(()),
-            State::Aborting => {}
+            UploadState::Aborted | UploadState::Expired | UploadState::Rejected => return Ok(()),
+            UploadState::Aborting => {}
             // Who lost the upload to another is to hear of that first, however far the other has come.
             _ if epoch.is_some_and(|epoch| epoch != upload.lease.epoch) => {
                 return Err(Refusal::new(Code::LeaseLost));
             }
-            State::Completing | State::Verified | State::Ready => {
+            UploadState::Completing | UploadState::Verified | UploadState::Ready => {
                 return Err(Refusal::new(Code::NotAbortable));
             }
-            State::Pending | State::Uploading => {
+            UploadState::Pending | UploadState::Uploading => {
                 let until = self.rules.terms.renewed(Timestamp::now()).lease_until;
                 match self.ledger.give_up(&upload.id, epoch, until).await? {
                     Signing::Done => {}
@@ -46,17 +46,17 @@ impl Service {
         }
         crash::point("gateway.abort.marked");
         // Read again: the multipart upload may have been created since.
-        self.clear(&self.row(owner, id).await?, State::Aborted)
+        self.clear(&self.row(owner, id).await?, UploadState::Aborted)
             .await
     }
 
     /// Takes an upload that is aborting out of the store, and ends it.
-    pub(super) async fn clear(&self, upload: &Upload, to: State) -> Result<(), Refusal> {
+    pub(super) async fn clear(&self, upload: &Upload, to: UploadState) -> Result<(), Refusal> {
         self.drop_leftovers(upload)
             .await
             .map_err(|fault| store_failed("abort", &fault))?;
         crash::point("gateway.abort.dropped");
-        if self.end(upload, &[State::Aborting], to).await? {
+        if self.end(upload, &[UploadState::Aborting], to).await? {
             crash::point("gateway.abort.ended");
             tracing::info!(id = %upload.id, state = to.name(), "aborted");
         }
@@ -67,8 +67,8 @@ impl Service {
     pub(super) async fn end(
         &self,
         upload: &Upload,
-        from: &'static [State],
-        to: State,
+        from: &'static [UploadState],
+        to: UploadState,
     ) -> Result<bool, Refusal> {
         let last = self.life_of(upload);
         let look_again = Timestamp::now().checked_add(last).unwrap_or(Timestamp::MAX);

@@ -4,12 +4,12 @@
 
 use crate::ledger::{LedgerPart, Manner, Upload};
 use crate::rules;
-use upload_types::names::{Checksum, ETag, Fingerprint};
+use upload_types::names::{Checksum, ETag, Sha256};
 use upload_types::wire::{CompletePart, CompleteRequest, StoredPart};
 
 #[derive(Debug, Clone)]
 pub(super) enum Asked {
-    /// Every part with its fingerprint.
+    /// Every part with its SHA-256.
     Planned(CompleteRequest),
     /// Parts as the store has them, of which it alone knows what they are.
     Listed { epoch: u64, parts: Vec<StoredPart> },
@@ -84,7 +84,7 @@ impl Asked {
     }
 
     /// Of the first part.
-    pub fn first(&self) -> Option<Fingerprint> {
+    pub fn first(&self) -> Option<Sha256> {
         match self {
             Self::Planned(request) => request.parts.first().map(|part| part.sha256),
             Self::Listed { .. } => None,

@@ -11,7 +11,7 @@ use futures_util::future::{join, join_all};
 use super::{Completion, Service};
 use crate::auth::Owner;
 use crate::problem::Refusal;
-use upload_types::wire::{BatchBegin, BatchComplete, BeginAnswer};
+use upload_types::wire::{BatchBegin, BatchComplete, BeginResponse};
 
 /// What could be read of a call, or why it could not.
 pub type Call<T> = Result<T, Refusal>;
@@ -24,7 +24,7 @@ impl Service {
         owner: &Owner,
         begin: Vec<Call<BatchBegin>>,
         complete: Vec<Call<BatchComplete>>,
-    ) -> (Vec<Call<(BeginAnswer, bool)>>, Vec<Call<Completion>>) {
+    ) -> (Vec<Call<(BeginResponse, bool)>>, Vec<Call<Completion>>) {
         let completes = complete.into_iter().map(async |call| {
             let call = call?;
             self.complete(owner, call.id.as_str(), call.request).await
@@ -36,7 +36,7 @@ impl Service {
         self: &Arc<Self>,
         owner: &Owner,
         calls: Vec<Call<BatchBegin>>,
-    ) -> Vec<Call<(BeginAnswer, bool)>> {
+    ) -> Vec<Call<(BeginResponse, bool)>> {
         let (mut unread, mut by_key) = (Vec::new(), BTreeMap::<_, Vec<_>>::new());
         for (place, call) in calls.into_iter().enumerate() {
             match call {

@@ -16,9 +16,9 @@ use crate::problem::{Refusal, store_failed};
 use crate::rules;
 use upload_types::crash;
 use upload_types::error::Kind;
-use upload_types::names::{self, Fingerprint, Key, UploadId};
+use upload_types::names::{self, Key, Sha256, UploadId};
 use upload_types::plan::Plan;
-use upload_types::wire::{BeginAnswer, BeginRequest, ClaimRequest, Code, PartSpec, State};
+use upload_types::wire::{BeginRequest, BeginResponse, ClaimRequest, Code, PartSpec, UploadState};
 
 impl Service {
     /// Begins an upload, or finds the one this key began before; true when it is new.
@@ -31,7 +31,7 @@ impl Service {
         owner: &Owner,
         idempotency_key: &str,
         request: BeginRequest,
-    ) -> Result<(BeginAnswer, bool), Refusal> {
+    ) -> Result<(BeginResponse, bool), Refusal> {
         rules::word("the idempotency key", idempotency_key)?;
         rules::begin(&request, &self.rules.allow_types)?;
         let plan = self.plan(&request)?;
@@ -45,7 +45,7 @@ impl Service {
         self.signed.take(&owner.0, wanted.len())?;
 
         let now = Timestamp::now();
-        let id = names::drawn();
+        let id = names::new_id();
         let new = NewUpload {
             key: key(owner, &id, &request.name)?,
             id: id.parse::<UploadId>().map_err(|error| unexpected(&error))?,
@@ -69,7 +69,7 @@ impl Service {
         if upload.digest != digest || upload.manner != Manner::Planned {
             return Err(Refusal::new(Code::IdempotencyMismatch));
         }
-        let open = matches!(upload.state, State::Pending | State::Uploading);
+        let open = matches!(upload.state, UploadState::Pending | UploadState::Uploading);
         if open {
             upload = self.created(upload, !new).await?;
         }
@@ -89,11 +89,11 @@ impl Service {
             crash::point("gateway.begin.signed");
         }
         let state = if parts.is_some() {
-            State::Uploading
+            UploadState::Uploading
         } else {
             upload.state
         };
-        let answer = BeginAnswer {
+        let answer = BeginResponse {
             id: upload.id,
             epoch: upload.lease.epoch,
             state,
@@ -114,7 +114,7 @@ impl Service {
             ));
         };
         Plan::new(size, request.part_size, &self.rules.limits).map_err(|error| match error.kind() {
-            Kind::Refused => Refusal::saying(Code::TooLarge, error.to_string()),
+            Kind::Unauthorized => Refusal::saying(Code::TooLarge, error.to_string()),
             _ => Refusal::saying(Code::InvalidRequest, error.to_string()),
         })
     }
@@ -218,7 +218,7 @@ pub(super) fn key(owner: &Owner, id: &str, name: &str) -> Result<Key, Refusal> {
 }
 
 /// Of what a repeat must say again.
-pub(super) fn digest(request: &BeginRequest) -> Result<Fingerprint, Refusal> {
+pub(super) fn digest(request: &BeginRequest) -> Result<Sha256, Refusal> {
     #[derive(Serialize)]
     struct Pinned<'a> {
         name: &'a str,
@@ -243,7 +243,7 @@ pub(super) fn digest(request: &BeginRequest) -> Result<Fingerprint, Refusal> {
         metadata,
     };
     serde_json::to_vec(&pinned)
-        .map(|json| Fingerprint::of(&json))
+        .map(|json| Sha256::of(&json))
         .map_err(|error| unexpected(&error))
 }
 

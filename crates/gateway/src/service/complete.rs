@@ -22,14 +22,14 @@ use upload_s3::{Fault, Head};
 use upload_types::crash;
 use upload_types::names::{Checksum, UploadId};
 use upload_types::sync::lock;
-use upload_types::wire::{Code, CompleteRequest, Receipt, State};
+use upload_types::wire::{Code, CompleteRequest, Receipt, UploadState};
 
 /// How a complete was answered.
 #[derive(Debug, Clone)]
 pub enum Completion {
     Receipt(Box<Receipt>),
     /// Not decided yet: ask again.
-    Deciding(State),
+    Deciding(UploadState),
 }
 
 pub(super) type Outcome = Result<Completion, Refusal>;
@@ -70,9 +70,9 @@ impl Service {
         match timeout(self.rules.patience, outcome.wait_for(Option::is_some)).await {
             Ok(Ok(outcome)) => outcome
                 .clone()
-                .unwrap_or(Ok(Completion::Deciding(State::Completing))),
+                .unwrap_or(Ok(Completion::Deciding(UploadState::Completing))),
             Ok(Err(_)) => Err(Refusal::later(Code::Unavailable, 2)),
-            Err(_) => Ok(Completion::Deciding(State::Completing)),
+            Err(_) => Ok(Completion::Deciding(UploadState::Completing)),
         }
     }
 
@@ -131,19 +131,20 @@ impl Service {
         match (verdict, head) {
             (Verdict::Verified, Some(head)) => self.verified(upload, asked, &head).await,
             (Verdict::Verified | Verdict::Undecided, _) => {
-                Ok(Completion::Deciding(State::Completing))
+                Ok(Completion::Deciding(UploadState::Completing))
             }
             (Verdict::PartsMismatch, _) => self.reopen(upload, Code::PartsMismatch).await,
             (Verdict::Refused, _) => self.reopen(upload, Code::StoreUnavailable).await,
             (Verdict::Lost, _) => {
                 tracing::warn!(id = %upload.id, key = %upload.key, "neither object nor multipart upload is there");
                 if self
-                    .end(upload, &[State::Completing], State::Expired)
+                    .end(upload, &[UploadState::Completing], UploadState::Expired)
                     .await?
                 {
                     return Err(Refusal::new(Code::Gone));
                 }
-                self.settled(upload, Signing::Closed(State::Expired)).await
+                self.settled(upload, Signing::Closed(UploadState::Expired))
+                    .await
             }
             (Verdict::Damaged, _) => {
                 // Who lost is too late to say what may go: another call may have found the object good.
@@ -152,15 +153,17 @@ impl Service {
                     .ledger
                     .end(
                         &upload.id,
-                        &[State::Completing],
-                        State::Rejected,
+                        &[UploadState::Completing],
+                        UploadState::Rejected,
                         Timestamp::now(),
                     )
                     .await?
                 {
-                    return self.settled(upload, Signing::Closed(State::Rejected)).await;
+                    return self
+                        .settled(upload, Signing::Closed(UploadState::Rejected))
+                        .await;
                 }
-                metrics().ended(State::Rejected);
+                metrics().ended(UploadState::Rejected);
                 tracing::error!(id = %upload.id, key = %upload.key, "the object is not what was uploaded; removing it");
                 if let Err(fault) = self.store.delete(&upload.key).await {
                     tracing::warn!(key = %upload.key, ?fault, "could not remove a damaged object");
@@ -176,7 +179,7 @@ impl Service {
             let (seen, head) = self.look(upload, asked.checksum()).await;
             return (verdict::multipart(Err(&Fault::NoSuchUpload), seen), head);
         };
-        if upload.state == State::Completing {
+        if upload.state == UploadState::Completing {
             let (seen, head) = self.look(upload, asked.checksum()).await;
             if seen == Seen::Ours {
                 return (Verdict::Verified, head);
@@ -227,7 +230,7 @@ impl Service {
         if self.ledger.verify(&receipt, self.hooks_due_at()).await? {
             return Ok(self.told(receipt));
         }
-        self.settled(upload, Signing::Closed(State::Completing))
+        self.settled(upload, Signing::Closed(UploadState::Completing))
             .await
     }
 
@@ -266,7 +269,7 @@ impl Service {
         metrics().bytes_confirmed.inc_by(receipt.size);
         if self.rules.hooks.is_empty() {
             crash::point("gateway.complete.ready");
-            metrics().ended(State::Ready);
+            metrics().ended(UploadState::Ready);
         } else {
             crash::point("gateway.hooks.due");
             self.hooks_due.notify_one();
@@ -290,7 +293,7 @@ impl Service {
         if self.ledger.reopen(&upload.id).await? {
             return Err(Refusal::new(code));
         }
-        self.settled(upload, Signing::Closed(State::Uploading))
+        self.settled(upload, Signing::Closed(UploadState::Uploading))
             .await
     }
 }

@@ -15,7 +15,7 @@ use crate::ledger::Manner;
 use crate::problem::Refusal;
 use crate::rules;
 use upload_types::names::Key;
-use upload_types::wire::{Code, State};
+use upload_types::wire::{Code, UploadState};
 
 /// What an event came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,10 +49,10 @@ impl Service {
             self.ledger.look_again(&upload.id, Timestamp::now()).await?;
             return Ok(Confirmed::Nothing);
         }
-        if matches!(upload.state, State::Verified | State::Ready) {
+        if matches!(upload.state, UploadState::Verified | UploadState::Ready) {
             return Ok(Confirmed::Nothing);
         }
-        if upload.manner == Manner::Form && upload.state != State::Completing {
+        if upload.manner == Manner::Form && upload.state != UploadState::Completing {
             return match self.posted(&upload).await? {
                 Some(outcome) => decided(Some(outcome)),
                 None => Ok(Confirmed::Nothing),
@@ -61,8 +61,8 @@ impl Service {
         let rows = self.ledger.parts(&upload.id, 0, upload.parts_max()).await?;
         if upload.manner != Manner::Planned {
             // Nobody but a gateway completes it, and the parts are in the ledger then.
-            let Some(asked) =
-                Asked::of_rows(&upload, rows, None).filter(|_| upload.state == State::Completing)
+            let Some(asked) = Asked::of_rows(&upload, rows, None)
+                .filter(|_| upload.state == UploadState::Completing)
             else {
                 return Ok(Confirmed::Nothing);
             };

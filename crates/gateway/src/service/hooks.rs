@@ -19,7 +19,7 @@ use crate::problem::Refusal;
 use upload_s3::Fault;
 use upload_types::crash;
 use upload_types::error::Result;
-use upload_types::wire::{ReadUrl, State};
+use upload_types::wire::{ReadUrl, UploadState};
 
 /// Uploads that hooks are run for at the same time.
 const AT_ONCE: usize = 4;
@@ -183,7 +183,7 @@ impl Service {
         }
         if self.ledger.release(&upload.id, *fence).await? {
             crash::point("gateway.hooks.ready");
-            metrics().ended(State::Ready);
+            metrics().ended(UploadState::Ready);
             tracing::info!(id = %upload.id, "ready");
         }
         Ok(None)

@@ -23,7 +23,9 @@ use upload_s3::{NewObject, Store};
 use upload_types::crash;
 use upload_types::names::UploadId;
 use upload_types::sync::lock;
-use upload_types::wire::{ClaimAnswer, ClaimRequest, Code, Info, Limits, PROTOCOL, Proof, State};
+use upload_types::wire::{
+    BackendInfo, ClaimRequest, ClaimResponse, Code, Limits, PROTOCOL, Proof, UploadState,
+};
 
 mod abort;
 mod asked;
@@ -130,8 +132,8 @@ impl Service {
 
     /// What a client has to know before it begins.
     #[must_use]
-    pub fn info(&self) -> Info {
-        Info {
+    pub fn info(&self) -> BackendInfo {
+        BackendInfo {
             protocol: PROTOCOL,
             instance_id: self.ledger.instance_id().to_owned(),
             limits: self.rules.limits,
@@ -150,14 +152,14 @@ impl Service {
         owner: &Owner,
         id: &str,
         request: ClaimRequest,
-    ) -> Result<ClaimAnswer, Refusal> {
+    ) -> Result<ClaimResponse, Refusal> {
         crate::rules::word("holder", &request.holder)?;
         let upload = self.find(owner, id).await?;
         if is_over(upload.state) {
             return Err(Refusal::new(Code::Gone));
         }
         let epoch = self.lease(upload, &request).await?;
-        Ok(ClaimAnswer { epoch })
+        Ok(ClaimResponse { epoch })
     }
 
     /// Decides a claim and makes it true, deciding again whenever another call was quicker.
@@ -265,27 +267,27 @@ impl Drop for Beginning<'_> {
 }
 
 /// States nothing leads out of but oblivion.
-fn is_over(state: State) -> bool {
+fn is_over(state: UploadState) -> bool {
     matches!(
         state,
-        State::Rejected | State::Aborting | State::Aborted | State::Expired
+        UploadState::Rejected | UploadState::Aborting | UploadState::Aborted | UploadState::Expired
     )
 }
 
 /// An upload that has expired is over, even if no sweep has come by yet.
 fn aged(mut upload: Upload, now: Timestamp) -> Upload {
     let silent = upload.lease.until <= now && upload.expires_at <= now;
-    if silent && matches!(upload.state, State::Pending | State::Uploading) {
-        upload.state = State::Expired;
+    if silent && matches!(upload.state, UploadState::Pending | UploadState::Uploading) {
+        upload.state = UploadState::Expired;
     }
     upload
 }
 
 /// Why an upload in this state takes no more parts.
-fn closed(state: State) -> Refusal {
+fn closed(state: UploadState) -> Refusal {
     match state {
-        State::Completing => Refusal::later(Code::Busy, 1),
-        State::Verified | State::Ready => Refusal::saying(
+        UploadState::Completing => Refusal::later(Code::Busy, 1),
+        UploadState::Verified | UploadState::Ready => Refusal::saying(
             Code::InvalidRequest,
             "this upload is complete; its status holds the receipt",
         ),

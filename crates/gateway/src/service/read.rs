@@ -11,16 +11,22 @@ use crate::auth::Owner;
 use crate::ledger::{Manner, Upload};
 use crate::problem::{Refusal, store_failed};
 use upload_s3::Fault;
-use upload_types::names::{Fingerprint, PartNumber, SignedUrl};
+use upload_types::names::{PartNumber, Sha256, SignedUrl};
 use upload_types::sync::lock;
-use upload_types::wire::{Code, PartList, ReadUrl, State, StoredPart, UploadList, UploadStatus};
+use upload_types::wire::{
+    Code, PartList, ReadUrl, StoredPart, UploadList, UploadState, UploadStatus,
+};
 
 /// Parts in one page.
 const PAGE: u32 = 1000;
 /// Uploads in one page: with the largest metadata that is taken, they stay below what a client reads.
 const UPLOADS: u32 = 500;
 /// States whose parts are in a multipart upload.
-const UNDER_WAY: &[State] = &[State::Pending, State::Uploading, State::Completing];
+const UNDER_WAY: &[UploadState] = &[
+    UploadState::Pending,
+    UploadState::Uploading,
+    UploadState::Completing,
+];
 const READ_DEFAULT: u64 = 60 * 60;
 /// As long as S3 lets a presigned URL live.
 const READ_MAX: u64 = 7 * 24 * 60 * 60;
@@ -44,7 +50,7 @@ impl Service {
     ) -> Result<UploadList, Refusal> {
         let unknown = || Refusal::saying(Code::InvalidRequest, "state is none an upload can be in");
         let state = state
-            .map(|name| State::from_name(name).ok_or_else(unknown))
+            .map(|name| UploadState::from_name(name).ok_or_else(unknown))
             .transpose()?;
         let after = match after {
             Some(id) => Some(self.row(owner, id).await?),
@@ -78,7 +84,7 @@ impl Service {
         if is_over(upload.state) {
             return Err(Refusal::new(Code::Gone));
         }
-        if matches!(upload.state, State::Verified | State::Ready) {
+        if matches!(upload.state, UploadState::Verified | UploadState::Ready) {
             return self.recorded(&upload, after).await;
         }
         let page = match (&upload.store_upload, upload.is_single()) {
@@ -102,7 +108,7 @@ impl Service {
             }
         };
         // What a complete was asked with stays as it was said: it is decided by that.
-        if upload.state != State::Completing && upload.manner == Manner::Planned {
+        if upload.state != UploadState::Completing && upload.manner == Manner::Planned {
             self.ledger
                 .note_stored(&upload.id, page.parts.clone())
                 .await?;
@@ -123,7 +129,7 @@ impl Service {
             etag: head.etag,
             sha256: head
                 .checksum
-                .and_then(|checksum| Fingerprint::from_base64(checksum.as_str()).ok()),
+                .and_then(|checksum| Sha256::from_base64(checksum.as_str()).ok()),
         });
         Ok(PartList {
             parts: part.into_iter().collect(),
@@ -143,7 +149,7 @@ impl Service {
             return self.recorded(upload, after).await;
         }
         let deciding = lock(&self.completing).contains_key(&upload.id);
-        if !deciding && self.end(upload, UNDER_WAY, State::Expired).await? {
+        if !deciding && self.end(upload, UNDER_WAY, UploadState::Expired).await? {
             tracing::warn!(id = %upload.id, key = %upload.key, "the store has lost the multipart upload");
             return Err(Refusal::new(Code::Gone));
         }
@@ -192,7 +198,7 @@ impl Service {
             ));
         }
         match upload.state {
-            State::Ready => {}
+            UploadState::Ready => {}
             state if is_over(state) => return Err(Refusal::new(Code::Gone)),
             _ => {
                 return Err(Refusal::saying(

@@ -14,7 +14,7 @@ use crate::problem::{Refusal, store_failed};
 use upload_s3::Fault;
 use upload_types::crash;
 use upload_types::error::Result;
-use upload_types::wire::State;
+use upload_types::wire::UploadState;
 
 impl Service {
     /// Rejects an upload for who holds its hooks; what is to become of its object, and until when that is held. None for who was
@@ -50,7 +50,7 @@ impl Service {
             return Ok(None);
         }
         crash::point("gateway.hooks.rejected");
-        metrics().ended(State::Rejected);
+        metrics().ended(UploadState::Rejected);
         let Rejection {
             hook, reason, fate, ..
         } = &rejection;

@@ -1,6 +1,6 @@
 //! Sign: one presigned request for each part, good for its bytes alone.
 //!
-//! Border: the first sign pins a part to its fingerprint; the signature itself is `store`.
+//! Border: the first sign pins a part to its SHA-256; the signature itself is `store`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,7 +15,9 @@ use crate::problem::{Refusal, store_failed};
 use crate::rules;
 use upload_s3::Fault;
 use upload_types::crash;
-use upload_types::wire::{Code, PartSpec, Proof, SignAnswer, SignRequest, Signed, State};
+use upload_types::wire::{
+    Code, PartSpec, Proof, SignRequest, SignResponse, SignedPart, UploadState,
+};
 
 /// The slowest link a part's URL must outlive, in bytes per second.
 const SLOWEST: u64 = 256 << 10;
@@ -33,13 +35,13 @@ impl Service {
         owner: &Owner,
         id: &str,
         request: SignRequest,
-    ) -> Result<SignAnswer, Refusal> {
+    ) -> Result<SignResponse, Refusal> {
         let upload = self.find(owner, id).await?;
         // Who lost the upload to another is to hear of that first, however far the other has come.
         if request.epoch != upload.lease.epoch && !is_over(upload.state) {
             return Err(Refusal::new(Code::LeaseLost));
         }
-        if !matches!(upload.state, State::Pending | State::Uploading) {
+        if !matches!(upload.state, UploadState::Pending | UploadState::Uploading) {
             return Err(closed(upload.state));
         }
         planned(&upload)?;
@@ -48,7 +50,7 @@ impl Service {
         self.signed.take(&owner.0, request.parts.len())?;
         let upload = self.created(upload, true).await?;
         self.pin(&upload, request.epoch, &request.parts).await?;
-        Ok(SignAnswer {
+        Ok(SignResponse {
             parts: self.signed(&upload, &request.parts).await?,
         })
     }
@@ -102,7 +104,7 @@ impl Service {
         &self,
         upload: &Upload,
         parts: &[PartSpec],
-    ) -> Result<Vec<Signed>, Refusal> {
+    ) -> Result<Vec<SignedPart>, Refusal> {
         let (key, life) = (&upload.key, |size| life(size, self.rules.url_ttl));
         let multipart = upload
             .store_upload
@@ -125,7 +127,7 @@ impl Service {
             .parts_signed
             .inc_by(u64::try_from(signed.len()).unwrap_or(u64::MAX));
         crash::point("gateway.sign.signed");
-        Ok(signed.into_iter().map(Signed::Put).collect())
+        Ok(signed.into_iter().map(SignedPart::Put).collect())
     }
 }
 
@@ -151,7 +153,7 @@ pub(super) fn refusal(signing: Signing) -> Refusal {
         Signing::Closed(state) => closed(state),
         Signing::Pinned(number) => Refusal::saying(
             Code::PartPinned,
-            format!("part {number} was signed with another fingerprint"),
+            format!("part {number} was signed with another SHA-256"),
         ),
     }
 }

@@ -20,7 +20,7 @@ use crate::ledger::{KnownAs, Left, TAKEN, Upload};
 use crate::metrics::{Leftover, metrics};
 use crate::problem::{Refusal, store_failed};
 use upload_s3::Fault;
-use upload_types::wire::State;
+use upload_types::wire::UploadState;
 
 /// Uploads that are brought to their end at the same time.
 const AT_ONCE: usize = 8;
@@ -49,7 +49,7 @@ pub struct Swept {
     /// What of it would go out of the store.
     pub goes: Option<Goes>,
     /// What has become of it, unless nothing was done.
-    pub became: Option<State>,
+    pub became: Option<UploadState>,
     /// Whether that is its end.
     pub done: bool,
 }
@@ -145,8 +145,10 @@ impl Service {
         let found = self.ledger.upload_at(&upload.key).await.ok().flatten();
         let became = found.map(|upload| upload.state);
         let done = cleared
-            || !matches!(became, None | Some(State::Completing | State::Aborting))
-                && what != Left::ToLookAt;
+            || !matches!(
+                became,
+                None | Some(UploadState::Completing | UploadState::Aborting)
+            ) && what != Left::ToLookAt;
         let (action, key) = (action(what, &upload, now), upload.key.to_string());
         tell(&Swept {
             action,
@@ -283,9 +285,9 @@ impl Service {
             return;
         };
         let to = if upload.expires_at <= now {
-            State::Expired
+            UploadState::Expired
         } else {
-            State::Aborted
+            UploadState::Aborted
         };
         // What failed is logged, and the row is aborting until it is done.
         let _ = self.clear(&upload, to).await;

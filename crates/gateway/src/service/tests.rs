@@ -23,10 +23,10 @@ use super::*;
 use crate::{LedgerConfig, ledger};
 use upload_embedded_store::{BUCKET, Embedded, REGION};
 use upload_s3::Settings;
-use upload_types::names::{Checksum, ETag, Fingerprint, PartNumber};
+use upload_types::names::{Checksum, ETag, PartNumber, Sha256};
 use upload_types::wire::{
-    BeginAnswer, BeginRequest, CompletePart, CompleteRequest, PartSpec, Receipt, SignRequest,
-    Signed,
+    BeginRequest, BeginResponse, CompletePart, CompleteRequest, PartSpec, Receipt, SignRequest,
+    SignedPart,
 };
 
 /// What the door does with one kind of request.
@@ -218,11 +218,11 @@ impl World {
         ledger::tests::meddle(&self.config, sql);
     }
 
-    async fn begin(&self, size: usize) -> Result<(BeginAnswer, bool), Refusal> {
+    async fn begin(&self, size: usize) -> Result<(BeginResponse, bool), Refusal> {
         self.begin_as("key", size).await
     }
 
-    async fn begin_as(&self, key: &str, size: usize) -> Result<(BeginAnswer, bool), Refusal> {
+    async fn begin_as(&self, key: &str, size: usize) -> Result<(BeginResponse, bool), Refusal> {
         self.service
             .begin(&self.owner, key, Self::asked_for(size))
             .await
@@ -241,11 +241,11 @@ impl World {
     }
 
     /// An upload with all its parts in the store, ready to be completed.
-    async fn sent(&self, size: usize) -> (BeginAnswer, CompleteRequest) {
+    async fn sent(&self, size: usize) -> (BeginResponse, CompleteRequest) {
         self.sent_as("key", size).await
     }
 
-    async fn sent_as(&self, key: &str, size: usize) -> (BeginAnswer, CompleteRequest) {
+    async fn sent_as(&self, key: &str, size: usize) -> (BeginResponse, CompleteRequest) {
         let (upload, _) = self.begin_as(key, size).await.unwrap();
         let body = vec![7; size];
         let chunks: Vec<&[u8]> = if size == 0 {
@@ -256,7 +256,7 @@ impl World {
         let parts = (1..).zip(&chunks).map(|(number, body)| PartSpec {
             number: PartNumber::try_from(number).unwrap(),
             size: u64::try_from(body.len()).unwrap(),
-            sha256: Fingerprint::of(body),
+            sha256: Sha256::of(body),
             md5: None,
         });
         let sign = SignRequest {
@@ -271,7 +271,7 @@ impl World {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let mut parts = Vec::new();
         for (signed, body) in signed.parts.iter().zip(chunks) {
-            let Signed::Put(put) = signed else {
+            let SignedPart::Put(put) = signed else {
                 panic!("not to be sent")
             };
             let mut request = client.put(put.url.expose()).body(body.to_vec());
@@ -283,7 +283,7 @@ impl World {
             parts.push(CompletePart {
                 number: put.number,
                 etag,
-                sha256: Fingerprint::of(body),
+                sha256: Sha256::of(body),
             });
         }
         let checksum = match parts.as_slice() {
@@ -303,7 +303,7 @@ impl World {
 
     async fn complete(
         &self,
-        upload: &BeginAnswer,
+        upload: &BeginResponse,
         request: &CompleteRequest,
     ) -> Result<Completion, Refusal> {
         self.service
@@ -311,7 +311,7 @@ impl World {
             .await
     }
 
-    async fn state(&self, upload: &BeginAnswer) -> State {
+    async fn state(&self, upload: &BeginResponse) -> UploadState {
         self.service
             .status(&self.owner, upload.id.as_str())
             .await
@@ -328,7 +328,10 @@ fn receipt(completion: Result<Completion, Refusal>) -> Receipt {
 }
 
 fn undecided(completion: &Result<Completion, Refusal>) -> bool {
-    matches!(completion, Ok(Completion::Deciding(State::Completing)))
+    matches!(
+        completion,
+        Ok(Completion::Deciding(UploadState::Completing))
+    )
 }
 
 /// The query of CompleteMultipartUpload.
@@ -341,7 +344,7 @@ async fn a_store_that_is_down_leaves_the_complete_open() {
     world.set(Method::POST, COMPLETE, Mood::Down);
     for _ in 0..2 {
         assert!(undecided(&world.complete(&upload, &request).await));
-        assert_eq!(world.state(&upload).await, State::Completing);
+        assert_eq!(world.state(&upload).await, UploadState::Completing);
     }
     let refused = world
         .service
@@ -365,7 +368,7 @@ async fn a_lost_answer_to_complete_is_decided_by_the_object() {
     let (upload, request) = world.sent(PART + 1).await;
     world.set(Method::POST, COMPLETE, Mood::Swallow);
     assert_eq!(receipt(world.complete(&upload, &request).await).parts, 2);
-    assert_eq!(world.state(&upload).await, State::Ready);
+    assert_eq!(world.state(&upload).await, UploadState::Ready);
 }
 
 #[tokio::test]
@@ -389,7 +392,7 @@ async fn while_it_is_decided_the_store_is_asked_for_its_parts() {
     world.set(Method::POST, "uploadId", Mood::Down);
     assert!(matches!(
         world.complete(&upload, &request).await,
-        Ok(Completion::Deciding(State::Completing))
+        Ok(Completion::Deciding(UploadState::Completing))
     ));
     let listed = world
         .service
@@ -410,7 +413,7 @@ async fn a_complete_the_store_refuses_for_good_may_be_tried_again_or_aborted() {
         world.complete(&upload, &request).await.unwrap_err().code,
         Code::StoreUnavailable
     );
-    assert_eq!(world.state(&upload).await, State::Uploading);
+    assert_eq!(world.state(&upload).await, UploadState::Uploading);
     world.heal();
     assert_eq!(receipt(world.complete(&upload, &request).await).parts, 2);
 }
@@ -456,10 +459,10 @@ async fn an_abort_the_store_misses_is_repeated() {
             .await
     };
     assert_eq!(abort().await.unwrap_err().code, Code::StoreUnavailable);
-    assert_eq!(world.state(&upload).await, State::Aborting);
+    assert_eq!(world.state(&upload).await, UploadState::Aborting);
     world.heal();
     abort().await.unwrap();
-    assert_eq!(world.state(&upload).await, State::Aborted);
+    assert_eq!(world.state(&upload).await, UploadState::Aborted);
     assert!(
         world
             .service
@@ -512,7 +515,7 @@ async fn an_abort_leaves_an_object_that_is_not_ours() {
         .abort(&world.owner, upload.id.as_str(), None)
         .await
         .unwrap();
-    assert_eq!(world.state(&upload).await, State::Aborted);
+    assert_eq!(world.state(&upload).await, UploadState::Aborted);
     assert!(
         world
             .service
@@ -597,7 +600,7 @@ async fn what_the_store_says_of_a_complete_is_not_believed_without_the_object() 
             Code::PartsMismatch,
             "{wrong}"
         );
-        assert_eq!(world.state(&upload).await, State::Uploading);
+        assert_eq!(world.state(&upload).await, UploadState::Uploading);
     }
     world.heal();
     assert_eq!(receipt(world.complete(&upload, &request).await).parts, 2);
@@ -657,7 +660,7 @@ async fn an_upload_that_the_store_has_lost_is_gone_whatever_it_says_to_complete(
         .unwrap();
     assert!(undecided(&complete(504).await));
     assert_eq!(complete(500).await.unwrap_err().code, Code::Gone);
-    assert_eq!(world.state(&upload).await, State::Expired);
+    assert_eq!(world.state(&upload).await, UploadState::Expired);
 }
 
 #[tokio::test]

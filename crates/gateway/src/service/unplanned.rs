@@ -22,7 +22,9 @@ use crate::rules;
 use upload_s3::SignedForm;
 use upload_types::names::{self, ETag, Key, PartNumber, UploadId};
 use upload_types::plan::Plan;
-use upload_types::wire::{BeginRequest, Code, Receipt, SIGN_MAX, SignedPut, State, StoredPart};
+use upload_types::wire::{
+    BeginRequest, Code, Receipt, SIGN_MAX, SignedPut, StoredPart, UploadState,
+};
 
 /// A part's URL lives for this long at least: some clients never ask for another.
 const LIFE: Duration = Duration::from_hours(1);
@@ -100,7 +102,7 @@ impl Service {
             lease_until: later(FIRST_LOOK),
             expires_at: ends,
         };
-        let key = names::drawn();
+        let key = names::new_id();
         let upload = self
             .begin_unplanned(owner, &key, request, (Manner::Form, plan, renewed))
             .await?;
@@ -125,7 +127,7 @@ impl Service {
         let digest = begin::digest(&request)?;
         let _guard = self.enter(&owner.0, idempotency_key)?;
         let now = Timestamp::now();
-        let id = names::drawn();
+        let id = names::new_id();
         let new = NewUpload {
             key: begin::key(owner, &id, &request.name)?,
             id: id
@@ -157,7 +159,7 @@ impl Service {
             metrics().begun(0);
             tracing::info!(id = %upload.id, key = %upload.key, ?manner, "begun");
         }
-        if !matches!(upload.state, State::Pending | State::Uploading) {
+        if !matches!(upload.state, UploadState::Pending | UploadState::Uploading) {
             return Ok(upload);
         }
         self.created(upload, !new).await
@@ -213,7 +215,7 @@ impl Service {
             return Err(Refusal::saying(Code::InvalidRequest, detail));
         }
         let upload = self.placed(owner, place).await?;
-        if !matches!(upload.state, State::Pending | State::Uploading) {
+        if !matches!(upload.state, UploadState::Pending | UploadState::Uploading) {
             return Err(over(upload.state));
         }
         // All parts but the last have the store's least size.
@@ -296,7 +298,7 @@ impl Service {
             if let Some(receipt) = upload.receipt {
                 return Ok(receipt);
             }
-            let (upload, asked) = if upload.state == State::Completing {
+            let (upload, asked) = if upload.state == UploadState::Completing {
                 let rows = self.ledger.parts(&upload.id, 0, upload.parts_max()).await?;
                 let asked = Asked::of_rows(&upload, rows, None)
                     .ok_or_else(|| Refusal::later(Code::Busy, 1))?;
@@ -362,7 +364,7 @@ impl Service {
                 .ledger
                 .seal(id, epoch, request.parts.clone(), renewed)
                 .await?),
-            Asked::Listed { .. } if upload.state == State::Completing => {
+            Asked::Listed { .. } if upload.state == UploadState::Completing => {
                 Ok(self.ledger.seal_again(id, epoch, renewed).await?)
             }
             Asked::Listed { parts, .. } => {
@@ -409,9 +411,9 @@ impl Service {
             .await
             .ok()
             .and_then(|outcome| outcome.clone());
-        Ok(Some(
-            outcome.unwrap_or(Ok(Completion::Deciding(State::Completing))),
-        ))
+        Ok(Some(outcome.unwrap_or(Ok(Completion::Deciding(
+            UploadState::Completing,
+        )))))
     }
 
     /// As the sweep does, of one that it has taken until `until`: the older the form, the longer until the next look. One that has
@@ -429,10 +431,10 @@ impl Service {
                 .await;
             if matches!(given_up.map_err(Refusal::from), Ok(Signing::Done)) {
                 let upload = Upload {
-                    state: State::Aborting,
+                    state: UploadState::Aborting,
                     ..upload
                 };
-                drop(self.clear(&upload, State::Expired).await);
+                drop(self.clear(&upload, UploadState::Expired).await);
             }
             return;
         }
@@ -462,9 +464,11 @@ fn most_parts(upload: &Upload) -> usize {
 }
 
 /// Why an upload takes no more parts.
-fn over(state: State) -> Refusal {
+fn over(state: UploadState) -> Refusal {
     match state {
-        State::Verified | State::Ready => Refusal::saying(Code::Gone, "this upload is complete"),
+        UploadState::Verified | UploadState::Ready => {
+            Refusal::saying(Code::Gone, "this upload is complete")
+        }
         state => closed(state),
     }
 }

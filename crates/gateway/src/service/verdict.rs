@@ -94,11 +94,11 @@ pub fn single(seen: Seen) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use upload_types::names::Fingerprint;
+    use upload_types::names::Sha256;
 
     #[test]
     fn an_object_is_ours_by_token_size_and_checksum() {
-        let checksum = Checksum::whole(&Fingerprint::of(b"a"));
+        let checksum = Checksum::whole(&Sha256::of(b"a"));
         let expected = Expected {
             token: "t",
             size: 1,
@@ -122,11 +122,11 @@ mod tests {
         assert_eq!(look(|head| head.checksum = None), Seen::Ours);
         assert_eq!(look(|head| head.size = 2), Seen::Damaged);
         assert_eq!(
-            look(|head| head.checksum = Some(Checksum::whole(&Fingerprint::of(b"b")))),
+            look(|head| head.checksum = Some(Checksum::whole(&Sha256::of(b"b")))),
             Seen::Damaged
         );
         assert_eq!(look(|head| head.token = None), Seen::Foreign);
-        let parts = [Fingerprint::of(b"a"), Fingerprint::of(b"b")];
+        let parts = [Sha256::of(b"a"), Sha256::of(b"b")];
         let composite = Checksum::composite(&parts);
         let kept = |text: &str| {
             let head = Head {

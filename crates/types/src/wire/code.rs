@@ -38,7 +38,7 @@ codes! {
     NotFound            "not_found"            404 "no such upload"
     LeaseHeld           "lease_held"           409 "another client drives this upload"
     LeaseLost           "lease_lost"           409 "another client has taken this upload over"
-    PartPinned          "part_pinned"          409 "this part was signed with another fingerprint"
+    PartPinned          "part_pinned"          409 "this part was signed with another SHA-256"
     Busy                "busy"                 409 "the upload is in another call's hands"
     NotAbortable        "not_abortable"        409 "the upload can no longer be aborted"
     Gone                "gone"                 410 "the upload was aborted, has expired, or was rejected"

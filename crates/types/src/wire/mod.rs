@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::names::{Checksum, ETag, Fingerprint, Key, Md5, PartNumber, SignedUrl, UploadId};
+use crate::names::{Checksum, ETag, Key, Md5, PartNumber, Sha256, SignedUrl, UploadId};
 
 mod code;
 
@@ -29,7 +29,7 @@ pub const JSON_MAX: usize = 4 << 20;
 /// `GET /v1`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub struct Info {
+pub struct BackendInfo {
     pub protocol: u32,
     /// Which ledger this is; a client knows a backend by it, not by its URL.
     pub instance_id: String,
@@ -86,7 +86,7 @@ pub enum Proof {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum UploadState {
     Pending,
     Uploading,
     Completing,
@@ -98,7 +98,7 @@ pub enum State {
     Expired,
 }
 
-impl State {
+impl UploadState {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -116,7 +116,7 @@ impl State {
 
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        use State::{
+        use UploadState::{
             Aborted, Aborting, Completing, Expired, Pending, Ready, Rejected, Uploading, Verified,
         };
         [
@@ -133,7 +133,7 @@ impl State {
 pub struct PartSpec {
     pub number: PartNumber,
     pub size: u64,
-    pub sha256: Fingerprint,
+    pub sha256: Sha256,
     /// Only where the backend's proof is [`Proof::Md5`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub md5: Option<Md5>,
@@ -162,16 +162,16 @@ pub struct BeginRequest {
 /// The answer to `POST /v1/uploads`: 201, or 200 when the key was seen before.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub struct BeginAnswer {
+pub struct BeginResponse {
     pub id: UploadId,
     pub epoch: u64,
-    pub state: State,
+    pub state: UploadState,
     pub key: Key,
     pub part_size: u64,
     pub part_count: u32,
     pub expires_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parts: Option<Vec<Signed>>,
+    pub parts: Option<Vec<SignedPart>>,
 }
 
 /// `POST /v1/uploads/{id}/claim`
@@ -187,7 +187,7 @@ pub struct ClaimRequest {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub struct ClaimAnswer {
+pub struct ClaimResponse {
     pub epoch: u64,
 }
 
@@ -201,24 +201,27 @@ pub struct SignRequest {
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub struct SignAnswer {
-    pub parts: Vec<Signed>,
+pub struct SignResponse {
+    pub parts: Vec<SignedPart>,
 }
 
 /// How one part is to be sent, or that it need not be.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(untagged)]
-pub enum Signed {
-    Known { number: PartNumber, known: Known },
+pub enum SignedPart {
+    Stored {
+        number: PartNumber,
+        stored: StoredTag,
+    },
     Put(SignedPut),
 }
 
-impl Signed {
+impl SignedPart {
     #[must_use]
     pub fn number(&self) -> PartNumber {
         match self {
-            Self::Known { number, .. } => *number,
+            Self::Stored { number, .. } => *number,
             Self::Put(put) => put.number,
         }
     }
@@ -227,7 +230,7 @@ impl Signed {
 /// A part the store already holds with these very bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub struct Known {
+pub struct StoredTag {
     pub etag: ETag,
 }
 
@@ -249,7 +252,7 @@ pub struct SignedPut {
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct UploadStatus {
     pub id: UploadId,
-    pub state: State,
+    pub state: UploadState,
     pub name: String,
     pub key: Key,
     /// Absent while it is not known: of an upload without a plan, until that is complete.
@@ -298,7 +301,7 @@ pub struct StoredPart {
     pub etag: ETag,
     /// Where the store keeps it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sha256: Option<Fingerprint>,
+    pub sha256: Option<Sha256>,
 }
 
 /// `POST /v1/uploads/{id}/complete`
@@ -315,14 +318,14 @@ pub struct CompleteRequest {
 pub struct CompletePart {
     pub number: PartNumber,
     pub etag: ETag,
-    pub sha256: Fingerprint,
+    pub sha256: Sha256,
 }
 
 /// 202 from `complete`: being decided, ask again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub struct Deciding {
-    pub state: State,
+pub struct CompletePending {
+    pub state: UploadState,
 }
 
 /// `POST /v1/batch`: calls of several uploads in one, at most [`BATCH_MAX`] together. Each is answered as it would be alone;
@@ -357,32 +360,32 @@ pub struct BatchComplete {
 /// The answer to `POST /v1/batch`, always 200: one outcome for each call, in the order asked.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub struct BatchAnswer {
+pub struct BatchResponse {
     #[serde(default)]
-    pub begin: Vec<Outcome<BeginAnswer>>,
+    pub begin: Vec<BatchOutcome<BeginResponse>>,
     #[serde(default)]
-    pub complete: Vec<Outcome<Finish>>,
+    pub complete: Vec<BatchOutcome<CompleteResponse>>,
 }
 
-/// How one call of a batch was answered: `{"status": 201, "answer": {…}}` or `{"status": 422, "problem": {…}}`.
+/// How one call of a batch was answered: `{"status": 201, "response": {…}}` or `{"status": 422, "problem": {…}}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub struct Outcome<T> {
+pub struct BatchOutcome<T> {
     /// The HTTP status it would have had alone.
     pub status: u16,
     /// The seconds of its header `Retry-After`, where it would have had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
     #[serde(flatten)]
-    pub said: Said<T>,
+    pub body: BatchBody<T>,
 }
 
 /// The body the call would have had alone, under the name of what it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
-pub enum Said<T> {
-    Answer(T),
+pub enum BatchBody<T> {
+    Response(T),
     Problem(Problem),
 }
 
@@ -390,9 +393,9 @@ pub enum Said<T> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(untagged)]
-pub enum Finish {
+pub enum CompleteResponse {
     Receipt(Box<Receipt>),
-    Deciding(Deciding),
+    Pending(CompletePending),
 }
 
 /// Proof of a finished upload. Enough to verify the object on another machine.
@@ -410,7 +413,7 @@ pub struct Receipt {
     pub parts: u32,
     pub part_size: u64,
     pub etag: ETag,
-    /// Absent where no fingerprint of the parts is known.
+    /// Absent where no SHA-256 of the parts is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checksum: Option<Checksum>,
     pub proof: Proof,
@@ -418,7 +421,7 @@ pub struct Receipt {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unproven: Vec<String>,
     /// Of the whole object, where one pass gave it (an upload of one part).
-    pub sha256: Option<Fingerprint>,
+    pub sha256: Option<Sha256>,
     pub started: Timestamp,
     pub finished: Timestamp,
 }
@@ -455,19 +458,20 @@ mod tests {
     #[test]
     fn an_outcome_says_what_it_is() {
         let problem = json!({"code": "not_found", "title": "no such upload", "status": 404});
-        let deciding = json!({"status": 202, "retry_after": 1, "answer": {"state": "completing"}});
+        let deciding =
+            json!({"status": 202, "retry_after": 1, "response": {"state": "completing"}});
         for outcome in [deciding, json!({"status": 404, "problem": problem})] {
-            let read: Outcome<Finish> = from_value(outcome.clone()).unwrap();
+            let read: BatchOutcome<CompleteResponse> = from_value(outcome.clone()).unwrap();
             assert_eq!(
-                matches!(read.said, Said::Answer(Finish::Deciding(_))),
+                matches!(read.body, BatchBody::Response(CompleteResponse::Pending(_))),
                 read.status == 202
             );
             assert_eq!(to_value(read).unwrap(), outcome);
         }
         let neither = json!({"status": 200});
-        let receipt_of_nothing = json!({"status": 200, "answer": {}});
+        let receipt_of_nothing = json!({"status": 200, "response": {}});
         for wrong in [neither, receipt_of_nothing] {
-            assert!(from_value::<Outcome<Finish>>(wrong).is_err());
+            assert!(from_value::<BatchOutcome<CompleteResponse>>(wrong).is_err());
         }
     }
 

@@ -64,8 +64,8 @@ fn what_the_store_said_counts_where_it_is_told() {
         (404, "NoSuchUpload", Kind::Gone),
         (400, "InvalidPart", Kind::PartsMismatch),
         (400, "InvalidPartOrder", Kind::PartsMismatch),
-        (400, "EntityTooSmall", Kind::Denied),
-        (403, "AccessDenied", Kind::Refused),
+        (400, "EntityTooSmall", Kind::NotAcceptable),
+        (403, "AccessDenied", Kind::Unauthorized),
         (404, "NoSuchBucket", Kind::Config),
         (503, "SlowDown", Kind::Throttled(None)),
         (500, "InternalError", Kind::Temporary),
@@ -97,8 +97,8 @@ fn a_failure_without_a_reason_has_none() {
 
 #[test]
 fn who_is_not_let_in_or_not_there_is_told_apart() {
-    is(&answer(401, ""), Kind::Refused, true);
-    is(&page(403), Kind::Refused, true);
+    is(&answer(401, ""), Kind::Unauthorized, true);
+    is(&page(403), Kind::Unauthorized, true);
     assert!(
         refusal(&answer(403, ""))
             .error
@@ -108,7 +108,7 @@ fn who_is_not_let_in_or_not_there_is_told_apart() {
     );
     is(
         &answer(404, r#"{"message":"Not Found"}"#),
-        Kind::Unusable,
+        Kind::Incompatible,
         true,
     );
     is(
@@ -116,16 +116,16 @@ fn who_is_not_let_in_or_not_there_is_told_apart() {
             400,
             r#"{"error":"This Companion server does not support uploading to S3"}"#,
         ),
-        Kind::Unusable,
+        Kind::Incompatible,
         true,
     );
     is(
         &answer(400, r#"{"error":"s3: content type must be a string"}"#),
-        Kind::Denied,
+        Kind::NotAcceptable,
         true,
     );
-    is(&answer(302, ""), Kind::Intercepted, true);
-    is(&page(200), Kind::Intercepted, true);
+    is(&answer(302, ""), Kind::UnexpectedServer, true);
+    is(&page(200), Kind::UnexpectedServer, true);
     is(&answer(429, ""), Kind::Throttled(None), true);
     is(&answer(503, ""), Kind::Temporary, true);
     let named = Answer {
@@ -154,26 +154,32 @@ fn a_companion_is_known_by_how_it_refuses() {
         .is_ok()
     );
     for (stranger, kind) in [
-        (answer(404, r#"{"message":"Not Found"}"#), Kind::Unusable),
-        (page(404), Kind::Unusable),
+        (
+            answer(404, r#"{"message":"Not Found"}"#),
+            Kind::Incompatible,
+        ),
+        (page(404), Kind::Incompatible),
         (
             answer(
                 404,
                 r#"{"code":"not_found","title":"no such upload","status":404}"#,
             ),
-            Kind::Unusable,
+            Kind::Incompatible,
         ),
-        (page(200), Kind::Intercepted),
-        (page(400), Kind::Intercepted),
-        (answer(401, r#"{"error":"who are you?"}"#), Kind::Refused),
+        (page(200), Kind::UnexpectedServer),
+        (page(400), Kind::UnexpectedServer),
+        (
+            answer(401, r#"{"error":"who are you?"}"#),
+            Kind::Unauthorized,
+        ),
         (
             answer(
                 400,
                 r#"{"error":"This Companion server does not support uploading to S3"}"#,
             ),
-            Kind::Unusable,
+            Kind::Incompatible,
         ),
-        (page(403), Kind::Refused),
+        (page(403), Kind::Unauthorized),
         (page(502), Kind::Temporary),
     ] {
         assert_eq!(greets(&stranger).unwrap_err().kind(), kind, "{stranger:?}");

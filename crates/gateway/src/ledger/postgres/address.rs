@@ -37,15 +37,15 @@ impl Address {
     pub fn parse(url: &str, password: Option<&str>) -> Result<Self> {
         let wrong = || {
             Error::new(Kind::Usage, "could not understand the ledger's URL")
-                .hinting("it is postgres://USER@HOST/DATABASE; the password may be in PGPASSWORD")
+                .with_hint("it is postgres://USER@HOST/DATABASE; the password may be in PGPASSWORD")
         };
         let (plain, sslmode, roots) = without_tls(url).ok_or_else(wrong)?;
         // The parser's own words hold no value, only names.
         let mut config: Config = plain
             .parse()
-            .map_err(|error: tokio_postgres::Error| wrong().because(error))?;
+            .map_err(|error: tokio_postgres::Error| wrong().with_source(error))?;
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
-            return Err(wrong().because("it names no host"));
+            return Err(wrong().with_source("it names no host"));
         }
         let near = is_near(&config);
         config.ssl_mode(match sslmode.as_deref() {
@@ -54,7 +54,7 @@ impl Address {
             None | Some("allow" | "prefer" | "require" | "verify-ca" | "verify-full") => {
                 SslMode::Require
             }
-            Some(_) => return Err(wrong().because("sslmode is none that there is")),
+            Some(_) => return Err(wrong().with_source("sslmode is none that there is")),
         });
         if let (None, Some(password)) = (config.get_password(), password) {
             config.password(password);

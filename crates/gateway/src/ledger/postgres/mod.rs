@@ -251,6 +251,6 @@ fn cannot_open(failed: Failed) -> Error {
         ),
     };
     Error::new(kind, "could not open the ledger in PostgreSQL")
-        .hinting(hint)
-        .because(failed)
+        .with_hint(hint)
+        .with_source(failed)
 }

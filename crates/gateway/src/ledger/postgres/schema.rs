@@ -32,7 +32,7 @@ pub fn step_up(db: &Db<'_>) -> db::Result<upload_types::error::Result<String>> {
     let Some(steps) = left(version.unwrap_or(0)) else {
         let what = "a newer version of this program wrote the ledger";
         let hint = "use that version; or name another database with --ledger";
-        return Ok(Err(Error::new(Kind::Config, what).hinting(hint)));
+        return Ok(Err(Error::new(Kind::Config, what).with_hint(hint)));
     };
     for step in steps {
         take(open, step)?;

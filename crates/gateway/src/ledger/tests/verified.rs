@@ -36,12 +36,12 @@ pub async fn one_part_is_verified_in_one_step(world: World) {
         !verify(2, "one").await.unwrap(),
         "another has taken it over"
     );
-    assert_eq!(state().await, (State::Uploading, false, false));
+    assert_eq!(state().await, (UploadState::Uploading, false, false));
     assert!(
         !verify(1, "other").await.unwrap(),
-        "it was signed for another fingerprint"
+        "it was signed for another SHA-256"
     );
-    assert_eq!(state().await, (State::Uploading, false, false));
+    assert_eq!(state().await, (UploadState::Uploading, false, false));
 
     let ends = join_all((0..4).map(|_| verify(1, "one"))).await;
     assert_eq!(
@@ -50,7 +50,7 @@ pub async fn one_part_is_verified_in_one_step(world: World) {
             .count(),
         1
     );
-    assert_eq!(state().await, (State::Ready, true, true));
+    assert_eq!(state().await, (UploadState::Ready, true, true));
     assert!(!verify(1, "one").await.unwrap(), "once");
 
     // One that is being aborted is nobody's to verify; one that another process took to completing is anybody's.
@@ -81,6 +81,6 @@ pub async fn one_part_is_verified_in_one_step(world: World) {
             .await
             .unwrap()
     );
-    assert_eq!(world.state(&completing).await, State::Verified);
+    assert_eq!(world.state(&completing).await, UploadState::Verified);
     assert_eq!(world.ledger.next_hooked().await.unwrap(), hooks);
 }

@@ -9,11 +9,11 @@ use crate::events;
 
 impl World {
     /// An upload of one PUT whose client died before it asked for complete.
-    async fn put_alone(&self) -> BeginAnswer {
+    async fn put_alone(&self) -> BeginResponse {
         self.sent(77).await.0
     }
 
-    async fn confirm(&self, upload: &BeginAnswer) -> Confirmed {
+    async fn confirm(&self, upload: &BeginResponse) -> Confirmed {
         self.service.confirm(&upload.key).await.unwrap()
     }
 }
@@ -28,7 +28,7 @@ async fn an_object_that_is_there_and_right_is_a_finished_upload() {
         .status(&world.owner, upload.id.as_str())
         .await
         .unwrap();
-    assert_eq!(status.state, State::Ready);
+    assert_eq!(status.state, UploadState::Ready);
     let head = world
         .service
         .store
@@ -65,8 +65,8 @@ async fn told_again_in_any_order_nothing_changes() {
         let upload = dice.choice([&first, &second, &aborted]).unwrap();
         assert_eq!(world.confirm(upload).await, Confirmed::Nothing);
     }
-    assert_eq!(world.state(&second).await, State::Pending);
-    assert_eq!(world.state(&aborted).await, State::Aborted);
+    assert_eq!(world.state(&second).await, UploadState::Pending);
+    assert_eq!(world.state(&aborted).await, UploadState::Aborted);
     assert_eq!(
         world
             .service
@@ -89,7 +89,7 @@ async fn an_event_alone_proves_nothing() {
         Confirmed::Nothing,
         "parts are no object"
     );
-    assert_eq!(world.state(&parts).await, State::Uploading);
+    assert_eq!(world.state(&parts).await, UploadState::Uploading);
     assert!(
         world.asked(&Method::POST, "uploadId").is_empty(),
         "nobody asked for complete"
@@ -115,7 +115,7 @@ async fn a_message_stays_in_the_queue_until_it_was_looked_into() {
     assert_eq!(settle().await, events::Fate::Leave);
     world.heal();
     assert_eq!(settle().await, events::Fate::Delete);
-    assert_eq!(world.state(&upload).await, State::Ready);
+    assert_eq!(world.state(&upload).await, UploadState::Ready);
 }
 
 #[tokio::test]
@@ -138,7 +138,7 @@ async fn a_complete_that_its_gateway_left_is_decided_while_the_lease_lives() {
     world.set(Method::HEAD, "", Mood::Down);
     assert!(matches!(
         world.complete(&upload, &request).await,
-        Ok(Completion::Deciding(State::Completing))
+        Ok(Completion::Deciding(UploadState::Completing))
     ));
     world.heal();
     assert_eq!(

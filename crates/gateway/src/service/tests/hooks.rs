@@ -45,7 +45,10 @@ async fn of_two_gateways_each_upload_has_one() {
                 .unwrap()
                 .state
         };
-        until("every one is ready", async || state().await == State::Ready).await;
+        until("every one is ready", async || {
+            state().await == UploadState::Ready
+        })
+        .await;
     }
     gateways.iter().for_each(tokio::task::JoinHandle::abort);
     assert_eq!(
@@ -107,7 +110,7 @@ async fn who_was_overtaken_decides_nothing() {
         .status(&world.owner, id.as_str())
         .await
         .unwrap();
-    assert_eq!((status.state, status.reason), (State::Verified, None));
+    assert_eq!((status.state, status.reason), (UploadState::Verified, None));
 
     assert!(ledger.hold_hooked(&id, second.fence, later).await.unwrap());
     assert!(ledger.release(&id, second.fence).await.unwrap());
@@ -125,7 +128,7 @@ async fn who_was_overtaken_decides_nothing() {
             .await
             .unwrap()
             .state,
-        State::Ready
+        UploadState::Ready
     );
     assert_eq!(ledger.next_hooked().await.unwrap(), None);
 }
@@ -162,7 +165,7 @@ async fn a_hook_whose_upload_another_has_taken_is_ended() {
             .await
             .unwrap()
             .state,
-        State::Verified
+        UploadState::Verified
     );
 }
 

@@ -233,14 +233,14 @@ async fn complete_or_abort_or_reap_one_of_them_wins(new: impl AsyncFn() -> World
             world.service.store.find(&upload.key).await.unwrap().len(),
         );
         match world.state(&upload).await {
-            State::Ready => {
+            UploadState::Ready => {
                 receipt(completed);
                 assert!(round % 2 == 1 || ended.is_err());
                 assert_eq!((there, open), (true, 0));
             }
             state => {
                 assert!(
-                    matches!(state, State::Aborted | State::Expired),
+                    matches!(state, UploadState::Aborted | UploadState::Expired),
                     "{state:?}"
                 );
                 assert_eq!(completed.unwrap_err().code, Code::Gone);
@@ -271,9 +271,15 @@ async fn the_reaper_takes_nothing_from_who_comes_in_time(new: impl AsyncFn() -> 
         let open = world.service.store.find(&upload.key).await.unwrap().len();
         match renewed.unwrap() {
             crate::ledger::Signing::Done => {
-                assert_eq!((world.state(&upload).await, open), (State::Uploading, 1));
+                assert_eq!(
+                    (world.state(&upload).await, open),
+                    (UploadState::Uploading, 1)
+                );
             }
-            _ => assert_eq!((world.state(&upload).await, open), (State::Expired, 0)),
+            _ => assert_eq!(
+                (world.state(&upload).await, open),
+                (UploadState::Expired, 0)
+            ),
         }
     }
 }
@@ -333,7 +339,7 @@ async fn who_lost_the_decision_removes_nothing() {
         .unwrap();
     // To who is told of other parts, the object is damaged.
     world.ledger("UPDATE part SET sha256 = NULL");
-    request.parts[1].sha256 = Fingerprint::of(b"other");
+    request.parts[1].sha256 = Sha256::of(b"other");
     request.checksum = Checksum::composite(request.parts.iter().map(|part| &part.sha256));
     world.set(Method::HEAD, "", Mood::Late);
     let decided = async {
@@ -346,7 +352,7 @@ async fn who_lost_the_decision_removes_nothing() {
     };
     let (refused, ()) = tokio::join!(world.complete(&upload, &request), decided);
     refused.unwrap_err();
-    assert_eq!(world.state(&upload).await, State::Ready);
+    assert_eq!(world.state(&upload).await, UploadState::Ready);
     assert!(
         world
             .service
@@ -386,5 +392,5 @@ async fn who_asks_for_parts_while_it_is_decided_ends_nothing() {
     };
     let (completed, ()) = tokio::join!(world.complete(&upload, &request), asking);
     assert_eq!(receipt(completed).parts, 2);
-    assert_eq!(world.state(&upload).await, State::Ready);
+    assert_eq!(world.state(&upload).await, UploadState::Ready);
 }

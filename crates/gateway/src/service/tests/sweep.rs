@@ -11,7 +11,7 @@ const LEFT: &str = "UPDATE upload SET state = 'completing', lease_until = 0";
 
 impl World {
     /// An upload whose complete was asked for when the gateway died.
-    async fn left_completing(&self) -> (BeginAnswer, CompleteRequest) {
+    async fn left_completing(&self) -> (BeginResponse, CompleteRequest) {
         let (upload, request) = self.sent(PART + 1).await;
         let renewed = self.service.rules.terms.renewed(Timestamp::now());
         self.service
@@ -22,7 +22,7 @@ impl World {
         (upload, request)
     }
 
-    async fn multipart(&self, upload: &BeginAnswer) -> String {
+    async fn multipart(&self, upload: &BeginResponse) -> String {
         self.service
             .row(&self.owner, upload.id.as_str())
             .await
@@ -31,11 +31,11 @@ impl World {
             .unwrap()
     }
 
-    async fn open(&self, upload: &BeginAnswer) -> usize {
+    async fn open(&self, upload: &BeginResponse) -> usize {
         self.service.store.find(&upload.key).await.unwrap().len()
     }
 
-    async fn is_there(&self, upload: &BeginAnswer) -> bool {
+    async fn is_there(&self, upload: &BeginResponse) -> bool {
         self.service
             .store
             .head(&upload.key)
@@ -61,10 +61,10 @@ async fn a_complete_that_was_left_is_brought_to_its_end() {
         }
         // Its lease lives: somebody may be at it.
         world.service.sweep().await.unwrap();
-        assert_eq!(world.state(&upload).await, State::Completing);
+        assert_eq!(world.state(&upload).await, UploadState::Completing);
         world.ledger(LEFT);
         world.twin().await.sweep().await.unwrap();
-        assert_eq!(world.state(&upload).await, State::Ready);
+        assert_eq!(world.state(&upload).await, UploadState::Ready);
         assert_eq!(
             receipt(world.complete(&upload, &request).await).checksum,
             Some(request.checksum)
@@ -84,7 +84,7 @@ async fn a_complete_that_cannot_be_is_given_back_or_given_up() {
     world.ledger(LEFT);
     world.ledger("UPDATE part SET etag = 'another' WHERE number = 1");
     world.service.sweep().await.unwrap();
-    assert_eq!(world.state(&upload).await, State::Uploading);
+    assert_eq!(world.state(&upload).await, UploadState::Uploading);
 
     world.ledger(LEFT);
     world
@@ -94,7 +94,7 @@ async fn a_complete_that_cannot_be_is_given_back_or_given_up() {
         .await
         .unwrap();
     world.service.sweep().await.unwrap();
-    assert_eq!(world.state(&upload).await, State::Expired);
+    assert_eq!(world.state(&upload).await, UploadState::Expired);
 }
 
 #[tokio::test]
@@ -106,7 +106,7 @@ async fn a_complete_the_store_says_nothing_of_stays_open() {
     world.service.sweep().await.unwrap();
     assert_eq!(
         world.state(&upload).await,
-        State::Completing,
+        UploadState::Completing,
         "never aborted, however old"
     );
     let asked = world.asked(&Method::POST, COMPLETE).len();
@@ -128,19 +128,19 @@ async fn what_nobody_held_for_too_long_is_taken_out_of_the_store() {
     world.service.sweep().await.unwrap();
     assert_eq!(
         world.state(&upload).await,
-        State::Uploading,
+        UploadState::Uploading,
         "its holder is not silent"
     );
     world.ledger("UPDATE upload SET lease_until = 0, expires_at = 9999999999999");
     world.service.sweep().await.unwrap();
     assert_eq!(
         (world.state(&upload).await, world.open(&upload).await),
-        (State::Uploading, 1)
+        (UploadState::Uploading, 1)
     );
 
     world.ledger(FORGOTTEN);
     // It is over from that moment on, not from the sweep on.
-    assert_eq!(world.state(&upload).await, State::Expired);
+    assert_eq!(world.state(&upload).await, UploadState::Expired);
     let id = upload.id.as_str();
     let claim = ClaimRequest {
         holder: "h".into(),
@@ -181,12 +181,18 @@ async fn what_nobody_held_for_too_long_is_taken_out_of_the_store() {
         world.complete(&upload, &request).await.unwrap_err().code,
         Code::Gone
     );
-    assert_eq!(world.begin(PART + 1).await.unwrap().0.state, State::Expired);
+    assert_eq!(
+        world.begin(PART + 1).await.unwrap().0.state,
+        UploadState::Expired
+    );
     assert_eq!(world.open(&upload).await, 1, "nothing was done yet");
 
     world.service.sweep().await.unwrap();
     let row = world.service.row(&world.owner, id).await.unwrap();
-    assert_eq!((row.state, world.open(&upload).await), (State::Expired, 0));
+    assert_eq!(
+        (row.state, world.open(&upload).await),
+        (UploadState::Expired, 0)
+    );
 }
 
 #[tokio::test]
@@ -202,13 +208,13 @@ async fn an_abort_that_was_left_is_brought_to_its_end() {
     world.service.sweep().await.unwrap();
     assert_eq!(
         (world.state(&upload).await, world.open(&upload).await),
-        (State::Aborting, 1)
+        (UploadState::Aborting, 1)
     );
     world.ledger("UPDATE upload SET lease_until = 0");
     world.service.sweep().await.unwrap();
     assert_eq!(
         world.state(&upload).await,
-        State::Aborting,
+        UploadState::Aborting,
         "the store still does not answer"
     );
     world.heal();
@@ -216,7 +222,7 @@ async fn an_abort_that_was_left_is_brought_to_its_end() {
     world.service.sweep().await.unwrap();
     assert_eq!(
         (world.state(&upload).await, world.open(&upload).await),
-        (State::Aborted, 0)
+        (UploadState::Aborted, 0)
     );
 }
 
@@ -233,7 +239,7 @@ async fn an_abort_counts_once_the_store_lists_no_such_upload() {
         .unwrap_err();
     assert_eq!(
         (refused.code, world.state(&upload).await),
-        (Code::StoreUnavailable, State::Aborting)
+        (Code::StoreUnavailable, UploadState::Aborting)
     );
     assert_eq!(world.asked(&Method::DELETE, "uploadId=").len(), 5);
     world.heal();
@@ -244,7 +250,7 @@ async fn an_abort_counts_once_the_store_lists_no_such_upload() {
         .unwrap();
     assert_eq!(
         (world.state(&upload).await, world.open(&upload).await),
-        (State::Aborted, 0)
+        (UploadState::Aborted, 0)
     );
 }
 
@@ -253,7 +259,7 @@ async fn an_abort_counts_once_the_store_lists_no_such_upload() {
 async fn what_lands_after_the_end_is_found_when_nothing_can_land_any_more() {
     let world = World::new().await;
     let (upload, _) = world.begin(3).await.unwrap();
-    let sha256 = Fingerprint::of(b"abc");
+    let sha256 = Sha256::of(b"abc");
     let part = PartSpec {
         number: PartNumber::FIRST,
         size: 3,
@@ -274,7 +280,7 @@ async fn what_lands_after_the_end_is_found_when_nothing_can_land_any_more() {
         .abort(&world.owner, upload.id.as_str(), None)
         .await
         .unwrap();
-    let Signed::Put(put) = &signed.parts[0] else {
+    let SignedPart::Put(put) = &signed.parts[0] else {
         panic!("not to be sent")
     };
     let mut request = reqwest::Client::builder()
@@ -304,7 +310,7 @@ async fn a_damaged_object_that_could_not_be_removed_is_removed_later() {
     let world = World::new().await;
     let (upload, mut request) = world.sent(3).await;
     // The store holds other bytes than were to be sent.
-    let other = Fingerprint::of(b"other");
+    let other = Sha256::of(b"other");
     world.ledger("UPDATE part SET sha256 = NULL");
     request.parts[0].sha256 = other;
     request.checksum = Checksum::whole(&other);
@@ -313,7 +319,7 @@ async fn a_damaged_object_that_could_not_be_removed_is_removed_later() {
         world.complete(&upload, &request).await.unwrap_err().code,
         Code::Gone
     );
-    assert_eq!(world.state(&upload).await, State::Rejected);
+    assert_eq!(world.state(&upload).await, UploadState::Rejected);
     assert!(world.is_there(&upload).await);
     world.heal();
     world.service.sweep().await.unwrap();

@@ -62,7 +62,7 @@ impl World {
             .await
     }
 
-    async fn is(&self, upload: &Upload) -> State {
+    async fn is(&self, upload: &Upload) -> UploadState {
         self.service
             .status(&self.owner, upload.id.as_str())
             .await
@@ -98,7 +98,7 @@ async fn the_object_decides_whatever_became_of_the_answer() {
             done
         );
         assert_eq!(world.asked(&Method::POST, COMPLETE).len(), asked);
-        assert_eq!(world.is(&upload).await, State::Ready);
+        assert_eq!(world.is(&upload).await, UploadState::Ready);
     }
 }
 
@@ -121,7 +121,7 @@ async fn who_is_asked_while_another_completes_comes_to_the_same() {
             world.finish(&world.service, &upload, &parts),
             async {
                 until("one completes", async || {
-                    world.is(&upload).await == State::Completing
+                    world.is(&upload).await == UploadState::Completing
                 })
                 .await;
                 // What this one wants comes too late to count.
@@ -165,7 +165,7 @@ async fn one_that_was_left_is_decided_by_a_sweep_and_one_that_expired_is_ended()
         world.twin().await.sweep().await.unwrap();
         assert_eq!(
             (world.is(&left).await, world.is(&silent).await),
-            (State::Ready, State::Expired)
+            (UploadState::Ready, UploadState::Expired)
         );
         assert!(
             world
