@@ -2,6 +2,7 @@
 //!
 //! Not here: I/O. A file, a socket or a database is another crate's.
 
+pub mod backoff;
 pub mod crash;
 pub mod error;
 pub mod names;
