@@ -14,10 +14,10 @@ use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use tempfile::TempDir;
 
-use upload::journal::{Intent, Journal, Note};
-use upload::source::File;
+use upload::journal::{Intent, Journal, Record};
+use upload::source::{FileVersion, SourceFile, WithMd5};
 use upload_s3::{Settings, Store};
-use upload_types::names::{ByteRange, ETag, Identity, Key, PartNumber, Sha256};
+use upload_types::names::{ByteRange, ETag, Key, PartNumber, Sha256};
 use upload_types::plan::Plan;
 use upload_types::wire::{Limits, PartSpec, Proof};
 
@@ -42,14 +42,14 @@ fn hash(bencher: Bencher, mib: u64) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("file");
     fs::write(&path, vec![7; usize::try_from(mib * MIB).unwrap()]).unwrap();
-    let file = File::open(&path).unwrap();
+    let file = SourceFile::open(&path).unwrap();
     let range = ByteRange {
         start: 0,
         len: mib * MIB,
     };
     bencher
         .counter(BytesCount::new(range.len))
-        .bench(|| file.hash(black_box(range), false, |_| ()).unwrap());
+        .bench(|| file.hash(black_box(range), WithMd5::No, |_| ()).unwrap());
 }
 
 /// From a size to every part of it, up to the largest there is: 48.8 TiB.
@@ -78,7 +78,7 @@ fn intent(nth: u64) -> Intent {
         name: format!("{nth}.bin"),
         content_type: "application/octet-stream".into(),
         metadata: [].into(),
-        identity: Identity {
+        version: FileVersion {
             dev: 1,
             ino: nth,
             size: 10_000 * 5 * MIB,
@@ -98,11 +98,11 @@ impl Desk {
             .unwrap()
             .row;
         journal
-            .note(&[Note::Opened {
+            .record(&[Record::Begun {
                 row,
                 id: "some-id".parse().unwrap(),
                 part_size: 5 * MIB,
-                memo: None,
+                backend_state: None,
             }])
             .unwrap();
         Self {
@@ -113,11 +113,11 @@ impl Desk {
     }
 
     /// One commit of a note for each of so many parts.
-    fn note(&mut self, count: u32, note: impl Fn(i64, PartNumber) -> Note) {
+    fn note(&mut self, count: u32, note: impl Fn(i64, PartNumber) -> Record) {
         let notes: Vec<_> = numbers(count)
             .map(|number| note(self.row, number))
             .collect();
-        self.journal.note(&notes).unwrap();
+        self.journal.record(&notes).unwrap();
     }
 }
 
@@ -147,7 +147,7 @@ fn fingerprinted(bencher: Bencher, count: u32) {
         // Others than before, or nothing would have to be written.
         round += 1;
         let sha256 = Sha256::of(&round.to_le_bytes());
-        desk.note(count, |row, number| Note::Fingerprinted {
+        desk.note(count, |row, number| Record::PartHashed {
             row,
             number,
             sha256,
@@ -159,7 +159,7 @@ fn fingerprinted(bencher: Bencher, count: u32) {
 fn acknowledged(bencher: Bencher, count: u32) {
     let mut desk = Desk::new();
     let sha256 = Sha256::of(b"part");
-    desk.note(count, |row, number| Note::Fingerprinted {
+    desk.note(count, |row, number| Record::PartHashed {
         row,
         number,
         sha256,
@@ -168,7 +168,7 @@ fn acknowledged(bencher: Bencher, count: u32) {
     bencher.counter(ItemsCount::new(count)).bench_local(|| {
         round += 1;
         let etag: ETag = format!("{round:032x}").parse().unwrap();
-        desk.note(count, |row, number| Note::Acknowledged {
+        desk.note(count, |row, number| Record::PartStored {
             row,
             number,
             etag: etag.clone(),

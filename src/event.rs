@@ -1,7 +1,7 @@
-//! What happens, told once, in order, to whoever shows it: the lines of `--json`, version 1.
+//! Events: what the engine reports while it runs, in order. Serialised, they are the lines of `--json`, version 1. Within a
+//! version, a field is neither removed nor given another type.
 //!
-//! Border: facts and their serialised shape; how they look on a screen is `report`. A field is never removed or retyped
-//! within a version.
+//! Not here: how events look on a terminal (`report`).
 
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -9,67 +9,66 @@ use tokio::sync::mpsc;
 use upload_types::names::{ETag, PartNumber, Sha256, UploadId};
 use upload_types::wire::Receipt;
 
-/// The `v` of each line.
+/// The field `v` of each line.
 pub const VERSION: u32 = 1;
 
-/// Where events go. Sending never blocks and never fails: a screen that is gone stops no upload.
+/// The sending end of the stream of events. Sending neither blocks nor fails: a closed terminal does not stop an upload.
 #[derive(Debug, Clone)]
-pub struct Sink(mpsc::UnboundedSender<Event>);
+pub struct EventSender(mpsc::UnboundedSender<Event>);
 
-impl Sink {
-    /// A sink and the end its events come out of.
+impl EventSender {
+    /// A sender and its receiver.
     #[must_use]
     pub fn channel() -> (Self, mpsc::UnboundedReceiver<Event>) {
         let (sender, receiver) = mpsc::unbounded_channel();
         (Self(sender), receiver)
     }
 
-    pub fn tell(&self, event: Event) {
-        // The receiver is gone only when nobody listens any more.
+    pub fn emit(&self, event: Event) {
+        // Fails only after the receiver was dropped.
         let _ = self.0.send(event);
     }
 }
 
-/// One thing that happened. `item` tells the sources of one command apart (0 for the first) and is not serialised: an
-/// upload has no id before it begins.
+/// One event. `item` numbers the sources of a command from 0; it is not serialised.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event {
-    /// How much there is to do in all, where that is known before each source is opened; for people only.
+    /// The number and size of all sources, if known before each is opened. Not serialised.
     #[serde(skip)]
     Sources { count: usize, bytes: u64 },
-    /// A source was opened and cut into parts.
+    /// A source was opened and its parts were planned.
     Plan {
         #[serde(skip)]
         item: usize,
-        /// Null before begin.
+        /// Null before the upload has begun.
         upload: Option<UploadId>,
         path: String,
-        /// The path's bytes, only where they are not UTF-8.
+        /// Base64 of the bytes of the path; only if they are not UTF-8.
         #[serde(skip_serializing_if = "Option::is_none")]
         path_b64: Option<String>,
         size: u64,
         part_size: u64,
         parts: u32,
-        /// Bytes that are in the store already and will not be sent.
+        /// Bytes that the store already has; they are not sent.
         resumed_bytes: u64,
     },
-    /// Where an upload stands, in bytes of its source. A reporter may drop any but the last.
+    /// Progress in bytes of the source. A reporter may drop any but the last of an upload.
     Progress {
         #[serde(skip)]
         item: usize,
         upload: Option<UploadId>,
-        /// Fingerprinted.
+        /// Hashed.
         hashed: u64,
-        /// Handed to the network.
+        /// Written to the network.
         sent: u64,
         /// Acknowledged by the store.
         confirmed: u64,
         size: u64,
-        /// Bytes handed to the network per second, of late.
+        /// Bytes written to the network per second, recently.
         rate: u64,
     },
-    /// The store has a part and the journal knows.
+    /// The store acknowledged a part, and the journal has recorded it.
     Part {
         #[serde(skip)]
         item: usize,
@@ -78,24 +77,24 @@ pub enum Event {
         size: u64,
         sha256: Sha256,
         etag: ETag,
-        /// It was there before; no byte of it was sent.
+        /// The store already had the part; no byte of it was sent.
         skipped: bool,
     },
-    /// Something failed for now and will be tried again.
+    /// An attempt failed and will be repeated.
     Retry {
         #[serde(skip)]
         item: usize,
         upload: Option<UploadId>,
-        /// Null where a call failed that is about the whole upload.
+        /// Null if the failed call was about the whole upload.
         number: Option<PartNumber>,
-        /// Which attempt failed, from 1.
+        /// The number of the failed attempt, from 1.
         attempt: u32,
         kind: &'static str,
         wait_ms: u64,
         #[serde(skip)]
         message: String,
     },
-    /// The source is no longer what it was; what follows says whether the upload begins anew or fails.
+    /// The source has changed since its upload began. The next events show whether a new upload begins or this one fails.
     Changed {
         #[serde(skip)]
         item: usize,
@@ -103,23 +102,23 @@ pub enum Event {
         path: String,
         message: String,
     },
-    /// The object is verified, and the backend's own checks have not ended.
+    /// The object is verified, and the backend's hooks have not yet accepted it.
     Waiting {
         #[serde(skip)]
         item: usize,
         upload: UploadId,
     },
-    /// The backend has verified the object; where that was asked for, its checks have ended well.
+    /// The backend has verified the object and, with `--wait ready`, its hooks have accepted it.
     Completed {
         #[serde(skip)]
         item: usize,
         upload: UploadId,
         receipt: Receipt,
-        /// It was there before this command ran.
+        /// The object existed before this command ran.
         #[serde(skip)]
         already: bool,
     },
-    /// One source could not be uploaded.
+    /// A source could not be uploaded.
     Failed {
         #[serde(skip)]
         item: usize,
@@ -129,56 +128,56 @@ pub enum Event {
         message: String,
         hint: Option<String>,
     },
-    /// The last line, always.
+    /// The last line of every run.
     Exit {
         code: u8,
-        /// Sources in all.
+        /// Number of sources.
         uploads: u64,
         completed: u64,
         failed: u64,
         /// Bytes of parts that this run sent and the store acknowledged.
         bytes_sent: u64,
-        /// Bytes that did not have to be sent.
+        /// Bytes that the store already had.
         bytes_skipped: u64,
-        /// `upload resume` can go on from here.
+        /// `upload resume` can continue at least one upload.
         resumable: bool,
     },
 }
 
 /// An event as one line of NDJSON, without its newline.
 #[must_use]
-pub fn line(event: &impl Serialize) -> String {
+pub fn to_json_line(event: &impl Serialize) -> String {
     #[derive(Serialize)]
     struct Line<'a, T: Serialize> {
         v: u32,
         #[serde(flatten)]
         event: &'a T,
     }
-    // Events hold strings, numbers and maps with string keys, so there is nothing that could fail.
-    escaped(serde_json::to_string(&Line { v: VERSION, event }).unwrap_or_default())
+    // Cannot fail: events hold strings, numbers and maps with string keys.
+    escape_for_terminal(serde_json::to_string(&Line { v: VERSION, event }).unwrap_or_default())
 }
 
-/// The same JSON, which a terminal shows as it stands: what serde leaves as it is and a terminal may obey or hide (DEL, C1,
-/// direction and line separators, zero width) becomes `\u…`. Outside of strings there is none of it.
-fn escaped(json: String) -> String {
+/// Escapes as `\u…` the characters that a terminal interprets or hides and that serde does not escape: DEL, C1 controls,
+/// direction marks, line separators, zero-width characters. Valid JSON has them in strings only.
+fn escape_for_terminal(json: String) -> String {
     use std::fmt::Write as _;
-    let obeyed = |c: char| {
+    let is_unsafe = |c: char| {
         c.is_control()
             || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
     };
-    if !json.contains(obeyed) {
+    if !json.contains(is_unsafe) {
         return json;
     }
-    let mut plain = String::with_capacity(json.len() + 16);
+    let mut escaped = String::with_capacity(json.len() + 16);
     for c in json.chars() {
-        if obeyed(c) {
-            // All of them are one unit of UTF-16. Writing to a string cannot fail.
-            let _ = write!(plain, "\\u{:04x}", u32::from(c));
+        if is_unsafe(c) {
+            // Each of them is one UTF-16 code unit. Writing to a string cannot fail.
+            let _ = write!(escaped, "\\u{:04x}", u32::from(c));
         } else {
-            plain.push(c);
+            escaped.push(c);
         }
     }
-    plain
+    escaped
 }
 
 #[cfg(test)]
@@ -186,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_says_the_same_and_holds_nothing_that_a_terminal_obeys() {
+    fn json_line_keeps_the_message_and_escapes_terminal_controls() {
         let message =
             "a\u{9b}31m\u{202e}b\u{7f}\u{1b}]0;t\u{7}\u{feff}\n\u{e9}\u{1f600}".to_owned();
         let event = Event::Changed {
@@ -195,7 +194,7 @@ mod tests {
             path: String::new(),
             message: message.clone(),
         };
-        let line = line(&event);
+        let line = to_json_line(&event);
         assert!(
             !line.contains(|c: char| c.is_control() || c == '\u{202e}' || c == '\u{feff}'),
             "{line:?}"

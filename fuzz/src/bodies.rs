@@ -10,14 +10,15 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use upload::backend::{StoreHost, Stored, answer, hosts};
-use upload::journal::{Intent, Journal, Note, State};
+use upload::backend::{PutOutcome, StoreHost, answer, hosts};
+use upload::journal::{Intent, Journal, Record, State};
 use upload::report::text;
+use upload::source::FileVersion;
 use upload::transfer;
 use upload_gateway::rules;
 use upload_s3::{Fault, Response, answers, attachment};
 use upload_types::error::Kind;
-use upload_types::names::{Checksum, ETag, Identity, Key, PartNumber, Sha256, UploadId};
+use upload_types::names::{Checksum, ETag, Key, PartNumber, Sha256, UploadId};
 use upload_types::plan::Plan;
 use upload_types::wire::{
     BatchRequest, BatchResponse, BeginRequest, BeginResponse, ClaimRequest, CompleteRequest,
@@ -255,7 +256,7 @@ pub fn part_answer(bytes: &[u8]) {
         body: body.to_vec(),
     };
     match answer::of_part(&answer, &sent, None, false) {
-        Ok(Stored::New(etag)) => {
+        Ok(PutOutcome::Stored(etag)) => {
             assert!((200..300).contains(&status), "stored by {status}");
             let header = headers
                 .get("etag")
@@ -271,7 +272,7 @@ pub fn part_answer(bytes: &[u8]) {
                 "stored other bytes"
             );
         }
-        Ok(Stored::AlreadyThere) => assert_eq!(status, 412),
+        Ok(PutOutcome::ObjectExists) => assert_eq!(status, 412),
         Err(error) => assert_kind(&error),
     }
 }
@@ -511,7 +512,7 @@ fn base(place: &Path) -> Vec<u8> {
         name: name.into(),
         content_type: "a/b".into(),
         metadata: BTreeMap::from([("a".into(), "b".into())]),
-        identity: IDENTITY,
+        version: IDENTITY,
         part_size: PART,
     };
     let noted = journal
@@ -525,26 +526,26 @@ fn base(place: &Path) -> Vec<u8> {
         "e1".parse().expect("an ETag"),
     );
     journal
-        .note(&[
-            Note::Opened {
+        .record(&[
+            Record::Begun {
                 row,
                 id,
                 part_size: PART,
-                memo: None,
+                backend_state: None,
             },
-            Note::Fingerprinted {
+            Record::PartHashed {
                 row,
                 number,
                 sha256,
             },
-            Note::Acknowledged { row, number, etag },
+            Record::PartStored { row, number, etag },
         ])
         .expect("notes");
     drop(journal);
     std::fs::read(path).expect("the file")
 }
 
-const IDENTITY: Identity = Identity {
+const IDENTITY: FileVersion = FileVersion {
     dev: 1,
     ino: 2,
     size: 2 * PART + 7,
@@ -599,7 +600,7 @@ pub fn journal(bytes: &[u8]) {
         {
             assert_shown(&text::safe(&receipt.location));
         }
-        let Ok(plan) = Plan::pinned(upload.intent.identity.size, upload.intent.part_size) else {
+        let Ok(plan) = Plan::pinned(upload.intent.version.size, upload.intent.part_size) else {
             continue;
         };
         let parts = journal.parts(upload.row).unwrap_or_default();

@@ -178,10 +178,10 @@ pub fn proxy_login() -> Error {
 
 /// What a store says to a part that was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Stored {
-    New(ETag),
+pub enum PutOutcome {
+    Stored(ETag),
     /// A single PUT found the object there already, by this upload or by none.
-    AlreadyThere,
+    ObjectExists,
 }
 
 /// Reads the store's answer to a part. It is stored only by an answer with all marks of it: the status, an `ETag`, no body,
@@ -190,10 +190,15 @@ pub enum Stored {
 ///
 /// # Errors
 /// By what the store answered, or somebody in its place.
-pub fn of_part(answer: &Answer, sha256: &Sha256, md5: Option<&Md5>, stale: bool) -> Result<Stored> {
+pub fn of_part(
+    answer: &Answer,
+    sha256: &Sha256,
+    md5: Option<&Md5>,
+    stale: bool,
+) -> Result<PutOutcome> {
     match answer.status {
         200 | 201 | 204 => {}
-        412 => return Ok(Stored::AlreadyThere),
+        412 => return Ok(PutOutcome::ObjectExists),
         _ => return Err(of_store(answer, stale)),
     }
     if !answer.body.trim_ascii().is_empty() {
@@ -233,7 +238,7 @@ pub fn of_part(answer: &Answer, sha256: &Sha256, md5: Option<&Md5>, stale: bool)
             "the store has other bytes than were sent: its ETag is not their MD5",
         ));
     }
-    Ok(Stored::New(etag))
+    Ok(PutOutcome::Stored(etag))
 }
 
 /// Whether an `ETag` is to be taken for an MD5.

@@ -42,9 +42,9 @@ impl Api {
     ///
     /// # Errors
     /// As [`Api::new`].
-    pub fn reconnected(&self) -> Result<Self> {
+    pub fn with_new_connections(&self) -> Result<Self> {
         Ok(Self {
-            http: self.http.reconnected()?,
+            http: self.http.with_new_connections()?,
             ..self.clone()
         })
     }

@@ -1,7 +1,7 @@
 //! The companion dialect: the S3 routes of an Uppy Companion as anybody runs it, turned into the words of `wire`.
 //!
 //! A Companion signs, and remembers nothing: what it would have to know of an upload (the key it made, the store's id) goes into
-//! the journal with the answer to begin, and is brought back by [`Companion::recall`]. What is not there, nobody knows any more.
+//! the journal with the answer to begin, and is brought back by [`Companion::restore_state`]. What is not there, nobody knows any more.
 //!
 //! Every file is a multipart upload, a small one of a single part, an empty one of a single empty part. That is more calls than
 //! the POST form of `/s3/params`, but the way that every store has: some take no forms, none of those
@@ -10,9 +10,8 @@
 //! Border: one call each, as in `native`; what answers mean is `answer`'s, what is kept of an upload `memo`'s.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 use upload_types::sync::lock;
 
 use jiff::Timestamp;
@@ -22,15 +21,15 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use url::Url;
 
-use super::answer::{Answer, Stored};
+use super::answer::{Answer, PutOutcome};
 use super::api::Api;
-use super::content::Content;
 use super::dialect::Completion;
 use super::http::Http;
+use super::part_upload::PartUpload;
 use cookies::Cookies;
 use memo::Memo;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::{PartNumber, Sha256, UploadId};
+use upload_types::names::{PartNumber, UploadId};
 use upload_types::plan::DEFAULT_PART_SIZE;
 use upload_types::wire::{
     BackendInfo, BatchBegin, BatchComplete, BeginResponse, Limits, PROTOCOL, PartSpec, Proof,
@@ -110,9 +109,9 @@ impl Companion {
         }
     }
 
-    pub fn reconnected(&self) -> Result<Self> {
+    pub fn with_new_connections(&self) -> Result<Self> {
         Ok(Self {
-            api: self.api.reconnected()?,
+            api: self.api.with_new_connections()?,
             ..self.clone()
         })
     }
@@ -128,13 +127,13 @@ impl Companion {
         )
     }
 
-    pub fn memo(&self, id: &UploadId) -> Option<String> {
+    pub fn opaque_state(&self, id: &UploadId) -> Option<String> {
         let memo = self.upload(id).ok()?.memo;
         serde_json::to_string(&*memo).ok()
     }
 
     /// A memo that cannot be read is none: calls about that upload then say so.
-    pub fn recall(&self, id: &UploadId, memo: &str, receipt: Option<&Receipt>) {
+    pub fn restore_state(&self, id: &UploadId, memo: &str, receipt: Option<&Receipt>) {
         if let Ok(memo) = serde_json::from_str(memo) {
             self.uploads()
                 .entry(id.clone())
@@ -143,7 +142,7 @@ impl Companion {
     }
 
     /// Where the object of an upload would be, and what to do then.
-    pub fn whereabouts(&self, id: &UploadId) -> String {
+    pub fn location_hint(&self, id: &UploadId) -> String {
         let object = self
             .upload(id)
             .map_or_else(|_| String::new(), |upload| format!(" {}", upload.memo.key));
@@ -460,25 +459,16 @@ impl Companion {
     }
 
     /// Sends a part. An `ETag` that has the form of an MD5 has to be that of the bytes.
-    pub async fn put(
-        &self,
-        signed: &SignedPut,
-        signed_at: Instant,
-        content: Content,
-        sha256: &Sha256,
-        sent: Arc<AtomicU64>,
-    ) -> Result<Stored> {
-        let md5 = signed
+    pub async fn put(&self, part: PartUpload) -> Result<PutOutcome> {
+        let md5 = part
+            .signed
             .headers
             .get("content-md5")
             .and_then(|md5| md5.parse().ok());
-        let stored = self
-            .api
-            .http
-            .put(signed, signed_at, content, sha256, md5, sent)
-            .await;
+        let url = part.signed.url.clone();
+        let stored = self.api.http.put(part, md5).await;
         stored.map_err(|error| match error.kind() {
-            Kind::Corrupt if answer::signs_a_checksum_of_nothing(&signed.url) => error.with_hint(
+            Kind::Corrupt if answer::signs_a_checksum_of_nothing(&url) => error.with_hint(
                 "the backend's URLs carry the checksum of an empty part, which some stores hold against every part: set \
                  AWS_REQUEST_CHECKSUM_CALCULATION=WHEN_REQUIRED in Companion's environment",
             ),

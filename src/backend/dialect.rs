@@ -1,25 +1,23 @@
 //! The backend as everybody else sees it: the same operations in the same words, whichever dialect is spoken.
 //!
-//! Border: who is asked; what is said is `native`'s and `companion`'s. What one dialect cannot is said by [`Ways`], once.
+//! Border: who is asked; what is said is `native`'s and `companion`'s. What one dialect cannot is said by [`Capabilities`], once.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use url::Url;
 
-use super::answer::Stored;
+use super::answer::PutOutcome;
 use super::api::Api;
 use super::bearer::Bearer;
 use super::companion::Companion;
-use super::content::Content;
 use super::http::{Get, Http, Options};
 use super::native::Native;
+use super::part_upload::PartUpload;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::{Sha256, SignedUrl, UploadId};
+use upload_types::names::{SignedUrl, UploadId};
 use upload_types::wire::{
     BackendInfo, BatchBegin, BatchComplete, BatchRequest, BeginResponse, ClaimRequest, PartSpec,
-    ReadUrl, Receipt, SignedPart, SignedPut, StoredPart, UploadState, UploadStatus,
+    ReadUrl, Receipt, SignedPart, StoredPart, UploadState, UploadStatus,
 };
 
 /// What came of the begins and the completes of a batch.
@@ -30,17 +28,17 @@ pub type Answers = (Vec<Result<BeginResponse>>, Vec<Result<Completion>>);
 pub enum Completion {
     Verified(Box<Receipt>),
     /// Ask again after this long.
-    Deciding(Duration),
+    Pending(Duration),
 }
 
 /// What a backend does that another does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ways {
+pub struct Capabilities {
     /// It remembers uploads: the same idempotency key begins the same one, several calls go in one, and it can be asked what
     /// became of what was begun. Without, all that is ever known of an upload is in the journal.
-    pub ledger: bool,
+    pub durable: bool,
     /// It wants the MD5 of each part, whatever its proof.
-    pub md5: bool,
+    pub wants_md5: bool,
 }
 
 /// A backend.
@@ -76,25 +74,25 @@ impl Backend {
     ///
     /// # Errors
     /// As [`Backend::native`].
-    pub fn reconnected(&self) -> Result<Self> {
+    pub fn with_new_connections(&self) -> Result<Self> {
         Ok(match self {
             Self::Native(native) => Self::Native(Native {
-                api: native.api.reconnected()?,
+                api: native.api.with_new_connections()?,
             }),
-            Self::Companion(companion) => Self::Companion(companion.reconnected()?),
+            Self::Companion(companion) => Self::Companion(companion.with_new_connections()?),
         })
     }
 
     #[must_use]
-    pub fn ways(&self) -> Ways {
+    pub fn capabilities(&self) -> Capabilities {
         match self {
-            Self::Native(_) => Ways {
-                ledger: true,
-                md5: false,
+            Self::Native(_) => Capabilities {
+                durable: true,
+                wants_md5: false,
             },
-            Self::Companion(_) => Ways {
-                ledger: false,
-                md5: true,
+            Self::Companion(_) => Capabilities {
+                durable: false,
+                wants_md5: true,
             },
         }
     }
@@ -107,7 +105,7 @@ impl Backend {
     }
 
     /// Has parts go only where parts of this backend went before; nowhere yet is anywhere.
-    pub fn restrict(&self, stores: Vec<String>) {
+    pub fn restrict_stores(&self, stores: Vec<String>) {
         self.http().set_known(stores);
     }
 
@@ -118,17 +116,17 @@ impl Backend {
 
     /// What the journal has to keep of an upload that has just begun, for a backend that keeps nothing itself.
     #[must_use]
-    pub fn memo(&self, id: &UploadId) -> Option<String> {
+    pub fn opaque_state(&self, id: &UploadId) -> Option<String> {
         match self {
             Self::Native(_) => None,
-            Self::Companion(companion) => companion.memo(id),
+            Self::Companion(companion) => companion.opaque_state(id),
         }
     }
 
-    /// Reminds it of an upload of the journal: what [`Backend::memo`] gave, and the receipt once there is one.
-    pub fn recall(&self, id: &UploadId, memo: &str, receipt: Option<&Receipt>) {
+    /// Reminds it of an upload of the journal: what [`Backend::opaque_state`] gave, and the receipt once there is one.
+    pub fn restore_state(&self, id: &UploadId, memo: &str, receipt: Option<&Receipt>) {
         if let Self::Companion(companion) = self {
-            companion.recall(id, memo, receipt);
+            companion.restore_state(id, memo, receipt);
         }
     }
 
@@ -140,7 +138,7 @@ impl Backend {
         let error = Error::new(Kind::Unconfirmed, what);
         match self {
             Self::Native(_) => error,
-            Self::Companion(companion) => error.with_hint(companion.whereabouts(id)),
+            Self::Companion(companion) => error.with_hint(companion.location_hint(id)),
         }
     }
 
@@ -241,27 +239,10 @@ impl Backend {
     }
 
     /// Sends a part to the store.
-    pub async fn put(
-        &self,
-        signed: &SignedPut,
-        signed_at: Instant,
-        content: Content,
-        sha256: &Sha256,
-        sent: Arc<AtomicU64>,
-    ) -> Result<Stored> {
+    pub async fn put(&self, part: PartUpload) -> Result<PutOutcome> {
         match self {
-            Self::Native(native) => {
-                native
-                    .api
-                    .http
-                    .put(signed, signed_at, content, sha256, None, sent)
-                    .await
-            }
-            Self::Companion(companion) => {
-                companion
-                    .put(signed, signed_at, content, sha256, sent)
-                    .await
-            }
+            Self::Native(native) => native.api.http.put(part, None).await,
+            Self::Companion(companion) => companion.put(part).await,
         }
     }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use upload_types::sync::lock;
 
 use bytes::Bytes;
@@ -17,17 +17,18 @@ use upload_net::AddressClass;
 use url::Url;
 
 pub(super) use super::answer::Answer;
-use super::answer::{self, Stored};
-use super::body::PartBody;
+use super::answer::{self, PutOutcome};
+use super::buffer_pool::BufferPool;
 use super::clients::Clients;
-use super::content::{Content, Pool};
 use super::header::{self, Header};
 use super::hosts::{self, Rules, StoreHost};
 use super::limit::Limiter;
+use super::part_body::PartBody;
+use super::part_upload::PartUpload;
 use super::patience::Patience;
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::{Md5, Sha256, SignedUrl};
+use upload_types::names::{Md5, SignedUrl};
 use upload_types::wire::SignedPut;
 
 pub(super) use super::patience::DEAD;
@@ -62,7 +63,7 @@ pub struct Http {
     options: Options,
     /// Stores that parts may go to, as [`hosts::place`] tells them; none yet is any.
     known: Arc<Mutex<Vec<String>>>,
-    pool: Pool,
+    pool: BufferPool,
 }
 
 impl Http {
@@ -82,7 +83,7 @@ impl Http {
             clients: Clients::new(backend, &options)?,
             backend: backend.clone(),
             known: Arc::default(),
-            pool: Pool::default(),
+            pool: BufferPool::default(),
             options,
         })
     }
@@ -91,7 +92,7 @@ impl Http {
     ///
     /// # Errors
     /// As [`Http::new`].
-    pub fn reconnected(&self) -> Result<Self> {
+    pub fn with_new_connections(&self) -> Result<Self> {
         let new = Self::new(&self.backend, self.options.clone())?;
         Ok(Self {
             known: Arc::clone(&self.known),
@@ -175,45 +176,34 @@ impl Http {
     /// # Errors
     /// By what the store answers; [`Kind::Temporary`] when it does not, or no byte moves for minutes;
     /// [`Kind::Incompatible`] for a URL or headers we will not use; [`Kind::SourceChanged`] and [`Kind::Io`] when it cannot be read.
-    pub async fn put(
-        &self,
-        signed: &SignedPut,
-        signed_at: Instant,
-        content: Content,
-        sha256: &Sha256,
-        md5: Option<Md5>,
-        sent: Arc<AtomicU64>,
-    ) -> Result<Stored> {
+    pub async fn put(&self, part: PartUpload, md5: Option<Md5>) -> Result<PutOutcome> {
+        let PartUpload {
+            signed,
+            signed_at,
+            source,
+            range,
+            sha256,
+            sent,
+        } = part;
         let url = self.place(&signed.url)?;
-        let len = content.range.len;
-        let headers = headers(signed, len)?;
+        let headers = headers(&signed, range.len)?;
         // Stores look at the clock when a request begins.
         let stale = signed_at.elapsed() >= Duration::from_secs(signed.expires_in);
-        let answer = self.send(url, headers, content, &sent);
+        let pool = self.pool.clone();
+        let limiter = Arc::clone(&self.options.limiter);
+        let body = PartBody::new(source, range, pool, limiter, Arc::clone(&sent));
+        let answer = self.send(url, headers, body);
         let answer = tokio::select! {
             answer = answer => answer?,
-            () = stalled(&sent, len, self.patience()) => {
+            () = stalled(&sent, range.len, self.patience()) => {
                 return Err(Error::new(Kind::Temporary, "the connection to the store made no progress"));
             }
         };
-        answer::of_part(&answer, sha256, md5.as_ref(), stale)
+        answer::of_part(&answer, &sha256, md5.as_ref(), stale)
     }
 
     /// Sends a part and reads the answer.
-    async fn send(
-        &self,
-        url: Url,
-        headers: HeaderMap,
-        content: Content,
-        sent: &Arc<AtomicU64>,
-    ) -> Result<Answer> {
-        let limiter = &self.options.limiter;
-        let body = PartBody::new(
-            content,
-            self.pool.clone(),
-            Arc::clone(limiter),
-            Arc::clone(sent),
-        );
+    async fn send(&self, url: Url, headers: HeaderMap, body: PartBody) -> Result<Answer> {
         let request = self
             .clients
             .data()?

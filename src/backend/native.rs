@@ -94,7 +94,7 @@ impl Native {
             alone(outcome).map(|(finish, retry_after)| match finish {
                 CompleteResponse::Receipt(receipt) => Completion::Verified(receipt),
                 CompleteResponse::Pending(_) => {
-                    Completion::Deciding(retry_after.unwrap_or(DECIDING))
+                    Completion::Pending(retry_after.unwrap_or(DECIDING))
                 }
             })
         });
@@ -222,7 +222,7 @@ impl Native {
             .await?;
         crash::point("backend.completed");
         if answer.status == 202 {
-            return Ok(Completion::Deciding(
+            return Ok(Completion::Pending(
                 answer.retry_after().unwrap_or(DECIDING),
             ));
         }

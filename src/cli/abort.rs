@@ -13,7 +13,7 @@ use super::resume::find;
 use super::settings::{Connection, Settings};
 use crate::backend::Backend;
 use crate::event;
-use crate::journal::{Journal, Note, State, Upload};
+use crate::journal::{Journal, Record, State, Upload};
 use crate::transfer;
 use upload_types::error::{Error, Kind, Result, merged_exit_code};
 use upload_types::names::UploadId;
@@ -47,11 +47,11 @@ pub async fn run(settings: &Settings, flags: &args::Abort) -> Result<u8> {
 /// Aborts an upload, whoever drives it: that is what was typed. One whose begin was never answered is begun once more, to learn
 /// what is to be aborted.
 async fn give_up(backend: &Backend, upload: &Upload) -> Result<()> {
-    transfer::recall(backend, upload);
+    transfer::restore_state(backend, upload);
     if let Some(id) = &upload.id {
         return backend.abort(id, None).await;
     }
-    if !backend.ways().ledger {
+    if !backend.capabilities().durable {
         super::remark(
             "if it had begun, that stays behind in the store, empty: the backend cannot be asked",
         );
@@ -106,7 +106,7 @@ async fn one(
         match aborted {
             // Given up here it is all the same: nobody will ever know more.
             Err(error) if error.kind() == Kind::Unconfirmed => {
-                journal.note(&[Note::Abandoned { row: upload.row }])?;
+                journal.record(&[Record::Abandoned { row: upload.row }])?;
                 return Err(error);
             }
             // It has none of it either.
@@ -120,7 +120,7 @@ async fn one(
             }
             _ => {}
         }
-        journal.note(&[Note::Abandoned { row: upload.row }])?;
+        journal.record(&[Record::Abandoned { row: upload.row }])?;
     }
     tell(settings, upload.id.as_ref(), id)
 }
@@ -128,7 +128,7 @@ async fn one(
 fn tell(settings: &Settings, upload: Option<&UploadId>, id: &str) -> Result<()> {
     if settings.common.json {
         let line = serde_json::json!({ "type": "aborted", "upload": upload });
-        super::config::print(&format!("{}\n", event::line(&line)))?;
+        super::config::print(&format!("{}\n", event::to_json_line(&line)))?;
     } else if !settings.common.quiet {
         super::remark(&format!("aborted {id}"));
     }

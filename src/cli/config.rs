@@ -37,7 +37,7 @@ pub fn run(settings: &Settings, flags: &args::Config) -> Result<()> {
     let mut text = String::new();
     for setting in settings.effective(flags)? {
         text.push_str(&if settings.common.json {
-            event::line(&json(&setting))
+            event::to_json_line(&json(&setting))
         } else {
             plain(&setting)
         });
@@ -106,7 +106,7 @@ mod tests {
             origin: Origin::Env("UPLOAD_JOBS"),
         };
         assert_eq!(plain(&setting), "jobs = 4  # env UPLOAD_JOBS");
-        let line = event::line(&json(&setting));
+        let line = event::to_json_line(&json(&setting));
         assert_eq!(
             line,
             r#"{"v":1,"type":"setting","key":"jobs","value":"4","origin":"env","env":"UPLOAD_JOBS"}"#

@@ -79,7 +79,7 @@ pub async fn list(settings: &Settings, flags: &args::List) -> Result<()> {
     {
         let parts = journal.parts(upload.row)?;
         if settings.common.json {
-            let _ = writeln!(out, "{}", event::line(&line(upload, &parts)?));
+            let _ = writeln!(out, "{}", event::to_json_line(&line(upload, &parts)?));
         } else {
             out.push_str(&row(upload, &parts)?);
         }
@@ -142,7 +142,7 @@ pub async fn status(settings: &Settings, flags: &args::Status) -> Result<()> {
             remote,
             ..line(&upload, &parts)?
         };
-        return print(&format!("{}\n", event::line(&line)));
+        return print(&format!("{}\n", event::to_json_line(&line)));
     }
     let mut out = row(&upload, &parts)?;
     let _ = writeln!(out, "  backend   {}", safe(&upload.intent.backend));
@@ -192,9 +192,9 @@ pub async fn status(settings: &Settings, flags: &args::Status) -> Result<()> {
 }
 
 async fn ask(connected: &Connected, upload: &Upload) -> Result<Remote> {
-    let id = upload.begun()?;
-    transfer::recall(&connected.backend, upload);
-    if upload.receipt.is_some() && !connected.backend.ways().ledger {
+    let id = upload.begun_id()?;
+    transfer::restore_state(&connected.backend, upload);
+    if upload.receipt.is_some() && !connected.backend.capabilities().durable {
         return Err(Error::new(
             Kind::Incompatible,
             "this backend cannot tell of an upload that is finished",
@@ -214,7 +214,7 @@ async fn ask(connected: &Connected, upload: &Upload) -> Result<Remote> {
 }
 
 fn plan(upload: &Upload) -> Result<Plan> {
-    Plan::pinned(upload.intent.identity.size, upload.intent.part_size)
+    Plan::pinned(upload.intent.version.size, upload.intent.part_size)
 }
 
 /// How many parts, and bytes, the journal holds an acknowledgement of.

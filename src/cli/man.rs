@@ -105,7 +105,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::event::{Event, line};
+    use crate::event::{Event, to_json_line};
     use upload_types::names::{Checksum, PartNumber, Sha256};
     use upload_types::wire::{Proof, Receipt};
 
@@ -118,7 +118,7 @@ mod tests {
     }
 
     fn fields(value: &impl Serialize) -> Vec<String> {
-        let Value::Object(fields) = serde_json::from_str(&line(value)).unwrap() else {
+        let Value::Object(fields) = serde_json::from_str(&to_json_line(value)).unwrap() else {
             panic!("no object")
         };
         fields
@@ -227,7 +227,7 @@ mod tests {
             },
         ];
         for event in events {
-            let Value::Object(line) = serde_json::from_str(&line(&event)).unwrap() else {
+            let Value::Object(line) = serde_json::from_str(&to_json_line(&event)).unwrap() else {
                 panic!("no object")
             };
             let name = line.get("type").and_then(Value::as_str).unwrap();

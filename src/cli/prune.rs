@@ -65,10 +65,10 @@ pub async fn run(settings: &Settings, flags: &args::Prune) -> Result<()> {
         Err(error) if error.kind() == Kind::Config && flags.backend.is_none() => String::new(),
         Err(error) => return Err(error),
     };
-    let forgotten = journal.forget(&ended)?;
+    let forgotten = journal.delete(&ended)?;
     if settings.common.json {
         let line = serde_json::json!({ "type": "pruned", "forgotten": forgotten });
-        return print(&format!("{}\n{orphans}", event::line(&line)));
+        return print(&format!("{}\n{orphans}", event::to_json_line(&line)));
     }
     if !settings.common.quiet {
         super::remark(&format!("{forgotten} forgotten"));
@@ -122,7 +122,7 @@ pub async fn orphans(
                 backend: &name,
                 status,
             };
-            let _ = writeln!(out, "{}", event::line(&line));
+            let _ = writeln!(out, "{}", event::to_json_line(&line));
         } else {
             let (state, size) = (
                 status.state.name(),

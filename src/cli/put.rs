@@ -11,7 +11,7 @@ use super::session::Session;
 use super::settings::{Connection, PutOptions, Settings};
 use crate::backend::Backend;
 use crate::event::Event;
-use crate::source::File;
+use crate::source::SourceFile;
 use crate::transfer::{self, Choice, Item, OnChange, Put};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::plan::Plan;
@@ -145,7 +145,7 @@ async fn dry_run(
         let Item::Put(put) = ask else { continue };
         let item = session.first + item;
         match preview(session, &connected.backend, &info, item, put).await {
-            Ok(event) => session.sink.tell(event),
+            Ok(event) => session.sink.emit(event),
             Err(error) => session.failed(item, None, &put.path, &error),
         }
     }
@@ -159,8 +159,8 @@ async fn preview(
     item: usize,
     put: &Put,
 ) -> Result<Event> {
-    let source = File::open(&put.path)?;
-    let identity = source.identity();
+    let source = SourceFile::open(&put.path)?;
+    let identity = source.version();
     let wanted = [(put.name.as_str(), source.path(), identity)];
     let candidates = session
         .journal
@@ -179,7 +179,7 @@ async fn preview(
         }
         Choice::Continue(index) => {
             let upload = &candidates[index];
-            transfer::recall(backend, upload);
+            transfer::restore_state(backend, upload);
             let plan = Plan::pinned(identity.size, upload.intent.part_size)?;
             let stored = match &upload.id {
                 Some(id) => backend.parts(id).await?,

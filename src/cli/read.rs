@@ -25,8 +25,8 @@ use upload_types::names::{SignedUrl, UploadId};
 pub async fn cat(settings: &Settings, flags: &args::Cat) -> Result<()> {
     let connection = settings.connection(&flags.connection)?;
     let (upload, connected) = reach(settings, &connection, &flags.id).await?;
-    let written = match upload.begun() {
-        Ok(id) => write(&connected.backend, id, upload.intent.identity.size).await,
+    let written = match upload.begun_id() {
+        Ok(id) => write(&connected.backend, id, upload.intent.version.size).await,
         Err(error) => Err(error),
     };
     connected.close().await;
@@ -74,7 +74,7 @@ async fn write(backend: &Backend, id: &UploadId, size: u64) -> Result<()> {
 pub async fn url(settings: &Settings, flags: &args::Url) -> Result<()> {
     let connection = settings.connection(&flags.connection)?;
     let (upload, connected) = reach(settings, &connection, &flags.id).await?;
-    let url = match upload.begun() {
+    let url = match upload.begun_id() {
         Ok(id) => connected.backend.read_url(id, flags.expires).await,
         Err(error) => Err(error),
     };
@@ -85,7 +85,7 @@ pub async fn url(settings: &Settings, flags: &args::Url) -> Result<()> {
         let line = serde_json::json!({
             "type": "url", "upload": upload.id, "url": exposed.expose(), "expires_in": url.expires_in,
         });
-        event::line(&line)
+        event::to_json_line(&line)
     } else {
         url.url.expose().to_owned()
     };

@@ -9,14 +9,14 @@ use std::thread::{self, JoinHandle};
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::event::{Event, Sink};
+use crate::event::{Event, EventSender};
 use upload_types::error::{Error, Kind, Result};
 
 /// Makes the file, and a sink whose events it sees before `next` does. The thread ends with the sink.
 ///
 /// # Errors
 /// [`Kind::Io`] when the file cannot be made; the thread ends with it when it cannot be written.
-pub fn tee(path: &Path, next: Sink) -> Result<(Sink, JoinHandle<Result<()>>)> {
+pub fn tee(path: &Path, next: EventSender) -> Result<(EventSender, JoinHandle<Result<()>>)> {
     let fail = |error: std::io::Error, path: &Path| {
         Error::new(
             Kind::Io,
@@ -26,7 +26,7 @@ pub fn tee(path: &Path, next: Sink) -> Result<(Sink, JoinHandle<Result<()>>)> {
     };
     let mut file = File::create(path).map_err(|error| fail(error, path))?;
     let path = path.to_owned();
-    let (sink, mut events): (Sink, UnboundedReceiver<Event>) = Sink::channel();
+    let (sink, mut events): (EventSender, UnboundedReceiver<Event>) = EventSender::channel();
     let thread = thread::spawn(move || {
         let mut written = Ok(());
         while let Some(mut event) = events.blocking_recv() {
@@ -49,7 +49,7 @@ pub fn tee(path: &Path, next: Sink) -> Result<(Sink, JoinHandle<Result<()>>)> {
                     *code = error.kind().exit_code();
                 }
             }
-            next.tell(event);
+            next.emit(event);
         }
         written
     });

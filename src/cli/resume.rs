@@ -43,7 +43,7 @@ pub async fn run(settings: &Settings, flags: &args::Resume, resume: String) -> R
     };
     uploads.sort_by_key(|upload| upload.row);
     uploads.dedup_by_key(|upload| upload.row);
-    session.announce(uploads.iter().map(|upload| upload.intent.identity.size));
+    session.announce(uploads.iter().map(|upload| upload.intent.version.size));
     // One gateway, one store, one engine at a time.
     let mut backends: BTreeMap<String, Vec<Item>> = BTreeMap::new();
     for upload in uploads {

@@ -15,7 +15,7 @@ use super::connect::Connected;
 use super::settings::{Connection, Settings, Transfer};
 use super::{process, receipts, signals, tempo};
 use crate::backend::Limiter;
-use crate::event::{self, Event, Sink};
+use crate::event::{self, Event, EventSender};
 use crate::journal::{Journal, Upload};
 use crate::report::{self, Reporter};
 use crate::transfer::{self, GiveUp, Item, Jobs, Summary, WaitFor};
@@ -31,7 +31,7 @@ const FOREVER: Duration = Duration::from_hours(8760);
 
 pub struct Session {
     pub journal: Journal,
-    pub sink: Sink,
+    pub sink: EventSender,
     pub stop: watch::Receiver<Option<u8>>,
     give_up: GiveUp,
     wait: WaitFor,
@@ -60,7 +60,7 @@ impl Session {
     ) -> Result<Self> {
         let journal = Journal::open(&settings.journal()?)?;
         crash::point("cli.opened");
-        let (sink, events) = Sink::channel();
+        let (sink, events) = EventSender::channel();
         let reporter = Reporter::new(&options);
         let mut screen = reporter.log();
         super::log(settings.common.verbose, false, screen.clone());
@@ -123,7 +123,7 @@ impl Session {
         for size in sizes {
             (count, bytes) = (count + 1, bytes.saturating_add(size));
         }
-        self.sink.tell(Event::Sources { count, bytes });
+        self.sink.emit(Event::Sources { count, bytes });
     }
 
     /// Connects to a backend, unless a signal comes first.
@@ -227,7 +227,7 @@ impl Session {
         let Some((id, receipt)) = known.filter(|_| self.wait == WaitFor::Verified) else {
             return false;
         };
-        self.sink.tell(Event::Completed {
+        self.sink.emit(Event::Completed {
             item: self.items,
             upload: id,
             receipt,
@@ -253,7 +253,7 @@ impl Session {
     /// Counts and tells a failure that came before the engine.
     pub fn failed(&mut self, item: usize, upload: Option<UploadId>, path: &Path, error: &Error) {
         self.summary.failures.push(error.kind().exit_code());
-        self.sink.tell(Event::Failed {
+        self.sink.emit(Event::Failed {
             item,
             upload,
             path: path.display().to_string(),
@@ -275,7 +275,7 @@ impl Session {
         } = self.summary;
         let code = merged_exit_code(&failures);
         let (uploads, failed) = (self.items as u64, failures.len() as u64);
-        self.sink.tell(Event::Exit {
+        self.sink.emit(Event::Exit {
             code,
             uploads,
             completed,
@@ -316,5 +316,5 @@ pub fn tell_nothing_began(error: &Error) -> Result<()> {
         bytes_skipped: 0,
         resumable: false,
     };
-    super::config::print(&format!("{}\n", event::line(&exit)))
+    super::config::print(&format!("{}\n", event::to_json_line(&exit)))
 }

@@ -1,9 +1,15 @@
-//! The journal on a real disk: what is promised stays, what is not one is refused.
+//! The journal on a real disk.
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use std::path::Path;
+
+use rusqlite::TransactionBehavior;
+use upload_types::error::Kind;
+use upload_types::names::{ETag, PartNumber, Sha256};
+
 use super::*;
-use upload_types::names::{ETag, Identity, PartNumber, Sha256};
+use crate::source::FileVersion;
 
 fn intent() -> Intent {
     Intent {
@@ -13,7 +19,7 @@ fn intent() -> Intent {
         name: "f".into(),
         content_type: "text/plain".into(),
         metadata: [("k".to_owned(), "v".to_owned())].into(),
-        identity: Identity {
+        version: FileVersion {
             dev: u64::MAX,
             ino: 2,
             size: 20,
@@ -33,58 +39,58 @@ fn begun(journal: &mut Journal) -> Upload {
 }
 
 #[test]
-fn what_was_promised_is_there_after_the_connection_is_gone() {
+fn records_are_there_after_the_journal_is_opened_again() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("state/journal.db");
     let mut journal = Journal::open(&path).unwrap();
     let upload = begun(&mut journal);
     let (row, number) = (upload.row, PartNumber::FIRST);
     let (sha256, etag) = (Sha256::of(b"1"), "etag".parse::<ETag>().unwrap());
-    let notes = [
-        Note::Opened {
+    let records = [
+        Record::Begun {
             row,
             id: "some-id".parse().unwrap(),
             part_size: 12,
-            memo: None,
+            backend_state: None,
         },
-        Note::Fingerprinted {
+        Record::PartHashed {
             row,
             number,
             sha256,
         },
-        Note::Acknowledged {
+        Record::PartStored {
             row,
             number,
             etag: etag.clone(),
         },
     ];
-    journal.note(&notes).unwrap();
+    journal.record(&records).unwrap();
     drop(journal);
 
     let mut journal = Journal::open(&path).unwrap();
-    let (source, moved, identity) = (intent().path, Path::new("/elsewhere"), intent().identity);
-    let other = Identity { ino: 3, ..identity };
+    let (source, moved, version) = (intent().path, Path::new("/elsewhere"), intent().version);
+    let other = FileVersion { ino: 3, ..version };
     let sources = [
         ("f", &*source, other),
-        ("f", moved, identity),
+        ("f", moved, version),
         ("f", moved, other),
-        ("g", &*source, identity),
+        ("g", &*source, version),
     ];
     let mut found = journal.candidates("instance", &sources).unwrap();
     assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 0, 0]);
     let elsewhere = journal.candidates("another instance", &sources).unwrap();
     assert!(
         elsewhere.iter().all(Vec::is_empty),
-        "what another backend has is not there for this one"
+        "uploads to another backend are no candidates"
     );
     let found = &found.remove(0)[0];
     assert_eq!(
-        (found.state, found.intent.part_size, found.idem.as_str()),
-        (State::Uploading, 12, upload.idem.as_str())
+        (found.state, found.intent.part_size, &found.idempotency_key),
+        (State::Uploading, 12, &upload.idempotency_key)
     );
     assert_eq!(
-        (found.intent.identity, &found.intent.metadata),
-        (intent().identity, &intent().metadata)
+        (found.intent.version, &found.intent.metadata),
+        (intent().version, &intent().metadata)
     );
     let part = Part {
         number,
@@ -94,7 +100,7 @@ fn what_was_promised_is_there_after_the_connection_is_gone() {
     assert_eq!(journal.parts(found.row).unwrap(), [part]);
 
     journal
-        .note(&[Note::Fingerprinted {
+        .record(&[Record::PartHashed {
             row,
             number,
             sha256: Sha256::of(b"2"),
@@ -103,14 +109,14 @@ fn what_was_promised_is_there_after_the_connection_is_gone() {
     assert_eq!(
         journal.parts(found.row).unwrap()[0].etag,
         None,
-        "other bytes are not acknowledged"
+        "the ETag of other bytes is removed"
     );
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
 }
 
 #[test]
-fn an_upload_is_driven_by_one_at_a_time() {
+fn upload_is_driven_by_one_process_at_a_time() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("j.db");
     let mut ours = Journal::open(&path).unwrap();
@@ -118,7 +124,7 @@ fn an_upload_is_driven_by_one_at_a_time() {
     let upload = begun(&mut ours);
     assert!(
         theirs.intend(&[], vec![intent()]).unwrap()[0].is_none(),
-        "one source is begun once"
+        "one unfinished upload for each source"
     );
     let error = theirs.take(&upload).unwrap_err();
     assert_eq!(error.kind(), Kind::Busy);
@@ -128,7 +134,8 @@ fn an_upload_is_driven_by_one_at_a_time() {
             .contains(&format!("pid {}", std::process::id())),
         "{error}"
     );
-    ours.note(&[Note::Released { row: upload.row }]).unwrap();
+    ours.record(&[Record::Released { row: upload.row }])
+        .unwrap();
     theirs.take(&upload).unwrap();
     assert_eq!(ours.take(&upload).unwrap_err().kind(), Kind::Busy);
     drop(theirs);
@@ -136,15 +143,15 @@ fn an_upload_is_driven_by_one_at_a_time() {
 }
 
 #[test]
-fn who_died_drives_nothing_and_leaves_nothing_behind() {
+fn lock_of_a_killed_process_is_removed() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("j.db");
     let mut journal = Journal::open(&path).unwrap();
     let upload = begun(&mut journal);
-    // As after a kill: the file stays, its lock is gone.
+    // After a kill, the file stays and its lock is released.
     let left = dir.path().join("j.db.locks/0123");
     std::fs::write(&left, "1").unwrap();
-    let named = "UPDATE upload SET presence = '0123'";
+    let named = "UPDATE upload SET process = '0123'";
     rusqlite::Connection::open(&path)
         .unwrap()
         .execute(named, [])
@@ -162,37 +169,37 @@ fn who_died_drives_nothing_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn notes_are_written_all_or_none() {
+fn records_are_written_all_or_none() {
     let dir = tempfile::tempdir().unwrap();
     let mut journal = Journal::open(&dir.path().join("j.db")).unwrap();
     let row = begun(&mut journal).row;
     let (number, sha256) = (PartNumber::FIRST, Sha256::of(b"1"));
-    let of_nobody = Note::Fingerprinted {
+    let of_no_upload = Record::PartHashed {
         row: row + 1,
         number,
         sha256,
     };
     journal
-        .note(&[
-            Note::Fingerprinted {
+        .record(&[
+            Record::PartHashed {
                 row,
                 number,
                 sha256,
             },
-            of_nobody,
+            of_no_upload,
         ])
         .unwrap_err();
     assert_eq!(journal.parts(row).unwrap(), []);
 }
 
 #[test]
-fn one_upload_makes_room_for_another_in_one_step() {
+fn upload_is_replaced_in_one_transaction() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("j.db");
     let mut journal = Journal::open(&path).unwrap();
     let old = begun(&mut journal);
-    let gone = [Note::Abandoned { row: old.row }];
-    // What cannot be written: a key that is there already.
+    let gone = [Record::Abandoned { row: old.row }];
+    // Makes the insertion fail.
     let stop = "CREATE TRIGGER stop BEFORE INSERT ON upload BEGIN SELECT RAISE(ABORT, 'no'); END";
     let other = rusqlite::Connection::open(&path).unwrap();
     other.execute_batch(stop).unwrap();
@@ -200,7 +207,7 @@ fn one_upload_makes_room_for_another_in_one_step() {
     assert_eq!(
         journal.all().unwrap()[0].state,
         State::Creating,
-        "given up, and nothing came in its place"
+        "the old upload was abandoned, and the new one was not created"
     );
     other.execute_batch("DROP TRIGGER stop").unwrap();
     let new = journal
@@ -220,62 +227,68 @@ fn one_upload_makes_room_for_another_in_one_step() {
 }
 
 #[test]
-fn a_write_that_failed_is_the_last() {
+fn journal_is_not_written_after_a_failed_write() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("j.db");
     let mut journal = Journal::open(&path).unwrap();
     let row = begun(&mut journal).row;
-    // A disk that is full.
+    // Simulates a full disk.
     let pages: i64 = journal
-        .db
+        .connection()
         .query_row("PRAGMA page_count", [], |row| row.get(0))
         .unwrap();
     journal
-        .db
+        .connection()
         .pragma_update(None, "max_page_count", pages)
         .unwrap();
-    let fingerprinted = |n: u32| {
+    let part_hashed = |n: u32| {
         let number = PartNumber::try_from(n).unwrap();
-        Note::Fingerprinted {
+        Record::PartHashed {
             row,
             number,
             sha256: Sha256::of(&n.to_be_bytes()),
         }
     };
-    let many: Vec<Note> = (1..=1000).map(fingerprinted).collect();
-    assert_eq!(journal.note(&many).unwrap_err().kind(), Kind::Io);
+    let many: Vec<Record> = (1..=1000).map(part_hashed).collect();
+    assert_eq!(journal.record(&many).unwrap_err().kind(), Kind::Io);
     journal
-        .db
+        .connection()
         .pragma_update(None, "max_page_count", 1 << 20)
         .unwrap();
-    journal.note(&[fingerprinted(1)]).unwrap_err();
+    journal.record(&[part_hashed(1)]).unwrap_err();
     drop(journal);
     let mut journal = Journal::open(&path).unwrap();
     assert_eq!(journal.parts(row).unwrap(), []);
-    journal.note(&[fingerprinted(1)]).unwrap();
+    journal.record(&[part_hashed(1)]).unwrap();
 }
 
 #[test]
-fn one_that_another_process_keeps_is_busy_and_not_broken() {
+fn locked_journal_is_busy_and_can_be_written_later() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("j.db");
     let mut journal = Journal::open(&path).unwrap();
     let row = begun(&mut journal).row;
-    journal.db.busy_timeout(std::time::Duration::ZERO).unwrap();
+    journal
+        .connection()
+        .busy_timeout(std::time::Duration::ZERO)
+        .unwrap();
     let mut other = rusqlite::Connection::open(&path).unwrap();
-    let kept = other
+    let lock = other
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .unwrap();
     assert_eq!(
-        journal.note(&[Note::Released { row }]).unwrap_err().kind(),
+        journal
+            .record(&[Record::Released { row }])
+            .unwrap_err()
+            .kind(),
         Kind::Busy
     );
-    drop(kept);
-    journal.note(&[Note::Released { row }]).unwrap();
+    drop(lock);
+    journal.record(&[Record::Released { row }]).unwrap();
 }
 
 #[test]
-fn a_journal_that_is_removed_while_it_is_used_is_put_back() {
+fn removed_journal_is_written_again() {
     let all = |dir: &Path| std::fs::remove_dir_all(dir).unwrap();
     let alone = |dir: &Path| std::fs::remove_file(dir.join("j.db")).unwrap();
     for remove in [&all as &dyn Fn(&Path), &alone] {
@@ -286,22 +299,22 @@ fn a_journal_that_is_removed_while_it_is_used_is_put_back() {
         remove(&place.path().join("state"));
         let (row, number, sha256) = (upload.row, PartNumber::FIRST, Sha256::of(b"1"));
         journal
-            .note(&[Note::Fingerprinted {
+            .record(&[Record::PartHashed {
                 row,
                 number,
                 sha256,
             }])
             .unwrap();
 
-        // It is whole, it is private, and says that we live.
+        // It is complete and private, and names this process.
         let mut other = Journal::open(&path).unwrap();
         assert_eq!(other.take(&upload).unwrap_err().kind(), Kind::Busy);
         journal
-            .note(&[Note::Opened {
+            .record(&[Record::Begun {
                 row,
                 id: "id".parse().unwrap(),
                 part_size: 7,
-                memo: None,
+                backend_state: None,
             }])
             .unwrap();
         drop(journal);
@@ -325,7 +338,7 @@ fn a_journal_that_is_removed_while_it_is_used_is_put_back() {
 }
 
 #[test]
-fn a_journal_in_whose_place_another_was_put_is_written_no_more() {
+fn journal_replaced_by_another_file_is_not_written() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("j.db");
     let mut ours = Journal::open(&path).unwrap();
@@ -336,10 +349,10 @@ fn a_journal_in_whose_place_another_was_put_is_written_no_more() {
     let mut theirs = Journal::open(&path).unwrap();
     begun(&mut theirs);
     assert_eq!(
-        ours.note(&[Note::Released { row }]).unwrap_err().kind(),
+        ours.record(&[Record::Released { row }]).unwrap_err().kind(),
         Kind::Io
     );
-    // Nor does it take the other's log with it when it goes.
+    // Closing it does not remove the log of the other file.
     drop(ours);
     assert!(dir.path().join("j.db-wal").exists());
     let check = rusqlite::Connection::open(&path).unwrap();
@@ -353,7 +366,7 @@ fn a_journal_in_whose_place_another_was_put_is_written_no_more() {
 }
 
 #[test]
-fn a_journal_of_ten_thousand_parts_stays_below_three_mebibytes() {
+fn journal_of_10000_parts_stays_below_3_mib() {
     let dir = tempfile::tempdir().unwrap();
     let mut journal = Journal::open(&dir.path().join("j.db")).unwrap();
     let row = begun(&mut journal).row;
@@ -370,22 +383,104 @@ fn a_journal_of_ten_thousand_parts_stays_below_three_mebibytes() {
     for first in (1..=10_000_u32).step_by(8) {
         let numbers = || (first..first + 8).map(|n| PartNumber::try_from(n).unwrap());
         let sha256 = |number: PartNumber| Sha256::of(&number.get().to_be_bytes());
-        let hashed = numbers().map(|number| Note::Fingerprinted {
+        let hashed = numbers().map(|number| Record::PartHashed {
             row,
             number,
             sha256: sha256(number),
         });
-        journal.note(&hashed.collect::<Vec<_>>()).unwrap();
-        // As AWS writes them: the MD5 in hex.
+        journal.record(&hashed.collect::<Vec<_>>()).unwrap();
+        // An ETag of AWS: an MD5 in hexadecimal.
         let etag = |number: PartNumber| format!("{:032x}", number.get()).parse::<ETag>().unwrap();
-        let stored = numbers().map(|number| Note::Acknowledged {
+        let stored = numbers().map(|number| Record::PartStored {
             row,
             number,
             etag: etag(number),
         });
-        journal.note(&stored.collect::<Vec<_>>()).unwrap();
+        journal.record(&stored.collect::<Vec<_>>()).unwrap();
         most = most.max(size());
     }
     assert_eq!(journal.parts(row).unwrap().len(), 10_000);
     assert!(most <= 3 << 20, "{most} bytes");
+}
+
+#[test]
+fn state_changes_are_those_of_the_table() {
+    use State::{Abandoned, Completed, Completing, Creating, Rejected, Uploading};
+    let receipt = Box::new(receipt());
+    let record = |row, next| match next {
+        Uploading => Some(Record::Begun {
+            row,
+            id: "id".parse().unwrap(),
+            part_size: 10,
+            backend_state: None,
+        }),
+        Completing => Some(Record::Completing { row }),
+        Completed => Some(Record::Completed {
+            row,
+            receipt: receipt.clone(),
+        }),
+        Rejected => Some(Record::Rejected { row }),
+        Abandoned => Some(Record::Abandoned { row }),
+        Creating => None,
+    };
+    let table = [
+        (Creating, vec![Uploading, Abandoned]),
+        (Uploading, vec![Completing, Completed, Rejected, Abandoned]),
+        (Completing, vec![Completed, Rejected, Abandoned]),
+        (Completed, vec![Rejected, Abandoned]),
+        (Rejected, vec![Rejected, Abandoned]),
+        (Abandoned, vec![]),
+    ];
+    // The records that lead from the creation of an upload to each state.
+    let way = |state| match state {
+        Creating => vec![],
+        Uploading => vec![Uploading],
+        Completing => vec![Uploading, Completing],
+        Completed => vec![Uploading, Completed],
+        Rejected => vec![Uploading, Rejected],
+        Abandoned => vec![Abandoned],
+    };
+    for (from, allowed) in table {
+        for next in State::ALL {
+            assert_eq!(
+                from.can_become(next),
+                allowed.contains(&next),
+                "{from:?} to {next:?}"
+            );
+            if !allowed.contains(&next) {
+                continue;
+            }
+            let dir = tempfile::tempdir().unwrap();
+            let mut journal = Journal::open(&dir.path().join("j.db")).unwrap();
+            let row = begun(&mut journal).row;
+            let records = way(from).into_iter().chain([next]);
+            for state in records {
+                journal.record(&[record(row, state).unwrap()]).unwrap();
+            }
+            let upload = &journal.all().unwrap()[0];
+            assert_eq!(upload.state, next, "from {from:?}");
+            assert_eq!(upload.receipt.is_some(), next == Completed);
+        }
+    }
+}
+
+fn receipt() -> upload_types::wire::Receipt {
+    let now = jiff::Timestamp::UNIX_EPOCH;
+    upload_types::wire::Receipt {
+        id: "id".parse().unwrap(),
+        backend: "embedded".into(),
+        instance_id: "instance".into(),
+        key: "key".parse().unwrap(),
+        location: "embedded:key".into(),
+        size: 20,
+        parts: 2,
+        part_size: 10,
+        etag: "etag".parse().unwrap(),
+        checksum: None,
+        proof: upload_types::wire::Proof::None,
+        unproven: vec![],
+        sha256: None,
+        started: now,
+        finished: now,
+    }
 }

@@ -47,13 +47,13 @@ impl Json {
             Event::Completed { item, .. } | Event::Failed { item, .. } => {
                 // The last word on progress comes before the end.
                 let held = self.uploads.remove(item).and_then(|pace| pace.held);
-                lines.extend(held.iter().map(event::line));
+                lines.extend(held.iter().map(event::to_json_line));
             }
             Event::Exit { .. } => {
                 let held = std::mem::take(&mut self.uploads)
                     .into_values()
                     .filter_map(|pace| pace.held);
-                lines.extend(held.map(|event| event::line(&event)));
+                lines.extend(held.map(|event| event::to_json_line(&event)));
             }
             Event::Plan { .. }
             | Event::Part { .. }
@@ -61,7 +61,7 @@ impl Json {
             | Event::Changed { .. }
             | Event::Waiting { .. } => {}
         }
-        lines.push(event::line(&event));
+        lines.push(event::to_json_line(&event));
         lines
     }
 }

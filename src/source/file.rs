@@ -1,11 +1,11 @@
-//! A regular file, opened once, read by position, told apart from later generations of itself.
+//! A regular file that is opened once and read by position.
 //!
-//! Border: blocking reads only; who calls them on which thread is `transfer`'s business.
+//! Not here: threads. Reads block, except those named `…_cached`.
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::Path;
 use std::sync::Arc;
 
 use md5::Md5 as Md5Hasher;
@@ -13,50 +13,53 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256 as Sha256Hasher};
 
+use super::version::FileVersion;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::{ByteRange, Identity, Md5, Sha256};
+use upload_types::names::{ByteRange, Md5, Sha256};
 
-/// How much is read at once, in bytes: large enough to keep the number of calls low, small enough to lie in the processor's
-/// own cache from reading to hashing.
-const FRAME: usize = 64 << 10;
+/// Bytes read at once. Fewer cost more system calls; more leave the processor cache before they are hashed or sent.
+pub const READ_BYTES: usize = 64 << 10;
 
-/// The most bytes that are read and fingerprinted on the spot, which takes some 30 µs.
-const AT_HAND: usize = 64 << 10;
+/// Ranges up to this many bytes are hashed without a thread of their own, which takes some 30 µs.
+const MAX_HASH_CACHED_BYTES: usize = 64 << 10;
 
-/// A source that is a file. Clones share the one descriptor, so all parts are read from one inode whatever is put in its
-/// place.
+/// An open source. Clones share one descriptor, so all parts are read from one inode, also after a rename over its path.
 #[derive(Debug, Clone)]
-pub struct File {
+pub struct SourceFile {
     handle: Arc<fs::File>,
-    path: PathBuf,
-    identity: Identity,
+    path: Arc<Path>,
+    version: FileVersion,
 }
 
-/// What one pass over a range gave.
+/// The digests of a range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Hashed {
+pub struct Digests {
     pub sha256: Sha256,
-    /// Only where it was asked for.
+    /// Only if it was requested.
     pub md5: Option<Md5>,
 }
 
-impl File {
-    /// Opens a regular file for reading; a FIFO or a device is refused without waiting for it.
+impl SourceFile {
+    /// Opens a regular file for reading. Does not wait for a writer of a FIFO.
     ///
     /// # Errors
-    /// [`Kind::NoSource`] when there is no such file, it may not be read, or it is not a regular file.
+    /// [`Kind::NoSource`] if there is no such file, it cannot be opened for reading, or it is not a regular file;
+    /// [`Kind::Temporary`] if too many files are open.
     pub fn open(path: &Path) -> Result<Self> {
-        let no_source = |error: io::Error| {
-            // That there are too many open files says nothing about this one.
-            let full = [Errno::MFILE, Errno::NFILE]
-                .iter()
-                .any(|full| Errno::from_io_error(&error) == Some(*full));
-            let kind = if full {
-                Kind::Temporary
+        let shown = path.display();
+        let not_opened = |error: io::Error| {
+            let errno = Errno::from_io_error(&error);
+            let (kind, hint) = if matches!(errno, Some(Errno::MFILE | Errno::NFILE)) {
+                (
+                    Kind::Temporary,
+                    "close other programs, or raise `ulimit -n`",
+                )
             } else {
-                Kind::NoSource
+                (Kind::NoSource, "check the path and its permissions")
             };
-            Error::new(kind, format!("could not open {}", path.display())).with_source(error)
+            Error::new(kind, format!("could not open {shown}"))
+                .with_source(error)
+                .with_hint(hint)
         };
         let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
         let flags = i32::try_from(flags.bits()).unwrap_or_default();
@@ -64,233 +67,211 @@ impl File {
             .read(true)
             .custom_flags(flags)
             .open(path)
-            .map_err(no_source)?;
-        let metadata = file.metadata().map_err(no_source)?;
+            .map_err(not_opened)?;
+        let metadata = file.metadata().map_err(not_opened)?;
         if metadata.is_dir() {
-            let what = format!("{} is a directory", path.display());
-            return Err(Error::new(Kind::NoSource, what).with_hint("name the files in it"));
+            return Err(
+                Error::new(Kind::NoSource, format!("{shown} is a directory"))
+                    .with_hint("name the files in it"),
+            );
         }
         if !metadata.is_file() {
-            return Err(Error::new(
-                Kind::NoSource,
-                format!("{} is not a regular file", path.display()),
-            ));
+            let what = format!("{shown} is not a regular file");
+            return Err(Error::new(Kind::NoSource, what).with_hint("copy its content to a file"));
         }
-        // A journal outlives the working directory it was written from.
-        let path = path.canonicalize().map_err(no_source)?;
+        // The journal keeps the path for processes with another working directory.
+        let path = path.canonicalize().map_err(not_opened)?;
         Ok(Self {
             handle: Arc::new(file),
-            path,
-            identity: identity(&metadata),
+            path: path.into(),
+            version: FileVersion::from(&metadata),
         })
     }
 
-    /// The open file itself, for who sends it.
-    #[must_use]
-    pub fn handle(&self) -> Arc<fs::File> {
-        Arc::clone(&self.handle)
-    }
-
-    /// The absolute path it was opened by, without symbolic links.
+    /// The absolute path at which it was opened, without symbolic links.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What it was when it was opened.
+    /// The version at the time it was opened.
     #[must_use]
-    pub fn identity(&self) -> Identity {
-        self.identity
+    pub fn version(&self) -> FileVersion {
+        self.version
     }
 
-    /// What it is now.
+    /// The version now.
     ///
     /// # Errors
-    /// [`Kind::Io`] when the file system no longer answers.
-    pub fn identity_now(&self) -> Result<Identity> {
-        self.handle
-            .metadata()
-            .map(|metadata| identity(&metadata))
-            .map_err(|error| self.unreadable(error))
+    /// [`Kind::Io`] if the file system does not answer.
+    pub fn current_version(&self) -> Result<FileVersion> {
+        let metadata = self.handle.metadata();
+        metadata
+            .map(|metadata| FileVersion::from(&metadata))
+            .map_err(|error| self.read_error(error))
     }
 
     /// Fills the buffer from `offset`.
     ///
     /// # Errors
-    /// [`Kind::SourceChanged`] when the file ends before that, [`Kind::Io`] when it cannot be read.
-    pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
-        self.handle
-            .read_exact_at(buffer, offset)
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::UnexpectedEof => Error::new(
-                    Kind::SourceChanged,
-                    format!(
-                        "{} has become shorter while it was read",
-                        self.path.display()
-                    ),
-                ),
-                _ => self.unreadable(error),
-            })
+    /// [`Kind::SourceChanged`] if the file ends before that, [`Kind::Io`] if it cannot be read.
+    pub fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
+        let read = self.handle.read_exact_at(buffer, offset);
+        read.map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => {
+                let path = self.path.display();
+                let what = format!("{path} became shorter while it was read");
+                Error::new(Kind::SourceChanged, what)
+            }
+            _ => self.read_error(error),
+        })
     }
 
-    /// Reads a range once and fingerprints it, telling `read` after each frame how many bytes it had.
+    /// Reads from `offset` what is in the page cache. Returns `None` if the disk has to be read, at the end of the file,
+    /// on an error, and on systems without `preadv2`.
+    #[must_use]
+    pub fn read_cached(&self, buffer: &mut [u8], offset: u64) -> Option<usize> {
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::io::{ReadWriteFlags, preadv2};
+            let mut buffers = [io::IoSliceMut::new(buffer)];
+            preadv2(&*self.handle, &mut buffers, offset, ReadWriteFlags::NOWAIT)
+                .ok()
+                .filter(|read| *read > 0)
+        }
+        #[cfg(not(target_os = "linux"))]
+        {
+            let _ = (buffer, offset);
+            None
+        }
+    }
+
+    /// Hashes a range. Calls `on_read` with the number of bytes after each read.
     ///
     /// # Errors
-    /// As [`File::read_at`].
+    /// As [`SourceFile::read_exact_at`].
     pub fn hash(
         &self,
         range: ByteRange,
-        with_md5: bool,
-        mut read: impl FnMut(u64),
-    ) -> Result<Hashed> {
+        md5: WithMd5,
+        mut on_read: impl FnMut(u64),
+    ) -> Result<Digests> {
         let mut sha256 = Sha256Hasher::new();
-        let mut md5 = with_md5.then(Md5Hasher::new);
-        let mut buffer = vec![0; frame(range.len)];
+        let mut md5 = (md5 == WithMd5::Yes).then(Md5Hasher::new);
+        let mut buffer = vec![0; read_len(range.len)];
         let mut offset = range.start;
         while offset < range.end() {
-            let frame = &mut buffer[..frame(range.end() - offset)];
-            self.read_at(frame, offset)?;
-            sha256.update(&*frame);
+            let bytes = &mut buffer[..read_len(range.end() - offset)];
+            self.read_exact_at(bytes, offset)?;
+            sha256.update(&*bytes);
             if let Some(md5) = &mut md5 {
-                md5.update(&*frame);
+                md5.update(&*bytes);
             }
-            offset += frame.len() as u64;
-            read(frame.len() as u64);
+            offset += bytes.len() as u64;
+            on_read(bytes.len() as u64);
         }
-        let sha256 = Sha256::new(sha256.finalize().into());
-        Ok(Hashed {
-            sha256,
+        Ok(Digests {
+            sha256: Sha256::new(sha256.finalize().into()),
             md5: md5.map(|md5| Md5::new(md5.finalize().into())),
         })
     }
 
-    /// As [`File::hash`], for a small range that lies in memory already; None for a larger one, when the disk would have to be
-    /// waited for, or when nobody can tell. Never waits.
+    /// Hashes a small range that is in the page cache. Returns `None` for a larger range, and where
+    /// [`SourceFile::read_cached`] does.
     #[must_use]
-    pub fn hash_at_hand(&self, range: ByteRange, with_md5: bool) -> Option<Hashed> {
-        let len = usize::try_from(range.len)
-            .ok()
-            .filter(|len| *len <= AT_HAND)?;
+    pub fn hash_cached(&self, range: ByteRange, md5: WithMd5) -> Option<Digests> {
+        let len = usize::try_from(range.len).ok();
+        let len = len.filter(|len| *len <= MAX_HASH_CACHED_BYTES)?;
         let mut buffer = vec![0; len];
-        read_at_hand(&self.handle, &mut buffer, range.start).filter(|read| *read == len)?;
-        let md5 = with_md5.then(|| Md5::new(Md5Hasher::digest(&buffer).into()));
-        Some(Hashed {
+        if len > 0 {
+            self.read_cached(&mut buffer, range.start)
+                .filter(|read| *read == len)?;
+        }
+        Some(Digests {
             sha256: Sha256::of(&buffer),
-            md5,
+            md5: (md5 == WithMd5::Yes).then(|| Md5::new(Md5Hasher::digest(&buffer).into())),
         })
     }
 
-    fn unreadable(&self, error: io::Error) -> Error {
+    fn read_error(&self, error: io::Error) -> Error {
         Error::new(Kind::Io, format!("could not read {}", self.path.display())).with_source(error)
     }
 }
 
-/// Reads what lies in memory.
-#[cfg(target_os = "linux")]
-fn read_at_hand(file: &fs::File, buffer: &mut [u8], offset: u64) -> Option<usize> {
-    use rustix::io::{ReadWriteFlags, preadv2};
-    preadv2(
-        file,
-        &mut [io::IoSliceMut::new(buffer)],
-        offset,
-        ReadWriteFlags::NOWAIT,
-    )
-    .ok()
+/// Whether a range is hashed by MD5 too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WithMd5 {
+    Yes,
+    No,
 }
 
-#[cfg(not(target_os = "linux"))]
-fn read_at_hand(_file: &fs::File, _buffer: &mut [u8], _offset: u64) -> Option<usize> {
-    None
-}
-
-/// The size of the next frame when `left` bytes remain.
-fn frame(left: u64) -> usize {
-    usize::try_from(left).map_or(FRAME, |left| left.min(FRAME))
-}
-
-fn identity(metadata: &fs::Metadata) -> Identity {
-    let nanoseconds =
-        |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
-    Identity {
-        dev: metadata.dev(),
-        ino: metadata.ino(),
-        size: metadata.size(),
-        mtime_ns: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
-        ctime_ns: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
-    }
+/// The length of the next read when `left` bytes remain.
+fn read_len(left: u64) -> usize {
+    usize::try_from(left).map_or(READ_BYTES, |left| left.min(READ_BYTES))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn file_of(bytes: &[u8]) -> (tempfile::TempDir, SourceFile) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f");
+        fs::write(&path, bytes).unwrap();
+        let file = SourceFile::open(&path).unwrap();
+        (folder, file)
+    }
+
     #[test]
-    fn a_range_is_hashed_as_it_stands_in_the_file() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("f");
-        let bytes: Vec<u8> = (0..FRAME * 2 + 17)
-            .map(|i| u8::try_from(i % 251).unwrap())
-            .collect();
-        fs::write(&path, &bytes).unwrap();
-        let file = File::open(&path).unwrap();
+    fn hash_of_a_range_is_that_of_its_bytes() {
+        let bytes: Vec<u8> = (0..=250).cycle().take(READ_BYTES * 2 + 17).collect();
+        let (_folder, file) = file_of(&bytes);
+        let len = READ_BYTES + 9;
         let range = ByteRange {
             start: 5,
-            len: FRAME as u64 + 9,
+            len: len as u64,
         };
         let mut read = 0;
-        let hashed = file.hash(range, true, |n| read += n).unwrap();
-        assert_eq!(hashed.sha256, Sha256::of(&bytes[5..5 + FRAME + 9]));
+        let digests = file.hash(range, WithMd5::Yes, |bytes| read += bytes);
+        let digests = digests.unwrap();
+        assert_eq!(digests.sha256, Sha256::of(&bytes[5..5 + len]));
+        let md5: [u8; 16] = Md5Hasher::digest(&bytes[5..5 + len]).into();
+        assert_eq!(digests.md5, Some(Md5::new(md5)));
         assert_eq!(read, range.len);
-        assert!(hashed.md5.is_some());
     }
 
     #[test]
-    fn a_file_cut_short_is_changed_not_unreadable() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("f");
-        fs::write(&path, [1; 100]).unwrap();
-        let file = File::open(&path).unwrap();
-        fs::write(&path, [1; 50]).unwrap();
+    fn truncated_file_has_changed() {
+        let (folder, file) = file_of(&[1; 100]);
+        fs::write(folder.path().join("f"), [1; 50]).unwrap();
         let range = ByteRange { start: 0, len: 100 };
-        assert_eq!(
-            file.hash(range, false, |_| ()).unwrap_err().kind(),
-            Kind::SourceChanged
-        );
-        assert_ne!(file.identity_now().unwrap(), file.identity());
+        let error = file.hash(range, WithMd5::No, |_| ()).unwrap_err();
+        assert_eq!(error.kind(), Kind::SourceChanged);
+        assert_ne!(file.current_version().unwrap(), file.version());
     }
 
     #[test]
-    fn what_is_at_hand_is_what_waiting_would_give() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("f");
-        fs::write(&path, [7; 100]).unwrap();
-        let file = File::open(&path).unwrap();
-        let at_hand = |start, len| file.hash_at_hand(ByteRange { start, len }, true);
-        // A file system may have to be waited for; what it gives at once is right.
-        if let Some(hashed) = at_hand(10, 80) {
-            assert_eq!(
-                hashed,
-                file.hash(ByteRange { start: 10, len: 80 }, true, |_| ())
-                    .unwrap()
-            );
-        }
-        assert_eq!(
-            at_hand(0, 101),
-            None,
-            "a file cut short is told by whoever waits"
-        );
-        assert_eq!(at_hand(0, AT_HAND as u64 + 1), None);
+    fn cached_hash_equals_blocking_hash() {
+        let (_folder, file) = file_of(&[7; 100]);
+        let cached = |start, len| file.hash_cached(ByteRange { start, len }, WithMd5::Yes);
+        let range = ByteRange { start: 10, len: 80 };
+        let blocking = file.hash(range, WithMd5::Yes, |_| ()).unwrap();
+        // Not every file system supports reads that do not block.
+        assert!(cached(10, 80).is_none_or(|digests| digests == blocking));
+        assert_eq!(cached(0, 101), None, "beyond the end of the file");
+        assert_eq!(cached(0, MAX_HASH_CACHED_BYTES as u64 + 1), None);
+        assert_eq!(cached(0, 0).unwrap().sha256, Sha256::of(b""));
     }
 
     #[test]
-    fn what_is_not_a_regular_file_is_refused_at_once() {
-        let dir = tempfile::tempdir().unwrap();
-        for path in [
-            dir.path(),
-            Path::new("/dev/zero"),
-            Path::new("/nonexistent/file"),
-        ] {
-            assert_eq!(File::open(path).unwrap_err().kind(), Kind::NoSource);
+    fn directories_devices_and_missing_files_are_no_sources() {
+        let folder = tempfile::tempdir().unwrap();
+        let fifo = folder.path().join("fifo");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RUSR).unwrap();
+        let missing = folder.path().join("missing");
+        for path in [folder.path(), Path::new("/dev/zero"), &missing, &fifo] {
+            let error = SourceFile::open(path).unwrap_err();
+            assert_eq!(error.kind(), Kind::NoSource, "{}", path.display());
         }
     }
 }

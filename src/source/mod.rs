@@ -1,7 +1,9 @@
-//! Where bytes come from.
+//! Sources: the local files that are uploaded. The only reader of their bytes.
 //!
-//! Border: reads and identifies, never writes, locks or judges; what a changed identity means is decided in `transfer`.
+//! Not here: what to do when a source has changed; `transfer` decides that. Nothing here writes, locks or renames.
 
 mod file;
+mod version;
 
-pub use file::{File, Hashed};
+pub use file::{Digests, READ_BYTES, SourceFile, WithMd5};
+pub use version::FileVersion;

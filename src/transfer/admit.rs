@@ -8,8 +8,8 @@ use super::unit;
 use super::waits::Waiting;
 use super::{Engine, Item, SMALL, SMALL_BYTES};
 use crate::event::Event;
-use crate::journal::{Intent, Note, Part, State, Upload};
-use crate::source::File;
+use crate::journal::{Intent, Part, Record, State, Upload};
+use crate::source::SourceFile;
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::plan::Plan;
@@ -20,7 +20,7 @@ const RESTARTS: u32 = 3;
 enum Admitted {
     Flight(Box<Flight>),
     /// To be noted, then begun.
-    Fresh(Put, File),
+    Fresh(Put, SourceFile),
     /// Nothing to do: its receipt is in the journal.
     Finished(Box<Waiting>),
 }
@@ -65,9 +65,9 @@ impl Engine<'_> {
                 break;
             };
             let size = match ask {
-                Item::Put(put) => match File::open(&put.path) {
+                Item::Put(put) => match SourceFile::open(&put.path) {
                     Ok(source) => {
-                        let size = source.identity().size;
+                        let size = source.version().size;
                         sources.push((item, put, source));
                         size
                     }
@@ -77,7 +77,7 @@ impl Engine<'_> {
                     }
                 },
                 Item::Resume(upload) => {
-                    let size = upload.intent.identity.size;
+                    let size = upload.intent.version.size;
                     match self.admit_resume(item, &upload) {
                         Ok(one) => admitted.push((item, one)),
                         Err(error) => {
@@ -106,10 +106,10 @@ impl Engine<'_> {
         self.begin_fresh(fresh);
     }
 
-    fn admit_puts(&mut self, sources: Vec<(usize, Put, File)>) -> Vec<(usize, Admitted)> {
+    fn admit_puts(&mut self, sources: Vec<(usize, Put, SourceFile)>) -> Vec<(usize, Admitted)> {
         let wanted = sources
             .iter()
-            .map(|(_, put, source)| (put.name.as_str(), source.path(), source.identity()));
+            .map(|(_, put, source)| (put.name.as_str(), source.path(), source.version()));
         let known = match self
             .journal
             .candidates(&self.info.instance_id, &wanted.collect::<Vec<_>>())
@@ -131,7 +131,7 @@ impl Engine<'_> {
         admitted
     }
 
-    fn begin_fresh(&mut self, sources: Vec<(usize, Put, File)>) {
+    fn begin_fresh(&mut self, sources: Vec<(usize, Put, SourceFile)>) {
         let (mut intents, mut planned) = (Vec::new(), Vec::new());
         for (item, put, source) in sources {
             match self.intent(&put, &source) {
@@ -170,8 +170,8 @@ impl Engine<'_> {
     }
 
     /// What is to be written down before a source is begun.
-    fn intent(&self, put: &Put, source: &File) -> Result<Intent> {
-        let plan = Plan::new(source.identity().size, put.part_size, &self.info.limits)?;
+    fn intent(&self, put: &Put, source: &SourceFile) -> Result<Intent> {
+        let plan = Plan::new(source.version().size, put.part_size, &self.info.limits)?;
         Ok(Intent {
             backend: self.options.backend.clone(),
             instance_id: self.info.instance_id.clone(),
@@ -179,7 +179,7 @@ impl Engine<'_> {
             name: put.name.clone(),
             content_type: put.content_type.clone(),
             metadata: put.metadata.clone(),
-            identity: source.identity(),
+            version: source.version(),
             part_size: plan.part_size(),
         })
     }
@@ -189,7 +189,7 @@ impl Engine<'_> {
         &mut self,
         item: usize,
         put: Put,
-        source: File,
+        source: SourceFile,
         upload: Option<Upload>,
     ) -> Result<Flight> {
         let upload = upload
@@ -210,16 +210,16 @@ impl Engine<'_> {
     }
 
     fn admit_resume(&mut self, item: usize, upload: &Upload) -> Result<Admitted> {
-        unit::recall(&self.backend, upload);
+        unit::restore_state(&self.backend, upload);
         if let Some(waiting) = finished(item, upload) {
             return Ok(waiting);
         }
         let upload = self.journal.take(upload)?;
-        unit::recall(&self.backend, &upload);
+        unit::restore_state(&self.backend, &upload);
         let row = upload.row;
         let admitted = self.resumed(item, upload);
         if admitted.is_err() {
-            self.note(Note::Released { row });
+            self.note(Record::Released { row });
         }
         admitted
     }
@@ -246,8 +246,8 @@ impl Engine<'_> {
             force: false,
             on_change: OnChange::Fail,
         };
-        let source = File::open(&put.path)?;
-        if source.identity().size != upload.intent.identity.size {
+        let source = SourceFile::open(&put.path)?;
+        if source.version().size != upload.intent.version.size {
             return Err(self.tell_changed(
                 item,
                 &upload,
@@ -264,13 +264,13 @@ impl Engine<'_> {
         &mut self,
         item: usize,
         put: Put,
-        source: File,
+        source: SourceFile,
         candidates: &[Upload],
     ) -> Result<Admitted> {
         for upload in candidates {
-            unit::recall(&self.backend, upload);
+            unit::restore_state(&self.backend, upload);
         }
-        let identity = source.identity();
+        let identity = source.version();
         let chosen = |index: usize| candidates[index].clone();
         let flight = match resume::choose(candidates, &identity, put.force) {
             Choice::Fresh => return Ok(Admitted::Fresh(put, source)),
@@ -303,7 +303,7 @@ impl Engine<'_> {
                     && upload.intent.metadata == put.metadata;
                 if upload.state == State::Creating && !same {
                     // Nothing of it is in the store: what is asked for now is what is to begin.
-                    self.note(Note::Abandoned { row: upload.row });
+                    self.note(Record::Abandoned { row: upload.row });
                     return Ok(Admitted::Fresh(put, source));
                 }
                 if !upload.state.is_unfinished() {
@@ -326,7 +326,7 @@ impl Engine<'_> {
     /// Sets the stage that an unfinished upload goes on from.
     fn go_on(&mut self, flight: &mut Flight) -> Result<()> {
         let parts = self.journal.parts(flight.upload.row)?;
-        let touched = flight.source.identity() != flight.upload.intent.identity;
+        let touched = flight.source.version() != flight.upload.intent.version;
         // What was not acknowledged is read again anyway; of a touched source its SHA-256 tells nothing.
         let keep = |part: &Part| !touched || part.etag.is_some();
         flight.parts = parts
@@ -340,7 +340,7 @@ impl Engine<'_> {
             Some(_) => Stage::Rejoining,
         };
         if flight.stage == Stage::Beginning {
-            if !self.backend.ways().ledger {
+            if !self.backend.capabilities().durable {
                 let path = flight.path();
                 tracing::warn!(%path, "had it begun before, that stays behind in the store, empty, until it is removed there");
             }
@@ -357,8 +357,11 @@ impl Engine<'_> {
     pub(super) fn anew(&mut self, flight: &mut Flight) -> Result<()> {
         let completing =
             flight.upload.state == State::Completing && flight.stage != Stage::Dropping;
-        if let (true, false, Some(id)) = (completing, self.backend.ways().ledger, &flight.upload.id)
-        {
+        if let (true, false, Some(id)) = (
+            completing,
+            self.backend.capabilities().durable,
+            &flight.upload.id,
+        ) {
             return Err(self.backend.unconfirmed(id));
         }
         if flight.restarts == RESTARTS {
@@ -368,8 +371,8 @@ impl Engine<'_> {
             )
             .with_hint("run the command again once the file rests and the backend is well"));
         }
-        let source = File::open(&flight.put.path)?;
-        let same = source.identity() == flight.upload.intent.identity;
+        let source = SourceFile::open(&flight.put.path)?;
+        let same = source.version() == flight.upload.intent.version;
         if flight.resumed && !same {
             return Err(self.tell_changed(
                 flight.item,
@@ -385,7 +388,7 @@ impl Engine<'_> {
         let intent = self.intent(&flight.put, &source)?;
         let replaces = !flight.upload.state.is_finished() || flight.stage == Stage::Confirming;
         if replaces {
-            self.note(Note::Abandoned {
+            self.note(Record::Abandoned {
                 row: flight.upload.row,
             });
         }
@@ -411,7 +414,7 @@ impl Engine<'_> {
                 .collect();
             let row = next.upload.row;
             for Part { number, sha256, .. } in next.parts.values().cloned() {
-                self.note(Note::Fingerprinted {
+                self.note(Record::PartHashed {
                     row,
                     number,
                     sha256,

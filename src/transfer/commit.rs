@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::Engine;
 use super::unit::Landed;
 use crate::event::Event;
-use crate::journal::Note;
+use crate::journal::Record;
 use upload_types::crash;
 use upload_types::error::{Error, Result};
 
@@ -16,7 +16,7 @@ const COMMIT: Duration = Duration::from_millis(20);
 
 impl Engine<'_> {
     /// Something is to be written down, soon.
-    pub(super) fn note(&mut self, note: Note) {
+    pub(super) fn note(&mut self, note: Record) {
         self.notes.push(note);
         self.hasten();
     }
@@ -35,7 +35,7 @@ impl Engine<'_> {
     /// Writes down what was noted. What cannot be written stays noted.
     pub(super) fn commit(&mut self) -> Result<()> {
         if !self.notes.is_empty() {
-            self.journal.note(&self.notes)?;
+            self.journal.record(&self.notes)?;
             self.notes.clear();
         }
         Ok(())
@@ -78,7 +78,7 @@ impl Engine<'_> {
         self.landed.clear();
         crash::point("transfer.flush.written");
         for event in std::mem::take(&mut self.events) {
-            self.sink.tell(event);
+            self.sink.emit(event);
         }
         crash::point("transfer.flush.told");
         for flight in &mut self.flights {

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::flight::Flight;
 use super::{Engine, Item, Summary};
 use crate::event::Event;
-use crate::journal::Note;
+use crate::journal::Record;
 use upload_types::crash;
 use upload_types::error::{Error, Kind};
 use upload_types::names::UploadId;
@@ -59,7 +59,7 @@ impl Engine<'_> {
 
     /// Ends one upload with an error; another process may go on with it.
     pub(super) fn fail(&mut self, flight: &Flight, error: &Error) {
-        self.note(Note::Released {
+        self.note(Record::Released {
             row: flight.upload.row,
         });
         self.failed(flight.item, flight.upload.id.clone(), flight.path(), error);

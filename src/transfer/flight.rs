@@ -17,9 +17,9 @@ use super::retry::Failures;
 use super::unit::{Pending, Unit};
 use crate::event::Event;
 use crate::journal::{Part, Upload};
-use crate::source::File;
+use crate::source::{FileVersion, SourceFile};
 use upload_types::error::Result;
-use upload_types::names::{Identity, Md5, PartNumber, Sha256};
+use upload_types::names::{Md5, PartNumber, Sha256};
 use upload_types::plan::Plan;
 use upload_types::wire::PartSpec;
 
@@ -71,14 +71,14 @@ pub struct Flight {
     pub put: Put,
     /// Asked for by `resume`, which never begins anew for another generation.
     pub resumed: bool,
-    pub source: File,
+    pub source: SourceFile,
     pub upload: Upload,
     pub plan: Plan,
     pub stage: Stage,
     /// Of our claim; 0 before there is one.
     pub epoch: u64,
     /// What the source was when its parts were last known to be those of the upload.
-    pub checked: Identity,
+    pub checked: FileVersion,
     /// Fingerprints, and `ETags` of what is stored.
     pub parts: BTreeMap<PartNumber, Part>,
     /// Of parts that are about to be sent to a store that wants them.
@@ -128,8 +128,14 @@ impl Drop for Flight {
 impl Flight {
     /// # Errors
     /// When the journal holds a part size that is none.
-    pub fn new(item: usize, put: Put, source: File, upload: Upload, stage: Stage) -> Result<Self> {
-        let plan = Plan::pinned(upload.intent.identity.size, upload.intent.part_size)?;
+    pub fn new(
+        item: usize,
+        put: Put,
+        source: SourceFile,
+        upload: Upload,
+        stage: Stage,
+    ) -> Result<Self> {
+        let plan = Plan::pinned(upload.intent.version.size, upload.intent.part_size)?;
         Ok(Self {
             item,
             put,
@@ -138,7 +144,7 @@ impl Flight {
             plan,
             stage,
             epoch: 0,
-            checked: source.identity(),
+            checked: source.version(),
             source,
             parts: BTreeMap::new(),
             md5: HashMap::new(),
@@ -280,7 +286,7 @@ mod tests {
     fn bytes_that_are_sent_again_are_no_progress() {
         let file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().set_len(100).unwrap();
-        let source = File::open(file.path()).unwrap();
+        let source = SourceFile::open(file.path()).unwrap();
         let (name, content_type) = ("a.bin".to_owned(), "application/octet-stream".to_owned());
         let intent = Intent {
             backend: "https://backend".into(),
@@ -289,15 +295,15 @@ mod tests {
             name: name.clone(),
             content_type: content_type.clone(),
             metadata: BTreeMap::new(),
-            identity: source.identity(),
+            version: source.version(),
             part_size: 100,
         };
         let upload = Upload {
             row: 1,
-            idem: "key".into(),
+            idempotency_key: "key".into(),
             holder: "holder".into(),
             id: None,
-            memo: None,
+            backend_state: None,
             intent,
             state: State::Uploading,
             receipt: None,

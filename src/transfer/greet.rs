@@ -10,7 +10,7 @@ use super::ends::interrupted;
 use super::retry::{self, Failures, Verdict};
 use super::{Options, retrying, stopped};
 use crate::backend::Backend;
-use crate::event::Sink;
+use crate::event::EventSender;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::BackendInfo;
 
@@ -24,7 +24,7 @@ const STRANGERS: u32 = 3;
 pub async fn greet(
     backend: &Backend,
     options: &Options,
-    sink: &Sink,
+    sink: &EventSender,
     stop: &mut watch::Receiver<Option<u8>>,
 ) -> Result<BackendInfo> {
     let (start, mut failures) = (Instant::now(), Failures::default());
@@ -45,7 +45,7 @@ pub async fn greet(
         if error.kind() == Kind::UnexpectedServer && failures.attempts >= STRANGERS {
             return Err(error);
         }
-        sink.tell(retrying(
+        sink.emit(retrying(
             options.first,
             None,
             None,

@@ -37,12 +37,12 @@ pub use greet::greet;
 pub use jobs::Jobs;
 pub use pace::GiveUp;
 pub use resume::{Choice, agreed, choose};
-pub use unit::{begin, recall};
+pub use unit::{begin, restore_state};
 pub use waits::WaitFor;
 
 use crate::backend::Backend;
-use crate::event::{Event, Sink};
-use crate::journal::{Journal, Note, Upload};
+use crate::event::{Event, EventSender};
+use crate::journal::{Journal, Record, Upload};
 use budget::Budget;
 use flight::{Flight, Stage};
 use jobs::Lanes;
@@ -108,7 +108,7 @@ pub async fn run(
     journal: &mut Journal,
     backend: Arc<Backend>,
     info: BackendInfo,
-    sink: &Sink,
+    sink: &EventSender,
     options: Options,
     items: Vec<Item>,
     mut stop: watch::Receiver<Option<u8>>,
@@ -180,7 +180,7 @@ struct Engine<'a> {
     journal: &'a mut Journal,
     backend: Arc<Backend>,
     info: BackendInfo,
-    sink: &'a Sink,
+    sink: &'a EventSender,
     options: Options,
     /// How many parts may be on the wire.
     lanes: Lanes,
@@ -203,7 +203,7 @@ struct Engine<'a> {
     /// Calls about several uploads, not yet started.
     posts: Vec<Pending<Landed>>,
     /// What is to be written down, and what is to be told once it is.
-    notes: Vec<Note>,
+    notes: Vec<Record>,
     events: Vec<Event>,
     /// Items that are done once that is written, and their paths.
     landed: Vec<(usize, String)>,
@@ -374,7 +374,7 @@ impl Engine<'_> {
         match fate {
             // What failed meanwhile may have taken others with it.
             Ok(Fate::Flying) => self.flights.insert(index.min(self.flights.len()), flight),
-            Ok(Fate::Landed(receipt, already)) => match flight.upload.begun().cloned() {
+            Ok(Fate::Landed(receipt, already)) => match flight.upload.begun_id().cloned() {
                 Ok(id) => {
                     self.arrived(Waiting::new(
                         flight.item,

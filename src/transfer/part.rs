@@ -4,23 +4,20 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
 use tokio::task::spawn_blocking;
 
-use crate::backend::{Backend, Content, Stored};
-use crate::source::{File, Hashed};
+use crate::source::{Digests, SourceFile, WithMd5};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::names::{ByteRange, PartNumber, Sha256};
-use upload_types::wire::SignedPut;
 
 /// Fingerprints a range of the source; `read` counts its bytes on the way.
 pub async fn hash(
-    source: File,
+    source: SourceFile,
     range: ByteRange,
-    with_md5: bool,
+    with_md5: WithMd5,
     read: Arc<AtomicU64>,
-) -> Result<Hashed> {
+) -> Result<Digests> {
     let work = move || {
         source.hash(range, with_md5, |bytes| {
             read.fetch_add(bytes, Ordering::Relaxed);
@@ -31,7 +28,7 @@ pub async fn hash(
 
 /// Fingerprints parts again and says whether all are what they were.
 pub async fn unchanged(
-    source: File,
+    source: SourceFile,
     parts: Vec<(ByteRange, Sha256)>,
     read: Arc<AtomicU64>,
 ) -> Result<bool> {
@@ -40,7 +37,7 @@ pub async fn unchanged(
             let count = |bytes| {
                 read.fetch_add(bytes, Ordering::Relaxed);
             };
-            match source.hash(range, false, count) {
+            match source.hash(range, WithMd5::No, count) {
                 Ok(hashed) if hashed.sha256 == sha256 => {}
                 Ok(_) => return Ok(false),
                 Err(error) if error.kind() == Kind::SourceChanged => return Ok(false),
@@ -54,7 +51,7 @@ pub async fn unchanged(
 
 /// Fingerprints several ranges of the source, one after another; `read` counts their bytes on the way.
 pub async fn hash_all(
-    source: File,
+    source: SourceFile,
     parts: Vec<(PartNumber, ByteRange)>,
     read: Arc<AtomicU64>,
 ) -> Result<Vec<(PartNumber, Sha256)>> {
@@ -62,32 +59,12 @@ pub async fn hash_all(
     for (number, range) in parts {
         fingerprints.push((
             number,
-            hash(source.clone(), range, false, Arc::clone(&read))
+            hash(source.clone(), range, WithMd5::No, Arc::clone(&read))
                 .await?
                 .sha256,
         ));
     }
     Ok(fingerprints)
-}
-
-/// One PUT. The part is streamed from the source, whatever its size: a few frames of it are in memory at a time.
-pub async fn put(
-    backend: Arc<Backend>,
-    source: File,
-    range: ByteRange,
-    sha256: Sha256,
-    signed: SignedPut,
-    signed_at: Instant,
-    sent: Arc<AtomicU64>,
-) -> Result<Stored> {
-    let content = Content {
-        file: source.handle(),
-        path: source.path().into(),
-        range,
-    };
-    backend
-        .put(&signed, signed_at, content, &sha256, sent)
-        .await
 }
 
 fn lost(error: tokio::task::JoinError) -> Error {

@@ -12,10 +12,10 @@ use super::retry::{self, Failures, Verdict};
 use super::step::MISMATCHES;
 use super::unit::PartUnit;
 use super::{Engine, Fate, part, retrying};
-use crate::backend::Stored;
+use crate::backend::{PartUpload, PutOutcome};
 use crate::event::Event;
-use crate::journal::{Note, Part};
-use crate::source::Hashed;
+use crate::journal::{Part, Record};
+use crate::source::{Digests, WithMd5};
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::names::{ETag, PartNumber};
@@ -23,8 +23,12 @@ use upload_types::wire::{Proof, SIGN_MAX, SignedPart};
 
 impl Engine<'_> {
     /// Whether the MD5 of each part is wanted beside its SHA-256.
-    pub(super) fn wants_md5(&self) -> bool {
-        self.info.proof == Proof::Md5 || self.backend.ways().md5
+    pub(super) fn wants_md5(&self) -> WithMd5 {
+        if self.info.proof == Proof::Md5 || self.backend.capabilities().wants_md5 {
+            WithMd5::Yes
+        } else {
+            WithMd5::No
+        }
     }
 
     pub(super) fn hash(&mut self, index: usize, number: PartNumber) {
@@ -45,7 +49,7 @@ impl Engine<'_> {
         &mut self,
         flight: &mut Flight,
         number: PartNumber,
-        hashed: Result<Hashed>,
+        hashed: Result<Digests>,
     ) -> Result<Fate> {
         flight.hashing.remove(&number);
         let hashed = match hashed {
@@ -70,10 +74,10 @@ impl Engine<'_> {
         &mut self,
         flight: &mut Flight,
         number: PartNumber,
-        hashed: Hashed,
+        hashed: Digests,
     ) -> Result<Fate> {
         crash::point("transfer.fingerprinted");
-        let Hashed { sha256, md5 } = hashed;
+        let Digests { sha256, md5 } = hashed;
         match flight.sha256(number) {
             Some(before) if before != sha256 => {
                 return self.changed(
@@ -96,7 +100,7 @@ impl Engine<'_> {
         if let Some(md5) = md5 {
             flight.md5.insert(number, md5);
         }
-        self.note(Note::Fingerprinted {
+        self.note(Record::PartHashed {
             row: flight.upload.row,
             number,
             sha256,
@@ -180,13 +184,17 @@ impl Engine<'_> {
         let sent: Arc<AtomicU64> = Arc::default();
         flight.putting.insert(number, Arc::clone(&sent));
         flight.piece.insert(number, (Instant::now(), 0));
-        let source = flight.source.clone();
+        let part = PartUpload {
+            signed,
+            signed_at,
+            source: flight.source.clone(),
+            range,
+            sha256,
+            sent,
+        };
         let backend = Arc::clone(&self.backend);
         self.spawn_part(index, async move {
-            PartUnit::Put(
-                number,
-                part::put(backend, source, range, sha256, signed, signed_at, sent).await,
-            )
+            PartUnit::Put(number, backend.put(part).await)
         });
     }
 
@@ -195,7 +203,7 @@ impl Engine<'_> {
         &mut self,
         flight: &mut Flight,
         number: PartNumber,
-        stored: Result<Stored>,
+        stored: Result<PutOutcome>,
     ) -> Result<Fate> {
         flight.putting.remove(&number);
         let (now, (since, told)) = (
@@ -203,7 +211,7 @@ impl Engine<'_> {
             flight.piece.remove(&number).unwrap_or((Instant::now(), 0)),
         );
         let error = match stored {
-            Ok(Stored::New(etag)) => {
+            Ok(PutOutcome::Stored(etag)) => {
                 flight.queue.was_put();
                 flight.failures.remove(&number);
                 self.lanes
@@ -215,11 +223,11 @@ impl Engine<'_> {
                 return Ok(Fate::Flying);
             }
             // A single PUT whose answer was lost: whose object it is, the backend decides.
-            Ok(Stored::AlreadyThere) if flight.mismatches < MISMATCHES => {
+            Ok(PutOutcome::ObjectExists) if flight.mismatches < MISMATCHES => {
                 flight.mismatches += 1;
                 return self.move_to(flight, Stage::Rejoining);
             }
-            Ok(Stored::AlreadyThere) => Error::new(
+            Ok(PutOutcome::ObjectExists) => Error::new(
                 Kind::Other,
                 "the store has another object in this one's place",
             ),
@@ -228,7 +236,7 @@ impl Engine<'_> {
         match error.kind() {
             Kind::SourceChanged => return self.changed(flight, "it has become shorter", true),
             // The multipart upload is unknown to the store: whether it was completed or aborted, the backend knows.
-            Kind::Gone if flight.mismatches < MISMATCHES && self.backend.ways().ledger => {
+            Kind::Gone if flight.mismatches < MISMATCHES && self.backend.capabilities().durable => {
                 flight.mismatches += 1;
                 return self.move_to(flight, Stage::Rejoining);
             }
@@ -301,7 +309,7 @@ impl Engine<'_> {
         flight.confirmed += size;
         self.last_success = Instant::now();
         let sha256 = part.sha256;
-        self.note(Note::Acknowledged {
+        self.note(Record::PartStored {
             row: flight.upload.row,
             number,
             etag: etag.clone(),

@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 
 use crate::journal::{Part, Upload};
+use crate::source::FileVersion;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::{Checksum, ETag, Identity, PartNumber, Sha256};
+use upload_types::names::{Checksum, ETag, PartNumber, Sha256};
 use upload_types::plan::Plan;
 use upload_types::wire::{CompletePart, Receipt, StoredPart};
 
@@ -29,8 +30,8 @@ pub enum Choice {
 /// Chooses among `candidates`, newest first, all of one backend and name. `force` asks for a new object even if one
 /// is there.
 #[must_use]
-pub fn choose(candidates: &[Upload], identity: &Identity, force: bool) -> Choice {
-    let same_size = |upload: &Upload| upload.intent.identity.size == identity.size;
+pub fn choose(candidates: &[Upload], identity: &FileVersion, force: bool) -> Choice {
+    let same_size = |upload: &Upload| upload.intent.version.size == identity.size;
     if let Some(index) = candidates
         .iter()
         .position(|upload| upload.state.is_unfinished())
@@ -44,7 +45,7 @@ pub fn choose(candidates: &[Upload], identity: &Identity, force: bool) -> Choice
     let finished = |upload: &&Upload| upload.state.is_finished() && !force;
     let position =
         |test: &dyn Fn(&Upload) -> bool| candidates.iter().position(|u| finished(&u) && test(u));
-    if let Some(index) = position(&|upload| upload.intent.identity == *identity) {
+    if let Some(index) = position(&|upload| upload.intent.version == *identity) {
         return Choice::Finished(index);
     }
     position(&same_size).map_or(Choice::Fresh, Choice::MaybeFinished)
@@ -174,7 +175,7 @@ mod tests {
         }
     }
 
-    const IDENTITY: Identity = Identity {
+    const IDENTITY: FileVersion = FileVersion {
         dev: 1,
         ino: 2,
         size: 3,
@@ -182,7 +183,7 @@ mod tests {
         ctime_ns: 5,
     };
 
-    fn upload(state: State, identity: Identity) -> Upload {
+    fn upload(state: State, identity: FileVersion) -> Upload {
         let intent = Intent {
             backend: String::new(),
             instance_id: String::new(),
@@ -190,16 +191,16 @@ mod tests {
             name: "f".into(),
             content_type: String::new(),
             metadata: BTreeMap::new(),
-            identity,
+            version: identity,
             part_size: 10,
         };
         let created_at = jiff::Timestamp::UNIX_EPOCH;
         Upload {
             row: 1,
-            idem: String::new(),
+            idempotency_key: String::new(),
             holder: String::new(),
             id: None,
-            memo: None,
+            backend_state: None,
             intent,
             state,
             receipt: None,
@@ -209,11 +210,11 @@ mod tests {
 
     #[test]
     fn an_unfinished_upload_goes_before_a_finished_one() {
-        let touched = Identity {
+        let touched = FileVersion {
             mtime_ns: 9,
             ..IDENTITY
         };
-        let grown = Identity {
+        let grown = FileVersion {
             size: 9,
             ..IDENTITY
         };
@@ -242,7 +243,7 @@ mod tests {
     /// Who edits a file may put its modification time back, but not the time of that.
     #[test]
     fn a_modification_time_that_was_put_back_finishes_no_upload() {
-        let edited = Identity {
+        let edited = FileVersion {
             ctime_ns: 9,
             ..IDENTITY
         };

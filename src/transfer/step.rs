@@ -12,7 +12,8 @@ use super::retry::Failures;
 use super::unit::{self, Ask, Dropped, PartUnit, Rejoined, Unit};
 use super::{Engine, Fate, part, resume, retrying, waits};
 use crate::backend::Completion;
-use crate::journal::{Note, Part, State};
+use crate::journal::{Part, Record, State};
+use crate::source::WithMd5;
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::names::{ByteRange, ETag, PartNumber, Sha256};
@@ -44,7 +45,7 @@ impl Engine<'_> {
             }
             Stage::Confirming => self.start(flight, async move {
                 tokio::time::sleep(wait).await;
-                Unit::Confirmed(match upload.begun() {
+                Unit::Confirmed(match upload.begun_id() {
                     Ok(id) => backend.status(id).await.map(Box::new),
                     Err(error) => Err(error),
                 })
@@ -64,14 +65,14 @@ impl Engine<'_> {
             }
             Stage::Rejoining => self.start(flight, async move {
                 tokio::time::sleep(wait).await;
-                Unit::Rejoined(match upload.begun() {
+                Unit::Rejoined(match upload.begun_id() {
                     Ok(id) => unit::rejoin(&backend, id, upload.holder.clone()).await,
                     Err(error) => Err(error),
                 })
             }),
             // Calls about small files go out together; what takes the store longer goes on its own.
             Stage::Beginning | Stage::Completing
-                if flight.plan.is_single() && backend.ways().ledger =>
+                if flight.plan.is_single() && backend.capabilities().durable =>
             {
                 self.outbox.add(flight.upload.row, Instant::now() + wait);
             }
@@ -105,7 +106,7 @@ impl Engine<'_> {
                 let id = id.clone();
                 let (parts, checksum) = resume::review(&flight.plan, &flight.parts)?;
                 if flight.upload.state != State::Completing {
-                    self.note(Note::Sealing {
+                    self.note(Record::Completing {
                         row: flight.upload.row,
                     });
                     flight.upload.state = State::Completing;
@@ -173,7 +174,7 @@ impl Engine<'_> {
                 self.move_to(flight, Stage::Rejoining)
             }
             Unit::Rejoined(Err(error)) if error.kind() == Kind::CheckFailed => {
-                self.note(Note::Rejected {
+                self.note(Record::Rejected {
                     row: flight.upload.row,
                 });
                 Err(error)
@@ -182,7 +183,7 @@ impl Engine<'_> {
             Unit::Completed(Err(error))
                 if error.kind() == Kind::Gone
                     && flight.mismatches < MISMATCHES
-                    && self.backend.ways().ledger =>
+                    && self.backend.capabilities().durable =>
             {
                 flight.mismatches += 1;
                 self.move_to(flight, Stage::Rejoining)
@@ -196,7 +197,7 @@ impl Engine<'_> {
             Unit::Begun(_, Err(error))
                 if matches!(error.kind(), Kind::NotAcceptable | Kind::Other) =>
             {
-                self.note(Note::Abandoned {
+                self.note(Record::Abandoned {
                     row: flight.upload.row,
                 });
                 Err(error)
@@ -239,13 +240,13 @@ impl Engine<'_> {
 
     /// Sets out to begin. A single part is fingerprinted first, so that the answer to begin brings its signature.
     pub(super) fn set_out(&mut self, flight: &mut Flight) -> Result<Fate> {
-        let known = !self.wants_md5() && flight.sha256(PartNumber::FIRST).is_some();
+        let known = self.wants_md5() == WithMd5::No && flight.sha256(PartNumber::FIRST).is_some();
         if !flight.plan.is_single() || known {
             return self.move_to(flight, Stage::Beginning);
         }
         flight.stage = Stage::Preparing;
         let at_hand = flight.plan.range(PartNumber::FIRST);
-        let at_hand = at_hand.and_then(|range| flight.source.hash_at_hand(range, self.wants_md5()));
+        let at_hand = at_hand.and_then(|range| flight.source.hash_cached(range, self.wants_md5()));
         if let Some(hashed) = at_hand {
             return self.fingerprinted(flight, PartNumber::FIRST, hashed);
         }
@@ -276,8 +277,8 @@ impl Engine<'_> {
         // Since this command opened it, it has not moved: what differs is of an earlier generation.
         let earlier = flight
             .source
-            .identity_now()
-            .is_ok_and(|now| now == flight.source.identity());
+            .current_version()
+            .is_ok_and(|now| now == flight.source.version());
         let begin_anew = !flight.resumed
             && (!while_running || earlier || flight.put.on_change == OnChange::Restart);
         if !begin_anew {
@@ -298,12 +299,12 @@ impl Engine<'_> {
             return self.changed(flight, "its content is not what was sent of it", sealing);
         }
         let (row, path) = (flight.upload.row, flight.source.path().to_path_buf());
-        self.note(Note::Touched {
+        self.note(Record::SourceTouched {
             row,
             path,
-            identity: flight.checked,
+            version: flight.checked,
         });
-        flight.upload.intent.identity = flight.checked;
+        flight.upload.intent.version = flight.checked;
         match (sealing, flight.upload.state, &flight.upload.id) {
             (true, ..) => self.seal(flight),
             (false, state, _) if state.is_finished() => self.move_to(flight, Stage::Confirming),
@@ -340,7 +341,7 @@ impl Engine<'_> {
                 "the generation before was completed"
             );
             receipt.backend.clone_from(&self.options.backend);
-            self.note(Note::Completed {
+            self.note(Record::Completed {
                 row: flight.upload.row,
                 receipt,
             });
@@ -355,7 +356,7 @@ impl Engine<'_> {
         self.last_success = Instant::now();
         let error = waits::over(status);
         if error.kind() == Kind::CheckFailed {
-            self.note(Note::Rejected {
+            self.note(Record::Rejected {
                 row: flight.upload.row,
             });
             return Err(error);
@@ -386,13 +387,13 @@ impl Engine<'_> {
                 "the backend pinned a plan that breaks its own limits",
             ));
         }
-        let memo = self.backend.memo(&answer.id);
-        flight.upload.memo.clone_from(&memo);
-        self.note(Note::Opened {
+        let memo = self.backend.opaque_state(&answer.id);
+        flight.upload.backend_state.clone_from(&memo);
+        self.note(Record::Begun {
             row: flight.upload.row,
             id: answer.id.clone(),
             part_size: plan.part_size(),
-            memo,
+            backend_state: memo,
         });
         self.commit_by = Some(Instant::now());
         self.last_success = Instant::now();
@@ -486,7 +487,7 @@ impl Engine<'_> {
         for (number, sha256, etag) in kept {
             flight.confirmed += flight.len(number);
             if noted.get(&number) != Some(&etag) {
-                self.note(Note::Acknowledged {
+                self.note(Record::PartStored {
                     row,
                     number,
                     etag: etag.clone(),
@@ -517,7 +518,7 @@ impl Engine<'_> {
             .map(|(number, _)| number)
             .filter(|number| !is_stored(number));
         // MD5s are not kept: where the store wants them, a part is read again.
-        let wants_md5 = self.wants_md5();
+        let wants_md5 = self.wants_md5() == WithMd5::Yes;
         let known = |number: &PartNumber| {
             let has_md5 = !wants_md5 || flight.md5.contains_key(number);
             has_md5 && flight.parts.contains_key(number)
@@ -555,7 +556,7 @@ impl Engine<'_> {
         {
             part.etag = Some(stored.etag.clone());
             flight.confirmed = stored.size;
-            self.note(Note::Acknowledged {
+            self.note(Record::PartStored {
                 row,
                 number,
                 etag: stored.etag.clone(),
@@ -566,7 +567,10 @@ impl Engine<'_> {
     /// Every part is stored: once the source is still what it was, completing may be asked for.
     pub(super) fn seal(&mut self, flight: &mut Flight) -> Result<Fate> {
         crash::point("transfer.sealing");
-        let (now, then) = (flight.source.identity_now()?, flight.upload.intent.identity);
+        let (now, then) = (
+            flight.source.current_version()?,
+            flight.upload.intent.version,
+        );
         if now.size != then.size {
             return self.changed(
                 flight,
@@ -585,7 +589,7 @@ impl Engine<'_> {
     fn completion(&mut self, flight: &mut Flight, completion: Completion) -> Result<Fate> {
         match completion {
             Completion::Verified(receipt) => self.verified(flight, *receipt),
-            Completion::Deciding(wait) => {
+            Completion::Pending(wait) => {
                 flight.call_failures = Failures::default();
                 self.call(
                     flight,
@@ -609,7 +613,7 @@ impl Engine<'_> {
         }
         crash::point("transfer.verified");
         receipt.backend.clone_from(&self.options.backend);
-        self.note(Note::Completed {
+        self.note(Record::Completed {
             row: flight.upload.row,
             receipt: Box::new(receipt.clone()),
         });

@@ -3,14 +3,14 @@
 //! Border: what the journal remembers of it; whether a URL may be used is `backend`'s to say.
 
 use super::Engine;
-use crate::journal::Note;
+use crate::journal::Record;
 use upload_types::error::Result;
 
 impl Engine<'_> {
     /// Holds the backend to the stores that were learnt in earlier runs.
     pub(super) fn recall_stores(&mut self) -> Result<()> {
         self.stores = self.journal.stores(&self.info.instance_id)?;
-        self.backend.restrict(self.stores.clone());
+        self.backend.restrict_stores(self.stores.clone());
         Ok(())
     }
 
@@ -27,9 +27,9 @@ impl Engine<'_> {
             .collect();
         for place in new {
             tracing::info!(%place, "a store of this backend");
-            self.note(Note::Store {
+            self.note(Record::StoreLearned {
                 instance_id: self.info.instance_id.clone(),
-                place,
+                authority: place,
             });
         }
         self.stores = stores;

@@ -7,9 +7,9 @@ use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use super::waits;
-use crate::backend::{Backend, Completion, Stored};
+use crate::backend::{Backend, Completion, PutOutcome};
 use crate::journal::Upload;
-use crate::source::Hashed;
+use crate::source::Digests;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::names::{Checksum, PartNumber, Sha256, UploadId};
 use upload_types::wire::{
@@ -58,9 +58,9 @@ pub enum Unit {
 /// What a unit about parts came to.
 #[derive(Debug)]
 pub enum PartUnit {
-    Hashed(PartNumber, Result<Hashed>),
+    Hashed(PartNumber, Result<Digests>),
     Signed(Vec<PartNumber>, Instant, Result<Vec<SignedPart>>),
-    Put(PartNumber, Result<Stored>),
+    Put(PartNumber, Result<PutOutcome>),
 }
 
 /// How an upload was found when it was gone on with.
@@ -78,7 +78,7 @@ pub fn begin(upload: &Upload, parts: Option<Vec<PartSpec>>) -> BatchBegin {
     let intent = upload.intent.clone();
     let request = BeginRequest {
         name: intent.name,
-        size: Some(intent.identity.size),
+        size: Some(intent.version.size),
         content_type: intent.content_type,
         part_size: Some(intent.part_size),
         metadata: intent.metadata,
@@ -86,15 +86,15 @@ pub fn begin(upload: &Upload, parts: Option<Vec<PartSpec>>) -> BatchBegin {
         parts,
     };
     BatchBegin {
-        idempotency_key: upload.idem.clone(),
+        idempotency_key: upload.idempotency_key.clone(),
         request,
     }
 }
 
 /// Reminds a backend that keeps nothing of an upload of the journal.
-pub fn recall(backend: &Backend, upload: &Upload) {
-    if let Some((id, memo)) = upload.id.as_ref().zip(upload.memo.as_ref()) {
-        backend.recall(id, memo, upload.receipt.as_ref());
+pub fn restore_state(backend: &Backend, upload: &Upload) {
+    if let Some((id, memo)) = upload.id.as_ref().zip(upload.backend_state.as_ref()) {
+        backend.restore_state(id, memo, upload.receipt.as_ref());
     }
 }
 
@@ -254,7 +254,7 @@ pub async fn drop_upload(
     };
     match backend.complete(&request).await {
         Ok(Completion::Verified(receipt)) => Ok(Dropped::Finished(receipt)),
-        Ok(Completion::Deciding(wait)) => Ok(Dropped::Deciding(wait)),
+        Ok(Completion::Pending(wait)) => Ok(Dropped::Deciding(wait)),
         // It was told of other parts, or lacks some: then the next abort finds it uploading, or its own gateway decides.
         Err(error) if matches!(error.kind(), Kind::PartsMismatch | Kind::SourceChanged) => {
             Ok(Dropped::Deciding(DECIDING))

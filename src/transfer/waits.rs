@@ -9,7 +9,7 @@ use super::retry::{self, Failures, Verdict};
 use super::unit::Landed;
 use super::{Engine, retrying};
 use crate::event::Event;
-use crate::journal::Note;
+use crate::journal::Record;
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::names::UploadId;
@@ -175,8 +175,8 @@ impl Engine<'_> {
             Ok(status) => {
                 let error = over(&status);
                 self.note(match error.kind() {
-                    Kind::CheckFailed => Note::Rejected { row },
-                    _ => Note::Abandoned { row },
+                    Kind::CheckFailed => Record::Rejected { row },
+                    _ => Record::Abandoned { row },
                 });
                 self.fail_wait(waiting, &error);
             }

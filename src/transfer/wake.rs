@@ -85,7 +85,7 @@ impl Engine<'_> {
             return;
         }
         tracing::info!("woke up: connecting anew");
-        match self.backend.reconnected() {
+        match self.backend.with_new_connections() {
             Ok(backend) => self.backend = backend.into(),
             Err(error) => tracing::warn!(%error, "going on with the connections there are"),
         }

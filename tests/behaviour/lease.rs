@@ -66,7 +66,7 @@ fn done_or_told(output: &Output) -> bool {
         Some(75) => {
             let told = [
                 "taken this upload over",
-                "already running in another process",
+                "running in another process",
                 "another process has just begun this upload",
                 "another client drives this upload",
             ];

@@ -47,7 +47,7 @@ fn is_on(name: &str, side: Side) -> bool {
 
 fn of_hooks(name: &str) -> bool {
     name.starts_with("gateway.hooks.")
-        || ["transfer.waited", "journal.note.rejected"].contains(&name)
+        || ["transfer.waited", "journal.record.rejected"].contains(&name)
 }
 
 fn visit(dir: &Path, see: &mut impl FnMut(&Path)) {

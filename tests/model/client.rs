@@ -16,8 +16,8 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use upload::backend::{Backend, Options as Http};
-use upload::event::{Event, Sink};
-use upload::journal::{Journal, Note, State};
+use upload::event::{Event, EventSender};
+use upload::journal::{Journal, Record, State};
 use upload::transfer::{self, GiveUp, Item, Jobs, OnChange, Options, Put, WaitFor};
 use upload_types::error::Kind;
 use upload_types::names::Token;
@@ -208,7 +208,8 @@ impl Machine {
     /// One process: from its start to its end, or to its death.
     async fn process(&self, journal: &Path, items: impl FnOnce(&Journal) -> Vec<Item>) -> End {
         load_the_dice();
-        let (mut journal, (sink, mut events)) = (Journal::open(journal).unwrap(), Sink::channel());
+        let (mut journal, (sink, mut events)) =
+            (Journal::open(journal).unwrap(), EventSender::channel());
         let items = items(&journal);
         if items.is_empty() {
             return End::Done(Vec::new());
@@ -627,7 +628,7 @@ async fn abort(this: &RefCell<World>, case: &RefCell<Case>) -> Seen {
             aborted => aborted.map_err(|error| format!("could not abort: {error}"))?,
         }
         journal
-            .note(&[Note::Abandoned { row: upload.row }])
+            .record(&[Record::Abandoned { row: upload.row }])
             .unwrap();
     }
     Ok(())

@@ -30,7 +30,7 @@ fn kind(status: u16, code: &str, message: &str) -> Kind {
     of_store(&s3(status, code, message), false).kind()
 }
 
-fn part(answer: &Answer) -> Result<Stored, Kind> {
+fn part(answer: &Answer) -> Result<PutOutcome, Kind> {
     of_part(answer, &Sha256::of(b"part"), None, false).map_err(|error| error.kind())
 }
 
@@ -113,7 +113,7 @@ fn what_answers_in_the_stores_place_is_told_apart_from_it() {
 #[test]
 fn a_part_is_stored_by_all_marks_of_success_and_no_fewer() {
     let ours = Sha256::of(b"part").base64();
-    let stored = |etag: &str| Ok(Stored::New(etag.parse().unwrap()));
+    let stored = |etag: &str| Ok(PutOutcome::Stored(etag.parse().unwrap()));
     for tag in ["\"abc\"", "abc", "W/\"abc\""] {
         assert_eq!(
             part(&answer(200, &[("etag", tag)], "")),
@@ -303,7 +303,7 @@ proptest! {
     ) {
         let answer = Answer { status, headers: headers.into_iter().collect(), body };
         let ours = Sha256::of(b"part");
-        if let Ok(Stored::New(etag)) = of_part(&answer, &ours, None, stale) {
+        if let Ok(PutOutcome::Stored(etag)) = of_part(&answer, &ours, None, stale) {
             prop_assert!([200, 201, 204].contains(&status));
             prop_assert!(answer.body.trim_ascii().is_empty());
             for tag in answer.headers.get_all("etag") {

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use tempfile::NamedTempFile;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -9,7 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use super::*;
-use upload_types::names::{ByteRange, PartNumber};
+use crate::source::SourceFile;
+use upload_types::names::{ByteRange, PartNumber, Sha256};
 
 const MIB: usize = 1 << 20;
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nETag: \"e\"\r\nContent-Length: 0\r\n\r\n";
@@ -47,11 +49,11 @@ impl Bench {
     }
 
     /// Puts all of the file but its first byte.
-    async fn put(&self) -> Result<Stored> {
+    async fn put(&self) -> Result<PutOutcome> {
         self.put_to("127.0.0.1").await
     }
 
-    async fn put_to(&self, host: &str) -> Result<Stored> {
+    async fn put_to(&self, host: &str) -> Result<PutOutcome> {
         let port = self.listener.local_addr().unwrap().port();
         let url = format!("http://{host}:{port}/b/k?X-Amz-Signature=1&partNumber=2");
         let signed = SignedPut {
@@ -65,16 +67,15 @@ impl Bench {
             start: 1,
             len: self.bytes.len() as u64 - 1,
         };
-        let content = Content {
-            file: Arc::new(self.file.reopen().unwrap()),
-            path: self.file.path().into(),
+        let upload = PartUpload {
+            signed,
+            signed_at: Instant::now(),
+            source: SourceFile::open(self.file.path()).unwrap(),
             range,
+            sha256: Sha256::of(&self.bytes[1..]),
+            sent: Arc::clone(&self.sent),
         };
-        let sha256 = Sha256::of(&self.bytes[1..]);
-        let sent = Arc::clone(&self.sent);
-        let put = self
-            .http
-            .put(&signed, Instant::now(), content, &sha256, None, sent);
+        let put = self.http.put(upload, None);
         timeout(Duration::from_mins(1), put).await.expect("no end")
     }
 
@@ -142,7 +143,8 @@ async fn a_part_arrives_whole_and_its_connection_is_used_again() {
         lines.contains(&format!("content-length: {}", 3 * MIB - 1).as_str()),
         "{head}"
     );
-    let is_new = |stored: &Stored| matches!(stored, Stored::New(etag) if etag.as_str() == "e");
+    let is_new =
+        |stored: &PutOutcome| matches!(stored, PutOutcome::Stored(etag) if etag.as_str() == "e");
     assert!(is_new(&stored.0) && is_new(&stored.1), "{stored:?}");
     assert_eq!(bench.sent(), 2 * (3 * MIB as u64 - 1));
 }
@@ -243,7 +245,7 @@ async fn a_connection_whose_request_was_refused_early_is_not_used_again() {
         matches!(first.unwrap_err().kind(), Kind::Throttled(_)),
         "the first is refused"
     );
-    assert!(matches!(second, Ok(Stored::New(_))));
+    assert!(matches!(second, Ok(PutOutcome::Stored(_))));
 }
 
 /// After a sleep too, a backend leads nowhere it did not lead before.
@@ -260,7 +262,7 @@ async fn new_connections_lead_to_the_stores_that_were_known() {
             .map_err(|error| error.kind())
     };
     assert_eq!(goes(&http, "https://store.example/k"), Ok(()));
-    let anew = http.reconnected().unwrap();
+    let anew = http.with_new_connections().unwrap();
     assert_eq!(
         goes(&anew, "https://elsewhere.example/k"),
         Err(Kind::Incompatible)

@@ -109,7 +109,7 @@ fn json(place: &str, probed: &Probed) -> String {
         capabilities,
         warnings: &warnings,
     };
-    event::line(&line) + "\n"
+    event::to_json_line(&line) + "\n"
 }
 
 fn table(place: &str, probed: &Probed) -> String {

@@ -71,7 +71,7 @@ pub async fn run(settings: &Settings, config: Config, dry_run: bool) -> Result<(
         counts.met[place(swept.action)] += 1;
         counts.left += usize::from(!dry_run && !swept.done);
         let line = if json {
-            event::line(&line(swept, dry_run))
+            event::to_json_line(&line(swept, dry_run))
         } else {
             row(swept, dry_run)
         };
@@ -189,7 +189,7 @@ mod tests {
         };
         assert!(!row(&stranger, true).contains('\u{1b}'));
         let line: serde_json::Value =
-            serde_json::from_str(&event::line(&line(&stranger, true))).unwrap();
+            serde_json::from_str(&event::to_json_line(&line(&stranger, true))).unwrap();
         assert_eq!(
             (&line["type"], &line["action"]),
             (&"sweep".into(), &"report".into())

@@ -54,7 +54,7 @@ pub async fn run(settings: &Settings, verb: &TokenVerb) -> Result<()> {
             print(&format!(
                 "{}\n",
                 if json {
-                    event::line(&line)
+                    event::to_json_line(&line)
                 } else {
                     secret.to_owned()
                 }
@@ -89,7 +89,7 @@ fn listed(token: &ApiToken, json: bool) -> String {
     if json {
         let (created_at, revoked_at, expires_at) =
             (Some(token.created_at), token.revoked_at, token.expires_at);
-        return event::line(&Line {
+        return event::to_json_line(&Line {
             created_at,
             revoked_at,
             expires_at,

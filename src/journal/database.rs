@@ -1,0 +1,201 @@
+//! The connection to the journal's file: opening it, transactions, durability.
+//!
+//! Not here: rows (`uploads`, `record`).
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use upload_types::crash;
+use upload_types::error::{Error, Kind, Result};
+
+use super::dir_check;
+use super::process_lock::ProcessLock;
+use super::schema;
+
+/// Pages of 4 KiB after which the write-ahead log is copied into the file.
+const WAL_CHECKPOINT_PAGES: u32 = 400;
+
+/// An open journal: the only connection of this process to it.
+#[derive(Debug)]
+pub struct Journal {
+    db: Connection,
+    path: PathBuf,
+    /// The file that was opened, to notice when another takes its place.
+    file: upload_sqlite::Place,
+    has_wal: bool,
+    /// Set once this process drives an upload.
+    process_lock: Option<ProcessLock>,
+    /// What `synchronous` is set to.
+    durability: Durability,
+    /// A write has failed. Pages that could not be synced count as clean in the kernel from then on, so nothing more is
+    /// written until the file is opened again.
+    failed: bool,
+}
+
+/// When a commit must be on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Durability {
+    /// Before it returns.
+    Full,
+    /// Some time later: a power cut may lose it, a killed process does not.
+    Lazy,
+}
+
+impl Journal {
+    /// Opens the journal. Creates it and its directory if they do not exist.
+    ///
+    /// # Errors
+    /// As [`upload_sqlite::open`]; [`Kind::DatabaseUnusable`] for a directory that other users can write to.
+    pub fn open(path: &Path) -> Result<Self> {
+        dir_check::check(path)?;
+        let path = upload_sqlite::place(path, &schema::SPEC)?;
+        let (db, file, has_wal) = connect(&path)?;
+        Ok(Self {
+            db,
+            path,
+            file,
+            has_wal,
+            process_lock: None,
+            durability: Durability::Full,
+            failed: false,
+        })
+    }
+
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Runs one transaction that writes.
+    pub(super) fn write<T>(
+        &mut self,
+        durability: Durability,
+        run: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T> {
+        if self.failed {
+            let what = "the journal is not written any more, since a write failed";
+            return Err(Error::new(Kind::Io, what)
+                .with_hint("free disk space if it is full; then run the command again"));
+        }
+        self.restore_if_removed()?;
+        let synchronous = match durability {
+            Durability::Lazy if self.has_wal => "NORMAL",
+            // Without a write-ahead log, a commit that is not synced can damage the file.
+            Durability::Full | Durability::Lazy => "FULL",
+        };
+        let is_full = synchronous == "FULL";
+        let write = || {
+            if self.durability != durability {
+                self.db.pragma_update(None, "synchronous", synchronous)?;
+                self.durability = durability;
+            }
+            let transaction = self
+                .db
+                .transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let value = run(&transaction)?;
+            crash::point(if is_full {
+                "journal.full.written"
+            } else {
+                "journal.lazy.written"
+            });
+            transaction.commit()?;
+            crash::point(if is_full {
+                "journal.full.durable"
+            } else {
+                "journal.lazy.committed"
+            });
+            Ok(value)
+        };
+        write().map_err(|error: rusqlite::Error| self.write_error(error))
+    }
+
+    fn write_error(&mut self, error: rusqlite::Error) -> Error {
+        // After a constraint violation, or an error of our own code, the file is intact.
+        let is_intact = matches!(
+            error.sqlite_error_code(),
+            None | Some(ErrorCode::ConstraintViolation)
+        );
+        let kind = error_kind(&error);
+        self.failed |= kind == Kind::Io && !is_intact;
+        let what = format!("could not write the journal {}", self.path.display());
+        Error::new(kind, what).with_source(error)
+    }
+
+    /// Writes the content of the journal to its path again if the file was removed while it was open.
+    fn restore_if_removed(&mut self) -> Result<()> {
+        let path = self.path.display();
+        match upload_sqlite::Place::of(&self.path) {
+            Some(file) if file == self.file => return Ok(()),
+            Some(_) => {
+                self.failed = true;
+                let what = format!("another file has taken the place of the journal {path}");
+                return Err(Error::new(Kind::Io, what)
+                    .with_hint("run the command again; it opens the file that is there now"));
+            }
+            None => tracing::warn!("the journal {path} was removed: writing it again"),
+        }
+        upload_sqlite::put_back(&self.db, &self.path, &schema::SPEC)?;
+        // Closing the old connection removes no log: SQLite notices that its file has moved.
+        let (db, file, has_wal) = connect(&self.path)?;
+        (self.db, self.file, self.has_wal) = (db, file, has_wal);
+        self.durability = Durability::Full;
+        // The lock file was possibly removed with it.
+        if let Some(old) = self.process_lock.take() {
+            let new = ProcessLock::acquire(&self.path)?;
+            let rename = "UPDATE upload SET process = ?2 WHERE process = ?1";
+            let renamed = self.db.execute(rename, [old.name(), new.name()]);
+            self.process_lock = Some(new);
+            renamed.map_err(|error| self.write_error(error))?;
+        }
+        Ok(())
+    }
+
+    /// The name of this process in rows.
+    pub(super) fn process(&mut self) -> Result<String> {
+        let lock = match self.process_lock.take() {
+            Some(lock) => lock,
+            None => ProcessLock::acquire(&self.path)?,
+        };
+        Ok(self.process_lock.insert(lock).name().to_owned())
+    }
+
+    pub(super) fn read<T>(
+        &self,
+        run: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T> {
+        run(&self.db).map_err(|error| {
+            let what = format!("could not read the journal {}", self.path.display());
+            Error::new(error_kind(&error), what).with_source(error)
+        })
+    }
+
+    #[cfg(test)]
+    pub(super) fn connection(&mut self) -> &mut Connection {
+        &mut self.db
+    }
+}
+
+/// A lock that another process holds is not a failure of the file.
+fn error_kind(error: &rusqlite::Error) -> Kind {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Kind::Busy,
+        _ => Kind::Io,
+    }
+}
+
+/// Connects; returns the connection, the identity of the file, and whether it has a write-ahead log.
+fn connect(path: &Path) -> Result<(Connection, upload_sqlite::Place, bool)> {
+    let db = upload_sqlite::open(path, &schema::SPEC)?;
+    let not_opened = || {
+        let what = format!("could not open the journal {}", path.display());
+        Error::new(Kind::DatabaseUnusable, what).with_hint(schema::SPEC.hint)
+    };
+    let file = upload_sqlite::Place::of(path).ok_or_else(not_opened)?;
+    let has_wal = db.pragma_query_value(None, "journal_mode", |row| {
+        Ok(row.get::<_, String>(0)? == "wal")
+    });
+    let has_wal = has_wal.map_err(|error| not_opened().with_source(error))?;
+    db.pragma_update(None, "wal_autocheckpoint", WAL_CHECKPOINT_PAGES)
+        .map_err(|error| not_opened().with_source(error))?;
+    Ok((db, file, has_wal))
+}

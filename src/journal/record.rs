@@ -1,0 +1,225 @@
+//! Records: what is written about uploads and parts after they exist. Records that come up together share one commit.
+//!
+//! Not here: the order of records and effects (`transfer`).
+
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+
+use rusqlite::{Connection, params};
+use upload_types::crash;
+use upload_types::error::Result;
+use upload_types::names::{ETag, PartNumber, Sha256, UploadId};
+use upload_types::wire::Receipt;
+
+use super::columns::to_json;
+use super::database::{Durability, Journal};
+use super::state::State;
+use crate::source::FileVersion;
+
+/// One record. `row` is the row of the upload.
+#[derive(Debug, Clone)]
+pub enum Record {
+    /// The backend has begun the upload, with this id and part size.
+    Begun {
+        row: i64,
+        id: UploadId,
+        part_size: u64,
+        /// State of a backend that keeps none itself.
+        backend_state: Option<String>,
+    },
+    /// A part has this SHA-256. If it differs from the recorded one, the recorded `ETag` is removed.
+    PartHashed {
+        row: i64,
+        number: PartNumber,
+        sha256: Sha256,
+    },
+    /// The store has acknowledged a part.
+    PartStored {
+        row: i64,
+        number: PartNumber,
+        etag: ETag,
+    },
+    /// The source has another version with the same content.
+    SourceTouched {
+        row: i64,
+        path: PathBuf,
+        version: FileVersion,
+    },
+    /// Every part is stored and the source is unchanged: the request to complete is next.
+    Completing { row: i64 },
+    /// The backend has verified the object.
+    Completed { row: i64, receipt: Box<Receipt> },
+    /// A hook of the backend has rejected the object.
+    Rejected { row: i64 },
+    /// The upload ends without an object.
+    Abandoned { row: i64 },
+    /// This process does not drive the upload any more.
+    Released { row: i64 },
+    /// Parts of the backend's uploads go to this store (`HOST:PORT`).
+    StoreLearned {
+        instance_id: String,
+        authority: String,
+    },
+}
+
+impl Record {
+    /// Intents, and what the user is told, must be on disk. What backend or store can be asked again need not.
+    fn durability(&self) -> Durability {
+        match self {
+            // A backend without state cannot be asked for it again.
+            Self::Begun {
+                backend_state: Some(_),
+                ..
+            }
+            | Self::SourceTouched { .. }
+            | Self::Completing { .. }
+            | Self::Completed { .. }
+            | Self::Rejected { .. }
+            | Self::Abandoned { .. } => Durability::Full,
+            Self::Begun { .. }
+            | Self::PartHashed { .. }
+            | Self::PartStored { .. }
+            | Self::Released { .. }
+            | Self::StoreLearned { .. } => Durability::Lazy,
+        }
+    }
+
+    pub(super) fn write(&self, db: &Connection) -> rusqlite::Result<()> {
+        match self {
+            Self::Begun {
+                row,
+                id,
+                part_size,
+                backend_state,
+            } => {
+                assert_transition(db, *row, State::Uploading);
+                db.prepare_cached(
+                    "UPDATE upload SET id = ?2, part_size = ?3, state = ?4, backend_state = ?5 \
+                     WHERE row = ?1",
+                )?
+                .execute(params![
+                    row,
+                    id.as_str(),
+                    part_size.cast_signed(),
+                    State::Uploading.name(),
+                    backend_state
+                ])?;
+                crash::point("journal.record.begun");
+            }
+            Self::PartHashed {
+                row,
+                number,
+                sha256,
+            } => {
+                db.prepare_cached(
+                    "INSERT INTO part (upload, number, sha256) VALUES (?1, ?2, ?3) \
+                     ON CONFLICT (upload, number) DO UPDATE \
+                     SET etag = CASE sha256 WHEN excluded.sha256 THEN etag END, \
+                     sha256 = excluded.sha256",
+                )?
+                .execute(params![row, number.get(), sha256.bytes()])?;
+                crash::point("journal.record.part_hashed");
+            }
+            Self::PartStored { row, number, etag } => {
+                db.prepare_cached("UPDATE part SET etag = ?3 WHERE upload = ?1 AND number = ?2")?
+                    .execute(params![row, number.get(), etag.as_str()])?;
+                crash::point("journal.record.part_stored");
+            }
+            Self::SourceTouched { row, path, version } => {
+                db.prepare_cached(
+                    "UPDATE upload SET path = ?2, dev = ?3, ino = ?4, mtime_ns = ?5, ctime_ns = ?6 \
+                     WHERE row = ?1",
+                )?
+                .execute(params![
+                    row,
+                    path.as_os_str().as_bytes(),
+                    version.dev.cast_signed(),
+                    version.ino.cast_signed(),
+                    version.mtime_ns,
+                    version.ctime_ns
+                ])?;
+                // Only parts that the store has acknowledged were hashed again. The others may have changed.
+                db.prepare_cached("DELETE FROM part WHERE upload = ?1 AND etag IS NULL")?
+                    .execute([row])?;
+                crash::point("journal.record.source_touched");
+            }
+            Self::Completing { row } => {
+                set_state(db, *row, State::Completing, None)?;
+                crash::point("journal.record.completing");
+            }
+            Self::Completed { row, receipt } => {
+                set_state(db, *row, State::Completed, Some(receipt))?;
+                crash::point("journal.record.completed");
+            }
+            Self::Rejected { row } => {
+                set_state(db, *row, State::Rejected, None)?;
+                crash::point("journal.record.rejected");
+            }
+            Self::Abandoned { row } => {
+                set_state(db, *row, State::Abandoned, None)?;
+                crash::point("journal.record.abandoned");
+            }
+            Self::Released { row } => {
+                db.prepare_cached("UPDATE upload SET process = NULL WHERE row = ?1")?
+                    .execute([row])?;
+                crash::point("journal.record.released");
+            }
+            Self::StoreLearned {
+                instance_id,
+                authority,
+            } => {
+                db.prepare_cached(
+                    "INSERT OR IGNORE INTO store (instance_id, authority) VALUES (?1, ?2)",
+                )?
+                .execute([instance_id, authority])?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn set_state(
+    db: &Connection,
+    row: i64,
+    state: State,
+    receipt: Option<&Receipt>,
+) -> rusqlite::Result<()> {
+    assert_transition(db, row, state);
+    let receipt = receipt.map(to_json).transpose()?;
+    db.prepare_cached("UPDATE upload SET state = ?2, receipt = ?3 WHERE row = ?1")?
+        .execute(params![row, state.name(), receipt])?;
+    Ok(())
+}
+
+/// In debug builds: checks that the table in `state` has the transition.
+fn assert_transition(db: &Connection, row: i64, next: State) {
+    if cfg!(debug_assertions) {
+        let state = "SELECT state FROM upload WHERE row = ?1";
+        let state = db.query_row(state, [row], |row| row.get::<_, String>(0));
+        let state = state.ok().and_then(|name| State::from_name(&name));
+        debug_assert!(
+            state.is_none_or(|state| state.can_become(next)),
+            "the journal cannot change from {state:?} to {next:?}"
+        );
+    }
+}
+
+impl Journal {
+    /// Writes records in their order, all or none. They are on disk on return if one of them must be.
+    ///
+    /// # Errors
+    /// [`Kind::Io`](upload_types::error::Kind::Io) if they cannot be written.
+    pub fn record(&mut self, records: &[Record]) -> Result<()> {
+        let must_sync = records
+            .iter()
+            .any(|record| record.durability() == Durability::Full);
+        let durability = if must_sync {
+            Durability::Full
+        } else {
+            Durability::Lazy
+        };
+        self.write(durability, |db| {
+            records.iter().try_for_each(|record| record.write(db))
+        })
+    }
+}

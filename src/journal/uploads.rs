@@ -1,0 +1,341 @@
+//! The rows of uploads and parts: creating, taking over, finding.
+//!
+//! Not here: what is written later (`record`).
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use rusqlite::types::FromSqlError;
+use rusqlite::{Connection, Row, params};
+use upload_types::crash;
+use upload_types::error::{Error, Kind, Result};
+use upload_types::names::{self, ETag, PartNumber, Sha256, UploadId};
+use upload_types::wire::Receipt;
+
+use super::columns::{damaged, from_json, to_json};
+use super::database::{Durability, Journal};
+use super::process_lock;
+use super::record::Record;
+use super::state::State;
+use crate::source::FileVersion;
+
+/// What an upload is to be, before the backend knows of it.
+#[derive(Debug, Clone)]
+pub struct Intent {
+    /// The backend as the user named it.
+    pub backend: String,
+    /// The backend as it identifies itself.
+    pub instance_id: String,
+    pub path: PathBuf,
+    pub name: String,
+    pub content_type: String,
+    pub metadata: BTreeMap<String, String>,
+    pub version: FileVersion,
+    /// In bytes.
+    pub part_size: u64,
+}
+
+/// An upload of one version of a source.
+#[derive(Debug, Clone)]
+pub struct Upload {
+    pub row: i64,
+    /// Of the request to begin.
+    pub idempotency_key: String,
+    /// Names this journal as the holder of leases on the upload.
+    pub holder: String,
+    /// The backend's id, once the upload has begun.
+    pub id: Option<UploadId>,
+    /// State of a backend that keeps none itself. Holds no secret.
+    pub backend_state: Option<String>,
+    pub intent: Intent,
+    pub state: State,
+    pub receipt: Option<Receipt>,
+    pub created_at: Timestamp,
+}
+
+/// A part whose SHA-256 is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    pub number: PartNumber,
+    pub sha256: Sha256,
+    /// Set once the store has acknowledged these bytes.
+    pub etag: Option<ETag>,
+}
+
+const COLUMNS: &str = "row, idempotency_key, holder, backend, instance_id, id, path, name, \
+                       content_type, metadata, dev, ino, size, mtime_ns, ctime_ns, part_size, \
+                       state, receipt, created_at, backend_state";
+
+impl Journal {
+    /// Creates uploads that this process drives, before the backend is asked to begin them. `records` are written in the
+    /// same transaction, before them. An element is `None` if another process has an unfinished upload of that source.
+    /// On disk on return.
+    ///
+    /// # Errors
+    /// [`Kind::Io`] if they cannot be written.
+    pub fn intend(
+        &mut self,
+        records: &[Record],
+        intents: Vec<Intent>,
+    ) -> Result<Vec<Option<Upload>>> {
+        let process = self.process()?;
+        self.write(Durability::Full, |db| {
+            records.iter().try_for_each(|record| record.write(db))?;
+            intents
+                .into_iter()
+                .map(|intent| insert(db, intent, &process))
+                .collect()
+        })
+    }
+
+    /// Makes this process the one that drives an upload. Returns the row as it is now.
+    ///
+    /// # Errors
+    /// [`Kind::Busy`] if another process drives it.
+    pub fn take(&mut self, upload: &Upload) -> Result<Upload> {
+        let process = self.process()?;
+        let journal = self.path().to_owned();
+        let (upload, driver) = self.write(Durability::Lazy, |db| {
+            let named = "SELECT process FROM upload WHERE row = ?1";
+            let named: Option<String> = db.query_row(named, [upload.row], |row| row.get(0))?;
+            let driver = named.map_or(Ok(None), |name| {
+                process_lock::running_process(&journal, &name)
+            });
+            if matches!(driver, Ok(None)) {
+                db.execute(
+                    "UPDATE upload SET process = ?2 WHERE row = ?1",
+                    params![upload.row, process],
+                )?;
+                crash::point("journal.taken");
+            }
+            let sql = format!("SELECT {COLUMNS} FROM upload WHERE row = ?1");
+            Ok((db.query_row(&sql, [upload.row], Upload::read)?, driver))
+        })?;
+        match driver? {
+            None => Ok(upload),
+            Some(process_id) => {
+                let what = format!("this upload is running in another process (pid {process_id})");
+                let hint = "wait for that process, or stop it; then run the command again";
+                Err(Error::new(Kind::Busy, what).with_hint(hint))
+            }
+        }
+    }
+
+    /// The parts of an upload whose SHA-256 is known, in order.
+    pub fn parts(&self, row: i64) -> Result<Vec<Part>> {
+        self.read(|db| {
+            let mut statement = db.prepare_cached(
+                "SELECT number, sha256, etag FROM part WHERE upload = ?1 ORDER BY number",
+            )?;
+            statement.query_map([row], Part::read)?.collect()
+        })
+    }
+
+    /// For each source (object name, path, version): the uploads to this backend that a `put` of it may continue, newest
+    /// first. These are uploads of the same path, and of the same file under another path, except abandoned ones.
+    pub fn candidates(
+        &self,
+        instance_id: &str,
+        sources: &[(&str, &Path, FileVersion)],
+    ) -> Result<Vec<Vec<Upload>>> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM upload \
+             WHERE instance_id = ?1 AND name = ?2 AND state <> 'abandoned' \
+             AND (path = ?3 OR (dev = ?4 AND ino = ?5 AND size = ?6 AND mtime_ns = ?7)) \
+             ORDER BY row DESC"
+        );
+        self.read(|db| {
+            // One transaction for all: a lock for each query would cost more than the query.
+            let transaction = db.unchecked_transaction()?;
+            let mut statement = transaction.prepare_cached(&sql)?;
+            let mut query = |(name, path, version): &(&str, &Path, FileVersion)| {
+                let arguments = params![
+                    instance_id,
+                    name,
+                    path.as_os_str().as_bytes(),
+                    version.dev.cast_signed(),
+                    version.ino.cast_signed(),
+                    version.size.cast_signed(),
+                    version.mtime_ns
+                ];
+                statement.query_map(arguments, Upload::read)?.collect()
+            };
+            sources.iter().map(&mut query).collect()
+        })
+    }
+
+    /// The uploads whose id begins with `prefix`, newest first.
+    pub fn by_id(&self, prefix: &str) -> Result<Vec<Upload>> {
+        self.select("substr(id, 1, length(?1)) = ?1", params![prefix])
+    }
+
+    /// The uploads of a path, newest first.
+    pub fn by_path(&self, path: &Path) -> Result<Vec<Upload>> {
+        self.select("path = ?1", params![path.as_os_str().as_bytes()])
+    }
+
+    /// All uploads, newest first.
+    pub fn all(&self) -> Result<Vec<Upload>> {
+        self.select("true", params![])
+    }
+
+    /// Deletes those of the uploads that are completed or abandoned. Returns their number.
+    ///
+    /// # Errors
+    /// [`Kind::Io`] if that cannot be written.
+    pub fn delete(&mut self, rows: &[i64]) -> Result<usize> {
+        self.write(Durability::Full, |db| {
+            let mut delete = db.prepare(
+                "DELETE FROM upload WHERE row = ?1 AND state IN ('completed', 'abandoned')",
+            )?;
+            rows.iter()
+                .try_fold(0, |count, row| Ok(count + delete.execute([row])?))
+        })
+    }
+
+    /// The stores (`HOST:PORT`) that parts of this backend's uploads went to.
+    pub fn stores(&self, instance_id: &str) -> Result<Vec<String>> {
+        let sql = "SELECT authority FROM store WHERE instance_id = ?1 ORDER BY authority";
+        self.read(|db: &Connection| {
+            db.prepare_cached(sql)?
+                .query_map([instance_id], |row| row.get(0))?
+                .collect()
+        })
+    }
+
+    fn select(&self, condition: &str, arguments: impl rusqlite::Params) -> Result<Vec<Upload>> {
+        let sql = format!("SELECT {COLUMNS} FROM upload WHERE {condition} ORDER BY row DESC");
+        self.read(|db: &Connection| {
+            db.prepare_cached(&sql)?
+                .query_map(arguments, Upload::read)?
+                .collect()
+        })
+    }
+}
+
+/// Inserts an upload. Returns `None` if there is an unfinished one of the same source.
+fn insert(db: &Connection, intent: Intent, process: &str) -> rusqlite::Result<Option<Upload>> {
+    let mut upload = Upload {
+        row: 0,
+        idempotency_key: names::new_id(),
+        holder: uuid::Uuid::new_v4().to_string(),
+        id: None,
+        backend_state: None,
+        intent,
+        state: State::Creating,
+        receipt: None,
+        created_at: Timestamp::now(),
+    };
+    let intent = &upload.intent;
+    let mut existing = db.prepare_cached(
+        "SELECT 1 FROM upload WHERE instance_id = ?1 AND name = ?2 AND path = ?3 \
+         AND state IN ('creating', 'uploading', 'completing')",
+    )?;
+    if existing.exists(params![
+        intent.instance_id,
+        intent.name,
+        intent.path.as_os_str().as_bytes()
+    ])? {
+        return Ok(None);
+    }
+    db.prepare_cached(
+        "INSERT INTO upload (idempotency_key, holder, backend, instance_id, path, name, \
+         content_type, metadata, dev, ino, size, mtime_ns, ctime_ns, part_size, state, \
+         created_at, process) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+    )?
+    .execute(params![
+        upload.idempotency_key,
+        upload.holder,
+        intent.backend,
+        intent.instance_id,
+        intent.path.as_os_str().as_bytes(),
+        intent.name,
+        intent.content_type,
+        to_json(&intent.metadata)?,
+        intent.version.dev.cast_signed(),
+        intent.version.ino.cast_signed(),
+        intent.version.size.cast_signed(),
+        intent.version.mtime_ns,
+        intent.version.ctime_ns,
+        intent.part_size.cast_signed(),
+        upload.state.name(),
+        upload.created_at.to_string(),
+        process,
+    ])?;
+    upload.row = db.last_insert_rowid();
+    crash::point("journal.intended");
+    Ok(Some(upload))
+}
+
+impl Upload {
+    /// The backend's id.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] if the upload has not begun.
+    pub fn begun_id(&self) -> Result<&UploadId> {
+        let hint = "run `upload resume` on its file to begin it";
+        self.id.as_ref().ok_or_else(|| {
+            Error::new(Kind::NotFound, "the upload has not begun yet").with_hint(hint)
+        })
+    }
+
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let unsigned = |column| row.get::<_, i64>(column).map(i64::cast_unsigned);
+        let state: String = row.get(16)?;
+        let state = State::from_name(&state);
+        let id: Option<String> = row.get(5)?;
+        let path: Vec<u8> = row.get(6)?;
+        let receipt: Option<String> = row.get(17)?;
+        Ok(Self {
+            row: row.get(0)?,
+            idempotency_key: row.get(1)?,
+            holder: row.get(2)?,
+            id: id
+                .map(|id| id.parse().map_err(|error| damaged(5, error)))
+                .transpose()?,
+            backend_state: row.get(19)?,
+            intent: Intent {
+                backend: row.get(3)?,
+                instance_id: row.get(4)?,
+                path: OsString::from_vec(path).into(),
+                name: row.get(7)?,
+                content_type: row.get(8)?,
+                metadata: from_json(row, 9)?,
+                version: FileVersion {
+                    dev: unsigned(10)?,
+                    ino: unsigned(11)?,
+                    size: unsigned(12)?,
+                    mtime_ns: row.get(13)?,
+                    ctime_ns: row.get(14)?,
+                },
+                part_size: unsigned(15)?,
+            },
+            state: state.ok_or_else(|| damaged(16, FromSqlError::InvalidType))?,
+            receipt: receipt.map(|_| from_json(row, 17)).transpose()?,
+            created_at: row
+                .get::<_, String>(18)?
+                .parse()
+                .map_err(|error: jiff::Error| damaged(18, error))?,
+        })
+    }
+}
+
+impl Part {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let etag: Option<String> = row.get(2)?;
+        Ok(Self {
+            number: row
+                .get::<_, u32>(0)?
+                .try_into()
+                .map_err(|error| damaged(0, error))?,
+            sha256: Sha256::new(row.get(1)?),
+            etag: etag
+                .map(|etag| etag.parse().map_err(|error| damaged(2, error)))
+                .transpose()?,
+        })
+    }
+}
