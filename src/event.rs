@@ -3,8 +3,16 @@
 //!
 //! Not here: how events look on a terminal (`report`).
 
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Serialize;
 use tokio::sync::mpsc;
+use upload_types::error::Error;
+use upload_types::plan::Plan;
 
 use upload_types::names::{ETag, PartNumber, Sha256, UploadId};
 use upload_types::wire::Receipt;
@@ -142,6 +150,54 @@ pub enum Event {
         /// `upload resume` can continue at least one upload.
         resumable: bool,
     },
+}
+
+impl Event {
+    /// The plan of an upload of the source at `path`.
+    #[must_use]
+    pub fn plan(
+        item: usize,
+        upload: Option<UploadId>,
+        path: &Path,
+        plan: &Plan,
+        resumed_bytes: u64,
+    ) -> Self {
+        let path_b64 = match path.to_str() {
+            Some(_) => None,
+            None => Some(BASE64.encode(path.as_os_str().as_bytes())),
+        };
+        Self::Plan {
+            item,
+            upload,
+            path: path.display().to_string(),
+            path_b64,
+            size: plan.size(),
+            part_size: plan.part_size(),
+            parts: plan.count(),
+            resumed_bytes,
+        }
+    }
+
+    /// A failed attempt that will be repeated after `wait`.
+    #[must_use]
+    pub fn retry(
+        item: usize,
+        upload: Option<UploadId>,
+        number: Option<PartNumber>,
+        attempt: u32,
+        error: &Error,
+        wait: Duration,
+    ) -> Self {
+        Self::Retry {
+            item,
+            upload,
+            number,
+            attempt,
+            kind: error.kind().name(),
+            wait_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+            message: error.to_string(),
+        }
+    }
 }
 
 /// An event as one line of NDJSON, without its newline.

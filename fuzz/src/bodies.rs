@@ -140,7 +140,7 @@ fn known(plan: &Plan, stored: &[StoredPart]) {
         .parts()
         .map(|(number, _)| part(number, "ours"))
         .collect();
-    for (number, ours, etag) in transfer::agreed(plan, &journal, stored) {
+    for (number, ours, etag) in transfer::agreed_parts(plan, &journal, stored) {
         let of = stored
             .iter()
             .filter(|part| part.number == number && part.etag == etag);
@@ -592,7 +592,16 @@ pub fn journal(bytes: &[u8]) {
     };
     let wanted = [("film", Path::new("/film"), IDENTITY)];
     if let Ok(candidates) = journal.candidates("i", &wanted) {
-        let _ = transfer::choose(&candidates.concat(), &IDENTITY, false);
+        let put = transfer::PutRequest {
+            path: "/film".into(),
+            name: "film".into(),
+            content_type: "a/b".into(),
+            metadata: BTreeMap::new(),
+            part_size: None,
+            force: false,
+            on_change: transfer::OnChange::Fail,
+        };
+        let _ = transfer::choose(&candidates.concat(), &IDENTITY, &put);
     }
     for upload in journal.all().unwrap_or_default() {
         if upload.state == State::Completed
@@ -605,7 +614,7 @@ pub fn journal(bytes: &[u8]) {
         };
         let parts = journal.parts(upload.row).unwrap_or_default();
         // A store that has nothing: then nothing is known, whatever the journal says.
-        assert!(transfer::agreed(&plan, &parts, &[]).is_empty());
+        assert!(transfer::agreed_parts(&plan, &parts, &[]).is_empty());
         let taken = journal.take(&upload);
         assert!(
             taken.is_ok()

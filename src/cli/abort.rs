@@ -57,7 +57,9 @@ async fn give_up(backend: &Backend, upload: &Upload) -> Result<()> {
         );
         return Ok(());
     }
-    let begun = backend.begin(&transfer::begin(upload, None)).await?;
+    let begun = backend
+        .begin(&transfer::begin_request(upload, None))
+        .await?;
     backend.abort(&begun.id, Some(begun.epoch)).await
 }
 

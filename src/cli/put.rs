@@ -9,13 +9,8 @@ use super::args;
 use super::backend_spec::BackendSpec;
 use super::session::Session;
 use super::settings::{Connection, PutOptions, Settings};
-use crate::backend::Backend;
-use crate::event::Event;
-use crate::source::SourceFile;
-use crate::transfer::{self, Choice, Item, OnChange, Put};
+use crate::transfer::{self, Item, OnChange, PutRequest};
 use upload_types::error::{Error, Kind, Result};
-use upload_types::plan::Plan;
-use upload_types::wire::BackendInfo;
 
 /// The longest name a backend takes, in characters.
 const NAME_MAX: usize = 200;
@@ -63,7 +58,7 @@ pub async fn run(settings: &Settings, flags: &args::Put, resume: String) -> Resu
 }
 
 /// What is to be put; a file that is named twice is put once.
-fn puts(options: &PutOptions) -> Vec<Put> {
+fn puts(options: &PutOptions) -> Vec<PutRequest> {
     let mut seen = HashSet::new();
     let first = |path: &&std::path::PathBuf| {
         seen.insert(path.canonicalize().unwrap_or_else(|_| (*path).clone()))
@@ -76,7 +71,7 @@ fn puts(options: &PutOptions) -> Vec<Put> {
         .collect()
 }
 
-fn one(path: &Path, options: &PutOptions) -> Put {
+fn one(path: &Path, options: &PutOptions) -> PutRequest {
     let name = options.name.clone().unwrap_or_else(|| wire_name(path));
     let guess = || {
         mime_guess::from_path(&name)
@@ -84,7 +79,7 @@ fn one(path: &Path, options: &PutOptions) -> Put {
             .unwrap_or("application/octet-stream")
             .to_owned()
     };
-    Put {
+    PutRequest {
         path: path.to_path_buf(),
         content_type: options.content_type.clone().unwrap_or_else(guess),
         name,
@@ -144,66 +139,12 @@ async fn dry_run(
     for (item, ask) in items.iter().enumerate() {
         let Item::Put(put) = ask else { continue };
         let item = session.first + item;
-        match preview(session, &connected.backend, &info, item, put).await {
+        match transfer::preview(&session.journal, &connected.backend, &info, item, put).await {
             Ok(event) => session.sink.emit(event),
             Err(error) => session.failed(item, None, &put.path, &error),
         }
     }
     connected.close().await;
-}
-
-async fn preview(
-    session: &Session,
-    backend: &Backend,
-    info: &BackendInfo,
-    item: usize,
-    put: &Put,
-) -> Result<Event> {
-    let source = SourceFile::open(&put.path)?;
-    let identity = source.version();
-    let wanted = [(put.name.as_str(), source.path(), identity)];
-    let candidates = session
-        .journal
-        .candidates(&info.instance_id, &wanted)?
-        .concat();
-    let fresh = || Plan::new(identity.size, put.part_size, &info.limits);
-    let (plan, upload, resumed_bytes) = match transfer::choose(&candidates, &identity, put.force) {
-        Choice::Fresh | Choice::Replace(_) | Choice::MaybeFinished(_) => (fresh()?, None, 0),
-        Choice::Finished(index) => {
-            let upload = &candidates[index];
-            (
-                Plan::pinned(identity.size, upload.intent.part_size)?,
-                upload.id.clone(),
-                identity.size,
-            )
-        }
-        Choice::Continue(index) => {
-            let upload = &candidates[index];
-            transfer::restore_state(backend, upload);
-            let plan = Plan::pinned(identity.size, upload.intent.part_size)?;
-            let stored = match &upload.id {
-                Some(id) => backend.parts(id).await?,
-                None => Vec::new(),
-            };
-            let agreed = transfer::agreed(&plan, &session.journal.parts(upload.row)?, &stored);
-            let bytes = agreed
-                .iter()
-                .filter_map(|(number, ..)| plan.range(*number))
-                .map(|range| range.len)
-                .sum();
-            (plan, upload.id.clone(), bytes)
-        }
-    };
-    Ok(Event::Plan {
-        item,
-        upload,
-        path: put.path.display().to_string(),
-        path_b64: None,
-        size: plan.size(),
-        part_size: plan.part_size(),
-        parts: plan.count(),
-        resumed_bytes,
-    })
 }
 
 #[cfg(test)]

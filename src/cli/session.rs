@@ -159,7 +159,7 @@ impl Session {
                 return None;
             }
         };
-        match transfer::greet(
+        match transfer::handshake(
             &connected.backend,
             &self.options(&connected),
             &self.sink,
@@ -179,10 +179,10 @@ impl Session {
     fn options(&self, connected: &Connected) -> transfer::Options {
         transfer::Options {
             backend: connected.name.clone(),
-            resume: self.resume.clone(),
-            first: self.first,
+            resume_command: self.resume.clone(),
+            first_item: self.first,
             jobs: self.jobs,
-            most: process::most(connected.is_here()),
+            max_open: process::most(connected.is_here()),
             give_up: self.give_up,
             wait: self.wait,
         }

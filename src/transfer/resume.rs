@@ -1,87 +1,155 @@
-//! What is still to be done: which upload of the journal a source goes on with, which of its parts are outstanding, and
-//! whether all of them together are the object. Pure.
+//! Decisions about what is left to do: which upload a source continues, which parts the store has, whether the parts make
+//! the object, and whether the receipt is of that object. Pure.
 //!
-//! Border: decides on what journal, store and file system said; asks none of them itself.
+//! A dry run takes the same decisions (`preview`).
 
 use std::collections::BTreeMap;
 
-use crate::journal::{Part, Upload};
-use crate::source::FileVersion;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::names::{Checksum, ETag, PartNumber, Sha256};
 use upload_types::plan::Plan;
-use upload_types::wire::{CompletePart, Receipt, StoredPart};
+use upload_types::wire::{CompletePart, Receipt, StoredPart, UploadState, UploadStatus};
 
-/// How a source that is put relates to what the journal knows of it.
+use super::options::PutRequest;
+use super::status::{check_failed, terminal_error};
+use crate::journal::{Part, State, Upload};
+use crate::source::FileVersion;
+
+/// What a `put` of a source does, given the uploads of that source in the journal. The number is an index of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Choice {
-    /// Nothing to go on with.
-    Fresh,
-    /// Go on with this unfinished upload.
+    /// Begin a new upload.
+    New,
+    /// Begin a new upload in place of this one, of which the store has nothing.
+    Discard(usize),
+    /// Continue this unfinished upload.
     Continue(usize),
-    /// This unfinished upload is of another generation: a new one takes its place.
+    /// Abort this unfinished upload of another file version, and begin a new one.
     Replace(usize),
-    /// This very file is there already.
-    Finished(usize),
-    /// A file of this size is there already; whether it is this one, its fingerprints tell.
-    MaybeFinished(usize),
+    /// This file version was uploaded before.
+    Completed(usize),
+    /// A version of the same size was uploaded before. Its digests tell whether it is this one.
+    PossiblyCompleted(usize),
 }
 
-/// Chooses among `candidates`, newest first, all of one backend and name. `force` asks for a new object even if one
-/// is there.
+/// Chooses among `candidates`, newest first.
 #[must_use]
-pub fn choose(candidates: &[Upload], identity: &FileVersion, force: bool) -> Choice {
-    let same_size = |upload: &Upload| upload.intent.version.size == identity.size;
-    if let Some(index) = candidates
+pub fn choose(candidates: &[Upload], version: &FileVersion, put: &PutRequest) -> Choice {
+    let has_size = |upload: &Upload| upload.intent.version.size == version.size;
+    let unfinished = candidates
         .iter()
-        .position(|upload| upload.state.is_unfinished())
-    {
-        return if same_size(&candidates[index]) {
-            Choice::Continue(index)
-        } else {
-            Choice::Replace(index)
+        .position(|upload| upload.state.is_unfinished());
+    if let Some(index) = unfinished {
+        let upload = &candidates[index];
+        let has_attributes = upload.intent.content_type == put.content_type
+            && upload.intent.metadata == put.metadata;
+        return match upload.state {
+            _ if !has_size(upload) => Choice::Replace(index),
+            State::Creating if !has_attributes => Choice::Discard(index),
+            _ => Choice::Continue(index),
         };
     }
-    let finished = |upload: &&Upload| upload.state.is_finished() && !force;
-    let position =
-        |test: &dyn Fn(&Upload) -> bool| candidates.iter().position(|u| finished(&u) && test(u));
-    if let Some(index) = position(&|upload| upload.intent.version == *identity) {
-        return Choice::Finished(index);
+    let completed = |test: &dyn Fn(&Upload) -> bool| {
+        candidates
+            .iter()
+            .position(|upload| upload.state.is_finished() && !put.force && test(upload))
+    };
+    if let Some(index) = completed(&|upload| upload.intent.version == *version) {
+        return Choice::Completed(index);
     }
-    position(&same_size).map_or(Choice::Fresh, Choice::MaybeFinished)
+    completed(&has_size).map_or(Choice::New, Choice::PossiblyCompleted)
 }
 
-/// The parts that need not be sent: those that journal and store agree on by number, size and SHA-256. Where the store keeps no
-/// SHA-256, the `ETag` that the journal was given for these bytes must be the store's. The `ETag` is the store's: it
-/// may have changed when the same bytes arrived twice.
+/// Whether the object of a completed upload is still there, by the status that the backend reports.
+#[derive(Debug)]
+pub enum Presence {
+    There,
+    Gone,
+    /// A hook has rejected it.
+    Rejected(Error),
+}
+
 #[must_use]
-pub fn agreed(
+pub fn presence(status: &UploadStatus) -> Presence {
+    match status.state {
+        UploadState::Verified | UploadState::Ready => Presence::There,
+        _ => match terminal_error(status) {
+            error if error.kind() == Kind::CheckFailed => Presence::Rejected(error),
+            _ => Presence::Gone,
+        },
+    }
+}
+
+/// How an upload that has begun continues, by the status that the backend reports.
+#[derive(Debug)]
+pub enum Continuation {
+    /// It takes parts, or completes those it has.
+    Parts,
+    Verified(Box<Receipt>),
+    Ended(Error),
+}
+
+#[must_use]
+pub fn continuation(status: UploadStatus) -> Continuation {
+    match status.state {
+        // If completing was requested before, the backend lists the parts of that request.
+        UploadState::Pending | UploadState::Uploading | UploadState::Completing => {
+            Continuation::Parts
+        }
+        UploadState::Verified | UploadState::Ready => {
+            let what = "the backend has verified the upload and has no receipt yet";
+            let pending = || Continuation::Ended(Error::new(Kind::Temporary, what));
+            let verified = |receipt| Continuation::Verified(Box::new(receipt));
+            status.receipt.map_or_else(pending, verified)
+        }
+        UploadState::Rejected
+        | UploadState::Aborting
+        | UploadState::Aborted
+        | UploadState::Expired => Continuation::Ended(terminal_error(&status)),
+    }
+}
+
+/// The error for an upload of the journal that cannot be continued; `None` if it can.
+#[must_use]
+pub fn not_resumable(state: State) -> Option<Error> {
+    match state {
+        State::Creating | State::Uploading | State::Completing => None,
+        State::Rejected => Some(check_failed("the backend's checks rejected the object")),
+        State::Completed | State::Abandoned => {
+            let hint = "put the file again to begin a new upload";
+            Some(Error::new(Kind::Gone, "the upload has ended").with_hint(hint))
+        }
+    }
+}
+
+/// The parts that need not be sent: journal and store agree on number, size and SHA-256. If the store keeps no SHA-256, its
+/// `ETag` must be the one that it gave for these bytes. Returns the store's `ETag`: it may have changed if the same bytes
+/// arrived twice.
+#[must_use]
+pub fn agreed_parts<'a>(
     plan: &Plan,
-    journal: &[Part],
+    journal: impl IntoIterator<Item = &'a Part>,
     store: &[StoredPart],
 ) -> Vec<(PartNumber, Sha256, ETag)> {
     let store: BTreeMap<PartNumber, &StoredPart> =
         store.iter().map(|part| (part.number, part)).collect();
-    let agree = |part: &Part| {
+    let agreed = journal.into_iter().filter_map(|part| {
         let stored = store.get(&part.number)?;
         let same_bytes = match &stored.sha256 {
             Some(sha256) => *sha256 == part.sha256,
             None => part.etag.as_ref() == Some(&stored.etag),
         };
-        let same_size = plan
-            .range(part.number)
-            .is_some_and(|range| range.len == stored.size);
+        let same_size = plan.range(part.number)?.len == stored.size;
         (same_bytes && same_size).then(|| (part.number, part.sha256, stored.etag.clone()))
-    };
-    journal.iter().filter_map(agree).collect()
+    });
+    agreed.collect()
 }
 
-/// Reviews the parts before `complete`: all of the plan, once each, in order, each acknowledged. Gives them and the
-/// checksum the whole object must have.
+/// The parts of the request to complete, in order, and the checksum that the object must have.
 ///
 /// # Errors
-/// [`Kind::Other`] for a part that is missing: the engine would be wrong to ask.
-pub fn review(
+/// [`Kind::Other`] if a part of the plan is not stored, or a stored part is not of the plan.
+pub fn complete_parts(
     plan: &Plan,
     parts: &BTreeMap<PartNumber, Part>,
 ) -> Result<(Vec<CompletePart>, Checksum)> {
@@ -99,56 +167,57 @@ pub fn review(
     let complete = complete.filter(|complete| complete.len() == parts.len());
     let complete =
         complete.ok_or_else(|| Error::new(Kind::Other, "not every part of the plan is stored"))?;
-    Ok((complete, checksum(plan, parts)?))
+    Ok((complete, object_checksum(plan, parts)?))
 }
 
-/// The checksum an object of these parts has, stored or not.
+/// The checksum of the object that consists of these parts.
 ///
 /// # Errors
-/// [`Kind::Other`] for a part without a SHA-256.
-pub fn checksum(plan: &Plan, parts: &BTreeMap<PartNumber, Part>) -> Result<Checksum> {
-    let fingerprints = plan
+/// [`Kind::Other`] if the SHA-256 of a part is not known.
+pub fn object_checksum(plan: &Plan, parts: &BTreeMap<PartNumber, Part>) -> Result<Checksum> {
+    let digests: Option<Vec<&Sha256>> = plan
         .parts()
-        .map(|(number, _)| parts.get(&number).map(|part| &part.sha256));
-    let fingerprints: Option<Vec<&Sha256>> = fingerprints.collect();
-    match fingerprints.as_deref() {
+        .map(|(number, _)| Some(&parts.get(&number)?.sha256))
+        .collect();
+    match digests.as_deref() {
         Some([only]) => Ok(Checksum::whole(only)),
-        Some(parts) => Ok(Checksum::composite(parts.iter().copied())),
-        None => Err(Error::new(
-            Kind::Other,
-            "not every part of the plan has a SHA-256",
-        )),
+        Some(digests) => Ok(Checksum::composite(digests.iter().copied())),
+        None => {
+            let what = "not every part of the plan has a SHA-256";
+            Err(Error::new(Kind::Other, what))
+        }
     }
 }
 
-/// Checks a receipt against what was sent: it must speak of an object of that size, that many parts and that checksum.
+/// Checks that a receipt is of an object with this size, number of parts and checksum.
 ///
 /// # Errors
-/// [`Kind::Corrupt`] when it speaks of another.
-pub fn confirm(receipt: &Receipt, plan: &Plan, checksum: &Checksum) -> Result<()> {
-    let same = receipt.size == plan.size()
+/// [`Kind::Corrupt`] if it is not.
+pub fn check_receipt(receipt: &Receipt, plan: &Plan, checksum: &Checksum) -> Result<()> {
+    let is_same = receipt.size == plan.size()
         && receipt.parts == plan.count()
         && receipt.checksum.as_ref() == Some(checksum);
-    if same {
+    if is_same {
         return Ok(());
     }
     let what = format!(
-        "the backend's receipt is of another object: {} bytes in {} parts with checksum {}, sent were {} bytes in {} parts \
-         with checksum {checksum}",
+        "the receipt is of another object: it has {} bytes in {} parts with checksum {}; this \
+         upload has {} bytes in {} parts with checksum {checksum}",
         receipt.size,
         receipt.parts,
         receipt.checksum.as_ref().map_or("-", Checksum::as_str),
         plan.size(),
         plan.count()
     );
-    Err(Error::new(Kind::Corrupt, what)
-        .with_hint("do not use the object; put the file with --force"))
+    let hint = "do not use the object; put the file again with --force";
+    Err(Error::new(Kind::Corrupt, what).with_hint(hint))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::{Intent, State};
+    use crate::journal::Intent;
+    use crate::transfer::options::OnChange;
 
     fn number(n: u32) -> PartNumber {
         n.try_into().unwrap()
@@ -175,7 +244,7 @@ mod tests {
         }
     }
 
-    const IDENTITY: FileVersion = FileVersion {
+    const VERSION: FileVersion = FileVersion {
         dev: 1,
         ino: 2,
         size: 3,
@@ -183,18 +252,17 @@ mod tests {
         ctime_ns: 5,
     };
 
-    fn upload(state: State, identity: FileVersion) -> Upload {
+    fn upload(state: State, version: FileVersion) -> Upload {
         let intent = Intent {
             backend: String::new(),
             instance_id: String::new(),
             path: "/f".into(),
             name: "f".into(),
-            content_type: String::new(),
+            content_type: "a/b".into(),
             metadata: BTreeMap::new(),
-            version: identity,
+            version,
             part_size: 10,
         };
-        let created_at = jiff::Timestamp::UNIX_EPOCH;
         Upload {
             row: 1,
             idempotency_key: String::new(),
@@ -204,141 +272,151 @@ mod tests {
             intent,
             state,
             receipt: None,
-            created_at,
+            created_at: jiff::Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn put() -> PutRequest {
+        PutRequest {
+            path: "/f".into(),
+            name: "f".into(),
+            content_type: "a/b".into(),
+            metadata: BTreeMap::new(),
+            part_size: None,
+            force: false,
+            on_change: OnChange::Fail,
         }
     }
 
     #[test]
-    fn an_unfinished_upload_goes_before_a_finished_one() {
+    fn unfinished_upload_is_chosen_before_a_completed_one() {
         let touched = FileVersion {
             mtime_ns: 9,
-            ..IDENTITY
+            ..VERSION
         };
-        let grown = FileVersion {
-            size: 9,
-            ..IDENTITY
-        };
+        let grown = FileVersion { size: 9, ..VERSION };
         let both = [
-            upload(State::Completed, IDENTITY),
+            upload(State::Completed, VERSION),
             upload(State::Uploading, touched),
         ];
-        assert_eq!(choose(&both, &IDENTITY, false), Choice::Continue(1));
-        assert_eq!(choose(&both[..1], &IDENTITY, false), Choice::Finished(0));
-        assert_eq!(
-            choose(&both[..1], &touched, false),
-            Choice::MaybeFinished(0)
-        );
-        assert_eq!(choose(&both[..1], &IDENTITY, true), Choice::Fresh);
-        assert_eq!(
-            choose(&[upload(State::Uploading, grown)], &IDENTITY, false),
-            Choice::Replace(0)
-        );
-        assert_eq!(
-            choose(&[upload(State::Completed, grown)], &IDENTITY, false),
-            Choice::Fresh
-        );
-        assert_eq!(choose(&[], &IDENTITY, false), Choice::Fresh);
+        let forced = PutRequest {
+            force: true,
+            ..put()
+        };
+        let choose_of = |uploads: &[Upload], version| choose(uploads, version, &put());
+        assert_eq!(choose_of(&both, &VERSION), Choice::Continue(1));
+        assert_eq!(choose_of(&both[..1], &VERSION), Choice::Completed(0));
+        let touched = choose_of(&both[..1], &touched);
+        assert_eq!(touched, Choice::PossiblyCompleted(0));
+        assert_eq!(choose(&both[..1], &VERSION, &forced), Choice::New);
+        let replaced = choose_of(&[upload(State::Uploading, grown)], &VERSION);
+        assert_eq!(replaced, Choice::Replace(0));
+        let other = choose_of(&[upload(State::Completed, grown)], &VERSION);
+        assert_eq!(other, Choice::New);
+        assert_eq!(choose_of(&[], &VERSION), Choice::New);
     }
 
-    /// Who edits a file may put its modification time back, but not the time of that.
     #[test]
-    fn a_modification_time_that_was_put_back_finishes_no_upload() {
+    fn upload_that_has_not_begun_takes_new_attributes() {
+        let other = PutRequest {
+            content_type: "c/d".into(),
+            ..put()
+        };
+        let chosen = |state| choose(&[upload(state, VERSION)], &VERSION, &other);
+        assert_eq!(chosen(State::Creating), Choice::Discard(0));
+        assert_eq!(chosen(State::Uploading), Choice::Continue(0));
+    }
+
+    /// A program can set the modification time back, but not the change time.
+    #[test]
+    fn restored_modification_time_does_not_prove_the_same_version() {
         let edited = FileVersion {
             ctime_ns: 9,
-            ..IDENTITY
+            ..VERSION
         };
-        assert_eq!(
-            choose(&[upload(State::Completed, IDENTITY)], &edited, false),
-            Choice::MaybeFinished(0)
-        );
+        let chosen = choose(&[upload(State::Completed, VERSION)], &edited, &put());
+        assert_eq!(chosen, Choice::PossiblyCompleted(0));
     }
 
     #[test]
-    fn a_part_is_skipped_only_where_journal_and_store_agree() {
+    fn part_is_skipped_only_if_journal_and_store_agree() {
         let plan = Plan::pinned(25, 10).unwrap();
         let journal = [
             part(1, b"one", Some("e1")),
             part(2, b"two", None),
             part(3, b"three", Some("e3")),
         ];
-        let kept = |store: &[StoredPart]| {
-            agreed(&plan, &journal, store)
+        let agreed = |store: &[StoredPart]| {
+            agreed_parts(&plan, &journal, store)
                 .into_iter()
                 .map(|(number, ..)| number.get())
                 .collect::<Vec<_>>()
         };
-        // The store has it, though the journal's acknowledgement was lost.
-        assert_eq!(kept(&[stored(2, 10, Some(b"two"), "e2")]), [2]);
-        // Other bytes, another size, no such part in the journal, none in the store.
-        assert_eq!(kept(&[stored(1, 10, Some(b"other"), "e1")]), [0; 0]);
-        assert_eq!(kept(&[stored(3, 10, Some(b"three"), "e3")]), [0; 0]);
-        assert_eq!(kept(&[stored(3, 5, Some(b"three"), "e3")]), [3]);
-        assert_eq!(kept(&[]), [0; 0]);
-        // A store without SHA-256: only what was acknowledged, by that ETag.
-        assert_eq!(
-            kept(&[stored(1, 10, None, "e1"), stored(2, 10, None, "e2")]),
-            [1]
-        );
-        assert_eq!(kept(&[stored(1, 10, None, "other")]), [0; 0]);
+        // The journal's record of the ETag was lost.
+        assert_eq!(agreed(&[stored(2, 10, Some(b"two"), "e2")]), [2]);
+        // Other bytes, another size, the right size of the last part, no part.
+        assert_eq!(agreed(&[stored(1, 10, Some(b"other"), "e1")]), [0; 0]);
+        assert_eq!(agreed(&[stored(3, 10, Some(b"three"), "e3")]), [0; 0]);
+        assert_eq!(agreed(&[stored(3, 5, Some(b"three"), "e3")]), [3]);
+        assert_eq!(agreed(&[]), [0; 0]);
+        // A store without SHA-256: only acknowledged parts, by their ETag.
+        let without = [stored(1, 10, None, "e1"), stored(2, 10, None, "e2")];
+        assert_eq!(agreed(&without), [1]);
+        assert_eq!(agreed(&[stored(1, 10, None, "other")]), [0; 0]);
     }
 
     #[test]
-    fn a_review_misses_no_part() {
+    fn complete_needs_exactly_the_parts_of_the_plan() {
         let plan = Plan::pinned(25, 10).unwrap();
-        let parts = |numbers: &[(u32, Option<&str>)]| -> BTreeMap<_, _> {
-            numbers
+        let complete = |numbers: &[(u32, Option<&str>)]| {
+            let parts: BTreeMap<_, _> = numbers
                 .iter()
                 .map(|(n, tag)| (number(*n), part(*n, b"bytes", *tag)))
-                .collect()
+                .collect();
+            complete_parts(&plan, &parts)
         };
-        let (complete, checksum) = review(
-            &plan,
-            &parts(&[(1, Some("a")), (2, Some("b")), (3, Some("c"))]),
-        )
-        .unwrap();
-        assert_eq!(complete.len(), 3);
-        assert!(checksum.as_str().ends_with("-3"));
-        assert!(review(&plan, &parts(&[(1, Some("a")), (3, Some("c"))])).is_err());
-        assert!(review(&plan, &parts(&[(1, Some("a")), (2, None), (3, Some("c"))])).is_err());
-        let one_more = [
+        let (a, b, c, d) = (
             (1, Some("a")),
             (2, Some("b")),
             (3, Some("c")),
             (4, Some("d")),
-        ];
-        assert!(review(&plan, &parts(&one_more)).is_err());
+        );
+        let (parts, checksum) = complete(&[a, b, c]).unwrap();
+        assert_eq!(parts.len(), 3);
+        assert!(checksum.as_str().ends_with("-3"));
+        assert!(complete(&[a, c]).is_err());
+        assert!(complete(&[a, (2, None), c]).is_err());
+        assert!(complete(&[a, b, c, d]).is_err());
     }
 
     #[test]
-    fn a_receipt_is_held_against_size_parts_and_checksum() {
+    fn receipt_must_have_size_parts_and_checksum_of_the_upload() {
         let plan = Plan::pinned(25, 10).unwrap();
         let of = |bytes: [&[u8]; 3]| Checksum::composite(&bytes.map(Sha256::of));
         let (ours, other) = (of([b"a", b"b", b"c"]), of([b"a", b"b", b"d"]));
-        let said = |size: u64, parts: u32, checksum: &Checksum| -> Receipt {
-            let (id, time) = (
-                "0198c0de-0000-7000-8000-000000000000",
-                "2026-01-01T00:00:00Z",
-            );
+        let receipt = |size: u64, parts: u32, checksum: &Checksum| -> Receipt {
+            let time = "2026-01-01T00:00:00Z";
             serde_json::from_value(serde_json::json!({
-                "id": id, "backend": "b", "instance_id": "i", "key": "k", "location": "l", "size": size, "parts": parts,
-                "part_size": 10, "etag": "e", "checksum": checksum, "proof": "sha256", "sha256": null, "started": time,
-                "finished": time,
+                "id": "0198c0de-0000-7000-8000-000000000000", "backend": "b",
+                "instance_id": "i", "key": "k", "location": "l", "size": size, "parts": parts,
+                "part_size": 10, "etag": "e", "checksum": checksum, "proof": "sha256",
+                "sha256": null, "started": time, "finished": time,
             }))
             .unwrap()
         };
-        let confirmed = |receipt: &Receipt| confirm(receipt, &plan, &ours);
-        assert!(confirmed(&said(25, 3, &ours)).is_ok());
-        for wrong in [said(24, 3, &ours), said(25, 2, &ours), said(25, 3, &other)] {
-            assert_eq!(confirmed(&wrong).unwrap_err().kind(), Kind::Corrupt);
-        }
-        let silent = Receipt {
+        let check = |receipt: &Receipt| check_receipt(receipt, &plan, &ours);
+        assert!(check(&receipt(25, 3, &ours)).is_ok());
+        let without = Receipt {
             checksum: None,
-            ..said(25, 3, &ours)
+            ..receipt(25, 3, &ours)
         };
-        assert_eq!(
-            confirmed(&silent).unwrap_err().kind(),
-            Kind::Corrupt,
-            "it proves nothing"
-        );
+        for wrong in [
+            receipt(24, 3, &ours),
+            receipt(25, 2, &ours),
+            receipt(25, 3, &other),
+            without,
+        ] {
+            assert_eq!(check(&wrong).unwrap_err().kind(), Kind::Corrupt);
+        }
     }
 }

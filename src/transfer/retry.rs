@@ -1,101 +1,105 @@
-//! Whether a failed attempt is made again, and when. Pure: the dice are an argument.
+//! Whether a failed attempt is repeated, and when. Pure: the random number is an argument.
 //!
-//! Border: one part, or one call about a whole upload; how long the whole run may fail is [`super::pace`].
+//! Not here: how long the whole run may go without progress (`deadline`).
 
 use std::time::Duration;
 
+use upload_types::backoff::Backoff;
 use upload_types::error::Kind;
 
-/// The first wait is up to this long, the next up to twice as long, and so on.
-const BASE: Duration = Duration::from_millis(500);
-const CAP: Duration = Duration::from_secs(30);
-/// The same where the other side asks for less.
-const THROTTLED_BASE: Duration = Duration::from_secs(1);
-const THROTTLED_CAP: Duration = Duration::from_mins(1);
-/// A `Retry-After` may lengthen our own wait by no more than this.
-const THROTTLED_EXTRA: Duration = Duration::from_mins(5);
-/// Where something else answers, it does so for as long as it takes somebody to log in.
-const INTERCEPTED_BASE: Duration = Duration::from_secs(2);
-/// So often the backend may answer what it was not asked.
-const GARBLED_MAX: u32 = 3;
-/// So often a part is sent again whose answer lacks the mark of success, before the store is asked what it has.
-const UNMARKED_MAX: u32 = 2;
-/// So often a part may arrive damaged.
-const CORRUPT_MAX: u32 = 3;
-/// So often in a row a fresh URL may be called expired before it counts as an ordinary failure.
-const EXPIRED_FREE: u32 = 3;
-/// So often a source may fail to be read: some five minutes, in which a network's file system may come back.
-const UNREADABLE_MAX: u32 = 20;
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
+const THROTTLED_BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_mins(1));
+/// A captive portal answers until the user logs in.
+const UNEXPECTED_SERVER_BACKOFF: Backoff =
+    Backoff::new(Duration::from_secs(2), Duration::from_secs(30));
+/// The most that a `Retry-After` may add to our own delay.
+const MAX_RETRY_AFTER_EXTRA: Duration = Duration::from_mins(5);
+/// Responses of the backend that do not fit the request.
+const MAX_PROTOCOL_ERRORS: u32 = 3;
+/// Responses of the store without an `ETag`, before its list of parts is asked for.
+const MAX_MISSING_ETAGS: u32 = 2;
+const MAX_CORRUPT: u32 = 3;
+/// Fresh URLs in a row that the store calls expired, before that counts as an ordinary failure.
+const MAX_FREE_EXPIRED: u32 = 3;
+/// Read errors of a source: some five minutes, in which a network file system may return.
+const MAX_READ_ERRORS: u32 = 20;
 
-/// What has gone wrong so far with one part or one call. Forgotten once it succeeds.
+/// The failures of one part or one call in a row.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Failures {
     pub attempts: u32,
     corrupt: u32,
     expired: u32,
-    /// Signatures that the store did not take.
-    refused: u32,
-    garbled: u32,
-    unmarked: u32,
-    unreadable: u32,
+    /// Signatures that the store did not accept.
+    refused_signatures: u32,
+    protocol_errors: u32,
+    missing_etags: u32,
+    read_errors: u32,
+}
+
+/// What failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attempt {
+    /// Reading, signing or sending bytes of the source: a refusal is worth one fresh signature, and a source that cannot be
+    /// read may return.
+    Bytes,
+    /// A call to the backend.
+    Call,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Once more, after this long.
-    Again(Duration),
-    /// Whether it was in vain, the store's list tells.
-    Ask,
+    /// Try again after this time.
+    Retry(Duration),
+    /// The outcome is unknown: ask for the list of stored parts.
+    ListParts,
     Stop,
 }
 
-/// Judges a failure. `at_store` says that it befell a part on its way from source to store, not a call to the backend: there a
-/// refusal is worth one fresh signature, and a source that cannot be read may be back in a while.
-/// `dice` is in 0..1: the wait is drawn from the whole range ("full jitter"), so that many clients do not come back at once.
-pub fn judge(kind: Kind, at_store: bool, failures: &mut Failures, dice: f64) -> Verdict {
-    let exponent = failures.attempts.min(16);
+/// Judges a failure, and counts it. `random` is in 0..1.
+pub fn judge(kind: Kind, attempt: Attempt, failures: &mut Failures, random: f64) -> Verdict {
     failures.attempts = failures.attempts.saturating_add(1);
-    let backed_off =
-        |base: Duration, cap: Duration| base.saturating_mul(1 << exponent).min(cap).mul_f64(dice);
+    let delay = |backoff: Backoff| backoff.full_jitter(failures.attempts, random);
+    let later = Verdict::Retry(delay(BACKOFF));
     match kind {
-        Kind::Temporary => Verdict::Again(backed_off(BASE, CAP)),
-        Kind::Throttled(asked) => {
-            let own = backed_off(THROTTLED_BASE, THROTTLED_CAP);
-            Verdict::Again(asked.map_or(own, |asked| asked.clamp(own, own + THROTTLED_EXTRA)))
+        Kind::Temporary => later,
+        Kind::Throttled(retry_after) => {
+            let own = delay(THROTTLED_BACKOFF);
+            let longest = own + MAX_RETRY_AFTER_EXTRA;
+            Verdict::Retry(retry_after.map_or(own, |wait| wait.clamp(own, longest)))
         }
         Kind::UrlExpired => {
             failures.expired += 1;
-            let wait = if failures.expired <= EXPIRED_FREE {
-                Duration::ZERO
+            if failures.expired <= MAX_FREE_EXPIRED {
+                Verdict::Retry(Duration::ZERO)
             } else {
-                backed_off(BASE, CAP)
-            };
-            Verdict::Again(wait)
+                later
+            }
         }
-        Kind::Corrupt if failures.corrupt < CORRUPT_MAX => {
+        Kind::Corrupt if failures.corrupt < MAX_CORRUPT => {
             failures.corrupt += 1;
-            Verdict::Again(backed_off(BASE, CAP))
+            later
         }
-        Kind::Io if at_store && failures.unreadable < UNREADABLE_MAX => {
-            failures.unreadable += 1;
-            Verdict::Again(backed_off(BASE, CAP))
+        Kind::Io if attempt == Attempt::Bytes && failures.read_errors < MAX_READ_ERRORS => {
+            failures.read_errors += 1;
+            later
         }
         Kind::Unauthorized | Kind::ClockSkew | Kind::WrongEndpoint
-            if at_store && failures.refused == 0 =>
+            if attempt == Attempt::Bytes && failures.refused_signatures == 0 =>
         {
-            failures.refused += 1;
-            Verdict::Again(Duration::ZERO)
+            failures.refused_signatures += 1;
+            Verdict::Retry(Duration::ZERO)
         }
-        Kind::UnexpectedServer => Verdict::Again(backed_off(INTERCEPTED_BASE, CAP)),
-        Kind::ProtocolError if failures.garbled < GARBLED_MAX => {
-            failures.garbled += 1;
-            Verdict::Again(backed_off(BASE, CAP))
+        Kind::UnexpectedServer => Verdict::Retry(delay(UNEXPECTED_SERVER_BACKOFF)),
+        Kind::ProtocolError if failures.protocol_errors < MAX_PROTOCOL_ERRORS => {
+            failures.protocol_errors += 1;
+            later
         }
-        Kind::MissingEtag if failures.unmarked < UNMARKED_MAX => {
-            failures.unmarked += 1;
-            Verdict::Again(backed_off(BASE, CAP))
+        Kind::MissingEtag if failures.missing_etags < MAX_MISSING_ETAGS => {
+            failures.missing_etags += 1;
+            later
         }
-        Kind::MissingEtag => Verdict::Ask,
+        Kind::MissingEtag => Verdict::ListParts,
         _ => Verdict::Stop,
     }
 }
@@ -104,108 +108,84 @@ pub fn judge(kind: Kind, at_store: bool, failures: &mut Failures, dice: f64) -> 
 mod tests {
     use super::*;
 
-    fn waits(kind: Kind, times: usize, dice: f64) -> Vec<Verdict> {
+    fn verdicts(kind: Kind, attempts: usize, random: f64) -> Vec<Verdict> {
         let mut failures = Failures::default();
-        (0..times)
-            .map(|_| judge(kind, true, &mut failures, dice))
+        (0..attempts)
+            .map(|_| judge(kind, Attempt::Bytes, &mut failures, random))
             .collect()
     }
 
-    #[test]
-    fn waits_double_up_to_a_cap_and_are_drawn_from_the_whole_range() {
-        let seconds = |s: f64| Verdict::Again(Duration::from_secs_f64(s));
-        assert_eq!(
-            waits(Kind::Temporary, 4, 1.0),
-            [seconds(0.5), seconds(1.0), seconds(2.0), seconds(4.0)]
-        );
-        assert_eq!(waits(Kind::Temporary, 100, 1.0)[99], seconds(30.0));
-        assert_eq!(waits(Kind::Temporary, 100, 0.0)[99], seconds(0.0));
+    fn retry(seconds: f64) -> Verdict {
+        Verdict::Retry(Duration::from_secs_f64(seconds))
     }
 
     #[test]
-    fn a_store_that_asks_for_patience_gets_it_within_reason() {
-        let asked = |s| waits(Kind::Throttled(Some(Duration::from_secs(s))), 1, 1.0)[0];
-        assert_eq!(asked(0), Verdict::Again(Duration::from_secs(1)));
-        assert_eq!(asked(20), Verdict::Again(Duration::from_secs(20)));
-        assert_eq!(asked(99_999), Verdict::Again(Duration::from_secs(301)));
+    fn delay_doubles_up_to_30_s_with_full_jitter() {
+        let first = verdicts(Kind::Temporary, 4, 1.0);
+        assert_eq!(first, [retry(0.5), retry(1.0), retry(2.0), retry(4.0)]);
+        assert_eq!(verdicts(Kind::Temporary, 100, 1.0)[99], retry(30.0));
+        assert_eq!(verdicts(Kind::Temporary, 100, 0.0)[99], retry(0.0));
     }
 
     #[test]
-    fn an_expired_url_is_signed_again_at_once_but_not_for_ever() {
-        let again = waits(Kind::UrlExpired, 4, 1.0);
-        assert_eq!(again[..3], [Verdict::Again(Duration::ZERO); 3]);
-        assert!(matches!(again[3], Verdict::Again(wait) if wait > Duration::ZERO));
+    fn retry_after_is_honoured_up_to_a_limit() {
+        let throttled = |seconds| {
+            let retry_after = Some(Duration::from_secs(seconds));
+            verdicts(Kind::Throttled(retry_after), 1, 1.0)[0]
+        };
+        assert_eq!(throttled(0), retry(1.0));
+        assert_eq!(throttled(20), retry(20.0));
+        assert_eq!(throttled(99_999), retry(301.0));
     }
 
     #[test]
-    fn what_answers_in_anothers_place_is_waited_for_and_nonsense_is_not() {
-        assert_eq!(
-            waits(Kind::UnexpectedServer, 100, 1.0)[99],
-            Verdict::Again(CAP)
-        );
-        assert_eq!(
-            waits(Kind::UnexpectedServer, 1, 1.0),
-            [Verdict::Again(Duration::from_secs(2))]
-        );
-        assert_eq!(waits(Kind::ProtocolError, 4, 1.0)[3], Verdict::Stop);
+    fn expired_url_is_signed_again_at_once_three_times() {
+        let expired = verdicts(Kind::UrlExpired, 4, 1.0);
+        assert_eq!(expired[..3], [retry(0.0); 3]);
+        assert!(matches!(expired[3], Verdict::Retry(wait) if wait > Duration::ZERO));
     }
 
     #[test]
-    fn a_success_without_its_mark_is_sent_again_twice_and_then_looked_for() {
-        let verdicts = waits(Kind::MissingEtag, 3, 1.0);
+    fn unexpected_server_is_retried_and_protocol_error_three_times() {
+        assert_eq!(verdicts(Kind::UnexpectedServer, 100, 1.0)[99], retry(30.0));
+        assert_eq!(verdicts(Kind::UnexpectedServer, 1, 1.0), [retry(2.0)]);
+        assert_eq!(verdicts(Kind::ProtocolError, 4, 1.0)[3], Verdict::Stop);
+    }
+
+    #[test]
+    fn missing_etag_is_retried_twice_and_then_parts_are_listed() {
+        let verdicts = verdicts(Kind::MissingEtag, 3, 1.0);
         assert!(
-            matches!(verdicts[..2], [Verdict::Again(_), Verdict::Again(_)]),
+            matches!(verdicts[..2], [Verdict::Retry(_), Verdict::Retry(_)]),
             "{verdicts:?}"
         );
-        assert_eq!(verdicts[2], Verdict::Ask);
+        assert_eq!(verdicts[2], Verdict::ListParts);
     }
 
     #[test]
-    fn damage_is_tolerated_three_times_and_a_refusal_once() {
-        assert_eq!(waits(Kind::Corrupt, 4, 0.5)[3], Verdict::Stop);
+    fn corruption_is_retried_three_times_and_a_refused_signature_once() {
+        assert_eq!(verdicts(Kind::Corrupt, 4, 0.5)[3], Verdict::Stop);
         for kind in [Kind::Unauthorized, Kind::ClockSkew, Kind::WrongEndpoint] {
             assert_eq!(
-                waits(kind, 2, 0.5),
-                [Verdict::Again(Duration::ZERO), Verdict::Stop],
+                verdicts(kind, 2, 0.5),
+                [retry(0.0), Verdict::Stop],
                 "{kind:?}"
             );
         }
-        assert_eq!(
-            judge(Kind::Unauthorized, false, &mut Failures::default(), 0.5),
-            Verdict::Stop
+        let of_call = judge(
+            Kind::Unauthorized,
+            Attempt::Call,
+            &mut Failures::default(),
+            0.5,
         );
+        assert_eq!(of_call, Verdict::Stop);
         for kind in [
             Kind::SourceChanged,
             Kind::Gone,
             Kind::LeaseLost,
             Kind::Incompatible,
         ] {
-            assert_eq!(
-                judge(kind, true, &mut Failures::default(), 0.5),
-                Verdict::Stop,
-                "{kind:?}"
-            );
+            assert_eq!(verdicts(kind, 1, 0.5), [Verdict::Stop], "{kind:?}");
         }
-    }
-
-    #[test]
-    fn a_source_that_cannot_be_read_is_given_some_minutes() {
-        let waits = waits(Kind::Io, 21, 0.5);
-        let waited: Duration = waits
-            .iter()
-            .map(|verdict| {
-                if let Verdict::Again(wait) = verdict {
-                    *wait
-                } else {
-                    Duration::ZERO
-                }
-            })
-            .sum();
-        assert!((200..300).contains(&waited.as_secs()), "{waited:?}");
-        assert_eq!(waits[20], Verdict::Stop);
-        assert_eq!(
-            judge(Kind::Io, false, &mut Failures::default(), 0.5),
-            Verdict::Stop
-        );
     }
 }

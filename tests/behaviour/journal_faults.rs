@@ -175,7 +175,7 @@ fn an_upload_that_makes_room_for_another_is_not_forgotten() {
     for fatal in [
         "journal.full.written:1",
         "journal.full.durable:1",
-        "transfer.anew:1",
+        "transfer.restarted:1",
     ] {
         let world = World::new();
         let file = world.sandbox.file("film.bin", 3 * PART);

@@ -112,9 +112,7 @@ fn a_journal_is_kept_in_no_place_that_others_can_change() {
     assert!(!sandbox.path("elsewhere.db").exists());
 
     fs::set_permissions(&own, Permissions::from_mode(0o1777)).unwrap();
-    put(&own.join("journal.db"))
-        .exits(73)
-        .says("--journal");
+    put(&own.join("journal.db")).exits(73).says("--journal");
     fs::set_permissions(&own, Permissions::from_mode(0o700)).unwrap();
     if geteuid().is_root() {
         // As with `sudo`, that leaves HOME as it was.

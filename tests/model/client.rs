@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use upload::backend::{Backend, Options as Http};
 use upload::event::{Event, EventSender};
 use upload::journal::{Journal, Record, State};
-use upload::transfer::{self, GiveUp, Item, Jobs, OnChange, Options, Put, WaitFor};
+use upload::transfer::{self, GiveUp, Item, Jobs, OnChange, Options, PutRequest, WaitFor};
 use upload_types::error::Kind;
 use upload_types::names::Token;
 use upload_types::wire::Receipt;
@@ -168,7 +168,7 @@ impl Case {
         } else {
             OnChange::Fail
         };
-        Item::Put(Put {
+        Item::Put(PutRequest {
             path: self.disk.lock().unwrap().path.clone(),
             name: "film.mov".into(),
             content_type: "video/mp4".into(),
@@ -218,16 +218,16 @@ impl Machine {
         let (resume, jobs) = ("upload resume".into(), Jobs::Fixed(1));
         let options = Options {
             backend,
-            resume,
-            first: 0,
+            resume_command: resume,
+            first_item: 0,
             jobs,
-            most: 64,
+            max_open: 64,
             give_up: GiveUp::Never,
             wait: WaitFor::Verified,
         };
         let (_tell, mut stop) = watch::channel(None);
         let life = async {
-            let info = transfer::greet(&client, &options, &sink, &mut stop)
+            let info = transfer::handshake(&client, &options, &sink, &mut stop)
                 .await
                 .unwrap();
             let run = transfer::run(
@@ -609,7 +609,7 @@ async fn abort(this: &RefCell<World>, case: &RefCell<Case>) -> Seen {
         let begun = match &upload.id {
             Some(id) => Ok(id.clone()),
             None => backend
-                .begin(&transfer::begin(&upload, None))
+                .begin(&transfer::begin_request(&upload, None))
                 .await
                 .map(|answer| answer.id),
         };

@@ -145,9 +145,6 @@ impl Kind {
             }
             Self::NoSource => "check the path and its permissions",
             Self::DatabaseUnusable => "name another place for the journal with --journal FILE",
-            Self::Temporary | Self::Throttled(_) | Self::UrlExpired | Self::PartsMismatch => {
-                "run `upload resume` to go on"
-            }
             Self::UnexpectedServer => {
                 "check the address of the backend; a captive portal or a proxy may be answering in its place"
             }

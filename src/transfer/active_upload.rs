@@ -1,0 +1,320 @@
+//! An upload under way, and the stages it passes.
+//!
+//! | stage | entered from | its call or task | leaves to |
+//! |---|---|---|---|
+//! | rehashing | start, if the source was touched | hash the acknowledged parts again | confirming, rejoining, preparing, beginning; aborting if they differ |
+//! | confirming | start, rehashing | ask for the status of a completed upload | end; another upload if the object is gone |
+//! | aborting | start, any stage that finds the source changed | abort the upload of the old file version | another upload |
+//! | preparing | start, rehashing | hash the part of a single-part upload, so that the response to begin can bring its URL | beginning, aborting |
+//! | beginning | preparing, rehashing | begin | sending, rejoining |
+//! | rejoining | start, and every stage with an id whose outcome is unknown | claim the lease, list the stored parts | sending; end if verified |
+//! | sending | beginning, rejoining | hash, sign and send parts | final check, completing, aborting, rejoining |
+//! | final check | sending, itself | hash every part again, since the source was touched | completing, aborting, itself |
+//! | completing | sending, final check | complete | end; rejoining if parts are missing |
+//!
+//! "Another upload" is a new [`ActiveUpload`] that starts at preparing. Every stage can end with a failure. The
+//! state in the journal is [`crate::journal::State`]; the state at the gateway is [`upload_types::wire::UploadState`].
+//!
+//! Not here: what follows from a result (`transitions`).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use tokio::task::AbortHandle;
+use upload_types::error::Result;
+use upload_types::names::PartNumber;
+use upload_types::plan::Plan;
+use upload_types::wire::PartSpec;
+
+use super::options::PutRequest;
+use super::part_queue::PartQueue;
+use super::part_states::PartStates;
+use super::rate::Rate;
+use super::retry::Failures;
+use crate::event::Event;
+use crate::journal::{Part, Upload};
+use crate::source::{FileVersion, SourceFile};
+
+/// How often an upload may return to rejoining because the store holds other parts than the journal says.
+const MAX_REJOINS: u32 = 3;
+
+/// See the table above.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    Rehashing,
+    Confirming,
+    Aborting,
+    Preparing,
+    Beginning,
+    Rejoining,
+    Sending,
+    FinalCheck,
+    Completing,
+}
+
+impl Stage {
+    /// Whether the table has a way from this stage to `next`.
+    #[must_use]
+    pub fn can_become(self, next: Self) -> bool {
+        use Stage::{
+            Aborting, Beginning, Completing, Confirming, FinalCheck, Preparing, Rehashing,
+            Rejoining, Sending,
+        };
+        match next {
+            Rehashing => false,
+            Confirming => self == Rehashing,
+            Aborting => matches!(self, Rehashing | Preparing | Sending | FinalCheck),
+            // A suspended process starts the stage again.
+            Preparing => matches!(self, Rehashing | Preparing),
+            Beginning => matches!(self, Rehashing | Preparing),
+            Rejoining => matches!(self, Rehashing | Beginning | Sending | Completing),
+            Sending => matches!(self, Beginning | Rejoining),
+            FinalCheck => matches!(self, Sending | FinalCheck),
+            Completing => matches!(self, Sending | FinalCheck),
+        }
+    }
+}
+
+pub struct ActiveUpload {
+    /// The number of the source in the command.
+    pub item: usize,
+    pub put: PutRequest,
+    /// Started by `resume`: it never begins another upload for another file version.
+    pub by_resume: bool,
+    pub source: SourceFile,
+    pub upload: Upload,
+    pub plan: Plan,
+    stage: Stage,
+    /// Of the lease; 0 before there is one.
+    pub epoch: u64,
+    /// The version of the source when its parts were last known to be those of the upload.
+    pub checked_version: FileVersion,
+    pub parts: PartStates,
+    pub queue: PartQueue,
+    /// Counts the queues. A result for an earlier one is ignored.
+    pub queue_generation: u32,
+    /// Of calls about the whole upload.
+    pub call_failures: Failures,
+    /// The backend has signed other bytes for this idempotency key: begin is repeated without parts, to learn the id.
+    pub begins_without_parts: bool,
+    /// How many uploads of this source came before it in this run.
+    pub restarts: u32,
+    rejoins: u32,
+    /// When the backend last received a call about it.
+    pub last_call: Instant,
+    /// Bytes that were in the store before this run.
+    pub resumed_bytes: u64,
+    /// Bytes in the store.
+    pub confirmed_bytes: u64,
+    /// Bytes whose SHA-256 is known.
+    pub hashed_bytes: u64,
+    rehashed_bytes: Arc<AtomicU64>,
+    /// `rehashed_bytes` at the last call of [`ActiveUpload::has_advanced`].
+    rehashed_seen: u64,
+    rate: Rate,
+    tasks: Vec<AbortHandle>,
+}
+
+/// The tasks of an upload end with it.
+impl Drop for ActiveUpload {
+    fn drop(&mut self) {
+        self.abort_tasks();
+    }
+}
+
+impl ActiveUpload {
+    /// # Errors
+    /// The journal holds an invalid part size.
+    pub fn new(
+        item: usize,
+        put: PutRequest,
+        source: SourceFile,
+        upload: Upload,
+        stage: Stage,
+    ) -> Result<Self> {
+        let plan = Plan::pinned(upload.intent.version.size, upload.intent.part_size)?;
+        let now = Instant::now();
+        Ok(Self {
+            item,
+            put,
+            by_resume: false,
+            upload,
+            plan,
+            stage,
+            epoch: 0,
+            checked_version: source.version(),
+            source,
+            parts: PartStates::default(),
+            queue: PartQueue::default(),
+            queue_generation: 0,
+            call_failures: Failures::default(),
+            begins_without_parts: false,
+            restarts: 0,
+            rejoins: 0,
+            last_call: now,
+            resumed_bytes: 0,
+            confirmed_bytes: 0,
+            hashed_bytes: 0,
+            rehashed_bytes: Arc::default(),
+            rehashed_seen: 0,
+            rate: Rate::new(now, 0),
+            tasks: Vec::new(),
+        })
+    }
+
+    #[must_use]
+    pub fn with_parts(mut self, parts: impl IntoIterator<Item = Part>) -> Self {
+        self.parts = PartStates::from_journal(parts);
+        self
+    }
+
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    /// Enters another stage, and forgets the failures of calls.
+    pub fn enter(&mut self, stage: Stage) {
+        debug_assert!(
+            self.stage.can_become(stage) || self.stage == stage,
+            "an upload cannot go from {:?} to {stage:?}",
+            self.stage
+        );
+        self.stage = stage;
+        self.call_failures = Failures::default();
+    }
+
+    /// The row in the journal.
+    #[must_use]
+    pub fn row(&self) -> i64 {
+        self.upload.row
+    }
+
+    /// The path of the source, for messages.
+    #[must_use]
+    pub fn path(&self) -> String {
+        self.put.path.display().to_string()
+    }
+
+    /// Takes one of the [`MAX_REJOINS`] returns to rejoining. Returns whether there was one left.
+    #[must_use]
+    pub fn take_rejoin(&mut self) -> bool {
+        let is_left = self.rejoins < MAX_REJOINS;
+        self.rejoins += u32::from(is_left);
+        is_left
+    }
+
+    /// Keeps a task, to abort it when the upload ends.
+    pub fn keep_task(&mut self, task: AbortHandle) {
+        self.tasks.retain(|task| !task.is_finished());
+        self.tasks.push(task);
+    }
+
+    pub fn abort_tasks(&mut self) {
+        self.tasks.drain(..).for_each(|task| task.abort());
+    }
+
+    /// Ends all attempts at parts. What the store has received, its list of parts tells.
+    pub fn stop_parts(&mut self) {
+        self.queue = PartQueue::default();
+        self.parts.end_attempts();
+    }
+
+    /// Starts to send the parts of `queue`.
+    pub fn start_queue(&mut self, queue: PartQueue) {
+        self.queue = queue;
+        self.queue_generation += 1;
+        self.parts.end_attempts();
+        self.enter(Stage::Sending);
+        let now = Instant::now();
+        self.last_call = now;
+        self.rate = Rate::new(now, self.confirmed_bytes);
+    }
+
+    /// A counter for the bytes of a source that is hashed again.
+    pub fn start_rehash(&mut self) -> Arc<AtomicU64> {
+        self.rehashed_bytes = Arc::default();
+        self.rehashed_seen = 0;
+        Arc::clone(&self.rehashed_bytes)
+    }
+
+    /// Whether bytes were sent or hashed since the last call that never were before. Slow is not stalled.
+    pub fn has_advanced(&mut self) -> bool {
+        let rehashed = self.rehashed_bytes.load(Ordering::Relaxed);
+        let has_advanced = rehashed > self.rehashed_seen;
+        self.rehashed_seen = rehashed;
+        self.parts.has_advanced() | has_advanced
+    }
+
+    /// The length of a part in bytes.
+    #[must_use]
+    pub fn part_len(&self, number: PartNumber) -> u64 {
+        self.plan.range(number).map_or(0, |range| range.len)
+    }
+
+    /// What the backend needs to sign a part. Returns `None` if the SHA-256 is not known.
+    #[must_use]
+    pub fn part_spec(&self, number: PartNumber) -> Option<PartSpec> {
+        Some(PartSpec {
+            number,
+            size: self.plan.range(number)?.len,
+            sha256: self.parts.sha256(number)?,
+            md5: self.parts.md5(number),
+        })
+    }
+
+    /// The progress of the upload, as an event.
+    #[must_use]
+    pub fn progress(&mut self, now: Instant) -> Event {
+        let size = self.plan.size();
+        let sent = (self.confirmed_bytes + self.parts.sending_bytes()).min(size);
+        let hashed = (self.hashed_bytes + self.parts.hashing_bytes()).min(size);
+        Event::Progress {
+            item: self.item,
+            upload: self.upload.id.clone(),
+            hashed,
+            sent,
+            confirmed: self.confirmed_bytes,
+            size,
+            rate: self.rate.update(now, sent),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Stage::{
+        Aborting, Beginning, Completing, Confirming, FinalCheck, Preparing, Rehashing, Rejoining,
+        Sending,
+    };
+    use super::*;
+
+    #[test]
+    fn stages_change_as_the_table_says() {
+        let table = [
+            (
+                Rehashing,
+                vec![Confirming, Rejoining, Preparing, Beginning, Aborting],
+            ),
+            (Confirming, vec![]),
+            (Aborting, vec![]),
+            (Preparing, vec![Preparing, Beginning, Aborting]),
+            (Beginning, vec![Sending, Rejoining]),
+            (Rejoining, vec![Sending]),
+            (Sending, vec![FinalCheck, Completing, Aborting, Rejoining]),
+            (FinalCheck, vec![FinalCheck, Completing, Aborting]),
+            (Completing, vec![Rejoining]),
+        ];
+        let all: Vec<Stage> = table.iter().map(|(stage, _)| *stage).collect();
+        for (stage, allowed) in table {
+            for next in &all {
+                assert_eq!(
+                    stage.can_become(*next),
+                    allowed.contains(next),
+                    "{stage:?} to {next:?}"
+                );
+            }
+        }
+    }
+}

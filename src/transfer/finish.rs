@@ -1,0 +1,233 @@
+//! The end of uploads and of the run: what is counted, recorded and reported.
+//!
+//! Not here: why an upload has ended (`transitions`).
+
+use std::time::Instant;
+
+use upload_types::crash;
+use upload_types::error::{Error, Kind, Result};
+use upload_types::names::UploadId;
+use upload_types::wire::{UploadState, UploadStatus};
+
+use super::active_upload::ActiveUpload;
+use super::engine::Engine;
+use super::options::Summary;
+use super::retry::{self, Attempt, Verdict};
+use super::signal::interrupted;
+use super::status::terminal_error;
+use super::wait_ready::{VerifiedUpload, Waiting};
+use crate::event::Event;
+use crate::journal::Record;
+
+impl Engine<'_> {
+    /// An upload is verified: it is completed, or waits for the backend's hooks.
+    pub(super) fn verified(&mut self, upload: VerifiedUpload) {
+        if self.waits.is_used() {
+            self.waits.add(upload);
+        } else {
+            self.completed(upload);
+        }
+    }
+
+    fn completed(&mut self, upload: VerifiedUpload) {
+        self.summary.completed += 1;
+        let event = Event::Completed {
+            item: upload.item,
+            upload: upload.id,
+            receipt: *upload.receipt,
+            already: upload.already,
+        };
+        self.committer
+            .emit_completed(upload.item, upload.path, event);
+    }
+
+    /// The status of an upload that waits for hooks.
+    pub(super) fn on_status(&mut self, row: i64, status: Result<Box<UploadStatus>>) {
+        let Some((index, waiting)) = self.waits.take(row) else {
+            return;
+        };
+        crash::point("transfer.waited");
+        match status {
+            Ok(status) => self.on_wait_status(index, waiting, &status),
+            Err(error) => self.on_poll_failed(index, waiting, &error),
+        }
+    }
+
+    fn on_wait_status(&mut self, index: usize, mut waiting: Waiting, status: &UploadStatus) {
+        let now = Instant::now();
+        match status.state {
+            UploadState::Ready => {
+                self.last_success = now;
+                self.completed(waiting.upload);
+            }
+            UploadState::Verified => {
+                self.last_success = now;
+                if waiting.is_first_poll() {
+                    self.committer.emit(Event::Waiting {
+                        item: waiting.upload.item,
+                        upload: waiting.upload.id.clone(),
+                    });
+                }
+                waiting.poll_later(now);
+                self.waits.put_back(index, waiting);
+            }
+            _ => {
+                let error = terminal_error(status);
+                let row = waiting.upload.row;
+                self.committer.record(match error.kind() {
+                    Kind::CheckFailed => Record::Rejected { row },
+                    _ => Record::Abandoned { row },
+                });
+                self.fail_verified(waiting.upload, &error);
+            }
+        }
+    }
+
+    fn on_poll_failed(&mut self, index: usize, mut waiting: Waiting, error: &Error) {
+        let failures = &mut waiting.failures;
+        match retry::judge(error.kind(), Attempt::Call, failures, fastrand::f64()) {
+            Verdict::Retry(wait) => {
+                let attempts = failures.attempts;
+                let id = Some(waiting.upload.id.clone());
+                self.emit_retry(waiting.upload.item, id, None, attempts, error, wait);
+                waiting.poll_after(Instant::now(), wait);
+                self.waits.put_back(index, waiting);
+            }
+            Verdict::ListParts | Verdict::Stop => self.fail_verified(waiting.upload, error),
+        }
+    }
+
+    /// Fails the uploads that have waited for as long as `--wait-timeout` allows.
+    pub(super) fn fail_late_waits(&mut self, now: Instant) {
+        for upload in self.waits.take_late(now) {
+            let what =
+                "the object is verified, but its checks have not ended within --wait-timeout";
+            let hint = format!("to wait on: {} {}", self.options.resume_command, upload.id);
+            let error = Error::new(Kind::Temporary, what).with_hint(hint);
+            self.fail_verified(upload, &error);
+        }
+    }
+
+    /// Fails an upload that is verified: it stays so, and there is nothing to resume.
+    fn fail_verified(&mut self, upload: VerifiedUpload, error: &Error) {
+        let resumable = self.summary.resumable;
+        self.failed(upload.item, Some(upload.id), upload.path, error);
+        self.summary.resumable = resumable;
+    }
+
+    /// Ends an upload with an error. Another process may continue it.
+    pub(super) fn fail(&mut self, upload: &ActiveUpload, error: &Error) {
+        let row = upload.row();
+        self.committer.record(Record::Released { row });
+        self.failed(upload.item, upload.upload.id.clone(), upload.path(), error);
+    }
+
+    /// Counts and reports a failure. `id` is that of the upload, if it has begun.
+    pub(super) fn failed(
+        &mut self,
+        item: usize,
+        id: Option<UploadId>,
+        path: String,
+        error: &Error,
+    ) {
+        let kind = error.kind();
+        self.summary.failures.push(kind.exit_code());
+        // `resume` does not continue an upload of another file version, and asking again does not help the others.
+        let has_ended = matches!(
+            kind,
+            Kind::SourceChanged | Kind::NotAcceptable | Kind::CheckFailed | Kind::Unconfirmed
+        );
+        self.summary.resumable |= id.is_some() && !has_ended;
+        let hint = failure_hint(error, id.as_ref(), &self.options.resume_command);
+        self.committer.emit(Event::Failed {
+            item,
+            upload: id,
+            path,
+            kind: kind.name(),
+            message: error.to_string(),
+            hint,
+        });
+    }
+
+    /// Ends everything under way, and everything that has not started, with one error.
+    pub(super) fn fail_all(&mut self, error: &Error) {
+        self.tasks.abort_all();
+        self.committer.cancel_shared();
+        for upload in std::mem::take(&mut self.uploads) {
+            self.fail(&upload, error);
+        }
+        for upload in self.waits.take_all() {
+            self.fail_verified(upload, error);
+        }
+        for (item, request) in std::mem::take(&mut self.pending) {
+            self.failed(item, None, request.path(), error);
+        }
+    }
+
+    /// The journal could not be written. What it does not have is not reported as stored or completed, and everything ends:
+    /// the results of running tasks could not be recorded either.
+    pub(super) fn on_commit_failed(&mut self, error: &Error) {
+        for undone in self.committer.undo() {
+            self.summary.completed -= 1;
+            self.failed(undone.item, Some(undone.upload), undone.path, error);
+        }
+        self.fail_all(error);
+        self.committer.drop_records();
+    }
+
+    /// Ends the run.
+    pub(super) fn finish(mut self) -> Summary {
+        if let Some(stopping) = self.stopping {
+            self.tasks.abort_all();
+            let command = self.options.resume_command.clone();
+            let error = |id: Option<&UploadId>| interrupted(stopping.signal, &command, id);
+            for upload in std::mem::take(&mut self.uploads) {
+                self.fail(&upload, &error(upload.upload.id.as_ref()));
+            }
+            for upload in self.waits.take_all() {
+                let error = error(Some(&upload.id));
+                self.fail_verified(upload, &error);
+            }
+            self.fail_all(&error(None));
+        }
+        crash::point("transfer.ending");
+        self.committer.commit_soon();
+        self.commit();
+        self.summary
+    }
+}
+
+/// The hint of a failure: that of the error or, for a failure that may pass, the command that continues.
+fn failure_hint(error: &Error, id: Option<&UploadId>, resume_command: &str) -> Option<String> {
+    if let Some(hint) = error.hint() {
+        return Some(hint.to_owned());
+    }
+    match error.kind() {
+        Kind::Temporary | Kind::Throttled(_) | Kind::UrlExpired | Kind::PartsMismatch => {
+            Some(match id {
+                Some(id) => format!("to continue: {resume_command} {id}"),
+                None => "run the command again".to_owned(),
+            })
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hint_continues_an_upload_only_if_it_has_begun() {
+        let passing = Error::new(Kind::Temporary, "x");
+        let id: UploadId = "some-id".parse().unwrap();
+        let hint = |error: &Error, id| failure_hint(error, id, "upload resume").unwrap();
+        let continues = "to continue: upload resume some-id";
+        assert_eq!(hint(&passing, Some(&id)), continues);
+        assert!(!hint(&passing, None).contains("resume"));
+        let own = Error::new(Kind::Temporary, "x").with_hint("do this");
+        assert_eq!(hint(&own, Some(&id)), "do this");
+        let other = Error::new(Kind::Other, "x");
+        assert_eq!(failure_hint(&other, Some(&id), "upload resume"), None);
+    }
+}

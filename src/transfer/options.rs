@@ -1,0 +1,89 @@
+//! What a run is asked to do, and what it returns.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::concurrency::Jobs;
+use super::deadline::GiveUp;
+use crate::journal::Upload;
+
+/// How to run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The backend as the user named it: for the journal and for receipts.
+    pub backend: String,
+    /// The command line that continues unfinished uploads, for hints.
+    pub resume_command: String,
+    /// The number of the first item, if the command had others before.
+    pub first_item: usize,
+    /// Parts sent at the same time, over all uploads.
+    pub jobs: Jobs,
+    /// Parts sent and sources open at the same time, at most: the limit of open files.
+    pub max_open: usize,
+    pub give_up: GiveUp,
+    pub wait: WaitFor,
+}
+
+/// One source, or one upload of the journal.
+#[derive(Debug, Clone)]
+pub enum Item {
+    Put(PutRequest),
+    Resume(Box<Upload>),
+}
+
+impl Item {
+    /// The path of the source, for messages.
+    #[must_use]
+    pub fn path(&self) -> String {
+        match self {
+            Self::Put(put) => put.path.display().to_string(),
+            Self::Resume(upload) => upload.intent.path.display().to_string(),
+        }
+    }
+}
+
+/// A source to upload.
+#[derive(Debug, Clone)]
+pub struct PutRequest {
+    pub path: PathBuf,
+    pub name: String,
+    pub content_type: String,
+    pub metadata: BTreeMap<String, String>,
+    /// In bytes.
+    pub part_size: Option<u64>,
+    /// Make a new object even if this version of the source is already there.
+    pub force: bool,
+    pub on_change: OnChange,
+}
+
+/// What to do about a source that changes while it is uploaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnChange {
+    Fail,
+    /// Begin a new upload, at most [`super::start::MAX_RESTARTS`] times.
+    Restart,
+}
+
+/// When an upload counts as done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WaitFor {
+    /// The backend has verified the object.
+    Verified,
+    /// The backend's hooks have accepted the object too, within this time.
+    Ready(Option<Duration>),
+}
+
+/// The result of a run.
+#[derive(Debug, Default)]
+pub struct Summary {
+    pub completed: u64,
+    /// The exit code of each failure.
+    pub failures: Vec<u8>,
+    /// Bytes of parts that were sent and acknowledged.
+    pub bytes_sent: u64,
+    /// Bytes that the store already had.
+    pub bytes_skipped: u64,
+    /// `resume` can continue at least one of the failed uploads.
+    pub resumable: bool,
+}

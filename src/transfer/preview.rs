@@ -1,0 +1,168 @@
+//! A dry run of one source: the decisions of a real run, without begin, PUT or record.
+//!
+//! Not here: the decisions (`resume`).
+
+use std::sync::Arc;
+
+use upload_types::error::{Kind, Result};
+use upload_types::names::ByteRange;
+use upload_types::plan::Plan;
+use upload_types::wire::BackendInfo;
+
+use super::backend_calls::restore_state;
+use super::hashing;
+use super::options::PutRequest;
+use super::resume::{self, Choice, Continuation, Presence};
+use crate::backend::Backend;
+use crate::event::Event;
+use crate::journal::{Journal, Upload};
+use crate::source::SourceFile;
+
+/// The plan that a `put` of this source would have, and the bytes that it would not send.
+///
+/// # Errors
+/// As a `put` that cannot begin.
+pub async fn preview(
+    journal: &Journal,
+    backend: &Backend,
+    info: &BackendInfo,
+    item: usize,
+    put: &PutRequest,
+) -> Result<Event> {
+    let source = SourceFile::open(&put.path)?;
+    let version = source.version();
+    let wanted = [(put.name.as_str(), source.path(), version)];
+    let candidates = journal.candidates(&info.instance_id, &wanted)?.concat();
+    for upload in &candidates {
+        restore_state(backend, upload);
+    }
+    let preview = Preview {
+        journal,
+        backend,
+        source: &source,
+    };
+    let found = match resume::choose(&candidates, &version, put) {
+        Choice::New | Choice::Discard(_) | Choice::Replace(_) => None,
+        Choice::Completed(index) => preview.completed(&candidates[index]).await?,
+        Choice::PossiblyCompleted(index) => {
+            let upload = &candidates[index];
+            if preview.is_unchanged(upload).await? {
+                preview.completed(upload).await?
+            } else {
+                None
+            }
+        }
+        Choice::Continue(index) => preview.continued(&candidates[index]).await?,
+    };
+    let (plan, id, skipped) = match found {
+        Some(Found {
+            plan,
+            upload,
+            skipped,
+        }) => (plan, upload.id.clone(), skipped),
+        None => (
+            Plan::new(version.size, put.part_size, &info.limits)?,
+            None,
+            0,
+        ),
+    };
+    Ok(Event::plan(item, id, &put.path, &plan, skipped))
+}
+
+struct Preview<'a> {
+    journal: &'a Journal,
+    backend: &'a Backend,
+    source: &'a SourceFile,
+}
+
+/// An upload that a `put` would continue or find complete.
+struct Found<'a> {
+    plan: Plan,
+    upload: &'a Upload,
+    /// Bytes that would not be sent.
+    skipped: u64,
+}
+
+impl<'a> Found<'a> {
+    /// Nothing of it has to be sent.
+    fn whole(upload: &'a Upload) -> Result<Option<Self>> {
+        Ok(Some(Self {
+            plan: plan(upload)?,
+            upload,
+            skipped: upload.intent.version.size,
+        }))
+    }
+}
+
+impl Preview<'_> {
+    /// A completed upload, if its object is still there.
+    async fn completed<'a>(&self, upload: &'a Upload) -> Result<Option<Found<'a>>> {
+        let Some(status) = unless_gone(self.backend.status(upload.begun_id()?).await)? else {
+            return Ok(None);
+        };
+        match resume::presence(&status) {
+            Presence::There if upload.receipt.is_some() => Found::whole(upload),
+            Presence::There | Presence::Gone => Ok(None),
+            Presence::Rejected(error) => Err(error),
+        }
+    }
+
+    /// An unfinished upload, if the source is unchanged and the backend still has it.
+    async fn continued<'a>(&self, upload: &'a Upload) -> Result<Option<Found<'a>>> {
+        let is_touched = self.source.version() != upload.intent.version;
+        if is_touched && !self.is_unchanged(upload).await? {
+            return Ok(None);
+        }
+        let Some(id) = &upload.id else {
+            return Ok(Some(Found {
+                plan: plan(upload)?,
+                upload,
+                skipped: 0,
+            }));
+        };
+        let Some(status) = unless_gone(self.backend.status(id).await)? else {
+            return Ok(None);
+        };
+        match resume::continuation(status) {
+            Continuation::Parts => {}
+            Continuation::Verified(_) => return Found::whole(upload),
+            Continuation::Ended(error) => return unless_gone(Err(error)),
+        }
+        let Some(stored) = unless_gone(self.backend.parts(id).await)? else {
+            return Ok(None);
+        };
+        let plan = plan(upload)?;
+        let parts = self.journal.parts(upload.row)?;
+        let agreed = resume::agreed_parts(&plan, &parts, &stored);
+        let ranges = agreed.iter().filter_map(|(number, ..)| plan.range(*number));
+        Ok(Some(Found {
+            plan,
+            upload,
+            skipped: ranges.map(|range| range.len).sum(),
+        }))
+    }
+
+    /// Whether the recorded parts of the source still have their digests.
+    async fn is_unchanged(&self, upload: &Upload) -> Result<bool> {
+        let plan = plan(upload)?;
+        let is_finished = upload.state.is_finished();
+        let parts = self.journal.parts(upload.row)?.into_iter();
+        let parts = parts
+            .filter(|part| is_finished || part.etag.is_some())
+            .filter_map(|part| Some((plan.range(part.number)?, part.sha256)));
+        let parts: Vec<(ByteRange, _)> = parts.collect();
+        hashing::is_unchanged(self.source.clone(), parts, Arc::default()).await
+    }
+}
+
+/// `None` for an upload that the backend does not have any more: a real run begins another one.
+fn unless_gone<T>(result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Gone) => Ok(None),
+        result => result.map(Some),
+    }
+}
+
+fn plan(upload: &Upload) -> Result<Plan> {
+    Plan::pinned(upload.intent.version.size, upload.intent.part_size)
+}

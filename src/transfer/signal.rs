@@ -1,0 +1,27 @@
+//! Signals that end a run.
+
+use tokio::sync::watch;
+use upload_types::error::{Error, Kind};
+use upload_types::names::UploadId;
+
+/// Waits for the number of a signal.
+pub async fn stop_signal(stop: &mut watch::Receiver<Option<u8>>) -> u8 {
+    loop {
+        if let Some(signal) = *stop.borrow_and_update() {
+            return signal;
+        }
+        if stop.changed().await.is_err() {
+            // The sender is gone: no signal can come any more.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// The error of an upload that a signal ended.
+pub fn interrupted(signal: u8, resume_command: &str, id: Option<&UploadId>) -> Error {
+    let command = id.map_or(resume_command.to_owned(), |id| {
+        format!("{resume_command} {id}")
+    });
+    Error::new(Kind::Interrupted(signal), "interrupted; nothing is lost")
+        .with_hint(format!("to continue: {command}"))
+}

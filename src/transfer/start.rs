@@ -1,0 +1,421 @@
+//! Starting uploads: a source becomes a new upload, continues one of the journal, or is already there.
+//!
+//! Not here: the choice between them (`resume::choose`).
+
+use upload_types::crash;
+use upload_types::error::{Error, Kind, Result};
+use upload_types::plan::Plan;
+
+use super::active_upload::{ActiveUpload, Stage};
+use super::backend_calls::restore_state;
+use super::committer::same_error;
+use super::engine::Engine;
+use super::options::{Item, OnChange, PutRequest};
+use super::resume::{self, Choice};
+use super::wait_ready::VerifiedUpload;
+use crate::event::Event;
+use crate::journal::{Intent, Part, Record, State, Upload};
+use crate::source::SourceFile;
+
+/// How often a new upload may take the place of another one of the same source in one run.
+pub(super) const MAX_RESTARTS: u32 = 3;
+/// Uploads under way at once, if together they have no more than [`MAX_SMALL_BYTES`] left to send.
+const MAX_SMALL_UPLOADS: usize = 128;
+const MAX_SMALL_BYTES: u64 = 32 << 20;
+/// Uploads under way at once, at least.
+const MIN_LARGE_UPLOADS: usize = 8;
+
+/// What an item becomes.
+enum Started {
+    Upload(Box<ActiveUpload>),
+    /// A new upload, to be recorded first.
+    New(PutRequest, SourceFile),
+    /// The journal has its receipt.
+    Completed(Box<VerifiedUpload>),
+}
+
+impl Engine<'_> {
+    /// How many large uploads may be under way: few, to limit open files, and enough to keep all jobs busy.
+    pub(super) fn max_large_uploads(&self) -> usize {
+        let jobs = self.throttle.jobs().saturating_mul(2);
+        jobs.max(MIN_LARGE_UPLOADS).min(self.options.max_open)
+    }
+
+    /// Starts items while there is room. The journal is read once for all of them, and written once for all new uploads.
+    pub(super) fn start_items(&mut self) {
+        let max_large = self.max_large_uploads();
+        let max_small = MAX_SMALL_UPLOADS.min(self.options.max_open);
+        let mut count = self.uploads.len();
+        let left = |upload: &ActiveUpload| upload.plan.size() - upload.confirmed_bytes;
+        let mut bytes: u64 = self.uploads.iter().map(|upload| left(upload)).sum();
+        let (mut started, mut sources) = (Vec::new(), Vec::new());
+        while count < max_large || (count < max_small && bytes < MAX_SMALL_BYTES) {
+            let Some((item, request)) = self.pending.pop_front() else {
+                break;
+            };
+            let path = request.path();
+            let size = match request {
+                Item::Put(put) => match SourceFile::open(&put.path) {
+                    Ok(source) => {
+                        let size = source.version().size;
+                        sources.push((item, put, source));
+                        size
+                    }
+                    Err(error) => {
+                        self.failed(item, None, path, &error);
+                        continue;
+                    }
+                },
+                Item::Resume(upload) => match self.start_resume(item, &upload) {
+                    Ok(one) => {
+                        started.push((item, one));
+                        upload.intent.version.size
+                    }
+                    Err(error) => {
+                        self.failed(item, upload.id.clone(), path, &error);
+                        continue;
+                    }
+                },
+            };
+            (count, bytes) = (count + 1, bytes.saturating_add(size));
+        }
+        if !sources.is_empty() {
+            started.extend(self.start_puts(sources));
+        }
+        crash::point("transfer.start.opened");
+        let mut new = Vec::new();
+        for (item, one) in started {
+            match one {
+                Started::Upload(upload) => self.launch(upload),
+                Started::New(put, source) => new.push((item, put, source)),
+                Started::Completed(upload) => self.verified(*upload),
+            }
+        }
+        self.start_new(new);
+    }
+
+    fn start_puts(
+        &mut self,
+        sources: Vec<(usize, PutRequest, SourceFile)>,
+    ) -> Vec<(usize, Started)> {
+        let wanted: Vec<_> = sources
+            .iter()
+            .map(|(_, put, source)| (put.name.as_str(), source.path(), source.version()))
+            .collect();
+        let candidates = self.committer.candidates(&self.info.instance_id, &wanted);
+        let candidates: Vec<Result<Vec<Upload>>> = match candidates {
+            Ok(candidates) => candidates.into_iter().map(Ok).collect(),
+            Err(error) => sources.iter().map(|_| same_error(&error)).collect(),
+        };
+        let mut started = Vec::new();
+        for ((item, put, source), candidates) in sources.into_iter().zip(candidates) {
+            let path = put.path.display().to_string();
+            let one =
+                candidates.and_then(|candidates| self.start_put(item, put, source, &candidates));
+            match one {
+                Ok(one) => started.push((item, one)),
+                Err(error) => self.failed(item, None, path, &error),
+            }
+        }
+        started
+    }
+
+    fn start_put(
+        &mut self,
+        item: usize,
+        put: PutRequest,
+        source: SourceFile,
+        candidates: &[Upload],
+    ) -> Result<Started> {
+        for upload in candidates {
+            restore_state(&self.backend, upload);
+        }
+        let version = source.version();
+        let upload = match resume::choose(candidates, &version, &put) {
+            Choice::New => return Ok(Started::New(put, source)),
+            Choice::Discard(index) => {
+                let upload = self.committer.take(&candidates[index])?;
+                let row = upload.row;
+                if upload.state != State::Creating {
+                    return self.choose_again(item, put, source);
+                }
+                self.committer.record(Record::Abandoned { row });
+                return Ok(Started::New(put, source));
+            }
+            Choice::Completed(index) => {
+                let upload = candidates[index].clone();
+                ActiveUpload::new(item, put, source, upload, Stage::Confirming)?
+            }
+            Choice::PossiblyCompleted(index) => {
+                let upload = candidates[index].clone();
+                let parts = self.committer.parts(upload.row)?;
+                ActiveUpload::new(item, put, source, upload, Stage::Rehashing)?.with_parts(parts)
+            }
+            Choice::Replace(index) => {
+                let upload = self.committer.take(&candidates[index])?;
+                let changed = self.emit_changed(item, &upload, "its size has changed");
+                tracing::info!(%changed, "beginning a new upload");
+                let parts = self.committer.parts(upload.row)?;
+                ActiveUpload::new(item, put, source, upload, Stage::Aborting)?.with_parts(parts)
+            }
+            Choice::Continue(index) => {
+                let upload = self.committer.take(&candidates[index])?;
+                if !upload.state.is_unfinished() {
+                    return self.choose_again(item, put, source);
+                }
+                self.continued(item, put, source, upload)?
+            }
+        };
+        Ok(Started::Upload(Box::new(upload)))
+    }
+
+    /// The process that drove the upload has ended it in the meantime.
+    fn choose_again(
+        &mut self,
+        item: usize,
+        put: PutRequest,
+        source: SourceFile,
+    ) -> Result<Started> {
+        let wanted = [(put.name.as_str(), source.path(), source.version())];
+        let instance_id = &self.info.instance_id;
+        let candidates = self.committer.candidates(instance_id, &wanted)?.concat();
+        self.start_put(item, put, source, &candidates)
+    }
+
+    fn start_resume(&mut self, item: usize, upload: &Upload) -> Result<Started> {
+        restore_state(&self.backend, upload);
+        if let Some(completed) = completed(item, upload) {
+            return Ok(completed);
+        }
+        let upload = self.committer.take(upload)?;
+        restore_state(&self.backend, &upload);
+        let row = upload.row;
+        let resumed = self.resumed(item, upload);
+        if resumed.is_err() {
+            self.committer.record(Record::Released { row });
+        }
+        resumed
+    }
+
+    fn resumed(&mut self, item: usize, upload: Upload) -> Result<Started> {
+        if let Some(completed) = completed(item, &upload) {
+            return Ok(completed);
+        }
+        if let Some(error) = resume::not_resumable(upload.state) {
+            return Err(error);
+        }
+        let intent = upload.intent.clone();
+        let put = PutRequest {
+            path: intent.path,
+            name: intent.name,
+            content_type: intent.content_type,
+            metadata: intent.metadata,
+            part_size: Some(intent.part_size),
+            force: false,
+            on_change: OnChange::Fail,
+        };
+        let source = SourceFile::open(&put.path)?;
+        if source.version().size != intent.version.size {
+            return Err(self.emit_changed(item, &upload, "its size has changed"));
+        }
+        let mut upload = self.continued(item, put, source, upload)?;
+        upload.by_resume = true;
+        Ok(Started::Upload(Box::new(upload)))
+    }
+
+    /// An unfinished upload, at the stage from which it continues.
+    fn continued(
+        &mut self,
+        item: usize,
+        put: PutRequest,
+        source: SourceFile,
+        upload: Upload,
+    ) -> Result<ActiveUpload> {
+        let parts = self.committer.parts(upload.row)?;
+        let is_touched = source.version() != upload.intent.version;
+        // Parts without ETag are hashed again anyway. Of a touched source, their digests mean nothing.
+        let parts = parts
+            .into_iter()
+            .filter(|part: &Part| !is_touched || part.etag.is_some());
+        let stage = match upload.id {
+            _ if is_touched => Stage::Rehashing,
+            None => Stage::Preparing,
+            Some(_) => Stage::Rejoining,
+        };
+        let upload = ActiveUpload::new(item, put, source, upload, stage)?.with_parts(parts);
+        if stage == Stage::Preparing {
+            if !self.backend.capabilities().durable {
+                let path = upload.path();
+                tracing::warn!(
+                    %path,
+                    "if it has begun before, an empty multipart upload stays in the store until it is removed there"
+                );
+            }
+            self.emit_plan(&upload);
+        }
+        Ok(upload)
+    }
+
+    /// Records new uploads, and launches them.
+    fn start_new(&mut self, sources: Vec<(usize, PutRequest, SourceFile)>) {
+        let (mut intents, mut planned) = (Vec::new(), Vec::new());
+        for (item, put, source) in sources {
+            match self.intent(&put, &source) {
+                Ok(intent) => {
+                    intents.push(intent);
+                    planned.push((item, put, source));
+                }
+                Err(error) => self.failed(item, None, put.path.display().to_string(), &error),
+            }
+        }
+        if intents.is_empty() {
+            return;
+        }
+        let recorded: Vec<Result<Option<Upload>>> = match self.committer.intend(intents) {
+            Ok(recorded) => recorded.into_iter().map(Ok).collect(),
+            Err(error) => planned.iter().map(|_| same_error(&error)).collect(),
+        };
+        crash::point("transfer.start.recorded");
+        for ((item, put, source), upload) in planned.into_iter().zip(recorded) {
+            let path = put.path.display().to_string();
+            match upload.and_then(|upload| self.new_upload(item, put, source, upload)) {
+                Ok(upload) => self.launch(Box::new(upload)),
+                Err(error) => self.failed(item, None, path, &error),
+            }
+        }
+    }
+
+    fn intent(&self, put: &PutRequest, source: &SourceFile) -> Result<Intent> {
+        let plan = Plan::new(source.version().size, put.part_size, &self.info.limits)?;
+        Ok(Intent {
+            backend: self.options.backend.clone(),
+            instance_id: self.info.instance_id.clone(),
+            path: source.path().to_path_buf(),
+            name: put.name.clone(),
+            content_type: put.content_type.clone(),
+            metadata: put.metadata.clone(),
+            version: source.version(),
+            part_size: plan.part_size(),
+        })
+    }
+
+    /// An upload that was just recorded; `recorded` is `None` if another process was first.
+    fn new_upload(
+        &mut self,
+        item: usize,
+        put: PutRequest,
+        source: SourceFile,
+        recorded: Option<Upload>,
+    ) -> Result<ActiveUpload> {
+        let upload = recorded.ok_or_else(|| {
+            let what = "another process has just begun an upload of this file";
+            let hint = "wait for that process, or stop it; then run the command again";
+            Error::new(Kind::Busy, what).with_hint(hint)
+        })?;
+        let upload = ActiveUpload::new(item, put, source, upload, Stage::Preparing)?;
+        self.emit_plan(&upload);
+        Ok(upload)
+    }
+
+    /// Starts the first task of an upload.
+    fn launch(&mut self, mut upload: Box<ActiveUpload>) {
+        let next = match upload.stage() {
+            Stage::Preparing => self.prepare(&mut upload),
+            stage => self.move_to(&mut upload, stage),
+        };
+        let last = self.uploads.len();
+        self.apply(last, upload, next);
+    }
+
+    /// Puts a new upload of the same source in the place of one that cannot be continued. The digests of an unchanged
+    /// source are kept.
+    ///
+    /// # Errors
+    /// [`Kind::Unconfirmed`] if the upload may have been completed and the backend cannot tell.
+    pub(super) fn restart(&mut self, upload: &mut ActiveUpload) -> Result<()> {
+        let may_be_completed =
+            upload.upload.state == State::Completing && upload.stage() != Stage::Aborting;
+        let is_durable = self.backend.capabilities().durable;
+        if let (true, false, Some(id)) = (may_be_completed, is_durable, &upload.upload.id) {
+            return Err(self.backend.unconfirmed(id));
+        }
+        if upload.restarts == MAX_RESTARTS {
+            let what =
+                format!("the upload was started again {MAX_RESTARTS} times and ended each time");
+            let hint =
+                "make sure that nothing changes the file or aborts its uploads; then put it again";
+            return Err(Error::new(Kind::Other, what).with_hint(hint));
+        }
+        let source = SourceFile::open(&upload.put.path)?;
+        let is_same = source.version() == upload.upload.intent.version;
+        if upload.by_resume && !is_same {
+            let why = "it is another file than when its upload began";
+            return Err(self.emit_changed(upload.item, &upload.upload, why));
+        }
+        // What the store had of the old upload, it does not have of the new one.
+        let skipped = &mut self.summary.bytes_skipped;
+        *skipped = skipped.saturating_sub(upload.resumed_bytes);
+        let intent = self.intent(&upload.put, &source)?;
+        let is_replaced = !upload.upload.state.is_finished() || upload.stage() == Stage::Confirming;
+        let replaced = is_replaced.then(|| upload.row());
+        let recorded = self.committer.replace(replaced, intent)?;
+        crash::point("transfer.restarted");
+        self.cancel_tasks(upload);
+        let put = upload.put.clone();
+        let mut next = self.new_upload(upload.item, put, source, recorded)?;
+        next.by_resume = upload.by_resume;
+        next.restarts = upload.restarts + 1;
+        if is_same && next.plan == upload.plan {
+            next.parts = upload.parts.digests_only();
+            let row = next.row();
+            for Part { number, sha256, .. } in next.parts.to_journal().into_values() {
+                self.committer.record(Record::PartHashed {
+                    row,
+                    number,
+                    sha256,
+                });
+            }
+        }
+        *upload = next;
+        self.prepare(upload).map(drop)
+    }
+
+    /// Reports the plan of an upload.
+    pub(super) fn emit_plan(&mut self, upload: &ActiveUpload) {
+        let event = Event::plan(
+            upload.item,
+            upload.upload.id.clone(),
+            &upload.put.path,
+            &upload.plan,
+            upload.resumed_bytes,
+        );
+        self.committer.emit(event);
+    }
+
+    /// Reports that a source has changed, and returns the error for the case that this ends the upload.
+    pub(super) fn emit_changed(&mut self, item: usize, upload: &Upload, why: &str) -> Error {
+        let path = upload.intent.path.display().to_string();
+        let what = format!("{path} has changed since its upload began: {why}");
+        self.committer.emit(Event::Changed {
+            item,
+            upload: upload.id.clone(),
+            path,
+            message: what.clone(),
+        });
+        let hint = "put the file again to upload it as it is now, or use --if-changed restart";
+        Error::new(Kind::SourceChanged, what).with_hint(hint)
+    }
+}
+
+/// An upload whose receipt the journal has.
+fn completed(item: usize, upload: &Upload) -> Option<Started> {
+    let verified = VerifiedUpload {
+        item,
+        row: upload.row,
+        path: upload.intent.path.display().to_string(),
+        id: upload.id.clone()?,
+        receipt: Box::new(upload.receipt.clone()?),
+        already: true,
+    };
+    Some(Started::Completed(Box::new(verified)))
+}

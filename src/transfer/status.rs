@@ -1,0 +1,26 @@
+//! The meaning of a status that ends an upload.
+
+use upload_types::error::{Error, Kind};
+use upload_types::wire::{UploadState, UploadStatus};
+
+/// How much of a hook's reason is shown, in characters.
+const MAX_REASON_CHARS: usize = 500;
+
+/// The error for an upload that the backend has ended: [`Kind::CheckFailed`] if a hook has rejected the object, otherwise
+/// [`Kind::Gone`].
+pub fn terminal_error(status: &UploadStatus) -> Error {
+    if let (UploadState::Rejected, Some(reason)) = (status.state, &status.reason) {
+        let reason: String = reason.chars().take(MAX_REASON_CHARS).collect();
+        return check_failed(&format!(
+            "the backend's checks rejected the object: {reason}"
+        ));
+    }
+    let what = format!("the backend reports the upload as {}", status.state.name());
+    Error::new(Kind::Gone, what).with_hint("put the file again to begin a new upload")
+}
+
+/// The error for an object that a hook has rejected.
+pub fn check_failed(what: &str) -> Error {
+    let hint = "change the file, or put it with --force to have it checked again";
+    Error::new(Kind::CheckFailed, what).with_hint(hint)
+}

@@ -1,0 +1,86 @@
+//! Tasks and their results. A task makes one call, or reads one range; it touches neither the journal nor the events.
+
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use upload_types::error::{Error, Kind, Result};
+use upload_types::names::{PartNumber, Sha256};
+use upload_types::wire::{
+    BatchBegin, BatchComplete, BeginResponse, Receipt, SignedPart, StoredPart, UploadStatus,
+};
+
+use crate::backend::{Completion, PutOutcome};
+use crate::source::Digests;
+
+/// A task that has not started.
+pub type BoxTask<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// The result of a task, with the row of its upload in the journal.
+#[derive(Debug)]
+pub enum TaskResult {
+    Upload(i64, UploadResult),
+    /// Of one call about several uploads.
+    Batch(Vec<(i64, UploadResult)>),
+    /// The status of an upload whose hooks are waited for.
+    Status(i64, Result<Box<UploadStatus>>),
+}
+
+/// A call that can go alone or together with others.
+#[derive(Debug)]
+pub enum BatchCall {
+    Begin(BatchBegin),
+    Complete(BatchComplete),
+}
+
+/// The result of a task about an upload.
+#[derive(Debug)]
+pub enum UploadResult {
+    /// Whether the acknowledged parts still have their digests.
+    Rehashed(Result<bool>),
+    /// The status of an upload that was completed before.
+    Confirmed(Result<Box<UploadStatus>>),
+    Aborted(Result<AbortOutcome>),
+    /// With the time of the request: the lifetime of signatures in the response counts from it.
+    Begun(Instant, Result<BeginResponse>),
+    Rejoined(Result<Rejoined>),
+    /// The parts that had to be hashed to check the receipt.
+    HashedForReceipt(Box<Receipt>, Result<Vec<(PartNumber, Sha256)>>),
+    /// The epoch of the renewed lease.
+    LeaseRenewed(Result<u64>),
+    Completed(Result<Completion>),
+    /// Of a part, with the generation of the part queue.
+    Part(u32, PartResult),
+}
+
+/// The result of a task about parts.
+#[derive(Debug)]
+pub enum PartResult {
+    Hashed(PartNumber, Result<Digests>),
+    Signed(Vec<PartNumber>, Instant, Result<Vec<SignedPart>>),
+    Put(PartNumber, Result<PutOutcome>),
+}
+
+/// What the backend reports about an upload that is continued.
+#[derive(Debug)]
+pub enum Rejoined {
+    /// It takes parts; this process holds the lease.
+    Running { epoch: u64, stored: Vec<StoredPart> },
+    /// It is verified.
+    Verified(Box<Receipt>),
+}
+
+/// What became of an upload that was to be aborted.
+#[derive(Debug)]
+pub enum AbortOutcome {
+    /// The store has none of it.
+    Aborted,
+    /// It was completed before; the object stays.
+    Completed(Box<Receipt>),
+    /// It is being completed: ask again after this time.
+    Pending(Duration),
+}
+
+/// A task that panicked or was aborted by the runtime.
+pub fn task_failed(error: tokio::task::JoinError) -> Error {
+    Error::new(Kind::Other, "a task stopped early").with_source(error)
+}

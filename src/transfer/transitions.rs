@@ -1,0 +1,476 @@
+//! What follows from the result of a task about an upload: records first, then the next call. A result that leaves the
+//! outcome open is answered by asking, never by guessing.
+//!
+//! Not here: results about single parts (`part_transitions`).
+
+use std::time::{Duration, Instant};
+
+use upload_types::crash;
+use upload_types::error::{Error, Kind, Result};
+use upload_types::names::{ByteRange, PartNumber};
+use upload_types::plan::Plan;
+use upload_types::wire::{
+    BeginResponse, Receipt, SignedPart, StoredPart, UploadState, UploadStatus,
+};
+
+use super::active_upload::{ActiveUpload, Stage};
+use super::engine::{Engine, Next};
+use super::hashing;
+use super::options::OnChange;
+use super::part_queue::PartQueue;
+use super::resume::{self, Presence};
+use super::retry::Failures;
+use super::task::{AbortOutcome, PartResult, Rejoined, UploadResult};
+use crate::backend::Completion;
+use crate::journal::{Record, State};
+use crate::source::WithMd5;
+
+/// How long to wait before asking again about an upload that is being completed.
+const COMPLETION_WAIT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+impl Engine<'_> {
+    pub(super) fn on_result(
+        &mut self,
+        upload: &mut ActiveUpload,
+        result: UploadResult,
+    ) -> Result<Next> {
+        match result {
+            UploadResult::Part(generation, result) => {
+                self.on_part_result(upload, generation, result)
+            }
+            UploadResult::LeaseRenewed(renewed) => Self::on_lease_renewed(upload, renewed),
+            UploadResult::Rehashed(Ok(is_same)) => self.on_rehashed(upload, is_same),
+            UploadResult::Confirmed(Ok(status)) => self.on_confirmed(upload, &status),
+            UploadResult::Aborted(Ok(outcome)) => self.on_aborted(upload, outcome),
+            UploadResult::Begun(requested, Ok(response)) => {
+                self.on_begun(upload, requested, response)
+            }
+            UploadResult::Rejoined(Ok(rejoined)) => self.on_rejoined(upload, rejoined),
+            UploadResult::HashedForReceipt(receipt, hashed) => {
+                for (number, sha256) in hashed? {
+                    upload.parts.set_sha256(number, sha256);
+                }
+                self.on_receipt(upload, *receipt)
+            }
+            UploadResult::Completed(Ok(Completion::Verified(receipt))) => {
+                self.on_receipt(upload, *receipt)
+            }
+            UploadResult::Completed(Ok(Completion::Pending(wait))) => {
+                self.call_when_decided(upload, wait)
+            }
+            UploadResult::Begun(_, Err(error)) => self.on_begin_failed(upload, error),
+            UploadResult::Completed(Err(error)) => self.on_complete_failed(upload, error),
+            UploadResult::Rejoined(Err(error)) if error.kind() == Kind::CheckFailed => {
+                let row = upload.row();
+                self.committer.record(Record::Rejected { row });
+                Err(error)
+            }
+            // Nothing depends on the upload of the old file version.
+            UploadResult::Aborted(Err(error)) if error.kind() == Kind::Unconfirmed => {
+                self.emit_upload_retry(upload, &error);
+                Ok(Next::Restart)
+            }
+            UploadResult::Rehashed(Err(error))
+            | UploadResult::Aborted(Err(error))
+            | UploadResult::Confirmed(Err(error))
+            | UploadResult::Rejoined(Err(error)) => self.on_call_failed(upload, error),
+        }
+    }
+
+    fn on_part_result(
+        &mut self,
+        upload: &mut ActiveUpload,
+        generation: u32,
+        result: PartResult,
+    ) -> Result<Next> {
+        let is_current = generation == upload.queue_generation
+            && matches!(upload.stage(), Stage::Preparing | Stage::Sending);
+        if !is_current {
+            // The list of stored parts, which was asked for since, says the same.
+            return Ok(Next::Continue);
+        }
+        match result {
+            PartResult::Hashed(number, hashed) => self.on_hashed(upload, number, hashed),
+            PartResult::Signed(numbers, requested, signed) => {
+                self.on_signed(upload, &numbers, requested, signed)
+            }
+            PartResult::Put(number, outcome) => self.on_put(upload, number, outcome),
+        }
+    }
+
+    fn on_lease_renewed(upload: &ActiveUpload, renewed: Result<u64>) -> Result<Next> {
+        // In another stage, a new lease has replaced the one that was to be renewed.
+        let is_current = matches!(upload.stage(), Stage::Sending | Stage::FinalCheck);
+        match renewed {
+            Err(error) if is_current && matches!(error.kind(), Kind::LeaseLost | Kind::Busy) => {
+                Err(error)
+            }
+            _ => Ok(Next::Continue),
+        }
+    }
+
+    fn on_begin_failed(&mut self, upload: &mut ActiveUpload, error: Error) -> Result<Next> {
+        match error.kind() {
+            // The next `put` makes another request, so there is nothing to resume.
+            Kind::NotAcceptable | Kind::Other => {
+                let row = upload.row();
+                self.committer.record(Record::Abandoned { row });
+                Err(error)
+            }
+            // It has begun before, with other bytes. Without parts, begin returns its id, so that it can be aborted.
+            Kind::SourceChanged if !upload.begins_without_parts => {
+                upload.begins_without_parts = true;
+                self.call_after(upload, Duration::ZERO)?;
+                Ok(Next::Continue)
+            }
+            _ => self.on_call_failed(upload, error),
+        }
+    }
+
+    fn on_complete_failed(&mut self, upload: &mut ActiveUpload, error: Error) -> Result<Next> {
+        let is_durable = self.backend.capabilities().durable;
+        match error.kind() {
+            // Only the store can tell which parts are missing.
+            Kind::PartsMismatch if upload.take_rejoin() => {
+                self.emit_upload_retry(upload, &error);
+                self.move_to(upload, Stage::Rejoining)
+            }
+            // Its status tells why it is gone: an object that a hook rejected is not sent again.
+            Kind::Gone if is_durable && upload.take_rejoin() => {
+                self.move_to(upload, Stage::Rejoining)
+            }
+            _ => self.on_call_failed(upload, error),
+        }
+    }
+
+    /// Repeats a failed call later. If the backend does not have the upload any more, begins another one.
+    fn on_call_failed(&mut self, upload: &mut ActiveUpload, error: Error) -> Result<Next> {
+        if matches!(error.kind(), Kind::NotFound | Kind::Gone) {
+            self.emit_upload_retry(upload, &error);
+            return Ok(Next::Restart);
+        }
+        let wait = self.retry_delay(upload, error)?;
+        self.call_after(upload, wait)?;
+        Ok(Next::Continue)
+    }
+
+    /// Asks again about an upload that is being completed.
+    fn call_when_decided(&mut self, upload: &mut ActiveUpload, wait: Duration) -> Result<Next> {
+        let (shortest, longest) = COMPLETION_WAIT;
+        upload.call_failures = Failures::default();
+        self.call_after(upload, wait.clamp(shortest, longest))?;
+        Ok(Next::Continue)
+    }
+
+    /// Reports an error that another way of continuing follows.
+    pub(super) fn emit_upload_retry(&mut self, upload: &ActiveUpload, error: &Error) {
+        let id = upload.upload.id.clone();
+        let event = crate::event::Event::retry(upload.item, id, None, 1, error, Duration::ZERO);
+        self.committer.emit(event);
+    }
+
+    /// The source is of another version than the parts that were sent. `while_running` tells whether this process noticed it
+    /// after it had started.
+    pub(super) fn on_source_changed(
+        &mut self,
+        upload: &mut ActiveUpload,
+        why: &str,
+        noticed: Noticed,
+    ) -> Result<Next> {
+        let error = self.emit_changed(upload.item, &upload.upload, why);
+        // If the source is as this process opened it, the parts of an earlier version differ.
+        let is_as_opened = upload
+            .source
+            .current_version()
+            .is_ok_and(|version| version == upload.source.version());
+        let may_restart = noticed == Noticed::AtStart
+            || is_as_opened
+            || upload.put.on_change == OnChange::Restart;
+        if upload.by_resume || !may_restart {
+            return Err(error);
+        }
+        self.move_to(upload, Stage::Aborting)
+    }
+
+    /// The acknowledged parts of a touched source were hashed again.
+    fn on_rehashed(&mut self, upload: &mut ActiveUpload, is_same: bool) -> Result<Next> {
+        crash::point("transfer.rehashed");
+        let is_final = upload.stage() == Stage::FinalCheck;
+        self.last_success = Instant::now();
+        if !is_same {
+            if upload.upload.state.is_finished() {
+                return Ok(Next::Restart);
+            }
+            let noticed = if is_final {
+                Noticed::WhileRunning
+            } else {
+                Noticed::AtStart
+            };
+            return self.on_source_changed(upload, "its content differs", noticed);
+        }
+        self.committer.record(Record::SourceTouched {
+            row: upload.row(),
+            path: upload.source.path().to_path_buf(),
+            version: upload.checked_version,
+        });
+        upload.upload.intent.version = upload.checked_version;
+        match (is_final, upload.upload.state, &upload.upload.id) {
+            (true, ..) => self.on_all_stored(upload),
+            (false, state, _) if state.is_finished() => self.move_to(upload, Stage::Confirming),
+            (false, _, Some(_)) => self.move_to(upload, Stage::Rejoining),
+            (false, _, None) => {
+                self.emit_plan(upload);
+                self.prepare(upload)
+            }
+        }
+    }
+
+    /// The upload of an old file version was aborted, or completed before that.
+    fn on_aborted(&mut self, upload: &mut ActiveUpload, outcome: AbortOutcome) -> Result<Next> {
+        crash::point("transfer.aborted");
+        let mut receipt = match outcome {
+            AbortOutcome::Aborted => return Ok(Next::Restart),
+            AbortOutcome::Completed(receipt) => receipt,
+            AbortOutcome::Pending(wait) => return self.call_when_decided(upload, wait),
+        };
+        // If another process completed it with parts that this journal does not know, the receipt is not recorded.
+        let is_ours = resume::object_checksum(&upload.plan, &upload.parts.to_journal())
+            .and_then(|checksum| resume::check_receipt(&receipt, &upload.plan, &checksum));
+        if is_ours.is_ok() && upload.upload.id.as_ref() == Some(&receipt.id) {
+            let location = &receipt.location;
+            tracing::info!(%location, "the upload of the old file version was completed");
+            receipt.backend.clone_from(&self.options.backend);
+            let row = upload.row();
+            self.committer.record(Record::Completed { row, receipt });
+            upload.upload.state = State::Completed;
+        }
+        Ok(Next::Restart)
+    }
+
+    /// The status of an upload that was completed before.
+    fn on_confirmed(&mut self, upload: &mut ActiveUpload, status: &UploadStatus) -> Result<Next> {
+        crash::point("transfer.confirmed");
+        self.last_success = Instant::now();
+        let receipt = match (resume::presence(status), upload.upload.receipt.clone()) {
+            (Presence::There, Some(receipt)) => receipt,
+            (Presence::There | Presence::Gone, _) => return Ok(Next::Restart),
+            (Presence::Rejected(error), _) => {
+                let row = upload.row();
+                self.committer.record(Record::Rejected { row });
+                return Err(error);
+            }
+        };
+        upload.resumed_bytes = upload.plan.size();
+        self.summary.bytes_skipped += upload.plan.size();
+        self.emit_plan(upload);
+        Ok(Next::AlreadyThere(Box::new(receipt)))
+    }
+
+    fn on_begun(
+        &mut self,
+        upload: &mut ActiveUpload,
+        requested: Instant,
+        response: BeginResponse,
+    ) -> Result<Next> {
+        crash::point("transfer.begun");
+        let plan = Plan::pinned(upload.plan.size(), response.part_size)?;
+        let limits = &self.info.limits;
+        if plan.count() != response.part_count
+            || plan.part_size() > limits.max_part
+            || plan.count() > limits.max_parts
+        {
+            let what = "the backend chose a part size outside its own limits";
+            let hint = "report this to the operator of the backend";
+            return Err(Error::new(Kind::Incompatible, what).with_hint(hint));
+        }
+        let backend_state = self.backend.opaque_state(&response.id);
+        upload.upload.backend_state.clone_from(&backend_state);
+        self.committer.record(Record::Begun {
+            row: upload.row(),
+            id: response.id.clone(),
+            part_size: plan.part_size(),
+            backend_state,
+        });
+        self.committer.commit_soon();
+        self.last_success = Instant::now();
+        if plan != upload.plan {
+            upload.parts.clear();
+        }
+        upload.plan = plan;
+        upload.upload.id = Some(response.id);
+        upload.upload.state = State::Uploading;
+        upload.epoch = response.epoch;
+        match response.state {
+            UploadState::Pending | UploadState::Uploading => {
+                self.send_missing(upload, &[]);
+                match response.parts {
+                    Some(signed) => self.on_signed_by_begin(upload, requested, signed),
+                    None => Ok(Next::Continue),
+                }
+            }
+            _ => self.move_to(upload, Stage::Rejoining),
+        }
+    }
+
+    fn on_signed_by_begin(
+        &mut self,
+        upload: &mut ActiveUpload,
+        requested: Instant,
+        signed: Vec<SignedPart>,
+    ) -> Result<Next> {
+        let numbers = upload.queue.start_signing(usize::MAX);
+        if !numbers
+            .iter()
+            .copied()
+            .eq(signed.iter().map(SignedPart::number))
+        {
+            let what = "the backend signed other parts than were requested";
+            let hint = "use versions of upload and gateway that match";
+            return Err(Error::new(Kind::Incompatible, what).with_hint(hint));
+        }
+        self.on_signed(upload, &numbers, requested, Ok(signed))
+    }
+
+    fn on_rejoined(&mut self, upload: &mut ActiveUpload, rejoined: Rejoined) -> Result<Next> {
+        crash::point("transfer.rejoined");
+        self.last_success = Instant::now();
+        let is_first = upload.queue_generation == 0;
+        match rejoined {
+            Rejoined::Running { epoch, stored } => {
+                upload.epoch = epoch;
+                self.send_missing(upload, &stored);
+                if is_first {
+                    self.emit_plan(upload);
+                }
+                Ok(Next::Continue)
+            }
+            Rejoined::Verified(receipt) => {
+                if is_first {
+                    upload.resumed_bytes = upload.plan.size();
+                    self.summary.bytes_skipped += upload.plan.size();
+                    self.emit_plan(upload);
+                }
+                // If another journal's process completed it, this one has not hashed every part.
+                let unhashed: Vec<(PartNumber, ByteRange)> = upload
+                    .plan
+                    .parts()
+                    .filter(|(number, _)| upload.parts.sha256(*number).is_none())
+                    .collect();
+                if unhashed.is_empty() {
+                    return self.on_receipt(upload, *receipt);
+                }
+                let (source, read) = (upload.source.clone(), upload.start_rehash());
+                self.defer(upload, async move {
+                    let hashed = hashing::hash_all(source, unhashed, read).await;
+                    UploadResult::HashedForReceipt(receipt, hashed)
+                });
+                Ok(Next::Continue)
+            }
+        }
+    }
+
+    /// Starts to send the parts that the store does not have.
+    fn send_missing(&mut self, upload: &mut ActiveUpload, stored: &[StoredPart]) {
+        let journal = upload.parts.to_journal();
+        let agreed = resume::agreed_parts(&upload.plan, journal.values(), stored);
+        upload.parts.clear_etags();
+        upload.confirmed_bytes = 0;
+        let row = upload.row();
+        for (number, _, etag) in agreed {
+            upload.confirmed_bytes += upload.part_len(number);
+            let recorded = journal.get(&number).and_then(|part| part.etag.as_ref());
+            if recorded != Some(&etag) {
+                let etag = etag.clone();
+                self.committer
+                    .record(Record::PartStored { row, number, etag });
+            }
+            upload.parts.set_stored(number, etag);
+        }
+        // The object of a single PUT whose response was lost has the upload's token, so its bytes are those that were signed.
+        if let ([only], true) = (stored, upload.plan.is_single()) {
+            self.adopt_single(upload, only);
+        }
+        let is_stored = |number: PartNumber| upload.parts.etag(number).is_some();
+        let numbers = upload.plan.parts().map(|(number, _)| number);
+        let missing = numbers.filter(|number| !is_stored(*number));
+        // The journal has no MD5: if the store wants one, the part is hashed again.
+        let needs_md5 = self.with_md5() == WithMd5::Yes;
+        let is_hashed = |number: &PartNumber| {
+            let has_md5 = !needs_md5 || upload.parts.md5(*number).is_some();
+            has_md5 && upload.parts.sha256(*number).is_some()
+        };
+        let (to_sign, to_hash): (Vec<_>, Vec<_>) = missing.partition(is_hashed);
+        let hashed: u64 = to_sign.iter().map(|number| upload.part_len(*number)).sum();
+        upload.hashed_bytes = upload.confirmed_bytes + hashed;
+        // Later, what the store has was sent by this run.
+        if upload.queue_generation == 0 {
+            self.summary.bytes_skipped += upload.confirmed_bytes;
+            upload.resumed_bytes = upload.confirmed_bytes;
+        }
+        self.cancel_tasks(upload);
+        upload.start_queue(PartQueue::new(to_hash, to_sign));
+    }
+
+    /// Takes over the only part of a single PUT if the store keeps no SHA-256 to compare.
+    fn adopt_single(&mut self, upload: &mut ActiveUpload, stored: &StoredPart) {
+        let number = stored.number;
+        let fits = number == PartNumber::FIRST
+            && stored.size == upload.part_len(number)
+            && stored.sha256.is_none();
+        let is_open = upload.parts.sha256(number).is_some() && upload.parts.etag(number).is_none();
+        if fits && is_open {
+            let etag = stored.etag.clone();
+            let row = upload.row();
+            upload.parts.set_stored(number, etag.clone());
+            upload.confirmed_bytes = stored.size;
+            self.committer
+                .record(Record::PartStored { row, number, etag });
+        }
+    }
+
+    /// Every part is stored. If the source is still the same, the upload can be completed.
+    pub(super) fn on_all_stored(&mut self, upload: &mut ActiveUpload) -> Result<Next> {
+        crash::point("transfer.all_stored");
+        let version = upload.source.current_version()?;
+        let expected = upload.upload.intent.version;
+        if version.size != expected.size {
+            return self.on_source_changed(upload, "its size has changed", Noticed::WhileRunning);
+        }
+        if version != expected {
+            // Taken before the source is hashed: a change during that shows in the next comparison.
+            upload.checked_version = version;
+            return self.move_to(upload, Stage::FinalCheck);
+        }
+        self.move_to(upload, Stage::Completing)
+    }
+
+    /// The backend has verified the object. The receipt must be of this upload.
+    fn on_receipt(&mut self, upload: &mut ActiveUpload, mut receipt: Receipt) -> Result<Next> {
+        self.last_success = Instant::now();
+        let checksum = resume::object_checksum(&upload.plan, &upload.parts.to_journal())?;
+        resume::check_receipt(&receipt, &upload.plan, &checksum)?;
+        if upload.upload.id.as_ref() != Some(&receipt.id) {
+            let what = "the backend's receipt is of another upload";
+            let hint = "do not use the object; put the file again with --force";
+            return Err(Error::new(Kind::Corrupt, what).with_hint(hint));
+        }
+        crash::point("transfer.verified");
+        receipt.backend.clone_from(&self.options.backend);
+        self.committer.record(Record::Completed {
+            row: upload.row(),
+            receipt: Box::new(receipt.clone()),
+        });
+        upload.upload.receipt = Some(receipt.clone());
+        let progress = upload.progress(Instant::now());
+        self.committer.emit(progress);
+        Ok(Next::Verified(Box::new(receipt)))
+    }
+}
+
+/// When it was noticed that a source has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Noticed {
+    /// When the upload was continued.
+    AtStart,
+    WhileRunning,
+}

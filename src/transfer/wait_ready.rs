@@ -1,0 +1,160 @@
+//! `--wait ready`: verified uploads whose hooks are waited for. Their status is polled.
+//!
+//! Not here: what a status means for the run (`finish`).
+
+use std::time::{Duration, Instant};
+
+use upload_types::backoff::Backoff;
+use upload_types::names::UploadId;
+use upload_types::wire::Receipt;
+
+use super::options::WaitFor;
+use super::retry::Failures;
+
+/// The interval between two polls of an upload.
+const POLL_INTERVAL: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+/// Polls under way at once.
+const MAX_POLLS: usize = 16;
+
+/// A verified upload.
+pub struct VerifiedUpload {
+    pub item: usize,
+    /// In the journal.
+    pub row: i64,
+    pub path: String,
+    pub id: UploadId,
+    pub receipt: Box<Receipt>,
+    /// The object existed before this command ran.
+    pub already: bool,
+}
+
+/// A verified upload that waits for the backend's hooks.
+pub struct Waiting {
+    pub upload: VerifiedUpload,
+    pub failures: Failures,
+    since: Instant,
+    next_poll: Instant,
+    is_polling: bool,
+    polls: u32,
+}
+
+impl Waiting {
+    /// Whether only one poll was made so far.
+    pub fn is_first_poll(&self) -> bool {
+        self.polls == 1
+    }
+
+    /// Polls again after the usual interval.
+    pub fn poll_later(&mut self, now: Instant) {
+        self.failures = Failures::default();
+        self.next_poll = now + POLL_INTERVAL.delay(self.polls);
+    }
+
+    /// Polls again after a failure.
+    pub fn poll_after(&mut self, now: Instant, wait: Duration) {
+        self.next_poll = now + wait.max(POLL_INTERVAL.delay(1));
+    }
+}
+
+/// The uploads that wait.
+pub struct Waits {
+    waiting: Vec<Waiting>,
+    wait_for: WaitFor,
+}
+
+impl Waits {
+    pub fn new(wait_for: WaitFor) -> Self {
+        Self {
+            waiting: Vec::new(),
+            wait_for,
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Whether verified uploads wait for the backend's hooks.
+    pub fn is_used(&self) -> bool {
+        self.wait_for != WaitFor::Verified
+    }
+
+    pub fn add(&mut self, upload: VerifiedUpload) {
+        let now = Instant::now();
+        self.waiting.push(Waiting {
+            upload,
+            failures: Failures::default(),
+            since: now,
+            next_poll: now,
+            is_polling: false,
+            polls: 0,
+        });
+    }
+
+    /// The uploads to poll now.
+    pub fn start_polls(&mut self, now: Instant) -> Vec<(i64, UploadId)> {
+        let polling = self.waiting.iter().filter(|waiting| waiting.is_polling);
+        let room = MAX_POLLS.saturating_sub(polling.count());
+        let due = self
+            .waiting
+            .iter_mut()
+            .filter(|waiting| !waiting.is_polling && waiting.next_poll <= now);
+        let polls = due.take(room).map(|waiting| {
+            waiting.is_polling = true;
+            waiting.polls = waiting.polls.saturating_add(1);
+            (waiting.upload.row, waiting.upload.id.clone())
+        });
+        polls.collect()
+    }
+
+    /// Takes the upload whose poll has ended. It is added again with [`Waits::put_back`] if it goes on waiting.
+    pub fn take(&mut self, row: i64) -> Option<(usize, Waiting)> {
+        let index = self
+            .waiting
+            .iter()
+            .position(|waiting| waiting.upload.row == row)?;
+        let mut waiting = self.waiting.remove(index);
+        waiting.is_polling = false;
+        Some((index, waiting))
+    }
+
+    pub fn put_back(&mut self, index: usize, waiting: Waiting) {
+        self.waiting.insert(index, waiting);
+    }
+
+    /// Takes the uploads that have waited for the longest time allowed.
+    pub fn take_late(&mut self, now: Instant) -> Vec<VerifiedUpload> {
+        let WaitFor::Ready(Some(limit)) = self.wait_for else {
+            return Vec::new();
+        };
+        let is_late = |waiting: &mut Waiting| now.saturating_duration_since(waiting.since) >= limit;
+        let late = self.waiting.extract_if(.., is_late);
+        late.map(|waiting| waiting.upload).collect()
+    }
+
+    pub fn take_all(&mut self) -> Vec<VerifiedUpload> {
+        let waiting = std::mem::take(&mut self.waiting);
+        waiting.into_iter().map(|waiting| waiting.upload).collect()
+    }
+
+    /// The polls under way were aborted: polls each upload again.
+    pub fn poll_all_again(&mut self) {
+        for waiting in &mut self.waiting {
+            waiting.is_polling = false;
+            waiting.next_poll = Instant::now();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn polls_become_less_frequent() {
+        let intervals: Vec<u128> = (1..=7)
+            .map(|polls| POLL_INTERVAL.delay(polls).as_millis())
+            .collect();
+        assert_eq!(intervals, [200, 400, 800, 1600, 3200, 5000, 5000]);
+    }
+}
