@@ -30,7 +30,7 @@ pub struct Journal {
     db: Connection,
     path: PathBuf,
     /// Which file it was when it was opened.
-    place: upload_sqlite::Place,
+    place: upload_sqlite::FileId,
     /// It has a write-ahead log.
     logs: bool,
     /// Once this process drives an upload.
@@ -58,7 +58,7 @@ impl Journal {
     /// As [`upload_sqlite::open`]; [`Kind::DatabaseUnusable`] for a place that others can write to.
     pub fn open(path: &Path) -> Result<Self> {
         place::check(path)?;
-        let path = upload_sqlite::place(path, &schema::SPEC)?;
+        let path = upload_sqlite::prepare_path(path, &schema::SPEC)?;
         let (db, place, logs) = connect(&path)?;
         Ok(Self {
             db,
@@ -132,7 +132,7 @@ impl Journal {
     /// Sees to it that what is written can be found again: where the file was removed under our hands, what it held is put
     /// there once more.
     fn stay(&mut self) -> Result<()> {
-        match upload_sqlite::Place::of(&self.path) {
+        match upload_sqlite::FileId::of(&self.path) {
             Some(place) if place == self.place => return Ok(()),
             Some(_) => {
                 self.failed = true;
@@ -147,7 +147,7 @@ impl Journal {
                 self.path.display()
             ),
         }
-        upload_sqlite::put_back(&self.db, &self.path, &schema::SPEC)?;
+        upload_sqlite::restore(&self.db, &self.path, &schema::SPEC)?;
         // The connection to what was removed takes no log with it when it is dropped: SQLite looks whether its file was moved.
         let (db, place, logs) = connect(&self.path)?;
         (self.db, self.place, self.logs, self.durability) = (db, place, logs, Durability::Full);
@@ -191,7 +191,7 @@ fn kind(error: &rusqlite::Error) -> Kind {
 }
 
 /// The connection, which file it is of, and whether that has a write-ahead log.
-fn connect(path: &Path) -> Result<(Connection, upload_sqlite::Place, bool)> {
+fn connect(path: &Path) -> Result<(Connection, upload_sqlite::FileId, bool)> {
     let db = upload_sqlite::open(path, &schema::SPEC)?;
     let cannot = || {
         Error::new(
@@ -199,7 +199,7 @@ fn connect(path: &Path) -> Result<(Connection, upload_sqlite::Place, bool)> {
             format!("could not open the journal {}", path.display()),
         )
     };
-    let place = upload_sqlite::Place::of(path).ok_or_else(cannot)?;
+    let place = upload_sqlite::FileId::of(path).ok_or_else(cannot)?;
     let logs = db.pragma_query_value(None, "journal_mode", |row| {
         Ok(row.get::<_, String>(0)? == "wal")
     });

@@ -2,13 +2,13 @@
 //!
 //! Border: structure only; how such a file is opened is `sqlite`.
 
-use upload_sqlite::Spec;
+use upload_sqlite::Schema;
 
-pub const SPEC: Spec = Spec {
-    what: "journal",
+pub const SPEC: Schema = Schema {
+    name: "journal",
     // "upld" in ASCII.
     application_id: 0x7570_6c64,
-    steps: &[UPLOADS, PRESENCE, STORES, MEMO],
+    migrations: &[UPLOADS, PRESENCE, STORES, MEMO],
     hint: "name another place for the journal with --journal FILE",
 };
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use upload_sqlite::commits::Commits;
+use upload_sqlite::writer::{TransactionEnd, Writer};
 use upload_types::error::{Error, Kind, Result};
 
 mod abort;
@@ -57,7 +57,7 @@ pub struct Ledger {
 }
 
 enum Database {
-    Sqlite(Commits),
+    Sqlite(Writer),
     Postgres(Arc<Pool>),
 }
 
@@ -82,7 +82,7 @@ impl Ledger {
                 let (connection, instance_id) =
                     opened.map_err(|error| no_thread(error.into()))??;
                 (
-                    Database::Sqlite(Commits::start("ledger", connection, ()).map_err(no_thread)?),
+                    Database::Sqlite(Writer::start("ledger", connection, ()).map_err(no_thread)?),
                     instance_id,
                 )
             }
@@ -149,8 +149,9 @@ impl Ledger {
         match &*self.database {
             Database::Sqlite(commits) => {
                 let job = move |connection: &Connection| match job(&Db::Sqlite(connection)) {
-                    Ok((value, keep)) => (Ok(value), keep),
-                    Err(error) => (Err::<T, Failed>(error), false),
+                    Ok((value, true)) => (Ok(value), TransactionEnd::Commit),
+                    Ok((value, false)) => (Ok(value), TransactionEnd::RollBack),
+                    Err(error) => (Err::<T, Failed>(error), TransactionEnd::RollBack),
                 };
                 commits.write(job).await.map_err(failed)?.map_err(failed)
             }

@@ -7,14 +7,14 @@ use std::path::Path;
 use rusqlite::Connection;
 use uuid::Uuid;
 
-use upload_sqlite::{self as sqlite, Spec};
+use upload_sqlite::{self as sqlite, Schema};
 use upload_types::error::{Error, Kind, Result};
 
-pub(super) const SPEC: Spec = Spec {
-    what: "ledger",
+pub(super) const SPEC: Schema = Schema {
+    name: "ledger",
     // "UPLG" in ASCII.
     application_id: 0x5550_4C47,
-    steps: &[UPLOADS, SWEPT, EVENTS, LIMITED, HOOKED, PROBED, UNPLANNED],
+    migrations: &[UPLOADS, SWEPT, EVENTS, LIMITED, HOOKED, PROBED, UNPLANNED],
     hint: "name another place for the ledger with --ledger sqlite:FILE",
 };
 
@@ -165,8 +165,8 @@ mod tests {
         let path = place.path().join("ledger.db");
         let old = sqlite::open(
             &path,
-            &Spec {
-                steps: &[UPLOADS, SWEPT],
+            &Schema {
+                migrations: &[UPLOADS, SWEPT],
                 ..SPEC
             },
         )

@@ -40,7 +40,7 @@ pub fn step_up(db: &Db<'_>) -> db::Result<upload_types::error::Result<String>> {
     if version.is_none() {
         db.execute("INSERT INTO schema_version (version) VALUES (0)", &[])?;
     }
-    let taken = u64::try_from(SPEC.steps.len()).unwrap_or(u64::MAX);
+    let taken = u64::try_from(SPEC.migrations.len()).unwrap_or(u64::MAX);
     db.execute(
         "UPDATE schema_version SET version = ?1 WHERE version <> ?1",
         values![taken],
@@ -56,7 +56,7 @@ pub fn step_up(db: &Db<'_>) -> db::Result<upload_types::error::Result<String>> {
 fn left(version: u64) -> Option<&'static [&'static str]> {
     usize::try_from(version)
         .ok()
-        .and_then(|taken| SPEC.steps.get(taken..))
+        .and_then(|taken| SPEC.migrations.get(taken..))
 }
 
 fn take(open: &Open<'_>, step: &str) -> db::Result<()> {
@@ -91,7 +91,7 @@ mod tests {
             "CREATE TABLE t (a TEXT COLLATE \"C\" PRIMARY KEY, b BYTEA, c BIGINT NOT NULL); \
              CREATE TABLE u (a TEXT COLLATE \"C\"); ALTER TABLE t ADD COLUMN d BIGINT;"
         );
-        for step in SPEC.steps {
+        for step in SPEC.migrations {
             let words = translated(step);
             assert!(
                 !["INTEGER", "BLOB", "STRICT", "ROWID"]
@@ -104,8 +104,8 @@ mod tests {
 
     #[test]
     fn what_is_newer_is_known_as_such() {
-        let known = u64::try_from(SPEC.steps.len()).unwrap();
-        assert_eq!(left(0), Some(SPEC.steps));
+        let known = u64::try_from(SPEC.migrations.len()).unwrap();
+        assert_eq!(left(0), Some(SPEC.migrations));
         assert!(left(known).unwrap().is_empty());
         assert!(left(known + 1).is_none() && left(u64::MAX).is_none());
     }
