@@ -139,7 +139,7 @@ impl Guard {
         if let Some(owner) = seen {
             return Ok(owner);
         }
-        let owner = Owner(self.ledger.owner(&subject, fresh_segment()).await?);
+        let owner = Owner(self.ledger.owner_segment(&subject, fresh_segment()).await?);
         let mut segments = lock(&self.segments);
         if segments.len() >= SEGMENTS {
             segments.clear();

@@ -30,7 +30,7 @@ pub fn same(one: &[u8; 32], other: &[u8; 32]) -> bool {
 
 /// Whether `token` is the one the ledger knows, and may be used `now`; why not is for the log.
 pub fn judge(known: &ApiToken, token: &str, now: Timestamp) -> Result<(), &'static str> {
-    if !same(&known.hash, &digest(token)) {
+    if !same(&known.sha256, &digest(token)) {
         Err("its secret is wrong")
     } else if known.revoked_at.is_some() {
         Err("it was revoked")
@@ -84,7 +84,7 @@ impl Ledger {
         let new = NewToken {
             id,
             name: name.to_owned(),
-            hash: digest(&token),
+            sha256: digest(&token),
             expires_at,
         };
         self.insert_token(new, Timestamp::now()).await?;
@@ -116,7 +116,7 @@ mod tests {
         let known = |revoked_at, expires_at| ApiToken {
             id: "1".into(),
             name: "ci".into(),
-            hash: digest("upl_1_secret"),
+            sha256: digest("upl_1_secret"),
             created_at: now,
             revoked_at,
             expires_at,
