@@ -51,7 +51,10 @@ const ALLOWED_IN: &[(&str, &[&str])] = &[
     ("clap_complete", &["src/cli/"]),
     ("clap_mangen", &["src/cli/"]),
     ("deadpool", &["crates/gateway/src/ledger/postgres/"]),
-    ("deadpool_postgres", &["crates/gateway/src/ledger/postgres/"]),
+    (
+        "deadpool_postgres",
+        &["crates/gateway/src/ledger/postgres/"],
+    ),
     ("governor", &["crates/gateway/src/limits.rs"]),
     ("hmac", &["crates/gateway/src/hooks/webhook.rs"]),
     ("hyper", &["crates/gateway/src/listen.rs"]),

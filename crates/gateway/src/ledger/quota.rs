@@ -29,12 +29,11 @@ impl Ledger {
             if let Some(excess) = quota.excess(usage, new.spec.plan.size()) {
                 return Ok((Err(excess), TransactionEnd::RollBack));
             }
-            let begun = match uploads::insert(tx, &new)? {
-                Some(upload) => (upload, true),
-                None => {
-                    let earlier = uploads::find_by_idempotency_key(tx, &new)?;
-                    (earlier.ok_or(SqlError::MissingRow)?, false)
-                }
+            let begun = if let Some(upload) = uploads::insert(tx, &new)? {
+                (upload, true)
+            } else {
+                let earlier = uploads::find_by_idempotency_key(tx, &new)?;
+                (earlier.ok_or(SqlError::MissingRow)?, false)
             };
             Ok((Ok(begun), TransactionEnd::Commit))
         })

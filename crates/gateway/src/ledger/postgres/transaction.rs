@@ -141,8 +141,8 @@ impl<'a> PgTransaction<'a> {
             }
             // BEGIN and the first statement share a round trip.
             let begin = self.client.batch_execute(self.access.begin());
-            let (begun, result) = tokio::join!(biased; begin, statement);
-            begun.and(result)
+            let (started, result) = tokio::join!(biased; begin, statement);
+            started.and(result)
         });
         result.map_err(|error| {
             self.has_failed.set(true);
