@@ -1,7 +1,8 @@
-//! Atomic creation of files: a file is completed under a temporary name, then linked to its final name.
+//! Atomic creation of files: a file is completed under a temporary name, then linked to its final
+//! name.
 //!
-//! Not here: the content, which SQLite writes. If files cannot be locked beside SQLite's own locks, as on a network file
-//! system, temporary files of dead processes are not removed.
+//! Not here: the content, which SQLite writes. If files cannot be locked beside SQLite's own locks,
+//! as on a network file system, temporary files of dead processes are not removed.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
@@ -11,7 +12,8 @@ use std::path::{Path, PathBuf};
 use crate::file_id::FileId;
 use crate::journal_mode::JournalMode;
 
-/// The name of a temporary file is the final name, this infix, and [`RANDOM_DIGITS`] hexadecimal digits.
+/// The name of a temporary file is the final name, this infix, and [`RANDOM_DIGITS`] hexadecimal
+/// digits.
 const TEMP_INFIX: &str = ".new-";
 const RANDOM_DIGITS: usize = 32;
 /// The suffixes of SQLite's side files.
@@ -33,8 +35,8 @@ impl Locking {
     }
 }
 
-/// A temporary file (0600), empty at first. It is removed when it is dropped. If its process dies, the next process that
-/// creates or opens the final file removes it.
+/// A temporary file (0600), empty at first. It is removed when it is dropped. If its process dies,
+/// the next process that creates or opens the final file removes it.
 pub(crate) struct TempFile {
     path: PathBuf,
     /// Keeps the lock while the process lives.
@@ -80,8 +82,8 @@ impl Drop for TempFile {
     }
 }
 
-/// Removes temporary files that are already linked to `final_path`, and, with locking, those of dead processes. Errors are
-/// ignored: a file that cannot be removed stays.
+/// Removes temporary files that are already linked to `final_path`, and, with locking, those of
+/// dead processes. Errors are ignored: a file that cannot be removed stays.
 pub(crate) fn remove_stale(final_path: &Path, locking: Locking) {
     let (Some(directory), Some(name)) = (
         final_path.parent(),
@@ -99,7 +101,8 @@ pub(crate) fn remove_stale(final_path: &Path, locking: Locking) {
         else {
             continue;
         };
-        // A file that SQLite may have open must not be opened here: closing it would release SQLite's locks.
+        // A file that SQLite may have open must not be opened here: closing it would release
+        // SQLite's locks.
         let is_linked = final_id.is_some() && FileId::of(&temp) == final_id;
         let is_locked = locking == Locking::Locked;
         let abandoned = if is_locked && !is_linked {
@@ -113,15 +116,16 @@ pub(crate) fn remove_stale(final_path: &Path, locking: Locking) {
     }
 }
 
-/// Locks a temporary file whose process is dead. Returns `None` if its process lives. A process that has just created the file,
-/// and not locked it yet, finds it locked and creates another.
+/// Locks a temporary file whose process is dead. Returns `None` if its process lives. A process
+/// that has just created the file, and not locked it yet, finds it locked and creates another.
 fn lock_if_abandoned(temp: &Path) -> Option<File> {
     File::open(temp)
         .ok()
         .filter(|file| file.try_lock_shared().is_ok())
 }
 
-/// The name of the temporary file for `final_name` that the directory entry is, or is a side file of.
+/// The name of the temporary file for `final_name` that the directory entry is, or is a side file
+/// of.
 fn temp_file_of<'a>(final_name: &str, entry: &'a str) -> Option<&'a str> {
     let rest = entry.strip_prefix(final_name)?.strip_prefix(TEMP_INFIX)?;
     let digits = rest
@@ -158,7 +162,8 @@ mod tests {
         remove_stale(&path, Locking::Locked);
         assert!(temp.path().exists());
 
-        // Another process examines a file that is created and not locked yet. It keeps the lock until it has removed the file.
+        // Another process examines a file that is created and not locked yet. It keeps the lock
+        // until it has removed the file.
         let unlocked = sibling(&path, &format!("{TEMP_INFIX}{}", "0".repeat(RANDOM_DIGITS)));
         let file = File::create(&unlocked).unwrap();
         let lock = lock_if_abandoned(&unlocked).unwrap();

@@ -7,15 +7,16 @@ use std::path::Path;
 pub(crate) enum JournalMode {
     /// A write-ahead log. Its index is memory that all processes share.
     Wal,
-    /// A rollback journal, for one process at a time: on network file systems processes cannot share memory.
+    /// A rollback journal, for one process at a time: on network file systems processes cannot
+    /// share memory.
     Exclusive,
 }
 
 impl JournalMode {
     /// The mode for a file system, by its number in `statfs` (Linux).
     fn for_file_system(number: u64) -> Self {
-        // NFS, SMB (three of them), AFS, Coda, NCP, 9P, Ceph, Lustre, GPFS, GFS2, OCFS2, FUSE, and the shared folders of
-        // VirtualBox and VMware.
+        // NFS, SMB (three of them), AFS, Coda, NCP, 9P, Ceph, Lustre, GPFS, GFS2, OCFS2, FUSE, and
+        // the shared folders of VirtualBox and VMware.
         const NETWORK: [u64; 17] = [
             0x6969,
             0x517B,
@@ -74,7 +75,8 @@ mod tests {
 
     #[test]
     fn network_file_systems_are_recognized() {
-        // As `statfs(2)` lists them: NFS, CIFS, SMB2, Lustre, GPFS; then ext4, XFS, btrfs, tmpfs, overlayfs, ZFS.
+        // As `statfs(2)` lists them: NFS, CIFS, SMB2, Lustre, GPFS; then ext4, XFS, btrfs, tmpfs,
+        // overlayfs, ZFS.
         for number in [0x6969, 0xFF53_4D42, 0xFE53_4D42, 0x0BD0_0BD0, 0x4750_4653] {
             assert_eq!(
                 JournalMode::for_file_system(number),

@@ -1,6 +1,7 @@
 //! SQLite files: created whole, recognized by their application id, migrated, and durable.
 //!
-//! Not here: tables and rows. They belong to the crates that open the files: journal, ledger, and the embedded store's manifest.
+//! Not here: tables and rows. They belong to the crates that open the files: journal, ledger, and
+//! the embedded store's manifest.
 
 mod atomic_create;
 mod create;

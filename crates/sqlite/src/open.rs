@@ -1,4 +1,5 @@
-//! Opening a database file: creates it if it is missing, checks that it is what it should be, and migrates it.
+//! Opening a database file: creates it if it is missing, checks that it is what it should be, and
+//! migrates it.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
@@ -18,11 +19,13 @@ const MIN_SQLITE_VERSION: i32 = 3_051_003;
 /// `PRAGMA synchronous` reports FULL as this number.
 const SYNCHRONOUS_FULL: i64 = 2;
 
-/// Creates the directory (0700) if it is missing, and returns the path of the file in it. Links in the directory's path are
-/// resolved, because SQLite is told to follow none. The file itself must not be a link.
+/// Creates the directory (0700) if it is missing, and returns the path of the file in it. Links in
+/// the directory's path are resolved, because SQLite is told to follow none. The file itself must
+/// not be a link.
 ///
 /// # Errors
-/// [`Kind::DatabaseUnusable`] if the directory cannot be created or resolved, or the path names no file.
+/// [`Kind::DatabaseUnusable`] if the directory cannot be created or resolved, or the path names no
+/// file.
 pub fn prepare_path(path: &Path, schema: &Schema) -> Result<PathBuf> {
     let directory = path
         .parent()
@@ -39,13 +42,14 @@ pub fn prepare_path(path: &Path, schema: &Schema) -> Result<PathBuf> {
         .ok_or_else(|| schema.cannot_open(path))
 }
 
-/// Opens the file. Creates it (0600, in a directory of 0700) if it is missing. Commits are synced (`synchronous = FULL`),
-/// foreign keys are enforced, and a statement waits for another process's transaction. On a network file system, one
-/// process at a time can have the file open.
+/// Opens the file. Creates it (0600, in a directory of 0700) if it is missing. Commits are synced
+/// (`synchronous = FULL`), foreign keys are enforced, and a statement waits for another process's
+/// transaction. On a network file system, one process at a time can have the file open.
 ///
 /// # Errors
-/// [`Kind::DatabaseUnusable`] if the file cannot be created or opened, is of another kind, damaged, or empty.
-/// [`Kind::Config`] if a newer version wrote it, [`Kind::Busy`] if another process keeps it locked.
+/// [`Kind::DatabaseUnusable`] if the file cannot be created or opened, is of another kind, damaged,
+/// or empty. [`Kind::Config`] if a newer version wrote it, [`Kind::Busy`] if another process keeps
+/// it locked.
 pub fn open(path: &Path, schema: &Schema) -> Result<Connection> {
     if rusqlite::version_number() < MIN_SQLITE_VERSION {
         let text = format!(
@@ -68,7 +72,8 @@ pub(crate) fn open_with_mode(
 ) -> Result<Connection> {
     match path.symlink_metadata() {
         Err(_) => create(path, schema, mode)?,
-        // A process died after it linked its temporary file into place, and before it removed the temporary name.
+        // A process died after it linked its temporary file into place, and before it removed the
+        // temporary name.
         Ok(metadata) if metadata.nlink() > 1 => {
             atomic_create::remove_stale(path, Locking::for_mode(mode));
         }
@@ -87,7 +92,8 @@ pub(crate) fn open_with_mode(
     };
     let mut connection = connect(path).map_err(failed)?;
     if mode == JournalMode::Exclusive {
-        // Before the first read: a file that is locked for good needs no shared memory, also to read a log left behind.
+        // Before the first read: a file that is locked for good needs no shared memory, also to
+        // read a log left behind.
         connection
             .execute_batch("PRAGMA locking_mode = EXCLUSIVE")
             .map_err(failed)?;

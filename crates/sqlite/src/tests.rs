@@ -52,7 +52,8 @@ fn file_is_private_and_leaves_no_temp_file() {
     );
 }
 
-/// If two connections switch a file to WAL at once, SQLite fails one of them as busy, without waiting.
+/// If two connections switch a file to WAL at once, SQLite fails one of them as busy, without
+/// waiting.
 #[test]
 fn new_file_is_in_wal_mode_before_it_is_linked() {
     let dir = tempfile::tempdir().unwrap();
@@ -91,7 +92,8 @@ fn statement_is_prepared_once_for_all_limits() {
     );
 }
 
-/// Of processes that died before their temporary file was complete, and just after it was linked into place.
+/// Of processes that died before their temporary file was complete, and just after it was linked
+/// into place.
 #[test]
 fn temp_files_of_dead_processes_are_removed_and_of_live_ones_are_not() {
     let dir = tempfile::tempdir().unwrap();

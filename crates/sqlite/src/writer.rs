@@ -2,8 +2,9 @@
 //!
 //! Not here: the rows. They belong to the ledger and to the embedded store's manifest.
 //!
-//! Each writing job runs in a savepoint, so that an error undoes its own rows only. No job is answered before the commit,
-//! including reads between writes. If the commit fails, all jobs of the group fail.
+//! Each writing job runs in a savepoint, so that an error undoes its own rows only. No job is
+//! answered before the commit, including reads between writes. If the commit fails, all jobs of the
+//! group fail.
 
 use std::fmt;
 use std::io;
@@ -68,7 +69,8 @@ impl From<&rusqlite::Error> for WriterError {
 }
 
 impl Writer {
-    /// Starts a thread of that name for the connection. `guard` is dropped after the connection is closed.
+    /// Starts a thread of that name for the connection. `guard` is dropped after the connection is
+    /// closed.
     ///
     /// # Errors
     /// If no thread can be started.
@@ -100,7 +102,8 @@ impl Writer {
         self.send(job, Job::Read).await
     }
 
-    /// Runs `write` in a transaction and returns its value once the rows are durable, or rolled back if it asks for that.
+    /// Runs `write` in a transaction and returns its value once the rows are durable, or rolled
+    /// back if it asks for that.
     pub async fn write<T: Send + 'static>(
         &self,
         write: impl FnOnce(&Connection) -> (T, TransactionEnd) + Send + 'static,
@@ -109,7 +112,8 @@ impl Writer {
             .await
     }
 
-    /// Like [`Writer::write`]. After the commit, `then` runs on the thread, also if the caller no longer waits.
+    /// Like [`Writer::write`]. After the commit, `then` runs on the thread, also if the caller no
+    /// longer waits.
     pub async fn write_then<T: Send + 'static, U: Send + 'static>(
         &self,
         write: impl FnOnce(&Connection) -> (T, TransactionEnd) + Send + 'static,
@@ -202,8 +206,8 @@ fn run_group(connection: &mut Connection, first: Run, queue: &mpsc::Receiver<Job
 /// Runs a write in a savepoint, so that only its own rows are undone if it rolls back.
 ///
 /// # Errors
-/// If the transaction is gone, and its savepoints with it. Some failures (a full disk) roll all of it back, and the next
-/// statement would commit by itself.
+/// If the transaction is gone, and its savepoints with it. Some failures (a full disk) roll all of
+/// it back, and the next statement would commit by itself.
 fn run_in_savepoint(
     transaction: &Connection,
     run: Run,
@@ -333,7 +337,8 @@ mod tests {
         assert_eq!(fixture.durable(), [2]);
     }
 
-    /// As on a full disk: earlier rows are gone, and later statements must not commit by themselves.
+    /// As on a full disk: earlier rows are gone, and later statements must not commit by
+    /// themselves.
     #[tokio::test]
     async fn transaction_rolled_back_midway_fails_earlier_jobs() {
         let fixture = Fixture::new();

@@ -74,9 +74,10 @@ text! {
     "an upload id is 1 to 128 letters, digits, dots, dashes or underscores"
 }
 
-/// A new upload id or idempotency key: a `UUIDv7` (RFC 9562). Ids of about the same time are neighbours in every index, so
-/// a commit of many of them writes few pages. Its 74 random bits are drawn anew each time, without a counter, because ids
-/// are part of object keys: one id must not reveal the next.
+/// A new upload id or idempotency key: a `UUIDv7` (RFC 9562). Ids of about the same time are
+/// neighbours in every index, so a commit of many of them writes few pages. Its 74 random bits are
+/// drawn anew each time, without a counter, because ids are part of object keys: one id must not
+/// reveal the next.
 #[must_use]
 pub fn new_id() -> String {
     Uuid::new_v7(uuid::Timestamp::now(uuid::NoContext)).to_string()

@@ -40,7 +40,8 @@ pub struct Authenticator {
 }
 
 enum Scheme {
-    /// Any request to a loopback name. The name protects against pages of other sites in browsers on this machine.
+    /// Any request to a loopback name. The name protects against pages of other sites in browsers
+    /// on this machine.
     Loopback,
     /// One token, by its digest.
     SharedToken([u8; 32]),
@@ -77,8 +78,8 @@ impl Authenticator {
     /// The owner that a request speaks for.
     ///
     /// # Errors
-    /// `unauthenticated` without a valid token; `forbidden` if no token is required and the host is not a loopback name;
-    /// `unavailable` if the keys of an issuer are unavailable.
+    /// `unauthenticated` without a valid token; `forbidden` if no token is required and the host is
+    /// not a loopback name; `unavailable` if the keys of an issuer are unavailable.
     pub async fn owner(&self, uri: &Uri, headers: &HeaderMap) -> Result<Owner, Refusal> {
         let token = || bearer_token(headers).ok_or_else(|| Refusal::new(Code::Unauthenticated));
         let subject = match &self.scheme {

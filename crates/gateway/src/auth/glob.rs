@@ -1,7 +1,7 @@
 //! Globs for the values of claims.
 
-/// Whether the glob matches the text: `*` is any run of characters without `/` and `:`, `**` any run. Takes time proportional
-/// to the product of both lengths.
+/// Whether the glob matches the text: `*` is any run of characters without `/` and `:`, `**` any
+/// run. Takes time proportional to the product of both lengths.
 pub(super) fn glob_matches(glob: &str, text: &str) -> bool {
     let text: Vec<char> = text.chars().collect();
     // `prefixes[n]`: the glob so far matches the first n characters of the text.

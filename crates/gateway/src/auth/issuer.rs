@@ -16,8 +16,8 @@ pub struct Issuer {
     pub jwks: Option<Url>,
     /// The only algorithm that is accepted.
     pub algorithm: Algorithm,
-    /// Names of claims, and globs: each claim named here must match one of its globs. In a glob, `*` matches any run of characters
-    /// without `/` and `:`, and `**` any run.
+    /// Names of claims, and globs: each claim named here must match one of its globs. In a glob,
+    /// `*` matches any run of characters without `/` and `:`, and `**` any run.
     pub claims: Vec<(String, String)>,
     /// The claim that identifies the owner of uploads.
     pub owner_claim: String,
@@ -45,8 +45,8 @@ impl Issuer {
     /// Checks an operator's configuration.
     ///
     /// # Errors
-    /// [`Kind::Config`] for a URL that is neither https nor http on loopback, an empty audience or name of a claim, and an issuer
-    /// without required claims.
+    /// [`Kind::Config`] for a URL that is neither https nor http on loopback, an empty audience or
+    /// name of a claim, and an issuer without required claims.
     pub fn check(&self) -> Result<()> {
         let reject = |reason: &str, hint: &str| {
             let text = format!("could not use the issuer of tokens: {reason}");

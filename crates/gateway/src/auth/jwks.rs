@@ -1,7 +1,7 @@
 //! The key set of an issuer: fetched when a token needs a key, and cached.
 //!
-//! Not here: when it is fetched (`key_refresh`) and which keys are usable (`jwk`). A token has no influence on the address: it is
-//! the configuration's, or the discovery document's.
+//! Not here: when it is fetched (`key_refresh`) and which keys are usable (`jwk`). A token has no
+//! influence on the address: it is the configuration's, or the discovery document's.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! Verifies JSON Web Tokens: issuer, audience, time, required claims, and the owner.
 //!
-//! Not here: the issuer's keys (`jwks`) and the signature, which the library verifies. The algorithm is the configuration's, never
-//! the token's.
+//! Not here: the issuer's keys (`jwks`) and the signature, which the library verifies. The
+//! algorithm is the configuration's, never the token's.
 
 use std::sync::Arc;
 
@@ -153,7 +153,8 @@ fn check_required_claims(
     Ok(())
 }
 
-/// The subject for these claims. Subjects of different issuers differ, because an issuer contains no space.
+/// The subject for these claims. Subjects of different issuers differ, because an issuer contains
+/// no space.
 fn subject(issuer: &Issuer, claims: &Map<String, Value>) -> Result<String, JwtError> {
     let owner = match claims.get(&issuer.owner_claim) {
         Some(Value::String(text)) => text.clone(),

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 /// A key set younger than this is not fetched again for keys that it has.
 const MIN_REFRESH_AGE: Duration = Duration::from_mins(10);
-/// A key set older than this is not used: the issuer may have withdrawn keys while it could not be reached.
+/// A key set older than this is not used: the issuer may have withdrawn keys while it could not be
+/// reached.
 const MAX_AGE: Duration = Duration::from_hours(24);
 /// The pause between two fetches for known keys, and between two fetches for missing keys.
 const FETCH_PAUSE: Duration = Duration::from_mins(1);

@@ -10,8 +10,8 @@ use crate::problem::Refusal;
 use upload_types::names::Token;
 use upload_types::wire::Code;
 
-/// The digest of the secret. Stores send the secret as a bearer token, as the whole `Authorization` (`MinIO`), or as the password
-/// of a user (Ceph).
+/// The digest of the secret. Stores send the secret as a bearer token, as the whole `Authorization`
+/// (`MinIO`), or as the password of a user (Ceph).
 pub struct PushSecret([u8; 32]);
 
 impl PushSecret {

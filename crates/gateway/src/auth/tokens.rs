@@ -1,6 +1,7 @@
 //! API tokens, `upl_ID_SECRET`: their form, their creation and their validity.
 //!
-//! Not here: their rows (`ledger/api_tokens`). The ledger keeps the SHA-256 of a token; the token itself is shown once.
+//! Not here: their rows (`ledger/api_tokens`). The ledger keeps the SHA-256 of a token; the token
+//! itself is shown once.
 
 use std::time::Duration;
 
@@ -32,7 +33,8 @@ pub(super) fn equal(one: &[u8; 32], other: &[u8; 32]) -> bool {
     one.ct_eq(other).into()
 }
 
-/// Checks that `token` is the known one and is valid at `now`. The reason in the error is for the log.
+/// Checks that `token` is the known one and is valid at `now`. The reason in the error is for the
+/// log.
 pub(super) fn check(known: &ApiToken, token: &str, now: Timestamp) -> Result<(), &'static str> {
     if !equal(&known.sha256, &digest(token)) {
         Err("its secret is wrong")
@@ -46,11 +48,12 @@ pub(super) fn check(known: &ApiToken, token: &str, now: Timestamp) -> Result<(),
 }
 
 impl Ledger {
-    /// Creates an API token that is valid until it is revoked. Tokens of the same name share their uploads, so that a new token can
-    /// replace an old one.
+    /// Creates an API token that is valid until it is revoked. Tokens of the same name share their
+    /// uploads, so that a new token can replace an old one.
     ///
     /// # Errors
-    /// [`Kind::Usage`] for a name that is empty, longer than 64 characters or not printable. Otherwise, if the ledger fails.
+    /// [`Kind::Usage`] for a name that is empty, longer than 64 characters or not printable.
+    /// Otherwise, if the ledger fails.
     pub async fn add_token(&self, name: &str) -> Result<Token> {
         self.create_token(name, None).await
     }
@@ -101,7 +104,8 @@ impl Ledger {
     /// Revokes the token with that id, immediately.
     ///
     /// # Errors
-    /// [`Kind::NotFound`] if there is no such token, or it is revoked already. Otherwise, if the ledger fails.
+    /// [`Kind::NotFound`] if there is no such token, or it is revoked already. Otherwise, if the
+    /// ledger fails.
     pub async fn revoke(&self, id: &str) -> Result<()> {
         if self.revoke_token(id, Timestamp::now()).await? {
             return Ok(());

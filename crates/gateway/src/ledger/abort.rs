@@ -11,8 +11,8 @@ use super::transition::{Transition, state_and_epoch};
 use upload_types::names::UploadId;
 
 impl Ledger {
-    /// Moves a pending or uploading upload to `aborting`, taken until `until`. If `epoch` is given, the lease must have it;
-    /// without it, any upload is aborted.
+    /// Moves a pending or uploading upload to `aborting`, taken until `until`. If `epoch` is given,
+    /// the lease must have it; without it, any upload is aborted.
     pub async fn start_aborting(
         &self,
         id: &UploadId,

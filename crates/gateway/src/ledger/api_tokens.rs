@@ -75,7 +75,7 @@ fn read_token(row: &Row<'_>) -> sql::Result<ApiToken> {
     Ok(ApiToken {
         id: row.text(0)?,
         name: row.text(1)?,
-        sha256: row.hash(2)?,
+        sha256: row.sha256_bytes(2)?,
         created_at: row.time(3)?,
         revoked_at: row.optional_time(4)?,
         expires_at: row.optional_time(5)?,

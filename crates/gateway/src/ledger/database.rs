@@ -1,4 +1,5 @@
-//! The ledger itself: opens its database, SQLite or PostgreSQL, and runs operations in transactions.
+//! The ledger itself: opens its database, SQLite or PostgreSQL, and runs operations in
+//! transactions.
 //!
 //! Not here: the operations. Each is an `impl Ledger` in the file of its subject.
 
@@ -37,11 +38,13 @@ enum Database {
 }
 
 impl Ledger {
-    /// Opens the ledger. Creates it if it is missing: a file of mode 0600 in a directory of mode 0700, or tables in a database.
+    /// Opens the ledger. Creates it if it is missing: a file of mode 0600 in a directory of mode
+    /// 0700, or tables in a database.
     ///
     /// # Errors
-    /// [`Kind::DatabaseUnusable`] for a file that is not a ledger or cannot be opened. [`Kind::Config`] for a ledger that a newer
-    /// version wrote, or a database that rejects the connection. [`Kind::Temporary`] for a database that does not respond.
+    /// [`Kind::DatabaseUnusable`] for a file that is not a ledger or cannot be opened.
+    /// [`Kind::Config`] for a ledger that a newer version wrote, or a database that rejects the
+    /// connection. [`Kind::Temporary`] for a database that does not respond.
     pub async fn open(config: &LedgerConfig) -> Result<Self> {
         let (database, instance_id) = match config {
             LedgerConfig::Sqlite(path) => {
@@ -79,7 +82,8 @@ impl Ledger {
         .await
     }
 
-    /// Runs `operation`, which changes nothing. The rows that it sees are durable when its value is returned.
+    /// Runs `operation`, which changes nothing. The rows that it sees are durable when its value is
+    /// returned.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         operation: impl Fn(&Transaction<'_>) -> sql::Result<T> + Send + 'static,
@@ -98,11 +102,12 @@ impl Ledger {
         }
     }
 
-    /// Runs `operation` in a transaction and commits it, or rolls it back if it fails. PostgreSQL may have to run it more than once,
-    /// so it must have no effect but its rows.
+    /// Runs `operation` in a transaction and commits it, or rolls it back if it fails. PostgreSQL
+    /// may have to run it more than once, so it must have no effect but its rows.
     ///
-    /// Another gateway may change rows between a read and a write of the operation. A decision that depends on a row therefore
-    /// belongs in the `WHERE` of the statement that writes, which reports how many rows it changed.
+    /// Another gateway may change rows between a read and a write of the operation. A decision that
+    /// depends on a row therefore belongs in the `WHERE` of the statement that writes, which
+    /// reports how many rows it changed.
     pub(super) async fn write<T: Send + 'static>(
         &self,
         operation: impl Fn(&Transaction<'_>) -> sql::Result<T> + Send + 'static,

@@ -4,7 +4,8 @@ use std::fmt;
 
 use upload_types::error::{Error, Kind};
 
-/// An operation of the ledger failed. It wrote nothing, unless the answer to its commit was lost; a repetition is safe.
+/// An operation of the ledger failed. It wrote nothing, unless the answer to its commit was lost; a
+/// repetition is safe.
 ///
 /// A type of its own, so that no other error can be reported as a failure of the ledger.
 pub struct LedgerError(Error);

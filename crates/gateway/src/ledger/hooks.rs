@@ -1,7 +1,8 @@
 //! Verified uploads that hooks have to decide, and the transitions to `ready` and `rejected`.
 //!
-//! Not here: running hooks, and disposing of a rejected object. A gateway takes a row until a time and with an epoch that
-//! each taking increments: if two gateways believe that they hold a row, only one can decide it.
+//! Not here: running hooks, and disposing of a rejected object. A gateway takes a row until a time
+//! and with an epoch that each taking increments: if two gateways believe that they hold a row,
+//! only one can decide it.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -70,7 +71,8 @@ impl Ledger {
         .await
     }
 
-    /// Holds taken hooks until another time. Returns false if another gateway has taken them, or they are decided.
+    /// Holds taken hooks until another time. Returns false if another gateway has taken them, or
+    /// they are decided.
     pub async fn hold_hooks(
         &self,
         id: &UploadId,
@@ -100,7 +102,8 @@ impl Ledger {
         .await
     }
 
-    /// Records that a hook failed, and when it is due again. Returns false as [`Ledger::hold_hooks`] does.
+    /// Records that a hook failed, and when it is due again. Returns false as
+    /// [`Ledger::hold_hooks`] does.
     pub async fn record_hook_failure(
         &self,
         id: &UploadId,
@@ -116,7 +119,8 @@ impl Ledger {
         .await
     }
 
-    /// Moves an upload that all hooks have accepted from `verified` to `ready`. Returns false as [`Ledger::hold_hooks`] does.
+    /// Moves an upload that all hooks have accepted from `verified` to `ready`. Returns false as
+    /// [`Ledger::hold_hooks`] does.
     pub async fn mark_ready(&self, id: &UploadId, epoch: u64) -> LedgerResult<bool> {
         let id = id.clone();
         self.write_or_roll_back(move |tx| {
@@ -128,8 +132,8 @@ impl Ledger {
         .await
     }
 
-    /// Moves an upload that a hook has rejected from `verified` to `rejected`. Other gateways may dispose of its object from
-    /// `cleanup_at` on. Returns false as [`Ledger::hold_hooks`] does.
+    /// Moves an upload that a hook has rejected from `verified` to `rejected`. Other gateways may
+    /// dispose of its object from `cleanup_at` on. Returns false as [`Ledger::hold_hooks`] does.
     pub async fn mark_rejected(
         &self,
         id: &UploadId,

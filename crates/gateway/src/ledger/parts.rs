@@ -24,7 +24,8 @@ pub struct LedgerPart {
 }
 
 impl Ledger {
-    /// Pins each part to its SHA-256, moves a pending upload to `uploading` and renews the lease: all of it or nothing.
+    /// Pins each part to its SHA-256, moves a pending upload to `uploading` and renews the lease:
+    /// all of it or nothing.
     pub async fn pin_parts(
         &self,
         id: &UploadId,
@@ -61,8 +62,8 @@ impl Ledger {
         .await
     }
 
-    /// Moves a declared upload to `completing`, in which it may be already, records the client's SHA-256 and `ETag` of each part,
-    /// and renews the lease.
+    /// Moves a declared upload to `completing`, in which it may be already, records the client's
+    /// SHA-256 and `ETag` of each part, and renews the lease.
     pub async fn start_completing(
         &self,
         id: &UploadId,
@@ -170,7 +171,8 @@ fn read_part(row: &Row<'_>) -> sql::Result<LedgerPart> {
     })
 }
 
-/// Commits if the statement changed one row for each part. Otherwise reports the first part whose row did not match.
+/// Commits if the statement changed one row for each part. Otherwise reports the first part whose
+/// row did not match.
 fn all_matched(
     numbers: impl Iterator<Item = PartNumber>,
     changed: &[u64],

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::hooks::{Fate, Reason};
 
-/// A hook's rejection of an upload, and what happens to its object. Kept as JSON in the upload's row.
+/// A hook's rejection of an upload, and what happens to its object. Kept as JSON in the upload's
+/// row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rejection {
     pub hook: String,

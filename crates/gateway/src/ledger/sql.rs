@@ -2,8 +2,9 @@
 //!
 //! Not here: running statements. See `transaction`.
 //!
-//! SQL here is portable: parameters are `?1`, each used with one type; a question mark has no other use; columns are integers,
-//! texts and blobs; times are milliseconds; a `sum` is `CAST(… AS BIGINT)`.
+//! SQL here is portable: parameters are `?1`, each used with one type; a question mark has no other
+//! use; columns are integers, texts and blobs; times are milliseconds; a `sum` is `CAST(… AS
+//! BIGINT)`.
 
 use std::fmt;
 
@@ -39,7 +40,8 @@ pub(super) enum SqlError {
     Stopped,
     /// The configuration cannot be used.
     Config(String),
-    /// A statement failed, and the operation ignored its error. The database has rolled the transaction back.
+    /// A statement failed, and the operation ignored its error. The database has rolled the
+    /// transaction back.
     IgnoredFailure,
     /// A column, by its index, has a value that this program does not write there.
     Damaged(usize, &'static str),
@@ -97,7 +99,7 @@ impl From<rusqlite::Error> for SqlError {
     }
 }
 
-/// The error for a column that has an unexpected value. `reason` completes "column 3 of a row is …".
+/// The error for a column that has an unexpected value. `reason` follows "column 3 of a row is".
 pub(super) fn damaged(column: usize, reason: &'static str) -> SqlError {
     SqlError::Damaged(column, reason)
 }
@@ -159,14 +161,14 @@ impl Row<'_> {
             .transpose()
     }
 
-    pub fn hash(&self, column: usize) -> Result<[u8; 32]> {
-        hash(column, self.get(column)?)
+    pub fn sha256_bytes(&self, column: usize) -> Result<[u8; 32]> {
+        sha256_bytes(column, self.get(column)?)
     }
 
     pub fn optional_sha256(&self, column: usize) -> Result<Option<Sha256>> {
         Ok(self
             .optional(column)?
-            .map(|bytes| hash(column, bytes))
+            .map(|bytes| sha256_bytes(column, bytes))
             .transpose()?
             .map(Sha256::new))
     }
@@ -176,7 +178,7 @@ fn time(column: usize, milliseconds: i64) -> Result<Timestamp> {
     Timestamp::from_millisecond(milliseconds).map_err(|_| damaged(column, "not a time"))
 }
 
-fn hash(column: usize, bytes: Vec<u8>) -> Result<[u8; 32]> {
+fn sha256_bytes(column: usize, bytes: Vec<u8>) -> Result<[u8; 32]> {
     bytes
         .try_into()
         .map_err(|_| damaged(column, "not 32 bytes"))

@@ -10,7 +10,8 @@ use uuid::Uuid;
 use super::schema::SQLITE;
 use upload_types::error::{Error, Kind, Result};
 
-/// Opens the file, or creates it. Returns the connection and the ledger's instance id, which is chosen once.
+/// Opens the file, or creates it. Returns the connection and the ledger's instance id, which is
+/// chosen once.
 ///
 /// # Errors
 /// As [`upload_sqlite::open`].

@@ -1,7 +1,8 @@
-//! The rows that the sweep takes: uploads that were abandoned, and ended uploads that may have leftovers in the store.
+//! The rows that the sweep takes: uploads that were abandoned, and ended uploads that may have
+//! leftovers in the store.
 //!
-//! Not here: what the sweep does with them. The sweep takes a row for a limited time, as a client takes a lease, so that two
-//! sweeps never work on the same row.
+//! Not here: what the sweep does with them. The sweep takes a row for a limited time, as a client
+//! takes a lease, so that two sweeps never work on the same row.
 
 use jiff::Timestamp;
 
@@ -15,7 +16,8 @@ use upload_types::wire::UploadState;
 /// The most rows that the sweep takes at a time.
 pub const SWEEP_BATCH_ROWS: usize = 100;
 
-/// The states of open uploads, written as in the index `open_upload_by_lease`: SQLite uses the index for this text only.
+/// The states of open uploads, written as in the index `open_upload_by_lease`: SQLite uses the
+/// index for this text only.
 const IS_OPEN: &str = "state IN ('pending', 'uploading', 'completing', 'aborting')";
 
 /// A set of rows that the sweep works on.
@@ -25,8 +27,8 @@ pub enum SweepTask {
     Completing,
     /// Uploads whose form may have been posted by now.
     FormPosted,
-    /// Uploads that are aborting, or have expired without being completed, and whose lease has ended. Forms are first checked as
-    /// [`SweepTask::FormPosted`].
+    /// Uploads that are aborting, or have expired without being completed, and whose lease has
+    /// ended. Forms are first checked as [`SweepTask::FormPosted`].
     Expired,
     /// Ended uploads whose leftovers in the store are to be cleaned up now.
     CleanupDue,
@@ -71,7 +73,8 @@ impl SweepTask {
 pub enum KeyStatus {
     /// No upload has the key.
     Unknown,
-    /// The upload has ended, and no cleanup is scheduled: whatever the store has at the key is a leftover.
+    /// The upload has ended, and no cleanup is scheduled: whatever the store has at the key is a
+    /// leftover.
     Leftover(Box<Upload>),
     /// The upload is open, or its cleanup is scheduled.
     InUse,
@@ -80,8 +83,8 @@ pub enum KeyStatus {
 impl Ledger {
     /// Takes rows of a task until `until`. Expired uploads become `aborting`.
     ///
-    /// The condition is repeated in the outer statement: under READ COMMITTED, the subquery may have seen an older version of
-    /// a row, for example one whose lease was renewed since.
+    /// The condition is repeated in the outer statement: under READ COMMITTED, the subquery may
+    /// have seen an older version of a row, for example one whose lease was renewed since.
     pub async fn take_sweep_task(
         &self,
         task: SweepTask,
@@ -100,7 +103,8 @@ impl Ledger {
         .await
     }
 
-    /// The rows that [`Ledger::take_sweep_task`] would take, a page at a time: ordered by id, from the first id above `after`.
+    /// The rows that [`Ledger::take_sweep_task`] would take, a page at a time: ordered by id, from
+    /// the first id above `after`.
     pub async fn list_sweep_task(
         &self,
         task: SweepTask,
@@ -138,8 +142,8 @@ impl Ledger {
         .await
     }
 
-    /// Ends an upload: from one of the states `from` to `to`, with a cleanup at `cleanup_at`. Returns false if the upload is in
-    /// none of these states.
+    /// Ends an upload: from one of the states `from` to `to`, with a cleanup at `cleanup_at`.
+    /// Returns false if the upload is in none of these states.
     pub async fn end(
         &self,
         id: &UploadId,
@@ -158,7 +162,8 @@ impl Ledger {
         .await
     }
 
-    /// Schedules a cleanup of what an upload may have left in the store. An earlier time that is scheduled already is kept.
+    /// Schedules a cleanup of what an upload may have left in the store. An earlier time that is
+    /// scheduled already is kept.
     pub async fn schedule_cleanup(&self, id: &UploadId, at: Timestamp) -> LedgerResult<()> {
         let id = id.clone();
         self.write(move |tx| {
@@ -168,8 +173,8 @@ impl Ledger {
         .await
     }
 
-    /// Schedules the next cleanup of an upload that the caller has taken until `until`, or none. Returns false if another caller
-    /// has taken it.
+    /// Schedules the next cleanup of an upload that the caller has taken until `until`, or none.
+    /// Returns false if another caller has taken it.
     pub async fn reschedule_cleanup(
         &self,
         id: &UploadId,
@@ -184,7 +189,8 @@ impl Ledger {
         .await
     }
 
-    /// Schedules a cleanup at `at` for each key whose upload has ended. Returns the keys that no upload has.
+    /// Schedules a cleanup at `at` for each key whose upload has ended. Returns the keys that no
+    /// upload has.
     pub async fn schedule_key_cleanup(
         &self,
         keys: Vec<String>,

@@ -1,4 +1,5 @@
-//! A transaction on either database. Each operation of the ledger is written once, against this type.
+//! A transaction on either database. Each operation of the ledger is written once, against this
+//! type.
 //!
 //! Not here: how a transaction begins, commits and is repeated. See `database`.
 
@@ -26,8 +27,8 @@ impl Transaction<'_> {
         }
     }
 
-    /// Runs the statement once with each of `rows`, in order. Returns how many rows each run changed. On PostgreSQL, many of them
-    /// share a round trip.
+    /// Runs the statement once with each of `rows`, in order. Returns how many rows each run
+    /// changed. On PostgreSQL, many of them share a round trip.
     pub fn execute_each<const N: usize>(
         &self,
         sql: &str,

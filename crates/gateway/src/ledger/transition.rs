@@ -20,11 +20,12 @@ pub enum Transition {
     PartMismatch(PartNumber),
 }
 
-/// How often a compare-and-set is tried if another gateway changes the row back and forth between two statements.
+/// How often a compare-and-set is tried if another gateway changes the row back and forth between
+/// two statements.
 const MAX_ATTEMPTS: u32 = 3;
 
-/// Moves an upload from one of the states `from` to `to` and renews its lease, if the lease has this epoch. From then on the
-/// row is locked until the transaction ends.
+/// Moves an upload from one of the states `from` to `to` and renews its lease, if the lease has
+/// this epoch. From then on the row is locked until the transaction ends.
 pub(super) fn transition(
     tx: &Transaction<'_>,
     id: &UploadId,

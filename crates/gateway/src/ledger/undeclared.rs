@@ -1,6 +1,8 @@
-//! Uploads that are not declared: neither size nor digests are known when they begin, as with browsers.
+//! Uploads that are not declared: neither size nor digests are known when they begin, as with
+//! browsers.
 //!
-//! Not here: questions to the store. The parts of such an upload get rows when it is completing, from the store's list.
+//! Not here: questions to the store. The parts of such an upload get rows when it is completing,
+//! from the store's list.
 
 use jiff::Timestamp;
 
@@ -16,8 +18,8 @@ use upload_types::plan::Plan;
 use upload_types::wire::{StoredPart, UploadState};
 
 impl Ledger {
-    /// Moves an upload to `uploading`, raises its size to at least `bytes`, and renews its lease, unless its owner would exceed
-    /// the quota.
+    /// Moves an upload to `uploading`, raises its size to at least `bytes`, and renews its lease,
+    /// unless its owner would exceed the quota.
     pub async fn reserve_size(
         &self,
         id: &UploadId,
@@ -46,8 +48,8 @@ impl Ledger {
         .await
     }
 
-    /// Moves an upload to `completing` with the plan and parts that the store lists, unless its owner would exceed the quota. An
-    /// upload that is completing already is not changed.
+    /// Moves an upload to `completing` with the plan and parts that the store lists, unless its
+    /// owner would exceed the quota. An upload that is completing already is not changed.
     pub async fn start_completing_listed(
         &self,
         id: &UploadId,
@@ -97,8 +99,8 @@ impl Ledger {
         .await
     }
 
-    /// Sets the time of the next check for a posted form. `until` is the time until which the caller has taken the upload; if
-    /// that has changed, nothing is written.
+    /// Sets the time of the next check for a posted form. `until` is the time until which the
+    /// caller has taken the upload; if that has changed, nothing is written.
     pub async fn postpone_form_check(
         &self,
         id: &UploadId,

@@ -13,7 +13,8 @@ use upload_types::names::Key;
 const UNKNOWN_KEY_RETENTION: Duration = Duration::from_hours(30 * 24);
 
 impl Ledger {
-    /// Counts an event about a key that no upload has. Deletes keys that had no event within the retention time.
+    /// Counts an event about a key that no upload has. Deletes keys that had no event within the
+    /// retention time.
     pub async fn record_unknown_key(&self, key: &Key, now: Timestamp) -> LedgerResult<()> {
         let key = key.to_string();
         let oldest = now

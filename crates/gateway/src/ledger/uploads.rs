@@ -1,7 +1,7 @@
 //! The rows of uploads, and the operations that every upload has.
 //!
-//! Not here: the choice of a transition, which is the service's. Each transition is one compare-and-set that reports whether it
-//! succeeded.
+//! Not here: the choice of a transition, which is the service's. Each transition is one
+//! compare-and-set that reports whether it succeeded.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -26,16 +26,19 @@ pub struct UploadSpec {
     /// The owner's segment.
     pub owner: String,
     pub idempotency_key: String,
-    /// The digest of the request. It distinguishes a repeated request from another one with the same idempotency key.
+    /// The digest of the request. It distinguishes a repeated request from another one with the
+    /// same idempotency key.
     pub request_sha256: Sha256,
     pub name: String,
     pub content_type: String,
     pub metadata: BTreeMap<String, String>,
     pub kind: UploadKind,
-    /// If the upload is not declared: a placeholder until the upload is completing, then the parts that the store lists.
+    /// If the upload is not declared: a placeholder until the upload is completing, then the parts
+    /// that the store lists.
     pub plan: Plan,
     pub key: Key,
-    /// A random value in the object's metadata. It distinguishes the upload's object from any other object at the key.
+    /// A random value in the object's metadata. It distinguishes the upload's object from any other
+    /// object at the key.
     pub token: String,
     pub created_at: Timestamp,
 }
@@ -65,7 +68,8 @@ impl UploadSpec {
 /// An upload that is to begin.
 pub struct NewUpload {
     pub spec: UploadSpec,
-    /// Parts of the plan that are pinned and signed at once. If there are any, the upload begins as `uploading`.
+    /// Parts of the plan that are pinned and signed at once. If there are any, the upload begins as
+    /// `uploading`.
     pub pinned: Vec<PartSpec>,
     pub holder: Option<String>,
     pub renewed: Renewed,
@@ -98,8 +102,8 @@ pub(super) const COLUMNS: &str = "id, owner, idempotency_key, request_sha256, na
     part_size, key, token, created_at, store_upload, state, epoch, holder, lease_until, expires_at, receipt, rejection";
 
 impl Ledger {
-    /// Inserts the upload and a row for each part of its plan, unless its owner has used the idempotency key before. Returns the
-    /// upload with that key, and whether it is the new one.
+    /// Inserts the upload and a row for each part of its plan, unless its owner has used the
+    /// idempotency key before. Returns the upload with that key, and whether it is the new one.
     pub async fn begin(&self, new: NewUpload) -> LedgerResult<(Upload, bool)> {
         self.write(move |tx| {
             if let Some(upload) = insert(tx, &new)? {
@@ -127,7 +131,8 @@ impl Ledger {
         .await
     }
 
-    /// A page of the owner's uploads, newest first: at most `limit` of them, those behind `after` if it is given.
+    /// A page of the owner's uploads, newest first: at most `limit` of them, those behind `after`
+    /// if it is given.
     pub async fn uploads(
         &self,
         owner: &str,
@@ -153,8 +158,8 @@ impl Ledger {
         .await
     }
 
-    /// Records the store's id of the multipart upload. Returns false if there is one already, or the upload is neither pending nor
-    /// uploading.
+    /// Records the store's id of the multipart upload. Returns false if there is one already, or
+    /// the upload is neither pending nor uploading.
     pub async fn set_store_upload(&self, id: &UploadId, store_upload: &str) -> LedgerResult<bool> {
         let (id, store_upload) = (id.clone(), store_upload.to_owned());
         self.write(move |tx| {
@@ -165,7 +170,8 @@ impl Ledger {
         .await
     }
 
-    /// Replaces the lease `old` by `new`. Returns false if the lease is no longer `old`, or the upload has ended.
+    /// Replaces the lease `old` by `new`. Returns false if the lease is no longer `old`, or the
+    /// upload has ended.
     pub async fn set_lease(
         &self,
         id: &UploadId,
@@ -193,7 +199,8 @@ impl Ledger {
         .await
     }
 
-    /// Moves an upload from `completing` back to `uploading`. Returns false if it is not completing.
+    /// Moves an upload from `completing` back to `uploading`. Returns false if it is not
+    /// completing.
     pub async fn reopen(&self, id: &UploadId) -> LedgerResult<bool> {
         let id = id.clone();
         self.write(move |tx| {
@@ -241,7 +248,8 @@ pub(super) fn sql_list(states: &[UploadState]) -> String {
         .join(", ")
 }
 
-/// Inserts the upload and its parts. Returns `None` if its owner has used the idempotency key before.
+/// Inserts the upload and its parts. Returns `None` if its owner has used the idempotency key
+/// before.
 pub(super) fn insert(tx: &Transaction<'_>, new: &NewUpload) -> sql::Result<Option<Upload>> {
     let spec = &new.spec;
     let metadata = serde_json::to_string(&spec.metadata).map_err(|_| damaged(6, "metadata"))?;
@@ -312,7 +320,7 @@ pub(super) fn read_upload(row: &Row<'_>) -> sql::Result<Upload> {
             .map_err(|_| damaged(0, "not an upload id"))?,
         owner: row.text(1)?,
         idempotency_key: row.text(2)?,
-        request_sha256: Sha256::new(row.hash(3)?),
+        request_sha256: Sha256::new(row.sha256_bytes(3)?),
         name: row.text(4)?,
         content_type: row.text(5)?,
         metadata: serde_json::from_str(&row.text(6)?).map_err(|_| damaged(6, "not metadata"))?,

@@ -1,6 +1,7 @@
 //! The transition to `verified`, or to `ready` if no hooks are configured.
 //!
-//! Not here: the proof that the object matches the upload. The service has it before it calls these operations.
+//! Not here: the proof that the object matches the upload. The service has it before it calls these
+//! operations.
 
 use jiff::Timestamp;
 
@@ -13,8 +14,9 @@ use upload_types::names::UploadId;
 use upload_types::wire::{CompletePart, Receipt, UploadState};
 
 impl Ledger {
-    /// Records the receipt of a completing upload, and all its parts as stored. The upload becomes `verified` with hooks due at
-    /// `hooks_due`, or `ready` if that is `None`. Returns false if the upload is not completing.
+    /// Records the receipt of a completing upload, and all its parts as stored. The upload becomes
+    /// `verified` with hooks due at `hooks_due`, or `ready` if that is `None`. Returns false if the
+    /// upload is not completing.
     pub async fn mark_verified(
         &self,
         receipt: &Receipt,
@@ -32,8 +34,9 @@ impl Ledger {
         .await
     }
 
-    /// Like [`Ledger::mark_verified`], for an upload of one part whose object was verified before the upload was moved to
-    /// `completing`. Checks epoch and SHA-256, as that move would have. Returns false, and writes nothing, if a check fails.
+    /// Like [`Ledger::mark_verified`], for an upload of one part whose object was verified before
+    /// the upload was moved to `completing`. Checks epoch and SHA-256, as that move would have.
+    /// Returns false, and writes nothing, if a check fails.
     pub async fn mark_single_verified(
         &self,
         receipt: &Receipt,
@@ -83,7 +86,8 @@ impl Verified {
         })
     }
 
-    /// Returns false if the upload is in none of the states `from`, or `epoch` is given and the lease has another.
+    /// Returns false if the upload is in none of the states `from`, or `epoch` is given and the
+    /// lease has another.
     fn write(
         &self,
         tx: &Transaction<'_>,

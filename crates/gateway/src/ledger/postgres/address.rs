@@ -1,4 +1,5 @@
-//! The address of a PostgreSQL ledger: a URL as PostgreSQL's own tools accept it, and whether TLS is required.
+//! The address of a PostgreSQL ledger: a URL as PostgreSQL's own tools accept it, and whether TLS
+//! is required.
 //!
 //! Not here: connecting. The password in an address is never shown.
 
@@ -14,7 +15,8 @@ use upload_types::error::{Error, Kind, Result};
 
 /// The time limit for connecting to a host, unless the URL has `connect_timeout`.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// A connection is lost if sent bytes are not acknowledged for this long, and is probed after it was idle for this long.
+/// A connection is lost if sent bytes are not acknowledged for this long, and is probed after it
+/// was idle for this long.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(20);
 const KEEPALIVE_PROBES: u32 = 3;
 
@@ -27,11 +29,13 @@ pub struct PostgresAddress {
 }
 
 impl PostgresAddress {
-    /// Parses `postgres://USER[:PASSWORD]@HOST[:PORT][,…]/DATABASE[?NAME=VALUE&…]`. The directory of a Unix socket is
-    /// `?host=%2Fvar%2Frun%2Fpostgresql`. `password` is used if the URL has none.
+    /// Parses `postgres://USER[:PASSWORD]@HOST[:PORT][,…]/DATABASE[?NAME=VALUE&…]`. The directory
+    /// of a Unix socket is `?host=%2Fvar%2Frun%2Fpostgresql`. `password` is used if the URL has
+    /// none.
     ///
-    /// Connections to another machine use TLS and verify the certificate for its name, unless `sslmode=disable`: `prefer` and
-    /// `require` mean `verify-full`. Connections to this machine use TLS only if `sslmode` requires it.
+    /// Connections to another machine use TLS and verify the certificate for its name, unless
+    /// `sslmode=disable`: `prefer` and `require` mean `verify-full`. Connections to this machine
+    /// use TLS only if `sslmode` requires it.
     ///
     /// # Errors
     /// [`Kind::Usage`] for a URL that cannot be parsed. The error does not contain the URL.
@@ -107,8 +111,8 @@ impl fmt::Debug for PostgresAddress {
     }
 }
 
-/// The URL without `sslmode` and `sslrootcert`, and the decoded values of these two. The library's parser does not know all of
-/// their values.
+/// The URL without `sslmode` and `sslrootcert`, and the decoded values of these two. The library's
+/// parser does not know all of their values.
 fn split_tls_parameters(url: &str) -> Option<(String, Option<String>, Option<String>)> {
     let (base, query) = url.split_once('?').unwrap_or((url, ""));
     let (mut ssl_mode, mut root_certificates, mut others) = (None, None, Vec::new());

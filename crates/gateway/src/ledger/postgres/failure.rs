@@ -1,5 +1,5 @@
-//! What a failure of PostgreSQL means: whether the connection is lost, whether a repetition may succeed, and why a ledger cannot
-//! be opened.
+//! What a failure of PostgreSQL means: whether the connection is lost, whether a repetition may
+//! succeed, and why a ledger cannot be opened.
 
 use tokio_postgres::error::SqlState;
 
@@ -31,8 +31,8 @@ pub(super) fn is_connection_lost(error: &tokio_postgres::Error) -> bool {
     }
 }
 
-/// The error for a ledger that cannot be opened. A server that does not respond is temporary; what a server rejects has to be
-/// configured.
+/// The error for a ledger that cannot be opened. A server that does not respond is temporary; what
+/// a server rejects has to be configured.
 pub(super) fn cannot_open(error: SqlError) -> Error {
     let code = match &error {
         SqlError::Postgres(error) => error.code().cloned(),
@@ -44,7 +44,8 @@ pub(super) fn cannot_open(error: SqlError) -> Error {
         SqlState::ADMIN_SHUTDOWN,
         SqlState::LOCK_NOT_AVAILABLE,
     ];
-    // A pooler assigns a connection to each transaction, and prepared statements are missing or left over.
+    // A pooler assigns a connection to each transaction, and prepared statements are missing or
+    // left over.
     let pooler = [
         SqlState::DUPLICATE_PSTATEMENT,
         SqlState::INVALID_SQL_STATEMENT_NAME,

@@ -8,8 +8,8 @@ use super::transaction::PgTransaction;
 use crate::ledger::schema::APPLICATION_ID;
 use crate::ledger::sql::{Result, SqlError, values};
 
-/// Runs the migrations that the database lacks, and returns the ledger's instance id, which is chosen once. Returns `None` if a
-/// newer version of the program has migrated the tables.
+/// Runs the migrations that the database lacks, and returns the ledger's instance id, which is
+/// chosen once. Returns `None` if a newer version of the program has migrated the tables.
 pub(super) fn migrate(tx: &PgTransaction<'_>, migrations: &[&str]) -> Result<Option<String>> {
     // Gateways that start at the same time migrate one after the other.
     tx.query(

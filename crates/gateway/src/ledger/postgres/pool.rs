@@ -2,8 +2,9 @@
 //!
 //! Not here: making connections (`connector`) and the end of a transaction (`session`).
 //!
-//! `deadpool` limits and keeps the connections. It has no answer to a database that accepts some connections and rejects further
-//! ones, so [`Pool::session`] waits for a connection in use, and `connector` pauses between attempts to connect.
+//! `deadpool` limits and keeps the connections. It has no answer to a database that accepts some
+//! connections and rejects further ones, so [`Pool::session`] waits for a connection in use, and
+//! `connector` pauses between attempts to connect.
 
 use std::sync::Arc;
 use std::thread;
@@ -28,7 +29,8 @@ use upload_types::error::{Error, Kind};
 pub(super) const MAX_CONNECTIONS: usize = 8;
 /// How often an operation is tried.
 const MAX_ATTEMPTS: u32 = 5;
-/// The pause before a repetition. It is random, so that two transactions that conflicted do not conflict again.
+/// The pause before a repetition. It is random, so that two transactions that conflicted do not
+/// conflict again.
 const REPEAT_BACKOFF: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(160));
 
 pub(in crate::ledger) struct Pool {
@@ -42,8 +44,8 @@ impl Pool {
     /// Connects, migrates the tables, and returns the ledger's instance id.
     ///
     /// # Errors
-    /// [`Kind::Config`] for a database that rejects the connection, or that a newer version migrated. [`Kind::Temporary`] for one
-    /// that does not respond.
+    /// [`Kind::Config`] for a database that rejects the connection, or that a newer version
+    /// migrated. [`Kind::Temporary`] for one that does not respond.
     pub async fn open(
         address: &PostgresAddress,
     ) -> upload_types::error::Result<(Arc<Self>, String)> {
@@ -78,7 +80,8 @@ impl Pool {
         })
     }
 
-    /// Runs `operation`, which writes nothing, in a transaction that sees one state of the database.
+    /// Runs `operation`, which writes nothing, in a transaction that sees one state of the
+    /// database.
     pub async fn read<T: Send + 'static>(
         self: &Arc<Self>,
         operation: impl Fn(&PgTransaction<'_>) -> sql::Result<T> + Send + 'static,
@@ -131,14 +134,16 @@ impl Pool {
         }
     }
 
-    /// A connection: an idle one, a new one, or, if no further one can be made, the next one that is given back.
+    /// A connection: an idle one, a new one, or, if no further one can be made, the next one that
+    /// is given back.
     ///
     /// # Errors
     /// The reason that no connection can be made, if there is no other connection to wait for.
     async fn session(&self) -> sql::Result<Session> {
         let mut has_warned = false;
         loop {
-            // Created before the attempt, so that it is woken by each connection that is given back from now on.
+            // Created before the attempt, so that it is woken by each connection that is given back
+            // from now on.
             let returned = self.returned.notified();
             let error = match self.connections.get().await {
                 Ok(connection) => {

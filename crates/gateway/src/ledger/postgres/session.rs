@@ -23,8 +23,9 @@ pub(super) enum Failure {
     Final(SqlError),
 }
 
-/// A connection taken from the pool. When it is dropped, it goes back if it is known to have no open transaction, and is closed
-/// otherwise: also if an operation panics, no transaction stays open in the pool.
+/// A connection taken from the pool. When it is dropped, it goes back if it is known to have no
+/// open transaction, and is closed otherwise: also if an operation panics, no transaction stays
+/// open in the pool.
 pub(super) struct Session {
     connection: Option<Object<Connector>>,
     is_reusable: bool,
@@ -47,8 +48,8 @@ impl Session {
         }
     }
 
-    /// Runs `operation` in a transaction, commits it if the operation says so, and gives the connection back. Must not be
-    /// called on a thread of the runtime.
+    /// Runs `operation` in a transaction, commits it if the operation says so, and gives the
+    /// connection back. Must not be called on a thread of the runtime.
     pub(super) fn run<T>(
         mut self,
         access: Access,
@@ -128,7 +129,8 @@ fn commit(
                     Some(_) if may_succeed_later(&error) && !is_connection_lost(&error) => {
                         Failure::Repeatable(error.into())
                     }
-                    // The answer was lost, and the transaction may be committed: it must not be repeated.
+                    // The answer was lost, and the transaction may be committed: it must not be
+                    // repeated.
                     _ => Failure::Final(error.into()),
                 })
         }

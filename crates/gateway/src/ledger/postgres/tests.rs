@@ -1,6 +1,8 @@
-//! Tests of PostgreSQL's failures: lost connections, unreachable servers, conflicts between gateways.
+//! Tests of PostgreSQL's failures: lost connections, unreachable servers, conflicts between
+//! gateways.
 //!
-//! Not here: the operations. See `ledger/tests`. The tests need the server that `scripts/test` starts.
+//! Not here: the operations. See `ledger/tests`. The tests need the server that `scripts/test`
+//! starts.
 
 use std::env;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};

@@ -1,4 +1,5 @@
-//! TLS to PostgreSQL: rustls with the system's certificate authorities. The server's name is verified.
+//! TLS to PostgreSQL: rustls with the system's certificate authorities. The server's name is
+//! verified.
 //!
 //! Not here: whether TLS is required. See `address`.
 
@@ -13,7 +14,8 @@ use rustls_platform_verifier::Verifier;
 use super::address::PostgresAddress;
 use crate::ledger::sql::{Result, SqlError};
 
-/// The TLS settings for connections to an address: trusts the system's certificate authorities, and those in `sslrootcert`.
+/// The TLS settings for connections to an address: trusts the system's certificate authorities, and
+/// those in `sslrootcert`.
 ///
 /// # Errors
 /// [`SqlError::Config`] if certificate authorities cannot be read.

@@ -23,8 +23,8 @@ pub(super) enum Access {
 }
 
 impl Access {
-    /// The SQL that begins a transaction and limits its times: if a gateway's machine dies within a transaction, other gateways
-    /// wait no longer than that.
+    /// The SQL that begins a transaction and limits its times: if a gateway's machine dies within a
+    /// transaction, other gateways wait no longer than that.
     fn begin(self) -> &'static str {
         match self {
             Self::Read => {
@@ -50,7 +50,8 @@ pub(in crate::ledger) struct PgTransaction<'a> {
 }
 
 impl<'a> PgTransaction<'a> {
-    /// `handle` runs the futures of `client`. The transaction must not be used on one of its threads.
+    /// `handle` runs the futures of `client`. The transaction must not be used on one of its
+    /// threads.
     pub(super) fn new(client: &'a ClientWrapper, handle: &'a Handle, access: Access) -> Self {
         Self {
             client,
@@ -65,7 +66,8 @@ impl<'a> PgTransaction<'a> {
         self.has_begun.get()
     }
 
-    /// Whether a statement has failed. PostgreSQL then rolls the transaction back, whatever follows.
+    /// Whether a statement has failed. PostgreSQL then rolls the transaction back, whatever
+    /// follows.
     pub(super) fn has_failed(&self) -> bool {
         self.has_failed.get()
     }

@@ -1,5 +1,6 @@
--- Migration 1 of the ledger, for PostgreSQL. `1.sqlite.sql` is the same for SQLite; a test compares the two.
--- Times are milliseconds since the Unix epoch. Texts are compared by their bytes, as in SQLite: COLLATE "C".
+-- Migration 1 of the ledger, for PostgreSQL. `1.sqlite.sql` is the same for SQLite; a test compares
+-- the two. Times are milliseconds since the Unix epoch. Texts are compared by their bytes, as in
+-- SQLite: COLLATE "C".
 
 CREATE TABLE instance (instance_id TEXT COLLATE "C" NOT NULL);
 

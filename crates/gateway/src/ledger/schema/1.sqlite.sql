@@ -1,5 +1,5 @@
--- Migration 1 of the ledger, for SQLite. `1.postgres.sql` is the same for PostgreSQL; a test compares the two.
--- Times are milliseconds since the Unix epoch.
+-- Migration 1 of the ledger, for SQLite. `1.postgres.sql` is the same for PostgreSQL; a test
+-- compares the two. Times are milliseconds since the Unix epoch.
 
 CREATE TABLE instance (instance_id TEXT NOT NULL) STRICT;
 

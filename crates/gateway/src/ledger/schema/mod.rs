@@ -2,7 +2,8 @@
 //!
 //! Not here: how migrations are run. See `upload_sqlite` and `postgres/migrate`.
 //!
-//! To change the tables, add `2.sqlite.sql` and `2.postgres.sql` to the lists. A released file is never edited.
+//! To change the tables, add `2.sqlite.sql` and `2.postgres.sql` to the lists. A released file is
+//! never edited.
 
 use upload_sqlite::Schema;
 
@@ -35,8 +36,8 @@ mod tests {
             .collect()
     }
 
-    /// A statement of SQLite in the words of PostgreSQL: tables, columns and their order, keys, defaults and indexes stay
-    /// as they are.
+    /// A statement of SQLite in the words of PostgreSQL: tables, columns and their order, keys,
+    /// defaults and indexes stay as they are.
     fn in_postgres_words(statement: &str) -> String {
         let statement = statement
             .strip_suffix(" STRICT, WITHOUT ROWID")

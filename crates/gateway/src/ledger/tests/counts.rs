@@ -1,16 +1,21 @@
 //! Tests of quotas, unknown keys and store profiles, on both databases.
 
-use super::*;
+use futures_util::future::join_all;
+
+use super::fixture::{Fixture, PART, at, receipt, until};
 use crate::limits::Quota;
 
 pub async fn quota_holds_under_concurrent_begins(fixture: Fixture) {
-    let twins = [fixture.ledger.clone(), fixture.second_gateway().await];
+    let gateways = [fixture.ledger.clone(), fixture.second_gateway().await];
     let quota = Quota {
         open: Some(5),
         ..Quota::default()
     };
     let begins = (0..20).map(|n| {
-        let (ledger, new_upload) = (twins[n % 2].clone(), fixture.new_upload(&n.to_string(), 1));
+        let (ledger, new_upload) = (
+            gateways[n % 2].clone(),
+            fixture.new_upload(&n.to_string(), 1),
+        );
         async move {
             ledger
                 .begin_within_quota(new_upload, quota)

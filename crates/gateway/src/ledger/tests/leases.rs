@@ -1,6 +1,10 @@
 //! Tests of leases, on both databases.
 
-use super::*;
+use futures_util::future::join_all;
+
+use super::fixture::{Fixture, at, until};
+use crate::lease::Lease;
+use crate::ledger::{NewUpload, Transition};
 
 pub async fn concurrent_claims_grant_one_lease(fixture: Fixture) {
     let second_gateway = fixture.second_gateway().await;
@@ -42,18 +46,19 @@ pub async fn concurrent_claims_grant_one_lease(fixture: Fixture) {
             .filter_map(|(won, new)| won.then_some(new))
             .collect();
         assert_eq!(winners.len(), 1);
-        let seen = fixture
+        let found = fixture
             .ledger
             .upload(&fixture.owner, &upload.id)
             .await
             .unwrap()
             .unwrap();
-        assert_eq!(seen.lease, winners[0]);
-        lease = seen.lease;
+        assert_eq!(found.lease, winners[0]);
+        lease = found.lease;
     }
 }
 
-/// A gateway reads a lease that has ended, and the holder renews it before that gateway can take it. The epoch does not change.
+/// A gateway reads a lease that has ended, and the holder renews it before that gateway can take
+/// it. The epoch does not change.
 pub async fn renewed_lease_cannot_be_taken(fixture: Fixture) {
     let second_gateway = fixture.second_gateway().await;
     let upload = fixture.begin("key", 1).await;
@@ -65,25 +70,25 @@ pub async fn renewed_lease_cannot_be_taken(fixture: Fixture) {
             .unwrap(),
         Transition::Done
     );
-    let theirs = Lease {
+    let other = Lease {
         holder: Some("you".to_owned()),
         epoch: 2,
         until: at(120),
     };
     assert!(
         !second_gateway
-            .set_lease(&upload.id, upload.lease.clone(), theirs, at(120))
+            .set_lease(&upload.id, upload.lease.clone(), other, at(120))
             .await
             .unwrap()
     );
-    let seen = fixture
+    let found = fixture
         .ledger
         .upload(&fixture.owner, &upload.id)
         .await
         .unwrap()
         .unwrap();
     assert_eq!(
-        seen.lease,
+        found.lease,
         Lease {
             until: at(90),
             ..upload.lease

@@ -1,6 +1,9 @@
 //! Tests of the verification of an upload of one part, on both databases.
 
-use super::*;
+use futures_util::future::join_all;
+
+use super::fixture::{Fixture, at, complete_part, part_spec, receipt, until};
+use upload_types::wire::UploadState;
 
 pub async fn single_part_is_verified_in_one_step(fixture: Fixture) {
     let upload = fixture.begin("one", 1).await;
@@ -54,7 +57,8 @@ pub async fn single_part_is_verified_in_one_step(fixture: Fixture) {
         "the upload is verified already"
     );
 
-    // An aborting upload cannot be verified. A completing upload can, whichever process moved it there.
+    // An aborting upload cannot be verified. A completing upload can, whichever process moved it
+    // there.
     let aborted = fixture.begin("aborted", 1).await;
     fixture
         .ledger
