@@ -89,6 +89,7 @@ pub struct Upload {
     pub rejection: Option<Rejection>,
 }
 
+/// An upload is read like its spec, which has most of the fields.
 impl Deref for Upload {
     type Target = UploadSpec;
 

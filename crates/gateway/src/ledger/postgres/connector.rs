@@ -32,6 +32,7 @@ pub(super) struct Connector {
 struct Pause {
     failures: u32,
     last_failure: Option<Instant>,
+    is_reported: bool,
 }
 
 impl Pause {
@@ -84,6 +85,11 @@ impl Connector {
     /// How long no connection may be made yet.
     pub(super) fn pause_remaining(&self) -> Duration {
         lock(&self.pause).remaining(Instant::now())
+    }
+
+    /// Returns true once for each series of failures.
+    pub(super) fn must_report(&self) -> bool {
+        !std::mem::replace(&mut lock(&self.pause).is_reported, true)
     }
 
     fn on_connected(&self) {
@@ -167,6 +173,7 @@ mod tests {
             let pause = Pause {
                 failures,
                 last_failure,
+                is_reported: false,
             };
             pause.remaining(now)
         };

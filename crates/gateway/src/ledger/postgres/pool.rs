@@ -140,7 +140,6 @@ impl Pool {
     /// # Errors
     /// The reason that no connection can be made, if there is no other connection to wait for.
     async fn session(&self) -> sql::Result<Session> {
-        let mut has_warned = false;
         loop {
             // Created before the attempt, so that it is woken by each connection that is given back
             // from now on.
@@ -158,8 +157,7 @@ impl Pool {
             if open == 0 && !connector.is_connecting() {
                 return Err(error);
             }
-            if !has_warned && !matches!(error, SqlError::Backoff) {
-                has_warned = true;
+            if !matches!(error, SqlError::Backoff) && connector.must_report() {
                 tracing::warn!(%error, open, "the ledger's database rejects further connections");
             }
             tokio::select! {

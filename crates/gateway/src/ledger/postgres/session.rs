@@ -55,10 +55,10 @@ impl Session {
         access: Access,
         operation: &dyn Fn(&PgTransaction<'_>) -> sql::Result<(T, TransactionEnd)>,
     ) -> Result<T, Failure> {
-        let Some(client) = self.connection.take() else {
+        let Some(connection) = &self.connection else {
             return Err(Failure::Final(SqlError::Stopped));
         };
-        let client = self.connection.insert(client);
+        let client: &ClientWrapper = connection;
         let transaction = PgTransaction::new(client, &self.handle, access);
         let result = operation(&transaction);
         let (has_begun, has_failed) = (transaction.has_begun(), transaction.has_failed());
