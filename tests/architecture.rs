@@ -50,6 +50,11 @@ const ALLOWED_IN: &[(&str, &[&str])] = &[
     ),
     ("clap_complete", &["src/cli/"]),
     ("clap_mangen", &["src/cli/"]),
+    ("deadpool", &["crates/gateway/src/ledger/postgres/"]),
+    (
+        "deadpool_postgres",
+        &["crates/gateway/src/ledger/postgres/"],
+    ),
     ("governor", &["crates/gateway/src/limits.rs"]),
     ("hmac", &["crates/gateway/src/hooks/webhook.rs"]),
     ("hyper", &["crates/gateway/src/listen.rs"]),
@@ -89,13 +94,13 @@ const ALLOWED_IN: &[(&str, &[&str])] = &[
     (
         "tokio_postgres",
         &[
-            "crates/gateway/src/ledger/db.rs",
+            "crates/gateway/src/ledger/sql.rs",
             "crates/gateway/src/ledger/postgres/",
         ],
     ),
     (
-        "tokio_rustls",
-        &["crates/gateway/src/ledger/postgres/tls.rs"],
+        "tokio_postgres_rustls",
+        &["crates/gateway/src/ledger/postgres/connector.rs"],
     ),
     (
         "upload_gateway",

@@ -110,7 +110,7 @@ impl Setup {
             }
             None => Roots::default(),
         };
-        let proxy = options.proxy.as_ref().map(|proxy| {
+        let proxy = options.proxy.as_ref().map(|proxy| -> Result<Proxy> {
             let proxy = Proxy::all(proxy.as_str()).map_err(|_| {
                 Error::new(
                     Kind::Config,

@@ -21,7 +21,7 @@ pub struct Journal {
     db: Connection,
     path: PathBuf,
     /// The file that was opened, to notice when another takes its place.
-    file: upload_sqlite::Place,
+    file: upload_sqlite::FileId,
     has_wal: bool,
     /// Set once this process drives an upload.
     process_lock: Option<ProcessLock>,
@@ -48,7 +48,7 @@ impl Journal {
     /// As [`upload_sqlite::open`]; [`Kind::DatabaseUnusable`] for a directory that other users can write to.
     pub fn open(path: &Path) -> Result<Self> {
         dir_check::check(path)?;
-        let path = upload_sqlite::place(path, &schema::SPEC)?;
+        let path = upload_sqlite::prepare_path(path, &schema::SCHEMA)?;
         let (db, file, has_wal) = connect(&path)?;
         Ok(Self {
             db,
@@ -124,7 +124,7 @@ impl Journal {
     /// Writes the content of the journal to its path again if the file was removed while it was open.
     fn restore_if_removed(&mut self) -> Result<()> {
         let path = self.path.display();
-        match upload_sqlite::Place::of(&self.path) {
+        match upload_sqlite::FileId::of(&self.path) {
             Some(file) if file == self.file => return Ok(()),
             Some(_) => {
                 self.failed = true;
@@ -134,7 +134,7 @@ impl Journal {
             }
             None => tracing::warn!("the journal {path} was removed: writing it again"),
         }
-        upload_sqlite::put_back(&self.db, &self.path, &schema::SPEC)?;
+        upload_sqlite::restore(&self.db, &self.path, &schema::SCHEMA)?;
         // Closing the old connection removes no log: SQLite notices that its file has moved.
         let (db, file, has_wal) = connect(&self.path)?;
         (self.db, self.file, self.has_wal) = (db, file, has_wal);
@@ -184,13 +184,13 @@ fn error_kind(error: &rusqlite::Error) -> Kind {
 }
 
 /// Connects; returns the connection, the identity of the file, and whether it has a write-ahead log.
-fn connect(path: &Path) -> Result<(Connection, upload_sqlite::Place, bool)> {
-    let db = upload_sqlite::open(path, &schema::SPEC)?;
+fn connect(path: &Path) -> Result<(Connection, upload_sqlite::FileId, bool)> {
+    let db = upload_sqlite::open(path, &schema::SCHEMA)?;
     let not_opened = || {
         let what = format!("could not open the journal {}", path.display());
-        Error::new(Kind::DatabaseUnusable, what).with_hint(schema::SPEC.hint)
+        Error::new(Kind::DatabaseUnusable, what).with_hint(schema::SCHEMA.hint)
     };
-    let file = upload_sqlite::Place::of(path).ok_or_else(not_opened)?;
+    let file = upload_sqlite::FileId::of(path).ok_or_else(not_opened)?;
     let has_wal = db.pragma_query_value(None, "journal_mode", |row| {
         Ok(row.get::<_, String>(0)? == "wal")
     });

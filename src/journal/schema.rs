@@ -1,11 +1,11 @@
 //! The tables of the journal.
 
-use upload_sqlite::Spec;
+use upload_sqlite::Schema;
 
-pub const SPEC: Spec = Spec {
-    what: "journal",
+pub const SCHEMA: Schema = Schema {
+    name: "journal",
     // "upld" in ASCII.
     application_id: 0x7570_6c64,
-    steps: &[include_str!("schema.sql")],
+    migrations: &[include_str!("schema.sql")],
     hint: "name another file for the journal with --journal FILE",
 };

@@ -285,7 +285,7 @@ async fn tokens_of_one_name_share_their_uploads_and_end() {
         .unwrap();
     let old = ledger.add_token("ci").await.unwrap();
     let new = ledger
-        .add_token_for("ci", Duration::from_hours(2))
+        .add_expiring_token("ci", Duration::from_hours(2))
         .await
         .unwrap();
     world.token = Some(old.expose().to_owned());

@@ -17,10 +17,10 @@ async fn every_upload_is_listed_however_many_there_are() {
     // A thousand more of the same owner, some of them at the same moment.
     world.ledger(
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200)
-         INSERT INTO upload (id, owner, idempotency_key, digest, name, size, content_type, metadata, part_size, part_count,
-            key, token, state, epoch, lease_until, created_at, expires_at)
-         SELECT format('%08d-0000-4000-8000-000000000000', i), owner, 'k' || i, digest, name, size, content_type, metadata,
-            part_size, part_count, key || i, token, iif(i % 3, 'ready', 'aborted'), 1, 0, created_at - i / 7, expires_at
+         INSERT INTO upload (id, owner, idempotency_key, request_sha256, name, size, content_type, metadata, part_size, part_count,
+            key, token, kind, state, epoch, lease_until, created_at, expires_at)
+         SELECT format('%08d-0000-4000-8000-000000000000', i), owner, 'k' || i, request_sha256, name, size, content_type, metadata,
+            part_size, part_count, key || i, token, kind, iif(i % 3, 'ready', 'aborted'), 1, 0, created_at - i / 7, expires_at
          FROM n, upload WHERE idempotency_key = 'first'",
     );
     for (query, count) in [

@@ -395,7 +395,7 @@ async fn a_rejected_object_that_comes_back_is_removed_again() {
         world.put(&signed.parts[0], b"abc".to_vec()).await.status(),
         200
     );
-    world.ledger("UPDATE upload SET look_again = 0 WHERE look_again IS NOT NULL");
+    world.ledger("UPDATE upload SET cleanup_at = 0 WHERE cleanup_at IS NOT NULL");
     until("the object to go again", gone).await;
 }
 
@@ -413,13 +413,13 @@ async fn a_sweep_sees_to_what_was_rejected() {
         let said = format!(
             r#"{{"hook":"scan","reason":"bad","fate":{fate},"until":"2020-01-01T00:00:00Z"}}"#
         );
-        let rejected = format!("state = 'rejected', rejection = '{said}', look_again = 0");
+        let rejected = format!("state = 'rejected', rejection = '{said}', cleanup_at = 0");
         world.ledger(&format!(
             "UPDATE upload SET {rejected} WHERE id = '{}'",
             upload.id
         ));
         let ledger = rusqlite::Connection::open(world.place.path().join("ledger.db")).unwrap();
-        let looked = "SELECT count(*) FROM upload WHERE look_again IS NULL AND id = ?1";
+        let looked = "SELECT count(*) FROM upload WHERE cleanup_at IS NULL AND id = ?1";
         until("the sweep", async || {
             let looked: i64 = ledger
                 .query_row(looked, [upload.id.as_str()], |row| row.get(0))

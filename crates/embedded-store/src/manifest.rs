@@ -15,7 +15,7 @@ use super::failure::Failure;
 use super::files::{FileName, Files, Fresh};
 use super::schema;
 use upload_sqlite as sqlite;
-use upload_sqlite::commits::{Commits, Lost};
+use upload_sqlite::writer::{TransactionEnd, Writer, WriterError};
 use upload_types::crash;
 use upload_types::names::Sha256;
 
@@ -76,7 +76,7 @@ pub fn now() -> i64 {
 /// The way to the thread that owns the connection.
 #[derive(Debug)]
 pub struct Manifest {
-    commits: Commits,
+    writer: Writer,
     files: Arc<Files>,
 }
 
@@ -92,8 +92,8 @@ impl Manifest {
             files.sweep(&known_files(&connection)?)?;
         }
         // The files hold the lock: it goes after the connection.
-        let commits = Commits::start("manifest", connection, Arc::clone(&files))?;
-        Ok(Self { commits, files })
+        let writer = Writer::start("manifest", connection, Arc::clone(&files))?;
+        Ok(Self { writer, files })
     }
 
     /// Runs `read` in a transaction.
@@ -101,7 +101,7 @@ impl Manifest {
         &self,
         read: impl FnOnce(&Rows) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
-        self.commits
+        self.writer
             .read(move |connection| read(&Rows(connection)))
             .await
             .map_err(Failure::broken)?
@@ -122,29 +122,32 @@ impl Manifest {
                 freed: Vec::new(),
             };
             match write(&mut change) {
-                Ok(answer) => (Ok((answer, change.adopted, change.freed)), true),
-                Err(failure) => (Err(failure), false),
+                Ok(answer) => (
+                    Ok((answer, change.adopted, change.freed)),
+                    TransactionEnd::Commit,
+                ),
+                Err(failure) => (Err(failure), TransactionEnd::RollBack),
             }
         };
         let then = move |done: Result<(T, Vec<Fresh>, Vec<Freed>), Failure>,
-                         ended: Result<(), Lost>| {
+                         ended: Result<(), WriterError>| {
             let (answer, adopted, freed) = match done {
                 Ok(done) => done,
                 Err(failure) => return ended.map(|()| Err(failure)),
             };
             // Also after a commit that failed: it may be on disk all the same, and its rows name these files.
             adopted.into_iter().for_each(Fresh::keep);
-            if let Err(lost) = ended {
+            if let Err(error) = ended {
                 files.doubt();
-                return Err(lost);
+                return Err(error);
             }
             for (owner, names) in freed {
                 files.discard(&owner, names);
             }
             Ok(Ok(answer))
         };
-        self.commits
-            .write_and(run, then)
+        self.writer
+            .write_then(run, then)
             .await
             .map_err(Failure::broken)?
     }

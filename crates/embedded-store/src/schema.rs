@@ -3,13 +3,13 @@
 //! Border: structure only; how such a file is opened is `sqlite`.
 
 use super::failure::Failure;
-use upload_sqlite::Spec;
+use upload_sqlite::Schema;
 
-pub const SPEC: Spec = Spec {
-    what: "store's manifest",
+pub const SPEC: Schema = Schema {
+    name: "store's manifest",
     // "upst" in ASCII.
     application_id: 0x7570_7374,
-    steps: &[OBJECTS],
+    migrations: &[OBJECTS],
     hint: "restore it from a backup: without it, the part files beside it are nothing",
 };
 

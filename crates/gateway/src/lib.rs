@@ -48,7 +48,7 @@ pub use round::round;
 pub use service::{Action, Goes, Swept};
 pub use settings::{check, name as proof_name};
 
-use auth::{Guard, Shown};
+use auth::{Authenticator, PushSecret};
 use cors::Origins;
 use events::{Events, Inbox, Listened};
 use hooks::{Hook, Hooks, OnReject};
@@ -250,7 +250,7 @@ pub async fn start(config: Config) -> Result<Running> {
     let url = url_of(address)?;
     let public_url = config.public_url.clone().unwrap_or_else(|| url.clone());
 
-    let guard = Guard::new(&config.auth, ledger.clone())?;
+    let guard = Authenticator::new(&config.auth, ledger.clone())?;
     let gateway = Arc::new(Gateway::new(guard));
     let router = router(&gateway, &config, embedded.as_ref(), &public_url);
     let (end, ended) = oneshot::channel::<()>();
@@ -303,7 +303,7 @@ pub async fn start(config: Config) -> Result<Running> {
     if let Some(Events::Webhook(secret)) = &config.events {
         let inbox = Inbox::open(Arc::clone(&service));
         let _ = gateway.events.set(Webhook {
-            guard: Shown::new(secret),
+            guard: PushSecret::new(secret),
             inbox,
         });
     }

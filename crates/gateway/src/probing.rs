@@ -133,7 +133,7 @@ async fn look(store: &Store, ledger: &Ledger, config: &Config) -> Result<Profile
 }
 
 async fn remembered(ledger: &Ledger, key: &str) -> Option<(Profile, Timestamp)> {
-    match ledger.profile(key).await {
+    match ledger.store_profile(key).await {
         Ok(row) => {
             row.and_then(|(text, probed_at)| Some((serde_json::from_str(&text).ok()?, probed_at)))
         }
@@ -149,8 +149,9 @@ async fn keep(ledger: &Ledger, key: &str, profile: &Profile, now: Timestamp) -> 
         Error::new(Kind::Other, "could not write down what the probe found").with_source(error)
     };
     ledger
-        .set_profile(key, serde_json::to_string(profile).map_err(unwritten)?, now)
-        .await
+        .set_store_profile(key, serde_json::to_string(profile).map_err(unwritten)?, now)
+        .await?;
+    Ok(())
 }
 
 /// Whether a profile is taken without another look. One of a clock that was ahead is not.

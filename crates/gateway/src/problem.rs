@@ -6,9 +6,9 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use crate::ledger::LedgerError;
 use crate::metrics::metrics;
 use upload_s3::Fault;
-use upload_types::error::Error;
 use upload_types::wire::{BatchBody, BatchOutcome, Code, Problem};
 
 /// Why a request is not granted.
@@ -78,8 +78,8 @@ impl<T> From<Refusal> for BatchOutcome<T> {
 }
 
 /// The ledger failed: logged in full, answered as [`Code::Unavailable`].
-impl From<Error> for Refusal {
-    fn from(error: Error) -> Self {
+impl From<LedgerError> for Refusal {
+    fn from(error: LedgerError) -> Self {
         metrics().ledger_errors.inc();
         tracing::error!(%error, "the ledger failed");
         Self::later(Code::Unavailable, 2)

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::auth::{Guard, Owner, Shown, says_json};
+use crate::auth::{Authenticator, Owner, PushSecret, has_json_body};
 use crate::body::{Json, unreadable};
 use crate::cors::Origins;
 use crate::events::Inbox;
@@ -47,7 +47,7 @@ const CALLS: usize = 256;
 
 /// What the routes serve: nothing, until the store was tried.
 pub struct Gateway {
-    guard: Guard,
+    guard: Authenticator,
     pub service: OnceLock<Arc<Service>>,
     /// Where stores push their events.
     pub events: OnceLock<Webhook>,
@@ -56,7 +56,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    pub fn new(guard: Guard) -> Self {
+    pub fn new(guard: Authenticator) -> Self {
         let places = Semaphore::new(CALLS);
         Self {
             guard,
@@ -70,7 +70,7 @@ impl Gateway {
     /// Lets in who may come in, and gives them one of the places.
     ///
     /// # Errors
-    /// What [`Guard::owner`] says, `invalid_request` for a body that is not said to be JSON, `unavailable` where there is no place.
+    /// What [`Authenticator::owner`] says, `invalid_request` for a body that is not said to be JSON, `unavailable` where there is no place.
     pub async fn admit(
         &self,
         method: &Method,
@@ -82,7 +82,7 @@ impl Gateway {
             .try_acquire()
             .map_err(|_| Refusal::later(Code::Unavailable, 1))?;
         let owner = self.guard.owner(uri, headers).await?;
-        if !says_json(method, headers) {
+        if !has_json_body(method, headers) {
             return Err(Refusal::saying(
                 Code::InvalidRequest,
                 "the body must be application/json",
@@ -104,7 +104,7 @@ impl Gateway {
 
 /// What stores push their events to.
 pub struct Webhook {
-    pub guard: Shown,
+    pub guard: PushSecret,
     pub inbox: Inbox,
 }
 

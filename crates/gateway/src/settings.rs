@@ -12,7 +12,7 @@ use std::path::Path;
 use url::Url;
 use uuid::Uuid;
 
-use super::{Auth, Config, Probe, StoreConfig, auth, cors, rules};
+use super::{Auth, Config, Issuer, Probe, StoreConfig, cors, rules};
 use crate::metrics::metrics;
 use std::time::Duration;
 use upload_embedded_store as embedded;
@@ -50,7 +50,7 @@ pub fn check(config: &Config) -> Result<()> {
         }
     }
     if let Auth::Jwt { issuers, .. } = &config.auth {
-        issuers.iter().try_for_each(auth::check)?;
+        issuers.iter().try_for_each(Issuer::check)?;
     }
     let enforces_unknown = config.probe == Probe::Off && config.checksum.is_none();
     if enforces_unknown && !matches!(config.store, StoreConfig::Embedded { .. }) {

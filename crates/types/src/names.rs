@@ -8,7 +8,6 @@ use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest as _, Sha256 as Sha256Hasher};
@@ -75,17 +74,13 @@ text! {
     "an upload id is 1 to 128 letters, digits, dots, dashes or underscores"
 }
 
-/// A new name for an upload, or for what begins one: a `UUIDv7` (RFC 9562). What is drawn at about the same time lies together in
-/// every index of it, so that a commit of many touches few pages; its 74 bits of chance are beyond guessing, also for who has
-/// seen the one before.
+/// A new upload id or idempotency key: a `UUIDv7` (RFC 9562). Ids of about the same time are
+/// neighbours in every index, so a commit of many of them writes few pages. Its 74 random bits are
+/// drawn anew each time, without a counter, because ids are part of object keys: one id must not
+/// reveal the next.
 #[must_use]
 pub fn new_id() -> String {
-    let millis = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default();
-    // The last ten bytes of both versions are laid out alike.
-    let [_, _, _, _, _, _, chance @ ..] = Uuid::new_v4().into_bytes();
-    uuid::Builder::from_unix_timestamp_millis(millis, &chance)
-        .into_uuid()
-        .to_string()
+    Uuid::new_v7(uuid::Timestamp::now(uuid::NoContext)).to_string()
 }
 
 text! {

@@ -6,7 +6,7 @@ use std::env;
 
 use crate::cli::settings::Settings;
 use upload_gateway::LedgerConfig;
-use upload_gateway::ledger::Address;
+use upload_gateway::ledger::PostgresAddress;
 use upload_types::error::{Error, Kind, Result};
 
 /// `sqlite[:FILE]` or a URL of PostgreSQL: what the flag says, else `UPLOAD_LEDGER`, else the file in the state directory.
@@ -29,7 +29,7 @@ fn told(
         return settings.ledger().map(LedgerConfig::Sqlite);
     };
     if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-        if flag.is_some_and(typed) && Address::tells_password(text) {
+        if flag.is_some_and(typed) && PostgresAddress::contains_password(text) {
             return Err(Error::new(
                 Kind::Usage,
                 "the password of --ledger can be read by everybody on this machine",
@@ -37,7 +37,7 @@ fn told(
             .with_hint("leave it out and set PGPASSWORD, or say the whole URL in UPLOAD_LEDGER"));
         }
         let password = settings.postgres_password()?;
-        return Address::parse(text, password.as_deref())
+        return PostgresAddress::parse(text, password.as_deref())
             .map(|address| LedgerConfig::Postgres(Box::new(address)));
     }
     match text.strip_prefix("sqlite") {
@@ -102,7 +102,10 @@ mod tests {
         );
         let env =
             |name: &str| (name == "UPLOAD_LEDGER").then(|| "postgres://u:hush@localhost/l".into());
-        assert_eq!(found(env, None).unwrap(), "Postgres(Address(postgres://…))");
+        assert_eq!(
+            found(env, None).unwrap(),
+            "Postgres(PostgresAddress(postgres://…))"
+        );
         assert_eq!(
             found(env, Some("sqlite")).unwrap(),
             r#"Sqlite("/nowhere/state/gateway.db")"#
@@ -118,7 +121,7 @@ mod tests {
         );
         // Kept in a file of its own, it is among nobody's arguments; what these are is what was typed.
         let of_file = ledger_of("postgres://u:hush@localhost/l", |_| false);
-        assert_eq!(of_file.unwrap(), "Postgres(Address(postgres://…))");
+        assert_eq!(of_file.unwrap(), "Postgres(PostgresAddress(postgres://…))");
         found(
             |name| (name == "PGPASSWORD").then(|| "hush".into()),
             Some("postgres://u@localhost/l"),

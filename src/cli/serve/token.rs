@@ -43,7 +43,7 @@ pub async fn run(settings: &Settings, verb: &TokenVerb) -> Result<()> {
     match verb {
         TokenVerb::Add { name, expires, .. } => {
             let token = match expires {
-                Some(life) => ledger.add_token_for(name, *life).await?,
+                Some(life) => ledger.add_expiring_token(name, *life).await?,
                 None => ledger.add_token(name).await?,
             };
             let secret = token.expose();

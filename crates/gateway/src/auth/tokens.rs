@@ -1,6 +1,7 @@
-//! API tokens, `upl_ID_SECRET`: made, shown once, and told from any other text.
+//! API tokens, `upl_ID_SECRET`: their form, their creation and their validity.
 //!
-//! Border: the ledger keeps the SHA-256 of the whole and the dates; nobody keeps the token.
+//! Not here: their rows (`ledger/api_tokens`). The ledger keeps the SHA-256 of a token; the token
+//! itself is shown once.
 
 use std::time::Duration;
 
@@ -13,24 +14,29 @@ use crate::ledger::{ApiToken, Ledger, NewToken};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::names::Token;
 
+const PREFIX: &str = "upl_";
+const ID_CHARS: usize = 12;
+const MAX_NAME_CHARS: usize = 64;
+
 /// The id in `upl_ID_SECRET`.
-pub fn id(token: &str) -> Option<&str> {
-    let (id, secret) = token.strip_prefix("upl_")?.split_once('_')?;
+pub(super) fn id(token: &str) -> Option<&str> {
+    let (id, secret) = token.strip_prefix(PREFIX)?.split_once('_')?;
     (!id.is_empty() && !secret.is_empty()).then_some(id)
 }
 
-pub fn digest(text: &str) -> [u8; 32] {
+pub(super) fn digest(text: &str) -> [u8; 32] {
     Sha256::digest(text).into()
 }
 
-/// Compares in a time that does not tell where two hashes differ.
-pub fn same(one: &[u8; 32], other: &[u8; 32]) -> bool {
+/// Compares two digests in constant time.
+pub(super) fn equal(one: &[u8; 32], other: &[u8; 32]) -> bool {
     one.ct_eq(other).into()
 }
 
-/// Whether `token` is the one the ledger knows, and may be used `now`; why not is for the log.
-pub fn judge(known: &ApiToken, token: &str, now: Timestamp) -> Result<(), &'static str> {
-    if !same(&known.hash, &digest(token)) {
+/// Checks that `token` is the known one and is valid at `now`. The reason in the error is for the
+/// log.
+pub(super) fn check(known: &ApiToken, token: &str, now: Timestamp) -> Result<(), &'static str> {
+    if !equal(&known.sha256, &digest(token)) {
         Err("its secret is wrong")
     } else if known.revoked_at.is_some() {
         Err("it was revoked")
@@ -42,66 +48,71 @@ pub fn judge(known: &ApiToken, token: &str, now: Timestamp) -> Result<(), &'stat
 }
 
 impl Ledger {
-    /// Makes an API token for `name`, good until it is revoked. Tokens of one name share their uploads, so that a new one takes
-    /// an old one's place. What it gives is shown once and kept nowhere.
+    /// Creates an API token that is valid until it is revoked. Tokens of the same name share their
+    /// uploads, so that a new token can replace an old one.
     ///
     /// # Errors
-    /// [`Kind::Usage`] for a name that is empty, longer than 64 characters or not printable; else when the ledger fails.
+    /// [`Kind::Usage`] for a name that is empty, longer than 64 characters or not printable.
+    /// Otherwise, if the ledger fails.
     pub async fn add_token(&self, name: &str) -> Result<Token> {
-        self.make_token(name, None).await
+        self.create_token(name, None).await
     }
 
-    /// As [`Ledger::add_token`], good for `life` at most.
+    /// Like [`Ledger::add_token`], with a token that expires after `lifetime`.
     ///
     /// # Errors
-    /// As [`Ledger::add_token`].
-    pub async fn add_token_for(&self, name: &str, life: Duration) -> Result<Token> {
-        let end = Timestamp::now().saturating_add(life);
-        let end = end.map_err(|error| {
-            Error::new(Kind::Usage, "could not tell when the token ends").with_source(error)
+    /// As [`Ledger::add_token`], and [`Kind::Usage`] for a lifetime that no time can express.
+    pub async fn add_expiring_token(&self, name: &str, lifetime: Duration) -> Result<Token> {
+        let expires_at = Timestamp::now().saturating_add(lifetime);
+        let expires_at = expires_at.map_err(|error| {
+            Error::new(
+                Kind::Usage,
+                "could not calculate when the token would expire",
+            )
+            .with_hint("use a shorter time")
+            .with_source(error)
         })?;
-        self.make_token(name, Some(end)).await
+        self.create_token(name, Some(expires_at)).await
     }
 
-    async fn make_token(&self, name: &str, expires_at: Option<Timestamp>) -> Result<Token> {
-        if name.is_empty() || name.chars().count() > 64 || name.chars().any(char::is_control) {
-            return Err(Error::new(
-                Kind::Usage,
-                "a token's name has 1 to 64 printable characters",
-            ));
+    async fn create_token(&self, name: &str, expires_at: Option<Timestamp>) -> Result<Token> {
+        let length = name.chars().count();
+        if length == 0 || length > MAX_NAME_CHARS || name.chars().any(char::is_control) {
+            return Err(
+                Error::new(Kind::Usage, "could not use the name for a token")
+                    .with_hint("use 1 to 64 printable characters"),
+            );
         }
         let id: String = Uuid::new_v4()
             .simple()
             .to_string()
             .chars()
-            .take(12)
+            .take(ID_CHARS)
             .collect();
-        let token = format!(
-            "upl_{id}_{}{}",
-            Uuid::new_v4().simple(),
-            Uuid::new_v4().simple()
-        );
+        let secret = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+        let token = format!("{PREFIX}{id}_{secret}");
         let new = NewToken {
             id,
             name: name.to_owned(),
-            hash: digest(&token),
+            sha256: digest(&token),
             expires_at,
         };
         self.insert_token(new, Timestamp::now()).await?;
         Ok(Token::new(token))
     }
 
-    /// Revokes the token of that id, at once.
+    /// Revokes the token with that id, immediately.
     ///
     /// # Errors
-    /// [`Kind::NotFound`] when there is no valid token of that id; else when the ledger fails.
+    /// [`Kind::NotFound`] if there is no such token, or it is revoked already. Otherwise, if the
+    /// ledger fails.
     pub async fn revoke(&self, id: &str) -> Result<()> {
         if self.revoke_token(id, Timestamp::now()).await? {
             return Ok(());
         }
         Err(
             Error::new(Kind::NotFound, format!("there is no valid token {id}"))
-                .with_hint("`upload serve token list` shows the tokens"),
+                .with_hint("run `upload serve token list` to see the tokens"),
         )
     }
 }
@@ -111,32 +122,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_counts_until_it_is_revoked_or_ends() {
+    fn token_is_valid_until_it_is_revoked_or_expires() {
         let now = Timestamp::now();
         let known = |revoked_at, expires_at| ApiToken {
             id: "1".into(),
             name: "ci".into(),
-            hash: digest("upl_1_secret"),
+            sha256: digest("upl_1_secret"),
             created_at: now,
             revoked_at,
             expires_at,
         };
         let (before, after) = (now - Duration::from_secs(1), now + Duration::from_secs(1));
-        for good in [known(None, None), known(None, Some(after))] {
-            assert!(judge(&good, "upl_1_secret", now).is_ok());
-            assert!(judge(&good, "upl_1_secret2", now).is_err());
+        for valid in [known(None, None), known(None, Some(after))] {
+            assert!(check(&valid, "upl_1_secret", now).is_ok());
+            assert!(check(&valid, "upl_1_secret2", now).is_err());
         }
-        for over in [
+        for invalid in [
             known(Some(before), None),
             known(None, Some(now)),
             known(None, Some(before)),
         ] {
-            assert!(judge(&over, "upl_1_secret", now).is_err());
+            assert!(check(&invalid, "upl_1_secret", now).is_err());
         }
     }
 
     #[test]
-    fn an_id_stands_between_marks() {
+    fn id_is_between_prefix_and_secret() {
         assert_eq!(id("upl_ab_cd_ef"), Some("ab"));
         for other in ["", "upl_", "upl__x", "upl_ab_", "upl_ab", "eyJhbGciOi.x.y"] {
             assert_eq!(id(other), None, "{other}");

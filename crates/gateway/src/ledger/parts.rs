@@ -1,94 +1,88 @@
-//! The rows of parts: one for each part of a plan, from begin on.
+//! The rows of parts. A declared upload has one row for each part of its plan from the beginning.
 //!
-//! Border: rows and the compare-and-sets that pin a part or hand all of them to a complete; what the store holds is asked of
-//! the store, and these rows follow it.
+//! Not here: what the store holds. The service asks the store and records the answer here.
 
-use super::Ledger;
-use super::db::{self, Db, Failed, Row, damaged, values};
-use super::uploads::{Upload, find, listed};
+use super::database::Ledger;
+use super::error::LedgerResult;
+use super::sql::{self, Row, TransactionEnd, damaged, values};
+use super::transaction::Transaction;
+use super::transition::{Transition, transition};
+use super::uploads::{Upload, find};
 use crate::lease::Renewed;
-use upload_types::error::Result;
 use upload_types::names::{ETag, PartNumber, Sha256, UploadId};
 use upload_types::wire::{CompletePart, PartSpec, StoredPart, UploadState};
 
-/// What became of a call that carries an epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signing {
-    /// Committed; the lease is renewed.
-    Done,
-    /// The epoch is not the lease's any more.
-    LeaseLost,
-    /// The upload is past the states that allow it.
-    Closed(UploadState),
-    /// This part was signed with another SHA-256 before.
-    Pinned(PartNumber),
-}
-
-/// One part's row.
+/// The row of a part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LedgerPart {
     pub number: PartNumber,
     pub size: u64,
-    /// What it was first signed for.
+    /// The SHA-256 that the part is pinned to. `None` before the part is signed.
     pub sha256: Option<Sha256>,
-    /// Once the store was seen to hold it.
+    /// `None` before the part was seen in the store, or named by a request to complete.
     pub etag: Option<ETag>,
 }
 
 impl Ledger {
-    /// Pins each part to its SHA-256, moves a pending upload to `uploading` and renews the lease: all or nothing.
-    ///
-    /// # Errors
-    /// When the ledger fails.
-    pub async fn pin(
+    /// Pins each part to its SHA-256, moves a pending upload to `uploading` and renews the lease:
+    /// all of it or nothing.
+    pub async fn pin_parts(
         &self,
         id: &UploadId,
         epoch: u64,
         mut parts: Vec<PartSpec>,
         renewed: Renewed,
-    ) -> Result<Signing> {
+    ) -> LedgerResult<Transition> {
         let id = id.clone();
-        // Rows are locked in one order, whoever asks.
+        // All operations lock rows in the same order, which avoids deadlocks.
         parts.sort_by_key(|part| part.number);
-        self.attempt(move |db| {
+        self.write_or_roll_back(move |tx| {
             let from = [UploadState::Pending, UploadState::Uploading];
-            let opened = open(db, &id, epoch, renewed, &from, UploadState::Uploading)?;
-            if opened != Signing::Done {
-                return Ok((opened, false));
+            let to = UploadState::Uploading;
+            let moved = transition(tx, &id, epoch, renewed, &from, to)?;
+            if moved != Transition::Done {
+                return Ok((moved, TransactionEnd::RollBack));
             }
             let sql = "UPDATE part SET sha256 = ?3 \
                        WHERE upload = ?1 AND number = ?2 AND size = ?4 AND (sha256 IS NULL OR sha256 = ?3)";
-            let rows = parts.iter();
-            let rows = rows.map(|part| *values![id.as_str(), part.number.get(), part.sha256.bytes(), part.size]);
-            let changed = db.execute_each(sql, &rows.collect::<Vec<_>>())?;
-            Ok(pinned(parts.iter().map(|part| part.number), &changed))
+            let rows = parts.iter().map(|part| {
+                *values![
+                    id.as_str(),
+                    part.number.get(),
+                    part.sha256.bytes(),
+                    part.size
+                ]
+            });
+            let changed = tx.execute_each(sql, &rows.collect::<Vec<_>>())?;
+            Ok(all_matched(
+                parts.iter().map(|part| part.number),
+                &changed,
+            ))
         })
         .await
     }
 
-    /// Hands the parts to a complete: moves the upload to `completing` (where it may be already) with what the client says of
-    /// each part, and renews the lease.
-    ///
-    /// # Errors
-    /// When the ledger fails.
-    pub async fn seal(
+    /// Moves a declared upload to `completing`, in which it may be already, records the client's
+    /// SHA-256 and `ETag` of each part, and renews the lease.
+    pub async fn start_completing(
         &self,
         id: &UploadId,
         epoch: u64,
         mut parts: Vec<CompletePart>,
         renewed: Renewed,
-    ) -> Result<Signing> {
+    ) -> LedgerResult<Transition> {
         let id = id.clone();
         parts.sort_by_key(|part| part.number);
-        self.attempt(move |db| {
+        self.write_or_roll_back(move |tx| {
             let from = [
                 UploadState::Pending,
                 UploadState::Uploading,
                 UploadState::Completing,
             ];
-            let opened = open(db, &id, epoch, renewed, &from, UploadState::Completing)?;
-            if opened != Signing::Done {
-                return Ok((opened, false));
+            let to = UploadState::Completing;
+            let moved = transition(tx, &id, epoch, renewed, &from, to)?;
+            if moved != Transition::Done {
+                return Ok((moved, TransactionEnd::RollBack));
             }
             let sql = "UPDATE part SET sha256 = ?3, etag = ?4 \
                        WHERE upload = ?1 AND number = ?2 AND (sha256 IS NULL OR sha256 = ?3)";
@@ -96,64 +90,72 @@ impl Ledger {
                 let (sha256, etag) = (part.sha256.bytes(), part.etag.as_str());
                 *values![id.as_str(), part.number.get(), sha256, etag]
             });
-            let changed = db.execute_each(sql, &rows.collect::<Vec<_>>())?;
-            Ok(pinned(parts.iter().map(|part| part.number), &changed))
+            let changed = tx.execute_each(sql, &rows.collect::<Vec<_>>())?;
+            Ok(all_matched(parts.iter().map(|part| part.number), &changed))
         })
         .await
     }
 
-    /// Notes parts the store was seen to hold.
-    ///
-    /// # Errors
-    /// When the ledger fails.
-    pub async fn note_stored(&self, id: &UploadId, mut parts: Vec<StoredPart>) -> Result<()> {
+    /// Records parts that the store was seen to hold.
+    pub async fn record_stored_parts(
+        &self,
+        id: &UploadId,
+        mut parts: Vec<StoredPart>,
+    ) -> LedgerResult<()> {
         let id = id.clone();
         parts.sort_by_key(|part| part.number);
-        self.write(move |db| {
+        self.write(move |tx| {
             let sql = "UPDATE part SET state = 'stored', etag = ?3 \
                        WHERE upload = ?1 AND number = ?2 AND (state <> 'stored' OR etag IS DISTINCT FROM ?3)";
-            let rows = parts.iter().map(|part| *values![id.as_str(), part.number.get(), part.etag.as_str()]);
-            db.execute_each(sql, &rows.collect::<Vec<_>>()).map(drop)
+            let rows = parts
+                .iter()
+                .map(|part| *values![id.as_str(), part.number.get(), part.etag.as_str()]);
+            tx.execute_each(sql, &rows.collect::<Vec<_>>()).map(drop)
         })
         .await
     }
 
-    /// Rows of parts behind `after`, in order, at most `limit`.
-    ///
-    /// # Errors
-    /// When the ledger fails.
-    pub async fn parts(&self, id: &UploadId, after: u32, limit: u32) -> Result<Vec<LedgerPart>> {
+    /// At most `limit` rows of parts with numbers above `after`, in order.
+    pub async fn parts(
+        &self,
+        id: &UploadId,
+        after: u32,
+        limit: u32,
+    ) -> LedgerResult<Vec<LedgerPart>> {
         let id = id.clone();
-        self.read(move |db| rows(db, &id, after, limit)).await
+        self.read(move |tx| query_parts(tx, &id, after, limit))
+            .await
     }
 
-    /// The owner's upload of that id with the rows of all its parts.
-    ///
-    /// # Errors
-    /// When the ledger fails.
-    pub async fn upload_whole(
+    /// An upload by its owner and id, with the rows of all its parts.
+    pub async fn upload_with_parts(
         &self,
         owner: &str,
         id: &UploadId,
-    ) -> Result<Option<(Upload, Vec<LedgerPart>)>> {
+    ) -> LedgerResult<Option<(Upload, Vec<LedgerPart>)>> {
         let (owner, id) = (owner.to_owned(), id.clone());
-        self.read(move |db| {
-            let Some(upload) = find(db, &owner, &id)? else {
+        self.read(move |tx| {
+            let Some(upload) = find(tx, &owner, &id)? else {
                 return Ok(None);
             };
-            let parts = rows(db, &id, 0, upload.parts_max())?;
+            let parts = query_parts(tx, &id, 0, upload.parts_max())?;
             Ok(Some((upload, parts)))
         })
         .await
     }
 }
 
-fn rows(db: &Db<'_>, id: &UploadId, after: u32, limit: u32) -> db::Result<Vec<LedgerPart>> {
+fn query_parts(
+    tx: &Transaction<'_>,
+    id: &UploadId,
+    after: u32,
+    limit: u32,
+) -> sql::Result<Vec<LedgerPart>> {
     let sql = "SELECT number, size, sha256, etag FROM part WHERE upload = ?1 AND number > ?2 ORDER BY number LIMIT ?3";
-    db.query(sql, values![id.as_str(), after, limit], part)
+    tx.query(sql, values![id.as_str(), after, limit], read_part)
 }
 
-fn part(row: &Row<'_>) -> db::Result<LedgerPart> {
+fn read_part(row: &Row<'_>) -> sql::Result<LedgerPart> {
     let number = u32::try_from(row.number(0)?)
         .ok()
         .and_then(|number| number.try_into().ok());
@@ -161,7 +163,7 @@ fn part(row: &Row<'_>) -> db::Result<LedgerPart> {
     Ok(LedgerPart {
         number: number.ok_or(damaged(0, "not a part number"))?,
         size: row.number(1)?,
-        sha256: row.optional_fingerprint(2)?,
+        sha256: row.optional_sha256(2)?,
         etag: etag
             .map(|etag| etag.parse())
             .transpose()
@@ -169,58 +171,14 @@ fn part(row: &Row<'_>) -> db::Result<LedgerPart> {
     })
 }
 
-/// What became of parts whose rows were to be changed, and whether that is to be kept.
-fn pinned(numbers: impl Iterator<Item = PartNumber>, changed: &[u64]) -> (Signing, bool) {
-    let left = numbers.zip(changed).find(|(_, changed)| **changed != 1);
-    left.map_or((Signing::Done, true), |(number, _)| {
-        (Signing::Pinned(number), false)
-    })
-}
-
-/// Moves an upload from one of `from` to `to` and renews its lease, if the epoch is the lease's. From then on the row is held
-/// until the transaction ends.
-pub(super) fn open(
-    db: &Db<'_>,
-    id: &UploadId,
-    epoch: u64,
-    renewed: Renewed,
-    from: &[UploadState],
-    to: UploadState,
-) -> db::Result<Signing> {
-    let sql = format!(
-        "UPDATE upload SET state = ?2, lease_until = ?3, expires_at = ?4 WHERE id = ?1 AND epoch = ?5 AND state IN ({})",
-        listed(from)
-    );
-    let row = values![
-        id.as_str(),
-        to.name(),
-        renewed.lease_until,
-        renewed.expires_at,
-        epoch
-    ];
-    // Once more for what another gateway changed back between the two statements.
-    for _ in 0..3 {
-        if db.execute(&sql, row)? == 1 {
-            return Ok(Signing::Done);
-        }
-        let is = |row: &Row<'_>| {
-            Ok((
-                UploadState::from_name(&row.text(0)?).ok_or(damaged(0, "not a state"))?,
-                row.number(1)?,
-            ))
-        };
-        let found = db.find(
-            "SELECT state, epoch FROM upload WHERE id = ?1",
-            values![id.as_str()],
-            is,
-        )?;
-        let (state, current) = found.ok_or(Failed::Missing)?;
-        if !from.contains(&state) {
-            return Ok(Signing::Closed(state));
-        }
-        if current != epoch {
-            return Ok(Signing::LeaseLost);
-        }
+/// Commits if the statement changed one row for each part. Otherwise reports the first part whose
+/// row did not match.
+fn all_matched(
+    numbers: impl Iterator<Item = PartNumber>,
+    changed: &[u64],
+) -> (Transition, TransactionEnd) {
+    match numbers.zip(changed).find(|(_, changed)| **changed != 1) {
+        None => (Transition::Done, TransactionEnd::Commit),
+        Some((number, _)) => (Transition::PartMismatch(number), TransactionEnd::RollBack),
     }
-    Ok(Signing::LeaseLost)
 }

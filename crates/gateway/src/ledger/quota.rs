@@ -1,64 +1,95 @@
-//! What an owner has, counted where it is written: of many who begin at the same moment, none gets past a quota.
+//! The usage of an owner, counted in the transaction that adds to it: concurrent requests cannot
+//! exceed a quota together.
 //!
-//! Border: counts; what is too much is `gateway/limits`.
+//! Not here: what exceeds a quota. See `limits`.
 
-use super::Ledger;
-use super::db::{self, Db, Failed, Row, values};
+use super::database::Ledger;
+use super::error::LedgerResult;
+use super::sql::{self, Row, SqlError, TransactionEnd, values};
+use super::transaction::Transaction;
 use super::uploads::{self, NewUpload, Upload};
 use crate::limits::{Excess, Quota, Usage};
-use upload_types::error::Result;
+use upload_types::names::UploadId;
 
 impl Ledger {
-    /// As [`Ledger::begin`], unless the owner would have more than the quota: then nothing is written. A repeat is no new upload.
-    ///
-    /// # Errors
-    /// When the ledger fails.
-    pub async fn begin_within(
+    /// Like [`Ledger::begin`], unless the owner would exceed the quota: then nothing is written. A
+    /// repetition of an earlier request is not counted.
+    pub async fn begin_within_quota(
         &self,
         new: NewUpload,
         quota: Quota,
-    ) -> Result<Result<(Upload, bool), Excess>> {
+    ) -> LedgerResult<Result<(Upload, bool), Excess>> {
         if quota == Quota::default() {
             return self.begin(new).await.map(Ok);
         }
-        self.attempt(move |db| {
-            if let Some(upload) = uploads::seen(db, &new)? {
-                return Ok((Ok((upload, false)), true));
+        self.write_or_roll_back(move |tx| {
+            if let Some(upload) = uploads::find_by_idempotency_key(tx, &new)? {
+                return Ok((Ok((upload, false)), TransactionEnd::Commit));
             }
-            if let Some(excess) = quota.excess(usage(db, &new.owner)?, new.plan.size()) {
-                return Ok((Err(excess), false));
+            let usage = usage(tx, &new.spec.owner)?;
+            if let Some(excess) = quota.excess(usage, new.spec.plan.size()) {
+                return Ok((Err(excess), TransactionEnd::RollBack));
             }
-            let begun = match uploads::insert(db, &new)? {
-                Some(upload) => (upload, true),
-                None => (uploads::seen(db, &new)?.ok_or(Failed::Missing)?, false),
+            let begun = if let Some(upload) = uploads::insert(tx, &new)? {
+                (upload, true)
+            } else {
+                let earlier = uploads::find_by_idempotency_key(tx, &new)?;
+                (earlier.ok_or(SqlError::MissingRow)?, false)
             };
-            Ok((Ok(begun), true))
+            Ok((Ok(begun), TransactionEnd::Commit))
         })
         .await
     }
 }
 
-/// What the owner has now. Whoever asks for this owner at the same time waits here until this is committed.
-pub(super) fn usage(db: &Db<'_>, owner: &str) -> db::Result<Usage> {
-    db.execute(
-        "UPDATE owner SET stored = stored WHERE segment = ?1",
+/// The current usage of an owner. Concurrent calls for the same owner wait until this transaction
+/// ends.
+fn usage(tx: &Transaction<'_>, owner: &str) -> sql::Result<Usage> {
+    tx.execute(
+        "UPDATE owner SET stored_bytes = stored_bytes WHERE segment = ?1",
         values![owner],
     )?;
-    // As the index has it, which holds all that is asked for.
-    let open = "SELECT count(*), CAST(coalesce(sum(size), 0) AS BIGINT) FROM upload \
-                WHERE owner = ?1 AND state IN ('pending', 'uploading', 'completing', 'aborting')";
-    let both = |row: &Row<'_>| Ok((row.number(0)?, row.number(1)?));
-    let (open, outstanding) = db
-        .find(open, values![owner], both)?
-        .ok_or(Failed::Missing)?;
-    let stored = db.find(
-        "SELECT stored FROM owner WHERE segment = ?1",
+    // The states are listed as in the index `open_upload_by_owner`, which holds all columns that
+    // are read here.
+    let sql = "SELECT count(*), CAST(coalesce(sum(size), 0) AS BIGINT) FROM upload \
+               WHERE owner = ?1 AND state IN ('pending', 'uploading', 'completing', 'aborting')";
+    let read = |row: &Row<'_>| Ok((row.number(0)?, row.number(1)?));
+    let (open, outstanding) = tx
+        .find(sql, values![owner], read)?
+        .ok_or(SqlError::MissingRow)?;
+    let stored = tx.find(
+        "SELECT stored_bytes FROM owner WHERE segment = ?1",
         values![owner],
         |row| row.number(0),
     )?;
     Ok(Usage {
         open,
         outstanding,
-        stored: stored.ok_or(Failed::Missing)?,
+        stored: stored.ok_or(SqlError::MissingRow)?,
     })
+}
+
+/// Whether the owner of an upload would exceed the quota if that upload had `bytes`. The number of
+/// open uploads was checked when it began.
+pub(super) fn excess_if_size(
+    tx: &Transaction<'_>,
+    id: &UploadId,
+    bytes: u64,
+    quota: Quota,
+) -> sql::Result<Option<Excess>> {
+    let quota = Quota {
+        open: None,
+        ..quota
+    };
+    if quota == Quota::default() {
+        return Ok(None);
+    }
+    let read = |row: &Row<'_>| Ok((row.text(0)?, row.number(1)?));
+    let sql = "SELECT owner, size FROM upload WHERE id = ?1";
+    let (owner, counted) = tx
+        .find(sql, values![id.as_str()], read)?
+        .ok_or(SqlError::MissingRow)?;
+    let mut usage = usage(tx, &owner)?;
+    usage.outstanding = usage.outstanding.saturating_sub(counted);
+    Ok(quota.excess(usage, bytes.max(counted)))
 }

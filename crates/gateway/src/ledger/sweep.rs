@@ -1,207 +1,210 @@
-//! What is found by sweeping: uploads that somebody left, and what of them may still be in the store.
+//! The rows that the sweep takes: uploads that were abandoned, and ended uploads that may have
+//! leftovers in the store.
 //!
-//! Border: who takes a row here holds it by its lease, as a client would, so that two sweepers never work on one row; what is
-//! done about it is `gateway/service`.
+//! Not here: what the sweep does with them. The sweep takes a row for a limited time, as a client
+//! takes a lease, so that two sweeps never work on the same row.
 
 use jiff::Timestamp;
 
-use super::Ledger;
-use super::db::values;
-use super::uploads::{COLUMNS, Upload, listed, upload};
-use upload_types::error::Result;
+use super::database::Ledger;
+use super::error::LedgerResult;
+use super::sql::values;
+use super::uploads::{COLUMNS, Upload, read_upload, sql_list};
 use upload_types::names::UploadId;
 use upload_types::wire::UploadState;
 
-/// The most rows that are taken at a time.
-pub const TAKEN: usize = 100;
+/// The most rows that the sweep takes at a time.
+pub const SWEEP_BATCH_ROWS: usize = 100;
 
-/// Exactly as the index has it: only then is the index used.
-const UNDER_WAY: &str = "state IN ('pending', 'uploading', 'completing', 'aborting')";
+/// The states of open uploads, written as in the index `open_upload_by_lease`: SQLite uses the
+/// index for this text only.
+const IS_OPEN: &str = "state IN ('pending', 'uploading', 'completing', 'aborting')";
 
-/// What somebody left.
+/// A set of rows that the sweep works on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Left {
-    /// Uploads that are completing although their lease has ended.
+pub enum SweepTask {
+    /// Uploads that are completing, and whose lease has ended.
     Completing,
-    /// Those whose form may have been posted by now.
-    Posted,
-    /// Those whose lease has ended and that have expired, and those that somebody began to abort. A form is looked for first.
+    /// Uploads whose form may have been posted by now.
+    FormPosted,
+    /// Uploads that are aborting, or have expired without being completed, and whose lease has
+    /// ended. Forms are first checked as [`SweepTask::FormPosted`].
     Expired,
-    /// Those for which the store is to be looked at now.
-    ToLookAt,
+    /// Ended uploads whose leftovers in the store are to be cleaned up now.
+    CleanupDue,
 }
 
-impl Left {
+impl SweepTask {
     pub const ALL: [Self; 4] = [
         Self::Completing,
-        Self::Posted,
+        Self::FormPosted,
         Self::Expired,
-        Self::ToLookAt,
+        Self::CleanupDue,
     ];
 
-    /// Which rows these are at the time `?1`.
-    fn which(self) -> String {
-        let also = match self {
-            Self::ToLookAt => return "look_again <= ?1".to_owned(),
-            // As the index has it.
-            Self::Posted => {
-                return "manner = 'form' AND state = 'uploading' AND lease_until <= ?1".to_owned();
+    /// The SQL condition for the rows at the time `?1`.
+    fn condition(self) -> String {
+        let condition = match self {
+            Self::CleanupDue => return "cleanup_at <= ?1".to_owned(),
+            // Written as in the index `form_upload_by_lease`.
+            Self::FormPosted => {
+                return "kind = 'form_post' AND state = 'uploading' AND lease_until <= ?1"
+                    .to_owned();
             }
             Self::Completing => "state = 'completing'",
             Self::Expired => {
-                "(state = 'aborting' OR (state IN ('pending', 'uploading') AND manner <> 'form' AND expires_at <= ?1))"
+                "(state = 'aborting' OR (state IN ('pending', 'uploading') AND kind <> 'form_post' AND expires_at <= ?1))"
             }
         };
-        format!("{UNDER_WAY} AND lease_until <= ?1 AND {also}")
+        format!("{IS_OPEN} AND lease_until <= ?1 AND {condition}")
     }
 
-    /// What taking them until `?2` makes of a row, and in which order they are taken.
-    fn taken(self) -> (&'static str, &'static str) {
+    /// The SQL assignments that take a row until `?2`, and the column by which rows are ordered.
+    fn assignments_and_order(self) -> (&'static str, &'static str) {
         match self {
-            Self::Completing | Self::Posted => ("lease_until = ?2", "lease_until"),
+            Self::Completing | Self::FormPosted => ("lease_until = ?2", "lease_until"),
             Self::Expired => ("lease_until = ?2, state = 'aborting'", "lease_until"),
-            Self::ToLookAt => ("look_again = ?2", "look_again"),
+            Self::CleanupDue => ("cleanup_at = ?2", "cleanup_at"),
         }
     }
 }
 
-/// A key in the store, as the ledger knows it.
-pub enum KnownAs {
-    /// No upload has it.
-    Stranger,
-    /// Its upload is over, and what the store still has there is of no use to anybody.
-    Spare(Box<Upload>),
-    /// Its upload goes on, or is looked after anyway.
-    Ours,
+/// What the ledger knows of a key in the store.
+pub enum KeyStatus {
+    /// No upload has the key.
+    Unknown,
+    /// The upload has ended, and no cleanup is scheduled: whatever the store has at the key is a
+    /// leftover.
+    Leftover(Box<Upload>),
+    /// The upload is open, or its cleanup is scheduled.
+    InUse,
 }
 
 impl Ledger {
-    /// Takes what was left, until `until`; what has expired is aborting from now on.
+    /// Takes rows of a task until `until`. Expired uploads become `aborting`.
     ///
-    /// Compare and set in one statement: who renews a lease in time is not among them. What is asked of a row is asked twice, for
-    /// the inner question may be older than another gateway's answer to it.
-    ///
-    /// # Errors
-    /// When the ledger fails.
-    pub async fn take_left(
+    /// The condition is repeated in the outer statement: under READ COMMITTED, the subquery may
+    /// have seen an older version of a row, for example one whose lease was renewed since.
+    pub async fn take_sweep_task(
         &self,
-        what: Left,
+        task: SweepTask,
         now: Timestamp,
         until: Timestamp,
-    ) -> Result<Vec<Upload>> {
-        self.write(move |db| {
-            let (which, (set, order)) = (what.which(), what.taken());
+    ) -> LedgerResult<Vec<Upload>> {
+        self.write(move |tx| {
+            let condition = task.condition();
+            let (assignments, order) = task.assignments_and_order();
             let sql = format!(
-                "UPDATE upload SET {set} WHERE {which} AND id IN \
-                 (SELECT id FROM upload WHERE {which} ORDER BY {order} LIMIT {TAKEN}) RETURNING {COLUMNS}"
+                "UPDATE upload SET {assignments} WHERE {condition} AND id IN \
+                 (SELECT id FROM upload WHERE {condition} ORDER BY {order} LIMIT {SWEEP_BATCH_ROWS}) RETURNING {COLUMNS}"
             );
-            db.query(&sql, values![now, until], upload)
+            tx.query(&sql, values![now, until], read_upload)
         })
         .await
     }
 
-    /// What [`Ledger::take_left`] would take, by id, behind `after`, as many at a time; nothing is taken.
-    ///
-    /// # Errors
-    /// When the ledger fails.
-    pub async fn left(&self, what: Left, now: Timestamp, after: &str) -> Result<Vec<Upload>> {
+    /// The rows that [`Ledger::take_sweep_task`] would take, a page at a time: ordered by id, from
+    /// the first id above `after`.
+    pub async fn list_sweep_task(
+        &self,
+        task: SweepTask,
+        now: Timestamp,
+        after: &str,
+    ) -> LedgerResult<Vec<Upload>> {
         let after = after.to_owned();
-        self.read(move |db| {
-            let which = what.which();
+        self.read(move |tx| {
+            let condition = task.condition();
             let sql = format!(
-                "SELECT {COLUMNS} FROM upload WHERE {which} AND id > ?2 ORDER BY id LIMIT {TAKEN}"
+                "SELECT {COLUMNS} FROM upload WHERE {condition} AND id > ?2 ORDER BY id LIMIT {SWEEP_BATCH_ROWS}"
             );
-            db.query(&sql, values![now, &after], upload)
+            tx.query(&sql, values![now, &after], read_upload)
         })
         .await
     }
 
-    /// What [`Ledger::unknown`] would find at each of the keys; nothing is noted.
-    ///
-    /// # Errors
-    /// When the ledger fails.
-    pub async fn known_as(&self, keys: Vec<String>) -> Result<Vec<(String, KnownAs)>> {
-        self.read(move |db| {
-            let all = format!("SELECT {COLUMNS} FROM upload WHERE key = ?1");
-            let spare = format!("{all} AND look_again IS NULL AND NOT {UNDER_WAY}");
-            let known_as = |key: &String| {
-                if let Some(spare) = db.find(&spare, values![key], upload)? {
-                    return Ok((key.clone(), KnownAs::Spare(Box::new(spare))));
+    /// The status of each key. Changes nothing, unlike [`Ledger::schedule_key_cleanup`].
+    pub async fn key_statuses(&self, keys: Vec<String>) -> LedgerResult<Vec<(String, KeyStatus)>> {
+        self.read(move |tx| {
+            let leftover = format!(
+                "SELECT {COLUMNS} FROM upload WHERE key = ?1 AND cleanup_at IS NULL AND NOT {IS_OPEN}"
+            );
+            let status = |key: &String| {
+                if let Some(upload) = tx.find(&leftover, values![key], read_upload)? {
+                    return Ok((key.clone(), KeyStatus::Leftover(Box::new(upload))));
                 }
-                let known =
-                    db.find("SELECT id FROM upload WHERE key = ?1", values![key], |_| {
-                        Ok(())
-                    })?;
-                Ok((
-                    key.clone(),
-                    known.map_or(KnownAs::Stranger, |()| KnownAs::Ours),
-                ))
+                let sql = "SELECT id FROM upload WHERE key = ?1";
+                let known = tx.find(sql, values![key], |_| Ok(()))?;
+                let status = known.map_or(KeyStatus::Unknown, |()| KeyStatus::InUse);
+                Ok((key.clone(), status))
             };
-            keys.iter().map(known_as).collect()
+            keys.iter().map(status).collect()
         })
         .await
     }
 
-    /// Ends an upload: from one of `from` to `to`, and the store is to be looked at once more; false when it is in none of them.
-    ///
-    /// # Errors
-    /// When the ledger fails.
+    /// Ends an upload: from one of the states `from` to `to`, with a cleanup at `cleanup_at`.
+    /// Returns false if the upload is in none of these states.
     pub async fn end(
         &self,
         id: &UploadId,
         from: &'static [UploadState],
         to: UploadState,
-        look_again: Timestamp,
-    ) -> Result<bool> {
+        cleanup_at: Timestamp,
+    ) -> LedgerResult<bool> {
         let id = id.clone();
-        self.write(move |db| {
-            let from = listed(from);
+        self.write(move |tx| {
+            let from = sql_list(from);
             let sql = format!(
-                "UPDATE upload SET state = ?2, look_again = ?3 WHERE id = ?1 AND state IN ({from})"
+                "UPDATE upload SET state = ?2, cleanup_at = ?3 WHERE id = ?1 AND state IN ({from})"
             );
-            Ok(db.execute(&sql, values![id.as_str(), to.name(), look_again])? == 1)
+            Ok(tx.execute(&sql, values![id.as_str(), to.name(), cleanup_at])? == 1)
         })
         .await
     }
 
-    /// Has the store looked at for what this upload may have left there.
-    ///
-    /// # Errors
-    /// When the ledger fails.
-    pub async fn look_again(&self, id: &UploadId, at: Timestamp) -> Result<()> {
+    /// Schedules a cleanup of what an upload may have left in the store. An earlier time that is
+    /// scheduled already is kept.
+    pub async fn schedule_cleanup(&self, id: &UploadId, at: Timestamp) -> LedgerResult<()> {
         let id = id.clone();
-        self.write(move |db| {
-            let sql = "UPDATE upload SET look_again = ?2 WHERE id = ?1 AND (look_again IS NULL OR look_again > ?2)";
-            db.execute(sql, values![id.as_str(), at]).map(drop)
+        self.write(move |tx| {
+            let sql = "UPDATE upload SET cleanup_at = ?2 WHERE id = ?1 AND (cleanup_at IS NULL OR cleanup_at > ?2)";
+            tx.execute(sql, values![id.as_str(), at]).map(drop)
         })
         .await
     }
 
-    /// Notes that the store was looked at by who took the upload until `until`.
-    ///
-    /// # Errors
-    /// When the ledger fails.
-    pub async fn looked(&self, id: &UploadId, until: Timestamp) -> Result<()> {
+    /// Schedules the next cleanup of an upload that the caller has taken until `until`, or none.
+    /// Returns false if another caller has taken it.
+    pub async fn reschedule_cleanup(
+        &self,
+        id: &UploadId,
+        until: Timestamp,
+        next: Option<Timestamp>,
+    ) -> LedgerResult<bool> {
         let id = id.clone();
-        self.write(move |db| {
-            let sql = "UPDATE upload SET look_again = NULL WHERE id = ?1 AND look_again = ?2";
-            db.execute(sql, values![id.as_str(), until]).map(drop)
+        self.write(move |tx| {
+            let sql = "UPDATE upload SET cleanup_at = ?3 WHERE id = ?1 AND cleanup_at = ?2";
+            Ok(tx.execute(sql, values![id.as_str(), until, next])? == 1)
         })
         .await
     }
 
-    /// Those of the keys that no upload has. Where an upload has one and is over, the store is looked at for it `at` that time.
-    ///
-    /// # Errors
-    /// When the ledger fails.
-    pub async fn unknown(&self, keys: Vec<String>, at: Timestamp) -> Result<Vec<String>> {
-        self.write(move |db| {
-            let over =
-                format!("UPDATE upload SET look_again = ?2 WHERE key = ?1 AND look_again IS NULL AND NOT {UNDER_WAY}");
+    /// Schedules a cleanup at `at` for each key whose upload has ended. Returns the keys that no
+    /// upload has.
+    pub async fn schedule_key_cleanup(
+        &self,
+        keys: Vec<String>,
+        at: Timestamp,
+    ) -> LedgerResult<Vec<String>> {
+        self.write(move |tx| {
+            let schedule = format!(
+                "UPDATE upload SET cleanup_at = ?2 WHERE key = ?1 AND cleanup_at IS NULL AND NOT {IS_OPEN}"
+            );
             let mut unknown = Vec::new();
             for key in &keys {
-                if db.find("SELECT id FROM upload WHERE key = ?1", values![key], |_| Ok(()))?.is_some() {
-                    db.execute(&over, values![key, at])?;
+                let sql = "SELECT id FROM upload WHERE key = ?1";
+                if tx.find(sql, values![key], |_| Ok(()))?.is_some() {
+                    tx.execute(&schedule, values![key, at])?;
                 } else {
                     unknown.push(key.clone());
                 }

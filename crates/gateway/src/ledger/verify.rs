@@ -1,48 +1,51 @@
-//! An upload becomes verified: with its receipt, its parts stored, its bytes counted; and ready, unless hooks are due for it.
+//! The transition to `verified`, or to `ready` if no hooks are configured.
 //!
-//! Border: one compare-and-set that tells whether it won; that the object is what was uploaded is `gateway/service`'s to know.
+//! Not here: the proof that the object matches the upload. The service has it before it calls these
+//! operations.
 
 use jiff::Timestamp;
 
-use super::Ledger;
-use super::db::{self, Db, values};
-use super::uploads::{count, listed};
-use upload_types::error::{Error, Kind, Result};
+use super::database::Ledger;
+use super::error::{LedgerError, LedgerResult};
+use super::sql::{self, commit_if, values};
+use super::transaction::Transaction;
+use super::uploads::{add_stored_bytes, sql_list};
 use upload_types::names::UploadId;
 use upload_types::wire::{CompletePart, Receipt, UploadState};
 
 impl Ledger {
-    /// Verifies an upload that is completing; false when it was not. Without `hooks_due` it is ready at once.
-    ///
-    /// # Errors
-    /// When the ledger fails.
-    pub async fn verify(&self, receipt: &Receipt, hooks_due: Option<Timestamp>) -> Result<bool> {
+    /// Records the receipt of a completing upload, and all its parts as stored. The upload becomes
+    /// `verified` with hooks due at `hooks_due`, or `ready` if that is `None`. Returns false if the
+    /// upload is not completing.
+    pub async fn mark_verified(
+        &self,
+        receipt: &Receipt,
+        hooks_due: Option<Timestamp>,
+    ) -> LedgerResult<bool> {
         let verified = Verified::new(receipt, hooks_due)?;
-        self.write(move |db| {
-            let sql = "UPDATE part SET state = 'stored' WHERE upload = ?1";
-            let won = verified.write(db, &[UploadState::Completing], None)?;
-            if won {
-                db.execute(sql, values![verified.id.as_str()])?;
+        self.write(move |tx| {
+            let succeeded = verified.write(tx, &[UploadState::Completing], None)?;
+            if succeeded {
+                let sql = "UPDATE part SET state = 'stored' WHERE upload = ?1";
+                tx.execute(sql, values![verified.id.as_str()])?;
             }
-            Ok(won)
+            Ok(succeeded)
         })
         .await
     }
 
-    /// Verifies an upload of one part, whose object was seen before anybody took the upload to `completing`: what that would have
-    /// checked is checked here. False when it does not hold; nothing is written then.
-    ///
-    /// # Errors
-    /// When the ledger fails.
-    pub async fn verify_single(
+    /// Like [`Ledger::mark_verified`], for an upload of one part whose object was verified before
+    /// the upload was moved to `completing`. Checks epoch and SHA-256, as that move would have.
+    /// Returns false, and writes nothing, if a check fails.
+    pub async fn mark_single_verified(
         &self,
         receipt: &Receipt,
         epoch: u64,
         part: CompletePart,
         hooks_due: Option<Timestamp>,
-    ) -> Result<bool> {
+    ) -> LedgerResult<bool> {
         let verified = Verified::new(receipt, hooks_due)?;
-        self.attempt(move |db| {
+        self.write_or_roll_back(move |tx| {
             let from = [
                 UploadState::Pending,
                 UploadState::Uploading,
@@ -56,14 +59,14 @@ impl Ledger {
                 part.sha256.bytes(),
                 part.etag.as_str()
             ];
-            let won = verified.write(db, &from, Some(epoch))? && db.execute(sql, row)? == 1;
-            Ok((won, won))
+            let succeeded = verified.write(tx, &from, Some(epoch))? && tx.execute(sql, row)? == 1;
+            Ok((succeeded, commit_if(succeeded)))
         })
         .await
     }
 }
 
-/// What is written of it.
+/// The values that are written when an upload is verified.
 struct Verified {
     id: UploadId,
     size: i64,
@@ -72,21 +75,25 @@ struct Verified {
 }
 
 impl Verified {
-    fn new(receipt: &Receipt, hooks_due: Option<Timestamp>) -> Result<Self> {
-        let json = serde_json::to_string(receipt).map_err(|error| {
-            Error::new(Kind::Other, "could not write a receipt").with_source(error)
-        })?;
-        let size = i64::try_from(receipt.size).unwrap_or(i64::MAX);
+    fn new(receipt: &Receipt, hooks_due: Option<Timestamp>) -> LedgerResult<Self> {
+        let json = serde_json::to_string(receipt)
+            .map_err(|error| LedgerError::encode("a receipt", error))?;
         Ok(Self {
             id: receipt.id.clone(),
-            size,
+            size: i64::try_from(receipt.size).unwrap_or(i64::MAX),
             receipt: json,
             hooks_due,
         })
     }
 
-    /// False when the upload is in none of the states `from`, or its lease has another epoch than is asked for.
-    fn write(&self, db: &Db<'_>, from: &[UploadState], epoch: Option<u64>) -> db::Result<bool> {
+    /// Returns false if the upload is in none of the states `from`, or `epoch` is given and the
+    /// lease has another.
+    fn write(
+        &self,
+        tx: &Transaction<'_>,
+        from: &[UploadState],
+        epoch: Option<u64>,
+    ) -> sql::Result<bool> {
         let id = self.id.as_str();
         let to = if self.hooks_due.is_some() {
             UploadState::Verified
@@ -95,15 +102,15 @@ impl Verified {
         };
         let sql = format!(
             "UPDATE upload SET state = ?2, receipt = ?3 WHERE id = ?1 AND (?4 IS NULL OR epoch = ?4) AND state IN ({})",
-            listed(from)
+            sql_list(from)
         );
-        if db.execute(&sql, values![id, to.name(), &self.receipt, epoch])? != 1 {
+        if tx.execute(&sql, values![id, to.name(), &self.receipt, epoch])? != 1 {
             return Ok(false);
         }
-        count(db, &self.id, self.size)?;
+        add_stored_bytes(tx, &self.id, self.size)?;
         if let Some(due) = self.hooks_due {
-            let sql = "INSERT INTO hooked (upload, due, fence, accepted, failures) VALUES (?1, ?2, 0, '[]', 0)";
-            db.execute(sql, values![id, due])?;
+            let sql = "INSERT INTO pending_hooks (upload, due_at, epoch, accepted, failures) VALUES (?1, ?2, 0, '[]', 0)";
+            tx.execute(sql, values![id, due])?;
         }
         Ok(true)
     }

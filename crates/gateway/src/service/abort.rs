@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{Service, is_over};
 use crate::auth::Owner;
-use crate::ledger::{Signing, Upload};
+use crate::ledger::{Transition, Upload};
 use crate::metrics::metrics;
 use crate::problem::{Refusal, store_failed};
 use upload_s3::Fault;
@@ -35,10 +35,10 @@ impl Service {
             }
             UploadState::Pending | UploadState::Uploading => {
                 let until = self.rules.terms.renewed(Timestamp::now()).lease_until;
-                match self.ledger.give_up(&upload.id, epoch, until).await? {
-                    Signing::Done => {}
-                    Signing::LeaseLost => return Err(Refusal::new(Code::LeaseLost)),
-                    Signing::Closed(_) | Signing::Pinned(_) => {
+                match self.ledger.start_aborting(&upload.id, epoch, until).await? {
+                    Transition::Done => {}
+                    Transition::LeaseLost => return Err(Refusal::new(Code::LeaseLost)),
+                    Transition::WrongState(_) | Transition::PartMismatch(_) => {
                         return Err(Refusal::later(Code::Busy, 1));
                     }
                 }

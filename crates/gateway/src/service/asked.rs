@@ -2,7 +2,7 @@
 //!
 //! Border: pure, but for what it takes from the ledger's rows.
 
-use crate::ledger::{LedgerPart, Manner, Upload};
+use crate::ledger::{LedgerPart, Upload, UploadKind};
 use crate::rules;
 use upload_types::names::{Checksum, ETag, Sha256};
 use upload_types::wire::{CompletePart, CompleteRequest, StoredPart};
@@ -20,7 +20,7 @@ impl Asked {
     /// that it does not know.
     pub fn of_rows(upload: &Upload, rows: Vec<LedgerPart>, whole: Option<&ETag>) -> Option<Self> {
         let epoch = upload.lease.epoch;
-        if upload.manner != Manner::Planned {
+        if upload.kind != UploadKind::Declared {
             let part = |row: LedgerPart| {
                 Some(StoredPart {
                     number: row.number,

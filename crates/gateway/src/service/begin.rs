@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{Service, aged, is_over, object};
 use crate::auth::Owner;
-use crate::ledger::{Manner, NewUpload, Upload};
+use crate::ledger::{NewUpload, Upload, UploadKind, UploadSpec};
 use crate::metrics::metrics;
 use crate::problem::{Refusal, store_failed};
 use crate::rules;
@@ -46,27 +46,33 @@ impl Service {
 
         let now = Timestamp::now();
         let id = names::new_id();
-        let new = NewUpload {
+        let spec = UploadSpec {
             key: key(owner, &id, &request.name)?,
             id: id.parse::<UploadId>().map_err(|error| unexpected(&error))?,
             owner: owner.0.clone(),
             idempotency_key: idempotency_key.to_owned(),
-            digest,
+            request_sha256: digest,
             name: request.name,
             content_type: request.content_type,
             metadata: request.metadata,
-            manner: Manner::Planned,
+            kind: UploadKind::Declared,
             plan,
-            pinned: wanted.clone(),
             token: Uuid::new_v4().simple().to_string(),
-            holder: request.holder.clone(),
             created_at: now,
+        };
+        let new = NewUpload {
+            spec,
+            pinned: wanted.clone(),
+            holder: request.holder.clone(),
             renewed: self.rules.terms.renewed(now),
         };
-        let (upload, new) = self.ledger.begin_within(new, self.rules.quota).await??;
+        let (upload, new) = self
+            .ledger
+            .begin_within_quota(new, self.rules.quota)
+            .await??;
         crash::point("gateway.begin.noted");
         let mut upload = aged(upload, now);
-        if upload.digest != digest || upload.manner != Manner::Planned {
+        if upload.request_sha256 != digest || upload.kind != UploadKind::Declared {
             return Err(Refusal::new(Code::IdempotencyMismatch));
         }
         let open = matches!(upload.state, UploadState::Pending | UploadState::Uploading);
@@ -94,10 +100,10 @@ impl Service {
             upload.state
         };
         let answer = BeginResponse {
-            id: upload.id,
+            id: upload.id.clone(),
             epoch: upload.lease.epoch,
             state,
-            key: upload.key,
+            key: upload.key.clone(),
             part_size: upload.plan.part_size(),
             part_count: upload.plan.count(),
             expires_at: upload.expires_at,
@@ -154,7 +160,7 @@ impl Service {
                 .map_err(|fault| store_failed("find", &fault))?;
         }
         if found.is_empty() {
-            let store = if upload.manner == Manner::Planned {
+            let store = if upload.kind == UploadKind::Declared {
                 &self.store
             } else {
                 &self.bare
@@ -198,7 +204,10 @@ impl Service {
         if let Err(fault) = self.store.abort(&upload.key, store_upload).await {
             tracing::warn!(key = %upload.key, ?fault, "could not abort a spare multipart upload");
             // The sweep tries again; where the ledger fails too, it finds it at the end of the upload.
-            let _ = self.ledger.look_again(&upload.id, Timestamp::now()).await;
+            let _ = self
+                .ledger
+                .schedule_cleanup(&upload.id, Timestamp::now())
+                .await;
         }
     }
 }

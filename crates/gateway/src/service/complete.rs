@@ -14,7 +14,7 @@ use super::asked::Asked;
 use super::verdict::{self, Expected, Seen, Verdict};
 use super::{Service, aged, is_over, sign};
 use crate::auth::Owner;
-use crate::ledger::{Signing, Upload};
+use crate::ledger::{Transition, Upload};
 use crate::metrics::metrics;
 use crate::problem::{Refusal, store_failed};
 use crate::rules;
@@ -50,7 +50,7 @@ impl Service {
         let Ok(id) = id.parse() else {
             return Err(Refusal::new(Code::NotFound));
         };
-        let found = self.ledger.upload_whole(&owner.0, &id).await?;
+        let found = self.ledger.upload_with_parts(&owner.0, &id).await?;
         let (upload, rows) = found.ok_or_else(|| Refusal::new(Code::NotFound))?;
         let upload = aged(upload, Timestamp::now());
         if is_over(upload.state) {
@@ -107,7 +107,7 @@ impl Service {
                 let receipt = self.receipt(upload, asked, head);
                 if self
                     .ledger
-                    .verify_single(&receipt, asked.epoch(), part, self.hooks_due_at())
+                    .mark_single_verified(&receipt, asked.epoch(), part, self.hooks_due_at())
                     .await?
                 {
                     return Ok(self.told(receipt));
@@ -118,7 +118,7 @@ impl Service {
             None
         };
         let sealed = self.seal(upload, asked).await?;
-        if sealed != Signing::Done {
+        if sealed != Transition::Done {
             return self.settled(upload, sealed).await;
         }
         crash::point("gateway.complete.sealed");
@@ -143,7 +143,7 @@ impl Service {
                 {
                     return Err(Refusal::new(Code::Gone));
                 }
-                self.settled(upload, Signing::Closed(UploadState::Expired))
+                self.settled(upload, Transition::WrongState(UploadState::Expired))
                     .await
             }
             (Verdict::Damaged, _) => {
@@ -160,7 +160,7 @@ impl Service {
                     .await?
                 {
                     return self
-                        .settled(upload, Signing::Closed(UploadState::Rejected))
+                        .settled(upload, Transition::WrongState(UploadState::Rejected))
                         .await;
                 }
                 metrics().ended(UploadState::Rejected);
@@ -227,10 +227,14 @@ impl Service {
 
     async fn verified(&self, upload: &Upload, asked: &Asked, head: &Head) -> Outcome {
         let receipt = self.receipt(upload, asked, head);
-        if self.ledger.verify(&receipt, self.hooks_due_at()).await? {
+        if self
+            .ledger
+            .mark_verified(&receipt, self.hooks_due_at())
+            .await?
+        {
             return Ok(self.told(receipt));
         }
-        self.settled(upload, Signing::Closed(UploadState::Completing))
+        self.settled(upload, Transition::WrongState(UploadState::Completing))
             .await
     }
 
@@ -278,7 +282,7 @@ impl Service {
     }
 
     /// What another call has made of the upload meanwhile.
-    async fn settled(&self, upload: &Upload, refused: Signing) -> Outcome {
+    async fn settled(&self, upload: &Upload, refused: Transition) -> Outcome {
         let now = self
             .find(&Owner(upload.owner.clone()), upload.id.as_str())
             .await?;
@@ -293,7 +297,7 @@ impl Service {
         if self.ledger.reopen(&upload.id).await? {
             return Err(Refusal::new(code));
         }
-        self.settled(upload, Signing::Closed(UploadState::Uploading))
+        self.settled(upload, Transition::WrongState(UploadState::Uploading))
             .await
     }
 }

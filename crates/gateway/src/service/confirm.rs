@@ -11,7 +11,7 @@ use super::asked::Asked;
 use super::complete::Outcome;
 use super::verdict::Seen;
 use super::{Completion, Service, is_over};
-use crate::ledger::Manner;
+use crate::ledger::UploadKind;
 use crate::problem::Refusal;
 use crate::rules;
 use upload_types::names::Key;
@@ -41,25 +41,27 @@ impl Service {
     /// # Errors
     /// `store_unavailable`, `unavailable`: ask again.
     pub async fn confirm(self: &Arc<Self>, key: &Key) -> Result<Confirmed, Refusal> {
-        let Some(upload) = self.ledger.upload_at(key).await? else {
+        let Some(upload) = self.ledger.upload_by_key(key).await? else {
             return Ok(Confirmed::Unknown);
         };
         if is_over(upload.state) {
             // Something has landed late: it is taken away, by the sweep.
-            self.ledger.look_again(&upload.id, Timestamp::now()).await?;
+            self.ledger
+                .schedule_cleanup(&upload.id, Timestamp::now())
+                .await?;
             return Ok(Confirmed::Nothing);
         }
         if matches!(upload.state, UploadState::Verified | UploadState::Ready) {
             return Ok(Confirmed::Nothing);
         }
-        if upload.manner == Manner::Form && upload.state != UploadState::Completing {
+        if upload.kind == UploadKind::FormPost && upload.state != UploadState::Completing {
             return match self.posted(&upload).await? {
                 Some(outcome) => decided(Some(outcome)),
                 None => Ok(Confirmed::Nothing),
             };
         }
         let rows = self.ledger.parts(&upload.id, 0, upload.parts_max()).await?;
-        if upload.manner != Manner::Planned {
+        if upload.kind != UploadKind::Declared {
             // Nobody but a gateway completes it, and the parts are in the ledger then.
             let Some(asked) = Asked::of_rows(&upload, rows, None)
                 .filter(|_| upload.state == UploadState::Completing)
@@ -108,7 +110,7 @@ impl Service {
     /// # Errors
     /// `unavailable`.
     pub async fn note_stranger(&self, key: &Key, now: Timestamp) -> Result<(), Refusal> {
-        Ok(self.ledger.note_stranger(key, now).await?)
+        Ok(self.ledger.record_unknown_key(key, now).await?)
     }
 }
 

@@ -13,12 +13,11 @@ use tokio::time::sleep;
 
 use super::Service;
 use crate::hooks::{Document, Hook, HookKind, Verdict, back_off};
-use crate::ledger::{Hooked, Rejection};
+use crate::ledger::{LedgerResult, PendingHooks, Rejection};
 use crate::metrics::metrics;
 use crate::problem::Refusal;
 use upload_s3::Fault;
 use upload_types::crash;
-use upload_types::error::Result;
 use upload_types::wire::{ReadUrl, UploadState};
 
 /// Uploads that hooks are run for at the same time.
@@ -34,9 +33,9 @@ impl Service {
     ///
     /// # Errors
     /// When the ledger fails.
-    pub async fn has_hooks(&self) -> Result<bool> {
+    pub async fn has_hooks(&self) -> LedgerResult<bool> {
         let any = !self.rules.hooks.is_empty();
-        if !any && self.ledger.next_hooked().await?.is_some() {
+        if !any && self.ledger.next_hooks_due().await?.is_some() {
             tracing::warn!(
                 "uploads wait for hooks, and this gateway has none: they stay verified until one runs them"
             );
@@ -72,16 +71,16 @@ impl Service {
     }
 
     /// Takes what is due, as far as there is room, and tells when to look again.
-    async fn take_due(&self, room: usize) -> Result<(Vec<Hooked>, Duration)> {
+    async fn take_due(&self, room: usize) -> LedgerResult<(Vec<PendingHooks>, Duration)> {
         if room == 0 {
             return Ok((Vec::new(), LOOK));
         }
         let now = Timestamp::now();
         let taken = self
             .ledger
-            .take_hooked(now, self.rules.terms.renewed(now).lease_until, room)
+            .take_due_hooks(now, self.rules.terms.renewed(now).lease_until, room)
             .await?;
-        let wait = match self.ledger.next_hooked().await? {
+        let wait = match self.ledger.next_hooks_due().await? {
             Some(due) => Duration::try_from(due.duration_since(now)).unwrap_or_default(),
             None => LOOK,
         };
@@ -90,7 +89,7 @@ impl Service {
     }
 
     /// Brings one upload as far as it comes, as long as nobody else has taken it.
-    async fn hook(self: Arc<Self>, hooked: Hooked) {
+    async fn hook(self: Arc<Self>, hooked: PendingHooks) {
         crash::point("gateway.hooks.taken");
         let id = hooked.upload.id.clone();
         let rejected = tokio::select! {
@@ -108,14 +107,14 @@ impl Service {
     }
 
     /// Renews the lease until that fails.
-    async fn lost(&self, hooked: &Hooked) {
+    async fn lost(&self, hooked: &PendingHooks) {
         loop {
             sleep(self.rules.terms.lease / 3).await;
             let until = self.rules.terms.renewed(Timestamp::now()).lease_until;
             // A ledger that does not answer decides nothing either.
             if let Ok(false) = self
                 .ledger
-                .hold_hooked(&hooked.upload.id, hooked.fence, until)
+                .hold_hooks(&hooked.upload.id, hooked.epoch, until)
                 .await
             {
                 return;
@@ -124,10 +123,13 @@ impl Service {
     }
 
     /// What has become of it where one of them rejects it, and until when its object is held.
-    async fn ask_hooks(&self, hooked: &Hooked) -> Result<Option<(Rejection, Timestamp)>> {
-        let Hooked {
+    async fn ask_hooks(
+        &self,
+        hooked: &PendingHooks,
+    ) -> LedgerResult<Option<(Rejection, Timestamp)>> {
+        let PendingHooks {
             upload,
-            fence,
+            epoch,
             failures,
             ..
         } = hooked;
@@ -151,7 +153,7 @@ impl Service {
                     accepted.push(hook.name.clone());
                     if !self
                         .ledger
-                        .hooks_accepted(&upload.id, *fence, &accepted)
+                        .record_accepted_hooks(&upload.id, *epoch, &accepted)
                         .await?
                     {
                         return Ok(None);
@@ -174,14 +176,14 @@ impl Service {
                     );
                     let due = Timestamp::now().checked_add(wait).unwrap_or(Timestamp::MAX);
                     self.ledger
-                        .hook_failed(&upload.id, *fence, failures, due)
+                        .record_hook_failure(&upload.id, *epoch, failures, due)
                         .await?;
                     crash::point("gateway.hooks.failed");
                     return Ok(None);
                 }
             }
         }
-        if self.ledger.release(&upload.id, *fence).await? {
+        if self.ledger.mark_ready(&upload.id, *epoch).await? {
             crash::point("gateway.hooks.ready");
             metrics().ended(UploadState::Ready);
             tracing::info!(id = %upload.id, "ready");
@@ -190,7 +192,7 @@ impl Service {
     }
 
     /// For a program, at the address that this gateway itself uses; for a webhook, at the one that clients do.
-    async fn read_url(&self, hook: &Hook, hooked: &Hooked) -> Result<ReadUrl, Fault> {
+    async fn read_url(&self, hook: &Hook, hooked: &PendingHooks) -> Result<ReadUrl, Fault> {
         let upload = &hooked.upload;
         let life = hook.time_limit.saturating_add(MARGIN).max(READ);
         let (url, lives) = match hook.kind {

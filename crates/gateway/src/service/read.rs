@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::{Service, aged, is_over};
 use crate::auth::Owner;
-use crate::ledger::{Manner, Upload};
+use crate::ledger::{Upload, UploadKind};
 use crate::problem::{Refusal, store_failed};
 use upload_s3::Fault;
 use upload_types::names::{PartNumber, Sha256, SignedUrl};
@@ -108,9 +108,9 @@ impl Service {
             }
         };
         // What a complete was asked with stays as it was said: it is decided by that.
-        if upload.state != UploadState::Completing && upload.manner == Manner::Planned {
+        if upload.state != UploadState::Completing && upload.kind == UploadKind::Declared {
             self.ledger
-                .note_stored(&upload.id, page.parts.clone())
+                .record_stored_parts(&upload.id, page.parts.clone())
                 .await?;
         }
         Ok(page)
@@ -160,8 +160,8 @@ impl Service {
         let rows = self.ledger.parts(&upload.id, after, PAGE).await?;
         let last = rows.last().map(|row| row.number);
         let full = rows.len() == usize::try_from(PAGE).unwrap_or(usize::MAX);
-        let more = |last: &PartNumber| match upload.manner {
-            Manner::Planned => last.get() < upload.plan.count(),
+        let more = |last: &PartNumber| match upload.kind {
+            UploadKind::Declared => last.get() < upload.plan.count(),
             _ => full,
         };
         let next = last.filter(more);
@@ -228,22 +228,23 @@ impl Service {
 
 fn status(upload: Upload) -> UploadStatus {
     // What has no plan has sizes once it is complete.
-    let known = upload.manner == Manner::Planned || upload.receipt.is_some();
+    let known = upload.kind == UploadKind::Declared || upload.receipt.is_some();
     let parts = upload
         .receipt
         .as_ref()
         .map_or(upload.plan.count(), |receipt| receipt.parts);
+    let spec = upload.spec;
     UploadStatus {
-        id: upload.id,
+        id: spec.id,
         state: upload.state,
-        name: upload.name,
-        key: upload.key,
-        size: known.then_some(upload.plan.size()),
-        content_type: upload.content_type,
-        metadata: upload.metadata,
-        part_size: if known { upload.plan.part_size() } else { 0 },
+        name: spec.name,
+        key: spec.key,
+        size: known.then_some(spec.plan.size()),
+        content_type: spec.content_type,
+        metadata: spec.metadata,
+        part_size: if known { spec.plan.part_size() } else { 0 },
         part_count: if known { parts } else { 0 },
-        created_at: upload.created_at,
+        created_at: spec.created_at,
         expires_at: upload.expires_at,
         receipt: upload.receipt,
         reason: upload

@@ -8,12 +8,11 @@ use tokio::time::sleep;
 
 use super::{Service, object};
 use crate::hooks::{Fate, Hook, OnReject, Reason};
-use crate::ledger::{Hooked, Rejection, Upload};
+use crate::ledger::{LedgerResult, PendingHooks, Rejection, Upload};
 use crate::metrics::metrics;
 use crate::problem::{Refusal, store_failed};
 use upload_s3::Fault;
 use upload_types::crash;
-use upload_types::error::Result;
 use upload_types::wire::UploadState;
 
 impl Service {
@@ -21,11 +20,11 @@ impl Service {
     /// overtaken.
     pub(super) async fn reject(
         &self,
-        hooked: &Hooked,
+        hooked: &PendingHooks,
         hook: &Hook,
         reason: Reason,
-    ) -> Result<Option<(Rejection, Timestamp)>> {
-        let Hooked { upload, fence, .. } = hooked;
+    ) -> LedgerResult<Option<(Rejection, Timestamp)>> {
+        let PendingHooks { upload, epoch, .. } = hooked;
         let now = Timestamp::now();
         let fate = match &self.rules.hooks.on_reject {
             OnReject::Delete => Fate::Delete,
@@ -44,7 +43,7 @@ impl Service {
         let held = self.rules.terms.renewed(now).lease_until;
         if !self
             .ledger
-            .reject(&upload.id, *fence, &rejection, held)
+            .mark_rejected(&upload.id, *epoch, &rejection, held)
             .await?
         {
             return Ok(None);
@@ -73,7 +72,7 @@ impl Service {
                 // A copy may take the store long.
                 () = sleep(self.rules.terms.lease / 3) => {
                     let next = self.rules.terms.renewed(Timestamp::now()).lease_until;
-                    match self.ledger.look_later(&upload.id, until, Some(next)).await {
+                    match self.ledger.reschedule_cleanup(&upload.id, until, Some(next)).await {
                         Ok(true) => until = next,
                         Ok(false) => return false,
                         Err(error) => drop(Refusal::from(error)),
@@ -92,7 +91,7 @@ impl Service {
             && Timestamp::now() < rejection.until;
         let next = again.then_some(rejection.until);
         self.ledger
-            .look_later(&upload.id, until, next)
+            .reschedule_cleanup(&upload.id, until, next)
             .await
             .map_err(Refusal::from)
             .is_ok()

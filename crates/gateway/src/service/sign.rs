@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::{Service, closed, is_over, object};
 use crate::auth::Owner;
-use crate::ledger::{Manner, Signing, Upload};
+use crate::ledger::{Transition, Upload, UploadKind};
 use crate::metrics::metrics;
 use crate::problem::{Refusal, store_failed};
 use crate::rules;
@@ -69,7 +69,7 @@ impl Service {
                 .is_some_and(|sha256| sha256 != part.sha256)
         };
         match parts.iter().find(differs) {
-            Some(part) => Err(refusal(Signing::Pinned(part.number))),
+            Some(part) => Err(refusal(Transition::PartMismatch(part.number))),
             None => Ok(()),
         }
     }
@@ -83,7 +83,7 @@ impl Service {
     ) -> Result<(), Refusal> {
         match self
             .ledger
-            .pin(
+            .pin_parts(
                 &upload.id,
                 epoch,
                 parts.to_vec(),
@@ -91,7 +91,7 @@ impl Service {
             )
             .await?
         {
-            Signing::Done => {
+            Transition::Done => {
                 crash::point("gateway.sign.pinned");
                 Ok(())
             }
@@ -136,7 +136,7 @@ impl Service {
 /// # Errors
 /// `invalid_request`.
 pub(super) fn planned(upload: &Upload) -> Result<(), Refusal> {
-    if upload.manner == Manner::Planned {
+    if upload.kind == UploadKind::Declared {
         return Ok(());
     }
     Err(Refusal::saying(
@@ -146,12 +146,12 @@ pub(super) fn planned(upload: &Upload) -> Result<(), Refusal> {
 }
 
 /// What the ledger's refusal of an epoch-bearing call is in the API's words.
-pub(super) fn refusal(signing: Signing) -> Refusal {
+pub(super) fn refusal(signing: Transition) -> Refusal {
     match signing {
-        Signing::Done => Refusal::new(Code::Unavailable),
-        Signing::LeaseLost => Refusal::new(Code::LeaseLost),
-        Signing::Closed(state) => closed(state),
-        Signing::Pinned(number) => Refusal::saying(
+        Transition::Done => Refusal::new(Code::Unavailable),
+        Transition::LeaseLost => Refusal::new(Code::LeaseLost),
+        Transition::WrongState(state) => closed(state),
+        Transition::PartMismatch(number) => Refusal::saying(
             Code::PartPinned,
             format!("part {number} was signed with another SHA-256"),
         ),

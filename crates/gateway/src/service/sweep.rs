@@ -16,7 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::asked::Asked;
 use super::{Service, is_over};
 use crate::hooks::Fate;
-use crate::ledger::{KnownAs, Left, TAKEN, Upload};
+use crate::ledger::{KeyStatus, SWEEP_BATCH_ROWS, SweepTask, Upload};
 use crate::metrics::{Leftover, metrics};
 use crate::problem::{Refusal, store_failed};
 use upload_s3::Fault;
@@ -94,15 +94,15 @@ impl Service {
     /// # Errors
     /// When the ledger fails.
     pub async fn sweep_and_tell(self: &Arc<Self>, tell: Option<Tell<'_>>) -> Result<(), Refusal> {
-        for what in Left::ALL {
+        for what in SweepTask::ALL {
             // What was taken is held, so each question finds others.
             loop {
                 let now = Timestamp::now();
                 let until = self.rules.terms.renewed(now).lease_until;
-                let taken = self.ledger.take_left(what, now, until).await?;
+                let taken = self.ledger.take_sweep_task(what, now, until).await?;
                 let count = taken.len();
                 // A form that is looked for nobody has left.
-                for upload in taken.iter().filter(|_| what != Left::Posted) {
+                for upload in taken.iter().filter(|_| what != SweepTask::FormPosted) {
                     metrics().found(leftover(action(what, upload, now)), 1);
                 }
                 iter(taken)
@@ -110,7 +110,7 @@ impl Service {
                         self.treat(what, upload, (now, until), tell)
                     })
                     .await;
-                if count < TAKEN {
+                if count < SWEEP_BATCH_ROWS {
                     break;
                 }
             }
@@ -120,35 +120,35 @@ impl Service {
 
     async fn treat(
         self: &Arc<Self>,
-        what: Left,
+        what: SweepTask,
         upload: Upload,
         (now, until): (Timestamp, Timestamp),
         tell: Option<Tell<'_>>,
     ) {
         let before = tell.map(|tell| (tell, upload.clone()));
         let cleared = match what {
-            Left::Completing => {
+            SweepTask::Completing => {
                 self.settle(upload).await;
                 false
             }
-            Left::Posted => {
+            SweepTask::FormPosted => {
                 self.look_for_form(upload, until).await;
                 false
             }
-            Left::Expired => {
+            SweepTask::Expired => {
                 self.reap(upload, now).await;
                 false
             }
-            Left::ToLookAt => self.look_after(upload, until).await,
+            SweepTask::CleanupDue => self.look_after(upload, until).await,
         };
         let Some((tell, upload)) = before else { return };
-        let found = self.ledger.upload_at(&upload.key).await.ok().flatten();
+        let found = self.ledger.upload_by_key(&upload.key).await.ok().flatten();
         let became = found.map(|upload| upload.state);
         let done = cleared
             || !matches!(
                 became,
                 None | Some(UploadState::Completing | UploadState::Aborting)
-            ) && what != Left::ToLookAt;
+            ) && what != SweepTask::CleanupDue;
         let (action, key) = (action(what, &upload, now), upload.key.to_string());
         tell(&Swept {
             action,
@@ -166,11 +166,11 @@ impl Service {
     /// When store or ledger fail.
     pub async fn would_sweep(&self, tell: Tell<'_>) -> Result<(), Refusal> {
         let now = Timestamp::now();
-        for what in Left::ALL {
+        for what in SweepTask::ALL {
             let mut after = String::new();
             loop {
-                let page = self.ledger.left(what, now, &after).await?;
-                let Some(last) = page.last().filter(|_| page.len() == TAKEN) else {
+                let page = self.ledger.list_sweep_task(what, now, &after).await?;
+                let Some(last) = page.last().filter(|_| page.len() == SWEEP_BATCH_ROWS) else {
                     self.tell_all(page, |upload| action(what, upload, now), tell)
                         .await?;
                     break;
@@ -184,14 +184,14 @@ impl Service {
         loop {
             let page = self.store.open_uploads(after.as_ref()).await;
             let (keys, next) = page.map_err(|fault| store_failed("survey", &fault))?;
-            for (key, known) in self.ledger.known_as(keys).await? {
+            for (key, known) in self.ledger.key_statuses(keys).await? {
                 match known {
-                    KnownAs::Stranger => tell(&stranger(key)),
-                    KnownAs::Spare(upload) if spares.insert(key) => {
+                    KeyStatus::Unknown => tell(&stranger(key)),
+                    KeyStatus::Leftover(upload) if spares.insert(key) => {
                         self.tell_all(vec![*upload], |_| Action::Clear, tell)
                             .await?;
                     }
-                    KnownAs::Spare(_) | KnownAs::Ours => {}
+                    KeyStatus::Leftover(_) | KeyStatus::InUse => {}
                 }
             }
             after = next;
@@ -301,7 +301,7 @@ impl Service {
         match self.drop_leftovers(&upload).await {
             Ok(()) => self
                 .ledger
-                .looked(&upload.id, until)
+                .reschedule_cleanup(&upload.id, until, None)
                 .await
                 .map_err(Refusal::from)
                 .is_ok(),
@@ -336,7 +336,11 @@ impl Service {
         loop {
             let page = self.store.open_uploads(after.as_ref()).await;
             let (keys, next) = page.map_err(|fault| store_failed("survey", &fault))?;
-            for key in self.ledger.unknown(keys, Timestamp::now()).await? {
+            for key in self
+                .ledger
+                .schedule_key_cleanup(keys, Timestamp::now())
+                .await?
+            {
                 strangers += 1;
                 tell(&stranger(key));
             }
@@ -351,12 +355,12 @@ impl Service {
     }
 }
 
-fn action(what: Left, upload: &Upload, now: Timestamp) -> Action {
+fn action(what: SweepTask, upload: &Upload, now: Timestamp) -> Action {
     match what {
-        Left::Completing | Left::Posted => Action::Decide,
-        Left::Expired if upload.expires_at <= now => Action::Expire,
-        Left::Expired => Action::Abort,
-        Left::ToLookAt => Action::Clear,
+        SweepTask::Completing | SweepTask::FormPosted => Action::Decide,
+        SweepTask::Expired if upload.expires_at <= now => Action::Expire,
+        SweepTask::Expired => Action::Abort,
+        SweepTask::CleanupDue => Action::Clear,
     }
 }
 

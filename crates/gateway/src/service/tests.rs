@@ -125,7 +125,7 @@ impl World {
     /// With a ledger in PostgreSQL.
     async fn on_postgres() -> Self {
         Self::on(
-            ledger::tests::on_postgres().await,
+            ledger::tests::postgres_config().await,
             tempfile::tempdir().unwrap(),
             |_| (),
         )
@@ -160,7 +160,7 @@ impl World {
         });
         let store = store.unwrap();
         let ledger = Ledger::open(&config).await.unwrap();
-        let owner = Owner(ledger.owner("local", "o".repeat(26)).await.unwrap());
+        let owner = Owner(ledger.owner_segment("local", "o".repeat(26)).await.unwrap());
         let mut rules = Rules {
             limits: store.limits(),
             allow_types: vec!["*/*".to_owned()],
@@ -215,7 +215,7 @@ impl World {
 
     /// Puts the ledger into a state that time would have brought.
     fn ledger(&self, sql: &str) {
-        ledger::tests::meddle(&self.config, sql);
+        ledger::tests::execute_sql(&self.config, sql);
     }
 
     async fn begin(&self, size: usize) -> Result<(BeginResponse, bool), Refusal> {
@@ -616,7 +616,7 @@ async fn a_condition_that_fails_on_our_own_object_is_success() {
         .find(&world.owner, upload.id.as_str())
         .await
         .unwrap();
-    let multipart = row.store_upload.unwrap();
+    let multipart = row.store_upload.clone().unwrap();
     world
         .service
         .store

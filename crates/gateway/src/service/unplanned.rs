@@ -15,7 +15,7 @@ use super::asked::Asked;
 use super::{Completion, Service, aged, begin, closed, is_over, object, sign};
 use crate::auth::Owner;
 use crate::lease::Renewed;
-use crate::ledger::{Manner, NewUpload, Signing, Upload};
+use crate::ledger::{NewUpload, Transition, Upload, UploadKind, UploadSpec};
 use crate::metrics::metrics;
 use crate::problem::{Refusal, store_failed};
 use crate::rules;
@@ -62,7 +62,7 @@ impl Service {
         let plan = Plan::pinned(0, self.rules.limits.min_part.max(1))
             .map_err(|error| begin::unexpected(&error))?;
         let renewed = self.rules.terms.renewed(Timestamp::now());
-        self.begin_unplanned(owner, key, request, (Manner::Parts, plan, renewed))
+        self.begin_unplanned(owner, key, request, (UploadKind::Multipart, plan, renewed))
             .await
     }
 
@@ -104,7 +104,7 @@ impl Service {
         };
         let key = names::new_id();
         let upload = self
-            .begin_unplanned(owner, &key, request, (Manner::Form, plan, renewed))
+            .begin_unplanned(owner, &key, request, (UploadKind::FormPost, plan, renewed))
             .await?;
         let signed = self
             .bare
@@ -120,7 +120,7 @@ impl Service {
         owner: &Owner,
         idempotency_key: &str,
         request: BeginRequest,
-        (manner, plan, renewed): (Manner, Plan, Renewed),
+        (kind, plan, renewed): (UploadKind, Plan, Renewed),
     ) -> Result<Upload, Refusal> {
         rules::word("the idempotency key", idempotency_key)?;
         rules::begin(&request, &self.rules.allow_types)?;
@@ -128,28 +128,34 @@ impl Service {
         let _guard = self.enter(&owner.0, idempotency_key)?;
         let now = Timestamp::now();
         let id = names::new_id();
-        let new = NewUpload {
+        let spec = UploadSpec {
             key: begin::key(owner, &id, &request.name)?,
             id: id
                 .parse::<UploadId>()
                 .map_err(|error| begin::unexpected(&error))?,
             owner: owner.0.clone(),
             idempotency_key: idempotency_key.to_owned(),
-            digest,
+            request_sha256: digest,
             name: request.name,
             content_type: request.content_type,
             metadata: request.metadata,
-            manner,
+            kind,
             plan,
-            pinned: Vec::new(),
             token: Uuid::new_v4().simple().to_string(),
-            holder: None,
             created_at: now,
+        };
+        let new = NewUpload {
+            spec,
+            pinned: Vec::new(),
+            holder: None,
             renewed,
         };
-        let (upload, new) = self.ledger.begin_within(new, self.rules.quota).await??;
+        let (upload, new) = self
+            .ledger
+            .begin_within_quota(new, self.rules.quota)
+            .await??;
         let upload = aged(upload, now);
-        if upload.digest != digest || upload.manner != manner {
+        if upload.request_sha256 != digest || upload.kind != kind {
             return Err(Refusal::new(Code::IdempotencyMismatch));
         }
         if is_over(upload.state) {
@@ -157,7 +163,7 @@ impl Service {
         }
         if new {
             metrics().begun(0);
-            tracing::info!(id = %upload.id, key = %upload.key, ?manner, "begun");
+            tracing::info!(id = %upload.id, key = %upload.key, ?kind, "begun");
         }
         if !matches!(upload.state, UploadState::Pending | UploadState::Uploading) {
             return Ok(upload);
@@ -186,7 +192,8 @@ impl Service {
     /// The owner's upload in parts at this place; whatever does not fit is as unknown as any other.
     async fn placed(&self, owner: &Owner, place: Place<'_>) -> Result<Upload, Refusal> {
         let upload = self.find(owner, place.id).await?;
-        let fits = upload.manner == Manner::Parts && self.store.whole(&upload.key) == place.key;
+        let fits =
+            upload.kind == UploadKind::Multipart && self.store.whole(&upload.key) == place.key;
         if fits {
             Ok(upload)
         } else {
@@ -232,7 +239,7 @@ impl Service {
         let renewed = self.rules.terms.renewed(Timestamp::now());
         let expected = self
             .ledger
-            .foresee(
+            .reserve_size(
                 &upload.id,
                 upload.lease.epoch,
                 bytes,
@@ -240,7 +247,7 @@ impl Service {
                 renewed,
             )
             .await??;
-        if expected != Signing::Done {
+        if expected != Transition::Done {
             return Err(sign::refusal(expected));
         }
         let mut all = Vec::with_capacity(numbers.len());
@@ -331,7 +338,7 @@ impl Service {
     pub async fn abort_parts(&self, owner: &Owner, place: Place<'_>) -> Result<(), Refusal> {
         // Not as old as it is: what expired is to leave the store too.
         let upload = self.row(owner, place.id).await?;
-        if upload.manner != Manner::Parts || self.store.whole(&upload.key) != place.key {
+        if upload.kind != UploadKind::Multipart || self.store.whole(&upload.key) != place.key {
             return Err(Refusal::new(Code::NotFound));
         }
         self.abort(owner, upload.id.as_str(), None).await
@@ -350,33 +357,34 @@ impl Service {
             return Err(too_large(self.rules.limits.max_size));
         }
         let largest = parts.iter().map(|part| part.size).max().unwrap_or(0).max(1);
-        upload.plan = Plan::pinned(size, largest).map_err(|error| begin::unexpected(&error))?;
+        upload.spec.plan =
+            Plan::pinned(size, largest).map_err(|error| begin::unexpected(&error))?;
         let epoch = upload.lease.epoch;
         Ok((upload, Asked::Listed { epoch, parts }))
     }
 
     /// Seals what was asked: an upload by its plan as its client says, any other as the store lists it.
-    pub(super) async fn seal(&self, upload: &Upload, asked: &Asked) -> Result<Signing, Refusal> {
+    pub(super) async fn seal(&self, upload: &Upload, asked: &Asked) -> Result<Transition, Refusal> {
         let renewed = self.rules.terms.renewed(Timestamp::now());
         let (id, epoch) = (&upload.id, asked.epoch());
         match asked {
             Asked::Planned(request) => Ok(self
                 .ledger
-                .seal(id, epoch, request.parts.clone(), renewed)
+                .start_completing(id, epoch, request.parts.clone(), renewed)
                 .await?),
             Asked::Listed { .. } if upload.state == UploadState::Completing => {
-                Ok(self.ledger.seal_again(id, epoch, renewed).await?)
+                Ok(self.ledger.renew_completing(id, epoch, renewed).await?)
             }
             Asked::Listed { parts, .. } => {
                 // For a form its largest size has been counted.
-                let quota = if upload.manner == Manner::Form {
+                let quota = if upload.kind == UploadKind::FormPost {
                     <_>::default()
                 } else {
                     self.rules.quota
                 };
                 Ok(self
                     .ledger
-                    .seal_listed(id, epoch, upload.plan, parts.clone(), quota, renewed)
+                    .start_completing_listed(id, epoch, upload.plan, parts.clone(), quota, renewed)
                     .await??)
             }
         }
@@ -427,9 +435,9 @@ impl Service {
         if upload.expires_at <= now {
             let given_up = self
                 .ledger
-                .give_up(&upload.id, Some(upload.lease.epoch), until)
+                .start_aborting(&upload.id, Some(upload.lease.epoch), until)
                 .await;
-            if matches!(given_up.map_err(Refusal::from), Ok(Signing::Done)) {
+            if matches!(given_up.map_err(Refusal::from), Ok(Transition::Done)) {
                 let upload = Upload {
                     state: UploadState::Aborting,
                     ..upload
@@ -442,7 +450,11 @@ impl Service {
         let next = now
             .checked_add((age / 4).clamp(FIRST_LOOK, LAST_LOOK))
             .unwrap_or(Timestamp::MAX);
-        if let Err(error) = self.ledger.look_at_form(&upload.id, until, next).await {
+        if let Err(error) = self
+            .ledger
+            .postpone_form_check(&upload.id, until, next)
+            .await
+        {
             drop(Refusal::from(error));
         }
     }
@@ -450,11 +462,11 @@ impl Service {
     /// How long what is signed for an upload may live.
     pub(super) fn life_of(&self, upload: &Upload) -> Duration {
         let ttl = self.rules.url_ttl;
-        match upload.manner {
-            Manner::Planned => sign::life(upload.plan.part_size(), ttl),
-            Manner::Parts => sign::life(0, ttl.max(LIFE)),
+        match upload.kind {
+            UploadKind::Declared => sign::life(upload.plan.part_size(), ttl),
+            UploadKind::Multipart => sign::life(0, ttl.max(LIFE)),
             // From its beginning until the last of it may have come.
-            Manner::Form => ttl.saturating_add(sign::life(FORM_MAX, ttl)),
+            UploadKind::FormPost => ttl.saturating_add(sign::life(FORM_MAX, ttl)),
         }
     }
 }

@@ -1,45 +1,73 @@
-//! PostgreSQL as it comes and goes: connections that end, servers that are away, gateways that stand in each other's way.
+//! Tests of PostgreSQL's failures: lost connections, unreachable servers, conflicts between
+//! gateways.
 //!
-//! Border: needs the server that `scripts/test` starts; what the ledger itself does on it is `ledger/tests`.
+//! Not here: the operations. See `ledger/tests`. The tests need the server that `scripts/test`
+//! starts.
 
 use std::env;
-use upload_types::sync::lock;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
+use tokio::runtime::Handle;
 use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
 
+use super::migrate::migrate;
+use super::pool::MAX_CONNECTIONS;
 use super::*;
-use crate::ledger::db::values;
+use crate::ledger::schema::POSTGRES_MIGRATIONS;
+use crate::ledger::sql::{TransactionEnd, values};
 use crate::ledger::{Ledger, LedgerConfig};
+use upload_types::error::Kind;
 
-fn server() -> String {
+const INSERT_OWNER: &str = "INSERT INTO owner (subject, segment) VALUES (?1, ?2)";
+
+fn server_url() -> String {
     env::var("UPLOAD_TEST_POSTGRES").unwrap_or_else(|_| {
         panic!("UPLOAD_TEST_POSTGRES is not set: this test needs PostgreSQL; `scripts/test` starts one and names it")
     })
 }
 
-/// Somebody else who is connected to the server's own database, or to `database`.
-async fn stranger(database: Option<&str>) -> Client {
-    let mut config: tokio_postgres::Config = server().parse().unwrap();
-    if let Some(database) = database {
-        config.dbname(database);
-    }
+/// A client that is not the ledger's, connected to the server's default database.
+async fn admin() -> Client {
+    let config: tokio_postgres::Config = server_url().parse().unwrap();
     let (client, connection) = config.connect(NoTls).await.unwrap();
     tokio::spawn(connection);
     client
 }
 
-fn join(url: &str, what: &str) -> String {
-    format!("{url}{}{what}", if url.contains('?') { '&' } else { '?' })
+fn with_parameters(url: &str, parameters: &str) -> String {
+    let separator = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{separator}{parameters}")
 }
 
-/// Tables of its own, which search paths lead to.
-pub async fn fresh() -> Address {
-    Address::parse(&fresh_url().await, None).unwrap()
+/// The URL of a new schema. The schema's name is also the application name of its connections.
+async fn new_schema_url() -> String {
+    let schema = format!("ledger_{}", Uuid::new_v4().simple());
+    admin()
+        .await
+        .batch_execute(&format!("CREATE SCHEMA {schema}"))
+        .await
+        .unwrap();
+    let parameters = format!("options=-csearch_path%3D{schema}&application_name={schema}");
+    with_parameters(&server_url(), &parameters)
 }
 
-/// Runs `sql` as somebody else, from wherever it is called.
-pub fn meddle(address: &Address, sql: &str) {
+/// The address of a new schema.
+pub async fn new_schema() -> PostgresAddress {
+    PostgresAddress::parse(&new_schema_url().await, None).unwrap()
+}
+
+/// The name of the schema at an address.
+fn schema_of(address: &PostgresAddress) -> String {
+    address.config().get_application_name().unwrap().to_owned()
+}
+
+/// Runs `sql` on a connection and a runtime of its own. Can be called from any thread.
+pub fn execute_sql(address: &PostgresAddress, sql: &str) {
     let run = async {
         let (client, connection) = address.config().connect(NoTls).await.unwrap();
         tokio::spawn(connection);
@@ -54,78 +82,92 @@ pub fn meddle(address: &Address, sql: &str) {
     thread::scope(|scope| scope.spawn(|| runtime().block_on(run)).join().unwrap());
 }
 
-async fn fresh_url() -> String {
-    let schema = format!("ledger_{}", Uuid::new_v4().simple());
-    stranger(None)
-        .await
-        .batch_execute(&format!("CREATE SCHEMA {schema}"))
-        .await
-        .unwrap();
-    join(
-        &server(),
-        &format!("options=-csearch_path%3D{schema}&application_name={schema}"),
-    )
-}
-
-/// The name of its tables' schema, which its connections bear too.
-fn name(address: &Address) -> String {
-    address.config().get_application_name().unwrap().to_owned()
-}
-
-async fn end_connections(address: &Address) {
+/// Ends all connections of the ledger, and waits until they have ended.
+async fn end_connections(address: &PostgresAddress) {
     let sql =
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = $1";
-    stranger(None)
+    admin()
         .await
-        .query(sql, &[&name(address)])
+        .query(sql, &[&schema_of(address)])
         .await
         .unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn gateways_that_start_at_once_agree() {
-    let address = fresh().await;
-    let starts = (0..6).map(|_| Pool::open(&address));
-    let found: Vec<_> = futures_util::future::join_all(starts)
-        .await
-        .into_iter()
-        .map(|found| found.unwrap().1)
-        .collect();
-    assert!(found.iter().all(|id| *id == found[0]), "{found:?}");
+async fn count_owners(pool: &Arc<Pool>) -> u64 {
+    let count =
+        |tx: &PgTransaction<'_>| tx.query("SELECT count(*) FROM owner", &[], |row| row.number(0));
+    pool.read(count).await.unwrap()[0]
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tables_of_a_newer_version_are_refused_and_left_as_they_are() {
-    let address = fresh().await;
+async fn concurrent_starts_agree_on_the_instance() {
+    let address = new_schema().await;
+    let starts = (0..6).map(|_| Pool::open(&address));
+    let ids: Vec<String> = join_all(starts)
+        .await
+        .into_iter()
+        .map(|opened| opened.unwrap().1)
+        .collect();
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tables_of_a_newer_version_are_rejected() {
+    let address = new_schema().await;
     Pool::open(&address).await.unwrap();
-    let table = format!("{}.schema_version", name(&address));
-    let somebody = stranger(None).await;
-    somebody
+    let table = format!("{}.schema_version", schema_of(&address));
+    admin()
+        .await
         .batch_execute(&format!("UPDATE {table} SET version = version + 1"))
         .await
         .unwrap();
     let error = Pool::open(&address).await.err().unwrap();
     assert_eq!(error.kind(), Kind::Config);
     assert!(error.to_string().contains("newer version"), "{error}");
-    // Tables that are only just there, of an older one.
-    let older = fresh().await;
-    let steps = format!(
-        "CREATE TABLE {0}.schema_version (version BIGINT NOT NULL); INSERT INTO {0}.schema_version VALUES (0)",
-        name(&older)
-    );
-    somebody.batch_execute(&steps).await.unwrap();
-    Pool::open(&older).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn connections_that_end_are_replaced() {
-    let address = fresh().await;
-    let ledger = Ledger::open(&LedgerConfig::Postgres(Box::new(address.clone())))
-        .await
-        .unwrap();
+async fn tables_of_an_older_version_are_migrated() {
+    // The version table exists, and no migration has run.
+    let empty = new_schema().await;
+    let sql = format!(
+        "CREATE TABLE {0}.schema_version (version BIGINT NOT NULL); INSERT INTO {0}.schema_version VALUES (0)",
+        schema_of(&empty)
+    );
+    admin().await.batch_execute(&sql).await.unwrap();
+    Pool::open(&empty).await.unwrap();
+
+    // A second migration runs once, and keeps the rows.
+    let (pool, instance_id) = Pool::open(&new_schema().await).await.unwrap();
+    pool.write(|tx| {
+        tx.execute(INSERT_OWNER, values!["a", "a"])?;
+        Ok(((), TransactionEnd::Commit))
+    })
+    .await
+    .unwrap();
+    let newer = [
+        POSTGRES_MIGRATIONS[0],
+        "ALTER TABLE owner ADD COLUMN note BIGINT NOT NULL DEFAULT 7",
+    ];
+    for _ in 0..2 {
+        let migrated = pool
+            .write(move |tx| Ok((migrate(tx, &newer)?, TransactionEnd::Commit)))
+            .await
+            .unwrap();
+        assert_eq!(migrated.as_ref(), Some(&instance_id));
+    }
+    let notes = pool.read(|tx| tx.query("SELECT note FROM owner", &[], |row| row.number(0)));
+    assert_eq!(notes.await.unwrap(), [7]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lost_connections_are_replaced() {
+    let address = new_schema().await;
+    let config = LedgerConfig::Postgres(Box::new(address.clone()));
+    let ledger = Ledger::open(&config).await.unwrap();
     for n in 0..3 {
         ledger
-            .owner(&format!("subject {n}"), format!("{n:026}"))
+            .owner_segment(&format!("subject {n}"), format!("{n:026}"))
             .await
             .unwrap();
         end_connections(&address).await;
@@ -133,231 +175,211 @@ async fn connections_that_end_are_replaced() {
     }
 }
 
-/// In the middle of a transaction: it begins anew, whole.
+/// The connection ends between two statements of a transaction.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_transaction_whose_connection_ends_is_done_again() {
-    let address = fresh().await;
+async fn transaction_is_repeated_after_a_lost_connection() {
+    let address = new_schema().await;
     let (pool, _) = Pool::open(&address).await.unwrap();
-    let (handle, to_end) = (Handle::current(), address.clone());
-    let tries = Arc::new(Mutex::new(0));
-    let counted = Arc::clone(&tries);
-    let done = pool.write(move |db| {
-        *lock(&counted) += 1;
-        db.execute(
-            "INSERT INTO owner (subject, segment) VALUES (?1, ?2)",
-            values!["a", "a"],
-        )?;
-        if *lock(&counted) == 1 {
-            handle.block_on(end_connections(&to_end));
+    let handle = Handle::current();
+    let attempts = Arc::new(AtomicU32::new(0));
+    let counter = Arc::clone(&attempts);
+    pool.write(move |tx| {
+        let attempt = counter.fetch_add(1, Ordering::SeqCst);
+        tx.execute(INSERT_OWNER, values!["a", "a"])?;
+        if attempt == 0 {
+            handle.block_on(end_connections(&address));
         }
-        db.execute(
-            "INSERT INTO owner (subject, segment) VALUES (?1, ?2)",
-            values!["b", "b"],
-        )?;
-        Ok(((), true))
-    });
-    done.await.unwrap();
-    assert_eq!(*lock(&tries), 2);
-    let count = pool
-        .read(|db| db.find("SELECT count(*) FROM owner", &[], |row| row.number(0)))
-        .await
-        .unwrap();
-    assert_eq!(count, Some(2));
+        tx.execute(INSERT_OWNER, values!["b", "b"])?;
+        Ok(((), TransactionEnd::Commit))
+    })
+    .await
+    .unwrap();
+    assert_eq!(attempts.load(Ordering::SeqCst), 2);
+    assert_eq!(count_owners(&pool).await, 2);
 }
 
-/// PostgreSQL has taken all of it back by then, whatever the work makes of that.
+/// PostgreSQL has rolled the transaction back by then.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn work_that_goes_on_behind_a_failure_is_no_success() {
-    let (pool, _) = Pool::open(&fresh().await).await.unwrap();
-    let done = pool.write(|db| {
-        db.execute(
-            "INSERT INTO owner (subject, segment) VALUES (?1, ?2)",
-            values!["a", "a"],
-        )?;
-        let _ = db.execute(
-            "INSERT INTO owner (subject, segment) VALUES (?1, ?2)",
-            values!["a", "a"],
-        );
-        Ok(((), true))
+async fn ignored_statement_failure_fails_the_operation() {
+    let (pool, _) = Pool::open(&new_schema().await).await.unwrap();
+    let written = pool.write(|tx| {
+        tx.execute(INSERT_OWNER, values!["a", "a"])?;
+        let _ = tx.execute(INSERT_OWNER, values!["a", "a"]);
+        Ok(((), TransactionEnd::Commit))
     });
-    done.await.unwrap_err();
-    let count = pool
-        .read(|db| db.find("SELECT count(*) FROM owner", &[], |row| row.number(0)))
-        .await
-        .unwrap();
-    assert_eq!(count, Some(0));
+    written.await.unwrap_err();
+    assert_eq!(count_owners(&pool).await, 0);
 }
 
-/// What the database said to COMMIT nobody heard: that is no success, and it is not done twice.
+/// The outcome is unknown, and a repetition could write twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_commit_that_was_not_answered_is_an_error() {
-    let address = fresh().await;
+async fn commit_without_answer_is_not_repeated() {
+    let address = new_schema().await;
     let (pool, _) = Pool::open(&address).await.unwrap();
-    let (handle, to_end) = (Handle::current(), address.clone());
-    let tries = Arc::new(Mutex::new(0));
-    let counted = Arc::clone(&tries);
-    let done = pool.write(move |db| {
-        *lock(&counted) += 1;
-        db.execute(
-            "INSERT INTO owner (subject, segment) VALUES (?1, ?2)",
-            values!["a", "a"],
-        )?;
-        handle.block_on(end_connections(&to_end));
-        Ok(((), true))
+    let handle = Handle::current();
+    let attempts = Arc::new(AtomicU32::new(0));
+    let counter = Arc::clone(&attempts);
+    let written = pool.write(move |tx| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        tx.execute(INSERT_OWNER, values!["a", "a"])?;
+        handle.block_on(end_connections(&address));
+        Ok(((), TransactionEnd::Commit))
     });
-    done.await.unwrap_err();
-    assert_eq!(*lock(&tries), 1);
+    written.await.unwrap_err();
+    assert_eq!(attempts.load(Ordering::SeqCst), 1);
 }
 
-/// A server's connections are counted, and many gateways may want them.
+/// A connection whose transaction was not ended must not go back to the pool.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn where_there_is_room_for_two_connections_the_others_wait() {
-    let url = fresh_url().await;
-    let schema = name(&Address::parse(&url, None).unwrap());
+async fn panicking_operation_leaves_no_open_transaction() {
+    let (pool, _) = Pool::open(&new_schema().await).await.unwrap();
+    for _ in 0..2 * MAX_CONNECTIONS {
+        let written = pool.write(|tx| {
+            tx.execute(INSERT_OWNER, values!["a", "a"])?;
+            let changed = tx.execute(INSERT_OWNER, values!["b", "b"])?;
+            assert_eq!(changed, 0, "a defect of an operation");
+            Ok(((), TransactionEnd::Commit))
+        });
+        written.await.unwrap_err();
+    }
+    assert_eq!(count_owners(&pool).await, 0);
+}
+
+/// A server limits its connections, and several gateways share them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn operations_wait_if_connections_are_limited() {
+    let url = new_schema_url().await;
+    let schema = schema_of(&PostgresAddress::parse(&url, None).unwrap());
     let role = format!(
         "CREATE ROLE {schema} LOGIN PASSWORD 'two' CONNECTION LIMIT 2; GRANT ALL ON SCHEMA {schema} TO {schema}"
     );
-    stranger(None).await.batch_execute(&role).await.unwrap();
-    let address =
-        Address::parse(&join(&url, &format!("user={schema}&password=two")), None).unwrap();
+    admin().await.batch_execute(&role).await.unwrap();
+    let url = with_parameters(&url, &format!("user={schema}&password=two"));
+    let address = PostgresAddress::parse(&url, None).unwrap();
     let (pool, _) = Pool::open(&address).await.unwrap();
-    let works = (0..4 * CONNECTIONS).map(|_| {
-        pool.read(|db| {
-            let sleep = "SELECT count(*) FROM pg_stat_activity, pg_sleep(0.01) WHERE usename = current_user";
-            db.find(sleep, &[], |row| row.number(0))
+    let reads = (0..4 * MAX_CONNECTIONS).map(|_| {
+        pool.read(|tx| {
+            let sql = "SELECT count(*) FROM pg_stat_activity, pg_sleep(0.01) WHERE usename = current_user";
+            tx.query(sql, &[], |row| row.number(0))
         })
     });
-    let seen = futures_util::future::join_all(works).await;
-    let seen: Vec<u64> = seen
+    let connections: Vec<u64> = join_all(reads)
+        .await
         .into_iter()
-        .map(|seen| seen.unwrap().unwrap())
+        .flat_map(Result::unwrap)
         .collect();
-    assert_eq!(seen.iter().max(), Some(&2), "{seen:?}");
+    assert_eq!(connections.len(), 4 * MAX_CONNECTIONS);
+    assert_eq!(connections.iter().max(), Some(&2), "{connections:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_deadlock_is_nobodys_error() {
-    let address = fresh().await;
-    let (pool, _) = Pool::open(&address).await.unwrap();
+async fn deadlock_is_resolved_by_repetition() {
+    let (pool, _) = Pool::open(&new_schema().await).await.unwrap();
     let insert = "INSERT INTO owner (subject, segment) VALUES ('a', 'a'), ('b', 'b')";
-    pool.write(move |db| Ok((db.execute(insert, &[])?, true)))
+    pool.write(move |tx| Ok((tx.execute(insert, &[])?, TransactionEnd::Commit)))
         .await
         .unwrap();
-    let meet = Arc::new(std::sync::Barrier::new(2));
-    let both = [["a", "b"], ["b", "a"]].map(|order| {
-        let (meet, first) = (Arc::clone(&meet), std::sync::atomic::AtomicBool::new(true));
-        pool.write(move |db| {
-            let rename = "UPDATE owner SET segment = segment || 'x' WHERE subject = ?1";
-            db.execute(rename, values![order[0]])?;
-            if first.swap(false, std::sync::atomic::Ordering::SeqCst) {
-                meet.wait();
+    let barrier = Arc::new(Barrier::new(2));
+    let [one, other] = [["a", "b"], ["b", "a"]].map(|order| {
+        let (barrier, is_first) = (Arc::clone(&barrier), AtomicBool::new(true));
+        pool.write(move |tx| {
+            let update = "UPDATE owner SET segment = segment || 'x' WHERE subject = ?1";
+            tx.execute(update, values![order[0]])?;
+            if is_first.swap(false, Ordering::SeqCst) {
+                barrier.wait();
             }
-            Ok((db.execute(rename, values![order[1]])?, true))
+            let changed = tx.execute(update, values![order[1]])?;
+            Ok((changed, TransactionEnd::Commit))
         })
     });
-    let [one, other] = both;
     let (one, other) = tokio::join!(one, other);
     assert_eq!((one.unwrap(), other.unwrap()), (1, 1));
     let sql = "SELECT segment FROM owner ORDER BY segment";
-    assert_eq!(
-        pool.read(move |db| db.query(sql, &[], |row| row.text(0)))
-            .await
-            .unwrap(),
-        ["axx", "bxx"]
-    );
+    let segments = pool.read(move |tx| tx.query(sql, &[], |row| row.text(0)));
+    assert_eq!(segments.await.unwrap(), ["axx", "bxx"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_that_is_away_is_said_at_once_and_found_again() {
+async fn unreachable_database_fails_fast_and_recovers() {
     let database = format!("ledger_{}", Uuid::new_v4().simple());
-    let somebody = stranger(None).await;
-    somebody
+    let admin = admin().await;
+    admin
         .batch_execute(&format!("CREATE DATABASE {database}"))
         .await
         .unwrap();
-    let (server, query) = server()
+    let (server, query) = server_url()
         .split_once('?')
-        .map_or((server(), String::new()), |(a, b)| {
-            (a.into(), format!("?{b}"))
+        .map_or((server_url(), String::new()), |(server, query)| {
+            (server.into(), format!("?{query}"))
         });
     let url = format!("{}/{database}{query}", server.rsplit_once('/').unwrap().0);
-    let address =
-        Address::parse(&join(&url, &format!("application_name={database}")), None).unwrap();
-    let ledger = Ledger::open(&LedgerConfig::Postgres(Box::new(address.clone())))
-        .await
-        .unwrap();
-    let allow = async |yes| {
+    let url = with_parameters(&url, &format!("application_name={database}"));
+    let address = PostgresAddress::parse(&url, None).unwrap();
+    let config = LedgerConfig::Postgres(Box::new(address.clone()));
+    let ledger = Ledger::open(&config).await.unwrap();
+    let allow_connections = async |yes| {
         let sql = format!("ALTER DATABASE {database} WITH ALLOW_CONNECTIONS {yes}");
-        somebody.batch_execute(&sql).await.unwrap();
+        admin.batch_execute(&sql).await.unwrap();
     };
-    allow(false).await;
+    allow_connections(false).await;
     end_connections(&address).await;
     let began = Instant::now();
     for _ in 0..20 {
         ledger.ping().await.unwrap_err();
     }
-    assert!(
-        began.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        began.elapsed()
-    );
-    allow(true).await;
+    let elapsed = began.elapsed();
+    assert!(elapsed < Duration::from_secs(5), "{elapsed:?}");
+    allow_connections(true).await;
     let began = Instant::now();
     while ledger.ping().await.is_err() {
-        assert!(
-            began.elapsed() < Duration::from_secs(20),
-            "it was not found again"
-        );
+        assert!(began.elapsed() < Duration::from_secs(20), "no recovery");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     drop(ledger);
     end_connections(&address).await;
-    somebody
+    admin
         .batch_execute(&format!("DROP DATABASE {database}"))
         .await
         .unwrap();
 }
 
 #[tokio::test]
-async fn who_is_not_let_in_is_told_why_without_the_password() {
-    let wrong = server().replacen("postgres://", "", 1);
-    let (_, place) = wrong.split_once('@').unwrap();
-    let address = Address::parse(&format!("postgres://postgres:hush@{place}"), None).unwrap();
+async fn rejected_login_error_has_the_reason_and_no_password() {
+    let url = server_url();
+    let (_, host_and_database) = url.split_once('@').unwrap();
+    let url = format!("postgres://postgres:hush@{host_and_database}");
+    let address = PostgresAddress::parse(&url, None).unwrap();
     let error = Pool::open(&address).await.err().unwrap();
     assert_eq!(error.kind(), Kind::Config);
     assert!(
         !format!("{error:?}").contains("hush") && format!("{error:?}").contains("28P01"),
         "{error:?}"
     );
-    let nobody = Address::parse("postgres://u@127.0.0.1:1/l", None).unwrap();
+    let closed_port = PostgresAddress::parse("postgres://u@127.0.0.1:1/l", None).unwrap();
     assert_eq!(
-        Pool::open(&nobody).await.err().unwrap().kind(),
+        Pool::open(&closed_port).await.err().unwrap().kind(),
         Kind::Temporary
     );
 }
 
-/// The server's certificate is for `localhost`, and `ca.pem` vouches for it.
+/// The server's certificate is for `localhost`, signed by `ca.pem`.
 #[tokio::test]
-async fn over_tls_the_servers_name_and_certificate_count() {
-    let url = fresh_url().await;
+async fn tls_verifies_name_and_certificate() {
+    let url = new_schema_url().await;
     let roots =
         concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/chaos/tls/ca.pem").replace('/', "%2F");
-    let named = |host: &str, more: &str| {
-        let url = join(&url.replacen("@127.0.0.1:", &format!("@{host}:"), 1), more);
-        Address::parse(&url, None).unwrap()
+    let address = |host: &str, parameters: &str| {
+        let url = url.replacen("@127.0.0.1:", &format!("@{host}:"), 1);
+        PostgresAddress::parse(&with_parameters(&url, parameters), None).unwrap()
     };
     let trusted = format!("sslmode=require&sslrootcert={roots}");
-    let (pool, _) = Pool::open(&named("localhost", &trusted)).await.unwrap();
-    let used = "SELECT count(*) FROM pg_stat_ssl WHERE ssl AND pid = pg_backend_pid()";
-    assert_eq!(
-        pool.read(move |db| db.find(used, &[], |row| row.number(0)))
-            .await
-            .unwrap(),
-        Some(1)
-    );
+    let (pool, _) = Pool::open(&address("localhost", &trusted)).await.unwrap();
+    let sql = "SELECT count(*) FROM pg_stat_ssl WHERE ssl AND pid = pg_backend_pid()";
+    let encrypted = pool.read(move |tx| tx.query(sql, &[], |row| row.number(0)));
+    assert_eq!(encrypted.await.unwrap(), [1]);
     for untrusted in [
-        named("localhost", "sslmode=require"),
-        named("127.0.0.1", &trusted),
+        address("localhost", "sslmode=require"),
+        address("127.0.0.1", &trusted),
     ] {
         let error = Pool::open(&untrusted).await.err().unwrap();
         assert!(
@@ -365,4 +387,7 @@ async fn over_tls_the_servers_name_and_certificate_count() {
             "{error:?}"
         );
     }
+    let missing_file = address("localhost", "sslmode=require&sslrootcert=%2Fnone.pem");
+    let error = Pool::open(&missing_file).await.err().unwrap();
+    assert_eq!(error.kind(), Kind::Config);
 }

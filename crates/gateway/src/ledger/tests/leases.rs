@@ -1,16 +1,18 @@
-//! Who gets a lease, whatever keeps it.
-//!
-//! Border: as the tests beside it.
+//! Tests of leases, on both databases.
 
-use super::*;
+use futures_util::future::join_all;
 
-pub async fn of_many_who_want_a_lease_one_gets_it(world: World) {
-    let twin = world.twin().await;
-    let upload = world
+use super::fixture::{Fixture, at, until};
+use crate::lease::Lease;
+use crate::ledger::{NewUpload, Transition};
+
+pub async fn concurrent_claims_grant_one_lease(fixture: Fixture) {
+    let second_gateway = fixture.second_gateway().await;
+    let upload = fixture
         .ledger
         .begin(NewUpload {
             holder: None,
-            ..world.wish("key", 1)
+            ..fixture.new_upload("key", 1)
         })
         .await
         .unwrap()
@@ -18,9 +20,9 @@ pub async fn of_many_who_want_a_lease_one_gets_it(world: World) {
     let mut lease = upload.lease.clone();
     assert_eq!(lease.holder, None);
     for round in 0..8 {
-        let wishes = (0..6).map(|n| {
+        let claims = (0..6).map(|n| {
             let (ledger, id, old) = (
-                [&world.ledger, &twin][n % 2].clone(),
+                [&fixture.ledger, &second_gateway][n % 2].clone(),
                 upload.id.clone(),
                 lease.clone(),
             );
@@ -39,53 +41,54 @@ pub async fn of_many_who_want_a_lease_one_gets_it(world: World) {
                 )
             })
         });
-        let answers = join_all(wishes).await.into_iter().map(Result::unwrap);
+        let answers = join_all(claims).await.into_iter().map(Result::unwrap);
         let winners: Vec<Lease> = answers
             .filter_map(|(won, new)| won.then_some(new))
             .collect();
         assert_eq!(winners.len(), 1);
-        let seen = world
+        let found = fixture
             .ledger
-            .upload(&world.owner, &upload.id)
+            .upload(&fixture.owner, &upload.id)
             .await
             .unwrap()
             .unwrap();
-        assert_eq!(seen.lease, winners[0]);
-        lease = seen.lease;
+        assert_eq!(found.lease, winners[0]);
+        lease = found.lease;
     }
 }
 
-/// Somebody found the lease over, and its holder renewed it before that could be made use of: the epoch is the same.
-pub async fn who_renews_in_time_keeps_the_lease(world: World) {
-    let twin = world.twin().await;
-    let upload = world.begun("key", 1).await;
+/// A gateway reads a lease that has ended, and the holder renews it before that gateway can take
+/// it. The epoch does not change.
+pub async fn renewed_lease_cannot_be_taken(fixture: Fixture) {
+    let second_gateway = fixture.second_gateway().await;
+    let upload = fixture.begin("key", 1).await;
     assert_eq!(
-        world
+        fixture
             .ledger
-            .pin(&upload.id, 1, Vec::new(), until(90))
+            .pin_parts(&upload.id, 1, Vec::new(), until(90))
             .await
             .unwrap(),
-        Signing::Done
+        Transition::Done
     );
-    let theirs = Lease {
+    let other = Lease {
         holder: Some("you".to_owned()),
         epoch: 2,
         until: at(120),
     };
     assert!(
-        !twin
-            .set_lease(&upload.id, upload.lease.clone(), theirs, at(120))
+        !second_gateway
+            .set_lease(&upload.id, upload.lease.clone(), other, at(120))
             .await
             .unwrap()
     );
-    let seen = world
+    let found = fixture
         .ledger
-        .upload(&world.owner, &upload.id)
+        .upload(&fixture.owner, &upload.id)
         .await
         .unwrap()
         .unwrap();
     assert_eq!(
-        seen.lease,
+        found.lease,
         Lease {
             until: at(90),
             ..upload.lease

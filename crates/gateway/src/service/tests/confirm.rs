@@ -186,7 +186,7 @@ async fn strangers_are_counted_and_forgotten() {
     }
     let connection = rusqlite::Connection::open(world.place.path().join("ledger.db")).unwrap();
     let mut rows = connection
-        .prepare("SELECT key, events FROM stranger")
+        .prepare("SELECT key, events FROM unknown_key")
         .unwrap();
     let rows: Vec<(String, i64)> = rows
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))

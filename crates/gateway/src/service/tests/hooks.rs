@@ -67,22 +67,26 @@ async fn who_was_overtaken_decides_nothing() {
     let (ledger, now) = (&world.service.ledger, Timestamp::now());
     let later = now.checked_add(Duration::from_mins(1)).unwrap();
     let first = ledger
-        .take_hooked(now, now, 4)
+        .take_due_hooks(now, now, 4)
         .await
         .unwrap()
         .pop()
         .unwrap();
     let second = ledger
-        .take_hooked(now, later, 4)
+        .take_due_hooks(now, later, 4)
         .await
         .unwrap()
         .pop()
         .unwrap();
     assert!(
-        ledger.take_hooked(now, later, 4).await.unwrap().is_empty(),
+        ledger
+            .take_due_hooks(now, later, 4)
+            .await
+            .unwrap()
+            .is_empty(),
         "it is held"
     );
-    assert_eq!((first.fence, second.fence), (1, 2));
+    assert_eq!((first.epoch, second.epoch), (1, 2));
 
     let rejection = Rejection {
         hook: "test".into(),
@@ -90,21 +94,26 @@ async fn who_was_overtaken_decides_nothing() {
         fate: Fate::Delete,
         until: Timestamp::now(),
     };
-    assert!(!ledger.hold_hooked(&id, first.fence, later).await.unwrap());
+    assert!(!ledger.hold_hooks(&id, first.epoch, later).await.unwrap());
     assert!(
         !ledger
-            .hooks_accepted(&id, first.fence, &["test".into()])
+            .record_accepted_hooks(&id, first.epoch, &["test".into()])
             .await
             .unwrap()
     );
-    assert!(!ledger.hook_failed(&id, first.fence, 1, now).await.unwrap());
     assert!(
         !ledger
-            .reject(&id, first.fence, &rejection, now)
+            .record_hook_failure(&id, first.epoch, 1, now)
             .await
             .unwrap()
     );
-    assert!(!ledger.release(&id, first.fence).await.unwrap());
+    assert!(
+        !ledger
+            .mark_rejected(&id, first.epoch, &rejection, now)
+            .await
+            .unwrap()
+    );
+    assert!(!ledger.mark_ready(&id, first.epoch).await.unwrap());
     let status = world
         .service
         .status(&world.owner, id.as_str())
@@ -112,11 +121,11 @@ async fn who_was_overtaken_decides_nothing() {
         .unwrap();
     assert_eq!((status.state, status.reason), (UploadState::Verified, None));
 
-    assert!(ledger.hold_hooked(&id, second.fence, later).await.unwrap());
-    assert!(ledger.release(&id, second.fence).await.unwrap());
+    assert!(ledger.hold_hooks(&id, second.epoch, later).await.unwrap());
+    assert!(ledger.mark_ready(&id, second.epoch).await.unwrap());
     assert!(
         !ledger
-            .reject(&id, second.fence, &rejection, now)
+            .mark_rejected(&id, second.epoch, &rejection, now)
             .await
             .unwrap(),
         "it is decided"
@@ -130,7 +139,7 @@ async fn who_was_overtaken_decides_nothing() {
             .state,
         UploadState::Ready
     );
-    assert_eq!(ledger.next_hooked().await.unwrap(), None);
+    assert_eq!(ledger.next_hooks_due().await.unwrap(), None);
 }
 
 /// A verdict that comes when another gateway has taken over: the hook is ended, and what it would have said counts for nothing.
@@ -150,7 +159,7 @@ async fn a_hook_whose_upload_another_has_taken_is_ended() {
     let id = verified(&world, "a").await;
     let gateway = tokio::spawn(Arc::clone(&world.service).keep_hooking());
     until("the hook runs", async || began.exists()).await;
-    world.ledger("UPDATE hooked SET fence = fence + 10, due = due + 3600000");
+    world.ledger("UPDATE pending_hooks SET epoch = epoch + 10, due_at = due_at + 3600000");
     let pid = std::fs::read_to_string(&began).unwrap();
     let lives = || {
         std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()))
@@ -184,7 +193,7 @@ async fn a_rejected_object_is_held_however_long_the_store_takes_to_remove_it() {
     let ledger = rusqlite::Connection::open(world.place.path().join("ledger.db")).unwrap();
     let held = || {
         ledger
-            .query_row("SELECT look_again FROM upload", [], |row| {
+            .query_row("SELECT cleanup_at FROM upload", [], |row| {
                 row.get::<_, Option<i64>>(0)
             })
             .unwrap()

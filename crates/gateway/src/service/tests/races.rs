@@ -265,12 +265,12 @@ async fn the_reaper_takes_nothing_from_who_comes_in_time(new: impl AsyncFn() -> 
         let renew = world
             .service
             .ledger
-            .pin(&upload.id, upload.epoch, Vec::new(), renewed);
+            .pin_parts(&upload.id, upload.epoch, Vec::new(), renewed);
         let (renewed, swept) = tokio::join!(renew, twin.sweep());
         swept.unwrap();
         let open = world.service.store.find(&upload.key).await.unwrap().len();
         match renewed.unwrap() {
-            crate::ledger::Signing::Done => {
+            crate::ledger::Transition::Done => {
                 assert_eq!(
                     (world.state(&upload).await, open),
                     (UploadState::Uploading, 1)
@@ -303,17 +303,17 @@ async fn a_call_that_a_claim_overtook_changes_nothing() {
         md5: None,
     };
     let ledger = &world.service.ledger;
-    let lost = crate::ledger::Signing::LeaseLost;
+    let lost = crate::ledger::Transition::LeaseLost;
     assert_eq!(
         ledger
-            .pin(&upload.id, upload.epoch, vec![part], renewed)
+            .pin_parts(&upload.id, upload.epoch, vec![part], renewed)
             .await
             .unwrap(),
         lost
     );
     assert_eq!(
         ledger
-            .seal(&upload.id, upload.epoch, request.parts, renewed)
+            .start_completing(&upload.id, upload.epoch, request.parts, renewed)
             .await
             .unwrap(),
         lost

@@ -16,7 +16,7 @@ impl World {
         let renewed = self.service.rules.terms.renewed(Timestamp::now());
         self.service
             .ledger
-            .seal(&upload.id, upload.epoch, request.parts.clone(), renewed)
+            .start_completing(&upload.id, upload.epoch, request.parts.clone(), renewed)
             .await
             .unwrap();
         (upload, request)
@@ -295,12 +295,12 @@ async fn what_lands_after_the_end_is_found_when_nothing_can_land_any_more() {
     assert!(request.send().await.unwrap().status().is_success());
     world.service.sweep().await.unwrap();
     assert!(world.is_there(&upload).await, "the URL lives");
-    world.ledger("UPDATE upload SET look_again = 1 WHERE look_again > 1");
+    world.ledger("UPDATE upload SET cleanup_at = 1 WHERE cleanup_at > 1");
     world.set(Method::DELETE, "", Mood::Down);
     world.service.sweep().await.unwrap();
     assert!(world.is_there(&upload).await);
     world.heal();
-    world.ledger("UPDATE upload SET look_again = 1 WHERE look_again > 1");
+    world.ledger("UPDATE upload SET cleanup_at = 1 WHERE cleanup_at > 1");
     world.service.sweep().await.unwrap();
     assert!(!world.is_there(&upload).await);
 }
@@ -369,13 +369,13 @@ async fn a_sweep_reads_what_is_under_way_alone() {
     let under_way =
         "state IN ('pending', 'uploading', 'completing', 'aborting') AND lease_until <= 1";
     assert!(
-        plan(under_way).contains("upload_under_way"),
+        plan(under_way).contains("open_upload_by_lease"),
         "{}",
         plan(under_way)
     );
     assert!(
-        plan("look_again <= 1").contains("upload_to_look_at"),
+        plan("cleanup_at <= 1").contains("upload_by_cleanup"),
         "{}",
-        plan("look_again <= 1")
+        plan("cleanup_at <= 1")
     );
 }

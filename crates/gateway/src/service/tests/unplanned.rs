@@ -221,7 +221,7 @@ async fn of_many_who_grow_at_once_none_gets_past_a_quota() {
     };
     let own = tempfile::tempdir().unwrap();
     let ledger = LedgerConfig::Sqlite(own.path().join("ledger.db"));
-    for config in [ledger, ledger::tests::on_postgres().await] {
+    for config in [ledger, ledger::tests::postgres_config().await] {
         let world = World::on(config, tempfile::tempdir().unwrap(), |rules| {
             rules.quota = quota;
         })

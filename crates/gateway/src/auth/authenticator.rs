@@ -1,0 +1,215 @@
+//! Authenticates requests: turns the headers of a request into an owner.
+//!
+//! A rejected client does not learn the reason. The log does.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use axum::http::{HeaderMap, Uri};
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::jwt::{JwtError, JwtVerifier};
+use super::request::{bearer_token, host_is_loopback};
+use super::tokens;
+use crate::Auth;
+use crate::ledger::Ledger;
+use crate::problem::Refusal;
+use upload_types::error::Result;
+use upload_types::sync::lock;
+use upload_types::wire::Code;
+
+/// An owner, by the segment of its keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner(pub String);
+
+/// The subject of all requests if no identity is required.
+const LOCAL_SUBJECT: &str = "local";
+
+/// The value of `Retry-After` while an issuer's keys are unavailable.
+const ISSUER_RETRY_AFTER_SECONDS: u64 = 5;
+/// The most subjects whose segments are cached.
+const MAX_CACHED_SEGMENTS: usize = 10_000;
+
+/// Authenticates requests.
+pub struct Authenticator {
+    ledger: Ledger,
+    scheme: Scheme,
+    /// Segments by subject. The segment of an owner never changes.
+    segments: Mutex<HashMap<String, Owner>>,
+}
+
+enum Scheme {
+    /// Any request to a loopback name. The name protects against pages of other sites in browsers
+    /// on this machine.
+    Loopback,
+    /// One token, by its digest.
+    SharedToken([u8; 32]),
+    /// Tokens of the ledger, if `ledger` is set, and tokens of issuers.
+    Tokens {
+        ledger: bool,
+        issuers: Option<JwtVerifier>,
+    },
+}
+
+impl Authenticator {
+    /// # Errors
+    /// [`Kind::Config`](upload_types::error::Kind::Config) if the HTTP library cannot be set up.
+    pub fn new(auth: &Auth, ledger: Ledger) -> Result<Self> {
+        let scheme = match auth {
+            Auth::None => Scheme::Loopback,
+            Auth::Tokens => Scheme::Tokens {
+                ledger: true,
+                issuers: None,
+            },
+            Auth::Jwt { issuers, tokens } => Scheme::Tokens {
+                ledger: *tokens,
+                issuers: Some(JwtVerifier::new(issuers)?),
+            },
+            Auth::Private(token) => Scheme::SharedToken(tokens::digest(token.expose())),
+        };
+        Ok(Self {
+            ledger,
+            scheme,
+            segments: Mutex::default(),
+        })
+    }
+
+    /// The owner that a request speaks for.
+    ///
+    /// # Errors
+    /// `unauthenticated` without a valid token; `forbidden` if no token is required and the host is
+    /// not a loopback name; `unavailable` if the keys of an issuer are unavailable.
+    pub async fn owner(&self, uri: &Uri, headers: &HeaderMap) -> Result<Owner, Refusal> {
+        let token = || bearer_token(headers).ok_or_else(|| Refusal::new(Code::Unauthenticated));
+        let subject = match &self.scheme {
+            Scheme::Loopback => {
+                if !host_is_loopback(uri, headers) {
+                    let detail = "the Host header must name this machine's loopback address";
+                    return Err(Refusal::saying(Code::Forbidden, detail));
+                }
+                LOCAL_SUBJECT.to_owned()
+            }
+            Scheme::SharedToken(digest) => {
+                if !tokens::equal(digest, &tokens::digest(token()?)) {
+                    return Err(reject_token("it is not this gateway's token"));
+                }
+                LOCAL_SUBJECT.to_owned()
+            }
+            Scheme::Tokens { ledger, issuers } => {
+                let token = token()?;
+                match (tokens::id(token), issuers) {
+                    (Some(id), _) if *ledger => self.api_token_subject(id, token).await?,
+                    (_, Some(issuers)) => {
+                        issuers.subject(token).await.map_err(|error| match error {
+                            JwtError::Invalid(reason) => reject_token(&reason),
+                            JwtError::KeysUnavailable => {
+                                Refusal::later(Code::Unavailable, ISSUER_RETRY_AFTER_SECONDS)
+                            }
+                        })?
+                    }
+                    _ => return Err(reject_token("it has not the form of an API token")),
+                }
+            }
+        };
+        self.owner_of(subject).await
+    }
+
+    /// The subject of a token of the ledger.
+    async fn api_token_subject(&self, id: &str, token: &str) -> Result<String, Refusal> {
+        let known = self
+            .ledger
+            .token(id)
+            .await?
+            .ok_or_else(|| reject_token("the ledger has no token with its id"))?;
+        tokens::check(&known, token, Timestamp::now()).map_err(reject_token)?;
+        Ok(format!("token:{}", known.name))
+    }
+
+    async fn owner_of(&self, subject: String) -> Result<Owner, Refusal> {
+        let cached = lock(&self.segments).get(&subject).cloned();
+        if let Some(owner) = cached {
+            return Ok(owner);
+        }
+        let segment = self.ledger.owner_segment(&subject, new_segment()).await?;
+        let owner = Owner(segment);
+        let mut segments = lock(&self.segments);
+        if segments.len() >= MAX_CACHED_SEGMENTS {
+            segments.clear();
+        }
+        segments.insert(subject, owner.clone());
+        Ok(owner)
+    }
+}
+
+/// Logs why a token is rejected, without the token. The client does not learn the reason.
+fn reject_token(reason: &str) -> Refusal {
+    tracing::info!(reason, "rejected a token");
+    Refusal::new(Code::Unauthenticated)
+}
+
+/// 26 characters of `[a-z2-7]` from 122 random bits.
+fn new_segment() -> String {
+    const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+    let mut bits = Uuid::new_v4().as_u128();
+    let mut segment = String::with_capacity(26);
+    for _ in 0..26 {
+        let index = usize::try_from(bits & 31).unwrap_or(0);
+        segment.push(ALPHABET.get(index).copied().map_or('a', char::from));
+        bits >>= 5;
+    }
+    segment
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::header;
+
+    use super::*;
+    use crate::LedgerConfig;
+    use upload_types::error::Kind;
+
+    #[test]
+    fn segment_is_26_lowercase_letters_and_digits() {
+        let segment = new_segment();
+        assert!(
+            segment.len() == 26
+                && segment
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+        );
+        assert_ne!(segment, new_segment());
+    }
+
+    #[tokio::test]
+    async fn token_works_until_it_is_revoked() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = LedgerConfig::Sqlite(dir.path().join("ledger.db"));
+        let ledger = Ledger::open(&config).await.unwrap();
+        let authenticator = Authenticator::new(&Auth::Tokens, ledger.clone()).unwrap();
+        let owner_of = async |token: &str| {
+            let mut headers = HeaderMap::new();
+            let value = format!("Bearer {token}").parse().unwrap();
+            headers.insert(header::AUTHORIZATION, value);
+            authenticator
+                .owner(&Uri::from_static("/v1"), &headers)
+                .await
+                .map_err(|refusal| refusal.code)
+        };
+        let token = ledger.add_token("ci").await.unwrap();
+        let other = ledger.add_token("cd").await.unwrap();
+        let owner = owner_of(token.expose()).await.unwrap();
+        assert_eq!(owner_of(token.expose()).await.unwrap(), owner);
+        assert_ne!(owner_of(other.expose()).await.unwrap(), owner);
+        for wrong in ["", "upl__", "upl_x_y", &format!("{}0", token.expose())] {
+            assert_eq!(owner_of(wrong).await, Err(Code::Unauthenticated), "{wrong}");
+        }
+        let id = tokens::id(token.expose()).unwrap();
+        ledger.revoke(id).await.unwrap();
+        assert_eq!(owner_of(token.expose()).await, Err(Code::Unauthenticated));
+        assert_eq!(ledger.revoke(id).await.unwrap_err().kind(), Kind::NotFound);
+        let bytes = std::fs::read(dir.path().join("ledger.db-wal")).unwrap();
+        let secret = token.expose().as_bytes();
+        assert!(!bytes.windows(secret.len()).any(|window| window == secret));
+    }
+}

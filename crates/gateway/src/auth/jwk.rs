@@ -1,0 +1,172 @@
+//! Selects the usable keys of a JSON Web Key Set (RFC 7517).
+
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::DecodingKey;
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
+use serde_json::Value;
+
+use super::issuer::Algorithm;
+
+/// The lengths of RSA keys that are accepted. Shorter keys are broken, longer ones are slow.
+const RSA_KEY_BITS: RangeInclusive<usize> = 2048..=8192;
+/// The length of a coordinate of P-256, and of an Ed25519 key.
+const COORDINATE_BYTES: usize = 32;
+
+/// Keys by their id.
+pub(super) type KeySet = HashMap<String, DecodingKey>;
+
+/// The keys that can verify signatures with this algorithm, and the number of other keys. If two
+/// keys have the same id, the first one counts. A key that cannot be parsed does not affect the
+/// others.
+pub(super) fn usable_keys(keys: Vec<Value>, algorithm: Algorithm) -> (KeySet, usize) {
+    let (mut set, total) = (KeySet::new(), keys.len());
+    for key in keys {
+        let Ok(jwk) = serde_json::from_value::<Jwk>(key) else {
+            continue;
+        };
+        let id = jwk.common.key_id.clone().unwrap_or_default();
+        if let Some(key) = decoding_key(&jwk, algorithm).filter(|_| !id.is_empty()) {
+            set.entry(id).or_insert(key);
+        }
+    }
+    let rejected = total - set.len();
+    (set, rejected)
+}
+
+fn decoding_key(jwk: &Jwk, algorithm: Algorithm) -> Option<DecodingKey> {
+    let common = &jwk.common;
+    let algorithm_name = jsonwebtoken::Algorithm::from(algorithm).into();
+    let verifies = common
+        .public_key_use
+        .as_ref()
+        .is_none_or(|key_use| *key_use == PublicKeyUse::Signature)
+        && common
+            .key_operations
+            .as_ref()
+            .is_none_or(|operations| operations.contains(&KeyOperations::Verify))
+        && common
+            .key_algorithm
+            .is_none_or(|name| name == algorithm_name);
+    (verifies && fits(&jwk.algorithm, algorithm))
+        .then(|| DecodingKey::from_jwk(jwk).ok())
+        .flatten()
+}
+
+/// Whether the key is of the algorithm's type, with an accepted length. The library does not check
+/// lengths.
+fn fits(key: &AlgorithmParameters, algorithm: Algorithm) -> bool {
+    let has_coordinate = |text: &str| {
+        URL_SAFE_NO_PAD
+            .decode(text)
+            .is_ok_and(|bytes| bytes.len() == COORDINATE_BYTES)
+    };
+    match (algorithm, key) {
+        (Algorithm::Rs256, AlgorithmParameters::RSA(key)) => URL_SAFE_NO_PAD
+            .decode(&key.n)
+            .is_ok_and(|modulus| RSA_KEY_BITS.contains(&bit_length(&modulus))),
+        (Algorithm::Es256, AlgorithmParameters::EllipticCurve(key)) => {
+            key.curve == EllipticCurve::P256 && has_coordinate(&key.x) && has_coordinate(&key.y)
+        }
+        (Algorithm::EdDsa, AlgorithmParameters::OctetKeyPair(key)) => {
+            key.curve == EllipticCurve::Ed25519 && has_coordinate(&key.x)
+        }
+        _ => false,
+    }
+}
+
+/// The length of a big-endian number without leading zeros, in bits.
+fn bit_length(number: &[u8]) -> usize {
+    let zeros = number.iter().take_while(|byte| **byte == 0).count();
+    match number.get(zeros) {
+        Some(first) => (number.len() - zeros) * 8 - first.leading_zeros() as usize,
+        None => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn rsa(bits: usize) -> Value {
+        json!({"kid": "a", "kty": "RSA", "use": "sig", "alg": "RS256", "e": "AQAB", "x5c": ["ignored"],
+            "n": URL_SAFE_NO_PAD.encode(vec![0xff; bits / 8])})
+    }
+
+    fn with(key: Value, name: &str, value: Value) -> Value {
+        let Value::Object(mut key) = key else {
+            panic!("not an object")
+        };
+        key.insert(name.to_owned(), value);
+        key.into()
+    }
+
+    fn count(keys: &[Value], algorithm: Algorithm) -> usize {
+        usable_keys(keys.to_vec(), algorithm).0.len()
+    }
+
+    #[test]
+    fn only_keys_of_the_algorithm_are_usable() {
+        let point = URL_SAFE_NO_PAD.encode([7; 32]);
+        let ec = json!({"kid": "b", "kty": "EC", "crv": "P-256", "x": point, "y": point});
+        let ed = json!({"kid": "c", "kty": "OKP", "crv": "Ed25519", "x": point});
+        let oct = json!({"kid": "d", "kty": "oct", "k": "c2VjcmV0"});
+        let all = [
+            rsa(2048),
+            ec.clone(),
+            ed.clone(),
+            oct,
+            json!("nonsense"),
+            json!({"kid": 7}),
+        ];
+        for algorithm in [Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa] {
+            let (set, rejected) = usable_keys(all.to_vec(), algorithm);
+            assert_eq!((set.len(), rejected), (1, 5), "{algorithm:?}");
+        }
+        for bits in [1024, 2040, 8200] {
+            assert_eq!(count(&[rsa(bits)], Algorithm::Rs256), 0, "{bits}");
+        }
+        // Leading zeros do not count.
+        let padded = [vec![0; 128], vec![0xff; 128]].concat();
+        for bad in [
+            with(rsa(2048), "n", json!(URL_SAFE_NO_PAD.encode(padded))),
+            with(rsa(2048), "n", json!("")),
+            with(rsa(2048), "n", json!("not base64!")),
+            with(rsa(2048), "use", json!("enc")),
+            with(rsa(2048), "alg", json!("RS512")),
+            with(rsa(2048), "alg", json!("unknown")),
+            with(rsa(2048), "key_ops", json!(["encrypt"])),
+            with(rsa(2048), "kid", json!("")),
+            with(rsa(2048), "kty", json!("oct")),
+        ] {
+            let keys = std::slice::from_ref(&bad);
+            assert_eq!(count(keys, Algorithm::Rs256), 0, "{bad}");
+        }
+        let other_curve = with(ec.clone(), "crv", json!("P-384"));
+        assert_eq!(count(&[other_curve], Algorithm::Es256), 0);
+        let short = with(ec, "y", json!("AA"));
+        assert_eq!(count(&[short], Algorithm::Es256), 0);
+        let other_curve = with(ed, "crv", json!("X25519"));
+        assert_eq!(count(&[other_curve], Algorithm::EdDsa), 0);
+    }
+
+    #[test]
+    fn key_without_id_is_rejected() {
+        let Value::Object(mut key) = rsa(2048) else {
+            panic!("not an object")
+        };
+        key.remove("kid");
+        assert_eq!(count(&[key.into()], Algorithm::Rs256), 0);
+    }
+
+    #[test]
+    fn bit_length_ignores_leading_zeros() {
+        let numbers: [&[u8]; 4] = [&[], &[0], &[0, 1], &[0x80, 0]];
+        assert_eq!(numbers.map(bit_length), [0, 0, 1, 16]);
+    }
+}

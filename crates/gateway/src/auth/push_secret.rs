@@ -1,0 +1,62 @@
+//! The secret with which a store authenticates the events that it pushes.
+
+use axum::http::{HeaderMap, header};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
+use super::request::bearer_token;
+use super::tokens;
+use crate::problem::Refusal;
+use upload_types::names::Token;
+use upload_types::wire::Code;
+
+/// The digest of the secret. Stores send the secret as a bearer token, as the whole `Authorization`
+/// (`MinIO`), or as the password of a user (Ceph).
+pub struct PushSecret([u8; 32]);
+
+impl PushSecret {
+    #[must_use]
+    pub fn new(secret: &Token) -> Self {
+        Self(tokens::digest(secret.expose()))
+    }
+
+    /// # Errors
+    /// `unauthenticated` for a missing or another secret.
+    pub fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        let authorization = headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+            .trim();
+        let password = basic_password(authorization);
+        let candidates = [
+            bearer_token(headers),
+            Some(authorization),
+            password.as_deref(),
+        ];
+        // All candidates are compared, so that the time does not depend on which one matches.
+        let matches = candidates
+            .into_iter()
+            .flatten()
+            .fold(false, |matches, candidate| {
+                tokens::equal(&self.0, &tokens::digest(candidate)) | matches
+            });
+        if matches {
+            Ok(())
+        } else {
+            Err(Refusal::new(Code::Unauthenticated))
+        }
+    }
+}
+
+/// The password in the value of a header for basic authentication.
+fn basic_password(authorization: &str) -> Option<String> {
+    let (scheme, credentials) = authorization.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let credentials = BASE64_STANDARD.decode(credentials.trim()).ok()?;
+    let credentials = String::from_utf8(credentials).ok()?;
+    let (_, password) = credentials.split_once(':')?;
+    Some(password.to_owned())
+}

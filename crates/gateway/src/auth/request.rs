@@ -1,0 +1,78 @@
+//! What authentication reads in the headers of a request.
+
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, Method, Uri, header};
+
+use upload_net::AddressClass;
+
+/// The bearer token in `Authorization`.
+pub(super) fn bearer_token(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// Whether the request has a JSON body, or a method that does not need one. A page of another site
+/// cannot send JSON without a preflight request.
+#[must_use]
+pub fn has_json_body(method: &Method, headers: &HeaderMap) -> bool {
+    let is_json = || {
+        let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+        let media_type = value.split(';').next()?.trim();
+        Some(media_type.eq_ignore_ascii_case("application/json"))
+    };
+    method != Method::POST || is_json().unwrap_or(false)
+}
+
+/// Whether the request was sent to a loopback address by its name: the name in a DNS rebinding
+/// attack is another one.
+pub(super) fn host_is_loopback(uri: &Uri, headers: &HeaderMap) -> bool {
+    let header = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    let Some(host) = uri.authority().map(Authority::as_str).or(header) else {
+        return false;
+    };
+    let Ok(authority) = host.parse::<Authority>() else {
+        return false;
+    };
+    AddressClass::of_name(authority.host()).is_loopback()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_loopback(host: &str) -> bool {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, host.parse().unwrap());
+        host_is_loopback(&Uri::from_static("/v1"), &headers)
+    }
+
+    #[test]
+    fn only_loopback_names_are_this_machine() {
+        for good in [
+            "127.0.0.1:8080",
+            "127.0.0.1",
+            "localhost:1",
+            "LOCALHOST",
+            "[::1]:8080",
+        ] {
+            assert!(is_loopback(good), "{good}");
+        }
+        for bad in [
+            "example.com",
+            "127.0.0.1.example.com",
+            "localhost.example.com",
+            "10.0.0.1",
+            "",
+            "a@127.0.0.1:80@x",
+        ] {
+            assert!(!is_loopback(bad), "{bad}");
+        }
+        assert!(!host_is_loopback(
+            &Uri::from_static("/v1"),
+            &HeaderMap::new()
+        ));
+    }
+}

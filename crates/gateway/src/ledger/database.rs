@@ -1,0 +1,150 @@
+//! The ledger itself: opens its database, SQLite or PostgreSQL, and runs operations in
+//! transactions.
+//!
+//! Not here: the operations. Each is an `impl Ledger` in the file of its subject.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rusqlite::Connection;
+
+use super::error::{LedgerError, LedgerResult};
+use super::postgres::{Pool, PostgresAddress};
+use super::sql::{self, SqlError, TransactionEnd};
+use super::sqlite;
+use super::transaction::Transaction;
+use upload_sqlite::writer::Writer;
+use upload_types::error::{Error, Kind, Result};
+
+/// Where a ledger is.
+#[derive(Debug, Clone)]
+pub enum LedgerConfig {
+    /// A file, for the gateways of one machine.
+    Sqlite(PathBuf),
+    /// A PostgreSQL database, for any number of gateways.
+    Postgres(Box<PostgresAddress>),
+}
+
+/// An open ledger. Clones share its database connections, which close with the last clone.
+#[derive(Clone)]
+pub struct Ledger {
+    database: Arc<Database>,
+    instance_id: String,
+}
+
+enum Database {
+    Sqlite(Writer),
+    Postgres(Arc<Pool>),
+}
+
+impl Ledger {
+    /// Opens the ledger. Creates it if it is missing: a file of mode 0600 in a directory of mode
+    /// 0700, or tables in a database.
+    ///
+    /// # Errors
+    /// [`Kind::DatabaseUnusable`] for a file that is not a ledger or cannot be opened.
+    /// [`Kind::Config`] for a ledger that a newer version wrote, or a database that rejects the
+    /// connection. [`Kind::Temporary`] for a database that does not respond.
+    pub async fn open(config: &LedgerConfig) -> Result<Self> {
+        let (database, instance_id) = match config {
+            LedgerConfig::Sqlite(path) => {
+                let path = path.clone();
+                let opened = tokio::task::spawn_blocking(move || sqlite::open(&path)).await;
+                let (connection, instance_id) =
+                    opened.map_err(|error| cannot_start_thread(error.into()))??;
+                let writer =
+                    Writer::start("ledger", connection, ()).map_err(cannot_start_thread)?;
+                (Database::Sqlite(writer), instance_id)
+            }
+            LedgerConfig::Postgres(address) => {
+                let (pool, instance_id) = Pool::open(address).await?;
+                (Database::Postgres(pool), instance_id)
+            }
+        };
+        Ok(Self {
+            database: Arc::new(database),
+            instance_id,
+        })
+    }
+
+    /// The identity of the ledger, chosen when it was created.
+    #[must_use]
+    pub fn instance_id(&self) -> &str {
+        &self.instance_id
+    }
+
+    /// Checks that the database can read the ledger's tables.
+    pub async fn ping(&self) -> LedgerResult<()> {
+        self.read(|tx| {
+            tx.query("SELECT instance_id FROM instance", &[], |_| Ok(()))
+                .map(drop)
+        })
+        .await
+    }
+
+    /// Runs `operation`, which changes nothing. The rows that it sees are durable when its value is
+    /// returned.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        operation: impl Fn(&Transaction<'_>) -> sql::Result<T> + Send + 'static,
+    ) -> LedgerResult<T> {
+        match &*self.database {
+            Database::Sqlite(writer) => {
+                let run =
+                    move |connection: &Connection| operation(&Transaction::Sqlite(connection));
+                let value = writer.read(run).await.map_err(LedgerError::new)?;
+                value.map_err(LedgerError::new)
+            }
+            Database::Postgres(pool) => pool
+                .read(move |tx| operation(&Transaction::Postgres(tx)))
+                .await
+                .map_err(LedgerError::new),
+        }
+    }
+
+    /// Runs `operation` in a transaction and commits it, or rolls it back if it fails. PostgreSQL
+    /// may have to run it more than once, so it must have no effect but its rows.
+    ///
+    /// Another gateway may change rows between a read and a write of the operation. A decision that
+    /// depends on a row therefore belongs in the `WHERE` of the statement that writes, which
+    /// reports how many rows it changed.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        operation: impl Fn(&Transaction<'_>) -> sql::Result<T> + Send + 'static,
+    ) -> LedgerResult<T> {
+        self.write_or_roll_back(move |tx| Ok((operation(tx)?, TransactionEnd::Commit)))
+            .await
+    }
+
+    /// Like [`Ledger::write`], for an operation that decides itself whether its rows are committed.
+    pub(super) async fn write_or_roll_back<T: Send + 'static>(
+        &self,
+        operation: impl Fn(&Transaction<'_>) -> sql::Result<(T, TransactionEnd)> + Send + 'static,
+    ) -> LedgerResult<T> {
+        match &*self.database {
+            Database::Sqlite(writer) => {
+                let run = move |connection: &Connection| match operation(&Transaction::Sqlite(
+                    connection,
+                )) {
+                    Ok((value, end)) => (Ok(value), end),
+                    Err(error) => (Err::<T, SqlError>(error), TransactionEnd::RollBack),
+                };
+                let value = writer.write(run).await.map_err(LedgerError::new)?;
+                value.map_err(LedgerError::new)
+            }
+            Database::Postgres(pool) => pool
+                .write(move |tx| operation(&Transaction::Postgres(tx)))
+                .await
+                .map_err(LedgerError::new),
+        }
+    }
+}
+
+fn cannot_start_thread(error: std::io::Error) -> Error {
+    Error::new(
+        Kind::DatabaseUnusable,
+        "could not start the ledger's thread",
+    )
+    .with_hint("raise the limit of processes (ulimit -u), or free memory")
+    .with_source(error)
+}

@@ -1,0 +1,74 @@
+//! What a failure of PostgreSQL means: whether the connection is lost, whether a repetition may
+//! succeed, and why a ledger cannot be opened.
+
+use tokio_postgres::error::SqlState;
+
+use crate::ledger::sql::SqlError;
+use upload_types::error::{Error, Kind};
+
+/// Whether a repetition of the transaction may succeed, on this or another connection.
+pub(super) fn may_succeed_later(error: &tokio_postgres::Error) -> bool {
+    let conflicts = [
+        SqlState::T_R_SERIALIZATION_FAILURE,
+        SqlState::T_R_DEADLOCK_DETECTED,
+    ];
+    is_connection_lost(error) || error.code().is_some_and(|code| conflicts.contains(code))
+}
+
+/// Whether the connection cannot be used any more: it is closed, or its server is read-only.
+pub(super) fn is_connection_lost(error: &tokio_postgres::Error) -> bool {
+    let codes = [
+        SqlState::ADMIN_SHUTDOWN,
+        SqlState::CRASH_SHUTDOWN,
+        SqlState::CANNOT_CONNECT_NOW,
+        SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+        SqlState::READ_ONLY_SQL_TRANSACTION,
+    ];
+    match error.code() {
+        // Class 08: connection exception.
+        Some(code) => codes.contains(code) || code.code().starts_with("08"),
+        None => true,
+    }
+}
+
+/// The error for a ledger that cannot be opened. A server that does not respond is temporary; what
+/// a server rejects has to be configured.
+pub(super) fn cannot_open(error: SqlError) -> Error {
+    let code = match &error {
+        SqlError::Postgres(error) => error.code().cloned(),
+        _ => None,
+    };
+    let temporary = [
+        SqlState::CANNOT_CONNECT_NOW,
+        SqlState::TOO_MANY_CONNECTIONS,
+        SqlState::ADMIN_SHUTDOWN,
+        SqlState::LOCK_NOT_AVAILABLE,
+    ];
+    // A pooler assigns a connection to each transaction, and prepared statements are missing or
+    // left over.
+    let pooler = [
+        SqlState::DUPLICATE_PSTATEMENT,
+        SqlState::INVALID_SQL_STATEMENT_NAME,
+    ];
+    let (kind, hint) = match code {
+        Some(code) if pooler.contains(&code) => (
+            Kind::Config,
+            "let the pooler keep one server connection for each session (PgBouncer: pool_mode = session)",
+        ),
+        Some(code) if !temporary.contains(&code) => (
+            Kind::Config,
+            "check user, password and database in --ledger, and the privileges of the user",
+        ),
+        None if matches!(error, SqlError::Config(_)) => (
+            Kind::Config,
+            "name a readable PEM file of certificates with sslrootcert in --ledger",
+        ),
+        _ => (
+            Kind::Temporary,
+            "check host and sslmode in --ledger, and that PostgreSQL runs there; then start again",
+        ),
+    };
+    Error::new(kind, "could not open the ledger in PostgreSQL")
+        .with_hint(hint)
+        .with_source(error)
+}

@@ -1,0 +1,173 @@
+//! A transaction on a connection to PostgreSQL, and the statements in it.
+//!
+//! Not here: its end. See `session`.
+
+use std::cell::Cell;
+use std::future::Future;
+
+use deadpool_postgres::ClientWrapper;
+use futures_util::future::try_join_all;
+use tokio::runtime::Handle;
+use tokio_postgres::types::{ToSql, Type};
+
+use crate::ledger::sql::{Result, Row, Value};
+
+/// The most runs of one statement that are in flight at the same time.
+const MAX_STATEMENTS_IN_FLIGHT: usize = 256;
+
+/// What a transaction may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    Read,
+    Write,
+}
+
+impl Access {
+    /// The SQL that begins a transaction and limits its times: if a gateway's machine dies within a
+    /// transaction, other gateways wait no longer than that.
+    fn begin(self) -> &'static str {
+        match self {
+            Self::Read => {
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '30s'; \
+                 SET LOCAL idle_in_transaction_session_timeout = '15s'"
+            }
+            Self::Write => {
+                "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL statement_timeout = '30s'; \
+                 SET LOCAL lock_timeout = '10s'; SET LOCAL idle_in_transaction_session_timeout = '15s'; \
+                 SET LOCAL synchronous_commit = on"
+            }
+        }
+    }
+}
+
+/// A transaction. It begins with its first statement.
+pub(in crate::ledger) struct PgTransaction<'a> {
+    client: &'a ClientWrapper,
+    handle: &'a Handle,
+    access: Access,
+    has_begun: Cell<bool>,
+    has_failed: Cell<bool>,
+}
+
+impl<'a> PgTransaction<'a> {
+    /// `handle` runs the futures of `client`. The transaction must not be used on one of its
+    /// threads.
+    pub(super) fn new(client: &'a ClientWrapper, handle: &'a Handle, access: Access) -> Self {
+        Self {
+            client,
+            handle,
+            access,
+            has_begun: Cell::new(false),
+            has_failed: Cell::new(false),
+        }
+    }
+
+    pub(super) fn has_begun(&self) -> bool {
+        self.has_begun.get()
+    }
+
+    /// Whether a statement has failed. PostgreSQL then rolls the transaction back, whatever
+    /// follows.
+    pub(super) fn has_failed(&self) -> bool {
+        self.has_failed.get()
+    }
+
+    /// Runs a statement that returns no rows. Returns how many rows it changed.
+    pub fn execute(&self, sql: &str, values: &[Value<'_>]) -> Result<u64> {
+        self.run(async {
+            let statement = self.prepare(sql, values).await?;
+            self.client.execute(&statement, &parameters(values)).await
+        })
+    }
+
+    /// Runs the statement once with each of `rows`. Returns how many rows each run changed.
+    pub fn execute_each<const N: usize>(
+        &self,
+        sql: &str,
+        rows: &[[Value<'_>; N]],
+    ) -> Result<Vec<u64>> {
+        let Some(first) = rows.first() else {
+            return Ok(Vec::new());
+        };
+        self.run(async {
+            let statement = self.prepare(sql, first).await?;
+            let mut changed = Vec::with_capacity(rows.len());
+            for rows in rows.chunks(MAX_STATEMENTS_IN_FLIGHT) {
+                let rows: Vec<_> = rows.iter().map(|row| parameters(row)).collect();
+                let runs = rows.iter().map(|row| self.client.execute(&statement, row));
+                changed.extend(try_join_all(runs).await?);
+            }
+            Ok(changed)
+        })
+    }
+
+    /// All rows of a query.
+    pub fn query<T>(
+        &self,
+        sql: &str,
+        values: &[Value<'_>],
+        read: impl Fn(&Row<'_>) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let rows = self.run(async {
+            let statement = self.prepare(sql, values).await?;
+            self.client.query(&statement, &parameters(values)).await
+        })?;
+        rows.iter().map(|row| read(&Row::Postgres(row))).collect()
+    }
+
+    /// Runs statements without parameters.
+    pub(super) fn execute_batch(&self, sql: &str) -> Result<()> {
+        self.run(self.client.batch_execute(sql))
+    }
+
+    /// Prepares a statement once for each connection.
+    async fn prepare(
+        &self,
+        sql: &str,
+        values: &[Value<'_>],
+    ) -> std::result::Result<tokio_postgres::Statement, tokio_postgres::Error> {
+        let types: Vec<Type> = values.iter().map(type_of).collect();
+        // A question mark always marks a parameter: texts are parameters too.
+        let sql = sql.replace('?', "$");
+        self.client.prepare_typed_cached(&sql, &types).await
+    }
+
+    fn run<T>(
+        &self,
+        statement: impl Future<Output = std::result::Result<T, tokio_postgres::Error>>,
+    ) -> Result<T> {
+        let is_first = !self.has_begun.replace(true);
+        let result = self.handle.block_on(async {
+            if !is_first {
+                return statement.await;
+            }
+            // BEGIN and the first statement share a round trip.
+            let begin = self.client.batch_execute(self.access.begin());
+            let (started, result) = tokio::join!(biased; begin, statement);
+            started.and(result)
+        });
+        result.map_err(|error| {
+            self.has_failed.set(true);
+            error.into()
+        })
+    }
+}
+
+fn parameters<'a>(values: &'a [Value<'_>]) -> Vec<&'a (dyn ToSql + Sync)> {
+    let parameter = |value: &'a Value<'_>| -> &'a (dyn ToSql + Sync) {
+        match value {
+            Value::Int(value) => value,
+            Value::Text(value) => value,
+            Value::Bytes(value) => value,
+        }
+    };
+    values.iter().map(parameter).collect()
+}
+
+fn type_of(value: &Value<'_>) -> Type {
+    match value {
+        Value::Int(_) => Type::INT8,
+        Value::Text(_) => Type::TEXT,
+        Value::Bytes(_) => Type::BYTEA,
+    }
+}

@@ -1,0 +1,94 @@
+-- Migration 1 of the ledger, for PostgreSQL. `1.sqlite.sql` is the same for SQLite; a test compares
+-- the two. Times are milliseconds since the Unix epoch. Texts are compared by their bytes, as in
+-- SQLite: COLLATE "C".
+
+CREATE TABLE instance (instance_id TEXT COLLATE "C" NOT NULL);
+
+CREATE TABLE owner (
+    subject TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    segment TEXT COLLATE "C" NOT NULL UNIQUE,
+    -- The bytes of its verified and ready uploads.
+    stored_bytes BIGINT NOT NULL DEFAULT 0
+);
+
+CREATE TABLE token (
+    id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    name TEXT COLLATE "C" NOT NULL,
+    sha256 BYTEA NOT NULL,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT,
+    revoked_at BIGINT
+);
+
+CREATE TABLE upload (
+    id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    owner TEXT COLLATE "C" NOT NULL REFERENCES owner (segment),
+    idempotency_key TEXT COLLATE "C" NOT NULL,
+    request_sha256 BYTEA NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    size BIGINT NOT NULL,
+    content_type TEXT COLLATE "C" NOT NULL,
+    metadata TEXT COLLATE "C" NOT NULL,
+    -- How its bytes arrive: 'declared', 'multipart' or 'form_post'.
+    kind TEXT COLLATE "C" NOT NULL,
+    part_size BIGINT NOT NULL,
+    part_count BIGINT NOT NULL,
+    key TEXT COLLATE "C" NOT NULL UNIQUE,
+    token TEXT COLLATE "C" NOT NULL,
+    store_upload TEXT COLLATE "C",
+    state TEXT COLLATE "C" NOT NULL,
+    epoch BIGINT NOT NULL,
+    holder TEXT COLLATE "C",
+    lease_until BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    receipt TEXT COLLATE "C",
+    rejection TEXT COLLATE "C",
+    -- When the sweep has to look for leftovers of this upload in the store.
+    cleanup_at BIGINT,
+    UNIQUE (owner, idempotency_key)
+);
+CREATE INDEX upload_by_owner ON upload (owner, created_at);
+CREATE INDEX upload_by_cleanup ON upload (cleanup_at) WHERE cleanup_at IS NOT NULL;
+CREATE INDEX open_upload_by_lease ON upload (lease_until)
+    WHERE state IN ('pending', 'uploading', 'completing', 'aborting');
+CREATE INDEX open_upload_by_owner ON upload (owner, size)
+    WHERE state IN ('pending', 'uploading', 'completing', 'aborting');
+CREATE INDEX form_upload_by_lease ON upload (lease_until) WHERE kind = 'form_post' AND state = 'uploading';
+
+CREATE TABLE part (
+    upload TEXT COLLATE "C" NOT NULL REFERENCES upload (id) ON DELETE CASCADE,
+    number BIGINT NOT NULL,
+    size BIGINT NOT NULL,
+    sha256 BYTEA,
+    etag TEXT COLLATE "C",
+    state TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (upload, number)
+);
+
+-- Verified uploads that hooks have not decided yet.
+CREATE TABLE pending_hooks (
+    upload TEXT COLLATE "C" NOT NULL PRIMARY KEY REFERENCES upload (id) ON DELETE CASCADE,
+    -- From this time on any gateway may take the row.
+    due_at BIGINT NOT NULL,
+    epoch BIGINT NOT NULL,
+    accepted TEXT COLLATE "C" NOT NULL,
+    failures BIGINT NOT NULL
+);
+CREATE INDEX pending_hooks_by_due ON pending_hooks (due_at);
+
+-- Keys that the store's events named and that no upload has.
+CREATE TABLE unknown_key (
+    key TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    events BIGINT NOT NULL,
+    first_seen_at BIGINT NOT NULL,
+    last_seen_at BIGINT NOT NULL
+);
+CREATE INDEX unknown_key_by_age ON unknown_key (last_seen_at);
+
+CREATE TABLE store_profile (
+    -- A hash of the store's location and of the settings that affect a probe.
+    store TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    profile TEXT COLLATE "C" NOT NULL,
+    probed_at BIGINT NOT NULL
+);

@@ -1,0 +1,93 @@
+-- Migration 1 of the ledger, for SQLite. `1.postgres.sql` is the same for PostgreSQL; a test
+-- compares the two. Times are milliseconds since the Unix epoch.
+
+CREATE TABLE instance (instance_id TEXT NOT NULL) STRICT;
+
+CREATE TABLE owner (
+    subject TEXT NOT NULL PRIMARY KEY,
+    segment TEXT NOT NULL UNIQUE,
+    -- The bytes of its verified and ready uploads.
+    stored_bytes INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE TABLE token (
+    id TEXT NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL,
+    sha256 BLOB NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    revoked_at INTEGER
+) STRICT;
+
+CREATE TABLE upload (
+    id TEXT NOT NULL PRIMARY KEY,
+    owner TEXT NOT NULL REFERENCES owner (segment),
+    idempotency_key TEXT NOT NULL,
+    request_sha256 BLOB NOT NULL,
+    name TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    content_type TEXT NOT NULL,
+    metadata TEXT NOT NULL,
+    -- How its bytes arrive: 'declared', 'multipart' or 'form_post'.
+    kind TEXT NOT NULL,
+    part_size INTEGER NOT NULL,
+    part_count INTEGER NOT NULL,
+    key TEXT NOT NULL UNIQUE,
+    token TEXT NOT NULL,
+    store_upload TEXT,
+    state TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    holder TEXT,
+    lease_until INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    receipt TEXT,
+    rejection TEXT,
+    -- When the sweep has to look for leftovers of this upload in the store.
+    cleanup_at INTEGER,
+    UNIQUE (owner, idempotency_key)
+) STRICT;
+CREATE INDEX upload_by_owner ON upload (owner, created_at);
+CREATE INDEX upload_by_cleanup ON upload (cleanup_at) WHERE cleanup_at IS NOT NULL;
+CREATE INDEX open_upload_by_lease ON upload (lease_until)
+    WHERE state IN ('pending', 'uploading', 'completing', 'aborting');
+CREATE INDEX open_upload_by_owner ON upload (owner, size)
+    WHERE state IN ('pending', 'uploading', 'completing', 'aborting');
+CREATE INDEX form_upload_by_lease ON upload (lease_until) WHERE kind = 'form_post' AND state = 'uploading';
+
+CREATE TABLE part (
+    upload TEXT NOT NULL REFERENCES upload (id) ON DELETE CASCADE,
+    number INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    sha256 BLOB,
+    etag TEXT,
+    state TEXT NOT NULL,
+    PRIMARY KEY (upload, number)
+) STRICT, WITHOUT ROWID;
+
+-- Verified uploads that hooks have not decided yet.
+CREATE TABLE pending_hooks (
+    upload TEXT NOT NULL PRIMARY KEY REFERENCES upload (id) ON DELETE CASCADE,
+    -- From this time on any gateway may take the row.
+    due_at INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    accepted TEXT NOT NULL,
+    failures INTEGER NOT NULL
+) STRICT;
+CREATE INDEX pending_hooks_by_due ON pending_hooks (due_at);
+
+-- Keys that the store's events named and that no upload has.
+CREATE TABLE unknown_key (
+    key TEXT NOT NULL PRIMARY KEY,
+    events INTEGER NOT NULL,
+    first_seen_at INTEGER NOT NULL,
+    last_seen_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX unknown_key_by_age ON unknown_key (last_seen_at);
+
+CREATE TABLE store_profile (
+    -- A hash of the store's location and of the settings that affect a probe.
+    store TEXT NOT NULL PRIMARY KEY,
+    profile TEXT NOT NULL,
+    probed_at INTEGER NOT NULL
+) STRICT;

@@ -1,0 +1,48 @@
+//! Opening a ledger in a SQLite file.
+//!
+//! Not here: the tables (`schema`) and the thread that runs operations (`upload_sqlite::writer`).
+
+use std::path::Path;
+
+use rusqlite::Connection;
+use uuid::Uuid;
+
+use super::schema::SQLITE;
+use upload_types::error::{Error, Kind, Result};
+
+/// Opens the file, or creates it. Returns the connection and the ledger's instance id, which is
+/// chosen once.
+///
+/// # Errors
+/// As [`upload_sqlite::open`].
+pub(super) fn open(path: &Path) -> Result<(Connection, String)> {
+    let connection = upload_sqlite::open(path, &SQLITE)?;
+    let insert =
+        "INSERT INTO instance (instance_id) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM instance)";
+    let instance_id = connection
+        .execute(insert, [Uuid::new_v4().to_string()])
+        .and_then(|_| {
+            connection.query_row("SELECT instance_id FROM instance", [], |row| row.get(0))
+        })
+        .map_err(|error| {
+            let text = format!("could not read the ledger {}", path.display());
+            Error::new(Kind::DatabaseUnusable, text)
+                .with_hint(SQLITE.hint)
+                .with_source(error)
+        })?;
+    Ok((connection, instance_id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instance_id_survives_reopening() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ledger.db");
+        let (connection, first) = open(&path).unwrap();
+        drop(connection);
+        assert_eq!(open(&path).unwrap().1, first);
+    }
+}

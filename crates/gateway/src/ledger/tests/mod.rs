@@ -1,0 +1,60 @@
+//! Tests of the ledger. Each runs on SQLite and on PostgreSQL.
+//!
+//! Two ledgers on one database stand for two gateways. PostgreSQL is the server that `scripts/test`
+//! starts and names in the environment; without it, the tests on PostgreSQL fail.
+
+mod counts;
+mod fixture;
+mod leases;
+mod owners;
+mod parts;
+mod sweep;
+mod transitions;
+mod uploads;
+mod verify;
+
+pub use fixture::{execute_sql, postgres_config};
+
+/// Defines each test once for each database.
+macro_rules! test_on_both {
+    ($($module:ident::$name:ident)*) => {
+        mod sqlite {
+            use super::fixture::Fixture;
+
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() { super::$module::$name(Fixture::on_sqlite().await).await; })*
+        }
+        mod postgres {
+            use super::fixture::Fixture;
+
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() { super::$module::$name(Fixture::on_postgres().await).await; })*
+        }
+    };
+}
+
+test_on_both! {
+    owners::instance_id_is_shared_and_stable
+    owners::owner_gets_one_segment
+    owners::token_is_revoked_once
+    uploads::repeated_begin_returns_the_first_upload
+    uploads::concurrent_begins_create_one_upload
+    uploads::upload_is_invisible_to_other_owners
+    uploads::pages_of_uploads_are_complete_and_ordered
+    parts::parts_are_pinned_all_or_none
+    parts::repeated_complete_keeps_its_epoch
+    parts::old_epoch_is_rejected
+    parts::stored_parts_are_recorded
+    leases::concurrent_claims_grant_one_lease
+    leases::renewed_lease_cannot_be_taken
+    transitions::each_transition_succeeds_once
+    sweep::abandoned_uploads_are_taken_once
+    sweep::renewed_upload_is_not_swept
+    sweep::ended_upload_is_cleaned_up_when_due
+    parts::thousands_of_parts_complete_quickly
+    counts::quota_holds_under_concurrent_begins
+    counts::completing_and_aborting_uploads_count_as_open
+    counts::unknown_keys_are_recorded
+    verify::single_part_is_verified_in_one_step
+    counts::store_profile_is_shared_by_gateways
+}

@@ -1,0 +1,91 @@
+//! Tests of the verification of an upload of one part, on both databases.
+
+use futures_util::future::join_all;
+
+use super::fixture::{Fixture, at, complete_part, part_spec, receipt, until};
+use upload_types::wire::UploadState;
+
+pub async fn single_part_is_verified_in_one_step(fixture: Fixture) {
+    let upload = fixture.begin("one", 1).await;
+    let proof = receipt(&upload);
+    let verify = |epoch, text| {
+        fixture
+            .ledger
+            .mark_single_verified(&proof, epoch, complete_part(1, text), None)
+    };
+    let state = async || {
+        let (upload, parts) = fixture
+            .ledger
+            .upload_with_parts(&fixture.owner, &upload.id)
+            .await
+            .unwrap()
+            .unwrap();
+        (
+            upload.state,
+            upload.receipt.is_some(),
+            parts[0].etag.is_some(),
+        )
+    };
+    let pins = vec![part_spec(1, "one")];
+    fixture
+        .ledger
+        .pin_parts(&upload.id, 1, pins, until(90))
+        .await
+        .unwrap();
+
+    assert!(
+        !verify(2, "one").await.unwrap(),
+        "the epoch is not the lease's"
+    );
+    assert_eq!(state().await, (UploadState::Uploading, false, false));
+    assert!(
+        !verify(1, "other").await.unwrap(),
+        "the part is pinned to another SHA-256"
+    );
+    assert_eq!(state().await, (UploadState::Uploading, false, false));
+
+    let ends = join_all((0..4).map(|_| verify(1, "one"))).await;
+    assert_eq!(
+        ends.into_iter()
+            .filter(|won| *won.as_ref().unwrap())
+            .count(),
+        1
+    );
+    assert_eq!(state().await, (UploadState::Ready, true, true));
+    assert!(
+        !verify(1, "one").await.unwrap(),
+        "the upload is verified already"
+    );
+
+    // An aborting upload cannot be verified. A completing upload can, whichever process moved it
+    // there.
+    let aborted = fixture.begin("aborted", 1).await;
+    fixture
+        .ledger
+        .start_aborting(&aborted.id, None, at(90))
+        .await
+        .unwrap();
+    assert!(
+        !fixture
+            .ledger
+            .mark_single_verified(&receipt(&aborted), 1, complete_part(1, "one"), None)
+            .await
+            .unwrap()
+    );
+    let completing = fixture.begin("completing", 1).await;
+    fixture
+        .ledger
+        .start_completing(&completing.id, 1, vec![complete_part(1, "one")], until(90))
+        .await
+        .unwrap();
+    let hooks = Some(at(30));
+    assert!(
+        fixture
+            .ledger
+            .mark_single_verified(&receipt(&completing), 1, complete_part(1, "one"), hooks)
+            .await
+            .unwrap()
+    );
+    assert_eq!(fixture.state(&completing).await, UploadState::Verified);
+    assert_eq!(fixture.ledger.next_hooks_due().await.unwrap(), hooks);
+}

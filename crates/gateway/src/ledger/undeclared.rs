@@ -1,0 +1,117 @@
+//! Uploads that are not declared: neither size nor digests are known when they begin, as with
+//! browsers.
+//!
+//! Not here: questions to the store. The parts of such an upload get rows when it is completing,
+//! from the store's list.
+
+use jiff::Timestamp;
+
+use super::database::Ledger;
+use super::error::LedgerResult;
+use super::quota::excess_if_size;
+use super::sql::{TransactionEnd, values};
+use super::transition::{Transition, transition};
+use crate::lease::Renewed;
+use crate::limits::{Excess, Quota};
+use upload_types::names::UploadId;
+use upload_types::plan::Plan;
+use upload_types::wire::{StoredPart, UploadState};
+
+impl Ledger {
+    /// Moves an upload to `uploading`, raises its size to at least `bytes`, and renews its lease,
+    /// unless its owner would exceed the quota.
+    pub async fn reserve_size(
+        &self,
+        id: &UploadId,
+        epoch: u64,
+        bytes: u64,
+        quota: Quota,
+        renewed: Renewed,
+    ) -> LedgerResult<Result<Transition, Excess>> {
+        let id = id.clone();
+        self.write_or_roll_back(move |tx| {
+            let from = [UploadState::Pending, UploadState::Uploading];
+            let to = UploadState::Uploading;
+            let moved = transition(tx, &id, epoch, renewed, &from, to)?;
+            if moved != Transition::Done {
+                return Ok((Ok(moved), TransactionEnd::RollBack));
+            }
+            if let Some(excess) = excess_if_size(tx, &id, bytes, quota)? {
+                return Ok((Err(excess), TransactionEnd::RollBack));
+            }
+            tx.execute(
+                "UPDATE upload SET size = ?2 WHERE id = ?1 AND size < ?2",
+                values![id.as_str(), bytes],
+            )?;
+            Ok((Ok(Transition::Done), TransactionEnd::Commit))
+        })
+        .await
+    }
+
+    /// Moves an upload to `completing` with the plan and parts that the store lists, unless its
+    /// owner would exceed the quota. An upload that is completing already is not changed.
+    pub async fn start_completing_listed(
+        &self,
+        id: &UploadId,
+        epoch: u64,
+        plan: Plan,
+        parts: Vec<StoredPart>,
+        quota: Quota,
+        renewed: Renewed,
+    ) -> LedgerResult<Result<Transition, Excess>> {
+        let id = id.clone();
+        self.write_or_roll_back(move |tx| {
+            let from = [UploadState::Pending, UploadState::Uploading];
+            let to = UploadState::Completing;
+            let moved = transition(tx, &id, epoch, renewed, &from, to)?;
+            if moved != Transition::Done {
+                return Ok((Ok(moved), TransactionEnd::RollBack));
+            }
+            if let Some(excess) = excess_if_size(tx, &id, plan.size(), quota)? {
+                return Ok((Err(excess), TransactionEnd::RollBack));
+            }
+            let sql = "UPDATE upload SET size = ?2, part_size = ?3, part_count = ?4 WHERE id = ?1";
+            let count = u64::try_from(parts.len()).unwrap_or(u64::MAX);
+            tx.execute(sql, values![id.as_str(), plan.size(), plan.part_size(), count])?;
+            tx.execute("DELETE FROM part WHERE upload = ?1", values![id.as_str()])?;
+            let sql = "INSERT INTO part (upload, number, size, etag, state) VALUES (?1, ?2, ?3, ?4, 'stored')";
+            let rows = parts.iter().map(|part| {
+                *values![id.as_str(), part.number.get(), part.size, part.etag.as_str()]
+            });
+            tx.execute_each(sql, &rows.collect::<Vec<_>>())?;
+            Ok((Ok(Transition::Done), TransactionEnd::Commit))
+        })
+        .await
+    }
+
+    /// Renews the lease of an upload that is completing.
+    pub async fn renew_completing(
+        &self,
+        id: &UploadId,
+        epoch: u64,
+        renewed: Renewed,
+    ) -> LedgerResult<Transition> {
+        let id = id.clone();
+        self.write(move |tx| {
+            let from = [UploadState::Completing];
+            transition(tx, &id, epoch, renewed, &from, UploadState::Completing)
+        })
+        .await
+    }
+
+    /// Sets the time of the next check for a posted form. `until` is the time until which the
+    /// caller has taken the upload; if that has changed, nothing is written.
+    pub async fn postpone_form_check(
+        &self,
+        id: &UploadId,
+        until: Timestamp,
+        next: Timestamp,
+    ) -> LedgerResult<()> {
+        let id = id.clone();
+        self.write(move |tx| {
+            let sql = "UPDATE upload SET lease_until = ?3 WHERE id = ?1 AND lease_until = ?2 AND state = 'uploading'";
+            tx.execute(sql, values![id.as_str(), until, next]).map(drop)
+        })
+        .await
+    }
+}
