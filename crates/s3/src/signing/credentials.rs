@@ -1,7 +1,7 @@
-//! Where the keys for the store come from: the settings, or the AWS chain (environment, profile, SSO, web identity, process,
-//! container, instance).
+//! The credential for the store: from the settings, or from the AWS chain (environment, profile,
+//! SSO, web identity, process, container, instance).
 //!
-//! Border: finds and keeps a credential; what is signed with it is `sign`.
+//! Not here: the signatures, in [`super::signer`].
 
 use std::fmt;
 use std::process::{Command, Stdio};
@@ -16,23 +16,26 @@ use reqsign_core::{
 };
 use tokio::sync::Mutex;
 
-use super::{Fault, client};
 use upload_net::HttpClient;
 
-/// A credential that lives for less is asked for anew: no URL dies sooner than that by its credential.
-const FRESH: Duration = Duration::from_mins(5);
-/// How long one question to a credential service may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+use crate::fault::Fault;
+use crate::transport;
 
+/// A credential that expires sooner is replaced, so that no URL expires sooner because of it.
+const MIN_TTL: Duration = Duration::from_mins(5);
+/// The time-out of one request to a credential service.
+const CREDENTIAL_SERVICE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Provides a credential; clones share it.
 #[derive(Clone)]
-pub(super) struct Credentials(Arc<Source>);
+pub(crate) struct Credentials(Arc<Source>);
 
 enum Source {
     Fixed(Credential),
     Chain {
         provider: DefaultCredentialProvider,
         context: Context,
-        kept: Mutex<Option<Credential>>,
+        cached: Mutex<Option<Credential>>,
     },
 }
 
@@ -46,7 +49,7 @@ impl fmt::Debug for Credentials {
 }
 
 impl Credentials {
-    pub(super) fn fixed(access_key: &str, secret_key: &str) -> Self {
+    pub(crate) fn fixed(access_key: &str, secret_key: &str) -> Self {
         Self::of(Credential {
             access_key_id: access_key.to_owned(),
             secret_access_key: secret_key.to_owned(),
@@ -59,7 +62,8 @@ impl Credentials {
         Self(Arc::new(Source::Fixed(credential)))
     }
 
-    pub(super) fn chain(http: HttpClient) -> Self {
+    /// The AWS chain. The first call of [`Self::get`] searches it.
+    pub(crate) fn chain(http: HttpClient) -> Self {
         let context = Context::new()
             .with_env(OsEnv)
             .with_file_read(Files)
@@ -68,55 +72,61 @@ impl Credentials {
         Self(Arc::new(Source::Chain {
             provider: DefaultCredentialProvider::new(),
             context,
-            kept: Mutex::new(None),
+            cached: Mutex::new(None),
         }))
     }
 
-    /// A credential that lives for five minutes at least, unless its source has none such.
+    /// Returns a credential that is valid for five minutes or more. If the chain provides no new
+    /// one, an older one is used until it expires.
     ///
     /// # Errors
-    /// [`Fault::Refused`] where no source has one; [`Fault::Unavailable`] where one had, and now has none.
+    /// [`Fault::Refused`] if the chain has no credential; [`Fault::Unavailable`] if the last one
+    /// has expired and the chain provides no other.
     pub(super) async fn get(&self) -> Result<Credential, Fault> {
-        let (provider, context, kept) = match &*self.0 {
+        let (provider, context, cached) = match &*self.0 {
             Source::Fixed(credential) => return Ok(credential.clone()),
             Source::Chain {
                 provider,
                 context,
-                kept,
-            } => (provider, context, kept),
+                cached,
+            } => (provider, context, cached),
         };
-        let mut kept = kept.lock().await;
-        let lives = |credential: &Credential, life| {
+        let mut cached = cached.lock().await;
+        let is_valid_for = |credential: &Credential, ttl| {
             credential
                 .expires_in
-                .is_none_or(|end| end > Timestamp::now() + life)
+                .is_none_or(|end| end > Timestamp::now() + ttl)
         };
-        if let Some(credential) = kept.as_ref().filter(|credential| lives(credential, FRESH)) {
+        if let Some(credential) = &*cached
+            && is_valid_for(credential, MIN_TTL)
+        {
             return Ok(credential.clone());
         }
-        match provider.provide_credential(context).await {
-            Ok(Some(credential)) => {
-                *kept = Some(credential.clone());
-                Ok(credential)
-            }
-            _ => match &*kept {
-                Some(credential) if lives(credential, Duration::ZERO) => Ok(credential.clone()),
-                Some(_) => Err(Fault::Unavailable("the AWS credentials have expired and no new ones are to be had".into())),
-                None => Err(Fault::Refused(
-                    "no AWS credentials: neither environment, profile, SSO, web identity, process, container nor instance has any".into(),
-                )),
-            },
+        if let Ok(Some(credential)) = provider.provide_credential(context).await {
+            *cached = Some(credential.clone());
+            return Ok(credential);
+        }
+        match &*cached {
+            Some(credential) if is_valid_for(credential, Duration::ZERO) => Ok(credential.clone()),
+            Some(_) => Err(Fault::Unavailable(
+                "the AWS credentials have expired, and no source provides new ones".into(),
+            )),
+            None => Err(Fault::Refused(
+                "no AWS credentials in environment, profile, SSO, web identity, process, container or instance"
+                    .into(),
+            )),
         }
     }
 
-    /// Asks anew at the next [`Self::get`].
+    /// Makes the next [`Self::get`] search the chain again.
     pub(super) async fn forget(&self) {
-        if let Source::Chain { kept, .. } = &*self.0 {
-            *kept.lock().await = None;
+        if let Source::Chain { cached, .. } = &*self.0 {
+            *cached.lock().await = None;
         }
     }
 }
 
+/// Sends the requests of the chain to credential services.
 #[derive(Debug)]
 struct Requests(HttpClient);
 
@@ -125,23 +135,26 @@ impl HttpSend for Requests {
         &self,
         request: http::Request<Bytes>,
     ) -> reqsign_core::Result<http::Response<Bytes>> {
-        let answer = client::send(&self.0, request.map(Vec::from), PATIENCE).await;
-        let answer = answer.map_err(|fault| reqsign_core::Error::unexpected(fault.to_string()))?;
-        let mut response = http::Response::new(Bytes::from(answer.body));
-        *response.status_mut() = answer.status;
-        *response.headers_mut() = answer.headers;
+        let received = transport::send(&self.0, request.map(Vec::from), CREDENTIAL_SERVICE_TIMEOUT)
+            .await
+            .map_err(|fault| reqsign_core::Error::unexpected(fault.to_string()))?;
+        let mut response = http::Response::new(Bytes::from(received.body));
+        *response.status_mut() = received.status;
+        *response.headers_mut() = received.headers;
         Ok(response)
     }
 }
 
+/// Reads the AWS configuration files.
 #[derive(Debug)]
 struct Files;
 
 impl FileRead for Files {
     async fn file_read(&self, path: &str) -> reqsign_core::Result<Vec<u8>> {
         let path = path.to_owned();
-        let read = tokio::task::spawn_blocking(move || std::fs::read(path)).await;
-        read.map_err(std::io::Error::other)
+        let content = tokio::task::spawn_blocking(move || std::fs::read(path)).await;
+        content
+            .map_err(std::io::Error::other)
             .flatten()
             .map_err(|error| {
                 reqsign_core::Error::unexpected("could not read a file").with_source(error)
@@ -149,7 +162,7 @@ impl FileRead for Files {
     }
 }
 
-/// Runs what a profile names as its `credential_process`.
+/// Runs the `credential_process` of a profile.
 #[derive(Debug)]
 struct Commands;
 

@@ -1,11 +1,11 @@
-//! What a caller of this crate is told about each control call, for its metrics.
+//! The hook by which a caller counts control calls, for its metrics.
 //!
 //! Not here: the metrics.
 
 use std::time::Duration;
 
-/// Is called after each control call with the operation's name in the Amazon S3 API reference, its outcome, and the time
-/// it took.
+/// Called after each control call with the operation's name in the Amazon S3 API reference, the
+/// outcome, and the duration of the call.
 pub type Observer = fn(&'static str, CallOutcome, Duration);
 
 /// How the store responded to a call.
@@ -34,6 +34,7 @@ impl CallOutcome {
         }
     }
 
+    /// The value of the label `outcome` in metrics.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -46,5 +47,5 @@ impl CallOutcome {
     }
 }
 
-/// For callers without metrics.
-pub fn unobserved(_operation: &'static str, _outcome: CallOutcome, _took: Duration) {}
+/// An [`Observer`] for callers without metrics.
+pub fn unobserved(_operation: &'static str, _outcome: CallOutcome, _duration: Duration) {}

@@ -1,7 +1,8 @@
-//! What stores allow that nobody can find out by trying: sizes and numbers of parts, by the host that their endpoints have.
+//! Sizes and numbers of parts that stores allow, by the host of their endpoint. Pure: a table from
+//! the stores' documentation, since no probe can find these limits out.
 //!
-//! Border: pure; a table of what their documents say. What can be tried is `probe`, and a store is never believed to enforce
-//! something because of its name.
+//! Not here: capabilities. A store is never assumed to enforce something because of its name: see
+//! [`crate::probe`].
 
 use url::{Host, Url};
 
@@ -10,11 +11,11 @@ use upload_types::wire::Limits;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
-/// Ends of hosts, and what is allowed there. Whoever is not in the table is taken for S3: Ceph, Garage, `MinIO` and others stand on
-/// hosts of their owners.
-const KNOWN: &[(&str, Limits)] = &[
-    // "Limits" and "Multipart upload" of Cloudflare's R2: a request has at most 5 GiB less 5 MiB, an object 5 TiB less 5 GiB, and all
-    // parts but the last are of one size.
+/// Suffixes of hosts and the limits there. Every other host has the limits of S3: Ceph, Garage,
+/// `MinIO` and others run on hosts of their operators.
+const BY_HOST_SUFFIX: &[(&str, Limits)] = &[
+    // Cloudflare R2, "Limits" and "Multipart upload": a request has at most 5 GiB less 5 MiB, an
+    // object 5 TiB less 5 GiB, and all parts except the last have one size.
     (
         "r2.cloudflarestorage.com",
         Limits {
@@ -24,7 +25,7 @@ const KNOWN: &[(&str, Limits)] = &[
             ..Limits::S3
         },
     ),
-    // "Large Files" of Backblaze B2: a part has 5 MB to 5 GB, a file at most 10 TB, in decimal.
+    // Backblaze B2, "Large Files": a part has 5 MB to 5 GB, a file at most 10 TB, in decimal units.
     (
         "backblazeb2.com",
         Limits {
@@ -33,7 +34,7 @@ const KNOWN: &[(&str, Limits)] = &[
             ..Limits::S3
         },
     ),
-    // "Quotas and limits" of Google Cloud Storage: an object has at most 5 TiB.
+    // Google Cloud Storage, "Quotas and limits": an object has at most 5 TiB.
     (
         "storage.googleapis.com",
         Limits {
@@ -43,20 +44,19 @@ const KNOWN: &[(&str, Limits)] = &[
     ),
 ];
 
-/// What is allowed at an endpoint; none is AWS itself.
-#[must_use]
-pub fn limits(endpoint: Option<&Url>) -> Limits {
+/// The limits behind an endpoint; `None` is AWS.
+pub(crate) fn of_endpoint(endpoint: Option<&Url>) -> Limits {
     let Some(Host::Domain(host)) = endpoint.and_then(Url::host) else {
         return Limits::S3;
     };
     let host = host.trim_end_matches('.');
-    let is = |end: &str| {
-        host.strip_suffix(end)
+    let is_below = |suffix: &str| {
+        host.strip_suffix(suffix)
             .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     };
-    KNOWN
+    BY_HOST_SUFFIX
         .iter()
-        .find(|(end, _)| is(end))
+        .find(|(suffix, _)| is_below(suffix))
         .map_or(Limits::S3, |(_, limits)| *limits)
 }
 
@@ -65,11 +65,11 @@ mod tests {
     use super::*;
 
     fn at(endpoint: &str) -> Limits {
-        limits(Some(&endpoint.parse().unwrap()))
+        of_endpoint(Some(&endpoint.parse().unwrap()))
     }
 
     #[test]
-    fn a_store_is_known_by_the_end_of_its_host() {
+    fn known_hosts_are_matched_by_suffix() {
         let r2 = at("https://0123456789abcdef.eu.r2.cloudflarestorage.com");
         assert_eq!(
             (r2.max_part, r2.max_size, r2.equal_parts),
@@ -80,19 +80,17 @@ mod tests {
             (b2.max_part, b2.max_size, b2.equal_parts),
             (5_000_000_000, 10_000_000_000_000, false)
         );
-        assert_eq!(
-            at("https://STORAGE.googleapis.com.").max_size,
-            5_497_558_138_880
-        );
-        assert_eq!(
-            at("https://media.storage.googleapis.com").max_size,
-            5_497_558_138_880
-        );
+        for google in [
+            "https://STORAGE.googleapis.com.",
+            "https://media.storage.googleapis.com",
+        ] {
+            assert_eq!(at(google).max_size, 5_497_558_138_880);
+        }
     }
 
     #[test]
-    fn whoever_is_not_known_is_taken_for_s3() {
-        assert_eq!(limits(None), Limits::S3);
+    fn unknown_hosts_have_the_limits_of_s3() {
+        assert_eq!(of_endpoint(None), Limits::S3);
         for other in [
             "https://s3.eu-west-1.amazonaws.com",
             "http://127.0.0.1:9000",
@@ -106,8 +104,8 @@ mod tests {
     }
 
     #[test]
-    fn every_limit_can_be_planned_with() {
-        for (host, limits) in KNOWN {
+    fn every_limit_admits_a_plan() {
+        for (host, limits) in BY_HOST_SUFFIX {
             assert!(
                 limits.min_part >= 5 * MIB && limits.min_part < limits.max_part,
                 "{host}"
