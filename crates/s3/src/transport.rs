@@ -7,8 +7,7 @@ use std::time::Duration;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderName, HeaderValue, Method};
 
-use upload_net::client::no_response;
-use upload_net::{HttpClient, Response, Unreachable};
+use upload_net::{HttpClient, Response, Unreachable, no_response};
 
 use crate::fault::Fault;
 
