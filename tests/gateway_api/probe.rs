@@ -91,7 +91,7 @@ async fn the_next_gateway_takes_away_what_the_one_before_left_in_its_probe() {
     running.stop().await;
     let manifest = rusqlite::Connection::open(place.path().join("store/store.db")).unwrap();
     manifest
-        .execute("UPDATE upload SET created = created - 3600000", [])
+        .execute("UPDATE upload SET created_ms = created_ms - 3600000", [])
         .unwrap();
     drop(manifest);
     let mut again = config(place.path(), Auth::None);

@@ -101,7 +101,8 @@ pub(crate) enum Unreadable {
     Malformed,
 }
 
-/// Parses a document whose root element begins with `root`: some stores call a result a response.
+/// Parses a document whose root element begins with `root`: some stores name it
+/// `…Response` instead of `…Result`.
 pub(crate) fn parse<T: DeserializeOwned>(root: &str, body: &[u8]) -> Result<T, Unreadable> {
     let text = std::str::from_utf8(body).map_err(|_| Unreadable::Malformed)?;
     match root_element(text).as_deref() {
