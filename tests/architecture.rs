@@ -139,12 +139,12 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
 /// The files that start other programs: the credential process of an AWS profile, and hooks.
 const RUN_PROGRAMS: &[&str] = &[
     "crates/gateway/src/hooks/command.rs",
-    "crates/s3/src/credentials.rs",
+    "crates/s3/src/signing/credentials.rs",
 ];
 
 /// A source file.
 struct Source {
-    /// Relative to the repository: `src/journal/schema.rs`, `crates/s3/src/sign.rs`.
+    /// Relative to the repository: `src/journal/schema.rs`, `crates/s3/src/store.rs`.
     path: String,
     text: String,
     /// The text without comments and test items; empty for a file of tests.

@@ -16,7 +16,7 @@ use upload::report::text;
 use upload::source::FileVersion;
 use upload::transfer;
 use upload_gateway::rules;
-use upload_s3::{Fault, Response, answers, attachment};
+use upload_s3::{Fault, Response, attachment, parse_complete, parse_create, parse_list};
 use upload_types::error::Kind;
 use upload_types::names::{Checksum, ETag, Key, PartNumber, Sha256, UploadId};
 use upload_types::plan::Plan;
@@ -182,7 +182,7 @@ pub fn store_xml(bytes: &[u8]) {
     };
     let good = (200..300).contains(&status);
     let text = String::from_utf8_lossy(body);
-    match answers::completed(answer()) {
+    match parse_complete(answer()) {
         Ok(()) => {
             assert!(
                 good && text.contains("CompleteMultipartUpload"),
@@ -196,12 +196,12 @@ pub fn store_xml(bytes: &[u8]) {
         }
         Err(fault) => told(&fault),
     }
-    match answers::created(answer()) {
+    match parse_create(answer()) {
         Ok(id) => assert!(good && !id.is_empty()),
         Err(fault) => told(&fault),
     }
     for after in [None, PartNumber::try_from(3).ok()] {
-        match answers::listed(answer(), after) {
+        match parse_list(answer(), after) {
             Ok((parts, next)) => {
                 assert!(good && text.contains("ListParts"));
                 let first = after.map_or(0, PartNumber::get);

@@ -6,8 +6,7 @@
 use std::sync::{Arc, OnceLock};
 
 use reqwest::{Client, ClientBuilder, NoProxy, Proxy};
-use upload_net::client::build_plain;
-use upload_net::{AddressClass, Roots};
+use upload_net::{AddressClass, Roots, build_plain};
 use url::Url;
 
 use super::http::{DEAD, KEEP_ALIVE, Options, is_any_set};

@@ -3,8 +3,7 @@
 //! Border: what the probe finds is tested on stores of all kinds; here, that of the embedded store it finds what is known.
 
 use jiff::{SignedDuration, Timestamp};
-use upload_s3::Depth;
-use upload_s3::profile::{Capability, Profile};
+use upload_s3::{Capability, ProbeDepth, Profile};
 use upload_types::names::Key;
 
 use crate::world::*;
@@ -58,7 +57,7 @@ async fn what_a_probe_left_is_taken_away_and_nothing_else() {
     // It may be at work still.
     assert_eq!(
         store
-            .clear_probes(now + SignedDuration::from_mins(14))
+            .delete_stale_probes(now + SignedDuration::from_mins(14))
             .await
             .unwrap(),
         0
@@ -66,7 +65,7 @@ async fn what_a_probe_left_is_taken_away_and_nothing_else() {
     assert_eq!(open(&world).await.len(), 3);
     assert_eq!(
         store
-            .clear_probes(now + SignedDuration::from_mins(16))
+            .delete_stale_probes(now + SignedDuration::from_mins(16))
             .await
             .unwrap(),
         1
@@ -92,7 +91,7 @@ async fn the_next_gateway_takes_away_what_the_one_before_left_in_its_probe() {
     running.stop().await;
     let manifest = rusqlite::Connection::open(place.path().join("store/store.db")).unwrap();
     manifest
-        .execute("UPDATE upload SET created = created - 3600000", [])
+        .execute("UPDATE upload SET created_ms = created_ms - 3600000", [])
         .unwrap();
     drop(manifest);
     let mut again = config(place.path(), Auth::None);
@@ -116,12 +115,17 @@ async fn the_next_gateway_takes_away_what_the_one_before_left_in_its_probe() {
 async fn of_the_embedded_store_a_full_probe_finds_what_is_known() {
     let world = World::new().await;
     let (found, known) = (
-        world.store().probe(Depth::Full, None).await.unwrap(),
+        world.store().probe(ProbeDepth::Full, None).await.unwrap(),
         Profile::embedded(),
     );
     for capability in Capability::ALL {
-        let (held, did) = (found.held(capability), found.did(capability));
-        assert_eq!(held, known.held(capability), "{}: {did}", capability.name());
+        let (held, did) = (found.support(capability), found.observed(capability));
+        assert_eq!(
+            held,
+            known.support(capability),
+            "{}: {did}",
+            capability.name()
+        );
     }
     assert!(open(&world).await.is_empty());
     let manifest = rusqlite::Connection::open(world.place.path().join("store/store.db")).unwrap();

@@ -1,7 +1,7 @@
-//! The lock that keeps a store to one process.
+//! The lock that limits a store to one process: a locked file that holds the process id. The file
+//! is empty if the store was closed properly.
 //!
-//! Border: one file that holds the holder's process id. Whether it was ended properly is read here; what to tidy up when it
-//! was not is `mod`'s.
+//! Not here: the repair after an unclean end, in [`crate::manifest`].
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _};
@@ -12,31 +12,28 @@ use std::time::{Duration, Instant};
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
 
-const POLL: Duration = Duration::from_millis(50);
-/// Before a wait is worth a word.
-const QUIET: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// The wait after which a line is logged. A process that replaces another waits for a shorter time.
+const LOG_WAIT_AFTER: Duration = Duration::from_secs(1);
 
-/// Held until it is released or its process ends, however it ends.
+/// Held until it is dropped or its process ends.
 #[derive(Debug)]
-pub struct Lock {
+pub struct StoreLock {
     file: File,
-    /// The holder before us did not release it: it was killed, or the machine stopped.
-    pub left_behind: bool,
+    after_crash: bool,
 }
 
-impl Lock {
-    /// Takes the lock file under `dir`, waiting up to `wait` for who holds it.
+impl StoreLock {
+    /// Locks the file `lock` in `dir`. Waits up to `wait` for the process that holds it.
     ///
     /// # Errors
-    /// [`Kind::Busy`] naming the process that holds it, [`Kind::Io`] when the file cannot be used.
+    /// [`Kind::Busy`] with the id of the process that holds the lock; [`Kind::Io`] if the file
+    /// cannot be used.
     pub async fn acquire(dir: &Path, wait: Duration) -> Result<Self> {
         let path = dir.join("lock");
-        let failed = |error: std::io::Error| {
-            Error::new(
-                Kind::Io,
-                format!("could not use the lock file {}", path.display()),
-            )
-            .with_source(error)
+        let unusable = |error: std::io::Error| {
+            let text = format!("could not use the lock file {}", path.display());
+            Error::new(Kind::Io, text).with_source(error)
         };
         let mut file = OpenOptions::new()
             .read(true)
@@ -45,60 +42,56 @@ impl Lock {
             .truncate(false)
             .mode(0o600)
             .open(&path)
-            .map_err(failed)?;
-        let begun = Instant::now();
-        let mut told = false;
+            .map_err(unusable)?;
+        let started = Instant::now();
+        let mut logged = false;
         loop {
             match file.try_lock() {
                 Ok(()) => break,
-                Err(TryLockError::WouldBlock) if begun.elapsed() < wait => {
-                    // Who replaces another sees it go within moments; anybody else wants to know what they wait for.
-                    if !told && begun.elapsed() > QUIET {
-                        told = true;
+                Err(TryLockError::WouldBlock) if started.elapsed() < wait => {
+                    if !logged && started.elapsed() > LOG_WAIT_AFTER {
+                        logged = true;
                         tracing::warn!("waiting for the store: {}", holder(&mut file));
                     }
-                    tokio::time::sleep(POLL).await;
+                    tokio::time::sleep(POLL_INTERVAL).await;
                 }
-                Err(TryLockError::WouldBlock) => return Err(busy(dir, &mut file)),
-                Err(TryLockError::Error(error)) => return Err(failed(error)),
+                Err(TryLockError::WouldBlock) => {
+                    let (dir, holder) = (dir.display(), holder(&mut file));
+                    let text = format!("could not open the store in {dir}: {holder}");
+                    return Err(Error::new(Kind::Busy, text));
+                }
+                Err(TryLockError::Error(error)) => return Err(unusable(error)),
             }
         }
         crash::point("store.lock.taken");
-        let left_behind = file.metadata().map_err(failed)?.len() > 0;
+        let after_crash = file.metadata().map_err(unusable)?.len() > 0;
         let line = format!("{}\n", std::process::id());
-        // Never empty in between: who is killed there leaves something behind, too.
+        // The file is never empty in between: a process that is killed here ends uncleanly, too.
         file.write_all_at(line.as_bytes(), 0)
             .and_then(|()| file.set_len(line.len() as u64))
-            .map_err(failed)?;
-        // After a power cut this line is all that tells of us.
-        file.sync_all().map_err(failed)?;
-        Ok(Self { file, left_behind })
+            .map_err(unusable)?;
+        // After a power cut only this line shows that the store was open.
+        file.sync_all().map_err(unusable)?;
+        Ok(Self { file, after_crash })
     }
 
-    /// Lets go of the lock; `tidy` says that nothing is left for the next holder to clear away.
-    pub fn release(self, tidy: bool) {
-        if tidy {
-            // Failing to say so costs the next holder a look around.
-            let _ = self.file.set_len(0);
-        }
+    /// Whether the previous process did not call [`Self::release_clean`]: it was killed, or the
+    /// machine stopped.
+    pub fn is_after_crash(&self) -> bool {
+        self.after_crash
+    }
+
+    /// Releases the lock and records that rows and part files agree.
+    pub fn release_clean(self) {
+        // If this fails, the next process compares rows and part files once more.
+        let _ = self.file.set_len(0);
     }
 }
 
-fn busy(dir: &Path, file: &mut File) -> Error {
-    Error::new(
-        Kind::Busy,
-        format!(
-            "could not open the store in {}: {}",
-            dir.display(),
-            holder(file)
-        ),
-    )
-}
-
-/// Who holds the lock, for people.
+/// The process that holds the lock, for people.
 fn holder(file: &mut File) -> String {
+    // A process id has ten digits at most; any other content is not repeated.
     let mut text = String::new();
-    // The id is at most ten digits; whatever else stands there is not ours to repeat.
     let read = file
         .rewind()
         .and_then(|()| file.take(16).read_to_string(&mut text));
@@ -113,22 +106,22 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_longer_line_of_the_holder_before_is_cut() {
-        let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("lock");
+    async fn longer_line_of_previous_holder_is_truncated() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
         std::fs::write(&path, "99999999999999\n").unwrap();
-        let lock = Lock::acquire(place.path(), Duration::ZERO).await.unwrap();
-        assert!(lock.left_behind);
+        let lock = StoreLock::acquire(dir.path(), Duration::ZERO)
+            .await
+            .unwrap();
+        assert!(lock.is_after_crash());
         assert_eq!(
             std::fs::read_to_string(&path).unwrap(),
             format!("{}\n", std::process::id())
         );
-        lock.release(true);
-        assert!(
-            !Lock::acquire(place.path(), Duration::ZERO)
-                .await
-                .unwrap()
-                .left_behind
-        );
+        lock.release_clean();
+        let next = StoreLock::acquire(dir.path(), Duration::ZERO)
+            .await
+            .unwrap();
+        assert!(!next.is_after_crash());
     }
 }

@@ -9,8 +9,7 @@ use jiff::Timestamp;
 use super::ledger::Ledger;
 use super::opened::Opened;
 use super::{Config, Probe, StoreConfig, settings, within_reach};
-use upload_s3::profile::Profile;
-use upload_s3::{Depth, Fault, Store};
+use upload_s3::{Fault, ProbeDepth, Profile, Store};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::{Limits, Proof};
 
@@ -45,9 +44,9 @@ pub async fn hold(store: Store, ledger: &Ledger, config: &Config) -> Result<Stor
     }
     let found = if embedded {
         store
-            .probe(Depth::Proofs, config.checksum)
+            .probe(ProbeDepth::Proofs, config.checksum)
             .await
-            .map(|found| found.or(Profile::embedded()))
+            .map(|found| found.or_earlier(Profile::embedded()))
     } else {
         look(&store, ledger, config).await
     };
@@ -81,7 +80,7 @@ pub async fn probe(config: &Config) -> Result<Probed> {
     let opened = Opened::open(config).await?;
     let (store, _inside) = opened.store(config, within_reach(config.listen)).await?;
     let profile = store
-        .probe(Depth::Full, config.checksum)
+        .probe(ProbeDepth::Full, config.checksum)
         .await
         .map_err(|fault| unusable(&fault))?;
     if !is_embedded(config) {
@@ -123,9 +122,9 @@ async fn look(store: &Store, ledger: &Ledger, config: &Config) -> Result<Profile
     };
     // What only a full probe tries stays as it was found then.
     let found = store
-        .probe(Depth::Start, config.checksum)
+        .probe(ProbeDepth::Start, config.checksum)
         .await?
-        .or(earlier);
+        .or_earlier(earlier);
     if let Err(error) = keep(ledger, &key, &found, now).await {
         tracing::warn!(%error, "what the probe found could not be kept; the next start probes again");
     }

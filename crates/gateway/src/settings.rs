@@ -17,8 +17,7 @@ use crate::metrics::metrics;
 use std::time::Duration;
 use upload_embedded_store as embedded;
 use upload_net::AddressClass;
-use upload_s3::profile::{Capability, Held, Profile};
-use upload_s3::{CallOutcome, Settings};
+use upload_s3::{CallOutcome, Capability, Profile, Settings, Support};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::Proof;
 
@@ -240,7 +239,7 @@ pub fn judge(probe: Probe, wanted: Option<Proof>, found: &Profile) -> Result<(Pr
         }
         wanted => wanted.unwrap_or(strongest),
     };
-    if found.held(Capability::Length) != Held::Yes {
+    if found.support(Capability::Length) != Support::Yes {
         faults.push("it took a body of another length than the signed one".to_owned());
     }
     if probe == Probe::Require && !faults.is_empty() {
@@ -249,13 +248,13 @@ pub fn judge(probe: Probe, wanted: Option<Proof>, found: &Profile) -> Result<(Pr
              `proof: none`",
         ));
     }
-    if found.held(Capability::Smuggling) != Held::Yes {
+    if found.support(Capability::Smuggling) != Support::Yes {
         faults.push(
             "it obeys an unsigned x-amz-copy-source on a presigned PUT: give the signing credentials no read access"
                 .to_owned(),
         );
     }
-    if found.held(Capability::Expiry) == Held::No {
+    if found.support(Capability::Expiry) == Support::No {
         faults.push(
             "it takes presigned URLs past their end: whoever has one can use it again".to_owned(),
         );
@@ -326,14 +325,14 @@ fn draft_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use upload_s3::profile::Finding;
+    use upload_s3::Finding;
 
     fn probed(proof: Proof, length_enforced: bool) -> Profile {
         let mut profile = Profile::default();
         let mut found = |capability, yes| {
-            profile.found(
+            profile.record(
                 capability,
-                Finding::new(if yes { Held::Yes } else { Held::No }, ""),
+                Finding::new(if yes { Support::Yes } else { Support::No }, ""),
             );
         };
         found(Capability::Sha256, proof == Proof::Sha256);
@@ -361,7 +360,7 @@ mod tests {
             Kind::Config
         );
         let mut both = good;
-        both.found(Capability::Payload, Finding::new(Held::Yes, ""));
+        both.record(Capability::Payload, Finding::new(Support::Yes, ""));
         assert_eq!(
             judged(Probe::Require, Some(Proof::Payload), both).unwrap(),
             (Proof::Payload, 0)

@@ -1,20 +1,22 @@
-//! The class of an address: this machine, a private network, the public Internet, or none of them. The one place that
-//! decides it: plain HTTP, missing authentication and missing TLS are allowed by class.
+//! The class of an address: this machine, a private network, the public Internet, or none of them.
+//! The only place that decides it: plain HTTP, missing authentication and missing TLS are allowed
+//! by class. Pure.
 //!
-//! Not here: DNS. A name is public until it is resolved, except for `localhost` and names below it (RFC 6761).
+//! Not here: DNS. A name is public until it is resolved, except for `localhost` and names below it
+//! (RFC 6761).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
-/// From where an address can be reached.
+/// The machines that can reach an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AddressClass {
-    /// From anywhere.
+    /// All machines.
     Public,
-    /// From the same network (RFC 1918, RFC 6598, RFC 4193).
+    /// Machines of the same network (RFC 1918, RFC 6598, RFC 4193).
     Private,
-    /// From this machine only.
+    /// This machine only.
     Loopback,
     /// Link-local, instance metadata, multicast, reserved: no store or gateway has such an address.
     Special,
@@ -45,8 +47,8 @@ impl AddressClass {
         }
     }
 
-    /// The class of a host as text: a name, an IPv4 address, or an IPv6 address with or without brackets. A text that is
-    /// none of these is public.
+    /// The class of a host as text: a name, an IPv4 address, or an IPv6 address with or without
+    /// brackets. Any other text is public.
     #[must_use]
     pub fn of_name(host: &str) -> Self {
         if let Ok(address) = host.parse() {
@@ -71,7 +73,8 @@ impl AddressClass {
         self == Self::Loopback
     }
 
-    /// Whether a request to such an address bypasses every proxy: a proxy on another machine reaches another host by it.
+    /// Whether a request to such an address bypasses every proxy: from a proxy on another machine,
+    /// the same address leads to another host.
     #[must_use]
     pub fn bypasses_proxy(self) -> bool {
         matches!(self, Self::Loopback | Self::Special)
@@ -81,8 +84,8 @@ impl AddressClass {
         match v4.octets() {
             [127, ..] => Self::Loopback,
             [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] => Self::Private,
-            // "This network", link-local, protocol assignments (metadata of one cloud), multicast and reserved; the
-            // host agent of another cloud.
+            // "This network", multicast and reserved; link-local; protocol assignments (instance
+            // metadata of Oracle Cloud); the host agent of Azure.
             [0 | 224..=255, ..] | [169, 254, ..] | [192, 0, 0, _] | [168, 63, 129, 16] => {
                 Self::Special
             }
@@ -99,8 +102,8 @@ impl AddressClass {
             [0, 0, 0, 0, 0, 0, 0, 1] => Self::Loopback,
             // IPv4-mapped: the kernel connects to the IPv4 address.
             [0, 0, 0, 0, 0, 0xffff, high, low] => embedded(high, low),
-            // Translated (NAT64, 6to4) and the deprecated IPv4-compatible form: the IPv4 address counts, but packets
-            // leave the machine.
+            // Translated (NAT64, 6to4) and the deprecated IPv4-compatible form: classified by the
+            // IPv4 address, but packets leave the machine.
             [0, 0, 0, 0, 0, 0, high, low]
             | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
             | [0x2002, high, low, ..] => match embedded(high, low) {

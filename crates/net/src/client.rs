@@ -1,6 +1,6 @@
-//! HTTP clients: the settings that all of them share, the certificates that they trust, and a client for whole responses.
+//! HTTP clients: common settings, trusted certificates, and a client that reads whole responses.
 //!
-//! Not here: uploads of parts, whose body and time-outs are the caller's.
+//! Not here: uploads of parts, which need a streamed body and time-outs of their own.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -13,12 +13,12 @@ use url::Url;
 use crate::address::AddressClass;
 
 /// `User-Agent` of every request.
-pub const USER_AGENT: &str = concat!("upload/", env!("CARGO_PKG_VERSION"));
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long an idle connection is kept. Shorter than the 5 s after which S3 closes it.
-pub const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(4);
+const USER_AGENT: &str = concat!("upload/", env!("CARGO_PKG_VERSION"));
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Shorter than the 5 s after which S3 closes an idle connection.
+const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// A client with the settings that every request of the program needs: it follows no redirect.
+/// A client with the common settings. It follows no redirect.
 pub fn builder() -> ClientBuilder {
     Client::builder()
         .user_agent(USER_AGENT)
@@ -28,44 +28,51 @@ pub fn builder() -> ClientBuilder {
         .pool_idle_timeout(IDLE_CONNECTION_TIMEOUT)
 }
 
-/// The certificate authorities that a client trusts: those of the system, or those of Mozilla where the system has none,
-/// and further ones.
+/// The certificate authorities that a client trusts: those of the system (or of Mozilla, if the
+/// system has none), and additional ones.
 #[derive(Debug, Clone, Default)]
 pub struct Roots {
-    further: Vec<Certificate>,
+    additional: Vec<Certificate>,
 }
 
 impl Roots {
-    /// The system's, and those of a PEM bundle.
+    /// The authorities of the system, and those of a PEM bundle.
     ///
     /// # Errors
-    /// A text that says why the bundle cannot be used.
+    /// The reason, as text, if the bundle cannot be used.
     pub fn with_pem_bundle(pem: &[u8]) -> Result<Self, String> {
-        let further =
+        let additional =
             Certificate::from_pem_bundle(pem).map_err(|error| error.without_url().to_string())?;
-        if further.is_empty() {
+        if additional.is_empty() {
             return Err("the file holds no certificate".into());
         }
-        Ok(Self { further })
+        Ok(Self { additional })
     }
 
-    /// Builds a client that trusts these authorities. `builder` is called again where the system has none.
+    /// Builds a client that trusts these authorities. `builder` is called twice if the system has
+    /// none.
     ///
     /// # Errors
     /// The TLS library cannot be set up.
     pub fn build(&self, builder: impl Fn() -> ClientBuilder) -> reqwest::Result<Client> {
-        let further = || self.further.iter().cloned();
-        builder().tls_certs_merge(further()).build().or_else(|_| {
-            // A bare container has no certificate authorities.
-            tracing::info!("the system has no certificate authorities: using those of Mozilla");
-            let mozilla = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
-            let mozilla = mozilla.filter_map(|der| Certificate::from_der(der).ok());
-            builder().tls_certs_only(mozilla.chain(further())).build()
-        })
+        let additional = || self.additional.iter().cloned();
+        builder()
+            .tls_certs_merge(additional())
+            .build()
+            .or_else(|_| {
+                // Minimal containers have no certificate authorities.
+                tracing::info!("the system has no certificate authorities: using those of Mozilla");
+                let mozilla = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
+                let mozilla = mozilla.filter_map(|der| Certificate::from_der(der).ok());
+                builder()
+                    .tls_certs_only(mozilla.chain(additional()))
+                    .build()
+            })
     }
 }
 
-/// A client that trusts no certificate: for plain HTTP. Reading the system's authorities takes 20 ms and more.
+/// Builds a client for plain HTTP that trusts no certificate: reading the system's authorities
+/// takes 20 ms or more.
 ///
 /// # Errors
 /// The TLS library cannot be set up.
@@ -73,12 +80,12 @@ pub fn build_plain(builder: ClientBuilder) -> reqwest::Result<Client> {
     builder.tls_certs_only([]).build()
 }
 
-/// An HTTP/1.1 client for requests whose response is read whole. Requests to this machine and to instance metadata
-/// bypass proxies; all others take the proxy of the environment.
+/// An HTTP/1.1 client that reads whole responses. Requests to this machine and to instance metadata
+/// bypass proxies; all others use the proxy of the environment.
 #[derive(Debug, Clone)]
 pub struct HttpClient(Arc<Clients>);
 
-/// Clients for TLS are built on first use.
+/// The clients for TLS are built when they are first used.
 #[derive(Debug)]
 struct Clients {
     plain: Client,
@@ -86,20 +93,20 @@ struct Clients {
     proxied: OnceLock<Client>,
 }
 
-/// Why no whole response came. The text never names the URL, which may hold a secret.
+/// Why no whole response arrived. The text never contains the URL, which may be secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unreachable {
     /// The TLS library cannot be set up.
     Tls(String),
-    /// The connection failed, or the response was too long.
+    /// The connection failed, or the response is too long.
     Network(String),
 }
 
 impl fmt::Display for Unreachable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tls(why) => write!(f, "could not set up TLS: {why}"),
-            Self::Network(why) => f.write_str(why),
+            Self::Tls(reason) => write!(f, "could not set up TLS: {reason}"),
+            Self::Network(reason) => f.write_str(reason),
         }
     }
 }
@@ -135,8 +142,8 @@ impl HttpClient {
     }
 
     fn client(&self, url: &Url) -> Result<&Client, Unreachable> {
-        let direct = AddressClass::of_url(url).bypasses_proxy();
-        let cell = match direct {
+        let bypasses_proxy = AddressClass::of_url(url).bypasses_proxy();
+        let cell = match bypasses_proxy {
             true if url.scheme() == "http" => return Ok(&self.0.plain),
             true => &self.0.direct,
             false => &self.0.proxied,
@@ -146,16 +153,17 @@ impl HttpClient {
         }
         let builder = || {
             let builder = builder().http1_only();
-            if direct { builder.no_proxy() } else { builder }
+            if bypasses_proxy {
+                builder.no_proxy()
+            } else {
+                builder
+            }
         };
         let client = Roots::default().build(builder).map_err(no_tls)?;
         Ok(cell.get_or_init(|| client))
     }
 
-    /// Requests a URL by GET and reads at most `max_bytes` of the body.
-    ///
-    /// # Errors
-    /// [`Unreachable`]; also for a longer body.
+    /// Sends a GET; see [`Self::execute`].
     pub async fn get(
         &self,
         url: &Url,
@@ -166,10 +174,10 @@ impl HttpClient {
         self.execute(request, timeout, max_bytes).await
     }
 
-    /// Sends a request and reads at most `max_bytes` of the body of the response. `timeout` is for both together.
+    /// Sends a request and reads the response within `timeout`.
     ///
     /// # Errors
-    /// [`Unreachable`]; also for a longer body.
+    /// [`Unreachable`]; also for a body of more than `max_bytes`.
     pub async fn execute(
         &self,
         mut request: reqwest::Request,
@@ -183,8 +191,8 @@ impl HttpClient {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(no_response)? {
             if body.len() + chunk.len() > max_bytes {
-                let why = format!("{status} with more than {max_bytes} bytes");
-                return Err(Unreachable::Network(why));
+                let reason = format!("{status} with a body of more than {max_bytes} bytes");
+                return Err(Unreachable::Network(reason));
             }
             body.extend_from_slice(&chunk);
         }
@@ -200,13 +208,13 @@ fn no_tls(error: reqwest::Error) -> Unreachable {
     Unreachable::Tls(causes(&error.without_url()))
 }
 
-/// An error of the library without its URL, as the reason for which no response came.
+/// Converts an error of the library that stands for a missing response, without its URL.
 #[must_use]
 pub fn no_response(error: reqwest::Error) -> Unreachable {
     Unreachable::Network(causes(&error.without_url()))
 }
 
-/// An error and each of its causes in one line.
+/// An error and its causes, in one line.
 fn causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     let texts: Vec<String> = causes.map(ToString::to_string).collect();

@@ -1,10 +1,15 @@
-//! What every part of the program that speaks to another machine shares: the class of an address, and the set-up of HTTP
-//! clients (TLS roots, proxies, time-outs).
+//! The class of a network address, and the set-up of HTTP clients (TLS roots, proxies, time-outs),
+//! for every part of the program that connects to another machine.
 //!
-//! Not here: what a request asks for, and what a response means.
+//! Not here: the content of requests, and the meaning of responses.
+//!
+//! | file | |
+//! |---|---|
+//! | `address` | [`AddressClass`]: loopback, private, public or special |
+//! | `client` | [`builder`], [`Roots`] and [`HttpClient`] |
 
-pub mod address;
-pub mod client;
+mod address;
+mod client;
 
 pub use address::AddressClass;
-pub use client::{HttpClient, Response, Roots, Unreachable, builder};
+pub use client::{HttpClient, Response, Roots, Unreachable, build_plain, builder, no_response};

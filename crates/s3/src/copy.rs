@@ -1,21 +1,30 @@
-//! Copies within the bucket, made by the store itself: whole, or part by part where an object is large.
+//! Copies within the bucket, made by the store: whole, or part by part for a large object.
 //!
-//! Border: no byte passes here. What was copied is there once HeadObject says so.
+//! Not here: any bytes; they do not leave the store.
 
 use http::{Method, StatusCode};
 
-use super::client::{self, Call, PATIENCE_TO_COMPLETE};
-use super::{Fault, NewObject, Store, address, answers, xml};
 use upload_types::names::{ETag, Key, PartNumber};
 use upload_types::plan::Plan;
 
-/// The largest object that `CopyObject` takes.
-const WHOLE_MAX: u64 = 5 << 30;
-/// The size of a part of a larger one, where that many suffice.
-const PART: u64 = 1 << 30;
+use crate::client::Call;
+use crate::fault::Fault;
+use crate::multipart::CompleteConditions;
+use crate::multipart_responses::parse_complete;
+use crate::object_headers::NewObject;
+use crate::store::Store;
+use crate::transport::COMPLETE_TIMEOUT;
+use crate::uri::encode_path;
+use crate::{response, xml};
+
+/// The largest object that `CopyObject` accepts.
+const MAX_COPY_OBJECT_BYTES: u64 = 5 << 30;
+/// The preferred size of the parts of a larger object.
+const COPY_PART_BYTES: u64 = 1 << 30;
 
 impl Store {
-    /// Copies an object of ours to another key; done when the copy is there with its token and size. Repeated, it does the same.
+    /// Copies an object to another key. Succeeds if HeadObject then finds the token and the size
+    /// there; can be repeated.
     pub async fn copy(
         &self,
         from: &Key,
@@ -23,7 +32,7 @@ impl Store {
         object: &NewObject<'_>,
         size: u64,
     ) -> Result<(), Fault> {
-        if size > WHOLE_MAX || !self.copy_whole(from, to).await? {
+        if size > MAX_COPY_OBJECT_BYTES || !self.copy_whole(from, to).await? {
             self.copy_parts(from, to, object, size).await?;
         }
         match self.head(to).await? {
@@ -31,28 +40,27 @@ impl Store {
                 Ok(())
             }
             _ => Err(Fault::Unavailable(
-                "a copy that was made is not there".into(),
+                "CopyObject: the copy does not exist, or is not the object".into(),
             )),
         }
     }
 
-    /// `CopyObject`, which takes along all that the object was given; false where the store has no such call.
+    /// `CopyObject`, which copies the headers of the object. Returns false if the store does not
+    /// implement it.
     async fn copy_whole(&self, from: &Key, to: &Key) -> Result<bool, Fault> {
-        let url = self.address.object(&self.whole(to), &[])?;
-        let mut call = Call::new("CopyObject", Method::PUT, url)
-            .header("x-amz-copy-source", &self.copy_source(from))?;
-        call.patience = PATIENCE_TO_COMPLETE;
-        for (name, value) in &self.create_headers {
-            call = call.header(name, value)?;
-        }
-        let answer = self.client.ask(call).await?;
-        if answer.status == StatusCode::NOT_IMPLEMENTED {
+        let call = Call::new("CopyObject", Method::PUT, self.object_url(to, &[])?)
+            .header("x-amz-copy-source", &self.copy_source(from))?
+            .headers(self.create_headers())?
+            .timeout(COMPLETE_TIMEOUT);
+        let response = self.client().send(call).await?;
+        if response.status == StatusCode::NOT_IMPLEMENTED {
             return Ok(false);
         }
-        client::read::<xml::CopyObjectResult>("CopyObject", answer, "CopyObject").map(|_| true)
+        response::parse::<xml::CopyObjectResult>("CopyObject", response, "CopyObject").map(|_| true)
     }
 
-    /// A multipart upload whose parts the store copies. What an earlier one has left at that key goes first.
+    /// A multipart upload whose parts the store copies. Aborts uploads that an earlier copy has
+    /// left at the same key.
     async fn copy_parts(
         &self,
         from: &Key,
@@ -60,78 +68,52 @@ impl Store {
         object: &NewObject<'_>,
         size: u64,
     ) -> Result<(), Fault> {
-        for left in self.find(to).await? {
-            self.abort(to, &left).await?;
+        for stale in self.find(to).await? {
+            self.abort(to, &stale).await?;
         }
-        let plan = Plan::new(size, Some(PART), &self.limits)
-            .map_err(|error| Fault::Refused(format!("a copy of {size} bytes: {error}")))?;
-        let upload = self.create_plain(to, object).await?;
+        let plan = Plan::new(size, Some(COPY_PART_BYTES), &self.limits()).map_err(|error| {
+            Fault::Refused(format!("could not copy an object of {size} bytes: {error}"))
+        })?;
+        // The parts are not sent, so there are no checksums to verify.
+        let upload_id = self.create_without_checksums(to, object).await?;
         let mut parts = Vec::new();
         for (number, range) in plan.parts() {
-            let range =
-                Some((range.start, range.end().saturating_sub(1))).filter(|_| !plan.is_single());
-            parts.push((
-                number,
-                self.copy_part(from, to, &upload, number, range).await?,
-            ));
+            let range = (!plan.is_single()).then(|| (range.start, range.end().saturating_sub(1)));
+            let etag = self.copy_part(from, to, &upload_id, number, range).await?;
+            parts.push((number, etag));
         }
-        let url = self
-            .address
-            .object(&self.whole(to), &[("uploadId", &upload)])?;
-        let mut call = Call::new("CompleteMultipartUpload", Method::POST, url)
-            .header("content-type", "application/xml")?;
-        // What is copied is not sent, and the upload asks for no checksums.
         let body = xml::complete_body(parts.iter().map(|(number, etag)| (*number, etag, None)));
-        (call.body, call.patience) = (body.into_bytes(), PATIENCE_TO_COMPLETE);
-        answers::completed(self.client.ask(call).await?)
+        let conditions = CompleteConditions::default();
+        parse_complete(
+            self.send_complete(to, &upload_id, &body, conditions)
+                .await?,
+        )
     }
 
-    /// `UploadPartCopy` of an object, or of its bytes from the first to the last of a range.
-    pub(super) async fn copy_part(
+    /// `UploadPartCopy` of a whole object, or of a range of its bytes: the first and the last.
+    pub(crate) async fn copy_part(
         &self,
         from: &Key,
         to: &Key,
-        upload: &str,
+        upload_id: &str,
         number: PartNumber,
         range: Option<(u64, u64)>,
     ) -> Result<ETag, Fault> {
-        let name = number.to_string();
-        let url = self.address.object(
-            &self.whole(to),
-            &[("partNumber", &name), ("uploadId", upload)],
-        )?;
-        let mut call = Call::new("UploadPartCopy", Method::PUT, url);
-        call = call.header("x-amz-copy-source", &self.copy_source(from))?;
+        let number = number.to_string();
+        let url = self.object_url(to, &[("partNumber", &number), ("uploadId", upload_id)])?;
+        let mut call = Call::new("UploadPartCopy", Method::PUT, url)
+            .header("x-amz-copy-source", &self.copy_source(from))?
+            .timeout(COMPLETE_TIMEOUT);
         if let Some((first, last)) = range {
             call = call.header("x-amz-copy-source-range", &format!("bytes={first}-{last}"))?;
         }
-        call.patience = PATIENCE_TO_COMPLETE;
-        let copied: xml::CopyPartResult = self.client.read(call, "CopyPart").await?;
+        let copied: xml::CopyPartResult = self.client().send_and_parse(call, "CopyPart").await?;
         ETag::from_header(&copied.etag)
-            .map_err(|_| Fault::Unavailable("UploadPartCopy: an answer without an ETag".into()))
+            .map_err(|_| Fault::Unavailable("UploadPartCopy: a response without an ETag".into()))
     }
 
-    /// `CreateMultipartUpload` without checksums.
-    pub(super) async fn create_plain(
-        &self,
-        key: &Key,
-        object: &NewObject<'_>,
-    ) -> Result<String, Fault> {
-        let url = self.address.object(&self.whole(key), &[("uploads", "")])?;
-        let mut call = Call::new("CreateMultipartUpload", Method::POST, url);
-        for (name, value) in object.headers() {
-            call = call.header(&name, &value)?;
-        }
-        for (name, value) in &self.create_headers {
-            call = call.header(name, value)?;
-        }
-        answers::created(self.client.ask(call).await?)
-    }
-
-    /// `bucket/key`, as a URL has it.
+    /// `bucket/key`, percent-encoded.
     fn copy_source(&self, key: &Key) -> String {
-        let key = self.whole(key);
-        let path: Vec<String> = key.split('/').map(address::encode).collect();
-        format!("{}/{}", self.bucket, path.join("/"))
+        format!("{}/{}", self.bucket(), encode_path(&self.full_key(key)))
     }
 }

@@ -1,6 +1,7 @@
-//! Multipart uploads: create, find, sign a part, list, complete, abort.
+//! Multipart uploads: create, find, sign parts, list, complete, abort. Each operation follows its
+//! page of the Amazon S3 API reference; no state is kept between them.
 //!
-//! Border: S3's operations, each by its page of the Amazon S3 API reference. Nothing is remembered between them.
+//! Not here: the parsing of responses, in [`crate::multipart_responses`].
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,328 +9,339 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 use jiff::Timestamp;
 
-use super::address::Address;
-use super::client::{self, Call};
-use super::object::signed_put;
-use super::profile::{Capability, Held};
-use super::sign::{self, Presigned};
-use super::{Fault, NewObject, Store, answers, xml};
 use upload_net::Response;
 use upload_types::names::{Key, PartNumber};
 use upload_types::wire::{CompletePart, PartSpec, Proof, SignedPut, StoredPart};
 
-/// More pages of open uploads than any bucket has at one key.
-const PAGES_MAX: u32 = 1000;
-/// What every gateway's keys begin with.
-const KEYS: &str = "uploads/";
+use crate::client::Call;
+use crate::fault::Fault;
+use crate::multipart_responses::{parse_complete, parse_create, parse_list};
+use crate::object_headers::NewObject;
+use crate::profile::{Capability, Support};
+use crate::signing::{Presigned, body_headers};
+use crate::store::Store;
+use crate::transport::COMPLETE_TIMEOUT;
+use crate::xml;
 
-/// A place in the listing of open multipart uploads.
+/// More pages of open uploads than any bucket has at one key.
+const MAX_UPLOAD_PAGES: u32 = 1000;
+/// The prefix of the keys of every gateway.
+const GATEWAY_KEYS: &str = "uploads/";
+/// How often an abort is sent before it is given up.
+const ABORT_ATTEMPTS: u32 = 5;
+/// The pause after the first abort; after the n-th it is n times as long.
+const ABORT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The position of the next page in a listing of open multipart uploads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Marker {
     key: String,
-    upload: String,
+    upload_id: String,
+}
+
+/// Which checks `CompleteMultipartUpload` asks of the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct CompleteConditions {
+    /// `If-None-Match: *`
+    pub(crate) if_absent: bool,
+    /// `x-amz-mp-object-size`
+    pub(crate) size: Option<u64>,
 }
 
 impl Store {
-    /// `CreateMultipartUpload` with SHA-256 checksums (where they are the proof), what the object is given, and the headers
-    /// the bucket demands; gives S3's upload id.
+    /// `CreateMultipartUpload` with the headers of the object and, if they are the proof, SHA-256
+    /// checksums. Returns the store's upload id.
     pub async fn create(&self, key: &Key, object: &NewObject<'_>) -> Result<String, Fault> {
-        let url = self.address.object(&self.whole(key), &[("uploads", "")])?;
-        let mut call = Call::new("CreateMultipartUpload", Method::POST, url);
-        for (name, value) in object.headers() {
-            call = call.header(&name, &value)?;
-        }
-        if self.proof == Proof::Sha256 {
+        let mut call = self.create_call(key, object)?;
+        if self.proof() == Proof::Sha256 {
             call = call
                 .header("x-amz-checksum-algorithm", "SHA256")?
                 .header("x-amz-checksum-type", "COMPOSITE")?;
         }
-        for (name, value) in &self.create_headers {
-            call = call.header(name, value)?;
-        }
-        answers::created(self.client.ask(call).await?)
+        parse_create(self.client().send(call).await?)
     }
 
-    /// The multipart uploads open at exactly this key, oldest first.
+    /// `CreateMultipartUpload` without checksums.
+    pub(crate) async fn create_without_checksums(
+        &self,
+        key: &Key,
+        object: &NewObject<'_>,
+    ) -> Result<String, Fault> {
+        let call = self.create_call(key, object)?;
+        parse_create(self.client().send(call).await?)
+    }
+
+    fn create_call(&self, key: &Key, object: &NewObject<'_>) -> Result<Call, Fault> {
+        let url = self.object_url(key, &[("uploads", "")])?;
+        Call::new("CreateMultipartUpload", Method::POST, url)
+            .headers(object.headers())?
+            .headers(self.create_headers())
+    }
+
+    /// The ids of the multipart uploads open at exactly this key, oldest first.
     pub async fn find(&self, key: &Key) -> Result<Vec<String>, Fault> {
-        let key = self.whole(key);
+        let key = self.full_key(key);
         let (mut found, mut after) = (Vec::new(), None);
-        for _ in 0..PAGES_MAX {
-            let (uploads, next) = self.page(&key, after.as_ref()).await?;
+        for _ in 0..MAX_UPLOAD_PAGES {
+            let (uploads, next) = self.list_uploads(&key, after.as_ref()).await?;
             for upload in uploads.into_iter().filter(|upload| upload.key == key) {
                 found.push((upload.initiated.parse::<Timestamp>().ok(), upload.id));
             }
-            // Keys come in order: behind ours stand only those it is a prefix of.
+            // The listing is sorted by key: later keys only begin with this key.
             after = next.filter(|next| next.key <= key);
             if after.is_none() {
                 found.sort();
                 return Ok(found.into_iter().map(|(_, id)| id).collect());
             }
         }
-        Err(Fault::Unavailable(
-            "ListMultipartUploads: its pages do not end".into(),
-        ))
+        Err(endless_pages())
     }
 
-    /// A page of the keys of all multipart uploads of gateways that are open, and where to go on.
+    /// One page of the keys of all multipart uploads that gateways have open, and the position of
+    /// the next page.
     pub async fn open_uploads(
         &self,
         after: Option<&Marker>,
     ) -> Result<(Vec<String>, Option<Marker>), Fault> {
-        let prefix = if self.prefix.is_empty() {
-            String::new()
-        } else {
-            format!("{}/", self.prefix)
-        };
-        let (uploads, next) = self.page(&format!("{prefix}{KEYS}"), after).await?;
+        let prefix = self.prefixed("");
+        let (uploads, next) = self
+            .list_uploads(&self.prefixed(GATEWAY_KEYS), after)
+            .await?;
         let keys = uploads
             .iter()
             .filter_map(|upload| upload.key.strip_prefix(prefix.as_str()));
         Ok((keys.map(str::to_owned).collect(), next))
     }
 
-    /// One page of `ListMultipartUploads`, and where to go on, if there is more.
-    pub(super) async fn page(
+    /// One page of `ListMultipartUploads` by a prefix of full keys, and the position of the next
+    /// page.
+    pub(crate) async fn list_uploads(
         &self,
         prefix: &str,
         after: Option<&Marker>,
     ) -> Result<(Vec<xml::Upload>, Option<Marker>), Fault> {
         let mut query = vec![("uploads", ""), ("prefix", prefix), ("max-uploads", "1000")];
-        if let Some(Marker { key, upload }) = after {
+        if let Some(Marker { key, upload_id }) = after {
             query.extend([
                 ("key-marker", key.as_str()),
-                ("upload-id-marker", upload.as_str()),
+                ("upload-id-marker", upload_id.as_str()),
             ]);
         }
-        let call = Call::new(
-            "ListMultipartUploads",
-            Method::GET,
-            self.address.bucket(&query),
-        );
-        let page: xml::ListMultipartUploadsResult =
-            self.client.read(call, "ListMultipartUploads").await?;
+        let url = self.bucket_url(&query);
+        let call = Call::new("ListMultipartUploads", Method::GET, url);
+        let page: xml::ListMultipartUploadsResult = self
+            .client()
+            .send_and_parse(call, "ListMultipartUploads")
+            .await?;
+        if !page.is_truncated {
+            return Ok((page.uploads, None));
+        }
         let next = Marker {
             key: page.next_key_marker,
-            upload: page.next_upload_id_marker,
+            upload_id: page.next_upload_id_marker,
         };
-        // Uploads of one key come in the order of their beginning, so their ids need not grow; but none comes twice.
-        let stuck = after.is_some_and(|after| next.key < after.key || next == *after)
-            || next.key.is_empty();
-        match page.is_truncated {
-            true if stuck => Err(Fault::Unavailable(
-                "ListMultipartUploads: its pages do not end".into(),
-            )),
-            more => Ok((page.uploads, more.then_some(next))),
+        // The uploads of one key are sorted by age, so their ids may decrease, but never repeat.
+        let repeats = after.is_some_and(|after| next.key < after.key || next == *after);
+        if repeats || next.key.is_empty() {
+            return Err(endless_pages());
         }
+        Ok((page.uploads, Some(next)))
     }
 
-    /// Presigns an `UploadPart` for each part's bytes only: length and checksum (as the proof has it) as signed headers; each
-    /// URL lives as `life` says of the part's size. Sends nothing but what finding credentials takes.
+    /// Presigns `UploadPart` for the bytes of each part only: its length and, depending on the
+    /// proof, its hash are signed headers. `ttl` is the lifetime of a URL by the size of its part.
+    /// Sends nothing, except to find credentials.
     ///
-    /// The headers given are all that a client must send, `content-length` among them, but for `host`, which every HTTP
-    /// library writes by itself.
+    /// The returned headers are all that a client must send, including `content-length`, but
+    /// without `host`, which every HTTP library adds.
     pub async fn sign_parts(
         &self,
         key: &Key,
-        upload: &str,
+        upload_id: &str,
         parts: &[PartSpec],
-        life: impl Fn(u64) -> Duration,
+        ttl: impl Fn(u64) -> Duration,
     ) -> Result<Vec<SignedPut>, Fault> {
-        let url = self.public.object(&self.whole(key), &[])?;
-        let (template, life_of) = self
-            .client
-            .signer
-            .template(&url, upload, Duration::ZERO)
+        let url = self.public_object_url(key, &[])?;
+        let now = reqsign_core::time::Timestamp::now();
+        let part_urls = self
+            .client()
+            .signer()
+            .part_urls(&url, upload_id, now)
             .await?;
         let sign = |part: &PartSpec| {
-            let (headers, life) = (
-                sign::body_headers(self.proof, part)?,
-                life_of(life(part.size))?,
-            );
-            let url = template.sign(part.number, &headers, life);
-            Ok(signed_put(
-                part.number,
-                Presigned {
-                    url,
-                    headers,
-                    expires_in: life.as_secs(),
-                },
-            ))
+            let headers = body_headers(self.proof(), part)?;
+            let ttl = part_urls.clamp_ttl(ttl(part.size))?;
+            let presigned = part_urls.sign(part.number, headers, ttl);
+            Ok(presigned.into_signed_put(part.number))
         };
         parts.iter().map(sign).collect()
     }
 
-    /// Presigns an `UploadPart` of any bytes: `host` alone is signed, as a browser can send nothing more.
-    pub async fn sign_bare(
+    /// Presigns `UploadPart` for any bytes: only `host` is signed, because a browser cannot set
+    /// other headers.
+    pub async fn sign_unbound_part(
         &self,
         key: &Key,
-        upload: &str,
+        upload_id: &str,
         number: PartNumber,
-        life: Duration,
+        ttl: Duration,
     ) -> Result<SignedPut, Fault> {
+        let url = self.public_object_url(key, &part_query(&number.to_string(), upload_id))?;
         let presigned = self
-            .presign_part(&self.public, key, upload, number, BTreeMap::new(), life)
+            .presign(Method::PUT, &url, BTreeMap::new(), ttl)
             .await?;
-        Ok(signed_put(number, presigned))
+        Ok(presigned.into_signed_put(number))
     }
 
-    /// One page (at most 1000) of `ListParts` behind `after`; the number to go on behind, if there is more.
+    /// Presigns `UploadPart` with exactly these headers, at the endpoint of control calls.
+    pub(crate) async fn presign_internal_part(
+        &self,
+        key: &Key,
+        upload_id: &str,
+        number: PartNumber,
+        headers: BTreeMap<String, String>,
+        ttl: Duration,
+    ) -> Result<Presigned, Fault> {
+        let url = self.object_url(key, &part_query(&number.to_string(), upload_id))?;
+        self.presign(Method::PUT, &url, headers, ttl).await
+    }
+
+    /// One page (at most 1000) of `ListParts` with part numbers above `after`. Returns the parts
+    /// and, if there are more, the number after which the next page begins.
     pub async fn list(
         &self,
         key: &Key,
-        upload: &str,
+        upload_id: &str,
         after: Option<PartNumber>,
     ) -> Result<(Vec<StoredPart>, Option<PartNumber>), Fault> {
         let marker = after.map(|number| number.to_string());
-        let mut query = vec![("max-parts", "1000"), ("uploadId", upload)];
+        let mut query = vec![("max-parts", "1000"), ("uploadId", upload_id)];
         if let Some(marker) = &marker {
             query.push(("part-number-marker", marker));
         }
-        let call = Call::new(
-            "ListParts",
-            Method::GET,
-            self.address.object(&self.whole(key), &query)?,
-        );
-        answers::listed(self.client.ask(call).await?, after)
+        let call = Call::new("ListParts", Method::GET, self.object_url(key, &query)?);
+        parse_list(self.client().send(call).await?, after)
     }
 
-    /// `CompleteMultipartUpload`, with part checksums (where they are the proof), total size and `If-None-Match: *`; without
-    /// those of the last two that the store was found to refuse, or does not implement. Ok means only that the store said so;
-    /// ask [`Store::head`]. An answer of 200 with an error in it is that error.
+    /// `CompleteMultipartUpload` with part checksums (if they are the proof), the total size and
+    /// `If-None-Match: *`, the last two unless the store refuses or does not implement them. `Ok`
+    /// means only that the store reported success: verify with [`Store::head`].
     pub async fn complete(
         &self,
         key: &Key,
-        upload: &str,
+        upload_id: &str,
         parts: &[CompletePart],
         size: u64,
     ) -> Result<(), Fault> {
-        self.complete_of(key, upload, &self.complete_body(parts), size)
+        self.complete_with_body(key, upload_id, &self.complete_body(parts), size)
             .await
     }
 
-    /// As [`Store::complete`], of parts without fingerprints.
-    pub async fn complete_listed(
+    /// Like [`Store::complete`], for parts whose SHA-256 is not known.
+    pub async fn complete_without_checksums(
         &self,
         key: &Key,
-        upload: &str,
+        upload_id: &str,
         parts: &[StoredPart],
         size: u64,
     ) -> Result<(), Fault> {
         let parts = parts.iter().map(|part| (part.number, &part.etag, None));
-        self.complete_of(key, upload, &xml::complete_body(parts), size)
+        self.complete_with_body(key, upload_id, &xml::complete_body(parts), size)
             .await
     }
 
-    async fn complete_of(
+    async fn complete_with_body(
         &self,
         key: &Key,
-        upload: &str,
+        upload_id: &str,
         body: &str,
         size: u64,
     ) -> Result<(), Fault> {
-        let takes = |capability| self.profile.held(capability) != Held::Refused;
-        let (once, size) = (
-            takes(Capability::CompleteOnce),
-            Some(size).filter(|_| takes(Capability::ObjectSize)),
-        );
-        let mut answer = self.ask_complete(key, upload, body, once, size).await?;
-        if answer.status == StatusCode::NOT_IMPLEMENTED {
-            answer = self.ask_complete(key, upload, body, false, None).await?;
+        let is_accepted = |capability| self.profile().support(capability) != Support::Refused;
+        let conditions = CompleteConditions {
+            if_absent: is_accepted(Capability::CompleteOnce),
+            size: Some(size).filter(|_| is_accepted(Capability::ObjectSize)),
+        };
+        let mut response = self.send_complete(key, upload_id, body, conditions).await?;
+        if response.status == StatusCode::NOT_IMPLEMENTED {
+            response = self
+                .send_complete(key, upload_id, body, CompleteConditions::default())
+                .await?;
         }
-        // Ceph says 500 of an upload that it does not know any more. No other answer is doubted so, nor the lack of one: there the
-        // store may be at it still.
-        let doubted = answer.status == StatusCode::INTERNAL_SERVER_ERROR;
-        let said = answers::completed(answer);
-        if doubted && matches!(self.list(key, upload, None).await, Err(Fault::NoSuchUpload)) {
+        // The status of Ceph for an unknown upload is 500. With any other failure, or without a
+        // response, the store may still be completing.
+        let is_ambiguous = response.status == StatusCode::INTERNAL_SERVER_ERROR;
+        let result = parse_complete(response);
+        if is_ambiguous
+            && matches!(
+                self.list(key, upload_id, None).await,
+                Err(Fault::NoSuchUpload)
+            )
+        {
             return Err(Fault::NoSuchUpload);
         }
-        said
+        result
     }
 
-    /// What a complete of these parts says, with their checksums where those are the proof.
-    pub(super) fn complete_body(&self, parts: &[CompletePart]) -> String {
-        let sha256 = self.proof == Proof::Sha256;
-        xml::complete_body(
-            parts
-                .iter()
-                .map(|part| (part.number, &part.etag, sha256.then_some(&part.sha256))),
-        )
+    /// The body of a complete of these parts, with their checksums if they are the proof.
+    pub(crate) fn complete_body(&self, parts: &[CompletePart]) -> String {
+        let with_sha256 = self.proof() == Proof::Sha256;
+        xml::complete_body(parts.iter().map(|part| {
+            let sha256 = with_sha256.then_some(&part.sha256);
+            (part.number, &part.etag, sha256)
+        }))
     }
 
-    /// `CompleteMultipartUpload` with `If-None-Match: *` and the total size, or without; the answer as it is.
-    pub(super) async fn ask_complete(
+    /// `CompleteMultipartUpload`. Returns the response, whatever its status.
+    pub(crate) async fn send_complete(
         &self,
         key: &Key,
-        upload: &str,
+        upload_id: &str,
         body: &str,
-        once: bool,
-        size: Option<u64>,
+        conditions: CompleteConditions,
     ) -> Result<Response, Fault> {
-        let url = self
-            .address
-            .object(&self.whole(key), &[("uploadId", upload)])?;
+        let url = self.object_url(key, &[("uploadId", upload_id)])?;
         let mut call = Call::new("CompleteMultipartUpload", Method::POST, url)
-            .header("content-type", "application/xml")?;
-        if once {
+            .header("content-type", "application/xml")?
+            .body(body)
+            .timeout(COMPLETE_TIMEOUT);
+        if conditions.if_absent {
             call = call.header("if-none-match", "*")?;
         }
-        if let Some(size) = size {
+        if let Some(size) = conditions.size {
             call = call.header("x-amz-mp-object-size", &size.to_string())?;
         }
-        call.body = body.as_bytes().to_vec();
-        call.patience = client::PATIENCE_TO_COMPLETE;
-        self.client.ask(call).await
+        self.client().send(call).await
     }
 
-    /// `AbortMultipartUpload`, until `ListParts` no longer knows the upload: a part on its way may arrive behind the first.
-    pub async fn abort(&self, key: &Key, upload: &str) -> Result<(), Fault> {
-        let url = self
-            .address
-            .object(&self.whole(key), &[("uploadId", upload)])?;
-        for round in 1..=5 {
-            match self
-                .client
-                .call(Call::new(
-                    "AbortMultipartUpload",
-                    Method::DELETE,
-                    url.clone(),
-                ))
-                .await
-            {
+    /// `AbortMultipartUpload`, repeated until `ListParts` does not know the upload: a part in
+    /// transit may arrive after the first abort.
+    pub async fn abort(&self, key: &Key, upload_id: &str) -> Result<(), Fault> {
+        let url = self.object_url(key, &[("uploadId", upload_id)])?;
+        for attempt in 1..=ABORT_ATTEMPTS {
+            let call = Call::new("AbortMultipartUpload", Method::DELETE, url.clone());
+            match self.client().send_checked(call).await {
                 Err(Fault::NoSuchUpload) => return Ok(()),
                 other => other?,
             };
-            match self.list(key, upload, None).await {
+            match self.list(key, upload_id, None).await {
                 Err(Fault::NoSuchUpload) => return Ok(()),
                 Ok(_) | Err(Fault::Refused(_)) => {
-                    tokio::time::sleep(Duration::from_millis(100 * round)).await;
+                    tokio::time::sleep(ABORT_PAUSE * attempt).await;
                 }
                 Err(fault) => return Err(fault),
             }
         }
         Err(Fault::Unavailable(
-            "AbortMultipartUpload: the upload is still there".into(),
+            "AbortMultipartUpload: the upload still exists".into(),
         ))
     }
+}
 
-    /// Presigns `UploadPart` with exactly these headers, at one of the two addresses.
-    pub(super) async fn presign_part(
-        &self,
-        address: &Address,
-        key: &Key,
-        upload: &str,
-        number: PartNumber,
-        headers: BTreeMap<String, String>,
-        life: Duration,
-    ) -> Result<Presigned, Fault> {
-        let number = number.to_string();
-        let url = address.object(
-            &self.whole(key),
-            &[("partNumber", &number), ("uploadId", upload)],
-        )?;
-        self.client
-            .signer
-            .presign(Method::PUT, &url, headers, life)
-            .await
-    }
+fn part_query<'a>(number: &'a str, upload_id: &'a str) -> [(&'a str, &'a str); 2] {
+    [("partNumber", number), ("uploadId", upload_id)]
+}
+
+fn endless_pages() -> Fault {
+    Fault::Unavailable("ListMultipartUploads: the pages do not end".into())
 }

@@ -1,7 +1,10 @@
-//! What a store can be held to: for each capability what it did to a request that was wrong, and what that means.
+//! The capabilities of a store, as a probe found them, and their meaning for uploads. Pure.
 //!
-//! Border: pure. What is tried, and in which order, is `probe` and `trials`; whether it is enough to serve is decided where the
-//! gateway starts. A capability is what a wrong request was refused for, never what a version says.
+//! Not here: the requests that find them out, in [`crate::probe`]; whether they suffice to serve,
+//! which the gateway decides when it starts.
+//!
+//! A capability is never taken from the name or version of a store: it is known from the store's
+//! response to a wrong request.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use upload_types::wire::Proof;
 
-/// Counts up whenever trials change what they mean: a profile of another edition is not taken.
-pub const EDITION: u32 = 1;
+/// Increases whenever a check changes its meaning: kept profiles of another version are not used.
+pub(crate) const PROFILE_VERSION: u32 = 2;
 
-/// What may be known of a store, in the order of the table.
+/// A feature that a store may enforce or support, in the order in which tables show them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Capability {
@@ -38,42 +41,49 @@ use Capability::{
     ObjectSize, Payload, PutOnce, Sha256, Smuggling, UnequalParts,
 };
 
-/// How far the store can be held to it.
+/// Whether a store has a capability.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Held {
-    /// It does what it should, and refuses what it should.
+pub enum Support {
+    /// The store accepts correct requests and rejects wrong ones.
     Yes,
-    /// It took what was wrong, or leaves out what is asked for.
+    /// The store accepts a wrong request, or ignores the feature.
     No,
-    /// It refuses even what is right.
+    /// The store rejects correct requests, too.
     Refused,
     /// Not known.
     Untried,
 }
 
-/// What one trial came to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Finding {
-    pub held: Held,
-    /// What the store did, such as `400 BadDigest`.
-    pub did: String,
-}
-
-impl Finding {
+impl Support {
     #[must_use]
-    pub fn new(held: Held, did: impl Into<String>) -> Self {
-        Self {
-            held,
-            did: did.into(),
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Yes => "yes",
+            Self::No => "no",
+            Self::Refused => "refused",
+            Self::Untried => "untried",
         }
     }
 }
 
-/// All that was found out about a store.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Profile(BTreeMap<Capability, Finding>);
+/// The result of one check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    pub support: Support,
+    /// The store's response, such as `400 BadDigest`.
+    pub observed: String,
+}
+
+impl Finding {
+    #[must_use]
+    pub fn new(support: Support, observed: impl Into<String>) -> Self {
+        Self {
+            support,
+            observed: observed.into(),
+        }
+    }
+}
 
 impl Capability {
     pub const ALL: [Self; 15] = [
@@ -94,9 +104,9 @@ impl Capability {
         CopyRange,
     ];
 
-    /// That a wrong body is refused for this proof; of none there is nothing to be had.
+    /// The capability that a proof needs; `None` for [`Proof::None`].
     #[must_use]
-    pub fn of(proof: Proof) -> Option<Self> {
+    pub fn of_proof(proof: Proof) -> Option<Self> {
         match proof {
             Proof::Sha256 => Some(Sha256),
             Proof::Payload => Some(Payload),
@@ -105,53 +115,53 @@ impl Capability {
         }
     }
 
-    /// Its name in tables, in JSON and in receipts.
+    /// The name in tables, in JSON and in receipts.
     #[must_use]
     pub fn name(self) -> &'static str {
-        self.words().0
+        self.name_and_request().0
     }
 
-    /// What is tried, for people.
+    /// The request that a probe makes to find it out.
     #[must_use]
-    pub fn tried(self) -> &'static str {
-        self.words().1
+    pub fn request(self) -> &'static str {
+        self.name_and_request().1
     }
 
-    fn words(self) -> (&'static str, &'static str) {
+    fn name_and_request(self) -> (&'static str, &'static str) {
         match self {
             Sha256 => (
                 "sha256",
-                "a part with another body than its signed x-amz-checksum-sha256",
+                "a part whose body does not match its signed x-amz-checksum-sha256",
             ),
             Payload => (
                 "payload",
-                "a part with another body than its signed payload hash",
+                "a part whose body does not match its signed payload hash",
             ),
             Md5 => (
                 "md5",
-                "a part with another body than its signed Content-MD5",
+                "a part whose body does not match its signed Content-MD5",
             ),
             Length => ("length", "a part longer than its signed Content-Length"),
             Smuggling => (
                 "smuggling",
                 "an unsigned x-amz-copy-source on a presigned part",
             ),
-            Expiry => ("expiry", "a presigned URL past its end"),
+            Expiry => ("expiry", "an expired presigned URL"),
             Composite => (
                 "composite",
-                "HeadObject of an object completed of parts, with its checksum",
+                "HeadObject of an object completed from parts, with its checksum",
             ),
             PutOnce => (
                 "put-once",
-                "a presigned PUT with If-None-Match: * to a key that is taken",
+                "a presigned PUT with If-None-Match: * to the key of an object",
             ),
             CompleteOnce => (
                 "complete-once",
-                "a complete with If-None-Match: * to a key that is taken",
+                "a complete with If-None-Match: * at the key of an object",
             ),
             ObjectSize => (
                 "object-size",
-                "a complete with another x-amz-mp-object-size than its parts have",
+                "a complete whose x-amz-mp-object-size is not the size of its parts",
             ),
             CompleteAgain => ("complete-again", "the same complete a second time"),
             Listing => (
@@ -167,61 +177,61 @@ impl Capability {
         }
     }
 
-    /// What it means that the store is held to it so.
+    /// The consequence for uploads, for operators.
     #[must_use]
-    pub fn means(self, held: Held) -> &'static str {
-        use Held::{No, Refused, Untried, Yes};
-        match (self, held) {
+    pub fn meaning(self, support: Support) -> &'static str {
+        use Support::{No, Refused, Untried, Yes};
+        match (self, support) {
             (UnequalParts | CopyRange | EmptyPart | Payload | Md5, Untried) => {
-                "tried by `upload serve --probe` alone"
+                "only `upload serve --probe` tries it"
             }
             (_, Untried) => "not known",
-            (Sha256, Yes) => "each part is proved by its SHA-256, which the store checks and keeps",
+            (Sha256, Yes) => {
+                "each part is proved by its SHA-256, which the store verifies and keeps"
+            }
             (Payload, Yes) => {
-                "each part can be proved by its SHA-256, which the store checks and does not keep"
+                "each part can be proved by its SHA-256, which the store verifies and does not keep"
             }
             (Md5, Yes) => "each part can be proved by its MD5",
             (Sha256 | Payload | Md5, _) => "proves nothing here",
-            (Length, Yes) => "no URL takes more than was planned",
-            (Length, _) => "who holds a URL can store more than was planned",
-            (Smuggling, Yes) => "who holds a URL copies nothing of others",
+            (Length, Yes) => "no URL accepts more bytes than planned",
+            (Length, _) => "the holder of a URL can store more bytes than planned",
+            (Smuggling, Yes) => "the holder of a URL cannot copy other objects",
             (Smuggling, _) => {
-                "who holds a URL can copy what the gateway's credentials can read: give them no read access"
+                "the holder of a URL can copy every object that the gateway's credentials can read: give them no read access"
             }
-            (Expiry, Yes) => "URLs end when they should",
-            (Expiry, _) => "URLs work for ever",
-            (Composite, Yes) => "the checksum of the whole is compared with the store's own",
+            (Expiry, Yes) => "URLs expire in time",
+            (Expiry, _) => "URLs never expire",
+            (Composite, Yes) => "the checksum of the object is compared with the store's",
             (Composite, _) => {
-                "of the whole only the size is compared; its parts are proved one by one"
+                "only the size of the object is compared; its parts are proved one by one"
             }
             (PutOnce, Yes) => "a small object is written once",
-            (PutOnce, No) => {
-                "who holds the URL of a small object can write it again with the same bytes"
-            }
+            (PutOnce, No) => "the holder of a small object's URL can write the same bytes again",
             (PutOnce, Refused) => "small objects are sent without the condition",
-            (CompleteOnce, Yes) => "a complete replaces nothing",
+            (CompleteOnce, Yes) => "a complete replaces no object",
             (CompleteOnce, No) => {
-                "that a complete replaces nothing, the unguessable key alone provides for"
+                "only the unguessable key keeps a complete from replacing an object"
             }
             (CompleteOnce, Refused) => {
-                "complete is asked without the condition; the unguessable key alone protects it"
+                "a complete is sent without the condition; only the unguessable key keeps it from replacing an object"
             }
-            (ObjectSize, Yes) => "a complete of another size is refused",
-            (ObjectSize, No) => "the size is compared afterwards alone",
+            (ObjectSize, Yes) => "a complete with another size is rejected",
+            (ObjectSize, No) => "the size is compared only after the complete",
             (ObjectSize, Refused) => {
-                "complete is asked without the size; it is compared afterwards"
+                "a complete is sent without the size, which is compared afterwards"
             }
-            (CompleteAgain, Yes) => "a lost answer to complete is decided at once",
-            (CompleteAgain, _) => "a lost answer to complete is decided by HeadObject",
-            (Listing, Yes) => "an upload whose answer to create was lost is found again",
+            (CompleteAgain, Yes) => "a repeated complete decides after a lost response",
+            (CompleteAgain, _) => "HeadObject decides after a lost response to a complete",
+            (Listing, Yes) => "an upload is found again after a lost response to its creation",
             (Listing, _) => {
-                "an upload whose answer to create was lost stays behind: have the bucket abort old ones"
+                "an upload stays behind after a lost response to its creation: let the bucket abort old uploads"
             }
-            (EmptyPart, Yes) => "empty objects may be uploads too",
-            (EmptyPart, _) => "empty objects are plain PUTs, as they are here anyway",
-            (UnequalParts, Yes) => "parts may be of any size",
+            (EmptyPart, Yes) => "an empty object could be a multipart upload, too",
+            (EmptyPart, _) => "an empty object must be a plain PUT, as it is here anyway",
+            (UnequalParts, Yes) => "parts may have any size",
             (UnequalParts, _) => {
-                "all parts but the last must be of one size, as they are here anyway"
+                "all parts except the last must have one size, as they have here anyway"
             }
             (CopyRange, Yes) => "objects over 5 GiB can be moved to quarantine",
             (CopyRange, _) => "objects over 5 GiB cannot be moved to quarantine",
@@ -229,104 +239,100 @@ impl Capability {
     }
 }
 
-impl Held {
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Yes => "yes",
-            Self::No => "no",
-            Self::Refused => "refused",
-            Self::Untried => "untried",
-        }
-    }
-}
+/// All findings about one store.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Profile(BTreeMap<Capability, Finding>);
 
 impl Profile {
-    /// What is known of the embedded store, which is ours: a full probe finds the same.
+    /// The profile of the embedded store, as a full probe finds it.
     #[must_use]
     pub fn embedded() -> Self {
         let mut profile = Self::default();
         for capability in Capability::ALL {
-            let held = if capability == Payload {
-                Held::Refused
+            let support = if capability == Payload {
+                Support::Refused
             } else {
-                Held::Yes
+                Support::Yes
             };
-            profile.found(capability, Finding::new(held, "known"));
+            profile.record(capability, Finding::new(support, "known"));
         }
         profile
     }
 
-    pub fn found(&mut self, capability: Capability, finding: Finding) {
+    pub fn record(&mut self, capability: Capability, finding: Finding) {
         self.0.insert(capability, finding);
     }
 
     #[must_use]
-    pub fn held(&self, capability: Capability) -> Held {
+    pub fn support(&self, capability: Capability) -> Support {
         self.0
             .get(&capability)
-            .map_or(Held::Untried, |finding| finding.held)
+            .map_or(Support::Untried, |finding| finding.support)
     }
 
-    /// What the store did; nothing where it was not tried.
+    /// The store's response to the check; empty if there was no check.
     #[must_use]
-    pub fn did(&self, capability: Capability) -> &str {
-        self.0.get(&capability).map_or("", |finding| &finding.did)
+    pub fn observed(&self, capability: Capability) -> &str {
+        self.0
+            .get(&capability)
+            .map_or("", |finding| &finding.observed)
     }
 
-    /// The strongest thing a wrong body was refused for.
+    /// The strongest proof that the store enforces.
     #[must_use]
     pub fn proof(&self) -> Proof {
-        let by = [Proof::Sha256, Proof::Payload, Proof::Md5];
-        by.into_iter()
+        let strongest_first = [Proof::Sha256, Proof::Payload, Proof::Md5];
+        strongest_first
+            .into_iter()
             .find(|proof| self.proves(*proof))
             .unwrap_or(Proof::None)
     }
 
-    /// Whether the store was seen to enforce a proof; nothing is enforced anywhere.
+    /// Whether the store enforces a proof; true for [`Proof::None`].
     #[must_use]
     pub fn proves(&self, proof: Proof) -> bool {
-        Capability::of(proof).is_none_or(|capability| self.held(capability) == Held::Yes)
+        Capability::of_proof(proof)
+            .is_none_or(|capability| self.support(capability) == Support::Yes)
     }
 
-    /// With what an earlier profile of the same store says of what this one has not tried.
+    /// Fills untried capabilities from an earlier profile of the same store.
     #[must_use]
-    pub fn or(mut self, earlier: Self) -> Self {
+    pub fn or_earlier(mut self, earlier: Self) -> Self {
         for (capability, finding) in earlier.0 {
-            if self.held(capability) == Held::Untried {
-                self.found(capability, finding);
+            if self.support(capability) == Support::Untried {
+                self.record(capability, finding);
             }
         }
         self
     }
 
-    /// What an object of one part, or of many, cannot be proved to be, in the order of the table.
+    /// The names of the capabilities that the store does not have and that matter for an object:
+    /// for an object of a single PUT, or for one of several parts.
     #[must_use]
-    pub fn unproven(&self, single: bool) -> Vec<String> {
-        let bears: &[Capability] = if single {
+    pub fn unproven(&self, single_put: bool) -> Vec<String> {
+        let relevant: &[Capability] = if single_put {
             &[Length, Smuggling, Expiry, PutOnce]
         } else {
             &[Length, Smuggling, Expiry, Composite, CompleteOnce]
         };
-        let unproven = bears
+        relevant
             .iter()
-            .filter(|capability| self.held(**capability) != Held::Yes);
-        unproven
+            .filter(|capability| self.support(**capability) != Support::Yes)
             .map(|capability| capability.name().to_owned())
             .collect()
     }
 
-    /// Each capability with how far the store is held to it.
+    /// All capabilities by name, with the name of their support.
     #[must_use]
     pub fn capabilities(&self) -> BTreeMap<String, String> {
-        let all = Capability::ALL.into_iter();
-        all.map(|capability| {
-            (
-                capability.name().to_owned(),
-                self.held(capability).name().to_owned(),
-            )
-        })
-        .collect()
+        Capability::ALL
+            .into_iter()
+            .map(|capability| {
+                let support = self.support(capability).name();
+                (capability.name().to_owned(), support.to_owned())
+            })
+            .collect()
     }
 }
 
@@ -334,55 +340,51 @@ impl Profile {
 mod tests {
     use super::*;
 
-    fn of(findings: &[(Capability, Held)]) -> Profile {
+    fn profile(findings: &[(Capability, Support)]) -> Profile {
         let mut profile = Profile::default();
-        for (capability, held) in findings {
-            profile.found(*capability, Finding::new(*held, ""));
+        for (capability, support) in findings {
+            profile.record(*capability, Finding::new(*support, ""));
         }
         profile
     }
 
     #[test]
-    fn the_strongest_proof_that_holds_is_the_proof() {
-        assert_eq!(of(&[]).proof(), Proof::None);
-        assert_eq!(
-            of(&[(Sha256, Held::No), (Md5, Held::Yes)]).proof(),
-            Proof::Md5
-        );
-        assert_eq!(
-            of(&[
-                (Sha256, Held::Refused),
-                (Payload, Held::Yes),
-                (Md5, Held::Yes)
-            ])
-            .proof(),
-            Proof::Payload
-        );
+    fn proof_is_the_strongest_that_is_enforced() {
+        assert_eq!(profile(&[]).proof(), Proof::None);
+        let md5_only = [(Sha256, Support::No), (Md5, Support::Yes)];
+        assert_eq!(profile(&md5_only).proof(), Proof::Md5);
+        let no_sha256 = [
+            (Sha256, Support::Refused),
+            (Payload, Support::Yes),
+            (Md5, Support::Yes),
+        ];
+        assert_eq!(profile(&no_sha256).proof(), Proof::Payload);
         assert_eq!(Profile::embedded().proof(), Proof::Sha256);
     }
 
     #[test]
-    fn what_was_tried_now_goes_over_what_was_tried_before() {
-        let before = of(&[(Length, Held::Yes), (UnequalParts, Held::No)]);
-        let both = of(&[(Length, Held::No)]).or(before);
-        assert_eq!(both, of(&[(Length, Held::No), (UnequalParts, Held::No)]));
+    fn later_findings_replace_earlier_ones() {
+        let earlier = profile(&[(Length, Support::Yes), (UnequalParts, Support::No)]);
+        let merged = profile(&[(Length, Support::No)]).or_earlier(earlier);
+        assert_eq!(
+            merged,
+            profile(&[(Length, Support::No), (UnequalParts, Support::No)])
+        );
     }
 
     #[test]
-    fn what_nobody_has_shown_is_not_proved() {
-        assert!(
-            Profile::embedded().unproven(true).is_empty()
-                && Profile::embedded().unproven(false).is_empty()
-        );
+    fn untried_capabilities_are_unproven() {
+        assert_eq!(Profile::embedded().unproven(true), [""; 0]);
+        assert_eq!(Profile::embedded().unproven(false), [""; 0]);
         assert_eq!(
-            of(&[]).unproven(true),
+            profile(&[]).unproven(true),
             ["length", "smuggling", "expiry", "put-once"]
         );
-        let most = of(&[
-            (Length, Held::Yes),
-            (Smuggling, Held::Yes),
-            (Expiry, Held::No),
-            (CompleteOnce, Held::Refused),
+        let most = profile(&[
+            (Length, Support::Yes),
+            (Smuggling, Support::Yes),
+            (Expiry, Support::No),
+            (CompleteOnce, Support::Refused),
         ]);
         assert_eq!(
             most.unproven(false),
@@ -391,21 +393,21 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_is_kept_by_the_names_of_its_table() {
+    fn json_uses_the_names_of_the_table() {
         for capability in Capability::ALL {
-            let profile = of(&[(capability, Held::No)]);
-            let kept = serde_json::to_string(&profile).unwrap();
+            let profile = profile(&[(capability, Support::No)]);
+            let json = serde_json::to_string(&profile).unwrap();
             assert_eq!(
-                kept,
+                json,
                 format!(
-                    "{{\"{}\":{{\"held\":\"no\",\"did\":\"\"}}}}",
+                    r#"{{"{}":{{"support":"no","observed":""}}}}"#,
                     capability.name()
                 )
             );
-            assert_eq!(serde_json::from_str::<Profile>(&kept).unwrap(), profile);
+            assert_eq!(serde_json::from_str::<Profile>(&json).unwrap(), profile);
         }
         let mut sorted = Capability::ALL;
         sorted.sort();
-        assert_eq!(sorted, Capability::ALL, "in the order of the table");
+        assert_eq!(sorted, Capability::ALL, "ALL has the order of the table");
     }
 }

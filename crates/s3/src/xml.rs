@@ -1,6 +1,8 @@
-//! The XML that S3 speaks: what is read of its answers, and the body of `CompleteMultipartUpload`.
+//! The XML documents of S3: the fields that are read from responses, and the body of
+//! `CompleteMultipartUpload`. Pure, after the Amazon S3 API reference. A field is optional if some
+//! store omits it.
 //!
-//! Border: text to values and back, by the Amazon S3 API reference. A field is optional wherever some store leaves it out.
+//! Not here: which fault an error is, in [`crate::response`].
 
 use std::fmt::Write as _;
 
@@ -14,117 +16,115 @@ use upload_types::names::{ETag, PartNumber, Sha256};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct InitiateMultipartUploadResult {
-    pub(super) upload_id: String,
+pub(crate) struct InitiateMultipartUploadResult {
+    pub(crate) upload_id: String,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct ListPartsResult {
+pub(crate) struct ListPartsResult {
     #[serde(default)]
-    pub(super) is_truncated: bool,
-    /// A number, or nothing.
+    pub(crate) is_truncated: bool,
+    /// A number, or empty.
     #[serde(default)]
-    pub(super) next_part_number_marker: String,
+    pub(crate) next_part_number_marker: String,
     #[serde(default, rename = "Part")]
-    pub(super) parts: Vec<Part>,
+    pub(crate) parts: Vec<Part>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Part {
+pub(crate) struct Part {
     #[serde(rename = "PartNumber")]
-    pub(super) number: u32,
+    pub(crate) number: u32,
     #[serde(rename = "ETag")]
-    pub(super) etag: String,
-    pub(super) size: u64,
+    pub(crate) etag: String,
+    pub(crate) size: u64,
     #[serde(default, rename = "ChecksumSHA256")]
-    pub(super) checksum_sha256: Option<String>,
+    pub(crate) checksum_sha256: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct ListMultipartUploadsResult {
+pub(crate) struct ListMultipartUploadsResult {
     #[serde(default)]
-    pub(super) is_truncated: bool,
+    pub(crate) is_truncated: bool,
     #[serde(default)]
-    pub(super) next_key_marker: String,
+    pub(crate) next_key_marker: String,
     #[serde(default)]
-    pub(super) next_upload_id_marker: String,
+    pub(crate) next_upload_id_marker: String,
     #[serde(default, rename = "Upload")]
-    pub(super) uploads: Vec<Upload>,
+    pub(crate) uploads: Vec<Upload>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Upload {
-    pub(super) key: String,
+pub(crate) struct Upload {
+    pub(crate) key: String,
     #[serde(rename = "UploadId")]
-    pub(super) id: String,
+    pub(crate) id: String,
     #[serde(default)]
-    pub(super) initiated: String,
+    pub(crate) initiated: String,
 }
 
-/// Nothing in it is believed; that it is there and whole says that the upload was completed.
+/// No field is used: a whole document means that the upload was completed.
 #[derive(Debug, Deserialize)]
-pub(super) struct CompleteMultipartUploadResult {}
+pub(crate) struct CompleteMultipartUploadResult {}
 
-/// Of a copy of a whole object nothing is believed either.
+/// No field is used: a whole document means that the object was copied.
 #[derive(Debug, Deserialize)]
-pub(super) struct CopyObjectResult {}
+pub(crate) struct CopyObjectResult {}
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct CopyPartResult {
+pub(crate) struct CopyPartResult {
     #[serde(rename = "ETag")]
-    pub(super) etag: String,
+    pub(crate) etag: String,
 }
 
-/// An error as S3 tells it. Its message is not read: some stores repeat the request's secrets in it.
+/// An `<Error>`. Its message is not read: some stores repeat secrets of the request in it.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct ErrorAnswer {
+pub(crate) struct ErrorDocument {
     #[serde(default)]
-    pub(super) code: String,
+    pub(crate) code: String,
     #[serde(default)]
-    pub(super) request_id: String,
+    pub(crate) request_id: String,
 }
 
-/// Why a body is not the answer it should be.
+/// Why a body is not the expected document.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Unreadable {
-    /// It is an error, under whatever status.
-    Error(ErrorAnswer),
-    /// It is empty, cut off, or something else.
-    Nonsense,
+pub(crate) enum Unreadable {
+    /// It is an `<Error>`, which S3 may send with status 200.
+    Error(ErrorDocument),
+    /// It is empty, cut off, or another document.
+    Malformed,
 }
 
-/// Reads an answer whose root element begins with `root`: what S3 calls a result is a response to some.
-///
-/// # Errors
-/// [`Unreadable::Error`] for a body that is an `<Error>`, which S3 may send with status 200; [`Unreadable::Nonsense`] else.
-pub(super) fn read<T: DeserializeOwned>(root: &str, body: &[u8]) -> Result<T, Unreadable> {
-    let text = std::str::from_utf8(body).map_err(|_| Unreadable::Nonsense)?;
-    match root_of(text).as_deref() {
+/// Parses a document whose root element begins with `root`: some stores name it
+/// `…Response` instead of `…Result`.
+pub(crate) fn parse<T: DeserializeOwned>(root: &str, body: &[u8]) -> Result<T, Unreadable> {
+    let text = std::str::from_utf8(body).map_err(|_| Unreadable::Malformed)?;
+    match root_element(text).as_deref() {
         Some("Error") => {
-            Err(quick_xml::de::from_str(text).map_or(Unreadable::Nonsense, Unreadable::Error))
+            Err(quick_xml::de::from_str(text).map_or(Unreadable::Malformed, Unreadable::Error))
         }
         Some(name) if name.starts_with(root) => {
-            quick_xml::de::from_str(text).map_err(|_| Unreadable::Nonsense)
+            quick_xml::de::from_str(text).map_err(|_| Unreadable::Malformed)
         }
-        _ => Err(Unreadable::Nonsense),
+        _ => Err(Unreadable::Malformed),
     }
 }
 
-/// The error in a body, or an empty one where there is none to be read.
-pub(super) fn read_error(body: &[u8]) -> ErrorAnswer {
-    match read::<ErrorAnswer>("Error", body) {
+/// Parses an `<Error>`. Returns an empty one if the body is anything else.
+pub(crate) fn parse_error(body: &[u8]) -> ErrorDocument {
+    match parse::<ErrorDocument>("Error", body) {
         Ok(error) | Err(Unreadable::Error(error)) => error,
-        Err(Unreadable::Nonsense) => ErrorAnswer::default(),
+        Err(Unreadable::Malformed) => ErrorDocument::default(),
     }
 }
 
-fn root_of(text: &str) -> Option<String> {
+fn root_element(text: &str) -> Option<String> {
     let mut reader = Reader::from_str(text);
     loop {
         match reader.read_event().ok()? {
@@ -137,8 +137,8 @@ fn root_of(text: &str) -> Option<String> {
     }
 }
 
-/// The body of `CompleteMultipartUpload`, with a part's checksum where there is one.
-pub(super) fn complete_body<'a>(
+/// The body of `CompleteMultipartUpload`, with the checksum of each part that has one.
+pub(crate) fn complete_body<'a>(
     parts: impl ExactSizeIterator<Item = (PartNumber, &'a ETag, Option<&'a Sha256>)>,
 ) -> String {
     let mut body = String::with_capacity(128 + parts.len() * 192);
@@ -164,50 +164,46 @@ pub(super) fn complete_body<'a>(
 mod tests {
     use super::*;
 
-    type Completed = Result<CompleteMultipartUploadResult, Unreadable>;
-    const DONE: &str = "CompleteMultipartUpload";
+    fn parse_complete(body: &[u8]) -> Result<CompleteMultipartUploadResult, Unreadable> {
+        parse("CompleteMultipartUpload", body)
+    }
 
     #[test]
-    fn an_error_is_an_error_under_any_status() {
+    fn error_document_is_found_in_place_of_any_other() {
+        // A declaration after blanks is ill-formed, but Swift keeps connections alive with blanks.
         let body = b"\n  <?xml version=\"1.0\"?>\n<Error><Code>InternalError</Code><Message>x</Message><RequestId>7</RequestId></Error>";
-        let error = ErrorAnswer {
+        let error = ErrorDocument {
             code: "InternalError".into(),
             request_id: "7".into(),
         };
-        // A declaration after blanks is ill-formed, but Swift keeps a connection alive that way.
+        assert_eq!(parse_complete(body).unwrap_err(), Unreadable::Error(error));
+        let code = |body| parse_error(body).code;
         assert_eq!(
-            (read(DONE, body) as Completed).unwrap_err(),
-            Unreadable::Error(error)
-        );
-        assert_eq!(
-            read_error(b"<Error><Code>NoSuchUpload</Code></Error>").code,
+            code(b"<Error><Code>NoSuchUpload</Code></Error>"),
             "NoSuchUpload"
         );
         assert_eq!(
-            read_error(b"<html><body>502</body></html>"),
-            ErrorAnswer::default()
+            parse_error(b"<html><body>502</body></html>"),
+            ErrorDocument::default()
         );
     }
 
     #[test]
-    fn an_empty_or_cut_answer_is_none() {
+    fn empty_or_truncated_documents_are_malformed() {
         let whole = "<CompleteMultipartUploadResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><ETag>&quot;x-1&quot;</ETag></CompleteMultipartUploadResult>";
-        assert!((read(DONE, whole.as_bytes()) as Completed).is_ok());
-        for end in [0, 1, 30, 80, whole.len() - 1] {
+        assert!(parse_complete(whole.as_bytes()).is_ok());
+        let truncated = [0, 1, 30, 80, whole.len() - 1].map(|end| &whole.as_bytes()[..end]);
+        for body in truncated
+            .into_iter()
+            .chain([&b"<html></html>"[..], b"\xff"])
+        {
             assert_eq!(
-                (read(DONE, &whole.as_bytes()[..end]) as Completed).unwrap_err(),
-                Unreadable::Nonsense,
-                "{end}"
+                parse_complete(body).unwrap_err(),
+                Unreadable::Malformed,
+                "{}",
+                String::from_utf8_lossy(body)
             );
         }
-        assert_eq!(
-            (read(DONE, b"<html></html>") as Completed).unwrap_err(),
-            Unreadable::Nonsense
-        );
-        assert_eq!(
-            (read(DONE, b"\xff") as Completed).unwrap_err(),
-            Unreadable::Nonsense
-        );
     }
 
     #[test]
@@ -215,34 +211,31 @@ mod tests {
         let body = "<ListPartsResult><Bucket>b</Bucket><IsTruncated>true</IsTruncated><NextPartNumberMarker>2</NextPartNumberMarker>\
             <Part><ETag>&quot;a&amp;b&quot;</ETag><LastModified>x</LastModified><PartNumber>1</PartNumber><Size>5</Size></Part>\
             <Part><ChecksumSHA256>abc=</ChecksumSHA256><ETag>c</ETag><PartNumber>2</PartNumber><Size>6</Size></Part></ListPartsResult>";
-        let page: ListPartsResult = read("ListParts", body.as_bytes()).unwrap();
+        let page: ListPartsResult = parse("ListParts", body.as_bytes()).unwrap();
         assert!(page.is_truncated);
         assert_eq!(page.next_part_number_marker, "2");
         assert_eq!(page.parts[0].etag, "\"a&b\"");
         assert_eq!(page.parts[1].checksum_sha256.as_deref(), Some("abc="));
-        let empty: ListPartsResult = read(
-            "ListParts",
-            b"<ListPartsResult><NextPartNumberMarker/></ListPartsResult>",
-        )
-        .unwrap();
+        let body = b"<ListPartsResult><NextPartNumberMarker/></ListPartsResult>";
+        let empty: ListPartsResult = parse("ListParts", body).unwrap();
         assert!(empty.parts.is_empty() && !empty.is_truncated);
     }
 
     #[test]
-    fn etags_are_escaped() {
+    fn complete_body_escapes_etags() {
         let (etag, sha256) = ("a<b>&'c".parse().unwrap(), Sha256::of(b""));
-        let of = |sha256| complete_body([(PartNumber::FIRST, &etag, sha256)].into_iter());
-        let body = of(Some(&sha256));
+        let body = |sha256| complete_body([(PartNumber::FIRST, &etag, sha256)].into_iter());
+        let with_checksum = body(Some(&sha256));
         assert!(
-            body.contains("<ETag>\"a&lt;b&gt;&amp;'c\"</ETag>"),
-            "{body}"
+            with_checksum.contains("<ETag>\"a&lt;b&gt;&amp;'c\"</ETag>"),
+            "{with_checksum}"
         );
         assert!(
-            body.contains(
+            with_checksum.contains(
                 "<ChecksumSHA256>47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=</ChecksumSHA256>"
             ),
-            "{body}"
+            "{with_checksum}"
         );
-        assert!(!of(None).contains("Checksum"));
+        assert!(!body(None).contains("Checksum"));
     }
 }

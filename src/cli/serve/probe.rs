@@ -12,7 +12,7 @@ use crate::event;
 use crate::report::safe;
 use crate::report::text::size;
 use upload_gateway::{Config, Probed, StoreConfig};
-use upload_s3::profile::{Capability, Held};
+use upload_s3::{Capability, Support};
 use upload_types::error::Result;
 use upload_types::wire::{Limits, Proof};
 
@@ -32,7 +32,7 @@ struct Line<'a> {
 #[derive(Serialize)]
 struct Row<'a> {
     name: &'static str,
-    held: Held,
+    held: Support,
     tried: &'static str,
     did: &'a str,
     means: &'static str,
@@ -74,17 +74,17 @@ fn place(config: &Config) -> String {
 
 fn rows(probed: &Probed) -> impl Iterator<Item = Row<'_>> {
     Capability::ALL.into_iter().map(|capability| {
-        let held = probed.profile.held(capability);
+        let held = probed.profile.support(capability);
         let (name, tried, means) = (
             capability.name(),
-            capability.tried(),
-            capability.means(held),
+            capability.request(),
+            capability.meaning(held),
         );
         Row {
             name,
             held,
             tried,
-            did: probed.profile.did(capability),
+            did: probed.profile.observed(capability),
             means,
         }
     })

@@ -14,8 +14,7 @@ use tracing::Instrument as _;
 
 use super::problem::Refusal;
 use super::service::{Confirmed, Service};
-use upload_s3::queue::{Message, Queue};
-use upload_s3::{Fault, Store};
+use upload_s3::{Fault, Message, Queue, Store};
 use upload_types::error::{Error, Kind};
 
 mod record;

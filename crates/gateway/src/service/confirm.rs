@@ -32,7 +32,7 @@ impl Service {
     /// The key of ours that a store's event is about.
     #[must_use]
     pub fn ours(&self, bucket: &str, key: &str) -> Option<Key> {
-        self.store.ours(bucket, key)
+        self.store.key_of(bucket, key)
     }
 
     /// Looks at the object at `key`, and completes its upload if that is what was to be there. Asked any number of times, in

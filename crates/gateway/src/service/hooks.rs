@@ -196,7 +196,7 @@ impl Service {
         let upload = &hooked.upload;
         let life = hook.time_limit.saturating_add(MARGIN).max(READ);
         let (url, lives) = match hook.kind {
-            HookKind::Command { .. } => self.store.sign_get_here(&upload.key, life).await?,
+            HookKind::Command { .. } => self.store.sign_internal_get(&upload.key, life).await?,
             HookKind::Webhook { .. } => {
                 self.store.sign_get(&upload.key, &upload.name, life).await?
             }

@@ -207,7 +207,7 @@ impl Service {
                 ));
             }
         }
-        if let Some(url) = self.store.cdn(&upload.key) {
+        if let Some(url) = self.store.cdn_url(&upload.key) {
             return Ok(ReadUrl {
                 url: SignedUrl::new(url),
                 expires_in: None,

@@ -174,7 +174,7 @@ impl Service {
     /// What the object of an upload is called in the bucket.
     #[must_use]
     pub fn address(&self, key: &Key) -> String {
-        self.store.whole(key)
+        self.store.full_key(key)
     }
 
     /// Which bucket it is in.
@@ -186,14 +186,16 @@ impl Service {
     /// Where an object is, as a URL: of its store where it has no better.
     #[must_use]
     pub fn location(&self, key: &Key) -> String {
-        self.store.cdn(key).unwrap_or_else(|| self.store.url(key))
+        self.store
+            .cdn_url(key)
+            .unwrap_or_else(|| self.store.plain_url(key))
     }
 
     /// The owner's upload in parts at this place; whatever does not fit is as unknown as any other.
     async fn placed(&self, owner: &Owner, place: Place<'_>) -> Result<Upload, Refusal> {
         let upload = self.find(owner, place.id).await?;
         let fits =
-            upload.kind == UploadKind::Multipart && self.store.whole(&upload.key) == place.key;
+            upload.kind == UploadKind::Multipart && self.store.full_key(&upload.key) == place.key;
         if fits {
             Ok(upload)
         } else {
@@ -254,7 +256,7 @@ impl Service {
         for number in numbers {
             let signed = self
                 .bare
-                .sign_bare(&upload.key, multipart, *number, self.life_of(&upload))
+                .sign_unbound_part(&upload.key, multipart, *number, self.life_of(&upload))
                 .await;
             all.push(signed.map_err(|fault| store_failed("sign", &fault))?);
         }
@@ -338,7 +340,7 @@ impl Service {
     pub async fn abort_parts(&self, owner: &Owner, place: Place<'_>) -> Result<(), Refusal> {
         // Not as old as it is: what expired is to leave the store too.
         let upload = self.row(owner, place.id).await?;
-        if upload.kind != UploadKind::Multipart || self.store.whole(&upload.key) != place.key {
+        if upload.kind != UploadKind::Multipart || self.store.full_key(&upload.key) != place.key {
             return Err(Refusal::new(Code::NotFound));
         }
         self.abort(owner, upload.id.as_str(), None).await

@@ -158,7 +158,7 @@ mod tests {
         let said = [
             Ok(()),
             Err(&Fault::NoSuchUpload),
-            Err(&Fault::Precondition),
+            Err(&Fault::PreconditionFailed),
             Err(&unavailable),
             Err(&invalid),
             Err(&refused),

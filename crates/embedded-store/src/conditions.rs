@@ -1,0 +1,110 @@
+//! Conditions of requests, and the range of a copy. Pure.
+
+use std::ops::Range;
+
+use s3s::dto::{ETagCondition, Timestamp};
+use s3s::{S3Result, s3_error};
+
+/// Whether a write is on condition that the object does not exist (`If-None-Match: *`).
+///
+/// # Errors
+/// `NotImplemented` for other conditions.
+pub fn is_if_absent(
+    if_match: Option<&ETagCondition>,
+    if_none_match: Option<&ETagCondition>,
+) -> S3Result<bool> {
+    match (if_match, if_none_match) {
+        (None, None) => Ok(false),
+        (None, Some(ETagCondition::Any)) => Ok(true),
+        _ => Err(s3_error!(
+            NotImplemented,
+            "A write may be conditional on If-None-Match: * only"
+        )),
+    }
+}
+
+/// The conditions of a read.
+#[derive(Debug, Default)]
+#[expect(clippy::struct_field_names, reason = "named like the headers")]
+pub struct ReadConditions {
+    pub if_match: Option<ETagCondition>,
+    pub if_none_match: Option<ETagCondition>,
+    pub if_modified_since: Option<Timestamp>,
+    pub if_unmodified_since: Option<Timestamp>,
+}
+
+impl ReadConditions {
+    /// Checks the conditions in the order of RFC 9110, section 13.2.2. `modified` is in whole
+    /// seconds.
+    ///
+    /// # Errors
+    /// `PreconditionFailed`, `NotModified`.
+    pub fn check(&self, etag: &str, modified: &Timestamp) -> S3Result<()> {
+        let matches = |condition: &ETagCondition| {
+            condition
+                .as_etag()
+                .is_none_or(|expected| expected.value() == etag)
+        };
+        let precondition_holds = match (&self.if_match, &self.if_unmodified_since) {
+            (Some(condition), _) => matches(condition),
+            (None, Some(since)) => modified <= since,
+            (None, None) => true,
+        };
+        if !precondition_holds {
+            return Err(s3_error!(PreconditionFailed));
+        }
+        let is_modified = match (&self.if_none_match, &self.if_modified_since) {
+            (Some(condition), _) => !matches(condition),
+            (None, Some(since)) => modified > since,
+            (None, None) => true,
+        };
+        if is_modified {
+            Ok(())
+        } else {
+            Err(s3_error!(NotModified))
+        }
+    }
+}
+
+/// Parses `x-amz-copy-source-range: bytes=FIRST-LAST` for an object of `size` bytes.
+///
+/// # Errors
+/// `InvalidArgument` for another syntax, `InvalidRange` for a range that is not in the object.
+pub fn copy_range(header: &str, size: u64) -> S3Result<Range<u64>> {
+    let number = |digits: &str| -> Option<u64> {
+        if digits.bytes().all(|b| b.is_ascii_digit()) {
+            digits.parse().ok()
+        } else {
+            None
+        }
+    };
+    let ends = header
+        .strip_prefix("bytes=")
+        .and_then(|range| range.split_once('-'))
+        .and_then(|(first, last)| Some((number(first)?, number(last)?)));
+    let (first, last) =
+        ends.ok_or_else(|| s3_error!(InvalidArgument, "The range must be bytes=FIRST-LAST"))?;
+    if first > last || last >= size {
+        return Err(s3_error!(InvalidRange));
+    }
+    Ok(first..last + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copy_range_must_be_in_its_source() {
+        assert_eq!(copy_range("bytes=0-4", 5).unwrap(), 0..5);
+        for (header, code) in [
+            ("bytes=0-5", "InvalidRange"),
+            ("bytes=3-2", "InvalidRange"),
+            ("bytes=-2", "InvalidArgument"),
+            ("0-1", "InvalidArgument"),
+        ] {
+            let error = copy_range(header, 5).unwrap_err();
+            assert_eq!(error.code().as_str(), code, "{header}");
+        }
+    }
+}

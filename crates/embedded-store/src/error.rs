@@ -1,0 +1,60 @@
+//! The error of an operation: the request is rejected, or the store itself has failed.
+//!
+//! Not here: which S3 error a rejection is; that is decided where the reason is known.
+
+use std::cell::RefCell;
+use std::error::Error;
+
+use s3s::{S3Error, S3ErrorCode};
+
+#[derive(Debug)]
+pub enum StoreError {
+    /// The request is rejected; the client sees this error.
+    Rejected(S3Error),
+    /// A failure of the disk, the database or a thread. The client sees `InternalError` only.
+    Internal(Box<dyn Error + Send + Sync>),
+}
+
+tokio::task_local! {
+    /// The cause of the `InternalError` of a request, to be logged outside of s3s, whose own log is
+    /// disabled.
+    pub static INTERNAL_CAUSE: RefCell<Option<String>>;
+}
+
+impl StoreError {
+    pub fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Internal(cause.into())
+    }
+}
+
+impl From<S3Error> for StoreError {
+    fn from(error: S3Error) -> Self {
+        Self::Rejected(error)
+    }
+}
+
+impl From<std::io::Error> for StoreError {
+    fn from(error: std::io::Error) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::internal(error)
+    }
+}
+
+/// Stores the cause of an internal error in [`INTERNAL_CAUSE`].
+impl From<StoreError> for S3Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Rejected(error) => error,
+            StoreError::Internal(cause) => {
+                // Outside of a request there is no such variable.
+                let _ = INTERNAL_CAUSE.try_with(|slot| slot.replace(Some(cause.to_string())));
+                Self::new(S3ErrorCode::InternalError)
+            }
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! Multipart uploads: create, send and copy parts, list, complete, abort.
+//!
+//! Not here: the bytes of a part, in [`crate::receive_body`]; the decision of a complete, in
+//! [`crate::complete`].
+
+use futures_util::StreamExt as _;
+use s3s::dto::{
+    AbortMultipartUploadInput, AbortMultipartUploadOutput, ChecksumAlgorithm, ChecksumType,
+    CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CopyPartResult, CopySource,
+    CreateMultipartUploadInput, CreateMultipartUploadOutput, ListMultipartUploadsInput,
+    ListMultipartUploadsOutput, ListPartsInput, ListPartsOutput, MultipartUpload,
+    Part as ListedPart, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput,
+    UploadPartOutput,
+};
+use s3s::{S3Request, S3Result, s3_error};
+use uuid::Uuid;
+
+use crate::body_headers::{BodyHeaders, SHA256};
+use crate::bucket::{BUCKET, check_bucket};
+use crate::complete::{CompleteDecision, CompleteRequest, CompleteRows, check_composite};
+use crate::conditions::{ReadConditions, copy_range};
+use crate::error::StoreError;
+use crate::etag::{part_etag, strong};
+use crate::listing::{encode_key, page_size};
+use crate::manifest::{Changes, Object, Queries, Upload};
+use crate::object_fields::{attributes_of, received_output};
+use crate::receive_body::{ReceivedBody, receive_body};
+use crate::store::Store;
+use crate::time::{now, timestamp, whole_second};
+
+/// S3's largest part number.
+const MAX_PART_NUMBER: i32 = 10_000;
+/// The largest range that `UploadPartCopy` copies.
+const MAX_COPY_BYTES: u64 = 5 << 30;
+
+impl Store {
+    pub async fn create_multipart_upload(
+        &self,
+        input: CreateMultipartUploadInput,
+    ) -> S3Result<CreateMultipartUploadOutput> {
+        check_bucket(&input.bucket)?;
+        let algorithm = input.checksum_algorithm.as_ref();
+        let requires_sha256 = match algorithm.map(ChecksumAlgorithm::as_str) {
+            None => false,
+            Some(ChecksumAlgorithm::SHA256) => true,
+            Some(_) => {
+                return Err(s3_error!(
+                    NotImplemented,
+                    "Multipart uploads have SHA256 checksums or none"
+                ));
+            }
+        };
+        check_composite(input.checksum_type.as_ref())?;
+        let upload = Upload {
+            id: Uuid::now_v7().simple().to_string(),
+            key: input.key.clone(),
+            requires_sha256,
+            attributes: attributes_of!(input)?,
+            created_ms: now(),
+        };
+        let id = upload.id.clone();
+        let (checksum_algorithm, checksum_type) = checksum_kind(&upload);
+        self.manifest()
+            .write(move |changes| changes.insert_upload(&upload))
+            .await?;
+        Ok(CreateMultipartUploadOutput {
+            bucket: Some(input.bucket),
+            key: Some(input.key),
+            upload_id: Some(id),
+            checksum_algorithm,
+            checksum_type,
+            ..CreateMultipartUploadOutput::default()
+        })
+    }
+
+    pub async fn upload_part(
+        &self,
+        request: S3Request<UploadPartInput>,
+    ) -> S3Result<UploadPartOutput> {
+        let input = request.input;
+        check_bucket(&input.bucket)?;
+        let number = check_part_number(input.part_number)?;
+        let headers = BodyHeaders::read(
+            input.content_length,
+            &request.headers,
+            request.trailing_headers,
+        )?;
+        // Before the body, so that a client does not send 5 GiB in vain.
+        let upload = self.open_upload(&input.upload_id, &input.key).await?;
+        if upload.requires_sha256 && !headers.has(SHA256) {
+            return Err(s3_error!(
+                InvalidRequest,
+                "The upload was created with SHA256; each part needs its checksum"
+            ));
+        }
+        let body = input.body.unwrap_or_else(|| s3s::Body::empty().into());
+        let received = receive_body(self.files(), body, headers).await?;
+        let output = received_output!(UploadPartOutput {
+            &part_etag(&received.sha256),
+            received.checksums.clone(),
+        });
+        self.store_part(input.upload_id, input.key, number, received)
+            .await?;
+        Ok(output)
+    }
+
+    pub async fn upload_part_copy(
+        &self,
+        input: UploadPartCopyInput,
+    ) -> S3Result<UploadPartCopyOutput> {
+        check_bucket(&input.bucket)?;
+        let number = check_part_number(input.part_number)?;
+        let CopySource::Bucket {
+            bucket,
+            key,
+            version_id: None,
+        } = &input.copy_source
+        else {
+            return Err(s3_error!(
+                NotImplemented,
+                "Only objects of this store, without versions, can be copied"
+            ));
+        };
+        check_bucket(bucket)?;
+        self.open_upload(&input.upload_id, &input.key).await?;
+        let source = self.readable_object(key).await?;
+        let conditions = ReadConditions {
+            if_match: input.copy_source_if_match,
+            if_none_match: input.copy_source_if_none_match,
+            if_modified_since: input.copy_source_if_modified_since,
+            if_unmodified_since: input.copy_source_if_unmodified_since,
+        };
+        // A copy has only this error for every condition.
+        conditions
+            .check(&source.object.etag, &whole_second(source.object.created_ms))
+            .map_err(|_| s3_error!(PreconditionFailed))?;
+        let range = match &input.copy_source_range {
+            None => 0..source.object.size,
+            Some(header) => copy_range(header, source.object.size)?,
+        };
+        if range.end - range.start > MAX_COPY_BYTES {
+            return Err(s3_error!(
+                InvalidRequest,
+                "A part is at most {MAX_COPY_BYTES} bytes"
+            ));
+        }
+        let body = source
+            .read(range)
+            .map(|bytes| bytes.map_err(Into::into))
+            .boxed();
+        let received = receive_body(self.files(), body, BodyHeaders::none()).await?;
+        let result = CopyPartResult {
+            e_tag: Some(strong(&part_etag(&received.sha256))),
+            checksum_sha256: received.checksums.checksum_sha256.clone(),
+            last_modified: Some(timestamp(now())),
+            ..CopyPartResult::default()
+        };
+        self.store_part(input.upload_id, input.key, number, received)
+            .await?;
+        Ok(UploadPartCopyOutput {
+            copy_part_result: Some(result),
+            ..UploadPartCopyOutput::default()
+        })
+    }
+
+    /// # Errors
+    /// `NoSuchUpload`.
+    async fn open_upload(&self, id: &str, key: &str) -> Result<Upload, StoreError> {
+        let (id, key) = (id.to_owned(), key.to_owned());
+        self.manifest()
+            .read(move |queries| open_upload(queries, &id, &key))
+            .await
+    }
+
+    /// Makes a received body a part, if the upload is still open.
+    async fn store_part(
+        &self,
+        upload_id: String,
+        key: String,
+        number: i32,
+        received: ReceivedBody,
+    ) -> Result<(), StoreError> {
+        self.manifest()
+            .write(move |changes| {
+                open_upload(changes, &upload_id, &key)?;
+                changes.put_part(
+                    &upload_id,
+                    number,
+                    received.file,
+                    received.size,
+                    &received.sha256,
+                )
+            })
+            .await
+    }
+
+    pub async fn list_parts(&self, input: ListPartsInput) -> S3Result<ListPartsOutput> {
+        check_bucket(&input.bucket)?;
+        let max_parts = page_size(input.max_parts)?;
+        let after = input.part_number_marker.unwrap_or_default();
+        let (id, key) = (input.upload_id.clone(), input.key.clone());
+        let (upload, mut parts) = self
+            .manifest()
+            .read(move |queries| {
+                let upload = open_upload(queries, &id, &key)?;
+                Ok((upload, queries.parts(&id, after, max_parts + 1)?))
+            })
+            .await?;
+        let is_truncated = truncate(&mut parts, max_parts);
+        let (checksum_algorithm, checksum_type) = checksum_kind(&upload);
+        let last = parts.last().filter(|_| is_truncated);
+        let next_part_number_marker = last.map(|part| part.number);
+        let listed = parts.into_iter().map(|part| ListedPart {
+            part_number: Some(part.number),
+            size: i64::try_from(part.size).ok(),
+            e_tag: Some(strong(&part_etag(&part.sha256))),
+            checksum_sha256: Some(part.sha256.base64()),
+            last_modified: Some(timestamp(part.created_ms)),
+            ..ListedPart::default()
+        });
+        Ok(ListPartsOutput {
+            bucket: Some(input.bucket),
+            key: Some(input.key),
+            upload_id: Some(input.upload_id),
+            max_parts: i32::try_from(max_parts).ok(),
+            part_number_marker: input.part_number_marker,
+            next_part_number_marker,
+            is_truncated: Some(is_truncated),
+            checksum_algorithm,
+            checksum_type,
+            parts: Some(listed.collect()),
+            ..ListPartsOutput::default()
+        })
+    }
+
+    pub async fn list_multipart_uploads(
+        &self,
+        input: ListMultipartUploadsInput,
+    ) -> S3Result<ListMultipartUploadsOutput> {
+        check_bucket(&input.bucket)?;
+        let delimiter = input.delimiter.as_ref();
+        if delimiter.is_some_and(|delimiter| !delimiter.is_empty()) {
+            return Err(s3_error!(
+                NotImplemented,
+                "Uploads are listed without a delimiter"
+            ));
+        }
+        let max_uploads = page_size(input.max_uploads)?;
+        let prefix = input.prefix.clone().unwrap_or_default();
+        let key_marker = input.key_marker.clone().unwrap_or_default();
+        // A key marker without an upload id marker skips all uploads of that key.
+        let id_marker = input
+            .upload_id_marker
+            .clone()
+            .unwrap_or_else(|| char::MAX.to_string());
+        let mut uploads = self
+            .manifest()
+            .read(move |queries| {
+                let after = (key_marker.as_str(), id_marker.as_str());
+                Ok(queries.uploads(&prefix, after, max_uploads + 1)?)
+            })
+            .await?;
+        let is_truncated = truncate(&mut uploads, max_uploads);
+        let encoding = input.encoding_type.as_ref();
+        let last = uploads.last().filter(|_| is_truncated);
+        let next_key_marker = last.map(|upload| encode_key(&upload.key, encoding));
+        let next_upload_id_marker = last.map(|upload| upload.id.clone());
+        let listed = uploads.into_iter().map(|upload| {
+            let (checksum_algorithm, checksum_type) = checksum_kind(&upload);
+            MultipartUpload {
+                key: Some(encode_key(&upload.key, encoding)),
+                upload_id: Some(upload.id),
+                initiated: Some(timestamp(upload.created_ms)),
+                checksum_algorithm,
+                checksum_type,
+                ..MultipartUpload::default()
+            }
+        });
+        Ok(ListMultipartUploadsOutput {
+            bucket: Some(input.bucket),
+            prefix: input.prefix.map(|prefix| encode_key(&prefix, encoding)),
+            key_marker: input.key_marker.map(|marker| encode_key(&marker, encoding)),
+            upload_id_marker: input.upload_id_marker,
+            next_key_marker,
+            next_upload_id_marker,
+            max_uploads: i32::try_from(max_uploads).ok(),
+            is_truncated: Some(is_truncated),
+            uploads: Some(listed.collect()),
+            encoding_type: input.encoding_type,
+            ..ListMultipartUploadsOutput::default()
+        })
+    }
+
+    /// Changes rows only; the files of the parts stay in place. Repeating a successful complete
+    /// returns the same response.
+    pub async fn complete_multipart_upload(
+        &self,
+        input: CompleteMultipartUploadInput,
+    ) -> S3Result<CompleteMultipartUploadOutput> {
+        check_bucket(&input.bucket)?;
+        let (bucket, key) = (input.bucket.clone(), input.key.clone());
+        let request = CompleteRequest::from_input(input)?;
+        let object = self
+            .manifest()
+            .write(move |changes| complete(changes, &request))
+            .await?;
+        let checksum_type = object
+            .checksum
+            .is_some()
+            .then(|| ChecksumType::from_static(ChecksumType::COMPOSITE));
+        Ok(CompleteMultipartUploadOutput {
+            location: Some(format!("/{BUCKET}/{}", object.key)),
+            bucket: Some(bucket),
+            key: Some(key),
+            e_tag: Some(strong(&object.etag)),
+            checksum_type,
+            checksum_sha256: object.checksum,
+            ..CompleteMultipartUploadOutput::default()
+        })
+    }
+
+    pub async fn abort_multipart_upload(
+        &self,
+        input: AbortMultipartUploadInput,
+    ) -> S3Result<AbortMultipartUploadOutput> {
+        check_bucket(&input.bucket)?;
+        self.manifest()
+            .write(move |changes| {
+                open_upload(changes, &input.upload_id, &input.key)?;
+                changes.delete_upload(&input.upload_id)?;
+                changes.delete_parts(&input.upload_id)
+            })
+            .await?;
+        Ok(AbortMultipartUploadOutput::default())
+    }
+}
+
+/// # Errors
+/// `NoSuchUpload`.
+fn open_upload(queries: &Queries, id: &str, key: &str) -> Result<Upload, StoreError> {
+    let upload = queries.upload(id, key)?;
+    upload.ok_or_else(|| s3_error!(NoSuchUpload).into())
+}
+
+/// Completes an upload in one transaction. Returns the object, also if the upload was completed
+/// before.
+fn complete(changes: &mut Changes, request: &CompleteRequest) -> Result<Object, StoreError> {
+    let rows = CompleteRows {
+        object: changes.object(&request.key)?,
+        upload: changes.upload(&request.upload_id, &request.key)?,
+        parts: changes.parts(&request.upload_id, 0, usize::MAX)?,
+    };
+    match request.decide(rows, now())? {
+        CompleteDecision::AlreadyCompleted(object) => Ok(object),
+        CompleteDecision::Create(object, omitted) => {
+            for number in omitted {
+                changes.delete_part(&object.upload_id, number)?;
+            }
+            changes.delete_upload(&object.upload_id)?;
+            changes.put_object(&object)?;
+            Ok(object)
+        }
+    }
+}
+
+/// The algorithm and type of the checksums of an upload, if it has any.
+fn checksum_kind(upload: &Upload) -> (Option<ChecksumAlgorithm>, Option<ChecksumType>) {
+    if !upload.requires_sha256 {
+        return (None, None);
+    }
+    let algorithm = ChecksumAlgorithm::from_static(ChecksumAlgorithm::SHA256);
+    let composite = ChecksumType::from_static(ChecksumType::COMPOSITE);
+    (Some(algorithm), Some(composite))
+}
+
+fn check_part_number(number: i32) -> S3Result<i32> {
+    if (1..=MAX_PART_NUMBER).contains(&number) {
+        Ok(number)
+    } else {
+        Err(s3_error!(
+            InvalidArgument,
+            "Part number must be an integer between 1 and {MAX_PART_NUMBER}, inclusive"
+        ))
+    }
+}
+
+/// Truncates the rows of a query for one row more than a page. Returns whether there is a next
+/// page.
+fn truncate<T>(rows: &mut Vec<T>, page_size: usize) -> bool {
+    let is_truncated = page_size > 0 && rows.len() > page_size;
+    rows.truncate(page_size);
+    is_truncated
+}

@@ -1,0 +1,109 @@
+//! The S3 operations that the store implements: a table from the methods of s3s to those of
+//! [`Store`]. s3s responds `NotImplemented` to all others.
+
+use s3s::dto::{
+    AbortMultipartUploadInput, AbortMultipartUploadOutput, Bucket, CompleteMultipartUploadInput,
+    CompleteMultipartUploadOutput, CreateMultipartUploadInput, CreateMultipartUploadOutput,
+    DeleteObjectInput, DeleteObjectOutput, GetBucketLocationInput, GetBucketLocationOutput,
+    GetObjectInput, GetObjectOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput,
+    HeadObjectOutput, ListBucketsInput, ListBucketsOutput, ListMultipartUploadsInput,
+    ListMultipartUploadsOutput, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input,
+    ListObjectsV2Output, ListPartsInput, ListPartsOutput, PostObjectInput, PostObjectOutput,
+    PutObjectInput, PutObjectOutput, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput,
+    UploadPartOutput,
+};
+use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
+
+use crate::bucket::{BUCKET, REGION, check_bucket};
+use crate::store::Store;
+use crate::time::timestamp;
+
+/// Implements each operation by the method of [`Store`] with the same name, which takes the input,
+/// or with `whole` the request. The block at the end has the other operations.
+macro_rules! operations {
+    ($($name:ident($input:ident) -> $output:ident $($whole:ident)?;)* {$($other:tt)*}) => {
+        #[async_trait::async_trait]
+        impl S3 for Store {
+            $(
+                async fn $name(&self, request: S3Request<$input>) -> S3Result<S3Response<$output>> {
+                    let argument = operations!(@ request $($whole)?);
+                    Ok(S3Response::new(Store::$name(self, argument).await?))
+                }
+            )*
+            $($other)*
+        }
+    };
+    (@ $request:ident whole) => { $request };
+    (@ $request:ident) => { $request.input };
+}
+
+operations! {
+    create_multipart_upload(CreateMultipartUploadInput) -> CreateMultipartUploadOutput;
+    upload_part(UploadPartInput) -> UploadPartOutput whole;
+    upload_part_copy(UploadPartCopyInput) -> UploadPartCopyOutput;
+    list_parts(ListPartsInput) -> ListPartsOutput;
+    list_multipart_uploads(ListMultipartUploadsInput) -> ListMultipartUploadsOutput;
+    complete_multipart_upload(CompleteMultipartUploadInput) -> CompleteMultipartUploadOutput;
+    abort_multipart_upload(AbortMultipartUploadInput) -> AbortMultipartUploadOutput;
+    put_object(PutObjectInput) -> PutObjectOutput whole;
+    head_object(HeadObjectInput) -> HeadObjectOutput;
+    get_object(GetObjectInput) -> GetObjectOutput;
+    delete_object(DeleteObjectInput) -> DeleteObjectOutput;
+    list_objects(ListObjectsInput) -> ListObjectsOutput;
+    list_objects_v2(ListObjectsV2Input) -> ListObjectsV2Output;
+    list_buckets(ListBucketsInput) -> ListBucketsOutput;
+    head_bucket(HeadBucketInput) -> HeadBucketOutput;
+    get_bucket_location(GetBucketLocationInput) -> GetBucketLocationOutput;
+    {
+        // S3 sends ETag and location in headers, too, where browsers look for them.
+        async fn post_object(
+            &self,
+            request: S3Request<PostObjectInput>,
+        ) -> S3Result<S3Response<PostObjectOutput>> {
+            let (etag, path) = Store::post_object(self, request).await?;
+            let mut response = S3Response::new(PostObjectOutput::default());
+            let quoted = format!("\"{}\"", etag.value());
+            for (name, value) in [(http::header::ETAG, quoted), (http::header::LOCATION, path)] {
+                let value = value.try_into().map_err(|_| s3_error!(InternalError))?;
+                response.headers.insert(name, value);
+            }
+            response.output.e_tag = Some(etag);
+            Ok(response)
+        }
+    }
+}
+
+#[expect(
+    clippy::unused_async,
+    reason = "called like the operations that do wait"
+)]
+impl Store {
+    async fn list_buckets(&self, _input: ListBucketsInput) -> S3Result<ListBucketsOutput> {
+        let bucket = Bucket {
+            name: Some(BUCKET.into()),
+            bucket_region: Some(REGION.into()),
+            creation_date: Some(timestamp(self.created_ms())),
+        };
+        Ok(ListBucketsOutput {
+            buckets: Some(vec![bucket]),
+            ..ListBucketsOutput::default()
+        })
+    }
+
+    async fn head_bucket(&self, input: HeadBucketInput) -> S3Result<HeadBucketOutput> {
+        check_bucket(&input.bucket)?;
+        Ok(HeadBucketOutput {
+            bucket_region: Some(REGION.into()),
+            ..HeadBucketOutput::default()
+        })
+    }
+
+    /// The location is absent for us-east-1, as in S3.
+    async fn get_bucket_location(
+        &self,
+        input: GetBucketLocationInput,
+    ) -> S3Result<GetBucketLocationOutput> {
+        check_bucket(&input.bucket)?;
+        Ok(GetBucketLocationOutput::default())
+    }
+}

@@ -1,0 +1,305 @@
+//! Receives a body: hashes and writes it as it arrives, and publishes a part file only if the body
+//! has the announced length and checksums.
+//!
+//! Not here: the row that names the part file. No transaction is open while a body arrives.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
+use md5::Md5;
+use s3s::checksum::ChecksumHasher;
+use s3s::crypto::{Checksum as _, Crc32, Crc32c, Crc64Nvme, Sha1};
+use s3s::{S3Error, S3ErrorCode, S3Result, StdError, s3_error};
+use sha2::{Digest as _, Sha256 as Sha256Hasher};
+use tokio::sync::mpsc;
+
+use upload_types::names::Sha256;
+
+use crate::body_headers::{BodyHeaders, CRC32, CRC32C, CRC64NVME, Checksums, SHA1};
+use crate::error::StoreError;
+use crate::part_files::{Draft, NewPartFile, PartFiles};
+
+/// Frames that wait for the disk. hyper makes them up to about 400 KiB large.
+const MAX_QUEUED_FRAMES: usize = 2;
+/// How long a body may make no progress.
+const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
+/// In each window of waiting, at least so many bytes must arrive: 1 KiB/s.
+const RATE_WINDOW: Duration = Duration::from_mins(2);
+const MIN_BYTES_PER_WINDOW: u64 = 120 << 10;
+
+/// A whole body that has the announced length and checksums.
+#[derive(Debug)]
+pub struct ReceivedBody {
+    pub file: NewPartFile,
+    pub size: u64,
+    pub sha256: Sha256,
+    /// For the response: the checksums that were sent, and always SHA-256.
+    pub checksums: s3s::dto::Checksum,
+}
+
+/// Receives a body. Leaves no file if it is incomplete or is not as announced.
+///
+/// # Errors
+/// `IncompleteBody`; `BadDigest`; `RequestTimeout`; `SlowDown` if too many bodies are being
+/// received; and the errors of s3s for a chunked body.
+pub async fn receive_body<S>(
+    files: &Arc<PartFiles>,
+    mut body: S,
+    headers: BodyHeaders,
+) -> Result<ReceivedBody, StoreError>
+where
+    S: Stream<Item = Result<Bytes, StdError>> + Unpin,
+{
+    let permit = files
+        .try_body_permit()
+        .ok_or_else(|| s3_error!(SlowDown, "Too many concurrent uploads"))?;
+    let (sender, frames) = mpsc::channel(MAX_QUEUED_FRAMES);
+    let (files, writer) = (Arc::clone(files), BodyWriter::new(&headers));
+    let writing = tokio::task::spawn_blocking(move || {
+        let received = writer.write_all(Draft::create(&files)?, frames);
+        // Held until the thread ends: it does so even if the request is dropped.
+        drop(permit);
+        received
+    });
+    let forwarded = forward(&mut body, &headers, &sender).await;
+    drop(sender);
+    let received = writing.await.map_err(StoreError::internal)?;
+    forwarded?;
+    received
+}
+
+enum Frame {
+    Data(Bytes),
+    /// The end of the body, with all checksums that were sent.
+    End(Checksums),
+}
+
+/// Forwards a body to the thread that writes it.
+async fn forward<S>(
+    body: &mut S,
+    headers: &BodyHeaders,
+    sender: &mpsc::Sender<Frame>,
+) -> S3Result<()>
+where
+    S: Stream<Item = Result<Bytes, StdError>> + Unpin,
+{
+    let mut rate = RateCheck::default();
+    loop {
+        let wait_started = Instant::now();
+        let next = tokio::time::timeout(IDLE_TIMEOUT, body.next()).await;
+        let next = next.map_err(|_| {
+            let seconds = IDLE_TIMEOUT.as_secs();
+            s3_error!(RequestTimeout, "No byte arrived for {seconds} s")
+        })?;
+        let frame = match next {
+            Some(Ok(bytes)) => {
+                if !rate.is_sufficient(wait_started.elapsed(), bytes.len() as u64) {
+                    let seconds = RATE_WINDOW.as_secs();
+                    return Err(s3_error!(
+                        RequestTimeout,
+                        "Less than 1 KiB/s arrived for {seconds} s"
+                    ));
+                }
+                Frame::Data(bytes)
+            }
+            Some(Err(error)) => return Err(stream_error(error.as_ref())),
+            None => Frame::End(headers.checksums_after_body()?),
+        };
+        let is_end = matches!(frame, Frame::End(_));
+        // The writer closes the channel when it fails; its own error is reported then.
+        if sender.send(frame).await.is_err() || is_end {
+            return Ok(());
+        }
+    }
+}
+
+/// The rate of a body over the time for which it was waited for: a slow disk does not count.
+#[derive(Default)]
+struct RateCheck {
+    waited: Duration,
+    received_bytes: u64,
+}
+
+impl RateCheck {
+    /// Counts bytes and the wait for them. Returns false at the end of a window with too few bytes.
+    fn is_sufficient(&mut self, waited: Duration, bytes: u64) -> bool {
+        self.waited += waited;
+        self.received_bytes += bytes;
+        if self.waited < RATE_WINDOW {
+            return true;
+        }
+        std::mem::take(self).received_bytes >= MIN_BYTES_PER_WINDOW
+    }
+}
+
+/// The S3 error for an error of the stream. The error types of s3s are private, so their texts are
+/// compared.
+fn stream_error(error: &(dyn std::error::Error + Send + Sync)) -> S3Error {
+    let text = error.to_string();
+    if text.contains("Sha256Mismatch") {
+        let mut mismatch = S3Error::with_message(
+            S3ErrorCode::Custom("XAmzContentSHA256Mismatch".into()),
+            "The provided 'x-amz-content-sha256' header does not match what was computed.",
+        );
+        mismatch.set_status_code(http::StatusCode::BAD_REQUEST);
+        mismatch
+    } else if text.contains("SignatureMismatch") {
+        s3_error!(SignatureDoesNotMatch)
+    } else {
+        s3_error!(IncompleteBody, "The body ended early")
+    }
+}
+
+/// Writes a body and verifies it, on a blocking thread.
+struct BodyWriter {
+    size: u64,
+    expected_length: Option<u64>,
+    sha256: Sha256Hasher,
+    /// The hasher, and the expected MD5.
+    md5: Option<(Md5, [u8; 16])>,
+    other_checksums: ChecksumHasher,
+}
+
+impl BodyWriter {
+    fn new(headers: &BodyHeaders) -> Self {
+        let other_checksums = ChecksumHasher {
+            crc32: headers.has(CRC32).then(Crc32::new),
+            crc32c: headers.has(CRC32C).then(Crc32c::new),
+            crc64nvme: headers.has(CRC64NVME).then(Crc64Nvme::new),
+            sha1: headers.has(SHA1).then(Sha1::new),
+            sha256: None,
+        };
+        Self {
+            size: 0,
+            expected_length: headers.length(),
+            sha256: Sha256Hasher::new(),
+            md5: headers.md5().map(|expected| (Md5::new(), expected)),
+            other_checksums,
+        }
+    }
+
+    fn write_all(
+        mut self,
+        mut draft: Draft,
+        mut frames: mpsc::Receiver<Frame>,
+    ) -> Result<ReceivedBody, StoreError> {
+        loop {
+            match frames.blocking_recv() {
+                Some(Frame::Data(bytes)) => {
+                    self.hash(&bytes)?;
+                    draft.write(&bytes)?;
+                }
+                Some(Frame::End(checksums)) => return self.finish(draft, &checksums),
+                None => return Err(s3_error!(IncompleteBody).into()),
+            }
+        }
+    }
+
+    fn hash(&mut self, bytes: &[u8]) -> S3Result<()> {
+        self.size += bytes.len() as u64;
+        if self
+            .expected_length
+            .is_some_and(|length| self.size > length)
+        {
+            return Err(s3_error!(
+                IncompleteBody,
+                "The body is longer than its Content-Length"
+            ));
+        }
+        self.sha256.update(bytes);
+        self.other_checksums.update(bytes);
+        if let Some((md5, _)) = &mut self.md5 {
+            md5.update(bytes);
+        }
+        Ok(())
+    }
+
+    fn finish(self, draft: Draft, expected: &Checksums) -> Result<ReceivedBody, StoreError> {
+        if self
+            .expected_length
+            .is_some_and(|length| self.size != length)
+        {
+            return Err(s3_error!(
+                IncompleteBody,
+                "The body is shorter than its Content-Length"
+            )
+            .into());
+        }
+        if let Some((md5, expected)) = self.md5
+            && md5.finalize().as_slice() != expected.as_slice()
+        {
+            return Err(s3_error!(
+                BadDigest,
+                "The Content-MD5 you specified did not match what we received."
+            )
+            .into());
+        }
+        let sha256 = Sha256::new(self.sha256.finalize().into());
+        let mut checksums = self.other_checksums.finalize();
+        checksums.checksum_sha256 = Some(sha256.base64());
+        for (name, expected) in expected {
+            let (kind, computed) = match *name {
+                CRC32 => ("CRC32", &checksums.checksum_crc32),
+                CRC32C => ("CRC32C", &checksums.checksum_crc32c),
+                CRC64NVME => ("CRC64NVME", &checksums.checksum_crc64nvme),
+                SHA1 => ("SHA1", &checksums.checksum_sha1),
+                _ => ("SHA256", &checksums.checksum_sha256),
+            };
+            if computed.as_ref() != Some(expected) {
+                let text =
+                    format!("The {kind} you specified did not match the calculated checksum.");
+                return Err(S3Error::with_message(S3ErrorCode::BadDigest, text).into());
+            }
+        }
+        Ok(ReceivedBody {
+            file: draft.publish()?,
+            size: self.size,
+            sha256,
+            checksums,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::StoreLock;
+
+    #[test]
+    fn rate_is_checked_in_each_window() {
+        const SECOND: Duration = Duration::from_secs(1);
+        let first_insufficient = |rate: &mut RateCheck, bytes| {
+            (0..1000).position(|_| !rate.is_sufficient(SECOND, bytes))
+        };
+        assert_eq!(first_insufficient(&mut RateCheck::default(), 1024), None);
+        assert_eq!(
+            first_insufficient(&mut RateCheck::default(), 1000),
+            Some(119)
+        );
+        // One burst counts in its own window only.
+        let mut rate = RateCheck::default();
+        assert!(rate.is_sufficient(SECOND, 1 << 30));
+        assert_eq!(first_insufficient(&mut rate, 1), Some(238));
+    }
+
+    #[tokio::test]
+    async fn bodies_over_the_limit_are_rejected_until_one_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = StoreLock::acquire(dir.path(), Duration::ZERO)
+            .await
+            .unwrap();
+        let files = PartFiles::open(dir.path(), lock).unwrap();
+        let receive = || receive_body(&files, futures_util::stream::empty(), BodyHeaders::none());
+        let mut permits: Vec<_> = std::iter::from_fn(|| files.try_body_permit()).collect();
+        assert!(matches!(
+            receive().await,
+            Err(StoreError::Rejected(error)) if *error.code() == S3ErrorCode::SlowDown
+        ));
+        permits.pop();
+        for _ in 0..2 {
+            receive().await.unwrap();
+        }
+    }
+}

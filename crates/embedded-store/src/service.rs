@@ -1,0 +1,187 @@
+//! The HTTP service of the store: checks signed headers, limits forms, and calls s3s.
+//!
+//! Not here: the operations, in [`crate::operations`].
+
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use futures_util::future::BoxFuture;
+use http::request::Parts;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use s3s::config::{S3Config, StaticConfigProvider};
+use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s::{S3Result, s3_error};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
+use tracing::Dispatch;
+use tracing::instrument::WithSubscriber as _;
+use url::Url;
+
+use crate::access_keys::AccessKeys;
+use crate::error::INTERNAL_CAUSE;
+use crate::signed_headers::{self, PresignedParts};
+use crate::store::Store;
+
+const MAX_FORM_FILE_BYTES: u64 = 100 << 20;
+const MAX_FORM_FIELDS_BYTES: usize = 64 << 10;
+/// s3s keeps the file of a form in memory until the form is complete.
+const MAX_CONCURRENT_FORMS: usize = 6;
+/// How long a form waits until another one ends.
+const FORM_QUEUE_TIMEOUT: Duration = Duration::from_secs(30);
+const FORM_TIMEOUT: Duration = Duration::from_mins(15);
+
+/// The store as a service for `Router::fallback_service`: path style, at the root of its host.
+#[derive(Clone)]
+pub struct Service {
+    s3: S3Service,
+    browsers: Option<Arc<Browsers>>,
+}
+
+/// Present if browsers may post forms, and send parts with a signature of `host` only.
+struct Browsers {
+    form_permits: Semaphore,
+    /// The origin of the store for clients, without a slash at its end.
+    public_url: String,
+}
+
+impl Service {
+    pub(crate) fn new(store: Store, keys: AccessKeys) -> Self {
+        let mut config = S3Config::default();
+        config.post_object_max_file_size = MAX_FORM_FILE_BYTES;
+        config.form_max_fields_size = MAX_FORM_FIELDS_BYTES;
+        let mut builder = S3ServiceBuilder::new(store);
+        builder.set_auth(keys);
+        builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
+        Self {
+            s3: builder.build(),
+            browsers: None,
+        }
+    }
+
+    /// Also accepts the requests of browsers, sent to `public_url`: forms, and parts whose
+    /// signature covers `host` only.
+    #[must_use]
+    pub fn for_browsers(self, public_url: &Url) -> Self {
+        let browsers = Browsers {
+            form_permits: Semaphore::new(MAX_CONCURRENT_FORMS),
+            public_url: public_url.as_str().trim_end_matches('/').to_owned(),
+        };
+        Self {
+            browsers: Some(Arc::new(browsers)),
+            ..self
+        }
+    }
+}
+
+impl tower::Service<Request<Body>> for Service {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let Self { s3, browsers } = self.clone();
+        Box::pin(async move { Ok(respond(&s3, browsers.as_deref(), request).await) })
+    }
+}
+
+/// Checks a request. Returns a permit for a form, to be kept until the response.
+async fn admit<'a>(
+    browsers: Option<&'a Browsers>,
+    request: &Parts,
+) -> S3Result<Option<SemaphorePermit<'a>>> {
+    let Some(browsers) = browsers else {
+        signed_headers::check(request, PresignedParts::BindLength)?;
+        return Ok(None);
+    };
+    if !signed_headers::is_form(request) {
+        signed_headers::check(request, PresignedParts::BindHostOnly)?;
+        return Ok(None);
+    }
+    signed_headers::check_form(request, MAX_FORM_FILE_BYTES + MAX_FORM_FIELDS_BYTES as u64)?;
+    match timeout(FORM_QUEUE_TIMEOUT, browsers.form_permits.acquire()).await {
+        Ok(Ok(permit)) => Ok(Some(permit)),
+        _ => Err(s3_error!(SlowDown, "Too many concurrent forms")),
+    }
+}
+
+async fn respond(
+    s3: &S3Service,
+    browsers: Option<&Browsers>,
+    request: Request<Body>,
+) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let admitted = admit(browsers, &parts).await;
+    let response = match &admitted {
+        Err(_) => None,
+        Ok(permit) => {
+            let limit = if permit.is_some() {
+                FORM_TIMEOUT
+            } else {
+                Duration::MAX
+            };
+            let request = Request::from_parts(parts, s3s::Body::http_body_unsync(body));
+            call(s3, request, limit).await
+        }
+    };
+    let response = match admitted {
+        Ok(_) => response,
+        Err(rejection) => rejection.to_http_response().ok(),
+    };
+    if let Some(response) = response {
+        with_headers(response.map(Body::new), browsers)
+    } else {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        response
+    }
+}
+
+/// Calls s3s, and logs the cause of an internal error. Returns `None` after `limit`, or if s3s
+/// fails.
+async fn call(
+    s3: &S3Service,
+    request: s3s::HttpRequest,
+    limit: Duration,
+) -> Option<s3s::HttpResponse> {
+    let call = async {
+        // s3s logs whole requests with their signatures: its log is disabled.
+        let response = timeout(limit, s3.call(request))
+            .with_subscriber(Dispatch::none())
+            .await;
+        let cause = INTERNAL_CAUSE.with(RefCell::take);
+        (response.ok().and_then(Result::ok), cause)
+    };
+    let (response, cause) = INTERNAL_CAUSE.scope(RefCell::default(), call).await;
+    if let Some(cause) = cause {
+        tracing::error!("the embedded store failed: {cause}");
+    }
+    response
+}
+
+fn with_headers(mut response: Response<Body>, browsers: Option<&Browsers>) -> Response<Body> {
+    // The location of the file of a form is a path: the operations do not know the public host.
+    let path = response
+        .headers()
+        .get(header::LOCATION)
+        .and_then(|path| path.to_str().ok())
+        .filter(|path| path.starts_with('/'));
+    if let Some((browsers, path)) = browsers.zip(path)
+        && let Ok(location) = HeaderValue::try_from(format!("{}{path}", browsers.public_url))
+    {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    // Browsers must not guess another type than the upload declared.
+    response.headers_mut().insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    response
+}

@@ -1,0 +1,450 @@
+//! Rejects requests before their signature is verified: above all, those with headers that the
+//! signature does not cover. Pure: method, query and headers in, an S3 error out.
+//!
+//! Not here: whether the signature is right and has not expired, which s3s verifies. s3s 0.14 does
+//! not check which headers are signed.
+
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, Method, header};
+use s3s::{S3Error, S3Result, s3_error};
+use url::form_urlencoded;
+
+use crate::body_headers::CHECKSUMS;
+
+/// The longest lifetime of a presigned URL: seven days.
+const MAX_EXPIRES_SECONDS: u32 = 7 * 24 * 3600;
+
+/// The `x-amz-*` headers that the store implements, in addition to checksums and user metadata.
+const IMPLEMENTED: [&str; 19] = [
+    "x-amz-date",
+    "x-amz-content-sha256",
+    "x-amz-decoded-content-length",
+    "x-amz-trailer",
+    "x-amz-te",
+    "x-amz-user-agent",
+    "x-amz-request-payer",
+    "x-amz-checksum-algorithm",
+    "x-amz-sdk-checksum-algorithm",
+    "x-amz-checksum-type",
+    "x-amz-checksum-mode",
+    "x-amz-mp-object-size",
+    "x-amz-copy-source",
+    "x-amz-copy-source-range",
+    "x-amz-copy-source-if-match",
+    "x-amz-copy-source-if-none-match",
+    "x-amz-copy-source-if-modified-since",
+    "x-amz-copy-source-if-unmodified-since",
+    "x-amz-optional-object-attributes",
+];
+
+/// Headers that are kept with an object and returned to its readers: on a presigned PUT, only the
+/// signer may choose them.
+const KEPT_WITH_OBJECT: [HeaderName; 5] = [
+    header::CACHE_CONTROL,
+    header::CONTENT_DISPOSITION,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LANGUAGE,
+    header::EXPIRES,
+];
+
+/// Which headers of a presigned part must be signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PresignedParts {
+    /// `host` and `content-length`.
+    BindLength,
+    /// Only `host`, because browsers cannot choose other headers. The gateway that completes the
+    /// upload looks at the parts.
+    BindHostOnly,
+}
+
+/// Checks the headers of a request other than a form.
+///
+/// "Signature Version 4 for authenticating requests" of the Amazon S3 API reference requires
+/// signatures of `host` and of all `x-amz-*` headers. The store also requires signatures of the
+/// length of a presigned PUT, and of the headers that are kept with its object.
+///
+/// # Errors
+/// `AccessDenied` for a header that is not signed, `NotImplemented` for a feature that the store
+/// does not have.
+pub fn check(request: &Parts, presigned_parts: PresignedParts) -> S3Result<()> {
+    let query = request.uri.query().unwrap_or_default();
+    let query: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes())
+        .into_owned()
+        .collect();
+    let signed = SignedHeaders::of_request(&query, &request.headers)?;
+    if is_form(request) {
+        return Err(s3_error!(
+            NotImplemented,
+            "Uploads by HTML form are not implemented"
+        ));
+    }
+    signed.require(&header::HOST)?;
+    if signed.is_presigned && request.method == Method::PUT {
+        let is_part = query.iter().any(|(name, _)| name == "uploadId");
+        if !(is_part && presigned_parts == PresignedParts::BindHostOnly) {
+            signed.require(&header::CONTENT_LENGTH)?;
+        }
+        for name in &KEPT_WITH_OBJECT {
+            if request.headers.contains_key(name) {
+                signed.require(name)?;
+            }
+        }
+    }
+    for name in request.headers.keys() {
+        check_header(name, &request.headers, &signed)?;
+    }
+    Ok(())
+}
+
+fn check_header(name: &HeaderName, headers: &HeaderMap, signed: &SignedHeaders) -> S3Result<()> {
+    let is_amz = name.as_str().starts_with("x-amz-");
+    if is_amz {
+        signed.require(name)?;
+    }
+    // s3s treats a repeated header as absent.
+    if (is_amz || signed.contains(name)) && headers.get_all(name).iter().nth(1).is_some() {
+        return Err(s3_error!(
+            InvalidRequest,
+            "The header {name} must not be repeated"
+        ));
+    }
+    if is_amz && !is_implemented(name.as_str(), headers) {
+        return Err(s3_error!(
+            NotImplemented,
+            "The header {name} implies functionality that is not implemented"
+        ));
+    }
+    Ok(())
+}
+
+fn is_implemented(name: &str, headers: &HeaderMap) -> bool {
+    let is_standard = || headers.get(name).is_some_and(|value| value == "STANDARD");
+    IMPLEMENTED.contains(&name)
+        || CHECKSUMS.contains(&name)
+        || name.starts_with("x-amz-meta-")
+        || name == "x-amz-storage-class" && is_standard()
+}
+
+/// Checks the headers of a form. Its policy, which s3s verifies, covers every field; so the request
+/// must have neither a query nor headers that say more.
+///
+/// # Errors
+/// `InvalidArgument` for a request with a signature, a query or `x-amz-*` headers; `EntityTooLarge`
+/// for more than `max_bytes`, or an unknown length.
+pub fn check_form(request: &Parts, max_bytes: u64) -> S3Result<()> {
+    let headers = &request.headers;
+    let has_query = request.uri.query().is_some_and(|query| !query.is_empty());
+    let has_amz = headers
+        .keys()
+        .any(|name| name.as_str().starts_with("x-amz-"));
+    if has_query || has_amz || headers.contains_key(header::AUTHORIZATION) {
+        return Err(s3_error!(
+            InvalidArgument,
+            "A form is signed by its policy alone"
+        ));
+    }
+    let length = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if length.is_none_or(|length| length > max_bytes) {
+        return Err(s3_error!(
+            EntityTooLarge,
+            "A form has {max_bytes} bytes at most"
+        ));
+    }
+    Ok(())
+}
+
+/// Whether a browser posts a form.
+pub fn is_form(request: &Parts) -> bool {
+    const FORM: &[u8] = b"multipart/form-data";
+    let content_type = request.headers.get(header::CONTENT_TYPE);
+    let media_type = content_type
+        .map(|value| value.as_bytes().trim_ascii_start())
+        .and_then(|value| value.get(..FORM.len()));
+    request.method == Method::POST
+        && media_type.is_some_and(|media_type| media_type.eq_ignore_ascii_case(FORM))
+}
+
+/// The headers that a signature covers.
+struct SignedHeaders {
+    /// In lower case.
+    names: Vec<String>,
+    /// Whether the signature is in the URL, not in `Authorization`.
+    is_presigned: bool,
+}
+
+impl SignedHeaders {
+    fn of_request(query: &[(String, String)], headers: &HeaderMap) -> S3Result<Self> {
+        let has_parameter = |wanted: &str| query.iter().any(|(name, _)| name == wanted);
+        let is_presigned = has_parameter("X-Amz-Signature");
+        if has_parameter("Signature") || has_parameter("AWSAccessKeyId") {
+            return Err(s3_error!(
+                AccessDenied,
+                "Only Signature Version 4 is accepted"
+            ));
+        }
+        let (credential, names) = match (is_presigned, headers.get(header::AUTHORIZATION)) {
+            (true, Some(_)) => {
+                return Err(s3_error!(
+                    InvalidArgument,
+                    "Only one auth mechanism allowed"
+                ));
+            }
+            (false, None) => return Err(s3_error!(AccessDenied)),
+            (true, None) => parse_query(query)?,
+            (false, Some(value)) => {
+                let parsed = value.to_str().ok().and_then(parse_authorization);
+                parsed.ok_or_else(|| {
+                    s3_error!(
+                        AuthorizationHeaderMalformed,
+                        "The authorization header is malformed"
+                    )
+                })?
+            }
+        };
+        // s3s also accepts credentials for STS, whose requests may omit the hash of the payload.
+        if !credential.ends_with("/s3/aws4_request") {
+            return Err(s3_error!(
+                AccessDenied,
+                "The credential is not scoped to S3"
+            ));
+        }
+        Ok(Self {
+            names: names.split(';').map(str::to_ascii_lowercase).collect(),
+            is_presigned,
+        })
+    }
+
+    fn contains(&self, name: &HeaderName) -> bool {
+        self.names.iter().any(|signed| signed == name.as_str())
+    }
+
+    /// # Errors
+    /// `AccessDenied`.
+    fn require(&self, name: &HeaderName) -> S3Result<()> {
+        if self.contains(name) {
+            Ok(())
+        } else {
+            Err(s3_error!(
+                AccessDenied,
+                "There were headers present in the request which were not signed: {name}"
+            ))
+        }
+    }
+}
+
+/// The credential and the signed headers of a presigned URL.
+fn parse_query(query: &[(String, String)]) -> S3Result<(&str, &str)> {
+    let error = |text: &str| -> S3Error { s3_error!(AuthorizationQueryParametersError, "{text}") };
+    let only_value = |wanted: &str| {
+        let mut values = query
+            .iter()
+            .filter(|(name, _)| name == wanted)
+            .map(|(_, value)| value.as_str());
+        let value = values
+            .next()
+            .ok_or_else(|| error("Query-string authentication needs the X-Amz-* parameters"))?;
+        match values.next() {
+            None => Ok(value),
+            Some(_) => Err(error("X-Amz-* parameters must not be repeated")),
+        }
+    };
+    let expires: u32 = only_value("X-Amz-Expires")?
+        .parse()
+        .map_err(|_| error("X-Amz-Expires should be a number"))?;
+    if expires > MAX_EXPIRES_SECONDS {
+        return Err(error("X-Amz-Expires must be less than a week (in seconds)"));
+    }
+    Ok((
+        only_value("X-Amz-Credential")?,
+        only_value("X-Amz-SignedHeaders")?,
+    ))
+}
+
+/// The credential and the signed headers of
+/// `AWS4-HMAC-SHA256 Credential=…, SignedHeaders=…, Signature=…`. Returns `None` for other fields.
+fn parse_authorization(value: &str) -> Option<(&str, &str)> {
+    let fields: Vec<&str> = value
+        .strip_prefix("AWS4-HMAC-SHA256 ")?
+        .split(',')
+        .map(str::trim)
+        .collect();
+    let [credential, names, signature] = fields.as_slice() else {
+        return None;
+    };
+    signature.strip_prefix("Signature=")?;
+    Some((
+        credential.strip_prefix("Credential=")?,
+        names.strip_prefix("SignedHeaders=")?,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCOPE: &str = "AK/20261120/us-east-1/s3/aws4_request";
+
+    /// Checks a request; the error is its code.
+    fn check_request(method: Method, uri: &str, headers: &[(&str, &str)]) -> Result<(), String> {
+        let request = headers.iter().fold(
+            http::Request::builder().method(method).uri(uri),
+            |request, (name, value)| request.header(*name, *value),
+        );
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        check(&parts, PresignedParts::BindLength).map_err(|error| error.code().as_str().to_owned())
+    }
+
+    fn check_presigned_put(
+        signed_headers: &str,
+        expires: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<(), String> {
+        let uri = format!(
+            "http://h/embedded/k?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={SCOPE}\
+             &X-Amz-Date=x&X-Amz-Expires={expires}&X-Amz-SignedHeaders={signed_headers}\
+             &X-Amz-Signature=s"
+        );
+        check_request(Method::PUT, &uri, headers)
+    }
+
+    fn rejected(code: &str) -> Result<(), String> {
+        Err(code.to_owned())
+    }
+
+    #[test]
+    fn presigned_put_must_sign_host_and_length_and_expire_within_a_week() {
+        const PARAMETERS: &str = "AuthorizationQueryParametersError";
+        for (signed_headers, expires, expected) in [
+            ("host%3Bcontent-length", "900", Ok(())),
+            ("host;content-length", "604800", Ok(())),
+            ("host", "900", rejected("AccessDenied")),
+            ("content-length", "900", rejected("AccessDenied")),
+            ("host;content-length", "604801", rejected(PARAMETERS)),
+            ("host;content-length", "-1", rejected(PARAMETERS)),
+            ("host&X-Amz-SignedHeaders=x", "900", rejected(PARAMETERS)),
+        ] {
+            assert_eq!(
+                check_presigned_put(signed_headers, expires, &[]),
+                expected,
+                "{signed_headers} {expires}"
+            );
+        }
+    }
+
+    #[test]
+    fn unsigned_headers_are_rejected() {
+        let check = |signed_headers: &str, headers: &[(&str, &str)]| {
+            let signed_headers = format!("host;content-length{signed_headers}");
+            check_presigned_put(&signed_headers, "900", headers)
+        };
+        for name in [
+            "x-amz-copy-source",
+            "x-amz-meta-a",
+            "x-amz-content-sha256",
+            "x-amz-checksum-sha256",
+            "x-amz-acl",
+        ] {
+            assert_eq!(
+                check("", &[(name, "v")]),
+                rejected("AccessDenied"),
+                "{name}"
+            );
+        }
+        assert_eq!(check(";x-amz-meta-a", &[("x-amz-meta-a", "v")]), Ok(()));
+        for name in KEPT_WITH_OBJECT {
+            let headers = [(name.as_str(), "v")];
+            assert_eq!(check("", &headers), rejected("AccessDenied"), "{name}");
+            assert_eq!(check(&format!(";{name}"), &headers), Ok(()), "{name}");
+        }
+        let repeated = [("x-amz-meta-a", "v"), ("x-amz-meta-a", "w")];
+        assert_eq!(
+            check(";x-amz-meta-a", &repeated),
+            rejected("InvalidRequest")
+        );
+    }
+
+    #[test]
+    fn headers_of_other_features_are_not_implemented() {
+        let check = |name: &str, value: &str| {
+            let signed_headers = format!("host;content-length;{name}");
+            check_presigned_put(&signed_headers, "900", &[(name, value)])
+        };
+        for name in [
+            "x-amz-server-side-encryption",
+            "x-amz-acl",
+            "x-amz-tagging",
+            "x-amz-checksum-sha512",
+        ] {
+            assert_eq!(check(name, "v"), rejected("NotImplemented"), "{name}");
+        }
+        assert_eq!(check("x-amz-storage-class", "STANDARD"), Ok(()));
+        assert_eq!(
+            check("x-amz-storage-class", "GLACIER"),
+            rejected("NotImplemented")
+        );
+    }
+
+    #[test]
+    fn only_one_signature_of_version_4_for_s3_is_accepted() {
+        let check = |query: &str, authorization: Option<&str>| {
+            let uri = format!("http://h/embedded/k{query}");
+            let headers: Vec<_> = authorization
+                .iter()
+                .map(|value| ("authorization", *value))
+                .collect();
+            check_request(Method::GET, &uri, &headers)
+        };
+        let valid = format!(
+            "AWS4-HMAC-SHA256 Credential={SCOPE}, SignedHeaders=host;x-amz-date, Signature=s"
+        );
+        let repeated = format!("{valid}, SignedHeaders=x");
+        let for_sts = valid.replace("/s3/", "/sts/");
+        for (query, authorization, expected) in [
+            ("", Some(valid.as_str()), Ok(())),
+            ("", None, rejected("AccessDenied")),
+            (
+                "?X-Amz-Signature=s",
+                Some(&valid),
+                rejected("InvalidArgument"),
+            ),
+            (
+                "?Signature=s&AWSAccessKeyId=a",
+                None,
+                rejected("AccessDenied"),
+            ),
+            (
+                "",
+                Some("AWS AK:s"),
+                rejected("AuthorizationHeaderMalformed"),
+            ),
+            (
+                "",
+                Some(&repeated),
+                rejected("AuthorizationHeaderMalformed"),
+            ),
+            ("", Some(&for_sts), rejected("AccessDenied")),
+        ] {
+            assert_eq!(
+                check(query, authorization),
+                expected,
+                "{query} {authorization:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn forms_are_not_implemented_without_browsers() {
+        let authorization =
+            format!("AWS4-HMAC-SHA256 Credential={SCOPE}, SignedHeaders=host, Signature=s");
+        let headers = [
+            ("authorization", authorization.as_str()),
+            ("content-type", " Multipart/Form-Data; boundary=b"),
+        ];
+        assert_eq!(
+            check_request(Method::POST, "http://h/embedded", &headers),
+            rejected("NotImplemented")
+        );
+    }
+}

@@ -1,0 +1,47 @@
+//! The settings of a store.
+//!
+//! Not here: their checks, which [`crate::Store::new`] makes.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use url::Url;
+
+use crate::observer::Observer;
+
+/// A bucket, its location and its requirements.
+#[derive(Clone)]
+pub struct Settings {
+    pub bucket: String,
+    /// Prepended to every key, without slashes at its ends; may be empty.
+    pub prefix: String,
+    /// The endpoint of control calls. `None` is AWS in `region`.
+    pub endpoint: Option<Url>,
+    /// The endpoint in presigned URLs, if it differs from `endpoint`.
+    pub public_endpoint: Option<Url>,
+    pub region: Option<String>,
+    pub path_style: bool,
+    /// Access key and secret. `None` is the AWS credential chain.
+    pub keys: Option<(String, String)>,
+    /// Headers that every created object gets: server-side encryption, and others that the bucket's
+    /// policy requires.
+    pub create_headers: BTreeMap<String, String>,
+    /// Whether locations are `embedded:KEY` instead of a URL.
+    pub embedded: bool,
+    /// The base URL of a CDN that serves the objects.
+    pub cdn: Option<Url>,
+    /// Called after each control call.
+    pub observer: Observer,
+}
+
+/// Shows neither keys nor headers, which may be secret.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Settings({:?} at {:?})",
+            self.bucket,
+            self.endpoint.as_ref().map(Url::origin)
+        )
+    }
+}

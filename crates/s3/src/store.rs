@@ -1,0 +1,272 @@
+//! One bucket: its settings, checked, and where its objects are.
+//!
+//! Not here: the requests. [`crate::multipart`], [`crate::objects`], [`crate::copy`] and
+//! [`crate::probe`] add them to [`Store`], one group of operations each.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+use url::Url;
+
+use upload_net::{HttpClient, Response};
+use upload_types::error::{Error, Kind, Result};
+use upload_types::names::{Key, Sha256};
+use upload_types::wire::{Limits, Proof};
+
+use crate::bucket_url::BucketUrl;
+use crate::client::Client;
+use crate::fault::Fault;
+use crate::object_headers::check_create_headers;
+use crate::profile::{Capability, PROFILE_VERSION, Profile, Support};
+use crate::region::region;
+use crate::settings::Settings;
+use crate::signing::{Credentials, Presigned, Signer};
+use crate::size_limits;
+use crate::sqs::Queue;
+use crate::transport::{self, CONTROL_CALL_TIMEOUT};
+use crate::uri::{check_key, encode_path};
+
+/// One bucket behind the S3 protocol. Every operation fails with a [`Fault`].
+#[derive(Debug, Clone)]
+pub struct Store {
+    client: Client,
+    /// For control calls.
+    internal_url: BucketUrl,
+    /// For presigned URLs.
+    public_url: BucketUrl,
+    bucket: String,
+    /// Without slashes at its ends; may be empty.
+    prefix: String,
+    /// Names in lower case, values of visible ASCII.
+    create_headers: BTreeMap<String, String>,
+    embedded: bool,
+    cdn: Option<Url>,
+    proof: Proof,
+    profile: Arc<Profile>,
+    limits: Limits,
+}
+
+impl Store {
+    /// Checks the settings and determines the region. Sends nothing; the AWS credential chain is
+    /// searched by the first request.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] for settings that cannot be used, or if the region of AWS is not known.
+    pub fn new(settings: Settings) -> Result<Self> {
+        let region = region(&settings)?;
+        let public_endpoint = settings.public_endpoint.as_ref();
+        let endpoint = settings.endpoint.as_ref();
+        let internal_url = BucketUrl::new(&settings, endpoint, &region)?;
+        let public_url = BucketUrl::new(&settings, public_endpoint.or(endpoint), &region)?;
+        let prefix = settings.prefix.trim_matches('/').to_owned();
+        if !prefix.is_empty() {
+            check_key(&prefix).map_err(|reason| {
+                let text = format!("could not use the prefix of keys: {reason}");
+                Error::new(Kind::Config, text)
+            })?;
+        }
+        let create_headers = check_create_headers(&settings.create_headers)?;
+        let http = HttpClient::new().map_err(|error| {
+            Error::new(Kind::Config, "could not set up HTTP").with_source(error)
+        })?;
+        let credentials = match &settings.keys {
+            Some((access, secret)) => Credentials::fixed(access, secret),
+            None => Credentials::chain(http.clone()),
+        };
+        let signer = Signer::new(credentials, &region);
+        Ok(Self {
+            client: Client::new(http, signer, settings.observer),
+            internal_url,
+            public_url,
+            limits: size_limits::of_endpoint(settings.endpoint.as_ref()),
+            bucket: settings.bucket,
+            prefix,
+            create_headers,
+            embedded: settings.embedded,
+            cdn: settings.cdn,
+            proof: Proof::Sha256,
+            profile: Arc::default(),
+        })
+    }
+
+    /// Signs parts for `proof` from now on.
+    #[must_use]
+    pub fn with_proof(self, proof: Proof) -> Self {
+        Self { proof, ..self }
+    }
+
+    /// Omits from requests every feature that `profile` reports as refused.
+    #[must_use]
+    pub fn with_profile(self, profile: Profile) -> Self {
+        let no_unequal_parts = profile.support(Capability::UnequalParts) == Support::No;
+        let limits = Limits {
+            equal_parts: self.limits.equal_parts || no_unequal_parts,
+            ..self.limits
+        };
+        Self {
+            profile: Arc::new(profile),
+            limits,
+            ..self
+        }
+    }
+
+    /// Empty before [`Store::with_profile`].
+    #[must_use]
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// SHA-256 checksums before [`Store::with_proof`].
+    #[must_use]
+    pub fn proof(&self) -> Proof {
+        self.proof
+    }
+
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// The name of the bucket.
+    #[must_use]
+    pub fn bucket(&self) -> &str {
+        &self.bucket
+    }
+
+    /// A key with the prefix, as the bucket contains it.
+    #[must_use]
+    pub fn full_key(&self, key: &Key) -> String {
+        self.prefixed(key.as_str())
+    }
+
+    /// The inverse of [`Store::full_key`]. Returns `None` for another bucket or prefix.
+    #[must_use]
+    pub fn key_of(&self, bucket: &str, full_key: &str) -> Option<Key> {
+        let key = if self.prefix.is_empty() {
+            full_key
+        } else {
+            full_key
+                .strip_prefix(self.prefix.as_str())?
+                .strip_prefix('/')?
+        };
+        key.parse().ok().filter(|_| bucket == self.bucket)
+    }
+
+    /// The URL of an object at the CDN. Returns `None` without a CDN.
+    #[must_use]
+    pub fn cdn_url(&self, key: &Key) -> Option<String> {
+        let base = self.cdn.as_ref()?.as_str().trim_end_matches('/');
+        Some(format!("{base}/{}", encode_path(&self.full_key(key))))
+    }
+
+    /// The URL of an object in the bucket, without a signature.
+    #[must_use]
+    pub fn plain_url(&self, key: &Key) -> String {
+        let key = self.full_key(key);
+        // A key without a URL cannot have been uploaded to: return it as it is.
+        self.public_url.object(&key, &[]).unwrap_or(key)
+    }
+
+    /// The location of an object for people: its URL at the CDN, `embedded:KEY`, or its plain URL.
+    #[must_use]
+    pub fn location(&self, key: &Key) -> String {
+        if let Some(url) = self.cdn_url(key) {
+            url
+        } else if self.embedded {
+            format!("embedded:{}", self.full_key(key))
+        } else {
+            self.plain_url(key)
+        }
+    }
+
+    /// The SQS queue at `url`, called with the store's credentials.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] if the URL is not that of a queue.
+    pub fn queue(&self, url: &Url) -> Result<Queue> {
+        Queue::new(url, &self.client)
+    }
+
+    /// The key under which to keep the profile. It differs for another bucket, endpoint, prefix,
+    /// credential, or header of created objects.
+    ///
+    /// # Errors
+    /// [`Fault`] without a credential.
+    pub async fn profile_key(&self) -> Result<String, Fault> {
+        let access_key = self.client.signer().access_key().await?;
+        let location = (
+            self.internal_url.bucket(&[]),
+            self.public_url.bucket(&[]),
+            &self.prefix,
+        );
+        let identity = format!(
+            "{PROFILE_VERSION} {location:?} {access_key} {:?}",
+            self.create_headers
+        );
+        Ok(Sha256::of(identity.as_bytes()).to_string())
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(crate) fn create_headers(&self) -> &BTreeMap<String, String> {
+        &self.create_headers
+    }
+
+    /// A key, or the beginning of one, with the prefix.
+    pub(crate) fn prefixed(&self, key: &str) -> String {
+        if self.prefix.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}/{key}", self.prefix)
+        }
+    }
+
+    /// The URL of an object for control calls.
+    pub(crate) fn object_url(&self, key: &Key, query: &[(&str, &str)]) -> Result<String, Fault> {
+        self.internal_url.object(&self.full_key(key), query)
+    }
+
+    /// The URL of an object for clients.
+    pub(crate) fn public_object_url(
+        &self,
+        key: &Key,
+        query: &[(&str, &str)],
+    ) -> Result<String, Fault> {
+        self.public_url.object(&self.full_key(key), query)
+    }
+
+    /// The URL of the bucket for control calls.
+    pub(crate) fn bucket_url(&self, query: &[(&str, &str)]) -> String {
+        self.internal_url.bucket(query)
+    }
+
+    /// The URL of the bucket for clients.
+    pub(crate) fn public_bucket_url(&self) -> String {
+        self.public_url.bucket(&[])
+    }
+
+    pub(crate) async fn presign(
+        &self,
+        method: Method,
+        url: &str,
+        headers: BTreeMap<String, String>,
+        ttl: Duration,
+    ) -> Result<Presigned, Fault> {
+        self.client
+            .signer()
+            .presign(method, url, headers, ttl)
+            .await
+    }
+
+    /// Sends a request that is signed already, or not at all.
+    pub(crate) async fn send_unsigned(
+        &self,
+        request: http::Request<Vec<u8>>,
+    ) -> Result<Response, Fault> {
+        transport::send(self.client.http(), request, CONTROL_CALL_TIMEOUT).await
+    }
+}

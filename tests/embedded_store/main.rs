@@ -1,0 +1,26 @@
+//! The embedded store over HTTP: signed requests and presigned URLs against a real listener.
+//! Everything that an S3 client can observe, and the files in the store's directory.
+//!
+//! Not here: the gateway in front of it (`tests/gateway_api`).
+//!
+//! | file | subject |
+//! |---|---|
+//! | `client` | a store with a client |
+//! | `signatures` | signed headers, keys, expiry |
+//! | `parts` | sending, copying and listing parts |
+//! | `complete` | completing and aborting uploads |
+//! | `objects` | whole objects |
+//! | `listings` | listings of objects and uploads |
+//! | `directory` | opening the store; the files in its directory |
+//! | `log` | the log |
+
+#![cfg(feature = "gateway")]
+
+mod client;
+mod complete;
+mod directory;
+mod listings;
+mod log;
+mod objects;
+mod parts;
+mod signatures;
