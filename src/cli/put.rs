@@ -166,13 +166,15 @@ async fn preview(
         .journal
         .candidates(&info.instance_id, &wanted)?
         .concat();
-    let fresh = || Plan::new(identity.size, put.part_size, &info.limits);
+    let fresh =
+        || Plan::new(identity.size, put.part_size, &info.limits).map_err(transfer::plan_error);
     let (plan, upload, resumed_bytes) = match transfer::choose(&candidates, &identity, put.force) {
         Choice::Fresh | Choice::Replace(_) | Choice::MaybeFinished(_) => (fresh()?, None, 0),
         Choice::Finished(index) => {
             let upload = &candidates[index];
             (
-                Plan::pinned(identity.size, upload.intent.part_size)?,
+                Plan::pinned(identity.size, upload.intent.part_size)
+                    .map_err(transfer::plan_error)?,
                 upload.id.clone(),
                 identity.size,
             )
@@ -180,7 +182,8 @@ async fn preview(
         Choice::Continue(index) => {
             let upload = &candidates[index];
             transfer::recall(backend, upload);
-            let plan = Plan::pinned(identity.size, upload.intent.part_size)?;
+            let plan = Plan::pinned(identity.size, upload.intent.part_size)
+                .map_err(transfer::plan_error)?;
             let stored = match &upload.id {
                 Some(id) => backend.parts(id).await?,
                 None => Vec::new(),

@@ -3,6 +3,7 @@
 //! Border: everything before the first call to the backend; the choice itself is `resume::choose`.
 
 use super::flight::{Flight, OnChange, Put, Stage};
+use super::plan_error::plan_error;
 use super::resume::{self, Choice};
 use super::unit;
 use super::waits::Waiting;
@@ -171,7 +172,8 @@ impl Engine<'_> {
 
     /// What is to be written down before a source is begun.
     fn intent(&self, put: &Put, source: &File) -> Result<Intent> {
-        let plan = Plan::new(source.identity().size, put.part_size, &self.info.limits)?;
+        let plan = Plan::new(source.identity().size, put.part_size, &self.info.limits)
+            .map_err(plan_error)?;
         Ok(Intent {
             backend: self.options.backend.clone(),
             instance_id: self.info.instance_id.clone(),

@@ -12,6 +12,7 @@ use tokio::task::AbortHandle;
 
 use super::jobs::PIECE;
 use super::pace::Rate;
+use super::plan_error::plan_error;
 use super::queue::Queue;
 use super::retry::Failures;
 use super::unit::{Pending, Unit};
@@ -129,7 +130,8 @@ impl Flight {
     /// # Errors
     /// When the journal holds a part size that is none.
     pub fn new(item: usize, put: Put, source: File, upload: Upload, stage: Stage) -> Result<Self> {
-        let plan = Plan::pinned(upload.intent.identity.size, upload.intent.part_size)?;
+        let plan = Plan::pinned(upload.intent.identity.size, upload.intent.part_size)
+            .map_err(plan_error)?;
         Ok(Self {
             item,
             put,

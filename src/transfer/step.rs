@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::flight::{Flight, OnChange, Stage};
+use super::plan_error::plan_error;
 use super::queue::Queue;
 use super::retry::Failures;
 use super::unit::{self, Ask, Dropped, PartUnit, Rejoined, Unit};
@@ -375,7 +376,7 @@ impl Engine<'_> {
 
     fn begun(&mut self, flight: &mut Flight, at: Instant, answer: BeginResponse) -> Result<Fate> {
         crash::point("transfer.begun");
-        let plan = Plan::pinned(flight.plan.size(), answer.part_size)?;
+        let plan = Plan::pinned(flight.plan.size(), answer.part_size).map_err(plan_error)?;
         let limits = &self.info.limits;
         if plan.count() != answer.part_count
             || plan.part_size() > limits.max_part

@@ -15,9 +15,8 @@ use crate::metrics::metrics;
 use crate::problem::{Refusal, store_failed};
 use crate::rules;
 use upload_types::crash;
-use upload_types::error::Kind;
 use upload_types::names::{self, Key, Sha256, UploadId};
-use upload_types::plan::Plan;
+use upload_types::plan::{Plan, PlanError};
 use upload_types::wire::{BeginRequest, BeginResponse, ClaimRequest, Code, PartSpec, UploadState};
 
 impl Service {
@@ -113,8 +112,8 @@ impl Service {
                 "size must be known; null is reserved for later",
             ));
         };
-        Plan::new(size, request.part_size, &self.rules.limits).map_err(|error| match error.kind() {
-            Kind::Unauthorized => Refusal::saying(Code::TooLarge, error.to_string()),
+        Plan::new(size, request.part_size, &self.rules.limits).map_err(|error| match error {
+            PlanError::TooLarge { .. } => Refusal::saying(Code::TooLarge, error.to_string()),
             _ => Refusal::saying(Code::InvalidRequest, error.to_string()),
         })
     }
