@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use upload_types::wire::BATCH_MAX;
+use upload_types::wire::MAX_BATCH_UPLOADS;
 
 /// Calls under way at once, where there is that much to say.
 const CALLS: usize = 3;
@@ -32,9 +32,9 @@ impl Outbox {
         if due < enough || self.under_way >= CALLS {
             return Vec::new();
         }
-        let mut rows = Vec::with_capacity(due.min(BATCH_MAX));
+        let mut rows = Vec::with_capacity(due.min(MAX_BATCH_UPLOADS));
         self.waiting.retain(|(due, row)| {
-            let goes = *due <= now && rows.len() < BATCH_MAX;
+            let goes = *due <= now && rows.len() < MAX_BATCH_UPLOADS;
             if goes {
                 rows.push(*row);
             }
@@ -82,6 +82,10 @@ mod tests {
         assert_eq!(outbox.next(now).len(), 1);
         (1..=1000).for_each(|row| outbox.add(row, now));
         let sizes: Vec<usize> = (0..CALLS).map(|_| outbox.next(now).len()).collect();
-        assert_eq!(sizes, [BATCH_MAX, BATCH_MAX, 0], "no more calls than that");
+        assert_eq!(
+            sizes,
+            [MAX_BATCH_UPLOADS, MAX_BATCH_UPLOADS, 0],
+            "no more calls than that"
+        );
     }
 }

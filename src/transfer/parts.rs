@@ -19,7 +19,7 @@ use crate::source::Hashed;
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::names::{ETag, PartNumber};
-use upload_types::wire::{Proof, SIGN_MAX, SignedPart};
+use upload_types::wire::{MAX_SIGN_PARTS, Proof, SignedPart};
 
 impl Engine<'_> {
     /// Whether the MD5 of each part is wanted beside its SHA-256.
@@ -109,7 +109,7 @@ impl Engine<'_> {
 
     pub(super) fn sign(&mut self, index: usize, room: usize) {
         let flight = &mut self.flights[index];
-        let numbers = flight.queue.next_to_sign(room.min(SIGN_MAX));
+        let numbers = flight.queue.next_to_sign(room.min(MAX_SIGN_PARTS));
         let specs: Vec<_> = numbers
             .iter()
             .filter_map(|number| flight.spec(*number))

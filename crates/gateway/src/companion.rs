@@ -22,7 +22,7 @@ use crate::problem::Refusal;
 use crate::routes::{Caller, Gateway, RequestId, mark};
 use crate::service::Place;
 use upload_types::names::{self, PartNumber};
-use upload_types::wire::{Code, JSON_MAX};
+use upload_types::wire::{Code, MAX_JSON_BYTES};
 
 mod shapes;
 
@@ -57,7 +57,7 @@ pub fn router(gateway: Arc<Gateway>, origins: Arc<Origins>, root: &str) -> Route
             .route(&at("/multipart/{id}/batch"), get(batch))
             .route(
                 &at("/multipart/{id}/complete"),
-                post(complete).layer(DefaultBodyLimit::max(JSON_MAX)),
+                post(complete).layer(DefaultBodyLimit::max(MAX_JSON_BYTES)),
             )
             .route(&at("/multipart/{id}/{number}"), get(sign));
     }

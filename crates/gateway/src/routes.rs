@@ -27,9 +27,9 @@ use crate::openapi::openapi;
 use crate::problem::{Refusal, problem};
 use crate::service::{Call, Completion, Service};
 use upload_types::wire::{
-    BATCH_MAX, BatchBegin, BatchBody, BatchOutcome, BatchResponse, BeginRequest, BeginResponse,
-    ClaimRequest, Code, CompletePending, CompleteRequest, CompleteResponse, JSON_MAX, PROTOCOL,
-    PROTOCOL_HEADER, SIGN_MAX, SignRequest,
+    BatchBegin, BatchBody, BatchOutcome, BatchResponse, BeginRequest, BeginResponse, ClaimRequest,
+    Code, CompletePending, CompleteRequest, CompleteResponse, MAX_BATCH_UPLOADS, MAX_JSON_BYTES,
+    MAX_SIGN_PARTS, PROTOCOL_HEADER, PROTOCOL_VERSION, SignRequest,
 };
 
 mod access;
@@ -126,10 +126,13 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
         .route("/uploads/{id}/parts", get(parts))
         .route(
             "/uploads/{id}/complete",
-            post(complete).layer(DefaultBodyLimit::max(JSON_MAX)),
+            post(complete).layer(DefaultBodyLimit::max(MAX_JSON_BYTES)),
         )
         .route("/uploads/{id}/url", get(url))
-        .route("/batch", post(batch).layer(DefaultBodyLimit::max(JSON_MAX)))
+        .route(
+            "/batch",
+            post(batch).layer(DefaultBodyLimit::max(MAX_JSON_BYTES)),
+        )
         .method_not_allowed_fallback(wrong_method)
         .fallback(no_such_path)
         .layer(DefaultBodyLimit::max(BODY_MAX))
@@ -196,7 +199,7 @@ pub async fn mark(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(
         HeaderName::from_static(PROTOCOL_HEADER),
-        HeaderValue::from(PROTOCOL),
+        HeaderValue::from(PROTOCOL_VERSION),
     );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
@@ -334,10 +337,10 @@ async fn batch(
     Extension(caller): Extension<Caller>,
     Json(calls): Json<Calls>,
 ) -> Result<Response, Refusal> {
-    if calls.begin.len() + calls.complete.len() > BATCH_MAX {
+    if calls.begin.len() + calls.complete.len() > MAX_BATCH_UPLOADS {
         return Err(Refusal::saying(
             Code::InvalidRequest,
-            format!("batch takes {BATCH_MAX} uploads at most"),
+            format!("batch takes {MAX_BATCH_UPLOADS} uploads at most"),
         ));
     }
     let begin: Vec<Call<BatchBegin>> = calls.begin.into_iter().map(call).collect();
@@ -346,10 +349,10 @@ async fn batch(
             .ok()
             .and_then(|call| Some(call.request.parts.as_ref()?.len()))
     };
-    if begin.iter().filter_map(sent_along).sum::<usize>() > SIGN_MAX {
+    if begin.iter().filter_map(sent_along).sum::<usize>() > MAX_SIGN_PARTS {
         return Err(Refusal::saying(
             Code::InvalidRequest,
-            format!("batch takes {SIGN_MAX} parts at most"),
+            format!("batch takes {MAX_SIGN_PARTS} parts at most"),
         ));
     }
     let complete = calls.complete.into_iter().map(call).collect();

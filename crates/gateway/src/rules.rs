@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use crate::problem::Refusal;
 use upload_types::names::{Checksum, Sha256};
 use upload_types::plan::Plan;
-use upload_types::wire::{BeginRequest, Code, CompleteRequest, PartSpec, SIGN_MAX};
+use upload_types::wire::{BeginRequest, Code, CompleteRequest, MAX_SIGN_PARTS, PartSpec};
 
 /// The longest name, in characters.
 pub const NAME_MAX: usize = 200;
@@ -144,15 +144,15 @@ pub fn extension(name: &str) -> Option<String> {
     (fits && !stem.is_empty()).then_some(extension)
 }
 
-/// Checks the parts of a sign against the plan: 1 to [`SIGN_MAX`] parts, each with the size the plan gives it.
+/// Checks the parts of a sign against the plan: 1 to [`MAX_SIGN_PARTS`] parts, each with the size the plan gives it.
 ///
 /// # Errors
 /// `invalid_request` naming the first part that is not the plan's.
 pub fn sign(plan: &Plan, parts: &[PartSpec]) -> Result<(), Refusal> {
-    if parts.is_empty() || parts.len() > SIGN_MAX {
+    if parts.is_empty() || parts.len() > MAX_SIGN_PARTS {
         return Err(Refusal::saying(
             Code::InvalidRequest,
-            format!("sign takes 1 to {SIGN_MAX} parts"),
+            format!("sign takes 1 to {MAX_SIGN_PARTS} parts"),
         ));
     }
     for part in parts {

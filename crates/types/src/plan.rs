@@ -1,6 +1,8 @@
-//! The plan of an upload: how a source of a given size is cut into parts. Pure arithmetic, the same in client and gateway.
+//! The plan of an upload: how a source of a given size is cut into parts. Pure arithmetic, the same
+//! in client and gateway.
 //!
-//! Not here: the limits of a store, which are an argument ([`Limits`]), and which parts are still to be sent.
+//! Not here: the limits of a store, which are an argument ([`Limits`]), and which parts are still
+//! to be sent.
 
 use std::fmt;
 
@@ -10,8 +12,8 @@ use crate::wire::Limits;
 /// The part size if the caller requests none, in bytes.
 pub const DEFAULT_PART_SIZE: u64 = 8 << 20;
 
-/// How a source of `size` bytes is cut: all parts have `part_size` bytes, except that the last part has the rest.
-/// A source of zero bytes has one part of zero bytes.
+/// How a source of `size` bytes is cut: all parts have `part_size` bytes, except that the last part
+/// has the rest. A source of zero bytes has one part of zero bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {
     size: u64,
@@ -60,8 +62,9 @@ impl fmt::Display for PlanError {
 impl std::error::Error for PlanError {}
 
 impl Plan {
-    /// Cuts `size` bytes into parts of `requested` bytes (default [`DEFAULT_PART_SIZE`]). The part size is doubled until
-    /// `limits.max_parts` parts suffice, but is never larger than `limits.max_part`.
+    /// Cuts `size` bytes into parts of `requested` bytes (default [`DEFAULT_PART_SIZE`]). The part
+    /// size is doubled until `limits.max_parts` parts suffice, but is never larger than
+    /// `limits.max_part`.
     ///
     /// # Errors
     /// [`PlanError::TooLarge`] or [`PlanError::PartSizeOutOfRange`].
@@ -126,7 +129,8 @@ impl Plan {
         self.count
     }
 
-    /// Whether the plan has one part. Such a source is sent in one plain PUT instead of a multipart upload.
+    /// Whether the plan has one part. Such a source is sent in one plain PUT instead of a multipart
+    /// upload.
     #[must_use]
     pub fn is_single(&self) -> bool {
         self.count == 1

@@ -24,7 +24,7 @@ use upload_types::crash;
 use upload_types::names::UploadId;
 use upload_types::sync::lock;
 use upload_types::wire::{
-    BackendInfo, ClaimRequest, ClaimResponse, Code, Limits, PROTOCOL, Proof, UploadState,
+    BackendInfo, ClaimRequest, ClaimResponse, Code, Limits, PROTOCOL_VERSION, Proof, UploadState,
 };
 
 mod abort;
@@ -134,7 +134,7 @@ impl Service {
     #[must_use]
     pub fn info(&self) -> BackendInfo {
         BackendInfo {
-            protocol: PROTOCOL,
+            protocol: PROTOCOL_VERSION,
             instance_id: self.ledger.instance_id().to_owned(),
             limits: self.rules.limits,
             allow_types: self.rules.allow_types.clone(),

@@ -23,7 +23,7 @@ use upload_s3::SignedForm;
 use upload_types::names::{self, ETag, Key, PartNumber, UploadId};
 use upload_types::plan::Plan;
 use upload_types::wire::{
-    BeginRequest, Code, Receipt, SIGN_MAX, SignedPut, StoredPart, UploadState,
+    BeginRequest, Code, MAX_SIGN_PARTS, Receipt, SignedPut, StoredPart, UploadState,
 };
 
 /// A part's URL lives for this long at least: some clients never ask for another.
@@ -207,9 +207,9 @@ impl Service {
     ) -> Result<Vec<SignedPut>, Refusal> {
         let limits = &self.rules.limits;
         let last = numbers.iter().map(|number| number.get()).max().unwrap_or(0);
-        if last == 0 || numbers.len() > SIGN_MAX || last > limits.max_parts {
+        if last == 0 || numbers.len() > MAX_SIGN_PARTS || last > limits.max_parts {
             let detail = format!(
-                "part numbers are 1 to {}, and {SIGN_MAX} at most at a time",
+                "part numbers are 1 to {}, and {MAX_SIGN_PARTS} at most at a time",
                 limits.max_parts
             );
             return Err(Refusal::saying(Code::InvalidRequest, detail));
