@@ -12,19 +12,20 @@ use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::Auth;
 use crate::ledger::Ledger;
-use crate::problem::Refusal;
+use crate::problem::{Refusal, ledger_failed};
 use upload_net::AddressClass;
 use upload_types::error::Result;
 use upload_types::names::Token;
 use upload_types::sync::lock;
 use upload_types::wire::Code;
 
+mod config;
 mod jwks;
 mod jwt;
 mod tokens;
 
+pub use config::Auth;
 pub use jwt::{Algorithm, Issuer, check};
 use jwt::{Denied, Verifier};
 
@@ -93,7 +94,7 @@ impl Guard {
             Rule::Nobody => {
                 if !asks_loopback(uri, headers) {
                     let detail = "the Host header must name this machine's loopback address";
-                    return Err(Refusal::saying(Code::Forbidden, detail));
+                    return Err(Refusal::with_detail(Code::Forbidden, detail));
                 }
                 self.segment(LOCAL.to_owned()).await
             }
@@ -113,7 +114,9 @@ impl Guard {
                             .await
                             .map_err(|denied| match denied {
                                 Denied::Invalid(why) => turned_away(&why),
-                                Denied::Unknown => Refusal::later(Code::Unavailable, ISSUER_WAIT),
+                                Denied::Unknown => {
+                                    Refusal::retry_after(Code::Unavailable, ISSUER_WAIT)
+                                }
                             })?
                     }
                     _ => return Err(turned_away("it is no token of this gateway")),
@@ -128,7 +131,8 @@ impl Guard {
         let known = self
             .ledger
             .token(id)
-            .await?
+            .await
+            .map_err(ledger_failed)?
             .ok_or_else(|| turned_away("the ledger does not know it"))?;
         tokens::judge(&known, token, Timestamp::now()).map_err(turned_away)?;
         Ok(format!("token:{}", known.name))
@@ -139,7 +143,8 @@ impl Guard {
         if let Some(owner) = seen {
             return Ok(owner);
         }
-        let owner = Owner(self.ledger.owner(&subject, fresh_segment()).await?);
+        let segment = self.ledger.owner(&subject, fresh_segment()).await;
+        let owner = Owner(segment.map_err(ledger_failed)?);
         let mut segments = lock(&self.segments);
         if segments.len() >= SEGMENTS {
             segments.clear();

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Ledger;
 use super::db::{self, Db, Failed, Row, damaged, values};
 use super::uploads::{COLUMNS, Upload, count, upload};
-use crate::hooks::{Fate, Reason};
+use crate::hooks::{Disposal, Reason};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::names::UploadId;
 
@@ -19,7 +19,7 @@ pub struct Rejection {
     pub hook: String,
     pub reason: Reason,
     /// What becomes of the object.
-    pub fate: Fate,
+    pub fate: Disposal,
     /// Until then a URL may live that brings the object back.
     pub until: Timestamp,
 }
