@@ -11,7 +11,6 @@ use url::Url;
 
 use crate::auth::{self, Auth};
 use crate::cors;
-use crate::events::EventSource;
 use crate::hooks::{Hook, OnReject};
 use crate::ledger::LedgerConfig;
 use crate::limits::{Quota, Rate};
@@ -108,6 +107,15 @@ impl StoreConfig {
     pub fn is_embedded(&self) -> bool {
         matches!(self, Self::Embedded { .. })
     }
+}
+
+/// The source of the store's events.
+#[derive(Debug, Clone)]
+pub enum EventSource {
+    /// A queue of Amazon SQS, by its URL.
+    Sqs(Url),
+    /// Stores push to `POST /v1/events/s3`, with this secret.
+    Webhook(Token),
 }
 
 /// Whether the store is probed at startup with a wrong body and a wrong length, and what follows if

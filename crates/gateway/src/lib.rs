@@ -42,8 +42,7 @@ mod time;
 pub mod validation;
 
 pub use auth::{Algorithm, Auth, Issuer};
-pub use config::{Config, ProbePolicy, StoreConfig};
-pub use events::EventSource;
+pub use config::{Config, EventSource, ProbePolicy, StoreConfig};
 pub use hooks::{Hook, HookKind, OnReject};
 pub use ledger::{Address, ApiToken, Ledger, LedgerConfig, Upload};
 pub use limits::{Quota, Rate};

@@ -2,7 +2,7 @@
 
 use upload_types::names::Token;
 
-use super::Issuer;
+use super::jwt::Issuer;
 
 /// How callers of the API authenticate.
 #[derive(Debug, Clone)]

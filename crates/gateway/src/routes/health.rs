@@ -1,19 +1,14 @@
-//! Liveness, readiness and metrics, for supervisors and load balancers.
+//! The readiness of a gateway: whether ledger and store respond.
 //!
-//! Readiness checks ledger and store at most once per second, however often it is requested.
+//! They are checked at most once per second, however often readiness is requested.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::extract::State;
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::gateway::Gateway;
-use crate::metrics;
 use crate::problem::Refusal;
 use crate::service::{Dependency, Service};
 use upload_types::wire::Code;
@@ -39,7 +34,7 @@ impl Health {
     ///
     /// # Errors
     /// `unavailable` with the reason.
-    async fn check(&self, service: Option<&Arc<Service>>) -> Result<(), Refusal> {
+    pub async fn check(&self, service: Option<&Arc<Service>>) -> Result<(), Refusal> {
         if self.is_stopping.load(Ordering::Relaxed) {
             return Err(not_ready("the gateway is stopping"));
         }
@@ -67,24 +62,5 @@ fn not_ready(reason: &str) -> Refusal {
     Refusal {
         detail: Some(reason.to_owned()),
         ..Refusal::retry_after(Code::Unavailable, NOT_READY_RETRY_SECONDS)
-    }
-}
-
-pub async fn healthz() -> &'static str {
-    "ok\n"
-}
-
-pub async fn readyz(State(gateway): State<Arc<Gateway>>) -> Result<&'static str, Refusal> {
-    gateway.health().check(gateway.service()).await?;
-    Ok("ready\n")
-}
-
-pub async fn metrics() -> Response {
-    match metrics::text() {
-        Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
-        Err(error) => {
-            tracing::error!(%error, "could not write the metrics");
-            Refusal::new(Code::Unavailable).into_response()
-        }
     }
 }

@@ -7,6 +7,7 @@ mod access_log;
 mod events;
 mod gateway;
 mod health;
+mod monitoring;
 mod respond;
 mod router;
 mod uploads;

@@ -11,7 +11,7 @@ use axum::routing::{get, post};
 use super::access_log::log_access;
 use super::events::push_events;
 use super::gateway::Gateway;
-use super::health::{healthz, metrics, readyz};
+use super::monitoring::{healthz, metrics, readyz};
 use super::respond::{add_gateway_headers, method_not_allowed, not_found};
 use super::uploads::{abort, batch, begin, claim, complete, info, list, parts, sign, status, url};
 use crate::cors::Origins;
