@@ -15,7 +15,7 @@ use upload::journal::{Intent, Journal, Record, State};
 use upload::report::text;
 use upload::source::FileVersion;
 use upload::transfer;
-use upload_gateway::rules;
+use upload_gateway::validation;
 use upload_s3::{Fault, Response, attachment, parse_complete, parse_create, parse_list};
 use upload_types::error::Kind;
 use upload_types::names::{Checksum, ETag, Key, PartNumber, Sha256, UploadId};
@@ -40,11 +40,11 @@ fn round_trip<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Option<T> {
 /// The bodies of requests as the gateway reads them, and of answers as the client does.
 pub fn gateway_json(bytes: &[u8]) {
     if let Some(begin) = round_trip::<BeginRequest>(bytes) {
-        let allowed = rules::begin(&begin, &["video/*".into()]).is_ok();
+        let allowed = validation::check_begin(&begin, &["video/*".into()]).is_ok();
         if allowed {
             let length = begin.name.chars().count();
             assert!(
-                (1..=rules::NAME_MAX).contains(&length)
+                (1..=validation::MAX_NAME_CHARS).contains(&length)
                     && !begin.name.chars().any(char::is_control)
             );
             assert!(
@@ -65,8 +65,8 @@ pub fn gateway_json(bytes: &[u8]) {
                 .iter()
                 .map(|(name, value)| name.len() + value.len())
                 .sum();
-            assert!(metadata <= rules::METADATA_MAX);
-            let extension = rules::extension(&begin.name).unwrap_or_default();
+            assert!(metadata <= validation::MAX_METADATA_BYTES);
+            let extension = validation::key_extension(&begin.name).unwrap_or_default();
             assert!(
                 extension.len() <= 16 && extension.bytes().all(|byte| byte.is_ascii_alphanumeric())
             );
@@ -84,14 +84,14 @@ pub fn gateway_json(bytes: &[u8]) {
     }
     if let Some(complete) = round_trip::<CompleteRequest>(bytes) {
         let pinned = [Some(Sha256::of(b"1")), None, Some(Sha256::of(b"3"))];
-        if rules::review(&plan, &pinned, &complete).is_ok() {
+        if validation::check_complete(&plan, &pinned, &complete).is_ok() {
             let sums: Vec<_> = complete.parts.iter().map(|part| part.sha256).collect();
             assert!(sums.len() == 3 && Some(sums[0]) == pinned[0] && Some(sums[2]) == pinned[2]);
             assert_eq!(complete.checksum, Checksum::composite(&sums));
         }
     }
     if let Some(claim) = round_trip::<ClaimRequest>(bytes)
-        && rules::word("holder", &claim.holder).is_ok()
+        && validation::check_word("holder", &claim.holder).is_ok()
     {
         assert!(
             claim.holder.len() <= 128 && claim.holder.bytes().all(|byte| byte.is_ascii_graphic())
@@ -120,7 +120,7 @@ const LIMITS: Limits = Limits {
 };
 
 fn signable(plan: &Plan, parts: &[upload_types::wire::PartSpec]) {
-    if rules::sign(plan, parts).is_ok() {
+    if validation::check_parts(plan, parts).is_ok() {
         assert!(!parts.is_empty());
         assert!(parts.iter().all(|part| {
             plan.range(part.number)

@@ -14,7 +14,7 @@ use super::bearer::Bearer;
 use super::http::{Http, Options};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::names::Token;
-use upload_types::wire::JSON_MAX;
+use upload_types::wire::MAX_JSON_BYTES;
 
 #[derive(Debug, Clone)]
 pub struct Api {
@@ -72,7 +72,13 @@ impl Api {
         let send = async |token: Option<&Token>| {
             let headers = carrying(token, headers.clone())?;
             self.http
-                .call(method.clone(), url.clone(), headers, body.clone(), JSON_MAX)
+                .call(
+                    method.clone(),
+                    url.clone(),
+                    headers,
+                    body.clone(),
+                    MAX_JSON_BYTES,
+                )
                 .await
         };
         let token = self.bearer.token();

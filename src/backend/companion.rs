@@ -32,8 +32,8 @@ use upload_types::error::{Error, Kind, Result};
 use upload_types::names::{PartNumber, UploadId};
 use upload_types::plan::DEFAULT_PART_SIZE;
 use upload_types::wire::{
-    BackendInfo, BatchBegin, BatchComplete, BeginResponse, Limits, PROTOCOL, PartSpec, Proof,
-    Receipt, SignedPart, SignedPut, StoredPart, StoredTag, UploadState, UploadStatus,
+    BackendInfo, BatchBegin, BatchComplete, BeginResponse, Limits, PROTOCOL_VERSION, PartSpec,
+    Proof, Receipt, SignedPart, SignedPut, StoredPart, StoredTag, UploadState, UploadStatus,
 };
 
 mod answer;
@@ -160,7 +160,7 @@ impl Companion {
         )?;
         let (instance_id, allow_types) = (self.name.clone(), vec!["*/*".to_owned()]);
         Ok(BackendInfo {
-            protocol: PROTOCOL,
+            protocol: PROTOCOL_VERSION,
             instance_id,
             // Companion was made for S3, and cannot be asked.
             limits: Limits::S3,

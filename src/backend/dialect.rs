@@ -158,7 +158,7 @@ impl Backend {
         }
     }
 
-    /// Begins and completes in one call, at most [`upload_types::wire::BATCH_MAX`], each answered on its own in the order asked; for a
+    /// Begins and completes in one call, at most [`upload_types::wire::MAX_BATCH_UPLOADS`], each answered on its own in the order asked; for a
     /// backend with a ledger.
     ///
     /// # Errors

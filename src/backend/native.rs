@@ -17,8 +17,8 @@ use upload_types::error::{Error, Kind, Result};
 use upload_types::names::UploadId;
 use upload_types::wire::{
     BackendInfo, BatchBegin, BatchBody, BatchComplete, BatchOutcome, BatchRequest, BatchResponse,
-    BeginResponse, ClaimRequest, ClaimResponse, CompleteResponse, PROTOCOL, PartList, PartSpec,
-    ReadUrl, SignRequest, SignResponse, SignedPart, StoredPart, UploadList, UploadState,
+    BeginResponse, ClaimRequest, ClaimResponse, CompleteResponse, PROTOCOL_VERSION, PartList,
+    PartSpec, ReadUrl, SignRequest, SignResponse, SignedPart, StoredPart, UploadList, UploadState,
     UploadStatus,
 };
 
@@ -41,9 +41,9 @@ impl Native {
         let info: BackendInfo = self
             .json(Method::GET, "v1", NOTHING, HeaderMap::new())
             .await?;
-        if info.protocol != PROTOCOL {
+        if info.protocol != PROTOCOL_VERSION {
             let what = format!(
-                "the backend speaks protocol {}, this is protocol {PROTOCOL}",
+                "the backend speaks protocol {}, this is protocol {PROTOCOL_VERSION}",
                 info.protocol
             );
             return Err(Error::new(Kind::Incompatible, what).with_hint(answer::VERSIONS));
@@ -70,7 +70,7 @@ impl Native {
         Ok(answer)
     }
 
-    /// `POST /v1/batch`: begins and completes in one call, at most [`upload_types::wire::BATCH_MAX`]. Each is answered on its own, in
+    /// `POST /v1/batch`: begins and completes in one call, at most [`upload_types::wire::MAX_BATCH_UPLOADS`]. Each is answered on its own, in
     /// the order asked.
     ///
     /// # Errors

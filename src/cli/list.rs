@@ -214,7 +214,7 @@ async fn ask(connected: &Connected, upload: &Upload) -> Result<Remote> {
 }
 
 fn plan(upload: &Upload) -> Result<Plan> {
-    Plan::pinned(upload.intent.version.size, upload.intent.part_size)
+    Plan::pinned(upload.intent.version.size, upload.intent.part_size).map_err(transfer::plan_error)
 }
 
 /// How many parts, and bytes, the journal holds an acknowledgement of.

@@ -10,8 +10,9 @@ use url::Url;
 
 use super::backend_spec::BackendSpec;
 use super::settings::{Connection, Settings};
-use upload_gateway::hooks::OnReject;
-use upload_gateway::{Auth, Config, LedgerConfig, Probe, Quota, Running, StoreConfig};
+use upload_gateway::{
+    Auth, Config, LedgerConfig, OnReject, ProbePolicy, Quota, Running, StoreConfig,
+};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::names::Token;
 use upload_types::wire::Proof;
@@ -31,7 +32,7 @@ pub struct Local {
 
 impl Local {
     pub fn url(&self) -> &Url {
-        &self.running.url
+        self.running.url()
     }
 
     pub async fn stop(self) {
@@ -54,13 +55,13 @@ pub async fn start(
         uuid::Uuid::new_v4().simple(),
         uuid::Uuid::new_v4().simple()
     ));
-    let (store, ledger, probe, checksum) = match spec {
+    let (store, ledger, probe, proof) = match spec {
         // It is ours and enforces SHA-256; the tests hold it to that.
         BackendSpec::Embedded => {
             let store = StoreConfig::Embedded {
                 dir: settings.store_dir()?,
             };
-            (store, "embedded.db", Probe::Off, Some(Proof::Sha256))
+            (store, "embedded.db", ProbePolicy::Off, Some(Proof::Sha256))
         }
         BackendSpec::S3 { bucket, prefix } => {
             let s3 = connection.s3.clone();
@@ -71,7 +72,7 @@ pub async fn start(
                 region: s3.region,
                 path_style: s3.path_style,
             };
-            (store, "direct.db", Probe::Require, None)
+            (store, "direct.db", ProbePolicy::Require, None)
         }
         BackendSpec::Url(_) | BackendSpec::Companion(_) => {
             return Err(Error::new(
@@ -84,12 +85,12 @@ pub async fn start(
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         metrics_listen: None,
         public_url: None,
-        cdn: None,
+        cdn_url: None,
         store,
-        store_credentials: None,
+        store_credentials_file: None,
         ledger: LedgerConfig::Sqlite(beside(settings.journal()?, ledger)),
         auth: Auth::Private(token.clone()),
-        companion: None,
+        companion_path: None,
         allow_origins: Vec::new(),
         // A run has nobody to share with.
         rate: None,
@@ -98,20 +99,20 @@ pub async fn start(
         max_size: None,
         url_ttl: URL_TTL,
         upload_ttl: UPLOAD_TTL,
-        lease: LEASE,
-        sweep_every: Some(SWEEP_EVERY),
+        lease_ttl: LEASE,
+        sweep_interval: Some(SWEEP_EVERY),
         // Nobody reads a log here.
         events: None,
-        survey: false,
+        report_orphans: false,
         sse: None,
         required_headers: Vec::new(),
         probe,
-        checksum,
+        proof,
         hooks: Vec::new(),
         hook_secret: None,
         on_reject: OnReject::default(),
-        lock_wait,
-        drain: Duration::ZERO,
+        store_lock_timeout: lock_wait,
+        drain_time: Duration::ZERO,
     };
     Ok(Local {
         running: upload_gateway::start(config).await?,

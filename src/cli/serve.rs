@@ -11,8 +11,7 @@ use super::backend_spec::BackendSpec;
 use super::settings::{Settings, secret as secret_file};
 use super::signals;
 use crate::report::Log;
-use upload_gateway::events::Events;
-use upload_gateway::{Config, Probe, StoreConfig};
+use upload_gateway::{Config, EventSource, ProbePolicy, StoreConfig};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::Proof;
 
@@ -50,7 +49,7 @@ pub async fn run(settings: &Settings, flags: &Serve) -> Result<()> {
         Some(ServeVerb::Token(verb)) => token::run(settings, verb).await,
         Some(ServeVerb::Sweep(flags)) => {
             let config = config(settings, options)?;
-            upload_gateway::check(&config)?;
+            config.validate()?;
             if options.check {
                 super::config::print(SOUND)
             } else {
@@ -59,7 +58,7 @@ pub async fn run(settings: &Settings, flags: &Serve) -> Result<()> {
         }
         None => {
             let config = config(settings, options)?;
-            upload_gateway::check(&config)?;
+            config.validate()?;
             match (options.check, options.probe) {
                 (true, _) => super::config::print(SOUND),
                 (_, true) => probe::run(settings, &config).await,
@@ -70,13 +69,16 @@ pub async fn run(settings: &Settings, flags: &Serve) -> Result<()> {
 }
 
 async fn serve(config: Config) -> Result<()> {
-    let mut stop = signals::listen(config.drain + upload_gateway::STOP_WAIT + MARGIN, || ())?;
+    let mut stop = signals::listen(
+        config.drain_time + upload_gateway::STOP_TIMEOUT + MARGIN,
+        || (),
+    )?;
     let mut running = upload_gateway::start(config).await?;
     super::remark(&format!(
         "listening on {}",
-        running.url.as_str().trim_end_matches('/')
+        running.url().as_str().trim_end_matches('/')
     ));
-    if let Some(url) = &running.metrics_url {
+    if let Some(url) = running.metrics_url() {
         super::remark(&format!("metrics on {url}metrics"));
     }
     tokio::select! {
@@ -101,16 +103,16 @@ pub fn config(settings: &Settings, flags: &ServeOptions) -> Result<Config> {
             .as_deref()
             .map(|text| bare_url("--public-url", text))
             .transpose()?,
-        cdn: flags
+        cdn_url: flags
             .cdn
             .as_deref()
             .map(|text| bare_url("--cdn", text))
             .transpose()?,
         store: store(settings, flags)?,
-        store_credentials: flags.store_credentials.clone(),
+        store_credentials_file: flags.store_credentials.clone(),
         ledger: ledger(settings, flags.ledger.ledger.as_deref())?,
         auth: access::auth(&flags.access, flags.listen)?,
-        companion: flags.companion.clone(),
+        companion_path: flags.companion.clone(),
         allow_origins: flags.allow_origins.clone(),
         rate: flags.access.rate.as_deref().map(access::rate).transpose()?,
         quota: flags
@@ -124,18 +126,18 @@ pub fn config(settings: &Settings, flags: &ServeOptions) -> Result<Config> {
         max_size: flags.max_size,
         url_ttl: flags.url_ttl,
         upload_ttl: flags.upload_ttl,
-        lease: flags.lease,
-        sweep_every: flags.sweep_every.limit(),
+        lease_ttl: flags.lease,
+        sweep_interval: flags.sweep_every.limit(),
         events: events(flags)?,
-        survey: true,
+        report_orphans: true,
         sse: flags.sse.as_deref().map(sse).transpose()?,
         required_headers: flags.required_headers.clone(),
         probe: match flags.store_probe {
-            ProbeMode::Require => Probe::Require,
-            ProbeMode::Warn => Probe::Warn,
-            ProbeMode::Off => Probe::Off,
+            ProbeMode::Require => ProbePolicy::Require,
+            ProbeMode::Warn => ProbePolicy::Warn,
+            ProbeMode::Off => ProbePolicy::Off,
         },
-        checksum: match flags.store_checksum {
+        proof: match flags.store_checksum {
             ChecksumMode::Auto => None,
             ChecksumMode::Sha256 => Some(Proof::Sha256),
             ChecksumMode::Payload => Some(Proof::Payload),
@@ -145,8 +147,8 @@ pub fn config(settings: &Settings, flags: &ServeOptions) -> Result<Config> {
         hooks: hooks::list(flags)?,
         hook_secret: hooks::secret(flags)?,
         on_reject: hooks::on_reject(&flags.on_reject)?,
-        lock_wait: LOCK_WAIT,
-        drain: flags.drain.unwrap_or_default(),
+        store_lock_timeout: LOCK_WAIT,
+        drain_time: flags.drain.unwrap_or_default(),
     })
 }
 
@@ -186,7 +188,7 @@ fn store(settings: &Settings, flags: &ServeOptions) -> Result<StoreConfig> {
 ///
 /// # Errors
 /// [`Kind::Usage`] for anything else, and for a secret without a webhook; [`Kind::Config`] for a webhook without a secret.
-fn events(flags: &ServeOptions) -> Result<Option<Events>> {
+fn events(flags: &ServeOptions) -> Result<Option<EventSource>> {
     let wrong =
         |hint: &str| Error::new(Kind::Usage, "could not understand --events").with_hint(hint);
     let forms = "it is sqs:QUEUE_URL or webhook";
@@ -198,14 +200,14 @@ fn events(flags: &ServeOptions) -> Result<Option<Events>> {
                     .with_hint("put a long random word into a file of mode 0600 and name it with --events-secret-file")
             })?;
             secret_file(file, "the secret for events")
-                .map(Events::Webhook)
+                .map(EventSource::Webhook)
                 .map(Some)
         }
         _ if secret.is_some() => Err(wrong("--events-secret-file goes with --events webhook")),
         None => Ok(None),
         Some(text) => {
             let url = text.strip_prefix("sqs:").ok_or_else(|| wrong(forms))?;
-            Ok(Some(Events::Sqs(
+            Ok(Some(EventSource::Sqs(
                 Url::parse(url).map_err(|error| wrong(forms).with_source(error))?,
             )))
         }
@@ -283,7 +285,7 @@ mod tests {
             (config.url_ttl, config.upload_ttl),
             (Duration::from_mins(15), Duration::from_hours(168))
         );
-        assert_eq!((config.probe, config.checksum), (Probe::Require, None));
+        assert_eq!((config.probe, config.proof), (ProbePolicy::Require, None));
     }
 
     #[test]

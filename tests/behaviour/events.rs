@@ -103,7 +103,9 @@ fn a_gateway_that_died_behind_complete_learns_it_from_the_store() {
     let (store, _, mut world) = queued("left");
     let file = world.sandbox.file("film.bin", 2 * PART);
     world.gateway.kill9();
-    world.gateway.start_again_to_die("gateway.complete.said:1");
+    world
+        .gateway
+        .start_again_to_die("gateway.complete.store_responded:1");
     let client = world.put(&file).spawn();
     world.gateway.wait();
     // The client asks too, but the lease of the first complete lives for a minute, and nobody sweeps.

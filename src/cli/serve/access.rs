@@ -12,7 +12,7 @@ use crate::cli::parse;
 use upload_gateway::{Algorithm, Auth, Issuer, Quota, Rate};
 use upload_net::AddressClass;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::wire::SIGN_MAX;
+use upload_types::wire::MAX_SIGN_PARTS;
 
 /// Everybody may come in on loopback only.
 ///
@@ -92,7 +92,7 @@ fn issuer(flags: &Access) -> Result<Issuer> {
 pub fn rate(text: &str) -> Result<Rate> {
     let wrong = || {
         Error::new(Kind::Usage, "could not understand --rate").with_hint(format!(
-            "it is N/s or N/s,burst=M, and M is at least {SIGN_MAX}"
+            "it is N/s or N/s,burst=M, and M is at least {MAX_SIGN_PARTS}"
         ))
     };
     let (rate, burst) = text
@@ -100,7 +100,7 @@ pub fn rate(text: &str) -> Result<Rate> {
         .map_or((text, None), |(rate, burst)| (rate, Some(burst)));
     let number = |text: &str| text.trim().parse::<NonZeroU32>().map_err(|_| wrong());
     let per_second = number(rate.trim().strip_suffix("/s").ok_or_else(wrong)?)?;
-    let least = u32::try_from(SIGN_MAX)
+    let least = u32::try_from(MAX_SIGN_PARTS)
         .ok()
         .and_then(NonZeroU32::new)
         .ok_or_else(wrong)?;

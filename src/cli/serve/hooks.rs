@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::cli::args::serve::ServeOptions;
 use crate::cli::settings;
-use upload_gateway::hooks::{Hook, HookKind, OnReject};
+use upload_gateway::{Hook, HookKind, OnReject};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::names::Token;
 

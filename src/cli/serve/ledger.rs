@@ -6,7 +6,7 @@ use std::env;
 
 use crate::cli::settings::Settings;
 use upload_gateway::LedgerConfig;
-use upload_gateway::ledger::PostgresAddress;
+use upload_gateway::PostgresAddress;
 use upload_types::error::{Error, Kind, Result};
 
 /// `sqlite[:FILE]` or a URL of PostgreSQL: what the flag says, else `UPLOAD_LEDGER`, else the file in the state directory.

@@ -11,7 +11,7 @@ use crate::cli::settings::Settings;
 use crate::event;
 use crate::report::safe;
 use crate::report::text::size;
-use upload_gateway::{Config, Probed, StoreConfig};
+use upload_gateway::{Config, ProbeReport, StoreConfig};
 use upload_s3::{Capability, Support};
 use upload_types::error::Result;
 use upload_types::wire::{Limits, Proof};
@@ -43,14 +43,14 @@ struct Row<'a> {
 /// # Errors
 /// What the probe was; [`Kind::Config`](upload_types::error::Kind::Config) when the gateway would not start with such a store.
 pub async fn run(settings: &Settings, config: &Config) -> Result<()> {
-    let probed = upload_gateway::probe(config).await?;
+    let probed = upload_gateway::probe_store(config).await?;
     let text = if settings.common.json {
         json(&place(config), &probed)
     } else {
         table(&place(config), &probed)
     };
     print(&text)?;
-    probed.judged.map(drop)
+    probed.assessment.map(drop)
 }
 
 /// The store, as the command line names it.
@@ -72,7 +72,7 @@ fn place(config: &Config) -> String {
     }
 }
 
-fn rows(probed: &Probed) -> impl Iterator<Item = Row<'_>> {
+fn rows(probed: &ProbeReport) -> impl Iterator<Item = Row<'_>> {
     Capability::ALL.into_iter().map(|capability| {
         let held = probed.profile.support(capability);
         let (name, tried, means) = (
@@ -91,14 +91,14 @@ fn rows(probed: &Probed) -> impl Iterator<Item = Row<'_>> {
 }
 
 /// What the store would be held to, and what to say of it.
-fn judged(probed: &Probed) -> (Proof, Vec<String>) {
-    match &probed.judged {
+fn judged(probed: &ProbeReport) -> (Proof, Vec<String>) {
+    match &probed.assessment {
         Ok((proof, warnings)) => (*proof, warnings.clone()),
         Err(error) => (probed.profile.proof(), vec![error.to_string()]),
     }
 }
 
-fn json(place: &str, probed: &Probed) -> String {
+fn json(place: &str, probed: &ProbeReport) -> String {
     let (proof, warnings) = judged(probed);
     let (limits, capabilities) = (probed.limits, rows(probed).collect());
     let line = Line {
@@ -112,7 +112,7 @@ fn json(place: &str, probed: &Probed) -> String {
     event::to_json_line(&line) + "\n"
 }
 
-fn table(place: &str, probed: &Probed) -> String {
+fn table(place: &str, probed: &ProbeReport) -> String {
     let (proof, warnings) = judged(probed);
     let Limits {
         min_part,
@@ -129,7 +129,7 @@ fn table(place: &str, probed: &Probed) -> String {
     let mut text = format!(
         "store   {}\nproof   {}\nlimits  objects up to {}; parts of {} to {}{equal}; at most {max_parts}\n\n",
         safe(place),
-        upload_gateway::proof_name(proof),
+        proof.name(),
         size(max_size),
         size(min_part),
         size(max_part),

@@ -13,7 +13,7 @@ use crate::cli::config::print;
 use crate::cli::settings::Settings;
 use crate::event;
 use crate::report::{safe, text};
-use upload_gateway::{Action, Config, Swept};
+use upload_gateway::{Config, SweepAction, SweepMode, SweptItem};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::names::UploadId;
 use upload_types::wire::UploadState;
@@ -63,13 +63,18 @@ pub async fn run(settings: &Settings, config: Config, dry_run: bool) -> Result<(
     let counts = Mutex::new(Counts::default());
     // Who runs the embedded store runs it for long.
     let config = Config {
-        lock_wait: Duration::ZERO,
+        store_lock_timeout: Duration::ZERO,
         ..config
     };
-    let swept = upload_gateway::round(config, dry_run, &|swept| {
+    let mode = if dry_run {
+        SweepMode::DryRun
+    } else {
+        SweepMode::Run
+    };
+    let swept = upload_gateway::sweep_once(config, mode, &|swept| {
         let mut counts = lock(&counts);
         counts.met[place(swept.action)] += 1;
-        counts.left += usize::from(!dry_run && !swept.done);
+        counts.left += usize::from(!dry_run && !swept.is_done);
         let line = if json {
             event::to_json_line(&line(swept, dry_run))
         } else {
@@ -94,17 +99,17 @@ pub async fn run(settings: &Settings, config: Config, dry_run: bool) -> Result<(
     .with_hint("the next sweep tries again; -v says what the store and the ledger answered"))
 }
 
-fn place(action: Action) -> usize {
+fn place(action: SweepAction) -> usize {
     match action {
-        Action::Decide => 0,
-        Action::Expire => 1,
-        Action::Abort => 2,
-        Action::Clear => 3,
-        Action::Report => 4,
+        SweepAction::Decide => 0,
+        SweepAction::Expire => 1,
+        SweepAction::Abort => 2,
+        SweepAction::CleanUp => 3,
+        SweepAction::Report => 4,
     }
 }
 
-fn name(action: Action) -> &'static str {
+fn name(action: SweepAction) -> &'static str {
     ["decide", "expire", "abort", "clear", "report"][place(action)]
 }
 
@@ -121,25 +126,25 @@ fn summary([decide, expire, abort, clear, report]: [usize; 5], dry_run: bool) ->
     }
 }
 
-fn line(swept: &Swept, dry_run: bool) -> Line<'_> {
+fn line(swept: &SweptItem, dry_run: bool) -> Line<'_> {
     let upload = swept.upload.as_ref();
     Line {
         kind: "sweep",
         dry_run,
         action: name(swept.action),
-        done: swept.done,
+        done: swept.is_done,
         key: &swept.key,
         upload: upload.map(|upload| &upload.id),
         state: upload.map(|upload| upload.state.name()),
-        became: swept.became.map(UploadState::name),
+        became: swept.new_state.map(UploadState::name),
         size: upload.map(|upload| upload.plan.size()),
         expires_at: upload.map(|upload| upload.expires_at),
-        multiparts: swept.goes.map(|goes| goes.multiparts),
-        object: swept.goes.map(|goes| goes.object),
+        multiparts: swept.leftovers.map(|leftovers| leftovers.multiparts),
+        object: swept.leftovers.map(|leftovers| leftovers.has_object),
     }
 }
 
-fn row(swept: &Swept, dry_run: bool) -> String {
+fn row(swept: &SweptItem, dry_run: bool) -> String {
     let key = safe(&swept.key);
     let Some(upload) = &swept.upload else {
         return format!(
@@ -147,24 +152,26 @@ fn row(swept: &Swept, dry_run: bool) -> String {
             "not ours", "-", "-", "-"
         );
     };
-    let verb = match (swept.action, dry_run, swept.done) {
-        (Action::Decide, false, true) => "decided",
-        (Action::Expire, false, true) => "expired",
-        (Action::Abort, false, true) => "aborted",
-        (Action::Clear, false, true) => "cleared",
+    let verb = match (swept.action, dry_run, swept.is_done) {
+        (SweepAction::Decide, false, true) => "decided",
+        (SweepAction::Expire, false, true) => "expired",
+        (SweepAction::Abort, false, true) => "aborted",
+        (SweepAction::CleanUp, false, true) => "cleared",
         (_, false, false) => "not yet",
-        (Action::Decide, true, _) => "would decide",
-        (Action::Expire, true, _) => "would expire",
-        (Action::Abort, true, _) => "would abort",
-        (Action::Clear, true, _) => "would clear",
-        (Action::Report, ..) => "not ours",
+        (SweepAction::Decide, true, _) => "would decide",
+        (SweepAction::Expire, true, _) => "would expire",
+        (SweepAction::Abort, true, _) => "would abort",
+        (SweepAction::CleanUp, true, _) => "would clear",
+        (SweepAction::Report, ..) => "not ours",
     };
-    let state = swept.became.unwrap_or(upload.state).name();
-    let goes = match swept.goes {
+    let state = swept.new_state.unwrap_or(upload.state).name();
+    let goes = match swept.leftovers {
         None => String::new(),
-        Some(goes) if goes.multiparts == 0 && !goes.object => "  (nothing in the store)".to_owned(),
-        Some(goes) if goes.object => format!("  (the object, {} unfinished)", goes.multiparts),
-        Some(goes) => format!("  ({} unfinished)", goes.multiparts),
+        Some(left) if left.multiparts == 0 && !left.has_object => {
+            "  (nothing in the store)".to_owned()
+        }
+        Some(left) if left.has_object => format!("  (the object, {} unfinished)", left.multiparts),
+        Some(left) => format!("  ({} unfinished)", left.multiparts),
     };
     format!(
         "{verb:<13}  {}  {state:<10}  {:>10}  {key}{goes}",
@@ -179,13 +186,13 @@ mod tests {
 
     #[test]
     fn a_stranger_has_a_key_and_nothing_else() {
-        let stranger = Swept {
-            action: Action::Report,
+        let stranger = SweptItem {
+            action: SweepAction::Report,
             key: "uploads/x\u{1b}[2J".into(),
             upload: None,
-            goes: None,
-            became: None,
-            done: true,
+            leftovers: None,
+            new_state: None,
+            is_done: true,
         };
         assert!(!row(&stranger, true).contains('\u{1b}'));
         let line: serde_json::Value =

@@ -9,7 +9,7 @@ use crate::cli::config::print;
 use crate::cli::settings::Settings;
 use crate::event;
 use crate::report::safe;
-use upload_gateway::ledger::{ApiToken, Ledger};
+use upload_gateway::{ApiToken, Ledger};
 use upload_types::error::Result;
 
 /// One line of `--json`: `type` is `token`. The token itself is there once, when it is made.
