@@ -66,7 +66,7 @@
 //! - **No secret leaves its type.** A signed URL and a token show nothing to a formatter, and neither is ever written to disk
 //!   by the client.
 //! - **A backend leads nowhere it did not lead before.** Stores are learnt when the first part is there (`transfer/stores`), held to
-//!   from then on, and never nearer than the backend itself (`backend/hosts`, `backend/resolver`).
+//!   from then on, and never nearer than the backend itself (`backend/url_policy`, `backend/resolver`).
 //! - **Two generations never mix.** Another generation is another upload with another key.
 //!
 //! What is promised, which faults are known, and the test that holds each: `tests/README.md`.

@@ -1,6 +1,6 @@
 //! Every error a gateway may answer with: the one table of codes, statuses and titles.
 //!
-//! Border: what the API says; when it says so is `gateway`, what a client makes of it is `backend/answer`.
+//! Border: what the API says; when it says so is `gateway`, what a client makes of it is `backend/gateway`.
 
 use std::fmt;
 

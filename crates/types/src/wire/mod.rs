@@ -1,6 +1,6 @@
 //! What client and gateway say to each other: the JSON of HTTP API version 1, one type for each message.
 //!
-//! Border: shapes only, and in `code` the table of errors. Who sends what when is `backend/native` and `gateway/routes`.
+//! Border: shapes only, and in `code` the table of errors. Who sends what when is `backend/gateway` and `gateway/routes`.
 //! Encodings: `sha256` lower-case hex, `checksum` base64 (with `-N` for multipart), `ETags` without quotes, times RFC 3339,
 //! sizes in bytes. Unknown fields are ignored on both sides, so that either may learn new ones first.
 
