@@ -24,7 +24,7 @@ impl Connected {
     /// long to wait for another process that holds the embedded store, `limiter` how fast parts may go.
     ///
     /// # Errors
-    /// As the gateway's start and [`Backend::native`].
+    /// As the gateway's start and [`Backend::gateway`].
     #[cfg_attr(
         not(feature = "gateway"),
         expect(
@@ -45,7 +45,7 @@ impl Connected {
                 let options = options(connection, limiter, false);
                 let backend = match spec {
                     BackendSpec::Companion(_) => Backend::companion(url, bearer, options)?,
-                    _ => Backend::native(url, bearer, options)?,
+                    _ => Backend::gateway(url, bearer, options)?,
                 };
                 Ok(Self {
                     backend: Arc::new(backend),
@@ -59,7 +59,7 @@ impl Connected {
                 let local = super::local::start(settings, spec, connection, lock_wait).await?;
                 let options = options(connection, limiter, true);
                 Ok(Self {
-                    backend: Arc::new(Backend::native(
+                    backend: Arc::new(Backend::gateway(
                         local.url(),
                         Some(local.token.clone()),
                         options,
@@ -123,7 +123,7 @@ fn options(connection: &Connection, limiter: Arc<Limiter>, own: bool) -> Options
         } else {
             connection.headers.clone()
         },
-        own,
+        in_process: own,
         limiter,
         stall_after: connection.stall_after,
     }

@@ -75,9 +75,9 @@ pub fn follow(
 
 /// Bytes per second.
 async fn measured(limiter: &Limiter) -> u64 {
-    let before = limiter.passed();
+    let before = limiter.granted_bytes();
     tokio::time::sleep(MEASURE).await;
-    (limiter.passed() - before) * 1000 / u64::try_from(MEASURE.as_millis()).unwrap_or(1000)
+    (limiter.granted_bytes() - before) * 1000 / u64::try_from(MEASURE.as_millis()).unwrap_or(1000)
 }
 
 #[cfg(test)]

@@ -87,7 +87,7 @@ fn is_confirmed_without_its_client(store: &S3, world: &World) {
     let file = world.sandbox.file("note.txt", 1000);
     let died = world
         .put(&file)
-        .env("UPLOAD_CRASH", "backend.put.answered:1")
+        .env("UPLOAD_CRASH", "backend.put.response:1")
         .run();
     assert_ne!(died.code(), Some(0), "{died}");
     // Nobody asks the gateway for it: the store does.

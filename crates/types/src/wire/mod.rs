@@ -1,6 +1,6 @@
 //! The JSON messages between client and gateway: HTTP API version 1, one type for each message.
 //!
-//! Not here: the order of the calls (`backend/native` in the client, `routes` in the gateway). The
+//! Not here: the order of the calls (`backend/gateway` in the client, `routes` in the gateway). The
 //! table of errors is `code`. Encodings: `sha256` in lower-case hexadecimal, `checksum` in base64
 //! (with `-N` for multipart), `ETags` without quotes, times after RFC 3339, sizes in bytes. Both
 //! sides ignore unknown fields, so that either side may add fields first.

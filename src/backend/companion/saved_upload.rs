@@ -1,6 +1,5 @@
-//! What the journal keeps of an upload for a Companion, which keeps nothing: no URL and no cookie is in it.
-//!
-//! Border: facts and what is worked out of them. Pure.
+//! The state of an upload that the journal keeps for a Companion. It holds no URL and no cookie.
+//! Pure.
 
 use jiff::Timestamp;
 use md5::{Digest as _, Md5};
@@ -10,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use upload_types::names::{self, ETag, Key, PartNumber};
 use upload_types::plan::Plan;
 
-/// All but RFC 3986's unreserved characters.
+/// All characters except the unreserved ones of RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -18,10 +17,10 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Memo {
-    /// As Companion has made it.
+pub struct SavedUpload {
+    /// Made by Companion.
     pub key: Key,
-    /// As the store calls the multipart upload.
+    /// The store's id of the multipart upload.
     pub upload_id: String,
     pub name: String,
     pub content_type: String,
@@ -30,17 +29,17 @@ pub struct Memo {
     pub started: Timestamp,
 }
 
-impl Memo {
+impl SavedUpload {
     fn plan(&self) -> Option<Plan> {
         Plan::pinned(self.size, self.part_size).ok()
     }
 
-    pub fn count(&self) -> u32 {
+    pub fn part_count(&self) -> u32 {
         self.plan().map_or(0, |plan| plan.count())
     }
 
-    /// How many bytes a part has.
-    pub fn len(&self, number: PartNumber) -> Option<u64> {
+    /// The size of a part in bytes. Returns `None` if the plan has no such part.
+    pub fn part_len(&self, number: PartNumber) -> Option<u64> {
         self.plan()?.range(number).map(|range| range.len)
     }
 
@@ -55,19 +54,19 @@ impl Memo {
     }
 }
 
-/// The `ETag` that S3 gives an object of these parts, if theirs are MD5s: the MD5 of all of them, and their number.
-pub fn composite<'a>(parts: impl IntoIterator<Item = &'a ETag>) -> Option<ETag> {
-    let (mut all, mut count) = (Md5::new(), 0_u32);
+/// The `ETag` of an object at S3: the MD5 of the MD5s of its parts, and their number. Returns
+/// `None` if the `ETag` of a part is no MD5.
+pub fn composite_etag<'a>(parts: impl IntoIterator<Item = &'a ETag>) -> Option<ETag> {
+    let (mut hasher, mut count) = (Md5::new(), 0_u32);
     for part in parts {
-        all.update(bytes(part)?);
+        hasher.update(md5_bytes(part)?);
         count += 1;
     }
-    let md5 = names::Md5::new(all.finalize().into());
+    let md5 = names::Md5::new(hasher.finalize().into());
     format!("{}-{count}", md5.hex()).parse().ok()
 }
 
-/// The bytes of a tag of 32 hexadecimal digits.
-fn bytes(etag: &ETag) -> Option<[u8; 16]> {
+fn md5_bytes(etag: &ETag) -> Option<[u8; 16]> {
     let mut bytes = [0; 16];
     if etag.as_str().len() != 32 {
         return None;
@@ -86,8 +85,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whatever_a_store_calls_it_goes_into_a_path() {
-        let memo = Memo {
+    fn path_escapes_upload_id_and_key() {
+        let upload = SavedUpload {
             key: "in/a b+ü&.bin".parse().unwrap(),
             upload_id: "a/b+c=".into(),
             name: String::new(),
@@ -97,18 +96,16 @@ mod tests {
             started: Timestamp::UNIX_EPOCH,
         };
         assert_eq!(
-            memo.path("/batch"),
+            upload.path("/batch"),
             "s3/multipart/a%2Fb%2Bc%3D/batch?key=in%2Fa%20b%2B%C3%BC%26.bin"
         );
-        assert_eq!(
-            (memo.count(), memo.len(3.try_into().unwrap())),
-            (3, Some(1))
-        );
+        assert_eq!(upload.part_count(), 3);
+        assert_eq!(upload.part_len(3.try_into().unwrap()), Some(1));
     }
 
-    /// Of "hello " and "world", by `md5sum`, `xxd -r -p` and `md5sum`.
+    /// The parts are "hello " and "world". Computed by `md5sum`, `xxd -r -p` and `md5sum`.
     #[test]
-    fn an_objects_etag_is_worked_out_of_its_parts() {
+    fn composite_etag_is_md5_of_md5s() {
         let parts: Vec<ETag> = [
             "f814893777bcc2295fff05f00e508da6",
             "7d793037a0760186574b0282f2f435e7",
@@ -116,9 +113,9 @@ mod tests {
         .map(|tag| tag.parse().unwrap())
         .into();
         assert_eq!(
-            composite(&parts).unwrap().as_str(),
+            composite_etag(&parts).unwrap().as_str(),
             "e09e4fd6265b36115fe3db32df945d84-2"
         );
-        assert_eq!(composite(&["opaque".parse().unwrap()]), None);
+        assert_eq!(composite_etag(&["opaque".parse().unwrap()]), None);
     }
 }

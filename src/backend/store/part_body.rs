@@ -1,4 +1,4 @@
-//! The body of a request that sends a part: reads the source as fast as the network takes the bytes.
+//! The body of a request that sends a part. Reads the source when the network accepts bytes.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,35 +9,34 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::task::spawn_blocking;
 use upload_types::crash;
-use upload_types::error::{Error, Kind, Result};
+use upload_types::error::{Error, Result};
 use upload_types::names::ByteRange;
 
 use super::buffer_pool::{BufferPool, PooledBuffer};
-use super::limit::Limiter;
+use crate::backend::rate_limit::Limiter;
 use crate::source::{READ_BYTES, SourceFile};
 
-/// A range of a source. Its length is known, so the request has a `Content-Length`.
+/// A range of a source.
 pub struct PartBody {
     source: SourceFile,
-    /// What is left to read.
+    /// The bytes that are still to be read.
     range: ByteRange,
     pool: BufferPool,
     limiter: Arc<Limiter>,
-    /// Counts the bytes that the network took.
+    /// Counts the bytes that the network accepted.
     sent: Arc<AtomicU64>,
     step: Step,
 }
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + Sync>>;
 
-/// What the next poll does.
 enum Step {
-    /// Asks the rate limiter, and reads if the bytes are in the page cache.
-    Start,
-    /// Waits for the rate limiter.
-    Wait(BoxFuture<usize>),
+    /// No bytes are granted or read.
+    Idle,
+    /// Waits until the rate limiter grants bytes.
+    Granting(BoxFuture<usize>),
     /// Waits for the disk.
-    Read(BoxFuture<Result<Bytes>>),
+    Reading(BoxFuture<Result<Bytes>>),
 }
 
 impl PartBody {
@@ -54,39 +53,39 @@ impl PartBody {
             pool,
             limiter,
             sent,
-            step: Step::Start,
+            step: Step::Idle,
         }
     }
 
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes>> {
         loop {
             let len = match &mut self.step {
-                Step::Start => {
+                Step::Idle => {
                     let left = usize::try_from(self.range.len);
                     let wanted = left.map_or(READ_BYTES, |left| left.min(READ_BYTES));
                     let limiter = Arc::clone(&self.limiter);
                     let Some(granted) = limiter.take_now(wanted) else {
-                        let wait = async move { limiter.take(wanted).await };
-                        self.step = Step::Wait(Box::pin(wait));
+                        let grant = async move { limiter.take(wanted).await };
+                        self.step = Step::Granting(Box::pin(grant));
                         continue;
                     };
                     granted
                 }
-                Step::Wait(wait) => ready!(wait.as_mut().poll(cx)),
-                Step::Read(read) => {
+                Step::Granting(grant) => ready!(grant.as_mut().poll(cx)),
+                Step::Reading(read) => {
                     let bytes = ready!(read.as_mut().poll(cx));
-                    self.step = Step::Start;
+                    self.step = Step::Idle;
                     return Poll::Ready(bytes);
                 }
             };
-            self.step = Step::Start;
+            self.step = Step::Idle;
             let mut buffer = self.pool.get();
             let offset = self.range.start;
             if let Some(read) = self.source.read_cached(buffer.first_mut(len), offset) {
                 return Poll::Ready(Ok(buffer.into_bytes(read)));
             }
             let read = read_blocking(self.source.clone(), buffer, len, offset);
-            self.step = Step::Read(Box::pin(read));
+            self.step = Step::Reading(Box::pin(read));
         }
     }
 }
@@ -101,8 +100,7 @@ async fn read_blocking(
         source.read_exact_at(buffer.first_mut(len), offset)?;
         Ok(buffer.into_bytes(len))
     };
-    let joined = spawn_blocking(read).await;
-    joined.map_err(|error| Error::new(Kind::Other, "a task stopped early").with_source(error))?
+    spawn_blocking(read).await.map_err(Error::task_ended)?
 }
 
 impl Body for PartBody {
@@ -131,6 +129,7 @@ impl Body for PartBody {
         self.range.len == 0
     }
 
+    /// Exact, so that the request has a `Content-Length` and not chunks.
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.range.len)
     }

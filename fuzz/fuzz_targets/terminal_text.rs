@@ -1,3 +1,3 @@
 #![cfg_attr(fuzzing, no_main)]
 
-fuzz::target!(disposition);
+fuzz::target!(terminal_text);

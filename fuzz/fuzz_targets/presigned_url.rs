@@ -1,3 +1,3 @@
 #![cfg_attr(fuzzing, no_main)]
 
-fuzz::target!(url);
+fuzz::target!(presigned_url);

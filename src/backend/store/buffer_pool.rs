@@ -1,4 +1,4 @@
-//! A pool of read buffers: new memory would have to be cleared by the kernel first.
+//! A pool of read buffers. The kernel would have to clear the memory of new ones.
 
 use std::sync::{Arc, Mutex};
 
@@ -32,13 +32,13 @@ pub struct PooledBuffer {
 }
 
 impl PooledBuffer {
-    /// Its first `len` bytes, to be filled.
+    /// The first `len` bytes, to be filled.
     pub fn first_mut(&mut self, len: usize) -> &mut [u8] {
         let len = len.min(self.buffer.len());
         &mut self.buffer[..len]
     }
 
-    /// Its first `len` bytes, without a copy.
+    /// The first `len` bytes, without a copy.
     pub fn into_bytes(mut self, len: usize) -> Bytes {
         self.len = len.min(self.buffer.len());
         Bytes::from_owner(self)

@@ -9,7 +9,7 @@ use upload_types::wire::SignedPut;
 
 use crate::source::SourceFile;
 
-/// What one attempt needs.
+/// The part and the presigned request that sends it.
 #[derive(Debug, Clone)]
 pub struct PartUpload {
     pub signed: SignedPut,
@@ -17,6 +17,6 @@ pub struct PartUpload {
     pub source: SourceFile,
     pub range: ByteRange,
     pub sha256: Sha256,
-    /// Counts the bytes that the network took.
+    /// Counts the bytes that the network accepted.
     pub sent: Arc<AtomicU64>,
 }
