@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::args;
+use super::backend_handle::Connected;
 use super::backend_spec::BackendSpec;
-use super::connect::Connected;
 use super::resume::find;
 use super::settings::{Connection, Settings};
 use crate::backend::Backend;

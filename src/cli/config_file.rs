@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::trust;
+use super::permissions;
 use upload_types::error::{Error, Kind, Result};
 
 /// The largest configuration file that is read, in bytes.
@@ -149,7 +149,7 @@ pub fn text(path: &Path, explicit: bool) -> Result<String> {
     match fs::metadata(path) {
         Ok(facts) if facts.len() > SIZE_MAX => Err(wrong().with_source("it is larger than 1 MiB")),
         Ok(facts) => {
-            trust::check(path, &facts).map_err(|why| wrong().with_source(why))?;
+            permissions::check(path, &facts).map_err(|why| wrong().with_source(why))?;
             fs::read_to_string(path).map_err(|error| wrong().with_source(error))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound && !explicit => Ok(String::new()),

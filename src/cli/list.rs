@@ -10,9 +10,9 @@ use serde::Serialize;
 
 use super::abort::LOCK_WAIT;
 use super::args;
+use super::backend_handle::Connected;
 use super::backend_spec::BackendSpec;
 use super::config::print;
-use super::connect::Connected;
 use super::prune::orphans;
 use super::resume::find;
 use super::settings::Settings;

@@ -10,30 +10,30 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 mod abort;
 pub mod args;
+mod backend_handle;
 mod backend_spec;
+mod cat;
 pub mod completions;
 pub mod config;
 mod config_file;
-mod connect;
 mod list;
 #[cfg(feature = "gateway")]
-mod local;
+mod local_gateway;
 pub mod man;
 pub mod parse;
-mod process;
+mod permissions;
 mod prune;
 mod put;
-mod read;
-mod receipts;
+mod rate_signals;
+mod receipt_file;
+mod resource_limits;
 mod resume;
+mod resume_hint;
 #[cfg(feature = "gateway")]
 pub mod serve;
 mod session;
 pub mod settings;
 mod signals;
-mod tempo;
-mod trust;
-mod typed;
 
 pub use backend_spec::BackendSpec;
 
@@ -47,10 +47,10 @@ use upload_types::error::{Error, Kind, Result};
 /// # Errors
 /// What could not be done; its kind is the exit code.
 pub async fn run() -> anyhow::Result<u8> {
-    process::settle();
+    resource_limits::settle();
     let args = Args::typed();
     #[cfg(feature = "gateway")]
-    let args = serve::file::under(args)?;
+    let args = serve::config_file::under(args)?;
     let done = verb(&args).await;
     if let (Err(error), Verb::Put(_) | Verb::Resume(_), true) =
         (&done, &args.verb, args.global.json)
@@ -69,19 +69,19 @@ async fn verb(args: &Args) -> Result<u8> {
     let done = |()| 0;
     Ok(match &args.verb {
         Verb::Put(flags) => {
-            let resume = typed::resume(&args.global, &flags.connection, flags.transfer.wait);
+            let resume = resume_hint::resume(&args.global, &flags.connection, flags.transfer.wait);
             put::run(&settings, flags, resume).await?
         }
         Verb::Resume(flags) => {
-            let resume = typed::resume(&args.global, &flags.connection, flags.transfer.wait);
+            let resume = resume_hint::resume(&args.global, &flags.connection, flags.transfer.wait);
             resume::run(&settings, flags, resume).await?
         }
         Verb::List(flags) => list::list(&settings, flags).await.map(done)?,
         Verb::Status(flags) => list::status(&settings, flags).await.map(done)?,
         Verb::Abort(flags) => abort::run(&settings, flags).await?,
         Verb::Prune(flags) => prune::run(&settings, flags).await.map(done)?,
-        Verb::Cat(flags) => read::cat(&settings, flags).await.map(done)?,
-        Verb::Url(flags) => read::url(&settings, flags).await.map(done)?,
+        Verb::Cat(flags) => cat::cat(&settings, flags).await.map(done)?,
+        Verb::Url(flags) => cat::url(&settings, flags).await.map(done)?,
         Verb::Config(flags) => config::run(&settings, flags).map(done)?,
         #[cfg(feature = "gateway")]
         Verb::Serve(flags) => serve::run(&settings, flags).await.map(done)?,

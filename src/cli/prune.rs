@@ -12,9 +12,9 @@ use serde::Serialize;
 
 use super::abort::LOCK_WAIT;
 use super::args;
+use super::backend_handle::Connected;
 use super::backend_spec::BackendSpec;
 use super::config::print;
-use super::connect::Connected;
 use super::settings::{Connection, Settings};
 use crate::event;
 use crate::journal::{Journal, Upload};

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::backend_handle::Connected;
 use super::backend_spec::BackendSpec;
-use super::connect::Connected;
 use super::settings::{Connection, Settings, Transfer};
-use super::{process, receipts, signals, tempo};
+use super::{rate_signals, receipt_file, resource_limits, signals};
 use crate::backend::Limiter;
 use crate::event::{self, Event, Sink};
 use crate::journal::{Journal, Upload};
@@ -67,7 +67,7 @@ impl Session {
         let quiet = settings.common.quiet;
         let limiter = Arc::new(Limiter::new(transfer.limit_rate));
         let mut desk = screen.clone();
-        tempo::follow(Arc::clone(&limiter), move |limit| {
+        rate_signals::follow(Arc::clone(&limiter), move |limit| {
             if !quiet {
                 let limit = limit.map_or("none".to_owned(), report::text::rate);
                 let _ = writeln!(desk, "limit of the rate: {limit}");
@@ -86,7 +86,7 @@ impl Session {
         let sink = match &transfer.receipt {
             None => sink,
             Some(path) => {
-                let (tee, thread) = receipts::tee(path, sink)?;
+                let (tee, thread) = receipt_file::tee(path, sink)?;
                 threads.push(thread);
                 tee
             }
@@ -182,7 +182,7 @@ impl Session {
             resume: self.resume.clone(),
             first: self.first,
             jobs: self.jobs,
-            most: process::most(connected.is_here()),
+            most: resource_limits::most(connected.is_here()),
             give_up: self.give_up,
             wait: self.wait,
         }

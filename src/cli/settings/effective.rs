@@ -55,7 +55,7 @@ impl Settings {
         };
         let token = match self.token_setting(connection)? {
             Some(found) => found.map(|_| "set"),
-            None => super::winner::default("not set"),
+            None => super::precedence::default("not set"),
         };
         Ok(vec![
             line("backend", backend),

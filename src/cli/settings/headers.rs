@@ -4,8 +4,8 @@
 
 use std::path::Path;
 
+use super::precedence::{default, from_file};
 use super::token;
-use super::winner::{default, from_file};
 use super::{Origin, Setting, Settings};
 use crate::backend::Header;
 use crate::cli::args;

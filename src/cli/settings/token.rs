@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::Setting;
 use crate::backend::TokenFile;
-use crate::cli::trust;
+use crate::cli::permissions;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::names::Token;
 
@@ -79,7 +79,7 @@ pub fn text(path: &Path, noun: &str) -> Result<String> {
     let found = file
         .metadata()
         .map_err(|error| unread().with_source(error))?;
-    trust::check(path, &found).map_err(|why| unread().with_source(why))?;
+    permissions::check(path, &found).map_err(|why| unread().with_source(why))?;
     file.take(SIZE_MAX + 1)
         .read_to_string(&mut text)
         .map_err(|error| unread().with_source(error))?;

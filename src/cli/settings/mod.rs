@@ -21,16 +21,16 @@ use upload_types::error::{Error, Kind, Result};
 use upload_types::names::Token;
 
 mod effective;
+mod environment;
 mod headers;
-mod machine;
+mod precedence;
 mod token;
-mod winner;
 
 pub use effective::Effective;
-pub use machine::{Directories, Machine, Terminals};
+pub use environment::{Directories, Machine, Terminals};
+use precedence::{blame, from_file, settle};
 #[cfg(feature = "gateway")]
 pub use token::file as secret;
-use winner::{blame, from_file, settle};
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]

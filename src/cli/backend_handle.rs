@@ -16,7 +16,7 @@ pub struct Connected {
     /// As the user names it, as journal and receipts keep it.
     pub name: String,
     #[cfg(feature = "gateway")]
-    local: Option<super::local::Local>,
+    local: Option<super::local_gateway::Local>,
 }
 
 impl Connected {
@@ -56,7 +56,8 @@ impl Connected {
             }
             #[cfg(feature = "gateway")]
             BackendSpec::Embedded | BackendSpec::S3 { .. } => {
-                let local = super::local::start(settings, spec, connection, lock_wait).await?;
+                let local =
+                    super::local_gateway::start(settings, spec, connection, lock_wait).await?;
                 let options = options(connection, limiter, true);
                 Ok(Self {
                     backend: Arc::new(Backend::native(

@@ -1,7 +1,7 @@
 //! Flags of `upload serve` that come from a file: every long flag is a key, by the same name with `_` for `-`.
 //!
 //! Border: the flags' own definition says what there is and what a value may be, so no flag can be forgotten here; the file
-//! itself is read by `cli/serve/file`.
+//! itself is read by `cli/serve/config_file`.
 
 use std::ffi::OsString;
 

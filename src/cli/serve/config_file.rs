@@ -1,6 +1,6 @@
 //! The gateway's configuration file: TOML, a key for each flag of `upload serve`, and tables `[profile.NAME]` over them.
 //!
-//! Border: reads the file and the files it refers to; what a value means is checked by its flag (`args/filed`), and flags
+//! Border: reads the file and the files it refers to; what a value means is checked by its flag (`args/from_file`), and flags
 //! that are typed go over it.
 
 use std::fs::File;
@@ -9,11 +9,11 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use crate::cli::args::filed::{self, Filed, Form, Key};
+use crate::cli::args::from_file::{self, Filed, Form, Key};
 use crate::cli::args::{Args, Verb};
 use crate::cli::config_file;
+use crate::cli::permissions;
 use crate::cli::settings::Machine;
-use crate::cli::trust;
 use upload_types::error::{Error, Kind, Result};
 
 /// Its name in the configuration directory.
@@ -44,7 +44,7 @@ pub fn under(args: Args) -> Result<Args> {
             let text = config_file::text(path, global.config.is_some())?;
             let filed = parse(&text, path, global.profile.as_deref())?;
             let line = std::env::args_os();
-            filed::over(line, &filed).map_err(|_| {
+            from_file::over(line, &filed).map_err(|_| {
                 Error::new(Kind::Config, format!("could not use {}", path.display()))
             })?
         }
@@ -99,7 +99,7 @@ fn parse(text: &str, path: &Path, profile: Option<&str>) -> Result<Vec<Filed>> {
 }
 
 fn read(table: Table, path: &Path) -> Result<Vec<Filed>> {
-    let known = filed::keys();
+    let known = from_file::keys();
     let one = |(name, value): (String, Value)| {
         let key = known
             .iter()
@@ -118,7 +118,7 @@ fn read(table: Table, path: &Path) -> Result<Vec<Filed>> {
             texts: texts(key, value, path).map_err(wrong)?,
             secret,
         };
-        filed::check(&filed).map_err(wrong)?;
+        from_file::check(&filed).map_err(wrong)?;
         Ok(filed)
     };
     table.into_iter().map(one).collect()
@@ -196,7 +196,7 @@ fn within(path: &Path) -> Result<String, String> {
     let unread = |why: String| format!("could not read {}: {why}", path.display());
     let file = File::open(path).map_err(|error| unread(error.to_string()))?;
     let found = file.metadata().map_err(|error| unread(error.to_string()))?;
-    trust::check(path, &found).map_err(unread)?;
+    permissions::check(path, &found).map_err(unread)?;
     let mut text = String::new();
     file.take(VALUE_MAX + 1)
         .read_to_string(&mut text)
@@ -225,7 +225,7 @@ mod tests {
     fn options(text: &str, profile: Option<&str>, line: &[&str]) -> ServeOptions {
         let filed = parse(text, Path::new("/etc/upload/serve.toml"), profile).unwrap();
         let line = ["upload", "serve"].iter().chain(line).map(OsString::from);
-        let Verb::Serve(serve) = filed::over(line, &filed).unwrap().verb else {
+        let Verb::Serve(serve) = from_file::over(line, &filed).unwrap().verb else {
             panic!("serve")
         };
         let Serve { options, .. } = *serve;
@@ -237,7 +237,7 @@ mod tests {
     fn every_flag_is_a_key() {
         let command = command();
         let serve = command.find_subcommand("serve").unwrap();
-        let keys = filed::keys();
+        let keys = from_file::keys();
         for long in serve.get_arguments().filter_map(|arg| arg.get_long()) {
             let name = long.replace('-', "_");
             let is_key = keys.iter().any(|key| key.name == name);
@@ -319,7 +319,7 @@ mod tests {
         )
         .unwrap();
         let line = ["upload", "serve", "token", "list"].map(OsString::from);
-        let Verb::Serve(serve) = filed::over(line, &filed).unwrap().verb else {
+        let Verb::Serve(serve) = from_file::over(line, &filed).unwrap().verb else {
             panic!("serve")
         };
         let Serve { verb, .. } = *serve;

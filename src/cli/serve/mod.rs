@@ -17,7 +17,7 @@ use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::Proof;
 
 mod access;
-pub mod file;
+pub mod config_file;
 mod hooks;
 mod ledger;
 mod probe;

@@ -24,7 +24,7 @@ pub use clap::Command;
 
 #[cfg(feature = "gateway")]
 pub mod access;
-pub mod filed;
+pub mod from_file;
 #[cfg(feature = "gateway")]
 pub mod serve;
 mod transfer;

@@ -12,7 +12,7 @@ use super::config::print;
 use upload_types::error::{Error, Kind, Result};
 
 /// Sections behind the verbs, in roff.
-const TAIL: &str = include_str!("man/tail.roff");
+const TAIL: &str = include_str!("tail.roff");
 
 /// The page `upload(1)`.
 ///

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use super::abort::LOCK_WAIT;
 use super::args;
+use super::backend_handle::Connected;
 use super::backend_spec::BackendSpec;
-use super::connect::Connected;
 use super::resume::find;
 use super::settings::{Connection, Settings};
 use crate::backend::Backend;
