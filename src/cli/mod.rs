@@ -37,7 +37,7 @@ mod signals;
 
 pub use backend_spec::BackendSpec;
 
-use crate::report::{Log, safe};
+use crate::report::{LogWriter, safe};
 use args::{Args, Verb};
 use settings::{Machine, Settings};
 use upload_types::error::{Error, Kind, Result};
@@ -64,7 +64,7 @@ pub async fn run() -> anyhow::Result<u8> {
 async fn verb(args: &Args) -> Result<u8> {
     let settings = Settings::load(&args.global, Machine::here())?;
     if !speaks_for_itself(&args.verb) {
-        log(settings.common.verbose, false, Log::default());
+        log(settings.common.verbose, false, LogWriter::default());
     }
     let done = |()| 0;
     Ok(match &args.verb {
@@ -131,7 +131,7 @@ fn remark(text: &str) {
 
 /// Sends logs to standard error, as text or as lines of JSON: warnings, with `-v` more of ours, with `-vvv` all there is.
 /// `RUST_LOG` is not looked at: what a library logs at its finest may hold what we redact.
-fn log(verbose: u8, json: bool, screen: Log) {
+fn log(verbose: u8, json: bool, screen: LogWriter) {
     let (others, ours) = match verbose {
         0 => (LevelFilter::WARN, LevelFilter::WARN),
         1 => (LevelFilter::WARN, LevelFilter::INFO),

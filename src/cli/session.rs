@@ -62,7 +62,7 @@ impl Session {
         crash::point("cli.opened");
         let (sink, events) = Sink::channel();
         let reporter = Reporter::new(&options);
-        let mut screen = reporter.log();
+        let mut screen = reporter.log_writer();
         super::log(settings.common.verbose, false, screen.clone());
         let quiet = settings.common.quiet;
         let limiter = Arc::new(Limiter::new(transfer.limit_rate));

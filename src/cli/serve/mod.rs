@@ -10,7 +10,7 @@ use super::args::serve::{ChecksumMode, LogFormat, ProbeMode, Serve, ServeOptions
 use super::backend_spec::BackendSpec;
 use super::settings::{Settings, secret as secret_file};
 use super::signals;
-use crate::report::Log;
+use crate::report::LogWriter;
 use upload_gateway::events::Events;
 use upload_gateway::{Config, Probe, StoreConfig};
 use upload_types::error::{Error, Kind, Result};
@@ -44,7 +44,7 @@ pub async fn run(settings: &Settings, flags: &Serve) -> Result<()> {
     super::log(
         settings.common.verbose,
         options.log_format == LogFormat::Json,
-        Log::default(),
+        LogWriter::default(),
     );
     match &flags.verb {
         Some(ServeVerb::Token(verb)) => token::run(settings, verb).await,
