@@ -1,105 +1,119 @@
-//! From a configured backend to one that can be called: a gateway or a Companion elsewhere, or a gateway started in this process.
+//! Connects to a backend: a remote gateway or Companion, or a gateway that is started in this process.
 //!
-//! Border: the start and the end of a connection; what is said over it is the verb's.
+//! Not here: calls to the backend, which the verbs and the engine make.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::backend_spec::BackendSpec;
-use super::settings::{Connection, Settings};
+use super::resource_limits::GatewayPlace;
+use super::settings::{Connection, Target};
 use crate::backend::{Backend, Bearer, Limiter, Options};
 use upload_types::error::Result;
 
-/// A backend that can be called.
-pub struct Connected {
-    pub backend: Arc<Backend>,
-    /// As the user names it, as journal and receipts keep it.
-    pub name: String,
+/// How long to wait for another process that has the embedded store open.
+pub const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A backend that can be called, and the gateway in this process, if any.
+pub struct BackendHandle {
+    backend: Arc<Backend>,
+    name: String,
     #[cfg(feature = "gateway")]
-    local: Option<super::local_gateway::Local>,
+    local: Option<super::local_gateway::LocalGateway>,
 }
 
-impl Connected {
-    /// Connects, starting a gateway in this process where that is what the backend means. `lock_wait` is how
-    /// long to wait for another process that holds the embedded store, `limiter` how fast parts may go.
+impl BackendHandle {
+    /// Connects without a rate limit.
     ///
     /// # Errors
-    /// As the gateway's start and [`Backend::native`].
-    #[cfg_attr(
-        not(feature = "gateway"),
-        expect(
-            clippy::unused_async,
-            reason = "only a gateway in this process is waited for"
-        )
-    )]
-    pub async fn new(
-        settings: &Settings,
-        spec: &BackendSpec,
-        connection: &Connection,
-        lock_wait: Duration,
+    /// As [`BackendHandle::with_limits`].
+    pub async fn connect(target: &Target) -> Result<Self> {
+        Self::with_limits(target, LOCK_TIMEOUT, Arc::default()).await
+    }
+
+    /// Connects. `lock_timeout` is for another process that has the embedded store open; `limiter` limits the rate of parts.
+    ///
+    /// # Errors
+    /// Those of starting a gateway, and of [`Backend::native`].
+    pub async fn with_limits(
+        target: &Target,
+        lock_timeout: Duration,
         limiter: Arc<Limiter>,
     ) -> Result<Self> {
-        match spec {
+        match &target.spec {
             BackendSpec::Url(url) | BackendSpec::Companion(url) => {
+                let connection = &target.connection;
                 let bearer = Bearer::new(connection.token.clone(), connection.token_file.clone());
-                let options = options(connection, limiter, false);
-                let backend = match spec {
+                let options = options(connection, limiter, GatewayPlace::Remote);
+                let backend = match &target.spec {
                     BackendSpec::Companion(_) => Backend::companion(url, bearer, options)?,
                     _ => Backend::native(url, bearer, options)?,
                 };
                 Ok(Self {
                     backend: Arc::new(backend),
-                    name: spec.to_string(),
+                    name: target.name(),
                     #[cfg(feature = "gateway")]
                     local: None,
                 })
             }
-            #[cfg(feature = "gateway")]
             BackendSpec::Embedded | BackendSpec::S3 { .. } => {
-                let local =
-                    super::local_gateway::start(settings, spec, connection, lock_wait).await?;
-                let options = options(connection, limiter, true);
-                Ok(Self {
-                    backend: Arc::new(Backend::native(
-                        local.url(),
-                        Some(local.token.clone()),
-                        options,
-                    )?),
-                    name: spec.to_string(),
-                    local: Some(local),
-                })
-            }
-            #[cfg(not(feature = "gateway"))]
-            BackendSpec::Embedded | BackendSpec::S3 { .. } => {
-                use upload_types::error::{Error, Kind};
-                let _ = (settings, lock_wait, limiter);
-                Err(Error::new(
-                    Kind::Config,
-                    format!("this build has no gateway for {spec}"),
-                ))
+                Self::in_process(target, lock_timeout, limiter).await
             }
         }
     }
 
-    /// Whether the backend runs in this process.
-    #[cfg_attr(
-        not(feature = "gateway"),
-        expect(clippy::unused_self, reason = "no backend runs here")
-    )]
-    pub fn is_here(&self) -> bool {
-        #[cfg(feature = "gateway")]
-        return self.local.is_some();
-        #[cfg(not(feature = "gateway"))]
-        false
+    #[cfg(feature = "gateway")]
+    async fn in_process(
+        target: &Target,
+        lock_timeout: Duration,
+        limiter: Arc<Limiter>,
+    ) -> Result<Self> {
+        let local = super::local_gateway::LocalGateway::start(target, lock_timeout).await?;
+        let options = options(&target.connection, limiter, GatewayPlace::InProcess);
+        let backend = Backend::native(local.url(), Some(local.token().clone()), options)?;
+        Ok(Self {
+            backend: Arc::new(backend),
+            name: target.name(),
+            local: Some(local),
+        })
     }
 
-    /// Ends what was started.
+    /// Parsing the backend has rejected it already in such a build.
+    #[cfg(not(feature = "gateway"))]
+    #[expect(clippy::unused_async, reason = "awaited in builds with a gateway")]
+    async fn in_process(target: &Target, _: Duration, _: Arc<Limiter>) -> Result<Self> {
+        use upload_types::error::{Error, Kind};
+        Err(Error::new(
+            Kind::Config,
+            format!("this build contains no gateway for {}", target.name()),
+        ))
+    }
+
+    pub fn backend(&self) -> &Arc<Backend> {
+        &self.backend
+    }
+
+    /// The backend as journal and receipts name it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     #[cfg_attr(
         not(feature = "gateway"),
-        expect(
-            clippy::unused_async,
-            reason = "only a gateway in this process is waited for"
-        )
+        expect(clippy::unused_self, reason = "always remote without a gateway")
+    )]
+    pub fn gateway_place(&self) -> GatewayPlace {
+        #[cfg(feature = "gateway")]
+        if self.local.is_some() {
+            return GatewayPlace::InProcess;
+        }
+        GatewayPlace::Remote
+    }
+
+    /// Disconnects, and stops the gateway in this process.
+    #[cfg_attr(
+        not(feature = "gateway"),
+        expect(clippy::unused_async, reason = "awaited in builds with a gateway")
     )]
     pub async fn close(self) {
         drop(self.backend);
@@ -110,13 +124,12 @@ impl Connected {
     }
 }
 
-fn options(connection: &Connection, limiter: Arc<Limiter>, own: bool) -> Options {
+fn options(connection: &Connection, limiter: Arc<Limiter>, gateway: GatewayPlace) -> Options {
+    let proxy = connection.proxy.as_ref();
+    let own = gateway == GatewayPlace::InProcess;
     Options {
         ca_cert: connection.ca_cert.clone(),
-        proxy: connection
-            .proxy
-            .as_ref()
-            .map(|proxy| proxy.expose().clone()),
+        proxy: proxy.map(|proxy| proxy.expose().clone()),
         allow_insecure_http: connection.allow_insecure_http,
         store_hosts: connection.store_hosts.clone(),
         headers: if own {

@@ -1,110 +1,106 @@
-//! `upload cat` and `upload url`: what was uploaded, read back.
-//!
-//! Border: asks the backend for a read URL; the bytes come from the store.
+//! `upload cat`: writes an uploaded object to standard output, and verifies it.
 
-use std::ffi::OsStr;
-use std::io::{self, Write as _};
-use std::sync::Arc;
+use std::io;
 
-use super::abort::LOCK_WAIT;
-use super::args;
-use super::backend_handle::Connected;
-use super::backend_spec::BackendSpec;
-use super::resume::find;
-use super::settings::{Connection, Settings};
+use super::args::CatArgs;
+use super::backend_handle::BackendHandle;
+use super::lookup::find_upload;
+use super::object_verifier::{Mismatch, ObjectVerifier, Verified};
+use super::output::{self, Reader};
+use super::settings::Settings;
 use crate::backend::Backend;
-use crate::event;
 use crate::journal::{Journal, Upload};
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::{SignedUrl, UploadId};
+use upload_types::names::UploadId;
+use upload_types::plan::Plan;
 
-/// Writes an object's bytes to standard output.
-///
 /// # Errors
-/// [`Kind::Corrupt`] when the store sends fewer or more bytes than the receipt says.
-pub async fn cat(settings: &Settings, flags: &args::Cat) -> Result<()> {
+/// [`Kind::Corrupt`] if the object differs from the uploaded file. Bytes may have been written by then.
+pub async fn run(settings: &Settings, flags: &CatArgs) -> Result<()> {
     let connection = settings.connection(&flags.connection)?;
-    let (upload, connected) = reach(settings, &connection, &flags.id).await?;
-    let written = match upload.begun() {
-        Ok(id) => write(&connected.backend, id, upload.intent.identity.size).await,
+    let journal = Journal::open(&settings.journal()?)?;
+    let upload = find_upload(&journal, &flags.upload, |_| true)?;
+    let verifier = verifier(&journal, &upload)?;
+    let target = settings.recorded_target(&upload.intent.backend, None, &connection)?;
+    let handle = BackendHandle::connect(&target).await?;
+    let copied = match upload.begun() {
+        Ok(id) => copy_to_stdout(handle.backend(), id, verifier).await,
         Err(error) => Err(error),
     };
-    connected.close().await;
-    written
+    handle.close().await;
+    if let (Some(verified), 1..) = (copied?, settings.verbose()) {
+        output::eprint_line(&describe(&verified));
+    }
+    Ok(())
 }
 
-async fn write(backend: &Backend, id: &UploadId, size: u64) -> Result<()> {
-    let url = backend.read_url(id, None).await?.url;
-    let mut object = backend.get(&url).await?;
-    let mut out = io::stdout().lock();
-    let mut bytes = 0;
-    while let Some(chunk) = object.next().await? {
-        bytes += chunk.len() as u64;
-        match out.write_all(&chunk) {
-            // Whoever reads has enough.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-            written => {
-                written.map_err(|error| {
-                    Error::new(Kind::Io, "could not write to standard output").with_source(error)
-                })?;
-            }
-        }
-    }
-    match out.flush() {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-        flushed => {
-            flushed.map_err(|error| {
-                Error::new(Kind::Io, "could not write to standard output").with_source(error)
-            })?;
-        }
-    }
-    if bytes == size {
-        return Ok(());
-    }
-    Err(Error::new(
-        Kind::Corrupt,
-        format!("the object has {bytes} bytes, uploaded were {size}"),
+fn verifier(journal: &Journal, upload: &Upload) -> Result<ObjectVerifier> {
+    let plan = Plan::pinned(upload.intent.identity.size, upload.intent.part_size)?;
+    let checksum = upload
+        .receipt
+        .as_ref()
+        .and_then(|receipt| receipt.checksum.clone());
+    Ok(ObjectVerifier::new(
+        plan,
+        &journal.parts(upload.row)?,
+        checksum,
     ))
 }
 
-/// Prints a URL by which an object can be read. That is what it is for: whoever asks for it gets the secret.
-///
-/// # Errors
-/// [`Kind::NotFound`] when there is no such object.
-pub async fn url(settings: &Settings, flags: &args::Url) -> Result<()> {
-    let connection = settings.connection(&flags.connection)?;
-    let (upload, connected) = reach(settings, &connection, &flags.id).await?;
-    let url = match upload.begun() {
-        Ok(id) => connected.backend.read_url(id, flags.expires).await,
-        Err(error) => Err(error),
-    };
-    connected.close().await;
-    let url = url?;
-    let text = if settings.common.json {
-        let exposed: &SignedUrl = &url.url;
-        let line = serde_json::json!({
-            "type": "url", "upload": upload.id, "url": exposed.expose(), "expires_in": url.expires_in,
-        });
-        event::line(&line)
-    } else {
-        url.url.expose().to_owned()
-    };
-    super::config::print(&format!("{text}\n"))
+/// Returns `None` if standard output was closed before the end.
+async fn copy_to_stdout(
+    backend: &Backend,
+    id: &UploadId,
+    mut verifier: ObjectVerifier,
+) -> Result<Option<Verified>> {
+    let url = backend.read_url(id, None).await?.url;
+    let mut object = backend.get(&url).await?;
+    let mut stdout = io::stdout().lock();
+    let mut written = 0;
+    while let Some(chunk) = object.next().await? {
+        verifier
+            .update(&chunk)
+            .map_err(|mismatch| damaged(&mismatch, written))?;
+        if output::write_out(&mut stdout, &chunk)? == Reader::Closed {
+            return Ok(None);
+        }
+        written += chunk.len() as u64;
+    }
+    if output::flush(&mut stdout)? == Reader::Closed {
+        return Ok(None);
+    }
+    verifier
+        .finish()
+        .map(Some)
+        .map_err(|mismatch| damaged(&mismatch, written))
 }
 
-async fn reach(
-    settings: &Settings,
-    connection: &Connection,
-    id: &str,
-) -> Result<(Upload, Connected)> {
-    let journal = Journal::open(&settings.journal()?)?;
-    let upload = find(&journal, OsStr::new(id), &|_| true)?;
-    let spec = BackendSpec::parse(
-        &upload.intent.backend,
-        connection.allow_insecure_http,
-        Kind::Config,
-    )?;
-    let connection = settings.toward(&spec, None, connection)?;
-    let connected = Connected::new(settings, &spec, &connection, LOCK_WAIT, Arc::default()).await?;
-    Ok((upload, connected))
+fn damaged(mismatch: &Mismatch, written: u64) -> Error {
+    let reason = match mismatch {
+        Mismatch::Part(number) => {
+            format!("the SHA-256 of part {number} is not that of the uploaded file")
+        }
+        Mismatch::Checksum => "its checksum is not that of the receipt".to_owned(),
+        Mismatch::TooShort { bytes, expected } => {
+            format!("it has {bytes} bytes, but {expected} were uploaded")
+        }
+        Mismatch::TooLong { expected } => {
+            format!("it has more than the {expected} bytes that were uploaded")
+        }
+    };
+    Error::new(
+        Kind::Corrupt,
+        format!("the stored object is not the uploaded file: {reason}; {written} bytes were already written"),
+    )
+    .with_hint("discard the output; to upload the file again, run `upload put FILE --force`")
+}
+
+fn describe(verified: &Verified) -> String {
+    match verified {
+        Verified::Parts { verified, of } => {
+            format!("verified the SHA-256 of {verified} of {of} parts")
+        }
+        Verified::Checksum => "verified the checksum of the receipt".to_owned(),
+        Verified::Size => "verified the size only: no SHA-256 of this upload is known".to_owned(),
+    }
 }

@@ -1,11 +1,9 @@
-//! `upload completions`: the completion script of each shell, made from the same definition as the help.
-//!
-//! Border: text only; the scripts checked in under `completions/` are compared with it by a test.
+//! `upload completions`: the completion script of a shell, from the definition of the flags.
 
 use clap_complete::{Shell as Generator, generate};
 
-use super::args::{self, Completions, Shell};
-use super::config::print;
+use super::args::{self, CompletionsArgs, Shell};
+use super::output;
 use upload_types::error::Result;
 
 /// The completion script of one shell.
@@ -23,10 +21,8 @@ pub fn script(shell: Shell) -> Vec<u8> {
     script
 }
 
-/// Prints the script of the shell that was named.
-///
 /// # Errors
-/// [`Kind::Io`](upload_types::error::Kind::Io) if standard output fails other than by being closed.
-pub fn run(flags: &Completions) -> Result<()> {
-    print(&String::from_utf8_lossy(&script(flags.shell)))
+/// [`Kind::Io`](upload_types::error::Kind::Io) if standard output fails.
+pub fn run(flags: &CompletionsArgs) -> Result<()> {
+    output::print(&String::from_utf8_lossy(&script(flags.shell)))
 }

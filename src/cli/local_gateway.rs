@@ -1,37 +1,53 @@
-//! The gateway in this process, for the backends `embedded` and `s3://…`.
-//!
-//! Border: with `serve`, the one door between client and gateway: the client talks to it over loopback as to any other.
+//! The gateway in this process, for the backends `embedded` and `s3://…`. The client calls it over loopback, as any other.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use url::Url;
 
 use super::backend_spec::BackendSpec;
-use super::settings::{Connection, Settings};
+use super::settings::Target;
 use upload_gateway::hooks::OnReject;
 use upload_gateway::{Auth, Config, LedgerConfig, Probe, Quota, Running, StoreConfig};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::names::Token;
 use upload_types::wire::Proof;
 
-/// A gateway of one run has no operator who could choose otherwise.
+// A run has no operator who would choose other values.
 const URL_TTL: Duration = Duration::from_mins(15);
 const UPLOAD_TTL: Duration = Duration::from_hours(168);
-const LEASE: Duration = Duration::from_mins(1);
-const SWEEP_EVERY: Duration = Duration::from_mins(1);
+const LEASE_TIME: Duration = Duration::from_mins(1);
+const SWEEP_INTERVAL: Duration = Duration::from_mins(1);
 
-/// A gateway of this run.
-pub struct Local {
+pub struct LocalGateway {
     running: Running,
-    /// Lets this run, and nobody else, use it.
-    pub token: Token,
+    token: Token,
 }
 
-impl Local {
+impl LocalGateway {
+    /// Starts a gateway on a free port of loopback. Only this process has its token.
+    ///
+    /// # Errors
+    /// As [`upload_gateway::start`], with hints for a client.
+    pub async fn start(target: &Target, lock_timeout: Duration) -> Result<Self> {
+        let token = Token::new(format!(
+            "{}{}",
+            uuid::Uuid::new_v4().simple(),
+            uuid::Uuid::new_v4().simple()
+        ));
+        let config = config(target, token.clone(), lock_timeout)?;
+        let running = upload_gateway::start(config)
+            .await
+            .map_err(|error| with_client_hint(error, target))?;
+        Ok(Self { running, token })
+    }
+
     pub fn url(&self) -> &Url {
         &self.running.url
+    }
+
+    pub fn token(&self) -> &Token {
+        &self.token
     }
 
     pub async fn stop(self) {
@@ -39,31 +55,20 @@ impl Local {
     }
 }
 
-/// Starts a gateway on loopback.
-///
-/// # Errors
-/// As [`upload_gateway::start`].
-pub async fn start(
-    settings: &Settings,
-    spec: &BackendSpec,
-    connection: &Connection,
-    lock_wait: Duration,
-) -> Result<Local> {
-    let token = Token::new(format!(
-        "{}{}",
-        uuid::Uuid::new_v4().simple(),
-        uuid::Uuid::new_v4().simple()
-    ));
-    let (store, ledger, probe, checksum) = match spec {
-        // It is ours and enforces SHA-256; the tests hold it to that.
+fn config(target: &Target, token: Token, lock_timeout: Duration) -> Result<Config> {
+    let remote = || Error::new(Kind::Other, "a remote backend is not started here");
+    let paths = target.local.as_ref().ok_or_else(remote)?;
+    let (store, ledger, probe, checksum) = match &target.spec {
+        // Tests hold the embedded store to SHA-256, so that no probe is needed.
         BackendSpec::Embedded => {
             let store = StoreConfig::Embedded {
-                dir: settings.store_dir()?,
+                dir: paths.store_dir.clone().ok_or_else(remote)?,
             };
-            (store, "embedded.db", Probe::Off, Some(Proof::Sha256))
+            let ledger = paths.embedded_ledger().ok_or_else(remote)?;
+            (store, ledger, Probe::Off, Some(Proof::Sha256))
         }
         BackendSpec::S3 { bucket, prefix } => {
-            let s3 = connection.s3.clone();
+            let s3 = target.connection.s3.clone();
             let store = StoreConfig::S3 {
                 bucket: bucket.clone(),
                 prefix: prefix.clone(),
@@ -71,36 +76,29 @@ pub async fn start(
                 region: s3.region,
                 path_style: s3.path_style,
             };
-            (store, "direct.db", Probe::Require, None)
+            (store, paths.s3_ledger(), Probe::Require, None)
         }
-        BackendSpec::Url(_) | BackendSpec::Companion(_) => {
-            return Err(Error::new(
-                Kind::Other,
-                "a gateway elsewhere is not started here",
-            ));
-        }
+        BackendSpec::Url(_) | BackendSpec::Companion(_) => return Err(remote()),
     };
-    let config = Config {
+    Ok(Config {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         metrics_listen: None,
         public_url: None,
         cdn: None,
         store,
         store_credentials: None,
-        ledger: LedgerConfig::Sqlite(beside(settings.journal()?, ledger)),
-        auth: Auth::Private(token.clone()),
+        ledger: LedgerConfig::Sqlite(ledger),
+        auth: Auth::Private(token),
         companion: None,
         allow_origins: Vec::new(),
-        // A run has nobody to share with.
         rate: None,
         quota: Quota::default(),
         allow_types: vec!["*/*".into()],
         max_size: None,
         url_ttl: URL_TTL,
         upload_ttl: UPLOAD_TTL,
-        lease: LEASE,
-        sweep_every: Some(SWEEP_EVERY),
-        // Nobody reads a log here.
+        lease: LEASE_TIME,
+        sweep_every: Some(SWEEP_INTERVAL),
         events: None,
         survey: false,
         sse: None,
@@ -110,16 +108,23 @@ pub async fn start(
         hooks: Vec::new(),
         hook_secret: None,
         on_reject: OnReject::default(),
-        lock_wait,
+        lock_wait: lock_timeout,
         drain: Duration::ZERO,
-    };
-    Ok(Local {
-        running: upload_gateway::start(config).await?,
-        token,
     })
 }
 
-fn beside(mut journal: PathBuf, name: &str) -> PathBuf {
-    journal.set_file_name(name);
-    journal
+/// Replaces a hint about a flag of `upload serve`, which clients do not have.
+fn with_client_hint(error: Error, target: &Target) -> Error {
+    let names_gateway_flag = error
+        .hint()
+        .is_some_and(|hint| hint.contains("--store-probe"));
+    if names_gateway_flag {
+        error.with_hint(format!(
+            "use a store that enforces signed checksums; to accept this one without proof, run \
+             `upload serve --store {} --store-probe warn` and upload to that gateway",
+            target.name()
+        ))
+    } else {
+        error
+    }
 }

@@ -1,6 +1,4 @@
-//! Whether a file that tells us what to do is one that nobody else can write.
-//!
-//! Border: modes and owners; what is in the file is its reader's.
+//! Checks that other users cannot change a file that this program trusts: a configuration, a token, a secret.
 
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
@@ -8,41 +6,46 @@ use std::path::Path;
 
 use rustix::process::geteuid;
 
-/// Checks a file that was found, and the directory it is in. A pipe or a device is as it is.
+const STICKY_BIT: u32 = 0o1000;
+const WRITABLE_BY_OTHERS: u32 = 0o022;
+const ROOT: u32 = 0;
+
+/// Checks an open file and its directory. Pipes and devices pass.
 ///
 /// # Errors
-/// Why it is not to be trusted.
-pub fn check(path: &Path, found: &Metadata) -> Result<(), String> {
-    if !found.is_file() {
+/// The reason, with the command that corrects it.
+pub fn check_private_writes(path: &Path, metadata: &Metadata) -> Result<(), String> {
+    if !metadata.is_file() {
         return Ok(());
     }
-    ours(found).map_err(|why| format!("{why}; to mend that: chmod go-w {}", path.display()))?;
-    let parent = path
+    check(metadata)
+        .map_err(|reason| format!("{reason}; to correct that: chmod go-w {}", path.display()))?;
+    let directory = path
         .canonicalize()
         .ok()
         .and_then(|path| path.parent().map(Path::to_path_buf));
-    let Some((parent, found)) =
-        parent.and_then(|parent| Some((parent.clone(), fs::metadata(parent).ok()?)))
+    let Some((directory, metadata)) =
+        directory.and_then(|path| Some((path.clone(), fs::metadata(path).ok()?)))
     else {
         return Ok(());
     };
-    // Where nobody removes what is another's, what is ours stays.
-    if found.mode() & 0o1000 != 0 {
+    // In a sticky directory only the owner of a file can replace it.
+    if metadata.mode() & STICKY_BIT != 0 {
         return Ok(());
     }
-    ours(&found).map_err(|why| {
+    check(&metadata).map_err(|reason| {
         format!(
-            "its directory is not safe: {why}; to mend that: chmod go-w {}",
-            parent.display()
+            "its directory is not safe: {reason}; to correct that: chmod go-w {}",
+            directory.display()
         )
     })
 }
 
-fn ours(found: &Metadata) -> Result<(), &'static str> {
-    if found.mode() & 0o022 != 0 {
-        return Err("others may write to it");
+fn check(metadata: &Metadata) -> Result<(), &'static str> {
+    if metadata.mode() & WRITABLE_BY_OTHERS != 0 {
+        return Err("other users may write to it");
     }
-    if ![0, geteuid().as_raw()].contains(&found.uid()) {
+    if ![ROOT, geteuid().as_raw()].contains(&metadata.uid()) {
         return Err("it belongs to another user");
     }
     Ok(())

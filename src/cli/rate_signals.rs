@@ -1,83 +1,91 @@
-//! The rate limit while a command runs: SIGUSR1 halves it, SIGUSR2 doubles it back.
+//! The signals that change the rate limit during a run: SIGUSR1 halves it, SIGUSR2 doubles it.
 //!
-//! Border: from signals to a rate; that the rate is kept is `backend`'s.
+//! Not here: keeping to the limit (`backend`).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::SignalKind;
 
-use super::signals::{came, heard};
+use super::signals::{receive, subscribe};
 use crate::backend::Limiter;
 use upload_types::error::Result;
 
-/// No slower than this, or the store takes the connection for dead.
-const LEAST: u64 = 1 << 10;
-/// Above this a limit is none.
-const MOST: u64 = 1 << 30;
-/// Without a limit, the rate to halve is measured for so long.
-const MEASURE: Duration = Duration::from_millis(500);
+/// Below this, a store takes the connection for dead. Bytes per second.
+const MIN_RATE: u64 = 1 << 10;
+/// From this on, a limit has no effect. Bytes per second.
+const MAX_RATE: u64 = 1 << 30;
+/// Without a limit, the rate to halve is measured for this long.
+const MEASURE_TIME: Duration = Duration::from_millis(500);
 
-/// Where doubling ends and nothing limits any more: at the rate there was when somebody first asked for less.
+/// Halves and doubles a limit. `None` is no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Tempo {
-    free: Option<u64>,
+struct RateControl {
+    /// The rate without a limit, when it was halved for the first time. Doubling up to it removes the limit.
+    unlimited_rate: Option<u64>,
 }
 
-impl Tempo {
-    /// Half of `limit`, or where there is none, of the rate of late.
-    fn slower(&mut self, limit: Option<u64>, of_late: u64) -> u64 {
+impl RateControl {
+    /// Half of `limit`, or without one, of the current rate.
+    fn halve(&mut self, limit: Option<u64>, current_rate: u64) -> u64 {
         if limit.is_none() {
-            self.free = Some(of_late);
+            self.unlimited_rate = Some(current_rate);
         }
-        (limit.unwrap_or(of_late) / 2).max(LEAST)
+        (limit.unwrap_or(current_rate) / 2).max(MIN_RATE)
     }
 
-    /// Twice `limit`, or none any more.
-    fn faster(self, limit: Option<u64>) -> Option<u64> {
-        let twice = limit?.saturating_mul(2);
-        // What was halved is rounded.
-        (twice.saturating_add(1) < self.free.unwrap_or(MOST).clamp(LEAST, MOST)).then_some(twice)
+    /// Twice `limit`, or no limit any more.
+    fn double(self, limit: Option<u64>) -> Option<u64> {
+        let doubled = limit?.saturating_mul(2);
+        let end = self
+            .unlimited_rate
+            .unwrap_or(MAX_RATE)
+            .clamp(MIN_RATE, MAX_RATE);
+        // Halving rounded down.
+        (doubled.saturating_add(1) < end).then_some(doubled)
     }
 }
 
-/// Follows the signals from now on. `tell` is given the new limit.
+/// Follows the signals from now on; `on_change` gets each new limit.
 ///
 /// # Errors
-/// When the system lets nobody listen.
+/// [`Kind::Other`](upload_types::error::Kind::Other) if the system refuses to listen.
 pub fn follow(
     limiter: Arc<Limiter>,
-    mut tell: impl FnMut(Option<u64>) + Send + 'static,
+    mut on_change: impl FnMut(Option<u64>) + Send + 'static,
 ) -> Result<()> {
-    let mut slower = heard(SignalKind::user_defined1())?;
-    let mut faster = heard(SignalKind::user_defined2())?;
+    let mut slower = subscribe(SignalKind::user_defined1())?;
+    let mut faster = subscribe(SignalKind::user_defined2())?;
     tokio::spawn(async move {
-        let mut tempo = Tempo::default();
+        let mut control = RateControl::default();
         loop {
             let limit = tokio::select! {
-                () = came(&mut slower) => {
+                () = receive(&mut slower) => {
                     let limit = limiter.rate();
-                    let of_late = if limit.is_none() { measured(&limiter).await } else { 0 };
-                    if limit.is_none() && of_late == 0 {
-                        // There is nothing to halve.
+                    let current_rate = match limit {
+                        Some(_) => 0,
+                        None => measure(&limiter).await,
+                    };
+                    if limit.is_none() && current_rate == 0 {
+                        // Nothing is sent, so that there is no rate to halve.
                         continue;
                     }
-                    Some(tempo.slower(limit, of_late))
+                    Some(control.halve(limit, current_rate))
                 }
-                () = came(&mut faster) => tempo.faster(limiter.rate()),
+                () = receive(&mut faster) => control.double(limiter.rate()),
             };
             limiter.set(limit);
-            tell(limit);
+            on_change(limit);
         }
     });
     Ok(())
 }
 
-/// Bytes per second.
-async fn measured(limiter: &Limiter) -> u64 {
+/// The current rate, in bytes per second.
+async fn measure(limiter: &Limiter) -> u64 {
     let before = limiter.passed();
-    tokio::time::sleep(MEASURE).await;
-    (limiter.passed() - before) * 1000 / u64::try_from(MEASURE.as_millis()).unwrap_or(1000)
+    tokio::time::sleep(MEASURE_TIME).await;
+    (limiter.passed() - before) * 1000 / u64::try_from(MEASURE_TIME.as_millis()).unwrap_or(1000)
 }
 
 #[cfg(test)]
@@ -85,29 +93,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_halved_is_doubled_back_until_nothing_limits() {
-        let mut tempo = Tempo::default();
-        let half = tempo.slower(None, 10_000_001);
-        let quarter = tempo.slower(Some(half), 0);
+    fn doubling_after_halving_ends_without_a_limit() {
+        let mut control = RateControl::default();
+        let half = control.halve(None, 10_000_001);
+        let quarter = control.halve(Some(half), 0);
         assert_eq!((half, quarter), (5_000_000, 2_500_000));
-        assert_eq!(tempo.faster(Some(quarter)), Some(half));
-        assert_eq!(tempo.faster(Some(half)), None);
-        assert_eq!(tempo.faster(None), None);
+        assert_eq!(control.double(Some(quarter)), Some(half));
+        assert_eq!(control.double(Some(half)), None);
+        assert_eq!(control.double(None), None);
     }
 
     #[test]
-    fn a_limit_from_the_command_line_is_lifted_at_last() {
-        let tempo = Tempo::default();
-        assert_eq!(tempo.faster(Some(64 << 10)), Some(128 << 10));
-        assert_eq!(tempo.faster(Some(512 << 20)), None);
-        assert_eq!(tempo.faster(Some(u64::MAX)), None);
+    fn limit_of_the_command_line_ends_at_the_maximum() {
+        let control = RateControl::default();
+        assert_eq!(control.double(Some(64 << 10)), Some(128 << 10));
+        assert_eq!(control.double(Some(512 << 20)), None);
+        assert_eq!(control.double(Some(u64::MAX)), None);
     }
 
     #[test]
-    fn it_never_comes_to_a_halt() {
-        let mut tempo = Tempo::default();
-        assert_eq!(tempo.slower(Some(1500), 0), LEAST);
-        assert_eq!(tempo.slower(None, 0), LEAST);
-        assert_eq!(tempo.faster(Some(LEAST)), None, "it was idle then");
+    fn limit_never_falls_below_the_minimum() {
+        let mut control = RateControl::default();
+        assert_eq!(control.halve(Some(1500), 0), MIN_RATE);
+        assert_eq!(control.halve(None, 0), MIN_RATE);
+        assert_eq!(control.double(Some(MIN_RATE)), None, "it was idle");
     }
 }

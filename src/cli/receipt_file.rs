@@ -1,57 +1,86 @@
-//! The receipt file: a line of JSON for each completed upload, written when it completes.
-//!
-//! Border: listens in on the events on their way to the screen and passes on every one.
+//! The file of `--receipt`: a line of JSON for each completed upload, written as soon as it completes.
 
 use std::fs::File;
-use std::io::Write as _;
-use std::path::Path;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::event::{Event, Sink};
 use upload_types::error::{Error, Kind, Result};
+use upload_types::wire::Receipt;
 
-/// Makes the file, and a sink whose events it sees before `next` does. The thread ends with the sink.
+/// Creates the file, and a sink in front of `next` whose receipts go into it. The thread ends when the sink is dropped.
 ///
 /// # Errors
-/// [`Kind::Io`] when the file cannot be made; the thread ends with it when it cannot be written.
+/// [`Kind::Io`] if the file cannot be created; the thread returns it if the file cannot be written.
 pub fn tee(path: &Path, next: Sink) -> Result<(Sink, JoinHandle<Result<()>>)> {
-    let fail = |error: std::io::Error, path: &Path| {
-        Error::new(
-            Kind::Io,
-            format!("could not write the receipt {}", path.display()),
-        )
-        .with_source(error)
-    };
-    let mut file = File::create(path).map_err(|error| fail(error, path))?;
-    let path = path.to_owned();
+    let mut receipts = ReceiptFile::create(path)?;
     let (sink, mut events): (Sink, UnboundedReceiver<Event>) = Sink::channel();
     let thread = thread::spawn(move || {
-        let mut written = Ok(());
         while let Some(mut event) = events.blocking_recv() {
-            if let (Event::Completed { receipt, .. }, Ok(())) = (&event, &written) {
-                let line = serde_json::to_string(receipt).map_err(std::io::Error::other);
-                written = line
-                    .and_then(|line| writeln!(file, "{line}"))
-                    .map_err(|error| fail(error, &path));
-            }
-            // The last event says how the process ends, the receipt's failure included.
-            if let Event::Exit { code, .. } = &mut event {
-                written = written.and_then(|()| match file.sync_all() {
-                    // A pipe or a terminal has nothing to sync.
-                    Err(error) if error.kind() != std::io::ErrorKind::InvalidInput => {
-                        Err(fail(error, &path))
+            match &mut event {
+                Event::Completed { receipt, .. } => receipts.write(receipt),
+                // The exit code includes a failure of this file.
+                Event::Exit { code, .. } => {
+                    receipts.sync();
+                    if let (0, Err(error)) = (*code, &receipts.result) {
+                        *code = error.kind().exit_code();
                     }
-                    _ => Ok(()),
-                });
-                if let (0, Err(error)) = (*code, &written) {
-                    *code = error.kind().exit_code();
                 }
+                _ => {}
             }
             next.tell(event);
         }
-        written
+        receipts.result
     });
     Ok((sink, thread))
+}
+
+struct ReceiptFile {
+    path: PathBuf,
+    file: File,
+    /// The first failure; nothing is written after it.
+    result: Result<()>,
+}
+
+impl ReceiptFile {
+    fn create(path: &Path) -> Result<Self> {
+        let file = File::create(path).map_err(|error| write_error(path, error))?;
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            result: Ok(()),
+        })
+    }
+
+    fn write(&mut self, receipt: &Receipt) {
+        if self.result.is_ok() {
+            self.result = serde_json::to_string(receipt)
+                .map_err(io::Error::other)
+                .and_then(|line| writeln!(self.file, "{line}"))
+                .map_err(|error| write_error(&self.path, error));
+        }
+    }
+
+    fn sync(&mut self) {
+        if self.result.is_ok() {
+            self.result = match self.file.sync_all() {
+                // Pipes and terminals cannot be synced.
+                Err(error) if error.kind() != io::ErrorKind::InvalidInput => {
+                    Err(write_error(&self.path, error))
+                }
+                _ => Ok(()),
+            };
+        }
+    }
+}
+
+fn write_error(path: &Path, error: io::Error) -> Error {
+    Error::new(
+        Kind::Io,
+        format!("could not write the receipt file {}", path.display()),
+    )
+    .with_source(error)
 }

@@ -1,22 +1,20 @@
-//! What this process may and may not do: leave no image of its memory behind, which holds secrets, and open as many files as
-//! the system lets it.
-//!
-//! Border: set once, before anything is read; what cannot be set is gone without.
+//! Resource limits of the process: no core dumps, because memory holds secrets, and as many open files as permitted.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Descriptors beside those of parts and sources: standard streams, the loop's own, the journal's, calls to the backend, a
-/// connection that is closing while the next one opens.
-const BESIDE: u64 = 22;
-/// The same of a gateway with its store in this process.
-const BESIDE_HERE: u64 = 32;
-/// A part takes its source and a connection; where the gateway is here as well, the other end of it and a file of the store.
-const EACH: u64 = 2;
-const EACH_HERE: u64 = 4;
+/// Descriptors besides those of parts and sources: standard streams, event loop, journal, calls to the backend, and a
+/// connection that closes while the next one opens.
+const FIXED_FILES: u64 = 22;
+/// The same with gateway and store in this process.
+const FIXED_FILES_IN_PROCESS: u64 = 32;
+/// A part needs its source and a connection.
+const FILES_PER_PART: u64 = 2;
+/// With gateway and store in this process it also needs the other end of the connection and a file of the store.
+const FILES_PER_PART_IN_PROCESS: u64 = 4;
 
-/// Sets it all.
-pub fn settle() {
-    // A dump may hold a token, signed URLs and the user's bytes. Where the system refuses, the limit still holds.
+/// Applies the limits. Failures are ignored: the program works without them.
+pub fn apply() {
+    // Setting both covers systems that refuse one of them.
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     let _ = setrlimit(
@@ -36,29 +34,42 @@ pub fn settle() {
     );
 }
 
-/// How many parts and sources the open files suffice for; `here` says that the backend runs in this process.
-pub fn most(here: bool) -> usize {
-    room(getrlimit(Resource::Nofile).current, here)
+/// Where the gateway of a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GatewayPlace {
+    InProcess,
+    Remote,
 }
 
-fn room(files: Option<u64>, here: bool) -> usize {
-    let (beside, each) = if here {
-        (BESIDE_HERE, EACH_HERE)
-    } else {
-        (BESIDE, EACH)
+/// How many parts and sources the open files suffice for; at least 1.
+pub fn max_open_parts(gateway: GatewayPlace) -> usize {
+    parts_for(getrlimit(Resource::Nofile).current, gateway)
+}
+
+fn parts_for(max_files: Option<u64>, gateway: GatewayPlace) -> usize {
+    let (fixed, per_part) = match gateway {
+        GatewayPlace::InProcess => (FIXED_FILES_IN_PROCESS, FILES_PER_PART_IN_PROCESS),
+        GatewayPlace::Remote => (FIXED_FILES, FILES_PER_PART),
     };
-    let room = files.map_or(u64::MAX, |files| files.saturating_sub(beside) / each);
-    usize::try_from(room).unwrap_or(usize::MAX).max(1)
+    let parts = max_files.map_or(u64::MAX, |files| files.saturating_sub(fixed) / per_part);
+    usize::try_from(parts).unwrap_or(usize::MAX).max(1)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::GatewayPlace::{InProcess, Remote};
     use super::*;
 
     #[test]
-    fn few_descriptors_are_few_parts_and_never_none() {
-        assert_eq!((room(Some(32), false), room(Some(64), true)), (5, 8));
-        assert_eq!((room(Some(0), false), room(Some(10), true)), (1, 1));
-        assert!(room(Some(1024), false) > 256 && room(None, false) > 1024);
+    fn few_descriptors_allow_few_parts_but_at_least_one() {
+        assert_eq!(
+            (parts_for(Some(32), Remote), parts_for(Some(64), InProcess)),
+            (5, 8)
+        );
+        assert_eq!(
+            (parts_for(Some(0), Remote), parts_for(Some(10), InProcess)),
+            (1, 1)
+        );
+        assert!(parts_for(Some(1024), Remote) > 256 && parts_for(None, Remote) > 1024);
     }
 }

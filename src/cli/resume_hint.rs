@@ -1,26 +1,14 @@
-//! The command that goes on with what is unfinished, as it has to be typed: with the flags that led there.
-//!
-//! Border: pure, for people and their shells; a secret is in none of these flags, so a proxy's address is left out.
+//! The `upload resume` command line for hints, with the flags of the current command. It contains no secrets: values of
+//! headers are left out, and so is the proxy, whose URL may have a password.
 
-use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::ffi::OsStr;
 
-use super::args::{Connection, Global, WaitState};
+use super::args::{ConnectionArgs, GlobalArgs, WaitState};
 
-/// `upload resume` with the journal, the profile and the connection that were named on the command line.
+/// `upload resume` with journal, profile and connection of the command line, quoted for a POSIX shell.
 #[must_use]
-pub fn resume(global: &Global, connection: &Connection, wait: WaitState) -> String {
-    let path = |name: &'static str, path: &Option<PathBuf>| {
-        named(name, path.clone().map(PathBuf::into_os_string))
-    };
-    let text =
-        |name: &'static str, text: &Option<String>| named(name, text.clone().map(OsString::from));
-    let bare = |name: &'static str, set: bool| {
-        set.then(|| name.into())
-            .into_iter()
-            .collect::<Vec<OsString>>()
-    };
-    let Connection {
+pub fn resume_command(global: &GlobalArgs, connection: &ConnectionArgs, wait: WaitState) -> String {
+    let ConnectionArgs {
         token_file,
         headers,
         store_hosts,
@@ -29,42 +17,56 @@ pub fn resume(global: &Global, connection: &Connection, wait: WaitState) -> Stri
         s3,
         ..
     } = connection;
-    let words = [
-        vec!["upload".into()],
-        path("--journal", &global.journal),
-        path("--config", &global.config),
-        text("--profile", &global.profile),
-        vec!["resume".into()],
-        text(
-            "--wait",
-            &(wait == WaitState::Ready).then(|| "ready".to_owned()),
-        ),
-        path("--token-file", token_file),
-        headers
-            .iter()
-            .flat_map(|header| named("--header", Some(without_value(header).into())))
-            .collect(),
-        path("--ca-cert", ca_cert),
-        store_hosts
-            .iter()
-            .flat_map(|host| named("--store-host", Some(host.to_string().into())))
-            .collect(),
-        bare("--allow-insecure-http", *allow_insecure_http),
-        text("--s3-endpoint", &s3.s3_endpoint),
-        text("--s3-region", &s3.s3_region),
-        bare("--s3-path-style", s3.s3_path_style),
-    ];
-    let quoted: Vec<String> = words.concat().iter().map(|word| quoted(word)).collect();
-    quoted.join(" ")
+    let mut words = Words::default();
+    words.push("upload");
+    words.option("--journal", global.journal.as_ref());
+    words.option("--config", global.config.as_ref());
+    words.option("--profile", global.profile.as_deref());
+    words.push("resume");
+    words.option("--wait", (wait == WaitState::Ready).then_some("ready"));
+    words.option("--token-file", token_file.as_ref());
+    for header in headers {
+        words.option("--header", Some(without_value(header)));
+    }
+    words.option("--ca-cert", ca_cert.as_ref());
+    for host in store_hosts {
+        words.option("--store-host", Some(host.to_string()));
+    }
+    words.switch("--allow-insecure-http", *allow_insecure_http);
+    words.option("--s3-endpoint", s3.s3_endpoint.as_deref());
+    words.option("--s3-region", s3.s3_region.as_deref());
+    words.switch("--s3-path-style", s3.s3_path_style);
+    words.quoted()
 }
 
-fn named(name: &str, value: Option<OsString>) -> Vec<OsString> {
-    value
-        .map(|value| vec![name.into(), value])
-        .unwrap_or_default()
+#[derive(Default)]
+struct Words(Vec<String>);
+
+impl Words {
+    fn push(&mut self, word: impl AsRef<OsStr>) {
+        self.0.push(word.as_ref().to_string_lossy().into_owned());
+    }
+
+    fn option(&mut self, name: &str, value: Option<impl AsRef<OsStr>>) {
+        if let Some(value) = value {
+            self.push(name);
+            self.push(value);
+        }
+    }
+
+    fn switch(&mut self, name: &str, is_set: bool) {
+        if is_set {
+            self.push(name);
+        }
+    }
+
+    fn quoted(&self) -> String {
+        // Only a NUL byte cannot be quoted, and no argument contains one.
+        shlex::try_join(self.0.iter().map(String::as_str)).unwrap_or_else(|_| self.0.join(" "))
+    }
 }
 
-/// A header that was typed, to be typed again: what is secret in it stands in nobody's terminal.
+/// A header without its value, which the user has to type again.
 fn without_value(header: &str) -> String {
     match header.split_once(':') {
         Some((name, _)) if !header.starts_with('@') => format!("{name}: VALUE"),
@@ -72,52 +74,49 @@ fn without_value(header: &str) -> String {
     }
 }
 
-/// A word as a POSIX shell reads it.
-fn quoted(word: &OsStr) -> String {
-    let word = word.to_string_lossy();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.into_owned();
-    }
-    format!("'{}'", word.replace('\'', "'\\''"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn command(global: &GlobalArgs, connection: &ConnectionArgs) -> String {
+        resume_command(global, connection, WaitState::None)
+    }
+
     #[test]
-    fn what_was_named_is_named_again() {
-        assert_eq!(
-            resume(&Global::default(), &Connection::default(), WaitState::None),
-            "upload resume"
-        );
-        let global = Global {
-            journal: Some("/tmp/my journal.db".into()),
-            ..Global::default()
+    fn command_repeats_flags_without_secrets() {
+        let (global, connection) = (GlobalArgs::default(), ConnectionArgs::default());
+        assert_eq!(command(&global, &connection), "upload resume");
+        let with_headers = ConnectionArgs {
+            headers: vec!["X-Key: canary".to_owned(), "@/tmp/head".to_owned()],
+            ..ConnectionArgs::default()
         };
-        let connection = Connection {
-            allow_insecure_http: true,
-            ..Connection::default()
-        };
-        let line = resume(&global, &connection, WaitState::Ready);
-        let headers = vec!["X-Key: canary".to_owned(), "@/tmp/head".to_owned()];
-        let typed = resume(
-            &Global::default(),
-            &Connection {
-                headers,
-                ..Connection::default()
-            },
-            WaitState::None,
-        );
         assert_eq!(
-            typed,
+            command(&global, &with_headers),
             "upload resume --header 'X-Key: VALUE' --header @/tmp/head"
         );
-        assert_eq!(
-            line,
-            "upload --journal '/tmp/my journal.db' resume --wait ready --allow-insecure-http"
-        );
-        assert_eq!(quoted("it's".as_ref()), r"'it'\''s'");
+    }
+
+    #[test]
+    fn shell_reads_the_command_as_it_was_typed() {
+        let journal = "/tmp/it's my journal.db";
+        let global = GlobalArgs {
+            journal: Some(journal.into()),
+            ..GlobalArgs::default()
+        };
+        let connection = ConnectionArgs {
+            allow_insecure_http: true,
+            ..ConnectionArgs::default()
+        };
+        let line = resume_command(&global, &connection, WaitState::Ready);
+        let words = [
+            "upload",
+            "--journal",
+            journal,
+            "resume",
+            "--wait",
+            "ready",
+            "--allow-insecure-http",
+        ];
+        assert_eq!(shlex::split(&line).unwrap(), words, "{line}");
     }
 }

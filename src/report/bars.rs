@@ -37,7 +37,7 @@ pub struct Bars {
     screen: MultiProgress,
     sources: Sources,
     verbosity: Verbosity,
-    bars: BTreeMap<usize, ProgressBar>,
+    by_item: BTreeMap<usize, ProgressBar>,
     total: Option<ProgressBar>,
     total_at: Instant,
 }
@@ -59,7 +59,7 @@ impl Bars {
             screen: MultiProgress::with_draw_target(target),
             sources: Sources::new(now),
             verbosity,
-            bars: BTreeMap::new(),
+            by_item: BTreeMap::new(),
             total: None,
             total_at: now,
         }
@@ -85,7 +85,7 @@ impl Bars {
                 self.draw(item);
             }
             (Event::Completed { .. } | Event::Failed { .. }, Some(item)) => {
-                if let Some(bar) = self.bars.remove(&item) {
+                if let Some(bar) = self.by_item.remove(&item) {
                     bar.finish_and_clear();
                     self.screen.remove(&bar);
                 }
@@ -121,7 +121,7 @@ impl Bars {
 
     /// Removes every bar from the screen.
     pub fn clear(&mut self) {
-        let bars = mem::take(&mut self.bars).into_values();
+        let bars = mem::take(&mut self.by_item).into_values();
         for bar in bars.chain(self.total.take()) {
             bar.finish_and_clear();
         }
@@ -131,23 +131,23 @@ impl Bars {
         let Some(source) = self.sources.get(item).filter(|source| !source.ended) else {
             return;
         };
-        if let Some(bar) = self.bars.get(&item) {
+        if let Some(bar) = self.by_item.get(&item) {
             update(bar, source);
-        } else if self.bars.len() < MAX_BARS && !source.name.is_empty() {
+        } else if self.by_item.len() < MAX_BARS && !source.name.is_empty() {
             let bar = new_bar();
             update(&bar, source);
             let bar = match &self.total {
                 Some(total) => self.screen.insert_before(total, bar),
                 None => self.screen.add(bar),
             };
-            self.bars.insert(item, bar);
+            self.by_item.insert(item, bar);
         }
     }
 
     fn draw_total(&mut self, now: Instant) {
         let is_recent = now.saturating_duration_since(self.total_at) < TOTAL_INTERVAL;
         let is_current = self.total.is_some() && is_recent;
-        if !self.sources.has_several() || self.bars.is_empty() || is_current {
+        if !self.sources.has_several() || self.by_item.is_empty() || is_current {
             return;
         }
         self.total_at = now;

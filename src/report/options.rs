@@ -58,7 +58,7 @@ impl Options {
         is_wanted && self.screen == Screen::Terminal && !self.quiet && !self.json
     }
 
-    pub(super) fn verbosity(&self) -> Verbosity {
+    pub(super) fn verbosity(self) -> Verbosity {
         Verbosity {
             quiet: self.quiet,
             verbose: self.verbose,

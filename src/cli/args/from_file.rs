@@ -1,18 +1,18 @@
-//! Flags of `upload serve` that come from a file: every long flag is a key, by the same name with `_` for `-`.
+//! Flags of `upload serve` from a file: each long flag is a key of the same name, with `_` for `-`.
 //!
-//! Border: the flags' own definition says what there is and what a value may be, so no flag can be forgotten here; the file
-//! itself is read by `cli/serve/config_file`.
+//! Keys and checks come from the definition of the flags, so that no flag can be forgotten. Not here: reading the file
+//! (`cli/serve/config_file`).
 
 use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command, FromArgMatches as _, ValueHint};
 
-use super::{Args, command};
+use super::command::{CommandLine, command};
 
-/// The flag of all verbs that a file may set too.
+/// The global flag that the file may set.
 const VERBOSE: &str = "verbose";
-/// Flags that are said on a command line or not at all.
+/// Flags that are accepted on the command line only.
 const NOT_KEYS: [&str; 3] = ["check", "help", "probe"];
 
 /// A key that the file may have.
@@ -22,7 +22,7 @@ pub struct Key {
     pub form: Form,
 }
 
-/// What may stand behind a key.
+/// The form of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     Text,
@@ -32,14 +32,14 @@ pub enum Form {
     Count,
 }
 
-/// A key that the file has, with its texts.
+/// A key of the file, with its values as the flag would take them.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Filed {
+pub struct FileFlag {
     pub key: Key,
-    /// One, but for [`Form::Texts`].
-    pub texts: Vec<String>,
-    /// Not to be told in an error.
-    pub secret: bool,
+    /// One, except for [`Form::Texts`].
+    pub values: Vec<String>,
+    /// Whether errors must not repeat the value.
+    pub is_secret: bool,
 }
 
 /// Every key, in the order of the help.
@@ -49,13 +49,13 @@ pub fn keys() -> Vec<Key> {
         .find_subcommand("serve")
         .into_iter()
         .flat_map(Command::get_arguments);
-    let shared = command
+    let global = command
         .get_arguments()
         .filter(|arg| arg.get_id() == VERBOSE);
-    serve.chain(shared).filter_map(key).collect()
+    serve.chain(global).filter_map(key_of).collect()
 }
 
-fn key(arg: &Arg) -> Option<Key> {
+fn key_of(arg: &Arg) -> Option<Key> {
     let name = arg
         .get_long()
         .filter(|long| !NOT_KEYS.contains(long))?
@@ -76,64 +76,64 @@ fn key(arg: &Arg) -> Option<Key> {
     Some(Key { name, form })
 }
 
-/// Checks a value as its flag would, were it typed.
+/// Checks the values as the flag would on a command line.
 ///
 /// # Errors
-/// Why it cannot be; in words that do not repeat it where it is secret.
-pub fn check(filed: &Filed) -> Result<(), String> {
-    let flag = filed.key.name.replace('_', "-");
-    let (Form::Text | Form::Path | Form::Texts) = filed.key.form else {
+/// The reason; it does not repeat a secret.
+pub fn check(flag: &FileFlag) -> Result<(), String> {
+    let (Form::Text | Form::Path | Form::Texts) = flag.key.form else {
         return Ok(());
     };
-    let line = filed.texts.iter().map(|text| format!("--{flag}={text}"));
+    let name = flag.key.name.replace('_', "-");
+    let arguments = flag.values.iter().map(|value| format!("--{name}={value}"));
     let line = ["upload".to_owned(), "serve".to_owned()]
         .into_iter()
-        .chain(line);
+        .chain(arguments);
     let Err(error) = command().try_get_matches_from(line) else {
         return Ok(());
     };
     if let (ErrorKind::InvalidValue, Some(ContextValue::Strings(known))) =
         (error.kind(), error.get(ContextKind::ValidValue))
     {
-        return Err(format!("it is one of {}", known.join(", ")));
+        return Err(format!("it must be one of {}", known.join(", ")));
     }
-    let source = std::error::Error::source(&error)
-        .filter(|_| !filed.secret)
+    let reason = std::error::Error::source(&error)
+        .filter(|_| !flag.is_secret)
         .map(ToString::to_string);
-    Err(source.unwrap_or_else(|| "it cannot be understood".to_owned()))
+    Err(reason.unwrap_or_else(|| "it cannot be understood".to_owned()))
 }
 
-/// The command line `line`, with what is filed in the place of what was not typed. Every value passed [`check`].
+/// Parses a command line, with the flags of the file as defaults. Every flag passed [`check`].
 ///
 /// # Errors
-/// What clap says.
-pub fn over(
+/// As clap reports them.
+pub fn parse_with_defaults(
     line: impl IntoIterator<Item = OsString>,
-    filed: &[Filed],
-) -> Result<Args, clap::Error> {
-    let matches = filled(command(), filed).try_get_matches_from(line)?;
-    Args::from_arg_matches(&matches)
+    flags: &[FileFlag],
+) -> Result<CommandLine, clap::Error> {
+    let matches = with_defaults(command(), flags).try_get_matches_from(line)?;
+    CommandLine::from_arg_matches(&matches)
 }
 
-/// With defaults of the file's, in `upload serve` and in the verbs below it that know the same flags.
-fn filled(mut command: Command, filed: &[Filed]) -> Command {
-    let ids: Vec<_> = command
+/// Sets defaults in `upload serve`, and in the verbs below it that have the same flags.
+fn with_defaults(mut command: Command, flags: &[FileFlag]) -> Command {
+    let keys: Vec<_> = command
         .get_arguments()
-        .filter_map(|arg| Some((arg.get_id().clone(), key(arg)?)))
+        .filter_map(|arg| Some((arg.get_id().clone(), key_of(arg)?)))
         .collect();
-    for (id, key) in ids {
-        let Some(filed) = filed.iter().find(|filed| filed.key == key) else {
+    for (id, key) in keys {
+        let Some(flag) = flags.iter().find(|flag| flag.key == key) else {
             continue;
         };
-        // As long as the process, like every other default.
-        let texts = filed.texts.iter().map(|text| &*text.clone().leak());
-        command = command.mut_arg(id, |arg| arg.default_values(texts));
+        // Leaked once per process: clap's defaults are `'static`.
+        let values = flag.values.iter().map(|value| &*value.clone().leak());
+        command = command.mut_arg(id, |arg| arg.default_values(values));
     }
-    let below: Vec<String> = command
+    let verbs: Vec<String> = command
         .get_subcommands()
         .map(|verb| verb.get_name().to_owned())
         .collect();
-    below.into_iter().fold(command, |command, verb| {
-        command.mut_subcommand(verb, |verb| filled(verb, filed))
+    verbs.into_iter().fold(command, |command, verb| {
+        command.mut_subcommand(verb, |verb| with_defaults(verb, flags))
     })
 }

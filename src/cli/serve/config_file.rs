@@ -1,7 +1,6 @@
-//! The gateway's configuration file: TOML, a key for each flag of `upload serve`, and tables `[profile.NAME]` over them.
+//! The configuration file of `upload serve`: TOML, a key for each flag, and tables `[profile.NAME]` that override the top level.
 //!
-//! Border: reads the file and the files it refers to; what a value means is checked by its flag (`args/from_file`), and flags
-//! that are typed go over it.
+//! Reads the file and the files that it refers to. Not here: checking a value (`args/from_file`).
 
 use std::fs::File;
 use std::io::Read as _;
@@ -9,146 +8,151 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use crate::cli::args::from_file::{self, Filed, Form, Key};
-use crate::cli::args::{Args, Verb};
-use crate::cli::config_file;
+use crate::cli::args::from_file::{self, FileFlag, Form, Key};
+use crate::cli::args::{CommandLine, Verb};
+use crate::cli::config_file::{self, Presence};
 use crate::cli::permissions;
-use crate::cli::settings::Machine;
+use crate::cli::settings::Environment;
 use upload_types::error::{Error, Kind, Result};
 
-/// Its name in the configuration directory.
-const NAME: &str = "serve.toml";
-/// The most bytes of a file that a value is in.
-const VALUE_MAX: u64 = 64 << 10;
-/// How alike two names are when one may be meant by the other.
-const ALIKE: f64 = 0.75;
+/// In the configuration directory.
+const DEFAULT_NAME: &str = "serve.toml";
+const MAX_VALUE_BYTES: u64 = 64 << 10;
+/// Jaro-Winkler similarity from which an unknown key is taken for a misspelt one.
+const MIN_SIMILARITY: f64 = 0.75;
 
-/// The same command line, with what the configuration file says in the place of what was not typed. Other verbs are as they
-/// were.
+/// Applies the configuration file to `upload serve`: its values replace flags that were not given. Other verbs are unchanged.
 ///
 /// # Errors
-/// [`Kind::Config`] for a file that was named and is not there, that others may write, that is no TOML, has an unknown key or a value
-/// that cannot be.
-pub fn under(args: Args) -> Result<Args> {
-    let Verb::Serve(_) = &args.verb else {
-        return Ok(args);
+/// [`Kind::Config`] for a named file that does not exist, a file that other users may write or that is not TOML, an unknown
+/// key, and a wrong value.
+pub fn apply(command_line: CommandLine) -> Result<CommandLine> {
+    let Verb::Serve(_) = &command_line.verb else {
+        return Ok(command_line);
     };
-    let global = &args.global;
-    let machine = Machine::here();
-    let default = machine
+    let global = &command_line.global;
+    let default = Environment::of_process()
         .directories
-        .as_ref()
-        .map(|found| found.config.join(NAME));
-    let mut args = match global.config.as_deref().or(default.as_deref()) {
-        Some(path) => {
-            let text = config_file::text(path, global.config.is_some())?;
-            let filed = parse(&text, path, global.profile.as_deref())?;
-            let line = std::env::args_os();
-            from_file::over(line, &filed).map_err(|_| {
+        .map(|directories| directories.config.join(DEFAULT_NAME));
+    let file = match (&global.config, &default) {
+        (Some(path), _) => Some((path, Presence::Required)),
+        (None, Some(path)) => Some((path, Presence::Optional)),
+        (None, None) => None,
+    };
+    let mut command_line = match file {
+        Some((path, presence)) => {
+            let text = config_file::read_text(path, presence)?;
+            let flags = parse(&text, path, global.profile.as_deref())?;
+            from_file::parse_with_defaults(std::env::args_os(), &flags).map_err(|_| {
                 Error::new(Kind::Config, format!("could not use {}", path.display()))
             })?
         }
-        None => args,
+        None => command_line,
     };
-    // What is left of them is the client's.
-    (args.global.config, args.global.profile) = (None, None);
-    Ok(args)
+    // The settings would read them as the client's.
+    (command_line.global.config, command_line.global.profile) = (None, None);
+    Ok(command_line)
 }
 
-/// Understands the text of the file at `path`.
-///
-/// # Errors
-/// As [`under`].
-fn parse(text: &str, path: &Path, profile: Option<&str>) -> Result<Vec<Filed>> {
-    let place = path.display();
-    let wrong = || Error::new(Kind::Config, format!("could not understand {place}"));
-    // The parser's own text quotes lines of the file, which may hold anything.
+/// Parses the text of the file at `path`.
+fn parse(text: &str, path: &Path, profile: Option<&str>) -> Result<Vec<FileFlag>> {
+    let wrong = || {
+        Error::new(
+            Kind::Config,
+            format!("could not understand {}", path.display()),
+        )
+    };
+    // `message` leaves out the lines of the file that the parser would quote: they may hold a secret.
     let mut table: Table = text
         .parse()
         .map_err(|error: toml::de::Error| wrong().with_source(error.message().to_owned()))?;
     let profiles = match table.remove("profile") {
         None => Table::new(),
         Some(Value::Table(profiles)) => profiles,
-        Some(_) => return Err(wrong().with_source("`profile` is no table of tables")),
+        Some(_) => return Err(wrong().with_source("`profile` is not a table of tables")),
     };
     let mut chosen = None;
     for (name, keys) in profiles {
         let Value::Table(keys) = keys else {
-            return Err(wrong().with_source(format!("[profile.{name}] is no table")));
+            return Err(wrong().with_source(format!("[profile.{name}] is not a table")));
         };
-        let keys = read(keys, path)?;
+        // Profiles that are not chosen are checked too.
+        let flags = flags_of(keys, path)?;
         if profile == Some(name.as_str()) {
-            chosen = Some(keys);
+            chosen = Some(flags);
         }
     }
-    let mut filed = read(table, path)?;
+    let mut flags = flags_of(table, path)?;
     match (profile, chosen) {
         (Some(name), None) => {
             return Err(Error::new(
                 Kind::Config,
-                format!("there is no [profile.{name}] in {place}"),
+                format!("there is no [profile.{name}] in {}", path.display()),
             ));
         }
         (_, Some(chosen)) => {
-            filed.retain(|below| chosen.iter().all(|above| above.key != below.key));
-            filed.extend(chosen);
+            flags.retain(|flag| chosen.iter().all(|other| other.key != flag.key));
+            flags.extend(chosen);
         }
         (None, None) => {}
     }
-    Ok(filed)
+    Ok(flags)
 }
 
-fn read(table: Table, path: &Path) -> Result<Vec<Filed>> {
-    let known = from_file::keys();
-    let one = |(name, value): (String, Value)| {
-        let key = known
-            .iter()
-            .find(|key| key.name == name)
-            .ok_or_else(|| unknown(&name, &known, path))?;
-        let wrong = |why: String| {
-            Error::new(
-                Kind::Config,
-                format!("could not use {name} of {}", path.display()),
-            )
-            .with_source(why)
-        };
-        let secret = is_kept_apart(&value);
-        let filed = Filed {
-            key: key.clone(),
-            texts: texts(key, value, path).map_err(wrong)?,
-            secret,
-        };
-        from_file::check(&filed).map_err(wrong)?;
-        Ok(filed)
-    };
-    table.into_iter().map(one).collect()
+/// The flags of one table.
+fn flags_of(table: Table, path: &Path) -> Result<Vec<FileFlag>> {
+    let keys = from_file::keys();
+    table
+        .into_iter()
+        .map(|(name, value)| flag_of(&name, value, &keys, path))
+        .collect()
 }
 
-fn unknown(name: &str, known: &[Key], path: &Path) -> Error {
-    let alike = known
+fn flag_of(name: &str, value: Value, keys: &[Key], path: &Path) -> Result<FileFlag> {
+    let key = keys
         .iter()
-        .map(|key| (strsim::jaro_winkler(name, &key.name), &key.name));
-    let nearest = alike
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .filter(|(alike, _)| *alike >= ALIKE);
+        .find(|key| key.name == name)
+        .ok_or_else(|| unknown_key(name, keys, path))?;
+    let wrong = |reason: String| {
+        Error::new(
+            Kind::Config,
+            format!("could not use {name} of {}", path.display()),
+        )
+        .with_source(reason)
+    };
+    let is_secret = is_in_own_file(&value);
+    let flag = FileFlag {
+        key: key.clone(),
+        values: values(key, value, path).map_err(wrong)?,
+        is_secret,
+    };
+    from_file::check(&flag).map_err(wrong)?;
+    Ok(flag)
+}
+
+fn unknown_key(name: &str, keys: &[Key], path: &Path) -> Error {
     let error = Error::new(
         Kind::Config,
-        format!("there is no key `{name}` in a gateway's configuration"),
-    )
-    .with_source(format!("it stands in {}", path.display()));
-    match nearest {
-        Some((_, meant)) => error.with_hint(format!("the nearest there is: `{meant}`")),
-        None => error.with_hint("the keys are the flags of `upload serve --help`, with _ for -"),
+        format!("unknown key `{name}` in {}", path.display()),
+    );
+    let similar = keys
+        .iter()
+        .map(|key| (strsim::jaro_winkler(name, &key.name), &key.name))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(similarity, _)| *similarity >= MIN_SIMILARITY);
+    match similar {
+        Some((_, similar)) => error.with_hint(format!("use `{similar}`, if that is meant")),
+        None => error.with_hint("use a flag of `upload serve --help` as key, with _ for -"),
     }
 }
 
-/// The texts its flag would take.
-fn texts(key: &Key, value: Value, path: &Path) -> Result<Vec<String>, String> {
+/// The values as the flag would take them.
+fn values(key: &Key, value: Value, path: &Path) -> Result<Vec<String>, String> {
     match (key.form, value) {
         (Form::Switch, Value::Boolean(on)) => Ok(vec![on.to_string()]),
-        (Form::Switch, _) => Err("it is true or false".to_owned()),
+        (Form::Switch, _) => Err("it must be true or false".to_owned()),
         (Form::Count, Value::Integer(count @ 0..=3)) => Ok(vec![count.to_string()]),
-        (Form::Count, _) => Err("it is a number from 0 to 3".to_owned()),
+        (Form::Count, _) => Err("it must be a number from 0 to 3".to_owned()),
         (Form::Texts, Value::Array(values)) => values
             .into_iter()
             .map(|value| text(key, value, path))
@@ -158,15 +162,16 @@ fn texts(key: &Key, value: Value, path: &Path) -> Result<Vec<String>, String> {
 }
 
 /// Whether a value, or one of several, is in a file of its own.
-fn is_kept_apart(value: &Value) -> bool {
+fn is_in_own_file(value: &Value) -> bool {
     match value {
-        Value::Array(values) => values.iter().any(is_kept_apart),
+        Value::Array(values) => values.iter().any(is_in_own_file),
         value => value.is_table(),
     }
 }
 
 fn text(key: &Key, value: Value, path: &Path) -> Result<String, String> {
-    let beside = |text: &str| {
+    // Relative paths start at the directory of the file.
+    let resolve = |text: &str| {
         path.parent()
             .unwrap_or(Path::new(""))
             .join(text)
@@ -174,35 +179,36 @@ fn text(key: &Key, value: Value, path: &Path) -> Result<String, String> {
             .to_string()
     };
     match value {
-        Value::String(text) if key.form == Form::Path => Ok(beside(&text)),
-        // A file or a directory behind a word.
+        Value::String(text) if key.form == Form::Path => Ok(resolve(&text)),
         Value::String(text) => Ok(match text.split_once(':') {
-            Some((word @ ("sqlite" | "embedded"), place)) if !place.is_empty() => {
-                format!("{word}:{}", beside(place))
+            Some((scheme @ ("sqlite" | "embedded"), path)) if !path.is_empty() => {
+                format!("{scheme}:{}", resolve(path))
             }
             _ => text,
         }),
         Value::Integer(number) => Ok(number.to_string()),
         Value::Table(mut table) => match (table.remove("file"), table.is_empty()) {
-            (Some(Value::String(file)), true) => within(Path::new(&beside(&file))),
+            (Some(Value::String(file)), true) => read_value(Path::new(&resolve(&file))),
             _ => Err("a value in a file of its own is written { file = \"PATH\" }".to_owned()),
         },
-        _ => Err("it is a text, a number, or { file = \"PATH\" }".to_owned()),
+        _ => Err("it must be a text, a number, or { file = \"PATH\" }".to_owned()),
     }
 }
 
-/// A value that is kept in a file of its own, as secrets are.
-fn within(path: &Path) -> Result<String, String> {
-    let unread = |why: String| format!("could not read {}: {why}", path.display());
-    let file = File::open(path).map_err(|error| unread(error.to_string()))?;
-    let found = file.metadata().map_err(|error| unread(error.to_string()))?;
-    permissions::check(path, &found).map_err(unread)?;
+/// Reads a value, usually a secret, from a file of its own.
+fn read_value(path: &Path) -> Result<String, String> {
+    let unreadable = |reason: String| format!("could not read {}: {reason}", path.display());
+    let file = File::open(path).map_err(|error| unreadable(error.to_string()))?;
+    let metadata = file
+        .metadata()
+        .map_err(|error| unreadable(error.to_string()))?;
+    permissions::check_private_writes(path, &metadata).map_err(unreadable)?;
     let mut text = String::new();
-    file.take(VALUE_MAX + 1)
+    file.take(MAX_VALUE_BYTES + 1)
         .read_to_string(&mut text)
-        .map_err(|error| unread(error.to_string()))?;
-    if text.len() as u64 > VALUE_MAX {
-        return Err(unread("it is larger than 64 KiB".to_owned()));
+        .map_err(|error| unreadable(error.to_string()))?;
+    if text.len() as u64 > MAX_VALUE_BYTES {
+        return Err(unreadable("it is larger than 64 KiB".to_owned()));
     }
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
@@ -214,25 +220,27 @@ mod tests {
 
     use super::*;
     use crate::cli::args::command;
-    use crate::cli::args::serve::{Serve, ServeOptions};
+    use crate::cli::args::serve::{ServeArgs, ServeOptions, ServeVerb, TokenVerb};
 
     fn wrong(text: &str) -> Error {
         parse(text, Path::new("/etc/upload/serve.toml"), None)
             .err()
-            .unwrap_or_else(|| panic!("{text} is taken"))
+            .unwrap_or_else(|| panic!("{text} is accepted"))
     }
 
-    fn options(text: &str, profile: Option<&str>, line: &[&str]) -> ServeOptions {
-        let filed = parse(text, Path::new("/etc/upload/serve.toml"), profile).unwrap();
-        let line = ["upload", "serve"].iter().chain(line).map(OsString::from);
-        let Verb::Serve(serve) = from_file::over(line, &filed).unwrap().verb else {
+    fn options(text: &str, profile: Option<&str>, arguments: &[&str]) -> ServeOptions {
+        let flags = parse(text, Path::new("/etc/upload/serve.toml"), profile).unwrap();
+        let line = ["upload", "serve"]
+            .iter()
+            .chain(arguments)
+            .map(OsString::from);
+        let Verb::Serve(serve) = from_file::parse_with_defaults(line, &flags).unwrap().verb else {
             panic!("serve")
         };
-        let Serve { options, .. } = *serve;
+        let ServeArgs { options, .. } = *serve;
         options
     }
 
-    /// Whatever is added to `upload serve`: it is a key, and a value of its kind is taken.
     #[test]
     fn every_flag_is_a_key() {
         let command = command();
@@ -259,7 +267,7 @@ mod tests {
                 Form::Count => "2".to_owned(),
                 _ => match default(&key.name) {
                     Some(value) => format!("{value:?}"),
-                    // It is found by its name and refused, if at all, for its value.
+                    // Rejected for its value, if at all, not for its name.
                     None => "\"x\"".to_owned(),
                 },
             };
@@ -279,27 +287,29 @@ mod tests {
     }
 
     #[test]
-    fn flags_go_over_the_file_and_the_profile_over_the_top() {
+    fn flags_override_the_profile_which_overrides_the_top_level() {
         let text = "listen = \"127.0.0.1:1\"\nallow_type = [\"video/*\", \"image/*\"]\nmax_size = 1000\ns3_path_style = true\n\
                     [profile.big]\nmax_size = \"5GiB\"\n";
-        let of_file = options(text, None, &[]);
+        let from_file = options(text, None, &[]);
         assert_eq!(
             (
-                of_file.listen.port(),
-                of_file.max_size,
-                of_file.s3.s3_path_style
+                from_file.listen.port(),
+                from_file.max_size,
+                from_file.s3.s3_path_style
             ),
             (1, Some(1000), true)
         );
-        assert_eq!(of_file.allow_types, ["video/*", "image/*"]);
-        let typed = options(
+        assert_eq!(from_file.allow_types, ["video/*", "image/*"]);
+        let from_flags = options(
             text,
             Some("big"),
             &["--listen", "127.0.0.1:2", "--allow-type", "text/plain"],
         );
-        assert_eq!((typed.listen.port(), typed.max_size), (2, Some(5 << 30)));
-        assert_eq!(typed.allow_types, ["text/plain"]);
-        // What nobody says is as it was.
+        assert_eq!(
+            (from_flags.listen.port(), from_flags.max_size),
+            (2, Some(5 << 30))
+        );
+        assert_eq!(from_flags.allow_types, ["text/plain"]);
         assert_eq!(options("", None, &[]).listen.port(), 8080);
         assert_eq!(
             parse(text, Path::new("f"), Some("small"))
@@ -311,29 +321,26 @@ mod tests {
     }
 
     #[test]
-    fn the_verbs_below_know_the_ledger_of_the_file() {
-        let filed = parse(
+    fn verbs_below_serve_use_the_ledger_of_the_file() {
+        let flags = parse(
             "ledger = \"sqlite:l.db\"\n",
             Path::new("/f/serve.toml"),
             None,
         )
         .unwrap();
         let line = ["upload", "serve", "token", "list"].map(OsString::from);
-        let Verb::Serve(serve) = from_file::over(line, &filed).unwrap().verb else {
+        let Verb::Serve(serve) = from_file::parse_with_defaults(line, &flags).unwrap().verb else {
             panic!("serve")
         };
-        let Serve { verb, .. } = *serve;
-        let crate::cli::args::serve::ServeVerb::Token(crate::cli::args::serve::TokenVerb::List {
-            ledger,
-        }) = verb.unwrap()
-        else {
+        let ServeArgs { verb, .. } = *serve;
+        let ServeVerb::Token(TokenVerb::List { ledger }) = verb.unwrap() else {
             panic!("list")
         };
         assert_eq!(ledger.ledger.as_deref(), Some("sqlite:/f/l.db"));
     }
 
     #[test]
-    fn an_unknown_key_is_told_with_the_nearest() {
+    fn error_about_unknown_key_suggests_a_similar_one() {
         for (text, nearest) in [
             ("lisen = 1", "`listen`"),
             ("url-ttl = \"1h\"", "`url_ttl`"),
@@ -352,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_cannot_be_is_told_by_its_key() {
+    fn error_about_wrong_value_names_key_and_file() {
         for text in [
             "listen = \"here\"",
             "max_size = \"much\"",
@@ -366,10 +373,10 @@ mod tests {
             let error = wrong(text);
             let (key, _) = text.split_once(' ').unwrap();
             assert_eq!(error.kind(), Kind::Config);
-            let story = error.to_string();
+            let message = error.to_string();
             assert!(
-                story.contains(key) && story.contains("serve.toml"),
-                "{story}"
+                message.contains(key) && message.contains("serve.toml"),
+                "{message}"
             );
         }
         assert!(
@@ -380,24 +387,24 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_stays_in_a_file_of_its_own() {
-        let place = tempfile::tempdir().unwrap();
+    fn value_in_a_file_of_its_own_is_not_repeated_in_errors() {
+        let dir = tempfile::tempdir().unwrap();
         fs::write(
-            place.path().join("header"),
+            dir.path().join("header"),
             "x-amz-acl: bucket-owner-full-control\n",
         )
         .unwrap();
-        let path = place.path().join("serve.toml");
-        let filed = parse("required_header = [{ file = \"header\" }]\n", &path, None).unwrap();
+        let path = dir.path().join("serve.toml");
+        let flags = parse("required_header = [{ file = \"header\" }]\n", &path, None).unwrap();
         assert_eq!(
-            filed.first().unwrap().texts,
+            flags.first().unwrap().values,
             ["x-amz-acl: bucket-owner-full-control"]
         );
         let error = parse("sse = { file = \"nowhere\" }\n", &path, None)
             .err()
             .unwrap();
         assert!(error.to_string().contains("nowhere"), "{error}");
-        fs::write(place.path().join("header"), "canary\n").unwrap();
+        fs::write(dir.path().join("header"), "canary\n").unwrap();
         for key in [
             "max_size",
             "url_ttl",

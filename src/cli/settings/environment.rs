@@ -1,6 +1,4 @@
-//! What settings learn from this process and machine: environment, terminals, directories.
-//!
-//! Border: facts only, replaceable as a value, so that precedence is tested without touching the real ones.
+//! The environment of the process: variables, terminals, directories. A value, so that tests can replace it.
 
 use std::env;
 use std::ffi::OsString;
@@ -11,37 +9,35 @@ use directories::ProjectDirs;
 
 use upload_types::error::{Error, Kind, Result};
 
-/// What settings learn from the process and the machine, so that a test can say it instead.
 #[derive(Clone)]
-pub struct Machine {
-    pub env: fn(&str) -> Option<OsString>,
+pub struct Environment {
+    pub variable: fn(&str) -> Option<OsString>,
     pub terminals: Terminals,
-    /// None where there is no home directory.
+    /// `None` without a home directory.
     pub directories: Option<Directories>,
 }
 
-/// Which streams somebody watches.
+/// Which standard streams are terminals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terminals {
     pub stdout: bool,
     pub stderr: bool,
 }
 
-/// Where this user's files belong on this platform.
+/// The directories of this user, by the conventions of the platform.
 #[derive(Debug, Clone)]
 pub struct Directories {
     pub config: PathBuf,
-    /// What must survive: journal, ledgers.
+    /// For journal and ledgers.
     pub state: PathBuf,
     pub data: PathBuf,
 }
 
-impl Machine {
-    /// This process, here.
+impl Environment {
     #[must_use]
-    pub fn here() -> Self {
+    pub fn of_process() -> Self {
         Self {
-            env: |name| env::var_os(name),
+            variable: |name| env::var_os(name),
             terminals: Terminals {
                 stdout: io::stdout().is_terminal(),
                 stderr: io::stderr().is_terminal(),
@@ -57,28 +53,29 @@ impl Machine {
         }
     }
 
-    /// A variable of the environment; an empty one counts as not set.
-    pub(super) fn var(&self, name: &'static str) -> Option<OsString> {
-        (self.env)(name).filter(|value| !value.is_empty())
+    /// A variable; an empty one counts as not set.
+    pub(super) fn variable(&self, name: &'static str) -> Option<OsString> {
+        (self.variable)(name).filter(|value| !value.is_empty())
     }
 
-    /// A variable of the environment that has to be text.
+    /// A variable that must be UTF-8.
     pub(super) fn text(&self, name: &'static str) -> Result<Option<String>> {
         let text = |value: OsString| {
             value
                 .into_string()
                 .map_err(|_| Error::new(Kind::Config, format!("{name} is not UTF-8")))
         };
-        self.var(name).map(text).transpose()
+        self.variable(name).map(text).transpose()
     }
 
-    pub(super) fn directories(&self) -> Result<&Directories> {
+    /// The directories; `noun` is the file that needs one, and `remedy` the flag that names it instead.
+    pub(super) fn directories(&self, noun: &str, remedy: &str) -> Result<&Directories> {
         self.directories.as_ref().ok_or_else(|| {
             Error::new(
                 Kind::DatabaseUnusable,
-                "there is no home directory to keep the journal in",
+                format!("there is no home directory for {noun}"),
             )
-            .with_hint("set HOME, or name a place with --journal FILE")
+            .with_hint(format!("set HOME{remedy}"))
         })
     }
 }
