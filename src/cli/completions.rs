@@ -1,5 +1,6 @@
 //! `upload completions`: the completion script of a shell, from the definition of the flags.
 
+use clap::{Arg, Command};
 use clap_complete::{Shell as Generator, generate};
 
 use super::args::{self, CompletionsArgs, Shell};
@@ -17,8 +18,23 @@ pub fn script(shell: Shell) -> Vec<u8> {
         Shell::Elvish => Generator::Elvish,
     };
     let mut script = Vec::new();
-    generate(generator, &mut args::command(), "upload", &mut script);
+    generate(generator, &mut command(), "upload", &mut script);
     script
+}
+
+/// The command line, with a flat `help`: clap's own repeats every verb below it.
+fn command() -> Command {
+    let command = args::command().disable_help_subcommand(true);
+    let verbs: Vec<String> = command
+        .get_subcommands()
+        .map(|verb| verb.get_name().to_owned())
+        .collect();
+    let help = Command::new("help")
+        .about("Print the help of a verb")
+        .arg(Arg::new("verb").value_parser(verbs));
+    command
+        .mut_subcommands(|verb| verb.disable_help_subcommand(true))
+        .subcommand(help)
 }
 
 /// # Errors

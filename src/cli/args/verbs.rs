@@ -19,11 +19,10 @@ const BACKEND: &str = "\
 The backend to upload to [env: UPLOAD_BACKEND]
 
 Forms:
-  embedded             a gateway and a store in this process, below the data directory
-  https://host[/base]  a gateway (`upload serve`)
-  companion+https://host[/path]
-                       an Uppy Companion with an S3 store, without /s3; it enforces and records less than a gateway
-  s3://bucket[/prefix] an S3 bucket, with the usual AWS credentials and a gateway in this process; see S3 options
+  embedded: a store on this machine, below the data directory
+  https://host[/base]: a gateway (`upload serve`)
+  companion+https://host[/path]: an Uppy Companion with an S3 store; the path without /s3
+  s3://bucket[/prefix]: an S3 bucket, with the usual AWS credentials
 
 There is no default: without a backend the exit code is 78.";
 

@@ -10,6 +10,8 @@ use super::roff;
 use crate::cli::args::{self, EXIT_CODES, SEVERAL_SOURCES, is_shared_heading};
 use upload_types::error::{Error, Kind, Result};
 
+const SHARED_SECTION: &str = ".SH SHARED OPTIONS\n\
+    See \\fBupload\\fR(1) for global options, connection options and S3 options, and for exit codes, environment and files.\n";
 const UPLOAD_SECTIONS: &str = include_str!("sections/upload.roff");
 const SERVE_SECTIONS: &str = include_str!("sections/serve.roff");
 const SIGNALS_SECTION: &str = include_str!("sections/signals.roff");
@@ -71,15 +73,8 @@ fn render(command: &Command, name: &str, verb: &[&str]) -> io::Result<String> {
         .get_after_help()
         .map(ToString::to_string)
         .filter(|help| help.starts_with("Examples:"));
-    // No date and no version: a page depends on the definition only.
-    let man = Man::new(command.override_usage(usage))
-        .title(name.to_uppercase())
-        .section("1")
-        .date("")
-        .source("upload")
-        .manual("User Commands");
-    let mut page = roff::TABLE_PREPROCESSOR.to_owned();
-    page.push_str(&rendered(|out| man.render_title(out))?);
+    let man = Man::new(command.override_usage(usage));
+    let mut page = roff::title(name);
     let mut add = |section: io::Result<String>| -> io::Result<()> {
         page.push_str(without_preamble(&section?));
         Ok(())
@@ -108,7 +103,7 @@ fn extra_sections(name: &str, is_root: bool) -> String {
         text.push_str(UPLOAD_SECTIONS);
         return text;
     }
-    text.push_str(".SH SHARED OPTIONS\nGlobal options, connection options and S3 options are described in \\fBupload\\fR(1), and so are exit codes and environment.\n");
+    text.push_str(SHARED_SECTION);
     let lines = lines_of(name);
     if !lines.is_empty() {
         text.push_str(".SH JSON OUTPUT\nWith \\fB\\-\\-json\\fR, standard output has one JSON object per line. Each has \\fBv\\fR (1) and \\fBtype\\fR, the heading of a table below.\n");
@@ -195,7 +190,7 @@ fn synopsis(command: &Command) -> String {
     words.extend(
         headings
             .iter()
-            .map(|heading| format!("[{}]", heading.to_lowercase())),
+            .map(|heading| format!("[{}]", roff::lower_first(heading))),
     );
     for arg in shown().filter(|arg| arg.is_positional()) {
         let many = if matches!(arg.get_action(), ArgAction::Append) {

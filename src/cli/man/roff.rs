@@ -4,8 +4,25 @@ use std::fmt::Write as _;
 
 use super::json_lines::{FieldDoc, LineDoc};
 
-/// Marks a page for `man`: it contains tables.
-pub const TABLE_PREPROCESSOR: &str = "'\\\" t\n";
+/// The first lines of a page. `t` makes `man` run `tbl`; `Aq` is the apostrophe, which mangen uses.
+pub fn title(page: &str) -> String {
+    format!(
+        "'\\\" t\n.ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n.TH {} 1 \"\" \"upload {}\" \"User Commands\"\n",
+        page.to_uppercase(),
+        env!("CARGO_PKG_VERSION")
+    )
+}
+
+/// A heading within a sentence: `S3 options`, `global options`.
+pub fn lower_first(heading: &str) -> String {
+    let mut chars = heading.chars();
+    match (chars.next(), chars.clone().next()) {
+        (Some(first), Some(second)) if second.is_lowercase() => {
+            format!("{}{}", first.to_lowercase(), chars.as_str())
+        }
+        _ => heading.to_owned(),
+    }
+}
 
 /// Escapes a text of one line.
 pub fn escape(text: &str) -> String {
