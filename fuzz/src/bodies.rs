@@ -445,7 +445,7 @@ pub fn terminal_text(bytes: &[u8]) {
     assert_printable(&text::escape(&text));
     let safe = text::safe(&text);
     assert_printable(&safe);
-    assert!(safe.chars().count() <= 4 * text::COLUMNS + 1);
+    assert!(safe.chars().count() <= 4 * text::MAX_COLUMNS + 1);
     assert_eq!(text::escape(&safe), safe, "safe text is escaped");
     let columns = usize::from(columns);
     if columns > 0 {
