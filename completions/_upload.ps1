@@ -47,7 +47,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             [CompletionResult]::new('serve', 'serve', [CompletionResultType]::ParameterValue, 'Run a gateway, which signs uploads for clients without storage credentials')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print a completion script for a shell')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Print a man page, or write all of them to a directory')
-            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print the help of a verb')
             break
         }
         'upload;put' {
@@ -367,7 +367,6 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('token', 'token', [CompletionResultType]::ParameterValue, 'Make, list and revoke API tokens')
             [CompletionResult]::new('sweep', 'sweep', [CompletionResultType]::ParameterValue, 'Sweep once, print what was done, and exit; running gateways need not stop')
-            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
         }
         'upload;serve;token' {
@@ -386,7 +385,6 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             [CompletionResult]::new('add', 'add', [CompletionResultType]::ParameterValue, 'Make a token and print it; it cannot be printed again')
             [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'List tokens: id, creation, validity, name')
             [CompletionResult]::new('revoke', 'revoke', [CompletionResultType]::ParameterValue, 'Revoke a token')
-            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
         }
         'upload;serve;token;add' {
@@ -436,25 +434,6 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Show more detail on standard error; repeat for more')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            break
-        }
-        'upload;serve;token;help' {
-            [CompletionResult]::new('add', 'add', [CompletionResultType]::ParameterValue, 'Make a token and print it; it cannot be printed again')
-            [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'List tokens: id, creation, validity, name')
-            [CompletionResult]::new('revoke', 'revoke', [CompletionResultType]::ParameterValue, 'Revoke a token')
-            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
-            break
-        }
-        'upload;serve;token;help;add' {
-            break
-        }
-        'upload;serve;token;help;list' {
-            break
-        }
-        'upload;serve;token;help;revoke' {
-            break
-        }
-        'upload;serve;token;help;help' {
             break
         }
         'upload;serve;sweep' {
@@ -515,33 +494,6 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
-        'upload;serve;help' {
-            [CompletionResult]::new('token', 'token', [CompletionResultType]::ParameterValue, 'Make, list and revoke API tokens')
-            [CompletionResult]::new('sweep', 'sweep', [CompletionResultType]::ParameterValue, 'Sweep once, print what was done, and exit; running gateways need not stop')
-            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
-            break
-        }
-        'upload;serve;help;token' {
-            [CompletionResult]::new('add', 'add', [CompletionResultType]::ParameterValue, 'Make a token and print it; it cannot be printed again')
-            [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'List tokens: id, creation, validity, name')
-            [CompletionResult]::new('revoke', 'revoke', [CompletionResultType]::ParameterValue, 'Revoke a token')
-            break
-        }
-        'upload;serve;help;token;add' {
-            break
-        }
-        'upload;serve;help;token;list' {
-            break
-        }
-        'upload;serve;help;token;revoke' {
-            break
-        }
-        'upload;serve;help;sweep' {
-            break
-        }
-        'upload;serve;help;help' {
-            break
-        }
         'upload;completions' {
             [CompletionResult]::new('--journal', '--journal', [CompletionResultType]::ParameterName, 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]')
@@ -574,78 +526,18 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
             break
         }
         'upload;help' {
-            [CompletionResult]::new('put', 'put', [CompletionResultType]::ParameterValue, 'Upload files; continues an unfinished upload of the same file to the same backend')
-            [CompletionResult]::new('resume', 'resume', [CompletionResultType]::ParameterValue, 'Continue unfinished uploads: the named ones, or all')
-            [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'List the unfinished uploads in the journal')
-            [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show one upload with its parts')
-            [CompletionResult]::new('abort', 'abort', [CompletionResultType]::ParameterValue, 'Abort uploads: removes their parts from the store')
-            [CompletionResult]::new('prune', 'prune', [CompletionResultType]::ParameterValue, 'Remove finished uploads from the journal, and list orphans')
-            [CompletionResult]::new('cat', 'cat', [CompletionResultType]::ParameterValue, 'Write an uploaded object to standard output, and verify it')
-            [CompletionResult]::new('url', 'url', [CompletionResultType]::ParameterValue, 'Print a URL for reading an uploaded object')
-            [CompletionResult]::new('config', 'config', [CompletionResultType]::ParameterValue, 'Print the effective settings and their origins')
-            [CompletionResult]::new('serve', 'serve', [CompletionResultType]::ParameterValue, 'Run a gateway, which signs uploads for clients without storage credentials')
-            [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print a completion script for a shell')
-            [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Print a man page, or write all of them to a directory')
-            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
-            break
-        }
-        'upload;help;put' {
-            break
-        }
-        'upload;help;resume' {
-            break
-        }
-        'upload;help;list' {
-            break
-        }
-        'upload;help;status' {
-            break
-        }
-        'upload;help;abort' {
-            break
-        }
-        'upload;help;prune' {
-            break
-        }
-        'upload;help;cat' {
-            break
-        }
-        'upload;help;url' {
-            break
-        }
-        'upload;help;config' {
-            break
-        }
-        'upload;help;serve' {
-            [CompletionResult]::new('token', 'token', [CompletionResultType]::ParameterValue, 'Make, list and revoke API tokens')
-            [CompletionResult]::new('sweep', 'sweep', [CompletionResultType]::ParameterValue, 'Sweep once, print what was done, and exit; running gateways need not stop')
-            break
-        }
-        'upload;help;serve;token' {
-            [CompletionResult]::new('add', 'add', [CompletionResultType]::ParameterValue, 'Make a token and print it; it cannot be printed again')
-            [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'List tokens: id, creation, validity, name')
-            [CompletionResult]::new('revoke', 'revoke', [CompletionResultType]::ParameterValue, 'Revoke a token')
-            break
-        }
-        'upload;help;serve;token;add' {
-            break
-        }
-        'upload;help;serve;token;list' {
-            break
-        }
-        'upload;help;serve;token;revoke' {
-            break
-        }
-        'upload;help;serve;sweep' {
-            break
-        }
-        'upload;help;completions' {
-            break
-        }
-        'upload;help;man' {
-            break
-        }
-        'upload;help;help' {
+            [CompletionResult]::new('--journal', '--journal', [CompletionResultType]::ParameterName, 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]')
+            [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'How to show progress [default: auto]')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print JSON lines on standard output, and nothing else there')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Show errors only')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Show errors only')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Show more detail on standard error; repeat for more')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Show more detail on standard error; repeat for more')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
     })

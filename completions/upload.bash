@@ -55,110 +55,20 @@ _upload() {
             upload,url)
                 cmd="upload__subcmd__url"
                 ;;
-            upload__subcmd__help,abort)
-                cmd="upload__subcmd__help__subcmd__abort"
-                ;;
-            upload__subcmd__help,cat)
-                cmd="upload__subcmd__help__subcmd__cat"
-                ;;
-            upload__subcmd__help,completions)
-                cmd="upload__subcmd__help__subcmd__completions"
-                ;;
-            upload__subcmd__help,config)
-                cmd="upload__subcmd__help__subcmd__config"
-                ;;
-            upload__subcmd__help,help)
-                cmd="upload__subcmd__help__subcmd__help"
-                ;;
-            upload__subcmd__help,list)
-                cmd="upload__subcmd__help__subcmd__list"
-                ;;
-            upload__subcmd__help,man)
-                cmd="upload__subcmd__help__subcmd__man"
-                ;;
-            upload__subcmd__help,prune)
-                cmd="upload__subcmd__help__subcmd__prune"
-                ;;
-            upload__subcmd__help,put)
-                cmd="upload__subcmd__help__subcmd__put"
-                ;;
-            upload__subcmd__help,resume)
-                cmd="upload__subcmd__help__subcmd__resume"
-                ;;
-            upload__subcmd__help,serve)
-                cmd="upload__subcmd__help__subcmd__serve"
-                ;;
-            upload__subcmd__help,status)
-                cmd="upload__subcmd__help__subcmd__status"
-                ;;
-            upload__subcmd__help,url)
-                cmd="upload__subcmd__help__subcmd__url"
-                ;;
-            upload__subcmd__help__subcmd__serve,sweep)
-                cmd="upload__subcmd__help__subcmd__serve__subcmd__sweep"
-                ;;
-            upload__subcmd__help__subcmd__serve,token)
-                cmd="upload__subcmd__help__subcmd__serve__subcmd__token"
-                ;;
-            upload__subcmd__help__subcmd__serve__subcmd__token,add)
-                cmd="upload__subcmd__help__subcmd__serve__subcmd__token__subcmd__add"
-                ;;
-            upload__subcmd__help__subcmd__serve__subcmd__token,list)
-                cmd="upload__subcmd__help__subcmd__serve__subcmd__token__subcmd__list"
-                ;;
-            upload__subcmd__help__subcmd__serve__subcmd__token,revoke)
-                cmd="upload__subcmd__help__subcmd__serve__subcmd__token__subcmd__revoke"
-                ;;
-            upload__subcmd__serve,help)
-                cmd="upload__subcmd__serve__subcmd__help"
-                ;;
             upload__subcmd__serve,sweep)
                 cmd="upload__subcmd__serve__subcmd__sweep"
                 ;;
             upload__subcmd__serve,token)
                 cmd="upload__subcmd__serve__subcmd__token"
                 ;;
-            upload__subcmd__serve__subcmd__help,help)
-                cmd="upload__subcmd__serve__subcmd__help__subcmd__help"
-                ;;
-            upload__subcmd__serve__subcmd__help,sweep)
-                cmd="upload__subcmd__serve__subcmd__help__subcmd__sweep"
-                ;;
-            upload__subcmd__serve__subcmd__help,token)
-                cmd="upload__subcmd__serve__subcmd__help__subcmd__token"
-                ;;
-            upload__subcmd__serve__subcmd__help__subcmd__token,add)
-                cmd="upload__subcmd__serve__subcmd__help__subcmd__token__subcmd__add"
-                ;;
-            upload__subcmd__serve__subcmd__help__subcmd__token,list)
-                cmd="upload__subcmd__serve__subcmd__help__subcmd__token__subcmd__list"
-                ;;
-            upload__subcmd__serve__subcmd__help__subcmd__token,revoke)
-                cmd="upload__subcmd__serve__subcmd__help__subcmd__token__subcmd__revoke"
-                ;;
             upload__subcmd__serve__subcmd__token,add)
                 cmd="upload__subcmd__serve__subcmd__token__subcmd__add"
-                ;;
-            upload__subcmd__serve__subcmd__token,help)
-                cmd="upload__subcmd__serve__subcmd__token__subcmd__help"
                 ;;
             upload__subcmd__serve__subcmd__token,list)
                 cmd="upload__subcmd__serve__subcmd__token__subcmd__list"
                 ;;
             upload__subcmd__serve__subcmd__token,revoke)
                 cmd="upload__subcmd__serve__subcmd__token__subcmd__revoke"
-                ;;
-            upload__subcmd__serve__subcmd__token__subcmd__help,add)
-                cmd="upload__subcmd__serve__subcmd__token__subcmd__help__subcmd__add"
-                ;;
-            upload__subcmd__serve__subcmd__token__subcmd__help,help)
-                cmd="upload__subcmd__serve__subcmd__token__subcmd__help__subcmd__help"
-                ;;
-            upload__subcmd__serve__subcmd__token__subcmd__help,list)
-                cmd="upload__subcmd__serve__subcmd__token__subcmd__help__subcmd__list"
-                ;;
-            upload__subcmd__serve__subcmd__token__subcmd__help,revoke)
-                cmd="upload__subcmd__serve__subcmd__token__subcmd__help__subcmd__revoke"
                 ;;
             *)
                 ;;
@@ -642,264 +552,54 @@ _upload() {
             return 0
             ;;
         upload__subcmd__help)
-            opts="put resume list status abort prune cat url config serve completions man help"
+            opts="-q -v -h --journal --json --quiet --verbose --color --progress --config --profile --help put resume list status abort prune cat url config serve completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
-                *)
-                    COMPREPLY=()
+                --journal)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
                     ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        upload__subcmd__help__subcmd__abort)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
                     ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        upload__subcmd__help__subcmd__cat)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
+                --progress)
+                    COMPREPLY=($(compgen -W "auto bar plain none" -- "${cur}"))
+                    return 0
                     ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        upload__subcmd__help__subcmd__completions)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
+                --config)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
                     ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        upload__subcmd__help__subcmd__config)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
                     ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        upload__subcmd__help__subcmd__help)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        upload__subcmd__help__subcmd__list)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        upload__subcmd__help__subcmd__man)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        upload__subcmd__help__subcmd__prune)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        upload__subcmd__help__subcmd__put)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        upload__subcmd__help__subcmd__resume)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        upload__subcmd__help__subcmd__serve)
-            opts="token sweep"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        upload__subcmd__help__subcmd__serve__subcmd__sweep)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        upload__subcmd__help__subcmd__serve__subcmd__token)
-            opts="add list revoke"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        upload__subcmd__help__subcmd__serve__subcmd__token__subcmd__add)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        upload__subcmd__help__subcmd__serve__subcmd__token__subcmd__list)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        upload__subcmd__help__subcmd__serve__subcmd__token__subcmd__revoke)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        upload__subcmd__help__subcmd__status)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        upload__subcmd__help__subcmd__url)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;
@@ -1533,7 +1233,7 @@ _upload() {
             return 0
             ;;
         upload__subcmd__serve)
-            opts="-q -v -h --listen --public-url --metrics-listen --store --ledger --store-credentials --allow-type --max-size --url-ttl --upload-ttl --lease --sweep-every --events --events-secret-file --companion --allow-origin --cdn --hook --hook-arg --hook-secret-file --hook-timeout --on-reject --sse --required-header --store-probe --store-checksum --drain --log-format --check --probe --auth --jwt-issuer --jwt-audience --jwt-jwks --jwt-algorithm --jwt-claim --jwt-owner-claim --rate --quota --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help token sweep help"
+            opts="-q -v -h --listen --public-url --metrics-listen --store --ledger --store-credentials --allow-type --max-size --url-ttl --upload-ttl --lease --sweep-every --events --events-secret-file --companion --allow-origin --cdn --hook --hook-arg --hook-secret-file --hook-timeout --on-reject --sse --required-header --store-probe --store-checksum --drain --log-format --check --probe --auth --jwt-issuer --jwt-audience --jwt-jwks --jwt-algorithm --jwt-claim --jwt-owner-claim --rate --quota --s3-endpoint --s3-region --s3-path-style --journal --json --quiet --verbose --color --progress --config --profile --help token sweep"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1770,104 +1470,6 @@ _upload() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        upload__subcmd__serve__subcmd__help)
-            opts="token sweep help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        upload__subcmd__serve__subcmd__help__subcmd__help)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        upload__subcmd__serve__subcmd__help__subcmd__sweep)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        upload__subcmd__serve__subcmd__help__subcmd__token)
-            opts="add list revoke"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        upload__subcmd__serve__subcmd__help__subcmd__token__subcmd__add)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        upload__subcmd__serve__subcmd__help__subcmd__token__subcmd__list)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        upload__subcmd__serve__subcmd__help__subcmd__token__subcmd__revoke)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;
@@ -2121,7 +1723,7 @@ _upload() {
             return 0
             ;;
         upload__subcmd__serve__subcmd__token)
-            opts="-q -v -h --journal --json --quiet --verbose --color --progress --config --profile --help add list revoke help"
+            opts="-q -v -h --journal --json --quiet --verbose --color --progress --config --profile --help add list revoke"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2233,76 +1835,6 @@ _upload() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        upload__subcmd__serve__subcmd__token__subcmd__help)
-            opts="add list revoke help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        upload__subcmd__serve__subcmd__token__subcmd__help__subcmd__add)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        upload__subcmd__serve__subcmd__token__subcmd__help__subcmd__help)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        upload__subcmd__serve__subcmd__token__subcmd__help__subcmd__list)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        upload__subcmd__serve__subcmd__token__subcmd__help__subcmd__revoke)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;

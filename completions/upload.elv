@@ -44,7 +44,7 @@ set edit:completion:arg-completer[upload] = {|@words|
             cand serve 'Run a gateway, which signs uploads for clients without storage credentials'
             cand completions 'Print a completion script for a shell'
             cand man 'Print a man page, or write all of them to a directory'
-            cand help 'Print this message or the help of the given subcommand(s)'
+            cand help 'Print the help of a verb'
         }
         &'upload;put'= {
             cand --backend 'The backend to upload to [env: UPLOAD_BACKEND]'
@@ -354,7 +354,6 @@ set edit:completion:arg-completer[upload] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
             cand token 'Make, list and revoke API tokens'
             cand sweep 'Sweep once, print what was done, and exit; running gateways need not stop'
-            cand help 'Print this message or the help of the given subcommand(s)'
         }
         &'upload;serve;token'= {
             cand --journal 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]'
@@ -372,7 +371,6 @@ set edit:completion:arg-completer[upload] = {|@words|
             cand add 'Make a token and print it; it cannot be printed again'
             cand list 'List tokens: id, creation, validity, name'
             cand revoke 'Revoke a token'
-            cand help 'Print this message or the help of the given subcommand(s)'
         }
         &'upload;serve;token;add'= {
             cand --expires 'How long the token is valid, such as 90d [default: until it is revoked]'
@@ -419,20 +417,6 @@ set edit:completion:arg-completer[upload] = {|@words|
             cand --verbose 'Show more detail on standard error; repeat for more'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
-        }
-        &'upload;serve;token;help'= {
-            cand add 'Make a token and print it; it cannot be printed again'
-            cand list 'List tokens: id, creation, validity, name'
-            cand revoke 'Revoke a token'
-            cand help 'Print this message or the help of the given subcommand(s)'
-        }
-        &'upload;serve;token;help;add'= {
-        }
-        &'upload;serve;token;help;list'= {
-        }
-        &'upload;serve;token;help;revoke'= {
-        }
-        &'upload;serve;token;help;help'= {
         }
         &'upload;serve;sweep'= {
             cand --listen 'The address to listen on; port 0 takes a free one, which is printed on standard error'
@@ -491,26 +475,6 @@ set edit:completion:arg-completer[upload] = {|@words|
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
-        &'upload;serve;help'= {
-            cand token 'Make, list and revoke API tokens'
-            cand sweep 'Sweep once, print what was done, and exit; running gateways need not stop'
-            cand help 'Print this message or the help of the given subcommand(s)'
-        }
-        &'upload;serve;help;token'= {
-            cand add 'Make a token and print it; it cannot be printed again'
-            cand list 'List tokens: id, creation, validity, name'
-            cand revoke 'Revoke a token'
-        }
-        &'upload;serve;help;token;add'= {
-        }
-        &'upload;serve;help;token;list'= {
-        }
-        &'upload;serve;help;token;revoke'= {
-        }
-        &'upload;serve;help;sweep'= {
-        }
-        &'upload;serve;help;help'= {
-        }
         &'upload;completions'= {
             cand --journal 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]'
             cand --color 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]'
@@ -541,60 +505,18 @@ set edit:completion:arg-completer[upload] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'upload;help'= {
-            cand put 'Upload files; continues an unfinished upload of the same file to the same backend'
-            cand resume 'Continue unfinished uploads: the named ones, or all'
-            cand list 'List the unfinished uploads in the journal'
-            cand status 'Show one upload with its parts'
-            cand abort 'Abort uploads: removes their parts from the store'
-            cand prune 'Remove finished uploads from the journal, and list orphans'
-            cand cat 'Write an uploaded object to standard output, and verify it'
-            cand url 'Print a URL for reading an uploaded object'
-            cand config 'Print the effective settings and their origins'
-            cand serve 'Run a gateway, which signs uploads for clients without storage credentials'
-            cand completions 'Print a completion script for a shell'
-            cand man 'Print a man page, or write all of them to a directory'
-            cand help 'Print this message or the help of the given subcommand(s)'
-        }
-        &'upload;help;put'= {
-        }
-        &'upload;help;resume'= {
-        }
-        &'upload;help;list'= {
-        }
-        &'upload;help;status'= {
-        }
-        &'upload;help;abort'= {
-        }
-        &'upload;help;prune'= {
-        }
-        &'upload;help;cat'= {
-        }
-        &'upload;help;url'= {
-        }
-        &'upload;help;config'= {
-        }
-        &'upload;help;serve'= {
-            cand token 'Make, list and revoke API tokens'
-            cand sweep 'Sweep once, print what was done, and exit; running gateways need not stop'
-        }
-        &'upload;help;serve;token'= {
-            cand add 'Make a token and print it; it cannot be printed again'
-            cand list 'List tokens: id, creation, validity, name'
-            cand revoke 'Revoke a token'
-        }
-        &'upload;help;serve;token;add'= {
-        }
-        &'upload;help;serve;token;list'= {
-        }
-        &'upload;help;serve;token;revoke'= {
-        }
-        &'upload;help;serve;sweep'= {
-        }
-        &'upload;help;completions'= {
-        }
-        &'upload;help;man'= {
-        }
-        &'upload;help;help'= {
+            cand --journal 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]'
+            cand --color 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]'
+            cand --progress 'How to show progress [default: auto]'
+            cand --config 'The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]'
+            cand --profile 'Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]'
+            cand --json 'Print JSON lines on standard output, and nothing else there'
+            cand -q 'Show errors only'
+            cand --quiet 'Show errors only'
+            cand -v 'Show more detail on standard error; repeat for more'
+            cand --verbose 'Show more detail on standard error; repeat for more'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
         }
     ]
     $completions[$command]

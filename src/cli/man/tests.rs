@@ -6,12 +6,12 @@ use serde_json::Value;
 use super::json_lines::{EVENTS, FieldDoc, RECEIPT};
 use super::*;
 use crate::cli::args::{self, EXIT_CODES};
-use crate::event::{Event, line};
+use crate::event::{Event, to_json_line};
 use upload_types::names::{Checksum, PartNumber, Sha256};
 use upload_types::wire::{Proof, Receipt};
 
 fn json(value: &impl Serialize) -> serde_json::Map<String, Value> {
-    match serde_json::from_str(&line(value)).unwrap() {
+    match serde_json::from_str(&to_json_line(value)).unwrap() {
         Value::Object(fields) => fields,
         other => panic!("not an object: {other}"),
     }

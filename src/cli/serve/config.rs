@@ -205,10 +205,7 @@ pub(super) mod tests {
             (config.url_ttl, config.upload_ttl),
             (Duration::from_mins(15), Duration::from_hours(168))
         );
-        assert_eq!(
-            (config.probe, config.checksum),
-            (ProbePolicy::Require, None)
-        );
+        assert_eq!((config.probe, config.proof), (ProbePolicy::Require, None));
     }
 
     #[test]

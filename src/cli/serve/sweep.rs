@@ -186,9 +186,9 @@ mod tests {
             action: SweepAction::Report,
             key: "uploads/x\u{1b}[2J".into(),
             upload: None,
-            goes: None,
-            became: None,
-            done: true,
+            leftovers: None,
+            new_state: None,
+            is_done: true,
         };
         assert!(!text_line(&swept, true).contains('\u{1b}'));
         let line: serde_json::Value =
