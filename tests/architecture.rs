@@ -132,12 +132,18 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("#![allow(", &[]),
     ("process::Command", RUN_PROGRAMS),
     ("process::{Command", RUN_PROGRAMS),
-    ("Command::new(", RUN_PROGRAMS),
+    ("Command::new(", CREATE_COMMANDS),
 ];
 /// The files that start other programs: the credential process of an AWS profile, and hooks.
 const RUN_PROGRAMS: &[&str] = &[
     "crates/gateway/src/hooks/command.rs",
     "crates/s3/src/signing/credentials.rs",
+];
+/// [`RUN_PROGRAMS`], and a `clap::Command`.
+const CREATE_COMMANDS: &[&str] = &[
+    "crates/gateway/src/hooks/command.rs",
+    "crates/s3/src/signing/credentials.rs",
+    "src/cli/completions.rs",
 ];
 
 /// A source file.

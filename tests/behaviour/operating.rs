@@ -440,11 +440,11 @@ fn all_of_it_may_stand_in_a_file() {
                 log_format = \"json\"\nurl_ttl = \"1h\"\n";
     assert_eq!(
         check(text, &[]).succeeds().line(),
-        "the configuration is sound"
+        "the configuration is valid"
     );
     check("lisen = \"127.0.0.1:0\"\n", &[])
         .exits(78)
-        .says("the nearest there is: `listen`");
+        .says("`listen`");
     check("auth = \"tokens\"\nlisten = \"0.0.0.0:80\"\n", &[]).succeeds();
     check(
         "auth = \"tokens\"\nlisten = \"0.0.0.0:80\"\n",

@@ -111,13 +111,13 @@ fn prune_forgets_what_has_ended_and_nothing_else() {
         .upload(&["prune", "--older-than", "1d"])
         .run()
         .succeeds()
-        .says("0 forgotten");
+        .says("removed 0 ");
     assert_eq!(all(), 2);
     world
         .upload(&["prune"])
         .run()
         .succeeds()
-        .says("1 forgotten");
+        .says("removed 1 ");
     assert_eq!(all(), 1);
     let line = world
         .upload(&["list", "--json"])

@@ -137,7 +137,7 @@ fn a_limit_holds_until_it_is_doubled_away() {
     while told < 14 {
         running.signal(Signal::USR2);
         told = running.wait_for("the new limit", |running| {
-            let limits = running.stderr().matches("limit of the rate").count();
+            let limits = running.stderr().matches("rate limit").count();
             (limits > told).then_some(limits)
         });
     }
@@ -149,7 +149,7 @@ fn a_limit_holds_until_it_is_doubled_away() {
         "1.0 MiB/s",
         "2.0 MiB/s",
     ];
-    for limit in sizes.map(|size| format!("limit of the rate: {size}\n")) {
+    for limit in sizes.map(|size| format!("rate limit: {size}\n")) {
         assert!(output.stderr().contains(&limit), "{limit}: {output}");
     }
     world.holds_only(&file);
@@ -168,10 +168,7 @@ fn without_a_limit_a_signal_sets_one_at_half_of_what_is_sent() {
     });
     running.signal(Signal::USR2);
     running.wait_for("its end", |running| {
-        running
-            .stderr()
-            .contains("limit of the rate: none")
-            .then_some(())
+        running.stderr().contains("rate limit: none").then_some(())
     });
     world.proxy.unthrottle();
     running.wait().succeeds();

@@ -147,9 +147,9 @@ fn told_then_done(database: Option<&Database>) {
         .sweep(&["--dry-run"])
         .run()
         .succeeds()
-        .says("it would decide 0, expire 1, abort 0, clear 0");
+        .says("would decide 0, expire 1, abort 0, clear 0");
     assert!(
-        output.stdout().contains("would expire") && output.stdout().contains("not ours"),
+        output.stdout().contains("would expire") && output.stdout().contains("unknown"),
         "{output}"
     );
 

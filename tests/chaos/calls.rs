@@ -150,7 +150,7 @@ fn a_gateway_that_forgets_each_upload() {
         proxy.spoil(Requests::sign().first(10), gone);
     });
     assert_eq!(run.traffic.posts("/v1/uploads"), 4);
-    run.output.exits(1).says("began anew 3 times");
+    run.output.exits(1).says("3 times");
 }
 
 /// A key that the gateway has for something else is not kept: the next run draws another.

@@ -89,7 +89,10 @@ mod tests {
         assert_eq!(resolve(unset, Some("sqlite:a.db")), r#"Sqlite("a.db")"#);
         let variable =
             |name: &str| (name == "UPLOAD_LEDGER").then(|| "postgres://u:hush@localhost/l".into());
-        assert_eq!(resolve(variable, None), "Postgres(Address(postgres://…))");
+        assert_eq!(
+            resolve(variable, None),
+            "Postgres(PostgresAddress(postgres://…))"
+        );
         assert_eq!(resolve(variable, Some("sqlite")), default);
     }
 
@@ -101,7 +104,10 @@ mod tests {
         assert!(error.hint().unwrap().contains("PGPASSWORD"));
         assert!(!format!("{error:?}").contains("hush"));
         let from_file = resolve(|_| None, url, |_| false);
-        assert_eq!(from_file.unwrap(), "Postgres(Address(postgres://…))");
+        assert_eq!(
+            from_file.unwrap(),
+            "Postgres(PostgresAddress(postgres://…))"
+        );
         let password = |name: &str| (name == "PGPASSWORD").then(|| "hush".into());
         resolve(password, Some("postgres://u@localhost/l"), |_| true).unwrap();
     }

@@ -290,9 +290,9 @@ async fn sweep_queries_use_indexes() {
     for (condition, index) in [
         (
             "state IN ('pending', 'uploading', 'completing', 'aborting') AND lease_until <= 1",
-            "upload_under_way",
+            "open_upload_by_lease",
         ),
-        ("cleanup_at <= 1", "upload_to_look_at"),
+        ("cleanup_at <= 1", "upload_by_cleanup"),
     ] {
         let plan = plan(condition);
         assert!(plan.contains(index), "{plan}");
