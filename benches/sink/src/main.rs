@@ -1,17 +1,19 @@
-//! A neutral sink: speaks enough S3 for every client to upload to it, and throws the bodies away in the kernel, so that what is
-//! measured is the client.
+//! A neutral S3 sink for benchmarks. Every client can upload to it; the kernel discards the bodies,
+//! so the client is measured.
 //!
 //! ```text
 //! sink [--listen ADDR:PORT] [--tls DIR] [--rate BYTES] [--total-rate BYTES] [--delay MS] [--throttle N] [--throttle-rate N]
 //! ```
 //!
-//! It prints the address it listens on. `--rate` is bytes a second on each connection, `--total-rate` on all together
-//! (`10M` is ten million); `--delay` is waited before each answer; beyond `--throttle` requests at once, or
-//! `--throttle-rate` a second, requests are answered with 503 `SlowDown`. `GET /__sink/stats` tells what came in as JSON,
-//! `POST /__sink/reset` forgets it, and the objects. With `--tls`, a directory with `server.pem` and `server.key`, the same port
-//! speaks TLS to those who begin so; then bodies are deciphered, in this process.
+//! It prints the address it listens on. `--rate` limits the bytes per second of each connection,
+//! `--total-rate` those of all connections together (`10M` is ten million). `--delay` is the time
+//! before each response. Beyond `--throttle` requests at a time, or `--throttle-rate` per second, the
+//! response is 503 `SlowDown`. `GET /__sink/stats` returns the counts as JSON, and `POST
+//! /__sink/reset` clears the counts and the objects. With `--tls`, a directory with `server.pem` and
+//! `server.key`, the same port also accepts TLS; this process then decrypts the bodies.
 //!
-//! Border: for measuring on loopback only. No signature is looked at, no body is kept, no checksum is made.
+//! Not here: verification. No signature is checked, no body is kept, no checksum is computed. For
+//! measurements on loopback only.
 
 mod connection;
 mod limits;
@@ -33,10 +35,10 @@ use memory::Memory;
 use stats::Stats;
 use wire::Tls;
 
-/// What a thread needs: heads are short, and bodies stay in the kernel.
+/// Bytes of a thread's stack. Heads are short, and bodies stay in the kernel.
 const STACK: usize = 128 << 10;
 
-/// What all connections share.
+/// The state that all connections share.
 pub struct Sink {
     limits: Limits,
     memory: Memory,
@@ -52,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     while let Some(option) = words.next() {
         let value = words
             .next()
-            .ok_or_else(|| format!("{option} wants a value"))?;
+            .ok_or_else(|| format!("{option} needs a value"))?;
         match option.as_str() {
             "--listen" => listen = value,
             "--tls" => tls = Some(wire::load(value.as_ref())?),
@@ -66,7 +68,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let listener = TcpListener::bind(listen)?;
     if let Some(buffer) = limits.receive_buffer() {
-        // What waits in the kernel has left the client: with a limit it must be little. Connections inherit it.
+        // Bytes in the kernel's buffer have left the client; under a rate limit they must be few.
+        // Connections inherit the setting.
         rustix::net::sockopt::set_socket_recv_buffer_size(&listener, buffer)?;
     }
     let mut stdout = std::io::stdout();
