@@ -83,7 +83,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     });
     for stream in listener.incoming() {
         let (stream, sink) = (stream?, Arc::clone(&sink));
-        // What went wrong is for the client to find out.
+        // Errors of a connection are the client's to report.
         thread::Builder::new()
             .stack_size(STACK)
             .spawn(move || connection::serve(stream, &sink))?;
@@ -91,7 +91,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// `10`, `10k`, `10M`, `10G`: in thousands, as links are sold.
+/// Parses `10`, `10k`, `10M` or `10G`, with decimal units as for the speed of links.
 fn number(text: &str) -> Result<u64, Box<dyn Error>> {
     let (digits, factor) = match text.strip_suffix(['k', 'M', 'G']) {
         Some(digits) if text.ends_with('k') => (digits, 1_000),
@@ -103,7 +103,7 @@ fn number(text: &str) -> Result<u64, Box<dyn Error>> {
         .parse()
         .map_err(|_| format!("not a number: {text}"))?;
     if number == 0 && factor > 1 {
-        return Err("a limit of nothing lets nothing through".into());
+        return Err("a limit must be greater than zero".into());
     }
     Ok(number * factor)
 }
