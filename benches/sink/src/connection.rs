@@ -111,7 +111,8 @@ impl Connection<'_> {
         Ok(!closes)
     }
 
-    /// Responds 503 before the body, and then reads the body: otherwise a reset could lose the response.
+    /// Responds 503 before the body, and then reads the body, so that a reset does not lose the
+    /// response.
     fn refuse(&mut self, request: &Request<'_>) -> io::Result<()> {
         self.answer(request, &Answer::error("503 Slow Down", "SlowDown"), true)?;
         self.wire.close()?;

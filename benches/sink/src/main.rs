@@ -2,15 +2,17 @@
 //! so the client is measured.
 //!
 //! ```text
-//! sink [--listen ADDR:PORT] [--tls DIR] [--rate BYTES] [--total-rate BYTES] [--delay MS] [--throttle N] [--throttle-rate N]
+//! sink [--listen ADDR:PORT] [--tls DIR] [--rate BYTES] [--total-rate BYTES] [--delay MS]
+//!      [--throttle N] [--throttle-rate N]
 //! ```
 //!
 //! It prints the address it listens on. `--rate` limits the bytes per second of each connection,
 //! `--total-rate` those of all connections together (`10M` is ten million). `--delay` is the time
 //! before each response. Beyond `--throttle` requests at a time, or `--throttle-rate` per second, the
-//! response is 503 `SlowDown`. `GET /__sink/stats` returns the counts as JSON, and `POST
-//! /__sink/reset` clears the counts and the objects. With `--tls`, a directory with `server.pem` and
-//! `server.key`, the same port also accepts TLS; this process then decrypts the bodies.
+//! response is 503 `SlowDown`. `GET /__sink/stats` returns the counts as JSON;
+//! `POST /__sink/reset` clears the counts and the objects. With `--tls`, a directory with
+//! `server.pem` and `server.key`, the same port also accepts TLS; this process then decrypts the
+//! bodies.
 //!
 //! Not here: verification. No signature is checked, no body is kept, no checksum is computed. For
 //! measurements on loopback only.

@@ -33,7 +33,8 @@ pub fn load(dir: &Path) -> Result<Tls, Box<dyn Error>> {
 
 pub struct Wire {
     end: End,
-    /// A buffer for bodies that the kernel cannot discard: those in TLS, and all on other systems than Linux.
+    /// A buffer for bodies that the kernel cannot discard: those in TLS, and all on systems other
+    /// than Linux.
     scratch: Vec<u8>,
 }
 
@@ -88,7 +89,8 @@ impl Wire {
         stream.set_read_timeout(Some(Duration::from_secs(2)))
     }
 
-    /// Reads up to `most` bytes and discards them. Linux does not copy them (`MSG_TRUNC` in tcp(7)).
+    /// Reads up to `most` bytes and discards them. Linux does not copy them (`MSG_TRUNC` in
+    /// tcp(7)).
     pub fn throw_away(&mut self, most: u64) -> io::Result<u64> {
         let most = usize::try_from(most).unwrap_or(1 << 20);
         if self.scratch.len() < most {
