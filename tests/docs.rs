@@ -1,32 +1,40 @@
-//! The completions and the man page that are checked in are those the program prints.
+//! The committed completions and man pages are what the program prints.
 //!
-//! Border: default features only, since other builds have other verbs. `UPLOAD_REGENERATE=1 cargo test --test docs`
-//! writes the files.
+//! With default features only: other builds have other verbs. `UPLOAD_REGENERATE=1 cargo test --test docs` writes the files.
 #![cfg(feature = "gateway")]
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use upload::cli::args::Shell;
 use upload::cli::{completions, man};
 
-/// Compares a file of the repository with what it should hold, or writes it.
+fn regenerate() -> bool {
+    env::var_os("UPLOAD_REGENERATE").is_some()
+}
+
+fn path_of(file: &str) -> PathBuf {
+    Path::new(&env::var_os("CARGO_MANIFEST_DIR").expect("run by cargo")).join(file)
+}
+
+/// Compares a committed file with the generated one, or writes it.
 fn check(file: &str, generated: &str) {
-    let path = Path::new(&env::var_os("CARGO_MANIFEST_DIR").expect("run by cargo")).join(file);
-    if env::var_os("UPLOAD_REGENERATE").is_some() {
+    let path = path_of(file);
+    if regenerate() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, generated).unwrap();
         return;
     }
-    let kept = fs::read_to_string(&path).unwrap_or_default();
-    let line = kept
+    let committed = fs::read_to_string(&path).unwrap_or_default();
+    let line = committed
         .lines()
         .zip(generated.lines())
-        .position(|(kept, new)| kept != new)
+        .position(|(committed, generated)| committed != generated)
         .map_or(0, |line| line + 1);
     assert!(
-        kept == generated,
-        "{file} is not what the program prints (first at line {line}); run: UPLOAD_REGENERATE=1 cargo test --test docs"
+        committed == generated,
+        "{file} is not what the program prints (first difference: line {line}); run: UPLOAD_REGENERATE=1 cargo test --test docs"
     );
 }
 
@@ -35,7 +43,7 @@ fn script(shell: Shell) -> String {
 }
 
 #[test]
-fn completions_are_those_the_program_prints() {
+fn committed_completions_are_current() {
     check("completions/upload.bash", &script(Shell::Bash));
     check("completions/_upload", &script(Shell::Zsh));
     check("completions/upload.fish", &script(Shell::Fish));
@@ -44,6 +52,20 @@ fn completions_are_those_the_program_prints() {
 }
 
 #[test]
-fn the_man_page_is_the_one_the_program_prints() {
-    check("man/upload.1", &man::page().unwrap());
+fn committed_man_pages_are_current() {
+    let mut files = BTreeSet::new();
+    for page in man::pages().unwrap() {
+        let file = format!("{}.1", page.name);
+        check(&format!("man/{file}"), &page.text);
+        files.insert(file);
+    }
+    let committed = fs::read_dir(path_of("man")).unwrap();
+    for entry in committed {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if regenerate() && !files.contains(&name) {
+            fs::remove_file(path_of("man").join(&name)).unwrap();
+        } else {
+            assert!(files.contains(&name), "man/{name} is the page of no verb");
+        }
+    }
 }

@@ -1,6 +1,7 @@
-//! The fuzz targets over what the fuzzer found and what was written by hand (`fuzz/corpus`), and over bytes made here.
+//! The fuzz targets with the corpus (`fuzz/corpus`, found by the fuzzer or written by hand) and with
+//! random bytes. The bytes are the same in each run; `UPLOAD_FUZZ_TIMES` multiplies their number.
 //!
-//! Border: a quick look, the same each time, `UPLOAD_FUZZ_TIMES` as long; `scripts/fuzz` looks on for as long as one likes.
+//! Not here: the fuzzer (`scripts/fuzz`).
 #![cfg(feature = "gateway")]
 
 use std::fs;
@@ -13,74 +14,70 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 #[path = "../fuzz/src/bodies.rs"]
 mod bodies;
 
-/// Its name, what it does, and how many random cases it gets here.
+/// The name of a target, its function, and the number of random cases.
 type Target = (&'static str, fn(&[u8]), u32);
 
 const TARGETS: &[Target] = &[
     ("gateway_json", bodies::gateway_json, 400),
     ("store_xml", bodies::store_xml, 400),
-    ("part_answer", bodies::part_answer, 400),
+    ("part_response", bodies::part_response, 400),
     ("problem", bodies::problem, 400),
     ("headers", bodies::headers, 400),
-    ("url", bodies::url, 400),
+    ("presigned_url", bodies::presigned_url, 400),
     ("journal", bodies::journal, 40),
-    ("disposition", bodies::disposition, 400),
-    ("terminal", bodies::terminal, 400),
+    ("content_disposition", bodies::content_disposition, 400),
+    ("terminal_text", bodies::terminal_text, 400),
     ("plan", bodies::plan, 400),
 ];
 
-fn corpus(name: &str) -> Vec<(PathBuf, Vec<u8>)> {
-    let root: PathBuf = std::env::var_os("CARGO_MANIFEST_DIR")
-        .expect("run by cargo")
-        .into();
-    let dir = root.join("fuzz/corpus").join(name);
-    let mut files: Vec<_> = fs::read_dir(&dir)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+/// The files of a folder of the repository, in order.
+fn files_in(folder: &str) -> Vec<PathBuf> {
+    let root = std::env::var_os("CARGO_MANIFEST_DIR").expect("run by cargo");
+    let entries = fs::read_dir(PathBuf::from(root).join(folder)).unwrap();
+    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
     files.sort();
-    assert!(!files.is_empty(), "{} is empty", dir.display());
+    assert!(!files.is_empty(), "{folder} is empty");
     files
+}
+
+fn corpus(name: &str) -> Vec<(PathBuf, Vec<u8>)> {
+    files_in(&format!("fuzz/corpus/{name}"))
         .into_iter()
         .map(|path| (path.clone(), fs::read(path).unwrap()))
         .collect()
 }
 
 #[test]
-fn what_was_found_before_does_no_harm() {
+fn targets_accept_the_corpus() {
     for (name, target, _) in TARGETS {
         for (path, bytes) in corpus(name) {
             assert!(
                 catch_unwind(|| target(&bytes)).is_ok(),
-                "{name} by {}",
+                "{name} with {}",
                 path.display()
             );
         }
     }
 }
 
-/// Files of the corpus with some bytes changed, doubled or cut off; and mere noise.
+/// The bytes are files of the corpus with changed, inserted, removed or doubled bytes, or noise.
 #[test]
-fn bytes_of_all_kinds_do_no_harm() {
+fn targets_accept_random_bytes() {
     for (name, target, cases) in TARGETS {
         let seeds: Vec<Vec<u8>> = corpus(name).into_iter().map(|(_, bytes)| bytes).collect();
         let changes =
             prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4_u8), 0..6);
-        let spoilt = (prop::sample::select(seeds), changes).prop_map(|(mut bytes, changes)| {
-            for (at, value, how) in changes
-                .into_iter()
-                .filter(|_| !bytes.is_empty())
-                .collect::<Vec<_>>()
-            {
-                let Some(last) = bytes.len().checked_sub(1) else {
+        let changed = (prop::sample::select(seeds), changes).prop_map(|(mut bytes, changes)| {
+            for (index, value, change) in changes {
+                if bytes.is_empty() {
                     break;
-                };
-                let at = at.index(last + 1);
-                match how {
-                    0 => bytes[at] = value,
-                    1 => bytes.insert(at, value),
-                    2 => bytes.truncate(at),
-                    _ => bytes.extend_from_within(at..),
+                }
+                let index = index.index(bytes.len());
+                match change {
+                    0 => bytes[index] = value,
+                    1 => bytes.insert(index, value),
+                    2 => bytes.truncate(index),
+                    _ => bytes.extend_from_within(index..),
                 }
             }
             bytes
@@ -97,30 +94,23 @@ fn bytes_of_all_kinds_do_no_harm() {
         };
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
         let run = TestRunner::new_with_rng(config, rng).run(
-            &prop_oneof![4 => spoilt, 1 => noise],
+            &prop_oneof![4 => changed, 1 => noise],
             |bytes| {
                 target(&bytes);
                 Ok(())
             },
         );
-        run.unwrap_or_else(|why| panic!("{name}: {why}"));
+        run.unwrap_or_else(|error| panic!("{name}: {error}"));
     }
 }
 
-/// Each target of `fuzz/fuzz_targets` is run here too.
 #[test]
-fn no_target_is_forgotten() {
-    let root: PathBuf = std::env::var_os("CARGO_MANIFEST_DIR")
-        .expect("run by cargo")
-        .into();
-    let names = fs::read_dir(root.join("fuzz/fuzz_targets"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    let mut names: Vec<String> = names
+fn every_fuzz_target_is_tested() {
+    let targets: Vec<String> = files_in("fuzz/fuzz_targets")
+        .into_iter()
         .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
         .collect();
-    names.sort();
-    let mut known: Vec<&str> = TARGETS.iter().map(|(name, ..)| *name).collect();
-    known.sort_unstable();
-    assert_eq!(names, known);
+    let mut tested: Vec<&str> = TARGETS.iter().map(|(name, ..)| *name).collect();
+    tested.sort_unstable();
+    assert_eq!(targets, tested);
 }

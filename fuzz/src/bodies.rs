@@ -1,6 +1,4 @@
-//! The bodies of the targets.
-//!
-//! Border: pure doors of the crate and what must hold behind each; no network.
+//! The functions of the fuzz targets. They call parsers and pure decisions only, without a network.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -10,12 +8,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use upload::backend::{PutOutcome, StoreHost, answer, hosts};
+use upload::backend::{self, PutOutcome, StoreHost, UrlLifetime, UrlPolicy};
 use upload::journal::{Intent, Journal, Record, State};
 use upload::report::text;
 use upload::source::FileVersion;
 use upload::transfer;
-use upload_gateway::rules;
+use upload_gateway::validation;
 use upload_s3::{Fault, Response, attachment, parse_complete, parse_create, parse_list};
 use upload_types::error::Kind;
 use upload_types::names::{Checksum, ETag, Key, PartNumber, Sha256, UploadId};
@@ -26,25 +24,26 @@ use upload_types::wire::{
     UploadStatus,
 };
 
-const PART: u64 = 5 << 20;
+const PART_BYTES: u64 = 5 << 20;
 
-/// What is read is written as it was read.
+/// Parses a value, and checks that its JSON is stable.
 fn round_trip<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     let value: T = serde_json::from_slice(bytes).ok()?;
-    let once = serde_json::to_string(&value).expect("what was read can be written");
-    let again: T = serde_json::from_str(&once).expect("what was written can be read");
-    assert_eq!(serde_json::to_string(&again).expect("and written"), once);
+    let json = serde_json::to_string(&value).expect("a parsed value can be serialised");
+    let parsed: T = serde_json::from_str(&json).expect("a serialised value can be parsed");
+    let json_of_parsed = serde_json::to_string(&parsed).expect("it can be serialised again");
+    assert_eq!(json_of_parsed, json);
     Some(value)
 }
 
-/// The bodies of requests as the gateway reads them, and of answers as the client does.
+/// The JSON of requests, which the gateway reads, and of responses, which the client reads.
 pub fn gateway_json(bytes: &[u8]) {
     if let Some(begin) = round_trip::<BeginRequest>(bytes) {
-        let allowed = rules::begin(&begin, &["video/*".into()]).is_ok();
+        let allowed = validation::check_begin(&begin, &["video/*".into()]).is_ok();
         if allowed {
             let length = begin.name.chars().count();
             assert!(
-                (1..=rules::NAME_MAX).contains(&length)
+                (1..=validation::MAX_NAME_CHARS).contains(&length)
                     && !begin.name.chars().any(char::is_control)
             );
             assert!(
@@ -65,8 +64,8 @@ pub fn gateway_json(bytes: &[u8]) {
                 .iter()
                 .map(|(name, value)| name.len() + value.len())
                 .sum();
-            assert!(metadata <= rules::METADATA_MAX);
-            let extension = rules::extension(&begin.name).unwrap_or_default();
+            assert!(metadata <= validation::MAX_METADATA_BYTES);
+            let extension = validation::key_extension(&begin.name).unwrap_or_default();
             assert!(
                 extension.len() <= 16 && extension.bytes().all(|byte| byte.is_ascii_alphanumeric())
             );
@@ -74,24 +73,24 @@ pub fn gateway_json(bytes: &[u8]) {
         if let Some(size) = begin.size {
             let plan = Plan::new(size, begin.part_size, &LIMITS);
             if let (Ok(plan), Some(parts)) = (plan, &begin.parts) {
-                signable(&plan, parts);
+                check_sign_request(&plan, parts);
             }
         }
     }
-    let plan = Plan::pinned(2 * PART + 7, PART).expect("a plan");
+    let plan = Plan::pinned(2 * PART_BYTES + 7, PART_BYTES).expect("a plan");
     if let Some(sign) = round_trip::<SignRequest>(bytes) {
-        signable(&plan, &sign.parts);
+        check_sign_request(&plan, &sign.parts);
     }
     if let Some(complete) = round_trip::<CompleteRequest>(bytes) {
         let pinned = [Some(Sha256::of(b"1")), None, Some(Sha256::of(b"3"))];
-        if rules::review(&plan, &pinned, &complete).is_ok() {
+        if validation::check_complete(&plan, &pinned, &complete).is_ok() {
             let sums: Vec<_> = complete.parts.iter().map(|part| part.sha256).collect();
             assert!(sums.len() == 3 && Some(sums[0]) == pinned[0] && Some(sums[2]) == pinned[2]);
             assert_eq!(complete.checksum, Checksum::composite(&sums));
         }
     }
     if let Some(claim) = round_trip::<ClaimRequest>(bytes)
-        && rules::word("holder", &claim.holder).is_ok()
+        && validation::check_word("holder", &claim.holder).is_ok()
     {
         assert!(
             claim.holder.len() <= 128 && claim.holder.bytes().all(|byte| byte.is_ascii_graphic())
@@ -103,24 +102,24 @@ pub fn gateway_json(bytes: &[u8]) {
     round_trip::<SignResponse>(bytes);
     round_trip::<UploadStatus>(bytes);
     if let Some(receipt) = round_trip::<Receipt>(bytes) {
-        // Its words reach a terminal.
-        assert_shown(&text::safe(&receipt.location));
+        // The location is shown on a terminal.
+        assert_printable(&text::safe(&receipt.location));
     }
     if let Some(list) = round_trip::<PartList>(bytes) {
-        known(&plan, &list.parts);
+        check_agreed_parts(&plan, &list.parts);
     }
 }
 
 const LIMITS: Limits = Limits {
-    min_part: PART,
+    min_part: PART_BYTES,
     max_part: 5 << 30,
     max_parts: 10_000,
     max_size: 10_000 * (5 << 30),
     equal_parts: false,
 };
 
-fn signable(plan: &Plan, parts: &[upload_types::wire::PartSpec]) {
-    if rules::sign(plan, parts).is_ok() {
+fn check_sign_request(plan: &Plan, parts: &[upload_types::wire::PartSpec]) {
+    if validation::check_parts(plan, parts).is_ok() {
         assert!(!parts.is_empty());
         assert!(parts.iter().all(|part| {
             plan.range(part.number)
@@ -129,99 +128,95 @@ fn signable(plan: &Plan, parts: &[upload_types::wire::PartSpec]) {
     }
 }
 
-/// A part is known only by its SHA-256, or where the store keeps none, by the `ETag` that was given for it.
-fn known(plan: &Plan, stored: &[StoredPart]) {
-    let part = |number: PartNumber, etag: &str| upload::journal::Part {
+/// Checks that journal and store agree on a part only if it has the same SHA-256 or, if the store
+/// keeps none, the same `ETag`.
+fn check_agreed_parts(plan: &Plan, stored: &[StoredPart]) {
+    let etag_in_journal = "ours";
+    let part = |number: PartNumber| upload::journal::Part {
         number,
         sha256: Sha256::of(b"ours"),
-        etag: etag.parse().ok(),
+        etag: etag_in_journal.parse().ok(),
     };
-    let journal: Vec<_> = plan
-        .parts()
-        .map(|(number, _)| part(number, "ours"))
-        .collect();
-    for (number, ours, etag) in transfer::agreed_parts(plan, &journal, stored) {
-        let of = stored
-            .iter()
-            .filter(|part| part.number == number && part.etag == etag);
-        let agrees = |part: &StoredPart| match part.sha256 {
-            Some(sha256) => sha256 == ours,
-            None => etag.as_str() == "ours",
-        };
+    let journal: Vec<_> = plan.parts().map(|(number, _)| part(number)).collect();
+    for (number, sha256, etag) in transfer::agreed_parts(plan, &journal, stored) {
         let size = plan.range(number).map(|range| range.len);
-        assert!(
-            of.into_iter()
-                .any(|part| agrees(part) && Some(part.size) == size),
-            "{number} of {stored:?}"
-        );
+        let agrees = |part: &StoredPart| {
+            let has_same_bytes = match part.sha256 {
+                Some(stored) => stored == sha256,
+                None => etag.as_str() == etag_in_journal,
+            };
+            part.number == number && part.etag == etag && Some(part.size) == size && has_same_bytes
+        };
+        assert!(stored.iter().any(agrees), "{number} of {stored:?}");
     }
 }
 
-/// Splits off a first number.
-fn number(bytes: &[u8]) -> (u64, &[u8]) {
+/// Splits a number off the front.
+fn split_number(bytes: &[u8]) -> (u64, &[u8]) {
     let (head, rest) = bytes.split_at(bytes.len().min(8));
     let mut number = [0; 8];
     number[..head.len()].copy_from_slice(head);
     (u64::from_le_bytes(number), rest)
 }
 
-fn byte(bytes: &[u8]) -> (u8, &[u8]) {
+/// Splits a byte off the front; zero if there is none.
+fn split_byte(bytes: &[u8]) -> (u8, &[u8]) {
     bytes
         .split_first()
         .map_or((0, bytes), |(first, rest)| (*first, rest))
 }
 
-/// The store's XML as the gateway reads it. The first byte chooses the status.
+/// The XML of a store, which the gateway reads. The first byte chooses the status.
 pub fn store_xml(bytes: &[u8]) {
-    let (choice, body) = byte(bytes);
+    let (choice, body) = split_byte(bytes);
     let status = [200_u16, 204, 301, 400, 403, 404, 409, 412, 500, 503][usize::from(choice) % 10];
     let answer = || Response {
         status: http::StatusCode::from_u16(status).expect("a status"),
         headers: http::HeaderMap::new(),
         body: body.to_vec(),
     };
-    let good = (200..300).contains(&status);
+    let is_success = (200..300).contains(&status);
     let text = String::from_utf8_lossy(body);
     match parse_complete(answer()) {
         Ok(()) => {
             assert!(
-                good && text.contains("CompleteMultipartUpload"),
-                "success by {text:?}"
+                is_success && text.contains("CompleteMultipartUpload"),
+                "success of {text:?}"
             );
-            // What cannot be read whole is no success, nor is an error.
+            // A store sends an error after a status of success too.
             assert!(
                 !text.trim_start_matches(|c| c != '<').starts_with("<Error"),
-                "success by {text:?}"
+                "success of {text:?}"
             );
         }
-        Err(fault) => told(&fault),
+        Err(fault) => assert_loggable(&fault),
     }
     match parse_create(answer()) {
-        Ok(id) => assert!(good && !id.is_empty()),
-        Err(fault) => told(&fault),
+        Ok(id) => assert!(is_success && !id.is_empty()),
+        Err(fault) => assert_loggable(&fault),
     }
     for after in [None, PartNumber::try_from(3).ok()] {
         match parse_list(answer(), after) {
             Ok((parts, next)) => {
-                assert!(good && text.contains("ListParts"));
+                assert!(is_success && text.contains("ListParts"));
                 let first = after.map_or(0, PartNumber::get);
                 assert!(parts.is_sorted_by(|a, b| a.number < b.number));
                 assert!(parts.first().is_none_or(|part| part.number.get() > first));
                 assert!(
                     next.is_none_or(|next| next.get() > first),
-                    "its pages would not end"
+                    "the pages do not end"
                 );
                 let last = parts.last().map_or(first, |part| part.number.get());
                 assert!(next.is_none_or(|next| next.get() >= last));
-                known(&Plan::pinned(2 * PART + 7, PART).expect("a plan"), &parts);
+                let plan = Plan::pinned(2 * PART_BYTES + 7, PART_BYTES).expect("a plan");
+                check_agreed_parts(&plan, &parts);
             }
-            Err(fault) => told(&fault),
+            Err(fault) => assert_loggable(&fault),
         }
     }
 }
 
-/// What goes to a log.
-fn told(fault: &Fault) {
+fn assert_loggable(fault: &Fault) {
     let text = fault.to_string();
     assert!(
         text.len() < 512 && !text.chars().any(char::is_control),
@@ -229,12 +224,12 @@ fn told(fault: &Fault) {
     );
 }
 
-/// What a client makes of an answer to a part: status, headers, body, one behind the other, NUL between them.
-pub fn part_answer(bytes: &[u8]) {
-    let (status, rest) = number(bytes);
-    let mut pieces = rest.splitn(4, |byte| *byte == 0);
-    let mut piece = || pieces.next().unwrap_or_default();
-    let (etag, checksum, retry_after, body) = (piece(), piece(), piece(), piece());
+/// The response of a store to a part: status, headers and body, separated by NUL.
+pub fn part_response(bytes: &[u8]) {
+    let (status, rest) = split_number(bytes);
+    let mut fields = rest.splitn(4, |byte| *byte == 0);
+    let mut field = || fields.next().unwrap_or_default();
+    let (etag, checksum, retry_after, body) = (field(), field(), field(), field());
     let status = 100 + u16::try_from(status % 500).unwrap_or_default();
     let mut headers = http::HeaderMap::new();
     for (name, value) in [
@@ -249,69 +244,69 @@ pub fn part_answer(bytes: &[u8]) {
             headers.insert(name, value);
         }
     }
-    let sent = Sha256::of(b"sent");
-    let answer = answer::Answer {
+    let sha256 = Sha256::of(b"sent");
+    let response = backend::Response {
         status,
         headers: headers.clone(),
         body: body.to_vec(),
     };
-    match answer::of_part(&answer, &sent, None, false) {
+    match backend::put_outcome(&response, &sha256, None, UrlLifetime::Valid) {
         Ok(PutOutcome::Stored(etag)) => {
             assert!((200..300).contains(&status), "stored by {status}");
             let header = headers
                 .get("etag")
                 .and_then(|etag| etag.to_str().ok())
-                .expect("stored without an ETag");
+                .expect("stored with an ETag");
             assert!(header.contains(etag.as_str()) && etag.as_str().parse::<ETag>().is_ok());
             assert!(body.trim_ascii().is_empty(), "stored by an error");
             let checksum = headers
                 .get("x-amz-checksum-sha256")
                 .and_then(|checksum| checksum.to_str().ok());
             assert!(
-                checksum.is_none_or(|checksum| checksum == sent.base64()),
+                checksum.is_none_or(|checksum| checksum == sha256.base64()),
                 "stored other bytes"
             );
         }
         Ok(PutOutcome::ObjectExists) => assert_eq!(status, 412),
-        Err(error) => assert_kind(&error),
+        Err(error) => assert_reportable(&error),
     }
 }
 
-fn assert_kind(error: &upload_types::error::Error) {
-    assert_shown(&text::safe(&error.to_string()));
+fn assert_reportable(error: &upload_types::error::Error) {
+    assert_printable(&text::safe(&error.to_string()));
     assert!(error.kind().exit_code() > 0);
 }
 
-/// What a client makes of a gateway's refusal. The first number chooses the status.
+/// The problem document of a gateway. The first number chooses the status.
 pub fn problem(bytes: &[u8]) {
-    let (status, body) = number(bytes);
+    let (status, body) = split_number(bytes);
     let status = 100 + u16::try_from(status % 500).unwrap_or_default();
     let problem = round_trip::<Problem>(body);
-    let wait = Some(Duration::from_secs(status.into()));
+    let retry_after = Some(Duration::from_secs(status.into()));
     let mut headers =
         http::HeaderMap::from_iter([(http::header::RETRY_AFTER, http::HeaderValue::from(status))]);
-    let theirs = answer::Answer {
+    let of_another_server = backend::Response {
         status,
         headers: headers.clone(),
         body: body.to_vec(),
     };
     headers.insert(PROTOCOL_HEADER, http::HeaderValue::from(1));
-    let ours = answer::Answer {
+    let of_gateway = backend::Response {
         status,
         headers,
         body: body.to_vec(),
     };
-    let told = problem
+    let of_problem = problem
         .as_ref()
-        .map(|problem| answer::of_problem(status, problem, wait));
-    let all = [
-        answer::of_gateway(&ours),
-        answer::of_gateway(&theirs),
-        answer::of_store(&theirs, false),
-        answer::of_store(&theirs, true),
+        .map(|problem| backend::problem_error(status, problem, retry_after));
+    let errors = [
+        backend::gateway_error(&of_gateway),
+        backend::gateway_error(&of_another_server),
+        backend::store_error(&of_another_server, UrlLifetime::Valid),
+        backend::store_error(&of_another_server, UrlLifetime::Expired),
     ];
-    for error in all.into_iter().chain(told) {
-        assert_kind(&error);
+    for error in errors.into_iter().chain(of_problem) {
+        assert_reportable(&error);
         assert!(!matches!(
             error.kind(),
             Kind::Interrupted(_) | Kind::Usage | Kind::NoSource | Kind::DatabaseUnusable
@@ -319,7 +314,7 @@ pub fn problem(bytes: &[u8]) {
     }
 }
 
-fn same<T: Debug + ToString + std::str::FromStr + PartialEq>(text: &str)
+fn check_round_trip<T: Debug + ToString + std::str::FromStr + PartialEq>(text: &str)
 where
     T::Err: Debug,
 {
@@ -328,7 +323,7 @@ where
     }
 }
 
-/// `ETag`, `Retry-After`, checksums, ids: text that others write.
+/// `ETag`, `Retry-After`, checksums, ids.
 pub fn headers(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     if let Ok(etag) = ETag::from_header(&text) {
@@ -349,36 +344,38 @@ pub fn headers(bytes: &[u8]) {
             (http::header::RETRY_AFTER, value),
             (http::header::DATE, date),
         ]);
-        let wait = answer::Answer {
+        let response = backend::Response {
             status: 503,
             headers,
             body: Vec::new(),
-        }
-        .retry_after();
-        assert!(wait.is_none_or(|wait| wait.subsec_nanos() == 0), "{wait:?}");
+        };
+        let delay = response.retry_after();
+        assert!(
+            delay.is_none_or(|delay| delay.subsec_nanos() == 0),
+            "{delay:?}"
+        );
     }
     let _ = jiff::fmt::rfc2822::parse(&text);
-    same::<UploadId>(&text);
-    same::<Key>(&text);
-    same::<Checksum>(&text);
-    same::<Sha256>(&text);
+    check_round_trip::<UploadId>(&text);
+    check_round_trip::<Key>(&text);
+    check_round_trip::<Checksum>(&text);
+    check_round_trip::<Sha256>(&text);
     if let Ok(sha256) = Sha256::from_base64(&text) {
         assert_eq!(sha256.base64(), *text);
     }
 }
 
-/// Where a signed URL may lead, for a backend that is elsewhere.
-pub fn url(bytes: &[u8]) {
+/// A presigned URL of a public backend, and the value of `--store-host`.
+pub fn presigned_url(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    let backend = "https://upload.example/".parse().expect("a URL");
-    let rules = hosts::Rules {
-        backend: &backend,
-        own: false,
-        named: &[],
-        insecure_http: false,
-        known: &[],
+    let policy = UrlPolicy {
+        backend: &"https://upload.example/".parse().expect("a URL"),
+        in_process: false,
+        store_hosts: &[],
+        allow_insecure_http: false,
+        known_stores: &[],
     };
-    if let Ok(url) = hosts::check(&text, &rules) {
+    if let Ok(url) = policy.check(&text) {
         assert!(url.scheme() == "https" && url.username().is_empty() && url.password().is_none());
         let host = url.host_str().expect("a host");
         let address: Option<std::net::IpAddr> = host
@@ -386,14 +383,14 @@ pub fn url(bytes: &[u8]) {
             .trim_end_matches(']')
             .parse()
             .ok();
-        let inside = match address {
+        let is_private = match address {
             Some(std::net::IpAddr::V4(v4)) => {
                 v4.is_private() || v4.is_loopback() || v4.is_link_local()
             }
             Some(std::net::IpAddr::V6(v6)) => v6.is_loopback() || v6.is_unique_local(),
             None => host.trim_end_matches('.').eq_ignore_ascii_case("localhost"),
         };
-        assert!(!inside, "{text:?} leads inside");
+        assert!(!is_private, "{text:?} names a private address");
     }
     if let Ok(host) = text.parse::<StoreHost>() {
         let written = host.to_string();
@@ -405,8 +402,8 @@ pub fn url(bytes: &[u8]) {
     }
 }
 
-/// A `Content-Disposition` that carries any name and nothing else.
-pub fn disposition(bytes: &[u8]) {
+/// A `Content-Disposition` that holds any name, and no other parameter.
+pub fn content_disposition(bytes: &[u8]) {
     let name = String::from_utf8_lossy(bytes);
     let value = attachment(&name);
     assert!(
@@ -415,24 +412,25 @@ pub fn disposition(bytes: &[u8]) {
             .all(|byte| byte.is_ascii_graphic() || byte == b' '),
         "{value:?}"
     );
-    let (plain, whole) = value.rsplit_once("; filename*=UTF-8''").expect("two names");
-    let quoted = plain
+    let (ascii, encoded) = value.rsplit_once("; filename*=UTF-8''").expect("two names");
+    let quoted = ascii
         .strip_prefix("attachment; filename=\"")
         .and_then(|rest| rest.strip_suffix('"'));
     let quoted = quoted.expect("a name in quotes");
     assert!(!quoted.contains(['"', '\\', '/']), "{quoted:?}");
-    assert!(!whole.contains(['"', ';', ' ', '\'', ',']), "{whole:?}");
-    let decoded = url::form_urlencoded::parse(whole.as_bytes())
+    assert!(!encoded.contains(['"', ';', ' ', '\'', ',']), "{encoded:?}");
+    let decoded = url::form_urlencoded::parse(encoded.as_bytes())
         .next()
         .map(|(name, _)| name.into_owned());
-    let encoded_whole = !name.contains(['&', '=', '+']);
+    // These characters have another meaning to the decoder.
+    let is_decodable = !name.contains(['&', '=', '+']);
     assert!(
-        !encoded_whole || decoded.unwrap_or_default() == name,
-        "{name:?} → {whole:?}"
+        !is_decodable || decoded.unwrap_or_default() == name,
+        "{name:?} → {encoded:?}"
     );
 }
 
-fn assert_shown(text: &str) {
+fn assert_printable(text: &str) {
     assert!(!text.chars().any(char::is_control), "{text:?}");
     assert!(
         !text.contains(['\u{202e}', '\u{2066}', '\u{200b}', '\u{feff}', '\u{2028}']),
@@ -440,15 +438,15 @@ fn assert_shown(text: &str) {
     );
 }
 
-/// What may be shown on a terminal.
-pub fn terminal(bytes: &[u8]) {
-    let (columns, rest) = byte(bytes);
+/// Text that is shown on a terminal.
+pub fn terminal_text(bytes: &[u8]) {
+    let (columns, rest) = split_byte(bytes);
     let text = String::from_utf8_lossy(rest);
-    assert_shown(&text::escape(&text));
+    assert_printable(&text::escape(&text));
     let safe = text::safe(&text);
-    assert_shown(&safe);
-    assert!(safe.chars().count() <= 4 * text::COLUMNS + 1);
-    assert_eq!(text::escape(&safe), safe, "what is safe stays as it is");
+    assert_printable(&safe);
+    assert!(safe.chars().count() <= 4 * text::MAX_COLUMNS + 1);
+    assert_eq!(text::escape(&safe), safe, "safe text is escaped");
     let columns = usize::from(columns);
     if columns > 0 {
         let fit = text::fit(&text::escape(&text), columns);
@@ -456,14 +454,14 @@ pub fn terminal(bytes: &[u8]) {
     }
 }
 
-/// Any size, wish and limits.
+/// The plan for any size, requested part size and limits.
 pub fn plan(bytes: &[u8]) {
-    let (size, rest) = number(bytes);
-    let (wish, rest) = number(rest);
-    let (min_part, rest) = number(rest);
-    let (max_part, rest) = number(rest);
-    let (max_parts, rest) = number(rest);
-    let (max_size, rest) = number(rest);
+    let (size, rest) = split_number(bytes);
+    let (requested, rest) = split_number(rest);
+    let (min_part, rest) = split_number(rest);
+    let (max_part, rest) = split_number(rest);
+    let (max_parts, rest) = split_number(rest);
+    let (max_size, rest) = split_number(rest);
     let max_parts = u32::try_from(max_parts % 20_000).unwrap_or_default();
     let limits = Limits {
         min_part,
@@ -472,18 +470,19 @@ pub fn plan(bytes: &[u8]) {
         max_size,
         equal_parts: false,
     };
-    let wish = Some(wish).filter(|_| byte(rest).0.is_multiple_of(2));
-    // What the client refuses of a backend before it plans anything.
+    let requested = Some(requested).filter(|_| split_byte(rest).0.is_multiple_of(2));
+    // The client rejects a backend with such limits.
     if max_part == 0 || max_parts == 0 || min_part > max_part {
         return;
     }
-    let Ok(plan) = Plan::new(size, wish, &limits) else {
+    let Ok(plan) = Plan::new(size, requested, &limits) else {
         return;
     };
     assert!(
         (1..=max_parts).contains(&plan.count()) && plan.part_size() <= max_part && size <= max_size
     );
-    assert!(plan.part_size() >= min_part && wish.is_none_or(|wish| plan.part_size() >= wish));
+    assert!(plan.part_size() >= min_part);
+    assert!(requested.is_none_or(|requested| plan.part_size() >= requested));
     let mut end = 0;
     for (number, range) in plan.parts() {
         assert!(range.start == end && (range.len > 0 || size == 0));
@@ -498,12 +497,12 @@ pub fn plan(bytes: &[u8]) {
 }
 
 thread_local! {
-    static BASE: OnceCell<Vec<u8>> = const { OnceCell::new() };
+    static VALID_JOURNAL: OnceCell<Vec<u8>> = const { OnceCell::new() };
 }
 
-/// A journal with two uploads in it.
-fn base(place: &Path) -> Vec<u8> {
-    let path = place.join("base.db");
+/// The bytes of a journal with two uploads.
+fn valid_journal(directory: &Path) -> Vec<u8> {
+    let path = directory.join("valid.db");
     let mut journal = Journal::open(&path).expect("a journal");
     let intent = |name: &str| Intent {
         backend: "http://127.0.0.1".into(),
@@ -512,13 +511,13 @@ fn base(place: &Path) -> Vec<u8> {
         name: name.into(),
         content_type: "a/b".into(),
         metadata: BTreeMap::from([("a".into(), "b".into())]),
-        version: IDENTITY,
-        part_size: PART,
+        version: FILE_VERSION,
+        part_size: PART_BYTES,
     };
-    let noted = journal
+    let uploads = journal
         .intend(&[], vec![intent("film"), intent("song")])
         .expect("two uploads");
-    let row = noted[0].as_ref().expect("the first").row;
+    let row = uploads[0].as_ref().expect("the first upload").row;
     let id: UploadId = "some-id".parse().expect("an id");
     let (number, sha256, etag) = (
         PartNumber::FIRST,
@@ -530,7 +529,7 @@ fn base(place: &Path) -> Vec<u8> {
             Record::Begun {
                 row,
                 id,
-                part_size: PART,
+                part_size: PART_BYTES,
                 backend_state: None,
             },
             Record::PartHashed {
@@ -540,34 +539,36 @@ fn base(place: &Path) -> Vec<u8> {
             },
             Record::PartStored { row, number, etag },
         ])
-        .expect("notes");
+        .expect("recorded");
     drop(journal);
     std::fs::read(path).expect("the file")
 }
 
-const IDENTITY: FileVersion = FileVersion {
+const FILE_VERSION: FileVersion = FileVersion {
     dev: 1,
     ino: 2,
-    size: 2 * PART + 7,
+    size: 2 * PART_BYTES + 7,
     mtime_ns: 3,
     ctime_ns: 4,
 };
 
-/// The file of a journal: any bytes (an even first byte), or a good one with changes (offset, length, bytes). Whatever it
-/// holds, it is opened and read, or refused; what it says of an upload is checked, never believed.
+/// The file of a journal: any bytes if the first byte is even, otherwise a valid one with changes
+/// (offset, length, bytes). It is either rejected or read; its content is not trusted.
 pub fn journal(bytes: &[u8]) {
-    let memory = Path::new("/dev/shm");
-    let builder = tempfile::Builder::new()
+    let in_memory = tempfile::Builder::new()
         .prefix("upload-fuzz-")
-        .tempdir_in(memory);
-    let place = builder
+        .tempdir_in("/dev/shm");
+    let directory = in_memory
         .or_else(|_| tempfile::tempdir())
         .expect("a directory");
-    let (choice, mut rest) = byte(bytes);
+    let (choice, mut rest) = split_byte(bytes);
     let file = if choice.is_multiple_of(2) {
         rest.to_vec()
     } else {
-        let mut file = BASE.with(|it| it.get_or_init(|| base(place.path())).clone());
+        let mut file = VALID_JOURNAL.with(|valid| {
+            let valid = valid.get_or_init(|| valid_journal(directory.path()));
+            valid.clone()
+        });
         while rest.len() > 4 {
             let at = usize::from(u16::from_le_bytes([rest[0], rest[1]])) * 2 % file.len();
             let len = usize::from(rest[2] % 16)
@@ -578,7 +579,7 @@ pub fn journal(bytes: &[u8]) {
         }
         file
     };
-    let path = place.path().join("journal.db");
+    let path = directory.path().join("journal.db");
     std::fs::write(&path, &file).expect("a file");
     let mut journal = match Journal::open(&path) {
         Ok(journal) => journal,
@@ -587,10 +588,10 @@ pub fn journal(bytes: &[u8]) {
                 matches!(error.kind(), Kind::DatabaseUnusable | Kind::Config),
                 "{error:?}"
             );
-            return assert_kind(&error);
+            return assert_reportable(&error);
         }
     };
-    let wanted = [("film", Path::new("/film"), IDENTITY)];
+    let wanted = [("film", Path::new("/film"), FILE_VERSION)];
     if let Ok(candidates) = journal.candidates("i", &wanted) {
         let put = transfer::PutRequest {
             path: "/film".into(),
@@ -601,27 +602,24 @@ pub fn journal(bytes: &[u8]) {
             force: false,
             on_change: transfer::OnChange::Fail,
         };
-        let _ = transfer::choose(&candidates.concat(), &IDENTITY, &put);
+        let _ = transfer::choose(&candidates.concat(), &FILE_VERSION, &put);
     }
     for upload in journal.all().unwrap_or_default() {
         if upload.state == State::Completed
             && let Some(receipt) = &upload.receipt
         {
-            assert_shown(&text::safe(&receipt.location));
+            assert_printable(&text::safe(&receipt.location));
         }
         let Ok(plan) = Plan::pinned(upload.intent.version.size, upload.intent.part_size) else {
             continue;
         };
         let parts = journal.parts(upload.row).unwrap_or_default();
-        // A store that has nothing: then nothing is known, whatever the journal says.
+        // The store has no parts, so there is nothing to agree on.
         assert!(transfer::agreed_parts(&plan, &parts, &[]).is_empty());
-        let taken = journal.take(&upload);
-        assert!(
-            taken.is_ok()
-                || taken.is_err_and(|error| matches!(
-                    error.kind(),
-                    Kind::Io | Kind::Busy | Kind::DatabaseUnusable
-                ))
-        );
+        if let Err(error) = journal.take(&upload) {
+            let is_expected =
+                matches!(error.kind(), Kind::Io | Kind::Busy | Kind::DatabaseUnusable);
+            assert!(is_expected, "{error:?}");
+        }
     }
 }

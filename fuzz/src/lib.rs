@@ -1,13 +1,14 @@
-//! One function for each thing that others send us; each takes any bytes and panics where what is promised does not hold.
+//! Fuzz targets: one function for each kind of input from outside. It accepts any bytes and panics
+//! if a property does not hold. For responses, one property is that **garbage is never success**.
 //!
-//! Border: called by the fuzzer (`fuzz_targets`, run by `scripts/fuzz`) and, over the corpus and over random bytes, by the quick
-//! tests (`tests/fuzz.rs`). **Garbage never means success** is said here once for each kind of answer.
+//! The fuzzer (`fuzz_targets`, run by `scripts/fuzz`) calls them, and so do the tests
+//! (`tests/fuzz.rs`), with the corpus and with random bytes.
 
 mod bodies;
 
 pub use bodies::*;
 
-/// The program of a target: for a fuzzer, or, built without one, for the files it is given.
+/// The program of a target: for a fuzzer or, built without one, for the files of its command line.
 #[macro_export]
 macro_rules! target {
     ($name:ident) => {
@@ -17,7 +18,7 @@ macro_rules! target {
         #[cfg(not(fuzzing))]
         fn main() {
             for path in std::env::args_os().skip(1) {
-                $crate::$name(&std::fs::read(path).expect("a file that can be read"));
+                $crate::$name(&std::fs::read(path).expect("a readable file"));
             }
         }
     };

@@ -1,128 +1,120 @@
-//! Calls to a backend, whatever its dialect: the URL, the token, one more attempt where a newer token is found, JSON both ways.
+//! Requests to a backend of either kind: the URL, the token, the user's headers, and one repetition
+//! with a newer token after a rejection.
 //!
-//! Border: what is asked for, and what an answer means, is the dialect's; bytes on the wire are `http`'s.
+//! Not here: routes, and what a response means (`gateway`, `companion`).
 
 use bytes::Bytes;
 use reqwest::Method;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use url::Url;
 
-use super::answer::Answer;
 use super::bearer::Bearer;
-use super::http::{Http, Options};
+use super::connections::Connections;
+use super::header::add_user_headers;
+use super::http;
+use super::response::Response;
+use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::names::Token;
-use upload_types::wire::JSON_MAX;
+use upload_types::wire::MAX_JSON_BYTES;
 
 #[derive(Debug, Clone)]
 pub struct Api {
-    pub http: Http,
-    /// With a slash at its end.
+    connections: Connections,
+    /// The URL of the backend, with a slash at its end.
     base: Url,
     bearer: Bearer,
 }
 
 impl Api {
-    /// # Errors
-    /// For a certificate or a proxy that cannot be used, and for plain HTTP away from loopback.
-    pub fn new(url: &Url, bearer: impl Into<Bearer>, options: Options) -> Result<Self> {
-        let http = Http::new(url, options)?;
-        let mut base = url.clone();
+    pub fn new(connections: Connections, bearer: impl Into<Bearer>) -> Self {
+        let mut base = connections.backend().clone();
         base.set_path(&format!("{}/", base.path().trim_end_matches('/')));
-        Ok(Self {
-            http,
+        Self {
+            connections,
             base,
             bearer: bearer.into(),
-        })
+        }
     }
 
-    /// The same with new connections.
-    ///
-    /// # Errors
-    /// As [`Api::new`].
-    pub fn with_new_connections(&self) -> Result<Self> {
-        Ok(Self {
-            http: self.http.with_new_connections()?,
+    pub fn connections(&self) -> &Connections {
+        &self.connections
+    }
+
+    #[must_use]
+    pub fn with_connections(&self, connections: Connections) -> Self {
+        Self {
+            connections,
             ..self.clone()
-        })
+        }
     }
 
-    /// One call, made again where a newer token is found than one that was refused.
+    /// Sends one request. After status 401 it is repeated once if a newer token is available.
     ///
     /// # Errors
-    /// Where no answer came; what an answer means is not looked at.
+    /// As [`http::send`] and [`http::read_response`]. No status is an error.
     pub async fn call(
         &self,
         method: Method,
         path: &str,
         body: Option<&impl Serialize>,
         headers: HeaderMap,
-    ) -> Result<Answer> {
-        let url = self
-            .base
-            .join(path)
-            .map_err(|error| Error::new(Kind::Other, "could not form a URL").with_source(error))?;
+    ) -> Result<Response> {
+        let url = self.base.join(path).map_err(|error| {
+            Error::new(Kind::Other, "could not build the URL of a request").with_source(error)
+        })?;
         let body = body.map(serde_json::to_vec).transpose();
         let body = body.map_err(|error| {
-            Error::new(Kind::Other, "could not write a request").with_source(error)
+            Error::new(Kind::Other, "could not serialise a request").with_source(error)
         })?;
         let body = body.map(Bytes::from);
         let send = async |token: Option<&Token>| {
-            let headers = carrying(token, headers.clone())?;
-            self.http
-                .call(method.clone(), url.clone(), headers, body.clone(), JSON_MAX)
+            let headers = with_token(headers.clone(), token)?;
+            self.send(method.clone(), url.clone(), headers, body.clone())
                 .await
         };
         let token = self.bearer.token();
-        let answer = send(token.as_ref()).await?;
-        if answer.status == 401
-            && let Some(newer) = token.and_then(|refused| self.bearer.instead_of(&refused))
+        let response = send(token.as_ref()).await?;
+        if response.status == 401
+            && let Some(newer) = token.and_then(|token| self.bearer.replacement_of(&token))
         {
             return send(Some(&newer)).await;
         }
-        Ok(answer)
+        Ok(response)
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        url: Url,
+        mut headers: HeaderMap,
+        body: Option<Bytes>,
+    ) -> Result<Response> {
+        add_user_headers(&mut headers, &self.connections.options().headers);
+        let mut request = self.connections.api().request(method, url).headers(headers);
+        let len = body.as_ref().map_or(0, Bytes::len) as u64;
+        if let Some(body) = body {
+            request = request.header(CONTENT_TYPE, "application/json").body(body);
+        }
+        crash::point("backend.call.request");
+        let timeouts = self.connections.timeouts();
+        let response = http::send(request, timeouts.response(len), "reach the backend").await?;
+        crash::point("backend.call.response");
+        http::read_response(response, MAX_JSON_BYTES, timeouts).await
     }
 }
 
-fn carrying(token: Option<&Token>, mut headers: HeaderMap) -> Result<HeaderMap> {
+fn with_token(mut headers: HeaderMap, token: Option<&Token>) -> Result<HeaderMap> {
     if let Some(token) = token {
-        let mut value =
-            HeaderValue::from_str(&format!("Bearer {}", token.expose())).map_err(|_| {
-                Error::new(
-                    Kind::Config,
-                    "the token has characters that no header can carry",
-                )
-            })?;
+        let value = HeaderValue::from_str(&format!("Bearer {}", token.expose()));
+        let mut value = value.map_err(|_| {
+            let what = "the token contains characters that a header cannot contain";
+            Error::new(Kind::Config, what)
+                .with_hint("check the token: --token-file FILE or UPLOAD_TOKEN")
+        })?;
         value.set_sensitive(true);
         headers.insert(AUTHORIZATION, value);
     }
     Ok(headers)
-}
-
-/// Reads an answer's JSON.
-///
-/// # Errors
-/// [`Kind::ProtocolError`] for what is none, or of another shape.
-pub fn parse<T: DeserializeOwned>(answer: &Answer) -> Result<T> {
-    let garbled = |error| {
-        Error::new(
-            Kind::ProtocolError,
-            "what the backend answers cannot be understood",
-        )
-        .with_source(error)
-    };
-    serde_json::from_slice(&answer.body).map_err(|error| garbled(shape(&error)))
-}
-
-/// What is wrong with JSON, without what it holds: that may be a signed URL.
-fn shape(error: &serde_json::Error) -> String {
-    format!(
-        "{:?} error at line {}, column {}",
-        error.classify(),
-        error.line(),
-        error.column()
-    )
-    .to_lowercase()
 }

@@ -1,22 +1,23 @@
-//! The token that calls to the backend carry; where it was read from a file, a newer one is looked for there.
+//! The API token of requests to the backend. If it was read from a file, a newer one may replace it
+//! there while this process runs.
 //!
-//! Border: how a token is read is the caller's business; it is held here, and shown to nobody.
+//! Not here: the format of that file; the caller reads it.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use upload_types::sync::lock;
 
 use upload_types::error::Result;
 use upload_types::names::Token;
+use upload_types::sync::lock;
 
-/// A token, if calls carry any.
+/// A token, if requests carry one. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Bearer {
     token: Arc<Mutex<Option<Token>>>,
     file: Option<TokenFile>,
 }
 
-/// Where a newer token may come to stand while this process runs, and how it is read.
+/// A file that holds the token, and the function that reads it.
 #[derive(Debug, Clone)]
 pub struct TokenFile {
     pub path: PathBuf,
@@ -37,19 +38,20 @@ impl Bearer {
         lock(&self.token).clone()
     }
 
-    /// Another token than the one that was refused, if there is one by now. A file that cannot be read has none.
+    /// Replaces a token that the backend rejected. Returns `None` if the file holds no other one or
+    /// cannot be read.
     #[must_use]
-    pub fn instead_of(&self, refused: &Token) -> Option<Token> {
+    pub fn replacement_of(&self, rejected: &Token) -> Option<Token> {
         let mut token = lock(&self.token);
-        let is_another = |token: &Token| token.expose() != refused.expose();
-        if token.as_ref().is_some_and(is_another) {
-            // Another call has found it.
+        let differs = |token: &Token| token.expose() != rejected.expose();
+        if token.as_ref().is_some_and(differs) {
+            // A concurrent request has replaced it.
             return token.clone();
         }
         let TokenFile { path, read } = self.file.as_ref()?;
-        let found = read(path).ok().filter(is_another)?;
-        *token = Some(found.clone());
-        Some(found)
+        let newer = read(path).ok().filter(differs)?;
+        *token = Some(newer.clone());
+        Some(newer)
     }
 }
 
@@ -64,38 +66,36 @@ mod tests {
     use super::*;
     use upload_types::error::{Error, Kind};
 
-    fn of(path: &str) -> Bearer {
+    /// A bearer of the token "old" whose file holds `content`; an empty one cannot be read.
+    fn bearer_with_file(content: &str) -> Bearer {
         let read = |path: &Path| match path.to_str() {
-            Some("") | None => Err(Error::new(Kind::Config, "not there")),
+            Some("") | None => Err(Error::new(Kind::Config, "could not read the token")),
             Some(text) => Ok(Token::new(text.to_owned())),
         };
         Bearer::new(
             Some(Token::new("old".into())),
             Some(TokenFile {
-                path: path.into(),
+                path: content.into(),
                 read,
             }),
         )
     }
 
     #[test]
-    fn a_token_that_is_refused_is_replaced_by_a_newer_one_alone() {
+    fn rejected_token_is_replaced_only_by_another_one() {
         let old = Token::new("old".into());
-        let bearer = of("new");
-        assert_eq!(bearer.instead_of(&old).unwrap().expose(), "new");
+        let bearer = bearer_with_file("new");
+        assert_eq!(bearer.replacement_of(&old).unwrap().expose(), "new");
         assert_eq!(bearer.token().unwrap().expose(), "new");
-        assert_eq!(
-            bearer.instead_of(&old).unwrap().expose(),
-            "new",
-            "another call had the old one"
-        );
-        assert!(bearer.instead_of(&Token::new("new".into())).is_none());
-        for (bearer, what) in [
-            (of("old"), "the same"),
-            (of(""), "none"),
-            (Some(old.clone()).into(), "no file"),
+        let concurrent = bearer.replacement_of(&old).unwrap();
+        assert_eq!(concurrent.expose(), "new");
+        assert!(bearer.replacement_of(&Token::new("new".into())).is_none());
+        for (bearer, case) in [
+            (bearer_with_file("old"), "the file holds the same token"),
+            (bearer_with_file(""), "the file cannot be read"),
+            (Some(old.clone()).into(), "there is no file"),
         ] {
-            assert!(bearer.instead_of(&old).is_none(), "{what}");
+            assert!(bearer.replacement_of(&old).is_none(), "{case}");
             assert_eq!(bearer.token().unwrap().expose(), "old");
         }
     }

@@ -1,6 +1,5 @@
-//! A header that a user wants on each call to a backend, for whatever stands before it and lets people in.
-//!
-//! Border: checked here and shown to nobody: its value is as good as a token. It never goes to a store.
+//! Headers that the user adds to each request to a backend, for example for an authenticating
+//! proxy before it. Their values are secret: no text shows them, and no store receives them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,8 +8,8 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use upload_types::names::Invalid;
 
-/// What a connection or a dialect writes itself.
-const OURS: &[&str] = &[
+/// Headers that the connection or the backend module writes.
+const RESERVED: &[&str] = &[
     "accept",
     "connection",
     "content-length",
@@ -37,18 +36,18 @@ impl FromStr for Header {
         let name: HeaderName = name
             .trim()
             .parse()
-            .map_err(|_| Invalid("a header's name is letters, digits and dashes"))?;
-        if OURS.contains(&name.as_str()) {
-            return Err(Invalid("this header is not to be set by hand"));
+            .map_err(|_| Invalid("the name of a header is letters, digits and dashes"))?;
+        if RESERVED.contains(&name.as_str()) {
+            return Err(Invalid("this header must not be set by hand"));
         }
         let mut value = HeaderValue::from_str(value.trim())
-            .map_err(|_| Invalid("a header's value is one line of visible characters"))?;
+            .map_err(|_| Invalid("the value of a header is one line of visible characters"))?;
         value.set_sensitive(true);
         Ok(Self(name, value))
     }
 }
 
-/// Without its value.
+/// Shows the name only.
 impl fmt::Display for Header {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.as_str())
@@ -61,15 +60,16 @@ impl fmt::Debug for Header {
     }
 }
 
-/// Adds a user's headers to a call's own, which go before them; cookies go together.
-pub fn add(headers: &mut HeaderMap, more: &[Header]) {
-    for Header(name, value) in more {
+/// Adds the user's headers to those of a request. A header that the request has already stays,
+/// except for cookies, which are joined.
+pub fn add_user_headers(headers: &mut HeaderMap, user_headers: &[Header]) {
+    for Header(name, value) in user_headers {
         match headers.get_mut(name) {
-            Some(ours) if name == "cookie" => {
-                let joined = [value.as_bytes(), b"; ", ours.as_bytes()].concat();
+            Some(present) if name == "cookie" => {
+                let joined = [value.as_bytes(), b"; ", present.as_bytes()].concat();
                 if let Ok(mut joined) = HeaderValue::from_bytes(&joined) {
                     joined.set_sensitive(true);
-                    *ours = joined;
+                    *present = joined;
                 }
             }
             Some(_) => {}
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_header_is_checked_and_keeps_its_value_to_itself() {
+    fn header_is_checked_and_its_value_never_shown() {
         let header: Header = "X-Key : canary value ".parse().unwrap();
         assert_eq!(format!("{header} {header:?}"), "x-key x-key: REDACTED");
         for text in [
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn ours_go_first_and_cookies_go_together() {
+    fn user_header_yields_to_present_one_and_cookies_are_joined() {
         let pair = |name: &'static str, value: &'static str| {
             (
                 HeaderName::from_static(name),
@@ -113,14 +113,12 @@ mod tests {
             pair("authorization", "Bearer ours"),
             pair("cookie", "sid=1"),
         ]);
-        let more: Vec<Header> = ["authorization: Basic x", "cookie: login=2", "x-key: 3"]
+        let user_headers: Vec<Header> = ["authorization: Basic x", "cookie: login=2", "x-key: 3"]
             .map(|text| text.parse().unwrap())
             .into();
-        add(&mut headers, &more);
-        assert_eq!(
-            (&headers["authorization"], &headers["cookie"]),
-            (&pair("a", "Bearer ours").1, &pair("a", "login=2; sid=1").1)
-        );
+        add_user_headers(&mut headers, &user_headers);
+        assert_eq!(headers["authorization"], "Bearer ours");
+        assert_eq!(headers["cookie"], "login=2; sid=1");
         assert_eq!(headers["x-key"], "3");
     }
 }

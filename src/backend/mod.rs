@@ -1,30 +1,44 @@
-//! The backend as the client sees it: begins, signs, lists, completes, aborts; and the store its signed URLs lead to.
+//! The backend as the client sees it: requests to a gateway or a Companion, and parts to the store
+//! that presigned URLs name. The only module of the client that uses reqwest.
 //!
-//! Border: one request each, classified once; nothing is repeated here (that is `transfer/retry`) and nothing remembered.
-//! The one door to reqwest on the client's side.
+//! ```text
+//! dispatch               one interface for both kinds of backends
+//! gateway   companion    the requests of each kind, and what their responses mean
+//! api       store        requests to the backend; parts to the store, objects from it
+//! http                   one response, read within its timeouts
+//! connections            the two HTTP clients
+//! options   resolver   url_policy   response   timeouts   rate_limit   header   bearer
+//! ```
+//!
+//! A function sends one request and classifies its response once. Not here: repetition
+//! (`transfer`).
 
-pub mod answer;
 mod api;
 mod bearer;
-mod buffer_pool;
-mod clients;
 mod companion;
-mod dialect;
+mod completion;
+mod connections;
+mod dispatch;
+#[cfg(test)]
+mod garbage_tests;
+mod gateway;
 mod header;
-pub mod hosts;
 mod http;
-mod limit;
-mod native;
-mod part_body;
-mod part_upload;
-mod patience;
+mod options;
+mod rate_limit;
 mod resolver;
+mod response;
+mod store;
+mod timeouts;
+mod url_policy;
 
-pub use answer::PutOutcome;
 pub use bearer::{Bearer, TokenFile};
-pub use dialect::{Backend, Capabilities, Completion};
+pub use completion::{BatchResults, Completion};
+pub use dispatch::{Backend, Capabilities};
+pub use gateway::{gateway_error, problem_error};
 pub use header::Header;
-pub use hosts::StoreHost;
-pub use http::{Get, Options};
-pub use limit::Limiter;
-pub use part_upload::PartUpload;
+pub use options::Options;
+pub use rate_limit::Limiter;
+pub use response::Response;
+pub use store::{ObjectReader, PartUpload, PutOutcome, UrlLifetime, put_outcome, store_error};
+pub use url_policy::{StoreHost, UrlPolicy};

@@ -1,7 +1,8 @@
-//! Names of stores, looked up; addresses that no signed URL may lead to are left out. What is connected to is what was looked
-//! at, so a name that is answered otherwise a moment later gains nothing.
+//! DNS for stores: leaves out the addresses that a presigned URL must not name. The connection goes
+//! to a checked address, so a DNS server that changes its answer after the check gains nothing.
 //!
-//! Border: asks the system and decides nothing: which addresses may be is `hosts`. Not used where a proxy looks up.
+//! Not here: which addresses are permitted (`url_policy`). Not used with a proxy, which resolves
+//! the names itself.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use tokio::sync::OnceCell;
 use upload_net::AddressClass;
 use url::Url;
 
-use super::hosts::{StoreHost, may_lead};
+use super::url_policy::{StoreHost, may_name};
 use upload_types::error::{Error, Kind, Result};
 
 #[derive(Debug, Clone)]
@@ -21,84 +22,81 @@ pub struct Resolver(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     backend: Url,
-    named: Vec<StoreHost>,
-    /// Where the backend is; looked up once.
-    classes: OnceCell<Vec<AddressClass>>,
+    store_hosts: Vec<StoreHost>,
+    /// The classes of the backend's addresses, resolved once.
+    backend_classes: OnceCell<Vec<AddressClass>>,
 }
 
 impl Resolver {
-    pub fn new(backend: &Url, named: &[StoreHost]) -> Self {
+    pub fn new(backend: &Url, store_hosts: &[StoreHost]) -> Self {
         Self(Arc::new(Inner {
             backend: backend.clone(),
-            named: named.to_vec(),
-            classes: OnceCell::new(),
+            store_hosts: store_hosts.to_vec(),
+            backend_classes: OnceCell::new(),
         }))
     }
 
-    /// The addresses of a name that may be connected to.
+    /// The permitted addresses of a name.
     ///
     /// # Errors
-    /// [`Kind::Temporary`] for a name that is not found, [`Kind::Incompatible`] for one that leads only where it may not.
+    /// [`Kind::Temporary`] if the name has no address, [`Kind::Incompatible`] if none of them is
+    /// permitted.
     pub async fn lookup(&self, name: &str, port: u16) -> Result<Vec<SocketAddr>> {
-        let lost = |error| {
-            Error::new(Kind::Temporary, format!("could not find the store {name}"))
-                .with_source(error)
+        let Inner {
+            backend,
+            store_hosts,
+            backend_classes,
+        } = &*self.0;
+        let not_resolved = |error| {
+            let what = format!("could not resolve the store {name}");
+            Error::new(Kind::Temporary, what).with_source(error)
         };
-        let found: Vec<SocketAddr> = lookup_host((name, port)).await.map_err(lost)?.collect();
-        if self.0.named.iter().any(|named| named.is(name))
-            || self.0.backend.host_str() == Some(name)
+        let addresses = lookup_host((name, port)).await.map_err(not_resolved)?;
+        let addresses: Vec<SocketAddr> = addresses.collect();
+        if store_hosts.iter().any(|store| store.has_name(name)) || backend.host_str() == Some(name)
         {
-            return Ok(found);
+            return Ok(addresses);
         }
-        let backend = self
-            .0
-            .classes
-            .get_or_init(|| self.0.backend_classes())
-            .await;
-        let may = |address: &SocketAddr| permitted(AddressClass::of_ip(address.ip()), backend);
-        let open: Vec<SocketAddr> = found.into_iter().filter(may).collect();
-        if open.is_empty() {
+        let backend_classes = backend_classes.get_or_init(|| classes(backend)).await;
+        let is_permitted = |address: &SocketAddr| {
+            let class = AddressClass::of_ip(address.ip());
+            class == AddressClass::Public
+                || backend_classes
+                    .iter()
+                    .any(|backend| may_name(*backend, class))
+        };
+        let permitted: Vec<SocketAddr> = addresses.into_iter().filter(is_permitted).collect();
+        if permitted.is_empty() {
             let what = format!(
-                "the backend signed a URL whose name leads to a private address (host {name})"
+                "the backend signed a URL whose name resolves to a private address (host {name})"
             );
-            let hint = format!("if that store is yours, name it: --store-host {name}");
+            let hint = format!("if you trust that store, permit it: --store-host {name}");
             return Err(Error::new(Kind::Incompatible, what).with_hint(hint));
         }
-        Ok(open)
+        Ok(permitted)
     }
 }
 
-impl Inner {
-    async fn backend_classes(&self) -> Vec<AddressClass> {
-        match self.backend.host() {
-            Some(url::Host::Domain(name)) => {
-                let found = lookup_host((name, 0)).await;
-                found.map_or_else(
-                    |_| Vec::new(),
-                    |found| {
-                        found
-                            .map(|address| AddressClass::of_ip(address.ip()))
-                            .collect()
-                    },
-                )
-            }
-            Some(host) => vec![AddressClass::of_host(&host)],
-            None => Vec::new(),
-        }
+/// The classes of the addresses of a URL. Empty if they are unknown.
+async fn classes(url: &Url) -> Vec<AddressClass> {
+    match url.host() {
+        Some(url::Host::Domain(name)) => match lookup_host((name, 0)).await {
+            Ok(addresses) => addresses
+                .map(|address| AddressClass::of_ip(address.ip()))
+                .collect(),
+            Err(_) => Vec::new(),
+        },
+        Some(host) => vec![AddressClass::of_host(&host)],
+        None => Vec::new(),
     }
-}
-
-/// Whether an address of this class is as near as the backend itself.
-fn permitted(class: AddressClass, backend: &[AddressClass]) -> bool {
-    class == AddressClass::Public || backend.iter().any(|backend| may_lead(*backend, class))
 }
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let resolver = self.clone();
         Box::pin(async move {
-            let found = resolver.lookup(name.as_str(), 0).await?;
-            Ok(Box::new(found.into_iter()) as Addrs)
+            let addresses = resolver.lookup(name.as_str(), 0).await?;
+            Ok(Box::new(addresses.into_iter()) as Addrs)
         })
     }
 }
@@ -107,49 +105,48 @@ impl Resolve for Resolver {
 mod tests {
     use super::*;
 
-    /// `localhost` stands for a public name that somebody answers with an address of this machine.
+    /// `localhost` stands for a public name that resolves to an address of this machine.
     #[tokio::test]
-    async fn a_name_that_leads_inside_is_not_followed() {
-        let lookup = async |backend: &str, named: &[&str]| {
-            let named: Vec<StoreHost> = named.iter().map(|host| host.parse().unwrap()).collect();
-            Resolver::new(&backend.parse().unwrap(), &named)
+    async fn name_with_private_address_is_not_resolved() {
+        let lookup = async |backend: &str, store_hosts: &[&str]| {
+            let store_hosts: Vec<StoreHost> = store_hosts
+                .iter()
+                .map(|host| host.parse().unwrap())
+                .collect();
+            Resolver::new(&backend.parse().unwrap(), &store_hosts)
                 .lookup("localhost", 443)
                 .await
         };
-        let refused = lookup("https://192.0.2.1", &[]).await.unwrap_err();
-        assert_eq!(refused.kind(), Kind::Incompatible);
-        assert!(refused.hint().unwrap().contains("--store-host localhost"));
-        assert_eq!(
-            lookup("https://10.0.0.1", &[]).await.unwrap_err().kind(),
-            Kind::Incompatible
-        );
-        assert!(
-            !lookup("http://127.0.0.1:8080", &[])
-                .await
-                .unwrap()
-                .is_empty()
-        );
-        assert!(
-            !lookup("https://192.0.2.1", &["localhost"])
-                .await
-                .unwrap()
-                .is_empty()
-        );
+        for backend in ["https://192.0.2.1", "https://10.0.0.1"] {
+            let error = lookup(backend, &[]).await.unwrap_err();
+            assert_eq!(error.kind(), Kind::Incompatible, "{backend}");
+            assert!(error.hint().unwrap().contains("--store-host localhost"));
+        }
+        for (backend, store_hosts) in [
+            ("http://127.0.0.1:8080", &[][..]),
+            ("https://192.0.2.1", &["localhost"]),
+        ] {
+            let addresses = lookup(backend, store_hosts).await.unwrap();
+            assert!(!addresses.is_empty(), "{backend}");
+        }
     }
 
     #[tokio::test]
-    async fn why_a_name_was_not_followed_is_told_through_the_client() {
+    async fn rejected_name_is_the_cause_of_the_request_error() {
         let resolver = Resolver::new(&"https://192.0.2.1".parse().unwrap(), &[]);
         let client = reqwest::Client::builder()
             .no_proxy()
             .dns_resolver(resolver)
             .build()
             .unwrap();
-        let mut error: &dyn std::error::Error =
-            &client.get("https://localhost:1/").send().await.unwrap_err();
-        while let Some(cause) = error.source() {
-            error = cause;
-        }
-        assert!(error.to_string().contains("private address"), "{error}");
+        let error = client.get("https://localhost:1/").send().await.unwrap_err();
+        let causes = std::iter::successors(
+            Some(&error as &(dyn std::error::Error + 'static)),
+            |error| error.source(),
+        );
+        let kinds: Vec<Kind> = causes
+            .filter_map(|cause| Some(cause.downcast_ref::<Error>()?.kind()))
+            .collect();
+        assert_eq!(kinds, [Kind::Incompatible]);
     }
 }

@@ -1,59 +1,128 @@
-//! `upload abort`: gives uploads up, in the store first and in the journal afterwards.
-//!
-//! Border: one upload after another; that the store has none of it any more is the backend's word, verified there.
+//! `upload abort`: aborts uploads, first at the backend, then in the journal.
 
 use std::ffi::OsStr;
-use std::sync::Arc;
-use std::time::Duration;
 
-use super::args;
-use super::backend_spec::BackendSpec;
-use super::connect::Connected;
-use super::resume::find;
+use super::args::AbortArgs;
+use super::backend_handle::BackendHandle;
+use super::lookup::find_upload;
+use super::output;
 use super::settings::{Connection, Settings};
 use crate::backend::Backend;
 use crate::event;
 use crate::journal::{Journal, Record, State, Upload};
+use crate::report::safe;
 use crate::transfer;
 use upload_types::error::{Error, Kind, Result, merged_exit_code};
 use upload_types::names::UploadId;
 
-/// How long to wait for another process that holds the embedded store.
-pub const LOCK_WAIT: Duration = Duration::from_secs(30);
-
 /// # Errors
-/// When the journal cannot be opened; what befalls single uploads is in the exit code.
-pub async fn run(settings: &Settings, flags: &args::Abort) -> Result<u8> {
+/// Errors before the first upload. Those of single uploads are printed, and are in the exit code.
+pub async fn run(settings: &Settings, flags: &AbortArgs) -> Result<u8> {
     let connection = settings.connection(&flags.connection)?;
-    let mut journal = Journal::open(&settings.journal()?)?;
+    let mut aborter = Aborter {
+        journal: Journal::open(&settings.journal()?)?,
+        settings,
+        backend_flag: flags.backend.as_deref(),
+        connection,
+    };
     let mut codes = Vec::new();
-    for id in &flags.ids {
-        if let Err(error) = one(
-            &mut journal,
-            settings,
-            &connection,
-            flags.backend.as_deref(),
-            id,
-        )
-        .await
-        {
-            super::tell(&error);
-            codes.push(error.kind().exit_code());
+    for upload in &flags.uploads {
+        match aborter.abort(upload).await {
+            Ok(id) => report(settings, id.as_ref(), upload)?,
+            Err(error) => {
+                output::eprint_error(&super::hints::for_query(error.duplicate()));
+                codes.push(error.kind().exit_code());
+            }
         }
     }
     Ok(merged_exit_code(&codes))
 }
 
-/// Aborts an upload, whoever drives it: that is what was typed. One whose begin was never answered is begun once more, to learn
-/// what is to be aborted.
-async fn give_up(backend: &Backend, upload: &Upload) -> Result<()> {
+struct Aborter<'a> {
+    journal: Journal,
+    settings: &'a Settings,
+    backend_flag: Option<&'a str>,
+    connection: Connection,
+}
+
+impl Aborter<'_> {
+    /// Aborts one upload; returns its id, if it has begun.
+    async fn abort(&mut self, id_or_file: &OsStr) -> Result<Option<UploadId>> {
+        let upload = match find_upload(&self.journal, id_or_file, |_| true) {
+            Ok(upload) => upload,
+            Err(error) if error.kind() == Kind::NotFound => {
+                return self.abort_orphan(id_or_file, error).await.map(Some);
+            }
+            Err(error) => return Err(error),
+        };
+        match upload.state {
+            State::Completed => Err(Error::new(
+                Kind::Other,
+                format!("{} is finished and cannot be aborted", id_or_file.display()),
+            )
+            .with_hint("to remove the object, delete it in the store")),
+            State::Abandoned => Ok(upload.id),
+            _ => {
+                self.abort_recorded(&upload).await?;
+                Ok(upload.id)
+            }
+        }
+    }
+
+    /// Aborts an upload that only its backend may know. Without a backend, or if the argument is not an id, the error is
+    /// `not_found`.
+    async fn abort_orphan(&self, id: &OsStr, not_found: Error) -> Result<UploadId> {
+        let id = id.to_str().and_then(|id| id.parse::<UploadId>().ok());
+        let target = self.settings.target(self.backend_flag, &self.connection);
+        let (Some(id), Ok(target)) = (id, target) else {
+            return Err(not_found);
+        };
+        let handle = BackendHandle::connect(&target).await?;
+        let aborted = handle.backend().abort(&id, None).await;
+        handle.close().await;
+        aborted.map(|()| id)
+    }
+
+    async fn abort_recorded(&mut self, upload: &Upload) -> Result<()> {
+        let upload = self.journal.take(upload)?;
+        let backend = &upload.intent.backend;
+        let target = self
+            .settings
+            .recorded_target(backend, None, &self.connection)?;
+        let handle = BackendHandle::connect(&target).await?;
+        let aborted = abort_at_backend(handle.backend(), &upload).await;
+        handle.close().await;
+        let unconfirmed = match aborted {
+            Ok(()) => None,
+            // The backend has nothing of it.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    Kind::NotFound | Kind::Gone | Kind::NotAcceptable
+                ) =>
+            {
+                None
+            }
+            // It is abandoned all the same, since nothing more can ever be learnt about it.
+            Err(error) if error.kind() == Kind::Unconfirmed => Some(error),
+            Err(error) => return Err(error),
+        };
+        self.journal
+            .record(&[Record::Abandoned { row: upload.row }])?;
+        unconfirmed.map_or(Ok(()), Err)
+    }
+}
+
+/// Aborts regardless of the holder: the user asked for it. An upload whose begin was never answered is begun once more, to learn
+/// its id.
+async fn abort_at_backend(backend: &Backend, upload: &Upload) -> Result<()> {
     transfer::restore_state(backend, upload);
     if let Some(id) = &upload.id {
         return backend.abort(id, None).await;
     }
     if !backend.capabilities().durable {
-        super::remark(
-            "if it had begun, that stays behind in the store, empty: the backend cannot be asked",
+        output::eprint_line(
+            "if the upload had begun, an empty multipart upload stays behind in the store: the backend cannot be asked for it",
         );
         return Ok(());
     }
@@ -63,76 +132,12 @@ async fn give_up(backend: &Backend, upload: &Upload) -> Result<()> {
     backend.abort(&begun.id, Some(begun.epoch)).await
 }
 
-async fn one(
-    journal: &mut Journal,
-    settings: &Settings,
-    connection: &Connection,
-    backend: Option<&str>,
-    id: &str,
-) -> Result<()> {
-    let upload = match (
-        find(journal, OsStr::new(id), &|_| true),
-        id.parse::<UploadId>(),
-    ) {
-        // An orphan, which only its backend may know.
-        (Err(error), Ok(whole)) if error.kind() == Kind::NotFound => {
-            let Ok(spec) = settings.backend(backend, connection) else {
-                return Err(error);
-            };
-            let connection = settings.toward(&spec, backend, connection)?;
-            let connected =
-                Connected::new(settings, &spec, &connection, LOCK_WAIT, Arc::default()).await?;
-            let aborted = connected.backend.abort(&whole, None).await;
-            connected.close().await;
-            aborted?;
-            return tell(settings, Some(&whole), id);
-        }
-        (found, _) => found?,
-    };
-    if upload.state == State::Completed {
-        let what = format!("{id} is finished and cannot be aborted");
-        return Err(Error::new(Kind::Other, what).with_hint("its object is removed in the store"));
-    }
-    if upload.state != State::Abandoned {
-        let upload = journal.take(&upload)?;
-        let spec = BackendSpec::parse(
-            &upload.intent.backend,
-            connection.allow_insecure_http,
-            Kind::Config,
-        )?;
-        let connection = settings.toward(&spec, None, connection)?;
-        let connected =
-            Connected::new(settings, &spec, &connection, LOCK_WAIT, Arc::default()).await?;
-        let aborted = give_up(&connected.backend, &upload).await;
-        connected.close().await;
-        match aborted {
-            // Given up here it is all the same: nobody will ever know more.
-            Err(error) if error.kind() == Kind::Unconfirmed => {
-                journal.record(&[Record::Abandoned { row: upload.row }])?;
-                return Err(error);
-            }
-            // It has none of it either.
-            Err(error)
-                if !matches!(
-                    error.kind(),
-                    Kind::NotFound | Kind::Gone | Kind::NotAcceptable
-                ) =>
-            {
-                return Err(error);
-            }
-            _ => {}
-        }
-        journal.record(&[Record::Abandoned { row: upload.row }])?;
-    }
-    tell(settings, upload.id.as_ref(), id)
-}
-
-fn tell(settings: &Settings, upload: Option<&UploadId>, id: &str) -> Result<()> {
-    if settings.common.json {
-        let line = serde_json::json!({ "type": "aborted", "upload": upload });
-        super::config::print(&format!("{}\n", event::to_json_line(&line)))?;
-    } else if !settings.common.quiet {
-        super::remark(&format!("aborted {id}"));
+fn report(settings: &Settings, id: Option<&UploadId>, id_or_file: &OsStr) -> Result<()> {
+    if settings.json() {
+        let line = serde_json::json!({ "type": "aborted", "upload": id });
+        output::print(&format!("{}\n", event::to_json_line(&line)))?;
+    } else if !settings.quiet() {
+        output::eprint_line(&format!("aborted {}", safe(&id_or_file.to_string_lossy())));
     }
     Ok(())
 }

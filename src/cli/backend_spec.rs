@@ -1,6 +1,6 @@
-//! Which backend is meant: the text of `--backend`, checked, and its canonical form, which the journal keeps.
+//! Parses `--backend` into a backend and its canonical text, which the journal keeps.
 //!
-//! Border: pure; whether it answers is `backend`, how it is started is the verb.
+//! Pure. Not here: connecting to it (`backend_handle`).
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use url::Url;
 use upload_net::AddressClass;
 use upload_types::error::{Error, Kind, Result};
 
-/// A backend, in the form its canonical text tells.
+/// A backend. `Display` writes its canonical text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BackendSpec {
     /// Gateway and store in this process: `embedded`.
@@ -18,55 +18,54 @@ pub enum BackendSpec {
     Url(Url),
     /// An Uppy Companion: `companion+https://host[/path]`, the URL as for a gateway.
     Companion(Url),
-    /// A gateway in this process before any S3: `s3://bucket[/prefix]`. The prefix has no slash at either end.
+    /// An S3 bucket, with a gateway in this process: `s3://bucket[/prefix]`. The prefix has no slash at either end.
     S3 { bucket: String, prefix: String },
 }
 
-/// What can be configured, for errors and help.
-pub const FORMS: &str =
+const FORMS: &str =
     "embedded, https://host[/base], companion+https://host[/path], s3://bucket[/prefix]";
 
 impl BackendSpec {
-    /// Reads a backend as it was typed or as the journal keeps it.
+    /// Parses a text from a flag, the environment, a configuration file or the journal.
     ///
     /// # Errors
-    /// `wrong` (usage or configuration, as the text came from a flag or not) for a text that is no backend or an `http://`
-    /// host that is not this machine while `insecure` is false; [`Kind::Config`] for a form this build cannot use.
-    pub fn parse(text: &str, insecure: bool, wrong: Kind) -> Result<Self> {
+    /// `wrong_kind` for a text that is not a backend, and for an `http://` host other than this machine unless
+    /// `allow_insecure_http`; [`Kind::Config`] for a backend that this build does not contain.
+    pub fn parse(text: &str, allow_insecure_http: bool, wrong_kind: Kind) -> Result<Self> {
         let text = text.trim();
         if text == "embedded" {
-            return in_process(Self::Embedded);
+            return check_is_built_in(Self::Embedded);
         }
+        // The text is not repeated: it may be a secret that was pasted into the wrong place.
         let Some((scheme, rest)) = text.split_once("://") else {
-            // What is no URL may be anything, also something secret that was pasted into the wrong place.
-            return Err(Error::new(wrong, "could not understand the backend")
-                .with_hint(format!("backends are {FORMS}")));
+            return Err(Error::new(wrong_kind, "could not understand the backend")
+                .with_hint(format!("use one of: {FORMS}")));
         };
         match scheme.to_ascii_lowercase().as_str() {
-            "https" | "http" => address(text, insecure, wrong).map(Self::Url),
+            "https" | "http" => http_address(text, allow_insecure_http, wrong_kind).map(Self::Url),
             "companion+https" | "companion+http" => {
                 let (_, text) = text.split_once('+').unwrap_or_default();
-                address(text, insecure, wrong).map(Self::Companion)
+                http_address(text, allow_insecure_http, wrong_kind).map(Self::Companion)
             }
-            "s3" => in_process(s3(rest, wrong)?),
+            "s3" => check_is_built_in(bucket_and_prefix(rest, wrong_kind)?),
             _ => Err(
-                Error::new(wrong, "could not understand the backend's scheme")
-                    .with_hint(format!("backends are {FORMS}")),
+                Error::new(wrong_kind, "could not understand the scheme of the backend")
+                    .with_hint(format!("use one of: {FORMS}")),
             ),
         }
     }
 
-    /// Whether it is reached over a network, by who has a token.
+    /// Whether the backend is another process, reached over a network with a token.
     #[must_use]
-    pub fn is_elsewhere(&self) -> bool {
+    pub fn is_remote(&self) -> bool {
         matches!(self, Self::Url(_) | Self::Companion(_))
     }
 
-    /// What to say where no backend is configured.
+    /// The error for a verb that needs a backend when none is configured.
     #[must_use]
-    pub fn missing() -> Error {
+    pub fn not_configured() -> Error {
         Error::new(Kind::Config, "no backend is configured").with_hint(format!(
-            "name one with --backend, UPLOAD_BACKEND or the key `backend` of the configuration file: {FORMS}; for instance: \
+            "name one with --backend, UPLOAD_BACKEND or the key `backend` of the configuration file: {FORMS}; for example: \
              upload put FILE --backend embedded"
         ))
     }
@@ -85,42 +84,43 @@ impl fmt::Display for BackendSpec {
     }
 }
 
-/// Lets a backend through that needs the gateway in this build.
-fn in_process(spec: BackendSpec) -> Result<BackendSpec> {
+/// Rejects a backend that needs the gateway if this build has none.
+fn check_is_built_in(spec: BackendSpec) -> Result<BackendSpec> {
     if cfg!(feature = "gateway") {
         Ok(spec)
     } else {
         Err(Error::new(
             Kind::Config,
-            format!("this build has no gateway, which the backend {spec} runs in its process"),
+            format!("the backend {spec} needs a gateway, which this build does not contain"),
         )
         .with_hint("use an https:// backend, or a build with the feature `gateway`"))
     }
 }
 
 /// `https://host[/base]`, or `http://` on this machine.
-fn address(text: &str, insecure: bool, wrong: Kind) -> Result<Url> {
+fn http_address(text: &str, allow_insecure_http: bool, wrong_kind: Kind) -> Result<Url> {
     let mut url = Url::parse(text).map_err(|error| {
-        Error::new(wrong, "could not read the backend's URL").with_source(error)
+        Error::new(wrong_kind, "could not parse the URL of the backend").with_source(error)
     })?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(
-            Error::new(wrong, "a backend's URL holds no user or password")
-                .with_hint("the token comes from --token-file or UPLOAD_TOKEN"),
-        );
+        return Err(Error::new(
+            wrong_kind,
+            "the URL of a backend must not contain a user or a password",
+        )
+        .with_hint("pass the token with --token-file or UPLOAD_TOKEN"));
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err(Error::new(
-            wrong,
-            "a backend's URL has neither query nor fragment",
+            wrong_kind,
+            "the URL of a backend must not contain a query or a fragment",
         ));
     }
-    if url.scheme() == "http" && !insecure && !AddressClass::of_url(&url).is_loopback() {
-        return Err(Error::new(
-            wrong,
-            "an http:// backend that is not on this machine is refused",
-        )
-        .with_hint("use https://, or --allow-insecure-http where the network is trusted"));
+    let is_insecure = url.scheme() == "http" && !AddressClass::of_url(&url).is_loopback();
+    if is_insecure && !allow_insecure_http {
+        return Err(
+            Error::new(wrong_kind, "an http:// backend must be on this machine")
+                .with_hint("use https://, or --allow-insecure-http if you trust the network"),
+        );
     }
     let path = url.path().trim_end_matches('/').to_owned();
     url.set_path(&path);
@@ -128,22 +128,22 @@ fn address(text: &str, insecure: bool, wrong: Kind) -> Result<Url> {
 }
 
 /// `BUCKET[/PREFIX]`, by the rules for bucket names of the Amazon S3 user guide.
-fn s3(text: &str, wrong: Kind) -> Result<BackendSpec> {
+fn bucket_and_prefix(text: &str, wrong_kind: Kind) -> Result<BackendSpec> {
     let (bucket, prefix) = text.split_once('/').unwrap_or((text, ""));
-    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-".contains(&b);
-    if !(3..=63).contains(&bucket.len()) || !bucket.bytes().all(plain) {
+    let is_bucket_byte = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-".contains(&b);
+    if !(3..=63).contains(&bucket.len()) || !bucket.bytes().all(is_bucket_byte) {
         return Err(Error::new(
-            wrong,
-            "a bucket's name is 3 to 63 lower-case letters, digits, dots or dashes",
+            wrong_kind,
+            "the name of a bucket has 3 to 63 lower-case letters, digits, dots and dashes",
         ));
     }
     let prefix = prefix.trim_matches('/');
-    let odd =
+    let is_wrong =
         |segment: &str| matches!(segment, "" | "." | "..") || segment.chars().any(char::is_control);
-    if prefix.len() > 512 || (!prefix.is_empty() && prefix.split('/').any(odd)) {
+    if prefix.len() > 512 || (!prefix.is_empty() && prefix.split('/').any(is_wrong)) {
         return Err(Error::new(
-            wrong,
-            "a prefix is at most 512 bytes without empty, `.` or `..` segments",
+            wrong_kind,
+            "a prefix has at most 512 bytes and no empty, `.` or `..` segment",
         ));
     }
     Ok(BackendSpec::S3 {
@@ -161,8 +161,8 @@ mod tests {
     }
 
     #[test]
-    fn the_canonical_text_reads_back() {
-        for (typed, canonical) in [
+    fn canonical_text_round_trips() {
+        for (text, canonical) in [
             ("https://Up.Example/", "https://up.example"),
             ("https://up.example:443/base//", "https://up.example/base"),
             ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
@@ -177,7 +177,7 @@ mod tests {
                 "companion+http://127.0.0.1:3020",
             ),
         ] {
-            let spec = parse(typed).unwrap();
+            let spec = parse(text).unwrap();
             assert_eq!(spec.to_string(), canonical);
             assert_eq!(parse(canonical).unwrap(), spec);
         }
@@ -185,13 +185,13 @@ mod tests {
 
     #[cfg(feature = "gateway")]
     #[test]
-    fn backends_in_this_process_read_back() {
-        for (typed, canonical) in [
+    fn canonical_text_of_in_process_backends_round_trips() {
+        for (text, canonical) in [
             ("embedded", "embedded"),
             ("s3://media/in/", "s3://media/in"),
             ("s3://media", "s3://media"),
         ] {
-            let spec = parse(typed).unwrap();
+            let spec = parse(text).unwrap();
             assert_eq!(spec.to_string(), canonical);
             assert_eq!(parse(canonical).unwrap(), spec);
         }
@@ -199,16 +199,15 @@ mod tests {
 
     #[cfg(not(feature = "gateway"))]
     #[test]
-    fn without_the_gateway_two_backends_are_missing() {
+    fn build_without_gateway_rejects_in_process_backends() {
         for text in ["embedded", "s3://media"] {
             let error = parse(text).unwrap_err();
             assert_eq!(error.kind(), Kind::Config);
-            assert!(error.to_string().contains("this build has no gateway"));
         }
     }
 
     #[test]
-    fn what_is_no_backend_is_refused() {
+    fn parse_rejects_other_texts() {
         for text in [
             "",
             "ftp://host",
@@ -232,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_repeats_no_secret() {
+    fn error_does_not_repeat_a_password() {
         let error = parse("https://me:canary@host").unwrap_err();
         assert!(!format!("{error} {:?}", error.hint()).contains("canary"));
     }

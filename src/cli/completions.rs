@@ -1,11 +1,11 @@
-//! `upload completions`: the completion script of each shell, made from the same definition as the help.
-//!
-//! Border: text only; the scripts checked in under `completions/` are compared with it by a test.
+//! `upload completions`: the completion script of a shell, from the definition of the flags.
 
+use clap::builder::{PossibleValue, PossibleValuesParser};
+use clap::{Arg, Command};
 use clap_complete::{Shell as Generator, generate};
 
-use super::args::{self, Completions, Shell};
-use super::config::print;
+use super::args::{self, CompletionsArgs, Shell};
+use super::output;
 use upload_types::error::Result;
 
 /// The completion script of one shell.
@@ -19,14 +19,27 @@ pub fn script(shell: Shell) -> Vec<u8> {
         Shell::Elvish => Generator::Elvish,
     };
     let mut script = Vec::new();
-    generate(generator, &mut args::command(), "upload", &mut script);
+    generate(generator, &mut command(), "upload", &mut script);
     script
 }
 
-/// Prints the script of the shell that was named.
-///
+/// The command line, with a flat `help`: clap's own repeats every verb below it.
+fn command() -> Command {
+    let command = args::command().disable_help_subcommand(true);
+    let verbs: Vec<PossibleValue> = command
+        .get_subcommands()
+        .map(|verb| PossibleValue::new(verb.get_name().to_owned()))
+        .collect();
+    let help = Command::new("help")
+        .about("Print the help of a verb")
+        .arg(Arg::new("verb").value_parser(PossibleValuesParser::new(verbs)));
+    command
+        .mut_subcommands(|verb| verb.disable_help_subcommand(true))
+        .subcommand(help)
+}
+
 /// # Errors
-/// [`Kind::Io`](upload_types::error::Kind::Io) if standard output fails other than by being closed.
-pub fn run(flags: &Completions) -> Result<()> {
-    print(&String::from_utf8_lossy(&script(flags.shell)))
+/// [`Kind::Io`](upload_types::error::Kind::Io) if standard output fails.
+pub fn run(flags: &CompletionsArgs) -> Result<()> {
+    output::print(&String::from_utf8_lossy(&script(flags.shell)))
 }

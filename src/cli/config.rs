@@ -1,18 +1,15 @@
-//! `upload config`: prints the effective settings and where each comes from.
-//!
-//! Border: formatting only; what is effective is `settings`.
-
-use std::io::{self, Write as _};
+//! `upload config`: prints the effective settings and their origins.
 
 use serde::Serialize;
 
-use super::args;
-use super::settings::{Effective, Origin, Settings};
+use super::args::ConfigArgs;
+use super::output;
+use super::settings::{EffectiveSetting, Origin, Settings};
 use crate::event;
 use crate::report::escape;
-use upload_types::error::{Error, Kind, Result};
+use upload_types::error::Result;
 
-/// One line of `--json`: `type` is `setting`.
+/// A line of `--json`.
 #[derive(Serialize)]
 struct Line<'a> {
     #[serde(rename = "type")]
@@ -29,40 +26,23 @@ struct Line<'a> {
     profile: Option<&'a str>,
 }
 
-/// Prints the settings, one a line.
-///
 /// # Errors
-/// The same as when the settings were to be used; [`Kind::Io`] if standard output fails other than by being closed.
-pub fn run(settings: &Settings, flags: &args::Config) -> Result<()> {
-    let mut text = String::new();
+/// As for the verbs that use the settings; [`Kind::Io`](upload_types::error::Kind::Io) if standard output fails.
+pub fn run(settings: &Settings, flags: &ConfigArgs) -> Result<()> {
+    let mut lines = String::new();
     for setting in settings.effective(flags)? {
-        text.push_str(&if settings.common.json {
-            event::to_json_line(&json(&setting))
+        lines.push_str(&if settings.json() {
+            event::to_json_line(&json_line(&setting))
         } else {
-            plain(&setting)
+            text_line(&setting)
         });
-        text.push('\n');
+        lines.push('\n');
     }
-    print(&text)
+    output::print(&lines)
 }
 
-/// Writes text to standard output; one that is closed is no error.
-///
-/// # Errors
-/// [`Kind::Io`] if it fails in any other way.
-pub fn print(text: &str) -> Result<()> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::new(Kind::Io, "could not write to standard output").with_source(error))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn plain(setting: &Effective) -> String {
+fn text_line(setting: &EffectiveSetting) -> String {
     let value = setting.value.as_deref().unwrap_or("not set");
-    // Both may come from a file or the environment.
     format!(
         "{} = {}  # {}",
         setting.key,
@@ -71,7 +51,7 @@ fn plain(setting: &Effective) -> String {
     )
 }
 
-fn json(setting: &Effective) -> Line<'_> {
+fn json_line(setting: &EffectiveSetting) -> Line<'_> {
     let (origin, env, file, profile) = match &setting.origin {
         Origin::Flag => ("flag", None, None, None),
         Origin::Env(name) => ("env", Some(*name), None, None),
@@ -99,23 +79,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_setting_names_its_origin() {
-        let setting = Effective {
+    fn lines_name_the_origin() {
+        let setting = EffectiveSetting {
             key: "jobs",
             value: Some("4".into()),
             origin: Origin::Env("UPLOAD_JOBS"),
         };
-        assert_eq!(plain(&setting), "jobs = 4  # env UPLOAD_JOBS");
-        let line = event::to_json_line(&json(&setting));
+        assert_eq!(text_line(&setting), "jobs = 4  # env UPLOAD_JOBS");
         assert_eq!(
-            line,
+            event::to_json_line(&json_line(&setting)),
             r#"{"v":1,"type":"setting","key":"jobs","value":"4","origin":"env","env":"UPLOAD_JOBS"}"#
         );
-        let setting = Effective {
+        let setting = EffectiveSetting {
             key: "proxy",
             value: None,
             origin: Origin::Default,
         };
-        assert_eq!(plain(&setting), "proxy = not set  # default");
+        assert_eq!(text_line(&setting), "proxy = not set  # default");
     }
 }

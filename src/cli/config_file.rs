@@ -1,6 +1,6 @@
-//! The configuration file: TOML, keys named like the flags, and tables `[profile.NAME]` that go over the top level.
+//! The client's configuration file: TOML, keys named like the flags, and tables `[profile.NAME]` that override the top level.
 //!
-//! Border: reads and checks the shape; what a value means is `parse`, which source wins is `settings`.
+//! Reads the file and checks its shape. Not here: the meaning of a value (`parse`), and which source wins (`settings`).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,11 +10,10 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::trust;
+use super::permissions;
 use upload_types::error::{Error, Kind, Result};
 
-/// The largest configuration file that is read, in bytes.
-const SIZE_MAX: u64 = 1 << 20;
+const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// The keys of the top level and of each profile.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -40,7 +39,7 @@ pub struct Keys {
     pub s3_path_style: Option<bool>,
 }
 
-/// A number may be written with or without quotes.
+/// A number with or without quotes.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
 pub enum Scalar {
@@ -57,37 +56,45 @@ impl Scalar {
     }
 }
 
-/// A configuration file as one profile (or none) sees it.
+/// A configuration file with at most one chosen profile.
 #[derive(Debug, Default)]
 pub struct ConfigFile {
-    pub path: PathBuf,
+    path: PathBuf,
     /// The chosen profile: its name and keys.
     profile: Option<(String, Keys)>,
     top: Keys,
 }
 
+/// Whether a configuration file was named by a flag, and so must exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    Required,
+    Optional,
+}
+
 impl ConfigFile {
-    /// Reads the file at `path`. One that does not exist is empty unless `explicit`, that is named by a flag.
+    /// Reads the file at `path`; a missing optional file is empty.
     ///
     /// # Errors
-    /// [`Kind::Config`] for a file that cannot be read or that others may write, is no TOML, has an unknown key, or lacks the profile.
-    pub fn read(path: &Path, explicit: bool, profile: Option<&str>) -> Result<Self> {
-        let text = text(path, explicit)?;
+    /// [`Kind::Config`] for a file that cannot be read, that other users may write, that is not TOML, has an unknown key, or
+    /// lacks the profile.
+    pub fn read(path: &Path, presence: Presence, profile: Option<&str>) -> Result<Self> {
+        let text = read_text(path, presence)?;
         Self::parse(&text, path, profile)
     }
 
-    /// Understands the text of the file at `path`.
+    /// Parses the text of the file at `path`.
     ///
     /// # Errors
     /// As [`ConfigFile::read`].
     pub fn parse(text: &str, path: &Path, profile: Option<&str>) -> Result<Self> {
-        let wrong = |place: &str| {
+        let wrong = |section: &str| {
             Error::new(
                 Kind::Config,
-                format!("could not understand {place}{}", path.display()),
+                format!("could not understand {section}{}", path.display()),
             )
         };
-        // The parser's own text quotes lines of the file, which may hold anything.
+        // `message` leaves out the lines of the file that the parser would quote: they may hold a secret.
         let mut table: Table = text
             .parse()
             .map_err(|error: toml::de::Error| wrong("").with_source(error.message()))?;
@@ -119,7 +126,11 @@ impl ConfigFile {
         })
     }
 
-    /// The value of a key and the profile it stands in; the profile goes over the top level.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The value of a key, and the profile that it comes from, if any.
     pub fn get<T>(&self, key: impl Fn(&Keys) -> Option<T>) -> Option<(T, Option<String>)> {
         let profile = self.profile.as_ref();
         profile
@@ -127,7 +138,7 @@ impl ConfigFile {
             .or_else(|| key(&self.top).map(|value| (value, None)))
     }
 
-    /// A path of the file: relative ones are relative to the directory the file is in.
+    /// Resolves a path of the file: relative paths start at its directory.
     pub fn resolve(&self, path: &Path) -> PathBuf {
         self.path
             .parent()
@@ -135,25 +146,30 @@ impl ConfigFile {
     }
 }
 
-/// The text of the configuration file at `path`. One that does not exist is empty unless `explicit`.
+/// The text of the configuration file at `path`; of a missing optional file, nothing.
 ///
 /// # Errors
-/// [`Kind::Config`] for a file that cannot be read or that others may write.
-pub fn text(path: &Path, explicit: bool) -> Result<String> {
-    let wrong = || {
+/// [`Kind::Config`] for a file that cannot be read or that other users may write.
+pub fn read_text(path: &Path, presence: Presence) -> Result<String> {
+    let unreadable = || {
         Error::new(
             Kind::Config,
             format!("could not read the configuration file {}", path.display()),
         )
     };
     match fs::metadata(path) {
-        Ok(facts) if facts.len() > SIZE_MAX => Err(wrong().with_source("it is larger than 1 MiB")),
-        Ok(facts) => {
-            trust::check(path, &facts).map_err(|why| wrong().with_source(why))?;
-            fs::read_to_string(path).map_err(|error| wrong().with_source(error))
+        Ok(metadata) if metadata.len() > MAX_FILE_BYTES => {
+            Err(unreadable().with_source("it is larger than 1 MiB"))
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !explicit => Ok(String::new()),
-        Err(error) => Err(wrong().with_source(error)),
+        Ok(metadata) => {
+            permissions::check_private_writes(path, &metadata)
+                .map_err(|reason| unreadable().with_source(reason))?;
+            fs::read_to_string(path).map_err(|error| unreadable().with_source(error))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound && presence == Presence::Optional => {
+            Ok(String::new())
+        }
+        Err(error) => Err(unreadable().with_source(error)),
     }
 }
 
@@ -166,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_goes_over_the_top_level() {
+    fn profile_overrides_top_level() {
         let text = "backend = \"embedded\"\njobs = 4\n[profile.ci]\njobs = \"auto\"\n";
         let file = parse(text, Some("ci")).unwrap();
         assert_eq!(
@@ -186,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_is_named_with_its_file() {
+    fn error_names_unknown_key_and_file() {
         for text in [
             "partsize = 1\n",
             "[profile.ci]\npartsize = 1\n",
@@ -194,17 +210,17 @@ mod tests {
         ] {
             let error = parse(text, None).unwrap_err();
             assert_eq!(error.kind(), Kind::Config);
-            let story = error.to_string();
-            assert!(story.contains("/etc/up/config.toml"), "{story}");
+            let message = error.to_string();
+            assert!(message.contains("/etc/up/config.toml"), "{message}");
             assert!(
-                story.contains("partsize") || story.contains("`other`"),
-                "{story}"
+                message.contains("partsize") || message.contains("`other`"),
+                "{message}"
             );
         }
     }
 
     #[test]
-    fn a_missing_profile_is_an_error() {
+    fn missing_profile_is_an_error() {
         assert_eq!(parse("", Some("ci")).unwrap_err().kind(), Kind::Config);
     }
 

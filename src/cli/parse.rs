@@ -1,12 +1,7 @@
-//! Texts a person types, turned into values: sizes, durations, part sizes, jobs, hosts, metadata.
+//! Parses texts of flags, environment variables and the configuration file: sizes, durations, rates, hosts, metadata.
 //!
-//! Border: pure, and the same for a flag, an environment variable and the configuration file; whose fault a wrong text is
-//! (usage or configuration) is `settings`'.
-
-#![expect(
-    clippy::missing_errors_doc,
-    reason = "each gives why the text was not understood"
-)]
+//! Pure. An error is a lower-case fragment that says why the text was not understood. Not here: whether a wrong text is an
+//! error of usage or of configuration (`settings`).
 
 use std::fmt;
 use std::time::Duration;
@@ -16,43 +11,43 @@ use jiff::{Span, SpanRelativeTo};
 
 use crate::backend::StoreHost;
 
-pub const PART_SIZE_MIN: u64 = 5 << 20;
-pub const PART_SIZE_MAX: u64 = 5 << 30;
-pub const JOBS_MAX: usize = 256;
-pub const RATE_MIN: u64 = 1 << 10;
+const MIN_PART_SIZE: u64 = 5 << 20;
+const MAX_PART_SIZE: u64 = 5 << 30;
+const MAX_JOBS: usize = 256;
+const MIN_RATE_BYTES_PER_SECOND: u64 = 1 << 10;
+const MAX_DURATION: Duration = Duration::from_hours(3650 * 24);
 
-/// Why a text was not understood; a lower-case fragment.
-type Wrong = String;
+type Result<T> = std::result::Result<T, String>;
 
 /// A number of bytes: `8M` is 8,000,000, `8MiB` is 8,388,608, a bare number counts bytes.
-pub fn size(text: &str) -> Result<u64, Wrong> {
-    let parsed: Result<ByteSize, _> = text.trim().parse();
+pub fn size(text: &str) -> Result<u64> {
+    let parsed: std::result::Result<ByteSize, _> = text.trim().parse();
     parsed
         .map(|size| size.as_u64())
-        .map_err(|_| format!("`{text}` is no size; write 8MiB, 8M (8,000,000) or bytes"))
+        .map_err(|_| format!("`{text}` is not a size; write 8MiB, 8M (8,000,000) or bytes"))
 }
 
-/// How many bytes may go in a second, over all parts.
+/// The highest rate over all parts, in bytes per second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LimitRate {
     None,
     At(u64),
 }
 
-/// `none`, or a [`size`] with or without `/s` behind it, at least 1 KiB.
-pub fn limit_rate(text: &str) -> Result<LimitRate, Wrong> {
+/// `none`, or a [`size`] of at least 1 KiB, with or without `/s`.
+pub fn limit_rate(text: &str) -> Result<LimitRate> {
     let text = text.trim();
     if text == "none" {
         return Ok(LimitRate::None);
     }
-    let wrong = |_| format!("`{text}` is no rate; write 10MiB/s, 500KB/s or none");
+    let wrong = |_| format!("`{text}` is not a rate; write 10MiB/s, 500KB/s or none");
     match size(text.strip_suffix("/s").unwrap_or(text)).map_err(wrong)? {
-        rate @ RATE_MIN.. => Ok(LimitRate::At(rate)),
-        _ => Err("a rate is at least 1KiB/s; no limit is written none".to_owned()),
+        rate @ MIN_RATE_BYTES_PER_SECOND.. => Ok(LimitRate::At(rate)),
+        _ => Err("a rate is at least 1KiB/s; write none for no limit".to_owned()),
     }
 }
 
-/// As [`limit_rate`] reads it back.
+/// A text that [`limit_rate`] accepts.
 impl fmt::Display for LimitRate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -65,47 +60,46 @@ impl fmt::Display for LimitRate {
 }
 
 /// A part size in bytes, 5 MiB to 5 GiB.
-pub fn part_size(text: &str) -> Result<u64, Wrong> {
+pub fn part_size(text: &str) -> Result<u64> {
     match size(text)? {
-        size @ PART_SIZE_MIN..=PART_SIZE_MAX => Ok(size),
-        _ => Err("a part is 5MiB to 5GiB".to_owned()),
+        size @ MIN_PART_SIZE..=MAX_PART_SIZE => Ok(size),
+        _ => Err("a part has 5MiB to 5GiB".to_owned()),
     }
 }
 
-/// A length of time, in jiff's friendly or ISO 8601 form (`90s`, `15m`, `2h 30m`, `7d`, `PT1H`); more than nothing and
-/// at most ten years. A day has 24 hours.
-pub fn duration(text: &str) -> Result<Duration, Wrong> {
-    let wrong = || format!("`{text}` is no duration; write 90s, 15m, 2h 30m or 7d");
+/// A duration in jiff's friendly format or in ISO 8601 (`90s`, `15m`, `2h 30m`, `7d`, `PT1H`); positive, at most ten years.
+/// A day has 24 hours.
+pub fn duration(text: &str) -> Result<Duration> {
+    let wrong = || format!("`{text}` is not a duration; write 90s, 15m, 2h 30m or 7d");
     let span: Span = text.trim().parse().map_err(|_| wrong())?;
     let signed = span
         .to_duration(SpanRelativeTo::days_are_24_hours())
         .map_err(|_| wrong())?;
     let duration = Duration::try_from(signed).map_err(|_| wrong())?;
-    if duration.is_zero() || duration > Duration::from_hours(3650 * 24) {
-        return Err("a duration is longer than nothing and at most 3650d".to_owned());
+    if duration.is_zero() || duration > MAX_DURATION {
+        return Err("a duration is more than 0s and at most 3650d".to_owned());
     }
     Ok(duration)
 }
 
-/// How long to wait, for what the flag says.
+/// A duration that may be unlimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wait {
+pub enum DurationOrNever {
     Never,
     After(Duration),
 }
 
 /// `never`, or a [`duration`].
-pub fn wait(text: &str) -> Result<Wait, Wrong> {
+pub fn duration_or_never(text: &str) -> Result<DurationOrNever> {
     if text.trim() == "never" {
-        Ok(Wait::Never)
+        Ok(DurationOrNever::Never)
     } else {
-        duration(text).map(Wait::After)
+        duration(text).map(DurationOrNever::After)
     }
 }
 
-impl Wait {
-    /// None is for ever.
-    pub fn limit(self) -> Option<Duration> {
+impl DurationOrNever {
+    pub fn duration(self) -> Option<Duration> {
         match self {
             Self::Never => None,
             Self::After(duration) => Some(duration),
@@ -113,17 +107,17 @@ impl Wait {
     }
 }
 
-impl fmt::Display for Wait {
+impl fmt::Display for DurationOrNever {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Never => f.write_str("never"),
-            Self::After(duration) => write!(f, "{}", friendly(*duration)),
+            Self::After(duration) => write!(f, "{}", format_duration(*duration)),
         }
     }
 }
 
-/// A duration as [`duration`] reads it back, such as `15m`.
-pub fn friendly(duration: Duration) -> String {
+/// A text that [`duration`] accepts, such as `15m`.
+pub fn format_duration(duration: Duration) -> String {
     jiff::SignedDuration::try_from(duration)
         .map_or_else(|_| format!("{}s", duration.as_secs()), |d| format!("{d:#}"))
 }
@@ -135,13 +129,13 @@ pub enum Jobs {
     Count(usize),
 }
 
-/// `auto`, or a number from 1 to [`JOBS_MAX`].
-pub fn jobs(text: &str) -> Result<Jobs, Wrong> {
+/// `auto`, or a number from 1 to 256.
+pub fn jobs(text: &str) -> Result<Jobs> {
     match text.trim() {
         "auto" => Ok(Jobs::Auto),
         text => match text.parse() {
-            Ok(count @ 1..=JOBS_MAX) => Ok(Jobs::Count(count)),
-            _ => Err(format!("jobs are `auto` or a number from 1 to {JOBS_MAX}")),
+            Ok(count @ 1..=MAX_JOBS) => Ok(Jobs::Count(count)),
+            _ => Err(format!("jobs are `auto` or a number from 1 to {MAX_JOBS}")),
         },
     }
 }
@@ -156,62 +150,62 @@ impl fmt::Display for Jobs {
 }
 
 /// `HOST` or `HOST:PORT`.
-pub fn store_host(text: &str) -> Result<StoreHost, Wrong> {
+pub fn store_host(text: &str) -> Result<StoreHost> {
     text.parse()
-        .map_err(|_| format!("`{text}` is no HOST[:PORT]"))
+        .map_err(|_| format!("`{text}` is not HOST[:PORT]"))
 }
 
-/// `KEY=VALUE`, as object metadata can hold it: the key 1 to 64 of a-z, 0-9 and -, the value words of visible ASCII
-/// characters with one space between them.
-pub fn metadata(text: &str) -> Result<(String, String), Wrong> {
+/// `KEY=VALUE` for the metadata of an object. The key has 1 to 64 characters of a-z, 0-9 and -; the value is words of visible
+/// ASCII characters, separated by single spaces.
+pub fn metadata(text: &str) -> Result<(String, String)> {
     let (key, value) = text
         .split_once('=')
-        .ok_or_else(|| format!("`{text}` is no KEY=VALUE"))?;
-    let in_key = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    if !(1..=64).contains(&key.len()) || !key.bytes().all(in_key) {
-        return Err("a metadata key is 1 to 64 of a-z, 0-9 and -".to_owned());
+        .ok_or_else(|| format!("`{text}` is not KEY=VALUE"))?;
+    let is_key_byte = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if !(1..=64).contains(&key.len()) || !key.bytes().all(is_key_byte) {
+        return Err("a metadata key has 1 to 64 characters of a-z, 0-9 and -".to_owned());
     }
-    if !value
-        .split(' ')
-        .all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_graphic()))
-    {
+    let is_word = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_graphic());
+    if !value.split(' ').all(is_word) {
         return Err(format!(
-            "the value of `{key}` is not words of visible ASCII characters with one space between them"
+            "the value of `{key}` is not words of visible ASCII characters, separated by single spaces"
         ));
     }
     Ok((key.to_owned(), value.to_owned()))
 }
 
-/// A content type: `type/subtype`, parameters behind a semicolon.
-pub fn content_type(text: &str) -> Result<String, Wrong> {
+/// A content type: `type/subtype`, optionally with parameters after a semicolon.
+pub fn content_type(text: &str) -> Result<String> {
     let essence = text.split(';').next().unwrap_or_default().trim();
-    let token = |part: &str| {
+    let is_token = |part: &str| {
         !part.is_empty()
             && part
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
     };
-    let plain = text.bytes().all(|b| (b' '..=b'~').contains(&b));
+    let is_printable = text.bytes().all(|b| (b' '..=b'~').contains(&b));
     match essence.split_once('/') {
-        Some((kind, subtype)) if plain && token(kind) && token(subtype) => {
+        Some((kind, subtype)) if is_printable && is_token(kind) && is_token(subtype) => {
             Ok(text.trim().to_owned())
         }
-        _ => Err(format!("`{text}` is no content type; write video/mp4")),
+        _ => Err(format!(
+            "`{text}` is not a content type; write one such as video/mp4"
+        )),
     }
 }
 
-/// The name of an upload: 1 to 200 characters, none of them a control character.
-pub fn name(text: &str) -> Result<String, Wrong> {
+/// The name of an upload: 1 to 200 characters, no control characters.
+pub fn name(text: &str) -> Result<String> {
     if (1..=200).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
         Ok(text.to_owned())
     } else {
-        Err("a name has 1 to 200 characters and no control character".to_owned())
+        Err("a name has 1 to 200 characters and no control characters".to_owned())
     }
 }
 
-/// `NAME: VALUE`, as a header is written.
-pub fn header(text: &str) -> Result<(String, String), Wrong> {
-    let wrong = || format!("`{text}` is no header; write 'NAME: VALUE'");
+/// An HTTP header: `NAME: VALUE`.
+pub fn header(text: &str) -> Result<(String, String)> {
+    let wrong = || format!("`{text}` is not a header; write 'NAME: VALUE'");
     let (name, value) = text.split_once(':').ok_or_else(wrong)?;
     let name: http::HeaderName = name.trim().parse().map_err(|_| wrong())?;
     let value = value.trim();
@@ -219,14 +213,14 @@ pub fn header(text: &str) -> Result<(String, String), Wrong> {
     Ok((name.as_str().to_owned(), value.to_owned()))
 }
 
-/// `NAME=GLOB`, of a claim in a token.
-pub fn claim(text: &str) -> Result<(String, String), Wrong> {
+/// A required claim of a token: `NAME=GLOB`.
+pub fn claim(text: &str) -> Result<(String, String)> {
     match text.split_once('=') {
         Some((name, glob)) if !name.is_empty() && !glob.is_empty() => {
             Ok((name.to_owned(), glob.to_owned()))
         }
         _ => Err(format!(
-            "`{text}` is no claim; write NAME=GLOB, such as repository=acme/*"
+            "`{text}` is not a claim; write NAME=GLOB, such as repository=acme/*"
         )),
     }
 }
@@ -236,7 +230,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_decimal_or_binary_as_written() {
+    fn size_accepts_decimal_and_binary_units() {
         assert_eq!(size("8M"), Ok(8_000_000));
         assert_eq!(size("8MiB"), Ok(8 << 20));
         assert_eq!(size("8388608"), Ok(8 << 20));
@@ -247,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_a_size_for_each_second() {
+    fn limit_rate_accepts_sizes_per_second() {
         assert_eq!(limit_rate("10MiB/s"), Ok(LimitRate::At(10 << 20)));
         assert_eq!(limit_rate("10MiB"), Ok(LimitRate::At(10 << 20)));
         assert_eq!(limit_rate("500 KB/s"), Ok(LimitRate::At(500_000)));
@@ -260,16 +254,16 @@ mod tests {
     }
 
     #[test]
-    fn a_part_size_keeps_the_range_of_s3() {
-        assert_eq!(part_size("5MiB"), Ok(PART_SIZE_MIN));
-        assert_eq!(part_size("5GiB"), Ok(PART_SIZE_MAX));
+    fn part_size_has_the_range_of_s3() {
+        assert_eq!(part_size("5MiB"), Ok(MIN_PART_SIZE));
+        assert_eq!(part_size("5GiB"), Ok(MAX_PART_SIZE));
         assert!(part_size("5242879").is_err());
         assert!(part_size("5368709121").is_err());
         assert!(part_size("5M").is_err());
     }
 
     #[test]
-    fn durations_are_friendly_or_iso() {
+    fn duration_accepts_friendly_and_iso_format() {
         assert_eq!(duration("15m"), Ok(Duration::from_mins(15)));
         assert_eq!(duration("2h 30m"), Ok(Duration::from_mins(150)));
         assert_eq!(duration("PT1H"), Ok(Duration::from_hours(1)));
@@ -277,15 +271,15 @@ mod tests {
         for wrong in ["", "15", "0s", "-15m", "5m ago", "20000d", "1y 2mo"] {
             assert!(duration(wrong).is_err(), "{wrong:?}");
         }
-        assert_eq!(wait("never"), Ok(Wait::Never));
+        assert_eq!(duration_or_never("never"), Ok(DurationOrNever::Never));
         for text in ["15m", "2h 30m", "never", "90s", "7d"] {
-            let parsed = wait(text).unwrap();
-            assert_eq!(wait(&parsed.to_string()), Ok(parsed), "{text}");
+            let parsed = duration_or_never(text).unwrap();
+            assert_eq!(duration_or_never(&parsed.to_string()), Ok(parsed), "{text}");
         }
     }
 
     #[test]
-    fn hosts_may_carry_a_port_and_read_back() {
+    fn store_host_with_and_without_port_round_trips() {
         for text in [
             "minio.lan",
             "minio.lan:9000",
@@ -308,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_into_headers_holds_no_line_break() {
+    fn header_values_reject_line_breaks() {
         assert_eq!(metadata("camera=A=B"), Ok(("camera".into(), "A=B".into())));
         for wrong in ["camera", "=x", "a b=c", "a=b\r\nc: d"] {
             assert!(metadata(wrong).is_err(), "{wrong:?}");

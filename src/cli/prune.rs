@@ -1,159 +1,80 @@
-//! `upload prune`: forgets what has ended, and tells of orphans: uploads under way at the backend that the journal does not know.
-//!
-//! Border: nothing is removed from any store here; `upload abort ID` does that.
+//! `upload prune`: removes finished uploads from the journal, and lists the orphans of a backend. Changes nothing in the store.
 
-use std::collections::BTreeSet;
-use std::fmt::Write as _;
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::Serialize;
 
-use super::abort::LOCK_WAIT;
-use super::args;
+use super::args::PruneArgs;
 use super::backend_spec::BackendSpec;
-use super::config::print;
-use super::connect::Connected;
-use super::settings::{Connection, Settings};
+use super::orphans::Orphans;
+use super::output;
+use super::settings::Settings;
 use crate::event;
 use crate::journal::{Journal, Upload};
-use crate::report::{safe, text};
 use upload_types::error::{Kind, Result};
-use upload_types::wire::{UploadState, UploadStatus};
-
-/// An orphan as a line of JSON.
-#[derive(Serialize)]
-struct Line<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    backend: &'a str,
-    #[serde(flatten)]
-    status: &'a UploadStatus,
-}
 
 /// # Errors
-/// When the journal cannot be read or written; what the backend answers, where there is one.
-pub async fn run(settings: &Settings, flags: &args::Prune) -> Result<()> {
-    let connection = settings.connection(&flags.connection)?;
+/// Those of the journal and of the backend, if there is one.
+pub async fn run(settings: &Settings, flags: &PruneArgs) -> Result<()> {
     let mut journal = Journal::open(&settings.journal()?)?;
     let now = Timestamp::now();
-    let ended: Vec<i64> = journal
+    let finished: Vec<i64> = journal
         .all()?
         .iter()
-        .filter(|upload| is_due(upload, flags.older_than, now))
+        .filter(|upload| is_finished(upload, flags.older_than, now))
         .map(|upload| upload.row)
         .collect();
-    // Looked for first: what is forgotten would else be an orphan to whoever looks next.
-    let orphans = match settings.backend(flags.backend.as_deref(), &connection) {
-        Ok(BackendSpec::Companion(_)) if flags.backend.is_none() => {
-            if !settings.common.quiet {
-                super::remark("a Companion cannot list uploads: orphans are not looked for");
-            }
-            String::new()
-        }
-        Ok(spec) => {
-            orphans(
-                settings,
-                &journal,
-                &spec,
-                flags.backend.as_deref(),
-                &connection,
-            )
-            .await?
-        }
-        Err(error) if error.kind() == Kind::Config && flags.backend.is_none() => String::new(),
-        Err(error) => return Err(error),
-    };
-    let forgotten = journal.delete(&ended)?;
-    if settings.common.json {
-        let line = serde_json::json!({ "type": "pruned", "forgotten": forgotten });
-        return print(&format!("{}\n{orphans}", event::to_json_line(&line)));
+    // Before uploads are removed: they would be orphans afterwards.
+    let orphans = orphans(settings, flags, &journal).await?;
+    let removed = journal.delete(&finished)?;
+    let lines = orphans
+        .as_ref()
+        .map(|orphans| orphans.lines(settings.json()));
+    let lines = lines.unwrap_or_default();
+    if settings.json() {
+        let line = serde_json::json!({ "type": "pruned", "removed": removed });
+        return output::print(&format!("{}\n{lines}", event::to_json_line(&line)));
     }
-    if !settings.common.quiet {
-        super::remark(&format!("{forgotten} forgotten"));
-        if !orphans.is_empty() {
-            super::remark(
-                "under way at the backend, unknown to this journal (perhaps another machine's); `upload abort ID` gives one up:",
+    if !settings.quiet() {
+        output::eprint_line(&format!("removed {removed} from the journal"));
+        if orphans.is_some_and(|orphans| !orphans.is_empty()) {
+            output::eprint_line(
+                "in progress at the backend and unknown to this journal (another machine may be uploading them); \
+                 `upload abort ID` aborts one:",
             );
         }
     }
-    print(&orphans)
+    output::print(&lines)
 }
 
-/// Whether an upload ended, and long enough ago.
-fn is_due(upload: &Upload, older_than: Option<Duration>, now: Timestamp) -> bool {
-    let ended = upload
+/// The orphans of the configured backend; `None` if there is none, or if it is a Companion, which cannot list uploads.
+async fn orphans(
+    settings: &Settings,
+    flags: &PruneArgs,
+    journal: &Journal,
+) -> Result<Option<Orphans>> {
+    let connection = settings.connection(&flags.connection)?;
+    let flag = flags.backend.as_deref();
+    match settings.target(flag, &connection) {
+        Ok(target) if flag.is_none() && matches!(target.spec, BackendSpec::Companion(_)) => {
+            if !settings.quiet() {
+                output::eprint_line("orphans are not listed: a Companion cannot list uploads");
+            }
+            Ok(None)
+        }
+        Ok(target) => Orphans::find(journal, &target).await.map(Some),
+        Err(error) if flag.is_none() && error.kind() == Kind::Config => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether an upload has ended, at least `older_than` ago.
+fn is_finished(upload: &Upload, older_than: Option<Duration>, now: Timestamp) -> bool {
+    let ended_at = upload
         .receipt
         .as_ref()
         .map_or(upload.created_at, |receipt| receipt.finished);
-    let age = now.duration_since(ended);
-    !upload.state.is_unfinished()
-        && older_than.is_none_or(|least| age.unsigned_abs() >= least && age.is_positive())
-}
-
-/// A line for each upload that is under way at the backend and that the journal does not know.
-///
-/// # Errors
-/// What the backend answers.
-pub async fn orphans(
-    settings: &Settings,
-    journal: &Journal,
-    spec: &BackendSpec,
-    flag: Option<&str>,
-    connection: &Connection,
-) -> Result<String> {
-    let connection = settings.toward(spec, flag, connection)?;
-    let connected = Connected::new(settings, spec, &connection, LOCK_WAIT, Arc::default()).await?;
-    let listed = under_way(&connected).await;
-    let name = connected.name.clone();
-    connected.close().await;
-    // Read after the backend was asked, so that an upload that begins meanwhile is known.
-    let known: BTreeSet<_> = journal
-        .all()?
-        .into_iter()
-        .filter_map(|upload| upload.id)
-        .collect();
-    let mut out = String::new();
-    for status in listed?.iter().filter(|status| !known.contains(&status.id)) {
-        if settings.common.json {
-            let line = Line {
-                kind: "orphan",
-                backend: &name,
-                status,
-            };
-            let _ = writeln!(out, "{}", event::to_json_line(&line));
-        } else {
-            let (state, size) = (
-                status.state.name(),
-                status.size.map_or_else(|| "-".to_owned(), text::size),
-            );
-            let (id, until, name) = (&status.id, status.expires_at, safe(&status.name));
-            let _ = writeln!(
-                out,
-                "{id:<36}  {state:<10}  orphan  {size:>10}  expires {until:.0}  {name}"
-            );
-        }
-    }
-    Ok(out)
-}
-
-async fn under_way(connected: &Connected) -> Result<Vec<UploadStatus>> {
-    let mut uploads = Vec::new();
-    for state in [
-        UploadState::Pending,
-        UploadState::Uploading,
-        UploadState::Completing,
-        UploadState::Aborting,
-    ] {
-        uploads.extend(
-            connected
-                .backend
-                .uploads(state)
-                .await?
-                .into_iter()
-                .filter(|upload| upload.state == state),
-        );
-    }
-    Ok(uploads)
+    let age = now.duration_since(ended_at);
+    let is_old = |least: Duration| age.unsigned_abs() >= least && age.is_positive();
+    !upload.state.is_unfinished() && older_than.is_none_or(is_old)
 }

@@ -1,79 +1,78 @@
-//! `upload put`: files to the backend, going on with what was begun.
-//!
-//! Border: from paths to the engine's items; with `--dry-run`, what the engine would do.
+//! `upload put`: uploads files, and continues unfinished uploads of the same file versions.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::args;
-use super::backend_spec::BackendSpec;
+use super::args::{IfChanged, PutArgs};
 use super::session::Session;
-use super::settings::{Connection, PutOptions, Settings};
+use super::settings::{PutOptions, Settings, Target};
 use crate::transfer::{self, Item, OnChange, PutRequest};
 use upload_types::error::{Error, Kind, Result};
 
-/// The longest name a backend takes, in characters.
-const NAME_MAX: usize = 200;
+/// The longest name that a backend accepts, in characters.
+const MAX_NAME_CHARS: usize = 200;
 
 /// # Errors
-/// What keeps the command from beginning; what befalls single files is in the exit code.
-pub async fn run(settings: &Settings, flags: &args::Put, resume: String) -> Result<u8> {
+/// Errors before the first upload. Those of single files are reported, and are in the exit code.
+pub async fn run(settings: &Settings, flags: &PutArgs, resume_command: String) -> Result<u8> {
     let connection = settings.connection(&flags.connection)?;
-    let spec = settings.backend(flags.backend.as_deref(), &connection)?;
+    let target = settings.target(flags.backend.as_deref(), &connection)?;
     let options = settings.put(flags)?;
     let transfer = settings.transfer(&flags.transfer)?;
-    let receipt = transfer
-        .receipt
-        .as_ref()
-        .and_then(|path| path.canonicalize().ok());
-    if receipt.is_some_and(|it| {
-        options
-            .paths
-            .iter()
-            .any(|path| path.canonicalize().is_ok_and(|path| path == it))
-    }) {
+    if let Some(receipt) = &transfer.receipt {
+        check_is_no_source(receipt, &options.paths)?;
+    }
+    let mut report = settings.report();
+    if options.dry_run {
+        // The plans are what a dry run is for.
+        report.verbose = report.verbose.max(1);
+    }
+    let mut session = Session::open(settings, report, &transfer, resume_command)?;
+    let puts = puts(&options);
+    session.announce(
+        puts.iter()
+            .map(|put| put.path.metadata().map_or(0, |metadata| metadata.len())),
+    );
+    let items = puts.into_iter().map(Item::Put).collect();
+    if options.dry_run {
+        dry_run(&mut session, &target, items).await;
+    } else {
+        session.run(&target, items).await;
+    }
+    Ok(session.close())
+}
+
+/// Rejects a receipt file that would overwrite a source.
+fn check_is_no_source(receipt: &Path, sources: &[PathBuf]) -> Result<()> {
+    let Ok(receipt) = receipt.canonicalize() else {
+        return Ok(());
+    };
+    let is_receipt = |path: &PathBuf| path.canonicalize().is_ok_and(|path| path == receipt);
+    if sources.iter().any(is_receipt) {
         return Err(Error::new(
             Kind::Usage,
             "--receipt names a file that is to be uploaded",
         ));
     }
-    let mut report = settings.report();
-    if options.dry_run {
-        // What would be sent is what was asked for.
-        report.verbose = report.verbose.max(1);
-    }
-    let mut session = Session::open(settings, report, &transfer, resume)?;
-    let puts = puts(&options);
-    session.announce(
-        puts.iter()
-            .map(|put| put.path.metadata().map_or(0, |found| found.len())),
-    );
-    let items = puts.into_iter().map(Item::Put).collect();
-    if options.dry_run {
-        dry_run(&mut session, settings, &spec, &connection, items).await;
-    } else {
-        session.run(settings, &spec, &connection, items).await;
-    }
-    Ok(session.close())
+    Ok(())
 }
 
-/// What is to be put; a file that is named twice is put once.
+/// The files to upload, each once even if it is named twice.
 fn puts(options: &PutOptions) -> Vec<PutRequest> {
     let mut seen = HashSet::new();
-    let first = |path: &&std::path::PathBuf| {
-        seen.insert(path.canonicalize().unwrap_or_else(|_| (*path).clone()))
-    };
+    let is_first =
+        |path: &&PathBuf| seen.insert(path.canonicalize().unwrap_or_else(|_| (*path).clone()));
     options
         .paths
         .iter()
-        .filter(first)
-        .map(|path| one(path, options))
+        .filter(is_first)
+        .map(|path| put(path, options))
         .collect()
 }
 
-fn one(path: &Path, options: &PutOptions) -> PutRequest {
+fn put(path: &Path, options: &PutOptions) -> PutRequest {
     let name = options.name.clone().unwrap_or_else(|| wire_name(path));
-    let guess = || {
+    let guessed_type = || {
         mime_guess::from_path(&name)
             .first_raw()
             .unwrap_or("application/octet-stream")
@@ -81,20 +80,20 @@ fn one(path: &Path, options: &PutOptions) -> PutRequest {
     };
     PutRequest {
         path: path.to_path_buf(),
-        content_type: options.content_type.clone().unwrap_or_else(guess),
+        content_type: options.content_type.clone().unwrap_or_else(guessed_type),
         name,
         metadata: options.metadata.clone(),
         part_size: options.part_size,
         force: options.force,
         on_change: match options.if_changed {
-            args::IfChanged::Fail => OnChange::Fail,
-            args::IfChanged::Restart => OnChange::Restart,
+            IfChanged::Fail => OnChange::Fail,
+            IfChanged::Restart => OnChange::Restart,
         },
     }
 }
 
-/// What the backend is told a file is called: its own name, in which whatever is no text (bytes that are not UTF-8, control
-/// characters) is `\u{fffd}`, and which is cut where it is longer than backends take.
+/// The name of a file for the backend: `\u{fffd}` replaces control characters and bytes that are not UTF-8; a longer name than
+/// backends accept is cut before its extension.
 fn wire_name(path: &Path) -> String {
     let name = path
         .file_name()
@@ -110,41 +109,35 @@ fn wire_name(path: &Path) -> String {
             }
         })
         .collect();
-    let Some(over) = name.len().checked_sub(NAME_MAX).filter(|over| *over > 0) else {
+    let excess = name.len().saturating_sub(MAX_NAME_CHARS);
+    if excess == 0 {
         return name.into_iter().collect();
-    };
-    // Of one that is too long, the extension stays.
+    }
     let extension = name
         .iter()
         .rposition(|c| *c == '.')
-        .filter(|dot| *dot > over)
+        .filter(|dot| *dot > excess)
         .unwrap_or(name.len());
-    name[..extension - over]
+    name[..extension - excess]
         .iter()
         .chain(&name[extension..])
         .collect()
 }
 
-/// Tells the plan of each file and what of it the store has, and begins nothing.
-async fn dry_run(
-    session: &mut Session,
-    settings: &Settings,
-    spec: &BackendSpec,
-    connection: &Connection,
-    items: Vec<Item>,
-) {
-    let Some((connected, info)) = session.reach(settings, spec, connection, &items).await else {
+/// Reports the plan of each file, and how much of it the store has, without beginning anything.
+async fn dry_run(session: &mut Session, target: &Target, items: Vec<Item>) {
+    let Some((handle, info)) = session.connect(target, &items).await else {
         return;
     };
-    for (item, ask) in items.iter().enumerate() {
-        let Item::Put(put) = ask else { continue };
-        let item = session.first + item;
-        match transfer::preview(&session.journal, &connected.backend, &info, item, put).await {
-            Ok(event) => session.sink.emit(event),
-            Err(error) => session.failed(item, None, &put.path, &error),
+    for (index, item) in items.iter().enumerate() {
+        let Item::Put(put) = item else { continue };
+        let item = session.first_item() + index;
+        match transfer::preview(session.journal(), handle.backend(), &info, item, put).await {
+            Ok(event) => session.emit(event),
+            Err(error) => session.fail(item, None, &put.path, &error),
         }
     }
-    connected.close().await;
+    handle.close().await;
 }
 
 #[cfg(test)]
@@ -155,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_on_the_wire_is_text_and_not_too_long() {
+    fn wire_name_is_text_of_limited_length() {
         let name = |bytes: &[u8]| wire_name(&Path::new("/a/b").join(OsStr::from_bytes(bytes)));
         assert_eq!(
             name("Müller \u{202e} 写真.jpg".as_bytes()),

@@ -1,141 +1,94 @@
-//! `upload resume`: goes on with what is unfinished.
-//!
-//! Border: from ids and paths to uploads of the journal; the rest is the engine's.
+//! `upload resume`: continues unfinished uploads of the journal.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::path::Path;
 
-use super::args;
+use super::args::ResumeArgs;
 use super::backend_spec::BackendSpec;
+use super::lookup::find_upload;
+use super::output;
 use super::session::Session;
-use super::settings::{Connection, Settings};
-use crate::journal::{Journal, State, Upload};
+use super::settings::{Connection, Settings, Target};
+use crate::journal::{Journal, Upload};
 use crate::transfer::Item;
 use upload_types::error::{Error, Kind, Result};
 
 /// # Errors
-/// What keeps the command from beginning; what befalls single uploads is in the exit code.
-pub async fn run(settings: &Settings, flags: &args::Resume, resume: String) -> Result<u8> {
+/// Errors before the first upload. Those of single uploads are reported, and are in the exit code.
+pub async fn run(settings: &Settings, flags: &ResumeArgs, resume_command: String) -> Result<u8> {
     let connection = settings.connection(&flags.connection)?;
-    let filter = Settings::backend_filter(flags.backend.as_deref(), &connection)?
-        .map(|spec| spec.to_string());
-    let mut session = Session::open(
-        settings,
-        settings.report(),
-        &settings.transfer(&flags.transfer)?,
-        resume,
-    )?;
-    let wanted = |upload: &Upload| {
-        filter
-            .as_ref()
-            .is_none_or(|backend| upload.intent.backend == *backend)
-    };
-    let mut uploads = if flags.uploads.is_empty() {
-        session
-            .journal
-            .all()?
-            .into_iter()
-            .filter(|upload| upload.state.is_unfinished() && wanted(upload))
-            .collect()
-    } else {
-        named(&session.journal, &flags.uploads, &wanted)?
-    };
-    uploads.sort_by_key(|upload| upload.row);
-    uploads.dedup_by_key(|upload| upload.row);
+    let only_backend = only_backend(flags, &connection)?;
+    let transfer = settings.transfer(&flags.transfer)?;
+    let mut session = Session::open(settings, settings.report(), &transfer, resume_command)?;
+    let uploads = select(session.journal(), flags, only_backend.as_deref())?;
+    if uploads.is_empty() && !settings.quiet() && !settings.json() {
+        let place = only_backend.map_or_else(String::new, |backend| format!(" at {backend}"));
+        output::eprint_line(&format!("nothing to resume{place}"));
+    }
     session.announce(uploads.iter().map(|upload| upload.intent.version.size));
-    // One gateway, one store, one engine at a time.
-    let mut backends: BTreeMap<String, Vec<Item>> = BTreeMap::new();
+    let mut by_backend: BTreeMap<String, Vec<Item>> = BTreeMap::new();
     for upload in uploads {
-        if session.tell_finished(&upload) {
+        if session.report_finished(&upload) {
             continue;
         }
-        backends
+        by_backend
             .entry(upload.intent.backend.clone())
             .or_default()
             .push(Item::Resume(Box::new(upload)));
     }
-    let parse = |backend: &String| {
-        BackendSpec::parse(backend, connection.allow_insecure_http, Kind::Config)
-    };
-    let specs = backends.keys().map(parse).collect::<Result<Vec<_>>>()?;
-    let toward = |spec| settings.toward(spec, flags.backend.as_deref(), &connection);
-    let connections = specs.iter().map(toward).collect::<Result<Vec<_>>>()?;
-    let would_get_the_token = |(spec, to): &(&BackendSpec, &Connection)| {
-        spec.is_elsewhere() && (to.token.is_some() || !to.headers.is_empty())
-    };
-    if specs
-        .iter()
-        .zip(&connections)
-        .filter(would_get_the_token)
-        .count()
-        > 1
-    {
-        return Err(Error::new(
-            Kind::Config,
-            "there are unfinished uploads to several backends, and one token or header",
-        )
-        .with_hint("name the backend the token is for: --backend URL"));
-    }
-    for ((spec, connection), items) in specs.iter().zip(&connections).zip(backends.into_values()) {
-        session.run(settings, spec, connection, items).await;
+    let targets = by_backend
+        .keys()
+        .map(|backend| settings.recorded_target(backend, flags.backend.as_deref(), &connection))
+        .collect::<Result<Vec<_>>>()?;
+    check_one_gets_credentials(&targets)?;
+    for (target, items) in targets.iter().zip(by_backend.into_values()) {
+        session.run(target, items).await;
     }
     Ok(session.close())
 }
 
-fn named(
-    journal: &Journal,
-    names: &[impl AsRef<OsStr>],
-    wanted: &dyn Fn(&Upload) -> bool,
-) -> Result<Vec<Upload>> {
-    names
-        .iter()
-        .map(|name| find(journal, name.as_ref(), wanted))
-        .collect()
+/// The backend of `--backend`, as the journal names it.
+fn only_backend(flags: &ResumeArgs, connection: &Connection) -> Result<Option<String>> {
+    let parse =
+        |text: &String| BackendSpec::parse(text, connection.allow_insecure_http, Kind::Usage);
+    let spec = flags.backend.as_ref().map(parse).transpose()?;
+    Ok(spec.map(|spec| spec.to_string()))
 }
 
-/// The upload a person means: by id (or the beginning of one), or the newest of a path, an unfinished one before a
-/// finished one.
-///
-/// # Errors
-/// [`Kind::NotFound`] when there is none, [`Kind::Usage`] when the beginning of an id fits several.
-pub fn find(journal: &Journal, name: &OsStr, wanted: &dyn Fn(&Upload) -> bool) -> Result<Upload> {
-    if let Some(id) = name.to_str().filter(|id| !id.is_empty()) {
-        let mut found: Vec<Upload> = journal.by_id(id)?.into_iter().filter(wanted).collect();
-        if let Some(exact) = found
+/// The uploads to continue, each once, in the order of the journal.
+fn select(
+    journal: &Journal,
+    flags: &ResumeArgs,
+    only_backend: Option<&str>,
+) -> Result<Vec<Upload>> {
+    let is_selected =
+        |upload: &Upload| only_backend.is_none_or(|backend| upload.intent.backend == backend);
+    let mut uploads: Vec<Upload> = if flags.uploads.is_empty() {
+        journal
+            .all()?
+            .into_iter()
+            .filter(|upload| upload.state.is_unfinished() && is_selected(upload))
+            .collect()
+    } else {
+        flags
+            .uploads
             .iter()
-            .position(|upload| upload.id.as_ref().is_some_and(|it| it.as_str() == id))
-        {
-            return Ok(found.swap_remove(exact));
-        }
-        match found.len() {
-            0 => {}
-            1 => return Ok(found.swap_remove(0)),
-            several => {
-                return Err(Error::new(
-                    Kind::Usage,
-                    format!("{several} uploads have an id that begins with {id}"),
-                )
-                .with_hint("give more of it; `upload list --all` shows all ids"));
-            }
-        }
+            .map(|upload| find_upload(journal, upload, is_selected))
+            .collect::<Result<_>>()?
+    };
+    uploads.sort_by_key(|upload| upload.row);
+    uploads.dedup_by_key(|upload| upload.row);
+    Ok(uploads)
+}
+
+/// A token or a header is for one backend; it is not known which, if several could get it.
+fn check_one_gets_credentials(targets: &[Target]) -> Result<()> {
+    let receivers = targets.iter().filter(|target| target.gets_credentials());
+    if receivers.count() > 1 {
+        return Err(Error::new(
+            Kind::Config,
+            "there are unfinished uploads to several backends, and one token or header",
+        )
+        .with_hint("name the backend that the token is for with --backend URL"));
     }
-    let path = Path::new(name);
-    let path = path
-        .canonicalize()
-        .or_else(|_| std::path::absolute(path))
-        .unwrap_or_else(|_| path.to_path_buf());
-    let live = |upload: &Upload| wanted(upload) && upload.state != State::Abandoned;
-    let mut of_path: Vec<Upload> = journal.by_path(&path)?.into_iter().filter(live).collect();
-    let unfinished = of_path
-        .iter()
-        .position(|upload| upload.state.is_unfinished());
-    if of_path.is_empty() {
-        let what = format!(
-            "the journal knows no upload of {}",
-            Path::new(name).display()
-        );
-        return Err(Error::new(Kind::NotFound, what));
-    }
-    Ok(of_path.swap_remove(unfinished.unwrap_or(0)))
+    Ok(())
 }

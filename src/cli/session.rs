@@ -1,6 +1,4 @@
-//! One command that uploads: its journal, its screen, its signals, and the exit code in the end.
-//!
-//! Border: the frame around the engine that `put` and `resume` share.
+//! The frame of a command that uploads (`put`, `resume`): journal, reporter, signals, receipt file, and the exit code.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -10,198 +8,178 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::backend_spec::BackendSpec;
-use super::connect::Connected;
-use super::settings::{Connection, Settings, Transfer};
-use super::{process, receipts, signals, tempo};
+use super::backend_handle::BackendHandle;
+use super::output::{self, LogFormat, LogOf};
+use super::settings::{Settings, Target, Transfer};
+use super::{rate_signals, receipt_file, resource_limits, signals};
 use crate::backend::Limiter;
 use crate::event::{self, Event, EventSender};
 use crate::journal::{Journal, Upload};
-use crate::report::{self, Reporter};
+use crate::report::{self, LogWriter, Reporter};
 use crate::transfer::{self, GiveUp, Item, Jobs, Summary, WaitFor};
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result, merged_exit_code};
 use upload_types::names::UploadId;
 use upload_types::wire::BackendInfo;
 
-/// Waiting for a first answer for longer than this is waiting for a wrong address.
-const UNANSWERED: Duration = Duration::from_mins(2);
-/// For verbs that never give up.
-const FOREVER: Duration = Duration::from_hours(8760);
+/// A backend that never answered is given up after this long at most: its address is probably wrong.
+const MAX_UNANSWERED: Duration = Duration::from_mins(2);
+/// In place of no limit.
+const UNLIMITED: Duration = Duration::from_hours(8760);
+/// From the first signal to the exit: 5 s for requests in flight, and a little to record their results.
+const STOP_TIMEOUT: Duration = Duration::from_millis(5500);
 
 pub struct Session {
-    pub journal: Journal,
-    pub sink: EventSender,
-    pub stop: watch::Receiver<Option<u8>>,
+    journal: Journal,
+    sink: EventSender,
+    stop: watch::Receiver<Option<u8>>,
     give_up: GiveUp,
     wait: WaitFor,
-    /// What continues, as it has to be typed.
-    resume: String,
-    lock_wait: Duration,
+    /// The command that continues, for hints.
+    resume_command: String,
+    lock_timeout: Duration,
     jobs: Jobs,
     limiter: Arc<Limiter>,
     summary: Summary,
-    /// Sources so far, and which of them is the first of those in work.
+    /// Items so far.
     items: usize,
-    pub first: usize,
+    /// The first item of the current backend.
+    first_item: usize,
     threads: Vec<JoinHandle<Result<()>>>,
 }
 
 impl Session {
-    /// Opens the journal, the screen and the receipt file, and listens for signals. `resume` is the command that continues.
+    /// Opens the journal, the reporter and the receipt file, and listens for signals.
     ///
     /// # Errors
-    /// What cannot be opened.
+    /// As for opening each of these.
     pub fn open(
         settings: &Settings,
         options: report::Options,
         transfer: &Transfer,
-        resume: String,
+        resume_command: String,
     ) -> Result<Self> {
         let journal = Journal::open(&settings.journal()?)?;
         crash::point("cli.opened");
         let (sink, events) = EventSender::channel();
         let reporter = Reporter::new(&options);
-        let mut screen = reporter.log();
-        super::log(settings.common.verbose, false, screen.clone());
-        let quiet = settings.common.quiet;
+        let writer = reporter.log_writer();
+        output::init_log(
+            LogOf::Client,
+            settings.verbose(),
+            LogFormat::Text,
+            writer.clone(),
+        );
         let limiter = Arc::new(Limiter::new(transfer.limit_rate));
-        let mut desk = screen.clone();
-        tempo::follow(Arc::clone(&limiter), move |limit| {
-            if !quiet {
-                let limit = limit.map_or("none".to_owned(), report::text::rate);
-                let _ = writeln!(desk, "limit of the rate: {limit}");
-            }
-        })?;
-        let stop = signals::listen(signals::LAST, move || {
-            if !quiet {
-                // A screen that is gone wants to know nothing.
-                let _ = writeln!(
-                    screen,
-                    "stopping: what is on the wire may end, up to 5 s; once more to leave at once"
-                );
-            }
-        })?;
+        let stop = listen(settings, &limiter, &writer)?;
         let mut threads = vec![report::start(reporter, &options, events)];
         let sink = match &transfer.receipt {
             None => sink,
             Some(path) => {
-                let (tee, thread) = receipts::tee(path, sink)?;
+                let (tee, thread) = receipt_file::tee(path, sink)?;
                 threads.push(thread);
                 tee
             }
         };
-        let give_up = transfer
-            .give_up_after
-            .map_or(GiveUp::Never, |limit| GiveUp::After {
-                unanswered: limit.min(UNANSWERED),
-                unconfirmed: limit,
-            });
-        let lock_wait = transfer.give_up_after.unwrap_or(FOREVER);
-        let jobs = transfer.jobs.map_or(Jobs::Auto, Jobs::Fixed);
-        let summary = Summary::default();
         Ok(Self {
             journal,
             sink,
             stop,
-            give_up,
+            give_up: give_up(transfer.give_up_after),
             wait: transfer.wait,
-            resume,
-            lock_wait,
-            jobs,
+            resume_command,
+            lock_timeout: transfer.give_up_after.unwrap_or(UNLIMITED),
+            jobs: transfer.jobs.map_or(Jobs::Auto, Jobs::Fixed),
             limiter,
-            summary,
+            summary: Summary::default(),
             items: 0,
-            first: 0,
+            first_item: 0,
             threads,
         })
     }
 
-    /// Tells how many sources there are, and their bytes, before the first is opened.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// The number of the first item of the backend that [`Session::connect`] connected to.
+    pub fn first_item(&self) -> usize {
+        self.first_item
+    }
+
+    pub fn emit(&self, event: Event) {
+        self.sink.emit(event);
+    }
+
+    /// Announces the sources and their sizes, before the first is opened.
     pub fn announce(&self, sizes: impl IntoIterator<Item = u64>) {
         let (mut count, mut bytes) = (0, 0_u64);
         for size in sizes {
             (count, bytes) = (count + 1, bytes.saturating_add(size));
         }
-        self.sink.emit(Event::Sources { count, bytes });
+        self.emit(Event::Sources { count, bytes });
     }
 
-    /// Connects to a backend, unless a signal comes first.
-    async fn connect(
+    /// Connects to the backend of these items. On failure, every item has failed.
+    pub async fn connect(
         &mut self,
-        settings: &Settings,
-        spec: &BackendSpec,
-        connection: &Connection,
-    ) -> Result<Connected> {
+        target: &Target,
+        items: &[Item],
+    ) -> Option<(BackendHandle, BackendInfo)> {
+        self.first_item = self.items;
+        self.items += items.len();
+        let handle = match self.open_backend(target).await {
+            Ok(handle) => handle,
+            Err(error) => {
+                self.fail_all(items, &error);
+                return None;
+            }
+        };
+        let options = self.engine_options(&handle);
+        let info =
+            transfer::handshake(handle.backend(), &options, &self.sink, &mut self.stop).await;
+        match info {
+            Ok(info) => Some((handle, info)),
+            Err(error) => {
+                self.fail_all(items, &error);
+                handle.close().await;
+                None
+            }
+        }
+    }
+
+    /// Opens the backend, unless a signal comes first.
+    async fn open_backend(&self, target: &Target) -> Result<BackendHandle> {
         let mut stop = self.stop.clone();
+        let limiter = Arc::clone(&self.limiter);
         tokio::select! {
-            connected = Connected::new(settings, spec, connection, self.lock_wait, Arc::clone(&self.limiter)) => connected,
+            opened = BackendHandle::with_limits(target, self.lock_timeout, limiter) => opened,
             Ok(signal) = stop.wait_for(Option::is_some) => {
                 Err(Error::new(Kind::Interrupted(signal.unwrap_or_default()), "interrupted"))
             }
         }
     }
 
-    /// Reaches a backend and asks what it is. What keeps all the items from beginning fails each of them.
-    pub async fn reach(
-        &mut self,
-        settings: &Settings,
-        spec: &BackendSpec,
-        connection: &Connection,
-        items: &[Item],
-    ) -> Option<(Connected, BackendInfo)> {
-        self.first = self.items;
-        self.items += items.len();
-        let connected = match self.connect(settings, spec, connection).await {
-            Ok(connected) => connected,
-            Err(error) => {
-                self.fail(items, &error);
-                return None;
-            }
-        };
-        match transfer::handshake(
-            &connected.backend,
-            &self.options(&connected),
-            &self.sink,
-            &mut self.stop,
-        )
-        .await
-        {
-            Ok(info) => Some((connected, info)),
-            Err(error) => {
-                self.fail(items, &error);
-                connected.close().await;
-                None
-            }
-        }
-    }
-
-    fn options(&self, connected: &Connected) -> transfer::Options {
+    fn engine_options(&self, handle: &BackendHandle) -> transfer::Options {
         transfer::Options {
-            backend: connected.name.clone(),
-            resume_command: self.resume.clone(),
-            first_item: self.first,
+            backend: handle.name().to_owned(),
+            resume_command: self.resume_command.clone(),
+            first_item: self.first_item,
             jobs: self.jobs,
-            max_open: process::most(connected.is_here()),
+            max_open: resource_limits::max_open_parts(handle.gateway_place()),
             give_up: self.give_up,
             wait: self.wait,
         }
     }
 
-    /// Does the items against one backend.
-    pub async fn run(
-        &mut self,
-        settings: &Settings,
-        spec: &BackendSpec,
-        connection: &Connection,
-        items: Vec<Item>,
-    ) {
-        let Some((connected, info)) = self.reach(settings, spec, connection, &items).await else {
+    /// Transfers the items to one backend.
+    pub async fn run(&mut self, target: &Target, items: Vec<Item>) {
+        let Some((handle, info)) = self.connect(target, &items).await else {
             return;
         };
         crash::point("cli.reached");
-        let options = self.options(&connected);
-        let (backend, stop) = (connected.backend.clone(), self.stop.clone());
+        let options = self.engine_options(&handle);
+        let (backend, stop) = (Arc::clone(handle.backend()), self.stop.clone());
         let summary = transfer::run(
             &mut self.journal,
             backend,
@@ -218,16 +196,16 @@ impl Session {
         self.summary.bytes_sent += summary.bytes_sent;
         self.summary.bytes_skipped += summary.bytes_skipped;
         self.summary.resumable |= summary.resumable;
-        connected.close().await;
+        handle.close().await;
     }
 
-    /// Tells of an upload that was finished earlier, for which nobody is to be asked; false for any other.
-    pub fn tell_finished(&mut self, upload: &Upload) -> bool {
-        let known = upload.id.clone().zip(upload.receipt.clone());
-        let Some((id, receipt)) = known.filter(|_| self.wait == WaitFor::Verified) else {
+    /// Reports an upload that is finished and needs no call to its backend; returns false for any other.
+    pub fn report_finished(&mut self, upload: &Upload) -> bool {
+        let finished = upload.id.clone().zip(upload.receipt.clone());
+        let Some((id, receipt)) = finished.filter(|_| self.wait == WaitFor::Verified) else {
             return false;
         };
-        self.sink.emit(Event::Completed {
+        self.emit(Event::Completed {
             item: self.items,
             upload: id,
             receipt,
@@ -238,22 +216,21 @@ impl Session {
         true
     }
 
-    /// Fails items that could not even begin.
-    pub fn fail(&mut self, items: &[Item], error: &Error) {
-        for (item, ask) in items.iter().enumerate() {
-            let (path, upload) = match ask {
+    fn fail_all(&mut self, items: &[Item], error: &Error) {
+        for (index, item) in items.iter().enumerate() {
+            let (path, upload) = match item {
                 Item::Put(put) => (&put.path, None),
                 Item::Resume(upload) => (&upload.intent.path, upload.id.clone()),
             };
             self.summary.resumable |= upload.is_some();
-            self.failed(self.first + item, upload, path, error);
+            self.fail(self.first_item + index, upload, path, error);
         }
     }
 
-    /// Counts and tells a failure that came before the engine.
-    pub fn failed(&mut self, item: usize, upload: Option<UploadId>, path: &Path, error: &Error) {
+    /// Counts and reports the failure of one item outside the engine.
+    pub fn fail(&mut self, item: usize, upload: Option<UploadId>, path: &Path, error: &Error) {
         self.summary.failures.push(error.kind().exit_code());
-        self.sink.emit(Event::Failed {
+        self.emit(Event::Failed {
             item,
             upload,
             path: path.display().to_string(),
@@ -263,7 +240,7 @@ impl Session {
         });
     }
 
-    /// Tells the end and gives the exit code: of the uploads, or of the screen and the receipt where those failed.
+    /// Reports the end, and returns the exit code: of the uploads, the reporter and the receipt file.
     #[must_use]
     pub fn close(self) -> u8 {
         let Summary {
@@ -289,26 +266,56 @@ impl Session {
         let mut codes = failures;
         for thread in self.threads {
             if let Ok(Err(error)) = thread.join() {
-                super::tell(&error);
+                output::eprint_error(&error);
                 codes.push(error.kind().exit_code());
             }
         }
-        if codes.is_empty() {
-            code
-        } else {
-            merged_exit_code(&codes)
-        }
+        merged_exit_code(&codes)
     }
 }
 
-/// The last line of a stream of events that never began.
+/// Listens for the signals that change the rate or stop the run; each is acknowledged on standard error.
+fn listen(
+    settings: &Settings,
+    limiter: &Arc<Limiter>,
+    writer: &LogWriter,
+) -> Result<watch::Receiver<Option<u8>>> {
+    let notice = {
+        let (quiet, mut writer) = (settings.quiet(), writer.clone());
+        move |text: &str| {
+            if !quiet {
+                // Standard error may be closed.
+                let _ = writeln!(writer, "{text}");
+            }
+        }
+    };
+    let mut rate_notice = notice.clone();
+    rate_signals::follow(Arc::clone(limiter), move |limit| {
+        let limit = limit.map_or_else(|| "none".to_owned(), report::text::rate);
+        rate_notice(&format!("rate limit: {limit}"));
+    })?;
+    let mut stop_notice = notice;
+    signals::listen(STOP_TIMEOUT, move || {
+        stop_notice(
+            "stopping: waiting up to 5 s for requests in flight; send the signal again to exit at once",
+        );
+    })
+}
+
+fn give_up(after: Option<Duration>) -> GiveUp {
+    after.map_or(GiveUp::Never, |limit| GiveUp::After {
+        unanswered: limit.min(MAX_UNANSWERED),
+        unconfirmed: limit,
+    })
+}
+
+/// Prints the last line of the event stream of a run that failed before its session began.
 ///
 /// # Errors
-/// [`Kind::Io`] when standard output fails other than by being closed.
-pub fn tell_nothing_began(error: &Error) -> Result<()> {
-    let code = error.kind().exit_code();
+/// As [`output::print`].
+pub fn print_exit_event(error: &Error) -> Result<()> {
     let exit = Event::Exit {
-        code,
+        code: error.kind().exit_code(),
         uploads: 0,
         completed: 0,
         failed: 0,
@@ -316,5 +323,5 @@ pub fn tell_nothing_began(error: &Error) -> Result<()> {
         bytes_skipped: 0,
         resumable: false,
     };
-    super::config::print(&format!("{}\n", event::to_json_line(&exit)))
+    output::print(&format!("{}\n", event::to_json_line(&exit)))
 }

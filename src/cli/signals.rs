@@ -1,7 +1,6 @@
-//! Signals that ask to stop: the first one politely, the second at once.
+//! The signals that end a run: the first asks the engine to stop, the second exits at once.
 //!
-//! Border: turns signals into a value the engine watches; what stopping means is `transfer`'s. Those that change the rate
-//! are `tempo`'s.
+//! Not here: stopping (`transfer`), and the signals that change the rate (`rate_signals`).
 
 use std::time::Duration;
 
@@ -10,44 +9,42 @@ use tokio::sync::watch;
 
 use upload_types::error::{Error, Kind, Result};
 
-/// From the first signal to the end, whatever else holds on: what is on the wire has five seconds, and a little is needed to
-/// write down what came of it.
-pub const LAST: Duration = Duration::from_millis(5500);
+/// The exit code of a process that a signal ended is this plus the number of the signal.
+const SIGNAL_EXIT_CODE: i32 = 128;
+/// Writing to a stopped terminal blocks; the notice is not waited for longer.
+const NOTICE_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// How long telling of it may take.
-const TELL: Duration = Duration::from_millis(100);
-
-/// Listens from now on. The first SIGINT, SIGTERM or SIGHUP shows in the receiver by its number, after `first` was called; a
-/// second one, or the time `last` without an end, ends the process there and then, which journal and ledger are made for.
+/// Listens from now on. The first SIGINT, SIGTERM or SIGHUP calls `on_first` and then appears in the receiver by its
+/// number. A second one, or `time_limit` without an exit, exits the process at once; journal and ledger survive that.
 ///
 /// # Errors
-/// [`Kind::Other`] when the system lets nobody listen.
+/// [`Kind::Other`] if the system refuses to listen.
 pub fn listen(
-    last: Duration,
-    first: impl FnOnce() + Send + 'static,
+    time_limit: Duration,
+    on_first: impl FnOnce() + Send + 'static,
 ) -> Result<watch::Receiver<Option<u8>>> {
-    let mut interrupt = heard(SignalKind::interrupt())?;
-    let mut terminate = heard(SignalKind::terminate())?;
-    let mut hangup = heard(SignalKind::hangup())?;
+    let mut interrupt = subscribe(SignalKind::interrupt())?;
+    let mut terminate = subscribe(SignalKind::terminate())?;
+    let mut hangup = subscribe(SignalKind::hangup())?;
     let (sender, receiver) = watch::channel(None);
     tokio::spawn(async move {
-        let mut first = Some(first);
+        let mut on_first = Some(on_first);
         loop {
             let number = tokio::select! {
-                () = came(&mut interrupt) => 2,
-                () = came(&mut terminate) => 15,
-                () = came(&mut hangup) => 1,
+                () = receive(&mut interrupt) => 2,
+                () = receive(&mut terminate) => 15,
+                () = receive(&mut hangup) => 1,
             };
-            let code = i32::from(128 + number);
-            let Some(first) = first.take() else {
+            let code = SIGNAL_EXIT_CODE + i32::from(number);
+            let Some(on_first) = on_first.take() else {
                 std::process::exit(code)
             };
             tokio::spawn(async move {
-                tokio::time::sleep(last).await;
+                tokio::time::sleep(time_limit).await;
                 std::process::exit(code);
             });
-            // A terminal that is stopped takes no word.
-            let _ = tokio::time::timeout(TELL, tokio::task::spawn_blocking(first)).await;
+            let notice = tokio::task::spawn_blocking(on_first);
+            let _ = tokio::time::timeout(NOTICE_TIMEOUT, notice).await;
             if sender.send(Some(number)).is_err() {
                 std::process::exit(code);
             }
@@ -56,30 +53,30 @@ pub fn listen(
     Ok(receiver)
 }
 
-/// A signal that is listened to from now on, unless we were started with it ignored.
+/// Subscribes to a signal; `None` if the process was started with the signal ignored.
 ///
 /// # Errors
-/// [`Kind::Other`] when the system lets nobody listen.
-pub fn heard(kind: SignalKind) -> Result<Option<Signal>> {
-    let wrong = |error| Error::new(Kind::Other, "could not listen for signals").with_source(error);
-    if ignored(kind) {
-        Ok(None)
-    } else {
-        signal(kind).map(Some).map_err(wrong)
+/// [`Kind::Other`] if the system refuses to listen.
+pub fn subscribe(kind: SignalKind) -> Result<Option<Signal>> {
+    if was_ignored(kind) {
+        return Ok(None);
     }
+    signal(kind)
+        .map(Some)
+        .map_err(|error| Error::new(Kind::Other, "could not listen for signals").with_source(error))
 }
 
-/// Waits for a signal; for one that is not listened to, for ever.
-pub async fn came(signal: &mut Option<Signal>) {
+/// Waits for a signal; without a subscription, forever.
+pub async fn receive(signal: &mut Option<Signal>) {
     match signal {
         Some(signal) => drop(signal.recv().await),
         None => std::future::pending().await,
     }
 }
 
-/// Whether we were started with a signal ignored (`nohup`, a script's `&`): then it stays so. Where the system does not tell,
-/// none is.
-fn ignored(kind: SignalKind) -> bool {
+/// Whether the process was started with a signal ignored (by `nohup`, or by `&` in a script): it must stay so. False if the
+/// system does not tell.
+fn was_ignored(kind: SignalKind) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask

@@ -1,179 +1,189 @@
-//! Bars on a terminal: one for each source that moves, one for all, and a line that stays for each that ended.
+//! The reporter for terminals: a bar for each source in progress, one for the total, and a line for
+//! each source that ended.
 //!
-//! Border: the one door to indicatif; words come from `item`.
+//! The only file that uses indicatif. Not here: the sentences (`wording`).
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::mem;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::item::{Item, Items, failure, remark};
+use super::options::Verbosity;
+use super::output::Output;
+use super::sources::{SourceState, Sources};
 use super::text::{escape, fit};
-use super::{Loudness, Said};
+use super::wording;
 use crate::event::Event;
 
-/// How often a second the screen is drawn at most.
-const HERTZ: u8 = 10;
-/// How often all sources are added up.
-const ADD_UP: Duration = Duration::from_millis(100);
-/// The most bars at once; other sources are in the total alone until one ends.
-const BARS: usize = 6;
-/// Columns a name takes.
-const NAME: usize = 24;
-/// Columns the name and what is there of it take, before the bar.
-const HEAD: usize = 44;
-/// Of these, what is there of it: `100% of 1023 MiB`, and a gap.
-const SHARE: usize = 18;
-/// Columns that the smallest bar takes with its gap and its ends.
-const BESIDE: usize = 8;
+const MAX_REDRAWS_PER_SECOND: u8 = 10;
+/// Between two updates of the total: with thousands of sources, adding up at each event is too
+/// slow.
+const TOTAL_INTERVAL: Duration = Duration::from_millis(100);
+/// The most bars at once; further sources count in the total only.
+const MAX_BARS: usize = 6;
+/// Columns for the name.
+const NAME_COLUMNS: usize = 24;
+/// Columns before the bar: name, gap and share.
+const HEAD_COLUMNS: usize = 44;
+/// Columns of these for the share (`100% of 1023 MiB`) and the gap.
+const SHARE_COLUMNS: usize = 18;
+/// Columns of the smallest bar with its gap and its ends.
+const MIN_BAR_COLUMNS: usize = 8;
 
-/// The reporter for terminals.
 #[derive(Debug)]
 pub struct Bars {
     screen: MultiProgress,
-    items: Items,
-    loudness: Loudness,
-    moving: BTreeMap<usize, ProgressBar>,
+    sources: Sources,
+    verbosity: Verbosity,
+    by_item: BTreeMap<usize, ProgressBar>,
     total: Option<ProgressBar>,
-    /// When the total was added up: with thousands of sources, not at each of their events.
-    added_up: Instant,
+    total_at: Instant,
 }
 
 impl Bars {
-    pub fn new(loudness: Loudness, now: Instant) -> Self {
-        Self::on_target(ProgressDrawTarget::stderr_with_hz(HERTZ), loudness, now)
+    pub fn new(verbosity: Verbosity, now: Instant) -> Self {
+        let target = ProgressDrawTarget::stderr_with_hz(MAX_REDRAWS_PER_SECOND);
+        Self::on_target(target, verbosity, now)
     }
 
     /// A reporter without a screen.
     #[cfg(test)]
-    pub(super) fn hidden(loudness: Loudness, now: Instant) -> Self {
-        Self::on_target(ProgressDrawTarget::hidden(), loudness, now)
+    pub(super) fn hidden(verbosity: Verbosity, now: Instant) -> Self {
+        Self::on_target(ProgressDrawTarget::hidden(), verbosity, now)
     }
 
-    fn on_target(target: ProgressDrawTarget, loudness: Loudness, now: Instant) -> Self {
-        let screen = MultiProgress::with_draw_target(target);
+    fn on_target(target: ProgressDrawTarget, verbosity: Verbosity, now: Instant) -> Self {
         Self {
-            screen,
-            items: Items::new(now),
-            loudness,
-            moving: BTreeMap::new(),
+            screen: MultiProgress::with_draw_target(target),
+            sources: Sources::new(now),
+            verbosity,
+            by_item: BTreeMap::new(),
             total: None,
-            added_up: now,
+            total_at: now,
         }
     }
 
-    /// The screen, for whoever else writes to the terminal.
-    pub fn screen(&self) -> MultiProgress {
-        self.screen.clone()
+    /// A writer whose text appears above the bars.
+    pub fn log_writer(&self) -> LogWriter {
+        LogWriter(Some(self.screen.clone()))
     }
 
-    /// Moves the bars as an event says, and gives what is to be said beside them.
-    pub fn on(&mut self, event: &Event, now: Instant) -> Said {
-        let item = self.items.note(event);
-        let mut said = Said::default();
+    /// Updates the bars, and returns the text to show above them.
+    pub fn on(&mut self, event: &Event, now: Instant) -> Output {
+        let item = self.sources.record(event);
+        let mut output = Output::default();
         if let Event::Completed { receipt, .. } = event {
-            said.data.push(escape(&receipt.location));
+            output.data.push(escape(&receipt.location));
         }
-        said.failure = failure(event);
-        said.remarks
-            .extend(remark(event, &self.items, self.loudness.verbose));
+        output.failure = wording::failure(event);
+        let notice = wording::notice(event, &self.sources, self.verbosity.verbose);
+        output.notices.extend(notice);
         match (event, item) {
             (Event::Plan { .. } | Event::Progress { .. } | Event::Waiting { .. }, Some(item)) => {
                 self.draw(item);
             }
             (Event::Completed { .. } | Event::Failed { .. }, Some(item)) => {
-                if let Some(bar) = self.moving.remove(&item) {
+                if let Some(bar) = self.by_item.remove(&item) {
                     bar.finish_and_clear();
                     self.screen.remove(&bar);
                 }
-                // What failed before it was opened has its error only; a single success is told by the summary.
-                let several = self.items.several();
-                let told = |item: &&Item| if item.failed { item.size > 0 } else { several };
-                said.remarks
-                    .extend(self.items.get(item).filter(told).map(Item::ending));
+                output.notices.extend(self.outcome(item));
             }
             (Event::Exit { .. }, _) => {
                 self.clear();
-                said.remarks.extend(self.items.summary(event, now));
+                let summary = wording::summary(event, &self.sources, now);
+                output.notices.extend(summary);
             }
             _ => {}
         }
         self.draw_total(now);
-        said
+        output
     }
 
-    /// Writes what was said above the bars: `write` runs while they are off the screen.
-    pub fn beside<T>(&self, write: impl FnOnce() -> T) -> T {
+    /// The line that replaces a bar. A source that failed before it was opened has only its error;
+    /// the summary reports a single success.
+    fn outcome(&self, item: usize) -> Option<String> {
+        let source = self.sources.get(item)?;
+        let has_line = if source.failed {
+            source.size > 0
+        } else {
+            self.sources.has_several()
+        };
+        has_line.then(|| wording::outcome(source))
+    }
+
+    /// Runs `write` while the bars are off the screen.
+    pub fn suspend<T>(&self, write: impl FnOnce() -> T) -> T {
         self.screen.suspend(write)
     }
 
-    /// Takes every bar off the screen.
+    /// Removes every bar from the screen.
     pub fn clear(&mut self) {
-        for bar in std::mem::take(&mut self.moving)
-            .into_values()
-            .chain(self.total.take())
-        {
+        let bars = mem::take(&mut self.by_item).into_values();
+        for bar in bars.chain(self.total.take()) {
             bar.finish_and_clear();
         }
     }
 
-    fn draw(&mut self, index: usize) {
-        let Some(item) = self.items.get(index).filter(|item| !item.ended) else {
+    fn draw(&mut self, item: usize) {
+        let Some(source) = self.sources.get(item).filter(|source| !source.ended) else {
             return;
         };
-        if !self.moving.contains_key(&index) {
-            if self.moving.len() >= BARS {
-                return;
-            }
-            let bar = blank();
-            show(&bar, item);
+        if let Some(bar) = self.by_item.get(&item) {
+            update(bar, source);
+        } else if self.by_item.len() < MAX_BARS && !source.name.is_empty() {
+            let bar = new_bar();
+            update(&bar, source);
             let bar = match &self.total {
                 Some(total) => self.screen.insert_before(total, bar),
                 None => self.screen.add(bar),
             };
-            self.moving.insert(index, bar);
-        } else if let Some(bar) = self.moving.get(&index) {
-            show(bar, item);
+            self.by_item.insert(item, bar);
         }
     }
 
     fn draw_total(&mut self, now: Instant) {
-        let fresh = now.saturating_duration_since(self.added_up) < ADD_UP;
-        if !self.items.several() || self.moving.is_empty() || (fresh && self.total.is_some()) {
+        let is_recent = now.saturating_duration_since(self.total_at) < TOTAL_INTERVAL;
+        let is_current = self.total.is_some() && is_recent;
+        if !self.sources.has_several() || self.by_item.is_empty() || is_current {
             return;
         }
-        self.added_up = now;
+        self.total_at = now;
         let screen = &self.screen;
-        let total = self.total.get_or_insert_with(|| screen.add(blank()));
-        show(total, &self.items.total());
+        let total = self.total.get_or_insert_with(|| screen.add(new_bar()));
+        update(total, &self.sources.total());
     }
 }
 
-fn show(bar: &ProgressBar, item: &Item) {
-    bar.set_length(item.size.max(1));
-    let (name, head) =
-        columns(rustix::termios::tcgetwinsize(io::stderr()).map_or(0, |size| size.ws_col));
-    bar.set_prefix(fit(
-        &format!("{}  {}", fit(&item.name, name), item.share()),
-        head,
-    ));
-    bar.set_message(item.motion());
-    // An empty source is whole from the start.
-    bar.set_position(if item.size == 0 { 1 } else { item.confirmed });
+fn update(bar: &ProgressBar, source: &SourceState) {
+    bar.set_length(source.size.max(1));
+    let screen_columns = rustix::termios::tcgetwinsize(io::stderr()).map_or(0, |size| size.ws_col);
+    let (name_columns, head_columns) = layout(screen_columns);
+    let name = fit(&source.name, name_columns);
+    let head = format!("{name}  {}", wording::share(source));
+    bar.set_prefix(fit(&head, head_columns));
+    bar.set_message(wording::motion(source));
+    // An empty source is complete from the start.
+    bar.set_position(if source.size == 0 {
+        1
+    } else {
+        source.confirmed
+    });
 }
 
-/// Columns for the name, and for all before the bar, on a screen of so many; 0 is one that does not say.
-fn columns(screen: u16) -> (usize, usize) {
-    let head = match screen {
-        0 => HEAD,
-        screen => HEAD.min(usize::from(screen).saturating_sub(BESIDE)),
+/// Columns for the name, and for everything before the bar; 0 is a screen of unknown width.
+fn layout(screen_columns: u16) -> (usize, usize) {
+    let head = match screen_columns {
+        0 => HEAD_COLUMNS,
+        columns => HEAD_COLUMNS.min(usize::from(columns).saturating_sub(MIN_BAR_COLUMNS)),
     };
-    (NAME.min(head.saturating_sub(SHARE)), head)
+    (NAME_COLUMNS.min(head.saturating_sub(SHARE_COLUMNS)), head)
 }
 
-/// A bar that is on no screen yet.
-fn blank() -> ProgressBar {
+/// A bar that is not on a screen yet.
+fn new_bar() -> ProgressBar {
     ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()).with_style(style())
 }
 
@@ -183,11 +193,11 @@ fn style() -> ProgressStyle {
         .progress_chars("=> ")
 }
 
-/// Standard error for logs: what is written goes above the bars.
+/// Standard error for log lines, which appear above the bars, if there are any.
 #[derive(Debug, Clone, Default)]
-pub struct Log(pub(super) Option<MultiProgress>);
+pub struct LogWriter(Option<MultiProgress>);
 
-impl Write for Log {
+impl Write for LogWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &self.0 {
             Some(screen) => screen.suspend(|| io::stderr().write(bytes)),
@@ -205,9 +215,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_narrow_screen_takes_from_the_name_first() {
-        assert_eq!((columns(0), columns(80)), ((NAME, HEAD), (NAME, HEAD)));
-        assert_eq!(columns(40), (14, 32));
-        assert_eq!((columns(20), columns(1)), ((0, 12), (0, 0)));
+    fn narrow_screen_shortens_the_name_first() {
+        let full = (NAME_COLUMNS, HEAD_COLUMNS);
+        assert_eq!((layout(0), layout(80)), (full, full));
+        assert_eq!(layout(40), (14, 32));
+        assert_eq!((layout(20), layout(1)), ((0, 12), (0, 0)));
     }
 }

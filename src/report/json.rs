@@ -1,58 +1,58 @@
-//! Events as JSON lines: all of them but the progress nobody needs.
+//! The reporter of `--json`: each event as a line, progress at most once a second for each upload.
 //!
-//! Border: which events become lines, and when; their shape is `event`.
+//! Not here: the shape of the lines (`event`).
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::time::{Duration, Instant};
 
 use crate::event::{self, Event};
 
-/// Progress of one upload is told at most this often, and once more at its end.
-const EVERY: Duration = Duration::from_secs(1);
+/// Between two progress lines of one upload; its last progress is always reported.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The reporter of `--json`.
 #[derive(Debug, Default)]
 pub struct Json {
-    uploads: BTreeMap<usize, Pace>,
+    progress: BTreeMap<usize, Throttle>,
 }
 
+/// Progress of one upload.
 #[derive(Debug, Default)]
-struct Pace {
-    told: Option<Instant>,
-    /// Progress that came too early to be told.
+struct Throttle {
+    reported_at: Option<Instant>,
+    /// Progress that came too early to be reported.
     held: Option<Event>,
 }
 
 impl Json {
-    /// The lines an event makes, at this instant, each without its newline.
+    /// The lines of an event, without newlines.
     pub fn on(&mut self, event: Event, now: Instant) -> Vec<String> {
         let mut lines = Vec::new();
         match &event {
-            // No line of its own: `exit` tells the count.
+            // `exit` has the count.
             Event::Sources { .. } => return lines,
             Event::Progress { item, .. } => {
-                let pace = self.uploads.entry(*item).or_default();
-                if pace
-                    .told
-                    .is_some_and(|told| now.saturating_duration_since(told) < EVERY)
-                {
-                    pace.held = Some(event);
+                let throttle = self.progress.entry(*item).or_default();
+                let is_early = throttle
+                    .reported_at
+                    .is_some_and(|at| now.saturating_duration_since(at) < PROGRESS_INTERVAL);
+                if is_early {
+                    throttle.held = Some(event);
                     return lines;
                 }
-                *pace = Pace {
-                    told: Some(now),
+                *throttle = Throttle {
+                    reported_at: Some(now),
                     held: None,
                 };
             }
             Event::Completed { item, .. } | Event::Failed { item, .. } => {
-                // The last word on progress comes before the end.
-                let held = self.uploads.remove(item).and_then(|pace| pace.held);
+                let held = self.progress.remove(item).and_then(|entry| entry.held);
                 lines.extend(held.iter().map(event::to_json_line));
             }
             Event::Exit { .. } => {
-                let held = std::mem::take(&mut self.uploads)
+                let held = mem::take(&mut self.progress)
                     .into_values()
-                    .filter_map(|pace| pace.held);
+                    .filter_map(|entry| entry.held);
                 lines.extend(held.map(|event| event::to_json_line(&event)));
             }
             Event::Plan { .. }

@@ -1,77 +1,83 @@
-//! Calm lines, where nobody watches a terminal: what happened, and now and then where things stand.
+//! The reporter for pipes, logs and `--progress plain`: a line for each result, and progress now
+//! and then.
 //!
-//! Border: sentences and when to say them; `item` words them, `report` writes them. No escape byte, no carriage return.
+//! Writes neither escape codes nor carriage returns. Not here: the sentences (`wording`).
 
 use std::time::{Duration, Instant};
 
-use super::item::{Items, failure, remark};
+use super::options::Verbosity;
+use super::output::Output;
+use super::sources::Sources;
 use super::text::escape;
-use super::{Loudness, Said};
+use super::wording;
 use crate::event::Event;
 
-/// Progress is told at most this often, over all sources.
-const EVERY: Duration = Duration::from_secs(10);
+/// Between two progress lines, over all sources.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The reporter for pipes, logs and `--progress plain`.
 #[derive(Debug)]
 pub struct Plain {
-    items: Items,
-    loudness: Loudness,
-    /// Whether to tell progress at all.
-    progress: bool,
-    /// When something was told last; at first, when it began.
-    told: Instant,
+    sources: Sources,
+    verbosity: Verbosity,
+    show_progress: bool,
+    /// When the last progress line was written; at first, the start of the run.
+    progress_at: Instant,
 }
 
 impl Plain {
-    pub fn new(loudness: Loudness, progress: bool, now: Instant) -> Self {
+    pub fn new(verbosity: Verbosity, show_progress: bool, now: Instant) -> Self {
         Self {
-            items: Items::new(now),
-            loudness,
-            progress,
-            told: now,
+            sources: Sources::new(now),
+            verbosity,
+            show_progress,
+            progress_at: now,
         }
     }
 
-    /// What to say to an event, at this instant.
-    pub fn on(&mut self, event: &Event, now: Instant) -> Said {
-        let item = self.items.note(event);
-        let mut said = Said::default();
+    pub fn on(&mut self, event: &Event, now: Instant) -> Output {
+        let item = self.sources.record(event);
+        let mut output = Output::default();
         if let Event::Completed { receipt, .. } = event {
-            said.data.push(escape(&receipt.location));
+            output.data.push(escape(&receipt.location));
         }
-        said.failure = failure(event);
-        if self.loudness.quiet {
-            return said;
+        output.failure = wording::failure(event);
+        if self.verbosity.quiet {
+            return output;
         }
-        said.remarks
-            .extend(remark(event, &self.items, self.loudness.verbose));
+        output.notices.extend(wording::notice(
+            event,
+            &self.sources,
+            self.verbosity.verbose,
+        ));
         match event {
-            Event::Progress { .. }
-                if self.progress && now.saturating_duration_since(self.told) >= EVERY =>
-            {
-                self.told = now;
-                let total = self.items.total();
-                let shown = if self.items.several() {
-                    Some(&total)
-                } else {
-                    item.and_then(|item| self.items.get(item))
-                };
-                said.remarks.extend(
-                    shown.map(|shown| {
-                        format!("{}: {}, {}", shown.name, shown.share(), shown.motion())
-                    }),
-                );
+            Event::Progress { item, .. } => {
+                output.notices.extend(self.progress(*item, now));
             }
-            Event::Completed { .. } if self.items.several() => {
-                said.remarks.extend(
-                    item.and_then(|item| self.items.get(item))
-                        .map(super::item::Item::ending),
-                );
+            Event::Completed { .. } if self.sources.has_several() => {
+                let source = item.and_then(|item| self.sources.get(item));
+                output.notices.extend(source.map(wording::outcome));
             }
-            Event::Exit { .. } => said.remarks.extend(self.items.summary(event, now)),
+            Event::Exit { .. } => {
+                output
+                    .notices
+                    .extend(wording::summary(event, &self.sources, now));
+            }
             _ => {}
         }
-        said
+        output
+    }
+
+    /// The progress line, if it is time for one.
+    fn progress(&mut self, item: usize, now: Instant) -> Option<String> {
+        let elapsed = now.saturating_duration_since(self.progress_at);
+        if !self.show_progress || elapsed < PROGRESS_INTERVAL {
+            return None;
+        }
+        self.progress_at = now;
+        if self.sources.has_several() {
+            Some(wording::progress(&self.sources.total()))
+        } else {
+            self.sources.get(item).map(wording::progress)
+        }
     }
 }

@@ -1,17 +1,24 @@
-//! What the reporters say to a stream of events, and when.
+//! The output of each reporter for streams of events.
 
 use std::time::{Duration, Instant};
 
+use super::bars::Bars;
+use super::json::Json;
+use super::options::Verbosity;
+use super::output::Output;
+use super::plain::Plain;
+use super::sources::Sources;
 use super::*;
+use crate::event::Event;
 use upload_types::names::{Checksum, Sha256, UploadId};
 use upload_types::wire::{Proof, Receipt};
 
 const GIB: u64 = 1 << 30;
-const CHATTY: Loudness = Loudness {
+const NORMAL: Verbosity = Verbosity {
     quiet: false,
     verbose: 0,
 };
-const QUIET: Loudness = Loudness {
+const QUIET: Verbosity = Verbosity {
     quiet: true,
     verbose: 0,
 };
@@ -101,40 +108,40 @@ fn exit(uploads: u64, completed: u64, bytes_sent: u64, bytes_skipped: u64) -> Ev
     }
 }
 
-/// Feeds a plain reporter one event a second; gives both streams.
-fn tell(loudness: Loudness, progress: bool, events: &[Event]) -> (String, String) {
+/// Feeds a plain reporter one event per second; returns standard output and standard error.
+fn report(verbosity: Verbosity, progress: bool, events: &[Event]) -> (String, String) {
     let mut now = Instant::now();
-    let mut plain = Plain::new(loudness, progress, now);
+    let mut plain = Plain::new(verbosity, progress, now);
     let (mut out, mut err) = (String::new(), String::new());
     for event in events {
         now += Duration::from_secs(1);
-        let said = plain.on(event, now);
-        out += &lines(&said.data);
-        err += &said.for_people(false);
+        let output = plain.on(event, now);
+        out += &output.stdout();
+        err += &output.stderr(false);
     }
     (out, err)
 }
 
 #[test]
-fn one_resumed_upload_in_plain_words() {
+fn plain_reports_a_resumed_upload() {
     let mut events = vec![plan(0, "/films/holiday.mov", 3 * GIB / 2)];
     events.extend((0..30).map(|step| progress(0, 3 * GIB / 2 + step * (16 << 20))));
     events.extend([completed(0, false), exit(1, 1, GIB / 2, 3 * GIB / 2)]);
-    let (out, err) = tell(CHATTY, true, &events);
+    let (out, err) = report(NORMAL, true, &events);
     assert_eq!(out, "embedded:uploads/o/0.mov\n");
     assert_eq!(
         err,
-        "resumed: holiday.mov: 1.5 GiB of 2.0 GiB are already there\n\
+        "resumed: holiday.mov: 1.5 GiB of 2.0 GiB are already stored\n\
          holiday.mov: 81% of 2.0 GiB, 64.0 MiB/s, 6s left, sent 81%, hashed 81%, resumed 1.5 GiB\n\
          holiday.mov: 89% of 2.0 GiB, 64.0 MiB/s, 3s left, sent 89%, hashed 89%, resumed 1.5 GiB\n\
          holiday.mov: 96% of 2.0 GiB, 64.0 MiB/s, 1s left, sent 96%, hashed 96%, resumed 1.5 GiB\n\
          uploaded holiday.mov: 2.0 GiB in 256 parts, sent 512 MiB in 33s (15.5 MiB/s)\n\
-         resumed: 1.5 GiB of 2.0 GiB were already there\n"
+         resumed: 1.5 GiB of 2.0 GiB were already stored\n"
     );
 }
 
 #[test]
-fn several_sources_are_one_line_now_and_then() {
+fn plain_reports_several_sources_in_one_progress_line() {
     let mut events = vec![plan(0, "a.mov", 0), plan(1, "b.mov", 0)];
     events.extend((0..10).flat_map(|step| [progress(0, step << 20), progress(1, step << 21)]));
     events.extend([
@@ -142,7 +149,7 @@ fn several_sources_are_one_line_now_and_then() {
         failed(0, "a.mov"),
         exit(2, 1, 2 * GIB, 0),
     ]);
-    let (out, err) = tell(CHATTY, true, &events);
+    let (out, err) = report(NORMAL, true, &events);
     assert_eq!(out, "embedded:uploads/o/1.mov\n");
     assert_eq!(
         err.lines()
@@ -159,13 +166,13 @@ fn several_sources_are_one_line_now_and_then() {
             "error: a.mov: could not read part 3:\\u{a}\\u{1b}[31mdisk on fire",
             "hint: check the disk",
             "uploaded 1 of 2 files, sent 2.0 GiB in 25s (81.9 MiB/s)",
-            "what is missing stays in the journal: run `upload resume` to go on",
+            "unfinished uploads are in the journal: run `upload resume` to continue them",
         ]
     );
 }
 
 #[test]
-fn quiet_says_errors_only_and_still_gives_the_data() {
+fn quiet_reports_errors_and_data_only() {
     let events = [
         plan(0, "a.mov", GIB),
         progress(0, GIB),
@@ -173,10 +180,10 @@ fn quiet_says_errors_only_and_still_gives_the_data() {
         exit(1, 1, GIB, GIB),
     ];
     assert_eq!(
-        tell(QUIET, true, &events),
+        report(QUIET, true, &events),
         ("embedded:uploads/o/0.mov\n".into(), String::new())
     );
-    let (_, err) = tell(QUIET, true, &[failed(0, "a.mov"), exit(1, 0, 0, 0)]);
+    let (_, err) = report(QUIET, true, &[failed(0, "a.mov"), exit(1, 0, 0, 0)]);
     assert!(
         err.starts_with("error: a.mov: ") && err.contains("hint: check"),
         "{err}"
@@ -184,9 +191,9 @@ fn quiet_says_errors_only_and_still_gives_the_data() {
 }
 
 #[test]
-fn a_file_that_is_there_already_says_so() {
-    let (out, err) = tell(
-        CHATTY,
+fn plain_reports_an_upload_that_was_complete_before() {
+    let (out, err) = report(
+        NORMAL,
         true,
         &[
             plan(0, "a.mov", 2 * GIB),
@@ -198,28 +205,31 @@ fn a_file_that_is_there_already_says_so() {
         (out.as_str(), err.as_str()),
         (
             "embedded:uploads/o/0.mov\n",
-            "a.mov is already there; nothing was sent\n"
+            "a.mov is already uploaded; nothing was sent\n"
         )
     );
 }
 
 #[test]
-fn an_error_names_its_source_once() {
-    let error = |path: &str| tell(CHATTY, true, &[failed(0, path)]).1;
+fn error_names_its_source_once() {
+    let error = |path: &str| report(NORMAL, true, &[failed(0, path)]).1;
     assert!(error("a.mov").starts_with("error: a.mov: could not read part 3"));
     assert!(error("part 3").starts_with("error: could not read part 3"));
     assert!(error("").starts_with("error: could not read part 3"));
 }
 
 #[test]
-fn no_progress_means_none() {
+fn progress_none_reports_no_progress() {
     let mut events = vec![plan(0, "a.mov", 0)];
     events.extend((0..30).map(|step| progress(0, step << 20)));
-    assert_eq!(tell(CHATTY, false, &events), (String::new(), String::new()));
+    assert_eq!(
+        report(NORMAL, false, &events),
+        (String::new(), String::new())
+    );
 }
 
 #[test]
-fn names_cannot_move_the_cursor() {
+fn file_names_are_escaped() {
     let name = "/x/\x1b[2J\rgood.mov\u{202e}";
     let events = [
         plan(0, name, GIB),
@@ -227,8 +237,8 @@ fn names_cannot_move_the_cursor() {
         completed(0, false),
         exit(1, 1, GIB, GIB),
     ];
-    let (out, err) = tell(
-        Loudness {
+    let (out, err) = report(
+        Verbosity {
             quiet: false,
             verbose: 2,
         },
@@ -244,14 +254,15 @@ fn names_cannot_move_the_cursor() {
 }
 
 #[test]
-fn colours_mark_errors_only_where_they_are_wanted() {
-    let said = Said {
+fn colors_and_bars_depend_on_options_and_screen() {
+    let output = Output {
         failure: Some(("no".into(), Some("do".into()))),
-        ..Said::default()
+        ..Output::default()
     };
-    assert_eq!(said.for_people(false), "error: no\nhint: do\n");
+    assert_eq!(output.stderr(false), "error: no\nhint: do\n");
     assert!(
-        said.for_people(true)
+        output
+            .stderr(true)
             .starts_with("\x1b[1;31merror:\x1b[0m no\n")
     );
 
@@ -264,64 +275,64 @@ fn colours_mark_errors_only_where_they_are_wanted() {
         screen: Screen::Terminal,
         no_color: false,
     };
-    assert!(terminal.colours() && terminal.bars());
+    assert!(terminal.use_colors() && terminal.use_bars());
     assert!(
         !Options {
             no_color: true,
             ..terminal
         }
-        .colours()
+        .use_colors()
     );
     assert!(
         Options {
             no_color: true,
             ..terminal
         }
-        .bars()
+        .use_bars()
     );
     let dumb = Options {
         screen: Screen::Dumb,
         ..terminal
     };
-    assert!(!dumb.colours() && !dumb.bars());
+    assert!(!dumb.use_colors() && !dumb.use_bars());
     let pipe = Options {
         screen: Screen::None,
         progress: Progress::Bar,
         ..terminal
     };
-    assert!(!pipe.colours() && !pipe.bars());
+    assert!(!pipe.use_colors() && !pipe.use_bars());
     assert!(
         Options {
             color: Color::Always,
             ..pipe
         }
-        .colours()
+        .use_colors()
     );
     assert!(
         !Options {
             color: Color::Never,
             ..terminal
         }
-        .colours()
+        .use_colors()
     );
 }
 
 #[test]
-fn json_tells_progress_once_a_second_and_always_the_last() {
+fn json_reports_progress_once_per_second_and_the_last() {
     let begin = Instant::now();
     let mut json = Json::default();
-    let mut told = Vec::new();
+    let mut lines = Vec::new();
     for step in 0..25 {
-        told.extend(json.on(progress(0, step), begin + Duration::from_millis(100 * step)));
+        lines.extend(json.on(progress(0, step), begin + Duration::from_millis(100 * step)));
     }
-    assert_eq!(told.len(), 3, "{told:?}");
+    assert_eq!(lines.len(), 3, "{lines:?}");
     let end = json.on(completed(0, false), begin + Duration::from_millis(2500));
     assert_eq!(end.len(), 2);
     assert!(
         end[0].contains("\"confirmed\":24,") && end[1].contains("\"type\":\"completed\""),
         "{end:?}"
     );
-    // Two uploads have a pace each.
+    // Each upload has an interval of its own.
     assert_eq!(
         json.on(progress(1, 1), begin).len() + json.on(progress(2, 1), begin).len(),
         2
@@ -333,35 +344,34 @@ fn json_tells_progress_once_a_second_and_always_the_last() {
 }
 
 #[test]
-fn a_bar_that_ends_stays_as_a_line() {
+fn bar_that_ends_leaves_a_line() {
     let now = Instant::now();
-    let mut bars = Bars::hidden(CHATTY, now);
+    let mut bars = Bars::hidden(NORMAL, now);
     let first = bars.on(&plan(0, "a.mov", GIB), now);
     assert_eq!(
-        first.remarks,
-        ["resumed: a.mov: 1.0 GiB of 2.0 GiB are already there"]
+        first.notices,
+        ["resumed: a.mov: 1.0 GiB of 2.0 GiB are already stored"]
     );
     for item in 1..40 {
         bars.on(&plan(item, "more", 0), now);
     }
     let end = bars.on(&completed(0, false), now);
-    assert_eq!(end.remarks, ["uploaded a.mov, 2.0 GiB, resumed 1.0 GiB"]);
+    assert_eq!(end.notices, ["uploaded a.mov, 2.0 GiB, resumed 1.0 GiB"]);
     assert_eq!(end.data, ["embedded:uploads/o/0.mov"]);
 }
 
-/// How many there are is known before each was opened.
 #[test]
-fn the_total_counts_what_is_still_to_come() {
-    let mut items = item::Items::new(Instant::now());
-    items.note(&Event::Sources {
+fn total_includes_sources_that_are_not_opened_yet() {
+    let mut sources = Sources::new(Instant::now());
+    sources.record(&Event::Sources {
         count: 301,
         bytes: 602 * GIB,
     });
-    assert!(items.several());
-    items.note(&plan(0, "a", 0));
-    items.note(&plan(1, "b", 0));
-    items.note(&completed(0, false));
-    let total = items.total();
+    assert!(sources.has_several());
+    sources.record(&plan(0, "a", 0));
+    sources.record(&plan(1, "b", 0));
+    sources.record(&completed(0, false));
+    let total = sources.total();
     assert_eq!(
         (total.name.as_str(), total.size, total.confirmed),
         ("1 of 301 files", 602 * GIB, 2 * GIB)
@@ -376,6 +386,6 @@ fn the_total_counts_what_is_still_to_come() {
                 Instant::now()
             )
             .is_empty(),
-        "for people only"
+        "not a line of JSON"
     );
 }

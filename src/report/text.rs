@@ -1,25 +1,27 @@
-//! Text for people: made safe for a terminal, and numbers in the units people read.
+//! Texts for people: made safe for a terminal, and numbers in the units that people read.
 //!
-//! Border: pure strings; every text of a server, a file name or an error passes [`safe`] or [`escape`] on its way out.
+//! Each text of a server, a file name or an error passes [`safe`] or [`escape`] before it is shown.
+//! All functions are pure.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use unicode_width::UnicodeWidthChar as _;
 
-/// The most columns one text of others takes.
-pub const COLUMNS: usize = 256;
-/// Marks of width zero pile up on one column, so characters are bounded too.
-const CHARS: usize = 4 * COLUMNS;
+/// The longest external text that is shown, in columns.
+pub const MAX_COLUMNS: usize = 256;
+/// The same in characters: marks of width zero pile up on one column.
+const MAX_CHARS: usize = 4 * MAX_COLUMNS;
 
-/// A text of others as it may be shown: without terminal control, and cut to [`COLUMNS`] columns.
+/// An external text without terminal controls, cut to [`MAX_COLUMNS`].
 #[must_use]
 pub fn safe(text: &str) -> String {
-    cut(&escape(text), COLUMNS)
+    cut(&escape(text), MAX_COLUMNS)
 }
 
-/// A text of others without terminal control: C0 (line breaks and tabs as well), DEL, C1, bidirectional controls,
-/// invisible characters and line separators become `\u{…}`. It is not cut.
+/// An external text without terminal controls: C0 (line breaks and tabs too), DEL, C1,
+/// bidirectional controls, invisible characters and line separators become `\u{…}`. The text is not
+/// cut.
 #[must_use]
 pub fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
@@ -50,13 +52,13 @@ fn is_unsafe(c: char) -> bool {
             | '\u{e0000}'..='\u{e007f}')
 }
 
-/// The beginning of a text that fits into so many columns, with `…` for what is missing.
+/// The longest beginning of a text that fits into `columns`, with `…` in place of the rest.
 #[must_use]
 pub fn cut(text: &str, columns: usize) -> String {
     let width = |c: char| c.width().unwrap_or(0);
-    let whole =
-        text.chars().map(width).sum::<usize>() <= columns && text.chars().nth(CHARS).is_none();
-    if whole {
+    let fits_whole =
+        text.chars().map(width).sum::<usize>() <= columns && text.chars().nth(MAX_CHARS).is_none();
+    if fits_whole {
         return text.to_owned();
     }
     let mut used = 1;
@@ -65,13 +67,13 @@ pub fn cut(text: &str, columns: usize) -> String {
         used <= columns
     };
     text.chars()
-        .take(CHARS)
+        .take(MAX_CHARS)
         .take_while(fits)
         .chain(['…'])
         .collect()
 }
 
-/// A text in exactly so many columns: [`cut`], or filled up with spaces.
+/// A text in exactly `columns`: [`cut`], or padded with spaces.
 #[must_use]
 pub fn fit(text: &str, columns: usize) -> String {
     let text = cut(text, columns);
@@ -86,11 +88,11 @@ pub fn size(bytes: u64) -> String {
     if bytes < 1024 {
         return format!("{bytes} B");
     }
-    // What rounds up to 1024 belongs to the next unit.
-    let mut tenths = tenths_of_1024(u128::from(bytes) * 10);
+    // A value that rounds up to 1024 belongs to the next unit.
+    let mut tenths = divide_by_1024(u128::from(bytes) * 10);
     let mut unit = 0;
     while tenths >= 10_235 && unit + 1 < UNITS.len() {
-        tenths = tenths_of_1024(tenths);
+        tenths = divide_by_1024(tenths);
         unit += 1;
     }
     let unit = UNITS.get(unit).copied().unwrap_or_default();
@@ -101,8 +103,8 @@ pub fn size(bytes: u64) -> String {
     }
 }
 
-fn tenths_of_1024(tenths: u128) -> u128 {
-    (tenths + 512) / 1024
+fn divide_by_1024(number: u128) -> u128 {
+    (number + 512) / 1024
 }
 
 /// Bytes per second.
@@ -111,7 +113,8 @@ pub fn rate(bytes: u64) -> String {
     format!("{}/s", size(bytes))
 }
 
-/// A length of time, the two largest units of it: `0.4s`, `12s`, `2m 05s`, `3h 10m`, `4d 02h`.
+/// A duration in its two largest units: `0.4s`, `12s`, `2m 05s`, `3h 10m`, `4d 02h`. Less than 0.1
+/// s is `0s`.
 #[must_use]
 pub fn duration(time: Duration) -> String {
     let seconds = time.as_secs();
@@ -126,7 +129,7 @@ pub fn duration(time: Duration) -> String {
     }
 }
 
-/// How much of the whole, in whole percent, never 100 before it is.
+/// A part of a whole in whole percent, 100 only when it is complete.
 #[must_use]
 pub fn percent(part: u64, whole: u64) -> u64 {
     if part >= whole {
@@ -140,7 +143,8 @@ pub fn percent(part: u64, whole: u64) -> u64 {
 mod tests {
     use super::*;
 
-    /// Title and clipboard (OSC), hyperlinks, CSI, C1, direction overrides, invisible characters, backspace over text.
+    /// Title and clipboard (OSC), hyperlinks, CSI, C1, direction overrides, invisible characters,
+    /// backspace over text.
     const HOSTILE: &[&str] = &[
         "\x1b]0;title\x07",
         "\x1b]8;;http://evil\x1b\\click\x1b]8;;\x1b\\",
@@ -156,7 +160,7 @@ mod tests {
     ];
 
     #[test]
-    fn nothing_reaches_the_terminal_but_what_is_seen() {
+    fn safe_text_has_no_terminal_control() {
         for text in HOSTILE {
             let shown = safe(text);
             assert!(!shown.chars().any(is_unsafe), "{shown:?}");
@@ -166,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn ordinary_names_stay_as_they_are() {
+    fn safe_text_keeps_ordinary_names() {
         for text in [
             "",
             "holiday.mov",
@@ -191,11 +195,11 @@ mod tests {
             ("写  ".into(), "abc…".into())
         );
         let marks = safe(&format!("e{}", "\u{301}".repeat(100_000)));
-        assert!(marks.chars().count() <= CHARS + 1);
+        assert!(marks.chars().count() <= MAX_CHARS + 1);
     }
 
     #[test]
-    fn sizes_are_binary() {
+    fn size_uses_binary_units() {
         for (bytes, text) in [
             (0, "0 B"),
             (1023, "1023 B"),
@@ -213,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_have_two_units_at_most() {
+    fn duration_has_at_most_two_units() {
         for (millis, text) in [
             (0, "0s"),
             (6_000, "6s"),
@@ -228,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_done_before_it_is() {
+    fn percent_is_100_only_when_complete() {
         assert_eq!(
             (percent(0, 3), percent(2, 3), percent(3, 3), percent(0, 0)),
             (0, 66, 100, 100)

@@ -30,6 +30,7 @@ use upload_types::wire::PartSpec;
 use super::options::PutRequest;
 use super::part_queue::PartQueue;
 use super::part_states::PartStates;
+use super::plan_error::plan_error;
 use super::rate::Rate;
 use super::retry::Failures;
 use crate::event::Event;
@@ -133,7 +134,8 @@ impl ActiveUpload {
         upload: Upload,
         stage: Stage,
     ) -> Result<Self> {
-        let plan = Plan::pinned(upload.intent.version.size, upload.intent.part_size)?;
+        let plan = Plan::pinned(upload.intent.version.size, upload.intent.part_size)
+            .map_err(plan_error)?;
         let now = Instant::now();
         Ok(Self {
             item,

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use upload_types::wire::BATCH_MAX;
+use upload_types::wire::MAX_BATCH_UPLOADS;
 
 /// Calls under way at once.
 const MAX_CALLS: usize = 3;
@@ -31,9 +31,9 @@ impl CallBatcher {
         if due < min_batch || self.calls >= MAX_CALLS {
             return Vec::new();
         }
-        let mut rows = Vec::with_capacity(due.min(BATCH_MAX));
+        let mut rows = Vec::with_capacity(due.min(MAX_BATCH_UPLOADS));
         self.waiting.retain(|(due, row)| {
-            let goes_now = *due <= now && rows.len() < BATCH_MAX;
+            let goes_now = *due <= now && rows.len() < MAX_BATCH_UPLOADS;
             if goes_now {
                 rows.push(*row);
             }
@@ -82,6 +82,10 @@ mod tests {
         let sizes: Vec<usize> = (0..MAX_CALLS)
             .map(|_| batcher.next_batch(now).len())
             .collect();
-        assert_eq!(sizes, [BATCH_MAX, BATCH_MAX, 0], "calls are limited");
+        assert_eq!(
+            sizes,
+            [MAX_BATCH_UPLOADS, MAX_BATCH_UPLOADS, 0],
+            "calls are limited"
+        );
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::names::{ETag, PartNumber};
-use upload_types::wire::{Proof, SIGN_MAX, SignedPart};
+use upload_types::wire::{MAX_SIGN_PARTS, Proof, SignedPart};
 
 use super::active_upload::{ActiveUpload, Stage};
 use super::engine::{Engine, Next};
@@ -111,7 +111,7 @@ impl Engine<'_> {
     /// Requests URLs for at most `room` parts.
     pub(super) fn sign_parts(&mut self, index: usize, room: usize) {
         let upload = &mut self.uploads[index];
-        let numbers = upload.queue.start_signing(room.min(SIGN_MAX));
+        let numbers = upload.queue.start_signing(room.min(MAX_SIGN_PARTS));
         let specs: Vec<_> = numbers
             .iter()
             .filter_map(|number| upload.part_spec(*number))

@@ -12,6 +12,7 @@ use upload_types::wire::BackendInfo;
 use super::backend_calls::restore_state;
 use super::hashing;
 use super::options::PutRequest;
+use super::plan_error::plan_error;
 use super::resume::{self, Choice, Continuation, Presence};
 use crate::backend::Backend;
 use crate::event::Event;
@@ -61,7 +62,7 @@ pub async fn preview(
             skipped,
         }) => (plan, upload.id.clone(), skipped),
         None => (
-            Plan::new(version.size, put.part_size, &info.limits)?,
+            Plan::new(version.size, put.part_size, &info.limits).map_err(plan_error)?,
             None,
             0,
         ),
@@ -164,5 +165,5 @@ fn unless_gone<T>(result: Result<T>) -> Result<Option<T>> {
 }
 
 fn plan(upload: &Upload) -> Result<Plan> {
-    Plan::pinned(upload.intent.version.size, upload.intent.part_size)
+    Plan::pinned(upload.intent.version.size, upload.intent.part_size).map_err(plan_error)
 }

@@ -11,6 +11,7 @@ use super::backend_calls::restore_state;
 use super::committer::same_error;
 use super::engine::Engine;
 use super::options::{Item, OnChange, PutRequest};
+use super::plan_error::plan_error;
 use super::resume::{self, Choice};
 use super::wait_ready::VerifiedUpload;
 use crate::event::Event;
@@ -286,7 +287,8 @@ impl Engine<'_> {
     }
 
     fn intent(&self, put: &PutRequest, source: &SourceFile) -> Result<Intent> {
-        let plan = Plan::new(source.version().size, put.part_size, &self.info.limits)?;
+        let plan = Plan::new(source.version().size, put.part_size, &self.info.limits)
+            .map_err(plan_error)?;
         Ok(Intent {
             backend: self.options.backend.clone(),
             instance_id: self.info.instance_id.clone(),

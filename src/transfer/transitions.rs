@@ -18,6 +18,7 @@ use super::engine::{Engine, Next};
 use super::hashing;
 use super::options::OnChange;
 use super::part_queue::PartQueue;
+use super::plan_error::plan_error;
 use super::resume::{self, Presence};
 use super::retry::Failures;
 use super::task::{AbortOutcome, PartResult, Rejoined, UploadResult};
@@ -273,7 +274,7 @@ impl Engine<'_> {
         response: BeginResponse,
     ) -> Result<Next> {
         crash::point("transfer.begun");
-        let plan = Plan::pinned(upload.plan.size(), response.part_size)?;
+        let plan = Plan::pinned(upload.plan.size(), response.part_size).map_err(plan_error)?;
         let limits = &self.info.limits;
         if plan.count() != response.part_count
             || plan.part_size() > limits.max_part

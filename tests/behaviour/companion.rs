@@ -1,7 +1,7 @@
 //! An Uppy Companion as a backend: what arrives, what is gone on with, and what is said where Companion cannot tell.
 //!
 //! Border: an unmodified Companion before a real store, both as `scripts/test` has them; what single answers mean is told in
-//! `src/backend/companion/answer/tests.rs`.
+//! `src/backend/companion/response_tests.rs`.
 
 use std::fs;
 use std::path::Path;
@@ -300,7 +300,7 @@ fn a_complete_whose_answer_is_lost_is_called_unconfirmed() {
             .arg("-v")
             .run()
             .succeeds()
-            .says("stays behind in the store");
+            .says("stays in the store");
         assert_eq!(
             (
                 companion.store.objects().len(),

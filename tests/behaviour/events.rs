@@ -87,7 +87,7 @@ fn is_confirmed_without_its_client(store: &S3, world: &World) {
     let file = world.sandbox.file("note.txt", 1000);
     let died = world
         .put(&file)
-        .env("UPLOAD_CRASH", "backend.put.answered:1")
+        .env("UPLOAD_CRASH", "backend.put.response:1")
         .run();
     assert_ne!(died.code(), Some(0), "{died}");
     // Nobody asks the gateway for it: the store does.
@@ -103,7 +103,9 @@ fn a_gateway_that_died_behind_complete_learns_it_from_the_store() {
     let (store, _, mut world) = queued("left");
     let file = world.sandbox.file("film.bin", 2 * PART);
     world.gateway.kill9();
-    world.gateway.start_again_to_die("gateway.complete.said:1");
+    world
+        .gateway
+        .start_again_to_die("gateway.complete.store_responded:1");
     let client = world.put(&file).spawn();
     world.gateway.wait();
     // The client asks too, but the lease of the first complete lives for a minute, and nobody sweeps.

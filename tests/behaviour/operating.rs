@@ -325,7 +325,7 @@ fn without_its_store_it_lives_and_is_not_ready() {
         let answer = answer.join().unwrap();
         assert_eq!(
             (answer.status, detail(&answer).as_str()),
-            (503, "the store does not answer")
+            (503, "the store does not respond")
         );
     }
     silent.set_nonblocking(true).unwrap();
@@ -351,7 +351,7 @@ fn without_its_ledger_it_lives_and_is_not_ready() {
     let answer = wait::until("503", || {
         Some(get(gateway.addr(), "/readyz", &[])).filter(|found| found.status == 503)
     });
-    assert_eq!(detail(&answer), "the ledger does not answer");
+    assert_eq!(detail(&answer), "the ledger does not respond");
     assert_eq!(get(gateway.addr(), "/healthz", &[]).status, 200);
     connection
         .execute("ALTER TABLE elsewhere RENAME TO instance", [])

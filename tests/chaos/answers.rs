@@ -58,7 +58,7 @@ fn a_body_that_did_not_arrive_whole() {
     are_survived([Fault::s3(400, "IncompleteBody")], "temporary");
 }
 
-/// 503 and 429, with every kind of `Retry-After`. What it means in seconds is tested in `src/backend/answer/tests.rs`.
+/// 503 and 429, with every kind of `Retry-After`. What it means in seconds is tested in `src/backend/response.rs`.
 #[test]
 fn a_store_that_wants_to_be_asked_less_often() {
     is_survived(&Fault::slow_down(), "throttled");

@@ -128,7 +128,7 @@ fn a_proxy_that_builds_no_tunnel() {
         hides_secrets(&output);
         output
     };
-    said(407).exits(77).says("proxy on the way wants a login");
+    said(407).exits(77).says("requires a login");
     said(502).exits(75);
 }
 

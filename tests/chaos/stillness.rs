@@ -1,7 +1,7 @@
 //! What neither fails nor gets on: it is given up when nothing moves any more, and never because it takes long.
 //!
 //! Border: limits on standing still, made short by `--stall-after`; how long they are without it is tested in
-//! `src/backend/patience.rs`.
+//! `src/backend/timeouts.rs`.
 
 use std::net::TcpListener;
 use std::thread;

@@ -11,8 +11,8 @@ const POINTS: [&str; 5] = [
     "gateway.begin.created",
     "gateway.sign.pinned",
     "gateway.complete.sealed",
-    "gateway.complete.said",
-    "gateway.complete.judged",
+    "gateway.complete.store_responded",
+    "gateway.complete.decided",
 ];
 
 #[test]

@@ -44,10 +44,8 @@ async fn reopened_store_keeps_parts_and_removes_leftovers_of_a_crash() {
     let foreign = shard.join("foreign");
     fs::write(&foreign, b"").unwrap();
 
-    let store = TestStore {
-        temp_dir,
-        ..TestStore::open(&dir).await
-    };
+    let mut store = TestStore::open(&dir).await;
+    store.temp_dir = temp_dir;
     let left: Vec<PathBuf> = store.files().into_keys().collect();
     assert_eq!(left, [part_file.clone(), foreign]);
     assert_eq!(store.keys, keys);

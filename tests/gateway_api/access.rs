@@ -115,7 +115,7 @@ fn calls() -> Vec<(Method, &'static str, serde_json::Value)> {
 #[test]
 fn every_call_about_an_upload_is_asked_of_another_owner() {
     let mut served = Vec::new();
-    let routes = include_str!("../../crates/gateway/src/routes.rs");
+    let routes = include_str!("../../crates/gateway/src/routes/router.rs");
     for route in routes.split(".route(").skip(1) {
         let Some(rest) = route.trim_start().strip_prefix("\"/uploads/{id}") else {
             continue;
@@ -271,7 +271,7 @@ async fn settings_that_cannot_be_are_refused() {
             region: Some("us-east-1".into()),
             path_style: true,
         };
-        config.checksum = None;
+        config.proof = None;
     };
     assert_eq!(refused(unknown).await, Kind::Config);
 }

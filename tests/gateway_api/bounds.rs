@@ -253,7 +253,7 @@ async fn names_are_data() {
 #[tokio::test]
 async fn more_calls_than_can_be_served_are_sent_away() {
     let world = World::new().await;
-    let address = world.running.url.socket_addrs(|| None).unwrap()[0];
+    let address = world.running.url().socket_addrs(|| None).unwrap()[0];
     let head = format!(
         "POST /v1/uploads HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n"
     );

@@ -18,7 +18,7 @@ async fn companion() -> World {
 
 async fn with(change: impl FnOnce(&mut Config)) -> World {
     World::with(|config| {
-        config.companion = Some("/".to_owned());
+        config.companion_path = Some("/".to_owned());
         change(config);
     })
     .await
@@ -151,7 +151,7 @@ async fn after(world: World, sweep_every: Duration) -> World {
     } = world;
     running.stop().await;
     let mut config = config(place.path(), Auth::None);
-    (config.companion, config.sweep_every) = (Some("/".to_owned()), Some(sweep_every));
+    (config.companion_path, config.sweep_interval) = (Some("/".to_owned()), Some(sweep_every));
     let running = upload_gateway::start(config).await.unwrap();
     World {
         place,

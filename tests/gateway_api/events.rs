@@ -3,7 +3,7 @@
 //! Border: what an event comes to is `gateway/service/tests/confirm.rs`.
 
 use serde_json::json;
-use upload_gateway::events::Events;
+use upload_gateway::EventSource;
 use upload_types::names::Token;
 
 use crate::world::*;
@@ -11,7 +11,8 @@ use crate::world::*;
 const SECRET: &str = "a-long-random-word";
 
 async fn world() -> World {
-    World::with(|config| config.events = Some(Events::Webhook(Token::new(SECRET.into())))).await
+    World::with(|config| config.events = Some(EventSource::Webhook(Token::new(SECRET.into()))))
+        .await
 }
 
 fn event(key: &str) -> String {

@@ -369,7 +369,7 @@ async fn a_rejected_object_goes_or_stays_or_moves() {
 /// The URL of a single PUT outlives the object: who has it may bring the object back, but not for ever.
 #[tokio::test]
 async fn a_rejected_object_that_comes_back_is_removed_again() {
-    let sweeps = |config: &mut Config| config.sweep_every = Some(Duration::from_millis(20));
+    let sweeps = |config: &mut Config| config.sweep_interval = Some(Duration::from_millis(20));
     let world = with(vec![sh("scan", "exit 10")], sweeps).await;
     let upload = world.begun(&begin(3)).await;
     let signed: SignResponse = good(world.sign(&upload, vec![spec(1, b"abc")]).await, 200).await;
@@ -402,7 +402,7 @@ async fn a_rejected_object_that_comes_back_is_removed_again() {
 /// The gateway died when it had written down that the object is rejected.
 #[tokio::test]
 async fn a_sweep_sees_to_what_was_rejected() {
-    let world = World::with(|config| config.sweep_every = Some(Duration::from_millis(20))).await;
+    let world = World::with(|config| config.sweep_interval = Some(Duration::from_millis(20))).await;
     for (fate, stays) in [
         (r#""delete""#, false),
         (r#""keep""#, true),

@@ -28,7 +28,7 @@ async fn world(issuer: &Issuer, change: impl FnOnce(&mut Known)) -> World {
 async fn ask(world: &World, token: &str) -> Response {
     world
         .client
-        .get(format!("{}v1", world.running.url))
+        .get(format!("{}v1", world.running.url()))
         .bearer_auth(token)
         .send()
         .await
@@ -73,7 +73,7 @@ async fn a_job_of_github_actions_uploads_without_a_stored_secret() {
             "--token-file",
             "token",
             "--backend",
-            world.running.url.as_str(),
+            world.running.url().as_str(),
         ]);
         tokio::task::spawn_blocking(move || command.output().unwrap())
             .await
@@ -90,7 +90,7 @@ async fn a_job_of_github_actions_uploads_without_a_stored_secret() {
         let token = rsa().token("key-1", &issuer.claims_with(name, json!(value)));
         let answer = world
             .client
-            .get(format!("{}v1/uploads", world.running.url))
+            .get(format!("{}v1/uploads", world.running.url()))
             .bearer_auth(token)
             .send()
             .await;
@@ -231,7 +231,7 @@ async fn tokens_that_are_forged_or_for_others_let_nobody_in() {
         "no header",
         world
             .client
-            .get(format!("{}v1", world.running.url))
+            .get(format!("{}v1", world.running.url()))
             .send()
             .await
             .unwrap(),
@@ -239,7 +239,7 @@ async fn tokens_that_are_forged_or_for_others_let_nobody_in() {
     .await;
     let basic = world
         .client
-        .get(format!("{}v1", world.running.url))
+        .get(format!("{}v1", world.running.url()))
         .basic_auth("a", Some(issuer.token()));
     nobody("basic", basic.send().await.unwrap()).await;
     // All those names of keys were worth one question, and the good token still is one.

@@ -95,7 +95,7 @@ async fn the_next_gateway_takes_away_what_the_one_before_left_in_its_probe() {
         .unwrap();
     drop(manifest);
     let mut again = config(place.path(), Auth::None);
-    (again.probe, again.checksum) = (Probe::Require, None);
+    (again.probe, again.proof) = (ProbePolicy::Require, None);
     let running = upload_gateway::start(again).await.unwrap();
     let world = World {
         place,

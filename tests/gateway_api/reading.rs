@@ -56,7 +56,7 @@ async fn a_read_url_is_good_for_a_while_and_an_attachment() {
 #[tokio::test]
 async fn with_a_cdn_location_and_url_are_its_own() {
     let base = "https://cdn.example.com/a%20b/";
-    let world = World::with(|config| config.cdn = Some(base.parse().unwrap())).await;
+    let world = World::with(|config| config.cdn_url = Some(base.parse().unwrap())).await;
     let receipt = finished(&world, "film.mov").await;
     assert_eq!(receipt.location, format!("{base}{}", receipt.key));
     let read: ReadUrl = good(

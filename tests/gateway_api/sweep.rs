@@ -47,7 +47,7 @@ async fn a_gateway_that_starts_again_decides_what_was_completing() {
 
 #[tokio::test]
 async fn it_goes_round_again_and_again() {
-    let world = World::with(|config| config.sweep_every = Some(Duration::from_millis(20))).await;
+    let world = World::with(|config| config.sweep_interval = Some(Duration::from_millis(20))).await;
     for name in ["a", "b"] {
         let upload = world
             .begun(&BeginRequest {

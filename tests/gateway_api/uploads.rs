@@ -26,7 +26,7 @@ async fn info_tells_limits_and_identity() {
 #[tokio::test]
 async fn the_store_passes_the_probe() {
     let world =
-        World::with(|config| (config.probe, config.checksum) = (Probe::Require, None)).await;
+        World::with(|config| (config.probe, config.proof) = (ProbePolicy::Require, None)).await;
     let info: BackendInfo = good(world.get("/v1").await, 200).await;
     assert_eq!(info.proof, Proof::Sha256);
 }
@@ -159,7 +159,7 @@ async fn two_parts_become_one_object() {
     assert_eq!(receipt.location, format!("embedded:{}", upload.key));
     assert_eq!(
         receipt.backend,
-        world.running.url.as_str().trim_end_matches('/')
+        world.running.url().as_str().trim_end_matches('/')
     );
     let again: Receipt = good(world.complete(&upload, &parts).await, 200).await;
     assert_eq!(again, receipt);

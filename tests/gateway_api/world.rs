@@ -11,9 +11,10 @@ pub use serde::Serialize;
 pub use serde::de::DeserializeOwned;
 pub use tempfile::TempDir;
 pub use upload_embedded_store::{BUCKET, REGION};
-pub use upload_gateway::hooks::{Hook, HookKind, OnReject};
-pub use upload_gateway::ledger::Ledger;
-pub use upload_gateway::{Auth, Config, LedgerConfig, Probe, Quota, Rate, Running, StoreConfig};
+pub use upload_gateway::{
+    Auth, Config, Hook, HookKind, Ledger, LedgerConfig, OnReject, ProbePolicy, Quota, Rate,
+    Running, StoreConfig,
+};
 pub use upload_s3::{NewObject, Settings, Store};
 pub use upload_types::error::Kind;
 pub use upload_types::names::{Checksum, ETag, PartNumber, Sha256};
@@ -49,14 +50,14 @@ pub fn config(place: &Path, auth: Auth) -> Config {
         listen: "127.0.0.1:0".parse().unwrap(),
         metrics_listen: None,
         public_url: None,
-        cdn: None,
+        cdn_url: None,
         store: StoreConfig::Embedded {
             dir: place.join("store"),
         },
-        store_credentials: Some(place.join("credentials")),
+        store_credentials_file: Some(place.join("credentials")),
         ledger: LedgerConfig::Sqlite(place.join("ledger.db")),
         auth,
-        companion: None,
+        companion_path: None,
         allow_origins: Vec::new(),
         rate: None,
         quota: Quota::default(),
@@ -64,19 +65,19 @@ pub fn config(place: &Path, auth: Auth) -> Config {
         max_size: None,
         url_ttl: Duration::from_mins(15),
         upload_ttl: Duration::from_hours(24),
-        lease: Duration::from_mins(1),
-        sweep_every: Some(Duration::from_hours(1)),
+        lease_ttl: Duration::from_mins(1),
+        sweep_interval: Some(Duration::from_hours(1)),
         events: None,
-        survey: false,
+        report_orphans: false,
         sse: None,
         required_headers: Vec::new(),
-        probe: Probe::Off,
-        checksum: Some(Proof::Sha256),
+        probe: ProbePolicy::Off,
+        proof: Some(Proof::Sha256),
         hooks: Vec::new(),
         hook_secret: None,
         on_reject: OnReject::Delete,
-        lock_wait: Duration::from_secs(5),
-        drain: Duration::ZERO,
+        store_lock_timeout: Duration::from_secs(5),
+        drain_time: Duration::ZERO,
     }
 }
 
@@ -127,7 +128,7 @@ impl World {
     }
 
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
-        let base = self.running.url.as_str().trim_end_matches('/');
+        let base = self.running.url().as_str().trim_end_matches('/');
         let request = self.client.request(method, format!("{base}{path}"));
         match &self.token {
             Some(token) => request.bearer_auth(token),

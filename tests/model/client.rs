@@ -202,7 +202,7 @@ struct Machine {
 impl Machine {
     fn backend(&self) -> Backend {
         let url = format!("http://{}", self.front).parse().unwrap();
-        Backend::native(&url, Some(Token::new(self.token.clone())), Http::default()).unwrap()
+        Backend::gateway(&url, Some(Token::new(self.token.clone())), Http::default()).unwrap()
     }
 
     /// One process: from its start to its end, or to its death.

@@ -1,7 +1,7 @@
-//! Pages of other origins (the CORS protocol of the Fetch standard): those that were named may use the gateway and its embedded store,
-//! all others nothing.
+//! Access for pages of other origins (the CORS protocol of the Fetch standard). Pages of configured
+//! origins may use the gateway and its embedded store; pages of other origins may not.
 //!
-//! Border: headers alone; who asks is `auth`. A bucket elsewhere has rules of its own.
+//! Not here: authentication (`auth`), and the CORS rules of a bucket outside this process.
 
 use std::time::Duration;
 
@@ -19,46 +19,47 @@ const METHODS: [Method; 5] = [
     Method::PUT,
     Method::DELETE,
 ];
-/// What an answer has that pages want to read.
-const EXPOSED: [HeaderName; 4] = [
+/// Response headers that pages may read.
+const EXPOSED_HEADERS: [HeaderName; 4] = [
     header::ETAG,
     header::LOCATION,
     HeaderName::from_static("x-request-id"),
     header::RETRY_AFTER,
 ];
-/// How long a browser may remember what it was told.
-const MAX_AGE: Duration = Duration::from_mins(10);
+/// How long a browser may cache the response to a preflight request.
+const PREFLIGHT_MAX_AGE: Duration = Duration::from_mins(10);
 
-/// The origins whose pages may come in.
+/// The origins whose pages may use the gateway.
 pub struct Origins {
     allowed: Vec<String>,
-    /// Where the gateway says that it is.
-    own: String,
+    /// The origin of the gateway's public URL.
+    gateway: String,
 }
 
-/// `scheme://host[:port]` as browsers write it; nothing else is an origin.
+/// Normalizes `scheme://host[:port]` to the form that browsers send. Returns `None` for other
+/// texts.
 #[must_use]
-pub fn origin(text: &str) -> Option<String> {
+pub fn parse_origin(text: &str) -> Option<String> {
     let url = Url::parse(text).ok()?;
     let origin = url.origin().ascii_serialization();
-    let one = origin != "null" && !text.contains('*');
-    (one && origin.eq_ignore_ascii_case(text.trim_end_matches('/'))).then_some(origin)
+    let is_single = origin != "null" && !text.contains('*');
+    (is_single && origin.eq_ignore_ascii_case(text.trim_end_matches('/'))).then_some(origin)
 }
 
 impl Origins {
-    pub fn new(allowed: &[String], own: &Url) -> Self {
-        let allowed = allowed.iter().filter_map(|text| origin(text)).collect();
+    pub fn new(allowed: &[String], public_url: &Url) -> Self {
+        let allowed = allowed.iter().filter_map(|text| parse_origin(text));
         Self {
-            allowed,
-            own: own.origin().ascii_serialization(),
+            allowed: allowed.collect(),
+            gateway: public_url.origin().ascii_serialization(),
         }
     }
 
-    fn allows(&self, asked: &str) -> bool {
-        self.allowed.iter().any(|allowed| allowed == asked)
+    fn allows(&self, origin: &str) -> bool {
+        self.allowed.iter().any(|allowed| allowed == origin)
     }
 
-    /// Tells browsers which pages may read an answer, and answers what they ask beforehand.
+    /// A layer that adds the CORS headers and responds to preflight requests.
     pub fn layer(&self) -> CorsLayer {
         let allowed: Vec<HeaderValue> = self
             .allowed
@@ -70,39 +71,42 @@ impl Origins {
             .allow_credentials(true)
             .allow_methods(METHODS)
             .allow_headers(AllowHeaders::mirror_request())
-            .expose_headers(EXPOSED)
-            .max_age(MAX_AGE)
+            .expose_headers(EXPOSED_HEADERS)
+            .max_age(PREFLIGHT_MAX_AGE)
     }
 
-    /// Whether a request may come in, as far as a browser says where it comes from.
+    /// Checks the origin of a request, if the browser sent one.
     ///
     /// # Errors
-    /// `forbidden` for a page that is neither the gateway's own nor of an origin that is allowed.
-    pub fn admit(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+    /// `forbidden` for a page that is neither of the gateway's own origin nor of an allowed one.
+    pub fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         let text = |name| {
             headers
                 .get(name)
                 .map(|value: &HeaderValue| value.to_str().unwrap_or_default())
         };
-        let refused = || {
-            Refusal::saying(
+        let refusal = || {
+            Refusal::with_detail(
                 Code::Forbidden,
-                "pages of this origin are not let in (--allow-origin)",
+                "pages of this origin are not allowed (--allow-origin)",
             )
         };
         match text("origin") {
-            Some(asked) => {
-                let here = text("host")
-                    .is_some_and(|host| asked.split_once("://").is_some_and(|(_, at)| at == host));
-                if here || asked == self.own || self.allows(asked) {
+            Some(origin) => {
+                let is_same_host = text("host").is_some_and(|host| {
+                    origin
+                        .split_once("://")
+                        .is_some_and(|(_, authority)| authority == host)
+                });
+                if is_same_host || origin == self.gateway || self.allows(origin) {
                     Ok(())
                 } else {
-                    Err(refused())
+                    Err(refusal())
                 }
             }
-            // A picture or a link on another's page says no origin.
+            // Browsers send no Origin header for an image or a link on a page of another site.
             None if matches!(text("sec-fetch-site"), Some("cross-site" | "same-site")) => {
-                Err(refused())
+                Err(refusal())
             }
             None => Ok(()),
         }
@@ -114,15 +118,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_origin_is_one_and_nothing_more() {
+    fn origin_is_scheme_host_and_port() {
         for good in [
             "https://app.example.com",
             "http://127.0.0.1:3000",
             "http://[::1]:80/",
             "HTTPS://app.example.com",
         ] {
-            let written = origin(good);
-            assert!(written.is_some() || good.ends_with(":80/"), "{good}");
+            let parsed = parse_origin(good);
+            assert!(parsed.is_some() || good.ends_with(":80/"), "{good}");
         }
         for bad in [
             "*",
@@ -134,51 +138,52 @@ mod tests {
             "",
             "file:///a",
         ] {
-            assert!(origin(bad).is_none(), "{bad}");
+            assert!(parse_origin(bad).is_none(), "{bad}");
         }
     }
 
     #[test]
-    fn only_pages_that_were_named_come_in() {
+    fn only_pages_of_allowed_origins_are_admitted() {
         let origins = Origins::new(
             &["https://app.example".to_owned()],
             &"https://gw.example/base".parse().unwrap(),
         );
-        let comes = |pairs: &[(&'static str, &'static str)]| {
+        let is_admitted = |pairs: &[(&'static str, &'static str)]| {
             let mut headers = HeaderMap::new();
             for (name, value) in pairs {
                 headers.insert(*name, HeaderValue::from_static(value));
             }
-            origins.admit(&headers).is_ok()
+            origins.check(&headers).is_ok()
         };
         assert!(
-            comes(&[])
-                && comes(&[("origin", "https://app.example")])
-                && comes(&[("origin", "https://gw.example")])
+            is_admitted(&[])
+                && is_admitted(&[("origin", "https://app.example")])
+                && is_admitted(&[("origin", "https://gw.example")])
         );
-        assert!(comes(&[
+        assert!(is_admitted(&[
             ("origin", "http://127.0.0.1:8080"),
             ("host", "127.0.0.1:8080")
         ]));
         assert!(
-            comes(&[("sec-fetch-site", "same-origin")]) && comes(&[("sec-fetch-site", "none")])
+            is_admitted(&[("sec-fetch-site", "same-origin")])
+                && is_admitted(&[("sec-fetch-site", "none")])
         );
-        assert!(comes(&[
+        assert!(is_admitted(&[
             ("origin", "https://app.example"),
             ("sec-fetch-site", "cross-site")
         ]));
         assert!(
-            !comes(&[("origin", "https://evil.example")])
-                && !comes(&[("origin", "null")])
-                && !comes(&[("origin", "")])
+            !is_admitted(&[("origin", "https://evil.example")])
+                && !is_admitted(&[("origin", "null")])
+                && !is_admitted(&[("origin", "")])
         );
         assert!(
-            !comes(&[("origin", "https://app.example.evil.example")])
-                && !comes(&[("origin", "http://app.example")])
+            !is_admitted(&[("origin", "https://app.example.evil.example")])
+                && !is_admitted(&[("origin", "http://app.example")])
         );
         assert!(
-            !comes(&[("sec-fetch-site", "cross-site")])
-                && !comes(&[("sec-fetch-site", "same-site")])
+            !is_admitted(&[("sec-fetch-site", "cross-site")])
+                && !is_admitted(&[("sec-fetch-site", "same-site")])
         );
     }
 }

@@ -1,30 +1,31 @@
-//! Who may drive an upload: a holder, its epoch, and how long its silence is borne.
+//! The right to drive an upload: its holder, its epoch, and when it ends.
 //!
-//! Border: the decision alone, with the clock as an argument; the compare-and-set that makes it true is `ledger`.
+//! Not here: the compare-and-set in the `ledger` that makes a decision effective. Decisions are
+//! pure; the clock is an argument.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::time::after;
 use upload_types::wire::ClaimRequest;
 
-/// How long silence is borne.
+/// How long leases and unfinished uploads last without a call that carries the epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Terms {
-    /// A lease ages out after this long without a call that carries its epoch.
-    pub lease: Duration,
-    /// An upload that is not finished expires after this long without such a call.
-    pub upload: Duration,
+pub struct LeaseTerms {
+    /// A lease ends after this long.
+    pub lease_ttl: Duration,
+    /// An unfinished upload expires after this long.
+    pub upload_ttl: Duration,
 }
 
-impl Terms {
-    /// What a call at `now` makes of both.
+impl LeaseTerms {
+    /// The new ends of the lease and of the upload after a call at `now`.
     #[must_use]
     pub fn renewed(self, now: Timestamp) -> Renewed {
-        let end = |life| now.checked_add(life).unwrap_or(Timestamp::MAX);
         Renewed {
-            lease_until: end(self.lease),
-            expires_at: end(self.upload),
+            lease_until: after(now, self.lease_ttl),
+            expires_at: after(now, self.upload_ttl),
         }
     }
 }
@@ -36,44 +37,45 @@ pub struct Renewed {
     pub expires_at: Timestamp,
 }
 
-/// The right to drive one upload, as the ledger has it.
+/// The lease of an upload in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
-    /// None until the first claim.
+    /// `None` until the first claim.
     pub holder: Option<String>,
     pub epoch: u64,
-    /// From here on anybody may take it.
+    /// From this time on, any holder may claim the upload.
     pub until: Timestamp,
 }
 
+/// The outcome of a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decision {
-    /// The lease goes to the holder who asks, with this epoch.
+pub enum ClaimDecision {
+    /// The requesting holder gets the lease, with this epoch.
     Granted { epoch: u64 },
-    /// Somebody else has it for this many more seconds, at least one.
-    Held { seconds: u64 },
-    /// The epoch named is no longer the lease's.
+    /// Another holder has the lease for this many more seconds, at least one.
+    Support { seconds: u64 },
+    /// The epoch of the request is not the current one.
     Lost,
 }
 
-/// Decides a claim: the holder renews with its epoch, gets a new one without it, and others wait until its life is
-/// over.
+/// Decides a claim. The holder renews its lease by naming its epoch, and gets a new epoch without.
+/// Other holders must wait for the end of the lease.
 #[must_use]
-pub fn decide(now: Timestamp, lease: &Lease, request: &ClaimRequest) -> Decision {
-    let same = lease
+pub fn decide(now: Timestamp, lease: &Lease, request: &ClaimRequest) -> ClaimDecision {
+    let is_holder = lease
         .holder
         .as_deref()
         .is_none_or(|holder| holder == request.holder);
     match request.epoch {
-        Some(epoch) if same && epoch == lease.epoch => Decision::Granted { epoch },
-        Some(_) => Decision::Lost,
-        None if same || lease.until <= now => Decision::Granted {
+        Some(epoch) if is_holder && epoch == lease.epoch => ClaimDecision::Granted { epoch },
+        Some(_) => ClaimDecision::Lost,
+        None if is_holder || lease.until <= now => ClaimDecision::Granted {
             epoch: lease.epoch.saturating_add(1),
         },
         None => {
-            let left = lease.until.duration_since(now).as_millis();
-            Decision::Held {
-                seconds: u64::try_from(left).unwrap_or(0).div_ceil(1000).max(1),
+            let left_ms = lease.until.duration_since(now).as_millis();
+            ClaimDecision::Support {
+                seconds: u64::try_from(left_ms).unwrap_or(0).div_ceil(1000).max(1),
             }
         }
     }
@@ -87,59 +89,63 @@ mod tests {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
     }
 
-    fn claim(now: i64, holder: Option<&str>, by: &str, epoch: Option<u64>) -> Decision {
+    /// Claims an upload whose lease has epoch 7 and ends at second 60.
+    fn claim(now: i64, holder: Option<&str>, claimant: &str, epoch: Option<u64>) -> ClaimDecision {
         let lease = Lease {
             holder: holder.map(str::to_owned),
             epoch: 7,
             until: at(60),
         };
-        decide(
-            at(now),
-            &lease,
-            &ClaimRequest {
-                holder: by.to_owned(),
-                epoch,
-            },
-        )
+        let request = ClaimRequest {
+            holder: claimant.to_owned(),
+            epoch,
+        };
+        decide(at(now), &lease, &request)
     }
 
     #[test]
-    fn the_holder_renews_or_starts_anew() {
+    fn holder_renews_or_gets_a_new_epoch() {
         assert_eq!(
             claim(0, Some("a"), "a", Some(7)),
-            Decision::Granted { epoch: 7 }
+            ClaimDecision::Granted { epoch: 7 }
         );
         assert_eq!(
             claim(900, Some("a"), "a", Some(7)),
-            Decision::Granted { epoch: 7 }
+            ClaimDecision::Granted { epoch: 7 }
         );
         assert_eq!(
             claim(0, Some("a"), "a", None),
-            Decision::Granted { epoch: 8 }
+            ClaimDecision::Granted { epoch: 8 }
         );
-        assert_eq!(claim(0, Some("a"), "a", Some(6)), Decision::Lost);
+        assert_eq!(claim(0, Some("a"), "a", Some(6)), ClaimDecision::Lost);
     }
 
     #[test]
-    fn another_waits_for_silence() {
+    fn other_holder_waits_for_the_end_of_the_lease() {
         assert_eq!(
             claim(0, Some("a"), "b", None),
-            Decision::Held { seconds: 60 }
+            ClaimDecision::Support { seconds: 60 }
         );
         assert_eq!(
             claim(59, Some("a"), "b", None),
-            Decision::Held { seconds: 1 }
+            ClaimDecision::Support { seconds: 1 }
         );
         assert_eq!(
             claim(60, Some("a"), "b", None),
-            Decision::Granted { epoch: 8 }
+            ClaimDecision::Granted { epoch: 8 }
         );
-        assert_eq!(claim(0, Some("a"), "b", Some(7)), Decision::Lost);
+        assert_eq!(claim(0, Some("a"), "b", Some(7)), ClaimDecision::Lost);
     }
 
     #[test]
-    fn an_upload_nobody_claimed_is_anybodys() {
-        assert_eq!(claim(0, None, "b", Some(7)), Decision::Granted { epoch: 7 });
-        assert_eq!(claim(0, None, "b", None), Decision::Granted { epoch: 8 });
+    fn unclaimed_upload_can_be_claimed_by_any_holder() {
+        assert_eq!(
+            claim(0, None, "b", Some(7)),
+            ClaimDecision::Granted { epoch: 7 }
+        );
+        assert_eq!(
+            claim(0, None, "b", None),
+            ClaimDecision::Granted { epoch: 8 }
+        );
     }
 }

@@ -1,7 +1,7 @@
-//! What the gateway counts, as Prometheus reads it.
+//! The gateway's counters and timers, in the format that Prometheus reads.
 //!
-//! Border: counts and times; who counts what is said where it happens. Every label is of a closed set, so that no client can
-//! make new series: routes are templates, and no upload, key, owner or name is a label.
+//! Not here: the events that are counted. Every label is from a closed set, so that no client can
+//! create new series: routes are templates, and no upload, key, owner or name is a label.
 
 use std::sync::LazyLock;
 use std::sync::atomic::AtomicU64;
@@ -19,15 +19,15 @@ use upload_s3::CallOutcome;
 
 use upload_types::wire::UploadState;
 
-/// The form of [`text`].
+/// The content type of [`text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Seconds: from a read of the ledger to a store that copies before it answers.
-const SECONDS: [f64; 12] = [
+/// Histogram buckets: from a ledger read to a store that copies an object before it responds.
+const BUCKETS_SECONDS: [f64; 12] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 15.0, 60.0,
 ];
 
-/// What becomes of an upload is named by its state; that it was begun, by this.
+/// The label of an upload that was begun; all other labels are states.
 const BEGUN: &str = "begun";
 
 static METRICS: LazyLock<(Registry, Metrics)> = LazyLock::new(|| {
@@ -35,15 +35,15 @@ static METRICS: LazyLock<(Registry, Metrics)> = LazyLock::new(|| {
     (registry(&metrics), metrics)
 });
 
-/// The process's own: one process is one target, however many gateways a test runs in it.
+/// The metrics of this process. A process is one target, however many gateways a test runs in it.
 pub fn metrics() -> &'static Metrics {
     &METRICS.1
 }
 
-/// All there is, in the text that Prometheus reads.
+/// All metrics as text.
 ///
 /// # Errors
-/// None that happens: it is written into memory.
+/// In theory only: the text is written to memory.
 pub fn text() -> Result<String, std::fmt::Error> {
     let mut text = String::new();
     encode(&mut text, &METRICS.0)?;
@@ -51,254 +51,297 @@ pub fn text() -> Result<String, std::fmt::Error> {
 }
 
 pub struct Metrics {
-    requests: Family<Asked, Counter>,
-    request_seconds: Family<Route, Histogram>,
-    uploads: Family<Moved, Counter>,
-    pub parts_signed: Counter,
-    pub bytes_declared: Counter,
-    pub bytes_confirmed: Counter,
-    store_calls: Family<Called, Counter>,
-    store_seconds: Family<Operation, Histogram>,
-    sweeps: Family<Swept, Counter>,
-    swept: Family<Found, Counter>,
-    /// What the last survey found that the ledger does not know.
-    pub orphans: Gauge<u64, AtomicU64>,
-    pub ledger_errors: Counter,
-    pub connections: Gauge,
+    requests: Family<RequestLabels, Counter>,
+    request_seconds: Family<RouteLabel, Histogram>,
+    connections: Gauge,
+    uploads: Family<TransitionLabel, Counter>,
+    parts_signed: Counter,
+    bytes_declared: Counter,
+    bytes_verified: Counter,
+    store_calls: Family<StoreCallLabels, Counter>,
+    store_call_seconds: Family<OperationLabel, Histogram>,
+    sweeps: Family<SweepLabel, Counter>,
+    swept: Family<AbandonedLabel, Counter>,
+    orphans: Gauge<u64, AtomicU64>,
+    ledger_errors: Counter,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Asked {
+struct RequestLabels {
     method: &'static str,
     route: String,
     status: u16,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Route {
+struct RouteLabel {
     route: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Moved {
+struct TransitionLabel {
     to: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Called {
+struct StoreCallLabels {
     operation: &'static str,
     outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Operation {
+struct OperationLabel {
     operation: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Swept {
+struct SweepLabel {
     outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Found {
+struct AbandonedLabel {
     what: &'static str,
 }
 
-/// What a sweep finds that nobody holds.
+/// The kinds of uploads that a sweep takes up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Leftover {
+pub enum Abandoned {
     Completing,
     Expired,
-    /// Somebody began to abort it, and did not come to the end.
+    /// An abort was begun and not finished.
     Aborting,
-    /// To be looked at once more in the store, now that no URL lives.
-    ToLookAt,
+    /// The store may still have something of the upload.
+    Cleanup,
 }
 
-impl Leftover {
+impl Abandoned {
+    const ALL: [Self; 4] = [
+        Self::Completing,
+        Self::Expired,
+        Self::Aborting,
+        Self::Cleanup,
+    ];
+
     fn name(self) -> &'static str {
         match self {
             Self::Completing => "completing",
             Self::Expired => "expired",
             Self::Aborting => "aborting",
-            Self::ToLookAt => "to_look_at",
+            Self::Cleanup => "cleanup",
         }
     }
 }
 
 impl Metrics {
-    /// A request was answered; `route` is one of the router's templates.
-    pub fn answered(&self, method: &'static str, route: &str, status: u16, took: Duration) {
-        self.requests
-            .get_or_create(&Asked {
-                method,
-                route: route.to_owned(),
-                status,
-            })
-            .inc();
+    /// Counts a response; `route` is one of the router's templates.
+    pub fn record_response(
+        &self,
+        method: &'static str,
+        route: &str,
+        status: u16,
+        elapsed: Duration,
+    ) {
+        let route = route.to_owned();
         self.request_seconds
-            .get_or_create(&Route {
-                route: route.to_owned(),
+            .get_or_create(&RouteLabel {
+                route: route.clone(),
             })
-            .observe(took.as_secs_f64());
+            .observe(elapsed.as_secs_f64());
+        let labels = RequestLabels {
+            method,
+            route,
+            status,
+        };
+        self.requests.get_or_create(&labels).inc();
     }
 
-    /// An upload was begun.
-    pub fn begun(&self, size: u64) {
-        self.uploads.get_or_create(&Moved { to: BEGUN }).inc();
+    pub fn connection_opened(&self) {
+        self.connections.inc();
+    }
+
+    pub fn connection_closed(&self) {
+        self.connections.dec();
+    }
+
+    /// Counts a new upload.
+    pub fn record_begun(&self, size: u64) {
+        self.uploads
+            .get_or_create(&TransitionLabel { to: BEGUN })
+            .inc();
         self.bytes_declared.inc_by(size);
     }
 
-    /// An upload has come to its end in this state.
-    pub fn ended(&self, state: UploadState) {
+    /// Counts an upload that has reached a final state.
+    pub fn record_final_state(&self, state: UploadState) {
         self.uploads
-            .get_or_create(&Moved { to: state.name() })
+            .get_or_create(&TransitionLabel { to: state.name() })
             .inc();
     }
 
-    /// The store was asked; `operation` as the Amazon S3 API reference has it.
-    pub fn called(&self, operation: &'static str, outcome: CallOutcome, took: Duration) {
-        self.store_calls
-            .get_or_create(&Called {
-                operation,
-                outcome: outcome.name(),
-            })
-            .inc();
-        self.store_seconds
-            .get_or_create(&Operation { operation })
-            .observe(took.as_secs_f64());
-    }
-
-    pub fn swept(&self, done: bool) {
-        let outcome = if done {
-            CallOutcome::Ok
-        } else {
-            CallOutcome::Failed
-        };
-        self.sweeps
-            .get_or_create(&Swept {
-                outcome: outcome.name(),
-            })
-            .inc();
-    }
-
-    pub fn found(&self, what: Leftover, count: usize) {
-        self.swept
-            .get_or_create(&Found { what: what.name() })
+    pub fn record_signed_parts(&self, count: usize) {
+        self.parts_signed
             .inc_by(u64::try_from(count).unwrap_or(u64::MAX));
+    }
+
+    /// Counts the size of an upload whose object was verified.
+    pub fn record_verified_bytes(&self, size: u64) {
+        self.bytes_verified.inc_by(size);
+    }
+
+    /// Counts a call to the store; `operation` is named as in the Amazon S3 API reference.
+    pub fn record_store_call(
+        &self,
+        operation: &'static str,
+        outcome: CallOutcome,
+        elapsed: Duration,
+    ) {
+        let labels = StoreCallLabels {
+            operation,
+            outcome: outcome.name(),
+        };
+        self.store_calls.get_or_create(&labels).inc();
+        self.store_call_seconds
+            .get_or_create(&OperationLabel { operation })
+            .observe(elapsed.as_secs_f64());
+    }
+
+    /// Counts a sweep and its outcome.
+    pub fn record_sweep<T, E>(&self, result: &Result<T, E>) {
+        let outcome = match result {
+            Ok(_) => CallOutcome::Ok,
+            Err(_) => CallOutcome::Failed,
+        };
+        let outcome = outcome.name();
+        self.sweeps.get_or_create(&SweepLabel { outcome }).inc();
+    }
+
+    /// Counts an upload that a sweep has taken up.
+    pub fn record_abandoned(&self, kind: Abandoned) {
+        self.swept
+            .get_or_create(&AbandonedLabel { what: kind.name() })
+            .inc();
+    }
+
+    /// Sets the number of orphans that the last survey found.
+    pub fn set_orphans(&self, count: usize) {
+        self.orphans.set(u64::try_from(count).unwrap_or(u64::MAX));
+    }
+
+    pub fn record_ledger_error(&self) {
+        self.ledger_errors.inc();
     }
 }
 
 impl Default for Metrics {
     fn default() -> Self {
-        let seconds: fn() -> Histogram = || Histogram::new(SECONDS);
+        let histogram: fn() -> Histogram = || Histogram::new(BUCKETS_SECONDS);
         let metrics = Self {
             requests: Family::default(),
-            request_seconds: Family::new_with_constructor(seconds),
+            request_seconds: Family::new_with_constructor(histogram),
+            connections: Gauge::default(),
             uploads: Family::default(),
             parts_signed: Counter::default(),
             bytes_declared: Counter::default(),
-            bytes_confirmed: Counter::default(),
+            bytes_verified: Counter::default(),
             store_calls: Family::default(),
-            store_seconds: Family::new_with_constructor(seconds),
+            store_call_seconds: Family::new_with_constructor(histogram),
             sweeps: Family::default(),
             swept: Family::default(),
             orphans: Gauge::default(),
             ledger_errors: Counter::default(),
-            connections: Gauge::default(),
         };
-        // A rate can be taken of what is there at zero only.
+        // Series must exist at zero: Prometheus cannot compute the rate of a series that begins at
+        // one.
         for to in [BEGUN, "ready", "rejected", "aborted", "expired"] {
-            drop(metrics.uploads.get_or_create(&Moved { to }));
+            drop(metrics.uploads.get_or_create(&TransitionLabel { to }));
         }
         for outcome in [CallOutcome::Ok, CallOutcome::Failed] {
-            drop(metrics.sweeps.get_or_create(&Swept {
-                outcome: outcome.name(),
-            }));
+            let outcome = outcome.name();
+            drop(metrics.sweeps.get_or_create(&SweepLabel { outcome }));
         }
-        for what in [
-            Leftover::Completing,
-            Leftover::Expired,
-            Leftover::Aborting,
-            Leftover::ToLookAt,
-        ] {
-            drop(metrics.swept.get_or_create(&Found { what: what.name() }));
+        for kind in Abandoned::ALL {
+            drop(
+                metrics
+                    .swept
+                    .get_or_create(&AbandonedLabel { what: kind.name() }),
+            );
         }
         metrics
     }
 }
 
-/// Names and what they mean. What ends in `_total` gets that from the library.
+/// Registers the names and descriptions. The library appends `_total` to the names of counters.
 fn registry(metrics: &Metrics) -> Registry {
-    let mut all = Registry::with_prefix("upload");
+    let mut registry = Registry::with_prefix("upload");
     let version = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
-    all.register("build", "The program", version);
-    let m = metrics;
-    all.register(
+    registry.register("build", "The program", version);
+    registry.register(
         "http_requests",
-        "Requests answered, by method, route and status",
-        m.requests.clone(),
+        "Responses, by method, route and status",
+        metrics.requests.clone(),
     );
-    let help = "Time to the head of the answer, by route";
-    all.register_with_unit(
+    registry.register_with_unit(
         "http_request",
-        help,
+        "Time to the head of the response, by route",
         Unit::Seconds,
-        m.request_seconds.clone(),
+        metrics.request_seconds.clone(),
     );
-    all.register("connections", "Connections open now", m.connections.clone());
-    all.register(
+    registry.register(
+        "connections",
+        "Open connections",
+        metrics.connections.clone(),
+    );
+    registry.register(
         "uploads",
-        "Uploads that were begun, became ready, were rejected, aborted, or expired",
-        m.uploads.clone(),
+        "Uploads that were begun, became ready, were rejected, were aborted, or expired",
+        metrics.uploads.clone(),
     );
-    all.register(
+    registry.register(
         "parts_signed",
-        "Parts that URLs were signed for",
-        m.parts_signed.clone(),
+        "Parts for which URLs were signed",
+        metrics.parts_signed.clone(),
     );
-    all.register_with_unit(
+    registry.register_with_unit(
         "declared",
-        "Sizes of uploads begun",
+        "Declared sizes of uploads that were begun",
         Unit::Bytes,
-        m.bytes_declared.clone(),
+        metrics.bytes_declared.clone(),
     );
-    all.register_with_unit(
+    registry.register_with_unit(
         "confirmed",
         "Sizes of uploads whose object was verified",
         Unit::Bytes,
-        m.bytes_confirmed.clone(),
+        metrics.bytes_verified.clone(),
     );
-    all.register(
+    registry.register(
         "store_calls",
         "Calls to the store, by operation and outcome",
-        m.store_calls.clone(),
+        metrics.store_calls.clone(),
     );
-    all.register_with_unit(
+    registry.register_with_unit(
         "store_call",
-        "Time of a call to the store",
+        "Duration of calls to the store, by operation",
         Unit::Seconds,
-        m.store_seconds.clone(),
+        metrics.store_call_seconds.clone(),
     );
-    all.register(
-        "sweeps",
-        "Rounds of the sweep, by outcome",
-        m.sweeps.clone(),
-    );
-    all.register(
+    registry.register("sweeps", "Sweeps, by outcome", metrics.sweeps.clone());
+    registry.register(
         "swept",
-        "What sweeps found that nobody held",
-        m.swept.clone(),
+        "Abandoned uploads that sweeps have taken up, by kind",
+        metrics.swept.clone(),
     );
-    let help = "Open multipart uploads the ledger does not know, at the last survey";
-    all.register("orphans", help, m.orphans.clone());
-    all.register(
+    registry.register(
+        "orphans",
+        "Open multipart uploads that the ledger does not name, at the last survey",
+        metrics.orphans.clone(),
+    );
+    registry.register(
         "ledger_errors",
         "Failures of the ledger",
-        m.ledger_errors.clone(),
+        metrics.ledger_errors.clone(),
     );
-    all
+    registry
 }
 
 #[cfg(test)]
@@ -306,19 +349,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn statuses_are_told_apart_as_far_as_they_matter() {
-        let known = [
+    fn call_outcomes_by_status() {
+        for (status, outcome) in [
             (200, CallOutcome::Ok),
             (204, CallOutcome::Ok),
             (301, CallOutcome::Refused),
             (403, CallOutcome::Refused),
-        ];
-        let more = [
             (404, CallOutcome::Absent),
             (429, CallOutcome::Failed),
             (503, CallOutcome::Failed),
-        ];
-        for (status, outcome) in known.into_iter().chain(more) {
+        ] {
             assert_eq!(CallOutcome::of_status(status), outcome, "{status}");
         }
     }

@@ -1,15 +1,22 @@
-//! How an operation says no, and how that looks in HTTP: `application/problem+json` (RFC 9457).
+//! Refusals: the errors of operations, as `application/problem+json` (RFC 9457), and the reports of
+//! their causes to the log.
 //!
-//! Border: the codes and their statuses are the table in `wire`; what a store or a ledger said goes to the log, here, and
-//! never into an answer.
+//! Not here: the table of codes, statuses and titles (`wire`). Messages of the store and of the
+//! ledger go to the log only, never into a response.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::ledger::LedgerError;
+use crate::limits::{Excess, Limit, RateExceeded};
 use crate::metrics::metrics;
 use upload_s3::Fault;
 use upload_types::wire::{BatchBody, BatchOutcome, Code, Problem};
+
+/// Seconds until a request is worth repeating after a failure of the ledger or the store.
+const FAILURE_RETRY_SECONDS: u64 = 2;
+/// Seconds until other uploads of the owner may have ended.
+const QUOTA_RETRY_SECONDS: u64 = 10;
 
 /// Why a request is not granted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +39,7 @@ impl Refusal {
     }
 
     #[must_use]
-    pub fn saying(code: Code, detail: impl Into<String>) -> Self {
+    pub fn with_detail(code: Code, detail: impl Into<String>) -> Self {
         Self {
             code,
             detail: Some(detail.into()),
@@ -40,9 +47,8 @@ impl Refusal {
         }
     }
 
-    /// To be asked again in `seconds`.
     #[must_use]
-    pub fn later(code: Code, seconds: u64) -> Self {
+    pub fn retry_after(code: Code, seconds: u64) -> Self {
         Self {
             code,
             detail: None,
@@ -51,18 +57,61 @@ impl Refusal {
     }
 }
 
-/// What is wrong, in the words of the wire, with the status it is answered with.
-fn body(refusal: &Refusal, status: u16) -> Problem {
-    let (code, title) = (
-        refusal.code.name().to_owned(),
-        refusal.code.title().to_owned(),
-    );
-    Problem {
-        code,
-        title,
-        status,
-        detail: refusal.detail.clone(),
+impl From<Excess> for Refusal {
+    fn from(excess: Excess) -> Self {
+        let (Excess::Temporary(limit) | Excess::Permanent(limit)) = excess;
+        let detail = match limit {
+            Limit::Open(most) => format!("at most {most} unfinished uploads; finish or abort some"),
+            Limit::Outstanding(most) => {
+                format!("at most {most} bytes in unfinished uploads; finish or abort some")
+            }
+            Limit::Total(most) => format!("at most {most} bytes in total"),
+        };
+        let retry_after = matches!(excess, Excess::Temporary(_)).then_some(QUOTA_RETRY_SECONDS);
+        Self {
+            code: Code::QuotaExceeded,
+            detail: Some(detail),
+            retry_after,
+        }
     }
+}
+
+impl From<RateExceeded> for Refusal {
+    fn from(exceeded: RateExceeded) -> Self {
+        match exceeded {
+            RateExceeded::RetryAfter { seconds } => Self::retry_after(Code::RateLimited, seconds),
+            RateExceeded::MoreThanBurst { burst } => Self::with_detail(
+                Code::RateLimited,
+                format!("at most {burst} parts at a time"),
+            ),
+        }
+    }
+}
+
+/// Logs and counts a failure of the ledger.
+pub fn report_ledger_error(error: &LedgerError) {
+    metrics().record_ledger_error();
+    tracing::error!(%error, "the ledger failed");
+}
+
+/// Reports a failure of the ledger; the response is [`Code::Unavailable`].
+#[must_use]
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+pub fn ledger_failed(error: LedgerError) -> Refusal {
+    report_ledger_error(&error);
+    Refusal::retry_after(Code::Unavailable, FAILURE_RETRY_SECONDS)
+}
+
+/// Logs a failure of the store during `operation`.
+pub fn report_store_fault(operation: &'static str, fault: &Fault) {
+    tracing::warn!(operation, ?fault, "the store failed");
+}
+
+/// Reports a failure of the store during `operation`; the response is [`Code::StoreUnavailable`].
+#[must_use]
+pub fn store_failed(operation: &'static str, fault: &Fault) -> Refusal {
+    report_store_fault(operation, fault);
+    Refusal::retry_after(Code::StoreUnavailable, FAILURE_RETRY_SECONDS)
 }
 
 /// A refusal within a batch.
@@ -72,38 +121,22 @@ impl<T> From<Refusal> for BatchOutcome<T> {
         Self {
             status,
             retry_after: refusal.retry_after,
-            body: BatchBody::Problem(body(&refusal, status)),
+            body: BatchBody::Problem(problem(&refusal, status)),
         }
     }
-}
-
-/// The ledger failed: logged in full, answered as [`Code::Unavailable`].
-impl From<LedgerError> for Refusal {
-    fn from(error: LedgerError) -> Self {
-        metrics().ledger_errors.inc();
-        tracing::error!(%error, "the ledger failed");
-        Self::later(Code::Unavailable, 2)
-    }
-}
-
-/// The store failed while it did `what`: logged in full, answered as [`Code::StoreUnavailable`].
-#[must_use]
-pub fn store_failed(what: &'static str, fault: &Fault) -> Refusal {
-    tracing::warn!(what, ?fault, "the store failed");
-    Refusal::later(Code::StoreUnavailable, 2)
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status =
             StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        problem(status, &self)
+        problem_response(status, &self)
     }
 }
 
-/// The answer for a refusal HTTP has a status of its own for, such as 405.
-pub fn problem(status: StatusCode, refusal: &Refusal) -> Response {
-    let body = serde_json::to_vec(&body(refusal, status.as_u16())).unwrap_or_default();
+/// The response to a refusal, with a status that may differ from that of its code, such as 405.
+pub fn problem_response(status: StatusCode, refusal: &Refusal) -> Response {
+    let body = serde_json::to_vec(&problem(refusal, status.as_u16())).unwrap_or_default();
     let mut response = (status, body).into_response();
     let headers = response.headers_mut();
     headers.insert(
@@ -117,4 +150,32 @@ pub fn problem(status: StatusCode, refusal: &Refusal) -> Response {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     response
+}
+
+fn problem(refusal: &Refusal, status: u16) -> Problem {
+    Problem {
+        code: refusal.code.name().to_owned(),
+        title: refusal.code.title().to_owned(),
+        status,
+        detail: refusal.detail.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_given_only_where_waiting_helps() {
+        let limit = Limit::Open(2);
+        assert_eq!(
+            Refusal::from(Excess::Temporary(limit)).retry_after,
+            Some(QUOTA_RETRY_SECONDS)
+        );
+        assert_eq!(Refusal::from(Excess::Permanent(limit)).retry_after, None);
+        let more_than_burst = RateExceeded::MoreThanBurst { burst: 1000 };
+        assert_eq!(Refusal::from(more_than_burst).retry_after, None);
+        let retry_after = RateExceeded::RetryAfter { seconds: 3 };
+        assert_eq!(Refusal::from(retry_after).retry_after, Some(3));
+    }
 }

@@ -1,76 +1,78 @@
-//! What can go wrong, told by what it changes: whether to try again, the exit code, the hint.
+//! Errors: what could not be done, why, and what to do next. The kind decides the exit code and
+//! whether an attempt is repeated.
 //!
-//! Border: the kind is decided where the fact is known (a status in `backend/http`, a changed file in `source/file`) and
-//! never reclassified above. Texts are lower-case fragments that fit "could not …"; they never hold a URL or a token.
+//! Not here: which failure has which kind. The code that knows the fact decides it (a status of
+//! HTTP in `backend`, a changed file in `source`), and no caller changes it. Texts are lower case
+//! and never hold a URL or a token.
 
 use std::fmt;
 use std::time::Duration;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// No kind without a reader: each differs in retry, exit code or hint.
+/// The kind of an error. Two kinds differ in exit code, repetition or name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// The command line is wrong.
     Usage,
-    /// The source is not what it was when its upload began.
+    /// The source has changed since its upload began.
     SourceChanged,
-    /// Bytes arrived at the store, or came back from it, that are not the source's.
+    /// The store received, or sent, bytes that are not those of the source.
     Corrupt,
     /// There is no such source, or it cannot be opened.
     NoSource,
-    /// The backend cannot be used at all: another protocol, TLS, nonsense for answers.
+    /// The backend or the store cannot be used: another protocol, no TLS, a forbidden URL.
     Incompatible,
     /// The journal cannot be created or opened.
     DatabaseUnusable,
-    /// The local system failed us: disk full, read error, standard output.
+    /// The local system failed: disk full, read error, standard output closed.
     Io,
-    /// The network, the backend or the store failed for now.
+    /// The network, the backend or the store failed, and may work later.
     Temporary,
-    /// Slow down; not before this long.
+    /// The backend or the store demands fewer requests, the next one after this delay if named.
     Throttled(Option<Duration>),
-    /// Something else answers in the place of backend or store: a captive portal, a proxy, another server.
+    /// Another server answered: a captive portal, a proxy, a wrong address.
     UnexpectedServer,
-    /// The backend answers, but not what it was asked.
+    /// The backend's response does not match the request.
     ProtocolError,
-    /// The signed URL is no longer good (or never was): sign again.
+    /// The store rejected a presigned URL as expired. Another one has to be signed.
     UrlExpired,
-    /// The store's clock and the one that signed differ.
+    /// The clocks of the store and of the signer differ.
     ClockSkew,
-    /// The store is elsewhere than the URL was signed for.
+    /// The store is at another endpoint or region than the URL was signed for.
     WrongEndpoint,
-    /// The store says yes without the mark of it, an `ETag`: whether it has the part, only its list tells.
+    /// The store accepted a part without an `ETag`. Only its list shows whether it has the part.
     MissingEtag,
-    /// Somebody else drives this upload.
+    /// Another process drives this upload.
     Busy,
-    /// The claim was taken over.
+    /// Another process has taken the lease over.
     LeaseLost,
-    /// Not permitted: the token, or a policy of the store.
+    /// The token or a policy of the store does not permit the request.
     Unauthorized,
-    /// The backend does not take what was asked for: its name, type or size.
+    /// The backend does not accept this name, type or size.
     NotAcceptable,
-    /// The backend's checks have rejected the object for what is in it.
+    /// A hook of the backend has rejected the object.
     CheckFailed,
-    /// Something has to be configured first.
+    /// A setting is missing or wrong.
     Config,
     /// The backend or the journal knows no such upload.
     NotFound,
     /// The upload was aborted, has expired, or was rejected.
     Gone,
-    /// It is completing or complete, and cannot be aborted.
+    /// The upload is completing or complete, and cannot be aborted.
     NotAbortable,
-    /// The backend and we disagree on which parts are stored.
+    /// Backend and client disagree on the stored parts.
     PartsMismatch,
-    /// It may have come to its end, and nobody who knows can be asked.
+    /// The upload may be complete, and no backend or store can confirm it.
     Unconfirmed,
-    /// A signal asked us to stop (its number); the journal is intact.
+    /// A signal with this number ended the command. The journal is intact.
     Interrupted(u8),
-    /// Anything else.
+    /// Any other failure.
     Other,
 }
 
 impl Kind {
-    /// The process exit code, after `sysexits.h` where it has one.
+    /// The exit code of the process, as in `sysexits.h` where that has one.
     #[must_use]
     pub fn exit_code(self) -> u8 {
         match self {
@@ -98,7 +100,7 @@ impl Kind {
         }
     }
 
-    /// The name events and logs carry.
+    /// The name in events and logs.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -133,7 +135,7 @@ impl Kind {
         }
     }
 
-    /// What to do next, where the kind alone tells.
+    /// A hint for errors that have none of their own.
     #[must_use]
     pub fn hint(self) -> Option<&'static str> {
         Some(match self {
@@ -183,7 +185,7 @@ impl Kind {
     }
 }
 
-/// An error: its kind, what could not be done, what to do next, and what caused it.
+/// An error: its kind, what could not be done, a hint, and its cause.
 pub struct Error {
     kind: Kind,
     what: String,
@@ -201,7 +203,12 @@ impl Error {
         }
     }
 
-    /// With the error that caused it; its text is appended when the error is shown.
+    /// A task of the runtime panicked or was cancelled.
+    pub fn task_ended(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::new(Kind::Other, "a task ended before its work").with_source(source)
+    }
+
+    /// Adds the cause. The text of the error names it.
     #[must_use]
     pub fn with_source(
         mut self,
@@ -211,14 +218,14 @@ impl Error {
         self
     }
 
-    /// With a hint that knows more than the kind does.
+    /// Adds an instruction for the user, in the imperative.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// The same once more, for another who is struck by it.
+    /// The same error for another upload that fails by it. The causes become part of the text.
     #[must_use]
     pub fn duplicate(&self) -> Self {
         Self {
@@ -241,25 +248,11 @@ impl Error {
     }
 }
 
-/// The whole story in one line: what failed, then each cause.
+/// The error and its causes in one line, so that no message can lack a cause.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.what)?;
-        match self.source.as_deref() {
-            Some(source) => write!(f, ": {}", error_chain(source)),
-            None => Ok(()),
-        }
+        f.write_str(&error_chain(self))
     }
-}
-
-/// An error and each of its causes, in one line.
-#[must_use]
-pub fn error_chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }
 
 impl fmt::Debug for Error {
@@ -268,10 +261,26 @@ impl fmt::Debug for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        let source = self.source.as_deref()?;
+        Some(source)
+    }
+}
 
-/// The exit code of a run over several sources: all failures alike give that code, 75 only if every failure is
-/// temporary, otherwise 1; no failure at all gives 0.
+/// An error and each of its causes, in one line. Each is named once.
+#[must_use]
+pub fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let own_text = |error: &(dyn std::error::Error + 'static)| match error.downcast_ref::<Error>() {
+        Some(error) => error.what.clone(),
+        None => error.to_string(),
+    };
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(own_text).collect::<Vec<_>>().join(": ")
+}
+
+/// The exit code for several sources: 0 if none failed, the common code if all failures have the
+/// same, otherwise 1.
 #[must_use]
 pub fn merged_exit_code(failures: &[u8]) -> u8 {
     match failures {
@@ -286,7 +295,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_merge_only_when_they_agree() {
+    fn merged_exit_code_is_common_code_or_one() {
         assert_eq!(merged_exit_code(&[]), 0);
         assert_eq!(merged_exit_code(&[75, 75]), 75);
         assert_eq!(merged_exit_code(&[66]), 66);
@@ -294,9 +303,14 @@ mod tests {
     }
 
     #[test]
-    fn an_error_tells_its_causes_once() {
+    fn chain_names_each_cause_once() {
         let cause = std::io::Error::other("disk on fire");
-        let error = Error::new(Kind::Io, "could not read part 3").with_source(cause);
-        assert_eq!(error.to_string(), "could not read part 3: disk on fire");
+        let read = Error::new(Kind::Io, "could not read part 3").with_source(cause);
+        let error = Error::new(Kind::Other, "could not upload film.mkv").with_source(read);
+        let chain = "could not upload film.mkv: could not read part 3: disk on fire";
+        assert_eq!(error.to_string(), chain);
+        assert_eq!(error.duplicate().to_string(), chain);
+        assert_eq!(error_chain(&error), chain);
+        assert_eq!(format!("{error:?}"), format!("Other: {chain}"));
     }
 }

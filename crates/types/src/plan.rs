@@ -1,17 +1,19 @@
-//! The plan of an upload: from a size to parts. Pure arithmetic, the same in client and gateway.
+//! The plan of an upload: how a source of a given size is cut into parts. Pure arithmetic, the same
+//! in client and gateway.
 //!
-//! Border: no I/O, and no limit of its own: what a store allows comes in as [`Limits`]. Which parts still have to be sent
-//! is `transfer/resume`.
+//! Not here: the limits of a store, which are an argument ([`Limits`]), and which parts are still
+//! to be sent.
 
-use crate::error::{Error, Kind, Result};
+use std::fmt;
+
 use crate::names::{ByteRange, PartNumber};
 use crate::wire::Limits;
 
-/// The size of a part when nobody wishes for another.
+/// The part size if the caller requests none, in bytes.
 pub const DEFAULT_PART_SIZE: u64 = 8 << 20;
 
-/// How a source of `size` bytes is cut: all parts have `part_size` bytes, the last what is left.
-/// A source of zero bytes has one part of zero bytes.
+/// How a source of `size` bytes is cut: all parts have `part_size` bytes, except that the last part
+/// has the rest. A source of zero bytes has one part of zero bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {
     size: u64,
@@ -19,48 +21,84 @@ pub struct Plan {
     count: u32,
 }
 
+/// Why there is no plan. All sizes are in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlanError {
+    /// The source is larger than any object in the store may be.
+    TooLarge { size: u64, max_size: u64 },
+    /// The requested part size is zero, or outside the range of the store.
+    PartSizeOutOfRange { part_size: u64, min: u64, max: u64 },
+    /// A part size of zero, or more parts than a `u32` can count.
+    Indivisible { size: u64, part_size: u64 },
+}
+
+impl fmt::Display for PlanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge { size, max_size } => {
+                write!(
+                    f,
+                    "{size} bytes exceed the limit of {max_size} bytes for one upload"
+                )
+            }
+            Self::PartSizeOutOfRange {
+                part_size,
+                min,
+                max,
+            } => write!(
+                f,
+                "a part size of {part_size} bytes is outside the range of the store ({min} to {max} bytes)"
+            ),
+            Self::Indivisible { size, part_size } => {
+                write!(
+                    f,
+                    "{size} bytes cannot be cut into parts of {part_size} bytes"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for PlanError {}
+
 impl Plan {
-    /// Cuts `size` bytes into parts of `wish` bytes (default [`DEFAULT_PART_SIZE`]), doubled until `limits.max_parts`
-    /// suffice; at the store's very end, where doubling would pass `limits.max_part`, as large as that.
+    /// Cuts `size` bytes into parts of `requested` bytes (default [`DEFAULT_PART_SIZE`]). The part
+    /// size is doubled until `limits.max_parts` parts suffice, but is never larger than
+    /// `limits.max_part`.
     ///
     /// # Errors
-    /// [`Kind::Unauthorized`] when the store takes no object of that size, [`Kind::Usage`] when the wish is out of its range.
-    pub fn new(size: u64, wish: Option<u64>, limits: &Limits) -> Result<Self> {
-        let wish = match wish {
-            None => DEFAULT_PART_SIZE.clamp(limits.min_part.max(1), limits.max_part.max(1)),
-            Some(wish) if wish == 0 || wish < limits.min_part || wish > limits.max_part => {
-                let (min, max) = (limits.min_part, limits.max_part);
-                return Err(Error::new(
-                    Kind::Usage,
-                    format!(
-                        "a part of {wish} bytes is outside what the store takes ({min} to {max} bytes)"
-                    ),
-                ));
+    /// [`PlanError::TooLarge`] or [`PlanError::PartSizeOutOfRange`].
+    pub fn new(size: u64, requested: Option<u64>, limits: &Limits) -> Result<Self, PlanError> {
+        let (min, max) = (limits.min_part, limits.max_part);
+        let requested = match requested {
+            None => DEFAULT_PART_SIZE.clamp(min.max(1), max.max(1)),
+            Some(part_size) if part_size == 0 || part_size < min || part_size > max => {
+                return Err(PlanError::PartSizeOutOfRange {
+                    part_size,
+                    min,
+                    max,
+                });
             }
-            Some(wish) => wish,
+            Some(part_size) => part_size,
         };
-        let room = u64::from(limits.max_parts)
-            .saturating_mul(limits.max_part)
+        let max_size = u64::from(limits.max_parts)
+            .saturating_mul(max)
             .min(limits.max_size);
-        if size > room {
-            return Err(Error::new(
-                Kind::Unauthorized,
-                format!("{size} bytes are more than the store takes ({room} bytes)"),
-            )
-            .with_hint("split the file, or ask the operator of the backend for a larger limit"));
+        if size > max_size {
+            return Err(PlanError::TooLarge { size, max_size });
         }
-        let mut part_size = wish;
+        let mut part_size = requested;
         while size.div_ceil(part_size) > u64::from(limits.max_parts) {
-            part_size = part_size.saturating_mul(2).min(limits.max_part);
+            part_size = part_size.saturating_mul(2).min(max);
         }
         Self::pinned(size, part_size)
     }
 
-    /// The plan that a backend or a journal has pinned before.
+    /// The plan with a part size that a backend or a journal has fixed before.
     ///
     /// # Errors
-    /// [`Kind::Incompatible`] for a part size of zero, or parts beyond counting.
-    pub fn pinned(size: u64, part_size: u64) -> Result<Self> {
+    /// [`PlanError::Indivisible`].
+    pub fn pinned(size: u64, part_size: u64) -> Result<Self, PlanError> {
         let count = if part_size == 0 {
             None
         } else {
@@ -72,10 +110,7 @@ impl Plan {
                 part_size,
                 count,
             }),
-            None => Err(Error::new(
-                Kind::Incompatible,
-                format!("{size} bytes cannot be cut into parts of {part_size} bytes"),
-            )),
+            None => Err(PlanError::Indivisible { size, part_size }),
         }
     }
 
@@ -94,13 +129,14 @@ impl Plan {
         self.count
     }
 
-    /// One plain PUT instead of a multipart upload.
+    /// Whether the plan has one part. Such a source is sent in one plain PUT instead of a multipart
+    /// upload.
     #[must_use]
     pub fn is_single(&self) -> bool {
         self.count == 1
     }
 
-    /// Where a part lies; nothing for a number beyond the plan.
+    /// The range of a part. Returns `None` for a number beyond the plan.
     #[must_use]
     pub fn range(&self, number: PartNumber) -> Option<ByteRange> {
         if number.get() > self.count {
@@ -113,7 +149,7 @@ impl Plan {
         })
     }
 
-    /// Every part in order.
+    /// All parts in order.
     pub fn parts(&self) -> impl Iterator<Item = (PartNumber, ByteRange)> + use<> {
         let plan = *self;
         (1..=plan.count).filter_map(move |number| {
@@ -133,8 +169,8 @@ mod tests {
     const GIB: u64 = 1 << 30;
     const AWS: Limits = Limits::S3;
 
-    fn sizes(size: u64, wish: u64) -> Vec<u64> {
-        Plan::new(size, Some(wish), &AWS)
+    fn part_sizes(size: u64, requested: u64) -> Vec<u64> {
+        Plan::new(size, Some(requested), &AWS)
             .unwrap()
             .parts()
             .map(|(_, range)| range.len)
@@ -142,18 +178,18 @@ mod tests {
     }
 
     #[test]
-    fn the_edges_of_a_part() {
+    fn parts_at_the_edges_of_a_part_size() {
         let part = 5 * MIB;
-        assert_eq!(sizes(0, part), [0]);
-        assert_eq!(sizes(1, part), [1]);
-        assert_eq!(sizes(part - 1, part), [part - 1]);
-        assert_eq!(sizes(part, part), [part]);
-        assert_eq!(sizes(part + 1, part), [part, 1]);
-        assert_eq!(sizes(3 * part, part), [part; 3]);
+        assert_eq!(part_sizes(0, part), [0]);
+        assert_eq!(part_sizes(1, part), [1]);
+        assert_eq!(part_sizes(part - 1, part), [part - 1]);
+        assert_eq!(part_sizes(part, part), [part]);
+        assert_eq!(part_sizes(part + 1, part), [part, 1]);
+        assert_eq!(part_sizes(3 * part, part), [part; 3]);
     }
 
     #[test]
-    fn parts_grow_until_the_stores_count_suffices() {
+    fn part_size_doubles_until_the_part_count_fits() {
         assert_eq!(
             Plan::new(10_000 * 8 * MIB, None, &AWS).unwrap().part_size(),
             8 * MIB
@@ -167,30 +203,47 @@ mod tests {
         let full = Plan::new(AWS.max_size, None, &AWS).unwrap();
         assert_eq!((full.part_size(), full.count()), (5 * GIB, 10_000));
         assert_eq!(
-            Plan::new(AWS.max_size + 1, None, &AWS).unwrap_err().kind(),
-            Kind::Unauthorized
+            Plan::new(AWS.max_size + 1, None, &AWS),
+            Err(PlanError::TooLarge {
+                size: AWS.max_size + 1,
+                max_size: AWS.max_size
+            })
         );
     }
 
     #[test]
-    fn a_wish_outside_the_stores_range_is_a_usage_error() {
-        for wish in [0, 5 * MIB - 1, 5 * GIB + 1] {
+    fn part_size_outside_the_stores_range_is_rejected() {
+        for part_size in [0, 5 * MIB - 1, 5 * GIB + 1] {
+            let error = Plan::new(1, Some(part_size), &AWS).unwrap_err();
+            let (min, max) = (AWS.min_part, AWS.max_part);
             assert_eq!(
-                Plan::new(1, Some(wish), &AWS).unwrap_err().kind(),
-                Kind::Usage
+                error,
+                PlanError::PartSizeOutOfRange {
+                    part_size,
+                    min,
+                    max
+                }
             );
         }
+        let error = Plan::pinned(1, 0).unwrap_err();
+        assert_eq!(
+            error,
+            PlanError::Indivisible {
+                size: 1,
+                part_size: 0
+            }
+        );
     }
 
     proptest! {
         #[test]
         fn parts_are_contiguous_equal_and_within_the_limits(
             size in prop_oneof![0..64 * MIB, 0..AWS.max_size],
-            wish in prop_oneof![Just(None), (AWS.min_part..=AWS.max_part).prop_map(Some)],
+            requested in prop_oneof![Just(None), (AWS.min_part..=AWS.max_part).prop_map(Some)],
             max_parts in 1..=10_000_u32,
         ) {
             let limits = Limits { max_parts, ..AWS };
-            let Ok(plan) = Plan::new(size, wish, &limits) else {
+            let Ok(plan) = Plan::new(size, requested, &limits) else {
                 prop_assert!(size > u64::from(max_parts) * AWS.max_part);
                 return Ok(());
             };

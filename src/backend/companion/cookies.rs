@@ -1,19 +1,22 @@
-//! Cookies of one backend, kept while this process lives: without its own, Companion begins a session for each call.
+//! The cookies of one Companion, kept while this process runs. Without them, Companion would begin
+//! a session for each request. Pure.
 //!
-//! Border: names and values of the one host that is asked; they are written nowhere and go nowhere else. Pure.
+//! reqwest's cookie store would not do: it limits neither number nor size of cookies, its Debug
+//! shows them, and it drops those whose `Path` or `Secure` fits the public address of a proxy only.
 
 use std::collections::BTreeMap;
 
 use reqwest::header::{HeaderMap, HeaderValue, SET_COOKIE};
 
-/// No backend needs more.
-const MOST: usize = 20;
-const LONGEST: usize = 4096;
+const MAX_COOKIES: usize = 20;
+/// Of a whole `Set-Cookie`.
+const MAX_COOKIE_BYTES: usize = 4096;
 
+/// Values by name.
 #[derive(Default)]
 pub struct Cookies(BTreeMap<String, String>);
 
-/// A session is as good as a token.
+/// The cookie of a session is as secret as a token.
 impl std::fmt::Debug for Cookies {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("REDACTED")
@@ -21,36 +24,36 @@ impl std::fmt::Debug for Cookies {
 }
 
 impl Cookies {
-    /// What an answer sets or takes back.
-    pub fn take(&mut self, headers: &HeaderMap) {
+    /// Adds and removes the cookies of a response.
+    pub fn update(&mut self, headers: &HeaderMap) {
         for cookie in headers
             .get_all(SET_COOKIE)
             .iter()
             .filter_map(|value| value.to_str().ok())
         {
-            let mut parts = cookie.split(';').map(str::trim);
-            let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else {
+            let mut fields = cookie.split(';').map(str::trim);
+            let Some((name, value)) = fields.next().and_then(|pair| pair.split_once('=')) else {
                 continue;
             };
             let (name, value) = (name.trim(), value.trim());
-            let over = |part: &str| {
-                let (attribute, value) = part.split_once('=').unwrap_or((part, ""));
+            let is_removal = |field: &str| {
+                let (attribute, value) = field.split_once('=').unwrap_or((field, ""));
                 attribute.trim().eq_ignore_ascii_case("max-age")
                     && value.trim().parse::<i64>().is_ok_and(|age| age <= 0)
             };
-            // Some take a cookie back by a date alone, and all of them empty it.
-            if value.is_empty() || parts.any(over) {
+            // A removal by `Expires` alone has an empty value too.
+            if value.is_empty() || fields.any(is_removal) {
                 self.0.remove(name);
             } else if !name.is_empty()
-                && cookie.len() <= LONGEST
-                && (self.0.len() < MOST || self.0.contains_key(name))
+                && cookie.len() <= MAX_COOKIE_BYTES
+                && (self.0.len() < MAX_COOKIES || self.0.contains_key(name))
             {
                 self.0.insert(name.to_owned(), value.to_owned());
             }
         }
     }
 
-    /// What a call brings along.
+    /// The value of `Cookie` in a request. Returns `None` without cookies.
     pub fn header(&self) -> Option<HeaderValue> {
         let pairs: Vec<String> = self
             .0
@@ -69,48 +72,53 @@ impl Cookies {
 mod tests {
     use super::*;
 
-    fn taken(cookies: &mut Cookies, lines: &[&str]) -> Option<String> {
+    /// The value of `Cookie` after a response with these `Set-Cookie` lines.
+    fn update(cookies: &mut Cookies, lines: &[&str]) -> Option<String> {
         let headers = lines
             .iter()
             .map(|line| (SET_COOKIE, line.parse().unwrap()))
             .collect();
-        cookies.take(&headers);
+        cookies.update(&headers);
         cookies
             .header()
             .map(|header| header.to_str().unwrap().to_owned())
     }
 
     #[test]
-    fn what_is_set_is_brought_back_until_it_is_taken_back() {
+    fn cookie_is_sent_until_it_is_removed() {
         let mut cookies = Cookies::default();
-        assert_eq!(taken(&mut cookies, &[]), None);
+        assert_eq!(update(&mut cookies, &[]), None);
         let session = "connect.sid=s%3Aabc.d%2F; Path=/; HttpOnly";
         assert_eq!(
-            taken(&mut cookies, &[session, "lb=1"]).as_deref(),
+            update(&mut cookies, &[session, "lb=1"]).as_deref(),
             Some("connect.sid=s%3Aabc.d%2F; lb=1")
         );
         assert_eq!(
-            taken(&mut cookies, &["lb=2; Max-Age=60", "none", "=x"]).unwrap(),
+            update(&mut cookies, &["lb=2; Max-Age=60", "none", "=x"]).unwrap(),
             "connect.sid=s%3Aabc.d%2F; lb=2"
         );
         assert_eq!(
-            taken(&mut cookies, &["lb=2; max-age=0"]).unwrap(),
+            update(&mut cookies, &["lb=2; max-age=0"]).unwrap(),
             "connect.sid=s%3Aabc.d%2F"
         );
         assert!(!format!("{cookies:?}").contains("abc"));
-        let cleared = "connect.sid=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT";
-        assert_eq!(taken(&mut cookies, &[cleared]), None);
+        let removed = "connect.sid=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT";
+        assert_eq!(update(&mut cookies, &[removed]), None);
     }
 
     #[test]
-    fn there_are_never_more_than_reason() {
+    fn number_and_size_are_limited() {
         let mut cookies = Cookies::default();
         for number in 0..100 {
-            taken(
-                &mut cookies,
-                &[&format!("c{number}={}", "x".repeat(number * 100))],
-            );
+            let cookie = format!("c{number}={}", "x".repeat(number * 100));
+            update(&mut cookies, &[&cookie]);
         }
-        assert!(cookies.0.len() <= MOST && cookies.0.values().all(|value| value.len() <= LONGEST));
+        assert!(cookies.0.len() <= MAX_COOKIES);
+        assert!(
+            cookies
+                .0
+                .values()
+                .all(|value| value.len() <= MAX_COOKIE_BYTES)
+        );
     }
 }

@@ -1,67 +1,66 @@
-//! What was typed behind `upload serve` about who may use it, and how much.
+//! The flags of `upload serve` about authentication, rates and quotas.
 //!
-//! Border: as `args`; what it means for the gateway is `cli/serve/access`.
+//! Not here: their meaning for the gateway (`cli/serve/access`).
 
 #![expect(
     clippy::doc_markdown,
-    reason = "these comments are help texts, which no Markdown reader sees"
+    reason = "these comments are help texts, which are not Markdown"
 )]
 
-use clap::ValueEnum;
-use clap::ValueHint;
 use clap::builder::NonEmptyStringValueParser;
+use clap::{Args, ValueEnum, ValueHint};
 
 use crate::cli::parse;
 
-#[derive(clap::Args)]
-pub struct Access {
-    /// Who may use the API; `tokens,jwt` takes both [default: none on loopback, else this has to be said]
+#[derive(Args)]
+#[command(next_help_heading = "Access options")]
+pub struct AccessArgs {
+    /// How clients authenticate; tokens,jwt accepts both [default: none on loopback; required on other addresses]
     #[arg(long, value_name = "MODE", value_delimiter = ',')]
     pub auth: Vec<AuthMode>,
-    /// Whose signed tokens are taken with --auth jwt, as their `iss` has it, such as `https://token.actions.githubusercontent.com`
+    /// For --auth jwt: the issuer of accepted tokens (`iss`), such as https://token.actions.githubusercontent.com
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub jwt_issuer: Option<String>,
-    /// What the tokens' `aud` must name: choose something that only this gateway is called
+    /// For --auth jwt: the required audience (`aud`); choose a name that only this gateway uses
     #[arg(long, value_name = "AUDIENCE", requires = "jwt_issuer", value_parser = NonEmptyStringValueParser::new())]
     pub jwt_audience: Option<String>,
-    /// Where the issuer's keys are [default: where its /.well-known/openid-configuration says]
+    /// For --auth jwt: the URL of the issuer's keys [default: from its /.well-known/openid-configuration]
     #[arg(long, value_name = "URL", requires = "jwt_issuer", value_hint = ValueHint::Url)]
     pub jwt_jwks: Option<String>,
-    /// How the tokens are signed; no other way is taken, whatever they say
+    /// For --auth jwt: the signature algorithm; tokens that name another are rejected
     #[arg(long, value_name = "ALGORITHM", default_value = "RS256")]
     pub jwt_algorithm: JwtAlgorithm,
-    /// A claim that tokens must have, and a glob for its value; repeatable
+    /// For --auth jwt: a claim that tokens must have, and a glob for its value; repeatable, required at least once
     ///
-    /// In the glob, * is any run of characters without / and :, and ** any run at all: repository=acme/*, or
-    /// sub=repo:acme/app:ref:refs/heads/**. Each claim that is named must match; where one is named more than once, one of its globs
-    /// is enough. Without any, everybody the issuer knows would be let in: if that is meant, say sub=**.
+    /// In the glob, * matches any characters except / and :, and ** matches any characters: repository=acme/*, or
+    /// sub=repo:acme/app:ref:refs/heads/**. Every named claim must match; if a claim is named several times, one of its globs
+    /// must match. To accept every token of the issuer, use sub=**.
     #[arg(long = "jwt-claim", value_name = "NAME=GLOB", requires = "jwt_issuer", value_parser = parse::claim)]
     pub jwt_claims: Vec<(String, String)>,
-    /// The claim that says whose uploads they are; with GitHub Actions repository_id, since its sub differs by branch
+    /// For --auth jwt: the claim that identifies the owner of uploads; for GitHub Actions repository_id, since sub differs by branch
     #[arg(long, value_name = "NAME", default_value = "sub", value_parser = NonEmptyStringValueParser::new())]
     pub jwt_owner_claim: String,
-    /// URLs that are signed for each owner, such as 100/s, or 100/s,burst=5000 [default: any number]
+    /// Signed URLs per owner, such as 100/s or 100/s,burst=5000 [default: unlimited]
     ///
-    /// Counted by each gateway on its own. After a rest, burst of them may be asked for at once, by default and at least 1000,
-    /// as many as one call may ask for. Whoever asks for more is told to come back (429 rate_limited).
+    /// Each gateway counts on its own. After a pause, an owner may request a burst at once; it is at least 1000, the most that
+    /// one call may request, which is also its default. Further requests are answered 429 rate_limited, with the time to wait.
     #[arg(long, value_name = "N/s")]
     pub rate: Option<String>,
-    /// What each owner may have: open=1000 unfinished uploads, outstanding=1TiB in them, total=10TiB with all that is ready
+    /// Limits per owner: open=1000 unfinished uploads, outstanding=1TiB in these, total=10TiB including ready uploads [default: unlimited]
     ///
-    /// Any of the three, with commas between them. Counted in the ledger, for all gateways on it together. Whoever begins an upload
-    /// beyond it is refused (429 quota_exceeded), and told to come back where the end of other uploads makes room.
-    /// [default: any amount]
+    /// Any of the three, separated by commas. All gateways on one ledger count together. An upload that would exceed a limit is
+    /// answered 429 quota_exceeded, with the time to wait if the end of other uploads will make room.
     #[arg(long, value_name = "open=N,outstanding=SIZE,total=SIZE")]
     pub quota: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum AuthMode {
-    /// Everybody who reaches it: on loopback only
+    /// No authentication: on loopback only
     None,
-    /// Whoever holds a token made by `upload serve token add`
+    /// Tokens made by `upload serve token add`
     Tokens,
-    /// Whoever holds a token that --jwt-issuer signed, such as a job of GitHub Actions
+    /// Tokens signed by --jwt-issuer, for example of a GitHub Actions job
     Jwt,
 }
 

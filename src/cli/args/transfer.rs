@@ -1,56 +1,52 @@
-//! What was typed about how to send, and what to wait for then: the same for `put` and `resume`.
-//!
-//! Border: as `args`.
+//! The flags of a transfer: the same for `put` and `resume`.
 
 #![expect(
     clippy::doc_markdown,
-    reason = "these comments are help texts, which no Markdown reader sees"
+    reason = "these comments are help texts, which are not Markdown"
 )]
 
 use std::path::PathBuf;
 
-use clap::{ValueEnum, ValueHint};
+use clap::{Args, ValueEnum, ValueHint};
 
-use crate::cli::parse::{self, Jobs, LimitRate, Wait};
+use crate::cli::parse::{self, DurationOrNever, Jobs, LimitRate};
 
-/// How to send.
-#[derive(Clone, clap::Args)]
-pub struct Transfer {
+#[derive(Clone, Args)]
+pub struct TransferArgs {
     /// Parts in flight over all files, 1 to 256, or auto [default: auto]
     ///
-    /// auto begins with 4 and goes up to 64 while more of them bring more. While a store asks for less, fewer are in flight,
-    /// also than the number that was asked for.
+    /// auto starts with 4 and goes up to 64 as long as the throughput grows. While a store asks to slow down, fewer parts are in
+    /// flight, even fewer than the given number.
     #[arg(long, value_name = "N|auto", value_parser = parse::jobs)]
     pub jobs: Option<Jobs>,
-    /// Send no faster than this, over all parts: 10MiB/s, 500KB/s, or none [env: UPLOAD_LIMIT_RATE] [default: none]
+    /// Limit the rate over all parts: 10MiB/s, 500KB/s, or none [env: UPLOAD_LIMIT_RATE] [default: none]
     ///
-    /// At least 1KiB/s. While it runs, SIGUSR1 halves the limit (without one, to half of what is sent), and
-    /// SIGUSR2 doubles it, until nothing limits any more.
+    /// At least 1KiB/s. During a run, SIGUSR1 halves the limit (without one, it sets half of the current rate), and SIGUSR2
+    /// doubles it until the limit is gone.
     #[arg(long, value_name = "RATE", value_parser = parse::limit_rate)]
     pub limit_rate: Option<LimitRate>,
-    /// Write the receipts of completed uploads to this file, as JSON lines [default: not written]
+    /// Write the receipts of completed uploads to this file, as JSON lines
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub receipt: Option<PathBuf>,
-    /// Give up after this long without any confirmed byte
+    /// Give up after this long without any confirmed byte [default: never at a terminal, otherwise 15m]
     ///
-    /// A duration such as 90s, 15m or 2h 30m, or never. By default never at a terminal and 15m without one; in any case
-    /// after 2m if the backend has not answered even once.
-    #[arg(long, value_name = "DURATION", value_parser = parse::wait)]
-    pub give_up_after: Option<Wait>,
-    /// What to wait for once the backend has verified the object
+    /// A duration such as 90s, 15m or 2h 30m, or never. A backend that never answered is given up after 2m at most, unless the
+    /// value is never.
+    #[arg(long, value_name = "DURATION", value_parser = parse::duration_or_never)]
+    pub give_up_after: Option<DurationOrNever>,
+    /// What to wait for after the backend has verified the object
     #[arg(long, value_name = "STATE", default_value = "none")]
     pub wait: WaitState,
-    /// How long --wait waits, or never to give up; then the exit code is 75
-    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = parse::wait)]
-    pub wait_timeout: Wait,
+    /// How long --wait waits before it ends with exit code 75; a duration, or never
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = parse::duration_or_never)]
+    pub wait_timeout: DurationOrNever,
 }
 
-/// What is waited for, once the backend has verified the object.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum WaitState {
-    /// Nothing more
+    /// Do not wait
     #[default]
     None,
-    /// The backend's checks (hooks): what they reject is exit code 77
+    /// Wait for the checks (hooks) of the backend; exit code 77 if they reject the object
     Ready,
 }

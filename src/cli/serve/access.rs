@@ -1,37 +1,34 @@
-//! Who may use the gateway, and how much, as the flags say it.
+//! Authentication, rates and quotas of a gateway, from the flags.
 //!
-//! Border: texts to the gateway's own types; whether an issuer can be trusted so is `gateway/auth`.
+//! Not here: checking an issuer (`gateway/auth`).
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 
 use url::Url;
 
-use crate::cli::args::access::{Access, AuthMode, JwtAlgorithm};
+use crate::cli::args::access::{AccessArgs, AuthMode, JwtAlgorithm};
 use crate::cli::parse;
 use upload_gateway::{Algorithm, Auth, Issuer, Quota, Rate};
 use upload_net::AddressClass;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::wire::SIGN_MAX;
+use upload_types::wire::MAX_SIGN_PARTS;
 
-/// Everybody may come in on loopback only.
-///
 /// # Errors
-/// [`Kind::Config`] for a gateway away from loopback that lets everybody in, and for modes that do not go together or lack
-/// something; [`Kind::Usage`] for what is no URL.
-pub fn auth(flags: &Access, listen: SocketAddr) -> Result<Auth> {
+/// [`Kind::Config`] for an address other than loopback without authentication, and for missing or contradictory flags;
+/// [`Kind::Usage`] for a text that is not a URL.
+pub fn auth(flags: &AccessArgs, listen: SocketAddr) -> Result<Auth> {
     let has = |mode| flags.auth.contains(&mode);
     let (tokens, jwt) = (has(AuthMode::Tokens), has(AuthMode::Jwt));
     if has(AuthMode::None) && (tokens || jwt) {
-        return Err(Error::new(
-            Kind::Config,
-            "--auth none lets everybody in, whatever else it names",
-        )
-        .with_hint("leave none out"));
+        return Err(
+            Error::new(Kind::Config, "--auth none excludes every other mode")
+                .with_hint("remove none from --auth"),
+        );
     }
     if !jwt && flags.jwt_issuer.is_some() {
-        return Err(Error::new(Kind::Config, "--jwt-issuer is for --auth jwt")
-            .with_hint("add --auth jwt, or tokens,jwt"));
+        return Err(Error::new(Kind::Config, "--jwt-issuer needs --auth jwt")
+            .with_hint("add --auth jwt, or --auth tokens,jwt"));
     }
     if jwt {
         return Ok(Auth::Jwt {
@@ -47,34 +44,29 @@ pub fn auth(flags: &Access, listen: SocketAddr) -> Result<Auth> {
     }
     Err(Error::new(
         Kind::Config,
-        format!("a gateway on {listen} lets nobody in without authentication"),
+        format!("authentication is required to listen on {listen}"),
     )
-    .with_hint("make a token with `upload serve token add NAME` and run with --auth tokens"))
+    .with_hint("make a token with `upload serve token add NAME`, and add --auth tokens"))
 }
 
-fn issuer(flags: &Access) -> Result<Issuer> {
-    let missing = |what: &str| {
-        Error::new(Kind::Config, format!("--auth jwt needs {what}")).with_hint(
-            "it takes --jwt-issuer URL, --jwt-audience AUDIENCE and --jwt-claim NAME=GLOB",
-        )
+fn issuer(flags: &AccessArgs) -> Result<Issuer> {
+    let missing = |flag: &str| {
+        Error::new(Kind::Config, format!("--auth jwt needs {flag}"))
+            .with_hint("add --jwt-issuer URL, --jwt-audience AUDIENCE and --jwt-claim NAME=GLOB")
     };
-    let unread =
+    let wrong_url =
         |error| Error::new(Kind::Usage, "could not use the value of --jwt-jwks").with_source(error);
+    let jwks = flags.jwt_jwks.as_deref().map(Url::parse).transpose();
     Ok(Issuer {
         issuer: flags
             .jwt_issuer
             .clone()
-            .ok_or_else(|| missing("an issuer"))?,
+            .ok_or_else(|| missing("--jwt-issuer"))?,
         audience: flags
             .jwt_audience
             .clone()
-            .ok_or_else(|| missing("an audience"))?,
-        jwks: flags
-            .jwt_jwks
-            .as_deref()
-            .map(Url::parse)
-            .transpose()
-            .map_err(unread)?,
+            .ok_or_else(|| missing("--jwt-audience"))?,
+        jwks: jwks.map_err(wrong_url)?,
         algorithm: match flags.jwt_algorithm {
             JwtAlgorithm::Rs256 => Algorithm::Rs256,
             JwtAlgorithm::Es256 => Algorithm::Es256,
@@ -88,62 +80,64 @@ fn issuer(flags: &Access) -> Result<Issuer> {
 /// `N/s`, or `N/s,burst=M`.
 ///
 /// # Errors
-/// [`Kind::Usage`] for anything else.
+/// [`Kind::Usage`] for another text.
 pub fn rate(text: &str) -> Result<Rate> {
     let wrong = || {
         Error::new(Kind::Usage, "could not understand --rate").with_hint(format!(
-            "it is N/s or N/s,burst=M, and M is at least {SIGN_MAX}"
+            "write N/s or N/s,burst=M, with M at least {MAX_SIGN_PARTS}"
         ))
     };
-    let (rate, burst) = text
-        .split_once(',')
-        .map_or((text, None), |(rate, burst)| (rate, Some(burst)));
     let number = |text: &str| text.trim().parse::<NonZeroU32>().map_err(|_| wrong());
+    let (rate, burst) = match text.split_once(',') {
+        Some((rate, burst)) => (rate, Some(burst)),
+        None => (text, None),
+    };
     let per_second = number(rate.trim().strip_suffix("/s").ok_or_else(wrong)?)?;
-    let least = u32::try_from(SIGN_MAX)
+    let min_burst = u32::try_from(MAX_SIGN_PARTS)
         .ok()
         .and_then(NonZeroU32::new)
         .ok_or_else(wrong)?;
     let burst = match burst {
-        None => per_second.max(least),
+        None => per_second.max(min_burst),
         Some(burst) => number(burst.trim().strip_prefix("burst=").ok_or_else(wrong)?)?,
     };
-    if burst < least {
+    if burst < min_burst {
         Err(wrong())
     } else {
         Ok(Rate { per_second, burst })
     }
 }
 
-/// `open=N`, `outstanding=SIZE` and `total=SIZE`, any of them, once each.
+/// Any of `open=N`, `outstanding=SIZE` and `total=SIZE`, once each.
 ///
 /// # Errors
-/// [`Kind::Usage`] for anything else.
+/// [`Kind::Usage`] for another text.
 pub fn quota(text: &str) -> Result<Quota> {
-    let wrong = |why: String| {
+    let wrong = |reason: String| {
         Error::new(Kind::Usage, "could not understand --quota")
-            .with_source(why)
-            .with_hint("it is any of open=1000,outstanding=1TiB,total=10TiB")
+            .with_source(reason)
+            .with_hint("write any of open=1000,outstanding=1TiB,total=10TiB")
     };
     let mut quota = Quota::default();
     for pair in text.split(',') {
         let (name, value) = pair
             .trim()
             .split_once('=')
-            .ok_or_else(|| wrong(format!("`{pair}` limits nothing")))?;
+            .ok_or_else(|| wrong(format!("`{pair}` is not NAME=VALUE")))?;
         let count = || {
             value
                 .parse()
-                .map_err(|_| wrong(format!("`{value}` is no number")))
+                .map_err(|_| wrong(format!("`{value}` is not a number")))
         };
-        let (slot, most) = match name {
+        let size = || parse::size(value).map_err(wrong);
+        let (limit, value) = match name {
             "open" => (&mut quota.open, count()?),
-            "outstanding" => (&mut quota.outstanding, parse::size(value).map_err(wrong)?),
-            "total" => (&mut quota.total, parse::size(value).map_err(wrong)?),
+            "outstanding" => (&mut quota.outstanding, size()?),
+            "total" => (&mut quota.total, size()?),
             _ => return Err(wrong(format!("there is no quota `{name}`"))),
         };
-        if slot.replace(most).is_some() {
-            return Err(wrong(format!("`{name}` is there twice")));
+        if limit.replace(value).is_some() {
+            return Err(wrong(format!("`{name}` is given twice")));
         }
     }
     Ok(quota)
@@ -151,21 +145,21 @@ pub fn quota(text: &str) -> Result<Quota> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::made;
+    use super::super::config::tests::config_of;
     use super::*;
 
     #[test]
-    fn away_from_loopback_somebody_has_to_be_asked_for() {
+    fn other_addresses_than_loopback_require_authentication() {
         for line in [
             &["--listen", "0.0.0.0:8080"][..],
             &["--listen", "0.0.0.0:8080", "--auth", "none"],
         ] {
-            let error = made(line).unwrap_err();
+            let error = config_of(line).unwrap_err();
             assert_eq!(error.kind(), Kind::Config);
             assert!(error.hint().unwrap().contains("--auth tokens"));
         }
         assert!(matches!(
-            made(&["--listen", "[::]:80", "--auth", "tokens"])
+            config_of(&["--listen", "[::]:80", "--auth", "tokens"])
                 .unwrap()
                 .auth,
             Auth::Tokens
@@ -184,8 +178,8 @@ mod tests {
     ];
 
     #[test]
-    fn an_issuer_is_named_with_what_it_must_say() {
-        let more = [
+    fn issuer_is_taken_from_the_flags() {
+        let more_flags = [
             "--jwt-algorithm",
             "ES256",
             "--jwt-owner-claim",
@@ -196,7 +190,7 @@ mod tests {
         let Auth::Jwt {
             issuers,
             tokens: false,
-        } = made(&[&JWT[..], &more].concat()).unwrap().auth
+        } = config_of(&[&JWT[..], &more_flags].concat()).unwrap().auth
         else {
             panic!("jwt")
         };
@@ -212,7 +206,7 @@ mod tests {
         let Auth::Jwt {
             issuers,
             tokens: true,
-        } = made(&[&["--auth", "tokens,jwt"], &JWT[2..]].concat())
+        } = config_of(&[&["--auth", "tokens,jwt"], &JWT[2..]].concat())
             .unwrap()
             .auth
         else {
@@ -225,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_go_together_is_said() {
+    fn contradictory_and_missing_flags_are_errors() {
         for line in [
             &["--auth", "jwt"][..],
             &JWT[..4],
@@ -233,10 +227,14 @@ mod tests {
             &[&["--auth", "none"], &JWT[..]].concat(),
             &["--auth", "none,tokens"],
         ] {
-            assert_eq!(made(line).unwrap_err().kind(), Kind::Config, "{line:?}");
+            assert_eq!(
+                config_of(line).unwrap_err().kind(),
+                Kind::Config,
+                "{line:?}"
+            );
         }
         assert_eq!(
-            made(&[&JWT[..], &["--jwt-jwks", "keys"]].concat())
+            config_of(&[&JWT[..], &["--jwt-jwks", "keys"]].concat())
                 .unwrap_err()
                 .kind(),
             Kind::Usage
@@ -244,15 +242,15 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_read_or_refused() {
-        let of = |text| {
+    fn rate_and_quota_are_parsed() {
+        let parsed_rate = |text| {
             rate(text)
                 .map(|rate| (rate.per_second.get(), rate.burst.get()))
                 .map_err(|error| error.kind())
         };
-        assert_eq!(of("100/s"), Ok((100, 1000)));
-        assert_eq!(of("20000/s"), Ok((20_000, 20_000)));
-        assert_eq!(of("1/s, burst=5000"), Ok((1, 5000)));
+        assert_eq!(parsed_rate("100/s"), Ok((100, 1000)));
+        assert_eq!(parsed_rate("20000/s"), Ok((20_000, 20_000)));
+        assert_eq!(parsed_rate("1/s, burst=5000"), Ok((1, 5000)));
         for wrong in [
             "100",
             "0/s",
@@ -263,7 +261,7 @@ mod tests {
             "",
             "1/s,burst=2000,",
         ] {
-            assert_eq!(of(wrong), Err(Kind::Usage), "{wrong}");
+            assert_eq!(parsed_rate(wrong), Err(Kind::Usage), "{wrong}");
         }
         let all = Quota {
             open: Some(1000),

@@ -1,25 +1,23 @@
-//! What was typed of hooks: which there are, what signs them, what becomes of what they reject.
-//!
-//! Border: text to values; whether a program can be run is found out when the gateway starts.
+//! The hooks of `upload serve`: programs and webhooks that accept or reject uploads. Opens nothing but the secret file.
 
 use std::path::PathBuf;
 
 use url::Url;
 
 use crate::cli::args::serve::ServeOptions;
-use crate::cli::settings;
-use upload_gateway::hooks::{Hook, HookKind, OnReject};
+use crate::cli::secret_file::read_secret;
+use upload_gateway::{Hook, HookKind, OnReject};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::names::Token;
 
-/// The hooks in the order they were typed, each with its arguments.
+/// The hooks in their order, each with its arguments.
 ///
 /// # Errors
-/// [`Kind::Usage`] for a text that is no hook, or an argument for none.
-pub fn list(flags: &ServeOptions) -> Result<Vec<Hook>> {
+/// [`Kind::Usage`] for a text that is not a hook, and for an argument without a program.
+pub fn hooks(flags: &ServeOptions) -> Result<Vec<Hook>> {
     let mut hooks = Vec::new();
     for text in &flags.hooks {
-        let (name, kind) = hook(text)?;
+        let (name, kind) = parse_hook(text)?;
         hooks.push(Hook {
             name,
             kind,
@@ -31,70 +29,65 @@ pub fn list(flags: &ServeOptions) -> Result<Vec<Hook>> {
             |hint| Error::new(Kind::Usage, "could not understand --hook-arg").with_hint(hint);
         let (name, arg) = text
             .split_once('=')
-            .ok_or_else(|| wrong("it is NAME=ARG"))?;
-        let kind = hooks
-            .iter_mut()
-            .find(|hook| hook.name == name)
-            .map(|hook| &mut hook.kind);
-        match kind {
+            .ok_or_else(|| wrong("write NAME=ARG"))?;
+        let hook = hooks.iter_mut().find(|hook| hook.name == name);
+        match hook.map(|hook| &mut hook.kind) {
             Some(HookKind::Command { args, .. }) => args.push(arg.to_owned()),
-            Some(HookKind::Webhook { .. }) => return Err(wrong("a webhook takes no arguments")),
-            None => return Err(wrong("no --hook has that name")),
+            Some(HookKind::Webhook { .. }) => {
+                return Err(wrong("remove it: a webhook has no arguments"));
+            }
+            None => return Err(wrong("use the name of a --hook")),
         }
     }
     Ok(hooks)
 }
 
 /// `[NAME=]exec:PROGRAM` or `[NAME=]URL`.
-fn hook(text: &str) -> Result<(String, HookKind)> {
+fn parse_hook(text: &str) -> Result<(String, HookKind)> {
     let wrong = || {
         Error::new(Kind::Usage, "could not understand --hook")
-            .with_hint("it is exec:PROGRAM or an http(s) URL, or one of these behind NAME=")
+            .with_hint("write [NAME=]exec:PROGRAM, or an http(s) URL as [NAME=]URL")
     };
     let is_name =
         |name: &str| !name.is_empty() && !name.contains(['/', '?']) && !name.starts_with("exec:");
-    let (name, what) = match text.split_once('=') {
-        Some((name, what)) if is_name(name) => (Some(name.to_owned()), what),
+    let (name, text) = match text.split_once('=') {
+        Some((name, rest)) if is_name(name) => (Some(name.to_owned()), rest),
         _ => (None, text),
     };
-    if let Some(program) = what.strip_prefix("exec:") {
+    if let Some(program) = text.strip_prefix("exec:") {
         let program = PathBuf::from(program);
-        let own = program
+        let default_name = program
             .file_name()
             .map(|name| name.to_string_lossy().into_owned());
-        let name = name.or(own).ok_or_else(wrong)?;
-        return Ok((
-            name,
-            HookKind::Command {
-                program,
-                args: Vec::new(),
-            },
-        ));
+        let name = name.or(default_name).ok_or_else(wrong)?;
+        let args = Vec::new();
+        return Ok((name, HookKind::Command { program, args }));
     }
-    let url = Url::parse(what).map_err(|_| wrong())?;
+    let url = Url::parse(text).map_err(|_| wrong())?;
     let host = url
         .host_str()
         .filter(|_| matches!(url.scheme(), "http" | "https"))
-        .ok_or_else(wrong)?;
-    let host = host.trim_matches(['[', ']']);
-    let own = url
-        .port()
-        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-    Ok((name.unwrap_or(own), HookKind::Webhook { url }))
+        .ok_or_else(wrong)?
+        .trim_matches(['[', ']']);
+    let default_name = match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    };
+    Ok((name.unwrap_or(default_name), HookKind::Webhook { url }))
 }
 
 /// # Errors
-/// [`Kind::Config`] for a file that cannot be read, or that others can write.
+/// [`Kind::Config`] for a file that cannot be read, or that other users can write.
 pub fn secret(flags: &ServeOptions) -> Result<Option<Token>> {
-    flags
-        .hook_secret_file
-        .as_deref()
-        .map(|path| settings::secret(path, "the secret"))
+    let file = flags.hook_secret_file.as_deref();
+    file.map(|path| read_secret(path, "the secret for hooks"))
         .transpose()
 }
 
+/// `delete`, `keep` or `quarantine:PREFIX`.
+///
 /// # Errors
-/// [`Kind::Usage`] for a text that is none of the three.
+/// [`Kind::Usage`] for another text.
 pub fn on_reject(text: &str) -> Result<OnReject> {
     match text.strip_prefix("quarantine:") {
         Some(prefix) if !prefix.trim_matches('/').is_empty() => Ok(OnReject::Quarantine(
@@ -103,7 +96,7 @@ pub fn on_reject(text: &str) -> Result<OnReject> {
         None if text == "delete" => Ok(OnReject::Delete),
         None if text == "keep" => Ok(OnReject::Keep),
         _ => Err(Error::new(Kind::Usage, "could not understand --on-reject")
-            .with_hint("it is delete, keep or quarantine:PREFIX")),
+            .with_hint("write delete, keep or quarantine:PREFIX")),
     }
 }
 
@@ -112,14 +105,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hook_has_a_name_of_its_own_or_its_programs_or_hosts() {
-        let named = |text: &str| hook(text).unwrap().0;
-        assert_eq!(named("exec:/usr/lib/upload/clamav"), "clamav");
-        assert_eq!(named("scan=exec:/usr/lib/upload/a=b"), "scan");
-        assert_eq!(named("exec:/a=b"), "a=b");
-        assert_eq!(named("https://hooks.example/x?a=b"), "hooks.example");
-        assert_eq!(named("http://[::1]:9000/"), "::1:9000");
-        assert_eq!(named("chat=https://hooks.example/x?a=b"), "chat");
+    fn hook_is_named_by_flag_program_or_host() {
+        let name = |text: &str| parse_hook(text).unwrap().0;
+        assert_eq!(name("exec:/usr/lib/upload/clamav"), "clamav");
+        assert_eq!(name("scan=exec:/usr/lib/upload/a=b"), "scan");
+        assert_eq!(name("exec:/a=b"), "a=b");
+        assert_eq!(name("https://hooks.example/x?a=b"), "hooks.example");
+        assert_eq!(name("http://[::1]:9000/"), "::1:9000");
+        assert_eq!(name("chat=https://hooks.example/x?a=b"), "chat");
         for wrong in [
             "",
             "clamav",
@@ -130,12 +123,16 @@ mod tests {
             "exec:/",
             "x=clamav",
         ] {
-            assert_eq!(hook(wrong).unwrap_err().kind(), Kind::Usage, "{wrong}");
+            assert_eq!(
+                parse_hook(wrong).unwrap_err().kind(),
+                Kind::Usage,
+                "{wrong}"
+            );
         }
     }
 
     #[test]
-    fn what_is_rejected_goes_stays_or_moves() {
+    fn on_reject_is_delete_keep_or_quarantine() {
         assert_eq!(on_reject("delete").unwrap(), OnReject::Delete);
         assert_eq!(on_reject("keep").unwrap(), OnReject::Keep);
         assert_eq!(

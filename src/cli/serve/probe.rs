@@ -1,22 +1,22 @@
-//! `upload serve --probe`: prints what the store did when it was tried, and what that means.
+//! `upload serve --probe`: prints what the store enforces, and the consequences, as a table or as one line of JSON.
 //!
-//! Border: a table, or one line of JSON; what is tried and what is enough is `gateway`.
+//! Not here: probing and judging (`gateway`).
 
 use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::cli::config::print;
+use crate::cli::output;
 use crate::cli::settings::Settings;
 use crate::event;
 use crate::report::safe;
 use crate::report::text::size;
-use upload_gateway::{Config, Probed, StoreConfig};
+use upload_gateway::{Config, ProbeReport, StoreConfig};
 use upload_s3::{Capability, Support};
 use upload_types::error::Result;
 use upload_types::wire::{Limits, Proof};
 
-/// The line of `--json`: `type` is `store`.
+/// The line of `--json`.
 #[derive(Serialize)]
 struct Line<'a> {
     #[serde(rename = "type")]
@@ -24,13 +24,13 @@ struct Line<'a> {
     store: &'a str,
     proof: Proof,
     limits: Limits,
-    capabilities: Vec<Row<'a>>,
-    /// What the gateway would warn of, or why it would not start.
+    capabilities: Vec<CapabilityRow<'a>>,
+    /// Warnings of the gateway, or why it would not start.
     warnings: &'a [String],
 }
 
 #[derive(Serialize)]
-struct Row<'a> {
+struct CapabilityRow<'a> {
     name: &'static str,
     held: Support,
     tried: &'static str,
@@ -38,82 +38,76 @@ struct Row<'a> {
     means: &'static str,
 }
 
-/// Tries the store and prints what it did.
-///
 /// # Errors
-/// What the probe was; [`Kind::Config`](upload_types::error::Kind::Config) when the gateway would not start with such a store.
+/// Those of the probe; [`Kind::Config`](upload_types::error::Kind::Config) if the gateway would not start with this store.
 pub async fn run(settings: &Settings, config: &Config) -> Result<()> {
-    let probed = upload_gateway::probe(config).await?;
-    let text = if settings.common.json {
-        json(&place(config), &probed)
+    let probed = upload_gateway::probe_store(config).await?;
+    let store = store_name(config);
+    output::print(&if settings.json() {
+        json_line(&store, &probed)
     } else {
-        table(&place(config), &probed)
+        table(&store, &probed)
+    })?;
+    probed.assessment.map(drop)
+}
+
+/// The store as the command line names it.
+fn store_name(config: &Config) -> String {
+    let StoreConfig::S3 {
+        bucket,
+        prefix,
+        endpoint,
+        ..
+    } = &config.store
+    else {
+        return "embedded".to_owned();
     };
-    print(&text)?;
-    probed.judged.map(drop)
+    let slash = if prefix.is_empty() { "" } else { "/" };
+    let at_endpoint = endpoint
+        .as_ref()
+        .map(|url| format!(" at {}", url.as_str().trim_end_matches('/')));
+    format!(
+        "s3://{bucket}{slash}{prefix}{}",
+        at_endpoint.unwrap_or_default()
+    )
 }
 
-/// The store, as the command line names it.
-fn place(config: &Config) -> String {
-    match &config.store {
-        StoreConfig::Embedded { .. } => "embedded".to_owned(),
-        StoreConfig::S3 {
-            bucket,
-            prefix,
-            endpoint,
-            ..
-        } => {
-            let slash = if prefix.is_empty() { "" } else { "/" };
-            let at = endpoint
-                .as_ref()
-                .map(|url| format!(" at {}", url.as_str().trim_end_matches('/')));
-            format!("s3://{bucket}{slash}{prefix}{}", at.unwrap_or_default())
-        }
-    }
-}
-
-fn rows(probed: &Probed) -> impl Iterator<Item = Row<'_>> {
+fn capability_rows(probed: &ProbeReport) -> impl Iterator<Item = CapabilityRow<'_>> {
     Capability::ALL.into_iter().map(|capability| {
         let held = probed.profile.support(capability);
-        let (name, tried, means) = (
-            capability.name(),
-            capability.request(),
-            capability.meaning(held),
-        );
-        Row {
-            name,
+        CapabilityRow {
+            name: capability.name(),
             held,
-            tried,
+            tried: capability.request(),
             did: probed.profile.observed(capability),
-            means,
+            means: capability.meaning(held),
         }
     })
 }
 
-/// What the store would be held to, and what to say of it.
-fn judged(probed: &Probed) -> (Proof, Vec<String>) {
-    match &probed.judged {
+/// The proof that the gateway would use, and its warnings.
+fn judgement(probed: &ProbeReport) -> (Proof, Vec<String>) {
+    match &probed.assessment {
         Ok((proof, warnings)) => (*proof, warnings.clone()),
         Err(error) => (probed.profile.proof(), vec![error.to_string()]),
     }
 }
 
-fn json(place: &str, probed: &Probed) -> String {
-    let (proof, warnings) = judged(probed);
-    let (limits, capabilities) = (probed.limits, rows(probed).collect());
+fn json_line(store: &str, probed: &ProbeReport) -> String {
+    let (proof, warnings) = judgement(probed);
     let line = Line {
         kind: "store",
-        store: place,
+        store,
         proof,
-        limits,
-        capabilities,
+        limits: probed.limits,
+        capabilities: capability_rows(probed).collect(),
         warnings: &warnings,
     };
     event::to_json_line(&line) + "\n"
 }
 
-fn table(place: &str, probed: &Probed) -> String {
-    let (proof, warnings) = judged(probed);
+fn table(store: &str, probed: &ProbeReport) -> String {
+    let (proof, warnings) = judgement(probed);
     let Limits {
         min_part,
         max_part,
@@ -127,25 +121,29 @@ fn table(place: &str, probed: &Probed) -> String {
         ""
     };
     let mut text = format!(
-        "store   {}\nproof   {}\nlimits  objects up to {}; parts of {} to {}{equal}; at most {max_parts}\n\n",
-        safe(place),
-        upload_gateway::proof_name(proof),
+        "store   {}\nproof   {}\nlimits  objects up to {}; parts of {} to {}{equal}; at most {max_parts} parts\n\n",
+        safe(store),
+        proof.name(),
         size(max_size),
         size(min_part),
         size(max_part),
     );
-    for Row {
-        name,
-        held,
-        tried,
-        did,
-        means,
-    } in rows(probed)
-    {
-        let did = if did.is_empty() { "not tried" } else { did };
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{name:<15} {:<8} {tried}: {}", held.name(), safe(did));
-        let _ = writeln!(text, "{:<24} {means}", "");
+    for row in capability_rows(probed) {
+        let did = if row.did.is_empty() {
+            "not tested"
+        } else {
+            row.did
+        };
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "{:<15} {:<8} {}: {}",
+            row.name,
+            row.held.name(),
+            row.tried,
+            safe(did)
+        );
+        let _ = writeln!(text, "{:<24} {}", "", row.means);
     }
     for warning in warnings {
         let _ = writeln!(text, "\n{warning}");

@@ -1,31 +1,31 @@
-//! `upload serve sweep`: one sweep now, or what it would do.
+//! `upload serve sweep`: sweeps once and prints each result, or what a sweep would do.
 //!
-//! Border: prints what it is told of; sweeping is `gateway`.
+//! Not here: sweeping (`gateway`).
 
 use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-use upload_types::sync::lock;
 
 use serde::Serialize;
 
-use crate::cli::config::print;
+use crate::cli::output;
 use crate::cli::settings::Settings;
 use crate::event;
 use crate::report::{safe, text};
-use upload_gateway::{Action, Config, Swept};
+use upload_gateway::{Config, SweepAction, SweepMode, SweptItem};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::names::UploadId;
+use upload_types::sync::lock;
 use upload_types::wire::UploadState;
 
-/// One line of `--json`: `type` is `sweep`.
+/// A line of `--json`.
 #[derive(Serialize)]
 struct Line<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     dry_run: bool,
     action: &'static str,
-    /// Whether that was done; of what is only reported there is nothing to do.
+    /// Whether the action is complete; always true for `report`.
     done: bool,
     key: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -38,136 +38,139 @@ struct Line<'a> {
     size: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<jiff::Timestamp>,
-    /// Multipart uploads that would go out of the store.
+    /// How many multipart uploads would be removed from the store.
     #[serde(skip_serializing_if = "Option::is_none")]
     multiparts: Option<usize>,
-    /// Whether an object would.
+    /// Whether an object would be removed from the store.
     #[serde(skip_serializing_if = "Option::is_none")]
     object: Option<bool>,
 }
 
-/// How often each action was met, and how often it could not be brought to its end.
 #[derive(Default)]
-struct Counts {
-    out: String,
-    met: [usize; 5],
-    left: usize,
+struct Results {
+    lines: String,
+    /// How often each action occurred, by [`index`].
+    counts: [usize; 5],
+    incomplete: usize,
 }
 
-/// Prints each thing that was found, and at the end, on standard error, how many.
-///
 /// # Errors
-/// What the sweep says; [`Kind::Temporary`] when something it found could not be brought to its end.
+/// Those of the sweep; [`Kind::Temporary`] if an action could not be completed.
 pub async fn run(settings: &Settings, config: Config, dry_run: bool) -> Result<()> {
-    let json = settings.common.json;
-    let counts = Mutex::new(Counts::default());
-    // Who runs the embedded store runs it for long.
+    let json = settings.json();
+    // A gateway that has the embedded store open will not release it soon.
     let config = Config {
-        lock_wait: Duration::ZERO,
+        store_lock_timeout: Duration::ZERO,
         ..config
     };
-    let swept = upload_gateway::round(config, dry_run, &|swept| {
-        let mut counts = lock(&counts);
-        counts.met[place(swept.action)] += 1;
-        counts.left += usize::from(!dry_run && !swept.done);
+    let results = Mutex::new(Results::default());
+    let mode = if dry_run {
+        SweepMode::DryRun
+    } else {
+        SweepMode::Run
+    };
+    let swept = upload_gateway::sweep_once(config, mode, &|swept| {
+        let mut results = lock(&results);
+        results.counts[index(swept.action)] += 1;
+        results.incomplete += usize::from(!dry_run && !swept.is_done);
         let line = if json {
-            event::to_json_line(&line(swept, dry_run))
+            event::to_json_line(&json_line(swept, dry_run))
         } else {
-            row(swept, dry_run)
+            text_line(swept, dry_run)
         };
-        let _ = writeln!(counts.out, "{line}");
+        let _ = writeln!(results.lines, "{line}");
     })
     .await;
-    let Counts { out, met, left } = counts.into_inner().unwrap_or_else(PoisonError::into_inner);
-    print(&out)?;
+    let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    output::print(&results.lines)?;
     swept?;
-    if !settings.common.quiet && !json {
-        super::super::remark(&summary(met, dry_run));
+    if !settings.quiet() && !json {
+        output::eprint_line(&summary(results.counts, dry_run));
     }
-    if left == 0 {
+    if results.incomplete == 0 {
         return Ok(());
     }
     Err(Error::new(
         Kind::Temporary,
-        format!("{left} of what was found could not be brought to an end"),
+        format!("{} actions could not be completed", results.incomplete),
     )
-    .with_hint("the next sweep tries again; -v says what the store and the ledger answered"))
+    .with_hint("run the sweep again; with -v it logs the errors of store and ledger"))
 }
 
-fn place(action: Action) -> usize {
+fn index(action: SweepAction) -> usize {
     match action {
-        Action::Decide => 0,
-        Action::Expire => 1,
-        Action::Abort => 2,
-        Action::Clear => 3,
-        Action::Report => 4,
+        SweepAction::Decide => 0,
+        SweepAction::Expire => 1,
+        SweepAction::Abort => 2,
+        SweepAction::CleanUp => 3,
+        SweepAction::Report => 4,
     }
 }
 
-fn name(action: Action) -> &'static str {
-    ["decide", "expire", "abort", "clear", "report"][place(action)]
+fn name(action: SweepAction) -> &'static str {
+    ["decide", "expire", "abort", "clear", "report"][index(action)]
 }
 
 fn summary([decide, expire, abort, clear, report]: [usize; 5], dry_run: bool) -> String {
-    let strangers = format!("{report} that this ledger does not know");
+    let unknown = format!("unknown to the ledger: {report}");
     if dry_run {
-        format!(
-            "it would decide {decide}, expire {expire}, abort {abort}, clear {clear}, and leave {strangers}"
-        )
+        format!("would decide {decide}, expire {expire}, abort {abort}, clear {clear}; {unknown}")
     } else {
-        format!(
-            "decided {decide}, expired {expire}, aborted {abort}, cleared {clear}, and left {strangers}"
-        )
+        format!("decided {decide}, expired {expire}, aborted {abort}, cleared {clear}; {unknown}")
     }
 }
 
-fn line(swept: &Swept, dry_run: bool) -> Line<'_> {
+fn json_line(swept: &SweptItem, dry_run: bool) -> Line<'_> {
     let upload = swept.upload.as_ref();
     Line {
         kind: "sweep",
         dry_run,
         action: name(swept.action),
-        done: swept.done,
+        done: swept.is_done,
         key: &swept.key,
         upload: upload.map(|upload| &upload.id),
         state: upload.map(|upload| upload.state.name()),
-        became: swept.became.map(UploadState::name),
+        became: swept.new_state.map(UploadState::name),
         size: upload.map(|upload| upload.plan.size()),
         expires_at: upload.map(|upload| upload.expires_at),
-        multiparts: swept.goes.map(|goes| goes.multiparts),
-        object: swept.goes.map(|goes| goes.object),
+        multiparts: swept.leftovers.map(|leftovers| leftovers.multiparts),
+        object: swept.leftovers.map(|leftovers| leftovers.has_object),
     }
 }
 
-fn row(swept: &Swept, dry_run: bool) -> String {
+fn text_line(swept: &SweptItem, dry_run: bool) -> String {
     let key = safe(&swept.key);
     let Some(upload) = &swept.upload else {
         return format!(
             "{:<13}  {:<36}  {:<10}  {:>10}  {key}",
-            "not ours", "-", "-", "-"
+            "unknown", "-", "-", "-"
         );
     };
-    let verb = match (swept.action, dry_run, swept.done) {
-        (Action::Decide, false, true) => "decided",
-        (Action::Expire, false, true) => "expired",
-        (Action::Abort, false, true) => "aborted",
-        (Action::Clear, false, true) => "cleared",
-        (_, false, false) => "not yet",
-        (Action::Decide, true, _) => "would decide",
-        (Action::Expire, true, _) => "would expire",
-        (Action::Abort, true, _) => "would abort",
-        (Action::Clear, true, _) => "would clear",
-        (Action::Report, ..) => "not ours",
+    let result = match (swept.action, dry_run, swept.is_done) {
+        (SweepAction::Decide, false, true) => "decided",
+        (SweepAction::Expire, false, true) => "expired",
+        (SweepAction::Abort, false, true) => "aborted",
+        (SweepAction::CleanUp, false, true) => "cleared",
+        (_, false, false) => "incomplete",
+        (SweepAction::Decide, true, _) => "would decide",
+        (SweepAction::Expire, true, _) => "would expire",
+        (SweepAction::Abort, true, _) => "would abort",
+        (SweepAction::CleanUp, true, _) => "would clear",
+        (SweepAction::Report, ..) => "unknown",
     };
-    let state = swept.became.unwrap_or(upload.state).name();
-    let goes = match swept.goes {
+    let state = swept.new_state.unwrap_or(upload.state).name();
+    let removed = match swept.leftovers {
         None => String::new(),
-        Some(goes) if goes.multiparts == 0 && !goes.object => "  (nothing in the store)".to_owned(),
-        Some(goes) if goes.object => format!("  (the object, {} unfinished)", goes.multiparts),
-        Some(goes) => format!("  ({} unfinished)", goes.multiparts),
+        Some(leftovers) if leftovers.multiparts == 0 && !leftovers.has_object => {
+            "  (nothing in the store)".to_owned()
+        }
+        Some(leftovers) if leftovers.has_object => {
+            format!("  (the object, {} multipart uploads)", leftovers.multiparts)
+        }
+        Some(leftovers) => format!("  ({} multipart uploads)", leftovers.multiparts),
     };
     format!(
-        "{verb:<13}  {}  {state:<10}  {:>10}  {key}{goes}",
+        "{result:<13}  {}  {state:<10}  {:>10}  {key}{removed}",
         upload.id,
         text::size(upload.plan.size())
     )
@@ -178,26 +181,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stranger_has_a_key_and_nothing_else() {
-        let stranger = Swept {
-            action: Action::Report,
+    fn unknown_multipart_upload_has_a_key_only() {
+        let swept = SweptItem {
+            action: SweepAction::Report,
             key: "uploads/x\u{1b}[2J".into(),
             upload: None,
-            goes: None,
-            became: None,
-            done: true,
+            leftovers: None,
+            new_state: None,
+            is_done: true,
         };
-        assert!(!row(&stranger, true).contains('\u{1b}'));
+        assert!(!text_line(&swept, true).contains('\u{1b}'));
         let line: serde_json::Value =
-            serde_json::from_str(&event::to_json_line(&line(&stranger, true))).unwrap();
+            serde_json::from_str(&event::to_json_line(&json_line(&swept, true))).unwrap();
         assert_eq!(
             (&line["type"], &line["action"]),
             (&"sweep".into(), &"report".into())
         );
         assert!(line.get("upload").is_none() && line.get("state").is_none());
+    }
+
+    #[test]
+    fn summary_counts_each_action() {
+        let counts = [0, 1, 0, 0, 2];
+        let summary = summary(counts, true);
         assert!(
-            summary([0, 1, 0, 0, 2], true).contains("expire 1")
-                && summary([0, 1, 0, 0, 2], true).contains("2 that")
+            summary.contains("expire 1") && summary.ends_with(": 2"),
+            "{summary}"
         );
     }
 }

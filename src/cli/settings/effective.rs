@@ -1,19 +1,18 @@
-//! Every setting with its value and where it comes from, for `upload config`.
-//!
-//! Border: a list of texts; how it is printed is the verb. The token's value is never among them.
+//! Every setting as text with its origin, for `upload config`. The value of a token or header is never included.
 
 use std::fmt::Display;
 
-use super::{Origin, Setting, Settings};
-use crate::cli::{args, parse};
+use super::origin::{Origin, Setting};
+use super::sources::Settings;
+use crate::cli::args::{ColorWhen, ConfigArgs, ProgressStyle};
+use crate::cli::parse;
 use upload_types::error::Result;
 
-/// One setting as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Effective {
+pub struct EffectiveSetting {
     /// As in the configuration file.
     pub key: &'static str,
-    /// `None` where nobody set it and it has no default.
+    /// `None` if it is not set and has no default.
     pub value: Option<String>,
     pub origin: Origin,
 }
@@ -22,110 +21,86 @@ impl Settings {
     /// Every setting, in the order of the documentation.
     ///
     /// # Errors
-    /// The same as when the settings were to be used.
-    pub fn effective(&self, flags: &args::Config) -> Result<Vec<Effective>> {
+    /// As for the verbs that use the settings.
+    pub fn effective(&self, flags: &ConfigArgs) -> Result<Vec<EffectiveSetting>> {
         let connection = &flags.connection;
+        let s3 = &connection.s3;
         let path =
             |found: Setting<std::path::PathBuf>| found.map(|path| path.display().to_string());
-        let hosts = self.store_hosts_setting(connection)?;
-        let hosts = hosts.map(|hosts| {
-            hosts
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join(" ")
-        });
-        // Their names alone.
-        let headers = self.headers_setting(connection)?;
-        let headers = headers.map(|headers| {
-            headers
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join(" ")
-        });
-        // Checked in full, so that `upload config` finds what `upload put` would refuse.
-        let reach = self.connection(connection)?;
+        let store_hosts = self
+            .store_hosts_setting(connection)?
+            .map(|hosts| join(&hosts));
+        // `Display` of a header is its name.
+        let headers = self
+            .headers_setting(connection)?
+            .map(|headers| join(&headers));
+        // Resolved completely, so that `upload config` finds every error that `upload put` would.
+        let resolved = self.connection(connection)?;
         let backend = match self.backend_setting(flags.backend.as_deref())? {
             Some(found) => Some(Setting {
-                value: self.backend(flags.backend.as_deref(), &reach)?.to_string(),
+                value: self.target(flags.backend.as_deref(), &resolved)?.name(),
                 origin: found.origin,
             }),
             None => None,
         };
         let token = match self.token_setting(connection)? {
             Some(found) => found.map(|_| "set"),
-            None => super::winner::default("not set"),
+            None => Setting::default("not set"),
         };
+        let part_size = self.part_size_setting(flags.part_size)?;
+        let stall_after = self.stall_after_setting(connection)?;
+        let not_empty = |found: &Setting<String>| !found.value.is_empty();
         Ok(vec![
-            line("backend", backend),
-            line("token", Some(token)),
-            line(
-                "part_size",
-                self.part_size_setting(flags.part_size)?
-                    .map(|found| found.map(size)),
-            ),
-            line("jobs", Some(self.jobs_setting(flags.jobs)?)),
-            line(
+            entry("backend", backend),
+            entry("token", Some(token)),
+            entry("part_size", part_size.map(|found| found.map(size))),
+            entry("jobs", Some(self.jobs_setting(flags.jobs)?)),
+            entry(
                 "limit_rate",
                 Some(self.limit_rate_setting(flags.limit_rate)?),
             ),
-            line(
+            entry(
                 "give_up_after",
                 Some(self.give_up_after_setting(flags.give_up_after)?),
             ),
-            line(
-                "store_hosts",
-                Some(hosts).filter(|hosts| !hosts.value.is_empty()),
-            ),
-            line(
-                "headers",
-                Some(headers).filter(|headers| !headers.value.is_empty()),
-            ),
-            line("ca_cert", self.ca_cert_setting(connection).map(path)),
-            line("proxy", self.proxy_setting(connection)?),
-            line(
+            entry("store_hosts", Some(store_hosts).filter(not_empty)),
+            entry("headers", Some(headers).filter(not_empty)),
+            entry("ca_cert", self.ca_cert_setting(connection).map(path)),
+            entry("proxy", self.proxy_setting(connection)?),
+            entry(
                 "stall_after",
-                self.stall_after_setting(connection)?
-                    .map(|found| found.map(parse::friendly)),
+                stall_after.map(|found| found.map(parse::format_duration)),
             ),
-            line(
+            entry(
                 "allow_insecure_http",
                 Some(self.allow_insecure_http_setting(connection)),
             ),
-            line("s3_endpoint", self.s3_endpoint_setting(&connection.s3)?),
-            line("s3_region", self.s3_region_setting(&connection.s3)),
-            line(
-                "s3_path_style",
-                Some(self.s3_path_style_setting(&connection.s3)),
-            ),
-            line("journal", Some(path(self.journal_setting()?))),
-            line("color", Some(self.color.clone().map(args::When::name))),
-            line(
+            entry("s3_endpoint", self.s3_endpoint_setting(s3)?),
+            entry("s3_region", self.s3_region_setting(s3)),
+            entry("s3_path_style", Some(self.s3_path_style_setting(s3))),
+            entry("journal", Some(path(self.journal_setting()?))),
+            entry("color", Some(self.color.clone().map(ColorWhen::name))),
+            entry(
                 "progress",
-                Some(self.progress.clone().map(args::Progress::name)),
+                Some(self.progress.clone().map(ProgressStyle::name)),
             ),
         ])
     }
 }
 
-impl<T> Setting<T> {
-    fn map<U>(self, f: impl FnOnce(T) -> U) -> Setting<U> {
-        Setting {
-            value: f(self.value),
-            origin: self.origin,
-        }
-    }
+fn join(values: &[impl Display]) -> String {
+    let texts: Vec<String> = values.iter().map(ToString::to_string).collect();
+    texts.join(" ")
 }
 
-fn line<T: Display>(key: &'static str, setting: Option<Setting<T>>) -> Effective {
+fn entry<T: Display>(key: &'static str, setting: Option<Setting<T>>) -> EffectiveSetting {
     match setting {
-        Some(Setting { value, origin }) => Effective {
+        Some(Setting { value, origin }) => EffectiveSetting {
             key,
             value: Some(value.to_string()),
             origin,
         },
-        None => Effective {
+        None => EffectiveSetting {
             key,
             value: None,
             origin: Origin::Default,
@@ -133,7 +108,7 @@ fn line<T: Display>(key: &'static str, setting: Option<Setting<T>>) -> Effective
     }
 }
 
-/// Bytes, in whole MiB where that is exact, as the configuration file may hold them.
+/// Bytes, in MiB if that is exact, as the configuration file accepts them.
 fn size(bytes: u64) -> String {
     const MIB: u64 = 1 << 20;
     if bytes.is_multiple_of(MIB) {

@@ -1,57 +1,47 @@
-//! Headers for the calls to a backend: each as it was typed, or a file of them, one a line.
-//!
-//! Border: reads and checks; a value never shows itself, in no error either.
+//! Headers for calls to a backend, from flags or from files with one header per line. No error repeats a value.
 
 use std::path::Path;
 
-use super::token;
-use super::winner::{default, from_file};
-use super::{Origin, Setting, Settings};
+use super::origin::Setting;
+use super::sources::Settings;
 use crate::backend::Header;
-use crate::cli::args;
+use crate::cli::args::ConnectionArgs;
+use crate::cli::secret_file;
 use upload_types::error::{Error, Kind, Result};
 
 impl Settings {
-    pub(super) fn headers_setting(&self, flags: &args::Connection) -> Result<Setting<Vec<Header>>> {
+    pub(super) fn headers_setting(&self, flags: &ConnectionArgs) -> Result<Setting<Vec<Header>>> {
         if !flags.headers.is_empty() {
-            let wrong = |why| {
-                Error::new(Kind::Usage, "could not use the value of --header").with_source(why)
-            };
-            let value = read(&flags.headers, Path::new(""))?.map_err(wrong)?;
-            return Ok(Setting {
-                value,
-                origin: Origin::Flag,
-            });
+            let headers = parse(&read_lines(&flags.headers, Path::new(""))?).map_err(|reason| {
+                Error::new(Kind::Usage, "could not use the value of --header").with_source(reason)
+            })?;
+            return Ok(Setting::flag(headers));
         }
-        let Some(found) = self.in_file(|keys| keys.headers.clone()) else {
-            return Ok(default(Vec::new()));
+        let Some(Setting { value, origin }) = self.in_file(|keys| keys.headers.clone()) else {
+            return Ok(Setting::default(Vec::new()));
         };
-        let value = from_file(
-            &self.file,
-            "headers",
-            read(&found.value, &self.file.resolve(Path::new("")))?,
-        )?;
-        Ok(Setting {
-            value,
-            origin: found.origin,
-        })
+        let lines = read_lines(&value, &self.file.resolve(Path::new("")))?;
+        let value = parse(&lines).map_err(|reason| self.file_error("headers", reason))?;
+        Ok(Setting { value, origin })
     }
 }
 
-/// The headers of some texts; a file's name is relative to `place`.
-fn read(texts: &[String], place: &Path) -> Result<Result<Vec<Header>, String>> {
-    let mut headers = Vec::new();
+/// Each text, or for `@FILE` the lines of the file; its path is relative to `directory`.
+fn read_lines(texts: &[String], directory: &Path) -> Result<Vec<String>> {
+    let mut lines = Vec::new();
     for text in texts {
-        let lines = match text.strip_prefix('@') {
-            Some(file) => token::text(&place.join(file), "the headers")?,
+        let text = match text.strip_prefix('@') {
+            Some(file) => secret_file::read_text(&directory.join(file), "the headers")?,
             None => text.clone(),
         };
-        for line in lines.lines().filter(|line| !line.trim().is_empty()) {
-            match line.parse::<Header>() {
-                Ok(header) => headers.push(header),
-                Err(why) => return Ok(Err(why.to_string())),
-            }
-        }
+        lines.extend(text.lines().map(str::to_owned));
     }
-    Ok(Ok(headers))
+    Ok(lines)
+}
+
+fn parse(lines: &[String]) -> Result<Vec<Header>, String> {
+    let filled = lines.iter().filter(|line| !line.trim().is_empty());
+    filled
+        .map(|line| line.parse().map_err(|reason| format!("{reason}")))
+        .collect()
 }

@@ -1,4 +1,4 @@
-//! Which of flag, environment, configuration file and default wins, without touching any of this machine's.
+//! The precedence of flag, environment, configuration file and default, in replaced environments.
 
 use std::ffi::OsString;
 use std::fs;
@@ -6,19 +6,20 @@ use std::fs;
 use tempfile::TempDir;
 
 use super::*;
-use crate::cli::args::{Args, Verb};
+use crate::cli::args::{CommandLine, ConfigArgs, GlobalArgs, IfChanged, Verb};
+use upload_types::error::{Kind, Result};
 
 const HTTPS: &str = "https://up.example";
 
-/// A machine without a terminal, with nothing in its environment.
-fn machine(env: fn(&str) -> Option<OsString>) -> Machine {
+/// An environment without a terminal, with these variables.
+fn environment(variable: fn(&str) -> Option<OsString>) -> Environment {
     let directories = Directories {
         config: "/nowhere/config/upload".into(),
         state: "/nowhere/state/upload".into(),
         data: "/nowhere/data/upload".into(),
     };
-    Machine {
-        env,
+    Environment {
+        variable,
         terminals: Terminals {
             stdout: false,
             stderr: false,
@@ -27,28 +28,28 @@ fn machine(env: fn(&str) -> Option<OsString>) -> Machine {
     }
 }
 
-fn bare() -> Machine {
-    machine(|_| None)
+fn empty() -> Environment {
+    environment(|_| None)
 }
 
-fn config(line: &[&str]) -> (args::Global, args::Config) {
-    let Args {
+fn config(arguments: &[&str]) -> (GlobalArgs, ConfigArgs) {
+    let CommandLine {
         global,
         verb: Verb::Config(flags),
-    } = Args::of(&[&["config"], line].concat())
+    } = CommandLine::of(&[&["config"], arguments].concat())
     else {
         panic!("config")
     };
     (global, flags)
 }
 
-fn effective(machine: Machine, line: &[&str]) -> Result<Vec<Effective>> {
-    let (global, flags) = config(line);
-    Settings::load(&global, machine)?.effective(&flags)
+fn effective(environment: Environment, arguments: &[&str]) -> Result<Vec<EffectiveSetting>> {
+    let (global, flags) = config(arguments);
+    Settings::load(&global, environment)?.effective(&flags)
 }
 
-fn one(machine: Machine, line: &[&str], key: &str) -> (Option<String>, Origin) {
-    let found = effective(machine, line)
+fn one(environment: Environment, arguments: &[&str], key: &str) -> (Option<String>, Origin) {
+    let found = effective(environment, arguments)
         .unwrap()
         .into_iter()
         .find(|setting| setting.key == key)
@@ -65,11 +66,12 @@ fn file(text: &str) -> (TempDir, String) {
 }
 
 #[test]
-fn flag_then_environment_then_profile_then_file_then_default() {
+fn precedence_is_flag_environment_profile_file_default() {
     let text =
         "backend = \"https://file.example\"\n[profile.ci]\nbackend = \"https://ci.example\"\n";
     let (_dir, path) = file(text);
-    let env = || machine(|name| (name == "UPLOAD_BACKEND").then(|| "https://env.example/".into()));
+    let env =
+        || environment(|name| (name == "UPLOAD_BACKEND").then(|| "https://env.example/".into()));
     let both = ["--config", &path, "--profile", "ci"];
 
     let found = one(
@@ -86,7 +88,7 @@ fn flag_then_environment_then_profile_then_file_then_default() {
             Origin::Env("UPLOAD_BACKEND")
         )
     );
-    let found = one(bare(), &both, "backend");
+    let found = one(empty(), &both, "backend");
     assert_eq!(
         found,
         (
@@ -94,7 +96,7 @@ fn flag_then_environment_then_profile_then_file_then_default() {
             Origin::File(path.clone().into(), Some("ci".into()))
         )
     );
-    let found = one(bare(), &both[..2], "backend");
+    let found = one(empty(), &both[..2], "backend");
     assert_eq!(
         found,
         (
@@ -102,18 +104,18 @@ fn flag_then_environment_then_profile_then_file_then_default() {
             Origin::File(path.clone().into(), None)
         )
     );
-    assert_eq!(one(bare(), &[], "backend"), (None, Origin::Default));
+    assert_eq!(one(empty(), &[], "backend"), (None, Origin::Default));
 }
 
 #[test]
-fn the_profile_may_come_from_the_environment_and_an_empty_variable_is_none() {
+fn profile_from_environment_and_empty_variable() {
     let (_dir, path) = file("jobs = 2\n[profile.ci]\njobs = 3\n");
-    let by_env = machine(|name| (name == "UPLOAD_PROFILE").then(|| "ci".into()));
+    let by_env = environment(|name| (name == "UPLOAD_PROFILE").then(|| "ci".into()));
     assert_eq!(
         one(by_env, &["--config", &path], "jobs").0.as_deref(),
         Some("3")
     );
-    let empty = machine(|name| (name == "UPLOAD_PROFILE").then(OsString::new));
+    let empty = environment(|name| (name == "UPLOAD_PROFILE").then(OsString::new));
     assert_eq!(
         one(empty, &["--config", &path], "jobs").0.as_deref(),
         Some("2")
@@ -121,8 +123,8 @@ fn the_profile_may_come_from_the_environment_and_an_empty_variable_is_none() {
 }
 
 #[test]
-fn the_journal_is_in_the_state_directory_unless_said() {
-    let found = one(bare(), &[], "journal");
+fn journal_is_in_the_state_directory_by_default() {
+    let found = one(empty(), &[], "journal");
     assert_eq!(
         found,
         (
@@ -130,7 +132,7 @@ fn the_journal_is_in_the_state_directory_unless_said() {
             Origin::Default
         )
     );
-    let env = || machine(|name| (name == "UPLOAD_JOURNAL").then(|| "/env/j.db".into()));
+    let env = || environment(|name| (name == "UPLOAD_JOURNAL").then(|| "/env/j.db".into()));
     assert_eq!(
         one(env(), &[], "journal"),
         (Some("/env/j.db".into()), Origin::Env("UPLOAD_JOURNAL"))
@@ -141,14 +143,17 @@ fn the_journal_is_in_the_state_directory_unless_said() {
     );
     let (dir, path) = file("journal = \"here.db\"\n");
     let beside = dir.path().join("here.db").display().to_string();
-    assert_eq!(one(bare(), &["--config", &path], "journal").0, Some(beside));
+    assert_eq!(
+        one(empty(), &["--config", &path], "journal").0,
+        Some(beside)
+    );
 }
 
 #[test]
-fn without_a_home_the_journal_has_to_be_named() {
-    let homeless = || Machine {
+fn journal_must_be_named_without_a_home_directory() {
+    let homeless = || Environment {
         directories: None,
-        ..bare()
+        ..empty()
     };
     let error = effective(homeless(), &[]).unwrap_err();
     assert_eq!(error.kind(), Kind::DatabaseUnusable);
@@ -157,26 +162,26 @@ fn without_a_home_the_journal_has_to_be_named() {
 }
 
 #[test]
-fn a_configuration_file_that_was_named_has_to_be_there() {
+fn named_configuration_file_must_exist() {
     assert_eq!(
-        effective(bare(), &["--config", "/nowhere/up.toml"])
+        effective(empty(), &["--config", "/nowhere/up.toml"])
             .unwrap_err()
             .kind(),
         Kind::Config
     );
-    assert!(effective(bare(), &[]).is_ok());
+    assert!(effective(empty(), &[]).is_ok());
     assert_eq!(
-        effective(bare(), &["--profile", "ci"]).unwrap_err().kind(),
+        effective(empty(), &["--profile", "ci"]).unwrap_err().kind(),
         Kind::Config
     );
 }
 
 #[test]
-fn no_backend_is_a_matter_of_configuration_that_names_the_forms() {
+fn missing_backend_is_a_configuration_error_whose_hint_names_the_forms() {
     let (global, flags) = config(&[]);
-    let settings = Settings::load(&global, bare()).unwrap();
+    let settings = Settings::load(&global, empty()).unwrap();
     let connection = settings.connection(&flags.connection).unwrap();
-    let error = settings.backend(None, &connection).unwrap_err();
+    let error = settings.target(None, &connection).unwrap_err();
     assert_eq!(error.kind().exit_code(), 78);
     for form in [
         "embedded",
@@ -189,17 +194,17 @@ fn no_backend_is_a_matter_of_configuration_that_names_the_forms() {
 }
 
 #[test]
-fn a_wrong_value_is_usage_when_typed_and_configuration_else() {
+fn wrong_value_is_a_usage_error_for_flags_and_a_configuration_error_otherwise() {
     assert_eq!(
-        effective(bare(), &["--backend", "ftp://x"])
+        effective(empty(), &["--backend", "ftp://x"])
             .unwrap_err()
             .kind(),
         Kind::Usage
     );
-    let env = machine(|name| (name == "UPLOAD_BACKEND").then(|| "ftp://x".into()));
+    let env = environment(|name| (name == "UPLOAD_BACKEND").then(|| "ftp://x".into()));
     assert_eq!(effective(env, &[]).unwrap_err().kind(), Kind::Config);
     assert_eq!(
-        effective(bare(), &["--proxy", "ftp://x"])
+        effective(empty(), &["--proxy", "ftp://x"])
             .unwrap_err()
             .kind(),
         Kind::Usage
@@ -212,7 +217,7 @@ fn a_wrong_value_is_usage_when_typed_and_configuration_else() {
         "store_hosts = [\"a b\"]",
     ] {
         let (_dir, path) = file(text);
-        let error = effective(bare(), &["--config", &path]).unwrap_err();
+        let error = effective(empty(), &["--config", &path]).unwrap_err();
         assert_eq!(error.kind(), Kind::Config, "{text}");
         let key = text.split(' ').next().unwrap();
         assert!(
@@ -223,33 +228,33 @@ fn a_wrong_value_is_usage_when_typed_and_configuration_else() {
 }
 
 #[test]
-fn insecure_http_has_to_be_permitted() {
+fn insecure_http_must_be_permitted() {
     let http = ["--backend", "http://up.example"];
-    assert_eq!(effective(bare(), &http).unwrap_err().kind(), Kind::Usage);
-    assert!(effective(bare(), &[&http[..], &["--allow-insecure-http"]].concat()).is_ok());
+    assert_eq!(effective(empty(), &http).unwrap_err().kind(), Kind::Usage);
+    assert!(effective(empty(), &[&http[..], &["--allow-insecure-http"]].concat()).is_ok());
     let (_dir, path) = file("allow_insecure_http = true\n");
-    assert!(effective(bare(), &[&http[..], &["--config", &path]].concat()).is_ok());
+    assert!(effective(empty(), &[&http[..], &["--config", &path]].concat()).is_ok());
 }
 
 #[test]
-fn nobody_waits_forever_without_a_terminal() {
+fn give_up_after_is_limited_without_a_terminal() {
     assert_eq!(
-        one(bare(), &[], "give_up_after"),
+        one(empty(), &[], "give_up_after"),
         (Some("15m".into()), Origin::Default)
     );
-    let watched = Machine {
+    let with_terminal = Environment {
         terminals: Terminals {
             stdout: false,
             stderr: true,
         },
-        ..bare()
+        ..empty()
     };
     assert_eq!(
-        one(watched, &[], "give_up_after").0.as_deref(),
+        one(with_terminal, &[], "give_up_after").0.as_deref(),
         Some("never")
     );
     assert_eq!(
-        one(bare(), &["--give-up-after", "2h 30m"], "give_up_after")
+        one(empty(), &["--give-up-after", "2h 30m"], "give_up_after")
             .0
             .as_deref(),
         Some("2h 30m")
@@ -257,16 +262,16 @@ fn nobody_waits_forever_without_a_terminal() {
 }
 
 #[test]
-fn the_token_is_read_in_order_and_never_shown() {
+fn token_precedence_and_redaction() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("token");
     fs::write(&path, "canary-file\n").unwrap();
     let by_flag = ["--token-file", path.to_str().unwrap()];
-    let env = || machine(|name| (name == "UPLOAD_TOKEN").then(|| "canary-env".into()));
+    let env = || environment(|name| (name == "UPLOAD_TOKEN").then(|| "canary-env".into()));
 
-    let token = |machine: Machine, line: &[&str]| {
-        let (global, flags) = config(line);
-        let connection = Settings::load(&global, machine)
+    let token = |environment: Environment, arguments: &[&str]| {
+        let (global, flags) = config(arguments);
+        let connection = Settings::load(&global, environment)
             .unwrap()
             .connection(&flags.connection);
         connection.map(|connection| connection.token.map(|token| token.expose().to_owned()))
@@ -276,7 +281,7 @@ fn the_token_is_read_in_order_and_never_shown() {
         Some("canary-file")
     );
     assert_eq!(token(env(), &[]).unwrap().as_deref(), Some("canary-env"));
-    assert_eq!(token(bare(), &[]).unwrap(), None);
+    assert_eq!(token(empty(), &[]).unwrap(), None);
     let shown = format!("{:?}", effective(env(), &[]).unwrap());
     assert!(
         shown.contains("UPLOAD_TOKEN") && !shown.contains("canary"),
@@ -286,19 +291,19 @@ fn the_token_is_read_in_order_and_never_shown() {
     for wrong in ["", " \n", "two\nlines", "caf\u{e9}", &"x".repeat(9000)] {
         fs::write(&path, wrong).unwrap();
         assert_eq!(
-            token(bare(), &by_flag).unwrap_err().kind(),
+            token(empty(), &by_flag).unwrap_err().kind(),
             Kind::Config,
             "{wrong:?}"
         );
     }
     fs::remove_file(&path).unwrap();
-    assert_eq!(token(bare(), &by_flag).unwrap_err().kind(), Kind::Config);
+    assert_eq!(token(empty(), &by_flag).unwrap_err().kind(), Kind::Config);
 }
 
 #[test]
-fn a_proxys_password_is_not_shown() {
+fn proxy_password_is_redacted() {
     let (value, _) = one(
-        bare(),
+        empty(),
         &["--proxy", "http://me:canary@proxy.lan:3128"],
         "proxy",
     );
@@ -306,16 +311,16 @@ fn a_proxys_password_is_not_shown() {
 }
 
 #[test]
-fn flags_of_put_that_do_not_go_together_are_usage() {
-    let put = |line: &[&str]| {
-        let Args {
+fn conflicting_flags_of_put_are_usage_errors() {
+    let put = |arguments: &[&str]| {
+        let CommandLine {
             global,
             verb: Verb::Put(flags),
-        } = Args::of(&[&["put"], line].concat())
+        } = CommandLine::of(&[&["put"], arguments].concat())
         else {
             panic!("put")
         };
-        Settings::load(&global, bare()).unwrap().put(&flags)
+        Settings::load(&global, empty()).unwrap().put(&flags)
     };
     assert_eq!(
         put(&["a", "b", "--name", "n"]).unwrap_err().kind(),
@@ -344,9 +349,9 @@ fn flags_of_put_that_do_not_go_together_are_usage() {
 }
 
 #[test]
-fn the_rate_is_limited_by_flag_environment_or_file() {
+fn limit_rate_precedence() {
     let (_dir, path) = file("limit_rate = \"3MiB/s\"\n");
-    let env = || machine(|name| (name == "UPLOAD_LIMIT_RATE").then(|| "500KB/s".into()));
+    let env = || environment(|name| (name == "UPLOAD_LIMIT_RATE").then(|| "500KB/s".into()));
     let all = ["--config", &path, "--limit-rate", "none"];
     assert_eq!(
         one(env(), &all, "limit_rate"),
@@ -358,13 +363,13 @@ fn the_rate_is_limited_by_flag_environment_or_file() {
         (Some("500000B/s".into()), Origin::Env("UPLOAD_LIMIT_RATE"))
     );
     assert_eq!(
-        one(bare(), &all[..2], "limit_rate").0.as_deref(),
+        one(empty(), &all[..2], "limit_rate").0.as_deref(),
         Some("3MiB/s")
     );
     assert_eq!(
-        one(bare(), &[], "limit_rate"),
+        one(empty(), &[], "limit_rate"),
         (Some("none".into()), Origin::Default)
     );
-    let wrong = machine(|name| (name == "UPLOAD_LIMIT_RATE").then(|| "0".into()));
+    let wrong = environment(|name| (name == "UPLOAD_LIMIT_RATE").then(|| "0".into()));
     assert_eq!(effective(wrong, &[]).unwrap_err().kind(), Kind::Config);
 }

@@ -355,11 +355,11 @@ async fn without_the_flag_there_are_no_such_routes() {
     ] {
         let place = tempfile::tempdir().unwrap();
         let config = Config {
-            companion: Some(path.to_owned()),
+            companion_path: Some(path.to_owned()),
             ..config(place.path(), Auth::None)
         };
         assert_eq!(
-            upload_gateway::check(&config).unwrap_err().kind(),
+            config.validate().unwrap_err().kind(),
             Kind::Config,
             "{path}"
         );
@@ -377,7 +377,7 @@ async fn without_the_flag_there_are_no_such_routes() {
             ..config(place.path(), Auth::None)
         };
         assert_eq!(
-            upload_gateway::check(&config).unwrap_err().kind(),
+            config.validate().unwrap_err().kind(),
             Kind::Config,
             "{origin}"
         );

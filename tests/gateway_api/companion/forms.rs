@@ -71,7 +71,7 @@ async fn found(world: &World, state: &str) -> UploadStatus {
 
 #[tokio::test]
 async fn a_file_goes_up_in_one_form_and_is_found() {
-    let world = with(|config| config.sweep_every = Some(Duration::from_millis(200))).await;
+    let world = with(|config| config.sweep_interval = Some(Duration::from_millis(200))).await;
     let answer = world
         .get("/s3/params?filename=%C3%BC.txt&type=text%2Fplain&metadata%5Bname%5D=%C3%BC.txt")
         .await;

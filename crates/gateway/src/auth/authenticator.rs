@@ -9,12 +9,12 @@ use axum::http::{HeaderMap, Uri};
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::config::Auth;
 use super::jwt::{JwtError, JwtVerifier};
 use super::request::{bearer_token, host_is_loopback};
 use super::tokens;
-use crate::Auth;
 use crate::ledger::Ledger;
-use crate::problem::Refusal;
+use crate::problem::{Refusal, ledger_failed};
 use upload_types::error::Result;
 use upload_types::sync::lock;
 use upload_types::wire::Code;
@@ -86,7 +86,7 @@ impl Authenticator {
             Scheme::Loopback => {
                 if !host_is_loopback(uri, headers) {
                     let detail = "the Host header must name this machine's loopback address";
-                    return Err(Refusal::saying(Code::Forbidden, detail));
+                    return Err(Refusal::with_detail(Code::Forbidden, detail));
                 }
                 LOCAL_SUBJECT.to_owned()
             }
@@ -104,7 +104,7 @@ impl Authenticator {
                         issuers.subject(token).await.map_err(|error| match error {
                             JwtError::Invalid(reason) => reject_token(&reason),
                             JwtError::KeysUnavailable => {
-                                Refusal::later(Code::Unavailable, ISSUER_RETRY_AFTER_SECONDS)
+                                Refusal::retry_after(Code::Unavailable, ISSUER_RETRY_AFTER_SECONDS)
                             }
                         })?
                     }
@@ -120,7 +120,8 @@ impl Authenticator {
         let known = self
             .ledger
             .token(id)
-            .await?
+            .await
+            .map_err(ledger_failed)?
             .ok_or_else(|| reject_token("the ledger has no token with its id"))?;
         tokens::check(&known, token, Timestamp::now()).map_err(reject_token)?;
         Ok(format!("token:{}", known.name))
@@ -131,8 +132,8 @@ impl Authenticator {
         if let Some(owner) = cached {
             return Ok(owner);
         }
-        let segment = self.ledger.owner_segment(&subject, new_segment()).await?;
-        let owner = Owner(segment);
+        let segment = self.ledger.owner_segment(&subject, new_segment()).await;
+        let owner = Owner(segment.map_err(ledger_failed)?);
         let mut segments = lock(&self.segments);
         if segments.len() >= MAX_CACHED_SEGMENTS {
             segments.clear();

@@ -4,6 +4,7 @@
 //! Not here: permissions. Every query of the ledger names the owner.
 
 mod authenticator;
+mod config;
 mod glob;
 mod issuer;
 mod jwk;
@@ -15,6 +16,7 @@ mod request;
 mod tokens;
 
 pub use authenticator::{Authenticator, Owner};
+pub use config::Auth;
 pub use issuer::{Algorithm, Issuer};
 pub use push_secret::PushSecret;
 pub use request::has_json_body;

@@ -1,14 +1,16 @@
-//! A hook that is a program: run without a shell, in a process group of its own, told of the upload on its standard input.
+//! A hook that is a program: run without a shell, in its own process group, with the document on
+//! its standard input.
 //!
-//! Border: from a program to a verdict. Exit code 0 accepts, 10 rejects; anything else is asked again. It is given PATH, LANG and
-//! TMPDIR of our environment and nothing else of it: what the gateway may do in the store is not for its hooks.
+//! Exit code 0 accepts, 10 rejects; after any other end the hook runs again. Of the environment of
+//! the gateway the program gets PATH, LANG and TMPDIR only: it must not get the gateway's
+//! credentials for the store.
 
 use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -17,92 +19,70 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use super::{Reason, SAID_MAX, Verdict, words};
+use super::verdict::{Reason, Verdict, single_line};
 
-/// What rejects.
-const REJECTS: i32 = 10;
+const REJECT_EXIT_CODE: i32 = 10;
+/// The variables that the program gets.
 const ENVIRONMENT: [&str; 3] = ["PATH", "LANG", "TMPDIR"];
-/// The most bytes of standard error that are logged.
-const LOGGED: usize = 8 << 10;
-/// Who is left behind by a program that has ended may hold its streams open this long.
-const LINGER: Duration = Duration::from_millis(500);
+const MAX_STDOUT_BYTES: usize = 64 << 10;
+/// Standard error goes to the log.
+const MAX_STDERR_BYTES: usize = 8 << 10;
+const MAX_LOG_LINE_CHARS: usize = 1000;
+const READ_BUFFER_BYTES: usize = 8 << 10;
+/// How long the pipes are read after the program has ended: its own children may keep them open.
+const PIPE_DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// What a program may print.
+/// The JSON that a program may print on standard output.
 #[derive(Default, Deserialize)]
-struct Said {
+struct Output {
     reason: Option<String>,
 }
 
-/// Checks that there is such a program, and that not everybody can put another in its place.
+/// Checks that the program exists, and that not every user can replace it.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The reason why it cannot be used.
 pub fn check(program: &Path) -> Result<(), String> {
+    let path = program.display();
     if !program.is_absolute() {
-        return Err("its program is not named by an absolute path".to_owned());
+        return Err("the path of its program is not absolute".to_owned());
     }
-    let found = fs::metadata(program).map_err(|error| format!("{}: {error}", program.display()))?;
-    let mode = found.permissions().mode();
-    match () {
-        () if !found.is_file() || mode & 0o111 == 0 => {
-            Err(format!("{} is no program", program.display()))
-        }
-        () if mode & 0o002 != 0 => Err(format!("everybody may write to {}", program.display())),
-        () => Ok(()),
+    let metadata = fs::metadata(program).map_err(|error| format!("{path}: {error}"))?;
+    let mode = metadata.permissions().mode();
+    if !metadata.is_file() || mode & 0o111 == 0 {
+        return Err(format!("{path} is not an executable file"));
     }
+    if mode & 0o002 != 0 {
+        return Err(format!("every user may write to {path}"));
+    }
+    Ok(())
 }
 
-/// Runs it to its end. Dropped, it is killed, and with it all of its group.
+/// Runs the program until it ends. If the future is dropped, the process group is killed.
 pub async fn run(name: &str, program: &Path, args: &[String], input: &[u8]) -> Verdict {
-    let kept = ENVIRONMENT
+    let environment = ENVIRONMENT
         .iter()
         .filter_map(|name| Some((*name, std::env::var_os(name)?)));
-    let mut child = match spawn(program, args, kept) {
+    let mut child = match spawn(program, args, environment) {
         Ok(child) => child,
-        Err(error) => return Verdict::Later(format!("it could not be started: {error}")),
+        Err(error) => return Verdict::Retry(format!("it could not be started: {error}")),
     };
-    let mut group = Group(child.id().and_then(|id| Pid::from_raw(id.cast_signed())));
-    let (mut stdin, stdout, stderr) =
-        (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let (mut said, mut log) = (Vec::new(), Vec::new());
-    let ended = {
-        let tell = async {
-            if let Some(mut stdin) = stdin.take() {
-                // Who does not want to know closes it.
-                let _ = stdin.write_all(input).await;
-            }
-        };
-        let streams = async {
-            tokio::join!(
-                tell,
-                read(stdout, SAID_MAX, &mut said),
-                read(stderr, LOGGED, &mut log)
-            )
-        };
-        tokio::pin!(streams);
-        tokio::select! {
-            ended = child.wait() => {
-                // What it printed is in the pipes by now.
-                let _ = timeout(LINGER, &mut streams).await;
-                ended
-            }
-            _ = &mut streams => child.wait().await,
-        }
-    };
+    let mut group = ProcessGroup(child.id().and_then(|id| Pid::from_raw(id.cast_signed())));
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let status = communicate(&mut child, input, &mut stdout, &mut stderr).await;
     group.0 = None;
-    for line in String::from_utf8_lossy(&log)
-        .lines()
-        .map(|line| words(line, 1000))
-        .filter(|line| !line.is_empty())
-    {
-        tracing::info!(hook = name, "{line}");
+    for line in String::from_utf8_lossy(&stderr).lines() {
+        let line = single_line(line, MAX_LOG_LINE_CHARS);
+        if !line.is_empty() {
+            tracing::info!(hook = name, "{line}");
+        }
     }
-    match ended.map(|status| status.code()) {
+    match status.map(|status| status.code()) {
         Ok(Some(0)) => Verdict::Accept,
-        Ok(Some(REJECTS)) => Verdict::Reject(Reason::of(reason(&said).as_deref())),
-        Ok(Some(code)) => Verdict::Later(format!("it ended with exit code {code}")),
-        Ok(None) => Verdict::Later("a signal ended it".to_owned()),
-        Err(error) => Verdict::Later(format!("its end is not known: {error}")),
+        Ok(Some(REJECT_EXIT_CODE)) => Verdict::Reject(Reason::new(reason(&stdout).as_deref())),
+        Ok(Some(code)) => Verdict::Retry(format!("it ended with exit code {code}")),
+        Ok(None) => Verdict::Retry("it was ended by a signal".to_owned()),
+        Err(error) => Verdict::Retry(format!("its exit status is unknown: {error}")),
     }
 }
 
@@ -124,28 +104,62 @@ fn spawn(
         .spawn()
 }
 
-/// Reads to the end and keeps the first `most` bytes: who prints more is not kept waiting.
-async fn read(stream: Option<impl AsyncRead + Unpin>, most: usize, kept: &mut Vec<u8>) {
-    let Some(mut stream) = stream else { return };
-    let mut block = vec![0; 8 << 10];
-    while let Ok(read @ 1..) = stream.read(&mut block).await {
-        kept.extend_from_slice(&block[..read.min(most - kept.len())]);
+/// Writes `input` to standard input, collects the begin of both outputs, and waits for the end of
+/// the program.
+async fn communicate(
+    child: &mut Child,
+    input: &[u8],
+    stdout: &mut Vec<u8>,
+    stderr: &mut Vec<u8>,
+) -> io::Result<ExitStatus> {
+    let (child_stdin, child_stdout, child_stderr) =
+        (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let write = async {
+        if let Some(mut child_stdin) = child_stdin {
+            // EPIPE is fine: the program may close standard input without reading it.
+            let _ = child_stdin.write_all(input).await;
+        }
+    };
+    let streams = async {
+        tokio::join!(
+            write,
+            read_up_to(child_stdout, MAX_STDOUT_BYTES, stdout),
+            read_up_to(child_stderr, MAX_STDERR_BYTES, stderr)
+        )
+    };
+    tokio::pin!(streams);
+    tokio::select! {
+        status = child.wait() => {
+            // The output of the program itself is in the pipes by now.
+            let _ = timeout(PIPE_DRAIN_TIMEOUT, &mut streams).await;
+            status
+        }
+        _ = &mut streams => child.wait().await,
     }
 }
 
-fn reason(said: &[u8]) -> Option<String> {
-    serde_json::from_slice::<Said>(said)
-        .unwrap_or_default()
-        .reason
+/// Reads to the end, so that the program never blocks on a full pipe, and keeps the first `max`
+/// bytes.
+async fn read_up_to(stream: Option<impl AsyncRead + Unpin>, max: usize, kept: &mut Vec<u8>) {
+    let Some(mut stream) = stream else { return };
+    let mut buffer = vec![0; READ_BUFFER_BYTES];
+    while let Ok(count @ 1..) = stream.read(&mut buffer).await {
+        kept.extend_from_slice(&buffer[..count.min(max - kept.len())]);
+    }
 }
 
-/// A group of processes that ends with this value, unless its first has been waited for.
-struct Group(Option<Pid>);
+fn reason(stdout: &[u8]) -> Option<String> {
+    let output: Output = serde_json::from_slice(stdout).unwrap_or_default();
+    output.reason
+}
 
-impl Drop for Group {
+/// A process group that is killed on drop, unless its leader has been waited for.
+struct ProcessGroup(Option<Pid>);
+
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
         if let Some(leader) = self.0 {
-            // One that has just ended is no failure.
+            // The group may just have ended.
             let _ = kill_process_group(leader, Signal::KILL);
         }
     }
@@ -156,64 +170,59 @@ mod tests {
     use super::*;
 
     async fn sh(script: &str) -> Verdict {
-        run(
-            "test",
-            Path::new("/bin/sh"),
-            &["-c".to_owned(), script.to_owned()],
-            b"{\"v\":1}",
-        )
-        .await
+        let args = ["-c".to_owned(), script.to_owned()];
+        run("test", Path::new("/bin/sh"), &args, b"{\"v\":1}").await
     }
 
     fn rejected(reason: &str) -> Verdict {
-        Verdict::Reject(Reason::of(Some(reason)))
+        Verdict::Reject(Reason::new(Some(reason)))
     }
 
     #[tokio::test]
-    async fn the_exit_code_decides() {
+    async fn exit_code_is_the_verdict() {
         assert_eq!(sh("exit 0").await, Verdict::Accept);
         assert_eq!(sh("exit 10").await, rejected("rejected"));
         for other in ["exit 1", "exit 77", "kill -9 $$", "exec /nowhere"] {
-            assert!(matches!(sh(other).await, Verdict::Later(_)), "{other}");
+            assert!(matches!(sh(other).await, Verdict::Retry(_)), "{other}");
         }
         assert!(matches!(
             run("test", Path::new("/nowhere"), &[], b"").await,
-            Verdict::Later(_)
+            Verdict::Retry(_)
         ));
     }
 
     #[tokio::test]
-    async fn it_is_told_of_the_upload_and_may_give_a_reason() {
+    async fn document_is_on_stdin_and_reason_on_stdout() {
         assert_eq!(sh(r#"test "$(cat)" = '{"v":1}'"#).await, Verdict::Accept);
         assert_eq!(
             sh(r#"printf %s '{"reason":"Eicar \u001b[31m\n found"}'; exit 10"#).await,
             rejected("Eicar [31m found")
         );
-        for nonsense in [
+        for invalid in [
             "echo found; exit 10",
             "echo '{\"reason\":7}'; exit 10",
             "printf '\\377\\000'; exit 10",
         ] {
-            assert_eq!(sh(nonsense).await, rejected("rejected"), "{nonsense}");
+            assert_eq!(sh(invalid).await, rejected("rejected"), "{invalid}");
         }
     }
 
     #[tokio::test]
-    async fn what_it_prints_without_end_is_not_kept_and_does_not_stop_it() {
-        let much = "head -c 3000000 /dev/zero; head -c 3000000 /dev/zero >&2; exit 10";
-        assert_eq!(sh(much).await, rejected("rejected"));
+    async fn unlimited_output_is_read_but_not_kept() {
+        let script = "head -c 3000000 /dev/zero; head -c 3000000 /dev/zero >&2; exit 10";
+        assert_eq!(sh(script).await, rejected("rejected"));
     }
 
     #[tokio::test]
-    async fn who_it_leaves_behind_is_not_waited_for() {
+    async fn children_that_outlive_the_program_are_not_waited_for() {
         let began = std::time::Instant::now();
         assert_eq!(sh("sleep 60 & echo $! >&2").await, Verdict::Accept);
         assert!(began.elapsed() < Duration::from_secs(30));
     }
 
     #[tokio::test]
-    async fn it_gets_no_secret_by_its_environment() {
-        // Cargo gives its tests a lot; of that, nothing.
+    async fn environment_has_only_the_allowed_variables() {
+        // Cargo sets many variables for a test.
         assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
         let others = "env | grep -vE '^(PATH|LANG|TMPDIR|PWD|OLDPWD|SHLVL|_)='";
         assert_eq!(

@@ -1,72 +1,59 @@
-//! What a hook is told of an upload: the JSON on a program's standard input, and in a webhook's body.
+//! The JSON document about an upload that a hook receives: a program on its standard input, a
+//! webhook as its body.
 //!
-//! Border: shape alone. Version 1: fields are added, never removed or retyped.
+//! Version 1. New fields may be added; fields must not be removed or change their type.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::Hook;
-use crate::ledger::Upload;
+use super::hook::Hook;
 use upload_types::names::{Checksum, ETag, Key, SignedUrl, UploadId};
 use upload_types::wire::{ReadUrl, Receipt};
 
-/// `v` of the document.
 const VERSION: u32 = 1;
 
 #[derive(Debug, Serialize)]
 pub struct Document<'a> {
     v: u32,
-    /// The hook's own name.
+    /// The name of the hook.
     hook: &'a str,
-    upload: About<'a>,
-    /// By which the object can be read, without any other credential.
+    upload: UploadDescription<'a>,
+    /// Permits reading the object without other credentials.
     read_url: &'a SignedUrl,
-    /// Seconds that it lives.
+    /// Seconds until `read_url` expires.
     expires_in: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
-struct About<'a> {
-    id: &'a UploadId,
-    owner: &'a str,
-    key: &'a Key,
-    name: &'a str,
-    size: u64,
-    content_type: &'a str,
-    metadata: &'a BTreeMap<String, String>,
-    etag: Option<&'a ETag>,
-    checksum: Option<&'a Checksum>,
-    receipt: Option<&'a Receipt>,
+pub struct UploadDescription<'a> {
+    pub id: &'a UploadId,
+    pub owner: &'a str,
+    pub key: &'a Key,
+    pub name: &'a str,
+    pub size: u64,
+    pub content_type: &'a str,
+    pub metadata: &'a BTreeMap<String, String>,
+    pub etag: Option<&'a ETag>,
+    pub checksum: Option<&'a Checksum>,
+    pub receipt: Option<&'a Receipt>,
 }
 
 impl<'a> Document<'a> {
     #[must_use]
-    pub fn new(hook: &'a Hook, upload: &'a Upload, read: &'a ReadUrl) -> Self {
-        let receipt = upload.receipt.as_ref();
+    pub fn new(hook: &'a Hook, upload: UploadDescription<'a>, read: &'a ReadUrl) -> Self {
         Self {
             v: VERSION,
             hook: &hook.name,
-            upload: About {
-                id: &upload.id,
-                owner: &upload.owner,
-                key: &upload.key,
-                name: &upload.name,
-                size: upload.plan.size(),
-                content_type: &upload.content_type,
-                metadata: &upload.metadata,
-                etag: receipt.map(|receipt| &receipt.etag),
-                checksum: receipt.and_then(|receipt| receipt.checksum.as_ref()),
-                receipt,
-            },
+            upload,
             read_url: &read.url,
             expires_in: read.expires_in,
         }
     }
 
-    /// The same each time this hook is asked about this upload.
+    /// The id of the delivery: the same for each run of this hook for this upload.
     #[must_use]
-    pub fn delivery(&self) -> String {
+    pub fn delivery_id(&self) -> String {
         format!("{}.{}", self.upload.id, self.hook)
     }
 }

@@ -1,114 +1,122 @@
-//! A hook that is a request: POST, signed, to the place the operator has named.
+//! A hook that is an HTTP request: a signed POST to the URL that the operator configured.
 //!
-//! Border: from a URL to a verdict. No redirect is followed and no proxy is taken; a private address is as good as any, since
-//! whoever runs the gateway has named it.
+//! Redirects are not followed and no proxy is used. Private addresses are allowed, since the
+//! operator chose the URL.
+
+use std::fmt::Write as _;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::header::CONTENT_TYPE;
 use jiff::Timestamp;
 use serde::Deserialize;
 use sha2::Sha256;
-use std::fmt::Write as _;
 use url::Url;
 
-use super::{Reason, SAID_MAX, Verdict};
+use super::verdict::{Reason, Verdict};
 use upload_net::Roots;
 use upload_types::error::{Error, Kind, Result, error_chain};
 use upload_types::names::Token;
 
-/// Seconds since 1970, part of what is signed: an old request is told from a new one.
-const TIMESTAMP: &str = "upload-hook-timestamp";
-const SIGNATURE: &str = "upload-hook-signature";
+/// Seconds since 1970. Part of the signature, so that receivers can reject old requests.
+const TIMESTAMP_HEADER: &str = "upload-hook-timestamp";
+const SIGNATURE_HEADER: &str = "upload-hook-signature";
 /// The same in each attempt.
-const ID: &str = "upload-hook-id";
+const DELIVERY_ID_HEADER: &str = "upload-hook-id";
+const MAX_RESPONSE_BYTES: usize = 64 << 10;
 
-/// What may be answered.
+/// The JSON body that a webhook may respond with.
 #[derive(Default, Deserialize)]
-struct Said {
+struct ResponseBody {
     verdict: Option<String>,
     reason: Option<String>,
 }
 
+/// Checks the URL of a webhook.
+///
 /// # Errors
-/// What is wrong with the URL.
+/// The reason why it cannot be used.
 pub fn check(url: &Url) -> Result<(), &'static str> {
-    match url.scheme() {
-        "https" | "http" if !url.has_host() => Err("its URL names no host"),
-        "https" | "http" if !url.username().is_empty() || url.password().is_some() => {
-            Err("its URL holds a user or a password; requests are signed instead")
-        }
-        "https" | "http" => Ok(()),
-        _ => Err("its URL is not http or https"),
+    if !matches!(url.scheme(), "https" | "http") {
+        return Err("its URL is not http or https");
     }
+    if !url.has_host() {
+        return Err("its URL names no host");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("its URL contains a user or a password; requests are signed instead");
+    }
+    Ok(())
 }
 
-/// Sends what is signed with its secret.
+/// Sends requests that are signed with a secret.
 #[derive(Debug, Clone)]
-pub struct Sender {
-    client: reqwest::Client,
+pub struct WebhookClient {
+    http: reqwest::Client,
     secret: Token,
 }
 
-impl Sender {
+impl WebhookClient {
     /// # Errors
-    /// [`Kind::Config`] when the library cannot be set up.
+    /// [`Kind::Config`] if the HTTP library cannot be set up.
     pub fn new(secret: Token) -> Result<Self> {
         let builder = || {
             upload_net::builder()
                 .http1_only()
                 .no_proxy()
-                // A request comes now and then: a connection that was kept would mostly be dead.
+                // Requests are rare: the server would have closed an idle connection before the
+                // next one.
                 .pool_max_idle_per_host(0)
         };
-        let client = Roots::default().build(builder);
-        let client = client.map_err(|error| {
+        let http = Roots::default().build(builder).map_err(|error| {
             Error::new(Kind::Config, "could not set up webhooks").with_source(error)
         })?;
-        Ok(Self { client, secret })
+        Ok(Self { http, secret })
     }
 
-    /// Asks; what is no answer is to be asked again.
-    pub async fn ask(&self, url: &Url, delivery: &str, body: Vec<u8>) -> Verdict {
+    /// Sends the document. A request that fails is to be repeated.
+    pub async fn call(&self, url: &Url, delivery_id: &str, body: Vec<u8>) -> Verdict {
         let timestamp = Timestamp::now().as_second();
         let Some(signature) = signature(&self.secret, timestamp, &body) else {
-            return Verdict::Later("it could not be signed".to_owned());
+            return Verdict::Retry("it could not be signed".to_owned());
         };
         let request = self
-            .client
+            .http
             .post(url.clone())
-            .header(CONTENT_TYPE, "application/json");
-        let request = request
-            .header(TIMESTAMP, timestamp)
-            .header(SIGNATURE, signature)
-            .header(ID, delivery);
-        let mut response = match request.body(body).send().await {
+            .header(CONTENT_TYPE, "application/json")
+            .header(TIMESTAMP_HEADER, timestamp)
+            .header(SIGNATURE_HEADER, signature)
+            .header(DELIVERY_ID_HEADER, delivery_id)
+            .body(body);
+        let mut response = match request.send().await {
             Ok(response) => response,
-            Err(error) => return lost(error),
+            Err(error) => return request_failed(error),
         };
         let status = response.status();
-        let mut said = Vec::new();
+        let mut body = Vec::new();
         loop {
             match response.chunk().await {
-                Ok(Some(chunk)) if said.len() + chunk.len() <= SAID_MAX => {
-                    said.extend_from_slice(&chunk);
+                Ok(Some(chunk)) if body.len() + chunk.len() <= MAX_RESPONSE_BYTES => {
+                    body.extend_from_slice(&chunk);
                 }
                 Ok(Some(_)) => {
-                    return Verdict::Later(format!("{status} with more than {SAID_MAX} bytes"));
+                    return Verdict::Retry(format!(
+                        "its response {status} has more than {MAX_RESPONSE_BYTES} bytes"
+                    ));
                 }
                 Ok(None) => break,
-                Err(error) => return lost(error),
+                Err(error) => return request_failed(error),
             }
         }
-        verdict(status.as_u16(), &said)
+        verdict(status.as_u16(), &body)
     }
 }
 
-/// Its URL may be a secret.
-fn lost(error: reqwest::Error) -> Verdict {
-    Verdict::Later(error_chain(&error.without_url()))
+/// The URL is omitted, since it may be a secret.
+fn request_failed(error: reqwest::Error) -> Verdict {
+    Verdict::Retry(error_chain(&error.without_url()))
 }
 
-/// `v1=` and, in hex, HMAC-SHA256 over the timestamp, a dot and the body.
+/// `v1=` and, in hexadecimal, the HMAC-SHA256 of the timestamp, a dot and the body.
 fn signature(secret: &Token, timestamp: i64, body: &[u8]) -> Option<String> {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes()).ok()?;
     mac.update(format!("{timestamp}.").as_bytes());
@@ -121,19 +129,20 @@ fn signature(secret: &Token, timestamp: i64, body: &[u8]) -> Option<String> {
     Some(text)
 }
 
-/// What an answer says: success accepts, unless it says otherwise. A page for people is no answer of a hook.
-fn verdict(status: u16, said: &[u8]) -> Verdict {
+/// The verdict of a response. A successful status accepts, unless the body has another verdict or
+/// is an HTML page.
+fn verdict(status: u16, body: &[u8]) -> Verdict {
     if !(200..=299).contains(&status) {
-        return Verdict::Later(format!("it answered with {status}"));
+        return Verdict::Retry(format!("its response has status {status}"));
     }
-    if said.trim_ascii_start().first() == Some(&b'<') {
-        return Verdict::Later(format!("it answered with {status} and a page"));
+    if body.trim_ascii_start().first() == Some(&b'<') {
+        return Verdict::Retry(format!("its response {status} is a page"));
     }
-    let Said { verdict, reason } = serde_json::from_slice(said).unwrap_or_default();
+    let ResponseBody { verdict, reason } = serde_json::from_slice(body).unwrap_or_default();
     match verdict.as_deref() {
         None | Some("accept") => Verdict::Accept,
-        Some("reject") => Verdict::Reject(Reason::of(reason.as_deref())),
-        Some(_) => Verdict::Later("its verdict is neither accept nor reject".to_owned()),
+        Some("reject") => Verdict::Reject(Reason::new(reason.as_deref())),
+        Some(_) => Verdict::Retry("its verdict is neither accept nor reject".to_owned()),
     }
 }
 
@@ -141,9 +150,9 @@ fn verdict(status: u16, said: &[u8]) -> Verdict {
 mod tests {
     use super::*;
 
-    /// `printf '1700000000.{"v":1}' | openssl dgst -sha256 -hmac 0123456789abcdef`
+    /// Computed by `printf '1700000000.{"v":1}' | openssl dgst -sha256 -hmac 0123456789abcdef`.
     #[test]
-    fn a_signature_is_over_time_and_body() {
+    fn signature_covers_timestamp_and_body() {
         let sign = |secret: &str, time, body: &[u8]| {
             signature(&Token::new(secret.into()), time, body).unwrap()
         };
@@ -152,23 +161,18 @@ mod tests {
             signed,
             "v1=7d7078b5a4f592e863b78a87e2c8fece8a1bddfd672427275c08b77d67dea7ef"
         );
-        assert_ne!(
-            signed,
-            sign("0123456789abcdef", 1_700_000_001, b"{\"v\":1}")
-        );
-        assert_ne!(
-            signed,
-            sign("0123456789abcdeg", 1_700_000_000, b"{\"v\":1}")
-        );
-        assert_ne!(
-            signed,
-            sign("0123456789abcdef", 1_700_000_000, b"{\"v\":2}")
-        );
+        for other in [
+            sign("0123456789abcdef", 1_700_000_001, b"{\"v\":1}"),
+            sign("0123456789abcdeg", 1_700_000_000, b"{\"v\":1}"),
+            sign("0123456789abcdef", 1_700_000_000, b"{\"v\":2}"),
+        ] {
+            assert_ne!(signed, other);
+        }
     }
 
     #[test]
-    fn success_accepts_unless_it_says_otherwise() {
-        for said in [
+    fn success_accepts_unless_the_body_has_another_verdict() {
+        for body in [
             "",
             "ok",
             "{}",
@@ -176,31 +180,25 @@ mod tests {
             r#"{"verdict":"accept","reason":"fine"}"#,
             r#"{"more":[1]}"#,
         ] {
-            assert_eq!(verdict(200, said.as_bytes()), Verdict::Accept, "{said}");
-            assert!(
-                matches!(verdict(500, said.as_bytes()), Verdict::Later(_)),
-                "{said}"
-            );
-            assert!(
-                matches!(verdict(302, said.as_bytes()), Verdict::Later(_)),
-                "{said}"
-            );
+            assert_eq!(verdict(200, body.as_bytes()), Verdict::Accept, "{body}");
+            for status in [500, 302] {
+                let verdict = verdict(status, body.as_bytes());
+                assert!(matches!(verdict, Verdict::Retry(_)), "{status} {body}");
+            }
         }
         let rejects = br#"{"verdict":"reject","reason":"Eicar"}"#;
         assert_eq!(
             verdict(201, rejects),
-            Verdict::Reject(Reason::of(Some("Eicar")))
+            Verdict::Reject(Reason::new(Some("Eicar")))
         );
         assert_eq!(
             verdict(200, br#"{"verdict":"reject"}"#),
-            Verdict::Reject(Reason::of(None))
+            Verdict::Reject(Reason::new(None))
         );
-        assert!(matches!(verdict(403, rejects), Verdict::Later(_)));
-        for unsure in [r#"{"verdict":"later"}"#, " <html>log in</html>"] {
-            assert!(
-                matches!(verdict(200, unsure.as_bytes()), Verdict::Later(_)),
-                "{unsure}"
-            );
+        assert!(matches!(verdict(403, rejects), Verdict::Retry(_)));
+        for undecided in [r#"{"verdict":"later"}"#, " <html>log in</html>"] {
+            let verdict = verdict(200, undecided.as_bytes());
+            assert!(matches!(verdict, Verdict::Retry(_)), "{undecided}");
         }
     }
 }

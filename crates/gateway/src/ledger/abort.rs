@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::database::Ledger;
 use super::error::LedgerResult;
 use super::sql::values;
-use super::transition::{Transition, state_and_epoch};
+use super::transition::{TransitionOutcome, state_and_epoch};
 use upload_types::names::UploadId;
 
 impl Ledger {
@@ -18,19 +18,19 @@ impl Ledger {
         id: &UploadId,
         epoch: Option<u64>,
         until: Timestamp,
-    ) -> LedgerResult<Transition> {
+    ) -> LedgerResult<TransitionOutcome> {
         let id = id.clone();
         self.write(move |tx| {
             let sql = "UPDATE upload SET state = 'aborting', lease_until = ?2 \
                        WHERE id = ?1 AND state IN ('pending', 'uploading') AND (?3 IS NULL OR epoch = ?3)";
             if tx.execute(sql, values![id.as_str(), until, epoch])? == 1 {
-                return Ok(Transition::Done);
+                return Ok(TransitionOutcome::Done);
             }
             let (state, current) = state_and_epoch(tx, &id)?;
             if epoch.is_some_and(|epoch| epoch != current) {
-                return Ok(Transition::LeaseLost);
+                return Ok(TransitionOutcome::LeaseLost);
             }
-            Ok(Transition::WrongState(state))
+            Ok(TransitionOutcome::WrongState(state))
         })
         .await
     }

@@ -35,12 +35,12 @@ mod verify;
 
 pub use api_tokens::{ApiToken, NewToken};
 pub use database::{Ledger, LedgerConfig};
-pub use error::{LedgerError, LedgerResult};
+pub use error::LedgerError;
 pub use hooks::PendingHooks;
 pub use parts::LedgerPart;
 pub use postgres::PostgresAddress;
 pub use rejection::Rejection;
 pub use sweep::{KeyStatus, SWEEP_BATCH_ROWS, SweepTask};
-pub use transition::Transition;
+pub use transition::TransitionOutcome;
 pub use upload_kind::UploadKind;
 pub use uploads::{NewUpload, Upload, UploadSpec};

@@ -6,7 +6,7 @@ use super::database::Ledger;
 use super::error::LedgerResult;
 use super::sql::{self, Row, TransactionEnd, damaged, values};
 use super::transaction::Transaction;
-use super::transition::{Transition, transition};
+use super::transition::{TransitionOutcome, transition};
 use super::uploads::{Upload, find};
 use crate::lease::Renewed;
 use upload_types::names::{ETag, PartNumber, Sha256, UploadId};
@@ -32,7 +32,7 @@ impl Ledger {
         epoch: u64,
         mut parts: Vec<PartSpec>,
         renewed: Renewed,
-    ) -> LedgerResult<Transition> {
+    ) -> LedgerResult<TransitionOutcome> {
         let id = id.clone();
         // All operations lock rows in the same order, which avoids deadlocks.
         parts.sort_by_key(|part| part.number);
@@ -40,7 +40,7 @@ impl Ledger {
             let from = [UploadState::Pending, UploadState::Uploading];
             let to = UploadState::Uploading;
             let moved = transition(tx, &id, epoch, renewed, &from, to)?;
-            if moved != Transition::Done {
+            if moved != TransitionOutcome::Done {
                 return Ok((moved, TransactionEnd::RollBack));
             }
             let sql = "UPDATE part SET sha256 = ?3 \
@@ -70,7 +70,7 @@ impl Ledger {
         epoch: u64,
         mut parts: Vec<CompletePart>,
         renewed: Renewed,
-    ) -> LedgerResult<Transition> {
+    ) -> LedgerResult<TransitionOutcome> {
         let id = id.clone();
         parts.sort_by_key(|part| part.number);
         self.write_or_roll_back(move |tx| {
@@ -81,7 +81,7 @@ impl Ledger {
             ];
             let to = UploadState::Completing;
             let moved = transition(tx, &id, epoch, renewed, &from, to)?;
-            if moved != Transition::Done {
+            if moved != TransitionOutcome::Done {
                 return Ok((moved, TransactionEnd::RollBack));
             }
             let sql = "UPDATE part SET sha256 = ?3, etag = ?4 \
@@ -176,9 +176,12 @@ fn read_part(row: &Row<'_>) -> sql::Result<LedgerPart> {
 fn all_matched(
     numbers: impl Iterator<Item = PartNumber>,
     changed: &[u64],
-) -> (Transition, TransactionEnd) {
+) -> (TransitionOutcome, TransactionEnd) {
     match numbers.zip(changed).find(|(_, changed)| **changed != 1) {
-        None => (Transition::Done, TransactionEnd::Commit),
-        Some((number, _)) => (Transition::PartMismatch(number), TransactionEnd::RollBack),
+        None => (TransitionOutcome::Done, TransactionEnd::Commit),
+        Some((number, _)) => (
+            TransitionOutcome::PartMismatch(number),
+            TransactionEnd::RollBack,
+        ),
     }
 }

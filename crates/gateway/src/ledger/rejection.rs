@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::hooks::{Fate, Reason};
+use crate::hooks::{Disposal, Reason};
 
 /// A hook's rejection of an upload, and what happens to its object. Kept as JSON in the upload's
 /// row.
@@ -12,7 +12,7 @@ pub struct Rejection {
     pub hook: String,
     pub reason: Reason,
     /// What happens to the object.
-    pub fate: Fate,
+    pub fate: Disposal,
     /// Until this time, a presigned URL that was issued earlier may still create the object again.
     pub until: Timestamp,
 }

@@ -9,7 +9,7 @@ use upload_types::wire::UploadState;
 
 /// The result of an operation that requires an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Transition {
+pub enum TransitionOutcome {
     /// Committed. The lease is renewed.
     Done,
     /// The lease has another epoch.
@@ -33,7 +33,7 @@ pub(super) fn transition(
     renewed: Renewed,
     from: &[UploadState],
     to: UploadState,
-) -> sql::Result<Transition> {
+) -> sql::Result<TransitionOutcome> {
     let sql = format!(
         "UPDATE upload SET state = ?2, lease_until = ?3, expires_at = ?4 WHERE id = ?1 AND epoch = ?5 AND state IN ({})",
         sql_list(from)
@@ -47,17 +47,17 @@ pub(super) fn transition(
     ];
     for _ in 0..MAX_ATTEMPTS {
         if tx.execute(&sql, row)? == 1 {
-            return Ok(Transition::Done);
+            return Ok(TransitionOutcome::Done);
         }
         let (state, current) = state_and_epoch(tx, id)?;
         if !from.contains(&state) {
-            return Ok(Transition::WrongState(state));
+            return Ok(TransitionOutcome::WrongState(state));
         }
         if current != epoch {
-            return Ok(Transition::LeaseLost);
+            return Ok(TransitionOutcome::LeaseLost);
         }
     }
-    Ok(Transition::LeaseLost)
+    Ok(TransitionOutcome::LeaseLost)
 }
 
 /// The current state and epoch of an upload that must exist.

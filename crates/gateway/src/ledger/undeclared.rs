@@ -10,7 +10,7 @@ use super::database::Ledger;
 use super::error::LedgerResult;
 use super::quota::excess_if_size;
 use super::sql::{TransactionEnd, values};
-use super::transition::{Transition, transition};
+use super::transition::{TransitionOutcome, transition};
 use crate::lease::Renewed;
 use crate::limits::{Excess, Quota};
 use upload_types::names::UploadId;
@@ -27,13 +27,13 @@ impl Ledger {
         bytes: u64,
         quota: Quota,
         renewed: Renewed,
-    ) -> LedgerResult<Result<Transition, Excess>> {
+    ) -> LedgerResult<Result<TransitionOutcome, Excess>> {
         let id = id.clone();
         self.write_or_roll_back(move |tx| {
             let from = [UploadState::Pending, UploadState::Uploading];
             let to = UploadState::Uploading;
             let moved = transition(tx, &id, epoch, renewed, &from, to)?;
-            if moved != Transition::Done {
+            if moved != TransitionOutcome::Done {
                 return Ok((Ok(moved), TransactionEnd::RollBack));
             }
             if let Some(excess) = excess_if_size(tx, &id, bytes, quota)? {
@@ -43,7 +43,7 @@ impl Ledger {
                 "UPDATE upload SET size = ?2 WHERE id = ?1 AND size < ?2",
                 values![id.as_str(), bytes],
             )?;
-            Ok((Ok(Transition::Done), TransactionEnd::Commit))
+            Ok((Ok(TransitionOutcome::Done), TransactionEnd::Commit))
         })
         .await
     }
@@ -58,13 +58,13 @@ impl Ledger {
         parts: Vec<StoredPart>,
         quota: Quota,
         renewed: Renewed,
-    ) -> LedgerResult<Result<Transition, Excess>> {
+    ) -> LedgerResult<Result<TransitionOutcome, Excess>> {
         let id = id.clone();
         self.write_or_roll_back(move |tx| {
             let from = [UploadState::Pending, UploadState::Uploading];
             let to = UploadState::Completing;
             let moved = transition(tx, &id, epoch, renewed, &from, to)?;
-            if moved != Transition::Done {
+            if moved != TransitionOutcome::Done {
                 return Ok((Ok(moved), TransactionEnd::RollBack));
             }
             if let Some(excess) = excess_if_size(tx, &id, plan.size(), quota)? {
@@ -79,7 +79,7 @@ impl Ledger {
                 *values![id.as_str(), part.number.get(), part.size, part.etag.as_str()]
             });
             tx.execute_each(sql, &rows.collect::<Vec<_>>())?;
-            Ok((Ok(Transition::Done), TransactionEnd::Commit))
+            Ok((Ok(TransitionOutcome::Done), TransactionEnd::Commit))
         })
         .await
     }
@@ -90,7 +90,7 @@ impl Ledger {
         id: &UploadId,
         epoch: u64,
         renewed: Renewed,
-    ) -> LedgerResult<Transition> {
+    ) -> LedgerResult<TransitionOutcome> {
         let id = id.clone();
         self.write(move |tx| {
             let from = [UploadState::Completing];

@@ -1,7 +1,7 @@
-//! Makes `openapi.json`, and holds it to the program.
+//! Generates `openapi.json`, and compares it with the routes.
 //!
-//! Border: what a message looks like is derived from `wire`, what an error is comes from its table; the table here says which
-//! call takes and gives which of them.
+//! The schemas of messages are derived from the types in `wire`, the errors from their table. The
+//! table here lists the calls with their requests, responses and errors.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -19,18 +19,17 @@ use upload_types::wire::{
     ReadUrl, Receipt, SignRequest, SignResponse, UploadList, UploadStatus,
 };
 
-/// A name and the schema under it.
-type Named = (String, RefOr<Schema>);
+type NamedSchema = (String, RefOr<Schema>);
 
-/// A message with all it refers to.
-fn schemas<T: ToSchema>() -> Vec<Named> {
-    let mut all = vec![(T::name().into_owned(), T::schema())];
-    T::schemas(&mut all);
-    all
+/// The schema of a message, and all schemas to which it refers.
+fn schemas<T: ToSchema>() -> Vec<NamedSchema> {
+    let mut schemas = vec![(T::name().into_owned(), T::schema())];
+    T::schemas(&mut schemas);
+    schemas
 }
 
 fn components() -> BTreeMap<String, Value> {
-    let all = [
+    let schemas = [
         schemas::<BackendInfo>(),
         schemas::<BeginRequest>(),
         schemas::<BeginResponse>(),
@@ -49,24 +48,30 @@ fn components() -> BTreeMap<String, Value> {
         schemas::<BatchResponse>(),
         schemas::<Problem>(),
     ];
-    let told = json!({"type": "object", "description": "Event records of Amazon S3, as the stores word them."});
-    let all = all
+    let events = json!({
+        "type": "object",
+        "description": "Event records of Amazon S3, in the formats of the supported stores.",
+    });
+    schemas
         .into_iter()
         .flatten()
-        .map(|(name, schema)| (name, serde_json::to_value(schema).unwrap()));
-    all.chain([("S3Events".to_owned(), told)]).collect()
+        .map(|(name, schema)| (name, serde_json::to_value(schema).unwrap()))
+        .chain([("S3Events".to_owned(), events)])
+        .collect()
 }
 
-/// One call: method, path, what it does, parameters, the message it takes, what it answers when it is granted, and why it
-/// may not be. Every call under `/v1` may be refused for [`EVERY`] reason too.
+/// One call of the API.
 struct Call {
     method: &'static str,
     path: &'static str,
-    does: &'static str,
+    summary: &'static str,
     parameters: Vec<Value>,
-    takes: Option<&'static str>,
-    answers: Vec<(u16, &'static str, Option<Body>)>,
-    refuses: &'static [Code],
+    /// The schema of the request body.
+    request: Option<&'static str>,
+    /// The successful responses: status, description and body.
+    responses: Vec<(u16, &'static str, Option<Body>)>,
+    /// The errors besides [`COMMON_ERRORS`], [`BODY_ERRORS`] and [`UPLOAD_ERRORS`].
+    errors: &'static [Code],
 }
 
 #[derive(Clone, Copy)]
@@ -75,24 +80,24 @@ enum Body {
     Text(&'static str),
 }
 
-/// What any call under `/v1` may be refused for.
-const EVERY: [Code; 4] = [
+/// The errors of every call below `/v1`.
+const COMMON_ERRORS: [Code; 4] = [
     Code::InvalidRequest,
     Code::Unauthenticated,
     Code::Forbidden,
     Code::Unavailable,
 ];
-/// What any call with a body may be refused for.
-const BODIES: [Code; 1] = [Code::TooLarge];
-/// What any call about an upload may be refused for.
-const UPLOADS: [Code; 1] = [Code::NotFound];
+/// The errors of every call with a body.
+const BODY_ERRORS: [Code; 1] = [Code::TooLarge];
+/// The errors of every call about an upload.
+const UPLOAD_ERRORS: [Code; 1] = [Code::NotFound];
 
-fn id() -> Value {
+fn id_parameter() -> Value {
     json!({"name": "id", "in": "path", "required": true, "schema": {"$ref": "#/components/schemas/UploadId"}})
 }
 
-fn query(name: &str, schema: &Value, about: &str) -> Value {
-    json!({"name": name, "in": "query", "required": false, "schema": schema, "description": about})
+fn query_parameter(name: &str, schema: &Value, description: &str) -> Value {
+    json!({"name": name, "in": "query", "required": false, "schema": schema, "description": description})
 }
 
 #[expect(clippy::too_many_lines, reason = "one table")]
@@ -102,30 +107,30 @@ fn calls() -> Vec<Call> {
         PartPinned, PartsMismatch, QuotaExceeded, RateLimited, SourceMismatch, StoreUnavailable,
         TypeNotAllowed, Unavailable,
     };
-    let call = |method, path, does, answers| Call {
+    let call = |method, path, summary, responses| Call {
         method,
         path,
-        does,
+        summary,
         parameters: Vec::new(),
-        takes: None,
-        answers,
-        refuses: &[],
+        request: None,
+        responses,
+        errors: &[],
     };
     let json = |name| Some(Body::Json(name));
     vec![
         call(
             "get",
             "/healthz",
-            "Whether the process lives",
-            vec![(200, "it does", Some(Body::Text("text/plain")))],
+            "Liveness",
+            vec![(200, "the process runs", Some(Body::Text("text/plain")))],
         ),
         Call {
-            refuses: &[Unavailable],
+            errors: &[Unavailable],
             ..call(
                 "get",
                 "/readyz",
-                "Whether ledger and store answer, and the gateway is not stopping",
-                vec![(200, "they do", Some(Body::Text("text/plain")))],
+                "Readiness: ledger and store respond, and the gateway is not stopping",
+                vec![(200, "ready", Some(Body::Text("text/plain")))],
             )
         },
         call(
@@ -137,27 +142,27 @@ fn calls() -> Vec<Call> {
         call(
             "get",
             "/v1",
-            "What a client has to know before it begins",
-            vec![(200, "limits", json("BackendInfo"))],
+            "Limits and capabilities of the backend",
+            vec![(200, "limits and capabilities", json("BackendInfo"))],
         ),
         Call {
             parameters: vec![
-                query(
+                query_parameter(
                     "state",
                     &json!({"$ref": "#/components/schemas/UploadState"}),
-                    "only those in this state",
+                    "only uploads in this state",
                 ),
-                query(
+                query_parameter(
                     "after",
                     &json!({"$ref": "#/components/schemas/UploadId"}),
-                    "the page behind this upload",
+                    "the page that begins behind this upload",
                 ),
             ],
-            refuses: &[NotFound],
+            errors: &[NotFound],
             ..call(
                 "get",
                 "/v1/uploads",
-                "The caller's uploads, newest first, 500 in a page",
+                "Lists the caller's uploads, newest first, 500 per page",
                 vec![(200, "a page", json("UploadList"))],
             )
         },
@@ -165,10 +170,10 @@ fn calls() -> Vec<Call> {
             parameters: vec![json!({
                 "name": "Idempotency-Key", "in": "header", "required": true,
                 "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
-                "description": "The same key with the same request gives the same upload.",
+                "description": "A repetition of the request with the same key returns the same upload.",
             })],
-            takes: Some("BeginRequest"),
-            refuses: &[
+            request: Some("BeginRequest"),
+            errors: &[
                 LeaseHeld,
                 PartPinned,
                 Busy,
@@ -183,54 +188,54 @@ fn calls() -> Vec<Call> {
             ..call(
                 "post",
                 "/v1/uploads",
-                "Begins an upload, or finds the one this key began",
+                "Begins an upload, or finds the one that was begun with this key",
                 vec![
                     (201, "begun", json("BeginResponse")),
-                    (200, "begun before", json("BeginResponse")),
+                    (200, "begun by an earlier request", json("BeginResponse")),
                 ],
             )
         },
         Call {
-            parameters: vec![id()],
+            parameters: vec![id_parameter()],
             ..call(
                 "get",
                 "/v1/uploads/{id}",
-                "One upload",
+                "Gets the status of an upload",
                 vec![(200, "the upload", json("UploadStatus"))],
             )
         },
         Call {
             parameters: vec![
-                id(),
-                query(
+                id_parameter(),
+                query_parameter(
                     "epoch",
                     &json!({"type": "integer", "minimum": 0}),
-                    "the epoch the caller holds; without it the upload is given up for whoever drives it",
+                    "the epoch of the caller; without it, the upload is aborted whoever holds its lease",
                 ),
             ],
-            refuses: &[LeaseLost, Busy, NotAbortable, StoreUnavailable],
+            errors: &[LeaseLost, Busy, NotAbortable, StoreUnavailable],
             ..call(
                 "delete",
                 "/v1/uploads/{id}",
-                "Gives an upload up",
-                vec![(204, "the store has none of it", None)],
+                "Aborts an upload",
+                vec![(204, "the upload is removed from the store", None)],
             )
         },
         Call {
-            parameters: vec![id()],
-            takes: Some("ClaimRequest"),
-            refuses: &[LeaseHeld, LeaseLost, Busy, Gone],
+            parameters: vec![id_parameter()],
+            request: Some("ClaimRequest"),
+            errors: &[LeaseHeld, LeaseLost, Busy, Gone],
             ..call(
                 "post",
                 "/v1/uploads/{id}/claim",
-                "Claims the right to drive an upload, or renews it",
+                "Claims the lease of an upload, or renews it",
                 vec![(200, "granted", json("ClaimResponse"))],
             )
         },
         Call {
-            parameters: vec![id()],
-            takes: Some("SignRequest"),
-            refuses: &[
+            parameters: vec![id_parameter()],
+            request: Some("SignRequest"),
+            errors: &[
                 LeaseLost,
                 PartPinned,
                 Busy,
@@ -241,31 +246,35 @@ fn calls() -> Vec<Call> {
             ..call(
                 "post",
                 "/v1/uploads/{id}/sign",
-                "Signs parts, 1000 at most",
-                vec![(200, "how to send each", json("SignResponse"))],
+                "Signs at most 1000 parts",
+                vec![(
+                    200,
+                    "a presigned request for each part",
+                    json("SignResponse"),
+                )],
             )
         },
         Call {
             parameters: vec![
-                id(),
-                query(
+                id_parameter(),
+                query_parameter(
                     "after",
                     &json!({"type": "integer", "minimum": 0, "maximum": u32::MAX}),
-                    "the page behind this",
+                    "the page that begins behind this part",
                 ),
             ],
-            refuses: &[Busy, Gone, StoreUnavailable],
+            errors: &[Busy, Gone, StoreUnavailable],
             ..call(
                 "get",
                 "/v1/uploads/{id}/parts",
-                "What the store holds, 1000 parts in a page",
+                "Lists the parts in the store, 1000 per page",
                 vec![(200, "a page", json("PartList"))],
             )
         },
         Call {
-            parameters: vec![id()],
-            takes: Some("CompleteRequest"),
-            refuses: &[
+            parameters: vec![id_parameter()],
+            request: Some("CompleteRequest"),
+            errors: &[
                 LeaseLost,
                 Busy,
                 Gone,
@@ -276,70 +285,70 @@ fn calls() -> Vec<Call> {
             ..call(
                 "post",
                 "/v1/uploads/{id}/complete",
-                "Completes an upload; asked again, tells how it ended",
+                "Completes an upload, or returns the outcome of an earlier complete",
                 vec![
+                    (200, "the object matches the upload", json("Receipt")),
                     (
-                        200,
-                        "the object is there and is what was sent",
-                        json("Receipt"),
+                        202,
+                        "the outcome is not known yet; repeat the request",
+                        json("CompletePending"),
                     ),
-                    (202, "not decided yet: ask again", json("CompletePending")),
                 ],
             )
         },
         Call {
             parameters: vec![
-                id(),
-                query(
+                id_parameter(),
+                query_parameter(
                     "expires",
                     &json!({"type": "integer", "minimum": 1, "maximum": 604_800}),
-                    "how many seconds a presigned URL lives; an hour by default",
+                    "lifetime of the presigned URL in seconds; default one hour",
                 ),
             ],
-            refuses: &[Busy, Gone, RateLimited, StoreUnavailable],
+            errors: &[Busy, Gone, RateLimited, StoreUnavailable],
             ..call(
                 "get",
                 "/v1/uploads/{id}/url",
-                "A URL to read the object with",
+                "Gets a URL to read the object",
                 vec![(200, "a URL", json("ReadUrl"))],
             )
         },
         Call {
-            takes: Some("BatchRequest"),
+            request: Some("BatchRequest"),
             ..call(
                 "post",
                 "/v1/batch",
-                "Begins and completes of many uploads, 256 at most, each answered by itself",
-                vec![(200, "one outcome for each", json("BatchResponse"))],
+                "Begins and completes at most 256 uploads, each with its own outcome",
+                vec![(200, "one outcome for each call", json("BatchResponse"))],
             )
         },
         Call {
-            takes: Some("S3Events"),
-            refuses: &[NotFound],
+            request: Some("S3Events"),
+            errors: &[NotFound],
             ..call(
                 "post",
                 EVENTS,
-                "Takes what a store pushes, where that is configured",
-                vec![(200, "taken", None)],
+                "Accepts the events that a store pushes, if this is configured",
+                vec![(200, "accepted", None)],
             )
         },
     ]
 }
 
-/// Where it is the store that calls, with a secret of its own.
+/// The call of the store, which authenticates with a secret of its own.
 const EVENTS: &str = "/v1/events/s3";
 
 impl Call {
     fn codes(&self) -> Vec<Code> {
-        let mut codes = self.refuses.to_vec();
+        let mut codes = self.errors.to_vec();
         if self.path.starts_with("/v1") {
-            codes.extend(EVERY);
+            codes.extend(COMMON_ERRORS);
         }
-        if self.takes.is_some() {
-            codes.extend(BODIES);
+        if self.request.is_some() {
+            codes.extend(BODY_ERRORS);
         }
         if self.path.contains("{id}") {
-            codes.extend(UPLOADS);
+            codes.extend(UPLOAD_ERRORS);
         }
         // In the order of the table of errors.
         Code::ALL
@@ -351,33 +360,35 @@ impl Call {
 
     fn operation(&self) -> Value {
         let mut responses = Map::new();
-        for (status, about, body) in &self.answers {
+        for (status, description, body) in &self.responses {
             let content = match body {
                 None => json!({}),
                 Some(Body::Json(name)) => json!({"application/json": {"schema": reference(name)}}),
                 Some(Body::Text("application/json")) => {
                     json!({"application/json": {"schema": {"type": "object"}}})
                 }
-                Some(Body::Text(form)) => json!({*form: {"schema": {"type": "string"}}}),
+                Some(Body::Text(content_type)) => {
+                    json!({*content_type: {"schema": {"type": "string"}}})
+                }
             };
-            let mut response = json!({"description": about, "headers": headers(*status)});
+            let mut response = json!({"description": description, "headers": headers(*status)});
             if body.is_some() {
                 response["content"] = content;
             }
             responses.insert(status.to_string(), response);
         }
-        let mut refused: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
+        let mut errors: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
         for code in self.codes() {
-            refused.entry(code.status()).or_default().push(code);
+            errors.entry(code.status()).or_default().push(code);
         }
-        for (status, codes) in refused {
-            let about = codes
+        for (status, codes) in errors {
+            let description = codes
                 .iter()
                 .map(|code| format!("`{code}`: {}", code.title()))
                 .collect::<Vec<_>>()
                 .join("; ");
             let response = json!({
-                "description": about,
+                "description": description,
                 "headers": headers(status),
                 "content": {"application/problem+json": {"schema": {"allOf": [
                     reference("Problem"),
@@ -388,13 +399,13 @@ impl Call {
         }
         let mut operation = json!({
             "operationId": format!("{}{}", self.method, self.path.replace(['/', '{', '}', '.'], "_")),
-            "summary": self.does,
+            "summary": self.summary,
             "responses": responses,
         });
         if !self.parameters.is_empty() {
             operation["parameters"] = json!(self.parameters);
         }
-        if let Some(name) = self.takes {
+        if let Some(name) = self.request {
             operation["requestBody"] = json!({"required": true, "content": {"application/json": {"schema": reference(name)}}});
         }
         if self.path.starts_with("/v1") {
@@ -416,7 +427,7 @@ fn headers(status: u16) -> Value {
     let mut headers = json!({
         PROTOCOL_HEADER: {"description": "The version of the API", "schema": {"type": "string", "const": "1"}},
         "x-request-id": {
-            "description": "The request's own, if it is 1 to 64 of A-Z a-z 0-9 _ -, else a new one",
+            "description": "The id of the request if it had one of 1 to 64 characters of A-Z a-z 0-9 _ -, otherwise a new id",
             "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
         },
     });
@@ -438,9 +449,9 @@ fn document() -> String {
             "title": "upload",
             "version": env!("CARGO_PKG_VERSION"),
             "license": {"name": "MIT OR Apache-2.0"},
-            "description": "Signs uploads in parts for clients that hold no storage credentials. Bodies of JSON have at most \
-                            1 MiB (4 MiB for complete and batch) and 32 levels; 256 calls are served at a time. Without \
-                            authentication the gateway is on loopback only and asks for a loopback Host.",
+            "description": "Signs uploads in parts for clients that hold no storage credentials. A JSON body has at most \
+                            1 MiB (4 MiB for complete and batch) and 32 levels. At most 256 calls are served concurrently. \
+                            Without authentication, the gateway listens on loopback only and requires a loopback Host.",
         },
         "paths": paths,
         "components": {
@@ -451,38 +462,40 @@ fn document() -> String {
             },
         },
     });
-    // A line for each thing, so that changes can be read, and no blanks, for it is part of the program.
+    // One line per value, for readable changes, without indentation, since the file is part of the
+    // program.
     let mut text = Vec::new();
-    let form = serde_json::ser::PrettyFormatter::with_indent(b"");
+    let formatter = serde_json::ser::PrettyFormatter::with_indent(b"");
     document
-        .serialize(&mut serde_json::Serializer::with_formatter(&mut text, form))
+        .serialize(&mut serde_json::Serializer::with_formatter(
+            &mut text, formatter,
+        ))
         .unwrap();
     String::from_utf8(text).unwrap() + "\n"
 }
 
 #[test]
-fn the_document_is_the_one_the_program_serves() {
-    let (path, made) = (
-        Path::new(&env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("../../openapi.json"),
-        document(),
-    );
+fn committed_document_is_up_to_date() {
+    let manifest_dir = env::var_os("CARGO_MANIFEST_DIR").unwrap();
+    let path = Path::new(&manifest_dir).join("../../openapi.json");
+    let generated = document();
     if env::var_os("UPLOAD_REGENERATE").is_some() {
-        fs::write(&path, made).unwrap();
+        fs::write(&path, generated).unwrap();
         return;
     }
-    let kept = fs::read_to_string(&path).unwrap();
+    let committed = fs::read_to_string(&path).unwrap();
     assert!(
-        kept == made,
-        "openapi.json is not of this program: UPLOAD_REGENERATE=1 cargo test -p upload-gateway openapi"
+        committed == generated,
+        "openapi.json is outdated; run UPLOAD_REGENERATE=1 cargo test -p upload-gateway openapi"
     );
 }
 
 #[test]
-fn every_route_is_documented_and_every_error_stands_somewhere() {
-    let routes = include_str!("../routes.rs");
-    let (_, table) = routes.split_once("pub fn router(").unwrap();
+fn all_routes_and_errors_are_documented() {
+    let routes = include_str!("../routes/router.rs");
+    let (_, table) = routes.split_once("pub fn api_router(").unwrap();
     let (table, _) = table.split_once("\n}\n").unwrap();
-    let of_v1 = |path: &str| {
+    let below_v1 = |path: &str| {
         if path == "/" {
             "/v1".to_owned()
         } else {
@@ -498,21 +511,21 @@ fn every_route_is_documented_and_every_error_stands_somewhere() {
             .map(|(path, _)| path.to_owned());
         paths.collect::<BTreeSet<_>>()
     };
-    let mut served: BTreeSet<String> = paths(v1).iter().map(|path| of_v1(path)).collect();
+    let mut served: BTreeSet<String> = paths(v1).iter().map(|path| below_v1(path)).collect();
     served.extend(paths(top));
     let documented: BTreeSet<String> = calls().iter().map(|call| call.path.to_owned()).collect();
     assert_eq!(served, documented);
-    let told: BTreeSet<&str> = calls()
+    let documented: BTreeSet<&str> = calls()
         .iter()
         .flat_map(Call::codes)
         .map(Code::name)
         .collect();
     let all: BTreeSet<&str> = Code::ALL.iter().map(|code| code.name()).collect();
-    assert_eq!(told, all);
+    assert_eq!(documented, all);
 }
 
 #[test]
-fn whatever_is_referred_to_is_there() {
+fn all_referenced_schemas_exist() {
     let document: Value = serde_json::from_str(&document()).unwrap();
     let text = document.to_string();
     for reference in text.split("\"$ref\":\"#/components/schemas/").skip(1) {

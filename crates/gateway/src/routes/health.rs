@@ -1,7 +1,6 @@
-//! Whether the process lives, and whether it is of use: what supervisors and balancers ask.
+//! The readiness of a gateway: whether ledger and store respond.
 //!
-//! Border: remembers the last answer for a moment, so that asking costs ledger and store nothing more; what is looked at is
-//! `service`.
+//! They are checked at most once per second, however often readiness is requested.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,59 +10,57 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::problem::Refusal;
-use crate::service::{Missing, Service};
+use crate::service::{Dependency, Service};
 use upload_types::wire::Code;
 
-/// How long an answer holds.
-const FRESH: Duration = Duration::from_secs(1);
-/// Seconds after which who hears of 503 may ask again.
-const AGAIN: u64 = 1;
+/// How long the result of a check is reused.
+const CHECK_MAX_AGE: Duration = Duration::from_secs(1);
+const NOT_READY_RETRY_SECONDS: u64 = 1;
 
-/// Of one gateway.
+/// The health of one gateway.
 #[derive(Default)]
 pub struct Health {
-    /// Set by whoever stops the gateway.
-    stopping: Arc<AtomicBool>,
-    seen: Mutex<Option<(Instant, Result<(), Missing>)>>,
+    is_stopping: Arc<AtomicBool>,
+    last_check: Mutex<Option<(Instant, Result<(), Dependency>)>>,
 }
 
 impl Health {
-    /// By which the gateway is told that it stops.
-    pub fn stopping(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.stopping)
+    /// The flag that makes the gateway report that it is not ready.
+    pub fn stop_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_stopping)
     }
 
-    /// Whether requests may be sent here.
+    /// Checks whether the gateway can serve requests.
     ///
     /// # Errors
-    /// `unavailable`, naming what is missing.
-    pub async fn ready(&self, service: Option<&Arc<Service>>) -> Result<(), Refusal> {
-        if self.stopping.load(Ordering::Relaxed) {
+    /// `unavailable` with the reason.
+    pub async fn check(&self, service: Option<&Arc<Service>>) -> Result<(), Refusal> {
+        if self.is_stopping.load(Ordering::Relaxed) {
             return Err(not_ready("the gateway is stopping"));
         }
         let Some(service) = service else {
-            return Err(not_ready("the store was not tried yet"));
+            return Err(not_ready("the store has not been checked yet"));
         };
-        // Who comes meanwhile waits for the same answer.
-        let mut seen = self.seen.lock().await;
-        let answer = match &*seen {
-            Some((when, answer)) if when.elapsed() < FRESH => *answer,
+        // Concurrent requests wait for the same check.
+        let mut last_check = self.last_check.lock().await;
+        let result = match &*last_check {
+            Some((time, result)) if time.elapsed() < CHECK_MAX_AGE => *result,
             _ => {
-                let answer = service.ready().await;
-                *seen = Some((Instant::now(), answer));
-                answer
+                let result = service.check_dependencies().await;
+                *last_check = Some((Instant::now(), result));
+                result
             }
         };
-        answer.map_err(|missing| match missing {
-            Missing::Ledger => not_ready("the ledger does not answer"),
-            Missing::Store => not_ready("the store does not answer"),
+        result.map_err(|dependency| match dependency {
+            Dependency::Ledger => not_ready("the ledger does not respond"),
+            Dependency::Store => not_ready("the store does not respond"),
         })
     }
 }
 
-fn not_ready(why: &str) -> Refusal {
+fn not_ready(reason: &str) -> Refusal {
     Refusal {
-        detail: Some(why.to_owned()),
-        ..Refusal::later(Code::Unavailable, AGAIN)
+        detail: Some(reason.to_owned()),
+        ..Refusal::retry_after(Code::Unavailable, NOT_READY_RETRY_SECONDS)
     }
 }

@@ -1,32 +1,46 @@
-//! Abort: the upload leaves the ledger's living first, then the store.
+//! Abort: ends an upload in the ledger, then removes it from the store.
 //!
-//! Border: only what is ours is removed: the multipart upload of the row, or the object that carries its token.
+//! Only the multipart uploads at the upload's key and the object that carries its token are
+//! removed.
 
 use jiff::Timestamp;
 
-use super::{Service, is_over};
+use super::core::Service;
+use super::lifecycle::is_gone;
+use super::url_ttl::upload_url_ttl;
 use crate::auth::Owner;
-use crate::ledger::{Transition, Upload};
+use crate::ledger::{TransitionOutcome, Upload};
 use crate::metrics::metrics;
-use crate::problem::{Refusal, store_failed};
+use crate::problem::{Refusal, ledger_failed, store_failed};
+use crate::time::after;
 use upload_s3::Fault;
 use upload_types::crash;
 use upload_types::wire::{Code, UploadState};
 
+/// Whether the multipart upload that the ledger names is removed too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnMultipart {
+    Keep,
+    Abort,
+}
+
 impl Service {
-    /// Aborts an upload; done when the store has none of it. A URL signed before may still land a plain PUT until it expires.
-    /// Who names an epoch aborts only what it still holds; who names none asks in nobody's name, as a person does.
+    /// Aborts an upload and removes it from the store. With an epoch, aborts only if the caller
+    /// still holds the lease. Without one, aborts whoever holds it (an abort by hand). A URL that
+    /// was signed before may still create the object of a single PUT until it expires.
     ///
     /// # Errors
-    /// `lease_lost` for an epoch of the past, `not_abortable` once it is completing or complete, `busy` while it is being
-    /// begun, `not_found`, `store_unavailable` (ask again).
+    /// `lease_lost` for an earlier epoch, `not_abortable` once the upload is completing or
+    /// complete, `busy` while it is being begun, `not_found`, `store_unavailable` (repeat the
+    /// request).
     pub async fn abort(&self, owner: &Owner, id: &str, epoch: Option<u64>) -> Result<(), Refusal> {
-        let upload = self.row(owner, id).await?;
-        let _guard = self.enter(&upload.owner, &upload.idempotency_key)?;
+        let upload = self.find_row(owner, id).await?;
+        let _guard = self.lock_key(&upload.owner, &upload.idempotency_key)?;
         match upload.state {
             UploadState::Aborted | UploadState::Expired | UploadState::Rejected => return Ok(()),
             UploadState::Aborting => {}
-            // Who lost the upload to another is to hear of that first, however far the other has come.
+            // A caller that has lost the lease is told so first, whatever the new holder has done
+            // since.
             _ if epoch.is_some_and(|epoch| epoch != upload.lease.epoch) => {
                 return Err(Refusal::new(Code::LeaseLost));
             }
@@ -34,82 +48,95 @@ impl Service {
                 return Err(Refusal::new(Code::NotAbortable));
             }
             UploadState::Pending | UploadState::Uploading => {
-                let until = self.rules.terms.renewed(Timestamp::now()).lease_until;
-                match self.ledger.start_aborting(&upload.id, epoch, until).await? {
-                    Transition::Done => {}
-                    Transition::LeaseLost => return Err(Refusal::new(Code::LeaseLost)),
-                    Transition::WrongState(_) | Transition::PartMismatch(_) => {
-                        return Err(Refusal::later(Code::Busy, 1));
+                let until = self.renewed().lease_until;
+                let given_up = self.ledger.start_aborting(&upload.id, epoch, until).await;
+                match given_up.map_err(ledger_failed)? {
+                    TransitionOutcome::Done => {}
+                    TransitionOutcome::LeaseLost => return Err(Refusal::new(Code::LeaseLost)),
+                    TransitionOutcome::WrongState(_) | TransitionOutcome::PartMismatch(_) => {
+                        return Err(Refusal::retry_after(Code::Busy, 1));
                     }
                 }
             }
         }
         crash::point("gateway.abort.marked");
-        // Read again: the multipart upload may have been created since.
-        self.clear(&self.row(owner, id).await?, UploadState::Aborted)
-            .await
+        // The multipart upload may have been created since the first read.
+        let upload = self.find_row(owner, id).await?;
+        self.finish_abort(&upload, UploadState::Aborted).await
     }
 
-    /// Takes an upload that is aborting out of the store, and ends it.
-    pub(super) async fn clear(&self, upload: &Upload, to: UploadState) -> Result<(), Refusal> {
-        self.drop_leftovers(upload)
+    /// Removes an aborting upload from the store and ends it in the state `to`.
+    pub(super) async fn finish_abort(
+        &self,
+        upload: &Upload,
+        to: UploadState,
+    ) -> Result<(), Refusal> {
+        self.remove_leftovers(upload)
             .await
-            .map_err(|fault| store_failed("abort", &fault))?;
-        crash::point("gateway.abort.dropped");
+            .map_err(|fault| store_failed("remove an upload", &fault))?;
+        crash::point("gateway.abort.removed");
         if self.end(upload, &[UploadState::Aborting], to).await? {
             crash::point("gateway.abort.ended");
-            tracing::info!(id = %upload.id, state = to.name(), "aborted");
+            tracing::info!(id = %upload.id, state = to.name(), "upload ended");
         }
         Ok(())
     }
 
-    /// Ends an upload. What was signed for it may be sent as long as its URL lives: then the sweep looks once more.
+    /// Ends an upload that is in one of the states `from`, and schedules a cleanup for the time
+    /// when all its URLs have expired: until then, something may still arrive in the store. Returns
+    /// false if the upload is in another state.
     pub(super) async fn end(
         &self,
         upload: &Upload,
         from: &'static [UploadState],
         to: UploadState,
     ) -> Result<bool, Refusal> {
-        let last = self.life_of(upload);
-        let look_again = Timestamp::now().checked_add(last).unwrap_or(Timestamp::MAX);
-        let won = self.ledger.end(&upload.id, from, to, look_again).await?;
-        if won {
-            metrics().ended(to);
+        let ttl = upload_url_ttl(upload, self.config.url_ttl);
+        let cleanup_at = after(Timestamp::now(), ttl);
+        let has_ended = self
+            .ledger
+            .end(&upload.id, from, to, cleanup_at)
+            .await
+            .map_err(ledger_failed)?;
+        if has_ended {
+            metrics().record_final_state(to);
         }
-        Ok(won)
+        Ok(has_ended)
     }
 
-    /// Takes out of the store whatever of an upload has no use any more: all of it when it is over, spare multipart uploads
-    /// when it is not.
-    pub(super) async fn drop_leftovers(&self, upload: &Upload) -> Result<(), Fault> {
-        let over = is_over(upload.state);
+    /// Removes from the store everything of the upload that has no use: everything if the upload is
+    /// gone, otherwise multipart uploads that the ledger does not name.
+    pub(super) async fn remove_leftovers(&self, upload: &Upload) -> Result<(), Fault> {
+        let is_gone = is_gone(upload.state);
         if !upload.is_single() {
-            self.drop_parts(upload, over).await?;
+            let own = if is_gone {
+                OwnMultipart::Abort
+            } else {
+                OwnMultipart::Keep
+            };
+            self.remove_multiparts(upload, own).await?;
         }
-        if over {
-            self.drop_object(upload).await
-        } else {
-            Ok(())
+        // The object of a single PUT, or of a complete that took effect late.
+        if is_gone && self.find_own_object(upload).await?.is_some() {
+            self.store.delete(&upload.key).await?;
         }
+        Ok(())
     }
 
-    /// What a single PUT, or a complete that landed late, has made.
-    async fn drop_object(&self, upload: &Upload) -> Result<(), Fault> {
-        match self.store.head(&upload.key).await? {
-            Some(head) if head.token.as_ref() == Some(&upload.token) => {
-                self.store.delete(&upload.key).await
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Every multipart upload at our key, such as a create whose answer was lost has left there; the row's own only if it is
-    /// over.
-    pub(super) async fn drop_parts(&self, upload: &Upload, over: bool) -> Result<(), Fault> {
+    /// Aborts the multipart uploads at the upload's key. There may be several if the response to a
+    /// create was lost.
+    pub(super) async fn remove_multiparts(
+        &self,
+        upload: &Upload,
+        own: OwnMultipart,
+    ) -> Result<(), Fault> {
         let mut multiparts = self.store.find(&upload.key).await?;
-        let own = upload.store_upload.as_ref();
-        multiparts.retain(|multipart| Some(multipart) != own);
-        multiparts.extend(own.filter(|_| over).cloned());
+        let named = upload.store_upload.as_ref();
+        multiparts.retain(|multipart| Some(multipart) != named);
+        // The store need not list the multipart upload that the ledger names.
+        if own == OwnMultipart::Abort {
+            multiparts.extend(named.cloned());
+        }
         for multipart in multiparts {
             match self.store.abort(&upload.key, &multipart).await {
                 Ok(()) | Err(Fault::NoSuchUpload) => {}

@@ -1,61 +1,66 @@
-//! Batch: begins and completes of many uploads at the same time, so that the ledger commits them together.
+//! Batch: begins and completes of several uploads concurrently, so that the ledger commits them
+//! together.
 //!
-//! Border: what each call does is `begin` and `complete`, and none knows of its neighbours; their bounds on questions to the
-//! store hold here too.
+//! Not here: the calls themselves (`begin`, `complete`), which do not depend on each other. Their
+//! limits on requests to the store apply here too.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::{join, join_all};
 
-use super::{Completion, Service};
+use super::begin::Begun;
+use super::completion::CompleteResult;
+use super::core::Service;
 use crate::auth::Owner;
 use crate::problem::Refusal;
-use upload_types::wire::{BatchBegin, BatchComplete, BeginResponse};
+use upload_types::wire::{BatchBegin, BatchComplete, BeginRequest};
 
-/// What could be read of a call, or why it could not.
-pub type Call<T> = Result<T, Refusal>;
+/// A call of a batch, or the refusal of a call that does not parse.
+pub type BatchCall<T> = Result<T, Refusal>;
 
 impl Service {
-    /// Begins and completes uploads as [`Service::begin`] and [`Service::complete`] do each alone; the answers in the order
-    /// asked. Begins under one idempotency key come one after another: the later repeat the first.
+    /// Runs the calls as [`Service::begin`] and [`Service::complete`] run each of them alone. The
+    /// results have the order of the calls. Begins with the same idempotency key run one after the
+    /// other, so that later ones repeat the first one.
     pub async fn batch(
         self: &Arc<Self>,
         owner: &Owner,
-        begin: Vec<Call<BatchBegin>>,
-        complete: Vec<Call<BatchComplete>>,
-    ) -> (Vec<Call<(BeginResponse, bool)>>, Vec<Call<Completion>>) {
-        let completes = complete.into_iter().map(async |call| {
+        begins: Vec<BatchCall<BatchBegin>>,
+        completes: Vec<BatchCall<BatchComplete>>,
+    ) -> (Vec<Result<Begun, Refusal>>, Vec<CompleteResult>) {
+        let completes = completes.into_iter().map(async |call| {
             let call = call?;
             self.complete(owner, call.id.as_str(), call.request).await
         });
-        join(self.begins(owner, begin), join_all(completes)).await
+        join(self.begin_all(owner, begins), join_all(completes)).await
     }
 
-    async fn begins(
+    async fn begin_all(
         self: &Arc<Self>,
         owner: &Owner,
-        calls: Vec<Call<BatchBegin>>,
-    ) -> Vec<Call<(BeginResponse, bool)>> {
-        let (mut unread, mut by_key) = (Vec::new(), BTreeMap::<_, Vec<_>>::new());
-        for (place, call) in calls.into_iter().enumerate() {
+        calls: Vec<BatchCall<BatchBegin>>,
+    ) -> Vec<Result<Begun, Refusal>> {
+        let mut invalid = Vec::new();
+        let mut by_key: BTreeMap<String, Vec<(usize, BeginRequest)>> = BTreeMap::new();
+        for (index, call) in calls.into_iter().enumerate() {
             match call {
                 Ok(call) => by_key
                     .entry(call.idempotency_key)
                     .or_default()
-                    .push((place, call.request)),
-                Err(refusal) => unread.push((place, Err(refusal))),
+                    .push((index, call.request)),
+                Err(refusal) => invalid.push((index, Err(refusal))),
             }
         }
         let begins = join_all(by_key.into_iter().map(async |(key, requests)| {
-            let mut answers = Vec::with_capacity(requests.len());
-            for (place, request) in requests {
-                answers.push((place, self.begin(owner, &key, request).await));
+            let mut results = Vec::with_capacity(requests.len());
+            for (index, request) in requests {
+                results.push((index, self.begin(owner, &key, request).await));
             }
-            answers
+            results
         }));
-        let mut answers: Vec<_> = begins.await.into_iter().flatten().chain(unread).collect();
-        answers.sort_by_key(|(place, _)| *place);
-        answers.into_iter().map(|(_, answer)| answer).collect()
+        let mut results: Vec<_> = begins.await.into_iter().flatten().chain(invalid).collect();
+        results.sort_by_key(|(index, _)| *index);
+        results.into_iter().map(|(_, result)| result).collect()
     }
 }

@@ -1,105 +1,89 @@
 //! Begin: from a request to a row with a key, then to a multipart upload in the store.
 //!
-//! Border: the row is committed before the store hears of it, so that whatever is in the store can be found by its key.
+//! The row is committed before the first request to the store, so that a row names the key of
+//! everything in the store.
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use serde::Serialize;
-use uuid::Uuid;
-
-use super::{Service, aged, is_over, object};
+use super::core::Service;
+use super::lifecycle::{accepts_parts, is_gone, with_expiry};
+use super::multipart::Reuse;
+use super::new_upload::Arrival;
 use crate::auth::Owner;
-use crate::ledger::{NewUpload, Upload, UploadKind, UploadSpec};
+use crate::ledger::{NewUpload, Upload, UploadKind};
 use crate::metrics::metrics;
-use crate::problem::{Refusal, store_failed};
-use crate::rules;
+use crate::problem::{Refusal, ledger_failed};
+use crate::validation;
 use upload_types::crash;
-use upload_types::error::Kind;
-use upload_types::names::{self, Key, Sha256, UploadId};
-use upload_types::plan::Plan;
-use upload_types::wire::{BeginRequest, BeginResponse, ClaimRequest, Code, PartSpec, UploadState};
+use upload_types::plan::{Plan, PlanError};
+use upload_types::wire::{BeginRequest, BeginResponse, ClaimRequest, Code, UploadState};
+
+/// A begun upload.
+pub struct Begun {
+    pub response: BeginResponse,
+    /// False if an earlier request with the same idempotency key began it.
+    pub is_new: bool,
+}
 
 impl Service {
-    /// Begins an upload, or finds the one this key began before; true when it is new.
+    /// Begins an upload, or finds the one that an earlier request with the same idempotency key
+    /// began.
     ///
     /// # Errors
-    /// What [`rules::begin`] refuses, `too_large`, `rate_limited`, `quota_exceeded`, `idempotency_mismatch`, `busy` while the
-    /// same key is being begun, `lease_held` for another holder, `store_unavailable`.
+    /// Those of [`validation::check_begin`]; `too_large`, `rate_limited`, `quota_exceeded`,
+    /// `idempotency_mismatch`, `busy` while another request with the same key runs, `lease_held`
+    /// for another holder, `store_unavailable`.
     pub async fn begin(
         self: &Arc<Self>,
         owner: &Owner,
         idempotency_key: &str,
-        request: BeginRequest,
-    ) -> Result<(BeginResponse, bool), Refusal> {
-        rules::word("the idempotency key", idempotency_key)?;
-        rules::begin(&request, &self.rules.allow_types)?;
+        mut request: BeginRequest,
+    ) -> Result<Begun, Refusal> {
+        validation::check_word("the idempotency key", idempotency_key)?;
+        validation::check_begin(&request, &self.config.allow_types)?;
         let plan = self.plan(&request)?;
-        let digest = digest(&request)?;
-        let wanted = request
-            .parts
-            .filter(|parts| fit(&plan, parts))
-            .unwrap_or_default();
-        self.signable(&wanted)?;
-        let _guard = self.enter(&owner.0, idempotency_key)?;
-        self.signed.take(&owner.0, wanted.len())?;
+        // Parts for another part size than the plan's are ignored: the client made them before it
+        // knew the plan.
+        let parts = request.parts.take().unwrap_or_default();
+        let parts = if validation::check_parts(&plan, &parts).is_ok() {
+            parts
+        } else {
+            Vec::new()
+        };
+        self.check_signable(&parts)?;
+        let _guard = self.lock_key(&owner.0, idempotency_key)?;
+        self.sign_rate.take(&owner.0, parts.len())?;
 
-        let now = Timestamp::now();
-        let id = names::new_id();
-        let spec = UploadSpec {
-            key: key(owner, &id, &request.name)?,
-            id: id.parse::<UploadId>().map_err(|error| unexpected(&error))?,
-            owner: owner.0.clone(),
-            idempotency_key: idempotency_key.to_owned(),
-            request_sha256: digest,
-            name: request.name,
-            content_type: request.content_type,
-            metadata: request.metadata,
+        let holder = request.holder.clone();
+        let arrival = Arrival {
             kind: UploadKind::Declared,
             plan,
-            token: Uuid::new_v4().simple().to_string(),
-            created_at: now,
+            pinned: parts.clone(),
         };
-        let new = NewUpload {
-            spec,
-            pinned: wanted.clone(),
-            holder: request.holder.clone(),
-            renewed: self.rules.terms.renewed(now),
-        };
-        let (upload, new) = self
-            .ledger
-            .begin_within_quota(new, self.rules.quota)
-            .await??;
-        crash::point("gateway.begin.noted");
-        let mut upload = aged(upload, now);
-        if upload.request_sha256 != digest || upload.kind != UploadKind::Declared {
-            return Err(Refusal::new(Code::IdempotencyMismatch));
+        let renewed = self.renewed();
+        let new = NewUpload::from_request(owner, idempotency_key, request, arrival, renewed)?;
+        let (mut upload, is_new) = self.insert(new).await?;
+        let is_open = accepts_parts(upload.state);
+        if is_open {
+            upload = self.ensure_multipart(upload, Reuse::unless(is_new)).await?;
         }
-        let open = matches!(upload.state, UploadState::Pending | UploadState::Uploading);
-        if open {
-            upload = self.created(upload, !new).await?;
+        if !is_new && !is_gone(upload.state) {
+            upload.lease.epoch = self.epoch_for_repeat(&upload, holder).await?;
         }
-        if !new && !is_over(upload.state) {
-            upload.lease.epoch = self.lease_again(&upload, request.holder).await?;
-        }
-        if new {
-            metrics().begun(upload.plan.size());
-            tracing::info!(id = %upload.id, key = %upload.key, size = upload.plan.size(), "begun");
-        }
-        let mut parts = None;
-        if open && !wanted.is_empty() {
-            if !new {
-                self.pin(&upload, upload.lease.epoch, &wanted).await?;
+        let mut signed = None;
+        if is_open && !parts.is_empty() {
+            if !is_new {
+                self.pin(&upload, upload.lease.epoch, &parts).await?;
             }
-            parts = Some(self.signed(&upload, &wanted).await?);
+            signed = Some(self.sign_pinned(&upload, &parts).await?);
             crash::point("gateway.begin.signed");
         }
-        let state = if parts.is_some() {
+        let state = if signed.is_some() {
             UploadState::Uploading
         } else {
             upload.state
         };
-        let answer = BeginResponse {
+        let response = BeginResponse {
             id: upload.id.clone(),
             epoch: upload.lease.epoch,
             state,
@@ -107,156 +91,75 @@ impl Service {
             part_size: upload.plan.part_size(),
             part_count: upload.plan.count(),
             expires_at: upload.expires_at,
-            parts,
+            parts: signed,
         };
-        Ok((answer, new))
+        Ok(Begun { response, is_new })
     }
 
     fn plan(&self, request: &BeginRequest) -> Result<Plan, Refusal> {
         let Some(size) = request.size else {
-            return Err(Refusal::saying(
+            return Err(Refusal::with_detail(
                 Code::InvalidRequest,
-                "size must be known; null is reserved for later",
+                "size must be a number; null is reserved",
             ));
         };
-        Plan::new(size, request.part_size, &self.rules.limits).map_err(|error| match error.kind() {
-            Kind::Unauthorized => Refusal::saying(Code::TooLarge, error.to_string()),
-            _ => Refusal::saying(Code::InvalidRequest, error.to_string()),
+        Plan::new(size, request.part_size, &self.config.limits).map_err(|error| {
+            let code = match error {
+                PlanError::TooLarge { .. } => Code::TooLarge,
+                PlanError::PartSizeOutOfRange { .. } | PlanError::Indivisible { .. } => {
+                    Code::InvalidRequest
+                }
+            };
+            Refusal::with_detail(code, error.to_string())
         })
     }
 
-    /// The epoch for a repeated begin. The idempotency key is the client's own, so its holder goes on with the epoch it may
-    /// never have heard of; a delayed duplicate then fences nobody off.
-    async fn lease_again(&self, upload: &Upload, holder: Option<String>) -> Result<u64, Refusal> {
+    /// Inserts the row of a new upload, or finds the row of an earlier request with the same
+    /// idempotency key. Returns whether the row is new.
+    ///
+    /// # Errors
+    /// `quota_exceeded`, `idempotency_mismatch`, `unavailable`.
+    pub(super) async fn insert(&self, new: NewUpload) -> Result<(Upload, bool), Refusal> {
+        let (digest, kind, now) = (new.spec.request_sha256, new.spec.kind, new.spec.created_at);
+        let (upload, is_new) = self
+            .ledger
+            .begin_within_quota(new, self.config.quota)
+            .await
+            .map_err(ledger_failed)??;
+        crash::point("gateway.begin.recorded");
+        if upload.request_sha256 != digest || upload.kind != kind {
+            return Err(Refusal::new(Code::IdempotencyMismatch));
+        }
+        if is_new {
+            let is_size_known = kind == UploadKind::Declared;
+            let size = is_size_known.then_some(upload.plan.size());
+            metrics().record_begun(size.unwrap_or(0));
+            tracing::info!(id = %upload.id, key = %upload.key, size, ?kind, "upload begun");
+        }
+        Ok((with_expiry(upload, now), is_new))
+    }
+
+    /// The epoch for a repeated begin. The same client repeats the request, since it knows the
+    /// idempotency key. Its holder keeps the epoch, which the client may not know yet; a delayed
+    /// duplicate of the request then does not invalidate it.
+    async fn epoch_for_repeat(
+        &self,
+        upload: &Upload,
+        holder: Option<String>,
+    ) -> Result<u64, Refusal> {
         let Some(holder) = holder else {
-            // Who names no holder is none: the epoch of one is not for others.
+            // A request that names no holder must not get the epoch of a holder.
             return match upload.lease.holder {
                 None => Ok(upload.lease.epoch),
                 Some(_) => Err(Refusal {
-                    detail: Some("name the holder".into()),
-                    ..Refusal::later(Code::LeaseHeld, 1)
+                    detail: Some("name the holder".to_owned()),
+                    ..Refusal::retry_after(Code::LeaseHeld, 1)
                 }),
             };
         };
-        let same = upload.lease.holder.as_ref() == Some(&holder);
-        let epoch = same.then_some(upload.lease.epoch);
-        self.lease(upload.clone(), &ClaimRequest { holder, epoch })
+        let is_holder = upload.lease.holder.as_ref() == Some(&holder);
+        let epoch = is_holder.then_some(upload.lease.epoch);
+        self.set_holder(upload.clone(), &ClaimRequest { holder, epoch })
             .await
     }
-
-    /// Sees to it that an open upload of several parts has its multipart upload in the store: the one in the ledger, else (if
-    /// an earlier call may have created it) the oldest at its key, else a new one.
-    pub(super) async fn created(&self, mut upload: Upload, adopt: bool) -> Result<Upload, Refusal> {
-        if upload.is_single() || upload.store_upload.is_some() {
-            return Ok(upload);
-        }
-        let place = self.asking.acquire().await;
-        let mut found = Vec::new();
-        if adopt {
-            found = self
-                .store
-                .find(&upload.key)
-                .await
-                .map_err(|fault| store_failed("find", &fault))?;
-        }
-        if found.is_empty() {
-            let store = if upload.kind == UploadKind::Declared {
-                &self.store
-            } else {
-                &self.bare
-            };
-            let created = store.create(&upload.key, &object(&upload)).await;
-            found.push(created.map_err(|fault| store_failed("create", &fault))?);
-        }
-        drop(place);
-        crash::point("gateway.begin.created");
-        let mut found = found.into_iter();
-        let Some(store_upload) = found.next() else {
-            return Ok(upload);
-        };
-        let won = self
-            .ledger
-            .set_store_upload(&upload.id, &store_upload)
-            .await?;
-        crash::point("gateway.begin.adopted");
-        if !won {
-            // Another gateway was quicker, or the upload was aborted meanwhile: ours must not stay behind.
-            upload = self
-                .find(&Owner(upload.owner.clone()), upload.id.as_str())
-                .await?;
-            if upload.store_upload.as_ref() != Some(&store_upload) {
-                self.drop_multipart(&upload, &store_upload).await;
-            }
-            if upload.store_upload.is_none() {
-                return Err(super::closed(upload.state));
-            }
-            return Ok(upload);
-        }
-        for spare in found {
-            self.drop_multipart(&upload, &spare).await;
-        }
-        upload.store_upload = Some(store_upload);
-        Ok(upload)
-    }
-
-    /// Aborts a multipart upload of ours nobody will use.
-    async fn drop_multipart(&self, upload: &Upload, store_upload: &str) {
-        if let Err(fault) = self.store.abort(&upload.key, store_upload).await {
-            tracing::warn!(key = %upload.key, ?fault, "could not abort a spare multipart upload");
-            // The sweep tries again; where the ledger fails too, it finds it at the end of the upload.
-            let _ = self
-                .ledger
-                .schedule_cleanup(&upload.id, Timestamp::now())
-                .await;
-        }
-    }
-}
-
-/// Whether parts sent along with a begin are parts of the plan that was made.
-fn fit(plan: &Plan, parts: &[PartSpec]) -> bool {
-    rules::sign(plan, parts).is_ok()
-}
-
-pub(super) fn key(owner: &Owner, id: &str, name: &str) -> Result<Key, Refusal> {
-    let owner = &owner.0;
-    let key = match rules::extension(name) {
-        Some(extension) => format!("uploads/{owner}/{id}.{extension}"),
-        None => format!("uploads/{owner}/{id}"),
-    };
-    key.parse().map_err(|error| unexpected(&error))
-}
-
-/// Of what a repeat must say again.
-pub(super) fn digest(request: &BeginRequest) -> Result<Sha256, Refusal> {
-    #[derive(Serialize)]
-    struct Pinned<'a> {
-        name: &'a str,
-        size: Option<u64>,
-        content_type: &'a str,
-        part_size: Option<u64>,
-        metadata: &'a std::collections::BTreeMap<String, String>,
-    }
-    let BeginRequest {
-        name,
-        size,
-        content_type,
-        part_size,
-        metadata,
-        ..
-    } = request;
-    let pinned = Pinned {
-        name,
-        size: *size,
-        content_type,
-        part_size: *part_size,
-        metadata,
-    };
-    serde_json::to_vec(&pinned)
-        .map(|json| Sha256::of(&json))
-        .map_err(|error| unexpected(&error))
-}
-
-pub(super) fn unexpected(error: &dyn std::error::Error) -> Refusal {
-    tracing::error!(%error, "could not write down a begin");
-    Refusal::new(Code::Unavailable)
 }

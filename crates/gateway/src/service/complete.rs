@@ -1,59 +1,61 @@
-//! Complete: review, CompleteMultipartUpload, then HeadObject; only the object itself makes a receipt.
+//! Complete: CompleteMultipartUpload, then HeadObject. Only the object in the store leads to a
+//! receipt.
 //!
-//! Border: `rules` reviews and `verdict` decides; this asks the store, writes the ledger, and goes on when the client that
-//! asked is gone.
+//! A completion continues if the client that requested it is gone.
+//!
+//! Not here: checks of the request (`validation`), and the decision (`completion_outcome`).
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::Instrument as _;
 
-use super::asked::Asked;
-use super::verdict::{self, Expected, Seen, Verdict};
-use super::{Service, aged, is_over, sign};
+use super::completion::{CompleteResult, Completion, PendingCompletion};
+use super::completion_outcome::{
+    CompletionOutcome, ExpectedObject, ObjectCheck, check_object, multipart_outcome, single_outcome,
+};
+use super::completion_source::CompletionSource;
+use super::core::Service;
+use super::lifecycle::{is_gone, with_expiry};
+use super::sign::{check_declared, signing_refusal};
 use crate::auth::Owner;
-use crate::ledger::{Transition, Upload};
+use crate::ledger::{TransitionOutcome, Upload, UploadKind};
+use crate::limits::Quota;
 use crate::metrics::metrics;
-use crate::problem::{Refusal, store_failed};
-use crate::rules;
+use crate::problem::{Refusal, ledger_failed, report_store_fault};
+use crate::validation;
 use upload_s3::{Fault, Head};
 use upload_types::crash;
 use upload_types::names::{Checksum, UploadId};
 use upload_types::sync::lock;
 use upload_types::wire::{Code, CompleteRequest, Receipt, UploadState};
 
-/// How a complete was answered.
-#[derive(Debug, Clone)]
-pub enum Completion {
-    Receipt(Box<Receipt>),
-    /// Not decided yet: ask again.
-    Deciding(UploadState),
-}
-
-pub(super) type Outcome = Result<Completion, Refusal>;
-pub(super) type Pending = watch::Receiver<Option<Outcome>>;
+/// Seconds until a complete is worth repeating after its task has panicked.
+const PANIC_RETRY_SECONDS: u64 = 2;
 
 impl Service {
-    /// Completes an upload, or tells how it was completed. Asked again at any time, it decides again from what is there.
+    /// Completes an upload, or returns the outcome of an earlier complete. A repetition decides
+    /// again from the state of the store.
     ///
     /// # Errors
-    /// `source_mismatch` when the parts do not add up, `parts_mismatch` when the store holds others, `lease_lost`, `gone`
-    /// (also for an upload the store has lost), `not_found`, `store_unavailable`.
+    /// `source_mismatch` if the parts do not match the upload, `parts_mismatch` if the store has
+    /// others, `lease_lost`, `gone` (also for an upload that the store has lost), `not_found`,
+    /// `store_unavailable`.
     pub async fn complete(
         self: &Arc<Self>,
         owner: &Owner,
         id: &str,
         request: CompleteRequest,
-    ) -> Outcome {
+    ) -> CompleteResult {
         let Ok(id) = id.parse() else {
             return Err(Refusal::new(Code::NotFound));
         };
-        let found = self.ledger.upload_with_parts(&owner.0, &id).await?;
+        let found = self.ledger.upload_with_parts(&owner.0, &id).await;
+        let found = found.map_err(ledger_failed)?;
         let (upload, rows) = found.ok_or_else(|| Refusal::new(Code::NotFound))?;
-        let upload = aged(upload, Timestamp::now());
-        if is_over(upload.state) {
+        let upload = with_expiry(upload, Timestamp::now());
+        if is_gone(upload.state) {
             return Err(Refusal::new(Code::Gone));
         }
         if let Some(receipt) = upload.receipt {
@@ -62,256 +64,329 @@ impl Service {
         if request.epoch != upload.lease.epoch {
             return Err(Refusal::new(Code::LeaseLost));
         }
-        sign::planned(&upload)?;
-        let pinned: Vec<_> = rows.into_iter().map(|part| part.sha256).collect();
-        rules::review(&upload.plan, &pinned, &request)?;
+        check_declared(&upload)?;
+        let signed_sha256: Vec<_> = rows.into_iter().map(|part| part.sha256).collect();
+        validation::check_complete(&upload.plan, &signed_sha256, &request)?;
 
-        let mut outcome = self.join_or_spawn(upload, Asked::Planned(request));
-        match timeout(self.rules.patience, outcome.wait_for(Option::is_some)).await {
-            Ok(Ok(outcome)) => outcome
-                .clone()
-                .unwrap_or(Ok(Completion::Deciding(UploadState::Completing))),
-            Ok(Err(_)) => Err(Refusal::later(Code::Unavailable, 2)),
-            Err(_) => Ok(Completion::Deciding(UploadState::Completing)),
+        let mut completion = self.join_or_spawn(upload, CompletionSource::Declared(request));
+        match timeout(self.config.complete_timeout, completion.result()).await {
+            Ok(Some(result)) => result,
+            Ok(None) => Err(Refusal::retry_after(Code::Unavailable, PANIC_RETRY_SECONDS)),
+            Err(_) => Ok(Completion::Pending(UploadState::Completing)),
         }
     }
 
-    /// The outcome of the completion of this upload that is under way, or of one begun now.
-    pub(super) fn join_or_spawn(self: &Arc<Self>, upload: Upload, asked: Asked) -> Pending {
-        let mut under_way = lock(&self.completing);
-        if let Some(outcome) = under_way.get(&upload.id) {
-            return outcome.clone();
+    /// The completion of this upload that runs in this process, or a new one.
+    pub(super) fn join_or_spawn(
+        self: &Arc<Self>,
+        upload: Upload,
+        source: CompletionSource,
+    ) -> PendingCompletion {
+        let mut running = lock(&self.completions);
+        if let Some(completion) = running.get(&upload.id) {
+            return completion.clone();
         }
-        let (tell, outcome) = watch::channel(None);
-        under_way.insert(upload.id.clone(), outcome.clone());
-        let leave = Leave {
+        let (sender, completion) = PendingCompletion::channel();
+        running.insert(upload.id.clone(), completion.clone());
+        let guard = CompletionGuard {
             service: Arc::clone(self),
             id: upload.id.clone(),
         };
-        let deciding = async move {
-            let decided = leave.service.decide(&upload, &asked).await;
-            let _ = tell.send(Some(decided));
-            drop(leave);
+        let task = async move {
+            sender.send(guard.service.run_completion(&upload, &source).await);
+            drop(guard);
         };
-        // What is told of it is told of the request that asked first.
-        tokio::spawn(deciding.in_current_span());
-        outcome
+        // Log lines of the completion belong to the first request that asked for it.
+        tokio::spawn(task.in_current_span());
+        completion
     }
 
-    async fn decide(&self, upload: &Upload, asked: &Asked) -> Outcome {
-        // Of a single PUT there is nothing to complete: where the object is there, it is verified in one step.
-        let seen = if upload.is_single() {
-            let (seen, head) = self.look(upload, asked.checksum()).await;
-            crash::point("gateway.complete.seen");
-            if let (Seen::Ours, Some(head), Some(part)) = (seen, &head, asked.single()) {
-                let receipt = self.receipt(upload, asked, head);
-                if self
-                    .ledger
-                    .mark_single_verified(&receipt, asked.epoch(), part, self.hooks_due_at())
-                    .await?
-                {
-                    return Ok(self.told(receipt));
-                }
+    async fn run_completion(&self, upload: &Upload, source: &CompletionSource) -> CompleteResult {
+        let mut decided = None;
+        if upload.is_single() {
+            // There is nothing to complete: if the object of the single PUT matches, one write
+            // verifies the upload.
+            let (check, object) = self.check_object(upload, source.checksum()).await;
+            crash::point("gateway.complete.object_checked");
+            if let (ObjectCheck::Matches, Some(object)) = (check, &object)
+                && let Some(receipt) = self.mark_single_verified(upload, source, object).await?
+            {
+                return Ok(self.on_verified(receipt));
             }
-            Some((verdict::single(seen), head))
-        } else {
-            None
-        };
-        let sealed = self.seal(upload, asked).await?;
-        if sealed != Transition::Done {
-            return self.settled(upload, sealed).await;
+            decided = Some((single_outcome(check), object));
+        }
+        let entered = self.enter_completing(upload, source).await?;
+        if entered != TransitionOutcome::Done {
+            return self.result_of_other_call(upload, entered).await;
         }
         crash::point("gateway.complete.sealed");
-        let (verdict, head) = match seen {
-            Some(seen) => seen,
-            None => self.ask(upload, asked).await,
+        let (outcome, object) = match decided {
+            Some(decided) => decided,
+            None => self.complete_in_store(upload, source).await,
         };
-        crash::point("gateway.complete.judged");
-        tracing::info!(id = %upload.id, ?verdict, "completing");
-        match (verdict, head) {
-            (Verdict::Verified, Some(head)) => self.verified(upload, asked, &head).await,
-            (Verdict::Verified | Verdict::Undecided, _) => {
-                Ok(Completion::Deciding(UploadState::Completing))
+        crash::point("gateway.complete.decided");
+        tracing::info!(id = %upload.id, ?outcome, "completing");
+        match (outcome, object) {
+            (CompletionOutcome::Verified, Some(object)) => {
+                let receipt = self.receipt(upload, source, &object);
+                self.record_verified(upload, receipt).await
             }
-            (Verdict::PartsMismatch, _) => self.reopen(upload, Code::PartsMismatch).await,
-            (Verdict::Refused, _) => self.reopen(upload, Code::StoreUnavailable).await,
-            (Verdict::Lost, _) => {
-                tracing::warn!(id = %upload.id, key = %upload.key, "neither object nor multipart upload is there");
-                if self
-                    .end(upload, &[UploadState::Completing], UploadState::Expired)
-                    .await?
-                {
-                    return Err(Refusal::new(Code::Gone));
-                }
-                self.settled(upload, Transition::WrongState(UploadState::Expired))
-                    .await
+            (CompletionOutcome::Verified | CompletionOutcome::Undecided, _) => {
+                Ok(Completion::Pending(UploadState::Completing))
             }
-            (Verdict::Damaged, _) => {
-                // Who lost is too late to say what may go: another call may have found the object good.
-                // Should removing it fail, the sweep does it.
-                if !self
+            (CompletionOutcome::PartsMismatch, _) => self.reopen(upload, Code::PartsMismatch).await,
+            (CompletionOutcome::Refused, _) => self.reopen(upload, Code::StoreUnavailable).await,
+            (CompletionOutcome::Lost, _) => self.on_lost(upload).await,
+            (CompletionOutcome::Damaged, _) => self.on_damaged(upload).await,
+        }
+    }
+
+    /// Moves the upload to `completing`: with the parts that its client declared, or with those
+    /// that the store lists.
+    async fn enter_completing(
+        &self,
+        upload: &Upload,
+        source: &CompletionSource,
+    ) -> Result<TransitionOutcome, Refusal> {
+        let (id, epoch, renewed) = (&upload.id, source.epoch(), self.renewed());
+        match source {
+            CompletionSource::Declared(request) => self
+                .ledger
+                .start_completing(id, epoch, request.parts.clone(), renewed)
+                .await
+                .map_err(ledger_failed),
+            CompletionSource::Listed { .. } if upload.state == UploadState::Completing => self
+                .ledger
+                .renew_completing(id, epoch, renewed)
+                .await
+                .map_err(ledger_failed),
+            CompletionSource::Listed { parts, .. } => {
+                // The quota was checked with the largest size of a form when the form began.
+                let quota = if upload.kind == UploadKind::FormPost {
+                    Quota::default()
+                } else {
+                    self.config.quota
+                };
+                let sealed = self
                     .ledger
-                    .end(
-                        &upload.id,
-                        &[UploadState::Completing],
-                        UploadState::Rejected,
-                        Timestamp::now(),
-                    )
-                    .await?
-                {
-                    return self
-                        .settled(upload, Transition::WrongState(UploadState::Rejected))
-                        .await;
-                }
-                metrics().ended(UploadState::Rejected);
-                tracing::error!(id = %upload.id, key = %upload.key, "the object is not what was uploaded; removing it");
-                if let Err(fault) = self.store.delete(&upload.key).await {
-                    tracing::warn!(key = %upload.key, ?fault, "could not remove a damaged object");
-                }
-                Err(Refusal::new(Code::Gone))
+                    .start_completing_listed(id, epoch, upload.plan, parts.clone(), quota, renewed)
+                    .await;
+                Ok(sealed.map_err(ledger_failed)??)
             }
         }
     }
 
-    /// Completes in the store, unless that was done before, and looks at what is there.
-    async fn ask(&self, upload: &Upload, asked: &Asked) -> (Verdict, Option<Head>) {
+    /// Completes the multipart upload, unless its object is there already, and checks the object.
+    async fn complete_in_store(
+        &self,
+        upload: &Upload,
+        source: &CompletionSource,
+    ) -> (CompletionOutcome, Option<Head>) {
         let Some(multipart) = &upload.store_upload else {
-            let (seen, head) = self.look(upload, asked.checksum()).await;
-            return (verdict::multipart(Err(&Fault::NoSuchUpload), seen), head);
+            let (check, object) = self.check_object(upload, source.checksum()).await;
+            return (multipart_outcome(Err(&Fault::NoSuchUpload), check), object);
         };
         if upload.state == UploadState::Completing {
-            let (seen, head) = self.look(upload, asked.checksum()).await;
-            if seen == Seen::Ours {
-                return (Verdict::Verified, head);
+            // An earlier complete may have succeeded.
+            let (check, object) = self.check_object(upload, source.checksum()).await;
+            if check == ObjectCheck::Matches {
+                return (CompletionOutcome::Verified, object);
             }
         }
         let (key, size) = (&upload.key, upload.plan.size());
-        let said = match asked {
-            Asked::Planned(request) => {
+        let response = match source {
+            CompletionSource::Declared(request) => {
                 self.store
                     .complete(key, multipart, &request.parts, size)
                     .await
             }
-            Asked::Listed { parts, .. } => {
-                self.bare
+            CompletionSource::Listed { parts, .. } => {
+                self.unproven_store
                     .complete_without_checksums(key, multipart, parts, size)
                     .await
             }
         };
-        crash::point("gateway.complete.said");
-        if let Err(fault) = &said {
-            tracing::warn!(id = %upload.id, ?fault, "the store did not confirm the complete");
+        crash::point("gateway.complete.store_responded");
+        if let Err(fault) = &response {
+            tracing::warn!(id = %upload.id, ?fault, "the store did not confirm a complete");
         }
-        let (seen, head) = self.look(upload, asked.checksum()).await;
-        (verdict::multipart(said.as_ref().copied(), seen), head)
+        let (check, object) = self.check_object(upload, source.checksum()).await;
+        let outcome = multipart_outcome(response.as_ref().copied(), check);
+        (outcome, object)
     }
 
-    /// What is at the upload's key, beside what is to be there.
-    pub(super) async fn look(
+    /// Compares the object at the upload's key with the expected one.
+    pub(super) async fn check_object(
         &self,
         upload: &Upload,
         checksum: Option<&Checksum>,
-    ) -> (Seen, Option<Head>) {
-        let expected = Expected {
+    ) -> (ObjectCheck, Option<Head>) {
+        let expected = ExpectedObject {
             token: &upload.token,
             size: upload.plan.size(),
             checksum,
         };
-        let _place = self.asking.acquire().await;
+        let _permit = self.store_calls.acquire().await;
         match self.store.head(&upload.key).await {
-            Ok(head) => (verdict::seen(head.as_ref(), &expected), head),
+            Ok(object) => (check_object(object.as_ref(), &expected), object),
             Err(fault) => {
-                let _ = store_failed("head", &fault);
-                (Seen::Unknown, None)
+                report_store_fault("check an object", &fault);
+                (ObjectCheck::Unknown, None)
             }
         }
     }
 
-    async fn verified(&self, upload: &Upload, asked: &Asked, head: &Head) -> Outcome {
-        let receipt = self.receipt(upload, asked, head);
-        if self
+    /// Verifies an upload of a single PUT in one write. Returns `None` if the ledger does not
+    /// agree: the upload then goes through `completing`, which finds out why.
+    async fn mark_single_verified(
+        &self,
+        upload: &Upload,
+        source: &CompletionSource,
+        object: &Head,
+    ) -> Result<Option<Receipt>, Refusal> {
+        let Some(part) = source.only_part() else {
+            return Ok(None);
+        };
+        let receipt = self.receipt(upload, source, object);
+        let is_verified = self
             .ledger
-            .mark_verified(&receipt, self.hooks_due_at())
-            .await?
-        {
-            return Ok(self.told(receipt));
-        }
-        self.settled(upload, Transition::WrongState(UploadState::Completing))
+            .mark_single_verified(
+                &receipt,
+                source.epoch(),
+                part.clone(),
+                self.new_hooks_due_at(),
+            )
             .await
+            .map_err(ledger_failed)?;
+        Ok(is_verified.then_some(receipt))
     }
 
-    fn receipt(&self, upload: &Upload, asked: &Asked, head: &Head) -> Receipt {
-        let store = if asked.checksum().is_some() {
+    async fn record_verified(&self, upload: &Upload, receipt: Receipt) -> CompleteResult {
+        let hooks_due_at = self.new_hooks_due_at();
+        let verified = self.ledger.mark_verified(&receipt, hooks_due_at).await;
+        if verified.map_err(ledger_failed)? {
+            return Ok(self.on_verified(receipt));
+        }
+        let not_completing = TransitionOutcome::WrongState(UploadState::Completing);
+        self.result_of_other_call(upload, not_completing).await
+    }
+
+    fn receipt(&self, upload: &Upload, source: &CompletionSource, object: &Head) -> Receipt {
+        let store = if source.checksum().is_some() {
             &self.store
         } else {
-            &self.bare
+            &self.unproven_store
         };
         Receipt {
             id: upload.id.clone(),
-            backend: self.rules.backend.clone(),
+            backend: self.config.backend_url.clone(),
             instance_id: self.ledger.instance_id().to_owned(),
             location: self.store.location(&upload.key),
             key: upload.key.clone(),
             size: upload.plan.size(),
-            parts: asked.count(),
+            parts: source.part_count(),
             part_size: upload.plan.part_size(),
-            etag: head.etag.clone(),
-            checksum: asked.checksum().cloned(),
+            etag: object.etag.clone(),
+            checksum: source.checksum().cloned(),
             proof: store.proof(),
             unproven: store.profile().unproven(upload.is_single()),
-            sha256: asked.first().filter(|_| upload.is_single()),
+            sha256: source.object_sha256(),
             started: upload.created_at,
             finished: Timestamp::now(),
         }
     }
 
-    /// At once, where there are any.
-    fn hooks_due_at(&self) -> Option<Timestamp> {
-        (!self.rules.hooks.is_empty()).then(Timestamp::now)
+    /// When the hooks of an upload that is verified now are due: at once, if there are any.
+    fn new_hooks_due_at(&self) -> Option<Timestamp> {
+        self.has_hooks().then(Timestamp::now)
     }
 
-    /// What is in the ledger now is told of.
-    fn told(&self, receipt: Receipt) -> Completion {
-        metrics().bytes_confirmed.inc_by(receipt.size);
-        if self.rules.hooks.is_empty() {
-            crash::point("gateway.complete.ready");
-            metrics().ended(UploadState::Ready);
-        } else {
+    /// Counts a verified upload and wakes the hooks.
+    fn on_verified(&self, receipt: Receipt) -> Completion {
+        metrics().record_verified_bytes(receipt.size);
+        if self.has_hooks() {
             crash::point("gateway.hooks.due");
             self.hooks_due.notify_one();
+        } else {
+            crash::point("gateway.complete.ready");
+            metrics().record_final_state(UploadState::Ready);
         }
         Completion::Receipt(Box::new(receipt))
     }
 
-    /// What another call has made of the upload meanwhile.
-    async fn settled(&self, upload: &Upload, refused: Transition) -> Outcome {
-        let now = self
-            .find(&Owner(upload.owner.clone()), upload.id.as_str())
-            .await?;
-        match now.receipt {
-            Some(receipt) => Ok(Completion::Receipt(Box::new(receipt))),
-            None => Err(sign::refusal(refused)),
+    /// Ends an upload of which the store has neither the object nor the multipart upload.
+    async fn on_lost(&self, upload: &Upload) -> CompleteResult {
+        tracing::warn!(
+            id = %upload.id, key = %upload.key,
+            "the store has neither the object nor the multipart upload"
+        );
+        let from = &[UploadState::Completing];
+        if self.end(upload, from, UploadState::Expired).await? {
+            return Err(Refusal::new(Code::Gone));
         }
+        let closed = TransitionOutcome::WrongState(UploadState::Expired);
+        self.result_of_other_call(upload, closed).await
     }
 
-    /// Takes the upload back from completing, so that its parts can be sent again, and says why.
-    async fn reopen(&self, upload: &Upload, code: Code) -> Outcome {
-        if self.ledger.reopen(&upload.id).await? {
+    /// Rejects an upload whose object does not match, and deletes the object.
+    async fn on_damaged(&self, upload: &Upload) -> CompleteResult {
+        let from = &[UploadState::Completing];
+        // The sweep removes the object if the deletion below fails.
+        let cleanup_at = Timestamp::now();
+        let is_rejected = self
+            .ledger
+            .end(&upload.id, from, UploadState::Rejected, cleanup_at)
+            .await
+            .map_err(ledger_failed)?;
+        if !is_rejected {
+            // Another call has decided, and may have accepted the object: it must not be deleted.
+            let closed = TransitionOutcome::WrongState(UploadState::Rejected);
+            return self.result_of_other_call(upload, closed).await;
+        }
+        metrics().record_final_state(UploadState::Rejected);
+        tracing::error!(
+            id = %upload.id, key = %upload.key,
+            "the object differs from the upload; deleting it"
+        );
+        if let Err(fault) = self.store.delete(&upload.key).await {
+            tracing::warn!(key = %upload.key, ?fault, "could not delete a damaged object");
+        }
+        Err(Refusal::new(Code::Gone))
+    }
+
+    /// Moves the upload from `completing` back to `uploading`, so that its parts can be sent again.
+    /// Returns `code` as the refusal.
+    async fn reopen(&self, upload: &Upload, code: Code) -> CompleteResult {
+        let reopened = self.ledger.reopen(&upload.id).await;
+        if reopened.map_err(ledger_failed)? {
             return Err(Refusal::new(code));
         }
-        self.settled(upload, Transition::WrongState(UploadState::Uploading))
-            .await
+        let closed = TransitionOutcome::WrongState(UploadState::Uploading);
+        self.result_of_other_call(upload, closed).await
+    }
+
+    /// The result if another call has changed the upload in the meantime: its receipt, otherwise
+    /// the refusal for `signing`.
+    async fn result_of_other_call(
+        &self,
+        upload: &Upload,
+        signing: TransitionOutcome,
+    ) -> CompleteResult {
+        match self.reload(upload).await?.receipt {
+            Some(receipt) => Ok(Completion::Receipt(Box::new(receipt))),
+            None => Err(signing_refusal(signing)),
+        }
     }
 }
 
-/// Makes room for the next completion, also after a panic.
-struct Leave {
+/// Removes a completion from the list of running ones, also after a panic.
+struct CompletionGuard {
     service: Arc<Service>,
     id: UploadId,
 }
 
-impl Drop for Leave {
+impl Drop for CompletionGuard {
     fn drop(&mut self) {
-        lock(&self.service.completing).remove(&self.id);
+        lock(&self.service.completions).remove(&self.id);
     }
 }

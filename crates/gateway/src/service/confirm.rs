@@ -1,127 +1,139 @@
-//! Confirm: what the store's own event is worth. It names a key; the object there is looked at, and decides.
+//! Confirm: the reaction to an event of the store that names a key.
 //!
-//! Border: an upload that has all its parts' fingerprints and whose object is there and right is completed, whether its client
-//! lives or not. Whatever else the event may have been about is left to the client and to the sweep.
+//! The object at the key decides. An upload with the SHA-256 of all its parts is completed if its
+//! object matches, whether its client is still there or not. All other uploads are left to their
+//! client and to the sweep.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::asked::Asked;
-use super::complete::Outcome;
-use super::verdict::Seen;
-use super::{Completion, Service, is_over};
-use crate::ledger::UploadKind;
-use crate::problem::Refusal;
-use crate::rules;
+use super::completion::{CompleteResult, Completion};
+use super::completion_outcome::ObjectCheck;
+use super::completion_source::CompletionSource;
+use super::core::Service;
+use super::lifecycle::{is_complete, is_gone};
+use crate::ledger::{LedgerPart, Upload, UploadKind};
+use crate::problem::{Refusal, ledger_failed};
+use crate::validation;
 use upload_types::names::Key;
 use upload_types::wire::{Code, UploadState};
 
-/// What an event came to.
+/// Seconds until an event is worth repeating.
+const RETRY_SECONDS: u64 = 2;
+
+/// The result of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Confirmed {
-    /// The upload was decided.
+pub enum Confirmation {
+    /// The upload is ready, verified or rejected now.
     Decided,
-    /// There was nothing to decide: it was decided before, or is not complete.
-    Nothing,
-    /// The ledger has no such key.
-    Unknown,
+    /// The upload was decided before, or is not complete.
+    NothingToDo,
+    /// The ledger has no upload with this key.
+    UnknownKey,
 }
 
 impl Service {
-    /// The key of ours that a store's event is about.
+    /// The key of the gateway that an event names. Returns `None` for another bucket or prefix.
     #[must_use]
-    pub fn ours(&self, bucket: &str, key: &str) -> Option<Key> {
+    pub fn own_key(&self, bucket: &str, key: &str) -> Option<Key> {
         self.store.key_of(bucket, key)
     }
 
-    /// Looks at the object at `key`, and completes its upload if that is what was to be there. Asked any number of times, in
-    /// any order, it comes to the same.
+    /// Checks the object at `key` and completes its upload if the object matches. Idempotent.
     ///
     /// # Errors
-    /// `store_unavailable`, `unavailable`: ask again.
-    pub async fn confirm(self: &Arc<Self>, key: &Key) -> Result<Confirmed, Refusal> {
-        let Some(upload) = self.ledger.upload_by_key(key).await? else {
-            return Ok(Confirmed::Unknown);
+    /// `store_unavailable` and `unavailable`: the event must be repeated.
+    pub async fn confirm(self: &Arc<Self>, key: &Key) -> Result<Confirmation, Refusal> {
+        let upload = self
+            .ledger
+            .upload_by_key(key)
+            .await
+            .map_err(ledger_failed)?;
+        let Some(upload) = upload else {
+            return Ok(Confirmation::UnknownKey);
         };
-        if is_over(upload.state) {
-            // Something has landed late: it is taken away, by the sweep.
+        if is_gone(upload.state) {
+            // The object arrived after the end of the upload: the next sweep removes it.
             self.ledger
                 .schedule_cleanup(&upload.id, Timestamp::now())
-                .await?;
-            return Ok(Confirmed::Nothing);
+                .await
+                .map_err(ledger_failed)?;
+            return Ok(Confirmation::NothingToDo);
         }
-        if matches!(upload.state, UploadState::Verified | UploadState::Ready) {
-            return Ok(Confirmed::Nothing);
+        if is_complete(upload.state) {
+            return Ok(Confirmation::NothingToDo);
         }
         if upload.kind == UploadKind::FormPost && upload.state != UploadState::Completing {
-            return match self.posted(&upload).await? {
-                Some(outcome) => decided(Some(outcome)),
-                None => Ok(Confirmed::Nothing),
+            return match self.complete_posted_form(&upload).await? {
+                Some(result) => confirmation(Some(result)),
+                None => Ok(Confirmation::NothingToDo),
             };
         }
-        let rows = self.ledger.parts(&upload.id, 0, upload.parts_max()).await?;
-        if upload.kind != UploadKind::Declared {
-            // Nobody but a gateway completes it, and the parts are in the ledger then.
-            let Some(asked) = Asked::of_rows(&upload, rows, None)
-                .filter(|_| upload.state == UploadState::Completing)
-            else {
-                return Ok(Confirmed::Nothing);
-            };
-            let mut outcome = self.join_or_spawn(upload, asked);
-            return decided(
-                outcome
-                    .wait_for(Option::is_some)
-                    .await
-                    .ok()
-                    .and_then(|outcome| outcome.clone()),
-            );
-        }
-        let fingerprints: Option<Vec<_>> = rows.iter().map(|row| row.sha256.as_ref()).collect();
-        let checksum = fingerprints.and_then(|all| rules::checksum(&upload.plan, all));
-        let Some(checksum) = checksum else {
-            return Ok(Confirmed::Nothing);
+        let rows = self.ledger.parts(&upload.id, 0, upload.parts_max()).await;
+        let rows = rows.map_err(ledger_failed)?;
+        let source = if upload.kind == UploadKind::Declared {
+            self.declared_source(&upload, rows).await?
+        } else if upload.state == UploadState::Completing {
+            CompletionSource::from_rows(&upload, rows, None)
+        } else {
+            // The gateway does not know the parts of the upload yet.
+            None
         };
-        let (seen, head) = self.look(&upload, Some(&checksum)).await;
-        match seen {
-            Seen::Ours | Seen::Damaged => {}
-            Seen::Unknown => return Err(Refusal::later(Code::StoreUnavailable, 2)),
-            Seen::Absent | Seen::Foreign => return Ok(Confirmed::Nothing),
-        }
-        // A single PUT's part is the object itself.
-        let whole = head
-            .filter(|_| upload.plan.is_single())
-            .map(|head| head.etag);
-        let Some(asked) = Asked::of_rows(&upload, rows, whole.as_ref()) else {
-            return Ok(Confirmed::Nothing);
+        let Some(source) = source else {
+            return Ok(Confirmation::NothingToDo);
         };
-        let mut outcome = self.join_or_spawn(upload, asked);
-        decided(
-            outcome
-                .wait_for(Option::is_some)
-                .await
-                .ok()
-                .and_then(|outcome| outcome.clone()),
-        )
+        let mut completion = self.join_or_spawn(upload, source);
+        confirmation(completion.result().await)
     }
 
-    /// Writes down that an event named a key the ledger does not know.
+    /// The source for the completion of a declared upload. Returns `None` if the SHA-256 or the
+    /// ETag of a part is unknown, or if there is no object of the upload.
+    async fn declared_source(
+        &self,
+        upload: &Upload,
+        rows: Vec<LedgerPart>,
+    ) -> Result<Option<CompletionSource>, Refusal> {
+        let part_sha256: Option<Vec<_>> = rows.iter().map(|row| row.sha256.as_ref()).collect();
+        let checksum = part_sha256
+            .and_then(|part_sha256| validation::object_checksum(&upload.plan, part_sha256));
+        let Some(checksum) = checksum else {
+            return Ok(None);
+        };
+        let (check, object) = self.check_object(upload, Some(&checksum)).await;
+        match check {
+            ObjectCheck::Matches | ObjectCheck::Damaged => {}
+            ObjectCheck::Unknown => {
+                return Err(Refusal::retry_after(Code::StoreUnavailable, RETRY_SECONDS));
+            }
+            ObjectCheck::Absent | ObjectCheck::Foreign => return Ok(None),
+        }
+        // The part of a single PUT is the object itself.
+        let object = object.filter(|_| upload.plan.is_single());
+        let etag = object.as_ref().map(|object| &object.etag);
+        Ok(CompletionSource::from_rows(upload, rows, etag))
+    }
+
+    /// Records that an event named a key that the ledger does not know.
     ///
     /// # Errors
     /// `unavailable`.
-    pub async fn note_stranger(&self, key: &Key, now: Timestamp) -> Result<(), Refusal> {
-        Ok(self.ledger.record_unknown_key(key, now).await?)
+    pub async fn record_unknown_key(&self, key: &Key, now: Timestamp) -> Result<(), Refusal> {
+        let recorded = self.ledger.record_unknown_key(key, now).await;
+        recorded.map_err(ledger_failed)
     }
 }
 
-/// What the outcome of a complete is to an event.
-fn decided(outcome: Option<Outcome>) -> Result<Confirmed, Refusal> {
-    match outcome {
-        Some(Ok(Completion::Receipt(_))) => Ok(Confirmed::Decided),
-        Some(Err(refusal)) if refusal.code == Code::Gone => Ok(Confirmed::Decided),
-        // Taken over at this very moment: who did so decides.
-        Some(Err(refusal)) if refusal.code == Code::LeaseLost => Ok(Confirmed::Nothing),
+/// Converts the result of a completion that an event has caused.
+fn confirmation(result: Option<CompleteResult>) -> Result<Confirmation, Refusal> {
+    match result {
+        Some(Ok(Completion::Receipt(_))) => Ok(Confirmation::Decided),
+        Some(Err(refusal)) if refusal.code == Code::Gone => Ok(Confirmation::Decided),
+        // A client has claimed the upload in the meantime, and will complete it.
+        Some(Err(refusal)) if refusal.code == Code::LeaseLost => Ok(Confirmation::NothingToDo),
         Some(Err(refusal)) => Err(refusal),
-        _ => Err(Refusal::later(Code::Unavailable, 2)),
+        Some(Ok(Completion::Pending(_))) | None => {
+            Err(Refusal::retry_after(Code::Unavailable, RETRY_SECONDS))
+        }
     }
 }

@@ -1,8 +1,11 @@
-//! Hooks at work: whatever is verified is shown to each hook, one after the other, until it is ready or rejected.
+//! Runs the hooks of verified uploads, one after the other, until the upload is ready or rejected.
 //!
-//! Border: a row is taken and held by its lease, and decided by its fence, so that of many gateways one decides. Hooks may run more
-//! than once for an upload (their gateway may die), those that have accepted it are not asked again. What a rejected object comes
-//! to is `rejected`.
+//! A gateway takes the hooks of an upload for the time of a lease, and decides only with the number
+//! that it got with the lease, so that one of several gateways decides. A hook may run more than
+//! once for an upload, since its gateway may die; hooks that have accepted an upload are not run
+//! again.
+//!
+//! Not here: the treatment of rejected objects (`dispose`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,199 +14,243 @@ use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::Service;
-use crate::hooks::{Document, Hook, HookKind, Verdict, back_off};
-use crate::ledger::{LedgerResult, PendingHooks, Rejection};
+use super::core::Service;
+use super::dispose::HeldRejection;
+use crate::hooks::{Document, Hook, HookKind, UploadDescription, Verdict, retry_delay};
+use crate::ledger::{LedgerError, PendingHooks, Upload};
 use crate::metrics::metrics;
-use crate::problem::Refusal;
+use crate::problem::report_ledger_error;
+use crate::time::after;
 use upload_s3::Fault;
 use upload_types::crash;
 use upload_types::wire::{ReadUrl, UploadState};
 
-/// Uploads that hooks are run for at the same time.
-const AT_ONCE: usize = 4;
-/// How often the ledger is looked at for what other gateways have left.
-const LOOK: Duration = Duration::from_secs(30);
-/// A URL to read the object lives this long, and longer than the hook may take.
-const READ: Duration = Duration::from_hours(1);
-const MARGIN: Duration = Duration::from_mins(1);
+/// Uploads for which hooks run at the same time.
+const MAX_CONCURRENT_UPLOADS: usize = 4;
+/// How often the ledger is read for hooks that other gateways have abandoned.
+const POLL_INTERVAL: Duration = Duration::from_secs(30);
+const MIN_POLL_DELAY: Duration = Duration::from_millis(20);
+const MIN_READ_URL_TTL: Duration = Duration::from_hours(1);
+/// How much longer than the time limit of the hook its URL is valid.
+const READ_URL_MARGIN: Duration = Duration::from_mins(1);
 
 impl Service {
-    /// Whether there are any. Without, what still waits for some is told of: it does not become ready by itself.
-    ///
-    /// # Errors
-    /// When the ledger fails.
-    pub async fn has_hooks(&self) -> LedgerResult<bool> {
-        let any = !self.rules.hooks.is_empty();
-        if !any && self.ledger.next_hooks_due().await?.is_some() {
-            tracing::warn!(
-                "uploads wait for hooks, and this gateway has none: they stay verified until one runs them"
-            );
-        }
-        Ok(any)
+    #[must_use]
+    pub fn has_hooks(&self) -> bool {
+        !self.config.hooks.is_empty()
     }
 
-    /// Runs hooks as they become due, for ever. Dropped, it ends those that run.
-    pub async fn keep_hooking(self: Arc<Self>) {
+    /// Logs a warning if uploads wait for hooks. A gateway without hooks must not make them ready.
+    ///
+    /// # Errors
+    /// That of the ledger.
+    pub async fn warn_of_uploads_that_wait_for_hooks(&self) -> Result<(), LedgerError> {
+        if self.ledger.next_hooks_due().await?.is_some() {
+            tracing::warn!(
+                "uploads wait for hooks, but this gateway has none; they stay verified until a \
+                 gateway with hooks runs"
+            );
+        }
+        Ok(())
+    }
+
+    /// Runs hooks forever, as they become due. If the future is dropped, running hooks end.
+    pub async fn run_hooks(self: Arc<Self>) {
         let mut running = JoinSet::new();
         loop {
-            let room = AT_ONCE - running.len().min(AT_ONCE);
-            let wait = match self.take_due(room).await {
-                Ok((taken, wait)) => {
-                    for hooked in taken {
+            let free = MAX_CONCURRENT_UPLOADS.saturating_sub(running.len());
+            let delay = match self.take_due_hooks(free).await {
+                Ok((taken, delay)) => {
+                    for pending in taken {
                         let service = Arc::clone(&self);
-                        running.spawn(async move { service.hook(hooked).await });
+                        running.spawn(async move { service.process_hooks(pending).await });
                     }
-                    wait
+                    delay
                 }
                 Err(error) => {
-                    let _ = Refusal::from(error);
-                    LOOK
+                    report_ledger_error(&error);
+                    POLL_INTERVAL
                 }
             };
-            let full = running.len() >= AT_ONCE;
+            let is_full = running.len() >= MAX_CONCURRENT_UPLOADS;
             tokio::select! {
                 Some(_) = running.join_next() => {}
-                () = self.hooks_due.notified(), if !full => {}
-                () = sleep(wait), if !full => {}
+                () = self.hooks_due.notified(), if !is_full => {}
+                () = sleep(delay), if !is_full => {}
             }
         }
     }
 
-    /// Takes what is due, as far as there is room, and tells when to look again.
-    async fn take_due(&self, room: usize) -> LedgerResult<(Vec<PendingHooks>, Duration)> {
-        if room == 0 {
-            return Ok((Vec::new(), LOOK));
+    /// Takes due hooks of at most `max` uploads. Returns also how long to wait before the next
+    /// call.
+    async fn take_due_hooks(
+        &self,
+        max: usize,
+    ) -> Result<(Vec<PendingHooks>, Duration), LedgerError> {
+        if max == 0 {
+            return Ok((Vec::new(), POLL_INTERVAL));
         }
         let now = Timestamp::now();
-        let taken = self
-            .ledger
-            .take_due_hooks(now, self.rules.terms.renewed(now).lease_until, room)
-            .await?;
-        let wait = match self.ledger.next_hooks_due().await? {
+        let until = self.config.lease_terms.renewed(now).lease_until;
+        let taken = self.ledger.take_due_hooks(now, until, max).await?;
+        let delay = match self.ledger.next_hooks_due().await? {
             Some(due) => Duration::try_from(due.duration_since(now)).unwrap_or_default(),
-            None => LOOK,
+            None => POLL_INTERVAL,
         };
-        // What this gateway holds it renews in time; a clock that others set is looked at now and then.
-        Ok((taken, wait.clamp(Duration::from_millis(20), LOOK)))
+        // This gateway renews its own leases in time. Times of other gateways may be from clocks
+        // that differ.
+        Ok((taken, delay.clamp(MIN_POLL_DELAY, POLL_INTERVAL)))
     }
 
-    /// Brings one upload as far as it comes, as long as nobody else has taken it.
-    async fn hook(self: Arc<Self>, hooked: PendingHooks) {
+    /// Runs the hooks of one upload, and disposes of its object if one rejects it. Stops if another
+    /// gateway takes over.
+    async fn process_hooks(self: Arc<Self>, pending: PendingHooks) {
         crash::point("gateway.hooks.taken");
-        let id = hooked.upload.id.clone();
-        let rejected = tokio::select! {
-            // What failed is logged, and the row is taken again once its lease is over.
-            done = self.ask_hooks(&hooked) => done.map_err(Refusal::from).ok().flatten(),
-            () = self.lost(&hooked) => {
-                tracing::warn!(%id, "another gateway has taken over its hooks");
+        let rejection = tokio::select! {
+            result = self.run_remaining_hooks(&pending) => result.unwrap_or_else(|error| {
+                // The hooks are taken again when the lease has ended.
+                report_ledger_error(&error);
+                None
+            }),
+            () = self.renew_until_taken_over(&pending) => {
+                tracing::warn!(id = %pending.upload.id, "another gateway has taken over the hooks");
                 None
             }
         };
-        // From here on its object is held, and no longer its hooks.
-        if let Some((rejection, until)) = rejected {
-            self.see_to(&hooked.upload, &rejection, until).await;
+        // The lease of the hooks has ended with the rejection. Now this process holds the cleanup.
+        if let Some(rejection) = rejection {
+            self.dispose(&pending.upload, rejection).await;
         }
     }
 
-    /// Renews the lease until that fails.
-    async fn lost(&self, hooked: &PendingHooks) {
+    /// Renews the lease until another gateway has taken over, or the upload is decided.
+    async fn renew_until_taken_over(&self, pending: &PendingHooks) {
         loop {
-            sleep(self.rules.terms.lease / 3).await;
-            let until = self.rules.terms.renewed(Timestamp::now()).lease_until;
-            // A ledger that does not answer decides nothing either.
-            if let Ok(false) = self
+            sleep(self.config.lease_terms.lease_ttl / 3).await;
+            let until = self.renewed().lease_until;
+            let renewed = self
                 .ledger
-                .hold_hooks(&hooked.upload.id, hooked.epoch, until)
-                .await
-            {
+                .hold_hooks(&pending.upload.id, pending.epoch, until)
+                .await;
+            // While the ledger does not respond, no other gateway can take over.
+            if let Ok(false) = renewed {
                 return;
             }
         }
     }
 
-    /// What has become of it where one of them rejects it, and until when its object is held.
-    async fn ask_hooks(
+    /// Runs the hooks that have not accepted the upload yet. Returns the rejection if one of them
+    /// rejects it.
+    async fn run_remaining_hooks(
         &self,
-        hooked: &PendingHooks,
-    ) -> LedgerResult<Option<(Rejection, Timestamp)>> {
-        let PendingHooks {
-            upload,
-            epoch,
-            failures,
-            ..
-        } = hooked;
-        let mut accepted = hooked.accepted.clone();
-        for hook in self.rules.hooks.list.iter() {
+        pending: &PendingHooks,
+    ) -> Result<Option<HeldRejection>, LedgerError> {
+        let PendingHooks { upload, epoch, .. } = pending;
+        let mut accepted = pending.accepted.clone();
+        for hook in self.config.hooks.iter() {
             if accepted.contains(&hook.name) {
                 continue;
             }
-            let verdict = match self.read_url(hook, hooked).await {
-                Ok(read) => {
-                    self.rules
-                        .hooks
-                        .run(hook, &Document::new(hook, upload, &read))
-                        .await
-                }
-                Err(fault) => Verdict::Later(format!("no URL to read the object: {fault}")),
-            };
-            crash::point("gateway.hooks.said");
+            let verdict = self.run_hook(hook, upload).await;
+            crash::point("gateway.hooks.verdict");
             match verdict {
                 Verdict::Accept => {
                     accepted.push(hook.name.clone());
-                    if !self
+                    let is_recorded = self
                         .ledger
                         .record_accepted_hooks(&upload.id, *epoch, &accepted)
-                        .await?
-                    {
+                        .await?;
+                    if !is_recorded {
                         return Ok(None);
                     }
                     crash::point("gateway.hooks.accepted");
-                    tracing::info!(id = %upload.id, hook = hook.name, "accepted");
+                    tracing::info!(id = %upload.id, hook = hook.name, "hook has accepted an upload");
                 }
-                Verdict::Reject(reason) => return self.reject(hooked, hook, reason).await,
-                Verdict::Later(why) => {
-                    // Counted anew by each hook that is reached.
-                    let failures = if accepted.len() > hooked.accepted.len() {
-                        1
-                    } else {
-                        failures.saturating_add(1)
-                    };
-                    let wait = back_off(failures, fastrand::f64());
-                    tracing::warn!(
-                        id = %upload.id, hook = hook.name, failures, again_in = ?wait, why = ?why,
-                        "a hook failed; the upload is not ready until it accepts it"
-                    );
-                    let due = Timestamp::now().checked_add(wait).unwrap_or(Timestamp::MAX);
-                    self.ledger
-                        .record_hook_failure(&upload.id, *epoch, failures, due)
+                Verdict::Reject(reason) => return self.reject(pending, hook, reason).await,
+                Verdict::Retry(reason) => {
+                    let has_advanced = accepted.len() > pending.accepted.len();
+                    self.schedule_retry(pending, hook, &reason, has_advanced)
                         .await?;
-                    crash::point("gateway.hooks.failed");
                     return Ok(None);
                 }
             }
         }
         if self.ledger.mark_ready(&upload.id, *epoch).await? {
             crash::point("gateway.hooks.ready");
-            metrics().ended(UploadState::Ready);
-            tracing::info!(id = %upload.id, "ready");
+            metrics().record_final_state(UploadState::Ready);
+            tracing::info!(id = %upload.id, "upload ready");
         }
         Ok(None)
     }
 
-    /// For a program, at the address that this gateway itself uses; for a webhook, at the one that clients do.
-    async fn read_url(&self, hook: &Hook, hooked: &PendingHooks) -> Result<ReadUrl, Fault> {
-        let upload = &hooked.upload;
-        let life = hook.time_limit.saturating_add(MARGIN).max(READ);
-        let (url, lives) = match hook.kind {
-            HookKind::Command { .. } => self.store.sign_internal_get(&upload.key, life).await?,
-            HookKind::Webhook { .. } => {
-                self.store.sign_get(&upload.key, &upload.name, life).await?
+    async fn run_hook(&self, hook: &Hook, upload: &Upload) -> Verdict {
+        match self.read_url(hook, upload).await {
+            Ok(read_url) => {
+                let document = Document::new(hook, describe(upload), &read_url);
+                self.config.hooks.run(hook, &document).await
             }
+            Err(fault) => Verdict::Retry(format!("no URL to read the object: {fault}")),
+        }
+    }
+
+    /// Schedules the next run of a hook that could not decide. Failures are counted per hook: the
+    /// count begins anew if an earlier hook has accepted the upload in this run.
+    async fn schedule_retry(
+        &self,
+        pending: &PendingHooks,
+        hook: &Hook,
+        reason: &str,
+        has_advanced: bool,
+    ) -> Result<(), LedgerError> {
+        let failures = if has_advanced {
+            1
+        } else {
+            pending.failures.saturating_add(1)
+        };
+        let delay = retry_delay(failures, fastrand::f64());
+        let id = &pending.upload.id;
+        tracing::warn!(
+            %id, hook = hook.name, failures, retry_in = ?delay, reason,
+            "a hook has failed; the upload is not ready until the hook accepts it"
+        );
+        let due = after(Timestamp::now(), delay);
+        self.ledger
+            .record_hook_failure(id, pending.epoch, failures, due)
+            .await?;
+        crash::point("gateway.hooks.failed");
+        Ok(())
+    }
+
+    /// The URL by which a hook reads the object: for a program at the address that this gateway
+    /// uses, for a webhook at the address that clients use.
+    async fn read_url(&self, hook: &Hook, upload: &Upload) -> Result<ReadUrl, Fault> {
+        let ttl = hook
+            .time_limit
+            .saturating_add(READ_URL_MARGIN)
+            .max(MIN_READ_URL_TTL);
+        let (url, expires_in) = match hook.kind {
+            HookKind::Command { .. } => self.store.sign_internal_get(&upload.key, ttl).await?,
+            HookKind::Webhook { .. } => self.store.sign_get(&upload.key, &upload.name, ttl).await?,
         };
         Ok(ReadUrl {
             url,
-            expires_in: Some(lives),
+            expires_in: Some(expires_in),
         })
+    }
+}
+
+fn describe(upload: &Upload) -> UploadDescription<'_> {
+    let receipt = upload.receipt.as_ref();
+    UploadDescription {
+        id: &upload.id,
+        owner: &upload.owner,
+        key: &upload.key,
+        name: &upload.name,
+        size: upload.plan.size(),
+        content_type: &upload.content_type,
+        metadata: &upload.metadata,
+        etag: receipt.map(|receipt| &receipt.etag),
+        checksum: receipt.and_then(|receipt| receipt.checksum.as_ref()),
+        receipt,
     }
 }

@@ -1,15 +1,16 @@
-//! Reading: an upload's status, its parts as the store holds them, the owner's uploads, and a URL to read an object.
+//! Read: the status of an upload, its parts, the uploads of an owner, and a URL to read an object.
 //!
-//! Border: nothing here moves an upload on, but for one the store turns out to have lost.
+//! No operation here changes an upload, except that an upload is ended if the store has lost it.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Service, aged, is_over};
+use super::core::Service;
+use super::lifecycle::{is_complete, is_gone, with_expiry};
 use crate::auth::Owner;
-use crate::ledger::{Upload, UploadKind};
-use crate::problem::{Refusal, store_failed};
+use crate::ledger::{LedgerPart, Upload, UploadKind};
+use crate::problem::{Refusal, ledger_failed, store_failed};
 use upload_s3::Fault;
 use upload_types::names::{PartNumber, Sha256, SignedUrl};
 use upload_types::sync::lock;
@@ -17,81 +18,80 @@ use upload_types::wire::{
     Code, PartList, ReadUrl, StoredPart, UploadList, UploadState, UploadStatus,
 };
 
-/// Parts in one page.
-const PAGE: u32 = 1000;
-/// Uploads in one page: with the largest metadata that is taken, they stay below what a client reads.
-const UPLOADS: u32 = 500;
+const PARTS_PER_PAGE: u32 = 1000;
+/// With the largest metadata, a page of this many uploads is still smaller than the largest body
+/// that a client reads.
+const UPLOADS_PER_PAGE: u32 = 500;
 /// States whose parts are in a multipart upload.
-const UNDER_WAY: &[UploadState] = &[
+const UNFINISHED: &[UploadState] = &[
     UploadState::Pending,
     UploadState::Uploading,
     UploadState::Completing,
 ];
-const READ_DEFAULT: u64 = 60 * 60;
-/// As long as S3 lets a presigned URL live.
-const READ_MAX: u64 = 7 * 24 * 60 * 60;
+const DEFAULT_READ_URL_SECONDS: u64 = 60 * 60;
+/// The maximum of S3 for a presigned URL.
+const MAX_READ_URL_SECONDS: u64 = 7 * 24 * 60 * 60;
 
 impl Service {
     /// # Errors
     /// `not_found`.
     pub async fn status(&self, owner: &Owner, id: &str) -> Result<UploadStatus, Refusal> {
-        Ok(status(self.find(owner, id).await?))
+        Ok(status(self.find_upload(owner, id).await?))
     }
 
-    /// A page of the owner's uploads, newest first, behind the upload `after`.
+    /// A page of the owner's uploads, newest first, that begins behind the upload `after`.
     ///
     /// # Errors
-    /// `invalid_request` for a state there is not; `not_found` when `after` is none of the owner's.
+    /// `invalid_request` for an unknown state; `not_found` if the owner has no upload `after`.
     pub async fn list(
         &self,
         owner: &Owner,
         state: Option<&str>,
         after: Option<&str>,
     ) -> Result<UploadList, Refusal> {
-        let unknown = || Refusal::saying(Code::InvalidRequest, "state is none an upload can be in");
+        let unknown = || Refusal::with_detail(Code::InvalidRequest, "there is no such state");
         let state = state
             .map(|name| UploadState::from_name(name).ok_or_else(unknown))
             .transpose()?;
         let after = match after {
-            Some(id) => Some(self.row(owner, id).await?),
+            Some(id) => Some(self.find_row(owner, id).await?),
             None => None,
         };
         let uploads = self
             .ledger
-            .uploads(&owner.0, state, after.as_ref(), UPLOADS)
-            .await?;
-        let full = uploads.len() == usize::try_from(UPLOADS).unwrap_or(usize::MAX);
-        let next = uploads
-            .last()
-            .filter(|_| full)
-            .map(|upload| upload.id.clone());
+            .uploads(&owner.0, state, after.as_ref(), UPLOADS_PER_PAGE)
+            .await
+            .map_err(ledger_failed)?;
+        let is_full = is_full_page(uploads.len(), UPLOADS_PER_PAGE);
+        let last = uploads.last().filter(|_| is_full);
+        let next = last.map(|upload| upload.id.clone());
         let now = Timestamp::now();
-        Ok(UploadList {
-            uploads: uploads
-                .into_iter()
-                .map(|upload| status(aged(upload, now)))
-                .collect(),
-            next,
-        })
+        let uploads = uploads
+            .into_iter()
+            .map(|upload| status(with_expiry(upload, now)))
+            .collect();
+        Ok(UploadList { uploads, next })
     }
 
-    /// A page of the parts the store holds behind `after`; once the upload is complete, of those it was completed with.
+    /// A page of the parts in the store that begins behind part `after`. Once the upload is
+    /// complete, the parts with which it was completed.
     ///
     /// # Errors
-    /// `gone`, `busy` while it is being decided where the parts went, `not_found`, `store_unavailable`.
+    /// `gone`, `busy` while the upload is being completed and its parts cannot be listed,
+    /// `not_found`, `store_unavailable`.
     pub async fn parts(&self, owner: &Owner, id: &str, after: u32) -> Result<PartList, Refusal> {
-        let upload = self.find(owner, id).await?;
-        if is_over(upload.state) {
+        let upload = self.find_upload(owner, id).await?;
+        if is_gone(upload.state) {
             return Err(Refusal::new(Code::Gone));
         }
-        if matches!(upload.state, UploadState::Verified | UploadState::Ready) {
-            return self.recorded(&upload, after).await;
+        if is_complete(upload.state) {
+            return self.recorded_parts(&upload, after).await;
         }
         let page = match (&upload.store_upload, upload.is_single()) {
             (_, true) => self
                 .single_part(&upload, after)
                 .await
-                .map_err(|fault| store_failed("head", &fault))?,
+                .map_err(|fault| store_failed("check an object", &fault))?,
             (None, false) => PartList {
                 parts: Vec::new(),
                 next: None,
@@ -101,33 +101,30 @@ impl Service {
                 match self.store.list(&upload.key, multipart, behind).await {
                     Ok((parts, next)) => PartList { parts, next },
                     Err(Fault::NoSuchUpload) => {
-                        return self.without_multipart(&upload, after).await;
+                        return self.on_multipart_missing(&upload, after).await;
                     }
-                    Err(fault) => return Err(store_failed("list", &fault)),
+                    Err(fault) => return Err(store_failed("list parts", &fault)),
                 }
             }
         };
-        // What a complete was asked with stays as it was said: it is decided by that.
+        // The ETags of a complete must not change: the outcome is decided with them.
         if upload.state != UploadState::Completing && upload.kind == UploadKind::Declared {
             self.ledger
                 .record_stored_parts(&upload.id, page.parts.clone())
-                .await?;
+                .await
+                .map_err(ledger_failed)?;
         }
         Ok(page)
     }
 
-    /// A plain PUT's one part, if the object at the key is ours.
+    /// The part of a single PUT, if the object at the key belongs to the upload.
     async fn single_part(&self, upload: &Upload, after: u32) -> Result<PartList, Fault> {
-        let head = self
-            .store
-            .head(&upload.key)
-            .await?
-            .filter(|head| head.token.as_ref() == Some(&upload.token));
-        let part = head.filter(|_| after == 0).map(|head| StoredPart {
+        let object = self.find_own_object(upload).await?;
+        let part = object.filter(|_| after == 0).map(|object| StoredPart {
             number: PartNumber::FIRST,
-            size: head.size,
-            etag: head.etag,
-            sha256: head
+            size: object.size,
+            etag: object.etag,
+            sha256: object
                 .checksum
                 .and_then(|checksum| Sha256::from_base64(checksum.as_str()).ok()),
         });
@@ -137,39 +134,39 @@ impl Service {
         })
     }
 
-    /// The store no longer knows the multipart upload: it was completed (behind the ledger's back, where that was restored from
-    /// a backup), and complete will find that out, or it is lost.
-    async fn without_multipart(&self, upload: &Upload, after: u32) -> Result<PartList, Refusal> {
-        let head = self
-            .store
-            .head(&upload.key)
-            .await
-            .map_err(|fault| store_failed("head", &fault))?;
-        if head.is_some_and(|head| head.token.as_ref() == Some(&upload.token)) {
-            return self.recorded(upload, after).await;
+    /// The parts of an upload whose multipart upload the store does not know. Either it was
+    /// completed without a record in the ledger (for example if the ledger was restored from a
+    /// backup), which the next complete finds out, or the store has lost it.
+    async fn on_multipart_missing(&self, upload: &Upload, after: u32) -> Result<PartList, Refusal> {
+        let object = self.find_own_object(upload).await;
+        let object = object.map_err(|fault| store_failed("check an object", &fault))?;
+        if object.is_some() {
+            return self.recorded_parts(upload, after).await;
         }
-        let deciding = lock(&self.completing).contains_key(&upload.id);
-        if !deciding && self.end(upload, UNDER_WAY, UploadState::Expired).await? {
+        let is_completing = lock(&self.completions).contains_key(&upload.id);
+        if !is_completing && self.end(upload, UNFINISHED, UploadState::Expired).await? {
             tracing::warn!(id = %upload.id, key = %upload.key, "the store has lost the multipart upload");
             return Err(Refusal::new(Code::Gone));
         }
-        Err(Refusal::later(Code::Busy, 1))
+        Err(Refusal::retry_after(Code::Busy, 1))
     }
 
-    async fn recorded(&self, upload: &Upload, after: u32) -> Result<PartList, Refusal> {
-        let rows = self.ledger.parts(&upload.id, after, PAGE).await?;
+    /// A page of the parts in the ledger.
+    async fn recorded_parts(&self, upload: &Upload, after: u32) -> Result<PartList, Refusal> {
+        let rows = self.ledger.parts(&upload.id, after, PARTS_PER_PAGE).await;
+        let rows = rows.map_err(ledger_failed)?;
         let last = rows.last().map(|row| row.number);
-        let full = rows.len() == usize::try_from(PAGE).unwrap_or(usize::MAX);
-        let more = |last: &PartNumber| match upload.kind {
+        let is_full = is_full_page(rows.len(), PARTS_PER_PAGE);
+        let has_more = |last: &PartNumber| match upload.kind {
             UploadKind::Declared => last.get() < upload.plan.count(),
-            _ => full,
+            UploadKind::Multipart | UploadKind::FormPost => is_full,
         };
-        let next = last.filter(more);
-        let part = |row: crate::ledger::LedgerPart| {
-            row.etag.map(|etag| StoredPart {
+        let next = last.filter(has_more);
+        let part = |row: LedgerPart| {
+            Some(StoredPart {
                 number: row.number,
                 size: row.size,
-                etag,
+                etag: row.etag?,
                 sha256: row.sha256,
             })
         };
@@ -179,31 +176,33 @@ impl Service {
         })
     }
 
-    /// A URL to read the object with: the CDN's, or one for `expires` seconds (an hour by default, at most seven days).
+    /// A URL to read the object: that of the CDN, or a presigned one for `expires` seconds (default
+    /// an hour, at most seven days).
     ///
     /// # Errors
-    /// `busy` before the upload is ready, `rate_limited`, `gone`, `not_found`, `invalid_request`, `store_unavailable`.
+    /// `busy` before the upload is ready, `rate_limited`, `gone`, `not_found`, `invalid_request`,
+    /// `store_unavailable`.
     pub async fn url(
         &self,
         owner: &Owner,
         id: &str,
         expires: Option<u64>,
     ) -> Result<ReadUrl, Refusal> {
-        let upload = self.find(owner, id).await?;
-        let expires = expires.unwrap_or(READ_DEFAULT);
-        if !(1..=READ_MAX).contains(&expires) {
-            return Err(Refusal::saying(
+        let upload = self.find_upload(owner, id).await?;
+        let expires = expires.unwrap_or(DEFAULT_READ_URL_SECONDS);
+        if !(1..=MAX_READ_URL_SECONDS).contains(&expires) {
+            return Err(Refusal::with_detail(
                 Code::InvalidRequest,
-                format!("expires is 1 to {READ_MAX} seconds"),
+                format!("expires must be 1 to {MAX_READ_URL_SECONDS} seconds"),
             ));
         }
         match upload.state {
             UploadState::Ready => {}
-            state if is_over(state) => return Err(Refusal::new(Code::Gone)),
+            state if is_gone(state) => return Err(Refusal::new(Code::Gone)),
             _ => {
-                return Err(Refusal::saying(
+                return Err(Refusal::with_detail(
                     Code::Busy,
-                    "the upload is not complete yet",
+                    "the upload is not ready yet",
                 ));
             }
         }
@@ -213,23 +212,25 @@ impl Service {
                 expires_in: None,
             });
         }
-        self.signed.take(&owner.0, 1)?;
-        let signed = self
-            .store
-            .sign_get(&upload.key, &upload.name, Duration::from_secs(expires))
-            .await;
-        let (url, lives) = signed.map_err(|fault| store_failed("sign a read", &fault))?;
+        self.sign_rate.take(&owner.0, 1)?;
+        let ttl = Duration::from_secs(expires);
+        let signed = self.store.sign_get(&upload.key, &upload.name, ttl).await;
+        let (url, expires_in) = signed.map_err(|fault| store_failed("sign a read", &fault))?;
         Ok(ReadUrl {
             url,
-            expires_in: Some(lives),
+            expires_in: Some(expires_in),
         })
     }
 }
 
+fn is_full_page(count: usize, page: u32) -> bool {
+    usize::try_from(page).is_ok_and(|page| count == page)
+}
+
 fn status(upload: Upload) -> UploadStatus {
-    // What has no plan has sizes once it is complete.
-    let known = upload.kind == UploadKind::Declared || upload.receipt.is_some();
-    let parts = upload
+    // The sizes of an upload from a browser are known once it is complete.
+    let is_size_known = upload.kind == UploadKind::Declared || upload.receipt.is_some();
+    let part_count = upload
         .receipt
         .as_ref()
         .map_or(upload.plan.count(), |receipt| receipt.parts);
@@ -239,11 +240,15 @@ fn status(upload: Upload) -> UploadStatus {
         state: upload.state,
         name: spec.name,
         key: spec.key,
-        size: known.then_some(spec.plan.size()),
+        size: is_size_known.then_some(spec.plan.size()),
         content_type: spec.content_type,
         metadata: spec.metadata,
-        part_size: if known { spec.plan.part_size() } else { 0 },
-        part_count: if known { parts } else { 0 },
+        part_size: if is_size_known {
+            spec.plan.part_size()
+        } else {
+            0
+        },
+        part_count: if is_size_known { part_count } else { 0 },
         created_at: spec.created_at,
         expires_at: upload.expires_at,
         receipt: upload.receipt,

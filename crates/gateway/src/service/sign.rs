@@ -1,179 +1,148 @@
-//! Sign: one presigned request for each part, good for its bytes alone.
+//! Sign: presigned requests for parts, each valid for the bytes of its part only.
 //!
-//! Border: the first sign pins a part to its SHA-256; the signature itself is `store`.
+//! Not here: the signature itself (`upload_s3`).
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use jiff::Timestamp;
-
-use super::{Service, closed, is_over, object};
+use super::core::Service;
+use super::lifecycle::{accepts_parts, is_gone, refuse_parts};
+use super::multipart::Reuse;
+use super::url_ttl::part_url_ttl;
 use crate::auth::Owner;
-use crate::ledger::{Transition, Upload, UploadKind};
+use crate::ledger::{TransitionOutcome, Upload, UploadKind};
 use crate::metrics::metrics;
-use crate::problem::{Refusal, store_failed};
-use crate::rules;
+use crate::problem::{Refusal, ledger_failed, store_failed};
+use crate::validation;
 use upload_s3::Fault;
 use upload_types::crash;
-use upload_types::wire::{
-    Code, PartSpec, Proof, SignRequest, SignResponse, SignedPart, UploadState,
-};
-
-/// The slowest link a part's URL must outlive, in bytes per second.
-const SLOWEST: u64 = 256 << 10;
-/// No signed URL for a part lives longer.
-const LIFE_MAX: Duration = Duration::from_hours(12);
+use upload_types::wire::{Code, PartSpec, Proof, SignRequest, SignResponse, SignedPart};
 
 impl Service {
     /// Signs parts of an upload.
     ///
     /// # Errors
-    /// `invalid_request` for parts that are not the plan's, `lease_lost`, `part_pinned`, `gone`, `rate_limited`, `busy` while completing,
-    /// `not_found`, `store_unavailable`.
+    /// `invalid_request` for parts that do not match the plan, `lease_lost`, `part_pinned`, `gone`,
+    /// `rate_limited`, `busy` while the upload is completing, `not_found`, `store_unavailable`.
     pub async fn sign(
         &self,
         owner: &Owner,
         id: &str,
         request: SignRequest,
     ) -> Result<SignResponse, Refusal> {
-        let upload = self.find(owner, id).await?;
-        // Who lost the upload to another is to hear of that first, however far the other has come.
-        if request.epoch != upload.lease.epoch && !is_over(upload.state) {
+        let upload = self.find_upload(owner, id).await?;
+        // A caller that has lost the lease is told so first, whatever the new holder has done
+        // since.
+        if request.epoch != upload.lease.epoch && !is_gone(upload.state) {
             return Err(Refusal::new(Code::LeaseLost));
         }
-        if !matches!(upload.state, UploadState::Pending | UploadState::Uploading) {
-            return Err(closed(upload.state));
+        if !accepts_parts(upload.state) {
+            return Err(refuse_parts(upload.state));
         }
-        planned(&upload)?;
-        rules::sign(&upload.plan, &request.parts)?;
-        self.signable(&request.parts)?;
-        self.signed.take(&owner.0, request.parts.len())?;
-        let upload = self.created(upload, true).await?;
+        check_declared(&upload)?;
+        validation::check_parts(&upload.plan, &request.parts)?;
+        self.check_signable(&request.parts)?;
+        self.sign_rate.take(&owner.0, request.parts.len())?;
+        let upload = self.ensure_multipart(upload, Reuse::SearchFirst).await?;
         self.pin(&upload, request.epoch, &request.parts).await?;
-        Ok(SignResponse {
-            parts: self.signed(&upload, &request.parts).await?,
-        })
+        let parts = self.sign_pinned(&upload, &request.parts).await?;
+        Ok(SignResponse { parts })
     }
 
-    /// Whether all that the backend's proof takes is known of these parts, and nothing twice.
-    pub(super) fn signable(&self, parts: &[PartSpec]) -> Result<(), Refusal> {
+    /// Checks that the parts have what the proof of the store needs, and that no part has two
+    /// SHA-256.
+    pub(super) fn check_signable(&self, parts: &[PartSpec]) -> Result<(), Refusal> {
         if self.store.proof() == Proof::Md5 && parts.iter().any(|part| part.md5.is_none()) {
-            return Err(Refusal::saying(
+            return Err(Refusal::with_detail(
                 Code::InvalidRequest,
-                "this backend's proof is md5: each part needs its md5",
+                "the proof of this backend is md5: each part needs its md5",
             ));
         }
-        let mut seen = BTreeMap::new();
-        let differs = |part: &&PartSpec| {
-            seen.insert(part.number, part.sha256)
-                .is_some_and(|sha256| sha256 != part.sha256)
-        };
-        match parts.iter().find(differs) {
-            Some(part) => Err(refusal(Transition::PartMismatch(part.number))),
-            None => Ok(()),
+        let mut sha256_by_number = BTreeMap::new();
+        for part in parts {
+            let earlier = sha256_by_number.insert(part.number, part.sha256);
+            if earlier.is_some_and(|earlier| earlier != part.sha256) {
+                return Err(signing_refusal(TransitionOutcome::PartMismatch(
+                    part.number,
+                )));
+            }
         }
+        Ok(())
     }
 
-    /// Pins parts that are the plan's to their fingerprints.
+    /// Pins parts of the plan to their SHA-256.
     pub(super) async fn pin(
         &self,
         upload: &Upload,
         epoch: u64,
         parts: &[PartSpec],
     ) -> Result<(), Refusal> {
-        match self
+        let pinned = self
             .ledger
-            .pin_parts(
-                &upload.id,
-                epoch,
-                parts.to_vec(),
-                self.rules.terms.renewed(Timestamp::now()),
-            )
-            .await?
-        {
-            Transition::Done => {
-                crash::point("gateway.sign.pinned");
-                Ok(())
-            }
-            refused => Err(refusal(refused)),
+            .pin_parts(&upload.id, epoch, parts.to_vec(), self.renewed())
+            .await
+            .map_err(ledger_failed)?;
+        if pinned != TransitionOutcome::Done {
+            return Err(signing_refusal(pinned));
         }
+        crash::point("gateway.sign.pinned");
+        Ok(())
     }
 
     /// Signs parts that are pinned.
-    pub(super) async fn signed(
+    pub(super) async fn sign_pinned(
         &self,
         upload: &Upload,
         parts: &[PartSpec],
     ) -> Result<Vec<SignedPart>, Refusal> {
-        let (key, life) = (&upload.key, |size| life(size, self.rules.url_ttl));
+        let key = &upload.key;
+        let ttl = |size| part_url_ttl(size, self.config.url_ttl);
         let multipart = upload
             .store_upload
             .as_deref()
             .filter(|_| !upload.is_single());
         let signed = match (multipart, parts) {
-            (Some(multipart), parts) => self.store.sign_parts(key, multipart, parts, life).await,
+            (Some(multipart), parts) => self.store.sign_parts(key, multipart, parts, ttl).await,
             (None, [part, ..]) if upload.is_single() => {
-                // Each of them is the one there is.
+                let object = upload.new_object();
                 let put = self
                     .store
-                    .sign_put(key, &object(upload), part, life(part.size))
+                    .sign_put(key, &object, part, ttl(part.size))
                     .await;
+                // All entries of the request name the same part, since the plan has only one.
                 put.map(|put| vec![put; parts.len()])
             }
             (None, _) => Err(Fault::NoSuchUpload),
         };
-        let signed = signed.map_err(|fault| store_failed("sign", &fault))?;
-        metrics()
-            .parts_signed
-            .inc_by(u64::try_from(signed.len()).unwrap_or(u64::MAX));
+        let signed = signed.map_err(|fault| store_failed("sign parts", &fault))?;
+        metrics().record_signed_parts(signed.len());
         crash::point("gateway.sign.signed");
         Ok(signed.into_iter().map(SignedPart::Put).collect())
     }
 }
 
-/// Whether an upload has a plan that parts can be held to.
+/// Checks that the client has declared the parts of the upload.
 ///
 /// # Errors
-/// `invalid_request`.
-pub(super) fn planned(upload: &Upload) -> Result<(), Refusal> {
+/// `invalid_request` for an upload from a browser.
+pub fn check_declared(upload: &Upload) -> Result<(), Refusal> {
     if upload.kind == UploadKind::Declared {
         return Ok(());
     }
-    Err(Refusal::saying(
+    Err(Refusal::with_detail(
         Code::InvalidRequest,
-        "this upload has no plan: it was begun by Companion's routes",
+        "this upload was begun by the routes of Companion and has no plan",
     ))
 }
 
-/// What the ledger's refusal of an epoch-bearing call is in the API's words.
-pub(super) fn refusal(signing: Transition) -> Refusal {
+/// The refusal of a call with an epoch that had no effect in the ledger.
+pub fn signing_refusal(signing: TransitionOutcome) -> Refusal {
     match signing {
-        Transition::Done => Refusal::new(Code::Unavailable),
-        Transition::LeaseLost => Refusal::new(Code::LeaseLost),
-        Transition::WrongState(state) => closed(state),
-        Transition::PartMismatch(number) => Refusal::saying(
+        TransitionOutcome::Done => Refusal::new(Code::Unavailable),
+        TransitionOutcome::LeaseLost => Refusal::new(Code::LeaseLost),
+        TransitionOutcome::WrongState(state) => refuse_parts(state),
+        TransitionOutcome::PartMismatch(number) => Refusal::with_detail(
             Code::PartPinned,
             format!("part {number} was signed with another SHA-256"),
         ),
-    }
-}
-
-/// How long the URL of a part of `size` bytes lives.
-pub(super) fn life(size: u64, ttl: Duration) -> Duration {
-    Duration::from_secs(size / SLOWEST).max(ttl).min(LIFE_MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_url_outlives_the_slowest_link_but_not_the_day() {
-        let ttl = Duration::from_mins(15);
-        assert_eq!(life(8 << 20, ttl), ttl);
-        assert_eq!(life(1 << 30, ttl), Duration::from_secs(4096));
-        assert_eq!(life(5 << 30, ttl), Duration::from_secs(20480));
-        assert_eq!(life(u64::MAX, ttl), LIFE_MAX);
-        assert_eq!(life(0, Duration::from_hours(25)), LIFE_MAX);
     }
 }

@@ -1,116 +1,122 @@
-//! The sweep: now and then, what nobody holds is brought to its end.
+//! The sweep: periodic cleanup of uploads whose lease or time has run out.
 //!
-//! Border: uploads whose completing somebody left are decided, those that expired are aborted, what may have stayed in the
-//! store is looked for. The ledger's leases say what nobody holds; multipart uploads it does not know are only told of. What a
-//! sweep would do is told without doing any of it.
+//! Abandoned completes are decided, expired uploads are aborted, and leftovers in the store are
+//! removed. The leases in the ledger say which uploads are abandoned. Orphans, which the ledger
+//! does not name, are only reported.
+//!
+//! Not here: what a sweep would do (`sweep_preview`).
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use futures_util::stream::iter;
-use futures_util::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::asked::Asked;
-use super::{Service, is_over};
-use crate::hooks::Fate;
-use crate::ledger::{KeyStatus, SWEEP_BATCH_ROWS, SweepTask, Upload};
-use crate::metrics::{Leftover, metrics};
-use crate::problem::{Refusal, store_failed};
-use upload_s3::Fault;
+use super::completion_source::CompletionSource;
+use super::core::Service;
+use super::dispose::HeldRejection;
+use crate::ledger::{SWEEP_BATCH_ROWS, SweepTask, Upload};
+use crate::metrics::{Abandoned, metrics};
+use crate::problem::{
+    Refusal, ledger_failed, report_ledger_error, report_store_fault, store_failed,
+};
 use upload_types::wire::UploadState;
 
-/// Uploads that are brought to their end at the same time.
-const AT_ONCE: usize = 8;
-/// How often the bucket is looked through for what the ledger does not know.
-const SURVEY: Duration = Duration::from_hours(1);
+/// Uploads that are treated at the same time.
+pub const MAX_CONCURRENT_UPLOADS: usize = 8;
+/// How often the bucket is searched for orphans.
+const ORPHAN_SURVEY_INTERVAL: Duration = Duration::from_hours(1);
 
-/// What a sweep does about something.
+/// What a sweeper does, and how often.
+#[derive(Debug, Clone, Copy)]
+pub struct SweepSchedule {
+    pub interval: Duration,
+    /// Whether to search the bucket for orphans every hour.
+    pub report_orphans: bool,
+}
+
+/// The action of a sweep on one item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    /// The store is asked for the object, and the upload is completed, or given back to its client.
+pub enum SweepAction {
+    /// Decides an abandoned complete: the upload becomes complete, or its client may continue.
     Decide,
     Expire,
     Abort,
-    /// What an upload has left in the store is taken out.
-    Clear,
-    /// Nothing: it is nobody's that this ledger knows.
+    /// Removes from the store what an upload has left there.
+    CleanUp,
+    /// Reports an orphan, and does nothing.
     Report,
 }
 
-/// What a sweep has come across.
-pub struct Swept {
-    pub action: Action,
+/// An item that a sweep has found.
+pub struct SweptItem {
+    pub action: SweepAction,
     pub key: String,
-    /// As it was found, or taken.
+    /// The row when the sweep found it; `None` for an orphan.
     pub upload: Option<Upload>,
-    /// What of it would go out of the store.
-    pub goes: Option<Goes>,
-    /// What has become of it, unless nothing was done.
-    pub became: Option<UploadState>,
-    /// Whether that is its end.
-    pub done: bool,
+    /// What would be removed from the store, in a preview.
+    pub leftovers: Option<StoreLeftovers>,
+    /// The state after the action, if there was one.
+    pub new_state: Option<UploadState>,
+    /// Whether the action is finished.
+    pub is_done: bool,
 }
 
-/// What has no use in the store any more.
+/// What the store has of an upload that has no use for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Goes {
+pub struct StoreLeftovers {
     pub multiparts: usize,
-    pub object: bool,
+    pub has_object: bool,
 }
 
-/// Who is told.
-pub type Tell<'a> = &'a (dyn Fn(&Swept) + Send + Sync);
+/// Called for each item that a sweep has found.
+pub type SweepObserver<'a> = &'a (dyn Fn(&SweptItem) + Send + Sync);
 
 impl Service {
-    /// Sweeps at once and then every so often; with `survey`, tells of strangers in the bucket too.
-    pub async fn keep_sweeping(self: Arc<Self>, every: Duration, survey: bool) {
-        let mut ticks = interval(every.max(Duration::from_millis(1)));
+    /// Sweeps at once, and then at each interval, forever.
+    pub async fn run_sweeper(self: Arc<Self>, schedule: SweepSchedule) {
+        let mut ticks = interval(schedule.interval.max(Duration::from_millis(1)));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut next_survey = Instant::now();
         loop {
             ticks.tick().await;
-            if survey && next_survey <= Instant::now() {
-                // What failed is logged; the next survey may fare better.
-                let _ = self.survey().await;
-                next_survey = Instant::now() + SURVEY;
+            if schedule.report_orphans && next_survey <= Instant::now() {
+                // Failures are logged.
+                let _ = self.report_orphans(&log_orphan).await;
+                next_survey = Instant::now() + ORPHAN_SURVEY_INTERVAL;
             }
-            metrics().swept(self.sweep().await.is_ok());
+            metrics().record_sweep(&self.sweep(None).await);
         }
     }
 
-    /// One round. What cannot be done is logged, and done by a later one.
+    /// Sweeps once. Actions that fail are logged, and repeated by a later sweep.
     ///
     /// # Errors
-    /// When the ledger fails.
-    pub async fn sweep(self: &Arc<Self>) -> Result<(), Refusal> {
-        self.sweep_and_tell(None).await
-    }
-
-    /// One round, and word of each upload that was found.
-    ///
-    /// # Errors
-    /// When the ledger fails.
-    pub async fn sweep_and_tell(self: &Arc<Self>, tell: Option<Tell<'_>>) -> Result<(), Refusal> {
-        for what in SweepTask::ALL {
-            // What was taken is held, so each question finds others.
+    /// `unavailable` if the ledger fails.
+    pub async fn sweep(
+        self: &Arc<Self>,
+        observer: Option<SweepObserver<'_>>,
+    ) -> Result<(), Refusal> {
+        for kind in SweepTask::ALL {
+            // The rows that were taken are held, so the next query finds others.
             loop {
                 let now = Timestamp::now();
-                let until = self.rules.terms.renewed(now).lease_until;
-                let taken = self.ledger.take_sweep_task(what, now, until).await?;
-                let count = taken.len();
-                // A form that is looked for nobody has left.
-                for upload in taken.iter().filter(|_| what != SweepTask::FormPosted) {
-                    metrics().found(leftover(action(what, upload, now)), 1);
+                let until = self.config.lease_terms.renewed(now).lease_until;
+                let taken = self.ledger.take_sweep_task(kind, now, until).await;
+                let taken = taken.map_err(ledger_failed)?;
+                let is_last = taken.len() < SWEEP_BATCH_ROWS;
+                // A form is polled, not abandoned.
+                for upload in taken.iter().filter(|_| kind != SweepTask::FormPosted) {
+                    metrics().record_abandoned(abandoned(action(kind, upload, now)));
                 }
                 iter(taken)
-                    .for_each_concurrent(AT_ONCE, |upload| {
-                        self.treat(what, upload, (now, until), tell)
+                    .for_each_concurrent(MAX_CONCURRENT_UPLOADS, |upload| {
+                        self.treat(kind, upload, (now, until), observer)
                     })
                     .await;
-                if count < SWEEP_BATCH_ROWS {
+                if is_last {
                     break;
                 }
             }
@@ -118,170 +124,68 @@ impl Service {
         Ok(())
     }
 
+    /// Treats an upload that was taken at `now` and is held until `until`.
     async fn treat(
         self: &Arc<Self>,
-        what: SweepTask,
+        kind: SweepTask,
         upload: Upload,
         (now, until): (Timestamp, Timestamp),
-        tell: Option<Tell<'_>>,
+        observer: Option<SweepObserver<'_>>,
     ) {
-        let before = tell.map(|tell| (tell, upload.clone()));
-        let cleared = match what {
+        let before = observer.map(|observer| (observer, upload.clone()));
+        let is_cleaned_up = match kind {
             SweepTask::Completing => {
-                self.settle(upload).await;
+                self.decide_abandoned_complete(upload).await;
                 false
             }
             SweepTask::FormPosted => {
-                self.look_for_form(upload, until).await;
+                self.poll_form(upload, until).await;
                 false
             }
             SweepTask::Expired => {
-                self.reap(upload, now).await;
+                self.end_abandoned(upload, now).await;
                 false
             }
-            SweepTask::CleanupDue => self.look_after(upload, until).await,
+            SweepTask::CleanupDue => self.clean_up(upload, until).await,
         };
-        let Some((tell, upload)) = before else { return };
-        let found = self.ledger.upload_by_key(&upload.key).await.ok().flatten();
-        let became = found.map(|upload| upload.state);
-        let done = cleared
-            || !matches!(
-                became,
-                None | Some(UploadState::Completing | UploadState::Aborting)
-            ) && what != SweepTask::CleanupDue;
-        let (action, key) = (action(what, &upload, now), upload.key.to_string());
-        tell(&Swept {
-            action,
-            key,
+        let Some((observer, upload)) = before else {
+            return;
+        };
+        let row = self.ledger.upload_by_key(&upload.key).await.ok().flatten();
+        let new_state = row.map(|row| row.state);
+        let has_ended = !matches!(
+            new_state,
+            None | Some(UploadState::Completing | UploadState::Aborting)
+        );
+        observer(&SweptItem {
+            action: action(kind, &upload, now),
+            key: upload.key.to_string(),
             upload: Some(upload),
-            goes: None,
-            became,
-            done,
+            leftovers: None,
+            new_state,
+            is_done: is_cleaned_up || has_ended && kind != SweepTask::CleanupDue,
         });
     }
 
-    /// Tells what a sweep would find now, and what a survey would; asks ledger and store, and changes nothing in them.
-    ///
-    /// # Errors
-    /// When store or ledger fail.
-    pub async fn would_sweep(&self, tell: Tell<'_>) -> Result<(), Refusal> {
-        let now = Timestamp::now();
-        for what in SweepTask::ALL {
-            let mut after = String::new();
-            loop {
-                let page = self.ledger.list_sweep_task(what, now, &after).await?;
-                let Some(last) = page.last().filter(|_| page.len() == SWEEP_BATCH_ROWS) else {
-                    self.tell_all(page, |upload| action(what, upload, now), tell)
-                        .await?;
-                    break;
-                };
-                last.id.as_str().clone_into(&mut after);
-                self.tell_all(page, |upload| action(what, upload, now), tell)
-                    .await?;
-            }
-        }
-        let (mut after, mut spares) = (None, HashSet::new());
-        loop {
-            let page = self.store.open_uploads(after.as_ref()).await;
-            let (keys, next) = page.map_err(|fault| store_failed("survey", &fault))?;
-            for (key, known) in self.ledger.key_statuses(keys).await? {
-                match known {
-                    KeyStatus::Unknown => tell(&stranger(key)),
-                    KeyStatus::Leftover(upload) if spares.insert(key) => {
-                        self.tell_all(vec![*upload], |_| Action::Clear, tell)
-                            .await?;
-                    }
-                    KeyStatus::Leftover(_) | KeyStatus::InUse => {}
-                }
-            }
-            after = next;
-            if after.is_none() {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Tells of each upload what would be done, and what of it would go out of the store.
-    async fn tell_all(
-        &self,
-        uploads: Vec<Upload>,
-        action: impl Fn(&Upload) -> Action,
-        tell: Tell<'_>,
-    ) -> Result<(), Refusal> {
-        let looked = uploads.into_iter().map(|upload| {
-            let action = action(&upload);
-            async move {
-                let goes = if action == Action::Decide {
-                    None
-                } else {
-                    Some(self.goes(&upload, action).await?)
-                };
-                let key = upload.key.to_string();
-                Ok::<_, Fault>(Swept {
-                    action,
-                    key,
-                    upload: Some(upload),
-                    goes,
-                    became: None,
-                    done: false,
-                })
-            }
-        });
-        let told = iter(looked)
-            .buffered(AT_ONCE)
-            .try_for_each(|swept| async move {
-                tell(&swept);
-                Ok(())
-            });
-        told.await
-            .map_err(|fault| store_failed("look for what is left", &fault))
-    }
-
-    /// What [`Service::drop_leftovers`], or a rejection, would take out of the store.
-    async fn goes(&self, upload: &Upload, action: Action) -> Result<Goes, Fault> {
-        let over = action != Action::Clear || is_over(upload.state);
-        let mut goes = Goes {
-            multiparts: 0,
-            object: false,
-        };
-        if !upload.is_single() {
-            let open = self.store.find(&upload.key).await?;
-            goes.multiparts = open
-                .iter()
-                .filter(|open| over || Some(*open) != upload.store_upload.as_ref())
-                .count();
-        }
-        if over
-            && upload
-                .rejection
-                .as_ref()
-                .is_none_or(|rejection| rejection.fate != Fate::Keep)
-        {
-            let head = self.store.head(&upload.key).await?;
-            goes.object = head.is_some_and(|head| head.token.as_ref() == Some(&upload.token));
-        }
-        Ok(goes)
-    }
-
-    /// Decides an upload that is completing, with what its client said of the parts.
-    async fn settle(self: &Arc<Self>, upload: Upload) {
-        let rows = match self.ledger.parts(&upload.id, 0, upload.parts_max()).await {
+    /// Decides an upload that is completing, with the parts that its client declared.
+    async fn decide_abandoned_complete(self: &Arc<Self>, upload: Upload) {
+        let rows = self.ledger.parts(&upload.id, 0, upload.parts_max()).await;
+        let rows = match rows {
             Ok(rows) => rows,
-            Err(error) => return drop(Refusal::from(error)),
+            Err(error) => return report_ledger_error(&error),
         };
-        let Some(request) = Asked::of_rows(&upload, rows, None) else {
+        let Some(source) = CompletionSource::from_rows(&upload, rows, None) else {
             tracing::error!(id = %upload.id, "an upload is completing without its parts");
             return;
         };
-        tracing::info!(id = %upload.id, "deciding a complete that somebody left");
-        let mut outcome = self.join_or_spawn(upload, request);
-        // Whatever came of it is in the ledger.
-        let _ = outcome.wait_for(Option::is_some).await;
+        tracing::info!(id = %upload.id, "deciding an abandoned complete");
+        // The ledger has the result.
+        let _ = self.join_or_spawn(upload, source).result().await;
     }
 
-    /// Ends an upload that expired, or that somebody began to abort.
-    async fn reap(&self, upload: Upload, now: Timestamp) {
-        let Ok(_guard) = self.enter(&upload.owner, &upload.idempotency_key) else {
+    /// Ends an upload that has expired, or whose abort was abandoned.
+    async fn end_abandoned(&self, upload: Upload, now: Timestamp) {
+        let Ok(_guard) = self.lock_key(&upload.owner, &upload.idempotency_key) else {
             return;
         };
         let to = if upload.expires_at <= now {
@@ -289,97 +193,96 @@ impl Service {
         } else {
             UploadState::Aborted
         };
-        // What failed is logged, and the row is aborting until it is done.
-        let _ = self.clear(&upload, to).await;
+        // A failure is logged, and the row stays aborting.
+        let _ = self.finish_abort(&upload, to).await;
     }
 
-    /// Takes out of the store what an upload has left there; whether that was done, as far as it is known here.
-    async fn look_after(&self, upload: Upload, until: Timestamp) -> bool {
-        if let Some(rejection) = &upload.rejection {
-            return self.see_to(&upload, rejection, until).await;
+    /// Removes from the store what an upload has left there. Returns whether it succeeded.
+    async fn clean_up(&self, mut upload: Upload, until: Timestamp) -> bool {
+        if let Some(rejection) = upload.rejection.take() {
+            return self
+                .dispose(&upload, HeldRejection { rejection, until })
+                .await;
         }
-        match self.drop_leftovers(&upload).await {
-            Ok(()) => self
-                .ledger
-                .reschedule_cleanup(&upload.id, until, None)
-                .await
-                .map_err(Refusal::from)
-                .is_ok(),
-            Err(fault) => {
-                let _ = store_failed("look after", &fault);
+        if let Err(fault) = self.remove_leftovers(&upload).await {
+            report_store_fault("clean up", &fault);
+            return false;
+        }
+        match self
+            .ledger
+            .reschedule_cleanup(&upload.id, until, None)
+            .await
+        {
+            Ok(_) => true,
+            Err(error) => {
+                report_ledger_error(&error);
                 false
             }
         }
     }
 
-    /// Tells the log of open multipart uploads under our prefix that the ledger does not know: another gateway's, a lost ledger's
-    /// or somebody else's, so they are not touched.
+    /// Reports open multipart uploads below the gateway's prefix that the ledger does not name.
+    /// They may belong to another gateway, to a lost ledger or to another program, and are not
+    /// touched. Returns their number.
     ///
     /// # Errors
-    /// When store or ledger fail.
-    pub async fn survey(&self) -> Result<usize, Refusal> {
-        let log = |swept: &Swept| {
-            tracing::warn!(
-                key = swept.key,
-                "an open multipart upload that this ledger does not know"
-            );
-        };
-        self.survey_and_tell(&log).await
-    }
-
-    /// The same, told to somebody.
-    ///
-    /// # Errors
-    /// When store or ledger fail.
-    pub async fn survey_and_tell(&self, tell: Tell<'_>) -> Result<usize, Refusal> {
-        let (mut after, mut strangers) = (None, 0);
+    /// `store_unavailable`, `unavailable`.
+    pub async fn report_orphans(&self, observer: SweepObserver<'_>) -> Result<usize, Refusal> {
+        let (mut after, mut count) = (None, 0);
         loop {
             let page = self.store.open_uploads(after.as_ref()).await;
-            let (keys, next) = page.map_err(|fault| store_failed("survey", &fault))?;
-            for key in self
+            let (keys, next) = page.map_err(|fault| store_failed("search for orphans", &fault))?;
+            let unknown = self
                 .ledger
                 .schedule_key_cleanup(keys, Timestamp::now())
-                .await?
-            {
-                strangers += 1;
-                tell(&stranger(key));
+                .await;
+            for key in unknown.map_err(ledger_failed)? {
+                count += 1;
+                observer(&SweptItem::orphan(key));
             }
             after = next;
             if after.is_none() {
-                metrics()
-                    .orphans
-                    .set(u64::try_from(strangers).unwrap_or(u64::MAX));
-                return Ok(strangers);
+                metrics().set_orphans(count);
+                return Ok(count);
             }
         }
     }
 }
 
-fn action(what: SweepTask, upload: &Upload, now: Timestamp) -> Action {
-    match what {
-        SweepTask::Completing | SweepTask::FormPosted => Action::Decide,
-        SweepTask::Expired if upload.expires_at <= now => Action::Expire,
-        SweepTask::Expired => Action::Abort,
-        SweepTask::CleanupDue => Action::Clear,
+impl SweptItem {
+    pub(super) fn orphan(key: String) -> Self {
+        Self {
+            action: SweepAction::Report,
+            key,
+            upload: None,
+            leftovers: None,
+            new_state: None,
+            is_done: true,
+        }
     }
 }
 
-fn leftover(action: Action) -> Leftover {
+fn log_orphan(orphan: &SweptItem) {
+    tracing::warn!(
+        key = orphan.key,
+        "an open multipart upload that the ledger does not name"
+    );
+}
+
+pub fn action(kind: SweepTask, upload: &Upload, now: Timestamp) -> SweepAction {
+    match kind {
+        SweepTask::Completing | SweepTask::FormPosted => SweepAction::Decide,
+        SweepTask::Expired if upload.expires_at <= now => SweepAction::Expire,
+        SweepTask::Expired => SweepAction::Abort,
+        SweepTask::CleanupDue => SweepAction::CleanUp,
+    }
+}
+
+fn abandoned(action: SweepAction) -> Abandoned {
     match action {
-        Action::Decide => Leftover::Completing,
-        Action::Expire => Leftover::Expired,
-        Action::Abort => Leftover::Aborting,
-        Action::Clear | Action::Report => Leftover::ToLookAt,
-    }
-}
-
-fn stranger(key: String) -> Swept {
-    Swept {
-        action: Action::Report,
-        key,
-        upload: None,
-        goes: None,
-        became: None,
-        done: true,
+        SweepAction::Decide => Abandoned::Completing,
+        SweepAction::Expire => Abandoned::Expired,
+        SweepAction::Abort => Abandoned::Aborting,
+        SweepAction::CleanUp | SweepAction::Report => Abandoned::Cleanup,
     }
 }

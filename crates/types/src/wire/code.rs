@@ -1,12 +1,13 @@
-//! Every error a gateway may answer with: the one table of codes, statuses and titles.
+//! The table of all errors of the API: code, HTTP status and title.
 //!
-//! Border: what the API says; when it says so is `gateway`, what a client makes of it is `backend/answer`.
+//! Not here: the conditions of each error (the gateway), and the reaction of the client
+//! (`backend`).
 
 use std::fmt;
 
 macro_rules! codes {
     ($($variant:ident $name:literal $status:literal $title:literal)*) => {
-        /// Every error a gateway may answer with: code, HTTP status, title. The one table.
+        /// An error of the API.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Code { $($variant),* }
 
@@ -32,26 +33,26 @@ macro_rules! codes {
 }
 
 codes! {
-    InvalidRequest      "invalid_request"      400 "the request cannot be understood"
-    Unauthenticated     "unauthenticated"      401 "a valid token is needed"
+    InvalidRequest      "invalid_request"      400 "the request is not valid"
+    Unauthenticated     "unauthenticated"      401 "a valid token is required"
     Forbidden           "forbidden"            403 "not permitted"
     NotFound            "not_found"            404 "no such upload"
     LeaseHeld           "lease_held"           409 "another client drives this upload"
     LeaseLost           "lease_lost"           409 "another client has taken this upload over"
     PartPinned          "part_pinned"          409 "this part was signed with another SHA-256"
-    Busy                "busy"                 409 "the upload is in another call's hands"
+    Busy                "busy"                 409 "another call is working on this upload"
     NotAbortable        "not_abortable"        409 "the upload can no longer be aborted"
     Gone                "gone"                 410 "the upload was aborted, has expired, or was rejected"
     TooLarge            "too_large"            413 "too large"
-    TypeNotAllowed      "type_not_allowed"     415 "this content type is not taken here"
-    NameInvalid         "name_invalid"         422 "a name has 1 to 200 characters and no control character"
+    TypeNotAllowed      "type_not_allowed"     415 "this content type is not allowed"
+    NameInvalid         "name_invalid"         422 "a name must have 1 to 200 characters and no control characters"
     IdempotencyMismatch "idempotency_mismatch" 422 "the idempotency key was used for another upload"
-    PartsMismatch       "parts_mismatch"       422 "the parts are not those the store holds"
-    SourceMismatch      "source_mismatch"      422 "the parts do not add up to the upload"
+    PartsMismatch       "parts_mismatch"       422 "the parts differ from those in the store"
+    SourceMismatch      "source_mismatch"      422 "the parts do not match the upload"
     RateLimited         "rate_limited"         429 "too many requests"
     QuotaExceeded       "quota_exceeded"       429 "the quota is used up"
-    StoreUnavailable    "store_unavailable"    502 "the store does not answer as it should"
-    Unavailable         "unavailable"          503 "the gateway cannot serve this now"
+    StoreUnavailable    "store_unavailable"    502 "the store did not respond as expected"
+    Unavailable         "unavailable"          503 "the gateway cannot serve this request now"
 }
 
 impl Code {

@@ -1,8 +1,9 @@
-//! What client and gateway say to each other: the JSON of HTTP API version 1, one type for each message.
+//! The JSON messages between client and gateway: HTTP API version 1, one type for each message.
 //!
-//! Border: shapes only, and in `code` the table of errors. Who sends what when is `backend/native` and `gateway/routes`.
-//! Encodings: `sha256` lower-case hex, `checksum` base64 (with `-N` for multipart), `ETags` without quotes, times RFC 3339,
-//! sizes in bytes. Unknown fields are ignored on both sides, so that either may learn new ones first.
+//! Not here: the order of the calls (`backend/gateway` in the client, `routes` in the gateway). The
+//! table of errors is `code`. Encodings: `sha256` in lower-case hexadecimal, `checksum` in base64
+//! (with `-N` for multipart), `ETags` without quotes, times after RFC 3339, sizes in bytes. Both
+//! sides ignore unknown fields, so that either side may add fields first.
 
 use std::collections::BTreeMap;
 
@@ -15,50 +16,54 @@ mod code;
 
 pub use code::Code;
 
-/// The version of the API; also the value of the header [`PROTOCOL_HEADER`] on every answer of a gateway.
-pub const PROTOCOL: u32 = 1;
-/// Tells a gateway's answer from a captive portal's.
+/// The version of the API; also the value of the header [`PROTOCOL_HEADER`] on every response of a
+/// gateway.
+pub const PROTOCOL_VERSION: u32 = 1;
+/// The header that distinguishes the response of a gateway from that of a captive portal.
 pub const PROTOCOL_HEADER: &str = "x-upload-protocol";
-/// The most parts one `sign` may name.
-pub const SIGN_MAX: usize = 1000;
-/// The most uploads one `batch` may begin and complete together.
-pub const BATCH_MAX: usize = 256;
-/// The most bytes of JSON either side reads.
-pub const JSON_MAX: usize = 4 << 20;
+/// The maximum number of parts in one `sign`.
+pub const MAX_SIGN_PARTS: usize = 1000;
+/// The maximum number of uploads in one `batch`, begins and completes together.
+pub const MAX_BATCH_UPLOADS: usize = 256;
+/// The maximum size of a JSON body that either side reads.
+pub const MAX_JSON_BYTES: usize = 4 << 20;
 
-/// `GET /v1`
+/// Response to `GET /v1`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct BackendInfo {
     pub protocol: u32,
-    /// Which ledger this is; a client knows a backend by it, not by its URL.
+    /// Identifies the gateway's ledger. Clients identify a backend by it, not by its URL.
     pub instance_id: String,
     pub limits: Limits,
-    /// Globs of the content types that are taken.
+    /// Globs of the accepted content types.
     pub allow_types: Vec<String>,
     pub proof: Proof,
-    /// What the store was tried for, and how far it is held to it: `yes`, `no`, `refused` or `untried`.
+    /// Capabilities of the store, by name, as the probe found them: `yes`, `no`, `refused` or
+    /// `untried`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub capabilities: BTreeMap<String, String>,
 }
 
-/// What the store allows.
+/// The limits of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Limits {
-    /// Smallest part but the last, in bytes.
+    /// Minimum size of a part in bytes, except for the last part.
     pub min_part: u64,
-    /// Largest part, in bytes.
+    /// Maximum size of a part in bytes.
     pub max_part: u64,
+    /// Maximum number of parts.
     pub max_parts: u32,
-    /// Largest object, in bytes.
+    /// Maximum size of an object in bytes.
     pub max_size: u64,
-    /// All parts but the last must be of one size.
+    /// Whether all parts except the last must have the same size.
     pub equal_parts: bool,
 }
 
 impl Limits {
-    /// What Amazon S3 allows ("Amazon S3 multipart upload limits" in its user guide): for stores and backends that do not say.
+    /// The limits of Amazon S3 ("Amazon S3 multipart upload limits" in its user guide), for stores
+    /// and backends whose limits are unknown.
     pub const S3: Self = Self {
         min_part: 5 << 20,
         max_part: 5 << 30,
@@ -68,7 +73,7 @@ impl Limits {
     };
 }
 
-/// What the store was held to enforce on each part's bytes, strongest first.
+/// What the store enforces on the bytes of each part, strongest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
@@ -79,10 +84,25 @@ pub enum Proof {
     Payload,
     /// `Content-MD5` as a signed header.
     Md5,
+    /// Nothing.
     None,
 }
 
-/// `pending → uploading → completing → verified → ready`, or `→ rejected`, or `→ aborting → aborted | expired`.
+impl Proof {
+    /// The name in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sha256 => "sha256",
+            Self::Payload => "payload",
+            Self::Md5 => "md5",
+            Self::None => "none",
+        }
+    }
+}
+
+/// The state of an upload: `pending → uploading → completing → verified → ready`, or `→ rejected`,
+/// or `→ aborting → aborted | expired`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
@@ -99,6 +119,19 @@ pub enum UploadState {
 }
 
 impl UploadState {
+    pub const ALL: [Self; 9] = [
+        Self::Pending,
+        Self::Uploading,
+        Self::Completing,
+        Self::Verified,
+        Self::Ready,
+        Self::Rejected,
+        Self::Aborting,
+        Self::Aborted,
+        Self::Expired,
+    ];
+
+    /// The name in JSON and in the ledger.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -116,50 +149,46 @@ impl UploadState {
 
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        use UploadState::{
-            Aborted, Aborting, Completing, Expired, Pending, Ready, Rejected, Uploading, Verified,
-        };
-        [
-            Pending, Uploading, Completing, Verified, Ready, Rejected, Aborting, Aborted, Expired,
-        ]
-        .into_iter()
-        .find(|state| state.name() == name)
+        Self::ALL.into_iter().find(|state| state.name() == name)
     }
 }
 
-/// One part as the client means to send it.
+/// A part that the client is about to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct PartSpec {
     pub number: PartNumber,
     pub size: u64,
     pub sha256: Sha256,
-    /// Only where the backend's proof is [`Proof::Md5`].
+    /// Required if the proof of the backend is `md5`, otherwise absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub md5: Option<Md5>,
 }
 
-/// `POST /v1/uploads`, with the header `Idempotency-Key`.
+/// Request `POST /v1/uploads`, with the header `Idempotency-Key`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct BeginRequest {
     pub name: String,
-    /// `null` is reserved for sources whose size is not known before their end.
+    /// Size of the source in bytes. `null` is reserved for sources of unknown size and is rejected
+    /// today.
     pub size: Option<u64>,
     pub content_type: String,
-    /// A wish; the answer pins it.
+    /// The part size that the client prefers, in bytes. The response has the part size that
+    /// applies.
     pub part_size: Option<u64>,
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,
-    /// Claims the upload for this holder at once, as [`ClaimRequest`] does.
+    /// Claims the upload for this holder in the same call, as `ClaimRequest` does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder: Option<String>,
-    /// Parts to be signed at once, should the wished part size be taken.
+    /// Parts to sign in the same call. Ignored if they do not match the part size of the response.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parts: Option<Vec<PartSpec>>,
 }
 
-/// The answer to `POST /v1/uploads`: 201, or 200 when the key was seen before.
+/// Response to `POST /v1/uploads`: 201 for a new upload, 200 if the idempotency key was used
+/// before.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct BeginResponse {
@@ -170,28 +199,31 @@ pub struct BeginResponse {
     pub part_size: u64,
     pub part_count: u32,
     pub expires_at: Timestamp,
+    /// The signed parts, if the request had parts that match the part size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parts: Option<Vec<SignedPart>>,
 }
 
-/// `POST /v1/uploads/{id}/claim`
+/// Request `POST /v1/uploads/{id}/claim`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ClaimRequest {
-    /// Random, kept in the journal: names one client's copy of one upload.
+    /// A random name that the client keeps in its journal for this upload.
     pub holder: String,
-    /// The epoch already held, to renew it; without it the holder is given a new one.
+    /// The epoch that the holder has, in order to renew its lease. Without it the holder gets a new
+    /// epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<u64>,
 }
 
+/// Response to `POST /v1/uploads/{id}/claim`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ClaimResponse {
     pub epoch: u64,
 }
 
-/// `POST /v1/uploads/{id}/sign`, at most [`SIGN_MAX`] parts.
+/// Request `POST /v1/uploads/{id}/sign`, with at most 1000 parts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct SignRequest {
@@ -199,13 +231,14 @@ pub struct SignRequest {
     pub parts: Vec<PartSpec>,
 }
 
+/// Response to `POST /v1/uploads/{id}/sign`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct SignResponse {
     pub parts: Vec<SignedPart>,
 }
 
-/// How one part is to be sent, or that it need not be.
+/// The presigned request for one part, or the ETag of a part that the store has already.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(untagged)]
@@ -227,14 +260,14 @@ impl SignedPart {
     }
 }
 
-/// A part the store already holds with these very bytes.
+/// A part that the store already has, with the same SHA-256.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct StoredTag {
     pub etag: ETag,
 }
 
-/// One request, to be sent with exactly these headers, soon.
+/// A presigned request for one part. It must be sent with exactly these headers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct SignedPut {
@@ -243,11 +276,11 @@ pub struct SignedPut {
     /// `PUT`.
     pub method: String,
     pub headers: BTreeMap<String, String>,
-    /// Seconds from now.
+    /// Seconds until the URL expires.
     pub expires_in: u64,
 }
 
-/// `GET /v1/uploads/{id}`
+/// Response to `GET /v1/uploads/{id}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct UploadStatus {
@@ -255,7 +288,7 @@ pub struct UploadStatus {
     pub state: UploadState,
     pub name: String,
     pub key: Key,
-    /// Absent while it is not known: of an upload without a plan, until that is complete.
+    /// Absent while the size is unknown: an upload from a browser has no size until it is complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
     pub content_type: String,
@@ -265,46 +298,47 @@ pub struct UploadStatus {
     pub part_count: u32,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
-    /// Once verified.
+    /// Present once the upload is verified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt: Option<Receipt>,
-    /// Why a check of the backend has rejected it, in one line.
+    /// The reason of the hook that rejected the upload, in one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// `GET /v1/uploads?state=&after=ID`, newest first
+/// Response to `GET /v1/uploads?state=&after=ID`: a page of uploads, newest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct UploadList {
     pub uploads: Vec<UploadStatus>,
-    /// Ask again with `after` at this id; absent on the last page.
+    /// The value of `after` for the next page; absent on the last page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<UploadId>,
 }
 
-/// `GET /v1/uploads/{id}/parts?after=N`: what the store holds.
+/// Response to `GET /v1/uploads/{id}/parts?after=N`: a page of the parts in the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct PartList {
     pub parts: Vec<StoredPart>,
-    /// Ask again with `after` at this number; absent on the last page.
+    /// The value of `after` for the next page; absent on the last page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<PartNumber>,
 }
 
+/// A part in the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct StoredPart {
     pub number: PartNumber,
     pub size: u64,
     pub etag: ETag,
-    /// Where the store keeps it.
+    /// Present if the store reports it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Sha256>,
 }
 
-/// `POST /v1/uploads/{id}/complete`
+/// Request `POST /v1/uploads/{id}/complete`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct CompleteRequest {
@@ -313,6 +347,7 @@ pub struct CompleteRequest {
     pub checksum: Checksum,
 }
 
+/// A part of which the object is to consist.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct CompletePart {
@@ -321,15 +356,16 @@ pub struct CompletePart {
     pub sha256: Sha256,
 }
 
-/// 202 from `complete`: being decided, ask again.
+/// Response 202 to `complete`: the outcome is not known yet; repeat the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct CompletePending {
     pub state: UploadState,
 }
 
-/// `POST /v1/batch`: calls of several uploads in one, at most [`BATCH_MAX`] together. Each is answered as it would be alone;
-/// they may be done in any order and at the same time, so an upload begun here is completed by a later batch.
+/// Request `POST /v1/batch`: calls of several uploads in one request, at most 256 together. Each
+/// call has the response that it would have alone. The calls run in any order and concurrently, so
+/// an upload that is begun here must be completed by a later batch.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct BatchRequest {
@@ -339,7 +375,8 @@ pub struct BatchRequest {
     pub complete: Vec<BatchComplete>,
 }
 
-/// `POST /v1/uploads` within a batch: its body, with the header `Idempotency-Key` as a field.
+/// Request `POST /v1/uploads` within a batch: the body, with the header `Idempotency-Key` as a
+/// field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct BatchBegin {
@@ -348,7 +385,7 @@ pub struct BatchBegin {
     pub request: BeginRequest,
 }
 
-/// `POST /v1/uploads/{id}/complete` within a batch: its body, with the id as a field.
+/// Request `POST /v1/uploads/{id}/complete` within a batch: the body, with the id as a field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct BatchComplete {
@@ -357,7 +394,8 @@ pub struct BatchComplete {
     pub request: CompleteRequest,
 }
 
-/// The answer to `POST /v1/batch`, always 200: one outcome for each call, in the order asked.
+/// Response to `POST /v1/batch`, always 200: one outcome for each call, in the order of the
+/// request.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct BatchResponse {
@@ -367,20 +405,21 @@ pub struct BatchResponse {
     pub complete: Vec<BatchOutcome<CompleteResponse>>,
 }
 
-/// How one call of a batch was answered: `{"status": 201, "response": {…}}` or `{"status": 422, "problem": {…}}`.
+/// The outcome of one call of a batch: `{"status": 201, "response": {…}}` or `{"status": 422,
+/// "problem": {…}}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct BatchOutcome<T> {
-    /// The HTTP status it would have had alone.
+    /// The HTTP status that the call would have alone.
     pub status: u16,
-    /// The seconds of its header `Retry-After`, where it would have had one.
+    /// The seconds of the header `Retry-After`, if the call would have one alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
     #[serde(flatten)]
     pub body: BatchBody<T>,
 }
 
-/// The body the call would have had alone, under the name of what it is.
+/// The body that the call would have alone, as the field `response` or `problem`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
@@ -389,7 +428,8 @@ pub enum BatchBody<T> {
     Problem(Problem),
 }
 
-/// The answer to a complete: a receipt (200), or the state of an upload that is still being decided (202).
+/// Response to a complete: a receipt (200), or the state of an upload whose outcome is not known
+/// yet (202).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(untagged)]
@@ -398,53 +438,53 @@ pub enum CompleteResponse {
     Pending(CompletePending),
 }
 
-/// Proof of a finished upload. Enough to verify the object on another machine.
+/// The record of a finished upload. It suffices to verify the object on another machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Receipt {
     pub id: UploadId,
-    /// The backend as the client names it.
+    /// The URL of the backend.
     pub backend: String,
     pub instance_id: String,
     pub key: Key,
-    /// Where the object is: its URL, or `embedded:KEY`.
+    /// The location of the object: its URL, or `embedded:KEY`.
     pub location: String,
     pub size: u64,
     pub parts: u32,
     pub part_size: u64,
     pub etag: ETag,
-    /// Absent where no SHA-256 of the parts is known.
+    /// Absent if no SHA-256 of the parts is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checksum: Option<Checksum>,
     pub proof: Proof,
-    /// Capabilities that bear on this object and that the store was not found to have: what it cannot prove.
+    /// Capabilities that matter for this object and that the probe did not find in the store.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unproven: Vec<String>,
-    /// Of the whole object, where one pass gave it (an upload of one part).
+    /// SHA-256 of the whole object; only known for an upload of one part.
     pub sha256: Option<Sha256>,
     pub started: Timestamp,
     pub finished: Timestamp,
 }
 
-/// `GET /v1/uploads/{id}/url`
+/// Response to `GET /v1/uploads/{id}/url`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ReadUrl {
     pub url: SignedUrl,
-    /// Seconds from now; absent for a URL that does not expire.
+    /// Seconds until the URL expires; absent for a URL that does not expire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in: Option<u64>,
 }
 
-/// `application/problem+json` (RFC 9457).
+/// An error, as `application/problem+json` (RFC 9457).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Problem {
-    /// Stable; see [`Code`].
+    /// The stable name of the error.
     pub code: String,
     pub title: String,
     pub status: u16,
-    /// What to change in the request; never what the store or the ledger said.
+    /// What to change in the request. Never contains messages of the store or the ledger.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }
@@ -456,27 +496,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_outcome_says_what_it_is() {
+    fn batch_outcome_is_a_response_or_a_problem() {
         let problem = json!({"code": "not_found", "title": "no such upload", "status": 404});
-        let deciding =
-            json!({"status": 202, "retry_after": 1, "response": {"state": "completing"}});
-        for outcome in [deciding, json!({"status": 404, "problem": problem})] {
-            let read: BatchOutcome<CompleteResponse> = from_value(outcome.clone()).unwrap();
+        let pending = json!({"status": 202, "retry_after": 1, "response": {"state": "completing"}});
+        for outcome in [pending, json!({"status": 404, "problem": problem})] {
+            let parsed: BatchOutcome<CompleteResponse> = from_value(outcome.clone()).unwrap();
             assert_eq!(
-                matches!(read.body, BatchBody::Response(CompleteResponse::Pending(_))),
-                read.status == 202
+                matches!(
+                    parsed.body,
+                    BatchBody::Response(CompleteResponse::Pending(_))
+                ),
+                parsed.status == 202
             );
-            assert_eq!(to_value(read).unwrap(), outcome);
+            assert_eq!(to_value(parsed).unwrap(), outcome);
         }
         let neither = json!({"status": 200});
-        let receipt_of_nothing = json!({"status": 200, "response": {}});
-        for wrong in [neither, receipt_of_nothing] {
+        let empty_receipt = json!({"status": 200, "response": {}});
+        for wrong in [neither, empty_receipt] {
             assert!(from_value::<BatchOutcome<CompleteResponse>>(wrong).is_err());
         }
     }
 
     #[test]
-    fn a_call_in_a_batch_is_the_single_calls_body_and_one_field() {
+    fn batch_call_is_the_body_of_the_single_call_and_one_field() {
         let request = json!({"epoch": 1, "parts": [], "checksum": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="});
         let alone: CompleteRequest = from_value(request.clone()).unwrap();
         let mut entry = request;

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 
 use super::fixture::{Fixture, at, until};
 use crate::lease::Lease;
-use crate::ledger::{NewUpload, Transition};
+use crate::ledger::{NewUpload, TransitionOutcome};
 
 pub async fn concurrent_claims_grant_one_lease(fixture: Fixture) {
     let second_gateway = fixture.second_gateway().await;
@@ -68,7 +68,7 @@ pub async fn renewed_lease_cannot_be_taken(fixture: Fixture) {
             .pin_parts(&upload.id, 1, Vec::new(), until(90))
             .await
             .unwrap(),
-        Transition::Done
+        TransitionOutcome::Done
     );
     let other = Lease {
         holder: Some("you".to_owned()),

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::fixture::{Fixture, PART, at, complete_part, number, part_spec, until};
 use crate::lease::Lease;
-use crate::ledger::Transition;
+use crate::ledger::TransitionOutcome;
 use upload_types::names::{Sha256, UploadId};
 use upload_types::wire::{PartSpec, StoredPart, UploadState};
 
@@ -22,13 +22,16 @@ pub async fn parts_are_pinned_all_or_none(fixture: Fixture) {
     };
     assert_eq!(
         pin(1, vec![part_spec(3, "three"), part_spec(1, "one")]).await,
-        Transition::Done
+        TransitionOutcome::Done
     );
     assert_eq!(fixture.state(&upload).await, UploadState::Uploading);
-    assert_eq!(pin(1, vec![part_spec(1, "one")]).await, Transition::Done);
+    assert_eq!(
+        pin(1, vec![part_spec(1, "one")]).await,
+        TransitionOutcome::Done
+    );
     assert_eq!(
         pin(1, vec![part_spec(2, "two"), part_spec(3, "other")]).await,
-        Transition::PartMismatch(number(3))
+        TransitionOutcome::PartMismatch(number(3))
     );
     assert_eq!(
         pin(
@@ -39,15 +42,15 @@ pub async fn parts_are_pinned_all_or_none(fixture: Fixture) {
             }]
         )
         .await,
-        Transition::PartMismatch(number(2))
+        TransitionOutcome::PartMismatch(number(2))
     );
     assert_eq!(
         pin(1, vec![part_spec(4, "four")]).await,
-        Transition::PartMismatch(number(4))
+        TransitionOutcome::PartMismatch(number(4))
     );
     assert_eq!(
         pin(2, vec![part_spec(2, "two")]).await,
-        Transition::LeaseLost
+        TransitionOutcome::LeaseLost
     );
     let parts = fixture.ledger.parts(&upload.id, 0, 9).await.unwrap();
     assert!(parts[1].sha256.is_none(), "a rejected call wrote a row");
@@ -78,7 +81,7 @@ pub async fn repeated_complete_keeps_its_epoch(fixture: Fixture) {
             })
         });
         for complete_part in join_all(seals).await {
-            assert_eq!(complete_part.unwrap(), Transition::Done);
+            assert_eq!(complete_part.unwrap(), TransitionOutcome::Done);
         }
         let part = second_gateway
             .parts(&upload.id, 0, 1)
@@ -91,13 +94,13 @@ pub async fn repeated_complete_keeps_its_epoch(fixture: Fixture) {
             .start_completing(&upload.id, 1, vec![complete_part(1, "other")], until(90))
             .await
             .unwrap();
-        assert_eq!(other, Transition::PartMismatch(number(1)));
+        assert_eq!(other, TransitionOutcome::PartMismatch(number(1)));
         let late = fixture
             .ledger
             .pin_parts(&upload.id, 1, vec![part_spec(1, "one")], until(90))
             .await
             .unwrap();
-        assert_eq!(late, Transition::WrongState(UploadState::Completing));
+        assert_eq!(late, TransitionOutcome::WrongState(UploadState::Completing));
     }
 }
 
@@ -127,7 +130,7 @@ pub async fn old_epoch_is_rejected(fixture: Fixture) {
         .unwrap();
     assert_eq!(
         (pinned, complete_part),
-        (Transition::LeaseLost, Transition::LeaseLost)
+        (TransitionOutcome::LeaseLost, TransitionOutcome::LeaseLost)
     );
     assert_eq!(fixture.state(&upload).await, UploadState::Pending);
     let missing: UploadId = Uuid::new_v4().to_string().parse().unwrap();
@@ -194,7 +197,7 @@ pub async fn thousands_of_parts_complete_quickly(fixture: Fixture) {
             .start_completing(&upload.id, 1, parts, until(90))
             .await
             .unwrap(),
-        Transition::Done
+        TransitionOutcome::Done
     );
     assert!(
         began.elapsed() < Duration::from_secs(20),

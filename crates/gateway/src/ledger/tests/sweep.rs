@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures_util::future::join_all;
 
 use super::fixture::{Fixture, at, until};
-use crate::ledger::{SWEEP_BATCH_ROWS, SweepTask, Transition};
+use crate::ledger::{SWEEP_BATCH_ROWS, SweepTask, TransitionOutcome};
 use upload_types::wire::UploadState;
 
 /// Several gateways sweep at the same time.
@@ -92,11 +92,11 @@ pub async fn renewed_upload_is_not_swept(fixture: Fixture) {
             .unwrap();
         let taken = taken.iter().any(|taken| taken.id == upload.id);
         match renew.await.unwrap() {
-            Transition::Done => {
+            TransitionOutcome::Done => {
                 assert!(!taken && fixture.state(&upload).await == UploadState::Uploading);
             }
             refused => assert!(
-                taken && refused == Transition::WrongState(UploadState::Aborting),
+                taken && refused == TransitionOutcome::WrongState(UploadState::Aborting),
                 "{refused:?}"
             ),
         }

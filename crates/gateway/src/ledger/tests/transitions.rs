@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 
 use super::fixture::{Fixture, at, receipt, until};
 use crate::lease::Lease;
-use crate::ledger::Transition;
+use crate::ledger::TransitionOutcome;
 use upload_types::wire::UploadState;
 
 pub async fn each_transition_succeeds_once(fixture: Fixture) {
@@ -51,15 +51,15 @@ pub async fn each_transition_succeeds_once(fixture: Fixture) {
         .start_aborting(&ready.id, None, at(90))
         .await
         .unwrap();
-    assert_eq!(late, Transition::WrongState(UploadState::Ready));
+    assert_eq!(late, TransitionOutcome::WrongState(UploadState::Ready));
 
     let aborted = fixture.begin("aborted", 1).await;
     let abort = |epoch| fixture.ledger.start_aborting(&aborted.id, epoch, at(90));
-    assert_eq!(abort(Some(2)).await.unwrap(), Transition::LeaseLost);
-    assert_eq!(abort(Some(1)).await.unwrap(), Transition::Done);
+    assert_eq!(abort(Some(2)).await.unwrap(), TransitionOutcome::LeaseLost);
+    assert_eq!(abort(Some(1)).await.unwrap(), TransitionOutcome::Done);
     assert_eq!(
         abort(None).await.unwrap(),
-        Transition::WrongState(UploadState::Aborting)
+        TransitionOutcome::WrongState(UploadState::Aborting)
     );
     let from: &'static [UploadState] = &[UploadState::Completing, UploadState::Aborting];
     assert!(

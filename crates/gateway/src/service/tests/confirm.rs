@@ -1,6 +1,6 @@
-//! What the store's own events come to: however often, in whatever order, about whatever key.
+//! Events of the store: duplicated, in any order, and about any key.
 //!
-//! Border: messages are read and pushed in `tests/gateway_api/events.rs`; a real queue is in `tests/behaviour/events.rs`.
+//! Not here: messages that are pushed (`tests/gateway_api`), and a real queue (`tests/behaviour`).
 
 use serde_json::json;
 
@@ -8,142 +8,115 @@ use super::*;
 use crate::events;
 
 impl World {
-    /// An upload of one PUT whose client died before it asked for complete.
-    async fn put_alone(&self) -> BeginResponse {
+    /// An upload of a single PUT whose client died before it requested the complete.
+    async fn sent_without_complete(&self) -> BeginResponse {
         self.sent(77).await.0
     }
 
-    async fn confirm(&self, upload: &BeginResponse) -> Confirmed {
+    async fn confirm(&self, upload: &BeginResponse) -> Confirmation {
         self.service.confirm(&upload.key).await.unwrap()
     }
 }
 
 #[tokio::test]
-async fn an_object_that_is_there_and_right_is_a_finished_upload() {
+async fn matching_object_completes_the_upload() {
     let world = World::new().await;
-    let upload = world.put_alone().await;
-    assert_eq!(world.confirm(&upload).await, Confirmed::Decided);
+    let upload = world.sent_without_complete().await;
+    assert_eq!(world.confirm(&upload).await, Confirmation::Decided);
     let status = world
         .service
         .status(&world.owner, upload.id.as_str())
         .await
         .unwrap();
     assert_eq!(status.state, UploadState::Ready);
-    let head = world
-        .service
-        .store
-        .head(&upload.key)
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(status.receipt.unwrap().etag, head.etag);
+    let object = world.service.store.head(&upload.key).await.unwrap();
+    assert_eq!(status.receipt.unwrap().etag, object.unwrap().etag);
 }
 
 #[tokio::test]
-async fn told_again_in_any_order_nothing_changes() {
+async fn repeated_events_in_any_order_change_nothing() {
     let world = World::new().await;
-    let (first, second, aborted) = (
-        world.put_alone().await,
-        world.begin_as("b", 77).await,
-        world.begin_as("c", 5).await,
-    );
-    let (second, aborted) = (second.unwrap().0, aborted.unwrap().0);
-    world
-        .service
-        .abort(&world.owner, aborted.id.as_str(), None)
-        .await
-        .unwrap();
-    assert_eq!(world.confirm(&first).await, Confirmed::Decided);
-    let receipt = world
-        .service
-        .status(&world.owner, first.id.as_str())
-        .await
-        .unwrap()
-        .receipt;
-    let mut dice = fastrand::Rng::with_seed(7);
+    let complete = world.sent_without_complete().await;
+    let pending = world.begin_as("b", 77).await.unwrap().response;
+    let aborted = world.begin_as("c", 5).await.unwrap().response;
+    world.abort(&aborted).await.unwrap();
+    assert_eq!(world.confirm(&complete).await, Confirmation::Decided);
+    let receipt = async || world.row(&complete).await.receipt;
+    let before = receipt().await;
+    let mut random = fastrand::Rng::with_seed(7);
     for _ in 0..200 {
-        let upload = dice.choice([&first, &second, &aborted]).unwrap();
-        assert_eq!(world.confirm(upload).await, Confirmed::Nothing);
+        let upload = random.choice([&complete, &pending, &aborted]).unwrap();
+        assert_eq!(world.confirm(upload).await, Confirmation::NothingToDo);
     }
-    assert_eq!(world.state(&second).await, UploadState::Pending);
+    assert_eq!(world.state(&pending).await, UploadState::Pending);
     assert_eq!(world.state(&aborted).await, UploadState::Aborted);
-    assert_eq!(
-        world
-            .service
-            .status(&world.owner, first.id.as_str())
-            .await
-            .unwrap()
-            .receipt,
-        receipt
-    );
+    assert_eq!(receipt().await, before);
 }
 
 #[tokio::test]
-async fn an_event_alone_proves_nothing() {
+async fn event_alone_proves_nothing() {
     let world = World::new().await;
-    let (upload, _) = world.begin_as("other", 77).await.unwrap();
-    assert_eq!(world.confirm(&upload).await, Confirmed::Nothing);
-    let parts = world.sent(2 * PART).await.0;
+    let without_object = world.begin_as("other", 77).await.unwrap().response;
     assert_eq!(
-        world.confirm(&parts).await,
-        Confirmed::Nothing,
-        "parts are no object"
+        world.confirm(&without_object).await,
+        Confirmation::NothingToDo
     );
-    assert_eq!(world.state(&parts).await, UploadState::Uploading);
+    let with_parts = world.sent(2 * PART).await.0;
+    assert_eq!(
+        world.confirm(&with_parts).await,
+        Confirmation::NothingToDo,
+        "parts are not an object"
+    );
+    assert_eq!(world.state(&with_parts).await, UploadState::Uploading);
     assert!(
-        world.asked(&Method::POST, "uploadId").is_empty(),
-        "nobody asked for complete"
+        world.requests(&Method::POST, UPLOAD_ID_QUERY).is_empty(),
+        "the client has not requested a complete"
     );
-    let stranger = "uploads/somebody/else".parse().unwrap();
+    let unknown = "uploads/somebody/else".parse().unwrap();
     assert_eq!(
-        world.service.confirm(&stranger).await.unwrap(),
-        Confirmed::Unknown
+        world.service.confirm(&unknown).await.unwrap(),
+        Confirmation::UnknownKey
     );
 }
 
-/// It comes again only if it stays in the queue.
 #[tokio::test]
-async fn a_message_stays_in_the_queue_until_it_was_looked_into() {
+async fn message_stays_in_the_queue_until_it_is_processed() {
     let world = World::new().await;
-    let upload = world.put_alone().await;
+    let upload = world.sent_without_complete().await;
     let object =
         json!({ "bucket": { "name": world.service.bucket() }, "object": { "key": upload.key } });
     let record = json!({ "eventName": "ObjectCreated:Put", "s3": object });
     let message = json!({ "Records": [record] }).to_string();
-    let settle = async || events::settle(&world.service, &message, 1, true).await;
-    world.set(Method::HEAD, "", Mood::Down);
-    assert_eq!(settle().await, events::Fate::Leave);
-    world.heal();
-    assert_eq!(settle().await, events::Fate::Delete);
+    let process = async || events::process_message(&world.service, &message, 1, true).await;
+    world.interfere(Method::HEAD, "", Interference::Unavailable);
+    assert_eq!(process().await, events::Disposition::Redeliver);
+    world.stop_interfering();
+    assert_eq!(process().await, events::Disposition::Delete);
     assert_eq!(world.state(&upload).await, UploadState::Ready);
 }
 
 #[tokio::test]
-async fn a_store_that_does_not_tell_is_asked_again() {
+async fn event_fails_while_the_object_cannot_be_checked() {
     let world = World::new().await;
-    let upload = world.put_alone().await;
-    world.set(Method::HEAD, "", Mood::Down);
-    assert_eq!(
-        world.service.confirm(&upload.key).await.unwrap_err().code,
-        Code::StoreUnavailable
-    );
-    world.heal();
-    assert_eq!(world.confirm(&upload).await, Confirmed::Decided);
+    let upload = world.sent_without_complete().await;
+    world.interfere(Method::HEAD, "", Interference::Unavailable);
+    let refusal = world.service.confirm(&upload.key).await.unwrap_err();
+    assert_eq!(refusal.code, Code::StoreUnavailable);
+    world.stop_interfering();
+    assert_eq!(world.confirm(&upload).await, Confirmation::Decided);
 }
 
 #[tokio::test]
-async fn a_complete_that_its_gateway_left_is_decided_while_the_lease_lives() {
+async fn event_decides_an_abandoned_complete_before_the_lease_ends() {
     let world = World::new().await;
     let (upload, request) = world.sent(PART + 1).await;
-    world.set(Method::HEAD, "", Mood::Down);
-    assert!(matches!(
-        world.complete(&upload, &request).await,
-        Ok(Completion::Deciding(UploadState::Completing))
-    ));
-    world.heal();
+    world.interfere(Method::HEAD, "", Interference::Unavailable);
+    assert!(is_pending(&world.complete(&upload, &request).await));
+    world.stop_interfering();
+    let second_gateway = world.second_gateway().await;
     assert_eq!(
-        world.twin().await.confirm(&upload.key).await.unwrap(),
-        Confirmed::Decided
+        second_gateway.confirm(&upload.key).await.unwrap(),
+        Confirmation::Decided
     );
     assert_eq!(
         receipt(world.complete(&upload, &request).await).checksum,
@@ -152,39 +125,35 @@ async fn a_complete_that_its_gateway_left_is_decided_while_the_lease_lives() {
 }
 
 #[tokio::test]
-async fn what_lands_after_the_end_is_swept_away_at_once() {
+async fn object_that_arrives_after_the_end_is_removed_by_the_next_sweep() {
     let world = World::new().await;
-    let upload = world.put_alone().await;
-    // As after an abort that did not see it.
-    world.ledger("UPDATE upload SET state = 'aborted'");
-    assert_eq!(world.confirm(&upload).await, Confirmed::Nothing);
-    world.service.sweep().await.unwrap();
-    assert!(
-        world
-            .service
-            .store
-            .head(&upload.key)
-            .await
-            .unwrap()
-            .is_none()
-    );
+    let upload = world.sent_without_complete().await;
+    // As after an abort that did not find the object.
+    world.execute_sql("UPDATE upload SET state = 'aborted'");
+    assert_eq!(world.confirm(&upload).await, Confirmation::NothingToDo);
+    world.service.sweep(None).await.unwrap();
+    assert!(!world.has_object(&upload).await);
 }
 
 #[tokio::test]
-async fn strangers_are_counted_and_forgotten() {
+async fn unknown_keys_are_counted_and_forgotten() {
     let world = World::new().await;
     let key: upload_types::names::Key = "uploads/somebody/else".parse().unwrap();
-    let old: Timestamp = "2020-01-01T00:00:00Z".parse().unwrap();
-    let other: upload_types::names::Key = "uploads/somebody/old".parse().unwrap();
-    world.service.note_stranger(&other, old).await.unwrap();
+    let long_ago: Timestamp = "2020-01-01T00:00:00Z".parse().unwrap();
+    let old_key: upload_types::names::Key = "uploads/somebody/old".parse().unwrap();
+    world
+        .service
+        .record_unknown_key(&old_key, long_ago)
+        .await
+        .unwrap();
     for _ in 0..3 {
         world
             .service
-            .note_stranger(&key, Timestamp::now())
+            .record_unknown_key(&key, Timestamp::now())
             .await
             .unwrap();
     }
-    let connection = rusqlite::Connection::open(world.place.path().join("ledger.db")).unwrap();
+    let connection = rusqlite::Connection::open(world.dir.path().join("ledger.db")).unwrap();
     let mut rows = connection
         .prepare("SELECT key, events FROM unknown_key")
         .unwrap();

@@ -1,12 +1,13 @@
-//! Hooks when there are many gateways: of those that take an upload one decides, and who was overtaken decides nothing.
+//! Hooks with several gateways: one gateway runs the hooks of an upload, and a gateway that was
+//! overtaken decides nothing.
 //!
-//! Border: what hooks say, and what follows, is `tests/gateway_api/hooks.rs`.
+//! Not here: verdicts and what follows from them (`tests/gateway_api`).
 
 use super::*;
-use crate::hooks::{Fate, Hook, HookKind, OnReject, Reason};
+use crate::hooks::{Disposal, Hook, HookKind, OnReject, Reason};
 use crate::ledger::Rejection;
 
-fn sh(script: &str) -> Hooks {
+fn shell_hook(script: &str) -> Hooks {
     let kind = HookKind::Command {
         program: "/bin/sh".into(),
         args: vec!["-c".into(), script.into()],
@@ -19,200 +20,147 @@ fn sh(script: &str) -> Hooks {
     Hooks::new(vec![hook], OnReject::Delete, None).unwrap()
 }
 
-async fn verified(world: &World, name: &str) -> UploadId {
+async fn verified(world: &World, name: &str) -> BeginResponse {
     let (upload, request) = world.sent_as(name, 3).await;
     receipt(world.complete(&upload, &request).await);
-    upload.id
+    upload
 }
 
 #[tokio::test]
-async fn of_two_gateways_each_upload_has_one() {
+async fn hooks_of_an_upload_run_in_one_of_two_gateways() {
     let runs = tempfile::NamedTempFile::new().unwrap();
     let script = format!("echo run >> {}", runs.path().display());
-    let world = World::with(|rules| rules.hooks = sh(&script)).await;
-    let mut ids = Vec::new();
+    let world = World::with(|config| config.hooks = shell_hook(&script)).await;
+    let mut uploads = Vec::new();
     for number in 0..8 {
-        ids.push(verified(&world, &number.to_string()).await);
+        uploads.push(verified(&world, &number.to_string()).await);
     }
-    let gateways = [Arc::clone(&world.service), world.twin().await]
-        .map(|gateway| tokio::spawn(gateway.keep_hooking()));
-    for id in ids {
-        let state = async || {
-            world
-                .service
-                .status(&world.owner, id.as_str())
-                .await
-                .unwrap()
-                .state
-        };
-        until("every one is ready", async || {
-            state().await == UploadState::Ready
+    let gateways = [Arc::clone(&world.service), world.second_gateway().await]
+        .map(|gateway| tokio::spawn(gateway.run_hooks()));
+    for upload in uploads {
+        wait_until("the upload is ready", async || {
+            world.state(&upload).await == UploadState::Ready
         })
         .await;
     }
     gateways.iter().for_each(tokio::task::JoinHandle::abort);
-    assert_eq!(
-        std::fs::read_to_string(runs.path())
-            .unwrap()
-            .lines()
-            .count(),
-        8
-    );
+    let runs = std::fs::read_to_string(runs.path()).unwrap();
+    assert_eq!(runs.lines().count(), 8);
 }
 
 #[tokio::test]
-async fn who_was_overtaken_decides_nothing() {
-    let world = World::with(|rules| rules.hooks = sh("exit 0")).await;
-    let id = verified(&world, "a").await;
+async fn overtaken_gateway_decides_nothing() {
+    let world = World::with(|config| config.hooks = shell_hook("exit 0")).await;
+    let upload = verified(&world, "a").await;
+    let id = &upload.id;
     let (ledger, now) = (&world.service.ledger, Timestamp::now());
     let later = now.checked_add(Duration::from_mins(1)).unwrap();
-    let first = ledger
-        .take_due_hooks(now, now, 4)
-        .await
-        .unwrap()
-        .pop()
-        .unwrap();
-    let second = ledger
-        .take_due_hooks(now, later, 4)
-        .await
-        .unwrap()
-        .pop()
-        .unwrap();
-    assert!(
-        ledger
-            .take_due_hooks(now, later, 4)
-            .await
-            .unwrap()
-            .is_empty(),
-        "it is held"
-    );
+    let take = async |until| ledger.take_due_hooks(now, until, 4).await.unwrap();
+    let first = take(now).await.pop().unwrap();
+    let second = take(later).await.pop().unwrap();
+    assert!(take(later).await.is_empty(), "the second gateway holds it");
     assert_eq!((first.epoch, second.epoch), (1, 2));
 
     let rejection = Rejection {
         hook: "test".into(),
-        reason: Reason::of(None),
-        fate: Fate::Delete,
+        reason: Reason::new(None),
+        fate: Disposal::Delete,
         until: Timestamp::now(),
     };
-    assert!(!ledger.hold_hooks(&id, first.epoch, later).await.unwrap());
+    let overtaken = first.epoch;
+    assert!(!ledger.hold_hooks(id, overtaken, later).await.unwrap());
+    let accepted = ["test".to_owned()];
     assert!(
         !ledger
-            .record_accepted_hooks(&id, first.epoch, &["test".into()])
+            .record_accepted_hooks(id, overtaken, &accepted)
             .await
             .unwrap()
     );
     assert!(
         !ledger
-            .record_hook_failure(&id, first.epoch, 1, now)
+            .record_hook_failure(id, overtaken, 1, now)
             .await
             .unwrap()
     );
     assert!(
         !ledger
-            .mark_rejected(&id, first.epoch, &rejection, now)
+            .mark_rejected(id, overtaken, &rejection, now)
             .await
             .unwrap()
     );
-    assert!(!ledger.mark_ready(&id, first.epoch).await.unwrap());
-    let status = world
-        .service
-        .status(&world.owner, id.as_str())
-        .await
-        .unwrap();
+    assert!(!ledger.mark_ready(id, overtaken).await.unwrap());
+    let status = world.service.status(&world.owner, id.as_str()).await;
+    let status = status.unwrap();
     assert_eq!((status.state, status.reason), (UploadState::Verified, None));
 
-    assert!(ledger.hold_hooks(&id, second.epoch, later).await.unwrap());
-    assert!(ledger.mark_ready(&id, second.epoch).await.unwrap());
+    let current = second.epoch;
+    assert!(ledger.hold_hooks(id, current, later).await.unwrap());
+    assert!(ledger.mark_ready(id, current).await.unwrap());
     assert!(
         !ledger
-            .mark_rejected(&id, second.epoch, &rejection, now)
+            .mark_rejected(id, current, &rejection, now)
             .await
             .unwrap(),
-        "it is decided"
+        "the upload is decided"
     );
-    assert_eq!(
-        world
-            .service
-            .status(&world.owner, id.as_str())
-            .await
-            .unwrap()
-            .state,
-        UploadState::Ready
-    );
+    assert_eq!(world.state(&upload).await, UploadState::Ready);
     assert_eq!(ledger.next_hooks_due().await.unwrap(), None);
 }
 
-/// A verdict that comes when another gateway has taken over: the hook is ended, and what it would have said counts for nothing.
 #[tokio::test]
-async fn a_hook_whose_upload_another_has_taken_is_ended() {
-    let place = tempfile::tempdir().unwrap();
-    let began = place.path().join("began");
+async fn hook_is_killed_if_another_gateway_takes_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let pid_file = dir.path().join("pid");
     let script = format!(
         "echo $$ > {0}.new; mv {0}.new {0}; exec sleep 600",
-        began.display()
+        pid_file.display()
     );
-    let world = World::with(|rules| {
-        rules.hooks = sh(&script);
-        rules.terms.lease = Duration::from_millis(300);
+    let world = World::with(|config| {
+        config.hooks = shell_hook(&script);
+        config.lease_terms.lease_ttl = Duration::from_millis(300);
     })
     .await;
-    let id = verified(&world, "a").await;
-    let gateway = tokio::spawn(Arc::clone(&world.service).keep_hooking());
-    until("the hook runs", async || began.exists()).await;
-    world.ledger("UPDATE pending_hooks SET epoch = epoch + 10, due_at = due_at + 3600000");
-    let pid = std::fs::read_to_string(&began).unwrap();
-    let lives = || {
+    let upload = verified(&world, "a").await;
+    let gateway = tokio::spawn(Arc::clone(&world.service).run_hooks());
+    wait_until("the hook runs", async || pid_file.exists()).await;
+    world.execute_sql("UPDATE pending_hooks SET epoch = epoch + 10, due_at = due_at + 3600000");
+    let pid = std::fs::read_to_string(&pid_file).unwrap();
+    let is_running = || {
         std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()))
             .is_ok_and(|stat| !stat.contains(") Z "))
     };
-    until("the hook has ended", async || !lives()).await;
+    wait_until("the hook has ended", async || !is_running()).await;
     gateway.abort();
-    assert_eq!(
-        world
-            .service
-            .status(&world.owner, id.as_str())
-            .await
-            .unwrap()
-            .state,
-        UploadState::Verified
-    );
+    assert_eq!(world.state(&upload).await, UploadState::Verified);
 }
 
-/// From the rejection on its object is held, and no longer its hooks.
 #[tokio::test]
-async fn a_rejected_object_is_held_however_long_the_store_takes_to_remove_it() {
-    let world = World::with(|rules| {
-        rules.hooks = sh("exit 10");
-        rules.terms.lease = Duration::from_millis(300);
+async fn cleanup_of_a_rejected_object_is_held_until_the_store_has_removed_it() {
+    let world = World::with(|config| {
+        config.hooks = shell_hook("exit 10");
+        config.lease_terms.lease_ttl = Duration::from_millis(300);
     })
     .await;
-    let (upload, request) = world.sent_as("a", 3).await;
-    receipt(world.complete(&upload, &request).await);
-    world.set(Method::DELETE, "", Mood::Late);
-    let gateway = tokio::spawn(Arc::clone(&world.service).keep_hooking());
-    let ledger = rusqlite::Connection::open(world.place.path().join("ledger.db")).unwrap();
-    let held = || {
-        ledger
+    let upload = verified(&world, "a").await;
+    world.interfere(Method::DELETE, "", Interference::Delay);
+    let gateway = tokio::spawn(Arc::clone(&world.service).run_hooks());
+    let connection = rusqlite::Connection::open(world.dir.path().join("ledger.db")).unwrap();
+    let held_until = || {
+        connection
             .query_row("SELECT cleanup_at FROM upload", [], |row| {
                 row.get::<_, Option<i64>>(0)
             })
             .unwrap()
     };
     for _ in 0..3 {
-        let before = held();
-        until("it is held for longer", async || held() > before).await;
+        let before = held_until();
+        wait_until("it is held for longer", async || held_until() > before).await;
     }
-    world.heal();
-    let gone = async || {
-        world
-            .service
-            .store
-            .head(&upload.key)
-            .await
-            .unwrap()
-            .is_none()
-    };
-    until("the object is gone", gone).await;
+    world.stop_interfering();
+    wait_until("the object is removed", async || {
+        !world.has_object(&upload).await
+    })
+    .await;
     gateway.abort();
-    assert_eq!(world.asked(&Method::DELETE, "").len(), 1);
+    assert_eq!(world.requests(&Method::DELETE, "").len(), 1);
 }

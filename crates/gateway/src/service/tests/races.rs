@@ -1,14 +1,15 @@
-//! Calls that meet: of several gateways on one ledger, of several clients on one upload. One wins, and the others hear so.
+//! Concurrent calls, of several gateways on one ledger and of several clients on one upload: one
+//! call wins, and the others are refused.
 //!
-//! Border: two services with ledgers of their own on one database stand for two processes; each race is run on SQLite and on
-//! PostgreSQL.
+//! Two services with connections of their own to one database stand for two processes. Each race
+//! runs on SQLite and on PostgreSQL.
 
 use futures_util::future::join_all;
-use upload_types::sync::lock;
 
 use super::*;
+use crate::ledger::TransitionOutcome;
 
-/// Has each race run on both databases; `new` makes a world.
+/// Runs each race on both databases.
 macro_rules! on_both {
     ($($name:ident)*) => {
         mod sqlite {
@@ -23,12 +24,12 @@ macro_rules! on_both {
 }
 
 on_both! {
-    of_many_who_claim_one_gets_it
-    who_slept_too_long_can_do_nothing_to_an_upload_that_is_anothers
-    completed_by_two_gateways_at_once_it_is_one_object_with_one_receipt
-    complete_or_abort_or_reap_one_of_them_wins
-    the_reaper_takes_nothing_from_who_comes_in_time
-    begun_by_two_gateways_at_once_it_is_one_multipart_upload
+    one_of_many_concurrent_claims_is_granted
+    calls_with_a_lost_lease_are_refused
+    concurrent_completes_make_one_object_and_one_receipt
+    complete_and_abort_or_sweep_exclude_each_other
+    sweep_does_not_expire_an_upload_that_is_renewed_in_time
+    concurrent_begins_make_one_multipart_upload
 }
 
 fn claim(holder: usize, epoch: Option<u64>) -> ClaimRequest {
@@ -38,165 +39,142 @@ fn claim(holder: usize, epoch: Option<u64>) -> ClaimRequest {
     }
 }
 
-async fn of_many_who_claim_one_gets_it(new: impl AsyncFn() -> World) {
-    let world = new().await;
-    let (upload, _) = world.begin(PART + 1).await.unwrap();
-    let services = [Arc::clone(&world.service), world.twin().await];
-    let mut epoch = upload.epoch;
-    for claimers in 2..=8_usize {
-        world.ledger("UPDATE upload SET lease_until = 0, holder = 'somebody'");
-        let claims = (0..claimers).map(|n| {
-            let service = Arc::clone(&services[n % 2]);
-            let (owner, id) = (world.owner.clone(), upload.id.clone());
-            tokio::spawn(async move { service.claim(&owner, id.as_str(), claim(n, None)).await })
-        });
-        let answers: Vec<_> = join_all(claims)
-            .await
-            .into_iter()
-            .map(Result::unwrap)
-            .collect();
-        let winners: Vec<_> = answers
-            .iter()
-            .enumerate()
-            .filter_map(|(n, answer)| Some((n, answer.as_ref().ok()?.epoch)))
-            .collect();
-        let [(winner, won)] = winners[..] else {
-            panic!("{answers:?}")
-        };
-        assert_eq!(won, epoch + 1);
-        for refusal in answers.iter().filter_map(|answer| answer.as_ref().err()) {
-            assert_eq!(refusal.code, Code::LeaseHeld);
-            assert!((1..=60).contains(&refusal.retry_after.unwrap()));
-        }
-        epoch = won;
-        let id = upload.id.as_str();
-        // Its own epoch renews, the one before is lost, whoever names it.
-        assert_eq!(
-            services[1]
-                .claim(&world.owner, id, claim(winner, Some(epoch)))
-                .await
-                .unwrap()
-                .epoch,
-            epoch
-        );
-        for holder in [winner, winner + 1] {
-            let refused = services[0]
-                .claim(&world.owner, id, claim(holder, Some(epoch - 1)))
-                .await
-                .unwrap_err();
-            assert_eq!(refused.code, Code::LeaseLost);
-        }
-    }
-}
-
-/// Stopped beyond its lease, it wakes and goes on as if nothing had been.
-async fn who_slept_too_long_can_do_nothing_to_an_upload_that_is_anothers(
-    new: impl AsyncFn() -> World,
-) {
-    let world = new().await;
-    let (upload, request) = world.sent(PART + 1).await;
-    world.ledger("UPDATE upload SET lease_until = 0, holder = 'sleeper'");
-    let id = upload.id.as_str();
-    let taken = world
-        .service
-        .claim(&world.owner, id, claim(1, None))
-        .await
-        .unwrap();
-    let part = PartSpec {
+fn first_part(request: &CompleteRequest) -> PartSpec {
+    PartSpec {
         number: PartNumber::FIRST,
         size: 5 << 20,
         sha256: request.parts[0].sha256,
         md5: None,
-    };
+    }
+}
+
+async fn one_of_many_concurrent_claims_is_granted(new_world: impl AsyncFn() -> World) {
+    let world = new_world().await;
+    let upload = world.begin(PART + 1).await.unwrap().response;
+    let gateways = [Arc::clone(&world.service), world.second_gateway().await];
+    let id = upload.id.as_str();
+    let mut epoch = upload.epoch;
+    for claimants in 2..=8_usize {
+        world.execute_sql("UPDATE upload SET lease_until = 0, holder = 'somebody'");
+        let claims = (0..claimants).map(|n| {
+            let gateway = Arc::clone(&gateways[n % 2]);
+            let (owner, id) = (world.owner.clone(), upload.id.clone());
+            tokio::spawn(async move { gateway.claim(&owner, id.as_str(), claim(n, None)).await })
+        });
+        let results: Vec<_> = join_all(claims)
+            .await
+            .into_iter()
+            .map(Result::unwrap)
+            .collect();
+        let winners: Vec<_> = results
+            .iter()
+            .enumerate()
+            .filter_map(|(n, result)| Some((n, result.as_ref().ok()?.epoch)))
+            .collect();
+        let [(winner, new_epoch)] = winners[..] else {
+            panic!("{results:?}")
+        };
+        assert_eq!(new_epoch, epoch + 1);
+        for refusal in results.iter().filter_map(|result| result.as_ref().err()) {
+            assert_eq!(refusal.code, Code::LeaseHeld);
+            assert!((1..=60).contains(&refusal.retry_after.unwrap()));
+        }
+        epoch = new_epoch;
+        // The current epoch renews the lease. The earlier one is lost, whatever the holder.
+        let renewed = gateways[1]
+            .claim(&world.owner, id, claim(winner, Some(epoch)))
+            .await
+            .unwrap();
+        assert_eq!(renewed.epoch, epoch);
+        for holder in [winner, winner + 1] {
+            let refusal = gateways[0]
+                .claim(&world.owner, id, claim(holder, Some(epoch - 1)))
+                .await
+                .unwrap_err();
+            assert_eq!(refusal.code, Code::LeaseLost);
+        }
+    }
+}
+
+/// A process that was suspended for longer than its lease continues when another process has taken
+/// over.
+async fn calls_with_a_lost_lease_are_refused(new_world: impl AsyncFn() -> World) {
+    let world = new_world().await;
+    let (upload, request) = world.sent(PART + 1).await;
+    world.execute_sql("UPDATE upload SET lease_until = 0, holder = 'sleeper'");
+    let (service, owner, id) = (&world.service, &world.owner, upload.id.as_str());
+    let taken_over = service.claim(owner, id, claim(1, None)).await.unwrap();
     let sign = |epoch| SignRequest {
         epoch,
-        parts: vec![part],
+        parts: vec![first_part(&request)],
     };
-    let stale = |answer: Result<(), Refusal>| assert_eq!(answer.unwrap_err().code, Code::LeaseLost);
-    let all = async || {
-        stale(
-            world
-                .service
-                .sign(&world.owner, id, sign(upload.epoch))
-                .await
-                .map(drop),
-        );
+    let assert_lost = |result: Result<(), Refusal>| {
+        assert_eq!(result.unwrap_err().code, Code::LeaseLost);
+    };
+    let assert_all_lost = async || {
+        let signed = service.sign(owner, id, sign(upload.epoch)).await;
+        assert_lost(signed.map(drop));
         let renew = ClaimRequest {
             holder: "sleeper".into(),
             epoch: Some(upload.epoch),
         };
-        stale(world.service.claim(&world.owner, id, renew).await.map(drop));
-        stale(
-            world
-                .service
-                .abort(&world.owner, id, Some(upload.epoch))
-                .await,
-        );
+        assert_lost(service.claim(owner, id, renew).await.map(drop));
+        assert_lost(service.abort(owner, id, Some(upload.epoch)).await);
     };
-    all().await;
-    stale(world.complete(&upload, &request).await.map(drop));
-    // The other goes on undisturbed, and however far it came, the sleeper hears the same.
-    world
-        .service
-        .sign(&world.owner, id, sign(taken.epoch))
-        .await
-        .unwrap();
-    let taken_over = CompleteRequest {
-        epoch: taken.epoch,
+    assert_all_lost().await;
+    assert_lost(world.complete(&upload, &request).await.map(drop));
+    // The new holder is not disturbed, and the refusals are the same after it has completed.
+    let signed = service.sign(owner, id, sign(taken_over.epoch)).await;
+    signed.unwrap();
+    let with_new_epoch = CompleteRequest {
+        epoch: taken_over.epoch,
         ..request.clone()
     };
-    let done = receipt(world.complete(&upload, &taken_over).await);
-    all().await;
-    // What the object proves, everybody who may see the upload may know.
+    let done = receipt(world.complete(&upload, &with_new_epoch).await);
+    assert_all_lost().await;
+    // Every caller that may see the upload may see its receipt.
     assert_eq!(receipt(world.complete(&upload, &request).await), done);
 }
 
-/// The second was asked because the first did not answer, and neither knows of the other's multipart upload.
-async fn begun_by_two_gateways_at_once_it_is_one_multipart_upload(new: impl AsyncFn() -> World) {
-    let world = new().await;
-    world.set(Method::POST, "uploads", Mood::Late);
-    let begins = [Arc::clone(&world.service), world.twin().await].map(|service| {
+/// A client repeats a begin at another gateway, because the first gateway does not respond.
+async fn concurrent_begins_make_one_multipart_upload(new_world: impl AsyncFn() -> World) {
+    let world = new_world().await;
+    world.interfere(Method::POST, CREATE_QUERY, Interference::Delay);
+    let begins = [Arc::clone(&world.service), world.second_gateway().await].map(|gateway| {
         let owner = world.owner.clone();
-        tokio::spawn(async move {
-            service
-                .begin(&owner, "key", World::asked_for(PART + 1))
-                .await
-        })
+        let request = World::begin_request(PART + 1);
+        tokio::spawn(async move { gateway.begin(&owner, "key", request).await })
     });
-    until("both to create it", async || {
-        world.asked(&Method::POST, "uploads").len() == 2
+    wait_until("both gateways create a multipart upload", async || {
+        world.requests(&Method::POST, CREATE_QUERY).len() == 2
     })
     .await;
-    world.heal();
-    let begun: Vec<_> = join_all(begins)
+    world.stop_interfering();
+    let uploads: Vec<BeginResponse> = join_all(begins)
         .await
         .into_iter()
-        .map(|begun| begun.unwrap().unwrap().0)
+        .map(|begun| begun.unwrap().unwrap().response)
         .collect();
-    assert_eq!((&begun[0].id, &begun[0].key), (&begun[1].id, &begun[1].key));
-    assert_eq!(
-        world.service.store.find(&begun[0].key).await.unwrap().len(),
-        1
-    );
+    assert_eq!(uploads[0].id, uploads[1].id);
+    assert_eq!(uploads[0].key, uploads[1].key);
+    assert_eq!(world.multiparts(&uploads[0]).await, 1);
 }
 
-async fn completed_by_two_gateways_at_once_it_is_one_object_with_one_receipt(
-    new: impl AsyncFn() -> World,
-) {
+async fn concurrent_completes_make_one_object_and_one_receipt(new_world: impl AsyncFn() -> World) {
     for _ in 0..3 {
-        let world = new().await;
+        let world = new_world().await;
         let (upload, request) = world.sent(PART + 1).await;
-        let services = [Arc::clone(&world.service), world.twin().await];
-        let calls = (0..6).map(|n| {
-            let (service, owner) = (Arc::clone(&services[n % 2]), world.owner.clone());
+        let gateways = [Arc::clone(&world.service), world.second_gateway().await];
+        let completes = (0..6).map(|n| {
+            let (gateway, owner) = (Arc::clone(&gateways[n % 2]), world.owner.clone());
             let (id, request) = (upload.id.clone(), request.clone());
-            tokio::spawn(async move { service.complete(&owner, id.as_str(), request).await })
+            tokio::spawn(async move { gateway.complete(&owner, id.as_str(), request).await })
         });
         let mut receipts = Vec::new();
-        for call in join_all(calls).await {
-            let answer = call.unwrap();
-            if !undecided(&answer) {
-                receipts.push(receipt(answer));
+        for complete in join_all(completes).await {
+            let result = complete.unwrap();
+            if !is_pending(&result) {
+                receipts.push(receipt(result));
             }
         }
         receipts.push(receipt(world.complete(&upload, &request).await));
@@ -207,36 +185,29 @@ async fn completed_by_two_gateways_at_once_it_is_one_object_with_one_receipt(
     }
 }
 
-async fn complete_or_abort_or_reap_one_of_them_wins(new: impl AsyncFn() -> World) {
+async fn complete_and_abort_or_sweep_exclude_each_other(new_world: impl AsyncFn() -> World) {
     for round in 0..6 {
-        let world = new().await;
+        let world = new_world().await;
         let (upload, request) = world.sent(PART + 1).await;
-        let twin = world.twin().await;
-        let id = upload.id.as_str();
+        let second_gateway = world.second_gateway().await;
+        let is_abort = round % 2 == 0;
         let end = async {
-            if round % 2 == 0 {
-                twin.abort(&world.owner, id, None).await
+            if is_abort {
+                let id = upload.id.as_str();
+                second_gateway.abort(&world.owner, id, None).await
             } else {
-                world.ledger("UPDATE upload SET lease_until = 0, expires_at = 0");
-                twin.sweep().await
+                world.execute_sql("UPDATE upload SET lease_until = 0, expires_at = 0");
+                second_gateway.sweep(None).await
             }
         };
         let (completed, ended) = tokio::join!(world.complete(&upload, &request), end);
-        let (there, open) = (
-            world
-                .service
-                .store
-                .head(&upload.key)
-                .await
-                .unwrap()
-                .is_some(),
-            world.service.store.find(&upload.key).await.unwrap().len(),
-        );
+        let has_object = world.has_object(&upload).await;
+        assert_eq!(world.multiparts(&upload).await, 0);
         match world.state(&upload).await {
             UploadState::Ready => {
                 receipt(completed);
-                assert!(round % 2 == 1 || ended.is_err());
-                assert_eq!((there, open), (true, 0));
+                assert!(!is_abort || ended.is_err());
+                assert!(has_object);
             }
             state => {
                 assert!(
@@ -244,92 +215,71 @@ async fn complete_or_abort_or_reap_one_of_them_wins(new: impl AsyncFn() -> World
                     "{state:?}"
                 );
                 assert_eq!(completed.unwrap_err().code, Code::Gone);
-                assert_eq!((there, open), (false, 0));
+                assert!(!has_object);
             }
         }
     }
 }
 
-/// A claim in the moment the reaper comes: either it is in time and nothing is taken, or it hears that the upload is gone.
-async fn the_reaper_takes_nothing_from_who_comes_in_time(new: impl AsyncFn() -> World) {
-    let world = new().await;
-    let twin = world.twin().await;
+/// A lease is renewed at the moment of a sweep: either it is in time and the upload stays, or it is
+/// refused.
+async fn sweep_does_not_expire_an_upload_that_is_renewed_in_time(
+    new_world: impl AsyncFn() -> World,
+) {
+    let world = new_world().await;
+    let second_gateway = world.second_gateway().await;
     for n in 0..10 {
-        let (upload, _) = world.begin_as(&format!("key-{n}"), PART + 1).await.unwrap();
-        let id = upload.id.as_str();
-        world.ledger(&format!(
+        let begun = world.begin_as(&format!("key-{n}"), PART + 1).await;
+        let upload = begun.unwrap().response;
+        let id = &upload.id;
+        world.execute_sql(&format!(
             "UPDATE upload SET lease_until = 0, expires_at = 0 WHERE id = '{id}'"
         ));
-        // By the clock it has expired: only who renewed it before may go on.
-        let renewed = world.service.rules.terms.renewed(Timestamp::now());
+        let until = world.service.renewed();
         let renew = world
             .service
             .ledger
-            .pin_parts(&upload.id, upload.epoch, Vec::new(), renewed);
-        let (renewed, swept) = tokio::join!(renew, twin.sweep());
+            .pin_parts(id, upload.epoch, Vec::new(), until);
+        let (renewed, swept) = tokio::join!(renew, second_gateway.sweep(None));
         swept.unwrap();
-        let open = world.service.store.find(&upload.key).await.unwrap().len();
-        match renewed.unwrap() {
-            crate::ledger::Transition::Done => {
-                assert_eq!(
-                    (world.state(&upload).await, open),
-                    (UploadState::Uploading, 1)
-                );
-            }
-            _ => assert_eq!(
-                (world.state(&upload).await, open),
-                (UploadState::Expired, 0)
-            ),
-        }
+        let expected = match renewed.unwrap() {
+            TransitionOutcome::Done => (UploadState::Uploading, 1),
+            _ => (UploadState::Expired, 0),
+        };
+        let found = (world.state(&upload).await, world.multiparts(&upload).await);
+        assert_eq!(found, expected);
     }
 }
 
-/// Two calls that were let in before a claim and come to the ledger after it: what was looked at before is looked at again.
+/// Two calls pass the first check of the epoch before a claim, and reach the ledger after it.
 #[tokio::test]
-async fn a_call_that_a_claim_overtook_changes_nothing() {
+async fn ledger_checks_the_epoch_again() {
     let world = World::new().await;
     let (upload, request) = world.sent(PART + 1).await;
-    world.ledger("UPDATE upload SET lease_until = 0, holder = 'sleeper'");
+    world.execute_sql("UPDATE upload SET lease_until = 0, holder = 'sleeper'");
     world
         .service
         .claim(&world.owner, upload.id.as_str(), claim(1, None))
         .await
         .unwrap();
-    let renewed = world.service.rules.terms.renewed(Timestamp::now());
-    let part = PartSpec {
-        number: PartNumber::FIRST,
-        size: 5 << 20,
-        sha256: request.parts[0].sha256,
-        md5: None,
-    };
-    let ledger = &world.service.ledger;
-    let lost = crate::ledger::Transition::LeaseLost;
-    assert_eq!(
-        ledger
-            .pin_parts(&upload.id, upload.epoch, vec![part], renewed)
-            .await
-            .unwrap(),
-        lost
-    );
-    assert_eq!(
-        ledger
-            .start_completing(&upload.id, upload.epoch, request.parts, renewed)
-            .await
-            .unwrap(),
-        lost
-    );
+    let (ledger, renewed) = (&world.service.ledger, world.service.renewed());
+    let part = first_part(&request);
+    let pinned = ledger
+        .pin_parts(&upload.id, upload.epoch, vec![part], renewed)
+        .await;
+    assert_eq!(pinned.unwrap(), TransitionOutcome::LeaseLost);
+    let sealed = ledger
+        .start_completing(&upload.id, upload.epoch, request.parts, renewed)
+        .await;
+    assert_eq!(sealed.unwrap(), TransitionOutcome::LeaseLost);
 }
 
-/// What a gateway saw is not what another has decided since: who comes too late to reject an object does not remove it.
+/// Another gateway accepts the object while this one finds it damaged.
 #[tokio::test]
-async fn who_lost_the_decision_removes_nothing() {
+async fn object_is_kept_if_another_gateway_has_decided() {
     let world = World::new().await;
     let (upload, mut request) = world.sent(PART + 1).await;
-    let row = world
-        .service
-        .find(&world.owner, upload.id.as_str())
-        .await
-        .unwrap();
+    let row = world.row(&upload).await;
     let multipart = row.store_upload.clone().unwrap();
     world
         .service
@@ -337,60 +287,52 @@ async fn who_lost_the_decision_removes_nothing() {
         .complete(&upload.key, &multipart, &request.parts, row.plan.size())
         .await
         .unwrap();
-    // To who is told of other parts, the object is damaged.
-    world.ledger("UPDATE part SET sha256 = NULL");
+    // With other declared parts, the object is damaged.
+    world.execute_sql("UPDATE part SET sha256 = NULL");
     request.parts[1].sha256 = Sha256::of(b"other");
     request.checksum = Checksum::composite(request.parts.iter().map(|part| &part.sha256));
-    world.set(Method::HEAD, "", Mood::Late);
-    let decided = async {
-        until("the object is looked at", async || {
-            !world.asked(&Method::HEAD, "").is_empty()
+    world.interfere(Method::HEAD, "", Interference::Delay);
+    let decide_elsewhere = async {
+        wait_until("the object is checked", async || {
+            !world.requests(&Method::HEAD, "").is_empty()
         })
         .await;
-        world.ledger("UPDATE upload SET state = 'ready'");
-        world.heal();
+        world.execute_sql("UPDATE upload SET state = 'ready'");
+        world.stop_interfering();
     };
-    let (refused, ()) = tokio::join!(world.complete(&upload, &request), decided);
-    refused.unwrap_err();
+    let (result, ()) = tokio::join!(world.complete(&upload, &request), decide_elsewhere);
+    result.unwrap_err();
     assert_eq!(world.state(&upload).await, UploadState::Ready);
-    assert!(
-        world
-            .service
-            .store
-            .head(&upload.key)
-            .await
-            .unwrap()
-            .is_some()
-    );
+    assert!(world.has_object(&upload).await);
 }
 
-/// The store closes the multipart upload before it shows the object: who asks for the parts meanwhile ends nothing.
+/// The store removes the multipart upload before it shows the object.
 #[tokio::test]
-async fn who_asks_for_parts_while_it_is_decided_ends_nothing() {
+async fn parts_during_a_complete_are_refused_and_end_nothing() {
     let world = World::new().await;
     let (upload, request) = world.sent(2 * PART).await;
-    let gone = Mood::Says(
+    let gone = Interference::Respond(
         404,
         "<Error><Code>NoSuchUpload</Code><Message>no</Message></Error>",
     );
-    *lock(&world.door.moods) = vec![
-        (Method::POST, COMPLETE, Mood::Late),
-        (Method::GET, COMPLETE, gone),
+    *lock(&world.proxy.rules) = vec![
+        (Method::POST, UPLOAD_ID_QUERY, Interference::Delay),
+        (Method::GET, UPLOAD_ID_QUERY, gone),
     ];
-    let asking = async {
-        until("the complete to be asked for", async || {
-            !world.asked(&Method::POST, COMPLETE).is_empty()
+    let list_parts = async {
+        wait_until("the store gets the complete", async || {
+            !world.requests(&Method::POST, UPLOAD_ID_QUERY).is_empty()
         })
         .await;
-        let refused = world
+        let refusal = world
             .service
             .parts(&world.owner, upload.id.as_str(), 0)
             .await
             .unwrap_err();
-        world.heal();
-        assert_eq!(refused.code, Code::Busy);
+        world.stop_interfering();
+        assert_eq!(refusal.code, Code::Busy);
     };
-    let (completed, ()) = tokio::join!(world.complete(&upload, &request), asking);
+    let (completed, ()) = tokio::join!(world.complete(&upload, &request), list_parts);
     assert_eq!(receipt(completed).parts, 2);
     assert_eq!(world.state(&upload).await, UploadState::Ready);
 }

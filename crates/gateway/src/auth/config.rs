@@ -1,0 +1,19 @@
+//! How callers of the API authenticate, as the operator configures it.
+
+use upload_types::names::Token;
+
+use super::issuer::Issuer;
+
+/// How callers of the API authenticate.
+#[derive(Debug, Clone)]
+pub enum Auth {
+    /// Without authentication: all callers are one owner. On loopback only.
+    None,
+    /// With an API token of the ledger.
+    Tokens,
+    /// With a token of one of these issuers; if `tokens` is set, also with an API token of the
+    /// ledger.
+    Jwt { issuers: Vec<Issuer>, tokens: bool },
+    /// With this token, which was made for one run of one process.
+    Private(Token),
+}

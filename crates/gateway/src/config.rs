@@ -1,0 +1,284 @@
+//! The configuration of a gateway, and the checks that need no ledger, store or socket.
+//!
+//! Not here: command line and configuration file (`cli/serve` of the client).
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::auth::{Auth, Issuer};
+use crate::cors;
+use crate::hooks::{Hook, OnReject};
+use crate::ledger::LedgerConfig;
+use crate::limits::{Quota, Rate};
+use crate::validation;
+use upload_embedded_store as embedded;
+use upload_net::AddressClass;
+use upload_types::error::{Error, Kind, Result};
+use upload_types::names::Token;
+use upload_types::wire::Proof;
+
+/// The first path segments of the gateway's own routes.
+const OWN_PATHS: [&str; 6] = [
+    "v1",
+    "healthz",
+    "readyz",
+    "openapi.json",
+    "metrics",
+    embedded::BUCKET,
+];
+
+/// The configuration of a gateway.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The address of the API. Port 0 selects a free port.
+    pub listen: SocketAddr,
+    /// The address of the metrics, which need no authentication. By default there are none.
+    pub metrics_listen: Option<SocketAddr>,
+    /// The URL by which clients reach the gateway. By default the address it listens on.
+    pub public_url: Option<Url>,
+    pub store: StoreConfig,
+    /// The base of the URLs for reading objects, instead of presigned URLs.
+    pub cdn_url: Option<Url>,
+    /// The file to which endpoint and keys of the embedded store are written, for other S3 clients.
+    pub store_credentials_file: Option<PathBuf>,
+    pub ledger: LedgerConfig,
+    pub auth: Auth,
+    /// The path below which the routes of Uppy Companion are. By default there are none.
+    pub companion_path: Option<String>,
+    /// Origins whose pages may use the gateway and its embedded store.
+    pub allow_origins: Vec<String>,
+    /// The rate of signed URLs per owner.
+    pub rate: Option<Rate>,
+    pub quota: Quota,
+    /// Globs of content types.
+    pub allow_types: Vec<String>,
+    /// Maximum size of an upload in bytes. By default the limit of the store.
+    pub max_size: Option<u64>,
+    /// Minimum lifetime of a signed URL.
+    pub url_ttl: Duration,
+    /// Lifetime of an unfinished upload without a call about it.
+    pub upload_ttl: Duration,
+    /// Duration of a lease without a call of its holder.
+    pub lease_ttl: Duration,
+    /// The interval of sweeps. `None` leaves them to other gateways.
+    pub sweep_interval: Option<Duration>,
+    /// The source of the store's events.
+    pub events: Option<EventSource>,
+    /// Whether to log multipart uploads in the bucket that the ledger does not name.
+    pub report_orphans: bool,
+    /// Server-side encryption: `AES256`, `aws:kms` or `aws:kms:KEY-ID`.
+    pub sse: Option<String>,
+    /// Further headers that the bucket requires for the creation of an object.
+    pub required_headers: Vec<(String, String)>,
+    pub probe: ProbePolicy,
+    /// What the store must enforce. By default what the probe finds.
+    pub proof: Option<Proof>,
+    /// Run for each verified upload, in this order, before it is ready.
+    pub hooks: Vec<Hook>,
+    /// The key that signs webhooks.
+    pub hook_secret: Option<Token>,
+    pub on_reject: OnReject,
+    /// How long to wait for the lock of the embedded store.
+    pub store_lock_timeout: Duration,
+    /// How long a stopping gateway still serves requests while it reports that it is not ready.
+    pub drain_time: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub enum StoreConfig {
+    /// A store in this process, in a directory.
+    Embedded { dir: PathBuf },
+    /// An S3-compatible service.
+    S3 {
+        bucket: String,
+        prefix: String,
+        endpoint: Option<Url>,
+        region: Option<String>,
+        path_style: bool,
+    },
+}
+
+impl StoreConfig {
+    #[must_use]
+    pub fn is_embedded(&self) -> bool {
+        matches!(self, Self::Embedded { .. })
+    }
+}
+
+/// The source of the store's events.
+#[derive(Debug, Clone)]
+pub enum EventSource {
+    /// A queue of Amazon SQS, by its URL.
+    Sqs(Url),
+    /// Stores push to `POST /v1/events/s3`, with this secret.
+    Webhook(Token),
+}
+
+/// Whether the store is probed at startup with a wrong body and a wrong length, and what follows if
+/// it accepts them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProbePolicy {
+    /// Do not start.
+    Require,
+    /// Start, and log a warning.
+    Warn,
+    /// Do not probe.
+    Off,
+}
+
+impl Config {
+    /// Checks the configuration without opening anything.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] for a configuration with which no gateway can run.
+    pub fn validate(&self) -> Result<()> {
+        self.validate_access()?;
+        self.validate_store()?;
+        self.validate_urls()?;
+        let is_no_origin = |text: &&String| cors::parse_origin(text).is_none();
+        if let Some(text) = self.allow_origins.iter().find(is_no_origin) {
+            return Err(config_error(format!("{text:?} is not the origin of a page")).with_hint(
+                "use scheme://host[:port] without a path, and one --allow-origin for each origin",
+            ));
+        }
+        let is_no_glob = |glob: &&String| !validation::is_type_glob(glob);
+        if let Some(glob) = self.allow_types.iter().find(is_no_glob) {
+            return Err(
+                config_error(format!("{glob:?} is not type/subtype, type/* or */*"))
+                    .with_hint("use one --allow-type for each content type"),
+            );
+        }
+        let path = self.companion_path.as_ref();
+        if let Some(path) = path.filter(|path| !is_companion_path(path)) {
+            return Err(
+                config_error(format!("the routes of Companion cannot be below {path:?}"))
+                    .with_hint(
+                        "use / or a path such as /companion, of letters, digits and -._~, \
+                     that does not begin with a path of the API",
+                    ),
+            );
+        }
+        Ok(())
+    }
+
+    fn validate_access(&self) -> Result<()> {
+        match &self.auth {
+            Auth::None => {
+                if !AddressClass::of_ip(self.listen.ip()).is_loopback() {
+                    let listen = self.listen;
+                    return Err(config_error(format!(
+                        "authentication is required to listen on {listen}"
+                    ))
+                    .with_hint("use --auth tokens, or listen on 127.0.0.1"));
+                }
+                // A reverse proxy calls from loopback, whatever the address of its client.
+                let is_public = |url: &Url| !AddressClass::of_url(url).is_loopback();
+                if self.public_url.as_ref().is_some_and(is_public) {
+                    return Err(config_error("authentication is required for a public URL")
+                        .with_hint("use --auth tokens, or omit --public-url"));
+                }
+                Ok(())
+            }
+            Auth::Jwt { issuers, .. } => issuers.iter().try_for_each(Issuer::check),
+            Auth::Tokens | Auth::Private(_) => Ok(()),
+        }
+    }
+
+    fn validate_store(&self) -> Result<()> {
+        let is_proof_known = self.probe != ProbePolicy::Off || self.proof.is_some();
+        if !is_proof_known && !self.store.is_embedded() {
+            return Err(
+                config_error("without a probe, the proof of the store is unknown")
+                    .with_hint("state it with --store-checksum, or leave --store-probe at require"),
+            );
+        }
+        self.create_headers().map(drop)
+    }
+
+    fn validate_urls(&self) -> Result<()> {
+        for (name, url) in [
+            ("public URL", &self.public_url),
+            ("URL of the CDN", &self.cdn_url),
+        ] {
+            if url.as_ref().is_some_and(|url| !is_base_url(url)) {
+                return Err(config_error(format!(
+                    "the {name} must have the form http(s)://host[:port][/path]"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// The headers that are bound into the creation of every object.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] for an unknown server-side encryption.
+    pub fn create_headers(&self) -> Result<BTreeMap<String, String>> {
+        let mut headers: BTreeMap<String, String> = self
+            .required_headers
+            .iter()
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
+            .collect();
+        let Some(sse) = &self.sse else {
+            return Ok(headers);
+        };
+        let (algorithm, key_id) = match sse.strip_prefix("aws:kms:") {
+            Some(key_id) if !key_id.is_empty() => ("aws:kms", Some(key_id)),
+            None if matches!(sse.as_str(), "AES256" | "aws:kms") => (sse.as_str(), None),
+            _ => {
+                return Err(
+                    config_error(format!("{sse:?} is not a server-side encryption"))
+                        .with_hint("use AES256, aws:kms or aws:kms:KEY-ID"),
+                );
+            }
+        };
+        headers.insert(
+            "x-amz-server-side-encryption".to_owned(),
+            algorithm.to_owned(),
+        );
+        if let Some(key_id) = key_id {
+            headers.insert(
+                "x-amz-server-side-encryption-aws-kms-key-id".to_owned(),
+                key_id.to_owned(),
+            );
+        }
+        Ok(headers)
+    }
+}
+
+fn config_error(text: impl Into<String>) -> Error {
+    Error::new(Kind::Config, text)
+}
+
+/// Whether a URL has the form `http(s)://host[:port][/path]`.
+fn is_base_url(url: &Url) -> bool {
+    matches!(url.scheme(), "http" | "https")
+        && url.host().is_some()
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none()
+}
+
+/// Whether the routes of Companion may be below a path without hiding the gateway's own routes.
+fn is_companion_path(path: &str) -> bool {
+    if path == "/" {
+        return true;
+    }
+    let Some(path) = path.strip_prefix('/') else {
+        return false;
+    };
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let is_plain = |segment: &str| {
+        !matches!(segment, "" | "." | "..")
+            && segment
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
+    };
+    let first = path.split('/').next().unwrap_or_default();
+    path.split('/').all(is_plain) && !OWN_PATHS.contains(&first)
+}

@@ -1,0 +1,292 @@
+//! Limits on open connections, in total and per client network. If no slot is free, an idle
+//! connection is closed.
+//!
+//! Not here: accepting connections (`listener`), and limits on requests and their bodies (`routes`,
+//! `json_body`).
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use http_body::{Frame, SizeHint};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use upload_net::AddressClass;
+use upload_types::sync::lock;
+
+const MAX_CONNECTIONS: usize = 512;
+/// Half of all connections for each client network: as many as the number of concurrent calls, so
+/// that a proxy, which makes all clients appear as one, does not run out of connections.
+const MAX_CONNECTIONS_PER_CLIENT: usize = 256;
+const MAX_METRICS_CONNECTIONS: usize = 16;
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often an accepted connection that waits for a slot tries to evict an idle one.
+const EVICTION_INTERVAL: Duration = Duration::from_millis(50);
+
+/// The limits of one listener.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectionLimits {
+    /// How long a client may take to send the head of a request.
+    pub header_timeout: Duration,
+    /// Open connections in total.
+    pub max_connections: usize,
+    /// Open connections of the client network to which an address belongs.
+    pub max_per_client: fn(IpAddr) -> usize,
+    /// Whether the connections are counted in the metrics.
+    pub count_in_metrics: bool,
+}
+
+/// The limits of the listener for the API.
+pub const API_LIMITS: ConnectionLimits = ConnectionLimits {
+    header_timeout: HEADER_TIMEOUT,
+    max_connections: MAX_CONNECTIONS,
+    max_per_client,
+    count_in_metrics: true,
+};
+/// The limits of the listener through which the gateway itself calls its embedded store.
+pub const INTERNAL_LIMITS: ConnectionLimits = ConnectionLimits {
+    count_in_metrics: false,
+    ..API_LIMITS
+};
+/// The limits of the listener for metrics, which has few clients.
+pub const METRICS_LIMITS: ConnectionLimits = ConnectionLimits {
+    header_timeout: HEADER_TIMEOUT,
+    max_connections: MAX_METRICS_CONNECTIONS,
+    max_per_client: |_| MAX_METRICS_CONNECTIONS,
+    count_in_metrics: false,
+};
+
+/// A client on this machine may use all connections.
+fn max_per_client(address: IpAddr) -> usize {
+    if AddressClass::of_ip(address).is_loopback() {
+        MAX_CONNECTIONS
+    } else {
+        MAX_CONNECTIONS_PER_CLIENT
+    }
+}
+
+/// The network that counts as one client: an IPv4 address, or an IPv6 network of 64 bits, in which
+/// a client can use any number of addresses.
+fn client_network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) if !AddressClass::of_ip(address.into()).is_loopback() => {
+            let network = u128::from(address) >> 64 << 64;
+            Ipv6Addr::from(network).into()
+        }
+        address => address,
+    }
+}
+
+/// Hands out slots to connections.
+pub struct ConnectionLimiter {
+    slots: Arc<Semaphore>,
+    max_per_client: fn(IpAddr) -> usize,
+    connections: Arc<Mutex<Connections>>,
+}
+
+#[derive(Default)]
+struct Connections {
+    next_number: u64,
+    /// By number, so that the oldest is first.
+    open: BTreeMap<u64, Arc<Connection>>,
+}
+
+/// An open connection.
+pub struct Connection {
+    client: IpAddr,
+    /// Whether the head of a request has arrived.
+    has_sent_request: AtomicBool,
+    /// Requests whose response is not sent completely.
+    active_requests: AtomicUsize,
+    evicted: Notify,
+}
+
+/// The right of a connection to be open, until it is dropped.
+pub struct Slot {
+    number: u64,
+    connection: Arc<Connection>,
+    connections: Arc<Mutex<Connections>>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl ConnectionLimiter {
+    pub fn new(limits: &ConnectionLimits) -> Self {
+        Self {
+            slots: Arc::new(Semaphore::new(limits.max_connections)),
+            max_per_client: limits.max_per_client,
+            connections: Arc::default(),
+        }
+    }
+
+    /// Waits for a slot. If none is free, evicts idle connections, those without any request first.
+    /// Returns `None` if all connections that the client network may have are in use by active
+    /// requests.
+    pub async fn acquire(&self, address: IpAddr) -> Option<Slot> {
+        let client = client_network(address);
+        if !lock(&self.connections).make_room_for(client, (self.max_per_client)(client)) {
+            return None;
+        }
+        let permit = loop {
+            if let Ok(permit) = Arc::clone(&self.slots).try_acquire_owned() {
+                break Some(permit);
+            }
+            lock(&self.connections).evict_idle(|_| true);
+            let next = Arc::clone(&self.slots).acquire_owned();
+            if let Ok(permit) = timeout(EVICTION_INTERVAL, next).await {
+                // The semaphore is never closed.
+                break permit.ok();
+            }
+        };
+        let connection = Arc::new(Connection {
+            client,
+            has_sent_request: AtomicBool::default(),
+            active_requests: AtomicUsize::default(),
+            evicted: Notify::new(),
+        });
+        Some(Slot {
+            number: lock(&self.connections).insert(Arc::clone(&connection)),
+            connection,
+            connections: Arc::clone(&self.connections),
+            _permit: permit,
+        })
+    }
+}
+
+impl Connections {
+    fn insert(&mut self, connection: Arc<Connection>) -> u64 {
+        let number = self.next_number;
+        self.next_number += 1;
+        self.open.insert(number, connection);
+        number
+    }
+
+    /// Makes sure that the client has fewer than `max` connections, by evicting an idle one if
+    /// necessary. Returns false if none is idle.
+    fn make_room_for(&mut self, client: IpAddr, max: usize) -> bool {
+        let is_of_client = |connection: &Connection| connection.client == client;
+        let count = self.open.values().filter(|open| is_of_client(open)).count();
+        count < max || self.evict_idle(is_of_client)
+    }
+
+    /// Evicts one of the idle connections that match: the oldest one without any request, otherwise
+    /// the oldest one without an active request. Returns false if none is idle.
+    fn evict_idle(&mut self, matches: impl Fn(&Connection) -> bool) -> bool {
+        let is_unused = |open: &Connection| !open.has_sent_request.load(Ordering::Relaxed);
+        let is_idle = |open: &Connection| open.active_requests.load(Ordering::Relaxed) == 0;
+        let mut matching = self.open.iter().filter(|(_, open)| matches(open));
+        let unused = matching.clone().find(|(_, open)| is_unused(open));
+        let victim = unused.or_else(|| matching.find(|(_, open)| is_idle(open)));
+        let Some(number) = victim.map(|(number, _)| *number) else {
+            return false;
+        };
+        if let Some(connection) = self.open.remove(&number) {
+            connection.evicted.notify_one();
+        }
+        true
+    }
+}
+
+impl Slot {
+    pub fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        lock(&self.connections).open.remove(&self.number);
+    }
+}
+
+impl Connection {
+    pub fn has_sent_request(&self) -> bool {
+        self.has_sent_request.load(Ordering::Relaxed)
+    }
+
+    /// Waits until the limiter evicts this connection.
+    pub async fn evicted(&self) {
+        self.evicted.notified().await;
+    }
+
+    /// Marks the begin of a request.
+    pub fn begin_request(self: &Arc<Self>) -> ActiveRequest {
+        self.has_sent_request.store(true, Ordering::Relaxed);
+        self.active_requests.fetch_add(1, Ordering::Relaxed);
+        ActiveRequest(Arc::clone(self))
+    }
+}
+
+/// A request of a connection, active until this is dropped.
+pub struct ActiveRequest(Arc<Connection>);
+
+impl Drop for ActiveRequest {
+    fn drop(&mut self) {
+        self.0.active_requests.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl ActiveRequest {
+    /// Keeps the request active until the body of its response is sent.
+    pub fn until_sent(self, body: Body) -> TrackedBody {
+        TrackedBody {
+            body,
+            _request: self,
+        }
+    }
+}
+
+/// The body of a response whose request is active until the body is dropped.
+pub struct TrackedBody {
+    body: Body,
+    _request: ActiveRequest,
+}
+
+impl http_body::Body for TrackedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn client_network_is_an_ipv4_address_or_64_bits_of_ipv6() {
+        for (address, network) in [
+            ("192.0.2.7", "192.0.2.7"),
+            ("::ffff:192.0.2.7", "192.0.2.7"),
+            ("2001:db8::1", "2001:db8::"),
+            ("2001:db8::ffff:1", "2001:db8::"),
+            ("::1", "::1"),
+            ("127.0.0.1", "127.0.0.1"),
+        ] {
+            let found = client_network(address.parse().unwrap()).to_string();
+            assert_eq!(found, network, "{address}");
+        }
+        assert_eq!(
+            ["127.0.0.1", "::1", "192.0.2.7"].map(|text| max_per_client(text.parse().unwrap())),
+            [512, 512, 256]
+        );
+    }
+}

@@ -1,0 +1,150 @@
+//! The access log: an id for each request, a log line for each response, and the metrics of
+//! requests.
+//!
+//! The log names owner, method, route, status and sizes. It contains no path, query or header,
+//! since those may contain secrets.
+
+use std::fmt;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use http_body::Body as _;
+use tracing::Instrument as _;
+use uuid::Uuid;
+
+use crate::auth::Owner;
+use crate::metrics::metrics;
+
+/// The header with the id, in the request and in the response.
+const REQUEST_ID_HEADER: &str = "x-request-id";
+const MAX_REQUEST_ID_BYTES: usize = 64;
+/// The label of methods and routes that are not the gateway's own.
+const OTHER: &str = "other";
+
+/// The id of a request: that of its header if it is valid, otherwise a new one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestId(String);
+
+impl RequestId {
+    fn from_headers(headers: &HeaderMap) -> Self {
+        let is_valid = |id: &&str| {
+            (1..=MAX_REQUEST_ID_BYTES).contains(&id.len())
+                && id
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
+        };
+        let id = headers
+            .get(REQUEST_ID_HEADER)
+            .and_then(|id| id.to_str().ok())
+            .filter(is_valid);
+        Self(id.map_or_else(|| Uuid::new_v4().simple().to_string(), str::to_owned))
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Gives the request an id, and logs and counts its response.
+pub async fn log_access(mut request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let id = RequestId::from_headers(request.headers());
+    let (method, route) = (
+        method_label(request.method()),
+        route_label(request.extensions().get::<MatchedPath>()),
+    );
+    let received = content_length(request.headers());
+    // A span of the highest level, so that it applies to log lines of all levels.
+    let span = tracing::error_span!("request", %id);
+    request.extensions_mut().insert(id.clone());
+    let mut response = next.run(request).instrument(span.clone()).await;
+    let (status, elapsed) = (response.status().as_u16(), began.elapsed());
+    metrics().record_response(method, &route, status, elapsed);
+    let ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+    let sent = content_length(response.headers()).or_else(|| response.body().size_hint().exact());
+    let owner = response
+        .extensions()
+        .get::<Owner>()
+        .map(|owner| owner.0.as_str());
+    span.in_scope(|| tracing::info!(target: "upload::access", method, route, status, ms, owner, received, sent));
+    if let Ok(id) = HeaderValue::from_str(&id.0) {
+        response.headers_mut().insert(REQUEST_ID_HEADER, id);
+    }
+    response
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
+}
+
+/// The template of the matched route. All paths without a template have one label.
+fn route_label(matched: Option<&MatchedPath>) -> String {
+    // Wildcards are the router's own and match any path.
+    let template = matched
+        .map(MatchedPath::as_str)
+        .filter(|template| !template.contains("{*"));
+    template.unwrap_or(OTHER).to_owned()
+}
+
+/// The label of a method; unknown methods have one label.
+fn method_label(method: &Method) -> &'static str {
+    let known = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::DELETE,
+        Method::OPTIONS,
+        Method::PATCH,
+    ];
+    let names = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"];
+    known
+        .iter()
+        .zip(names)
+        .find_map(|(known, name)| (known == method).then_some(name))
+        .unwrap_or(OTHER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(text: &[u8]) -> String {
+        let mut headers = HeaderMap::new();
+        headers.insert(REQUEST_ID_HEADER, HeaderValue::from_bytes(text).unwrap());
+        RequestId::from_headers(&headers).0
+    }
+
+    #[test]
+    fn valid_request_id_is_kept_and_any_other_replaced() {
+        let longest = "a".repeat(MAX_REQUEST_ID_BYTES);
+        for valid in ["a", "build-17_b", &longest] {
+            assert_eq!(id(valid.as_bytes()), valid);
+        }
+        let too_long = "a".repeat(MAX_REQUEST_ID_BYTES + 1);
+        for invalid in ["", "a b", "a\tb", "a=b", "{id}", "\u{e9}", &too_long] {
+            let new = id(invalid.as_bytes());
+            assert!(new != invalid && new.len() == 32, "{invalid:?}");
+        }
+        assert_ne!(
+            RequestId::from_headers(&HeaderMap::new()),
+            RequestId::from_headers(&HeaderMap::new())
+        );
+    }
+
+    #[test]
+    fn unknown_methods_have_one_label() {
+        assert_eq!(method_label(&Method::DELETE), "DELETE");
+        assert_eq!(method_label(&Method::from_bytes(b"BREW").unwrap()), OTHER);
+    }
+}

@@ -1,0 +1,104 @@
+//! The state behind the routes: authentication, the service once the store is checked, and the
+//! limit on concurrent calls.
+
+use std::sync::{Arc, OnceLock};
+
+use axum::http::{HeaderMap, Method, Uri};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::health::Health;
+use crate::auth::{Authenticator, Owner, PushSecret, has_json_body};
+use crate::events::PushInbox;
+use crate::problem::Refusal;
+use crate::service::Service;
+use upload_types::names::Token;
+use upload_types::wire::Code;
+
+/// Calls that are served concurrently; more are refused.
+const MAX_CONCURRENT_CALLS: usize = 256;
+const UNAVAILABLE_RETRY_SECONDS: u64 = 1;
+
+/// A gateway that listens. It serves calls once it has a service.
+pub struct Gateway {
+    guard: Authenticator,
+    service: OnceLock<Arc<Service>>,
+    event_receiver: OnceLock<EventReceiver>,
+    health: Health,
+    permits: Semaphore,
+}
+
+/// Accepts the events that stores push.
+pub struct EventReceiver {
+    pub secret: PushSecret,
+    pub inbox: PushInbox,
+}
+
+/// The owner that a request acts for, and the service that serves it.
+#[derive(Clone)]
+pub struct Caller {
+    pub owner: Owner,
+    pub service: Arc<Service>,
+}
+
+impl Gateway {
+    pub fn new(guard: Authenticator) -> Self {
+        Self {
+            guard,
+            service: OnceLock::new(),
+            event_receiver: OnceLock::new(),
+            health: Health::default(),
+            permits: Semaphore::new(MAX_CONCURRENT_CALLS),
+        }
+    }
+
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// Serves calls with this service from now on. Has an effect once.
+    pub fn serve(&self, service: Arc<Service>) {
+        let _ = self.service.set(service);
+    }
+
+    /// Accepts events that stores push with this secret. Has an effect once.
+    pub fn accept_events(&self, secret: &Token, service: Arc<Service>) {
+        let _ = self.event_receiver.set(EventReceiver {
+            secret: PushSecret::new(secret),
+            inbox: PushInbox::start(service),
+        });
+    }
+
+    /// `None` until the store is checked.
+    pub fn service(&self) -> Option<&Arc<Service>> {
+        self.service.get()
+    }
+
+    /// `None` if no events are accepted.
+    pub fn event_receiver(&self) -> Option<&EventReceiver> {
+        self.event_receiver.get()
+    }
+
+    /// Authenticates a request. The permit must be held for the duration of the call.
+    ///
+    /// # Errors
+    /// Those of [`Authenticator::owner`]; `invalid_request` for a body that is not declared as JSON;
+    /// `unavailable` if there are too many calls, or if the store is not checked yet.
+    pub async fn admit(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<(SemaphorePermit<'_>, Caller), Refusal> {
+        let unavailable = || Refusal::retry_after(Code::Unavailable, UNAVAILABLE_RETRY_SECONDS);
+        let permit = self.permits.try_acquire().map_err(|_| unavailable())?;
+        let owner = self.guard.owner(uri, headers).await?;
+        if !has_json_body(method, headers) {
+            return Err(Refusal::with_detail(
+                Code::InvalidRequest,
+                "the body must be application/json",
+            ));
+        }
+        let service = Arc::clone(self.service().ok_or_else(unavailable)?);
+        Ok((permit, Caller { owner, service }))
+    }
+}

@@ -1,0 +1,94 @@
+//! The routers of the API and of the metrics, and the layers around them.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+
+use super::access_log::log_access;
+use super::events::push_events;
+use super::gateway::Gateway;
+use super::monitoring::{healthz, metrics, readyz};
+use super::respond::{add_gateway_headers, method_not_allowed, not_found};
+use super::uploads::{abort, batch, begin, claim, complete, info, list, parts, sign, status, url};
+use crate::cors::Origins;
+use crate::openapi::openapi;
+use upload_types::wire::MAX_JSON_BYTES;
+
+/// The maximum size of a body, except for complete and batch.
+const MAX_BODY_BYTES: usize = 1 << 20;
+const MAX_EVENT_BYTES: usize = 256 << 10;
+
+/// The routes of the API, without a fallback.
+pub fn api_router(gateway: Arc<Gateway>) -> Router {
+    let large_body = || DefaultBodyLimit::max(MAX_JSON_BYTES);
+    let v1 = Router::new()
+        .route("/", get(info))
+        .route("/uploads", get(list).post(begin))
+        .route("/uploads/{id}", get(status).delete(abort))
+        .route("/uploads/{id}/claim", post(claim))
+        .route("/uploads/{id}/sign", post(sign))
+        .route("/uploads/{id}/parts", get(parts))
+        .route("/uploads/{id}/complete", post(complete).layer(large_body()))
+        .route("/uploads/{id}/url", get(url))
+        .route("/batch", post(batch).layer(large_body()))
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(not_found)
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(from_fn_with_state(Arc::clone(&gateway), authenticate));
+    // Outside of `v1`, since stores authenticate with a secret of their own.
+    let events = post(push_events).layer(DefaultBodyLimit::max(MAX_EVENT_BYTES));
+    Router::new()
+        .route("/v1/events/s3", events)
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/openapi.json", get(openapi))
+        .nest("/v1", v1)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(map_response(add_gateway_headers))
+        .with_state(gateway)
+}
+
+/// The routes of the listener for metrics. They change nothing and need no authentication.
+pub fn metrics_router(gateway: Arc<Gateway>) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(not_found)
+        .with_state(gateway)
+}
+
+/// Adds the layers that apply to all routes: the access log, and CORS if there are allowed origins.
+pub fn with_common_layers(router: Router, origins: Option<&Origins>) -> Router {
+    let router = match origins {
+        Some(origins) => router.layer(origins.layer()),
+        None => router,
+    };
+    router.layer(from_fn(log_access))
+}
+
+async fn authenticate(
+    State(gateway): State<Arc<Gateway>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let admitted = gateway
+        .admit(request.method(), request.uri(), request.headers())
+        .await;
+    match admitted {
+        Err(refusal) => refusal.into_response(),
+        Ok((_permit, caller)) => {
+            let owner = caller.owner.clone();
+            request.extensions_mut().insert(caller);
+            let mut response = next.run(request).await;
+            // For the access log.
+            response.extensions_mut().insert(owner);
+            response
+        }
+    }
+}

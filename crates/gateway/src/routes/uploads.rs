@@ -1,0 +1,255 @@
+//! The calls about uploads: each handler reads its request, calls the service, and makes a response
+//! of the result.
+
+use axum::extract::{Extension, FromRequestParts, Path, Query};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::gateway::Caller;
+use super::respond::ApiResponse;
+use crate::json_body::{JsonBody, invalid_json};
+use crate::problem::Refusal;
+use crate::service::{BatchCall, Begun, Completion};
+use upload_types::wire::{
+    BackendInfo, BatchBegin, BatchOutcome, BatchResponse, BeginRequest, BeginResponse,
+    ClaimRequest, ClaimResponse, Code, CompletePending, CompleteRequest, CompleteResponse,
+    MAX_BATCH_UPLOADS, MAX_SIGN_PARTS, PartList, ReadUrl, SignRequest, SignResponse, UploadList,
+    UploadStatus,
+};
+
+/// Seconds until a complete whose outcome is not known yet is worth repeating.
+const PENDING_RETRY_SECONDS: u64 = 1;
+
+type JsonResult<T> = Result<axum::Json<T>, Refusal>;
+
+pub async fn info(Extension(caller): Extension<Caller>) -> axum::Json<BackendInfo> {
+    axum::Json(caller.service.info())
+}
+
+pub async fn begin(
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    JsonBody(request): JsonBody<BeginRequest>,
+) -> Result<ApiResponse<BeginResponse>, Refusal> {
+    let key = headers
+        .get("idempotency-key")
+        .and_then(|key| key.to_str().ok())
+        .unwrap_or_default();
+    let begun = caller.service.begin(&caller.owner, key, request).await?;
+    Ok(begin_response(begun))
+}
+
+fn begin_response(begun: Begun) -> ApiResponse<BeginResponse> {
+    ApiResponse {
+        status: if begun.is_new {
+            StatusCode::CREATED
+        } else {
+            StatusCode::OK
+        },
+        retry_after: None,
+        body: begun.response,
+    }
+}
+
+pub async fn claim(
+    Extension(caller): Extension<Caller>,
+    UploadIdPath(id): UploadIdPath,
+    JsonBody(request): JsonBody<ClaimRequest>,
+) -> JsonResult<ClaimResponse> {
+    let claimed = caller.service.claim(&caller.owner, &id, request).await?;
+    Ok(axum::Json(claimed))
+}
+
+pub async fn sign(
+    Extension(caller): Extension<Caller>,
+    UploadIdPath(id): UploadIdPath,
+    JsonBody(request): JsonBody<SignRequest>,
+) -> JsonResult<SignResponse> {
+    let signed = caller.service.sign(&caller.owner, &id, request).await?;
+    Ok(axum::Json(signed))
+}
+
+pub async fn complete(
+    Extension(caller): Extension<Caller>,
+    UploadIdPath(id): UploadIdPath,
+    JsonBody(request): JsonBody<CompleteRequest>,
+) -> Result<ApiResponse<CompleteResponse>, Refusal> {
+    let completion = caller.service.complete(&caller.owner, &id, request).await?;
+    Ok(complete_response(completion))
+}
+
+fn complete_response(completion: Completion) -> ApiResponse<CompleteResponse> {
+    match completion {
+        Completion::Receipt(receipt) => ApiResponse {
+            status: StatusCode::OK,
+            retry_after: None,
+            body: CompleteResponse::Receipt(receipt),
+        },
+        Completion::Pending(state) => ApiResponse {
+            status: StatusCode::ACCEPTED,
+            retry_after: Some(PENDING_RETRY_SECONDS),
+            body: CompleteResponse::Pending(CompletePending { state }),
+        },
+    }
+}
+
+/// The calls of a batch before they are parsed, so that a call that does not parse does not fail
+/// the others.
+#[derive(Deserialize)]
+pub struct UnparsedBatch {
+    #[serde(default)]
+    begin: Vec<Value>,
+    #[serde(default)]
+    complete: Vec<Value>,
+}
+
+pub async fn batch(
+    Extension(caller): Extension<Caller>,
+    JsonBody(batch): JsonBody<UnparsedBatch>,
+) -> JsonResult<BatchResponse> {
+    if batch.begin.len() + batch.complete.len() > MAX_BATCH_UPLOADS {
+        return Err(Refusal::with_detail(
+            Code::InvalidRequest,
+            format!("a batch has at most {MAX_BATCH_UPLOADS} uploads"),
+        ));
+    }
+    let begins: Vec<BatchCall<BatchBegin>> = batch.begin.into_iter().map(parse_call).collect();
+    let part_count = |call: &BatchCall<BatchBegin>| {
+        let parts = call.as_ref().ok()?.request.parts.as_ref();
+        parts.map(Vec::len)
+    };
+    if begins.iter().filter_map(part_count).sum::<usize>() > MAX_SIGN_PARTS {
+        return Err(Refusal::with_detail(
+            Code::InvalidRequest,
+            format!("a batch has at most {MAX_SIGN_PARTS} parts"),
+        ));
+    }
+    let completes = batch.complete.into_iter().map(parse_call).collect();
+    let (begins, completes) = caller.service.batch(&caller.owner, begins, completes).await;
+    let begin = begins
+        .into_iter()
+        .map(|result| batch_outcome(result.map(begin_response)));
+    let complete = completes
+        .into_iter()
+        .map(|result| batch_outcome(result.map(complete_response)));
+    Ok(axum::Json(BatchResponse {
+        begin: begin.collect(),
+        complete: complete.collect(),
+    }))
+}
+
+fn parse_call<T: DeserializeOwned>(call: Value) -> BatchCall<T> {
+    serde_json::from_value(call).map_err(|error| invalid_json(&error))
+}
+
+fn batch_outcome<T>(result: Result<ApiResponse<T>, Refusal>) -> BatchOutcome<T> {
+    match result {
+        Ok(response) => response.into(),
+        Err(refusal) => refusal.into(),
+    }
+}
+
+#[derive(Deserialize)]
+pub struct AbortQuery {
+    epoch: Option<u64>,
+}
+
+pub async fn abort(
+    Extension(caller): Extension<Caller>,
+    UploadIdPath(id): UploadIdPath,
+    QueryParams(query): QueryParams<AbortQuery>,
+) -> Result<StatusCode, Refusal> {
+    caller
+        .service
+        .abort(&caller.owner, &id, query.epoch)
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub async fn status(
+    Extension(caller): Extension<Caller>,
+    UploadIdPath(id): UploadIdPath,
+) -> JsonResult<UploadStatus> {
+    let status = caller.service.status(&caller.owner, &id).await?;
+    Ok(axum::Json(status))
+}
+
+#[derive(Deserialize)]
+pub struct ListQuery {
+    state: Option<String>,
+    after: Option<String>,
+}
+
+pub async fn list(
+    Extension(caller): Extension<Caller>,
+    QueryParams(query): QueryParams<ListQuery>,
+) -> JsonResult<UploadList> {
+    let (state, after) = (query.state.as_deref(), query.after.as_deref());
+    let list = caller.service.list(&caller.owner, state, after).await?;
+    Ok(axum::Json(list))
+}
+
+#[derive(Deserialize)]
+pub struct PartsQuery {
+    after: Option<u32>,
+}
+
+pub async fn parts(
+    Extension(caller): Extension<Caller>,
+    UploadIdPath(id): UploadIdPath,
+    QueryParams(query): QueryParams<PartsQuery>,
+) -> JsonResult<PartList> {
+    let after = query.after.unwrap_or(0);
+    let parts = caller.service.parts(&caller.owner, &id, after).await?;
+    Ok(axum::Json(parts))
+}
+
+#[derive(Deserialize)]
+pub struct UrlQuery {
+    expires: Option<u64>,
+}
+
+pub async fn url(
+    Extension(caller): Extension<Caller>,
+    UploadIdPath(id): UploadIdPath,
+    QueryParams(query): QueryParams<UrlQuery>,
+) -> JsonResult<ReadUrl> {
+    let url = caller
+        .service
+        .url(&caller.owner, &id, query.expires)
+        .await?;
+    Ok(axum::Json(url))
+}
+
+/// The upload id in the path. An id that does not parse is refused like an unknown one.
+pub struct UploadIdPath(String);
+
+impl<S: Send + Sync> FromRequestParts<S> for UploadIdPath {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let id = Path::<String>::from_request_parts(parts, state).await;
+        id.map(|Path(id)| Self(id))
+            .map_err(|_| Refusal::new(Code::NotFound))
+    }
+}
+
+/// The query parameters.
+pub struct QueryParams<T>(T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for QueryParams<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        match Query::<T>::from_request_parts(parts, state).await {
+            Ok(Query(params)) => Ok(Self(params)),
+            Err(rejection) => Err(Refusal::with_detail(
+                Code::InvalidRequest,
+                rejection.body_text(),
+            )),
+        }
+    }
+}

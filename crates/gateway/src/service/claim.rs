@@ -1,0 +1,78 @@
+//! Claim: gives the lease of an upload to a holder.
+//!
+//! Not here: the decision (`lease`), and the compare-and-set that makes it effective (`ledger`).
+
+use jiff::Timestamp;
+
+use super::core::Service;
+use super::lifecycle::is_gone;
+use crate::auth::Owner;
+use crate::lease::{self, ClaimDecision, Lease};
+use crate::ledger::Upload;
+use crate::problem::{Refusal, ledger_failed};
+use crate::validation;
+use upload_types::crash;
+use upload_types::wire::{ClaimRequest, ClaimResponse, Code};
+
+/// How often a claim is decided again because another call has changed the lease in between.
+const MAX_CLAIM_ATTEMPTS: usize = 8;
+
+impl Service {
+    /// Gives the upload to a holder.
+    ///
+    /// # Errors
+    /// `lease_held`, `lease_lost`, `gone`, `not_found`.
+    pub async fn claim(
+        &self,
+        owner: &Owner,
+        id: &str,
+        request: ClaimRequest,
+    ) -> Result<ClaimResponse, Refusal> {
+        validation::check_word("the holder", &request.holder)?;
+        let upload = self.find_upload(owner, id).await?;
+        if is_gone(upload.state) {
+            return Err(Refusal::new(Code::Gone));
+        }
+        let epoch = self.set_holder(upload, &request).await?;
+        Ok(ClaimResponse { epoch })
+    }
+
+    /// Decides a claim and records it. Decides again if another call was faster. Returns the epoch
+    /// of the holder.
+    pub(super) async fn set_holder(
+        &self,
+        mut upload: Upload,
+        request: &ClaimRequest,
+    ) -> Result<u64, Refusal> {
+        for _ in 0..MAX_CLAIM_ATTEMPTS {
+            let now = Timestamp::now();
+            let epoch = match lease::decide(now, &upload.lease, request) {
+                ClaimDecision::Support { seconds } => {
+                    return Err(Refusal::retry_after(Code::LeaseHeld, seconds));
+                }
+                ClaimDecision::Lost => return Err(Refusal::new(Code::LeaseLost)),
+                ClaimDecision::Granted { epoch } => epoch,
+            };
+            let renewed = self.config.lease_terms.renewed(now);
+            let new = Lease {
+                holder: Some(request.holder.clone()),
+                epoch,
+                until: renewed.lease_until,
+            };
+            let is_set = self
+                .ledger
+                .set_lease(&upload.id, upload.lease.clone(), new, renewed.expires_at)
+                .await
+                .map_err(ledger_failed)?;
+            if is_set {
+                crash::point("gateway.claim.granted");
+                return Ok(epoch);
+            }
+            upload = self.reload(&upload).await?;
+            if is_gone(upload.state) {
+                return Err(Refusal::new(Code::Gone));
+            }
+        }
+        Err(Refusal::retry_after(Code::Busy, 1))
+    }
+}

@@ -1,0 +1,198 @@
+//! The outcome of a complete, decided from the response of the store and from the object in the
+//! store. Pure.
+//!
+//! Not here: requests to the store, and acting on the outcome (`complete`).
+
+use upload_s3::{Fault, Head};
+use upload_types::names::Checksum;
+
+/// The object that must be at the upload's key.
+pub struct ExpectedObject<'a> {
+    pub token: &'a str,
+    pub size: u64,
+    /// `None` if it is unknown.
+    pub checksum: Option<&'a Checksum>,
+}
+
+/// The comparison of the object in the store with the expected one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ObjectCheck {
+    /// There is no object.
+    Absent,
+    /// Token and size are as expected, and so is the checksum if the store reports one.
+    Matches,
+    /// The token is as expected, but size or checksum are not.
+    Damaged,
+    /// The object has another token, or none.
+    Foreign,
+    /// The store did not respond.
+    Unknown,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CompletionOutcome {
+    /// The object matches.
+    Verified,
+    /// The outcome is unknown; the complete must be repeated.
+    Undecided,
+    /// The store has other parts than the client declared.
+    PartsMismatch,
+    /// There is neither the object nor the multipart upload; a new upload must be begun.
+    Lost,
+    /// The object does not match and must be deleted.
+    Damaged,
+    /// The store refuses to complete, and would refuse a repetition.
+    Refused,
+}
+
+/// Compares an object with the expected one.
+#[must_use]
+pub fn check_object(object: Option<&Head>, expected: &ExpectedObject<'_>) -> ObjectCheck {
+    match object {
+        None => ObjectCheck::Absent,
+        Some(object) if object.token.as_deref() != Some(expected.token) => ObjectCheck::Foreign,
+        Some(object) if object.size != expected.size => ObjectCheck::Damaged,
+        Some(object) if differ(object.checksum.as_ref(), expected.checksum) => ObjectCheck::Damaged,
+        Some(_) => ObjectCheck::Matches,
+    }
+}
+
+/// Whether both checksums are known and differ. Some stores omit the number of parts from a
+/// composite checksum.
+fn differ(reported: Option<&Checksum>, expected: Option<&Checksum>) -> bool {
+    let (Some(reported), Some(expected)) = (reported, expected) else {
+        return false;
+    };
+    let digest = expected.as_str().split('-').next();
+    reported != expected && digest != Some(reported.as_str())
+}
+
+/// Decides a multipart upload. If the object matches, the response to CompleteMultipartUpload does
+/// not matter.
+#[must_use]
+pub fn multipart_outcome(response: Result<(), &Fault>, object: ObjectCheck) -> CompletionOutcome {
+    match (response, object) {
+        (_, ObjectCheck::Matches) => CompletionOutcome::Verified,
+        (_, ObjectCheck::Damaged) => CompletionOutcome::Damaged,
+        (Err(Fault::InvalidPart(_)), ObjectCheck::Absent) => CompletionOutcome::PartsMismatch,
+        (Err(Fault::Refused(_)), ObjectCheck::Absent) => CompletionOutcome::Refused,
+        (Err(Fault::NoSuchUpload), ObjectCheck::Absent) | (_, ObjectCheck::Foreign) => {
+            CompletionOutcome::Lost
+        }
+        (_, ObjectCheck::Absent | ObjectCheck::Unknown) => CompletionOutcome::Undecided,
+    }
+}
+
+/// Decides an upload of a single PUT. Only the object matters.
+#[must_use]
+pub fn single_outcome(object: ObjectCheck) -> CompletionOutcome {
+    match object {
+        ObjectCheck::Matches => CompletionOutcome::Verified,
+        ObjectCheck::Damaged => CompletionOutcome::Damaged,
+        ObjectCheck::Absent => CompletionOutcome::PartsMismatch,
+        ObjectCheck::Foreign => CompletionOutcome::Lost,
+        ObjectCheck::Unknown => CompletionOutcome::Undecided,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use upload_types::names::Sha256;
+
+    #[test]
+    fn object_matches_by_token_size_and_checksum() {
+        let checksum = Checksum::whole(&Sha256::of(b"a"));
+        let expected = ExpectedObject {
+            token: "t",
+            size: 1,
+            checksum: Some(&checksum),
+        };
+        let object = Head {
+            size: 1,
+            etag: "e".parse().unwrap(),
+            checksum: Some(checksum.clone()),
+            token: Some("t".into()),
+            content_type: None,
+            modified: None,
+        };
+        let check = |change: fn(&mut Head)| {
+            let mut object = object.clone();
+            change(&mut object);
+            check_object(Some(&object), &expected)
+        };
+        assert_eq!(check_object(None, &expected), ObjectCheck::Absent);
+        assert_eq!(check(|_| ()), ObjectCheck::Matches);
+        assert_eq!(check(|object| object.checksum = None), ObjectCheck::Matches);
+        assert_eq!(check(|object| object.size = 2), ObjectCheck::Damaged);
+        assert_eq!(
+            check(|object| object.checksum = Some(Checksum::whole(&Sha256::of(b"b")))),
+            ObjectCheck::Damaged
+        );
+        for token in [None, Some("u".to_owned())] {
+            let object = Head {
+                token,
+                ..object.clone()
+            };
+            assert_eq!(check_object(Some(&object), &expected), ObjectCheck::Foreign);
+        }
+    }
+
+    #[test]
+    fn composite_checksum_may_lack_the_number_of_parts() {
+        let composite = Checksum::composite(&[Sha256::of(b"a"), Sha256::of(b"b")]);
+        let check = |reported: &str| {
+            let object = Head {
+                size: 1,
+                etag: "e".parse().unwrap(),
+                checksum: reported.parse().ok(),
+                token: Some("t".into()),
+                content_type: None,
+                modified: None,
+            };
+            let expected = ExpectedObject {
+                token: "t",
+                size: 1,
+                checksum: Some(&composite),
+            };
+            check_object(Some(&object), &expected)
+        };
+        let (digest, _) = composite.as_str().split_once('-').unwrap();
+        assert_eq!(check(composite.as_str()), ObjectCheck::Matches);
+        assert_eq!(check(digest), ObjectCheck::Matches);
+        assert_eq!(check(&format!("{digest}-3")), ObjectCheck::Damaged);
+    }
+
+    #[test]
+    fn object_decides_an_ambiguous_complete() {
+        let unavailable = Fault::Unavailable(String::new());
+        let invalid = Fault::InvalidPart(String::new());
+        let refused = Fault::Refused(String::new());
+        for response in [
+            Ok(()),
+            Err(&Fault::NoSuchUpload),
+            Err(&Fault::PreconditionFailed),
+            Err(&unavailable),
+            Err(&invalid),
+            Err(&refused),
+        ] {
+            for (object, outcome) in [
+                (ObjectCheck::Matches, CompletionOutcome::Verified),
+                (ObjectCheck::Damaged, CompletionOutcome::Damaged),
+                (ObjectCheck::Unknown, CompletionOutcome::Undecided),
+                (ObjectCheck::Foreign, CompletionOutcome::Lost),
+            ] {
+                assert_eq!(multipart_outcome(response, object), outcome);
+            }
+        }
+        for (response, outcome) in [
+            (Err(&Fault::NoSuchUpload), CompletionOutcome::Lost),
+            (Err(&unavailable), CompletionOutcome::Undecided),
+            (Ok(()), CompletionOutcome::Undecided),
+            (Err(&invalid), CompletionOutcome::PartsMismatch),
+            (Err(&refused), CompletionOutcome::Refused),
+        ] {
+            assert_eq!(multipart_outcome(response, ObjectCheck::Absent), outcome);
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! The parts with which an upload is completed: as its client declared them, or as the store lists
+//! them.
+
+use crate::ledger::{LedgerPart, Upload, UploadKind};
+use crate::validation;
+use upload_types::names::{Checksum, ETag, Sha256};
+use upload_types::wire::{CompletePart, CompleteRequest, StoredPart};
+
+#[derive(Debug, Clone)]
+pub enum CompletionSource {
+    /// Every part with its SHA-256, from a client with a plan.
+    Declared(CompleteRequest),
+    /// Parts of an upload from a browser, of which only the store knows size and ETag.
+    Listed { epoch: u64, parts: Vec<StoredPart> },
+}
+
+impl CompletionSource {
+    /// The source that the rows of the parts describe. Returns `None` if they are incomplete.
+    /// `object_etag` stands in for an unknown ETag of a part.
+    pub fn from_rows(
+        upload: &Upload,
+        rows: Vec<LedgerPart>,
+        object_etag: Option<&ETag>,
+    ) -> Option<Self> {
+        let epoch = upload.lease.epoch;
+        if upload.kind != UploadKind::Declared {
+            let part = |row: LedgerPart| {
+                Some(StoredPart {
+                    number: row.number,
+                    size: row.size,
+                    etag: row.etag?,
+                    sha256: None,
+                })
+            };
+            let parts = rows.into_iter().map(part).collect::<Option<Vec<_>>>()?;
+            return (!parts.is_empty()).then_some(Self::Listed { epoch, parts });
+        }
+        let part = |row: LedgerPart| {
+            Some(CompletePart {
+                number: row.number,
+                etag: row.etag.or_else(|| object_etag.cloned())?,
+                sha256: row.sha256?,
+            })
+        };
+        let parts = rows.into_iter().map(part).collect::<Option<Vec<_>>>()?;
+        let part_sha256 = parts.iter().map(|part| &part.sha256);
+        let checksum = validation::object_checksum(&upload.plan, part_sha256)?;
+        Some(Self::Declared(CompleteRequest {
+            epoch,
+            parts,
+            checksum,
+        }))
+    }
+
+    pub fn epoch(&self) -> u64 {
+        match self {
+            Self::Declared(request) => request.epoch,
+            Self::Listed { epoch, .. } => *epoch,
+        }
+    }
+
+    /// The checksum that the object must have, if it is known.
+    pub fn checksum(&self) -> Option<&Checksum> {
+        match self {
+            Self::Declared(request) => Some(&request.checksum),
+            Self::Listed { .. } => None,
+        }
+    }
+
+    pub fn part_count(&self) -> u32 {
+        let count = match self {
+            Self::Declared(request) => request.parts.len(),
+            Self::Listed { parts, .. } => parts.len(),
+        };
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
+    /// The declared part, if there is exactly one.
+    pub fn only_part(&self) -> Option<&CompletePart> {
+        match self {
+            Self::Declared(request) => match request.parts.as_slice() {
+                [part] => Some(part),
+                _ => None,
+            },
+            Self::Listed { .. } => None,
+        }
+    }
+
+    /// The SHA-256 of the only part, which is that of the whole object.
+    pub fn object_sha256(&self) -> Option<Sha256> {
+        self.only_part().map(|part| part.sha256)
+    }
+}

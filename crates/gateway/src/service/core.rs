@@ -1,0 +1,215 @@
+//! The service: what all operations share, and how they find an upload.
+//!
+//! Not here: the operations themselves, one file each.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::join;
+use jiff::Timestamp;
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::timeout;
+
+use super::completion::PendingCompletion;
+use super::lifecycle::with_expiry;
+use crate::auth::Owner;
+use crate::hooks::Hooks;
+use crate::lease::{LeaseTerms, Renewed};
+use crate::ledger::{Ledger, Upload};
+use crate::limits::{Quota, Rate, RateLimiter};
+use crate::metrics::metrics;
+use crate::problem::{Refusal, ledger_failed};
+use upload_s3::{Fault, Head, NewObject, Store};
+use upload_types::names::UploadId;
+use upload_types::sync::lock;
+use upload_types::wire::{BackendInfo, Code, Limits, PROTOCOL_VERSION, Proof};
+
+/// Concurrent requests to the store on behalf of begins and completes.
+const MAX_STORE_CALLS: usize = 32;
+/// How long ledger and store may take to respond to a readiness check.
+const READINESS_TIMEOUT: Duration = Duration::from_secs(2);
+/// The key of the readiness check. No upload has this key.
+const READINESS_KEY: &str = "uploads/ready";
+
+/// The settings of the operations.
+#[derive(Debug, Clone)]
+pub struct ServiceConfig {
+    /// The limits of the store, with the gateway's own maximum size.
+    pub limits: Limits,
+    pub allow_types: Vec<String>,
+    /// The rate of signed URLs per owner.
+    pub rate: Option<Rate>,
+    pub quota: Quota,
+    /// Minimum lifetime of a signed URL.
+    pub url_ttl: Duration,
+    pub lease_terms: LeaseTerms,
+    /// How long a complete waits for its outcome before it responds that the outcome is not known
+    /// yet.
+    pub complete_timeout: Duration,
+    /// The name of this backend in receipts: its public URL.
+    pub backend_url: String,
+    pub hooks: Hooks,
+}
+
+/// A service without which the gateway cannot serve requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dependency {
+    Ledger,
+    Store,
+}
+
+pub struct Service {
+    pub(super) ledger: Ledger,
+    pub(super) store: Store,
+    /// The same store without any proof, for uploads whose SHA-256 is unknown.
+    pub(super) unproven_store: Store,
+    pub(super) config: ServiceConfig,
+    pub(super) sign_rate: RateLimiter,
+    /// Owner and idempotency key of every begin and abort that runs in this process.
+    begin_locks: Mutex<HashSet<(String, String)>>,
+    /// The completions that run in this process. A repeated complete waits for the first one.
+    pub(super) completions: Mutex<HashMap<UploadId, PendingCompletion>>,
+    pub(super) store_calls: Semaphore,
+    /// Notified when this process has verified an upload for which hooks must run.
+    pub(super) hooks_due: Notify,
+}
+
+impl Service {
+    #[must_use]
+    pub fn new(ledger: Ledger, store: Store, config: ServiceConfig) -> Arc<Self> {
+        Arc::new(Self {
+            ledger,
+            unproven_store: store.clone().with_proof(Proof::None),
+            store,
+            sign_rate: RateLimiter::new(config.rate),
+            config,
+            begin_locks: Mutex::default(),
+            completions: Mutex::default(),
+            store_calls: Semaphore::new(MAX_STORE_CALLS),
+            hooks_due: Notify::new(),
+        })
+    }
+
+    /// The protocol version, limits and capabilities of this backend.
+    #[must_use]
+    pub fn info(&self) -> BackendInfo {
+        BackendInfo {
+            protocol: PROTOCOL_VERSION,
+            instance_id: self.ledger.instance_id().to_owned(),
+            limits: self.config.limits,
+            allow_types: self.config.allow_types.clone(),
+            proof: self.store.proof(),
+            capabilities: self.store.profile().capabilities(),
+        }
+    }
+
+    /// Checks that ledger and store respond.
+    ///
+    /// # Errors
+    /// The dependency that does not respond in time.
+    pub async fn check_dependencies(&self) -> Result<(), Dependency> {
+        let store = async {
+            let head = async { self.store.head(&READINESS_KEY.parse().ok()?).await.ok() };
+            timeout(READINESS_TIMEOUT, head).await
+        };
+        let ledger = timeout(READINESS_TIMEOUT, self.ledger.ping());
+        match join(ledger, store).await {
+            // It does not matter whether there is an object.
+            (Ok(Ok(())), Ok(Some(_))) => Ok(()),
+            (Ok(Ok(())), store) => {
+                let timed_out = store.is_err();
+                tracing::warn!(timed_out, "not ready: the store does not respond");
+                Err(Dependency::Store)
+            }
+            (ledger, _) => {
+                metrics().record_ledger_error();
+                let timed_out = ledger.is_err();
+                tracing::error!(timed_out, "not ready: the ledger does not respond");
+                Err(Dependency::Ledger)
+            }
+        }
+    }
+
+    /// The owner's upload, with state `expired` once it has expired. Unknown, malformed and foreign
+    /// ids are not distinguished.
+    pub(super) async fn find_upload(&self, owner: &Owner, id: &str) -> Result<Upload, Refusal> {
+        Ok(with_expiry(
+            self.find_row(owner, id).await?,
+            Timestamp::now(),
+        ))
+    }
+
+    /// The owner's upload with its state in the ledger: an upload that has expired keeps its state
+    /// until a sweep ends it.
+    pub(super) async fn find_row(&self, owner: &Owner, id: &str) -> Result<Upload, Refusal> {
+        let Ok(id) = id.parse::<UploadId>() else {
+            return Err(Refusal::new(Code::NotFound));
+        };
+        self.ledger
+            .upload(&owner.0, &id)
+            .await
+            .map_err(ledger_failed)?
+            .ok_or_else(|| Refusal::new(Code::NotFound))
+    }
+
+    /// The upload as [`Service::find_upload`] finds it now.
+    pub(super) async fn reload(&self, upload: &Upload) -> Result<Upload, Refusal> {
+        let owner = Owner(upload.owner.clone());
+        self.find_upload(&owner, upload.id.as_str()).await
+    }
+
+    /// The object at the upload's key, if it belongs to the upload.
+    pub(super) async fn find_own_object(&self, upload: &Upload) -> Result<Option<Head>, Fault> {
+        let object = self.store.head(&upload.key).await?;
+        Ok(object.filter(|object| upload.owns(object)))
+    }
+
+    /// The ends of lease and upload after a call at this moment.
+    pub(super) fn renewed(&self) -> Renewed {
+        self.config.lease_terms.renewed(Timestamp::now())
+    }
+
+    /// Excludes other begins and aborts with the same idempotency key until the guard is dropped.
+    ///
+    /// # Errors
+    /// `busy` if one is running.
+    pub(super) fn lock_key(
+        &self,
+        owner: &str,
+        idempotency_key: &str,
+    ) -> Result<KeyGuard<'_>, Refusal> {
+        let key = (owner.to_owned(), idempotency_key.to_owned());
+        if lock(&self.begin_locks).insert(key.clone()) {
+            return Ok(KeyGuard { service: self, key });
+        }
+        Err(Refusal::retry_after(Code::Busy, 1))
+    }
+}
+
+pub struct KeyGuard<'a> {
+    service: &'a Service,
+    key: (String, String),
+}
+
+impl Drop for KeyGuard<'_> {
+    fn drop(&mut self) {
+        lock(&self.service.begin_locks).remove(&self.key);
+    }
+}
+
+impl Upload {
+    /// Whether an object carries the token of this upload.
+    pub(super) fn owns(&self, object: &Head) -> bool {
+        object.token.as_ref() == Some(&self.token)
+    }
+
+    /// The properties of the object that the store creates for this upload.
+    pub(super) fn new_object(&self) -> NewObject<'_> {
+        NewObject {
+            content_type: &self.content_type,
+            token: &self.token,
+            metadata: &self.metadata,
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! The treatment of an object that a hook has rejected: it is deleted, moved to the quarantine, or
+//! kept.
+//!
+//! The row is rejected first. From then on, the process that holds the cleanup of the row treats
+//! the object, and repeats this until it succeeds. The URL of a single PUT may still be valid and
+//! create the object again, so the treatment is repeated when it has expired.
+
+use jiff::Timestamp;
+use tokio::time::sleep;
+
+use super::abort::OwnMultipart;
+use super::core::Service;
+use super::url_ttl::upload_url_ttl;
+use crate::hooks::{Disposal, Hook, OnReject, Reason};
+use crate::ledger::{LedgerError, PendingHooks, Rejection, Upload};
+use crate::metrics::metrics;
+use crate::problem::{report_ledger_error, report_store_fault};
+use crate::time::after;
+use upload_s3::Fault;
+use upload_types::crash;
+use upload_types::wire::UploadState;
+
+/// A rejected upload whose cleanup this process holds.
+pub struct HeldRejection {
+    pub rejection: Rejection,
+    pub until: Timestamp,
+}
+
+impl Service {
+    /// Rejects an upload on behalf of a hook. Returns `None` if another gateway has taken over the
+    /// hooks of the upload.
+    pub(super) async fn reject(
+        &self,
+        pending: &PendingHooks,
+        hook: &Hook,
+        reason: Reason,
+    ) -> Result<Option<HeldRejection>, LedgerError> {
+        let PendingHooks { upload, epoch, .. } = pending;
+        let now = Timestamp::now();
+        let fate = match self.config.hooks.on_reject() {
+            OnReject::Delete => Disposal::Delete,
+            OnReject::Keep => Disposal::Keep,
+            OnReject::Quarantine(prefix) => {
+                Disposal::Quarantine(format!("{prefix}/{}", upload.key))
+            }
+        };
+        let rejection = Rejection {
+            hook: hook.name.clone(),
+            reason,
+            fate,
+            until: after(now, upload_url_ttl(upload, self.config.url_ttl)),
+        };
+        let until = self.config.lease_terms.renewed(now).lease_until;
+        let is_rejected = self
+            .ledger
+            .mark_rejected(&upload.id, *epoch, &rejection, until)
+            .await?;
+        if !is_rejected {
+            return Ok(None);
+        }
+        crash::point("gateway.hooks.rejected");
+        metrics().record_final_state(UploadState::Rejected);
+        tracing::warn!(
+            id = %upload.id,
+            key = %upload.key,
+            hook = rejection.hook,
+            reason = rejection.reason.as_str(),
+            disposal = ?rejection.fate,
+            "upload rejected"
+        );
+        Ok(Some(HeldRejection { rejection, until }))
+    }
+
+    /// Disposes of a rejected object while this process holds the cleanup of the row. Returns
+    /// whether it succeeded. After a failure, a sweep repeats it.
+    pub(super) async fn dispose(&self, upload: &Upload, mut held: HeldRejection) -> bool {
+        let mut dispose = std::pin::pin!(self.dispose_object(upload, &held.rejection));
+        let disposed = loop {
+            tokio::select! {
+                disposed = &mut dispose => break disposed,
+                // A copy may take the store longer than the lease.
+                () = sleep(self.config.lease_terms.lease_ttl / 3) => {
+                    let next = self.renewed().lease_until;
+                    match self.ledger.reschedule_cleanup(&upload.id, held.until, Some(next)).await {
+                        Ok(true) => held.until = next,
+                        Ok(false) => return false,
+                        Err(error) => report_ledger_error(&error),
+                    }
+                }
+            }
+        };
+        if let Err(fault) = disposed {
+            report_store_fault("dispose of a rejected object", &fault);
+            return false;
+        }
+        crash::point("gateway.hooks.disposed");
+        let may_return = upload.is_single()
+            && held.rejection.fate != Disposal::Keep
+            && Timestamp::now() < held.rejection.until;
+        let next = may_return.then_some(held.rejection.until);
+        match self
+            .ledger
+            .reschedule_cleanup(&upload.id, held.until, next)
+            .await
+        {
+            Ok(_) => true,
+            Err(error) => {
+                report_ledger_error(&error);
+                false
+            }
+        }
+    }
+
+    async fn dispose_object(&self, upload: &Upload, rejection: &Rejection) -> Result<(), Fault> {
+        if !upload.is_single() {
+            self.remove_multiparts(upload, OwnMultipart::Abort).await?;
+        }
+        let object = self.find_own_object(upload).await?;
+        if object.is_none() || rejection.fate == Disposal::Keep {
+            return Ok(());
+        }
+        if let Disposal::Quarantine(to) = &rejection.fate {
+            let to = to
+                .parse()
+                .map_err(|_| Fault::Refused("the key in the quarantine is not valid".into()))?;
+            self.store
+                .copy(&upload.key, &to, &upload.new_object(), upload.plan.size())
+                .await?;
+            crash::point("gateway.hooks.copied");
+        }
+        self.store.delete(&upload.key).await
+    }
+}

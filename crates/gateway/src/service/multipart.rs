@@ -1,0 +1,111 @@
+//! The multipart upload in the store that belongs to an upload.
+
+use jiff::Timestamp;
+
+use super::core::Service;
+use super::lifecycle::refuse_parts;
+use crate::ledger::{Upload, UploadKind};
+use crate::problem::{Refusal, ledger_failed, report_ledger_error, store_failed};
+use upload_types::crash;
+
+/// Whether the store may have a multipart upload that the ledger does not name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reuse {
+    /// An earlier call may have created one: search the store first.
+    SearchFirst,
+    /// The upload is new.
+    Never,
+}
+
+impl Reuse {
+    pub fn unless(is_new: bool) -> Self {
+        if is_new {
+            Self::Never
+        } else {
+            Self::SearchFirst
+        }
+    }
+}
+
+impl Service {
+    /// Makes sure that an open upload of several parts has a multipart upload: the one in the
+    /// ledger, otherwise the oldest one at its key, otherwise a new one.
+    pub(super) async fn ensure_multipart(
+        &self,
+        mut upload: Upload,
+        reuse: Reuse,
+    ) -> Result<Upload, Refusal> {
+        if upload.is_single() || upload.store_upload.is_some() {
+            return Ok(upload);
+        }
+        let mut candidates = self.multipart_candidates(&upload, reuse).await?.into_iter();
+        crash::point("gateway.begin.created");
+        let Some(multipart) = candidates.next() else {
+            return Ok(upload);
+        };
+        let is_set = self
+            .ledger
+            .set_store_upload(&upload.id, &multipart)
+            .await
+            .map_err(ledger_failed)?;
+        crash::point("gateway.begin.multipart_recorded");
+        if !is_set {
+            // Another gateway was faster, or the upload was aborted in the meantime. The multipart
+            // upload must not remain in the store.
+            upload = self.reload(&upload).await?;
+            if upload.store_upload.as_ref() != Some(&multipart) {
+                self.abort_spare(&upload, &multipart).await;
+            }
+            if upload.store_upload.is_none() {
+                return Err(refuse_parts(upload.state));
+            }
+            return Ok(upload);
+        }
+        for spare in candidates {
+            self.abort_spare(&upload, &spare).await;
+        }
+        upload.store_upload = Some(multipart);
+        Ok(upload)
+    }
+
+    /// The multipart uploads at the key, oldest first, or a new one if there is none.
+    async fn multipart_candidates(
+        &self,
+        upload: &Upload,
+        reuse: Reuse,
+    ) -> Result<Vec<String>, Refusal> {
+        let _permit = self.store_calls.acquire().await;
+        if reuse == Reuse::SearchFirst {
+            let found = self.store.find(&upload.key).await;
+            let found = found.map_err(|fault| store_failed("find multipart uploads", &fault))?;
+            if !found.is_empty() {
+                return Ok(found);
+            }
+        }
+        let store = if upload.kind == UploadKind::Declared {
+            &self.store
+        } else {
+            &self.unproven_store
+        };
+        let created = store.create(&upload.key, &upload.new_object()).await;
+        let created = created.map_err(|fault| store_failed("create a multipart upload", &fault))?;
+        Ok(vec![created])
+    }
+
+    /// Aborts a multipart upload of this gateway that is not needed.
+    async fn abort_spare(&self, upload: &Upload, multipart: &str) {
+        let Err(fault) = self.store.abort(&upload.key, multipart).await else {
+            return;
+        };
+        tracing::warn!(key = %upload.key, ?fault, "could not abort a spare multipart upload");
+        // A sweep tries again. If this fails too, the multipart upload is removed at the end of the
+        // upload.
+        let scheduled = self
+            .ledger
+            .schedule_cleanup(&upload.id, Timestamp::now())
+            .await;
+        if let Err(error) = scheduled {
+            report_ledger_error(&error);
+        }
+    }
+}

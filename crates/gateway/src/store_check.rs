@@ -1,0 +1,308 @@
+//! Decides what the store is required to enforce, from a probe or from an earlier profile in the
+//! ledger.
+//!
+//! Not here: the requests of a probe (`upload_s3`).
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::bootstrap::Resources;
+use crate::config::{Config, ProbePolicy};
+use crate::ledger::Ledger;
+use crate::listener::reachable_address;
+use upload_s3::{Capability, Profile, Support};
+use upload_s3::{Fault, ProbeDepth, Store};
+use upload_types::error::{Error, Kind, Result};
+use upload_types::wire::{Limits, Proof};
+
+/// How long a profile is valid without another probe.
+const PROFILE_MAX_AGE: Duration = Duration::from_hours(24);
+
+/// The result of a full probe.
+#[derive(Debug)]
+pub struct ProbeReport {
+    pub profile: Profile,
+    pub limits: Limits,
+    /// The proof of the store and warnings about it, or the reason why the gateway would not start.
+    pub assessment: Result<(Proof, Vec<String>)>,
+}
+
+/// Returns the store with the proof that it was found to enforce, or that the configuration states.
+///
+/// # Errors
+/// [`Kind::Temporary`] for a store that does not respond, [`Kind::Config`] for one that cannot be
+/// used.
+pub async fn check(store: Store, ledger: &Ledger, config: &Config) -> Result<Store> {
+    let is_embedded = config.store.is_embedded();
+    if config.probe == ProbePolicy::Off {
+        let profile = if is_embedded {
+            Profile::embedded()
+        } else {
+            Profile::default()
+        };
+        // Only the embedded store may have no configured proof here; it enforces SHA-256.
+        let proof = config.proof.unwrap_or(Proof::Sha256);
+        return Ok(store.with_profile(profile).with_proof(proof));
+    }
+    let profile = if is_embedded {
+        store
+            .probe(ProbeDepth::Proofs, config.proof)
+            .await
+            .map(|found| found.or_earlier(Profile::embedded()))
+    } else {
+        recent_profile(&store, ledger, config).await
+    };
+    match profile {
+        Ok(profile) => {
+            let (proof, warnings) = assess(config.probe, config.proof, &profile)?;
+            for warning in warnings {
+                tracing::warn!("the store: {warning}");
+            }
+            Ok(store.with_profile(profile).with_proof(proof))
+        }
+        Err(fault) if config.probe == ProbePolicy::Warn => {
+            let proof = config.proof.unwrap_or(Proof::None);
+            tracing::warn!(
+                ?fault,
+                ?proof,
+                "could not probe the store; receipts have the configured proof"
+            );
+            Ok(store.with_proof(proof))
+        }
+        Err(fault) => Err(unusable(&fault)),
+    }
+}
+
+/// Runs all checks of a probe, whatever the ledger has, and saves the profile for the next start.
+///
+/// # Errors
+/// As [`check`], and those of opening ledger and store.
+pub async fn probe_store(config: &Config) -> Result<ProbeReport> {
+    config.validate()?;
+    let resources = Resources::open(config).await?;
+    let (store, _internal) = resources
+        .connect_store(config, reachable_address(config.listen))
+        .await?;
+    let profile = store
+        .probe(ProbeDepth::Full, config.proof)
+        .await
+        .map_err(|fault| unusable(&fault))?;
+    if !config.store.is_embedded() {
+        let key = store
+            .profile_key()
+            .await
+            .map_err(|fault| unusable(&fault))?;
+        save_profile(&resources.ledger, &key, &profile, Timestamp::now()).await?;
+    }
+    let assessment = assess(config.probe, config.proof, &profile);
+    let limits = store.with_profile(profile.clone()).limits();
+    Ok(ProbeReport {
+        profile,
+        limits,
+        assessment,
+    })
+}
+
+/// The profile in the ledger if it is recent and sufficient for a start, otherwise that of a new
+/// probe.
+async fn recent_profile(store: &Store, ledger: &Ledger, config: &Config) -> Result<Profile, Fault> {
+    let key = store.profile_key().await?;
+    let saved = saved_profile(ledger, &key).await;
+    let now = Timestamp::now();
+    let earlier = match saved {
+        Some((profile, probed_at)) => {
+            // A profile that prevents a start is probed again: the store may have been fixed since.
+            let suffices = assess(ProbePolicy::Require, config.proof, &profile).is_ok();
+            if suffices && is_recent(probed_at, now) {
+                tracing::info!(%probed_at, "using the store's profile of an earlier probe");
+                return Ok(profile);
+            }
+            profile
+        }
+        None => Profile::default(),
+    };
+    // Findings that only a full probe makes are taken from the earlier profile.
+    let profile = store
+        .probe(ProbeDepth::Start, config.proof)
+        .await?
+        .or_earlier(earlier);
+    if let Err(error) = save_profile(ledger, &key, &profile, now).await {
+        tracing::warn!(%error, "could not save the store's profile; the next start probes again");
+    }
+    Ok(profile)
+}
+
+async fn saved_profile(ledger: &Ledger, key: &str) -> Option<(Profile, Timestamp)> {
+    match ledger.store_profile(key).await {
+        Ok(row) => {
+            row.and_then(|(json, probed_at)| Some((serde_json::from_str(&json).ok()?, probed_at)))
+        }
+        Err(error) => {
+            tracing::warn!(%error, "could not read the store's profile");
+            None
+        }
+    }
+}
+
+async fn save_profile(ledger: &Ledger, key: &str, profile: &Profile, now: Timestamp) -> Result<()> {
+    let json = serde_json::to_string(profile).map_err(|error| {
+        Error::new(Kind::Other, "could not save the result of the probe").with_source(error)
+    })?;
+    ledger.set_store_profile(key, json, now).await?;
+    Ok(())
+}
+
+/// A profile from the future, written by a gateway whose clock is ahead, is not recent.
+fn is_recent(probed_at: Timestamp, now: Timestamp) -> bool {
+    Duration::try_from(now.duration_since(probed_at)).is_ok_and(|age| age < PROFILE_MAX_AGE)
+}
+
+fn unusable(fault: &Fault) -> Error {
+    match fault {
+        Fault::Unavailable(reason) => Error::new(
+            Kind::Temporary,
+            format!("the store does not respond: {reason}"),
+        )
+        .with_hint("check --s3-endpoint and the network, then start again"),
+        fault => Error::new(Kind::Config, format!("the store cannot be used: {fault}")).with_hint(
+            "check the bucket's name, the region and the permissions of the credentials",
+        ),
+    }
+}
+
+/// The proof that the store is required to enforce, never stronger than the probe found, and
+/// warnings.
+///
+/// # Errors
+/// [`Kind::Config`] if the policy requires the probe to succeed, but the store accepts a wrong body
+/// or a wrong length, or does not enforce the required proof.
+fn assess(
+    policy: ProbePolicy,
+    required: Option<Proof>,
+    profile: &Profile,
+) -> Result<(Proof, Vec<String>)> {
+    let mut warnings = Vec::new();
+    let strongest = profile.proof();
+    if strongest == Proof::None {
+        warnings.push("it accepts a body with another checksum than the signed one".to_owned());
+    }
+    let proof = match required {
+        Some(required) if !profile.proves(required) => {
+            warnings.push(format!(
+                "it does not enforce {}, only {}",
+                required.name(),
+                strongest.name()
+            ));
+            strongest
+        }
+        required => required.unwrap_or(strongest),
+    };
+    if profile.support(Capability::Length) != Support::Yes {
+        warnings.push("it accepts a body of another length than the signed one".to_owned());
+    }
+    if policy == ProbePolicy::Require && !warnings.is_empty() {
+        let text = format!("the store cannot prove uploads: {}", warnings.join("; "));
+        return Err(Error::new(Kind::Config, text).with_hint(
+            "use a store that enforces signed checksums, or accept the risk with \
+             --store-probe warn; receipts then have `proof: none`",
+        ));
+    }
+    if profile.support(Capability::Smuggling) != Support::Yes {
+        warnings.push(
+            "it obeys an unsigned x-amz-copy-source on a presigned PUT: \
+             give the signing credentials no read access"
+                .to_owned(),
+        );
+    }
+    if profile.support(Capability::Expiry) == Support::No {
+        warnings.push(
+            "it accepts presigned URLs after their expiry: anyone who has such a URL can use it again"
+                .to_owned(),
+        );
+    }
+    Ok((proof, warnings))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use upload_s3::Finding;
+
+    fn profile(proof: Proof, enforces_length: bool) -> Profile {
+        let mut profile = Profile::default();
+        let mut found = |capability, held| {
+            let held = if held { Support::Yes } else { Support::No };
+            profile.record(capability, Finding::new(held, ""));
+        };
+        found(Capability::Sha256, proof == Proof::Sha256);
+        found(Capability::Md5, proof == Proof::Md5);
+        found(Capability::Length, enforces_length);
+        found(Capability::Smuggling, true);
+        profile
+    }
+
+    /// The proof and the number of warnings, or the kind of the error.
+    fn assessed(
+        policy: ProbePolicy,
+        required: Option<Proof>,
+        profile: &Profile,
+    ) -> Result<(Proof, usize), Kind> {
+        assess(policy, required, profile)
+            .map(|(proof, warnings)| (proof, warnings.len()))
+            .map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn store_that_enforces_nothing_is_rejected_unless_accepted() {
+        use ProbePolicy::{Require, Warn};
+
+        let strong = profile(Proof::Sha256, true);
+        assert_eq!(assessed(Require, None, &strong), Ok((Proof::Sha256, 0)));
+        // A proof does not imply a weaker one.
+        assert_eq!(
+            assessed(Require, Some(Proof::Payload), &strong),
+            Err(Kind::Config)
+        );
+        let mut both = strong;
+        both.record(Capability::Payload, Finding::new(Support::Yes, ""));
+        assert_eq!(
+            assessed(Require, Some(Proof::Payload), &both),
+            Ok((Proof::Payload, 0))
+        );
+        for insufficient in [profile(Proof::None, true), profile(Proof::Sha256, false)] {
+            assert_eq!(assessed(Require, None, &insufficient), Err(Kind::Config));
+            assert_eq!(
+                assessed(Warn, None, &insufficient),
+                Ok((insufficient.proof(), 1))
+            );
+        }
+        let weak = profile(Proof::Md5, true);
+        assert_eq!(assessed(Require, None, &weak), Ok((Proof::Md5, 0)));
+        assert_eq!(
+            assessed(Require, Some(Proof::Sha256), &weak),
+            Err(Kind::Config)
+        );
+        // A receipt must not claim a required proof that the store does not enforce.
+        assert_eq!(
+            assessed(Warn, Some(Proof::Sha256), &weak),
+            Ok((Proof::Md5, 1))
+        );
+        assert_eq!(
+            assessed(Warn, Some(Proof::None), &weak),
+            Ok((Proof::None, 0))
+        );
+        let nothing = profile(Proof::None, true);
+        assert_eq!(
+            assessed(Warn, Some(Proof::Payload), &nothing),
+            Ok((Proof::None, 2))
+        );
+    }
+
+    #[test]
+    fn profile_is_recent_for_a_day() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        assert!(is_recent(at(1000), at(1000)) && is_recent(at(1000), at(1000 + 86_399)));
+        assert!(!is_recent(at(1000), at(1000 + 86_400)) && !is_recent(at(1000), at(999)));
+    }
+}

@@ -1,0 +1,80 @@
+//! One sweep on request, beside gateways that may be running.
+//!
+//! Not here: the sweep itself (`service`).
+
+use crate::bootstrap::{Resources, service_config};
+use crate::config::Config;
+use crate::hooks::Hooks;
+use crate::listener::{http_url, reachable_address};
+use crate::problem::Refusal;
+use crate::service::{Service, SweepObserver};
+use crate::store_check;
+use upload_types::error::{Error, Kind, Result};
+use upload_types::wire::Code;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SweepMode {
+    /// Sweep.
+    Run,
+    /// Report what a sweep would do, and change nothing.
+    DryRun,
+}
+
+/// Sweeps once, with the configuration of a gateway but without its listeners. `observer` is called
+/// for each item that was found. An upload that becomes `verified` waits for the hooks of a
+/// gateway.
+///
+/// # Errors
+/// As [`start`](crate::start); [`Kind::Temporary`] if store or ledger fail during the sweep,
+/// [`Kind::Busy`] for an embedded store that a gateway has locked.
+pub async fn sweep_once(
+    config: Config,
+    mode: SweepMode,
+    observer: SweepObserver<'_>,
+) -> Result<()> {
+    config.validate()?;
+    let hooks = Hooks::new(
+        config.hooks.clone(),
+        config.on_reject.clone(),
+        config.hook_secret.clone(),
+    )?;
+    let resources = Resources::open(&config).await?;
+    let own_address = reachable_address(config.listen);
+    let (store, _internal) = resources.connect_store(&config, own_address).await?;
+    let ledger = resources.ledger;
+    let store = match mode {
+        SweepMode::Run => store_check::check(store, &ledger, &config).await?,
+        // A dry run must not write, as a probe does, and needs no proof.
+        SweepMode::DryRun => store,
+    };
+    let public_url = match &config.public_url {
+        Some(url) => url.clone(),
+        None => http_url(own_address)?,
+    };
+    let service_config = service_config(&config, &store, &public_url, hooks);
+    let service = Service::new(ledger, store, service_config);
+    let swept = match mode {
+        SweepMode::DryRun => service.preview_sweep(observer).await,
+        SweepMode::Run => {
+            async {
+                service.report_orphans(observer).await?;
+                service.sweep(Some(observer)).await
+            }
+            .await
+        }
+    };
+    swept.map_err(|refusal| incomplete(&refusal))
+}
+
+fn incomplete(refusal: &Refusal) -> Error {
+    let culprit = if refusal.code == Code::StoreUnavailable {
+        "store"
+    } else {
+        "ledger"
+    };
+    Error::new(
+        Kind::Temporary,
+        format!("the {culprit} failed during the sweep; the lines above have the reason"),
+    )
+    .with_hint("sweep again; the next sweep finds what is left")
+}

@@ -1,0 +1,11 @@
+//! Arithmetic on timestamps.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// The time `delay` after `time`, or the last timestamp there is.
+#[must_use]
+pub fn after(time: Timestamp, delay: Duration) -> Timestamp {
+    time.checked_add(delay).unwrap_or(Timestamp::MAX)
+}

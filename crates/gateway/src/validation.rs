@@ -1,0 +1,400 @@
+//! Checks of requests: names, content types, metadata, idempotency keys, parts, and the checksum of
+//! a complete.
+//!
+//! Not here: ledger, store and clock. Everything is pure.
+
+use std::collections::BTreeMap;
+
+use crate::problem::Refusal;
+use upload_types::names::{Checksum, Sha256};
+use upload_types::plan::Plan;
+use upload_types::wire::{BeginRequest, Code, CompleteRequest, MAX_SIGN_PARTS, PartSpec};
+
+pub const MAX_NAME_CHARS: usize = 200;
+/// The metadata key of the token by which a gateway recognizes the object of an upload.
+const RESERVED_METADATA_KEY: &str = "upload-token";
+const MAX_METADATA_KEY_BYTES: usize = 64;
+/// Keys and values together.
+pub const MAX_METADATA_BYTES: usize = 2 << 10;
+/// The maximum length of an idempotency key, a holder, or a content type.
+const MAX_WORD_BYTES: usize = 128;
+/// The maximum length of a file extension that becomes part of a key.
+const MAX_EXTENSION_BYTES: usize = 16;
+
+/// Checks everything in a begin except the size.
+///
+/// # Errors
+/// `name_invalid`, `type_not_allowed`, or `invalid_request` with a detail.
+pub fn check_begin(request: &BeginRequest, allow_types: &[String]) -> Result<(), Refusal> {
+    let length = request.name.chars().count();
+    if length == 0 || length > MAX_NAME_CHARS || request.name.chars().any(char::is_control) {
+        return Err(Refusal::new(Code::NameInvalid));
+    }
+    let Some(media_type) = media_type(&request.content_type) else {
+        return Err(Refusal::with_detail(
+            Code::InvalidRequest,
+            "content_type is not a media type (RFC 9110, 8.3.1)",
+        ));
+    };
+    if !allow_types
+        .iter()
+        .any(|glob| type_matches(glob, &media_type))
+    {
+        return Err(Refusal::with_detail(
+            Code::TypeNotAllowed,
+            format!("allowed: {}", allow_types.join(", ")),
+        ));
+    }
+    if let Some(holder) = &request.holder {
+        check_word("the holder", holder)?;
+    }
+    check_metadata(&request.metadata)
+}
+
+/// Checks an idempotency key or a holder: 1 to 128 visible ASCII characters.
+///
+/// # Errors
+/// `invalid_request` that names `what`.
+pub fn check_word(what: &str, text: &str) -> Result<(), Refusal> {
+    if (1..=MAX_WORD_BYTES).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_graphic())
+    {
+        return Ok(());
+    }
+    Err(Refusal::with_detail(
+        Code::InvalidRequest,
+        format!("{what} must be 1 to {MAX_WORD_BYTES} visible ASCII characters"),
+    ))
+}
+
+fn check_metadata(pairs: &BTreeMap<String, String>) -> Result<(), Refusal> {
+    let key_fits = |key: &str| {
+        (1..=MAX_METADATA_KEY_BYTES).contains(&key.len())
+            && key
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    let total: usize = pairs
+        .iter()
+        .map(|(key, value)| key.len() + value.len())
+        .sum();
+    // SigV4 folds spaces in canonical headers: a value arrives unchanged only if its words are
+    // separated by one space each.
+    let value_fits = |value: &str| {
+        value
+            .split(' ')
+            .all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_graphic()))
+    };
+    if !pairs
+        .keys()
+        .all(|key| key_fits(key) && key != RESERVED_METADATA_KEY)
+    {
+        let detail = format!(
+            "metadata keys have 1 to {MAX_METADATA_KEY_BYTES} characters of a-z, 0-9 and -, \
+             and must not be {RESERVED_METADATA_KEY}"
+        );
+        return Err(Refusal::with_detail(Code::InvalidRequest, detail));
+    }
+    if total > MAX_METADATA_BYTES {
+        return Err(Refusal::with_detail(
+            Code::InvalidRequest,
+            format!("metadata has at most {MAX_METADATA_BYTES} bytes in total"),
+        ));
+    }
+    if !pairs.values().all(|value| value_fits(value)) {
+        let detail =
+            "metadata values are words of visible ASCII characters, separated by one space each";
+        return Err(Refusal::with_detail(Code::InvalidRequest, detail));
+    }
+    Ok(())
+}
+
+/// `type/subtype` in lower case, without parameters. Returns `None` for an invalid media type (RFC
+/// 9110, section 8.3.1).
+fn media_type(content_type: &str) -> Option<String> {
+    let token = |text: &str| {
+        !text.is_empty()
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+    };
+    let printable = content_type
+        .bytes()
+        .all(|b| b.is_ascii_graphic() || b == b' ');
+    let media_type = content_type.split(';').next()?.trim();
+    let (kind, subtype) = media_type.split_once('/')?;
+    let fits = printable && content_type.len() <= MAX_WORD_BYTES && token(kind) && token(subtype);
+    fits.then(|| media_type.to_ascii_lowercase())
+}
+
+/// Whether a text is a valid glob of the allow-list: `type/subtype`, `type/*` or `*/*`.
+#[must_use]
+pub fn is_type_glob(glob: &str) -> bool {
+    media_type(glob).is_some_and(|glob| {
+        let is_name_or_star = |half: &str| half == "*" || !half.contains('*');
+        glob.split('/').all(is_name_or_star) && (glob == "*/*" || !glob.starts_with('*'))
+    })
+}
+
+fn type_matches(glob: &str, media_type: &str) -> bool {
+    let glob = glob.to_ascii_lowercase();
+    let matches = |pattern: &str, value: &str| pattern == "*" || pattern == value;
+    match (glob.split_once('/'), media_type.split_once('/')) {
+        (Some((kind_glob, subtype_glob)), Some((kind, subtype))) => {
+            matches(kind_glob, kind) && matches(subtype_glob, subtype)
+        }
+        _ => false,
+    }
+}
+
+/// The extension of a name that becomes part of the key: 1 to 16 characters of `[a-z0-9]`,
+/// otherwise `None`.
+#[must_use]
+pub fn key_extension(name: &str) -> Option<String> {
+    let (stem, extension) = name.rsplit_once('.')?;
+    let extension = extension.to_ascii_lowercase();
+    let fits = (1..=MAX_EXTENSION_BYTES).contains(&extension.len())
+        && extension
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    (fits && !stem.is_empty()).then_some(extension)
+}
+
+/// Checks the parts of a sign against the plan: 1 to [`MAX_SIGN_PARTS`] parts, each with its size
+/// in the plan.
+///
+/// # Errors
+/// `invalid_request` that names the first part that does not match the plan.
+pub fn check_parts(plan: &Plan, parts: &[PartSpec]) -> Result<(), Refusal> {
+    if parts.is_empty() || parts.len() > MAX_SIGN_PARTS {
+        return Err(Refusal::with_detail(
+            Code::InvalidRequest,
+            format!("sign takes 1 to {MAX_SIGN_PARTS} parts"),
+        ));
+    }
+    for part in parts {
+        match plan.range(part.number) {
+            Some(range) if range.len == part.size => {}
+            Some(range) => {
+                let (number, size) = (part.number, range.len);
+                let detail = format!("part {number} has {size} bytes in this upload's plan");
+                return Err(Refusal::with_detail(Code::InvalidRequest, detail));
+            }
+            None => {
+                let detail = format!("this upload's plan has {} parts", plan.count());
+                return Err(Refusal::with_detail(Code::InvalidRequest, detail));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Checks a complete: every part once and in order, with the SHA-256 for which it was signed
+/// (`signed_sha256`, by number from 1), and with the checksum of these parts.
+///
+/// # Errors
+/// `source_mismatch` with a detail.
+pub fn check_complete(
+    plan: &Plan,
+    signed_sha256: &[Option<Sha256>],
+    request: &CompleteRequest,
+) -> Result<(), Refusal> {
+    let mismatch = |detail: String| Err(Refusal::with_detail(Code::SourceMismatch, detail));
+    let count = usize::try_from(plan.count()).unwrap_or(usize::MAX);
+    if request.parts.len() != count || signed_sha256.len() != count {
+        return mismatch(format!("this upload's plan has {count} parts"));
+    }
+    for (expected, (part, signed)) in (1_u32..).zip(request.parts.iter().zip(signed_sha256)) {
+        if part.number.get() != expected {
+            return mismatch(format!("part {expected} is missing or out of order"));
+        }
+        if signed.is_some_and(|signed| signed != part.sha256) {
+            return mismatch(format!("part {expected} was signed with another SHA-256"));
+        }
+    }
+    let expected = object_checksum(plan, request.parts.iter().map(|part| &part.sha256));
+    if expected.as_ref() == Some(&request.checksum) {
+        return Ok(());
+    }
+    mismatch("the checksum is not that of these parts".to_owned())
+}
+
+/// The checksum that the store reports for an object of these parts. Returns `None` without parts.
+#[must_use]
+pub fn object_checksum<'a>(
+    plan: &Plan,
+    part_sha256: impl IntoIterator<Item = &'a Sha256>,
+) -> Option<Checksum> {
+    let mut part_sha256 = part_sha256.into_iter().peekable();
+    let first = *part_sha256.peek()?;
+    Some(if plan.is_single() {
+        Checksum::whole(first)
+    } else {
+        Checksum::composite(part_sha256)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use upload_types::names::PartNumber;
+    use upload_types::wire::CompletePart;
+
+    fn request() -> BeginRequest {
+        BeginRequest {
+            name: "a.bin".into(),
+            size: Some(1),
+            content_type: "video/mp4".into(),
+            part_size: None,
+            metadata: BTreeMap::new(),
+            holder: None,
+            parts: None,
+        }
+    }
+
+    fn code(change: impl FnOnce(&mut BeginRequest)) -> Option<Code> {
+        let mut request = request();
+        change(&mut request);
+        check_begin(&request, &["video/*".to_owned(), "text/plain".to_owned()])
+            .err()
+            .map(|refusal| refusal.code)
+    }
+
+    #[test]
+    fn names_have_1_to_200_characters_and_no_control_characters() {
+        assert_eq!(code(|r| r.name = "é".repeat(200)), None);
+        for name in [
+            String::new(),
+            "é".repeat(201),
+            "a\nb".into(),
+            "a\u{9b}b".into(),
+            "a\u{7f}".into(),
+        ] {
+            assert_eq!(code(|r| r.name = name), Some(Code::NameInvalid));
+        }
+    }
+
+    #[test]
+    fn content_types_are_media_types_of_the_allow_list() {
+        for allowed in ["video/mp4", "VIDEO/x", "text/plain; charset=utf-8"] {
+            assert_eq!(code(|r| r.content_type = allowed.into()), None, "{allowed}");
+        }
+        assert_eq!(
+            code(|r| r.content_type = "text/html".into()),
+            Some(Code::TypeNotAllowed)
+        );
+        for invalid in [
+            "",
+            "video",
+            "video/",
+            "video/mp4\r\nx: y",
+            "vid eo/mp4",
+            "video/mp4/x",
+        ] {
+            assert_eq!(
+                code(|r| r.content_type = invalid.into()),
+                Some(Code::InvalidRequest),
+                "{invalid:?}"
+            );
+        }
+        assert!(
+            ["*/*", "video/*", "text/plain"]
+                .iter()
+                .all(|glob| is_type_glob(glob))
+        );
+        assert!(
+            ["*", "vid*/x", "*/mp4", "video/m*", ""]
+                .iter()
+                .all(|glob| !is_type_glob(glob))
+        );
+    }
+
+    #[test]
+    fn metadata_is_limited_in_size_and_characters() {
+        let meta = |key: &str, value: String| BTreeMap::from([(key.to_owned(), value)]);
+        assert_eq!(
+            code(|r| r.metadata = meta("camera-1", "x".repeat(MAX_METADATA_BYTES - 8))),
+            None
+        );
+        for bad in [
+            meta("camera-1", "x".repeat(MAX_METADATA_BYTES)),
+            meta("Camera", "x".into()),
+            meta("", "x".into()),
+        ] {
+            assert_eq!(code(|r| r.metadata = bad), Some(Code::InvalidRequest));
+        }
+        assert_eq!(
+            code(|r| r.metadata = meta("a", "b\r\n".into())),
+            Some(Code::InvalidRequest)
+        );
+    }
+
+    #[test]
+    fn key_extension_is_plain_or_none() {
+        assert_eq!(key_extension("holiday.MOV").as_deref(), Some("mov"));
+        assert_eq!(key_extension("a.tar.gz").as_deref(), Some("gz"));
+        for name in [
+            "a",
+            ".bashrc",
+            "a.",
+            "a.b/c",
+            "a.é",
+            "a.12345678901234567",
+            "..",
+            "a/../b",
+        ] {
+            assert_eq!(key_extension(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn complete_must_match_plan_signatures_and_checksum() {
+        let plan = Plan::pinned(15, 10).unwrap();
+        let sums = [Sha256::of(b"a"), Sha256::of(b"b")];
+        let part = |number: u32, sha256| CompletePart {
+            number: PartNumber::try_from(number).unwrap(),
+            etag: "e".parse().unwrap(),
+            sha256,
+        };
+        let valid = CompleteRequest {
+            epoch: 1,
+            parts: vec![part(1, sums[0]), part(2, sums[1])],
+            checksum: Checksum::composite(&sums),
+        };
+        let signed = [Some(sums[0]), None];
+        let code = |request: &CompleteRequest, signed: &[Option<Sha256>]| {
+            check_complete(&plan, signed, request)
+                .err()
+                .map(|refusal| refusal.code)
+        };
+        assert_eq!(code(&valid, &signed), None);
+        let mismatch = Some(Code::SourceMismatch);
+        assert_eq!(
+            code(
+                &CompleteRequest {
+                    parts: valid.parts[..1].to_vec(),
+                    ..valid.clone()
+                },
+                &signed
+            ),
+            mismatch
+        );
+        let swapped = vec![valid.parts[1].clone(), valid.parts[0].clone()];
+        assert_eq!(
+            code(
+                &CompleteRequest {
+                    parts: swapped,
+                    ..valid.clone()
+                },
+                &signed
+            ),
+            mismatch
+        );
+        assert_eq!(code(&valid, &[Some(sums[1]), None]), mismatch);
+        let other = CompleteRequest {
+            checksum: Checksum::whole(&sums[0]),
+            ..valid
+        };
+        assert_eq!(code(&other, &signed), mismatch);
+    }
+}

@@ -1,0 +1,234 @@
+//! One interface for both kinds of backends.
+//!
+//! Not here: the requests of each kind (`gateway`, `companion`). [`Capabilities`] holds their
+//! differences.
+
+use std::time::Duration;
+
+use url::Url;
+
+use super::bearer::Bearer;
+use super::companion::Companion;
+use super::completion::{BatchResults, Completion};
+use super::connections::Connections;
+use super::gateway::Gateway;
+use super::options::Options;
+use super::store::{ObjectReader, PartUpload, PutOutcome, StoreClient};
+use upload_types::error::{Error, Kind, Result};
+use upload_types::names::{SignedUrl, UploadId};
+use upload_types::wire::{
+    BackendInfo, BatchBegin, BatchComplete, BatchRequest, BeginResponse, ClaimRequest, PartSpec,
+    ReadUrl, Receipt, SignedPart, StoredPart, UploadState, UploadStatus,
+};
+
+/// The differences between backends that a caller has to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// The backend remembers uploads: it returns the same upload for the same idempotency key,
+    /// takes batches, and knows the outcome of what it began. Otherwise only the journal knows
+    /// uploads.
+    pub durable: bool,
+    /// The backend needs the MD5 of each part, whatever its proof is.
+    pub wants_md5: bool,
+}
+
+#[derive(Debug, Clone)]
+pub enum Backend {
+    Gateway(Gateway),
+    Companion(Companion),
+}
+
+impl Backend {
+    /// # Errors
+    /// [`Kind::Config`] if the certificate file or the proxy cannot be used, [`Kind::Incompatible`]
+    /// for plain HTTP to another machine and if TLS cannot be set up.
+    pub fn gateway(url: &Url, bearer: impl Into<Bearer>, options: Options) -> Result<Self> {
+        let connections = Connections::new(url, options)?;
+        Ok(Self::Gateway(Gateway::new(connections, bearer)))
+    }
+
+    /// An Uppy Companion. `url` ends before `/s3`.
+    ///
+    /// # Errors
+    /// As [`Backend::gateway`].
+    pub fn companion(url: &Url, bearer: impl Into<Bearer>, options: Options) -> Result<Self> {
+        let connections = Connections::new(url, options)?;
+        Ok(Self::Companion(Companion::new(connections, bearer)))
+    }
+
+    /// The same backend, with its known stores and uploads, on new connections.
+    ///
+    /// # Errors
+    /// As [`Backend::gateway`].
+    pub fn with_new_connections(&self) -> Result<Self> {
+        Ok(match self {
+            Self::Gateway(gateway) => Self::Gateway(gateway.with_new_connections()?),
+            Self::Companion(companion) => Self::Companion(companion.with_new_connections()?),
+        })
+    }
+
+    #[must_use]
+    pub fn capabilities(&self) -> Capabilities {
+        let durable = matches!(self, Self::Gateway(_));
+        Capabilities {
+            durable,
+            wants_md5: !durable,
+        }
+    }
+
+    fn store(&self) -> &StoreClient {
+        match self {
+            Self::Gateway(gateway) => gateway.store(),
+            Self::Companion(companion) => companion.store(),
+        }
+    }
+
+    /// Permits parts to go to these stores only. If there are none, the first part decides.
+    pub fn restrict_stores(&self, stores: Vec<String>) {
+        self.store().set_known_stores(stores);
+    }
+
+    /// The stores that parts went to, now and before, as `HOST:PORT`.
+    pub fn stores(&self) -> Vec<String> {
+        self.store().known_stores()
+    }
+
+    /// The state of an upload that the journal has to keep, after it has begun at a backend that
+    /// keeps none itself.
+    #[must_use]
+    pub fn opaque_state(&self, id: &UploadId) -> Option<String> {
+        match self {
+            Self::Gateway(_) => None,
+            Self::Companion(companion) => companion.opaque_state(id),
+        }
+    }
+
+    /// Gives a backend that keeps no state that of an upload in the journal: the text of
+    /// [`Backend::opaque_state`], and the receipt if the upload is complete.
+    pub fn restore_state(&self, id: &UploadId, state: &str, receipt: Option<&Receipt>) {
+        if let Self::Companion(companion) = self {
+            companion.restore_state(id, state, receipt);
+        }
+    }
+
+    /// The error of an upload that is gone after a request to complete it.
+    #[must_use]
+    pub fn unconfirmed(&self, id: &UploadId) -> Error {
+        let hint = match self {
+            Self::Gateway(_) => "look for the object in the store".to_owned(),
+            Self::Companion(companion) => companion.location_hint(id),
+        };
+        let what = "the object is unconfirmed: its upload is gone, either completed or removed";
+        Error::new(Kind::Unconfirmed, what).with_hint(hint)
+    }
+
+    /// The protocol, limits and capabilities of the backend.
+    pub async fn info(&self) -> Result<BackendInfo> {
+        match self {
+            Self::Gateway(gateway) => gateway.info().await,
+            Self::Companion(companion) => companion.info().await,
+        }
+    }
+
+    /// Begins an upload. A durable backend returns the same upload for the same idempotency key.
+    pub async fn begin(&self, begin: &BatchBegin) -> Result<BeginResponse> {
+        match self {
+            Self::Gateway(gateway) => gateway.begin(begin).await,
+            Self::Companion(companion) => companion.begin(begin).await,
+        }
+    }
+
+    /// Sends requests to begin and to complete in one call, together at most
+    /// [`upload_types::wire::MAX_BATCH_UPLOADS`]. Only for a durable backend.
+    ///
+    /// # Errors
+    /// The call as a whole failed. The results hold the errors of the single requests.
+    pub async fn batch(&self, request: &BatchRequest) -> Result<BatchResults> {
+        match self {
+            Self::Gateway(gateway) => gateway.batch(request).await,
+            Self::Companion(_) => Err(Companion::unsupported("take batches")),
+        }
+    }
+
+    /// Takes the lease of an upload. Returns its epoch.
+    pub async fn claim(&self, id: &UploadId, request: &ClaimRequest) -> Result<u64> {
+        match self {
+            Self::Gateway(gateway) => gateway.claim(id, request).await,
+            // Only this client's journal knows the upload.
+            Self::Companion(_) => Ok(1),
+        }
+    }
+
+    /// Signs parts. Returns each requested part once, in the order of the request.
+    pub async fn sign(
+        &self,
+        id: &UploadId,
+        epoch: u64,
+        parts: Vec<PartSpec>,
+    ) -> Result<Vec<SignedPart>> {
+        match self {
+            Self::Gateway(gateway) => gateway.sign(id, epoch, parts).await,
+            Self::Companion(companion) => companion.sign(id, parts).await,
+        }
+    }
+
+    pub async fn status(&self, id: &UploadId) -> Result<UploadStatus> {
+        match self {
+            Self::Gateway(gateway) => gateway.status(id).await,
+            Self::Companion(companion) => companion.status(id),
+        }
+    }
+
+    /// The owner's uploads in this state, newest first.
+    pub async fn uploads(&self, state: UploadState) -> Result<Vec<UploadStatus>> {
+        match self {
+            Self::Gateway(gateway) => gateway.uploads(state).await,
+            Self::Companion(_) => Err(Companion::unsupported("list uploads")),
+        }
+    }
+
+    /// The stored parts of an unfinished upload, in order of number.
+    pub async fn parts(&self, id: &UploadId) -> Result<Vec<StoredPart>> {
+        match self {
+            Self::Gateway(gateway) => gateway.parts(id).await,
+            Self::Companion(companion) => companion.parts(id).await,
+        }
+    }
+
+    pub async fn complete(&self, complete: &BatchComplete) -> Result<Completion> {
+        match self {
+            Self::Gateway(gateway) => gateway.complete(complete).await,
+            Self::Companion(companion) => companion.complete(complete).await,
+        }
+    }
+
+    /// Aborts an upload. Afterwards the store holds none of it. With an epoch, only if that is
+    /// still the epoch of the lease.
+    pub async fn abort(&self, id: &UploadId, epoch: Option<u64>) -> Result<()> {
+        match self {
+            Self::Gateway(gateway) => gateway.abort(id, epoch).await,
+            Self::Companion(companion) => companion.abort(id).await,
+        }
+    }
+
+    /// Signs a URL that reads a finished object.
+    pub async fn read_url(&self, id: &UploadId, expires: Option<Duration>) -> Result<ReadUrl> {
+        match self {
+            Self::Gateway(gateway) => gateway.read_url(id, expires).await,
+            Self::Companion(_) => Err(Companion::unsupported("sign URLs that read an object")),
+        }
+    }
+
+    /// Sends a part to the store.
+    pub async fn put(&self, part: PartUpload) -> Result<PutOutcome> {
+        match self {
+            Self::Gateway(gateway) => gateway.store().put(part, None).await,
+            Self::Companion(companion) => companion.put(part).await,
+        }
+    }
+
+    /// Reads an object by the URL of [`Backend::read_url`].
+    pub async fn get(&self, url: &SignedUrl) -> Result<ObjectReader> {
+        self.store().get(url).await
+    }
+}

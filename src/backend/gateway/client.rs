@@ -1,0 +1,286 @@
+//! The requests of the gateway's API: one function for each route. Responses are checked.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::response::{gateway_error, not_a_gateway, problem_error};
+use crate::backend::api::Api;
+use crate::backend::bearer::Bearer;
+use crate::backend::completion::{BatchResults, Completion};
+use crate::backend::connections::Connections;
+use crate::backend::response::{
+    Response, VERSIONS_HINT, damaged_idempotency_key, expired_urls_signed, protocol_error,
+    wrong_parts_signed,
+};
+use crate::backend::store::StoreClient;
+use upload_types::crash;
+use upload_types::error::{Error, Kind, Result};
+use upload_types::names::UploadId;
+use upload_types::wire::{
+    BackendInfo, BatchBegin, BatchBody, BatchComplete, BatchOutcome, BatchRequest, BatchResponse,
+    BeginResponse, ClaimRequest, ClaimResponse, CompleteResponse, PROTOCOL_VERSION, PartList,
+    PartSpec, ReadUrl, SignRequest, SignResponse, SignedPart, StoredPart, UploadList, UploadState,
+    UploadStatus,
+};
+
+const NO_BODY: Option<&()> = None;
+/// The delay before a request to complete is repeated, if the gateway names none.
+const PENDING_POLL_INTERVAL: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Clone)]
+pub struct Gateway {
+    api: Api,
+    store: StoreClient,
+}
+
+impl Gateway {
+    pub fn new(connections: Connections, bearer: impl Into<Bearer>) -> Self {
+        Self {
+            store: StoreClient::new(connections.clone()),
+            api: Api::new(connections, bearer),
+        }
+    }
+
+    /// # Errors
+    /// As [`Connections::new`].
+    pub fn with_new_connections(&self) -> Result<Self> {
+        let connections = self.api.connections().renewed()?;
+        Ok(Self {
+            store: self.store.with_connections(connections.clone()),
+            api: self.api.with_connections(connections),
+        })
+    }
+
+    pub fn store(&self) -> &StoreClient {
+        &self.store
+    }
+
+    /// `GET /v1`
+    ///
+    /// # Errors
+    /// [`Kind::Incompatible`] if the gateway speaks another protocol, [`Kind::ProtocolError`] if no
+    /// plan fits its limits.
+    pub async fn info(&self) -> Result<BackendInfo> {
+        let info: BackendInfo = self.get("v1").await?;
+        if info.protocol != PROTOCOL_VERSION {
+            let theirs = info.protocol;
+            let what = format!(
+                "the backend speaks protocol {theirs}, this program protocol {PROTOCOL_VERSION}"
+            );
+            return Err(Error::new(Kind::Incompatible, what).with_hint(VERSIONS_HINT));
+        }
+        let limits = &info.limits;
+        if limits.max_part == 0 || limits.max_parts == 0 || limits.min_part > limits.max_part {
+            return Err(protocol_error("the limits of the backend permit no upload"));
+        }
+        Ok(info)
+    }
+
+    /// `POST /v1/uploads`. A repetition with the same idempotency key returns the same upload.
+    pub async fn begin(&self, begin: &BatchBegin) -> Result<BeginResponse> {
+        let key =
+            HeaderValue::from_str(&begin.idempotency_key).map_err(|_| damaged_idempotency_key())?;
+        let headers = HeaderMap::from_iter([(HeaderName::from_static("idempotency-key"), key)]);
+        let body = Some(&begin.request);
+        let response: BeginResponse = self.json(Method::POST, "v1/uploads", body, headers).await?;
+        crash::point("backend.begin.response");
+        Ok(response)
+    }
+
+    /// `POST /v1/batch`
+    pub async fn batch(&self, request: &BatchRequest) -> Result<BatchResults> {
+        let response: BatchResponse = self.post("v1/batch", request).await?;
+        crash::point("backend.batch.response");
+        if response.begin.len() != request.begin.len()
+            || response.complete.len() != request.complete.len()
+        {
+            return Err(protocol_error(
+                "the backend answered other requests than the batch holds",
+            ));
+        }
+        let begun = response.begin.into_iter().map(|outcome| {
+            let (begun, _) = batch_result(outcome)?;
+            Ok(begun)
+        });
+        let completed = response.complete.into_iter().map(|outcome| {
+            let (completed, retry_after) = batch_result(outcome)?;
+            Ok(match completed {
+                CompleteResponse::Receipt(receipt) => Completion::Verified(receipt),
+                CompleteResponse::Pending(_) => {
+                    Completion::Pending(retry_after.unwrap_or(PENDING_POLL_INTERVAL))
+                }
+            })
+        });
+        Ok((begun.collect(), completed.collect()))
+    }
+
+    /// `POST /v1/uploads/{id}/claim`
+    pub async fn claim(&self, id: &UploadId, request: &ClaimRequest) -> Result<u64> {
+        let path = format!("v1/uploads/{id}/claim");
+        let response: ClaimResponse = self.post(&path, request).await?;
+        crash::point("backend.claim.response");
+        Ok(response.epoch)
+    }
+
+    /// `POST /v1/uploads/{id}/sign`
+    pub async fn sign(
+        &self,
+        id: &UploadId,
+        epoch: u64,
+        parts: Vec<PartSpec>,
+    ) -> Result<Vec<SignedPart>> {
+        let request = SignRequest { epoch, parts };
+        let path = format!("v1/uploads/{id}/sign");
+        let response: SignResponse = self.post(&path, &request).await?;
+        crash::point("backend.sign.response");
+        let requested = request.parts.iter().map(|part| part.number);
+        if !requested.eq(response.parts.iter().map(SignedPart::number)) {
+            return Err(wrong_parts_signed());
+        }
+        let is_expired =
+            |part: &SignedPart| matches!(part, SignedPart::Put(put) if put.expires_in == 0);
+        if response.parts.iter().any(is_expired) {
+            return Err(expired_urls_signed());
+        }
+        Ok(response.parts)
+    }
+
+    /// `GET /v1/uploads/{id}`
+    pub async fn status(&self, id: &UploadId) -> Result<UploadStatus> {
+        self.get(&format!("v1/uploads/{id}")).await
+    }
+
+    /// `GET /v1/uploads?state=`, every page.
+    pub async fn uploads(&self, state: UploadState) -> Result<Vec<UploadStatus>> {
+        let mut uploads: Vec<UploadStatus> = Vec::new();
+        let mut after = String::new();
+        loop {
+            let path = format!("v1/uploads?state={}{after}", state.name());
+            let page: UploadList = self.get(&path).await?;
+            let last = page.uploads.last().map(|upload| upload.id.clone());
+            uploads.extend(page.uploads);
+            match page.next {
+                None => return Ok(uploads),
+                // Otherwise the pages could repeat forever.
+                Some(next) if last.as_ref() == Some(&next) => after = format!("&after={next}"),
+                Some(_) => {
+                    return Err(protocol_error("the backend's list of uploads does not end"));
+                }
+            }
+        }
+    }
+
+    /// `GET /v1/uploads/{id}/parts`, every page.
+    pub async fn parts(&self, id: &UploadId) -> Result<Vec<StoredPart>> {
+        let mut parts: Vec<StoredPart> = Vec::new();
+        let mut after = 0;
+        loop {
+            let path = format!("v1/uploads/{id}/parts?after={after}");
+            let page: PartList = self.get(&path).await?;
+            crash::point("backend.parts.response");
+            parts.extend(page.parts);
+            match page.next {
+                None => break,
+                Some(next) if next.get() > after => after = next.get(),
+                Some(_) => {
+                    return Err(protocol_error("the backend's list of parts does not end"));
+                }
+            }
+        }
+        if !parts.is_sorted_by(|a, b| a.number < b.number) {
+            return Err(protocol_error(
+                "the backend's list of parts is not in order",
+            ));
+        }
+        Ok(parts)
+    }
+
+    /// `POST /v1/uploads/{id}/complete`
+    pub async fn complete(&self, complete: &BatchComplete) -> Result<Completion> {
+        let path = format!("v1/uploads/{}/complete", complete.id);
+        let body = Some(&complete.request);
+        let response = self
+            .call(Method::POST, &path, body, HeaderMap::new())
+            .await?;
+        crash::point("backend.complete.response");
+        if response.status == 202 {
+            let delay = response.retry_after().unwrap_or(PENDING_POLL_INTERVAL);
+            return Ok(Completion::Pending(delay));
+        }
+        Ok(Completion::Verified(Box::new(response.json()?)))
+    }
+
+    /// `DELETE /v1/uploads/{id}`
+    pub async fn abort(&self, id: &UploadId, epoch: Option<u64>) -> Result<()> {
+        let query = epoch.map_or(String::new(), |epoch| format!("?epoch={epoch}"));
+        let path = format!("v1/uploads/{id}{query}");
+        self.call(Method::DELETE, &path, NO_BODY, HeaderMap::new())
+            .await?;
+        crash::point("backend.abort.response");
+        Ok(())
+    }
+
+    /// `GET /v1/uploads/{id}/url`
+    pub async fn read_url(&self, id: &UploadId, expires: Option<Duration>) -> Result<ReadUrl> {
+        let query = expires.map_or(String::new(), |expires| {
+            format!("?expires={}", expires.as_secs())
+        });
+        self.get(&format!("v1/uploads/{id}/url{query}")).await
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        self.json(Method::GET, path, NO_BODY, HeaderMap::new())
+            .await
+    }
+
+    async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
+        self.json(Method::POST, path, Some(body), HeaderMap::new())
+            .await
+    }
+
+    async fn json<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+        headers: HeaderMap,
+    ) -> Result<T> {
+        self.call(method, path, body, headers).await?.json()
+    }
+
+    /// Returns a response with a status of success.
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+        headers: HeaderMap,
+    ) -> Result<Response> {
+        let response = self.api.call(method, path, body, headers).await?;
+        if !response.is_success() {
+            return Err(gateway_error(&response));
+        }
+        if !response.is_from_gateway() {
+            return Err(not_a_gateway(response.status));
+        }
+        Ok(response)
+    }
+}
+
+/// The response to one request of a batch, and its `retry_after`.
+fn batch_result<T>(outcome: BatchOutcome<T>) -> Result<(T, Option<Duration>)> {
+    let retry_after = outcome.retry_after.map(Duration::from_secs);
+    match outcome.body {
+        BatchBody::Response(response) if (200..=299).contains(&outcome.status) => {
+            Ok((response, retry_after))
+        }
+        BatchBody::Response(_) => Err(protocol_error(
+            "the backend sent a response of success without such a status in a batch",
+        )),
+        BatchBody::Problem(problem) => Err(problem_error(outcome.status, &problem, retry_after)),
+    }
+}

@@ -1,0 +1,9 @@
+//! A gateway as a backend: its HTTP API, version 1.
+
+mod client;
+mod response;
+#[cfg(test)]
+mod response_tests;
+
+pub use client::Gateway;
+pub use response::{gateway_error, problem_error};

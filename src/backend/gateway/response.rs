@@ -1,0 +1,126 @@
+//! The error that a response of a gateway stands for. Pure.
+
+use std::time::Duration;
+
+use crate::backend::response::{
+    NETWORK_LOGIN_HINT, Response, VERSIONS_HINT, backend_redirects, backend_unavailable, excerpt,
+    proxy_login_required,
+};
+use upload_types::error::{Error, Kind};
+use upload_types::wire::{Code, Problem};
+
+const TOKEN_HINT: &str = "check the token (--token-file FILE or UPLOAD_TOKEN), or ask the operator of the backend what \
+     it permits";
+
+/// The error of a response without a status of success.
+pub fn gateway_error(response: &Response) -> Error {
+    let (status, retry_after) = (response.status, response.retry_after());
+    if response.is_from_gateway()
+        && let Ok(problem) = serde_json::from_slice(&response.body)
+    {
+        return problem_error(status, &problem, retry_after);
+    }
+    match status {
+        407 => proxy_login_required(),
+        401 | 403 => {
+            let what = format!("the backend rejected the credentials (HTTP {status})");
+            Error::new(Kind::Unauthorized, what).with_hint(TOKEN_HINT)
+        }
+        408 | 429 | 500 | 502..=504 => backend_unavailable(status, retry_after),
+        426 => {
+            let what = "the backend requires another version of the protocol (HTTP 426)";
+            Error::new(Kind::Incompatible, what).with_hint(VERSIONS_HINT)
+        }
+        300..=399 => backend_redirects(&format!("HTTP {status}")),
+        _ if status == 511 || status < 300 || response.is_html() => not_a_gateway(status),
+        _ => {
+            let what = format!("there is no gateway at this address (HTTP {status})");
+            Error::new(Kind::Incompatible, what)
+                .with_hint("check the address of the backend, including the path")
+        }
+    }
+}
+
+/// The error of a response that no gateway has sent.
+pub fn not_a_gateway(status: u16) -> Error {
+    let what = format!("the response is not that of a gateway (HTTP {status})");
+    Error::new(Kind::UnexpectedServer, what).with_hint(NETWORK_LOGIN_HINT)
+}
+
+/// The error of a problem document.
+pub fn problem_error(status: u16, problem: &Problem, retry_after: Option<Duration>) -> Error {
+    let code = Code::from_name(&problem.code);
+    let kind = problem_kind(status, code, retry_after);
+    let title = excerpt(&problem.title);
+    let detail = match &problem.detail {
+        Some(detail) => format!(" ({})", excerpt(detail)),
+        None => String::new(),
+    };
+    let what = format!("the backend rejected the request: {title}{detail}");
+    let error = Error::new(kind, what);
+    match hint_for(kind, code) {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    }
+}
+
+fn problem_kind(status: u16, code: Option<Code>, retry_after: Option<Duration>) -> Kind {
+    match code {
+        Some(Code::Unauthenticated | Code::Forbidden) => Kind::Unauthorized,
+        Some(Code::TooLarge | Code::TypeNotAllowed | Code::NameInvalid) => Kind::NotAcceptable,
+        Some(Code::NotFound) => Kind::NotFound,
+        Some(Code::LeaseHeld) => Kind::Busy,
+        Some(Code::LeaseLost) => Kind::LeaseLost,
+        Some(Code::PartPinned | Code::SourceMismatch) => Kind::SourceChanged,
+        Some(Code::NotAbortable) => Kind::NotAbortable,
+        Some(Code::PartsMismatch) => Kind::PartsMismatch,
+        Some(Code::Gone) => Kind::Gone,
+        // Without a time, a quota does not become free by waiting.
+        Some(Code::QuotaExceeded) if retry_after.is_none() => Kind::NotAcceptable,
+        Some(Code::RateLimited | Code::QuotaExceeded | Code::Busy) => Kind::Throttled(retry_after),
+        Some(Code::StoreUnavailable | Code::Unavailable) => {
+            backend_unavailable(status, retry_after).kind()
+        }
+        // The code of a newer gateway: its status is known.
+        None if status == 401 || status == 403 => Kind::Unauthorized,
+        None if status == 426 => Kind::Incompatible,
+        None if status == 429 || status >= 500 => backend_unavailable(status, retry_after).kind(),
+        None | Some(Code::InvalidRequest | Code::IdempotencyMismatch) => Kind::Other,
+    }
+}
+
+/// Returns `None` for errors that a repetition may solve.
+fn hint_for(kind: Kind, code: Option<Code>) -> Option<&'static str> {
+    Some(match (kind, code) {
+        (Kind::Unauthorized, _) => TOKEN_HINT,
+        (Kind::NotAcceptable, Some(Code::TypeNotAllowed)) => {
+            "name a content type that the backend accepts: --content-type TYPE"
+        }
+        (Kind::NotAcceptable, Some(Code::NameInvalid)) => "name the object: --name NAME",
+        (Kind::NotAcceptable, Some(Code::QuotaExceeded)) => {
+            "ask the operator of the backend for a larger quota"
+        }
+        (Kind::NotAcceptable, _) => "ask the operator of the backend for a higher limit",
+        (Kind::NotFound, _) => "run `upload list --all` to see the uploads of this machine",
+        (Kind::Busy, _) => "wait for the other process, or stop it; then run the command again",
+        (Kind::LeaseLost, _) => "let the process that has taken the upload over finish it",
+        (Kind::SourceChanged, _) => {
+            "put the file again to upload its present content; with --if-changed restart, `upload \
+             put` does so itself"
+        }
+        (Kind::NotAbortable, _) => {
+            "run `upload resume` to learn the outcome; delete the object in the store if you do \
+             not need it"
+        }
+        (Kind::Gone, _) => "put the file again to begin a new upload",
+        (_, Some(Code::IdempotencyMismatch)) => {
+            "put the file again with another journal: --journal FILE"
+        }
+        (_, Some(Code::InvalidRequest)) => {
+            "correct the option that the message names; if it names none, use versions of upload \
+             and of the backend that match"
+        }
+        (Kind::Incompatible | Kind::Other, _) => VERSIONS_HINT,
+        _ => return None,
+    })
+}

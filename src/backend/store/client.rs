@@ -1,0 +1,221 @@
+//! Requests to the store: sends parts by presigned URLs, and reads objects.
+//!
+//! Not here: which stores a URL may name (`url_policy`), what a response means (`response`).
+
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::Body;
+use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
+use url::Url;
+
+use super::buffer_pool::BufferPool;
+use super::part_body::PartBody;
+use super::part_upload::PartUpload;
+use super::response::{PutOutcome, UrlLifetime, put_outcome, store_error};
+use crate::backend::connections::Connections;
+use crate::backend::http;
+use crate::backend::response::{Response, VERSIONS_HINT};
+use crate::backend::timeouts::{Timeouts, until_stalled, within};
+use crate::backend::url_policy::{UrlPolicy, authority};
+use upload_types::crash;
+use upload_types::error::{Error, Kind, Result};
+use upload_types::names::{Md5, SignedUrl};
+use upload_types::sync::lock;
+use upload_types::wire::SignedPut;
+
+/// The most bytes that are read of a store's response to a part, or of an error.
+const MAX_RESPONSE_BYTES: usize = 64 << 10;
+
+/// The stores of one backend. Clones share connections and known stores.
+#[derive(Debug, Clone)]
+pub struct StoreClient {
+    connections: Connections,
+    /// The stores that parts may go to, in the form of [`authority`]. While it is empty, the first
+    /// part decides.
+    known_stores: Arc<Mutex<Vec<String>>>,
+    buffers: BufferPool,
+}
+
+impl StoreClient {
+    pub fn new(connections: Connections) -> Self {
+        Self {
+            connections,
+            known_stores: Arc::default(),
+            buffers: BufferPool::default(),
+        }
+    }
+
+    /// The same client, with the same known stores, on other connections.
+    #[must_use]
+    pub fn with_connections(&self, connections: Connections) -> Self {
+        Self {
+            connections,
+            ..self.clone()
+        }
+    }
+
+    /// Sets the stores that parts went to before.
+    pub fn set_known_stores(&self, stores: Vec<String>) {
+        *lock(&self.known_stores) = stores;
+    }
+
+    pub fn known_stores(&self) -> Vec<String> {
+        lock(&self.known_stores).clone()
+    }
+
+    /// Sends one part by its presigned URL. With `md5`, compares it with the store's `ETag`.
+    ///
+    /// # Errors
+    /// [`Kind::Temporary`] if the store does not respond or the connection stalls,
+    /// [`Kind::Incompatible`] if the URL or its headers must not be used, the errors of
+    /// [`PartUpload::source`] if it cannot be read, otherwise those of [`put_outcome`].
+    pub async fn put(&self, part: PartUpload, md5: Option<Md5>) -> Result<PutOutcome> {
+        let PartUpload {
+            signed,
+            signed_at,
+            source,
+            range,
+            sha256,
+            sent,
+        } = part;
+        let url = self.check_part_url(&signed.url)?;
+        let headers = part_headers(&signed, range.len)?;
+        // Stores compare the lifetime of a URL with the time at which the request begins.
+        let lifetime = if signed_at.elapsed() < Duration::from_secs(signed.expires_in) {
+            UrlLifetime::Valid
+        } else {
+            UrlLifetime::Expired
+        };
+        let buffers = self.buffers.clone();
+        let limiter = Arc::clone(&self.connections.options().limiter);
+        let body = PartBody::new(source, range, buffers, limiter, Arc::clone(&sent));
+        let response = self.send_part(url, headers, body, &sent, range.len).await?;
+        put_outcome(&response, &sha256, md5.as_ref(), lifetime)
+    }
+
+    async fn send_part(
+        &self,
+        url: Url,
+        headers: HeaderMap,
+        body: PartBody,
+        sent: &AtomicU64,
+        len: u64,
+    ) -> Result<Response> {
+        let timeouts = self.connections.timeouts();
+        let client = self.connections.store()?;
+        let request = client.put(url).headers(headers).body(Body::wrap(body));
+        let exchange = async {
+            let response = request.send().await;
+            let response = response.map_err(|error| http::request_error("send a part", error))?;
+            crash::point("backend.put.response");
+            http::read_response(response, MAX_RESPONSE_BYTES, timeouts).await
+        };
+        tokio::select! {
+            response = exchange => response,
+            () = until_stalled(sent, len, timeouts) => {
+                let what = "the connection to the store made no progress";
+                Err(Error::new(Kind::Temporary, what))
+            }
+        }
+    }
+
+    /// Requests an object and returns it for reading.
+    ///
+    /// # Errors
+    /// As [`http::send`] and [`store_error`].
+    pub async fn get(&self, url: &SignedUrl) -> Result<ObjectReader> {
+        // An object may be read from another store than parts are sent to.
+        let url = self.policy(&[]).check(url.expose())?;
+        let timeouts = self.connections.timeouts();
+        let request = self.connections.store()?.get(url);
+        let response = http::send(request, timeouts.response(0), "read the object").await?;
+        if !response.status().is_success() {
+            let response = http::read_response(response, MAX_RESPONSE_BYTES, timeouts).await?;
+            return Err(store_error(&response, UrlLifetime::Valid));
+        }
+        Ok(ObjectReader { response, timeouts })
+    }
+
+    /// Checks the presigned URL of a part. The first store becomes the known one.
+    pub(super) fn check_part_url(&self, url: &SignedUrl) -> Result<Url> {
+        let mut known_stores = lock(&self.known_stores);
+        let url = self.policy(&known_stores).check(url.expose())?;
+        let store = authority(&url);
+        let is_backend = store == authority(self.connections.backend());
+        let in_process = self.connections.options().in_process;
+        if !in_process && !is_backend && !known_stores.contains(&store) {
+            known_stores.push(store);
+        }
+        Ok(url)
+    }
+
+    fn policy<'a>(&'a self, known_stores: &'a [String]) -> UrlPolicy<'a> {
+        let options = self.connections.options();
+        UrlPolicy {
+            backend: self.connections.backend(),
+            in_process: options.in_process,
+            store_hosts: &options.store_hosts,
+            allow_insecure_http: options.allow_insecure_http,
+            known_stores,
+        }
+    }
+}
+
+/// The body of an object.
+#[derive(Debug)]
+pub struct ObjectReader {
+    response: reqwest::Response,
+    timeouts: Timeouts,
+}
+
+impl ObjectReader {
+    /// The next bytes. Returns `None` at the end of the object.
+    ///
+    /// # Errors
+    /// [`Kind::Temporary`] if the connection breaks or stalls.
+    pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        within(self.timeouts.receive(), self.response.chunk())
+            .await?
+            .map_err(|error| http::request_error("read the object", error))
+    }
+}
+
+/// The signed headers of a part, except those that the connection writes.
+fn part_headers(signed: &SignedPut, len: u64) -> Result<HeaderMap> {
+    let unusable = |what: String| Error::new(Kind::Incompatible, what).with_hint(VERSIONS_HINT);
+    if signed.method != "PUT" {
+        return Err(unusable(
+            "the backend signed another method than PUT".into(),
+        ));
+    }
+    // hyper sends no Content-Length with an empty body, but the length is signed.
+    let mut headers = HeaderMap::from_iter([(CONTENT_LENGTH, HeaderValue::from(len))]);
+    for (name, value) in &signed.headers {
+        let name = name.to_ascii_lowercase();
+        match name.as_str() {
+            "host" => continue,
+            "content-length" if *value != len.to_string() => {
+                return Err(unusable(format!(
+                    "the backend signed {value} bytes for a part of {len}"
+                )));
+            }
+            "if-none-match" => {}
+            name if name.starts_with("x-amz-") || name.starts_with("content-") => {}
+            _ => {
+                return Err(unusable(
+                    "the backend signed a header that a part must not have".into(),
+                ));
+            }
+        }
+        let header = HeaderName::from_bytes(name.as_bytes())
+            .ok()
+            .zip(HeaderValue::from_str(value).ok());
+        let (name, value) = header
+            .ok_or_else(|| unusable("the backend signed a header that cannot be sent".into()))?;
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}

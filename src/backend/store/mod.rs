@@ -1,0 +1,15 @@
+//! The store that presigned URLs name: parts go to it, objects come from it.
+
+mod buffer_pool;
+mod client;
+#[cfg(test)]
+mod client_tests;
+mod part_body;
+mod part_upload;
+mod response;
+#[cfg(test)]
+mod response_tests;
+
+pub use client::{ObjectReader, StoreClient};
+pub use part_upload::PartUpload;
+pub use response::{PutOutcome, UrlLifetime, put_outcome, store_error};

@@ -1,0 +1,136 @@
+//! The body of a request that sends a part. Reads the source when the network accepts bytes.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use tokio::task::spawn_blocking;
+use upload_types::crash;
+use upload_types::error::{Error, Result};
+use upload_types::names::ByteRange;
+
+use super::buffer_pool::{BufferPool, PooledBuffer};
+use crate::backend::rate_limit::Limiter;
+use crate::source::{READ_BYTES, SourceFile};
+
+/// A range of a source.
+pub struct PartBody {
+    source: SourceFile,
+    /// The bytes that are still to be read.
+    range: ByteRange,
+    pool: BufferPool,
+    limiter: Arc<Limiter>,
+    /// Counts the bytes that the network accepted.
+    sent: Arc<AtomicU64>,
+    step: Step,
+}
+
+type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + Sync>>;
+
+enum Step {
+    /// No bytes are granted or read.
+    Idle,
+    /// Waits until the rate limiter grants bytes.
+    Granting(BoxFuture<usize>),
+    /// Waits for the disk.
+    Reading(BoxFuture<Result<Bytes>>),
+}
+
+impl PartBody {
+    pub fn new(
+        source: SourceFile,
+        range: ByteRange,
+        pool: BufferPool,
+        limiter: Arc<Limiter>,
+        sent: Arc<AtomicU64>,
+    ) -> Self {
+        Self {
+            source,
+            range,
+            pool,
+            limiter,
+            sent,
+            step: Step::Idle,
+        }
+    }
+
+    fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes>> {
+        loop {
+            let len = match &mut self.step {
+                Step::Idle => {
+                    let left = usize::try_from(self.range.len);
+                    let wanted = left.map_or(READ_BYTES, |left| left.min(READ_BYTES));
+                    let limiter = Arc::clone(&self.limiter);
+                    let Some(granted) = limiter.take_now(wanted) else {
+                        let grant = async move { limiter.take(wanted).await };
+                        self.step = Step::Granting(Box::pin(grant));
+                        continue;
+                    };
+                    granted
+                }
+                Step::Granting(grant) => ready!(grant.as_mut().poll(cx)),
+                Step::Reading(read) => {
+                    let bytes = ready!(read.as_mut().poll(cx));
+                    self.step = Step::Idle;
+                    return Poll::Ready(bytes);
+                }
+            };
+            self.step = Step::Idle;
+            let mut buffer = self.pool.get();
+            let offset = self.range.start;
+            if let Some(read) = self.source.read_cached(buffer.first_mut(len), offset) {
+                return Poll::Ready(Ok(buffer.into_bytes(read)));
+            }
+            let read = read_blocking(self.source.clone(), buffer, len, offset);
+            self.step = Step::Reading(Box::pin(read));
+        }
+    }
+}
+
+async fn read_blocking(
+    source: SourceFile,
+    mut buffer: PooledBuffer,
+    len: usize,
+    offset: u64,
+) -> Result<Bytes> {
+    let read = move || {
+        source.read_exact_at(buffer.first_mut(len), offset)?;
+        Ok(buffer.into_bytes(len))
+    };
+    spawn_blocking(read).await.map_err(Error::task_ended)?
+}
+
+impl Body for PartBody {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>>>> {
+        if self.is_end_stream() {
+            return Poll::Ready(None);
+        }
+        let frame = ready!(self.poll_bytes(cx)).map(|bytes| {
+            let len = bytes.len() as u64;
+            self.range.start += len;
+            self.range.len -= len;
+            self.sent.fetch_add(len, Ordering::Relaxed);
+            crash::point("backend.put.frame");
+            Frame::data(bytes)
+        });
+        Poll::Ready(Some(frame))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.range.len == 0
+    }
+
+    /// Exact, so that the request has a `Content-Length` and not chunks.
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.range.len)
+    }
+}

@@ -1,0 +1,22 @@
+//! One attempt to send a part.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Instant;
+
+use upload_types::names::{ByteRange, Sha256};
+use upload_types::wire::SignedPut;
+
+use crate::source::SourceFile;
+
+/// The part and the presigned request that sends it.
+#[derive(Debug, Clone)]
+pub struct PartUpload {
+    pub signed: SignedPut,
+    pub signed_at: Instant,
+    pub source: SourceFile,
+    pub range: ByteRange,
+    pub sha256: Sha256,
+    /// Counts the bytes that the network accepted.
+    pub sent: Arc<AtomicU64>,
+}

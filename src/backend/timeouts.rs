@@ -1,0 +1,129 @@
+//! Inactivity timeouts. A transfer that progresses may take any time.
+
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use upload_types::error::{Error, Kind, Result};
+
+/// The kernel closes a connection whose peer acknowledges nothing for this long.
+pub const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
+/// From the last byte of a request to the first of its response.
+const RESPONSE_TIMEOUT: Duration = Duration::from_mins(1);
+/// Bytes that the kernel may have accepted and not yet sent.
+const MAX_BUFFERED_BYTES: u64 = 4 << 20;
+/// The slowest link on which buffered bytes still arrive in time.
+const SLOWEST_BYTES_PER_SECOND: u64 = 16 << 10;
+const CHECK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// The limits of one connection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Replaces each of them.
+    configured: Option<Duration>,
+}
+
+impl Timeouts {
+    #[must_use]
+    pub fn new(configured: Option<Duration>) -> Self {
+        Self { configured }
+    }
+
+    /// From the last of `len` bytes that the kernel accepted to the first byte of the response.
+    #[must_use]
+    pub fn response(self, len: u64) -> Duration {
+        self.configured
+            .unwrap_or_else(|| RESPONSE_TIMEOUT + Self::time_to_drain(len))
+    }
+
+    /// Between two bytes that the kernel accepts.
+    #[must_use]
+    pub fn send(self) -> Duration {
+        self.configured
+            .unwrap_or_else(|| TCP_USER_TIMEOUT + Self::time_to_drain(MAX_BUFFERED_BYTES))
+    }
+
+    /// Between two chunks of a response.
+    #[must_use]
+    pub fn receive(self) -> Duration {
+        self.configured.unwrap_or(TCP_USER_TIMEOUT)
+    }
+
+    fn time_to_drain(len: u64) -> Duration {
+        Duration::from_secs(len.min(MAX_BUFFERED_BYTES) / SLOWEST_BYTES_PER_SECOND)
+    }
+}
+
+/// Waits for a future that has to be ready within `limit`.
+///
+/// A suspended process does not observe the connection, so a check that comes late counts as one
+/// [`CHECK_INTERVAL`].
+///
+/// # Errors
+/// [`Kind::Temporary`].
+pub async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Result<T> {
+    let mut future = pin!(future);
+    let mut left = limit;
+    while !left.is_zero() {
+        let interval = left.min(CHECK_INTERVAL);
+        if let Ok(output) = tokio::time::timeout(interval, &mut future).await {
+            return Ok(output);
+        }
+        left -= interval;
+    }
+    let what = "the connection made no progress";
+    Err(Error::new(Kind::Temporary, what))
+}
+
+/// Returns once the request has stalled: `sent` has not grown for [`Timeouts::send`] or, when all
+/// `len` bytes are sent, for [`Timeouts::response`]. Late checks count as in [`within`].
+pub async fn until_stalled(sent: &AtomicU64, len: u64, timeouts: Timeouts) {
+    let mut sent_before = 0;
+    let mut idle = Duration::ZERO;
+    loop {
+        tokio::time::sleep(CHECK_INTERVAL).await;
+        let sent_now = sent.load(Ordering::Relaxed);
+        idle = if sent_now == sent_before {
+            idle + CHECK_INTERVAL
+        } else {
+            Duration::ZERO
+        };
+        sent_before = sent_now;
+        let limit = if sent_now >= len {
+            timeouts.response(len)
+        } else {
+            timeouts.send()
+        };
+        if idle > limit {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_allow_for_buffered_bytes() {
+        let default = Timeouts::default();
+        assert_eq!(default.response(0), RESPONSE_TIMEOUT);
+        let mib = default.response(1 << 20);
+        assert_eq!(mib, RESPONSE_TIMEOUT + Duration::from_secs(64));
+        assert_eq!(
+            default.response(5 << 30),
+            default.response(MAX_BUFFERED_BYTES)
+        );
+        assert_eq!(default.send(), Duration::from_secs(286));
+        let limit = Duration::from_secs(3);
+        let configured = Timeouts::new(Some(limit));
+        assert_eq!(
+            [
+                configured.response(5 << 30),
+                configured.send(),
+                configured.receive()
+            ],
+            [limit; 3]
+        );
+    }
+}

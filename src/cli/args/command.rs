@@ -1,0 +1,191 @@
+//! The command line as a whole: global flags and a verb.
+
+use std::io::{self, Write as _};
+
+use clap::builder::StyledStr;
+use clap::{Arg, Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use super::exit_codes;
+use super::global::GlobalArgs;
+#[cfg(feature = "gateway")]
+use super::serve::ServeArgs;
+use super::verbs::{
+    AbortArgs, CatArgs, CompletionsArgs, ConfigArgs, ListArgs, ManArgs, PruneArgs, PutArgs,
+    ResumeArgs, StatusArgs, UrlArgs,
+};
+use crate::report::escape;
+
+/// Uploads files in parts, resumes interrupted uploads, and verifies what the store holds
+#[derive(Parser)]
+#[command(
+    name = "upload",
+    bin_name = "upload",
+    version,
+    after_help = exit_codes::help_section(),
+    arg_required_else_help = true
+)]
+pub struct CommandLine {
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+#[derive(Subcommand)]
+pub enum Verb {
+    /// Upload files; continues an unfinished upload of the same file to the same backend
+    Put(PutArgs),
+    /// Continue unfinished uploads: the named ones, or all
+    Resume(ResumeArgs),
+    /// List the unfinished uploads in the journal
+    List(ListArgs),
+    /// Show one upload with its parts
+    Status(StatusArgs),
+    /// Abort uploads: removes their parts from the store
+    Abort(AbortArgs),
+    /// Remove finished uploads from the journal, and list orphans
+    ///
+    /// First, finished uploads are removed from the journal; their objects stay in the store. Second, if a backend is configured,
+    /// its orphans are listed: uploads that it has in progress and that the journal does not know. Nothing is aborted;
+    /// `upload abort ID` does that.
+    Prune(PruneArgs),
+    /// Write an uploaded object to standard output, and verify it
+    Cat(CatArgs),
+    /// Print a URL for reading an uploaded object
+    Url(UrlArgs),
+    /// Print the effective settings and their origins
+    Config(ConfigArgs),
+    /// Run a gateway, which signs uploads for clients without storage credentials
+    #[cfg(feature = "gateway")]
+    Serve(Box<ServeArgs>),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+    /// Print a man page, or write all of them to a directory
+    Man(ManArgs),
+}
+
+/// The command line as clap sees it, with [`place_notes`] applied.
+pub fn command() -> Command {
+    place_all_notes(CommandLine::command())
+}
+
+impl CommandLine {
+    /// Parses the command line of this process. Exits on `--help`, `--version` and errors.
+    #[must_use]
+    pub fn from_process() -> Self {
+        let parsed = command()
+            .try_get_matches()
+            .and_then(|matches| Self::from_arg_matches(&matches));
+        parsed.unwrap_or_else(|error| {
+            let text = error.render().to_string();
+            let escaped: Vec<String> = text.lines().map(escape).collect();
+            if escaped.iter().map(String::as_str).eq(text.lines()) {
+                error.exit();
+            }
+            // An argument may be a hostile file name that a shell pattern matched.
+            let _ = writeln!(io::stderr(), "{}", escaped.join("\n"));
+            std::process::exit(error.exit_code());
+        })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of(arguments: &[&str]) -> Self {
+        Self::try_parse_from([&["upload"], arguments].concat())
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+}
+
+/// Applies [`place_notes`] to a command and all verbs below it.
+fn place_all_notes(command: Command) -> Command {
+    let verbs: Vec<String> = command
+        .get_subcommands()
+        .map(|verb| verb.get_name().to_owned())
+        .collect();
+    verbs
+        .into_iter()
+        .fold(command.mut_args(place_notes), |command, verb| {
+            command.mut_subcommand(verb, place_all_notes)
+        })
+}
+
+/// Puts the notes `[env: …]` and `[default: …]` at the end of a summary where clap puts its own: in the long help on lines
+/// of their own, below the text.
+fn place_notes(arg: Arg) -> Arg {
+    let Some(summary) = arg.get_help().map(StyledStr::to_string) else {
+        return arg;
+    };
+    let Some(start) = [" [env: ", " [default: "]
+        .iter()
+        .filter_map(|note| summary.find(note))
+        .min()
+    else {
+        return arg;
+    };
+    let (text, notes) = summary.split_at(start);
+    let text = match arg.get_long_help().map(StyledStr::to_string) {
+        Some(long) => long.replacen(notes, "", 1),
+        None => text.to_owned(),
+    };
+    let notes = notes.trim_start().replace("] [", "]\n[");
+    arg.long_help(format!("{text}\n\n{notes}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exit_code(line: &[&str]) -> i32 {
+        CommandLine::try_parse_from(line).err().unwrap().exit_code()
+    }
+
+    #[test]
+    fn definition_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn wrong_command_line_exits_with_2() {
+        for arguments in [
+            &[][..],
+            &["put"],
+            &["put", "f", "--part-size", "1MiB"],
+            &["put", "f", "--jobs", "0"],
+            &["put", "f", "--limit-rate", "0"],
+            &["put", "f", "--give-up-after", "soon"],
+            &["put", "f", "--token", "secret"],
+        ] {
+            assert_eq!(exit_code(&[&["upload"], arguments].concat()), 2);
+        }
+    }
+
+    #[test]
+    fn global_flags_are_accepted_before_and_after_the_verb() {
+        for line in [
+            ["upload", "--json", "put", "f"],
+            ["upload", "put", "f", "--json"],
+        ] {
+            assert!(CommandLine::try_parse_from(line).ok().unwrap().global.json);
+        }
+    }
+
+    #[test]
+    fn help_lists_every_exit_code() {
+        let help = command().render_help().to_string();
+        for (code, meaning) in exit_codes::EXIT_CODES {
+            assert!(help.contains(&format!("  {code}  {meaning}")), "{code}");
+        }
+    }
+
+    /// Each default and each variable is on a line of its own in the long help, as clap writes those that it knows.
+    #[test]
+    fn long_help_has_each_note_on_a_line_of_its_own() {
+        fn check(command: &mut Command) {
+            for line in command.render_long_help().to_string().lines() {
+                let is_note = line.contains("[default: ") || line.contains("[env: ");
+                assert!(!is_note || line.trim_start().starts_with('['), "{line}");
+            }
+            command.get_subcommands_mut().for_each(check);
+        }
+        check(&mut command().term_width(0));
+    }
+}

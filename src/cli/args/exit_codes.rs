@@ -1,0 +1,42 @@
+//! The exit codes of every verb, for help and man pages.
+
+use std::fmt::Write as _;
+
+/// Code and meaning.
+pub const EXIT_CODES: &[(&str, &str)] = &[
+    ("0", "success: every upload is stored and verified"),
+    ("1", "another error, or several sources failed differently"),
+    ("2", "wrong command line"),
+    (
+        "65",
+        "a source changed during its upload, or bytes were damaged",
+    ),
+    ("66", "a source does not exist or cannot be read"),
+    (
+        "69",
+        "the backend cannot be used (incompatible, TLS, unexpected server)",
+    ),
+    ("73", "the journal or the ledger cannot be opened"),
+    ("74", "reading or writing failed on this machine"),
+    ("75", "temporary failure: run `upload resume`"),
+    ("77", "not permitted (token, or a policy of the backend)"),
+    ("78", "configuration missing or wrong"),
+    (
+        "129, 130, 143",
+        "ended by SIGHUP, SIGINT, SIGTERM; the journal is intact",
+    ),
+];
+
+/// How the codes of several sources become one.
+pub const SEVERAL_SOURCES: &str =
+    "If several sources fail: the code that all failures share, otherwise 1.";
+
+/// The table for `--help`.
+pub fn help_section() -> String {
+    let mut text = "Exit codes:\n".to_owned();
+    for (code, meaning) in EXIT_CODES {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "  {code:>13}  {meaning}");
+    }
+    text + SEVERAL_SOURCES
+}

@@ -1,0 +1,28 @@
+//! The command line as clap parses it: every verb and flag with its help.
+//!
+//! The only folder that uses clap's derive; help, man pages and completions all come from here. Not here: environment,
+//! configuration file and defaults (`settings`).
+
+mod command;
+mod connection;
+mod exit_codes;
+mod global;
+mod transfer;
+mod verbs;
+
+#[cfg(feature = "gateway")]
+pub mod access;
+#[cfg(feature = "gateway")]
+pub mod from_file;
+#[cfg(feature = "gateway")]
+pub mod serve;
+
+pub use command::{CommandLine, Verb, command};
+pub use connection::{ConnectionArgs, S3Args, is_shared_heading};
+pub use exit_codes::{EXIT_CODES, SEVERAL_SOURCES};
+pub use global::{ColorWhen, GlobalArgs, ProgressStyle};
+pub use transfer::{TransferArgs, WaitState};
+pub use verbs::{
+    AbortArgs, CatArgs, CompletionsArgs, ConfigArgs, IfChanged, ListArgs, ManArgs, PruneArgs,
+    PutArgs, ResumeArgs, Shell, StatusArgs, UrlArgs,
+};

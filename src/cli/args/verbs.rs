@@ -1,0 +1,233 @@
+//! The arguments of each verb, except `serve`.
+
+#![expect(
+    clippy::doc_markdown,
+    reason = "these comments are help texts, which are not Markdown"
+)]
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum, ValueHint};
+
+use super::connection::ConnectionArgs;
+use super::transfer::TransferArgs;
+use crate::cli::parse::{self, DurationOrNever, Jobs, LimitRate};
+
+const BACKEND: &str = "\
+The backend to upload to [env: UPLOAD_BACKEND]
+
+Forms:
+  embedded: a store on this machine, below the data directory
+  https://host[/base]: a gateway (`upload serve`)
+  companion+https://host[/path]: an Uppy Companion with an S3 store; the path without /s3
+  s3://bucket[/prefix]: an S3 bucket, with the usual AWS credentials
+
+There is no default: without a backend the exit code is 78.";
+
+const PUT_EXAMPLES: &str = "\
+Examples:
+  Store a file on this machine:
+    upload put film.mov --backend embedded
+  Upload to a gateway:
+    upload put film.mov --backend https://uploads.example.org --token-file token
+  Upload to a bucket directly, with the usual AWS credentials:
+    upload put film.mov --backend s3://media/in --s3-region eu-central-1
+  Upload from a script, and keep events and receipts:
+    upload put dist/*.tar.gz --json --receipt receipts.jsonl >events.jsonl
+  Continue after an interruption:
+    upload resume";
+
+const RESUME_EXAMPLES: &str = "\
+Examples:
+  Continue everything that is unfinished:
+    upload resume
+  Continue one file, and wait for the checks of the backend:
+    upload resume film.mov --wait ready
+  Continue the uploads to one backend, with its token:
+    upload resume --backend https://uploads.example.org --token-file token";
+
+#[derive(Args)]
+#[command(after_help = PUT_EXAMPLES)]
+pub struct PutArgs {
+    /// The files to upload
+    #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub paths: Vec<PathBuf>,
+    /// The backend to upload to [env: UPLOAD_BACKEND]
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url, long_help = BACKEND)]
+    pub backend: Option<String>,
+    /// The name of the object, for a single file; 1 to 200 characters [default: the name of the file]
+    #[arg(long, value_parser = parse::name)]
+    pub name: Option<String>,
+    /// The size of a part, 5MiB to 5GiB [default: 8MiB, more for very large files]
+    ///
+    /// 8M is 8,000,000 bytes, 8MiB is 8,388,608, a bare number counts bytes. The default grows with the file so that the store
+    /// accepts the number of parts.
+    #[arg(long, value_name = "SIZE", value_parser = parse::part_size)]
+    pub part_size: Option<u64>,
+    /// The content type [default: from the extension of the name, else application/octet-stream]
+    #[arg(long, value_name = "TYPE", value_parser = parse::content_type)]
+    pub content_type: Option<String>,
+    /// Store metadata with the object; repeatable
+    #[arg(long = "meta", value_name = "KEY=VALUE", value_parser = parse::metadata)]
+    pub metadata: Vec<(String, String)>,
+    /// What to do if a file changes during its upload
+    #[arg(long, value_name = "ACTION", default_value = "fail")]
+    pub if_changed: IfChanged,
+    /// Upload a new object even if the same file version is already uploaded
+    #[arg(long)]
+    pub force: bool,
+    /// Show what would be sent (files, parts, bytes, and what is already stored), and send nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub transfer: TransferArgs,
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum IfChanged {
+    /// Exit with code 65
+    Fail,
+    /// Begin again with the new content, at most 3 times
+    Restart,
+}
+
+#[derive(Args)]
+#[command(after_help = RESUME_EXAMPLES)]
+pub struct ResumeArgs {
+    /// Uploads to continue, by upload id or by file [default: all unfinished uploads]
+    #[arg(value_name = "ID|FILE", value_hint = ValueHint::FilePath)]
+    pub uploads: Vec<OsString>,
+    /// Continue uploads to this backend only [default: uploads to any backend]
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub backend: Option<String>,
+    #[command(flatten)]
+    pub transfer: TransferArgs,
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+#[derive(Args)]
+pub struct ListArgs {
+    /// List finished uploads too
+    #[arg(long)]
+    pub all: bool,
+    /// List orphans too: uploads that the backend has in progress and the journal does not know
+    #[arg(long)]
+    pub orphans: bool,
+    /// The backend for --orphans [env: UPLOAD_BACKEND]
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub backend: Option<String>,
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+#[derive(Args)]
+pub struct PruneArgs {
+    /// Keep uploads that finished less than this long ago, such as 30d [default: keep none]
+    #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
+    pub older_than: Option<Duration>,
+    /// The backend whose orphans are listed; without a backend, none are [env: UPLOAD_BACKEND]
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub backend: Option<String>,
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+#[derive(Args)]
+pub struct StatusArgs {
+    /// The upload, by upload id or by file
+    #[arg(value_name = "ID|FILE", value_hint = ValueHint::FilePath)]
+    pub upload: OsString,
+    /// Ask the backend for its view of the upload
+    #[arg(long)]
+    pub remote: bool,
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+#[derive(Args)]
+pub struct AbortArgs {
+    /// The uploads to abort, by upload id or by file
+    #[arg(required = true, value_name = "ID|FILE", value_hint = ValueHint::FilePath)]
+    pub uploads: Vec<OsString>,
+    /// The backend of uploads that the journal does not know [env: UPLOAD_BACKEND]
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub backend: Option<String>,
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+#[derive(Args)]
+pub struct CatArgs {
+    /// The upload, by upload id or by file
+    #[arg(value_name = "ID|FILE", value_hint = ValueHint::FilePath)]
+    pub upload: OsString,
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+#[derive(Args)]
+pub struct UrlArgs {
+    /// The upload, by upload id or by file
+    #[arg(value_name = "ID|FILE", value_hint = ValueHint::FilePath)]
+    pub upload: OsString,
+    /// Ask this gateway instead of the backend of the upload
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub backend: Option<String>,
+    /// How long the URL is valid, such as 15m or 7d [default: chosen by the backend]
+    #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
+    pub expires: Option<Duration>,
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+/// Settings with a key in the configuration file can be tried here as flags.
+#[derive(Args)]
+pub struct ConfigArgs {
+    /// As for put [env: UPLOAD_BACKEND]
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub backend: Option<String>,
+    /// As for put
+    #[arg(long, value_name = "SIZE", value_parser = parse::part_size)]
+    pub part_size: Option<u64>,
+    /// As for put [default: auto]
+    #[arg(long, value_name = "N|auto", value_parser = parse::jobs)]
+    pub jobs: Option<Jobs>,
+    /// As for put [env: UPLOAD_LIMIT_RATE] [default: none]
+    #[arg(long, value_name = "RATE", value_parser = parse::limit_rate)]
+    pub limit_rate: Option<LimitRate>,
+    /// As for put [default: never at a terminal, otherwise 15m]
+    #[arg(long, value_name = "DURATION", value_parser = parse::duration_or_never)]
+    pub give_up_after: Option<DurationOrNever>,
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+#[derive(Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    pub shell: Shell,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+    Powershell,
+    Elvish,
+}
+
+#[derive(Args)]
+pub struct ManArgs {
+    /// The verb whose page is printed, such as put or serve token add [default: the page upload(1)]
+    #[arg(value_name = "VERB", conflicts_with = "dir")]
+    pub verb: Vec<String>,
+    /// Write every page into this directory instead
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub dir: Option<PathBuf>,
+}

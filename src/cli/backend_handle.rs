@@ -1,0 +1,144 @@
+//! Connects to a backend: a remote gateway or Companion, or a gateway that is started in this process.
+//!
+//! Not here: calls to the backend, which the verbs and the engine make.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::backend_spec::BackendSpec;
+use super::resource_limits::GatewayPlace;
+use super::settings::{Connection, Target};
+use crate::backend::{Backend, Bearer, Limiter, Options};
+use upload_types::error::Result;
+
+/// How long to wait for another process that has the embedded store open.
+pub const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A backend that can be called, and the gateway in this process, if any.
+pub struct BackendHandle {
+    backend: Arc<Backend>,
+    name: String,
+    #[cfg(feature = "gateway")]
+    local: Option<super::local_gateway::LocalGateway>,
+}
+
+impl BackendHandle {
+    /// Connects without a rate limit.
+    ///
+    /// # Errors
+    /// As [`BackendHandle::with_limits`].
+    pub async fn connect(target: &Target) -> Result<Self> {
+        Self::with_limits(target, LOCK_TIMEOUT, Arc::default()).await
+    }
+
+    /// Connects. `lock_timeout` is for another process that has the embedded store open; `limiter` limits the rate of parts.
+    ///
+    /// # Errors
+    /// Those of starting a gateway, and of [`Backend::gateway`].
+    pub async fn with_limits(
+        target: &Target,
+        lock_timeout: Duration,
+        limiter: Arc<Limiter>,
+    ) -> Result<Self> {
+        match &target.spec {
+            BackendSpec::Url(url) | BackendSpec::Companion(url) => {
+                let connection = &target.connection;
+                let bearer = Bearer::new(connection.token.clone(), connection.token_file.clone());
+                let options = options(connection, limiter, GatewayPlace::Remote);
+                let backend = match &target.spec {
+                    BackendSpec::Companion(_) => Backend::companion(url, bearer, options)?,
+                    _ => Backend::gateway(url, bearer, options)?,
+                };
+                Ok(Self {
+                    backend: Arc::new(backend),
+                    name: target.name(),
+                    #[cfg(feature = "gateway")]
+                    local: None,
+                })
+            }
+            BackendSpec::Embedded | BackendSpec::S3 { .. } => {
+                Self::in_process(target, lock_timeout, limiter).await
+            }
+        }
+    }
+
+    #[cfg(feature = "gateway")]
+    async fn in_process(
+        target: &Target,
+        lock_timeout: Duration,
+        limiter: Arc<Limiter>,
+    ) -> Result<Self> {
+        let local = super::local_gateway::LocalGateway::start(target, lock_timeout).await?;
+        let options = options(&target.connection, limiter, GatewayPlace::InProcess);
+        let backend = Backend::gateway(local.url(), Some(local.token().clone()), options)?;
+        Ok(Self {
+            backend: Arc::new(backend),
+            name: target.name(),
+            local: Some(local),
+        })
+    }
+
+    /// Parsing the backend has rejected it already in such a build.
+    #[cfg(not(feature = "gateway"))]
+    #[expect(clippy::unused_async, reason = "awaited in builds with a gateway")]
+    async fn in_process(target: &Target, _: Duration, _: Arc<Limiter>) -> Result<Self> {
+        use upload_types::error::{Error, Kind};
+        Err(Error::new(
+            Kind::Config,
+            format!("this build contains no gateway for {}", target.name()),
+        ))
+    }
+
+    pub fn backend(&self) -> &Arc<Backend> {
+        &self.backend
+    }
+
+    /// The backend as journal and receipts name it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    #[cfg_attr(
+        not(feature = "gateway"),
+        expect(clippy::unused_self, reason = "always remote without a gateway")
+    )]
+    pub fn gateway_place(&self) -> GatewayPlace {
+        #[cfg(feature = "gateway")]
+        if self.local.is_some() {
+            return GatewayPlace::InProcess;
+        }
+        GatewayPlace::Remote
+    }
+
+    /// Disconnects, and stops the gateway in this process.
+    #[cfg_attr(
+        not(feature = "gateway"),
+        expect(clippy::unused_async, reason = "awaited in builds with a gateway")
+    )]
+    pub async fn close(self) {
+        drop(self.backend);
+        #[cfg(feature = "gateway")]
+        if let Some(local) = self.local {
+            local.stop().await;
+        }
+    }
+}
+
+fn options(connection: &Connection, limiter: Arc<Limiter>, gateway: GatewayPlace) -> Options {
+    let proxy = connection.proxy.as_ref();
+    let own = gateway == GatewayPlace::InProcess;
+    Options {
+        ca_cert: connection.ca_cert.clone(),
+        proxy: proxy.map(|proxy| proxy.expose().clone()),
+        allow_insecure_http: connection.allow_insecure_http,
+        store_hosts: connection.store_hosts.clone(),
+        headers: if own {
+            Vec::new()
+        } else {
+            connection.headers.clone()
+        },
+        in_process: own,
+        limiter,
+        stall_after: connection.stall_after,
+    }
+}

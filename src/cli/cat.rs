@@ -1,0 +1,107 @@
+//! `upload cat`: writes an uploaded object to standard output, and verifies it.
+
+use std::io;
+
+use super::args::CatArgs;
+use super::backend_handle::BackendHandle;
+use super::lookup::find_upload;
+use super::object_verifier::{Mismatch, ObjectVerifier, Verified};
+use super::output::{self, Reader};
+use super::settings::Settings;
+use crate::backend::Backend;
+use crate::journal::{Journal, Upload};
+use upload_types::error::{Error, Kind, Result};
+use upload_types::names::UploadId;
+use upload_types::plan::Plan;
+
+/// # Errors
+/// [`Kind::Corrupt`] if the object differs from the uploaded file. Bytes may have been written by then.
+pub async fn run(settings: &Settings, flags: &CatArgs) -> Result<()> {
+    let connection = settings.connection(&flags.connection)?;
+    let journal = Journal::open(&settings.journal()?)?;
+    let upload = find_upload(&journal, &flags.upload, |_| true)?;
+    let verifier = verifier(&journal, &upload)?;
+    let target = settings.recorded_target(&upload.intent.backend, None, &connection)?;
+    let handle = BackendHandle::connect(&target).await?;
+    let copied = match upload.begun_id() {
+        Ok(id) => copy_to_stdout(handle.backend(), id, verifier).await,
+        Err(error) => Err(error),
+    };
+    handle.close().await;
+    if let (Some(verified), 1..) = (copied?, settings.verbose()) {
+        output::eprint_line(&describe(&verified));
+    }
+    Ok(())
+}
+
+fn verifier(journal: &Journal, upload: &Upload) -> Result<ObjectVerifier> {
+    let plan = Plan::pinned(upload.intent.version.size, upload.intent.part_size)
+        .map_err(crate::transfer::plan_error)?;
+    let checksum = upload
+        .receipt
+        .as_ref()
+        .and_then(|receipt| receipt.checksum.clone());
+    Ok(ObjectVerifier::new(
+        plan,
+        &journal.parts(upload.row)?,
+        checksum,
+    ))
+}
+
+/// Returns `None` if standard output was closed before the end.
+async fn copy_to_stdout(
+    backend: &Backend,
+    id: &UploadId,
+    mut verifier: ObjectVerifier,
+) -> Result<Option<Verified>> {
+    let url = backend.read_url(id, None).await?.url;
+    let mut object = backend.get(&url).await?;
+    let mut stdout = io::stdout().lock();
+    let mut written = 0;
+    while let Some(chunk) = object.next().await? {
+        verifier
+            .update(&chunk)
+            .map_err(|mismatch| damaged(&mismatch, written))?;
+        if output::write_out(&mut stdout, &chunk)? == Reader::Closed {
+            return Ok(None);
+        }
+        written += chunk.len() as u64;
+    }
+    if output::flush(&mut stdout)? == Reader::Closed {
+        return Ok(None);
+    }
+    verifier
+        .finish()
+        .map(Some)
+        .map_err(|mismatch| damaged(&mismatch, written))
+}
+
+fn damaged(mismatch: &Mismatch, written: u64) -> Error {
+    let reason = match mismatch {
+        Mismatch::Part(number) => {
+            format!("the SHA-256 of part {number} is not that of the uploaded file")
+        }
+        Mismatch::Checksum => "its checksum is not that of the receipt".to_owned(),
+        Mismatch::TooShort { bytes, expected } => {
+            format!("it has {bytes} bytes, but {expected} were uploaded")
+        }
+        Mismatch::TooLong { expected } => {
+            format!("it has more than the {expected} bytes that were uploaded")
+        }
+    };
+    Error::new(
+        Kind::Corrupt,
+        format!("the stored object is not the uploaded file: {reason}; {written} bytes were already written"),
+    )
+    .with_hint("discard the output; to upload the file again, run `upload put FILE --force`")
+}
+
+fn describe(verified: &Verified) -> String {
+    match verified {
+        Verified::Parts { verified, of } => {
+            format!("verified the SHA-256 of {verified} of {of} parts")
+        }
+        Verified::Checksum => "verified the checksum of the receipt".to_owned(),
+        Verified::Size => "verified the size only: no SHA-256 of this upload is known".to_owned(),
+    }
+}

@@ -1,0 +1,84 @@
+//! Runs the command line: parses it, loads the settings, and runs the verb.
+
+use super::args::{CommandLine, Verb};
+use super::output::{self, LogFormat, LogOf};
+use super::resume_hint::resume_command;
+#[cfg(feature = "gateway")]
+use super::serve;
+use super::settings::{Environment, Settings};
+use super::{
+    abort, cat, completions, config, hints, list, man, prune, put, resource_limits, resume,
+    session, status, url,
+};
+use crate::report::LogWriter;
+use upload_types::error::{Error, Result};
+
+/// Runs the command line of this process, and returns the exit code.
+///
+/// # Errors
+/// The error of the verb; its kind is the exit code.
+pub async fn run() -> anyhow::Result<u8> {
+    resource_limits::apply();
+    let command_line = CommandLine::from_process();
+    #[cfg(feature = "gateway")]
+    let command_line = serve::config_file::apply(command_line)?;
+    let result = run_verb(&command_line).await;
+    if let (Err(error), Verb::Put(_) | Verb::Resume(_), true) =
+        (&result, &command_line.verb, command_line.global.json)
+    {
+        // The event stream ends with an exit event even if nothing could begin.
+        session::print_exit_event(error)?;
+    }
+    Ok(result?)
+}
+
+async fn run_verb(command_line: &CommandLine) -> Result<u8> {
+    let CommandLine { global, verb } = command_line;
+    let settings = &Settings::load(global, Environment::of_process())?;
+    if !has_own_log(verb) {
+        let writer = LogWriter::default();
+        output::init_log(LogOf::Client, settings.verbose(), LogFormat::Text, writer);
+    }
+    let done = |()| 0;
+    let result = match verb {
+        Verb::Put(flags) => {
+            let resume = resume_command(global, &flags.connection, flags.transfer.wait);
+            put::run(settings, flags, resume).await
+        }
+        Verb::Resume(flags) => {
+            let resume = resume_command(global, &flags.connection, flags.transfer.wait);
+            resume::run(settings, flags, resume).await
+        }
+        Verb::List(flags) => list::run(settings, flags).await.map(done),
+        Verb::Status(flags) => status::run(settings, flags).await.map(done),
+        Verb::Abort(flags) => abort::run(settings, flags).await,
+        Verb::Prune(flags) => prune::run(settings, flags).await.map(done),
+        Verb::Cat(flags) => cat::run(settings, flags).await.map(done),
+        Verb::Url(flags) => url::run(settings, flags).await.map(done),
+        Verb::Config(flags) => config::run(settings, flags).map(done),
+        #[cfg(feature = "gateway")]
+        Verb::Serve(flags) => serve::run(settings, flags).await.map(done),
+        Verb::Completions(flags) => completions::run(flags).map(done),
+        Verb::Man(flags) => man::run(flags).map(done),
+    };
+    result.map_err(|error| adapt_hint(verb, error))
+}
+
+/// Whether a verb initialises the log itself: its writer depends on the reporter, or its format on flags.
+fn has_own_log(verb: &Verb) -> bool {
+    match verb {
+        Verb::Put(_) | Verb::Resume(_) => true,
+        #[cfg(feature = "gateway")]
+        Verb::Serve(_) => true,
+        _ => false,
+    }
+}
+
+fn adapt_hint(verb: &Verb, error: Error) -> Error {
+    match verb {
+        Verb::Put(_) | Verb::Resume(_) => error,
+        #[cfg(feature = "gateway")]
+        Verb::Serve(_) => hints::for_gateway(error),
+        _ => hints::for_query(error),
+    }
+}

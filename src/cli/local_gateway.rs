@@ -1,0 +1,131 @@
+//! The gateway in this process, for the backends `embedded` and `s3://…`. The client calls it over loopback, as any other.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use url::Url;
+
+use super::backend_spec::BackendSpec;
+use super::settings::Target;
+use upload_gateway::{
+    Auth, Config, LedgerConfig, OnReject, ProbePolicy, Quota, Running, StoreConfig,
+};
+use upload_types::error::{Error, Kind, Result};
+use upload_types::names::Token;
+use upload_types::wire::Proof;
+
+// A run has no operator who would choose other values.
+const URL_TTL: Duration = Duration::from_mins(15);
+const UPLOAD_TTL: Duration = Duration::from_hours(168);
+const LEASE_TIME: Duration = Duration::from_mins(1);
+const SWEEP_INTERVAL: Duration = Duration::from_mins(1);
+
+pub struct LocalGateway {
+    running: Running,
+    token: Token,
+}
+
+impl LocalGateway {
+    /// Starts a gateway on a free port of loopback. Only this process has its token.
+    ///
+    /// # Errors
+    /// As [`upload_gateway::start`], with hints for a client.
+    pub async fn start(target: &Target, lock_timeout: Duration) -> Result<Self> {
+        let token = Token::new(format!(
+            "{}{}",
+            uuid::Uuid::new_v4().simple(),
+            uuid::Uuid::new_v4().simple()
+        ));
+        let config = config(target, token.clone(), lock_timeout)?;
+        let running = upload_gateway::start(config)
+            .await
+            .map_err(|error| with_client_hint(error, target))?;
+        Ok(Self { running, token })
+    }
+
+    pub fn url(&self) -> &Url {
+        &self.running.url()
+    }
+
+    pub fn token(&self) -> &Token {
+        &self.token
+    }
+
+    pub async fn stop(self) {
+        self.running.stop().await;
+    }
+}
+
+fn config(target: &Target, token: Token, lock_timeout: Duration) -> Result<Config> {
+    let remote = || Error::new(Kind::Other, "a remote backend is not started here");
+    let paths = target.local.as_ref().ok_or_else(remote)?;
+    let (store, ledger, probe, proof) = match &target.spec {
+        // Tests hold the embedded store to SHA-256, so that no probe is needed.
+        BackendSpec::Embedded => {
+            let store = StoreConfig::Embedded {
+                dir: paths.store_dir.clone().ok_or_else(remote)?,
+            };
+            let ledger = paths.embedded_ledger().ok_or_else(remote)?;
+            (store, ledger, ProbePolicy::Off, Some(Proof::Sha256))
+        }
+        BackendSpec::S3 { bucket, prefix } => {
+            let s3 = target.connection.s3.clone();
+            let store = StoreConfig::S3 {
+                bucket: bucket.clone(),
+                prefix: prefix.clone(),
+                endpoint: s3.endpoint,
+                region: s3.region,
+                path_style: s3.path_style,
+            };
+            (store, paths.s3_ledger(), ProbePolicy::Require, None)
+        }
+        BackendSpec::Url(_) | BackendSpec::Companion(_) => return Err(remote()),
+    };
+    Ok(Config {
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        metrics_listen: None,
+        public_url: None,
+        cdn_url: None,
+        store,
+        store_credentials_file: None,
+        ledger: LedgerConfig::Sqlite(ledger),
+        auth: Auth::Private(token),
+        companion_path: None,
+        allow_origins: Vec::new(),
+        rate: None,
+        quota: Quota::default(),
+        allow_types: vec!["*/*".into()],
+        max_size: None,
+        url_ttl: URL_TTL,
+        upload_ttl: UPLOAD_TTL,
+        lease_ttl: LEASE_TIME,
+        sweep_interval: Some(SWEEP_INTERVAL),
+        events: None,
+        report_orphans: false,
+        sse: None,
+        required_headers: Vec::new(),
+        probe,
+        proof,
+        hooks: Vec::new(),
+        hook_secret: None,
+        on_reject: OnReject::default(),
+        store_lock_timeout: lock_timeout,
+        drain_time: Duration::ZERO,
+    })
+}
+
+/// Replaces a hint about a flag of `upload serve`, which clients do not have.
+fn with_client_hint(error: Error, target: &Target) -> Error {
+    let names_gateway_flag = error
+        .hint()
+        .is_some_and(|hint| hint.contains("--store-probe"));
+    if names_gateway_flag {
+        error.with_hint(format!(
+            "use a store that enforces signed proofs; to accept this one without proof, run \
+             `upload serve --store {} --store-probe warn` and upload to that gateway",
+            target.name()
+        ))
+    } else {
+        error
+    }
+}

@@ -1,0 +1,70 @@
+//! Finds the upload that an argument `ID|FILE` means.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use crate::journal::{Journal, State, Upload};
+use upload_types::error::{Error, Kind, Result};
+
+/// The upload with this id, or the only one whose id begins with it; otherwise the newest upload of this file, unfinished ones
+/// first. `is_candidate` restricts the search.
+///
+/// # Errors
+/// [`Kind::NotFound`] if there is none; [`Kind::Usage`] if the beginning of an id is ambiguous.
+pub fn find_upload(
+    journal: &Journal,
+    id_or_file: &OsStr,
+    is_candidate: impl Fn(&Upload) -> bool,
+) -> Result<Upload> {
+    if let Some(id) = id_or_file.to_str().filter(|id| !id.is_empty())
+        && let Some(upload) = find_by_id(journal, id, &is_candidate)?
+    {
+        return Ok(upload);
+    }
+    find_by_file(journal, Path::new(id_or_file), &is_candidate)
+}
+
+fn find_by_id(
+    journal: &Journal,
+    id: &str,
+    is_candidate: &dyn Fn(&Upload) -> bool,
+) -> Result<Option<Upload>> {
+    let uploads = journal.by_id(id)?;
+    let mut uploads: Vec<Upload> = uploads.into_iter().filter(is_candidate).collect();
+    let is_exact = |upload: &Upload| upload.id.as_ref().is_some_and(|own| own.as_str() == id);
+    if let Some(index) = uploads.iter().position(is_exact) {
+        return Ok(Some(uploads.swap_remove(index)));
+    }
+    if uploads.len() > 1 {
+        return Err(Error::new(
+            Kind::Usage,
+            format!("the ids of {} uploads begin with {id}", uploads.len()),
+        )
+        .with_hint("give more characters of the id; `upload list --all` shows all ids"));
+    }
+    Ok(uploads.pop())
+}
+
+fn find_by_file(
+    journal: &Journal,
+    file: &Path,
+    is_candidate: &dyn Fn(&Upload) -> bool,
+) -> Result<Upload> {
+    let path = file
+        .canonicalize()
+        .or_else(|_| std::path::absolute(file))
+        .unwrap_or_else(|_| file.to_path_buf());
+    let mut uploads: Vec<Upload> = journal
+        .by_path(&path)?
+        .into_iter()
+        .filter(|upload| is_candidate(upload) && upload.state != State::Abandoned)
+        .collect();
+    if uploads.is_empty() {
+        let message = format!("the journal has no upload of {}", file.display());
+        return Err(Error::new(Kind::NotFound, message));
+    }
+    let unfinished = uploads
+        .iter()
+        .position(|upload| upload.state.is_unfinished());
+    Ok(uploads.swap_remove(unfinished.unwrap_or(0)))
+}

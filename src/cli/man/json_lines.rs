@@ -1,0 +1,371 @@
+//! The lines of `--json`, described: one table per type of line.
+
+/// One type of line.
+pub struct LineDoc {
+    /// The value of `type`.
+    pub kind: &'static str,
+    pub meaning: &'static str,
+    pub fields: &'static [FieldDoc],
+}
+
+/// Name, JSON type and meaning of a field.
+pub struct FieldDoc(pub &'static str, pub &'static str, pub &'static str);
+
+use FieldDoc as F;
+
+/// The events of `put` and `resume`.
+pub const EVENTS: &[LineDoc] = &[
+    LineDoc {
+        kind: "plan",
+        meaning: "A source was opened and divided into parts.",
+        fields: &[
+            F(
+                "upload",
+                "string|null",
+                "upload id; null before the upload begins",
+            ),
+            F("path", "string", "path of the source"),
+            F(
+                "path_b64",
+                "string",
+                "bytes of the path in base64; present if they are not UTF-8",
+            ),
+            F("size", "integer", "bytes of the source"),
+            F("part_size", "integer", "bytes of every part but the last"),
+            F("parts", "integer", "number of parts"),
+            F(
+                "resumed_bytes",
+                "integer",
+                "bytes that are already stored and will not be sent",
+            ),
+        ],
+    },
+    LineDoc {
+        kind: "progress",
+        meaning: "The progress of an upload, at most once per second, and once at its end.",
+        fields: &[
+            F("upload", "string|null", "upload id"),
+            F("hashed", "integer", "bytes hashed with SHA-256"),
+            F("sent", "integer", "bytes handed to the network"),
+            F("confirmed", "integer", "bytes acknowledged by the store"),
+            F("size", "integer", "bytes of the source"),
+            F(
+                "rate",
+                "integer",
+                "recent bytes per second handed to the network",
+            ),
+        ],
+    },
+    LineDoc {
+        kind: "part",
+        meaning: "A part is stored and recorded in the journal. Parts that were stored before this run have no event.",
+        fields: &[
+            F("upload", "string", "upload id"),
+            F("number", "integer", "part number, from 1"),
+            F("size", "integer", "bytes of the part"),
+            F("sha256", "string", "SHA-256 of the part"),
+            F("etag", "string", "ETag of the part"),
+            F(
+                "skipped",
+                "boolean",
+                "true if the store had the part and no byte was sent",
+            ),
+        ],
+    },
+    LineDoc {
+        kind: "retry",
+        meaning: "An attempt failed and will be repeated.",
+        fields: &[
+            F("upload", "string|null", "upload id"),
+            F(
+                "number",
+                "integer|null",
+                "part number; null for a call about the whole upload",
+            ),
+            F("attempt", "integer", "number of the failed attempt, from 1"),
+            F("kind", "string", "kind of the failure"),
+            F("wait_ms", "integer", "milliseconds until the next attempt"),
+        ],
+    },
+    LineDoc {
+        kind: "changed",
+        meaning: "A source changed during its upload. The next events say whether the upload begins again or fails.",
+        fields: &[
+            F("upload", "string|null", "upload id"),
+            F("path", "string", "path of the source"),
+            F("message", "string", "what changed"),
+        ],
+    },
+    LineDoc {
+        kind: "waiting",
+        meaning: "With --wait ready: the object is verified, and the checks of the backend are running.",
+        fields: &[F("upload", "string", "upload id")],
+    },
+    LineDoc {
+        kind: "completed",
+        meaning: "The backend has verified the object; with --wait ready, its checks have accepted it.",
+        fields: &[
+            F("upload", "string", "upload id"),
+            F("receipt", "object", "receipt, see below"),
+        ],
+    },
+    LineDoc {
+        kind: "failed",
+        meaning: "A source could not be uploaded.",
+        fields: &[
+            F("upload", "string|null", "upload id"),
+            F("path", "string", "path of the source"),
+            F("kind", "string", "kind of the failure"),
+            F("message", "string", "what could not be done, and why"),
+            F("hint", "string|null", "what to do"),
+        ],
+    },
+    LineDoc {
+        kind: "exit",
+        meaning: "The last line of every run.",
+        fields: &[
+            F("code", "integer", "exit code"),
+            F("uploads", "integer", "number of sources"),
+            F("completed", "integer", "number of uploaded sources"),
+            F("failed", "integer", "number of failed sources"),
+            F(
+                "bytes_sent",
+                "integer",
+                "bytes of parts that were sent and acknowledged",
+            ),
+            F(
+                "bytes_skipped",
+                "integer",
+                "bytes that did not have to be sent",
+            ),
+            F(
+                "resumable",
+                "boolean",
+                "true if `upload resume` can continue",
+            ),
+        ],
+    },
+];
+
+/// The receipt in `completed`, which is also the line of a receipt file.
+pub const RECEIPT: &[FieldDoc] = &[
+    F("id", "string", "upload id"),
+    F("backend", "string", "backend, as it was configured"),
+    F("instance_id", "string", "id that the backend gives itself"),
+    F("key", "string", "key of the object"),
+    F("location", "string", "URL of the object, or embedded:KEY"),
+    F("size", "integer", "bytes of the object"),
+    F("parts", "integer", "number of parts"),
+    F("part_size", "integer", "bytes of every part but the last"),
+    F(
+        "etag",
+        "string",
+        "ETag of the object; of a Companion, which does not report it, computed from the parts",
+    ),
+    F(
+        "checksum",
+        "string|null",
+        "SHA-256 of the object in base64, as S3 reports it; with -N, the composite of N parts",
+    ),
+    F(
+        "proof",
+        "string",
+        "what the store enforced on each part: sha256, payload, md5 or none",
+    ),
+    F(
+        "unproven",
+        "array",
+        "capabilities (see serve --probe) that the store lacks and this object needed; absent if empty",
+    ),
+    F(
+        "sha256",
+        "string|null",
+        "SHA-256 of the whole file, if it was computed",
+    ),
+    F("started", "string", "time of the beginning"),
+    F("finished", "string", "time of the end"),
+];
+
+const UPLOAD: &[FieldDoc] = &[
+    F(
+        "upload",
+        "string|null",
+        "upload id; null before the upload begins",
+    ),
+    F(
+        "state",
+        "string",
+        "creating, uploading, completing, completed, rejected or abandoned",
+    ),
+    F("backend", "string", "backend of the upload"),
+    F("path", "string", "path of the source"),
+    F("name", "string", "name of the object"),
+    F("size", "integer", "bytes of the source"),
+    F("part_size", "integer", "bytes of every part but the last"),
+    F("parts", "integer", "number of parts"),
+    F(
+        "stored_parts",
+        "integer",
+        "parts that the store has acknowledged",
+    ),
+    F("stored_bytes", "integer", "bytes of these parts"),
+    F("created_at", "string", "time of the beginning"),
+    F(
+        "receipt",
+        "object",
+        "receipt, see upload(1); present if the upload is complete",
+    ),
+    F(
+        "part_list",
+        "array",
+        "with upload status: number, size, sha256 and etag of each part",
+    ),
+    F(
+        "remote",
+        "object",
+        "with upload status --remote: the status at the backend, and its part_list",
+    ),
+];
+
+const ORPHAN: LineDoc = LineDoc {
+    kind: "orphan",
+    meaning: "An upload that the backend has in progress and the journal does not know.",
+    fields: &[
+        F("backend", "string", "backend of the upload"),
+        F(
+            "...",
+            "",
+            "the fields of the status at the backend, such as id, name, state, size and expires_at",
+        ),
+    ],
+};
+
+/// The lines of verbs other than `put` and `resume`, by the name of the man page.
+pub fn lines_of(page: &str) -> &'static [LineDoc] {
+    match page {
+        "upload-list" => &[
+            LineDoc {
+                kind: "upload",
+                meaning: "An upload of the journal.",
+                fields: UPLOAD,
+            },
+            ORPHAN,
+        ],
+        "upload-status" => &[LineDoc {
+            kind: "upload",
+            meaning: "The upload.",
+            fields: UPLOAD,
+        }],
+        "upload-abort" => &[LineDoc {
+            kind: "aborted",
+            meaning: "An aborted upload.",
+            fields: &[F(
+                "upload",
+                "string|null",
+                "upload id; null if it never began",
+            )],
+        }],
+        "upload-prune" => &[
+            LineDoc {
+                kind: "pruned",
+                meaning: "The result.",
+                fields: &[F("removed", "integer", "uploads removed from the journal")],
+            },
+            ORPHAN,
+        ],
+        "upload-url" => &[LineDoc {
+            kind: "url",
+            meaning: "The URL.",
+            fields: &[
+                F("upload", "string", "upload id"),
+                F("url", "string", "URL for reading the object"),
+                F(
+                    "expires_in",
+                    "integer|null",
+                    "seconds until the URL expires; null if it does not",
+                ),
+            ],
+        }],
+        "upload-config" => &[LineDoc {
+            kind: "setting",
+            meaning: "A setting.",
+            fields: &[
+                F("key", "string", "key in the configuration file"),
+                F("value", "string|null", "value; null if it is not set"),
+                F("origin", "string", "flag, env, file or default"),
+                F("env", "string", "variable, for env"),
+                F("file", "string", "path, for file"),
+                F("profile", "string", "profile, for file"),
+            ],
+        }],
+        "upload-serve" => &[LineDoc {
+            kind: "store",
+            meaning: "With --probe: what the store enforces.",
+            fields: &[
+                F("store", "string", "the store"),
+                F(
+                    "proof",
+                    "string",
+                    "what the gateway holds the store to on each part",
+                ),
+                F("limits", "object", "the limits of the store"),
+                F(
+                    "capabilities",
+                    "array",
+                    "for each capability: name, tried (the test), did (the reaction), held (yes, no, refused, untried), means (the consequence)",
+                ),
+                F(
+                    "warnings",
+                    "array",
+                    "warnings, or why the gateway would not start",
+                ),
+            ],
+        }],
+        "upload-serve-sweep" => &[LineDoc {
+            kind: "sweep",
+            meaning: "One result of the sweep.",
+            fields: &[
+                F("dry_run", "boolean", "true if nothing was changed"),
+                F("action", "string", "decide, expire, abort, clear or report"),
+                F("done", "boolean", "true if the action is complete"),
+                F("key", "string", "key of the object"),
+                F(
+                    "upload",
+                    "string",
+                    "upload id; absent if the ledger does not know the key, as are the following fields",
+                ),
+                F("state", "string", "state before the sweep"),
+                F("became", "string", "state after the sweep, if it changed"),
+                F("size", "integer", "bytes of the upload"),
+                F("expires_at", "string", "time at which the upload expires"),
+                F(
+                    "multiparts",
+                    "integer",
+                    "multipart uploads to remove from the store",
+                ),
+                F(
+                    "object",
+                    "boolean",
+                    "true if an object is to be removed from the store",
+                ),
+            ],
+        }],
+        "upload-serve-token-add" | "upload-serve-token-list" => &[LineDoc {
+            kind: "token",
+            meaning: "A token.",
+            fields: &[
+                F("id", "string", "id; not in the output of add"),
+                F("name", "string", "owner"),
+                F(
+                    "token",
+                    "string",
+                    "the token itself; in the output of add only",
+                ),
+                F("created_at", "string", "time of creation"),
+                F("revoked_at", "string", "time of revocation, if revoked"),
+                F("expires_at", "string", "end of validity, if limited"),
+            ],
+        }],
+        _ => &[],
+    }
+}

@@ -1,0 +1,11 @@
+//! `upload man`: a man page for each verb, from the same definition as the help.
+
+mod json_lines;
+mod pages;
+mod roff;
+mod run;
+#[cfg(test)]
+mod tests;
+
+pub use pages::{Page, pages};
+pub use run::run;

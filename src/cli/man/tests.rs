@@ -1,0 +1,201 @@
+//! Every event, every verb and every exit code is in the man pages.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::json_lines::{EVENTS, FieldDoc, RECEIPT};
+use super::*;
+use crate::cli::args::{self, EXIT_CODES};
+use crate::event::{Event, to_json_line};
+use upload_types::names::{Checksum, PartNumber, Sha256};
+use upload_types::wire::{Proof, Receipt};
+
+fn json(value: &impl Serialize) -> serde_json::Map<String, Value> {
+    match serde_json::from_str(&to_json_line(value)).unwrap() {
+        Value::Object(fields) => fields,
+        other => panic!("not an object: {other}"),
+    }
+}
+
+/// Whether a documented type (`string|null`) covers a value.
+fn has_type(documented: &str, value: &Value) -> bool {
+    let actual = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    documented.split('|').any(|kind| kind == actual)
+}
+
+/// Asserts that a table has exactly these fields, with their types.
+#[track_caller]
+fn describes(table: &[FieldDoc], object: &serde_json::Map<String, Value>, name: &str) {
+    let is_field = |field: &&String| !["v", "type"].contains(&field.as_str());
+    let mut fields: Vec<&String> = object.keys().filter(is_field).collect();
+    let mut documented: Vec<&str> = table.iter().map(|FieldDoc(name, ..)| *name).collect();
+    fields.sort();
+    documented.sort_unstable();
+    assert_eq!(documented, fields, "{name}");
+    for FieldDoc(field, kind, meaning) in table {
+        assert!(has_type(kind, &object[*field]), "{field} of {name}: {kind}");
+        assert!(!meaning.is_empty(), "{field} of {name}");
+    }
+}
+
+fn receipt() -> Receipt {
+    Receipt {
+        id: "u".parse().unwrap(),
+        backend: "embedded".into(),
+        instance_id: "i".into(),
+        key: "k".parse().unwrap(),
+        location: "embedded:k".into(),
+        size: 0,
+        parts: 1,
+        part_size: 1,
+        etag: "e".parse().unwrap(),
+        checksum: Some(Checksum::whole(&Sha256::of(b""))),
+        proof: Proof::Sha256,
+        unproven: vec!["composite".into()],
+        sha256: None,
+        started: jiff::Timestamp::UNIX_EPOCH,
+        finished: jiff::Timestamp::UNIX_EPOCH,
+    }
+}
+
+/// One event of each type, with every optional field.
+fn events() -> Vec<Event> {
+    let receipt = receipt();
+    let id = || receipt.id.clone();
+    let (item, path, message, upload) = (0, String::new(), String::new(), None);
+    vec![
+        Event::Plan {
+            item,
+            upload: upload.clone(),
+            path: path.clone(),
+            path_b64: Some(String::new()),
+            size: 0,
+            part_size: 0,
+            parts: 0,
+            resumed_bytes: 0,
+        },
+        Event::Progress {
+            item,
+            upload: upload.clone(),
+            hashed: 0,
+            sent: 0,
+            confirmed: 0,
+            size: 0,
+            rate: 0,
+        },
+        Event::Part {
+            item,
+            upload: id(),
+            number: PartNumber::FIRST,
+            size: 0,
+            sha256: Sha256::of(b""),
+            etag: receipt.etag.clone(),
+            skipped: false,
+        },
+        Event::Retry {
+            item,
+            upload: upload.clone(),
+            number: None,
+            attempt: 1,
+            kind: "",
+            wait_ms: 0,
+            message: message.clone(),
+        },
+        Event::Changed {
+            item,
+            upload: upload.clone(),
+            path: path.clone(),
+            message: message.clone(),
+        },
+        Event::Waiting { item, upload: id() },
+        Event::Completed {
+            item,
+            upload: id(),
+            receipt: receipt.clone(),
+            already: false,
+        },
+        Event::Failed {
+            item,
+            upload,
+            path,
+            kind: "",
+            message,
+            hint: None,
+        },
+        Event::Exit {
+            code: 0,
+            uploads: 0,
+            completed: 0,
+            failed: 0,
+            bytes_sent: 0,
+            bytes_skipped: 0,
+            resumable: false,
+        },
+    ]
+}
+
+#[test]
+fn tables_have_every_field_of_every_event_and_no_other() {
+    describes(RECEIPT, &json(&receipt()), "the receipt");
+    let events = events();
+    assert_eq!(EVENTS.len(), events.len());
+    for event in &events {
+        let fields = json(event);
+        let kind = fields["type"].as_str().unwrap();
+        let table = EVENTS.iter().find(|table| table.kind == kind);
+        let table = table.unwrap_or_else(|| panic!("no table for {kind}"));
+        describes(table.fields, &fields, kind);
+    }
+}
+
+#[test]
+fn first_page_has_every_table_and_exit_code() {
+    let pages = pages().unwrap();
+    let page = &pages.first().unwrap().text;
+    for table in EVENTS {
+        let (_, section) = page.split_once(&format!("\n.SS {}\n", table.kind)).unwrap();
+        let section = section.split(".TE").next().unwrap();
+        for FieldDoc(name, ..) in table.fields {
+            assert!(
+                section.contains(&format!("\\fB{name}\\fR\t")),
+                "{name} of {}",
+                table.kind
+            );
+        }
+    }
+    for (code, _) in EXIT_CODES {
+        assert!(page.contains(&format!("\\fB{code}\\fR\t")), "{code}");
+    }
+}
+
+#[test]
+fn every_verb_has_a_page_with_its_options() {
+    let pages = pages().unwrap();
+    let command = args::command();
+    for verb in command.get_subcommands() {
+        let name = format!("upload-{}", verb.get_name());
+        let page = pages.iter().find(|page| page.name == name);
+        let page = &page.unwrap_or_else(|| panic!("no {name}")).text;
+        let first = &pages.first().unwrap().text;
+        for long in verb.get_arguments().filter_map(clap::Arg::get_long) {
+            let long = format!("\\-\\-{}\\fR", long.replace('-', "\\-"));
+            let is_described = |page: &str| page.contains(&format!(".TP\n\\fB{long}"));
+            assert!(
+                is_described(page) != is_described(first),
+                "{long} of {name}"
+            );
+        }
+    }
+    assert!(
+        pages
+            .iter()
+            .any(|page| page.name == "upload-serve-token-add")
+    );
+}

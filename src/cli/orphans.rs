@@ -1,0 +1,97 @@
+//! Lists orphans: uploads that a backend has in progress and that the journal does not know.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::backend_handle::BackendHandle;
+use super::settings::Target;
+use crate::event;
+use crate::journal::Journal;
+use crate::report::{safe, text};
+use upload_types::error::Result;
+use upload_types::wire::{UploadState, UploadStatus};
+
+const IN_PROGRESS: [UploadState; 4] = [
+    UploadState::Pending,
+    UploadState::Uploading,
+    UploadState::Completing,
+    UploadState::Aborting,
+];
+
+/// The orphans of one backend.
+pub struct Orphans {
+    backend: String,
+    uploads: Vec<UploadStatus>,
+}
+
+/// A line of `--json`.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    backend: &'a str,
+    #[serde(flatten)]
+    status: &'a UploadStatus,
+}
+
+impl Orphans {
+    /// Asks the backend for its uploads, and then the journal: an upload that begins in between is no orphan.
+    ///
+    /// # Errors
+    /// Those of the backend and of the journal.
+    pub async fn find(journal: &Journal, target: &Target) -> Result<Self> {
+        let handle = BackendHandle::connect(target).await?;
+        let in_progress = uploads_in_progress(&handle).await;
+        let backend = handle.name().to_owned();
+        handle.close().await;
+        let mut uploads = in_progress?;
+        let known: BTreeSet<_> = journal
+            .all()?
+            .into_iter()
+            .filter_map(|upload| upload.id)
+            .collect();
+        uploads.retain(|status| !known.contains(&status.id));
+        Ok(Self { backend, uploads })
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.uploads.is_empty()
+    }
+
+    /// One line per orphan, of text or of JSON.
+    pub fn lines(&self, json: bool) -> String {
+        let mut lines = String::new();
+        for status in &self.uploads {
+            let line = if json {
+                event::to_json_line(&Line {
+                    kind: "orphan",
+                    backend: &self.backend,
+                    status,
+                })
+            } else {
+                row(status)
+            };
+            // Writing to a string cannot fail.
+            let _ = writeln!(lines, "{line}");
+        }
+        lines
+    }
+}
+
+fn row(status: &UploadStatus) -> String {
+    let (id, state, expires_at) = (&status.id, status.state.name(), status.expires_at);
+    let size = status.size.map_or_else(|| "-".to_owned(), text::size);
+    let name = safe(&status.name);
+    format!("{id:<36}  {state:<10}  orphan  {size:>10}  expires {expires_at:.0}  {name}")
+}
+
+async fn uploads_in_progress(handle: &BackendHandle) -> Result<Vec<UploadStatus>> {
+    let mut uploads = Vec::new();
+    for state in IN_PROGRESS {
+        let found = handle.backend().uploads(state).await?;
+        uploads.extend(found.into_iter().filter(|upload| upload.state == state));
+    }
+    Ok(uploads)
+}

@@ -1,0 +1,173 @@
+//! The standard streams, the exit code, and the log on standard error.
+
+use std::io::{self, Write as _};
+
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::report::{LogWriter, safe};
+use upload_types::error::{Error, Kind, Result};
+
+/// Writes text to standard output. A closed standard output is not an error.
+///
+/// # Errors
+/// [`Kind::Io`] if writing fails in another way.
+pub fn print(text: &str) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    if write_out(&mut stdout, text.as_bytes())? == Reader::Open {
+        flush(&mut stdout)?;
+    }
+    Ok(())
+}
+
+/// Whether standard output still has a reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    Open,
+    Closed,
+}
+
+/// Writes bytes to standard output, which the caller has locked.
+///
+/// # Errors
+/// As [`print`].
+pub fn write_out(stdout: &mut io::StdoutLock<'_>, bytes: &[u8]) -> Result<Reader> {
+    reader_of(stdout.write_all(bytes))
+}
+
+/// Flushes standard output, which the caller has locked.
+///
+/// # Errors
+/// As [`print`].
+pub fn flush(stdout: &mut io::StdoutLock<'_>) -> Result<Reader> {
+    reader_of(stdout.flush())
+}
+
+fn reader_of(written: io::Result<()>) -> Result<Reader> {
+    match written {
+        Ok(()) => Ok(Reader::Open),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Closed),
+        Err(error) => {
+            Err(Error::new(Kind::Io, "could not write to standard output").with_source(error))
+        }
+    }
+}
+
+/// Writes a line to standard error, which may be closed.
+pub fn eprint_line(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Writes an error and its hint to standard error.
+pub fn eprint_error(error: &Error) {
+    eprint_line(&format!("error: {}", safe(&error.to_string())));
+    if let Some(hint) = error.hint() {
+        eprint_line(&format!("hint: {}", safe(hint)));
+    }
+}
+
+/// The exit code of a run. Writes its error, if any, to standard error.
+#[must_use]
+pub fn exit_code(result: anyhow::Result<u8>) -> u8 {
+    let error = match result {
+        Ok(code) => return code,
+        Err(error) => error,
+    };
+    if let Some(error) = error.downcast_ref::<Error>() {
+        eprint_error(error);
+        error.kind().exit_code()
+    } else {
+        eprint_line(&format!("error: {error:#}"));
+        Kind::Other.exit_code()
+    }
+}
+
+/// The process whose log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogOf {
+    /// A client, with or without a gateway in its process.
+    Client,
+    /// `upload serve`.
+    Gateway,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Writes the log to `writer`: by default warnings, with `-v` more of this program, with `-vvv` everything. `RUST_LOG` is
+/// ignored, because the most detailed logs of libraries may contain secrets.
+pub fn init_log(log_of: LogOf, verbose: u8, format: LogFormat, writer: LogWriter) {
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::TRACE)
+        .with_ansi(false)
+        .with_writer(move || writer.clone());
+    let filter = log_filter(log_of, verbose);
+    // Initialising twice fails; only tests do that.
+    let _ = match format {
+        LogFormat::Json => subscriber
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .finish()
+            .with(filter)
+            .try_init(),
+        LogFormat::Text => subscriber.finish().with(filter).try_init(),
+    };
+}
+
+fn log_filter(log_of: LogOf, verbose: u8) -> Targets {
+    let (libraries, program) = match verbose {
+        0 => (LevelFilter::WARN, LevelFilter::WARN),
+        1 => (LevelFilter::WARN, LevelFilter::INFO),
+        2 => (LevelFilter::WARN, LevelFilter::DEBUG),
+        _ => (LevelFilter::INFO, LevelFilter::TRACE),
+    };
+    let filter = Targets::new()
+        .with_default(libraries)
+        .with_target("upload", program);
+    if log_of == LogOf::Gateway || verbose > 0 {
+        return filter;
+    }
+    // The gateway in a client's process writes its warnings for an operator, and there is none.
+    [
+        "upload_gateway",
+        "upload_s3",
+        "upload_embedded_store",
+        "s3s",
+    ]
+    .into_iter()
+    .fold(filter, |filter, target| {
+        filter.with_target(target, LevelFilter::ERROR)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn warnings_of_the_in_process_gateway_need_verbose() {
+        let logs = |log_of, verbose, target: &str, level: Level| {
+            log_filter(log_of, verbose).would_enable(target, &level)
+        };
+        for target in [
+            "upload_gateway::probing",
+            "upload_s3",
+            "upload_embedded_store::files",
+        ] {
+            assert!(!logs(LogOf::Client, 0, target, Level::WARN), "{target}");
+            assert!(logs(LogOf::Client, 0, target, Level::ERROR), "{target}");
+            assert!(logs(LogOf::Client, 1, target, Level::WARN), "{target}");
+            assert!(logs(LogOf::Gateway, 0, target, Level::WARN), "{target}");
+        }
+        for target in ["upload::journal", "upload_sqlite"] {
+            assert!(logs(LogOf::Client, 0, target, Level::WARN), "{target}");
+        }
+    }
+}

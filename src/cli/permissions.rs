@@ -1,0 +1,52 @@
+//! Checks that other users cannot change a file that this program trusts: a configuration, a token, a secret.
+
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use rustix::process::geteuid;
+
+const STICKY_BIT: u32 = 0o1000;
+const WRITABLE_BY_OTHERS: u32 = 0o022;
+const ROOT: u32 = 0;
+
+/// Checks an open file and its directory. Pipes and devices pass.
+///
+/// # Errors
+/// The reason, with the command that corrects it.
+pub fn check_private_writes(path: &Path, metadata: &Metadata) -> Result<(), String> {
+    if !metadata.is_file() {
+        return Ok(());
+    }
+    check(metadata)
+        .map_err(|reason| format!("{reason}; to correct that: chmod go-w {}", path.display()))?;
+    let directory = path
+        .canonicalize()
+        .ok()
+        .and_then(|path| path.parent().map(Path::to_path_buf));
+    let Some((directory, metadata)) =
+        directory.and_then(|path| Some((path.clone(), fs::metadata(path).ok()?)))
+    else {
+        return Ok(());
+    };
+    // In a sticky directory only the owner of a file can replace it.
+    if metadata.mode() & STICKY_BIT != 0 {
+        return Ok(());
+    }
+    check(&metadata).map_err(|reason| {
+        format!(
+            "its directory is not safe: {reason}; to correct that: chmod go-w {}",
+            directory.display()
+        )
+    })
+}
+
+fn check(metadata: &Metadata) -> Result<(), &'static str> {
+    if metadata.mode() & WRITABLE_BY_OTHERS != 0 {
+        return Err("other users may write to it");
+    }
+    if ![ROOT, geteuid().as_raw()].contains(&metadata.uid()) {
+        return Err("it belongs to another user");
+    }
+    Ok(())
+}

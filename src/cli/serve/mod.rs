@@ -1,0 +1,15 @@
+//! `upload serve`: runs a gateway, sweeps once, tests a store, and manages API tokens.
+//!
+//! With `local_gateway`, the only part of the client that uses the gateway.
+
+mod access;
+mod config;
+pub mod config_file;
+mod hooks;
+mod ledger_location;
+mod probe;
+mod run;
+mod sweep;
+mod token;
+
+pub use run::run;

@@ -1,0 +1,81 @@
+//! The environment of the process: variables, terminals, directories. A value, so that tests can replace it.
+
+use std::env;
+use std::ffi::OsString;
+use std::io::{self, IsTerminal as _};
+use std::path::PathBuf;
+
+use directories::ProjectDirs;
+
+use upload_types::error::{Error, Kind, Result};
+
+#[derive(Clone)]
+pub struct Environment {
+    pub variable: fn(&str) -> Option<OsString>,
+    pub terminals: Terminals,
+    /// `None` without a home directory.
+    pub directories: Option<Directories>,
+}
+
+/// Which standard streams are terminals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terminals {
+    pub stdout: bool,
+    pub stderr: bool,
+}
+
+/// The directories of this user, by the conventions of the platform.
+#[derive(Debug, Clone)]
+pub struct Directories {
+    pub config: PathBuf,
+    /// For journal and ledgers.
+    pub state: PathBuf,
+    pub data: PathBuf,
+}
+
+impl Environment {
+    #[must_use]
+    pub fn of_process() -> Self {
+        Self {
+            variable: |name| env::var_os(name),
+            terminals: Terminals {
+                stdout: io::stdout().is_terminal(),
+                stderr: io::stderr().is_terminal(),
+            },
+            directories: ProjectDirs::from("", "", "upload").map(|found| Directories {
+                config: found.config_dir().to_owned(),
+                state: found
+                    .state_dir()
+                    .unwrap_or_else(|| found.data_local_dir())
+                    .to_owned(),
+                data: found.data_dir().to_owned(),
+            }),
+        }
+    }
+
+    /// A variable; an empty one counts as not set.
+    pub(super) fn variable(&self, name: &'static str) -> Option<OsString> {
+        (self.variable)(name).filter(|value| !value.is_empty())
+    }
+
+    /// A variable that must be UTF-8.
+    pub(super) fn text(&self, name: &'static str) -> Result<Option<String>> {
+        let text = |value: OsString| {
+            value
+                .into_string()
+                .map_err(|_| Error::new(Kind::Config, format!("{name} is not UTF-8")))
+        };
+        self.variable(name).map(text).transpose()
+    }
+
+    /// The directories; `noun` is the file that needs one, and `remedy` the flag that names it instead.
+    pub(super) fn directories(&self, noun: &str, remedy: &str) -> Result<&Directories> {
+        self.directories.as_ref().ok_or_else(|| {
+            Error::new(
+                Kind::DatabaseUnusable,
+                format!("there is no home directory for {noun}"),
+            )
+            .with_hint(format!("set HOME{remedy}"))
+        })
+    }
+}

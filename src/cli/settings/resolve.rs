@@ -1,0 +1,191 @@
+//! The settings that each verb needs, combined.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::sources::Settings;
+use super::token;
+use super::values::{Connection, PutOptions, S3, Transfer};
+use crate::cli::args::{
+    ColorWhen, ConnectionArgs, ProgressStyle, PutArgs, S3Args, TransferArgs, WaitState,
+};
+use crate::cli::parse::{Jobs, LimitRate};
+use crate::report;
+use crate::transfer::WaitFor;
+use upload_types::error::{Error, Kind, Result};
+
+impl Settings {
+    /// The options of a reporter.
+    #[must_use]
+    pub fn report(&self) -> report::Options {
+        let is = |name, value: &str| {
+            self.environment
+                .variable(name)
+                .is_some_and(|found| found == value)
+        };
+        report::Options {
+            json: self.json(),
+            quiet: self.quiet(),
+            verbose: self.verbose(),
+            progress: match self.progress.value {
+                ProgressStyle::Auto => report::Progress::Auto,
+                ProgressStyle::Bar => report::Progress::Bar,
+                ProgressStyle::Plain => report::Progress::Plain,
+                ProgressStyle::None => report::Progress::None,
+            },
+            color: match self.color.value {
+                ColorWhen::Auto => report::Color::Auto,
+                ColorWhen::Always => report::Color::Always,
+                ColorWhen::Never => report::Color::Never,
+            },
+            screen: match self.environment.terminals.stderr {
+                true if is("TERM", "dumb") => report::Screen::Dumb,
+                true => report::Screen::Terminal,
+                false => report::Screen::None,
+            },
+            no_color: self.environment.variable("NO_COLOR").is_some() || is("CLICOLOR", "0"),
+        }
+    }
+
+    /// The path of the journal.
+    ///
+    /// # Errors
+    /// [`Kind::DatabaseUnusable`] if none is named and there is no home directory.
+    pub fn journal(&self) -> Result<PathBuf> {
+        Ok(self.journal_setting()?.value)
+    }
+
+    /// The directory of the embedded store.
+    ///
+    /// # Errors
+    /// [`Kind::DatabaseUnusable`] without a home directory.
+    pub fn store_dir(&self) -> Result<PathBuf> {
+        let directories = self.environment.directories("the embedded store", "")?;
+        Ok(directories.data.join("store"))
+    }
+
+    /// The default ledger of `upload serve`.
+    ///
+    /// # Errors
+    /// [`Kind::DatabaseUnusable`] without a home directory.
+    pub fn ledger(&self) -> Result<PathBuf> {
+        let directories = self.environment.directories(
+            "the ledger",
+            ", or name another file with --ledger sqlite:FILE",
+        )?;
+        Ok(directories.state.join("gateway.db"))
+    }
+
+    /// The ledger of the environment. Unlike a flag, it may contain a password.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] for a value that is not UTF-8.
+    pub fn ledger_variable(&self) -> Result<Option<String>> {
+        self.environment.text("UPLOAD_LEDGER")
+    }
+
+    /// The password for a ledger whose URL has none.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] for a value that is not UTF-8.
+    pub fn postgres_password(&self) -> Result<Option<String>> {
+        self.environment.text("PGPASSWORD")
+    }
+
+    /// How to reach a backend and its store. Reads token and headers: to be called once, for they may come from a pipe.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] or [`Kind::Config`] for wrong values, and for files that cannot be read.
+    pub fn connection(&self, flags: &ConnectionArgs) -> Result<Connection> {
+        let token = self.token_setting(flags)?;
+        Ok(Connection {
+            token: token::read(token.as_ref())?,
+            token_file: token.and_then(|found| found.value.file()),
+            ca_cert: self.ca_cert_setting(flags).map(|found| found.value),
+            proxy: self.proxy_setting(flags)?.map(|found| found.value),
+            stall_after: self.stall_after_setting(flags)?.map(|found| found.value),
+            allow_insecure_http: self.allow_insecure_http_setting(flags).value,
+            store_hosts: self.store_hosts_setting(flags)?.value,
+            headers: self.headers_setting(flags)?.value,
+            s3: self.s3(&flags.s3)?,
+        })
+    }
+
+    /// Where an `s3://` store is.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] or [`Kind::Config`] for an endpoint that is not a URL.
+    pub fn s3(&self, flags: &S3Args) -> Result<S3> {
+        Ok(S3 {
+            endpoint: self.s3_endpoint_setting(flags)?.map(|found| found.value),
+            region: self.s3_region_setting(flags).map(|found| found.value),
+            path_style: self.s3_path_style_setting(flags).value,
+        })
+    }
+
+    /// The settings of a transfer.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] for wrong values of the configuration file.
+    pub fn transfer(&self, flags: &TransferArgs) -> Result<Transfer> {
+        Ok(Transfer {
+            jobs: match self.jobs_setting(flags.jobs)?.value {
+                Jobs::Auto => None,
+                Jobs::Count(count) => Some(count),
+            },
+            limit_rate: match self.limit_rate_setting(flags.limit_rate)?.value {
+                LimitRate::None => None,
+                LimitRate::At(rate) => Some(rate),
+            },
+            give_up_after: self
+                .give_up_after_setting(flags.give_up_after)?
+                .value
+                .duration(),
+            receipt: flags.receipt.clone(),
+            wait: match flags.wait {
+                WaitState::None => WaitFor::Verified,
+                WaitState::Ready => WaitFor::Ready(flags.wait_timeout.duration()),
+            },
+        })
+    }
+
+    /// The settings of `put` alone.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] for flags that exclude each other; [`Kind::Config`] for a wrong part size in the configuration file.
+    pub fn put(&self, flags: &PutArgs) -> Result<PutOptions> {
+        if flags.name.is_some() && flags.paths.len() > 1 {
+            return Err(Error::new(
+                Kind::Usage,
+                "--name is for a single file, but several are given",
+            ));
+        }
+        if flags.paths.iter().any(|path| path.as_os_str() == "-") {
+            return Err(
+                Error::new(Kind::Usage, "reading from standard input is not supported")
+                    .with_hint("to upload a file named '-', pass ./-"),
+            );
+        }
+        let mut metadata = BTreeMap::new();
+        for (key, value) in &flags.metadata {
+            if metadata.insert(key.clone(), value.clone()).is_some() {
+                return Err(Error::new(
+                    Kind::Usage,
+                    format!("--meta is given twice for {key}"),
+                ));
+            }
+        }
+        Ok(PutOptions {
+            paths: flags.paths.clone(),
+            name: flags.name.clone(),
+            part_size: self
+                .part_size_setting(flags.part_size)?
+                .map(|found| found.value),
+            content_type: flags.content_type.clone(),
+            metadata,
+            if_changed: flags.if_changed,
+            force: flags.force,
+            dry_run: flags.dry_run,
+        })
+    }
+}

@@ -1,0 +1,115 @@
+//! A backend with everything that is needed to reach it.
+
+use std::path::PathBuf;
+
+use super::sources::{Settings, wrong_kind};
+use super::values::Connection;
+use crate::cli::backend_spec::BackendSpec;
+use upload_types::error::{Kind, Result};
+
+/// A backend and how to reach it.
+#[derive(Debug, Clone)]
+pub struct Target {
+    pub spec: BackendSpec,
+    pub connection: Connection,
+    /// For a backend in this process.
+    pub local: Option<LocalPaths>,
+}
+
+/// The files of a gateway in this process.
+#[derive(Debug, Clone)]
+pub struct LocalPaths {
+    pub journal: PathBuf,
+    /// For the backend `embedded`.
+    pub store_dir: Option<PathBuf>,
+}
+
+impl LocalPaths {
+    /// The ledger of the backend `embedded`, if it is that.
+    #[must_use]
+    pub fn embedded_ledger(&self) -> Option<PathBuf> {
+        self.store_dir.as_ref()?;
+        Some(self.journal.with_file_name("embedded.db"))
+    }
+
+    /// The ledger of `s3://` backends.
+    #[must_use]
+    pub fn s3_ledger(&self) -> PathBuf {
+        self.journal.with_file_name("s3.db")
+    }
+}
+
+impl Target {
+    /// The backend as journal and receipts name it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.spec.to_string()
+    }
+
+    /// Whether another process would get a token or a header.
+    #[must_use]
+    pub fn gets_credentials(&self) -> bool {
+        self.spec.is_remote() && self.connection.has_credentials()
+    }
+}
+
+impl Settings {
+    /// The configured backend.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] if none is configured; otherwise as [`BackendSpec::parse`].
+    pub fn target(&self, flag: Option<&str>, connection: &Connection) -> Result<Target> {
+        let found = self
+            .backend_setting(flag)?
+            .ok_or_else(BackendSpec::not_configured)?;
+        let spec = BackendSpec::parse(
+            &found.value,
+            connection.allow_insecure_http,
+            wrong_kind(&found.origin),
+        )?;
+        self.target_for(spec, connection.clone())
+    }
+
+    /// The backend of an upload in the journal. It gets token and headers unless another backend is configured, whose they are.
+    ///
+    /// # Errors
+    /// As [`BackendSpec::parse`].
+    pub fn recorded_target(
+        &self,
+        backend: &str,
+        flag: Option<&str>,
+        connection: &Connection,
+    ) -> Result<Target> {
+        let parse =
+            |text: &str, kind| BackendSpec::parse(text, connection.allow_insecure_http, kind);
+        let spec = parse(backend, Kind::Config)?;
+        let owns_credentials = match self.backend_setting(flag)? {
+            Some(found) => parse(&found.value, wrong_kind(&found.origin))? == spec,
+            None => true,
+        };
+        let connection = if owns_credentials {
+            connection.clone()
+        } else {
+            connection.without_credentials()
+        };
+        self.target_for(spec, connection)
+    }
+
+    fn target_for(&self, spec: BackendSpec, connection: Connection) -> Result<Target> {
+        let local = match spec {
+            BackendSpec::Url(_) | BackendSpec::Companion(_) => None,
+            BackendSpec::Embedded | BackendSpec::S3 { .. } => {
+                let is_embedded = spec == BackendSpec::Embedded;
+                Some(LocalPaths {
+                    journal: self.journal()?,
+                    store_dir: is_embedded.then(|| self.store_dir()).transpose()?,
+                })
+            }
+        };
+        Ok(Target {
+            spec,
+            connection,
+            local,
+        })
+    }
+}

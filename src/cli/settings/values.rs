@@ -1,0 +1,130 @@
+//! The settings of verbs as checked values.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::backend::{Header, StoreHost, TokenFile};
+use crate::cli::args::IfChanged;
+use crate::transfer::WaitFor;
+use upload_types::names::Token;
+
+/// How to reach a backend and its store.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    pub token: Option<Token>,
+    /// The file of the token, which may get a newer one during a run.
+    pub token_file: Option<TokenFile>,
+    pub ca_cert: Option<PathBuf>,
+    pub proxy: Option<Proxy>,
+    /// The longest time without progress on a connection; `None` leaves it to the connection.
+    pub stall_after: Option<Duration>,
+    pub allow_insecure_http: bool,
+    pub store_hosts: Vec<StoreHost>,
+    /// Secret, as a token.
+    pub headers: Vec<Header>,
+    pub s3: S3,
+}
+
+impl Connection {
+    /// Whether it holds a secret that only one backend must get.
+    #[must_use]
+    pub fn has_credentials(&self) -> bool {
+        self.token.is_some() || !self.headers.is_empty()
+    }
+
+    /// The same for a backend that the credentials are not for.
+    #[must_use]
+    pub(super) fn without_credentials(&self) -> Self {
+        Self {
+            token: None,
+            token_file: None,
+            headers: Vec::new(),
+            ..self.clone()
+        }
+    }
+}
+
+/// Where an `s3://` store is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct S3 {
+    pub endpoint: Option<Url>,
+    pub region: Option<String>,
+    pub path_style: bool,
+}
+
+/// The URL of a proxy. It may contain a password: `Display` and `Debug` leave it out.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Proxy(Url);
+
+impl Proxy {
+    /// `scheme://[user:password@]host[:port]` with one of the schemes of reqwest.
+    ///
+    /// # Errors
+    /// The reason.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let url = Url::parse(text).map_err(|error| format!("it is not a URL: {error}"))?;
+        match url.scheme() {
+            "http" | "https" | "socks5" | "socks5h" if url.has_host() => Ok(Self(url)),
+            _ => Err("a proxy is http://, https://, socks5:// or socks5h://host[:port]".to_owned()),
+        }
+    }
+
+    /// The URL with user and password.
+    #[must_use]
+    pub fn expose(&self) -> &Url {
+        &self.0
+    }
+}
+
+impl fmt::Display for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (scheme, host) = (self.0.scheme(), self.0.host_str().unwrap_or_default());
+        let user = if self.0.username().is_empty() && self.0.password().is_none() {
+            ""
+        } else {
+            "REDACTED@"
+        };
+        match self.0.port() {
+            Some(port) => write!(f, "{scheme}://{user}{host}:{port}"),
+            None => write!(f, "{scheme}://{user}{host}"),
+        }
+    }
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The settings of a transfer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transfer {
+    /// Parts in flight over all files; `None` leaves it to the engine.
+    pub jobs: Option<usize>,
+    /// Bytes per second over all parts; `None` is no limit.
+    pub limit_rate: Option<u64>,
+    /// The longest time without any confirmed byte; `None` is no limit.
+    pub give_up_after: Option<Duration>,
+    pub receipt: Option<PathBuf>,
+    pub wait: WaitFor,
+}
+
+/// The settings of `put` alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PutOptions {
+    pub paths: Vec<PathBuf>,
+    /// Set for a single path only.
+    pub name: Option<String>,
+    /// The requested size of a part, in bytes.
+    pub part_size: Option<u64>,
+    pub content_type: Option<String>,
+    pub metadata: BTreeMap<String, String>,
+    pub if_changed: IfChanged,
+    pub force: bool,
+    pub dry_run: bool,
+}

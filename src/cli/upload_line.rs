@@ -1,0 +1,101 @@
+//! One upload of the journal as a line of text or JSON, for `list` and `status`.
+
+use serde::Serialize;
+
+use crate::journal::{Part, Upload};
+use crate::report::{safe, text};
+use crate::transfer::plan_error;
+use upload_types::error::Result;
+use upload_types::names::{ETag, PartNumber, Sha256, UploadId};
+use upload_types::plan::Plan;
+use upload_types::wire::{Receipt, StoredPart, UploadStatus};
+
+/// A line of `--json`.
+#[derive(Serialize)]
+pub struct UploadLine<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    upload: Option<&'a UploadId>,
+    state: &'static str,
+    backend: &'a str,
+    path: String,
+    name: &'a str,
+    size: u64,
+    part_size: u64,
+    parts: u32,
+    /// Acknowledged by the store, according to the journal.
+    stored_parts: u32,
+    stored_bytes: u64,
+    created_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receipt: Option<&'a Receipt>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part_list: Option<Vec<PartLine>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote: Option<Remote>,
+}
+
+#[derive(Serialize)]
+pub struct PartLine {
+    pub number: PartNumber,
+    pub size: u64,
+    pub sha256: Option<Sha256>,
+    pub etag: Option<ETag>,
+}
+
+/// The backend's view of an upload.
+#[derive(Serialize)]
+pub struct Remote {
+    #[serde(flatten)]
+    pub status: UploadStatus,
+    pub part_list: Vec<StoredPart>,
+}
+
+pub fn plan(upload: &Upload) -> Result<Plan> {
+    Plan::pinned(upload.intent.version.size, upload.intent.part_size).map_err(plan_error)
+}
+
+pub fn json_line<'a>(upload: &'a Upload, parts: &[Part]) -> Result<UploadLine<'a>> {
+    let plan = plan(upload)?;
+    let (stored_parts, stored_bytes) = stored(&plan, parts);
+    Ok(UploadLine {
+        kind: "upload",
+        upload: upload.id.as_ref(),
+        state: upload.state.name(),
+        backend: &upload.intent.backend,
+        path: upload.intent.path.display().to_string(),
+        name: &upload.intent.name,
+        size: plan.size(),
+        part_size: plan.part_size(),
+        parts: plan.count(),
+        stored_parts,
+        stored_bytes,
+        created_at: upload.created_at.to_string(),
+        receipt: upload.receipt.as_ref(),
+        part_list: None,
+        remote: None,
+    })
+}
+
+pub fn text_line(upload: &Upload, parts: &[Part]) -> Result<String> {
+    let plan = plan(upload)?;
+    let (_, stored_bytes) = stored(&plan, parts);
+    let id = upload.id.as_ref().map_or("(not begun)", UploadId::as_str);
+    let percent = text::percent(stored_bytes, plan.size());
+    let (state, size) = (upload.state.name(), text::size(plan.size()));
+    let path = safe(&upload.intent.path.display().to_string());
+    Ok(format!(
+        "{id:<36}  {state:<10}  {percent:>3}%  {size:>10}  {path}\n"
+    ))
+}
+
+/// The number and the bytes of the parts that the store has acknowledged.
+fn stored(plan: &Plan, parts: &[Part]) -> (u32, u64) {
+    parts
+        .iter()
+        .filter(|part| part.etag.is_some())
+        .filter_map(|part| plan.range(part.number))
+        .fold((0, 0), |(count, bytes), range| {
+            (count + 1, bytes + range.len)
+        })
+}

@@ -1,0 +1,78 @@
+//! `upload url`: prints a URL for reading an uploaded object. The URL is a secret, printed on purpose.
+
+use std::path::Path;
+
+use super::args::UrlArgs;
+use super::backend_handle::BackendHandle;
+use super::lookup::find_upload;
+use super::output;
+use super::settings::{LocalPaths, Settings, Target};
+use crate::event;
+use crate::journal::{Journal, Upload};
+use upload_types::error::{Error, Kind, Result};
+use upload_types::wire::ReadUrl;
+
+/// # Errors
+/// [`Kind::NotFound`] if there is no such object; [`Kind::Incompatible`] if it is in the embedded store and no gateway is named.
+pub async fn run(settings: &Settings, flags: &UrlArgs) -> Result<()> {
+    let connection = settings.connection(&flags.connection)?;
+    let journal = Journal::open(&settings.journal()?)?;
+    let upload = find_upload(&journal, &flags.upload, |_| true)?;
+    let target = match &flags.backend {
+        Some(backend) => settings.target(Some(backend), &connection)?,
+        None => settings.recorded_target(&upload.intent.backend, None, &connection)?,
+    };
+    check_outlives_process(&target, &upload)?;
+    let handle = BackendHandle::connect(&target).await?;
+    let url = match upload.begun_id() {
+        Ok(id) => handle.backend().read_url(id, flags.expires).await,
+        Err(error) => Err(error),
+    };
+    handle.close().await;
+    output::print(&line(settings, &upload, &url?))
+}
+
+fn line(settings: &Settings, upload: &Upload, read: &ReadUrl) -> String {
+    let url = read.url.expose();
+    if settings.json() {
+        let line = serde_json::json!({
+            "type": "url", "upload": upload.id, "url": url, "expires_in": read.expires_in,
+        });
+        event::to_json_line(&line) + "\n"
+    } else {
+        format!("{url}\n")
+    }
+}
+
+/// Rejects the embedded store of this process: its URLs are dead when the process ends.
+fn check_outlives_process(target: &Target, upload: &Upload) -> Result<()> {
+    let Some(ledger) = target.local.as_ref().and_then(LocalPaths::embedded_ledger) else {
+        return Ok(());
+    };
+    let id = upload.begun_id()?;
+    let serve = serve_command(&ledger);
+    Err(Error::new(
+        Kind::Incompatible,
+        "the object is in the embedded store, which serves URLs only while a gateway runs",
+    )
+    .with_hint(format!(
+        "read the object with `upload cat {id}`; or run `{serve}`, and then \
+         `upload url {id} --backend http://127.0.0.1:8080`"
+    )))
+}
+
+/// The gateway that serves the uploads of this ledger.
+fn serve_command(ledger: &Path) -> String {
+    let ledger = format!("sqlite:{}", ledger.display());
+    let words = [
+        "upload",
+        "serve",
+        "--listen",
+        "127.0.0.1:8080",
+        "--store",
+        "embedded",
+        "--ledger",
+        &ledger,
+    ];
+    shlex::try_join(words).unwrap_or_else(|_| words.join(" "))
+}

@@ -1,0 +1,74 @@
+//! How a run reports: the flags that choose a reporter, and the kind of screen there is.
+
+/// `--progress`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    Auto,
+    Bar,
+    Plain,
+    None,
+}
+
+/// `--color`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+/// The kind of standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Screen {
+    Terminal,
+    /// A terminal without escape codes (`TERM=dumb`).
+    Dumb,
+    /// A pipe, a file, or closed.
+    None,
+}
+
+/// The requested output, and the screen for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    pub json: bool,
+    pub quiet: bool,
+    pub verbose: u8,
+    pub progress: Progress,
+    pub color: Color,
+    pub screen: Screen,
+    /// `NO_COLOR` is set, or `CLICOLOR=0`.
+    pub no_color: bool,
+}
+
+impl Options {
+    /// Whether standard error gets colours. `--color always` applies to pipes too.
+    #[must_use]
+    pub fn use_colors(&self) -> bool {
+        match self.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => self.screen == Screen::Terminal && !self.no_color,
+        }
+    }
+
+    /// Whether standard error gets bars.
+    #[must_use]
+    pub fn use_bars(&self) -> bool {
+        let is_wanted = matches!(self.progress, Progress::Auto | Progress::Bar);
+        is_wanted && self.screen == Screen::Terminal && !self.quiet && !self.json
+    }
+
+    pub(super) fn verbosity(self) -> Verbosity {
+        Verbosity {
+            quiet: self.quiet,
+            verbose: self.verbose,
+        }
+    }
+}
+
+/// `--quiet` and `-v`.
+#[derive(Debug, Clone, Copy)]
+pub struct Verbosity {
+    pub quiet: bool,
+    pub verbose: u8,
+}
