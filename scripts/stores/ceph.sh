@@ -2,10 +2,10 @@
 # Starts Ceph's S3 (Debian's RADOS gateway 16, with one monitor and one OSD) on loopback and prints how to reach it.
 #
 #   ceph.sh [PORT]                eval "$(scripts/stores/ceph.sh)"; cargo test --test behaviour real_store
-#   stop.sh ceph                  its data go with it
+#   stop.sh ceph                  also deletes its data
 #
-# A distributed store without SHA-256 part checksums: it refuses a wrong payload hash and a wrong Content-MD5. Its packages are
-# installed if need be and if root runs this. It takes half a minute to start, about 1 GiB of memory, and keeps objects in a file.
+# A distributed store without SHA-256 checksums of parts: it rejects a wrong payload hash and a wrong Content-MD5. Root
+# installs its packages if they are missing. It starts in half a minute and needs about 1 GiB of memory.
 set -euo pipefail
 name=ceph
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -19,8 +19,8 @@ if ! command -v radosgw >/dev/null || ! command -v ceph-osd >/dev/null || ! comm
   { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends ceph-mon ceph-osd radosgw ceph-common; } >&2
 fi
 
-# What the tests of the store cannot ask of it.
-# shellcheck disable=SC2034 # read by tell
+# The features that tests must not expect of this store.
+# shellcheck disable=SC2034 # read by print_env
 lacks="sha256 composite complete-once object-size sse queue"
 choose_port "${1:-}"
 up() { curl -s -o /dev/null "http://127.0.0.1:$port/"; }
@@ -64,7 +64,7 @@ crash_dir = $data/log
 keyring = $data/keyring
 rgw_enable_usage_log = false
 rgw_gc_obj_min_wait = 10
-# It keeps the password of a topic for those alone who come over TLS, or say that a proxy did.
+# Accept the password of a topic: Ceph requires TLS for it, or a proxy's header that claims TLS.
 rgw_trust_forwarded_https = true
 [osd]
 keyring = $data/osd/keyring
@@ -75,9 +75,9 @@ END
   ceph-authtool "$data/keyring" --gen-key -n client.admin --cap mon 'allow *' --cap osd 'allow *'
   monmaptool --create --fsid "$fsid" --addv a "[v2:127.0.0.1:$mon]" "$data/monmap"
   ceph-mon -c "$conf" --mkfs -i a --monmap "$data/monmap" --keyring "$data/keyring"
-} >"$run/log" 2>&1 || { tail -n 20 "$run/log" >&2; die "its monitor could not be made; its log is $run/log"; }
+} >"$run/log" 2>&1 || { tail -n 20 "$run/log" >&2; die "could not create its monitor; the log is $run/log"; }
 
-# One process that is known, and ends the others with it.
+# One process that starts the daemons, and ends them when it ends.
 cat >"$data/run" <<'END'
 #!/usr/bin/env bash
 # Runs the daemons of one Ceph: DIR PORT ACCESS SECRET
@@ -96,4 +96,4 @@ END
 chmod +x "$data/run"
 cd "$data"
 launch "$data/run" "$data" "$port" "$access" "$secret"
-tell
+print_env

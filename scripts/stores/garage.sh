@@ -4,15 +4,15 @@
 #   garage.sh [PORT]              eval "$(scripts/stores/garage.sh)"; cargo test --test s3_stores
 #   stop.sh garage [--wipe]
 #
-# The first start compiles it, about ten minutes on two cores. It checks signatures and refuses wrong SHA-256 checksums and
-# lengths, keeps its objects on disk, and ignores `If-None-Match`.
+# The first start compiles it, about ten minutes on two cores. Garage keeps its objects on disk. It checks signatures, SHA-256
+# checksums and lengths, and ignores `If-None-Match`.
 set -euo pipefail
 name=garage
 version=${GARAGE_VERSION:-2.5.0}
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 enter
 garage=$stores/cargo/bin/garage
-# It takes these forms only: GK and 24 hexadecimal digits, and 64 of them.
+# The required forms: GK and 24 hexadecimal digits, and 64 hexadecimal digits.
 access=GK000000000000000000000001
 secret=0000000000000000000000000000000000000000000000000000000000000001
 
@@ -21,8 +21,8 @@ if [ ! -x "$garage" ] || ! "$garage" --version | grep -q "$version"; then
   CARGO_TARGET_DIR=$stores/build/garage nice cargo install garage --version "$version" --locked --force --root "$stores/cargo" >&2
 fi
 
-# What the tests of the store cannot ask of it.
-# shellcheck disable=SC2034 # read by tell
+# The features that tests must not expect of this store.
+# shellcheck disable=SC2034 # read by print_env
 lacks="if-none-match object-size empty-part sse queue"
 choose_port "${1:-}"
 up() { curl -s -o /dev/null "http://127.0.0.1:$port/"; }
@@ -51,9 +51,9 @@ admin_token = "loopback-only"
 END
 launch env GARAGE_DEFAULT_ACCESS_KEY=$access GARAGE_DEFAULT_SECRET_KEY=$secret \
   "$garage" -c "$run/garage.toml" server --single-node --default-access-key
-# A fresh node takes a moment before it may change keys.
+# A new node rejects changes of keys for a moment.
 for _ in $(seq 50); do
   "$garage" -c "$run/garage.toml" key allow --create-bucket "$access" >/dev/null 2>>"$run/log" && break
   sleep 0.2
 done
-tell
+print_env

@@ -1,7 +1,7 @@
-# What the scripts that start a store have in common; sourced, not run. Border: nothing here knows a store. Linux only.
+# Functions for the scripts that start a server; sourced, not run. Linux only. Not here: anything about a single server.
 #
-# Programs go to ${UPLOAD_STORES:-target/stores}, each store's data and log to the directory `run/NAME` in it. A process is
-# known by its id and its start time, so that no later process with the same id is ever taken for it.
+# Programs are installed into ${UPLOAD_STORES:-target/stores}; data and log of each server are in its directory `run/NAME`.
+# A process is identified by its id and its start time, so that a later process with the same id is never mistaken for it.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 mkdir -p "${UPLOAD_STORES:-$root/target/stores}"
@@ -19,7 +19,7 @@ alive() {
 
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
-# Makes the store's directory, and lets one start of it at a time through.
+# Makes the directory of the server, and takes a lock so that it is started once at a time.
 enter() {
   run=$stores/run/$name
   mkdir -p "$run"
@@ -27,27 +27,27 @@ enter() {
   flock 9
 }
 
-# The port of the store if it runs; else the one asked for, else a free one.
+# Sets `port`: that of the running server, otherwise the argument, otherwise a free one.
 choose_port() {
   if alive && [ -s "$run/port" ]; then
     port=$(cat "$run/port")
-    [ "${1:-$port}" = "$port" ] || die "it runs on port $port; stop it first"
+    [ "${1:-$port}" = "$port" ] || die "it already runs on port $port; stop it first: scripts/stores/stop.sh $name"
   else
     port=${1:-$(free_port)}
   fi
 }
 
-# Ends here, with what a client needs, if it runs already and answers.
+# If the server already runs and answers, prints how to reach it and exits.
 unless_running() {
   if alive && up; then
     say "already running"
-    tell
+    print_env
     exit
   fi
   : >"$run/log"
 }
 
-# Starts a command at the head of a session of its own, and waits until it answers.
+# Starts a command as the leader of a new session, and waits until it answers.
 launch() {
   setsid nohup "$@" >>"$run/log" 2>&1 </dev/null 9>&- &
   remember $!
@@ -55,18 +55,18 @@ launch() {
   wait_up
 }
 
-# Waits until `up` succeeds, for at most 60 seconds, or until the process has died.
+# Waits until `up` succeeds; fails after 60 seconds, or if the process has ended.
 wait_up() {
   for _ in $(seq 600); do
     up && return
-    alive || { tail -n 20 "$run/log" >&2; die "it ended at once; its log is $run/log"; }
+    alive || { tail -n 20 "$run/log" >&2; die "it ended at the start; its log is $run/log"; }
     sleep 0.1
   done
   die "it does not answer; its log is $run/log"
 }
 
-# Prints, in the form of assignments, what a client needs; also kept in the file `env`.
-tell() {
+# Prints assignments that tell clients how to reach the store, and writes them to the file `env`.
+print_env() {
   (
     umask 077
     cat >"$run/env" <<END

@@ -4,8 +4,8 @@
 #   localstack.sh [PORT]          eval "$(scripts/stores/localstack.sh)"; cargo test --test s3_stores
 #   stop.sh localstack [--wipe]
 #
-# Exit code 3: there is no Python that it could run on.
-# It checks signatures and refuses wrong SHA-256 checksums and lengths; it is an emulator and keeps its objects in memory.
+# Exit code 3: no Python is new enough.
+# LocalStack is an emulator and keeps its objects in memory. It checks signatures, SHA-256 checksums and lengths.
 set -euo pipefail
 name=localstack
 version=${LOCALSTACK_VERSION:-2026.3.0}
@@ -15,7 +15,7 @@ venv=$stores/venv-localstack
 access='test'
 secret='test'
 
-# It says 3.12 would do, but imports warnings.deprecated, which came with 3.13.
+# Its metadata says 3.12, but it imports warnings.deprecated, which 3.13 introduced.
 new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 13))' 2>/dev/null; }
 
 find_python() {
@@ -26,7 +26,7 @@ find_python() {
       return
     fi
   done
-  say "needs Python 3.13 or later: install one (\`apt-get install python3.13\`, \`pyenv install 3.13\`), or name it with PYTHON=…"
+  say "needs Python 3.13 or later: install one (\`apt-get install python3.13\`, \`pyenv install 3.13\`), or name one with PYTHON=…"
   exit 3
 }
 
@@ -34,20 +34,20 @@ if [ ! -e "$venv/.ready-$version" ]; then
   python=$(find_python)
   say "installing localstack-core $version with $("$python" --version), a minute or two"
   "$python" -m venv --clear "$venv"
-  # Later versions of the two have dropped what LocalStack imports: cbor2._decoder and X509.add_extensions.
+  # Later versions of cbor2 and pyOpenSSL lack cbor2._decoder and X509.add_extensions, which LocalStack imports.
   "$venv/bin/pip" install --quiet "localstack-core[base-runtime]==$version" 'cbor2<5.9' 'pyOpenSSL<26' 'cryptography<47' service_identity >&2
   touch "$venv/.ready-$version"
 fi
 
-# What the tests of the store cannot ask of it.
-# shellcheck disable=SC2034 # read by tell
+# The features that tests must not expect of this store.
+# shellcheck disable=SC2034 # read by print_env
 lacks="payload"
 choose_port "${1:-}"
 up() { curl -sf "http://127.0.0.1:$port/_localstack/health" 2>/dev/null | grep -q '"s3": *"\(available\|running\)"'; }
 unless_running
 
 mkdir -p "$run"/{tmp,home,vol}
-# Its server ignores the address it is given and listens on all of them; this makes it loopback.
+# Its server ignores the configured address and listens on all addresses. This restricts it to loopback.
 cat >"$run/main.py" <<'END'
 from twisted.internet import endpoints
 
@@ -72,4 +72,4 @@ launch env HOME="$run/home" TMPDIR="$run/tmp" XDG_CACHE_HOME="$run/home/.cache" 
   DNS_ADDRESS=0 DISABLE_EVENTS=1 SKIP_SSL_CERT_DOWNLOAD=1 S3_SKIP_SIGNATURE_VALIDATION=0 OVERRIDE_IN_DOCKER=0 \
   AWS_ACCESS_KEY_ID=$access AWS_SECRET_ACCESS_KEY=$secret \
   "$venv/bin/python" "$run/main.py"
-tell
+print_env

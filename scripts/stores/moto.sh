@@ -4,7 +4,7 @@
 #   moto.sh [PORT]                scripts/probe-stores moto
 #   stop.sh moto [--wipe]
 #
-# It checks neither signatures nor checksums nor lengths: the store that no probe may be content with.
+# It checks neither signatures nor checksums nor lengths. The probe must reject it.
 set -euo pipefail
 name=moto
 version=${MOTO_VERSION:-5.2.5}
@@ -21,9 +21,9 @@ if [ ! -e "$venv/.ready-$version" ]; then
   touch "$venv/.ready-$version"
 fi
 
-# What the tests of the store cannot ask of it is nearly everything.
+# No list of missing features: the tests of stores do not run with moto.
 choose_port "${1:-}"
 up() { curl -sf -o /dev/null "http://127.0.0.1:$port/moto-api/"; }
 unless_running
 launch "$venv/bin/moto_server" -H 127.0.0.1 -p "$port"
-tell
+print_env

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Starts a PostgreSQL of its own on loopback, for ledgers, and prints how to reach it. Its data are worth nothing: it does not sync.
+# Starts a PostgreSQL for tests of ledgers on loopback and prints how to reach it. It does not sync: a crash loses its data.
 #
-#   postgres.sh [PORT]            eval "$(scripts/stores/postgres.sh)"; cargo test --test ledgers
-#   stop.sh postgres              its data go with it
+#   postgres.sh [PORT]            eval "$(scripts/stores/postgres.sh)"; cargo test -p upload-gateway ledger
+#   stop.sh postgres              also deletes its data
 #
-# Its programs are Debian's, installed if need be and if root runs this. PostgreSQL refuses to be run by root, so it then runs
-# as the user its package made.
+# Root installs Debian's package if it is missing. PostgreSQL does not run as root, so for root it runs as the user of the
+# package.
 set -euo pipefail
 name=postgres
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -19,13 +19,13 @@ find_programs() {
 if ! find_programs; then
   [ "$(id -u)" = 0 ] || die "PostgreSQL is not installed: apt-get install postgresql"
   say "installing Debian's PostgreSQL"
-  # The package would start a server of its own.
+  # Keep the package from starting a server.
   if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
     mkdir -p /etc/postgresql-common
     echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf
   fi
   { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends postgresql; } >&2
-  find_programs || die "the package brought no initdb"
+  find_programs || die "the package has no initdb"
 fi
 
 as_user=()
@@ -33,18 +33,18 @@ if [ "$(id -u)" = 0 ]; then as_user=(setpriv --reuid=postgres --regid=postgres -
 
 choose_port "${1:-}"
 up() { "$programs/pg_isready" -q -h 127.0.0.1 -p "$port" -U postgres; }
-tell() {
+print_env() {
   echo "export UPLOAD_TEST_POSTGRES=postgres://postgres:$(cat "$run/password")@127.0.0.1:$port/postgres"
 }
 unless_running
 
-# Not in the build directory: the other user has to get there.
+# Not in the build directory, which the other user cannot reach.
 if [ -s "$run/data" ]; then rm -rf "$(cat "$run/data")"; fi
 data=$(mktemp -d "${TMPDIR:-/tmp}/upload-postgres.XXXXXX")
 echo "$data" >"$run/data"
 (umask 077; od -An -N16 -tx1 /dev/urandom | tr -d ' \n' >"$run/password")
 cp "$run/password" "$data/password"
-# TLS with the certificate that other tests use: tests/chaos/tls/ca.pem vouches for it.
+# TLS with a certificate of tests/chaos/tls, which ca.pem there has signed.
 cp "$root/tests/chaos/tls/good.pem" "$data/server.pem"
 chmod 600 "$data/server.pem" "$data/password"
 if [ "$(id -u)" = 0 ]; then chown -R postgres: "$data"; fi
@@ -54,4 +54,4 @@ cd /
 launch "${as_user[@]}" "$programs/postgres" -D "$data/db" -c listen_addresses=127.0.0.1 -p "$port" -k "$data" \
   -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=200 \
   -c ssl=on -c ssl_cert_file="$data/server.pem" -c ssl_key_file="$data/server.pem"
-tell
+print_env

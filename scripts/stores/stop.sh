@@ -1,23 +1,23 @@
 #!/usr/bin/env bash
-# Ends a store that a script beside this one started, and nothing else.
+# Stops a server that a script of this directory started, and no other process.
 #
-#   stop.sh NAME [--wipe]         --wipe forgets its data too; the installed program stays
+#   stop.sh NAME [--wipe]         --wipe also deletes its data; the installed program stays
 set -euo pipefail
 name=${1:-}
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 case $name in
   localstack | garage | ceph | moto | swift | postgres) ;;
-  *) name=stop; die "which one, localstack, garage, ceph, moto, swift or postgres?" ;;
+  *) name=stop; die "expected localstack, garage, ceph, moto, swift or postgres" ;;
 esac
 enter
 
 if alive; then
   read -r pid _ <"$run/pid"
   if [ "$name" = postgres ]; then
-    # It ends its children itself; to SIGTERM it would wait for those who are connected.
+    # PostgreSQL ends its children itself. After SIGTERM it would wait for its clients.
     kill -INT "$pid"
   else
-    # It was started as the leader of its own session, so its children go with it.
+    # The process leads its session, so this ends its children too.
     kill -TERM -- "-$pid" 2>/dev/null || kill -TERM "$pid"
   fi
   for _ in $(seq 100); do
@@ -28,7 +28,7 @@ if alive; then
   say "stopped"
 fi
 rm -f "$run/pid"
-# PostgreSQL names its directory there; other stores have one of that name.
+# For PostgreSQL and Ceph, this file names the data directory; for other stores it is a directory.
 if [ -f "$run/data" ]; then
   rm -rf "$(cat "$run/data")"
   rm -f "$run/data"

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Starts OpenStack Swift with its S3 face (from PyPI) on loopback and prints how to reach it.
+# Starts OpenStack Swift with its S3 API (from PyPI) on loopback and prints how to reach it.
 #
 #   swift.sh [PORT]               eval "$(scripts/stores/swift.sh)"; cargo test --test behaviour real_store
 #   stop.sh swift [--wipe]
 #
-# It refuses a wrong SHA-256 and keeps none. One account, container and object server each, without replicas; objects are files. Its
-# library for erasure codes is Debian's, installed if need be and if root runs this. An access key of it has a colon.
+# Swift rejects a part with a wrong SHA-256, and stores no SHA-256. It runs one account, container and object server without
+# replicas. Root installs the library for erasure codes, which is Debian's, if it is missing. Its access key has a colon.
 set -euo pipefail
 name=swift
 version=${SWIFT_VERSION:-2.38.3}
@@ -17,7 +17,7 @@ secret='testing'
 
 if [ ! -e "$venv/.ready-$version" ]; then
   if ! ls /usr/lib/*/liberasurecode.so >/dev/null 2>&1; then
-    [ "$(id -u)" = 0 ] || die "its library is not installed: apt-get install liberasurecode-dev"
+    [ "$(id -u)" = 0 ] || die "a library is not installed: apt-get install liberasurecode-dev"
     { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends liberasurecode-dev; } >&2
   fi
   say "installing Swift $version, a minute"
@@ -26,12 +26,12 @@ if [ ! -e "$venv/.ready-$version" ]; then
   touch "$venv/.ready-$version"
 fi
 
-# What the tests of the store cannot ask of it.
-# shellcheck disable=SC2034 # read by tell
+# The features that tests must not expect of this store.
+# shellcheck disable=SC2034 # read by print_env
 lacks="composite object-size sse queue"
 choose_port "${1:-}"
 behind=()
-up() { # the proxy, and whatever it needs
+up() { # whether the proxy and the servers behind it answer
   local each
   for each in "${behind[@]}"; do curl -s -o /dev/null "http://127.0.0.1:$each/" || return; done
   curl -sf -o /dev/null "http://127.0.0.1:$port/healthcheck"
@@ -60,12 +60,12 @@ use = egg:swift#$1
 END
 }
 for kind in account container object; do
-  own=$(free_port)
-  behind+=("$own")
-  server $kind "$own" $kind-server
+  server_port=$(free_port)
+  behind+=("$server_port")
+  server $kind "$server_port" $kind-server
   ring=("$venv/bin/swift-ring-builder" "$etc/$kind.builder")
   "${ring[@]}" create 4 1 1 >/dev/null
-  "${ring[@]}" add "r1z1-127.0.0.1:$own/one" 1 >/dev/null
+  "${ring[@]}" add "r1z1-127.0.0.1:$server_port/one" 1 >/dev/null
   "${ring[@]}" rebalance >/dev/null
 done
 server proxy "$port" "catch_errors gatekeeper healthcheck cache bulk s3api tempauth copy slo dlo proxy-server"
@@ -76,9 +76,9 @@ server proxy "$port" "catch_errors gatekeeper healthcheck cache bulk s3api tempa
   printf '[filter:s3api]\nuse = egg:swift#s3api\nlocation = us-east-1\n'
   printf '[filter:tempauth]\nuse = egg:swift#tempauth\nuser_test_tester = %s .admin\n' "$secret"
 } >>"$etc/proxy-server.conf"
-# Each server of it leaves the session it is started in: who leads it ends them by their ids.
-# shellcheck disable=SC2016 # its own arguments
+# Each server leaves the session, so the leader ends them by their process ids.
+# shellcheck disable=SC2016 # arguments of the inner script
 launch bash -c 'trap "kill \$(jobs -p); exit" TERM
   for kind in account container object proxy; do "$1/swift-$kind-server" "$2/$kind-server.conf" & done
   wait' swift "$venv/bin" "$etc"
-tell
+print_env

@@ -1,6 +1,6 @@
-//! One connection: heads in, bodies thrown away, answers back.
+//! One HTTP/1.1 connection: reads heads, discards bodies, writes responses.
 //!
-//! Border: HTTP/1.1. What is answered is `memory`'s, what is waited for is `limits`'.
+//! Not here: the responses (`memory`) and the delays (`limits`).
 
 use std::io;
 use std::net::TcpStream;
@@ -16,7 +16,7 @@ const HEAD_MOST: usize = 64 << 10;
 
 pub fn serve(stream: TcpStream, sink: &Sink) {
     sink.stats.opened();
-    // Any error ends the connection, as in a network.
+    // An error closes the connection; the client notices that.
     let _ = Wire::new(stream, sink.tls.as_ref()).and_then(|wire| {
         Connection {
             wire,
@@ -32,7 +32,7 @@ pub fn serve(stream: TcpStream, sink: &Sink) {
 struct Connection<'a> {
     wire: Wire,
     sink: &'a Sink,
-    /// What was read and not yet understood.
+    /// Bytes that were read and not yet parsed.
     head: Vec<u8>,
     clock: Clock,
 }
@@ -57,7 +57,7 @@ impl Connection<'_> {
         Ok(())
     }
 
-    /// The end of the next head, or None at the end of the connection.
+    /// Returns the end of the next head, or `None` at the end of the connection.
     fn read_head(&mut self) -> io::Result<Option<usize>> {
         let mut seen = 0;
         loop {
@@ -77,7 +77,7 @@ impl Connection<'_> {
         }
     }
 
-    /// Whether there was more.
+    /// Returns whether there were more bytes.
     fn read_more(&mut self) -> io::Result<bool> {
         let mut block = [0; 4 << 10];
         let len = self.wire.read(&mut block)?;
@@ -85,7 +85,7 @@ impl Connection<'_> {
         Ok(len > 0)
     }
 
-    /// Whether the connection may carry another request.
+    /// Returns whether the connection can carry another request.
     fn serve(&mut self, request: &Request<'_>, at_once: u64) -> io::Result<bool> {
         if self.sink.limits.refuses(at_once) {
             self.sink.stats.throttled();
@@ -111,7 +111,8 @@ impl Connection<'_> {
         Ok(!closes)
     }
 
-    /// Says "slow down" at once, and takes what is on its way already, or the answer would be lost in a reset.
+    /// Responds 503 before the body, and then reads the body, so that a reset does not lose the
+    /// response.
     fn refuse(&mut self, request: &Request<'_>) -> io::Result<()> {
         self.answer(request, &Answer::error("503 Slow Down", "SlowDown"), true)?;
         self.wire.close()?;
@@ -128,7 +129,7 @@ impl Connection<'_> {
         Ok(())
     }
 
-    /// Takes a body, at the pace of the link.
+    /// Discards a body, at the rate of the link.
     fn discard(&mut self, length: u64) -> io::Result<()> {
         let early = cmp::min(length, self.head.len() as u64);
         self.head
@@ -149,14 +150,14 @@ impl Connection<'_> {
         Ok(())
     }
 
-    /// The same where its length is not told before (a checksum that comes behind the body).
+    /// Discards a chunked body (for example one with a trailing checksum).
     fn discard_chunks(&mut self) -> io::Result<()> {
         loop {
             let line = self.read_line()?;
             let size = line.split(';').next().unwrap_or_default().trim();
             let size = u64::from_str_radix(size, 16).map_err(|_| io::ErrorKind::InvalidData)?;
             self.discard(size)?;
-            // Behind the last chunk stand lines as in a head, behind every other an empty one.
+            // An empty line ends each chunk; trailers can precede it after the last one.
             while !self.read_line()?.is_empty() {}
             if size == 0 {
                 return Ok(());
@@ -202,7 +203,7 @@ impl Connection<'_> {
         self.wire.write(text.as_bytes())
     }
 
-    /// Questions about the sink itself.
+    /// Serves `/__sink/…`.
     fn about(&mut self, request: &Request<'_>) -> io::Result<()> {
         if request.key == "reset" {
             self.sink.memory.reset();

@@ -1,25 +1,25 @@
-//! The link and the store's patience: how fast bytes pass, how long an answer takes, when it is "slow down".
+//! The limits of the simulated link and store: bytes per second, delay of responses, throttling.
 //!
-//! Border: waits; what is waited for is in `connection`.
+//! Not here: reading and writing. See `connection`.
 
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How much is taken at once on a link without a limit.
+/// The bytes of one read on a link without a limit.
 const BLOCK: u64 = 1 << 20;
 
 #[derive(Default)]
 pub struct Limits {
-    /// Bytes a second on each connection.
+    /// Bytes per second of each connection.
     pub rate: Option<u64>,
-    /// On all together.
+    /// Bytes per second of all connections together.
     total: Option<(u64, Mutex<Clock>)>,
-    /// Waited before each answer.
+    /// The time before each response.
     pub delay: Duration,
-    /// Requests at once, beyond which the answer is 503.
+    /// The requests in progress beyond which the response is 503.
     pub at_once: Option<u64>,
-    /// Requests a second.
+    /// Requests per second.
     requests: Option<(u64, Mutex<Clock>)>,
 }
 
@@ -39,19 +39,19 @@ impl Limits {
             .min()
     }
 
-    /// Bytes the kernel may hold for a connection: a tenth of a second's.
+    /// The bytes that the kernel may buffer for a connection: those of a tenth of a second.
     pub fn receive_buffer(&self) -> Option<usize> {
         self.slowest()
             .map(|rate| usize::try_from((rate / 10).clamp(16 << 10, 1 << 20)).unwrap_or(1 << 20))
     }
 
-    /// Bytes to take at once, so that a slow link flows and does not hop.
+    /// The bytes of one read: few on a slow link, so that they arrive evenly.
     pub fn block(&self) -> u64 {
         self.slowest()
             .map_or(BLOCK, |rate| (rate / 50).clamp(4 << 10, BLOCK))
     }
 
-    /// Waits until these bytes would have come over the link.
+    /// Waits until the link would have carried these bytes.
     pub fn passed(&self, connection: &mut Clock, bytes: u64) {
         let now = Instant::now();
         let mut until = now;
@@ -69,7 +69,7 @@ impl Limits {
         thread::sleep(until - now);
     }
 
-    /// Whether one more request is refused, with `at_once` of them under way.
+    /// Whether one more request is throttled, with `at_once` of them in progress.
     pub fn refuses(&self, at_once: u64) -> bool {
         if self.at_once.is_some_and(|most| at_once > most) {
             return true;
@@ -79,7 +79,7 @@ impl Limits {
         };
         let mut clock = clock.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        // A tenth of a second's requests may come in a burst.
+        // Permit a burst of a tenth of a second's requests.
         if clock.ahead(now) > Duration::from_millis(100) {
             return true;
         }
@@ -88,14 +88,14 @@ impl Limits {
     }
 }
 
-/// When what was let through so far would have passed.
+/// The time at which the link would have carried everything so far.
 #[derive(Default)]
 pub struct Clock(Option<Instant>);
 
 impl Clock {
     fn book(&mut self, now: Instant, amount: u64, rate: u64) -> Instant {
         let nanos = u128::from(amount) * 1_000_000_000 / u128::from(rate.max(1));
-        // A pause earns nothing.
+        // An idle link does not save up capacity.
         let passed = self.0.unwrap_or(now).max(now)
             + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
         self.0 = Some(passed);

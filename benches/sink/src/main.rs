@@ -1,17 +1,21 @@
-//! A neutral sink: speaks enough S3 for every client to upload to it, and throws the bodies away in the kernel, so that what is
-//! measured is the client.
+//! A neutral S3 sink for benchmarks. Every client can upload to it; the kernel discards the bodies,
+//! so the client is measured.
 //!
 //! ```text
-//! sink [--listen ADDR:PORT] [--tls DIR] [--rate BYTES] [--total-rate BYTES] [--delay MS] [--throttle N] [--throttle-rate N]
+//! sink [--listen ADDR:PORT] [--tls DIR] [--rate BYTES] [--total-rate BYTES] [--delay MS]
+//!      [--throttle N] [--throttle-rate N]
 //! ```
 //!
-//! It prints the address it listens on. `--rate` is bytes a second on each connection, `--total-rate` on all together
-//! (`10M` is ten million); `--delay` is waited before each answer; beyond `--throttle` requests at once, or
-//! `--throttle-rate` a second, requests are answered with 503 `SlowDown`. `GET /__sink/stats` tells what came in as JSON,
-//! `POST /__sink/reset` forgets it, and the objects. With `--tls`, a directory with `server.pem` and `server.key`, the same port
-//! speaks TLS to those who begin so; then bodies are deciphered, in this process.
+//! It prints the address it listens on. `--rate` limits the bytes per second of each connection,
+//! `--total-rate` those of all connections together (`10M` is ten million). `--delay` is the time
+//! before each response. Beyond `--throttle` requests at a time, or `--throttle-rate` per second, the
+//! response is 503 `SlowDown`. `GET /__sink/stats` returns the counts as JSON;
+//! `POST /__sink/reset` clears the counts and the objects. With `--tls`, a directory with
+//! `server.pem` and `server.key`, the same port also accepts TLS; this process then decrypts the
+//! bodies.
 //!
-//! Border: for measuring on loopback only. No signature is looked at, no body is kept, no checksum is made.
+//! Not here: verification. No signature is checked, no body is kept, no checksum is computed. For
+//! measurements on loopback only.
 
 mod connection;
 mod limits;
@@ -33,10 +37,10 @@ use memory::Memory;
 use stats::Stats;
 use wire::Tls;
 
-/// What a thread needs: heads are short, and bodies stay in the kernel.
+/// Bytes of a thread's stack. Heads are short, and bodies stay in the kernel.
 const STACK: usize = 128 << 10;
 
-/// What all connections share.
+/// The state that all connections share.
 pub struct Sink {
     limits: Limits,
     memory: Memory,
@@ -52,7 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     while let Some(option) = words.next() {
         let value = words
             .next()
-            .ok_or_else(|| format!("{option} wants a value"))?;
+            .ok_or_else(|| format!("{option} needs a value"))?;
         match option.as_str() {
             "--listen" => listen = value,
             "--tls" => tls = Some(wire::load(value.as_ref())?),
@@ -66,7 +70,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let listener = TcpListener::bind(listen)?;
     if let Some(buffer) = limits.receive_buffer() {
-        // What waits in the kernel has left the client: with a limit it must be little. Connections inherit it.
+        // Bytes in the kernel's buffer have left the client; under a rate limit they must be few.
+        // Connections inherit the setting.
         rustix::net::sockopt::set_socket_recv_buffer_size(&listener, buffer)?;
     }
     let mut stdout = std::io::stdout();
@@ -80,7 +85,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     });
     for stream in listener.incoming() {
         let (stream, sink) = (stream?, Arc::clone(&sink));
-        // What went wrong is for the client to find out.
+        // Errors of a connection are the client's to report.
         thread::Builder::new()
             .stack_size(STACK)
             .spawn(move || connection::serve(stream, &sink))?;
@@ -88,7 +93,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// `10`, `10k`, `10M`, `10G`: in thousands, as links are sold.
+/// Parses `10`, `10k`, `10M` or `10G`, with decimal units as for the speed of links.
 fn number(text: &str) -> Result<u64, Box<dyn Error>> {
     let (digits, factor) = match text.strip_suffix(['k', 'M', 'G']) {
         Some(digits) if text.ends_with('k') => (digits, 1_000),
@@ -100,7 +105,7 @@ fn number(text: &str) -> Result<u64, Box<dyn Error>> {
         .parse()
         .map_err(|_| format!("not a number: {text}"))?;
     if number == 0 && factor > 1 {
-        return Err("a limit of nothing lets nothing through".into());
+        return Err("a limit must be greater than zero".into());
     }
     Ok(number * factor)
 }

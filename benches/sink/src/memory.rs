@@ -1,6 +1,6 @@
-//! What the sink remembers: the names and sizes of objects and parts, and the answers that S3 would make of them.
+//! The names and sizes of objects and parts, and the responses that S3 would give.
 //!
-//! Border: no bytes of any object. An `ETag` here has a dash, so that nobody takes it for an MD5.
+//! Not here: bytes of objects. ETags have a dash, so that no client mistakes one for an MD5.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -25,7 +25,7 @@ struct Kept {
 
 struct Object {
     size: u64,
-    /// `x-amz-meta-…` and `content-type`, as lines of a head.
+    /// `x-amz-meta-…` and `content-type`, as header lines.
     headers: String,
 }
 
@@ -33,16 +33,16 @@ struct Upload {
     path: String,
     key: String,
     headers: String,
-    /// Sizes by number.
+    /// Size by part number.
     parts: BTreeMap<u32, u64>,
 }
 
-/// An answer: its status, further lines of its head, its body.
+/// A response: its status, further header lines, its body.
 pub struct Answer {
     pub status: &'static str,
     pub headers: String,
     pub body: String,
-    /// Of what a HEAD tells of, instead of the body's.
+    /// The `Content-Length` in a response to HEAD, instead of that of the body.
     pub length: Option<u64>,
 }
 
@@ -90,7 +90,7 @@ impl Memory {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Kept::default();
     }
 
-    /// What S3 would say to a request whose body has arrived.
+    /// The response to a request whose body has arrived.
     pub fn answer(&self, request: &Request<'_>) -> Answer {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let path = format!("{}/{}", request.bucket, request.key);
@@ -183,7 +183,7 @@ impl Memory {
             "HeadBucket" | "CreateBucket" => Answer::new("200 OK"),
             "GetBucketLocation" => Answer::xml("LocationConstraint", ""),
             "ListBuckets" => Answer::xml("ListAllMyBucketsResult", "<Buckets/>"),
-            // Nobody is shown anything here, or a client would compare instead of sending.
+            // Always empty: otherwise a client would compare files instead of sending them.
             "ListObjects" => Answer::xml(
                 "ListBucketResult",
                 "<Name>sink</Name><KeyCount>0</KeyCount><MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated>",
@@ -198,7 +198,7 @@ fn no_such_upload() -> Answer {
     Answer::error("404 Not Found", "NoSuchUpload")
 }
 
-/// What an object gives back to HEAD of what it was created with.
+/// The headers of a request that creates an object, as HeadObject returns them.
 fn headers(request: &Request<'_>) -> String {
     let mut lines = String::new();
     for (name, value) in request.headers() {
@@ -240,7 +240,7 @@ fn list_parts(upload: &Upload, request: &Request<'_>) -> Answer {
     Answer::xml("ListPartsResult", &inner)
 }
 
-/// Of one key only: a gateway looks for its own.
+/// Lists by prefix; the gateway passes a key of its own.
 fn list_uploads(kept: &Kept, request: &Request<'_>) -> Answer {
     let prefix = request
         .query("prefix")

@@ -1,19 +1,19 @@
-//! The head of a request: which operation of S3 it is, on what, and how long its body is.
+//! The head of a request: its S3 operation, bucket and key, and the length of its body.
 //!
-//! Border: text only; paths are `/bucket/key`. Names are left in percent-encoding, as they come.
+//! Paths are `/bucket/key`. Names stay percent-encoded.
 
 pub struct Request<'a> {
     pub method: &'a str,
-    /// Behind the first slash, without slashes at its end.
+    /// The first segment of the path.
     pub bucket: &'a str,
-    /// Empty for the bucket itself.
+    /// The rest of the path; empty for the bucket itself.
     pub key: &'a str,
     query: &'a str,
     headers: &'a str,
 }
 
 impl<'a> Request<'a> {
-    /// None for what is no request.
+    /// Returns `None` if the head is not a request.
     pub fn parse(head: &'a str) -> Option<Self> {
         let (first, headers) = head.split_once("\r\n")?;
         let mut words = first.split(' ');
@@ -43,7 +43,7 @@ impl<'a> Request<'a> {
             .find_map(|(found, value)| found.eq_ignore_ascii_case(name).then_some(value))
     }
 
-    /// The value of a name in the query, empty if it stands alone.
+    /// The value of a query parameter; empty if it has none.
     pub fn query(&self, name: &str) -> Option<&'a str> {
         let mut pairs = self
             .query
@@ -52,7 +52,7 @@ impl<'a> Request<'a> {
         pairs.find_map(|(found, value)| (found == name).then_some(value))
     }
 
-    /// Bytes of the body on the wire; None where it comes in chunks.
+    /// Bytes of the body on the wire; `None` if it is chunked.
     pub fn length(&self) -> Option<u64> {
         match self.header("content-length") {
             Some(length) => length.parse().ok(),
@@ -61,7 +61,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Bytes of the object in it: less, where it comes in chunks that are signed.
+    /// Bytes of the object in the body; fewer than on the wire if its chunks are signed.
     pub fn size(&self) -> u64 {
         let decoded = self
             .header("x-amz-decoded-content-length")
@@ -69,7 +69,7 @@ impl<'a> Request<'a> {
         decoded.or_else(|| self.length()).unwrap_or_default()
     }
 
-    /// As the Amazon S3 API reference has it.
+    /// The name of the operation in the Amazon S3 API reference.
     pub fn operation(&self) -> &'static str {
         let has = |name| self.query(name).is_some();
         match (self.method, self.key.is_empty()) {

@@ -1,6 +1,4 @@
-//! What came in: requests by operation, bytes, and when.
-//!
-//! Border: counts only.
+//! Counts: requests by operation, bytes, and bytes over time.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,14 +11,14 @@ pub struct Stats(Mutex<Counts>);
 #[derive(Default)]
 struct Counts {
     requests: BTreeMap<&'static str, u64>,
-    /// Of bodies.
+    /// Bytes of bodies.
     bytes: u64,
     throttled: u64,
     connections: u64,
-    /// Open now, and at most so far.
+    /// Open connections, and their maximum so far.
     open: u64,
     open_most: u64,
-    /// Requests under way now, and at most so far.
+    /// Requests in progress, and their maximum so far.
     at_once: u64,
     at_once_most: u64,
     first: Option<Instant>,
@@ -45,7 +43,7 @@ impl Stats {
         self.with(|counts| counts.open -= 1);
     }
 
-    /// Notes a request; how many there are at once, it among them.
+    /// Counts a request; returns the number of requests in progress, including this one.
     pub fn began(&self, operation: &'static str) -> u64 {
         self.with(|counts| {
             counts.first.get_or_insert_with(Instant::now);
@@ -71,7 +69,7 @@ impl Stats {
                 .first
                 .map_or(0, |first| first.elapsed().as_millis() / 100);
             let tenth = usize::try_from(tenth).unwrap_or(usize::MAX);
-            // Two hours: what runs longer is not drawn.
+            // Bytes after the first two hours are not recorded by time.
             if tenth < 72_000 {
                 if counts.tenths.len() <= tenth {
                     counts.tenths.resize(tenth + 1, 0);
@@ -81,7 +79,7 @@ impl Stats {
         });
     }
 
-    /// Forgets everything but what is open.
+    /// Resets all counts except those of open connections and requests.
     pub fn reset(&self) {
         self.with(|counts| {
             *counts = Counts {

@@ -1,6 +1,6 @@
-//! The bytes of a connection, plain or in TLS.
+//! Reads and writes the bytes of a connection, plain or TLS. Blocking.
 //!
-//! Border: blocking; what the bytes mean is `connection`'s.
+//! Not here: HTTP. See `connection`.
 
 use std::error::Error;
 use std::io::{self, Read as _, Write as _};
@@ -15,11 +15,11 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 pub type Tls = Arc<ServerConfig>;
 
-/// The first byte of a handshake.
+/// The first byte of a TLS handshake.
 const HANDSHAKE: u8 = 22;
 
 /// # Errors
-/// When the directory holds no certificate and key.
+/// If the directory has no certificate and key.
 pub fn load(dir: &Path) -> Result<Tls, Box<dyn Error>> {
     let certificates =
         CertificateDer::pem_file_iter(dir.join("server.pem"))?.collect::<Result<_, _>>()?;
@@ -33,7 +33,8 @@ pub fn load(dir: &Path) -> Result<Tls, Box<dyn Error>> {
 
 pub struct Wire {
     end: End,
-    /// What is thrown away here: in TLS, and by kernels that do not do it themselves.
+    /// A buffer for bodies that the kernel cannot discard: those in TLS, and all on systems other
+    /// than Linux.
     scratch: Vec<u8>,
 }
 
@@ -74,7 +75,7 @@ impl Wire {
         }
     }
 
-    /// Says that nothing more is written; what is read from now on must come soon.
+    /// Closes the writing side, and limits the time of further reads.
     pub fn close(&mut self) -> io::Result<()> {
         let stream = match &mut self.end {
             End::Plain(stream) => stream,
@@ -88,11 +89,12 @@ impl Wire {
         stream.set_read_timeout(Some(Duration::from_secs(2)))
     }
 
-    /// Waits for up to so many bytes and throws them away; Linux does so without copying them (see tcp(7)).
+    /// Reads up to `most` bytes and discards them. Linux does not copy them (`MSG_TRUNC` in
+    /// tcp(7)).
     pub fn throw_away(&mut self, most: u64) -> io::Result<u64> {
         let most = usize::try_from(most).unwrap_or(1 << 20);
         if self.scratch.len() < most {
-            // Zeroed pages that nobody writes to take no memory.
+            // Zeroed pages need no memory until they are written.
             self.scratch = vec![0; most];
         }
         let scratch = &mut self.scratch[..most];
