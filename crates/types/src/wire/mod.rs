@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::names::{Checksum, ETag, Key, Md5, PartNumber, Sha256, SignedUrl, UploadId};
+use crate::{Checksum, ETag, Key, Md5, PartNumber, Sha256, SignedUrl, UploadId};
 
 mod code;
 
