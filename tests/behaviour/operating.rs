@@ -116,7 +116,7 @@ fn metrics_tell_of_an_upload_what_it_was() {
     assert_eq!(
         (
             is("upload_declared_bytes_total"),
-            is("upload_confirmed_bytes_total")
+            is("upload_verified_bytes_total")
         ),
         (size, size)
     );
@@ -177,7 +177,7 @@ fn what_hooks_let_through_and_what_they_reject_is_counted() {
     let names = [
         "upload_uploads_total{to=\"ready\"}",
         "upload_uploads_total{to=\"rejected\"}",
-        "upload_confirmed_bytes_total",
+        "upload_verified_bytes_total",
     ];
     // The last of them is counted when the client may know of it already.
     wait::until("both to be counted", || {

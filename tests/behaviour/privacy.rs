@@ -258,7 +258,7 @@ fn a_gateway_says_in_its_log_why_it_turned_a_token_away() {
     let output = put.run().exits(77);
     let log = gateway.stderr();
     assert!(
-        log.contains("rejected a token") && log.contains("its secret is wrong"),
+        log.contains("token rejected") && log.contains("its secret is wrong"),
         "{log}"
     );
     assert!(

@@ -403,15 +403,15 @@ async fn a_rejected_object_that_comes_back_is_removed_again() {
 #[tokio::test]
 async fn a_sweep_sees_to_what_was_rejected() {
     let world = World::with(|config| config.sweep_interval = Some(Duration::from_millis(20))).await;
-    for (fate, stays) in [
+    for (disposal, stays) in [
         (r#""delete""#, false),
         (r#""keep""#, true),
         (r#"{"quarantine":"q/x"}"#, false),
     ] {
-        let bodies = [fate.as_bytes().to_vec()];
+        let bodies = [disposal.as_bytes().to_vec()];
         let upload = verified(&world, &bodies).await;
         let said = format!(
-            r#"{{"hook":"scan","reason":"bad","fate":{fate},"until":"2020-01-01T00:00:00Z"}}"#
+            r#"{{"hook":"scan","reason":"bad","disposal":{disposal},"until":"2020-01-01T00:00:00Z"}}"#
         );
         let rejected = format!("state = 'rejected', rejection = '{said}', cleanup_at = 0");
         world.ledger(&format!(
@@ -430,7 +430,7 @@ async fn a_sweep_sees_to_what_was_rejected() {
         assert_eq!(
             world.store().head(&upload.key).await.unwrap().is_some(),
             stays,
-            "{fate}"
+            "{disposal}"
         );
     }
     assert!(

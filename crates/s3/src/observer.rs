@@ -49,3 +49,23 @@ impl CallOutcome {
 
 /// An [`Observer`] for callers without metrics.
 pub fn unobserved(_operation: &'static str, _outcome: CallOutcome, _duration: Duration) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn call_outcome_follows_from_the_status() {
+        for (status, outcome) in [
+            (200, CallOutcome::Ok),
+            (204, CallOutcome::Ok),
+            (301, CallOutcome::Refused),
+            (403, CallOutcome::Refused),
+            (404, CallOutcome::Absent),
+            (429, CallOutcome::Failed),
+            (503, CallOutcome::Failed),
+        ] {
+            assert_eq!(CallOutcome::of_status(status), outcome, "{status}");
+        }
+    }
+}
