@@ -132,7 +132,8 @@ impl Engine<'_> {
     ) {
         let kind = error.kind();
         self.summary.failures.push(kind.exit_code());
-        // `resume` does not continue an upload of another file version, and asking again does not help the others.
+        // `resume` does not continue an upload of another file version, and asking again does not
+        // help the others.
         let has_ended = matches!(
             kind,
             Kind::SourceChanged | Kind::NotAcceptable | Kind::CheckFailed | Kind::Unconfirmed
@@ -164,8 +165,8 @@ impl Engine<'_> {
         }
     }
 
-    /// The journal could not be written. What it does not have is not reported as stored or completed, and everything ends:
-    /// the results of running tasks could not be recorded either.
+    /// The journal could not be written. Facts that it does not have are not reported as stored or
+    /// completed, and everything ends: the results of running tasks could not be recorded either.
     pub(super) fn on_commit_failed(&mut self, error: &Error) {
         for undone in self.committer.undo() {
             self.summary.completed -= 1;
@@ -197,7 +198,8 @@ impl Engine<'_> {
     }
 }
 
-/// The hint of a failure: that of the error or, for a failure that may pass, the command that continues.
+/// The hint of a failure: that of the error or, for a failure that may pass, the command that
+/// continues.
 fn failure_hint(error: &Error, id: Option<&UploadId>, resume_command: &str) -> Option<String> {
     if let Some(hint) = error.hint() {
         return Some(hint.to_owned());

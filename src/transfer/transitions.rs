@@ -1,5 +1,5 @@
-//! What follows from the result of a task about an upload: records first, then the next call. A result that leaves the
-//! outcome open is answered by asking, never by guessing.
+//! The consequences of the result of a task about an upload: records first, then the next call. A
+//! result that leaves the outcome open is answered by asking, never by guessing.
 //!
 //! Not here: results about single parts (`part_transitions`).
 
@@ -118,7 +118,8 @@ impl Engine<'_> {
                 self.committer.record(Record::Abandoned { row });
                 Err(error)
             }
-            // It has begun before, with other bytes. Without parts, begin returns its id, so that it can be aborted.
+            // It has begun before, with other bytes. Without parts, begin returns its id, so that
+            // it can be aborted.
             Kind::SourceChanged if !upload.begins_without_parts => {
                 upload.begins_without_parts = true;
                 self.call_after(upload, Duration::ZERO)?;
@@ -136,7 +137,7 @@ impl Engine<'_> {
                 self.emit_upload_retry(upload, &error);
                 self.move_to(upload, Stage::Rejoining)
             }
-            // Its status tells why it is gone: an object that a hook rejected is not sent again.
+            // Its status has the reason: an object that a hook rejected is not sent again.
             Kind::Gone if is_durable && upload.take_rejoin() => {
                 self.move_to(upload, Stage::Rejoining)
             }
@@ -144,7 +145,8 @@ impl Engine<'_> {
         }
     }
 
-    /// Repeats a failed call later. If the backend does not have the upload any more, begins another one.
+    /// Repeats a failed call later. If the backend does not have the upload any more, begins
+    /// another one.
     fn on_call_failed(&mut self, upload: &mut ActiveUpload, error: Error) -> Result<Next> {
         if matches!(error.kind(), Kind::NotFound | Kind::Gone) {
             self.emit_upload_retry(upload, &error);
@@ -170,8 +172,8 @@ impl Engine<'_> {
         self.committer.emit(event);
     }
 
-    /// The source is of another version than the parts that were sent. `while_running` tells whether this process noticed it
-    /// after it had started.
+    /// The source is of another version than the parts that were sent. `noticed` is
+    /// when the change was noticed.
     pub(super) fn on_source_changed(
         &mut self,
         upload: &mut ActiveUpload,
@@ -234,7 +236,8 @@ impl Engine<'_> {
             AbortOutcome::Completed(receipt) => receipt,
             AbortOutcome::Pending(wait) => return self.call_when_decided(upload, wait),
         };
-        // If another process completed it with parts that this journal does not know, the receipt is not recorded.
+        // If another process completed it with parts that this journal does not know, the receipt
+        // is not recorded.
         let is_ours = resume::object_checksum(&upload.plan, &upload.parts.to_journal())
             .and_then(|checksum| resume::check_receipt(&receipt, &upload.plan, &checksum));
         if is_ours.is_ok() && upload.upload.id.as_ref() == Some(&receipt.id) {
@@ -387,7 +390,8 @@ impl Engine<'_> {
             }
             upload.parts.set_stored(number, etag);
         }
-        // The object of a single PUT whose response was lost has the upload's token, so its bytes are those that were signed.
+        // The object of a single PUT whose response was lost has the upload's token, so its bytes
+        // are those that were signed.
         if let ([only], true) = (stored, upload.plan.is_single()) {
             self.adopt_single(upload, only);
         }
