@@ -93,6 +93,10 @@ pub struct ActiveUpload {
     pub epoch: u64,
     /// The version of the source when its parts were last known to be those of the upload.
     pub checked_version: FileVersion,
+    /// How often the whole source was hashed again after all parts were stored.
+    pub final_checks: u32,
+    /// A part of the source has another digest than the journal recorded for this file version.
+    pub digests_disproved: bool,
     pub parts: PartStates,
     pub queue: PartQueue,
     /// Counts the queues. A result for an earlier one is ignored.
@@ -149,6 +153,8 @@ impl ActiveUpload {
             stage,
             epoch: 0,
             checked_version: source.version(),
+            final_checks: 0,
+            digests_disproved: false,
             source,
             parts: PartStates::default(),
             queue: PartQueue::default(),

@@ -9,7 +9,7 @@ use upload_types::error::{Error, Kind, Result};
 use upload_types::names::UploadId;
 use upload_types::wire::{UploadState, UploadStatus};
 
-use super::active_upload::ActiveUpload;
+use super::active_upload::{ActiveUpload, Stage};
 use super::engine::Engine;
 use super::options::Summary;
 use super::retry::{self, Attempt, Verdict};
@@ -118,7 +118,14 @@ impl Engine<'_> {
     /// Ends an upload with an error. Another process may continue it.
     pub(super) fn fail(&mut self, upload: &ActiveUpload, error: &Error) {
         let row = upload.row();
-        self.committer.record(Record::Released { row });
+        // Before begin is called, the backend has nothing that could be continued.
+        let has_ended = upload.stage() == Stage::Preparing
+            && matches!(error.kind(), Kind::NoSource | Kind::SourceChanged);
+        self.committer.record(if has_ended {
+            Record::Abandoned { row }
+        } else {
+            Record::Released { row }
+        });
         self.failed(upload.item, upload.upload.id.clone(), upload.path(), error);
     }
 

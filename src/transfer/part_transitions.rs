@@ -90,6 +90,7 @@ impl Engine<'_> {
         let sha256 = digests.sha256;
         match upload.parts.sha256(number) {
             Some(before) if before != sha256 => {
+                upload.digests_disproved = true;
                 let why = format!("part {number} has other bytes than before");
                 return self.on_source_changed(upload, &why, Noticed::WhileRunning);
             }

@@ -371,7 +371,7 @@ impl Engine<'_> {
         let mut next = self.new_upload(upload.item, put, source, recorded)?;
         next.by_resume = upload.by_resume;
         next.restarts = upload.restarts + 1;
-        if is_same && next.plan == upload.plan {
+        if is_same && next.plan == upload.plan && !upload.digests_disproved {
             next.parts = upload.parts.digests_only();
             let row = next.row();
             for Part { number, sha256, .. } in next.parts.to_journal().into_values() {

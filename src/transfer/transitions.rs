@@ -26,6 +26,8 @@ use crate::backend::Completion;
 use crate::journal::{Record, State};
 use crate::source::WithMd5;
 
+/// How often a source that is modified while it is hashed is hashed again before completing.
+const MAX_FINAL_CHECKS: u32 = 3;
 /// How long to wait before asking again about an upload that is being completed.
 const COMPLETION_WAIT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
@@ -438,10 +440,20 @@ impl Engine<'_> {
         crash::point("transfer.all_stored");
         let version = upload.source.current_version()?;
         let expected = upload.upload.intent.version;
-        if version.size != expected.size {
+        if version.size != expected.size || upload.source.has_bytes_behind_its_size()? {
             return self.on_source_changed(upload, "its size has changed", Noticed::WhileRunning);
         }
         if version != expected {
+            if upload.final_checks == MAX_FINAL_CHECKS {
+                let what = format!(
+                    "{} is modified all the time: also during each of {MAX_FINAL_CHECKS} checks of \
+                     its content",
+                    upload.source.path().display()
+                );
+                let hint = "end the program that modifies or touches it, or put a copy of it";
+                return Err(Error::new(Kind::SourceChanged, what).with_hint(hint));
+            }
+            upload.final_checks += 1;
             // Taken before the source is hashed: a change during that shows in the next comparison.
             upload.checked_version = version;
             return self.move_to(upload, Stage::FinalCheck);
