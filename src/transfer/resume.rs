@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::names::{Checksum, ETag, PartNumber, Sha256};
 use upload_types::plan::Plan;
-use upload_types::wire::{CompletePart, Receipt, StoredPart, UploadState, UploadStatus};
+use upload_types::wire::{
+    CompletePart, ObjectState, Receipt, StoredPart, UploadState, UploadStatus,
+};
 
 use super::options::PutRequest;
 use super::status::{check_failed, terminal_error};
@@ -72,8 +74,11 @@ pub enum Presence {
 
 #[must_use]
 pub fn presence(status: &UploadStatus) -> Presence {
-    match status.state {
-        UploadState::Verified | UploadState::Ready => Presence::There,
+    match (status.state, status.object) {
+        (UploadState::Verified | UploadState::Ready, None | Some(ObjectState::Present)) => {
+            Presence::There
+        }
+        (UploadState::Verified | UploadState::Ready, Some(_)) => Presence::Gone,
         _ => match terminal_error(status) {
             error if error.kind() == Kind::CheckFailed => Presence::Rejected(error),
             _ => Presence::Gone,
