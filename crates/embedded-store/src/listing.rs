@@ -35,7 +35,7 @@ pub fn url_encode(key: &str) -> String {
     utf8_percent_encode(key, ENCODED).to_string()
 }
 
-/// Encodes a key for a listing, as the request asks for.
+/// Encodes a key for a listing in the encoding that the request names.
 pub fn encode_key(key: &str, encoding: Option<&EncodingType>) -> String {
     match encoding.map(EncodingType::as_str) {
         Some(EncodingType::URL) => url_encode(key),

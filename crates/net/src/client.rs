@@ -1,6 +1,6 @@
 //! HTTP clients: common settings, trusted certificates, and a client that reads whole responses.
 //!
-//! Not here: uploads of parts, which need a streamed body and time-outs of their own.
+//! Not here: uploads of parts, which need a streamed body and other time-outs.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};

@@ -1,6 +1,6 @@
 //! The one error type of calls to the store.
 //!
-//! Not here: which response is which fault, in [`crate::response`].
+//! Not here: the fault of each response, in [`crate::response`].
 
 use std::fmt;
 

@@ -19,7 +19,7 @@ pub enum CallOutcome {
     Refused,
     /// 429, and 500 to 599.
     Failed,
-    /// No response, or none that can be read.
+    /// No response, or one that cannot be read.
     Lost,
 }
 

@@ -2,7 +2,7 @@
 //! deletes them. Calls of SQS's JSON protocol ("Amazon SQS API Reference",
 //! `application/x-amz-json-1.0`), signed with the store's credentials.
 //!
-//! Not here: the meaning of a message, which the gateway knows.
+//! Not here: the meaning of a message; the gateway interprets it.
 
 use std::time::Duration;
 
@@ -175,7 +175,8 @@ impl Queue {
         }
     }
 
-    /// Whether the queue moves messages that were delivered too often to a dead-letter queue.
+    /// Returns true if the queue moves messages that were delivered too often to a dead-letter
+    /// queue.
     pub async fn has_dead_letters(&self) -> Result<bool, Fault> {
         let request = json!({"QueueUrl": self.url, "AttributeNames": ["RedrivePolicy"]});
         let response: GetQueueAttributesResponse =

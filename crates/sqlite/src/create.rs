@@ -14,7 +14,7 @@ use crate::schema::Schema;
 use upload_types::crash;
 use upload_types::error::Result;
 
-/// How long a statement waits for another process's transaction.
+/// The longest wait of a statement for another process's transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Creates a complete file under a temporary name and links it into place. A crash leaves no empty
