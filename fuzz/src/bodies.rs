@@ -128,8 +128,8 @@ fn check_sign_request(plan: &Plan, parts: &[upload_types::wire::PartSpec]) {
     }
 }
 
-/// Checks that journal and store agree on a part only if it has the same SHA-256 or, if the store
-/// keeps none, the same `ETag`.
+/// Checks that journal and store agree on a part only if both have the same SHA-256 or, if the
+/// store keeps none, the same `ETag`.
 fn check_agreed_parts(plan: &Plan, stored: &[StoredPart]) {
     let etag_in_journal = "ours";
     let part = |number: PartNumber| upload::journal::Part {
@@ -170,14 +170,14 @@ fn split_byte(bytes: &[u8]) -> (u8, &[u8]) {
 pub fn store_xml(bytes: &[u8]) {
     let (choice, body) = split_byte(bytes);
     let status = [200_u16, 204, 301, 400, 403, 404, 409, 412, 500, 503][usize::from(choice) % 10];
-    let answer = || Response {
+    let response = || Response {
         status: http::StatusCode::from_u16(status).expect("a status"),
         headers: http::HeaderMap::new(),
         body: body.to_vec(),
     };
     let is_success = (200..300).contains(&status);
     let text = String::from_utf8_lossy(body);
-    match parse_complete(answer()) {
+    match parse_complete(response()) {
         Ok(()) => {
             assert!(
                 is_success && text.contains("CompleteMultipartUpload"),
@@ -191,12 +191,12 @@ pub fn store_xml(bytes: &[u8]) {
         }
         Err(fault) => assert_loggable(&fault),
     }
-    match parse_create(answer()) {
+    match parse_create(response()) {
         Ok(id) => assert!(is_success && !id.is_empty()),
         Err(fault) => assert_loggable(&fault),
     }
     for after in [None, PartNumber::try_from(3).ok()] {
-        match parse_list(answer(), after) {
+        match parse_list(response(), after) {
             Ok((parts, next)) => {
                 assert!(is_success && text.contains("ListParts"));
                 let first = after.map_or(0, PartNumber::get);
@@ -365,7 +365,7 @@ pub fn headers(bytes: &[u8]) {
     }
 }
 
-/// A presigned URL of a public backend, and the value of `--store-host`.
+/// A presigned URL from a public backend, and the value of `--store-host`.
 pub fn presigned_url(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let policy = UrlPolicy {

@@ -8,7 +8,7 @@ mod bodies;
 
 pub use bodies::*;
 
-/// The program of a target: for a fuzzer or, built without one, for the files of its command line.
+/// The program of a target: for the fuzzer or, without it, for the files of its command line.
 #[macro_export]
 macro_rules! target {
     ($name:ident) => {

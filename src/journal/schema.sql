@@ -1,10 +1,10 @@
 CREATE TABLE upload (
     row             INTEGER PRIMARY KEY,
-    -- Of the request to begin.
+    -- Sent with the request to begin.
     idempotency_key TEXT NOT NULL UNIQUE,
     -- Names this journal as the holder of leases.
     holder          TEXT NOT NULL,
-    -- The lock file of the process that drives the upload, if one does.
+    -- The lock file of the process that drives the upload. Null if none does.
     process         TEXT,
     -- As the user named it, and as it identifies itself.
     backend         TEXT NOT NULL,

@@ -16,8 +16,8 @@ pub enum StoreError {
 }
 
 tokio::task_local! {
-    /// The cause of the `InternalError` of a request. It is logged outside of s3s, because the log of
-    /// s3s is disabled.
+    /// The cause of the `InternalError` of a request. It is logged outside of s3s, because the log
+    /// of s3s is disabled.
     pub static INTERNAL_CAUSE: RefCell<Option<String>>;
 }
 

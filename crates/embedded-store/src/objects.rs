@@ -113,8 +113,8 @@ impl Store {
     /// Stores the file of a form. s3s has checked its policy. Returns its ETag and its path on this
     /// host.
     ///
-    /// An existing object stays: a form permits one object, also if it is posted repeatedly. Posting
-    /// the same bytes again succeeds.
+    /// An existing object stays: a form permits one object, also if it is posted repeatedly.
+    /// Posting the same bytes again succeeds.
     pub async fn post_object(
         &self,
         request: S3Request<PostObjectInput>,

@@ -203,7 +203,8 @@ impl SignedHeaders {
                 })?
             }
         };
-        // s3s also accepts credentials for STS, and requests to STS may omit the hash of the payload.
+        // s3s also accepts credentials for STS, and requests to STS may omit the hash of the
+        // payload.
         if !credential.ends_with("/s3/aws4_request") {
             return Err(s3_error!(
                 AccessDenied,

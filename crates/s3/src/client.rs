@@ -168,7 +168,8 @@ impl Client {
         response::check(operation, self.send(call).await?)
     }
 
-    /// Like [`Self::send_checked`], and parses the document. Its root element must begin with `root`.
+    /// Like [`Self::send_checked`], and parses the document. Its root element must begin with
+    /// `root`.
     pub(crate) async fn send_and_parse<T: DeserializeOwned>(
         &self,
         call: Call,

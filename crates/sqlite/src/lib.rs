@@ -33,7 +33,7 @@
 //!
 //! | file | |
 //! |---|---|
-//! | `schema`, `file_id`, `journal_mode` | [`Schema`]; [`FileId`]; the journal mode for a file system |
+//! | `schema`, `file_id`, `journal_mode` | [`Schema`]; [`FileId`]; the journal mode |
 //! | `atomic_create` | temporary files and their links |
 //! | `migrate`, `create`, `open`, `restore` | the life of a file |
 //! | `writer` | [`Writer`]: a thread that owns a connection |

@@ -90,9 +90,9 @@ impl PartFiles {
         Ok(false)
     }
 
-    /// Moves the part files that are not `known` to `lost`. Their process was killed between file and
-    /// row, or between row and removal. They are not removed at once, because the manifest may also
-    /// have lost its end, and their rows with it.
+    /// Moves the part files that are not `known` to `lost`. Their process was killed between file
+    /// and row, or between row and removal. They are not removed at once, because the manifest may
+    /// also have lost its end, and their rows with it.
     pub fn set_aside_unknown(&self, known: &HashSet<FileName>) -> io::Result<()> {
         let lost = self.dir.join("lost");
         let mut count = 0_u64;
