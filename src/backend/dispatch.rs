@@ -92,8 +92,7 @@ impl Backend {
         self.store().known_stores()
     }
 
-    /// The state of an upload that the journal has to keep, after it has begun at a backend that
-    /// keeps none itself.
+    /// The state of a begun upload that the journal has to keep for a backend that keeps none.
     #[must_use]
     pub fn opaque_state(&self, id: &UploadId) -> Option<String> {
         match self {

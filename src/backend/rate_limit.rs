@@ -41,7 +41,7 @@ impl TokenBucket {
         (self.rate / 20).max(MIN_GRANT_BYTES)
     }
 
-    /// Changes the rate. Keeps the bytes of the bucket, up to what the new rate permits.
+    /// Changes the rate. Keeps the bytes of the bucket, up to the capacity at the new rate.
     fn set_rate(&mut self, rate: u64, now: Instant) {
         self.fill(now);
         self.rate = rate.max(1);

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
 
-/// A file that is locked for as long as this process lives.
+/// A file that is locked until this process ends.
 #[derive(Debug)]
 pub struct ProcessLock {
     _file: File,

@@ -25,7 +25,7 @@ pub enum Record {
         row: i64,
         id: UploadId,
         part_size: u64,
-        /// State of a backend that keeps none itself.
+        /// The state of a backend that keeps none.
         backend_state: Option<String>,
     },
     /// A part has this SHA-256. If it differs from the recorded one, the recorded `ETag` is

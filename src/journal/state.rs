@@ -12,7 +12,7 @@
 //! Not here: the state of an upload at the gateway, [`upload_types::wire::UploadState`]; the stage
 //! of the engine, `transfer::Stage`.
 
-/// The state of an upload, as far as the client knows.
+/// The state of an upload in the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// The request to begin is about to be sent, or was sent without a response.

@@ -25,9 +25,9 @@ use crate::source::FileVersion;
 /// The properties of an upload before the request to begin it.
 #[derive(Debug, Clone)]
 pub struct Intent {
-    /// The backend as the user named it.
+    /// The name of the backend on the command line.
     pub backend: String,
-    /// The backend as it identifies itself.
+    /// The id that the backend reports.
     pub instance_id: String,
     pub path: PathBuf,
     pub name: String,
@@ -48,7 +48,7 @@ pub struct Upload {
     pub holder: String,
     /// The backend's id, once the upload has begun.
     pub id: Option<UploadId>,
-    /// State of a backend that keeps none itself. Holds no secret.
+    /// The state of a backend that keeps none. Holds no secret.
     pub backend_state: Option<String>,
     pub intent: Intent,
     pub state: State,
@@ -91,7 +91,7 @@ impl Journal {
         })
     }
 
-    /// Makes this process the one that drives an upload. Returns the row as it is now.
+    /// Makes this process drive an upload. Returns the present row.
     ///
     /// # Errors
     /// [`Kind::Busy`] if another process drives it.

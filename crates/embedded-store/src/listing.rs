@@ -225,7 +225,7 @@ impl Page {
 }
 
 /// The common prefix that stands for a key: up to the first delimiter after `prefix`. Returns
-/// `None` if the key is listed itself.
+/// `None` if the listing contains the key itself.
 fn common_prefix<'k>(key: &'k str, prefix: &str, delimiter: Option<&str>) -> Option<&'k str> {
     let delimiter = delimiter.filter(|delimiter| !delimiter.is_empty())?;
     let rest = key.get(prefix.len()..)?;

@@ -93,7 +93,7 @@ struct Clients {
     proxied: OnceLock<Client>,
 }
 
-/// Why no whole response arrived. The text never contains the URL, which may be secret.
+/// The reason why no whole response arrived. The text never contains the URL, which may be secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unreachable {
     /// The TLS library cannot be set up.

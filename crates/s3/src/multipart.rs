@@ -314,8 +314,8 @@ impl Store {
         self.client().send(call).await
     }
 
-    /// `AbortMultipartUpload`, repeated until `ListParts` does not know the upload: a part in
-    /// transit may arrive after the first abort.
+    /// `AbortMultipartUpload`, repeated until `ListParts` reports no such upload: a part in transit
+    /// may arrive after the first abort.
     pub async fn abort(&self, key: &Key, upload_id: &str) -> Result<(), Fault> {
         let url = self.object_url(key, &[("uploadId", upload_id)])?;
         for attempt in 1..=ABORT_ATTEMPTS {

@@ -8,7 +8,7 @@ use std::time::Duration;
 /// outcome, and the duration of the call.
 pub type Observer = fn(&'static str, CallOutcome, Duration);
 
-/// How the store responded to a call.
+/// The outcome of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CallOutcome {
     /// 200 to 299.

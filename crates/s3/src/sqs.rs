@@ -41,7 +41,7 @@ pub struct Message {
     pub id: String,
     receipt_handle: String,
     pub body: String,
-    /// How often the message was delivered, including this delivery; 0 if the queue does not report
+    /// The number of deliveries of the message, including this one; 0 if the queue does not report
     /// it.
     pub deliveries: u32,
 }
@@ -142,7 +142,7 @@ impl Queue {
             "QueueUrl": self.url,
             "MaxNumberOfMessages": MAX_MESSAGES,
             "WaitTimeSeconds": LONG_POLL.as_secs(),
-            // The first is the newer name; services ignore the name that they do not know.
+            // The first is the newer name; services ignore an unknown name.
             "MessageSystemAttributeNames": ["ApproximateReceiveCount"],
             "AttributeNames": ["ApproximateReceiveCount"],
         });

@@ -92,7 +92,7 @@ pub(crate) struct ErrorDocument {
     pub(crate) request_id: String,
 }
 
-/// Why a body is not the expected document.
+/// The reason why a body is not the expected document.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Unreadable {
     /// It is an `<Error>`, which S3 may send with status 200.

@@ -20,8 +20,8 @@ const MIN_SQLITE_VERSION: i32 = 3_051_003;
 const SYNCHRONOUS_FULL: i64 = 2;
 
 /// Creates the directory (0700) if it is missing, and returns the path of the file in it. Resolves
-/// links in the directory's path, because SQLite is configured to follow none. The file itself must
-/// not be a link.
+/// links in the directory's path, because SQLite is configured to follow none. The file must not be
+/// a link.
 ///
 /// # Errors
 /// [`Kind::DatabaseUnusable`] if the directory cannot be created or resolved, or the path names no
@@ -72,8 +72,8 @@ pub(crate) fn open_with_mode(
 ) -> Result<Connection> {
     match path.symlink_metadata() {
         Err(_) => create(path, schema, mode)?,
-        // A process died after it linked its temporary file into place, and before it removed the
-        // temporary name.
+        // A process was killed after it linked its temporary file into place, and before it removed
+        // the temporary name.
         Ok(metadata) if metadata.nlink() > 1 => {
             atomic_create::remove_stale(path, Locking::for_mode(mode));
         }

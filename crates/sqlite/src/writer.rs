@@ -42,7 +42,7 @@ pub enum TransactionEnd {
 #[derive(Debug)]
 pub struct Writer(mpsc::Sender<Job>);
 
-/// Why the result of a job is unknown.
+/// The reason why the result of a job is unknown.
 #[derive(Debug)]
 pub enum WriterError {
     /// The job did not start, or was not made durable. The text is SQLite's.

@@ -41,7 +41,7 @@ pub fn gateway_error(response: &Response) -> Error {
     }
 }
 
-/// The error of a response that no gateway has sent.
+/// The error of a response of another server than a gateway.
 pub fn not_a_gateway(status: u16) -> Error {
     let what = format!("the response is not that of a gateway (HTTP {status})");
     Error::new(Kind::UnexpectedServer, what).with_hint(NETWORK_LOGIN_HINT)

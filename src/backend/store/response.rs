@@ -99,8 +99,8 @@ struct S3Error {
     message: String,
 }
 
-/// The error that a response of a store stands for. `lifetime` decides where stores disagree on how
-/// they report an expired URL.
+/// The error that a response of a store stands for. Stores report an expired URL in different ways:
+/// `lifetime` decides.
 pub fn store_error(response: &Response, lifetime: UrlLifetime) -> Error {
     let status = response.status;
     let error: S3Error = from_str(&response.text()).unwrap_or_default();

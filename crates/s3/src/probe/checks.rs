@@ -291,7 +291,7 @@ impl Checks<'_> {
     }
 }
 
-/// Copies [`COPIED_RANGE`] and completes the upload. Returns whether the object has the right size.
+/// Copies [`COPIED_RANGE`] and completes the upload. Returns true if the object has the right size.
 async fn copy_range(store: &Store, from: &Key, to: &Key, upload_id: &str) -> Result<bool, Fault> {
     let (first, last) = COPIED_RANGE;
     let number = PartNumber::FIRST;

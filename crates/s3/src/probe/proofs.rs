@@ -15,7 +15,7 @@ use crate::response;
 use crate::signing::body_headers;
 use crate::store::Store;
 
-/// How often a body is sent while the store fails temporarily.
+/// The most attempts to send a body while the store fails temporarily.
 const ATTEMPTS: u32 = 3;
 /// Each check has part numbers of its own, so that no check sees the part of another. The proofs
 /// have the first ones.

@@ -39,7 +39,7 @@ impl Store {
     }
 
     /// Deletes the leftovers of interrupted probes that began 15 minutes before `now` or earlier.
-    /// Returns how many multipart uploads were aborted.
+    /// Returns the number of aborted multipart uploads.
     ///
     /// # Errors
     /// [`Fault`] if the store does not list, delete or abort.
