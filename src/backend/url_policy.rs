@@ -70,8 +70,8 @@ pub struct UrlPolicy<'a> {
     /// Stores that the user permits.
     pub store_hosts: &'a [StoreHost],
     pub allow_insecure_http: bool,
-    /// Stores that URLs of this backend named before, in the form of [`authority`]. If empty, a URL
-    /// may name any store.
+    /// Stores that URLs of this backend named before, as `HOST:PORT`. If empty, a URL may name any
+    /// store.
     pub known_stores: &'a [String],
 }
 

@@ -45,7 +45,7 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
-/// Stores the cause of an internal error in [`INTERNAL_CAUSE`].
+/// Stores the cause of an internal error in `INTERNAL_CAUSE`.
 impl From<StoreError> for S3Error {
     fn from(error: StoreError) -> Self {
         match error {

@@ -1,6 +1,6 @@
 //! The directories of the part files: creation, removal, and files that no row names.
 //!
-//! Not here: reading and writing files, in [`super::read`] and [`super::draft`].
+//! Not here: reading and writing files, in [`mod@super::read`] and [`super::draft`].
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
