@@ -102,8 +102,8 @@ impl<'de> Deserialize<'de> for Sha256 {
 }
 
 checked_text! {
-    /// S3's checksum of a whole object: base64 of a SHA-256, followed by `-N` if it is the composite
-    /// checksum of N parts.
+    /// S3's checksum of a whole object: base64 of a SHA-256, followed by `-N` if it is the
+    /// composite checksum of N parts.
     Checksum,
     |text| {
         let (digest, parts) = text
