@@ -1,7 +1,7 @@
-//! Events: what the engine reports while it runs, in order. Serialised, they are the lines of `--json`, version 1. Within a
-//! version, a field is neither removed nor given another type.
+//! Events: the reports of the engine while it runs, in order. Serialised, they are the lines of
+//! `--json`, version 1. Within a version, no field is removed or gets another type.
 //!
-//! Not here: how events look on a terminal (`report`).
+//! Not here: events on a terminal (`report`).
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -20,7 +20,8 @@ use upload_types::wire::Receipt;
 /// The field `v` of each line.
 pub const VERSION: u32 = 1;
 
-/// The sending end of the stream of events. Sending neither blocks nor fails: a closed terminal does not stop an upload.
+/// The sending end of the stream of events. Sending neither blocks nor fails: a closed terminal
+/// does not stop an upload.
 #[derive(Debug, Clone)]
 pub struct EventSender(mpsc::UnboundedSender<Event>);
 
@@ -102,7 +103,8 @@ pub enum Event {
         #[serde(skip)]
         message: String,
     },
-    /// The source has changed since its upload began. The next events show whether a new upload begins or this one fails.
+    /// The source has changed since its upload began. The next events show that a new upload
+    /// begins, or that this one fails.
     Changed {
         #[serde(skip)]
         item: usize,
@@ -213,8 +215,9 @@ pub fn to_json_line(event: &impl Serialize) -> String {
     escape_for_terminal(serde_json::to_string(&Line { v: VERSION, event }).unwrap_or_default())
 }
 
-/// Escapes as `\u…` the characters that a terminal interprets or hides and that serde does not escape: DEL, C1 controls,
-/// direction marks, line separators, zero-width characters. Valid JSON has them in strings only.
+/// Escapes as `\u…` the characters that a terminal interprets or hides and that serde does not
+/// escape: DEL, C1 controls, direction marks, line separators, zero-width characters. Valid JSON
+/// has them in strings only.
 fn escape_for_terminal(json: String) -> String {
     use std::fmt::Write as _;
     let is_unsafe = |c: char| {

@@ -41,7 +41,7 @@ pub fn gateway_error(response: &Response) -> Error {
     }
 }
 
-/// The error of a response that no gateway has sent.
+/// The error of a response of another server than a gateway.
 pub fn not_a_gateway(status: u16) -> Error {
     let what = format!("the response is not that of a gateway (HTTP {status})");
     Error::new(Kind::UnexpectedServer, what).with_hint(NETWORK_LOGIN_HINT)
@@ -75,13 +75,13 @@ fn problem_kind(status: u16, code: Option<Code>, retry_after: Option<Duration>) 
         Some(Code::NotAbortable) => Kind::NotAbortable,
         Some(Code::PartsMismatch) => Kind::PartsMismatch,
         Some(Code::Gone) => Kind::Gone,
-        // Without a time, a quota does not become free by waiting.
+        // Without `Retry-After`, waiting does not free a quota.
         Some(Code::QuotaExceeded) if retry_after.is_none() => Kind::NotAcceptable,
         Some(Code::RateLimited | Code::QuotaExceeded | Code::Busy) => Kind::Throttled(retry_after),
         Some(Code::StoreUnavailable | Code::Unavailable) => {
             backend_unavailable(status, retry_after).kind()
         }
-        // The code of a newer gateway: its status is known.
+        // The code of a newer gateway: the status decides.
         None if status == 401 || status == 403 => Kind::Unauthorized,
         None if status == 426 => Kind::Incompatible,
         None if status == 429 || status >= 500 => backend_unavailable(status, retry_after).kind(),
