@@ -4,6 +4,8 @@ use std::ffi::OsStr;
 
 use super::args::AbortArgs;
 use super::backend_handle::BackendHandle;
+use super::hint_commands::HintCommands;
+use super::hints;
 use super::lookup::find_upload;
 use super::output;
 use super::settings::{Connection, Settings};
@@ -17,7 +19,7 @@ use upload_types::names::UploadId;
 
 /// # Errors
 /// Errors before the first upload. Those of single uploads are printed, and are in the exit code.
-pub async fn run(settings: &Settings, flags: &AbortArgs) -> Result<u8> {
+pub async fn run(settings: &Settings, flags: &AbortArgs, commands: &HintCommands) -> Result<u8> {
     let connection = settings.connection(&flags.connection)?;
     let mut aborter = Aborter {
         journal: Journal::open(&settings.journal()?)?,
@@ -30,8 +32,8 @@ pub async fn run(settings: &Settings, flags: &AbortArgs) -> Result<u8> {
         match aborter.abort(upload).await {
             Ok(id) => report(settings, id.as_ref(), upload)?,
             Err(error) => {
-                output::eprint_error(&super::hints::for_query(error.duplicate()));
                 codes.push(error.kind().exit_code());
+                output::eprint_error(&hints::for_query(error, commands));
             }
         }
     }

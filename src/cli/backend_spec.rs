@@ -66,7 +66,7 @@ impl BackendSpec {
     pub fn not_configured() -> Error {
         Error::new(Kind::Config, "no backend is configured").with_hint(format!(
             "name one with --backend, UPLOAD_BACKEND or the key `backend` of the configuration file: {FORMS}; for example: \
-             upload put FILE --backend embedded"
+             --backend embedded"
         ))
     }
 }

@@ -39,12 +39,12 @@ impl LocalGateway {
         let config = config(target, token.clone(), lock_timeout)?;
         let running = upload_gateway::start(config)
             .await
-            .map_err(|error| with_client_hint(error, target))?;
+            .map_err(with_client_hint)?;
         Ok(Self { running, token })
     }
 
     pub fn url(&self) -> &Url {
-        &self.running.url()
+        self.running.url()
     }
 
     pub fn token(&self) -> &Token {
@@ -115,16 +115,15 @@ fn config(target: &Target, token: Token, lock_timeout: Duration) -> Result<Confi
 }
 
 /// Replaces a hint about a flag of `upload serve`, which clients do not have.
-fn with_client_hint(error: Error, target: &Target) -> Error {
+fn with_client_hint(error: Error) -> Error {
     let names_gateway_flag = error
         .hint()
         .is_some_and(|hint| hint.contains("--store-probe"));
     if names_gateway_flag {
-        error.with_hint(format!(
-            "use a store that enforces signed proofs; to accept this one without proof, run \
-             `upload serve --store {} --store-probe warn` and upload to that gateway",
-            target.name()
-        ))
+        error.with_hint(
+            "use a store that enforces signed checksums; or run a gateway that accepts this store, \
+             and upload to it (see `upload serve --help`)",
+        )
     } else {
         error
     }

@@ -6,7 +6,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::report::{LogWriter, safe};
+use crate::report::{LogWriter, escape, safe};
 use upload_types::error::{Error, Kind, Result};
 
 /// Writes text to standard output. A closed standard output is not an error.
@@ -63,7 +63,8 @@ pub fn eprint_line(text: &str) {
 pub fn eprint_error(error: &Error) {
     eprint_line(&format!("error: {}", safe(&error.to_string())));
     if let Some(hint) = error.hint() {
-        eprint_line(&format!("hint: {}", safe(hint)));
+        // Not cut: a hint may contain a command.
+        eprint_line(&format!("hint: {}", escape(hint)));
     }
 }
 

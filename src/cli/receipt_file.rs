@@ -83,4 +83,5 @@ fn write_error(path: &Path, error: io::Error) -> Error {
         format!("could not write the receipt file {}", path.display()),
     )
     .with_source(error)
+    .with_hint("run the command again with another file: --receipt FILE; completed uploads are not sent again")
 }

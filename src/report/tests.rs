@@ -105,6 +105,7 @@ fn exit(uploads: u64, completed: u64, bytes_sent: u64, bytes_skipped: u64) -> Ev
         bytes_sent,
         bytes_skipped,
         resumable: failed > 0,
+        resume_command: "upload --journal j.db resume".into(),
     }
 }
 
@@ -166,7 +167,7 @@ fn plain_reports_several_sources_in_one_progress_line() {
             "error: a.mov: could not read part 3:\\u{a}\\u{1b}[31mdisk on fire",
             "hint: check the disk",
             "uploaded 1 of 2 files, sent 2.0 GiB in 25s (81.9 MiB/s)",
-            "unfinished uploads are in the journal: run `upload resume` to continue them",
+            "to continue the unfinished uploads: upload --journal j.db resume",
         ]
     );
 }

@@ -110,7 +110,7 @@ pub fn store_error(response: &Response, lifetime: UrlLifetime) -> Error {
     if status == 413 && error.code.is_empty() {
         let what = "a server before the store accepts no part of this size (HTTP 413)";
         return Error::new(Kind::Incompatible, what)
-            .with_hint("put the file again with a smaller --part-size");
+            .with_hint("put the file again in smaller parts: `upload put FILE --part-size SIZE`");
     }
     let kind = kind_of(response, &error, lifetime);
     let what = if kind == Kind::UnexpectedServer {

@@ -46,12 +46,18 @@ pub enum Verb {
     /// Remove finished uploads from the journal, and list orphans
     ///
     /// First, finished uploads are removed from the journal; their objects stay in the store. Second, if a backend is configured,
-    /// its orphans are listed: uploads that it has in progress and that the journal does not know. Nothing is aborted;
-    /// `upload abort ID` does that.
+    /// its orphans are listed: uploads that it has in progress and that are not in the journal. Nothing is aborted;
+    /// `upload abort ID` does that. If the backend does not respond, the exit code is 75; the journal is pruned in any case.
     Prune(PruneArgs),
     /// Write an uploaded object to standard output, and verify it
+    ///
+    /// The SHA-256 of each part is compared with that in the journal while the object is written. If they differ, the exit code is
+    /// 65: the output must be discarded. Standard error says what was verified.
     Cat(CatArgs),
     /// Print a URL for reading an uploaded object
+    ///
+    /// The URL is a secret: it permits anyone to read the object until it expires. An object of the backend embedded has a URL only
+    /// while `upload serve` runs on its ledger and its store; `upload cat` reads it at any time.
     Url(UrlArgs),
     /// Print the effective settings and their origins
     Config(ConfigArgs),

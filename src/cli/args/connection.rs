@@ -1,4 +1,5 @@
-//! The flags that say how to reach a backend and its store: the same for every verb that calls a backend.
+//! The flags about the connection to a backend and its store: the same for every verb that calls a
+//! backend.
 
 #![expect(
     clippy::doc_markdown,
@@ -62,7 +63,7 @@ pub struct S3Args {
     /// The endpoint of the S3 service [default: Amazon's for the region]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub s3_endpoint: Option<String>,
-    /// The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration, else us-east-1]
+    /// The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]
     #[arg(long, value_name = "REGION", value_parser = NonEmptyStringValueParser::new())]
     pub s3_region: Option<String>,
     /// Put the name of the bucket into the path of URLs instead of the host

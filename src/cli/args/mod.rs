@@ -19,7 +19,7 @@ pub mod serve;
 
 pub use command::{CommandLine, Verb, command};
 pub use connection::{ConnectionArgs, S3Args, is_shared_heading};
-pub use exit_codes::{EXIT_CODES, SEVERAL_SOURCES};
+pub use exit_codes::{AFTER_TEMPORARY_FAILURE, EXIT_CODES, SEVERAL_SOURCES};
 pub use global::{ColorWhen, GlobalArgs, ProgressStyle};
 pub use transfer::{TransferArgs, WaitState};
 pub use verbs::{

@@ -7,7 +7,9 @@ use clap_mangen::Man;
 
 use super::json_lines::{EVENTS, RECEIPT, lines_of};
 use super::roff;
-use crate::cli::args::{self, EXIT_CODES, SEVERAL_SOURCES, is_shared_heading};
+use crate::cli::args::{
+    self, AFTER_TEMPORARY_FAILURE, EXIT_CODES, SEVERAL_SOURCES, is_shared_heading,
+};
 use upload_types::error::{Error, Kind, Result};
 
 const SHARED_SECTION: &str = ".SH SHARED OPTIONS\n\
@@ -126,9 +128,10 @@ fn exit_status() -> String {
         .map(|(code, meaning)| vec![*code, *meaning])
         .collect();
     format!(
-        "{}{}{}\n",
+        "{}{}{}\n.PP\n{}\n",
         roff::section("EXIT STATUS"),
         roff::table(&["code", "meaning"], &rows),
+        roff::escape(AFTER_TEMPORARY_FAILURE),
         roff::escape(SEVERAL_SOURCES)
     )
 }

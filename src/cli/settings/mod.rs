@@ -22,5 +22,5 @@ pub use environment::Environment;
 pub use environment::{Directories, Terminals};
 pub use origin::Origin;
 pub use sources::Settings;
-pub use target::{LocalPaths, Target};
+pub use target::Target;
 pub use values::{Connection, PutOptions, Transfer};
