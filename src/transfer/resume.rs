@@ -1,5 +1,5 @@
-//! Decisions about what is left to do: which upload a source continues, which parts the store has, whether the parts make
-//! the object, and whether the receipt is of that object. Pure.
+//! Decisions about what is left to do: which upload a source continues, which parts the store has,
+//! whether the parts make the object, and whether the receipt is of that object. Pure.
 //!
 //! A dry run takes the same decisions (`preview`).
 
@@ -15,7 +15,8 @@ use super::status::{check_failed, terminal_error};
 use crate::journal::{Part, State, Upload};
 use crate::source::FileVersion;
 
-/// What a `put` of a source does, given the uploads of that source in the journal. The number is an index of these.
+/// The decision of a `put` of a source, given the uploads of that source in the journal. The number
+/// is an index of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Choice {
     /// Begin a new upload.
@@ -122,9 +123,9 @@ pub fn not_resumable(state: State) -> Option<Error> {
     }
 }
 
-/// The parts that need not be sent: journal and store agree on number, size and SHA-256. If the store keeps no SHA-256, its
-/// `ETag` must be the one that it gave for these bytes. Returns the store's `ETag`: it may have changed if the same bytes
-/// arrived twice.
+/// The parts that need not be sent: journal and store agree on number, size and SHA-256. If the
+/// store keeps no SHA-256, its `ETag` must be the one that it gave for these bytes. Returns the
+/// store's `ETag`: it may have changed if the same bytes arrived twice.
 #[must_use]
 pub fn agreed_parts<'a>(
     plan: &Plan,

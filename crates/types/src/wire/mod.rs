@@ -10,7 +10,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::names::{Checksum, ETag, Key, Md5, PartNumber, Sha256, SignedUrl, UploadId};
+use crate::digest::{Checksum, Md5, Sha256};
+use crate::etag::ETag;
+use crate::ids::{Key, PartNumber, UploadId};
+use crate::secrets::SignedUrl;
 
 mod code;
 
@@ -73,7 +76,7 @@ impl Limits {
     };
 }
 
-/// What the store enforces on the bytes of each part, strongest first.
+/// The check that the store enforces on the bytes of each part, strongest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
