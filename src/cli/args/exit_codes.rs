@@ -33,8 +33,8 @@ pub const SEVERAL_SOURCES: &str =
 
 /// How to go on after code 75.
 pub const AFTER_TEMPORARY_FAILURE: &str = "\
-After code 75, run the command again. If the upload had begun, `upload resume ID`
-continues it too. The hint on standard error names the command.";
+After code 75, run the command again; once the upload has begun, `upload
+resume ID` continues it too. The hint on standard error names the command.";
 
 /// The table for `--help`.
 pub fn help_section() -> String {
