@@ -1,5 +1,5 @@
-//! Events: what the engine reports while it runs, in order. Serialised, they are the lines of `--json`, version 1. Within a
-//! version, a field is neither removed nor given another type.
+//! Events: what the engine reports while it runs, in order. Serialised, they are the lines of
+//! `--json`, version 1. Within a version, a field is neither removed nor given another type.
 //!
 //! Not here: how events look on a terminal (`report`).
 
@@ -22,7 +22,8 @@ use upload_types::wire::Receipt;
 /// The field `v` of each line.
 pub const VERSION: u32 = 1;
 
-/// The sending end of the stream of events. Sending neither blocks nor fails: a closed terminal does not stop an upload.
+/// The sending end of the stream of events. Sending neither blocks nor fails: a closed terminal
+/// does not stop an upload.
 #[derive(Clone)]
 pub struct EventSender {
     channel: mpsc::UnboundedSender<Event>,
@@ -128,7 +129,8 @@ pub enum Event {
         #[serde(skip)]
         message: String,
     },
-    /// The source has changed since its upload began. The next events show whether a new upload begins or this one fails.
+    /// The source has changed since its upload began. The next events show whether a new upload
+    /// begins or this one fails.
     Changed {
         #[serde(skip)]
         item: usize,
@@ -242,8 +244,9 @@ pub fn to_json_line(event: &impl Serialize) -> String {
     escape_for_terminal(serde_json::to_string(&Line { v: VERSION, event }).unwrap_or_default())
 }
 
-/// Escapes as `\u…` the characters that a terminal interprets or hides and that serde does not escape: DEL, C1 controls,
-/// direction marks, line separators, zero-width characters. Valid JSON has them in strings only.
+/// Escapes as `\u…` the characters that a terminal interprets or hides and that serde does not
+/// escape: DEL, C1 controls, direction marks, line separators, zero-width characters. Valid JSON
+/// has them in strings only.
 fn escape_for_terminal(json: String) -> String {
     use std::fmt::Write as _;
     let is_unsafe = |c: char| {

@@ -71,8 +71,8 @@ impl Aborter<'_> {
         }
     }
 
-    /// Aborts an upload that only its backend may know. Without a backend, or if the argument is not an id, the error is
-    /// `not_found`.
+    /// Aborts an upload that only its backend may know. Without a backend, or if the argument is
+    /// not an id, the error is `not_found`.
     async fn abort_orphan(&self, id: &OsStr, not_found: Error) -> Result<UploadId> {
         let id = id.to_str().and_then(|id| id.parse::<UploadId>().ok());
         let target = self.settings.target(self.backend_flag, &self.connection);
@@ -96,7 +96,7 @@ impl Aborter<'_> {
         handle.close().await;
         let unconfirmed = match aborted {
             Ok(()) => None,
-            // The backend has nothing of it.
+            // The backend has no part of it.
             Err(error)
                 if matches!(
                     error.kind(),
@@ -105,7 +105,7 @@ impl Aborter<'_> {
             {
                 None
             }
-            // It is abandoned all the same, since nothing more can ever be learnt about it.
+            // It is abandoned nevertheless, since nothing more can be learnt about it.
             Err(error) if error.kind() == Kind::Unconfirmed => Some(error),
             Err(error) => return Err(error),
         };
@@ -115,8 +115,8 @@ impl Aborter<'_> {
     }
 }
 
-/// Aborts regardless of the holder: the user asked for it. An upload whose begin was never answered is begun once more, to learn
-/// its id.
+/// Aborts regardless of the holder: the user asked for it. An upload without a response to its
+/// begin is begun again, to learn its id.
 async fn abort_at_backend(backend: &Backend, upload: &Upload) -> Result<()> {
     transfer::restore_state(backend, upload);
     if let Some(id) = &upload.id {

@@ -16,7 +16,8 @@ use upload_types::names::UploadId;
 use upload_types::plan::Plan;
 
 /// # Errors
-/// [`Kind::Corrupt`] if the object differs from the uploaded file. Bytes may have been written by then.
+/// [`Kind::Corrupt`] if the object differs from the uploaded file. Bytes may have been written by
+/// then.
 pub async fn run(settings: &Settings, flags: &CatArgs) -> Result<()> {
     let connection = settings.connection(&flags.connection)?;
     let journal = Journal::open(&settings.journal()?)?;

@@ -1,6 +1,6 @@
 //! The commands that hints name, with the flags of the command that failed, so that a user can copy
-//! them. They contain no secrets: values of headers are left out, and so is the proxy, whose URL may
-//! have a password.
+//! them. They contain no secrets: the values of headers are left out, and the proxy, because its
+//! URL may contain a password.
 //!
 //! Not here: the hints (each is attached where its error is made).
 

@@ -1,4 +1,5 @@
-//! The gateway in this process, for the backends `embedded` and `s3://…`. The client calls it over loopback, as any other.
+//! The gateway in this process, for the backends `embedded` and `s3://…`. The client calls it over
+//! loopback, as any other.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use upload_types::error::{Error, Kind, Result};
 use upload_types::names::Token;
 use upload_types::wire::Proof;
 
-// A run has no operator who would choose other values.
+// A run has no operator to choose other values.
 const URL_TTL: Duration = Duration::from_mins(15);
 const UPLOAD_TTL: Duration = Duration::from_hours(168);
 const LEASE_TIME: Duration = Duration::from_mins(1);

@@ -19,8 +19,9 @@ impl Notices {
 
     pub fn show(&self, text: &str) {
         if !self.is_quiet {
-            // Standard error may be closed.
-            let _ = writeln!(self.writer.clone(), "{text}");
+            // One write, since bars are drawn after each. Standard error may be closed.
+            let line = format!("{text}\n");
+            let _ = self.writer.clone().write_all(line.as_bytes());
         }
     }
 }

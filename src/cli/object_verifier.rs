@@ -1,5 +1,5 @@
-//! Verifies the bytes of a downloaded object against the SHA-256 of each part, as the journal has it, and against the checksum
-//! of the receipt. Pure: bytes in, result out.
+//! Verifies the bytes of a downloaded object against the SHA-256 of each part, as the journal has
+//! it, and against the checksum of the receipt. Pure: bytes in, result out.
 
 use std::collections::BTreeMap;
 

@@ -84,7 +84,7 @@ pub fn exit_code(result: anyhow::Result<u8>) -> u8 {
     }
 }
 
-/// The process whose log is written.
+/// The process that writes the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogOf {
     /// A client, with or without a gateway in its process.
@@ -99,8 +99,9 @@ pub enum LogFormat {
     Json,
 }
 
-/// Writes the log to `writer`: by default warnings, with `-v` more of this program, with `-vvv` everything. `RUST_LOG` is
-/// ignored, because the most detailed logs of libraries may contain secrets.
+/// Writes the log to `writer`: by default warnings, with `-v` more of this program, with `-vvv`
+/// everything. `RUST_LOG` is ignored, because the most detailed logs of libraries may contain
+/// secrets.
 pub fn init_log(log_of: LogOf, verbose: u8, format: LogFormat, writer: LogWriter) {
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(LevelFilter::TRACE)

@@ -93,8 +93,8 @@ fn put(path: &Path, options: &PutOptions) -> PutRequest {
     }
 }
 
-/// The name of a file for the backend: `\u{fffd}` replaces control characters and bytes that are not UTF-8; a longer name than
-/// backends accept is cut before its extension.
+/// The name of a file for the backend: `\u{fffd}` replaces control characters and bytes that are
+/// not UTF-8; a longer name than backends accept is cut before its extension.
 fn wire_name(path: &Path) -> String {
     let name = path
         .file_name()

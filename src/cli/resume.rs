@@ -49,8 +49,7 @@ pub async fn run(settings: &Settings, flags: &ResumeArgs, commands: HintCommands
 
 /// The backend of `--backend`, as the journal names it.
 fn only_backend(flags: &ResumeArgs, connection: &Connection) -> Result<Option<String>> {
-    let parse =
-        |text: &String| BackendSpec::parse(text, connection.allow_insecure_http, Kind::Usage);
+    let parse = |text: &String| BackendSpec::parse(text, connection.plain_http(), Kind::Usage);
     let spec = flags.backend.as_ref().map(parse).transpose()?;
     Ok(spec.map(|spec| spec.to_string()))
 }

@@ -1,4 +1,5 @@
-//! The frame of a command that uploads (`put`, `resume`): journal, reporter, signals, receipt file, and the exit code.
+//! The frame of a command that uploads (`put`, `resume`): journal, reporter, signals, receipt file,
+//! and the exit code.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -32,7 +33,8 @@ const UNLIMITED: Duration = Duration::from_hours(8760);
 const STORE_NOTICE_DELAY: Duration = Duration::from_secs(2);
 /// The hint of a failure that may pass, before an upload has begun.
 const RUN_AGAIN: &str = "run the command again";
-/// From the first signal to the exit: 5 s for requests in flight, and a little to record their results.
+/// From the first signal to the exit: 5 s for requests in flight, and a little to record their
+/// results.
 const STOP_TIMEOUT: Duration = Duration::from_millis(5500);
 
 pub struct Session {
@@ -218,7 +220,8 @@ impl Session {
         handle.close().await;
     }
 
-    /// Reports an upload that is finished and needs no call to its backend; returns false for any other.
+    /// Reports an upload that is finished and needs no call to its backend; returns false for any
+    /// other.
     pub fn report_finished(&mut self, upload: &Upload) -> bool {
         let finished = upload.id.clone().zip(upload.receipt.clone());
         let Some((id, receipt)) = finished.filter(|_| self.wait == WaitFor::Verified) else {
@@ -261,7 +264,8 @@ impl Session {
         });
     }
 
-    /// Reports the end, and returns the exit code: of the uploads, the reporter and the receipt file.
+    /// Reports the end, and returns the exit code: of the uploads, the reporter and the receipt
+    /// file.
     #[must_use]
     pub fn close(self) -> u8 {
         let Summary {
@@ -284,7 +288,7 @@ impl Session {
             resume_command: self.commands.resume(),
         });
         drop((self.events, self.sink));
-        crash::point("cli.told");
+        crash::point("cli.reported");
         let mut codes = failures;
         for thread in self.threads {
             if let Ok(Err(error)) = thread.join() {
@@ -318,7 +322,8 @@ fn completing_hints(events: &EventSender, commands: &HintCommands, target: &Targ
     })
 }
 
-/// Listens for the signals that change the rate or stop the run; each is acknowledged on standard error.
+/// Listens for the signals that change the rate or stop the run; each is acknowledged on standard
+/// error.
 fn listen(limiter: &Arc<Limiter>, notices: &Notices) -> Result<watch::Receiver<Option<u8>>> {
     let rate_notices = notices.clone();
     rate_signals::follow(Arc::clone(limiter), move |limit| {

@@ -1,4 +1,5 @@
-//! `upload url`: prints a URL for reading an uploaded object. The URL is a secret, printed on purpose.
+//! `upload url`: prints a URL for reading an uploaded object. The URL is a secret, printed on
+//! purpose.
 
 use super::args::UrlArgs;
 use super::backend_handle::BackendHandle;
@@ -12,7 +13,8 @@ use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::ReadUrl;
 
 /// # Errors
-/// [`Kind::NotFound`] if there is no such object; [`Kind::Incompatible`] if it is in the embedded store and no gateway is named.
+/// [`Kind::NotFound`] if there is no such object; [`Kind::Incompatible`] if it is in the embedded
+/// store and no gateway is named.
 pub async fn run(settings: &Settings, flags: &UrlArgs) -> Result<()> {
     let connection = settings.connection(&flags.connection)?;
     let journal = Journal::open(&settings.journal()?)?;

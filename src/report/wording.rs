@@ -14,7 +14,7 @@ const WAITING: &str = "waiting for the backend's checks";
 const SHOWN_ATTEMPTS: u32 = 3;
 /// A duration below this is not shown, it would read `0s`.
 const MIN_SHOWN_DURATION: Duration = Duration::from_millis(100);
-/// A rate over a shorter time than this says nothing about the network.
+/// The rate over a shorter time is not meaningful.
 const MIN_RATE_DURATION: Duration = Duration::from_secs(1);
 
 /// How much of a source the store has: `81% of 2.0 GiB`.

@@ -1,7 +1,7 @@
 //! The command line as clap parses it: every verb and flag with its help.
 //!
-//! The only folder that uses clap's derive; help, man pages and completions all come from here. Not here: environment,
-//! configuration file and defaults (`settings`).
+//! The only folder that uses clap's derive; help, man pages and completions all come from here. Not
+//! here: environment, configuration file and defaults (`settings`).
 
 mod command;
 mod connection;

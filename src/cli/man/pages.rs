@@ -1,4 +1,5 @@
-//! The man pages: one for each verb, from the same definition as the help, with sections that no flag describes.
+//! The man pages: one for each verb, from the same definition as the help, with sections that no
+//! flag describes.
 
 use std::io;
 
@@ -166,7 +167,8 @@ fn see_also(name: &str) -> String {
     format!(".SH SEE ALSO\n{}\n", pages.join(", "))
 }
 
-/// The usage line: the options of the verb with their values, the groups of shared options by name, and the arguments.
+/// The usage line: the options of the verb with their values, the groups of shared options by name,
+/// and the arguments.
 fn synopsis(command: &Command) -> String {
     let name = command.get_bin_name().unwrap_or_default();
     let mut words = vec![name.to_owned()];
