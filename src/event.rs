@@ -3,8 +3,10 @@
 //!
 //! Not here: events on a terminal (`report`).
 
+use std::fmt;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -22,20 +24,44 @@ pub const VERSION: u32 = 1;
 
 /// The sending end of the stream of events. Sending neither blocks nor fails: a closed terminal
 /// does not stop an upload.
-#[derive(Debug, Clone)]
-pub struct EventSender(mpsc::UnboundedSender<Event>);
+#[derive(Clone)]
+pub struct EventSender {
+    channel: mpsc::UnboundedSender<Event>,
+    edit: Option<Edit>,
+}
+
+type Edit = Arc<dyn Fn(&mut Event) + Send + Sync>;
 
 impl EventSender {
     /// A sender and its receiver.
     #[must_use]
     pub fn channel() -> (Self, mpsc::UnboundedReceiver<Event>) {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        (Self(sender), receiver)
+        let (channel, receiver) = mpsc::unbounded_channel();
+        let edit = None;
+        (Self { channel, edit }, receiver)
     }
 
-    pub fn emit(&self, event: Event) {
+    /// A sender of the same channel that edits each event before it is sent.
+    #[must_use]
+    pub fn editing(&self, edit: impl Fn(&mut Event) + Send + Sync + 'static) -> Self {
+        Self {
+            channel: self.channel.clone(),
+            edit: Some(Arc::new(edit)),
+        }
+    }
+
+    pub fn emit(&self, mut event: Event) {
+        if let Some(edit) = &self.edit {
+            edit(&mut event);
+        }
         // Fails only after the receiver was dropped.
-        let _ = self.0.send(event);
+        let _ = self.channel.send(event);
+    }
+}
+
+impl fmt::Debug for EventSender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventSender").finish_non_exhaustive()
     }
 }
 
@@ -151,6 +177,9 @@ pub enum Event {
         bytes_skipped: u64,
         /// `upload resume` can continue at least one upload.
         resumable: bool,
+        /// The command that continues them.
+        #[serde(skip)]
+        resume_command: String,
     },
 }
 

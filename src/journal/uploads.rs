@@ -278,7 +278,7 @@ impl Upload {
     /// # Errors
     /// [`Kind::NotFound`] if the upload has not begun.
     pub fn begun_id(&self) -> Result<&UploadId> {
-        let hint = "run `upload resume` on its file to begin it";
+        let hint = "run `upload resume` to begin it";
         self.id.as_ref().ok_or_else(|| {
             Error::new(Kind::NotFound, "the upload has not begun yet").with_hint(hint)
         })

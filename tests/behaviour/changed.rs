@@ -5,7 +5,7 @@
 use std::fs::{self, File};
 use std::path::Path;
 
-use crate::interrupt::{held, killed_after};
+use crate::interrupt::{held, kill_after_parts};
 use crate::support::command::Running;
 use crate::support::events::{Event, events};
 use crate::support::gateway::Gateway;
@@ -21,7 +21,7 @@ const SIZE: u64 = 8 * PART;
 fn changed(change: impl Fn(&Path, &[u64])) -> (World, std::path::PathBuf, u64) {
     let world = World::new();
     let file = world.sandbox.file("film.bin", SIZE);
-    let (_, stored) = killed_after(&world, &file, 3);
+    let (_, stored) = kill_after_parts(&world, &file, 3);
     change(&file, &stored);
     (world, file, stored.len() as u64)
 }
@@ -38,7 +38,7 @@ fn is_another_generation(change: impl Fn(&Path, &[u64])) {
     );
     assert!(world.store().objects().is_empty());
     world.put(&file).run().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
 #[test]
@@ -67,14 +67,14 @@ fn another_file_in_its_place_is_another_generation() {
 
 #[test]
 fn one_byte_of_a_stored_part_is_another_generation() {
-    is_another_generation(|file, stored| files::edit(file, (stored[0] - 1) * PART + 10));
+    is_another_generation(|file, stored| files::flip_byte(file, (stored[0] - 1) * PART + 10));
 }
 
 #[test]
 fn a_modification_time_that_was_put_back_hides_nothing() {
     is_another_generation(|file, stored| {
         let before = fs::metadata(file).unwrap().modified().unwrap();
-        files::edit(file, (stored[0] - 1) * PART + 10);
+        files::flip_byte(file, (stored[0] - 1) * PART + 10);
         File::options()
             .write(true)
             .open(file)
@@ -88,7 +88,7 @@ fn a_modification_time_that_was_put_back_hides_nothing() {
 fn put_goes_straight_to_the_new_generation() {
     let (world, file, _) = changed(|file, _| files::resize(file, SIZE - 1));
     world.put(&file).run().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn a_touched_file_goes_on() {
         sent <= SIZE - stored * PART,
         "{sent} bytes were sent although {stored} parts were stored"
     );
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn a_renamed_file_goes_on_by_its_new_name() {
         sent <= SIZE - stored * PART,
         "{sent} bytes were sent although {stored} parts were stored"
     );
-    world.holds_only(&moved);
+    world.assert_holds_only(&moved);
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn a_change_while_it_runs_fails_the_upload() {
     let file = world.sandbox.file("film.bin", SIZE);
     let running = held(&world, world.put(&file).arg("--json"), 2 * PART);
     files::resize(&file, SIZE - 1);
-    world.proxy.open();
+    world.proxy.unblock();
     let output = running.wait().exits(65);
     assert!(
         events(&output)
@@ -155,7 +155,7 @@ fn if_changed_restart_begins_anew_by_itself() {
         3 * PART,
     );
     files::random(&file, SIZE - PART / 2, 97);
-    world.proxy.open();
+    world.proxy.unblock();
     let output = running.wait().succeeds();
     assert!(
         events(&output)
@@ -163,7 +163,7 @@ fn if_changed_restart_begins_anew_by_itself() {
             .any(|event| matches!(event, Event::Changed { .. })),
         "{output}"
     );
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
 /// A killed upload whose journal has lost the store's acknowledgement of a part, as a power cut may have it; and then that
@@ -171,7 +171,7 @@ fn if_changed_restart_begins_anew_by_itself() {
 fn with_a_forgotten_part_changed() -> (World, std::path::PathBuf) {
     let world = World::new();
     let file = world.sandbox.file("film.bin", SIZE);
-    let (_, stored) = killed_after(&world, &file, 3);
+    let (_, stored) = kill_after_parts(&world, &file, 3);
     let journal = world
         .sandbox
         .files()
@@ -186,7 +186,7 @@ fn with_a_forgotten_part_changed() -> (World, std::path::PathBuf) {
         )
         .unwrap();
     assert_eq!(forgotten, 1);
-    files::edit(&file, (stored[0] - 1) * PART + 10);
+    files::flip_byte(&file, (stored[0] - 1) * PART + 10);
     (world, file)
 }
 
@@ -197,15 +197,15 @@ fn a_forgotten_part_of_the_generation_before_is_not_taken_over() {
     // This run notes the new times of the file, and ends before it has read the part again.
     world
         .proxy
-        .spoil(Requests::post("/claim"), Fault::slow_down());
+        .inject(Requests::post("/claim"), Fault::slow_down());
     world
         .put(&file)
         .args(["--give-up-after", "1s"])
         .run()
         .exits(75);
-    world.proxy.mend();
+    world.proxy.clear_faults();
     world.put(&file).run().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
 /// The gateway has pinned what was signed; the file has other bytes since. That is another generation, however it shows.
@@ -214,7 +214,7 @@ fn a_change_that_only_the_gateway_notices_begins_anew() {
     let (world, file) = with_a_forgotten_part_changed();
     world.resume().run().exits(65);
     world.put(&file).run().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
 /// What `upload list --all` says has become of the uploads, oldest first: state and location.
@@ -247,7 +247,7 @@ fn both_are_known(world: &World, store: &S3, generations: [&str; 2]) {
     });
     assert_eq!(shas.collect::<Vec<_>>(), generations);
     assert_eq!(store.objects().len(), 2);
-    store.holds_nothing_open();
+    store.assert_no_open_uploads();
 }
 
 /// Only the client does not know that the generation before has become an object.
@@ -282,7 +282,7 @@ fn a_modification_time_that_was_put_back_is_no_file_that_is_there() {
         files::sha256(&file),
         fs::metadata(&file).unwrap().modified().unwrap(),
     );
-    files::edit(&file, 10);
+    files::flip_byte(&file, 10);
     File::options()
         .write(true)
         .open(&file)
@@ -298,14 +298,14 @@ fn a_modification_time_that_was_put_back_is_no_file_that_is_there() {
 fn a_generation_that_is_completing_is_brought_to_its_end_first() {
     let keeper = Gateway::start(&[], &[]);
     let store = keeper.store();
-    let world = World::on(&store);
+    let world = World::on_store(&store);
     let file = world.sandbox.file("film.bin", PART + 1);
     world
-        .data()
-        .spoil(Requests::store_complete(), Fault::s3(500, "InternalError"));
-    let before = world.data().traffic();
+        .part_proxy()
+        .inject(Requests::store_complete(), Fault::s3(500, "InternalError"));
+    let before = world.part_proxy().traffic();
     let mut running = world.put(&file).spawn();
-    let asked = || world.data().traffic().since(&before).count("POST") > 1;
+    let asked = || world.part_proxy().traffic().since(&before).count("POST") > 1;
     running.wait_for("the store to be asked", |_| asked().then_some(()));
     running.kill9();
     let before = files::sha256(&file);
@@ -313,7 +313,7 @@ fn a_generation_that_is_completing_is_brought_to_its_end_first() {
     let mut running = world.put(&file).spawn();
     let refused = |_: &Running| (world.proxy.traffic().count("DELETE") > 0).then_some(());
     running.wait_for("an abort", refused);
-    world.data().mend();
+    world.part_proxy().clear_faults();
     running.wait().succeeds();
     both_are_known(&world, &store, [&before, &files::sha256(&file)]);
 }

@@ -13,7 +13,7 @@ use tokio::runtime::Builder;
 
 use crate::support::companion::Companion;
 use crate::support::events::{events, parts_so_far, receipts};
-use crate::support::proxy::{Answer, Fault, Requests};
+use crate::support::proxy::{Fault, Requests, Response};
 use crate::support::sandbox::Sandbox;
 use crate::support::{PART, files};
 
@@ -27,7 +27,7 @@ fn holds(companion: &Companion, file: &Path, objects: usize) {
             .any(|key| companion.store.sha256(key) == files::sha256(file)),
         "no object is the file"
     );
-    companion.store.holds_nothing_open();
+    companion.store.assert_no_open_uploads();
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn files_of_any_size_arrive_whole() {
         );
     }
     assert_eq!(companion.store.objects().len(), sizes.len());
-    companion.store.holds_nothing_open();
+    companion.store.assert_no_open_uploads();
 
     // Once more: the journal knows, nobody is asked, nothing is sent.
     let before = companion.data.traffic();
@@ -96,7 +96,11 @@ fn files_of_any_size_arrive_whole() {
         vec!["list", "--orphans"],
         vec!["status", &id, "--remote"],
     ] {
-        companion.upload(&verb).run().exits(69).says("hint: ");
+        companion
+            .upload(&verb)
+            .run()
+            .exits(69)
+            .stderr_contains("hint: ");
     }
     companion.upload(&["status", &id]).run().succeeds();
     let large = companion.sandbox.file("large.bin", 4 * PART);
@@ -108,13 +112,13 @@ fn files_of_any_size_arrive_whole() {
         .run()
         .succeeds();
     companion.upload(&["abort", &begun]).run().succeeds();
-    companion.store.holds_nothing_open();
+    companion.store.assert_no_open_uploads();
     companion
         .upload(&["prune"])
         .run()
         .succeeds()
-        .says("removed 5 ")
-        .says("cannot list uploads");
+        .stderr_contains("removed 5 ")
+        .stderr_contains("cannot list uploads");
 }
 
 #[test]
@@ -122,14 +126,14 @@ fn killed_amid_it_sends_only_what_is_missing() {
     let companion = Companion::start("killed");
     let file = companion.sandbox.file("film.bin", 6 * PART);
     // The fourth part begins when two of those before it are answered.
-    companion.data.shut_after(4 * PART);
+    companion.data.block_after(4 * PART);
     let mut running = companion.put(&file).args(["--json", "-vvv"]).spawn();
-    companion.data.wait_until_shut();
+    companion.data.wait_until_blocked();
     running.wait_for("two parts", |running| {
         (parts_so_far(&running.stdout()) >= 2).then_some(())
     });
     let output = running.kill9();
-    companion.data.open();
+    companion.data.unblock();
     for path in companion
         .sandbox
         .files()
@@ -171,16 +175,16 @@ fn what_the_store_has_and_the_journal_does_not_know_is_told_by_its_md5() {
     // Stored, and no answer came.
     companion
         .data
-        .spoil(Requests::part(2).first(1), Fault::DropAnswer);
+        .inject(Requests::part(2).first(1), Fault::DropResponse);
     companion
         .data
-        .spoil(Requests::part(2).after(1), Fault::Hold);
+        .inject(Requests::part(2).after(1), Fault::Hold);
     let running = companion.put(&file).spawn();
     crate::support::wait::until("the second attempt", || {
         companion.data.is_holding().then_some(())
     });
     running.kill9();
-    companion.data.mend();
+    companion.data.clear_faults();
     let before = companion.data.traffic();
     let output = companion.resume().arg("--json").run().succeeds();
     holds(&companion, &file, 1);
@@ -198,26 +202,26 @@ fn what_goes_wrong_on_the_way_is_sent_again() {
     let file = companion.sandbox.file("film.bin", 4 * PART);
     companion
         .data
-        .spoil(Requests::part(1).first(1), Fault::expired());
+        .inject(Requests::part(1).first(1), Fault::expired());
     companion
         .data
-        .spoil(Requests::part(2).first(1), Fault::s3(403, "AccessDenied"));
+        .inject(Requests::part(2).first(1), Fault::s3(403, "AccessDenied"));
     // The store refuses it for its Content-MD5.
     companion
         .data
-        .spoil(Requests::part(3).first(1), Fault::FlipBit { at: 1000 });
-    companion.data.spoil(
+        .inject(Requests::part(3).first(1), Fault::FlipBit { at: 1000 });
+    companion.data.inject(
         Requests::part(4).first(1),
-        Fault::Set("etag", "\"00000000000000000000000000000000\""),
+        Fault::SetHeader("etag", "\"00000000000000000000000000000000\""),
     );
     // Not every implementation of these routes signs several parts at once, and Companion may be busy.
-    companion.api.spoil(
+    companion.api.inject(
         Requests::get("/batch"),
-        Fault::Answer(Answer::json(404, r#"{"message":"Not Found"}"#)),
+        Fault::Respond(Response::json(404, r#"{"message":"Not Found"}"#)),
     );
-    companion.api.spoil(
+    companion.api.inject(
         Requests::post("/complete").first(1),
-        Fault::Answer(Answer::page(502)),
+        Fault::Respond(Response::html_page(502)),
     );
     let before = companion.data.traffic();
     let output = companion.put(&file).arg("--json").run().succeeds();
@@ -230,7 +234,7 @@ fn what_goes_wrong_on_the_way_is_sent_again() {
         [2, 2, 2, 2]
     );
     let refused: Vec<_> = traffic
-        .of("PUT")
+        .by_method("PUT")
         .filter(|put| put.part == Some(3))
         .map(|put| put.status)
         .collect();
@@ -243,7 +247,7 @@ fn what_goes_wrong_on_the_way_is_sent_again() {
     }
 }
 
-/// The complete is carried out and its answer lost: nothing proves that the object is there, and nothing is sent twice.
+/// The complete is carried out and its answer lost: nothing assert_receipt_matches that the object is there, and nothing is sent twice.
 #[test]
 fn a_complete_whose_answer_is_lost_is_called_unconfirmed() {
     for (says_why, companion) in [
@@ -253,7 +257,7 @@ fn a_complete_whose_answer_is_lost_is_called_unconfirmed() {
         let file = companion.sandbox.file("film.bin", 2 * PART);
         companion
             .api
-            .spoil(Requests::post("/complete").first(1), Fault::DropAnswer);
+            .inject(Requests::post("/complete").first(1), Fault::DropResponse);
         let receipt = companion.sandbox.path("receipt");
         let output = companion
             .put(&file)
@@ -261,7 +265,7 @@ fn a_complete_whose_answer_is_lost_is_called_unconfirmed() {
             .arg(&receipt)
             .run()
             .exits(1)
-            .says("unconfirmed");
+            .stderr_contains("unconfirmed");
         assert_eq!(output.stdout(), "");
         assert_eq!(receipts(&receipt).len(), 0);
         // It is there, as who has access to the store can see.
@@ -280,27 +284,28 @@ fn a_complete_whose_answer_is_lost_is_called_unconfirmed() {
         if says_why {
             aborted.succeeds();
         } else {
-            aborted.exits(1).says("unconfirmed");
+            aborted.exits(1).stderr_contains("unconfirmed");
         }
         companion
             .upload(&["list"])
             .run()
             .succeeds()
-            .says("no unfinished uploads");
+            .stderr_contains("no unfinished uploads");
         companion.put(&file).run().succeeds();
         holds(&companion, &file, 2);
 
         // And a begin: what it began nobody knows by name any more.
-        companion
-            .api
-            .spoil(Requests::post("/s3/multipart").first(1), Fault::DropAnswer);
+        companion.api.inject(
+            Requests::post("/s3/multipart").first(1),
+            Fault::DropResponse,
+        );
         let other = companion.sandbox.file("other.bin", 1);
         companion
             .put(&other)
             .arg("-v")
             .run()
             .succeeds()
-            .says("stays in the store");
+            .stderr_contains("stays in the store");
         assert_eq!(
             (
                 companion.store.objects().len(),
@@ -317,7 +322,7 @@ fn an_upload_that_is_gone_is_begun_anew_where_companion_says_no_reason() {
     let companion = Companion::in_production("gone");
     let file = companion.sandbox.file("film.bin", 4 * PART);
     companion.kill_amid(companion.put(&file), 2 * PART);
-    companion.store.abort_all();
+    companion.store.abort_all_uploads();
     companion.resume().run().succeeds();
     holds(&companion, &file, 1);
     assert_eq!(companion.begun(), 2);
@@ -377,7 +382,7 @@ fn who_is_not_let_in_is_told_to_log_in() {
             .arg(&file)
             .env("UPLOAD_TOKEN", "token-canary")
     };
-    put().run().exits(77).says("--header");
+    put().run().exits(77).stderr_contains("--header");
     let headers = sandbox.path("headers");
     fs::write(&headers, "x-key: canary\n").unwrap();
     for header in ["x-key: canary", &format!("@{}", headers.display())] {
@@ -386,7 +391,7 @@ fn who_is_not_let_in_is_told_to_log_in() {
             .args(["--header", header])
             .run()
             .exits(77)
-            .says("not for you");
+            .stderr_contains("not for you");
         assert!(!output.stderr().contains("canary"), "{output}");
     }
 }

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use crate::interrupt::killed_after;
+use crate::interrupt::kill_after_parts;
 use crate::support::proxy::{Fault, Requests, Traffic};
 use crate::support::world::World;
 use crate::support::{MIB, PART};
@@ -28,7 +28,7 @@ struct Cost {
 impl Cost {
     fn of(traffic: &Traffic) -> Self {
         let hello = traffic
-            .of("GET")
+            .by_method("GET")
             .filter(|exchange| exchange.path == "/v1")
             .count() as u64;
         let (begin, put) = (traffic.posts("/v1/uploads"), traffic.count("PUT"));
@@ -141,10 +141,10 @@ fn many_small_files_in_one_command() {
 fn a_resumed_upload() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 12 * PART);
-    killed_after(&world, &file, 6);
+    kill_after_parts(&world, &file, 6);
     let before = world.proxy.traffic();
     let stored = before
-        .of("PUT")
+        .by_method("PUT")
         .filter(|exchange| exchange.status == Some(200))
         .count() as u64;
     world.resume().run().succeeds();
@@ -182,7 +182,7 @@ fn many_files_do_not_storm_a_store_that_takes_nothing() {
     let before = world.proxy.traffic();
     world
         .proxy
-        .spoil(Requests::put(), Fault::s3(500, "InternalError"));
+        .inject(Requests::put(), Fault::s3(500, "InternalError"));
     world
         .upload(&["put", "--jobs", "16", "--give-up-after", "3s"])
         .args(&files)
@@ -191,7 +191,7 @@ fn many_files_do_not_storm_a_store_that_takes_nothing() {
     let attempts = world.proxy.traffic().since(&before).count("PUT");
     // A hundred, those that were on the wire then, and one now and then.
     assert!(attempts <= 100 + 16 + 10, "{attempts} attempts");
-    world.proxy.mend();
+    world.proxy.clear_faults();
     world.upload(&["put"]).args(&files).run().succeeds();
     assert_eq!(world.store().objects().len(), files.len());
 }

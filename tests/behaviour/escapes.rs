@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use crate::interrupt::held;
 use crate::support::command::Output;
-use crate::support::proxy::{Answer, Fault, Requests};
+use crate::support::proxy::{Fault, Requests, Response};
 use crate::support::world::World;
 use crate::support::{PART, files};
 
@@ -124,7 +124,7 @@ fn words_of_servers_are_shown_and_not_obeyed() {
         ] {
             world
                 .proxy
-                .spoil(requests, Fault::Answer(Answer::json(400, &body)));
+                .inject(requests, Fault::Respond(Response::json(400, &body)));
             for args in [&["-vvv"][..], &["--json"]] {
                 count += 1;
                 let file = world.sandbox.file(&format!("{count}.bin"), 10);
@@ -132,7 +132,7 @@ fn words_of_servers_are_shown_and_not_obeyed() {
                 assert_ne!(output.code(), Some(0));
                 is_plain(&output);
             }
-            world.proxy.mend();
+            world.proxy.clear_faults();
         }
     }
 }
@@ -163,7 +163,7 @@ fn any_name_is_a_name() {
         let file = world.sandbox.path(OsStr::from_bytes(name));
         files::random(&file, PART + 10, seed as u64);
         let output = held(&world, world.put(&file).arg("--json"), PART).kill9();
-        world.proxy.open();
+        world.proxy.unblock();
         let plan = output
             .lines()
             .into_iter()

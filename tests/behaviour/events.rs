@@ -25,7 +25,7 @@ fn queued(name: &str) -> (S3, String, World) {
     let store = S3::real(&name);
     let queue = store.queue(&name);
     let events = format!("sqs:{queue}");
-    let world = World::on_with(&store, &["--events", &events, "--sweep-every", "never"]);
+    let world = World::on_store_with_args(&store, &["--events", &events, "--sweep-every", "never"]);
     (store, queue, world)
 }
 
@@ -46,7 +46,7 @@ fn pushed(name: &str) -> (S3, World) {
         "--sweep-every",
         "never",
     ];
-    let world = World::on_with(&store, &args);
+    let world = World::on_store_with_args(&store, &args);
     store.push_to(
         &name,
         &format!("{}/v1/events/s3", world.gateway.url()),
@@ -92,10 +92,10 @@ fn is_confirmed_without_its_client(store: &S3, world: &World) {
     assert_ne!(died.code(), Some(0), "{died}");
     // Nobody asks the gateway for it: the store does.
     wait_until_ready(world);
-    store.holds_only(&file);
+    store.assert_holds_only(&file);
     let location = world.resume().run().succeeds();
     assert_eq!(location.lines().len(), 1);
-    store.holds_only(&file);
+    store.assert_holds_only(&file);
 }
 
 #[test]
@@ -105,14 +105,14 @@ fn a_gateway_that_died_behind_complete_learns_it_from_the_store() {
     world.gateway.kill9();
     world
         .gateway
-        .start_again_to_die("gateway.complete.store_responded:1");
+        .restart_with_crash_point("gateway.complete.store_responded:1");
     let client = world.put(&file).spawn();
     world.gateway.wait();
     // The client asks too, but the lease of the first complete lives for a minute, and nobody sweeps.
-    world.gateway.start_again();
+    world.gateway.restart();
     wait_until_ready(&world);
     client.wait().succeeds();
-    store.holds_only(&file);
+    store.assert_holds_only(&file);
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn what_is_no_event_goes_to_the_dead_letter_queue_and_stops_nothing() {
     wait::until("an empty queue", || {
         (store.messages(&queue) == 0).then_some(())
     });
-    store.holds_only(&file);
+    store.assert_holds_only(&file);
 }
 
 #[test]
@@ -156,6 +156,6 @@ fn a_queue_that_is_not_there_is_told_of_at_the_start() {
     serve
         .run()
         .exits(78)
-        .says("QueueDoesNotExist")
-        .says("--events");
+        .stderr_contains("QueueDoesNotExist")
+        .stderr_contains("--events");
 }

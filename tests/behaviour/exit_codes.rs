@@ -7,7 +7,7 @@ use std::net::TcpListener;
 
 use rustix::process::geteuid;
 
-use crate::interrupt::{held, killed_after};
+use crate::interrupt::{held, kill_after_parts};
 use crate::support::proxy::{Fault, Proxy, Requests};
 use crate::support::sandbox::Sandbox;
 use crate::support::world::World;
@@ -28,16 +28,16 @@ fn code_2_for_a_command_line_that_cannot_be() {
     let put = sandbox
         .upload(["put", "--backend", "embedded", "--part-size", "4MiB"])
         .arg(&file);
-    put.run().exits(2).says("5");
+    put.run().exits(2).stderr_contains("5");
 }
 
 #[test]
 fn code_65_for_a_source_that_changed() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 8 * PART);
-    killed_after(&world, &file, 2);
+    kill_after_parts(&world, &file, 2);
     files::resize(&file, 3);
-    world.resume().run().exits(65).says("upload");
+    world.resume().run().exits(65).stderr_contains("upload");
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn code_69_for_a_server_that_is_no_gateway() {
     let file = sandbox.file("film.bin", 10);
     let portal = Proxy::start();
     for requests in [Requests::get(""), Requests::post("")] {
-        portal.spoil(requests, Fault::page(200));
+        portal.inject(requests, Fault::html_page(200));
     }
     let output = sandbox
         .upload(["put", "--backend", &portal.url()])
@@ -92,7 +92,7 @@ fn code_73_for_a_journal_that_cannot_be() {
         .upload(["put", "--backend", "embedded", "--journal"])
         .arg(&journal)
         .arg(&file);
-    put.run().exits(73).says("--journal");
+    put.run().exits(73).stderr_contains("--journal");
 }
 
 #[test]
@@ -137,12 +137,12 @@ fn code_74_for_an_end_that_the_journal_does_not_take() {
     let journal = rusqlite::Connection::open(journal).unwrap();
     let full = "CREATE TRIGGER full BEFORE UPDATE ON upload WHEN NEW.state = 'completed' BEGIN SELECT RAISE(ABORT, 'full'); END";
     journal.execute_batch(full).unwrap();
-    world.proxy.open();
+    world.proxy.unblock();
     let output = running.wait().exits(74);
     assert_eq!(output.stdout(), "", "{output}");
     journal.execute_batch("DROP TRIGGER full").unwrap();
     world.resume().run().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
 #[test]
@@ -173,16 +173,16 @@ fn code_75_for_a_gateway_that_goes_down_and_stays_so() {
         12 * MIB,
     );
     world.gateway.kill9();
-    world.proxy.open();
-    running.wait().exits(75).says("upload resume");
-    world.gateway.start_again();
+    world.proxy.unblock();
+    running.wait().exits(75).stderr_contains("upload resume");
+    world.gateway.restart();
     world.resume().run().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
 #[test]
 fn code_77_for_a_token_that_is_not_taken() {
-    let world = World::with(&["--auth", "tokens"]);
+    let world = World::with_args(&["--auth", "tokens"]);
     let file = world.sandbox.file("film.bin", PART + 1);
     let none = world.put(&file).run().exits(77);
     assert!(none.stderr().contains("token"), "{none}");
@@ -198,7 +198,7 @@ fn code_77_for_a_token_that_is_not_taken() {
         .env("UPLOAD_TOKEN", &token)
         .run()
         .succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
     let path = world.sandbox.path("token");
     fs::write(&path, format!("{token}\n")).unwrap();
     world
@@ -213,7 +213,7 @@ fn code_77_for_a_token_that_is_not_taken() {
 
 #[test]
 fn code_77_for_what_the_backend_does_not_take() {
-    let world = World::with(&["--allow-type", "image/*", "--max-size", "1MiB"]);
+    let world = World::with_args(&["--allow-type", "image/*", "--max-size", "1MiB"]);
     let film = world.sandbox.file("film.mp4", 10);
     world.put(&film).run().exits(77);
     let large = world.sandbox.file("large.png", MIB + 1);
@@ -221,7 +221,7 @@ fn code_77_for_what_the_backend_does_not_take() {
     assert_eq!(world.proxy.traffic().count("PUT"), 0);
     let right = world.sandbox.file("right.png", MIB);
     world.put(&right).run().succeeds();
-    world.holds_only(&right);
+    world.assert_holds_only(&right);
 }
 
 #[test]
@@ -251,7 +251,7 @@ fn code_1_for_what_has_no_code_of_its_own_and_for_failures_that_differ() {
         .run()
         .exits(1);
 
-    let world = World::with(&["--max-size", "1MiB"]);
+    let world = World::with_args(&["--max-size", "1MiB"]);
     let large = world.sandbox.file("large.bin", MIB + 1);
     world
         .put(&large)

@@ -14,10 +14,10 @@ const SIZE: u64 = 4 * PART;
 #[track_caller]
 fn survives(requests: Requests, fault: Fault) -> (World, Output) {
     let world = World::new();
-    world.proxy.spoil(requests, fault);
+    world.proxy.inject(requests, fault);
     let file = world.sandbox.file("film.bin", SIZE);
     let output = world.put(&file).arg("--json").run().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
     (world, output)
 }
 
@@ -40,7 +40,7 @@ fn a_bit_that_flips_on_the_way_is_refused_and_sent_again() {
     let (world, output) = survives(Requests::put().nth(2), Fault::FlipBit { at: PART / 2 });
     let traffic = world.proxy.traffic();
     let refused: Vec<_> = traffic
-        .of("PUT")
+        .by_method("PUT")
         .filter(|exchange| exchange.status == Some(400))
         .collect();
     assert_eq!(refused.len(), 1, "the store did not refuse it: {traffic:?}");
@@ -54,10 +54,10 @@ fn a_bit_that_flips_in_a_small_file_is_refused_and_sent_again() {
     let world = World::new();
     world
         .proxy
-        .spoil(Requests::put().nth(1), Fault::FlipBit { at: 3 });
+        .inject(Requests::put().nth(1), Fault::FlipBit { at: 3 });
     let file = world.sandbox.file("small.bin", 1000);
     let output = world.put(&file).arg("--json").run().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
     assert_eq!(world.proxy.traffic().count("PUT"), 2);
     assert_eq!(retries(&output).len(), 1, "{output}");
 }
@@ -74,17 +74,19 @@ fn a_connection_that_breaks_costs_one_part() {
 
 #[test]
 fn a_part_whose_answer_is_lost_is_settled() {
-    let (world, _) = survives(Requests::put().nth(1), Fault::DropAnswer);
+    let (world, _) = survives(Requests::put().nth(1), Fault::DropResponse);
     assert!(world.proxy.traffic().count("PUT") <= 5);
 }
 
 #[test]
 fn a_small_file_whose_answer_is_lost_is_settled() {
     let world = World::new();
-    world.proxy.spoil(Requests::put().nth(1), Fault::DropAnswer);
+    world
+        .proxy
+        .inject(Requests::put().nth(1), Fault::DropResponse);
     let file = world.sandbox.file("small.bin", 1000);
     world.put(&file).run().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
 #[test]
@@ -107,19 +109,19 @@ fn an_expired_url_is_signed_again() {
 
 #[test]
 fn a_lost_answer_to_begin_makes_one_upload() {
-    let (world, _) = survives(Requests::begin().nth(1), Fault::DropAnswer);
+    let (world, _) = survives(Requests::begin().nth(1), Fault::DropResponse);
     assert_eq!(world.proxy.traffic().posts("/v1/uploads"), 2);
     assert_eq!(world.proxy.traffic().count("PUT"), 4);
 }
 
 #[test]
 fn a_lost_answer_to_sign_is_asked_again() {
-    survives(Requests::sign().nth(1), Fault::DropAnswer);
+    survives(Requests::sign().nth(1), Fault::DropResponse);
 }
 
 #[test]
 fn a_lost_answer_to_complete_makes_one_object() {
-    let (world, _) = survives(Requests::complete().nth(1), Fault::DropAnswer);
+    let (world, _) = survives(Requests::complete().nth(1), Fault::DropResponse);
     assert_eq!(
         world.proxy.traffic().count("PUT"),
         4,
@@ -130,6 +132,6 @@ fn a_lost_answer_to_complete_makes_one_object() {
 #[test]
 fn a_gateway_that_fails_for_a_while_is_asked_again() {
     for requests in [Requests::begin(), Requests::sign(), Requests::complete()] {
-        survives(requests.first(2), Fault::page(502));
+        survives(requests.first(2), Fault::html_page(502));
     }
 }

@@ -12,7 +12,7 @@ use crate::support::gateway::Gateway;
 use crate::support::postgres::Database;
 use crate::support::proxy::Proxy;
 use crate::support::s3::S3;
-use crate::support::world::{World, proves};
+use crate::support::world::{World, assert_receipt_matches};
 use crate::support::{PART, wait};
 
 /// Two gateways in front of one bucket, and an address in front of them that leads to the first.
@@ -30,7 +30,7 @@ impl Pair {
         let (database, store) = (Database::new(), Gateway::start(&[], &[]));
         let bucket = store.store();
         let (address, way) = (Proxy::start(), Proxy::start());
-        way.lead_to(bucket.addr());
+        way.forward_to(bucket.addr());
         let (url, place, endpoint) = (
             address.url(),
             format!("s3://{}", bucket.bucket()),
@@ -46,7 +46,7 @@ impl Pair {
         let mut envs = bucket.envs().to_vec();
         envs.push(database.env());
         let second = Gateway::start(&[&["--public-url", &url][..], &args].concat(), &envs);
-        let world = World::named(&url, address, &args, &envs, Some(way));
+        let world = World::with_public_url(&url, address, &args, &envs, Some(way));
         Self {
             world,
             second,
@@ -97,13 +97,13 @@ fn one_is_killed_and_the_other_goes_on() {
         2 * PART + 1000,
     );
     pair.world.gateway.kill9();
-    pair.world.proxy.lead_to(pair.second.addr());
-    pair.world.data().open();
+    pair.world.proxy.forward_to(pair.second.addr());
+    pair.world.part_proxy().unblock();
     running.wait().succeeds();
-    pair.bucket.holds_only(&file);
+    pair.bucket.assert_holds_only(&file);
     let receipts = receipts(&receipt);
     assert_eq!(receipts.len(), 1);
-    proves(&receipts[0], &file, PART);
+    assert_receipt_matches(&receipts[0], &file, PART);
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn what_happens_to_one_upload_at_both_has_one_end() {
             .any(|object| Some(object.as_str()) == begun[0]["key"].as_str());
         assert_eq!(there, ends[0]["state"] == "ready", "{ends:?}");
     }
-    pair.bucket.holds_nothing_open();
+    pair.bucket.assert_no_open_uploads();
 }
 
 /// Sends the three bytes to where a part is signed for.
@@ -244,7 +244,7 @@ fn while_the_database_is_away_it_says_so_and_goes_on_after() {
     let pair = Pair::new();
     let file = pair.world.sandbox.file("film.bin", 3 * PART);
     let running = held(&pair.world, pair.world.put(&file), PART + 1000);
-    pair.database.go_away();
+    pair.database.reject_connections();
     let asked = |path: &str| call(&pair.second, reqwest::Method::GET, path, None, &Value::Null);
     let (status, problem, later) = asked("/v1/uploads");
     assert_eq!(
@@ -252,7 +252,7 @@ fn while_the_database_is_away_it_says_so_and_goes_on_after() {
         (503, Some("unavailable"), true)
     );
     assert_eq!(asked("/readyz").0, 503);
-    pair.world.data().open();
+    pair.world.part_proxy().unblock();
     // Whoever needs the ledger now is told to come again.
     wait::until("a call to be put off", || {
         pair.world
@@ -263,9 +263,9 @@ fn while_the_database_is_away_it_says_so_and_goes_on_after() {
             .any(|exchange| exchange.status == Some(503))
             .then_some(())
     });
-    pair.database.come_back();
+    pair.database.accept_connections();
     running.wait().succeeds();
-    pair.bucket.holds_only(&file);
+    pair.bucket.assert_holds_only(&file);
     let said = pair.world.gateway.stderr();
     let (_, password) = pair.database.url().split_once(':').unwrap();
     let password = password

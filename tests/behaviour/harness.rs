@@ -90,7 +90,7 @@ impl Echo {
             .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
             .unwrap();
         let proxy = Proxy::start();
-        proxy.lead_to(listener.local_addr().unwrap());
+        proxy.forward_to(listener.local_addr().unwrap());
         let hash = any(|body: Bytes| async move { files::sha256_of(&body) });
         let app = Router::new()
             .fallback_service(hash)
@@ -146,11 +146,13 @@ fn the_proxy_spoils_the_requests_that_are_meant() {
     let mut flipped = body.clone();
     flipped[200_000] ^= 1;
     echo.proxy
-        .spoil(Requests::put().nth(2), Fault::FlipBit { at: 200_000 });
+        .inject(Requests::put().nth(2), Fault::FlipBit { at: 200_000 });
     echo.proxy
-        .spoil(Requests::put().nth(3), Fault::CutAfter { bytes: 100_000 });
-    echo.proxy.spoil(Requests::put().nth(4), Fault::slow_down());
-    echo.proxy.spoil(Requests::put().nth(5), Fault::DropAnswer);
+        .inject(Requests::put().nth(3), Fault::CutAfter { bytes: 100_000 });
+    echo.proxy
+        .inject(Requests::put().nth(4), Fault::slow_down());
+    echo.proxy
+        .inject(Requests::put().nth(5), Fault::DropResponse);
 
     assert_eq!(echo.put("/", &body).unwrap().1, files::sha256_of(&body));
     assert_eq!(echo.put("/", &body).unwrap().1, files::sha256_of(&flipped));
@@ -169,12 +171,12 @@ fn the_proxy_spoils_the_requests_that_are_meant() {
 fn the_proxys_gate_lets_so_many_bytes_pass() {
     let echo = Echo::start();
     let body = vec![7; 300_000];
-    echo.proxy.shut_after(100_000);
+    echo.proxy.block_after(100_000);
     thread::scope(|scope| {
         let put = scope.spawn(|| echo.put("/", &body));
-        echo.proxy.wait_until_shut();
+        echo.proxy.wait_until_blocked();
         assert_eq!(echo.proxy.traffic().bytes("PUT"), 100_000);
-        echo.proxy.open();
+        echo.proxy.unblock();
         assert_eq!(put.join().unwrap().unwrap().1, files::sha256_of(&body));
     });
 }

@@ -6,13 +6,13 @@ use std::fs;
 use std::path::Path;
 
 use crate::support::command::{Command, Running};
-use crate::support::dice::Dice;
 use crate::support::events::{Event, events, parts_so_far};
 use crate::support::gateway::Gateway;
 use crate::support::proxy::{Fault, Requests};
+use crate::support::random::Rng;
 use crate::support::sandbox::Sandbox;
 use crate::support::wait;
-use crate::support::world::{World, bound};
+use crate::support::world::{World, max_bytes_sent};
 use crate::support::{MIB, PART, files};
 
 /// The upload's id, once lines of `--json` name it.
@@ -26,23 +26,23 @@ pub fn upload_id(stdout: &str) -> Option<String> {
 /// Runs `command` until the proxy has passed so many bytes of parts; the run then hangs there.
 #[track_caller]
 pub fn held(world: &World, command: Command, bytes: u64) -> Running {
-    world.data().shut_after(bytes);
+    world.part_proxy().block_after(bytes);
     let running = command.spawn();
-    world.data().wait_until_shut();
+    world.part_proxy().wait_until_blocked();
     running
 }
 
 /// `put --json`, killed when the store has taken at least `parts` parts and the journal knows; gives the upload's id and
 /// the numbers of these parts.
 #[track_caller]
-pub fn killed_after(world: &World, file: &Path, parts: usize) -> (String, Vec<u64>) {
+pub fn kill_after_parts(world: &World, file: &Path, parts: usize) -> (String, Vec<u64>) {
     let bytes = (parts as u64 + 2) * PART - 1;
     let mut running = held(world, world.put(file).arg("--json"), bytes);
     running.wait_for("parts", |running| {
         (parts_so_far(&running.stdout()) >= parts).then_some(())
     });
     let output = running.kill9();
-    world.proxy.open();
+    world.proxy.unblock();
     let lines = output
         .lines()
         .into_iter()
@@ -69,18 +69,18 @@ fn resumed_bytes(events: &[Event]) -> u64 {
 
 /// Kills the client four times, each time going on with what `again` gives, then lets it end.
 fn killed_four_times(seed: u64, again: impl Fn(&World, &Path) -> Command) {
-    let mut dice = Dice::new(seed);
+    let mut rng = Rng::new(seed);
     let world = World::new();
     let size = 40 * MIB;
     let file = world.sandbox.file("film.bin", size);
     let mut next = world.put(&file);
     for _ in 0..4 {
-        held(&world, next, dice.between(1, 9 * MIB)).kill9();
+        held(&world, next, rng.between(1, 9 * MIB)).kill9();
         next = again(&world, &file);
     }
-    world.proxy.open();
+    world.proxy.unblock();
     next.run().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
     assert_eq!(
         world.proxy.traffic().posts("/v1/uploads"),
         1,
@@ -88,7 +88,7 @@ fn killed_four_times(seed: u64, again: impl Fn(&World, &Path) -> Command) {
     );
     let sent = world.bytes_put();
     assert!(
-        (size..=bound(size, 4)).contains(&sent),
+        (size..=max_bytes_sent(size, 4)).contains(&sent),
         "{sent} bytes were sent"
     );
 }
@@ -108,7 +108,7 @@ fn parts_that_are_stored_are_not_sent_again() {
     let world = World::new();
     let size = 8 * PART;
     let file = world.sandbox.file("film.bin", size);
-    let (_, stored) = killed_after(&world, &file, 3);
+    let (_, stored) = kill_after_parts(&world, &file, 3);
     let before = world.proxy.traffic();
     let output = world.resume().arg("--json").run().succeeds();
     let saved = resumed_bytes(&events(&output));
@@ -118,15 +118,15 @@ fn parts_that_are_stored_are_not_sent_again() {
     for part in stored {
         assert_eq!(after.attempts(part), 0, "part {part} was sent again");
     }
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
 #[test]
 fn resume_says_how_much_it_saved() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 8 * PART);
-    killed_after(&world, &file, 3);
-    world.resume().run().succeeds().says("MiB");
+    kill_after_parts(&world, &file, 3);
+    world.resume().run().succeeds().stderr_contains("MiB");
 }
 
 #[test]
@@ -135,10 +135,10 @@ fn a_gateway_that_is_killed_and_started_again_goes_unnoticed() {
     let file = world.sandbox.file("film.bin", 8 * PART);
     let running = held(&world, world.put(&file), 17 * MIB);
     world.gateway.kill9();
-    world.proxy.open();
-    world.gateway.start_again();
+    world.proxy.unblock();
+    world.gateway.restart();
     running.wait().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
 #[test]
@@ -149,11 +149,11 @@ fn client_and_gateway_may_die_together() {
     let running = held(&world, world.put(&file), 17 * MIB);
     world.restart_gateway();
     running.kill9();
-    world.proxy.open();
+    world.proxy.unblock();
     world.resume().run().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
     let sent = world.bytes_put();
-    assert!(sent <= bound(size, 2), "{sent} bytes were sent");
+    assert!(sent <= max_bytes_sent(size, 2), "{sent} bytes were sent");
 }
 
 /// Whether the object is there is not for the client to guess, nor for its successor.
@@ -163,7 +163,7 @@ fn a_client_that_is_killed_before_it_hears_of_the_end_asks_again() {
     let file = world.sandbox.file("film.bin", 3 * PART);
     world
         .proxy
-        .spoil(Requests::complete().nth(1), Fault::DropAnswer);
+        .inject(Requests::complete().nth(1), Fault::DropResponse);
     let running = world.put(&file).spawn();
     wait::until("a call of complete", || {
         (world.proxy.traffic().posts("/complete") > 0).then_some(())
@@ -176,7 +176,7 @@ fn a_client_that_is_killed_before_it_hears_of_the_end_asks_again() {
         0,
         "parts were sent again"
     );
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
 /// A gateway that has lost its memory knows no upload; the file must arrive all the same.
@@ -184,7 +184,7 @@ fn a_client_that_is_killed_before_it_hears_of_the_end_asks_again() {
 fn a_ledger_that_is_lost_costs_a_new_upload() {
     let mut world = World::new();
     let file = world.sandbox.file("film.bin", 6 * PART);
-    killed_after(&world, &file, 2);
+    kill_after_parts(&world, &file, 2);
     world.gateway.kill9();
     let ledgers = world
         .gateway
@@ -194,7 +194,7 @@ fn a_ledger_that_is_lost_costs_a_new_upload() {
         .filter(|path| path.display().to_string().contains("gateway.db"));
     let gone = ledgers.map(|path| fs::remove_file(path).unwrap()).count();
     assert!(gone > 0, "there is no ledger to lose");
-    world.gateway.start_again();
+    world.gateway.restart();
     world.put(&file).run().succeeds();
     let store = world.store();
     let objects = store.objects();
@@ -205,7 +205,7 @@ fn a_ledger_that_is_lost_costs_a_new_upload() {
 /// Gateway and store in the client's own process die with it.
 #[test]
 fn the_embedded_backend_is_killed_with_its_client() {
-    let mut dice = Dice::new(3);
+    let mut rng = Rng::new(3);
     let sandbox = Sandbox::new();
     let file = sandbox.file("film.bin", 60 * MIB);
     let args = [
@@ -220,7 +220,7 @@ fn the_embedded_backend_is_killed_with_its_client() {
     ];
     let mut output = None;
     for _ in 0..3 {
-        let parts = usize::try_from(dice.between(1, 4)).unwrap();
+        let parts = usize::try_from(rng.between(1, 4)).unwrap();
         let mut running = sandbox.upload(args).arg(&file).spawn();
         running.wait_for("parts", |running| {
             (parts_so_far(&running.stdout()) >= parts).then_some(())
@@ -233,7 +233,7 @@ fn the_embedded_backend_is_killed_with_its_client() {
     assert_eq!(files::sha256_of(back.stdout_bytes()), files::sha256(&file));
     // The same store, seen by an S3 client.
     let gateway = Gateway::start_in(sandbox, &[], &[]);
-    gateway.store().holds_only(&file);
+    gateway.store().assert_holds_only(&file);
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn a_second_process_on_the_same_upload_names_the_first() {
         second.stderr().contains(&format!("pid {}", first.pid())),
         "{second}"
     );
-    world.proxy.open();
+    world.proxy.unblock();
     first.wait().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-use crate::interrupt::{held, killed_after};
+use crate::interrupt::{held, kill_after_parts};
 use crate::support::command::{Command, Running};
 use crate::support::events::{Event, events};
 use crate::support::sandbox::Sandbox;
@@ -83,7 +83,7 @@ fn a_journal_of_a_newer_version_is_refused_and_left_as_it_is() {
         .unwrap();
     let before = fs::read(&journal).unwrap();
     for command in [world.put(&file), world.resume(), world.upload(&["list"])] {
-        command.run().exits(78).says("newer");
+        command.run().exits(78).stderr_contains("newer");
     }
     assert_eq!(fs::read(&journal).unwrap(), before);
 }
@@ -98,14 +98,14 @@ fn without_a_place_for_the_journal_nothing_begins_and_another_can_be_named() {
             .env("HOME", "/dev/null/home")
             .env("XDG_STATE_HOME", "")
     };
-    homeless().run().exits(73).says("--journal");
+    homeless().run().exits(73).stderr_contains("--journal");
     assert_eq!(world.proxy.traffic().count("POST"), 0);
     homeless()
         .arg("--journal")
         .arg(world.sandbox.path("elsewhere/journal.db"))
         .run()
         .succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
 /// What is told as stored is in the journal: a part, and the end, whose failure names the file.
@@ -123,7 +123,7 @@ fn what_the_journal_does_not_take_is_not_told() {
         let stop =
             format!("CREATE TRIGGER stop BEFORE {write} BEGIN SELECT RAISE(ABORT, 'full'); END");
         journal.execute_batch(&stop).unwrap();
-        world.proxy.open();
+        world.proxy.unblock();
         let output = running.wait().exits(74);
         let events = events(&output);
         let parts = events
@@ -147,7 +147,7 @@ fn what_the_journal_does_not_take_is_not_told() {
         assert_eq!(failed.map(String::as_str), file.to_str(), "{output}");
         journal.execute_batch("DROP TRIGGER stop").unwrap();
         world.resume().run().succeeds();
-        world.holds_only(&file);
+        world.assert_holds_only(&file);
     }
 }
 
@@ -157,8 +157,8 @@ fn a_journal_that_is_removed_during_an_upload_is_there_at_its_end() {
     let file = world.sandbox.file("film.bin", 4 * PART);
     let running = held(&world, world.put(&file), PART + 1);
     fs::remove_dir_all(journal(&world).parent().unwrap()).unwrap();
-    world.proxy.open();
-    running.wait().succeeds().says("was removed");
+    world.proxy.unblock();
+    running.wait().succeeds().stderr_contains("was removed");
     let before = world.proxy.traffic();
     world.put(&file).run().succeeds();
     assert_eq!(
@@ -166,7 +166,7 @@ fn a_journal_that_is_removed_during_an_upload_is_there_at_its_end() {
         0,
         "it was forgotten"
     );
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
 /// Whoever dies between giving up one upload and beginning the next leaves one of them to be resumed.
@@ -179,7 +179,7 @@ fn an_upload_that_makes_room_for_another_is_not_forgotten() {
     ] {
         let world = World::new();
         let file = world.sandbox.file("film.bin", 3 * PART);
-        killed_after(&world, &file, 1);
+        kill_after_parts(&world, &file, 1);
         // The backend has given the upload up: another takes its place.
         let ledger = world
             .gateway
@@ -216,10 +216,10 @@ fn any_number_of_processes_make_one_object() {
             "{codes:?}"
         );
         assert!(codes.contains(&Some(0)), "{codes:?}");
-        world.holds_only(&file);
+        world.assert_holds_only(&file);
         world.put(&file).run().succeeds();
         world.resume().run().succeeds();
-        world.holds_only(&file);
+        world.assert_holds_only(&file);
     }
 }
 
@@ -286,7 +286,7 @@ fn a_disk_too_small_for_the_journal_ends_it_with_74_and_loses_nothing() {
             sources.len(),
             "{size}: {output}"
         );
-        world.store().holds_nothing_open();
+        world.store().assert_no_open_uploads();
         // Each location that was printed is one of them.
         let first = fs::read_to_string(world.sandbox.path("first")).unwrap();
         let objects = world.store().objects();

@@ -11,10 +11,10 @@ use std::time::Duration;
 use rusqlite::Connection;
 use rustix::process::Signal;
 
-use crate::interrupt::{held, killed_after, upload_id};
+use crate::interrupt::{held, kill_after_parts, upload_id};
 use crate::support::command::Output;
-use crate::support::gate::{Gate, Moment};
-use crate::support::proxy::{Answer, Fault, Requests};
+use crate::support::interceptor::{HoldPoint, Interceptor};
+use crate::support::proxy::{Fault, Requests, Response};
 use crate::support::sandbox::Sandbox;
 use crate::support::wait;
 use crate::support::world::World;
@@ -85,34 +85,37 @@ fn many_processes_put_one_file_and_there_is_one_object() {
             .into_iter()
             .map(|running| done_or_told(&running.wait()));
         assert!(done.filter(|done| *done).count() >= 1);
-        world.holds_only(&file);
+        world.assert_holds_only(&file);
     }
 }
 
 #[test]
 fn a_process_that_slept_while_another_machine_took_over_is_told_and_loses_nothing() {
-    let world = World::with(&["--lease", "1s"]);
+    let world = World::with_args(&["--lease", "1s"]);
     let file = world.sandbox.file("film.bin", 8 * PART);
     let mut sleeper = held(&world, world.put(&file).arg("--json"), PART + 1);
     let id = sleeper.wait_for("an upload", |running| upload_id(&running.stdout()));
     sleeper.signal(Signal::STOP);
-    world.proxy.open();
+    world.proxy.unblock();
     wait::until("the lease to end", || claimed(&world, &id).then_some(()));
     sleeper.signal(Signal::CONT);
-    sleeper.wait().exits(75).says("taken this upload over");
+    sleeper
+        .wait()
+        .exits(75)
+        .stderr_contains("taken this upload over");
     assert!(world.store().objects().is_empty(), "nothing was completed");
     // The other machine falls silent.
     wait::until("the lease to end again", || {
         done_or_told(&world.resume().run()).then_some(())
     });
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
 #[test]
 fn two_machines_with_one_journal_make_one_object() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 8 * PART);
-    killed_after(&world, &file, 1);
+    kill_after_parts(&world, &file, 1);
     let other = copied(&world.sandbox);
     let there = || {
         other
@@ -124,7 +127,7 @@ fn two_machines_with_one_journal_make_one_object() {
     assert!(done.contains(&true), "one of them has it to the end");
     world.resume().run().succeeds();
     there().run().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
 /// Here the file is of another generation by now; but what another machine has taken over is not ours to end.
@@ -132,7 +135,7 @@ fn two_machines_with_one_journal_make_one_object() {
 fn what_another_machine_took_over_is_not_ended_for_another_generation() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 8 * PART);
-    killed_after(&world, &file, 1);
+    kill_after_parts(&world, &file, 1);
     let ledger =
         Connection::open(world.gateway.sandbox().path("home/state/upload/gateway.db")).unwrap();
     ledger.busy_timeout(Duration::from_secs(10)).unwrap();
@@ -151,7 +154,7 @@ fn what_another_machine_took_over_is_not_ended_for_another_generation() {
         .put(&file)
         .run()
         .exits(75)
-        .says("another client drives this upload");
+        .stderr_contains("another client drives this upload");
     assert_eq!(told(state), "uploading");
 }
 
@@ -162,7 +165,7 @@ fn who_wakes_when_all_is_done_says_so_or_stops() {
     let file = world.sandbox.file("film.bin", 8 * PART);
     let sleeper = held(&world, world.put(&file), PART + 1);
     sleeper.signal(Signal::STOP);
-    world.proxy.open();
+    world.proxy.unblock();
     let other = copied(&world.sandbox);
     other
         .upload(["resume", "--jobs", "2"])
@@ -172,16 +175,16 @@ fn who_wakes_when_all_is_done_says_so_or_stops() {
     sleeper.signal(Signal::CONT);
     done_or_told(&sleeper.wait());
     world.resume().run().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
 /// It means to begin anew, for its file has changed; but what it would end is another's by now.
 #[test]
 fn who_slept_ends_no_upload_that_another_machine_goes_on_with() {
-    let world = World::with(&["--lease", "1s"]);
-    let gate = Gate::of(&world);
+    let world = World::with_args(&["--lease", "1s"]);
+    let gate = Interceptor::of(&world);
     let file = world.sandbox.file("film.bin", PART + 1000);
-    gate.hold(Moment::Answered("PUT", ""));
+    gate.hold(HoldPoint::Response("PUT", ""));
     let mut sleeper = world
         .put(&file)
         .args(["--json", "--if-changed", "restart"])
@@ -189,9 +192,12 @@ fn who_slept_ends_no_upload_that_another_machine_goes_on_with() {
     gate.wait_until_held(2);
     let id = sleeper.wait_for("an upload", |running| upload_id(&running.stdout()));
     wait::until("the lease to end", || claimed(&world, &id).then_some(()));
-    files::edit(&file, 10);
+    files::flip_byte(&file, 10);
     gate.release();
-    sleeper.wait().exits(75).says("taken this upload over");
+    sleeper
+        .wait()
+        .exits(75)
+        .stderr_contains("taken this upload over");
     assert_eq!(
         world.store().open_uploads().len(),
         1,
@@ -207,10 +213,10 @@ fn what_failed_in_a_process_that_goes_on_is_not_held_by_it() {
         world.sandbox.file("small.bin", PART + 1),
         world.sandbox.file("large.bin", 3 * PART),
     );
-    world.proxy.spoil(Requests::part(3), Fault::Hold);
-    world.proxy.spoil(
+    world.proxy.inject(Requests::part(3), Fault::Hold);
+    world.proxy.inject(
         Requests::complete().nth(1),
-        Fault::Answer(Answer::problem(403, "forbidden")),
+        Fault::Respond(Response::problem(403, "forbidden")),
     );
     let mut running = world.put(&small).arg(&large).arg("--json").spawn();
     running.wait_for_stdout("\"failed\"");

@@ -42,7 +42,7 @@ fn after_a_sleep_it_connects_anew() {
         "a URL from before the sleep was used"
     );
     assert!(asleep.elapsed() < Duration::from_secs(30));
-    world.proxy.open();
+    world.proxy.unblock();
     let output = running.wait().succeeds();
     assert!(
         !events(&output)
@@ -50,7 +50,7 @@ fn after_a_sleep_it_connects_anew() {
             .any(|event| matches!(event, Event::Retry { .. })),
         "{output}"
     );
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
 /// Thirty-two files are few: as many parts at once as they suffice for, and nothing fails.
@@ -125,7 +125,7 @@ fn as_many_descriptors_as_there_may_be_are_used() {
         Some("0"),
         "a dump of its memory would hold secrets"
     );
-    world.proxy.open();
+    world.proxy.unblock();
     running.wait().succeeds();
 }
 
@@ -243,7 +243,7 @@ fn a_clock_that_is_wrong_and_jumps_changes_nothing() {
         let traffic = world.proxy.traffic();
         let running = held(&world, put, PART);
         std::fs::write(&clock, after).unwrap();
-        world.proxy.open();
+        world.proxy.unblock();
         let output = running.wait().succeeds();
         assert!(!output.stdout().contains("\"retry\""), "{output}");
         assert!(

@@ -31,7 +31,7 @@ fn stays_small(args: &[&str]) {
         thread::sleep(Duration::from_millis(2));
     }
     running.wait().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
     assert!(most > MIB, "nothing was measured");
     assert!(most <= 64 * MIB, "{} MiB", most / MIB);
 }

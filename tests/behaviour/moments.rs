@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::interrupt::held;
 use crate::support::command::{Command, Output, Running};
-use crate::support::gate::{Gate, Moment};
+use crate::support::interceptor::{HoldPoint, Interceptor};
 use crate::support::world::World;
 use crate::support::{MIB, PART, files};
 
@@ -44,8 +44,8 @@ const FORBID: Change = ("chmod 000", |file| {
 
 /// Other bytes in every part.
 fn rewrite(file: &Path) {
-    files::edit(file, 10);
-    files::edit(file, PART + 10);
+    files::flip_byte(file, 10);
+    files::flip_byte(file, PART + 10);
 }
 
 /// What may come of it.
@@ -62,16 +62,20 @@ enum Fate {
 use Fate::{AsItIs, AsItWas, Refused};
 
 /// Has each change happen while `reach` holds an upload of its own at the moment meant.
-fn at(name: &str, reach: impl Fn(&World, &Gate, Command) -> Running, fates: [(Change, Fate); 8]) {
+fn at(
+    name: &str,
+    reach: impl Fn(&World, &Interceptor, Command) -> Running,
+    fates: [(Change, Fate); 8],
+) {
     let world = World::new();
-    let gate = Gate::of(&world);
+    let gate = Interceptor::of(&world);
     let original = world.sandbox.file("original.bin", SIZE);
     for (number, ((change, make), fate)) in fates.into_iter().enumerate() {
         let file = copy(&world, &original, &format!("{number}.bin"));
         let running = reach(&world, &gate, world.put(&file));
         make(&file);
         gate.release();
-        world.proxy.open();
+        world.proxy.unblock();
         let output = running.wait();
         assert_eq!(
             end(&world, &original, &file, &output),
@@ -79,7 +83,7 @@ fn at(name: &str, reach: impl Fn(&World, &Gate, Command) -> Running, fates: [(Ch
             "{change} {name}: {output}"
         );
     }
-    world.store().holds_nothing_open();
+    world.store().assert_no_open_uploads();
 }
 
 fn copy(world: &World, original: &Path, name: &str) -> PathBuf {
@@ -112,8 +116,8 @@ fn end(world: &World, original: &Path, file: &Path, output: &Output) -> Option<F
 
 #[test]
 fn before_it_is_read() {
-    let reach = |_: &World, gate: &Gate, put: Command| {
-        gate.hold(Moment::Asked("POST", "/v1/uploads"));
+    let reach = |_: &World, gate: &Interceptor, put: Command| {
+        gate.hold(HoldPoint::Request("POST", "/v1/uploads"));
         let running = put.spawn();
         gate.wait_until_held(1);
         running
@@ -148,8 +152,8 @@ const ONCE_READ: [(Change, Fate); 8] = [
 
 #[test]
 fn between_reading_and_sending() {
-    let reach = |_: &World, gate: &Gate, put: Command| {
-        gate.hold(Moment::Asked("POST", "/sign"));
+    let reach = |_: &World, gate: &Interceptor, put: Command| {
+        gate.hold(HoldPoint::Request("POST", "/sign"));
         let running = put.spawn();
         gate.wait_until_held(1);
         running
@@ -159,14 +163,14 @@ fn between_reading_and_sending() {
 
 #[test]
 fn while_a_part_is_on_the_wire() {
-    let reach = |world: &World, _: &Gate, put: Command| held(world, put, 2 * MIB);
+    let reach = |world: &World, _: &Interceptor, put: Command| held(world, put, 2 * MIB);
     at("while a part is on the wire", reach, ONCE_READ);
 }
 
 #[test]
 fn before_the_last_look() {
-    let reach = |_: &World, gate: &Gate, put: Command| {
-        gate.hold(Moment::Answered("PUT", ""));
+    let reach = |_: &World, gate: &Interceptor, put: Command| {
+        gate.hold(HoldPoint::Response("PUT", ""));
         let running = put.spawn();
         gate.wait_until_held(2);
         running
@@ -177,8 +181,8 @@ fn before_the_last_look() {
 /// What was sent is what was looked at.
 #[test]
 fn after_the_last_look() {
-    let reach = |_: &World, gate: &Gate, put: Command| {
-        gate.hold(Moment::Asked("POST", "/complete"));
+    let reach = |_: &World, gate: &Interceptor, put: Command| {
+        gate.hold(HoldPoint::Request("POST", "/complete"));
         let running = put.spawn();
         gate.wait_until_held(1);
         running
@@ -203,9 +207,12 @@ fn after_the_last_look() {
 #[test]
 fn with_if_changed_restart_it_is_sent_as_it_is() {
     let world = World::new();
-    let gate = Gate::of(&world);
+    let gate = Interceptor::of(&world);
     let original = world.sandbox.file("original.bin", SIZE);
-    let moments = [Moment::Asked("POST", "/sign"), Moment::Answered("PUT", "")];
+    let moments = [
+        HoldPoint::Request("POST", "/sign"),
+        HoldPoint::Response("PUT", ""),
+    ];
     for (number, moment) in moments.into_iter().enumerate() {
         let file = copy(&world, &original, &format!("{number}.bin"));
         gate.hold(moment);
@@ -220,18 +227,18 @@ fn with_if_changed_restart_it_is_sent_as_it_is() {
             "{moment:?}: {output}"
         );
     }
-    world.store().holds_nothing_open();
+    world.store().assert_no_open_uploads();
 }
 
 /// A file of one part is read before it begins, and begins and completes together with others.
 #[test]
 fn a_small_file_is_no_exception() {
     let world = World::new();
-    let gate = Gate::of(&world);
+    let gate = Interceptor::of(&world);
     for (number, moment) in [
-        Moment::Asked("POST", "/v1/uploads"),
-        Moment::Answered("PUT", ""),
-        Moment::Asked("PUT", ""),
+        HoldPoint::Request("POST", "/v1/uploads"),
+        HoldPoint::Response("PUT", ""),
+        HoldPoint::Request("PUT", ""),
     ]
     .into_iter()
     .enumerate()
@@ -240,7 +247,7 @@ fn a_small_file_is_no_exception() {
         gate.hold(moment);
         let running = world.put(&file).spawn();
         gate.wait_until_held(1);
-        files::edit(&file, 10);
+        files::flip_byte(&file, 10);
         gate.release();
         running.wait().exits(65);
         world.upload(&["abort"]).arg(&file).run().succeeds();

@@ -13,8 +13,8 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::support::PART;
-use crate::support::ask::{self, get, try_get};
 use crate::support::gateway::Gateway;
+use crate::support::raw_http::{self, get, try_get};
 use crate::support::sandbox::Sandbox;
 use crate::support::wait;
 use crate::support::world::World;
@@ -91,7 +91,7 @@ fn scrape(addr: SocketAddr) -> BTreeMap<String, f64> {
 
 #[test]
 fn metrics_tell_of_an_upload_what_it_was() {
-    let world = World::with(&["--metrics-listen", "127.0.0.1:0"]);
+    let world = World::with_args(&["--metrics-listen", "127.0.0.1:0"]);
     let metrics = aside(&world.gateway);
     let before = scrape(metrics);
     assert_eq!(before["upload_uploads_total{to=\"begun\"}"], 0.0);
@@ -168,7 +168,7 @@ fn what_hooks_let_through_and_what_they_reject_is_counted() {
         "--hook-arg",
         judge,
     ];
-    let world = World::with(&[&["--metrics-listen", "127.0.0.1:0"][..], &hook].concat());
+    let world = World::with_args(&[&["--metrics-listen", "127.0.0.1:0"][..], &hook].concat());
     for (name, code) in [("good", 0), ("bad", 77)] {
         let file = world.sandbox.file(name, 1000);
         world.put(&file).args(["--wait", "ready"]).run().exits(code);
@@ -266,7 +266,7 @@ fn what_a_request_leads_to_is_told_under_its_id() {
         body.len()
     )
     .unwrap();
-    assert_eq!(ask::read(connection).unwrap().status, 502);
+    assert_eq!(raw_http::read(connection).unwrap().status, 502);
     wait::until("a warning with the id", || {
         let stderr = gateway.stderr();
         stderr
@@ -299,7 +299,7 @@ fn away(endpoint: &str) -> [&str; 11] {
 }
 
 #[track_caller]
-fn detail(answer: &ask::Answer) -> String {
+fn detail(answer: &raw_http::Response) -> String {
     assert_eq!(answer.headers["content-type"], "application/problem+json");
     assert_eq!(answer.headers["retry-after"], "1");
     let problem: Value = serde_json::from_str(&answer.body).unwrap();
@@ -420,7 +420,7 @@ fn what_is_under_way_when_it_stops_has_its_end() {
         (began.elapsed() > Duration::from_secs(6)).then_some(())
     });
     connection.write_all(body.as_bytes()).unwrap();
-    assert_eq!(ask::read(connection).unwrap().status, 201);
+    assert_eq!(raw_http::read(connection).unwrap().status, 201);
     running.wait().succeeds();
 }
 
@@ -444,17 +444,17 @@ fn all_of_it_may_stand_in_a_file() {
     );
     check("lisen = \"127.0.0.1:0\"\n", &[])
         .exits(78)
-        .says("`listen`");
+        .stderr_contains("`listen`");
     check("auth = \"tokens\"\nlisten = \"0.0.0.0:80\"\n", &[]).succeeds();
     check(
         "auth = \"tokens\"\nlisten = \"0.0.0.0:80\"\n",
         &["--auth", "none"],
     )
     .exits(78)
-    .says("--auth tokens");
+    .stderr_contains("--auth tokens");
     check("max_size = \"much\"\n", &[])
         .exits(78)
-        .says("max_size");
+        .stderr_contains("max_size");
     check("", &["--public-url", "ftp://x"]).exits(2);
     fs::write(&path, text).unwrap();
     let mut running = sandbox.upload(["serve", "--config"]).arg(&path).spawn();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use crate::interrupt::killed_after;
+use crate::interrupt::kill_after_parts;
 use crate::support::PART;
 use crate::support::sandbox::Sandbox;
 use crate::support::wait;
@@ -25,9 +25,9 @@ fn age(world: &World) {
 #[test]
 fn an_upload_that_expired_is_swept_away_and_begun_anew() {
     for again in ["resume", "put"] {
-        let world = World::with(&["--sweep-every", "100ms"]);
+        let world = World::with_args(&["--sweep-every", "100ms"]);
         let file = world.sandbox.file("film.bin", 4 * PART);
-        killed_after(&world, &file, 1);
+        kill_after_parts(&world, &file, 1);
         assert_eq!(world.store().open_uploads().len(), 1);
         age(&world);
         wait::until("the sweep", || {
@@ -40,7 +40,7 @@ fn an_upload_that_expired_is_swept_away_and_begun_anew() {
         }
         .run()
         .succeeds();
-        world.holds_only(&file);
+        world.assert_holds_only(&file);
     }
 }
 
@@ -48,7 +48,7 @@ fn an_upload_that_expired_is_swept_away_and_begun_anew() {
 fn orphans_are_listed_and_can_be_aborted() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 4 * PART);
-    let (id, _) = killed_after(&world, &file, 1);
+    let (id, _) = kill_after_parts(&world, &file, 1);
     world.upload(&["list", "--orphans"]).run().succeeds();
     assert!(
         !world
@@ -83,7 +83,7 @@ fn orphans_are_listed_and_can_be_aborted() {
         (&"orphan".into(), &id.into(), &"uploading".into())
     );
     there(&["abort", line["id"].as_str().unwrap()]);
-    world.store().holds_nothing_open();
+    world.store().assert_no_open_uploads();
     assert!(there(&["prune"]).stdout().is_empty());
     // A machine that has no backend has no orphans to show.
     other.upload(["prune"]).run().succeeds();
@@ -98,7 +98,7 @@ fn prune_forgets_what_has_ended_and_nothing_else() {
         world.sandbox.file("open.bin", 4 * PART),
     );
     world.put(&done).run().succeeds();
-    let (id, _) = killed_after(&world, &open, 1);
+    let (id, _) = kill_after_parts(&world, &open, 1);
     let all = || {
         world
             .upload(&["list", "--all"])
@@ -111,9 +111,13 @@ fn prune_forgets_what_has_ended_and_nothing_else() {
         .upload(&["prune", "--older-than", "1d"])
         .run()
         .succeeds()
-        .says("removed 0 ");
+        .stderr_contains("removed 0 ");
     assert_eq!(all(), 2);
-    world.upload(&["prune"]).run().succeeds().says("removed 1 ");
+    world
+        .upload(&["prune"])
+        .run()
+        .succeeds()
+        .stderr_contains("removed 1 ");
     assert_eq!(all(), 1);
     let line = world
         .upload(&["list", "--json"])
@@ -133,10 +137,10 @@ fn prune_forgets_what_has_ended_and_nothing_else() {
 fn an_abort_that_the_backend_did_not_hear_gives_nothing_up() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 4 * PART);
-    let (id, _) = killed_after(&world, &file, 1);
-    world.proxy.refuse();
+    let (id, _) = kill_after_parts(&world, &file, 1);
+    world.proxy.stop_listening();
     world.upload(&["abort", &id]).run().exits(75);
-    world.proxy.listen();
+    world.proxy.listen_again();
     assert!(
         world
             .upload(&["list"])
@@ -146,5 +150,5 @@ fn an_abort_that_the_backend_did_not_hear_gives_nothing_up() {
             .contains(&id)
     );
     world.upload(&["abort", &id]).run().succeeds();
-    world.store().holds_nothing_open();
+    world.store().assert_no_open_uploads();
 }

@@ -6,7 +6,7 @@ use crate::support::PART;
 use crate::support::events::{Event, events};
 use crate::support::files;
 use crate::support::sandbox::Sandbox;
-use crate::support::world::{World, proves};
+use crate::support::world::{World, assert_receipt_matches};
 
 #[test]
 fn json_is_what_the_documentation_says() {
@@ -37,7 +37,7 @@ fn json_is_what_the_documentation_says() {
     );
     assert_eq!(*path, file.to_str().unwrap());
 
-    let fingerprints = files::fingerprints(&file, PART);
+    let fingerprints = files::part_sha256s(&file, PART);
     let mut told = Vec::new();
     for event in &events {
         if let Event::Part {
@@ -64,7 +64,7 @@ fn json_is_what_the_documentation_says() {
         panic!("not completed last but one: {output}")
     };
     assert_eq!(*upload, receipt.id);
-    proves(receipt, &file, PART);
+    assert_receipt_matches(receipt, &file, PART);
     let last = events.last().unwrap();
     let Event::Exit {
         code,

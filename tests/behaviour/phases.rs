@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::support::command::{Command, Output, Running};
-use crate::support::gate::{Gate, Moment};
+use crate::support::interceptor::{HoldPoint, Interceptor};
 use crate::support::terminal::Terminal;
 use crate::support::wait;
 use crate::support::world::World;
@@ -48,12 +48,12 @@ const ALL: [Sent; 8] = [
 /// Reaches a phase by `hold` (which lets go of nothing until `release`), sends each signal there to a run of its own, and
 /// goes on from what is left.
 fn at(
-    hold: impl Fn(&World, &Gate),
-    reached: impl Fn(&World, &Gate),
-    release: impl Fn(&World, &Gate),
+    hold: impl Fn(&World, &Interceptor),
+    reached: impl Fn(&World, &Interceptor),
+    release: impl Fn(&World, &Interceptor),
 ) {
     let world = World::new();
-    let gate = Gate::of(&world);
+    let gate = Interceptor::of(&world);
     for (number, sent) in ALL.into_iter().enumerate() {
         let file = world.sandbox.file(&format!("{number}.bin"), SIZE);
         let terminal = Terminal::new(80);
@@ -81,7 +81,7 @@ fn at(
     }
     let objects = world.store().objects();
     assert_eq!(objects.len(), ALL.len(), "one object for each file");
-    world.store().holds_nothing_open();
+    world.store().assert_no_open_uploads();
 }
 
 /// Sends it. What is meant to go on is let go, and waited for.
@@ -119,7 +119,7 @@ fn send(
                 running.signal(Signal::STOP);
                 wait::until("it to stop", || is_stopped(running.pid()).then_some(()));
             }
-            terminal.is_as_it_was();
+            terminal.assert_restored();
             running.signal(Signal::CONT);
             release();
         }
@@ -150,7 +150,7 @@ fn ends(sent: Sent, output: &Output, terminal: &Terminal) {
         "{sent:?}: {output}\n{}",
         terminal.text()
     );
-    terminal.is_as_it_was();
+    terminal.assert_restored();
     if output.code() == Some(0) {
         output.line();
     } else {
@@ -161,7 +161,7 @@ fn ends(sent: Sent, output: &Output, terminal: &Terminal) {
 #[test]
 fn before_anything_began() {
     at(
-        |_, gate| gate.hold(Moment::Asked("GET", "/v1")),
+        |_, gate| gate.hold(HoldPoint::Request("GET", "/v1")),
         |_, gate| gate.wait_until_held(1),
         |_, gate| gate.release(),
     );
@@ -170,7 +170,7 @@ fn before_anything_began() {
 #[test]
 fn while_it_begins() {
     at(
-        |_, gate| gate.hold(Moment::Answered("POST", "/v1/uploads")),
+        |_, gate| gate.hold(HoldPoint::Response("POST", "/v1/uploads")),
         |_, gate| gate.wait_until_held(1),
         |_, gate| gate.release(),
     );
@@ -179,16 +179,16 @@ fn while_it_begins() {
 #[test]
 fn while_it_sends() {
     at(
-        |world, _| world.proxy.shut_after(2 * MIB),
-        |world, _| world.proxy.wait_until_shut(),
-        |world, _| world.proxy.open(),
+        |world, _| world.proxy.block_after(2 * MIB),
+        |world, _| world.proxy.wait_until_blocked(),
+        |world, _| world.proxy.unblock(),
     );
 }
 
 #[test]
 fn while_it_completes() {
     at(
-        |_, gate| gate.hold(Moment::Answered("POST", "/complete")),
+        |_, gate| gate.hold(HoldPoint::Response("POST", "/complete")),
         |_, gate| gate.wait_until_held(1),
         |_, gate| gate.release(),
     );
@@ -219,13 +219,13 @@ fn while_it_reads() {
         running.signal(signal);
         running.wait_within(LATE).expect("an end").exits(code);
         println!("{signal:?}: {:?} of {IN_TIME:?}", began.elapsed());
-        terminal.is_as_it_was();
+        terminal.assert_restored();
         assert_eq!(world.proxy.traffic().count("PUT"), 0);
         fs::remove_file(&file).unwrap();
     }
     let file = world.sandbox.file("film.bin", SIZE);
     world.put(&file).run().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
 /// All is done but to say so, and whoever reads what is said has stopped reading.
@@ -243,7 +243,7 @@ fn when_all_is_done_but_nobody_reads() {
     wait::until("the end of it", || {
         let traffic = world.proxy.traffic();
         traffic
-            .of("POST")
+            .by_method("POST")
             .any(|call| call.path.ends_with("/complete") && call.status == Some(200))
             .then_some(())
     });
@@ -253,7 +253,7 @@ fn when_all_is_done_but_nobody_reads() {
     println!("{:?} of {IN_TIME:?}", began.elapsed());
     drop(reader);
     world.put(&file).run().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
 /// What the store has said yes to is in the journal within a second of the signal, though what else is on the wire never ends.
@@ -266,7 +266,7 @@ fn the_journal_is_written_within_a_second() {
         let traffic = world.proxy.traffic();
         i64::try_from(
             traffic
-                .of("PUT")
+                .by_method("PUT")
                 .filter(|put| put.status == Some(200))
                 .count(),
         )
@@ -302,9 +302,9 @@ fn the_journal_is_written_within_a_second() {
         began.elapsed()
     );
     running.kill9();
-    world.proxy.open();
+    world.proxy.unblock();
     world.resume().run().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
 /// Runs `upload put` under a shell that does something to its streams.
@@ -337,7 +337,7 @@ fn whatever_becomes_of_its_streams_the_upload_arrives() {
             .run()
             .succeeds();
         assert_eq!(fs::read_to_string(&code).unwrap(), "0\n", "{script}");
-        world.holds_only(&world.sandbox.path("film.bin"));
+        world.assert_holds_only(&world.sandbox.path("film.bin"));
     }
 }
 
@@ -347,20 +347,20 @@ fn bars_fit_a_window_that_is_made_narrow() {
     let world = World::new();
     let file = world.sandbox.file("zoo.bin", 3 * PART);
     let terminal = Terminal::new(120);
-    world.proxy.shut_after(PART);
+    world.proxy.block_after(PART);
     let put = world
         .put(&file)
         .env("TERM", "xterm-256color")
         .stderr_to(terminal.line());
     let running = put.spawn();
-    world.proxy.wait_until_shut();
+    world.proxy.wait_until_blocked();
     wait::until("a bar", || {
         terminal.text().contains("zoo.bin").then_some(())
     });
     terminal.resize(30);
     running.signal(Signal::WINCH);
     let before = terminal.text().len();
-    world.proxy.open();
+    world.proxy.unblock();
     running.wait().succeeds();
     let text = terminal.text().split_off(before);
     // From the one letter that stands nowhere else to the end of the bar; the first may have been drawn before.

@@ -65,7 +65,7 @@ fn what_is_made_is_for_nobody_else() {
             dirs.map(|dir| (dir, mode(dir))).collect::<Vec<_>>()
         );
     }
-    world.proxy.open();
+    world.proxy.unblock();
     running.wait().succeeds();
 }
 
@@ -106,21 +106,25 @@ fn a_journal_is_kept_in_no_place_that_others_can_change() {
     symlink(&own, &link).unwrap();
     put(&link.join("journal.db"))
         .exits(73)
-        .says("symbolic link");
+        .stderr_contains("symbolic link");
     symlink(sandbox.path("elsewhere.db"), own.join("link.db")).unwrap();
     put(&own.join("link.db")).exits(73);
     assert!(!sandbox.path("elsewhere.db").exists());
 
     fs::set_permissions(&own, Permissions::from_mode(0o1777)).unwrap();
-    put(&own.join("journal.db")).exits(73).says("--journal");
+    put(&own.join("journal.db"))
+        .exits(73)
+        .stderr_contains("--journal");
     fs::set_permissions(&own, Permissions::from_mode(0o700)).unwrap();
     if geteuid().is_root() {
         // As with `sudo`, that leaves HOME as it was.
         chown(&own, Some(12_345), Some(12_345)).unwrap();
-        put(&own.join("journal.db")).exits(73).says("another user");
+        put(&own.join("journal.db"))
+            .exits(73)
+            .stderr_contains("another user");
         put(&own.join("not/there/yet/journal.db"))
             .exits(73)
-            .says("another user");
+            .stderr_contains("another user");
         chown(&own, Some(0), Some(0)).unwrap();
     }
     assert_eq!(
@@ -167,13 +171,13 @@ fn a_configuration_that_others_can_write_is_not_followed() {
         (0o757, 0o600),
     ] {
         modes(dir_mode, file_mode);
-        with_config().exits(78).says("chmod go-w");
-        with_token().exits(78).says("chmod go-w");
+        with_config().exits(78).stderr_contains("chmod go-w");
+        with_token().exits(78).stderr_contains("chmod go-w");
     }
     if geteuid().is_root() {
         modes(0o755, 0o644);
         chown(&config, Some(12_345), None).unwrap();
-        with_config().exits(78).says("another user");
+        with_config().exits(78).stderr_contains("another user");
         chown(&config, Some(0), None).unwrap();
     }
     modes(0o755, 0o644);
@@ -184,7 +188,7 @@ fn a_configuration_that_others_can_write_is_not_followed() {
 /// The token is in no argument; a dump of the memory it is in is not to be had, however much the shell allows.
 #[test]
 fn memory_that_holds_a_token_is_not_dumped() {
-    let world = World::with(&["--auth", "tokens"]);
+    let world = World::with_args(&["--auth", "tokens"]);
     let token = world.gateway.token("canary");
     let file = world.sandbox.file("film.bin", 2 * PART);
     let script = "ulimit -c unlimited; exec \"$0\" put --part-size 5MiB \"$1\"";
@@ -212,8 +216,8 @@ fn memory_that_holds_a_token_is_not_dumped() {
     running.signal(Signal::QUIT);
     let output = running.wait();
     assert_eq!(output.code(), None);
-    assert!(!output.dumped(), "{output}");
-    world.proxy.open();
+    assert!(!output.core_dumped(), "{output}");
+    world.proxy.unblock();
     world.resume().env("UPLOAD_TOKEN", &token).run().succeeds();
 }
 
@@ -240,7 +244,7 @@ fn a_gateway_reaches_its_store_past_any_proxy() {
         .arg(&file)
         .run()
         .succeeds();
-    gateway.store().holds_only(&file);
+    gateway.store().assert_holds_only(&file);
     assert_eq!(proxy.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
 }
 

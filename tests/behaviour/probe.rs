@@ -89,7 +89,7 @@ fn a_store_that_does_not_do_what_is_wanted_is_told_with_78() {
     // Not that store, nor the other one that tests may run on, looks at a payload's hash as it should.
     let refused = probe(&["--store-checksum", "payload"])
         .exits(78)
-        .says("does not enforce payload, only sha256");
+        .stderr_contains("does not enforce payload, only sha256");
     let told: Value = serde_json::from_str(refused.line()).unwrap();
     assert_ne!(held(&told, "payload"), "yes");
     assert_eq!(held(&told, "sha256"), "yes");
@@ -101,17 +101,17 @@ fn a_store_that_does_not_do_what_is_wanted_is_told_with_78() {
 #[test]
 fn a_gateway_goes_by_what_the_one_before_it_found_for_a_day() {
     let store = S3::real(&format!("upload-probed-{}", std::process::id()));
-    let mut world = World::on(&store);
-    let before = world.data().traffic();
+    let mut world = World::on_store(&store);
+    let before = world.part_proxy().traffic();
     world.restart_gateway();
-    let traffic = world.data().traffic().since(&before);
+    let traffic = world.part_proxy().traffic().since(&before);
     assert_eq!(traffic.count("PUT"), 0, "{traffic:?}");
     aged(&world.gateway, "probed_at - 86400000");
     world.restart_gateway();
-    assert_ne!(world.data().traffic().since(&before).count("PUT"), 0);
+    assert_ne!(world.part_proxy().traffic().since(&before).count("PUT"), 0);
     // And what is good enough no more is looked at again.
     aged(&world.gateway, "probed_at");
-    let before = world.data().traffic();
+    let before = world.part_proxy().traffic();
     world.gateway.kill9();
     let ledger = ledger(&world.gateway);
     ledger
@@ -121,16 +121,16 @@ fn a_gateway_goes_by_what_the_one_before_it_found_for_a_day() {
         )
         .unwrap();
     drop(ledger);
-    world.gateway.start_again();
-    assert_ne!(world.data().traffic().since(&before).count("PUT"), 0);
+    world.gateway.restart();
+    assert_ne!(world.part_proxy().traffic().since(&before).count("PUT"), 0);
     assert!(store.objects().is_empty() && store.open_uploads().is_empty());
 }
 
 #[test]
 fn what_the_store_was_not_found_to_prove_stands_in_the_receipt() {
     let store = S3::real(&format!("upload-unproven-{}", std::process::id()));
-    let tried = World::on(&store);
-    let not = World::on_with(
+    let tried = World::on_store(&store);
+    let not = World::on_store_with_args(
         &store,
         &["--store-probe", "off", "--store-checksum", "sha256"],
     );

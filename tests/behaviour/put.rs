@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::support::events::{Event, Receipt, events, receipts};
 use crate::support::sandbox::Sandbox;
-use crate::support::world::{World, location, proves};
+use crate::support::world::{World, assert_receipt_matches, location};
 use crate::support::{MIB, PART, files};
 
 /// `upload put --backend embedded` with a receipt.
@@ -39,7 +39,7 @@ fn a_file_of_any_size_arrives_whole() {
         let (location, receipt) = embedded(&sandbox, &file);
         assert_eq!(location, format!("embedded:{}", receipt.key));
         assert_eq!(location, receipt.location);
-        proves(&receipt, &file, PART);
+        assert_receipt_matches(&receipt, &file, PART);
         let back = sandbox.upload(["cat", &receipt.id]).run().succeeds();
         assert!(
             back.stdout_bytes() == fs::read(&file).unwrap(),
@@ -79,7 +79,7 @@ fn the_same_file_again_prints_the_same_location_and_sends_nothing() {
         (0, 0),
         "{after:?}"
     );
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn again_makes_a_new_object() {
     let second = location(world.put(&file).arg("--force").run());
     assert_ne!(first, second);
     assert_eq!(world.store().objects().len(), 2);
-    world.store().holds_nothing_open();
+    world.store().assert_no_open_uploads();
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn several_files_go_in_one_call() {
     stored.sort();
     sent.sort();
     assert_eq!(stored, sent);
-    store.holds_nothing_open();
+    store.assert_no_open_uploads();
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn one_bad_file_does_not_stop_the_others() {
         .run()
         .exits(66);
     assert_eq!(output.lines().len(), 1, "{output}");
-    world.holds_only(&good);
+    world.assert_holds_only(&good);
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn a_dry_run_says_what_would_be_sent_and_sends_nothing() {
     );
     assert!(world.store().objects().is_empty());
     location(world.put(&file).run());
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
 #[test]
@@ -229,7 +229,7 @@ fn receipts_of_several_files_are_lines_of_one_file() {
     let receipts = receipts(&path);
     assert_eq!(receipts.len(), 2);
     for receipt in receipts {
-        proves(&receipt, if receipt.size == 3 { &a } else { &b }, PART);
+        assert_receipt_matches(&receipt, if receipt.size == 3 { &a } else { &b }, PART);
         assert_eq!(receipt.backend, world.proxy.url());
     }
 }
@@ -252,20 +252,20 @@ fn a_finished_upload_prints_its_location_again() {
 fn an_aborted_upload_is_gone_from_the_store() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 4 * PART);
-    world.proxy.shut_after(PART + 1);
+    world.proxy.block_after(PART + 1);
     let mut running = world.put(&file).arg("--json").spawn();
-    world.proxy.wait_until_shut();
+    world.proxy.wait_until_blocked();
     let id = running.wait_for("an upload", |running| {
         crate::interrupt::upload_id(&running.stdout())
     });
     running.kill9();
-    world.proxy.open();
+    world.proxy.unblock();
     assert_eq!(world.store().open_uploads().len(), 1);
     world.upload(&["abort", &id]).run().succeeds();
-    world.store().holds_nothing_open();
+    world.store().assert_no_open_uploads();
     // The file itself may go again.
     location(world.put(&file).run());
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
 #[test]
@@ -303,7 +303,7 @@ fn a_read_url_gives_the_bytes_to_whoever_holds_it() {
 
 #[test]
 fn what_a_cdn_shows_is_named_by_it() {
-    let world = World::with(&["--cdn", "https://cdn.example.com"]);
+    let world = World::with_args(&["--cdn", "https://cdn.example.com"]);
     let file = world.sandbox.file("film.bin", PART + 1);
     let location = location(world.put(&file).run());
     assert!(
@@ -319,7 +319,7 @@ fn what_a_cdn_shows_is_named_by_it() {
 /// What was refused is asked for otherwise; the refused request must not come back.
 #[test]
 fn a_refused_request_leaves_nothing_to_resume() {
-    let world = World::with(&["--allow-type", "video/*"]);
+    let world = World::with_args(&["--allow-type", "video/*"]);
     let file = world.sandbox.file("film.bin", 10);
     world.put(&file).run().exits(77);
     world.resume().run().succeeds();
@@ -328,7 +328,7 @@ fn a_refused_request_leaves_nothing_to_resume() {
         .args(["--content-type", "video/mp4"])
         .run()
         .succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
 #[test]
@@ -345,8 +345,8 @@ fn a_receipt_never_overwrites_a_source() {
 fn an_empty_id_names_nothing() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 8 * PART);
-    let (id, _) = crate::interrupt::killed_after(&world, &file, 3);
+    let (id, _) = crate::interrupt::kill_after_parts(&world, &file, 3);
     world.upload(&["abort", ""]).run().exits(1);
     world.upload(&["resume", &id]).run().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }

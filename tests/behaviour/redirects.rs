@@ -8,7 +8,7 @@ use std::net::TcpListener;
 use std::thread;
 
 use crate::support::gateway::Gateway;
-use crate::support::proxy::{Answer, Fault, Proxy, Requests};
+use crate::support::proxy::{Fault, Proxy, Requests, Response};
 use crate::support::sandbox::Sandbox;
 use crate::support::world::World;
 use crate::support::{PART, wait};
@@ -31,8 +31,8 @@ impl Elsewhere {
 
     fn redirect(&self, status: u16) -> Fault {
         let there = format!("http://{}/", self.place());
-        Fault::Answer(
-            Answer::new(status)
+        Fault::Respond(
+            Response::new(status)
                 .header("location", &there)
                 .header("x-upload-protocol", "1"),
         )
@@ -57,7 +57,7 @@ fn not_followed(requests: Requests, envs: &[(&str, &str)]) {
                 let elsewhere = Elsewhere::new();
                 let world = World::new();
                 let file = world.sandbox.file("film.bin", PART + 1000);
-                world.proxy.spoil(requests, elsewhere.redirect(status));
+                world.proxy.inject(requests, elsewhere.redirect(status));
                 let mut put = world.put(&file);
                 for (name, value) in envs {
                     put = put.env(name, value);
@@ -69,9 +69,9 @@ fn not_followed(requests: Requests, envs: &[(&str, &str)]) {
                 assert!(matches!(output.code(), Some(69 | 75)), "{output}");
                 assert!(output.stderr().contains(&status.to_string()), "{output}");
                 elsewhere.has_heard_nothing();
-                world.proxy.mend();
+                world.proxy.clear_faults();
                 world.put(&file).run().succeeds();
-                world.holds_only(&file);
+                world.assert_holds_only(&file);
             });
         }
     });
@@ -121,14 +121,14 @@ fn no_redirect_of_a_resumed_upload_is_followed() {
         let world = World::new();
         let file = world.sandbox.file("film.bin", 3 * PART);
         crate::interrupt::held(&world, world.put(&file), PART).kill9();
-        world.proxy.open();
-        world.proxy.spoil(requests, elsewhere.redirect(307));
+        world.proxy.unblock();
+        world.proxy.inject(requests, elsewhere.redirect(307));
         let output = world.resume().args(["--give-up-after", "1s"]).run();
         assert!(matches!(output.code(), Some(69 | 75)), "{output}");
         elsewhere.has_heard_nothing();
-        world.proxy.mend();
+        world.proxy.clear_faults();
         world.resume().run().succeeds();
-        world.holds_only(&file);
+        world.assert_holds_only(&file);
     }
 }
 
@@ -184,8 +184,8 @@ fn a_url_into_somebody_elses_network_is_not_used() {
             .put(&file)
             .run()
             .exits(69)
-            .says(why)
-            .says("--store-host");
+            .stderr_contains(why)
+            .stderr_contains("--store-host");
         assert!(!output.stderr().contains("X-Amz"), "{output}");
     }
 }
@@ -212,7 +212,7 @@ fn a_store_that_is_another_than_before_is_not_used() {
                 .parse()
                 .ok()
         });
-        proxy.lead_to(addr);
+        proxy.forward_to(addr);
         (running, format!("http://{addr}"))
     };
     let client = Sandbox::new();
@@ -231,8 +231,8 @@ fn a_store_that_is_another_than_before_is_not_used() {
     let output = put(&backend, "2.bin")
         .run()
         .exits(69)
-        .says("another store than before")
-        .says("--store-host 127.0.0.1:");
+        .stderr_contains("another store than before")
+        .stderr_contains("--store-host 127.0.0.1:");
     assert_eq!(second.traffic().count("PUT"), 0, "{output}");
     let place = second.url().trim_start_matches("http://").to_owned();
     put(&backend, "2.bin")
@@ -270,7 +270,7 @@ fn plain_http_to_another_machine_needs_a_word() {
         .arg(&file)
         .run()
         .exits(78)
-        .says("--allow-insecure-http");
+        .stderr_contains("--allow-insecure-http");
     let port = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -287,37 +287,43 @@ fn plain_http_to_another_machine_needs_a_word() {
 fn an_answer_without_end_is_not_read() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 2 * PART);
-    let endless = Answer::json(200, &"[0,".repeat(3 << 20));
+    let endless = Response::json(200, &"[0,".repeat(3 << 20));
     world
         .proxy
-        .spoil(Requests::get("/v1"), Fault::Answer(endless.clone()));
-    world.put(&file).run().exits(69).says("bytes");
-    world.proxy.mend();
-    world.proxy.spoil(
+        .inject(Requests::get("/v1"), Fault::Respond(endless.clone()));
+    world.put(&file).run().exits(69).stderr_contains("bytes");
+    world.proxy.clear_faults();
+    world.proxy.inject(
         Requests::put(),
-        Fault::Answer(endless.header("etag", "\"e\"")),
+        Fault::Respond(endless.header("etag", "\"e\"")),
     );
-    world.put(&file).run().exits(69).says("bytes");
-    world.proxy.mend();
+    world.put(&file).run().exits(69).stderr_contains("bytes");
+    world.proxy.clear_faults();
 
     // What is compressed is not unpacked: there is no bomb.
-    let gzip = Answer::json(200, "\u{1f}\u{8b}").header("content-encoding", "gzip");
-    world.proxy.spoil(Requests::get("/v1"), Fault::Answer(gzip));
+    let gzip = Response::json(200, "\u{1f}\u{8b}").header("content-encoding", "gzip");
+    world
+        .proxy
+        .inject(Requests::get("/v1"), Fault::Respond(gzip));
     world.put(&file).run().exits(69);
-    world.proxy.mend();
+    world.proxy.clear_faults();
 
     crate::interrupt::held(&world, world.put(&file), PART).kill9();
-    world.proxy.open();
+    world.proxy.unblock();
     let again = r#"{"parts":[],"next":1}"#;
-    world.proxy.spoil(
+    world.proxy.inject(
         Requests::get("/parts"),
-        Fault::Answer(Answer::json(200, again)),
+        Fault::Respond(Response::json(200, again)),
     );
-    world.resume().run().exits(69).says("does not end");
-    world.proxy.mend();
+    world
+        .resume()
+        .run()
+        .exits(69)
+        .stderr_contains("does not end");
+    world.proxy.clear_faults();
     world.resume().run().succeeds();
     wait::until("its end", || {
         world.store().open_uploads().is_empty().then_some(())
     });
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }

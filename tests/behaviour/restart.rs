@@ -35,7 +35,7 @@ fn a_postgresql_that_is_started_again_amid_a_put_costs_nothing() {
     let (server, store) = (Server::start(), Gateway::start(&[], &[]));
     let bucket = store.store();
     let (address, way) = (Proxy::start(), Proxy::start());
-    way.lead_to(bucket.addr());
+    way.forward_to(bucket.addr());
     let (url, place, endpoint) = (
         address.url(),
         format!("s3://{}", bucket.bucket()),
@@ -50,14 +50,14 @@ fn a_postgresql_that_is_started_again_amid_a_put_costs_nothing() {
     ];
     let mut envs = bucket.envs().to_vec();
     envs.push(("UPLOAD_LEDGER", server.url()));
-    let world = World::named(&url, address, &args, &envs, Some(way));
+    let world = World::with_public_url(&url, address, &args, &envs, Some(way));
     for mode in ["fast", "immediate"] {
         let file = world.sandbox.file(mode, 3 * PART);
         let running = held(&world, world.put(&file), PART + 1000);
         server.stop(mode);
         assert_eq!(asked(&world.gateway.url()), (503, true), "{mode}");
         let before = world.proxy.traffic().0.len();
-        world.data().open();
+        world.part_proxy().unblock();
         // Whoever needs the ledger now is told to come again.
         wait::until("a call of the put to be put off", || {
             world.proxy.traffic().0[before..]
@@ -65,7 +65,7 @@ fn a_postgresql_that_is_started_again_amid_a_put_costs_nothing() {
                 .any(|call| call.status == Some(503))
                 .then_some(())
         });
-        server.start_again();
+        server.restart();
         let location = running.wait().succeeds().line().to_owned();
         let objects = bucket.objects();
         let key = objects
@@ -77,7 +77,7 @@ fn a_postgresql_that_is_started_again_amid_a_put_costs_nothing() {
             crate::support::files::sha256(&file),
             "{mode}"
         );
-        bucket.holds_nothing_open();
+        bucket.assert_no_open_uploads();
     }
     assert_eq!(bucket.objects().len(), 2);
     assert!(!world.gateway.stderr().contains("panicked"));

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::interrupt::held;
 use crate::support::PART;
-use crate::support::proxy::{Answer, Fault, Requests};
+use crate::support::proxy::{Fault, Requests, Response};
 use crate::support::world::World;
 
 /// Marks of a presigned URL.
@@ -23,16 +23,16 @@ fn holds_none(what: &str, bytes: &[u8], secrets: &[&str]) {
 
 #[test]
 fn no_token_and_no_signature_is_printed_or_kept() {
-    let mut world = World::with(&["--auth", "tokens", "-vvv", "--log-format", "json"]);
+    let mut world = World::with_args(&["--auth", "tokens", "-vvv", "--log-format", "json"]);
     let token = world.gateway.token("canary");
     let file = world.sandbox.file("film.bin", 6 * PART);
-    world.proxy.spoil(Requests::put().nth(1), Fault::expired());
+    world.proxy.inject(Requests::put().nth(1), Fault::expired());
     world
         .proxy
-        .spoil(Requests::put().nth(2), Fault::FlipBit { at: 1 });
+        .inject(Requests::put().nth(2), Fault::FlipBit { at: 1 });
     world
         .proxy
-        .spoil(Requests::put().nth(3), Fault::CutAfter { bytes: 100 });
+        .inject(Requests::put().nth(3), Fault::CutAfter { bytes: 100 });
     let secrets = [token.as_str(), SIGNATURE[0], SIGNATURE[1]];
     let loud = |command: crate::support::command::Command| {
         command
@@ -47,7 +47,7 @@ fn no_token_and_no_signature_is_printed_or_kept() {
     holds_none("standard output", output.stdout_bytes(), &secrets);
     holds_none("standard error", output.stderr().as_bytes(), &secrets);
     search(world.sandbox.files(), &secrets);
-    world.proxy.open();
+    world.proxy.unblock();
 
     let output = loud(world.resume()).run().succeeds();
     holds_none("standard output", output.stdout_bytes(), &secrets);
@@ -62,8 +62,8 @@ fn no_token_and_no_signature_is_printed_or_kept() {
 fn echo() -> Fault {
     let error = "<Error><Code>SignatureDoesNotMatch</Code><Message>canary-message</Message><StringToSign>canary-signed\
                  </StringToSign><SignatureProvided>canary-signature</SignatureProvided></Error>";
-    Fault::Answer(
-        Answer::new(403)
+    Fault::Respond(
+        Response::new(403)
             .header("x-amz-request-id", "ABC")
             .body("application/xml", error),
     )
@@ -72,7 +72,7 @@ fn echo() -> Fault {
 /// Every verb that talks to a backend, as loud as it gets, with everything going wrong in between.
 #[test]
 fn no_verb_prints_a_secret_however_loud() {
-    let world = World::with(&["--auth", "tokens", "-vvv"]);
+    let world = World::with_args(&["--auth", "tokens", "-vvv"]);
     let token = world.gateway.token("canary");
     let secrets = [
         token.as_str(),
@@ -104,20 +104,20 @@ fn no_verb_prints_a_secret_however_loud() {
     for json in [&[][..], &["--json"]] {
         let with = |args: &[&'static str]| [args, json].concat();
         let file = world.sandbox.file(&format!("{}.bin", json.len()), 3 * PART);
-        world.proxy.spoil(Requests::put().first(20), echo());
+        world.proxy.inject(Requests::put().first(20), echo());
         silent(&run(&with(&["put", "--part-size", "5MiB"]), Some(&file)).exits(77));
-        world.proxy.mend();
+        world.proxy.clear_faults();
         world
             .proxy
-            .spoil(Requests::put().first(3), Fault::CutAfter { bytes: 100 });
+            .inject(Requests::put().first(3), Fault::CutAfter { bytes: 100 });
         world
             .proxy
-            .spoil(Requests::sign().nth(2), Fault::DropAnswer);
+            .inject(Requests::sign().nth(2), Fault::DropResponse);
         world
             .proxy
-            .spoil(Requests::complete().nth(1), Fault::DropAnswer);
+            .inject(Requests::complete().nth(1), Fault::DropResponse);
         silent(&run(&with(&["resume"]), None).succeeds());
-        world.proxy.mend();
+        world.proxy.clear_faults();
         for args in [
             &["list", "--all"][..],
             &["config"],
@@ -134,13 +134,13 @@ fn no_verb_prints_a_secret_however_loud() {
         holds_none("standard error", url.stderr().as_bytes(), &secrets);
         let cat = run(&with(&["cat"]), Some(&file)).succeeds();
         holds_none("standard error", cat.stderr().as_bytes(), &secrets);
-        world.proxy.spoil(
+        world.proxy.inject(
             Requests::get("/url"),
-            Fault::Answer(Answer::new(500).body("text/plain", "canary-body")),
+            Fault::Respond(Response::new(500).body("text/plain", "canary-body")),
         );
         silent(&run(&with(&["url"]), Some(&file)));
-        world.proxy.mend();
-        world.proxy.spoil(Requests::put(), Fault::slow_down());
+        world.proxy.clear_faults();
+        world.proxy.inject(Requests::put(), Fault::slow_down());
         silent(
             &run(
                 &with(&["put", "--force", "--give-up-after", "1s"]),
@@ -148,7 +148,7 @@ fn no_verb_prints_a_secret_however_loud() {
             )
             .exits(75),
         );
-        world.proxy.mend();
+        world.proxy.clear_faults();
         silent(&run(&with(&["abort"]), Some(&file)));
         let wrong = world
             .upload(&["put", "--force"])
@@ -190,7 +190,7 @@ fn one_secret_is_not_shown_to_several_backends() {
             PART + 1,
         )
         .kill9();
-        to.proxy.open();
+        to.proxy.unblock();
     }
     let asked = || [&world, &other].map(|to| to.proxy.traffic().0.len());
     let before = asked();
@@ -199,7 +199,7 @@ fn one_secret_is_not_shown_to_several_backends() {
         resume().args(["--header", "x-key: canary"]),
         resume().env("UPLOAD_TOKEN", "canary"),
     ] {
-        resume.run().exits(78).says("--backend");
+        resume.run().exits(78).stderr_contains("--backend");
     }
     assert_eq!(asked(), before, "somebody was asked");
 }

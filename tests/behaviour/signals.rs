@@ -28,7 +28,7 @@ fn stops(signal: Signal, code: i32) {
     let file = world.sandbox.file("film.bin", size);
     let running = held(&world, world.put(&file), 12 * MIB);
     running.signal(signal);
-    world.proxy.open();
+    world.proxy.unblock();
     let output = running.wait().exits(code);
     assert_eq!(
         output.stdout(),
@@ -44,7 +44,7 @@ fn stops(signal: Signal, code: i32) {
         "something was aborted unasked"
     );
     world.sandbox.upload(command).run().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
     let sent = world.bytes_put();
     assert!(sent <= size + 2 * PART, "{sent} bytes were sent");
 }
@@ -78,9 +78,9 @@ fn the_second_interrupt_leaves_at_once() {
     });
     assert!(left.is_some(), "still there after {:?}", first.elapsed());
     running.wait().exits(130);
-    world.proxy.open();
+    world.proxy.unblock();
     world.resume().run().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
 #[test]
@@ -93,9 +93,9 @@ fn parts_in_flight_that_do_not_end_are_not_waited_for_long() {
         .wait_within(Duration::from_secs(12))
         .expect("it waits longer than five seconds")
         .exits(130);
-    world.proxy.open();
+    world.proxy.unblock();
     world.resume().run().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
 /// `nohup` starts it with SIGHUP ignored; so it stays.
@@ -120,9 +120,9 @@ fn nohup_is_obeyed() {
         .arg(&file);
     let running = held(&world, put, PART);
     running.signal(Signal::HUP);
-    world.proxy.open();
+    world.proxy.unblock();
     running.wait().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
 /// At the rate it begins with, this file takes five minutes.
@@ -152,7 +152,7 @@ fn a_limit_holds_until_it_is_doubled_away() {
     for limit in sizes.map(|size| format!("rate limit: {size}\n")) {
         assert!(output.stderr().contains(&limit), "{limit}: {output}");
     }
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
 #[test]
@@ -172,5 +172,5 @@ fn without_a_limit_a_signal_sets_one_at_half_of_what_is_sent() {
     });
     world.proxy.unthrottle();
     running.wait().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }

@@ -13,24 +13,24 @@ use crate::support::world::World;
 fn survives(requests: Requests, fault: Fault) -> u64 {
     let keeper = Gateway::start(&[], &[]);
     let store = keeper.store();
-    let world = World::on(&store);
+    let world = World::on_store(&store);
     // What a gateway sends to try its store is no concern here.
-    let before = world.data().traffic();
-    world.data().spoil(requests, fault);
+    let before = world.part_proxy().traffic();
+    world.part_proxy().inject(requests, fault);
     let file = world.sandbox.file("film.bin", 2 * PART + 1);
     world.put(&file).run().succeeds();
-    store.holds_only(&file);
-    world.data().traffic().since(&before).count("PUT")
+    store.assert_holds_only(&file);
+    world.part_proxy().traffic().since(&before).count("PUT")
 }
 
 #[test]
 fn a_lost_answer_to_create_leaves_no_second_upload() {
-    survives(Requests::store_create().nth(1), Fault::DropAnswer);
+    survives(Requests::store_create().nth(1), Fault::DropResponse);
 }
 
 #[test]
 fn a_lost_answer_to_complete_is_settled_by_looking() {
-    let sent = survives(Requests::store_complete().nth(1), Fault::DropAnswer);
+    let sent = survives(Requests::store_complete().nth(1), Fault::DropResponse);
     assert_eq!(sent, 3, "parts were sent again");
 }
 

@@ -147,7 +147,7 @@ fn told_then_done(database: Option<&Database>) {
         .sweep(&["--dry-run"])
         .run()
         .succeeds()
-        .says("would decide 0, expire 1, abort 0, clear 0");
+        .stderr_contains("would decide 0, expire 1, abort 0, clear 0");
     assert!(
         output.stdout().contains("would expire") && output.stdout().contains("unknown"),
         "{output}"
@@ -191,5 +191,5 @@ fn a_store_that_a_gateway_holds_is_not_swept_beside_it() {
         .upload(["serve", "sweep", "--dry-run"])
         .run()
         .exits(75)
-        .says("could not open the store");
+        .stderr_contains("could not open the store");
 }

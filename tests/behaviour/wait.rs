@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::support::command::Output;
 use crate::support::events::{Event, events};
-use crate::support::gate::{Gate, Moment};
+use crate::support::interceptor::{HoldPoint, Interceptor};
 use crate::support::sandbox::Sandbox;
 use crate::support::wait;
 use crate::support::world::World;
@@ -24,7 +24,7 @@ fn checked_by(script: &str, more: &[&str]) -> World {
         "--hook-arg",
         &arg,
     ];
-    World::with(&[&args, more].concat())
+    World::with_args(&[&args, more].concat())
 }
 
 /// Shell that waits for a file.
@@ -37,7 +37,7 @@ const REJECTS: &str = r#"printf %s '{"reason":"Eicar \u001b[31m found"}'; exit 1
 
 #[track_caller]
 fn rejected(output: Output) -> Output {
-    let output = output.exits(77).says("Eicar [31m found");
+    let output = output.exits(77).stderr_contains("Eicar [31m found");
     assert!(
         output.stdout().is_empty() && !output.stderr().contains('\u{1b}'),
         "{output}"
@@ -131,7 +131,7 @@ fn who_waited_long_enough_can_wait_again() {
         .args(["--wait-timeout", "1s", "--json"])
         .run()
         .exits(75)
-        .says("upload resume --wait ready ");
+        .stderr_contains("upload resume --wait ready ");
     let events = events(&output);
     let Some(Event::Failed {
         upload: Some(id), ..
@@ -170,7 +170,7 @@ fn an_interrupted_wait_is_taken_up_again() {
     waits
         .wait()
         .exits(130)
-        .says("to continue: upload resume --wait ready ");
+        .stderr_contains("to continue: upload resume --wait ready ");
     fs::write(&go, "").unwrap();
     world
         .put(&file)
@@ -219,8 +219,8 @@ fn a_gateway_that_dies_while_a_hook_runs_runs_it_again() {
 fn what_was_rejected_behind_a_lost_answer_is_not_begun_anew() {
     let world = checked_by(REJECTS, &[]);
     let file = world.sandbox.file("bad.bin", 100);
-    let gate = Gate::of(&world);
-    gate.hold(Moment::Answered("POST", "/complete"));
+    let gate = Interceptor::of(&world);
+    gate.hold(HoldPoint::Response("POST", "/complete"));
     let client = world.put(&file).spawn();
     gate.wait_until_held(1);
     client.kill9();

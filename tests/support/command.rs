@@ -141,7 +141,7 @@ impl Running {
     /// Waits until `found` sees what it looks for in the output so far; a process that ends without showing it fails the test.
     #[track_caller]
     pub fn wait_for<T>(&mut self, what: &str, found: impl Fn(&Self) -> Option<T>) -> T {
-        let value = wait::within(wait::PATIENCE, || match found(self) {
+        let value = wait::within(wait::WAIT_LIMIT, || match found(self) {
             Some(value) => Some(Some(value)),
             // It may have printed what is looked for, and ended since.
             None if self.child.try_wait().unwrap().is_some() => {
@@ -188,12 +188,12 @@ impl Running {
     /// Waits for its end.
     #[track_caller]
     pub fn wait(self) -> Output {
-        self.wait_long(wait::PATIENCE)
+        self.wait_at_most(wait::WAIT_LIMIT)
     }
 
     /// Waits for its end, with a patience of the caller's.
     #[track_caller]
-    pub fn wait_long(mut self, patience: Duration) -> Output {
+    pub fn wait_at_most(mut self, patience: Duration) -> Output {
         if wait::within(patience, || self.child.try_wait().unwrap()).is_none() {
             let _ = self.child.kill();
             let output = self.end();
@@ -245,7 +245,7 @@ impl Output {
     }
 
     /// Whether an image of its memory was written when a signal ended it.
-    pub fn dumped(&self) -> bool {
+    pub fn core_dumped(&self) -> bool {
         std::os::unix::process::ExitStatusExt::core_dumped(&self.status)
     }
 
@@ -289,7 +289,7 @@ impl Output {
 
     /// Asserts that standard error says so.
     #[track_caller]
-    pub fn says(self, text: &str) -> Self {
+    pub fn stderr_contains(self, text: &str) -> Self {
         assert!(
             self.stderr().contains(text),
             "no {text:?} on standard error of {self}"

@@ -50,7 +50,7 @@ impl Companion {
         let program = |name: &str| PathBuf::from(&place).join(name);
         let store = S3::real(&format!("upload-companion-{bucket}-{}", std::process::id()));
         let (sandbox, api, data) = (Sandbox::new(), Proxy::start(), Proxy::start());
-        data.lead_to(store.addr());
+        data.forward_to(store.addr());
         let mut command = sandbox
             .command(&env::var("UPLOAD_TEST_NODE").unwrap_or_else(|_| "node".to_owned()))
             .arg("--require")
@@ -89,7 +89,7 @@ impl Companion {
                 .parse()
                 .ok()
         });
-        api.lead_to(SocketAddr::from(([127, 0, 0, 1], port)));
+        api.forward_to(SocketAddr::from(([127, 0, 0, 1], port)));
         Self {
             sandbox,
             api,
@@ -122,11 +122,11 @@ impl Companion {
     /// Runs `command` until so many bytes of parts have passed, and kills it there.
     #[track_caller]
     pub fn kill_amid(&self, command: Command, bytes: u64) -> super::command::Output {
-        self.data.shut_after(bytes);
+        self.data.block_after(bytes);
         let running = command.spawn();
-        self.data.wait_until_shut();
+        self.data.wait_until_blocked();
         let output = running.kill9();
-        self.data.open();
+        self.data.unblock();
         output
     }
 

@@ -12,19 +12,19 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sha2::{Digest as _, Sha256};
 
-use super::dice::Dice;
+use super::random::Rng;
 
 const BLOCK: usize = 1 << 20;
 
 /// Writes `size` bytes that depend on `seed` only.
 pub fn random(path: &Path, size: u64, seed: u64) {
     let mut file = File::create(path).unwrap();
-    let mut dice = Dice::seeded(seed);
+    let mut rng = Rng::seeded(seed);
     let mut block = vec![0; BLOCK];
     let mut left = size;
     while left > 0 {
         let len = usize::try_from(left.min(BLOCK as u64)).unwrap();
-        dice.fill(&mut block[..len]);
+        rng.fill(&mut block[..len]);
         file.write_all(&block[..len]).unwrap();
         left -= len as u64;
     }
@@ -36,7 +36,7 @@ pub fn sparse(path: &Path, size: u64) {
 }
 
 /// Changes the byte at `at`, in place; the size stays.
-pub fn edit(path: &Path, at: u64) {
+pub fn flip_byte(path: &Path, at: u64) {
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -89,7 +89,7 @@ pub fn sha256_of(bytes: &[u8]) -> String {
 }
 
 /// SHA-256 of each part, when the file is cut every `part_size` bytes.
-pub fn fingerprints(path: &Path, part_size: u64) -> Vec<[u8; 32]> {
+pub fn part_sha256s(path: &Path, part_size: u64) -> Vec<[u8; 32]> {
     let bytes = fs::read(path).unwrap();
     if bytes.is_empty() {
         return vec![Sha256::digest([]).into()];
@@ -102,7 +102,7 @@ pub fn fingerprints(path: &Path, part_size: u64) -> Vec<[u8; 32]> {
 
 /// What S3 calls the object's checksum: of one part its SHA-256, else the composite with `-N` behind it.
 pub fn checksum(path: &Path, part_size: u64) -> String {
-    match fingerprints(path, part_size).as_slice() {
+    match part_sha256s(path, part_size).as_slice() {
         [only] => BASE64.encode(only),
         parts => format!(
             "{}-{}",

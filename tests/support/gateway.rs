@@ -95,17 +95,17 @@ impl Gateway {
 
     /// Starts it again on the same port and the same ledger and store.
     #[track_caller]
-    pub fn start_again(&mut self) {
+    pub fn restart(&mut self) {
         assert!(self.running.is_none(), "the gateway runs already");
         self.run();
     }
 
     /// Starts it again, to die at a crash point (`NAME:HIT`).
     #[track_caller]
-    pub fn start_again_to_die(&mut self, point: &str) {
+    pub fn restart_with_crash_point(&mut self, point: &str) {
         self.envs
             .push(("UPLOAD_CRASH".to_owned(), point.to_owned()));
-        self.start_again();
+        self.restart();
         self.envs.pop();
     }
 

@@ -4,16 +4,16 @@
 //! Border: it starts things, breaks them and reads what is left; what must be true of that is said in the tests alone.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
-pub mod ask;
 pub mod command;
 pub mod companion;
-pub mod dice;
 pub mod events;
 pub mod files;
-pub mod gate;
 pub mod gateway;
+pub mod interceptor;
 pub mod postgres;
 pub mod proxy;
+pub mod random;
+pub mod raw_http;
 pub mod s3;
 pub mod sandbox;
 pub mod terminal;

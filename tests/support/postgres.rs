@@ -69,7 +69,7 @@ impl Database {
 
     /// As while the server is started again: connections end, and there are no new ones.
     #[track_caller]
-    pub fn go_away(&self) {
+    pub fn reject_connections(&self) {
         self.run(&format!(
             "ALTER DATABASE {} WITH ALLOW_CONNECTIONS false",
             self.name
@@ -81,7 +81,7 @@ impl Database {
     }
 
     #[track_caller]
-    pub fn come_back(&self) {
+    pub fn accept_connections(&self) {
         self.run(&format!(
             "ALTER DATABASE {} WITH ALLOW_CONNECTIONS true",
             self.name
@@ -158,7 +158,7 @@ impl Server {
 
     /// At the same address, with the same data.
     #[track_caller]
-    pub fn start_again(&self) {
+    pub fn restart(&self) {
         let log = self.place.join("again.log");
         let log = log.to_str().unwrap();
         assert!(

@@ -31,7 +31,7 @@ pub struct S3 {
 const CREATED: &str = "<Event>s3:ObjectCreated:*</Event>";
 
 /// An answer, read whole.
-pub struct Answer {
+pub struct Response {
     pub status: StatusCode,
     pub headers: BTreeMap<String, String>,
     pub body: Vec<u8>,
@@ -169,7 +169,7 @@ impl S3 {
     }
 
     #[track_caller]
-    pub fn head(&self, key: &str) -> Answer {
+    pub fn head(&self, key: &str) -> Response {
         let answer = self.request(&Method::HEAD, &format!("/{}/{key}", self.bucket));
         assert!(answer.status.is_success(), "HEAD {key}: {}", answer.status);
         answer
@@ -210,7 +210,7 @@ impl S3 {
 
     /// Aborts every multipart upload, as a rule of the bucket's lifecycle does.
     #[track_caller]
-    pub fn abort_all(&self) {
+    pub fn abort_all_uploads(&self) {
         let listing: Open = self.list("uploads=");
         assert!(!listing.upload.is_empty(), "no open upload");
         for Pending { key, upload_id } in listing.upload {
@@ -229,7 +229,7 @@ impl S3 {
 
     /// Asserts that there is exactly one object, with the file's bytes, and no multipart upload.
     #[track_caller]
-    pub fn holds_only(&self, file: &Path) {
+    pub fn assert_holds_only(&self, file: &Path) {
         let objects = self.objects();
         let [key] = objects.as_slice() else {
             panic!("one object expected: {objects:?}")
@@ -239,11 +239,11 @@ impl S3 {
             files::sha256(file),
             "the object is not the file"
         );
-        self.holds_nothing_open();
+        self.assert_no_open_uploads();
     }
 
     #[track_caller]
-    pub fn holds_nothing_open(&self) {
+    pub fn assert_no_open_uploads(&self) {
         assert_eq!(self.open_uploads(), [""; 0], "multipart uploads left open");
     }
 
@@ -419,7 +419,7 @@ impl S3 {
         )
     }
 
-    fn request(&self, method: &Method, path_and_query: &str) -> Answer {
+    fn request(&self, method: &Method, path_and_query: &str) -> Response {
         self.runtime.block_on(async {
             let answer = self.send(method, path_and_query, &[]).await;
             let status = answer.status();
@@ -433,7 +433,7 @@ impl S3 {
                     )
                 })
                 .collect();
-            Answer {
+            Response {
                 status,
                 headers,
                 body: answer.bytes().await.unwrap().to_vec(),
@@ -483,7 +483,7 @@ impl S3 {
     }
 }
 
-impl Answer {
+impl Response {
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }

@@ -73,7 +73,7 @@ impl Terminal {
     /// Asserts that a shell finds it as it was: its modes untouched, its cursor in sight, no colour left on, and no other screen
     /// in front.
     #[track_caller]
-    pub fn is_as_it_was(&self) {
+    pub fn assert_restored(&self) {
         let (now, then) = (tcgetattr(&self.line).unwrap(), &self.modes);
         assert_eq!(
             (now.local_modes, now.input_modes),

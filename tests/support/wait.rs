@@ -6,16 +6,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long anything may take before the test is called stuck. Generous: a loaded machine is no failure.
-pub const PATIENCE: Duration = Duration::from_secs(90);
+pub const WAIT_LIMIT: Duration = Duration::from_secs(90);
 
 const INTERVAL: Duration = Duration::from_millis(2);
 
-/// Asks again until `found` gives something; gives up, with `what` in the message, after [`PATIENCE`].
+/// Asks again until `found` gives something; gives up, with `what` in the message, after [`WAIT_LIMIT`].
 #[track_caller]
 pub fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
-    match within(PATIENCE, &mut found) {
+    match within(WAIT_LIMIT, &mut found) {
         Some(value) => value,
-        None => panic!("waited {PATIENCE:?} in vain for {what}"),
+        None => panic!("waited {WAIT_LIMIT:?} in vain for {what}"),
     }
 }
 

@@ -28,12 +28,12 @@ pub const JOBS: u64 = 2;
 impl World {
     #[track_caller]
     pub fn new() -> Self {
-        Self::with(&[])
+        Self::with_args(&[])
     }
 
     /// With further arguments to `upload serve`.
     #[track_caller]
-    pub fn with(args: &[&str]) -> Self {
+    pub fn with_args(args: &[&str]) -> Self {
         Self::over(args, &[], None)
     }
 
@@ -41,12 +41,12 @@ impl World {
     fn over(args: &[&str], envs: &[(&str, &str)], store_proxy: Option<Proxy>) -> Self {
         let proxy = Proxy::start();
         let url = proxy.url();
-        Self::named(&url, proxy, args, envs, store_proxy)
+        Self::with_public_url(&url, proxy, args, envs, store_proxy)
     }
 
     /// A gateway that is known by another name than its proxy's.
     #[track_caller]
-    pub fn named(
+    pub fn with_public_url(
         url: &str,
         proxy: Proxy,
         args: &[&str],
@@ -56,7 +56,7 @@ impl World {
         let mut all = vec!["--public-url", url];
         all.extend(args);
         let gateway = Gateway::start(&all, envs);
-        proxy.lead_to(gateway.addr());
+        proxy.forward_to(gateway.addr());
         Self {
             sandbox: Sandbox::new(),
             proxy,
@@ -67,15 +67,15 @@ impl World {
 
     /// A gateway in front of a bucket somewhere else.
     #[track_caller]
-    pub fn on(store: &S3) -> Self {
-        Self::on_with(store, &[])
+    pub fn on_store(store: &S3) -> Self {
+        Self::on_store_with_args(store, &[])
     }
 
     /// With further arguments to `upload serve`.
     #[track_caller]
-    pub fn on_with(store: &S3, args: &[&str]) -> Self {
+    pub fn on_store_with_args(store: &S3, args: &[&str]) -> Self {
         let store_proxy = Proxy::start();
-        store_proxy.lead_to(store.addr());
+        store_proxy.forward_to(store.addr());
         let (bucket, endpoint) = (format!("s3://{}", store.bucket()), store_proxy.url());
         let place = [
             "--store",
@@ -88,7 +88,7 @@ impl World {
     }
 
     /// The proxy that the bytes of parts pass.
-    pub fn data(&self) -> &Proxy {
+    pub fn part_proxy(&self) -> &Proxy {
         self.store_proxy.as_ref().unwrap_or(&self.proxy)
     }
 
@@ -115,26 +115,26 @@ impl World {
 
     /// Bytes of PUT bodies that came by.
     pub fn bytes_put(&self) -> u64 {
-        self.data().traffic().bytes("PUT")
+        self.part_proxy().traffic().bytes("PUT")
     }
 
     /// Kills the gateway and starts it again in its place.
     #[track_caller]
     pub fn restart_gateway(&mut self) {
         self.gateway.kill9();
-        self.gateway.start_again();
+        self.gateway.restart();
     }
 
     /// Asserts that the store holds exactly one object, with the file's bytes, and nothing half done.
     #[track_caller]
-    pub fn holds_only(&self, file: &Path) {
-        self.store().holds_only(file);
+    pub fn assert_holds_only(&self, file: &Path) {
+        self.store().assert_holds_only(file);
     }
 }
 
 /// Asserts that a receipt is about this file, cut every `part_size` bytes.
 #[track_caller]
-pub fn proves(receipt: &Receipt, file: &Path, part_size: u64) {
+pub fn assert_receipt_matches(receipt: &Receipt, file: &Path, part_size: u64) {
     let size = file.metadata().unwrap().len();
     assert_eq!(receipt.size, size);
     assert_eq!(receipt.part_size, part_size);
@@ -152,7 +152,7 @@ pub fn proves(receipt: &Receipt, file: &Path, part_size: u64) {
 }
 
 /// What a run that was cut off `kills` times may have sent in all.
-pub fn bound(size: u64, kills: u64) -> u64 {
+pub fn max_bytes_sent(size: u64, kills: u64) -> u64 {
     size + kills * JOBS * PART
 }
 

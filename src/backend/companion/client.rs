@@ -120,8 +120,8 @@ impl Companion {
             Err(_) => String::new(),
         };
         format!(
-            "look for the object{key} in the store; if it is not there, run `upload abort {id}` \
-             and put the file again"
+            "look for the object{key} in the store; if it is not there, run `upload abort {id}`, \
+             and then `upload put FILE`"
         )
     }
 

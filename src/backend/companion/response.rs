@@ -29,8 +29,8 @@ const LOGIN_HINT: &str = "check the token (--token-file FILE or UPLOAD_TOKEN) an
      operator of the backend requires";
 const ADDRESS_HINT: &str = "check the address of the backend, including the path at which Companion is mounted; without \
      a bucket, Companion has no S3 routes";
-const CORRUPT_HINT: &str = "run the command again; if it fails again, abort the upload with `upload abort` and put the \
-     file again";
+const CORRUPT_HINT: &str =
+    "run the command again; if it fails again, run `upload abort ID`, and then `upload put FILE`";
 
 /// A response without a status of success.
 #[derive(Debug)]
@@ -170,13 +170,15 @@ fn store_kind(body: &ErrorBody) -> Option<Kind> {
 /// Returns `None` for errors that a repetition may solve.
 fn store_hint(kind: Kind, code: Option<&str>) -> Option<&'static str> {
     Some(match (kind, code.unwrap_or_default()) {
-        (Kind::Gone, _) => "put the file again to begin a new upload",
+        (Kind::Gone, _) => "run `upload put FILE` to begin a new upload",
         (Kind::Config, _) => "ask the operator of the Companion to check the name of its bucket",
         (Kind::NotAcceptable, "EntityTooSmall" | "EntityTooLarge") => {
-            "put the file again with another --part-size"
+            "run `upload abort ID`, and then `upload put FILE --part-size SIZE` with another size"
         }
-        (Kind::NotAcceptable, "KeyTooLongError") => "put the file again with a shorter --name",
-        (Kind::NotAcceptable, "MetadataTooLarge") => "put the file again with less --meta",
+        (Kind::NotAcceptable, "KeyTooLongError") => {
+            "name the object shorter: `upload put FILE --name NAME`"
+        }
+        (Kind::NotAcceptable, "MetadataTooLarge") => "run `upload put FILE` with less metadata",
         (Kind::NotAcceptable, _) => {
             "change --name, --content-type, --meta or --part-size to what the store accepts"
         }

@@ -94,9 +94,11 @@ fn hint_for(kind: Kind, code: Option<Code>) -> Option<&'static str> {
     Some(match (kind, code) {
         (Kind::Unauthorized, _) => TOKEN_HINT,
         (Kind::NotAcceptable, Some(Code::TypeNotAllowed)) => {
-            "name a content type that the backend accepts: --content-type TYPE"
+            "name a content type that the backend accepts: `upload put FILE --content-type TYPE`"
         }
-        (Kind::NotAcceptable, Some(Code::NameInvalid)) => "name the object: --name NAME",
+        (Kind::NotAcceptable, Some(Code::NameInvalid)) => {
+            "name the object: `upload put FILE --name NAME`"
+        }
         (Kind::NotAcceptable, Some(Code::QuotaExceeded)) => {
             "ask the operator of the backend for a larger quota"
         }
@@ -105,14 +107,13 @@ fn hint_for(kind: Kind, code: Option<Code>) -> Option<&'static str> {
         (Kind::Busy, _) => "wait for the other process, or stop it; then run the command again",
         (Kind::LeaseLost, _) => "let the process that has taken the upload over finish it",
         (Kind::SourceChanged, _) => {
-            "put the file again to upload its present content; with --if-changed restart, `upload \
-             put` does so itself"
+            "run `upload put FILE --if-changed restart` to upload the file as it is now"
         }
         (Kind::NotAbortable, _) => {
             "run `upload resume` to learn the outcome; delete the object in the store if you do \
              not need it"
         }
-        (Kind::Gone, _) => "put the file again to begin a new upload",
+        (Kind::Gone, _) => "run `upload put FILE` to begin a new upload",
         (_, Some(Code::IdempotencyMismatch)) => {
             "put the file again with another journal: --journal FILE"
         }

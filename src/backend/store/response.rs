@@ -110,7 +110,9 @@ pub fn store_error(response: &Response, lifetime: UrlLifetime) -> Error {
     if status == 413 && error.code.is_empty() {
         let what = "a server before the store accepts no part of this size (HTTP 413)";
         return Error::new(Kind::Incompatible, what)
-            .with_hint("put the file again with a smaller --part-size");
+            .with_hint(
+                "send smaller parts: run `upload abort ID`, and then `upload put FILE --part-size SIZE`",
+            );
     }
     let kind = kind_of(response, &error, lifetime);
     let what = if kind == Kind::UnexpectedServer {
@@ -171,7 +173,7 @@ fn hint_for(kind: Kind) -> Option<&'static str> {
         Kind::ClockSkew => {
             "ask the operators of the backend and of the store to correct their clocks"
         }
-        Kind::Gone => "put the file again",
+        Kind::Gone => "run `upload put FILE` to begin a new upload",
         Kind::Config => {
             "ask the operator of the backend to check the name of the bucket and the endpoint of \
              the store"

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::answer::Answer;
+use super::response::Response;
 
 #[derive(Debug, Clone)]
 pub enum Fault {
@@ -12,80 +12,80 @@ pub enum Fault {
     FlipBit { at: u64 },
     /// The connection ends on both sides after this many bytes of the body, as a program ends it that is killed.
     CutAfter { bytes: u64 },
-    /// The connection is reset after this many bytes of the body, or, with [`WHOLE`], after all of them.
+    /// The connection is reset after this many bytes of the body, or, with [`WHOLE_BODY`], after all of them.
     ResetAfter { bytes: u64 },
     /// The other side says that it is done (FIN) after this many bytes of the body, and takes the rest without a word.
     FinAfter { bytes: u64 },
-    /// After this many bytes of the body nothing is taken or said any more; the connection stays. With [`WHOLE`], the request is
+    /// After this many bytes of the body nothing is taken or said any more; the connection stays. With [`WHOLE_BODY`], the request is
     /// passed on and its answer never comes.
-    HushAfter { bytes: u64 },
+    StallAfter { bytes: u64 },
     /// It is passed on when the test says so: [`super::Proxy::release`].
     Hold,
     /// The body is taken at so many bytes a second.
     Trickle { rate: u64 },
     /// The answer comes at so many bytes a second.
-    TrickleAnswer { rate: u64 },
+    TrickleResponse { rate: u64 },
     /// It is passed on, after so long.
     Delay(Duration),
     /// The body is read, and answered with this; the gateway or store never hears of it.
-    Answer(Answer),
+    Respond(Response),
     /// This is answered after so many bytes of the body; then the connection ends so.
-    EarlyAnswer {
+    EarlyResponse {
         bytes: u64,
-        answer: Answer,
-        then: Then,
+        response: Response,
+        then: ConnectionEnd,
     },
     /// It is passed on whole, and this is said instead of the answer.
-    Replace(Answer),
+    ReplaceResponse(Response),
     /// It is passed on whole, and the answer is thrown away with the connection.
-    DropAnswer,
+    DropResponse,
     /// The answer loses this header.
-    Strip(&'static str),
+    RemoveHeader(&'static str),
     /// In the answer's body one text stands for another of the same length.
-    Edit(String, String),
+    ReplaceText(String, String),
     /// The answer has this header, whatever it had before.
-    Set(&'static str, &'static str),
+    SetHeader(&'static str, &'static str),
     /// The answer begins at once; what it says comes after so long, and until then white space, as from S3's Complete.
-    Pad(Duration),
+    PadResponse(Duration),
     /// After the answer nothing is taken any more, and the connection closes only after so long.
-    Linger(Duration),
+    KeepOpen(Duration),
     /// It is delivered twice; the second answer is passed on.
-    Twice,
+    DeliverTwice,
     /// It is taken whole and the connection is reset; it is delivered when the test says so: [`super::Proxy::deliver`].
-    Zombie,
+    DeliverLater,
 }
 
 /// More than any body has.
-pub const WHOLE: u64 = u64::MAX;
+pub const WHOLE_BODY: u64 = u64::MAX;
 
 /// How a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Then {
+pub enum ConnectionEnd {
     Reset,
     Close,
     /// It does not: the body is no longer read, and the connection stays open.
-    Stay,
+    StayOpen,
 }
 
 impl Fault {
     /// S3's error, in place of an answer.
     pub fn s3(status: u16, code: &str) -> Self {
-        Self::Answer(Answer::s3(status, code))
+        Self::Respond(Response::s3(status, code))
     }
 
     /// What S3 says when it wants to be asked less often.
     pub fn slow_down() -> Self {
-        Self::Answer(Answer::s3(503, "SlowDown"))
+        Self::Respond(Response::s3(503, "SlowDown"))
     }
 
     /// What S3 may say after it has begun to answer: an error behind a status of success.
     pub fn error_in_success() -> Self {
-        Self::Answer(Answer::s3(200, "InternalError"))
+        Self::Respond(Response::s3(200, "InternalError"))
     }
 
     /// What S3 says of a URL that is too old.
     pub fn expired() -> Self {
-        Self::Answer(Answer::s3_saying(
+        Self::Respond(Response::s3_with_message(
             403,
             "AccessDenied",
             "Request has expired",
@@ -93,7 +93,7 @@ impl Fault {
     }
 
     /// A page for people.
-    pub fn page(status: u16) -> Self {
-        Self::Answer(Answer::page(status))
+    pub fn html_page(status: u16) -> Self {
+        Self::Respond(Response::html_page(status))
     }
 }

@@ -2,7 +2,7 @@
 //! gateway and its store. One sentence says it all:
 //!
 //! ```text
-//! proxy.spoil(Requests::part(3).first(2), Fault::ResetAfter { bytes: 1000 });
+//! proxy.inject(Requests::part(3).first(2), Fault::ResetAfter { bytes: 1000 });
 //!             which ones                  what happens to them
 //! ```
 //!
@@ -16,19 +16,19 @@
 //! | `CutAfter`, `ResetAfter`, `FinAfter`, `HushAfter` | how a connection dies: killed, reset, closed, silent |
 //! | `Trickle`, `TrickleAnswer`, `Delay`, `Hold`, `Pad`, `Linger` | how it drags on |
 //! | `FlipBit`, `Strip`, `Set`, `Edit` | how a message is damaged |
-//! | `Answer`, `EarlyAnswer`, `Replace`, `DropAnswer` | whose answer comes: a scripted one without or after the request was passed on, or none |
+//! | `Response`, `EarlyAnswer`, `Replace`, `DropAnswer` | whose answer comes: a scripted one without or after the request was passed on, or none |
 //! | `Twice`, `Zombie` | how often, and how late, it is delivered |
 //!
-//! All of it at once: [`Proxy::throttle`] (bytes each second), [`Proxy::shut_after`] (a gate), [`Proxy::refuse`] (nobody listens).
+//! All of it at once: [`Proxy::throttle`] (bytes each second), [`Proxy::block_after`] (a gate), [`Proxy::refuse`] (nobody listens).
 //!
 //! Border: HTTP/1.1 over loopback TCP, a thread for each connection; heads go through untouched, so signatures hold.
 
-mod answer;
 mod fault;
 mod flow;
 mod message;
 mod relay;
 mod requests;
+mod response;
 mod traffic;
 
 use std::io;
@@ -39,10 +39,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 #[allow(unused_imports, reason = "each test binary uses a part of it")]
-pub use answer::Answer;
-#[allow(unused_imports, reason = "each test binary uses a part of it")]
-pub use fault::{Fault, Then, WHOLE};
+pub use fault::{ConnectionEnd, Fault, WHOLE_BODY};
 pub use requests::Requests;
+#[allow(unused_imports, reason = "each test binary uses a part of it")]
+pub use response::Response;
 pub use traffic::{Exchange, Traffic};
 
 use super::wait;
@@ -74,7 +74,7 @@ struct Shared {
 }
 
 impl Proxy {
-    /// Listens on a free port of loopback. Until [`Proxy::lead_to`] every request ends in a closed connection.
+    /// Listens on a free port of loopback. Until [`Proxy::forward_to`] every request ends in a closed connection.
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
@@ -88,14 +88,14 @@ impl Proxy {
     }
 
     /// From now on nobody listens here; connections that are open stay so.
-    pub fn refuse(&self) {
+    pub fn stop_listening(&self) {
         self.shared.refusing.store(true, Ordering::SeqCst);
         self.end_accepting();
     }
 
     /// Somebody listens again.
     #[track_caller]
-    pub fn listen(&self) {
+    pub fn listen_again(&self) {
         self.shared.refusing.store(false, Ordering::SeqCst);
         let listener = wait::until("the port to be free again", || {
             TcpListener::bind(self.addr).ok()
@@ -113,7 +113,7 @@ impl Proxy {
 
     /// Delivers the requests that were held back; gives how each was answered.
     #[track_caller]
-    pub fn deliver(&self) -> Vec<u16> {
+    pub fn deliver_held(&self) -> Vec<u16> {
         let zombies = std::mem::take(&mut *self.shared.zombies.lock().unwrap());
         let addr = self.shared.upstream().unwrap();
         zombies
@@ -135,7 +135,7 @@ impl Proxy {
         self.addr
     }
 
-    pub fn lead_to(&self, upstream: SocketAddr) {
+    pub fn forward_to(&self, upstream: SocketAddr) {
         *self.shared.upstream.lock().unwrap() = Some(upstream);
     }
 
@@ -144,12 +144,12 @@ impl Proxy {
     }
 
     /// Has `fault` happen to `requests` from now on.
-    pub fn spoil(&self, requests: Requests, fault: Fault) {
+    pub fn inject(&self, requests: Requests, fault: Fault) {
         self.shared.rules.lock().unwrap().add(requests, fault);
     }
 
     /// Has no fault happen any more.
-    pub fn mend(&self) {
+    pub fn clear_faults(&self) {
         *self.shared.rules.lock().unwrap() = Rules::default();
     }
 
@@ -163,19 +163,19 @@ impl Proxy {
     }
 
     /// Lets this many further bytes of PUT bodies pass, then none.
-    pub fn shut_after(&self, bytes: u64) {
+    pub fn block_after(&self, bytes: u64) {
         self.shared.flow.set_room(Some(bytes));
     }
 
-    /// Waits until as much has passed as [`Proxy::shut_after`] allowed.
+    /// Waits until as much has passed as [`Proxy::block_after`] allowed.
     #[track_caller]
-    pub fn wait_until_shut(&self) {
+    pub fn wait_until_blocked(&self) {
         wait::until("the proxy to have passed its share", || {
             self.shared.flow.is_shut().then_some(())
         });
     }
 
-    pub fn open(&self) {
+    pub fn unblock(&self) {
         self.shared.flow.set_room(None);
     }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::net::sockopt;
 
 use super::Shared;
-use super::fault::{Fault, Then, WHOLE};
+use super::fault::{ConnectionEnd, Fault, WHOLE_BODY};
 use super::message::{Body, Head};
 
 /// Small, so that a slow reader does not take much at once; what is large is read past it.
@@ -21,14 +21,14 @@ const TICK: Duration = Duration::from_millis(20);
 /// What becomes of a connection after a request.
 enum Next {
     Request,
-    End(Then),
+    End(ConnectionEnd),
 }
 
 /// Serves a client until either side is done.
 pub fn serve(client: &TcpStream, shared: &Shared) -> io::Result<()> {
     client.set_nodelay(true)?;
     let mut requests = BufReader::with_capacity(BUFFER, client.try_clone()?);
-    let mut end = Then::Close;
+    let mut end = ConnectionEnd::Close;
     while let Some(head) = Head::read(&mut requests)? {
         let fault = shared.rules.lock().unwrap().judge(&head);
         let exchange = shared.begin(&head);
@@ -44,9 +44,9 @@ pub fn serve(client: &TcpStream, shared: &Shared) -> io::Result<()> {
         }
     }
     match end {
-        Then::Close => client.shutdown(Shutdown::Both),
-        Then::Reset => Ok(sockopt::set_socket_linger(client, Some(Duration::ZERO))?),
-        Then::Stay => {
+        ConnectionEnd::Close => client.shutdown(Shutdown::Both),
+        ConnectionEnd::Reset => Ok(sockopt::set_socket_linger(client, Some(Duration::ZERO))?),
+        ConnectionEnd::StayOpen => {
             shared.until_stopped(None);
             Ok(())
         }
@@ -66,15 +66,15 @@ type Requests = BufReader<TcpStream>;
 impl Request<'_> {
     fn relay(&self, from: &mut Requests, client: &TcpStream) -> io::Result<Next> {
         match self.fault {
-            Some(Fault::Answer(answer)) => {
-                self.body(from, WHOLE, |_| Ok(()))?;
+            Some(Fault::Respond(answer)) => {
+                self.body(from, WHOLE_BODY, |_| Ok(()))?;
                 self.shared.answered(self.exchange, answer.status);
                 answer.send(client)?;
                 Ok(Next::Request)
             }
-            Some(Fault::EarlyAnswer {
+            Some(Fault::EarlyResponse {
                 bytes,
-                answer,
+                response: answer,
                 then,
             }) => {
                 self.body(from, *bytes, |_| Ok(()))?;
@@ -82,24 +82,24 @@ impl Request<'_> {
                 answer.send(client)?;
                 Ok(Next::End(*then))
             }
-            Some(Fault::ResetAfter { bytes }) => {
-                self.part_of(from, *bytes).map(|()| Next::End(Then::Reset))
-            }
-            Some(Fault::HushAfter { bytes }) => {
-                self.part_of(from, *bytes).map(|()| Next::End(Then::Stay))
-            }
+            Some(Fault::ResetAfter { bytes }) => self
+                .part_of(from, *bytes)
+                .map(|()| Next::End(ConnectionEnd::Reset)),
+            Some(Fault::StallAfter { bytes }) => self
+                .part_of(from, *bytes)
+                .map(|()| Next::End(ConnectionEnd::StayOpen)),
             Some(Fault::FinAfter { bytes }) => {
                 self.part_of(from, *bytes)?;
                 client.shutdown(Shutdown::Write)?;
                 io::copy(from, &mut io::sink())?;
-                Ok(Next::End(Then::Close))
+                Ok(Next::End(ConnectionEnd::Close))
             }
-            Some(Fault::Zombie) => {
+            Some(Fault::DeliverLater) => {
                 let zombie = self.whole(from)?;
                 self.shared.zombies.lock().unwrap().push(zombie);
-                Ok(Next::End(Then::Reset))
+                Ok(Next::End(ConnectionEnd::Reset))
             }
-            Some(Fault::Twice) => {
+            Some(Fault::DeliverTwice) => {
                 let request = self.whole(from)?;
                 let mut first = Upstream::send(self.shared.upstream()?, &request)?;
                 Head::read(&mut first.answers)?.ok_or(io::ErrorKind::UnexpectedEof)?;
@@ -129,7 +129,7 @@ impl Request<'_> {
         let bytes = if let Some(Fault::CutAfter { bytes }) = self.fault {
             *bytes
         } else {
-            WHOLE
+            WHOLE_BODY
         };
         let taken = self.body(from, bytes, |block| {
             // A server may answer before it has read the body, and close: what it said is worth passing on.
@@ -146,7 +146,7 @@ impl Request<'_> {
     fn part_of(&self, from: &mut Requests, bytes: u64) -> io::Result<()> {
         let mut upstream = Upstream::send(self.shared.upstream()?, &self.head.origin_form())?;
         self.body(from, bytes, |block| upstream.stream.write_all(block))?;
-        if bytes == WHOLE {
+        if bytes == WHOLE_BODY {
             Head::read(&mut upstream.answers)?;
         }
         Ok(())
@@ -155,7 +155,7 @@ impl Request<'_> {
     /// Head and body as they are to be delivered.
     fn whole(&self, from: &mut Requests) -> io::Result<Vec<u8>> {
         let mut request = self.head.origin_form();
-        self.body(from, WHOLE, |block| request.write_all(block))?;
+        self.body(from, WHOLE_BODY, |block| request.write_all(block))?;
         Ok(request)
     }
 
@@ -166,24 +166,24 @@ impl Request<'_> {
             let body = head.answer_body(self.head.method());
             let last = head.status() >= 200;
             match self.fault {
-                Some(Fault::DropAnswer | Fault::Replace(_)) => {
+                Some(Fault::DropResponse | Fault::ReplaceResponse(_)) => {
                     body.copy(&mut upstream.answers, |_| Ok(()))?;
                     if !last {
                         continue;
                     }
-                    let Some(Fault::Replace(answer)) = self.fault else {
-                        return Ok(Next::End(Then::Close));
+                    let Some(Fault::ReplaceResponse(answer)) = self.fault else {
+                        return Ok(Next::End(ConnectionEnd::Close));
                     };
                     self.shared.answered(self.exchange, answer.status);
                     answer.send(client)?;
                     return Ok(Next::Request);
                 }
-                Some(Fault::Pad(time)) if last => {
+                Some(Fault::PadResponse(time)) if last => {
                     let mut text = Vec::new();
                     body.copy(&mut upstream.answers, |block| text.write_all(block))?;
                     return self.padded(&head, &text, *time, client);
                 }
-                Some(Fault::Edit(text, other)) if last => {
+                Some(Fault::ReplaceText(text, other)) if last => {
                     let mut whole = Vec::new();
                     body.copy(&mut upstream.answers, |block| whole.write_all(block))?;
                     client.write_all(head.raw())?;
@@ -195,11 +195,11 @@ impl Request<'_> {
                     self.shared.answered(self.exchange, head.status());
                     return Ok(Next::Request);
                 }
-                Some(Fault::Strip(name)) => head.set(name, None),
-                Some(Fault::Set(name, value)) => head.set(name, Some(value)),
+                Some(Fault::RemoveHeader(name)) => head.set(name, None),
+                Some(Fault::SetHeader(name, value)) => head.set(name, Some(value)),
                 _ => {}
             }
-            let rate = if let Some(Fault::TrickleAnswer { rate }) = self.fault {
+            let rate = if let Some(Fault::TrickleResponse { rate }) = self.fault {
                 *rate
             } else {
                 u64::MAX
@@ -210,16 +210,16 @@ impl Request<'_> {
                 continue;
             }
             self.shared.answered(self.exchange, head.status());
-            if let Some(Fault::Linger(time)) = self.fault {
+            if let Some(Fault::KeepOpen(time)) = self.fault {
                 client.flush()?;
                 self.shared.until_stopped(Some(*time));
-                return Ok(Next::End(Then::Close));
+                return Ok(Next::End(ConnectionEnd::Close));
             }
             let closes = head
                 .header("connection")
                 .is_some_and(|value| value.eq_ignore_ascii_case("close"));
             return Ok(if closes || body == Body::UntilClose {
-                Next::End(Then::Close)
+                Next::End(ConnectionEnd::Close)
             } else {
                 Next::Request
             });
@@ -252,7 +252,7 @@ impl Request<'_> {
         }
         client.write_all(&text[prolog..])?;
         self.shared.answered(self.exchange, head.status());
-        Ok(Next::End(Then::Close))
+        Ok(Next::End(ConnectionEnd::Close))
     }
 
     /// Reads the body, or no more than `bytes` of it, at the pace that is set; spoils it as the fault says, and counts what

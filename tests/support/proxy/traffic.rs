@@ -27,7 +27,7 @@ impl Traffic {
         Self(self.0[earlier.0.len()..].to_vec())
     }
 
-    pub fn of<'a>(&'a self, method: &'a str) -> impl Iterator<Item = &'a Exchange> + 'a {
+    pub fn by_method<'a>(&'a self, method: &'a str) -> impl Iterator<Item = &'a Exchange> + 'a {
         self.0
             .iter()
             .filter(move |exchange| exchange.method == method)
@@ -35,12 +35,12 @@ impl Traffic {
 
     /// Requests by that method.
     pub fn count(&self, method: &str) -> u64 {
-        self.of(method).count() as u64
+        self.by_method(method).count() as u64
     }
 
     /// Bytes of the bodies of requests by that method.
     pub fn bytes(&self, method: &str) -> u64 {
-        self.of(method).map(|exchange| exchange.bytes).sum()
+        self.by_method(method).map(|exchange| exchange.bytes).sum()
     }
 
     /// Requests of any kind.
@@ -50,27 +50,29 @@ impl Traffic {
 
     /// POSTs to a path that ends so.
     pub fn posts(&self, suffix: &str) -> u64 {
-        self.of("POST")
+        self.by_method("POST")
             .filter(|exchange| exchange.path.ends_with(suffix))
             .count() as u64
     }
 
     /// PUTs that were answered with success.
     pub fn stored(&self) -> usize {
-        self.of("PUT").filter(|put| put.status == Some(200)).count()
+        self.by_method("PUT")
+            .filter(|put| put.status == Some(200))
+            .count()
     }
 
     /// Parts that were signed, by how long the requests are: the SHA-256 of a part alone is 64 bytes.
     pub fn signed(&self) -> u64 {
         let answered = self
-            .of("POST")
+            .by_method("POST")
             .filter(|post| post.path.ends_with("/sign") && post.status == Some(200));
         answered.map(|post| post.bytes / 100).sum()
     }
 
     /// How often a part was begun to be sent.
     pub fn attempts(&self, part: u64) -> u64 {
-        self.of("PUT")
+        self.by_method("PUT")
             .filter(|exchange| exchange.part == Some(part))
             .count() as u64
     }

@@ -6,13 +6,13 @@ use std::io::{self, Write};
 
 /// Status, headers and body.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct Response {
     pub status: u16,
     headers: String,
     body: String,
 }
 
-impl Answer {
+impl Response {
     pub fn new(status: u16) -> Self {
         Self {
             status,
@@ -52,10 +52,10 @@ impl Answer {
 
     /// An error as S3 writes it.
     pub fn s3(status: u16, code: &str) -> Self {
-        Self::s3_saying(status, code, "scripted")
+        Self::s3_with_message(status, code, "scripted")
     }
 
-    pub fn s3_saying(status: u16, code: &str, message: &str) -> Self {
+    pub fn s3_with_message(status: u16, code: &str, message: &str) -> Self {
         let xml = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\n   ";
         let error = format!("{xml}<Error><Code>{code}</Code><Message>{message}</Message></Error>");
         Self::new(status)
@@ -64,7 +64,7 @@ impl Answer {
     }
 
     /// A page for people, as from a captive portal or a proxy.
-    pub fn page(status: u16) -> Self {
+    pub fn html_page(status: u16) -> Self {
         let page =
             "<!doctype html><title>Welcome to the hotel</title><script>canaryPage()</script>";
         Self::new(status).body("text/html; charset=utf-8", page)

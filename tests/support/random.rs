@@ -4,9 +4,9 @@
 
 use std::env;
 
-pub struct Dice(u64);
+pub struct Rng(u64);
 
-impl Dice {
+impl Rng {
     /// Seeded by `UPLOAD_TEST_SEED` if it is set, else by `default`; says which, so that a failure can be run again.
     pub fn new(default: u64) -> Self {
         let seed = env::var("UPLOAD_TEST_SEED")

@@ -7,7 +7,7 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-pub struct Answer {
+pub struct Response {
     pub status: u16,
     /// Names in lower case.
     pub headers: BTreeMap<String, String>,
@@ -16,7 +16,7 @@ pub struct Answer {
 
 /// `GET path` with further headers, each a line.
 #[track_caller]
-pub fn get(addr: SocketAddr, path: &str, headers: &[&str]) -> Answer {
+pub fn get(addr: SocketAddr, path: &str, headers: &[&str]) -> Response {
     try_get(addr, path, headers).unwrap_or_else(|error| panic!("{addr}{path}: {error}"))
 }
 
@@ -24,7 +24,7 @@ pub fn get(addr: SocketAddr, path: &str, headers: &[&str]) -> Answer {
 ///
 /// # Errors
 /// What the network said.
-pub fn try_get(addr: SocketAddr, path: &str, headers: &[&str]) -> io::Result<Answer> {
+pub fn try_get(addr: SocketAddr, path: &str, headers: &[&str]) -> io::Result<Response> {
     let mut connection = TcpStream::connect(addr)?;
     connection.set_read_timeout(Some(Duration::from_mins(1)))?;
     let more = headers
@@ -42,7 +42,7 @@ pub fn try_get(addr: SocketAddr, path: &str, headers: &[&str]) -> io::Result<Ans
 ///
 /// # Errors
 /// What the network said, and [`io::ErrorKind::InvalidData`] for what is no answer.
-pub fn read(mut connection: TcpStream) -> io::Result<Answer> {
+pub fn read(mut connection: TcpStream) -> io::Result<Response> {
     let mut text = String::new();
     connection.read_to_string(&mut text)?;
     let wrong = || io::Error::new(io::ErrorKind::InvalidData, format!("no answer: {text:?}"));
@@ -56,7 +56,7 @@ pub fn read(mut connection: TcpStream) -> io::Result<Answer> {
     let headers = headers
         .map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()))
         .collect();
-    Ok(Answer {
+    Ok(Response {
         status,
         headers,
         body: body.to_owned(),

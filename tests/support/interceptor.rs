@@ -13,32 +13,32 @@ use super::world::World;
 
 /// What is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Moment {
+pub enum HoldPoint {
     /// Before the gateway hears of it: method, and how the path ends.
-    Asked(&'static str, &'static str),
+    Request(&'static str, &'static str),
     /// Before the client hears the answer.
-    Answered(&'static str, &'static str),
+    Response(&'static str, &'static str),
 }
 
 #[derive(Default)]
 struct State {
-    moment: Option<Moment>,
+    moment: Option<HoldPoint>,
     held: usize,
     closed: bool,
 }
 
 /// Dropped, it lets everything pass.
-pub struct Gate {
+pub struct Interceptor {
     shared: Arc<(Mutex<State>, Condvar)>,
 }
 
-impl Gate {
+impl Interceptor {
     /// Stands between the proxy and the gateway from now on.
     pub fn of(world: &World) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let shared: Arc<(Mutex<State>, Condvar)> = Arc::default();
         let (for_all, gateway) = (Arc::clone(&shared), world.gateway.addr());
-        world.proxy.lead_to(listener.local_addr().unwrap());
+        world.proxy.forward_to(listener.local_addr().unwrap());
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 if for_all.0.lock().unwrap().closed {
@@ -53,7 +53,7 @@ impl Gate {
     }
 
     /// Holds what is meant, from now on.
-    pub fn hold(&self, moment: Moment) {
+    pub fn hold(&self, moment: HoldPoint) {
         let mut state = self.shared.0.lock().unwrap();
         (state.moment, state.held) = (Some(moment), 0);
     }
@@ -73,7 +73,7 @@ impl Gate {
     }
 }
 
-impl Drop for Gate {
+impl Drop for Interceptor {
     fn drop(&mut self) {
         self.shared.0.lock().unwrap().closed = true;
         self.release();
@@ -101,9 +101,9 @@ fn pass(
     let wait = |before: bool| {
         let (state, changed) = shared;
         let mut state = state.lock().unwrap();
-        let is_meant = |moment: Option<Moment>| match moment {
-            Some(Moment::Asked(method, suffix)) => before && meant(method, suffix),
-            Some(Moment::Answered(method, suffix)) => !before && meant(method, suffix),
+        let is_meant = |moment: Option<HoldPoint>| match moment {
+            Some(HoldPoint::Request(method, suffix)) => before && meant(method, suffix),
+            Some(HoldPoint::Response(method, suffix)) => !before && meant(method, suffix),
             None => false,
         };
         if is_meant(state.moment) {
