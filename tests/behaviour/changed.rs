@@ -1,5 +1,5 @@
-//! A source that changes between runs or during one: no object mixes two file versions. The rules are
-//! those of *Changed file* in the documentation.
+//! A source that changes between runs or during one: no object mixes two file versions. The rules
+//! are those of *Changed file* in the documentation.
 //!
 //! Not here: each stage of an upload (`moments`).
 
@@ -230,7 +230,8 @@ fn list_all(world: &World) -> Vec<(String, Option<String>)> {
         .collect()
 }
 
-/// Asserts that the journal and the store hold both file versions as completed objects, and no other.
+/// Asserts that the journal and the store hold both file versions as completed objects, and no
+/// other.
 #[track_caller]
 fn assert_holds_both_versions(world: &World, store: &S3, sha256s: [&str; 2]) {
     let uploads = list_all(world);

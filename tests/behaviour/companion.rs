@@ -203,8 +203,8 @@ fn faults_of_parts_and_calls_are_retried() {
         Requests::part(4).first(1),
         Fault::SetHeader("etag", "\"00000000000000000000000000000000\""),
     );
-    // Some implementations of Companion's API do not sign several parts at once, and Companion may be
-    // overloaded.
+    // Some implementations of Companion's API do not sign several parts at once, and Companion may
+    // be overloaded.
     companion.api_proxy.inject(
         Requests::get("/batch"),
         Fault::Respond(Response::json(404, r#"{"message":"Not Found"}"#)),
@@ -237,8 +237,8 @@ fn faults_of_parts_and_calls_are_retried() {
     }
 }
 
-/// The upload is completed, but the response is lost. Nothing proves the object, and nothing is sent
-/// again.
+/// The upload is completed, but the response is lost. Nothing proves the object, and nothing is
+/// sent again.
 #[test]
 fn lost_response_to_complete_is_reported_as_unconfirmed() {
     for (gives_reasons, companion) in [
@@ -296,7 +296,8 @@ fn lost_response_to_complete_is_reported_as_unconfirmed() {
     }
 }
 
-/// In production mode Companion hides the reason of a failure; the client finds it by asking the store.
+/// In production mode Companion hides the reason of a failure; the client finds it by asking the
+/// store.
 #[test]
 fn removed_upload_is_begun_anew_without_a_reason_from_companion() {
     let companion = Companion::in_production("gone");

@@ -109,8 +109,8 @@ fn small_file_costs_one_begin_put_and_complete() {
     cost_of_put(&world, &small_files(&world, 1)).assert_at_most(allowed);
 }
 
-/// Calls that become ready during another call are sent in one batch. Their number depends on timing,
-/// but many begins share a batch, because they wait for nothing.
+/// Calls that become ready during another call are sent in one batch. Their number depends on
+/// timing, but many begins share a batch, because they wait for nothing.
 #[test]
 fn many_small_files_are_begun_and_completed_in_batches() {
     let world = World::new();

@@ -10,8 +10,8 @@ use crate::support::proxy::{Fault, Requests, Response};
 use crate::support::world::World;
 use crate::support::{PART, files};
 
-/// Titles, links and the clipboard (OSC 0, 8, 52), colours and clearing (CSI), C1 characters, device
-/// control, text direction, characters without width, and backspaces.
+/// Titles, links and the clipboard (OSC 0, 8, 52), colours and clearing (CSI), C1 characters,
+/// device control, text direction, characters without width, and backspaces.
 const HOSTILE: [&str; 12] = [
     "\x1b]0;title\x07.bin",
     "\x1b]8;;http:evil\x1b\\click\x1b]8;;\x1b\\.bin",

@@ -55,7 +55,8 @@ impl GatewayPair {
     }
 }
 
-/// A call to one of the gateways. Returns the status, the body, and whether there is a Retry-After header.
+/// A call to one of the gateways. Returns the status, the body, and whether there is a Retry-After
+/// header.
 fn call(
     gateway: &Gateway,
     method: reqwest::Method,

@@ -28,8 +28,8 @@ fn resumed_bytes(events: &[Event]) -> u64 {
         .sum()
 }
 
-/// Kills the client four times, continues each time with the command of `next_command`, and asserts that
-/// the upload completes without sending stored parts again.
+/// Kills the client four times, continues each time with the command of `next_command`, and asserts
+/// that the upload completes within the bound of sent bytes.
 fn kill_four_times(seed: u64, next_command: impl Fn(&World, &Path) -> Command) {
     let mut rng = Rng::new(seed);
     let world = World::new();

@@ -1,8 +1,8 @@
-//! A journal that is damaged, full, newer, removed or shared: no upload is lost or done twice, and the
-//! output is true.
+//! A journal that is damaged, full, newer, removed or shared: no upload is lost or done twice, and
+//! the output is true.
 //!
-//! Not here: the file itself (unit tests of `journal` and `crates/sqlite`), a failure at each system
-//! call (`scripts/crash-sweep`).
+//! Not here: the file itself (unit tests of `journal` and `crates/sqlite`), a failure at each
+//! system call (`scripts/crash-sweep`).
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt as _;
@@ -101,7 +101,8 @@ fn put_without_a_state_directory_fails_unless_journal_is_given() {
     world.assert_holds_only(&file);
 }
 
-/// A part or completion that the journal could not record is not reported; the failure names the file.
+/// A part or completion that the journal could not record is not reported; the failure names the
+/// file.
 #[test]
 fn failed_write_to_the_journal_is_not_reported_as_success() {
     let cases = [
@@ -163,7 +164,8 @@ fn journal_removed_during_an_upload_is_restored() {
     world.assert_holds_only(&file);
 }
 
-/// A client that dies while it replaces an expired upload by a new one leaves one of them to resume.
+/// A client that dies while it replaces an expired upload by a new one leaves one of them to
+/// resume.
 #[test]
 fn expired_upload_stays_resumable_while_it_is_replaced() {
     for crash_point in [
@@ -213,8 +215,8 @@ fn concurrent_puts_of_one_file_make_one_object() {
     }
 }
 
-/// A command that runs `script` in a mount namespace of its own, with a directory for a tmpfs as `$1`.
-/// Returns `None` if this process must not mount a tmpfs.
+/// A command that runs `script` in a mount namespace of its own, with a directory for a tmpfs as
+/// `$1`. Returns `None` if this process must not mount a tmpfs.
 fn with_tmpfs(sandbox: &Sandbox, script: &str) -> Option<Command> {
     let dir = sandbox.path("small");
     fs::create_dir_all(&dir).unwrap();

@@ -1,5 +1,5 @@
-//! Several processes or machines with one upload: one holds the lease, the others stop, and there is one
-//! object.
+//! Several processes or machines with one upload: one holds the lease, the others stop, and there
+//! is one object.
 //!
 //! Not here: races of claims (unit tests of the gateway).
 
@@ -177,7 +177,8 @@ fn suspended_process_succeeds_or_stops_after_another_completed() {
     world.assert_holds_only(&file);
 }
 
-/// The file has changed, so the process wants to replace the upload, which another machine has claimed.
+/// The file has changed, so the process wants to replace the upload, which another machine has
+/// claimed.
 #[test]
 fn upload_claimed_by_another_machine_is_not_aborted() {
     let world = World::with_args(&["--lease", "1s"]);

@@ -208,8 +208,8 @@ fn failed_read_of_the_source_is_retried() {
 /// The path of the library on Debian.
 const LIBFAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
 
-/// The wall clock is wrong by more than stores tolerate, and jumps in mid-transfer. The client signs
-/// nothing and measures time with a monotonic clock. Needs `libfaketime`.
+/// The wall clock is wrong by more than stores tolerate, and jumps in mid-transfer. The client
+/// signs nothing and measures time with a monotonic clock. Needs `libfaketime`.
 #[test]
 fn wrong_clock_that_jumps_has_no_effect() {
     if !std::path::Path::new(LIBFAKETIME).exists() {

@@ -1,5 +1,5 @@
-//! The behaviour of `upload` as a user sees it: the real binary, a gateway in another process, and a
-//! store behind it. Each file tests one subject.
+//! The behaviour of `upload` as a user sees it: the real binary, a gateway in another process, and
+//! a store behind it. Each file tests one subject.
 
 #[path = "../support/mod.rs"]
 mod support;

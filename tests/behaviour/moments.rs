@@ -1,5 +1,5 @@
-//! A source that changes during a put, at each stage of the upload. The object is one version of the
-//! file, or there is no object.
+//! A source that changes during a put, at each stage of the upload. The object is one version of
+//! the file, or there is no object.
 //!
 //! Not here: changes between two runs (`changed`).
 

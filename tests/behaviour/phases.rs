@@ -1,5 +1,5 @@
-//! Every signal that a terminal sends, at every phase of a run on a terminal: the client stops in time
-//! or continues, restores the terminal, and `resume` finishes the upload.
+//! Every signal that a terminal sends, at every phase of a run on a terminal: the client stops in
+//! time or continues, restores the terminal, and `resume` finishes the upload.
 //!
 //! Not here: the printed text, and signals without a terminal (`signals`).
 
@@ -17,7 +17,8 @@ use crate::support::{MIB, PART, files};
 
 const SIZE: u64 = PART + 1000;
 
-/// The expected time from the first signal to the end: five seconds for parts on the wire, and a margin.
+/// The expected time from the first signal to the end: five seconds for parts on the wire, and a
+/// margin.
 const EXPECTED_STOP_TIME: Duration = Duration::from_secs(6);
 /// The time after which the test fails; longer for a loaded machine.
 const MAX_STOP_TIME: Duration = Duration::from_secs(12);
@@ -45,8 +46,8 @@ const ACTIONS: [Action; 8] = [
     Action::StopAndContinue,
 ];
 
-/// Holds a run at a phase, performs each action there on a run of its own, releases it, and finishes
-/// the upload with `resume` and `put`.
+/// Holds a run at a phase, performs each action there on a run of its own, releases it, and
+/// finishes the upload with `resume` and `put`.
 fn act_during(
     hold: impl Fn(&World, &Interceptor),
     wait_until_held: impl Fn(&World, &Interceptor),
@@ -263,8 +264,8 @@ fn signal_during_blocked_output_stops_in_time() {
     world.assert_holds_only(&file);
 }
 
-/// Stored parts are in the journal within a second of the signal, even if other parts on the wire never
-/// end.
+/// Stored parts are in the journal within a second of the signal, even if other parts on the wire
+/// never end.
 #[test]
 fn journal_records_stored_parts_within_a_second_of_a_signal() {
     let world = World::new();

@@ -1,5 +1,5 @@
-//! Power loss: a machine keeps only synced data, so actions that depend on the journal must follow its
-//! sync. Tested by the order of system calls in the output of `strace`.
+//! Power loss: a machine keeps only synced data, so actions that depend on the journal must follow
+//! its sync. Tested by the order of system calls in the output of `strace`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

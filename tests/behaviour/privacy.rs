@@ -1,4 +1,5 @@
-//! Protection from other users of the machine: modes of files, directories of others, process memory.
+//! Protection from other users of the machine: modes of files, directories of others, process
+//! memory.
 //!
 //! Not here: the contents of files (`secrets`).
 
@@ -202,8 +203,8 @@ fn process_with_a_token_writes_no_core_dump() {
     let running = world.run_until_blocked(put, PART);
     let arguments = fs::read(format!("/proc/{}/cmdline", running.pid())).unwrap();
     assert!(!String::from_utf8_lossy(&arguments).contains(&token));
-    // Its files in /proc belong to root: other users cannot read its environment or memory, nor can a
-    // debugger of the same user.
+    // Its files in /proc belong to root: other users cannot read its environment or memory, nor can
+    // a debugger of the same user.
     if !geteuid().is_root() {
         assert!(fs::read(format!("/proc/{}/environ", running.pid())).is_err());
     }

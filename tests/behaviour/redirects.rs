@@ -94,7 +94,8 @@ fn redirect_of_a_part_is_not_followed() {
     assert_not_followed(Requests::put(), &[]);
 }
 
-/// If an HTTP proxy is configured, the HTTP library sends the parts; `NO_PROXY` excludes this machine.
+/// If an HTTP proxy is configured, the HTTP library sends the parts; `NO_PROXY` excludes this
+/// machine.
 #[test]
 fn redirect_of_a_part_is_not_followed_by_the_library() {
     assert_not_followed(

@@ -109,7 +109,8 @@ fn verbose_output_of_every_verb_holds_no_secret() {
             .env("UPLOAD_TOKEN", &token)
             .env("RUST_LOG", "trace")
             .arg("-vvv");
-        // With an HTTP proxy configured, the HTTP library sends the parts, and its errors may hold URLs.
+        // With an HTTP proxy configured, the HTTP library sends the parts, and its errors may hold
+        // URLs.
         // `NO_PROXY` excludes this machine.
         command = command
             .env("RUST_BACKTRACE", "full")
@@ -182,7 +183,8 @@ fn verbose_output_of_every_verb_holds_no_secret() {
     }
 }
 
-/// The journal holds uploads of two backends. Without `--backend`, a token or header could reach both.
+/// The journal holds uploads of two backends. Without `--backend`, a token or header could reach
+/// both.
 #[test]
 fn token_or_header_needs_a_backend_if_the_journal_names_several() {
     let (world, other) = (World::new(), World::new());

@@ -1,5 +1,5 @@
-//! Faults between a gateway and its store: the gateway decides by reading the store. The store is the
-//! embedded one of another gateway, behind a proxy.
+//! Faults between a gateway and its store: the gateway decides by reading the store. The store is
+//! the embedded one of another gateway, behind a proxy.
 //!
 //! Not here: faults between client and backend (`faults`).
 
@@ -8,8 +8,8 @@ use crate::support::gateway::Gateway;
 use crate::support::proxy::{Fault, Requests};
 use crate::support::world::World;
 
-/// Puts a file of three parts while `fault` is injected at the store; asserts that the store holds one
-/// correct object. Returns the number of PUTs.
+/// Puts a file of three parts while `fault` is injected at the store; asserts that the store holds
+/// one correct object. Returns the number of PUTs.
 #[track_caller]
 fn put_with_fault(requests: Requests, fault: Fault) -> u64 {
     let store_gateway = Gateway::start(&[], &[]);

@@ -220,7 +220,8 @@ fn killed_gateway_runs_its_hook_again() {
     );
 }
 
-/// The client is killed before the response to complete; the object is removed before it asks again.
+/// The client is killed before the response to complete; the object is removed before it asks
+/// again.
 #[test]
 fn rejected_upload_with_lost_response_is_not_begun_anew() {
     let world = with_hook(REJECT, &[]);

@@ -77,7 +77,8 @@ impl Command {
         self
     }
 
-    /// Closes the reading end of standard output, so that writing fails with EPIPE, as with `| head -0`.
+    /// Closes the reading end of standard output, so that writing fails with EPIPE, as with `| head
+    /// -0`.
     pub fn stdout_closed(mut self) -> Self {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);

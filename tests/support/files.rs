@@ -1,5 +1,5 @@
-//! Source files of any size, and their hashes. The hashes are computed with `sha2` only, not with the
-//! code under test.
+//! Source files of any size, and their hashes. The hashes are computed with `sha2` only, not with
+//! the code under test.
 
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
@@ -99,8 +99,8 @@ pub fn part_sha256s(path: &Path, part_size: u64) -> Vec<[u8; 32]> {
         .collect()
 }
 
-/// The checksum that S3 reports for the object: the SHA-256 of a single part, otherwise the composite
-/// with `-N`.
+/// The checksum that S3 reports for the object: the SHA-256 of a single part, otherwise the
+/// composite with `-N`.
 pub fn checksum(path: &Path, part_size: u64) -> String {
     match part_sha256s(path, part_size).as_slice() {
         [only] => BASE64.encode(only),

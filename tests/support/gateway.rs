@@ -18,8 +18,8 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Runs `upload serve ARGS…` on a free port, with the embedded store unless `args` name another,
-    /// and waits until it listens.
+    /// Runs `upload serve ARGS…` on a free port, with the embedded store unless `args` name
+    /// another, and waits until it listens.
     #[track_caller]
     pub fn start(args: &[&str], envs: &[(&str, &str)]) -> Self {
         Self::start_in(Sandbox::new(), args, envs)

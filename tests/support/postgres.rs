@@ -1,5 +1,5 @@
-//! A ledger database on the PostgreSQL server that `scripts/test` starts, and a server of its own for
-//! the test that stops it.
+//! A ledger database on the PostgreSQL server that `scripts/test` starts, and a server of its own
+//! for the test that stops it.
 
 use std::env;
 use std::fs;
@@ -55,7 +55,7 @@ impl Database {
         database
     }
 
-    /// Its URL, password and all.
+    /// Its URL, including the password.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -102,8 +102,8 @@ impl Drop for Database {
     }
 }
 
-/// A PostgreSQL server for one test, started by `scripts/stores/postgres.sh`. Dropping the value stops
-/// it and removes its data.
+/// A PostgreSQL server for one test, started by `scripts/stores/postgres.sh`. Dropping the value
+/// stops it and removes its data.
 pub struct Server {
     stores: TempDir,
     url: String,
@@ -141,7 +141,7 @@ impl Server {
         }
     }
 
-    /// Its URL, password and all.
+    /// Its URL, including the password.
     pub fn url(&self) -> &str {
         &self.url
     }

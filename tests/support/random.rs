@@ -5,8 +5,8 @@ use std::env;
 pub struct Rng(u64);
 
 impl Rng {
-    /// Seeds with `UPLOAD_TEST_SEED` if it is set, otherwise with `default`, and prints the seed, so
-    /// that a failed run can be repeated.
+    /// Seeds with `UPLOAD_TEST_SEED` if it is set, otherwise with `default`, and prints the seed,
+    /// so that a failed run can be repeated.
     pub fn new(default: u64) -> Self {
         let seed = env::var("UPLOAD_TEST_SEED")
             .ok()

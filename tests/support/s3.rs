@@ -1,5 +1,5 @@
-//! An S3 client that reads a bucket's objects and open multipart uploads. It shares no code with the
-//! gateway's own store client.
+//! An S3 client that reads a bucket's objects and open multipart uploads. It shares no code with
+//! the gateway's own store client.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::runtime::{Builder, Runtime};
 
-use super::files;
+use super::{files, wait};
 
 pub struct S3 {
     endpoint: String,
@@ -55,7 +55,8 @@ impl S3 {
             bucket: bucket.to_owned(),
             region: region.to_owned(),
             keys: (access_key.to_owned(), secret_key.to_owned()),
-            // The server may close a connection that was idle during a long upload just when it is used.
+            // The server may close a connection that was idle during a long upload just when it is
+            // used.
             client: reqwest::Client::builder()
                 .http1_only()
                 .no_proxy()
@@ -211,10 +212,12 @@ impl S3 {
         let listing: OpenUploads = self.list("uploads=");
         assert!(!listing.upload.is_empty(), "no open multipart upload");
         for OpenUpload { key, upload_id } in listing.upload {
-            let response = self.request(
-                &Method::DELETE,
-                &format!("/{}/{key}?uploadId={upload_id}", self.bucket),
-            );
+            let path = format!("/{}/{key}?uploadId={upload_id}", self.bucket);
+            // LocalStack may fail with 500 while a part of the same upload arrives.
+            let response = wait::until("the abort of a multipart upload", || {
+                let response = self.request(&Method::DELETE, &path);
+                (response.status != StatusCode::INTERNAL_SERVER_ERROR).then_some(response)
+            });
             assert!(
                 response.status.is_success(),
                 "abort: {} {}",
@@ -224,7 +227,8 @@ impl S3 {
         }
     }
 
-    /// Asserts that there is exactly one object, with the file's bytes, and no open multipart upload.
+    /// Asserts that there is exactly one object, with the file's bytes, and no open multipart
+    /// upload.
     #[track_caller]
     pub fn assert_holds_only(&self, file: &Path) {
         let objects = self.objects();
@@ -277,8 +281,8 @@ impl S3 {
         files::hex(&all.finalize())
     }
 
-    /// Makes a queue that receives the bucket's events; returns its URL. A message that was received
-    /// twice and not deleted moves to the queue `NAME-dead`.
+    /// Makes a queue that receives the bucket's events; returns its URL. A message that was
+    /// received twice and not deleted moves to the queue `NAME-dead`.
     #[track_caller]
     pub fn create_queue(&self, name: &str) -> String {
         let dead_letters = format!("{name}-dead");
@@ -299,8 +303,8 @@ impl S3 {
         format!("{}/000000000000/{name}", self.endpoint)
     }
 
-    /// Makes the store push the bucket's events to `url`, with HTTP authentication as `user` and this
-    /// password. Uses the topics of the SNS API, which Ceph implements.
+    /// Makes the store push the bucket's events to `url`, with HTTP authentication as `user` and
+    /// this password. Uses the topics of the SNS API, which Ceph implements.
     #[track_caller]
     pub fn push_events_to(&self, name: &str, url: &str, secret: &str) {
         let address = url.replace("://", &format!("://user:{secret}@"));
@@ -440,8 +444,8 @@ impl S3 {
 
     async fn send(&self, method: &Method, path_and_query: &str, body: &[u8]) -> reqwest::Response {
         let checksum = BASE64_STANDARD.encode(Sha256::digest(body));
-        // A body needs its checksum. Only HEAD asks for one, because Swift rejects the header on other
-        // requests.
+        // A body needs its checksum. Only HEAD asks for one, because Swift rejects the header on
+        // other requests.
         let (with_checksum, asking_for_checksum) = (
             [("x-amz-checksum-sha256", checksum.as_str())],
             [("x-amz-checksum-mode", "ENABLED")],

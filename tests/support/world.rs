@@ -1,7 +1,7 @@
 //! A client's sandbox, a gateway with its store, and the proxies between them.
 //!
-//! Presigned URLs name a proxy, so that it counts each byte that a client sends to the gateway or to
-//! the store.
+//! Presigned URLs name a proxy, so that it counts each byte that a client sends to the gateway or
+//! to the store.
 
 use std::path::Path;
 
@@ -158,8 +158,8 @@ impl World {
         self.gateway.restart();
     }
 
-    /// Asserts that the store holds exactly one object, with the file's bytes, and no open multipart
-    /// upload.
+    /// Asserts that the store holds exactly one object, with the file's bytes, and no open
+    /// multipart upload.
     #[track_caller]
     pub fn assert_holds_only(&self, file: &Path) {
         self.store().assert_holds_only(file);

@@ -1,5 +1,5 @@
-//! Flow control for request bodies: a rate, and a limit of bytes after which bodies are blocked. The
-//! limit lets a test kill a client in mid-transfer without a race.
+//! Flow control for request bodies: a rate, and a limit of bytes after which bodies are blocked.
+//! The limit lets a test kill a client in mid-transfer without a race.
 
 use std::sync::{Condvar, Mutex};
 use std::thread;

@@ -80,8 +80,8 @@ struct Shared {
 }
 
 impl Proxy {
-    /// Listens on a free port of loopback. Closes every connection until [`Proxy::forward_to`] names
-    /// a server.
+    /// Listens on a free port of loopback. Closes every connection until [`Proxy::forward_to`]
+    /// names a server.
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();

@@ -121,7 +121,8 @@ impl Request<'_> {
             }
             _ => {}
         }
-        // Each request has its own connection, so that none is closed by the server before it is used.
+        // Each request has its own connection, so that none is closed by the server before it is
+        // used.
         let mut upstream = Upstream::send(self.shared.upstream()?, &self.head.origin_form())?;
         let mut write_failed = false;
         let bytes = if let Some(Fault::CutAfter { bytes }) = self.fault {
@@ -255,8 +256,8 @@ impl Request<'_> {
         Ok(Next::End(ConnectionEnd::Close))
     }
 
-    /// Reads at most `bytes` of the body at the proxy's rate, applies the fault, counts the bytes, and
-    /// passes them to `sink`. Returns their number.
+    /// Reads at most `bytes` of the body at the proxy's rate, applies the fault, counts the bytes,
+    /// and passes them to `sink`. Returns their number.
     fn body(
         &self,
         from: &mut RequestStream,

@@ -1,5 +1,5 @@
-//! The requests that passed the proxy, with the length of their bodies and their status. Queries are
-//! not kept, because they hold signatures.
+//! The requests that passed the proxy, with the length of their bodies and their status. Queries
+//! are not kept, because they hold signatures.
 
 use std::time::Instant;
 
