@@ -67,7 +67,7 @@ fn targets_accept_random_bytes() {
         let seeds: Vec<Vec<u8>> = corpus(name).into_iter().map(|(_, bytes)| bytes).collect();
         let changes =
             prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4_u8), 0..6);
-        let changed = (prop::sample::select(seeds), changes).prop_map(|(mut bytes, changes)| {
+        let mutated = (prop::sample::select(seeds), changes).prop_map(|(mut bytes, changes)| {
             for (index, value, change) in changes {
                 if bytes.is_empty() {
                     break;
@@ -94,7 +94,7 @@ fn targets_accept_random_bytes() {
         };
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
         let run = TestRunner::new_with_rng(config, rng).run(
-            &prop_oneof![4 => changed, 1 => noise],
+            &prop_oneof![4 => mutated, 1 => noise],
             |bytes| {
                 target(&bytes);
                 Ok(())
