@@ -3,6 +3,7 @@
 
 use std::thread;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::events::receipts;
@@ -59,7 +60,7 @@ impl GatewayPair {
 /// header.
 fn call(
     gateway: &Gateway,
-    method: reqwest::Method,
+    method: Method,
     path: &str,
     key: Option<&str>,
     body: &Value,
@@ -117,26 +118,16 @@ fn concurrent_calls_at_two_gateways_end_an_upload_once() {
         let begin_request = json!({ "name": "a.txt", "size": 3, "content_type": "text/plain", "part_size": null, "holder": "me",
             "parts": [{ "number": 1, "size": 3, "sha256": sha256 }] });
         let key = format!("key-{round}");
-        let begun: Vec<Value> = thread::scope(|scope| {
+        let begun = thread::scope(|scope| {
             let calls = gateways.map(|gateway| {
-                scope.spawn(|| {
-                    call(
-                        gateway,
-                        reqwest::Method::POST,
-                        "/v1/uploads",
-                        Some(&key),
-                        &begin_request,
-                    )
-                })
+                let (key, body) = (Some(key.as_str()), &begin_request);
+                scope.spawn(move || call(gateway, Method::POST, "/v1/uploads", key, body))
             });
-            calls
-                .map(|call| call.join().unwrap())
-                .into_iter()
-                .map(|(status, upload, _)| {
-                    assert!(matches!(status, 200 | 201), "{status} {upload}");
-                    upload
-                })
-                .collect()
+            calls.map(|call| call.join().unwrap())
+        })
+        .map(|(status, upload, _)| {
+            assert!(matches!(status, 200 | 201), "{status} {upload}");
+            upload
         });
         assert_eq!(begun[0]["id"], begun[1]["id"]);
         let etag = put(&begun[0]["parts"][0]);
@@ -148,23 +139,15 @@ fn concurrent_calls_at_two_gateways_end_an_upload_once() {
                 .map(|n| {
                     let (gateway, path, complete) = (gateways[n % 2], &path, &complete);
                     scope.spawn(move || match (n / 2 + round) % 3 {
-                        0 if round % 2 == 1 => {
-                            call(gateway, reqwest::Method::DELETE, path, None, &Value::Null)
+                        0 if round % 2 == 1 => abort(gateway, path),
+                        1 => {
+                            let (path, body) = (format!("{path}/claim"), json!({ "holder": "me" }));
+                            call(gateway, Method::POST, &path, None, &body)
                         }
-                        1 => call(
-                            gateway,
-                            reqwest::Method::POST,
-                            &format!("{path}/claim"),
-                            None,
-                            &json!({ "holder": "me" }),
-                        ),
-                        _ => call(
-                            gateway,
-                            reqwest::Method::POST,
-                            &format!("{path}/complete"),
-                            None,
-                            complete,
-                        ),
+                        _ => {
+                            let path = format!("{path}/complete");
+                            call(gateway, Method::POST, &path, None, complete)
+                        }
                     })
                 })
                 .collect();
@@ -177,22 +160,7 @@ fn concurrent_calls_at_two_gateways_end_an_upload_once() {
             responses.iter().all(|(status, ..)| *status < 500),
             "{responses:?}"
         );
-        let ended = gateways.map(|gateway| {
-            wait::until("a final state", || {
-                let (status, upload, _) =
-                    call(gateway, reqwest::Method::GET, &path, None, &Value::Null);
-                assert_eq!(status, 200);
-                match upload["state"].as_str().unwrap() {
-                    "ready" | "aborted" => Some(upload),
-                    // Every complete came after a claim had changed the epoch.
-                    "uploading" | "aborting" => {
-                        call(gateway, reqwest::Method::DELETE, &path, None, &Value::Null);
-                        None
-                    }
-                    _ => None,
-                }
-            })
-        });
+        let ended = gateways.map(|gateway| wait_for_final_state(gateway, &path));
         assert_eq!(ended[0], ended[1]);
         let receipts: Vec<_> = responses
             .iter()
@@ -213,6 +181,27 @@ fn concurrent_calls_at_two_gateways_end_an_upload_once() {
         assert_eq!(exists, ended[0]["state"] == "ready", "{ended:?}");
     }
     pair.bucket.assert_no_open_uploads();
+}
+
+fn abort(gateway: &Gateway, path: &str) -> (u16, Value, bool) {
+    call(gateway, Method::DELETE, path, None, &Value::Null)
+}
+
+/// Waits until the upload at `path` is ready or aborted. Aborts it if no complete succeeded, because
+/// every complete came after a claim had changed the epoch.
+fn wait_for_final_state(gateway: &Gateway, path: &str) -> Value {
+    wait::until("a final state", || {
+        let (status, upload, _) = call(gateway, Method::GET, path, None, &Value::Null);
+        assert_eq!(status, 200);
+        match upload["state"].as_str().unwrap() {
+            "ready" | "aborted" => Some(upload),
+            "uploading" | "aborting" => {
+                abort(gateway, path);
+                None
+            }
+            _ => None,
+        }
+    })
 }
 
 /// The S3 checksum of the three bytes `abc`.
@@ -248,7 +237,7 @@ fn gateway_without_its_database_returns_503_and_recovers() {
         .world
         .run_until_blocked(pair.world.put(&file), PART + 1000);
     pair.database.reject_connections();
-    let get = |path: &str| call(&pair.second, reqwest::Method::GET, path, None, &Value::Null);
+    let get = |path: &str| call(&pair.second, Method::GET, path, None, &Value::Null);
     let (status, problem, retry_after) = get("/v1/uploads");
     assert_eq!(
         (status, problem["code"].as_str(), retry_after),
