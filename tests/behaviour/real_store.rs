@@ -1,11 +1,8 @@
-//! A store that nobody here wrote: client and gateway die on the way, a bit flips, and it holds one object and nothing
-//! half done.
-//!
-//! Border: needs the S3 server that `scripts/test` starts; without it these tests fail and say so.
+//! An S3 server of another project as the store: kills, corrupted parts and all sizes of files.
+//! `scripts/test` starts the server; without it these tests fail.
 
 use std::process;
 
-use crate::interrupt::held;
 use crate::support::events::receipts;
 use crate::support::proxy::{Fault, Requests};
 use crate::support::random::Rng;
@@ -13,14 +10,14 @@ use crate::support::s3::{S3, lacks};
 use crate::support::world::{World, assert_receipt_matches, max_bytes_sent};
 use crate::support::{MIB, PART, files};
 
-/// A bucket of its own.
+/// A bucket for one test.
 #[track_caller]
 fn bucket(name: &str) -> S3 {
     S3::real(&format!("upload-{name}-{}", process::id()))
 }
 
 #[test]
-fn client_and_gateway_die_and_the_object_is_right() {
+fn put_survives_kills_of_client_and_gateway() {
     let mut rng = Rng::new(4);
     let store = bucket("killed");
     let mut world = World::on_store(&store);
@@ -29,11 +26,13 @@ fn client_and_gateway_die_and_the_object_is_right() {
     let file = world.sandbox.file("film.bin", size);
     let mut next = world.put(&file);
     for _ in 0..3 {
-        held(&world, next, rng.between(1, 12 * MIB)).kill9();
+        world
+            .run_until_blocked(next, rng.between(1, 12 * MIB))
+            .kill9();
         next = world.resume();
     }
     let receipt = world.sandbox.path("receipt");
-    let running = held(&world, next.arg("--receipt").arg(&receipt), 2 * MIB);
+    let running = world.run_until_blocked(next.arg("--receipt").arg(&receipt), 2 * MIB);
     world.gateway.kill9();
     world.part_proxy().unblock();
     world.gateway.restart();
@@ -42,10 +41,10 @@ fn client_and_gateway_die_and_the_object_is_right() {
     store.assert_holds_only(&file);
     let receipts = receipts(&receipt);
     assert_receipt_matches(&receipts[0], &file, PART);
-    let said = store.head(&receipts[0].key);
+    let head = store.head(&receipts[0].key);
     let checksum = files::checksum(&file, PART);
     assert_eq!(
-        said.header("x-amz-checksum-sha256"),
+        head.header("x-amz-checksum-sha256"),
         Some(checksum.as_str()).filter(|_| !lacks("composite"))
     );
     let sent = world.bytes_put() - before;
@@ -53,7 +52,7 @@ fn client_and_gateway_die_and_the_object_is_right() {
 }
 
 #[test]
-fn a_bit_that_flips_on_the_way_is_refused_and_sent_again() {
+fn corrupted_part_is_rejected_and_sent_again() {
     let store = bucket("flipped");
     let world = World::on_store(&store);
     let before = world.part_proxy().traffic();
@@ -76,7 +75,7 @@ fn a_bit_that_flips_on_the_way_is_refused_and_sent_again() {
 }
 
 #[test]
-fn a_file_of_any_size_arrives_whole() {
+fn put_stores_files_of_any_size() {
     let store = bucket("sizes");
     let world = World::on_store(&store);
     let receipt = world.sandbox.path("receipt");

@@ -1,7 +1,8 @@
-//! A gate on the way to the gateway, where requests or their answers are held until the test has done what it wanted at just
-//! that moment.
+//! A relay in front of the gateway that holds chosen requests or responses until the test releases
+//! them.
 //!
-//! Border: one request on each connection, as `proxy` makes them; what is held is told by method and path, never by time.
+//! Not here: faults (`proxy`). The relay expects one request on each connection, as `proxy` sends
+//! them, and selects by method and path, never by time.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -11,64 +12,70 @@ use std::thread;
 use super::wait;
 use super::world::World;
 
-/// What is held.
+/// The message that is held: the method of the request, and the end of its path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HoldPoint {
-    /// Before the gateway hears of it: method, and how the path ends.
+    /// The request, before the gateway receives it.
     Request(&'static str, &'static str),
-    /// Before the client hears the answer.
+    /// The response, before the client receives it.
     Response(&'static str, &'static str),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Message {
+    Request,
+    Response,
 }
 
 #[derive(Default)]
 struct State {
-    moment: Option<HoldPoint>,
+    hold_point: Option<HoldPoint>,
     held: usize,
     closed: bool,
 }
 
-/// Dropped, it lets everything pass.
+/// Dropping it releases everything.
 pub struct Interceptor {
     shared: Arc<(Mutex<State>, Condvar)>,
 }
 
 impl Interceptor {
-    /// Stands between the proxy and the gateway from now on.
+    /// Places itself between the proxy and the gateway.
     pub fn of(world: &World) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let shared: Arc<(Mutex<State>, Condvar)> = Arc::default();
-        let (for_all, gateway) = (Arc::clone(&shared), world.gateway.addr());
+        let (accepting, gateway) = (Arc::clone(&shared), world.gateway.addr());
         world.proxy.forward_to(listener.local_addr().unwrap());
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
-                if for_all.0.lock().unwrap().closed {
+                if accepting.0.lock().unwrap().closed {
                     return;
                 }
-                let shared = Arc::clone(&for_all);
-                // What went wrong is for the client to find out.
-                thread::spawn(move || drop(pass(&client, gateway, &shared)));
+                let shared = Arc::clone(&accepting);
+                // An error closes the connection, which the client reports.
+                thread::spawn(move || drop(relay(&client, gateway, &shared)));
             }
         });
         Self { shared }
     }
 
-    /// Holds what is meant, from now on.
-    pub fn hold(&self, moment: HoldPoint) {
+    /// Holds every later message at this point.
+    pub fn hold(&self, hold_point: HoldPoint) {
         let mut state = self.shared.0.lock().unwrap();
-        (state.moment, state.held) = (Some(moment), 0);
+        (state.hold_point, state.held) = (Some(hold_point), 0);
     }
 
-    /// Waits until so many are held.
+    /// Waits until `count` messages are held.
     #[track_caller]
     pub fn wait_until_held(&self, count: usize) {
-        wait::until("requests that are held", || {
+        wait::until("a held message", || {
             (self.shared.0.lock().unwrap().held >= count).then_some(())
         });
     }
 
-    /// Lets everything pass.
+    /// Passes all messages on, those that are held and later ones.
     pub fn release(&self) {
-        self.shared.0.lock().unwrap().moment = None;
+        self.shared.0.lock().unwrap().hold_point = None;
         self.shared.1.notify_all();
     }
 }
@@ -80,7 +87,7 @@ impl Drop for Interceptor {
     }
 }
 
-fn pass(
+fn relay(
     client: &TcpStream,
     gateway: SocketAddr,
     shared: &(Mutex<State>, Condvar),
@@ -97,40 +104,43 @@ fn pass(
         .split('?')
         .next()
         .unwrap_or_default();
-    let meant = |method_: &str, suffix: &str| method == method_ && path.ends_with(suffix);
-    let wait = |before: bool| {
+    let matches = |message: Message, hold_point: Option<HoldPoint>| match hold_point {
+        Some(HoldPoint::Request(held, suffix)) => {
+            message == Message::Request && method == held && path.ends_with(suffix)
+        }
+        Some(HoldPoint::Response(held, suffix)) => {
+            message == Message::Response && method == held && path.ends_with(suffix)
+        }
+        None => false,
+    };
+    let wait_while_held = |message: Message| {
         let (state, changed) = shared;
         let mut state = state.lock().unwrap();
-        let is_meant = |moment: Option<HoldPoint>| match moment {
-            Some(HoldPoint::Request(method, suffix)) => before && meant(method, suffix),
-            Some(HoldPoint::Response(method, suffix)) => !before && meant(method, suffix),
-            None => false,
-        };
-        if is_meant(state.moment) {
+        if matches(message, state.hold_point) {
             state.held += 1;
             drop(
                 changed
-                    .wait_while(state, |state| is_meant(state.moment))
+                    .wait_while(state, |state| matches(message, state.hold_point))
                     .unwrap(),
             );
         }
     };
-    wait(true);
+    wait_while_held(Message::Request);
     let server = TcpStream::connect(gateway)?;
     let (mut to_server, mut from_server) = (server.try_clone()?, server);
     to_server.write_all(&line)?;
-    let forth = thread::spawn(move || {
+    let sender = thread::spawn(move || {
         let copied = io::copy(&mut request, &mut to_server);
         let _ = to_server.shutdown(Shutdown::Write);
         copied
     });
-    let mut first = [0];
-    from_server.read_exact(&mut first)?;
-    wait(false);
-    let mut back = client;
-    back.write_all(&first)?;
-    let copied = io::copy(&mut from_server, &mut back);
+    let mut first_byte = [0];
+    from_server.read_exact(&mut first_byte)?;
+    wait_while_held(Message::Response);
+    let mut to_client = client;
+    to_client.write_all(&first_byte)?;
+    let copied = io::copy(&mut from_server, &mut to_client);
     let _ = client.shutdown(Shutdown::Both);
-    let _ = forth.join();
+    let _ = sender.join();
     copied.map(drop)
 }

@@ -1,6 +1,4 @@
-//! Answers that no gateway and no store gave: what proxies, portals and S3 say when something is wrong.
-//!
-//! Border: texts; they are sent by `relay`.
+//! Scripted HTTP responses of gateways, of S3, and of HTTP proxies and captive portals.
 
 use std::io::{self, Write};
 
@@ -35,14 +33,14 @@ impl Response {
         }
     }
 
-    /// As a gateway answers.
+    /// A gateway's response.
     pub fn json(status: u16, body: &str) -> Self {
         Self::new(status)
             .header("x-upload-protocol", "1")
             .body("application/json", body)
     }
 
-    /// A problem as a gateway tells it.
+    /// A gateway's error (RFC 9457).
     pub fn problem(status: u16, code: &str) -> Self {
         let body = format!(r#"{{"code":"{code}","title":"scripted","status":{status}}}"#);
         Self::new(status)
@@ -50,7 +48,7 @@ impl Response {
             .body("application/problem+json", &body)
     }
 
-    /// An error as S3 writes it.
+    /// An S3 error.
     pub fn s3(status: u16, code: &str) -> Self {
         Self::s3_with_message(status, code, "scripted")
     }
@@ -63,7 +61,7 @@ impl Response {
             .body("application/xml", &error)
     }
 
-    /// A page for people, as from a captive portal or a proxy.
+    /// An HTML page, as from a captive portal or an HTTP proxy.
     pub fn html_page(status: u16) -> Self {
         let page =
             "<!doctype html><title>Welcome to the hotel</title><script>canaryPage()</script>";
