@@ -127,11 +127,9 @@ impl BackendHandle {
 }
 
 fn options(connection: &Connection, limiter: Arc<Limiter>, gateway: GatewayPlace) -> Options {
-    let proxy = connection.proxy.as_ref();
     let own = gateway == GatewayPlace::InProcess;
     Options {
-        ca_cert: connection.ca_cert.clone(),
-        proxy: proxy.map(|proxy| proxy.expose().clone()),
+        network: connection.network.clone(),
         allow_insecure_http: connection.allow_insecure_http,
         store_hosts: connection.store_hosts.clone(),
         headers: if own {

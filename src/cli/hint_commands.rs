@@ -1,6 +1,6 @@
 //! The commands that hints name, with the flags of the command that failed, so that a user can copy
-//! them. They contain no secrets: the values of headers are left out, and the proxy, because its
-//! URL may contain a password.
+//! them. They contain no secrets: the values of headers are left out, and so is a proxy whose
+//! URL contains a user.
 //!
 //! Not here: the hints (each is attached where its error is made).
 
@@ -101,7 +101,7 @@ fn connection_flags(connection: &ConnectionArgs) -> Vec<String> {
         token_file,
         headers,
         store_hosts,
-        ca_cert,
+        network,
         allow_insecure_http,
         s3,
         ..
@@ -110,7 +110,12 @@ fn connection_flags(connection: &ConnectionArgs) -> Vec<String> {
     for header in headers {
         words.extend(option("--header", Some(without_value(header))));
     }
-    words.extend(option("--ca-cert", ca_cert.as_ref()));
+    words.extend(option("--ca-cert", network.ca_cert.as_ref()));
+    let proxy = network.proxy.as_deref();
+    words.extend(option(
+        "--proxy",
+        proxy.filter(|proxy| !proxy.contains('@')),
+    ));
     for host in store_hosts {
         words.extend(option("--store-host", Some(host.to_string())));
     }

@@ -110,6 +110,7 @@ fn config(target: &Target, token: Token, lock_timeout: Duration) -> Result<Confi
         hooks: Vec::new(),
         hook_secret: None,
         on_reject: OnReject::default(),
+        network: target.connection.network.clone(),
         store_lock_timeout: lock_timeout,
         drain_time: Duration::ZERO,
     })

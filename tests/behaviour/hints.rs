@@ -8,7 +8,6 @@ use std::path::Path;
 
 use rustix::process::Signal;
 
-use crate::interrupt::{held, kill_after_parts};
 use crate::support::command::{Command, Output};
 use crate::support::events::receipts;
 use crate::support::gateway::Gateway;
@@ -87,7 +86,7 @@ fn lost_gateway_hint_continues_the_upload() {
         .put(&file)
         .args(["--give-up-after", "2s", "--journal"])
         .arg(&journal);
-    let running = held(&world, put, 12 * MIB);
+    let running = world.run_until_blocked(put, 12 * MIB);
     world.gateway.kill9();
     world.proxy.unblock();
     let output = running.wait().exits(75);
@@ -108,7 +107,7 @@ fn lost_gateway_hint_for_several_files_continues_all() {
         .arg(&sources[1])
         .args(["--give-up-after", "2s", "--journal"])
         .arg(&journal);
-    let running = held(&world, put, PART);
+    let running = world.run_until_blocked(put, PART);
     world.gateway.kill9();
     world.proxy.unblock();
     let output = running.wait().exits(75);
@@ -153,7 +152,7 @@ fn interrupt_before_begin_hint_repeats_the_command() {
 fn interrupt_hint_continues_the_upload() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 8 * PART);
-    let running = held(&world, world.put(&file), 12 * MIB);
+    let running = world.run_until_blocked(world.put(&file), 12 * MIB);
     running.signal(Signal::TERM);
     world.proxy.unblock();
     let output = running.wait().exits(143);
@@ -169,7 +168,7 @@ fn changed_source_hint_uploads_the_file_as_it_is() {
     ] {
         let world = World::new();
         let file = world.sandbox.file("film.bin", 8 * PART);
-        kill_after_parts(&world, &file, 2);
+        world.put_and_kill_after_parts(&file, 2);
         change(&file);
         let output = world.resume().run().exits(65);
         run(&world.sandbox, command(&output)).succeeds();
@@ -181,7 +180,7 @@ fn changed_source_hint_uploads_the_file_as_it_is() {
 fn ended_upload_hint_begins_a_new_one() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 4 * PART);
-    let (id, _) = kill_after_parts(&world, &file, 1);
+    let (id, _) = world.put_and_kill_after_parts(&file, 1);
     world.upload(&["abort", &id]).run().succeeds();
     let output = world.upload(&["resume", &id]).run().exits(1);
     run(&world.sandbox, command(&output)).succeeds();
@@ -192,7 +191,7 @@ fn ended_upload_hint_begins_a_new_one() {
 fn busy_upload_hint_repeats_the_command() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 4 * PART);
-    let first = held(&world, world.put(&file), PART);
+    let first = world.run_until_blocked(world.put(&file), PART);
     assert_says_run_again(&world.put(&file).run().exits(75));
     world.proxy.unblock();
     first.wait().succeeds();

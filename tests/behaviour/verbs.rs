@@ -5,7 +5,6 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::interrupt::kill_after_parts;
 use crate::support::command::{Command, Output};
 use crate::support::gateway::Gateway;
 use crate::support::proxy::{Fault, Proxy, Requests, Response};
@@ -142,7 +141,7 @@ fn prune_without_backend_prunes_the_journal_and_fails() {
         world.sandbox.file("open.bin", 4 * PART),
     );
     world.put(&done).run().succeeds();
-    kill_after_parts(&world, &open, 1);
+    world.put_and_kill_after_parts(&open, 1);
     world.proxy.stop_listening();
     let output = world.upload(&["prune", "--json"]).run().exits(75);
     let pruned: serde_json::Value = serde_json::from_str(output.line()).unwrap();

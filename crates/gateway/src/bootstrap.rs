@@ -104,6 +104,7 @@ fn store_settings(
             create_headers,
             embedded: true,
             cdn: config.cdn_url.clone(),
+            network: config.network.clone(),
             observer: record_store_call,
         },
         StoreConfig::S3 {
@@ -123,6 +124,7 @@ fn store_settings(
             create_headers,
             embedded: false,
             cdn: config.cdn_url.clone(),
+            network: config.network.clone(),
             observer: record_store_call,
         },
     })
@@ -137,6 +139,7 @@ pub fn hooks(config: &Config) -> Result<Hooks> {
         config.hooks.clone(),
         config.on_reject.clone(),
         config.hook_secret.clone(),
+        &config.network,
     )
 }
 

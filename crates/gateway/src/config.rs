@@ -16,7 +16,7 @@ use crate::ledger::LedgerConfig;
 use crate::limits::{Quota, Rate};
 use crate::validation;
 use upload_embedded_store as embedded;
-use upload_net::AddressClass;
+use upload_net::{AddressClass, Network};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::names::Token;
 use upload_types::wire::Proof;
@@ -82,6 +82,8 @@ pub struct Config {
     /// The key that signs webhooks.
     pub hook_secret: Option<Token>,
     pub on_reject: OnReject,
+    /// For connections to the store, issuers and webhooks.
+    pub network: Network,
     /// How long to wait for the lock of the embedded store.
     pub store_lock_timeout: Duration,
     /// How long a stopping gateway still serves requests while it reports that it is not ready.

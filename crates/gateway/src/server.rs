@@ -128,6 +128,7 @@ pub async fn start(config: Config) -> Result<Running> {
     let gateway = Arc::new(Gateway::new(Authenticator::new(
         &config.auth,
         ledger.clone(),
+        &config.network,
     )?));
     let router = router(&gateway, &config, embedded.as_ref(), &public_url);
     let (shutdown, on_shutdown) = oneshot::channel::<()>();

@@ -165,6 +165,11 @@ fn unusable(fault: &Fault) -> Error {
             format!("the store does not respond: {reason}"),
         )
         .with_hint("check --s3-endpoint and the network; then run the command again"),
+        Fault::Untrusted(reason) => Error::new(
+            Kind::Incompatible,
+            format!("the certificate of the store is not trusted: {reason}"),
+        )
+        .with_hint("trust the authority that issued it: --ca-cert FILE"),
         fault => Error::new(Kind::Config, format!("the store cannot be used: {fault}")).with_hint(
             "check the bucket's name, the region and the permissions of the credentials",
         ),

@@ -17,10 +17,16 @@
 //! | file | |
 //! |---|---|
 //! | `address` | [`AddressClass`]: loopback, private, public or special |
-//! | `client` | [`builder`], [`Roots`] and [`HttpClient`] |
+//! | `roots` | [`Roots`]: trusted certificate authorities |
+//! | `network` | [`Network`]: authorities and proxy of a process |
+//! | `client` | [`builder`] and [`HttpClient`] |
 
 mod address;
 mod client;
+mod network;
+mod roots;
 
 pub use address::AddressClass;
-pub use client::{HttpClient, Response, Roots, Unreachable, build_plain, builder, no_response};
+pub use client::{HttpClient, Response, Unreachable, builder, no_response};
+pub use network::Network;
+pub use roots::Roots;

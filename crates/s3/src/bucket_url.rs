@@ -126,6 +126,7 @@ mod tests {
             create_headers: BTreeMap::new(),
             embedded: false,
             cdn: None,
+            network: upload_net::Network::default(),
             observer: crate::observer::unobserved,
         };
         BucketUrl::new(&settings, endpoint.as_ref(), "eu-west-1")

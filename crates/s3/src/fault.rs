@@ -15,6 +15,8 @@ pub enum Fault {
     PreconditionFailed,
     /// The store rejects the credentials or the request, and would do so again.
     Refused(String),
+    /// The store's certificate is not trusted. Nothing was sent.
+    Untrusted(String),
     /// A temporary failure, or a response that cannot be read. The outcome of the call is unknown.
     Unavailable(String),
 }
@@ -25,9 +27,10 @@ impl fmt::Display for Fault {
         match self {
             Self::NoSuchUpload => f.write_str("the store does not know the multipart upload"),
             Self::PreconditionFailed => f.write_str("the object exists already"),
-            Self::InvalidPart(text) | Self::Refused(text) | Self::Unavailable(text) => {
-                f.write_str(text)
-            }
+            Self::InvalidPart(text)
+            | Self::Refused(text)
+            | Self::Untrusted(text)
+            | Self::Unavailable(text) => f.write_str(text),
         }
     }
 }

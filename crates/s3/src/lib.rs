@@ -21,6 +21,7 @@
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! use std::time::Duration;
+//! use upload_net::Network;
 //! use upload_s3::{NewObject, Settings, Store, unobserved};
 //!
 //! let store = Store::new(Settings {
@@ -34,6 +35,7 @@
 //!     create_headers: [].into(),
 //!     embedded: false,
 //!     cdn: None,
+//!     network: Network::default(),
 //!     observer: unobserved,
 //! })?;
 //! let key = "uploads/owner/holiday.mov".parse()?;

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use upload_net::Network;
 use url::Url;
 
 use crate::observer::Observer;
@@ -30,6 +31,8 @@ pub struct Settings {
     pub embedded: bool,
     /// The base URL of a CDN that serves the objects.
     pub cdn: Option<Url>,
+    /// For control calls, and for the requests of the AWS credential chain.
+    pub network: Network,
     /// Called after each control call.
     pub observer: Observer,
 }

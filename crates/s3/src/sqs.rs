@@ -255,7 +255,7 @@ mod tests {
     use crate::signing::{Credentials, Signer};
 
     fn queue(url: &str) -> Result<Queue> {
-        let http = upload_net::HttpClient::new().unwrap();
+        let http = upload_net::HttpClient::new(upload_net::Network::default()).unwrap();
         let signer = Signer::new(Credentials::fixed("key", "secret"), "us-east-1");
         let client = Client::new(http, signer, unobserved);
         Queue::new(&url.parse().unwrap(), &client)

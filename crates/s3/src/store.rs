@@ -68,7 +68,7 @@ impl Store {
             })?;
         }
         let create_headers = check_create_headers(&settings.create_headers)?;
-        let http = HttpClient::new().map_err(|error| {
+        let http = HttpClient::new(settings.network).map_err(|error| {
             Error::new(Kind::Config, "could not set up HTTP").with_source(error)
         })?;
         let credentials = match &settings.keys {

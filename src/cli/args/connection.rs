@@ -41,13 +41,8 @@ pub struct ConnectionArgs {
     /// repeatable
     #[arg(long = "store-host", value_name = "HOST[:PORT]", value_parser = parse::store_host)]
     pub store_hosts: Vec<StoreHost>,
-    /// Trust the certificates in this PEM file in addition to the system's
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub ca_cert: Option<PathBuf>,
-    /// Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY,
-    /// ALL_PROXY, NO_PROXY]
-    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
-    pub proxy: Option<String>,
+    #[command(flatten)]
+    pub network: NetworkArgs,
     /// Reconnect if nothing moved on a connection for this long [default: 1m to 6m, depending on
     /// what is sent]
     ///
@@ -75,4 +70,17 @@ pub struct S3Args {
     /// Put the name of the bucket into the path of URLs instead of the host
     #[arg(long)]
     pub s3_path_style: bool,
+}
+
+/// For every connection to another machine.
+#[derive(Clone, Default, Args)]
+pub struct NetworkArgs {
+    /// Trust the certificates in this PEM file in addition to the system's [env: AWS_CA_BUNDLE,
+    /// SSL_CERT_FILE]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub ca_cert: Option<PathBuf>,
+    /// Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY,
+    /// ALL_PROXY, NO_PROXY]
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub proxy: Option<String>,
 }

@@ -15,7 +15,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Arg, Args, Subcommand, ValueEnum, ValueHint};
 
 use super::access::AccessArgs;
-use super::connection::S3Args;
+use super::connection::{NetworkArgs, S3Args};
 use crate::cli::parse::{self, DurationOrNever};
 
 const SERVE_EXAMPLES: &str = "\
@@ -59,6 +59,8 @@ pub struct ServeOptions {
     /// --s3-path-style.
     #[arg(long, value_name = "STORE", default_value = "embedded")]
     pub store: String,
+    #[command(flatten)]
+    pub network: NetworkArgs,
     #[command(flatten)]
     pub ledger: LedgerArgs,
     /// Write the endpoint and the keys of the embedded store to this file (mode 0600), for other S3
@@ -246,8 +248,10 @@ pub struct SweepArgs {
 /// Hides flags that a sweep does not use. It accepts them, so that the flags of a gateway can be
 /// repeated.
 fn hide_unused(arg: Arg) -> Arg {
-    const USED: [&str; 12] = [
+    const USED: [&str; 14] = [
         "dry_run",
+        "ca_cert",
+        "proxy",
         "store",
         "s3_endpoint",
         "s3_region",

@@ -66,8 +66,11 @@ impl Settings {
             ),
             entry("store_hosts", Some(store_hosts).filter(not_empty)),
             entry("headers", Some(headers).filter(not_empty)),
-            entry("ca_cert", self.ca_cert_setting(connection).map(path)),
-            entry("proxy", self.proxy_setting(connection)?),
+            entry(
+                "ca_cert",
+                self.ca_cert_setting(&connection.network).map(path),
+            ),
+            entry("proxy", self.proxy_setting(&connection.network)?),
             entry(
                 "stall_after",
                 stall_after.map(|found| found.map(parse::format_duration)),

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use upload_net::Network;
 use url::Url;
 
 use crate::backend::{Header, StoreHost, TokenFile};
@@ -19,8 +20,7 @@ pub struct Connection {
     pub token: Option<Token>,
     /// The file of the token, which may get a newer one during a run.
     pub token_file: Option<TokenFile>,
-    pub ca_cert: Option<PathBuf>,
-    pub proxy: Option<Proxy>,
+    pub network: Network,
     /// The longest time without progress on a connection; `None` leaves it to the connection.
     pub stall_after: Option<Duration>,
     pub allow_insecure_http: bool,

@@ -15,6 +15,7 @@ use super::request::{bearer_token, host_is_loopback};
 use super::tokens;
 use crate::ledger::Ledger;
 use crate::problem::{Refusal, ledger_failed};
+use upload_net::Network;
 use upload_types::error::Result;
 use upload_types::sync::lock;
 use upload_types::wire::Code;
@@ -54,7 +55,7 @@ enum Scheme {
 impl Authenticator {
     /// # Errors
     /// [`Kind::Config`](upload_types::error::Kind::Config) if the HTTP library cannot be set up.
-    pub fn new(auth: &Auth, ledger: Ledger) -> Result<Self> {
+    pub fn new(auth: &Auth, ledger: Ledger, network: &Network) -> Result<Self> {
         let scheme = match auth {
             Auth::None => Scheme::Loopback,
             Auth::Tokens => Scheme::Tokens {
@@ -63,7 +64,7 @@ impl Authenticator {
             },
             Auth::Jwt { issuers, tokens } => Scheme::Tokens {
                 ledger: *tokens,
-                issuers: Some(JwtVerifier::new(issuers)?),
+                issuers: Some(JwtVerifier::new(issuers, network)?),
             },
             Auth::Private(token) => Scheme::SharedToken(tokens::sha256(token.expose())),
         };
@@ -186,7 +187,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let config = LedgerConfig::Sqlite(dir.path().join("ledger.db"));
         let ledger = Ledger::open(&config).await.unwrap();
-        let authenticator = Authenticator::new(&Auth::Tokens, ledger.clone()).unwrap();
+        let authenticator =
+            Authenticator::new(&Auth::Tokens, ledger.clone(), &Network::default()).unwrap();
         let owner_of = async |token: &str| {
             let mut headers = HeaderMap::new();
             let value = format!("Bearer {token}").parse().unwrap();

@@ -15,7 +15,7 @@ use super::glob::glob_matches;
 use super::issuer::Issuer;
 use super::jwks::KeyCache;
 use super::key_refresh::KeyError;
-use upload_net::HttpClient;
+use upload_net::{HttpClient, Network};
 use upload_types::error::{Error, Kind, Result};
 
 /// GitHub's tokens have 2 KiB; those of directories with many groups have more.
@@ -50,8 +50,8 @@ struct KnownIssuer {
 impl JwtVerifier {
     /// # Errors
     /// [`Kind::Config`] if the HTTP library cannot be set up.
-    pub(super) fn new(issuers: &[Issuer]) -> Result<Self> {
-        let http = HttpClient::new().map_err(|error| {
+    pub(super) fn new(issuers: &[Issuer], network: &Network) -> Result<Self> {
+        let http = HttpClient::new(network.clone()).map_err(|error| {
             Error::new(Kind::Config, "could not set up HTTP").with_source(error)
         })?;
         let known = |issuer: &Issuer| {

@@ -13,7 +13,7 @@ use sha2::Sha256;
 use url::Url;
 
 use super::verdict::{Reason, Verdict};
-use upload_net::Roots;
+use upload_net::Network;
 use upload_types::error::{Error, Kind, Result, error_chain};
 use upload_types::names::Token;
 
@@ -58,16 +58,15 @@ pub struct WebhookClient {
 impl WebhookClient {
     /// # Errors
     /// [`Kind::Config`] if the HTTP library cannot be set up.
-    pub fn new(secret: Token) -> Result<Self> {
+    pub fn new(secret: Token, network: &Network) -> Result<Self> {
         let builder = || {
             upload_net::builder()
                 .http1_only()
-                .no_proxy()
                 // Requests are rare: the server would have closed an idle connection before the
                 // next one.
                 .pool_max_idle_per_host(0)
         };
-        let http = Roots::default().build(builder).map_err(|error| {
+        let http = network.unproxied_client(builder).map_err(|error| {
             Error::new(Kind::Config, "could not set up webhooks").with_source(error)
         })?;
         Ok(Self { http, secret })

@@ -161,6 +161,7 @@ impl Fixture {
             create_headers: BTreeMap::new(),
             embedded: true,
             cdn: None,
+            network: upload_net::Network::default(),
             observer: upload_s3::unobserved,
         });
         let store = store.unwrap();

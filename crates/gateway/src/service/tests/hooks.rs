@@ -24,7 +24,13 @@ fn shell_hook(script: &str) -> Hooks {
         kind,
         time_limit: Duration::from_mins(1),
     };
-    Hooks::new(vec![hook], OnReject::Delete, None).unwrap()
+    Hooks::new(
+        vec![hook],
+        OnReject::Delete,
+        None,
+        &upload_net::Network::default(),
+    )
+    .unwrap()
 }
 
 async fn verified_upload(fixture: &Fixture, name: &str) -> BeginResponse {
