@@ -1,6 +1,4 @@
-//! A run through a fault, and the oracle: what must be true when it is over, written once.
-//!
-//! Border: no scenario stands here.
+//! A gateway, a store and a client with a proxy between them; assertions that apply to each run.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -16,74 +14,78 @@ use crate::support::s3::S3;
 use crate::support::world::{JOBS, World};
 use crate::support::{MIB, PART};
 
-/// Where one request becomes two parts, and what is special below. Twice as many bytes only show more of the same.
+/// The sizes around one part, where a single PUT becomes a multipart upload.
 pub const SIZES: [u64; 5] = [0, 1, PART - 1, PART, PART + 1];
-/// Of several parts, where a fault in the midst of others tells something.
-pub const LARGE: u64 = 64 * MIB;
+/// A size of several parts, for a fault at one of them.
+pub const MANY_PARTS_SIZE: u64 = 64 * MIB;
 
-pub const STILL: Duration = Duration::from_secs(2);
+pub const STALL_LIMIT: Duration = Duration::from_secs(2);
 
-const LANES: usize = 4;
+/// Cases that run at the same time.
+const WORKERS: usize = 4;
 
-/// What every client in these tests calls itself; it must never be shown.
+/// The client's token, which must never be printed.
 const TOKEN: &str = "canary-token-k7Qx";
-/// What must never be shown either.
+/// Other texts that must never be printed.
 const SECRETS: [&str; 4] = [TOKEN, "X-Amz-Signature", "X-Amz-Credential", "canaryPage"];
 
 /// A gateway, its store, and a client whose requests pass proxies.
-pub struct Trial {
+pub struct Setup {
     pub world: World,
-    /// How the client reaches it, other than by the world's own way.
-    way: Vec<String>,
-    patience: Vec<String>,
+    /// Arguments that replace the world's own address of the gateway.
+    backend_args: Vec<String>,
+    stall_args: Vec<String>,
     store: S3,
-    /// Objects that were there before.
-    before: Vec<String>,
+    /// Objects that existed before the run.
+    known_objects: Vec<String>,
     files: u32,
 }
 
-/// A run that is over.
+/// A finished run.
 pub struct Run {
     pub output: Output,
-    /// Between client and gateway; where the store is the gateway's own, also between client and store.
+    /// Between client and gateway; with the embedded store, also between client and store.
     pub traffic: Traffic,
     pub file: PathBuf,
     pub size: u64,
 }
 
-impl Trial {
+impl Setup {
     #[track_caller]
     pub fn new() -> Self {
-        Self::of(World::new(), None)
+        Self::on_world(World::new(), None)
     }
 
     #[track_caller]
-    pub fn of(world: World, store: Option<S3>) -> Self {
+    pub fn on_world(world: World, store: Option<S3>) -> Self {
         let store = store.unwrap_or_else(|| world.store());
         Self {
             world,
-            way: Vec::new(),
-            patience: Vec::new(),
+            backend_args: Vec::new(),
+            stall_args: Vec::new(),
             store,
-            before: Vec::new(),
+            known_objects: Vec::new(),
             files: 0,
         }
     }
 
-    /// A client that gives up what stands still for [`STILL`].
+    /// Sets the stall limit of the client to [`STALL_LIMIT`].
     #[must_use]
-    pub fn impatient(self) -> Self {
+    pub fn with_short_stall_limit(self) -> Self {
         Self {
-            patience: vec!["--stall-after".to_owned(), format!("{}s", STILL.as_secs())],
+            stall_args: vec![
+                "--stall-after".to_owned(),
+                format!("{}s", STALL_LIMIT.as_secs()),
+            ],
             ..self
         }
     }
 
-    /// A client that has to take this way to the gateway.
+    /// Adds arguments that say how to reach the gateway.
     #[must_use]
-    pub fn by(self, way: &[&str]) -> Self {
+    pub fn with_backend_args(self, backend_args: &[&str]) -> Self {
         Self {
-            way: way.iter().map(|word| (*word).to_owned()).collect(),
+            backend_args: backend_args.iter().map(|word| (*word).to_owned()).collect(),
             ..self
         }
     }
@@ -92,7 +94,7 @@ impl Trial {
         &self.world.proxy
     }
 
-    /// A file that was never put before.
+    /// A new file with content of its own.
     pub fn file(&mut self, size: u64) -> PathBuf {
         self.files += 1;
         self.world
@@ -100,29 +102,34 @@ impl Trial {
             .file(&format!("film-{}.bin", self.files), size)
     }
 
-    /// `upload put`; patient, since a busy machine is no failure.
+    /// `upload put` that retries for a long time, because the machine may be busy.
     pub fn put(&self, file: &Path) -> Command {
-        watched(self.world.put(file), "3m")
-            .args(&self.way)
-            .args(&self.patience)
+        with_json_and_token(self.world.put(file), "3m")
+            .args(&self.backend_args)
+            .args(&self.stall_args)
     }
 
-    /// The same to any backend, given up soon.
+    /// The same to any backend, with little time to retry.
     pub fn put_to(&self, backend: &str, file: &Path) -> Command {
-        watched(self.world.put(file), "3s").args(["--backend", backend, "--stall-after", "2s"])
+        with_json_and_token(self.world.put(file), "3s").args([
+            "--backend",
+            backend,
+            "--stall-after",
+            "2s",
+        ])
     }
 
     pub fn resume(&self) -> Command {
-        watched(self.world.resume(), "3m")
+        with_json_and_token(self.world.resume(), "3m")
     }
 
-    /// Runs a command about a file of that size, and takes down what came by.
+    /// Runs a command about a file of this size and records the requests.
     #[track_caller]
-    pub fn watch(&self, file: &Path, size: u64, command: Command) -> Run {
+    pub fn record(&self, file: &Path, size: u64, command: Command) -> Run {
         let before = self.proxy().traffic();
         let output = command.run();
         let traffic = self.proxy().traffic().since(&before);
-        hides_secrets(&output);
+        assert_no_secrets(&output);
         Run {
             output,
             traffic,
@@ -131,27 +138,27 @@ impl Trial {
         }
     }
 
-    /// A run through what `spoil` has set up.
+    /// Puts a new file of this size with the faults that `inject` sets up.
     #[track_caller]
-    pub fn run(&mut self, size: u64, spoil: impl FnOnce(&Proxy)) -> Run {
+    pub fn run(&mut self, size: u64, inject: impl FnOnce(&Proxy)) -> Run {
         let file = self.file(size);
         self.proxy().mend();
-        spoil(self.proxy());
-        self.watch(&file, size, self.put(&file))
+        inject(self.proxy());
+        self.record(&file, size, self.put(&file))
     }
 
-    /// A run that must succeed, whatever happens on its way: exactly one more object, with the file's bytes, and nothing half
-    /// done.
+    /// As [`Setup::run`]; asserts success, exactly one more object with the file's bytes, and no open
+    /// multipart upload.
     #[track_caller]
-    pub fn survives(&mut self, size: u64, spoil: impl FnOnce(&Proxy)) -> Run {
-        let run = self.run(size, spoil);
+    pub fn succeeding_put(&mut self, size: u64, inject: impl FnOnce(&Proxy)) -> Run {
+        let run = self.run(size, inject);
         self.proxy().mend();
-        self.arrived(run)
+        self.assert_arrived(run)
     }
 
-    /// The same of a run that is over.
+    /// Asserts the same of a finished run.
     #[track_caller]
-    pub fn arrived(&mut self, run: Run) -> Run {
+    pub fn assert_arrived(&mut self, run: Run) -> Run {
         assert_eq!(
             run.output.code(),
             Some(0),
@@ -159,17 +166,17 @@ impl Trial {
             run.size,
             run.output
         );
-        self.has(&run.file);
+        self.assert_stored(&run.file);
         run
     }
 
-    /// The file is in the store, once, and nothing is half done.
+    /// Asserts that the store has exactly one more object, which is the file, and no open upload.
     #[track_caller]
-    pub fn has(&mut self, file: &Path) {
+    pub fn assert_stored(&mut self, file: &Path) {
         let objects = self.store.objects();
         let new: Vec<_> = objects
             .iter()
-            .filter(|key| !self.before.contains(key))
+            .filter(|key| !self.known_objects.contains(key))
             .collect();
         let [key] = new.as_slice() else {
             panic!("one more object expected: {new:?}")
@@ -177,15 +184,15 @@ impl Trial {
         assert_eq!(
             self.store.sha256(key),
             files::sha256(file),
-            "the object is not the file"
+            "the object differs from the file"
         );
         self.store.holds_nothing_open();
-        self.before = objects;
+        self.known_objects = objects;
     }
 
-    /// As [`Trial::has`], of a file that was there already.
+    /// Asserts the same of a file that the store had already.
     #[track_caller]
-    pub fn still_has(&self, file: &Path) {
+    pub fn assert_still_stored(&self, file: &Path) {
         let wanted = files::sha256(file);
         let same = self
             .store
@@ -193,7 +200,7 @@ impl Trial {
             .iter()
             .filter(|key| self.store.sha256(key) == wanted)
             .count();
-        assert_eq!(same, 1, "the object is not the file any more");
+        assert_eq!(same, 1, "the store no longer has the file");
         self.store.holds_nothing_open();
     }
 
@@ -205,10 +212,11 @@ impl Trial {
         self.store.objects()
     }
 
-    /// A run that must fail so, leave no object behind, and be gone on with as soon as the fault is over.
+    /// As [`Setup::run`]; asserts this exit code and no object, and that a second put without faults
+    /// succeeds.
     #[track_caller]
-    pub fn fails(&mut self, size: u64, code: i32, spoil: impl FnOnce(&Proxy)) -> Run {
-        let run = self.run(size, spoil);
+    pub fn failing_put(&mut self, size: u64, code: i32, inject: impl FnOnce(&Proxy)) -> Run {
+        let run = self.run(size, inject);
         self.proxy().mend();
         assert_eq!(
             run.output.code(),
@@ -218,17 +226,17 @@ impl Trial {
         );
         assert_eq!(
             self.store.objects().len(),
-            self.before.len(),
-            "there is an object after a failure"
+            self.known_objects.len(),
+            "an object exists after a failure"
         );
-        let again = self.watch(&run.file, size, self.put(&run.file));
-        self.arrived(again);
+        let again = self.record(&run.file, size, self.put(&run.file));
+        self.assert_arrived(again);
         run
     }
 }
 
 #[track_caller]
-pub fn hides_secrets(output: &Output) {
+pub fn assert_no_secrets(output: &Output) {
     for secret in SECRETS {
         assert!(
             !output.stderr().contains(secret),
@@ -241,7 +249,7 @@ pub fn hides_secrets(output: &Output) {
     }
 }
 
-fn watched(command: Command, give_up_after: &str) -> Command {
+fn with_json_and_token(command: Command, give_up_after: &str) -> Command {
     command
         .args(["--json", "--give-up-after", give_up_after])
         .env("UPLOAD_TOKEN", TOKEN)
@@ -256,27 +264,30 @@ pub fn first_put(size: u64) -> Requests {
     }
 }
 
-/// Puts each case to the test, several at a time: most of what a fault costs is waiting.
-pub fn each<C: Send>(cases: impl IntoIterator<Item = C>, test: impl Fn(&mut Trial, C) + Sync) {
-    each_of(Trial::new, cases, test);
+/// Tests each case, several at the same time, because most of the time is spent waiting.
+pub fn for_each_case<C: Send>(
+    cases: impl IntoIterator<Item = C>,
+    test: impl Fn(&mut Setup, C) + Sync,
+) {
+    for_each_case_with(Setup::new, cases, test);
 }
 
-/// The same where more has to be set up than a gateway.
-pub fn each_of<T, C: Send>(
-    set_up: impl Fn() -> T + Sync,
+/// The same with another context than [`Setup`], one for each worker.
+pub fn for_each_case_with<T, C: Send>(
+    new_context: impl Fn() -> T + Sync,
     cases: impl IntoIterator<Item = C>,
     test: impl Fn(&mut T, C) + Sync,
 ) {
     let cases: Vec<C> = cases.into_iter().collect();
-    let lanes = cases.len().min(LANES);
+    let lanes = cases.len().min(WORKERS);
     let queue = Mutex::new(VecDeque::from(cases));
     let next = || queue.lock().unwrap().pop_front();
     thread::scope(|scope| {
         for _ in 0..lanes {
             scope.spawn(|| {
-                let mut set_up = set_up();
+                let mut context = new_context();
                 while let Some(case) = next() {
-                    test(&mut set_up, case);
+                    test(&mut context, case);
                 }
             });
         }
@@ -288,9 +299,9 @@ impl Run {
         self.size.div_ceil(PART).max(1)
     }
 
-    /// At most so many bytes of parts were sent in vain.
+    /// Asserts that at most `bytes` more than the file were sent in parts.
     #[track_caller]
-    pub fn wastes(self, bytes: u64) -> Self {
+    pub fn resends_at_most(self, bytes: u64) -> Self {
         let sent = self.traffic.bytes("PUT");
         assert!(
             sent <= self.size + bytes,
@@ -301,16 +312,16 @@ impl Run {
         self
     }
 
-    /// No more bytes were sent in vain than were on the wire when a fault struck.
+    /// Asserts that no more was sent again than was in flight when a fault occurred.
     #[track_caller]
-    pub fn wastes_little(self) -> Self {
-        self.wastes(JOBS * PART)
+    pub fn resends_little(self) -> Self {
+        self.resends_at_most(JOBS * PART)
     }
 
-    /// No more than twice the requests that had to be made; how often a claim is renewed is a matter of time. Of one part there
-    /// are four, and a lost answer costs five more: sign, PUT, status, claim, list.
+    /// Asserts at most twice the necessary requests, without renewals of the lease, which depend on time.
+    /// One part needs four requests; a lost response costs five more: sign, PUT, status, claim, list.
     #[track_caller]
-    pub fn asks_little(self) -> Self {
+    pub fn makes_few_requests(self) -> Self {
         let most = if self.parts() == 1 {
             4 + 5
         } else {
@@ -325,8 +336,8 @@ impl Run {
         self
     }
 
-    /// Kinds of the failures that were retried, in order.
-    pub fn retries(&self) -> Vec<String> {
+    /// The kinds of the retried failures, in order.
+    pub fn retry_kinds(&self) -> Vec<String> {
         let kind = |event| {
             if let Event::Retry { kind, .. } = event {
                 Some(kind)
@@ -337,8 +348,8 @@ impl Run {
         events(&self.output).into_iter().filter_map(kind).collect()
     }
 
-    /// How long each retry waited, in milliseconds.
-    pub fn waits(&self) -> Vec<u64> {
+    /// The wait before each retry, in milliseconds.
+    pub fn retry_waits_ms(&self) -> Vec<u64> {
         let wait = |event| {
             if let Event::Retry { wait_ms, .. } = event {
                 Some(wait_ms)
@@ -349,9 +360,9 @@ impl Run {
         events(&self.output).into_iter().filter_map(wait).collect()
     }
 
-    /// The last failure was of this kind.
+    /// Asserts the kind of the failure that ended the run.
     #[track_caller]
-    pub fn failed_as(self, wanted: &str) -> Self {
+    pub fn assert_failed_as(self, wanted: &str) -> Self {
         let failed = events(&self.output)
             .into_iter()
             .find_map(|event| match event {
@@ -364,7 +375,7 @@ impl Run {
                 _ => None,
             });
         let (kind, message, hint) =
-            failed.unwrap_or_else(|| panic!("no failure was told: {}", self.output));
+            failed.unwrap_or_else(|| panic!("no failure was reported: {}", self.output));
         assert!(
             kind == wanted,
             "{kind} instead of {wanted}: {message} ({hint:?})"

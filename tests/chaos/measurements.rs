@@ -1,15 +1,13 @@
-//! What chaos costs, as numbers. Not part of the quick run: `cargo test --locked --test chaos -- --ignored --nocapture
-//! --test-threads 1`; `UPLOAD_TEST_SEED=N` takes N for the five seeds there are without it.
-//!
-//! Border: bytes and seconds; what must be true besides, `trial` says.
+//! Measured costs of resets and stalls. Not part of the quick run: `cargo test --locked --test chaos
+//! -- --ignored --nocapture --test-threads 1`. `UPLOAD_TEST_SEED=N` replaces the five seeds by N.
 
 use std::env;
 use std::time::Instant;
 
+use crate::setup::Setup;
 use crate::support::dice::Dice;
 use crate::support::proxy::{Fault, Requests, WHOLE};
 use crate::support::{MIB, PART};
-use crate::trial::Trial;
 
 fn seeds() -> Vec<u64> {
     env::var("UPLOAD_TEST_SEED").map_or((1..=5).collect(), |seed| {
@@ -17,14 +15,14 @@ fn seeds() -> Vec<u64> {
     })
 }
 
-/// Sends `parts` parts; each attempt at one is reset at a random byte with a probability of one in `odds`. Gives the share of
-/// bytes that were sent in all.
+/// Sends `parts` parts; each attempt is reset at a random byte with a probability of 1 / `odds`.
+/// Returns bytes sent / size.
 #[track_caller]
 fn resets(parts: u64, odds: u64, seed: u64) -> f64 {
-    let mut trial = Trial::new();
+    let mut setup = Setup::new();
     let mut dice = Dice::new(seed);
     let size = parts * PART;
-    let run = trial.survives(size, |proxy| {
+    let run = setup.succeeding_put(size, |proxy| {
         for part in 1..=parts {
             for attempt in 1..=5 {
                 if dice.between(0, odds) == 0 {
@@ -37,16 +35,16 @@ fn resets(parts: u64, odds: u64, seed: u64) -> f64 {
             }
         }
     });
-    let struck = run.traffic.count("PUT") - parts;
+    let reset_count = run.traffic.count("PUT") - parts;
     #[expect(clippy::cast_precision_loss, reason = "a share")]
     let share = run.traffic.bytes("PUT") as f64 / size as f64;
     println!(
-        "seed {seed}: {parts} parts, one attempt in {odds} is reset ({struck} were): {share:.4} times the bytes"
+        "seed {seed}: {parts} parts, one attempt in {odds} is reset ({reset_count} were): {share:.4} times the bytes"
     );
     share
 }
 
-/// On average over the seeds: where few are reset, one run says more of its dice than of us.
+/// Averages over the seeds, because a single run with few resets says little.
 #[track_caller]
 fn resets_cost(parts: u64, odds: u64, most: f64) {
     let shares: Vec<f64> = seeds()
@@ -71,14 +69,14 @@ fn bytes_sent_under_resets() {
 
 #[test]
 #[ignore = "a measurement"]
-fn time_until_a_stall_is_found() {
-    for (what, size, bytes) in [
-        ("in the midst", 8 * MIB, PART / 2),
-        ("before the answer", 1, WHOLE),
+fn time_until_a_stall_is_detected() {
+    for (case, size, bytes) in [
+        ("half way", 8 * MIB, PART / 2),
+        ("before the response", 1, WHOLE),
     ] {
-        let mut trial = Trial::new().impatient();
+        let mut setup = Setup::new().with_short_stall_limit();
         let began = Instant::now();
-        let run = trial.survives(size, |proxy| {
+        let run = setup.succeeding_put(size, |proxy| {
             proxy.spoil(Requests::put().nth(1), Fault::HushAfter { bytes });
         });
         let puts: Vec<_> = run.traffic.of("PUT").map(|put| put.began).collect();
@@ -88,7 +86,7 @@ fn time_until_a_stall_is_found() {
             .max()
             .unwrap_or_default();
         println!(
-            "{what}: tried again {gap:?} later (limit 2 s), {:?} in all",
+            "{case}: tried again {gap:?} later (limit 2 s), {:?} in all",
             began.elapsed()
         );
     }
