@@ -1,6 +1,4 @@
-//! A gateway over an embedded store in this process, and a plain HTTP client to ask it.
-//!
-//! Border: sends requests and checks the form of answers; what they should say is the tests'.
+//! A gateway over an embedded store in this process, with a plain HTTP client.
 
 pub use std::collections::BTreeMap;
 use std::path::Path;
@@ -25,8 +23,8 @@ pub use upload_types::wire::{
     SignRequest, SignResponse, SignedPart, UploadList, UploadState, UploadStatus,
 };
 
-/// What an object without metadata of the user's is given.
-pub fn object<'a>(content_type: &'a str, token: &'a str) -> NewObject<'a> {
+/// An object without metadata of its owner.
+pub fn new_object<'a>(content_type: &'a str, token: &'a str) -> NewObject<'a> {
     static NONE: BTreeMap<String, String> = BTreeMap::new();
     NewObject {
         content_type,
@@ -37,25 +35,25 @@ pub fn object<'a>(content_type: &'a str, token: &'a str) -> NewObject<'a> {
 
 pub const MIB: u64 = 1 << 20;
 
-/// A gateway over an embedded store, in a directory of its own.
-pub struct World {
-    pub place: TempDir,
+/// A running gateway with its directory, and a client that may have a token.
+pub struct TestGateway {
+    pub dir: TempDir,
     pub running: Running,
     pub client: reqwest::Client,
     pub token: Option<String>,
 }
 
-pub fn config(place: &Path, auth: Auth) -> Config {
+pub fn config(dir: &Path, auth: Auth) -> Config {
     Config {
         listen: "127.0.0.1:0".parse().unwrap(),
         metrics_listen: None,
         public_url: None,
         cdn_url: None,
         store: StoreConfig::Embedded {
-            dir: place.join("store"),
+            dir: dir.join("store"),
         },
-        store_credentials_file: Some(place.join("credentials")),
-        ledger: LedgerConfig::Sqlite(place.join("ledger.db")),
+        store_credentials_file: Some(dir.join("credentials")),
+        ledger: LedgerConfig::Sqlite(dir.join("ledger.db")),
         auth,
         companion_path: None,
         allow_origins: Vec::new(),
@@ -81,48 +79,48 @@ pub fn config(place: &Path, auth: Auth) -> Config {
     }
 }
 
-impl World {
+impl TestGateway {
     pub async fn new() -> Self {
-        Self::with(|_| ()).await
+        Self::with_config(|_| ()).await
     }
 
-    pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
-        let place = tempfile::tempdir().unwrap();
-        let mut config = config(place.path(), Auth::None);
+    pub async fn with_config(change: impl FnOnce(&mut Config)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = config(dir.path(), Auth::None);
         change(&mut config);
         let running = upload_gateway::start(config).await.unwrap();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Self {
-            place,
+            dir,
             running,
             client,
             token: None,
         }
     }
 
-    /// The same gateway, stopped and started again: on another port.
-    pub async fn restarted(self) -> Self {
+    /// Stops the gateway and starts it again, on another port.
+    pub async fn restart(self) -> Self {
         let Self {
-            place,
+            dir,
             running,
             client,
             token,
         } = self;
         running.stop().await;
-        let running = upload_gateway::start(config(place.path(), Auth::None))
+        let running = upload_gateway::start(config(dir.path(), Auth::None))
             .await
             .unwrap();
         Self {
-            place,
+            dir,
             running,
             client,
             token,
         }
     }
 
-    /// Puts the ledger into the state a crash would have left.
-    pub fn ledger(&self, sql: &str) {
-        let connection = rusqlite::Connection::open(self.place.path().join("ledger.db")).unwrap();
+    /// Executes a statement on the ledger, to stage a state that a crash would leave.
+    pub fn execute_sql(&self, sql: &str) {
+        let connection = rusqlite::Connection::open(self.dir.path().join("ledger.db")).unwrap();
         connection.busy_timeout(Duration::from_secs(5)).unwrap();
         connection.execute(sql, []).unwrap();
     }
@@ -157,9 +155,9 @@ impl World {
             .unwrap()
     }
 
-    pub async fn begun(&self, request: &BeginRequest) -> BeginResponse {
+    pub async fn create_upload(&self, request: &BeginRequest) -> BeginResponse {
         let key = Sha256::of(format!("{request:?}").as_bytes()).to_string();
-        good(self.begin(&key, request).await, 201).await
+        expect_json(self.begin(&key, request).await, 201).await
     }
 
     pub async fn sign(&self, upload: &BeginResponse, parts: Vec<PartSpec>) -> Response {
@@ -184,12 +182,12 @@ impl World {
     }
 
     /// Signs and sends each part.
-    pub async fn send(&self, upload: &BeginResponse, bodies: &[Vec<u8>]) -> Vec<CompletePart> {
+    pub async fn put_parts(&self, upload: &BeginResponse, bodies: &[Vec<u8>]) -> Vec<CompletePart> {
         let specs = (1..)
             .zip(bodies)
-            .map(|(number, body)| spec(number, body))
+            .map(|(number, body)| part_spec(number, body))
             .collect();
-        let signed: SignResponse = good(self.sign(upload, specs).await, 200).await;
+        let signed: SignResponse = expect_json(self.sign(upload, specs).await, 200).await;
         let mut parts = Vec::new();
         for (signed, body) in signed.parts.iter().zip(bodies) {
             let etag = etag(&self.put(signed, body.clone()).await);
@@ -204,7 +202,7 @@ impl World {
 
     pub async fn put(&self, signed: &SignedPart, body: Vec<u8>) -> Response {
         let SignedPart::Put(put) = signed else {
-            panic!("not to be sent")
+            panic!("the part needs no PUT")
         };
         assert_eq!(put.method, "PUT");
         let mut request = self.client.put(put.url.expose()).body(body);
@@ -214,9 +212,9 @@ impl World {
         request.send().await.unwrap()
     }
 
-    /// The store, seen by another S3 client with the keys the gateway wrote down.
+    /// An S3 client with the keys that the gateway wrote.
     pub fn store(&self) -> Store {
-        let text = std::fs::read_to_string(self.place.path().join("credentials")).unwrap();
+        let text = std::fs::read_to_string(self.dir.path().join("credentials")).unwrap();
         let field = |name: &str| {
             text.lines()
                 .find_map(|line| {
@@ -244,7 +242,7 @@ impl World {
     }
 }
 
-pub fn begin(size: u64) -> BeginRequest {
+pub fn begin_request(size: u64) -> BeginRequest {
     BeginRequest {
         name: "Holiday.MOV".into(),
         size: Some(size),
@@ -256,7 +254,7 @@ pub fn begin(size: u64) -> BeginRequest {
     }
 }
 
-pub fn spec(number: u32, body: &[u8]) -> PartSpec {
+pub fn part_spec(number: u32, body: &[u8]) -> PartSpec {
     let size = u64::try_from(body.len()).unwrap();
     PartSpec {
         number: number.try_into().unwrap(),
@@ -274,30 +272,30 @@ pub fn checksum(upload: &BeginResponse, parts: &[CompletePart]) -> Checksum {
 }
 
 pub fn etag(response: &Response) -> ETag {
-    assert_eq!(response.status(), 200, "the store took the part");
+    assert_eq!(response.status(), 200, "the store rejected the part");
     ETag::from_header(response.headers()["etag"].to_str().unwrap()).unwrap()
 }
 
-/// Two parts that differ, the second short.
+/// Two parts with different content, the second one short.
 pub fn bodies() -> [Vec<u8>; 2] {
     [vec![1; 5 << 20], vec![2; 77]]
 }
 
 pub const TWO_PARTS: u64 = 5 * MIB + 77;
 
-pub async fn good<T: DeserializeOwned>(response: Response, status: u16) -> T {
-    let (is, protocol) = (
+pub async fn expect_json<T: DeserializeOwned>(response: Response, status: u16) -> T {
+    let (actual_status, protocol) = (
         response.status(),
         response.headers().get(PROTOCOL_HEADER).cloned(),
     );
     let text = response.text().await.unwrap();
-    assert_eq!(is.as_u16(), status, "{text}");
+    assert_eq!(actual_status.as_u16(), status, "{text}");
     assert_eq!(protocol.unwrap(), "1");
     serde_json::from_str(&text).unwrap()
 }
 
-/// The code of a refusal, which must be a problem.
-pub async fn code(response: Response) -> String {
+/// The code of a problem response.
+pub async fn problem_code(response: Response) -> String {
     let status = response.status();
     assert_eq!(
         response.headers()["content-type"],
@@ -309,13 +307,13 @@ pub async fn code(response: Response) -> String {
     problem.code
 }
 
-/// Waits on a condition, a minute at most.
-pub async fn until<T>(what: &str, mut found: impl AsyncFnMut() -> Option<T>) -> T {
+/// Polls until `found` returns a value; panics after a minute.
+pub async fn until<T>(event: &str, mut found: impl AsyncFnMut() -> Option<T>) -> T {
     for _ in 0..6000 {
         if let Some(found) = found().await {
             return found;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("waited in vain for {what}");
+    panic!("timed out waiting for {event}");
 }

@@ -1,6 +1,6 @@
-//! How much is taken: long lists in pages, bodies of a size, and no more calls than can be served.
+//! Limits of requests: pages of long lists, sizes of bodies, concurrent calls.
 //!
-//! Border: slow heads and silent connections are tested beside the listener, slow and deep bodies beside their reader.
+//! Not here: slow requests (unit tests of the listener and the body reader).
 
 use std::collections::BTreeSet;
 
@@ -8,14 +8,15 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use crate::world::*;
+use crate::gateway::*;
 
 #[tokio::test]
-async fn every_upload_is_listed_however_many_there_are() {
-    let world = World::new().await;
-    let begun: BeginResponse = good(world.begin("first", &begin(1)).await, 201).await;
-    // A thousand more of the same owner, some of them at the same moment.
-    world.ledger(
+async fn long_list_of_uploads_is_complete_page_by_page() {
+    let gateway = TestGateway::new().await;
+    let begun: BeginResponse =
+        expect_json(gateway.begin("first", &begin_request(1)).await, 201).await;
+    // 1200 more uploads of the same owner, some of them created at the same time.
+    gateway.execute_sql(
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200)
          INSERT INTO upload (id, owner, idempotency_key, request_sha256, name, size, content_type, metadata, part_size, part_count,
             key, token, kind, state, epoch, lease_until, created_at, expires_at)
@@ -31,8 +32,11 @@ async fn every_upload_is_listed_however_many_there_are() {
     ] {
         let (mut seen, mut after, mut last) = (BTreeSet::new(), String::new(), None);
         loop {
-            let page: UploadList =
-                good(world.get(&format!("/v1/uploads?{query}{after}")).await, 200).await;
+            let page: UploadList = expect_json(
+                gateway.get(&format!("/v1/uploads?{query}{after}")).await,
+                200,
+            )
+            .await;
             assert!(page.uploads.len() <= 500);
             for upload in page.uploads {
                 assert!(
@@ -40,7 +44,7 @@ async fn every_upload_is_listed_however_many_there_are() {
                     "newest first"
                 );
                 last = Some(upload.created_at);
-                assert!(seen.insert(upload.id), "twice");
+                assert!(seen.insert(upload.id), "an upload is listed twice");
             }
             match page.next {
                 None => break,
@@ -51,8 +55,8 @@ async fn every_upload_is_listed_however_many_there_are() {
         assert!(seen.contains(&begun.id) || query.contains('y') || query.contains("rej"));
     }
     assert_eq!(
-        code(
-            world
+        problem_code(
+            gateway
                 .get("/v1/uploads?after=00000000-0000-4000-8000-000000000000")
                 .await
         )
@@ -62,43 +66,46 @@ async fn every_upload_is_listed_however_many_there_are() {
 }
 
 #[tokio::test]
-async fn bodies_are_as_large_as_their_calls_need() {
-    let world = World::new().await;
-    let upload = world.begun(&begin(TWO_PARTS)).await;
+async fn request_bodies_are_limited_by_route() {
+    let gateway = TestGateway::new().await;
+    let upload = gateway.create_upload(&begin_request(TWO_PARTS)).await;
     let path = |verb: &str| format!("/v1/uploads/{}/{verb}", upload.id);
     let size = async |path: &str, bytes: usize| {
-        let request = world
+        let request = gateway
             .request(Method::POST, path)
             .header("content-type", "application/json");
-        let answer = request.body(vec![b' '; bytes]).send().await.unwrap();
-        (answer.status().as_u16(), code(answer).await)
+        let response = request.body(vec![b' '; bytes]).send().await.unwrap();
+        (response.status().as_u16(), problem_code(response).await)
     };
-    let (large, unread) = (
+    let (large, unparsable) = (
         (413, "too_large".to_owned()),
         (400, "invalid_request".to_owned()),
     );
-    for small in ["/v1/uploads".to_owned(), path("sign"), path("claim")] {
-        assert_eq!(size(&small, 1 << 20).await, unread, "{small}");
-        assert_eq!(size(&small, (1 << 20) + 1).await, large, "{small}");
+    for path in ["/v1/uploads".to_owned(), path("sign"), path("claim")] {
+        assert_eq!(size(&path, 1 << 20).await, unparsable, "{path}");
+        assert_eq!(size(&path, (1 << 20) + 1).await, large, "{path}");
     }
-    for wide in ["/v1/batch".to_owned(), path("complete")] {
-        assert_eq!(size(&wide, 4 << 20).await, unread, "{wide}");
-        assert_eq!(size(&wide, (4 << 20) + 1).await, large, "{wide}");
+    for path in ["/v1/batch".to_owned(), path("complete")] {
+        assert_eq!(size(&path, 4 << 20).await, unparsable, "{path}");
+        assert_eq!(size(&path, (4 << 20) + 1).await, large, "{path}");
     }
-    // What unpacks to more than was sent is not unpacked.
-    let packed = world
+    // A compressed body is not decompressed.
+    let compressed = gateway
         .request(Method::POST, "/v1/uploads")
         .header("content-encoding", "gzip");
-    let packed = packed
+    let compressed = compressed
         .header("content-type", "application/json")
         .body(vec![0x1f, 0x8b, 8, 0, 0, 0]);
-    assert_eq!(code(packed.send().await.unwrap()).await, "invalid_request");
+    assert_eq!(
+        problem_code(compressed.send().await.unwrap()).await,
+        "invalid_request"
+    );
 }
 
 #[tokio::test]
-async fn json_that_is_hostile_is_refused_and_harms_nobody() {
-    let world = World::new().await;
-    let upload = world.begun(&begin(TWO_PARTS)).await;
+async fn hostile_json_is_rejected_without_harm() {
+    let gateway = TestGateway::new().await;
+    let upload = gateway.create_upload(&begin_request(TWO_PARTS)).await;
     let deep = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
     let nested = format!(
         "{{\"name\":\"a\",\"size\":1,\"content_type\":\"a/b\",\"x\":{}}}",
@@ -121,20 +128,20 @@ async fn json_that_is_hostile_is_refused_and_harms_nobody() {
         ["sign", "claim", "complete"].map(|verb| format!("/v1/uploads/{}/{verb}", upload.id));
     for path in calls.iter().chain(&verbs) {
         for text in &texts {
-            let request = world
+            let request = gateway
                 .request(Method::POST, path)
                 .header("content-type", "application/json");
-            let answer = request
+            let response = request
                 .header("idempotency-key", "k")
                 .body(text.clone())
                 .send()
                 .await
                 .unwrap();
-            if path.ends_with("batch") && answer.status() == 200 {
+            if path.ends_with("batch") && response.status() == 200 {
                 continue;
             }
             assert_eq!(
-                code(answer).await,
+                problem_code(response).await,
                 "invalid_request",
                 "{path} {}",
                 &text[..text.len().min(60)]
@@ -148,26 +155,26 @@ async fn json_that_is_hostile_is_refused_and_harms_nobody() {
         json!({"size": -1}),
         json!({"sha256": "0"}),
     ] {
-        let mut spec = serde_json::to_value(spec(1, &bodies()[0])).unwrap();
+        let mut spec = serde_json::to_value(part_spec(1, &bodies()[0])).unwrap();
         let (Value::Object(spec), Value::Object(part)) = (&mut spec, part) else {
             unreachable!()
         };
         spec.extend(part);
         let body = json!({"epoch": upload.epoch, "parts": [spec]});
         assert_eq!(
-            code(world.post(&verbs[0], &body).await).await,
+            problem_code(gateway.post(&verbs[0], &body).await).await,
             "invalid_request",
             "{body}"
         );
     }
-    let parts = world.send(&upload, &bodies()).await;
-    good::<Receipt>(world.complete(&upload, &parts).await, 200).await;
+    let parts = gateway.put_parts(&upload, &bodies()).await;
+    expect_json::<Receipt>(gateway.complete(&upload, &parts).await, 200).await;
 }
 
-/// Names reach no key, no header and no statement but as data.
+/// Hostile names reach keys, headers and SQL statements only as data.
 #[tokio::test]
-async fn names_are_data() {
-    let world = World::new().await;
+async fn hostile_names_are_only_data() {
+    let gateway = TestGateway::new().await;
     let names = [
         "../../etc/passwd",
         "'; DROP TABLE upload; --",
@@ -184,9 +191,9 @@ async fn names_are_data() {
         let body = name.as_bytes().to_vec();
         let request = BeginRequest {
             name: name.into(),
-            ..begin(body.len() as u64)
+            ..begin_request(body.len() as u64)
         };
-        let upload = world.begun(&request).await;
+        let upload = gateway.create_upload(&request).await;
         let (directory, file) = upload.key.as_str().rsplit_once('/').unwrap();
         let (stem, extension) = file.split_once('.').unwrap_or((file, "none"));
         assert_eq!(stem, upload.id.as_str(), "{name}");
@@ -197,17 +204,22 @@ async fn names_are_data() {
             "{name}: {file}"
         );
         assert_eq!(directory.split('/').count(), 2);
-        let parts = world.send(&upload, std::slice::from_ref(&body)).await;
-        good::<Receipt>(world.complete(&upload, &parts).await, 200).await;
-        let status: UploadStatus =
-            good(world.get(&format!("/v1/uploads/{}", upload.id)).await, 200).await;
-        assert_eq!(status.name, name);
-        let read: ReadUrl = good(
-            world.get(&format!("/v1/uploads/{}/url", upload.id)).await,
+        let parts = gateway
+            .put_parts(&upload, std::slice::from_ref(&body))
+            .await;
+        expect_json::<Receipt>(gateway.complete(&upload, &parts).await, 200).await;
+        let status: UploadStatus = expect_json(
+            gateway.get(&format!("/v1/uploads/{}", upload.id)).await,
             200,
         )
         .await;
-        let object = world.client.get(read.url.expose()).send().await.unwrap();
+        assert_eq!(status.name, name);
+        let read: ReadUrl = expect_json(
+            gateway.get(&format!("/v1/uploads/{}/url", upload.id)).await,
+            200,
+        )
+        .await;
+        let object = gateway.client.get(read.url.expose()).send().await.unwrap();
         assert_eq!(object.headers()["x-content-type-options"], "nosniff");
         let disposition = object.headers()["content-disposition"]
             .to_str()
@@ -221,7 +233,7 @@ async fn names_are_data() {
         assert!(!object.headers().contains_key("set-cookie"));
         assert_eq!(object.bytes().await.unwrap(), body);
     }
-    // The same texts wherever a text is taken.
+    // The same texts as ids and in queries.
     for text in names {
         let path = |verb: &str| {
             format!(
@@ -230,30 +242,30 @@ async fn names_are_data() {
             )
         };
         assert_eq!(
-            code(world.get(&path("parts")).await).await,
+            problem_code(gateway.get(&path("parts")).await).await,
             "not_found",
             "{text}"
         );
         let encoded: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
         assert_eq!(
-            code(world.get(&format!("/v1/uploads?after={encoded}")).await).await,
+            problem_code(gateway.get(&format!("/v1/uploads?after={encoded}")).await).await,
             "not_found",
             "{text}"
         );
         assert_eq!(
-            code(world.get(&format!("/v1/uploads?state={encoded}")).await).await,
+            problem_code(gateway.get(&format!("/v1/uploads?state={encoded}")).await).await,
             "invalid_request",
             "{text}"
         );
     }
-    let listed: UploadList = good(world.get("/v1/uploads").await, 200).await;
+    let listed: UploadList = expect_json(gateway.get("/v1/uploads").await, 200).await;
     assert_eq!(listed.uploads.len(), names.len());
 }
 
 #[tokio::test]
-async fn more_calls_than_can_be_served_are_sent_away() {
-    let world = World::new().await;
-    let address = world.running.url().socket_addrs(|| None).unwrap()[0];
+async fn excess_concurrent_calls_are_rejected_with_503() {
+    let gateway = TestGateway::new().await;
+    let address = gateway.running.url().socket_addrs(|| None).unwrap()[0];
     let head = format!(
         "POST /v1/uploads HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n"
     );
@@ -263,39 +275,39 @@ async fn more_calls_than_can_be_served_are_sent_away() {
         connection.write_all(head.as_bytes()).await.unwrap();
         waiting.push(connection);
     }
-    let answer = loop {
-        let answer = world.get("/v1").await;
-        if answer.status() != 200 {
-            break answer;
+    let response = loop {
+        let response = gateway.get("/v1").await;
+        if response.status() != 200 {
+            break response;
         }
     };
     assert_eq!(
         (
-            answer.status().as_u16(),
-            answer.headers()["retry-after"].to_str().unwrap()
+            response.status().as_u16(),
+            response.headers()["retry-after"].to_str().unwrap()
         ),
         (503, "1")
     );
-    assert_eq!(code(answer).await, "unavailable");
-    assert_eq!(world.get("/healthz").await.status(), 200);
+    assert_eq!(problem_code(response).await, "unavailable");
+    assert_eq!(gateway.get("/healthz").await.status(), 200);
     drop(waiting);
-    while world.get("/v1").await.status() != 200 {}
+    while gateway.get("/v1").await.status() != 200 {}
 }
 
 #[tokio::test]
-async fn a_batch_signs_no_more_than_a_sign() {
-    let world = World::new().await;
+async fn batch_and_sign_have_the_same_part_limit() {
+    let gateway = TestGateway::new().await;
     let parts = (1..=501)
         .map(|number| PartSpec {
             size: 5 * MIB,
-            ..spec(number, b"any")
+            ..part_spec(number, b"any")
         })
         .collect::<Vec<_>>();
     let begins = ["a", "b"].map(|key| BatchBegin {
         idempotency_key: key.into(),
         request: BeginRequest {
             parts: Some(parts.clone()),
-            ..begin(501 * 5 * MIB)
+            ..begin_request(501 * 5 * MIB)
         },
     });
     let request = BatchRequest {
@@ -303,12 +315,12 @@ async fn a_batch_signs_no_more_than_a_sign() {
         complete: Vec::new(),
     };
     assert_eq!(
-        code(world.post("/v1/batch", &request).await).await,
+        problem_code(gateway.post("/v1/batch", &request).await).await,
         "invalid_request"
     );
     let request = BatchRequest {
         begin: begins[..1].to_vec(),
         complete: Vec::new(),
     };
-    good::<BatchResponse>(world.post("/v1/batch", &request).await, 200).await;
+    expect_json::<BatchResponse>(gateway.post("/v1/batch", &request).await, 200).await;
 }
