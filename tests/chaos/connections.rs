@@ -84,7 +84,8 @@ fn early_error_response_is_read() {
             };
             let run = setup.succeeding_put(size, |proxy| proxy.spoil(first_put(size), early));
             let retry_kinds = run.retry_kinds();
-            // If the connection breaks at once, the HTTP library may report that instead of the response.
+            // If the connection breaks at once, the HTTP library may report that instead of the
+            // response.
             let broken = then != Then::Stay && retry_kinds == ["temporary"];
             assert!(
                 broken || retry_kinds == [*kind],

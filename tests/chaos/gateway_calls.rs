@@ -1,6 +1,7 @@
 //! Gateway calls that fail temporarily: each is repeated, and none takes effect twice.
 //!
-//! Not here: failures that end a run (`permanent_failures`), failures between gateway and store (`gateway_to_store`).
+//! Not here: failures that end a run (`permanent_failures`), failures between gateway and store
+//! (`gateway_to_store`).
 
 use crate::setup::{SIZES, Setup, for_each_case};
 use crate::support::gateway::Gateway;

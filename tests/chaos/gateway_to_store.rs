@@ -1,4 +1,5 @@
-//! Failures between gateway and store: the gateway asks the store for the outcome and never guesses.
+//! Failures between gateway and store: the gateway asks the store for the outcome and never
+//! guesses.
 //!
 //! Calls of the client to the gateway and its parts are not disturbed.
 
@@ -28,8 +29,8 @@ impl StoreSetup {
         }
     }
 
-    /// Puts two parts while the proxy before the store injects `fault`. Returns the run and the number
-    /// of parts that were sent.
+    /// Puts two parts while the proxy before the store injects `fault`. Returns the run and the
+    /// number of parts that were sent.
     #[track_caller]
     fn succeeding_put(&mut self, requests: Requests, fault: Fault) -> (Run, u64) {
         let before = self.setup.world.data().traffic();
@@ -195,7 +196,8 @@ fn upload_unknown_to_complete_begins_again() {
         Fault::s3(404, "NoSuchUpload"),
     );
     let run = context.setup.run(PART + 1, |_| {});
-    // In fact the first upload still exists: the gateway cannot abort an upload that the store denies.
+    // In fact the first upload still exists: the gateway cannot abort an upload that the store
+    // denies.
     assert_eq!(
         (run.output.code(), context.setup.objects().len()),
         (Some(0), 1),

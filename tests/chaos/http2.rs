@@ -1,7 +1,7 @@
 //! A gateway that speaks HTTP/2, as most load balancers do: connections and streams end early, and
 //! each call is repeated.
 //!
-//! Frames between client and gateway are cut where TLS ends. Parts use HTTP/1.1 and forward_frames the proxy.
+//! Frames between client and gateway are cut where TLS ends. Parts use HTTP/1.1 and pass the proxy.
 
 use std::io;
 use std::net::SocketAddr;

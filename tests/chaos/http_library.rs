@@ -1,5 +1,5 @@
-//! The same faults with parts that the HTTP library sends, as over TLS and through proxies, instead of
-//! the direct path from file to socket.
+//! The same faults with parts that the HTTP library sends, as over TLS and through proxies, instead
+//! of the direct path from file to socket.
 //!
 //! Only faults that depend on the implementation of HTTP are repeated here.
 
@@ -7,7 +7,8 @@ use crate::setup::{Run, SIZES, Setup, for_each_case, for_each_case_with};
 use crate::support::PART;
 use crate::support::proxy::{Answer, Fault, Requests, Then, WHOLE};
 
-/// As [`Setup::succeeding_put`], but the client sends parts through a forward proxy, which has the fault.
+/// As [`Setup::succeeding_put`], but the client sends parts through a forward proxy, which has the
+/// fault.
 #[track_caller]
 fn succeeding_put(setup: &mut Setup, size: u64, requests: Requests, fault: Fault) -> Run {
     let file = setup.file(size);
@@ -35,10 +36,11 @@ fn broken_connections_cost_one_attempt() {
 #[test]
 fn early_error_response_is_read() {
     let mut setup = Setup::new();
-    // Without "close", a connection whose buffers took the rest of the body looks reusable.
+    // Without "close", a connection with the rest of the body in its buffers looks reusable.
     let answer =
         Answer::s3_saying(403, "AccessDenied", "Request has expired").header("connection", "close");
-    // If the connection is closed too, the library may miss the response and report a broken connection.
+    // If the connection is closed too, the library may miss the response and report a broken
+    // connection.
     for (then, kinds) in [
         (Then::Stay, &["url_expired"][..]),
         (Then::Close, &["url_expired", "temporary"]),

@@ -1,5 +1,6 @@
-//! Measured costs of resets and stalls. Not part of the quick run: `cargo test --locked --test chaos
-//! -- --ignored --nocapture --test-threads 1`. `UPLOAD_TEST_SEED=N` replaces the five seeds by N.
+//! Measured costs of resets and stalls. Not part of the quick run: `cargo test --locked --test
+//! chaos -- --ignored --nocapture --test-threads 1`. `UPLOAD_TEST_SEED=N` replaces the five seeds
+//! by N.
 
 use std::env;
 use std::time::Instant;
@@ -44,7 +45,7 @@ fn resets(parts: u64, odds: u64, seed: u64) -> f64 {
     share
 }
 
-/// Averages over the seeds, because a single run with few resets says little.
+/// Averages over the seeds, because a single run with few resets is not representative.
 #[track_caller]
 fn resets_cost(parts: u64, odds: u64, most: f64) {
     let shares: Vec<f64> = seeds()

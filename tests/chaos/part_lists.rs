@@ -1,5 +1,5 @@
-//! Wrong lists of stored parts: `upload resume` sends each part on which journal and store disagree,
-//! and treats no missing part as stored.
+//! Wrong lists of stored parts: `upload resume` sends each part on which journal and store
+//! disagree, and treats no missing part as stored.
 
 use std::path::PathBuf;
 

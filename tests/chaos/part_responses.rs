@@ -63,7 +63,8 @@ fn incomplete_body_is_retried() {
     assert_all_retried([Fault::s3(400, "IncompleteBody")], "temporary");
 }
 
-/// 503 and 429, with each kind of `Retry-After`. `src/backend/response.rs` tests its value in seconds.
+/// 503 and 429, with each kind of `Retry-After`. `src/backend/response.rs` tests its value in
+/// seconds.
 #[test]
 fn throttling_responses_are_retried() {
     assert_retried(&Fault::slow_down(), "throttled");

@@ -42,7 +42,8 @@ fn denied_parts_end_with_77() {
     assert_ends_with(&Answer::s3(200, "AccessDenied"), 77, "unauthorized");
 }
 
-/// The clock of the gateway, which signs, may be wrong: a temporary failure, not a missing permission.
+/// The clock of the gateway, which signs, may be wrong: a temporary failure, not a missing
+/// permission.
 #[test]
 fn clock_skew_ends_with_75() {
     assert_ends_with(&Answer::s3(403, "RequestTimeTooSkewed"), 75, "clock_skew");
@@ -121,7 +122,7 @@ fn rejected_tunnel_names_the_proxy() {
             .put_to("https://gateway.example", &file)
             .env("https_proxy", format!("http://{addr}"));
         let output = put.run();
-        // A connection without a request assert_ends_with the thread.
+        // A connection without a request ends the thread.
         drop(TcpStream::connect(addr).unwrap());
         let request_lines = responder.join().unwrap();
         assert!(

@@ -29,7 +29,7 @@ const TOKEN: &str = "canary-token-k7Qx";
 /// Other texts that must never be printed.
 const SECRETS: [&str; 4] = [TOKEN, "X-Amz-Signature", "X-Amz-Credential", "canaryPage"];
 
-/// A gateway, its store, and a client whose requests pass proxies.
+/// A gateway, its store, and a client that reaches them through proxies.
 pub struct Setup {
     pub world: World,
     /// Arguments that replace the world's own address of the gateway.
@@ -81,7 +81,7 @@ impl Setup {
         }
     }
 
-    /// Adds arguments that say how to reach the gateway.
+    /// Adds the arguments for the connection to the gateway.
     #[must_use]
     pub fn with_backend_args(self, backend_args: &[&str]) -> Self {
         Self {
@@ -147,8 +147,8 @@ impl Setup {
         self.record(&file, size, self.put(&file))
     }
 
-    /// As [`Setup::run`]; asserts success, exactly one more object with the file's bytes, and no open
-    /// multipart upload.
+    /// As [`Setup::run`]; asserts success, exactly one more object with the file's bytes, and no
+    /// open multipart upload.
     #[track_caller]
     pub fn succeeding_put(&mut self, size: u64, inject: impl FnOnce(&Proxy)) -> Run {
         let run = self.run(size, inject);
@@ -212,8 +212,8 @@ impl Setup {
         self.store.objects()
     }
 
-    /// As [`Setup::run`]; asserts this exit code and no object, and that a second put without faults
-    /// succeeds.
+    /// As [`Setup::run`]; asserts this exit code and no object, and that a second put without
+    /// faults succeeds.
     #[track_caller]
     pub fn failing_put(&mut self, size: u64, code: i32, inject: impl FnOnce(&Proxy)) -> Run {
         let run = self.run(size, inject);
@@ -318,8 +318,9 @@ impl Run {
         self.resends_at_most(JOBS * PART)
     }
 
-    /// Asserts at most twice the necessary requests, without renewals of the lease, which depend on time.
-    /// One part needs four requests; a lost response costs five more: sign, PUT, status, claim, list.
+    /// Asserts at most twice the necessary requests, without renewals of the lease, which depend on
+    /// time. One part needs four requests; a lost response costs five more: sign, PUT, status,
+    /// claim, list.
     #[track_caller]
     pub fn makes_few_requests(self) -> Self {
         let most = if self.parts() == 1 {

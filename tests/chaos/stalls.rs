@@ -77,7 +77,8 @@ fn call_without_response_is_repeated() {
     );
 }
 
-/// The network changes: requests in flight are lost, no server is reachable for a while, then all are.
+/// The network changes: requests in flight are lost, no server is reachable for a while, then all
+/// are.
 #[test]
 fn network_change_costs_only_parts_in_flight() {
     let mut setup = Setup::new().with_short_stall_limit();
@@ -111,7 +112,8 @@ fn network_change_costs_only_parts_in_flight() {
     setup.assert_arrived(run).resends_little();
 }
 
-/// To a process that is suspended, a network seems to stall: tested during a part and during a call.
+/// To a process that is suspended, a network seems to stall: tested during a part and during a
+/// call.
 #[test]
 fn suspended_process_reports_no_stall() {
     for_each_case_with(

@@ -1,5 +1,5 @@
-//! TLS: untrusted certificates are not retried, broken handshakes are, and faults inside TLS cost no
-//! more than without it.
+//! TLS: untrusted certificates are not retried, broken handshakes are, and faults inside TLS cost
+//! no more than without it.
 //!
 //! Only faults that depend on the implementation of HTTP are repeated here. The certificates in
 //! `tls/` were made with openssl for these tests only.
@@ -39,7 +39,8 @@ impl Front {
         Self::start_with_http2(pem, to, broken_handshakes, None)
     }
 
-    /// With `http2`, that protocol is offered, and its frames are cut as given; they bypass the proxy.
+    /// With `http2`, that protocol is offered, and its frames are cut as given; they bypass the
+    /// proxy.
     fn start_with_http2(
         pem: &str,
         to: SocketAddr,
@@ -217,7 +218,7 @@ fn stalled_part_is_retried() {
 
 #[test]
 fn early_error_response_is_read() {
-    // Without "close", a connection whose buffers took the rest looks as good as new.
+    // Without "close", a connection with the rest of the body in its buffers looks reusable.
     let answer =
         Answer::s3_saying(403, "AccessDenied", "Request has expired").header("connection", "close");
     let early = Fault::EarlyAnswer {

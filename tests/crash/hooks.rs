@@ -1,5 +1,5 @@
-//! Kills at each crash point between verified and ready or rejected: of the gateway, and of a client
-//! that waits. One hook fails the first time; another rejects one of the two files.
+//! Kills at each crash point between verified and ready or rejected: of the gateway, and of a
+//! client that waits. One hook fails the first time; another rejects one of the two files.
 
 use std::path::Path;
 use std::sync::Mutex;

@@ -28,7 +28,8 @@ use scenarios::{Scenario, Victim};
 /// Runs at the same time in one test; most of the time they wait for a disk or for each other.
 const WORKERS: usize = 4;
 
-/// Runs all scenarios with a kill at each point of a side, or at the `share`th of `shares` equal shares.
+/// Runs all scenarios with a kill at each point of a side, or at the `share`th of `shares` equal
+/// shares.
 fn matrix(side: Side, victim: Victim, (share, shares): (usize, usize)) {
     let mut kills = Vec::new();
     let mut not_passed: Vec<String> = points::of(side);

@@ -1,5 +1,5 @@
-//! Scenarios of uploads in which one process is killed at a crash point: the client, the gateway, or
-//! both in one process.
+//! Scenarios of uploads in which one process is killed at a crash point: the client, the gateway,
+//! or both in one process.
 
 use std::path::PathBuf;
 
@@ -23,7 +23,8 @@ const SMALL_FILES_BYTES: u64 = 4000;
 pub enum Scenario {
     /// `put` of an empty file, small ones and a large one.
     FirstPut,
-    /// `put` of uploads begun earlier: one source was touched since, one changed, one was completed.
+    /// `put` of uploads begun earlier: one source was touched since, one changed, one was
+    /// completed.
     RepeatedPut,
     /// `resume` of the same uploads.
     Resume,
@@ -196,7 +197,8 @@ impl Environment {
         )
     }
 
-    /// Runs a scenario with `crash_env` in the environment of the victim; returns true if it was killed.
+    /// Runs a scenario with `crash_env` in the environment of the victim; returns true if it was
+    /// killed.
     fn run(&mut self, scenario: Scenario, crash_env: (&str, &str), resume_first: bool) -> bool {
         match self {
             Self::Client(shared) => put_by_client(shared, scenario, crash_env, resume_first),

@@ -1,5 +1,5 @@
-//! Endurance test, run by hand (`scripts/endurance`): uploads a large file, kills client and gateway at
-//! random moments, and checks the object and the bytes sent.
+//! Endurance test, run by hand (`scripts/endurance`): uploads a large file, kills client and
+//! gateway at random moments, and checks the object and the bytes sent.
 //!
 //! Not here: the same with small files (`tests/behaviour`).
 

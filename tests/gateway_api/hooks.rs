@@ -1,4 +1,5 @@
-//! Hooks: a create_verified_upload upload is ready when every hook has accepted it; a rejected one cannot be read.
+//! Hooks: a verified upload is ready when every hook has accepted it; a rejected one cannot be
+//! read.
 //!
 //! The hooks are shell scripts and a receiver on loopback. Not here: the client's wait
 //! (`tests/behaviour/wait.rs`).
@@ -46,7 +47,7 @@ async fn with_hooks(hooks: Vec<Hook>, change: impl FnOnce(&mut Config)) -> TestG
     .await
 }
 
-/// Creates a create_verified_upload upload of these bytes, in parts of 5 MiB.
+/// Creates a verified upload of these bytes, in parts of 5 MiB.
 async fn create_verified_upload(gateway: &TestGateway, bodies: &[Vec<u8>]) -> BeginResponse {
     let size = bodies
         .iter()
@@ -391,7 +392,8 @@ async fn rejected_object_is_deleted_kept_or_quarantined() {
     }
 }
 
-/// The URL of a single PUT is valid after the object is removed, so the object can return once more.
+/// The URL of a single PUT is valid after the object is removed, so the object can return once
+/// more.
 #[tokio::test]
 async fn rejected_object_sent_again_is_removed_again() {
     let sweep_often = |config: &mut Config| config.sweep_interval = Some(Duration::from_millis(20));

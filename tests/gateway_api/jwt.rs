@@ -1,4 +1,5 @@
-//! Tokens of an issuer: jobs of GitHub Actions upload without a stored secret; other tokens are rejected.
+//! Tokens of an issuer: jobs of GitHub Actions upload without a stored secret; other tokens are
+//! rejected.
 //!
 //! Not here: globs and keys in detail (unit tests of the gateway).
 
@@ -364,7 +365,7 @@ async fn other_algorithms_are_accepted_only_as_configured() {
     }
 }
 
-/// The client is not at fault, so it is told to retry.
+/// The client is not at fault, so the response has `Retry-After`.
 #[tokio::test]
 async fn unreachable_issuer_keys_are_reported_as_unavailable() {
     let issuer = Issuer::start().await;

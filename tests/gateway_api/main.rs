@@ -1,4 +1,5 @@
-//! The gateway's HTTP API, version 1, over the embedded store. The gateway runs in the test's process.
+//! The gateway's HTTP API, version 1, over the embedded store. The gateway runs in the test's
+//! process.
 //!
 //! Not here: the client's use of the API (`tests/behaviour`).
 #![cfg(feature = "gateway")]

@@ -1,4 +1,5 @@
-//! Recovery: uploads after a restart, after a crash between two commits, and after a loss in the store.
+//! Recovery: uploads after a restart, after a crash between two commits, and after a loss in the
+//! store.
 //!
 //! The states are staged in ledger and store. Not here: killed processes (`tests/crash`).
 

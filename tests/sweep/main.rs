@@ -1,7 +1,8 @@
-//! Long crash tests, run by hand (`scripts/crash-sweep`): a client that is killed at each of its system
-//! calls, one whose calls on the journal fail, and one whose journal has little space.
+//! Long crash tests, run by hand (`scripts/crash-sweep`): a client that is killed at each of its
+//! system calls, one with failing calls on the journal, and one with little space for the journal.
 //!
-//! Calls are counted by thread, as strace does: the Nth is where the first thread makes its Nth call.
+//! Calls are counted by thread, as strace does: the Nth is where the first thread makes its Nth
+//! call.
 //!
 //! Not here: kills at named points (`tests/crash`).
 

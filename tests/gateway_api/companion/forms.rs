@@ -1,4 +1,4 @@
-//! Files that are sent in one form; the gateway finds them by itself.
+//! Files that are sent in one form; a sweep finds them.
 //!
 //! The forms are written as browsers write them; `scripts/uppy` tests a browser.
 

@@ -96,7 +96,8 @@ async fn upload_requires_its_owner_and_its_key() {
     // Without a key the request is invalid.
     let keyless = gateway.get(&format!("/s3/multipart/{}", upload.id)).await;
     assert_eq!(rejection(keyless).await, (400, "invalid_request".into()));
-    // Without a token the request is rejected. A token in the path opens these routes and no others.
+    // Without a token the request is rejected. A token in the path opens these routes and no
+    // others.
     gateway.token = None;
     for path in [
         "/s3/multipart/x?key=x",

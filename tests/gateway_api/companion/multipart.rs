@@ -55,7 +55,7 @@ async fn file_sent_in_parts_becomes_one_object() {
         object_bytes(&gateway, &upload.id).await,
         [one.clone(), two.clone()].concat()
     );
-    // A repeated complete returns the same response, whatever its parts are.
+    // A repeated complete returns the same response, also with other parts.
     for again in [parts, json!([{"PartNumber": 1, "ETag": "x"}])] {
         assert_eq!(
             expect_ok(complete(&gateway, &upload, again).await).await,

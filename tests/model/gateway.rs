@@ -1,7 +1,5 @@
-//! The true gateway over the bucket in memory, in a process that can be killed; asked by a plain HTTP client; and its ledger,
-//! read as rows.
-//!
-//! Border: sends calls and reads what is left of them; what they should come to is the model's.
+//! The gateway over the bucket in memory, in a process that can be killed; a plain HTTP client; and
+//! the rows of its ledger.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,7 +14,7 @@ use crate::bucket::{Bucket, NAME};
 use crate::support::gateway::Gateway;
 use crate::support::sandbox::Sandbox;
 
-/// A directory that costs no disk, where there is one.
+/// A directory in memory, if the machine has such.
 pub fn scratch() -> TempDir {
     let memory = Path::new("/dev/shm");
     let builder = tempfile::Builder::new()
@@ -25,20 +23,20 @@ pub fn scratch() -> TempDir {
     builder.or_else(|_| tempfile::tempdir()).unwrap()
 }
 
-pub struct Gate {
+pub struct TestGateway {
     gateway: Gateway,
     client: reqwest::Client,
-    pub place: TempDir,
-    /// Of the owner whose uploads these are, and of another.
+    pub dir: TempDir,
+    /// Tokens of the owner of the uploads and of another owner.
     pub tokens: [String; 2],
 }
 
-/// What was answered: a status, and a body where there is one. Nothing, where the gateway died.
-pub type Answer = Option<(u16, Value)>;
+/// Status and body of a response; `None` if none came.
+pub type Reply = Option<(u16, Value)>;
 
-/// The code of a problem, or the status.
-pub fn code(answer: &Answer) -> String {
-    match answer {
+/// The code of a problem, or the status, or `lost`.
+pub fn response_code(response: &Reply) -> String {
+    match response {
         None => "lost".into(),
         Some((status, body)) => body["code"]
             .as_str()
@@ -53,9 +51,9 @@ pub struct PartRow {
     pub etag: Option<String>,
 }
 
-/// An upload as the ledger has it.
+/// An upload in the ledger.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Row {
+pub struct LedgerRow {
     pub id: String,
     pub key: String,
     pub token: String,
@@ -63,21 +61,21 @@ pub struct Row {
     pub state: UploadState,
     pub epoch: u64,
     pub holder: Option<String>,
-    /// Its holder has been silent for too long.
-    pub aged: bool,
+    /// The lease has expired.
+    pub lease_expired: bool,
     pub store_upload: Option<String>,
     pub receipt: Option<String>,
     pub parts: Vec<PartRow>,
 }
 
-fn ledger_of(place: &TempDir) -> PathBuf {
-    place.path().join("ledger.db")
+fn ledger_of(dir: &TempDir) -> PathBuf {
+    dir.path().join("ledger.db")
 }
 
-impl Gate {
+impl TestGateway {
     pub fn start(bucket: &Bucket, auth: &str) -> Self {
-        let place = scratch();
-        let ledger = format!("sqlite:{}", ledger_of(&place).display());
+        let dir = scratch();
+        let ledger = format!("sqlite:{}", ledger_of(&dir).display());
         let sandbox = Sandbox::new();
         let (store, endpoint) = (format!("s3://{NAME}"), bucket.url());
         let s3 = [
@@ -90,7 +88,7 @@ impl Gate {
             "us-east-1",
         ];
         let proof = ["--store-probe", "off", "--store-checksum", "sha256"];
-        // What happens is what is asked for here; the sweep has tests of its own.
+        // Sweeps would change states between the steps.
         let args = [
             &[
                 "--ledger",
@@ -104,7 +102,7 @@ impl Gate {
             &proof,
         ]
         .concat();
-        let tokens = Self::tokens(&sandbox, &place);
+        let tokens = Self::tokens(&sandbox, &dir);
         let envs = [
             ("AWS_ACCESS_KEY_ID", "model"),
             ("AWS_SECRET_ACCESS_KEY", "model"),
@@ -118,19 +116,19 @@ impl Gate {
         Self {
             gateway,
             client,
-            place,
+            dir,
             tokens,
         }
     }
 
-    fn tokens(sandbox: &Sandbox, place: &TempDir) -> [String; 2] {
-        let ledger = format!("sqlite:{}", ledger_of(place).display());
-        ["us", "them"].map(|name| {
-            let made = sandbox
+    fn tokens(sandbox: &Sandbox, dir: &TempDir) -> [String; 2] {
+        let ledger = format!("sqlite:{}", ledger_of(dir).display());
+        ["alice", "bob"].map(|name| {
+            let output = sandbox
                 .upload(["serve", "token", "add", name, "--ledger", &ledger])
                 .run()
                 .succeeds();
-            made.line().to_owned()
+            output.line().to_owned()
         })
     }
 
@@ -138,22 +136,22 @@ impl Gate {
         self.gateway.url()
     }
 
-    /// Dies, and comes back.
+    /// Kills the gateway and starts it again.
     pub fn kill(&mut self) {
-        let said = self.gateway.kill9();
-        assert!(!said.contains("panicked"), "{said}");
+        let stderr = self.gateway.kill9();
+        assert!(!stderr.contains("panicked"), "{stderr}");
         self.gateway.start_again();
     }
 
-    /// Comes back without its memory.
-    pub fn forget(&mut self) {
+    /// Kills the gateway and starts it with an empty ledger.
+    pub fn lose_ledger(&mut self) {
         self.gateway.kill9();
         for suffix in ["", "-wal", "-shm"] {
-            let mut path = ledger_of(&self.place).into_os_string();
+            let mut path = ledger_of(&self.dir).into_os_string();
             path.push(suffix);
             std::fs::remove_file(path).ok();
         }
-        self.tokens = Self::tokens(self.gateway.sandbox(), &self.place);
+        self.tokens = Self::tokens(self.gateway.sandbox(), &self.dir);
         self.gateway.start_again();
     }
 
@@ -161,19 +159,19 @@ impl Gate {
         self.gateway.stderr()
     }
 
-    /// One call, with `key` as its idempotency key; nothing, where no answer came.
+    /// One call with this idempotency key by the owner of token `owner`.
     pub async fn call(
         &self,
-        who: usize,
+        owner: usize,
         method: Method,
         path: &str,
         key: &str,
         body: Option<Value>,
-    ) -> Answer {
+    ) -> Reply {
         let request = self
             .client
             .request(method, format!("{}/v1/{path}", self.url()))
-            .bearer_auth(&self.tokens[who]);
+            .bearer_auth(&self.tokens[owner]);
         let request = request
             .timeout(Duration::from_secs(30))
             .header("idempotency-key", key);
@@ -189,17 +187,17 @@ impl Gate {
     }
 
     pub fn ledger(&self) -> Connection {
-        let connection = Connection::open(ledger_of(&self.place)).unwrap();
+        let connection = Connection::open(ledger_of(&self.dir)).unwrap();
         connection.busy_timeout(Duration::from_secs(5)).unwrap();
         connection
     }
 }
 
-impl Row {
-    /// With nothing that only the gateway can know.
+impl LedgerRow {
+    /// A row without the values that only the gateway can know.
     pub fn blank() -> Self {
         let [id, key, token, content_type] = std::array::from_fn(|_| String::new());
-        let (state, epoch, aged, parts) = (UploadState::Pending, 0, false, Vec::new());
+        let (state, epoch, lease_expired, parts) = (UploadState::Pending, 0, false, Vec::new());
         Self {
             id,
             key,
@@ -208,7 +206,7 @@ impl Row {
             state,
             epoch,
             holder: None,
-            aged,
+            lease_expired,
             store_upload: None,
             receipt: None,
             parts,
@@ -216,11 +214,11 @@ impl Row {
     }
 }
 
-/// The upload begun under an idempotency key.
-pub fn row(ledger: &Connection, idempotency_key: &str) -> Option<Row> {
+/// The row of the upload with this idempotency key.
+pub fn read_row(ledger: &Connection, idempotency_key: &str) -> Option<LedgerRow> {
     let sql = "SELECT id, key, token, state, epoch, holder, store_upload, receipt, lease_until, content_type FROM upload WHERE idempotency_key = ?1";
     let row = ledger.query_row(sql, [idempotency_key], |row| {
-        Ok(Row {
+        Ok(LedgerRow {
             id: row.get(0)?,
             key: row.get(1)?,
             token: row.get(2)?,
@@ -229,7 +227,7 @@ pub fn row(ledger: &Connection, idempotency_key: &str) -> Option<Row> {
             holder: row.get(5)?,
             store_upload: row.get(6)?,
             receipt: row.get(7)?,
-            aged: row.get::<_, i64>(8)? == 0,
+            lease_expired: row.get::<_, i64>(8)? == 0,
             content_type: row.get(9)?,
             parts: Vec::new(),
         })

@@ -1,6 +1,4 @@
-//! What stands between client and gateway: it passes each call on, or loses it, or its answer, or delivers it twice.
-//!
-//! Border: HTTP on its way; what the calls mean is not known here, but for their names.
+//! A proxy between client and gateway that loses calls or responses, or delivers calls twice.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,11 +10,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-use crate::bucket::{Bucket, Cut};
-use crate::faults::{Call, Faults, Mood};
+use crate::bucket::{Bucket, Disconnected};
+use crate::faults::{Call, FaultKind, Faults};
 
 #[derive(Clone)]
-pub struct Front {
+pub struct LossyProxy {
     pub addr: SocketAddr,
     bucket: Bucket,
     target: Arc<Mutex<String>>,
@@ -24,7 +22,7 @@ pub struct Front {
     client: reqwest::Client,
 }
 
-impl Front {
+impl LossyProxy {
     pub async fn start(bucket: &Bucket) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
@@ -33,22 +31,22 @@ impl Front {
             .pool_max_idle_per_host(0)
             .build()
             .unwrap();
-        let front = Self {
+        let proxy = Self {
             addr,
             bucket: bucket.clone(),
             target: Arc::default(),
             faults: Arc::default(),
             client,
         };
-        let serving = front.clone();
+        let server = proxy.clone();
         tokio::spawn(async move {
             loop {
                 let Ok((stream, _)) = listener.accept().await else {
                     return;
                 };
-                let front = serving.clone();
+                let proxy = server.clone();
                 tokio::spawn(async move {
-                    let service = service_fn(|request| front.answer(request));
+                    let service = service_fn(|request| proxy.handle(request));
                     let http = hyper::server::conn::http1::Builder::new();
                     http.serve_connection(TokioIo::new(stream), service)
                         .await
@@ -56,10 +54,10 @@ impl Front {
                 });
             }
         });
-        front
+        proxy
     }
 
-    pub fn lead_to(&self, url: String) {
+    pub fn set_target(&self, url: String) {
         *self.target.lock().unwrap() = url;
     }
 
@@ -67,48 +65,56 @@ impl Front {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Cut> {
+    async fn handle(&self, request: Request<Incoming>) -> Result<Response<Body>, Disconnected> {
         let (parts, body) = request.into_parts();
-        let body = to_bytes(Body::new(body), 8 << 20).await.map_err(|_| Cut)?;
+        let body = to_bytes(Body::new(body), 8 << 20)
+            .await
+            .map_err(|_| Disconnected)?;
         let path = parts
             .uri
             .path_and_query()
             .map(ToString::to_string)
             .unwrap_or_default();
-        let mood = self.faults().mood(call_of(&parts.method, &path));
-        match mood {
-            Some(Mood::Cut) => return Err(Cut),
-            Some(Mood::Down) => {
+        let kind = self.faults().next(call_of(&parts.method, &path));
+        match kind {
+            Some(FaultKind::Disconnected) => return Err(Disconnected),
+            Some(FaultKind::Unavailable) => {
                 return Ok(Response::builder().status(503).body(Body::empty()).unwrap());
             }
-            Some(Mood::DieBefore) => return self.die().await,
-            Some(Mood::Meanwhile(edit)) => self.bucket.change(edit),
+            Some(FaultKind::KillBefore) => return self.kill_client().await,
+            Some(FaultKind::EditSource(edit)) => self.bucket.edit_source(edit),
             _ => {}
         }
-        let mut answer = self.pass(&parts.method, &path, &parts.headers, &body).await;
-        if mood == Some(Mood::Twice) {
-            answer = self.pass(&parts.method, &path, &parts.headers, &body).await;
+        let mut upstream_response = self
+            .forward(&parts.method, &path, &parts.headers, &body)
+            .await;
+        if kind == Some(FaultKind::Twice) {
+            upstream_response = self
+                .forward(&parts.method, &path, &parts.headers, &body)
+                .await;
         }
-        match mood {
-            Some(Mood::CutAfter) => Err(Cut),
-            Some(Mood::Swallow) => Ok(Response::builder().status(503).body(Body::empty()).unwrap()),
-            Some(Mood::DieAfter) => self.die().await,
-            _ => answer,
+        match kind {
+            Some(FaultKind::DoneButDisconnected) => Err(Disconnected),
+            Some(FaultKind::DoneButUnavailable) => {
+                Ok(Response::builder().status(503).body(Body::empty()).unwrap())
+            }
+            Some(FaultKind::KillAfter) => self.kill_client().await,
+            _ => upstream_response,
         }
     }
 
-    async fn die(&self) -> Result<Response<Body>, Cut> {
-        self.bucket.client_death.notify_one();
+    async fn kill_client(&self) -> Result<Response<Body>, Disconnected> {
+        self.bucket.client_kill.notify_one();
         std::future::pending().await
     }
 
-    async fn pass(
+    async fn forward(
         &self,
         method: &Method,
         path: &str,
         headers: &HeaderMap,
         body: &bytes::Bytes,
-    ) -> Result<Response<Body>, Cut> {
+    ) -> Result<Response<Body>, Disconnected> {
         let url = format!("{}{path}", self.target.lock().unwrap());
         let mut headers = headers.clone();
         headers.remove("host");
@@ -117,16 +123,16 @@ impl Front {
             .request(method.clone(), url)
             .headers(headers)
             .body(body.clone());
-        let answer = request.send().await.map_err(|_| Cut)?;
-        let mut response = Response::builder().status(answer.status());
-        for (name, value) in answer
+        let upstream_response = request.send().await.map_err(|_| Disconnected)?;
+        let mut response = Response::builder().status(upstream_response.status());
+        for (name, value) in upstream_response
             .headers()
             .iter()
             .filter(|(name, _)| *name != "transfer-encoding")
         {
             response = response.header(name, value);
         }
-        let body = answer.bytes().await.map_err(|_| Cut)?;
+        let body = upstream_response.bytes().await.map_err(|_| Disconnected)?;
         Ok(response.body(Body::from(body)).unwrap())
     }
 }
@@ -137,9 +143,9 @@ fn call_of(method: &Method, path: &str) -> Call {
         ("POST", "uploads") => Call::Begin,
         ("POST", "claim") => Call::Claim,
         ("POST", "sign") => Call::Sign,
-        ("POST", "complete") => Call::CompleteResponse,
+        ("POST", "complete") => Call::CompleteRequest,
         ("GET", "parts") => Call::Parts,
-        ("DELETE", _) => Call::GiveUp,
+        ("DELETE", _) => Call::AbortRequest,
         ("GET", "v1") => Call::Info,
         _ => Call::Status,
     }

@@ -1,6 +1,4 @@
-//! The source of an upload, changed in place, and all it has ever been.
-//!
-//! Border: the file and its generations, hashed by means of the tests' own.
+//! The source of an upload, which is changed in place, and all its versions.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt as _;
@@ -13,26 +11,26 @@ use crate::bucket::Content;
 use crate::faults::Edit;
 use crate::support::PART;
 
-/// The source, and all it has ever been.
-pub struct Disk {
+/// The source and its versions.
+pub struct Source {
     pub path: PathBuf,
     serial: u64,
-    pub generations: Vec<Content>,
+    pub versions: Vec<Content>,
 }
 
-impl Disk {
+impl Source {
     pub fn new(path: PathBuf, size: u64) -> Self {
         File::create(&path).unwrap().set_len(size).unwrap();
         let mut disk = Self {
             path,
             serial: 0,
-            generations: Vec::new(),
+            versions: Vec::new(),
         };
         disk.edit(Edit::Overwrite);
         disk
     }
 
-    /// Changes it in place, so that who has it open sees it too.
+    /// Changes the file in place, so that a process that has it open sees the change.
     pub fn edit(&mut self, edit: Edit) {
         self.serial += 1;
         let file = OpenOptions::new().write(true).open(&self.path).unwrap();
@@ -40,17 +38,17 @@ impl Disk {
         let size = match edit {
             Edit::Append => size + 1,
             Edit::Truncate => size.saturating_sub(1),
-            Edit::Touch | Edit::Overwrite | Edit::Ends => size,
+            Edit::Touch | Edit::Overwrite | Edit::FirstAndLast => size,
         };
         if edit != Edit::Touch {
             file.set_len(size).unwrap();
             for start in (0..size).step_by(usize::try_from(PART).unwrap()) {
-                if edit == Edit::Ends && start > 0 && start + PART < size {
+                if edit == Edit::FirstAndLast && start > 0 && start + PART < size {
                     continue;
                 }
-                let stamp = self.serial.to_le_bytes();
-                let room = stamp.len().min(usize::try_from(size - start).unwrap());
-                file.write_all_at(&stamp[..room], start).unwrap();
+                let bytes = self.serial.to_le_bytes();
+                let count = bytes.len().min(usize::try_from(size - start).unwrap());
+                file.write_all_at(&bytes[..count], start).unwrap();
             }
         }
         // The clock of a file system may be coarse.
@@ -59,13 +57,13 @@ impl Disk {
         )
         .unwrap();
         let content = content(&self.path);
-        if self.generations.last() != Some(&content) {
-            self.generations.push(content);
+        if self.versions.last() != Some(&content) {
+            self.versions.push(content);
         }
     }
 
-    pub fn now(&self) -> Content {
-        self.generations.last().unwrap().clone()
+    pub fn current(&self) -> Content {
+        self.versions.last().unwrap().clone()
     }
 }
 
