@@ -1,12 +1,13 @@
-//! `upload`: sends files to S3-compatible stores in parts, resumes after any interruption, and proves what is stored.
+//! `upload`: sends files to S3-compatible stores in parts, resumes after any interruption, and
+//! proves what is stored.
 //!
-//! This page is the architecture. The library is internal: it exists for the program and its tests, and changes without
-//! notice. Terms are defined in `CONTRIBUTING.md`, decisions in `docs/decisions.md`, promises and their tests in
-//! `tests/README.md`.
+//! This page is the architecture. The library is internal: it exists for the program and its tests,
+//! and changes without notice. Terms are defined in `CONTRIBUTING.md`, decisions in
+//! `docs/decisions.md`, promises and their tests in `tests/README.md`.
 //!
-//! A file is cut into parts of 5 MiB or more. The client computes the SHA-256 of each part, records it in the journal, and
-//! has it signed into the part's URL; the store rejects other bytes. The client holds no storage credentials. A gateway
-//! signs, and trusts only what the store reports.
+//! A file is cut into parts of 5 MiB or more. The client computes the SHA-256 of each part, records
+//! it in the journal, and has it signed into the part's URL; the store rejects other bytes. The
+//! client holds no storage credentials. A gateway signs, and trusts only what the store reports.
 //!
 //! # Layers
 //!
@@ -25,8 +26,8 @@
 //!   └───────────────────── crates/types ─────────────────────┘
 //! ```
 //!
-//! Imports go down only; modules of one line do not import each other. `tests/architecture.rs` checks it, and Cargo rejects
-//! circles between crates.
+//! Imports go down only; modules of one line do not import each other. `tests/architecture.rs`
+//! checks it, and Cargo rejects circles between crates.
 //!
 //! | module or crate | content |
 //! |---|---|
@@ -36,9 +37,9 @@
 //! | `crates/s3` | a client of S3-compatible stores, and the probe of what a store enforces |
 //! | `crates/embedded-store` | an S3 store in a directory |
 //! | `crates/gateway` | `upload serve`: routes, authentication, the upload service, the ledger, events, hooks, metrics |
-//! | [`event`] | what the engine reports; the lines of `--json` |
+//! | [`event`] | the reports of the engine; the lines of `--json` |
 //! | [`source`] | local files, read by position |
-//! | [`journal`] | what was begun and what is stored, in SQLite |
+//! | [`journal`] | the uploads that were begun and their stored parts, in SQLite |
 //! | [`backend`] | calls to a gateway or a Companion, PUTs to the store |
 //! | [`transfer`] | the engine: one loop that starts tasks and records their results |
 //! | [`report`] | progress bars, plain lines, JSON |
@@ -46,31 +47,38 @@
 //!
 //! # The way of a file
 //!
-//! `cli` parses the arguments and settles each setting once. `source` opens the file and notes its version. The engine asks
-//! the journal for uploads of that file, and chooses (`transfer::resume`): new, continued, replaced, or already there. It
-//! records the intent, with an idempotency key, before it asks the backend to begin. Then each part is hashed, signed and
-//! sent, and its ETag recorded, before progress is reported. When all parts are stored, the version of the file is compared
-//! again, and the backend is asked to complete. The gateway completes, and decides by HeadObject. The receipt is compared
-//! with what was sent and recorded, and the location is printed. If the gateway has hooks, the upload is `verified` until
-//! each has accepted it; `--wait ready` waits for that.
+//! `cli` parses the arguments and settles each setting once. `source` opens the file and notes its
+//! version. The engine asks the journal for uploads of that file, and chooses (`transfer::resume`):
+//! new, continued, replaced, or already there. It records the intent, with an idempotency key,
+//! before it asks the backend to begin. Then each part is hashed, signed and sent, and its ETag
+//! recorded, before progress is reported. When all parts are stored, the version of the file is
+//! compared again, and the backend is asked to complete. The gateway completes, and decides by
+//! HeadObject. The receipt is compared with what was sent and recorded, and the location is
+//! printed. If the gateway has hooks, the upload is `verified` until each has accepted it; `--wait
+//! ready` waits for that.
 //!
 //! # Invariants
 //!
-//! - **Intents are on disk before their effect. Acknowledgements may be lost**: that costs a part that is sent again.
+//! - **Intents are on disk before their effect. Acknowledgements may be lost**: that costs a part
+//!   that is sent again.
 //! - **A part is skipped only if journal and store agree** on its number, size and SHA-256.
-//! - **Only the loop writes the journal**, and it reports nothing that is not recorded (`transfer::committer`).
+//! - **Only the loop writes the journal**, and it reports nothing that is not recorded
+//!   (`transfer::committer`).
 //! - **An attempt is sign and PUT.** A URL is used soon and stored nowhere.
-//! - **Unknown outcomes are resolved by asking, never by guessing**: a lost response to begin by the idempotency key, a lost
-//!   response to complete by HeadObject (token, size, checksum).
-//! - **Two file versions never mix** in one object. Another version is another upload with another key.
-//! - **The sweep takes a row by its lease**, like a client, and changes it by compare-and-set. It touches nothing that the
-//!   ledger does not know.
-//! - **Nothing is ready before every hook has accepted it.** The fate of a rejected object is in its row before it is
-//!   carried out.
-//! - **Decisions are pure**: clock and randomness are arguments. Code that does I/O decides nothing.
-//! - **Secrets are types** that show nothing when they are formatted. The client writes neither URLs nor tokens to disk.
-//! - **Stores are pinned**: parts go only to stores that parts of this backend went to before, and never to an address that
-//!   is nearer than the backend's own.
+//! - **Unknown outcomes are resolved by asking, never by guessing**: a lost response to begin by
+//!   the idempotency key, a lost response to complete by HeadObject (token, size, checksum).
+//! - **Two file versions never mix** in one object. Another version is another upload with another
+//!   key.
+//! - **The sweep takes a row by its lease**, like a client, and changes it by compare-and-set. It
+//!   touches no object that the ledger does not know.
+//! - **Nothing is ready before every hook has accepted it.** The fate of a rejected object is in
+//!   its row before it is carried out.
+//! - **Decisions are pure**: clock and randomness are arguments. Code that does I/O decides
+//!   nothing.
+//! - **Secrets are types** that show nothing when they are formatted. The client writes neither
+//!   URLs nor tokens to disk.
+//! - **Stores are pinned**: parts go only to stores that parts of this backend went to before, and
+//!   never to an address that is nearer than the backend's own.
 
 pub mod backend;
 pub mod cli;

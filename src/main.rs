@@ -1,6 +1,4 @@
-//! The program: runs the command line and turns what it came to into an exit code.
-//!
-//! Border: nothing else happens here.
+//! The program `upload`: runs the command line and exits with its code.
 
 use std::process::ExitCode;
 
@@ -15,8 +13,8 @@ fn main() -> ExitCode {
             return ExitCode::from(74);
         }
     };
-    let done = runtime.block_on(upload::cli::run());
-    // A read that hangs (a network file system that is gone) must not keep us.
+    let result = runtime.block_on(upload::cli::run());
+    // A read that hangs, on a lost network file system, must not keep the process alive.
     runtime.shutdown_background();
-    ExitCode::from(upload::cli::exit_code(done))
+    ExitCode::from(upload::cli::exit_code(result))
 }

@@ -1,5 +1,5 @@
-//! The architecture as tables: which crate may depend on which, which module may import which, where each external crate
-//! may be used, and a few habits of source files.
+//! The architecture as tables: which crate may depend on which, which module may import which,
+//! where each external crate may be used, and a few habits of source files.
 //!
 //! Not here: what rustc and clippy check. The sources are read as text, line by line.
 
@@ -8,7 +8,8 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The crates of the workspace and their dependencies within it. Cargo rejects circles; this table keeps the layers.
+/// The crates of the workspace and their dependencies within it. Cargo rejects circles; this table
+/// keeps the layers.
 const CRATES: &[(&str, &[&str])] = &[
     ("crates/types", &[]),
     ("crates/net", &[]),
@@ -25,7 +26,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// The modules of the root package by level. A module imports modules of lower levels and itself, no neighbour.
+/// The modules of the root package by level. A module imports modules of lower levels and itself,
+/// no neighbour.
 const LEVELS: &[&[&str]] = &[
     &["event"],
     &["source"],
@@ -35,7 +37,8 @@ const LEVELS: &[&[&str]] = &[
     &["main"],
 ];
 
-/// External crates, and crates of the gateway's side, with the only files (or folders, with a slash) that may name them.
+/// External crates, and crates of the gateway's side, with the only files (or folders, with a
+/// slash) that may name them.
 const ALLOWED_IN: &[(&str, &[&str])] = &[
     ("anyhow", &["src/cli/", "src/main.rs"]),
     ("axum", &["crates/gateway/", "crates/embedded-store/"]),
@@ -119,9 +122,12 @@ const ALLOWED_IN: &[(&str, &[&str])] = &[
     ),
 ];
 
-const MAX_FILE_LINES: usize = 900;
+/// The longest file that has code other than tests, in lines.
+const MAX_FILE_LINES: usize = 600;
+/// The longest file of tests, in lines.
+const MAX_TEST_FILE_LINES: usize = 750;
 
-/// What code outside tests must not contain, and the files that are exempt.
+/// Texts that code outside tests must not contain, and the files that are exempt.
 const FORBIDDEN: &[(&str, &[&str])] = &[
     (".unwrap()", &[]),
     (".expect(", &[]),
@@ -173,6 +179,46 @@ impl Source {
     /// The module at the top of its crate: `journal` for `journal/schema.rs` and `journal.rs`.
     fn top_module(&self) -> &str {
         self.place().split(['/', '.']).next().unwrap_or_default()
+    }
+
+    /// `["journal", "schema"]` for `journal/schema.rs`, `["journal"]` for `journal/mod.rs`.
+    fn module_path(&self) -> Vec<String> {
+        let place = self.place().strip_suffix(".rs").unwrap_or(self.place());
+        let place = place.strip_suffix("/mod").unwrap_or(place);
+        match place {
+            "lib" | "main" => Vec::new(),
+            _ => place.split('/').map(str::to_owned).collect(),
+        }
+    }
+
+    /// The paths within the crate that the code names, from the root of the crate.
+    fn named_paths(&self) -> Vec<Vec<String>> {
+        let own = self.module_path();
+        let mut found = paths_after(&self.code, "crate::");
+        for (levels, prefix) in [
+            (1, "super::"),
+            (2, "super::super::"),
+            (3, "super::super::super::"),
+        ] {
+            let Some(above) = own.len().checked_sub(levels) else {
+                break;
+            };
+            let paths = paths_after(&self.code, prefix).into_iter();
+            let paths = paths.filter(|path| path.first().is_none_or(|name| name != "super"));
+            found.extend(paths.map(|path| [&own[..above], &path].concat()));
+        }
+        if self.path.ends_with("mod.rs") || own.is_empty() {
+            // The children are named without a prefix: `use child::Item`, `child::function()`.
+            for prefix in ["use ", "pub use "] {
+                let paths = paths_after(&self.code, prefix).into_iter();
+                let paths = paths.filter(|path| {
+                    path.first()
+                        .is_some_and(|name| !["crate", "super", "std"].contains(&name.as_str()))
+                });
+                found.extend(paths.map(|path| [&own[..], &path].concat()));
+            }
+        }
+        found
     }
 
     fn is_in(&self, places: &[&str]) -> bool {
@@ -253,7 +299,57 @@ fn without_tests(text: &str) -> String {
     code
 }
 
-/// The first names of the paths that follow `prefix` (`crate::`, `super::`) in a text, alone or in braces.
+/// The paths that follow `prefix` in a text; of a group in braces, each path up to a nested group.
+fn paths_after(code: &str, prefix: &str) -> Vec<Vec<String>> {
+    let segments = |text: &str| -> Vec<String> {
+        let end = text
+            .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'))
+            .unwrap_or(text.len());
+        let path = text[..end].split("::").filter(|name| !name.is_empty());
+        path.map(str::to_owned).collect()
+    };
+    let mut found = Vec::new();
+    for (at, _) in code.match_indices(prefix) {
+        let before = code[..at].chars().next_back().unwrap_or(' ');
+        let is_visibility = code[..at].ends_with("(in ");
+        if is_visibility || before.is_alphanumeric() || matches!(before, '_' | '$' | ':') {
+            continue;
+        }
+        let rest = &code[at + prefix.len()..];
+        let (base, group) = match rest.find(['{', ';', '\n']) {
+            Some(open) if rest[open..].starts_with('{') && rest[..open].ends_with("::") => {
+                (segments(&rest[..open]), Some(&rest[open + 1..]))
+            }
+            Some(0) if rest.starts_with('{') => (Vec::new(), Some(&rest[1..])),
+            _ => (segments(rest), None),
+        };
+        let Some(group) = group else {
+            found.push(base);
+            continue;
+        };
+        let mut depth = 0_usize;
+        let mut item = String::new();
+        for c in group.chars() {
+            match c {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                _ if depth > 0 => {}
+                ',' => {
+                    found.push([base.clone(), segments(std::mem::take(&mut item).trim())].concat());
+                }
+                _ => item.push(c),
+            }
+        }
+        if !item.trim().is_empty() {
+            found.push([base, segments(item.trim())].concat());
+        }
+    }
+    found
+}
+
+/// The first names of the paths that follow `prefix` (`crate::`, `super::`) in a text, alone or in
+/// braces.
 fn names_after(code: &str, prefix: &str) -> Vec<String> {
     let mut found = Vec::new();
     for (at, _) in code.match_indices(prefix) {
@@ -370,6 +466,103 @@ fn modules_import_lower_levels_only() {
     assert_none(&wrong);
 }
 
+/// The modules of a crate and the imports between them.
+struct ModuleGraph {
+    /// Module paths below the crate's root; the root is empty.
+    modules: BTreeSet<Vec<String>>,
+    /// From a module to the module that it names.
+    imports: Vec<(Vec<String>, Vec<String>)>,
+}
+
+impl ModuleGraph {
+    fn new(sources: &[&Source]) -> Self {
+        let modules: BTreeSet<Vec<String>> = sources.iter().map(|s| s.module_path()).collect();
+        let mut imports = Vec::new();
+        for source in sources {
+            let own = source.module_path();
+            for target in source.named_paths() {
+                // The longest beginning of the path that is a module: the rest are items.
+                let is_module = |length: &usize| modules.contains(&target[..*length]);
+                let Some(length) = (0..=target.len()).rev().find(is_module) else {
+                    continue;
+                };
+                imports.push((own.clone(), target[..length].to_vec()));
+            }
+        }
+        Self { modules, imports }
+    }
+
+    /// The imports between the children of one folder. A `mod.rs` is the child `mod`.
+    fn edges_in(&self, folder: &[String]) -> BTreeSet<(String, String)> {
+        let child = |path: &[String]| match path.strip_prefix(folder) {
+            Some([]) => Some("mod".to_owned()),
+            Some([first, ..]) => Some(first.clone()),
+            None => None,
+        };
+        self.imports
+            .iter()
+            .filter_map(|(from, to)| Some((child(from)?, child(to)?)))
+            .filter(|(from, to)| from != to)
+            .collect()
+    }
+}
+
+/// The nodes that are on a circle.
+fn nodes_on_circles(edges: &BTreeSet<(String, String)>) -> BTreeSet<String> {
+    let reachable = |start: &str| {
+        let mut seen = BTreeSet::new();
+        let mut open = vec![start.to_owned()];
+        while let Some(node) = open.pop() {
+            for (_, to) in edges.iter().filter(|(from, _)| *from == node) {
+                if seen.insert(to.clone()) {
+                    open.push(to.clone());
+                }
+            }
+        }
+        seen
+    };
+    edges
+        .iter()
+        .map(|(from, _)| from.clone())
+        .filter(|node| reachable(node).contains(node))
+        .collect()
+}
+
+#[test]
+fn files_of_one_folder_import_each_other_without_circles() {
+    let sources = sources();
+    let mut wrong = Vec::new();
+    for (folder, _) in CRATES {
+        let own: Vec<&Source> = sources
+            .iter()
+            .filter(|source| source.crate_folder() == *folder && !source.code.is_empty())
+            .collect();
+        let graph = ModuleGraph::new(&own);
+        let folders: BTreeSet<&[String]> = graph
+            .modules
+            .iter()
+            .filter_map(|path| path.split_last().map(|(_, parent)| parent))
+            .collect();
+        for module in folders {
+            let edges = graph.edges_in(module);
+            let nodes = nodes_on_circles(&edges);
+            if !nodes.is_empty() {
+                let on_circle: Vec<String> = edges
+                    .iter()
+                    .filter(|(from, to)| nodes.contains(from) && nodes.contains(to))
+                    .map(|(from, to)| format!("{from} -> {to}"))
+                    .collect();
+                wrong.push(format!(
+                    "{folder}/src/{}: {}",
+                    module.join("/"),
+                    on_circle.join(", ")
+                ));
+            }
+        }
+    }
+    assert_none(&wrong);
+}
+
 #[test]
 fn external_crates_are_used_where_the_table_says() {
     let mut wrong = Vec::new();
@@ -397,10 +590,15 @@ fn files_open_with_their_purpose() {
 
 #[test]
 fn files_stay_small() {
-    let large = sources()
-        .into_iter()
-        .map(|source| (source.text.lines().count(), source.path));
-    let large = large.filter(|(lines, _)| *lines > MAX_FILE_LINES);
+    let large = sources().into_iter().filter_map(|source| {
+        let lines = source.text.lines().count();
+        let max = if source.code.is_empty() {
+            MAX_TEST_FILE_LINES
+        } else {
+            MAX_FILE_LINES
+        };
+        (lines > max).then_some((lines, source.path))
+    });
     assert_none(
         &large
             .map(|(lines, path)| format!("{path} has {lines} lines"))
@@ -483,7 +681,7 @@ fn begins_a_path(text: &str, word: &str) -> bool {
 
 /// The checks on texts that break the rules.
 #[test]
-fn the_checks_find_what_they_look_for() {
+fn checks_find_their_violations() {
     let code = without_tests(
         "use crate::names::Key;\n// crate::cli\n#[cfg(test)]\nmod tests {\n    use crate::cli;\n}\nfn f() {\n    \
          let x = crate::plan::Plan::new();\n}\nuse crate::{error::{Error, Kind}, wire};\n#[cfg(test)]\nmod more;\nlet \
@@ -506,4 +704,24 @@ fn the_checks_find_what_they_look_for() {
     assert!(
         !names_crate("my_reqwest::x", "reqwest") && !names_crate("crate::reqwest::x", "reqwest")
     );
+    let paths: Vec<String> = paths_after(
+        "use crate::a::{b, c::D};\npub(in crate::x) fn f() { crate::e::f() }\nuse crate::g::H;",
+        "crate::",
+    )
+    .iter()
+    .map(|path| path.join("/"))
+    .collect();
+    assert_eq!(paths, ["a/b", "a/c/D", "e/f", "g/H"]);
+    let edges = |names: &[(&str, &str)]| -> BTreeSet<(String, String)> {
+        let owned = names
+            .iter()
+            .map(|(from, to)| ((*from).to_owned(), (*to).to_owned()));
+        owned.collect()
+    };
+    let circle = edges(&[("a", "b"), ("b", "c"), ("c", "b"), ("c", "d")]);
+    assert_eq!(
+        nodes_on_circles(&circle),
+        ["b", "c"].map(str::to_owned).into()
+    );
+    assert!(nodes_on_circles(&edges(&[("a", "b"), ("b", "c"), ("a", "c")])).is_empty());
 }

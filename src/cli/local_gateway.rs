@@ -44,7 +44,7 @@ impl LocalGateway {
     }
 
     pub fn url(&self) -> &Url {
-        &self.running.url()
+        self.running.url()
     }
 
     pub fn token(&self) -> &Token {

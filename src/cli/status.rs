@@ -14,6 +14,7 @@ use crate::report::{safe, text};
 use crate::transfer;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::names::Checksum;
+use upload_types::wire::ObjectState;
 
 /// # Errors
 /// [`Kind::NotFound`] if the journal has no such upload; with `--remote`, errors of the backend.
@@ -123,7 +124,11 @@ fn text(upload: &Upload, parts: &[Part], remote: Option<&Remote>) -> Result<Stri
 fn remote_text(remote: &Remote) -> String {
     let state = remote.status.state.name();
     if remote.status.receipt.is_some() {
-        return state.to_owned();
+        let object = remote.status.object.map(ObjectState::name);
+        return object.map_or_else(
+            || state.to_owned(),
+            |object| format!("{state}, object {object}"),
+        );
     }
     let bytes = remote
         .part_list

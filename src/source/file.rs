@@ -43,8 +43,9 @@ impl SourceFile {
     /// Opens a regular file for reading. Does not wait for a writer of a FIFO.
     ///
     /// # Errors
-    /// [`Kind::NoSource`] if there is no such file, it cannot be opened for reading, or it is not a regular file;
-    /// [`Kind::Temporary`] if too many files are open.
+    /// [`Kind::NoSource`] if there is no such file, it cannot be opened for reading, it is not a
+    /// regular file, or it has more bytes than its size; [`Kind::Temporary`] if too many files are
+    /// open.
     pub fn open(path: &Path) -> Result<Self> {
         let shown = path.display();
         let not_opened = |error: io::Error| {
@@ -68,7 +69,7 @@ impl SourceFile {
             .custom_flags(flags)
             .open(path)
             .map_err(not_opened)?;
-        let metadata = file.metadata().map_err(not_opened)?;
+        let mut metadata = file.metadata().map_err(not_opened)?;
         if metadata.is_dir() {
             return Err(
                 Error::new(Kind::NoSource, format!("{shown} is a directory"))
@@ -79,12 +80,22 @@ impl SourceFile {
             let what = format!("{shown} is not a regular file");
             return Err(Error::new(Kind::NoSource, what).with_hint("copy its content to a file"));
         }
+        let mut version = FileVersion::from(&metadata);
+        while has_bytes_at(&file, version.size).map_err(not_opened)? {
+            metadata = file.metadata().map_err(not_opened)?;
+            let larger = FileVersion::from(&metadata);
+            if larger.size <= version.size {
+                return Err(wrong_size(path, version.size, "more"));
+            }
+            // Another process has just appended to the file.
+            version = larger;
+        }
         // The journal keeps the path for processes with another working directory.
         let path = path.canonicalize().map_err(not_opened)?;
         Ok(Self {
             handle: Arc::new(file),
             path: path.into(),
-            version: FileVersion::from(&metadata),
+            version,
         })
     }
 
@@ -111,20 +122,37 @@ impl SourceFile {
             .map_err(|error| self.read_error(error))
     }
 
+    /// Whether the file has bytes behind its size, as it was when the file was opened.
+    ///
+    /// # Errors
+    /// [`Kind::Io`] if the file cannot be read.
+    pub fn has_bytes_behind_its_size(&self) -> Result<bool> {
+        has_bytes_at(&self.handle, self.version.size).map_err(|error| self.read_error(error))
+    }
+
     /// Fills the buffer from `offset`.
     ///
     /// # Errors
-    /// [`Kind::SourceChanged`] if the file ends before that, [`Kind::Io`] if it cannot be read.
+    /// If the file ends before that: [`Kind::SourceChanged`] if its size is another one than when it
+    /// was opened, otherwise [`Kind::NoSource`]. [`Kind::Io`] if it cannot be read.
     pub fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
         let read = self.handle.read_exact_at(buffer, offset);
         read.map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => {
-                let path = self.path.display();
-                let what = format!("{path} became shorter while it was read");
-                Error::new(Kind::SourceChanged, what)
-            }
+            io::ErrorKind::UnexpectedEof => self.too_short(),
             _ => self.read_error(error),
         })
+    }
+
+    fn too_short(&self) -> Error {
+        let size = self.version.size;
+        match self.current_version() {
+            Ok(version) if version.size == size => wrong_size(&self.path, size, "fewer"),
+            Ok(_) => {
+                let what = format!("{} became shorter while it was read", self.path.display());
+                Error::new(Kind::SourceChanged, what)
+            }
+            Err(error) => error,
+        }
     }
 
     /// Reads from `offset` what is in the page cache. Returns `None` if the disk has to be read, at the end of the file,
@@ -205,6 +233,25 @@ pub enum WithMd5 {
     No,
 }
 
+/// Whether the file has a byte at `offset`. Does not read from the disk at the end of the file.
+fn has_bytes_at(file: &fs::File, offset: u64) -> io::Result<bool> {
+    loop {
+        match file.read_at(&mut [0], offset) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            read => return read.map(|read| read > 0),
+        }
+    }
+}
+
+/// The error for a file whose size is not the number of its bytes, as in `/proc`, `/sys` and some
+/// mounted file systems.
+fn wrong_size(path: &Path, size: u64, more_or_fewer: &str) -> Error {
+    let path = path.display();
+    let what = format!("{path} reports a size of {size} bytes, and has {more_or_fewer}");
+    Error::new(Kind::NoSource, what)
+        .with_hint("copy its content to a regular file with `cat`, and put that file")
+}
+
 /// The length of the next read when `left` bytes remain.
 fn read_len(left: u64) -> usize {
     usize::try_from(left).map_or(READ_BYTES, |left| left.min(READ_BYTES))
@@ -261,6 +308,36 @@ mod tests {
         assert_eq!(cached(0, 101), None, "beyond the end of the file");
         assert_eq!(cached(0, MAX_HASH_CACHED_BYTES as u64 + 1), None);
         assert_eq!(cached(0, 0).unwrap().sha256, Sha256::of(b""));
+    }
+
+    #[test]
+    fn file_with_more_bytes_than_its_size_is_no_source() {
+        // The kernel reports a size of 0 for the files of /proc.
+        let error = SourceFile::open(Path::new("/proc/cpuinfo")).unwrap_err();
+        assert_eq!(error.kind(), Kind::NoSource, "{error}");
+    }
+
+    #[test]
+    fn file_with_fewer_bytes_than_its_size_is_no_source() {
+        // The kernel reports a size of 4096 bytes for the files of /sys.
+        let path = Path::new("/sys/kernel/mm/transparent_hugepage/enabled");
+        let Ok(file) = SourceFile::open(path) else {
+            return;
+        };
+        let range = ByteRange {
+            start: 0,
+            len: file.version().size,
+        };
+        let error = file.hash(range, WithMd5::No, |_| ()).unwrap_err();
+        assert_eq!(error.kind(), Kind::NoSource, "{error}");
+    }
+
+    #[test]
+    fn appended_file_has_bytes_behind_its_size() {
+        let (folder, file) = file_of(&[1; 100]);
+        assert!(!file.has_bytes_behind_its_size().unwrap());
+        fs::write(folder.path().join("f"), [1; 101]).unwrap();
+        assert!(file.has_bytes_behind_its_size().unwrap());
     }
 
     #[test]

@@ -12,8 +12,9 @@
 //! | final check | sending, itself | hash every part again, since the source was touched | completing, aborting, itself |
 //! | completing | sending, final check | complete | end; rejoining if parts are missing |
 //!
-//! "Another upload" is a new [`ActiveUpload`] that starts at preparing. Every stage can end with a failure. The
-//! state in the journal is [`crate::journal::State`]; the state at the gateway is [`upload_types::wire::UploadState`].
+//! "Another upload" is a new [`ActiveUpload`] that starts at preparing. Every stage can end with a
+//! failure. The state in the journal is [`crate::journal::State`]; the state at the gateway is
+//! [`upload_types::wire::UploadState`].
 //!
 //! Not here: what follows from a result (`transitions`).
 
@@ -37,7 +38,8 @@ use crate::event::Event;
 use crate::journal::{Part, Upload};
 use crate::source::{FileVersion, SourceFile};
 
-/// How often an upload may return to rejoining because the store holds other parts than the journal says.
+/// How often an upload may return to rejoining because the store holds other parts than the journal
+/// says.
 const MAX_REJOINS: u32 = 3;
 
 /// See the table above.
@@ -91,13 +93,18 @@ pub struct ActiveUpload {
     pub epoch: u64,
     /// The version of the source when its parts were last known to be those of the upload.
     pub checked_version: FileVersion,
+    /// How often the whole source was hashed again after all parts were stored.
+    pub final_checks: u32,
+    /// A part of the source has another digest than the journal recorded for this file version.
+    pub digests_disproved: bool,
     pub parts: PartStates,
     pub queue: PartQueue,
     /// Counts the queues. A result for an earlier one is ignored.
     pub queue_generation: u32,
     /// Of calls about the whole upload.
     pub call_failures: Failures,
-    /// The backend has signed other bytes for this idempotency key: begin is repeated without parts, to learn the id.
+    /// The backend has signed other bytes for this idempotency key: begin is repeated without
+    /// parts, to learn the id.
     pub begins_without_parts: bool,
     /// How many uploads of this source came before it in this run.
     pub restarts: u32,
@@ -146,6 +153,8 @@ impl ActiveUpload {
             stage,
             epoch: 0,
             checked_version: source.version(),
+            final_checks: 0,
+            digests_disproved: false,
             source,
             parts: PartStates::default(),
             queue: PartQueue::default(),
@@ -217,7 +226,7 @@ impl ActiveUpload {
         self.tasks.drain(..).for_each(|task| task.abort());
     }
 
-    /// Ends all attempts at parts. What the store has received, its list of parts tells.
+    /// Ends all attempts at parts. The store lists the parts that it has received.
     pub fn stop_parts(&mut self) {
         self.queue = PartQueue::default();
         self.parts.end_attempts();
@@ -241,7 +250,8 @@ impl ActiveUpload {
         Arc::clone(&self.rehashed_bytes)
     }
 
-    /// Whether bytes were sent or hashed since the last call that never were before. Slow is not stalled.
+    /// Whether bytes were sent or hashed since the last call that never were before. Slow is not
+    /// stalled.
     pub fn has_advanced(&mut self) -> bool {
         let rehashed = self.rehashed_bytes.load(Ordering::Relaxed);
         let has_advanced = rehashed > self.rehashed_seen;
@@ -255,7 +265,8 @@ impl ActiveUpload {
         self.plan.range(number).map_or(0, |range| range.len)
     }
 
-    /// What the backend needs to sign a part. Returns `None` if the SHA-256 is not known.
+    /// The values that the backend needs to sign a part. Returns `None` if the SHA-256 is not
+    /// known.
     #[must_use]
     pub fn part_spec(&self, number: PartNumber) -> Option<PartSpec> {
         Some(PartSpec {

@@ -17,7 +17,8 @@ use crate::journal::Upload;
 /// When to ask again about an upload that another process or gateway is completing.
 const COMPLETION_POLL_INTERVAL: Duration = Duration::from_secs(2);
 
-/// The request that begins an upload of the journal. It can be repeated. `parts` are to be signed in the response.
+/// The request that begins an upload of the journal. It can be repeated. `parts` are to be signed
+/// in the response.
 #[must_use]
 pub fn begin_request(upload: &Upload, parts: Option<Vec<PartSpec>>) -> BatchBegin {
     let intent = upload.intent.clone();
@@ -118,8 +119,8 @@ pub async fn rejoin(backend: &Backend, id: &UploadId, holder: String) -> Result<
     }
 }
 
-/// Aborts an upload of this journal. Claims the lease first if `epoch` is `None`. An upload that is being completed cannot
-/// be aborted: it is completed, with `complete` if that is known.
+/// Aborts an upload of this journal. Claims the lease first if `epoch` is `None`. An upload that is
+/// being completed cannot be aborted: it is completed, with `complete` if that is known.
 pub async fn abort_upload(
     backend: &Backend,
     id: &UploadId,
@@ -165,7 +166,8 @@ pub async fn abort_upload(
     match backend.complete(&request).await {
         Ok(Completion::Verified(receipt)) => Ok(AbortOutcome::Completed(receipt)),
         Ok(Completion::Pending(wait)) => Ok(AbortOutcome::Pending(wait)),
-        // The request to complete named other parts, or some are missing: the next abort finds it uploading, or decided.
+        // The request to complete named other parts, or some are missing: the next abort finds it
+        // uploading, or decided.
         Err(error) if matches!(error.kind(), Kind::PartsMismatch | Kind::SourceChanged) => {
             Ok(later)
         }

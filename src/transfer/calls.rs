@@ -28,7 +28,8 @@ impl Engine<'_> {
         Ok(Next::Continue)
     }
 
-    /// Begins an upload. A single part is hashed first, so that the response to begin can bring its URL.
+    /// Begins an upload. A single part is hashed first, so that the response to begin can bring its
+    /// URL.
     pub(super) fn prepare(&mut self, upload: &mut ActiveUpload) -> Result<Next> {
         let with_md5 = self.with_md5();
         let is_hashed = with_md5 == WithMd5::No && upload.parts.sha256(PartNumber::FIRST).is_some();
@@ -113,8 +114,8 @@ impl Engine<'_> {
         Ok(())
     }
 
-    /// The call that begins or completes an upload. That it is about to complete is recorded first. `None` if the stage has
-    /// no such call, or the run is stopping before the upload has begun.
+    /// The call that begins or completes an upload. That it is about to complete is recorded first.
+    /// `None` if the stage has no such call, or the run is stopping before the upload has begun.
     pub(super) fn batch_call(&mut self, upload: &mut ActiveUpload) -> Result<Option<BatchCall>> {
         match (upload.stage(), &upload.upload.id) {
             (Stage::Beginning, _) if self.stopping.is_none() => {

@@ -1,7 +1,8 @@
-//! The committer: records what happened in the journal, and then reports it. Records and events of 20 ms share one commit;
-//! calls that depend on a record start after its commit.
+//! The committer: records what happened in the journal, and then reports it. Records and events of
+//! 20 ms share one commit; calls that depend on a record start after its commit.
 //!
-//! The journal and the event stream are private to this type: no event can be reported before its record is written.
+//! The journal and the event stream are private to this type: no event can be reported before its
+//! record is written.
 //!
 //! Not here: what is recorded (`transitions`, `part_transitions`).
 
@@ -32,7 +33,8 @@ pub struct Committer<'a> {
     due: Option<Instant>,
 }
 
-/// A task that starts after the next commit. With a row, it belongs to that upload and ends with it.
+/// A task that starts after the next commit. With a row, it belongs to that upload and ends with
+/// it.
 pub struct Deferred {
     pub row: Option<i64>,
     pub task: BoxTask<TaskResult>,
@@ -89,7 +91,8 @@ impl<'a> Committer<'a> {
         Ok(uploads)
     }
 
-    /// As [`Committer::intend`], for an upload that replaces the one of `replaced`. If it fails, that one stays.
+    /// As [`Committer::intend`], for an upload that replaces the one of `replaced`. If it fails,
+    /// that one stays.
     pub fn replace(&mut self, replaced: Option<i64>, intent: Intent) -> Result<Option<Upload>> {
         if let Some(row) = replaced {
             self.record(Record::Abandoned { row });
@@ -166,8 +169,8 @@ impl<'a> Committer<'a> {
         Ok(true)
     }
 
-    /// After a commit failed: drops the records, and the events that depend on them. Returns the items that were to be
-    /// reported as completed.
+    /// After a commit failed: drops the records, and the events that depend on them. Returns the
+    /// items that were to be reported as completed.
     pub fn undo(&mut self) -> Vec<Undone> {
         self.records.clear();
         let mut undone = Vec::new();

@@ -1,24 +1,27 @@
-//! The concurrency limiter: how many parts are sent at the same time. A fixed number, or (`auto`) as many as raise the
-//! throughput. Pure: the clock is an argument.
+//! The concurrency limiter: how many parts are sent at the same time. A fixed number, or (`auto`)
+//! as many as raise the throughput. Pure: the clock is an argument.
 //!
-//! It measures how long parts took whose response has arrived. Bytes that the kernel took say less: each new connection has
-//! a send buffer of several MiB, so they rise just when a higher limit is tried.
+//! It measures how long parts took whose response has arrived. Bytes that the kernel took say less:
+//! each new connection has a send buffer of several MiB, so they rise just when a higher limit is
+//! tried.
 //!
-//! The *speed* of a limit is the work of one connection per second. While another connection costs the others nothing, the
-//! speed stays the same. Once the link or this machine is saturated, the speed falls as connections are added, and limit ×
-//! speed stays the same. The phases (compare AIMD, and the start-up and probe phases of BBR):
+//! The *speed* of a limit is the work of one connection per second. While another connection costs
+//! the others nothing, the speed stays the same. Once the link or this machine is saturated, the
+//! speed falls as connections are added, and limit × speed stays the same. The phases (compare
+//! AIMD, and the start-up and probe phases of BBR):
 //!
-//! - *Ramp*: multiply the limit while the speed stays. When it falls, the drop tells which limit saturates the link.
-//! - *Hold*, and *probe* one step up or down at intervals. More connections must raise the throughput, fewer must not lower
-//!   it. Each failed probe lengthens the interval.
-//! - *Recover*: if the store asks for less, halve the limit at once. Afterwards raise it step by step to just below the limit
-//!   at which the store asked.
+//! - *Ramp*: multiply the limit while the speed stays. When it falls, the drop shows which limit
+//!   saturates the link.
+//! - *Hold*, and *probe* one step up or down at intervals. More connections must raise the
+//!   throughput, fewer must not lower it. Each failed probe lengthens the interval.
+//! - *Recover*: if the store asks for less, halve the limit at once. Afterwards raise it step by
+//!   step to just below the limit at which the store asked.
 //!
 //! Not here: which part is sent next (`part_queue`).
 
 use std::time::{Duration, Instant};
 
-/// What the user asked for.
+/// The number of connections that the user asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Jobs {
     /// This number; fewer only while the store asks for less.
@@ -31,14 +34,16 @@ const START_LIMIT: u32 = 4;
 const MAX_LIMIT: u32 = 64;
 /// Work of a part besides its bytes, in bytes: it costs a round trip. At 10 MB/s, this is 50 ms.
 const WORK_PER_RESPONSE_BYTES: f64 = 512.0 * 1024.0;
-/// Parts that are longer are measured in pieces of this size. Otherwise there would be no measurement for minutes.
+/// Parts that are longer are measured in pieces of this size. Otherwise there would be no
+/// measurement for minutes.
 pub const PIECE_BYTES: u64 = 16 << 20;
 /// The shortest time for which a limit is measured.
 const MIN_WINDOW: Duration = Duration::from_millis(200);
 /// After this time with fewer parts than the limit allows, the measurement starts again.
 const IDLE_WINDOW: Duration = Duration::from_secs(1);
-/// By the speed of a connection in work per second: the factor by which a ramp multiplies the limit. A wrong step lasts until
-/// its parts are sent, so slower connections get smaller steps. Below the last speed, the limit is not raised.
+/// By the speed of a connection in work per second: the factor by which a ramp multiplies the
+/// limit. A wrong step lasts until its parts are sent, so slower connections get smaller steps.
+/// Below the last speed, the limit is not raised.
 const RAMP_FACTORS: [(f64, f64); 3] = [(5e6, 4.0), (2e6, 2.0), (5e5, 1.5)];
 /// The share of the speed that must be left for a ramp to continue.
 const RAMP_MIN_SPEED: f64 = 0.8;
@@ -209,8 +214,8 @@ impl ConcurrencyLimiter {
         self.set_limit(now, self.limit / 2);
     }
 
-    /// Evaluates the measurement. To be called about ten times a second. `is_full` tells whether parts wait only because of
-    /// the limit.
+    /// Evaluates the measurement. To be called about ten times a second. `is_full` is whether
+    /// parts wait only because of the limit.
     pub fn on_tick(&mut self, now: Instant, is_full: bool) {
         self.window.ticks += 1;
         self.window.full_ticks += u32::from(is_full);
@@ -254,7 +259,8 @@ impl ConcurrencyLimiter {
         }
     }
 
-    /// Multiplies the limit if the speed has stayed. Otherwise settles on the limit that seems to saturate the link.
+    /// Multiplies the limit if the speed has stayed. Otherwise settles on the limit that seems to
+    /// saturate the link.
     fn on_ramp_measured(&mut self, now: Instant, before: Option<Level>, level: Level) {
         let kept = before.map_or(1.0, |before| level.speed / before.speed);
         if kept < RAMP_MIN_SPEED {
@@ -292,7 +298,8 @@ impl ConcurrencyLimiter {
             self.usual_speed = speed;
         }
         if speed < self.usual_speed * LINK_CHANGED_SPEED {
-            // The link is saturated, or only slower. If it is saturated, fewer connections have the same throughput.
+            // The link is saturated, or only slower. If it is saturated, fewer connections have the
+            // same throughput.
             let saturating = f64::from(self.limit) * speed / self.usual_speed * HEADROOM;
             let saturating = whole(saturating).max(START_LIMIT).min(self.limit);
             if saturating < level.limit {
@@ -395,8 +402,8 @@ impl ConcurrencyLimiter {
         }
     }
 
-    /// After a cut: raises the limit step by step to just below the one at which the store asked for less. A fixed number is
-    /// restored in full in the end.
+    /// After a cut: raises the limit step by step to just below the one at which the store asked
+    /// for less. A fixed number is restored in full in the end.
     fn recover(&mut self, now: Instant, is_full: bool) {
         let ceiling = self.ceiling(now);
         let is_delayed = |cut: Cut| now < cut.last_request + RECOVERY_DELAY;
@@ -412,7 +419,8 @@ impl ConcurrencyLimiter {
         }
     }
 
-    /// The highest limit to try: a little below the one at which the store asked for less, while that is remembered.
+    /// The highest limit to try: a little below the one at which the store asked for less, while
+    /// that is remembered.
     fn ceiling(&self, now: Instant) -> u32 {
         let is_recent = |cut: &Cut| now.saturating_duration_since(cut.last_request) < CUT_MEMORY;
         self.cut.filter(is_recent).map_or(self.max_limit, |cut| {
@@ -468,4 +476,5 @@ fn whole(limit: f64) -> u32 {
 }
 
 #[cfg(test)]
+#[path = "concurrency_tests.rs"]
 mod tests;

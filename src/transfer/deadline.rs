@@ -1,4 +1,4 @@
-//! How long a run may go without progress. Pure: the clock is an argument.
+//! The longest time that a run may go without progress. Pure: the clock is an argument.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ pub enum GiveUp {
     },
 }
 
-/// What a run waits for.
+/// The thing that a run waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WaitingFor {
     FirstResponse,
@@ -22,7 +22,8 @@ pub enum WaitingFor {
 }
 
 impl GiveUp {
-    /// The time that is left, given the last progress (or the start). `None` if the run never gives up.
+    /// The time that is left, given the last progress (or the start). `None` if the run never gives
+    /// up.
     #[must_use]
     pub fn left(self, now: Instant, last: Instant, waiting_for: WaitingFor) -> Option<Duration> {
         let Self::After {

@@ -1,6 +1,7 @@
 //! The loop: starts tasks while there is room, takes their results, commits, and reports.
 //!
-//! Not here: what follows from a result (`transitions`, `part_transitions`), and how a run ends (`finish`).
+//! Not here: what follows from a result (`transitions`, `part_transitions`), and how a run ends
+//! (`finish`).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -34,7 +35,8 @@ use crate::journal::Journal;
 
 /// How often progress is reported and retries are started.
 const TICK_INTERVAL: Duration = Duration::from_millis(100);
-/// How often the lease of an upload is renewed without other calls. A gateway's lease lasts 60 s by default.
+/// How often the lease of an upload is renewed without other calls. A gateway's lease lasts 60 s by
+/// default.
 const LEASE_RENEW_INTERVAL: Duration = Duration::from_secs(20);
 /// How long parts may still be sent after a signal.
 const STOP_GRACE: Duration = Duration::from_secs(5);
@@ -110,7 +112,7 @@ pub(super) struct Stopping {
     deadline: Instant,
 }
 
-/// What follows for an upload from a result.
+/// The next step of an upload after a result.
 pub(super) enum Next {
     /// It stays under way.
     Continue,
@@ -434,7 +436,8 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Tells the throttle which pieces of long parts were sent, and whether its limit was what held parts back.
+    /// Reports to the throttle which pieces of long parts were sent, and whether its limit was what
+    /// held parts back.
     fn measure_throughput(&mut self, now: Instant) {
         let throttle = &mut self.throttle;
         for upload in &mut self.uploads {
@@ -465,8 +468,9 @@ impl<'a> Engine<'a> {
         upload.keep_task(task);
     }
 
-    /// After the process was suspended: opens new connections, and continues every upload as after a crash. The store's
-    /// list of parts tells what was sent before. No attempt is counted, and no URL from before is used.
+    /// After the process was suspended: opens new connections, and continues every upload as after
+    /// a crash. The store lists the parts that were sent before. No attempt is counted, and no
+    /// URL from before is used.
     fn on_suspended(&mut self) {
         if self.stopping.is_some() {
             return;

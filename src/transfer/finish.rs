@@ -9,7 +9,7 @@ use upload_types::error::{Error, Kind, Result};
 use upload_types::names::UploadId;
 use upload_types::wire::{UploadState, UploadStatus};
 
-use super::active_upload::ActiveUpload;
+use super::active_upload::{ActiveUpload, Stage};
 use super::engine::Engine;
 use super::options::Summary;
 use super::retry::{self, Attempt, Verdict};
@@ -118,7 +118,14 @@ impl Engine<'_> {
     /// Ends an upload with an error. Another process may continue it.
     pub(super) fn fail(&mut self, upload: &ActiveUpload, error: &Error) {
         let row = upload.row();
-        self.committer.record(Record::Released { row });
+        // Before begin is called, the backend has nothing that could be continued.
+        let has_ended = upload.stage() == Stage::Preparing
+            && matches!(error.kind(), Kind::NoSource | Kind::SourceChanged);
+        self.committer.record(if has_ended {
+            Record::Abandoned { row }
+        } else {
+            Record::Released { row }
+        });
         self.failed(upload.item, upload.upload.id.clone(), upload.path(), error);
     }
 
@@ -132,7 +139,8 @@ impl Engine<'_> {
     ) {
         let kind = error.kind();
         self.summary.failures.push(kind.exit_code());
-        // `resume` does not continue an upload of another file version, and asking again does not help the others.
+        // `resume` does not continue an upload of another file version, and asking again does not
+        // help the others.
         let has_ended = matches!(
             kind,
             Kind::SourceChanged | Kind::NotAcceptable | Kind::CheckFailed | Kind::Unconfirmed
@@ -164,8 +172,8 @@ impl Engine<'_> {
         }
     }
 
-    /// The journal could not be written. What it does not have is not reported as stored or completed, and everything ends:
-    /// the results of running tasks could not be recorded either.
+    /// The journal could not be written. Facts that it does not have are not reported as stored or
+    /// completed, and everything ends: the results of running tasks could not be recorded either.
     pub(super) fn on_commit_failed(&mut self, error: &Error) {
         for undone in self.committer.undo() {
             self.summary.completed -= 1;
@@ -197,7 +205,8 @@ impl Engine<'_> {
     }
 }
 
-/// The hint of a failure: that of the error or, for a failure that may pass, the command that continues.
+/// The hint of a failure: that of the error or, for a failure that may pass, the command that
+/// continues.
 fn failure_hint(error: &Error, id: Option<&UploadId>, resume_command: &str) -> Option<String> {
     if let Some(hint) = error.hint() {
         return Some(hint.to_owned());

@@ -1,4 +1,4 @@
-//! How many parts are in each step, and how many more may enter it. Pure.
+//! The load of each step: the number of its parts, and how many more may enter it. Pure.
 
 /// Parts in each step of their way, over one or all uploads.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -45,8 +45,9 @@ pub struct Room {
     pub send: usize,
 }
 
-/// The room that keeps `jobs` parts in sending, as many signed behind them, and as many hashed behind those, `hashers` of
-/// them at a time. Neither hashing nor sending waits for the other, and no URL waits long.
+/// The room that keeps `jobs` parts in sending, as many signed behind them, and as many hashed
+/// behind those, `hashers` of them at a time. Neither hashing nor sending waits for the other, and
+/// no URL waits long.
 #[must_use]
 pub fn room(load: Load, jobs: usize, hashers: usize) -> Room {
     let signed = load.signing + load.signed + load.sending;

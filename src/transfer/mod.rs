@@ -1,15 +1,16 @@
 //! The engine: uploads sources, from the first byte that is read to the receipt.
 //!
-//! One loop ([`engine`]) owns the journal. It starts tasks; each task makes one call or reads one range and returns a value.
-//! The loop writes what a task returned to the journal, and reports it afterwards ([`committer`]).
+//! One loop (`engine`) owns the journal. It starts tasks; each task makes one call or reads one
+//! range and returns a value. The loop writes what a task returned to the journal, and reports it
+//! afterwards (`committer`).
 //!
 //! | file | content |
 //! |---|---|
 //! | `engine` | the loop: which tasks run, which results go where |
 //! | `start` | from sources to uploads: new, continued, replaced, already there |
 //! | `calls` | the call that each stage of an upload makes |
-//! | `transitions` | what follows from the result of a call about an upload |
-//! | `part_transitions` | what follows from the result of a task about a part |
+//! | `transitions` | the consequences of the result of a call about an upload |
+//! | `part_transitions` | the consequences of the result of a task about a part |
 //! | `finish` | completed, failed and interrupted uploads; the summary |
 //! | `wait_ready`, `suspend` | `--wait ready`; suspended and stopped processes |
 //! | `active_upload`, `part_states`, `part_queue` | the state of an upload under way |
@@ -17,7 +18,8 @@
 //! | `resume`, `retry`, `retry_budget`, `concurrency`, `load`, `rate`, `deadline`, `batcher` | decisions, pure |
 //! | `preview` | a dry run, by the same decisions |
 //!
-//! Not here: HTTP (`backend`), SQL (`journal`), bytes of files (`source`), and how events look (`report`).
+//! Not here: HTTP (`backend`), SQL (`journal`), bytes of files (`source`), and how events look
+//! (`report`).
 
 mod active_upload;
 mod backend_calls;

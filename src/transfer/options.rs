@@ -1,4 +1,4 @@
-//! What a run is asked to do, and what it returns.
+//! The arguments of a run, and its summary.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -61,7 +61,7 @@ pub struct PutRequest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnChange {
     Fail,
-    /// Begin a new upload, at most [`super::start::MAX_RESTARTS`] times.
+    /// Begin a new upload, a few times at most.
     Restart,
 }
 

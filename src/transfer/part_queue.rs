@@ -16,7 +16,8 @@ use upload_types::wire::SignedPut;
 
 use super::load::Load;
 
-/// The share of its lifetime within which a presigned URL is used. After that, the part is signed again.
+/// The share of its lifetime within which a presigned URL is used. After that, the part is signed
+/// again.
 const MAX_URL_AGE: f64 = 0.8;
 
 /// A part with a URL.

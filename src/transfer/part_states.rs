@@ -1,4 +1,5 @@
-//! What is known of each part of one upload: digests, ETag, failures, and the bytes of the attempt under way.
+//! The state of each part of one upload: digests, ETag, failures, and the bytes of the attempt
+//! under way.
 //!
 //! Not here: which step a part is in (`part_queue`).
 
@@ -27,7 +28,7 @@ struct PartState {
     furthest: u64,
 }
 
-/// What is under way for a part.
+/// The work that is under way for a part.
 #[derive(Debug, Default)]
 enum Attempt {
     #[default]
@@ -215,7 +216,8 @@ impl PartStates {
         bytes.sum()
     }
 
-    /// Whether an attempt to send a part has come further than all attempts at that part before, since the last call.
+    /// Whether an attempt to send a part has come further than all attempts at that part before,
+    /// since the last call.
     pub fn has_advanced(&mut self) -> bool {
         let mut has_advanced = false;
         for state in self.0.values_mut() {
@@ -228,7 +230,8 @@ impl PartStates {
         has_advanced
     }
 
-    /// Calls `report` with the start and the bytes of each piece of a part that was sent since the last call.
+    /// Calls `report` with the start and the bytes of each piece of a part that was sent since the
+    /// last call.
     pub fn report_pieces(&mut self, now: Instant, mut report: impl FnMut(Instant, u64)) {
         for state in self.0.values_mut() {
             if let Attempt::Sending(sending) = &mut state.attempt {

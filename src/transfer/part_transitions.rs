@@ -90,6 +90,7 @@ impl Engine<'_> {
         let sha256 = digests.sha256;
         match upload.parts.sha256(number) {
             Some(before) if before != sha256 => {
+                upload.digests_disproved = true;
                 let why = format!("part {number} has other bytes than before");
                 return self.on_source_changed(upload, &why, Noticed::WhileRunning);
             }
@@ -164,7 +165,7 @@ impl Engine<'_> {
                 let why = "the backend signed other bytes of it before";
                 self.on_source_changed(upload, why, Noticed::WhileRunning)
             }
-            // Its status tells why it is gone.
+            // Its status has the reason.
             Kind::Gone if upload.take_rejoin() => self.move_to(upload, Stage::Rejoining),
             Kind::NotFound | Kind::Gone => {
                 self.emit_upload_retry(upload, &error);
@@ -254,7 +255,8 @@ impl Engine<'_> {
             Kind::SourceChanged => {
                 return self.on_source_changed(upload, "it is shorter", Noticed::WhileRunning);
             }
-            // The store does not know the multipart upload. Whether it was completed or aborted, the backend knows.
+            // The store does not know the multipart upload. Whether it was completed or aborted,
+            // the backend knows.
             Kind::Gone if is_durable && upload.take_rejoin() => {
                 return self.move_to(upload, Stage::Rejoining);
             }
@@ -267,7 +269,8 @@ impl Engine<'_> {
             Kind::UrlExpired => {}
             _ => self.throttle.on_failed(now, fastrand::f64()),
         }
-        // The bytes were damaged on the way, or the source was changed. Hashing it again tells which.
+        // The bytes were damaged on the way, or the source was changed. Hashing it again shows
+        // which.
         let from = if error.kind() == Kind::Corrupt {
             RetryFrom::Hash
         } else {

@@ -1,5 +1,5 @@
-//! Decisions about what is left to do: which upload a source continues, which parts the store has, whether the parts make
-//! the object, and whether the receipt is of that object. Pure.
+//! Decisions about what is left to do: which upload a source continues, which parts the store has,
+//! whether the parts make the object, and whether the receipt is of that object. Pure.
 //!
 //! A dry run takes the same decisions (`preview`).
 
@@ -8,14 +8,17 @@ use std::collections::BTreeMap;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::names::{Checksum, ETag, PartNumber, Sha256};
 use upload_types::plan::Plan;
-use upload_types::wire::{CompletePart, Receipt, StoredPart, UploadState, UploadStatus};
+use upload_types::wire::{
+    CompletePart, ObjectState, Receipt, StoredPart, UploadState, UploadStatus,
+};
 
 use super::options::PutRequest;
 use super::status::{check_failed, terminal_error};
 use crate::journal::{Part, State, Upload};
 use crate::source::FileVersion;
 
-/// What a `put` of a source does, given the uploads of that source in the journal. The number is an index of these.
+/// The decision of a `put` of a source, given the uploads of that source in the journal. The number
+/// is an index of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Choice {
     /// Begin a new upload.
@@ -71,8 +74,11 @@ pub enum Presence {
 
 #[must_use]
 pub fn presence(status: &UploadStatus) -> Presence {
-    match status.state {
-        UploadState::Verified | UploadState::Ready => Presence::There,
+    match (status.state, status.object) {
+        (UploadState::Verified | UploadState::Ready, None | Some(ObjectState::Present)) => {
+            Presence::There
+        }
+        (UploadState::Verified | UploadState::Ready, Some(_)) => Presence::Gone,
         _ => match terminal_error(status) {
             error if error.kind() == Kind::CheckFailed => Presence::Rejected(error),
             _ => Presence::Gone,
@@ -122,9 +128,9 @@ pub fn not_resumable(state: State) -> Option<Error> {
     }
 }
 
-/// The parts that need not be sent: journal and store agree on number, size and SHA-256. If the store keeps no SHA-256, its
-/// `ETag` must be the one that it gave for these bytes. Returns the store's `ETag`: it may have changed if the same bytes
-/// arrived twice.
+/// The parts that need not be sent: journal and store agree on number, size and SHA-256. If the
+/// store keeps no SHA-256, its `ETag` must be the one that it gave for these bytes. Returns the
+/// store's `ETag`: it may have changed if the same bytes arrived twice.
 #[must_use]
 pub fn agreed_parts<'a>(
     plan: &Plan,

@@ -1,4 +1,5 @@
-//! Whether a failed attempt is repeated, and when. Pure: the random number is an argument.
+//! The decision whether a failed attempt is repeated, and when. Pure: the random number is an
+//! argument.
 //!
 //! Not here: how long the whole run may go without progress (`deadline`).
 
@@ -37,11 +38,11 @@ pub struct Failures {
     read_errors: u32,
 }
 
-/// What failed.
+/// The attempt that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attempt {
-    /// Reading, signing or sending bytes of the source: a refusal is worth one fresh signature, and a source that cannot be
-    /// read may return.
+    /// Reading, signing or sending bytes of the source: a refusal is worth one fresh signature, and
+    /// a source that cannot be read may return.
     Bytes,
     /// A call to the backend.
     Call,

@@ -1,12 +1,14 @@
-//! The retry budget: limits how many parts are sent while the store accepts few of them. Pure: the clock and the random
-//! number are arguments.
+//! The retry budget: limits how many parts are sent while the store accepts few of them. Pure: the
+//! clock and the random number are arguments.
 //!
-//! A failed part waits for its own retry while the next part is sent. Without a budget, each of 10,000 parts could fail once
-//! before the first one is repeated. A failure spends from the budget, a stored part adds to it. Once it is spent, one part
-//! is sent at a time, after a delay that doubles with each failure in a row. Each stored part doubles the number, until the
-//! budget has recovered. Nothing is given up for lack of budget.
+//! A failed part waits for its own retry while the next part is sent. Without a budget, each of
+//! 10,000 parts could fail once before the first one is repeated. A failure spends from the budget,
+//! a stored part adds to it. Once it is spent, one part is sent at a time, after a delay that
+//! doubles with each failure in a row. Each stored part doubles the number, until the budget has
+//! recovered. Nothing is given up for lack of budget.
 //!
-//! Not here: when a failed part is repeated (`retry`), and a store that asks for less (`concurrency`).
+//! Not here: when a failed part is repeated (`retry`), and a store that asks for less
+//! (`concurrency`).
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +16,7 @@ use upload_types::backoff::Backoff;
 
 /// The budget at the start, and the most there is.
 const FULL: u32 = 500;
-/// What a failure spends; a stored part adds 1.
+/// The cost of a failure. A stored part adds 1.
 const FAILURE_COST: u32 = 5;
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
 
@@ -99,7 +101,8 @@ mod tests {
             }
         }
 
-        /// Runs for some seconds; there is always another part to send. `fails` decides on the attempt with that number.
+        /// Runs for some seconds; there is always another part to send. `fails` decides on the
+        /// attempt with that number.
         fn run(&mut self, seconds: u32, mut fails: impl FnMut(u32) -> bool) {
             (self.attempts, self.stored, self.most_sending) = (0, 0, 0);
             for _ in 0..seconds * 100 {

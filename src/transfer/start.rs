@@ -1,4 +1,5 @@
-//! Starting uploads: a source becomes a new upload, continues one of the journal, or is already there.
+//! Starting uploads: a source becomes a new upload, continues one of the journal, or is already
+//! there.
 //!
 //! Not here: the choice between them (`resume::choose`).
 
@@ -26,7 +27,7 @@ const MAX_SMALL_BYTES: u64 = 32 << 20;
 /// Uploads under way at once, at least.
 const MIN_LARGE_UPLOADS: usize = 8;
 
-/// What an item becomes.
+/// The start of an item.
 enum Started {
     Upload(Box<ActiveUpload>),
     /// A new upload, to be recorded first.
@@ -36,13 +37,15 @@ enum Started {
 }
 
 impl Engine<'_> {
-    /// How many large uploads may be under way: few, to limit open files, and enough to keep all jobs busy.
+    /// How many large uploads may be under way: few, to limit open files, and enough to keep all
+    /// jobs busy.
     pub(super) fn max_large_uploads(&self) -> usize {
         let jobs = self.throttle.jobs().saturating_mul(2);
         jobs.max(MIN_LARGE_UPLOADS).min(self.options.max_open)
     }
 
-    /// Starts items while there is room. The journal is read once for all of them, and written once for all new uploads.
+    /// Starts items while there is room. The journal is read once for all of them, and written once
+    /// for all new uploads.
     pub(super) fn start_items(&mut self) {
         let max_large = self.max_large_uploads();
         let max_small = MAX_SMALL_UPLOADS.min(self.options.max_open);
@@ -234,7 +237,8 @@ impl Engine<'_> {
     ) -> Result<ActiveUpload> {
         let parts = self.committer.parts(upload.row)?;
         let is_touched = source.version() != upload.intent.version;
-        // Parts without ETag are hashed again anyway. Of a touched source, their digests mean nothing.
+        // Parts without ETag are hashed again anyway. Of a touched source, their digests mean
+        // nothing.
         let parts = parts
             .into_iter()
             .filter(|part: &Part| !is_touched || part.etag.is_some());
@@ -329,8 +333,8 @@ impl Engine<'_> {
         self.apply(last, upload, next);
     }
 
-    /// Puts a new upload of the same source in the place of one that cannot be continued. The digests of an unchanged
-    /// source are kept.
+    /// Puts a new upload of the same source in the place of one that cannot be continued. The
+    /// digests of an unchanged source are kept.
     ///
     /// # Errors
     /// [`Kind::Unconfirmed`] if the upload may have been completed and the backend cannot tell.
@@ -354,7 +358,7 @@ impl Engine<'_> {
             let why = "it is another file than when its upload began";
             return Err(self.emit_changed(upload.item, &upload.upload, why));
         }
-        // What the store had of the old upload, it does not have of the new one.
+        // The store has no part of the new upload.
         let skipped = &mut self.summary.bytes_skipped;
         *skipped = skipped.saturating_sub(upload.resumed_bytes);
         let intent = self.intent(&upload.put, &source)?;
@@ -367,7 +371,7 @@ impl Engine<'_> {
         let mut next = self.new_upload(upload.item, put, source, recorded)?;
         next.by_resume = upload.by_resume;
         next.restarts = upload.restarts + 1;
-        if is_same && next.plan == upload.plan {
+        if is_same && next.plan == upload.plan && !upload.digests_disproved {
             next.parts = upload.parts.digests_only();
             let row = next.row();
             for Part { number, sha256, .. } in next.parts.to_journal().into_values() {
@@ -394,7 +398,8 @@ impl Engine<'_> {
         self.committer.emit(event);
     }
 
-    /// Reports that a source has changed, and returns the error for the case that this ends the upload.
+    /// Reports that a source has changed, and returns the error for the case that this ends the
+    /// upload.
     pub(super) fn emit_changed(&mut self, item: usize, upload: &Upload, why: &str) -> Error {
         let path = upload.intent.path.display().to_string();
         let what = format!("{path} has changed since its upload began: {why}");

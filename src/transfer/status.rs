@@ -6,8 +6,8 @@ use upload_types::wire::{UploadState, UploadStatus};
 /// How much of a hook's reason is shown, in characters.
 const MAX_REASON_CHARS: usize = 500;
 
-/// The error for an upload that the backend has ended: [`Kind::CheckFailed`] if a hook has rejected the object, otherwise
-/// [`Kind::Gone`].
+/// The error for an upload that the backend has ended: [`Kind::CheckFailed`] if a hook has rejected
+/// the object, otherwise [`Kind::Gone`].
 pub fn terminal_error(status: &UploadStatus) -> Error {
     if let (UploadState::Rejected, Some(reason)) = (status.state, &status.reason) {
         let reason: String = reason.chars().take(MAX_REASON_CHARS).collect();

@@ -1,5 +1,5 @@
-//! Store pinning: parts of a backend's uploads go only to stores that earlier parts went to. The first stored part pins its
-//! store.
+//! Store pinning: parts of a backend's uploads go only to stores that earlier parts went to. The
+//! first stored part pins its store.
 //!
 //! Not here: whether a URL may be used (`backend`).
 

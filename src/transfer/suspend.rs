@@ -1,4 +1,5 @@
-//! Detects that the machine was suspended, or this process stopped. Connections are dead then, and URLs may have expired.
+//! Detects that the machine was suspended, or this process stopped. Connections are dead then, and
+//! URLs may have expired.
 //!
 //! Not here: what the engine does about it (`engine`).
 
@@ -51,8 +52,8 @@ impl Clocks {
     }
 }
 
-/// Changes after each suspension. The checks run in a task of their own: a loop that is held up by a slow disk is not a
-/// suspended process.
+/// Changes after each suspension. The checks run in a task of their own: a loop that is held up by
+/// a slow disk is not a suspended process.
 pub fn watch_suspension() -> watch::Receiver<()> {
     let (sender, receiver) = watch::channel(());
     tokio::spawn(async move {

@@ -1,4 +1,5 @@
-//! Tasks and their results. A task makes one call, or reads one range; it touches neither the journal nor the events.
+//! Tasks and their results. A task makes one call, or reads one range; it touches neither the
+//! journal nor the events.
 
 use std::pin::Pin;
 use std::time::{Duration, Instant};
@@ -60,7 +61,7 @@ pub enum PartResult {
     Put(PartNumber, Result<PutOutcome>),
 }
 
-/// What the backend reports about an upload that is continued.
+/// The report of the backend about an upload that is continued.
 #[derive(Debug)]
 pub enum Rejoined {
     /// It takes parts; this process holds the lease.
@@ -69,7 +70,7 @@ pub enum Rejoined {
     Verified(Box<Receipt>),
 }
 
-/// What became of an upload that was to be aborted.
+/// The outcome of an abort.
 #[derive(Debug)]
 pub enum AbortOutcome {
     /// The store has none of it.

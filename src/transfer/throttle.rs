@@ -1,4 +1,5 @@
-//! How many parts may be sent now: the concurrency limit, reduced by the retry budget and the limit of open files.
+//! The number of parts that may be sent now: the concurrency limit, reduced by the retry budget and
+//! the limit of open files.
 
 use std::time::Instant;
 

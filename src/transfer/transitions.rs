@@ -1,5 +1,5 @@
-//! What follows from the result of a task about an upload: records first, then the next call. A result that leaves the
-//! outcome open is answered by asking, never by guessing.
+//! The consequences of the result of a task about an upload: records first, then the next call. A
+//! result that leaves the outcome open is answered by asking, never by guessing.
 //!
 //! Not here: results about single parts (`part_transitions`).
 
@@ -26,6 +26,8 @@ use crate::backend::Completion;
 use crate::journal::{Record, State};
 use crate::source::WithMd5;
 
+/// How often a source that is modified while it is hashed is hashed again before completing.
+const MAX_FINAL_CHECKS: u32 = 3;
 /// How long to wait before asking again about an upload that is being completed.
 const COMPLETION_WAIT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
@@ -118,7 +120,8 @@ impl Engine<'_> {
                 self.committer.record(Record::Abandoned { row });
                 Err(error)
             }
-            // It has begun before, with other bytes. Without parts, begin returns its id, so that it can be aborted.
+            // It has begun before, with other bytes. Without parts, begin returns its id, so that
+            // it can be aborted.
             Kind::SourceChanged if !upload.begins_without_parts => {
                 upload.begins_without_parts = true;
                 self.call_after(upload, Duration::ZERO)?;
@@ -136,7 +139,7 @@ impl Engine<'_> {
                 self.emit_upload_retry(upload, &error);
                 self.move_to(upload, Stage::Rejoining)
             }
-            // Its status tells why it is gone: an object that a hook rejected is not sent again.
+            // Its status has the reason: an object that a hook rejected is not sent again.
             Kind::Gone if is_durable && upload.take_rejoin() => {
                 self.move_to(upload, Stage::Rejoining)
             }
@@ -144,7 +147,8 @@ impl Engine<'_> {
         }
     }
 
-    /// Repeats a failed call later. If the backend does not have the upload any more, begins another one.
+    /// Repeats a failed call later. If the backend does not have the upload any more, begins
+    /// another one.
     fn on_call_failed(&mut self, upload: &mut ActiveUpload, error: Error) -> Result<Next> {
         if matches!(error.kind(), Kind::NotFound | Kind::Gone) {
             self.emit_upload_retry(upload, &error);
@@ -170,8 +174,8 @@ impl Engine<'_> {
         self.committer.emit(event);
     }
 
-    /// The source is of another version than the parts that were sent. `while_running` tells whether this process noticed it
-    /// after it had started.
+    /// The source is of another version than the parts that were sent. `noticed` is
+    /// when the change was noticed.
     pub(super) fn on_source_changed(
         &mut self,
         upload: &mut ActiveUpload,
@@ -234,7 +238,8 @@ impl Engine<'_> {
             AbortOutcome::Completed(receipt) => receipt,
             AbortOutcome::Pending(wait) => return self.call_when_decided(upload, wait),
         };
-        // If another process completed it with parts that this journal does not know, the receipt is not recorded.
+        // If another process completed it with parts that this journal does not know, the receipt
+        // is not recorded.
         let is_ours = resume::object_checksum(&upload.plan, &upload.parts.to_journal())
             .and_then(|checksum| resume::check_receipt(&receipt, &upload.plan, &checksum));
         if is_ours.is_ok() && upload.upload.id.as_ref() == Some(&receipt.id) {
@@ -387,7 +392,8 @@ impl Engine<'_> {
             }
             upload.parts.set_stored(number, etag);
         }
-        // The object of a single PUT whose response was lost has the upload's token, so its bytes are those that were signed.
+        // The object of a single PUT whose response was lost has the upload's token, so its bytes
+        // are those that were signed.
         if let ([only], true) = (stored, upload.plan.is_single()) {
             self.adopt_single(upload, only);
         }
@@ -434,10 +440,20 @@ impl Engine<'_> {
         crash::point("transfer.all_stored");
         let version = upload.source.current_version()?;
         let expected = upload.upload.intent.version;
-        if version.size != expected.size {
+        if version.size != expected.size || upload.source.has_bytes_behind_its_size()? {
             return self.on_source_changed(upload, "its size has changed", Noticed::WhileRunning);
         }
         if version != expected {
+            if upload.final_checks == MAX_FINAL_CHECKS {
+                let what = format!(
+                    "{} is modified all the time: also during each of {MAX_FINAL_CHECKS} checks of \
+                     its content",
+                    upload.source.path().display()
+                );
+                let hint = "end the program that modifies or touches it, or put a copy of it";
+                return Err(Error::new(Kind::SourceChanged, what).with_hint(hint));
+            }
+            upload.final_checks += 1;
             // Taken before the source is hashed: a change during that shows in the next comparison.
             upload.checked_version = version;
             return self.move_to(upload, Stage::FinalCheck);

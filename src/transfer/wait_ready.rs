@@ -107,7 +107,8 @@ impl Waits {
         polls.collect()
     }
 
-    /// Takes the upload whose poll has ended. It is added again with [`Waits::put_back`] if it goes on waiting.
+    /// Takes the upload whose poll has ended. It is added again with [`Waits::put_back`] if it goes
+    /// on waiting.
     pub fn take(&mut self, row: i64) -> Option<(usize, Waiting)> {
         let index = self
             .waiting

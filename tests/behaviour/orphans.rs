@@ -113,11 +113,7 @@ fn prune_forgets_what_has_ended_and_nothing_else() {
         .succeeds()
         .says("removed 0 ");
     assert_eq!(all(), 2);
-    world
-        .upload(&["prune"])
-        .run()
-        .succeeds()
-        .says("removed 1 ");
+    world.upload(&["prune"]).run().succeeds().says("removed 1 ");
     assert_eq!(all(), 1);
     let line = world
         .upload(&["list", "--json"])

@@ -24,14 +24,15 @@ impl Backoff {
         self.first.saturating_mul(1 << doublings).min(self.longest)
     }
 
-    /// The delay with "full jitter": between zero and [`Backoff::delay`], so that many clients do not return at once.
-    /// `random` is in 0..1.
+    /// The delay with "full jitter": between zero and [`Backoff::delay`], so that many clients do
+    /// not return at once. `random` is in 0..1.
     #[must_use]
     pub fn full_jitter(self, failures: u32, random: f64) -> Duration {
         self.delay(failures).mul_f64(random.clamp(0.0, 1.0))
     }
 
-    /// The delay with "equal jitter": between half of [`Backoff::delay`] and all of it. `random` is in 0..1.
+    /// The delay with "equal jitter": between half of [`Backoff::delay`] and all of it.
+    /// `random` is in 0..1.
     #[must_use]
     pub fn equal_jitter(self, failures: u32, random: f64) -> Duration {
         self.delay(failures)

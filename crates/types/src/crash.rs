@@ -1,22 +1,22 @@
-//! Points at which a test has this process die without warning, as of `kill -9` or a failing mains.
+//! Points at which a test can kill this process, as `kill -9` or a power cut would.
 //!
-//! Border: it only dies. In a default or release build nothing of it is left: it takes the feature `crash-points` and debug
-//! assertions.
+//! Not here: what a test checks afterwards. Builds without the feature `crash-points`, and all
+//! release builds, contain nothing of this module.
 //!
-//! `UPLOAD_CRASH=NAME:HIT` dies when the point of that name has been passed HIT times; `UPLOAD_CRASH_LOG=FILE` writes down
-//! the name of each that is passed.
+//! `UPLOAD_CRASH=NAME:N` kills the process when it passes the point NAME for the Nth time.
+//! `UPLOAD_CRASH_LOG=FILE` appends the name of each point that the process passes.
 
-/// Is passed here.
+/// Marks a point.
 #[inline]
 pub fn point(name: &'static str) {
     #[cfg(all(feature = "crash-points", debug_assertions))]
-    armed::pass(name);
+    enabled::pass(name);
     #[cfg(not(all(feature = "crash-points", debug_assertions)))]
     let _ = name;
 }
 
 #[cfg(all(feature = "crash-points", debug_assertions))]
-mod armed {
+mod enabled {
     use std::env;
     use std::fs::OpenOptions;
     use std::io::Write as _;
@@ -26,35 +26,35 @@ mod armed {
 
     use rustix::process::{Signal, getpid, kill_process};
 
-    struct Plan {
-        /// Where to die, and how many times more that point may be passed.
+    struct Settings {
+        /// The point to die at, and how many passes are left.
         fatal: Option<(String, AtomicU32)>,
         log: Option<PathBuf>,
     }
 
-    static PLAN: LazyLock<Plan> = LazyLock::new(|| {
-        let fatal = env::var("UPLOAD_CRASH").ok().and_then(|asked| {
-            let (name, hit) = asked.rsplit_once(':')?;
-            Some((name.to_owned(), AtomicU32::new(hit.parse().ok()?)))
+    static SETTINGS: LazyLock<Settings> = LazyLock::new(|| {
+        let fatal = env::var("UPLOAD_CRASH").ok().and_then(|setting| {
+            let (name, passes) = setting.rsplit_once(':')?;
+            Some((name.to_owned(), AtomicU32::new(passes.parse().ok()?)))
         });
-        Plan {
+        Settings {
             fatal,
             log: env::var_os("UPLOAD_CRASH_LOG").map(PathBuf::from),
         }
     });
 
     pub fn pass(name: &'static str) {
-        if let Some(log) = &PLAN.log {
-            let opened = OpenOptions::new().append(true).create(true).open(log);
-            // In one write: other threads pass points, too.
-            let _ = opened.and_then(|mut file| file.write_all(format!("{name}\n").as_bytes()));
+        if let Some(log) = &SETTINGS.log {
+            let file = OpenOptions::new().append(true).create(true).open(log);
+            // One write, because other threads pass points at the same time.
+            let _ = file.and_then(|mut file| file.write_all(format!("{name}\n").as_bytes()));
         }
-        let Some((fatal, left)) = &PLAN.fatal else {
+        let Some((fatal, passes_left)) = &SETTINGS.fatal else {
             return;
         };
-        if fatal == name && left.fetch_sub(1, Ordering::SeqCst) == 1 {
+        if fatal == name && passes_left.fetch_sub(1, Ordering::SeqCst) == 1 {
             let _ = kill_process(getpid(), Signal::KILL);
-            // It comes at once; nothing may happen until it has.
+            // Nothing may happen until the signal arrives.
             loop {
                 std::thread::park();
             }

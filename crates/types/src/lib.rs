@@ -1,13 +1,43 @@
-//! The types, the wire format and the errors that client and gateway share.
+//! The types, the messages of the HTTP API, and the errors that client and gateway share.
 //!
-//! Not here: I/O. A file, a socket or a database is another crate's.
+//! Values that must have a fixed form are types that check it: a [`Sha256`] is 32 bytes, an
+//! [`UploadId`] has no slash, a [`Token`] is not shown by a formatter.
+//!
+//! | module | content |
+//! |---|---|
+//! | [`wire`] | the JSON of the HTTP API, version 1, and its table of errors |
+//! | [`plan`] | how a file is cut into parts |
+//! | [`error`] | kinds of errors and exit codes |
+//! | [`backoff`] | delays between attempts |
+//! | [`crash`] | points at which tests kill the process |
+//!
+//! Not here: I/O. Files, sockets and databases belong to the other crates.
 
+#[macro_use]
+mod checked_text;
 pub mod backoff;
 pub mod crash;
+mod digest;
 pub mod error;
-pub mod names;
+mod etag;
+mod ids;
 pub mod plan;
 #[cfg(feature = "schema")]
 mod schema;
+mod secrets;
 pub mod sync;
 pub mod wire;
+
+pub use checked_text::Invalid;
+pub use digest::{Checksum, Md5, Sha256};
+pub use etag::ETag;
+pub use ids::{Key, PartNumber, UploadId, new_id};
+pub use plan::ByteRange;
+pub use secrets::{SignedUrl, Token};
+
+pub mod names {
+    pub use crate::{
+        ByteRange, Checksum, ETag, Invalid, Key, Md5, PartNumber, Sha256, SignedUrl, Token,
+        UploadId, new_id,
+    };
+}

@@ -6,11 +6,25 @@
 
 use std::fmt;
 
-use crate::names::{ByteRange, PartNumber};
+use crate::ids::PartNumber;
 use crate::wire::Limits;
 
 /// The part size if the caller requests none, in bytes.
 pub const DEFAULT_PART_SIZE: u64 = 8 << 20;
+
+/// The bytes of a part in its source: `start..start + len`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ByteRange {
+    pub start: u64,
+    pub len: u64,
+}
+
+impl ByteRange {
+    #[must_use]
+    pub fn end(self) -> u64 {
+        self.start + self.len
+    }
+}
 
 /// How a source of `size` bytes is cut: all parts have `part_size` bytes, except that the last part
 /// has the rest. A source of zero bytes has one part of zero bytes.

@@ -205,6 +205,7 @@ impl Companion {
             expires_at: Timestamp::MAX,
             receipt: None,
             reason: None,
+            object: None,
         })
     }
 

@@ -15,7 +15,7 @@ use upload_s3::Fault;
 use upload_types::names::{PartNumber, Sha256, SignedUrl};
 use upload_types::sync::lock;
 use upload_types::wire::{
-    Code, PartList, ReadUrl, StoredPart, UploadList, UploadState, UploadStatus,
+    Code, ObjectState, PartList, ReadUrl, StoredPart, UploadList, UploadState, UploadStatus,
 };
 
 const PARTS_PER_PAGE: u32 = 1000;
@@ -33,10 +33,38 @@ const DEFAULT_READ_URL_SECONDS: u64 = 60 * 60;
 const MAX_READ_URL_SECONDS: u64 = 7 * 24 * 60 * 60;
 
 impl Service {
+    /// The status of an upload. The store is asked for the object of a complete one.
+    ///
     /// # Errors
-    /// `not_found`.
+    /// `not_found`, `store_unavailable`.
     pub async fn status(&self, owner: &Owner, id: &str) -> Result<UploadStatus, Refusal> {
-        Ok(status(self.find_upload(owner, id).await?))
+        let upload = self.find_upload(owner, id).await?;
+        let object = if is_complete(upload.state) {
+            Some(self.object_state(&upload).await?)
+        } else {
+            None
+        };
+        Ok(UploadStatus {
+            object,
+            ..status(upload)
+        })
+    }
+
+    /// Whether the store still has the object that was verified.
+    async fn object_state(&self, upload: &Upload) -> Result<ObjectState, Refusal> {
+        let object = self
+            .store
+            .head(&upload.key)
+            .await
+            .map_err(|fault| store_failed("check an object", &fault))?;
+        let etag = upload.receipt.as_ref().map(|receipt| &receipt.etag);
+        Ok(match object {
+            None => ObjectState::Missing,
+            Some(object) if object.size == upload.plan.size() && Some(&object.etag) == etag => {
+                ObjectState::Present
+            }
+            Some(_) => ObjectState::Replaced,
+        })
     }
 
     /// A page of the owner's uploads, newest first, that begins behind the upload `after`.
@@ -206,13 +234,19 @@ impl Service {
                 ));
             }
         }
+        self.sign_rate.take(&owner.0, 1)?;
+        if self.object_state(&upload).await? != ObjectState::Present {
+            return Err(Refusal::with_detail(
+                Code::Gone,
+                "the store no longer has the object of this upload",
+            ));
+        }
         if let Some(url) = self.store.cdn_url(&upload.key) {
             return Ok(ReadUrl {
                 url: SignedUrl::new(url),
                 expires_in: None,
             });
         }
-        self.sign_rate.take(&owner.0, 1)?;
         let ttl = Duration::from_secs(expires);
         let signed = self.store.sign_get(&upload.key, &upload.name, ttl).await;
         let (url, expires_in) = signed.map_err(|fault| store_failed("sign a read", &fault))?;
@@ -255,5 +289,6 @@ fn status(upload: Upload) -> UploadStatus {
         reason: upload
             .rejection
             .map(|rejection| rejection.reason.as_str().to_owned()),
+        object: None,
     }
 }

@@ -10,7 +10,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::names::{Checksum, ETag, Key, Md5, PartNumber, Sha256, SignedUrl, UploadId};
+use crate::digest::{Checksum, Md5, Sha256};
+use crate::etag::ETag;
+use crate::ids::{Key, PartNumber, UploadId};
+use crate::secrets::SignedUrl;
 
 mod code;
 
@@ -73,7 +76,7 @@ impl Limits {
     };
 }
 
-/// What the store enforces on the bytes of each part, strongest first.
+/// The check that the store enforces on the bytes of each part, strongest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
@@ -304,6 +307,35 @@ pub struct UploadStatus {
     /// The reason of the hook that rejected the upload, in one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The object of a verified or ready upload in the store at the time of the request. Absent in
+    /// lists of uploads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<ObjectState>,
+}
+
+/// The state of an object that was verified before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub enum ObjectState {
+    /// The store has the object with the token, size and ETag of the upload.
+    Present,
+    /// The store has no object at the key.
+    Missing,
+    /// The store has another object at the key.
+    Replaced,
+}
+
+impl ObjectState {
+    /// The name in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Present => "present",
+            Self::Missing => "missing",
+            Self::Replaced => "replaced",
+        }
+    }
 }
 
 /// Response to `GET /v1/uploads?state=&after=ID`: a page of uploads, newest first.

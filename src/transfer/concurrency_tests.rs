@@ -1,4 +1,5 @@
-//! The limiter on simulated links: a model that moves bytes in steps of a few milliseconds, with a clock of its own.
+//! The limiter on simulated links: a model that moves bytes in steps of a few milliseconds, with a
+//! clock of its own.
 //!
 //! Not here: whether the engine keeps to the limit (`tests/behaviour`).
 
@@ -527,7 +528,8 @@ fn limit_follows_a_link_that_becomes_slower() {
     }
 }
 
-/// The store or this machine is busy: every connection is slower, and fewer connections would not be faster.
+/// The store or this machine is busy: every connection is slower, and fewer connections would not
+/// be faster.
 #[test]
 fn slower_connections_are_kept() {
     for slow in [0.3, 0.5, 0.7] {
@@ -558,8 +560,8 @@ fn slower_connections_are_kept() {
     }
 }
 
-/// The slowdown comes between two probes, so that only the speed shows it. Fewer connections are tried once, have less
-/// throughput, and the old limit is restored.
+/// The slowdown comes between two probes, so that only the speed shows it. Fewer connections are
+/// tried once, have less throughput, and the old limit is restored.
 #[test]
 fn slowdown_costs_one_probe_with_fewer_connections() {
     let mut probes = 0;
