@@ -233,12 +233,12 @@ fn error_body_with_status_200_is_retried() {
 
 #[test]
 fn other_checksum_in_the_response_is_corruption() {
-    let other = format!("{:A<43}=", "");
-    let wrong = Fault::Set("x-amz-checksum-sha256", other.leak());
+    let other_checksum = "A".repeat(43) + "=";
+    let corrupt = Fault::Set("x-amz-checksum-sha256", other_checksum.leak());
     let mut setup = Setup::new();
     for size in [1, PART, PART + 1] {
         let run = setup.succeeding_put(size, |proxy| {
-            proxy.spoil(Requests::put().nth(1), wrong.clone());
+            proxy.spoil(Requests::put().nth(1), corrupt.clone());
         });
         assert_eq!(
             run.retry_kinds()[..1],

@@ -32,7 +32,7 @@ const SECRETS: [&str; 4] = [TOKEN, "X-Amz-Signature", "X-Amz-Credential", "canar
 /// A gateway, its store, and a client that reaches them through proxies.
 pub struct Setup {
     pub world: World,
-    /// Arguments that replace the world's own address of the gateway.
+    /// Arguments that replace the world's address of the gateway.
     backend_args: Vec<String>,
     stall_args: Vec<String>,
     store: S3,

@@ -53,7 +53,7 @@ fn stalled_part_does_not_delay_the_others() {
     let mut setup = Setup::new().with_short_stall_limit();
     let stall = Fault::HushAfter { bytes: PART / 2 };
     let run = setup.succeeding_put(MANY_PARTS_SIZE, |proxy| {
-        proxy.spoil(Requests::part(3).nth(1), stall)
+        proxy.spoil(Requests::part(3).nth(1), stall);
     });
     run.resends_little();
 }

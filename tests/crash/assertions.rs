@@ -14,7 +14,7 @@ pub const TOKEN: &str = "canary-token-c4Wm";
 /// The token, and marks of a presigned URL.
 const SECRETS: [&str; 3] = [TOKEN, "X-Amz-Signature", "X-Amz-Credential"];
 
-/// Asserts that the store holds each source once beside `there`, and no open upload.
+/// Asserts that the store holds each source once beside `known_objects`, and no open upload.
 #[track_caller]
 pub fn assert_stored(store: &S3, known_objects: &[String], sources: &[PathBuf]) {
     let objects: Vec<String> = store

@@ -12,7 +12,7 @@ const SECRET: &str = "a-long-random-word";
 
 async fn start_gateway() -> TestGateway {
     TestGateway::with_config(|config| {
-        config.events = Some(EventSource::Webhook(Token::new(SECRET.into())))
+        config.events = Some(EventSource::Webhook(Token::new(SECRET.into())));
     })
     .await
 }

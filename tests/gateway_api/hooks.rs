@@ -104,12 +104,12 @@ impl Delivery {
 /// A receiver that sends these responses in turn and then repeats the last one. It also records
 /// requests to other paths.
 async fn receiver(responses: Vec<(u16, String)>) -> (HookKind, Arc<Mutex<Vec<Delivery>>>) {
-    let seen: Arc<Mutex<Vec<Delivery>>> = Arc::default();
-    let (hook_deliveries, other_deliveries) = (Arc::clone(&seen), Arc::clone(&seen));
+    let deliveries: Arc<Mutex<Vec<Delivery>>> = Arc::default();
+    let (hook_deliveries, other_deliveries) = (Arc::clone(&deliveries), Arc::clone(&deliveries));
     let hook = move |headers: HeaderMap, body: Bytes| {
-        let mut seen = hook_deliveries.lock().unwrap();
-        let (status, text) = responses[seen.len().min(responses.len() - 1)].clone();
-        seen.push(Delivery { headers, body });
+        let mut deliveries = hook_deliveries.lock().unwrap();
+        let (status, text) = responses[deliveries.len().min(responses.len() - 1)].clone();
+        deliveries.push(Delivery { headers, body });
         async move {
             (
                 StatusCode::from_u16(status).unwrap(),
@@ -134,7 +134,7 @@ async fn receiver(responses: Vec<(u16, String)>) -> (HookKind, Arc<Mutex<Vec<Del
         .route("/hook", post(hook))
         .fallback(any(fallback));
     tokio::spawn(async move { axum::serve(listener, router).await });
-    (HookKind::Webhook { url }, seen)
+    (HookKind::Webhook { url }, deliveries)
 }
 
 fn ok_response() -> Vec<(u16, String)> {
@@ -150,7 +150,7 @@ async fn upload_is_ready_after_every_hook_accepted_it() {
         document_path.display(),
         go_path.display()
     );
-    let (webhook, seen) = receiver(ok_response()).await;
+    let (webhook, deliveries) = receiver(ok_response()).await;
     let gateway = with_hooks(vec![sh("first", &script), hook("second", webhook)], |_| ()).await;
     let bodies = bodies();
     let upload = create_verified_upload(&gateway, &bodies).await;
@@ -180,7 +180,7 @@ async fn upload_is_ready_after_every_hook_accepted_it() {
         "not_abortable"
     );
     assert!(
-        seen.lock().unwrap().is_empty(),
+        deliveries.lock().unwrap().is_empty(),
         "hooks run at the same time"
     );
     assert_eq!(
@@ -209,9 +209,9 @@ async fn upload_is_ready_after_every_hook_accepted_it() {
 
     std::fs::write(&go_path, "").unwrap();
     wait_for_state(&gateway, &upload, UploadState::Ready).await;
-    let seen = seen.lock().unwrap().clone();
-    let [delivery] = &seen[..] else {
-        panic!("{} requests", seen.len())
+    let deliveries = deliveries.lock().unwrap().clone();
+    let [delivery] = &deliveries[..] else {
+        panic!("{} requests", deliveries.len())
     };
     let second: Value = serde_json::from_slice(&delivery.body).unwrap();
     assert_eq!(
@@ -239,7 +239,7 @@ async fn upload_without_hooks_is_ready_at_once() {
 
 #[tokio::test]
 async fn webhook_requests_are_signed_and_redirects_not_followed() {
-    let (webhook, seen) = receiver(vec![
+    let (webhook, deliveries) = receiver(vec![
         (302, String::new()),
         (200, "x".repeat(70_000)),
         (200, String::new()),
@@ -248,13 +248,13 @@ async fn webhook_requests_are_signed_and_redirects_not_followed() {
     let gateway = with_hooks(vec![hook("second", webhook)], |_| ()).await;
     let upload = create_verified_upload(&gateway, &[b"abc".to_vec()]).await;
     wait_for_state(&gateway, &upload, UploadState::Ready).await;
-    let seen = seen.lock().unwrap().clone();
+    let deliveries = deliveries.lock().unwrap().clone();
     assert_eq!(
-        seen.len(),
+        deliveries.len(),
         3,
         "a redirect was followed or an oversized response accepted"
     );
-    for delivery in seen {
+    for delivery in deliveries {
         assert_eq!(
             delivery.header("upload-hook-signature"),
             delivery.signature(SECRET)
@@ -284,7 +284,7 @@ async fn failed_hook_is_repeated_without_the_hooks_before_it() {
         (200, "<html>log in".into()),
         (204, String::new()),
     ];
-    let (webhook, seen) = receiver(failing).await;
+    let (webhook, deliveries) = receiver(failing).await;
     let gateway = with_hooks(
         vec![
             sh("first", &format!("echo run >> {}", runs.display())),
@@ -295,7 +295,7 @@ async fn failed_hook_is_repeated_without_the_hooks_before_it() {
     .await;
     let upload = create_verified_upload(&gateway, &[b"abc".to_vec()]).await;
     wait_for_state(&gateway, &upload, UploadState::Ready).await;
-    assert_eq!(seen.lock().unwrap().len(), 4);
+    assert_eq!(deliveries.lock().unwrap().len(), 4);
     assert_eq!(std::fs::read_to_string(runs).unwrap(), "run\n");
 }
 

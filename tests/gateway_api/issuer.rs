@@ -171,7 +171,7 @@ impl Issuer {
     }
 
     /// Replaces every response; `None` restores them.
-    pub fn set_answer(&self, response: Option<(u16, &str)>) {
+    pub fn set_response(&self, response: Option<(u16, &str)>) {
         self.state.lock().unwrap().response =
             response.map(|(status, body)| (status, body.to_owned()));
     }
@@ -269,7 +269,7 @@ async fn response(State(state): State<Arc<Mutex<IssuerState>>>, uri: Uri) -> Res
             .into_response();
     }
     match uri.path() {
-        "/.well-config/openid-configuration" => state.discovery.to_string().into_response(),
+        "/.well-known/openid-configuration" => state.discovery.to_string().into_response(),
         "/keys" | "/elsewhere" => state.keys.to_string().into_response(),
         _ => StatusCode::NOT_FOUND.into_response(),
     }

@@ -115,19 +115,20 @@ async fn github_actions_job_uploads_without_a_stored_secret() {
     assert!(!String::from_utf8_lossy(&output.stderr).contains(&foreign[..40]));
 }
 
-#[tokio::test]
-async fn forged_and_foreign_tokens_are_rejected() {
-    let issuer = Issuer::start().await;
-    let gateway = start_gateway(&issuer, |_| ()).await;
-    assert_eq!(get_info(&gateway, &issuer.token()).await.status(), 200);
-    let now = jiff::Timestamp::now().as_second();
+fn header(algorithm: &str) -> Value {
+    json!({"typ": "JWT", "alg": algorithm, "kid": "key-1"})
+}
+
+fn token_with_claim(issuer: &Issuer, name: &str, value: Value) -> String {
+    rsa_key().token("key-1", &issuer.claims_with(name, value))
+}
+
+/// Tokens with valid claims that the issuer's key did not sign, or not in this form.
+fn forged_tokens(issuer: &Issuer) -> Vec<(&'static str, String)> {
     let good = issuer.claims();
-    let head = |alg: &str| json!({"typ": "JWT", "alg": alg, "kid": "key-1"});
-    let with =
-        |name: &str, value: Value| rsa_key().token("key-1", &issuer.claims_with(name, value));
     let hmac = |secret: &[u8]| {
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
-        signed_token(&head("HS256"), &good, |message| {
+        signed_token(&header("HS256"), &good, |message| {
             hmac::sign(&key, message).as_ref().to_vec()
         })
     };
@@ -144,18 +145,18 @@ async fn forged_and_foreign_tokens_are_rejected() {
     let n = rsa_key().jwk("key-1")["n"].as_str().unwrap().to_owned();
     let elevated =
         URL_SAFE_NO_PAD.encode(issuer.claims_with("repository_id", json!("75")).to_string());
-    let mut cases = vec![
+    let mut tokens = vec![
         ("nothing", String::new()),
         ("three dots", "...".into()),
         ("no token", "a.b.c".into()),
         ("token of the ledger", "upl_0123456789ab_secret".into()),
         (
             "alg none",
-            signed_token(&head("none"), &good, |_| Vec::new()),
+            signed_token(&header("none"), &good, |_| Vec::new()),
         ),
         (
             "alg None",
-            signed_token(&head("None"), &good, |_| Vec::new()),
+            signed_token(&header("None"), &good, |_| Vec::new()),
         ),
         ("HS256 with the public key", hmac(&rsa_key().public_der())),
         ("HS256 with the public key as PEM", hmac(pem.as_bytes())),
@@ -163,11 +164,11 @@ async fn forged_and_foreign_tokens_are_rejected() {
         ("HS256 with nothing", hmac(b"")),
         (
             "RS256 declared as RS512",
-            rsa_key().token_with_header(&head("RS512"), &good),
+            rsa_key().token_with_header(&header("RS512"), &good),
         ),
         (
             "RS256 declared as PS256",
-            rsa_key().token_with_header(&head("PS256"), &good),
+            rsa_key().token_with_header(&header("PS256"), &good),
         ),
         ("no signature", tampered(2, "")),
         ("another payload", tampered(1, &elevated)),
@@ -191,6 +192,24 @@ async fn forged_and_foreign_tokens_are_rejected() {
                 &good,
             ),
         ),
+    ];
+    for kid in [
+        "../../etc/passwd",
+        "key-1\0",
+        "key-1' OR '1'='1",
+        "",
+        "KEY-1",
+        "http://evil.example/key",
+    ] {
+        tokens.push(("another kid", rsa_key().token(kid, &good)));
+    }
+    tokens
+}
+
+/// Tokens of the issuer that are for other audiences, times or jobs.
+fn tokens_with_other_claims(issuer: &Issuer, now: i64) -> Vec<(&'static str, String)> {
+    let with = |name: &str, value: Value| token_with_claim(issuer, name, value);
+    vec![
         ("other aud", with("aud", json!("https://other.example"))),
         (
             "other auds",
@@ -227,17 +246,17 @@ async fn forged_and_foreign_tokens_are_rejected() {
         ("no repository", with("repository", Value::Null)),
         ("empty owner", with("repository_id", json!(""))),
         ("too long", with("workflow", json!("w".repeat(8 << 10)))),
-    ];
-    for kid in [
-        "../../etc/passwd",
-        "key-1\0",
-        "key-1' OR '1'='1",
-        "",
-        "KEY-1",
-        "http://evil.example/key",
-    ] {
-        cases.push(("another kid", rsa_key().token(kid, &good)));
-    }
+    ]
+}
+
+#[tokio::test]
+async fn forged_and_foreign_tokens_are_rejected() {
+    let issuer = Issuer::start().await;
+    let gateway = start_gateway(&issuer, |_| ()).await;
+    assert_eq!(get_info(&gateway, &issuer.token()).await.status(), 200);
+    let now = jiff::Timestamp::now().as_second();
+    let mut cases = forged_tokens(&issuer);
+    cases.extend(tokens_with_other_claims(&issuer, now));
     for (case, token) in cases {
         assert_unauthenticated(case, get_info(&gateway, &token).await).await;
     }
@@ -262,14 +281,14 @@ async fn forged_and_foreign_tokens_are_rejected() {
     assert_eq!(
         get_info(
             &gateway,
-            &with("aud", json!(["https://other.example", AUDIENCE]))
+            &token_with_claim(&issuer, "aud", json!(["https://other.example", AUDIENCE]))
         )
         .await
         .status(),
         200
     );
     assert_eq!(
-        get_info(&gateway, &with("exp", json!(now - 5)))
+        get_info(&gateway, &token_with_claim(&issuer, "exp", json!(now - 5)))
             .await
             .status(),
         200,
@@ -383,7 +402,7 @@ async fn unreachable_issuer_keys_are_reported_as_unavailable() {
         (None, &remote_keys),
     ] {
         let gateway = start_gateway(&issuer, |_| ()).await;
-        issuer.set_answer(response);
+        issuer.set_response(response);
         issuer.set_discovery(discovery.clone());
         let response = get_info(&gateway, &issuer.token()).await;
         assert!(response.headers().contains_key("retry-after"));
@@ -397,11 +416,11 @@ async fn unreachable_issuer_keys_are_reported_as_unavailable() {
         );
     }
     // Cached keys stay in use.
-    issuer.set_answer(None);
+    issuer.set_response(None);
     issuer.set_discovery(good);
     let gateway = start_gateway(&issuer, |_| ()).await;
     assert_eq!(get_info(&gateway, &issuer.token()).await.status(), 200);
-    issuer.set_answer(Some((500, "")));
+    issuer.set_response(Some((500, "")));
     assert_eq!(get_info(&gateway, &issuer.token()).await.status(), 200);
     let new = other_rsa_key().token("key-2", &issuer.claims());
     assert_eq!(get_info(&gateway, &new).await.status(), 503);

@@ -26,7 +26,7 @@ async fn info_contains_limits_and_identity() {
 #[tokio::test]
 async fn embedded_store_passes_the_probe() {
     let gateway = TestGateway::with_config(|config| {
-        (config.probe, config.proof) = (ProbePolicy::Require, None)
+        (config.probe, config.proof) = (ProbePolicy::Require, None);
     })
     .await;
     let info: BackendInfo = expect_json(gateway.get("/v1").await, 200).await;

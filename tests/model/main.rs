@@ -28,7 +28,10 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, Test
 /// The result of a check; the error is the reason of the failure.
 pub type CheckResult = Result<(), String>;
 
-/// Runs this many cases, and panics with the smallest that fails.
+/// Runs this many cases.
+///
+/// # Panics
+/// With the smallest case that fails.
 #[track_caller]
 pub fn run_cases<T: Debug>(
     cases: u32,

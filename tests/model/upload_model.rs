@@ -128,11 +128,11 @@ impl UploadModel {
     }
 
     pub fn epoch(&self, epoch: Epoch) -> u64 {
-        let own = self.row.as_ref().map_or(1, |row| row.epoch);
+        let current = self.row.as_ref().map_or(1, |row| row.epoch);
         match epoch {
-            Epoch::Current => own,
-            Epoch::Older => own - 1,
-            Epoch::Newer => own + 1,
+            Epoch::Current => current,
+            Epoch::Older => current - 1,
+            Epoch::Newer => current + 1,
         }
     }
 

@@ -55,7 +55,20 @@ async fn upload_requires_its_owner_and_its_key() {
     for other in [&unknown, &crossed, &odd, &planned] {
         assert_eq!(all(&gateway, other).await, none, "{}", other.id);
     }
-    // An upload without a declared size is signed and completed through Companion's routes only.
+
+    let bob = ledger.add_token("bob").await.unwrap();
+    gateway.token = Some(bob.expose().to_owned());
+    assert_eq!(all(&gateway, &upload).await, none);
+    // Without a key the request is invalid.
+    let keyless = gateway.get(&format!("/s3/multipart/{}", upload.id)).await;
+    assert_eq!(rejection(keyless).await, (400, "invalid_request".into()));
+}
+
+/// An upload without a declared size is signed and completed through Companion's routes only.
+#[tokio::test]
+async fn upload_without_size_cannot_be_signed_or_completed_by_the_v1_routes() {
+    let gateway = start_gateway().await;
+    let upload = create_default(&gateway).await;
     let sign = SignRequest {
         epoch: 1,
         parts: vec![part_spec(1, b"x")],
@@ -89,15 +102,19 @@ async fn upload_requires_its_owner_and_its_key() {
         .await,
         "invalid_request"
     );
+}
 
-    let bob = ledger.add_token("bob").await.unwrap();
-    gateway.token = Some(bob.expose().to_owned());
-    assert_eq!(all(&gateway, &upload).await, none);
-    // Without a key the request is invalid.
-    let keyless = gateway.get(&format!("/s3/multipart/{}", upload.id)).await;
-    assert_eq!(rejection(keyless).await, (400, "invalid_request".into()));
-    // Without a token the request is rejected. A token in the path opens these routes and no
-    // others.
+/// Without a token a request is rejected. A token in the path opens these routes and no others.
+#[tokio::test]
+async fn token_in_the_path_opens_companion_routes_only() {
+    let mut gateway = with_config(|config| config.auth = Auth::Tokens).await;
+    let ledger = Ledger::open(&LedgerConfig::Sqlite(gateway.dir.path().join("ledger.db")))
+        .await
+        .unwrap();
+    let alice = ledger.add_token("alice").await.unwrap();
+    gateway.token = Some(alice.expose().to_owned());
+    let upload = create_default(&gateway).await;
+    send_part(&gateway, &upload, 1, b"x").await;
     gateway.token = None;
     for path in [
         "/s3/multipart/x?key=x",
@@ -335,7 +352,7 @@ async fn hooks_reject_uploads_of_browsers() {
 #[tokio::test]
 async fn companion_routes_exist_only_if_enabled() {
     let gateway = TestGateway::new().await;
-    // The embedded store answers these paths, and requires a signature.
+    // The embedded store serves these paths, and requires a signature.
     assert_eq!(gateway.get("/s3/params?filename=a").await.status(), 403);
     assert_eq!(
         gateway

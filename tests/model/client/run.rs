@@ -119,6 +119,29 @@ impl ClientModel {
         }
     }
 
+    /// Calls to the gateway fail in the proxy, calls to the store in the bucket.
+    fn inject_faults(this: &RefCell<Self>, faults: &[Fault]) {
+        let model = this.borrow();
+        for fault in faults {
+            let goes_to_store = matches!(
+                fault.call,
+                Call::Create
+                    | Call::Find
+                    | Call::List
+                    | Call::Complete
+                    | Call::Abort
+                    | Call::Head
+                    | Call::Delete
+                    | Call::Put
+            );
+            if goes_to_store {
+                model.bucket.inject(*fault);
+            } else {
+                model.proxy.faults().pending.push_back(*fault);
+            }
+        }
+    }
+
     /// Runs one process or two with these faults, and checks the outcome.
     async fn run_checked(
         this: &RefCell<Self>,
@@ -128,28 +151,7 @@ impl ClientModel {
     ) -> CheckResult {
         let (is_put, is_twice) = (command != Command::Resume, command == Command::PutTwice);
         let before = case.borrow().source.lock().unwrap().versions.len();
-        {
-            let model = this.borrow();
-            for fault in faults {
-                // Calls to the gateway fail in the proxy, calls to the store in the bucket.
-                let goes_to_gateway = !matches!(
-                    fault.call,
-                    Call::Create
-                        | Call::Find
-                        | Call::List
-                        | Call::Complete
-                        | Call::Abort
-                        | Call::Head
-                        | Call::Delete
-                        | Call::Put
-                );
-                if goes_to_gateway {
-                    model.proxy.faults().pending.push_back(*fault);
-                } else {
-                    model.bucket.inject(*fault);
-                }
-            }
-        }
+        Self::inject_faults(this, faults);
         let (known, bucket) = (Self::agreed_bytes(this, case), this.borrow().bucket.clone());
         bucket.restart_byte_count().await;
         let restart = command == (Command::Put { restart: true });

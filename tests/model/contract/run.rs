@@ -316,7 +316,7 @@ impl ContractModel {
                 }
                 UploadState::Aborting => {
                     self.call_and_compare(upload, &Operation::Abort(None))
-                        .await?
+                        .await?;
                 }
                 _ => return Ok(()),
             }
