@@ -15,10 +15,12 @@ fn requests_delivered_twice_make_one_object() {
             Requests::put(),
             Requests::complete(),
         ] {
-            setup.succeeding_put(size, |proxy| proxy.spoil(requests, Fault::Twice));
+            setup.succeeding_put(size, |proxy| proxy.inject(requests, Fault::DeliverTwice));
         }
     }
-    setup.succeeding_put(4 * PART, |proxy| proxy.spoil(Requests::any(), Fault::Twice));
+    setup.succeeding_put(4 * PART, |proxy| {
+        proxy.inject(Requests::any(), Fault::DeliverTwice);
+    });
 }
 
 /// The first attempt at a part arrives after the second one, also after the upload is complete.
@@ -27,9 +29,9 @@ fn part_delivered_late_changes_nothing() {
     let mut setup = Setup::new();
     for size in SIZES {
         let run = setup.succeeding_put(size, |proxy| {
-            proxy.spoil(Requests::put().nth(1), Fault::Zombie);
+            proxy.inject(Requests::put().nth(1), Fault::DeliverLater);
         });
-        let late = setup.proxy().deliver();
+        let late = setup.proxy().deliver_held();
         assert_eq!(late.len(), 1, "{:?}", run.traffic);
         let before = setup.objects();
         assert!(
@@ -46,10 +48,11 @@ fn begin_and_complete_delivered_late_make_no_second_object() {
     let mut setup = Setup::new();
     for requests in [Requests::begin(), Requests::complete()] {
         for size in [1, PART + 1] {
-            let run =
-                setup.succeeding_put(size, |proxy| proxy.spoil(requests.nth(1), Fault::Zombie));
+            let run = setup.succeeding_put(size, |proxy| {
+                proxy.inject(requests.nth(1), Fault::DeliverLater);
+            });
             let before = setup.objects();
-            let late = setup.proxy().deliver();
+            let late = setup.proxy().deliver_held();
             assert_eq!(late, [200], "the response differs from the first one");
             assert_eq!(setup.objects(), before);
             setup.assert_still_stored(&run.file);
@@ -63,7 +66,7 @@ fn own_object_found_after_a_lost_response_is_accepted() {
     let mut setup = Setup::new();
     for size in [0, 1, PART] {
         let run = setup.succeeding_put(size, |proxy| {
-            proxy.spoil(Requests::put().nth(1), Fault::DropAnswer);
+            proxy.inject(Requests::put().nth(1), Fault::DropResponse);
         });
         assert!(run.traffic.count("PUT") <= 2);
         run.makes_few_requests();

@@ -5,7 +5,7 @@
 
 use crate::setup::{SIZES, Setup, for_each_case};
 use crate::support::gateway::Gateway;
-use crate::support::proxy::{Answer, Fault, Requests, WHOLE};
+use crate::support::proxy::{Fault, Requests, Response, WHOLE_BODY};
 use crate::support::world::World;
 use crate::support::{PART, wait};
 
@@ -23,7 +23,7 @@ fn lost_responses_are_requested_again() {
     for_each_case(SIZES, |setup, size| {
         for requests in calls() {
             let run = setup.succeeding_put(size, |proxy| {
-                proxy.spoil(requests.nth(1), Fault::DropAnswer);
+                proxy.inject(requests.nth(1), Fault::DropResponse);
             });
             assert_eq!(
                 run.traffic.bytes("PUT"),
@@ -38,10 +38,10 @@ fn lost_responses_are_requested_again() {
 
 #[test]
 fn reset_connections_are_retried() {
-    for_each_case([0, 10, WHOLE], |setup, bytes| {
+    for_each_case([0, 10, WHOLE_BODY], |setup, bytes| {
         for requests in calls() {
             let run = setup.succeeding_put(PART + 1, |proxy| {
-                proxy.spoil(requests.nth(1), Fault::ResetAfter { bytes });
+                proxy.inject(requests.nth(1), Fault::ResetAfter { bytes });
             });
             run.resends_at_most(0).makes_few_requests();
         }
@@ -54,7 +54,7 @@ fn error_pages_are_retried() {
         for requests in calls() {
             setup
                 .succeeding_put(PART + 1, |proxy| {
-                    proxy.spoil(requests.nth(1), Fault::page(status));
+                    proxy.inject(requests.nth(1), Fault::html_page(status));
                 })
                 .resends_at_most(0)
                 .makes_few_requests();
@@ -72,10 +72,10 @@ fn responses_with_retry_after_are_retried() {
             (502, "store_unavailable"),
         ],
         |setup, (status, code)| {
-            let later = Fault::Answer(Answer::problem(status, code).header("retry-after", "0"));
+            let later = Fault::Respond(Response::problem(status, code).header("retry-after", "0"));
             for requests in [Requests::begin(), Requests::sign(), Requests::complete()] {
                 let run = setup.succeeding_put(PART + 1, |proxy| {
-                    proxy.spoil(requests.nth(1), later.clone());
+                    proxy.inject(requests.nth(1), later.clone());
                 });
                 assert_eq!(run.retry_kinds(), ["throttled"], "{}", run.output);
                 run.resends_at_most(0).makes_few_requests();
@@ -88,17 +88,17 @@ fn responses_with_retry_after_are_retried() {
 #[test]
 fn temporary_captive_portal_is_survived() {
     let portal = [
-        Fault::page(200),
-        Fault::Answer(Answer::page(302).header("location", "http://127.0.0.1:9/login")),
-        Fault::page(511),
-        Fault::page(404),
+        Fault::html_page(200),
+        Fault::Respond(Response::html_page(302).header("location", "http://127.0.0.1:9/login")),
+        Fault::html_page(511),
+        Fault::html_page(404),
         // A gateway's response without the header that identifies a gateway.
-        Fault::Strip("x-upload-protocol"),
+        Fault::RemoveHeader("x-upload-protocol"),
     ];
     for_each_case(portal, |setup, fault| {
         for requests in [Requests::begin(), Requests::sign(), Requests::complete()] {
             let run = setup.succeeding_put(PART + 1, |proxy| {
-                proxy.spoil(requests.nth(1), fault.clone());
+                proxy.inject(requests.nth(1), fault.clone());
             });
             assert_eq!(
                 run.retry_kinds(),
@@ -110,7 +110,7 @@ fn temporary_captive_portal_is_survived() {
         }
     });
     let run = Setup::new().succeeding_put(1, |proxy| {
-        proxy.spoil(Requests::info().first(2), Fault::page(511));
+        proxy.inject(Requests::info().first(2), Fault::html_page(511));
     });
     assert_eq!(run.retry_kinds(), ["unexpected_server"; 2]);
 }
@@ -119,12 +119,12 @@ fn temporary_captive_portal_is_survived() {
 #[test]
 fn not_found_of_another_server_does_not_begin_again() {
     let mut setup = Setup::new();
-    let foreign = Answer::new(404).body(
+    let foreign = Response::new(404).body(
         "text/html",
         r#"{"code":"not_found","title":"no","status":404}"#,
     );
     let run = setup.succeeding_put(PART + 1, |proxy| {
-        proxy.spoil(Requests::sign().nth(1), Fault::Answer(foreign));
+        proxy.inject(Requests::sign().nth(1), Fault::Respond(foreign));
     });
     assert_eq!(run.traffic.posts("/v1/uploads"), 1, "{:?}", run.traffic);
 }
@@ -134,8 +134,8 @@ fn not_found_of_another_server_does_not_begin_again() {
 fn unknown_upload_begins_again() {
     let mut setup = Setup::new();
     for size in [PART + 1, 4 * PART] {
-        let gone = Fault::Answer(Answer::problem(404, "not_found"));
-        let run = setup.run(size, |proxy| proxy.spoil(Requests::sign().nth(1), gone));
+        let gone = Fault::Respond(Response::problem(404, "not_found"));
+        let run = setup.run(size, |proxy| proxy.inject(Requests::sign().nth(1), gone));
         assert_eq!(run.output.code(), Some(0), "{}", run.output);
         assert_eq!(run.traffic.posts("/v1/uploads"), 2);
         assert_eq!(run.traffic.bytes("PUT"), size);
@@ -146,12 +146,12 @@ fn unknown_upload_begins_again() {
 #[test]
 fn begin_is_repeated_at_most_three_times() {
     let mut setup = Setup::new();
-    let gone = Fault::Answer(Answer::problem(404, "not_found"));
+    let gone = Fault::Respond(Response::problem(404, "not_found"));
     let run = setup.run(PART + 1, |proxy| {
-        proxy.spoil(Requests::sign().first(10), gone);
+        proxy.inject(Requests::sign().first(10), gone);
     });
     assert_eq!(run.traffic.posts("/v1/uploads"), 4);
-    run.output.exits(1).says("3 times");
+    run.output.exits(1).stderr_contains("3 times");
 }
 
 /// A rejected idempotency key is not kept: the next run draws another.
@@ -164,8 +164,8 @@ fn rejected_begin_leaves_nothing_in_the_journal() {
             (415, "type_not_allowed"),
         ],
         |setup, (status, code)| {
-            let refused = Fault::Answer(Answer::problem(status, code));
-            let run = setup.run(PART + 1, |proxy| proxy.spoil(Requests::begin(), refused));
+            let refused = Fault::Respond(Response::problem(status, code));
+            let run = setup.run(PART + 1, |proxy| proxy.inject(Requests::begin(), refused));
             assert_ne!(run.output.code(), Some(0), "{code}: {}", run.output);
             let list = setup.world.upload(&["list"]).run().succeeds();
             assert_eq!(list.stdout(), "", "{code}");
@@ -179,9 +179,9 @@ fn malformed_response_is_retried() {
         ["", "{}", "[1,", r#"{"parts":[{"number":0}]}"#],
         |setup, body| {
             for requests in calls() {
-                let nonsense = Fault::Answer(Answer::json(200, body));
+                let nonsense = Fault::Respond(Response::json(200, body));
                 let run =
-                    setup.succeeding_put(PART + 1, |proxy| proxy.spoil(requests.nth(1), nonsense));
+                    setup.succeeding_put(PART + 1, |proxy| proxy.inject(requests.nth(1), nonsense));
                 assert_eq!(
                     run.retry_kinds(),
                     ["protocol_error"],
@@ -199,28 +199,28 @@ fn malformed_response_is_retried() {
 fn absent_gateway_does_not_stop_signed_parts() {
     let store_gateway = Gateway::start(&[], &[]);
     let store = store_gateway.store();
-    let world = World::on(&store);
+    let world = World::on_store(&store);
     let mut setup = Setup::on_world(world, Some(store));
     let size = 6 * PART;
     let file = setup.file(size);
-    let before = setup.world.data().traffic();
-    setup.world.data().shut_after(1);
+    let before = setup.world.part_proxy().traffic();
+    setup.world.part_proxy().block_after(1);
     let running = setup.put(&file).spawn();
     wait::until("two parts in flight and two signed", || {
         (setup.proxy().traffic().signed() >= 4).then_some(())
     });
     setup
         .proxy()
-        .spoil(Requests::any(), Fault::CutAfter { bytes: 0 });
-    setup.proxy().refuse();
-    setup.world.data().open();
-    let sent = || setup.world.data().traffic().since(&before);
+        .inject(Requests::any(), Fault::CutAfter { bytes: 0 });
+    setup.proxy().stop_listening();
+    setup.world.part_proxy().unblock();
+    let sent = || setup.world.part_proxy().traffic().since(&before);
     wait::until("the signed parts to be stored", || {
         (sent().stored() == 4).then_some(())
     });
     let before_return = setup.proxy().traffic();
-    setup.proxy().mend();
-    setup.proxy().listen();
+    setup.proxy().clear_faults();
+    setup.proxy().listen_again();
     let output = running.wait().succeeds();
     assert!(
         output.stdout().contains("\"kind\":\"temporary\""),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::setup::{Run, Setup, for_each_case_with};
 use crate::support::gateway::Gateway;
-use crate::support::proxy::{Answer, Fault, Requests};
+use crate::support::proxy::{Fault, Requests, Response};
 use crate::support::world::World;
 use crate::support::{PART, wait};
 
@@ -22,7 +22,7 @@ impl StoreSetup {
     fn new() -> Self {
         let store_gateway = Gateway::start(&[], &[]);
         let store = store_gateway.store();
-        let world = World::on(&store);
+        let world = World::on_store(&store);
         Self {
             setup: Setup::on_world(world, Some(store)),
             _store_gateway: store_gateway,
@@ -33,18 +33,18 @@ impl StoreSetup {
     /// number of parts that were sent.
     #[track_caller]
     fn succeeding_put(&mut self, requests: Requests, fault: Fault) -> (Run, u64) {
-        let before = self.setup.world.data().traffic();
-        self.setup.world.data().mend();
-        self.setup.world.data().spoil(requests, fault);
+        let before = self.setup.world.part_proxy().traffic();
+        self.setup.world.part_proxy().clear_faults();
+        self.setup.world.part_proxy().inject(requests, fault);
         let run = self.setup.succeeding_put(PART + 1, |_| {});
         let sent = self
             .setup
             .world
-            .data()
+            .part_proxy()
             .traffic()
             .since(&before)
             .count("PUT");
-        self.setup.world.data().mend();
+        self.setup.world.part_proxy().clear_faults();
         (run, sent)
     }
 }
@@ -52,7 +52,7 @@ impl StoreSetup {
 #[test]
 fn lost_create_response_is_survived() {
     let mut context = StoreSetup::new();
-    context.succeeding_put(Requests::store_create().nth(1), Fault::DropAnswer);
+    context.succeeding_put(Requests::store_create().nth(1), Fault::DropResponse);
     context.succeeding_put(
         Requests::store_create().nth(1),
         Fault::ResetAfter { bytes: 0 },
@@ -72,29 +72,29 @@ fn complete_with_error_body_is_repeated() {
 #[test]
 fn completed_object_is_found_despite_the_error() {
     let mut context = StoreSetup::new();
-    for answer in [
-        Answer::s3(200, "InternalError"),
-        Answer::s3(500, "InternalError"),
-        Answer::s3(503, "SlowDown"),
-        Answer::page(504),
-        Answer::new(200),
-        Answer::new(200).body(
+    for response in [
+        Response::s3(200, "InternalError"),
+        Response::s3(500, "InternalError"),
+        Response::s3(503, "SlowDown"),
+        Response::html_page(504),
+        Response::new(200),
+        Response::new(200).body(
             "application/xml",
             "<?xml version=\"1.0\"?>\n<CompleteMultipartUplo",
         ),
     ] {
         let (_, sent) = context.succeeding_put(
             Requests::store_complete().nth(1),
-            Fault::Replace(answer.clone()),
+            Fault::ReplaceResponse(response.clone()),
         );
-        assert_eq!(sent, 2, "{answer:?}: parts were sent again");
+        assert_eq!(sent, 2, "{response:?}: parts were sent again");
     }
 }
 
 #[test]
 fn lost_complete_response_is_survived() {
     let mut context = StoreSetup::new();
-    for fault in [Fault::DropAnswer, Fault::Zombie] {
+    for fault in [Fault::DropResponse, Fault::DeliverLater] {
         let (_, sent) = context.succeeding_put(Requests::store_complete().nth(1), fault);
         assert_eq!(sent, 2, "parts were sent again");
     }
@@ -102,7 +102,8 @@ fn lost_complete_response_is_survived() {
 
 #[test]
 fn complete_delivered_twice_is_survived() {
-    let (_, sent) = StoreSetup::new().succeeding_put(Requests::store_complete(), Fault::Twice);
+    let (_, sent) =
+        StoreSetup::new().succeeding_put(Requests::store_complete(), Fault::DeliverTwice);
     assert_eq!(sent, 2, "parts were sent again");
 }
 
@@ -112,7 +113,7 @@ fn slow_complete_is_waited_for() {
     let time = Duration::from_secs(3);
     for_each_case_with(
         StoreSetup::new,
-        [Fault::Pad(time), Fault::Delay(time)],
+        [Fault::PadResponse(time), Fault::Delay(time)],
         |context, fault| {
             let (_, sent) = context.succeeding_put(Requests::store_complete().nth(1), fault);
             assert_eq!(sent, 2, "parts were sent again");
@@ -136,15 +137,15 @@ fn replaced_part_is_sent_again_alone() {
     let mut context = StoreSetup::new();
     let setup = &mut context.setup;
     let file = setup.file(3 * PART);
-    let start = setup.world.data().traffic();
+    let start = setup.world.part_proxy().traffic();
     setup
         .proxy()
-        .spoil(Requests::complete().nth(1), Fault::Hold);
+        .inject(Requests::complete().nth(1), Fault::Hold);
     let running = setup.put(&file).spawn();
     wait::until("a call to complete", || {
         (setup.proxy().traffic().posts("/complete") == 1).then_some(())
     });
-    let before = setup.world.data().traffic();
+    let before = setup.world.part_proxy().traffic();
     assert_eq!(before.since(&start).count("PUT"), 3);
     setup
         .store()
@@ -153,10 +154,10 @@ fn replaced_part_is_sent_again_alone() {
     let output = running.wait().succeeds();
     let numbers: Vec<_> = setup
         .world
-        .data()
+        .part_proxy()
         .traffic()
         .since(&before)
-        .of("PUT")
+        .by_method("PUT")
         .map(|put| put.part)
         .collect();
     assert_eq!(numbers, [Some(2)], "{output}");
@@ -167,21 +168,29 @@ fn replaced_part_is_sent_again_alone() {
 #[test]
 fn denied_complete_makes_no_object_and_resends_no_part() {
     let mut context = StoreSetup::new();
-    let denied = Fault::Answer(Answer::s3(200, "AccessDenied"));
+    let denied = Fault::Respond(Response::s3(200, "AccessDenied"));
     let (_, sent) = context.succeeding_put(Requests::store_complete().nth(1), denied.clone());
     assert_eq!(sent, 2, "parts were sent again");
 
     let setup = &mut context.setup;
-    setup.world.data().spoil(Requests::store_complete(), denied);
+    setup
+        .world
+        .part_proxy()
+        .inject(Requests::store_complete(), denied);
     let file = setup.file(PART + 1);
-    let (objects, before) = (setup.objects(), setup.world.data().traffic());
+    let (objects, before) = (setup.objects(), setup.world.part_proxy().traffic());
     let put = || setup.world.put(&file).arg("--json");
     put().args(["--give-up-after", "2s"]).run().exits(75);
     assert_eq!(setup.objects(), objects, "an object exists");
-    setup.world.data().mend();
+    setup.world.part_proxy().clear_faults();
     put().run().succeeds();
     assert_eq!(
-        setup.world.data().traffic().since(&before).count("PUT"),
+        setup
+            .world
+            .part_proxy()
+            .traffic()
+            .since(&before)
+            .count("PUT"),
         2,
         "parts were sent again"
     );
@@ -191,7 +200,7 @@ fn denied_complete_makes_no_object_and_resends_no_part() {
 #[test]
 fn upload_unknown_to_complete_begins_again() {
     let mut context = StoreSetup::new();
-    context.setup.world.data().spoil(
+    context.setup.world.part_proxy().inject(
         Requests::store_complete().nth(1),
         Fault::s3(404, "NoSuchUpload"),
     );
@@ -239,7 +248,7 @@ fn html_page_is_not_a_store_response() {
         .into_iter()
         .flat_map(|requests| [200, 302, 511].map(|status| (requests, status)));
     for_each_case_with(StoreSetup::new, cases, |context, (requests, status)| {
-        let (_, sent) = context.succeeding_put(requests.nth(1), Fault::page(status));
+        let (_, sent) = context.succeeding_put(requests.nth(1), Fault::html_page(status));
         assert_eq!(sent, 2, "{status}: parts were sent again");
     });
 }
@@ -247,25 +256,25 @@ fn html_page_is_not_a_store_response() {
 #[test]
 fn parts_missing_from_the_store_list_are_sent_again() {
     let mut context = StoreSetup::new();
-    let empty = Answer::new(200).body(
+    let empty = Response::new(200).body(
         "application/xml",
         "<?xml version=\"1.0\"?><ListPartsResult><IsTruncated>false</IsTruncated></ListPartsResult>",
     );
-    let before = context.setup.world.data().traffic();
-    context.setup.world.data().spoil(
+    let before = context.setup.world.part_proxy().traffic();
+    context.setup.world.part_proxy().inject(
         Requests::store_complete().nth(1),
         Fault::s3(400, "InvalidPart"),
     );
     context
         .setup
         .world
-        .data()
-        .spoil(Requests::store_list().nth(1), Fault::Answer(empty));
+        .part_proxy()
+        .inject(Requests::store_list().nth(1), Fault::Respond(empty));
     context.setup.succeeding_put(PART + 1, |_| {});
     let sent = context
         .setup
         .world
-        .data()
+        .part_proxy()
         .traffic()
         .since(&before)
         .count("PUT");
@@ -275,27 +284,27 @@ fn parts_missing_from_the_store_list_are_sent_again() {
 #[test]
 fn endless_store_list_is_not_followed() {
     let mut context = StoreSetup::new();
-    let endless = Answer::new(200).body(
+    let endless = Response::new(200).body(
         "application/xml",
         "<?xml version=\"1.0\"?><ListPartsResult><IsTruncated>true</IsTruncated>\
          <NextPartNumberMarker>1</NextPartNumberMarker></ListPartsResult>",
     );
-    let before = context.setup.world.data().traffic();
-    context.setup.world.data().spoil(
+    let before = context.setup.world.part_proxy().traffic();
+    context.setup.world.part_proxy().inject(
         Requests::store_complete().nth(1),
         Fault::s3(400, "InvalidPart"),
     );
     context
         .setup
         .world
-        .data()
-        .spoil(Requests::store_list().first(5), Fault::Answer(endless));
+        .part_proxy()
+        .inject(Requests::store_list().first(5), Fault::Respond(endless));
     context.setup.succeeding_put(PART + 1, |_| {});
     assert!(
         context
             .setup
             .world
-            .data()
+            .part_proxy()
             .traffic()
             .since(&before)
             .requests()

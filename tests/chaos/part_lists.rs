@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::setup::{Run, Setup, for_each_case};
 use crate::support::PART;
 use crate::support::files;
-use crate::support::proxy::{Answer, Fault, Requests};
+use crate::support::proxy::{Fault, Requests, Response};
 
 const PARTS: u64 = 4;
 const SIZE: u64 = PARTS * PART;
@@ -15,12 +15,12 @@ const SIZE: u64 = PARTS * PART;
 #[track_caller]
 fn kill_half_way(setup: &mut Setup) -> PathBuf {
     let file = setup.file(SIZE);
-    setup.proxy().shut_after(2 * PART + PART / 2);
+    setup.proxy().block_after(2 * PART + PART / 2);
     let mut running = setup.put(&file).spawn();
     running.wait_for_stdout(r#""type":"part""#);
-    setup.proxy().wait_until_shut();
+    setup.proxy().wait_until_blocked();
     running.kill9();
-    setup.proxy().open();
+    setup.proxy().unblock();
     file
 }
 
@@ -28,14 +28,14 @@ fn kill_half_way(setup: &mut Setup) -> PathBuf {
 fn resume_with_list(list: Fault) -> Run {
     let mut setup = Setup::new();
     let file = kill_half_way(&mut setup);
-    setup.proxy().spoil(Requests::parts().nth(1), list);
+    setup.proxy().inject(Requests::parts().nth(1), list);
     let run = setup.record(&file, SIZE, setup.resume());
-    setup.proxy().mend();
+    setup.proxy().clear_faults();
     setup.assert_arrived(run)
 }
 
 fn list(body: &str) -> Fault {
-    Fault::Answer(Answer::json(200, body))
+    Fault::Respond(Response::json(200, body))
 }
 
 #[test]
@@ -77,13 +77,13 @@ fn endless_or_unordered_list_is_rejected() {
     for_each_case(bodies, |setup, body| {
         let file = kill_half_way(setup);
         // Each page is the same.
-        setup.proxy().spoil(Requests::parts(), list(&body));
+        setup.proxy().inject(Requests::parts(), list(&body));
         let run = setup.record(&file, SIZE, setup.resume());
         assert_eq!(run.output.code(), Some(69), "{}", run.output);
         assert!(run.traffic.requests() < 20, "{:?}", run.traffic);
         assert_eq!(run.traffic.count("PUT"), 0);
         let run = run.assert_failed_as("protocol_error");
-        setup.proxy().mend();
+        setup.proxy().clear_faults();
         let again = setup.record(&run.file, SIZE, setup.resume());
         setup.assert_arrived(again);
     });
@@ -91,7 +91,7 @@ fn endless_or_unordered_list_is_rejected() {
 
 #[test]
 fn lost_list_response_is_requested_again() {
-    let run = resume_with_list(Fault::DropAnswer);
+    let run = resume_with_list(Fault::DropResponse);
     assert!(run.traffic.bytes("PUT") < SIZE, "all of it was sent again");
 }
 
@@ -101,9 +101,9 @@ fn list_of_a_lost_upload_begins_again() {
     for (status, code) in [(404, "not_found"), (410, "gone")] {
         let mut setup = Setup::new();
         let file = kill_half_way(&mut setup);
-        setup.proxy().spoil(
+        setup.proxy().inject(
             Requests::parts().nth(1),
-            Fault::Answer(Answer::problem(status, code)),
+            Fault::Respond(Response::problem(status, code)),
         );
         let run = setup.record(&file, SIZE, setup.resume());
         assert_eq!(run.output.code(), Some(0), "{}", run.output);

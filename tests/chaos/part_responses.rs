@@ -4,14 +4,14 @@
 
 use crate::setup::{MANY_PARTS_SIZE, SIZES, Setup, first_put, for_each_case};
 use crate::support::PART;
-use crate::support::proxy::{Answer, Fault, Requests};
+use crate::support::proxy::{Fault, Requests, Response};
 
 /// For each size: the first PUT gets this response. Asserts one retry of `kind`.
 #[track_caller]
 fn assert_retried(fault: &Fault, kind: &str) {
     for_each_case(SIZES, |setup, size| {
         let run = setup.succeeding_put(size, |proxy| {
-            proxy.spoil(Requests::put().nth(1), fault.clone());
+            proxy.inject(Requests::put().nth(1), fault.clone());
         });
         assert_eq!(run.retry_kinds(), [kind], "{size}: {}", run.output);
         run.resends_little().makes_few_requests();
@@ -26,7 +26,7 @@ fn assert_all_retried(faults: impl IntoIterator<Item = Fault>, kind: &str) {
         .flat_map(|fault| [(1, fault.clone()), (PART + 1, fault)]);
     for_each_case(cases, |setup, (size, fault)| {
         let run = setup.succeeding_put(size, |proxy| {
-            proxy.spoil(Requests::put().nth(1), fault.clone());
+            proxy.inject(Requests::put().nth(1), fault.clone());
         });
         assert_eq!(run.retry_kinds(), [kind], "{size}: {}", run.output);
     });
@@ -36,7 +36,7 @@ fn assert_all_retried(faults: impl IntoIterator<Item = Fault>, kind: &str) {
 fn internal_errors_are_retried() {
     for_each_case(SIZES, |setup, size| {
         let run = setup.succeeding_put(size, |proxy| {
-            proxy.spoil(Requests::put().first(3), Fault::s3(500, "InternalError"));
+            proxy.inject(Requests::put().first(3), Fault::s3(500, "InternalError"));
         });
         assert_eq!(
             run.retry_kinds(),
@@ -50,7 +50,7 @@ fn internal_errors_are_retried() {
 
 #[test]
 fn error_pages_500_502_504_are_temporary() {
-    assert_all_retried([500, 502, 504].map(Fault::page), "temporary");
+    assert_all_retried([500, 502, 504].map(Fault::html_page), "temporary");
 }
 
 #[test]
@@ -68,26 +68,26 @@ fn incomplete_body_is_retried() {
 #[test]
 fn throttling_responses_are_retried() {
     assert_retried(&Fault::slow_down(), "throttled");
-    let mut answers = vec![Answer::new(429)];
+    let mut responses = vec![Response::new(429)];
     for retry_after in ["0", "-1", "soon", "Sat, 21 Nov 2026 10:00:00 GMT"] {
-        answers.push(Answer::s3(503, "SlowDown").header("retry-after", retry_after));
+        responses.push(Response::s3(503, "SlowDown").header("retry-after", retry_after));
     }
-    assert_all_retried(answers.into_iter().map(Fault::Answer), "throttled");
+    assert_all_retried(responses.into_iter().map(Fault::Respond), "throttled");
 }
 
 #[test]
 fn retry_after_is_waited() {
     let mut setup = Setup::new();
-    let answer = Answer::s3(503, "SlowDown").header("retry-after", "2");
+    let response = Response::s3(503, "SlowDown").header("retry-after", "2");
     let run = setup.succeeding_put(1, |proxy| {
-        proxy.spoil(Requests::put().nth(1), Fault::Answer(answer));
+        proxy.inject(Requests::put().nth(1), Fault::Respond(response));
     });
     assert_eq!(run.retry_waits_ms(), [2000]);
-    let answer = Answer::s3(503, "SlowDown")
+    let response = Response::s3(503, "SlowDown")
         .header("date", "Sat, 21 Nov 2026 10:00:00 GMT")
         .header("retry-after", "Sat, 21 Nov 2026 10:00:02 GMT");
     let run = setup.succeeding_put(1, |proxy| {
-        proxy.spoil(Requests::put().nth(1), Fault::Answer(answer));
+        proxy.inject(Requests::put().nth(1), Fault::Respond(response));
     });
     assert_eq!(run.retry_waits_ms(), [2000]);
 }
@@ -96,10 +96,10 @@ fn retry_after_is_waited() {
 fn retry_after_is_capped() {
     let mut setup = Setup::new();
     let file = setup.file(1);
-    let answer = Answer::s3(503, "SlowDown").header("retry-after", "99999");
+    let response = Response::s3(503, "SlowDown").header("retry-after", "99999");
     setup
         .proxy()
-        .spoil(Requests::put().nth(1), Fault::Answer(answer));
+        .inject(Requests::put().nth(1), Fault::Respond(response));
     let mut running = setup.put(&file).spawn();
     running.wait_for_stdout(r#""kind":"throttled""#);
     let stdout = running.stdout();
@@ -116,7 +116,7 @@ fn retry_after_is_capped() {
 fn throttled_parts_all_arrive() {
     let mut setup = Setup::new();
     let run = setup.succeeding_put(MANY_PARTS_SIZE, |proxy| {
-        proxy.spoil(Requests::put().first(6), Fault::slow_down());
+        proxy.inject(Requests::put().first(6), Fault::slow_down());
     });
     assert_eq!(run.retry_kinds(), ["throttled"; 6], "{}", run.output);
 }
@@ -126,7 +126,7 @@ fn expired_url_is_signed_again_without_waiting() {
     let mut setup = Setup::new();
     for size in SIZES {
         let run = setup.succeeding_put(size, |proxy| {
-            proxy.spoil(Requests::put().nth(1), Fault::expired());
+            proxy.inject(Requests::put().nth(1), Fault::expired());
         });
         assert_eq!(
             (run.retry_kinds(), run.retry_waits_ms()),
@@ -141,7 +141,7 @@ fn urls_that_expire_twice_are_signed_again() {
     let mut setup = Setup::new();
     let run = setup.succeeding_put(4 * PART, |proxy| {
         for part in 1..=4 {
-            proxy.spoil(Requests::part(part).first(2), Fault::expired());
+            proxy.inject(Requests::part(part).first(2), Fault::expired());
         }
     });
     assert_eq!(run.retry_kinds(), ["url_expired"; 8]);
@@ -159,7 +159,7 @@ fn urls_that_expire_twice_are_signed_again() {
 fn one_expired_url_costs_one_attempt() {
     let mut setup = Setup::new();
     let run = setup.succeeding_put(MANY_PARTS_SIZE, |proxy| {
-        proxy.spoil(Requests::part(9).nth(1), Fault::expired());
+        proxy.inject(Requests::part(9).nth(1), Fault::expired());
     });
     assert_eq!(run.traffic.count("PUT"), MANY_PARTS_SIZE.div_ceil(PART) + 1);
     run.makes_few_requests();
@@ -167,17 +167,17 @@ fn one_expired_url_costs_one_attempt() {
 
 #[test]
 fn rejected_urls_are_signed_once_more() {
-    for (answer, kind) in [
-        (Answer::s3(403, "AccessDenied"), "unauthorized"),
-        (Answer::s3(403, "SignatureDoesNotMatch"), "unauthorized"),
-        (Answer::s3(403, "RequestTimeTooSkewed"), "clock_skew"),
+    for (response, kind) in [
+        (Response::s3(403, "AccessDenied"), "unauthorized"),
+        (Response::s3(403, "SignatureDoesNotMatch"), "unauthorized"),
+        (Response::s3(403, "RequestTimeTooSkewed"), "clock_skew"),
         (
-            Answer::s3_saying(403, "AccessDenied", "Request is not yet valid"),
+            Response::s3_with_message(403, "AccessDenied", "Request is not yet valid"),
             "clock_skew",
         ),
-        (Answer::s3(301, "PermanentRedirect"), "wrong_endpoint"),
+        (Response::s3(301, "PermanentRedirect"), "wrong_endpoint"),
     ] {
-        assert_all_retried([Fault::Answer(answer)], kind);
+        assert_all_retried([Fault::Respond(response)], kind);
     }
 }
 
@@ -193,17 +193,21 @@ fn stripped_etags_are_taken_from_the_part_list() {
     let mut setup = Setup::new();
     for size in [1, PART, PART + 1] {
         let run = setup.succeeding_put(size, |proxy| {
-            proxy.spoil(Requests::put(), Fault::Strip("etag"));
+            proxy.inject(Requests::put(), Fault::RemoveHeader("etag"));
         });
-        assert!(run.traffic.of("PUT").count() <= 3 * 2, "{:?}", run.traffic);
+        assert!(
+            run.traffic.by_method("PUT").count() <= 3 * 2,
+            "{:?}",
+            run.traffic
+        );
     }
 }
 
 #[test]
 fn success_without_etag_is_retried() {
-    assert_retried(&Fault::Answer(Answer::new(200)), "missing_etag");
+    assert_retried(&Fault::Respond(Response::new(200)), "missing_etag");
     assert_all_retried(
-        [Fault::Answer(Answer::new(200).header("etag", "\"\""))],
+        [Fault::Respond(Response::new(200).header("etag", "\"\""))],
         "missing_etag",
     );
 }
@@ -219,7 +223,7 @@ fn unexpected_etag_is_corrected_by_the_part_list() {
     ] {
         for size in [1, PART + 1] {
             setup.succeeding_put(size, |proxy| {
-                proxy.spoil(Requests::put().nth(1), Fault::Set("etag", tag));
+                proxy.inject(Requests::put().nth(1), Fault::SetHeader("etag", tag));
             });
         }
     }
@@ -234,11 +238,11 @@ fn error_body_with_status_200_is_retried() {
 #[test]
 fn other_checksum_in_the_response_is_corruption() {
     let other_checksum = "A".repeat(43) + "=";
-    let corrupt = Fault::Set("x-amz-checksum-sha256", other_checksum.leak());
+    let corrupt = Fault::SetHeader("x-amz-checksum-sha256", other_checksum.leak());
     let mut setup = Setup::new();
     for size in [1, PART, PART + 1] {
         let run = setup.succeeding_put(size, |proxy| {
-            proxy.spoil(Requests::put().nth(1), corrupt.clone());
+            proxy.inject(Requests::put().nth(1), corrupt.clone());
         });
         assert_eq!(
             run.retry_kinds()[..1],
@@ -252,19 +256,19 @@ fn other_checksum_in_the_response_is_corruption() {
 /// Pages with and without an ETag, redirects, and status 511.
 #[test]
 fn captive_portal_is_not_the_store() {
-    let portal = Answer::page(200).header("etag", "\"0123456789abcdef0123456789abcdef\"");
-    let answers = [
+    let portal = Response::html_page(200).header("etag", "\"0123456789abcdef0123456789abcdef\"");
+    let responses = [
         portal,
-        Answer::page(302).header("location", "http://127.0.0.1:9/login"),
-        Answer::page(511),
+        Response::html_page(302).header("location", "http://127.0.0.1:9/login"),
+        Response::html_page(511),
     ];
-    assert_all_retried(answers.map(Fault::Answer), "unexpected_server");
+    assert_all_retried(responses.map(Fault::Respond), "unexpected_server");
 }
 
 #[test]
 fn error_pages_503_and_404_have_their_own_kinds() {
-    assert_all_retried([Fault::page(503)], "throttled");
-    assert_all_retried([Fault::page(404)], "unexpected_server");
+    assert_all_retried([Fault::html_page(503)], "throttled");
+    assert_all_retried([Fault::html_page(404)], "unexpected_server");
 }
 
 #[test]
@@ -272,7 +276,7 @@ fn unknown_upload_response_is_checked_with_the_gateway() {
     for_each_case(["NoSuchUpload", "NoSuchKey"], |setup, code| {
         for size in [PART + 1, 4 * PART] {
             let run = setup.succeeding_put(size, |proxy| {
-                proxy.spoil(Requests::put().nth(1), Fault::s3(404, code));
+                proxy.inject(Requests::put().nth(1), Fault::s3(404, code));
             });
             run.resends_little();
         }
@@ -284,7 +288,7 @@ fn flipped_bits_are_detected_and_sent_again() {
     for_each_case(SIZES.into_iter().filter(|size| *size > 0), |setup, size| {
         for at in [0, (size.min(PART) - 1) / 2, size.min(PART) - 1] {
             let run = setup.succeeding_put(size, |proxy| {
-                proxy.spoil(first_put(size), Fault::FlipBit { at });
+                proxy.inject(first_put(size), Fault::FlipBit { at });
             });
             assert_eq!(run.retry_kinds(), ["corrupt"], "{size}: {}", run.output);
             run.resends_little().makes_few_requests();

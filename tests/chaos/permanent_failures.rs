@@ -10,15 +10,15 @@ use std::thread;
 use crate::setup::{SIZES, Setup, assert_no_secrets, for_each_case};
 use crate::support::PART;
 use crate::support::files;
-use crate::support::proxy::{Answer, Fault, Requests};
+use crate::support::proxy::{Fault, Requests, Response};
 use crate::support::world::World;
 
 /// Each PUT gets this response. Asserts the exit code and the kind of the failure.
 #[track_caller]
-fn assert_ends_with(answer: &Answer, code: i32, kind: &str) {
+fn assert_ends_with(response: &Response, code: i32, kind: &str) {
     for_each_case([1, PART + 1], |setup, size| {
         let run = setup.failing_put(size, code, |proxy| {
-            proxy.spoil(Requests::put(), Fault::Answer(answer.clone()));
+            proxy.inject(Requests::put(), Fault::Respond(response.clone()));
         });
         run.assert_failed_as(kind);
     });
@@ -29,26 +29,26 @@ fn denied_parts_end_with_77() {
     let mut setup = Setup::new();
     for size in SIZES {
         let run = setup.failing_put(size, 77, |proxy| {
-            proxy.spoil(Requests::put(), Fault::s3(403, "AccessDenied"));
+            proxy.inject(Requests::put(), Fault::s3(403, "AccessDenied"));
         });
         assert!(run.traffic.count("PUT") <= 4, "{:?}", run.traffic);
         run.assert_failed_as("unauthorized");
     }
     assert_ends_with(
-        &Answer::s3(403, "SignatureDoesNotMatch"),
+        &Response::s3(403, "SignatureDoesNotMatch"),
         77,
         "unauthorized",
     );
-    assert_ends_with(&Answer::s3(200, "AccessDenied"), 77, "unauthorized");
+    assert_ends_with(&Response::s3(200, "AccessDenied"), 77, "unauthorized");
 }
 
 /// The clock of the gateway, which signs, may be wrong: a temporary failure, not a missing
 /// permission.
 #[test]
 fn clock_skew_ends_with_75() {
-    assert_ends_with(&Answer::s3(403, "RequestTimeTooSkewed"), 75, "clock_skew");
+    assert_ends_with(&Response::s3(403, "RequestTimeTooSkewed"), 75, "clock_skew");
     assert_ends_with(
-        &Answer::s3_saying(403, "AccessDenied", "Request is not yet valid"),
+        &Response::s3_with_message(403, "AccessDenied", "Request is not yet valid"),
         75,
         "clock_skew",
     );
@@ -56,18 +56,22 @@ fn clock_skew_ends_with_75() {
 
 #[test]
 fn permanent_redirect_ends_with_69() {
-    assert_ends_with(&Answer::s3(301, "PermanentRedirect"), 69, "wrong_endpoint");
+    assert_ends_with(
+        &Response::s3(301, "PermanentRedirect"),
+        69,
+        "wrong_endpoint",
+    );
 }
 
 #[test]
 fn repeated_corruption_ends_with_65() {
-    assert_ends_with(&Answer::s3(400, "BadDigest"), 65, "corrupt");
+    assert_ends_with(&Response::s3(400, "BadDigest"), 65, "corrupt");
 }
 
 #[test]
 fn missing_bucket_ends_with_78() {
-    assert_ends_with(&Answer::s3(404, "NoSuchBucket"), 78, "config");
-    assert_ends_with(&Answer::s3(405, "MethodNotAllowed"), 78, "config");
+    assert_ends_with(&Response::s3(404, "NoSuchBucket"), 78, "config");
+    assert_ends_with(&Response::s3(405, "MethodNotAllowed"), 78, "config");
 }
 
 #[test]
@@ -77,24 +81,24 @@ fn unsupported_or_too_large_requests_are_not_retried() {
         (411, "MissingContentLength"),
         (400, "EntityTooLarge"),
     ] {
-        assert_ends_with(&Answer::s3(status, code), 69, "incompatible");
+        assert_ends_with(&Response::s3(status, code), 69, "incompatible");
     }
-    assert_ends_with(&Answer::page(413), 69, "incompatible");
+    assert_ends_with(&Response::html_page(413), 69, "incompatible");
 }
 
 #[test]
 fn missing_etags_end_with_69() {
-    assert_ends_with(&Answer::new(200), 69, "missing_etag");
+    assert_ends_with(&Response::new(200), 69, "missing_etag");
 }
 
 #[test]
 fn proxy_login_ends_with_77() {
-    assert_ends_with(&Answer::page(407), 77, "unauthorized");
+    assert_ends_with(&Response::html_page(407), 77, "unauthorized");
     let mut setup = Setup::new();
     let run = setup.failing_put(1, 77, |proxy| {
-        proxy.spoil(Requests::any(), Fault::page(407));
+        proxy.inject(Requests::any(), Fault::html_page(407));
     });
-    run.output.says("proxy");
+    run.output.stderr_contains("proxy");
 }
 
 /// To reach an https gateway, the client asks the proxy for a tunnel; the proxy rejects that.
@@ -114,7 +118,7 @@ fn rejected_tunnel_names_the_proxy() {
                     None => break,
                 }
                 lines.find(String::is_empty);
-                Answer::page(status).send(&client).unwrap();
+                Response::html_page(status).send(&client).unwrap();
             }
             request_lines
         });
@@ -132,19 +136,21 @@ fn rejected_tunnel_names_the_proxy() {
         assert_no_secrets(&output);
         output
     };
-    put_via_proxy(407).exits(77).says("requires a login");
+    put_via_proxy(407)
+        .exits(77)
+        .stderr_contains("requires a login");
     put_via_proxy(502).exits(75);
 }
 
 /// The token file changes during the run, as with tokens that are renewed every hour.
 #[test]
 fn renewed_token_file_is_read_again() {
-    let mut setup = Setup::on_world(World::with(&["--auth", "tokens"]), None);
+    let mut setup = Setup::on_world(World::with_args(&["--auth", "tokens"]), None);
     let [old, new] = ["ci"; 2].map(|name| setup.world.gateway.token(name));
     let token_path = setup.world.sandbox.path("token");
     std::fs::write(&token_path, &old).unwrap();
     let file = setup.file(6 * PART);
-    setup.proxy().shut_after(1);
+    setup.proxy().block_after(1);
     let running = setup
         .world
         .put(&file)
@@ -152,7 +158,7 @@ fn renewed_token_file_is_read_again() {
         .arg("--token-file")
         .arg(&token_path)
         .spawn();
-    setup.proxy().wait_until_shut();
+    setup.proxy().wait_until_blocked();
     std::fs::write(&token_path, &new).unwrap();
     let id = old.split('_').nth(1).unwrap();
     setup
@@ -162,7 +168,7 @@ fn renewed_token_file_is_read_again() {
         .upload(["serve", "token", "revoke", id])
         .run()
         .succeeds();
-    setup.proxy().open();
+    setup.proxy().unblock();
     let output = running.wait().succeeds();
     assert!(!output.stdout().contains("\"retry\""), "{output}");
     let rejected_count = setup
@@ -194,9 +200,9 @@ fn rejected_token_ends_with_77() {
         Requests::sign(),
         Requests::complete(),
     ] {
-        let rejection = Fault::Answer(Answer::problem(401, "unauthenticated"));
-        let run = setup.failing_put(PART + 1, 77, |proxy| proxy.spoil(requests, rejection));
-        run.output.says("token");
+        let rejection = Fault::Respond(Response::problem(401, "unauthenticated"));
+        let run = setup.failing_put(PART + 1, 77, |proxy| proxy.inject(requests, rejection));
+        run.output.stderr_contains("token");
     }
 }
 
@@ -205,7 +211,7 @@ fn rejected_token_ends_with_77() {
 fn other_server_than_a_gateway_ends_with_69() {
     for_each_case([200, 302, 404, 511], |setup, status| {
         let run = setup.failing_put(1, 69, |proxy| {
-            proxy.spoil(Requests::any(), Fault::page(status));
+            proxy.inject(Requests::any(), Fault::html_page(status));
         });
         run.assert_failed_as("unexpected_server");
     });
@@ -224,7 +230,7 @@ fn malformed_gateway_responses_end_with_69() {
     ];
     for_each_case(nonsense, |setup, body| {
         let run = setup.failing_put(PART + 1, 69, |proxy| {
-            proxy.spoil(Requests::sign(), Fault::Answer(Answer::json(200, body)));
+            proxy.inject(Requests::sign(), Fault::Respond(Response::json(200, body)));
         });
         assert_eq!(run.traffic.count("PUT"), 0);
         run.assert_failed_as("protocol_error");
@@ -233,9 +239,9 @@ fn malformed_gateway_responses_end_with_69() {
         [Requests::info(), Requests::begin(), Requests::complete()],
         |setup, requests| {
             let run = setup.failing_put(PART + 1, 69, |proxy| {
-                proxy.spoil(
+                proxy.inject(
                     requests,
-                    Fault::Answer(Answer::json(200, r#"{"id":7,"size":-1,"limits":[]}"#)),
+                    Fault::Respond(Response::json(200, r#"{"id":7,"size":-1,"limits":[]}"#)),
                 );
             });
             run.assert_failed_as("protocol_error");
@@ -257,11 +263,11 @@ fn receipt_of_another_file_ends_with_65() {
         assert_ne!(expected, other);
         setup
             .proxy()
-            .spoil(Requests::complete(), Fault::Edit(expected, other));
+            .inject(Requests::complete(), Fault::ReplaceText(expected, other));
         let run = setup.record(&file, 1, setup.put(&file));
         assert_eq!(run.output.code(), Some(65), "{field}: {}", run.output);
         let run = run.assert_failed_as("corrupt");
-        setup.proxy().mend();
+        setup.proxy().clear_faults();
         let again = setup.record(&run.file, 1, setup.put(&run.file));
         setup.assert_arrived(again);
     });
@@ -279,14 +285,14 @@ fn receipt_of_another_upload_ends_with_65() {
             "checksum":"{checksum}","proof":"sha256","sha256":null,"started":"2026-01-01T00:00:00Z",
             "finished":"2026-01-01T00:00:00Z"}}"#
     );
-    setup.proxy().spoil(
+    setup.proxy().inject(
         Requests::complete(),
-        Fault::Answer(Answer::json(200, &receipt)),
+        Fault::Respond(Response::json(200, &receipt)),
     );
     let run = setup.record(&file, 1, setup.put(&file));
     assert_eq!(run.output.code(), Some(65), "{}", run.output);
     let run = run.assert_failed_as("corrupt");
-    setup.proxy().mend();
+    setup.proxy().clear_faults();
     let again = setup.record(&run.file, 1, setup.put(&run.file));
     setup.assert_arrived(again);
 }
@@ -294,9 +300,9 @@ fn receipt_of_another_upload_ends_with_65() {
 #[test]
 fn oversized_response_is_not_read() {
     let mut setup = Setup::new();
-    let long = Answer::json(200, &" ".repeat(5 << 20));
+    let long = Response::json(200, &" ".repeat(5 << 20));
     let run = setup.failing_put(1, 69, |proxy| {
-        proxy.spoil(Requests::begin(), Fault::Answer(long));
+        proxy.inject(Requests::begin(), Fault::Respond(long));
     });
     run.assert_failed_as("incompatible");
 }
@@ -304,18 +310,20 @@ fn oversized_response_is_not_read() {
 #[test]
 fn other_protocol_version_ends_with_69() {
     let mut setup = Setup::new();
-    for answer in [
-        Answer::new(426),
-        Answer::problem(426, "upgrade_required"),
-        Answer::json(
+    for response in [
+        Response::new(426),
+        Response::problem(426, "upgrade_required"),
+        Response::json(
             200,
             r#"{"protocol":2,"instance_id":"i","limits":{"min_part":1,"max_part":2,"max_parts":3,"max_size":4,"equal_parts":false},"allow_types":[],"proof":"sha256"}"#,
         ),
     ] {
         let run = setup.failing_put(1, 69, |proxy| {
-            proxy.spoil(Requests::any(), Fault::Answer(answer));
+            proxy.inject(Requests::any(), Fault::Respond(response));
         });
-        run.assert_failed_as("incompatible").output.says("version");
+        run.assert_failed_as("incompatible")
+            .output
+            .stderr_contains("version");
     }
 }
 
@@ -339,14 +347,14 @@ fn redirects_are_never_followed() {
         (308, Requests::sign()),
     ];
     for_each_case(cases, |setup, (status, requests)| {
-        let redirect = Fault::Answer(Answer::new(status).header("location", &target_url));
-        setup.succeeding_put(PART + 1, |proxy| proxy.spoil(requests.nth(1), redirect));
+        let redirect = Fault::Respond(Response::new(status).header("location", &target_url));
+        setup.succeeding_put(PART + 1, |proxy| proxy.inject(requests.nth(1), redirect));
     });
     let mut setup = Setup::new();
     setup.failing_put(1, 69, |proxy| {
-        proxy.spoil(
+        proxy.inject(
             Requests::info(),
-            Fault::Answer(Answer::new(307).header("location", &target_url)),
+            Fault::Respond(Response::new(307).header("location", &target_url)),
         );
     });
     assert!(

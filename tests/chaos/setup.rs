@@ -142,7 +142,7 @@ impl Setup {
     #[track_caller]
     pub fn run(&mut self, size: u64, inject: impl FnOnce(&Proxy)) -> Run {
         let file = self.file(size);
-        self.proxy().mend();
+        self.proxy().clear_faults();
         inject(self.proxy());
         self.record(&file, size, self.put(&file))
     }
@@ -152,7 +152,7 @@ impl Setup {
     #[track_caller]
     pub fn succeeding_put(&mut self, size: u64, inject: impl FnOnce(&Proxy)) -> Run {
         let run = self.run(size, inject);
-        self.proxy().mend();
+        self.proxy().clear_faults();
         self.assert_arrived(run)
     }
 
@@ -186,7 +186,7 @@ impl Setup {
             files::sha256(file),
             "the object differs from the file"
         );
-        self.store.holds_nothing_open();
+        self.store.assert_no_open_uploads();
         self.known_objects = objects;
     }
 
@@ -201,7 +201,7 @@ impl Setup {
             .filter(|key| self.store.sha256(key) == wanted)
             .count();
         assert_eq!(same, 1, "the store no longer has the file");
-        self.store.holds_nothing_open();
+        self.store.assert_no_open_uploads();
     }
 
     pub fn store(&self) -> &S3 {
@@ -217,7 +217,7 @@ impl Setup {
     #[track_caller]
     pub fn failing_put(&mut self, size: u64, code: i32, inject: impl FnOnce(&Proxy)) -> Run {
         let run = self.run(size, inject);
-        self.proxy().mend();
+        self.proxy().clear_faults();
         assert_eq!(
             run.output.code(),
             Some(code),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::setup::{MANY_PARTS_SIZE, Run, STALL_LIMIT, Setup, for_each_case, for_each_case_with};
-use crate::support::proxy::{Fault, Requests, WHOLE};
+use crate::support::proxy::{Fault, Requests, WHOLE_BODY};
 use crate::support::{MIB, PART, wait};
 
 /// Asserts that the stalled part was sent again soon after the limit.
@@ -17,9 +17,9 @@ use crate::support::{MIB, PART, wait};
 fn assert_stalled_part_is_retried(size: u64, requests: Requests, bytes: u64) {
     let mut setup = Setup::new().with_short_stall_limit();
     let run = setup.succeeding_put(size, |proxy| {
-        proxy.spoil(requests.nth(1), Fault::HushAfter { bytes });
+        proxy.inject(requests.nth(1), Fault::StallAfter { bytes });
     });
-    let puts: Vec<Instant> = run.traffic.of("PUT").map(|put| put.began).collect();
+    let puts: Vec<Instant> = run.traffic.by_method("PUT").map(|put| put.began).collect();
     let longest = puts
         .windows(2)
         .map(|two| two[1] - two[0])
@@ -45,15 +45,15 @@ fn part_that_the_store_does_not_read_is_sent_again() {
 /// All bytes are sent and no response arrives.
 #[test]
 fn part_without_response_is_sent_again() {
-    assert_stalled_part_is_retried(1, Requests::put(), WHOLE);
+    assert_stalled_part_is_retried(1, Requests::put(), WHOLE_BODY);
 }
 
 #[test]
 fn stalled_part_does_not_delay_the_others() {
     let mut setup = Setup::new().with_short_stall_limit();
-    let stall = Fault::HushAfter { bytes: PART / 2 };
+    let stall = Fault::StallAfter { bytes: PART / 2 };
     let run = setup.succeeding_put(MANY_PARTS_SIZE, |proxy| {
-        proxy.spoil(Requests::part(3).nth(1), stall);
+        proxy.inject(Requests::part(3).nth(1), stall);
     });
     run.resends_little();
 }
@@ -70,8 +70,8 @@ fn call_without_response_is_repeated() {
         || Setup::new().with_short_stall_limit(),
         calls,
         |setup, requests| {
-            let stall = Fault::HushAfter { bytes: WHOLE };
-            let run = setup.succeeding_put(PART + 1, |proxy| proxy.spoil(requests.nth(1), stall));
+            let stall = Fault::StallAfter { bytes: WHOLE_BODY };
+            let run = setup.succeeding_put(PART + 1, |proxy| proxy.inject(requests.nth(1), stall));
             run.resends_little();
         },
     );
@@ -83,19 +83,19 @@ fn call_without_response_is_repeated() {
 fn network_change_costs_only_parts_in_flight() {
     let mut setup = Setup::new().with_short_stall_limit();
     let file = setup.file(6 * PART);
-    setup.proxy().shut_after(PART / 2);
+    setup.proxy().block_after(PART / 2);
     let mut running = setup.put(&file).spawn();
-    setup.proxy().wait_until_shut();
+    setup.proxy().wait_until_blocked();
     let began = Instant::now();
-    setup.proxy().refuse();
+    setup.proxy().stop_listening();
     // A retry of a part, not of a call.
     let is_part_retry =
         |line: &str| line.contains("\"retry\"") && !line.contains("\"number\":null");
     running.wait_for("a part to be retried", |running| {
         running.stdout().lines().any(is_part_retry).then_some(())
     });
-    setup.proxy().listen();
-    setup.proxy().open();
+    setup.proxy().listen_again();
+    setup.proxy().unblock();
     // Sooner than the kernel reports the broken connection.
     assert!(
         began.elapsed() < Duration::from_secs(20),
@@ -121,7 +121,7 @@ fn suspended_process_reports_no_stall() {
         [Requests::put(), Requests::complete()],
         |setup, requests| {
             let file = setup.file(1);
-            setup.proxy().spoil(requests, Fault::Hold);
+            setup.proxy().inject(requests, Fault::Hold);
             let running = setup.put(&file).spawn();
             wait::until("the request to be held", || {
                 setup.proxy().is_holding().then_some(())
@@ -178,10 +178,10 @@ fn trickling_part_is_not_a_stall() {
         let file = setup.file(size);
         setup
             .proxy()
-            .spoil(Requests::put(), Fault::Trickle { rate });
+            .inject(Requests::put(), Fault::Trickle { rate });
         let put = setup.world.put(&file).arg("--json");
         let run = setup.record(&file, size, put);
-        setup.proxy().mend();
+        setup.proxy().clear_faults();
         assert_eq!(setup.assert_arrived(run).traffic.count("PUT"), 1);
     });
 }
@@ -190,7 +190,7 @@ fn trickling_part_is_not_a_stall() {
 fn slow_response_is_not_a_stall() {
     let mut setup = Setup::new();
     let run = setup.succeeding_put(1, |proxy| {
-        proxy.spoil(Requests::complete(), Fault::TrickleAnswer { rate: 250 });
+        proxy.inject(Requests::complete(), Fault::TrickleResponse { rate: 250 });
     });
     assert_eq!(run.traffic.posts("/complete"), 1, "{}", run.output);
 }
@@ -199,7 +199,7 @@ fn slow_response_is_not_a_stall() {
 fn latency_costs_no_requests() {
     let mut setup = Setup::new();
     let delay = Fault::Delay(Duration::from_millis(150));
-    let run = setup.succeeding_put(4 * PART, |proxy| proxy.spoil(Requests::any(), delay));
+    let run = setup.succeeding_put(4 * PART, |proxy| proxy.inject(Requests::any(), delay));
     run.resends_at_most(0).makes_few_requests();
 }
 

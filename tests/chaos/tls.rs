@@ -19,7 +19,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use crate::http2::{self, Cut};
 use crate::setup::{SIZES, Setup, for_each_case_with};
 use crate::support::PART;
-use crate::support::proxy::{Answer, Fault, Proxy, Requests, Then, WHOLE};
+use crate::support::proxy::{ConnectionEnd, Fault, Proxy, Requests, Response, WHOLE_BODY};
 use crate::support::s3::S3;
 use crate::support::world::World;
 
@@ -124,7 +124,7 @@ impl TlsSetup {
     fn with(pem: &str, broken_handshakes: u32) -> Self {
         let proxy = Proxy::start();
         let front = Front::start(pem, proxy.addr(), broken_handshakes);
-        let world = World::named(&front.url(), proxy, &[], &[], None);
+        let world = World::with_public_url(&front.url(), proxy, &[], &[], None);
         Self::of(world, front)
     }
 
@@ -132,7 +132,7 @@ impl TlsSetup {
     pub fn over_http2(cut: &Arc<Cut>) -> Self {
         let proxy = Proxy::start();
         let front = Front::start_with_http2(GOOD, proxy.addr(), 0, Some(Arc::clone(cut)));
-        let world = World::named(&front.url(), proxy, &[], &[], None);
+        let world = World::with_public_url(&front.url(), proxy, &[], &[], None);
         cut.set_gateway(world.gateway.addr());
         Self::of(world, front)
     }
@@ -173,7 +173,7 @@ fn untrusted_certificate_is_not_retried() {
         if trusted {
             put = put.args(["--ca-cert", &ca_path()]);
         }
-        put.run().exits(69).says("--ca-cert");
+        put.run().exits(69).stderr_contains("--ca-cert");
         assert_eq!(
             context.setup.proxy().traffic().requests(),
             0,
@@ -194,11 +194,11 @@ fn broken_handshake_is_retried() {
 #[test]
 fn broken_connections_cost_one_attempt() {
     for_each_case_with(TlsSetup::new, [1, PART, PART + 1], |context, size| {
-        for bytes in [0, size.min(PART) / 2, WHOLE] {
+        for bytes in [0, size.min(PART) / 2, WHOLE_BODY] {
             for fault in [Fault::ResetAfter { bytes }, Fault::FinAfter { bytes }] {
                 let run = context
                     .setup
-                    .succeeding_put(size, |proxy| proxy.spoil(Requests::put().nth(1), fault));
+                    .succeeding_put(size, |proxy| proxy.inject(Requests::put().nth(1), fault));
                 run.resends_little().makes_few_requests();
             }
         }
@@ -209,25 +209,25 @@ fn broken_connections_cost_one_attempt() {
 fn stalled_part_is_retried() {
     let mut context = TlsSetup::new();
     context.setup = context.setup.with_short_stall_limit();
-    let hush = Fault::HushAfter { bytes: PART / 2 };
+    let hush = Fault::StallAfter { bytes: PART / 2 };
     let run = context
         .setup
-        .succeeding_put(PART, |proxy| proxy.spoil(Requests::put().nth(1), hush));
+        .succeeding_put(PART, |proxy| proxy.inject(Requests::put().nth(1), hush));
     assert_eq!(run.retry_kinds()[0], "temporary");
 }
 
 #[test]
 fn early_error_response_is_read() {
     // Without "close", a connection with the rest of the body in its buffers looks reusable.
-    let answer =
-        Answer::s3_saying(403, "AccessDenied", "Request has expired").header("connection", "close");
-    let early = Fault::EarlyAnswer {
+    let response = Response::s3_with_message(403, "AccessDenied", "Request has expired")
+        .header("connection", "close");
+    let early = Fault::EarlyResponse {
         bytes: 1000,
-        answer,
-        then: Then::Stay,
+        response,
+        then: ConnectionEnd::StayOpen,
     };
     let run = TlsSetup::new().setup.succeeding_put(PART + 1, |proxy| {
-        proxy.spoil(Requests::part(1).nth(1), early);
+        proxy.inject(Requests::part(1).nth(1), early);
     });
     assert_eq!(run.retry_kinds()[0], "url_expired", "{}", run.output);
 }
@@ -238,12 +238,12 @@ fn error_responses_are_classified() {
         (Fault::slow_down(), "throttled"),
         (Fault::expired(), "url_expired"),
         (Fault::error_in_success(), "temporary"),
-        (Fault::page(302), "unexpected_server"),
+        (Fault::html_page(302), "unexpected_server"),
         (Fault::FlipBit { at: 0 }, "corrupt"),
     ];
     for_each_case_with(TlsSetup::new, cases, |context, (fault, kind)| {
         let run = context.setup.succeeding_put(PART + 1, |proxy| {
-            proxy.spoil(Requests::part(1).nth(1), fault);
+            proxy.inject(Requests::part(1).nth(1), fault);
         });
         assert_eq!(run.retry_kinds(), [kind], "{}", run.output);
     });

@@ -27,7 +27,7 @@ pub fn assert_stored(store: &S3, known_objects: &[String], sources: &[PathBuf]) 
     stored.sort();
     wanted.sort();
     assert_eq!(stored, wanted, "objects and files differ: {objects:?}");
-    store.holds_nothing_open();
+    store.assert_no_open_uploads();
 }
 
 /// Asserts that the databases among these files are intact, and that they contain no secret.

@@ -76,7 +76,7 @@ fn put_with_kill(point: &str) {
             |keys: &[&String], path| keys.len() == 1 && store.sha256(keys[0]) == sha256(path);
         (is_only(&others, &good) && is_only(&quarantined, &bad)).then_some(())
     });
-    store.holds_nothing_open();
+    store.assert_no_open_uploads();
     gateway.kill();
     assertions::assert_databases_intact(gateway.sandbox.files());
 }

@@ -10,7 +10,7 @@ use crate::support::postgres::Database;
 const POINTS: [&str; 5] = [
     "gateway.begin.created",
     "gateway.sign.pinned",
-    "gateway.complete.sealed",
+    "gateway.complete.started",
     "gateway.complete.store_responded",
     "gateway.complete.decided",
 ];

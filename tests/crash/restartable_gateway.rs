@@ -69,7 +69,7 @@ impl RestartableGateway {
             }
         });
         if let Some(addr) = addr {
-            self.proxy.lead_to(addr);
+            self.proxy.forward_to(addr);
         }
         self.running = Some(running);
         addr.is_some()

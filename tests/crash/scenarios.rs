@@ -164,7 +164,7 @@ impl Victim {
             Self::Client => {
                 let proxy = Proxy::start();
                 let gateway = Gateway::start(&["--public-url", &proxy.url()], &[]);
-                proxy.lead_to(gateway.addr());
+                proxy.forward_to(gateway.addr());
                 let store = gateway.store();
                 Environment::Client(Box::new(SharedGateway {
                     gateway,

@@ -436,15 +436,15 @@ async fn sweep_finishes_an_interrupted_rejection() {
     let gateway =
         TestGateway::with_config(|config| config.sweep_interval = Some(Duration::from_millis(20)))
             .await;
-    for (fate, object_stays) in [
+    for (disposal, object_stays) in [
         (r#""delete""#, false),
         (r#""keep""#, true),
         (r#"{"quarantine":"q/x"}"#, false),
     ] {
-        let bodies = [fate.as_bytes().to_vec()];
+        let bodies = [disposal.as_bytes().to_vec()];
         let upload = create_verified_upload(&gateway, &bodies).await;
         let rejection = format!(
-            r#"{{"hook":"scan","reason":"bad","fate":{fate},"until":"2020-01-01T00:00:00Z"}}"#
+            r#"{{"hook":"scan","reason":"bad","disposal":{disposal},"until":"2020-01-01T00:00:00Z"}}"#
         );
         let assignments = format!("state = 'rejected', rejection = '{rejection}', cleanup_at = 0");
         gateway.execute_sql(&format!(
@@ -463,7 +463,7 @@ async fn sweep_finishes_an_interrupted_rejection() {
         assert_eq!(
             gateway.store().head(&upload.key).await.unwrap().is_some(),
             object_stays,
-            "{fate}"
+            "{disposal}"
         );
     }
     assert!(

@@ -140,7 +140,7 @@ impl TestGateway {
     pub fn kill(&mut self) {
         let stderr = self.gateway.kill9();
         assert!(!stderr.contains("panicked"), "{stderr}");
-        self.gateway.start_again();
+        self.gateway.restart();
     }
 
     /// Kills the gateway and starts it with an empty ledger.
@@ -152,7 +152,7 @@ impl TestGateway {
             std::fs::remove_file(path).ok();
         }
         self.tokens = Self::tokens(self.gateway.sandbox(), &self.dir);
-        self.gateway.start_again();
+        self.gateway.restart();
     }
 
     pub fn stderr(&self) -> String {

@@ -24,7 +24,7 @@ const MAX_QUARANTINE_PREFIX_BYTES: usize = 256;
 const UPLOADS_PREFIX: &str = "uploads";
 const RETRY_BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_hours(1));
 
-/// How long to wait before a hook runs again after so many failures in a row. `random` is in 0..1.
+/// The delay before a hook runs again after `failures` failures in a row. `random` is in 0..1.
 #[must_use]
 pub fn retry_delay(failures: u32, random: f64) -> Duration {
     RETRY_BACKOFF.equal_jitter(failures, random)
@@ -84,7 +84,7 @@ impl Hooks {
     }
 
     /// Runs one of the hooks for an upload. If the future is dropped, the hook ends: a program is
-    /// killed together with the programs that it started.
+    /// killed together with its child processes.
     pub async fn run(&self, hook: &Hook, document: &Document<'_>) -> Verdict {
         let body = match serde_json::to_vec(document) {
             Ok(body) => body,

@@ -34,7 +34,7 @@ struct ResponseBody {
 /// Checks the URL of a webhook.
 ///
 /// # Errors
-/// The reason why it cannot be used.
+/// The reason that it cannot be used.
 pub fn check(url: &Url) -> Result<(), &'static str> {
     if !matches!(url.scheme(), "https" | "http") {
         return Err("its URL is not http or https");
@@ -73,7 +73,7 @@ impl WebhookClient {
         Ok(Self { http, secret })
     }
 
-    /// Sends the document. A request that fails is to be repeated.
+    /// Sends the document. The verdict for a failed request is [`Verdict::Retry`].
     pub async fn call(&self, url: &Url, delivery_id: &str, body: Vec<u8>) -> Verdict {
         let timestamp = Timestamp::now().as_second();
         let Some(signature) = signature(&self.secret, timestamp, &body) else {

@@ -37,8 +37,8 @@ impl<T> From<ApiResponse<T>> for BatchOutcome<T> {
     }
 }
 
-/// Adds the headers of a gateway's response. It must not be cached, since it may contain presigned
-/// URLs.
+/// Adds the headers of a gateway's response. The response must not be cached, since it may contain
+/// presigned URLs.
 pub async fn add_gateway_headers(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(
