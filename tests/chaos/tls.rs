@@ -19,6 +19,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use crate::http2::{self, Cut};
 use crate::setup::{SIZES, Setup, for_each_case_with};
 use crate::support::PART;
+use crate::support::command::Command;
 use crate::support::proxy::{ConnectionEnd, Fault, Proxy, Requests, Response, WHOLE_BODY};
 use crate::support::s3::S3;
 use crate::support::world::World;
@@ -247,4 +248,42 @@ fn error_responses_are_classified() {
         });
         assert_eq!(run.retry_kinds(), [kind], "{}", run.output);
     });
+}
+
+/// `put` straight to a bucket, whose store has a certificate of a private authority.
+fn put_to_private_store(world: &World, front: &Front) -> Command {
+    let store = world.store();
+    let file = world.sandbox.file("film.bin", 2 * PART);
+    let put = world
+        .sandbox
+        .upload(["put", "--s3-path-style", "--give-up-after", "20s"])
+        .args(["--backend", &format!("s3://{}", store.bucket())])
+        .args(["--s3-endpoint", &front.url()])
+        .arg(&file);
+    let envs = store.envs();
+    envs.into_iter()
+        .fold(put, |put, (name, value)| put.env(name, value))
+}
+
+#[test]
+fn private_authority_is_trusted_for_the_store_of_a_bucket() {
+    let world = World::new();
+    let front = Front::start(GOOD, world.store().addr(), 0);
+    let ca_path = ca_path();
+    put_to_private_store(&world, &front)
+        .run()
+        .exits(69)
+        .stderr_contains("--ca-cert");
+    assert!(world.store().objects().is_empty());
+    put_to_private_store(&world, &front)
+        .args(["--ca-cert", &ca_path])
+        .run()
+        .succeeds();
+    let objects = world.store().objects().len();
+    put_to_private_store(&world, &front)
+        .arg("--force")
+        .env("AWS_CA_BUNDLE", &ca_path)
+        .run()
+        .succeeds();
+    assert_eq!((objects, world.store().objects().len()), (1, 2));
 }

@@ -122,9 +122,6 @@ impl Settings {
         Ok(Connection {
             token: token::read(token.as_ref())?,
             token_file: token.and_then(|found| found.value.file()),
-            ca_cert: self
-                .ca_cert_setting(&flags.network)
-                .map(|found| found.value),
             network: self.network(&flags.network)?,
             stall_after: self.stall_after_setting(flags)?.map(|found| found.value),
             allow_insecure_http: self.allow_insecure_http_setting(flags).value,
