@@ -1,17 +1,26 @@
-//! The catalogue of promises, faults and threats (`tests/README.md`) against the tests that it names: a row whose test has
-//! gone or was renamed is a failure here.
+//! The catalogue of promises, faults and threats in `tests/README.md`: every row must name a test
+//! that exists, or a reason for having none.
 //!
-//! Border: reads the page and the sources as text; whether a test can fail, mutating the code shows, not this.
+//! Not here: whether a test can fail. The page and the sources are read as text.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The rows that must be there.
-const ROWS: &[(&str, u32)] = &[("C", 8), ("F", 80)];
-/// What stands in place of a test, before the reason.
-const NONE: &str = "no test:";
+/// The letters of the ids that must exist, with their highest number.
+const REQUIRED_IDS: &[(&str, u32)] = &[("C", 8), ("F", 80)];
+/// Introduces the reason of a row without a test.
+const NO_TEST: &str = "no test:";
+
+/// A row of the catalogue, with its continuation rows.
+#[derive(Debug, PartialEq, Eq)]
+struct Row {
+    /// For example `F12` or `F44a`.
+    id: String,
+    /// The last cells.
+    tests: String,
+}
 
 fn root() -> PathBuf {
     env::var_os("CARGO_MANIFEST_DIR")
@@ -23,58 +32,79 @@ fn page() -> String {
     fs::read_to_string(root().join("tests/README.md")).unwrap()
 }
 
-/// The rows of all tables: an id like `F12` or `F44a`, and the last cell.
-fn rows(page: &str) -> Vec<(String, String)> {
-    let cells = page.lines().filter_map(|line| {
-        let cells: Vec<&str> = line
-            .trim()
-            .strip_prefix('|')?
-            .strip_suffix('|')?
-            .split('|')
-            .map(str::trim)
-            .collect();
-        let (id, last) = (*cells.first()?, *cells.last()?);
-        let digits = id.trim_start_matches(|c: char| c.is_ascii_uppercase());
-        (id.len() > digits.len() && digits.starts_with(|c: char| c.is_ascii_digit()))
-            .then(|| (id.to_owned(), last.to_owned()))
-    });
-    cells.collect()
+fn is_id(cell: &str) -> bool {
+    let number = cell.trim_start_matches(|c: char| c.is_ascii_uppercase());
+    cell.len() > number.len() && number.starts_with(|c: char| c.is_ascii_digit())
 }
 
-/// What stands in backticks.
+/// The rows of all tables. A row without an id continues the row before it.
+fn rows(page: &str) -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::new();
+    let mut continues = false;
+    for line in page.lines() {
+        let cells: Vec<&str> = line
+            .trim()
+            .strip_prefix('|')
+            .and_then(|line| line.strip_suffix('|'))
+            .map(|line| line.split('|').map(str::trim).collect())
+            .unwrap_or_default();
+        let (id, tests) = (
+            cells.first().copied().unwrap_or_default(),
+            cells.last().copied().unwrap_or_default(),
+        );
+        if is_id(id) {
+            rows.push(Row {
+                id: id.to_owned(),
+                tests: tests.to_owned(),
+            });
+            continues = true;
+        } else if id.is_empty() && continues && cells.len() > 1 {
+            let row = rows.last_mut().unwrap();
+            row.tests.push(' ');
+            row.tests.push_str(tests);
+        } else {
+            continues = false;
+        }
+    }
+    rows
+}
+
+/// The texts in backticks.
 fn quoted(cell: &str) -> Vec<&str> {
     cell.split('`').skip(1).step_by(2).collect()
 }
 
-fn rust_beneath(dir: &Path, found: &mut String) {
+/// Appends all Rust sources below `dir`.
+fn append_sources(dir: &Path, text: &mut String) {
     let Ok(entries) = fs::read_dir(dir) else {
         return;
     };
     for entry in entries {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            rust_beneath(&path, found);
+            append_sources(&path, text);
         } else if path.extension().is_some_and(|ext| ext == "rs") {
-            found.push_str(&fs::read_to_string(&path).unwrap());
+            text.push_str(&fs::read_to_string(&path).unwrap());
         }
     }
 }
 
-/// The sources in which a test of this name must stand: a test binary, or a module of the library.
-fn sources(first: &str) -> String {
-    let mut found = String::new();
-    for place in ["tests", "src"] {
-        found.push_str(
-            &fs::read_to_string(root().join(place).join(format!("{first}.rs"))).unwrap_or_default(),
+/// The sources of a test program, a module of the client, or a crate.
+fn sources(name: &str) -> String {
+    let mut text = String::new();
+    for dir in ["tests", "src"] {
+        text.push_str(
+            &fs::read_to_string(root().join(dir).join(format!("{name}.rs"))).unwrap_or_default(),
         );
-        rust_beneath(&root().join(place).join(first), &mut found);
+        append_sources(&root().join(dir).join(name), &mut text);
     }
-    rust_beneath(&root().join("crates").join(first).join("src"), &mut found);
-    found
+    append_sources(&root().join("crates").join(name).join("src"), &mut text);
+    text
 }
 
-/// Whether a function is written there, or named in a table that makes one of it.
-fn has(text: &str, name: &str) -> bool {
+/// Returns true if `text` contains `name` as a whole word: a function, or an entry of a table from
+/// which a macro makes functions.
+fn contains_word(text: &str, name: &str) -> bool {
     text.match_indices(name).any(|(at, _)| {
         let word = |c: char| c.is_alphanumeric() || c == '_';
         !text[..at].ends_with(word) && !text[at + name.len()..].starts_with(word)
@@ -82,61 +112,60 @@ fn has(text: &str, name: &str) -> bool {
 }
 
 #[test]
-fn every_row_is_there_once() {
-    let page = page();
+fn every_required_row_exists_once() {
     let mut seen = BTreeSet::new();
-    for (id, _) in rows(&page) {
-        assert!(seen.insert(id.clone()), "{id} is there twice");
+    for row in rows(&page()) {
+        assert!(seen.insert(row.id.clone()), "{} exists twice", row.id);
     }
-    let missing: Vec<String> = ROWS
+    let missing: Vec<String> = REQUIRED_IDS
         .iter()
         .flat_map(|(letter, last)| (1..=*last).map(move |number| format!("{letter}{number}")))
-        // F44 has three more.
-        .chain(["a", "b", "c"].map(|more| format!("F44{more}")))
+        .chain(["a", "b", "c"].map(|suffix| format!("F44{suffix}")))
         .filter(|id| !seen.contains(id))
         .collect();
     assert!(missing.is_empty(), "no row for {missing:?}");
 }
 
 #[test]
-fn every_row_has_a_test_that_exists_or_a_reason() {
-    let mut read: BTreeMap<String, String> = BTreeMap::new();
-    let mut wrong = Vec::new();
-    for (id, cell) in rows(&page()) {
-        let tests = quoted(&cell);
-        if tests.is_empty()
-            && cell
-                .split(NONE)
-                .nth(1)
-                .is_none_or(|reason| reason.trim().is_empty())
-        {
-            wrong.push(format!("{id} names neither a test nor a reason"));
+fn every_row_names_existing_tests_or_a_reason() {
+    let mut sources_by_name: BTreeMap<String, String> = BTreeMap::new();
+    let mut errors = Vec::new();
+    for Row { id, tests } in rows(&page()) {
+        let (tests, reason) = tests.split_once(NO_TEST).unwrap_or((&tests, ""));
+        let names = quoted(tests);
+        if names.is_empty() && reason.trim().is_empty() {
+            errors.push(format!("{id} names neither a test nor a reason"));
         }
-        for test in tests {
-            let (first, name) = (
+        for test in names {
+            let (program, function) = (
                 test.split("::").next().unwrap_or_default(),
                 test.rsplit("::").next().unwrap_or_default(),
             );
-            let text = read
-                .entry(first.to_owned())
-                .or_insert_with(|| sources(first));
-            if !has(text, name) {
-                wrong.push(format!("{id} names {test}, which is nowhere"));
+            let text = sources_by_name
+                .entry(program.to_owned())
+                .or_insert_with(|| sources(program));
+            if !contains_word(text, function) {
+                errors.push(format!("{id} names {test}, which does not exist"));
             }
         }
     }
-    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+    assert!(errors.is_empty(), "\n{}\n", errors.join("\n"));
 }
 
 #[test]
-fn the_checks_see_what_they_look_for() {
-    let page = "| F44a | token | `chaos::x::y`, `journal::tests::z` |\n| row | test |\n|---|---|\n| F2 | a | no test: for a reason |";
-    let found = rows(page);
+fn rows_and_names_are_parsed() {
+    let page = "| F44a | token | `chaos::x::y` |\n| | | `journal::tests::z` |\n\n\
+                | row | test |\n|---|---|\n| F2 | a | no test: for a reason |\n\n| | | `a::b` |";
+    let rows = rows(page);
     assert_eq!(
-        found.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(),
+        rows.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(),
         ["F44a", "F2"]
     );
-    assert_eq!(quoted(&found[0].1), ["chaos::x::y", "journal::tests::z"]);
-    assert!(has("fn a_b() {", "a_b") && !has("fn a_bc() {", "a_b") && !has("fn xa_b() {", "a_b"));
-    assert!(sources("catalogue").contains("fn sources") && sources("journal").contains("rusqlite"));
+    assert_eq!(quoted(&rows[0].tests), ["chaos::x::y", "journal::tests::z"]);
+    assert_eq!(rows[1].tests, "no test: for a reason");
+    assert!(contains_word("fn a_b() {", "a_b"));
+    assert!(!contains_word("fn a_bc() {", "a_b"));
+    assert!(!contains_word("fn xa_b() {", "a_b"));
+    assert!(sources("catalogue").contains("fn sources"));
+    assert!(sources("journal").contains("rusqlite"));
 }

@@ -1,6 +1,6 @@
-//! The committed completions and man pages are what the program prints.
-//!
-//! With default features only: other builds have other verbs. `UPLOAD_REGENERATE=1 cargo test --test docs` writes the files.
+//! The committed completions and man pages equal the program's output.
+//! `UPLOAD_REGENERATE=1 cargo test --test docs` writes them. Default features only, because other
+//! builds have other verbs.
 #![cfg(feature = "gateway")]
 
 use std::collections::BTreeSet;
@@ -34,7 +34,7 @@ fn check(file: &str, generated: &str) {
         .map_or(0, |line| line + 1);
     assert!(
         committed == generated,
-        "{file} is not what the program prints (first difference: line {line}); run: UPLOAD_REGENERATE=1 cargo test --test docs"
+        "{file} differs from the program's output at line {line}; run: UPLOAD_REGENERATE=1 cargo test --test docs"
     );
 }
 
@@ -65,7 +65,7 @@ fn committed_man_pages_are_current() {
         if regenerate() && !files.contains(&name) {
             fs::remove_file(path_of("man").join(&name)).unwrap();
         } else {
-            assert!(files.contains(&name), "man/{name} is the page of no verb");
+            assert!(files.contains(&name), "man/{name} belongs to no verb");
         }
     }
 }

@@ -44,7 +44,7 @@ struct Inner {
     settings: ClientSettings,
 }
 
-/// Options in the form in which a client is built of them.
+/// The options from which a client is built.
 #[derive(Debug)]
 struct ClientSettings {
     roots: Roots,
@@ -61,7 +61,8 @@ impl Connections {
     pub fn new(backend: &Url, options: Options) -> Result<Self> {
         let is_local = AddressClass::of_url(backend).is_loopback();
         if backend.scheme() != "https" && !is_local && !options.allow_insecure_http {
-            let what = "plain http would expose the token and the file to the network";
+            let what =
+                "could not use plain http: it would expose the token and the file to the network";
             return Err(Error::new(Kind::Incompatible, what).with_hint(
                 "use https, or pass --allow-insecure-http if you trust the whole network path",
             ));
@@ -87,8 +88,8 @@ impl Connections {
         })))
     }
 
-    /// New connections with the same options. Those that are open may be dead, for example after
-    /// the machine was suspended.
+    /// New connections with the same options. Open connections may be broken, for example after the
+    /// machine was suspended.
     ///
     /// # Errors
     /// As [`Connections::new`].
@@ -186,7 +187,7 @@ fn builder() -> ClientBuilder {
     builder
 }
 
-/// Whether one of these environment variables is set and not empty.
+/// Returns true if one of these environment variables is set and not empty.
 fn is_any_set(names: &[&str]) -> bool {
     names
         .iter()

@@ -1,4 +1,4 @@
-//! How to reach a backend and its store.
+//! The options of connections to a backend and its store.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub struct Options {
     pub proxy: Option<Url>,
     /// Permits plain HTTP to other machines.
     pub allow_insecure_http: bool,
-    /// Stores that presigned URLs may name although they are private, use plain HTTP, or are new.
+    /// Stores that presigned URLs may name even if they are private, use plain HTTP, or are new.
     pub store_hosts: Vec<StoreHost>,
     /// Headers of each request to the backend. A store never receives them.
     pub headers: Vec<Header>,

@@ -1,11 +1,11 @@
-//! A source that is not what it was: two generations of a file never mix.
+//! A source that changes between runs or during one: no object mixes two file versions. The rules
+//! are those of *Changed file* in the documentation.
 //!
-//! Border: what happens to the file between and during runs; the rules are those under *Changed file* of the documentation.
+//! Not here: each stage of an upload (`moments`).
 
 use std::fs::{self, File};
 use std::path::Path;
 
-use crate::interrupt::{held, killed_after};
 use crate::support::command::Running;
 use crate::support::events::{Event, events};
 use crate::support::gateway::Gateway;
@@ -16,49 +16,50 @@ use crate::support::{PART, files};
 
 const SIZE: u64 = 8 * PART;
 
-/// An upload that was killed with parts in the store, and then `change` happened to its file.
+/// Kills an upload after some parts and changes its file. Returns the number of stored parts.
 #[track_caller]
-fn changed(change: impl Fn(&Path, &[u64])) -> (World, std::path::PathBuf, u64) {
+fn kill_and_change(change: impl Fn(&Path, &[u64])) -> (World, std::path::PathBuf, u64) {
     let world = World::new();
     let file = world.sandbox.file("film.bin", SIZE);
-    let (_, stored) = killed_after(&world, &file, 3);
+    let (_, stored) = world.put_and_kill_after_parts(&file, 3);
     change(&file, &stored);
     (world, file, stored.len() as u64)
 }
 
-/// `resume` refuses with 65; `put` begins anew and leaves nothing of the old generation.
-fn is_another_generation(change: impl Fn(&Path, &[u64])) {
-    let (world, file, _) = changed(change);
+/// Asserts that after `change` `resume` exits with 65, and that `put` uploads the new file version
+/// and leaves nothing of the old one.
+fn assert_is_new_version(change: impl Fn(&Path, &[u64])) {
+    let (world, file, _) = kill_and_change(change);
     let before = world.proxy.traffic();
     world.resume().run().exits(65);
     assert_eq!(
         world.proxy.traffic().since(&before).count("PUT"),
         0,
-        "parts of the new file were sent"
+        "parts of the new file version were sent"
     );
     assert!(world.store().objects().is_empty());
     world.put(&file).run().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
 #[test]
-fn a_truncated_file_is_another_generation() {
-    is_another_generation(|file, _| files::resize(file, SIZE - 1));
+fn truncated_file_is_a_new_version() {
+    assert_is_new_version(|file, _| files::resize(file, SIZE - 1));
 }
 
 #[test]
-fn a_grown_file_is_another_generation() {
-    is_another_generation(|file, _| files::resize(file, SIZE + 1));
+fn grown_file_is_a_new_version() {
+    assert_is_new_version(|file, _| files::resize(file, SIZE + 1));
 }
 
 #[test]
-fn a_rewritten_file_is_another_generation() {
-    is_another_generation(|file, _| files::random(file, SIZE, 99));
+fn rewritten_file_is_a_new_version() {
+    assert_is_new_version(|file, _| files::random(file, SIZE, 99));
 }
 
 #[test]
-fn another_file_in_its_place_is_another_generation() {
-    is_another_generation(|file, _| {
+fn replaced_file_is_a_new_version() {
+    assert_is_new_version(|file, _| {
         let other = file.with_extension("new");
         files::random(&other, SIZE, 98);
         fs::rename(other, file).unwrap();
@@ -66,15 +67,15 @@ fn another_file_in_its_place_is_another_generation() {
 }
 
 #[test]
-fn one_byte_of_a_stored_part_is_another_generation() {
-    is_another_generation(|file, stored| files::edit(file, (stored[0] - 1) * PART + 10));
+fn changed_byte_of_a_stored_part_is_a_new_version() {
+    assert_is_new_version(|file, stored| files::flip_byte(file, (stored[0] - 1) * PART + 10));
 }
 
 #[test]
-fn a_modification_time_that_was_put_back_hides_nothing() {
-    is_another_generation(|file, stored| {
+fn restored_mtime_hides_no_change_from_resume() {
+    assert_is_new_version(|file, stored| {
         let before = fs::metadata(file).unwrap().modified().unwrap();
-        files::edit(file, (stored[0] - 1) * PART + 10);
+        files::flip_byte(file, (stored[0] - 1) * PART + 10);
         File::options()
             .write(true)
             .open(file)
@@ -85,15 +86,15 @@ fn a_modification_time_that_was_put_back_hides_nothing() {
 }
 
 #[test]
-fn put_goes_straight_to_the_new_generation() {
-    let (world, file, _) = changed(|file, _| files::resize(file, SIZE - 1));
+fn put_of_a_changed_file_uploads_the_new_version() {
+    let (world, file, _) = kill_and_change(|file, _| files::resize(file, SIZE - 1));
     world.put(&file).run().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
 #[test]
-fn a_touched_file_goes_on() {
-    let (world, file, stored) = changed(|file, _| files::touch(file));
+fn touched_file_is_resumed() {
+    let (world, file, stored) = kill_and_change(|file, _| files::touch(file));
     let before = world.proxy.traffic();
     world.resume().run().succeeds();
     let sent = world.proxy.traffic().since(&before).bytes("PUT");
@@ -101,12 +102,12 @@ fn a_touched_file_goes_on() {
         sent <= SIZE - stored * PART,
         "{sent} bytes were sent although {stored} parts were stored"
     );
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
 #[test]
-fn a_renamed_file_goes_on_by_its_new_name() {
-    let (world, file, stored) = changed(|_, _| ());
+fn renamed_file_is_resumed_by_its_new_name() {
+    let (world, file, stored) = kill_and_change(|_, _| ());
     let elsewhere = file.with_file_name("elsewhere");
     fs::create_dir(&elsewhere).unwrap();
     let moved = elsewhere.join("film.bin");
@@ -118,23 +119,23 @@ fn a_renamed_file_goes_on_by_its_new_name() {
         sent <= SIZE - stored * PART,
         "{sent} bytes were sent although {stored} parts were stored"
     );
-    world.holds_only(&moved);
+    world.assert_holds_only(&moved);
 }
 
 #[test]
-fn a_file_that_is_gone_is_no_source() {
-    let (world, file, _) = changed(|file, _| fs::remove_file(file).unwrap());
+fn resume_of_a_removed_file_exits_with_66() {
+    let (world, file, _) = kill_and_change(|file, _| fs::remove_file(file).unwrap());
     world.resume().run().exits(66);
     assert!(!file.exists());
 }
 
 #[test]
-fn a_change_while_it_runs_fails_the_upload() {
+fn change_during_a_put_fails_the_upload() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", SIZE);
-    let running = held(&world, world.put(&file).arg("--json"), 2 * PART);
+    let running = world.run_until_blocked(world.put(&file).arg("--json"), 2 * PART);
     files::resize(&file, SIZE - 1);
-    world.proxy.open();
+    world.proxy.unblock();
     let output = running.wait().exits(65);
     assert!(
         events(&output)
@@ -146,16 +147,15 @@ fn a_change_while_it_runs_fails_the_upload() {
 }
 
 #[test]
-fn if_changed_restart_begins_anew_by_itself() {
+fn if_changed_restart_uploads_the_new_version() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", SIZE);
-    let running = held(
-        &world,
+    let running = world.run_until_blocked(
         world.put(&file).args(["--json", "--if-changed", "restart"]),
         3 * PART,
     );
     files::random(&file, SIZE - PART / 2, 97);
-    world.proxy.open();
+    world.proxy.unblock();
     let output = running.wait().succeeds();
     assert!(
         events(&output)
@@ -163,22 +163,16 @@ fn if_changed_restart_begins_anew_by_itself() {
             .any(|event| matches!(event, Event::Changed { .. })),
         "{output}"
     );
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
-/// A killed upload whose journal has lost the store's acknowledgement of a part, as a power cut may have it; and then that
-/// part of the file was changed.
-fn with_a_forgotten_part_changed() -> (World, std::path::PathBuf) {
+/// Kills an upload, removes the ETag of a stored part from the journal, as a power loss may do, and
+/// changes that part of the file.
+fn kill_forget_part_and_change_it() -> (World, std::path::PathBuf) {
     let world = World::new();
     let file = world.sandbox.file("film.bin", SIZE);
-    let (_, stored) = killed_after(&world, &file, 3);
-    let journal = world
-        .sandbox
-        .files()
-        .into_iter()
-        .find(|path| path.ends_with("journal.db"))
-        .unwrap();
-    let journal = rusqlite::Connection::open(journal).unwrap();
+    let (_, stored) = world.put_and_kill_after_parts(&file, 3);
+    let journal = rusqlite::Connection::open(world.sandbox.journal()).unwrap();
     let forgotten = journal
         .execute(
             "UPDATE part SET etag = NULL WHERE number = ?1",
@@ -186,43 +180,44 @@ fn with_a_forgotten_part_changed() -> (World, std::path::PathBuf) {
         )
         .unwrap();
     assert_eq!(forgotten, 1);
-    files::edit(&file, (stored[0] - 1) * PART + 10);
+    files::flip_byte(&file, (stored[0] - 1) * PART + 10);
     (world, file)
 }
 
-/// A SHA-256 that nobody acknowledged must not outlive a change of its source: the store may hold that very part.
+/// A SHA-256 without an ETag must not survive a change of the file, because the store may hold the
+/// old part.
 #[test]
-fn a_forgotten_part_of_the_generation_before_is_not_taken_over() {
-    let (world, file) = with_a_forgotten_part_changed();
-    // This run notes the new times of the file, and ends before it has read the part again.
+fn forgotten_part_of_an_old_version_is_not_used() {
+    let (world, file) = kill_forget_part_and_change_it();
+    // This run records the file's new times and ends before it reads the part again.
     world
         .proxy
-        .spoil(Requests::post("/claim"), Fault::slow_down());
+        .inject(Requests::post("/claim"), Fault::slow_down());
     world
         .put(&file)
         .args(["--give-up-after", "1s"])
         .run()
         .exits(75);
-    world.proxy.mend();
+    world.proxy.clear_faults();
     world.put(&file).run().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
-/// The gateway has pinned what was signed; the file has other bytes since. That is another generation, however it shows.
+/// The gateway accepts only the SHA-256 that it signed for a part; the file has other bytes since.
 #[test]
-fn a_change_that_only_the_gateway_notices_begins_anew() {
-    let (world, file) = with_a_forgotten_part_changed();
+fn change_that_only_the_gateway_detects_is_a_new_version() {
+    let (world, file) = kill_forget_part_and_change_it();
     world.resume().run().exits(65);
     world.put(&file).run().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
-/// What `upload list --all` says has become of the uploads, oldest first: state and location.
-fn told(world: &World) -> Vec<(String, Option<String>)> {
+/// The uploads in `upload list --all`, oldest first: state and location.
+fn list_all(world: &World) -> Vec<(String, Option<String>)> {
     let lines = world.upload(&["list", "--all", "--json"]).run().succeeds();
     let line = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
     let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
-    let told = |line: serde_json::Value| {
+    let state_and_location = |line: serde_json::Value| {
         (
             text(&line["state"]).unwrap(),
             text(&line["receipt"]["location"]),
@@ -231,28 +226,29 @@ fn told(world: &World) -> Vec<(String, Option<String>)> {
     lines
         .lines()
         .into_iter()
-        .map(|text| told(line(text)))
+        .map(|text| state_and_location(line(text)))
         .collect()
 }
 
-/// Of two generations that were both completed, the journal knows both objects, and no other is there.
+/// Asserts that the journal and the store hold both file versions as completed objects, and no
+/// other.
 #[track_caller]
-fn both_are_known(world: &World, store: &S3, generations: [&str; 2]) {
-    let told = told(world);
-    let shas = told.iter().map(|(state, location)| {
-        assert_eq!(state, "completed", "{told:?}");
+fn assert_holds_both_versions(world: &World, store: &S3, sha256s: [&str; 2]) {
+    let uploads = list_all(world);
+    let stored = uploads.iter().map(|(state, location)| {
+        assert_eq!(state, "completed", "{uploads:?}");
         let location = location.as_deref().unwrap();
         let key = &location[location.find("uploads/").unwrap()..];
         store.sha256(key)
     });
-    assert_eq!(shas.collect::<Vec<_>>(), generations);
+    assert_eq!(stored.collect::<Vec<_>>(), sha256s);
     assert_eq!(store.objects().len(), 2);
-    store.holds_nothing_open();
+    store.assert_no_open_uploads();
 }
 
-/// Only the client does not know that the generation before has become an object.
+/// The client was killed before it recorded that the old file version is completed.
 #[test]
-fn a_generation_that_was_completed_stays_an_object_that_is_known() {
+fn completed_version_stays_in_journal_and_store() {
     for size in [10, PART + 1] {
         let world = World::new();
         let file = world.sandbox.file("film.bin", size);
@@ -266,15 +262,15 @@ fn a_generation_that_was_completed_stays_an_object_that_is_known() {
         assert_eq!(
             output.lines().len(),
             1,
-            "the location of what was put, and no other: {output}"
+            "a location other than that of the new version: {output}"
         );
-        both_are_known(&world, &world.store(), [&before, &files::sha256(&file)]);
+        assert_holds_both_versions(&world, &world.store(), [&before, &files::sha256(&file)]);
     }
 }
 
-/// It is not told that it is there already, though size and time are those of what is there.
+/// Size and modification time are those of the completed upload, but the bytes differ.
 #[test]
-fn a_modification_time_that_was_put_back_is_no_file_that_is_there() {
+fn restored_mtime_hides_no_change_from_put() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", PART + 1);
     world.put(&file).run().succeeds();
@@ -282,7 +278,7 @@ fn a_modification_time_that_was_put_back_is_no_file_that_is_there() {
         files::sha256(&file),
         fs::metadata(&file).unwrap().modified().unwrap(),
     );
-    files::edit(&file, 10);
+    files::flip_byte(&file, 10);
     File::options()
         .write(true)
         .open(&file)
@@ -290,30 +286,32 @@ fn a_modification_time_that_was_put_back_is_no_file_that_is_there() {
         .set_modified(modified)
         .unwrap();
     world.put(&file).run().succeeds();
-    both_are_known(&world, &world.store(), [&before, &files::sha256(&file)]);
+    assert_holds_both_versions(&world, &world.store(), [&before, &files::sha256(&file)]);
 }
 
-/// Nobody knows yet: the store does not complete it, and who asked for it is dead.
+/// The store fails to complete the old file version, and the client that asked for it was killed.
 #[test]
-fn a_generation_that_is_completing_is_brought_to_its_end_first() {
-    let keeper = Gateway::start(&[], &[]);
-    let store = keeper.store();
-    let world = World::on(&store);
+fn completing_version_is_completed_before_the_new_one() {
+    let store_gateway = Gateway::start(&[], &[]);
+    let store = store_gateway.store();
+    let world = World::on_store(&store);
     let file = world.sandbox.file("film.bin", PART + 1);
     world
-        .data()
-        .spoil(Requests::store_complete(), Fault::s3(500, "InternalError"));
-    let before = world.data().traffic();
+        .part_proxy()
+        .inject(Requests::store_complete(), Fault::s3(500, "InternalError"));
+    let before = world.part_proxy().traffic();
     let mut running = world.put(&file).spawn();
-    let asked = || world.data().traffic().since(&before).count("POST") > 1;
-    running.wait_for("the store to be asked", |_| asked().then_some(()));
+    let completing = || world.part_proxy().traffic().since(&before).count("POST") > 1;
+    running.wait_for("a call of complete at the store", |_| {
+        completing().then_some(())
+    });
     running.kill9();
     let before = files::sha256(&file);
     files::resize(&file, PART + 2);
     let mut running = world.put(&file).spawn();
-    let refused = |_: &Running| (world.proxy.traffic().count("DELETE") > 0).then_some(());
-    running.wait_for("an abort", refused);
-    world.data().mend();
+    let aborting = |_: &Running| (world.proxy.traffic().count("DELETE") > 0).then_some(());
+    running.wait_for("a call of abort", aborting);
+    world.part_proxy().clear_faults();
     running.wait().succeeds();
-    both_are_known(&world, &store, [&before, &files::sha256(&file)]);
+    assert_holds_both_versions(&world, &store, [&before, &files::sha256(&file)]);
 }

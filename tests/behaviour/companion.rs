@@ -1,7 +1,7 @@
-//! An Uppy Companion as a backend: what arrives, what is gone on with, and what is said where Companion cannot tell.
+//! An unmodified Uppy Companion as the backend, with an S3 server behind it; `scripts/test` starts
+//! both.
 //!
-//! Border: an unmodified Companion before a real store, both as `scripts/test` has them; what single answers mean is told in
-//! `src/backend/companion/response_tests.rs`.
+//! Not here: the meaning of single responses (unit tests of `backend`).
 
 use std::fs;
 use std::path::Path;
@@ -11,27 +11,29 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
 use tokio::runtime::Builder;
 
+use crate::support::command::Output;
 use crate::support::companion::Companion;
-use crate::support::events::{events, parts_so_far, receipts};
-use crate::support::proxy::{Answer, Fault, Requests};
+use crate::support::events::{events, failure_kind, parts_so_far, receipts, upload_id};
+use crate::support::proxy::{Fault, Requests, Response};
 use crate::support::sandbox::Sandbox;
 use crate::support::{PART, files};
 
-/// Asserts that one more object is there, with the file's bytes, and nothing half done.
+/// Asserts that the store holds this number of objects, one with the file's bytes, and no open
+/// multipart upload.
 #[track_caller]
-fn holds(companion: &Companion, file: &Path, objects: usize) {
+fn assert_holds(companion: &Companion, file: &Path, objects: usize) {
     let keys = companion.store.objects();
     assert_eq!(keys.len(), objects, "{keys:?}");
     assert!(
         keys.iter()
             .any(|key| companion.store.sha256(key) == files::sha256(file)),
-        "no object is the file"
+        "no object has the file's bytes"
     );
-    companion.store.holds_nothing_open();
+    companion.store.assert_no_open_uploads();
 }
 
 #[test]
-fn files_of_any_size_arrive_whole() {
+fn companion_stores_files_of_any_size() {
     let companion = Companion::start("sizes");
     let sizes = [0, 1, PART, 2 * PART + 1];
     let files: Vec<_> = sizes
@@ -47,47 +49,38 @@ fn files_of_any_size_arrive_whole() {
     };
     let first = put(&receipt);
     for receipt in receipts(&receipt) {
-        let at = sizes.iter().position(|size| *size == receipt.size).unwrap();
-        let object = companion.store.get(
-            &receipt
-                .key
-                .replace(' ', "%20")
-                .replace('+', "%2B")
-                .replace('ü', "%C3%BC"),
-        );
-        assert_eq!(files::sha256_of(&object), files::sha256(&files[at]));
-        assert_eq!(receipt.checksum, files::checksum(&files[at], PART));
+        let index = sizes.iter().position(|size| *size == receipt.size).unwrap();
+        let key = receipt
+            .key
+            .replace(' ', "%20")
+            .replace('+', "%2B")
+            .replace('ü', "%C3%BC");
+        let object = companion.store.get(&key);
+        assert_eq!(files::sha256_of(&object), files::sha256(&files[index]));
+        assert_eq!(receipt.checksum, files::checksum(&files[index], PART));
         assert_eq!(
             (receipt.proof.as_str(), &receipt.backend),
             ("none", &companion.backend())
         );
-        let head = companion.store.head(
-            &receipt
-                .key
-                .replace(' ', "%20")
-                .replace('+', "%2B")
-                .replace('ü', "%C3%BC"),
-        );
+        let head = companion.store.head(&key);
         assert_eq!(
             head.header("etag").map(|etag| etag.trim_matches('"')),
             Some(receipt.etag.as_str())
         );
     }
     assert_eq!(companion.store.objects().len(), sizes.len());
-    companion.store.holds_nothing_open();
+    companion.store.assert_no_open_uploads();
 
-    // Once more: the journal knows, nobody is asked, nothing is sent.
-    let before = companion.data.traffic();
-    let mut again: Vec<String> = put(&companion.sandbox.path("again"))
-        .lines()
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    let mut lines: Vec<String> = first.lines().iter().map(ToString::to_string).collect();
-    again.sort();
-    lines.sort();
-    assert_eq!(again, lines);
-    assert_eq!(companion.data.traffic().since(&before).requests(), 0);
+    // A repeated put reads the journal and sends no request to the store.
+    let before = companion.store_proxy.traffic();
+    let second = put(&companion.sandbox.path("second"));
+    let sorted = |output: &Output| {
+        let mut lines: Vec<String> = output.lines().iter().map(ToString::to_string).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(sorted(&second), sorted(&first));
+    assert_eq!(companion.store_proxy.traffic().since(&before).requests(), 0);
 
     let id = receipts(&receipt)[0].id.clone();
     for verb in [
@@ -96,40 +89,44 @@ fn files_of_any_size_arrive_whole() {
         vec!["list", "--orphans"],
         vec!["status", &id, "--remote"],
     ] {
-        companion.upload(&verb).run().exits(69).says("hint: ");
+        companion
+            .upload(&verb)
+            .run()
+            .exits(69)
+            .stderr_contains("hint: ");
     }
     companion.upload(&["status", &id]).run().succeeds();
     let large = companion.sandbox.file("large.bin", 4 * PART);
-    companion.kill_amid(companion.put(&large), 2 * PART);
+    companion.kill_after_bytes(companion.put(&large), 2 * PART);
     let listed = companion.upload(&["list", "--json"]).run().succeeds();
-    let begun = crate::interrupt::upload_id(listed.stdout()).unwrap();
+    let unfinished = upload_id(listed.stdout()).unwrap();
     companion
-        .upload(&["status", &begun, "--remote"])
+        .upload(&["status", &unfinished, "--remote"])
         .run()
         .succeeds();
-    companion.upload(&["abort", &begun]).run().succeeds();
-    companion.store.holds_nothing_open();
+    companion.upload(&["abort", &unfinished]).run().succeeds();
+    companion.store.assert_no_open_uploads();
     companion
         .upload(&["prune"])
         .run()
         .succeeds()
-        .says("removed 5 ")
-        .says("cannot list uploads");
+        .stderr_contains("removed 5 ")
+        .stderr_contains("cannot list uploads");
 }
 
 #[test]
-fn killed_amid_it_sends_only_what_is_missing() {
+fn resume_after_kill_sends_only_missing_parts() {
     let companion = Companion::start("killed");
     let file = companion.sandbox.file("film.bin", 6 * PART);
-    // The fourth part begins when two of those before it are answered.
-    companion.data.shut_after(4 * PART);
+    // The fourth part begins after the responses to two earlier parts.
+    companion.store_proxy.block_after(4 * PART);
     let mut running = companion.put(&file).args(["--json", "-vvv"]).spawn();
-    companion.data.wait_until_shut();
-    running.wait_for("two parts", |running| {
+    companion.store_proxy.wait_until_blocked();
+    running.wait_for("two `part` events", |running| {
         (parts_so_far(&running.stdout()) >= 2).then_some(())
     });
     let output = running.kill9();
-    companion.data.open();
+    companion.store_proxy.unblock();
     for path in companion
         .sandbox
         .files()
@@ -138,26 +135,22 @@ fn killed_amid_it_sends_only_what_is_missing() {
     {
         let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
         for secret in ["X-Amz-Signature", "connect.sid"] {
-            assert!(
-                !text.contains(secret),
-                "{secret} stands in {}",
-                path.display()
-            );
+            assert!(!text.contains(secret), "{secret} is in {}", path.display());
         }
     }
     assert!(!output.stderr().contains("X-Amz-Signature"), "{output}");
 
-    // What is of other bytes in the store is not taken for ours.
-    companion.store.replace_part(1, b"something else");
-    let before = companion.data.traffic();
+    // A stored part with other bytes must be sent again.
+    companion.store.replace_part(1, b"other bytes");
+    let before = companion.store_proxy.traffic();
     let output = companion.resume().arg("--json").run().succeeds();
     events(&output);
-    holds(&companion, &file, 1);
-    let traffic = companion.data.traffic().since(&before);
-    assert_eq!(companion.begun(), 1, "begun more than once");
-    assert_eq!(traffic.attempts(1), 1, "the part that was another");
+    assert_holds(&companion, &file, 1);
+    let traffic = companion.store_proxy.traffic().since(&before);
+    assert_eq!(companion.uploads_begun(), 1);
+    assert_eq!(traffic.attempts(1), 1, "part 1 has other bytes");
     let sent = traffic.bytes("PUT");
-    // What was on the wire may have arrived behind the client's back.
+    // Parts on the wire may have been stored after the kill.
     assert!(
         (2 * PART..=5 * PART).contains(&sent),
         "{sent} bytes were sent"
@@ -165,27 +158,27 @@ fn killed_amid_it_sends_only_what_is_missing() {
 }
 
 #[test]
-fn what_the_store_has_and_the_journal_does_not_know_is_told_by_its_md5() {
+fn stored_part_missing_in_the_journal_is_found_by_its_md5() {
     let companion = Companion::start("unknown");
     let file = companion.sandbox.file("film.bin", 3 * PART);
-    // Stored, and no answer came.
+    // The part is stored, but its response is lost.
     companion
-        .data
-        .spoil(Requests::part(2).first(1), Fault::DropAnswer);
+        .store_proxy
+        .inject(Requests::part(2).first(1), Fault::DropResponse);
     companion
-        .data
-        .spoil(Requests::part(2).after(1), Fault::Hold);
+        .store_proxy
+        .inject(Requests::part(2).after(1), Fault::Hold);
     let running = companion.put(&file).spawn();
     crate::support::wait::until("the second attempt", || {
-        companion.data.is_holding().then_some(())
+        companion.store_proxy.is_holding().then_some(())
     });
     running.kill9();
-    companion.data.mend();
-    let before = companion.data.traffic();
+    companion.store_proxy.clear_faults();
+    let before = companion.store_proxy.traffic();
     let output = companion.resume().arg("--json").run().succeeds();
-    holds(&companion, &file, 1);
+    assert_holds(&companion, &file, 1);
     assert_eq!(
-        companion.data.traffic().since(&before).attempts(2),
+        companion.store_proxy.traffic().since(&before).attempts(2),
         0,
         "{output}"
     );
@@ -193,48 +186,49 @@ fn what_the_store_has_and_the_journal_does_not_know_is_told_by_its_md5() {
 }
 
 #[test]
-fn what_goes_wrong_on_the_way_is_sent_again() {
+fn faults_of_parts_and_calls_are_retried() {
     let companion = Companion::start("faults");
     let file = companion.sandbox.file("film.bin", 4 * PART);
     companion
-        .data
-        .spoil(Requests::part(1).first(1), Fault::expired());
+        .store_proxy
+        .inject(Requests::part(1).first(1), Fault::expired());
     companion
-        .data
-        .spoil(Requests::part(2).first(1), Fault::s3(403, "AccessDenied"));
-    // The store refuses it for its Content-MD5.
+        .store_proxy
+        .inject(Requests::part(2).first(1), Fault::s3(403, "AccessDenied"));
+    // The store rejects the part because of its Content-MD5.
     companion
-        .data
-        .spoil(Requests::part(3).first(1), Fault::FlipBit { at: 1000 });
-    companion.data.spoil(
+        .store_proxy
+        .inject(Requests::part(3).first(1), Fault::FlipBit { at: 1000 });
+    companion.store_proxy.inject(
         Requests::part(4).first(1),
-        Fault::Set("etag", "\"00000000000000000000000000000000\""),
+        Fault::SetHeader("etag", "\"00000000000000000000000000000000\""),
     );
-    // Not every implementation of these routes signs several parts at once, and Companion may be busy.
-    companion.api.spoil(
+    // Some implementations of Companion's API do not sign several parts at once, and Companion may
+    // be overloaded.
+    companion.api_proxy.inject(
         Requests::get("/batch"),
-        Fault::Answer(Answer::json(404, r#"{"message":"Not Found"}"#)),
+        Fault::Respond(Response::json(404, r#"{"message":"Not Found"}"#)),
     );
-    companion.api.spoil(
+    companion.api_proxy.inject(
         Requests::post("/complete").first(1),
-        Fault::Answer(Answer::page(502)),
+        Fault::Respond(Response::html_page(502)),
     );
-    let before = companion.data.traffic();
+    let before = companion.store_proxy.traffic();
     let output = companion.put(&file).arg("--json").run().succeeds();
-    holds(&companion, &file, 1);
-    let traffic = companion.data.traffic().since(&before);
+    assert_holds(&companion, &file, 1);
+    let traffic = companion.store_proxy.traffic().since(&before);
     assert_eq!(
         (1..=4)
             .map(|part| traffic.attempts(part))
             .collect::<Vec<_>>(),
         [2, 2, 2, 2]
     );
-    let refused: Vec<_> = traffic
-        .of("PUT")
+    let statuses: Vec<_> = traffic
+        .by_method("PUT")
         .filter(|put| put.part == Some(3))
         .map(|put| put.status)
         .collect();
-    assert_eq!(refused, [Some(400), Some(200)]);
+    assert_eq!(statuses, [Some(400), Some(200)]);
     for kind in ["url_expired", "unauthorized", "corrupt", "temporary"] {
         assert!(
             output.stdout().contains(&format!(r#""kind":"{kind}""#)),
@@ -243,64 +237,55 @@ fn what_goes_wrong_on_the_way_is_sent_again() {
     }
 }
 
-/// The complete is carried out and its answer lost: nothing proves that the object is there, and nothing is sent twice.
+/// The upload is completed, but the response is lost. Nothing proves the object, and nothing is
+/// sent again.
 #[test]
-fn a_complete_whose_answer_is_lost_is_called_unconfirmed() {
-    for (says_why, companion) in [
+fn lost_response_to_complete_is_reported_as_unconfirmed() {
+    for (gives_reasons, companion) in [
         (true, Companion::start("lost")),
         (false, Companion::in_production("lost-silently")),
     ] {
         let file = companion.sandbox.file("film.bin", 2 * PART);
         companion
-            .api
-            .spoil(Requests::post("/complete").first(1), Fault::DropAnswer);
+            .api_proxy
+            .inject(Requests::post("/complete").first(1), Fault::DropResponse);
         let receipt = companion.sandbox.path("receipt");
         let output = companion
             .put(&file)
             .arg("--receipt")
             .arg(&receipt)
             .run()
-            .exits(1)
-            .says("unconfirmed");
+            .exits(1);
         assert_eq!(output.stdout(), "");
         assert_eq!(receipts(&receipt).len(), 0);
-        // It is there, as who has access to the store can see.
-        holds(&companion, &file, 1);
+        // The object exists, but the client has no access to the store.
+        assert_holds(&companion, &file, 1);
         let output = companion.resume().arg("--json").run().exits(1);
-        assert!(
-            output.stdout().contains(r#""kind":"unconfirmed""#),
-            "{output}"
-        );
-        holds(&companion, &file, 1);
+        assert_eq!(failure_kind(&output), "unconfirmed");
+        assert_holds(&companion, &file, 1);
 
         let listed = companion.upload(&["list", "--json"]).run().succeeds();
-        let id = crate::interrupt::upload_id(listed.stdout()).unwrap();
-        // Told that there is no such upload, or told nothing: given up it is here in both cases.
-        let aborted = companion.upload(&["abort", &id]).run();
-        if says_why {
-            aborted.succeeds();
-        } else {
-            aborted.exits(1).says("unconfirmed");
-        }
-        companion
-            .upload(&["list"])
-            .run()
-            .succeeds()
-            .says("no unfinished uploads");
+        let id = upload_id(listed.stdout()).unwrap();
+        // The journal drops the upload, whether or not Companion gives the reason of the failure.
+        let code = i32::from(!gives_reasons);
+        companion.upload(&["abort", &id]).run().exits(code);
+        let listed = companion.upload(&["list", "--json"]).run().succeeds();
+        assert_eq!(upload_id(listed.stdout()), None, "{listed}");
         companion.put(&file).run().succeeds();
-        holds(&companion, &file, 2);
+        assert_holds(&companion, &file, 2);
 
-        // And a begin: what it began nobody knows by name any more.
-        companion
-            .api
-            .spoil(Requests::post("/s3/multipart").first(1), Fault::DropAnswer);
+        // After a lost response to begin, the id of the multipart upload is unknown.
+        companion.api_proxy.inject(
+            Requests::post("/s3/multipart").first(1),
+            Fault::DropResponse,
+        );
         let other = companion.sandbox.file("other.bin", 1);
         companion
             .put(&other)
             .arg("-v")
             .run()
             .succeeds()
-            .says("stays in the store");
+            .stderr_contains("in the store");
         assert_eq!(
             (
                 companion.store.objects().len(),
@@ -311,20 +296,21 @@ fn a_complete_whose_answer_is_lost_is_called_unconfirmed() {
     }
 }
 
-/// In production "there is no such upload" is told as any other failure: only the store itself says so.
+/// In production mode Companion hides the reason of a failure; the client finds it by asking the
+/// store.
 #[test]
-fn an_upload_that_is_gone_is_begun_anew_where_companion_says_no_reason() {
+fn removed_upload_is_begun_anew_without_a_reason_from_companion() {
     let companion = Companion::in_production("gone");
     let file = companion.sandbox.file("film.bin", 4 * PART);
-    companion.kill_amid(companion.put(&file), 2 * PART);
-    companion.store.abort_all();
+    companion.kill_after_bytes(companion.put(&file), 2 * PART);
+    companion.store.abort_all_uploads();
     companion.resume().run().succeeds();
-    holds(&companion, &file, 1);
-    assert_eq!(companion.begun(), 2);
+    assert_holds(&companion, &file, 1);
+    assert_eq!(companion.uploads_begun(), 2);
 }
 
 #[test]
-fn who_is_not_let_in_is_told_to_log_in() {
+fn rejected_login_names_the_header_option_and_shows_no_secret() {
     let runtime = Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -334,14 +320,14 @@ fn who_is_not_let_in_is_told_to_log_in() {
         .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
         .unwrap();
     let address = listener.local_addr().unwrap();
-    let is_let_in = |headers: &HeaderMap| {
+    let is_authorized = |headers: &HeaderMap| {
         headers.get("x-key").is_some_and(|key| key == "canary")
             && headers
                 .get("authorization")
                 .is_some_and(|token| token == "Bearer token-canary")
     };
     let none = move |headers: HeaderMap| async move {
-        let status = if is_let_in(&headers) {
+        let status = if is_authorized(&headers) {
             StatusCode::BAD_REQUEST
         } else {
             StatusCode::UNAUTHORIZED
@@ -356,7 +342,7 @@ fn who_is_not_let_in_is_told_to_log_in() {
         let known = headers
             .get("cookie")
             .is_some_and(|cookie| cookie == "connect.sid=s%3Acanary");
-        let status = if known && is_let_in(&headers) {
+        let status = if known && is_authorized(&headers) {
             StatusCode::FORBIDDEN
         } else {
             StatusCode::IM_A_TEAPOT
@@ -377,7 +363,7 @@ fn who_is_not_let_in_is_told_to_log_in() {
             .arg(&file)
             .env("UPLOAD_TOKEN", "token-canary")
     };
-    put().run().exits(77).says("--header");
+    put().run().exits(77).stderr_contains("--header");
     let headers = sandbox.path("headers");
     fs::write(&headers, "x-key: canary\n").unwrap();
     for header in ["x-key: canary", &format!("@{}", headers.display())] {
@@ -386,7 +372,7 @@ fn who_is_not_let_in_is_told_to_log_in() {
             .args(["--header", header])
             .run()
             .exits(77)
-            .says("not for you");
+            .stderr_contains("not for you");
         assert!(!output.stderr().contains("canary"), "{output}");
     }
 }

@@ -1,11 +1,10 @@
-//! What an upload costs on the wire: requests and bytes, counted. A guard against growing slower without anybody noticing.
+//! The requests and bytes that an upload costs. The bounds are today's costs: a change that needs
+//! fewer requests lowers them, and one that needs more explains it.
 //!
-//! Border: counts, never seconds (`benches/peers` measures those). The bounds are what it takes today: whoever needs fewer
-//! requests lowers them, whoever needs more says why.
+//! Not here: time (`benches/peers`).
 
 use std::path::PathBuf;
 
-use crate::interrupt::killed_after;
 use crate::support::proxy::{Fault, Requests, Traffic};
 use crate::support::world::World;
 use crate::support::{MIB, PART};
@@ -13,8 +12,8 @@ use crate::support::{MIB, PART};
 /// Requests of one run.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Cost {
-    /// To the gateway: what it is and may do; begin; signing; complete; several of these at once; and whatever else.
-    hello: u64,
+    /// To the gateway; `info` is `GET /v1`, `batch` holds several calls.
+    info: u64,
     begin: u64,
     sign: u64,
     complete: u64,
@@ -27,8 +26,8 @@ struct Cost {
 
 impl Cost {
     fn of(traffic: &Traffic) -> Self {
-        let hello = traffic
-            .of("GET")
+        let info = traffic
+            .by_method("GET")
             .filter(|exchange| exchange.path == "/v1")
             .count() as u64;
         let (begin, put) = (traffic.posts("/v1/uploads"), traffic.count("PUT"));
@@ -37,9 +36,9 @@ impl Cost {
             traffic.posts("/complete"),
             traffic.posts("/v1/batch"),
         );
-        let other = traffic.0.len() as u64 - hello - begin - sign - complete - batch - put;
+        let other = traffic.0.len() as u64 - info - begin - sign - complete - batch - put;
         Self {
-            hello,
+            info,
             begin,
             sign,
             complete,
@@ -50,10 +49,10 @@ impl Cost {
         }
     }
 
-    /// Asserts that no figure is above what is allowed.
+    /// Asserts that no number exceeds the allowed one.
     #[track_caller]
-    fn is_within(self, allowed: Self) {
-        let within = self.hello <= allowed.hello
+    fn assert_at_most(self, allowed: Self) {
+        let within = self.info <= allowed.info
             && self.begin <= allowed.begin
             && self.sign <= allowed.sign
             && self.complete <= allowed.complete
@@ -65,7 +64,7 @@ impl Cost {
     }
 }
 
-/// Runs `upload put` with its defaults, and tells what it cost.
+/// Runs `upload put` with its defaults; returns its cost.
 #[track_caller]
 fn cost_of_put(world: &World, files: &[PathBuf]) -> Cost {
     let before = world.proxy.traffic();
@@ -73,20 +72,19 @@ fn cost_of_put(world: &World, files: &[PathBuf]) -> Cost {
     Cost::of(&world.proxy.traffic().since(&before))
 }
 
-fn small(world: &World, count: u64) -> Vec<PathBuf> {
+fn small_files(world: &World, count: u64) -> Vec<PathBuf> {
     (0..count)
         .map(|number| world.sandbox.file(&format!("{number}.bin"), 10 << 10))
         .collect()
 }
 
-/// Parts of 8 MiB. Signing goes ahead as far as there are parts on the wire, so how many calls it takes depends on who is
-/// quicker: at most one for each part.
+/// Parts of 8 MiB. The number of calls to sign depends on timing and is at most one for each part.
 #[test]
-fn one_big_file() {
+fn large_file_costs_one_put_for_each_part() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 64 * MIB);
     let allowed = Cost {
-        hello: 1,
+        info: 1,
         begin: 1,
         sign: 8,
         complete: 1,
@@ -94,40 +92,40 @@ fn one_big_file() {
         bytes_put: 64 * MIB,
         ..Cost::default()
     };
-    cost_of_put(&world, &[file]).is_within(allowed);
+    cost_of_put(&world, &[file]).assert_at_most(allowed);
 }
 
 #[test]
-fn one_small_file() {
+fn small_file_costs_one_begin_put_and_complete() {
     let world = World::new();
     let allowed = Cost {
-        hello: 1,
+        info: 1,
         begin: 1,
         complete: 1,
         put: 1,
         bytes_put: 10 << 10,
         ..Cost::default()
     };
-    cost_of_put(&world, &small(&world, 1)).is_within(allowed);
+    cost_of_put(&world, &small_files(&world, 1)).assert_at_most(allowed);
 }
 
-/// Whatever comes up while a call is under way goes out in the next one: how many calls it takes depends on who is quicker, but
-/// begins, which wait for nothing, go by the dozen.
+/// Calls that become ready during another call are sent in one batch. Their number depends on
+/// timing, but many begins share a batch, because they wait for nothing.
 #[test]
-fn many_small_files_in_one_command() {
+fn many_small_files_are_begun_and_completed_in_batches() {
     let world = World::new();
-    let cost = cost_of_put(&world, &small(&world, 200));
+    let cost = cost_of_put(&world, &small_files(&world, 200));
     assert!(cost.begin + cost.complete + cost.batch <= 220, "{cost:?}");
-    let calls = Cost {
+    let rest = Cost {
         begin: 0,
         complete: 0,
         batch: 0,
         ..cost
     };
     assert_eq!(
-        calls,
+        rest,
         Cost {
-            hello: 1,
+            info: 1,
             put: 200,
             bytes_put: 200 * (10 << 10),
             ..Cost::default()
@@ -135,24 +133,24 @@ fn many_small_files_in_one_command() {
     );
 }
 
-/// Whatever the store has is not sent again, and to find that out takes a claim, a look at the upload, and a page of its parts.
-/// (The last answers before the kill may have been lost, so that the store may have more than was seen to be answered.)
+/// Stored parts are not sent again; finding them takes a claim, a read of the upload, and a page of
+/// its parts. The store may hold more parts than the client saw responses.
 #[test]
-fn a_resumed_upload() {
+fn resume_costs_three_calls_and_the_missing_parts() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 12 * PART);
-    killed_after(&world, &file, 6);
+    world.put_and_kill_after_parts(&file, 6);
     let before = world.proxy.traffic();
     let stored = before
-        .of("PUT")
+        .by_method("PUT")
         .filter(|exchange| exchange.status == Some(200))
         .count() as u64;
     world.resume().run().succeeds();
     let left = 12 - stored;
     let cost = Cost::of(&world.proxy.traffic().since(&before));
     let (put, bytes_put) = (left, left * PART);
-    cost.is_within(Cost {
-        hello: 1,
+    cost.assert_at_most(Cost {
+        info: 1,
         sign: left,
         complete: 1,
         other: 3,
@@ -163,35 +161,35 @@ fn a_resumed_upload() {
 }
 
 #[test]
-fn a_repeated_put() {
+fn repeated_put_costs_two_requests() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 2 * PART);
     cost_of_put(&world, std::slice::from_ref(&file));
-    cost_of_put(&world, &[file]).is_within(Cost {
-        hello: 1,
+    cost_of_put(&world, &[file]).assert_at_most(Cost {
+        info: 1,
         other: 1,
         ..Cost::default()
     });
 }
 
-/// Each of them waits longer and longer, but there is always another one whose turn it is.
+/// Each file backs off, but there is always another file that is due.
 #[test]
-fn many_files_do_not_storm_a_store_that_takes_nothing() {
+fn many_files_send_few_requests_to_a_failing_store() {
     let world = World::new();
-    let files = small(&world, 128);
+    let files = small_files(&world, 128);
     let before = world.proxy.traffic();
     world
         .proxy
-        .spoil(Requests::put(), Fault::s3(500, "InternalError"));
+        .inject(Requests::put(), Fault::s3(500, "InternalError"));
     world
         .upload(&["put", "--jobs", "16", "--give-up-after", "3s"])
         .args(&files)
         .run()
         .exits(75);
     let attempts = world.proxy.traffic().since(&before).count("PUT");
-    // A hundred, those that were on the wire then, and one now and then.
+    // A hundred, 16 on the wire at that time, and few later ones.
     assert!(attempts <= 100 + 16 + 10, "{attempts} attempts");
-    world.proxy.mend();
+    world.proxy.clear_faults();
     world.upload(&["put"]).args(&files).run().succeeds();
     assert_eq!(world.store().objects().len(), files.len());
 }

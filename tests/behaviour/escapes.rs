@@ -1,18 +1,17 @@
-//! Names and words of others reach a terminal as text: nothing in them is obeyed, hidden or turned round.
+//! File names and texts of servers are escaped: a terminal interprets nothing in them.
 //!
-//! Border: file names, and what gateways and stores say; the escaping itself has unit tests in `report/text` and `event`.
+//! Not here: the escaping itself (unit tests of `report/text` and `event`).
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 
-use crate::interrupt::held;
 use crate::support::command::Output;
-use crate::support::proxy::{Answer, Fault, Requests};
+use crate::support::proxy::{Fault, Requests, Response};
 use crate::support::world::World;
 use crate::support::{PART, files};
 
-/// Titles, links and the clipboard (OSC 0, 8, 52), colours and clearing (CSI), the same as single characters (C1), device control,
-/// direction, what has no width, backspaces over what stands there.
+/// Titles, links and the clipboard (OSC 0, 8, 52), colours and clearing (CSI), C1 characters,
+/// device control, text direction, characters without width, and backspaces.
 const HOSTILE: [&str; 12] = [
     "\x1b]0;title\x07.bin",
     "\x1b]8;;http:evil\x1b\\click\x1b]8;;\x1b\\.bin",
@@ -28,11 +27,11 @@ const HOSTILE: [&str; 12] = [
     "-rf\x1b[A.bin",
 ];
 
-/// Asserts that a terminal would show all of it and obey none of it.
+/// Asserts that the output holds no character that a terminal interprets or hides.
 #[track_caller]
-fn is_plain(output: &Output) {
+fn assert_plain(output: &Output) {
     for (name, text) in [("stdout", output.stdout()), ("stderr", output.stderr())] {
-        let odd = |c: char| {
+        let unsafe_for_terminals = |c: char| {
             (c.is_control() && c != '\n')
                 || ('\u{200b}'..='\u{200f}').contains(&c)
                 || ('\u{2028}'..='\u{202e}').contains(&c)
@@ -40,7 +39,7 @@ fn is_plain(output: &Output) {
                 || "\u{61c}\u{feff}".contains(c)
         };
         assert_eq!(
-            text.chars().find(|c| odd(*c)),
+            text.chars().find(|c| unsafe_for_terminals(*c)),
             None,
             "on {name} of {output}"
         );
@@ -48,7 +47,7 @@ fn is_plain(output: &Output) {
 }
 
 #[test]
-fn names_of_files_are_shown_and_not_obeyed() {
+fn hostile_file_names_are_escaped() {
     let world = World::new();
     let dir = world.sandbox.path("names");
     std::fs::create_dir(&dir).unwrap();
@@ -63,90 +62,90 @@ fn names_of_files_are_shown_and_not_obeyed() {
         &["put", "--force", "--quiet"],
     ] {
         let output = world.upload(args).arg("--").args(&paths).run().succeeds();
-        is_plain(&output);
+        assert_plain(&output);
     }
     for args in [&["list", "--all"][..], &["list", "--all", "--json"]] {
         let output = world.upload(args).run().succeeds();
-        is_plain(&output);
+        assert_plain(&output);
         assert!(output.lines().len() >= HOSTILE.len(), "{output}");
     }
     for path in &paths {
-        is_plain(&world.upload(&["status", "--"]).arg(path).run().succeeds());
+        assert_plain(&world.upload(&["status", "--"]).arg(path).run().succeeds());
         let absent = path.with_extension("gone");
-        is_plain(&world.upload(&["put", "--"]).arg(&absent).run().exits(66));
-        is_plain(
+        assert_plain(&world.upload(&["put", "--"]).arg(&absent).run().exits(66));
+        assert_plain(
             &world
                 .upload(&["put", "--json", "--"])
                 .arg(&absent)
                 .run()
                 .exits(66),
         );
-        is_plain(&world.upload(&["resume", "--"]).arg(&absent).run());
-        is_plain(
+        assert_plain(&world.upload(&["resume", "--"]).arg(&absent).run());
+        assert_plain(
             &world
                 .upload(&["--journal"])
                 .arg(absent.join("j"))
                 .args(["put", "x"])
                 .run(),
         );
-        is_plain(
+        assert_plain(
             &world
                 .upload(&["put", "--ca-cert"])
                 .arg(&absent)
                 .arg(path.as_os_str())
                 .run(),
         );
-        is_plain(&world.upload(&["put", "--config"]).arg(&absent).run());
+        assert_plain(&world.upload(&["put", "--config"]).arg(&absent).run());
         let mut flag = OsString::from("--");
         flag.push(path.file_name().unwrap());
-        is_plain(&world.upload(&["put"]).arg(flag).run().exits(2));
+        assert_plain(&world.upload(&["put"]).arg(flag).run().exits(2));
     }
 }
 
 #[test]
-fn words_of_servers_are_shown_and_not_obeyed() {
+fn hostile_texts_of_servers_are_escaped() {
     let world = World::new();
     let mut count = 0;
-    for evil in HOSTILE {
-        let json = serde_json::to_string(evil).unwrap();
+    for hostile in HOSTILE {
+        let json = serde_json::to_string(hostile).unwrap();
         let problem =
             format!("{{\"code\":{json},\"title\":{json},\"status\":400,\"detail\":{json}}}");
         let xml = format!(
             "<Error><Code>A{}</Code><Message>{}</Message></Error>",
-            hidden(evil),
-            hidden(evil)
+            xml_references(hostile),
+            xml_references(hostile)
         );
         for (requests, body) in [
             (Requests::get("/v1"), problem.clone()),
             (Requests::begin(), problem),
             (Requests::put(), xml),
-            (Requests::get("/v1"), evil.to_owned()),
+            (Requests::get("/v1"), hostile.to_owned()),
         ] {
             world
                 .proxy
-                .spoil(requests, Fault::Answer(Answer::json(400, &body)));
+                .inject(requests, Fault::Respond(Response::json(400, &body)));
             for args in [&["-vvv"][..], &["--json"]] {
                 count += 1;
                 let file = world.sandbox.file(&format!("{count}.bin"), 10);
                 let output = world.put(&file).args(args).run();
                 assert_ne!(output.code(), Some(0));
-                is_plain(&output);
+                assert_plain(&output);
             }
-            world.proxy.mend();
+            world.proxy.clear_faults();
         }
     }
 }
 
-/// As XML may carry it: control characters that XML cannot hold are left out of the test, not out of the answer.
-fn hidden(text: &str) -> String {
+/// The text as XML character references.
+fn xml_references(text: &str) -> String {
     text.chars().fold(String::new(), |xml, c| {
         xml + &format!("&#{};", u32::from(c))
     })
 }
 
-/// Any name a file system takes is a file: it arrives, it is gone on with, and its path is told byte by byte.
+/// A file with any name can be uploaded and resumed; events hold the bytes of its path.
 #[test]
-fn any_name_is_a_name() {
+fn file_with_any_name_is_uploaded_and_resumed() {
     let world = World::new();
     let (longest, long) = ("\u{1f980}".repeat(63), "a".repeat(251) + ".bin");
     let names: [&[u8]; 8] = [
@@ -162,13 +161,15 @@ fn any_name_is_a_name() {
     for (seed, name) in names.into_iter().enumerate() {
         let file = world.sandbox.path(OsStr::from_bytes(name));
         files::random(&file, PART + 10, seed as u64);
-        let output = held(&world, world.put(&file).arg("--json"), PART).kill9();
-        world.proxy.open();
+        let output = world
+            .run_until_blocked(world.put(&file).arg("--json"), PART)
+            .kill9();
+        world.proxy.unblock();
         let plan = output
             .lines()
             .into_iter()
             .find(|line| line.contains(r#""type":"plan""#))
-            .expect("a plan")
+            .expect("a `plan` event")
             .to_owned();
         let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
         assert_eq!(
@@ -177,10 +178,10 @@ fn any_name_is_a_name() {
             "{plan}"
         );
         let output = world.resume().run().succeeds();
-        is_plain(&output);
+        assert_plain(&output);
         let key = output.line().trim_start_matches("embedded:");
         assert_eq!(world.store().sha256(key), files::sha256(&file));
-        is_plain(&world.put(&file).run().succeeds());
+        assert_plain(&world.put(&file).run().succeeds());
     }
     assert_eq!(world.store().objects().len(), names.len());
 }

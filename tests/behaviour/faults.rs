@@ -1,6 +1,6 @@
-//! What the network and the store do wrong costs time and a few bytes, never the file.
+//! Faults between client and backend that one run survives.
 //!
-//! Border: faults between client and backend that a client survives by itself, in one run.
+//! Not here: combinations and bounds of retries (`tests/chaos`).
 
 use crate::support::PART;
 use crate::support::command::Output;
@@ -10,21 +10,21 @@ use crate::support::world::World;
 
 const SIZE: u64 = 4 * PART;
 
-/// Puts a file of four parts through a proxy that spoils `requests`; the object must be right all the same.
+/// Puts a file of four parts while `fault` is injected; asserts that the object is correct.
 #[track_caller]
-fn survives(requests: Requests, fault: Fault) -> (World, Output) {
+fn put_with_fault(requests: Requests, fault: Fault) -> (World, Output) {
     let world = World::new();
-    world.proxy.spoil(requests, fault);
+    world.proxy.inject(requests, fault);
     let file = world.sandbox.file("film.bin", SIZE);
     let output = world.put(&file).arg("--json").run().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
     (world, output)
 }
 
-/// Kinds of the retries of parts that were reported.
-fn retries(output: &Output) -> Vec<String> {
-    let retries = events(output).into_iter();
-    retries
+/// The kinds of the reported retries.
+fn retry_kinds(output: &Output) -> Vec<String> {
+    events(output)
+        .into_iter()
         .filter_map(|event| {
             if let Event::Retry { kind, .. } = event {
                 Some(kind)
@@ -36,36 +36,36 @@ fn retries(output: &Output) -> Vec<String> {
 }
 
 #[test]
-fn a_bit_that_flips_on_the_way_is_refused_and_sent_again() {
-    let (world, output) = survives(Requests::put().nth(2), Fault::FlipBit { at: PART / 2 });
+fn corrupted_part_is_rejected_and_sent_again() {
+    let (world, output) = put_with_fault(Requests::put().nth(2), Fault::FlipBit { at: PART / 2 });
     let traffic = world.proxy.traffic();
-    let refused: Vec<_> = traffic
-        .of("PUT")
+    let rejected: Vec<_> = traffic
+        .by_method("PUT")
         .filter(|exchange| exchange.status == Some(400))
         .collect();
-    assert_eq!(refused.len(), 1, "the store did not refuse it: {traffic:?}");
-    assert_eq!(traffic.attempts(refused[0].part.unwrap()), 2);
+    assert_eq!(rejected.len(), 1, "{traffic:?}");
+    assert_eq!(traffic.attempts(rejected[0].part.unwrap()), 2);
     assert_eq!(traffic.count("PUT"), 5);
-    assert_eq!(retries(&output).len(), 1, "{output}");
+    assert_eq!(retry_kinds(&output).len(), 1, "{output}");
 }
 
 #[test]
-fn a_bit_that_flips_in_a_small_file_is_refused_and_sent_again() {
+fn corrupted_small_file_is_rejected_and_sent_again() {
     let world = World::new();
     world
         .proxy
-        .spoil(Requests::put().nth(1), Fault::FlipBit { at: 3 });
+        .inject(Requests::put().nth(1), Fault::FlipBit { at: 3 });
     let file = world.sandbox.file("small.bin", 1000);
     let output = world.put(&file).arg("--json").run().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
     assert_eq!(world.proxy.traffic().count("PUT"), 2);
-    assert_eq!(retries(&output).len(), 1, "{output}");
+    assert_eq!(retry_kinds(&output).len(), 1, "{output}");
 }
 
 #[test]
-fn a_connection_that_breaks_costs_one_part() {
+fn closed_connection_costs_one_part() {
     for bytes in [1, PART / 2, PART - 1, PART] {
-        let (world, _) = survives(Requests::put().nth(3), Fault::CutAfter { bytes });
+        let (world, _) = put_with_fault(Requests::put().nth(3), Fault::CutAfter { bytes });
         let traffic = world.proxy.traffic();
         assert_eq!(traffic.count("PUT"), 5, "cut after {bytes}: {traffic:?}");
         assert!(traffic.bytes("PUT") <= SIZE + PART);
@@ -73,30 +73,32 @@ fn a_connection_that_breaks_costs_one_part() {
 }
 
 #[test]
-fn a_part_whose_answer_is_lost_is_settled() {
-    let (world, _) = survives(Requests::put().nth(1), Fault::DropAnswer);
+fn lost_response_to_a_part_is_survived() {
+    let (world, _) = put_with_fault(Requests::put().nth(1), Fault::DropResponse);
     assert!(world.proxy.traffic().count("PUT") <= 5);
 }
 
 #[test]
-fn a_small_file_whose_answer_is_lost_is_settled() {
+fn lost_response_to_a_small_file_is_survived() {
     let world = World::new();
-    world.proxy.spoil(Requests::put().nth(1), Fault::DropAnswer);
+    world
+        .proxy
+        .inject(Requests::put().nth(1), Fault::DropResponse);
     let file = world.sandbox.file("small.bin", 1000);
     world.put(&file).run().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
 #[test]
-fn slow_down_is_obeyed() {
-    let (world, output) = survives(Requests::put().first(2), Fault::slow_down());
+fn slow_down_is_retried_as_throttled() {
+    let (world, output) = put_with_fault(Requests::put().first(2), Fault::slow_down());
     assert_eq!(world.proxy.traffic().count("PUT"), 6);
-    assert_eq!(retries(&output), ["throttled", "throttled"], "{output}");
+    assert_eq!(retry_kinds(&output), ["throttled", "throttled"], "{output}");
 }
 
 #[test]
-fn an_expired_url_is_signed_again() {
-    let (world, _) = survives(Requests::put().nth(2), Fault::expired());
+fn expired_url_is_signed_again() {
+    let (world, _) = put_with_fault(Requests::put().nth(2), Fault::expired());
     let traffic = world.proxy.traffic();
     assert_eq!(traffic.count("PUT"), 5);
     assert!(
@@ -106,20 +108,20 @@ fn an_expired_url_is_signed_again() {
 }
 
 #[test]
-fn a_lost_answer_to_begin_makes_one_upload() {
-    let (world, _) = survives(Requests::begin().nth(1), Fault::DropAnswer);
+fn lost_response_to_begin_makes_one_upload() {
+    let (world, _) = put_with_fault(Requests::begin().nth(1), Fault::DropResponse);
     assert_eq!(world.proxy.traffic().posts("/v1/uploads"), 2);
     assert_eq!(world.proxy.traffic().count("PUT"), 4);
 }
 
 #[test]
-fn a_lost_answer_to_sign_is_asked_again() {
-    survives(Requests::sign().nth(1), Fault::DropAnswer);
+fn lost_response_to_sign_is_retried() {
+    put_with_fault(Requests::sign().nth(1), Fault::DropResponse);
 }
 
 #[test]
-fn a_lost_answer_to_complete_makes_one_object() {
-    let (world, _) = survives(Requests::complete().nth(1), Fault::DropAnswer);
+fn lost_response_to_complete_makes_one_object() {
+    let (world, _) = put_with_fault(Requests::complete().nth(1), Fault::DropResponse);
     assert_eq!(
         world.proxy.traffic().count("PUT"),
         4,
@@ -128,8 +130,8 @@ fn a_lost_answer_to_complete_makes_one_object() {
 }
 
 #[test]
-fn a_gateway_that_fails_for_a_while_is_asked_again() {
+fn temporary_gateway_failure_is_retried() {
     for requests in [Requests::begin(), Requests::sign(), Requests::complete()] {
-        survives(requests.first(2), Fault::page(502));
+        put_with_fault(requests.first(2), Fault::html_page(502));
     }
 }

@@ -1,22 +1,21 @@
-//! Several gateways over one ledger in PostgreSQL and one bucket: what one of them began another brings to its end.
-//!
-//! Border: the bucket is the store of a gateway that has nothing else to do; PostgreSQL is the one that `scripts/test` starts.
+//! Two gateways with one PostgreSQL ledger and one bucket: each continues the uploads of the other.
+//! The bucket is the embedded store of a third gateway; `scripts/test` starts PostgreSQL.
 
 use std::thread;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::interrupt::held;
 use crate::support::events::receipts;
 use crate::support::gateway::Gateway;
 use crate::support::postgres::Database;
 use crate::support::proxy::Proxy;
 use crate::support::s3::S3;
-use crate::support::world::{World, proves};
+use crate::support::world::{World, assert_receipt_matches};
 use crate::support::{PART, wait};
 
-/// Two gateways in front of one bucket, and an address in front of them that leads to the first.
-struct Pair {
+/// Two gateways with one bucket, and a proxy that forwards to the first.
+struct GatewayPair {
     world: World,
     second: Gateway,
     bucket: S3,
@@ -24,21 +23,21 @@ struct Pair {
     _store: Gateway,
 }
 
-impl Pair {
+impl GatewayPair {
     #[track_caller]
     fn new() -> Self {
         let (database, store) = (Database::new(), Gateway::start(&[], &[]));
         let bucket = store.store();
-        let (address, way) = (Proxy::start(), Proxy::start());
-        way.lead_to(bucket.addr());
-        let (url, place, endpoint) = (
-            address.url(),
+        let (gateway_proxy, store_proxy) = (Proxy::start(), Proxy::start());
+        store_proxy.forward_to(bucket.addr());
+        let (url, bucket_url, endpoint) = (
+            gateway_proxy.url(),
             format!("s3://{}", bucket.bucket()),
-            way.url(),
+            store_proxy.url(),
         );
         let args = [
             "--store",
-            &place,
+            &bucket_url,
             "--s3-endpoint",
             &endpoint,
             "--s3-path-style",
@@ -46,7 +45,7 @@ impl Pair {
         let mut envs = bucket.envs().to_vec();
         envs.push(database.env());
         let second = Gateway::start(&[&["--public-url", &url][..], &args].concat(), &envs);
-        let world = World::named(&url, address, &args, &envs, Some(way));
+        let world = World::with_public_url(&url, gateway_proxy, &args, &envs, Some(store_proxy));
         Self {
             world,
             second,
@@ -57,10 +56,11 @@ impl Pair {
     }
 }
 
-/// A call to one gateway itself.
+/// A call to one of the gateways. Returns the status, the body, and whether there is a Retry-After
+/// header.
 fn call(
     gateway: &Gateway,
-    method: reqwest::Method,
+    method: Method,
     path: &str,
     key: Option<&str>,
     body: &Value,
@@ -77,91 +77,77 @@ fn call(
         if let Some(key) = key {
             request = request.header("Idempotency-Key", key);
         }
-        let answer = request.send().await.unwrap();
-        let (status, later) = (
-            answer.status().as_u16(),
-            answer.headers().contains_key("retry-after"),
+        let response = request.send().await.unwrap();
+        let (status, retry_after) = (
+            response.status().as_u16(),
+            response.headers().contains_key("retry-after"),
         );
-        (status, answer.json().await.unwrap_or_default(), later)
+        (
+            status,
+            response.json().await.unwrap_or_default(),
+            retry_after,
+        )
     })
 }
 
 #[test]
-fn one_is_killed_and_the_other_goes_on() {
-    let mut pair = Pair::new();
+fn second_gateway_continues_after_the_first_is_killed() {
+    let mut pair = GatewayPair::new();
     let file = pair.world.sandbox.file("film.bin", 4 * PART + 7);
     let receipt = pair.world.sandbox.path("receipt");
-    let running = held(
-        &pair.world,
+    let running = pair.world.run_until_blocked(
         pair.world.put(&file).arg("--receipt").arg(&receipt),
         2 * PART + 1000,
     );
     pair.world.gateway.kill9();
-    pair.world.proxy.lead_to(pair.second.addr());
-    pair.world.data().open();
+    pair.world.proxy.forward_to(pair.second.addr());
+    pair.world.part_proxy().unblock();
     running.wait().succeeds();
-    pair.bucket.holds_only(&file);
+    pair.bucket.assert_holds_only(&file);
     let receipts = receipts(&receipt);
     assert_eq!(receipts.len(), 1);
-    proves(&receipts[0], &file, PART);
+    assert_receipt_matches(&receipts[0], &file, PART);
 }
 
 #[test]
-fn what_happens_to_one_upload_at_both_has_one_end() {
-    let pair = Pair::new();
+fn concurrent_calls_at_two_gateways_end_an_upload_once() {
+    let pair = GatewayPair::new();
     let gateways = [&pair.world.gateway, &pair.second];
     let sha256 = crate::support::files::sha256_of(b"abc");
     for round in 0..4 {
-        let wish = json!({ "name": "a.txt", "size": 3, "content_type": "text/plain", "part_size": null, "holder": "me",
+        let begin_request = json!({ "name": "a.txt", "size": 3, "content_type": "text/plain", "part_size": null, "holder": "me",
             "parts": [{ "number": 1, "size": 3, "sha256": sha256 }] });
         let key = format!("key-{round}");
-        let begun: Vec<Value> = thread::scope(|scope| {
-            let asks = gateways.map(|gateway| {
-                scope.spawn(|| {
-                    call(
-                        gateway,
-                        reqwest::Method::POST,
-                        "/v1/uploads",
-                        Some(&key),
-                        &wish,
-                    )
-                })
+        let begun = thread::scope(|scope| {
+            let calls = gateways.map(|gateway| {
+                let (key, body) = (Some(key.as_str()), &begin_request);
+                scope.spawn(move || call(gateway, Method::POST, "/v1/uploads", key, body))
             });
-            asks.map(|ask| ask.join().unwrap())
-                .into_iter()
-                .map(|(status, answer, _)| {
-                    assert!(matches!(status, 200 | 201), "{status} {answer}");
-                    answer
-                })
-                .collect()
+            calls.map(|call| call.join().unwrap())
+        })
+        .map(|(status, upload, _)| {
+            assert!(matches!(status, 200 | 201), "{status} {upload}");
+            upload
         });
         assert_eq!(begun[0]["id"], begun[1]["id"]);
         let etag = put(&begun[0]["parts"][0]);
         let path = format!("/v1/uploads/{}", begun[0]["id"].as_str().unwrap());
         let complete = json!({ "epoch": begun[0]["epoch"], "parts": [{ "number": 1, "etag": etag, "sha256": sha256 }],
-            "checksum": checksum() });
-        let answers = thread::scope(|scope| {
+            "checksum": CHECKSUM });
+        let responses = thread::scope(|scope| {
             let calls: Vec<_> = (0..6)
                 .map(|n| {
                     let (gateway, path, complete) = (gateways[n % 2], &path, &complete);
                     scope.spawn(move || match (n / 2 + round) % 3 {
-                        0 if round % 2 == 1 => {
-                            call(gateway, reqwest::Method::DELETE, path, None, &Value::Null)
+                        0 if round % 2 == 1 => abort(gateway, path),
+                        1 => {
+                            let (path, body) = (format!("{path}/claim"), json!({ "holder": "me" }));
+                            call(gateway, Method::POST, &path, None, &body)
                         }
-                        1 => call(
-                            gateway,
-                            reqwest::Method::POST,
-                            &format!("{path}/claim"),
-                            None,
-                            &json!({ "holder": "me" }),
-                        ),
-                        _ => call(
-                            gateway,
-                            reqwest::Method::POST,
-                            &format!("{path}/complete"),
-                            None,
-                            complete,
-                        ),
+                        _ => {
+                            let path = format!("{path}/complete");
+                            call(gateway, Method::POST, &path, None, complete)
+                        }
                     })
                 })
                 .collect();
@@ -171,48 +157,57 @@ fn what_happens_to_one_upload_at_both_has_one_end() {
                 .collect::<Vec<_>>()
         });
         assert!(
-            answers.iter().all(|(status, ..)| *status < 500),
-            "{answers:?}"
+            responses.iter().all(|(status, ..)| *status < 500),
+            "{responses:?}"
         );
-        let ends = gateways.map(|gateway| {
-            wait::until("an end", || {
-                let (status, upload, _) =
-                    call(gateway, reqwest::Method::GET, &path, None, &Value::Null);
-                assert_eq!(status, 200);
-                match upload["state"].as_str().unwrap() {
-                    "ready" | "aborted" => Some(upload),
-                    // Nobody's complete was in time for its epoch: somebody has to say the last word.
-                    "uploading" | "aborting" => {
-                        call(gateway, reqwest::Method::DELETE, &path, None, &Value::Null);
-                        None
-                    }
-                    _ => None,
-                }
-            })
-        });
-        assert_eq!(ends[0], ends[1]);
-        let receipts: Vec<_> = answers
+        let ended = gateways.map(|gateway| wait_for_final_state(gateway, &path));
+        assert_eq!(ended[0], ended[1]);
+        let receipts: Vec<_> = responses
             .iter()
-            .filter(|(_, answer, _)| answer.get("location").is_some())
+            .filter(|(_, body, _)| body.get("location").is_some())
             .collect();
         assert!(
             receipts
                 .iter()
-                .all(|(_, receipt, _)| *receipt == ends[0]["receipt"]),
+                .all(|(_, receipt, _)| *receipt == ended[0]["receipt"]),
             "{receipts:?} {}",
-            ends[0]
+            ended[0]
         );
-        let there = pair
+        let exists = pair
             .bucket
             .objects()
             .iter()
             .any(|object| Some(object.as_str()) == begun[0]["key"].as_str());
-        assert_eq!(there, ends[0]["state"] == "ready", "{ends:?}");
+        assert_eq!(exists, ended[0]["state"] == "ready", "{ended:?}");
     }
-    pair.bucket.holds_nothing_open();
+    pair.bucket.assert_no_open_uploads();
 }
 
-/// Sends the three bytes to where a part is signed for.
+fn abort(gateway: &Gateway, path: &str) -> (u16, Value, bool) {
+    call(gateway, Method::DELETE, path, None, &Value::Null)
+}
+
+/// Waits until the upload at `path` is ready or aborted. Aborts it if no complete succeeded, because
+/// every complete came after a claim had changed the epoch.
+fn wait_for_final_state(gateway: &Gateway, path: &str) -> Value {
+    wait::until("a final state", || {
+        let (status, upload, _) = call(gateway, Method::GET, path, None, &Value::Null);
+        assert_eq!(status, 200);
+        match upload["state"].as_str().unwrap() {
+            "ready" | "aborted" => Some(upload),
+            "uploading" | "aborting" => {
+                abort(gateway, path);
+                None
+            }
+            _ => None,
+        }
+    })
+}
+
+/// The S3 checksum of the three bytes `abc`.
+const CHECKSUM: &str = "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=";
+
+/// Puts the three bytes `abc` to a presigned URL; returns the ETag.
 fn put(signed: &Value) -> String {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -224,9 +219,9 @@ fn put(signed: &Value) -> String {
         for (name, value) in signed["headers"].as_object().unwrap() {
             request = request.header(name, value.as_str().unwrap());
         }
-        let answer = request.send().await.unwrap();
-        assert_eq!(answer.status(), 200);
-        answer.headers()["etag"]
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        response.headers()["etag"]
             .to_str()
             .unwrap()
             .trim_matches('"')
@@ -234,27 +229,24 @@ fn put(signed: &Value) -> String {
     })
 }
 
-/// S3's of the same three bytes.
-fn checksum() -> &'static str {
-    "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0="
-}
-
 #[test]
-fn while_the_database_is_away_it_says_so_and_goes_on_after() {
-    let pair = Pair::new();
+fn gateway_without_its_database_returns_503_and_recovers() {
+    let pair = GatewayPair::new();
     let file = pair.world.sandbox.file("film.bin", 3 * PART);
-    let running = held(&pair.world, pair.world.put(&file), PART + 1000);
-    pair.database.go_away();
-    let asked = |path: &str| call(&pair.second, reqwest::Method::GET, path, None, &Value::Null);
-    let (status, problem, later) = asked("/v1/uploads");
+    let running = pair
+        .world
+        .run_until_blocked(pair.world.put(&file), PART + 1000);
+    pair.database.reject_connections();
+    let get = |path: &str| call(&pair.second, Method::GET, path, None, &Value::Null);
+    let (status, problem, retry_after) = get("/v1/uploads");
     assert_eq!(
-        (status, problem["code"].as_str(), later),
+        (status, problem["code"].as_str(), retry_after),
         (503, Some("unavailable"), true)
     );
-    assert_eq!(asked("/readyz").0, 503);
-    pair.world.data().open();
-    // Whoever needs the ledger now is told to come again.
-    wait::until("a call to be put off", || {
+    assert_eq!(get("/readyz").0, 503);
+    pair.world.part_proxy().unblock();
+    // Calls that need the ledger get 503 with Retry-After.
+    wait::until("status 503 for a call of the put", || {
         pair.world
             .proxy
             .traffic()
@@ -263,10 +255,10 @@ fn while_the_database_is_away_it_says_so_and_goes_on_after() {
             .any(|exchange| exchange.status == Some(503))
             .then_some(())
     });
-    pair.database.come_back();
+    pair.database.accept_connections();
     running.wait().succeeds();
-    pair.bucket.holds_only(&file);
-    let said = pair.world.gateway.stderr();
+    pair.bucket.assert_holds_only(&file);
+    let log = pair.world.gateway.stderr();
     let (_, password) = pair.database.url().split_once(':').unwrap();
     let password = password
         .rsplit_once('@')
@@ -276,7 +268,7 @@ fn while_the_database_is_away_it_says_so_and_goes_on_after() {
         .unwrap()
         .1;
     assert!(
-        !said.contains(password) && !said.contains("postgres://"),
-        "{said}"
+        !log.contains(password) && !log.contains("postgres://"),
+        "{log}"
     );
 }

@@ -1,6 +1,4 @@
-//! The harness itself: what it promises to the other tests.
-//!
-//! Border: no binary of ours runs here.
+//! The harness of the tests itself. `upload` does not run here.
 
 use std::env;
 use std::fs;
@@ -18,7 +16,7 @@ use crate::support::files;
 use crate::support::proxy::{Fault, Proxy, Requests};
 
 #[test]
-fn each_file_is_declared() {
+fn every_file_is_declared_in_main() {
     let dir = Path::new(&env::var_os("CARGO_MANIFEST_DIR").expect("run by cargo"))
         .join("tests/behaviour");
     let main = fs::read_to_string(dir.join("main.rs")).unwrap();
@@ -27,13 +25,13 @@ fn each_file_is_declared() {
         let name = path.file_stem().unwrap().to_str().unwrap();
         assert!(
             name == "main" || main.contains(&format!("mod {name};")),
-            "{name} is not declared, so it never runs"
+            "main.rs does not declare {name}, so its tests never run"
         );
     }
 }
 
 #[test]
-fn an_event_with_a_field_too_many_or_too_few_is_refused() {
+fn event_with_an_added_or_missing_field_is_rejected() {
     let progress = r#"{"v":1,"type":"progress","upload":null,"hashed":1,"sent":1,"confirmed":1,"size":1,"rate":1}"#;
     event(progress);
     for (from, to) in [
@@ -53,7 +51,7 @@ fn an_event_with_a_field_too_many_or_too_few_is_refused() {
 }
 
 #[test]
-fn hashes_are_those_of_other_tools() {
+fn hashes_agree_with_other_tools() {
     assert_eq!(
         files::sha256_of(b"abc"),
         "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
@@ -61,7 +59,8 @@ fn hashes_are_those_of_other_tools() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("file");
     fs::write(&path, b"hello world").unwrap();
-    // `printf 'hello world' | sha256sum | xxd -r -p | base64`; and of the two hashes of "hello " and "world" likewise.
+    // `printf 'hello world' | sha256sum | xxd -r -p | base64`; the second is the hash of the two
+    // hashes of "hello " and "world".
     assert_eq!(
         files::checksum(&path, 100),
         "uU0nuZNNPgilLlLX2n2r+sSE7+N6U4DukIj3rOLvzek="
@@ -72,7 +71,7 @@ fn hashes_are_those_of_other_tools() {
     );
 }
 
-/// A server that answers each request with the SHA-256 of its body, a proxy in front of it, and a client.
+/// A server that responds with the SHA-256 of the request's body, a proxy in front, and a client.
 struct Echo {
     runtime: Runtime,
     proxy: Proxy,
@@ -90,7 +89,7 @@ impl Echo {
             .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
             .unwrap();
         let proxy = Proxy::start();
-        proxy.lead_to(listener.local_addr().unwrap());
+        proxy.forward_to(listener.local_addr().unwrap());
         let hash = any(|body: Bytes| async move { files::sha256_of(&body) });
         let app = Router::new()
             .fallback_service(hash)
@@ -108,18 +107,18 @@ impl Echo {
         }
     }
 
-    /// Status and answer.
+    /// Status and body of the response.
     fn put(&self, path: &str, body: &[u8]) -> Result<(u16, String), reqwest::Error> {
         let url = format!("{}{path}", self.proxy.url());
         self.runtime.block_on(async {
-            let answer = self.client.put(url).body(body.to_vec()).send().await?;
-            Ok((answer.status().as_u16(), answer.text().await?))
+            let response = self.client.put(url).body(body.to_vec()).send().await?;
+            Ok((response.status().as_u16(), response.text().await?))
         })
     }
 }
 
 #[test]
-fn the_proxy_passes_and_counts() {
+fn proxy_relays_and_counts_requests() {
     let echo = Echo::start();
     let body = vec![7; 300_000];
     assert_eq!(
@@ -140,17 +139,19 @@ fn the_proxy_passes_and_counts() {
 }
 
 #[test]
-fn the_proxy_spoils_the_requests_that_are_meant() {
+fn proxy_injects_faults_into_the_selected_requests() {
     let echo = Echo::start();
     let body = vec![7; 300_000];
     let mut flipped = body.clone();
     flipped[200_000] ^= 1;
     echo.proxy
-        .spoil(Requests::put().nth(2), Fault::FlipBit { at: 200_000 });
+        .inject(Requests::put().nth(2), Fault::FlipBit { at: 200_000 });
     echo.proxy
-        .spoil(Requests::put().nth(3), Fault::CutAfter { bytes: 100_000 });
-    echo.proxy.spoil(Requests::put().nth(4), Fault::slow_down());
-    echo.proxy.spoil(Requests::put().nth(5), Fault::DropAnswer);
+        .inject(Requests::put().nth(3), Fault::CutAfter { bytes: 100_000 });
+    echo.proxy
+        .inject(Requests::put().nth(4), Fault::slow_down());
+    echo.proxy
+        .inject(Requests::put().nth(5), Fault::DropResponse);
 
     assert_eq!(echo.put("/", &body).unwrap().1, files::sha256_of(&body));
     assert_eq!(echo.put("/", &body).unwrap().1, files::sha256_of(&flipped));
@@ -166,15 +167,15 @@ fn the_proxy_spoils_the_requests_that_are_meant() {
 }
 
 #[test]
-fn the_proxys_gate_lets_so_many_bytes_pass() {
+fn proxy_blocks_bodies_after_the_given_bytes() {
     let echo = Echo::start();
     let body = vec![7; 300_000];
-    echo.proxy.shut_after(100_000);
+    echo.proxy.block_after(100_000);
     thread::scope(|scope| {
         let put = scope.spawn(|| echo.put("/", &body));
-        echo.proxy.wait_until_shut();
+        echo.proxy.wait_until_blocked();
         assert_eq!(echo.proxy.traffic().bytes("PUT"), 100_000);
-        echo.proxy.open();
+        echo.proxy.unblock();
         assert_eq!(put.join().unwrap().unwrap().1, files::sha256_of(&body));
     });
 }

@@ -1,58 +1,19 @@
-//! A client or a gateway that dies in mid-transfer loses nothing and sends little twice.
+//! A client or a gateway that is killed (SIGKILL) in mid-transfer loses no stored part.
 //!
-//! Border: death without warning (`kill -9`); asking politely is `signals`, a source that changes meanwhile is `changed`.
+//! Not here: other signals (`signals`), a source that changes meanwhile (`changed`).
 
 use std::fs;
 use std::path::Path;
 
-use crate::support::command::{Command, Running};
-use crate::support::dice::Dice;
-use crate::support::events::{Event, events, parts_so_far};
+use crate::support::command::Command;
+use crate::support::events::{Event, events, parts_so_far, upload_id};
 use crate::support::gateway::Gateway;
 use crate::support::proxy::{Fault, Requests};
+use crate::support::random::Rng;
 use crate::support::sandbox::Sandbox;
 use crate::support::wait;
-use crate::support::world::{World, bound};
+use crate::support::world::{World, max_bytes_sent};
 use crate::support::{MIB, PART, files};
-
-/// The upload's id, once lines of `--json` name it.
-pub fn upload_id(stdout: &str) -> Option<String> {
-    let mut lines = stdout
-        .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    lines.find_map(|line| line["upload"].as_str().map(str::to_owned))
-}
-
-/// Runs `command` until the proxy has passed so many bytes of parts; the run then hangs there.
-#[track_caller]
-pub fn held(world: &World, command: Command, bytes: u64) -> Running {
-    world.data().shut_after(bytes);
-    let running = command.spawn();
-    world.data().wait_until_shut();
-    running
-}
-
-/// `put --json`, killed when the store has taken at least `parts` parts and the journal knows; gives the upload's id and
-/// the numbers of these parts.
-#[track_caller]
-pub fn killed_after(world: &World, file: &Path, parts: usize) -> (String, Vec<u64>) {
-    let bytes = (parts as u64 + 2) * PART - 1;
-    let mut running = held(world, world.put(file).arg("--json"), bytes);
-    running.wait_for("parts", |running| {
-        (parts_so_far(&running.stdout()) >= parts).then_some(())
-    });
-    let output = running.kill9();
-    world.proxy.open();
-    let lines = output
-        .lines()
-        .into_iter()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let numbers = lines
-        .filter(|line| line["type"] == "part")
-        .filter_map(|line| line["number"].as_u64())
-        .collect();
-    (upload_id(output.stdout()).expect("an upload"), numbers)
-}
 
 fn resumed_bytes(events: &[Event]) -> u64 {
     events
@@ -67,103 +28,106 @@ fn resumed_bytes(events: &[Event]) -> u64 {
         .sum()
 }
 
-/// Kills the client four times, each time going on with what `again` gives, then lets it end.
-fn killed_four_times(seed: u64, again: impl Fn(&World, &Path) -> Command) {
-    let mut dice = Dice::new(seed);
+/// Kills the client four times, continues each time with the command of `next_command`, and asserts
+/// that the upload completes within the bound of sent bytes.
+fn kill_four_times(seed: u64, next_command: impl Fn(&World, &Path) -> Command) {
+    let mut rng = Rng::new(seed);
     let world = World::new();
     let size = 40 * MIB;
     let file = world.sandbox.file("film.bin", size);
     let mut next = world.put(&file);
     for _ in 0..4 {
-        held(&world, next, dice.between(1, 9 * MIB)).kill9();
-        next = again(&world, &file);
+        world
+            .run_until_blocked(next, rng.between(1, 9 * MIB))
+            .kill9();
+        next = next_command(&world, &file);
     }
-    world.proxy.open();
+    world.proxy.unblock();
     next.run().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
     assert_eq!(
         world.proxy.traffic().posts("/v1/uploads"),
         1,
-        "begun more than once"
+        "the upload was begun again"
     );
     let sent = world.bytes_put();
     assert!(
-        (size..=bound(size, 4)).contains(&sent),
+        (size..=max_bytes_sent(size, 4)).contains(&sent),
         "{sent} bytes were sent"
     );
 }
 
 #[test]
-fn a_client_that_is_killed_resumes() {
-    killed_four_times(1, |world, _| world.resume());
+fn killed_upload_is_finished_by_resume() {
+    kill_four_times(1, |world, _| world.resume());
 }
 
 #[test]
-fn a_client_that_is_killed_goes_on_by_the_same_put() {
-    killed_four_times(2, World::put);
+fn killed_upload_is_finished_by_the_same_put() {
+    kill_four_times(2, World::put);
 }
 
 #[test]
-fn parts_that_are_stored_are_not_sent_again() {
+fn stored_parts_are_not_sent_again() {
     let world = World::new();
     let size = 8 * PART;
     let file = world.sandbox.file("film.bin", size);
-    let (_, stored) = killed_after(&world, &file, 3);
+    let (_, stored) = world.put_and_kill_after_parts(&file, 3);
     let before = world.proxy.traffic();
     let output = world.resume().arg("--json").run().succeeds();
     let saved = resumed_bytes(&events(&output));
-    assert!(saved >= 3 * PART, "only {saved} bytes were saved");
+    assert!(saved >= 3 * PART, "only {saved} bytes were resumed");
     let after = world.proxy.traffic().since(&before);
     assert_eq!(after.bytes("PUT"), size - saved);
     for part in stored {
         assert_eq!(after.attempts(part), 0, "part {part} was sent again");
     }
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
 #[test]
-fn resume_says_how_much_it_saved() {
+fn resume_prints_the_resumed_bytes() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 8 * PART);
-    killed_after(&world, &file, 3);
-    world.resume().run().succeeds().says("MiB");
+    world.put_and_kill_after_parts(&file, 3);
+    world.resume().run().succeeds().stderr_contains("MiB");
 }
 
 #[test]
-fn a_gateway_that_is_killed_and_started_again_goes_unnoticed() {
+fn put_survives_a_restart_of_the_gateway() {
     let mut world = World::new();
     let file = world.sandbox.file("film.bin", 8 * PART);
-    let running = held(&world, world.put(&file), 17 * MIB);
+    let running = world.run_until_blocked(world.put(&file), 17 * MIB);
     world.gateway.kill9();
-    world.proxy.open();
-    world.gateway.start_again();
+    world.proxy.unblock();
+    world.gateway.restart();
     running.wait().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
 #[test]
-fn client_and_gateway_may_die_together() {
+fn upload_is_resumed_after_client_and_gateway_died() {
     let mut world = World::new();
     let size = 8 * PART;
     let file = world.sandbox.file("film.bin", size);
-    let running = held(&world, world.put(&file), 17 * MIB);
+    let running = world.run_until_blocked(world.put(&file), 17 * MIB);
     world.restart_gateway();
     running.kill9();
-    world.proxy.open();
+    world.proxy.unblock();
     world.resume().run().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
     let sent = world.bytes_put();
-    assert!(sent <= bound(size, 2), "{sent} bytes were sent");
+    assert!(sent <= max_bytes_sent(size, 2), "{sent} bytes were sent");
 }
 
-/// Whether the object is there is not for the client to guess, nor for its successor.
+/// The client is killed before it receives the response to complete.
 #[test]
-fn a_client_that_is_killed_before_it_hears_of_the_end_asks_again() {
+fn resume_after_a_lost_response_to_complete_sends_no_part() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 3 * PART);
     world
         .proxy
-        .spoil(Requests::complete().nth(1), Fault::DropAnswer);
+        .inject(Requests::complete().nth(1), Fault::DropResponse);
     let running = world.put(&file).spawn();
     wait::until("a call of complete", || {
         (world.proxy.traffic().posts("/complete") > 0).then_some(())
@@ -176,15 +140,15 @@ fn a_client_that_is_killed_before_it_hears_of_the_end_asks_again() {
         0,
         "parts were sent again"
     );
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
-/// A gateway that has lost its memory knows no upload; the file must arrive all the same.
+/// A gateway that lost its ledger reports the upload as unknown; the client begins a new one.
 #[test]
-fn a_ledger_that_is_lost_costs_a_new_upload() {
+fn lost_ledger_makes_put_begin_a_new_upload() {
     let mut world = World::new();
     let file = world.sandbox.file("film.bin", 6 * PART);
-    killed_after(&world, &file, 2);
+    world.put_and_kill_after_parts(&file, 2);
     world.gateway.kill9();
     let ledgers = world
         .gateway
@@ -192,9 +156,9 @@ fn a_ledger_that_is_lost_costs_a_new_upload() {
         .files()
         .into_iter()
         .filter(|path| path.display().to_string().contains("gateway.db"));
-    let gone = ledgers.map(|path| fs::remove_file(path).unwrap()).count();
-    assert!(gone > 0, "there is no ledger to lose");
-    world.gateway.start_again();
+    let removed = ledgers.map(|path| fs::remove_file(path).unwrap()).count();
+    assert!(removed > 0, "no ledger was found");
+    world.gateway.restart();
     world.put(&file).run().succeeds();
     let store = world.store();
     let objects = store.objects();
@@ -202,10 +166,10 @@ fn a_ledger_that_is_lost_costs_a_new_upload() {
     assert_eq!(store.sha256(&objects[0]), files::sha256(&file));
 }
 
-/// Gateway and store in the client's own process die with it.
+/// With the embedded backend, gateway and store are killed with the client.
 #[test]
-fn the_embedded_backend_is_killed_with_its_client() {
-    let mut dice = Dice::new(3);
+fn embedded_backend_survives_kills_of_its_process() {
+    let mut rng = Rng::new(3);
     let sandbox = Sandbox::new();
     let file = sandbox.file("film.bin", 60 * MIB);
     let args = [
@@ -220,33 +184,36 @@ fn the_embedded_backend_is_killed_with_its_client() {
     ];
     let mut output = None;
     for _ in 0..3 {
-        let parts = usize::try_from(dice.between(1, 4)).unwrap();
+        let parts = usize::try_from(rng.between(1, 4)).unwrap();
         let mut running = sandbox.upload(args).arg(&file).spawn();
-        running.wait_for("parts", |running| {
+        running.wait_for("`part` events", |running| {
             (parts_so_far(&running.stdout()) >= parts).then_some(())
         });
         output = Some(running.kill9());
     }
     let id = upload_id(output.unwrap().stdout()).unwrap();
     sandbox.upload(["resume"]).run().succeeds();
-    let back = sandbox.upload(["cat", &id]).run().succeeds();
-    assert_eq!(files::sha256_of(back.stdout_bytes()), files::sha256(&file));
-    // The same store, seen by an S3 client.
+    let output = sandbox.upload(["cat", &id]).run().succeeds();
+    assert_eq!(
+        files::sha256_of(output.stdout_bytes()),
+        files::sha256(&file)
+    );
+    // An S3 client of the same store.
     let gateway = Gateway::start_in(sandbox, &[], &[]);
-    gateway.store().holds_only(&file);
+    gateway.store().assert_holds_only(&file);
 }
 
 #[test]
-fn a_second_process_on_the_same_upload_names_the_first() {
+fn second_process_with_the_same_upload_names_the_first() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 4 * PART);
-    let first = held(&world, world.put(&file), PART);
+    let first = world.run_until_blocked(world.put(&file), PART);
     let second = world.put(&file).run().exits(75);
     assert!(
         second.stderr().contains(&format!("pid {}", first.pid())),
         "{second}"
     );
-    world.proxy.open();
+    world.proxy.unblock();
     first.wait().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }

@@ -1,39 +1,29 @@
-//! A journal that is damaged, full, of another version, in the way of others, or gone while it is used: nothing is lost, nothing
-//! is done twice, and what is said is true.
+//! A journal that is damaged, full, newer, removed or shared: no upload is lost or done twice, and
+//! the output is true.
 //!
-//! Border: what the command does about it; the file itself is tested where it is made (`src/sqlite`, `src/journal`). A disk that
-//! fails at every call in turn is `scripts/crash-sweep`'s.
+//! Not here: the file itself (unit tests of `journal` and `crates/sqlite`), a failure at each
+//! system call (`scripts/crash-sweep`).
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rusqlite::Connection;
 
-use crate::interrupt::{held, killed_after};
 use crate::support::command::{Command, Running};
 use crate::support::events::{Event, events};
 use crate::support::sandbox::Sandbox;
 use crate::support::world::World;
 use crate::support::{PART, files};
 
-fn journal(world: &World) -> PathBuf {
-    world
-        .sandbox
-        .files()
-        .into_iter()
-        .find(|path| path.ends_with("journal.db"))
-        .expect("a journal")
-}
-
 #[test]
-fn a_damaged_journal_is_told_from_a_new_one_and_left_as_it_is() {
+fn damaged_journal_is_rejected_and_not_changed() {
     let empty = |path: &Path| files::resize(path, 0);
     let short = |path: &Path| files::resize(path, path.metadata().unwrap().len() / 2);
     let text =
         |path: &Path| fs::write(path, "dear diary, today I uploaded a file. ".repeat(400)).unwrap();
     let noise = |path: &Path| {
-        // All pages but the first, which says what it is.
+        // All pages but the first, which identifies the format.
         let bytes = vec![0xA5; usize::try_from(path.metadata().unwrap().len()).unwrap() - 4096];
         OpenOptions::new()
             .write(true)
@@ -51,7 +41,7 @@ fn a_damaged_journal_is_told_from_a_new_one_and_left_as_it_is() {
         ("noise", &noise),
     ] {
         world.put(&file).arg("--force").run().succeeds();
-        let journal = journal(&world);
+        let journal = world.sandbox.journal();
         damage(&journal);
         let before = fs::read(&journal).unwrap();
         let sent = world.bytes_put();
@@ -60,11 +50,11 @@ fn a_damaged_journal_is_told_from_a_new_one_and_left_as_it_is() {
             assert!(matches!(output.code(), Some(73 | 74)), "{name}: {output}");
             assert!(!output.stderr().contains("panicked"), "{name}: {output}");
         }
-        assert_eq!(world.bytes_put(), sent, "{name}: something was sent");
+        assert_eq!(world.bytes_put(), sent, "{name}: bytes were sent");
         assert_eq!(
             fs::read(&journal).unwrap(),
             before,
-            "{name}: it was touched"
+            "{name}: the journal was changed"
         );
         fs::rename(&journal, world.sandbox.path(name)).unwrap();
     }
@@ -72,65 +62,69 @@ fn a_damaged_journal_is_told_from_a_new_one_and_left_as_it_is() {
 }
 
 #[test]
-fn a_journal_of_a_newer_version_is_refused_and_left_as_it_is() {
+fn newer_journal_is_rejected_and_not_changed() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 10);
     world.put(&file).run().succeeds();
-    let journal = journal(&world);
+    let journal = world.sandbox.journal();
     Connection::open(&journal)
         .unwrap()
         .pragma_update(None, "user_version", 99)
         .unwrap();
     let before = fs::read(&journal).unwrap();
     for command in [world.put(&file), world.resume(), world.upload(&["list"])] {
-        command.run().exits(78).says("newer");
+        command.run().exits(78).stderr_contains("newer");
     }
     assert_eq!(fs::read(&journal).unwrap(), before);
 }
 
 #[test]
-fn without_a_place_for_the_journal_nothing_begins_and_another_can_be_named() {
+fn put_without_a_state_directory_fails_unless_journal_is_given() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 10);
-    let homeless = || {
+    let put_without_home = || {
         world
             .put(&file)
             .env("HOME", "/dev/null/home")
             .env("XDG_STATE_HOME", "")
     };
-    homeless().run().exits(73).says("--journal");
+    put_without_home()
+        .run()
+        .exits(73)
+        .stderr_contains("--journal");
     assert_eq!(world.proxy.traffic().count("POST"), 0);
-    homeless()
+    put_without_home()
         .arg("--journal")
         .arg(world.sandbox.path("elsewhere/journal.db"))
         .run()
         .succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
-/// What is told as stored is in the journal: a part, and the end, whose failure names the file.
+/// A part or completion that the journal could not record is not reported; the failure names the
+/// file.
 #[test]
-fn what_the_journal_does_not_take_is_not_told() {
+fn failed_write_to_the_journal_is_not_reported_as_success() {
     let cases = [
         ("UPDATE OF etag ON part WHEN NEW.etag IS NOT NULL", 0),
         ("UPDATE ON upload WHEN NEW.state = 'completed'", 3),
     ];
-    for (write, most) in cases {
+    for (write, max_parts) in cases {
         let world = World::new();
         let file = world.sandbox.file("film.bin", 3 * PART);
-        let running = held(&world, world.put(&file).arg("--json"), PART / 2);
-        let journal = Connection::open(journal(&world)).unwrap();
-        let stop =
+        let running = world.run_until_blocked(world.put(&file).arg("--json"), PART / 2);
+        let journal = Connection::open(world.sandbox.journal()).unwrap();
+        let trigger =
             format!("CREATE TRIGGER stop BEFORE {write} BEGIN SELECT RAISE(ABORT, 'full'); END");
-        journal.execute_batch(&stop).unwrap();
-        world.proxy.open();
+        journal.execute_batch(&trigger).unwrap();
+        world.proxy.unblock();
         let output = running.wait().exits(74);
         let events = events(&output);
         let parts = events
             .iter()
             .filter(|event| matches!(event, Event::Part { .. }))
             .count();
-        assert!(parts <= most, "{parts} parts were told of: {output}");
+        assert!(parts <= max_parts, "{parts} parts were reported: {output}");
         assert!(
             !events
                 .iter()
@@ -147,83 +141,82 @@ fn what_the_journal_does_not_take_is_not_told() {
         assert_eq!(failed.map(String::as_str), file.to_str(), "{output}");
         journal.execute_batch("DROP TRIGGER stop").unwrap();
         world.resume().run().succeeds();
-        world.holds_only(&file);
+        world.assert_holds_only(&file);
     }
 }
 
 #[test]
-fn a_journal_that_is_removed_during_an_upload_is_there_at_its_end() {
+fn journal_removed_during_an_upload_is_restored() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 4 * PART);
-    let running = held(&world, world.put(&file), PART + 1);
-    fs::remove_dir_all(journal(&world).parent().unwrap()).unwrap();
-    world.proxy.open();
-    running.wait().succeeds().says("was removed");
+    let running = world.run_until_blocked(world.put(&file), PART + 1);
+    fs::remove_dir_all(world.sandbox.journal().parent().unwrap()).unwrap();
+    world.proxy.unblock();
+    running.wait().succeeds().stderr_contains("journal");
+    assert!(world.sandbox.journal().exists());
     let before = world.proxy.traffic();
     world.put(&file).run().succeeds();
     assert_eq!(
         world.proxy.traffic().since(&before).count("PUT"),
         0,
-        "it was forgotten"
+        "the completed upload was sent again"
     );
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
-/// Whoever dies between giving up one upload and beginning the next leaves one of them to be resumed.
+/// A client that dies while it replaces an expired upload by a new one leaves one of them to
+/// resume.
 #[test]
-fn an_upload_that_makes_room_for_another_is_not_forgotten() {
-    for fatal in [
+fn expired_upload_stays_resumable_while_it_is_replaced() {
+    for crash_point in [
         "journal.full.written:1",
         "journal.full.durable:1",
         "transfer.restarted:1",
     ] {
         let world = World::new();
         let file = world.sandbox.file("film.bin", 3 * PART);
-        killed_after(&world, &file, 1);
-        // The backend has given the upload up: another takes its place.
-        let ledger = world
-            .gateway
-            .sandbox()
-            .files()
-            .into_iter()
-            .find(|path| path.ends_with("gateway.db"))
-            .unwrap();
-        Connection::open(ledger)
+        world.put_and_kill_after_parts(&file, 1);
+        // The gateway has expired the upload, so the client begins a new one.
+        Connection::open(world.gateway.sandbox().ledger())
             .unwrap()
             .execute("UPDATE upload SET state = 'expired'", [])
             .unwrap();
-        let put = world.put(&file).env("UPLOAD_CRASH", fatal).run();
-        assert_eq!(put.code(), None, "{fatal} was not passed: {put}");
+        let put = world.put(&file).env("UPLOAD_CRASH", crash_point).run();
+        assert_eq!(put.code(), None, "{crash_point} was not reached: {put}");
         world.resume().run().succeeds();
         assert_eq!(
             world.store().objects().len(),
             1,
-            "{fatal}: nothing was left to resume"
+            "{crash_point}: no upload was left to resume"
         );
     }
 }
 
-/// One drives it; the others are told so, or find it done.
+/// One process uploads; the others exit with 75, or find the upload completed.
 #[test]
-fn any_number_of_processes_make_one_object() {
+fn concurrent_puts_of_one_file_make_one_object() {
     for (size, count) in [(3 * PART, 2), (1000, 4), (PART + 1, 8)] {
         let world = World::new();
         let file = world.sandbox.file("film.bin", size);
-        let all: Vec<Running> = (0..count).map(|_| world.put(&file).spawn()).collect();
-        let codes: Vec<_> = all.into_iter().map(|one| one.wait().code()).collect();
+        let processes: Vec<Running> = (0..count).map(|_| world.put(&file).spawn()).collect();
+        let codes: Vec<_> = processes
+            .into_iter()
+            .map(|process| process.wait().code())
+            .collect();
         assert!(
             codes.iter().all(|code| matches!(code, Some(0 | 75))),
             "{codes:?}"
         );
         assert!(codes.contains(&Some(0)), "{codes:?}");
-        world.holds_only(&file);
+        world.assert_holds_only(&file);
         world.put(&file).run().succeeds();
         world.resume().run().succeeds();
-        world.holds_only(&file);
+        world.assert_holds_only(&file);
     }
 }
 
-/// Runs a script with a tmpfs at `$1` which nobody else sees; none where that is not permitted.
+/// A command that runs `script` in a mount namespace of its own, with a directory for a tmpfs as
+/// `$1`. Returns `None` if this process must not mount a tmpfs.
 fn with_tmpfs(sandbox: &Sandbox, script: &str) -> Option<Command> {
     let dir = sandbox.path("small");
     fs::create_dir_all(&dir).unwrap();
@@ -232,15 +225,12 @@ fn with_tmpfs(sandbox: &Sandbox, script: &str) -> Option<Command> {
             .command("unshare")
             .args(["--mount", "--map-root-user", "sh", "-c"])
     };
-    let tried = unshare()
+    let mount = unshare()
         .args(["mount -t tmpfs none \"$1\"", "sh"])
         .arg(&dir)
         .run();
-    if tried.code() != Some(0) {
-        eprintln!(
-            "SKIPPED: no tmpfs can be mounted here: {}",
-            tried.stderr().trim()
-        );
+    if mount.code() != Some(0) {
+        eprintln!("SKIPPED: cannot mount a tmpfs: {}", mount.stderr().trim());
         return None;
     }
     Some(
@@ -251,10 +241,10 @@ fn with_tmpfs(sandbox: &Sandbox, script: &str) -> Option<Command> {
     )
 }
 
-/// Once there is room again, it goes on.
+/// When the disk has space again, the upload is resumed.
 #[test]
-fn a_disk_too_small_for_the_journal_ends_it_with_74_and_loses_nothing() {
-    // 73 where not even an empty journal has room.
+fn full_disk_ends_with_74_and_upload_is_resumed() {
+    // Exit code 73 if not even an empty journal fits.
     let script = r#"
         dir=$1; upload=$2; size=$3; shift 3
         mount -t tmpfs -o mode=700,size="$size" none "$dir" || exit 99
@@ -286,8 +276,8 @@ fn a_disk_too_small_for_the_journal_ends_it_with_74_and_loses_nothing() {
             sources.len(),
             "{size}: {output}"
         );
-        world.store().holds_nothing_open();
-        // Each location that was printed is one of them.
+        world.store().assert_no_open_uploads();
+        // Each printed location names an object.
         let first = fs::read_to_string(world.sandbox.path("first")).unwrap();
         let objects = world.store().objects();
         assert!(

@@ -1,6 +1,7 @@
-//! One upload and several who would drive it: one does, the others hear so; nothing is mixed, doubled or lost.
+//! Several processes or machines with one upload: one holds the lease, the others stop, and there
+//! is one object.
 //!
-//! Border: true processes here; every race of claims is played beside the gateway's operations.
+//! Not here: races of claims (unit tests of the gateway).
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -11,18 +12,18 @@ use std::time::Duration;
 use rusqlite::Connection;
 use rustix::process::Signal;
 
-use crate::interrupt::{held, killed_after, upload_id};
 use crate::support::command::Output;
-use crate::support::gate::{Gate, Moment};
-use crate::support::proxy::{Answer, Fault, Requests};
+use crate::support::events::{failure_kind, upload_id};
+use crate::support::interceptor::{HoldPoint, Interceptor};
+use crate::support::proxy::{Fault, Requests, Response};
 use crate::support::sandbox::Sandbox;
 use crate::support::wait;
 use crate::support::world::World;
 use crate::support::{PART, files};
 
-/// Claims an upload as a holder nobody has heard of; the status of the answer.
-fn claimed(world: &World, id: &str) -> bool {
-    let body = r#"{"holder":"another machine"}"#.replace(' ', "-");
+/// Claims an upload as another holder. Returns false if the lease is held.
+fn claim_as_other(world: &World, id: &str) -> bool {
+    let body = r#"{"holder":"another-machine"}"#;
     let mut connection = TcpStream::connect(world.gateway.addr()).unwrap();
     let (host, length) = (world.gateway.addr(), body.len());
     let head =
@@ -31,17 +32,17 @@ fn claimed(world: &World, id: &str) -> bool {
     connection
         .write_all(format!("{head}{body}").as_bytes())
         .unwrap();
-    let mut answer = String::new();
-    connection.read_to_string(&mut answer).unwrap();
+    let mut response = String::new();
+    connection.read_to_string(&mut response).unwrap();
     assert!(
-        answer.starts_with("HTTP/1.1 200") || answer.contains("lease_held"),
-        "{answer}"
+        response.starts_with("HTTP/1.1 200") || response.contains("lease_held"),
+        "{response}"
     );
-    answer.starts_with("HTTP/1.1 200")
+    response.starts_with("HTTP/1.1 200")
 }
 
-/// Another machine with a copy of everything the first remembers.
-fn copied(from: &Sandbox) -> Sandbox {
+/// Another machine with a copy of the first one's state.
+fn copy_machine(from: &Sandbox) -> Sandbox {
     fn copy(from: &Path, to: &Path) {
         fs::create_dir_all(to).unwrap();
         for entry in fs::read_dir(from).unwrap() {
@@ -59,14 +60,14 @@ fn copied(from: &Sandbox) -> Sandbox {
     machine
 }
 
-/// Done, or stopped for now with a word on why.
-fn done_or_told(output: &Output) -> bool {
+/// Returns true if the run completed, and false if it stopped because of another holder.
+fn completed(output: &Output) -> bool {
     match output.code() {
         Some(0) => true,
         Some(75) => {
-            let told = ["another process", "another client", "another machine"];
+            let reasons = ["another process", "another client", "another machine"];
             assert!(
-                told.iter().any(|text| output.stderr().contains(text)),
+                reasons.iter().any(|text| output.stderr().contains(text)),
                 "{output}"
             );
             false
@@ -76,147 +77,149 @@ fn done_or_told(output: &Output) -> bool {
 }
 
 #[test]
-fn many_processes_put_one_file_and_there_is_one_object() {
+fn concurrent_puts_stop_or_complete_one_object() {
     for processes in [2, 8] {
         let world = World::new();
         let file = world.sandbox.file("film.bin", 3 * PART + 1);
         let running: Vec<_> = (0..processes).map(|_| world.put(&file).spawn()).collect();
         let done = running
             .into_iter()
-            .map(|running| done_or_told(&running.wait()));
+            .map(|running| completed(&running.wait()));
         assert!(done.filter(|done| *done).count() >= 1);
-        world.holds_only(&file);
+        world.assert_holds_only(&file);
     }
 }
 
 #[test]
-fn a_process_that_slept_while_another_machine_took_over_is_told_and_loses_nothing() {
-    let world = World::with(&["--lease", "1s"]);
+fn suspended_process_stops_after_another_machine_took_over() {
+    let world = World::with_args(&["--lease", "1s"]);
     let file = world.sandbox.file("film.bin", 8 * PART);
-    let mut sleeper = held(&world, world.put(&file).arg("--json"), PART + 1);
-    let id = sleeper.wait_for("an upload", |running| upload_id(&running.stdout()));
+    let mut sleeper = world.run_until_blocked(world.put(&file).arg("--json"), PART + 1);
+    let id = sleeper.wait_for("an upload id", |running| upload_id(&running.stdout()));
     sleeper.signal(Signal::STOP);
-    world.proxy.open();
-    wait::until("the lease to end", || claimed(&world, &id).then_some(()));
-    sleeper.signal(Signal::CONT);
-    sleeper.wait().exits(75).says("taken this upload over");
-    assert!(world.store().objects().is_empty(), "nothing was completed");
-    // The other machine falls silent.
-    wait::until("the lease to end again", || {
-        done_or_told(&world.resume().run()).then_some(())
+    world.proxy.unblock();
+    wait::until("the end of the lease", || {
+        claim_as_other(&world, &id).then_some(())
     });
-    world.holds_only(&file);
+    sleeper.signal(Signal::CONT);
+    assert_eq!(failure_kind(&sleeper.wait().exits(75)), "lease_lost");
+    assert!(
+        world.store().objects().is_empty(),
+        "the upload was completed"
+    );
+    // The other machine sends nothing more.
+    wait::until("the end of the other lease", || {
+        completed(&world.resume().run()).then_some(())
+    });
+    world.assert_holds_only(&file);
 }
 
 #[test]
 fn two_machines_with_one_journal_make_one_object() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 8 * PART);
-    killed_after(&world, &file, 1);
-    let other = copied(&world.sandbox);
-    let there = || {
+    world.put_and_kill_after_parts(&file, 1);
+    let other = copy_machine(&world.sandbox);
+    let resume_there = || {
         other
             .upload(["resume", "--jobs", "2"])
             .env("UPLOAD_BACKEND", world.proxy.url())
     };
-    let (one, two) = (world.resume().spawn(), there().spawn());
-    let done = [done_or_told(&one.wait()), done_or_told(&two.wait())];
-    assert!(done.contains(&true), "one of them has it to the end");
+    let (one, two) = (world.resume().spawn(), resume_there().spawn());
+    let results = [completed(&one.wait()), completed(&two.wait())];
+    assert!(results.contains(&true), "no machine completed the upload");
     world.resume().run().succeeds();
-    there().run().succeeds();
-    world.holds_only(&file);
+    resume_there().run().succeeds();
+    world.assert_holds_only(&file);
 }
 
-/// Here the file is of another generation by now; but what another machine has taken over is not ours to end.
+/// The file has a new version, but another machine holds the upload of the old one.
 #[test]
-fn what_another_machine_took_over_is_not_ended_for_another_generation() {
+fn upload_of_another_machine_is_not_aborted_for_a_new_version() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 8 * PART);
-    killed_after(&world, &file, 1);
-    let ledger =
-        Connection::open(world.gateway.sandbox().path("home/state/upload/gateway.db")).unwrap();
+    world.put_and_kill_after_parts(&file, 1);
+    let ledger = Connection::open(world.gateway.sandbox().ledger()).unwrap();
     ledger.busy_timeout(Duration::from_secs(10)).unwrap();
     ledger
         .execute("UPDATE upload SET lease_until = 0", [])
         .unwrap();
-    let (id, state) = ("SELECT id FROM upload", "SELECT state FROM upload");
-    let told = |sql| {
+    let query = |sql| {
         ledger
             .query_row(sql, [], |row| row.get::<_, String>(0))
             .unwrap()
     };
-    assert!(claimed(&world, &told(id)), "its lease is over");
-    fs::write(&file, "another generation").unwrap();
-    world
-        .put(&file)
-        .run()
-        .exits(75)
-        .says("another client drives this upload");
-    assert_eq!(told(state), "uploading");
+    let id = query("SELECT id FROM upload");
+    assert!(claim_as_other(&world, &id), "the lease has not ended");
+    fs::write(&file, "another version").unwrap();
+    let output = world.put(&file).arg("--json").run().exits(75);
+    assert_eq!(failure_kind(&output), "busy");
+    assert_eq!(query("SELECT state FROM upload"), "uploading");
 }
 
-/// It was asleep until the other had finished.
+/// The process was suspended until the other machine had completed the upload.
 #[test]
-fn who_wakes_when_all_is_done_says_so_or_stops() {
+fn suspended_process_succeeds_or_stops_after_another_completed() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 8 * PART);
-    let sleeper = held(&world, world.put(&file), PART + 1);
+    let sleeper = world.run_until_blocked(world.put(&file), PART + 1);
     sleeper.signal(Signal::STOP);
-    world.proxy.open();
-    let other = copied(&world.sandbox);
+    world.proxy.unblock();
+    let other = copy_machine(&world.sandbox);
     other
         .upload(["resume", "--jobs", "2"])
         .env("UPLOAD_BACKEND", world.proxy.url())
         .run()
         .succeeds();
     sleeper.signal(Signal::CONT);
-    done_or_told(&sleeper.wait());
+    completed(&sleeper.wait());
     world.resume().run().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
-/// It means to begin anew, for its file has changed; but what it would end is another's by now.
+/// The file has changed, so the process wants to replace the upload, which another machine has
+/// claimed.
 #[test]
-fn who_slept_ends_no_upload_that_another_machine_goes_on_with() {
-    let world = World::with(&["--lease", "1s"]);
-    let gate = Gate::of(&world);
+fn upload_claimed_by_another_machine_is_not_aborted() {
+    let world = World::with_args(&["--lease", "1s"]);
+    let interceptor = Interceptor::of(&world);
     let file = world.sandbox.file("film.bin", PART + 1000);
-    gate.hold(Moment::Answered("PUT", ""));
+    interceptor.hold(HoldPoint::Response("PUT", ""));
     let mut sleeper = world
         .put(&file)
         .args(["--json", "--if-changed", "restart"])
         .spawn();
-    gate.wait_until_held(2);
-    let id = sleeper.wait_for("an upload", |running| upload_id(&running.stdout()));
-    wait::until("the lease to end", || claimed(&world, &id).then_some(()));
-    files::edit(&file, 10);
-    gate.release();
-    sleeper.wait().exits(75).says("taken this upload over");
+    interceptor.wait_until_held(2);
+    let id = sleeper.wait_for("an upload id", |running| upload_id(&running.stdout()));
+    wait::until("the end of the lease", || {
+        claim_as_other(&world, &id).then_some(())
+    });
+    files::flip_byte(&file, 10);
+    interceptor.release();
+    assert_eq!(failure_kind(&sleeper.wait().exits(75)), "lease_lost");
     assert_eq!(
         world.store().open_uploads().len(),
         1,
-        "the other's upload was ended"
+        "the other machine's upload was aborted"
     );
 }
 
-/// What one process has failed at is free at once, though it goes on with other files.
+/// A process that failed with one file releases its lock, although it continues with other files.
 #[test]
-fn what_failed_in_a_process_that_goes_on_is_not_held_by_it() {
+fn failed_upload_is_released_while_its_process_continues() {
     let world = World::new();
     let (small, large) = (
         world.sandbox.file("small.bin", PART + 1),
         world.sandbox.file("large.bin", 3 * PART),
     );
-    world.proxy.spoil(Requests::part(3), Fault::Hold);
-    world.proxy.spoil(
+    world.proxy.inject(Requests::part(3), Fault::Hold);
+    world.proxy.inject(
         Requests::complete().nth(1),
-        Fault::Answer(Answer::problem(403, "forbidden")),
+        Fault::Respond(Response::problem(403, "forbidden")),
     );
     let mut running = world.put(&small).arg(&large).arg("--json").spawn();
     running.wait_for_stdout("\"failed\"");
-    wait::until("the last part to be held", || {
-        world.proxy.is_holding().then_some(())
-    });
+    wait::until("a held part", || world.proxy.is_holding().then_some(()));
     world.resume().arg(&small).run().succeeds();
     world.proxy.release();
     running.wait().exits(77);

@@ -1,48 +1,45 @@
-//! The machine under it: suspended and woken, its clock set, its descriptors and its memory few.
+//! The client's machine: suspension, a clock that jumps, few file descriptors, read errors.
 //!
-//! Border: what the system does to the client; its terminal and signals are `terminal`, `signals` and `phases`.
+//! Not here: terminals and signals (`terminal`, `signals`, `phases`), memory (`memory`).
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::interrupt::held;
 use crate::support::events::{Event, events};
+use crate::support::requirements::{has_strace, skip};
 use crate::support::world::World;
 use crate::support::{PART, wait};
 
-/// Stopped for longer than any busy machine holds a process up, it is taken for suspended: nothing that was open is trusted,
-/// each part on the wire goes again by a fresh URL over a new connection, and no attempt is counted for it.
+/// A process that is stopped for longer than a busy machine delays it counts as suspended. Parts on
+/// the wire are sent again with new URLs over new connections, and count as no attempt.
 #[test]
-fn after_a_sleep_it_connects_anew() {
+fn suspended_client_sends_its_parts_over_new_connections() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 4 * PART);
-    // Two parts on the wire that will never end: who they are sent to has forgotten them.
-    let running = held(&world, world.put(&file).arg("--json"), PART / 2);
+    // The proxy blocks the two parts on the wire.
+    let running = world.run_until_blocked(world.put(&file).arg("--json"), PART / 2);
     wait::until("two parts on the wire", || {
         (world.proxy.traffic().count("PUT") == 2).then_some(())
     });
     let before = world.proxy.traffic();
     running.signal(Signal::STOP);
-    // The length of the sleep is what this is about.
-    let asleep = Instant::now();
+    // The test is about the length of this sleep.
+    let stopped = Instant::now();
     thread::sleep(Duration::from_millis(11_500));
     running.signal(Signal::CONT);
-    wait::until("parts on the wire again", || {
+    wait::until("two more parts on the wire", || {
         (world.proxy.traffic().count("PUT") >= 4).then_some(())
     });
     let since = world.proxy.traffic().since(&before);
-    assert!(
-        since.posts("/claim") >= 1,
-        "a lease that aged out meanwhile was not renewed"
-    );
+    assert!(since.posts("/claim") >= 1, "the lease was not renewed");
     assert!(
         since.posts("/sign") >= 1,
-        "a URL from before the sleep was used"
+        "a URL from before the suspension was used"
     );
-    assert!(asleep.elapsed() < Duration::from_secs(30));
-    world.proxy.open();
+    assert!(stopped.elapsed() < Duration::from_secs(30));
+    world.proxy.unblock();
     let output = running.wait().succeeds();
     assert!(
         !events(&output)
@@ -50,12 +47,12 @@ fn after_a_sleep_it_connects_anew() {
             .any(|event| matches!(event, Event::Retry { .. })),
         "{output}"
     );
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
-/// Thirty-two files are few: as many parts at once as they suffice for, and nothing fails.
+/// With 32 descriptors, the client sends fewer parts at once; no request fails.
 #[test]
-fn few_descriptors_are_enough() {
+fn put_succeeds_with_few_descriptors() {
     let world = World::new();
     let mut put = world
         .sandbox
@@ -74,7 +71,7 @@ fn few_descriptors_are_enough() {
 }
 
 #[test]
-fn few_descriptors_are_enough_for_a_store_in_the_same_process() {
+fn embedded_put_succeeds_with_few_descriptors() {
     let world = World::new();
     let mut put = world.sandbox.command("sh");
     put = put.args([
@@ -91,9 +88,9 @@ fn few_descriptors_are_enough_for_a_store_in_the_same_process() {
     assert_eq!(output.lines().len(), 61, "{output}");
 }
 
-/// The soft limit is what a shell gives everybody; the hard one is what may be had.
+/// The client raises its soft limit of open files to the hard limit.
 #[test]
-fn as_many_descriptors_as_there_may_be_are_used() {
+fn client_raises_its_descriptor_limit() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 2 * PART);
     let put = world
@@ -101,19 +98,22 @@ fn as_many_descriptors_as_there_may_be_are_used() {
         .command("sh")
         .env("UPLOAD_BACKEND", world.proxy.url());
     let script = "ulimit -Sn 32; ulimit -Hn 512; exec \"$0\" put --jobs 2 --part-size 5MiB \"$@\"";
-    let running = held(
-        &world,
+    let running = world.run_until_blocked(
         put.args(["-c", script, env!("CARGO_BIN_EXE_upload")])
             .arg(&file),
         PART / 2,
     );
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", running.pid())).unwrap();
-    let open = limits
+    let open_files = limits
         .lines()
         .find(|line| line.starts_with("Max open files"))
         .unwrap();
     assert_eq!(
-        open.split_whitespace().skip(3).take(2).collect::<Vec<_>>(),
+        open_files
+            .split_whitespace()
+            .skip(3)
+            .take(2)
+            .collect::<Vec<_>>(),
         ["512", "512"]
     );
     let core = limits
@@ -123,25 +123,18 @@ fn as_many_descriptors_as_there_may_be_are_used() {
     assert_eq!(
         core.split_whitespace().nth(4),
         Some("0"),
-        "a dump of its memory would hold secrets"
+        "a core dump would hold secrets"
     );
-    world.proxy.open();
+    world.proxy.unblock();
     running.wait().succeeds();
 }
 
-/// Runs `upload put` with some of the system calls about its source failing, by `strace`; None where there is no `strace`.
-fn with_failing_reads(
+/// Runs `upload put` under `strace`, which makes reads of the source fail.
+fn put_with_failing_reads(
     world: &World,
-    injects: &[&str],
+    faults: &[&str],
     file: &std::path::Path,
-) -> Option<crate::support::command::Output> {
-    let traced = std::process::Command::new("strace")
-        .args(["-o", "/dev/null", "true"])
-        .output();
-    if !traced.is_ok_and(|output| output.status.success()) {
-        println!("no strace: not tested");
-        return None;
-    }
+) -> crate::support::command::Output {
     let strace = world
         .sandbox
         .command("strace")
@@ -150,9 +143,9 @@ fn with_failing_reads(
         .args(["-f", "-qq", "-o", "/dev/null", "-P"])
         .arg(file)
         .args(["-e", "trace=pread64,preadv2"]);
-    let strace = injects
+    let strace = faults
         .iter()
-        .fold(strace, |strace, inject| strace.args(["-e", inject]));
+        .fold(strace, |strace, fault| strace.args(["-e", fault]));
     let strace = strace.arg(env!("CARGO_BIN_EXE_upload"));
     let put = strace
         .args([
@@ -166,32 +159,33 @@ fn with_failing_reads(
             "60s",
         ])
         .arg(file);
-    Some(put.run())
+    put.run()
 }
 
-/// A disk, or a file system of the network, that fails for a moment and is back.
+/// A disk or network file system that fails for a moment.
 #[test]
-fn a_source_that_cannot_be_read_for_a_while_is_read_again() {
+fn failed_read_of_the_source_is_retried() {
+    if !has_strace() {
+        return skip("`strace` cannot trace a process");
+    }
     let world = World::new();
     let cases: [&[&str]; 3] = [
         &["inject=pread64:error=EIO:when=5..6"],
         &["inject=pread64:error=ESTALE:when=3"],
-        // A thread has hashed a part after 80 reads of 64 KiB: the next reads are for sending.
+        // Hashing a part takes 80 reads of 64 KiB; the next reads are for sending.
         &[
             "inject=preadv2:error=EIO",
             "inject=pread64:error=EIO:when=81",
         ],
     ];
-    for (number, inject) in cases.into_iter().enumerate() {
+    for (number, faults) in cases.into_iter().enumerate() {
         let file = world.sandbox.file(&format!("{number}.bin"), 2 * PART);
-        let Some(output) = with_failing_reads(&world, inject, &file) else {
-            return;
-        };
+        let output = put_with_failing_reads(&world, faults, &file);
         let events = events(&output.succeeds());
         let retried = events
             .iter()
             .any(|event| matches!(event, Event::Retry { kind, .. } if kind == "io"));
-        assert!(retried, "{inject:?} befell nothing: {events:?}");
+        assert!(retried, "no retry with {faults:?}: {events:?}");
         let Some(Event::Completed { receipt, .. }) = events.iter().rev().nth(1) else {
             panic!("{events:?}")
         };
@@ -199,29 +193,27 @@ fn a_source_that_cannot_be_read_for_a_while_is_read_again() {
             world.store().sha256(&receipt.key),
             crate::support::files::sha256(&file)
         );
-        // What is there and was touched is read again, which may fail as well.
+        // A touched file is read again to compare it with the object; these reads may fail too.
         crate::support::files::touch(&file);
-        if inject.len() == 1 {
-            let Some(output) = with_failing_reads(&world, inject, &file) else {
-                return;
-            };
+        if faults.len() == 1 {
+            let output = put_with_failing_reads(&world, faults, &file);
             assert!(
                 output.succeeds().stdout().contains("\"retry\""),
-                "{inject:?} befell nothing"
+                "no retry with {faults:?} after `touch`"
             );
         }
     }
 }
 
-/// Debian's place for it.
-const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
+/// The path of the library on Debian.
+const LIBFAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
 
-/// The wall clock is wrong by more than any store tolerates, and is put right in mid-transfer: no signature is the client's, and
-/// what it measures it measures by a clock that does not jump. Needs `libfaketime`.
+/// The wall clock is wrong by more than stores tolerate, and jumps in mid-transfer. The client
+/// signs nothing and measures time with a monotonic clock. Needs `libfaketime`.
 #[test]
-fn a_clock_that_is_wrong_and_jumps_changes_nothing() {
-    if !std::path::Path::new(FAKETIME).exists() {
-        println!("no libfaketime: not tested");
+fn wrong_clock_that_jumps_has_no_effect() {
+    if !std::path::Path::new(LIBFAKETIME).exists() {
+        eprintln!("SKIPPED: libfaketime is not installed");
         return;
     }
     let world = World::new();
@@ -235,20 +227,20 @@ fn a_clock_that_is_wrong_and_jumps_changes_nothing() {
         let put = world
             .put(&file)
             .arg("--json")
-            .env("LD_PRELOAD", FAKETIME)
+            .env("LD_PRELOAD", LIBFAKETIME)
             .env("FAKETIME_TIMESTAMP_FILE", &clock);
         let put = put
             .env("FAKETIME_NO_CACHE", "1")
             .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
         let traffic = world.proxy.traffic();
-        let running = held(&world, put, PART);
+        let running = world.run_until_blocked(put, PART);
         std::fs::write(&clock, after).unwrap();
-        world.proxy.open();
+        world.proxy.unblock();
         let output = running.wait().succeeds();
         assert!(!output.stdout().contains("\"retry\""), "{output}");
         assert!(
             world.proxy.traffic().since(&traffic).posts("/sign") <= 3,
-            "signed again for a jump"
+            "parts were signed again after the jump"
         );
     }
     assert_eq!(world.store().objects().len(), 3);

@@ -1,6 +1,5 @@
-//! What `upload` does, seen from outside: the true binary, a gateway in another process, a real store behind it.
-//!
-//! Border: nothing here knows how it is done; each file is one behaviour.
+//! The behaviour of `upload` as a user sees it: the real binary, a gateway in another process, and
+//! a store behind it. Each file tests one subject.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -14,6 +13,8 @@ mod exit_codes;
 mod faults;
 mod gateways;
 mod harness;
+mod hint_texts;
+mod hints;
 mod interrupt;
 mod journal_faults;
 mod lease;
@@ -37,4 +38,5 @@ mod signals;
 mod store_faults;
 mod sweep;
 mod terminal;
+mod verbs;
 mod wait;

@@ -1,17 +1,14 @@
-//! A big file, or a big part, takes no more memory than a small one.
-//!
-//! Border: the client's own memory, at default settings; gateway and store are another process.
+//! The client's memory does not grow with the size of a file or of its parts.
 
 use std::fs;
-use std::thread;
 use std::time::Duration;
 
 use crate::support::command::Running;
 use crate::support::world::World;
-use crate::support::{MIB, files};
+use crate::support::{MIB, files, wait};
 
-/// Largest resident set so far in bytes, as Linux tells it; none once the process has ended.
-fn peak(running: &Running) -> Option<u64> {
+/// The largest resident set so far in bytes; `None` after the end of the process.
+fn peak_memory(running: &Running) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{}/status", running.pid())).ok()?;
     let line = status
         .lines()
@@ -19,29 +16,31 @@ fn peak(running: &Running) -> Option<u64> {
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
+/// Puts a sparse file of 600 MiB; asserts that at most 64 MiB of memory are used.
 #[track_caller]
-fn stays_small(args: &[&str]) {
+fn assert_memory_is_bounded(args: &[&str]) {
     let world = World::new();
     let file = world.sandbox.path("film.bin");
     files::sparse(&file, 600 * MIB);
     let mut running = world.upload(&["put"]).args(args).arg(&file).spawn();
     let mut most = 0;
-    while running.is_running() {
-        most = most.max(peak(&running).unwrap_or_default());
-        thread::sleep(Duration::from_millis(2));
-    }
+    wait::within(Duration::from_mins(5), || {
+        most = most.max(peak_memory(&running).unwrap_or_default());
+        (!running.is_running()).then_some(())
+    })
+    .expect("the end of the upload");
     running.wait().succeeds();
-    world.holds_only(&file);
-    assert!(most > MIB, "nothing was measured");
-    assert!(most <= 64 * MIB, "{} MiB", most / MIB);
+    world.assert_holds_only(&file);
+    assert!(most > MIB, "the peak was not measured");
+    assert!(most <= 64 * MIB, "peak: {} MiB", most / MIB);
 }
 
 #[test]
-fn many_parts_take_no_more_than_64_mib() {
-    stays_small(&[]);
+fn put_of_many_parts_uses_at_most_64_mib() {
+    assert_memory_is_bounded(&[]);
 }
 
 #[test]
-fn parts_of_300_mib_take_no_more_than_64_mib() {
-    stays_small(&["--part-size", "300MiB"]);
+fn put_of_300_mib_parts_uses_at_most_64_mib() {
+    assert_memory_is_bounded(&["--part-size", "300MiB"]);
 }

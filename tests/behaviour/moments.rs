@@ -1,27 +1,26 @@
-//! A source that changes at a moment of the upload's own: before it is read, between reading and sending, while a part is on
-//! the wire, before and after the last look at it. Whatever is done to it, the object is one snapshot of it or there is none.
+//! A source that changes during a put, at each stage of the upload. The object is one version of
+//! the file, or there is no object.
 //!
-//! Border: one run that goes on while the file changes; what happened between runs is `changed`.
+//! Not here: changes between two runs (`changed`).
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::interrupt::held;
 use crate::support::command::{Command, Output, Running};
-use crate::support::gate::{Gate, Moment};
+use crate::support::interceptor::{HoldPoint, Interceptor};
 use crate::support::world::World;
 use crate::support::{MIB, PART, files};
 
 const SIZE: u64 = PART + 1000;
 
-/// What is done to the file, and its name in messages.
+/// A change of the file, with its name in messages.
 type Change = (&'static str, fn(&Path));
 
 const APPEND: Change = ("append", |file| files::resize(file, SIZE + 1));
 const TRUNCATE: Change = ("truncate", |file| files::resize(file, SIZE - 1));
 const OVERWRITE: Change = ("overwrite", rewrite);
-const OVERWRITE_QUIETLY: Change = ("overwrite, and put the time back", |file| {
+const OVERWRITE_KEEPING_MTIME: Change = ("overwrite and restore the mtime", |file| {
     let before = fs::metadata(file).unwrap().modified().unwrap();
     rewrite(file);
     File::options()
@@ -31,7 +30,7 @@ const OVERWRITE_QUIETLY: Change = ("overwrite, and put the time back", |file| {
         .set_modified(before)
         .unwrap();
 });
-const REPLACE: Change = ("put another file in its place", |file| {
+const REPLACE: Change = ("replace by another file", |file| {
     let other = file.with_extension("new");
     files::random(&other, SIZE, 98);
     fs::rename(other, file).unwrap();
@@ -42,44 +41,62 @@ const FORBID: Change = ("chmod 000", |file| {
     fs::set_permissions(file, fs::Permissions::from_mode(0o000)).unwrap();
 });
 
-/// Other bytes in every part.
+/// Changes a byte of each part.
 fn rewrite(file: &Path) {
-    files::edit(file, 10);
-    files::edit(file, PART + 10);
+    files::flip_byte(file, 10);
+    files::flip_byte(file, PART + 10);
 }
 
-/// What may come of it.
+/// The result of an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
+enum Outcome {
     /// Exit 65 and no object.
-    Refused,
-    /// Exit 0, and the object is the file as it was opened: what was opened is read on, whatever stands at its path.
-    AsItWas,
-    /// Exit 0, and the object is the file as it is now: nothing had been read of it before.
-    AsItIs,
+    Rejected,
+    /// Exit 0, and the object is the original file. The client reads the file that it opened, not
+    /// the one at the path.
+    OriginalFile,
+    /// Exit 0, and the object is the changed file, because nothing was read before the change.
+    ChangedFile,
 }
 
-use Fate::{AsItIs, AsItWas, Refused};
+use Outcome::{ChangedFile, OriginalFile, Rejected};
 
-/// Has each change happen while `reach` holds an upload of its own at the moment meant.
-fn at(name: &str, reach: impl Fn(&World, &Gate, Command) -> Running, fates: [(Change, Fate); 8]) {
+/// Makes each change during an upload of its own, at the stage that `run_until` reaches.
+fn change_during_put(
+    stage: &str,
+    run_until: impl Fn(&World, &Interceptor, Command) -> Running,
+    outcomes: [(Change, Outcome); 8],
+) {
     let world = World::new();
-    let gate = Gate::of(&world);
+    let interceptor = Interceptor::of(&world);
     let original = world.sandbox.file("original.bin", SIZE);
-    for (number, ((change, make), fate)) in fates.into_iter().enumerate() {
+    for (number, ((name, change), outcome)) in outcomes.into_iter().enumerate() {
         let file = copy(&world, &original, &format!("{number}.bin"));
-        let running = reach(&world, &gate, world.put(&file));
-        make(&file);
-        gate.release();
-        world.proxy.open();
+        let running = run_until(&world, &interceptor, world.put(&file));
+        change(&file);
+        interceptor.release();
+        world.proxy.unblock();
         let output = running.wait();
         assert_eq!(
-            end(&world, &original, &file, &output),
-            Some(fate),
-            "{change} {name}: {output}"
+            outcome_of(&world, &original, &file, &output),
+            Some(outcome),
+            "{name} {stage}: {output}"
         );
     }
-    world.store().holds_nothing_open();
+    world.store().assert_no_open_uploads();
+}
+
+/// Spawns `put` and waits until `count` messages are held at `point`.
+fn run_until_held(
+    interceptor: &Interceptor,
+    put: Command,
+    point: HoldPoint,
+    count: usize,
+) -> Running {
+    interceptor.hold(point);
+    let running = put.spawn();
+    interceptor.wait_until_held(count);
+    running
 }
 
 fn copy(world: &World, original: &Path, name: &str) -> PathBuf {
@@ -88,162 +105,160 @@ fn copy(world: &World, original: &Path, name: &str) -> PathBuf {
     file
 }
 
-/// What came of it; none if it must not be. What was refused is given up.
+/// The outcome of a run; `None` if it is not allowed. Aborts a rejected upload.
 #[track_caller]
-fn end(world: &World, original: &Path, file: &Path, output: &Output) -> Option<Fate> {
+fn outcome_of(world: &World, original: &Path, file: &Path, output: &Output) -> Option<Outcome> {
     let sha256 = |path: &Path| path.exists().then(|| files::sha256(path));
     match output.code() {
         Some(0) => {
             let key = output.line().trim_start_matches("embedded:");
             let object = world.store().sha256(key);
             if object == files::sha256(original) {
-                Some(AsItWas)
+                Some(OriginalFile)
             } else {
-                (Some(object) == sha256(file)).then_some(AsItIs)
+                (Some(object) == sha256(file)).then_some(ChangedFile)
             }
         }
         Some(65) if output.stdout().is_empty() => {
             world.upload(&["abort"]).arg(file).run().succeeds();
-            Some(Refused)
+            Some(Rejected)
         }
         _ => None,
     }
 }
 
 #[test]
-fn before_it_is_read() {
-    let reach = |_: &World, gate: &Gate, put: Command| {
-        gate.hold(Moment::Asked("POST", "/v1/uploads"));
-        let running = put.spawn();
-        gate.wait_until_held(1);
-        running
-    };
-    at(
-        "before it is read",
-        reach,
+fn change_before_reading_is_rejected_or_uploaded_whole() {
+    change_during_put(
+        "before reading",
+        |_, interceptor, put| {
+            run_until_held(
+                interceptor,
+                put,
+                HoldPoint::Request("POST", "/v1/uploads"),
+                1,
+            )
+        },
         [
-            (APPEND, Refused),
-            (TRUNCATE, Refused),
-            (OVERWRITE, AsItIs),
-            (OVERWRITE_QUIETLY, AsItIs),
-            (REPLACE, AsItWas),
-            (TOUCH, AsItWas),
-            (REMOVE, AsItWas),
-            (FORBID, AsItWas),
+            (APPEND, Rejected),
+            (TRUNCATE, Rejected),
+            (OVERWRITE, ChangedFile),
+            (OVERWRITE_KEEPING_MTIME, ChangedFile),
+            (REPLACE, OriginalFile),
+            (TOUCH, OriginalFile),
+            (REMOVE, OriginalFile),
+            (FORBID, OriginalFile),
         ],
     );
 }
 
-/// From the first SHA-256 on, other bytes are another generation.
-const ONCE_READ: [(Change, Fate); 8] = [
-    (APPEND, Refused),
-    (TRUNCATE, Refused),
-    (OVERWRITE, Refused),
-    (OVERWRITE_QUIETLY, Refused),
-    (REPLACE, AsItWas),
-    (TOUCH, AsItWas),
-    (REMOVE, AsItWas),
-    (FORBID, AsItWas),
+/// After the first SHA-256, other bytes are another file version.
+const OUTCOMES_AFTER_READING: [(Change, Outcome); 8] = [
+    (APPEND, Rejected),
+    (TRUNCATE, Rejected),
+    (OVERWRITE, Rejected),
+    (OVERWRITE_KEEPING_MTIME, Rejected),
+    (REPLACE, OriginalFile),
+    (TOUCH, OriginalFile),
+    (REMOVE, OriginalFile),
+    (FORBID, OriginalFile),
 ];
 
 #[test]
-fn between_reading_and_sending() {
-    let reach = |_: &World, gate: &Gate, put: Command| {
-        gate.hold(Moment::Asked("POST", "/sign"));
-        let running = put.spawn();
-        gate.wait_until_held(1);
-        running
-    };
-    at("between reading and sending", reach, ONCE_READ);
+fn change_between_reading_and_sending_is_rejected() {
+    change_during_put(
+        "between reading and sending",
+        |_, interceptor, put| {
+            run_until_held(interceptor, put, HoldPoint::Request("POST", "/sign"), 1)
+        },
+        OUTCOMES_AFTER_READING,
+    );
 }
 
 #[test]
-fn while_a_part_is_on_the_wire() {
-    let reach = |world: &World, _: &Gate, put: Command| held(world, put, 2 * MIB);
-    at("while a part is on the wire", reach, ONCE_READ);
+fn change_while_a_part_is_on_the_wire_is_rejected() {
+    change_during_put(
+        "while a part is on the wire",
+        |world, _, put| world.run_until_blocked(put, 2 * MIB),
+        OUTCOMES_AFTER_READING,
+    );
 }
 
 #[test]
-fn before_the_last_look() {
-    let reach = |_: &World, gate: &Gate, put: Command| {
-        gate.hold(Moment::Answered("PUT", ""));
-        let running = put.spawn();
-        gate.wait_until_held(2);
-        running
-    };
-    at("before the last look", reach, ONCE_READ);
+fn change_before_the_last_check_is_rejected() {
+    change_during_put(
+        "before the last check",
+        |_, interceptor, put| run_until_held(interceptor, put, HoldPoint::Response("PUT", ""), 2),
+        OUTCOMES_AFTER_READING,
+    );
 }
 
-/// What was sent is what was looked at.
+/// The sent bytes are those of the last check, so later changes do not matter.
 #[test]
-fn after_the_last_look() {
-    let reach = |_: &World, gate: &Gate, put: Command| {
-        gate.hold(Moment::Asked("POST", "/complete"));
-        let running = put.spawn();
-        gate.wait_until_held(1);
-        running
-    };
-    let all = [
+fn change_after_the_last_check_has_no_effect() {
+    let changes = [
         APPEND,
         TRUNCATE,
         OVERWRITE,
-        OVERWRITE_QUIETLY,
+        OVERWRITE_KEEPING_MTIME,
         REPLACE,
         TOUCH,
         REMOVE,
         FORBID,
     ];
-    at(
-        "after the last look",
-        reach,
-        all.map(|change| (change, AsItWas)),
+    change_during_put(
+        "after the last check",
+        |_, interceptor, put| {
+            run_until_held(interceptor, put, HoldPoint::Request("POST", "/complete"), 1)
+        },
+        changes.map(|change| (change, OriginalFile)),
     );
 }
 
 #[test]
-fn with_if_changed_restart_it_is_sent_as_it_is() {
+fn if_changed_restart_uploads_the_changed_file() {
     let world = World::new();
-    let gate = Gate::of(&world);
+    let interceptor = Interceptor::of(&world);
     let original = world.sandbox.file("original.bin", SIZE);
-    let moments = [Moment::Asked("POST", "/sign"), Moment::Answered("PUT", "")];
-    for (number, moment) in moments.into_iter().enumerate() {
+    let points = [
+        HoldPoint::Request("POST", "/sign"),
+        HoldPoint::Response("PUT", ""),
+    ];
+    for (number, point) in points.into_iter().enumerate() {
         let file = copy(&world, &original, &format!("{number}.bin"));
-        gate.hold(moment);
-        let running = world.put(&file).args(["--if-changed", "restart"]).spawn();
-        gate.wait_until_held(1);
+        let put = world.put(&file).args(["--if-changed", "restart"]);
+        let running = run_until_held(&interceptor, put, point, 1);
         rewrite(&file);
-        gate.release();
+        interceptor.release();
         let output = running.wait().succeeds();
         assert_eq!(
-            end(&world, &original, &file, &output),
-            Some(AsItIs),
-            "{moment:?}: {output}"
+            outcome_of(&world, &original, &file, &output),
+            Some(ChangedFile),
+            "{point:?}: {output}"
         );
     }
-    world.store().holds_nothing_open();
+    world.store().assert_no_open_uploads();
 }
 
-/// A file of one part is read before it begins, and begins and completes together with others.
+/// A file of one part is read before its upload begins, and is begun and completed in batches.
 #[test]
-fn a_small_file_is_no_exception() {
+fn change_of_a_small_file_is_rejected() {
     let world = World::new();
-    let gate = Gate::of(&world);
-    for (number, moment) in [
-        Moment::Asked("POST", "/v1/uploads"),
-        Moment::Answered("PUT", ""),
-        Moment::Asked("PUT", ""),
+    let interceptor = Interceptor::of(&world);
+    for (number, point) in [
+        HoldPoint::Request("POST", "/v1/uploads"),
+        HoldPoint::Response("PUT", ""),
+        HoldPoint::Request("PUT", ""),
     ]
     .into_iter()
     .enumerate()
     {
         let file = world.sandbox.file(&format!("{number}.bin"), 1000);
-        gate.hold(moment);
-        let running = world.put(&file).spawn();
-        gate.wait_until_held(1);
-        files::edit(&file, 10);
-        gate.release();
+        let running = run_until_held(&interceptor, world.put(&file), point, 1);
+        files::flip_byte(&file, 10);
+        interceptor.release();
         running.wait().exits(65);
         world.upload(&["abort"]).arg(&file).run().succeeds();
-        assert!(world.store().objects().is_empty(), "{moment:?}");
+        assert!(world.store().objects().is_empty(), "{point:?}");
     }
 }

@@ -1,21 +1,19 @@
-//! What was left behind: uploads that expire, orphans that are shown, and a journal that forgets what has ended.
+//! Abandoned uploads: expiry, orphans in `list` and `prune`, and `prune` of the journal.
 //!
-//! Border: what the gateway's sweep does in each case is tested beside it.
+//! Not here: the cases of the gateway's sweep (unit tests of the gateway).
 
 use std::time::Duration;
 
 use rusqlite::Connection;
 
-use crate::interrupt::killed_after;
 use crate::support::PART;
 use crate::support::sandbox::Sandbox;
 use crate::support::wait;
 use crate::support::world::World;
 
-/// Lets everything in the gateway's ledger be as old as can be.
-fn age(world: &World) {
-    let ledger =
-        Connection::open(world.gateway.sandbox().path("home/state/upload/gateway.db")).unwrap();
+/// Makes every lease and upload in the gateway's ledger expire.
+fn expire_uploads(world: &World) {
+    let ledger = Connection::open(world.gateway.sandbox().ledger()).unwrap();
     ledger.busy_timeout(Duration::from_secs(10)).unwrap();
     ledger
         .execute("UPDATE upload SET lease_until = 0, expires_at = 0", [])
@@ -23,24 +21,24 @@ fn age(world: &World) {
 }
 
 #[test]
-fn an_upload_that_expired_is_swept_away_and_begun_anew() {
-    for again in ["resume", "put"] {
-        let world = World::with(&["--sweep-every", "100ms"]);
+fn expired_upload_is_swept_and_begun_anew() {
+    for verb in ["resume", "put"] {
+        let world = World::with_args(&["--sweep-every", "100ms"]);
         let file = world.sandbox.file("film.bin", 4 * PART);
-        killed_after(&world, &file, 1);
+        world.put_and_kill_after_parts(&file, 1);
         assert_eq!(world.store().open_uploads().len(), 1);
-        age(&world);
-        wait::until("the sweep", || {
+        expire_uploads(&world);
+        wait::until("the sweep's abort", || {
             world.store().open_uploads().is_empty().then_some(())
         });
-        if again == "put" {
+        if verb == "put" {
             world.put(&file)
         } else {
             world.resume()
         }
         .run()
         .succeeds();
-        world.holds_only(&file);
+        world.assert_holds_only(&file);
     }
 }
 
@@ -48,7 +46,7 @@ fn an_upload_that_expired_is_swept_away_and_begun_anew() {
 fn orphans_are_listed_and_can_be_aborted() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 4 * PART);
-    let (id, _) = killed_after(&world, &file, 1);
+    let (id, _) = world.put_and_kill_after_parts(&file, 1);
     world.upload(&["list", "--orphans"]).run().succeeds();
     assert!(
         !world
@@ -57,49 +55,49 @@ fn orphans_are_listed_and_can_be_aborted() {
             .succeeds()
             .stdout()
             .contains("orphan"),
-        "the journal knows it"
+        "an upload in the journal is listed as an orphan"
     );
 
     let other = Sandbox::new();
-    let there = |args: &[&str]| {
+    let run_there = |args: &[&str]| {
         other
             .upload(args)
             .env("UPLOAD_BACKEND", world.proxy.url())
             .run()
             .succeeds()
     };
-    assert!(there(&["list"]).stdout().is_empty());
+    assert!(run_there(&["list"]).stdout().is_empty());
     for verb in [&["list", "--orphans"][..], &["prune"]] {
-        let output = there(verb);
+        let output = run_there(verb);
         assert!(
             output.line().starts_with(&id) && output.line().contains("orphan"),
             "{output}"
         );
     }
     let line: serde_json::Value =
-        serde_json::from_str(there(&["list", "--orphans", "--json"]).line()).unwrap();
+        serde_json::from_str(run_there(&["list", "--orphans", "--json"]).line()).unwrap();
     assert_eq!(
         (&line["type"], &line["id"], &line["state"]),
         (&"orphan".into(), &id.into(), &"uploading".into())
     );
-    there(&["abort", line["id"].as_str().unwrap()]);
-    world.store().holds_nothing_open();
-    assert!(there(&["prune"]).stdout().is_empty());
-    // A machine that has no backend has no orphans to show.
+    run_there(&["abort", line["id"].as_str().unwrap()]);
+    world.store().assert_no_open_uploads();
+    assert!(run_there(&["prune"]).stdout().is_empty());
+    // Without a backend, `prune` skips orphans and `list --orphans` fails.
     other.upload(["prune"]).run().succeeds();
     other.upload(["list", "--orphans"]).run().exits(78);
 }
 
 #[test]
-fn prune_forgets_what_has_ended_and_nothing_else() {
+fn prune_removes_completed_uploads_from_the_journal_only() {
     let world = World::new();
     let (done, open) = (
         world.sandbox.file("done.bin", 10),
         world.sandbox.file("open.bin", 4 * PART),
     );
     world.put(&done).run().succeeds();
-    let (id, _) = killed_after(&world, &open, 1);
-    let all = || {
+    let (id, _) = world.put_and_kill_after_parts(&open, 1);
+    let journal_len = || {
         world
             .upload(&["list", "--all"])
             .run()
@@ -110,11 +108,10 @@ fn prune_forgets_what_has_ended_and_nothing_else() {
     world
         .upload(&["prune", "--older-than", "1d"])
         .run()
-        .succeeds()
-        .says("removed 0 ");
-    assert_eq!(all(), 2);
-    world.upload(&["prune"]).run().succeeds().says("removed 1 ");
-    assert_eq!(all(), 1);
+        .succeeds();
+    assert_eq!(journal_len(), 2);
+    world.upload(&["prune"]).run().succeeds();
+    assert_eq!(journal_len(), 1);
     let line = world
         .upload(&["list", "--json"])
         .run()
@@ -122,21 +119,21 @@ fn prune_forgets_what_has_ended_and_nothing_else() {
         .line()
         .to_owned();
     assert!(line.contains(&id));
-    // Forgotten is not undone: the object is there, and the unfinished one goes on.
+    // The object stays in the store, and the unfinished upload can be resumed.
     assert_eq!(world.store().objects().len(), 1);
     world.resume().run().succeeds();
     assert_eq!(world.store().objects().len(), 2);
 }
 
-/// What the backend has not heard of is not given up: it can be aborted, or gone on with, once the backend is there again.
+/// If the backend cannot be reached, the upload stays in the journal and can be aborted later.
 #[test]
-fn an_abort_that_the_backend_did_not_hear_gives_nothing_up() {
+fn abort_without_the_backend_keeps_the_upload() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 4 * PART);
-    let (id, _) = killed_after(&world, &file, 1);
-    world.proxy.refuse();
+    let (id, _) = world.put_and_kill_after_parts(&file, 1);
+    world.proxy.stop_listening();
     world.upload(&["abort", &id]).run().exits(75);
-    world.proxy.listen();
+    world.proxy.listen_again();
     assert!(
         world
             .upload(&["list"])
@@ -146,5 +143,5 @@ fn an_abort_that_the_backend_did_not_hear_gives_nothing_up() {
             .contains(&id)
     );
     world.upload(&["abort", &id]).run().succeeds();
-    world.store().holds_nothing_open();
+    world.store().assert_no_open_uploads();
 }

@@ -1,15 +1,16 @@
-//! What a run prints: data on standard output, the rest on standard error, nothing that only a terminal understands.
+//! Output without a terminal: data on standard output, messages on standard error, no control
+//! characters.
 //!
-//! Border: without a terminal. The strict shape of events is `support/events`.
+//! Not here: the fields of events (`support/events`), terminals (`terminal`).
 
 use crate::support::PART;
 use crate::support::events::{Event, events};
 use crate::support::files;
 use crate::support::sandbox::Sandbox;
-use crate::support::world::{World, proves};
+use crate::support::world::{World, assert_receipt_matches};
 
 #[test]
-fn json_is_what_the_documentation_says() {
+fn json_events_of_a_put_follow_the_documentation() {
     let world = World::new();
     let size = 3 * PART + 1;
     let file = world.sandbox.file("film.bin", size);
@@ -29,7 +30,7 @@ fn json_is_what_the_documentation_says() {
         ..
     }) = plans.last()
     else {
-        panic!("no plan: {output}")
+        panic!("no `plan` event: {output}")
     };
     assert_eq!(
         (*planned, *part_size, *parts, *resumed_bytes),
@@ -37,8 +38,8 @@ fn json_is_what_the_documentation_says() {
     );
     assert_eq!(*path, file.to_str().unwrap());
 
-    let fingerprints = files::fingerprints(&file, PART);
-    let mut told = Vec::new();
+    let sha256s = files::part_sha256s(&file, PART);
+    let mut numbers = Vec::new();
     for event in &events {
         if let Event::Part {
             number,
@@ -48,23 +49,23 @@ fn json_is_what_the_documentation_says() {
             ..
         } = event
         {
-            assert_eq!(*sha256, files::hex(&fingerprints[*number as usize - 1]));
+            assert_eq!(*sha256, files::hex(&sha256s[*number as usize - 1]));
             assert_eq!(*size, if *number == 4 { 1 } else { PART });
             assert!(!skipped);
-            told.push(*number);
+            numbers.push(*number);
         }
     }
-    told.sort_unstable();
-    assert_eq!(told, [1, 2, 3, 4], "each part once");
+    numbers.sort_unstable();
+    assert_eq!(numbers, [1, 2, 3, 4], "one event for each part");
 
     let Some(Event::Completed {
         upload, receipt, ..
     }) = events.get(events.len() - 2)
     else {
-        panic!("not completed last but one: {output}")
+        panic!("the last event but one is not `completed`: {output}")
     };
     assert_eq!(*upload, receipt.id);
-    proves(receipt, &file, PART);
+    assert_receipt_matches(receipt, &file, PART);
     let last = events.last().unwrap();
     let Event::Exit {
         code,
@@ -77,7 +78,7 @@ fn json_is_what_the_documentation_says() {
         ..
     } = last
     else {
-        panic!("the last line is not `exit`: {output}")
+        panic!("the last event is not `exit`: {output}")
     };
     assert_eq!(
         (*code, *uploads, *completed, *failed, *resumable),
@@ -87,7 +88,7 @@ fn json_is_what_the_documentation_says() {
 }
 
 #[test]
-fn json_of_a_failure_ends_in_its_code() {
+fn json_of_a_failure_ends_with_its_exit_code() {
     let world = World::new();
     let output = world
         .put(&world.sandbox.path("absent.bin"))
@@ -99,7 +100,7 @@ fn json_of_a_failure_ends_in_its_code() {
         events
             .iter()
             .any(|event| matches!(event, Event::Failed { kind, .. } if kind == "no_source")),
-        "no `failed`: {output}"
+        "no `failed` event: {output}"
     );
     let last = events.last();
     assert!(
@@ -118,7 +119,7 @@ fn json_of_a_failure_ends_in_its_code() {
 }
 
 #[test]
-fn json_ends_in_exit_even_when_nothing_could_begin() {
+fn json_ends_with_exit_if_no_upload_begins() {
     let sandbox = Sandbox::new();
     let file = sandbox.file("film.bin", 1);
     let output = sandbox.upload(["put", "--json"]).arg(&file).run().exits(78);
@@ -129,20 +130,20 @@ fn json_ends_in_exit_even_when_nothing_could_begin() {
 }
 
 #[test]
-fn a_run_without_a_terminal_is_plain_text() {
+fn output_without_a_terminal_is_plain_text() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 4 * PART);
     for args in [&[][..], &["--json"], &["-v"], &["--progress", "plain"]] {
         let output = world.put(&file).arg("--force").args(args).run().succeeds();
         for (name, text) in [("stdout", output.stdout()), ("stderr", output.stderr())] {
-            let odd = text.chars().find(|c| c.is_control() && *c != '\n');
-            assert_eq!(odd, None, "on {name} with {args:?}: {output}");
+            let control = text.chars().find(|c| c.is_control() && *c != '\n');
+            assert_eq!(control, None, "on {name} with {args:?}: {output}");
         }
     }
 }
 
 #[test]
-fn standard_output_holds_locations_and_nothing_else() {
+fn standard_output_holds_only_locations() {
     let world = World::new();
     let files = [
         world.sandbox.file("a.bin", 1),
@@ -159,13 +160,13 @@ fn standard_output_holds_locations_and_nothing_else() {
     for line in output.lines() {
         assert!(
             keys.iter().any(|key| line.ends_with(key.as_str())),
-            "{line} leads to none of {keys:?}"
+            "{line} names none of {keys:?}"
         );
     }
 }
 
 #[test]
-fn quiet_says_nothing_but_the_location() {
+fn quiet_prints_only_the_location() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 2 * PART);
     let output = world.put(&file).arg("--quiet").run().succeeds();
@@ -174,7 +175,7 @@ fn quiet_says_nothing_but_the_location() {
 }
 
 #[test]
-fn a_closed_standard_output_changes_no_exit_code() {
+fn closed_standard_output_does_not_change_the_exit_code() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 2 * PART);
     world.put(&file).stdout_closed().run().exits(0);
@@ -193,7 +194,7 @@ fn a_closed_standard_output_changes_no_exit_code() {
 }
 
 #[test]
-fn list_and_status_know_the_upload() {
+fn list_shows_completed_uploads_only_with_all() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", PART + 1);
     world.put(&file).run().succeeds();
@@ -217,7 +218,7 @@ fn list_and_status_know_the_upload() {
 }
 
 #[test]
-fn the_exit_line_tells_of_a_receipt_that_could_not_be_written() {
+fn exit_event_holds_the_code_of_a_failed_receipt() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 10);
     let output = world
@@ -226,7 +227,7 @@ fn the_exit_line_tells_of_a_receipt_that_could_not_be_written() {
         .run()
         .exits(74);
     let Some(Event::Exit { code, .. }) = events(&output).into_iter().last() else {
-        panic!("no exit: {output}")
+        panic!("no `exit` event: {output}")
     };
     assert_eq!(code, 74);
 }

@@ -1,7 +1,7 @@
-//! Every signal a terminal sends, at every phase of a run: it ends in time and in good order, or goes on; the terminal is left
-//! as it was; and a plain resume finishes.
+//! Every signal that a terminal sends, at every phase of a run on a terminal: the client stops in
+//! time or continues, restores the terminal, and `resume` finishes the upload.
 //!
-//! Border: on a terminal; what exactly is printed, and the signals without one, are `signals`.
+//! Not here: the printed text, and signals without a terminal (`signals`).
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::support::command::{Command, Output, Running};
-use crate::support::gate::{Gate, Moment};
+use crate::support::interceptor::{HoldPoint, Interceptor};
 use crate::support::terminal::Terminal;
 use crate::support::wait;
 use crate::support::world::World;
@@ -17,114 +17,113 @@ use crate::support::{MIB, PART, files};
 
 const SIZE: u64 = PART + 1000;
 
-/// From the first signal to the end: five seconds for what is on the wire, and a little. (A machine that is busy gets as much
-/// again before the test calls it late.)
-const IN_TIME: Duration = Duration::from_secs(6);
-const LATE: Duration = Duration::from_secs(12);
+/// The expected time from the first signal to the end: five seconds for parts on the wire, and a
+/// margin.
+const EXPECTED_STOP_TIME: Duration = Duration::from_secs(6);
+/// The time after which the test fails; longer for a loaded machine.
+const MAX_STOP_TIME: Duration = Duration::from_secs(12);
 
-/// What is done to a run.
+/// An action on a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sent {
-    One(Signal),
-    /// Until it has left: the second one does not wait.
-    Twice,
-    /// It is made smaller, and goes on.
-    Resized,
-    /// It is stopped, and goes on.
-    Stopped,
+enum Action {
+    Signal(Signal),
+    /// SIGINT repeatedly: the client exits at the second.
+    RepeatedInterrupt,
+    /// A smaller window; the run continues.
+    Resize,
+    /// SIGTSTP, then SIGCONT; the run continues.
+    StopAndContinue,
 }
 
-const ALL: [Sent; 8] = [
-    Sent::One(Signal::INT),
-    Sent::Twice,
-    Sent::One(Signal::TERM),
-    Sent::One(Signal::HUP),
-    Sent::One(Signal::QUIT),
-    Sent::One(Signal::PIPE),
-    Sent::Resized,
-    Sent::Stopped,
+const ACTIONS: [Action; 8] = [
+    Action::Signal(Signal::INT),
+    Action::RepeatedInterrupt,
+    Action::Signal(Signal::TERM),
+    Action::Signal(Signal::HUP),
+    Action::Signal(Signal::QUIT),
+    Action::Signal(Signal::PIPE),
+    Action::Resize,
+    Action::StopAndContinue,
 ];
 
-/// Reaches a phase by `hold` (which lets go of nothing until `release`), sends each signal there to a run of its own, and
-/// goes on from what is left.
-fn at(
-    hold: impl Fn(&World, &Gate),
-    reached: impl Fn(&World, &Gate),
-    release: impl Fn(&World, &Gate),
+/// Holds a run at a phase, performs each action there on a run of its own, releases it, and
+/// finishes the upload with `resume` and `put`.
+fn act_during(
+    hold: impl Fn(&World, &Interceptor),
+    wait_until_held: impl Fn(&World, &Interceptor),
+    release: impl Fn(&World, &Interceptor),
 ) {
     let world = World::new();
-    let gate = Gate::of(&world);
-    for (number, sent) in ALL.into_iter().enumerate() {
+    let interceptor = Interceptor::of(&world);
+    for (number, action) in ACTIONS.into_iter().enumerate() {
         let file = world.sandbox.file(&format!("{number}.bin"), SIZE);
         let terminal = Terminal::new(80);
-        hold(&world, &gate);
+        hold(&world, &interceptor);
         let put = world.put(&file).env("TERM", "xterm-256color");
         let mut running = put
-            .stdin_from(terminal.line())
-            .stderr_to(terminal.line())
+            .stdin_from(terminal.tty())
+            .stderr_to(terminal.tty())
             .spawn();
-        reached(&world, &gate);
-        let began = Instant::now();
-        let output =
-            send(sent, &terminal, &mut running, || release(&world, &gate)).unwrap_or_else(|| {
-                let output = running
-                    .wait_within(LATE)
-                    .unwrap_or_else(|| panic!("{sent:?}: still there after {LATE:?}"));
-                println!("{sent:?}: {:?} of {IN_TIME:?}", began.elapsed());
-                output
-            });
-        release(&world, &gate);
-        ends(sent, &output, &terminal);
-        // Whatever had begun is finished by `resume`, what had not by the same command again.
+        wait_until_held(&world, &interceptor);
+        let started = Instant::now();
+        perform(action, &terminal, &mut running, || {
+            release(&world, &interceptor);
+        });
+        let output = running
+            .wait_within(MAX_STOP_TIME)
+            .unwrap_or_else(|| panic!("{action:?}: still running after {MAX_STOP_TIME:?}"));
+        println!(
+            "{action:?}: {:?} of {EXPECTED_STOP_TIME:?}",
+            started.elapsed()
+        );
+        release(&world, &interceptor);
+        assert_end(action, &output, &terminal);
+        // `resume` finishes an upload that had begun; `put` uploads the others.
         world.resume().run().succeeds();
         world.put(&file).run().succeeds();
     }
     let objects = world.store().objects();
-    assert_eq!(objects.len(), ALL.len(), "one object for each file");
-    world.store().holds_nothing_open();
+    assert_eq!(objects.len(), ACTIONS.len(), "one object for each file");
+    world.store().assert_no_open_uploads();
 }
 
-/// Sends it. What is meant to go on is let go, and waited for.
-fn send(
-    sent: Sent,
-    terminal: &Terminal,
-    running: &mut Running,
-    release: impl Fn(),
-) -> Option<Output> {
-    match sent {
-        Sent::One(signal) => {
+/// Performs the action and releases the run, except before repeated interrupts.
+fn perform(action: Action, terminal: &Terminal, running: &mut Running, release: impl Fn()) {
+    match action {
+        Action::Signal(signal) => {
             running.signal(signal);
             release();
         }
-        Sent::Twice => {
-            // More than two, as two that come too close are one.
-            wait::until("its end", || {
+        Action::RepeatedInterrupt => {
+            // Repeated, because two signals in quick succession are delivered as one.
+            wait::until("the end of the run", || {
                 running.signal(Signal::INT);
                 (!running.is_running()).then_some(())
             });
         }
-        Sent::Resized => {
+        Action::Resize => {
             terminal.resize(20);
             running.signal(Signal::WINCH);
             release();
         }
-        Sent::Stopped => {
+        Action::StopAndContinue => {
             running.signal(Signal::TSTP);
-            // Where there is no shell to go on from (an orphaned group), the kernel drops it.
+            // The kernel discards SIGTSTP for an orphaned process group, that is, without a shell.
             if wait::within(Duration::from_secs(1), || {
                 is_stopped(running.pid()).then_some(())
             })
             .is_none()
             {
                 running.signal(Signal::STOP);
-                wait::until("it to stop", || is_stopped(running.pid()).then_some(()));
+                wait::until("a stopped process", || {
+                    is_stopped(running.pid()).then_some(())
+                });
             }
-            terminal.is_as_it_was();
+            terminal.assert_restored();
             running.signal(Signal::CONT);
             release();
         }
     }
-    None
 }
 
 fn is_stopped(pid: u32) -> bool {
@@ -134,69 +133,69 @@ fn is_stopped(pid: u32) -> bool {
         .is_some_and(|(_, rest)| rest.starts_with('T'))
 }
 
-/// The exit code says which signal it was, unless everything was done in time all the same.
+/// Asserts the exit code of the signal, or 0 if the upload was completed before.
 #[track_caller]
-fn ends(sent: Sent, output: &Output, terminal: &Terminal) {
-    let codes: &[Option<i32>] = match sent {
-        Sent::One(Signal::INT) | Sent::Twice => &[Some(130), Some(0)],
-        Sent::One(Signal::TERM) => &[Some(143), Some(0)],
-        Sent::One(Signal::HUP) => &[Some(129), Some(0)],
-        // It asks for a dump of memory: that ends it there and then, without one.
-        Sent::One(Signal::QUIT) => &[None],
+fn assert_end(action: Action, output: &Output, terminal: &Terminal) {
+    let codes: &[Option<i32>] = match action {
+        Action::Signal(Signal::INT) | Action::RepeatedInterrupt => &[Some(130), Some(0)],
+        Action::Signal(Signal::TERM) => &[Some(143), Some(0)],
+        Action::Signal(Signal::HUP) => &[Some(129), Some(0)],
+        // SIGQUIT is not handled: it kills the process.
+        Action::Signal(Signal::QUIT) => &[None],
         _ => &[Some(0)],
     };
     assert!(
         codes.contains(&output.code()),
-        "{sent:?}: {output}\n{}",
+        "{action:?}: {output}\n{}",
         terminal.text()
     );
-    terminal.is_as_it_was();
+    terminal.assert_restored();
     if output.code() == Some(0) {
         output.line();
     } else {
-        assert_eq!(output.stdout(), "", "a location of what is not there");
+        assert_eq!(output.stdout(), "", "a location without an object");
     }
 }
 
 #[test]
-fn before_anything_began() {
-    at(
-        |_, gate| gate.hold(Moment::Asked("GET", "/v1")),
-        |_, gate| gate.wait_until_held(1),
-        |_, gate| gate.release(),
+fn signal_before_begin_stops_in_time() {
+    act_during(
+        |_, interceptor| interceptor.hold(HoldPoint::Request("GET", "/v1")),
+        |_, interceptor| interceptor.wait_until_held(1),
+        |_, interceptor| interceptor.release(),
     );
 }
 
 #[test]
-fn while_it_begins() {
-    at(
-        |_, gate| gate.hold(Moment::Answered("POST", "/v1/uploads")),
-        |_, gate| gate.wait_until_held(1),
-        |_, gate| gate.release(),
+fn signal_during_begin_stops_in_time() {
+    act_during(
+        |_, interceptor| interceptor.hold(HoldPoint::Response("POST", "/v1/uploads")),
+        |_, interceptor| interceptor.wait_until_held(1),
+        |_, interceptor| interceptor.release(),
     );
 }
 
 #[test]
-fn while_it_sends() {
-    at(
-        |world, _| world.proxy.shut_after(2 * MIB),
-        |world, _| world.proxy.wait_until_shut(),
-        |world, _| world.proxy.open(),
+fn signal_during_parts_stops_in_time() {
+    act_during(
+        |world, _| world.proxy.block_after(2 * MIB),
+        |world, _| world.proxy.wait_until_blocked(),
+        |world, _| world.proxy.unblock(),
     );
 }
 
 #[test]
-fn while_it_completes() {
-    at(
-        |_, gate| gate.hold(Moment::Answered("POST", "/complete")),
-        |_, gate| gate.wait_until_held(1),
-        |_, gate| gate.release(),
+fn signal_during_complete_stops_in_time() {
+    act_during(
+        |_, interceptor| interceptor.hold(HoldPoint::Response("POST", "/complete")),
+        |_, interceptor| interceptor.wait_until_held(1),
+        |_, interceptor| interceptor.release(),
     );
 }
 
-/// A file that takes seconds to be read, and a signal that does not wait for that.
+/// Reading the file takes seconds; the client stops before its end.
 #[test]
-fn while_it_reads() {
+fn signal_during_hashing_stops_in_time() {
     let world = World::new();
     let file = world.sandbox.path("film.bin");
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
@@ -206,8 +205,8 @@ fn while_it_reads() {
             .upload(&["put", "--part-size", "5GiB"])
             .arg(&file)
             .env("TERM", "xterm-256color");
-        let running = put.stderr_to(terminal.line()).spawn();
-        wait::until("reading", || {
+        let running = put.stderr_to(terminal.tty()).spawn();
+        wait::until("hashing progress", || {
             let text = terminal.text();
             let percent = text
                 .rsplit("hashed ")
@@ -215,74 +214,78 @@ fn while_it_reads() {
                 .and_then(|rest| rest.split('%').next()?.parse::<u64>().ok());
             percent.filter(|percent| *percent > 0)
         });
-        let began = Instant::now();
+        let started = Instant::now();
         running.signal(signal);
-        running.wait_within(LATE).expect("an end").exits(code);
-        println!("{signal:?}: {:?} of {IN_TIME:?}", began.elapsed());
-        terminal.is_as_it_was();
+        running
+            .wait_within(MAX_STOP_TIME)
+            .expect("an end in time")
+            .exits(code);
+        println!(
+            "{signal:?}: {:?} of {EXPECTED_STOP_TIME:?}",
+            started.elapsed()
+        );
+        terminal.assert_restored();
         assert_eq!(world.proxy.traffic().count("PUT"), 0);
         fs::remove_file(&file).unwrap();
     }
     let file = world.sandbox.file("film.bin", SIZE);
     world.put(&file).run().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
-/// All is done but to say so, and whoever reads what is said has stopped reading.
+/// The upload is complete, but the pipe of standard output is full and its reader has stopped.
 #[test]
-fn when_all_is_done_but_nobody_reads() {
+fn signal_during_blocked_output_stops_in_time() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", SIZE);
     let (reader, mut writer) = std::io::pipe().unwrap();
-    let full = |writer: &std::io::PipeWriter| rustix::io::ioctl_fionbio(writer, true);
-    full(&writer).unwrap();
+    // Fills the pipe.
+    rustix::io::ioctl_fionbio(&writer, true).unwrap();
     while std::io::Write::write(&mut writer, &[b'\n'; 4096]).is_ok() {}
     rustix::io::ioctl_fionbio(&writer, false).unwrap();
     let out = fs::File::from(std::os::fd::OwnedFd::from(writer));
     let running = world.put(&file).stdout_to(out).spawn();
-    wait::until("the end of it", || {
+    wait::until("a successful complete", || {
         let traffic = world.proxy.traffic();
         traffic
-            .of("POST")
+            .by_method("POST")
             .any(|call| call.path.ends_with("/complete") && call.status == Some(200))
             .then_some(())
     });
-    let began = Instant::now();
+    let started = Instant::now();
     running.signal(Signal::INT);
-    running.wait_within(LATE).expect("an end").exits(130);
-    println!("{:?} of {IN_TIME:?}", began.elapsed());
+    running
+        .wait_within(MAX_STOP_TIME)
+        .expect("an end in time")
+        .exits(130);
+    println!("{:?} of {EXPECTED_STOP_TIME:?}", started.elapsed());
     drop(reader);
     world.put(&file).run().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
-/// What the store has said yes to is in the journal within a second of the signal, though what else is on the wire never ends.
+/// Stored parts are in the journal within a second of the signal, even if other parts on the wire
+/// never end.
 #[test]
-fn the_journal_is_written_within_a_second() {
+fn journal_records_stored_parts_within_a_second_of_a_signal() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 6 * PART);
-    let running = crate::interrupt::held(&world, world.put(&file), 3 * PART);
+    let running = world.run_until_blocked(world.put(&file), 3 * PART);
     let stored = || {
         let traffic = world.proxy.traffic();
         i64::try_from(
             traffic
-                .of("PUT")
+                .by_method("PUT")
                 .filter(|put| put.status == Some(200))
                 .count(),
         )
         .unwrap()
     };
-    wait::until("a part that is stored", || (stored() > 0).then_some(()));
+    wait::until("a stored part", || (stored() > 0).then_some(()));
     running.signal(Signal::TERM);
-    let began = Instant::now();
-    let journal = world
-        .sandbox
-        .files()
-        .into_iter()
-        .find(|path| path.ends_with("journal.db"))
-        .unwrap();
-    let journal = rusqlite::Connection::open(journal).unwrap();
-    let known = || {
+    let signalled = Instant::now();
+    let journal = rusqlite::Connection::open(world.sandbox.journal()).unwrap();
+    let recorded = || {
         journal
             .query_row(
                 "SELECT count(*) FROM part WHERE etag IS NOT NULL",
@@ -291,24 +294,24 @@ fn the_journal_is_written_within_a_second() {
             )
             .unwrap()
     };
-    let written = wait::within(Duration::from_secs(1), || {
-        (known() >= stored()).then_some(())
+    let in_time = wait::within(Duration::from_secs(1), || {
+        (recorded() >= stored()).then_some(())
     });
     assert!(
-        written.is_some(),
-        "{} of {} after {:?}",
-        known(),
+        in_time.is_some(),
+        "the journal holds {} of {} parts after {:?}",
+        recorded(),
         stored(),
-        began.elapsed()
+        signalled.elapsed()
     );
     running.kill9();
-    world.proxy.open();
+    world.proxy.unblock();
     world.resume().run().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
-/// Runs `upload put` under a shell that does something to its streams.
-fn in_shell(world: &World, script: &str) -> Command {
+/// Runs `upload put` in a shell script, which redirects its streams.
+fn put_in_shell(world: &World, script: &str) -> Command {
     let file = world.sandbox.file("film.bin", SIZE);
     let command = world
         .sandbox
@@ -320,7 +323,7 @@ fn in_shell(world: &World, script: &str) -> Command {
 }
 
 #[test]
-fn whatever_becomes_of_its_streams_the_upload_arrives() {
+fn put_succeeds_with_closed_or_full_streams() {
     for script in [
         "\"$0\" put --json --part-size 5MiB \"$1\"; echo $? >&3",
         "\"$0\" put --part-size 5MiB \"$1\" >&-; echo $? >&3",
@@ -333,37 +336,37 @@ fn whatever_becomes_of_its_streams_the_upload_arrives() {
     ] {
         let world = World::new();
         let code = world.sandbox.path("code");
-        in_shell(&world, &format!("exec 3>{}; {script}", code.display()))
+        put_in_shell(&world, &format!("exec 3>{}; {script}", code.display()))
             .run()
             .succeeds();
         assert_eq!(fs::read_to_string(&code).unwrap(), "0\n", "{script}");
-        world.holds_only(&world.sandbox.path("film.bin"));
+        world.assert_holds_only(&world.sandbox.path("film.bin"));
     }
 }
 
-/// A window that is made narrow takes narrow lines from then on.
+/// The bars fit the new width after the window was made narrow.
 #[test]
 fn bars_fit_a_window_that_is_made_narrow() {
     let world = World::new();
     let file = world.sandbox.file("zoo.bin", 3 * PART);
     let terminal = Terminal::new(120);
-    world.proxy.shut_after(PART);
+    world.proxy.block_after(PART);
     let put = world
         .put(&file)
         .env("TERM", "xterm-256color")
-        .stderr_to(terminal.line());
+        .stderr_to(terminal.tty());
     let running = put.spawn();
-    world.proxy.wait_until_shut();
+    world.proxy.wait_until_blocked();
     wait::until("a bar", || {
         terminal.text().contains("zoo.bin").then_some(())
     });
     terminal.resize(30);
     running.signal(Signal::WINCH);
     let before = terminal.text().len();
-    world.proxy.open();
+    world.proxy.unblock();
     running.wait().succeeds();
     let text = terminal.text().split_off(before);
-    // From the one letter that stands nowhere else to the end of the bar; the first may have been drawn before.
+    // `z` occurs only at the start of the file name in a bar. The first bar may have been drawn before.
     let shown = without_escapes(&text);
     let bars = shown
         .split('z')

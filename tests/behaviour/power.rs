@@ -1,6 +1,5 @@
-//! A machine that loses its power keeps what was synced and nothing else: so what depends on the journal waits for the disk.
-//!
-//! Border: the order of system calls, as `strace` sees it. That SQLite keeps what it synced is SQLite's own promise.
+//! Power loss: a machine keeps only synced data, so actions that depend on the journal must follow
+//! its sync. Tested by the order of system calls in the output of `strace`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,21 +7,21 @@ use std::fs;
 use crate::support::PART;
 use crate::support::world::{World, location};
 
-/// What is asked of others, or told, only when the journal has it on disk; by how the call begins.
-const PROMISES: [(&str, &str); 3] = [
+/// Actions that must follow a sync of the journal, with a part of the system call.
+const ACTIONS: [(&str, &str); 3] = [
     ("an upload is begun", "\"POST /v1/uploads HTTP"),
     ("an upload is completed", "/complete HTTP"),
     ("a location is printed", "\"embedded:uploads/"),
 ];
 
-/// The path that strace puts behind a descriptor.
-fn path(call: &str) -> Option<&str> {
+/// The path that strace prints after a file descriptor.
+fn path_of(call: &str) -> Option<&str> {
     let (_, rest) = call.split_once('<')?;
     Some(rest.split_once('>')?.0)
 }
 
 #[test]
-fn nothing_is_promised_before_the_journal_is_on_disk() {
+fn begin_complete_and_output_follow_a_sync_of_the_journal() {
     let world = World::new();
     let trace = world.sandbox.path("trace");
     let file = world.sandbox.file("film.bin", 2 * PART);
@@ -42,20 +41,20 @@ fn nothing_is_promised_before_the_journal_is_on_disk() {
 
     let trace = fs::read_to_string(&trace).unwrap();
     let (mut dirty, mut unfinished) = (BTreeSet::new(), BTreeMap::new());
-    let (mut kept, mut syncs) = (BTreeSet::new(), 0);
+    let (mut seen, mut syncs) = (BTreeSet::new(), 0);
     for line in trace.lines() {
         let (thread, call) = line.split_once(' ').unwrap();
         let call = call.trim_start();
-        let at = path(call).unwrap_or_default();
-        if at.contains("/upload/journal") || at.contains("/state/upload") {
-            if call.starts_with("pwrite64(") && !at.ends_with("-shm") {
-                dirty.insert(at.to_owned());
+        let path = path_of(call).unwrap_or_default();
+        if path.contains("/upload/journal") || path.contains("/state/upload") {
+            if call.starts_with("pwrite64(") && !path.ends_with("-shm") {
+                dirty.insert(path.to_owned());
             } else if call.starts_with("fsync(") || call.starts_with("fdatasync(") {
                 if call.contains("<unfinished") {
-                    unfinished.insert(thread.to_owned(), at.to_owned());
+                    unfinished.insert(thread.to_owned(), path.to_owned());
                 } else {
                     syncs += 1;
-                    dirty.remove(at);
+                    dirty.remove(path);
                 }
             }
         }
@@ -63,7 +62,7 @@ fn nothing_is_promised_before_the_journal_is_on_disk() {
             syncs += 1;
             dirty.remove(&unfinished.remove(thread).unwrap_or_default());
         }
-        // A new journal is put into place by a link, which is in the directory, which is a file like any other.
+        // A new journal gets its name by a link, which changes the directory.
         if call.starts_with("link") {
             dirty.insert(
                 call.split('"')
@@ -73,20 +72,20 @@ fn nothing_is_promised_before_the_journal_is_on_disk() {
                     .to_owned(),
             );
         }
-        for (what, begins) in PROMISES {
-            if call.contains(begins) {
+        for (action, text) in ACTIONS {
+            if call.contains(text) {
                 assert!(
                     dirty.is_empty(),
-                    "{what} before {dirty:?} is synced:\n{trace}"
+                    "{action} before {dirty:?} is synced:\n{trace}"
                 );
-                kept.insert(what);
+                seen.insert(action);
             }
         }
     }
     assert_eq!(
-        kept.len(),
-        PROMISES.len(),
-        "{kept:?} was seen alone:\n{trace}"
+        seen.len(),
+        ACTIONS.len(),
+        "the trace shows only {seen:?}:\n{trace}"
     );
     assert!(syncs >= 4, "{trace}");
 }

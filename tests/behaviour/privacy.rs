@@ -1,6 +1,7 @@
-//! What is kept is kept from others: modes of files, places that are not ours alone, and the memory of the process.
+//! Protection from other users of the machine: modes of files, directories of others, process
+//! memory.
 //!
-//! Border: other users of the same machine; what is in the files is `secrets`.
+//! Not here: the contents of files (`secrets`).
 
 use std::fs::{self, Permissions};
 use std::io::ErrorKind;
@@ -10,7 +11,6 @@ use std::path::Path;
 
 use rustix::process::{Signal, geteuid};
 
-use crate::interrupt::held;
 use crate::support::PART;
 use crate::support::gateway::Gateway;
 use crate::support::sandbox::Sandbox;
@@ -20,10 +20,9 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
-/// Everything that is made is ours alone from the moment it is there, whatever the umask: journal, write-ahead log, shared memory,
-/// locks, the store and its ledger.
+/// Journal, write-ahead log, shared memory and locks are private to their owner with any umask.
 #[test]
-fn what_is_made_is_for_nobody_else() {
+fn files_of_the_client_are_private_to_their_owner() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 2 * PART);
     let put = world
@@ -37,9 +36,9 @@ fn what_is_made_is_for_nobody_else() {
             env!("CARGO_BIN_EXE_upload"),
         ])
         .arg(&file);
-    let running = held(&world, put, PART);
+    let running = world.run_until_blocked(put, PART);
     let home = world.sandbox.path("home");
-    let made: Vec<_> = world
+    let files: Vec<_> = world
         .sandbox
         .files()
         .into_iter()
@@ -47,16 +46,17 @@ fn what_is_made_is_for_nobody_else() {
         .collect();
     for name in ["journal.db", "journal.db-wal", "journal.db-shm"] {
         assert!(
-            made.iter().any(|path| path.ends_with(name)),
-            "{name} is not among {made:?}"
+            files.iter().any(|path| path.ends_with(name)),
+            "{name} is not among {files:?}"
         );
     }
     assert!(
-        made.iter()
+        files
+            .iter()
             .any(|path| path.display().to_string().contains("journal.db.locks/")),
-        "{made:?}"
+        "{files:?}"
     );
-    for path in &made {
+    for path in &files {
         assert_eq!(mode(path), 0o600, "{}", path.display());
         let dirs = path.ancestors().skip(1).take_while(|dir| *dir != home);
         assert!(
@@ -65,12 +65,12 @@ fn what_is_made_is_for_nobody_else() {
             dirs.map(|dir| (dir, mode(dir))).collect::<Vec<_>>()
         );
     }
-    world.proxy.open();
+    world.proxy.unblock();
     running.wait().succeeds();
 }
 
 #[test]
-fn what_a_store_in_the_same_process_makes_is_for_nobody_else() {
+fn files_of_the_embedded_backend_are_private_to_their_owner() {
     let sandbox = Sandbox::new();
     let file = sandbox.file("film.bin", 10);
     let script = "umask 0; exec \"$0\" put --backend embedded \"$1\"";
@@ -91,7 +91,7 @@ fn what_a_store_in_the_same_process_makes_is_for_nobody_else() {
 }
 
 #[test]
-fn a_journal_is_kept_in_no_place_that_others_can_change() {
+fn journal_in_a_directory_that_others_control_is_rejected() {
     let sandbox = Sandbox::new();
     let file = sandbox.file("film.bin", 10);
     let put = |journal: &Path| {
@@ -101,38 +101,42 @@ fn a_journal_is_kept_in_no_place_that_others_can_change() {
             .arg(&file);
         put.run()
     };
-    let (own, link) = (sandbox.path("own"), sandbox.path("link"));
-    fs::create_dir(&own).unwrap();
-    symlink(&own, &link).unwrap();
+    let (dir, link) = (sandbox.path("dir"), sandbox.path("link"));
+    fs::create_dir(&dir).unwrap();
+    symlink(&dir, &link).unwrap();
     put(&link.join("journal.db"))
         .exits(73)
-        .says("symbolic link");
-    symlink(sandbox.path("elsewhere.db"), own.join("link.db")).unwrap();
-    put(&own.join("link.db")).exits(73);
+        .stderr_contains("symbolic link");
+    symlink(sandbox.path("elsewhere.db"), dir.join("link.db")).unwrap();
+    put(&dir.join("link.db")).exits(73);
     assert!(!sandbox.path("elsewhere.db").exists());
 
-    fs::set_permissions(&own, Permissions::from_mode(0o1777)).unwrap();
-    put(&own.join("journal.db")).exits(73).says("--journal");
-    fs::set_permissions(&own, Permissions::from_mode(0o700)).unwrap();
+    fs::set_permissions(&dir, Permissions::from_mode(0o1777)).unwrap();
+    put(&dir.join("journal.db"))
+        .exits(73)
+        .stderr_contains("--journal");
+    fs::set_permissions(&dir, Permissions::from_mode(0o700)).unwrap();
     if geteuid().is_root() {
-        // As with `sudo`, that leaves HOME as it was.
-        chown(&own, Some(12_345), Some(12_345)).unwrap();
-        put(&own.join("journal.db")).exits(73).says("another user");
-        put(&own.join("not/there/yet/journal.db"))
+        // As with `sudo`, which may keep the HOME of another user.
+        chown(&dir, Some(12_345), Some(12_345)).unwrap();
+        put(&dir.join("journal.db"))
             .exits(73)
-            .says("another user");
-        chown(&own, Some(0), Some(0)).unwrap();
+            .stderr_contains("another user");
+        put(&dir.join("not/there/yet/journal.db"))
+            .exits(73)
+            .stderr_contains("another user");
+        chown(&dir, Some(0), Some(0)).unwrap();
     }
     assert_eq!(
-        fs::read_dir(&own).unwrap().count(),
+        fs::read_dir(&dir).unwrap().count(),
         1,
-        "something was made there"
+        "a file was made in the rejected directory"
     );
-    put(&own.join("journal.db")).succeeds();
+    put(&dir.join("journal.db")).succeeds();
 }
 
 #[test]
-fn a_configuration_that_others_can_write_is_not_followed() {
+fn configuration_that_others_can_write_is_rejected() {
     let sandbox = Sandbox::new();
     let file = sandbox.file("film.bin", 10);
     let dir = sandbox.path("settings");
@@ -146,14 +150,14 @@ fn a_configuration_that_others_can_write_is_not_followed() {
             fs::set_permissions(file, Permissions::from_mode(file_mode)).unwrap();
         }
     };
-    let with_config = || {
+    let put_with_config = || {
         sandbox
             .upload(["put", "--config"])
             .arg(&config)
             .arg(&file)
             .run()
     };
-    let with_token = || {
+    let put_with_token = || {
         sandbox
             .upload(["put", "--backend", "embedded", "--token-file"])
             .arg(&token)
@@ -167,24 +171,24 @@ fn a_configuration_that_others_can_write_is_not_followed() {
         (0o757, 0o600),
     ] {
         modes(dir_mode, file_mode);
-        with_config().exits(78).says("chmod go-w");
-        with_token().exits(78).says("chmod go-w");
+        put_with_config().exits(78).stderr_contains("chmod go-w");
+        put_with_token().exits(78).stderr_contains("chmod go-w");
     }
     if geteuid().is_root() {
         modes(0o755, 0o644);
         chown(&config, Some(12_345), None).unwrap();
-        with_config().exits(78).says("another user");
+        put_with_config().exits(78).stderr_contains("another user");
         chown(&config, Some(0), None).unwrap();
     }
     modes(0o755, 0o644);
-    with_config().succeeds();
-    with_token().succeeds();
+    put_with_config().succeeds();
+    put_with_token().succeeds();
 }
 
-/// The token is in no argument; a dump of the memory it is in is not to be had, however much the shell allows.
+/// The token is in no argument, and there is no core dump even if the shell allows one.
 #[test]
-fn memory_that_holds_a_token_is_not_dumped() {
-    let world = World::with(&["--auth", "tokens"]);
+fn process_with_a_token_writes_no_core_dump() {
+    let world = World::with_args(&["--auth", "tokens"]);
     let token = world.gateway.token("canary");
     let file = world.sandbox.file("film.bin", 2 * PART);
     let script = "ulimit -c unlimited; exec \"$0\" put --part-size 5MiB \"$1\"";
@@ -196,10 +200,11 @@ fn memory_that_holds_a_token_is_not_dumped() {
     let put = put
         .env("UPLOAD_BACKEND", world.proxy.url())
         .env("UPLOAD_TOKEN", &token);
-    let running = held(&world, put, PART);
-    let typed = fs::read(format!("/proc/{}/cmdline", running.pid())).unwrap();
-    assert!(!String::from_utf8_lossy(&typed).contains(&token));
-    // What /proc shows of it belongs to root: neither its environment nor its memory is for others, nor for a debugger of ours.
+    let running = world.run_until_blocked(put, PART);
+    let arguments = fs::read(format!("/proc/{}/cmdline", running.pid())).unwrap();
+    assert!(!String::from_utf8_lossy(&arguments).contains(&token));
+    // Its files in /proc belong to root: other users cannot read its environment or memory, nor can
+    // a debugger of the same user.
     if !geteuid().is_root() {
         assert!(fs::read(format!("/proc/{}/environ", running.pid())).is_err());
     }
@@ -207,19 +212,19 @@ fn memory_that_holds_a_token_is_not_dumped() {
     for task in tasks {
         let children =
             fs::read_to_string(task.unwrap().path().join("children")).unwrap_or_default();
-        assert_eq!(children, "", "a child would inherit the environment");
+        assert_eq!(children, "", "a child process inherits the environment");
     }
     running.signal(Signal::QUIT);
     let output = running.wait();
     assert_eq!(output.code(), None);
-    assert!(!output.dumped(), "{output}");
-    world.proxy.open();
+    assert!(!output.core_dumped(), "{output}");
+    world.proxy.unblock();
     world.resume().env("UPLOAD_TOKEN", &token).run().succeeds();
 }
 
-/// Whatever the environment says: a proxy has no business between a gateway and what runs on its machine.
+/// A gateway ignores the proxies of the environment for a store on its own machine.
 #[test]
-fn a_gateway_reaches_its_store_past_any_proxy() {
+fn gateway_uses_no_proxy_for_a_store_on_its_machine() {
     let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
     proxy.set_nonblocking(true).unwrap();
     let url = format!("http://{}", proxy.local_addr().unwrap());
@@ -231,7 +236,7 @@ fn a_gateway_reaches_its_store_past_any_proxy() {
         "all_proxy",
         "ALL_PROXY",
     ];
-    // As it starts it tries the store, over HTTP.
+    // At its start the gateway probes the store over HTTP.
     let gateway = Gateway::start(&[], &names.map(|name| (name, url.as_str())));
     let sandbox = Sandbox::new();
     let file = sandbox.file("film.bin", 2 * PART);
@@ -240,13 +245,14 @@ fn a_gateway_reaches_its_store_past_any_proxy() {
         .arg(&file)
         .run()
         .succeeds();
-    gateway.store().holds_only(&file);
+    gateway.store().assert_holds_only(&file);
     assert_eq!(proxy.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
 }
 
-/// Who is turned away learns nothing of why; who runs the gateway does, and neither log holds the token.
+/// The gateway's log holds the reason of a rejected token; the client's message does not. Neither
+/// holds the token.
 #[test]
-fn a_gateway_says_in_its_log_why_it_turned_a_token_away() {
+fn gateway_logs_the_reason_of_a_rejected_token() {
     let gateway = Gateway::start(&["-v", "--auth", "tokens"], &[]);
     let sandbox = Sandbox::new();
     let file = sandbox.file("film.bin", 10);

@@ -1,6 +1,6 @@
-//! What a store can be held to: tried, told, and remembered for the next start.
+//! The probe of a store by `upload serve`: its output, its effect on the start, and its reuse.
 //!
-//! Border: what is found on which store is `s3_stores` and `gateway_api::probe`; here, the true `upload serve`.
+//! Not here: the capabilities of each store (`s3_stores`, `gateway_api::probe`).
 
 use serde_json::Value;
 
@@ -11,18 +11,18 @@ use crate::support::s3::{S3, lacks};
 use crate::support::sandbox::Sandbox;
 use crate::support::world::World;
 
-/// How far the store is held to it, by its name.
-fn held<'a>(told: &'a Value, name: &str) -> &'a str {
-    let rows = told["capabilities"].as_array().unwrap();
+/// The value of a capability in the probe's JSON.
+fn capability<'a>(probe: &'a Value, name: &str) -> &'a str {
+    let rows = probe["capabilities"].as_array().unwrap();
     rows.iter()
         .find(|row| row["name"] == name)
-        .unwrap_or_else(|| panic!("{name} is told"))["held"]
+        .unwrap_or_else(|| panic!("no capability {name}"))["held"]
         .as_str()
         .unwrap()
 }
 
 #[test]
-fn the_probe_is_told_as_a_table_and_as_json() {
+fn probe_is_printed_as_a_table_and_as_json() {
     let sandbox = Sandbox::new();
     let table = sandbox.upload(["serve", "--probe"]).run().succeeds();
     let text = table.stdout();
@@ -40,13 +40,13 @@ fn the_probe_is_told_as_a_table_and_as_json() {
         .upload(["serve", "--probe", "--json"])
         .run()
         .succeeds();
-    let told: Value = serde_json::from_str(output.line()).unwrap();
+    let probe: Value = serde_json::from_str(output.line()).unwrap();
     assert_eq!(
-        (&told["v"], &told["type"], &told["proof"]),
+        (&probe["v"], &probe["type"], &probe["proof"]),
         (&1.into(), &"store".into(), &"sha256".into())
     );
-    assert_eq!(told["limits"]["max_parts"], 10_000);
-    assert_eq!(told["warnings"], Value::Array(Vec::new()));
+    assert_eq!(probe["limits"]["max_parts"], 10_000);
+    assert_eq!(probe["warnings"], Value::Array(Vec::new()));
     for name in [
         "length",
         "smuggling",
@@ -56,19 +56,19 @@ fn the_probe_is_told_as_a_table_and_as_json() {
         "complete-once",
         "copy-range",
     ] {
-        assert_eq!(held(&told, name), "yes", "{name}");
+        assert_eq!(capability(&probe, name), "yes", "{name}");
     }
 }
 
 #[test]
-fn a_store_that_does_not_do_what_is_wanted_is_told_with_78() {
+fn store_that_does_not_enforce_the_wanted_checksum_exits_with_78() {
     let store = S3::real(&format!("upload-probe-{}", std::process::id()));
     let sandbox = Sandbox::new();
     let (bucket, endpoint) = (
         format!("s3://{}", store.bucket()),
         format!("http://{}", store.addr()),
     );
-    let place = [
+    let args = [
         "serve",
         "--probe",
         "--json",
@@ -78,40 +78,38 @@ fn a_store_that_does_not_do_what_is_wanted_is_told_with_78() {
         &endpoint,
         "--s3-path-style",
     ];
-    let probe = |more: &[&str]| {
-        let command = sandbox.upload([&place, more].concat());
+    let probe = |more_args: &[&str]| {
+        let command = sandbox.upload([&args, more_args].concat());
         store
             .envs()
             .into_iter()
             .fold(command, |command, (name, value)| command.env(name, value))
             .run()
     };
-    // Not that store, nor the other one that tests may run on, looks at a payload's hash as it should.
-    let refused = probe(&["--store-checksum", "payload"])
-        .exits(78)
-        .says("does not enforce payload, only sha256");
-    let told: Value = serde_json::from_str(refused.line()).unwrap();
-    assert_ne!(held(&told, "payload"), "yes");
-    assert_eq!(held(&told, "sha256"), "yes");
-    // Who knows better may go on.
+    // Neither LocalStack nor Garage enforces the hash of a payload.
+    let output = probe(&["--store-checksum", "payload"]).exits(78);
+    let found: Value = serde_json::from_str(output.line()).unwrap();
+    assert_ne!(capability(&found, "payload"), "yes");
+    assert_eq!(capability(&found, "sha256"), "yes");
+    // The operator can accept the risk.
     probe(&["--store-checksum", "payload", "--store-probe", "warn"]).succeeds();
     assert!(store.objects().is_empty() && store.open_uploads().is_empty());
 }
 
 #[test]
-fn a_gateway_goes_by_what_the_one_before_it_found_for_a_day() {
+fn probe_result_is_reused_for_a_day() {
     let store = S3::real(&format!("upload-probed-{}", std::process::id()));
-    let mut world = World::on(&store);
-    let before = world.data().traffic();
+    let mut world = World::on_store(&store);
+    let before = world.part_proxy().traffic();
     world.restart_gateway();
-    let traffic = world.data().traffic().since(&before);
+    let traffic = world.part_proxy().traffic().since(&before);
     assert_eq!(traffic.count("PUT"), 0, "{traffic:?}");
-    aged(&world.gateway, "probed_at - 86400000");
+    set_probed_at(&world.gateway, "probed_at - 86400000");
     world.restart_gateway();
-    assert_ne!(world.data().traffic().since(&before).count("PUT"), 0);
-    // And what is good enough no more is looked at again.
-    aged(&world.gateway, "probed_at");
-    let before = world.data().traffic();
+    assert_ne!(world.part_proxy().traffic().since(&before).count("PUT"), 0);
+    // A result that is not sufficient is not reused.
+    set_probed_at(&world.gateway, "probed_at");
+    let before = world.part_proxy().traffic();
     world.gateway.kill9();
     let ledger = ledger(&world.gateway);
     ledger
@@ -121,16 +119,16 @@ fn a_gateway_goes_by_what_the_one_before_it_found_for_a_day() {
         )
         .unwrap();
     drop(ledger);
-    world.gateway.start_again();
-    assert_ne!(world.data().traffic().since(&before).count("PUT"), 0);
+    world.gateway.restart();
+    assert_ne!(world.part_proxy().traffic().since(&before).count("PUT"), 0);
     assert!(store.objects().is_empty() && store.open_uploads().is_empty());
 }
 
 #[test]
-fn what_the_store_was_not_found_to_prove_stands_in_the_receipt() {
+fn receipt_lists_capabilities_that_were_not_proven() {
     let store = S3::real(&format!("upload-unproven-{}", std::process::id()));
-    let tried = World::on(&store);
-    let not = World::on_with(
+    let probed = World::on_store(&store);
+    let not_probed = World::on_store_with_args(
         &store,
         &["--store-probe", "off", "--store-checksum", "sha256"],
     );
@@ -148,11 +146,11 @@ fn what_the_store_was_not_found_to_prove_stands_in_the_receipt() {
         receipts(&receipt).pop().unwrap().unproven
     };
     assert_eq!(
-        unproven(&not, 1),
+        unproven(&not_probed, 1),
         ["length", "smuggling", "expiry", "put-once"]
     );
     assert_eq!(
-        unproven(&not, 6 * MIB),
+        unproven(&not_probed, 6 * MIB),
         [
             "length",
             "smuggling",
@@ -161,9 +159,9 @@ fn what_the_store_was_not_found_to_prove_stands_in_the_receipt() {
             "complete-once"
         ]
     );
-    // Garage, the other store that tests may run on, knows no conditions.
+    // Garage supports no conditional writes.
     assert_eq!(
-        unproven(&tried, 1),
+        unproven(&probed, 1),
         if lacks("if-none-match") {
             &["put-once"][..]
         } else {
@@ -173,16 +171,11 @@ fn what_the_store_was_not_found_to_prove_stands_in_the_receipt() {
 }
 
 fn ledger(gateway: &Gateway) -> rusqlite::Connection {
-    let path = gateway
-        .sandbox()
-        .files()
-        .into_iter()
-        .find(|path| path.ends_with("gateway.db"))
-        .unwrap();
-    rusqlite::Connection::open(path).unwrap()
+    rusqlite::Connection::open(gateway.sandbox().ledger()).unwrap()
 }
 
-fn aged(gateway: &Gateway, probed_at: &str) {
+/// Sets the time of the stored probe result to an SQL expression.
+fn set_probed_at(gateway: &Gateway, probed_at: &str) {
     let sql = format!("UPDATE store_profile SET probed_at = {probed_at}");
     assert_eq!(ledger(gateway).execute(&sql, []).unwrap(), 1);
 }

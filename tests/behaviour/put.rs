@@ -1,18 +1,18 @@
-//! `upload put`: what goes in comes out again, once, under the name it was promised.
+//! `upload put` without disturbances: objects, locations and receipts.
 //!
-//! Border: undisturbed runs; what goes wrong on the way is `interrupt`, `changed` and `faults`.
+//! Not here: kills (`interrupt`), changed files (`changed`), network faults (`faults`).
 
 use std::fs;
 use std::path::Path;
 
 use crate::support::events::{Event, Receipt, events, receipts};
 use crate::support::sandbox::Sandbox;
-use crate::support::world::{World, location, proves};
+use crate::support::world::{World, assert_receipt_matches, location};
 use crate::support::{MIB, PART, files};
 
-/// `upload put --backend embedded` with a receipt.
+/// Runs `upload put --backend embedded`; returns the location and the receipt.
 #[track_caller]
-fn embedded(sandbox: &Sandbox, file: &Path) -> (String, Receipt) {
+fn put_embedded(sandbox: &Sandbox, file: &Path) -> (String, Receipt) {
     let receipt = sandbox.path("receipt.json");
     let command = sandbox.upload([
         "put",
@@ -32,28 +32,28 @@ fn embedded(sandbox: &Sandbox, file: &Path) -> (String, Receipt) {
 }
 
 #[test]
-fn a_file_of_any_size_arrives_whole() {
+fn put_stores_files_of_any_size() {
     let sandbox = Sandbox::new();
     for size in [0, 1, PART - 1, PART, PART + 1, 3 * PART, 12 * MIB + 7] {
         let file = sandbox.file(&format!("{size}.bin"), size);
-        let (location, receipt) = embedded(&sandbox, &file);
+        let (location, receipt) = put_embedded(&sandbox, &file);
         assert_eq!(location, format!("embedded:{}", receipt.key));
         assert_eq!(location, receipt.location);
-        proves(&receipt, &file, PART);
-        let back = sandbox.upload(["cat", &receipt.id]).run().succeeds();
+        assert_receipt_matches(&receipt, &file, PART);
+        let output = sandbox.upload(["cat", &receipt.id]).run().succeeds();
         assert!(
-            back.stdout_bytes() == fs::read(&file).unwrap(),
-            "{size} bytes came back changed"
+            output.stdout_bytes() == fs::read(&file).unwrap(),
+            "`cat` returns other bytes for a file of {size} bytes"
         );
     }
 }
 
 #[test]
-fn the_key_is_the_gateways_and_keeps_only_the_extension() {
+fn key_holds_the_extension_and_no_other_part_of_the_name() {
     let sandbox = Sandbox::new();
-    let (_, receipt) = embedded(&sandbox, &sandbox.file("secret plans.MOV", 10));
-    let parts: Vec<&str> = receipt.key.split('/').collect();
-    let ["uploads", owner, name] = parts.as_slice() else {
+    let (_, receipt) = put_embedded(&sandbox, &sandbox.file("secret plans.MOV", 10));
+    let segments: Vec<&str> = receipt.key.split('/').collect();
+    let ["uploads", owner, name] = segments.as_slice() else {
         panic!("{}", receipt.key)
     };
     assert!(
@@ -67,7 +67,7 @@ fn the_key_is_the_gateways_and_keeps_only_the_extension() {
 }
 
 #[test]
-fn the_same_file_again_prints_the_same_location_and_sends_nothing() {
+fn repeated_put_prints_the_same_location_and_sends_nothing() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 2 * PART + 1);
     let first = location(world.put(&file).run());
@@ -79,22 +79,22 @@ fn the_same_file_again_prints_the_same_location_and_sends_nothing() {
         (0, 0),
         "{after:?}"
     );
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
 #[test]
-fn again_makes_a_new_object() {
+fn forced_put_makes_a_new_object() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", PART + 1);
     let first = location(world.put(&file).run());
     let second = location(world.put(&file).arg("--force").run());
     assert_ne!(first, second);
     assert_eq!(world.store().objects().len(), 2);
-    world.store().holds_nothing_open();
+    world.store().assert_no_open_uploads();
 }
 
 #[test]
-fn the_same_bytes_under_another_name_are_another_upload() {
+fn same_file_with_another_name_is_another_upload() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 10);
     let first = location(world.put(&file).run());
@@ -106,17 +106,17 @@ fn the_same_bytes_under_another_name_are_another_upload() {
 }
 
 #[test]
-fn several_files_go_in_one_call() {
+fn several_files_are_put_in_one_call() {
     let world = World::new();
-    let wanted: Vec<_> = [
+    let sources: Vec<_> = [
         ("a.bin", 0),
         ("b.bin", 1),
         ("c.bin", 2 * PART + 1),
         ("d.bin", PART),
     ]
-    .map(|(n, s)| world.sandbox.file(n, s))
+    .map(|(name, size)| world.sandbox.file(name, size))
     .into();
-    let output = world.put(&wanted[0]).args(&wanted[1..]).run().succeeds();
+    let output = world.put(&sources[0]).args(&sources[1..]).run().succeeds();
     assert_eq!(output.lines().len(), 4, "{output}");
     let store = world.store();
     let mut stored: Vec<String> = store
@@ -124,28 +124,28 @@ fn several_files_go_in_one_call() {
         .iter()
         .map(|key| files::sha256_of(&store.get(key)))
         .collect();
-    let mut sent: Vec<String> = wanted.iter().map(|file| files::sha256(file)).collect();
+    let mut sent: Vec<String> = sources.iter().map(|file| files::sha256(file)).collect();
     stored.sort();
     sent.sort();
     assert_eq!(stored, sent);
-    store.holds_nothing_open();
+    store.assert_no_open_uploads();
 }
 
 #[test]
-fn one_bad_file_does_not_stop_the_others() {
+fn unreadable_file_does_not_stop_the_others() {
     let world = World::new();
-    let good = world.sandbox.file("good.bin", PART + 1);
+    let readable = world.sandbox.file("readable.bin", PART + 1);
     let output = world
         .put(&world.sandbox.path("absent.bin"))
-        .arg(&good)
+        .arg(&readable)
         .run()
         .exits(66);
     assert_eq!(output.lines().len(), 1, "{output}");
-    world.holds_only(&good);
+    world.assert_holds_only(&readable);
 }
 
 #[test]
-fn name_type_and_metadata_reach_the_backend() {
+fn name_content_type_and_metadata_reach_the_backend() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 10);
     let output = world
@@ -166,7 +166,7 @@ fn name_type_and_metadata_reach_the_backend() {
         .iter()
         .find(|event| matches!(event, Event::Completed { .. }))
     else {
-        panic!("not completed: {output}")
+        panic!("no `completed` event: {output}")
     };
     assert_eq!(
         receipt.key.rsplit('.').next(),
@@ -186,13 +186,13 @@ fn name_type_and_metadata_reach_the_backend() {
         (&status["v"], &status["type"]),
         (&1.into(), &"upload".into())
     );
-    for said in ["holiday.mp4", "video/mp4"] {
-        assert!(status.to_string().contains(said), "no {said} in {status}");
+    for text in ["holiday.mp4", "video/mp4"] {
+        assert!(status.to_string().contains(text), "no {text} in {status}");
     }
 }
 
 #[test]
-fn a_dry_run_says_what_would_be_sent_and_sends_nothing() {
+fn dry_run_prints_the_plan_and_sends_nothing() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 2 * PART + 1);
     let output = world.put(&file).arg("--dry-run").run().succeeds();
@@ -208,11 +208,11 @@ fn a_dry_run_says_what_would_be_sent_and_sends_nothing() {
     );
     assert!(world.store().objects().is_empty());
     location(world.put(&file).run());
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
 #[test]
-fn receipts_of_several_files_are_lines_of_one_file() {
+fn receipts_of_several_files_are_appended_to_one_file() {
     let world = World::new();
     let (a, b) = (
         world.sandbox.file("a.bin", 3),
@@ -229,13 +229,13 @@ fn receipts_of_several_files_are_lines_of_one_file() {
     let receipts = receipts(&path);
     assert_eq!(receipts.len(), 2);
     for receipt in receipts {
-        proves(&receipt, if receipt.size == 3 { &a } else { &b }, PART);
+        assert_receipt_matches(&receipt, if receipt.size == 3 { &a } else { &b }, PART);
         assert_eq!(receipt.backend, world.proxy.url());
     }
 }
 
 #[test]
-fn a_finished_upload_prints_its_location_again() {
+fn resume_of_a_completed_upload_prints_its_location() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", PART + 1);
     let path = world.sandbox.path("receipt");
@@ -244,32 +244,32 @@ fn a_finished_upload_prints_its_location_again() {
     let id = &receipts(&path)[0].id;
     assert_eq!(location(world.upload(&["resume", id]).run()), first);
     assert_eq!(world.proxy.traffic().since(&before).count("PUT"), 0);
-    // Nothing unfinished is no failure.
+    // Without unfinished uploads, `resume` succeeds.
     world.resume().run().succeeds();
 }
 
 #[test]
-fn an_aborted_upload_is_gone_from_the_store() {
+fn aborted_upload_leaves_nothing_in_the_store() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 4 * PART);
-    world.proxy.shut_after(PART + 1);
+    world.proxy.block_after(PART + 1);
     let mut running = world.put(&file).arg("--json").spawn();
-    world.proxy.wait_until_shut();
-    let id = running.wait_for("an upload", |running| {
-        crate::interrupt::upload_id(&running.stdout())
+    world.proxy.wait_until_blocked();
+    let id = running.wait_for("an upload id", |running| {
+        crate::support::events::upload_id(&running.stdout())
     });
     running.kill9();
-    world.proxy.open();
+    world.proxy.unblock();
     assert_eq!(world.store().open_uploads().len(), 1);
     world.upload(&["abort", &id]).run().succeeds();
-    world.store().holds_nothing_open();
-    // The file itself may go again.
+    world.store().assert_no_open_uploads();
+    // The file can be uploaded again.
     location(world.put(&file).run());
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
 #[test]
-fn a_read_url_gives_the_bytes_to_whoever_holds_it() {
+fn read_url_returns_the_object_without_credentials() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", PART + 1);
     let path = world.sandbox.path("receipt");
@@ -286,11 +286,14 @@ fn a_read_url_gives_the_bytes_to_whoever_holds_it() {
         .succeeds()
         .line()
         .to_owned();
-    let brief = world
+    let short_lived = world
         .upload(&["url", &id, "--expires", "2m"])
         .run()
         .succeeds();
-    assert!(brief.line().contains("X-Amz-Expires=120&"), "{brief}");
+    assert!(
+        short_lived.line().contains("X-Amz-Expires=120&"),
+        "{short_lived}"
+    );
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -302,8 +305,8 @@ fn a_read_url_gives_the_bytes_to_whoever_holds_it() {
 }
 
 #[test]
-fn what_a_cdn_shows_is_named_by_it() {
-    let world = World::with(&["--cdn", "https://cdn.example.com"]);
+fn location_names_the_cdn() {
+    let world = World::with_args(&["--cdn", "https://cdn.example.com"]);
     let file = world.sandbox.file("film.bin", PART + 1);
     let location = location(world.put(&file).run());
     assert!(
@@ -316,10 +319,10 @@ fn what_a_cdn_shows_is_named_by_it() {
     );
 }
 
-/// What was refused is asked for otherwise; the refused request must not come back.
+/// A rejected request must not be repeated: the user corrects it.
 #[test]
-fn a_refused_request_leaves_nothing_to_resume() {
-    let world = World::with(&["--allow-type", "video/*"]);
+fn rejected_begin_leaves_nothing_to_resume() {
+    let world = World::with_args(&["--allow-type", "video/*"]);
     let file = world.sandbox.file("film.bin", 10);
     world.put(&file).run().exits(77);
     world.resume().run().succeeds();
@@ -328,11 +331,11 @@ fn a_refused_request_leaves_nothing_to_resume() {
         .args(["--content-type", "video/mp4"])
         .run()
         .succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
 #[test]
-fn a_receipt_never_overwrites_a_source() {
+fn receipt_never_overwrites_the_source() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 10);
     let before = files::sha256(&file);
@@ -340,13 +343,13 @@ fn a_receipt_never_overwrites_a_source() {
     assert_eq!(files::sha256(&file), before);
 }
 
-/// `upload abort "$ID"` with nothing in ID is no upload, not any upload.
+/// An empty variable in `upload abort "$ID"` must not select any upload.
 #[test]
-fn an_empty_id_names_nothing() {
+fn empty_id_selects_no_upload() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 8 * PART);
-    let (id, _) = crate::interrupt::killed_after(&world, &file, 3);
+    let (id, _) = world.put_and_kill_after_parts(&file, 3);
     world.upload(&["abort", ""]).run().exits(1);
     world.upload(&["resume", &id]).run().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }

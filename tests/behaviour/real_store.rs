@@ -1,73 +1,72 @@
-//! A store that nobody here wrote: client and gateway die on the way, a bit flips, and it holds one object and nothing
-//! half done.
-//!
-//! Border: needs the S3 server that `scripts/test` starts; without it these tests fail and say so.
+//! An S3 server of another project as the store: kills, corrupted parts and all sizes of files.
+//! `scripts/test` starts the server; without it these tests fail.
 
 use std::process;
 
-use crate::interrupt::held;
-use crate::support::dice::Dice;
 use crate::support::events::receipts;
 use crate::support::proxy::{Fault, Requests};
+use crate::support::random::Rng;
 use crate::support::s3::{S3, lacks};
-use crate::support::world::{World, bound, proves};
+use crate::support::world::{World, assert_receipt_matches, max_bytes_sent};
 use crate::support::{MIB, PART, files};
 
-/// A bucket of its own.
+/// A bucket for one test.
 #[track_caller]
 fn bucket(name: &str) -> S3 {
     S3::real(&format!("upload-{name}-{}", process::id()))
 }
 
 #[test]
-fn client_and_gateway_die_and_the_object_is_right() {
-    let mut dice = Dice::new(4);
+fn put_survives_kills_of_client_and_gateway() {
+    let mut rng = Rng::new(4);
     let store = bucket("killed");
-    let mut world = World::on(&store);
+    let mut world = World::on_store(&store);
     let before = world.bytes_put();
     let size = 48 * MIB;
     let file = world.sandbox.file("film.bin", size);
     let mut next = world.put(&file);
     for _ in 0..3 {
-        held(&world, next, dice.between(1, 12 * MIB)).kill9();
+        world
+            .run_until_blocked(next, rng.between(1, 12 * MIB))
+            .kill9();
         next = world.resume();
     }
     let receipt = world.sandbox.path("receipt");
-    let running = held(&world, next.arg("--receipt").arg(&receipt), 2 * MIB);
+    let running = world.run_until_blocked(next.arg("--receipt").arg(&receipt), 2 * MIB);
     world.gateway.kill9();
-    world.data().open();
-    world.gateway.start_again();
+    world.part_proxy().unblock();
+    world.gateway.restart();
     running.wait().succeeds();
 
-    store.holds_only(&file);
+    store.assert_holds_only(&file);
     let receipts = receipts(&receipt);
-    proves(&receipts[0], &file, PART);
-    let said = store.head(&receipts[0].key);
+    assert_receipt_matches(&receipts[0], &file, PART);
+    let head = store.head(&receipts[0].key);
     let checksum = files::checksum(&file, PART);
     assert_eq!(
-        said.header("x-amz-checksum-sha256"),
+        head.header("x-amz-checksum-sha256"),
         Some(checksum.as_str()).filter(|_| !lacks("composite"))
     );
     let sent = world.bytes_put() - before;
-    assert!(sent <= bound(size, 4), "{sent} bytes were sent");
+    assert!(sent <= max_bytes_sent(size, 4), "{sent} bytes were sent");
 }
 
 #[test]
-fn a_bit_that_flips_on_the_way_is_refused_and_sent_again() {
+fn corrupted_part_is_rejected_and_sent_again() {
     let store = bucket("flipped");
-    let world = World::on(&store);
-    let before = world.data().traffic();
+    let world = World::on_store(&store);
+    let before = world.part_proxy().traffic();
     let file = world.sandbox.file("film.bin", 3 * PART);
     world
-        .data()
-        .spoil(Requests::put().nth(2), Fault::FlipBit { at: PART / 2 });
+        .part_proxy()
+        .inject(Requests::put().nth(2), Fault::FlipBit { at: PART / 2 });
     world.put(&file).run().succeeds();
-    store.holds_only(&file);
-    let traffic = world.data().traffic().since(&before);
+    store.assert_holds_only(&file);
+    let traffic = world.part_proxy().traffic().since(&before);
     assert_eq!(traffic.count("PUT"), 4);
     assert_eq!(
         traffic
-            .of("PUT")
+            .by_method("PUT")
             .filter(|exchange| exchange.status == Some(400))
             .count(),
         1,
@@ -76,9 +75,9 @@ fn a_bit_that_flips_on_the_way_is_refused_and_sent_again() {
 }
 
 #[test]
-fn a_file_of_any_size_arrives_whole() {
+fn put_stores_files_of_any_size() {
     let store = bucket("sizes");
-    let world = World::on(&store);
+    let world = World::on_store(&store);
     let receipt = world.sandbox.path("receipt");
     for size in [0, 1, PART, PART + 1] {
         let file = world.sandbox.file(&format!("{size}.bin"), size);
@@ -90,11 +89,11 @@ fn a_file_of_any_size_arrives_whole() {
             .succeeds();
         let receipts = receipts(&receipt);
         let receipt = receipts.last().unwrap();
-        proves(receipt, &file, PART);
+        assert_receipt_matches(receipt, &file, PART);
         assert_eq!(
             files::sha256_of(&store.get(&receipt.key)),
             files::sha256(&file)
         );
     }
-    store.holds_nothing_open();
+    store.assert_no_open_uploads();
 }

@@ -1,63 +1,60 @@
-//! No bytes and no token go where somebody else sends them: redirects are not followed, stores are the ones there were, plain
-//! HTTP stays on this machine.
+//! Limits on where the client sends bytes and tokens: it follows no redirect, sends parts to known
+//! stores only, and uses plain HTTP on this machine only.
 //!
-//! Border: what a gateway or a store that is not to be trusted can make the client do; which addresses are whose has unit tests.
+//! Not here: the classes of addresses (unit tests of `net`).
 
 use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::thread;
 
 use crate::support::gateway::Gateway;
-use crate::support::proxy::{Answer, Fault, Proxy, Requests};
+use crate::support::proxy::{Fault, Proxy, Requests, Response};
 use crate::support::sandbox::Sandbox;
 use crate::support::world::World;
 use crate::support::{PART, wait};
 
 const STATUSES: [u16; 5] = [301, 302, 303, 307, 308];
 
-/// Another host, which must hear nothing.
-struct Elsewhere(TcpListener);
+/// The target of a redirect, which must receive no connection.
+struct RedirectTarget(TcpListener);
 
-impl Elsewhere {
+impl RedirectTarget {
     fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         Self(listener)
     }
 
-    fn place(&self) -> String {
-        self.0.local_addr().unwrap().to_string()
-    }
-
     fn redirect(&self, status: u16) -> Fault {
-        let there = format!("http://{}/", self.place());
-        Fault::Answer(
-            Answer::new(status)
-                .header("location", &there)
+        let url = format!("http://{}/", self.0.local_addr().unwrap());
+        Fault::Respond(
+            Response::new(status)
+                .header("location", &url)
                 .header("x-upload-protocol", "1"),
         )
     }
 
     #[track_caller]
-    fn has_heard_nothing(&self) {
+    fn assert_no_connection(&self) {
         assert_eq!(
             self.0.accept().map(drop).unwrap_err().kind(),
             ErrorKind::WouldBlock,
-            "somebody called"
+            "a redirect was followed"
         );
     }
 }
 
-/// One call of an upload is redirected: it fails, and nobody follows. Each status at the same time as the others: what
-/// may be a captive portal is waited for.
-fn not_followed(requests: Requests, envs: &[(&str, &str)]) {
+/// Redirects `requests` during a put; asserts that the put fails and that the redirect is not
+/// followed. All statuses run at the same time, because the client retries redirects that may come
+/// from a captive portal.
+fn assert_not_followed(requests: Requests, envs: &[(&str, &str)]) {
     thread::scope(|scope| {
         for status in STATUSES {
             scope.spawn(move || {
-                let elsewhere = Elsewhere::new();
+                let target = RedirectTarget::new();
                 let world = World::new();
                 let file = world.sandbox.file("film.bin", PART + 1000);
-                world.proxy.spoil(requests, elsewhere.redirect(status));
+                world.proxy.inject(requests, target.redirect(status));
                 let mut put = world.put(&file);
                 for (name, value) in envs {
                     put = put.env(name, value);
@@ -68,39 +65,40 @@ fn not_followed(requests: Requests, envs: &[(&str, &str)]) {
                     .run();
                 assert!(matches!(output.code(), Some(69 | 75)), "{output}");
                 assert!(output.stderr().contains(&status.to_string()), "{output}");
-                elsewhere.has_heard_nothing();
-                world.proxy.mend();
+                target.assert_no_connection();
+                world.proxy.clear_faults();
                 world.put(&file).run().succeeds();
-                world.holds_only(&file);
+                world.assert_holds_only(&file);
             });
         }
     });
 }
 
 #[test]
-fn no_redirect_of_the_first_call_is_followed() {
-    not_followed(Requests::get("/v1"), &[]);
+fn redirect_of_the_first_call_is_not_followed() {
+    assert_not_followed(Requests::get("/v1"), &[]);
 }
 
 #[test]
-fn no_redirect_of_begin_is_followed() {
-    not_followed(Requests::begin(), &[]);
+fn redirect_of_begin_is_not_followed() {
+    assert_not_followed(Requests::begin(), &[]);
 }
 
 #[test]
-fn no_redirect_of_sign_is_followed() {
-    not_followed(Requests::sign(), &[]);
+fn redirect_of_sign_is_not_followed() {
+    assert_not_followed(Requests::sign(), &[]);
 }
 
 #[test]
-fn no_redirect_of_a_part_is_followed() {
-    not_followed(Requests::put(), &[]);
+fn redirect_of_a_part_is_not_followed() {
+    assert_not_followed(Requests::put(), &[]);
 }
 
-/// Where a proxy is configured, parts are sent by the HTTP library; this machine is reached without it all the same.
+/// If an HTTP proxy is configured, the HTTP library sends the parts; `NO_PROXY` excludes this
+/// machine.
 #[test]
-fn no_redirect_of_a_part_is_followed_by_the_library() {
-    not_followed(
+fn redirect_of_a_part_is_not_followed_by_the_library() {
+    assert_not_followed(
         Requests::put(),
         &[
             ("http_proxy", "http://127.0.0.1:1"),
@@ -110,51 +108,43 @@ fn no_redirect_of_a_part_is_followed_by_the_library() {
 }
 
 #[test]
-fn no_redirect_of_complete_is_followed() {
-    not_followed(Requests::complete(), &[]);
+fn redirect_of_complete_is_not_followed() {
+    assert_not_followed(Requests::complete(), &[]);
 }
 
 #[test]
-fn no_redirect_of_a_resumed_upload_is_followed() {
+fn redirect_of_resume_is_not_followed() {
     for requests in [Requests::get("/parts"), Requests::post("/claim")] {
-        let elsewhere = Elsewhere::new();
+        let target = RedirectTarget::new();
         let world = World::new();
         let file = world.sandbox.file("film.bin", 3 * PART);
-        crate::interrupt::held(&world, world.put(&file), PART).kill9();
-        world.proxy.open();
-        world.proxy.spoil(requests, elsewhere.redirect(307));
+        world.run_until_blocked(world.put(&file), PART).kill9();
+        world.proxy.unblock();
+        world.proxy.inject(requests, target.redirect(307));
         let output = world.resume().args(["--give-up-after", "1s"]).run();
         assert!(matches!(output.code(), Some(69 | 75)), "{output}");
-        elsewhere.has_heard_nothing();
-        world.proxy.mend();
+        target.assert_no_connection();
+        world.proxy.clear_faults();
         world.resume().run().succeeds();
-        world.holds_only(&file);
+        world.assert_holds_only(&file);
     }
 }
 
-/// A gateway that signs for `public_url`, and a client beside it that calls it directly.
-struct Signing {
+/// A gateway that signs for `public_url`, and a client that calls the gateway directly.
+struct SigningGateway {
     gateway: Gateway,
     token: String,
     sandbox: Sandbox,
 }
 
-impl Signing {
+impl SigningGateway {
     fn for_url(public_url: &str) -> Self {
-        Self::again(Sandbox::new(), Sandbox::new(), public_url)
-    }
-
-    fn again(gateways: Sandbox, sandbox: Sandbox, public_url: &str) -> Self {
-        let gateway = Gateway::start_in(
-            gateways,
-            &["--auth", "tokens", "--public-url", public_url],
-            &[],
-        );
+        let gateway = Gateway::start(&["--auth", "tokens", "--public-url", public_url], &[]);
         let token = gateway.token("client");
         Self {
             gateway,
             token,
-            sandbox,
+            sandbox: Sandbox::new(),
         }
     }
 
@@ -171,31 +161,31 @@ impl Signing {
 }
 
 #[test]
-fn a_url_into_somebody_elses_network_is_not_used() {
-    for (url, why) in [
+fn presigned_url_to_a_private_network_is_not_used() {
+    for (url, reason) in [
         ("https://169.254.169.254", "private address"),
         ("https://[fe80::1]", "private address"),
         ("http://192.0.2.1:9000", "not https"),
         ("http://store.example", "not https"),
     ] {
-        let signing = Signing::for_url(url);
+        let signing = SigningGateway::for_url(url);
         let file = signing.sandbox.file("film.bin", 1000);
         let output = signing
             .put(&file)
             .run()
             .exits(69)
-            .says(why)
-            .says("--store-host");
+            .stderr_contains(reason)
+            .stderr_contains("--store-host");
         assert!(!output.stderr().contains("X-Amz"), "{output}");
     }
 }
 
-/// The store of the first upload is the store of this backend, until somebody says otherwise.
+/// The client accepts the store of a backend's first upload, and others only with `--store-host`.
 #[test]
-fn a_store_that_is_another_than_before_is_not_used() {
+fn changed_store_host_is_not_used() {
     let (first, second) = (Proxy::start(), Proxy::start());
-    let gateways = Sandbox::new();
-    let started = |gateways: &Sandbox, proxy: &Proxy| {
+    let gateway_sandbox = Sandbox::new();
+    let start = |proxy: &Proxy| {
         let args = [
             "serve",
             "--listen",
@@ -203,7 +193,7 @@ fn a_store_that_is_another_than_before_is_not_used() {
             "--public-url",
             &proxy.url(),
         ];
-        let mut running = gateways.upload(args).spawn();
+        let mut running = gateway_sandbox.upload(args).spawn();
         let addr: std::net::SocketAddr = running.wait_for("its address", |running| {
             let stderr = running.stderr();
             let (_, rest) = stderr.split_once("listening on http://")?;
@@ -212,7 +202,7 @@ fn a_store_that_is_another_than_before_is_not_used() {
                 .parse()
                 .ok()
         });
-        proxy.lead_to(addr);
+        proxy.forward_to(addr);
         (running, format!("http://{addr}"))
     };
     let client = Sandbox::new();
@@ -222,34 +212,34 @@ fn a_store_that_is_another_than_before_is_not_used() {
             .arg(client.file(name, 1000))
     };
 
-    let (gateway, backend) = started(&gateways, &first);
+    let (gateway, backend) = start(&first);
     put(&backend, "1.bin").run().succeeds();
     assert_eq!(first.traffic().count("PUT"), 1);
     gateway.kill9();
 
-    let (gateway, backend) = started(&gateways, &second);
+    let (gateway, backend) = start(&second);
     let output = put(&backend, "2.bin")
         .run()
         .exits(69)
-        .says("another store than before")
-        .says("--store-host 127.0.0.1:");
+        .stderr_contains("another store than before")
+        .stderr_contains("--store-host 127.0.0.1:");
     assert_eq!(second.traffic().count("PUT"), 0, "{output}");
-    let place = second.url().trim_start_matches("http://").to_owned();
+    let store_host = second.url().trim_start_matches("http://").to_owned();
     put(&backend, "2.bin")
-        .args(["--store-host", &place])
+        .args(["--store-host", &store_host])
         .run()
         .succeeds();
     put(&backend, "3.bin").run().succeeds();
     assert_eq!(
         second.traffic().count("PUT"),
         2,
-        "once it was named, it is one of its stores"
+        "a store that was named once must be accepted later"
     );
     gateway.kill9();
 }
 
 #[test]
-fn plain_http_to_another_machine_needs_a_word() {
+fn plain_http_to_another_machine_needs_a_flag() {
     let sandbox = Sandbox::new();
     let file = sandbox.file("film.bin", 10);
     let put = |backend: &str| {
@@ -257,11 +247,10 @@ fn plain_http_to_another_machine_needs_a_word() {
             .upload(["put", "--give-up-after", "1s", "--backend", backend])
             .arg(&file)
     };
-    let refused = put("http://192.0.2.1:9").run();
-    assert!(
-        refused.code() == Some(2) && refused.stderr().contains("--allow-insecure-http"),
-        "{refused}"
-    );
+    put("http://192.0.2.1:9")
+        .run()
+        .exits(2)
+        .stderr_contains("--allow-insecure-http");
     let config = sandbox.path("config.toml");
     std::fs::write(&config, "backend = \"http://192.0.2.1:9\"\n").unwrap();
     sandbox
@@ -270,7 +259,7 @@ fn plain_http_to_another_machine_needs_a_word() {
         .arg(&file)
         .run()
         .exits(78)
-        .says("--allow-insecure-http");
+        .stderr_contains("--allow-insecure-http");
     let port = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -282,42 +271,48 @@ fn plain_http_to_another_machine_needs_a_word() {
         .exits(75);
 }
 
-/// What somebody else answers without end, or over and over, is not read for ever.
+/// The client limits the size of responses and the number of pages of a list.
 #[test]
-fn an_answer_without_end_is_not_read() {
+fn endless_response_is_not_read() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 2 * PART);
-    let endless = Answer::json(200, &"[0,".repeat(3 << 20));
+    let endless = Response::json(200, &"[0,".repeat(3 << 20));
     world
         .proxy
-        .spoil(Requests::get("/v1"), Fault::Answer(endless.clone()));
-    world.put(&file).run().exits(69).says("bytes");
-    world.proxy.mend();
-    world.proxy.spoil(
+        .inject(Requests::get("/v1"), Fault::Respond(endless.clone()));
+    world.put(&file).run().exits(69).stderr_contains("bytes");
+    world.proxy.clear_faults();
+    world.proxy.inject(
         Requests::put(),
-        Fault::Answer(endless.header("etag", "\"e\"")),
+        Fault::Respond(endless.header("etag", "\"e\"")),
     );
-    world.put(&file).run().exits(69).says("bytes");
-    world.proxy.mend();
+    world.put(&file).run().exits(69).stderr_contains("bytes");
+    world.proxy.clear_faults();
 
-    // What is compressed is not unpacked: there is no bomb.
-    let gzip = Answer::json(200, "\u{1f}\u{8b}").header("content-encoding", "gzip");
-    world.proxy.spoil(Requests::get("/v1"), Fault::Answer(gzip));
+    // The client does not decompress responses, so a small response cannot grow.
+    let gzip = Response::json(200, "\u{1f}\u{8b}").header("content-encoding", "gzip");
+    world
+        .proxy
+        .inject(Requests::get("/v1"), Fault::Respond(gzip));
     world.put(&file).run().exits(69);
-    world.proxy.mend();
+    world.proxy.clear_faults();
 
-    crate::interrupt::held(&world, world.put(&file), PART).kill9();
-    world.proxy.open();
-    let again = r#"{"parts":[],"next":1}"#;
-    world.proxy.spoil(
+    world.run_until_blocked(world.put(&file), PART).kill9();
+    world.proxy.unblock();
+    let same_page = r#"{"parts":[],"next":1}"#;
+    world.proxy.inject(
         Requests::get("/parts"),
-        Fault::Answer(Answer::json(200, again)),
+        Fault::Respond(Response::json(200, same_page)),
     );
-    world.resume().run().exits(69).says("does not end");
-    world.proxy.mend();
+    world
+        .resume()
+        .run()
+        .exits(69)
+        .stderr_contains("does not end");
+    world.proxy.clear_faults();
     world.resume().run().succeeds();
-    wait::until("its end", || {
+    wait::until("the end of the multipart upload", || {
         world.store().open_uploads().is_empty().then_some(())
     });
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }

@@ -1,8 +1,7 @@
-//! A PostgreSQL that is stopped amid a put, and started again.
+//! A PostgreSQL server that is stopped and restarted during a put, in order and as in a crash.
 //!
-//! Border: a database that lets nobody in for a while is `gateways`; here its whole server ends, once in order and once at a blow.
+//! Not here: a database that rejects connections for a while (`gateways`).
 
-use crate::interrupt::held;
 use crate::support::PART;
 use crate::support::gateway::Gateway;
 use crate::support::postgres::Server;
@@ -10,62 +9,62 @@ use crate::support::proxy::Proxy;
 use crate::support::wait;
 use crate::support::world::World;
 
-/// What is asked while the database is away: its status, and whether it says when to come again.
-fn asked(url: &str) -> (u16, bool) {
+/// Lists uploads; returns the status and whether the response has a Retry-After header.
+fn list_uploads(url: &str) -> (u16, bool) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
     runtime.block_on(async {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let answer = client
+        let response = client
             .get(format!("{url}/v1/uploads"))
             .send()
             .await
             .unwrap();
         (
-            answer.status().as_u16(),
-            answer.headers().contains_key("retry-after"),
+            response.status().as_u16(),
+            response.headers().contains_key("retry-after"),
         )
     })
 }
 
 #[test]
-fn a_postgresql_that_is_started_again_amid_a_put_costs_nothing() {
+fn put_survives_a_restart_of_postgresql() {
     let (server, store) = (Server::start(), Gateway::start(&[], &[]));
     let bucket = store.store();
-    let (address, way) = (Proxy::start(), Proxy::start());
-    way.lead_to(bucket.addr());
-    let (url, place, endpoint) = (
-        address.url(),
+    let (gateway_proxy, store_proxy) = (Proxy::start(), Proxy::start());
+    store_proxy.forward_to(bucket.addr());
+    let (url, bucket_url, endpoint) = (
+        gateway_proxy.url(),
         format!("s3://{}", bucket.bucket()),
-        way.url(),
+        store_proxy.url(),
     );
     let args = [
         "--store",
-        &place,
+        &bucket_url,
         "--s3-endpoint",
         &endpoint,
         "--s3-path-style",
     ];
     let mut envs = bucket.envs().to_vec();
     envs.push(("UPLOAD_LEDGER", server.url()));
-    let world = World::named(&url, address, &args, &envs, Some(way));
+    let world = World::with_public_url(&url, gateway_proxy, &args, &envs, Some(store_proxy));
     for mode in ["fast", "immediate"] {
         let file = world.sandbox.file(mode, 3 * PART);
-        let running = held(&world, world.put(&file), PART + 1000);
+        let running = world.run_until_blocked(world.put(&file), PART + 1000);
         server.stop(mode);
-        assert_eq!(asked(&world.gateway.url()), (503, true), "{mode}");
+        assert_eq!(list_uploads(&world.gateway.url()), (503, true), "{mode}");
         let before = world.proxy.traffic().0.len();
-        world.data().open();
-        // Whoever needs the ledger now is told to come again.
-        wait::until("a call of the put to be put off", || {
+        world.part_proxy().unblock();
+        // Calls that need the ledger get 503 with Retry-After.
+        wait::until("status 503 for a call of the put", || {
             world.proxy.traffic().0[before..]
                 .iter()
-                .any(|call| call.status == Some(503))
+                .any(|exchange| exchange.status == Some(503))
                 .then_some(())
         });
-        server.start_again();
+        server.restart();
         let location = running.wait().succeeds().line().to_owned();
         let objects = bucket.objects();
         let key = objects
@@ -77,7 +76,7 @@ fn a_postgresql_that_is_started_again_amid_a_put_costs_nothing() {
             crate::support::files::sha256(&file),
             "{mode}"
         );
-        bucket.holds_nothing_open();
+        bucket.assert_no_open_uploads();
     }
     assert_eq!(bucket.objects().len(), 2);
     assert!(!world.gateway.stderr().contains("panicked"));

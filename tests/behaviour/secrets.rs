@@ -1,40 +1,62 @@
-//! Tokens and signatures are nowhere: not in what is printed, not in what is kept.
-//!
-//! Border: everything under the temporary directories of client and gateway is searched, but for the file's own bytes.
+//! Tokens and signatures appear in no output and in no file of client or gateway.
 
 use std::fs;
 use std::path::PathBuf;
 
-use crate::interrupt::held;
 use crate::support::PART;
-use crate::support::proxy::{Answer, Fault, Requests};
+use crate::support::command::{Command, Output};
+use crate::support::proxy::{Fault, Requests, Response};
 use crate::support::world::World;
 
-/// Marks of a presigned URL.
+/// Query parameters of a presigned URL.
 const SIGNATURE: [&str; 2] = ["X-Amz-Signature", "X-Amz-Credential"];
 
 #[track_caller]
-fn holds_none(what: &str, bytes: &[u8], secrets: &[&str]) {
+fn assert_no_secret(name: &str, bytes: &[u8], secrets: &[&str]) {
     for secret in secrets {
         let found = String::from_utf8_lossy(bytes).contains(secret);
-        assert!(!found, "{secret} stands in {what}");
+        assert!(!found, "{name} contains {secret}");
+    }
+}
+
+#[track_caller]
+fn assert_no_secret_in_output(output: &Output, secrets: &[&str]) {
+    assert_no_secret("standard output", output.stdout_bytes(), secrets);
+    assert_no_secret("standard error", output.stderr().as_bytes(), secrets);
+}
+
+#[track_caller]
+fn assert_no_secret_in_files(files: Vec<PathBuf>, secrets: &[&str]) {
+    for path in files {
+        // Skips the source and its stored parts, which are large and random.
+        if path
+            .metadata()
+            .is_ok_and(|found| found.len() > 0 && found.len() % PART == 0)
+        {
+            continue;
+        }
+        assert_no_secret(
+            &path.display().to_string(),
+            &fs::read(&path).unwrap_or_default(),
+            secrets,
+        );
     }
 }
 
 #[test]
-fn no_token_and_no_signature_is_printed_or_kept() {
-    let mut world = World::with(&["--auth", "tokens", "-vvv", "--log-format", "json"]);
+fn killed_and_resumed_put_shows_and_keeps_no_secret() {
+    let mut world = World::with_args(&["--auth", "tokens", "-vvv", "--log-format", "json"]);
     let token = world.gateway.token("canary");
     let file = world.sandbox.file("film.bin", 6 * PART);
-    world.proxy.spoil(Requests::put().nth(1), Fault::expired());
+    world.proxy.inject(Requests::put().nth(1), Fault::expired());
     world
         .proxy
-        .spoil(Requests::put().nth(2), Fault::FlipBit { at: 1 });
+        .inject(Requests::put().nth(2), Fault::FlipBit { at: 1 });
     world
         .proxy
-        .spoil(Requests::put().nth(3), Fault::CutAfter { bytes: 100 });
+        .inject(Requests::put().nth(3), Fault::CutAfter { bytes: 100 });
     let secrets = [token.as_str(), SIGNATURE[0], SIGNATURE[1]];
-    let loud = |command: crate::support::command::Command| {
+    let verbose = |command: Command| {
         command
             .arg("-vvv")
             .env("UPLOAD_TOKEN", &token)
@@ -42,37 +64,37 @@ fn no_token_and_no_signature_is_printed_or_kept() {
             .env("RUST_BACKTRACE", "1")
     };
 
-    // Killed in the middle, so that the journal is looked at as it stands half way.
-    let output = held(&world, loud(world.put(&file)), 3 * PART).kill9();
-    holds_none("standard output", output.stdout_bytes(), &secrets);
-    holds_none("standard error", output.stderr().as_bytes(), &secrets);
-    search(world.sandbox.files(), &secrets);
-    world.proxy.open();
+    // Killed in mid-transfer, so that the journal of an unfinished upload is searched too.
+    let output = world
+        .run_until_blocked(verbose(world.put(&file)), 3 * PART)
+        .kill9();
+    assert_no_secret_in_output(&output, &secrets);
+    assert_no_secret_in_files(world.sandbox.files(), &secrets);
+    world.proxy.unblock();
 
-    let output = loud(world.resume()).run().succeeds();
-    holds_none("standard output", output.stdout_bytes(), &secrets);
-    holds_none("standard error", output.stderr().as_bytes(), &secrets);
-    let spoken = world.gateway.kill9();
-    holds_none("the gateway's standard error", spoken.as_bytes(), &secrets);
-    search(world.sandbox.files(), &secrets);
-    search(world.gateway.sandbox().files(), &secrets);
+    let output = verbose(world.resume()).run().succeeds();
+    assert_no_secret_in_output(&output, &secrets);
+    let log = world.gateway.kill9();
+    assert_no_secret("the gateway's log", log.as_bytes(), &secrets);
+    assert_no_secret_in_files(world.sandbox.files(), &secrets);
+    assert_no_secret_in_files(world.gateway.sandbox().files(), &secrets);
 }
 
-/// What S3 says of a signature that does not fit: the whole of what was signed, and the signature.
-fn echo() -> Fault {
+/// S3's error for a wrong signature, which holds the signed string and the signature.
+fn signature_mismatch() -> Fault {
     let error = "<Error><Code>SignatureDoesNotMatch</Code><Message>canary-message</Message><StringToSign>canary-signed\
                  </StringToSign><SignatureProvided>canary-signature</SignatureProvided></Error>";
-    Fault::Answer(
-        Answer::new(403)
+    Fault::Respond(
+        Response::new(403)
             .header("x-amz-request-id", "ABC")
             .body("application/xml", error),
     )
 }
 
-/// Every verb that talks to a backend, as loud as it gets, with everything going wrong in between.
+/// Every verb that calls a backend, with the most verbose output and with faults.
 #[test]
-fn no_verb_prints_a_secret_however_loud() {
-    let world = World::with(&["--auth", "tokens", "-vvv"]);
+fn verbose_output_of_every_verb_holds_no_secret() {
+    let world = World::with_args(&["--auth", "tokens", "-vvv"]);
     let token = world.gateway.token("canary");
     let secrets = [
         token.as_str(),
@@ -87,37 +109,38 @@ fn no_verb_prints_a_secret_however_loud() {
             .env("UPLOAD_TOKEN", &token)
             .env("RUST_LOG", "trace")
             .arg("-vvv");
-        // With a proxy configured, parts go by the HTTP library, whose errors name URLs; this machine is reached without it.
+        // With an HTTP proxy configured, the HTTP library sends the parts, and its errors may hold
+        // URLs.
+        // `NO_PROXY` excludes this machine.
         command = command
             .env("RUST_BACKTRACE", "full")
             .env("http_proxy", "http://127.0.0.1:1")
             .env("NO_PROXY", "127.0.0.1");
-        path.into_iter()
-            .fold(command, crate::support::command::Command::arg)
-            .run()
+        path.into_iter().fold(command, Command::arg).run()
     };
-    let silent = |output: &crate::support::command::Output| {
-        holds_none("standard output", output.stdout_bytes(), &secrets);
-        holds_none("standard error", output.stderr().as_bytes(), &secrets);
-        search(world.sandbox.files(), &secrets);
+    let check = |output: &Output| {
+        assert_no_secret_in_output(output, &secrets);
+        assert_no_secret_in_files(world.sandbox.files(), &secrets);
     };
     for json in [&[][..], &["--json"]] {
         let with = |args: &[&'static str]| [args, json].concat();
         let file = world.sandbox.file(&format!("{}.bin", json.len()), 3 * PART);
-        world.proxy.spoil(Requests::put().first(20), echo());
-        silent(&run(&with(&["put", "--part-size", "5MiB"]), Some(&file)).exits(77));
-        world.proxy.mend();
         world
             .proxy
-            .spoil(Requests::put().first(3), Fault::CutAfter { bytes: 100 });
+            .inject(Requests::put().first(20), signature_mismatch());
+        check(&run(&with(&["put", "--part-size", "5MiB"]), Some(&file)).exits(77));
+        world.proxy.clear_faults();
         world
             .proxy
-            .spoil(Requests::sign().nth(2), Fault::DropAnswer);
+            .inject(Requests::put().first(3), Fault::CutAfter { bytes: 100 });
         world
             .proxy
-            .spoil(Requests::complete().nth(1), Fault::DropAnswer);
-        silent(&run(&with(&["resume"]), None).succeeds());
-        world.proxy.mend();
+            .inject(Requests::sign().nth(2), Fault::DropResponse);
+        world
+            .proxy
+            .inject(Requests::complete().nth(1), Fault::DropResponse);
+        check(&run(&with(&["resume"]), None).succeeds());
+        world.proxy.clear_faults();
         for args in [
             &["list", "--all"][..],
             &["config"],
@@ -125,81 +148,64 @@ fn no_verb_prints_a_secret_however_loud() {
             &["put"],
         ] {
             let path = (args[0] == "put").then_some(file.as_path());
-            silent(&run(&[args, json].concat(), path).succeeds());
+            check(&run(&[args, json].concat(), path).succeeds());
         }
-        silent(&run(&with(&["status", "--remote"]), Some(&file)));
-        // Whoever asks for a URL gets one, on standard output and nowhere else.
+        check(&run(&with(&["status", "--remote"]), Some(&file)));
+        // `upload url` prints a presigned URL, on standard output only.
         let url = run(&with(&["url"]), Some(&file)).succeeds();
         assert!(url.stdout().contains(SIGNATURE[0]), "{url}");
-        holds_none("standard error", url.stderr().as_bytes(), &secrets);
+        assert_no_secret("standard error", url.stderr().as_bytes(), &secrets);
         let cat = run(&with(&["cat"]), Some(&file)).succeeds();
-        holds_none("standard error", cat.stderr().as_bytes(), &secrets);
-        world.proxy.spoil(
+        assert_no_secret("standard error", cat.stderr().as_bytes(), &secrets);
+        world.proxy.inject(
             Requests::get("/url"),
-            Fault::Answer(Answer::new(500).body("text/plain", "canary-body")),
+            Fault::Respond(Response::new(500).body("text/plain", "canary-body")),
         );
-        silent(&run(&with(&["url"]), Some(&file)));
-        world.proxy.mend();
-        world.proxy.spoil(Requests::put(), Fault::slow_down());
-        silent(
+        check(&run(&with(&["url"]), Some(&file)));
+        world.proxy.clear_faults();
+        world.proxy.inject(Requests::put(), Fault::slow_down());
+        check(
             &run(
                 &with(&["put", "--force", "--give-up-after", "1s"]),
                 Some(&file),
             )
             .exits(75),
         );
-        world.proxy.mend();
-        silent(&run(&with(&["abort"]), Some(&file)));
+        world.proxy.clear_faults();
+        check(&run(&with(&["abort"]), Some(&file)));
         let wrong = world
             .upload(&["put", "--force"])
             .arg(&file)
             .env("UPLOAD_TOKEN", "canary-token")
             .arg("-vvv")
             .run();
-        silent(&wrong.exits(77));
+        check(&wrong.exits(77));
     }
 }
 
-#[track_caller]
-fn search(files: Vec<PathBuf>, secrets: &[&str]) {
-    for path in files {
-        // The source and its stored parts: random bytes, and many.
-        if path
-            .metadata()
-            .is_ok_and(|found| found.len() > 0 && found.len() % PART == 0)
-        {
-            continue;
-        }
-        holds_none(
-            &path.display().to_string(),
-            &fs::read(&path).unwrap_or_default(),
-            secrets,
-        );
-    }
-}
-
-/// Without a backend that is named, a token or a header is nobody's where there are two who might get it.
+/// The journal holds uploads of two backends. Without `--backend`, a token or header could reach
+/// both.
 #[test]
-fn one_secret_is_not_shown_to_several_backends() {
+fn token_or_header_needs_a_backend_if_the_journal_names_several() {
     let (world, other) = (World::new(), World::new());
     let file = world.sandbox.file("film.bin", 3 * PART);
-    for to in [&world, &other] {
-        held(
-            to,
-            world.put(&file).env("UPLOAD_BACKEND", to.proxy.url()),
-            PART + 1,
-        )
-        .kill9();
-        to.proxy.open();
+    for backend in [&world, &other] {
+        backend
+            .run_until_blocked(
+                world.put(&file).env("UPLOAD_BACKEND", backend.proxy.url()),
+                PART + 1,
+            )
+            .kill9();
+        backend.proxy.unblock();
     }
-    let asked = || [&world, &other].map(|to| to.proxy.traffic().0.len());
-    let before = asked();
+    let requests = || [&world, &other].map(|backend| backend.proxy.traffic().0.len());
+    let before = requests();
     let resume = || world.sandbox.upload(["resume"]);
     for resume in [
         resume().args(["--header", "x-key: canary"]),
         resume().env("UPLOAD_TOKEN", "canary"),
     ] {
-        resume.run().exits(78).says("--backend");
+        resume.run().exits(78).stderr_contains("--backend");
     }
-    assert_eq!(asked(), before, "somebody was asked");
+    assert_eq!(requests(), before, "a backend received a request");
 }

@@ -1,13 +1,13 @@
-//! Where settings come from, and which wins: flags, environment, configuration file, defaults.
+//! The order of settings: flags, environment, configuration file, defaults.
 //!
-//! Border: seen through what a run does; parsing has tests of its own.
+//! Not here: parsing (unit tests of `cli`).
 
 use std::fs;
 
 use crate::support::sandbox::Sandbox;
 
 #[test]
-fn the_backend_comes_from_flag_environment_or_file_in_that_order() {
+fn backend_comes_from_flag_environment_or_file_in_that_order() {
     let sandbox = Sandbox::new();
     let file = sandbox.file("film.bin", 10);
     let config = sandbox.path("config.toml");
@@ -35,7 +35,7 @@ fn the_backend_comes_from_flag_environment_or_file_in_that_order() {
 }
 
 #[test]
-fn config_tells_each_setting_and_its_origin() {
+fn config_prints_each_setting_and_its_origin() {
     let sandbox = Sandbox::new();
     let output = sandbox
         .upload(["config"])
@@ -49,7 +49,7 @@ fn config_tells_each_setting_and_its_origin() {
 }
 
 #[test]
-fn the_journal_may_stand_elsewhere() {
+fn journal_path_can_be_set() {
     let sandbox = Sandbox::new();
     let file = sandbox.file("film.bin", 10);
     let journal = sandbox.path("elsewhere/journal.db");

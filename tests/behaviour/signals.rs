@@ -1,18 +1,17 @@
-//! Asked to stop, the client stops in good order and says how to go on; asked to go slower or faster, it does.
+//! SIGINT, SIGTERM and SIGHUP stop the client in order; SIGUSR1 and SIGUSR2 change the rate limit.
 //!
-//! Border: SIGINT, SIGTERM and SIGHUP, SIGUSR1 and SIGUSR2; what cannot be caught is `interrupt`.
+//! Not here: SIGKILL (`interrupt`), signals at each phase (`phases`).
 
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::interrupt::held;
 use crate::support::wait;
 use crate::support::world::World;
 use crate::support::{MIB, PART};
 
-/// The command that continues, as the run printed it.
-fn continues(stderr: &str) -> Option<Vec<String>> {
+/// The arguments of the `upload resume` command that the run printed.
+fn printed_resume(stderr: &str) -> Option<Vec<String>> {
     let (_, command) = stderr.split_once("upload resume ")?;
     let id: String = command
         .chars()
@@ -21,86 +20,91 @@ fn continues(stderr: &str) -> Option<Vec<String>> {
     (!id.is_empty()).then(|| vec!["resume".to_owned(), id])
 }
 
-/// One signal while two parts of eight are half sent; the rest of the story after `code`.
-fn stops(signal: Signal, code: i32) {
+/// Sends a signal while two parts of eight are on the wire. Asserts the exit code, and that the
+/// printed command finishes the upload.
+fn stop_and_resume(signal: Signal, code: i32) {
     let world = World::new();
     let size = 8 * PART;
     let file = world.sandbox.file("film.bin", size);
-    let running = held(&world, world.put(&file), 12 * MIB);
+    let running = world.run_until_blocked(world.put(&file), 12 * MIB);
     running.signal(signal);
-    world.proxy.open();
+    world.proxy.unblock();
     let output = running.wait().exits(code);
     assert_eq!(
         output.stdout(),
         "",
-        "a location was printed for what is not there"
+        "a location was printed without an object"
     );
-    let command =
-        continues(output.stderr()).unwrap_or_else(|| panic!("no command that continues: {output}"));
+    let resume = printed_resume(output.stderr())
+        .unwrap_or_else(|| panic!("no `upload resume` command was printed: {output}"));
     assert!(world.store().objects().is_empty());
     assert_eq!(
         world.store().open_uploads().len(),
         1,
-        "something was aborted unasked"
+        "the multipart upload was aborted"
     );
-    world.sandbox.upload(command).run().succeeds();
-    world.holds_only(&file);
+    world.sandbox.upload(resume).run().succeeds();
+    world.assert_holds_only(&file);
     let sent = world.bytes_put();
     assert!(sent <= size + 2 * PART, "{sent} bytes were sent");
 }
 
 #[test]
-fn an_interrupt_lets_parts_in_flight_end_and_tells_how_to_go_on() {
-    stops(Signal::INT, 130);
+fn sigint_lets_parts_finish_and_prints_the_resume_command() {
+    stop_and_resume(Signal::INT, 130);
 }
 
 #[test]
-fn a_termination_does_the_same() {
-    stops(Signal::TERM, 143);
+fn sigterm_lets_parts_finish_and_prints_the_resume_command() {
+    stop_and_resume(Signal::TERM, 143);
 }
 
 #[test]
-fn a_hang_up_does_the_same() {
-    stops(Signal::HUP, 129);
+fn sighup_lets_parts_finish_and_prints_the_resume_command() {
+    stop_and_resume(Signal::HUP, 129);
 }
 
 #[test]
-fn the_second_interrupt_leaves_at_once() {
+fn second_sigint_exits_at_once() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 8 * PART);
-    // The parts in flight can never end.
-    let mut running = held(&world, world.put(&file), 12 * MIB);
-    let first = Instant::now();
-    // More than two, as two that come too close are one.
-    let left = wait::within(Duration::from_secs(4), || {
+    // The proxy blocks the parts in flight, so they cannot finish.
+    let mut running = world.run_until_blocked(world.put(&file), 12 * MIB);
+    let started = Instant::now();
+    // Repeated, because two signals in quick succession are delivered as one.
+    let ended = wait::within(Duration::from_secs(4), || {
         running.signal(Signal::INT);
         (!running.is_running()).then_some(())
     });
-    assert!(left.is_some(), "still there after {:?}", first.elapsed());
+    assert!(
+        ended.is_some(),
+        "still running after {:?}",
+        started.elapsed()
+    );
     running.wait().exits(130);
-    world.proxy.open();
+    world.proxy.unblock();
     world.resume().run().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
 #[test]
-fn parts_in_flight_that_do_not_end_are_not_waited_for_long() {
+fn sigint_waits_for_parts_in_flight_for_a_limited_time() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 8 * PART);
-    let running = held(&world, world.put(&file), 12 * MIB);
+    let running = world.run_until_blocked(world.put(&file), 12 * MIB);
     running.signal(Signal::INT);
     running
         .wait_within(Duration::from_secs(12))
-        .expect("it waits longer than five seconds")
+        .expect("an exit within five seconds and a margin")
         .exits(130);
-    world.proxy.open();
+    world.proxy.unblock();
     world.resume().run().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
-/// `nohup` starts it with SIGHUP ignored; so it stays.
+/// `nohup` starts the client with SIGHUP ignored.
 #[test]
-fn nohup_is_obeyed() {
+fn sighup_is_ignored_under_nohup() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 4 * PART);
     let put = world
@@ -118,27 +122,27 @@ fn nohup_is_obeyed() {
             &world.proxy.url(),
         ])
         .arg(&file);
-    let running = held(&world, put, PART);
+    let running = world.run_until_blocked(put, PART);
     running.signal(Signal::HUP);
-    world.proxy.open();
+    world.proxy.unblock();
     running.wait().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
-/// At the rate it begins with, this file takes five minutes.
+/// At the initial rate this file takes five minutes.
 #[test]
-fn a_limit_holds_until_it_is_doubled_away() {
+fn sigusr2_doubles_the_rate_limit_until_there_is_none() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 20 * MIB);
     let mut running = world.put(&file).args(["--limit-rate", "64KiB/s"]).spawn();
     wait::until("the first bytes", || (world.bytes_put() > 0).then_some(()));
     assert!(running.is_running());
-    let mut told = 0;
-    while told < 14 {
+    let mut printed = 0;
+    while printed < 14 {
         running.signal(Signal::USR2);
-        told = running.wait_for("the new limit", |running| {
+        printed = running.wait_for("the new limit", |running| {
             let limits = running.stderr().matches("rate limit").count();
-            (limits > told).then_some(limits)
+            (limits > printed).then_some(limits)
         });
     }
     let output = running.wait().succeeds();
@@ -152,25 +156,25 @@ fn a_limit_holds_until_it_is_doubled_away() {
     for limit in sizes.map(|size| format!("rate limit: {size}\n")) {
         assert!(output.stderr().contains(&limit), "{limit}: {output}");
     }
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }
 
 #[test]
-fn without_a_limit_a_signal_sets_one_at_half_of_what_is_sent() {
+fn sigusr1_without_a_limit_sets_half_of_the_current_rate() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 100 * MIB);
     world.proxy.throttle(8 * MIB);
     let mut running = world.put(&file).spawn();
-    wait::until("bytes that flow", || (world.bytes_put() > 0).then_some(()));
+    wait::until("the first bytes", || (world.bytes_put() > 0).then_some(()));
     running.signal(Signal::USR1);
     running.wait_for("a limit", |running| {
         running.stderr().contains("iB/s\n").then_some(())
     });
     running.signal(Signal::USR2);
-    running.wait_for("its end", |running| {
+    running.wait_for("the end of the limit", |running| {
         running.stderr().contains("rate limit: none").then_some(())
     });
     world.proxy.unthrottle();
     running.wait().succeeds();
-    world.holds_only(&file);
+    world.assert_holds_only(&file);
 }

@@ -1,41 +1,42 @@
-//! What goes wrong between a gateway and its store is decided by asking the store, never guessed.
+//! Faults between a gateway and its store: the gateway decides by reading the store. The store is
+//! the embedded one of another gateway, behind a proxy.
 //!
-//! Border: the client is whole; its own faults are in `faults`. The store is another process' embedded one, behind a proxy.
+//! Not here: faults between client and backend (`faults`).
 
 use crate::support::PART;
 use crate::support::gateway::Gateway;
 use crate::support::proxy::{Fault, Requests};
 use crate::support::world::World;
 
-/// Puts a file of three parts while the store's proxy spoils `requests`; the store must hold it, once. Gives how many
-/// parts were sent.
+/// Puts a file of three parts while `fault` is injected at the store; asserts that the store holds
+/// one correct object. Returns the number of PUTs.
 #[track_caller]
-fn survives(requests: Requests, fault: Fault) -> u64 {
-    let keeper = Gateway::start(&[], &[]);
-    let store = keeper.store();
-    let world = World::on(&store);
-    // What a gateway sends to try its store is no concern here.
-    let before = world.data().traffic();
-    world.data().spoil(requests, fault);
+fn put_with_fault(requests: Requests, fault: Fault) -> u64 {
+    let store_gateway = Gateway::start(&[], &[]);
+    let store = store_gateway.store();
+    let world = World::on_store(&store);
+    // Excludes the requests of the gateway's probe.
+    let before = world.part_proxy().traffic();
+    world.part_proxy().inject(requests, fault);
     let file = world.sandbox.file("film.bin", 2 * PART + 1);
     world.put(&file).run().succeeds();
-    store.holds_only(&file);
-    world.data().traffic().since(&before).count("PUT")
+    store.assert_holds_only(&file);
+    world.part_proxy().traffic().since(&before).count("PUT")
 }
 
 #[test]
-fn a_lost_answer_to_create_leaves_no_second_upload() {
-    survives(Requests::store_create().nth(1), Fault::DropAnswer);
+fn lost_response_to_create_leaves_no_second_upload() {
+    put_with_fault(Requests::store_create().nth(1), Fault::DropResponse);
 }
 
 #[test]
-fn a_lost_answer_to_complete_is_settled_by_looking() {
-    let sent = survives(Requests::store_complete().nth(1), Fault::DropAnswer);
+fn lost_response_to_complete_is_decided_by_the_object() {
+    let sent = put_with_fault(Requests::store_complete().nth(1), Fault::DropResponse);
     assert_eq!(sent, 3, "parts were sent again");
 }
 
 #[test]
-fn an_error_behind_a_success_is_an_error() {
-    let sent = survives(Requests::store_complete().nth(1), Fault::error_in_success());
+fn error_in_a_successful_complete_is_an_error() {
+    let sent = put_with_fault(Requests::store_complete().nth(1), Fault::error_in_success());
     assert_eq!(sent, 3, "parts were sent again");
 }

@@ -1,7 +1,7 @@
-//! `upload serve sweep`, beside a gateway that runs: what would be done is told, and then it is done.
+//! `upload serve sweep` while a gateway runs: a dry run, then a sweep. Another gateway's upload in the
+//! same bucket must not be touched.
 //!
-//! Border: what a sweep does in each case is tested beside the operations; a second gateway's upload in the same bucket is what
-//! nobody here may touch.
+//! Not here: the cases of a sweep (unit tests of the gateway).
 
 use serde_json::Value;
 
@@ -13,9 +13,9 @@ use crate::support::s3::S3;
 use crate::support::sandbox::Sandbox;
 use crate::support::wait;
 
-/// A gateway that sweeps nothing by itself, in whose bucket are an upload that it began and one that it did not; both their clients
-/// died.
-struct Place {
+/// A gateway without a periodic sweep, and a bucket that holds an abandoned upload of this gateway
+/// and one of another.
+struct AbandonedUploads {
     _other: Gateway,
     bucket: S3,
     gateway: Gateway,
@@ -24,18 +24,18 @@ struct Place {
     id: String,
 }
 
-impl Place {
+impl AbandonedUploads {
     #[track_caller]
     fn new(database: Option<&Database>) -> Self {
         let other = Gateway::start(&[], &[]);
         let bucket = other.store();
-        let (place, endpoint) = (
+        let (bucket_url, endpoint) = (
             format!("s3://{}", bucket.bucket()),
             format!("http://{}", bucket.addr()),
         );
         let args = [
             "--store",
-            &place,
+            &bucket_url,
             "--s3-endpoint",
             &endpoint,
             "--s3-path-style",
@@ -47,8 +47,8 @@ impl Place {
         let mut envs = bucket.envs().to_vec();
         envs.extend(database.map(Database::env));
         let gateway = Gateway::start(&[&args[..], &["--sweep-every", "never"]].concat(), &envs);
-        begun(&other.url());
-        let id = begun(&gateway.url());
+        begin_and_die(&other.url());
+        let id = begin_and_die(&gateway.url());
         assert_eq!(bucket.open_uploads().len(), 2);
         let args = args.map(str::to_owned).to_vec();
         let envs = envs
@@ -65,22 +65,23 @@ impl Place {
         }
     }
 
-    fn sweep(&self, more: &[&str]) -> Command {
+    fn sweep(&self, args: &[&str]) -> Command {
         let mut sweep = self
             .gateway
             .sandbox()
             .upload(["serve", "sweep"])
             .args(&self.args)
-            .args(more);
+            .args(args);
         for (name, value) in &self.envs {
             sweep = sweep.env(name, value);
         }
         sweep
     }
 
+    /// Runs the sweep; returns its lines of JSON.
     #[track_caller]
-    fn swept(&self, more: &[&str]) -> Vec<Value> {
-        let output = self.sweep(&[more, &["--json"]].concat()).run().succeeds();
+    fn sweep_json(&self, args: &[&str]) -> Vec<Value> {
+        let output = self.sweep(&[args, &["--json"]].concat()).run().succeeds();
         output
             .lines()
             .into_iter()
@@ -89,9 +90,9 @@ impl Place {
     }
 }
 
-/// Begins an upload of two parts and dies when the first is stored; gives its id.
+/// Begins an upload of two parts and dies after the first; returns the upload id.
 #[track_caller]
-fn begun(url: &str) -> String {
+fn begin_and_die(url: &str) -> String {
     let sandbox = Sandbox::new();
     let file = sandbox.file("film.bin", 2 * PART);
     let put = sandbox
@@ -110,7 +111,7 @@ fn begun(url: &str) -> String {
         .to_owned()
 }
 
-fn of<'a>(lines: &'a [Value], action: &str) -> Vec<&'a Value> {
+fn with_action<'a>(lines: &'a [Value], action: &str) -> Vec<&'a Value> {
     lines
         .iter()
         .filter(|line| line["action"] == action)
@@ -118,78 +119,81 @@ fn of<'a>(lines: &'a [Value], action: &str) -> Vec<&'a Value> {
 }
 
 #[track_caller]
-fn told_then_done(database: Option<&Database>) {
-    let place = Place::new(database);
-    let found = wait::until("the upload to expire", || {
-        let lines = place.swept(&["--dry-run"]);
-        (!of(&lines, "expire").is_empty()).then_some(lines)
+fn dry_run_then_sweep(database: Option<&Database>) {
+    let uploads = AbandonedUploads::new(database);
+    let found = wait::until("an expired upload", || {
+        let lines = uploads.sweep_json(&["--dry-run"]);
+        (!with_action(&lines, "expire").is_empty()).then_some(lines)
     });
-    let [expired] = of(&found, "expire")[..] else {
-        panic!("one upload expired: {found:?}")
+    let [expired] = with_action(&found, "expire")[..] else {
+        panic!("one expired upload expected: {found:?}")
     };
     assert_eq!(
         (expired["upload"].as_str(), &expired["state"]),
-        (Some(place.id.as_str()), &"uploading".into())
+        (Some(uploads.id.as_str()), &"uploading".into())
     );
     assert_eq!(
         (&expired["multiparts"], &expired["object"]),
         (&1.into(), &false.into())
     );
-    let [stranger] = of(&found, "report")[..] else {
-        panic!("one stranger: {found:?}")
+    let [orphan] = with_action(&found, "report")[..] else {
+        panic!("one orphan expected: {found:?}")
     };
-    let key = stranger["key"].as_str().unwrap();
+    let key = orphan["key"].as_str().unwrap();
     assert_eq!(found.len(), 2, "{found:?}");
-    // It was told and nothing else.
-    assert_eq!(place.bucket.open_uploads().len(), 2);
-    assert_eq!(place.swept(&["--dry-run"]), found);
-    let output = place
+    // The dry run changed nothing.
+    assert_eq!(uploads.bucket.open_uploads().len(), 2);
+    assert_eq!(uploads.sweep_json(&["--dry-run"]), found);
+    let output = uploads
         .sweep(&["--dry-run"])
         .run()
         .succeeds()
-        .says("would decide 0, expire 1, abort 0, clear 0");
+        .stderr_contains("would decide 0, expire 1, abort 0, clear 0");
     assert!(
         output.stdout().contains("would expire") && output.stdout().contains("unknown"),
         "{output}"
     );
 
-    let done = place.swept(&[]);
-    let [expired] = of(&done, "expire")[..] else {
-        panic!("one upload expired: {done:?}")
+    let done = uploads.sweep_json(&[]);
+    let [expired] = with_action(&done, "expire")[..] else {
+        panic!("one expired upload expected: {done:?}")
     };
     assert_eq!(
         (expired["upload"].as_str(), &expired["became"]),
-        (Some(place.id.as_str()), &"expired".into())
+        (Some(uploads.id.as_str()), &"expired".into())
     );
     assert_eq!(
         (&expired["done"], &expired["dry_run"]),
         (&true.into(), &false.into())
     );
     assert_eq!(
-        place.bucket.open_uploads(),
+        uploads.bucket.open_uploads(),
         [key],
-        "another gateway's is left alone"
+        "the other gateway's upload was aborted"
     );
-    assert_eq!(place.swept(&["--dry-run"]), std::slice::from_ref(stranger));
+    assert_eq!(
+        uploads.sweep_json(&["--dry-run"]),
+        std::slice::from_ref(orphan)
+    );
 }
 
 #[test]
-fn what_would_be_done_is_told_and_then_it_is_done() {
-    told_then_done(None);
+fn sweep_does_what_its_dry_run_printed() {
+    dry_run_then_sweep(None);
 }
 
 #[test]
-fn on_postgresql_it_is_told_and_done_likewise() {
-    told_then_done(Some(&Database::new()));
+fn sweep_on_postgresql_does_what_its_dry_run_printed() {
+    dry_run_then_sweep(Some(&Database::new()));
 }
 
 #[test]
-fn a_store_that_a_gateway_holds_is_not_swept_beside_it() {
+fn embedded_store_of_a_running_gateway_is_not_swept() {
     let gateway = Gateway::start(&[], &[]);
     gateway
         .sandbox()
         .upload(["serve", "sweep", "--dry-run"])
         .run()
         .exits(75)
-        .says("could not open the store");
+        .stderr_contains("could not open the store");
 }

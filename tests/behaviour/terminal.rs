@@ -1,6 +1,4 @@
-//! On a terminal a run shows bars there, and they stay within it; standard output is as it is elsewhere.
-//!
-//! Border: what is drawn is looked at as text; how it looks is for people.
+//! Progress bars and colours on a terminal. The tests read the written text, not its appearance.
 
 use crate::support::terminal::Terminal;
 use crate::support::world::World;
@@ -9,29 +7,29 @@ use crate::support::{PART, wait};
 const ESCAPE: char = '\u{1b}';
 
 #[test]
-fn bars_are_drawn_on_a_terminal_and_the_location_on_standard_output() {
+fn bars_are_drawn_on_the_terminal_and_not_on_standard_output() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 6 * PART);
     let terminal = Terminal::new(80);
-    // Slow enough that there is something to show.
+    // Slow enough that a bar is drawn.
     world.proxy.throttle(30 * PART);
     let running = world
         .put(&file)
         .env("TERM", "xterm-256color")
-        .stderr_to(terminal.line())
+        .stderr_to(terminal.tty())
         .spawn();
     wait::until("a bar", || {
         (terminal.text().contains(ESCAPE) && terminal.text().contains("film.bin")).then_some(())
     });
     let output = running.wait().succeeds();
     assert!(!output.line().contains(ESCAPE));
-    wait::until("the last word", || {
+    wait::until("a percentage", || {
         terminal.text().contains('%').then_some(())
     });
 }
 
-/// What a failing run says on a terminal, and whether in colour.
-fn failure_in_colour(world: &World, env: &[(&str, &str)], args: &[&str]) -> bool {
+/// Runs a failing command on a terminal; returns whether its message is coloured.
+fn failure_is_coloured(world: &World, env: &[(&str, &str)], args: &[&str]) -> bool {
     let terminal = Terminal::new(80);
     let mut put = world
         .put(&world.sandbox.path("absent.bin"))
@@ -40,11 +38,11 @@ fn failure_in_colour(world: &World, env: &[(&str, &str)], args: &[&str]) -> bool
     for (name, value) in env {
         put = put.env(name, value);
     }
-    put.stderr_to(terminal.line()).run().exits(66);
+    put.stderr_to(terminal.tty()).run().exits(66);
     let text = wait::until("an error", || {
         Some(terminal.text()).filter(|text| text.contains("absent.bin"))
     });
-    // Select Graphic Rendition ends in `m`; what moves the cursor does not.
+    // Only the sequence that selects colours (SGR) ends in `m`.
     let parameter = |c: char| c == '[' || c == ';' || c.is_ascii_digit();
     text.split(ESCAPE)
         .skip(1)
@@ -52,17 +50,17 @@ fn failure_in_colour(world: &World, env: &[(&str, &str)], args: &[&str]) -> bool
 }
 
 #[test]
-fn colours_are_left_out_where_they_are_not_wanted() {
+fn colours_follow_environment_and_color_option() {
     let world = World::new();
     assert!(
-        failure_in_colour(&world, &[], &[]),
+        failure_is_coloured(&world, &[], &[]),
         "no colour on a terminal"
     );
-    assert!(!failure_in_colour(&world, &[("NO_COLOR", "1")], &[]));
-    assert!(!failure_in_colour(&world, &[("CLICOLOR", "0")], &[]));
-    assert!(!failure_in_colour(&world, &[("TERM", "dumb")], &[]));
-    assert!(!failure_in_colour(&world, &[], &["--color", "never"]));
-    assert!(failure_in_colour(
+    assert!(!failure_is_coloured(&world, &[("NO_COLOR", "1")], &[]));
+    assert!(!failure_is_coloured(&world, &[("CLICOLOR", "0")], &[]));
+    assert!(!failure_is_coloured(&world, &[("TERM", "dumb")], &[]));
+    assert!(!failure_is_coloured(&world, &[], &["--color", "never"]));
+    assert!(failure_is_coloured(
         &world,
         &[("NO_COLOR", "1")],
         &["--color", "always"]
@@ -70,24 +68,24 @@ fn colours_are_left_out_where_they_are_not_wanted() {
 }
 
 #[test]
-fn a_dumb_terminal_is_spoken_to_plainly() {
+fn dumb_terminal_gets_no_escape_sequences() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 3 * PART);
     let terminal = Terminal::new(80);
     world
         .put(&file)
         .env("TERM", "dumb")
-        .stderr_to(terminal.line())
+        .stderr_to(terminal.tty())
         .run()
         .succeeds();
-    let text = wait::until("a word", || {
+    let text = wait::until("the file name", || {
         Some(terminal.text()).filter(|text| text.contains("film.bin"))
     });
     assert!(!text.contains(ESCAPE), "{text:?}");
 }
 
 #[test]
-fn a_terminal_of_one_column_is_survived() {
+fn put_succeeds_on_a_terminal_of_one_column() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 3 * PART);
     for columns in [0, 1, 7] {
@@ -96,6 +94,6 @@ fn a_terminal_of_one_column_is_survived() {
             .put(&file)
             .arg("--force")
             .env("TERM", "xterm-256color");
-        put.stderr_to(terminal.line()).run().succeeds();
+        put.stderr_to(terminal.tty()).run().succeeds();
     }
 }

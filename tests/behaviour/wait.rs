@@ -1,22 +1,22 @@
-//! `--wait ready`: the command ends when the gateway's hooks have ended, and as they did.
+//! `--wait ready`: the command ends when the gateway's hooks have accepted or rejected the upload.
 //!
-//! Border: what a user sees; how hooks are run and what becomes of objects is `gateway_api/hooks`.
+//! Not here: how hooks run (`gateway_api/hooks`).
 
 use std::fs;
 use std::path::Path;
 
 use crate::support::command::Output;
 use crate::support::events::{Event, events};
-use crate::support::gate::{Gate, Moment};
+use crate::support::interceptor::{HoldPoint, Interceptor};
 use crate::support::sandbox::Sandbox;
 use crate::support::wait;
 use crate::support::world::World;
 
-/// A gateway with one hook, a few words of shell.
+/// A gateway with one hook, a shell script.
 #[track_caller]
-fn checked_by(script: &str, more: &[&str]) -> World {
+fn with_hook(script: &str, args: &[&str]) -> World {
     let arg = format!("check={script}");
-    let args = [
+    let hook = [
         "--hook",
         "check=exec:/bin/sh",
         "--hook-arg",
@@ -24,79 +24,83 @@ fn checked_by(script: &str, more: &[&str]) -> World {
         "--hook-arg",
         &arg,
     ];
-    World::with(&[&args, more].concat())
+    World::with_args(&[&hook, args].concat())
 }
 
-/// Shell that waits for a file.
-fn until(path: &Path) -> String {
+/// A script that waits until a file exists.
+fn wait_for_file(path: &Path) -> String {
     format!("until [ -e {} ]; do sleep 0.02; done", path.display())
 }
 
-/// Shell that finds something bad, in words that are to harm no terminal.
-const REJECTS: &str = r#"printf %s '{"reason":"Eicar \u001b[31m found"}'; exit 10"#;
+/// A script that rejects the upload, with a terminal escape in its reason.
+const REJECT: &str = r#"printf %s '{"reason":"Eicar \u001b[31m found"}'; exit 10"#;
 
+/// Asserts that the run reported the rejection, without the terminal escape.
 #[track_caller]
-fn rejected(output: Output) -> Output {
-    let output = output.exits(77).says("Eicar [31m found");
+fn assert_rejected(output: Output) {
+    let output = output.exits(77).stderr_contains("Eicar [31m found");
     assert!(
         output.stdout().is_empty() && !output.stderr().contains('\u{1b}'),
         "{output}"
     );
-    output
 }
 
 #[test]
-fn it_ends_when_the_checks_have_ended() {
-    let place = Sandbox::new();
-    let go = place.path("go");
-    let world = checked_by(&until(&go), &[]);
-    let (now, later) = (
-        world.sandbox.file("now.bin", 100),
-        world.sandbox.file("later.bin", 100),
+fn wait_ends_when_the_hooks_have_accepted() {
+    let hook_sandbox = Sandbox::new();
+    let go = hook_sandbox.path("go");
+    let world = with_hook(&wait_for_file(&go), &[]);
+    let (first, second) = (
+        world.sandbox.file("first.bin", 100),
+        world.sandbox.file("second.bin", 100),
     );
-    // Who does not wait does not wait.
-    world.put(&now).run().succeeds().line();
-    let mut waits = world.put(&later).args(["--wait", "ready"]).spawn();
-    waits.wait_for("that it waits", |it| {
-        it.stderr()
-            .contains("waiting for the backend's checks")
+    // Without `--wait`, the command does not wait for the hook.
+    world.put(&first).run().succeeds().line();
+    let mut plain = world.put(&second).args(["--wait", "ready"]).spawn();
+    plain.wait_for("a message that it waits", |running| {
+        running.stderr().contains("waiting for").then_some(())
+    });
+    let mut json = world
+        .put(&first)
+        .args(["--wait", "ready", "--json"])
+        .spawn();
+    json.wait_for("a `waiting` event", |running| {
+        running
+            .stdout()
+            .contains(r#""type":"waiting""#)
             .then_some(())
     });
-    let mut told = world.put(&now).args(["--wait", "ready", "--json"]).spawn();
-    told.wait_for("that it waits", |it| {
-        it.stdout().contains(r#""type":"waiting""#).then_some(())
-    });
-    assert!(waits.is_running() && waits.stdout().is_empty());
+    assert!(plain.is_running() && plain.stdout().is_empty());
     fs::write(&go, "").unwrap();
     assert!(
-        waits
+        plain
             .wait()
             .succeeds()
             .line()
             .starts_with("embedded:uploads/")
     );
-    let told = events(&told.wait().succeeds());
+    let events = events(&json.wait().succeeds());
     assert!(
         matches!(
-            &told[told.len() - 2..],
+            &events[events.len() - 2..],
             [Event::Completed { .. }, Event::Exit { code: 0, .. }]
         ),
-        "{told:?}"
+        "{events:?}"
     );
 }
 
 #[test]
-fn what_is_rejected_is_told_with_its_reason_and_not_sent_again_by_itself() {
-    let world = checked_by(REJECTS, &[]);
+fn rejected_upload_is_reported_and_not_sent_again() {
+    let world = with_hook(REJECT, &[]);
     let file = world.sandbox.file("bad.bin", 100);
     let put = || world.put(&file).args(["--wait", "ready"]);
-    rejected(put().run());
-    wait::until("the object to go", || {
+    assert_rejected(put().run());
+    wait::until("the removal of the object", || {
         world.store().objects().is_empty().then_some(())
     });
     let sent = world.bytes_put();
-    for again in [put().run(), world.put(&file).run()] {
-        rejected(again);
+    for output in [put().run(), world.put(&file).run()] {
+        assert_rejected(output);
     }
     world.resume().run().succeeds();
     let listed = world
@@ -116,22 +120,22 @@ fn what_is_rejected_is_told_with_its_reason_and_not_sent_again_by_itself() {
         .to_owned();
     assert!(line.contains(r#""state":"rejected""#), "{line}");
     assert_eq!(world.bytes_put(), sent);
-    rejected(put().arg("--force").run());
+    assert_rejected(put().arg("--force").run());
     assert_eq!(world.bytes_put(), sent + 100);
 }
 
 #[test]
-fn who_waited_long_enough_can_wait_again() {
-    let place = Sandbox::new();
-    let go = place.path("go");
-    let world = checked_by(&until(&go), &[]);
+fn wait_that_timed_out_can_be_repeated() {
+    let hook_sandbox = Sandbox::new();
+    let go = hook_sandbox.path("go");
+    let world = with_hook(&wait_for_file(&go), &[]);
     let file = world.sandbox.file("film.bin", 100);
     let put = || world.put(&file).args(["--wait", "ready"]);
     let output = put()
         .args(["--wait-timeout", "1s", "--json"])
         .run()
         .exits(75)
-        .says("upload resume --wait ready ");
+        .stderr_contains("upload resume --wait ready ");
     let events = events(&output);
     let Some(Event::Failed {
         upload: Some(id), ..
@@ -143,9 +147,9 @@ fn who_waited_long_enough_can_wait_again() {
         put().spawn(),
         world.resume().args(["--wait", "ready", id]).spawn(),
     );
-    for waits in [&mut put, &mut resume] {
-        waits.wait_for("that it waits", |it| {
-            it.stderr().contains("waiting for").then_some(())
+    for running in [&mut put, &mut resume] {
+        running.wait_for("a message that it waits", |running| {
+            running.stderr().contains("waiting for").then_some(())
         });
     }
     fs::write(&go, "").unwrap();
@@ -157,20 +161,20 @@ fn who_waited_long_enough_can_wait_again() {
 }
 
 #[test]
-fn an_interrupted_wait_is_taken_up_again() {
-    let place = Sandbox::new();
-    let go = place.path("go");
-    let world = checked_by(&until(&go), &[]);
+fn interrupted_wait_can_be_repeated() {
+    let hook_sandbox = Sandbox::new();
+    let go = hook_sandbox.path("go");
+    let world = with_hook(&wait_for_file(&go), &[]);
     let file = world.sandbox.file("film.bin", 100);
-    let mut waits = world.put(&file).args(["--wait", "ready"]).spawn();
-    waits.wait_for("that it waits", |it| {
-        it.stderr().contains("waiting for").then_some(())
+    let mut waiting = world.put(&file).args(["--wait", "ready"]).spawn();
+    waiting.wait_for("a message that it waits", |running| {
+        running.stderr().contains("waiting for").then_some(())
     });
-    waits.signal(rustix::process::Signal::INT);
-    waits
+    waiting.signal(rustix::process::Signal::INT);
+    waiting
         .wait()
         .exits(130)
-        .says("to continue: upload resume --wait ready ");
+        .stderr_contains("upload resume --wait ready ");
     fs::write(&go, "").unwrap();
     world
         .put(&file)
@@ -180,66 +184,69 @@ fn an_interrupted_wait_is_taken_up_again() {
         .line();
 }
 
-/// The second run of the hook is the one that counts, and it gets nothing of what the gateway knows.
+/// The hook's second run decides. Its environment holds none of the gateway's variables.
 #[test]
-fn a_gateway_that_dies_while_a_hook_runs_runs_it_again() {
-    let place = Sandbox::new();
-    let (runs, env) = (place.path("runs"), place.path("env"));
+fn killed_gateway_runs_its_hook_again() {
+    let hook_sandbox = Sandbox::new();
+    let (runs, env) = (hook_sandbox.path("runs"), hook_sandbox.path("env"));
     let script = format!(
         "echo run >> {0}; [ $(wc -l < {0}) -gt 1 ] || exec sleep 600; env > {1}; cat >> {1}",
         runs.display(),
         env.display()
     );
-    let mut world = checked_by(&script, &["--lease", "1s"]);
+    let mut world = with_hook(&script, &["--lease", "1s"]);
     let file = world.sandbox.file("film.bin", 100);
-    let waits = world.put(&file).args(["--wait", "ready"]).spawn();
-    wait::until("the hook to run", || {
+    let waiting = world.put(&file).args(["--wait", "ready"]).spawn();
+    wait::until("the hook's first run", || {
         fs::read_to_string(&runs)
             .ok()
             .filter(|runs| !runs.is_empty())
     });
     world.restart_gateway();
-    waits.wait().succeeds().line();
+    waiting.wait().succeeds().line();
     assert_eq!(fs::read_to_string(&runs).unwrap(), "run\nrun\n");
     let env = fs::read_to_string(&env).unwrap();
     let names = env
         .lines()
         .filter_map(|line| line.split_once('='))
         .map(|(name, _)| name);
-    let theirs = |name: &&str| name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
-    let known = ["PATH", "LANG", "TMPDIR", "PWD", "OLDPWD", "SHLVL", "_"];
+    let is_variable = |name: &&str| name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+    let allowed = ["PATH", "LANG", "TMPDIR", "PWD", "OLDPWD", "SHLVL", "_"];
     assert!(
-        names.filter(theirs).all(|name| known.contains(&name)),
+        names
+            .filter(is_variable)
+            .all(|name| allowed.contains(&name)),
         "{env}"
     );
 }
 
-/// The answer to complete was lost, and by the time anybody asks again the object is gone.
+/// The client is killed before the response to complete; the object is removed before it asks
+/// again.
 #[test]
-fn what_was_rejected_behind_a_lost_answer_is_not_begun_anew() {
-    let world = checked_by(REJECTS, &[]);
+fn rejected_upload_with_lost_response_is_not_begun_anew() {
+    let world = with_hook(REJECT, &[]);
     let file = world.sandbox.file("bad.bin", 100);
-    let gate = Gate::of(&world);
-    gate.hold(Moment::Answered("POST", "/complete"));
+    let interceptor = Interceptor::of(&world);
+    interceptor.hold(HoldPoint::Response("POST", "/complete"));
     let client = world.put(&file).spawn();
-    gate.wait_until_held(1);
+    interceptor.wait_until_held(1);
     client.kill9();
-    gate.release();
-    wait::until("the object to go", || {
+    interceptor.release();
+    wait::until("the removal of the object", || {
         world.store().objects().is_empty().then_some(())
     });
     let sent = world.bytes_put();
-    rejected(world.resume().run());
-    rejected(world.put(&file).run());
+    assert_rejected(world.resume().run());
+    assert_rejected(world.put(&file).run());
     assert_eq!(world.bytes_put(), sent);
     assert!(world.store().objects().is_empty());
 }
 
 #[test]
-fn a_hook_that_cannot_be_is_refused() {
-    let place = Sandbox::new();
+fn invalid_hook_is_rejected_at_start() {
+    let sandbox = Sandbox::new();
     let serve = |args: &[&str]| {
-        place
+        sandbox
             .upload(["serve", "--listen", "127.0.0.1:0"])
             .args(args)
             .run()

@@ -3,7 +3,7 @@
 //! Border: between client and gateway, for a while; what ends a run is `refusals`, what the store says to the gateway `store`.
 
 use crate::support::gateway::Gateway;
-use crate::support::proxy::{Answer, Fault, Requests, WHOLE};
+use crate::support::proxy::{Fault, Requests, Response, WHOLE_BODY};
 use crate::support::world::World;
 use crate::support::{PART, wait};
 use crate::trial::{SIZES, Trial, each};
@@ -22,7 +22,7 @@ fn answers_that_are_lost() {
     each(SIZES, |trial, size| {
         for requests in calls() {
             let run = trial.survives(size, |proxy| {
-                proxy.spoil(requests.nth(1), Fault::DropAnswer);
+                proxy.inject(requests.nth(1), Fault::DropResponse);
             });
             assert_eq!(
                 run.traffic.bytes("PUT"),
@@ -37,10 +37,10 @@ fn answers_that_are_lost() {
 
 #[test]
 fn connections_that_are_reset() {
-    each([0, 10, WHOLE], |trial, bytes| {
+    each([0, 10, WHOLE_BODY], |trial, bytes| {
         for requests in calls() {
             let run = trial.survives(PART + 1, |proxy| {
-                proxy.spoil(requests.nth(1), Fault::ResetAfter { bytes });
+                proxy.inject(requests.nth(1), Fault::ResetAfter { bytes });
             });
             run.wastes(0).asks_little();
         }
@@ -53,7 +53,7 @@ fn gateways_in_between_that_fail() {
         for requests in calls() {
             trial
                 .survives(PART + 1, |proxy| {
-                    proxy.spoil(requests.nth(1), Fault::page(status));
+                    proxy.inject(requests.nth(1), Fault::html_page(status));
                 })
                 .wastes(0)
                 .asks_little();
@@ -71,10 +71,10 @@ fn a_gateway_that_wants_to_be_asked_later() {
             (502, "store_unavailable"),
         ],
         |trial, (status, code)| {
-            let later = Fault::Answer(Answer::problem(status, code).header("retry-after", "0"));
+            let later = Fault::Respond(Response::problem(status, code).header("retry-after", "0"));
             for requests in [Requests::begin(), Requests::sign(), Requests::complete()] {
                 let run = trial.survives(PART + 1, |proxy| {
-                    proxy.spoil(requests.nth(1), later.clone());
+                    proxy.inject(requests.nth(1), later.clone());
                 });
                 assert_eq!(run.retries(), ["throttled"], "{}", run.output);
                 run.wastes(0).asks_little();
@@ -87,17 +87,17 @@ fn a_gateway_that_wants_to_be_asked_later() {
 #[test]
 fn a_captive_portal_for_a_while() {
     let portal = [
-        Fault::page(200),
-        Fault::Answer(Answer::page(302).header("location", "http://127.0.0.1:9/login")),
-        Fault::page(511),
-        Fault::page(404),
+        Fault::html_page(200),
+        Fault::Respond(Response::html_page(302).header("location", "http://127.0.0.1:9/login")),
+        Fault::html_page(511),
+        Fault::html_page(404),
         // An answer that a gateway could give, but for who gives it.
-        Fault::Strip("x-upload-protocol"),
+        Fault::RemoveHeader("x-upload-protocol"),
     ];
     each(portal, |trial, fault| {
         for requests in [Requests::begin(), Requests::sign(), Requests::complete()] {
             let run = trial.survives(PART + 1, |proxy| {
-                proxy.spoil(requests.nth(1), fault.clone());
+                proxy.inject(requests.nth(1), fault.clone());
             });
             assert_eq!(
                 run.retries(),
@@ -109,7 +109,7 @@ fn a_captive_portal_for_a_while() {
         }
     });
     let run = Trial::new().survives(1, |proxy| {
-        proxy.spoil(Requests::info().first(2), Fault::page(511));
+        proxy.inject(Requests::info().first(2), Fault::html_page(511));
     });
     assert_eq!(run.retries(), ["unexpected_server"; 2]);
 }
@@ -118,12 +118,12 @@ fn a_captive_portal_for_a_while() {
 #[test]
 fn a_stranger_that_knows_no_such_upload() {
     let mut trial = Trial::new();
-    let stranger = Answer::new(404).body(
+    let stranger = Response::new(404).body(
         "text/html",
         r#"{"code":"not_found","title":"no","status":404}"#,
     );
     let run = trial.survives(PART + 1, |proxy| {
-        proxy.spoil(Requests::sign().nth(1), Fault::Answer(stranger));
+        proxy.inject(Requests::sign().nth(1), Fault::Respond(stranger));
     });
     assert_eq!(run.traffic.posts("/v1/uploads"), 1, "{:?}", run.traffic);
 }
@@ -133,8 +133,8 @@ fn a_stranger_that_knows_no_such_upload() {
 fn a_gateway_that_knows_no_such_upload() {
     let mut trial = Trial::new();
     for size in [PART + 1, 4 * PART] {
-        let gone = Fault::Answer(Answer::problem(404, "not_found"));
-        let run = trial.run(size, |proxy| proxy.spoil(Requests::sign().nth(1), gone));
+        let gone = Fault::Respond(Response::problem(404, "not_found"));
+        let run = trial.run(size, |proxy| proxy.inject(Requests::sign().nth(1), gone));
         assert_eq!(run.output.code(), Some(0), "{}", run.output);
         assert_eq!(run.traffic.posts("/v1/uploads"), 2);
         assert_eq!(run.traffic.bytes("PUT"), size);
@@ -145,12 +145,12 @@ fn a_gateway_that_knows_no_such_upload() {
 #[test]
 fn a_gateway_that_forgets_each_upload() {
     let mut trial = Trial::new();
-    let gone = Fault::Answer(Answer::problem(404, "not_found"));
+    let gone = Fault::Respond(Response::problem(404, "not_found"));
     let run = trial.run(PART + 1, |proxy| {
-        proxy.spoil(Requests::sign().first(10), gone);
+        proxy.inject(Requests::sign().first(10), gone);
     });
     assert_eq!(run.traffic.posts("/v1/uploads"), 4);
-    run.output.exits(1).says("3 times");
+    run.output.exits(1).stderr_contains("3 times");
 }
 
 /// A key that the gateway has for something else is not kept: the next run draws another.
@@ -163,8 +163,8 @@ fn a_begin_that_is_refused_for_good_leaves_nothing_to_go_on_with() {
             (415, "type_not_allowed"),
         ],
         |trial, (status, code)| {
-            let refused = Fault::Answer(Answer::problem(status, code));
-            let run = trial.run(PART + 1, |proxy| proxy.spoil(Requests::begin(), refused));
+            let refused = Fault::Respond(Response::problem(status, code));
+            let run = trial.run(PART + 1, |proxy| proxy.inject(Requests::begin(), refused));
             assert_ne!(run.output.code(), Some(0), "{code}: {}", run.output);
             let left = trial.world.upload(&["list"]).run().succeeds();
             assert_eq!(left.stdout(), "", "{code}");
@@ -178,8 +178,8 @@ fn nonsense_once() {
         ["", "{}", "[1,", r#"{"parts":[{"number":0}]}"#],
         |trial, body| {
             for requests in calls() {
-                let nonsense = Fault::Answer(Answer::json(200, body));
-                let run = trial.survives(PART + 1, |proxy| proxy.spoil(requests.nth(1), nonsense));
+                let nonsense = Fault::Respond(Response::json(200, body));
+                let run = trial.survives(PART + 1, |proxy| proxy.inject(requests.nth(1), nonsense));
                 assert_eq!(run.retries(), ["protocol_error"], "{body}: {}", run.output);
             }
         },
@@ -192,28 +192,28 @@ fn nonsense_once() {
 fn a_gateway_that_is_away_does_not_stop_the_store() {
     let keeper = Gateway::start(&[], &[]);
     let store = keeper.store();
-    let world = World::on(&store);
+    let world = World::on_store(&store);
     let mut trial = Trial::of(world, Some(store));
     let size = 6 * PART;
     let file = trial.file(size);
-    let before = trial.world.data().traffic();
-    trial.world.data().shut_after(1);
+    let before = trial.world.part_proxy().traffic();
+    trial.world.part_proxy().block_after(1);
     let running = trial.put(&file).spawn();
     wait::until("two parts on the wire and two signed", || {
         (trial.proxy().traffic().signed() >= 4).then_some(())
     });
     trial
         .proxy()
-        .spoil(Requests::any(), Fault::CutAfter { bytes: 0 });
-    trial.proxy().refuse();
-    trial.world.data().open();
-    let sent = || trial.world.data().traffic().since(&before);
+        .inject(Requests::any(), Fault::CutAfter { bytes: 0 });
+    trial.proxy().stop_listening();
+    trial.world.part_proxy().unblock();
+    let sent = || trial.world.part_proxy().traffic().since(&before);
     wait::until("what is signed to be stored", || {
         (sent().stored() == 4).then_some(())
     });
     let away = trial.proxy().traffic();
-    trial.proxy().mend();
-    trial.proxy().listen();
+    trial.proxy().clear_faults();
+    trial.proxy().listen_again();
     let output = running.wait().succeeds();
     assert!(
         output.stdout().contains("\"kind\":\"temporary\""),

@@ -5,13 +5,20 @@
 use std::time::Duration;
 
 use crate::support::PART;
-use crate::support::proxy::{Answer, Fault, Requests, Then, WHOLE};
+use crate::support::proxy::{ConnectionEnd, Fault, Requests, Response, WHOLE_BODY};
 use crate::trial::{LARGE, SIZES, Trial, each, first_put};
 
 /// At the first byte, the second, in the midst, at the last, and after all of them.
 fn moments(size: u64) -> Vec<u64> {
     let len = size.min(PART);
-    let mut moments = vec![0, 1.min(len), len / 2, len.saturating_sub(1), len, WHOLE];
+    let mut moments = vec![
+        0,
+        1.min(len),
+        len / 2,
+        len.saturating_sub(1),
+        len,
+        WHOLE_BODY,
+    ];
     moments.dedup();
     moments
 }
@@ -21,7 +28,7 @@ fn a_reset_at_any_byte_costs_one_attempt() {
     each(SIZES, |trial, size| {
         for bytes in moments(size) {
             let run = trial.survives(size, |proxy| {
-                proxy.spoil(first_put(size), Fault::ResetAfter { bytes });
+                proxy.inject(first_put(size), Fault::ResetAfter { bytes });
             });
             run.wastes_little().asks_little();
         }
@@ -33,7 +40,7 @@ fn a_reset_costs_one_part_of_many() {
     let mut trial = Trial::new();
     for bytes in [1, PART / 2, PART - 1] {
         let run = trial.survives(LARGE, |proxy| {
-            proxy.spoil(Requests::part(7).nth(1), Fault::ResetAfter { bytes });
+            proxy.inject(Requests::part(7).nth(1), Fault::ResetAfter { bytes });
         });
         assert_eq!(
             run.traffic.count("PUT"),
@@ -47,9 +54,9 @@ fn a_reset_costs_one_part_of_many() {
 #[test]
 fn a_connection_that_is_closed_at_any_byte_costs_one_attempt() {
     each(SIZES, |trial, size| {
-        for bytes in [0, size.min(PART) / 2, WHOLE] {
+        for bytes in [0, size.min(PART) / 2, WHOLE_BODY] {
             let run = trial.survives(size, |proxy| {
-                proxy.spoil(first_put(size), Fault::FinAfter { bytes });
+                proxy.inject(first_put(size), Fault::FinAfter { bytes });
             });
             run.wastes_little().asks_little();
         }
@@ -60,32 +67,37 @@ fn a_connection_that_is_closed_at_any_byte_costs_one_attempt() {
 #[test]
 fn an_answer_before_the_end_is_heard() {
     let heard = [
-        (Answer::s3(400, "RequestTimeout"), "temporary"),
+        (Response::s3(400, "RequestTimeout"), "temporary"),
         (
-            Answer::s3_saying(403, "AccessDenied", "Request has expired"),
+            Response::s3_with_message(403, "AccessDenied", "Request has expired"),
             "url_expired",
         ),
         (
-            Answer::s3(307, "TemporaryRedirect").header("location", "http://127.0.0.1:9/"),
+            Response::s3(307, "TemporaryRedirect").header("location", "http://127.0.0.1:9/"),
             "wrong_endpoint",
         ),
-        (Answer::s3(503, "SlowDown"), "throttled"),
+        (Response::s3(503, "SlowDown"), "throttled"),
     ];
     let sizes = [PART - 1, PART + 1];
-    let cases = sizes
-        .into_iter()
-        .flat_map(|size| [Then::Reset, Then::Close, Then::Stay].map(|then| (size, then)));
+    let cases = sizes.into_iter().flat_map(|size| {
+        [
+            ConnectionEnd::Reset,
+            ConnectionEnd::Close,
+            ConnectionEnd::StayOpen,
+        ]
+        .map(|then| (size, then))
+    });
     each(cases, |trial, (size, then)| {
         for (answer, kind) in &heard {
-            let early = Fault::EarlyAnswer {
+            let early = Fault::EarlyResponse {
                 bytes: 1000,
-                answer: answer.clone(),
+                response: answer.clone(),
                 then,
             };
-            let run = trial.survives(size, |proxy| proxy.spoil(first_put(size), early));
+            let run = trial.survives(size, |proxy| proxy.inject(first_put(size), early));
             let retries = run.retries();
             // Where the connection breaks at once, the HTTP library may report that in place of the answer.
-            let broken = then != Then::Stay && retries == ["temporary"];
+            let broken = then != ConnectionEnd::StayOpen && retries == ["temporary"];
             assert!(
                 broken || retries == [*kind],
                 "{then:?}: {retries:?} for {kind}: {}",
@@ -99,15 +111,19 @@ fn an_answer_before_the_end_is_heard() {
 #[test]
 fn a_yes_before_the_end_is_not_believed() {
     let mut trial = Trial::new();
-    let yes = Answer::new(200).header("etag", "\"abc\"");
-    for then in [Then::Reset, Then::Close, Then::Stay] {
-        let early = Fault::EarlyAnswer {
+    let yes = Response::new(200).header("etag", "\"abc\"");
+    for then in [
+        ConnectionEnd::Reset,
+        ConnectionEnd::Close,
+        ConnectionEnd::StayOpen,
+    ] {
+        let early = Fault::EarlyResponse {
             bytes: 1000,
-            answer: yes.clone(),
+            response: yes.clone(),
             then,
         };
         let run = trial.survives(PART + 1, |proxy| {
-            proxy.spoil(Requests::part(1).nth(1), early);
+            proxy.inject(Requests::part(1).nth(1), early);
         });
         assert_eq!(run.traffic.attempts(1), 2, "{then:?}");
     }
@@ -118,10 +134,10 @@ fn a_yes_before_the_end_is_not_believed() {
 fn nobody_listens_for_a_while() {
     each([1, PART + 1, 4 * PART], |trial, size| {
         let file = trial.file(size);
-        trial.proxy().refuse();
+        trial.proxy().stop_listening();
         let mut running = trial.put(&file).spawn();
         running.wait_for_stdout("\"retry\"");
-        trial.proxy().listen();
+        trial.proxy().listen_again();
         running.wait().succeeds();
         trial.has(&file);
     });
@@ -134,7 +150,7 @@ fn connections_that_close_after_each_answer_cost_little() {
     let mut trial = Trial::new();
     for size in [PART + 1, 4 * PART] {
         let run = trial.survives(size, |proxy| {
-            proxy.spoil(Requests::any(), Fault::Linger(Duration::ZERO));
+            proxy.inject(Requests::any(), Fault::KeepOpen(Duration::ZERO));
         });
         assert!(run.retries().len() <= 1, "{}", run.output);
         run.wastes_little().asks_little();
@@ -145,7 +161,7 @@ fn connections_that_close_after_each_answer_cost_little() {
 #[test]
 fn a_connection_that_closes_slowly_holds_up_nothing() {
     let mut trial = Trial::new();
-    let slow = Fault::Linger(Duration::from_millis(1500));
-    let run = trial.survives(4 * PART, |proxy| proxy.spoil(Requests::part(1), slow));
+    let slow = Fault::KeepOpen(Duration::from_millis(1500));
+    let run = trial.survives(4 * PART, |proxy| proxy.inject(Requests::part(1), slow));
     run.wastes_little().asks_little();
 }

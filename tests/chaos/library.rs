@@ -4,25 +4,25 @@
 //! Border: the faults whose course depends on who speaks HTTP; what an answer means is one and the same.
 
 use crate::support::PART;
-use crate::support::proxy::{Answer, Fault, Requests, Then, WHOLE};
+use crate::support::proxy::{ConnectionEnd, Fault, Requests, Response, WHOLE_BODY};
 use crate::trial::{Run, SIZES, Trial, each, each_of};
 
 /// As [`Trial::survives`]; the client sends parts to the store by way of a forward proxy, which is the one that fails.
 #[track_caller]
 fn survives(trial: &mut Trial, size: u64, requests: Requests, fault: Fault) -> Run {
     let file = trial.file(size);
-    trial.proxy().mend();
-    trial.proxy().spoil(requests, fault);
+    trial.proxy().clear_faults();
+    trial.proxy().inject(requests, fault);
     let put = trial.put(&file).env("http_proxy", trial.proxy().url());
     let run = trial.watch(&file, size, put);
-    trial.proxy().mend();
+    trial.proxy().clear_faults();
     trial.arrived(run)
 }
 
 #[test]
 fn connections_that_break() {
     each(SIZES, |trial, size| {
-        for bytes in [0, size.min(PART) / 2, WHOLE] {
+        for bytes in [0, size.min(PART) / 2, WHOLE_BODY] {
             for fault in [Fault::ResetAfter { bytes }, Fault::FinAfter { bytes }] {
                 survives(trial, size, Requests::put().nth(1), fault)
                     .wastes_little()
@@ -36,16 +36,16 @@ fn connections_that_break() {
 fn an_answer_before_the_end_is_heard() {
     let mut trial = Trial::new();
     // Without "close", a connection whose buffers took the rest looks as good as new.
-    let answer =
-        Answer::s3_saying(403, "AccessDenied", "Request has expired").header("connection", "close");
+    let answer = Response::s3_with_message(403, "AccessDenied", "Request has expired")
+        .header("connection", "close");
     // The library may miss what was said when the connection is gone too: then the attempt failed for now.
     for (then, kinds) in [
-        (Then::Stay, &["url_expired"][..]),
-        (Then::Close, &["url_expired", "temporary"]),
+        (ConnectionEnd::StayOpen, &["url_expired"][..]),
+        (ConnectionEnd::Close, &["url_expired", "temporary"]),
     ] {
-        let early = Fault::EarlyAnswer {
+        let early = Fault::EarlyResponse {
             bytes: 1000,
-            answer: answer.clone(),
+            response: answer.clone(),
             then,
         };
         let run = survives(&mut trial, PART + 1, Requests::part(1).nth(1), early);
@@ -60,11 +60,15 @@ fn an_answer_before_the_end_is_heard() {
 #[test]
 fn a_yes_before_the_end_is_not_believed() {
     let mut trial = Trial::new();
-    let answer = Answer::new(200).header("etag", "\"abc\"");
-    for then in [Then::Reset, Then::Close, Then::Stay] {
-        let early = Fault::EarlyAnswer {
+    let answer = Response::new(200).header("etag", "\"abc\"");
+    for then in [
+        ConnectionEnd::Reset,
+        ConnectionEnd::Close,
+        ConnectionEnd::StayOpen,
+    ] {
+        let early = Fault::EarlyResponse {
             bytes: 1000,
-            answer: answer.clone(),
+            response: answer.clone(),
             then,
         };
         survives(&mut trial, PART + 1, Requests::part(1).nth(1), early);
@@ -75,13 +79,13 @@ fn a_yes_before_the_end_is_not_believed() {
 fn what_stands_still_is_given_up() {
     each_of(
         || Trial::new().impatient(),
-        [PART / 2, WHOLE],
+        [PART / 2, WHOLE_BODY],
         |trial, bytes| {
             let run = survives(
                 trial,
                 PART,
                 Requests::put().nth(1),
-                Fault::HushAfter { bytes },
+                Fault::StallAfter { bytes },
             );
             assert_eq!(run.retries()[0], "temporary");
         },
@@ -95,7 +99,7 @@ fn answers_that_are_scripted() {
         (Fault::slow_down(), "throttled"),
         (Fault::expired(), "url_expired"),
         (Fault::error_in_success(), "temporary"),
-        (Fault::page(302), "unexpected_server"),
+        (Fault::html_page(302), "unexpected_server"),
         (Fault::FlipBit { at: 0 }, "corrupt"),
     ] {
         let run = survives(&mut trial, PART + 1, Requests::put().nth(1), fault);
@@ -110,7 +114,7 @@ fn every_part_goes_by_the_proxy_that_was_named() {
         &mut trial,
         3 * PART,
         Requests::put(),
-        Fault::Set("x-nothing", "1"),
+        Fault::SetHeader("x-nothing", "1"),
     );
     assert_eq!(run.traffic.count("PUT"), 3);
     run.wastes(0).asks_little();

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::support::PART;
 use crate::support::files;
-use crate::support::proxy::{Answer, Fault, Requests};
+use crate::support::proxy::{Fault, Requests, Response};
 use crate::trial::{Run, Trial, each};
 
 const PARTS: u64 = 4;
@@ -17,12 +17,12 @@ const SIZE: u64 = PARTS * PART;
 #[track_caller]
 fn interrupted(trial: &mut Trial) -> PathBuf {
     let file = trial.file(SIZE);
-    trial.proxy().shut_after(2 * PART + PART / 2);
+    trial.proxy().block_after(2 * PART + PART / 2);
     let mut running = trial.put(&file).spawn();
     running.wait_for_stdout(r#""type":"part""#);
-    trial.proxy().wait_until_shut();
+    trial.proxy().wait_until_blocked();
     running.kill9();
-    trial.proxy().open();
+    trial.proxy().unblock();
     file
 }
 
@@ -30,14 +30,14 @@ fn interrupted(trial: &mut Trial) -> PathBuf {
 fn resumes(list: Fault) -> Run {
     let mut trial = Trial::new();
     let file = interrupted(&mut trial);
-    trial.proxy().spoil(Requests::parts().nth(1), list);
+    trial.proxy().inject(Requests::parts().nth(1), list);
     let run = trial.watch(&file, SIZE, trial.resume());
-    trial.proxy().mend();
+    trial.proxy().clear_faults();
     trial.arrived(run)
 }
 
 fn list(body: &str) -> Fault {
-    Fault::Answer(Answer::json(200, body))
+    Fault::Respond(Response::json(200, body))
 }
 
 #[test]
@@ -79,13 +79,13 @@ fn a_list_that_does_not_end_or_has_no_order() {
     each(bodies, |trial, body| {
         let file = interrupted(trial);
         // The same on every page, as a server says that never grows tired of it.
-        trial.proxy().spoil(Requests::parts(), list(&body));
+        trial.proxy().inject(Requests::parts(), list(&body));
         let run = trial.watch(&file, SIZE, trial.resume());
         assert_eq!(run.output.code(), Some(69), "{}", run.output);
         assert!(run.traffic.requests() < 20, "{:?}", run.traffic);
         assert_eq!(run.traffic.count("PUT"), 0);
         let run = run.failed_as("protocol_error");
-        trial.proxy().mend();
+        trial.proxy().clear_faults();
         let again = trial.watch(&run.file, SIZE, trial.resume());
         trial.arrived(again);
     });
@@ -93,7 +93,7 @@ fn a_list_that_does_not_end_or_has_no_order() {
 
 #[test]
 fn a_list_whose_answer_is_lost() {
-    let run = resumes(Fault::DropAnswer);
+    let run = resumes(Fault::DropResponse);
     assert!(run.traffic.bytes("PUT") < SIZE, "all of it was sent again");
 }
 
@@ -103,9 +103,9 @@ fn a_list_of_an_upload_that_is_gone() {
     for (status, code) in [(404, "not_found"), (410, "gone")] {
         let mut trial = Trial::new();
         let file = interrupted(&mut trial);
-        trial.proxy().spoil(
+        trial.proxy().inject(
             Requests::parts().nth(1),
-            Fault::Answer(Answer::problem(status, code)),
+            Fault::Respond(Response::problem(status, code)),
         );
         let run = trial.watch(&file, SIZE, trial.resume());
         assert_eq!(run.output.code(), Some(0), "{}", run.output);

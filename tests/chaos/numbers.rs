@@ -6,8 +6,8 @@
 use std::env;
 use std::time::Instant;
 
-use crate::support::dice::Dice;
-use crate::support::proxy::{Fault, Requests, WHOLE};
+use crate::support::proxy::{Fault, Requests, WHOLE_BODY};
+use crate::support::random::Rng;
 use crate::support::{MIB, PART};
 use crate::trial::Trial;
 
@@ -22,14 +22,14 @@ fn seeds() -> Vec<u64> {
 #[track_caller]
 fn resets(parts: u64, odds: u64, seed: u64) -> f64 {
     let mut trial = Trial::new();
-    let mut dice = Dice::new(seed);
+    let mut rng = Rng::new(seed);
     let size = parts * PART;
     let run = trial.survives(size, |proxy| {
         for part in 1..=parts {
             for attempt in 1..=5 {
-                if dice.between(0, odds) == 0 {
-                    let bytes = dice.between(0, PART);
-                    proxy.spoil(
+                if rng.between(0, odds) == 0 {
+                    let bytes = rng.between(0, PART);
+                    proxy.inject(
                         Requests::part(part).nth(attempt),
                         Fault::ResetAfter { bytes },
                     );
@@ -74,14 +74,14 @@ fn bytes_sent_under_resets() {
 fn time_until_a_stall_is_found() {
     for (what, size, bytes) in [
         ("in the midst", 8 * MIB, PART / 2),
-        ("before the answer", 1, WHOLE),
+        ("before the answer", 1, WHOLE_BODY),
     ] {
         let mut trial = Trial::new().impatient();
         let began = Instant::now();
         let run = trial.survives(size, |proxy| {
-            proxy.spoil(Requests::put().nth(1), Fault::HushAfter { bytes });
+            proxy.inject(Requests::put().nth(1), Fault::StallAfter { bytes });
         });
-        let puts: Vec<_> = run.traffic.of("PUT").map(|put| put.began).collect();
+        let puts: Vec<_> = run.traffic.by_method("PUT").map(|put| put.began).collect();
         let gap = puts
             .windows(2)
             .map(|two| two[1] - two[0])

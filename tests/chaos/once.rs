@@ -16,10 +16,12 @@ fn every_request_arrives_twice() {
             Requests::put(),
             Requests::complete(),
         ] {
-            trial.survives(size, |proxy| proxy.spoil(requests, Fault::Twice));
+            trial.survives(size, |proxy| proxy.inject(requests, Fault::DeliverTwice));
         }
     }
-    trial.survives(4 * PART, |proxy| proxy.spoil(Requests::any(), Fault::Twice));
+    trial.survives(4 * PART, |proxy| {
+        proxy.inject(Requests::any(), Fault::DeliverTwice)
+    });
 }
 
 /// The first attempt at a part lands after the second one, before and after the upload is complete.
@@ -28,9 +30,9 @@ fn a_part_that_lands_late_changes_nothing() {
     let mut trial = Trial::new();
     for size in SIZES {
         let run = trial.survives(size, |proxy| {
-            proxy.spoil(Requests::put().nth(1), Fault::Zombie);
+            proxy.inject(Requests::put().nth(1), Fault::DeliverLater);
         });
-        let late = trial.proxy().deliver();
+        let late = trial.proxy().deliver_held();
         assert_eq!(late.len(), 1, "{:?}", run.traffic);
         let before = trial.objects();
         assert!(late[0] >= 400, "a part was taken after the end: {late:?}");
@@ -44,9 +46,11 @@ fn a_begin_and_a_complete_that_land_late_make_no_second_object() {
     let mut trial = Trial::new();
     for requests in [Requests::begin(), Requests::complete()] {
         for size in [1, PART + 1] {
-            let run = trial.survives(size, |proxy| proxy.spoil(requests.nth(1), Fault::Zombie));
+            let run = trial.survives(size, |proxy| {
+                proxy.inject(requests.nth(1), Fault::DeliverLater)
+            });
             let before = trial.objects();
-            let late = trial.proxy().deliver();
+            let late = trial.proxy().deliver_held();
             assert_eq!(late, [200], "not answered as before");
             assert_eq!(trial.objects(), before);
             trial.still_has(&run.file);
@@ -60,7 +64,7 @@ fn an_object_of_ones_own_that_is_there_already() {
     let mut trial = Trial::new();
     for size in [0, 1, PART] {
         let run = trial.survives(size, |proxy| {
-            proxy.spoil(Requests::put().nth(1), Fault::DropAnswer);
+            proxy.inject(Requests::put().nth(1), Fault::DropResponse);
         });
         assert!(run.traffic.count("PUT") <= 2);
         run.asks_little();

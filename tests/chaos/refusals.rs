@@ -9,16 +9,16 @@ use std::thread;
 
 use crate::support::PART;
 use crate::support::files;
-use crate::support::proxy::{Answer, Fault, Requests};
+use crate::support::proxy::{Fault, Requests, Response};
 use crate::support::world::World;
 use crate::trial::{SIZES, Trial, each, hides_secrets};
 
 /// All PUTs are answered so.
 #[track_caller]
-fn ends(answer: &Answer, code: i32, kind: &str) {
+fn ends(answer: &Response, code: i32, kind: &str) {
     each([1, PART + 1], |trial, size| {
         let run = trial.fails(size, code, |proxy| {
-            proxy.spoil(Requests::put(), Fault::Answer(answer.clone()));
+            proxy.inject(Requests::put(), Fault::Respond(answer.clone()));
         });
         run.failed_as(kind);
     });
@@ -29,25 +29,25 @@ fn a_store_that_refuses_twice() {
     let mut trial = Trial::new();
     for size in SIZES {
         let run = trial.fails(size, 77, |proxy| {
-            proxy.spoil(Requests::put(), Fault::s3(403, "AccessDenied"));
+            proxy.inject(Requests::put(), Fault::s3(403, "AccessDenied"));
         });
         assert!(run.traffic.count("PUT") <= 4, "{:?}", run.traffic);
         run.failed_as("unauthorized");
     }
     ends(
-        &Answer::s3(403, "SignatureDoesNotMatch"),
+        &Response::s3(403, "SignatureDoesNotMatch"),
         77,
         "unauthorized",
     );
-    ends(&Answer::s3(200, "AccessDenied"), 77, "unauthorized");
+    ends(&Response::s3(200, "AccessDenied"), 77, "unauthorized");
 }
 
 /// With signed URLs it is the gateway's clock: no way to go on for now, and no question of permission.
 #[test]
 fn clocks_that_differ() {
-    ends(&Answer::s3(403, "RequestTimeTooSkewed"), 75, "clock_skew");
+    ends(&Response::s3(403, "RequestTimeTooSkewed"), 75, "clock_skew");
     ends(
-        &Answer::s3_saying(403, "AccessDenied", "Request is not yet valid"),
+        &Response::s3_with_message(403, "AccessDenied", "Request is not yet valid"),
         75,
         "clock_skew",
     );
@@ -55,18 +55,22 @@ fn clocks_that_differ() {
 
 #[test]
 fn a_store_that_is_somewhere_else() {
-    ends(&Answer::s3(301, "PermanentRedirect"), 69, "wrong_endpoint");
+    ends(
+        &Response::s3(301, "PermanentRedirect"),
+        69,
+        "wrong_endpoint",
+    );
 }
 
 #[test]
 fn bytes_that_are_damaged_every_time() {
-    ends(&Answer::s3(400, "BadDigest"), 65, "corrupt");
+    ends(&Response::s3(400, "BadDigest"), 65, "corrupt");
 }
 
 #[test]
 fn a_bucket_that_is_not_there() {
-    ends(&Answer::s3(404, "NoSuchBucket"), 78, "config");
-    ends(&Answer::s3(405, "MethodNotAllowed"), 78, "config");
+    ends(&Response::s3(404, "NoSuchBucket"), 78, "config");
+    ends(&Response::s3(405, "MethodNotAllowed"), 78, "config");
 }
 
 #[test]
@@ -76,24 +80,24 @@ fn what_is_not_implemented_or_too_large_is_not_tried_again() {
         (411, "MissingContentLength"),
         (400, "EntityTooLarge"),
     ] {
-        ends(&Answer::s3(status, code), 69, "incompatible");
+        ends(&Response::s3(status, code), 69, "incompatible");
     }
-    ends(&Answer::page(413), 69, "incompatible");
+    ends(&Response::html_page(413), 69, "incompatible");
 }
 
 #[test]
 fn a_store_that_never_says_yes_properly() {
-    ends(&Answer::new(200), 69, "missing_etag");
+    ends(&Response::new(200), 69, "missing_etag");
 }
 
 #[test]
 fn a_proxy_that_wants_a_login() {
-    ends(&Answer::page(407), 77, "unauthorized");
+    ends(&Response::html_page(407), 77, "unauthorized");
     let mut trial = Trial::new();
     let run = trial.fails(1, 77, |proxy| {
-        proxy.spoil(Requests::any(), Fault::page(407));
+        proxy.inject(Requests::any(), Fault::html_page(407));
     });
-    run.output.says("proxy");
+    run.output.stderr_contains("proxy");
 }
 
 /// Between a client and an https gateway a proxy is asked for a tunnel, and it is the proxy that says no.
@@ -113,7 +117,7 @@ fn a_proxy_that_builds_no_tunnel() {
                     None => break,
                 }
                 lines.find(String::is_empty);
-                Answer::page(status).send(&client).unwrap();
+                Response::html_page(status).send(&client).unwrap();
             }
             asked
         });
@@ -128,19 +132,19 @@ fn a_proxy_that_builds_no_tunnel() {
         hides_secrets(&output);
         output
     };
-    said(407).exits(77).says("requires a login");
+    said(407).exits(77).stderr_contains("requires a login");
     said(502).exits(75);
 }
 
 /// The token's file has another by now, as where tokens are renewed every hour: it is read again, and nobody notices.
 #[test]
 fn a_token_that_is_renewed_in_its_file() {
-    let mut trial = Trial::of(World::with(&["--auth", "tokens"]), None);
+    let mut trial = Trial::of(World::with_args(&["--auth", "tokens"]), None);
     let [old, new] = ["ci"; 2].map(|name| trial.world.gateway.token(name));
     let place = trial.world.sandbox.path("token");
     std::fs::write(&place, &old).unwrap();
     let file = trial.file(6 * PART);
-    trial.proxy().shut_after(1);
+    trial.proxy().block_after(1);
     let running = trial
         .world
         .put(&file)
@@ -148,7 +152,7 @@ fn a_token_that_is_renewed_in_its_file() {
         .arg("--token-file")
         .arg(&place)
         .spawn();
-    trial.proxy().wait_until_shut();
+    trial.proxy().wait_until_blocked();
     std::fs::write(&place, &new).unwrap();
     let id = old.split('_').nth(1).unwrap();
     trial
@@ -158,7 +162,7 @@ fn a_token_that_is_renewed_in_its_file() {
         .upload(["serve", "token", "revoke", id])
         .run()
         .succeeds();
-    trial.proxy().open();
+    trial.proxy().unblock();
     let output = running.wait().succeeds();
     assert!(!output.stdout().contains("\"retry\""), "{output}");
     let refused = trial
@@ -187,9 +191,9 @@ fn a_token_that_is_taken_no_more() {
         Requests::sign(),
         Requests::complete(),
     ] {
-        let no = Fault::Answer(Answer::problem(401, "unauthenticated"));
-        let run = trial.fails(PART + 1, 77, |proxy| proxy.spoil(requests, no));
-        run.output.says("token");
+        let no = Fault::Respond(Response::problem(401, "unauthenticated"));
+        let run = trial.fails(PART + 1, 77, |proxy| proxy.inject(requests, no));
+        run.output.stderr_contains("token");
     }
 }
 
@@ -198,7 +202,7 @@ fn a_token_that_is_taken_no_more() {
 fn something_else_than_a_gateway_from_the_start() {
     each([200, 302, 404, 511], |trial, status| {
         let run = trial.fails(1, 69, |proxy| {
-            proxy.spoil(Requests::any(), Fault::page(status));
+            proxy.inject(Requests::any(), Fault::html_page(status));
         });
         run.failed_as("unexpected_server");
     });
@@ -217,7 +221,7 @@ fn nonsense_from_a_gateway() {
     ];
     each(nonsense, |trial, body| {
         let run = trial.fails(PART + 1, 69, |proxy| {
-            proxy.spoil(Requests::sign(), Fault::Answer(Answer::json(200, body)));
+            proxy.inject(Requests::sign(), Fault::Respond(Response::json(200, body)));
         });
         assert_eq!(run.traffic.count("PUT"), 0);
         run.failed_as("protocol_error");
@@ -226,9 +230,9 @@ fn nonsense_from_a_gateway() {
         [Requests::info(), Requests::begin(), Requests::complete()],
         |trial, requests| {
             let run = trial.fails(PART + 1, 69, |proxy| {
-                proxy.spoil(
+                proxy.inject(
                     requests,
-                    Fault::Answer(Answer::json(200, r#"{"id":7,"size":-1,"limits":[]}"#)),
+                    Fault::Respond(Response::json(200, r#"{"id":7,"size":-1,"limits":[]}"#)),
                 );
             });
             run.failed_as("protocol_error");
@@ -250,11 +254,11 @@ fn a_receipt_of_something_else() {
         assert_ne!(is, other);
         trial
             .proxy()
-            .spoil(Requests::complete(), Fault::Edit(is, other));
+            .inject(Requests::complete(), Fault::ReplaceText(is, other));
         let run = trial.watch(&file, 1, trial.put(&file));
         assert_eq!(run.output.code(), Some(65), "{field}: {}", run.output);
         let run = run.failed_as("corrupt");
-        trial.proxy().mend();
+        trial.proxy().clear_faults();
         let again = trial.watch(&run.file, 1, trial.put(&run.file));
         trial.arrived(again);
     });
@@ -272,14 +276,14 @@ fn a_receipt_of_another_upload() {
             "checksum":"{checksum}","proof":"sha256","sha256":null,"started":"2026-01-01T00:00:00Z",
             "finished":"2026-01-01T00:00:00Z"}}"#
     );
-    trial.proxy().spoil(
+    trial.proxy().inject(
         Requests::complete(),
-        Fault::Answer(Answer::json(200, &receipt)),
+        Fault::Respond(Response::json(200, &receipt)),
     );
     let run = trial.watch(&file, 1, trial.put(&file));
     assert_eq!(run.output.code(), Some(65), "{}", run.output);
     let run = run.failed_as("corrupt");
-    trial.proxy().mend();
+    trial.proxy().clear_faults();
     let again = trial.watch(&run.file, 1, trial.put(&run.file));
     trial.arrived(again);
 }
@@ -287,9 +291,9 @@ fn a_receipt_of_another_upload() {
 #[test]
 fn an_answer_without_end_is_not_read() {
     let mut trial = Trial::new();
-    let long = Answer::json(200, &" ".repeat(5 << 20));
+    let long = Response::json(200, &" ".repeat(5 << 20));
     let run = trial.fails(1, 69, |proxy| {
-        proxy.spoil(Requests::begin(), Fault::Answer(long));
+        proxy.inject(Requests::begin(), Fault::Respond(long));
     });
     run.failed_as("incompatible");
 }
@@ -298,17 +302,19 @@ fn an_answer_without_end_is_not_read() {
 fn a_gateway_of_another_protocol() {
     let mut trial = Trial::new();
     for answer in [
-        Answer::new(426),
-        Answer::problem(426, "upgrade_required"),
-        Answer::json(
+        Response::new(426),
+        Response::problem(426, "upgrade_required"),
+        Response::json(
             200,
             r#"{"protocol":2,"instance_id":"i","limits":{"min_part":1,"max_part":2,"max_parts":3,"max_size":4,"equal_parts":false},"allow_types":[],"proof":"sha256"}"#,
         ),
     ] {
         let run = trial.fails(1, 69, |proxy| {
-            proxy.spoil(Requests::any(), Fault::Answer(answer));
+            proxy.inject(Requests::any(), Fault::Respond(answer));
         });
-        run.failed_as("incompatible").output.says("version");
+        run.failed_as("incompatible")
+            .output
+            .stderr_contains("version");
     }
 }
 
@@ -332,14 +338,14 @@ fn a_redirect_is_never_followed() {
         (308, Requests::sign()),
     ];
     each(cases, |trial, (status, requests)| {
-        let redirect = Fault::Answer(Answer::new(status).header("location", &place));
-        trial.survives(PART + 1, |proxy| proxy.spoil(requests.nth(1), redirect));
+        let redirect = Fault::Respond(Response::new(status).header("location", &place));
+        trial.survives(PART + 1, |proxy| proxy.inject(requests.nth(1), redirect));
     });
     let mut trial = Trial::new();
     trial.fails(1, 69, |proxy| {
-        proxy.spoil(
+        proxy.inject(
             Requests::info(),
-            Fault::Answer(Answer::new(307).header("location", &place)),
+            Fault::Respond(Response::new(307).header("location", &place)),
         );
     });
     assert!(

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::support::proxy::{Fault, Requests, WHOLE};
+use crate::support::proxy::{Fault, Requests, WHOLE_BODY};
 use crate::support::{MIB, PART, wait};
 use crate::trial::{LARGE, Run, STILL, Trial, each, each_of};
 
@@ -18,9 +18,9 @@ use crate::trial::{LARGE, Run, STILL, Trial, each, each_of};
 fn tried_again_in_time(size: u64, requests: Requests, bytes: u64) {
     let mut trial = Trial::new().impatient();
     let run = trial.survives(size, |proxy| {
-        proxy.spoil(requests.nth(1), Fault::HushAfter { bytes });
+        proxy.inject(requests.nth(1), Fault::StallAfter { bytes });
     });
-    let puts: Vec<Instant> = run.traffic.of("PUT").map(|put| put.began).collect();
+    let puts: Vec<Instant> = run.traffic.by_method("PUT").map(|put| put.began).collect();
     let longest = puts
         .windows(2)
         .map(|two| two[1] - two[0])
@@ -46,14 +46,14 @@ fn a_store_that_takes_nothing_is_given_up() {
 /// All of it is sent, and nothing comes back.
 #[test]
 fn a_part_without_an_answer_is_sent_again() {
-    tried_again_in_time(1, Requests::put(), WHOLE);
+    tried_again_in_time(1, Requests::put(), WHOLE_BODY);
 }
 
 #[test]
 fn one_that_stands_still_does_not_hold_up_the_others() {
     let mut trial = Trial::new().impatient();
-    let hush = Fault::HushAfter { bytes: PART / 2 };
-    let run = trial.survives(LARGE, |proxy| proxy.spoil(Requests::part(3).nth(1), hush));
+    let hush = Fault::StallAfter { bytes: PART / 2 };
+    let run = trial.survives(LARGE, |proxy| proxy.inject(Requests::part(3).nth(1), hush));
     run.wastes_little();
 }
 
@@ -69,8 +69,8 @@ fn a_call_without_an_answer_is_made_again() {
         || Trial::new().impatient(),
         calls,
         |trial, requests| {
-            let hush = Fault::HushAfter { bytes: WHOLE };
-            let run = trial.survives(PART + 1, |proxy| proxy.spoil(requests.nth(1), hush));
+            let hush = Fault::StallAfter { bytes: WHOLE_BODY };
+            let run = trial.survives(PART + 1, |proxy| proxy.inject(requests.nth(1), hush));
             run.wastes_little();
         },
     );
@@ -81,18 +81,18 @@ fn a_call_without_an_answer_is_made_again() {
 fn a_network_that_changes_costs_what_was_on_the_wire() {
     let mut trial = Trial::new().impatient();
     let file = trial.file(6 * PART);
-    trial.proxy().shut_after(PART / 2);
+    trial.proxy().block_after(PART / 2);
     let mut running = trial.put(&file).spawn();
-    trial.proxy().wait_until_shut();
+    trial.proxy().wait_until_blocked();
     let began = Instant::now();
-    trial.proxy().refuse();
+    trial.proxy().stop_listening();
     // Of a part, not of a call: there what stood still has been given up.
     let given_up = |line: &str| line.contains("\"retry\"") && !line.contains("\"number\":null");
     running.wait_for("a part that nobody takes", |running| {
         running.stdout().lines().any(given_up).then_some(())
     });
-    trial.proxy().listen();
-    trial.proxy().open();
+    trial.proxy().listen_again();
+    trial.proxy().unblock();
     // Sooner than the kernel finds out.
     assert!(
         began.elapsed() < Duration::from_secs(20),
@@ -117,7 +117,7 @@ fn a_process_that_did_not_run_blames_no_network() {
         [Requests::put(), Requests::complete()],
         |trial, requests| {
             let file = trial.file(1);
-            trial.proxy().spoil(requests, Fault::Hold);
+            trial.proxy().inject(requests, Fault::Hold);
             let running = trial.put(&file).spawn();
             wait::until("what is held", || trial.proxy().is_holding().then_some(()));
             // Long enough to have been seen to move, and then not to.
@@ -172,10 +172,10 @@ fn a_trickle_is_waited_for() {
         let file = trial.file(size);
         trial
             .proxy()
-            .spoil(Requests::put(), Fault::Trickle { rate });
+            .inject(Requests::put(), Fault::Trickle { rate });
         let put = trial.world.put(&file).arg("--json");
         let run = trial.watch(&file, size, put);
-        trial.proxy().mend();
+        trial.proxy().clear_faults();
         assert_eq!(trial.arrived(run).traffic.count("PUT"), 1);
     });
 }
@@ -184,7 +184,7 @@ fn a_trickle_is_waited_for() {
 fn a_slow_answer_is_waited_for() {
     let mut trial = Trial::new();
     let run = trial.survives(1, |proxy| {
-        proxy.spoil(Requests::complete(), Fault::TrickleAnswer { rate: 250 });
+        proxy.inject(Requests::complete(), Fault::TrickleResponse { rate: 250 });
     });
     assert_eq!(run.traffic.posts("/complete"), 1, "{}", run.output);
 }
@@ -193,7 +193,7 @@ fn a_slow_answer_is_waited_for() {
 fn a_long_way_costs_time_only() {
     let mut trial = Trial::new();
     let delay = Fault::Delay(Duration::from_millis(150));
-    let run = trial.survives(4 * PART, |proxy| proxy.spoil(Requests::any(), delay));
+    let run = trial.survives(4 * PART, |proxy| proxy.inject(Requests::any(), delay));
     run.wastes(0).asks_little();
 }
 

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::support::gateway::Gateway;
-use crate::support::proxy::{Answer, Fault, Requests};
+use crate::support::proxy::{Fault, Requests, Response};
 use crate::support::world::World;
 use crate::support::{PART, wait};
 use crate::trial::{Run, Trial, each_of};
@@ -21,7 +21,7 @@ impl Bench {
     fn new() -> Self {
         let keeper = Gateway::start(&[], &[]);
         let store = keeper.store();
-        let world = World::on(&store);
+        let world = World::on_store(&store);
         Self {
             trial: Trial::of(world, Some(store)),
             _keeper: keeper,
@@ -31,18 +31,18 @@ impl Bench {
     /// A file of two parts, while the store's proxy spoils `requests`. Gives the run, and how many parts were sent.
     #[track_caller]
     fn survives(&mut self, requests: Requests, fault: Fault) -> (Run, u64) {
-        let before = self.trial.world.data().traffic();
-        self.trial.world.data().mend();
-        self.trial.world.data().spoil(requests, fault);
+        let before = self.trial.world.part_proxy().traffic();
+        self.trial.world.part_proxy().clear_faults();
+        self.trial.world.part_proxy().inject(requests, fault);
         let run = self.trial.survives(PART + 1, |_| {});
         let sent = self
             .trial
             .world
-            .data()
+            .part_proxy()
             .traffic()
             .since(&before)
             .count("PUT");
-        self.trial.world.data().mend();
+        self.trial.world.part_proxy().clear_faults();
         (run, sent)
     }
 }
@@ -50,7 +50,7 @@ impl Bench {
 #[test]
 fn a_lost_answer_to_create() {
     let mut bench = Bench::new();
-    bench.survives(Requests::store_create().nth(1), Fault::DropAnswer);
+    bench.survives(Requests::store_create().nth(1), Fault::DropResponse);
     bench.survives(
         Requests::store_create().nth(1),
         Fault::ResetAfter { bytes: 0 },
@@ -71,19 +71,19 @@ fn complete_says_an_internal_error_behind_a_yes_twice() {
 fn complete_is_done_and_says_otherwise() {
     let mut bench = Bench::new();
     for answer in [
-        Answer::s3(200, "InternalError"),
-        Answer::s3(500, "InternalError"),
-        Answer::s3(503, "SlowDown"),
-        Answer::page(504),
-        Answer::new(200),
-        Answer::new(200).body(
+        Response::s3(200, "InternalError"),
+        Response::s3(500, "InternalError"),
+        Response::s3(503, "SlowDown"),
+        Response::html_page(504),
+        Response::new(200),
+        Response::new(200).body(
             "application/xml",
             "<?xml version=\"1.0\"?>\n<CompleteMultipartUplo",
         ),
     ] {
         let (_, sent) = bench.survives(
             Requests::store_complete().nth(1),
-            Fault::Replace(answer.clone()),
+            Fault::ReplaceResponse(answer.clone()),
         );
         assert_eq!(sent, 2, "{answer:?}: parts were sent again");
     }
@@ -92,7 +92,7 @@ fn complete_is_done_and_says_otherwise() {
 #[test]
 fn completes_answer_is_lost() {
     let mut bench = Bench::new();
-    for fault in [Fault::DropAnswer, Fault::Zombie] {
+    for fault in [Fault::DropResponse, Fault::DeliverLater] {
         let (_, sent) = bench.survives(Requests::store_complete().nth(1), fault);
         assert_eq!(sent, 2, "parts were sent again");
     }
@@ -100,7 +100,7 @@ fn completes_answer_is_lost() {
 
 #[test]
 fn complete_is_delivered_twice() {
-    let (_, sent) = Bench::new().survives(Requests::store_complete(), Fault::Twice);
+    let (_, sent) = Bench::new().survives(Requests::store_complete(), Fault::DeliverTwice);
     assert_eq!(sent, 2, "parts were sent again");
 }
 
@@ -110,7 +110,7 @@ fn complete_takes_its_time() {
     let time = Duration::from_secs(3);
     each_of(
         Bench::new,
-        [Fault::Pad(time), Fault::Delay(time)],
+        [Fault::PadResponse(time), Fault::Delay(time)],
         |bench, fault| {
             let (_, sent) = bench.survives(Requests::store_complete().nth(1), fault);
             assert_eq!(sent, 2, "parts were sent again");
@@ -133,15 +133,15 @@ fn complete_finds_another_part_than_was_sent() {
     let mut bench = Bench::new();
     let trial = &mut bench.trial;
     let file = trial.file(3 * PART);
-    let start = trial.world.data().traffic();
+    let start = trial.world.part_proxy().traffic();
     trial
         .proxy()
-        .spoil(Requests::complete().nth(1), Fault::Hold);
+        .inject(Requests::complete().nth(1), Fault::Hold);
     let running = trial.put(&file).spawn();
     wait::until("a complete", || {
         (trial.proxy().traffic().posts("/complete") == 1).then_some(())
     });
-    let before = trial.world.data().traffic();
+    let before = trial.world.part_proxy().traffic();
     assert_eq!(before.since(&start).count("PUT"), 3);
     trial
         .store()
@@ -150,10 +150,10 @@ fn complete_finds_another_part_than_was_sent() {
     let output = running.wait().succeeds();
     let again: Vec<_> = trial
         .world
-        .data()
+        .part_proxy()
         .traffic()
         .since(&before)
-        .of("PUT")
+        .by_method("PUT")
         .map(|put| put.part)
         .collect();
     assert_eq!(again, [Some(2)], "{output}");
@@ -164,21 +164,29 @@ fn complete_finds_another_part_than_was_sent() {
 #[test]
 fn complete_is_denied_behind_a_yes() {
     let mut bench = Bench::new();
-    let denied = Fault::Answer(Answer::s3(200, "AccessDenied"));
+    let denied = Fault::Respond(Response::s3(200, "AccessDenied"));
     let (_, sent) = bench.survives(Requests::store_complete().nth(1), denied.clone());
     assert_eq!(sent, 2, "parts were sent again");
 
     let trial = &mut bench.trial;
-    trial.world.data().spoil(Requests::store_complete(), denied);
+    trial
+        .world
+        .part_proxy()
+        .inject(Requests::store_complete(), denied);
     let file = trial.file(PART + 1);
-    let (objects, before) = (trial.objects(), trial.world.data().traffic());
+    let (objects, before) = (trial.objects(), trial.world.part_proxy().traffic());
     let put = || trial.world.put(&file).arg("--json");
     put().args(["--give-up-after", "2s"]).run().exits(75);
     assert_eq!(trial.objects(), objects, "there is an object");
-    trial.world.data().mend();
+    trial.world.part_proxy().clear_faults();
     put().run().succeeds();
     assert_eq!(
-        trial.world.data().traffic().since(&before).count("PUT"),
+        trial
+            .world
+            .part_proxy()
+            .traffic()
+            .since(&before)
+            .count("PUT"),
         2,
         "parts were sent again"
     );
@@ -188,7 +196,7 @@ fn complete_is_denied_behind_a_yes() {
 #[test]
 fn complete_knows_no_such_upload_and_there_is_no_object() {
     let mut bench = Bench::new();
-    bench.trial.world.data().spoil(
+    bench.trial.world.part_proxy().inject(
         Requests::store_complete().nth(1),
         Fault::s3(404, "NoSuchUpload"),
     );
@@ -235,7 +243,7 @@ fn a_page_in_the_stores_place_is_no_answer() {
         .into_iter()
         .flat_map(|requests| [200, 302, 511].map(|status| (requests, status)));
     each_of(Bench::new, cases, |bench, (requests, status)| {
-        let (_, sent) = bench.survives(requests.nth(1), Fault::page(status));
+        let (_, sent) = bench.survives(requests.nth(1), Fault::html_page(status));
         assert_eq!(sent, 2, "{status}: parts were sent again");
     });
 }
@@ -243,25 +251,25 @@ fn a_page_in_the_stores_place_is_no_answer() {
 #[test]
 fn a_list_of_the_stores_that_lacks_what_is_there() {
     let mut bench = Bench::new();
-    let empty = Answer::new(200).body(
+    let empty = Response::new(200).body(
         "application/xml",
         "<?xml version=\"1.0\"?><ListPartsResult><IsTruncated>false</IsTruncated></ListPartsResult>",
     );
-    let before = bench.trial.world.data().traffic();
-    bench.trial.world.data().spoil(
+    let before = bench.trial.world.part_proxy().traffic();
+    bench.trial.world.part_proxy().inject(
         Requests::store_complete().nth(1),
         Fault::s3(400, "InvalidPart"),
     );
     bench
         .trial
         .world
-        .data()
-        .spoil(Requests::store_list().nth(1), Fault::Answer(empty));
+        .part_proxy()
+        .inject(Requests::store_list().nth(1), Fault::Respond(empty));
     bench.trial.survives(PART + 1, |_| {});
     let sent = bench
         .trial
         .world
-        .data()
+        .part_proxy()
         .traffic()
         .since(&before)
         .count("PUT");
@@ -271,21 +279,30 @@ fn a_list_of_the_stores_that_lacks_what_is_there() {
 #[test]
 fn a_list_of_the_stores_that_never_ends() {
     let mut bench = Bench::new();
-    let endless = Answer::new(200).body(
+    let endless = Response::new(200).body(
         "application/xml",
         "<?xml version=\"1.0\"?><ListPartsResult><IsTruncated>true</IsTruncated>\
          <NextPartNumberMarker>1</NextPartNumberMarker></ListPartsResult>",
     );
-    let before = bench.trial.world.data().traffic();
-    bench.trial.world.data().spoil(
+    let before = bench.trial.world.part_proxy().traffic();
+    bench.trial.world.part_proxy().inject(
         Requests::store_complete().nth(1),
         Fault::s3(400, "InvalidPart"),
     );
     bench
         .trial
         .world
-        .data()
-        .spoil(Requests::store_list().first(5), Fault::Answer(endless));
+        .part_proxy()
+        .inject(Requests::store_list().first(5), Fault::Respond(endless));
     bench.trial.survives(PART + 1, |_| {});
-    assert!(bench.trial.world.data().traffic().since(&before).requests() < 40);
+    assert!(
+        bench
+            .trial
+            .world
+            .part_proxy()
+            .traffic()
+            .since(&before)
+            .requests()
+            < 40
+    );
 }

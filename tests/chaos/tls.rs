@@ -18,7 +18,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::http2::{self, Cut};
 use crate::support::PART;
-use crate::support::proxy::{Answer, Fault, Proxy, Requests, Then, WHOLE};
+use crate::support::proxy::{ConnectionEnd, Fault, Proxy, Requests, Response, WHOLE_BODY};
 use crate::support::s3::S3;
 use crate::support::world::World;
 use crate::trial::{SIZES, Trial, each_of};
@@ -118,7 +118,7 @@ impl Bench {
     fn with(pem: &str, breaks: u32) -> Self {
         let proxy = Proxy::start();
         let front = Front::start(pem, proxy.addr(), breaks);
-        let world = World::named(&front.url(), proxy, &[], &[], None);
+        let world = World::with_public_url(&front.url(), proxy, &[], &[], None);
         Self::of(world, front)
     }
 
@@ -126,7 +126,7 @@ impl Bench {
     pub fn over_http2(cut: &Arc<Cut>) -> Self {
         let proxy = Proxy::start();
         let front = Front::speaking(GOOD, proxy.addr(), 0, Some(Arc::clone(cut)));
-        let world = World::named(&front.url(), proxy, &[], &[], None);
+        let world = World::with_public_url(&front.url(), proxy, &[], &[], None);
         cut.leads_to(world.gateway.addr());
         Self::of(world, front)
     }
@@ -167,7 +167,7 @@ fn a_certificate_that_cannot_be_trusted_is_not_tried_again() {
         if trusted {
             put = put.args(["--ca-cert", &authority()]);
         }
-        put.run().exits(69).says("--ca-cert");
+        put.run().exits(69).stderr_contains("--ca-cert");
         assert_eq!(
             bench.trial.proxy().traffic().requests(),
             0,
@@ -186,11 +186,11 @@ fn a_handshake_that_breaks_off_is_tried_again() {
 #[test]
 fn connections_that_break_inside_of_tls() {
     each_of(Bench::new, [1, PART, PART + 1], |bench, size| {
-        for bytes in [0, size.min(PART) / 2, WHOLE] {
+        for bytes in [0, size.min(PART) / 2, WHOLE_BODY] {
             for fault in [Fault::ResetAfter { bytes }, Fault::FinAfter { bytes }] {
                 let run = bench
                     .trial
-                    .survives(size, |proxy| proxy.spoil(Requests::put().nth(1), fault));
+                    .survives(size, |proxy| proxy.inject(Requests::put().nth(1), fault));
                 run.wastes_little().asks_little();
             }
         }
@@ -201,25 +201,25 @@ fn connections_that_break_inside_of_tls() {
 fn what_stands_still_inside_of_tls_is_given_up() {
     let mut bench = Bench::new();
     bench.trial = bench.trial.impatient();
-    let hush = Fault::HushAfter { bytes: PART / 2 };
+    let hush = Fault::StallAfter { bytes: PART / 2 };
     let run = bench
         .trial
-        .survives(PART, |proxy| proxy.spoil(Requests::put().nth(1), hush));
+        .survives(PART, |proxy| proxy.inject(Requests::put().nth(1), hush));
     assert_eq!(run.retries()[0], "temporary");
 }
 
 #[test]
 fn an_answer_before_the_end_is_heard_inside_of_tls() {
     // Without "close", a connection whose buffers took the rest looks as good as new.
-    let answer =
-        Answer::s3_saying(403, "AccessDenied", "Request has expired").header("connection", "close");
-    let early = Fault::EarlyAnswer {
+    let answer = Response::s3_with_message(403, "AccessDenied", "Request has expired")
+        .header("connection", "close");
+    let early = Fault::EarlyResponse {
         bytes: 1000,
-        answer,
-        then: Then::Stay,
+        response: answer,
+        then: ConnectionEnd::StayOpen,
     };
     let run = Bench::new().trial.survives(PART + 1, |proxy| {
-        proxy.spoil(Requests::part(1).nth(1), early);
+        proxy.inject(Requests::part(1).nth(1), early);
     });
     assert_eq!(run.retries()[0], "url_expired", "{}", run.output);
 }
@@ -230,12 +230,12 @@ fn answers_inside_of_tls() {
         (Fault::slow_down(), "throttled"),
         (Fault::expired(), "url_expired"),
         (Fault::error_in_success(), "temporary"),
-        (Fault::page(302), "unexpected_server"),
+        (Fault::html_page(302), "unexpected_server"),
         (Fault::FlipBit { at: 0 }, "corrupt"),
     ];
     each_of(Bench::new, cases, |bench, (fault, kind)| {
         let run = bench.trial.survives(PART + 1, |proxy| {
-            proxy.spoil(Requests::part(1).nth(1), fault);
+            proxy.inject(Requests::part(1).nth(1), fault);
         });
         assert_eq!(run.retries(), [kind], "{}", run.output);
     });

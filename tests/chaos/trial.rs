@@ -131,21 +131,21 @@ impl Trial {
         }
     }
 
-    /// A run through what `spoil` has set up.
+    /// A run through what `inject` has set up.
     #[track_caller]
-    pub fn run(&mut self, size: u64, spoil: impl FnOnce(&Proxy)) -> Run {
+    pub fn run(&mut self, size: u64, inject: impl FnOnce(&Proxy)) -> Run {
         let file = self.file(size);
-        self.proxy().mend();
-        spoil(self.proxy());
+        self.proxy().clear_faults();
+        inject(self.proxy());
         self.watch(&file, size, self.put(&file))
     }
 
     /// A run that must succeed, whatever happens on its way: exactly one more object, with the file's bytes, and nothing half
     /// done.
     #[track_caller]
-    pub fn survives(&mut self, size: u64, spoil: impl FnOnce(&Proxy)) -> Run {
-        let run = self.run(size, spoil);
-        self.proxy().mend();
+    pub fn survives(&mut self, size: u64, inject: impl FnOnce(&Proxy)) -> Run {
+        let run = self.run(size, inject);
+        self.proxy().clear_faults();
         self.arrived(run)
     }
 
@@ -179,7 +179,7 @@ impl Trial {
             files::sha256(file),
             "the object is not the file"
         );
-        self.store.holds_nothing_open();
+        self.store.assert_no_open_uploads();
         self.before = objects;
     }
 
@@ -194,7 +194,7 @@ impl Trial {
             .filter(|key| self.store.sha256(key) == wanted)
             .count();
         assert_eq!(same, 1, "the object is not the file any more");
-        self.store.holds_nothing_open();
+        self.store.assert_no_open_uploads();
     }
 
     pub fn store(&self) -> &S3 {
@@ -207,9 +207,9 @@ impl Trial {
 
     /// A run that must fail so, leave no object behind, and be gone on with as soon as the fault is over.
     #[track_caller]
-    pub fn fails(&mut self, size: u64, code: i32, spoil: impl FnOnce(&Proxy)) -> Run {
-        let run = self.run(size, spoil);
-        self.proxy().mend();
+    pub fn fails(&mut self, size: u64, code: i32, inject: impl FnOnce(&Proxy)) -> Run {
+        let run = self.run(size, inject);
+        self.proxy().clear_faults();
         assert_eq!(
             run.output.code(),
             Some(code),

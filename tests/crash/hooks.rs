@@ -70,7 +70,7 @@ fn cut_short(point: &str) {
         let is = |keys: &[&String], path| keys.len() == 1 && store.sha256(keys[0]) == sha256(path);
         (is(&others, &good) && is(&quarantined, &bad)).then_some(())
     });
-    store.holds_nothing_open();
+    store.assert_no_open_uploads();
     gateway.kill();
     oracle::whole(gateway.sandbox.files());
 }

@@ -162,7 +162,7 @@ impl Life {
             Self::Client => {
                 let proxy = Proxy::start();
                 let gateway = Gateway::start(&["--public-url", &proxy.url()], &[]);
-                proxy.lead_to(gateway.addr());
+                proxy.forward_to(gateway.addr());
                 let store = gateway.store();
                 Place::Client(Box::new(Beside {
                     gateway,
@@ -355,7 +355,7 @@ impl Mortal {
             }
         });
         if let Some(addr) = addr {
-            self.proxy.lead_to(addr);
+            self.proxy.forward_to(addr);
         }
         self.running = Some(running);
         addr.is_some()

@@ -29,7 +29,7 @@ pub fn holds(store: &S3, there: &[String], sources: &[PathBuf]) {
     stored.sort();
     wanted.sort();
     assert_eq!(stored, wanted, "objects and files differ: {objects:?}");
-    store.holds_nothing_open();
+    store.assert_no_open_uploads();
 }
 
 /// Asserts that databases beneath are whole, and that no secret stands in any file but a source or a store's own.

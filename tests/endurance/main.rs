@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use bytesize::ByteSize;
 
 use support::command::{Command, Running};
-use support::dice::Dice;
+use support::random::Rng;
 use support::s3::S3;
 use support::wait;
 use support::world::World;
@@ -74,11 +74,11 @@ fn main() {
         eprintln!("{problem}");
         process::exit(2)
     });
-    let mut dice = Dice::new(settings.seed);
+    let mut rng = Rng::new(settings.seed);
     let store = settings
         .s3
         .then(|| S3::real(&format!("upload-endurance-{}", process::id())));
-    let mut world = store.as_ref().map_or_else(World::new, World::on);
+    let mut world = store.as_ref().map_or_else(World::new, World::on_store);
     let store = store.unwrap_or_else(|| world.store());
     // What the gateway sent to try the store is not the client's.
     let probed = world.bytes_put();
@@ -95,9 +95,9 @@ fn main() {
     for event in 0..events {
         // Somewhere in this event's share of the file, and a few milliseconds later.
         let share = settings.size / (events + 1);
-        let moment = probed + event * share + dice.between(0, share);
+        let moment = probed + event * share + rng.between(0, share);
         wait_for_bytes(&world, &mut running, moment);
-        thread::sleep(Duration::from_millis(dice.between(0, 50)));
+        thread::sleep(Duration::from_millis(rng.between(0, 50)));
         // The gateway's turns are spread evenly: one of eleven is the sixth.
         let turns = |events_so_far: u64| {
             (2 * events_so_far * settings.gateway_kills + events) / (2 * events)
@@ -113,10 +113,10 @@ fn main() {
             running = settings.command(&world, "resume").spawn();
         }
     }
-    running.wait_long(Duration::from_hours(1)).succeeds();
+    running.wait_at_most(Duration::from_hours(1)).succeeds();
     let seconds = began.elapsed().as_secs_f64();
 
-    store.holds_only(&file);
+    store.assert_holds_only(&file);
     let sent = world.bytes_put() - probed;
     let bound = settings.size + events * settings.jobs * settings.part_size;
     println!("the object is the file, byte for byte; one object, no multipart upload open");
@@ -140,7 +140,7 @@ fn wait_for_bytes(world: &World, running: &mut Running, bytes: u64) {
             last = (now, Instant::now());
         }
         assert!(
-            last.1.elapsed() < wait::PATIENCE,
+            last.1.elapsed() < wait::WAIT_LIMIT,
             "nothing was sent any more:\n{}",
             running.stderr()
         );

@@ -142,7 +142,7 @@ impl Gate {
     pub fn kill(&mut self) {
         let said = self.gateway.kill9();
         assert!(!said.contains("panicked"), "{said}");
-        self.gateway.start_again();
+        self.gateway.restart();
     }
 
     /// Comes back without its memory.
@@ -154,7 +154,7 @@ impl Gate {
             std::fs::remove_file(path).ok();
         }
         self.tokens = Self::tokens(self.gateway.sandbox(), &self.place);
-        self.gateway.start_again();
+        self.gateway.restart();
     }
 
     pub fn stderr(&self) -> String {

@@ -1,7 +1,7 @@
-//! One command: what is typed, the process it becomes, and what is left of it at the end.
+//! A command, its running process, and its output. Every wait has a limit, and dropping a running
+//! process kills it.
 //!
-//! Border: any program; the environment is given by the sandbox. Every wait has an end, and every process it starts dies
-//! with its value.
+//! Not here: the environment (`sandbox`).
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::wait;
 
-/// A command that was not run yet.
+/// A command to run.
 #[must_use]
 pub struct Command {
     inner: process::Command,
@@ -77,7 +77,8 @@ impl Command {
         self
     }
 
-    /// Nobody reads what it prints, and it is told so (EPIPE), as by `| head -0`.
+    /// Closes the reading end of standard output, so that writing fails with EPIPE, as with `| head
+    /// -0`.
     pub fn stdout_closed(mut self) -> Self {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
@@ -86,7 +87,7 @@ impl Command {
         self
     }
 
-    /// Runs it to its end.
+    /// Runs it and waits for its end.
     #[track_caller]
     pub fn run(self) -> Output {
         self.spawn().wait()
@@ -105,8 +106,8 @@ impl Command {
             .inner
             .spawn()
             .unwrap_or_else(|error| panic!("cannot run {name}: {error}"));
-        let stdout = Tail::follow(child.stdout.take());
-        let stderr = Tail::follow(child.stderr.take());
+        let stdout = PipeReader::follow(child.stdout.take());
+        let stderr = PipeReader::follow(child.stderr.take());
         Running {
             name,
             child,
@@ -116,12 +117,12 @@ impl Command {
     }
 }
 
-/// A process that may still run. It is killed when dropped.
+/// A process that may still run. Dropping it kills the process.
 pub struct Running {
     name: String,
     child: Child,
-    stdout: Tail,
-    stderr: Tail,
+    stdout: PipeReader,
+    stderr: PipeReader,
 }
 
 impl Running {
@@ -129,21 +130,22 @@ impl Running {
         self.child.id()
     }
 
-    /// What it has printed so far.
+    /// Its standard output so far.
     pub fn stdout(&self) -> String {
         self.stdout.text()
     }
 
+    /// Its standard error so far.
     pub fn stderr(&self) -> String {
         self.stderr.text()
     }
 
-    /// Waits until `found` sees what it looks for in the output so far; a process that ends without showing it fails the test.
+    /// Polls `found` until it returns a value. Panics with `what` if the process ends before.
     #[track_caller]
     pub fn wait_for<T>(&mut self, what: &str, found: impl Fn(&Self) -> Option<T>) -> T {
-        let value = wait::within(wait::PATIENCE, || match found(self) {
+        let value = wait::within(wait::WAIT_LIMIT, || match found(self) {
             Some(value) => Some(Some(value)),
-            // It may have printed what is looked for, and ended since.
+            // It may have printed the text and ended since.
             None if self.child.try_wait().unwrap().is_some() => {
                 self.stdout.finish();
                 self.stderr.finish();
@@ -154,7 +156,7 @@ impl Running {
         match value.flatten() {
             Some(value) => value,
             None => panic!(
-                "{} showed no {what}:\n{}\n{}",
+                "{}: {what} not seen:\n{}\n{}",
                 self.name,
                 self.stdout(),
                 self.stderr()
@@ -174,7 +176,7 @@ impl Running {
         kill_process(pid, signal).unwrap();
     }
 
-    /// `kill -9`, and waits until it is dead.
+    /// Kills it with SIGKILL and waits for its end.
     #[track_caller]
     pub fn kill9(mut self) -> Output {
         self.child.kill().unwrap();
@@ -188,24 +190,24 @@ impl Running {
     /// Waits for its end.
     #[track_caller]
     pub fn wait(self) -> Output {
-        self.wait_long(wait::PATIENCE)
+        self.wait_at_most(wait::WAIT_LIMIT)
     }
 
-    /// Waits for its end, with a patience of the caller's.
+    /// Waits for its end. Panics after `limit`.
     #[track_caller]
-    pub fn wait_long(mut self, patience: Duration) -> Output {
-        if wait::within(patience, || self.child.try_wait().unwrap()).is_none() {
+    pub fn wait_at_most(mut self, limit: Duration) -> Output {
+        if wait::within(limit, || self.child.try_wait().unwrap()).is_none() {
             let _ = self.child.kill();
             let output = self.end();
-            panic!("still running after {patience:?}: {output}");
+            panic!("still running after {limit:?}: {output}");
         }
         self.end()
     }
 
-    /// The same, if it ends in time.
+    /// Waits for its end. Returns `None` after `limit`.
     #[track_caller]
-    pub fn wait_within(mut self, patience: Duration) -> Option<Output> {
-        wait::within(patience, || self.child.try_wait().unwrap()).map(|_| self.end())
+    pub fn wait_within(mut self, limit: Duration) -> Option<Output> {
+        wait::within(limit, || self.child.try_wait().unwrap()).map(|_| self.end())
     }
 
     fn end(&mut self) -> Output {
@@ -230,7 +232,7 @@ impl Drop for Running {
     }
 }
 
-/// The end of a process.
+/// The output and the exit status of a process.
 pub struct Output {
     name: String,
     status: ExitStatus,
@@ -239,13 +241,13 @@ pub struct Output {
 }
 
 impl Output {
-    /// The exit code; none if a signal ended it.
+    /// The exit code; `None` if a signal ended the process.
     pub fn code(&self) -> Option<i32> {
         self.status.code()
     }
 
-    /// Whether an image of its memory was written when a signal ended it.
-    pub fn dumped(&self) -> bool {
+    /// Returns true if a signal ended the process and the kernel wrote a core dump.
+    pub fn core_dumped(&self) -> bool {
         std::os::unix::process::ExitStatusExt::core_dumped(&self.status)
     }
 
@@ -265,7 +267,7 @@ impl Output {
         self.stdout().lines().collect()
     }
 
-    /// The one line there is on standard output.
+    /// The only line of standard output.
     #[track_caller]
     pub fn line(&self) -> &str {
         match self.stdout().strip_suffix('\n') {
@@ -287,12 +289,12 @@ impl Output {
         self.exits(0)
     }
 
-    /// Asserts that standard error says so.
+    /// Asserts that standard error contains `text`.
     #[track_caller]
-    pub fn says(self, text: &str) -> Self {
+    pub fn stderr_contains(self, text: &str) -> Self {
         assert!(
             self.stderr().contains(text),
-            "no {text:?} on standard error of {self}"
+            "standard error lacks {text:?}: {self}"
         );
         self
     }
@@ -312,13 +314,13 @@ impl fmt::Display for Output {
     }
 }
 
-/// What comes out of a pipe, as it comes.
-struct Tail {
+/// Collects the bytes of a pipe in a thread.
+struct PipeReader {
     bytes: Arc<Mutex<Vec<u8>>>,
     reader: Option<JoinHandle<()>>,
 }
 
-impl Tail {
+impl PipeReader {
     fn follow(pipe: Option<impl Read + Send + 'static>) -> Self {
         let bytes = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&bytes);
@@ -333,7 +335,7 @@ impl Tail {
         Self { bytes, reader }
     }
 
-    /// Waits for the last byte.
+    /// Waits for the end of the pipe.
     fn finish(&mut self) {
         if let Some(reader) = self.reader.take() {
             reader.join().unwrap();

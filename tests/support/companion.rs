@@ -1,6 +1,7 @@
-//! An Uppy Companion as npm has it, before a bucket of its own, and a proxy on each side of it.
+//! An unmodified Uppy Companion with a bucket of its own, and a proxy on each side.
 //!
-//! Border: it wires; the program is the one that `scripts/stores/companion.sh` installed and `UPLOAD_TEST_COMPANION` names.
+//! Not here: the installation. `scripts/stores/companion.sh` installs it; `UPLOAD_TEST_COMPANION`
+//! names its directory.
 
 use std::env;
 use std::net::SocketAddr;
@@ -13,22 +14,22 @@ use super::sandbox::Sandbox;
 
 pub struct Companion {
     pub sandbox: Sandbox,
-    /// In front of Companion.
-    pub api: Proxy,
-    /// In front of the store, for parts and for what Companion asks of it.
-    pub data: Proxy,
+    /// Between the client and Companion.
+    pub api_proxy: Proxy,
+    /// Between the store and its clients: `upload` and Companion.
+    pub store_proxy: Proxy,
     pub store: S3,
     running: Running,
 }
 
 impl Companion {
-    /// As a developer starts it: it says what the store said.
+    /// In development mode: Companion passes the store's errors on.
     #[track_caller]
     pub fn start(bucket: &str) -> Self {
         Self::with(bucket, &[])
     }
 
-    /// As it runs in production: of what went wrong it says nothing.
+    /// In production mode: Companion reports errors without their reason.
     #[track_caller]
     pub fn in_production(bucket: &str) -> Self {
         Self::with(
@@ -42,22 +43,22 @@ impl Companion {
 
     #[track_caller]
     fn with(bucket: &str, envs: &[(&str, &str)]) -> Self {
-        let place = env::var("UPLOAD_TEST_COMPANION").unwrap_or_else(|_| {
+        let directory = env::var("UPLOAD_TEST_COMPANION").unwrap_or_else(|_| {
             panic!(
-                "UPLOAD_TEST_COMPANION is not set: `scripts/test` installs a Companion and names it"
+                "UPLOAD_TEST_COMPANION is not set: this test needs a Companion; `scripts/test` installs one"
             )
         });
-        let program = |name: &str| PathBuf::from(&place).join(name);
+        let program = |name: &str| PathBuf::from(&directory).join(name);
         let store = S3::real(&format!("upload-companion-{bucket}-{}", std::process::id()));
-        let (sandbox, api, data) = (Sandbox::new(), Proxy::start(), Proxy::start());
-        data.lead_to(store.addr());
+        let (sandbox, api_proxy, store_proxy) = (Sandbox::new(), Proxy::start(), Proxy::start());
+        store_proxy.forward_to(store.addr());
         let mut command = sandbox
             .command(&env::var("UPLOAD_TEST_NODE").unwrap_or_else(|_| "node".to_owned()))
             .arg("--require")
             .arg(program("loopback.cjs"))
             .arg(program("node_modules/@uppy/companion/bin/companion"));
         let [(_, key), (_, secret), (_, region)] = store.envs();
-        let (endpoint, datadir) = (data.url(), sandbox.path("tmp").display().to_string());
+        let (endpoint, datadir) = (store_proxy.url(), sandbox.path("tmp").display().to_string());
         for (name, value) in [
             ("COMPANION_AWS_KEY", key),
             ("COMPANION_AWS_SECRET", secret),
@@ -89,18 +90,18 @@ impl Companion {
                 .parse()
                 .ok()
         });
-        api.lead_to(SocketAddr::from(([127, 0, 0, 1], port)));
+        api_proxy.forward_to(SocketAddr::from(([127, 0, 0, 1], port)));
         Self {
             sandbox,
-            api,
-            data,
+            api_proxy,
+            store_proxy,
             store,
             running,
         }
     }
 
     pub fn backend(&self) -> String {
-        format!("companion+{}", self.api.url())
+        format!("companion+{}", self.api_proxy.url())
     }
 
     pub fn upload(&self, args: &[&str]) -> Command {
@@ -119,23 +120,23 @@ impl Companion {
         self.upload(&["resume", "--jobs", "2"])
     }
 
-    /// Runs `command` until so many bytes of parts have passed, and kills it there.
+    /// Runs `command` and kills it when the proxy has relayed this many bytes of parts.
     #[track_caller]
-    pub fn kill_amid(&self, command: Command, bytes: u64) -> super::command::Output {
-        self.data.shut_after(bytes);
+    pub fn kill_after_bytes(&self, command: Command, bytes: u64) -> super::command::Output {
+        self.store_proxy.block_after(bytes);
         let running = command.spawn();
-        self.data.wait_until_shut();
+        self.store_proxy.wait_until_blocked();
         let output = running.kill9();
-        self.data.open();
+        self.store_proxy.unblock();
         output
     }
 
-    /// How many uploads were begun.
-    pub fn begun(&self) -> u64 {
-        self.api.traffic().posts("/s3/multipart")
+    /// The number of requests to begin an upload.
+    pub fn uploads_begun(&self) -> u64 {
+        self.api_proxy.traffic().posts("/s3/multipart")
     }
 
-    /// What it has said on standard error.
+    /// Its standard error so far.
     pub fn stderr(&self) -> String {
         self.running.stderr()
     }

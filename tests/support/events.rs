@@ -1,6 +1,7 @@
-//! The lines of `--json` as a script would hold them to account: every field there, no field more.
+//! The lines of `--json`, read strictly: no field may be missing and none may be added.
 //!
-//! Border: written down from the documented contract, not from the program's types; a change there must show here.
+//! The types follow the documented contract, not the program's own types, so that a change of those
+//! fails here.
 
 use serde::{Deserialize, Deserializer, de};
 
@@ -106,7 +107,7 @@ pub struct Receipt {
     pub etag: String,
     pub checksum: String,
     pub proof: String,
-    /// Missing where there is nothing.
+    /// Missing if it is empty.
     #[serde(default)]
     pub unproven: Vec<String>,
     #[serde(deserialize_with = "nullable")]
@@ -128,14 +129,14 @@ impl<'de> Deserialize<'de> for Version {
     }
 }
 
-/// May be null, but not missing.
+/// Accepts null, but not a missing field.
 fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     from: D,
 ) -> Result<Option<T>, D::Error> {
     Option::deserialize(from)
 }
 
-/// Every line of a `--json` run.
+/// The events of a `--json` run.
 #[track_caller]
 pub fn events(output: &Output) -> Vec<Event> {
     output.lines().into_iter().map(event).collect()
@@ -155,7 +156,25 @@ pub fn receipts(path: &std::path::Path) -> Vec<Receipt> {
         .collect()
 }
 
-/// How many parts lines on a running process' standard output tell of.
+/// The `kind` of the failure of a `--json` run.
+#[track_caller]
+pub fn failure_kind(output: &Output) -> String {
+    let kind = events(output).into_iter().find_map(|event| match event {
+        Event::Failed { kind, .. } => Some(kind),
+        _ => None,
+    });
+    kind.unwrap_or_else(|| panic!("no `failed` event: {output}"))
+}
+
+/// The first upload id in the lines of `--json`.
+pub fn upload_id(stdout: &str) -> Option<String> {
+    let mut lines = stdout
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    lines.find_map(|line| line["upload"].as_str().map(str::to_owned))
+}
+
+/// The number of `part` events on a process's standard output so far.
 pub fn parts_so_far(stdout: &str) -> usize {
     stdout
         .lines()

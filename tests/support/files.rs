@@ -1,6 +1,5 @@
-//! Source files of any size with contents nobody can guess, and their hashes by means of their own.
-//!
-//! Border: hashes here come from `sha2` and arithmetic alone, never from the code under test.
+//! Source files of any size, and their hashes. The hashes are computed with `sha2` only, not with
+//! the code under test.
 
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
@@ -12,31 +11,31 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sha2::{Digest as _, Sha256};
 
-use super::dice::Dice;
+use super::random::Rng;
 
-const BLOCK: usize = 1 << 20;
+const BLOCK_BYTES: usize = 1 << 20;
 
-/// Writes `size` bytes that depend on `seed` only.
+/// Writes `size` pseudo-random bytes that depend on `seed` only.
 pub fn random(path: &Path, size: u64, seed: u64) {
     let mut file = File::create(path).unwrap();
-    let mut dice = Dice::seeded(seed);
-    let mut block = vec![0; BLOCK];
+    let mut rng = Rng::seeded(seed);
+    let mut block = vec![0; BLOCK_BYTES];
     let mut left = size;
     while left > 0 {
-        let len = usize::try_from(left.min(BLOCK as u64)).unwrap();
-        dice.fill(&mut block[..len]);
+        let len = usize::try_from(left.min(BLOCK_BYTES as u64)).unwrap();
+        rng.fill(&mut block[..len]);
         file.write_all(&block[..len]).unwrap();
         left -= len as u64;
     }
 }
 
-/// A file of `size` zero bytes that takes no room.
+/// Makes a sparse file of `size` zero bytes.
 pub fn sparse(path: &Path, size: u64) {
     File::create(path).unwrap().set_len(size).unwrap();
 }
 
-/// Changes the byte at `at`, in place; the size stays.
-pub fn edit(path: &Path, at: u64) {
+/// Inverts the byte at `at`, in place.
+pub fn flip_byte(path: &Path, at: u64) {
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -49,7 +48,7 @@ pub fn edit(path: &Path, at: u64) {
     file.write_all(&[byte[0] ^ 0xff]).unwrap();
 }
 
-/// Cuts the file, or lengthens it with zero bytes.
+/// Truncates the file, or extends it with zero bytes.
 pub fn resize(path: &Path, size: u64) {
     OpenOptions::new()
         .write(true)
@@ -59,7 +58,7 @@ pub fn resize(path: &Path, size: u64) {
         .unwrap();
 }
 
-/// Gives the file another modification time and leaves its bytes alone.
+/// Changes the file's modification time, not its bytes.
 pub fn touch(path: &Path) {
     let file = OpenOptions::new().write(true).open(path).unwrap();
     let before = file.metadata().unwrap().modified().unwrap();
@@ -67,7 +66,7 @@ pub fn touch(path: &Path) {
     assert_ne!(
         file.metadata().unwrap().modified().unwrap(),
         before,
-        "the clock stands still"
+        "the modification time did not change"
     );
 }
 
@@ -75,7 +74,7 @@ pub fn touch(path: &Path) {
 pub fn sha256(path: &Path) -> String {
     let mut file = File::open(path).unwrap();
     let mut all = Sha256::new();
-    let mut block = vec![0; BLOCK];
+    let mut block = vec![0; BLOCK_BYTES];
     loop {
         match file.read(&mut block).unwrap() {
             0 => return hex(&all.finalize()),
@@ -88,8 +87,8 @@ pub fn sha256_of(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// SHA-256 of each part, when the file is cut every `part_size` bytes.
-pub fn fingerprints(path: &Path, part_size: u64) -> Vec<[u8; 32]> {
+/// The SHA-256 of each part of `part_size` bytes. An empty file has one part.
+pub fn part_sha256s(path: &Path, part_size: u64) -> Vec<[u8; 32]> {
     let bytes = fs::read(path).unwrap();
     if bytes.is_empty() {
         return vec![Sha256::digest([]).into()];
@@ -100,9 +99,10 @@ pub fn fingerprints(path: &Path, part_size: u64) -> Vec<[u8; 32]> {
         .collect()
 }
 
-/// What S3 calls the object's checksum: of one part its SHA-256, else the composite with `-N` behind it.
+/// The checksum that S3 reports for the object: the SHA-256 of a single part, otherwise the
+/// composite with `-N`.
 pub fn checksum(path: &Path, part_size: u64) -> String {
-    match fingerprints(path, part_size).as_slice() {
+    match part_sha256s(path, part_size).as_slice() {
         [only] => BASE64.encode(only),
         parts => format!(
             "{}-{}",

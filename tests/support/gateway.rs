@@ -1,6 +1,4 @@
-//! `upload serve` as a process of its own, with its own memory, that can be killed and started again where it was.
-//!
-//! Border: the process and its files; what clients do with it is `world`.
+//! `upload serve` as a process that can be killed and restarted with the same files and port.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -10,7 +8,7 @@ use super::command::Running;
 use super::s3::S3;
 use super::sandbox::Sandbox;
 
-/// A running gateway. Dropped, it is killed.
+/// A running gateway. Dropping it kills the process.
 pub struct Gateway {
     sandbox: Sandbox,
     args: Vec<String>,
@@ -20,13 +18,14 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// `upload serve ARGS…` on a free port; the embedded store unless `args` name another. Ready when this returns.
+    /// Runs `upload serve ARGS…` on a free port, with the embedded store unless `args` name
+    /// another, and waits until it listens.
     #[track_caller]
     pub fn start(args: &[&str], envs: &[(&str, &str)]) -> Self {
         Self::start_in(Sandbox::new(), args, envs)
     }
 
-    /// The same on a machine that has a past, such as an embedded store.
+    /// As [`Gateway::start`], in a sandbox that may hold the files of an earlier run.
     #[track_caller]
     pub fn start_in(sandbox: Sandbox, args: &[&str], envs: &[(&str, &str)]) -> Self {
         let mut args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
@@ -86,30 +85,30 @@ impl Gateway {
             .unwrap_or_default()
     }
 
-    /// `kill -9`; gives what it had said.
+    /// Kills it with SIGKILL; returns its standard error.
     #[track_caller]
     pub fn kill9(&mut self) -> String {
         let output = self.running.take().expect("the gateway runs").kill9();
         output.stderr().to_owned()
     }
 
-    /// Starts it again on the same port and the same ledger and store.
+    /// Starts it with the same port, ledger and store.
     #[track_caller]
-    pub fn start_again(&mut self) {
-        assert!(self.running.is_none(), "the gateway runs already");
+    pub fn restart(&mut self) {
+        assert!(self.running.is_none(), "the gateway is already running");
         self.run();
     }
 
-    /// Starts it again, to die at a crash point (`NAME:HIT`).
+    /// Starts it with a crash point (`NAME:HIT`), at which it dies.
     #[track_caller]
-    pub fn start_again_to_die(&mut self, point: &str) {
+    pub fn restart_with_crash_point(&mut self, point: &str) {
         self.envs
             .push(("UPLOAD_CRASH".to_owned(), point.to_owned()));
-        self.start_again();
+        self.restart();
         self.envs.pop();
     }
 
-    /// Waits for its end; gives what it had said.
+    /// Waits for its end; returns its standard error.
     #[track_caller]
     pub fn wait(&mut self) -> String {
         self.running
@@ -120,12 +119,12 @@ impl Gateway {
             .to_owned()
     }
 
-    /// Its place: ledger, store, credentials.
+    /// The sandbox of its ledger, store and credentials.
     pub fn sandbox(&self) -> &Sandbox {
         &self.sandbox
     }
 
-    /// `upload serve token add`: a token that this gateway takes.
+    /// Makes a token with `upload serve token add`.
     #[track_caller]
     pub fn token(&self, name: &str) -> String {
         self.sandbox
@@ -136,7 +135,7 @@ impl Gateway {
             .to_owned()
     }
 
-    /// The embedded store, seen by an S3 client.
+    /// An S3 client of the embedded store.
     #[track_caller]
     pub fn store(&self) -> S3 {
         S3::from_credentials(&self.credentials())

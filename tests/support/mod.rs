@@ -1,19 +1,20 @@
-//! The one harness: a temporary directory, the true binary in an environment of its own, a gateway, and a proxy that fails
-//! on purpose.
+//! The harness of the tests: a temporary directory, the real binary in an environment of its own, a
+//! gateway, and a proxy that injects faults.
 //!
-//! Border: it starts things, breaks them and reads what is left; what must be true of that is said in the tests alone.
+//! Not here: assertions about the program, except those that several tests share.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
-pub mod ask;
 pub mod command;
 pub mod companion;
-pub mod dice;
 pub mod events;
 pub mod files;
-pub mod gate;
 pub mod gateway;
+pub mod interceptor;
 pub mod postgres;
 pub mod proxy;
+pub mod random;
+pub mod raw_http;
+pub mod requirements;
 pub mod s3;
 pub mod sandbox;
 pub mod terminal;
@@ -21,5 +22,5 @@ pub mod wait;
 pub mod world;
 
 pub const MIB: u64 = 1 << 20;
-/// The smallest part S3 takes, and so the quickest to test with.
+/// The smallest part size that S3 accepts; tests use it because it is the fastest.
 pub const PART: u64 = 5 * MIB;

@@ -1,7 +1,5 @@
-//! A database for a ledger, on the PostgreSQL that `scripts/test` starts: made, taken away for a while, looked into. And a whole
-//! server, for the test that stops it.
-//!
-//! Border: what gateways write there is their own.
+//! A ledger database on the PostgreSQL server that `scripts/test` starts, and a server of its own
+//! for the test that stops it.
 
 use std::env;
 use std::fs;
@@ -13,12 +11,12 @@ use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::{Client, Config, NoTls};
 use uuid::Uuid;
 
-/// One of its own for each test. Dropped, it is gone.
+/// A database for one test. Dropping the value drops the database.
 pub struct Database {
     name: String,
     url: String,
-    /// Somebody who is connected to another database of the server.
-    somebody: Client,
+    /// A connection to another database of the server.
+    admin: Client,
     runtime: Runtime,
 }
 
@@ -27,7 +25,7 @@ impl Database {
     pub fn new() -> Self {
         let server = env::var("UPLOAD_TEST_POSTGRES").unwrap_or_else(|_| {
             panic!(
-                "UPLOAD_TEST_POSTGRES is not set: this test needs PostgreSQL; `scripts/test` starts one and names it"
+                "UPLOAD_TEST_POSTGRES is not set: this test needs PostgreSQL; `scripts/test` starts one"
             )
         });
         let runtime = Builder::new_multi_thread()
@@ -35,7 +33,7 @@ impl Database {
             .enable_all()
             .build()
             .unwrap();
-        let somebody = runtime.block_on(async {
+        let admin = runtime.block_on(async {
             let (client, connection) = server
                 .parse::<Config>()
                 .unwrap()
@@ -46,42 +44,42 @@ impl Database {
             client
         });
         let name = format!("upload_{}", Uuid::new_v4().simple());
-        let (place, _) = server.rsplit_once('/').unwrap();
+        let (server_url, _) = server.rsplit_once('/').unwrap();
         let database = Self {
-            url: format!("{place}/{name}"),
+            url: format!("{server_url}/{name}"),
             name,
-            somebody,
+            admin,
             runtime,
         };
         database.run(&format!("CREATE DATABASE {}", database.name));
         database
     }
 
-    /// Its URL, password and all.
+    /// Its URL, including the password.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Where the environment of a gateway names it.
+    /// The environment variable that names it to a gateway.
     pub fn env(&self) -> (&str, &str) {
         ("UPLOAD_LEDGER", &self.url)
     }
 
-    /// As while the server is started again: connections end, and there are no new ones.
+    /// Ends all connections and rejects new ones, as a server does while it restarts.
     #[track_caller]
-    pub fn go_away(&self) {
+    pub fn reject_connections(&self) {
         self.run(&format!(
             "ALTER DATABASE {} WITH ALLOW_CONNECTIONS false",
             self.name
         ));
         let end = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1";
         self.runtime
-            .block_on(self.somebody.query(end, &[&self.name]))
+            .block_on(self.admin.query(end, &[&self.name]))
             .unwrap();
     }
 
     #[track_caller]
-    pub fn come_back(&self) {
+    pub fn accept_connections(&self) {
         self.run(&format!(
             "ALTER DATABASE {} WITH ALLOW_CONNECTIONS true",
             self.name
@@ -91,63 +89,64 @@ impl Database {
     #[track_caller]
     fn run(&self, sql: &str) {
         self.runtime
-            .block_on(self.somebody.batch_execute(sql))
+            .block_on(self.admin.batch_execute(sql))
             .unwrap();
     }
 }
 
 impl Drop for Database {
     fn drop(&mut self) {
-        // A test that fails tells of itself.
+        // An error here must not hide the failure of the test.
         let drop = format!("DROP DATABASE {} WITH (FORCE)", self.name);
-        let _ = self.runtime.block_on(self.somebody.batch_execute(&drop));
+        let _ = self.runtime.block_on(self.admin.batch_execute(&drop));
     }
 }
 
-/// A PostgreSQL of one test's own, as `scripts/stores/postgres.sh` makes it. Dropped, it is gone.
+/// A PostgreSQL server for one test, started by `scripts/stores/postgres.sh`. Dropping the value
+/// stops it and removes its data.
 pub struct Server {
     stores: TempDir,
     url: String,
-    /// `pg_ctl`, which is not on everybody's path.
-    control: PathBuf,
-    place: PathBuf,
+    /// The path of `pg_ctl`, which may not be in `PATH`.
+    pg_ctl: PathBuf,
+    data: PathBuf,
 }
 
 impl Server {
     #[track_caller]
     pub fn start() -> Self {
         let stores = tempfile::tempdir().unwrap();
-        let told = script("postgres.sh")
+        let output = script("postgres.sh")
             .env("UPLOAD_STORES", stores.path())
             .output()
             .unwrap();
-        let (said, wrong) = (
-            String::from_utf8(told.stdout).unwrap(),
-            String::from_utf8_lossy(&told.stderr),
+        let (stdout, stderr) = (
+            String::from_utf8(output.stdout).unwrap(),
+            String::from_utf8_lossy(&output.stderr),
         );
-        let url = said
+        let url = stdout
             .trim()
             .strip_prefix("export UPLOAD_TEST_POSTGRES=")
-            .unwrap_or_else(|| panic!("{said} {wrong}"));
-        let run =
+            .unwrap_or_else(|| panic!("PostgreSQL does not start: {stdout} {stderr}"));
+        let state =
             |name: &str| fs::read_to_string(stores.path().join("run/postgres").join(name)).unwrap();
-        let pid = run("pid").split_whitespace().next().unwrap().to_owned();
+        let pid = state("pid").split_whitespace().next().unwrap().to_owned();
         let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap();
-        let place = Path::new(run("data").trim()).join("db");
+        let data = Path::new(state("data").trim()).join("db");
         Self {
             url: url.to_owned(),
-            control: program.with_file_name("pg_ctl"),
-            place,
+            pg_ctl: program.with_file_name("pg_ctl"),
+            data,
             stores,
         }
     }
 
-    /// Its URL, password and all.
+    /// Its URL, including the password.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Ends it: `fast` in order, `immediate` at a blow.
+    /// Stops it. `fast` ends connections in order, `immediate` as in a crash.
     #[track_caller]
     pub fn stop(&self, mode: &str) {
         assert!(
@@ -156,38 +155,39 @@ impl Server {
         );
     }
 
-    /// At the same address, with the same data.
+    /// Starts it at the same address, with the same data.
     #[track_caller]
-    pub fn start_again(&self) {
-        let log = self.place.join("again.log");
+    pub fn restart(&self) {
+        let log = self.data.join("restart.log");
         let log = log.to_str().unwrap();
         assert!(
             self.control(&["start", "-l", log, "-o", &self.options()]),
-            "PostgreSQL does not start again"
+            "PostgreSQL does not restart"
         );
     }
 
-    /// What it was started with.
+    /// The options that it was started with.
     fn options(&self) -> String {
-        let options = fs::read_to_string(self.place.join("postmaster.opts")).unwrap();
+        let options = fs::read_to_string(self.data.join("postmaster.opts")).unwrap();
         let (_, options) = options.trim().split_once(' ').unwrap();
         options.to_owned()
     }
 
-    /// As the user whose it is: PostgreSQL is not run by root.
+    /// Runs `pg_ctl` as the server's user, because PostgreSQL must not run as root. Returns true on
+    /// success.
     fn control(&self, args: &[&str]) -> bool {
         let mut command = if rustix::process::geteuid().is_root() {
             let mut command = Command::new("setpriv");
             command
                 .args(["--reuid=postgres", "--regid=postgres", "--init-groups"])
-                .arg(&self.control);
+                .arg(&self.pg_ctl);
             command
         } else {
-            Command::new(&self.control)
+            Command::new(&self.pg_ctl)
         };
         command
             .args(["-w", "-s", "-D"])
-            .arg(&self.place)
+            .arg(&self.data)
             .args(args)
             .current_dir("/");
         command
@@ -201,7 +201,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.control(&["stop", "-m", "immediate"]);
-        // What it has written goes too.
+        // Removes its data.
         let _ = script("stop.sh")
             .arg("postgres")
             .env("UPLOAD_STORES", self.stores.path())

@@ -1,6 +1,5 @@
-//! A bucket as any S3 client sees it: what it holds, and what lies about half done.
-//!
-//! Border: the S3 protocol with a signer nobody here wrote; it shares no code with the gateway's own store client.
+//! An S3 client that reads a bucket's objects and open multipart uploads. It shares no code with
+//! the gateway's own store client.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -16,7 +15,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::runtime::{Builder, Runtime};
 
-use super::files;
+use super::{files, wait};
 
 pub struct S3 {
     endpoint: String,
@@ -28,19 +27,18 @@ pub struct S3 {
     runtime: Runtime,
 }
 
-const CREATED: &str = "<Event>s3:ObjectCreated:*</Event>";
+const OBJECT_CREATED: &str = "<Event>s3:ObjectCreated:*</Event>";
 
-/// An answer, read whole.
-pub struct Answer {
+pub struct Response {
     pub status: StatusCode,
     pub headers: BTreeMap<String, String>,
     pub body: Vec<u8>,
 }
 
-/// Whether the script that started the real store says that it has no such feature.
+/// Returns true if the script that started the S3 server lists this feature as missing.
 pub fn lacks(feature: &str) -> bool {
     env::var("UPLOAD_TEST_S3_LACKS")
-        .is_ok_and(|lacks| lacks.split_whitespace().any(|lack| lack == feature))
+        .is_ok_and(|missing| missing.split_whitespace().any(|name| name == feature))
 }
 
 impl S3 {
@@ -57,7 +55,8 @@ impl S3 {
             bucket: bucket.to_owned(),
             region: region.to_owned(),
             keys: (access_key.to_owned(), secret_key.to_owned()),
-            // A connection that lay idle during a long upload may be closed at the moment it is used again.
+            // The server may close a connection that was idle during a long upload just when it is
+            // used.
             client: reqwest::Client::builder()
                 .http1_only()
                 .no_proxy()
@@ -69,7 +68,7 @@ impl S3 {
         }
     }
 
-    /// The embedded store, as the file of `--store-credentials` describes it in AWS's own form.
+    /// The embedded store, from the file of `--store-credentials` in AWS's format.
     #[track_caller]
     pub fn from_credentials(text: &str) -> Self {
         let value = |wanted: &str| {
@@ -77,7 +76,7 @@ impl S3 {
             let value = pairs
                 .map(|(name, value)| (name.trim(), value.trim()))
                 .find_map(|(name, value)| (name == wanted).then_some(value));
-            value.unwrap_or_else(|| panic!("the credentials file names no {wanted}"))
+            value.unwrap_or_else(|| panic!("the credentials file lacks {wanted}"))
         };
         let (access_key, secret_key) = (value("aws_access_key_id"), value("aws_secret_access_key"));
         Self::new(
@@ -94,7 +93,7 @@ impl S3 {
     pub fn real(bucket: &str) -> Self {
         let value = |name: &str| {
             env::var(name).unwrap_or_else(|_| {
-                panic!("{name} is not set: this test needs a real S3 store; `scripts/test` starts one and names it")
+                panic!("{name} is not set: this test needs an S3 server; `scripts/test` starts one")
             })
         };
         let region = env::var("UPLOAD_TEST_S3_REGION").unwrap_or_else(|_| "us-east-1".to_owned());
@@ -105,30 +104,30 @@ impl S3 {
             &value("UPLOAD_TEST_S3_ACCESS_KEY"),
             &value("UPLOAD_TEST_S3_SECRET_KEY"),
         );
-        let answer = s3.request(&Method::PUT, &format!("/{bucket}"));
+        let response = s3.request(&Method::PUT, &format!("/{bucket}"));
         assert!(
-            answer.status.is_success(),
+            response.status.is_success(),
             "cannot make a bucket: {}",
-            answer.text()
+            response.text()
         );
         s3
     }
 
-    /// Where its endpoint listens.
+    /// The address of its endpoint.
     #[track_caller]
     pub fn addr(&self) -> SocketAddr {
-        let place = self
+        let address = self
             .endpoint
             .strip_prefix("http://")
-            .expect("an endpoint in plain HTTP");
-        place.to_socket_addrs().unwrap().next().unwrap()
+            .expect("a plain HTTP endpoint");
+        address.to_socket_addrs().unwrap().next().unwrap()
     }
 
     pub fn bucket(&self) -> &str {
         &self.bucket
     }
 
-    /// Environment that leads the AWS credential chain here.
+    /// Environment variables for the AWS credential chain.
     pub fn envs(&self) -> [(&str, &str); 3] {
         [
             ("AWS_ACCESS_KEY_ID", &self.keys.0),
@@ -148,14 +147,11 @@ impl S3 {
             is_truncated: bool,
         }
         let listing: Listing = self.list("list-type=2");
-        assert!(
-            !listing.is_truncated,
-            "more objects than a test should make"
-        );
+        assert!(!listing.is_truncated, "the list of objects is truncated");
         listing.contents.into_iter().map(|item| item.key).collect()
     }
 
-    /// Keys of all multipart uploads that were begun and neither completed nor aborted.
+    /// Keys of all open multipart uploads.
     #[track_caller]
     pub fn open_uploads(&self) -> Vec<String> {
         #[derive(Deserialize)]
@@ -169,67 +165,72 @@ impl S3 {
     }
 
     #[track_caller]
-    pub fn head(&self, key: &str) -> Answer {
-        let answer = self.request(&Method::HEAD, &format!("/{}/{key}", self.bucket));
-        assert!(answer.status.is_success(), "HEAD {key}: {}", answer.status);
-        answer
+    pub fn head(&self, key: &str) -> Response {
+        let response = self.request(&Method::HEAD, &format!("/{}/{key}", self.bucket));
+        assert!(
+            response.status.is_success(),
+            "HEAD {key}: {}",
+            response.status
+        );
+        response
     }
 
     #[track_caller]
     pub fn get(&self, key: &str) -> Vec<u8> {
-        let answer = self.request(&Method::GET, &format!("/{}/{key}", self.bucket));
+        let response = self.request(&Method::GET, &format!("/{}/{key}", self.bucket));
         assert!(
-            answer.status.is_success(),
+            response.status.is_success(),
             "GET {key}: {} {}",
-            answer.status,
-            answer.text()
+            response.status,
+            response.text()
         );
-        answer.body
+        response.body
     }
 
-    /// Puts other bytes in the place of a part of the one multipart upload that is open.
+    /// Replaces the bytes of a part of the only open multipart upload.
     #[track_caller]
     pub fn replace_part(&self, number: u32, bytes: &[u8]) {
-        let listing: Open = self.list("uploads=");
-        let [Pending { key, upload_id }] = listing.upload.as_slice() else {
-            panic!("one open upload expected")
+        let listing: OpenUploads = self.list("uploads=");
+        let [OpenUpload { key, upload_id }] = listing.upload.as_slice() else {
+            panic!("one open multipart upload expected")
         };
-        let place = format!(
+        let path = format!(
             "/{}/{key}?partNumber={number}&uploadId={upload_id}",
             self.bucket
         );
-        let answer = self
-            .runtime
-            .block_on(self.send(&Method::PUT, &place, bytes));
+        let response = self.runtime.block_on(self.send(&Method::PUT, &path, bytes));
         assert!(
-            answer.status().is_success(),
+            response.status().is_success(),
             "part {number}: {}",
-            answer.status()
+            response.status()
         );
     }
 
-    /// Aborts every multipart upload, as a rule of the bucket's lifecycle does.
+    /// Aborts every multipart upload, as a lifecycle rule of the bucket does.
     #[track_caller]
-    pub fn abort_all(&self) {
-        let listing: Open = self.list("uploads=");
-        assert!(!listing.upload.is_empty(), "no open upload");
-        for Pending { key, upload_id } in listing.upload {
-            let answer = self.request(
-                &Method::DELETE,
-                &format!("/{}/{key}?uploadId={upload_id}", self.bucket),
-            );
+    pub fn abort_all_uploads(&self) {
+        let listing: OpenUploads = self.list("uploads=");
+        assert!(!listing.upload.is_empty(), "no open multipart upload");
+        for OpenUpload { key, upload_id } in listing.upload {
+            let path = format!("/{}/{key}?uploadId={upload_id}", self.bucket);
+            // LocalStack may fail with 500 while a part of the same upload arrives.
+            let response = wait::until("the abort of a multipart upload", || {
+                let response = self.request(&Method::DELETE, &path);
+                (response.status != StatusCode::INTERNAL_SERVER_ERROR).then_some(response)
+            });
             assert!(
-                answer.status.is_success(),
+                response.status.is_success(),
                 "abort: {} {}",
-                answer.status,
-                answer.text()
+                response.status,
+                response.text()
             );
         }
     }
 
-    /// Asserts that there is exactly one object, with the file's bytes, and no multipart upload.
+    /// Asserts that there is exactly one object, with the file's bytes, and no open multipart
+    /// upload.
     #[track_caller]
-    pub fn holds_only(&self, file: &Path) {
+    pub fn assert_holds_only(&self, file: &Path) {
         let objects = self.objects();
         let [key] = objects.as_slice() else {
             panic!("one object expected: {objects:?}")
@@ -237,121 +238,121 @@ impl S3 {
         assert_eq!(
             self.sha256(key),
             files::sha256(file),
-            "the object is not the file"
+            "the object differs from the file"
         );
-        self.holds_nothing_open();
+        self.assert_no_open_uploads();
     }
 
     #[track_caller]
-    pub fn holds_nothing_open(&self) {
-        assert_eq!(self.open_uploads(), [""; 0], "multipart uploads left open");
+    pub fn assert_no_open_uploads(&self) {
+        assert_eq!(self.open_uploads(), [""; 0], "open multipart uploads");
     }
 
     #[track_caller]
     fn list<T: for<'de> Deserialize<'de>>(&self, query: &str) -> T {
-        let answer = self.request(&Method::GET, &format!("/{}?{query}", self.bucket));
+        let response = self.request(&Method::GET, &format!("/{}?{query}", self.bucket));
         assert!(
-            answer.status.is_success(),
+            response.status.is_success(),
             "list {query}: {} {}",
-            answer.status,
-            answer.text()
+            response.status,
+            response.text()
         );
-        quick_xml::de::from_str(&answer.text())
-            .unwrap_or_else(|error| panic!("{error}: {}", answer.text()))
+        quick_xml::de::from_str(&response.text())
+            .unwrap_or_else(|error| panic!("{error}: {}", response.text()))
     }
 
-    /// Of an object's bytes, which are read and not kept.
+    /// The SHA-256 of an object, read as a stream.
     #[track_caller]
     pub fn sha256(&self, key: &str) -> String {
         let mut all = Sha256::new();
         self.runtime.block_on(async {
-            let mut answer = self
+            let mut response = self
                 .send(&Method::GET, &format!("/{}/{key}", self.bucket), &[])
                 .await;
             assert!(
-                answer.status().is_success(),
+                response.status().is_success(),
                 "GET {key}: {}",
-                answer.status()
+                response.status()
             );
-            while let Some(block) = answer.chunk().await.unwrap() {
+            while let Some(block) = response.chunk().await.unwrap() {
                 all.update(&block);
             }
         });
         files::hex(&all.finalize())
     }
 
-    /// A queue that is told of every object created in the bucket; what was delivered twice in vain goes to NAME-dead.
-    /// Gives its URL.
+    /// Makes a queue that receives the bucket's events; returns its URL. A message that was
+    /// received twice and not deleted moves to the queue `NAME-dead`.
     #[track_caller]
-    pub fn queue(&self, name: &str) -> String {
-        let dead = format!("{name}-dead");
-        self.sqs("CreateQueue", &json!({ "QueueName": dead }));
+    pub fn create_queue(&self, name: &str) -> String {
+        let dead_letters = format!("{name}-dead");
+        self.sqs("CreateQueue", &json!({ "QueueName": dead_letters }));
         let arn = |name: &str| format!("arn:aws:sqs:{}:000000000000:{name}", self.region);
         let redrive =
-            json!({"deadLetterTargetArn": arn(&dead), "maxReceiveCount": "2"}).to_string();
-        // What is left is delivered again after a second.
+            json!({"deadLetterTargetArn": arn(&dead_letters), "maxReceiveCount": "2"}).to_string();
+        // A message that is not deleted is delivered again after a second.
         let attributes = json!({"RedrivePolicy": redrive, "VisibilityTimeout": "1"});
         self.sqs(
             "CreateQueue",
             &json!({ "QueueName": name, "Attributes": attributes }),
         );
-        self.tell(&format!(
-            "<QueueConfiguration><Queue>{}</Queue>{CREATED}</QueueConfiguration>",
+        self.notify(&format!(
+            "<QueueConfiguration><Queue>{}</Queue>{OBJECT_CREATED}</QueueConfiguration>",
             arn(name)
         ));
         format!("{}/000000000000/{name}", self.endpoint)
     }
 
-    /// Has the store push to `url` of every object that is created here, as the user `user` with this password: a topic of SNS's
-    /// API, as Ceph has it.
+    /// Makes the store push the bucket's events to `url`, with HTTP authentication as `user` and
+    /// this password. Uses the topics of the SNS API, which Ceph implements.
     #[track_caller]
-    pub fn push_to(&self, name: &str, url: &str, secret: &str) {
+    pub fn push_events_to(&self, name: &str, url: &str, secret: &str) {
         let address = url.replace("://", &format!("://user:{secret}@"));
-        let ask = url::form_urlencoded::Serializer::new(String::new())
+        let request = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs([("Action", "CreateTopic"), ("Name", name)])
             .extend_pairs([
                 ("Attributes.entry.1.key", "push-endpoint"),
                 ("Attributes.entry.1.value", &address),
             ])
             .finish();
-        // Ceph takes a password from who comes over TLS, or from a proxy that says so.
+        // Ceph accepts a password over TLS only, or from a proxy that claims TLS.
         let form = [
             ("content-type", "application/x-www-form-urlencoded"),
             ("x-forwarded-proto", "https"),
         ];
-        let (status, said) = self.runtime.block_on(async {
-            let answer = self
+        let (status, body) = self.runtime.block_on(async {
+            let response = self
                 .send_with(
-                    &self.signer_of("sns"),
+                    &self.signer_for("sns"),
                     &Method::POST,
                     "/",
                     &form,
-                    ask.into_bytes(),
+                    request.into_bytes(),
                 )
                 .await;
-            (answer.status(), answer.text().await.unwrap())
+            (response.status(), response.text().await.unwrap())
         });
-        assert!(status.is_success(), "no topic: {status} {said}");
-        let (_, arn) = said
+        assert!(status.is_success(), "cannot make a topic: {status} {body}");
+        let (_, arn) = body
             .split_once("<TopicArn>")
-            .unwrap_or_else(|| panic!("no topic: {said}"));
+            .unwrap_or_else(|| panic!("no topic ARN: {body}"));
         let (arn, _) = arn.split_once('<').unwrap();
-        self.tell(&format!(
-            "<TopicConfiguration><Id>{name}</Id><Topic>{arn}</Topic>{CREATED}</TopicConfiguration>"
+        self.notify(&format!(
+            "<TopicConfiguration><Id>{name}</Id><Topic>{arn}</Topic>{OBJECT_CREATED}</TopicConfiguration>"
         ));
     }
 
-    /// Whom the bucket tells of what is created.
+    /// Sets the bucket's notification configuration.
     #[track_caller]
-    fn tell(&self, whom: &str) {
-        let whom = format!("<NotificationConfiguration>{whom}</NotificationConfiguration>");
+    fn notify(&self, target: &str) {
+        let body = format!("<NotificationConfiguration>{target}</NotificationConfiguration>");
         let status = self.runtime.block_on(async {
             let path = format!("/{}?notification=", self.bucket);
-            self.send_with(&self.signer, &Method::PUT, &path, &[], whom.into_bytes())
+            self.send_with(&self.signer, &Method::PUT, &path, &[], body.into_bytes())
                 .await
                 .status()
         });
-        assert!(status.is_success(), "the bucket does not tell: {status}");
+        assert!(status.is_success(), "cannot configure events: {status}");
     }
 
     #[track_caller]
@@ -362,19 +363,19 @@ impl S3 {
         );
     }
 
-    /// Messages in a queue, delivered or not.
+    /// The number of messages in a queue, including those in flight.
     #[track_caller]
-    pub fn messages(&self, queue: &str) -> u64 {
+    pub fn count_messages(&self, queue: &str) -> u64 {
         let names = [
             "ApproximateNumberOfMessages",
             "ApproximateNumberOfMessagesNotVisible",
         ];
-        let said = self.sqs(
+        let attributes = self.sqs(
             "GetQueueAttributes",
             &json!({ "QueueUrl": queue, "AttributeNames": names }),
         );
         let count = |name: &str| {
-            said["Attributes"][name]
+            attributes["Attributes"][name]
                 .as_str()
                 .and_then(|text| text.parse::<u64>().ok())
                 .unwrap_or(0)
@@ -383,19 +384,19 @@ impl S3 {
     }
 
     #[track_caller]
-    fn sqs(&self, operation: &str, ask: &Value) -> Value {
-        let signer = self.signer_of("sqs");
+    fn sqs(&self, operation: &str, request: &Value) -> Value {
+        let signer = self.signer_for("sqs");
         let target = format!("AmazonSQS.{operation}");
         let headers = [
             ("content-type", "application/x-amz-json-1.0"),
             ("x-amz-target", target.as_str()),
         ];
         self.runtime.block_on(async {
-            let body = ask.to_string().into_bytes();
-            let answer = self
+            let body = request.to_string().into_bytes();
+            let response = self
                 .send_with(&signer, &Method::POST, "/", &headers, body)
                 .await;
-            let (status, body) = (answer.status(), answer.bytes().await.unwrap());
+            let (status, body) = (response.status(), response.bytes().await.unwrap());
             assert!(
                 status.is_success(),
                 "{operation}: {status} {}",
@@ -409,8 +410,8 @@ impl S3 {
         })
     }
 
-    /// Signs for another service of the same keys.
-    fn signer_of(&self, service: &str) -> Signer<Credential> {
+    /// A signer for another service with the same keys.
+    fn signer_for(&self, service: &str) -> Signer<Credential> {
         let provider = StaticCredentialProvider::new(&self.keys.0, &self.keys.1);
         Signer::new(
             Context::new(),
@@ -419,11 +420,11 @@ impl S3 {
         )
     }
 
-    fn request(&self, method: &Method, path_and_query: &str) -> Answer {
+    fn request(&self, method: &Method, path_and_query: &str) -> Response {
         self.runtime.block_on(async {
-            let answer = self.send(method, path_and_query, &[]).await;
-            let status = answer.status();
-            let headers = answer
+            let response = self.send(method, path_and_query, &[]).await;
+            let status = response.status();
+            let headers = response
                 .headers()
                 .iter()
                 .map(|(name, value)| {
@@ -433,25 +434,25 @@ impl S3 {
                     )
                 })
                 .collect();
-            Answer {
+            Response {
                 status,
                 headers,
-                body: answer.bytes().await.unwrap().to_vec(),
+                body: response.bytes().await.unwrap().to_vec(),
             }
         })
     }
 
     async fn send(&self, method: &Method, path_and_query: &str, body: &[u8]) -> reqwest::Response {
         let checksum = BASE64_STANDARD.encode(Sha256::digest(body));
-        // The checksum is what a part is sent with; of nothing, nothing is said. Swift minds its mode anywhere but where it means
-        // something.
-        let (sent, asked) = (
+        // A body needs its checksum. Only HEAD asks for one, because Swift rejects the header on
+        // other requests.
+        let (with_checksum, asking_for_checksum) = (
             [("x-amz-checksum-sha256", checksum.as_str())],
             [("x-amz-checksum-mode", "ENABLED")],
         );
         let headers: &[_] = match (body.is_empty(), method.as_str()) {
-            (false, _) => &sent,
-            (true, "HEAD") => &asked,
+            (false, _) => &with_checksum,
+            (true, "HEAD") => &asking_for_checksum,
             (true, _) => &[],
         };
         self.send_with(&self.signer, method, path_and_query, headers, body.to_vec())
@@ -483,7 +484,7 @@ impl S3 {
     }
 }
 
-impl Answer {
+impl Response {
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
@@ -495,14 +496,14 @@ impl Answer {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Open {
+struct OpenUploads {
     #[serde(default)]
-    upload: Vec<Pending>,
+    upload: Vec<OpenUpload>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Pending {
+struct OpenUpload {
     key: String,
     upload_id: String,
 }

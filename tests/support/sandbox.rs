@@ -1,6 +1,5 @@
-//! A machine of its own for the true binary: a temporary directory and an environment that leads nowhere else.
-//!
-//! Border: places and commands; what runs against what is `world`.
+//! A temporary directory as the home of the real binary, with an environment that names no other
+//! directory.
 
 use std::env;
 use std::ffi::OsStr;
@@ -29,12 +28,12 @@ impl Sandbox {
         sandbox
     }
 
-    /// A place in it that need not exist.
+    /// A path in the sandbox; it need not exist.
     pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    /// A new file of `size` random bytes, the same for the same name and size.
+    /// Makes a file of `size` pseudo-random bytes that depend on name and size.
     pub fn file(&self, name: &str, size: u64) -> PathBuf {
         let path = self.path(name);
         let seed = name.bytes().fold(size, |seed, byte| {
@@ -44,7 +43,7 @@ impl Sandbox {
         path
     }
 
-    /// `upload ARGS…`, the binary that was built for this test, with nothing of the caller's environment but PATH.
+    /// `upload ARGS…` as built for this test. Of the environment, it inherits `PATH` only.
     pub fn upload<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
         self.command(env!("CARGO_BIN_EXE_upload")).args(args)
     }
@@ -64,7 +63,27 @@ impl Sandbox {
             .env("XDG_CACHE_HOME", home.join("cache"))
     }
 
-    /// Every regular file beneath, journal, ledger and store included.
+    /// The path of the client's journal.
+    #[track_caller]
+    pub fn journal(&self) -> PathBuf {
+        self.find_file("journal.db")
+    }
+
+    /// The path of the gateway's SQLite ledger.
+    #[track_caller]
+    pub fn ledger(&self) -> PathBuf {
+        self.find_file("gateway.db")
+    }
+
+    #[track_caller]
+    fn find_file(&self, name: &str) -> PathBuf {
+        let mut files = self.files().into_iter();
+        files
+            .find(|path| path.ends_with(name))
+            .unwrap_or_else(|| panic!("the sandbox holds no {name}"))
+    }
+
+    /// Every regular file, including journal, ledger and store.
     pub fn files(&self) -> Vec<PathBuf> {
         let mut found = Vec::new();
         let mut dirs = vec![self.dir.path().to_owned()];

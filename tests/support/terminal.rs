@@ -1,6 +1,4 @@
-//! A terminal that nobody looks at: what is written to it is kept.
-//!
-//! Border: a pseudo-terminal of a given size; it keeps bytes and draws nothing.
+//! A pseudo-terminal that keeps the bytes that are written to it.
 
 use std::fs::File;
 use std::io::Read;
@@ -12,54 +10,55 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Termios, Winsize, tcgetattr, tcsetwinsize};
 
 pub struct Terminal {
-    line: File,
-    modes: Termios,
+    /// The end that programs use.
+    tty: File,
+    initial_modes: Termios,
     written: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Terminal {
     pub fn new(columns: u16) -> Self {
-        let screen =
+        let controller =
             openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
-        grantpt(&screen).unwrap();
-        unlockpt(&screen).unwrap();
-        let name = ptsname(&screen, Vec::new()).unwrap();
+        grantpt(&controller).unwrap();
+        unlockpt(&controller).unwrap();
+        let name = ptsname(&controller, Vec::new()).unwrap();
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let line = File::from(rustix::fs::open(name, flags, Mode::empty()).unwrap());
+        let tty = File::from(rustix::fs::open(name, flags, Mode::empty()).unwrap());
         let size = Winsize {
             ws_row: 24,
             ws_col: columns,
             ws_xpixel: 0,
             ws_ypixel: 0,
         };
-        tcsetwinsize(&line, size).unwrap();
-        let modes = tcgetattr(&line).unwrap();
+        tcsetwinsize(&tty, size).unwrap();
+        let initial_modes = tcgetattr(&tty).unwrap();
         let written = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&written);
-        let mut screen = File::from(screen);
+        let mut controller = File::from(controller);
         thread::spawn(move || {
             let mut block = [0; 4096];
-            // It ends with an error when the last writer has gone.
-            while let Ok(len @ 1..) = screen.read(&mut block) {
+            // Reading fails when the last writer has closed the terminal.
+            while let Ok(len @ 1..) = controller.read(&mut block) {
                 sink.lock().unwrap().extend_from_slice(&block[..len]);
             }
         });
         Self {
-            line,
-            modes,
+            tty,
+            initial_modes,
             written,
         }
     }
 
-    /// The end a program writes to.
-    pub fn line(&self) -> File {
-        self.line.try_clone().unwrap()
+    /// The terminal as a program opens it.
+    pub fn tty(&self) -> File {
+        self.tty.try_clone().unwrap()
     }
 
-    /// Gives it another size, as a window that is dragged; the program is told by a signal of its own.
+    /// Changes the size, as for a window that is resized. The caller sends SIGWINCH.
     pub fn resize(&self, columns: u16) {
         tcsetwinsize(
-            &self.line,
+            &self.tty,
             Winsize {
                 ws_row: 24,
                 ws_col: columns,
@@ -70,31 +69,31 @@ impl Terminal {
         .unwrap();
     }
 
-    /// Asserts that a shell finds it as it was: its modes untouched, its cursor in sight, no colour left on, and no other screen
-    /// in front.
+    /// Asserts that the program restored the terminal: its modes, the cursor, the colours and the
+    /// main screen.
     #[track_caller]
-    pub fn is_as_it_was(&self) {
-        let (now, then) = (tcgetattr(&self.line).unwrap(), &self.modes);
+    pub fn assert_restored(&self) {
+        let (now, initial) = (tcgetattr(&self.tty).unwrap(), &self.initial_modes);
         assert_eq!(
             (now.local_modes, now.input_modes),
-            (then.local_modes, then.input_modes)
+            (initial.local_modes, initial.input_modes)
         );
         assert!(
             now.local_modes
                 .contains(LocalModes::ECHO | LocalModes::ICANON)
         );
         let text = self.text();
-        let last =
+        let is_off =
             |on: &str, off: &str| text.rfind(on) <= text.rfind(off) || text.rfind(on).is_none();
-        assert!(last("\x1b[?25l", "\x1b[?25h"), "the cursor is hidden");
+        assert!(is_off("\x1b[?25l", "\x1b[?25h"), "the cursor is hidden");
         assert!(
-            last("\x1b[?1049h", "\x1b[?1049l"),
-            "another screen is in front"
+            is_off("\x1b[?1049h", "\x1b[?1049l"),
+            "the alternate screen is active"
         );
-        assert!(last("\x1b[1;", "\x1b[0m"), "a colour is left on");
+        assert!(is_off("\x1b[1;", "\x1b[0m"), "a colour is set");
     }
 
-    /// What has been written so far.
+    /// The text that was written so far.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.written.lock().unwrap()).into_owned()
     }

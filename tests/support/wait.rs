@@ -1,27 +1,25 @@
-//! Waiting for a condition, never for a time.
-//!
-//! Border: it knows no process and no socket, only closures.
+//! Polling until a condition holds. A test never waits for a fixed time instead.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long anything may take before the test is called stuck. Generous: a loaded machine is no failure.
-pub const PATIENCE: Duration = Duration::from_secs(90);
+/// How long a test waits before it fails. Long, because a loaded machine must not fail a test.
+pub const WAIT_LIMIT: Duration = Duration::from_secs(90);
 
-const INTERVAL: Duration = Duration::from_millis(2);
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
-/// Asks again until `found` gives something; gives up, with `what` in the message, after [`PATIENCE`].
+/// Polls `found` until it returns a value. Panics with `what` in the message after [`WAIT_LIMIT`].
 #[track_caller]
 pub fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
-    match within(PATIENCE, &mut found) {
+    match within(WAIT_LIMIT, &mut found) {
         Some(value) => value,
-        None => panic!("waited {PATIENCE:?} in vain for {what}"),
+        None => panic!("{what}: not seen within {WAIT_LIMIT:?}"),
     }
 }
 
-/// Asks again until `found` gives something or the time is over.
-pub fn within<T>(patience: Duration, mut found: impl FnMut() -> Option<T>) -> Option<T> {
-    let deadline = Instant::now() + patience;
+/// Polls `found` until it returns a value. Returns `None` after `limit`.
+pub fn within<T>(limit: Duration, mut found: impl FnMut() -> Option<T>) -> Option<T> {
+    let deadline = Instant::now() + limit;
     loop {
         if let Some(value) = found() {
             return Some(value);
@@ -29,6 +27,6 @@ pub fn within<T>(patience: Duration, mut found: impl FnMut() -> Option<T>) -> Op
         if Instant::now() >= deadline {
             return None;
         }
-        thread::sleep(INTERVAL);
+        thread::sleep(POLL_INTERVAL);
     }
 }

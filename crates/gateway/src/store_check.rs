@@ -165,7 +165,7 @@ fn unusable(fault: &Fault) -> Error {
             Kind::Temporary,
             format!("the store does not respond: {reason}"),
         )
-        .with_hint("check --s3-endpoint and the network, then start again"),
+        .with_hint("check --s3-endpoint and the network; then run the command again"),
         fault => Error::new(Kind::Config, format!("the store cannot be used: {fault}")).with_hint(
             "check the bucket's name, the region and the permissions of the credentials",
         ),

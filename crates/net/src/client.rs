@@ -1,6 +1,6 @@
 //! HTTP clients: common settings, trusted certificates, and a client that reads whole responses.
 //!
-//! Not here: uploads of parts, which need a streamed body and time-outs of their own.
+//! Not here: uploads of parts, which need a streamed body and other time-outs.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -93,7 +93,7 @@ struct Clients {
     proxied: OnceLock<Client>,
 }
 
-/// Why no whole response arrived. The text never contains the URL, which may be secret.
+/// The reason why no whole response arrived. The text never contains the URL, which may be secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unreachable {
     /// The TLS library cannot be set up.

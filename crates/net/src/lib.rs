@@ -3,6 +3,17 @@
 //!
 //! Not here: the content of requests, and the meaning of responses.
 //!
+//! # Invariants
+//!
+//! - One function decides the class of an address. Plain HTTP, missing TLS and missing
+//!   authentication are allowed by that class only.
+//! - No client follows a redirect or sends a referrer.
+//! - Requests to this machine and to instance metadata bypass every proxy.
+//! - The size of a response and the time for it are limited.
+//! - No error text contains a URL, which may be presigned.
+//!
+//! # Files
+//!
 //! | file | |
 //! |---|---|
 //! | `address` | [`AddressClass`]: loopback, private, public or special |

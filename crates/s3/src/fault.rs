@@ -1,13 +1,13 @@
 //! The one error type of calls to the store.
 //!
-//! Not here: which response is which fault, in [`crate::response`].
+//! Not here: the fault of each response, in [`crate::response`].
 
 use std::fmt;
 
-/// Why a call to the store failed.
+/// The reason why a call to the store failed.
 #[derive(Debug)]
 pub enum Fault {
-    /// The store does not know the multipart upload: it was completed or aborted, or has expired.
+    /// The store has no such multipart upload: it was completed or aborted, or has expired.
     NoSuchUpload,
     /// The parts of a complete are not stored like this, out of order, or too small.
     InvalidPart(String),

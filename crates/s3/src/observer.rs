@@ -8,7 +8,7 @@ use std::time::Duration;
 /// outcome, and the duration of the call.
 pub type Observer = fn(&'static str, CallOutcome, Duration);
 
-/// How the store responded to a call.
+/// The outcome of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CallOutcome {
     /// 200 to 299.
@@ -19,7 +19,7 @@ pub enum CallOutcome {
     Refused,
     /// 429, and 500 to 599.
     Failed,
-    /// No response, or none that can be read.
+    /// No response, or one that cannot be read.
     Lost,
 }
 

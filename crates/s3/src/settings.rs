@@ -1,6 +1,6 @@
 //! The settings of a store.
 //!
-//! Not here: their checks, which [`crate::Store::new`] makes.
+//! Not here: the checks of the settings, in [`crate::store`].
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,7 +26,7 @@ pub struct Settings {
     /// Headers that every created object gets: server-side encryption, and others that the bucket's
     /// policy requires.
     pub create_headers: BTreeMap<String, String>,
-    /// Whether locations are `embedded:KEY` instead of a URL.
+    /// True if locations are `embedded:KEY` instead of a URL.
     pub embedded: bool,
     /// The base URL of a CDN that serves the objects.
     pub cdn: Option<Url>,

@@ -1,4 +1,4 @@
-//! One bucket: its settings, checked, and where its objects are.
+//! One bucket: its checked settings, and the URLs of its objects.
 //!
 //! Not here: the requests. [`crate::multipart`], [`crate::objects`], [`crate::copy`] and
 //! [`crate::probe`] add them to [`Store`], one group of operations each.

@@ -1,6 +1,6 @@
 //! Requests to the store: sends parts by presigned URLs, and reads objects.
 //!
-//! Not here: which stores a URL may name (`url_policy`), what a response means (`response`).
+//! Not here: the stores that a URL may name (`url_policy`), the meaning of a response (`response`).
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,5 @@
-//! Every setting as text with its origin, for `upload config`. The value of a token or header is never included.
+//! Every setting as text with its origin, for `upload config`. The value of a token or header is
+//! never included.
 
 use std::fmt::Display;
 

@@ -176,8 +176,8 @@ impl Settings {
     }
 }
 
-/// `https://host[:port]`, or `http://`: a store in the same network often has no TLS, and requests are signed in any case. No
-/// user, query or fragment.
+/// `https://host[:port]`, or `http://`: a store in the same network often has no TLS, and requests
+/// are signed in any case. No user, query or fragment.
 fn s3_endpoint(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| format!("it is not a URL: {error}"))?;
     let is_bare = url.username().is_empty()

@@ -84,7 +84,7 @@ impl Settings {
         self.environment.text("UPLOAD_LEDGER")
     }
 
-    /// The password for a ledger whose URL has none.
+    /// The password for a ledger without a password in its URL.
     ///
     /// # Errors
     /// [`Kind::Config`] for a value that is not UTF-8.
@@ -92,7 +92,8 @@ impl Settings {
         self.environment.text("PGPASSWORD")
     }
 
-    /// How to reach a backend and its store. Reads token and headers: to be called once, for they may come from a pipe.
+    /// How to reach a backend and its store. Reads token and headers: to be called once, for they
+    /// may come from a pipe.
     ///
     /// # Errors
     /// [`Kind::Usage`] or [`Kind::Config`] for wrong values, and for files that cannot be read.
@@ -111,7 +112,7 @@ impl Settings {
         })
     }
 
-    /// Where an `s3://` store is.
+    /// The location of an `s3://` store.
     ///
     /// # Errors
     /// [`Kind::Usage`] or [`Kind::Config`] for an endpoint that is not a URL.
@@ -152,7 +153,8 @@ impl Settings {
     /// The settings of `put` alone.
     ///
     /// # Errors
-    /// [`Kind::Usage`] for flags that exclude each other; [`Kind::Config`] for a wrong part size in the configuration file.
+    /// [`Kind::Usage`] for flags that exclude each other; [`Kind::Config`] for a wrong part size in
+    /// the configuration file.
     pub fn put(&self, flags: &PutArgs) -> Result<PutOptions> {
         if flags.name.is_some() && flags.paths.len() > 1 {
             return Err(Error::new(

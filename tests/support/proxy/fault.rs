@@ -1,99 +1,101 @@
-//! What happens to a request, in place of being passed on untouched.
+//! Faults that the proxy can inject into a request.
 //!
-//! Border: values only; `relay` makes them happen, `requests` says to whom.
+//! Not here: the selection of requests (`requests`) and the implementation (`relay`).
 
 use std::time::Duration;
 
-use super::answer::Answer;
+use super::response::Response;
 
 #[derive(Debug, Clone)]
 pub enum Fault {
-    /// One bit of the body is another when it arrives: of the byte at this offset.
+    /// Inverts a bit of the byte at this offset of the request's body.
     FlipBit { at: u64 },
-    /// The connection ends on both sides after this many bytes of the body, as a program ends it that is killed.
+    /// Closes both connections after this many bytes of the body, as a killed process does.
     CutAfter { bytes: u64 },
-    /// The connection is reset after this many bytes of the body, or, with [`WHOLE`], after all of them.
+    /// Resets the connection after this many bytes of the body; with [`WHOLE_BODY`], after all.
     ResetAfter { bytes: u64 },
-    /// The other side says that it is done (FIN) after this many bytes of the body, and takes the rest without a word.
+    /// Sends a FIN after this many bytes of the body, then reads the rest and discards it.
     FinAfter { bytes: u64 },
-    /// After this many bytes of the body nothing is taken or said any more; the connection stays. With [`WHOLE`], the request is
-    /// passed on and its answer never comes.
-    HushAfter { bytes: u64 },
-    /// It is passed on when the test says so: [`super::Proxy::release`].
+    /// Reads and sends nothing more after this many bytes of the body; the connection stays open.
+    /// With [`WHOLE_BODY`], the request is delivered and its response withheld.
+    StallAfter { bytes: u64 },
+    /// Delivers the request after the test calls [`super::Proxy::release`].
     Hold,
-    /// The body is taken at so many bytes a second.
+    /// Reads the body at this many bytes a second.
     Trickle { rate: u64 },
-    /// The answer comes at so many bytes a second.
-    TrickleAnswer { rate: u64 },
-    /// It is passed on, after so long.
+    /// Sends the response at this many bytes a second.
+    TrickleResponse { rate: u64 },
+    /// Delivers the request after this time.
     Delay(Duration),
-    /// The body is read, and answered with this; the gateway or store never hears of it.
-    Answer(Answer),
-    /// This is answered after so many bytes of the body; then the connection ends so.
-    EarlyAnswer {
+    /// Reads the body and sends this response; does not deliver the request.
+    Respond(Response),
+    /// Sends this response after so many bytes of the body, then ends the connection.
+    EarlyResponse {
         bytes: u64,
-        answer: Answer,
-        then: Then,
+        response: Response,
+        then: ConnectionEnd,
     },
-    /// It is passed on whole, and this is said instead of the answer.
-    Replace(Answer),
-    /// It is passed on whole, and the answer is thrown away with the connection.
-    DropAnswer,
-    /// The answer loses this header.
-    Strip(&'static str),
-    /// In the answer's body one text stands for another of the same length.
-    Edit(String, String),
-    /// The answer has this header, whatever it had before.
-    Set(&'static str, &'static str),
-    /// The answer begins at once; what it says comes after so long, and until then white space, as from S3's Complete.
-    Pad(Duration),
-    /// After the answer nothing is taken any more, and the connection closes only after so long.
-    Linger(Duration),
-    /// It is delivered twice; the second answer is passed on.
-    Twice,
-    /// It is taken whole and the connection is reset; it is delivered when the test says so: [`super::Proxy::deliver`].
-    Zombie,
+    /// Delivers the request and replaces its response.
+    ReplaceResponse(Response),
+    /// Delivers the request, discards its response and closes the connection.
+    DropResponse,
+    /// Removes this header from the response.
+    RemoveHeader(&'static str),
+    /// Replaces the first text by the second, of the same length, in the response's body.
+    ReplaceText(String, String),
+    /// Sets this header of the response.
+    SetHeader(&'static str, &'static str),
+    /// Sends the head of the response at once, white space for this time, and then the body, as
+    /// S3's `CompleteMultipartUpload` does.
+    PadResponse(Duration),
+    /// Reads nothing more after the response, and closes the connection after this time.
+    KeepOpen(Duration),
+    /// Delivers the request twice and passes the second response on.
+    DeliverTwice,
+    /// Reads the request and resets the connection. [`super::Proxy::deliver_held`] delivers it.
+    DeliverLater,
 }
 
-/// More than any body has.
-pub const WHOLE: u64 = u64::MAX;
+/// A length that no body reaches.
+pub const WHOLE_BODY: u64 = u64::MAX;
 
 /// How a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Then {
+pub enum ConnectionEnd {
     Reset,
     Close,
-    /// It does not: the body is no longer read, and the connection stays open.
-    Stay,
+    /// The connection stays open, but the body is no longer read.
+    StayOpen,
 }
 
 impl Fault {
-    /// S3's error, in place of an answer.
+    /// S3's error instead of a response of the store.
     pub fn s3(status: u16, code: &str) -> Self {
-        Self::Answer(Answer::s3(status, code))
+        Self::Respond(Response::s3(status, code))
     }
 
-    /// What S3 says when it wants to be asked less often.
+    /// S3's response to a client that sends too many requests.
     pub fn slow_down() -> Self {
-        Self::Answer(Answer::s3(503, "SlowDown"))
+        Self::Respond(Response::s3(503, "SlowDown"))
     }
 
-    /// What S3 may say after it has begun to answer: an error behind a status of success.
+    /// An error in the body of a successful response, which S3 may send if it fails after the
+    /// status line.
     pub fn error_in_success() -> Self {
-        Self::Answer(Answer::s3(200, "InternalError"))
+        Self::Respond(Response::s3(200, "InternalError"))
     }
 
-    /// What S3 says of a URL that is too old.
+    /// S3's response to an expired presigned URL.
     pub fn expired() -> Self {
-        Self::Answer(Answer::s3_saying(
+        Self::Respond(Response::s3_with_message(
             403,
             "AccessDenied",
             "Request has expired",
         ))
     }
 
-    /// A page for people.
-    pub fn page(status: u16) -> Self {
-        Self::Answer(Answer::page(status))
+    /// An HTML page, as from a captive portal or an HTTP proxy.
+    pub fn html_page(status: u16) -> Self {
+        Self::Respond(Response::html_page(status))
     }
 }

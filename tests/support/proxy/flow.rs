@@ -1,6 +1,5 @@
-//! How fast bodies pass: a rate, and a gate that shuts after a number of bytes.
-//!
-//! Border: it only makes callers wait. A gate is what lets a test kill a client in mid-transfer without racing it.
+//! Flow control for request bodies: a rate, and a limit of bytes after which bodies are blocked.
+//! The limit lets a test kill a client in mid-transfer without a race.
 
 use std::sync::{Condvar, Mutex};
 use std::thread;
@@ -14,11 +13,11 @@ pub struct Flow {
 
 #[derive(Default)]
 struct State {
-    /// Bytes each second; none is as fast as it goes.
+    /// Bytes a second; `None` is unlimited.
     rate: Option<u64>,
-    /// When the rate lets the next block pass.
+    /// When the next block may pass at this rate.
     due: Option<Instant>,
-    /// How many bytes may still pass; none is any number.
+    /// How many bytes may still pass; `None` is unlimited.
     room: Option<u64>,
     closed: bool,
 }
@@ -30,30 +29,30 @@ impl Flow {
         state.due = None;
     }
 
-    /// Shuts the gate once this many further bytes have passed; none opens it.
+    /// Blocks bodies after this many further bytes; `None` unblocks them.
     pub fn set_room(&self, room: Option<u64>) {
         self.state.lock().unwrap().room = room;
         self.changed.notify_all();
     }
 
-    /// Opens everything for good.
+    /// Removes all limits permanently.
     pub fn close(&self) {
         self.state.lock().unwrap().closed = true;
         self.changed.notify_all();
     }
 
-    pub fn is_shut(&self) -> bool {
+    pub fn is_blocked(&self) -> bool {
         self.state.lock().unwrap().room == Some(0)
     }
 
-    /// Returns when `wish` bytes, or the smaller number it gives, may pass.
-    pub fn admit(&self, wish: u64) -> u64 {
-        let shut = |state: &mut State| !state.closed && state.room == Some(0);
+    /// Waits until bytes may pass; returns how many, at most `wanted`.
+    pub fn admit(&self, wanted: u64) -> u64 {
+        let blocked = |state: &mut State| !state.closed && state.room == Some(0);
         let mut state = self
             .changed
-            .wait_while(self.state.lock().unwrap(), shut)
+            .wait_while(self.state.lock().unwrap(), blocked)
             .unwrap();
-        let admitted = state.room.map_or(wish, |room| room.min(wish));
+        let admitted = state.room.map_or(wanted, |room| room.min(wanted));
         if let Some(room) = &mut state.room {
             *room -= admitted;
         }

@@ -1,11 +1,9 @@
-//! HTTP/1.1 messages as they stand on the wire: a head, and a body whose end can be found.
-//!
-//! Border: RFC 9112 as far as framing goes; a head is passed on byte for byte, so no signature is disturbed.
+//! HTTP/1.1 messages: a head, and the framing of the body (RFC 9112). Heads are kept byte for byte,
+//! so that signatures stay valid.
 
 use std::io::{self, BufRead, Read};
 
-/// The longest head that is read.
-const HEAD_MAX: usize = 64 << 10;
+const MAX_HEAD_BYTES: usize = 64 << 10;
 
 /// Request line or status line, and headers.
 #[derive(Clone)]
@@ -15,19 +13,19 @@ pub struct Head {
 }
 
 impl Head {
-    /// None at the end of the connection.
+    /// Returns `None` at the end of the connection.
     pub fn read(from: &mut impl BufRead) -> io::Result<Option<Self>> {
         let mut raw = Vec::new();
         loop {
             let len = from
                 .by_ref()
-                .take(HEAD_MAX as u64)
+                .take(MAX_HEAD_BYTES as u64)
                 .read_until(b'\n', &mut raw)?;
             match len {
                 0 if raw.is_empty() => return Ok(None),
                 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
                 1 | 2 if raw.ends_with(b"\r\n\r\n") || raw.ends_with(b"\n\n") => break,
-                _ if raw.len() > HEAD_MAX => return Err(io::ErrorKind::InvalidData.into()),
+                _ if raw.len() > MAX_HEAD_BYTES => return Err(io::ErrorKind::InvalidData.into()),
                 _ => {}
             }
         }
@@ -56,7 +54,7 @@ impl Head {
         self.target().split('?').next().unwrap_or_default()
     }
 
-    /// What is asked for, without the server's name that a client sends to a proxy.
+    /// The request target in origin form. A client sends an absolute URL to a proxy.
     fn target(&self) -> &str {
         let target = self.word(1);
         target.split_once("://").map_or(target, |(_, rest)| {
@@ -64,7 +62,7 @@ impl Head {
         })
     }
 
-    /// A request as a server gets it, byte for byte but for that name.
+    /// The request as an origin server receives it: only the target may differ.
     pub fn origin_form(&self) -> Vec<u8> {
         let (method, target) = (self.method(), self.target());
         match self.raw.iter().position(|byte| *byte == b'\n') {
@@ -77,16 +75,16 @@ impl Head {
         }
     }
 
-    /// Takes a header away, and puts another value in its place.
+    /// Replaces a header, or removes it if `value` is `None`.
     pub fn set(&mut self, name: &str, value: Option<&str>) {
-        let is_it = |line: &str| {
+        let has_name = |line: &str| {
             line.split_once(':')
                 .is_some_and(|(found, _)| found.eq_ignore_ascii_case(name))
         };
         let mut lines: Vec<&str> = self
             .text
             .lines()
-            .filter(|line| !line.is_empty() && !is_it(line))
+            .filter(|line| !line.is_empty() && !has_name(line))
             .collect();
         let added = value.map(|value| format!("{name}: {value}"));
         lines.extend(added.as_deref());
@@ -94,7 +92,7 @@ impl Head {
         self.raw = self.text.clone().into_bytes();
     }
 
-    /// The number of the part, where a request names one.
+    /// The part number in the query of a request.
     pub fn part(&self) -> Option<u64> {
         self.query()
             .split('&')
@@ -105,7 +103,7 @@ impl Head {
         self.word(1).split_once('?').map_or("", |(_, query)| query)
     }
 
-    /// Status of an answer.
+    /// The status of a response.
     pub fn status(&self) -> u16 {
         self.word(1).parse().unwrap_or_default()
     }
@@ -118,13 +116,13 @@ impl Head {
             .find_map(|(found, value)| found.eq_ignore_ascii_case(name).then(|| value.trim()))
     }
 
-    /// How the body of a request ends.
+    /// The framing of a request's body.
     pub fn request_body(&self) -> Body {
         self.body().unwrap_or(Body::Length(0))
     }
 
-    /// How the body of the answer to a `method` request ends.
-    pub fn answer_body(&self, method: &str) -> Body {
+    /// The framing of the body of a response to a `method` request.
+    pub fn response_body(&self, method: &str) -> Body {
         match self.status() {
             100..=199 | 204 | 304 => Body::Length(0),
             _ if method == "HEAD" => Body::Length(0),
@@ -145,7 +143,7 @@ impl Head {
     }
 }
 
-/// Where a body ends.
+/// The framing of a body.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Body {
     Length(u64),
@@ -154,14 +152,14 @@ pub enum Body {
 }
 
 impl Body {
-    /// Reads the body and gives each block to `sink`, framing included. An early end is an error.
+    /// Reads the body and passes each block, framing included, to `sink`. An early end is an error.
     pub fn copy(
         self,
         from: &mut impl BufRead,
         mut sink: impl FnMut(&mut [u8]) -> io::Result<()>,
     ) -> io::Result<()> {
         match self {
-            Self::Length(len) => exactly(from, len, &mut sink),
+            Self::Length(len) => copy_exactly(from, len, &mut sink),
             Self::Chunked => loop {
                 let mut line = Vec::new();
                 from.by_ref().take(1024).read_until(b'\n', &mut line)?;
@@ -171,7 +169,7 @@ impl Body {
                 let size = size.and_then(|size| u64::from_str_radix(size, 16).ok());
                 let size = size.ok_or(io::ErrorKind::InvalidData)?;
                 sink(&mut line)?;
-                exactly(from, size + 2, &mut sink)?;
+                copy_exactly(from, size + 2, &mut sink)?;
                 if size == 0 {
                     return Ok(());
                 }
@@ -189,7 +187,7 @@ impl Body {
     }
 }
 
-fn exactly(
+fn copy_exactly(
     from: &mut impl Read,
     len: u64,
     sink: &mut impl FnMut(&mut [u8]) -> io::Result<()>,

@@ -1,34 +1,39 @@
-//! A proxy that counts what passes, and spoils what it is told to: between a client and its gateway, a client and the store, or a
-//! gateway and its store. One sentence says it all:
+//! A proxy that counts requests and injects faults: between a client and its gateway, a client and
+//! the store, or a gateway and its store.
 //!
 //! ```text
-//! proxy.spoil(Requests::part(3).first(2), Fault::ResetAfter { bytes: 1000 });
-//!             which ones                  what happens to them
+//! proxy.inject(Requests::part(3).first(2), Fault::ResetAfter { bytes: 1000 });
+//! //           the selected requests       the fault
 //! ```
 //!
-//! | which: [`Requests`] | |
+//! | [`Requests`] | selects by |
 //! |---|---|
-//! | `put`, `part(n)`; `info`, `begin`, `batch`, `claim`, `sign`, `parts`, `complete`, `abort`; `store_create`, `store_list`, `store_complete`, `store_head`; `get`, `post`, `any` | what they ask for |
-//! | `.nth(n)`, `.first(n)`, `.after(n)` | the how-manieth of them |
+//! | `put`, `part(n)` | parts |
+//! | `info`, `begin`, `batch`, `claim`, `sign`, `parts`, `complete`, `abort` | the gateway's API |
+//! | `store_create`, `store_list`, `store_complete`, `store_head` | S3's operations |
+//! | `get`, `post`, `any` | method and path |
+//! | `.nth(n)`, `.first(n)`, `.after(n)` | the order among these |
 //!
-//! | what: [`Fault`] | |
+//! | [`Fault`] | effect |
 //! |---|---|
-//! | `CutAfter`, `ResetAfter`, `FinAfter`, `HushAfter` | how a connection dies: killed, reset, closed, silent |
-//! | `Trickle`, `TrickleAnswer`, `Delay`, `Hold`, `Pad`, `Linger` | how it drags on |
-//! | `FlipBit`, `Strip`, `Set`, `Edit` | how a message is damaged |
-//! | `Answer`, `EarlyAnswer`, `Replace`, `DropAnswer` | whose answer comes: a scripted one without or after the request was passed on, or none |
-//! | `Twice`, `Zombie` | how often, and how late, it is delivered |
+//! | `CutAfter`, `ResetAfter`, `FinAfter`, `StallAfter` | the connection is closed, reset, or stalls |
+//! | `Trickle`, `TrickleResponse`, `Delay`, `Hold`, `PadResponse`, `KeepOpen` | it is slow |
+//! | `FlipBit`, `RemoveHeader`, `SetHeader`, `ReplaceText` | a message is changed |
+//! | `Respond`, `EarlyResponse`, `ReplaceResponse`, `DropResponse` | another response, or none |
+//! | `DeliverTwice`, `DeliverLater` | the request arrives twice, or late |
 //!
-//! All of it at once: [`Proxy::throttle`] (bytes each second), [`Proxy::shut_after`] (a gate), [`Proxy::refuse`] (nobody listens).
+//! [`Proxy::throttle`] and [`Proxy::block_after`] limit all request bodies;
+//! [`Proxy::stop_listening`] closes the port.
 //!
-//! Border: HTTP/1.1 over loopback TCP, a thread for each connection; heads go through untouched, so signatures hold.
+//! Not here: TLS and HTTP/2. Each connection is HTTP/1.1 over loopback TCP and has its own thread.
+//! Heads are relayed unchanged, so that signatures stay valid.
 
-mod answer;
 mod fault;
 mod flow;
 mod message;
 mod relay;
 mod requests;
+mod response;
 mod traffic;
 
 use std::io;
@@ -39,10 +44,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 #[allow(unused_imports, reason = "each test binary uses a part of it")]
-pub use answer::Answer;
-#[allow(unused_imports, reason = "each test binary uses a part of it")]
-pub use fault::{Fault, Then, WHOLE};
+pub use fault::{ConnectionEnd, Fault, WHOLE_BODY};
 pub use requests::Requests;
+#[allow(unused_imports, reason = "each test binary uses a part of it")]
+pub use response::Response;
 pub use traffic::{Exchange, Traffic};
 
 use super::wait;
@@ -63,18 +68,20 @@ struct Shared {
     rules: Mutex<Rules>,
     traffic: Mutex<Traffic>,
     flow: Flow,
-    /// Requests that were taken and not yet delivered.
-    zombies: Mutex<Vec<Vec<u8>>>,
-    /// Something is held; what is held may pass.
+    /// Requests of [`Fault::DeliverLater`] that were not delivered yet.
+    undelivered: Mutex<Vec<Vec<u8>>>,
+    /// [`Fault::Hold`] holds a request.
     holding: AtomicBool,
+    /// Held requests may pass.
     released: AtomicBool,
-    /// Nobody listens for now.
+    /// The port is closed for now.
     refusing: AtomicBool,
     stopped: AtomicBool,
 }
 
 impl Proxy {
-    /// Listens on a free port of loopback. Until [`Proxy::lead_to`] every request ends in a closed connection.
+    /// Listens on a free port of loopback. Closes every connection until [`Proxy::forward_to`]
+    /// names a server.
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
@@ -87,15 +94,15 @@ impl Proxy {
         }
     }
 
-    /// From now on nobody listens here; connections that are open stay so.
-    pub fn refuse(&self) {
+    /// Closes the port; open connections stay open.
+    pub fn stop_listening(&self) {
         self.shared.refusing.store(true, Ordering::SeqCst);
         self.end_accepting();
     }
 
-    /// Somebody listens again.
+    /// Listens at the same port again.
     #[track_caller]
-    pub fn listen(&self) {
+    pub fn listen_again(&self) {
         self.shared.refusing.store(false, Ordering::SeqCst);
         let listener = wait::until("the port to be free again", || {
             TcpListener::bind(self.addr).ok()
@@ -105,18 +112,18 @@ impl Proxy {
 
     fn end_accepting(&self) {
         if let Some(accepting) = self.accepting.lock().unwrap().take() {
-            // Wakes the thread that accepts.
+            // Wakes the accepting thread.
             let _ = TcpStream::connect(self.addr);
             let _ = accepting.join();
         }
     }
 
-    /// Delivers the requests that were held back; gives how each was answered.
+    /// Delivers the requests of [`Fault::DeliverLater`]; returns the status of each response.
     #[track_caller]
-    pub fn deliver(&self) -> Vec<u16> {
-        let zombies = std::mem::take(&mut *self.shared.zombies.lock().unwrap());
+    pub fn deliver_held(&self) -> Vec<u16> {
+        let undelivered = std::mem::take(&mut *self.shared.undelivered.lock().unwrap());
         let addr = self.shared.upstream().unwrap();
-        zombies
+        undelivered
             .iter()
             .map(|request| Upstream::send(addr, request).unwrap().status().unwrap())
             .collect()
@@ -126,7 +133,7 @@ impl Proxy {
         self.shared.holding.load(Ordering::SeqCst)
     }
 
-    /// Passes on what [`Fault::Hold`] holds, now and from now on.
+    /// Passes the requests of [`Fault::Hold`] on, held and later ones.
     pub fn release(&self) {
         self.shared.released.store(true, Ordering::SeqCst);
     }
@@ -135,7 +142,7 @@ impl Proxy {
         self.addr
     }
 
-    pub fn lead_to(&self, upstream: SocketAddr) {
+    pub fn forward_to(&self, upstream: SocketAddr) {
         *self.shared.upstream.lock().unwrap() = Some(upstream);
     }
 
@@ -143,17 +150,17 @@ impl Proxy {
         format!("http://{}", self.addr)
     }
 
-    /// Has `fault` happen to `requests` from now on.
-    pub fn spoil(&self, requests: Requests, fault: Fault) {
+    /// Injects `fault` into `requests` from now on.
+    pub fn inject(&self, requests: Requests, fault: Fault) {
         self.shared.rules.lock().unwrap().add(requests, fault);
     }
 
-    /// Has no fault happen any more.
-    pub fn mend(&self) {
+    /// Removes all faults.
+    pub fn clear_faults(&self) {
         *self.shared.rules.lock().unwrap() = Rules::default();
     }
 
-    /// Lets all PUT bodies together pass at so many bytes each second.
+    /// Limits all PUT bodies together to this rate.
     pub fn throttle(&self, bytes_per_second: u64) {
         self.shared.flow.set_rate(Some(bytes_per_second));
     }
@@ -162,20 +169,20 @@ impl Proxy {
         self.shared.flow.set_rate(None);
     }
 
-    /// Lets this many further bytes of PUT bodies pass, then none.
-    pub fn shut_after(&self, bytes: u64) {
+    /// Blocks PUT bodies after this many further bytes.
+    pub fn block_after(&self, bytes: u64) {
         self.shared.flow.set_room(Some(bytes));
     }
 
-    /// Waits until as much has passed as [`Proxy::shut_after`] allowed.
+    /// Waits until the limit of [`Proxy::block_after`] is reached.
     #[track_caller]
-    pub fn wait_until_shut(&self) {
-        wait::until("the proxy to have passed its share", || {
-            self.shared.flow.is_shut().then_some(())
+    pub fn wait_until_blocked(&self) {
+        wait::until("blocked PUT bodies", || {
+            self.shared.flow.is_blocked().then_some(())
         });
     }
 
-    pub fn open(&self) {
+    pub fn unblock(&self) {
         self.shared.flow.set_room(None);
     }
 
@@ -202,7 +209,7 @@ fn accept(listener: TcpListener, shared: &Arc<Shared>) -> JoinHandle<()> {
             let Ok(client) = client else { continue };
             let shared = Arc::clone(&shared);
             thread::spawn(move || {
-                // What went wrong is for the client to find out.
+                // An error closes the connection, which the client reports.
                 let _ = relay::serve(&client, &shared);
             });
         }
@@ -217,24 +224,24 @@ impl Shared {
             .ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
-    /// Waits until the proxy is given up, or for a time.
-    fn until_stopped(&self, most: Option<Duration>) {
-        let began = Instant::now();
-        while !self.stopped.load(Ordering::SeqCst) && most.is_none_or(|most| began.elapsed() < most)
-        {
+    /// Waits until the proxy is dropped, or for `limit`.
+    fn wait_until_stopped(&self, limit: Option<Duration>) {
+        let started = Instant::now();
+        let in_time = || limit.is_none_or(|limit| started.elapsed() < limit);
+        while !self.stopped.load(Ordering::SeqCst) && in_time() {
             thread::sleep(Duration::from_millis(5));
         }
     }
 
-    fn until_released(&self) {
+    fn wait_until_released(&self) {
         self.holding.store(true, Ordering::SeqCst);
         while !self.stopped.load(Ordering::SeqCst) && !self.released.load(Ordering::SeqCst) {
             thread::sleep(Duration::from_millis(5));
         }
     }
 
-    /// Notes a request; gives where it stands in the list.
-    fn begin(&self, head: &Head) -> usize {
+    /// Records a request; returns its index in the traffic.
+    fn record_request(&self, head: &Head) -> usize {
         let (method, path, part) = (
             head.method().to_owned(),
             head.path().to_owned(),
@@ -253,13 +260,13 @@ impl Shared {
         traffic.0.len() - 1
     }
 
-    fn arrived(&self, exchange: usize, bytes: u64) {
+    fn record_bytes(&self, exchange: usize, bytes: u64) {
         if let Some(exchange) = self.traffic.lock().unwrap().0.get_mut(exchange) {
             exchange.bytes += bytes;
         }
     }
 
-    fn answered(&self, exchange: usize, status: u16) {
+    fn record_status(&self, exchange: usize, status: u16) {
         if let Some(exchange) = self.traffic.lock().unwrap().0.get_mut(exchange) {
             exchange.status = Some(status);
         }

@@ -1,7 +1,5 @@
-//! One connection: requests in, passed on or not, answers back.
-//!
-//! Border: what is to happen is decided by `fault` and `flow`; here it happens. Any error ends the connection, as it would
-//! in a network.
+//! One connection through the proxy: reads requests, injects their faults, and relays the rest. An
+//! error ends the connection, as in a network.
 
 use std::io::{self, BufReader, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -11,27 +9,27 @@ use std::time::{Duration, Instant};
 use rustix::net::sockopt;
 
 use super::Shared;
-use super::fault::{Fault, Then, WHOLE};
+use super::fault::{ConnectionEnd, Fault, WHOLE_BODY};
 use super::message::{Body, Head};
 
-/// Small, so that a slow reader does not take much at once; what is large is read past it.
-const BUFFER: usize = 4 << 10;
-const TICK: Duration = Duration::from_millis(20);
+/// Small, so that a slow relay does not read ahead. Larger reads bypass the buffer.
+const READ_BUFFER_BYTES: usize = 4 << 10;
+const PADDING_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What becomes of a connection after a request.
+/// What the connection does after a request.
 enum Next {
     Request,
-    End(Then),
+    End(ConnectionEnd),
 }
 
 /// Serves a client until either side is done.
 pub fn serve(client: &TcpStream, shared: &Shared) -> io::Result<()> {
     client.set_nodelay(true)?;
-    let mut requests = BufReader::with_capacity(BUFFER, client.try_clone()?);
-    let mut end = Then::Close;
+    let mut requests = BufReader::with_capacity(READ_BUFFER_BYTES, client.try_clone()?);
+    let mut end = ConnectionEnd::Close;
     while let Some(head) = Head::read(&mut requests)? {
-        let fault = shared.rules.lock().unwrap().judge(&head);
-        let exchange = shared.begin(&head);
+        let fault = shared.rules.lock().unwrap().fault_for(&head);
+        let exchange = shared.record_request(&head);
         let request = Request {
             head: &head,
             fault: fault.as_ref(),
@@ -44,10 +42,10 @@ pub fn serve(client: &TcpStream, shared: &Shared) -> io::Result<()> {
         }
     }
     match end {
-        Then::Close => client.shutdown(Shutdown::Both),
-        Then::Reset => Ok(sockopt::set_socket_linger(client, Some(Duration::ZERO))?),
-        Then::Stay => {
-            shared.until_stopped(None);
+        ConnectionEnd::Close => client.shutdown(Shutdown::Both),
+        ConnectionEnd::Reset => Ok(sockopt::set_socket_linger(client, Some(Duration::ZERO))?),
+        ConnectionEnd::StayOpen => {
+            shared.wait_until_stopped(None);
             Ok(())
         }
     }
@@ -56,178 +54,181 @@ pub fn serve(client: &TcpStream, shared: &Shared) -> io::Result<()> {
 struct Request<'a> {
     head: &'a Head,
     fault: Option<&'a Fault>,
-    /// Where it is counted.
+    /// Its index in the traffic.
     exchange: usize,
     shared: &'a Shared,
 }
 
-type Requests = BufReader<TcpStream>;
+type RequestStream = BufReader<TcpStream>;
 
 impl Request<'_> {
-    fn relay(&self, from: &mut Requests, client: &TcpStream) -> io::Result<Next> {
+    fn relay(&self, from: &mut RequestStream, client: &TcpStream) -> io::Result<Next> {
         match self.fault {
-            Some(Fault::Answer(answer)) => {
-                self.body(from, WHOLE, |_| Ok(()))?;
-                self.shared.answered(self.exchange, answer.status);
-                answer.send(client)?;
+            Some(Fault::Respond(response)) => {
+                self.body(from, WHOLE_BODY, |_| Ok(()))?;
+                self.shared.record_status(self.exchange, response.status);
+                response.send(client)?;
                 Ok(Next::Request)
             }
-            Some(Fault::EarlyAnswer {
+            Some(Fault::EarlyResponse {
                 bytes,
-                answer,
+                response,
                 then,
             }) => {
                 self.body(from, *bytes, |_| Ok(()))?;
-                self.shared.answered(self.exchange, answer.status);
-                answer.send(client)?;
+                self.shared.record_status(self.exchange, response.status);
+                response.send(client)?;
                 Ok(Next::End(*then))
             }
-            Some(Fault::ResetAfter { bytes }) => {
-                self.part_of(from, *bytes).map(|()| Next::End(Then::Reset))
-            }
-            Some(Fault::HushAfter { bytes }) => {
-                self.part_of(from, *bytes).map(|()| Next::End(Then::Stay))
-            }
+            Some(Fault::ResetAfter { bytes }) => self
+                .send_up_to(from, *bytes)
+                .map(|()| Next::End(ConnectionEnd::Reset)),
+            Some(Fault::StallAfter { bytes }) => self
+                .send_up_to(from, *bytes)
+                .map(|()| Next::End(ConnectionEnd::StayOpen)),
             Some(Fault::FinAfter { bytes }) => {
-                self.part_of(from, *bytes)?;
+                self.send_up_to(from, *bytes)?;
                 client.shutdown(Shutdown::Write)?;
                 io::copy(from, &mut io::sink())?;
-                Ok(Next::End(Then::Close))
+                Ok(Next::End(ConnectionEnd::Close))
             }
-            Some(Fault::Zombie) => {
-                let zombie = self.whole(from)?;
-                self.shared.zombies.lock().unwrap().push(zombie);
-                Ok(Next::End(Then::Reset))
+            Some(Fault::DeliverLater) => {
+                let request = self.read_whole(from)?;
+                self.shared.undelivered.lock().unwrap().push(request);
+                Ok(Next::End(ConnectionEnd::Reset))
             }
-            Some(Fault::Twice) => {
-                let request = self.whole(from)?;
+            Some(Fault::DeliverTwice) => {
+                let request = self.read_whole(from)?;
                 let mut first = Upstream::send(self.shared.upstream()?, &request)?;
-                Head::read(&mut first.answers)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+                Head::read(&mut first.responses)?.ok_or(io::ErrorKind::UnexpectedEof)?;
                 let mut second = Upstream::send(self.shared.upstream()?, &request)?;
-                self.answer(&mut second, client)
+                self.return_response(&mut second, client)
             }
-            _ => self.pass(from, client),
+            _ => self.deliver(from, client),
         }
     }
 
-    /// Passes it on, whole or as the fault has it, and its answer back.
-    fn pass(&self, from: &mut Requests, client: &TcpStream) -> io::Result<Next> {
+    /// Delivers the request, changed by its fault, and returns the response.
+    fn deliver(&self, from: &mut RequestStream, client: &TcpStream) -> io::Result<Next> {
         match self.fault {
-            Some(Fault::Delay(time)) => self.shared.until_stopped(Some(*time)),
-            Some(Fault::Hold) => self.shared.until_released(),
+            Some(Fault::Delay(time)) => self.shared.wait_until_stopped(Some(*time)),
+            Some(Fault::Hold) => self.shared.wait_until_released(),
             Some(Fault::Trickle { rate }) => {
-                let little = usize::try_from(*rate)
+                let receive_buffer = usize::try_from(*rate)
                     .unwrap_or(usize::MAX)
                     .clamp(1 << 10, 64 << 10);
-                sockopt::set_socket_recv_buffer_size(client, little)?;
+                sockopt::set_socket_recv_buffer_size(client, receive_buffer)?;
             }
             _ => {}
         }
-        // A connection for each request: none is ever found closed when it is wanted.
+        // Each request has its own connection, so that none is closed by the server before it is
+        // used.
         let mut upstream = Upstream::send(self.shared.upstream()?, &self.head.origin_form())?;
-        let mut refused = false;
+        let mut write_failed = false;
         let bytes = if let Some(Fault::CutAfter { bytes }) = self.fault {
             *bytes
         } else {
-            WHOLE
+            WHOLE_BODY
         };
-        let taken = self.body(from, bytes, |block| {
-            // A server may answer before it has read the body, and close: what it said is worth passing on.
-            refused = refused || upstream.stream.write_all(block).is_err();
+        let sent = self.body(from, bytes, |block| {
+            // A server may respond and close before it has read the body. Its response is relayed.
+            write_failed = write_failed || upstream.stream.write_all(block).is_err();
             Ok(())
         })?;
-        if taken >= bytes {
+        if sent >= bytes {
             return Err(io::ErrorKind::ConnectionReset.into());
         }
-        self.answer(&mut upstream, client)
+        self.return_response(&mut upstream, client)
     }
 
-    /// Passes on so many bytes of its body; where that is all of it, it arrives.
-    fn part_of(&self, from: &mut Requests, bytes: u64) -> io::Result<()> {
+    /// Sends at most `bytes` of the body. With [`WHOLE_BODY`], waits for the server's response.
+    fn send_up_to(&self, from: &mut RequestStream, bytes: u64) -> io::Result<()> {
         let mut upstream = Upstream::send(self.shared.upstream()?, &self.head.origin_form())?;
         self.body(from, bytes, |block| upstream.stream.write_all(block))?;
-        if bytes == WHOLE {
-            Head::read(&mut upstream.answers)?;
+        if bytes == WHOLE_BODY {
+            Head::read(&mut upstream.responses)?;
         }
         Ok(())
     }
 
-    /// Head and body as they are to be delivered.
-    fn whole(&self, from: &mut Requests) -> io::Result<Vec<u8>> {
+    /// Head and body of the request.
+    fn read_whole(&self, from: &mut RequestStream) -> io::Result<Vec<u8>> {
         let mut request = self.head.origin_form();
-        self.body(from, WHOLE, |block| request.write_all(block))?;
+        self.body(from, WHOLE_BODY, |block| request.write_all(block))?;
         Ok(request)
     }
 
-    fn answer(&self, upstream: &mut Upstream, mut client: &TcpStream) -> io::Result<Next> {
+    fn return_response(&self, upstream: &mut Upstream, mut client: &TcpStream) -> io::Result<Next> {
         loop {
             let mut head =
-                Head::read(&mut upstream.answers)?.ok_or(io::ErrorKind::UnexpectedEof)?;
-            let body = head.answer_body(self.head.method());
+                Head::read(&mut upstream.responses)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+            let body = head.response_body(self.head.method());
             let last = head.status() >= 200;
             match self.fault {
-                Some(Fault::DropAnswer | Fault::Replace(_)) => {
-                    body.copy(&mut upstream.answers, |_| Ok(()))?;
+                Some(Fault::DropResponse | Fault::ReplaceResponse(_)) => {
+                    body.copy(&mut upstream.responses, |_| Ok(()))?;
                     if !last {
                         continue;
                     }
-                    let Some(Fault::Replace(answer)) = self.fault else {
-                        return Ok(Next::End(Then::Close));
+                    let Some(Fault::ReplaceResponse(response)) = self.fault else {
+                        return Ok(Next::End(ConnectionEnd::Close));
                     };
-                    self.shared.answered(self.exchange, answer.status);
-                    answer.send(client)?;
+                    self.shared.record_status(self.exchange, response.status);
+                    response.send(client)?;
                     return Ok(Next::Request);
                 }
-                Some(Fault::Pad(time)) if last => {
+                Some(Fault::PadResponse(time)) if last => {
                     let mut text = Vec::new();
-                    body.copy(&mut upstream.answers, |block| text.write_all(block))?;
-                    return self.padded(&head, &text, *time, client);
+                    body.copy(&mut upstream.responses, |block| text.write_all(block))?;
+                    return self.send_padded(&head, &text, *time, client);
                 }
-                Some(Fault::Edit(text, other)) if last => {
+                Some(Fault::ReplaceText(text, other)) if last => {
                     let mut whole = Vec::new();
-                    body.copy(&mut upstream.answers, |block| whole.write_all(block))?;
+                    body.copy(&mut upstream.responses, |block| whole.write_all(block))?;
                     client.write_all(head.raw())?;
                     client.write_all(
                         String::from_utf8_lossy(&whole)
                             .replacen(text, other, 1)
                             .as_bytes(),
                     )?;
-                    self.shared.answered(self.exchange, head.status());
+                    self.shared.record_status(self.exchange, head.status());
                     return Ok(Next::Request);
                 }
-                Some(Fault::Strip(name)) => head.set(name, None),
-                Some(Fault::Set(name, value)) => head.set(name, Some(value)),
+                Some(Fault::RemoveHeader(name)) => head.set(name, None),
+                Some(Fault::SetHeader(name, value)) => head.set(name, Some(value)),
                 _ => {}
             }
-            let rate = if let Some(Fault::TrickleAnswer { rate }) = self.fault {
+            let rate = if let Some(Fault::TrickleResponse { rate }) = self.fault {
                 *rate
             } else {
                 u64::MAX
             };
-            slowly(client, head.raw(), rate)?;
-            body.copy(&mut upstream.answers, |block| slowly(client, block, rate))?;
+            write_at_rate(client, head.raw(), rate)?;
+            body.copy(&mut upstream.responses, |block| {
+                write_at_rate(client, block, rate)
+            })?;
             if !last {
                 continue;
             }
-            self.shared.answered(self.exchange, head.status());
-            if let Some(Fault::Linger(time)) = self.fault {
+            self.shared.record_status(self.exchange, head.status());
+            if let Some(Fault::KeepOpen(time)) = self.fault {
                 client.flush()?;
-                self.shared.until_stopped(Some(*time));
-                return Ok(Next::End(Then::Close));
+                self.shared.wait_until_stopped(Some(*time));
+                return Ok(Next::End(ConnectionEnd::Close));
             }
             let closes = head
                 .header("connection")
                 .is_some_and(|value| value.eq_ignore_ascii_case("close"));
             return Ok(if closes || body == Body::UntilClose {
-                Next::End(Then::Close)
+                Next::End(ConnectionEnd::Close)
             } else {
                 Next::Request
             });
         }
     }
 
-    /// The head at once, then white space, then what there is to say.
-    fn padded(
+    /// Sends the head at once, then white space, then the body.
+    fn send_padded(
         &self,
         head: &Head,
         text: &[u8],
@@ -248,23 +249,23 @@ impl Request<'_> {
         let until = Instant::now() + time;
         while Instant::now() < until {
             client.write_all(b"\n ")?;
-            self.shared.until_stopped(Some(TICK * 5));
+            self.shared.wait_until_stopped(Some(PADDING_INTERVAL));
         }
         client.write_all(&text[prolog..])?;
-        self.shared.answered(self.exchange, head.status());
-        Ok(Next::End(Then::Close))
+        self.shared.record_status(self.exchange, head.status());
+        Ok(Next::End(ConnectionEnd::Close))
     }
 
-    /// Reads the body, or no more than `bytes` of it, at the pace that is set; spoils it as the fault says, and counts what
-    /// arrived. Gives how many bytes that were.
+    /// Reads at most `bytes` of the body at the proxy's rate, applies the fault, counts the bytes,
+    /// and passes them to `sink`. Returns their number.
     fn body(
         &self,
-        from: &mut Requests,
+        from: &mut RequestStream,
         bytes: u64,
         mut sink: impl FnMut(&[u8]) -> io::Result<()>,
     ) -> io::Result<u64> {
         let mut seen = 0_u64;
-        let mut pass = |block: &mut [u8]| -> io::Result<()> {
+        let mut pass_block = |block: &mut [u8]| -> io::Result<()> {
             let mut rest = block;
             while !rest.is_empty() && seen < bytes {
                 let most = usize::try_from(bytes - seen).unwrap_or(usize::MAX);
@@ -272,8 +273,8 @@ impl Request<'_> {
                 if self.head.method() == "PUT" {
                     len = usize::try_from(self.shared.flow.admit(len as u64)).unwrap_or(len);
                 }
-                let (passed, later) = rest.split_at_mut(len);
-                self.shared.arrived(self.exchange, len as u64);
+                let (passed, rest_of_block) = rest.split_at_mut(len);
+                self.shared.record_bytes(self.exchange, len as u64);
                 match self.fault {
                     Some(Fault::FlipBit { at }) => {
                         let offset = at
@@ -288,50 +289,50 @@ impl Request<'_> {
                 }
                 sink(passed)?;
                 seen += len as u64;
-                rest = later;
+                rest = rest_of_block;
             }
             Ok(())
         };
         let body = self.head.request_body();
         match body {
-            // Not a byte more is taken than is meant to be.
-            Body::Length(len) => Body::Length(len.min(bytes)).copy(from, &mut pass)?,
-            _ => body.copy(from, &mut pass)?,
+            // Reads no byte more than `bytes` from the client.
+            Body::Length(len) => Body::Length(len.min(bytes)).copy(from, &mut pass_block)?,
+            _ => body.copy(from, &mut pass_block)?,
         }
         Ok(seen)
     }
 }
 
-/// As long as so many bytes take.
+/// Sleeps as long as this many bytes take at this rate.
 fn pause(bytes: usize, rate: u64) {
     thread::sleep(Duration::from_micros(
         (bytes as u64).saturating_mul(1_000_000) / rate.max(1),
     ));
 }
 
-fn slowly(mut to: &TcpStream, bytes: &[u8], rate: u64) -> io::Result<()> {
+fn write_at_rate(mut to: &TcpStream, bytes: &[u8], rate: u64) -> io::Result<()> {
     if rate == u64::MAX {
         return to.write_all(bytes);
     }
-    for few in bytes.chunks(usize::try_from(rate / 10).unwrap_or(usize::MAX).max(1)) {
-        to.write_all(few)?;
-        pause(few.len(), rate);
+    for chunk in bytes.chunks(usize::try_from(rate / 10).unwrap_or(usize::MAX).max(1)) {
+        to.write_all(chunk)?;
+        pause(chunk.len(), rate);
     }
     Ok(())
 }
 
 pub struct Upstream {
     stream: TcpStream,
-    answers: BufReader<TcpStream>,
+    responses: BufReader<TcpStream>,
 }
 
 impl Upstream {
-    /// Connects, and sends what there is of a request.
+    /// Connects and sends a request, or its beginning.
     pub fn send(addr: SocketAddr, request: &[u8]) -> io::Result<Self> {
         let mut stream = TcpStream::connect(addr)?;
         stream.set_nodelay(true)?;
         match stream.write_all(request) {
-            // Answered before the end of it, and closed: what was said is there to be read.
+            // The server responded and closed before the end. Its response can still be read.
             Err(error)
                 if matches!(
                     error.kind(),
@@ -339,13 +340,13 @@ impl Upstream {
                 ) => {}
             sent => sent?,
         }
-        let answers = BufReader::with_capacity(64 << 10, stream.try_clone()?);
-        Ok(Self { stream, answers })
+        let responses = BufReader::with_capacity(64 << 10, stream.try_clone()?);
+        Ok(Self { stream, responses })
     }
 
-    /// The status of its answer.
+    /// The status of the response.
     pub fn status(mut self) -> io::Result<u16> {
-        Ok(Head::read(&mut self.answers)?
+        Ok(Head::read(&mut self.responses)?
             .map(|head| head.status())
             .unwrap_or_default())
     }

@@ -1,6 +1,4 @@
-//! Which requests go wrong: by what they ask for, by part, and by how many of them there were before.
-//!
-//! Border: matching and counting; what happens to them is `fault`'s.
+//! The selection of requests for a fault: by method and path, by part, and by order.
 
 use super::fault::Fault;
 use super::message::Head;
@@ -8,14 +6,14 @@ use super::message::Head;
 /// A set of requests.
 #[derive(Debug, Clone, Copy)]
 pub struct Requests {
-    /// Any where it is empty.
+    /// Any if it is empty.
     method: &'static str,
-    /// How the path ends.
+    /// The end of the path.
     suffix: &'static str,
-    /// What the query has in it.
+    /// A part of the query.
     query: &'static str,
     part: Option<u64>,
-    /// The first one meant, from 1.
+    /// The first match that is selected, from 1.
     from: u64,
     count: u64,
 }
@@ -32,12 +30,12 @@ impl Requests {
         }
     }
 
-    /// Every request there is.
+    /// Every request.
     pub fn any() -> Self {
         Self::all("", "", "")
     }
 
-    /// Every PUT: parts, and objects of one part.
+    /// Every PUT: parts, and objects that are sent whole.
     pub fn put() -> Self {
         Self::all("PUT", "", "")
     }
@@ -50,17 +48,17 @@ impl Requests {
         }
     }
 
-    /// Every GET whose path ends so.
+    /// Every GET whose path ends with `suffix`.
     pub fn get(suffix: &'static str) -> Self {
         Self::all("GET", suffix, "")
     }
 
-    /// Every POST whose path ends so.
+    /// Every POST whose path ends with `suffix`.
     pub fn post(suffix: &'static str) -> Self {
         Self::all("POST", suffix, "")
     }
 
-    /// What a client asks first: `GET /v1`.
+    /// The first request of a client: `GET /v1`.
     pub fn info() -> Self {
         Self::get("/v1")
     }
@@ -128,7 +126,7 @@ impl Requests {
         Self { count, ..self }
     }
 
-    /// Only those behind the first `count`.
+    /// All but the first `count` of them.
     pub fn after(self, count: u64) -> Self {
         Self {
             from: count + 1,
@@ -144,7 +142,7 @@ impl Requests {
     }
 }
 
-/// What was asked for so far.
+/// The faults to inject, each with the number of its matches.
 #[derive(Default)]
 pub struct Rules(Vec<(Requests, Fault, u64)>);
 
@@ -153,18 +151,18 @@ impl Rules {
         self.0.push((requests, fault, 0));
     }
 
-    /// Counts the request, and tells what becomes of it. Where several rules meet, the oldest wins.
-    pub fn judge(&mut self, head: &Head) -> Option<Fault> {
-        let mut verdict = None;
+    /// Counts the request and returns its fault. If several rules select it, the oldest wins.
+    pub fn fault_for(&mut self, head: &Head) -> Option<Fault> {
+        let mut chosen = None;
         for (requests, fault, seen) in &mut self.0 {
             if requests.matches(head) {
                 *seen += 1;
-                let meant = *seen >= requests.from && *seen - requests.from < requests.count;
-                if meant && verdict.is_none() {
-                    verdict = Some(fault.clone());
+                let selected = *seen >= requests.from && *seen - requests.from < requests.count;
+                if selected && chosen.is_none() {
+                    chosen = Some(fault.clone());
                 }
             }
         }
-        verdict
+        chosen
     }
 }

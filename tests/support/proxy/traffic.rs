@@ -1,6 +1,5 @@
-//! What came by: each request with the bytes of its body and the status it was answered with.
-//!
-//! Border: counts and no judgement. No query is kept: it holds signatures.
+//! The requests that passed the proxy, with the length of their bodies and their status. Queries
+//! are not kept, because they hold signatures.
 
 use std::time::Instant;
 
@@ -8,13 +7,13 @@ use std::time::Instant;
 pub struct Exchange {
     pub method: String,
     pub path: String,
-    /// The number of the part, for requests that name one.
+    /// The part number, if the request names one.
     pub part: Option<u64>,
-    /// Bytes of the request's body that arrived here.
+    /// Bytes of the request's body that the proxy read.
     pub bytes: u64,
-    /// None while it is under way, and where no answer was passed on.
+    /// `None` until a response is passed on.
     pub status: Option<u16>,
-    /// When its head arrived here.
+    /// When the proxy read the head.
     pub began: Instant,
 }
 
@@ -22,55 +21,58 @@ pub struct Exchange {
 pub struct Traffic(pub Vec<Exchange>);
 
 impl Traffic {
-    /// What came by after `earlier` was looked at.
+    /// The requests after `earlier` was taken.
     pub fn since(&self, earlier: &Self) -> Self {
         Self(self.0[earlier.0.len()..].to_vec())
     }
 
-    pub fn of<'a>(&'a self, method: &'a str) -> impl Iterator<Item = &'a Exchange> + 'a {
+    pub fn by_method<'a>(&'a self, method: &'a str) -> impl Iterator<Item = &'a Exchange> + 'a {
         self.0
             .iter()
             .filter(move |exchange| exchange.method == method)
     }
 
-    /// Requests by that method.
+    /// The number of requests with this method.
     pub fn count(&self, method: &str) -> u64 {
-        self.of(method).count() as u64
+        self.by_method(method).count() as u64
     }
 
-    /// Bytes of the bodies of requests by that method.
+    /// Bytes in the bodies of requests with this method.
     pub fn bytes(&self, method: &str) -> u64 {
-        self.of(method).map(|exchange| exchange.bytes).sum()
+        self.by_method(method).map(|exchange| exchange.bytes).sum()
     }
 
-    /// Requests of any kind.
+    /// The number of all requests.
     pub fn requests(&self) -> u64 {
         self.0.len() as u64
     }
 
-    /// POSTs to a path that ends so.
+    /// The number of POSTs to a path that ends with `suffix`.
     pub fn posts(&self, suffix: &str) -> u64 {
-        self.of("POST")
+        self.by_method("POST")
             .filter(|exchange| exchange.path.ends_with(suffix))
             .count() as u64
     }
 
-    /// PUTs that were answered with success.
+    /// The number of PUTs that succeeded.
     pub fn stored(&self) -> usize {
-        self.of("PUT").filter(|put| put.status == Some(200)).count()
+        self.by_method("PUT")
+            .filter(|put| put.status == Some(200))
+            .count()
     }
 
-    /// Parts that were signed, by how long the requests are: the SHA-256 of a part alone is 64 bytes.
+    /// The number of signed parts, estimated from the length of the requests: the SHA-256 of one
+    /// part is 64 bytes.
     pub fn signed(&self) -> u64 {
-        let answered = self
-            .of("POST")
+        let signed = self
+            .by_method("POST")
             .filter(|post| post.path.ends_with("/sign") && post.status == Some(200));
-        answered.map(|post| post.bytes / 100).sum()
+        signed.map(|post| post.bytes / 100).sum()
     }
 
-    /// How often a part was begun to be sent.
+    /// The number of PUTs of this part, complete or not.
     pub fn attempts(&self, part: u64) -> u64 {
-        self.of("PUT")
+        self.by_method("PUT")
             .filter(|exchange| exchange.part == Some(part))
             .count() as u64
     }

@@ -13,7 +13,7 @@ use super::postgres::{Pool, PostgresAddress};
 use super::sql::{self, SqlError, TransactionEnd};
 use super::sqlite;
 use super::transaction::Transaction;
-use upload_sqlite::writer::Writer;
+use upload_sqlite::Writer;
 use upload_types::error::{Error, Kind, Result};
 
 /// The location of a ledger.

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use rusqlite::ToSql;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 
-pub(super) use upload_sqlite::writer::TransactionEnd;
+pub(super) use upload_sqlite::TransactionEnd;
 use upload_types::names::Sha256;
 
 /// The value of a parameter. Its type is known even if it is NULL.

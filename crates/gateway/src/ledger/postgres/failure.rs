@@ -65,7 +65,7 @@ pub(super) fn cannot_open(error: SqlError) -> Error {
         ),
         _ => (
             Kind::Temporary,
-            "check host and sslmode in --ledger, and that PostgreSQL runs there; then start again",
+            "check host and sslmode in --ledger, and that PostgreSQL runs there; then run the command again",
         ),
     };
     Error::new(kind, "could not open the ledger in PostgreSQL")

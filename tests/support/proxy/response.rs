@@ -1,18 +1,16 @@
-//! Answers that no gateway and no store gave: what proxies, portals and S3 say when something is wrong.
-//!
-//! Border: texts; they are sent by `relay`.
+//! Scripted HTTP responses of gateways, of S3, and of HTTP proxies and captive portals.
 
 use std::io::{self, Write};
 
 /// Status, headers and body.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct Response {
     pub status: u16,
     headers: String,
     body: String,
 }
 
-impl Answer {
+impl Response {
     pub fn new(status: u16) -> Self {
         Self {
             status,
@@ -35,14 +33,14 @@ impl Answer {
         }
     }
 
-    /// As a gateway answers.
+    /// A gateway's response.
     pub fn json(status: u16, body: &str) -> Self {
         Self::new(status)
             .header("x-upload-protocol", "1")
             .body("application/json", body)
     }
 
-    /// A problem as a gateway tells it.
+    /// A gateway's error (RFC 9457).
     pub fn problem(status: u16, code: &str) -> Self {
         let body = format!(r#"{{"code":"{code}","title":"scripted","status":{status}}}"#);
         Self::new(status)
@@ -50,12 +48,12 @@ impl Answer {
             .body("application/problem+json", &body)
     }
 
-    /// An error as S3 writes it.
+    /// An S3 error.
     pub fn s3(status: u16, code: &str) -> Self {
-        Self::s3_saying(status, code, "scripted")
+        Self::s3_with_message(status, code, "scripted")
     }
 
-    pub fn s3_saying(status: u16, code: &str, message: &str) -> Self {
+    pub fn s3_with_message(status: u16, code: &str, message: &str) -> Self {
         let xml = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\n   ";
         let error = format!("{xml}<Error><Code>{code}</Code><Message>{message}</Message></Error>");
         Self::new(status)
@@ -63,8 +61,8 @@ impl Answer {
             .body("application/xml", &error)
     }
 
-    /// A page for people, as from a captive portal or a proxy.
-    pub fn page(status: u16) -> Self {
+    /// An HTML page, as from a captive portal or an HTTP proxy.
+    pub fn html_page(status: u16) -> Self {
         let page =
             "<!doctype html><title>Welcome to the hotel</title><script>canaryPage()</script>";
         Self::new(status).body("text/html; charset=utf-8", page)

@@ -1,62 +1,60 @@
-//! One HTTP request over a connection of its own, and its answer read whole.
-//!
-//! Border: plain HTTP/1.1 to this machine; who needs more takes a library.
+//! One plain HTTP/1.1 request over a connection of its own.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-pub struct Answer {
+pub struct Response {
     pub status: u16,
     /// Names in lower case.
     pub headers: BTreeMap<String, String>,
     pub body: String,
 }
 
-/// `GET path` with further headers, each a line.
+/// Sends `GET path` with further headers, each a line.
 #[track_caller]
-pub fn get(addr: SocketAddr, path: &str, headers: &[&str]) -> Answer {
+pub fn get(addr: SocketAddr, path: &str, headers: &[&str]) -> Response {
     try_get(addr, path, headers).unwrap_or_else(|error| panic!("{addr}{path}: {error}"))
 }
 
-/// The same where there may be nobody.
+/// As [`get`], for a server that may not be running.
 ///
 /// # Errors
-/// What the network said.
-pub fn try_get(addr: SocketAddr, path: &str, headers: &[&str]) -> io::Result<Answer> {
+/// Network errors.
+pub fn try_get(addr: SocketAddr, path: &str, headers: &[&str]) -> io::Result<Response> {
     let mut connection = TcpStream::connect(addr)?;
     connection.set_read_timeout(Some(Duration::from_mins(1)))?;
-    let more = headers
+    let headers = headers
         .iter()
         .flat_map(|line| [line, "\r\n"])
         .collect::<String>();
     write!(
         connection,
-        "GET {path} HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\n{more}\r\n"
+        "GET {path} HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\n{headers}\r\n"
     )?;
     read(connection)
 }
 
-/// The rest of what a connection brings, as an answer.
+/// Reads a connection to its end as a response.
 ///
 /// # Errors
-/// What the network said, and [`io::ErrorKind::InvalidData`] for what is no answer.
-pub fn read(mut connection: TcpStream) -> io::Result<Answer> {
+/// Network errors, and [`io::ErrorKind::InvalidData`] if the bytes are not an HTTP response.
+pub fn read(mut connection: TcpStream) -> io::Result<Response> {
     let mut text = String::new();
     connection.read_to_string(&mut text)?;
-    let wrong = || io::Error::new(io::ErrorKind::InvalidData, format!("no answer: {text:?}"));
-    let (head, body) = text.split_once("\r\n\r\n").ok_or_else(wrong)?;
+    let invalid = || io::Error::new(io::ErrorKind::InvalidData, format!("not HTTP: {text:?}"));
+    let (head, body) = text.split_once("\r\n\r\n").ok_or_else(invalid)?;
     let mut lines = head.lines();
     let status = lines
         .next()
         .and_then(|line| line.split(' ').nth(1)?.parse().ok())
-        .ok_or_else(wrong)?;
+        .ok_or_else(invalid)?;
     let headers = lines.filter_map(|line| line.split_once(':'));
     let headers = headers
         .map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()))
         .collect();
-    Ok(Answer {
+    Ok(Response {
         status,
         headers,
         body: body.to_owned(),

@@ -1,13 +1,12 @@
-//! Random numbers that come again: the same seed, the same run.
-//!
-//! Border: for tests only; xorshift64*, not a source of secrets.
+//! Reproducible random numbers (xorshift64*). Not for secrets.
 
 use std::env;
 
-pub struct Dice(u64);
+pub struct Rng(u64);
 
-impl Dice {
-    /// Seeded by `UPLOAD_TEST_SEED` if it is set, else by `default`; says which, so that a failure can be run again.
+impl Rng {
+    /// Seeds with `UPLOAD_TEST_SEED` if it is set, otherwise with `default`, and prints the seed,
+    /// so that a failed run can be repeated.
     pub fn new(default: u64) -> Self {
         let seed = env::var("UPLOAD_TEST_SEED")
             .ok()
@@ -18,7 +17,7 @@ impl Dice {
     }
 
     pub fn seeded(seed: u64) -> Self {
-        // One round of splitmix64, so that small seeds differ in every bit.
+        // One round of splitmix64, because small seeds differ in few bits.
         let mut state = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
         state = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         state = (state ^ (state >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
