@@ -22,7 +22,6 @@ use crate::config::{Config, EventSource};
 use crate::connection_limiter::{API_LIMITS, METRICS_LIMITS};
 use crate::cors::Origins;
 use crate::events::{self, EventQueue};
-
 use crate::listener::{Listener, reachable_address};
 use crate::routes::{self, Gateway};
 use crate::service::{Service, SweepSchedule};

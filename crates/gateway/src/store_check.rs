@@ -77,7 +77,8 @@ pub async fn check(store: Store, ledger: &Ledger, config: &Config) -> Result<Sto
 /// start.
 ///
 /// # Errors
-/// As [`check`], and those of opening ledger and store.
+/// [`Kind::Temporary`] for a store that does not respond, [`Kind::Config`] for one that cannot be
+/// used, and the errors of opening ledger and store.
 pub async fn probe_store(config: &Config) -> Result<ProbeReport> {
     config.validate()?;
     let resources = Resources::open(config).await?;

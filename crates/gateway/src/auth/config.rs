@@ -1,8 +1,7 @@
 //! The configured authentication of callers.
 
-use upload_types::names::Token;
-
 use super::issuer::Issuer;
+use upload_types::names::Token;
 
 /// How callers of the API authenticate.
 #[derive(Debug, Clone)]

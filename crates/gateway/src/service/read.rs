@@ -33,7 +33,7 @@ const DEFAULT_READ_URL_SECONDS: u64 = 60 * 60;
 const MAX_READ_URL_SECONDS: u64 = 7 * 24 * 60 * 60;
 
 impl Service {
-    /// The status of an upload. The store is asked for the object of a complete one.
+    /// The status of an upload. If it is complete, its object is checked in the store.
     ///
     /// # Errors
     /// `not_found`, `store_unavailable`.
@@ -50,7 +50,7 @@ impl Service {
         })
     }
 
-    /// Whether the store still has the object that was verified.
+    /// Compares the object in the store with the one that was verified.
     async fn object_state(&self, upload: &Upload) -> Result<ObjectState, Refusal> {
         let object = self
             .store
