@@ -20,7 +20,7 @@ fn every_request_arrives_twice() {
         }
     }
     trial.survives(4 * PART, |proxy| {
-        proxy.inject(Requests::any(), Fault::DeliverTwice)
+        proxy.inject(Requests::any(), Fault::DeliverTwice);
     });
 }
 
@@ -47,7 +47,7 @@ fn a_begin_and_a_complete_that_land_late_make_no_second_object() {
     for requests in [Requests::begin(), Requests::complete()] {
         for size in [1, PART + 1] {
             let run = trial.survives(size, |proxy| {
-                proxy.inject(requests.nth(1), Fault::DeliverLater)
+                proxy.inject(requests.nth(1), Fault::DeliverLater);
             });
             let before = trial.objects();
             let late = trial.proxy().deliver_held();
