@@ -1,10 +1,10 @@
-//! The hot paths one by one: hashing, planning, the journal's commits, signing.
+//! Benchmarks of the hot paths: hashing, planning, commits of the journal, signing.
 //!
 //! ```text
 //! cargo bench --bench micro [FILTER]
 //! ```
 //!
-//! Border: one thread and no network; what an upload costs as a whole is `benches/peers`.
+//! One thread and no network. Not here: whole uploads (`benches/peers`).
 
 use std::fs;
 use std::hint::black_box;
@@ -23,7 +23,7 @@ use upload_types::wire::{Limits, PartSpec, Proof};
 
 const MIB: u64 = 1 << 20;
 
-/// Amazon S3's.
+/// The limits of Amazon S3.
 const LIMITS: Limits = Limits {
     min_part: 5 * MIB,
     max_part: 5 << 30,
@@ -36,7 +36,7 @@ fn main() {
     divan::main();
 }
 
-/// One part, from the page cache.
+/// Hashes one part from the page cache.
 #[divan::bench(args = [5, 8, 64])]
 fn hash(bencher: Bencher, mib: u64) {
     let dir = tempfile::tempdir().unwrap();
@@ -52,7 +52,7 @@ fn hash(bencher: Bencher, mib: u64) {
         .bench(|| file.hash(black_box(range), WithMd5::No, |_| ()).unwrap());
 }
 
-/// From a size to every part of it, up to the largest there is: 48.8 TiB.
+/// Plans a file and visits every part, up to the largest object: 48.8 TiB.
 #[divan::bench(args = [MIB, 1 << 30, 10_000 * (5 << 30)])]
 fn plan(bencher: Bencher, size: u64) {
     bencher.bench(|| {
@@ -63,13 +63,13 @@ fn plan(bencher: Bencher, size: u64) {
 }
 
 /// A journal with one upload that has begun.
-struct Desk {
+struct BegunUpload {
     journal: Journal,
     row: i64,
     _dir: TempDir,
 }
 
-/// Of one file among others: a journal takes one unfinished upload of each.
+/// Each intent has a file of its own, because a journal accepts one unfinished upload per file.
 fn intent(nth: u64) -> Intent {
     Intent {
         backend: "http://127.0.0.1:8080".into(),
@@ -89,7 +89,7 @@ fn intent(nth: u64) -> Intent {
     }
 }
 
-impl Desk {
+impl BegunUpload {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut journal = Journal::open(&dir.path().join("journal.db")).unwrap();
@@ -112,12 +112,12 @@ impl Desk {
         }
     }
 
-    /// One commit of a note for each of so many parts.
-    fn note(&mut self, count: u32, note: impl Fn(i64, PartNumber) -> Record) {
-        let notes: Vec<_> = numbers(count)
-            .map(|number| note(self.row, number))
+    /// Commits one record for each of `count` parts.
+    fn record_parts(&mut self, count: u32, record: impl Fn(i64, PartNumber) -> Record) {
+        let records: Vec<_> = numbers(count)
+            .map(|number| record(self.row, number))
             .collect();
-        self.journal.record(&notes).unwrap();
+        self.journal.record(&records).unwrap();
     }
 }
 
@@ -125,29 +125,30 @@ fn numbers(count: u32) -> impl Iterator<Item = PartNumber> {
     (1..=count).map(|number| number.try_into().unwrap())
 }
 
-/// Synced: what the disk takes is in it.
+/// One commit of new uploads; includes the sync of the disk.
 #[divan::bench(args = [1, 10, 100])]
 fn intend(bencher: Bencher, count: u64) {
-    let mut desk = Desk::new();
+    let mut upload = BegunUpload::new();
     let mut nth = 0;
     bencher.counter(ItemsCount::new(count)).bench_local(|| {
         nth += count;
-        desk.journal
+        upload
+            .journal
             .intend(&[], (nth..nth + count).map(intent).collect())
             .unwrap()
     });
 }
 
-/// One commit of so many parts.
+/// One commit of parts with a new SHA-256.
 #[divan::bench(args = [1, 10, 100])]
-fn fingerprinted(bencher: Bencher, count: u32) {
-    let mut desk = Desk::new();
+fn record_hashed_parts(bencher: Bencher, count: u32) {
+    let mut upload = BegunUpload::new();
     let mut round = 0_u64;
     bencher.counter(ItemsCount::new(count)).bench_local(|| {
-        // Others than before, or nothing would have to be written.
+        // A repeated SHA-256 would not be written.
         round += 1;
         let sha256 = Sha256::of(&round.to_le_bytes());
-        desk.note(count, |row, number| Record::PartHashed {
+        upload.record_parts(count, |row, number| Record::PartHashed {
             row,
             number,
             sha256,
@@ -155,11 +156,12 @@ fn fingerprinted(bencher: Bencher, count: u32) {
     });
 }
 
+/// One commit of stored parts.
 #[divan::bench(args = [1, 10, 100])]
-fn acknowledged(bencher: Bencher, count: u32) {
-    let mut desk = Desk::new();
+fn record_stored_parts(bencher: Bencher, count: u32) {
+    let mut upload = BegunUpload::new();
     let sha256 = Sha256::of(b"part");
-    desk.note(count, |row, number| Record::PartHashed {
+    upload.record_parts(count, |row, number| Record::PartHashed {
         row,
         number,
         sha256,
@@ -168,7 +170,7 @@ fn acknowledged(bencher: Bencher, count: u32) {
     bencher.counter(ItemsCount::new(count)).bench_local(|| {
         round += 1;
         let etag: ETag = format!("{round:032x}").parse().unwrap();
-        desk.note(count, |row, number| Record::PartStored {
+        upload.record_parts(count, |row, number| Record::PartStored {
             row,
             number,
             etag: etag.clone(),
@@ -176,7 +178,7 @@ fn acknowledged(bencher: Bencher, count: u32) {
     });
 }
 
-/// A lease of presigned `UploadPart`s.
+/// Presigns the parts of one request.
 #[divan::bench(args = [Proof::Sha256, Proof::Payload, Proof::None])]
 fn sign_parts(bencher: Bencher, proof: Proof) {
     let store = Store::new(Settings {
@@ -209,13 +211,13 @@ fn sign_parts(bencher: Bencher, proof: Proof) {
     bencher
         .counter(ItemsCount::new(parts.len()))
         .bench_local(|| {
-            let life = Duration::from_mins(15);
+            let url_ttl = Duration::from_mins(15);
             runtime
                 .block_on(store.sign_parts(
                     &key,
                     "an-upload-id-as-long-as-those-of-stores-are",
                     &parts,
-                    |_| life,
+                    |_| url_ttl,
                 ))
                 .unwrap()
         });

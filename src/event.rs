@@ -1,10 +1,12 @@
-//! Events: what the engine reports while it runs, in order. Serialised, they are the lines of `--json`, version 1. Within a
-//! version, a field is neither removed nor given another type.
+//! Events: the reports of the engine while it runs, in order. Serialised, they are the lines of
+//! `--json`, version 1. Within a version, no field is removed or gets another type.
 //!
-//! Not here: how events look on a terminal (`report`).
+//! Not here: events on a terminal (`report`).
 
+use std::fmt;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -20,21 +22,46 @@ use upload_types::wire::Receipt;
 /// The field `v` of each line.
 pub const VERSION: u32 = 1;
 
-/// The sending end of the stream of events. Sending neither blocks nor fails: a closed terminal does not stop an upload.
-#[derive(Debug, Clone)]
-pub struct EventSender(mpsc::UnboundedSender<Event>);
+/// The sending end of the stream of events. Sending neither blocks nor fails: a closed terminal
+/// does not stop an upload.
+#[derive(Clone)]
+pub struct EventSender {
+    channel: mpsc::UnboundedSender<Event>,
+    edit: Option<Edit>,
+}
+
+type Edit = Arc<dyn Fn(&mut Event) + Send + Sync>;
 
 impl EventSender {
     /// A sender and its receiver.
     #[must_use]
     pub fn channel() -> (Self, mpsc::UnboundedReceiver<Event>) {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        (Self(sender), receiver)
+        let (channel, receiver) = mpsc::unbounded_channel();
+        let edit = None;
+        (Self { channel, edit }, receiver)
     }
 
-    pub fn emit(&self, event: Event) {
+    /// A sender of the same channel that edits each event before it is sent.
+    #[must_use]
+    pub fn editing(&self, edit: impl Fn(&mut Event) + Send + Sync + 'static) -> Self {
+        Self {
+            channel: self.channel.clone(),
+            edit: Some(Arc::new(edit)),
+        }
+    }
+
+    pub fn emit(&self, mut event: Event) {
+        if let Some(edit) = &self.edit {
+            edit(&mut event);
+        }
         // Fails only after the receiver was dropped.
-        let _ = self.0.send(event);
+        let _ = self.channel.send(event);
+    }
+}
+
+impl fmt::Debug for EventSender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventSender").finish_non_exhaustive()
     }
 }
 
@@ -102,7 +129,8 @@ pub enum Event {
         #[serde(skip)]
         message: String,
     },
-    /// The source has changed since its upload began. The next events show whether a new upload begins or this one fails.
+    /// The source has changed since its upload began. The next events show that a new upload
+    /// begins, or that this one fails.
     Changed {
         #[serde(skip)]
         item: usize,
@@ -149,6 +177,9 @@ pub enum Event {
         bytes_skipped: u64,
         /// `upload resume` can continue at least one upload.
         resumable: bool,
+        /// The command that continues them.
+        #[serde(skip)]
+        resume_command: String,
     },
 }
 
@@ -213,8 +244,9 @@ pub fn to_json_line(event: &impl Serialize) -> String {
     escape_for_terminal(serde_json::to_string(&Line { v: VERSION, event }).unwrap_or_default())
 }
 
-/// Escapes as `\u…` the characters that a terminal interprets or hides and that serde does not escape: DEL, C1 controls,
-/// direction marks, line separators, zero-width characters. Valid JSON has them in strings only.
+/// Escapes as `\u…` the characters that a terminal interprets or hides and that serde does not
+/// escape: DEL, C1 controls, direction marks, line separators, zero-width characters. Valid JSON
+/// has them in strings only.
 fn escape_for_terminal(json: String) -> String {
     use std::fmt::Write as _;
     let is_unsafe = |c: char| {

@@ -11,23 +11,23 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-#[path = "../fuzz/src/bodies.rs"]
-mod bodies;
+#[path = "../fuzz/src/targets/mod.rs"]
+mod targets;
 
 /// The name of a target, its function, and the number of random cases.
 type Target = (&'static str, fn(&[u8]), u32);
 
 const TARGETS: &[Target] = &[
-    ("gateway_json", bodies::gateway_json, 400),
-    ("store_xml", bodies::store_xml, 400),
-    ("part_response", bodies::part_response, 400),
-    ("problem", bodies::problem, 400),
-    ("headers", bodies::headers, 400),
-    ("presigned_url", bodies::presigned_url, 400),
-    ("journal", bodies::journal, 40),
-    ("content_disposition", bodies::content_disposition, 400),
-    ("terminal_text", bodies::terminal_text, 400),
-    ("plan", bodies::plan, 400),
+    ("gateway_json", targets::gateway_json, 400),
+    ("store_xml", targets::store_xml, 400),
+    ("part_response", targets::part_response, 400),
+    ("problem", targets::problem, 400),
+    ("headers", targets::headers, 400),
+    ("presigned_url", targets::presigned_url, 400),
+    ("journal", targets::journal, 40),
+    ("content_disposition", targets::content_disposition, 400),
+    ("terminal_text", targets::terminal_text, 400),
+    ("plan", targets::plan, 400),
 ];
 
 /// The files of a folder of the repository, in order.

@@ -4,11 +4,11 @@
 //! The fuzzer (`fuzz_targets`, run by `scripts/fuzz`) calls them, and so do the tests
 //! (`tests/fuzz.rs`), with the corpus and with random bytes.
 
-mod bodies;
+mod targets;
 
-pub use bodies::*;
+pub use targets::*;
 
-/// The program of a target: for a fuzzer or, built without one, for the files of its command line.
+/// The program of a target: for the fuzzer or, without it, for the files of its command line.
 #[macro_export]
 macro_rules! target {
     ($name:ident) => {

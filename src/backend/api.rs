@@ -1,7 +1,7 @@
 //! Requests to a backend of either kind: the URL, the token, the user's headers, and one repetition
 //! with a newer token after a rejection.
 //!
-//! Not here: routes, and what a response means (`gateway`, `companion`).
+//! Not here: routes, and the meaning of a response (`gateway`, `companion`).
 
 use bytes::Bytes;
 use reqwest::Method;
@@ -109,7 +109,7 @@ fn with_token(mut headers: HeaderMap, token: Option<&Token>) -> Result<HeaderMap
     if let Some(token) = token {
         let value = HeaderValue::from_str(&format!("Bearer {}", token.expose()));
         let mut value = value.map_err(|_| {
-            let what = "the token contains characters that a header cannot contain";
+            let what = "could not send the token: a header cannot contain its characters";
             Error::new(Kind::Config, what)
                 .with_hint("check the token: --token-file FILE or UPLOAD_TOKEN")
         })?;

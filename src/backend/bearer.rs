@@ -66,7 +66,7 @@ mod tests {
     use super::*;
     use upload_types::error::{Error, Kind};
 
-    /// A bearer of the token "old" whose file holds `content`; an empty one cannot be read.
+    /// A bearer of the token "old" with a file that holds `content`. An empty file cannot be read.
     fn bearer_with_file(content: &str) -> Bearer {
         let read = |path: &Path| match path.to_str() {
             Some("") | None => Err(Error::new(Kind::Config, "could not read the token")),

@@ -7,9 +7,8 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use reqwest::{Client, ClientBuilder, NoProxy, Proxy};
-use upload_net::build_plain;
-use upload_net::{AddressClass, Roots};
+use reqwest::{Client, ClientBuilder};
+use upload_net::AddressClass;
 use url::Url;
 
 use super::options::Options;
@@ -19,18 +18,6 @@ use upload_types::error::{Error, Kind, Result};
 
 /// An idle connection is probed after this long.
 const TCP_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
-/// The variables in which reqwest looks for a proxy.
-const PROXY_VARIABLES: [&str; 6] = [
-    "http_proxy",
-    "HTTP_PROXY",
-    "https_proxy",
-    "HTTPS_PROXY",
-    "all_proxy",
-    "ALL_PROXY",
-];
-/// Requests to this machine bypass a configured proxy.
-const NO_PROXY: &str = "localhost,127.0.0.0/8,::1";
-
 /// The connections to a backend and its store. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Connections(Arc<Inner>);
@@ -40,15 +27,9 @@ struct Inner {
     backend: Url,
     options: Options,
     api: Client,
+    /// For stores on this machine, without a proxy.
+    local_store: OnceLock<Client>,
     store: OnceLock<Client>,
-    settings: ClientSettings,
-}
-
-/// Options in the form in which a client is built of them.
-#[derive(Debug)]
-struct ClientSettings {
-    roots: Roots,
-    proxy: Option<Proxy>,
     /// Resolves names of stores. Absent if a proxy resolves them or the backend runs in this
     /// process.
     resolver: Option<Resolver>,
@@ -56,39 +37,38 @@ struct ClientSettings {
 
 impl Connections {
     /// # Errors
-    /// [`Kind::Config`] if the certificate file or the proxy cannot be used, [`Kind::Incompatible`]
-    /// for plain HTTP to another machine and if TLS cannot be set up.
+    /// [`Kind::Incompatible`] for plain HTTP to another machine and if TLS cannot be set up.
     pub fn new(backend: &Url, options: Options) -> Result<Self> {
         let is_local = AddressClass::of_url(backend).is_loopback();
         if backend.scheme() != "https" && !is_local && !options.allow_insecure_http {
-            let what = "plain http would expose the token and the file to the network";
+            let what =
+                "could not use plain http: it would expose the token and the file to the network";
             return Err(Error::new(Kind::Incompatible, what).with_hint(
                 "use https, or pass --allow-insecure-http if you trust the whole network path",
             ));
         }
-        let settings = ClientSettings::new(backend, &options)?;
-        let api_builder = || match settings.proxy.clone() {
-            // A proxy on another machine cannot reach this one.
-            _ if is_local => builder().no_proxy(),
-            Some(proxy) => builder().proxy(proxy),
-            None => builder(),
-        };
+        let class = AddressClass::of_url(backend);
+        let network = &options.network;
         let api = if is_local && backend.scheme() == "http" {
-            build_plain(api_builder()).map_err(no_tls)?
+            network.plain_client(class, builder())
         } else {
-            settings.roots.build(api_builder).map_err(no_tls)?
+            network.client(class, builder)
         };
+        // With a proxy, the client resolves the name of the proxy only.
+        let resolver = (!network.has_proxy() && !options.in_process)
+            .then(|| Resolver::new(backend, &options.store_hosts));
         Ok(Self(Arc::new(Inner {
             backend: backend.clone(),
+            api: api.map_err(no_tls)?,
             options,
-            api,
+            local_store: OnceLock::new(),
             store: OnceLock::new(),
-            settings,
+            resolver,
         })))
     }
 
-    /// New connections with the same options. Those that are open may be dead, for example after
-    /// the machine was suspended.
+    /// New connections with the same options. Open connections may be broken, for example after the
+    /// machine was suspended.
     ///
     /// # Errors
     /// As [`Connections::new`].
@@ -113,66 +93,30 @@ impl Connections {
         &self.0.api
     }
 
-    /// The client for requests to the store.
+    /// The client for requests to the store of a presigned URL.
     ///
     /// # Errors
     /// [`Kind::Incompatible`] if TLS cannot be set up.
-    pub fn store(&self) -> Result<&Client> {
-        let Inner {
-            store, settings, ..
-        } = &*self.0;
-        if let Some(client) = store.get() {
+    pub fn store(&self, url: &Url) -> Result<&Client> {
+        let class = AddressClass::of_url(url);
+        let cell = if class.bypasses_proxy() {
+            &self.0.local_store
+        } else {
+            &self.0.store
+        };
+        if let Some(client) = cell.get() {
             return Ok(client);
         }
-        let client = settings.roots.build(|| {
-            let mut builder = builder().http1_only();
-            if let Some(resolver) = settings.resolver.clone() {
-                builder = builder.dns_resolver(resolver);
-            }
-            match settings.proxy.clone() {
-                Some(proxy) => builder.proxy(proxy),
+        let builder = || {
+            let builder = builder().http1_only();
+            match self.0.resolver.clone() {
+                Some(resolver) => builder.dns_resolver(resolver),
                 None => builder,
             }
-        });
-        let client = client.map_err(no_tls)?;
-        Ok(store.get_or_init(|| client))
-    }
-}
-
-impl ClientSettings {
-    fn new(backend: &Url, options: &Options) -> Result<Self> {
-        let roots = match &options.ca_cert {
-            Some(path) => {
-                let unusable = |reason: String| {
-                    let what = format!("could not use the certificates in {}", path.display());
-                    Error::new(Kind::Config, what)
-                        .with_source(reason)
-                        .with_hint("name a readable file of PEM certificates: --ca-cert FILE")
-                };
-                let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
-                Roots::with_pem_bundle(&pem).map_err(unusable)?
-            }
-            None => Roots::default(),
         };
-        let proxy = options.proxy.as_ref().map(|proxy| -> Result<Proxy> {
-            // The library's error could show the password.
-            let proxy = Proxy::all(proxy.as_str()).map_err(|_| {
-                let what = "could not use the proxy: its address is not a URL";
-                Error::new(Kind::Config, what).with_hint(
-                    "name the proxy as http://, https://, socks5:// or socks5h://HOST:PORT",
-                )
-            })?;
-            Ok(proxy.no_proxy(NoProxy::from_string(NO_PROXY)))
-        });
-        // With a proxy, the client resolves the name of the proxy only.
-        let has_proxy = options.proxy.is_some() || is_any_set(&PROXY_VARIABLES);
-        let resolver = (!has_proxy && !options.in_process)
-            .then(|| Resolver::new(backend, &options.store_hosts));
-        Ok(Self {
-            roots,
-            proxy: proxy.transpose()?,
-            resolver,
-        })
+        let client = self.0.options.network.client(class, builder);
+        let client = client.map_err(no_tls)?;
+        Ok(cell.get_or_init(|| client))
     }
 }
 
@@ -184,13 +128,6 @@ fn builder() -> ClientBuilder {
     #[cfg(target_os = "linux")]
     let builder = builder.tcp_user_timeout(TCP_USER_TIMEOUT);
     builder
-}
-
-/// Whether one of these environment variables is set and not empty.
-fn is_any_set(names: &[&str]) -> bool {
-    names
-        .iter()
-        .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
 fn no_tls(error: reqwest::Error) -> Error {

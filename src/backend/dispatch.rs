@@ -21,14 +21,13 @@ use upload_types::wire::{
     ReadUrl, Receipt, SignedPart, StoredPart, UploadState, UploadStatus,
 };
 
-/// The differences between backends that a caller has to know.
+/// The differences between backends that affect a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
-    /// The backend remembers uploads: it returns the same upload for the same idempotency key,
-    /// takes batches, and knows the outcome of what it began. Otherwise only the journal knows
-    /// uploads.
+    /// The backend records uploads: it returns the same upload for the same idempotency key, takes
+    /// batches, and reports the outcome of an upload. Otherwise only the journal records uploads.
     pub durable: bool,
-    /// The backend needs the MD5 of each part, whatever its proof is.
+    /// The backend needs the MD5 of each part with every proof.
     pub wants_md5: bool,
 }
 
@@ -88,13 +87,12 @@ impl Backend {
         self.store().set_known_stores(stores);
     }
 
-    /// The stores that parts went to, now and before, as `HOST:PORT`.
+    /// The stores that parts went to, in this run and before, as `HOST:PORT`.
     pub fn stores(&self) -> Vec<String> {
         self.store().known_stores()
     }
 
-    /// The state of an upload that the journal has to keep, after it has begun at a backend that
-    /// keeps none itself.
+    /// The state of a begun upload that the journal has to keep for a backend that keeps none.
     #[must_use]
     pub fn opaque_state(&self, id: &UploadId) -> Option<String> {
         match self {
@@ -103,7 +101,7 @@ impl Backend {
         }
     }
 
-    /// Gives a backend that keeps no state that of an upload in the journal: the text of
+    /// Passes the journal's state of an upload to a backend that keeps none: the text of
     /// [`Backend::opaque_state`], and the receipt if the upload is complete.
     pub fn restore_state(&self, id: &UploadId, state: &str, receipt: Option<&Receipt>) {
         if let Self::Companion(companion) = self {
@@ -154,7 +152,7 @@ impl Backend {
     pub async fn claim(&self, id: &UploadId, request: &ClaimRequest) -> Result<u64> {
         match self {
             Self::Gateway(gateway) => gateway.claim(id, request).await,
-            // Only this client's journal knows the upload.
+            // Only the journal of this client records the upload.
             Self::Companion(_) => Ok(1),
         }
     }
@@ -202,8 +200,8 @@ impl Backend {
         }
     }
 
-    /// Aborts an upload. Afterwards the store holds none of it. With an epoch, only if that is
-    /// still the epoch of the lease.
+    /// Aborts an upload. Afterwards the store holds no part of it. With an epoch, aborts only if
+    /// that is still the epoch of the lease.
     pub async fn abort(&self, id: &UploadId, epoch: Option<u64>) -> Result<()> {
         match self {
             Self::Gateway(gateway) => gateway.abort(id, epoch).await,

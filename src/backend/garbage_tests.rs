@@ -1,4 +1,4 @@
-//! Random responses: none is success by chance, and no error shows control characters.
+//! Random responses: none counts as success, and no error shows control characters.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -8,7 +8,7 @@ use super::{PutOutcome, Response, UrlLifetime, gateway_error, put_outcome, store
 use upload_types::names::{ETag, Sha256};
 use upload_types::wire::PROTOCOL_HEADER;
 
-/// Any status, and often one that has a meaning.
+/// Any status, often one with a meaning.
 fn any_status() -> impl Strategy<Value = u16> {
     let meaningful = vec![
         200, 201, 202, 204, 206, 301, 302, 307, 400, 401, 403, 404, 407, 412, 413, 429, 500, 502,

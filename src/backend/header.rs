@@ -1,5 +1,5 @@
 //! Headers that the user adds to each request to a backend, for example for an authenticating
-//! proxy before it. Their values are secret: no text shows them, and no store receives them.
+//! proxy in front of it. Their values are secret: no text shows them, and no store receives them.
 
 use std::fmt;
 use std::str::FromStr;

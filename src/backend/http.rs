@@ -1,6 +1,6 @@
 //! One HTTP exchange: waits for the response and reads it whole, within the inactivity timeouts.
 //!
-//! Not here: what a response means.
+//! Not here: the meaning of a response.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub async fn send(
     response.map_err(|error| request_error(what, error))
 }
 
-/// Reads a response whose body has at most `max_bytes`.
+/// Reads a response with a body of at most `max_bytes`.
 ///
 /// # Errors
 /// [`Kind::Temporary`] if the connection breaks or stalls, [`Kind::Incompatible`] if the body is
@@ -64,9 +64,9 @@ pub fn request_error(what: &str, error: reqwest::Error) -> Error {
     let mut causes = Vec::new();
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(&error);
     while let Some(cause) = next {
-        if let Some(own) = cause.downcast_ref::<Error>() {
+        if let Some(error) = cause.downcast_ref::<Error>() {
             // The body could not be read from the source, or a name must not be resolved.
-            return own.duplicate();
+            return error.duplicate();
         }
         causes.push(cause.to_string());
         next = cause.source();
@@ -92,7 +92,7 @@ pub fn request_error(what: &str, error: reqwest::Error) -> Error {
 mod tests {
     use super::*;
 
-    /// The texts of the library name the URL. Ours, and those of the causes, must not.
+    /// The text of the library names the URL. Neither the error nor its causes may.
     #[tokio::test]
     async fn error_and_causes_do_not_name_the_url() {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();

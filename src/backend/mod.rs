@@ -1,17 +1,18 @@
-//! The backend as the client sees it: requests to a gateway or a Companion, and parts to the store
-//! that presigned URLs name. The only module of the client that uses reqwest.
+//! The client's side of a backend: requests to a gateway or a Companion, and parts to the store
+//! that presigned URLs name. No other module of the client uses reqwest.
 //!
 //! ```text
 //! dispatch               one interface for both kinds of backends
-//! gateway   companion    the requests of each kind, and what their responses mean
+//! gateway   companion    the requests of each kind, and the meaning of their responses
 //! api       store        requests to the backend; parts to the store, objects from it
 //! http                   one response, read within its timeouts
 //! connections            the two HTTP clients
 //! options   resolver   url_policy   response   timeouts   rate_limit   header   bearer
 //! ```
 //!
-//! A function sends one request and classifies its response once. Not here: repetition
-//! (`transfer`).
+//! A function sends one request and classifies its response once.
+//!
+//! Not here: repetition (`transfer`).
 
 mod api;
 mod bearer;

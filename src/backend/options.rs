@@ -1,10 +1,9 @@
-//! How to reach a backend and its store.
+//! The options of connections to a backend and its store.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use url::Url;
+use upload_net::Network;
 
 use super::header::Header;
 use super::rate_limit::Limiter;
@@ -12,12 +11,10 @@ use super::url_policy::StoreHost;
 
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// A PEM file of certificates to trust beside those of the system.
-    pub ca_cert: Option<PathBuf>,
-    pub proxy: Option<Url>,
+    pub network: Network,
     /// Permits plain HTTP to other machines.
     pub allow_insecure_http: bool,
-    /// Stores that presigned URLs may name although they are private, use plain HTTP, or are new.
+    /// Stores that presigned URLs may name even if they are private, use plain HTTP, or are new.
     pub store_hosts: Vec<StoreHost>,
     /// Headers of each request to the backend. A store never receives them.
     pub headers: Vec<Header>,

@@ -1,6 +1,6 @@
 //! The rate limit: one token bucket that all parts share.
 //!
-//! Not here: the rate; the command line and signals set it.
+//! Not here: the choice of the rate, by the command line and by signals.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Mutex as FairQueue, Notify};
 use upload_types::sync::lock;
 
-/// A sender that returns this late still gets all bytes of the time between.
+/// A sender that comes back late by at most this time still gets all bytes of the time between.
 const MAX_LATENESS: Duration = Duration::from_millis(50);
 const MIN_GRANT_BYTES: u64 = 1 << 10;
 
@@ -41,7 +41,7 @@ impl TokenBucket {
         (self.rate / 20).max(MIN_GRANT_BYTES)
     }
 
-    /// Changes the rate. Keeps the bytes of the bucket, up to what the new rate permits.
+    /// Changes the rate. Keeps the bytes of the bucket, up to the capacity at the new rate.
     fn set_rate(&mut self, rate: u64, now: Instant) {
         self.fill(now);
         self.rate = rate.max(1);
@@ -122,7 +122,7 @@ impl Limiter {
         self.granted.load(Ordering::Relaxed)
     }
 
-    /// As [`Limiter::take`]. Returns `None` if the caller may have to wait.
+    /// Like [`Limiter::take`], without waiting. Returns `None` if the caller may have to wait.
     pub fn take_now(&self, wanted: usize) -> Option<usize> {
         if self.rate().is_some() {
             return None;

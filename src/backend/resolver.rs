@@ -1,8 +1,8 @@
-//! DNS for stores: leaves out the addresses that a presigned URL must not name. The connection goes
-//! to a checked address, so a DNS server that changes its answer after the check gains nothing.
+//! DNS for stores: omits the addresses that a presigned URL must not name. The connection goes to a
+//! checked address, so a DNS server that changes its response after the check has no effect.
 //!
-//! Not here: which addresses are permitted (`url_policy`). Not used with a proxy, which resolves
-//! the names itself.
+//! Not here: the permitted addresses (`url_policy`). Not used with a proxy, which resolves the
+//! names.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -68,7 +68,7 @@ impl Resolver {
         let permitted: Vec<SocketAddr> = addresses.into_iter().filter(is_permitted).collect();
         if permitted.is_empty() {
             let what = format!(
-                "the backend signed a URL whose name resolves to a private address (host {name})"
+                "the backend signed a URL with a name that resolves to a private address (host {name})"
             );
             let hint = format!("if you trust that store, permit it: --store-host {name}");
             return Err(Error::new(Kind::Incompatible, what).with_hint(hint));

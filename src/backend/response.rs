@@ -1,7 +1,7 @@
 //! A response that was read whole, and the errors that both kinds of backends have in common.
 //! Pure.
 //!
-//! Not here: what a response means; `gateway`, `companion` and `store` each have a `response`.
+//! Not here: the meaning of a response; `gateway`, `companion` and `store` each have a `response`.
 
 use std::time::Duration;
 
@@ -32,8 +32,8 @@ impl Response {
     }
 
     /// The delay that the server demands: `Retry-After` in seconds or as a date, or the header of
-    /// some services of AWS in milliseconds. A date is compared with the response's own `Date`, so
-    /// that the local clock does not matter.
+    /// some services of AWS in milliseconds. A date is compared with the `Date` of the response, so
+    /// the local clock does not matter.
     pub fn retry_after(&self) -> Option<Duration> {
         if let Some(millis) = self
             .header("x-amz-retry-after")
@@ -59,7 +59,7 @@ impl Response {
         (200..=299).contains(&self.status)
     }
 
-    /// Whether it claims to be of a gateway of this protocol.
+    /// Returns true if it claims to be of a gateway of this protocol.
     pub fn is_from_gateway(&self) -> bool {
         self.headers.contains_key(PROTOCOL_HEADER)
     }
@@ -68,7 +68,7 @@ impl Response {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// Whether it is an HTML page, which no gateway, Companion or store sends.
+    /// Returns true for an HTML page, which no gateway, Companion or store sends.
     pub fn is_html(&self) -> bool {
         let has_html_type = self
             .header(CONTENT_TYPE.as_str())

@@ -1,4 +1,4 @@
-//! Inactivity timeouts. A transfer that progresses may take any time.
+//! Inactivity timeouts. A transfer that makes progress may take any time.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use upload_types::error::{Error, Kind, Result};
 
-/// The kernel closes a connection whose peer acknowledges nothing for this long.
+/// The kernel closes a connection if its peer acknowledges nothing for this long.
 pub const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 /// From the last byte of a request to the first of its response.
 const RESPONSE_TIMEOUT: Duration = Duration::from_mins(1);
@@ -19,7 +19,7 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 /// The limits of one connection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Timeouts {
-    /// Replaces each of them.
+    /// Replaces each limit.
     configured: Option<Duration>,
 }
 
@@ -56,7 +56,7 @@ impl Timeouts {
 
 /// Waits for a future that has to be ready within `limit`.
 ///
-/// A suspended process does not observe the connection, so a check that comes late counts as one
+/// A suspended process does not observe the connection, so a late check counts as one
 /// [`CHECK_INTERVAL`].
 ///
 /// # Errors

@@ -2,7 +2,7 @@
 //! file into the client's own network, or to another store than before (server-side request
 //! forgery). Pure. URLs are parsed, never compared as text.
 //!
-//! Not here: the addresses of a name. `resolver` looks them up and applies [`may_name`].
+//! Not here: the addresses of a name. `resolver` finds them and applies [`may_name`].
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +13,7 @@ use url::{Host, Url};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::names::Invalid;
 
-/// A store that the user permits: `HOST` or `HOST:PORT`. Without a port, every port is meant.
+/// A store that the user permits: `HOST` or `HOST:PORT`. Without a port, every port is permitted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreHost {
     host: Host,
@@ -48,7 +48,7 @@ impl fmt::Display for StoreHost {
 }
 
 impl StoreHost {
-    /// Whether it has this domain name, with any port.
+    /// Returns true if it has this domain name, with any port.
     pub fn has_name(&self, name: &str) -> bool {
         matches!(&self.host, Host::Domain(host) if host.eq_ignore_ascii_case(name))
     }
@@ -65,13 +65,13 @@ impl StoreHost {
 #[derive(Debug, Clone, Copy)]
 pub struct UrlPolicy<'a> {
     pub backend: &'a Url,
-    /// The backend runs in this process, so the user has configured its store.
+    /// The backend runs in this process, so the user configured its store.
     pub in_process: bool,
     /// Stores that the user permits.
     pub store_hosts: &'a [StoreHost],
     pub allow_insecure_http: bool,
-    /// Stores that URLs of this backend named before, in the form of [`authority`]. If empty, a URL
-    /// may name any store.
+    /// Stores that URLs of this backend named before, as `HOST:PORT`. If empty, a URL may name any
+    /// store.
     pub known_stores: &'a [String],
 }
 
@@ -104,7 +104,7 @@ impl UrlPolicy<'_> {
             return Err(not_permitted("names a private address", &url));
         }
         let store = authority(&url);
-        // The backend receives no more by a URL that names itself than by other requests.
+        // By a URL that names the backend, it receives no more than by other requests.
         let is_known = store == authority(self.backend) || self.known_stores.contains(&store);
         if !is_permitted && !is_known && !self.known_stores.is_empty() {
             return Err(not_permitted("names another store than before", &url));
@@ -136,7 +136,8 @@ pub fn authority(url: &Url) -> String {
     )
 }
 
-/// Whether a backend with an address of class `backend` may name a store with one of class `store`.
+/// Returns true if a backend with an address of class `backend` may name a store with an address of
+/// class `store`.
 pub fn may_name(backend: AddressClass, store: AddressClass) -> bool {
     match store {
         AddressClass::Public => true,

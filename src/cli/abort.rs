@@ -4,6 +4,8 @@ use std::ffi::OsStr;
 
 use super::args::AbortArgs;
 use super::backend_handle::BackendHandle;
+use super::hint_commands::HintCommands;
+use super::hints;
 use super::lookup::find_upload;
 use super::output;
 use super::settings::{Connection, Settings};
@@ -17,7 +19,7 @@ use upload_types::names::UploadId;
 
 /// # Errors
 /// Errors before the first upload. Those of single uploads are printed, and are in the exit code.
-pub async fn run(settings: &Settings, flags: &AbortArgs) -> Result<u8> {
+pub async fn run(settings: &Settings, flags: &AbortArgs, commands: &HintCommands) -> Result<u8> {
     let connection = settings.connection(&flags.connection)?;
     let mut aborter = Aborter {
         journal: Journal::open(&settings.journal()?)?,
@@ -30,8 +32,8 @@ pub async fn run(settings: &Settings, flags: &AbortArgs) -> Result<u8> {
         match aborter.abort(upload).await {
             Ok(id) => report(settings, id.as_ref(), upload)?,
             Err(error) => {
-                output::eprint_error(&super::hints::for_query(error.duplicate()));
                 codes.push(error.kind().exit_code());
+                output::eprint_error(&hints::for_query(error, commands));
             }
         }
     }
@@ -69,8 +71,8 @@ impl Aborter<'_> {
         }
     }
 
-    /// Aborts an upload that only its backend may know. Without a backend, or if the argument is not an id, the error is
-    /// `not_found`.
+    /// Aborts an upload that only its backend may know. Without a backend, or if the argument is
+    /// not an id, the error is `not_found`.
     async fn abort_orphan(&self, id: &OsStr, not_found: Error) -> Result<UploadId> {
         let id = id.to_str().and_then(|id| id.parse::<UploadId>().ok());
         let target = self.settings.target(self.backend_flag, &self.connection);
@@ -94,7 +96,7 @@ impl Aborter<'_> {
         handle.close().await;
         let unconfirmed = match aborted {
             Ok(()) => None,
-            // The backend has nothing of it.
+            // The backend has no part of it.
             Err(error)
                 if matches!(
                     error.kind(),
@@ -103,7 +105,7 @@ impl Aborter<'_> {
             {
                 None
             }
-            // It is abandoned all the same, since nothing more can ever be learnt about it.
+            // It is abandoned nevertheless, since nothing more can be learnt about it.
             Err(error) if error.kind() == Kind::Unconfirmed => Some(error),
             Err(error) => return Err(error),
         };
@@ -113,8 +115,8 @@ impl Aborter<'_> {
     }
 }
 
-/// Aborts regardless of the holder: the user asked for it. An upload whose begin was never answered is begun once more, to learn
-/// its id.
+/// Aborts regardless of the holder: the user asked for it. An upload without a response to its
+/// begin is begun again, to learn its id.
 async fn abort_at_backend(backend: &Backend, upload: &Upload) -> Result<()> {
     transfer::restore_state(backend, upload);
     if let Some(id) = &upload.id {

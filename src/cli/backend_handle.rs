@@ -1,4 +1,5 @@
-//! Connects to a backend: a remote gateway or Companion, or a gateway that is started in this process.
+//! Connects to a backend: a remote gateway or Companion, or a gateway that is started in this
+//! process.
 //!
 //! Not here: calls to the backend, which the verbs and the engine make.
 
@@ -31,7 +32,8 @@ impl BackendHandle {
         Self::with_limits(target, LOCK_TIMEOUT, Arc::default()).await
     }
 
-    /// Connects. `lock_timeout` is for another process that has the embedded store open; `limiter` limits the rate of parts.
+    /// Connects. `lock_timeout` is for another process that has the embedded store open; `limiter`
+    /// limits the rate of parts.
     ///
     /// # Errors
     /// Those of starting a gateway, and of [`Backend::gateway`].
@@ -125,11 +127,9 @@ impl BackendHandle {
 }
 
 fn options(connection: &Connection, limiter: Arc<Limiter>, gateway: GatewayPlace) -> Options {
-    let proxy = connection.proxy.as_ref();
     let own = gateway == GatewayPlace::InProcess;
     Options {
-        ca_cert: connection.ca_cert.clone(),
-        proxy: proxy.map(|proxy| proxy.expose().clone()),
+        network: connection.network.clone(),
         allow_insecure_http: connection.allow_insecure_http,
         store_hosts: connection.store_hosts.clone(),
         headers: if own {

@@ -18,8 +18,16 @@ pub enum BackendSpec {
     Url(Url),
     /// An Uppy Companion: `companion+https://host[/path]`, the URL as for a gateway.
     Companion(Url),
-    /// An S3 bucket, with a gateway in this process: `s3://bucket[/prefix]`. The prefix has no slash at either end.
+    /// An S3 bucket, with a gateway in this process: `s3://bucket[/prefix]`. The prefix has no
+    /// slash at either end.
     S3 { bucket: String, prefix: String },
+}
+
+/// The machines on which an `http://` backend may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlainHttp {
+    OnThisMachine,
+    Anywhere,
 }
 
 const FORMS: &str =
@@ -29,9 +37,10 @@ impl BackendSpec {
     /// Parses a text from a flag, the environment, a configuration file or the journal.
     ///
     /// # Errors
-    /// `wrong_kind` for a text that is not a backend, and for an `http://` host other than this machine unless
-    /// `allow_insecure_http`; [`Kind::Config`] for a backend that this build does not contain.
-    pub fn parse(text: &str, allow_insecure_http: bool, wrong_kind: Kind) -> Result<Self> {
+    /// `wrong_kind` for a text that is not a backend, and for an `http://` backend that
+    /// `plain_http` does not permit; [`Kind::Config`] for a backend that this build does not
+    /// contain.
+    pub fn parse(text: &str, plain_http: PlainHttp, wrong_kind: Kind) -> Result<Self> {
         let text = text.trim();
         if text == "embedded" {
             return check_is_built_in(Self::Embedded);
@@ -42,10 +51,10 @@ impl BackendSpec {
                 .with_hint(format!("use one of: {FORMS}")));
         };
         match scheme.to_ascii_lowercase().as_str() {
-            "https" | "http" => http_address(text, allow_insecure_http, wrong_kind).map(Self::Url),
+            "https" | "http" => http_address(text, plain_http, wrong_kind).map(Self::Url),
             "companion+https" | "companion+http" => {
                 let (_, text) = text.split_once('+').unwrap_or_default();
-                http_address(text, allow_insecure_http, wrong_kind).map(Self::Companion)
+                http_address(text, plain_http, wrong_kind).map(Self::Companion)
             }
             "s3" => check_is_built_in(bucket_and_prefix(rest, wrong_kind)?),
             _ => Err(
@@ -66,7 +75,7 @@ impl BackendSpec {
     pub fn not_configured() -> Error {
         Error::new(Kind::Config, "no backend is configured").with_hint(format!(
             "name one with --backend, UPLOAD_BACKEND or the key `backend` of the configuration file: {FORMS}; for example: \
-             upload put FILE --backend embedded"
+             --backend embedded"
         ))
     }
 }
@@ -98,7 +107,7 @@ fn check_is_built_in(spec: BackendSpec) -> Result<BackendSpec> {
 }
 
 /// `https://host[/base]`, or `http://` on this machine.
-fn http_address(text: &str, allow_insecure_http: bool, wrong_kind: Kind) -> Result<Url> {
+fn http_address(text: &str, plain_http: PlainHttp, wrong_kind: Kind) -> Result<Url> {
     let mut url = Url::parse(text).map_err(|error| {
         Error::new(wrong_kind, "could not parse the URL of the backend").with_source(error)
     })?;
@@ -116,7 +125,7 @@ fn http_address(text: &str, allow_insecure_http: bool, wrong_kind: Kind) -> Resu
         ));
     }
     let is_insecure = url.scheme() == "http" && !AddressClass::of_url(&url).is_loopback();
-    if is_insecure && !allow_insecure_http {
+    if is_insecure && plain_http == PlainHttp::OnThisMachine {
         return Err(
             Error::new(wrong_kind, "an http:// backend must be on this machine")
                 .with_hint("use https://, or --allow-insecure-http if you trust the network"),
@@ -157,7 +166,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<BackendSpec> {
-        BackendSpec::parse(text, false, Kind::Usage)
+        BackendSpec::parse(text, PlainHttp::OnThisMachine, Kind::Usage)
     }
 
     #[test]
@@ -227,7 +236,8 @@ mod tests {
         ] {
             assert_eq!(parse(text).unwrap_err().kind(), Kind::Usage, "{text}");
         }
-        assert!(BackendSpec::parse("http://up.example", true, Kind::Usage).is_ok());
+        let anywhere = BackendSpec::parse("http://up.example", PlainHttp::Anywhere, Kind::Usage);
+        assert!(anywhere.is_ok());
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::io;
 
 use super::args::CatArgs;
 use super::backend_handle::BackendHandle;
+use super::hint_commands::quoted;
 use super::lookup::find_upload;
 use super::object_verifier::{Mismatch, ObjectVerifier, Verified};
 use super::output::{self, Reader};
@@ -15,7 +16,8 @@ use upload_types::names::UploadId;
 use upload_types::plan::Plan;
 
 /// # Errors
-/// [`Kind::Corrupt`] if the object differs from the uploaded file. Bytes may have been written by then.
+/// [`Kind::Corrupt`] if the object differs from the uploaded file. Bytes may have been written by
+/// then.
 pub async fn run(settings: &Settings, flags: &CatArgs) -> Result<()> {
     let connection = settings.connection(&flags.connection)?;
     let journal = Journal::open(&settings.journal()?)?;
@@ -24,11 +26,13 @@ pub async fn run(settings: &Settings, flags: &CatArgs) -> Result<()> {
     let target = settings.recorded_target(&upload.intent.backend, None, &connection)?;
     let handle = BackendHandle::connect(&target).await?;
     let copied = match upload.begun_id() {
-        Ok(id) => copy_to_stdout(handle.backend(), id, verifier).await,
+        Ok(id) => copy_to_stdout(handle.backend(), id, verifier)
+            .await
+            .map_err(|error| with_put_hint(error, &upload)),
         Err(error) => Err(error),
     };
     handle.close().await;
-    if let (Some(verified), 1..) = (copied?, settings.verbose()) {
+    if let (Some(verified), false) = (copied?, settings.quiet()) {
         output::eprint_line(&describe(&verified));
     }
     Ok(())
@@ -91,9 +95,30 @@ fn damaged(mismatch: &Mismatch, written: u64) -> Error {
     };
     Error::new(
         Kind::Corrupt,
-        format!("the stored object is not the uploaded file: {reason}; {written} bytes were already written"),
+        format!(
+            "the stored object is not the uploaded file: {reason}; {written} bytes were already written"
+        ),
     )
-    .with_hint("discard the output; to upload the file again, run `upload put FILE --force`")
+}
+
+/// Names the command that uploads the file again, if the object is damaged.
+fn with_put_hint(error: Error, upload: &Upload) -> Error {
+    if error.kind() != Kind::Corrupt {
+        return error;
+    }
+    let command = [
+        "upload",
+        "put",
+        &upload.intent.path.to_string_lossy(),
+        "--force",
+        "--backend",
+        &upload.intent.backend,
+    ]
+    .map(str::to_owned);
+    let command = quoted(&command);
+    error.with_hint(format!(
+        "discard the output; to upload the file again, run `{command}`"
+    ))
 }
 
 fn describe(verified: &Verified) -> String {

@@ -27,7 +27,8 @@ struct Line<'a> {
 }
 
 /// # Errors
-/// As for the verbs that use the settings; [`Kind::Io`](upload_types::error::Kind::Io) if standard output fails.
+/// As for the verbs that use the settings; [`Kind::Io`](upload_types::error::Kind::Io) if standard
+/// output fails.
 pub fn run(settings: &Settings, flags: &ConfigArgs) -> Result<()> {
     let mut lines = String::new();
     for setting in settings.effective(flags)? {

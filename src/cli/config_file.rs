@@ -1,6 +1,8 @@
-//! The client's configuration file: TOML, keys named like the flags, and tables `[profile.NAME]` that override the top level.
+//! The client's configuration file: TOML, keys named like the flags, and tables `[profile.NAME]`
+//! that override the top level.
 //!
-//! Reads the file and checks its shape. Not here: the meaning of a value (`parse`), and which source wins (`settings`).
+//! Reads the file and checks its shape. Not here: the meaning of a value (`parse`), and which
+//! source wins (`settings`).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -76,8 +78,8 @@ impl ConfigFile {
     /// Reads the file at `path`; a missing optional file is empty.
     ///
     /// # Errors
-    /// [`Kind::Config`] for a file that cannot be read, that other users may write, that is not TOML, has an unknown key, or
-    /// lacks the profile.
+    /// [`Kind::Config`] for a file that cannot be read, that other users may write, that is not
+    /// TOML, has an unknown key, or lacks the profile.
     pub fn read(path: &Path, presence: Presence, profile: Option<&str>) -> Result<Self> {
         let text = read_text(path, presence)?;
         Self::parse(&text, path, profile)
@@ -94,7 +96,8 @@ impl ConfigFile {
                 format!("could not understand {section}{}", path.display()),
             )
         };
-        // `message` leaves out the lines of the file that the parser would quote: they may hold a secret.
+        // `message` leaves out the lines of the file that the parser would quote: they may hold a
+        // secret.
         let mut table: Table = text
             .parse()
             .map_err(|error: toml::de::Error| wrong("").with_source(error.message()))?;

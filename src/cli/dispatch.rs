@@ -1,8 +1,8 @@
 //! Runs the command line: parses it, loads the settings, and runs the verb.
 
-use super::args::{CommandLine, Verb};
+use super::args::{CommandLine, ConnectionArgs, Verb, WaitState};
+use super::hint_commands::HintCommands;
 use super::output::{self, LogFormat, LogOf};
-use super::resume_hint::resume_command;
 #[cfg(feature = "gateway")]
 use super::serve;
 use super::settings::{Environment, Settings};
@@ -39,19 +39,15 @@ async fn run_verb(command_line: &CommandLine) -> Result<u8> {
         let writer = LogWriter::default();
         output::init_log(LogOf::Client, settings.verbose(), LogFormat::Text, writer);
     }
+    let (connection, wait) = connection_and_wait(verb);
+    let commands = HintCommands::new(global, &connection, wait);
     let done = |()| 0;
     let result = match verb {
-        Verb::Put(flags) => {
-            let resume = resume_command(global, &flags.connection, flags.transfer.wait);
-            put::run(settings, flags, resume).await
-        }
-        Verb::Resume(flags) => {
-            let resume = resume_command(global, &flags.connection, flags.transfer.wait);
-            resume::run(settings, flags, resume).await
-        }
+        Verb::Put(flags) => put::run(settings, flags, commands.clone()).await,
+        Verb::Resume(flags) => resume::run(settings, flags, commands.clone()).await,
         Verb::List(flags) => list::run(settings, flags).await.map(done),
         Verb::Status(flags) => status::run(settings, flags).await.map(done),
-        Verb::Abort(flags) => abort::run(settings, flags).await,
+        Verb::Abort(flags) => abort::run(settings, flags, &commands).await,
         Verb::Prune(flags) => prune::run(settings, flags).await.map(done),
         Verb::Cat(flags) => cat::run(settings, flags).await.map(done),
         Verb::Url(flags) => url::run(settings, flags).await.map(done),
@@ -61,10 +57,11 @@ async fn run_verb(command_line: &CommandLine) -> Result<u8> {
         Verb::Completions(flags) => completions::run(flags).map(done),
         Verb::Man(flags) => man::run(flags).map(done),
     };
-    result.map_err(|error| adapt_hint(verb, error))
+    result.map_err(|error| adapt_hint(verb, error, &commands))
 }
 
-/// Whether a verb initialises the log itself: its writer depends on the reporter, or its format on flags.
+/// Whether a verb initialises the log itself: its writer depends on the reporter, or its format on
+/// flags.
 fn has_own_log(verb: &Verb) -> bool {
     match verb {
         Verb::Put(_) | Verb::Resume(_) => true,
@@ -74,11 +71,27 @@ fn has_own_log(verb: &Verb) -> bool {
     }
 }
 
-fn adapt_hint(verb: &Verb, error: Error) -> Error {
+/// The flags that a command in a hint repeats.
+fn connection_and_wait(verb: &Verb) -> (ConnectionArgs, WaitState) {
+    let (connection, wait) = match verb {
+        Verb::Put(flags) => (&flags.connection, flags.transfer.wait),
+        Verb::Resume(flags) => (&flags.connection, flags.transfer.wait),
+        Verb::List(flags) => (&flags.connection, WaitState::None),
+        Verb::Status(flags) => (&flags.connection, WaitState::None),
+        Verb::Abort(flags) => (&flags.connection, WaitState::None),
+        Verb::Prune(flags) => (&flags.connection, WaitState::None),
+        Verb::Cat(flags) => (&flags.connection, WaitState::None),
+        Verb::Url(flags) => (&flags.connection, WaitState::None),
+        _ => return (ConnectionArgs::default(), WaitState::None),
+    };
+    (connection.clone(), wait)
+}
+
+fn adapt_hint(verb: &Verb, error: Error, commands: &HintCommands) -> Error {
     match verb {
-        Verb::Put(_) | Verb::Resume(_) => error,
+        Verb::Put(_) | Verb::Resume(_) => hints::with_commands(error, commands),
         #[cfg(feature = "gateway")]
         Verb::Serve(_) => hints::for_gateway(error),
-        _ => hints::for_query(error),
+        _ => hints::for_query(error, commands),
     }
 }

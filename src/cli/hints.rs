@@ -1,12 +1,26 @@
-//! Hints for verbs that do not upload. The general hints of [`Kind`] are for `put` and `resume`; elsewhere they would name
-//! flags that the verb does not have.
+//! Adapts the hint of an error to the verb that prints it. The general hints of [`Kind`] are for
+//! `put` and `resume`; elsewhere they would not help.
 
 use upload_types::error::{Error, Kind};
 
+use super::hint_commands::{HintCommands, Subject};
+
+/// Completes the commands in the hint of an error.
+#[must_use]
+pub fn with_commands(error: Error, commands: &HintCommands) -> Error {
+    let hint = error
+        .hint()
+        .map(|hint| commands.complete(hint, Subject::default()));
+    match hint {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    }
+}
+
 /// Adapts the hint of an error to the verbs that ask the journal or a backend.
 #[must_use]
-pub fn for_query(error: Error) -> Error {
-    replace_general_hint(error, query_hint)
+pub fn for_query(error: Error, commands: &HintCommands) -> Error {
+    with_commands(replace_general_hint(error, query_hint), commands)
 }
 
 /// Adapts the hint of an error to `upload serve` and the verbs below it.
@@ -27,20 +41,10 @@ fn replace_general_hint(error: Error, hint: impl Fn(Kind) -> Option<&'static str
 
 fn query_hint(kind: Kind) -> Option<&'static str> {
     Some(match kind {
-        Kind::Corrupt
-        | Kind::Temporary
-        | Kind::Throttled(_)
-        | Kind::UrlExpired
-        | Kind::PartsMismatch => "run the command again later",
-        Kind::ProtocolError => "use matching versions of upload and gateway",
-        Kind::ClockSkew => {
-            "the clock of the gateway or of the store is wrong; ask the operator to set it"
+        Kind::Temporary | Kind::Throttled(_) | Kind::UrlExpired | Kind::PartsMismatch => {
+            "run the command again later"
         }
-        Kind::Busy => "wait for the other process, or stop it; then run the command again",
         Kind::NotAcceptable => "ask the operator of the backend which requests it accepts",
-        Kind::NotAbortable => {
-            "run `upload resume` to finish it; to remove a complete object, delete it in the store"
-        }
         Kind::CheckFailed => {
             "the object cannot be read; to upload the file again, run `upload put FILE --force`"
         }
@@ -130,7 +134,7 @@ mod tests {
     #[test]
     fn hints_name_flags_of_the_verb_only() {
         for kind in KINDS {
-            let error = for_query(Error::new(kind, "x"));
+            let error = for_query(Error::new(kind, "x"), &HintCommands::default());
             for verb in ["list", "status", "abort", "prune", "cat", "url"] {
                 check(error.hint().unwrap_or_default(), &[verb]);
             }
@@ -166,6 +170,7 @@ mod tests {
     #[test]
     fn attached_hint_is_kept() {
         let error = Error::new(Kind::Temporary, "x").with_hint("do this");
-        assert_eq!(for_query(error).hint(), Some("do this"));
+        let adapted = for_query(error, &HintCommands::default());
+        assert_eq!(adapted.hint(), Some("do this"));
     }
 }

@@ -1,5 +1,6 @@
 //! `upload list`: the uploads of the journal, and the orphans of a backend. Changes nothing.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::args::ListArgs;
@@ -8,7 +9,7 @@ use super::output;
 use super::settings::Settings;
 use super::upload_line::{json_line, text_line};
 use crate::event;
-use crate::journal::Journal;
+use crate::journal::{Journal, State};
 use upload_types::error::Result;
 
 /// # Errors
@@ -17,7 +18,7 @@ pub async fn run(settings: &Settings, flags: &ListArgs) -> Result<()> {
     let journal = Journal::open(&settings.journal()?)?;
     let mut lines = String::new();
     let uploads = journal.all()?;
-    let is_listed = |state: crate::journal::State| flags.all || state.is_unfinished();
+    let is_listed = |state: State| flags.all || state.is_unfinished();
     for upload in uploads
         .iter()
         .rev()
@@ -38,7 +39,7 @@ pub async fn run(settings: &Settings, flags: &ListArgs) -> Result<()> {
     if flags.orphans {
         let connection = settings.connection(&flags.connection)?;
         let target = settings.target(flags.backend.as_deref(), &connection)?;
-        let orphans = Orphans::find(&journal, &target).await?;
+        let orphans = Orphans::find(&journal, &target, &BTreeSet::new()).await?;
         lines.push_str(&orphans.lines(settings.json()));
     }
     if lines.is_empty() && !settings.json() && !settings.quiet() {

@@ -1,4 +1,5 @@
-//! The gateway in this process, for the backends `embedded` and `s3://…`. The client calls it over loopback, as any other.
+//! The gateway in this process, for the backends `embedded` and `s3://…`. The client calls it over
+//! loopback, as any other.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use upload_types::error::{Error, Kind, Result};
 use upload_types::names::Token;
 use upload_types::wire::Proof;
 
-// A run has no operator who would choose other values.
+// A run has no operator to choose other values.
 const URL_TTL: Duration = Duration::from_mins(15);
 const UPLOAD_TTL: Duration = Duration::from_hours(168);
 const LEASE_TIME: Duration = Duration::from_mins(1);
@@ -39,7 +40,7 @@ impl LocalGateway {
         let config = config(target, token.clone(), lock_timeout)?;
         let running = upload_gateway::start(config)
             .await
-            .map_err(|error| with_client_hint(error, target))?;
+            .map_err(with_client_hint)?;
         Ok(Self { running, token })
     }
 
@@ -109,22 +110,22 @@ fn config(target: &Target, token: Token, lock_timeout: Duration) -> Result<Confi
         hooks: Vec::new(),
         hook_secret: None,
         on_reject: OnReject::default(),
+        network: target.connection.network.clone(),
         store_lock_timeout: lock_timeout,
         drain_time: Duration::ZERO,
     })
 }
 
 /// Replaces a hint about a flag of `upload serve`, which clients do not have.
-fn with_client_hint(error: Error, target: &Target) -> Error {
+fn with_client_hint(error: Error) -> Error {
     let names_gateway_flag = error
         .hint()
         .is_some_and(|hint| hint.contains("--store-probe"));
     if names_gateway_flag {
-        error.with_hint(format!(
-            "use a store that enforces signed proofs; to accept this one without proof, run \
-             `upload serve --store {} --store-probe warn` and upload to that gateway",
-            target.name()
-        ))
+        error.with_hint(
+            "use a store that enforces signed checksums; or run a gateway that accepts this store, \
+             and upload to it (see `upload serve --help`)",
+        )
     } else {
         error
     }

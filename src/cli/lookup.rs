@@ -6,8 +6,8 @@ use std::path::Path;
 use crate::journal::{Journal, State, Upload};
 use upload_types::error::{Error, Kind, Result};
 
-/// The upload with this id, or the only one whose id begins with it; otherwise the newest upload of this file, unfinished ones
-/// first. `is_candidate` restricts the search.
+/// The upload with this id, or with the only id that begins with it; otherwise the newest upload of
+/// this file, unfinished ones first. `is_candidate` restricts the search.
 ///
 /// # Errors
 /// [`Kind::NotFound`] if there is none; [`Kind::Usage`] if the beginning of an id is ambiguous.

@@ -1,13 +1,17 @@
 //! The command line: one file for each verb, and the parts that verbs share.
 //!
-//! - arguments and settings: `args`, `parse`, `backend_spec`, `config_file`, `secret_file`, `permissions`, `settings`
-//! - streams and signals: `output`, `hints`, `resume_hint`, `signals`, `rate_signals`, `receipt_file`, `resource_limits`
-//! - backends and uploads: `backend_handle`, `local_gateway`, `session`, `lookup`, `orphans`, `upload_line`, `object_verifier`
-//! - verbs: `put`, `resume`, `list`, `status`, `abort`, `prune`, `cat`, `url`, `config`, `serve`, `completions`, `man`
+//! - arguments and settings: `args`, `parse`, `backend_spec`, `config_file`, `secret_file`,
+//!   `permissions`, `settings`
+//! - streams and signals: `output`, `notices`, `hints`, `hint_commands`, `signals`, `rate_signals`,
+//!   `receipt_file`, `resource_limits`
+//! - backends and uploads: `backend_handle`, `local_gateway`, `session`, `lookup`, `orphans`,
+//!   `upload_line`, `object_verifier`
+//! - verbs: `put`, `resume`, `list`, `status`, `abort`, `prune`, `cat`, `url`, `config`, `serve`,
+//!   `completions`, `man`
 //! - `dispatch` runs the verb
 //!
-//! The only module that combines source, journal, backend, transfer and report. `serve` and `local_gateway` are the only
-//! files that use the gateway.
+//! The only module that combines source, journal, backend, transfer and report. `serve` and
+//! `local_gateway` are the only files that use the gateway.
 
 mod abort;
 pub mod args;
@@ -18,12 +22,14 @@ pub mod completions;
 mod config;
 mod config_file;
 mod dispatch;
+mod hint_commands;
 mod hints;
 mod list;
 #[cfg(feature = "gateway")]
 mod local_gateway;
 mod lookup;
 pub mod man;
+mod notices;
 mod object_verifier;
 mod orphans;
 mod output;
@@ -35,7 +41,6 @@ mod rate_signals;
 mod receipt_file;
 mod resource_limits;
 mod resume;
-mod resume_hint;
 mod secret_file;
 #[cfg(feature = "gateway")]
 mod serve;

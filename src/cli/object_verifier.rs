@@ -1,5 +1,5 @@
-//! Verifies the bytes of a downloaded object against the SHA-256 of each part, as the journal has it, and against the checksum
-//! of the receipt. Pure: bytes in, result out.
+//! Verifies the bytes of a downloaded object against the SHA-256 of each part, as the journal has
+//! it, and against the checksum of the receipt. Pure: bytes in, result out.
 
 use std::collections::BTreeMap;
 
@@ -164,7 +164,7 @@ mod tests {
 
     fn object(parts: u64) -> Vec<u8> {
         let size = usize::try_from(parts * PART_SIZE).unwrap() - 7;
-        (0..size).map(|index| (index % 251) as u8).collect()
+        (0..=250_u8).cycle().take(size).collect()
     }
 
     fn plan(object: &[u8]) -> Plan {
@@ -215,8 +215,8 @@ mod tests {
         let composite = Checksum::composite(&digests(&object));
         let verifier =
             |checksum: Checksum| ObjectVerifier::new(plan(&object), known, Some(checksum));
-        let verified = verify(verifier(composite), &object);
-        assert_eq!(verified, Ok(Verified::Checksum));
+        let result = verify(verifier(composite), &object);
+        assert_eq!(result, Ok(Verified::Checksum));
         let other = Checksum::composite(&digests(&object)[1..]);
         assert_eq!(verify(verifier(other), &object), Err(Mismatch::Checksum));
     }

@@ -11,6 +11,7 @@ use crate::event;
 use crate::journal::Journal;
 use crate::report::{safe, text};
 use upload_types::error::Result;
+use upload_types::names::UploadId;
 use upload_types::wire::{UploadState, UploadStatus};
 
 const IN_PROGRESS: [UploadState; 4] = [
@@ -37,22 +38,27 @@ struct Line<'a> {
 }
 
 impl Orphans {
-    /// Asks the backend for its uploads, and then the journal: an upload that begins in between is no orphan.
+    /// Asks the backend for its uploads, and then the journal: an upload that begins in between is
+    /// no orphan. Neither are those of `pruned`, which the journal has had until now.
     ///
     /// # Errors
     /// Those of the backend and of the journal.
-    pub async fn find(journal: &Journal, target: &Target) -> Result<Self> {
+    pub async fn find(
+        journal: &Journal,
+        target: &Target,
+        pruned: &BTreeSet<UploadId>,
+    ) -> Result<Self> {
         let handle = BackendHandle::connect(target).await?;
         let in_progress = uploads_in_progress(&handle).await;
         let backend = handle.name().to_owned();
         handle.close().await;
         let mut uploads = in_progress?;
-        let known: BTreeSet<_> = journal
+        let known: BTreeSet<UploadId> = journal
             .all()?
             .into_iter()
             .filter_map(|upload| upload.id)
             .collect();
-        uploads.retain(|status| !known.contains(&status.id));
+        uploads.retain(|status| !known.contains(&status.id) && !pruned.contains(&status.id));
         Ok(Self { backend, uploads })
     }
 

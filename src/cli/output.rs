@@ -6,7 +6,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::report::{LogWriter, safe};
+use crate::report::{LogWriter, escape, safe};
 use upload_types::error::{Error, Kind, Result};
 
 /// Writes text to standard output. A closed standard output is not an error.
@@ -63,7 +63,8 @@ pub fn eprint_line(text: &str) {
 pub fn eprint_error(error: &Error) {
     eprint_line(&format!("error: {}", safe(&error.to_string())));
     if let Some(hint) = error.hint() {
-        eprint_line(&format!("hint: {}", safe(hint)));
+        // Not cut: a hint may contain a command.
+        eprint_line(&format!("hint: {}", escape(hint)));
     }
 }
 
@@ -83,7 +84,7 @@ pub fn exit_code(result: anyhow::Result<u8>) -> u8 {
     }
 }
 
-/// The process whose log is written.
+/// The process that writes the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogOf {
     /// A client, with or without a gateway in its process.
@@ -98,8 +99,9 @@ pub enum LogFormat {
     Json,
 }
 
-/// Writes the log to `writer`: by default warnings, with `-v` more of this program, with `-vvv` everything. `RUST_LOG` is
-/// ignored, because the most detailed logs of libraries may contain secrets.
+/// Writes the log to `writer`: by default warnings, with `-v` more of this program, with `-vvv`
+/// everything. `RUST_LOG` is ignored, because the most detailed logs of libraries may contain
+/// secrets.
 pub fn init_log(log_of: LogOf, verbose: u8, format: LogFormat, writer: LogWriter) {
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(LevelFilter::TRACE)

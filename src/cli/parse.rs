@@ -1,7 +1,8 @@
-//! Parses texts of flags, environment variables and the configuration file: sizes, durations, rates, hosts, metadata.
+//! Parses texts of flags, environment variables and the configuration file: sizes, durations,
+//! rates, hosts, metadata.
 //!
-//! Pure. An error is a lower-case fragment that says why the text was not understood. Not here: whether a wrong text is an
-//! error of usage or of configuration (`settings`).
+//! Pure. An error is a lower-case fragment with the reason. Not here:
+//! whether a wrong text is an error of usage or of configuration (`settings`).
 
 use std::fmt;
 use std::time::Duration;
@@ -67,8 +68,8 @@ pub fn part_size(text: &str) -> Result<u64> {
     }
 }
 
-/// A duration in jiff's friendly format or in ISO 8601 (`90s`, `15m`, `2h 30m`, `7d`, `PT1H`); positive, at most ten years.
-/// A day has 24 hours.
+/// A duration in jiff's friendly format or in ISO 8601 (`90s`, `15m`, `2h 30m`, `7d`, `PT1H`);
+/// positive, at most ten years. A day has 24 hours.
 pub fn duration(text: &str) -> Result<Duration> {
     let wrong = || format!("`{text}` is not a duration; write 90s, 15m, 2h 30m or 7d");
     let span: Span = text.trim().parse().map_err(|_| wrong())?;
@@ -155,8 +156,8 @@ pub fn store_host(text: &str) -> Result<StoreHost> {
         .map_err(|_| format!("`{text}` is not HOST[:PORT]"))
 }
 
-/// `KEY=VALUE` for the metadata of an object. The key has 1 to 64 characters of a-z, 0-9 and -; the value is words of visible
-/// ASCII characters, separated by single spaces.
+/// `KEY=VALUE` for the metadata of an object. The key has 1 to 64 characters of a-z, 0-9 and -; the
+/// value is words of visible ASCII characters, separated by single spaces.
 pub fn metadata(text: &str) -> Result<(String, String)> {
     let (key, value) = text
         .split_once('=')

@@ -1,4 +1,5 @@
-//! Checks that other users cannot change a file that this program trusts: a configuration, a token, a secret.
+//! Checks that other users cannot change a file that this program trusts: a configuration, a token,
+//! a secret.
 
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;

@@ -1,5 +1,7 @@
-//! `upload prune`: removes finished uploads from the journal, and lists the orphans of a backend. Changes nothing in the store.
+//! `upload prune`: removes finished uploads from the journal, and lists the orphans of a backend.
+//! Changes nothing in the store.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,51 +10,60 @@ use super::args::PruneArgs;
 use super::backend_spec::BackendSpec;
 use super::orphans::Orphans;
 use super::output;
-use super::settings::Settings;
+use super::settings::{Settings, Target};
 use crate::event;
 use crate::journal::{Journal, Upload};
-use upload_types::error::{Kind, Result};
+use upload_types::error::{Error, Kind, Result};
+use upload_types::names::UploadId;
 
 /// # Errors
-/// Those of the journal and of the backend, if there is one.
+/// Those of the journal and of the backend, if there is one. A failure of the backend leaves the
+/// journal pruned.
 pub async fn run(settings: &Settings, flags: &PruneArgs) -> Result<()> {
     let mut journal = Journal::open(&settings.journal()?)?;
-    let now = Timestamp::now();
-    let finished: Vec<i64> = journal
-        .all()?
-        .iter()
-        .filter(|upload| is_finished(upload, flags.older_than, now))
-        .map(|upload| upload.row)
-        .collect();
-    // Before uploads are removed: they would be orphans afterwards.
-    let orphans = orphans(settings, flags, &journal).await?;
-    let removed = journal.delete(&finished)?;
-    let lines = orphans
-        .as_ref()
-        .map(|orphans| orphans.lines(settings.json()));
-    let lines = lines.unwrap_or_default();
-    if settings.json() {
-        let line = serde_json::json!({ "type": "pruned", "removed": removed });
-        return output::print(&format!("{}\n{lines}", event::to_json_line(&line)));
+    let target = backend_with_orphans(settings, flags)?;
+    let pruned = remove_finished(&mut journal, settings, flags)?;
+    let Some(target) = target else {
+        return Ok(());
+    };
+    let orphans = Orphans::find(&journal, &target, &pruned)
+        .await
+        .map_err(|error| not_listed(error, &target))?;
+    if !orphans.is_empty() && !settings.json() && !settings.quiet() {
+        output::eprint_line(
+            "in progress at the backend and unknown to this journal (another machine may be uploading them); \
+             `upload abort ID` aborts one:",
+        );
     }
-    if !settings.quiet() {
-        output::eprint_line(&format!("removed {removed} from the journal"));
-        if orphans.is_some_and(|orphans| !orphans.is_empty()) {
-            output::eprint_line(
-                "in progress at the backend and unknown to this journal (another machine may be uploading them); \
-                 `upload abort ID` aborts one:",
-            );
-        }
-    }
-    output::print(&lines)
+    output::print(&orphans.lines(settings.json()))
 }
 
-/// The orphans of the configured backend; `None` if there is none, or if it is a Companion, which cannot list uploads.
-async fn orphans(
+/// Removes finished uploads from the journal, and reports their number. Returns their ids.
+fn remove_finished(
+    journal: &mut Journal,
     settings: &Settings,
     flags: &PruneArgs,
-    journal: &Journal,
-) -> Result<Option<Orphans>> {
+) -> Result<BTreeSet<UploadId>> {
+    let now = Timestamp::now();
+    let mut finished = journal.all()?;
+    finished.retain(|upload| is_finished(upload, flags.older_than, now));
+    let rows: Vec<i64> = finished.iter().map(|upload| upload.row).collect();
+    let removed = journal.delete(&rows)?;
+    if settings.json() {
+        let line = serde_json::json!({ "type": "pruned", "removed": removed });
+        output::print(&format!("{}\n", event::to_json_line(&line)))?;
+    } else if !settings.quiet() {
+        output::eprint_line(&format!("removed {removed} from the journal"));
+    }
+    Ok(finished
+        .into_iter()
+        .filter_map(|upload| upload.id)
+        .collect())
+}
+
+/// The configured backend; `None` if there is none, or if it is a Companion, which cannot list
+/// uploads.
+fn backend_with_orphans(settings: &Settings, flags: &PruneArgs) -> Result<Option<Target>> {
     let connection = settings.connection(&flags.connection)?;
     let flag = flags.backend.as_deref();
     match settings.target(flag, &connection) {
@@ -62,9 +73,18 @@ async fn orphans(
             }
             Ok(None)
         }
-        Ok(target) => Orphans::find(journal, &target).await.map(Some),
+        Ok(target) => Ok(Some(target)),
         Err(error) if flag.is_none() && error.kind() == Kind::Config => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+fn not_listed(error: Error, target: &Target) -> Error {
+    let what = format!("could not list the orphans of {}", target.name());
+    let listed = Error::new(error.kind(), what);
+    match error.hint().map(str::to_owned) {
+        Some(hint) => listed.with_source(error).with_hint(hint),
+        None => listed.with_source(error),
     }
 }
 

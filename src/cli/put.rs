@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::args::{IfChanged, PutArgs};
+use super::hint_commands::HintCommands;
 use super::session::Session;
 use super::settings::{PutOptions, Settings, Target};
 use crate::transfer::{self, Item, OnChange, PutRequest};
@@ -14,7 +15,7 @@ const MAX_NAME_CHARS: usize = 200;
 
 /// # Errors
 /// Errors before the first upload. Those of single files are reported, and are in the exit code.
-pub async fn run(settings: &Settings, flags: &PutArgs, resume_command: String) -> Result<u8> {
+pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -> Result<u8> {
     let connection = settings.connection(&flags.connection)?;
     let target = settings.target(flags.backend.as_deref(), &connection)?;
     let options = settings.put(flags)?;
@@ -27,7 +28,7 @@ pub async fn run(settings: &Settings, flags: &PutArgs, resume_command: String) -
         // The plans are what a dry run is for.
         report.verbose = report.verbose.max(1);
     }
-    let mut session = Session::open(settings, report, &transfer, resume_command)?;
+    let mut session = Session::open(settings, report, &transfer, commands)?;
     let puts = puts(&options);
     session.announce(
         puts.iter()
@@ -92,8 +93,8 @@ fn put(path: &Path, options: &PutOptions) -> PutRequest {
     }
 }
 
-/// The name of a file for the backend: `\u{fffd}` replaces control characters and bytes that are not UTF-8; a longer name than
-/// backends accept is cut before its extension.
+/// The name of a file for the backend: `\u{fffd}` replaces control characters and bytes that are
+/// not UTF-8; a longer name than backends accept is cut before its extension.
 fn wire_name(path: &Path) -> String {
     let name = path
         .file_name()

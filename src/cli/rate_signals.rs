@@ -21,7 +21,8 @@ const MEASURE_TIME: Duration = Duration::from_millis(500);
 /// Halves and doubles a limit. `None` is no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct RateControl {
-    /// The rate without a limit, when it was halved for the first time. Doubling up to it removes the limit.
+    /// The rate without a limit, when it was halved for the first time. Doubling up to it removes
+    /// the limit.
     unlimited_rate: Option<u64>,
 }
 

@@ -1,4 +1,5 @@
-//! The file of `--receipt`: a line of JSON for each completed upload, written as soon as it completes.
+//! The file of `--receipt`: a line of JSON for each completed upload, written as soon as it
+//! completes.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -11,7 +12,8 @@ use crate::event::{Event, EventSender};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::Receipt;
 
-/// Creates the file, and a sink in front of `next` whose receipts go into it. The thread ends when the sink is dropped.
+/// Creates the file, and a sender in front of `next` that writes receipts into it. The thread ends
+/// when the sender is dropped.
 ///
 /// # Errors
 /// [`Kind::Io`] if the file cannot be created; the thread returns it if the file cannot be written.
@@ -83,4 +85,5 @@ fn write_error(path: &Path, error: io::Error) -> Error {
         format!("could not write the receipt file {}", path.display()),
     )
     .with_source(error)
+    .with_hint("run the command again with another file: --receipt FILE; completed uploads are not sent again")
 }

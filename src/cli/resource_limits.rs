@@ -1,15 +1,17 @@
-//! Resource limits of the process: no core dumps, because memory holds secrets, and as many open files as permitted.
+//! Resource limits of the process: no core dumps, because memory holds secrets, and as many open
+//! files as permitted.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Descriptors besides those of parts and sources: standard streams, event loop, journal, calls to the backend, and a
-/// connection that closes while the next one opens.
+/// Descriptors besides those of parts and sources: standard streams, event loop, journal, calls to
+/// the backend, and a connection that closes while the next one opens.
 const FIXED_FILES: u64 = 22;
 /// The same with gateway and store in this process.
 const FIXED_FILES_IN_PROCESS: u64 = 32;
 /// A part needs its source and a connection.
 const FILES_PER_PART: u64 = 2;
-/// With gateway and store in this process it also needs the other end of the connection and a file of the store.
+/// With gateway and store in this process it also needs the other end of the connection and a file
+/// of the store.
 const FILES_PER_PART_IN_PROCESS: u64 = 4;
 
 /// Applies the limits. Failures are ignored: the program works without them.
@@ -34,7 +36,7 @@ pub fn apply() {
     );
 }
 
-/// Where the gateway of a run is.
+/// The place of the gateway of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GatewayPlace {
     InProcess,

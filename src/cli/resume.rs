@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::args::ResumeArgs;
 use super::backend_spec::BackendSpec;
+use super::hint_commands::HintCommands;
 use super::lookup::find_upload;
 use super::output;
 use super::session::Session;
@@ -14,15 +15,15 @@ use upload_types::error::{Error, Kind, Result};
 
 /// # Errors
 /// Errors before the first upload. Those of single uploads are reported, and are in the exit code.
-pub async fn run(settings: &Settings, flags: &ResumeArgs, resume_command: String) -> Result<u8> {
+pub async fn run(settings: &Settings, flags: &ResumeArgs, commands: HintCommands) -> Result<u8> {
     let connection = settings.connection(&flags.connection)?;
     let only_backend = only_backend(flags, &connection)?;
     let transfer = settings.transfer(&flags.transfer)?;
-    let mut session = Session::open(settings, settings.report(), &transfer, resume_command)?;
+    let mut session = Session::open(settings, settings.report(), &transfer, commands)?;
     let uploads = select(session.journal(), flags, only_backend.as_deref())?;
     if uploads.is_empty() && !settings.quiet() && !settings.json() {
-        let place = only_backend.map_or_else(String::new, |backend| format!(" at {backend}"));
-        output::eprint_line(&format!("nothing to resume{place}"));
+        let at_backend = only_backend.map_or_else(String::new, |backend| format!(" at {backend}"));
+        output::eprint_line(&format!("nothing to resume{at_backend}"));
     }
     session.announce(uploads.iter().map(|upload| upload.intent.version.size));
     let mut by_backend: BTreeMap<String, Vec<Item>> = BTreeMap::new();
@@ -48,8 +49,7 @@ pub async fn run(settings: &Settings, flags: &ResumeArgs, resume_command: String
 
 /// The backend of `--backend`, as the journal names it.
 fn only_backend(flags: &ResumeArgs, connection: &Connection) -> Result<Option<String>> {
-    let parse =
-        |text: &String| BackendSpec::parse(text, connection.allow_insecure_http, Kind::Usage);
+    let parse = |text: &String| BackendSpec::parse(text, connection.plain_http(), Kind::Usage);
     let spec = flags.backend.as_ref().map(parse).transpose()?;
     Ok(spec.map(|spec| spec.to_string()))
 }

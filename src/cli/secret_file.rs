@@ -1,4 +1,5 @@
-//! Reads tokens and other secrets from files that other users cannot write. No error repeats a secret.
+//! Reads tokens and other secrets from files that other users cannot write. No error repeats a
+//! secret.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -48,7 +49,8 @@ pub fn read_text(path: &Path, noun: &str) -> Result<String> {
 /// Checks that a text fits into one HTTP header; `noun` names it in errors.
 ///
 /// # Errors
-/// [`Kind::Config`] for a text that is empty, longer than 8 KiB, of several lines, or not visible ASCII.
+/// [`Kind::Config`] for a text that is empty, longer than 8 KiB, of several lines, or not visible
+/// ASCII.
 pub fn check_secret(text: &str, noun: &str) -> Result<Token> {
     let wrong = |reason: &str| {
         Err(Error::new(Kind::Config, format!("could not use {noun}")).with_source(reason))

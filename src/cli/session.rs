@@ -1,6 +1,6 @@
-//! The frame of a command that uploads (`put`, `resume`): journal, reporter, signals, receipt file, and the exit code.
+//! The frame of a command that uploads (`put`, `resume`): journal, reporter, signals, receipt file,
+//! and the exit code.
 
-use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -9,34 +9,43 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::backend_handle::BackendHandle;
+use super::backend_spec::BackendSpec;
+use super::hint_commands::{HintCommands, Subject};
+use super::notices::Notices;
 use super::output::{self, LogFormat, LogOf};
 use super::settings::{Settings, Target, Transfer};
 use super::{rate_signals, receipt_file, resource_limits, signals};
 use crate::backend::Limiter;
 use crate::event::{self, Event, EventSender};
 use crate::journal::{Journal, Upload};
-use crate::report::{self, LogWriter, Reporter};
+use crate::report::{self, Reporter};
 use crate::transfer::{self, GiveUp, Item, Jobs, Summary, WaitFor};
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result, merged_exit_code};
 use upload_types::names::UploadId;
 use upload_types::wire::BackendInfo;
 
-/// A backend that never answered is given up after this long at most: its address is probably wrong.
+/// The longest time without any response of the backend: its address is probably wrong.
 const MAX_UNANSWERED: Duration = Duration::from_mins(2);
 /// In place of no limit.
 const UNLIMITED: Duration = Duration::from_hours(8760);
-/// From the first signal to the exit: 5 s for requests in flight, and a little to record their results.
+/// From then on, waiting for the embedded store is reported.
+const STORE_NOTICE_DELAY: Duration = Duration::from_secs(2);
+/// The hint of a failure that may pass, before an upload has begun.
+const RUN_AGAIN: &str = "run the command again";
+/// From the first signal to the exit: 5 s for requests in flight, and a little to record their
+/// results.
 const STOP_TIMEOUT: Duration = Duration::from_millis(5500);
 
 pub struct Session {
     journal: Journal,
+    events: EventSender,
+    /// Completes the hints of failures with the current backend; sends to `events`.
     sink: EventSender,
     stop: watch::Receiver<Option<u8>>,
     give_up: GiveUp,
     wait: WaitFor,
-    /// The command that continues, for hints.
-    resume_command: String,
+    commands: HintCommands,
     lock_timeout: Duration,
     jobs: Jobs,
     limiter: Arc<Limiter>,
@@ -46,6 +55,7 @@ pub struct Session {
     /// The first item of the current backend.
     first_item: usize,
     threads: Vec<JoinHandle<Result<()>>>,
+    notices: Notices,
 }
 
 impl Session {
@@ -57,37 +67,35 @@ impl Session {
         settings: &Settings,
         options: report::Options,
         transfer: &Transfer,
-        resume_command: String,
+        commands: HintCommands,
     ) -> Result<Self> {
         let journal = Journal::open(&settings.journal()?)?;
         crash::point("cli.opened");
-        let (sink, events) = EventSender::channel();
+        let (events, receiver) = EventSender::channel();
         let reporter = Reporter::new(&options);
         let writer = reporter.log_writer();
-        output::init_log(
-            LogOf::Client,
-            settings.verbose(),
-            LogFormat::Text,
-            writer.clone(),
-        );
+        let log = writer.clone();
+        output::init_log(LogOf::Client, settings.verbose(), LogFormat::Text, log);
         let limiter = Arc::new(Limiter::new(transfer.limit_rate));
-        let stop = listen(settings, &limiter, &writer)?;
-        let mut threads = vec![report::start(reporter, &options, events)];
-        let sink = match &transfer.receipt {
-            None => sink,
+        let notices = Notices::new(settings, writer);
+        let stop = listen(&limiter, &notices)?;
+        let mut threads = vec![report::start(reporter, &options, receiver)];
+        let events = match &transfer.receipt {
+            None => events,
             Some(path) => {
-                let (tee, thread) = receipt_file::tee(path, sink)?;
+                let (tee, thread) = receipt_file::tee(path, events)?;
                 threads.push(thread);
                 tee
             }
         };
         Ok(Self {
             journal,
-            sink,
+            sink: events.clone(),
+            events,
             stop,
             give_up: give_up(transfer.give_up_after),
             wait: transfer.wait,
-            resume_command,
+            commands,
             lock_timeout: transfer.give_up_after.unwrap_or(UNLIMITED),
             jobs: transfer.jobs.map_or(Jobs::Auto, Jobs::Fixed),
             limiter,
@@ -95,6 +103,7 @@ impl Session {
             items: 0,
             first_item: 0,
             threads,
+            notices,
         })
     }
 
@@ -126,6 +135,7 @@ impl Session {
         target: &Target,
         items: &[Item],
     ) -> Option<(BackendHandle, BackendInfo)> {
+        self.sink = completing_hints(&self.events, &self.commands, target);
         self.first_item = self.items;
         self.items += items.len();
         let handle = match self.open_backend(target).await {
@@ -148,14 +158,25 @@ impl Session {
         }
     }
 
-    /// Opens the backend, unless a signal comes first.
+    /// Opens the backend, unless a signal comes first. Another process may have the embedded store
+    /// open: waiting for it is reported.
     async fn open_backend(&self, target: &Target) -> Result<BackendHandle> {
         let mut stop = self.stop.clone();
         let limiter = Arc::clone(&self.limiter);
+        let report_waiting = async {
+            tokio::time::sleep(STORE_NOTICE_DELAY).await;
+            if target.spec == BackendSpec::Embedded {
+                self.notices
+                    .show("waiting for the embedded store: another process has it open");
+            }
+            std::future::pending().await
+        };
         tokio::select! {
             opened = BackendHandle::with_limits(target, self.lock_timeout, limiter) => opened,
+            never = report_waiting => never,
             Ok(signal) = stop.wait_for(Option::is_some) => {
-                Err(Error::new(Kind::Interrupted(signal.unwrap_or_default()), "interrupted"))
+                let kind = Kind::Interrupted(signal.unwrap_or_default());
+                Err(Error::new(kind, "interrupted").with_hint(RUN_AGAIN))
             }
         }
     }
@@ -163,7 +184,7 @@ impl Session {
     fn engine_options(&self, handle: &BackendHandle) -> transfer::Options {
         transfer::Options {
             backend: handle.name().to_owned(),
-            resume_command: self.resume_command.clone(),
+            resume_command: self.commands.resume(),
             first_item: self.first_item,
             jobs: self.jobs,
             max_open: resource_limits::max_open_parts(handle.gateway_place()),
@@ -199,7 +220,8 @@ impl Session {
         handle.close().await;
     }
 
-    /// Reports an upload that is finished and needs no call to its backend; returns false for any other.
+    /// Reports an upload that is finished and needs no call to its backend; returns false for any
+    /// other.
     pub fn report_finished(&mut self, upload: &Upload) -> bool {
         let finished = upload.id.clone().zip(upload.receipt.clone());
         let Some((id, receipt)) = finished.filter(|_| self.wait == WaitFor::Verified) else {
@@ -229,6 +251,8 @@ impl Session {
 
     /// Counts and reports the failure of one item outside the engine.
     pub fn fail(&mut self, item: usize, upload: Option<UploadId>, path: &Path, error: &Error) {
+        let is_temporary = error.kind().exit_code() == Kind::Temporary.exit_code();
+        let hint = error.hint().or(is_temporary.then_some(RUN_AGAIN));
         self.summary.failures.push(error.kind().exit_code());
         self.emit(Event::Failed {
             item,
@@ -236,11 +260,12 @@ impl Session {
             path: path.display().to_string(),
             kind: error.kind().name(),
             message: error.to_string(),
-            hint: error.hint().map(str::to_owned),
+            hint: hint.map(str::to_owned),
         });
     }
 
-    /// Reports the end, and returns the exit code: of the uploads, the reporter and the receipt file.
+    /// Reports the end, and returns the exit code: of the uploads, the reporter and the receipt
+    /// file.
     #[must_use]
     pub fn close(self) -> u8 {
         let Summary {
@@ -252,7 +277,7 @@ impl Session {
         } = self.summary;
         let code = merged_exit_code(&failures);
         let (uploads, failed) = (self.items as u64, failures.len() as u64);
-        self.sink.emit(Event::Exit {
+        self.events.emit(Event::Exit {
             code,
             uploads,
             completed,
@@ -260,9 +285,10 @@ impl Session {
             bytes_sent,
             bytes_skipped,
             resumable,
+            resume_command: self.commands.resume(),
         });
-        drop(self.sink);
-        crash::point("cli.told");
+        drop((self.events, self.sink));
+        crash::point("cli.reported");
         let mut codes = failures;
         for thread in self.threads {
             if let Ok(Err(error)) = thread.join() {
@@ -274,29 +300,39 @@ impl Session {
     }
 }
 
-/// Listens for the signals that change the rate or stop the run; each is acknowledged on standard error.
-fn listen(
-    settings: &Settings,
-    limiter: &Arc<Limiter>,
-    writer: &LogWriter,
-) -> Result<watch::Receiver<Option<u8>>> {
-    let notice = {
-        let (quiet, mut writer) = (settings.quiet(), writer.clone());
-        move |text: &str| {
-            if !quiet {
-                // Standard error may be closed.
-                let _ = writeln!(writer, "{text}");
-            }
-        }
-    };
-    let mut rate_notice = notice.clone();
+/// A sender that completes the commands in the hints of failures.
+fn completing_hints(events: &EventSender, commands: &HintCommands, target: &Target) -> EventSender {
+    let (commands, backend) = (commands.clone(), target.name());
+    events.editing(move |event| {
+        let Event::Failed {
+            upload,
+            path,
+            hint: Some(hint),
+            ..
+        } = event
+        else {
+            return;
+        };
+        let subject = Subject {
+            backend: Some(&backend),
+            file: Some(path),
+            upload: upload.as_ref().map(UploadId::as_str),
+        };
+        *hint = commands.complete(hint, subject);
+    })
+}
+
+/// Listens for the signals that change the rate or stop the run; each is acknowledged on standard
+/// error.
+fn listen(limiter: &Arc<Limiter>, notices: &Notices) -> Result<watch::Receiver<Option<u8>>> {
+    let rate_notices = notices.clone();
     rate_signals::follow(Arc::clone(limiter), move |limit| {
         let limit = limit.map_or_else(|| "none".to_owned(), report::text::rate);
-        rate_notice(&format!("rate limit: {limit}"));
+        rate_notices.show(&format!("rate limit: {limit}"));
     })?;
-    let mut stop_notice = notice;
+    let stop_notices = notices.clone();
     signals::listen(STOP_TIMEOUT, move || {
-        stop_notice(
+        stop_notices.show(
             "stopping: waiting up to 5 s for requests in flight; send the signal again to exit at once",
         );
     })
@@ -322,6 +358,7 @@ pub fn print_exit_event(error: &Error) -> Result<()> {
         bytes_sent: 0,
         bytes_skipped: 0,
         resumable: false,
+        resume_command: String::new(),
     };
     output::print(&format!("{}\n", event::to_json_line(&exit)))
 }

@@ -14,8 +14,9 @@ const SIGNAL_EXIT_CODE: i32 = 128;
 /// Writing to a stopped terminal blocks; the notice is not waited for longer.
 const NOTICE_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// Listens from now on. The first SIGINT, SIGTERM or SIGHUP calls `on_first` and then appears in the receiver by its
-/// number. A second one, or `time_limit` without an exit, exits the process at once; journal and ledger survive that.
+/// Listens from now on. The first SIGINT, SIGTERM or SIGHUP calls `on_first` and then appears in
+/// the receiver by its number. A second one, or `time_limit` without an exit, exits the process at
+/// once; journal and ledger survive that.
 ///
 /// # Errors
 /// [`Kind::Other`] if the system refuses to listen.
@@ -74,8 +75,8 @@ pub async fn receive(signal: &mut Option<Signal>) {
     }
 }
 
-/// Whether the process was started with a signal ignored (by `nohup`, or by `&` in a script): it must stay so. False if the
-/// system does not tell.
+/// Whether the process was started with a signal ignored (by `nohup`, or by `&` in a script): it
+/// must stay so. False if the system does not report it.
 fn was_ignored(kind: SignalKind) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

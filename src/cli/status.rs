@@ -1,4 +1,5 @@
-//! `upload status`: one upload with its parts, and on request the backend's view of it. Changes nothing.
+//! `upload status`: one upload with its parts, and on request the backend's view of it. Changes
+//! nothing.
 
 use std::fmt::Write as _;
 

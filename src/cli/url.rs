@@ -1,19 +1,20 @@
-//! `upload url`: prints a URL for reading an uploaded object. The URL is a secret, printed on purpose.
-
-use std::path::Path;
+//! `upload url`: prints a URL for reading an uploaded object. The URL is a secret, printed on
+//! purpose.
 
 use super::args::UrlArgs;
 use super::backend_handle::BackendHandle;
+use super::backend_spec::BackendSpec;
 use super::lookup::find_upload;
 use super::output;
-use super::settings::{LocalPaths, Settings, Target};
+use super::settings::{Settings, Target};
 use crate::event;
 use crate::journal::{Journal, Upload};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::ReadUrl;
 
 /// # Errors
-/// [`Kind::NotFound`] if there is no such object; [`Kind::Incompatible`] if it is in the embedded store and no gateway is named.
+/// [`Kind::NotFound`] if there is no such object; [`Kind::Incompatible`] if it is in the embedded
+/// store and no gateway is named.
 pub async fn run(settings: &Settings, flags: &UrlArgs) -> Result<()> {
     let connection = settings.connection(&flags.connection)?;
     let journal = Journal::open(&settings.journal()?)?;
@@ -46,33 +47,13 @@ fn line(settings: &Settings, upload: &Upload, read: &ReadUrl) -> String {
 
 /// Rejects the embedded store of this process: its URLs are dead when the process ends.
 fn check_outlives_process(target: &Target, upload: &Upload) -> Result<()> {
-    let Some(ledger) = target.local.as_ref().and_then(LocalPaths::embedded_ledger) else {
+    if target.spec != BackendSpec::Embedded {
         return Ok(());
-    };
+    }
     let id = upload.begun_id()?;
-    let serve = serve_command(&ledger);
     Err(Error::new(
         Kind::Incompatible,
         "the object is in the embedded store, which serves URLs only while a gateway runs",
     )
-    .with_hint(format!(
-        "read the object with `upload cat {id}`; or run `{serve}`, and then \
-         `upload url {id} --backend http://127.0.0.1:8080`"
-    )))
-}
-
-/// The gateway that serves the uploads of this ledger.
-fn serve_command(ledger: &Path) -> String {
-    let ledger = format!("sqlite:{}", ledger.display());
-    let words = [
-        "upload",
-        "serve",
-        "--listen",
-        "127.0.0.1:8080",
-        "--store",
-        "embedded",
-        "--ledger",
-        &ledger,
-    ];
-    shlex::try_join(words).unwrap_or_else(|_| words.join(" "))
+    .with_hint(format!("run `upload cat {id}` to read the object")))
 }

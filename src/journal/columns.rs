@@ -3,7 +3,7 @@
 use rusqlite::Row;
 use rusqlite::types::Type;
 
-/// The error for a column whose content cannot be read.
+/// The error for a column with content that cannot be read.
 pub fn damaged(
     column: usize,
     error: impl std::error::Error + Send + Sync + 'static,

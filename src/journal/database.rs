@@ -20,15 +20,15 @@ const WAL_CHECKPOINT_PAGES: u32 = 400;
 pub struct Journal {
     db: Connection,
     path: PathBuf,
-    /// The file that was opened, to notice when another takes its place.
+    /// The file that was opened, to detect its replacement.
     file: upload_sqlite::FileId,
     has_wal: bool,
     /// Set once this process drives an upload.
     process_lock: Option<ProcessLock>,
-    /// What `synchronous` is set to.
+    /// The value of `synchronous` at present.
     durability: Durability,
-    /// A write has failed. Pages that could not be synced count as clean in the kernel from then on, so nothing more is
-    /// written until the file is opened again.
+    /// A write has failed. From then on, the kernel treats pages that could not be synced as clean,
+    /// so nothing more is written until the file is opened again.
     failed: bool,
 }
 
@@ -45,7 +45,8 @@ impl Journal {
     /// Opens the journal. Creates it and its directory if they do not exist.
     ///
     /// # Errors
-    /// As [`upload_sqlite::open`]; [`Kind::DatabaseUnusable`] for a directory that other users can write to.
+    /// As [`upload_sqlite::open`]; [`Kind::DatabaseUnusable`] for a directory that other users can
+    /// write to.
     pub fn open(path: &Path) -> Result<Self> {
         dir_check::check(path)?;
         let path = upload_sqlite::prepare_path(path, &schema::SCHEMA)?;
@@ -73,7 +74,7 @@ impl Journal {
         run: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T> {
         if self.failed {
-            let what = "the journal is not written any more, since a write failed";
+            let what = "the journal is no longer written, because a write has failed";
             return Err(Error::new(Kind::Io, what)
                 .with_hint("free disk space if it is full; then run the command again"));
         }
@@ -121,16 +122,17 @@ impl Journal {
         Error::new(kind, what).with_source(error)
     }
 
-    /// Writes the content of the journal to its path again if the file was removed while it was open.
+    /// Writes the content of the journal to its path again if the file was removed while it was
+    /// open.
     fn restore_if_removed(&mut self) -> Result<()> {
         let path = self.path.display();
         match upload_sqlite::FileId::of(&self.path) {
             Some(file) if file == self.file => return Ok(()),
             Some(_) => {
                 self.failed = true;
-                let what = format!("another file has taken the place of the journal {path}");
+                let what = format!("another file has replaced the journal {path}");
                 return Err(Error::new(Kind::Io, what)
-                    .with_hint("run the command again; it opens the file that is there now"));
+                    .with_hint("run the command again: it opens the new file"));
             }
             None => tracing::warn!("the journal {path} was removed: writing it again"),
         }
@@ -139,7 +141,7 @@ impl Journal {
         let (db, file, has_wal) = connect(&self.path)?;
         (self.db, self.file, self.has_wal) = (db, file, has_wal);
         self.durability = Durability::Full;
-        // The lock file was possibly removed with it.
+        // The lock file may have been removed with it.
         if let Some(old) = self.process_lock.take() {
             let new = ProcessLock::acquire(&self.path)?;
             let rename = "UPDATE upload SET process = ?2 WHERE process = ?1";
@@ -175,7 +177,7 @@ impl Journal {
     }
 }
 
-/// A lock that another process holds is not a failure of the file.
+/// [`Kind::Busy`] if another process holds the lock, which is not a failure of the file.
 fn error_kind(error: &rusqlite::Error) -> Kind {
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Kind::Busy,
@@ -183,7 +185,8 @@ fn error_kind(error: &rusqlite::Error) -> Kind {
     }
 }
 
-/// Connects; returns the connection, the identity of the file, and whether it has a write-ahead log.
+/// Connects. Returns the connection, the identity of the file, and true if it has a write-ahead
+/// log.
 fn connect(path: &Path) -> Result<(Connection, upload_sqlite::FileId, bool)> {
     let db = upload_sqlite::open(path, &schema::SCHEMA)?;
     let not_opened = || {

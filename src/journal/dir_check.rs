@@ -1,4 +1,5 @@
-//! Checks the directory of the journal: another user must not be able to put a file or a link in the place of the journal.
+//! Checks the directory of the journal: another user must not be able to replace the journal by
+//! another file or a link.
 //!
 //! Not here: the file itself (`upload_sqlite`).
 
@@ -14,11 +15,12 @@ const OTHERS_WRITE: u32 = 0o002;
 /// In a directory with this bit, only the owner of a file may remove it.
 const STICKY: u32 = 0o1000;
 
-/// Checks the directory of a journal or, if it does not exist, the nearest one above it that does.
+/// Checks the directory of a journal or, if it does not exist, the nearest existing one above it.
 ///
 /// # Errors
-/// [`Kind::DatabaseUnusable`] for a directory that is a symbolic link, that every user may write to, or that belongs to
-/// another user than the effective one and root. The last rule also keeps `sudo` from writing to the user's journal.
+/// [`Kind::DatabaseUnusable`] for a directory that is a symbolic link, that every user may write
+/// to, or that belongs to another user than the effective one and root. The last rule also keeps
+/// `sudo` from writing to the user's journal.
 pub fn check(journal: &Path) -> Result<()> {
     let directory = journal
         .parent()
@@ -30,9 +32,9 @@ pub fn check(journal: &Path) -> Result<()> {
         } else {
             directory
         };
-        let reject = |why: &str| {
+        let reject = |reason: &str| {
             let what = format!(
-                "could not use {} for the journal: {why}",
+                "could not use {} for the journal: {reason}",
                 directory.display()
             );
             let hint = "name a journal in a directory of your own with --journal FILE";

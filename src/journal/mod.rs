@@ -1,7 +1,17 @@
-//! The journal: a SQLite file with every upload that this user has begun, its parts, and its receipt. It is written before an
-//! effect that must not be forgotten, and after one that can be asked for again. It never holds a URL or a token.
+//! The journal: a SQLite file with every upload that this user has begun, its parts, and its
+//! receipt. It is written before an effect that must not be lost, and after an effect that the
+//! client can find out again. It never holds a URL or a token.
 //!
-//! Not here: decisions; `transfer` makes them.
+//! Not here: decisions (`transfer`).
+//!
+//! | file | |
+//! |---|---|
+//! | `schema`, `columns` | the tables; columns that hold JSON |
+//! | `state` | the states of an upload and their transitions |
+//! | `dir_check`, `process_lock` | the owner of the directory; the process that drives an upload |
+//! | `database` | [`Journal`]: the file, its transactions, their durability |
+//! | `record` | [`Record`]: a change of an upload or a part |
+//! | `uploads` | [`Upload`], [`Part`]: creating, taking over, finding |
 
 mod columns;
 mod database;

@@ -1,7 +1,7 @@
-//! Process locks: one locked file for each process that drives uploads. Rows of uploads name it. The kernel releases the
-//! lock when the process ends, however it ends.
+//! Process locks: one locked file for each process that drives uploads. Rows of uploads name it.
+//! The kernel releases the lock when the process ends or is killed.
 //!
-//! Not here: processes on other machines; the lease at the backend excludes those.
+//! Not here: processes on other machines, which the lease at the backend excludes.
 
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
 
-/// A file that is locked for as long as this process lives.
+/// A file that is locked until this process ends.
 #[derive(Debug)]
 pub struct ProcessLock {
     _file: File,
@@ -55,10 +55,10 @@ impl ProcessLock {
             let is_same = |at_path: Metadata, opened: Metadata| {
                 (at_path.dev(), at_path.ino()) == (opened.dev(), opened.ino())
             };
-            let is_there = fs::metadata(&path)
+            let is_at_path = fs::metadata(&path)
                 .and_then(|at_path| Ok(is_same(at_path, file.metadata()?)))
                 .unwrap_or(false);
-            if is_there {
+            if is_at_path {
                 write!(file, "{}", std::process::id()).map_err(failed)?;
                 crash::point("journal.process_lock.written");
                 return Ok(Self {
@@ -105,7 +105,8 @@ pub fn running_process(journal: &Path, name: &str) -> Result<Option<String>> {
         Err(TryLockError::Error(error)) => Err(failed(error)),
         Err(TryLockError::WouldBlock) => {
             let mut process_id = String::new();
-            // Only for a message. The file may be empty: the process writes its id after it has the lock.
+            // Only for a message. The file may be empty, because a process writes its id after it
+            // has taken the lock.
             let _ = file.take(20).read_to_string(&mut process_id);
             Ok(Some(process_id.trim().to_owned()))
         }
@@ -118,8 +119,8 @@ fn directory(journal: &Path) -> PathBuf {
     PathBuf::from(directory)
 }
 
-/// Removes the lock files of processes that have ended. The lock taken here is shared, so that a concurrent check does not
-/// mistake this process for the one that has ended.
+/// Removes the lock files of processes that have ended. The lock taken here is shared, so that a
+/// concurrent check does not mistake this process for the one that has ended.
 fn remove_stale(directory: &Path) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         if File::open(entry.path()).is_ok_and(|file| file.try_lock_shared().is_ok()) {

@@ -1,4 +1,5 @@
-//! Records: what is written about uploads and parts after they exist. Records that come up together share one commit.
+//! Records: the changes of uploads and parts after their creation. Records of one call share one
+//! commit.
 //!
 //! Not here: the order of records and effects (`transfer`).
 
@@ -24,10 +25,11 @@ pub enum Record {
         row: i64,
         id: UploadId,
         part_size: u64,
-        /// State of a backend that keeps none itself.
+        /// The state of a backend that keeps none.
         backend_state: Option<String>,
     },
-    /// A part has this SHA-256. If it differs from the recorded one, the recorded `ETag` is removed.
+    /// A part has this SHA-256. If it differs from the recorded one, the recorded `ETag` is
+    /// removed.
     PartHashed {
         row: i64,
         number: PartNumber,
@@ -53,7 +55,7 @@ pub enum Record {
     Rejected { row: i64 },
     /// The upload ends without an object.
     Abandoned { row: i64 },
-    /// This process does not drive the upload any more.
+    /// This process no longer drives the upload.
     Released { row: i64 },
     /// Parts of the backend's uploads go to this store (`HOST:PORT`).
     StoreLearned {
@@ -63,10 +65,11 @@ pub enum Record {
 }
 
 impl Record {
-    /// Intents, and what the user is told, must be on disk. What backend or store can be asked again need not.
+    /// Intents, and results that are reported to the user, must be on disk. Facts that the client
+    /// can request again from backend or store need not be.
     fn durability(&self) -> Durability {
         match self {
-            // A backend without state cannot be asked for it again.
+            // A backend without state cannot return it again.
             Self::Begun {
                 backend_state: Some(_),
                 ..
@@ -138,7 +141,8 @@ impl Record {
                     version.mtime_ns,
                     version.ctime_ns
                 ])?;
-                // Only parts that the store has acknowledged were hashed again. The others may have changed.
+                // Only parts that the store has acknowledged were hashed again. The others may have
+                // changed.
                 db.prepare_cached("DELETE FROM part WHERE upload = ?1 AND etag IS NULL")?
                     .execute([row])?;
                 crash::point("journal.record.source_touched");
@@ -205,7 +209,8 @@ fn assert_transition(db: &Connection, row: i64, next: State) {
 }
 
 impl Journal {
-    /// Writes records in their order, all or none. They are on disk on return if one of them must be.
+    /// Writes records in their order, all or none. They are on disk on return if one of them must
+    /// be.
     ///
     /// # Errors
     /// [`Kind::Io`](upload_types::error::Kind::Io) if they cannot be written.

@@ -1,17 +1,17 @@
 CREATE TABLE upload (
     row             INTEGER PRIMARY KEY,
-    -- Of the request to begin.
+    -- Sent with the request to begin.
     idempotency_key TEXT NOT NULL UNIQUE,
     -- Names this journal as the holder of leases.
     holder          TEXT NOT NULL,
-    -- The lock file of the process that drives the upload, if one does.
+    -- The lock file of the process that drives the upload. Null if none does.
     process         TEXT,
-    -- As the user named it, and as it identifies itself.
+    -- Its name on the command line, and the id that it reports.
     backend         TEXT NOT NULL,
     instance_id     TEXT NOT NULL,
     -- The backend's id, once the upload has begun.
     id              TEXT,
-    -- State of a backend that keeps none itself (Companion).
+    -- The state of a backend that keeps none (Companion).
     backend_state   TEXT,
     path            BLOB NOT NULL,
     name            TEXT NOT NULL,

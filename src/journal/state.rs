@@ -6,20 +6,21 @@
 //! | creating | `Begun` | uploading |
 //! | uploading | `Completing`: every part is stored and the source is unchanged | completing |
 //! | uploading, completing | `Completed`: the backend has verified the object | completed |
-//! | uploading, completing, completed, rejected | `Rejected`: a hook of the backend has rejected the object | rejected |
-//! | every state but abandoned | `Abandoned`: aborted, expired, lost, or replaced by another upload | abandoned |
+//! | uploading, completing, completed, rejected | `Rejected`: a hook has rejected it | rejected |
+//! | every state except abandoned | `Abandoned`: aborted, expired, lost, or replaced | abandoned |
 //!
-//! The state of an upload at the gateway is [`upload_types::wire::UploadState`]; what the engine does about an upload is
-//! `transfer::Stage`.
+//! Not here: the state of an upload at the gateway, [`upload_types::wire::UploadState`]; the stage
+//! of the engine, `transfer::Stage`.
 
-/// The state of an upload, as far as the client knows.
+/// The state of an upload in the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// The request to begin is about to be sent, or was sent without a response.
     Creating,
     /// The upload has begun; its id is known.
     Uploading,
-    /// Every part is stored and the source is unchanged: the request to complete is about to be sent.
+    /// Every part is stored and the source is unchanged: the request to complete is about to be
+    /// sent.
     Completing,
     /// The backend has verified the object; there is a receipt.
     Completed,
@@ -56,19 +57,19 @@ impl State {
         Self::ALL.into_iter().find(|state| state.name() == name)
     }
 
-    /// Whether the whole object was once in the store.
+    /// Returns true if the whole object was once in the store.
     #[must_use]
     pub fn is_finished(self) -> bool {
         matches!(self, Self::Completed | Self::Rejected)
     }
 
-    /// Whether `resume` can continue the upload.
+    /// Returns true if `resume` can continue the upload.
     #[must_use]
     pub fn is_unfinished(self) -> bool {
         matches!(self, Self::Creating | Self::Uploading | Self::Completing)
     }
 
-    /// Whether a record may change this state to `next`: the table above.
+    /// Returns true if a record may change this state to `next`: the table above.
     #[must_use]
     pub fn can_become(self, next: Self) -> bool {
         match next {

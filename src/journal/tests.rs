@@ -30,7 +30,7 @@ fn intent() -> Intent {
     }
 }
 
-fn begun(journal: &mut Journal) -> Upload {
+fn create_upload(journal: &mut Journal) -> Upload {
     journal
         .intend(&[], vec![intent()])
         .unwrap()
@@ -39,11 +39,11 @@ fn begun(journal: &mut Journal) -> Upload {
 }
 
 #[test]
-fn records_are_there_after_the_journal_is_opened_again() {
+fn records_survive_reopening() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("state/journal.db");
     let mut journal = Journal::open(&path).unwrap();
-    let upload = begun(&mut journal);
+    let upload = create_upload(&mut journal);
     let (row, number) = (upload.row, PartNumber::FIRST);
     let (sha256, etag) = (Sha256::of(b"1"), "etag".parse::<ETag>().unwrap());
     let records = [
@@ -121,7 +121,7 @@ fn upload_is_driven_by_one_process_at_a_time() {
     let path = dir.path().join("j.db");
     let mut ours = Journal::open(&path).unwrap();
     let mut theirs = Journal::open(&path).unwrap();
-    let upload = begun(&mut ours);
+    let upload = create_upload(&mut ours);
     assert!(
         theirs.intend(&[], vec![intent()]).unwrap()[0].is_none(),
         "one unfinished upload for each source"
@@ -147,7 +147,7 @@ fn lock_of_a_killed_process_is_removed() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("j.db");
     let mut journal = Journal::open(&path).unwrap();
-    let upload = begun(&mut journal);
+    let upload = create_upload(&mut journal);
     // After a kill, the file stays and its lock is released.
     let left = dir.path().join("j.db.locks/0123");
     std::fs::write(&left, "1").unwrap();
@@ -172,9 +172,9 @@ fn lock_of_a_killed_process_is_removed() {
 fn records_are_written_all_or_none() {
     let dir = tempfile::tempdir().unwrap();
     let mut journal = Journal::open(&dir.path().join("j.db")).unwrap();
-    let row = begun(&mut journal).row;
+    let row = create_upload(&mut journal).row;
     let (number, sha256) = (PartNumber::FIRST, Sha256::of(b"1"));
-    let of_no_upload = Record::PartHashed {
+    let without_upload = Record::PartHashed {
         row: row + 1,
         number,
         sha256,
@@ -186,7 +186,7 @@ fn records_are_written_all_or_none() {
                 number,
                 sha256,
             },
-            of_no_upload,
+            without_upload,
         ])
         .unwrap_err();
     assert_eq!(journal.parts(row).unwrap(), []);
@@ -197,7 +197,7 @@ fn upload_is_replaced_in_one_transaction() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("j.db");
     let mut journal = Journal::open(&path).unwrap();
-    let old = begun(&mut journal);
+    let old = create_upload(&mut journal);
     let gone = [Record::Abandoned { row: old.row }];
     // Makes the insertion fail.
     let stop = "CREATE TRIGGER stop BEFORE INSERT ON upload BEGIN SELECT RAISE(ABORT, 'no'); END";
@@ -231,7 +231,7 @@ fn journal_is_not_written_after_a_failed_write() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("j.db");
     let mut journal = Journal::open(&path).unwrap();
-    let row = begun(&mut journal).row;
+    let row = create_upload(&mut journal).row;
     // Simulates a full disk.
     let pages: i64 = journal
         .connection()
@@ -267,7 +267,7 @@ fn locked_journal_is_busy_and_can_be_written_later() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("j.db");
     let mut journal = Journal::open(&path).unwrap();
-    let row = begun(&mut journal).row;
+    let row = create_upload(&mut journal).row;
     journal
         .connection()
         .busy_timeout(std::time::Duration::ZERO)
@@ -289,14 +289,14 @@ fn locked_journal_is_busy_and_can_be_written_later() {
 
 #[test]
 fn removed_journal_is_written_again() {
-    let all = |dir: &Path| std::fs::remove_dir_all(dir).unwrap();
-    let alone = |dir: &Path| std::fs::remove_file(dir.join("j.db")).unwrap();
-    for remove in [&all as &dyn Fn(&Path), &alone] {
-        let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("state/j.db");
+    let remove_dir = |dir: &Path| std::fs::remove_dir_all(dir).unwrap();
+    let remove_file = |dir: &Path| std::fs::remove_file(dir.join("j.db")).unwrap();
+    for remove in [&remove_dir as &dyn Fn(&Path), &remove_file] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state/j.db");
         let mut journal = Journal::open(&path).unwrap();
-        let upload = begun(&mut journal);
-        remove(&place.path().join("state"));
+        let upload = create_upload(&mut journal);
+        remove(&dir.path().join("state"));
         let (row, number, sha256) = (upload.row, PartNumber::FIRST, Sha256::of(b"1"));
         journal
             .record(&[Record::PartHashed {
@@ -342,12 +342,12 @@ fn journal_replaced_by_another_file_is_not_written() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("j.db");
     let mut ours = Journal::open(&path).unwrap();
-    let row = begun(&mut ours).row;
+    let row = create_upload(&mut ours).row;
     for file in ["j.db", "j.db-wal", "j.db-shm"] {
         std::fs::remove_file(dir.path().join(file)).unwrap();
     }
     let mut theirs = Journal::open(&path).unwrap();
-    begun(&mut theirs);
+    create_upload(&mut theirs);
     assert_eq!(
         ours.record(&[Record::Released { row }]).unwrap_err().kind(),
         Kind::Io
@@ -369,7 +369,7 @@ fn journal_replaced_by_another_file_is_not_written() {
 fn journal_of_10000_parts_stays_below_3_mib() {
     let dir = tempfile::tempdir().unwrap();
     let mut journal = Journal::open(&dir.path().join("j.db")).unwrap();
-    let row = begun(&mut journal).row;
+    let row = create_upload(&mut journal).row;
     let size = || -> u64 {
         let files = std::fs::read_dir(dir.path())
             .unwrap()
@@ -431,8 +431,8 @@ fn state_changes_are_those_of_the_table() {
         (Rejected, vec![Rejected, Abandoned]),
         (Abandoned, vec![]),
     ];
-    // The records that lead from the creation of an upload to each state.
-    let way = |state| match state {
+    // Each record is named by the state that it leads to.
+    let records_to_reach = |state| match state {
         Creating => vec![],
         Uploading => vec![Uploading],
         Completing => vec![Uploading, Completing],
@@ -452,8 +452,8 @@ fn state_changes_are_those_of_the_table() {
             }
             let dir = tempfile::tempdir().unwrap();
             let mut journal = Journal::open(&dir.path().join("j.db")).unwrap();
-            let row = begun(&mut journal).row;
-            let records = way(from).into_iter().chain([next]);
+            let row = create_upload(&mut journal).row;
+            let records = records_to_reach(from).into_iter().chain([next]);
             for state in records {
                 journal.record(&[record(row, state).unwrap()]).unwrap();
             }

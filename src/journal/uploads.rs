@@ -1,6 +1,6 @@
 //! The rows of uploads and parts: creating, taking over, finding.
 //!
-//! Not here: what is written later (`record`).
+//! Not here: later changes of a row (`record`).
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -22,12 +22,12 @@ use super::record::Record;
 use super::state::State;
 use crate::source::FileVersion;
 
-/// What an upload is to be, before the backend knows of it.
+/// The properties of an upload before the request to begin it.
 #[derive(Debug, Clone)]
 pub struct Intent {
-    /// The backend as the user named it.
+    /// The name of the backend on the command line.
     pub backend: String,
-    /// The backend as it identifies itself.
+    /// The id that the backend reports.
     pub instance_id: String,
     pub path: PathBuf,
     pub name: String,
@@ -42,13 +42,13 @@ pub struct Intent {
 #[derive(Debug, Clone)]
 pub struct Upload {
     pub row: i64,
-    /// Of the request to begin.
+    /// Sent with the request to begin.
     pub idempotency_key: String,
     /// Names this journal as the holder of leases on the upload.
     pub holder: String,
     /// The backend's id, once the upload has begun.
     pub id: Option<UploadId>,
-    /// State of a backend that keeps none itself. Holds no secret.
+    /// The state of a backend that keeps none. Holds no secret.
     pub backend_state: Option<String>,
     pub intent: Intent,
     pub state: State,
@@ -56,7 +56,7 @@ pub struct Upload {
     pub created_at: Timestamp,
 }
 
-/// A part whose SHA-256 is known.
+/// A part with a known SHA-256.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
     pub number: PartNumber,
@@ -70,9 +70,9 @@ const COLUMNS: &str = "row, idempotency_key, holder, backend, instance_id, id, p
                        state, receipt, created_at, backend_state";
 
 impl Journal {
-    /// Creates uploads that this process drives, before the backend is asked to begin them. `records` are written in the
-    /// same transaction, before them. An element is `None` if another process has an unfinished upload of that source.
-    /// On disk on return.
+    /// Creates uploads that this process drives, before the requests to begin them. Writes
+    /// `records` before them in the same transaction. All of it is on disk on return. An element is
+    /// `None` if the source has an unfinished upload already.
     ///
     /// # Errors
     /// [`Kind::Io`] if they cannot be written.
@@ -91,7 +91,7 @@ impl Journal {
         })
     }
 
-    /// Makes this process the one that drives an upload. Returns the row as it is now.
+    /// Makes this process drive an upload. Returns the present row.
     ///
     /// # Errors
     /// [`Kind::Busy`] if another process drives it.
@@ -124,7 +124,7 @@ impl Journal {
         }
     }
 
-    /// The parts of an upload whose SHA-256 is known, in order.
+    /// The parts of an upload with a known SHA-256, in order.
     pub fn parts(&self, row: i64) -> Result<Vec<Part>> {
         self.read(|db| {
             let mut statement = db.prepare_cached(
@@ -134,8 +134,9 @@ impl Journal {
         })
     }
 
-    /// For each source (object name, path, version): the uploads to this backend that a `put` of it may continue, newest
-    /// first. These are uploads of the same path, and of the same file under another path, except abandoned ones.
+    /// For each source (object name, path, version): the uploads to this backend that a `put` of it
+    /// may continue, newest first. These are uploads of the same path, and of the same file under
+    /// another path, except abandoned ones.
     pub fn candidates(
         &self,
         instance_id: &str,
@@ -167,7 +168,7 @@ impl Journal {
         })
     }
 
-    /// The uploads whose id begins with `prefix`, newest first.
+    /// The uploads with an id that begins with `prefix`, newest first.
     pub fn by_id(&self, prefix: &str) -> Result<Vec<Upload>> {
         self.select("substr(id, 1, length(?1)) = ?1", params![prefix])
     }
@@ -185,7 +186,7 @@ impl Journal {
     /// Deletes those of the uploads that are completed or abandoned. Returns their number.
     ///
     /// # Errors
-    /// [`Kind::Io`] if that cannot be written.
+    /// [`Kind::Io`] if the deletion cannot be written.
     pub fn delete(&mut self, rows: &[i64]) -> Result<usize> {
         self.write(Durability::Full, |db| {
             let mut delete = db.prepare(
@@ -277,7 +278,7 @@ impl Upload {
     /// # Errors
     /// [`Kind::NotFound`] if the upload has not begun.
     pub fn begun_id(&self) -> Result<&UploadId> {
-        let hint = "run `upload resume` on its file to begin it";
+        let hint = "run `upload resume` to begin it";
         self.id.as_ref().ok_or_else(|| {
             Error::new(Kind::NotFound, "the upload has not begun yet").with_hint(hint)
         })

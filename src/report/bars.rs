@@ -65,7 +65,7 @@ impl Bars {
         }
     }
 
-    /// A writer whose text appears above the bars.
+    /// A writer of text above the bars.
     pub fn log_writer(&self) -> LogWriter {
         LogWriter(Some(self.screen.clone()))
     }

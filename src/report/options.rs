@@ -42,13 +42,13 @@ pub struct Options {
 
 impl Options {
     /// Whether standard error gets colours. `--color always` applies to pipes too.
-    #[must_use]
-    pub fn use_colors(&self) -> bool {
-        match self.color {
+    pub(super) fn colors(self) -> Colors {
+        let is_on = match self.color {
             Color::Always => true,
             Color::Never => false,
             Color::Auto => self.screen == Screen::Terminal && !self.no_color,
-        }
+        };
+        if is_on { Colors::On } else { Colors::Off }
     }
 
     /// Whether standard error gets bars.
@@ -64,6 +64,13 @@ impl Options {
             verbose: self.verbose,
         }
     }
+}
+
+/// Whether text has colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Colors {
+    On,
+    Off,
 }
 
 /// `--quiet` and `-v`.

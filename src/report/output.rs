@@ -2,6 +2,8 @@
 //!
 //! Not here: the streams themselves (`reporter`).
 
+use super::options::Colors;
+
 /// The output of one event.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Output {
@@ -20,13 +22,10 @@ impl Output {
     }
 
     /// The text for standard error.
-    pub fn stderr(&self, use_colors: bool) -> String {
-        let paint = |code: &str, word: &str| {
-            if use_colors {
-                format!("\x1b[{code}m{word}\x1b[0m")
-            } else {
-                word.to_owned()
-            }
+    pub fn stderr(&self, colors: Colors) -> String {
+        let paint = |code: &str, word: &str| match colors {
+            Colors::On => format!("\x1b[{code}m{word}\x1b[0m"),
+            Colors::Off => word.to_owned(),
         };
         let mut lines = self.notices.clone();
         if let Some((error, hint)) = &self.failure {

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::options::Verbosity;
+use super::options::{Progress, Verbosity};
 use super::output::Output;
 use super::sources::Sources;
 use super::text::escape;
@@ -25,11 +25,11 @@ pub struct Plain {
 }
 
 impl Plain {
-    pub fn new(verbosity: Verbosity, show_progress: bool, now: Instant) -> Self {
+    pub fn new(verbosity: Verbosity, progress: Progress, now: Instant) -> Self {
         Self {
             sources: Sources::new(now),
             verbosity,
-            show_progress,
+            show_progress: progress != Progress::None,
             progress_at: now,
         }
     }

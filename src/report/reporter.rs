@@ -8,7 +8,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::bars::{Bars, LogWriter};
 use super::json::Json;
-use super::options::{Options, Progress};
+use super::options::{Colors, Options};
 use super::output::Output;
 use super::plain::Plain;
 use super::wording;
@@ -32,8 +32,7 @@ impl Reporter {
         } else if options.use_bars() {
             Self::Bars(Bars::new(options.verbosity(), now))
         } else {
-            let show_progress = options.progress != Progress::None;
-            Self::Plain(Plain::new(options.verbosity(), show_progress, now))
+            Self::Plain(Plain::new(options.verbosity(), options.progress, now))
         }
     }
 
@@ -63,7 +62,7 @@ impl Reporter {
 ///
 /// # Errors
 /// The thread returns [`Kind::Io`] if standard output failed other than by being closed. The run
-/// goes on regardless.
+/// continues regardless.
 pub fn start(
     reporter: Reporter,
     options: &Options,
@@ -71,7 +70,7 @@ pub fn start(
 ) -> JoinHandle<Result<()>> {
     let mut streams = Streams {
         reporter,
-        use_colors: options.use_colors(),
+        colors: options.colors(),
         stdout_closed: false,
         failure: None,
     };
@@ -89,7 +88,7 @@ pub fn start(
 /// A reporter, and the state of the standard streams.
 struct Streams {
     reporter: Reporter,
-    use_colors: bool,
+    colors: Colors,
     stdout_closed: bool,
     failure: Option<Error>,
 }
@@ -100,7 +99,7 @@ impl Streams {
         if output == Output::default() {
             return;
         }
-        let (data, text) = (output.stdout(), output.stderr(self.use_colors));
+        let (data, text) = (output.stdout(), output.stderr(self.colors));
         let write_data = !self.stdout_closed && self.failure.is_none();
         let write = || {
             // Standard error may be closed.

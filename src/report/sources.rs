@@ -1,4 +1,4 @@
-//! What the reporters for people know of each source, gathered from the events.
+//! The state of each source, gathered from the events, for the reporters for people.
 //!
 //! Not here: sentences (`wording`), and when they are shown (`plain`, `bars`).
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::bars::Bars;
 use super::json::Json;
-use super::options::Verbosity;
+use super::options::{Colors, Verbosity};
 use super::output::Output;
 use super::plain::Plain;
 use super::sources::Sources;
@@ -54,8 +54,28 @@ fn progress(item: usize, confirmed: u64) -> Event {
     }
 }
 
-fn completed(item: usize, already: bool) -> Event {
-    let receipt = Receipt {
+fn completed(item: usize) -> Event {
+    let (upload, receipt) = (id(), receipt(item));
+    Event::Completed {
+        item,
+        upload,
+        receipt,
+        already: false,
+    }
+}
+
+fn already_completed(item: usize) -> Event {
+    let (upload, receipt) = (id(), receipt(item));
+    Event::Completed {
+        item,
+        upload,
+        receipt,
+        already: true,
+    }
+}
+
+fn receipt(item: usize) -> Receipt {
+    Receipt {
         id: id(),
         backend: "embedded".into(),
         instance_id: "i".into(),
@@ -71,12 +91,6 @@ fn completed(item: usize, already: bool) -> Event {
         sha256: None,
         started: jiff::Timestamp::UNIX_EPOCH,
         finished: jiff::Timestamp::UNIX_EPOCH,
-    };
-    Event::Completed {
-        item,
-        upload: id(),
-        receipt,
-        already,
     }
 }
 
@@ -105,11 +119,12 @@ fn exit(uploads: u64, completed: u64, bytes_sent: u64, bytes_skipped: u64) -> Ev
         bytes_sent,
         bytes_skipped,
         resumable: failed > 0,
+        resume_command: "upload --journal j.db resume".into(),
     }
 }
 
 /// Feeds a plain reporter one event per second; returns standard output and standard error.
-fn report(verbosity: Verbosity, progress: bool, events: &[Event]) -> (String, String) {
+fn report(verbosity: Verbosity, progress: Progress, events: &[Event]) -> (String, String) {
     let mut now = Instant::now();
     let mut plain = Plain::new(verbosity, progress, now);
     let (mut out, mut err) = (String::new(), String::new());
@@ -117,7 +132,7 @@ fn report(verbosity: Verbosity, progress: bool, events: &[Event]) -> (String, St
         now += Duration::from_secs(1);
         let output = plain.on(event, now);
         out += &output.stdout();
-        err += &output.stderr(false);
+        err += &output.stderr(Colors::Off);
     }
     (out, err)
 }
@@ -126,8 +141,8 @@ fn report(verbosity: Verbosity, progress: bool, events: &[Event]) -> (String, St
 fn plain_reports_a_resumed_upload() {
     let mut events = vec![plan(0, "/films/holiday.mov", 3 * GIB / 2)];
     events.extend((0..30).map(|step| progress(0, 3 * GIB / 2 + step * (16 << 20))));
-    events.extend([completed(0, false), exit(1, 1, GIB / 2, 3 * GIB / 2)]);
-    let (out, err) = report(NORMAL, true, &events);
+    events.extend([completed(0), exit(1, 1, GIB / 2, 3 * GIB / 2)]);
+    let (out, err) = report(NORMAL, Progress::Plain, &events);
     assert_eq!(out, "embedded:uploads/o/0.mov\n");
     assert_eq!(
         err,
@@ -144,12 +159,8 @@ fn plain_reports_a_resumed_upload() {
 fn plain_reports_several_sources_in_one_progress_line() {
     let mut events = vec![plan(0, "a.mov", 0), plan(1, "b.mov", 0)];
     events.extend((0..10).flat_map(|step| [progress(0, step << 20), progress(1, step << 21)]));
-    events.extend([
-        completed(1, false),
-        failed(0, "a.mov"),
-        exit(2, 1, 2 * GIB, 0),
-    ]);
-    let (out, err) = report(NORMAL, true, &events);
+    events.extend([completed(1), failed(0, "a.mov"), exit(2, 1, 2 * GIB, 0)]);
+    let (out, err) = report(NORMAL, Progress::Plain, &events);
     assert_eq!(out, "embedded:uploads/o/1.mov\n");
     assert_eq!(
         err.lines()
@@ -166,7 +177,7 @@ fn plain_reports_several_sources_in_one_progress_line() {
             "error: a.mov: could not read part 3:\\u{a}\\u{1b}[31mdisk on fire",
             "hint: check the disk",
             "uploaded 1 of 2 files, sent 2.0 GiB in 25s (81.9 MiB/s)",
-            "unfinished uploads are in the journal: run `upload resume` to continue them",
+            "to continue the unfinished uploads: upload --journal j.db resume",
         ]
     );
 }
@@ -176,14 +187,18 @@ fn quiet_reports_errors_and_data_only() {
     let events = [
         plan(0, "a.mov", GIB),
         progress(0, GIB),
-        completed(0, false),
+        completed(0),
         exit(1, 1, GIB, GIB),
     ];
     assert_eq!(
-        report(QUIET, true, &events),
+        report(QUIET, Progress::Plain, &events),
         ("embedded:uploads/o/0.mov\n".into(), String::new())
     );
-    let (_, err) = report(QUIET, true, &[failed(0, "a.mov"), exit(1, 0, 0, 0)]);
+    let (_, err) = report(
+        QUIET,
+        Progress::Plain,
+        &[failed(0, "a.mov"), exit(1, 0, 0, 0)],
+    );
     assert!(
         err.starts_with("error: a.mov: ") && err.contains("hint: check"),
         "{err}"
@@ -194,10 +209,10 @@ fn quiet_reports_errors_and_data_only() {
 fn plain_reports_an_upload_that_was_complete_before() {
     let (out, err) = report(
         NORMAL,
-        true,
+        Progress::Plain,
         &[
             plan(0, "a.mov", 2 * GIB),
-            completed(0, true),
+            already_completed(0),
             exit(1, 1, 0, 2 * GIB),
         ],
     );
@@ -212,7 +227,7 @@ fn plain_reports_an_upload_that_was_complete_before() {
 
 #[test]
 fn error_names_its_source_once() {
-    let error = |path: &str| report(NORMAL, true, &[failed(0, path)]).1;
+    let error = |path: &str| report(NORMAL, Progress::Plain, &[failed(0, path)]).1;
     assert!(error("a.mov").starts_with("error: a.mov: could not read part 3"));
     assert!(error("part 3").starts_with("error: could not read part 3"));
     assert!(error("").starts_with("error: could not read part 3"));
@@ -223,7 +238,7 @@ fn progress_none_reports_no_progress() {
     let mut events = vec![plan(0, "a.mov", 0)];
     events.extend((0..30).map(|step| progress(0, step << 20)));
     assert_eq!(
-        report(NORMAL, false, &events),
+        report(NORMAL, Progress::None, &events),
         (String::new(), String::new())
     );
 }
@@ -234,7 +249,7 @@ fn file_names_are_escaped() {
     let events = [
         plan(0, name, GIB),
         failed(0, name),
-        completed(0, false),
+        completed(0),
         exit(1, 1, GIB, GIB),
     ];
     let (out, err) = report(
@@ -242,7 +257,7 @@ fn file_names_are_escaped() {
             quiet: false,
             verbose: 2,
         },
-        true,
+        Progress::Plain,
         &events,
     );
     assert!(
@@ -259,10 +274,10 @@ fn colors_and_bars_depend_on_options_and_screen() {
         failure: Some(("no".into(), Some("do".into()))),
         ..Output::default()
     };
-    assert_eq!(output.stderr(false), "error: no\nhint: do\n");
+    assert_eq!(output.stderr(Colors::Off), "error: no\nhint: do\n");
     assert!(
         output
-            .stderr(true)
+            .stderr(Colors::On)
             .starts_with("\x1b[1;31merror:\x1b[0m no\n")
     );
 
@@ -275,46 +290,37 @@ fn colors_and_bars_depend_on_options_and_screen() {
         screen: Screen::Terminal,
         no_color: false,
     };
-    assert!(terminal.use_colors() && terminal.use_bars());
-    assert!(
-        !Options {
-            no_color: true,
-            ..terminal
-        }
-        .use_colors()
-    );
-    assert!(
-        Options {
-            no_color: true,
-            ..terminal
-        }
-        .use_bars()
-    );
+    assert_eq!(terminal.colors(), Colors::On);
+    assert!(terminal.use_bars());
+    let no_color = Options {
+        no_color: true,
+        ..terminal
+    };
+    assert_eq!(no_color.colors(), Colors::Off);
+    assert!(no_color.use_bars());
     let dumb = Options {
         screen: Screen::Dumb,
         ..terminal
     };
-    assert!(!dumb.use_colors() && !dumb.use_bars());
+    assert_eq!(dumb.colors(), Colors::Off);
+    assert!(!dumb.use_bars());
     let pipe = Options {
         screen: Screen::None,
         progress: Progress::Bar,
         ..terminal
     };
-    assert!(!pipe.use_colors() && !pipe.use_bars());
-    assert!(
-        Options {
-            color: Color::Always,
-            ..pipe
-        }
-        .use_colors()
-    );
-    assert!(
-        !Options {
-            color: Color::Never,
-            ..terminal
-        }
-        .use_colors()
-    );
+    assert_eq!(pipe.colors(), Colors::Off);
+    assert!(!pipe.use_bars());
+    let always = Options {
+        color: Color::Always,
+        ..pipe
+    };
+    assert_eq!(always.colors(), Colors::On);
+    let never = Options {
+        color: Color::Never,
+        ..terminal
+    };
+    assert_eq!(never.colors(), Colors::Off);
 }
 
 #[test]
@@ -326,7 +332,7 @@ fn json_reports_progress_once_per_second_and_the_last() {
         lines.extend(json.on(progress(0, step), begin + Duration::from_millis(100 * step)));
     }
     assert_eq!(lines.len(), 3, "{lines:?}");
-    let end = json.on(completed(0, false), begin + Duration::from_millis(2500));
+    let end = json.on(completed(0), begin + Duration::from_millis(2500));
     assert_eq!(end.len(), 2);
     assert!(
         end[0].contains("\"confirmed\":24,") && end[1].contains("\"type\":\"completed\""),
@@ -355,7 +361,7 @@ fn bar_that_ends_leaves_a_line() {
     for item in 1..40 {
         bars.on(&plan(item, "more", 0), now);
     }
-    let end = bars.on(&completed(0, false), now);
+    let end = bars.on(&completed(0), now);
     assert_eq!(end.notices, ["uploaded a.mov, 2.0 GiB, resumed 1.0 GiB"]);
     assert_eq!(end.data, ["embedded:uploads/o/0.mov"]);
 }
@@ -370,7 +376,7 @@ fn total_includes_sources_that_are_not_opened_yet() {
     assert!(sources.has_several());
     sources.record(&plan(0, "a", 0));
     sources.record(&plan(1, "b", 0));
-    sources.record(&completed(0, false));
+    sources.record(&completed(0));
     let total = sources.total();
     assert_eq!(
         (total.name.as_str(), total.size, total.confirmed),

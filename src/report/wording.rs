@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use super::sources::{SourceState, Sources};
-use super::text::{duration, percent, rate, safe, size};
+use super::text::{duration, escape, percent, rate, safe, size};
 use crate::event::Event;
 
 const WAITING: &str = "waiting for the backend's checks";
@@ -14,7 +14,7 @@ const WAITING: &str = "waiting for the backend's checks";
 const SHOWN_ATTEMPTS: u32 = 3;
 /// A duration below this is not shown, it would read `0s`.
 const MIN_SHOWN_DURATION: Duration = Duration::from_millis(100);
-/// A rate over a shorter time than this says nothing about the network.
+/// The rate over a shorter time is not meaningful.
 const MIN_RATE_DURATION: Duration = Duration::from_secs(1);
 
 /// How much of a source the store has: `81% of 2.0 GiB`.
@@ -97,7 +97,8 @@ pub fn failure(event: &Event) -> Option<(String, Option<String>)> {
     let is_named = path.is_empty() || message.contains(path.as_str());
     let path = if is_named { "" } else { path };
     let text = format!("{}{}", prefix(&safe(path)), safe(message));
-    Some((text, hint.as_deref().map(safe)))
+    // Not cut: a hint may contain a command.
+    Some((text, hint.as_deref().map(escape)))
 }
 
 /// The line that an event makes while its source is not at its end.
@@ -192,6 +193,7 @@ pub fn summary(event: &Event, sources: &Sources, now: Instant) -> Vec<String> {
         bytes_sent,
         bytes_skipped,
         resumable,
+        resume_command,
         ..
     } = event
     else {
@@ -231,10 +233,10 @@ pub fn summary(event: &Event, sources: &Sources, now: Instant) -> Vec<String> {
     }
     // The failure of a single source has said so.
     if *resumable && *uploads > 1 {
-        lines.push(
-            "unfinished uploads are in the journal: run `upload resume` to continue them"
-                .to_owned(),
-        );
+        lines.push(format!(
+            "to continue the unfinished uploads: {}",
+            escape(resume_command)
+        ));
     }
     lines
 }

@@ -17,13 +17,15 @@ use super::version::FileVersion;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::names::{ByteRange, Md5, Sha256};
 
-/// Bytes read at once. Fewer cost more system calls; more leave the processor cache before they are hashed or sent.
+/// Bytes read at once. Fewer cost more system calls; more leave the processor cache before they are
+/// hashed or sent.
 pub const READ_BYTES: usize = 64 << 10;
 
 /// Ranges up to this many bytes are hashed without a thread of their own, which takes some 30 µs.
 const MAX_HASH_CACHED_BYTES: usize = 64 << 10;
 
-/// An open source. Clones share one descriptor, so all parts are read from one inode, also after a rename over its path.
+/// An open source. Clones share one descriptor, so all parts are read from one inode, also after
+/// another file was renamed to its path.
 #[derive(Debug, Clone)]
 pub struct SourceFile {
     handle: Arc<fs::File>,
@@ -155,8 +157,8 @@ impl SourceFile {
         }
     }
 
-    /// Reads from `offset` what is in the page cache. Returns `None` if the disk has to be read, at the end of the file,
-    /// on an error, and on systems without `preadv2`.
+    /// Reads bytes from `offset` that are in the page cache. Returns their number, or `None` if the
+    /// disk has to be read, at the end of the file, on an error, and on systems without `preadv2`.
     #[must_use]
     pub fn read_cached(&self, buffer: &mut [u8], offset: u64) -> Option<usize> {
         #[cfg(target_os = "linux")]
@@ -204,8 +206,8 @@ impl SourceFile {
         })
     }
 
-    /// Hashes a small range that is in the page cache. Returns `None` for a larger range, and where
-    /// [`SourceFile::read_cached`] does.
+    /// Hashes a small range that is in the page cache. Returns `None` for a larger range, and in
+    /// the cases of [`SourceFile::read_cached`].
     #[must_use]
     pub fn hash_cached(&self, range: ByteRange, md5: WithMd5) -> Option<Digests> {
         let len = usize::try_from(range.len).ok();
@@ -226,7 +228,7 @@ impl SourceFile {
     }
 }
 
-/// Whether a range is hashed by MD5 too.
+/// The choice to hash a range by MD5 too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WithMd5 {
     Yes,

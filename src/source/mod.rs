@@ -1,6 +1,7 @@
 //! Sources: the local files that are uploaded. The only reader of their bytes.
 //!
-//! Not here: what to do when a source has changed; `transfer` decides that. Nothing here writes, locks or renames.
+//! Not here: the decision about a source that has changed (`transfer`). Nothing here writes, locks
+//! or renames.
 
 mod file;
 mod version;

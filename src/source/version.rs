@@ -1,4 +1,4 @@
-//! The version of a file: what `stat` reports and a modification changes.
+//! The version of a file: the fields of `stat` that a modification changes.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;

@@ -122,7 +122,7 @@ pub fn not_resumable(state: State) -> Option<Error> {
         State::Creating | State::Uploading | State::Completing => None,
         State::Rejected => Some(check_failed("the backend's checks rejected the object")),
         State::Completed | State::Abandoned => {
-            let hint = "put the file again to begin a new upload";
+            let hint = "run `upload put FILE` to begin a new upload";
             Some(Error::new(Kind::Gone, "the upload has ended").with_hint(hint))
         }
     }
@@ -215,7 +215,7 @@ pub fn check_receipt(receipt: &Receipt, plan: &Plan, checksum: &Checksum) -> Res
         plan.size(),
         plan.count()
     );
-    let hint = "do not use the object; put the file again with --force";
+    let hint = "do not use the object; upload the file again with `upload put FILE --force`";
     Err(Error::new(Kind::Corrupt, what).with_hint(hint))
 }
 

@@ -17,11 +17,11 @@ pub async fn stop_signal(stop: &mut watch::Receiver<Option<u8>>) -> u8 {
     }
 }
 
-/// The error of an upload that a signal ended.
+/// The error of an upload that a signal ended. `id` is that of the upload, if it has begun.
 pub fn interrupted(signal: u8, resume_command: &str, id: Option<&UploadId>) -> Error {
-    let command = id.map_or(resume_command.to_owned(), |id| {
-        format!("{resume_command} {id}")
-    });
-    Error::new(Kind::Interrupted(signal), "interrupted; nothing is lost")
-        .with_hint(format!("to continue: {command}"))
+    let hint = match id {
+        Some(id) => format!("to continue: {resume_command} {id}"),
+        None => "run the command again".to_owned(),
+    };
+    Error::new(Kind::Interrupted(signal), "interrupted; nothing is lost").with_hint(hint)
 }

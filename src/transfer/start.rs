@@ -409,7 +409,7 @@ impl Engine<'_> {
             path,
             message: what.clone(),
         });
-        let hint = "put the file again to upload it as it is now, or use --if-changed restart";
+        let hint = "run `upload put FILE --if-changed restart` to upload the file as it is now";
         Error::new(Kind::SourceChanged, what).with_hint(hint)
     }
 }

@@ -16,11 +16,11 @@ pub fn terminal_error(status: &UploadStatus) -> Error {
         ));
     }
     let what = format!("the backend reports the upload as {}", status.state.name());
-    Error::new(Kind::Gone, what).with_hint("put the file again to begin a new upload")
+    Error::new(Kind::Gone, what).with_hint("run `upload put FILE` to begin a new upload")
 }
 
 /// The error for an object that a hook has rejected.
 pub fn check_failed(what: &str) -> Error {
-    let hint = "change the file, or put it with --force to have it checked again";
+    let hint = "change the file, or run `upload put FILE --force` to have it checked again";
     Error::new(Kind::CheckFailed, what).with_hint(hint)
 }

@@ -331,7 +331,7 @@ impl Engine<'_> {
             .eq(signed.iter().map(SignedPart::number))
         {
             let what = "the backend signed other parts than were requested";
-            let hint = "use versions of upload and gateway that match";
+            let hint = "use matching versions of upload and gateway";
             return Err(Error::new(Kind::Incompatible, what).with_hint(hint));
         }
         self.on_signed(upload, &numbers, requested, Ok(signed))
@@ -468,7 +468,8 @@ impl Engine<'_> {
         resume::check_receipt(&receipt, &upload.plan, &checksum)?;
         if upload.upload.id.as_ref() != Some(&receipt.id) {
             let what = "the backend's receipt is of another upload";
-            let hint = "do not use the object; put the file again with --force";
+            let hint =
+                "do not use the object; upload the file again with `upload put FILE --force`";
             return Err(Error::new(Kind::Corrupt, what).with_hint(hint));
         }
         crash::point("transfer.verified");

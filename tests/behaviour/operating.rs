@@ -116,7 +116,7 @@ fn metrics_count_an_upload() {
     assert_eq!(
         (
             sample("upload_declared_bytes_total"),
-            sample("upload_confirmed_bytes_total")
+            sample("upload_verified_bytes_total")
         ),
         (size, size)
     );
@@ -179,7 +179,7 @@ fn metrics_count_accepted_and_rejected_uploads() {
     let names = [
         "upload_uploads_total{to=\"ready\"}",
         "upload_uploads_total{to=\"rejected\"}",
-        "upload_confirmed_bytes_total",
+        "upload_verified_bytes_total",
     ];
     // The client may end before the gateway counts the last upload.
     wait::until("both uploads in the metrics", || {

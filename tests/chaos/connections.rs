@@ -1,17 +1,17 @@
-//! Connections that break, at every moment of a part.
+//! Connections between client and store that break at each moment of a part.
 //!
-//! Border: connections between client and store; what stands still is `stillness`.
+//! Not here: connections that stall (`stalls`).
 
 use std::time::Duration;
 
+use crate::setup::{MANY_PARTS_SIZE, SIZES, Setup, first_put, for_each_case};
 use crate::support::PART;
 use crate::support::proxy::{ConnectionEnd, Fault, Requests, Response, WHOLE_BODY};
-use crate::trial::{LARGE, SIZES, Trial, each, first_put};
 
-/// At the first byte, the second, in the midst, at the last, and after all of them.
-fn moments(size: u64) -> Vec<u64> {
+/// Offsets of the first byte, the second, the middle and the last one, and after all of them.
+fn offsets(size: u64) -> Vec<u64> {
     let len = size.min(PART);
-    let mut moments = vec![
+    let mut offsets = vec![
         0,
         1.min(len),
         len / 2,
@@ -19,54 +19,54 @@ fn moments(size: u64) -> Vec<u64> {
         len,
         WHOLE_BODY,
     ];
-    moments.dedup();
-    moments
+    offsets.dedup();
+    offsets
 }
 
 #[test]
-fn a_reset_at_any_byte_costs_one_attempt() {
-    each(SIZES, |trial, size| {
-        for bytes in moments(size) {
-            let run = trial.survives(size, |proxy| {
+fn reset_at_any_byte_costs_one_attempt() {
+    for_each_case(SIZES, |setup, size| {
+        for bytes in offsets(size) {
+            let run = setup.succeeding_put(size, |proxy| {
                 proxy.inject(first_put(size), Fault::ResetAfter { bytes });
             });
-            run.wastes_little().asks_little();
+            run.resends_little().makes_few_requests();
         }
     });
 }
 
 #[test]
-fn a_reset_costs_one_part_of_many() {
-    let mut trial = Trial::new();
+fn reset_costs_one_part_of_many() {
+    let mut setup = Setup::new();
     for bytes in [1, PART / 2, PART - 1] {
-        let run = trial.survives(LARGE, |proxy| {
+        let run = setup.succeeding_put(MANY_PARTS_SIZE, |proxy| {
             proxy.inject(Requests::part(7).nth(1), Fault::ResetAfter { bytes });
         });
         assert_eq!(
             run.traffic.count("PUT"),
-            LARGE.div_ceil(PART) + 1,
+            MANY_PARTS_SIZE.div_ceil(PART) + 1,
             "{bytes}"
         );
-        run.wastes(PART).asks_little();
+        run.resends_at_most(PART).makes_few_requests();
     }
 }
 
 #[test]
-fn a_connection_that_is_closed_at_any_byte_costs_one_attempt() {
-    each(SIZES, |trial, size| {
+fn connection_closed_at_any_byte_costs_one_attempt() {
+    for_each_case(SIZES, |setup, size| {
         for bytes in [0, size.min(PART) / 2, WHOLE_BODY] {
-            let run = trial.survives(size, |proxy| {
+            let run = setup.succeeding_put(size, |proxy| {
                 proxy.inject(first_put(size), Fault::FinAfter { bytes });
             });
-            run.wastes_little().asks_little();
+            run.resends_little().makes_few_requests();
         }
     });
 }
 
-/// What was said counts, though the connection died while the body was on its way.
+/// The response counts, although the connection broke while the body was being sent.
 #[test]
-fn an_answer_before_the_end_is_heard() {
-    let heard = [
+fn early_error_response_is_read() {
+    let responses = [
         (Response::s3(400, "RequestTimeout"), "temporary"),
         (
             Response::s3_with_message(403, "AccessDenied", "Request has expired"),
@@ -87,31 +87,32 @@ fn an_answer_before_the_end_is_heard() {
         ]
         .map(|then| (size, then))
     });
-    each(cases, |trial, (size, then)| {
-        for (answer, kind) in &heard {
+    for_each_case(cases, |setup, (size, then)| {
+        for (response, kind) in &responses {
             let early = Fault::EarlyResponse {
                 bytes: 1000,
-                response: answer.clone(),
+                response: response.clone(),
                 then,
             };
-            let run = trial.survives(size, |proxy| proxy.inject(first_put(size), early));
-            let retries = run.retries();
-            // Where the connection breaks at once, the HTTP library may report that in place of the answer.
-            let broken = then != ConnectionEnd::StayOpen && retries == ["temporary"];
+            let run = setup.succeeding_put(size, |proxy| proxy.inject(first_put(size), early));
+            let retry_kinds = run.retry_kinds();
+            // If the connection breaks at once, the HTTP library may report that instead of the
+            // response.
+            let broken = then != ConnectionEnd::StayOpen && retry_kinds == ["temporary"];
             assert!(
-                broken || retries == [*kind],
-                "{then:?}: {retries:?} for {kind}: {}",
+                broken || retry_kinds == [*kind],
+                "{then:?}: {retry_kinds:?} for {kind}: {}",
                 run.output
             );
-            run.wastes_little().asks_little();
+            run.resends_little().makes_few_requests();
         }
     });
 }
 
 #[test]
-fn a_yes_before_the_end_is_not_believed() {
-    let mut trial = Trial::new();
-    let yes = Response::new(200).header("etag", "\"abc\"");
+fn early_success_response_is_not_accepted() {
+    let mut setup = Setup::new();
+    let success = Response::new(200).header("etag", "\"abc\"");
     for then in [
         ConnectionEnd::Reset,
         ConnectionEnd::Close,
@@ -119,49 +120,49 @@ fn a_yes_before_the_end_is_not_believed() {
     ] {
         let early = Fault::EarlyResponse {
             bytes: 1000,
-            response: yes.clone(),
+            response: success.clone(),
             then,
         };
-        let run = trial.survives(PART + 1, |proxy| {
+        let run = setup.succeeding_put(PART + 1, |proxy| {
             proxy.inject(Requests::part(1).nth(1), early);
         });
         assert_eq!(run.traffic.attempts(1), 2, "{then:?}");
     }
 }
 
-/// The store (and the gateway) are away for a while in the midst of it.
+/// Store and gateway accept no connections for a while, before the first call.
 #[test]
-fn nobody_listens_for_a_while() {
-    each([1, PART + 1, 4 * PART], |trial, size| {
-        let file = trial.file(size);
-        trial.proxy().stop_listening();
-        let mut running = trial.put(&file).spawn();
+fn refused_connections_are_retried() {
+    for_each_case([1, PART + 1, 4 * PART], |setup, size| {
+        let file = setup.file(size);
+        setup.proxy().stop_listening();
+        let mut running = setup.put(&file).spawn();
         running.wait_for_stdout("\"retry\"");
-        trial.proxy().listen_again();
+        setup.proxy().listen_again();
         running.wait().succeeds();
-        trial.has(&file);
+        setup.assert_stored(&file);
     });
 }
 
-/// What lies idle and was closed meanwhile is noticed, at the latest when the first bytes come back: hardly has it answered, each
-/// connection is gone.
+/// Each connection is closed after its response, while it is idle. The client notices at the latest
+/// when it would send the first bytes.
 #[test]
-fn connections_that_close_after_each_answer_cost_little() {
-    let mut trial = Trial::new();
+fn connections_closed_after_each_response_cost_little() {
+    let mut setup = Setup::new();
     for size in [PART + 1, 4 * PART] {
-        let run = trial.survives(size, |proxy| {
+        let run = setup.succeeding_put(size, |proxy| {
             proxy.inject(Requests::any(), Fault::KeepOpen(Duration::ZERO));
         });
-        assert!(run.retries().len() <= 1, "{}", run.output);
-        run.wastes_little().asks_little();
+        assert!(run.retry_kinds().len() <= 1, "{}", run.output);
+        run.resends_little().makes_few_requests();
     }
 }
 
-/// The peer says nothing more and does not close; the next part takes another connection.
+/// The peer neither sends nor closes after its response; the next part uses another connection.
 #[test]
-fn a_connection_that_closes_slowly_holds_up_nothing() {
-    let mut trial = Trial::new();
+fn slowly_closing_connection_delays_nothing() {
+    let mut setup = Setup::new();
     let slow = Fault::KeepOpen(Duration::from_millis(1500));
-    let run = trial.survives(4 * PART, |proxy| proxy.inject(Requests::part(1), slow));
-    run.wastes_little().asks_little();
+    let run = setup.succeeding_put(4 * PART, |proxy| proxy.inject(Requests::part(1), slow));
+    run.resends_little().makes_few_requests();
 }

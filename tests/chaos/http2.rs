@@ -1,6 +1,7 @@
-//! A gateway that speaks HTTP/2, as behind most load balancers: connections and streams of it go away, and each call is made again.
+//! A gateway that speaks HTTP/2, as most load balancers do: connections and streams end early, and
+//! each call is repeated.
 //!
-//! Border: frames between client and gateway, cut in on where TLS ends; parts speak HTTP/1.1 and pass the proxy.
+//! Frames between client and gateway are cut where TLS ends. Parts use HTTP/1.1 and pass the proxy.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,22 +10,23 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
+use crate::setup::for_each_case_with;
 use crate::support::PART;
-use crate::tls::Bench;
-use crate::trial::each_of;
+use crate::tls::TlsSetup;
 
-/// How it ends.
+/// Ends of a response.
 #[derive(Debug, Clone, Copy)]
 pub enum End {
-    /// GOAWAY in place of an answer, as from a balancer that is being replaced: "nothing of yours was looked at". It was.
+    /// GOAWAY with last stream 0 ("no request was processed") instead of a response, as from a load
+    /// balancer that is being replaced. The request was processed.
     GoAway,
-    /// GOAWAY amid an answer, for an error.
-    Fails,
-    /// `RST_STREAM` amid an answer; the connection stays.
-    Reset,
+    /// GOAWAY with an error code after the response's headers.
+    GoAwayWithError,
+    /// `RST_STREAM` after the response's headers; the connection stays open.
+    ResetStream,
 }
 
-/// The answer that ends so: how many there are before it.
+/// Ends the response that follows `before` - 1 others.
 #[derive(Debug)]
 pub struct Cut {
     end: End,
@@ -33,7 +35,7 @@ pub struct Cut {
 }
 
 impl Cut {
-    pub fn leads_to(&self, gateway: SocketAddr) {
+    pub fn set_gateway(&self, gateway: SocketAddr) {
         self.gateway.set(gateway).unwrap();
     }
 
@@ -45,49 +47,50 @@ impl Cut {
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const GOAWAY: u8 = 7;
-const HEAD: usize = 9;
+const FRAME_HEADER_BYTES: usize = 9;
 
 fn frame(kind: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     [&length[1..], &[kind, 0], &stream.to_be_bytes(), payload].concat()
 }
 
-/// Passes frames on to the client, up to the answer that is to end otherwise.
-pub async fn pass(
+/// Forwards frames to the client until the response that `cut` ends early.
+pub async fn forward_frames(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     cut: Arc<Cut>,
 ) -> io::Result<()> {
     let mut ended = 0;
     loop {
-        let mut whole = vec![0; HEAD];
-        from.read_exact(&mut whole).await?;
-        let length = u32::from_be_bytes([0, whole[0], whole[1], whole[2]]);
-        let kind = whole[3];
-        let stream = u32::from_be_bytes(whole[5..].try_into().unwrap()) & (u32::MAX >> 1);
-        whole.resize(HEAD + length as usize, 0);
-        from.read_exact(&mut whole[HEAD..]).await?;
+        let mut frame_bytes = vec![0; FRAME_HEADER_BYTES];
+        from.read_exact(&mut frame_bytes).await?;
+        let length = u32::from_be_bytes([0, frame_bytes[0], frame_bytes[1], frame_bytes[2]]);
+        let kind = frame_bytes[3];
+        let stream = u32::from_be_bytes(frame_bytes[5..].try_into().unwrap()) & (u32::MAX >> 1);
+        frame_bytes.resize(FRAME_HEADER_BYTES + length as usize, 0);
+        from.read_exact(&mut frame_bytes[FRAME_HEADER_BYTES..])
+            .await?;
         if stream != 0 && stream == ended {
             continue;
         }
-        let meant = kind == HEADERS && cut.before.fetch_sub(1, Ordering::SeqCst) == 1;
+        let is_target = kind == HEADERS && cut.before.fetch_sub(1, Ordering::SeqCst) == 1;
         let code = |code: u32| code.to_be_bytes();
         match cut.end {
-            _ if !meant => to.write_all(&whole).await?,
+            _ if !is_target => to.write_all(&frame_bytes).await?,
             End::GoAway => {
                 to.write_all(&frame(GOAWAY, 0, &[code(0), code(0)].concat()))
                     .await?;
                 return to.shutdown().await;
             }
-            End::Fails => {
-                to.write_all(&whole).await?;
+            End::GoAwayWithError => {
+                to.write_all(&frame_bytes).await?;
                 to.write_all(&frame(GOAWAY, 0, &[code(stream), code(2)].concat()))
                     .await?;
                 return to.shutdown().await;
             }
-            End::Reset => {
+            End::ResetStream => {
                 ended = stream;
-                to.write_all(&whole).await?;
+                to.write_all(&frame_bytes).await?;
                 to.write_all(&frame(RST_STREAM, stream, &code(2))).await?;
             }
         }
@@ -96,12 +99,12 @@ pub async fn pass(
 }
 
 #[test]
-fn what_goes_away_is_asked_again() {
-    // Info, begin, sign, complete and whatever comes between them.
-    let cases = [End::GoAway, End::Fails, End::Reset]
+fn ended_connections_and_streams_are_retried() {
+    // Info, begin, sign, complete and the calls between them.
+    let cases = [End::GoAway, End::GoAwayWithError, End::ResetStream]
         .into_iter()
         .flat_map(|end| (1..=4).map(move |nth| (end, nth)));
-    each_of(
+    for_each_case_with(
         || (),
         cases,
         |(), (end, nth)| {
@@ -110,21 +113,25 @@ fn what_goes_away_is_asked_again() {
                 before: AtomicU32::new(nth),
                 gateway: OnceLock::new(),
             });
-            let mut bench = Bench::over_http2(&cut);
-            let run = bench.trial.survives(PART + 1, |_| {});
-            // It wraps at 0: there was this answer.
+            let mut context = TlsSetup::over_http2(&cut);
+            let run = context.setup.succeeding_put(PART + 1, |_| {});
+            // The counter wraps at 0, so a larger value means that the target response was reached.
             assert!(
                 cut.before.load(Ordering::SeqCst) > nth,
-                "{end:?}: no HTTP/2 was spoken"
+                "{end:?}: no response arrived over HTTP/2"
             );
             assert!(
-                run.retries().iter().all(|kind| kind == "temporary"),
+                run.retry_kinds().iter().all(|kind| kind == "temporary"),
                 "{end:?} {nth}: {}",
                 run.output
             );
-            // What goes away takes with it whatever else is under way.
-            let most = if let End::Reset = end { 1 } else { 2 };
-            assert!(run.retries().len() <= most, "{end:?} {nth}: {}", run.output);
+            // A connection that ends takes its other streams with it.
+            let most = if let End::ResetStream = end { 1 } else { 2 };
+            assert!(
+                run.retry_kinds().len() <= most,
+                "{end:?} {nth}: {}",
+                run.output
+            );
             assert_eq!(run.traffic.count("PUT"), 2, "parts were sent again");
         },
     );

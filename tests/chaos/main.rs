@@ -1,21 +1,23 @@
-//! What network, gateway and store do wrong, and what it costs: time and a few bytes, never the file.
+//! Faults of network, gateway and store: they cost time and a few bytes, never the file.
 //!
-//! Border: the true binary, through the proxy that fails on purpose (`support/proxy`); each file is one place where things go
-//! wrong, `trial` holds what must be true after each run. What engine, journal and crashes do is tested elsewhere.
+//! The binary runs through a proxy that injects faults (`support/proxy`). Each file is about one
+//! place of faults; `setup` holds the assertions that apply to each run.
+//!
+//! Not here: crashes (`tests/crash`), changes of the source (`tests/behaviour`).
 
 #[path = "../support/mod.rs"]
 mod support;
 
-mod answers;
-mod calls;
 mod connections;
+mod duplicates;
+mod gateway_calls;
+mod gateway_to_store;
 mod http2;
-mod library;
-mod lists;
-mod numbers;
-mod once;
-mod refusals;
-mod stillness;
-mod store;
+mod http_library;
+mod measurements;
+mod part_lists;
+mod part_responses;
+mod permanent_failures;
+mod setup;
+mod stalls;
 mod tls;
-mod trial;

@@ -1,8 +1,8 @@
-//! TLS that cannot be trusted is not spoken, and not tried again; TLS that breaks off is; and what goes wrong inside of it costs no
-//! more than without.
+//! TLS: untrusted certificates are not retried, broken handshakes are, and faults inside TLS cost
+//! no more than without it.
 //!
-//! Border: certificates and handshakes, and the faults whose course depends on who speaks HTTP. The certificates beside this
-//! file are made with openssl and of no use elsewhere.
+//! Only faults that depend on the implementation of HTTP are repeated here. The certificates in
+//! `tls/` were made with openssl for these tests only.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -17,30 +17,36 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::http2::{self, Cut};
+use crate::setup::{SIZES, Setup, for_each_case_with};
 use crate::support::PART;
 use crate::support::proxy::{ConnectionEnd, Fault, Proxy, Requests, Response, WHOLE_BODY};
 use crate::support::s3::S3;
 use crate::support::world::World;
-use crate::trial::{SIZES, Trial, each_of};
 
 const GOOD: &str = include_str!("tls/good.pem");
 const EXPIRED: &str = include_str!("tls/expired.pem");
 const OTHER: &str = include_str!("tls/other.pem");
 
-/// Speaks TLS in front of a proxy.
+/// A TLS server in front of a proxy.
 struct Front {
     addr: SocketAddr,
     _runtime: Runtime,
 }
 
 impl Front {
-    /// `breaks`: connections that end before the handshake does, at the beginning.
-    fn start(pem: &str, to: SocketAddr, breaks: u32) -> Self {
-        Self::speaking(pem, to, breaks, None)
+    /// The first `broken_handshakes` connections are closed before the handshake ends.
+    fn start(pem: &str, to: SocketAddr, broken_handshakes: u32) -> Self {
+        Self::start_with_http2(pem, to, broken_handshakes, None)
     }
 
-    /// `http2`: who speaks that and is cut in on, in place of the proxy.
-    fn speaking(pem: &str, to: SocketAddr, mut breaks: u32, http2: Option<Arc<Cut>>) -> Self {
+    /// With `http2`, that protocol is offered, and its frames are cut as given; they bypass the
+    /// proxy.
+    fn start_with_http2(
+        pem: &str,
+        to: SocketAddr,
+        mut broken_handshakes: u32,
+        http2: Option<Arc<Cut>>,
+    ) -> Self {
         let chain = CertificateDer::pem_slice_iter(pem.as_bytes())
             .collect::<Result<_, _>>()
             .unwrap();
@@ -65,19 +71,19 @@ impl Front {
         let addr = listener.local_addr().unwrap();
         runtime.spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                if breaks > 0 {
-                    breaks -= 1;
+                if broken_handshakes > 0 {
+                    broken_handshakes -= 1;
                     continue;
                 }
                 let (acceptor, http2) = (acceptor.clone(), http2.clone());
                 tokio::spawn(async move {
                     let mut client = acceptor.accept(client).await?;
-                    let speaks_it = client.get_ref().1.alpn_protocol() == Some(b"h2");
-                    if let Some(cut) = http2.filter(|_| speaks_it) {
+                    let is_http2 = client.get_ref().1.alpn_protocol() == Some(b"h2");
+                    if let Some(cut) = http2.filter(|_| is_http2) {
                         let (from, mut to) = TcpStream::connect(cut.gateway()).await?.into_split();
-                        let (mut asks, answers) = tokio::io::split(client);
-                        tokio::spawn(async move { tokio::io::copy(&mut asks, &mut to).await });
-                        return http2::pass(from, answers, cut).await;
+                        let (mut requests, responses) = tokio::io::split(client);
+                        tokio::spawn(async move { tokio::io::copy(&mut requests, &mut to).await });
+                        return http2::forward_frames(from, responses, cut).await;
                     }
                     let mut server = TcpStream::connect(to).await?;
                     tokio::io::copy_bidirectional(&mut client, &mut server)
@@ -97,135 +103,137 @@ impl Front {
     }
 }
 
-fn authority() -> String {
+fn ca_path() -> String {
     format!(
         "{}/tests/chaos/tls/ca.pem",
         std::env::var("CARGO_MANIFEST_DIR").expect("run by cargo")
     )
 }
 
-/// A gateway and its store behind TLS.
-pub struct Bench {
-    pub trial: Trial,
+/// A gateway and its embedded store behind TLS.
+pub struct TlsSetup {
+    pub setup: Setup,
     front: Front,
 }
 
-impl Bench {
+impl TlsSetup {
     fn new() -> Self {
         Self::with(GOOD, 0)
     }
 
-    fn with(pem: &str, breaks: u32) -> Self {
+    fn with(pem: &str, broken_handshakes: u32) -> Self {
         let proxy = Proxy::start();
-        let front = Front::start(pem, proxy.addr(), breaks);
+        let front = Front::start(pem, proxy.addr(), broken_handshakes);
         let world = World::with_public_url(&front.url(), proxy, &[], &[], None);
         Self::of(world, front)
     }
 
-    /// Calls to the gateway are HTTP/2.
+    /// Gateway calls use HTTP/2.
     pub fn over_http2(cut: &Arc<Cut>) -> Self {
         let proxy = Proxy::start();
-        let front = Front::speaking(GOOD, proxy.addr(), 0, Some(Arc::clone(cut)));
+        let front = Front::start_with_http2(GOOD, proxy.addr(), 0, Some(Arc::clone(cut)));
         let world = World::with_public_url(&front.url(), proxy, &[], &[], None);
-        cut.leads_to(world.gateway.addr());
+        cut.set_gateway(world.gateway.addr());
         Self::of(world, front)
     }
 
     fn of(world: World, front: Front) -> Self {
         let credentials =
             std::fs::read_to_string(world.gateway.sandbox().path("credentials")).unwrap();
-        // The oracle looks at the store from behind.
+        // Assertions read the store directly, without TLS.
         let store = S3::from_credentials(&credentials.replace(&front.url(), &world.gateway.url()));
-        let trial = Trial::of(world, Some(store)).by(&[
+        let setup = Setup::on_world(world, Some(store)).with_backend_args(&[
             "--backend",
             &front.url(),
             "--ca-cert",
-            &authority(),
+            &ca_path(),
         ]);
-        Self { trial, front }
+        Self { setup, front }
     }
 }
 
 #[test]
-fn each_size_goes_through_tls() {
-    each_of(Bench::new, SIZES, |bench, size| {
-        let run = bench.trial.survives(size, |_| {});
-        run.wastes(0).asks_little();
+fn every_size_arrives_over_tls() {
+    for_each_case_with(TlsSetup::new, SIZES, |context, size| {
+        let run = context.setup.succeeding_put(size, |_| {});
+        run.resends_at_most(0).makes_few_requests();
     });
 }
 
 #[test]
-fn a_certificate_that_cannot_be_trusted_is_not_tried_again() {
+fn untrusted_certificate_is_not_retried() {
     for (pem, trusted) in [(EXPIRED, true), (OTHER, true), (GOOD, false)] {
-        let mut bench = Bench::with(pem, 0);
-        let file = bench.trial.file(1);
-        let mut put = bench
-            .trial
+        let mut context = TlsSetup::with(pem, 0);
+        let file = context.setup.file(1);
+        let mut put = context
+            .setup
             .world
             .put(&file)
-            .env("UPLOAD_BACKEND", bench.front.url());
+            .env("UPLOAD_BACKEND", context.front.url());
         if trusted {
-            put = put.args(["--ca-cert", &authority()]);
+            put = put.args(["--ca-cert", &ca_path()]);
         }
         put.run().exits(69).stderr_contains("--ca-cert");
         assert_eq!(
-            bench.trial.proxy().traffic().requests(),
+            context.setup.proxy().traffic().requests(),
             0,
-            "something was sent all the same"
+            "a request was sent"
         );
-        assert!(Path::new(&authority()).exists());
+        assert!(Path::new(&ca_path()).exists());
     }
 }
 
 #[test]
-fn a_handshake_that_breaks_off_is_tried_again() {
-    let run = Bench::with(GOOD, 2).trial.survives(PART + 1, |_| {});
-    assert_eq!(run.retries(), ["temporary"; 2], "{}", run.output);
+fn broken_handshake_is_retried() {
+    let run = TlsSetup::with(GOOD, 2)
+        .setup
+        .succeeding_put(PART + 1, |_| {});
+    assert_eq!(run.retry_kinds(), ["temporary"; 2], "{}", run.output);
 }
 
 #[test]
-fn connections_that_break_inside_of_tls() {
-    each_of(Bench::new, [1, PART, PART + 1], |bench, size| {
+fn broken_connections_cost_one_attempt() {
+    for_each_case_with(TlsSetup::new, [1, PART, PART + 1], |context, size| {
         for bytes in [0, size.min(PART) / 2, WHOLE_BODY] {
             for fault in [Fault::ResetAfter { bytes }, Fault::FinAfter { bytes }] {
-                let run = bench
-                    .trial
-                    .survives(size, |proxy| proxy.inject(Requests::put().nth(1), fault));
-                run.wastes_little().asks_little();
+                let run = context
+                    .setup
+                    .succeeding_put(size, |proxy| proxy.inject(Requests::put().nth(1), fault));
+                run.resends_little().makes_few_requests();
             }
         }
     });
 }
 
 #[test]
-fn what_stands_still_inside_of_tls_is_given_up() {
-    let mut bench = Bench::new();
-    bench.trial = bench.trial.impatient();
+fn stalled_part_is_retried() {
+    let mut context = TlsSetup::new();
+    context.setup = context.setup.with_short_stall_limit();
     let hush = Fault::StallAfter { bytes: PART / 2 };
-    let run = bench
-        .trial
-        .survives(PART, |proxy| proxy.inject(Requests::put().nth(1), hush));
-    assert_eq!(run.retries()[0], "temporary");
+    let run = context
+        .setup
+        .succeeding_put(PART, |proxy| proxy.inject(Requests::put().nth(1), hush));
+    assert_eq!(run.retry_kinds()[0], "temporary");
 }
 
 #[test]
-fn an_answer_before_the_end_is_heard_inside_of_tls() {
-    // Without "close", a connection whose buffers took the rest looks as good as new.
-    let answer = Response::s3_with_message(403, "AccessDenied", "Request has expired")
+fn early_error_response_is_read() {
+    // Without "close", a connection with the rest of the body in its buffers looks reusable.
+    let response = Response::s3_with_message(403, "AccessDenied", "Request has expired")
         .header("connection", "close");
     let early = Fault::EarlyResponse {
         bytes: 1000,
-        response: answer,
+        response,
         then: ConnectionEnd::StayOpen,
     };
-    let run = Bench::new().trial.survives(PART + 1, |proxy| {
+    let run = TlsSetup::new().setup.succeeding_put(PART + 1, |proxy| {
         proxy.inject(Requests::part(1).nth(1), early);
     });
-    assert_eq!(run.retries()[0], "url_expired", "{}", run.output);
+    assert_eq!(run.retry_kinds()[0], "url_expired", "{}", run.output);
 }
 
 #[test]
-fn answers_inside_of_tls() {
+fn error_responses_are_classified() {
     let cases = [
         (Fault::slow_down(), "throttled"),
         (Fault::expired(), "url_expired"),
@@ -233,10 +241,10 @@ fn answers_inside_of_tls() {
         (Fault::html_page(302), "unexpected_server"),
         (Fault::FlipBit { at: 0 }, "corrupt"),
     ];
-    each_of(Bench::new, cases, |bench, (fault, kind)| {
-        let run = bench.trial.survives(PART + 1, |proxy| {
+    for_each_case_with(TlsSetup::new, cases, |context, (fault, kind)| {
+        let run = context.setup.succeeding_put(PART + 1, |proxy| {
             proxy.inject(Requests::part(1).nth(1), fault);
         });
-        assert_eq!(run.retries(), [kind], "{}", run.output);
+        assert_eq!(run.retry_kinds(), [kind], "{}", run.output);
     });
 }

@@ -1,17 +1,20 @@
-//! Death at every named point of client and gateway, each followed by what a user would do: the same command once more.
+//! Kills at every crash point of client and gateway, each followed by the same command once more.
 //!
-//! Border: processes that die; faults of network and store are `behaviour`'s. The points are `crash::point` in the sources, and
-//! one that is never passed fails its test. How often each is passed is learnt from runs that nothing happens to; then it is
-//! fatal the first, the second and the last time.
+//! The points are the calls of `crash::point` in the sources; a point that no scenario passes fails
+//! its test. Runs without a kill count how often each point is passed; then the first, the second
+//! and the last passage kill the process.
+//!
+//! Not here: faults of network and store (`tests/chaos`).
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod assertions;
 mod hooks;
-mod lives;
-mod oracle;
 mod points;
 mod postgres;
+mod restartable_gateway;
+mod scenarios;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,53 +22,58 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use lives::{Life, Story};
-use points::{Passed, Side};
+use points::{PassCounts, Side};
+use scenarios::{Scenario, Victim};
 
-/// Lives at the same time in one test; most of their time they wait for a disk or for each other.
-const AT_ONCE: usize = 4;
+/// Runs at the same time in one test; most of the time they wait for a disk or for each other.
+const WORKERS: usize = 4;
 
-/// Lets a story be cut short at each point of a side, the `share`th of `shares` equal shares of them; tells how it went.
-fn matrix(side: Side, life: Life, (share, shares): (usize, usize)) {
-    let mut deaths = Vec::new();
-    let mut never: Vec<String> = points::of(side);
-    for story in Story::ALL {
-        let passed = life.unharmed(story);
-        never.retain(|point| passed.of(point) == 0);
-        deaths.extend(
-            fatal(&points::of(side), &passed)
+/// Runs all scenarios with a kill at each point of a side, or at the `share`th of `shares` equal
+/// shares.
+fn matrix(side: Side, victim: Victim, (share, shares): (usize, usize)) {
+    let mut kills = Vec::new();
+    let mut not_passed: Vec<String> = points::of(side);
+    for scenario in Scenario::ALL {
+        let counts = victim.count_passes(scenario);
+        not_passed.retain(|point| counts.of(point) == 0);
+        kills.extend(
+            passages_to_kill(&points::of(side), &counts)
                 .into_iter()
-                .map(|(point, hit)| (story, point, hit)),
+                .map(|(point, hit)| (scenario, point, hit)),
         );
     }
-    assert!(never.is_empty(), "no story passes {never:?}");
-    // A story that passes a point the others pass too tells nothing new.
+    assert!(not_passed.is_empty(), "no scenario passes {not_passed:?}");
+    // Each point is tested in the first scenario that passes it.
     let mut seen = BTreeMap::new();
-    deaths.retain(|(story, point, _)| *seen.entry(point.clone()).or_insert(*story) == *story);
+    kills.retain(|(scenario, point, _)| {
+        *seen.entry(point.clone()).or_insert(*scenario) == *scenario
+    });
 
-    let deaths: Vec<_> = deaths.into_iter().skip(share).step_by(shares).collect();
-    let (next, died, wrong) = (
+    let kills: Vec<_> = kills.into_iter().skip(share).step_by(shares).collect();
+    let (next, killed, failed) = (
         AtomicUsize::new(0),
         AtomicUsize::new(0),
         Mutex::new(Vec::new()),
     );
     thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
+        for _ in 0..WORKERS {
             scope.spawn(|| {
-                let mut place = life.place();
-                while let Some((story, point, hit)) =
-                    deaths.get(next.fetch_add(1, Ordering::SeqCst))
+                let mut environment = victim.environment();
+                while let Some((scenario, point, hit)) =
+                    kills.get(next.fetch_add(1, Ordering::SeqCst))
                 {
-                    match catch_unwind(AssertUnwindSafe(|| place.cut_short(*story, point, *hit))) {
-                        Ok(true) => _ = died.fetch_add(1, Ordering::SeqCst),
-                        // How often a point is passed is not the same each time; the first time it always is.
+                    match catch_unwind(AssertUnwindSafe(|| {
+                        environment.run_killed(*scenario, point, *hit)
+                    })) {
+                        Ok(true) => _ = killed.fetch_add(1, Ordering::SeqCst),
+                        // The number of passages varies; only the first one is certain.
                         Ok(false) if *hit > 1 => {}
                         _ => {
-                            wrong
+                            failed
                                 .lock()
                                 .unwrap()
-                                .push(format!("{point}:{hit} ({story:?})"));
-                            place = life.place();
+                                .push(format!("{point}:{hit} ({scenario:?})"));
+                            environment = victim.environment();
                         }
                     }
                 }
@@ -73,17 +81,20 @@ fn matrix(side: Side, life: Life, (share, shares): (usize, usize)) {
         }
     });
     println!(
-        "{} points, {} of {} runs died",
+        "{} points, {} of {} runs were killed",
         points::of(side).len(),
-        died.into_inner(),
-        deaths.len()
+        killed.into_inner(),
+        kills.len()
     );
-    let wrong = wrong.into_inner().unwrap();
-    assert!(wrong.is_empty(), "what is said above befell {wrong:?}");
+    let failed = failed.into_inner().unwrap();
+    assert!(
+        failed.is_empty(),
+        "failed, with the messages above: {failed:?}"
+    );
 }
 
-/// Each point with the passages that are to be fatal.
-fn fatal(points: &[String], passed: &Passed) -> Vec<(String, u32)> {
+/// Each point with the passages that kill the process.
+fn passages_to_kill(points: &[String], counts: &PassCounts) -> Vec<(String, u32)> {
     let hits = |last: u32| -> Vec<u32> {
         let mut hits = vec![1, 2, last];
         hits.retain(|hit| (1..=last).contains(hit));
@@ -93,7 +104,7 @@ fn fatal(points: &[String], passed: &Passed) -> Vec<(String, u32)> {
     points
         .iter()
         .flat_map(|point| {
-            hits(passed.of(point))
+            hits(counts.of(point))
                 .into_iter()
                 .map(|hit| (point.clone(), hit))
         })

@@ -1,6 +1,4 @@
-//! Which points there are, by the sources; and which of them a run passes, by its own account.
-//!
-//! Border: names and counts.
+//! The crash points in the sources, and counts of the points that a run passes.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -8,34 +6,34 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Whose points.
+/// Processes that pass points.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
     Client,
-    /// With the store in its process.
+    /// Also the embedded store.
     Gateway,
-    /// Of either, between verified and ready; nobody passes them without hooks.
+    /// Points of both processes between verified and ready; only uploads with hooks pass them.
     Hooks,
 }
 
-/// The names of all points of a side, in order.
+/// The names of all points of a side, sorted.
 pub fn of(side: Side) -> Vec<String> {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("run by cargo"));
     let mut found = Vec::new();
-    let mut see = |path: &Path| {
+    let mut add_points_of = |path: &Path| {
         let named = named_in(&fs::read_to_string(path).unwrap());
         found.extend(named.into_iter().filter(|name| is_on(name, side)));
     };
-    visit(&root.join("src"), &mut see);
-    visit(&root.join("crates"), &mut see);
+    for_each_source(&root.join("src"), &mut add_points_of);
+    for_each_source(&root.join("crates"), &mut add_points_of);
     found.sort();
     found
 }
 
-/// Whether a point is on a side, by the first part of its name.
+/// Returns true if a point is on a side, by the first segment of its name.
 fn is_on(name: &str, side: Side) -> bool {
     let first = name.split('.').next().unwrap_or_default();
-    match (side, of_hooks(name)) {
+    match (side, is_of_hooks(name)) {
         (Side::Hooks, of_hooks) => of_hooks,
         (_, true) => false,
         (Side::Client, false) => {
@@ -45,23 +43,23 @@ fn is_on(name: &str, side: Side) -> bool {
     }
 }
 
-fn of_hooks(name: &str) -> bool {
+fn is_of_hooks(name: &str) -> bool {
     name.starts_with("gateway.hooks.")
         || ["transfer.waited", "journal.record.rejected"].contains(&name)
 }
 
-fn visit(dir: &Path, see: &mut impl FnMut(&Path)) {
+fn for_each_source(dir: &Path, on_file: &mut impl FnMut(&Path)) {
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            visit(&path, see);
+            for_each_source(&path, on_file);
         } else if path.extension().is_some_and(|ext| ext == "rs") {
-            see(&path);
+            on_file(&path);
         }
     }
 }
 
-/// Every text that a call of `crash::point` names, but for what it is compared with.
+/// The texts with a dot in the calls of `crash::point`; other texts are compared with.
 fn named_in(code: &str) -> Vec<String> {
     let calls = code
         .split("crash::point(")
@@ -74,12 +72,12 @@ fn named_in(code: &str) -> Vec<String> {
         .collect()
 }
 
-/// How often each point was passed.
+/// Passages of each point.
 #[derive(Debug)]
-pub struct Passed(BTreeMap<String, u32>);
+pub struct PassCounts(BTreeMap<String, u32>);
 
-impl Passed {
-    /// Reads what `UPLOAD_CRASH_LOG` has written.
+impl PassCounts {
+    /// Reads the file that `UPLOAD_CRASH_LOG` names.
     pub fn read(log: &Path) -> Self {
         let mut counts = BTreeMap::new();
         for name in fs::read_to_string(log).unwrap_or_default().lines() {
@@ -94,7 +92,7 @@ impl Passed {
 }
 
 #[test]
-fn there_are_many_and_each_has_a_name_of_its_own() {
+fn points_are_many_and_uniquely_named() {
     let (mut client, mut gateway) = (of(Side::Client), of(Side::Gateway));
     println!(
         "{} in the client, {} in the gateway",
@@ -116,9 +114,9 @@ fn points_are_found_in_code() {
     assert_eq!(named_in(code), ["a.b", "c.d", "e.f"]);
 }
 
-/// What a build without the feature, or without debug assertions, has of it: an empty function, and no word of what it looks for.
+/// Without the feature or without debug assertions, `crash::point` is empty and names no variable.
 #[test]
-fn nothing_of_it_is_in_a_build_that_is_not_a_tests() {
+fn release_builds_contain_no_crash_points() {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("run by cargo"));
     let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
     assert!(

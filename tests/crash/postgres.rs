@@ -1,30 +1,34 @@
-//! A gateway with its ledger in PostgreSQL dies between ledger and store, and is started again on the same database.
+//! A gateway with its ledger in PostgreSQL is killed between ledger and store and started again.
 //!
-//! Border: every point is `lives`'s, on SQLite; here are those at which the two databases could differ.
+//! Only points at which the two databases could differ; `scenarios` tests all with SQLite.
 
 use std::thread;
 
-use crate::lives::{Story, gateway};
+use crate::scenarios::{Scenario, put_to_gateway};
 use crate::support::postgres::Database;
 
 const POINTS: [&str; 5] = [
     "gateway.begin.created",
     "gateway.sign.pinned",
-    "gateway.complete.sealed",
+    "gateway.complete.started",
     "gateway.complete.store_responded",
     "gateway.complete.decided",
 ];
 
 #[test]
-fn a_gateway_dies_between_postgresql_and_the_store() {
+fn gateway_killed_between_postgresql_and_the_store_recovers() {
     thread::scope(|scope| {
         for point in POINTS {
             scope.spawn(move || {
                 let database = Database::new();
-                let fate = format!("{point}:1");
+                let crash_env = format!("{point}:1");
                 assert!(
-                    gateway(Story::First, ("UPLOAD_CRASH", &fate), Some(database.url())),
-                    "nobody dies at {point}"
+                    put_to_gateway(
+                        Scenario::FirstPut,
+                        ("UPLOAD_CRASH", &crash_env),
+                        Some(database.url())
+                    ),
+                    "no process was killed at {point}"
                 );
             });
         }

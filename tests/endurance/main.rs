@@ -1,7 +1,7 @@
-//! The long proof: a big file, a client killed at random moments, a gateway killed too, and then what the store holds and
-//! what it was sent.
+//! Endurance test, run by hand (`scripts/endurance`): uploads a large file, kills client and
+//! gateway at random moments, and checks the object and the bytes sent.
 //!
-//! Border: run by hand (`scripts/endurance`), with sizes as arguments; the same in small is `behaviour/interrupt`.
+//! Not here: the same with small files (`tests/behaviour`).
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -80,8 +80,8 @@ fn main() {
         .then(|| S3::real(&format!("upload-endurance-{}", process::id())));
     let mut world = store.as_ref().map_or_else(World::new, World::on_store);
     let store = store.unwrap_or_else(|| world.store());
-    // What the gateway sent to try the store is not the client's.
-    let probed = world.bytes_put();
+    // The gateway's probe sends bytes too.
+    let probe_bytes = world.bytes_put();
 
     println!("writing {} of random bytes", ByteSize(settings.size));
     let file = world.sandbox.file("film.bin", settings.size);
@@ -93,23 +93,23 @@ fn main() {
     let mut running = put.spawn();
     let events = settings.kills + settings.gateway_kills;
     for event in 0..events {
-        // Somewhere in this event's share of the file, and a few milliseconds later.
+        // A random position in this event's share of the file, and a few milliseconds later.
         let share = settings.size / (events + 1);
-        let moment = probed + event * share + rng.between(0, share);
-        wait_for_bytes(&world, &mut running, moment);
+        let offset = probe_bytes + event * share + rng.between(0, share);
+        wait_for_bytes(&world, &mut running, offset);
         thread::sleep(Duration::from_millis(rng.between(0, 50)));
-        // The gateway's turns are spread evenly: one of eleven is the sixth.
-        let turns = |events_so_far: u64| {
+        // Spreads the kills of the gateway evenly: one of eleven is the sixth.
+        let gateway_kills_until = |events_so_far: u64| {
             (2 * events_so_far * settings.gateway_kills + events) / (2 * events)
         };
-        let gateways_turn = turns(event + 1) > turns(event);
-        let sent = ByteSize(world.bytes_put() - probed);
-        if gateways_turn {
+        let kills_gateway = gateway_kills_until(event + 1) > gateway_kills_until(event);
+        let sent = ByteSize(world.bytes_put() - probe_bytes);
+        if kills_gateway {
             world.restart_gateway();
-            println!("after {sent}: the gateway killed and started again");
+            println!("after {sent}: killed the gateway and started it again");
         } else {
             running.kill9();
-            println!("after {sent}: the client killed (-9), and resumed");
+            println!("after {sent}: killed the client (SIGKILL) and resumed");
             running = settings.command(&world, "resume").spawn();
         }
     }
@@ -117,14 +117,14 @@ fn main() {
     let seconds = began.elapsed().as_secs_f64();
 
     store.assert_holds_only(&file);
-    let sent = world.bytes_put() - probed;
+    let sent = world.bytes_put() - probe_bytes;
     let bound = settings.size + events * settings.jobs * settings.part_size;
-    println!("the object is the file, byte for byte; one object, no multipart upload open");
+    println!("the object equals the file; one object, no open multipart upload");
     println!(
         "sent {sent} bytes for {}, at most {bound} allowed, in {seconds:.1} s",
         settings.size
     );
-    assert!(sent <= bound, "too much was sent");
+    assert!(sent <= bound, "more bytes were sent than allowed");
 }
 
 fn wait_for_bytes(world: &World, running: &mut Running, bytes: u64) {
@@ -132,7 +132,7 @@ fn wait_for_bytes(world: &World, running: &mut Running, bytes: u64) {
     while world.bytes_put() < bytes {
         assert!(
             running.is_running(),
-            "the client ended before its time:\n{}",
+            "the client ended too early:\n{}",
             running.stderr()
         );
         let now = world.bytes_put();
@@ -141,7 +141,7 @@ fn wait_for_bytes(world: &World, running: &mut Running, bytes: u64) {
         }
         assert!(
             last.1.elapsed() < wait::WAIT_LIMIT,
-            "nothing was sent any more:\n{}",
+            "no bytes were sent for a while:\n{}",
             running.stderr()
         );
         thread::sleep(Duration::from_millis(2));

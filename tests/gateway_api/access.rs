@@ -1,60 +1,63 @@
-//! Who may ask and what is not taken: owners, tokens, hosts, settings, and the shape of every error.
-//!
-//! Border: no upload is finished here.
+//! Access: owners, tokens, hosts; invalid configuration; the shape of every error.
 
-use crate::world::*;
+use crate::gateway::*;
 
 #[tokio::test]
-async fn another_owners_upload_is_as_unknown_as_any() {
-    let mut world = World::with(|config| config.auth = Auth::Tokens).await;
-    assert_eq!(code(world.get("/v1").await).await, "unauthenticated");
-    let ledger = Ledger::open(&LedgerConfig::Sqlite(world.place.path().join("ledger.db")))
+async fn upload_of_another_owner_is_not_found() {
+    let mut gateway = TestGateway::with_config(|config| config.auth = Auth::Tokens).await;
+    assert_eq!(
+        problem_code(gateway.get("/v1").await).await,
+        "unauthenticated"
+    );
+    let ledger = Ledger::open(&LedgerConfig::Sqlite(gateway.dir.path().join("ledger.db")))
         .await
         .unwrap();
     let alice = ledger.add_token("alice").await.unwrap();
     let bob = ledger.add_token("bob").await.unwrap();
-    world.token = Some(alice.expose().to_owned());
-    let upload = world.begun(&begin(TWO_PARTS)).await;
-    let mine: BeginResponse = good(world.begin("shared-key", &begin(1)).await, 201).await;
+    gateway.token = Some(alice.expose().to_owned());
+    let upload = gateway.create_upload(&begin_request(TWO_PARTS)).await;
+    let alices: BeginResponse =
+        expect_json(gateway.begin("shared-key", &begin_request(1)).await, 201).await;
 
-    world.token = Some(bob.expose().to_owned());
-    let theirs: BeginResponse = good(world.begin("shared-key", &begin(2)).await, 201).await;
-    assert_ne!(theirs.id, mine.id);
+    gateway.token = Some(bob.expose().to_owned());
+    let bobs: BeginResponse =
+        expect_json(gateway.begin("shared-key", &begin_request(2)).await, 201).await;
+    assert_ne!(bobs.id, alices.id);
     let calls = calls();
-    // Nothing is held or expired, so that only the owner decides.
-    world.ledger("UPDATE upload SET lease_until = 9999999999999");
+    // No lease is held or expired, so only the owner matters.
+    gateway.execute_sql("UPDATE upload SET lease_until = 9999999999999");
     let states = "pending uploading completing verified ready rejected aborting aborted expired";
     for state in states.split(' ') {
-        world.ledger(&format!(
+        gateway.execute_sql(&format!(
             "UPDATE upload SET state = '{state}' WHERE id = '{}'",
             upload.id
         ));
         for (method, path, body) in &calls {
-            let mut answers = Vec::new();
+            let mut responses = Vec::new();
             for id in [
                 upload.id.as_str(),
                 "00000000-0000-4000-8000-000000000000",
                 "no%20id",
                 "%ff",
             ] {
-                let request = world.request(method.clone(), &format!("/v1/uploads/{id}{path}"));
+                let request = gateway.request(method.clone(), &format!("/v1/uploads/{id}{path}"));
                 let request = if body.is_null() {
                     request
                 } else {
                     request.json(&body)
                 };
-                answers.push(whole(request.send().await.unwrap()).await);
+                responses.push(comparable(request.send().await.unwrap()).await);
             }
-            assert_eq!(answers[0].0, 404, "{state} {method} {path}");
+            assert_eq!(responses[0].0, 404, "{state} {method} {path}");
             assert!(
-                answers.iter().all(|answer| *answer == answers[0]),
-                "{state} {method} {path}: {answers:?}"
+                responses.iter().all(|response| *response == responses[0]),
+                "{state} {method} {path}: {responses:?}"
             );
         }
-        let mut behind = Vec::new();
-        let mut batched = Vec::new();
+        let mut lists = Vec::new();
+        let mut batches = Vec::new();
         for id in [upload.id.as_str(), "00000000-0000-4000-8000-000000000000"] {
-            behind.push(whole(world.get(&format!("/v1/uploads?after={id}")).await).await);
+            lists.push(comparable(gateway.get(&format!("/v1/uploads?after={id}")).await).await);
             let mut complete = calls
                 .iter()
                 .find(|call| call.1 == "/complete")
@@ -62,9 +65,9 @@ async fn another_owners_upload_is_as_unknown_as_any() {
                 .2
                 .clone();
             complete["id"] = id.into();
-            batched.push(
-                whole(
-                    world
+            batches.push(
+                comparable(
+                    gateway
                         .post("/v1/batch", &serde_json::json!({"complete": [complete]}))
                         .await,
                 )
@@ -72,19 +75,19 @@ async fn another_owners_upload_is_as_unknown_as_any() {
             );
         }
         assert_eq!(
-            (&behind[0], &batched[0]),
-            (&behind[1], &batched[1]),
+            (&lists[0], &batches[0]),
+            (&lists[1], &batches[1]),
             "{state}"
         );
-        assert_eq!(behind[0].0, 404);
+        assert_eq!(lists[0].0, 404);
     }
-    let listed: UploadList = good(world.get("/v1/uploads").await, 200).await;
+    let listed: UploadList = expect_json(gateway.get("/v1/uploads").await, 200).await;
     assert_eq!(listed.uploads.len(), 1);
 }
 
-/// Every call about one upload: method, what stands behind its id, and a body that is good.
+/// Every call about one upload: method, path after the id, and a valid body.
 fn calls() -> Vec<(Method, &'static str, serde_json::Value)> {
-    let part = spec(2, &bodies()[1]);
+    let part = part_spec(2, &bodies()[1]);
     let body = |value: Result<serde_json::Value, _>| value.unwrap();
     let claim = serde_json::to_value(ClaimRequest {
         holder: "h".into(),
@@ -111,10 +114,10 @@ fn calls() -> Vec<(Method, &'static str, serde_json::Value)> {
     ]
 }
 
-/// A call that is new is new in the matrix too.
+/// Fails if a new route is missing from [`calls`].
 #[test]
-fn every_call_about_an_upload_is_asked_of_another_owner() {
-    let mut served = Vec::new();
+fn owner_test_covers_every_route_of_an_upload() {
+    let mut routes_served = Vec::new();
     let routes = include_str!("../../crates/gateway/src/routes/router.rs");
     for route in routes.split(".route(").skip(1) {
         let Some(rest) = route.trim_start().strip_prefix("\"/uploads/{id}") else {
@@ -130,26 +133,26 @@ fn every_call_about_an_upload_is_asked_of_another_owner() {
             Method::PATCH,
             Method::DELETE,
         ];
-        served.extend(
+        routes_served.extend(
             methods
                 .into_iter()
                 .filter(named)
                 .map(|method| format!("{method} {path}")),
         );
     }
-    let mut asked: Vec<String> = calls()
+    let mut routes_tested: Vec<String> = calls()
         .iter()
         .map(|(method, path, _)| format!("{method} {path}"))
         .collect();
-    served.sort();
-    asked.sort();
-    assert_eq!(served, asked);
+    routes_served.sort();
+    routes_tested.sort();
+    assert_eq!(routes_served, routes_tested);
 }
 
-/// All that an answer tells but the time.
-async fn whole(answer: Response) -> (StatusCode, Vec<(String, String)>, Vec<u8>) {
-    // Each answer has its own date, and the name of its own request.
-    let headers = answer
+/// The parts of a response that do not depend on time.
+async fn comparable(response: Response) -> (StatusCode, Vec<(String, String)>, Vec<u8>) {
+    // Each response has its own date and request id.
+    let headers = response
         .headers()
         .iter()
         .filter(|(name, _)| *name != "date" && *name != "x-request-id");
@@ -157,113 +160,122 @@ async fn whole(answer: Response) -> (StatusCode, Vec<(String, String)>, Vec<u8>)
         .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
         .collect();
     (
-        answer.status(),
+        response.status(),
         headers,
-        answer.bytes().await.unwrap().to_vec(),
+        response.bytes().await.unwrap().to_vec(),
     )
 }
 
 #[tokio::test]
-async fn every_error_is_a_problem() {
-    let world = World::new().await;
+async fn every_error_is_problem_json() {
+    let gateway = TestGateway::new().await;
     let send = |request: reqwest::RequestBuilder| async { request.send().await.unwrap() };
     let json = |body: &'static str| {
-        world
+        gateway
             .request(Method::POST, "/v1/uploads")
             .header("content-type", "application/json")
             .body(body)
     };
     for body in ["", "{", "[]", "{\"name\":1}", "\u{0}"] {
         assert_eq!(
-            code(send(json(body)).await).await,
+            problem_code(send(json(body)).await).await,
             "invalid_request",
             "{body}"
         );
     }
-    let unknown = world.get("/v1/nothing").await;
+    let unknown = gateway.get("/v1/nothing").await;
     assert_eq!(
-        (unknown.status().as_u16(), code(unknown).await.as_str()),
+        (
+            unknown.status().as_u16(),
+            problem_code(unknown).await.as_str()
+        ),
         (404, "not_found")
     );
-    let wrong = send(world.request(Method::PATCH, "/v1/uploads")).await;
+    let wrong_method = send(gateway.request(Method::PATCH, "/v1/uploads")).await;
     assert_eq!(
-        (wrong.status().as_u16(), code(wrong).await.as_str()),
+        (
+            wrong_method.status().as_u16(),
+            problem_code(wrong_method).await.as_str()
+        ),
         (405, "invalid_request")
     );
     let large = send(json("").body(vec![b' '; (1 << 20) + 1])).await;
     assert_eq!(
-        (large.status().as_u16(), code(large).await.as_str()),
+        (large.status().as_u16(), problem_code(large).await.as_str()),
         (413, "too_large")
     );
     for query in ["parts?after=-1", "url?expires=soon"] {
         let upload = "00000000-0000-4000-8000-000000000000";
         assert_eq!(
-            code(world.get(&format!("/v1/uploads/{upload}/{query}")).await).await,
+            problem_code(gateway.get(&format!("/v1/uploads/{upload}/{query}")).await).await,
             "invalid_request"
         );
     }
 }
 
 #[tokio::test]
-async fn pages_of_other_sites_cannot_reach_an_open_gateway() {
-    let world = World::new().await;
+async fn foreign_host_and_form_requests_are_rejected() {
+    let gateway = TestGateway::new().await;
     for host in ["evil.example", "127.0.0.1.evil.example", ""] {
-        let answer = world
+        let response = gateway
             .request(Method::GET, "/v1")
             .header("host", host)
             .send()
             .await
             .unwrap();
         assert_eq!(
-            (answer.status().as_u16(), code(answer).await.as_str()),
+            (
+                response.status().as_u16(),
+                problem_code(response).await.as_str()
+            ),
             (403, "forbidden"),
             "{host}"
         );
     }
-    let body = serde_json::to_vec(&begin(1)).unwrap();
-    let form = world
+    let body = serde_json::to_vec(&begin_request(1)).unwrap();
+    let form = gateway
         .request(Method::POST, "/v1/uploads")
         .header("content-type", "text/plain")
         .body(body);
     let form = form.header("idempotency-key", "key").send().await.unwrap();
-    assert_eq!(code(form).await, "invalid_request");
+    assert_eq!(problem_code(form).await, "invalid_request");
 }
 
 #[tokio::test]
-async fn settings_that_cannot_be_are_refused() {
-    let refused = async |change: fn(&mut Config)| {
-        let place = tempfile::tempdir().unwrap();
-        let mut config = config(place.path(), Auth::None);
+async fn invalid_configuration_is_rejected_and_creates_nothing() {
+    let rejection = async |change: fn(&mut Config)| {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = config(dir.path(), Auth::None);
         change(&mut config);
         let kind = upload_gateway::start(config).await.unwrap_err().kind();
         assert_eq!(
-            std::fs::read_dir(place.path()).unwrap().count(),
+            std::fs::read_dir(dir.path()).unwrap().count(),
             0,
-            "nothing was made"
+            "files were created"
         );
         kind
     };
     assert_eq!(
-        refused(|config| config.listen = "0.0.0.0:0".parse().unwrap()).await,
+        rejection(|config| config.listen = "0.0.0.0:0".parse().unwrap()).await,
         Kind::Config
     );
     assert_eq!(
-        refused(|config| config.allow_types = vec!["video".into()]).await,
+        rejection(|config| config.allow_types = vec!["video".into()]).await,
         Kind::Config
     );
     assert_eq!(
-        refused(|config| config.sse = Some("rot13".into())).await,
+        rejection(|config| config.sse = Some("rot13".into())).await,
         Kind::Config
     );
     assert_eq!(
-        refused(|config| config.public_url = Some("ftp://x/".parse().unwrap())).await,
+        rejection(|config| config.public_url = Some("ftp://x/".parse().unwrap())).await,
         Kind::Config
     );
     assert_eq!(
-        refused(|config| config.public_url = Some("https://up.example".parse().unwrap())).await,
+        rejection(|config| config.public_url = Some("https://up.example".parse().unwrap())).await,
         Kind::Config
     );
-    let unknown = |config: &mut Config| {
+    let unprobed_store = |config: &mut Config| {
         config.store = StoreConfig::S3 {
             bucket: "bucket".into(),
             prefix: String::new(),
@@ -273,14 +285,14 @@ async fn settings_that_cannot_be_are_refused() {
         };
         config.proof = None;
     };
-    assert_eq!(refused(unknown).await, Kind::Config);
+    assert_eq!(rejection(unprobed_store).await, Kind::Config);
 }
 
-/// A token is replaced without its owner losing anything, and ends when it was said to.
+/// A token is replaced, and its owner keeps the uploads; each token ends when revoked or expired.
 #[tokio::test]
-async fn tokens_of_one_name_share_their_uploads_and_end() {
-    let mut world = World::with(|config| config.auth = Auth::Tokens).await;
-    let ledger = Ledger::open(&LedgerConfig::Sqlite(world.place.path().join("ledger.db")))
+async fn tokens_of_one_owner_share_uploads_until_revoked_or_expired() {
+    let mut gateway = TestGateway::with_config(|config| config.auth = Auth::Tokens).await;
+    let ledger = Ledger::open(&LedgerConfig::Sqlite(gateway.dir.path().join("ledger.db")))
         .await
         .unwrap();
     let old = ledger.add_token("ci").await.unwrap();
@@ -288,29 +300,42 @@ async fn tokens_of_one_name_share_their_uploads_and_end() {
         .add_expiring_token("ci", Duration::from_hours(2))
         .await
         .unwrap();
-    world.token = Some(old.expose().to_owned());
-    let upload = world.begun(&begin(TWO_PARTS)).await;
-    world.token = Some(new.expose().to_owned());
-    good::<UploadStatus>(world.get(&format!("/v1/uploads/{}", upload.id)).await, 200).await;
+    gateway.token = Some(old.expose().to_owned());
+    let upload = gateway.create_upload(&begin_request(TWO_PARTS)).await;
+    gateway.token = Some(new.expose().to_owned());
+    expect_json::<UploadStatus>(
+        gateway.get(&format!("/v1/uploads/{}", upload.id)).await,
+        200,
+    )
+    .await;
     ledger
         .revoke(old.expose().split('_').nth(1).unwrap())
         .await
         .unwrap();
-    good::<BackendInfo>(world.get("/v1").await, 200).await;
-    world.ledger("UPDATE token SET expires_at = expires_at - 7200000");
-    assert_eq!(code(world.get("/v1").await).await, "unauthenticated");
-    world.token = Some(old.expose().to_owned());
-    assert_eq!(code(world.get("/v1").await).await, "unauthenticated");
+    expect_json::<BackendInfo>(gateway.get("/v1").await, 200).await;
+    gateway.execute_sql("UPDATE token SET expires_at = expires_at - 7200000");
+    assert_eq!(
+        problem_code(gateway.get("/v1").await).await,
+        "unauthenticated"
+    );
+    gateway.token = Some(old.expose().to_owned());
+    assert_eq!(
+        problem_code(gateway.get("/v1").await).await,
+        "unauthenticated"
+    );
 }
 
 #[tokio::test]
-async fn a_private_gateway_serves_its_token_alone() {
+async fn private_gateway_accepts_only_its_token() {
     let token = upload_types::names::Token::new("canary".into());
-    let mut world = World::with(|config| config.auth = Auth::Private(token)).await;
+    let mut gateway = TestGateway::with_config(|config| config.auth = Auth::Private(token)).await;
     for wrong in [None, Some("canary2"), Some("")] {
-        world.token = wrong.map(str::to_owned);
-        assert_eq!(code(world.get("/v1").await).await, "unauthenticated");
+        gateway.token = wrong.map(str::to_owned);
+        assert_eq!(
+            problem_code(gateway.get("/v1").await).await,
+            "unauthenticated"
+        );
     }
-    world.token = Some("canary".to_owned());
-    good::<BackendInfo>(world.get("/v1").await, 200).await;
+    gateway.token = Some("canary".to_owned());
+    expect_json::<BackendInfo>(gateway.get("/v1").await, 200).await;
 }

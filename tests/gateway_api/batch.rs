@@ -1,47 +1,47 @@
-//! Many uploads in one call: each begun and completed as if it had been asked for alone.
+//! Many uploads in one call: each is begun and completed as in a call of its own.
 //!
-//! Border: that the ledger commits them together is tested beside the ledger's thread.
+//! Not here: the ledger commits them together (unit tests of the ledger).
 
 use serde_json::{Value, json};
 
-use crate::world::*;
+use crate::gateway::*;
 
-fn small(name: &str) -> BatchBegin {
+fn small_file(name: &str) -> BatchBegin {
     let body = name.as_bytes();
     let size = u64::try_from(body.len()).unwrap();
-    let parts = Some(vec![spec(1, body)]);
+    let parts = Some(vec![part_spec(1, body)]);
     BatchBegin {
         idempotency_key: name.into(),
         request: BeginRequest {
             name: name.into(),
             parts,
-            ..begin(size)
+            ..begin_request(size)
         },
     }
 }
 
-fn answer<T>(outcome: BatchOutcome<T>, status: u16) -> T {
+fn granted<T>(outcome: BatchOutcome<T>, status: u16) -> T {
     match outcome.body {
-        BatchBody::Response(answer) if outcome.status == status => answer,
-        _ => panic!("answered {}", outcome.status),
+        BatchBody::Response(response) if outcome.status == status => response,
+        _ => panic!("status {}", outcome.status),
     }
 }
 
-fn refused<T>(outcome: &BatchOutcome<T>) -> &str {
+fn rejection<T>(outcome: &BatchOutcome<T>) -> &str {
     let BatchBody::Problem(problem) = &outcome.body else {
-        panic!("granted with {}", outcome.status)
+        panic!("granted with status {}", outcome.status)
     };
     assert_eq!(outcome.status, problem.status);
     &problem.code
 }
 
 async fn batch(
-    world: &World,
+    gateway: &TestGateway,
     begin: Vec<BatchBegin>,
     complete: Vec<BatchComplete>,
 ) -> BatchResponse {
-    good(
-        world
+    expect_json(
+        gateway
             .post("/v1/batch", &BatchRequest { begin, complete })
             .await,
         200,
@@ -49,13 +49,13 @@ async fn batch(
     .await
 }
 
-/// Sends the one part of a small upload, and says how it is to be completed.
-async fn sent(world: &World, upload: &BeginResponse, body: &[u8]) -> BatchComplete {
+/// Sends the one part of a small upload. Returns the call that completes it.
+async fn put_part(gateway: &TestGateway, upload: &BeginResponse, body: &[u8]) -> BatchComplete {
     let signed = &upload.parts.as_ref().unwrap()[0];
     let sha256 = Sha256::of(body);
     let part = CompletePart {
         number: PartNumber::FIRST,
-        etag: etag(&world.put(signed, body.to_vec()).await),
+        etag: etag(&gateway.put(signed, body.to_vec()).await),
         sha256,
     };
     let request = CompleteRequest {
@@ -70,21 +70,21 @@ async fn sent(world: &World, upload: &BeginResponse, body: &[u8]) -> BatchComple
 }
 
 #[tokio::test]
-async fn small_files_take_two_calls_together_and_a_put_each() {
-    let world = World::new().await;
+async fn small_files_need_two_batch_calls_and_one_put_each() {
+    let gateway = TestGateway::new().await;
     let names: Vec<String> = (0..40).map(|n| format!("file-{n}")).collect();
     let begun = batch(
-        &world,
-        names.iter().map(|name| small(name)).collect(),
+        &gateway,
+        names.iter().map(|name| small_file(name)).collect(),
         Vec::new(),
     )
     .await;
     assert_eq!((begun.begin.len(), begun.complete.len()), (40, 0));
     let mut completes = Vec::new();
     for (name, begun) in names.iter().zip(begun.begin) {
-        let upload = answer(begun, 201);
+        let upload = granted(begun, 201);
         assert_eq!(upload.state, UploadState::Uploading);
-        completes.push(sent(&world, &upload, name.as_bytes()).await);
+        completes.push(put_part(&gateway, &upload, name.as_bytes()).await);
     }
     let again = completes.clone();
     for completes in [completes, again] {
@@ -92,11 +92,11 @@ async fn small_files_take_two_calls_together_and_a_put_each() {
             .iter()
             .map(|complete| complete.id.clone())
             .collect();
-        let done = batch(&world, Vec::new(), completes).await;
+        let done = batch(&gateway, Vec::new(), completes).await;
         assert_eq!(done.complete.len(), 40);
         for ((name, id), outcome) in names.iter().zip(ids).zip(done.complete) {
-            let CompleteResponse::Receipt(receipt) = answer(outcome, 200) else {
-                panic!("not decided")
+            let CompleteResponse::Receipt(receipt) = granted(outcome, 200) else {
+                panic!("no receipt")
             };
             assert_eq!(
                 (receipt.id, receipt.sha256),
@@ -104,42 +104,49 @@ async fn small_files_take_two_calls_together_and_a_put_each() {
             );
         }
     }
-    let ready: UploadList = good(world.get("/v1/uploads?state=ready").await, 200).await;
+    let ready: UploadList = expect_json(gateway.get("/v1/uploads?state=ready").await, 200).await;
     assert_eq!(ready.uploads.len(), 40);
 }
 
 #[tokio::test]
-async fn a_bad_call_spoils_no_other() {
-    let world = World::with(|config| config.allow_types = vec!["video/*".into()]).await;
-    let mut wrong_type = small("b");
+async fn invalid_call_does_not_affect_others() {
+    let gateway =
+        TestGateway::with_config(|config| config.allow_types = vec!["video/*".into()]).await;
+    let mut wrong_type = small_file("b");
     wrong_type.request.content_type = "text/html".into();
-    let mut no_key = small("c");
+    let mut no_key = small_file("c");
     no_key.idempotency_key = String::new();
-    let begun = batch(&world, vec![wrong_type, small("a"), no_key], Vec::new()).await;
-    assert_eq!(refused(&begun.begin[0]), "type_not_allowed");
-    assert_eq!(refused(&begun.begin[2]), "invalid_request");
+    let begun = batch(
+        &gateway,
+        vec![wrong_type, small_file("a"), no_key],
+        Vec::new(),
+    )
+    .await;
+    assert_eq!(rejection(&begun.begin[0]), "type_not_allowed");
+    assert_eq!(rejection(&begun.begin[2]), "invalid_request");
     let [_, upload, _] = begun.begin.try_into().unwrap();
-    let complete = sent(&world, &answer(upload, 201), b"a").await;
+    let complete = put_part(&gateway, &granted(upload, 201), b"a").await;
 
     let mut unknown = complete.clone();
     unknown.id = "0b8f7a52-4c62-4a5b-9d3e-0d7f3e2a1c00".parse().unwrap();
-    let mut fenced = complete.clone();
-    fenced.request.epoch += 1;
-    let mut other = complete.clone();
-    other.request.checksum = Checksum::whole(&Sha256::of(b"b"));
-    let calls = [unknown, fenced, other, complete].map(|call| serde_json::to_value(call).unwrap());
+    let mut wrong_epoch = complete.clone();
+    wrong_epoch.request.epoch += 1;
+    let mut wrong_checksum = complete.clone();
+    wrong_checksum.request.checksum = Checksum::whole(&Sha256::of(b"b"));
+    let calls = [unknown, wrong_epoch, wrong_checksum, complete]
+        .map(|call| serde_json::to_value(call).unwrap());
     let mut calls = Vec::from(calls);
     calls.insert(0, json!({"id": "0b8f7a52-4c62-4a5b-9d3e-0d7f3e2a1c00"}));
     calls.insert(0, json!("nonsense"));
-    let begins = json!([{"idempotency_key": "d"}, serde_json::to_value(small("e")).unwrap()]);
-    let answer: BatchResponse = good(
-        world
+    let begins = json!([{"idempotency_key": "d"}, serde_json::to_value(small_file("e")).unwrap()]);
+    let response: BatchResponse = expect_json(
+        gateway
             .post("/v1/batch", &json!({"begin": begins, "complete": calls}))
             .await,
         200,
     )
     .await;
-    let codes: Vec<_> = answer.complete[..5].iter().map(refused).collect();
+    let codes: Vec<_> = response.complete[..5].iter().map(rejection).collect();
     assert_eq!(
         codes,
         [
@@ -150,44 +157,52 @@ async fn a_bad_call_spoils_no_other() {
             "source_mismatch"
         ]
     );
-    assert_eq!((answer.complete.len(), answer.complete[5].status), (6, 200));
     assert_eq!(
-        (refused(&answer.begin[0]), answer.begin[1].status),
+        (response.complete.len(), response.complete[5].status),
+        (6, 200)
+    );
+    assert_eq!(
+        (rejection(&response.begin[0]), response.begin[1].status),
         ("invalid_request", 201)
     );
 }
 
 #[tokio::test]
-async fn a_key_that_comes_twice_repeats() {
-    let world = World::new().await;
-    let mut another = small("a");
+async fn repeated_idempotency_key_returns_the_same_upload() {
+    let gateway = TestGateway::new().await;
+    let mut another = small_file("a");
     another.request.size = Some(2);
     let begun = batch(
-        &world,
-        vec![small("a"), small("b"), another, small("a")],
+        &gateway,
+        vec![small_file("a"), small_file("b"), another, small_file("a")],
         Vec::new(),
     )
     .await;
-    assert_eq!(refused(&begun.begin[2]), "idempotency_mismatch");
+    assert_eq!(rejection(&begun.begin[2]), "idempotency_mismatch");
     let [first, other, _, repeat] = begun.begin.try_into().unwrap();
-    let (first, other, repeat) = (answer(first, 201), answer(other, 201), answer(repeat, 200));
+    let (first, other, repeat) = (
+        granted(first, 201),
+        granted(other, 201),
+        granted(repeat, 200),
+    );
     assert_eq!((&first.id, first.epoch), (&repeat.id, repeat.epoch));
     assert_ne!(first.id, other.id);
-    // Alone, it is the same upload too.
-    let alone: BeginResponse = good(world.begin("a", &small("a").request).await, 200).await;
+    // A call of its own returns the same upload.
+    let alone: BeginResponse =
+        expect_json(gateway.begin("a", &small_file("a").request).await, 200).await;
     assert_eq!(alone.id, first.id);
 }
 
 #[tokio::test]
-async fn parts_are_pinned_from_the_beginning() {
-    let world = World::new().await;
+async fn parts_of_begin_are_pinned() {
+    let gateway = TestGateway::new().await;
     let bodies = bodies();
-    let parts = vec![spec(2, &bodies[1])];
+    let parts = vec![part_spec(2, &bodies[1])];
     let request = BeginRequest {
         parts: Some(parts.clone()),
-        ..begin(TWO_PARTS)
+        ..begin_request(TWO_PARTS)
     };
-    let upload = world.begun(&request).await;
+    let upload = gateway.create_upload(&request).await;
     assert_eq!(
         (
             upload.state,
@@ -196,18 +211,24 @@ async fn parts_are_pinned_from_the_beginning() {
         (UploadState::Uploading, 2)
     );
     assert_eq!(
-        code(world.sign(&upload, vec![spec(2, &[3; 77])]).await).await,
+        problem_code(gateway.sign(&upload, vec![part_spec(2, &[3; 77])]).await).await,
         "part_pinned"
     );
-    let parts = world.send(&upload, &bodies).await;
-    good::<Receipt>(world.complete(&upload, &parts).await, 200).await;
+    let parts = gateway.put_parts(&upload, &bodies).await;
+    expect_json::<Receipt>(gateway.complete(&upload, &parts).await, 200).await;
 
-    // One part with two fingerprints would be two URLs for one place.
-    let parts = Some(vec![spec(1, b"abc"), spec(1, b"abd")]);
+    // Two SHA-256 for one part would give two URLs for it.
+    let parts = Some(vec![part_spec(1, b"abc"), part_spec(1, b"abd")]);
     assert_eq!(
-        code(
-            world
-                .begin("other", &BeginRequest { parts, ..begin(3) })
+        problem_code(
+            gateway
+                .begin(
+                    "other",
+                    &BeginRequest {
+                        parts,
+                        ..begin_request(3)
+                    }
+                )
                 .await
         )
         .await,
@@ -216,22 +237,25 @@ async fn parts_are_pinned_from_the_beginning() {
 }
 
 #[tokio::test]
-async fn a_batch_that_cannot_be_one_is_refused_whole() {
-    let world = World::new().await;
-    let post = async |body: Value| world.post("/v1/batch", &body).await;
+async fn invalid_batch_is_rejected_as_a_whole() {
+    let gateway = TestGateway::new().await;
+    let post = async |body: Value| gateway.post("/v1/batch", &body).await;
     for body in [
         json!("begin"),
         json!({"begin": 1}),
         json!({"begin": vec![1; 200], "complete": vec![1; 57]}),
     ] {
-        let answer = post(body).await;
-        assert_eq!(answer.status(), 400);
-        assert_eq!(code(answer).await, "invalid_request");
+        let response = post(body).await;
+        assert_eq!(response.status(), 400);
+        assert_eq!(problem_code(response).await, "invalid_request");
     }
     let most = post(json!({"begin": vec![1; 200], "complete": vec![1; 56]})).await;
-    assert_eq!(good::<BatchResponse>(most, 200).await.begin.len(), 200);
     assert_eq!(
-        good::<BatchResponse>(post(json!({})).await, 200)
+        expect_json::<BatchResponse>(most, 200).await.begin.len(),
+        200
+    );
+    assert_eq!(
+        expect_json::<BatchResponse>(post(json!({})).await, 200)
             .await
             .begin
             .len(),
@@ -240,29 +264,29 @@ async fn a_batch_that_cannot_be_one_is_refused_whole() {
 }
 
 #[tokio::test]
-async fn nobody_completes_what_is_anothers() {
-    let mut world = World::with(|config| config.auth = Auth::Tokens).await;
+async fn batch_does_not_complete_uploads_of_another_owner() {
+    let mut gateway = TestGateway::with_config(|config| config.auth = Auth::Tokens).await;
     assert_eq!(
-        code(world.post("/v1/batch", &BatchRequest::default()).await).await,
+        problem_code(gateway.post("/v1/batch", &BatchRequest::default()).await).await,
         "unauthenticated"
     );
-    let ledger = Ledger::open(&LedgerConfig::Sqlite(world.place.path().join("ledger.db")))
+    let ledger = Ledger::open(&LedgerConfig::Sqlite(gateway.dir.path().join("ledger.db")))
         .await
         .unwrap();
     let token = async |name: &str| Some(ledger.add_token(name).await.unwrap().expose().to_owned());
-    world.token = token("one").await;
-    let begun = batch(&world, vec![small("a")], Vec::new()).await;
-    let complete = sent(
-        &world,
-        &answer(begun.begin.into_iter().next().unwrap(), 201),
+    gateway.token = token("one").await;
+    let begun = batch(&gateway, vec![small_file("a")], Vec::new()).await;
+    let complete = put_part(
+        &gateway,
+        &granted(begun.begin.into_iter().next().unwrap(), 201),
         b"a",
     )
     .await;
-    world.token = token("two").await;
-    let theirs = batch(&world, vec![small("a")], vec![complete]).await;
-    assert_eq!(refused(&theirs.complete[0]), "not_found");
+    gateway.token = token("two").await;
+    let response = batch(&gateway, vec![small_file("a")], vec![complete]).await;
+    assert_eq!(rejection(&response.complete[0]), "not_found");
     assert_ne!(
-        answer(theirs.begin.into_iter().next().unwrap(), 201)
+        granted(response.begin.into_iter().next().unwrap(), 201)
             .id
             .as_str(),
         ""

@@ -1,18 +1,20 @@
-//! A store that pushes its events: with its secret it is heard, without it is nobody.
+//! Events that a store pushes: authentication and form.
 //!
-//! Border: what an event comes to is `gateway/service/tests/confirm.rs`.
+//! Not here: the effect of an event (unit tests of the gateway).
 
 use serde_json::json;
 use upload_gateway::EventSource;
 use upload_types::names::Token;
 
-use crate::world::*;
+use crate::gateway::*;
 
 const SECRET: &str = "a-long-random-word";
 
-async fn world() -> World {
-    World::with(|config| config.events = Some(EventSource::Webhook(Token::new(SECRET.into()))))
-        .await
+async fn start_gateway() -> TestGateway {
+    TestGateway::with_config(|config| {
+        config.events = Some(EventSource::Webhook(Token::new(SECRET.into())));
+    })
+    .await
 }
 
 fn event(key: &str) -> String {
@@ -21,64 +23,67 @@ fn event(key: &str) -> String {
 }
 
 async fn push(
-    world: &World,
+    gateway: &TestGateway,
     authorization: Option<&str>,
     body: impl Into<reqwest::Body>,
 ) -> Response {
-    let mut request = world.request(Method::POST, "/v1/events/s3").body(body);
+    let mut request = gateway.request(Method::POST, "/v1/events/s3").body(body);
     if let Some(authorization) = authorization {
         request = request.header("authorization", authorization);
     }
     request.send().await.unwrap()
 }
 
-/// An upload whose one PUT was made, and whose client then died.
-async fn put_alone(world: &World) -> BeginResponse {
+/// An upload with its one part sent; the client does not complete it.
+async fn put_without_complete(gateway: &TestGateway) -> BeginResponse {
     let body = b"seventy-seven".to_vec();
-    let upload = world.begun(&begin(13)).await;
-    world.send(&upload, &[body]).await;
+    let upload = gateway.create_upload(&begin_request(13)).await;
+    gateway.put_parts(&upload, &[body]).await;
     upload
 }
 
-async fn state(world: &World, upload: &BeginResponse) -> UploadState {
-    good::<UploadStatus>(world.get(&format!("/v1/uploads/{}", upload.id)).await, 200)
-        .await
-        .state
+async fn state(gateway: &TestGateway, upload: &BeginResponse) -> UploadState {
+    expect_json::<UploadStatus>(
+        gateway.get(&format!("/v1/uploads/{}", upload.id)).await,
+        200,
+    )
+    .await
+    .state
 }
 
-async fn becomes_ready(world: &World, upload: &BeginResponse) {
+async fn wait_until_ready(gateway: &TestGateway, upload: &BeginResponse) {
     until("ready", async || {
-        (state(world, upload).await == UploadState::Ready).then_some(())
+        (state(gateway, upload).await == UploadState::Ready).then_some(())
     })
     .await;
 }
 
 #[tokio::test]
-async fn an_event_with_the_secret_confirms_an_upload_whose_client_is_gone() {
-    // Bearer as MinIO may, bare as MinIO does, a user's password as Ceph does.
-    for shown in [
+async fn authenticated_event_confirms_an_upload_without_its_client() {
+    // Two forms that MinIO sends, and the password of a URL as Ceph sends it.
+    for authorization in [
         &format!("Bearer {SECRET}"),
         SECRET,
         "Basic Y2VwaDphLWxvbmctcmFuZG9tLXdvcmQ=",
     ] {
-        let world = world().await;
-        let upload = put_alone(&world).await;
+        let gateway = start_gateway().await;
+        let upload = put_without_complete(&gateway).await;
         assert_eq!(
-            push(&world, Some(shown), event(upload.key.as_str()))
+            push(&gateway, Some(authorization), event(upload.key.as_str()))
                 .await
                 .status(),
             200,
-            "{shown}"
+            "{authorization}"
         );
-        becomes_ready(&world, &upload).await;
+        wait_until_ready(&gateway, &upload).await;
     }
 }
 
 #[tokio::test]
-async fn an_event_without_the_secret_is_nobodys() {
-    let world = world().await;
-    let upload = put_alone(&world).await;
-    for shown in [
+async fn unauthenticated_event_is_rejected_without_effect() {
+    let gateway = start_gateway().await;
+    let upload = put_without_complete(&gateway).await;
+    for authorization in [
         None,
         Some("Bearer another"),
         Some(""),
@@ -86,43 +91,45 @@ async fn an_event_without_the_secret_is_nobodys() {
         Some("Basic Y2VwaDpub3Q="),
         Some("Bearer"),
     ] {
-        let response = push(&world, shown, event(upload.key.as_str())).await;
-        assert_eq!(response.status(), 401, "{shown:?}");
+        let response = push(&gateway, authorization, event(upload.key.as_str())).await;
+        assert_eq!(response.status(), 401, "{authorization:?}");
     }
-    // What is behind a forged event would be known by now: this one is looked into after them all.
-    let other = world
-        .begun(&BeginRequest {
+    // Events are processed in order: after this one, the rejected ones would have had their effect.
+    let other = gateway
+        .create_upload(&BeginRequest {
             name: "other".into(),
-            ..begin(13)
+            ..begin_request(13)
         })
         .await;
-    world.send(&other, &[b"thirteen byte".to_vec()]).await;
-    push(&world, Some(SECRET), event(other.key.as_str())).await;
-    becomes_ready(&world, &other).await;
-    assert_eq!(state(&world, &upload).await, UploadState::Uploading);
+    gateway
+        .put_parts(&other, &[b"thirteen byte".to_vec()])
+        .await;
+    push(&gateway, Some(SECRET), event(other.key.as_str())).await;
+    wait_until_ready(&gateway, &other).await;
+    assert_eq!(state(&gateway, &upload).await, UploadState::Uploading);
 }
 
 #[tokio::test]
-async fn what_is_no_event_is_refused_and_harms_nobody() {
-    let world = world().await;
+async fn invalid_event_is_rejected_without_harm() {
+    let gateway = start_gateway().await;
     for body in ["", "{}", "[]", "hello", "{\"Records\":[{}]}"] {
-        let problem: Problem = good(push(&world, Some(SECRET), body).await, 400).await;
+        let problem: Problem = expect_json(push(&gateway, Some(SECRET), body).await, 400).await;
         assert_eq!(problem.code, "invalid_request", "{body}");
     }
     assert_eq!(
-        push(&world, Some(SECRET), vec![b' '; (256 << 10) + 1])
+        push(&gateway, Some(SECRET), vec![b' '; (256 << 10) + 1])
             .await
             .status(),
         413
     );
     assert_eq!(
-        push(&world, Some(SECRET), event("uploads/no/such"))
+        push(&gateway, Some(SECRET), event("uploads/no/such"))
             .await
             .status(),
         200
     );
     assert_eq!(
-        push(&world, Some(SECRET), event("../../etc/passwd"))
+        push(&gateway, Some(SECRET), event("../../etc/passwd"))
             .await
             .status(),
         200
@@ -130,10 +137,10 @@ async fn what_is_no_event_is_refused_and_harms_nobody() {
 }
 
 #[tokio::test]
-async fn without_a_webhook_there_is_no_such_path() {
-    let world = World::new().await;
+async fn event_route_exists_only_with_a_webhook() {
+    let gateway = TestGateway::new().await;
     assert_eq!(
-        push(&world, Some(SECRET), event("uploads/a/b"))
+        push(&gateway, Some(SECRET), event("uploads/a/b"))
             .await
             .status(),
         404

@@ -1,6 +1,5 @@
-//! An issuer of tokens on loopback: its discovery document, its keys, and tokens as GitHub Actions has them, honest or forged.
-//!
-//! Border: signs and serves; whether a gateway takes the token is the tests'.
+//! An issuer of tokens on loopback: its discovery document, its keys, and tokens with the claims of
+//! GitHub Actions, valid or forged.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -19,30 +18,30 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use upload_gateway::{Algorithm, Issuer as Known};
+use upload_gateway::{Algorithm, Issuer as IssuerConfig};
 
 pub const AUDIENCE: &str = "https://upload.example";
 
-/// A key pair under a name.
+/// A key pair.
 pub enum Key {
     Rsa(KeyPair),
     Ec(EcdsaKeyPair),
     Ed(Ed25519KeyPair),
 }
 
-/// Made once: an RSA key takes a while.
-pub fn rsa() -> &'static Key {
+/// Created once, because an RSA key takes a while.
+pub fn rsa_key() -> &'static Key {
     static KEY: OnceLock<Key> = OnceLock::new();
     KEY.get_or_init(|| Key::Rsa(KeyPair::generate(KeySize::Rsa2048).unwrap()))
 }
 
-/// The key the issuer has next.
-pub fn next() -> &'static Key {
+/// The key after a rotation.
+pub fn other_rsa_key() -> &'static Key {
     static KEY: OnceLock<Key> = OnceLock::new();
     KEY.get_or_init(|| Key::Rsa(KeyPair::generate(KeySize::Rsa2048).unwrap()))
 }
 
-fn text(bytes: impl AsRef<[u8]>) -> String {
+fn base64url(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
@@ -51,21 +50,21 @@ impl Key {
         match self {
             Self::Rsa(key) => {
                 let key = key.public_key();
-                let n = text(key.modulus().big_endian_without_leading_zero());
-                let e = text(key.exponent().big_endian_without_leading_zero());
+                let n = base64url(key.modulus().big_endian_without_leading_zero());
+                let e = base64url(key.exponent().big_endian_without_leading_zero());
                 json!({"kid": kid, "kty": "RSA", "use": "sig", "alg": "RS256", "n": n, "e": e})
             }
             Self::Ec(key) => {
                 let (x, y) = key.public_key().as_ref()[1..].split_at(32);
-                json!({"kid": kid, "kty": "EC", "crv": "P-256", "x": text(x), "y": text(y)})
+                json!({"kid": kid, "kty": "EC", "crv": "P-256", "x": base64url(x), "y": base64url(y)})
             }
             Self::Ed(key) => {
-                json!({"kid": kid, "kty": "OKP", "crv": "Ed25519", "x": text(key.public_key())})
+                json!({"kid": kid, "kty": "OKP", "crv": "Ed25519", "x": base64url(key.public_key())})
             }
         }
     }
 
-    /// The public key as files hold it.
+    /// The public key in DER.
     pub fn public_der(&self) -> Vec<u8> {
         let Self::Rsa(key) = self else {
             panic!("an RSA key")
@@ -77,15 +76,15 @@ impl Key {
     }
 
     fn sign(&self, message: &[u8]) -> Vec<u8> {
-        let dice = SystemRandom::new();
+        let random = SystemRandom::new();
         match self {
             Self::Rsa(key) => {
                 let mut signature = vec![0; key.public_modulus_len()];
-                key.sign(&RSA_PKCS1_SHA256, &dice, message, &mut signature)
+                key.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature)
                     .unwrap();
                 signature
             }
-            Self::Ec(key) => key.sign(&dice, message).unwrap().as_ref().to_vec(),
+            Self::Ec(key) => key.sign(&random, message).unwrap().as_ref().to_vec(),
             Self::Ed(key) => key.sign(message).as_ref().to_vec(),
         }
     }
@@ -98,16 +97,16 @@ impl Key {
         }
     }
 
-    /// A token with these claims, by this key's name.
+    /// A token with these claims and this key id.
     pub fn token(&self, kid: &str, claims: &Value) -> String {
-        self.token_of(
+        self.token_with_header(
             &json!({"typ": "JWT", "alg": self.algorithm(), "kid": kid}),
             claims,
         )
     }
 
-    pub fn token_of(&self, header: &Value, claims: &Value) -> String {
-        sealed(header, claims, |message| self.sign(message))
+    pub fn token_with_header(&self, header: &Value, claims: &Value) -> String {
+        signed_token(header, claims, |message| self.sign(message))
     }
 
     pub fn ec() -> Self {
@@ -120,70 +119,75 @@ impl Key {
     }
 }
 
-pub fn sealed(header: &Value, claims: &Value, sign: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
-    let message = format!("{}.{}", text(header.to_string()), text(claims.to_string()));
-    let signature = text(sign(message.as_bytes()));
+pub fn signed_token(header: &Value, claims: &Value, sign: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
+    let message = format!(
+        "{}.{}",
+        base64url(header.to_string()),
+        base64url(claims.to_string())
+    );
+    let signature = base64url(sign(message.as_bytes()));
     format!("{message}.{signature}")
 }
 
-/// What an issuer answers, and how often it was asked.
-struct Desk {
+/// The responses of an issuer, and the number of requests.
+struct IssuerState {
     keys: Value,
-    /// In place of everything.
-    answer: Option<(u16, String)>,
+    /// Replaces every response.
+    response: Option<(u16, String)>,
     discovery: Value,
-    asked: usize,
+    key_request_count: usize,
 }
 
 /// A running issuer.
 pub struct Issuer {
     pub url: String,
-    desk: Arc<Mutex<Desk>>,
+    state: Arc<Mutex<IssuerState>>,
 }
 
 impl Issuer {
-    /// With the first key, named `key-1`.
+    /// Starts an issuer with [`rsa_key`] under the key id `key-1`.
     pub async fn start() -> Self {
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
             .await
             .unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let discovery = json!({"issuer": url, "jwks_uri": format!("{url}/keys")});
-        let keys = json!({"keys": [rsa().jwk("key-1")]});
-        let desk = Arc::new(Mutex::new(Desk {
+        let keys = json!({"keys": [rsa_key().jwk("key-1")]});
+        let state = Arc::new(Mutex::new(IssuerState {
             keys,
-            answer: None,
+            response: None,
             discovery,
-            asked: 0,
+            key_request_count: 0,
         }));
         let router = axum::Router::new()
-            .fallback(answer)
-            .with_state(Arc::clone(&desk));
+            .fallback(response)
+            .with_state(Arc::clone(&state));
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { url, desk }
+        Self { url, state }
     }
 
     pub fn set_keys(&self, keys: &[Value]) {
-        self.desk.lock().unwrap().keys = json!({"keys": keys});
+        self.state.lock().unwrap().keys = json!({"keys": keys});
     }
 
-    /// From now on, this in place of everything; None is the truth again.
-    pub fn set_answer(&self, answer: Option<(u16, &str)>) {
-        self.desk.lock().unwrap().answer = answer.map(|(status, body)| (status, body.to_owned()));
+    /// Replaces every response; `None` restores them.
+    pub fn set_response(&self, response: Option<(u16, &str)>) {
+        self.state.lock().unwrap().response =
+            response.map(|(status, body)| (status, body.to_owned()));
     }
 
     pub fn set_discovery(&self, discovery: Value) {
-        self.desk.lock().unwrap().discovery = discovery;
+        self.state.lock().unwrap().discovery = discovery;
     }
 
-    /// How often its keys were asked for.
-    pub fn asked(&self) -> usize {
-        self.desk.lock().unwrap().asked
+    /// The number of requests for the keys.
+    pub fn key_request_count(&self) -> usize {
+        self.state.lock().unwrap().key_request_count
     }
 
-    /// How a gateway is told of it: jobs of one organisation may upload.
-    pub fn known(&self) -> Known {
-        Known {
+    /// A configuration that admits jobs of one organisation.
+    pub fn config(&self) -> IssuerConfig {
+        IssuerConfig {
             issuer: self.url.clone(),
             audience: AUDIENCE.into(),
             jwks: None,
@@ -193,7 +197,7 @@ impl Issuer {
         }
     }
 
-    /// What GitHub says of a job (its documentation names each claim), good for five minutes.
+    /// The claims of a GitHub Actions job, as GitHub documents them, valid for five minutes.
     pub fn claims(&self) -> Value {
         let now = Timestamp::now().as_second();
         json!({
@@ -233,7 +237,7 @@ impl Issuer {
         })
     }
 
-    /// The same but for one claim; null leaves it out.
+    /// The same claims with one replaced; null removes it.
     pub fn claims_with(&self, name: &str, value: Value) -> Value {
         let Value::Object(mut claims) = self.claims() else {
             unreachable!()
@@ -246,16 +250,16 @@ impl Issuer {
         claims.into()
     }
 
-    /// A token such as a job gets.
+    /// A token of a job.
     pub fn token(&self) -> String {
-        rsa().token("key-1", &self.claims())
+        rsa_key().token("key-1", &self.claims())
     }
 }
 
-async fn answer(State(desk): State<Arc<Mutex<Desk>>>, uri: Uri) -> Response {
-    let mut desk = desk.lock().unwrap();
-    desk.asked += usize::from(uri.path() == "/keys");
-    if let Some((status, body)) = &desk.answer {
+async fn response(State(state): State<Arc<Mutex<IssuerState>>>, uri: Uri) -> Response {
+    let mut state = state.lock().unwrap();
+    state.key_request_count += usize::from(uri.path() == "/keys");
+    if let Some((status, body)) = &state.response {
         let location = [(header::LOCATION, "/elsewhere")];
         return (
             StatusCode::from_u16(*status).unwrap(),
@@ -265,8 +269,8 @@ async fn answer(State(desk): State<Arc<Mutex<Desk>>>, uri: Uri) -> Response {
             .into_response();
     }
     match uri.path() {
-        "/.well-known/openid-configuration" => desk.discovery.to_string().into_response(),
-        "/keys" | "/elsewhere" => desk.keys.to_string().into_response(),
+        "/.well-known/openid-configuration" => state.discovery.to_string().into_response(),
+        "/keys" | "/elsewhere" => state.keys.to_string().into_response(),
         _ => StatusCode::NOT_FOUND.into_response(),
     }
 }

@@ -1,21 +1,22 @@
-//! The gateway's HTTP API, version 1, over the embedded store: a real gateway in this process, asked by a plain HTTP client.
+//! The gateway's HTTP API, version 1, over the embedded store. The gateway runs in the test's
+//! process.
 //!
-//! Border: the wire contract; what the client makes of it is tested from the outside, by the command.
+//! Not here: the client's use of the API (`tests/behaviour`).
 #![cfg(feature = "gateway")]
 
+mod abort;
 mod access;
 mod batch;
-mod bounds;
 mod companion;
-mod crashes;
 mod events;
-mod fences;
+mod gateway;
 mod hooks;
 mod issuer;
 mod jwt;
-mod limits;
 mod probe;
-mod reading;
+mod quotas;
+mod read_urls;
+mod recovery;
+mod request_limits;
 mod sweep;
 mod uploads;
-mod world;

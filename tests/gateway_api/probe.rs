@@ -1,18 +1,18 @@
-//! What a gateway leaves that dies while it tries its store, and the next one that starts there.
+//! Probes of the store: remains of interrupted ones, and the result for the embedded store.
 //!
-//! Border: what the probe finds is tested on stores of all kinds; here, that of the embedded store it finds what is known.
+//! Not here: probes of other stores (`tests/s3_stores.rs`).
 
 use jiff::{SignedDuration, Timestamp};
 use upload_s3::{Capability, ProbeDepth, Profile};
 use upload_types::names::Key;
 
-use crate::world::*;
+use crate::gateway::*;
 
 const ID: &str = "00000000-0000-4000-8000-000000000001";
 
-/// Leaves what a probe has in the midst of its work, and beside it what is others'.
-async fn left(world: &World) -> Vec<Key> {
-    let store = world.store();
+/// Leaves uploads and objects of an interrupted probe, and others beside them.
+async fn leave_probe_data(gateway: &TestGateway) -> Vec<Key> {
+    let store = gateway.store();
     let key = |text: &str| text.parse::<Key>().unwrap();
     let open = [
         format!("uploads/probe/{ID}"),
@@ -21,40 +21,40 @@ async fn left(world: &World) -> Vec<Key> {
     ];
     for open in &open {
         store
-            .create(&key(open), &object("text/plain", "token"))
+            .create(&key(open), &new_object("text/plain", "token"))
             .await
             .unwrap();
     }
     let mut objects = Vec::new();
     for (object_key, body) in [
         (format!("uploads/probe/{ID}-source"), b"of a probe"),
-        ("uploads/o/two".into(), b"somebody's"),
+        ("uploads/o/two".into(), b"of a user "),
     ] {
         let signed = store
             .sign_put(
                 &key(&object_key),
-                &object("text/plain", "token"),
-                &spec(1, body),
+                &new_object("text/plain", "token"),
+                &part_spec(1, body),
                 Duration::from_mins(5),
             )
             .await
             .unwrap();
-        etag(&world.put(&SignedPart::Put(signed), body.to_vec()).await);
+        etag(&gateway.put(&SignedPart::Put(signed), body.to_vec()).await);
         objects.push(key(&object_key));
     }
     objects
 }
 
-async fn open(world: &World) -> Vec<String> {
-    world.store().open_uploads(None).await.unwrap().0
+async fn open_keys(gateway: &TestGateway) -> Vec<String> {
+    gateway.store().open_uploads(None).await.unwrap().0
 }
 
 #[tokio::test]
-async fn what_a_probe_left_is_taken_away_and_nothing_else() {
-    let world = World::new().await;
-    let objects = left(&world).await;
-    let (store, now) = (world.store(), Timestamp::now());
-    // It may be at work still.
+async fn stale_probe_data_is_deleted_and_nothing_else() {
+    let gateway = TestGateway::new().await;
+    let objects = leave_probe_data(&gateway).await;
+    let (store, now) = (gateway.store(), Timestamp::now());
+    // The probe could still be running.
     assert_eq!(
         store
             .delete_stale_probes(now + SignedDuration::from_mins(14))
@@ -62,7 +62,7 @@ async fn what_a_probe_left_is_taken_away_and_nothing_else() {
             .unwrap(),
         0
     );
-    assert_eq!(open(&world).await.len(), 3);
+    assert_eq!(open_keys(&gateway).await.len(), 3);
     assert_eq!(
         store
             .delete_stale_probes(now + SignedDuration::from_mins(16))
@@ -71,7 +71,7 @@ async fn what_a_probe_left_is_taken_away_and_nothing_else() {
         1
     );
     assert_eq!(
-        open(&world).await,
+        open_keys(&gateway).await,
         [format!("uploads/o/{ID}"), "uploads/probe/notes".into()]
     );
     assert!(store.head(&objects[0]).await.unwrap().is_none());
@@ -79,56 +79,56 @@ async fn what_a_probe_left_is_taken_away_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn the_next_gateway_takes_away_what_the_one_before_left_in_its_probe() {
-    let world = World::new().await;
-    let objects = left(&world).await;
-    let World {
-        place,
+async fn next_gateway_deletes_data_of_an_interrupted_probe() {
+    let gateway = TestGateway::new().await;
+    let objects = leave_probe_data(&gateway).await;
+    let TestGateway {
+        dir,
         running,
         client,
         token,
-    } = world;
+    } = gateway;
     running.stop().await;
-    let manifest = rusqlite::Connection::open(place.path().join("store/store.db")).unwrap();
+    let manifest = rusqlite::Connection::open(dir.path().join("store/store.db")).unwrap();
     manifest
         .execute("UPDATE upload SET created_ms = created_ms - 3600000", [])
         .unwrap();
     drop(manifest);
-    let mut again = config(place.path(), Auth::None);
-    (again.probe, again.proof) = (ProbePolicy::Require, None);
-    let running = upload_gateway::start(again).await.unwrap();
-    let world = World {
-        place,
+    let mut config = config(dir.path(), Auth::None);
+    (config.probe, config.proof) = (ProbePolicy::Require, None);
+    let running = upload_gateway::start(config).await.unwrap();
+    let gateway = TestGateway {
+        dir,
         running,
         client,
         token,
     };
     assert_eq!(
-        open(&world).await,
+        open_keys(&gateway).await,
         [format!("uploads/o/{ID}"), "uploads/probe/notes".into()]
     );
-    assert!(world.store().head(&objects[0]).await.unwrap().is_none());
+    assert!(gateway.store().head(&objects[0]).await.unwrap().is_none());
 }
 
-/// A start goes by what is written there, and tries only a little of it.
+/// The gateway uses the known profile at its start; a full probe must find the same.
 #[tokio::test]
-async fn of_the_embedded_store_a_full_probe_finds_what_is_known() {
-    let world = World::new().await;
+async fn full_probe_of_the_embedded_store_finds_its_known_profile() {
+    let gateway = TestGateway::new().await;
     let (found, known) = (
-        world.store().probe(ProbeDepth::Full, None).await.unwrap(),
+        gateway.store().probe(ProbeDepth::Full, None).await.unwrap(),
         Profile::embedded(),
     );
     for capability in Capability::ALL {
-        let (held, did) = (found.support(capability), found.observed(capability));
+        let (support, observation) = (found.support(capability), found.observed(capability));
         assert_eq!(
-            held,
+            support,
             known.support(capability),
-            "{}: {did}",
+            "{}: {observation}",
             capability.name()
         );
     }
-    assert!(open(&world).await.is_empty());
-    let manifest = rusqlite::Connection::open(world.place.path().join("store/store.db")).unwrap();
+    assert!(open_keys(&gateway).await.is_empty());
+    let manifest = rusqlite::Connection::open(gateway.dir.path().join("store/store.db")).unwrap();
     let objects: i64 = manifest
         .query_row("SELECT count(*) FROM object", [], |row| row.get(0))
         .unwrap();

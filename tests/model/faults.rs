@@ -1,10 +1,8 @@
-//! What is to fail: which call, how, and the how-manieth of them.
-//!
-//! Border: plain data; who serves the calls makes them fail.
+//! Faults: the call, the kind, and the number of calls before it.
 
 use std::collections::VecDeque;
 
-/// A call that can be made to fail: to the store, or to the gateway.
+/// A call to the store or to the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Call {
     Create,
@@ -15,55 +13,55 @@ pub enum Call {
     Head,
     Delete,
     Put,
-    /// To the gateway, from here on.
+    /// The calls from here on are those of the client to the gateway.
     Info,
     Begin,
     Claim,
     Sign,
     Status,
     Parts,
-    CompleteResponse,
-    GiveUp,
+    CompleteRequest,
+    AbortRequest,
 }
 
-/// How it fails.
+/// How a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mood {
-    /// 503, and nothing is done.
-    Down,
-    /// It is done, and the answer is a 503.
-    Swallow,
-    /// 403, and nothing is done.
+pub enum FaultKind {
+    /// 503, without effect.
+    Unavailable,
+    /// 503, although the call had its effect.
+    DoneButUnavailable,
+    /// 403, without effect.
     Denied,
-    /// 200 with an error in it, and nothing is done.
+    /// 200 with an error in the body, without effect.
     ErrorBody,
-    /// The connection ends without an answer; nothing is done.
-    Cut,
-    /// It is done, and the connection ends without an answer.
-    CutAfter,
-    /// It arrives twice.
+    /// The connection ends without a response; the call has no effect.
+    Disconnected,
+    /// The connection ends without a response, although the call had its effect.
+    DoneButDisconnected,
+    /// The call is delivered twice.
     Twice,
-    /// The store has forgotten all open multipart uploads when it comes.
-    Forgotten,
-    /// Of a list: its last part is not there yet.
-    Stale,
-    /// Who asked is to die before anything is done.
-    DieBefore,
-    /// Who asked is to die when it is done.
-    DieAfter,
-    /// All goes well, and meanwhile the source is changed, so.
-    Meanwhile(Edit),
+    /// The store has lost all open multipart uploads when the call arrives.
+    OpenUploadsLost,
+    /// The last part is missing in a list.
+    StaleList,
+    /// The caller is killed before the call has its effect.
+    KillBefore,
+    /// The caller is killed after the call had its effect.
+    KillAfter,
+    /// The call succeeds, and the source is changed meanwhile.
+    EditSource(Edit),
 }
 
-/// What happens to a source.
+/// A change of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Edit {
-    /// Another time, the same bytes.
+    /// Another modification time, the same bytes.
     Touch,
     /// Other bytes in every part, the same size.
     Overwrite,
-    /// Other bytes in the first and the last part alone: the parts between do not tell.
-    Ends,
+    /// Other bytes in the first and the last part only.
+    FirstAndLast,
     Append,
     Truncate,
 }
@@ -71,29 +69,29 @@ pub enum Edit {
 #[derive(Debug, Clone, Copy)]
 pub struct Fault {
     pub call: Call,
-    pub mood: Mood,
-    /// So many such calls pass before.
+    pub kind: FaultKind,
+    /// The number of such calls that succeed before.
     pub skip: u8,
 }
 
 #[derive(Debug, Default)]
 pub struct Faults {
-    pub waiting: VecDeque<Fault>,
-    /// What has failed on purpose.
-    pub failed: Vec<(Call, Mood)>,
+    pub pending: VecDeque<Fault>,
+    /// The faults that occurred.
+    pub injected: Vec<(Call, FaultKind)>,
 }
 
 impl Faults {
-    /// How a call that comes now is to fail.
-    pub fn mood(&mut self, call: Call) -> Option<Mood> {
-        let at = self.waiting.iter().position(|fault| fault.call == call)?;
-        let fault = &mut self.waiting[at];
+    /// The fault of a call that arrives now.
+    pub fn next(&mut self, call: Call) -> Option<FaultKind> {
+        let at = self.pending.iter().position(|fault| fault.call == call)?;
+        let fault = &mut self.pending[at];
         if fault.skip > 0 {
             fault.skip -= 1;
             return None;
         }
-        let mood = self.waiting.remove(at)?.mood;
-        self.failed.push((call, mood));
-        Some(mood)
+        let kind = self.pending.remove(at)?.kind;
+        self.injected.push((call, kind));
+        Some(kind)
     }
 }

@@ -1,8 +1,8 @@
-//! Models: plain data that says what must be true, beside the true gateway and the true client, after every step of many
-//! random runs.
+//! Random runs of the gateway and the client beside models: plain data with the expected state,
+//! compared after every step.
 //!
-//! Border: whatever may happen in whatever order; single behaviours are told elsewhere. `UPLOAD_MODEL_CASES` takes more
-//! cases, `UPLOAD_TEST_SEED` others; without them each run is the same.
+//! `UPLOAD_MODEL_CASES` sets the number of cases and `UPLOAD_TEST_SEED` the seed; without them each
+//! run is the same.
 #![cfg(feature = "gateway")]
 
 #[path = "../support/mod.rs"]
@@ -11,12 +11,13 @@ mod support;
 mod bucket;
 mod client;
 mod contract;
-mod disk;
+mod expectations;
 mod faults;
-mod front;
-mod gate;
-mod ops;
-mod reference;
+mod gateway;
+mod lossy_proxy;
+mod operations;
+mod source;
+mod upload_model;
 
 use std::env;
 use std::fmt::Debug;
@@ -24,18 +25,18 @@ use std::fmt::Debug;
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
-/// Whether a run was as it must be; if not, why.
-pub type Seen = Result<(), String>;
+/// The result of a check; the error is the reason of the failure.
+pub type CheckResult = Result<(), String>;
 
-/// Runs so many cases, and tells the smallest that fails.
+/// Runs this many cases.
 ///
 /// # Panics
-/// When one fails.
+/// With the smallest case that fails.
 #[track_caller]
-pub fn explore<T: Debug>(
+pub fn run_cases<T: Debug>(
     cases: u32,
     strategy: &impl Strategy<Value = T>,
-    run: impl Fn(&T) -> Seen,
+    run: impl Fn(&T) -> CheckResult,
 ) {
     let number = |name: &str| {
         env::var(name)
@@ -60,7 +61,7 @@ pub fn explore<T: Debug>(
     let mut runner = TestRunner::new_with_rng(config, rng);
     match runner.run(strategy, |case| run(&case).map_err(TestCaseError::fail)) {
         Ok(()) => {}
-        Err(TestError::Fail(why, case)) => panic!("{why}\nin this run: {case:#?}"),
-        Err(TestError::Abort(why)) => panic!("{why}"),
+        Err(TestError::Fail(reason, case)) => panic!("{reason}\nin this run: {case:#?}"),
+        Err(TestError::Abort(reason)) => panic!("{reason}"),
     }
 }

@@ -187,6 +187,28 @@ impl S3 {
         response.body
     }
 
+    #[track_caller]
+    pub fn delete(&self, key: &str) {
+        let response = self.request(&Method::DELETE, &format!("/{}/{key}", self.bucket));
+        assert!(
+            response.status.is_success(),
+            "DELETE {key}: {}",
+            response.status
+        );
+    }
+
+    /// Puts an object, replacing one at the same key.
+    #[track_caller]
+    pub fn put(&self, key: &str, bytes: &[u8]) {
+        let path = format!("/{}/{key}", self.bucket);
+        let response = self.runtime.block_on(self.send(&Method::PUT, &path, bytes));
+        assert!(
+            response.status().is_success(),
+            "PUT {key}: {}",
+            response.status()
+        );
+    }
+
     /// Replaces the bytes of a part of the only open multipart upload.
     #[track_caller]
     pub fn replace_part(&self, number: u32, bytes: &[u8]) {

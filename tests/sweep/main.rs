@@ -1,11 +1,13 @@
-//! The long way round: a client that is killed at each of its system calls in turn, one to whose journal each call in turn fails,
-//! and one whose journal has less and less room.
+//! Long crash tests, run by hand (`scripts/crash-sweep`): a client that is killed at each of its
+//! system calls, one with failing calls on the journal, and one with little space for the journal.
 //!
-//! Border: run by hand (`scripts/crash-sweep`); named points, every time, are `tests/crash`'s. Calls are counted by thread, as
-//! strace does: the Nth is where the first thread makes its Nth call.
+//! Calls are counted by thread, as strace does: the Nth is where the first thread makes its Nth
+//! call.
+//!
+//! Not here: kills at named points (`tests/crash`).
 
-#[path = "../crash/oracle.rs"]
-mod oracle;
+#[path = "../crash/assertions.rs"]
+mod assertions;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -24,7 +26,7 @@ use support::command::{Command, Output};
 use support::sandbox::Sandbox;
 use support::world::World;
 
-/// Where a client may be killed.
+/// System calls at which a client is killed.
 const CALLS: &[&str] = &[
     "pwrite64",
     "fsync",
@@ -40,26 +42,26 @@ const CALLS: &[&str] = &[
     "connect",
     "recvfrom",
 ];
-/// What a journal is made with, and how it may fail.
+/// System calls on the journal, and the errors that they return.
 const JOURNAL_CALLS: &[&str] = &["openat", "pwrite64", "fsync", "fdatasync", "ftruncate"];
 const ERRORS: &[&str] = &["ENOSPC", "EIO", "EMFILE", "EINTR"];
-/// Parts on the wire at once.
+/// Parts in flight.
 const JOBS: u64 = 2;
 
-/// One run that something is done to.
+/// One run with a fault.
 #[derive(Debug, Clone)]
 enum Run {
-    Killed {
+    KillAtCall {
         call: String,
         nth: u32,
     },
-    Failing {
+    FailCall {
         call: String,
         error: &'static str,
         nth: u32,
-        for_good: bool,
+        permanent: bool,
     },
-    Small {
+    SmallDisk {
         kib: u64,
     },
 }
@@ -73,9 +75,11 @@ fn main() {
         _ => ("", 1),
     };
     let runs = match mode {
-        "kill" => killed(),
-        "errno" => failing(),
-        "tmpfs" => (4..=64).map(|step| Run::Small { kib: step * 16 }).collect(),
+        "kill" => kill_runs(),
+        "errno" => error_runs(),
+        "tmpfs" => (4..=64)
+            .map(|step| Run::SmallDisk { kib: step * 16 })
+            .collect(),
         _ => {
             eprintln!("usage: kill | errno | tmpfs, and --every N");
             process::exit(2)
@@ -85,7 +89,7 @@ fn main() {
     let runs: Vec<Run> = runs.into_iter().step_by(every).collect();
     println!("{} runs of {all}", runs.len());
     let began = Instant::now();
-    let (next, codes, wrong) = (
+    let (next, codes, failed) = (
         AtomicUsize::new(0),
         Mutex::new(BTreeMap::new()),
         Mutex::new(Vec::new()),
@@ -95,15 +99,16 @@ fn main() {
             scope.spawn(|| {
                 let mut world = World::new();
                 while let Some(run) = runs.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    // A listing shows a thousand objects.
+                    // A listing has at most a thousand objects.
                     if world.store().objects().len() > 800 {
                         world = World::new();
                     }
-                    if let Ok(code) = catch_unwind(AssertUnwindSafe(|| lead(&world, run))) {
+                    if let Ok(code) = catch_unwind(AssertUnwindSafe(|| run_and_repeat(&world, run)))
+                    {
                         *codes.lock().unwrap().entry(code).or_insert(0_u32) += 1;
                     } else {
-                        println!("WRONG: {run:?}");
-                        wrong.lock().unwrap().push(run.clone());
+                        println!("FAILED: {run:?}");
+                        failed.lock().unwrap().push(run.clone());
                         world = World::new();
                     }
                 }
@@ -114,17 +119,17 @@ fn main() {
         "exit codes (None: killed): {:?}",
         codes.into_inner().unwrap()
     );
-    let wrong = wrong.into_inner().unwrap();
+    let failed = failed.into_inner().unwrap();
     println!(
-        "{} runs, {} wrong, {:.0} s",
+        "{} runs, {} failed, {:.0} s",
         runs.len(),
-        wrong.len(),
+        failed.len(),
         began.elapsed().as_secs_f64()
     );
-    process::exit(i32::from(!wrong.is_empty()));
+    process::exit(i32::from(!failed.is_empty()));
 }
 
-/// A client's machine, its files and its journal.
+/// A client's directories, files and journal.
 struct Client<'a> {
     world: &'a World,
     sandbox: Sandbox,
@@ -146,12 +151,12 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Six parts.
-    fn large(world: &'a World) -> Self {
+    /// A client with a file of six parts.
+    fn with_large_file(world: &'a World) -> Self {
         Self::new(world, &[("film", 5 * PART + 1000)])
     }
 
-    fn mixed(world: &'a World) -> Self {
+    fn with_small_and_large_file(world: &'a World) -> Self {
         Self::new(world, &[("small", 1000), ("film", PART + 1000)])
     }
 
@@ -167,11 +172,11 @@ impl<'a> Client<'a> {
     }
 
     fn put(&self) -> Command {
-        self.run_by(self.sandbox.command(env!("CARGO_BIN_EXE_upload")))
+        self.with_put_args(self.sandbox.command(env!("CARGO_BIN_EXE_upload")))
     }
 
-    fn traced(&self, strace: &[&str]) -> Command {
-        self.run_by(
+    fn put_traced(&self, strace: &[&str]) -> Command {
+        self.with_put_args(
             self.sandbox
                 .command("strace")
                 .args(["-f", "-qq"])
@@ -180,7 +185,7 @@ impl<'a> Client<'a> {
         )
     }
 
-    fn run_by(&self, command: Command) -> Command {
+    fn with_put_args(&self, command: Command) -> Command {
         let args = [
             "put",
             "--json",
@@ -192,12 +197,12 @@ impl<'a> Client<'a> {
         ];
         let command = command
             .env("UPLOAD_BACKEND", self.world.proxy.url())
-            .env("UPLOAD_TOKEN", oracle::CANARY);
+            .env("UPLOAD_TOKEN", assertions::TOKEN);
         command.args(args).arg(self.journal()).args(&self.files)
     }
 
-    /// The journal and its side files, for strace.
-    fn paths(&self) -> Vec<String> {
+    /// The journal and its side files, as arguments of strace.
+    fn journal_path_args(&self) -> Vec<String> {
         let journal = self.journal().display().to_string();
         let paths = [
             journal.clone(),
@@ -211,29 +216,33 @@ impl<'a> Client<'a> {
             .collect()
     }
 
-    /// Once more, unharmed; then all must be well. Uploads that were said to be complete still are.
-    fn finish(&self, before: &Output, there: &[String]) {
-        assert!(!before.stderr().contains("panicked"), "{before}");
-        let again = self.put().run().succeeds();
-        let (told, sent) = (oracle::told(before.stdout()), oracle::sent(&again));
-        assert!(
-            told + sent <= self.size(),
-            "{sent} bytes were sent again, though {told} were said to be stored"
+    /// Repeats the command without a fault and asserts that all files are stored. Uploads that were
+    /// reported as completed are not begun again.
+    fn repeat(&self, interrupted: &Output, known_objects: &[String]) {
+        assert!(!interrupted.stderr().contains("panicked"), "{interrupted}");
+        let repeated = self.put().run().succeeds();
+        let (reported, sent) = (
+            assertions::stored_bytes_reported(interrupted.stdout()),
+            assertions::bytes_sent(&repeated),
         );
-        for id in completed(before) {
+        assert!(
+            reported + sent <= self.size(),
+            "{sent} bytes were sent again, although {reported} were reported as stored"
+        );
+        for id in completed_ids(interrupted) {
             assert!(
-                completed(&again).contains(&id),
-                "{id} was complete, and was begun again: {before}\n{again}"
+                completed_ids(&repeated).contains(&id),
+                "{id} was complete and begun again: {interrupted}\n{repeated}"
             );
         }
-        oracle::discreet(before);
-        oracle::discreet(&again);
-        oracle::holds(&self.world.store(), there, &self.files);
-        oracle::whole(self.sandbox.files());
+        assertions::assert_no_secrets(interrupted);
+        assertions::assert_no_secrets(&repeated);
+        assertions::assert_stored(&self.world.store(), known_objects, &self.files);
+        assertions::assert_databases_intact(self.sandbox.files());
     }
 }
 
-fn completed(output: &Output) -> Vec<String> {
+fn completed_ids(output: &Output) -> Vec<String> {
     let lines = output
         .stdout()
         .lines()
@@ -244,13 +253,13 @@ fn completed(output: &Output) -> Vec<String> {
         .collect()
 }
 
-/// How often each call is made by the thread that makes most of them.
-fn counted(client: &Client, calls: &[&str], paths: &[String]) -> BTreeMap<String, u32> {
+/// For each call, the count of the thread that makes most of them.
+fn call_counts(client: &Client, calls: &[&str], paths: &[String]) -> BTreeMap<String, u32> {
     let log = client.sandbox.path("calls");
     let trace = format!("trace={}", calls.join(","));
     let mut args = vec!["-o", log.to_str().unwrap(), "-e", &trace];
     args.extend(paths.iter().map(String::as_str));
-    client.traced(&args).run().succeeds();
+    client.put_traced(&args).run().succeeds();
     let mut by_thread: BTreeMap<(String, String), u32> = BTreeMap::new();
     for line in fs::read_to_string(log).unwrap().lines() {
         let mut words = line
@@ -273,13 +282,13 @@ fn counted(client: &Client, calls: &[&str], paths: &[String]) -> BTreeMap<String
     most
 }
 
-fn killed() -> Vec<Run> {
+fn kill_runs() -> Vec<Run> {
     let world = World::new();
-    let counts = counted(&Client::large(&world), CALLS, &[]);
+    let counts = call_counts(&Client::with_large_file(&world), CALLS, &[]);
     counts
         .into_iter()
         .flat_map(|(call, most)| {
-            (1..=most).map(move |nth| Run::Killed {
+            (1..=most).map(move |nth| Run::KillAtCall {
                 call: call.clone(),
                 nth,
             })
@@ -287,22 +296,22 @@ fn killed() -> Vec<Run> {
         .collect()
 }
 
-fn failing() -> Vec<Run> {
+fn error_runs() -> Vec<Run> {
     let world = World::new();
-    let client = Client::mixed(&world);
+    let client = Client::with_small_and_large_file(&world);
     let mut runs = Vec::new();
-    for (call, most) in counted(&client, JOURNAL_CALLS, &client.paths()) {
+    for (call, most) in call_counts(&client, JOURNAL_CALLS, &client.journal_path_args()) {
         for error in ERRORS {
-            for (nth, for_good) in (1..=most).flat_map(|nth| [(nth, false), (nth, true)]) {
-                // Interrupted for ever is no fault there is; who is interrupted tries again.
-                if for_good && *error == "EINTR" {
+            for (nth, permanent) in (1..=most).flat_map(|nth| [(nth, false), (nth, true)]) {
+                // A call that is interrupted is repeated, so permanent EINTR does not occur.
+                if permanent && *error == "EINTR" {
                     continue;
                 }
-                runs.push(Run::Failing {
+                runs.push(Run::FailCall {
                     call: call.clone(),
                     error,
                     nth,
-                    for_good,
+                    permanent,
                 });
             }
         }
@@ -310,16 +319,16 @@ fn failing() -> Vec<Run> {
     runs
 }
 
-/// Leads one run to its good end; gives the code of the run that something was done to.
-fn lead(world: &World, run: &Run) -> Option<i32> {
-    let there = world.store().objects();
+/// Does one run with its fault and repeats it without. Returns the exit code of the first.
+fn run_and_repeat(world: &World, run: &Run) -> Option<i32> {
+    let known_objects = world.store().objects();
     let before = world.proxy.traffic();
     let output = match run {
-        Run::Killed { call, nth } => {
-            let client = Client::large(world);
+        Run::KillAtCall { call, nth } => {
+            let client = Client::with_large_file(world);
             let inject = format!("inject={call}:signal=KILL:when={nth}");
             let output = client
-                .traced(&[
+                .put_traced(&[
                     "-o",
                     "/dev/null",
                     "-e",
@@ -329,7 +338,7 @@ fn lead(world: &World, run: &Run) -> Option<i32> {
                 ])
                 .run();
             assert!(matches!(output.code(), None | Some(0)), "{output}");
-            client.finish(&output, &there);
+            client.repeat(&output, &known_objects);
             let sent = world.proxy.traffic().since(&before).bytes("PUT");
             assert!(
                 sent <= client.size() + JOBS * PART,
@@ -337,31 +346,31 @@ fn lead(world: &World, run: &Run) -> Option<i32> {
             );
             output
         }
-        Run::Failing {
+        Run::FailCall {
             call,
             error,
             nth,
-            for_good,
+            permanent,
         } => {
-            let client = Client::mixed(world);
-            let on = if *for_good { "+" } else { "" };
-            let inject = format!("inject={call}:error={error}:when={nth}{on}");
-            let paths = client.paths();
+            let client = Client::with_small_and_large_file(world);
+            let suffix = if *permanent { "+" } else { "" };
+            let inject = format!("inject={call}:error={error}:when={nth}{suffix}");
+            let paths = client.journal_path_args();
             let trace = format!("trace={call}");
             let mut args = vec!["-o", "/dev/null", "-e", &trace, "-e", &inject];
             args.extend(paths.iter().map(String::as_str));
-            let output = client.traced(&args).run();
+            let output = client.put_traced(&args).run();
             assert!(matches!(output.code(), Some(0 | 73 | 74 | 75)), "{output}");
-            client.finish(&output, &there);
+            client.repeat(&output, &known_objects);
             output
         }
-        Run::Small { kib } => small(world, *kib, &there),
+        Run::SmallDisk { kib } => put_with_small_disk(world, *kib, &known_objects),
     };
     output.code()
 }
 
-/// A journal alone on a file system of so many KiB, which grows when the run has ended.
-fn small(world: &World, kib: u64, there: &[String]) -> Output {
+/// Puts with the journal on a file system of `kib` KiB, and repeats the command with more space.
+fn put_with_small_disk(world: &World, kib: u64, known_objects: &[String]) -> Output {
     let names: Vec<String> = (0..40).map(|n| format!("{n}.bin")).collect();
     let mut sizes: Vec<(&str, u64)> = names.iter().map(String::as_str).zip(100..).collect();
     sizes.push(("film", 2 * PART + 1000));
@@ -387,21 +396,21 @@ fn small(world: &World, kib: u64, there: &[String]) -> Output {
         .arg(&first)
         .arg(format!("{kib}k"))
         .arg(env!("CARGO_BIN_EXE_upload"));
-    let output = client.run_by(unshare).run();
+    let output = client.with_put_args(unshare).run();
     assert!(matches!(output.code(), Some(0 | 73 | 74)), "{output}");
     assert!(!output.stderr().contains("panicked"), "{output}");
     let first = fs::read_to_string(first).unwrap();
-    let again = completed(&output);
+    let repeated = completed_ids(&output);
     for line in first
         .lines()
         .filter(|line| line.contains(r#""type":"completed""#))
     {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
         assert!(
-            again.iter().any(|id| line["upload"] == *id),
-            "{line} was begun again"
+            repeated.iter().any(|id| line["upload"] == *id),
+            "{line} was complete and begun again"
         );
     }
-    oracle::holds(&world.store(), there, &client.files);
+    assertions::assert_stored(&world.store(), known_objects, &client.files);
     output
 }

@@ -1,8 +1,8 @@
-// The page: one Uppy, of whatever version it is bundled with, and what the driver needs to see of it.
+// The page: one Uppy of the bundled version, and the state that the driver reads.
 import Uppy from '@uppy/core'
 import AwsS3 from '@uppy/aws-s3'
 
-// The same bytes as the driver's, from a number and a length.
+// Bytes from a seed and a length, the same as the driver's.
 function bytes(seed, length) {
   const all = new Uint8Array(length)
   let state = seed >>> 0
@@ -16,11 +16,11 @@ function bytes(seed, length) {
 const state = { parts: 0, success: [], errors: [], complete: 0 }
 window.state = state
 
-window.begin = ({ version, gateway, token, name, seed, length, multipart, left }) => {
+window.begin = ({ version, gateway, token, name, seed, length, multipart, resumeState }) => {
   const uppy = new Uppy({ autoProceed: false })
   const shared = { limit: 1, ...(multipart === undefined ? {} : { shouldUseMultipart: multipart }) }
   if (version >= 6) {
-    // It can send no header: the token is in the path.
+    // Uppy 6 cannot send headers, so the token is in the path.
     const endpoint = token ? `${gateway}/t/${token}` : gateway
     uppy.use(AwsS3, { ...shared, companionEndpoint: endpoint })
   } else {
@@ -32,10 +32,10 @@ window.begin = ({ version, gateway, token, name, seed, length, multipart, left }
   uppy.on('upload-error', (file, error) => { state.errors.push(String(error?.message ?? error)) })
   uppy.on('complete', () => { state.complete += 1 })
   const id = uppy.addFile({ name, type: 'application/x-test', data: new File([bytes(seed, length)], name, { type: 'application/x-test' }) })
-  // What a page that keeps its state (Golden Retriever) has after a reload.
-  if (left) uppy.setFileState(id, { s3Multipart: left })
+  // The state that a page with Golden Retriever has after a reload.
+  if (resumeState) uppy.setFileState(id, { s3Multipart: resumeState })
   window.uppy = uppy
-  window.left = () => uppy.getFile(id)?.s3Multipart
+  window.resumeState = () => uppy.getFile(id)?.s3Multipart
   uppy.upload().catch((error) => state.errors.push(String(error?.message ?? error)))
 }
 window.ready = true

@@ -1,4 +1,4 @@
-// Drives Chromium through what people do with Uppy, and looks at the stores behind the gateway when they are done.
+// Drives Chromium through the typical uses of Uppy and checks the stores behind the gateway.
 //   run.cjs TARGET VERSION...     UPLOAD_BIN, CHROMIUM and UPLOAD_TEST_S3_* name the program, the browser and an S3 store
 const { createHash, createHmac } = require('node:crypto')
 const { spawn, execFileSync } = require('node:child_process')
@@ -11,7 +11,7 @@ const puppeteer = require('puppeteer-core')
 
 const [target, ...versions] = process.argv.slice(2)
 const MIB = 1 << 20
-const place = fs.mkdtempSync(path.join(os.tmpdir(), 'upload-uppy-'))
+const workDir = fs.mkdtempSync(path.join(os.tmpdir(), 'upload-uppy-'))
 const env = process.env
 
 function bytes(seed, length) {
@@ -25,24 +25,24 @@ function bytes(seed, length) {
 }
 const sha256 = (data) => createHash('sha256').update(data).digest('hex')
 const hmac = (key, text) => createHmac('sha256', key).update(text).digest()
-async function until(what, look) {
+async function until(event, find) {
   for (let i = 0; i < 600; i++) {
-    const seen = await look()
-    if (seen) return seen
+    const found = await find()
+    if (found) return found
     await new Promise((done) => setTimeout(done, 50))
   }
-  throw new Error(`waited in vain for ${what}`)
+  throw new Error(`timed out waiting for ${event}`)
 }
-function same(what, is, expected) {
-  if (JSON.stringify(is) !== JSON.stringify(expected)) throw new Error(`${what}: ${JSON.stringify(is)} and not ${JSON.stringify(expected)}`)
+function assertEqual(name, actual, expected) {
+  if (JSON.stringify(actual) !== JSON.stringify(expected)) throw new Error(`${name}: ${JSON.stringify(actual)}, expected ${JSON.stringify(expected)}`)
 }
 
-// A bucket, asked with the keys themselves (AWS Signature Version 4).
+// A bucket, with requests signed by AWS Signature Version 4.
 class Bucket {
   constructor(endpoint, bucket, access, secret) {
     Object.assign(this, { endpoint: endpoint.replace(/\/$/, ''), bucket, access, secret })
   }
-  async ask(method, query, body = '') {
+  async request(method, query, body = '') {
     const url = new URL(`${this.endpoint}/${this.bucket}${query ? `?${query}` : ''}`)
     const time = new Date().toISOString().replace(/[-:]|\.\d+/g, '')
     const scope = `${time.slice(0, 8)}/us-east-1/s3/aws4_request`
@@ -58,23 +58,23 @@ class Bucket {
     const key = scope.split('/').reduce(hmac, `AWS4${this.secret}`)
     headers.authorization = `AWS4-HMAC-SHA256 Credential=${this.access}/${scope}, SignedHeaders=${names}, Signature=${hmac(key, text).toString('hex')}`
     delete headers.host
-    const answer = await fetch(url, { method, headers, body: body || undefined })
-    const said = await answer.text()
-    if (!answer.ok) throw new Error(`${method} ${query}: ${answer.status} ${said}`)
-    return said
+    const response = await fetch(url, { method, headers, body: body || undefined })
+    const responseText = await response.text()
+    if (!response.ok) throw new Error(`${method} ${query}: ${response.status} ${responseText}`)
+    return responseText
   }
   async keys() {
-    const keys = [...(await this.ask('GET', 'list-type=2')).matchAll(/<Key>(.*?)<\/Key>/g)].map((found) => found[1])
+    const keys = [...(await this.request('GET', 'list-type=2')).matchAll(/<Key>(.*?)<\/Key>/g)].map((found) => found[1])
     return keys.filter((key) => key.includes('uploads/'))
   }
-  async open() {
-    return [...(await this.ask('GET', 'uploads')).matchAll(/<UploadId>/g)].length
+  async openUploads() {
+    return [...(await this.request('GET', 'uploads')).matchAll(/<UploadId>/g)].length
   }
 }
 
 class Gateway {
   static async start(name, args, more = {}) {
-    const home = path.join(place, name)
+    const home = path.join(workDir, name)
     fs.mkdirSync(home, { recursive: true })
     const gateway = new Gateway()
     gateway.env = {
@@ -95,42 +95,42 @@ class Gateway {
   newToken(name) {
     return execFileSync(env.UPLOAD_BIN, ['serve', 'token', 'add', name], { env: this.env }).toString().trim()
   }
-  async ask(path) {
-    const answer = await fetch(`${this.url}${path}`, { headers: this.token ? { authorization: `Bearer ${this.token}` } : {} })
-    if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`)
-    return answer.json()
+  async get(path) {
+    const response = await fetch(`${this.url}${path}`, { headers: this.token ? { authorization: `Bearer ${this.token}` } : {} })
+    if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`)
+    return response.json()
   }
   async newest() {
-    return (await this.ask('/v1/uploads')).uploads[0]
+    return (await this.get('/v1/uploads')).uploads[0]
   }
   stop() {
     this.child.kill('SIGKILL')
   }
 }
 
-// What is on the page at the end, and in the store: one object more, byte for byte, and nothing that is open.
-async function arrived(world, file, before) {
-  await until('the end', () => world.page.evaluate(() => state.success.length === 1 || state.errors.length > 0))
-  const seen = await world.page.evaluate(() => state)
-  same('errors', seen.errors, [])
-  const upload = await until('ready', async () => {
+// Asserts the state of the page and of the store: one more object, byte for byte, and no open upload.
+async function assertArrived(world, file, before) {
+  await until('the upload to end', () => world.page.evaluate(() => state.success.length === 1 || state.errors.length > 0))
+  const pageState = await world.page.evaluate(() => state)
+  assertEqual('errors', pageState.errors, [])
+  const upload = await until('the upload to be ready', async () => {
     const newest = await world.gateway.newest()
     return newest.state === 'ready' && newest
   })
-  same('size', [upload.size, upload.receipt.size, upload.receipt.proof], [file.length, file.length, 'none'])
-  const { url } = await world.gateway.ask(`/v1/uploads/${upload.id}/url`)
+  assertEqual('size', [upload.size, upload.receipt.size, upload.receipt.proof], [file.length, file.length, 'none'])
+  const { url } = await world.gateway.get(`/v1/uploads/${upload.id}/url`)
   const object = Buffer.from(await (await fetch(url)).arrayBuffer())
-  same('bytes', sha256(object), sha256(file))
+  assertEqual('bytes', sha256(object), sha256(file))
   const keys = await world.bucket.keys()
-  same('objects', keys.length, before + 1)
-  if (!keys.includes(seen.success[0] && decodeURIComponent(new URL(seen.success[0]).pathname).replace(/^\/[^/]*\//, ''))) {
-    throw new Error(`${seen.success[0]} leads nowhere`)
+  assertEqual('objects', keys.length, before + 1)
+  if (!keys.includes(pageState.success[0] && decodeURIComponent(new URL(pageState.success[0]).pathname).replace(/^\/[^/]*\//, ''))) {
+    throw new Error(`${pageState.success[0]} is not the URL of the object`)
   }
-  same('open multipart uploads', await world.bucket.open(), 0)
+  assertEqual('open multipart uploads', await world.bucket.openUploads(), 0)
 }
 
 const scenarios = {
-  async 'a small file, as Uppy does it by itself'(world, go) {
+  async 'a small file with the default form'(world, go) {
     await go({ length: 1000 })
   },
   async 'a small file in one part'(world, go) {
@@ -148,35 +148,35 @@ const scenarios = {
       return true
     })
     await go({ length: 12 * MIB, multipart: true })
-    same('failures', failed, 2)
+    assertEqual('failures', failed, 2)
   },
-  async 'pause and go on'(world, go) {
+  async 'pause and resume'(world, go) {
     await go({ length: 12 * MIB, multipart: true }, async () => {
-      await until('a part', () => world.page.evaluate(() => state.parts >= 1 && (uppy.pauseAll(), true)))
+      await until('a part to be sent', () => world.page.evaluate(() => state.parts >= 1 && (uppy.pauseAll(), true)))
       await world.page.evaluate(() => new Promise((done) => setTimeout(done, 300)))
-      same('while it is paused', await world.page.evaluate(() => state.success.length), 0)
+      assertEqual('successes while paused', await world.page.evaluate(() => state.success.length), 0)
       await world.page.evaluate(() => uppy.resumeAll())
     })
   },
-  async 'reload and go on'(world, go) {
+  async 'reload and resume'(world, go) {
     const sent = []
     let hold = true
     await world.intercept((request) => {
       const number = request.method() === 'PUT' && /partNumber=(\d+)/.exec(request.url())?.[1]
       if (number) sent.push(number)
-      // Nothing comes of the second part before the page is gone.
+      // The second part stays unanswered until the page is reloaded.
       return number === '2' && hold
     })
     const options = { length: 12 * MIB, multipart: true }
     await go(options, async (begin) => {
-      await until('a part', () => world.page.evaluate(() => state.parts === 1))
-      const left = await until('what is left', () => world.page.evaluate(() => window.left()))
-      await until('the second part', () => sent.includes('2'))
+      await until('a part to be sent', () => world.page.evaluate(() => state.parts === 1))
+      const resumeState = await until('the state of the upload', () => world.page.evaluate(() => window.resumeState()))
+      await until('the second part to be sent', () => sent.includes('2'))
       hold = false
       await world.open()
-      await begin({ ...options, left: { uploadId: left.uploadId, key: left.key } })
+      await begin({ ...options, resumeState: { uploadId: resumeState.uploadId, key: resumeState.key } })
     })
-    same('parts sent', sent, ['1', '2', '2', '3'])
+    assertEqual('parts sent', sent, ['1', '2', '2', '3'])
   },
   async 'cancel'(world, go, before) {
     let held = false
@@ -186,17 +186,17 @@ const scenarios = {
       return second
     })
     await go({ length: 12 * MIB, multipart: true }, async () => {
-      await until('the second part', () => held)
+      await until('the second part to be sent', () => held)
       await world.page.evaluate(() => uppy.cancelAll())
-      await until('aborted', async () => (await world.gateway.newest()).state === 'aborted')
-      same('objects', (await world.bucket.keys()).length, before)
-      same('open multipart uploads', await world.bucket.open(), 0)
-      return 'nothing arrives'
+      await until('the upload to be aborted', async () => (await world.gateway.newest()).state === 'the upload to be aborted')
+      assertEqual('objects', (await world.bucket.keys()).length, before)
+      assertEqual('open multipart uploads', await world.bucket.openUploads(), 0)
+      return 'no object'
     })
   },
-  async 'an answer to complete that is lost'(world, go) {
-    // Older ones begin anew then, which is theirs to do.
-    if (world.version < 6) return 'not with this one'
+  async 'a lost response to complete'(world, go) {
+    // Older versions begin again instead of repeating the complete.
+    if (world.version < 6) return 'not with this version'
     let lost = 0
     await world.intercept((request) => {
       if (request.method() !== 'POST' || !request.url().includes('/complete') || lost) return false
@@ -206,37 +206,37 @@ const scenarios = {
       return true
     })
     await go({ length: 6 * MIB, multipart: true }, async () => {
-      await until('the error', () => world.page.evaluate(() => state.errors.length === 1))
+      await until('an error', () => world.page.evaluate(() => state.errors.length === 1))
       await world.page.evaluate(() => { state.errors = []; uppy.retryAll() })
     })
   },
-  async 'nobody is let in without a token'(world, go, before) {
+  async 'a wrong token is rejected'(world, go, before) {
     if (!world.gateway.token) return 'not without tokens'
-    const all = (await world.gateway.ask('/v1/uploads')).uploads.length
+    const all = (await world.gateway.get('/v1/uploads')).uploads.length
     for (const multipart of [false, true]) {
       await world.open()
       await go({ length: 1000, multipart, token: 'upl_none_at_all' }, async () => {
-        await until('the error', () => world.page.evaluate(() => state.errors.length > 0))
-        same('successes', await world.page.evaluate(() => state.success), [])
-        same('uploads', (await world.gateway.ask('/v1/uploads')).uploads.length, all)
-        return 'nothing arrives'
+        await until('an error', () => world.page.evaluate(() => state.errors.length > 0))
+        assertEqual('successes', await world.page.evaluate(() => state.success), [])
+        assertEqual('uploads', (await world.gateway.get('/v1/uploads')).uploads.length, all)
+        return 'no object'
       })
     }
   },
 }
 
-async function play(browser, site, version, store) {
+async function runScenarios(browser, site, version, store) {
   let seed = Number(version)
   for (const [name, scenario] of Object.entries(scenarios)) {
     const context = await browser.createBrowserContext()
     const page = await context.newPage()
-    const said = []
-    page.on('console', (line) => said.push(line.text()))
-    page.on('pageerror', (error) => said.push(String(error)))
+    const consoleLines = []
+    page.on('console', (line) => consoleLines.push(line.text()))
+    page.on('pageerror', (error) => consoleLines.push(String(error)))
     const world = { ...store, page, version: Number(version) }
     world.open = async () => {
       await page.goto(`${site}/${version}`)
-      await until('the page', () => page.evaluate(() => window.ready))
+      await until('the page to load', () => page.evaluate(() => window.ready))
     }
     world.intercept = async (decide) => {
       await page.setRequestInterception(true)
@@ -249,17 +249,17 @@ async function play(browser, site, version, store) {
         version: Number(version), gateway: store.gateway.url, token: store.gateway.token, name: 'file.bin', seed, ...options,
       })
       await begin(options)
-      const other = meanwhile && (await meanwhile(begin))
-      if (!other) await arrived(world, file, before)
+      const note = meanwhile && (await meanwhile(begin))
+      if (!note) await assertArrived(world, file, before)
     }
     try {
       await world.open()
-      const not = await scenario(world, go, before)
-      console.log(`ok: Uppy ${version}, ${store.name}: ${name}${not ? ` (${not})` : ''}`)
+      const note = await scenario(world, go, before)
+      console.log(`ok: Uppy ${version}, ${store.name}: ${name}${note ? ` (${note})` : ''}`)
     } catch (error) {
       console.error(`FAILED: Uppy ${version}, ${store.name}: ${name}: ${error.message}`)
       console.error(JSON.stringify(await page.evaluate(() => window.state).catch(() => null)))
-      console.error(said.join('\n'))
+      console.error(consoleLines.join('\n'))
       console.error(store.gateway.log())
       throw error
     } finally {
@@ -285,22 +285,22 @@ async function main() {
   await new Promise((done) => server.listen(0, '127.0.0.1', done))
   const site = `http://127.0.0.1:${server.address().port}`
 
-  const credentials = path.join(place, 'credentials')
+  const credentials = path.join(workDir, 'credentials')
   const embedded = await Gateway.start('embedded', ['--allow-origin', site, '--auth', 'tokens', '--store-credentials', credentials])
   const field = (file, name) => new RegExp(`^${name}\\s*=\\s*(.*)$`, 'm').exec(fs.readFileSync(file, 'utf8'))[1].trim()
-  const own = (file) => new Bucket(field(file, 'endpoint_url'), 'embedded', field(file, 'aws_access_key_id'), field(file, 'aws_secret_access_key'))
+  const bucketOf = (file) => new Bucket(field(file, 'endpoint_url'), 'embedded', field(file, 'aws_access_key_id'), field(file, 'aws_secret_access_key'))
   embedded.token = embedded.newToken('page')
-  const stores = [{ name: 'embedded', gateway: embedded, bucket: own(credentials) }]
+  const stores = [{ name: 'embedded', gateway: embedded, bucket: bucketOf(credentials) }]
 
-  const loose = path.join(place, 'loose')
-  const loopback = await Gateway.start('loopback', ['--allow-origin', site, '--store-credentials', loose])
-  stores.push({ name: 'embedded, nobody asked', gateway: loopback, bucket: own(loose) })
+  const openCredentials = path.join(workDir, 'open-credentials')
+  const loopback = await Gateway.start('loopback', ['--allow-origin', site, '--store-credentials', openCredentials])
+  stores.push({ name: 'embedded, without tokens', gateway: loopback, bucket: bucketOf(openCredentials) })
 
   const { UPLOAD_TEST_S3_ENDPOINT: endpoint, UPLOAD_TEST_S3_ACCESS_KEY: access, UPLOAD_TEST_S3_SECRET_KEY: secret } = env
   const bucket = new Bucket(endpoint, `uppy-${process.pid}-${Date.now()}`, access, secret)
-  await bucket.ask('PUT', '')
-  // As docs/uppy.md has it.
-  await bucket.ask('PUT', 'cors', `<CORSConfiguration><CORSRule><AllowedOrigin>${site}</AllowedOrigin><AllowedMethod>PUT</AllowedMethod>` +
+  await bucket.request('PUT', '')
+  // The rules that docs/uppy.md recommends.
+  await bucket.request('PUT', 'cors', `<CORSConfiguration><CORSRule><AllowedOrigin>${site}</AllowedOrigin><AllowedMethod>PUT</AllowedMethod>` +
     '<AllowedMethod>POST</AllowedMethod><AllowedHeader>*</AllowedHeader><ExposeHeader>ETag</ExposeHeader><ExposeHeader>Location</ExposeHeader>' +
     '<MaxAgeSeconds>3600</MaxAgeSeconds></CORSRule></CORSConfiguration>')
   const keys = { AWS_ACCESS_KEY_ID: access, AWS_SECRET_ACCESS_KEY: secret }
@@ -310,19 +310,19 @@ async function main() {
   stores.push({ name: 'LocalStack', gateway: s3, bucket })
 
   const browser = await puppeteer.launch({
-    executablePath: env.CHROMIUM, headless: true, userDataDir: path.join(place, 'browser'),
+    executablePath: env.CHROMIUM, headless: true, userDataDir: path.join(workDir, 'browser'),
     args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
   })
   try {
-    for (const version of versions) for (const store of stores) await play(browser, site, version, store)
-    // Tokens are in paths with Uppy 6: no log may have them.
+    for (const version of versions) for (const store of stores) await runScenarios(browser, site, version, store)
+    // With Uppy 6 the token is in paths; no log may contain it.
     for (const { gateway } of stores) if (gateway.token && gateway.log().includes(gateway.token)) throw new Error('a token is in the log')
-    console.log('all is well')
+    console.log('all scenarios passed')
   } finally {
     await browser.close()
     for (const { gateway } of stores) gateway.stop()
     server.close()
-    fs.rmSync(place, { recursive: true, force: true })
+    fs.rmSync(workDir, { recursive: true, force: true })
   }
 }
 

@@ -8,11 +8,11 @@ use std::{cmp, thread};
 
 use crate::Sink;
 use crate::limits::Clock;
-use crate::memory::Answer;
+use crate::memory::Response;
 use crate::request::Request;
 use crate::wire::Wire;
 
-const HEAD_MOST: usize = 64 << 10;
+const MAX_HEAD_BYTES: usize = 64 << 10;
 
 pub fn serve(stream: TcpStream, sink: &Sink) {
     sink.stats.opened();
@@ -44,13 +44,13 @@ impl Connection<'_> {
             let text = str::from_utf8(&head).map_err(|_| io::ErrorKind::InvalidData)?;
             let request = Request::parse(text).ok_or(io::ErrorKind::InvalidData)?;
             if request.bucket == "__sink" {
-                self.about(&request)?;
+                self.serve_stats(&request)?;
                 continue;
             }
             let at_once = self.sink.stats.began(request.operation());
-            let goes_on = self.serve(&request, at_once);
+            let is_reusable = self.serve(&request, at_once);
             self.sink.stats.ended();
-            if !goes_on? {
+            if !is_reusable? {
                 break;
             }
         }
@@ -59,16 +59,16 @@ impl Connection<'_> {
 
     /// Returns the end of the next head, or `None` at the end of the connection.
     fn read_head(&mut self) -> io::Result<Option<usize>> {
-        let mut seen = 0;
+        let mut searched = 0;
         loop {
-            if let Some(at) = self.head[seen..]
+            if let Some(at) = self.head[searched..]
                 .windows(4)
                 .position(|four| four == b"\r\n\r\n")
             {
-                return Ok(Some(seen + at + 4));
+                return Ok(Some(searched + at + 4));
             }
-            seen = self.head.len().saturating_sub(3);
-            if self.head.len() > HEAD_MOST {
+            searched = self.head.len().saturating_sub(3);
+            if self.head.len() > MAX_HEAD_BYTES {
                 return Err(io::ErrorKind::InvalidData.into());
             }
             if !self.read_more()? {
@@ -77,7 +77,7 @@ impl Connection<'_> {
         }
     }
 
-    /// Returns whether there were more bytes.
+    /// Returns true if more bytes arrived, false at the end of the connection.
     fn read_more(&mut self) -> io::Result<bool> {
         let mut block = [0; 4 << 10];
         let len = self.wire.read(&mut block)?;
@@ -85,9 +85,9 @@ impl Connection<'_> {
         Ok(len > 0)
     }
 
-    /// Returns whether the connection can carry another request.
+    /// Returns true if the connection can carry another request.
     fn serve(&mut self, request: &Request<'_>, at_once: u64) -> io::Result<bool> {
-        if self.sink.limits.refuses(at_once) {
+        if self.sink.limits.throttles(at_once) {
             self.sink.stats.throttled();
             return self.refuse(request).map(|()| false);
         }
@@ -102,19 +102,19 @@ impl Connection<'_> {
             Some(length) => self.discard(length)?,
             None => self.discard_chunks()?,
         }
-        let answer = self.sink.memory.answer(request);
+        let response = self.sink.memory.respond(request);
         let closes = request
             .header("connection")
             .is_some_and(|value| value.eq_ignore_ascii_case("close"));
         thread::sleep(self.sink.limits.delay);
-        self.answer(request, &answer, closes)?;
+        self.send_response(request, &response, closes)?;
         Ok(!closes)
     }
 
     /// Responds 503 before the body, and then reads the body, so that a reset does not lose the
     /// response.
     fn refuse(&mut self, request: &Request<'_>) -> io::Result<()> {
-        self.answer(request, &Answer::error("503 Slow Down", "SlowDown"), true)?;
+        self.send_response(request, &Response::error("503 Slow Down", "SlowDown"), true)?;
         self.wire.close()?;
         let mut left = request
             .length()
@@ -137,14 +137,14 @@ impl Connection<'_> {
         let mut left = length - early;
         self.sink.stats.arrived(early);
         let (limits, block) = (&self.sink.limits, self.sink.limits.block());
-        limits.passed(&mut self.clock, early);
+        limits.wait_for_link(&mut self.clock, early);
         while left > 0 {
             let len = self.wire.throw_away(cmp::min(left, block))?;
             if len == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             self.sink.stats.arrived(len);
-            limits.passed(&mut self.clock, len);
+            limits.wait_for_link(&mut self.clock, len);
             left -= len;
         }
         Ok(())
@@ -171,20 +171,25 @@ impl Connection<'_> {
                 let line: Vec<u8> = self.head.drain(..at + 2).take(at).collect();
                 return String::from_utf8(line).map_err(|_| io::ErrorKind::InvalidData.into());
             }
-            if !self.read_more()? || self.head.len() > HEAD_MOST {
+            if !self.read_more()? || self.head.len() > MAX_HEAD_BYTES {
                 return Err(io::ErrorKind::InvalidData.into());
             }
         }
     }
 
-    fn answer(&mut self, request: &Request<'_>, answer: &Answer, closes: bool) -> io::Result<()> {
-        let Answer {
+    fn send_response(
+        &mut self,
+        request: &Request<'_>,
+        response: &Response,
+        closes: bool,
+    ) -> io::Result<()> {
+        let Response {
             status,
             headers,
             body,
             ..
-        } = answer;
-        let length = answer.length.unwrap_or(body.len() as u64);
+        } = response;
+        let length = response.length.unwrap_or(body.len() as u64);
         let mut text = format!("HTTP/1.1 {status}\r\nServer: sink\r\n{headers}");
         if !status.starts_with("204") {
             text = format!("{text}Content-Length: {length}\r\n");
@@ -204,7 +209,7 @@ impl Connection<'_> {
     }
 
     /// Serves `/__sink/…`.
-    fn about(&mut self, request: &Request<'_>) -> io::Result<()> {
+    fn serve_stats(&mut self, request: &Request<'_>) -> io::Result<()> {
         if request.key == "reset" {
             self.sink.memory.reset();
             self.sink.stats.reset();

@@ -24,15 +24,15 @@ pub struct Limits {
 }
 
 impl Limits {
-    pub fn share(&mut self, rate: u64) {
+    pub fn set_total_rate(&mut self, rate: u64) {
         self.total = Some((rate.max(1), Mutex::default()));
     }
 
-    pub fn allow(&mut self, requests: u64) {
+    pub fn set_request_rate(&mut self, requests: u64) {
         self.requests = Some((requests.max(1), Mutex::default()));
     }
 
-    fn slowest(&self) -> Option<u64> {
+    fn slowest_rate(&self) -> Option<u64> {
         self.rate
             .into_iter()
             .chain(self.total.as_ref().map(|(rate, _)| *rate))
@@ -41,18 +41,18 @@ impl Limits {
 
     /// The bytes that the kernel may buffer for a connection: those of a tenth of a second.
     pub fn receive_buffer(&self) -> Option<usize> {
-        self.slowest()
+        self.slowest_rate()
             .map(|rate| usize::try_from((rate / 10).clamp(16 << 10, 1 << 20)).unwrap_or(1 << 20))
     }
 
     /// The bytes of one read: few on a slow link, so that they arrive evenly.
     pub fn block(&self) -> u64 {
-        self.slowest()
+        self.slowest_rate()
             .map_or(BLOCK, |rate| (rate / 50).clamp(4 << 10, BLOCK))
     }
 
     /// Waits until the link would have carried these bytes.
-    pub fn passed(&self, connection: &mut Clock, bytes: u64) {
+    pub fn wait_for_link(&self, connection: &mut Clock, bytes: u64) {
         let now = Instant::now();
         let mut until = now;
         if let Some(rate) = self.rate {
@@ -69,8 +69,8 @@ impl Limits {
         thread::sleep(until - now);
     }
 
-    /// Whether one more request is throttled, with `at_once` of them in progress.
-    pub fn refuses(&self, at_once: u64) -> bool {
+    /// Returns true if one more request is throttled, with `at_once` of them in progress.
+    pub fn throttles(&self, at_once: u64) -> bool {
         if self.at_once.is_some_and(|most| at_once > most) {
             return true;
         }

@@ -8,11 +8,10 @@
 //!
 //! It prints the address it listens on. `--rate` limits the bytes per second of each connection,
 //! `--total-rate` those of all connections together (`10M` is ten million). `--delay` is the time
-//! before each response. Beyond `--throttle` requests at a time, or `--throttle-rate` per second, the
-//! response is 503 `SlowDown`. `GET /__sink/stats` returns the counts as JSON;
-//! `POST /__sink/reset` clears the counts and the objects. With `--tls`, a directory with
-//! `server.pem` and `server.key`, the same port also accepts TLS; this process then decrypts the
-//! bodies.
+//! before each response. Beyond `--throttle` requests at a time, or `--throttle-rate` per second,
+//! the response is 503 `SlowDown`. `GET /__sink/stats` returns the counts as JSON; `POST
+//! /__sink/reset` clears the counts and the objects. With `--tls`, a directory with `server.pem`
+//! and `server.key`, the same port also accepts TLS; this process then decrypts the bodies.
 //!
 //! Not here: verification. No signature is checked, no body is kept, no checksum is computed. For
 //! measurements on loopback only.
@@ -37,8 +36,8 @@ use memory::Memory;
 use stats::Stats;
 use wire::Tls;
 
-/// Bytes of a thread's stack. Heads are short, and bodies stay in the kernel.
-const STACK: usize = 128 << 10;
+/// Heads are short, and bodies stay in the kernel.
+const THREAD_STACK_BYTES: usize = 128 << 10;
 
 /// The state that all connections share.
 pub struct Sink {
@@ -61,10 +60,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             "--listen" => listen = value,
             "--tls" => tls = Some(wire::load(value.as_ref())?),
             "--rate" => limits.rate = Some(number(&value)?),
-            "--total-rate" => limits.share(number(&value)?),
+            "--total-rate" => limits.set_total_rate(number(&value)?),
             "--delay" => limits.delay = Duration::from_millis(number(&value)?),
             "--throttle" => limits.at_once = Some(number(&value)?),
-            "--throttle-rate" => limits.allow(number(&value)?),
+            "--throttle-rate" => limits.set_request_rate(number(&value)?),
             _ => return Err(format!("no such option: {option}").into()),
         }
     }
@@ -87,7 +86,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let (stream, sink) = (stream?, Arc::clone(&sink));
         // Errors of a connection are the client's to report.
         thread::Builder::new()
-            .stack_size(STACK)
+            .stack_size(THREAD_STACK_BYTES)
             .spawn(move || connection::serve(stream, &sink))?;
     }
     Ok(())

@@ -12,15 +12,15 @@ const DATE: &str = "Sat, 01 Jan 2000 00:00:00 GMT";
 const ISO_DATE: &str = "2000-01-01T00:00:00.000Z";
 
 #[derive(Default)]
-pub struct Memory(Mutex<Kept>);
+pub struct Memory(Mutex<Stored>);
 
 #[derive(Default)]
-struct Kept {
+struct Stored {
     /// By `bucket/key`.
     objects: HashMap<String, Object>,
     /// By upload id.
     uploads: BTreeMap<u64, Upload>,
-    drawn: u64,
+    last_upload_id: u64,
 }
 
 struct Object {
@@ -38,7 +38,7 @@ struct Upload {
 }
 
 /// A response: its status, further header lines, its body.
-pub struct Answer {
+pub struct Response {
     pub status: &'static str,
     pub headers: String,
     pub body: String,
@@ -46,7 +46,7 @@ pub struct Answer {
     pub length: Option<u64>,
 }
 
-impl Answer {
+impl Response {
     fn new(status: &'static str) -> Self {
         Self {
             status,
@@ -87,12 +87,12 @@ impl Answer {
 
 impl Memory {
     pub fn reset(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Kept::default();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Stored::default();
     }
 
-    /// The response to a request whose body has arrived.
-    pub fn answer(&self, request: &Request<'_>) -> Answer {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    /// The response to a request after its body has arrived.
+    pub fn respond(&self, request: &Request<'_>) -> Response {
+        let mut stored = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let path = format!("{}/{}", request.bucket, request.key);
         let upload = request
             .query("uploadId")
@@ -100,19 +100,19 @@ impl Memory {
             .unwrap_or_default();
         match request.operation() {
             "PutObject" => {
-                kept.objects.insert(
+                stored.objects.insert(
                     path,
                     Object {
                         size: request.size(),
                         headers: headers(request),
                     },
                 );
-                Answer::stored("sink-1")
+                Response::stored("sink-1")
             }
             "CreateMultipartUpload" => {
-                kept.drawn += 1;
-                let (id, key) = (kept.drawn, request.key.to_owned());
-                kept.uploads.insert(
+                stored.last_upload_id += 1;
+                let (id, key) = (stored.last_upload_id, request.key.to_owned());
+                stored.uploads.insert(
                     id,
                     Upload {
                         path,
@@ -124,42 +124,42 @@ impl Memory {
                 let (bucket, key) = (request.bucket, request.key);
                 let inner =
                     format!("<Bucket>{bucket}</Bucket><Key>{key}</Key><UploadId>{id}</UploadId>");
-                Answer::xml("InitiateMultipartUploadResult", &inner)
+                Response::xml("InitiateMultipartUploadResult", &inner)
             }
-            "HeadObject" => match kept.objects.get(&path) {
+            "HeadObject" => match stored.objects.get(&path) {
                 Some(object) => {
                     let headers = format!(
                         "ETag: \"sink-1\"\r\nLast-Modified: {DATE}\r\n{}",
                         object.headers
                     );
-                    Answer {
+                    Response {
                         headers,
                         length: Some(object.size),
-                        ..Answer::new("200 OK")
+                        ..Response::new("200 OK")
                     }
                 }
-                None => Answer::new("404 Not Found"),
+                None => Response::new("404 Not Found"),
             },
             "UploadPart" => {
                 let number = request
                     .query("partNumber")
                     .and_then(|number| number.parse().ok());
-                let (Some(upload), Some(number)) = (kept.uploads.get_mut(&upload), number) else {
+                let (Some(upload), Some(number)) = (stored.uploads.get_mut(&upload), number) else {
                     return no_such_upload();
                 };
                 upload.parts.insert(number, request.size());
-                Answer::stored(&format!("part-{number}"))
+                Response::stored(&format!("part-{number}"))
             }
-            "ListParts" => match kept.uploads.get(&upload) {
+            "ListParts" => match stored.uploads.get(&upload) {
                 Some(upload) => list_parts(upload, request),
                 None => no_such_upload(),
             },
             "CompleteMultipartUpload" => {
-                let Some(upload) = kept.uploads.remove(&upload) else {
+                let Some(upload) = stored.uploads.remove(&upload) else {
                     return no_such_upload();
                 };
                 let size = upload.parts.values().sum();
-                kept.objects.insert(
+                stored.objects.insert(
                     upload.path,
                     Object {
                         size,
@@ -169,33 +169,33 @@ impl Memory {
                 let (bucket, key) = (request.bucket, request.key);
                 let inner =
                     format!("<Bucket>{bucket}</Bucket><Key>{key}</Key><ETag>\"sink-1\"</ETag>");
-                Answer::xml("CompleteMultipartUploadResult", &inner)
+                Response::xml("CompleteMultipartUploadResult", &inner)
             }
-            "AbortMultipartUpload" => match kept.uploads.remove(&upload) {
-                Some(_) => Answer::new("204 No Content"),
+            "AbortMultipartUpload" => match stored.uploads.remove(&upload) {
+                Some(_) => Response::new("204 No Content"),
                 None => no_such_upload(),
             },
-            "ListMultipartUploads" => list_uploads(&kept, request),
+            "ListMultipartUploads" => list_uploads(&stored, request),
             "DeleteObject" => {
-                kept.objects.remove(&path);
-                Answer::new("204 No Content")
+                stored.objects.remove(&path);
+                Response::new("204 No Content")
             }
-            "HeadBucket" | "CreateBucket" => Answer::new("200 OK"),
-            "GetBucketLocation" => Answer::xml("LocationConstraint", ""),
-            "ListBuckets" => Answer::xml("ListAllMyBucketsResult", "<Buckets/>"),
+            "HeadBucket" | "CreateBucket" => Response::new("200 OK"),
+            "GetBucketLocation" => Response::xml("LocationConstraint", ""),
+            "ListBuckets" => Response::xml("ListAllMyBucketsResult", "<Buckets/>"),
             // Always empty: otherwise a client would compare files instead of sending them.
-            "ListObjects" => Answer::xml(
+            "ListObjects" => Response::xml(
                 "ListBucketResult",
                 "<Name>sink</Name><KeyCount>0</KeyCount><MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated>",
             ),
-            "DeleteObjects" => Answer::xml("DeleteResult", ""),
-            _ => Answer::error("501 Not Implemented", "NotImplemented"),
+            "DeleteObjects" => Response::xml("DeleteResult", ""),
+            _ => Response::error("501 Not Implemented", "NotImplemented"),
         }
     }
 }
 
-fn no_such_upload() -> Answer {
-    Answer::error("404 Not Found", "NoSuchUpload")
+fn no_such_upload() -> Response {
+    Response::error("404 Not Found", "NoSuchUpload")
 }
 
 /// The headers of a request that creates an object, as HeadObject returns them.
@@ -210,14 +210,15 @@ fn headers(request: &Request<'_>) -> String {
     lines
 }
 
-fn list_parts(upload: &Upload, request: &Request<'_>) -> Answer {
-    let asked = |name| {
+fn list_parts(upload: &Upload, request: &Request<'_>) -> Response {
+    let numeric_query = |name| {
         request
             .query(name)
             .and_then(|value| value.parse::<u32>().ok())
     };
-    let after = asked("part-number-marker").unwrap_or(0);
-    let most = usize::try_from(asked("max-parts").unwrap_or(1000).min(1000)).unwrap_or(1000);
+    let after = numeric_query("part-number-marker").unwrap_or(0);
+    let most =
+        usize::try_from(numeric_query("max-parts").unwrap_or(1000).min(1000)).unwrap_or(1000);
     let mut inner = format!(
         "<UploadId>{}</UploadId>",
         request.query("uploadId").unwrap_or_default()
@@ -237,17 +238,17 @@ fn list_parts(upload: &Upload, request: &Request<'_>) -> Answer {
         inner,
         "<IsTruncated>{more}</IsTruncated><NextPartNumberMarker>{last}</NextPartNumberMarker>"
     );
-    Answer::xml("ListPartsResult", &inner)
+    Response::xml("ListPartsResult", &inner)
 }
 
 /// Lists by prefix; the gateway passes a key of its own.
-fn list_uploads(kept: &Kept, request: &Request<'_>) -> Answer {
+fn list_uploads(stored: &Stored, request: &Request<'_>) -> Response {
     let prefix = request
         .query("prefix")
         .unwrap_or_default()
         .replace("%2F", "/");
     let mut inner = String::from("<IsTruncated>false</IsTruncated>");
-    for (id, upload) in kept
+    for (id, upload) in stored
         .uploads
         .iter()
         .filter(|(_, upload)| upload.key.starts_with(&prefix))
@@ -259,5 +260,5 @@ fn list_uploads(kept: &Kept, request: &Request<'_>) -> Answer {
             upload.key
         );
     }
-    Answer::xml("ListMultipartUploadsResult", &inner)
+    Response::xml("ListMultipartUploadsResult", &inner)
 }

@@ -113,7 +113,7 @@ fn discard(stream: &TcpStream, scratch: &mut [u8]) -> io::Result<usize> {
     loop {
         match recv(stream, &mut *scratch, RecvFlags::TRUNC | RecvFlags::WAITALL) {
             Err(Errno::INTR) => {}
-            told => return Ok(told?.1),
+            result => return Ok(result?.1),
         }
     }
 }

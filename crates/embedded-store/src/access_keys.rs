@@ -1,6 +1,6 @@
 //! The access key and secret of the store: created once, kept in the file `keys`, two lines.
 //!
-//! Not here: the programs that are given the keys.
+//! Not here: the programs that use the keys.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -106,18 +106,18 @@ fn random_bytes() -> [u8; 32] {
 
 /// Writes the whole file or nothing.
 fn write_durably(dir: &Path, path: &Path, text: &str) -> io::Result<()> {
-    let draft = path.with_extension("new");
+    let temporary = path.with_extension("new");
     let mut file = OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
-        .open(&draft)?;
+        .open(&temporary)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
-    crash::point("store.keys.drafted");
-    fs::rename(&draft, path)?;
-    crash::point("store.keys.named");
+    crash::point("store.keys.written");
+    fs::rename(&temporary, path)?;
+    crash::point("store.keys.renamed");
     File::open(dir)?.sync_all()
 }
 

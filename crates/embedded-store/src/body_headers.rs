@@ -85,12 +85,12 @@ impl BodyHeaders {
         self.md5
     }
 
-    /// Whether a checksum is sent, before or after the body.
+    /// Returns true if this checksum is sent, before or after the body.
     pub fn has(&self, name: &str) -> bool {
         self.trailing.contains(&name) || self.checksums.iter().any(|(other, _)| *other == name)
     }
 
-    /// All checksums, including those that followed the body. To be called after its end.
+    /// All checksums, including those that followed the body. Must be called after its end.
     ///
     /// # Errors
     /// `InvalidRequest` if an announced checksum did not follow.

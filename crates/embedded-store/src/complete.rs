@@ -1,4 +1,5 @@
-//! Decides the result of a `CompleteMultipartUpload`. Pure: rows and the request in, a decision out.
+//! Decides the result of a `CompleteMultipartUpload`. Pure: rows and the request in, a decision
+//! out.
 //!
 //! Not here: the transaction, in [`crate::multipart`].
 

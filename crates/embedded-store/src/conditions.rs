@@ -5,7 +5,7 @@ use std::ops::Range;
 use s3s::dto::{ETagCondition, Timestamp};
 use s3s::{S3Result, s3_error};
 
-/// Whether a write is on condition that the object does not exist (`If-None-Match: *`).
+/// Returns true for a write on condition that the object does not exist (`If-None-Match: *`).
 ///
 /// # Errors
 /// `NotImplemented` for other conditions.

@@ -1,6 +1,6 @@
 //! The error of an operation: the request is rejected, or the store itself has failed.
 //!
-//! Not here: which S3 error a rejection is; that is decided where the reason is known.
+//! Not here: the S3 error of each rejection; the code that finds the reason chooses it.
 
 use std::cell::RefCell;
 use std::error::Error;
@@ -16,8 +16,8 @@ pub enum StoreError {
 }
 
 tokio::task_local! {
-    /// The cause of the `InternalError` of a request, to be logged outside of s3s, whose own log is
-    /// disabled.
+    /// The cause of the `InternalError` of a request. It is logged outside of s3s, because the log
+    /// of s3s is disabled.
     pub static INTERNAL_CAUSE: RefCell<Option<String>>;
 }
 
@@ -45,7 +45,7 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
-/// Stores the cause of an internal error in [`INTERNAL_CAUSE`].
+/// Stores the cause of an internal error in `INTERNAL_CAUSE`.
 impl From<StoreError> for S3Error {
     fn from(error: StoreError) -> Self {
         match error {

@@ -1,8 +1,19 @@
 //! The embedded store: an S3 server in the process of its gateway, with its data in a directory:
 //! SQLite and part files. It has one bucket, and is called over HTTP only, like any other store.
 //!
-//! Not here: the S3 protocol and the verification of signatures, which are those of the library
-//! `s3s`.
+//! Not here: the S3 protocol and the verification of signatures, which the library `s3s` provides.
+//!
+//! # Invariants
+//!
+//! - Only one process has the directory open; it holds the lock until the last part file is closed.
+//! - A part file counts once a committed row names it. It is durable before that row.
+//! - A part file is removed after the commit that deletes its row, once no reader holds it.
+//! - Files that no row names after a crash are kept for seven days in `lost`.
+//! - A body that is incomplete or not as announced leaves neither a row nor a file.
+//! - Every `x-amz-*` header, and every header that an object keeps, is covered by the signature.
+//! - No transaction is open while a body arrives or is sent.
+//!
+//! # Example
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {

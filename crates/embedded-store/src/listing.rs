@@ -35,7 +35,7 @@ pub fn url_encode(key: &str) -> String {
     utf8_percent_encode(key, ENCODED).to_string()
 }
 
-/// Encodes a key for a listing, as the request asks for.
+/// Encodes a key for a listing in the encoding that the request names.
 pub fn encode_key(key: &str, encoding: Option<&EncodingType>) -> String {
     match encoding.map(EncodingType::as_str) {
         Some(EncodingType::URL) => url_encode(key),
@@ -225,7 +225,7 @@ impl Page {
 }
 
 /// The common prefix that stands for a key: up to the first delimiter after `prefix`. Returns
-/// `None` if the key is listed itself.
+/// `None` if the listing contains the key itself.
 fn common_prefix<'k>(key: &'k str, prefix: &str, delimiter: Option<&str>) -> Option<&'k str> {
     let delimiter = delimiter.filter(|delimiter| !delimiter.is_empty())?;
     let rest = key.get(prefix.len()..)?;

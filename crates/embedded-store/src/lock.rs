@@ -13,7 +13,7 @@ use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
 
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
-/// The wait after which a line is logged. A process that replaces another waits for a shorter time.
+/// A longer wait is logged. A process that replaces another usually waits for a shorter time.
 const LOG_WAIT_AFTER: Duration = Duration::from_secs(1);
 
 /// Held until it is dropped or its process ends.
@@ -63,10 +63,10 @@ impl StoreLock {
                 Err(TryLockError::Error(error)) => return Err(unusable(error)),
             }
         }
-        crash::point("store.lock.taken");
+        crash::point("store.lock.acquired");
         let after_crash = file.metadata().map_err(unusable)?.len() > 0;
         let line = format!("{}\n", std::process::id());
-        // The file is never empty in between: a process that is killed here ends uncleanly, too.
+        // The file is never empty in between: a process that is killed here counts as killed, too.
         file.write_all_at(line.as_bytes(), 0)
             .and_then(|()| file.set_len(line.len() as u64))
             .map_err(unusable)?;
@@ -75,8 +75,8 @@ impl StoreLock {
         Ok(Self { file, after_crash })
     }
 
-    /// Whether the previous process did not call [`Self::release_clean`]: it was killed, or the
-    /// machine stopped.
+    /// Returns true if the previous process did not call [`Self::release_clean`]: it was killed, or
+    /// the machine stopped.
     pub fn is_after_crash(&self) -> bool {
         self.after_crash
     }
@@ -88,7 +88,7 @@ impl StoreLock {
     }
 }
 
-/// The process that holds the lock, for people.
+/// The process that holds the lock, as text for a message.
 fn holder(file: &mut File) -> String {
     // A process id has ten digits at most; any other content is not repeated.
     let mut text = String::new();

@@ -85,7 +85,7 @@ impl Store {
             &request.headers,
             request.trailing_headers,
         )?;
-        // Before the body, so that a client does not send 5 GiB in vain.
+        // Checked before the body, so that a client does not send 5 GiB in vain.
         let upload = self.open_upload(&input.upload_id, &input.key).await?;
         if upload.requires_sha256 && !headers.has(SHA256) {
             return Err(s3_error!(
@@ -130,7 +130,7 @@ impl Store {
             if_modified_since: input.copy_source_if_modified_since,
             if_unmodified_since: input.copy_source_if_unmodified_since,
         };
-        // A copy has only this error for every condition.
+        // For a copy, S3 has this error for every condition.
         conditions
             .check(&source.object.etag, &whole_second(source.object.created_ms))
             .map_err(|_| s3_error!(PreconditionFailed))?;
@@ -384,7 +384,7 @@ fn check_part_number(number: i32) -> S3Result<i32> {
     }
 }
 
-/// Truncates the rows of a query for one row more than a page. Returns whether there is a next
+/// Truncates the rows of a query for one row more than a page. Returns true if there is a next
 /// page.
 fn truncate<T>(rows: &mut Vec<T>, page_size: usize) -> bool {
     let is_truncated = page_size > 0 && rows.len() > page_size;

@@ -113,7 +113,7 @@ pub fn checked_attributes(
     })
 }
 
-/// The checksum that a HEAD or GET returns if `mode` asks for it, with its type.
+/// The checksum that a HEAD or GET returns if `mode` requests it, with its type.
 pub fn shown_checksum(
     object: &Object,
     mode: Option<&ChecksumMode>,

@@ -110,11 +110,11 @@ impl Store {
         }))
     }
 
-    /// The file of a form, whose policy s3s has checked. Returns its ETag and its path on this
+    /// Stores the file of a form. s3s has checked its policy. Returns its ETag and its path on this
     /// host.
     ///
-    /// An existing object stays: a form permits one object, however often it is posted. Posting the
-    /// same bytes again succeeds.
+    /// An existing object stays: a form permits one object, also if it is posted repeatedly.
+    /// Posting the same bytes again succeeds.
     pub async fn post_object(
         &self,
         request: S3Request<PostObjectInput>,
@@ -216,7 +216,7 @@ impl Store {
             .range
             .map(|range| range.check(object.size))
             .transpose()?;
-        // Such as the last bytes of an empty object.
+        // For example, the last bytes of an empty object.
         if range.as_ref().is_some_and(Range::is_empty) {
             return Err(s3_error!(InvalidRange));
         }

@@ -55,7 +55,7 @@ operations! {
     head_bucket(HeadBucketInput) -> HeadBucketOutput;
     get_bucket_location(GetBucketLocationInput) -> GetBucketLocationOutput;
     {
-        // S3 sends ETag and location in headers, too, where browsers look for them.
+        // S3 sends ETag and location in headers, too; browsers read them there.
         async fn post_object(
             &self,
             request: S3Request<PostObjectInput>,

@@ -23,9 +23,9 @@ use crate::part_files::{Draft, NewPartFile, PartFiles};
 
 /// Frames that wait for the disk. hyper makes them up to about 400 KiB large.
 const MAX_QUEUED_FRAMES: usize = 2;
-/// How long a body may make no progress.
+/// The longest time without a byte of the body.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
-/// In each window of waiting, at least so many bytes must arrive: 1 KiB/s.
+/// In each window of waiting, at least [`MIN_BYTES_PER_WINDOW`] must arrive: 1 KiB/s.
 const RATE_WINDOW: Duration = Duration::from_mins(2);
 const MIN_BYTES_PER_WINDOW: u64 = 120 << 10;
 
@@ -59,7 +59,7 @@ where
     let (files, writer) = (Arc::clone(files), BodyWriter::new(&headers));
     let writing = tokio::task::spawn_blocking(move || {
         let received = writer.write_all(Draft::create(&files)?, frames);
-        // Held until the thread ends: it does so even if the request is dropped.
+        // Held until the thread ends, which it does even if the request is dropped.
         drop(permit);
         received
     });
@@ -115,7 +115,7 @@ where
     }
 }
 
-/// The rate of a body over the time for which it was waited for: a slow disk does not count.
+/// The rate of a body over the time spent waiting for it. Time for the disk does not count.
 #[derive(Default)]
 struct RateCheck {
     waited: Duration,

@@ -30,7 +30,7 @@ const MAX_FORM_FILE_BYTES: u64 = 100 << 20;
 const MAX_FORM_FIELDS_BYTES: usize = 64 << 10;
 /// s3s keeps the file of a form in memory until the form is complete.
 const MAX_CONCURRENT_FORMS: usize = 6;
-/// How long a form waits until another one ends.
+/// The longest wait of a form until another one ends.
 const FORM_QUEUE_TIMEOUT: Duration = Duration::from_secs(30);
 const FORM_TIMEOUT: Duration = Duration::from_mins(15);
 
@@ -62,8 +62,8 @@ impl Service {
         }
     }
 
-    /// Also accepts the requests of browsers, sent to `public_url`: forms, and parts whose
-    /// signature covers `host` only.
+    /// Also accepts the requests of browsers, sent to `public_url`: forms, and parts with a
+    /// signature of `host` only.
     #[must_use]
     pub fn for_browsers(self, public_url: &Url) -> Self {
         let browsers = Browsers {
@@ -167,7 +167,7 @@ async fn call(
 }
 
 fn with_headers(mut response: Response<Body>, browsers: Option<&Browsers>) -> Response<Body> {
-    // The location of the file of a form is a path: the operations do not know the public host.
+    // The location of the file of a form is a path: the operations have no public host.
     let path = response
         .headers()
         .get(header::LOCATION)
@@ -178,7 +178,7 @@ fn with_headers(mut response: Response<Body>, browsers: Option<&Browsers>) -> Re
     {
         response.headers_mut().insert(header::LOCATION, location);
     }
-    // Browsers must not guess another type than the upload declared.
+    // Browsers must not guess a type other than the declared one.
     response.headers_mut().insert(
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),

@@ -1,8 +1,8 @@
 //! Rejects requests before their signature is verified: above all, those with headers that the
 //! signature does not cover. Pure: method, query and headers in, an S3 error out.
 //!
-//! Not here: whether the signature is right and has not expired, which s3s verifies. s3s 0.14 does
-//! not check which headers are signed.
+//! Not here: the verification of the signature and of its expiry, by s3s. s3s 0.14 does not check
+//! that the necessary headers are signed.
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, header};
@@ -47,13 +47,13 @@ const KEPT_WITH_OBJECT: [HeaderName; 5] = [
     header::EXPIRES,
 ];
 
-/// Which headers of a presigned part must be signed.
+/// The headers of a presigned part that must be signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PresignedParts {
     /// `host` and `content-length`.
     BindLength,
-    /// Only `host`, because browsers cannot choose other headers. The gateway that completes the
-    /// upload looks at the parts.
+    /// Only `host`, because browsers cannot choose other headers. The gateway checks the parts when
+    /// it completes the upload.
     BindHostOnly,
 }
 
@@ -125,8 +125,8 @@ fn is_implemented(name: &str, headers: &HeaderMap) -> bool {
         || name == "x-amz-storage-class" && is_standard()
 }
 
-/// Checks the headers of a form. Its policy, which s3s verifies, covers every field; so the request
-/// must have neither a query nor headers that say more.
+/// Checks the headers of a form. Its policy, which s3s verifies, covers every field, so the request
+/// must have neither a query nor further headers with a meaning for S3.
 ///
 /// # Errors
 /// `InvalidArgument` for a request with a signature, a query or `x-amz-*` headers; `EntityTooLarge`
@@ -155,7 +155,7 @@ pub fn check_form(request: &Parts, max_bytes: u64) -> S3Result<()> {
     Ok(())
 }
 
-/// Whether a browser posts a form.
+/// Returns true if a browser posts a form.
 pub fn is_form(request: &Parts) -> bool {
     const FORM: &[u8] = b"multipart/form-data";
     let content_type = request.headers.get(header::CONTENT_TYPE);
@@ -170,7 +170,7 @@ pub fn is_form(request: &Parts) -> bool {
 struct SignedHeaders {
     /// In lower case.
     names: Vec<String>,
-    /// Whether the signature is in the URL, not in `Authorization`.
+    /// True if the signature is in the URL, not in `Authorization`.
     is_presigned: bool,
 }
 
@@ -203,7 +203,8 @@ impl SignedHeaders {
                 })?
             }
         };
-        // s3s also accepts credentials for STS, whose requests may omit the hash of the payload.
+        // s3s also accepts credentials for STS, and requests to STS may omit the hash of the
+        // payload.
         if !credential.ends_with("/s3/aws4_request") {
             return Err(s3_error!(
                 AccessDenied,

@@ -1,7 +1,7 @@
-//! Opens the ledger and the store of a configuration, and derives the settings of the store's
-//! client and of the service.
+//! Opens the ledger and the store of a configuration, and derives the hooks and the settings of the
+//! store's client and of the service.
 //!
-//! Not here: the check of what the store enforces (`store_check`).
+//! Not here: the probe of the store (`store_check`).
 
 use std::future::pending;
 use std::net::{IpAddr, SocketAddr};
@@ -25,7 +25,7 @@ use upload_s3::{CallOutcome, Settings, Store};
 use upload_types::crash;
 use upload_types::error::Result;
 
-/// How long a complete waits for its outcome before it responds that the outcome is not known yet.
+/// How long a complete waits for its outcome before it responds that the outcome is unknown.
 const COMPLETE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The open ledger, and the open embedded store if it is the store of the gateway.
@@ -104,6 +104,7 @@ fn store_settings(
             create_headers,
             embedded: true,
             cdn: config.cdn_url.clone(),
+            network: config.network.clone(),
             observer: record_store_call,
         },
         StoreConfig::S3 {
@@ -123,9 +124,23 @@ fn store_settings(
             create_headers,
             embedded: false,
             cdn: config.cdn_url.clone(),
+            network: config.network.clone(),
             observer: record_store_call,
         },
     })
+}
+
+/// The hooks of the configuration.
+///
+/// # Errors
+/// As [`Hooks::new`].
+pub fn hooks(config: &Config) -> Result<Hooks> {
+    Hooks::new(
+        config.hooks.clone(),
+        config.on_reject.clone(),
+        config.hook_secret.clone(),
+        &config.network,
+    )
 }
 
 /// The settings of the service, from the configuration and the limits of the store.

@@ -16,13 +16,13 @@ use crate::ledger::LedgerConfig;
 use crate::limits::{Quota, Rate};
 use crate::validation;
 use upload_embedded_store as embedded;
-use upload_net::AddressClass;
+use upload_net::{AddressClass, Network};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::names::Token;
 use upload_types::wire::Proof;
 
-/// The first path segments of the gateway's own routes.
-const OWN_PATHS: [&str; 6] = [
+/// The first path segments of the API's routes and of the embedded store.
+const RESERVED_SEGMENTS: [&str; 6] = [
     "v1",
     "healthz",
     "readyz",
@@ -47,9 +47,9 @@ pub struct Config {
     pub store_credentials_file: Option<PathBuf>,
     pub ledger: LedgerConfig,
     pub auth: Auth,
-    /// The path below which the routes of Uppy Companion are. By default there are none.
+    /// The path of the routes of Uppy Companion. By default there are none.
     pub companion_path: Option<String>,
-    /// Origins whose pages may use the gateway and its embedded store.
+    /// Origins of the pages that may use the gateway and its embedded store.
     pub allow_origins: Vec<String>,
     /// The rate of signed URLs per owner.
     pub rate: Option<Rate>,
@@ -60,28 +60,30 @@ pub struct Config {
     pub max_size: Option<u64>,
     /// Minimum lifetime of a signed URL.
     pub url_ttl: Duration,
-    /// Lifetime of an unfinished upload without a call about it.
+    /// An unfinished upload expires this long after the last call about it.
     pub upload_ttl: Duration,
-    /// Duration of a lease without a call of its holder.
+    /// A lease ends this long after the last call of its holder.
     pub lease_ttl: Duration,
     /// The interval of sweeps. `None` leaves them to other gateways.
     pub sweep_interval: Option<Duration>,
     /// The source of the store's events.
     pub events: Option<EventSource>,
-    /// Whether to log multipart uploads in the bucket that the ledger does not name.
+    /// Enables log lines about multipart uploads in the bucket that the ledger does not name.
     pub report_orphans: bool,
     /// Server-side encryption: `AES256`, `aws:kms` or `aws:kms:KEY-ID`.
     pub sse: Option<String>,
     /// Further headers that the bucket requires for the creation of an object.
     pub required_headers: Vec<(String, String)>,
     pub probe: ProbePolicy,
-    /// What the store must enforce. By default what the probe finds.
+    /// The proof that the store must enforce. By default the one that the probe finds.
     pub proof: Option<Proof>,
-    /// Run for each verified upload, in this order, before it is ready.
+    /// The hooks that run for each verified upload before it is ready, in this order.
     pub hooks: Vec<Hook>,
     /// The key that signs webhooks.
     pub hook_secret: Option<Token>,
     pub on_reject: OnReject,
+    /// For connections to the store, issuers and webhooks.
+    pub network: Network,
     /// How long to wait for the lock of the embedded store.
     pub store_lock_timeout: Duration,
     /// How long a stopping gateway still serves requests while it reports that it is not ready.
@@ -118,15 +120,14 @@ pub enum EventSource {
     Webhook(Token),
 }
 
-/// Whether the store is probed at startup with a wrong body and a wrong length, and what follows if
-/// it accepts them.
+/// The probe of the store at startup, with a wrong body and a wrong length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProbePolicy {
-    /// Do not start.
+    /// The gateway does not start if the store accepts them.
     Require,
-    /// Start, and log a warning.
+    /// The gateway starts, and logs a warning if the store accepts them.
     Warn,
-    /// Do not probe.
+    /// The store is not probed.
     Off,
 }
 
@@ -139,14 +140,14 @@ impl Config {
         self.validate_access()?;
         self.validate_store()?;
         self.validate_urls()?;
-        let is_no_origin = |text: &&String| cors::parse_origin(text).is_none();
-        if let Some(text) = self.allow_origins.iter().find(is_no_origin) {
+        let is_invalid_origin = |text: &&String| cors::parse_origin(text).is_none();
+        if let Some(text) = self.allow_origins.iter().find(is_invalid_origin) {
             return Err(config_error(format!("{text:?} is not the origin of a page")).with_hint(
                 "use scheme://host[:port] without a path, and one --allow-origin for each origin",
             ));
         }
-        let is_no_glob = |glob: &&String| !validation::is_type_glob(glob);
-        if let Some(glob) = self.allow_types.iter().find(is_no_glob) {
+        let is_invalid_glob = |glob: &&String| !validation::is_type_glob(glob);
+        if let Some(glob) = self.allow_types.iter().find(is_invalid_glob) {
             return Err(
                 config_error(format!("{glob:?} is not type/subtype, type/* or */*"))
                     .with_hint("use one --allow-type for each content type"),
@@ -175,7 +176,7 @@ impl Config {
                     ))
                     .with_hint("use --auth tokens, or listen on 127.0.0.1"));
                 }
-                // A reverse proxy calls from loopback, whatever the address of its client.
+                // A reverse proxy calls from loopback, also for clients of other machines.
                 let is_public = |url: &Url| !AddressClass::of_url(url).is_loopback();
                 if self.public_url.as_ref().is_some_and(is_public) {
                     return Err(config_error("authentication is required for a public URL")
@@ -254,7 +255,7 @@ fn config_error(text: impl Into<String>) -> Error {
     Error::new(Kind::Config, text)
 }
 
-/// Whether a URL has the form `http(s)://host[:port][/path]`.
+/// Returns true for a URL of the form `http(s)://host[:port][/path]`.
 fn is_base_url(url: &Url) -> bool {
     matches!(url.scheme(), "http" | "https")
         && url.host().is_some()
@@ -264,7 +265,8 @@ fn is_base_url(url: &Url) -> bool {
         && url.password().is_none()
 }
 
-/// Whether the routes of Companion may be below a path without hiding the gateway's own routes.
+/// Returns true if the path is valid for the routes of Companion: they must not hide other routes
+/// of the gateway.
 fn is_companion_path(path: &str) -> bool {
     if path == "/" {
         return true;
@@ -280,5 +282,5 @@ fn is_companion_path(path: &str) -> bool {
                 .all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
     };
     let first = path.split('/').next().unwrap_or_default();
-    path.split('/').all(is_plain) && !OWN_PATHS.contains(&first)
+    path.split('/').all(is_plain) && !RESERVED_SEGMENTS.contains(&first)
 }

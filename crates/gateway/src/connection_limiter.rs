@@ -21,8 +21,8 @@ use upload_net::AddressClass;
 use upload_types::sync::lock;
 
 const MAX_CONNECTIONS: usize = 512;
-/// Half of all connections for each client network: as many as the number of concurrent calls, so
-/// that a proxy, which makes all clients appear as one, does not run out of connections.
+/// Half of all connections, and as many as there may be concurrent calls: behind a proxy, all
+/// clients appear as one.
 const MAX_CONNECTIONS_PER_CLIENT: usize = 256;
 const MAX_METRICS_CONNECTIONS: usize = 16;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -38,7 +38,7 @@ pub struct ConnectionLimits {
     pub max_connections: usize,
     /// Open connections of the client network to which an address belongs.
     pub max_per_client: fn(IpAddr) -> usize,
-    /// Whether the connections are counted in the metrics.
+    /// True if the connections are counted in the metrics.
     pub count_in_metrics: bool,
 }
 
@@ -83,7 +83,7 @@ fn client_network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Hands out slots to connections.
+/// Grants slots to connections.
 pub struct ConnectionLimiter {
     slots: Arc<Semaphore>,
     max_per_client: fn(IpAddr) -> usize,
@@ -100,14 +100,14 @@ struct Connections {
 /// An open connection.
 pub struct Connection {
     client: IpAddr,
-    /// Whether the head of a request has arrived.
+    /// True once the head of a request has arrived.
     has_sent_request: AtomicBool,
-    /// Requests whose response is not sent completely.
+    /// Requests without a completely sent response.
     active_requests: AtomicUsize,
     evicted: Notify,
 }
 
-/// The right of a connection to be open, until it is dropped.
+/// The right of a connection to be open until the slot is dropped.
 pub struct Slot {
     number: u64,
     connection: Arc<Connection>,
@@ -181,8 +181,8 @@ impl Connections {
         let is_idle = |open: &Connection| open.active_requests.load(Ordering::Relaxed) == 0;
         let mut matching = self.open.iter().filter(|(_, open)| matches(open));
         let unused = matching.clone().find(|(_, open)| is_unused(open));
-        let victim = unused.or_else(|| matching.find(|(_, open)| is_idle(open)));
-        let Some(number) = victim.map(|(number, _)| *number) else {
+        let evicted = unused.or_else(|| matching.find(|(_, open)| is_idle(open)));
+        let Some(number) = evicted.map(|(number, _)| *number) else {
             return false;
         };
         if let Some(connection) = self.open.remove(&number) {
@@ -214,7 +214,7 @@ impl Connection {
         self.evicted.notified().await;
     }
 
-    /// Marks the begin of a request.
+    /// Counts a request as active until the returned guard is dropped.
     pub fn begin_request(self: &Arc<Self>) -> ActiveRequest {
         self.has_sent_request.store(true, Ordering::Relaxed);
         self.active_requests.fetch_add(1, Ordering::Relaxed);
@@ -241,7 +241,7 @@ impl ActiveRequest {
     }
 }
 
-/// The body of a response whose request is active until the body is dropped.
+/// The body of a response. Its request is active until the body is dropped.
 pub struct TrackedBody {
     body: Body,
     _request: ActiveRequest,

@@ -29,7 +29,7 @@ const EXPOSED_HEADERS: [HeaderName; 4] = [
 /// How long a browser may cache the response to a preflight request.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_mins(10);
 
-/// The origins whose pages may use the gateway.
+/// The origins of pages that may use the gateway.
 pub struct Origins {
     allowed: Vec<String>,
     /// The origin of the gateway's public URL.

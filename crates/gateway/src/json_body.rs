@@ -1,7 +1,7 @@
 //! An extractor for JSON bodies with limits on size, time and nesting.
 //!
-//! Not here: the meaning of the value, which is up to the route. The size limit is the route's
-//! `DefaultBodyLimit`.
+//! Not here: the meaning of the value, and the size limit, which is the `DefaultBodyLimit` of the
+//! route.
 
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ use upload_types::wire::Code;
 
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-/// Nested lists and objects; the messages of the API have at most six levels.
-const MAX_DEPTH: usize = 32;
+/// Levels of nested lists and objects. The messages of the API have at most six.
+const MAX_NESTING_DEPTH: usize = 32;
 
 /// A JSON body.
 pub struct JsonBody<T>(pub T);
@@ -46,10 +46,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
                 ));
             }
         };
-        if nesting_depth(&body) > MAX_DEPTH {
+        if nesting_depth(&body) > MAX_NESTING_DEPTH {
             return Err(Refusal::with_detail(
                 Code::InvalidRequest,
-                format!("the JSON has more than {MAX_DEPTH} levels"),
+                format!("the JSON has more than {MAX_NESTING_DEPTH} levels"),
             ));
         }
         serde_json::from_slice(&body)
@@ -58,7 +58,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     }
 }
 
-/// The refusal for JSON that does not parse. The text of serde names fields and positions, and
+/// The refusal for JSON that does not parse. The error of serde names fields and positions, and
 /// quotes only the request.
 pub fn invalid_json(error: &serde_json::Error) -> Refusal {
     Refusal::with_detail(Code::InvalidRequest, error.to_string())
@@ -113,8 +113,8 @@ mod tests {
     #[tokio::test]
     async fn deeply_nested_json_is_rejected() {
         let nested = |levels: usize| Body::from("[".repeat(levels) + &"]".repeat(levels));
-        assert!(read(nested(MAX_DEPTH)).await.is_ok());
-        for levels in [MAX_DEPTH + 1, 500_000] {
+        assert!(read(nested(MAX_NESTING_DEPTH)).await.is_ok());
+        for levels in [MAX_NESTING_DEPTH + 1, 500_000] {
             assert_eq!(
                 read(nested(levels)).await.unwrap_err().code,
                 Code::InvalidRequest

@@ -10,12 +10,10 @@ use jiff::Timestamp;
 use crate::time::after;
 use upload_types::wire::ClaimRequest;
 
-/// How long leases and unfinished uploads last without a call that carries the epoch.
+/// The lifetimes of leases and unfinished uploads. A call with the current epoch starts both anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaseTerms {
-    /// A lease ends after this long.
     pub lease_ttl: Duration,
-    /// An unfinished upload expires after this long.
     pub upload_ttl: Duration,
 }
 
@@ -43,7 +41,7 @@ pub struct Lease {
     /// `None` until the first claim.
     pub holder: Option<String>,
     pub epoch: u64,
-    /// From this time on, any holder may claim the upload.
+    /// From this time on, another holder may claim the upload.
     pub until: Timestamp,
 }
 
@@ -53,13 +51,13 @@ pub enum ClaimDecision {
     /// The requesting holder gets the lease, with this epoch.
     Granted { epoch: u64 },
     /// Another holder has the lease for this many more seconds, at least one.
-    Support { seconds: u64 },
+    Held { seconds: u64 },
     /// The epoch of the request is not the current one.
     Lost,
 }
 
-/// Decides a claim. The holder renews its lease by naming its epoch, and gets a new epoch without.
-/// Other holders must wait for the end of the lease.
+/// Decides a claim. A holder that names its epoch renews its lease; without an epoch it gets a new
+/// one. Other holders must wait for the end of the lease.
 #[must_use]
 pub fn decide(now: Timestamp, lease: &Lease, request: &ClaimRequest) -> ClaimDecision {
     let is_holder = lease
@@ -74,7 +72,7 @@ pub fn decide(now: Timestamp, lease: &Lease, request: &ClaimRequest) -> ClaimDec
         },
         None => {
             let left_ms = lease.until.duration_since(now).as_millis();
-            ClaimDecision::Support {
+            ClaimDecision::Held {
                 seconds: u64::try_from(left_ms).unwrap_or(0).div_ceil(1000).max(1),
             }
         }
@@ -89,7 +87,7 @@ mod tests {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
     }
 
-    /// Claims an upload whose lease has epoch 7 and ends at second 60.
+    /// Claims an upload. Its lease has epoch 7 and ends at second 60.
     fn claim(now: i64, holder: Option<&str>, claimant: &str, epoch: Option<u64>) -> ClaimDecision {
         let lease = Lease {
             holder: holder.map(str::to_owned),
@@ -124,11 +122,11 @@ mod tests {
     fn other_holder_waits_for_the_end_of_the_lease() {
         assert_eq!(
             claim(0, Some("a"), "b", None),
-            ClaimDecision::Support { seconds: 60 }
+            ClaimDecision::Held { seconds: 60 }
         );
         assert_eq!(
             claim(59, Some("a"), "b", None),
-            ClaimDecision::Support { seconds: 1 }
+            ClaimDecision::Held { seconds: 1 }
         );
         assert_eq!(
             claim(60, Some("a"), "b", None),

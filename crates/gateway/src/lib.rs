@@ -4,16 +4,34 @@
 //! Not here: the bytes of files. Clients send them to the store. The embedded store, which receives
 //! them in this process, is a store like any other for the gateway.
 //!
-//! Modules by layer; each imports lower layers only:
+//! A process calls [`start`] to serve a [`Config`], [`sweep_once`] to clean up once, or
+//! [`probe_store`] to learn the proof and the limits of a store. A [`Ledger`] creates the tokens of
+//! clients.
 //!
-//! | layer | modules |
-//! |---|---|
-//! | processes | `server`, `sweep_once`, `store_check`, `bootstrap`, `store_credentials`, `config` |
-//! | HTTP | `companion`, `routes`, `openapi` |
-//! | operations | `events`, `service` |
-//! | requests | `auth`, `cors`, `json_body`, `validation`, `problem` |
-//! | state | `ledger` |
-//! | ground | `hooks`, `lease`, `limits`, `listener`, `connection_limiter`, `metrics`, `background_task`, `time` |
+//! # From a request to its response
+//!
+//! 1. `listener` accepts a connection within the limits of `connection_limiter`.
+//! 2. `routes` (or `companion`, for Uppy) authenticates the request with `auth` and parses its body
+//!    with `json_body`.
+//! 3. `service` checks the request with `validation`, and runs the operation: it changes rows of
+//!    the `ledger` in transactions, and calls the store between them. `service/lifecycle.rs` has
+//!    the table of an upload's states.
+//! 4. A refused request gets a `problem` as its response.
+//!
+//! Besides requests, `events` of the store, hooks and the sweep drive uploads through the same
+//! operations.
+//!
+//! # Layers
+//!
+//! Each module imports modules of its own layer and of lower layers only:
+//!
+//! 1. processes: `server`, `sweep_once`, `store_check`, `bootstrap`, `store_credentials`, `config`
+//! 2. HTTP: `companion`, `routes`, `openapi`
+//! 3. operations: `events`, `service`
+//! 4. requests: `auth`, `cors`, `json_body`, `validation`, `problem`
+//! 5. state: `ledger`
+//! 6. base: `hooks`, `lease`, `limits`, `listener`, `connection_limiter`, `metrics`,
+//!    `background_task`, `time`
 
 mod auth;
 mod background_task;

@@ -24,7 +24,7 @@ use crate::connection_limiter::{ConnectionLimiter, ConnectionLimits, Slot};
 use crate::metrics::metrics;
 use upload_types::error::{Error, Kind, Result};
 
-/// The pause after an `accept` that failed, for example because no file descriptor is left.
+/// The pause after `accept` has failed, for example because no file descriptor is left.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// A socket that listens for HTTP connections.
@@ -85,7 +85,7 @@ impl Listener {
                     Ok((stream, Some(slot))) => (stream, slot),
                     Ok((_, None)) => continue,
                     Err(error) => {
-                        tracing::warn!("could not accept a connection: {error}");
+                        tracing::warn!(%error, "could not accept a connection");
                         sleep(ACCEPT_RETRY_DELAY).await;
                         continue;
                     }
@@ -160,7 +160,7 @@ impl Drop for CountedConnection {
 /// The URL of a server at an address.
 ///
 /// # Errors
-/// In theory only: every address makes a URL.
+/// None in practice: every address makes a URL.
 pub fn http_url(address: SocketAddr) -> Result<Url> {
     format!("http://{address}").parse().map_err(|error| {
         Error::new(Kind::Other, format!("could not make a URL of {address}")).with_source(error)
@@ -187,8 +187,8 @@ mod tests {
     use super::*;
 
     const REQUEST: &str = "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
-    const PATIENCE: Duration = Duration::from_secs(20);
-    /// So long that no connection is closed for it.
+    const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);
+    /// Longer than any test.
     const NO_HEADER_TIMEOUT: Duration = Duration::from_mins(10);
 
     struct Server {
@@ -220,7 +220,7 @@ mod tests {
 
         async fn stop(self) {
             drop(self.shutdown);
-            timeout(PATIENCE, self.task).await.unwrap().unwrap();
+            timeout(RESPONSE_TIMEOUT, self.task).await.unwrap().unwrap();
         }
     }
 
@@ -233,8 +233,8 @@ mod tests {
         }
     }
 
-    /// Responds to `/slow` once `release` is notified, and to other paths at once. Notifies
-    /// `arrived` of each request to `/slow`.
+    /// A router that responds to `/slow` once `release` is notified, and to other paths at once. It
+    /// notifies `arrived` of each request to `/slow`.
     fn router_with_slow_path() -> (Router, Arc<Notify>, Arc<Notify>) {
         let (release, arrived) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let (released, arriving) = (Arc::clone(&release), Arc::clone(&arrived));
@@ -252,9 +252,9 @@ mod tests {
     async fn response(mut connection: TcpStream) -> String {
         let mut text = String::new();
         let read = connection.read_to_string(&mut text);
-        timeout(PATIENCE, read)
+        timeout(RESPONSE_TIMEOUT, read)
             .await
-            .expect("there was no response in time")
+            .expect("the response took too long")
             .unwrap();
         text
     }
@@ -283,7 +283,7 @@ mod tests {
             // The connection may be closed or reset, but must not stay open.
             let mut rest = Vec::new();
             let read = connection.read_to_end(&mut rest);
-            let _ = timeout(PATIENCE, read)
+            let _ = timeout(RESPONSE_TIMEOUT, read)
                 .await
                 .expect("the connection is still open");
         }
@@ -329,11 +329,11 @@ mod tests {
         let idle = server.send("").await;
         let second = server.send(&slow).await;
         arrived.notified().await;
-        // The idle connection was evicted. Now both are active, and there is no slot for a third.
+        // The idle connection was evicted. Both others are active, so a third one gets no slot.
         assert_eq!(response(idle).await, "");
         let mut third = server.send("").await;
         let mut rest = Vec::new();
-        let closed = timeout(PATIENCE, third.read_to_end(&mut rest)).await;
+        let closed = timeout(RESPONSE_TIMEOUT, third.read_to_end(&mut rest)).await;
         assert!(
             closed.is_ok() && rest.is_empty(),
             "the connection is still open"

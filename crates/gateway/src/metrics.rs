@@ -1,7 +1,7 @@
-//! The gateway's counters and timers, in the format that Prometheus reads.
+//! The gateway's counters and timers, in the format of Prometheus.
 //!
-//! Not here: the events that are counted. Every label is from a closed set, so that no client can
-//! create new series: routes are templates, and no upload, key, owner or name is a label.
+//! Every label is from a closed set, so that no client can create new series: routes are templates,
+//! and no upload, key, owner or name is a label.
 
 use std::sync::LazyLock;
 use std::sync::atomic::AtomicU64;
@@ -15,19 +15,20 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
-use upload_s3::CallOutcome;
 
+use upload_s3::CallOutcome;
 use upload_types::wire::UploadState;
 
 /// The content type of [`text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Histogram buckets: from a ledger read to a store that copies an object before it responds.
+/// Histogram buckets: from a read of the ledger to a response of a store that first copies an
+/// object.
 const BUCKETS_SECONDS: [f64; 12] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 15.0, 60.0,
 ];
 
-/// The label of an upload that was begun; all other labels are states.
+/// The label of a begun upload. The other labels are states.
 const BEGUN: &str = "begun";
 
 static METRICS: LazyLock<(Registry, Metrics)> = LazyLock::new(|| {
@@ -43,7 +44,7 @@ pub fn metrics() -> &'static Metrics {
 /// All metrics as text.
 ///
 /// # Errors
-/// In theory only: the text is written to memory.
+/// None in practice: the text is written to memory.
 pub fn text() -> Result<String, std::fmt::Error> {
     let mut text = String::new();
     encode(&mut text, &METRICS.0)?;
@@ -101,17 +102,17 @@ struct SweepLabel {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct AbandonedLabel {
-    what: &'static str,
+    kind: &'static str,
 }
 
-/// The kinds of uploads that a sweep takes up.
+/// The kinds of abandoned uploads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Abandoned {
     Completing,
     Expired,
-    /// An abort was begun and not finished.
+    /// The abort was begun and not finished.
     Aborting,
-    /// The store may still have something of the upload.
+    /// The upload has ended, and may have leftovers in the store.
     Cleanup,
 }
 
@@ -184,7 +185,7 @@ impl Metrics {
             .inc_by(u64::try_from(count).unwrap_or(u64::MAX));
     }
 
-    /// Counts the size of an upload whose object was verified.
+    /// Adds the size of a verified upload.
     pub fn record_verified_bytes(&self, size: u64) {
         self.bytes_verified.inc_by(size);
     }
@@ -216,14 +217,14 @@ impl Metrics {
         self.sweeps.get_or_create(&SweepLabel { outcome }).inc();
     }
 
-    /// Counts an upload that a sweep has taken up.
+    /// Counts an abandoned upload that a sweep has taken.
     pub fn record_abandoned(&self, kind: Abandoned) {
         self.swept
-            .get_or_create(&AbandonedLabel { what: kind.name() })
+            .get_or_create(&AbandonedLabel { kind: kind.name() })
             .inc();
     }
 
-    /// Sets the number of orphans that the last survey found.
+    /// Sets the number of orphans that the last search found.
     pub fn set_orphans(&self, count: usize) {
         self.orphans.set(u64::try_from(count).unwrap_or(u64::MAX));
     }
@@ -264,7 +265,7 @@ impl Default for Metrics {
             drop(
                 metrics
                     .swept
-                    .get_or_create(&AbandonedLabel { what: kind.name() }),
+                    .get_or_create(&AbandonedLabel { kind: kind.name() }),
             );
         }
         metrics
@@ -294,7 +295,7 @@ fn registry(metrics: &Metrics) -> Registry {
     );
     registry.register(
         "uploads",
-        "Uploads that were begun, became ready, were rejected, were aborted, or expired",
+        "Uploads, by the event: begun, or the final state",
         metrics.uploads.clone(),
     );
     registry.register(
@@ -304,13 +305,13 @@ fn registry(metrics: &Metrics) -> Registry {
     );
     registry.register_with_unit(
         "declared",
-        "Declared sizes of uploads that were begun",
+        "Declared sizes of begun uploads",
         Unit::Bytes,
         metrics.bytes_declared.clone(),
     );
     registry.register_with_unit(
-        "confirmed",
-        "Sizes of uploads whose object was verified",
+        "verified",
+        "Sizes of verified uploads",
         Unit::Bytes,
         metrics.bytes_verified.clone(),
     );
@@ -328,12 +329,12 @@ fn registry(metrics: &Metrics) -> Registry {
     registry.register("sweeps", "Sweeps, by outcome", metrics.sweeps.clone());
     registry.register(
         "swept",
-        "Abandoned uploads that sweeps have taken up, by kind",
+        "Abandoned uploads that sweeps have taken, by kind",
         metrics.swept.clone(),
     );
     registry.register(
         "orphans",
-        "Open multipart uploads that the ledger does not name, at the last survey",
+        "Open multipart uploads that the ledger does not name, at the last search",
         metrics.orphans.clone(),
     );
     registry.register(
@@ -342,24 +343,4 @@ fn registry(metrics: &Metrics) -> Registry {
         metrics.ledger_errors.clone(),
     );
     registry
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn call_outcomes_by_status() {
-        for (status, outcome) in [
-            (200, CallOutcome::Ok),
-            (204, CallOutcome::Ok),
-            (301, CallOutcome::Refused),
-            (403, CallOutcome::Refused),
-            (404, CallOutcome::Absent),
-            (429, CallOutcome::Failed),
-            (503, CallOutcome::Failed),
-        ] {
-            assert_eq!(CallOutcome::of_status(status), outcome, "{status}");
-        }
-    }
 }

@@ -1,8 +1,8 @@
 //! Refusals: the errors of operations, as `application/problem+json` (RFC 9457), and the reports of
 //! their causes to the log.
 //!
-//! Not here: the table of codes, statuses and titles (`wire`). Messages of the store and of the
-//! ledger go to the log only, never into a response.
+//! Not here: the table of codes, statuses and titles (`upload_types::wire`). Messages of the store
+//! and of the ledger go to the log only, never into a response.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -18,13 +18,13 @@ const FAILURE_RETRY_SECONDS: u64 = 2;
 /// Seconds until other uploads of the owner may have ended.
 const QUOTA_RETRY_SECONDS: u64 = 10;
 
-/// Why a request is not granted.
+/// The reason that a request is not granted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     pub code: Code,
-    /// What to change in the request.
+    /// The defect of the request.
     pub detail: Option<String>,
-    /// Seconds after which the same request may be granted.
+    /// The same request may be granted after this many seconds.
     pub retry_after: Option<u64>,
 }
 
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn retry_after_is_given_only_where_waiting_helps() {
+    fn retry_after_is_present_only_if_waiting_helps() {
         let limit = Limit::Open(2);
         assert_eq!(
             Refusal::from(Excess::Temporary(limit)).retry_after,

@@ -16,13 +16,13 @@ use url::Url;
 
 use crate::auth::Authenticator;
 use crate::background_task::BackgroundTask;
-use crate::bootstrap::{Resources, service_config};
+use crate::bootstrap::{self, Resources};
 use crate::companion;
 use crate::config::{Config, EventSource};
 use crate::connection_limiter::{API_LIMITS, METRICS_LIMITS};
 use crate::cors::Origins;
 use crate::events::{self, EventQueue};
-use crate::hooks::Hooks;
+
 use crate::listener::{Listener, reachable_address};
 use crate::routes::{self, Gateway};
 use crate::service::{Service, SweepSchedule};
@@ -34,8 +34,8 @@ use upload_types::error::{Error, Kind, Result};
 /// How long active requests may take when the gateway stops.
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A gateway that serves requests. If it is dropped, it ends as with [`Running::stop`], but without
-/// anything that waits for the end.
+/// A gateway that serves requests. If it is dropped, it ends as with [`Running::stop`], but the
+/// caller does not wait for the end.
 #[derive(Debug)]
 pub struct Running {
     url: Url,
@@ -111,19 +111,15 @@ impl Running {
 /// for a store that does not respond.
 pub async fn start(config: Config) -> Result<Running> {
     config.validate()?;
-    let hooks = Hooks::new(
-        config.hooks.clone(),
-        config.on_reject.clone(),
-        config.hook_secret.clone(),
-    )?;
+    let hooks = bootstrap::hooks(&config)?;
     let resources = Resources::open(&config).await?;
     let listener = Listener::bind(config.listen).await?;
     let metrics_listener = match config.metrics_listen {
         Some(address) => Some(Listener::bind(address).await?),
         None => None,
     };
-    let own_address = reachable_address(listener.address());
-    let (store, internal_task) = resources.connect_store(&config, own_address).await?;
+    let address = reachable_address(listener.address());
+    let (store, internal_task) = resources.connect_store(&config, address).await?;
     let Resources { ledger, embedded } = resources;
     let event_queue = events::open_queue(config.events.as_ref(), &store).await?;
     let url = listener.url()?;
@@ -132,6 +128,7 @@ pub async fn start(config: Config) -> Result<Running> {
     let gateway = Arc::new(Gateway::new(Authenticator::new(
         &config.auth,
         ledger.clone(),
+        &config.network,
     )?));
     let router = router(&gateway, &config, embedded.as_ref(), &public_url);
     let (shutdown, on_shutdown) = oneshot::channel::<()>();
@@ -169,9 +166,9 @@ pub async fn start(config: Config) -> Result<Running> {
     if let (Some(path), Some(embedded)) = (&config.store_credentials_file, &embedded) {
         store_credentials::write(path, &public_url, &embedded.keys())?;
     }
-    let service_config = service_config(&config, &store, &public_url, hooks);
+    let service_config = bootstrap::service_config(&config, &store, &public_url, hooks);
     crash::point("gateway.start.ready");
-    tracing::info!(url = %running.url, proof = ?store.proof(), "listening");
+    tracing::info!(url = %running.url, proof = ?store.proof(), "gateway ready");
     let service = Service::new(ledger, store, service_config);
     running.tasks = background_tasks(&config, &service, event_queue);
     if !service.has_hooks() {
@@ -209,7 +206,7 @@ fn router(
     routes::with_common_layers(router, has_origins.then_some(&*origins))
 }
 
-/// The sweeper, the consumer of the event queue, and the runner of hooks, as far as they are
+/// Starts the sweeper, the consumer of the event queue, and the runner of hooks, if they are
 /// configured.
 fn background_tasks(
     config: &Config,

@@ -1,4 +1,4 @@
-//! Decides what the store is required to enforce, from a probe or from an earlier profile in the
+//! Decides the proof that the store must enforce, from a probe or from an earlier profile in the
 //! ledger.
 //!
 //! Not here: the requests of a probe (`upload_s3`).
@@ -11,8 +11,7 @@ use crate::bootstrap::Resources;
 use crate::config::{Config, ProbePolicy};
 use crate::ledger::Ledger;
 use crate::listener::reachable_address;
-use upload_s3::{Capability, Profile, Support};
-use upload_s3::{Fault, ProbeDepth, Store};
+use upload_s3::{Capability, Fault, ProbeDepth, Profile, Store, Support};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::{Limits, Proof};
 
@@ -28,7 +27,7 @@ pub struct ProbeReport {
     pub assessment: Result<(Proof, Vec<String>)>,
 }
 
-/// Returns the store with the proof that it was found to enforce, or that the configuration states.
+/// Returns the store with the proof that the probe found, or that the configuration states.
 ///
 /// # Errors
 /// [`Kind::Temporary`] for a store that does not respond, [`Kind::Config`] for one that cannot be
@@ -57,7 +56,7 @@ pub async fn check(store: Store, ledger: &Ledger, config: &Config) -> Result<Sto
         Ok(profile) => {
             let (proof, warnings) = assess(config.probe, config.proof, &profile)?;
             for warning in warnings {
-                tracing::warn!("the store: {warning}");
+                tracing::warn!(warning, "the store lacks a protection");
             }
             Ok(store.with_profile(profile).with_proof(proof))
         }
@@ -74,14 +73,15 @@ pub async fn check(store: Store, ledger: &Ledger, config: &Config) -> Result<Sto
     }
 }
 
-/// Runs all checks of a probe, whatever the ledger has, and saves the profile for the next start.
+/// Runs all checks of a probe, even if the ledger has a profile, and saves the profile for the next
+/// start.
 ///
 /// # Errors
 /// As [`check`], and those of opening ledger and store.
 pub async fn probe_store(config: &Config) -> Result<ProbeReport> {
     config.validate()?;
     let resources = Resources::open(config).await?;
-    let (store, _internal) = resources
+    let (store, _internal_task) = resources
         .connect_store(config, reachable_address(config.listen))
         .await?;
     let profile = store
@@ -115,7 +115,7 @@ async fn recent_profile(store: &Store, ledger: &Ledger, config: &Config) -> Resu
             // A profile that prevents a start is probed again: the store may have been fixed since.
             let suffices = assess(ProbePolicy::Require, config.proof, &profile).is_ok();
             if suffices && is_recent(probed_at, now) {
-                tracing::info!(%probed_at, "using the store's profile of an earlier probe");
+                tracing::info!(%probed_at, "the store's profile of an earlier probe is used");
                 return Ok(profile);
             }
             profile
@@ -153,7 +153,7 @@ async fn save_profile(ledger: &Ledger, key: &str, profile: &Profile, now: Timest
     Ok(())
 }
 
-/// A profile from the future, written by a gateway whose clock is ahead, is not recent.
+/// A profile from the future, written by a gateway with a fast clock, is not recent.
 fn is_recent(probed_at: Timestamp, now: Timestamp) -> bool {
     Duration::try_from(now.duration_since(probed_at)).is_ok_and(|age| age < PROFILE_MAX_AGE)
 }
@@ -164,7 +164,12 @@ fn unusable(fault: &Fault) -> Error {
             Kind::Temporary,
             format!("the store does not respond: {reason}"),
         )
-        .with_hint("check --s3-endpoint and the network, then start again"),
+        .with_hint("check --s3-endpoint and the network; then run the command again"),
+        Fault::Untrusted(reason) => Error::new(
+            Kind::Incompatible,
+            format!("the certificate of the store is not trusted: {reason}"),
+        )
+        .with_hint("trust the authority that issued it: --ca-cert FILE"),
         fault => Error::new(Kind::Config, format!("the store cannot be used: {fault}")).with_hint(
             "check the bucket's name, the region and the permissions of the credentials",
         ),
@@ -205,7 +210,7 @@ fn assess(
         let text = format!("the store cannot prove uploads: {}", warnings.join("; "));
         return Err(Error::new(Kind::Config, text).with_hint(
             "use a store that enforces signed checksums, or accept the risk with \
-             --store-probe warn; receipts then have `proof: none`",
+             --store-probe warn",
         ));
     }
     if profile.support(Capability::Smuggling) != Support::Yes {
@@ -217,7 +222,7 @@ fn assess(
     }
     if profile.support(Capability::Expiry) == Support::No {
         warnings.push(
-            "it accepts presigned URLs after their expiry: anyone who has such a URL can use it again"
+            "it accepts presigned URLs after their expiry: a leaked URL never becomes invalid"
                 .to_owned(),
         );
     }
@@ -231,19 +236,23 @@ mod tests {
 
     fn profile(proof: Proof, enforces_length: bool) -> Profile {
         let mut profile = Profile::default();
-        let mut found = |capability, held| {
-            let held = if held { Support::Yes } else { Support::No };
-            profile.record(capability, Finding::new(held, ""));
+        let mut record = |capability, is_supported| {
+            let support = if is_supported {
+                Support::Yes
+            } else {
+                Support::No
+            };
+            profile.record(capability, Finding::new(support, ""));
         };
-        found(Capability::Sha256, proof == Proof::Sha256);
-        found(Capability::Md5, proof == Proof::Md5);
-        found(Capability::Length, enforces_length);
-        found(Capability::Smuggling, true);
+        record(Capability::Sha256, proof == Proof::Sha256);
+        record(Capability::Md5, proof == Proof::Md5);
+        record(Capability::Length, enforces_length);
+        record(Capability::Smuggling, true);
         profile
     }
 
     /// The proof and the number of warnings, or the kind of the error.
-    fn assessed(
+    fn try_assess(
         policy: ProbePolicy,
         required: Option<Proof>,
         profile: &Profile,
@@ -258,43 +267,43 @@ mod tests {
         use ProbePolicy::{Require, Warn};
 
         let strong = profile(Proof::Sha256, true);
-        assert_eq!(assessed(Require, None, &strong), Ok((Proof::Sha256, 0)));
+        assert_eq!(try_assess(Require, None, &strong), Ok((Proof::Sha256, 0)));
         // A proof does not imply a weaker one.
         assert_eq!(
-            assessed(Require, Some(Proof::Payload), &strong),
+            try_assess(Require, Some(Proof::Payload), &strong),
             Err(Kind::Config)
         );
         let mut both = strong;
         both.record(Capability::Payload, Finding::new(Support::Yes, ""));
         assert_eq!(
-            assessed(Require, Some(Proof::Payload), &both),
+            try_assess(Require, Some(Proof::Payload), &both),
             Ok((Proof::Payload, 0))
         );
         for insufficient in [profile(Proof::None, true), profile(Proof::Sha256, false)] {
-            assert_eq!(assessed(Require, None, &insufficient), Err(Kind::Config));
+            assert_eq!(try_assess(Require, None, &insufficient), Err(Kind::Config));
             assert_eq!(
-                assessed(Warn, None, &insufficient),
+                try_assess(Warn, None, &insufficient),
                 Ok((insufficient.proof(), 1))
             );
         }
         let weak = profile(Proof::Md5, true);
-        assert_eq!(assessed(Require, None, &weak), Ok((Proof::Md5, 0)));
+        assert_eq!(try_assess(Require, None, &weak), Ok((Proof::Md5, 0)));
         assert_eq!(
-            assessed(Require, Some(Proof::Sha256), &weak),
+            try_assess(Require, Some(Proof::Sha256), &weak),
             Err(Kind::Config)
         );
         // A receipt must not claim a required proof that the store does not enforce.
         assert_eq!(
-            assessed(Warn, Some(Proof::Sha256), &weak),
+            try_assess(Warn, Some(Proof::Sha256), &weak),
             Ok((Proof::Md5, 1))
         );
         assert_eq!(
-            assessed(Warn, Some(Proof::None), &weak),
+            try_assess(Warn, Some(Proof::None), &weak),
             Ok((Proof::None, 0))
         );
         let nothing = profile(Proof::None, true);
         assert_eq!(
-            assessed(Warn, Some(Proof::Payload), &nothing),
+            try_assess(Warn, Some(Proof::Payload), &nothing),
             Ok((Proof::None, 2))
         );
     }

@@ -1,6 +1,6 @@
-//! The file with endpoint and keys of the embedded store, which any S3 client can read.
+//! Writes the file with endpoint and keys of the embedded store, in a format of S3 clients.
 //!
-//! Not here: the keys themselves, which the embedded store makes.
+//! Not here: the creation of the keys (`upload_embedded_store`).
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -79,7 +79,7 @@ mod tests {
             "aws_secret_access_key = secret",
             "endpoint_url = http://127.0.0.1:9",
         ] {
-            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+            assert!(text.lines().any(|other| other == line), "{line}\n{text}");
         }
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
         #[cfg(unix)]

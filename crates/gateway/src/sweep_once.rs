@@ -2,9 +2,8 @@
 //!
 //! Not here: the sweep itself (`service`).
 
-use crate::bootstrap::{Resources, service_config};
+use crate::bootstrap::{self, Resources};
 use crate::config::Config;
-use crate::hooks::Hooks;
 use crate::listener::{http_url, reachable_address};
 use crate::problem::Refusal;
 use crate::service::{Service, SweepObserver};
@@ -12,16 +11,16 @@ use crate::store_check;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::Code;
 
+/// The mode of a sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SweepMode {
-    /// Sweep.
     Run,
-    /// Report what a sweep would do, and change nothing.
+    /// Report the actions of a sweep, and change nothing.
     DryRun,
 }
 
-/// Sweeps once, with the configuration of a gateway but without its listeners. `observer` is called
-/// for each item that was found. An upload that becomes `verified` waits for the hooks of a
+/// Sweeps once, with the configuration of a gateway but without its listeners. Calls `observer` for
+/// each item that the sweep finds. An upload that becomes `verified` waits for the hooks of a
 /// gateway.
 ///
 /// # Errors
@@ -33,14 +32,10 @@ pub async fn sweep_once(
     observer: SweepObserver<'_>,
 ) -> Result<()> {
     config.validate()?;
-    let hooks = Hooks::new(
-        config.hooks.clone(),
-        config.on_reject.clone(),
-        config.hook_secret.clone(),
-    )?;
+    let hooks = bootstrap::hooks(&config)?;
     let resources = Resources::open(&config).await?;
-    let own_address = reachable_address(config.listen);
-    let (store, _internal) = resources.connect_store(&config, own_address).await?;
+    let address = reachable_address(config.listen);
+    let (store, _internal_task) = resources.connect_store(&config, address).await?;
     let ledger = resources.ledger;
     let store = match mode {
         SweepMode::Run => store_check::check(store, &ledger, &config).await?,
@@ -49,9 +44,9 @@ pub async fn sweep_once(
     };
     let public_url = match &config.public_url {
         Some(url) => url.clone(),
-        None => http_url(own_address)?,
+        None => http_url(address)?,
     };
-    let service_config = service_config(&config, &store, &public_url, hooks);
+    let service_config = bootstrap::service_config(&config, &store, &public_url, hooks);
     let service = Service::new(ledger, store, service_config);
     let swept = match mode {
         SweepMode::DryRun => service.preview_sweep(observer).await,
@@ -67,14 +62,14 @@ pub async fn sweep_once(
 }
 
 fn incomplete(refusal: &Refusal) -> Error {
-    let culprit = if refusal.code == Code::StoreUnavailable {
+    let component = if refusal.code == Code::StoreUnavailable {
         "store"
     } else {
         "ledger"
     };
     Error::new(
         Kind::Temporary,
-        format!("the {culprit} failed during the sweep; the lines above have the reason"),
+        format!("the {component} failed during the sweep; the log above has the reason"),
     )
-    .with_hint("sweep again; the next sweep finds what is left")
+    .with_hint("sweep again; the next sweep continues")
 }

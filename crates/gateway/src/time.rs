@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// The time `delay` after `time`, or the last timestamp there is.
+/// The time `delay` after `time`, at most the last timestamp that exists.
 #[must_use]
 pub fn after(time: Timestamp, delay: Duration) -> Timestamp {
     time.checked_add(delay).unwrap_or(Timestamp::MAX)

@@ -54,8 +54,8 @@ pub fn check_begin(request: &BeginRequest, allow_types: &[String]) -> Result<(),
 /// Checks an idempotency key or a holder: 1 to 128 visible ASCII characters.
 ///
 /// # Errors
-/// `invalid_request` that names `what`.
-pub fn check_word(what: &str, text: &str) -> Result<(), Refusal> {
+/// `invalid_request` with `subject`, for example "the holder".
+pub fn check_word(subject: &str, text: &str) -> Result<(), Refusal> {
     if (1..=MAX_WORD_BYTES).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_graphic())
     {
@@ -63,7 +63,7 @@ pub fn check_word(what: &str, text: &str) -> Result<(), Refusal> {
     }
     Err(Refusal::with_detail(
         Code::InvalidRequest,
-        format!("{what} must be 1 to {MAX_WORD_BYTES} visible ASCII characters"),
+        format!("{subject} must be 1 to {MAX_WORD_BYTES} visible ASCII characters"),
     ))
 }
 
@@ -78,7 +78,7 @@ fn check_metadata(pairs: &BTreeMap<String, String>) -> Result<(), Refusal> {
         .iter()
         .map(|(key, value)| key.len() + value.len())
         .sum();
-    // SigV4 folds spaces in canonical headers: a value arrives unchanged only if its words are
+    // SigV4 folds spaces in canonical headers: a value stays unchanged only if its words are
     // separated by one space each.
     let value_fits = |value: &str| {
         value
@@ -127,7 +127,7 @@ fn media_type(content_type: &str) -> Option<String> {
     fits.then(|| media_type.to_ascii_lowercase())
 }
 
-/// Whether a text is a valid glob of the allow-list: `type/subtype`, `type/*` or `*/*`.
+/// Returns true for a valid glob of the allow-list: `type/subtype`, `type/*` or `*/*`.
 #[must_use]
 pub fn is_type_glob(glob: &str) -> bool {
     media_type(glob).is_some_and(|glob| {
@@ -189,8 +189,8 @@ pub fn check_parts(plan: &Plan, parts: &[PartSpec]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Checks a complete: every part once and in order, with the SHA-256 for which it was signed
-/// (`signed_sha256`, by number from 1), and with the checksum of these parts.
+/// Checks a complete: it must have every part once and in order, with the SHA-256 of its signature
+/// (`signed_sha256`, by number from 1), and the checksum of these parts.
 ///
 /// # Errors
 /// `source_mismatch` with a detail.
@@ -311,20 +311,20 @@ mod tests {
 
     #[test]
     fn metadata_is_limited_in_size_and_characters() {
-        let meta = |key: &str, value: String| BTreeMap::from([(key.to_owned(), value)]);
+        let metadata = |key: &str, value: String| BTreeMap::from([(key.to_owned(), value)]);
         assert_eq!(
-            code(|r| r.metadata = meta("camera-1", "x".repeat(MAX_METADATA_BYTES - 8))),
+            code(|r| r.metadata = metadata("camera-1", "x".repeat(MAX_METADATA_BYTES - 8))),
             None
         );
         for bad in [
-            meta("camera-1", "x".repeat(MAX_METADATA_BYTES)),
-            meta("Camera", "x".into()),
-            meta("", "x".into()),
+            metadata("camera-1", "x".repeat(MAX_METADATA_BYTES)),
+            metadata("Camera", "x".into()),
+            metadata("", "x".into()),
         ] {
             assert_eq!(code(|r| r.metadata = bad), Some(Code::InvalidRequest));
         }
         assert_eq!(
-            code(|r| r.metadata = meta("a", "b\r\n".into())),
+            code(|r| r.metadata = metadata("a", "b\r\n".into())),
             Some(Code::InvalidRequest)
         );
     }

@@ -1,16 +1,17 @@
-//! HTTP clients: common settings, trusted certificates, and a client that reads whole responses.
+//! HTTP clients: common settings, and a client that reads whole responses.
 //!
-//! Not here: uploads of parts, which need a streamed body and time-outs of their own.
+//! Not here: uploads of parts, which need a streamed body and other time-outs.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
-use reqwest::{Certificate, Client, ClientBuilder, redirect};
+use reqwest::{Client, ClientBuilder, redirect};
 use url::Url;
 
 use crate::address::AddressClass;
+use crate::network::Network;
 
 /// `User-Agent` of every request.
 const USER_AGENT: &str = concat!("upload/", env!("CARGO_PKG_VERSION"));
@@ -28,76 +29,28 @@ pub fn builder() -> ClientBuilder {
         .pool_idle_timeout(IDLE_CONNECTION_TIMEOUT)
 }
 
-/// The certificate authorities that a client trusts: those of the system (or of Mozilla, if the
-/// system has none), and additional ones.
-#[derive(Debug, Clone, Default)]
-pub struct Roots {
-    additional: Vec<Certificate>,
-}
-
-impl Roots {
-    /// The authorities of the system, and those of a PEM bundle.
-    ///
-    /// # Errors
-    /// The reason, as text, if the bundle cannot be used.
-    pub fn with_pem_bundle(pem: &[u8]) -> Result<Self, String> {
-        let additional =
-            Certificate::from_pem_bundle(pem).map_err(|error| error.without_url().to_string())?;
-        if additional.is_empty() {
-            return Err("the file holds no certificate".into());
-        }
-        Ok(Self { additional })
-    }
-
-    /// Builds a client that trusts these authorities. `builder` is called twice if the system has
-    /// none.
-    ///
-    /// # Errors
-    /// The TLS library cannot be set up.
-    pub fn build(&self, builder: impl Fn() -> ClientBuilder) -> reqwest::Result<Client> {
-        let additional = || self.additional.iter().cloned();
-        builder()
-            .tls_certs_merge(additional())
-            .build()
-            .or_else(|_| {
-                // Minimal containers have no certificate authorities.
-                tracing::info!("the system has no certificate authorities: using those of Mozilla");
-                let mozilla = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
-                let mozilla = mozilla.filter_map(|der| Certificate::from_der(der).ok());
-                builder()
-                    .tls_certs_only(mozilla.chain(additional()))
-                    .build()
-            })
-    }
-}
-
-/// Builds a client for plain HTTP that trusts no certificate: reading the system's authorities
-/// takes 20 ms or more.
-///
-/// # Errors
-/// The TLS library cannot be set up.
-pub fn build_plain(builder: ClientBuilder) -> reqwest::Result<Client> {
-    builder.tls_certs_only([]).build()
-}
-
 /// An HTTP/1.1 client that reads whole responses. Requests to this machine and to instance metadata
-/// bypass proxies; all others use the proxy of the environment.
+/// bypass proxies; all others use the proxy of the network settings.
 #[derive(Debug, Clone)]
 pub struct HttpClient(Arc<Clients>);
 
 /// The clients for TLS are built when they are first used.
 #[derive(Debug)]
 struct Clients {
+    network: Network,
+    /// For plain HTTP that bypasses proxies.
     plain: Client,
     direct: OnceLock<Client>,
     proxied: OnceLock<Client>,
 }
 
-/// Why no whole response arrived. The text never contains the URL, which may be secret.
+/// The reason why no whole response arrived. The text never contains the URL, which may be secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unreachable {
     /// The TLS library cannot be set up.
     Tls(String),
+    /// The certificate of the server is not trusted.
+    Certificate(String),
     /// The connection failed, or the response is too long.
     Network(String),
 }
@@ -106,7 +59,7 @@ impl fmt::Display for Unreachable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tls(reason) => write!(f, "could not set up TLS: {reason}"),
-            Self::Network(reason) => f.write_str(reason),
+            Self::Certificate(reason) | Self::Network(reason) => f.write_str(reason),
         }
     }
 }
@@ -132,9 +85,12 @@ impl Response {
 impl HttpClient {
     /// # Errors
     /// [`Unreachable::Tls`].
-    pub fn new() -> Result<Self, Unreachable> {
-        let plain = build_plain(builder().http1_only().no_proxy()).map_err(no_tls)?;
+    pub fn new(network: Network) -> Result<Self, Unreachable> {
+        let plain = network
+            .plain_client(AddressClass::Loopback, builder().http1_only())
+            .map_err(no_tls)?;
         Ok(Self(Arc::new(Clients {
+            network,
             plain,
             direct: OnceLock::new(),
             proxied: OnceLock::new(),
@@ -142,8 +98,8 @@ impl HttpClient {
     }
 
     fn client(&self, url: &Url) -> Result<&Client, Unreachable> {
-        let bypasses_proxy = AddressClass::of_url(url).bypasses_proxy();
-        let cell = match bypasses_proxy {
+        let class = AddressClass::of_url(url);
+        let cell = match class.bypasses_proxy() {
             true if url.scheme() == "http" => return Ok(&self.0.plain),
             true => &self.0.direct,
             false => &self.0.proxied,
@@ -151,15 +107,11 @@ impl HttpClient {
         if let Some(client) = cell.get() {
             return Ok(client);
         }
-        let builder = || {
-            let builder = builder().http1_only();
-            if bypasses_proxy {
-                builder.no_proxy()
-            } else {
-                builder
-            }
-        };
-        let client = Roots::default().build(builder).map_err(no_tls)?;
+        let client = self
+            .0
+            .network
+            .client(class, || builder().http1_only())
+            .map_err(no_tls)?;
         Ok(cell.get_or_init(|| client))
     }
 
@@ -211,7 +163,13 @@ fn no_tls(error: reqwest::Error) -> Unreachable {
 /// Converts an error of the library that stands for a missing response, without its URL.
 #[must_use]
 pub fn no_response(error: reqwest::Error) -> Unreachable {
-    Unreachable::Network(causes(&error.without_url()))
+    let reason = causes(&error.without_url());
+    // The TLS library's error is wrapped in types that do not show it.
+    if reason.contains("certificate") {
+        Unreachable::Certificate(reason)
+    } else {
+        Unreachable::Network(reason)
+    }
 }
 
 /// An error and its causes, in one line.

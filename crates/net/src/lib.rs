@@ -3,13 +3,30 @@
 //!
 //! Not here: the content of requests, and the meaning of responses.
 //!
+//! # Invariants
+//!
+//! - One function decides the class of an address. Plain HTTP, missing TLS and missing
+//!   authentication are allowed by that class only.
+//! - No client follows a redirect or sends a referrer.
+//! - Requests to this machine and to instance metadata bypass every proxy.
+//! - The size of a response and the time for it are limited.
+//! - No error text contains a URL, which may be presigned.
+//!
+//! # Files
+//!
 //! | file | |
 //! |---|---|
 //! | `address` | [`AddressClass`]: loopback, private, public or special |
-//! | `client` | [`builder`], [`Roots`] and [`HttpClient`] |
+//! | `roots` | [`Roots`]: trusted certificate authorities |
+//! | `network` | [`Network`]: authorities and proxy of a process |
+//! | `client` | [`builder`] and [`HttpClient`] |
 
 mod address;
 mod client;
+mod network;
+mod roots;
 
 pub use address::AddressClass;
-pub use client::{HttpClient, Response, Roots, Unreachable, build_plain, builder, no_response};
+pub use client::{HttpClient, Response, Unreachable, builder, no_response};
+pub use network::Network;
+pub use roots::Roots;

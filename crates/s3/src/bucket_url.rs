@@ -15,7 +15,7 @@ use crate::uri::{check_key, encode_path, encode_query};
 pub(crate) struct BucketUrl {
     /// `scheme://host[:port][/path][/bucket]`, without a slash at its end.
     base: String,
-    /// Whether the bucket is named in the path of `base`, not in its host.
+    /// True if the path of `base` names the bucket, and not its host.
     path_style: bool,
 }
 
@@ -126,6 +126,7 @@ mod tests {
             create_headers: BTreeMap::new(),
             embedded: false,
             cdn: None,
+            network: upload_net::Network::default(),
             observer: crate::observer::unobserved,
         };
         BucketUrl::new(&settings, endpoint.as_ref(), "eu-west-1")

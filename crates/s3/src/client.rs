@@ -106,7 +106,7 @@ impl Client {
         &self.signer
     }
 
-    /// Signs and sends a call. Returns the response, whatever its status.
+    /// Signs and sends a call. Returns the response, of any status.
     ///
     /// # Errors
     /// [`Fault`] if the call could not be signed, or no response arrived.
@@ -168,7 +168,8 @@ impl Client {
         response::check(operation, self.send(call).await?)
     }
 
-    /// Like [`Self::send_checked`], and parses the document whose root element begins with `root`.
+    /// Like [`Self::send_checked`], and parses the document. Its root element must begin with
+    /// `root`.
     pub(crate) async fn send_and_parse<T: DeserializeOwned>(
         &self,
         call: Call,

@@ -59,8 +59,8 @@ impl Store {
         response::parse::<xml::CopyObjectResult>("CopyObject", response, "CopyObject").map(|_| true)
     }
 
-    /// A multipart upload whose parts the store copies. Aborts uploads that an earlier copy has
-    /// left at the same key.
+    /// Makes a multipart upload of parts that the store copies. Aborts uploads that an earlier copy
+    /// has left at the same key.
     async fn copy_parts(
         &self,
         from: &Key,

@@ -1,13 +1,13 @@
 //! The one error type of calls to the store.
 //!
-//! Not here: which response is which fault, in [`crate::response`].
+//! Not here: the fault of each response, in [`crate::response`].
 
 use std::fmt;
 
-/// Why a call to the store failed.
+/// The reason why a call to the store failed.
 #[derive(Debug)]
 pub enum Fault {
-    /// The store does not know the multipart upload: it was completed or aborted, or has expired.
+    /// The store has no such multipart upload: it was completed or aborted, or has expired.
     NoSuchUpload,
     /// The parts of a complete are not stored like this, out of order, or too small.
     InvalidPart(String),
@@ -15,6 +15,8 @@ pub enum Fault {
     PreconditionFailed,
     /// The store rejects the credentials or the request, and would do so again.
     Refused(String),
+    /// The store's certificate is not trusted. Nothing was sent.
+    Untrusted(String),
     /// A temporary failure, or a response that cannot be read. The outcome of the call is unknown.
     Unavailable(String),
 }
@@ -25,9 +27,10 @@ impl fmt::Display for Fault {
         match self {
             Self::NoSuchUpload => f.write_str("the store does not know the multipart upload"),
             Self::PreconditionFailed => f.write_str("the object exists already"),
-            Self::InvalidPart(text) | Self::Refused(text) | Self::Unavailable(text) => {
-                f.write_str(text)
-            }
+            Self::InvalidPart(text)
+            | Self::Refused(text)
+            | Self::Untrusted(text)
+            | Self::Unavailable(text) => f.write_str(text),
         }
     }
 }

@@ -4,9 +4,24 @@
 //! Not here: the meaning of a response for the state of an upload, which the gateway decides. The
 //! embedded store is called like any other, over loopback.
 //!
+//! # Invariants
+//!
+//! - A capability is never inferred from the name or version of a store. It follows from the
+//!   store's response to a wrong request (`probe`).
+//! - A presigned URL binds the length of its body and, depending on the proof, its hash by signed
+//!   headers, never by query parameters, which S3 ignores.
+//! - A success needs a whole document. An error document in a response of status 200 is an error.
+//! - A complete that reports success proves nothing: [`Store::head`] verifies the object.
+//! - A key that an HTTP library or a proxy could rewrite has no URL.
+//! - A credential may expire before the URLs that it signs: their lifetime ends earlier.
+//! - No error, log line or `Debug` text shows a secret or a presigned URL.
+//!
+//! # Example
+//!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! use std::time::Duration;
+//! use upload_net::Network;
 //! use upload_s3::{NewObject, Settings, Store, unobserved};
 //!
 //! let store = Store::new(Settings {
@@ -20,6 +35,7 @@
 //!     create_headers: [].into(),
 //!     embedded: false,
 //!     cdn: None,
+//!     network: Network::default(),
 //!     observer: unobserved,
 //! })?;
 //! let key = "uploads/owner/holiday.mov".parse()?;

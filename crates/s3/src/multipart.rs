@@ -27,7 +27,7 @@ use crate::xml;
 const MAX_UPLOAD_PAGES: u32 = 1000;
 /// The prefix of the keys of every gateway.
 const GATEWAY_KEYS: &str = "uploads/";
-/// How often an abort is sent before it is given up.
+/// The most requests that are sent to abort an upload.
 const ABORT_ATTEMPTS: u32 = 5;
 /// The pause after the first abort; after the n-th it is n times as long.
 const ABORT_PAUSE: Duration = Duration::from_millis(100);
@@ -39,7 +39,7 @@ pub struct Marker {
     upload_id: String,
 }
 
-/// Which checks `CompleteMultipartUpload` asks of the store.
+/// The checks that `CompleteMultipartUpload` requests of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct CompleteConditions {
     /// `If-None-Match: *`
@@ -237,7 +237,7 @@ impl Store {
             .await
     }
 
-    /// Like [`Store::complete`], for parts whose SHA-256 is not known.
+    /// Like [`Store::complete`], for parts with an unknown SHA-256.
     pub async fn complete_without_checksums(
         &self,
         key: &Key,
@@ -292,7 +292,7 @@ impl Store {
         }))
     }
 
-    /// `CompleteMultipartUpload`. Returns the response, whatever its status.
+    /// `CompleteMultipartUpload`. Returns the response, of any status.
     pub(crate) async fn send_complete(
         &self,
         key: &Key,
@@ -314,8 +314,8 @@ impl Store {
         self.client().send(call).await
     }
 
-    /// `AbortMultipartUpload`, repeated until `ListParts` does not know the upload: a part in
-    /// transit may arrive after the first abort.
+    /// `AbortMultipartUpload`, repeated until `ListParts` reports no such upload: a part in transit
+    /// may arrive after the first abort.
     pub async fn abort(&self, key: &Key, upload_id: &str) -> Result<(), Fault> {
         let url = self.object_url(key, &[("uploadId", upload_id)])?;
         for attempt in 1..=ABORT_ATTEMPTS {

@@ -125,8 +125,8 @@ fn check_create_header(name: &str, value: &str) -> Result<(String, String)> {
     Ok((lower.to_owned(), collapse_spaces(value)))
 }
 
-/// Collapses runs of spaces, as Signature Version 4 requires of signed values; the signing library
-/// leaves it to its caller.
+/// Collapses runs of spaces, as Signature Version 4 requires of signed values. The signing library
+/// does not do it.
 fn collapse_spaces(value: &str) -> String {
     value.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -78,7 +78,7 @@ impl Store {
             return Ok(None);
         }
         if response.status == StatusCode::FORBIDDEN {
-            // It is not known whether the object exists.
+            // The object may exist or not.
             return Err(Fault::Refused(
                 "HeadObject: 403, which S3 also returns for a missing object if ListBucket is not permitted"
                     .into(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 /// outcome, and the duration of the call.
 pub type Observer = fn(&'static str, CallOutcome, Duration);
 
-/// How the store responded to a call.
+/// The outcome of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CallOutcome {
     /// 200 to 299.
@@ -19,7 +19,7 @@ pub enum CallOutcome {
     Refused,
     /// 429, and 500 to 599.
     Failed,
-    /// No response, or none that can be read.
+    /// No response, or one that cannot be read.
     Lost,
 }
 
@@ -49,3 +49,23 @@ impl CallOutcome {
 
 /// An [`Observer`] for callers without metrics.
 pub fn unobserved(_operation: &'static str, _outcome: CallOutcome, _duration: Duration) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn call_outcome_follows_from_the_status() {
+        for (status, outcome) in [
+            (200, CallOutcome::Ok),
+            (204, CallOutcome::Ok),
+            (301, CallOutcome::Refused),
+            (403, CallOutcome::Refused),
+            (404, CallOutcome::Absent),
+            (429, CallOutcome::Failed),
+            (503, CallOutcome::Failed),
+        ] {
+            assert_eq!(CallOutcome::of_status(status), outcome, "{status}");
+        }
+    }
+}

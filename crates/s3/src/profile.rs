@@ -1,9 +1,9 @@
 //! The capabilities of a store, as a probe found them, and their meaning for uploads. Pure.
 //!
-//! Not here: the requests that find them out, in [`crate::probe`]; whether they suffice to serve,
-//! which the gateway decides when it starts.
+//! Not here: the requests that find them out, in [`crate::probe`]; the decision to serve with them,
+//! which the gateway makes when it starts.
 //!
-//! A capability is never taken from the name or version of a store: it is known from the store's
+//! A capability is never inferred from the name or version of a store, only from the store's
 //! response to a wrong request.
 
 use std::collections::BTreeMap;
@@ -41,7 +41,7 @@ use Capability::{
     ObjectSize, Payload, PutOnce, Sha256, Smuggling, UnequalParts,
 };
 
-/// Whether a store has a capability.
+/// The support of a store for a capability.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Support {
@@ -121,7 +121,7 @@ impl Capability {
         self.name_and_request().0
     }
 
-    /// The request that a probe makes to find it out.
+    /// The request that a probe sends to find it out.
     #[must_use]
     pub fn request(self) -> &'static str {
         self.name_and_request().1
@@ -289,7 +289,7 @@ impl Profile {
             .unwrap_or(Proof::None)
     }
 
-    /// Whether the store enforces a proof; true for [`Proof::None`].
+    /// Returns true if the store enforces a proof; always for [`Proof::None`].
     #[must_use]
     pub fn proves(&self, proof: Proof) -> bool {
         Capability::of_proof(proof)

@@ -1,6 +1,6 @@
 //! The region to sign for: from the settings, the environment, or the AWS configuration file.
 //!
-//! Not here: credentials, which the AWS chain looks for by itself (`signing/credentials.rs`).
+//! Not here: credentials, which the AWS chain finds (`signing/credentials.rs`).
 
 use upload_types::error::{Error, Kind, Result};
 

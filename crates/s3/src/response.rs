@@ -1,4 +1,4 @@
-//! The meaning of a response: the only place that knows statuses and error codes of S3. Pure.
+//! The meaning of a response. Only this file interprets statuses and error codes of S3. Pure.
 //!
 //! Not here: the documents in the body, in [`crate::xml`].
 
@@ -13,7 +13,7 @@ use crate::xml::{self, ErrorDocument, Unreadable};
 /// The longest text of another machine that is logged.
 const MAX_LOGGED_CHARS: usize = 64;
 
-/// Parses the document of a successful response, whose root element begins with `root`.
+/// Parses the document of a successful response. Its root element must begin with `root`.
 ///
 /// # Errors
 /// The [`Fault`] of a failure; also of an error document in a response of status 200.
@@ -46,7 +46,7 @@ pub(crate) fn check(operation: &str, response: Response) -> Result<Response, Fau
     Err(fault(operation, response.status, &error))
 }
 
-/// The error code of a failed response; empty for a success, or if there is none.
+/// The error code of a failed response. Empty for a success, or without a code.
 pub(crate) fn error_code(response: &Response) -> String {
     error_document(response).code
 }

@@ -1,10 +1,11 @@
 //! The settings of a store.
 //!
-//! Not here: their checks, which [`crate::Store::new`] makes.
+//! Not here: the checks of the settings, in [`crate::store`].
 
 use std::collections::BTreeMap;
 use std::fmt;
 
+use upload_net::Network;
 use url::Url;
 
 use crate::observer::Observer;
@@ -26,10 +27,12 @@ pub struct Settings {
     /// Headers that every created object gets: server-side encryption, and others that the bucket's
     /// policy requires.
     pub create_headers: BTreeMap<String, String>,
-    /// Whether locations are `embedded:KEY` instead of a URL.
+    /// True if locations are `embedded:KEY` instead of a URL.
     pub embedded: bool,
     /// The base URL of a CDN that serves the objects.
     pub cdn: Option<Url>,
+    /// For control calls, and for the requests of the AWS credential chain.
+    pub network: Network,
     /// Called after each control call.
     pub observer: Observer,
 }

@@ -2,7 +2,7 @@
 //! deletes them. Calls of SQS's JSON protocol ("Amazon SQS API Reference",
 //! `application/x-amz-json-1.0`), signed with the store's credentials.
 //!
-//! Not here: the meaning of a message, which the gateway knows.
+//! Not here: the meaning of a message; the gateway interprets it.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ pub struct Message {
     pub id: String,
     receipt_handle: String,
     pub body: String,
-    /// How often the message was delivered, including this delivery; 0 if the queue does not report
+    /// The number of deliveries of the message, including this one; 0 if the queue does not report
     /// it.
     pub deliveries: u32,
 }
@@ -142,7 +142,7 @@ impl Queue {
             "QueueUrl": self.url,
             "MaxNumberOfMessages": MAX_MESSAGES,
             "WaitTimeSeconds": LONG_POLL.as_secs(),
-            // The first is the newer name; services ignore the name that they do not know.
+            // The first is the newer name; services ignore an unknown name.
             "MessageSystemAttributeNames": ["ApproximateReceiveCount"],
             "AttributeNames": ["ApproximateReceiveCount"],
         });
@@ -175,7 +175,8 @@ impl Queue {
         }
     }
 
-    /// Whether the queue moves messages that were delivered too often to a dead-letter queue.
+    /// Returns true if the queue moves messages that were delivered too often to a dead-letter
+    /// queue.
     pub async fn has_dead_letters(&self) -> Result<bool, Fault> {
         let request = json!({"QueueUrl": self.url, "AttributeNames": ["RedrivePolicy"]});
         let response: GetQueueAttributesResponse =
@@ -254,7 +255,7 @@ mod tests {
     use crate::signing::{Credentials, Signer};
 
     fn queue(url: &str) -> Result<Queue> {
-        let http = upload_net::HttpClient::new().unwrap();
+        let http = upload_net::HttpClient::new(upload_net::Network::default()).unwrap();
         let signer = Signer::new(Credentials::fixed("key", "secret"), "us-east-1");
         let client = Client::new(http, signer, unobserved);
         Queue::new(&url.parse().unwrap(), &client)

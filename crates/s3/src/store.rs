@@ -1,4 +1,4 @@
-//! One bucket: its settings, checked, and where its objects are.
+//! One bucket: its checked settings, and the URLs of its objects.
 //!
 //! Not here: the requests. [`crate::multipart`], [`crate::objects`], [`crate::copy`] and
 //! [`crate::probe`] add them to [`Store`], one group of operations each.
@@ -68,7 +68,7 @@ impl Store {
             })?;
         }
         let create_headers = check_create_headers(&settings.create_headers)?;
-        let http = HttpClient::new().map_err(|error| {
+        let http = HttpClient::new(settings.network).map_err(|error| {
             Error::new(Kind::Config, "could not set up HTTP").with_source(error)
         })?;
         let credentials = match &settings.keys {

@@ -23,6 +23,7 @@ impl From<Unreachable> for Fault {
     fn from(error: Unreachable) -> Self {
         match error {
             Unreachable::Tls(_) => Self::Refused(error.to_string()),
+            Unreachable::Certificate(reason) => Self::Untrusted(reason),
             Unreachable::Network(reason) => Self::Unavailable(reason),
         }
     }

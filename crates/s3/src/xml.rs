@@ -2,7 +2,7 @@
 //! `CompleteMultipartUpload`. Pure, after the Amazon S3 API reference. A field is optional if some
 //! store omits it.
 //!
-//! Not here: which fault an error is, in [`crate::response`].
+//! Not here: the fault that an error stands for, in [`crate::response`].
 
 use std::fmt::Write as _;
 
@@ -92,7 +92,7 @@ pub(crate) struct ErrorDocument {
     pub(crate) request_id: String,
 }
 
-/// Why a body is not the expected document.
+/// The reason why a body is not the expected document.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Unreadable {
     /// It is an `<Error>`, which S3 may send with status 200.
@@ -101,8 +101,8 @@ pub(crate) enum Unreadable {
     Malformed,
 }
 
-/// Parses a document whose root element begins with `root`: some stores name it
-/// `…Response` instead of `…Result`.
+/// Parses a document. Its root element must begin with `root`: some stores name it `…Response`
+/// instead of `…Result`.
 pub(crate) fn parse<T: DeserializeOwned>(root: &str, body: &[u8]) -> Result<T, Unreadable> {
     let text = std::str::from_utf8(body).map_err(|_| Unreadable::Malformed)?;
     match root_element(text).as_deref() {

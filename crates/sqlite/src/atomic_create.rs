@@ -1,8 +1,8 @@
 //! Atomic creation of files: a file is completed under a temporary name, then linked to its final
 //! name.
 //!
-//! Not here: the content, which SQLite writes. If files cannot be locked beside SQLite's own locks,
-//! as on a network file system, temporary files of dead processes are not removed.
+//! Not here: the content, which SQLite writes. On a network file system, files cannot be locked
+//! beside SQLite's own locks: there, temporary files of dead processes are not removed.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
@@ -19,7 +19,7 @@ const RANDOM_DIGITS: usize = 32;
 /// The suffixes of SQLite's side files.
 const SIDE_FILE_SUFFIXES: [&str; 3] = ["-journal", "-wal", "-shm"];
 
-/// Whether temporary files are locked, which shows that their process is alive.
+/// The locking of temporary files. A lock shows that its process is alive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Locking {
     Locked,
@@ -35,11 +35,11 @@ impl Locking {
     }
 }
 
-/// A temporary file (0600), empty at first. It is removed when it is dropped. If its process dies,
-/// the next process that creates or opens the final file removes it.
+/// A temporary file (0600), empty at first. Dropping it removes the file. If its process dies, the
+/// next process that creates or opens the final file removes it.
 pub(crate) struct TempFile {
     path: PathBuf,
-    /// Keeps the lock while the process lives.
+    /// Holds the lock until the process ends.
     _file: File,
 }
 
@@ -116,7 +116,7 @@ pub(crate) fn remove_stale(final_path: &Path, locking: Locking) {
     }
 }
 
-/// Locks a temporary file whose process is dead. Returns `None` if its process lives. A process
+/// Locks the temporary file of a dead process. Returns `None` if its process is alive. A process
 /// that has just created the file, and not locked it yet, finds it locked and creates another.
 fn lock_if_abandoned(temp: &Path) -> Option<File> {
     File::open(temp)
@@ -124,8 +124,8 @@ fn lock_if_abandoned(temp: &Path) -> Option<File> {
         .filter(|file| file.try_lock_shared().is_ok())
 }
 
-/// The name of the temporary file for `final_name` that the directory entry is, or is a side file
-/// of.
+/// The name of the temporary file for `final_name` to which a directory entry belongs: the file
+/// itself or one of its side files.
 fn temp_file_of<'a>(final_name: &str, entry: &'a str) -> Option<&'a str> {
     let rest = entry.strip_prefix(final_name)?.strip_prefix(TEMP_INFIX)?;
     let digits = rest

@@ -14,11 +14,11 @@ use crate::schema::Schema;
 use upload_types::crash;
 use upload_types::error::Result;
 
-/// How long a statement waits for another process's transaction.
+/// The longest wait of a statement for another process's transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Creates a complete file under a temporary name and links it into place. A crash leaves no empty
-/// file at the path, which would be mistaken for a damaged one. SQLite gives its side files the
+/// file at the path, which would count as damaged. SQLite gives its side files the
 /// same mode.
 pub(crate) fn create(path: &Path, schema: &Schema, mode: JournalMode) -> Result<()> {
     let failed = |error: io::Error| schema.cannot_open(path).with_source(error);
@@ -38,7 +38,7 @@ pub(crate) fn create(path: &Path, schema: &Schema, mode: JournalMode) -> Result<
     filled.map_err(|error| schema.cannot_open(path).with_source(error))?;
     crash::point("sqlite.create.filled");
     match std::fs::hard_link(temp.path(), path) {
-        // Another process was quicker. Its file is equivalent.
+        // Another process created it first. Its file is equivalent.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
         linked => linked.map_err(failed)?,
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-/// How transactions are isolated and made durable.
+/// The isolation and durability of transactions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum JournalMode {
     /// A write-ahead log. Its index is memory that all processes share.

@@ -1,7 +1,42 @@
 //! SQLite files: created whole, recognized by their application id, migrated, and durable.
 //!
-//! Not here: tables and rows. They belong to the crates that open the files: journal, ledger, and
-//! the embedded store's manifest.
+//! Not here: tables and rows. They belong to the modules and crates that open the files: journal,
+//! ledger, and the embedded store's manifest.
+//!
+//! ```no_run
+//! use std::path::Path;
+//! use upload_sqlite::{Schema, open};
+//!
+//! const SCHEMA: Schema = Schema {
+//!     name: "journal",
+//!     application_id: 0x7570_6c64,
+//!     migrations: &["CREATE TABLE upload (id TEXT) STRICT"],
+//!     hint: "name another file with --journal FILE",
+//! };
+//! let connection = open(Path::new("state/journal.db"), &SCHEMA)?;
+//! # Ok::<(), upload_types::error::Error>(())
+//! ```
+//!
+//! # Invariants
+//!
+//! - A file at its path is complete: it is filled under a temporary name and then linked.
+//! - A commit is on disk before it returns, except for a caller that lowers `synchronous`.
+//! - A file of another kind, an empty file, and a file of a newer version are rejected unchanged.
+//! - A released migration is never edited.
+//! - On a network file system, one process at a time has the file open: processes on different
+//!   machines cannot share the memory of a write-ahead log.
+//! - A [`Writer`] sends the result of a job after the commit that contains it.
+//!
+//! # Files
+//!
+//! From the bottom up; each imports those above it only.
+//!
+//! | file | |
+//! |---|---|
+//! | `schema`, `file_id`, `journal_mode` | [`Schema`]; [`FileId`]; the journal mode |
+//! | `atomic_create` | temporary files and their links |
+//! | `migrate`, `create`, `open`, `restore` | the life of a file |
+//! | `writer` | [`Writer`]: a thread that owns a connection |
 
 mod atomic_create;
 mod create;
@@ -11,12 +46,13 @@ mod migrate;
 mod open;
 mod restore;
 mod schema;
-pub mod writer;
+mod writer;
 
 pub use file_id::FileId;
 pub use open::{open, prepare_path};
 pub use restore::restore;
 pub use schema::Schema;
+pub use writer::{TransactionEnd, Writer, WriterError};
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,5 @@
-//! Opening a database file: creates it if it is missing, checks that it is what it should be, and
-//! migrates it.
+//! Opening a database file: creates it if it is missing, checks its kind and version, and migrates
+//! it.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
@@ -19,9 +19,9 @@ const MIN_SQLITE_VERSION: i32 = 3_051_003;
 /// `PRAGMA synchronous` reports FULL as this number.
 const SYNCHRONOUS_FULL: i64 = 2;
 
-/// Creates the directory (0700) if it is missing, and returns the path of the file in it. Links in
-/// the directory's path are resolved, because SQLite is told to follow none. The file itself must
-/// not be a link.
+/// Creates the directory (0700) if it is missing, and returns the path of the file in it. Resolves
+/// links in the directory's path, because SQLite is configured to follow none. The file must not be
+/// a link.
 ///
 /// # Errors
 /// [`Kind::DatabaseUnusable`] if the directory cannot be created or resolved, or the path names no
@@ -72,8 +72,8 @@ pub(crate) fn open_with_mode(
 ) -> Result<Connection> {
     match path.symlink_metadata() {
         Err(_) => create(path, schema, mode)?,
-        // A process died after it linked its temporary file into place, and before it removed the
-        // temporary name.
+        // A process was killed after it linked its temporary file into place, and before it removed
+        // the temporary name.
         Ok(metadata) if metadata.nlink() > 1 => {
             atomic_create::remove_stale(path, Locking::for_mode(mode));
         }
@@ -92,8 +92,8 @@ pub(crate) fn open_with_mode(
     };
     let mut connection = connect(path).map_err(failed)?;
     if mode == JournalMode::Exclusive {
-        // Before the first read: a file that is locked for good needs no shared memory, also to
-        // read a log left behind.
+        // Before the first read: with a permanent lock, SQLite needs no shared memory, also not to
+        // read a log that a killed process has left.
         connection
             .execute_batch("PRAGMA locking_mode = EXCLUSIVE")
             .map_err(failed)?;

@@ -4,16 +4,16 @@ use std::path::Path;
 
 use upload_types::error::{Error, Kind};
 
-/// One kind of file: its name, its mark, and its tables.
+/// One kind of file: its name, its application id, and its tables.
 #[derive(Debug)]
 pub struct Schema {
     /// The word for such a file in messages: "journal", "ledger".
     pub name: &'static str,
-    /// Written to the file's header. A file with another id is not of this kind, whatever its name.
+    /// Written to the file's header. A file with another id is not of this kind.
     pub application_id: i32,
     /// SQL. Migration n leads from `user_version` n to n + 1. A released migration is never edited.
     pub migrations: &'static [&'static str],
-    /// What a user can do if such a file cannot be opened, in the imperative.
+    /// The hint for a user if such a file cannot be opened, in the imperative.
     pub hint: &'static str,
 }
 

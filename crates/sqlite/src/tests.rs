@@ -92,8 +92,8 @@ fn statement_is_prepared_once_for_all_limits() {
     );
 }
 
-/// Of processes that died before their temporary file was complete, and just after it was linked
-/// into place.
+/// The processes died before their temporary file was complete, and just after it was linked into
+/// place.
 #[test]
 fn temp_files_of_dead_processes_are_removed_and_of_live_ones_are_not() {
     let dir = tempfile::tempdir().unwrap();
@@ -117,7 +117,7 @@ fn temp_files_of_dead_processes_are_removed_and_of_live_ones_are_not() {
     let live = TempFile::new(&path, Locking::Locked).unwrap();
     drop(open(&path, &SCHEMA).unwrap());
     for file in [dead(1), journal, sibling(&dead(2), "-wal")] {
-        assert!(!file.exists(), "{} is left", file.display());
+        assert!(!file.exists(), "{} still exists", file.display());
     }
     for file in [live.path(), &unrelated[0], &unrelated[1]] {
         assert!(file.exists(), "{} was removed", file.display());
@@ -182,7 +182,7 @@ fn exclusive_mode_admits_one_process() {
     let path = dir.path().join("diary.db");
     let shared = open_with_mode(&path, &SCHEMA, JournalMode::Wal).unwrap();
     shared.execute("INSERT INTO day VALUES (1)", []).unwrap();
-    // As after a process was killed: the log is left, and must be readable without shared memory.
+    // As after a kill: the log still exists, and must be readable without shared memory.
     let log = std::fs::read(sibling(&path, "-wal")).unwrap();
     shared
         .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)

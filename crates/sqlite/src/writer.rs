@@ -2,9 +2,9 @@
 //!
 //! Not here: the rows. They belong to the ledger and to the embedded store's manifest.
 //!
-//! Each writing job runs in a savepoint, so that an error undoes its own rows only. No job is
-//! answered before the commit, including reads between writes. If the commit fails, all jobs of the
-//! group fail.
+//! Each writing job runs in a savepoint, so that an error undoes its own rows only. No job returns
+//! before the commit, including reads between writes. If the commit fails, all jobs of the group
+//! fail.
 
 use std::fmt;
 use std::io;
@@ -18,12 +18,12 @@ use upload_types::crash;
 
 /// The most jobs of one commit.
 const MAX_GROUP_JOBS: usize = 256;
-/// The capacity of the statement cache: more than either owner has statements.
+/// The capacity of the statement cache: more than ledger or manifest have statements.
 const CACHED_STATEMENTS: usize = 64;
 
 /// Sends the result of a job, given the result of its group's commit.
 type Reply = Box<dyn FnOnce(Result<(), &rusqlite::Error>) + Send>;
-/// Runs a job on the connection, or tells it why it cannot run.
+/// Runs a job on the connection, or passes it the reason why it cannot run.
 type Run = Box<dyn FnOnce(Result<&Connection, WriterError>) -> (TransactionEnd, Reply) + Send>;
 
 enum Job {
@@ -31,7 +31,7 @@ enum Job {
     Write(Run),
 }
 
-/// What a job wants of the rows that it wrote.
+/// The end of a job's savepoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TransactionEnd {
     Commit,
@@ -42,7 +42,7 @@ pub enum TransactionEnd {
 #[derive(Debug)]
 pub struct Writer(mpsc::Sender<Job>);
 
-/// Why the result of a job is unknown.
+/// The reason why the result of a job is unknown.
 #[derive(Debug)]
 pub enum WriterError {
     /// The job did not start, or was not made durable. The text is SQLite's.
@@ -103,7 +103,7 @@ impl Writer {
     }
 
     /// Runs `write` in a transaction and returns its value once the rows are durable, or rolled
-    /// back if it asks for that.
+    /// back if it returns [`TransactionEnd::RollBack`].
     pub async fn write<T: Send + 'static>(
         &self,
         write: impl FnOnce(&Connection) -> (T, TransactionEnd) + Send + 'static,
@@ -145,7 +145,7 @@ fn job<T: Send + 'static, U: Send + 'static>(
         let reply: Reply = Box::new(move |committed| {
             let committed = committed.map_err(WriterError::from);
             let result = value.and_then(|(value, _)| then(value, committed));
-            // The caller may no longer wait. The job is done all the same.
+            // The caller may no longer wait. The job is done nevertheless.
             let _ = sender.send(result);
         });
         (end, reply)
@@ -206,8 +206,8 @@ fn run_group(connection: &mut Connection, first: Run, queue: &mpsc::Receiver<Job
 /// Runs a write in a savepoint, so that only its own rows are undone if it rolls back.
 ///
 /// # Errors
-/// If the transaction is gone, and its savepoints with it. Some failures (a full disk) roll all of
-/// it back, and the next statement would commit by itself.
+/// If the transaction and its savepoints are gone. Some failures (a full disk) roll all of it back,
+/// and SQLite would then commit the next statement on its own.
 fn run_in_savepoint(
     transaction: &Connection,
     run: Run,
@@ -337,8 +337,7 @@ mod tests {
         assert_eq!(fixture.durable(), [2]);
     }
 
-    /// As on a full disk: earlier rows are gone, and later statements must not commit by
-    /// themselves.
+    /// As on a full disk: earlier rows are gone, and later statements must not commit on their own.
     #[tokio::test]
     async fn transaction_rolled_back_midway_fails_earlier_jobs() {
         let fixture = Fixture::new();

@@ -140,46 +140,44 @@ impl Kind {
     pub fn hint(self) -> Option<&'static str> {
         Some(match self {
             Self::SourceChanged => {
-                "put the file again to upload it as it is now; --if-changed restart does so by itself"
+                "run `upload put FILE --if-changed restart` to upload the file as it is now"
             }
             Self::Corrupt => {
-                "the store refused bytes that were damaged on the way, or the disk or memory is failing; run `upload resume`"
+                "run the command again; if it fails again, check the disk, the memory and the network of this machine"
             }
             Self::NoSource => "check the path and its permissions",
-            Self::DatabaseUnusable => "name another place for the journal with --journal FILE",
+            Self::DatabaseUnusable => "name another file for the journal with --journal FILE",
             Self::UnexpectedServer => {
-                "check the address of the backend; a captive portal or a proxy may be answering in its place"
+                "check the address of the backend; a captive portal or a proxy may respond in its place"
             }
             Self::ProtocolError => {
-                "use versions of upload and gateway that match; then run `upload resume`"
+                "use matching versions of upload and gateway; then run the command again"
             }
             Self::ClockSkew => {
-                "the gateway's clock is wrong, or the store's; ask its operator, then run `upload resume`"
+                "ask the operator to set the clocks of gateway and store; then run the command again"
             }
             Self::WrongEndpoint => {
-                "the gateway signs for another place than the store is at; ask its operator"
+                "ask the operator of the gateway to correct the endpoint and the region of its store"
             }
             Self::MissingEtag => {
-                "the store, or a proxy before it, leaves out the ETag of what was sent; ask its operator"
+                "ask the operator of the store to return the ETag of each part; a proxy before it may remove it"
             }
-            Self::Busy => "wait for the other process, or stop it; then run `upload resume`",
-            Self::LeaseLost => {
-                "another machine or process has taken this upload over; let it finish"
-            }
+            Self::Busy => "wait for the other process, or stop it; then run the command again",
+            Self::LeaseLost => "let the process that has taken the upload over finish it",
             Self::Unauthorized => {
                 "check the token (--token-file, UPLOAD_TOKEN) and what the backend permits"
             }
             Self::NotAcceptable => {
-                "ask for what the backend takes (--name, --content-type, --meta), or its operator for more"
+                "ask the operator of the backend which names, types and sizes it accepts"
             }
             Self::CheckFailed => {
-                "it is not sent again by itself; if it should be, put it with --force"
+                "change the file, or run `upload put FILE --force` to have it checked again"
             }
-            Self::Gone => "put the file again to begin a new upload",
+            Self::Gone => "run `upload put FILE` to begin a new upload",
             Self::NotAbortable => {
-                "`upload resume` tells what became of it; what is complete is removed in the store"
+                "run `upload resume` to learn the outcome; delete the object in the store if you do not need it"
             }
-            Self::NotFound => "`upload list --all` shows what the journal knows",
+            Self::NotFound => "run `upload list --all` to see the uploads of this machine",
             _ => return None,
         })
     }

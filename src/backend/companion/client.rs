@@ -1,6 +1,6 @@
 //! The requests to a Companion: one function for each operation of a backend.
 //!
-//! Not here: what a response means (`response`).
+//! Not here: the meaning of a response (`response`).
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,7 +39,8 @@ use upload_types::wire::{
 const MAX_PARTS_PER_SIGNING: usize = 32;
 /// Companion has one thread.
 const MAX_CONCURRENT_REQUESTS: usize = 16;
-/// A list, or a complete, that fails this often without a reason is looked into by other requests.
+/// After this many failures of a list or a complete without a reason, other requests find out the
+/// reason.
 const UNEXPLAINED_FAILURES: u32 = 3;
 
 /// A Companion. Clones share its uploads and cookies.
@@ -56,7 +57,7 @@ pub struct Companion {
 struct Shared {
     uploads: KnownUploads,
     cookies: Mutex<Cookies>,
-    /// There is no route that signs several parts.
+    /// True if the Companion has no route that signs several parts.
     signs_single_parts: AtomicBool,
     requests: Semaphore,
 }
@@ -105,22 +106,22 @@ impl Companion {
         serde_json::to_string(&*saved).ok()
     }
 
-    /// Requests about an upload whose state cannot be read fail.
+    /// Ignores a state that cannot be read: then requests about its upload fail.
     pub fn restore_state(&self, id: &UploadId, state: &str, receipt: Option<&Receipt>) {
         if let Ok(saved) = serde_json::from_str(state) {
             self.shared.uploads.restore(id, saved, receipt.is_some());
         }
     }
 
-    /// What to do about an upload whose outcome is unknown.
+    /// The hint for an upload with an unknown outcome.
     pub fn location_hint(&self, id: &UploadId) -> String {
         let key = match self.shared.uploads.get(id) {
             Ok(upload) => format!(" {}", upload.saved.key),
             Err(_) => String::new(),
         };
         format!(
-            "look for the object{key} in the store; if it is not there, run `upload abort {id}` \
-             and put the file again"
+            "look for the object{key} in the store; if it is not there, run `upload abort {id}`, \
+             and then `upload put FILE`"
         )
     }
 
@@ -131,7 +132,7 @@ impl Companion {
         Ok(BackendInfo {
             protocol: PROTOCOL_VERSION,
             instance_id: self.name.clone(),
-            // Companion is made for S3 and does not tell the limits of its store.
+            // Companion is made for S3 and does not report the limits of its store.
             limits: Limits::S3,
             allow_types: vec!["*/*".to_owned()],
             proof: Proof::None,
@@ -182,7 +183,7 @@ impl Companion {
         })
     }
 
-    /// The status in the journal. Companion knows none.
+    /// The status in the journal. Companion has none.
     pub fn status(&self, id: &UploadId) -> Result<UploadStatus> {
         let KnownUpload {
             saved, is_finished, ..
@@ -289,8 +290,8 @@ impl Companion {
     }
 
     /// `GET /s3/multipart/{id}`. If it repeatedly fails without a reason although Companion signs
-    /// and the store responds, the upload may be gone, or Companion may not list. Then no part
-    /// counts as stored: sending the parts shows which is the case.
+    /// and the store responds, the upload may be gone, or Companion may not be able to list. Then
+    /// no part counts as stored: sending the parts shows the reason.
     pub async fn parts(&self, id: &UploadId) -> Result<Vec<StoredPart>> {
         let KnownUpload {
             saved,
@@ -327,8 +328,8 @@ impl Companion {
         Ok(Vec::new())
     }
 
-    /// Whether Companion signs for an upload and the store responds. A URL for PUT does not permit
-    /// GET, so the store rejects the request and nothing changes.
+    /// Returns true if Companion signs for an upload and the store responds. A URL for PUT does not
+    /// permit GET, so the store rejects the request and nothing changes.
     async fn store_responds(&self, saved: &SavedUpload) -> bool {
         let Ok(signature) = self.signature(saved, PartNumber::FIRST).await else {
             return false;
@@ -342,8 +343,8 @@ impl Companion {
         }
     }
 
-    /// `POST /s3/multipart/{id}/complete`. The response says little about the object, so the
-    /// receipt holds what was sent.
+    /// `POST /s3/multipart/{id}/complete`. The response contains little about the object, so the
+    /// receipt describes the sent parts.
     pub async fn complete(&self, complete: &BatchComplete) -> Result<Completion> {
         let (id, request) = (&complete.id, &complete.request);
         let upload = self.shared.uploads.get(id)?;
@@ -396,7 +397,7 @@ impl Companion {
         self.shared
             .uploads
             .update(id, |upload| upload.failed_completes += 1);
-        // The caller lists the parts after a mismatch. That shows whether an earlier request has
+        // The caller lists the parts after a mismatch. The list shows if an earlier request has
         // completed the upload and its response was lost.
         let failures = upload.failed_completes + 1;
         if !upload.is_unlistable && failures.is_multiple_of(UNEXPLAINED_FAILURES) {
@@ -464,7 +465,7 @@ impl Companion {
     }
 }
 
-/// Adds to the error of a request to begin what it may have left in the store.
+/// Adds to the error of a request to begin that an upload may remain in the store.
 fn possibly_begun(error: Error) -> Error {
     if !matches!(
         error.kind(),
@@ -473,11 +474,11 @@ fn possibly_begun(error: Error) -> Error {
         return error;
     }
     let what = format!(
-        "{error}; if the upload has begun, it stays in the store, empty, until it is removed there"
+        "{error}; if the upload has begun, it stays in the store, empty, until it is aborted there"
     );
-    let with_remains = Error::new(error.kind(), what);
+    let possibly_begun = Error::new(error.kind(), what);
     match error.hint() {
-        Some(hint) => with_remains.with_hint(hint),
-        None => with_remains,
+        Some(hint) => possibly_begun.with_hint(hint),
+        None => possibly_begun,
     }
 }

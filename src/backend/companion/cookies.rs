@@ -1,15 +1,19 @@
-//! The cookies of one Companion, kept while this process runs. Without them, Companion would begin
-//! a session for each request. Pure.
+//! The cookies of one Companion, kept until this process ends and never on disk. Without them,
+//! Companion would begin a session for each request. Pure.
 //!
-//! reqwest's cookie store would not do: it limits neither number nor size of cookies, its Debug
-//! shows them, and it drops those whose `Path` or `Secure` fits the public address of a proxy only.
+//! reqwest's `cookie::Jar` cannot replace this file: reqwest ignores it for requests that carry a
+//! cookie of the user (`--header "cookie: …"`), so each of them would begin a session. The jar also
+//! limits neither number nor size of cookies, shows them in its `Debug`, and drops cookies with a
+//! `Path` or `Secure` that fits only the public address of a proxy.
+//!
+//! Not here: the origin. Only requests to the Companion carry the cookies (`client`).
 
 use std::collections::BTreeMap;
 
 use reqwest::header::{HeaderMap, HeaderValue, SET_COOKIE};
 
 const MAX_COOKIES: usize = 20;
-/// Of a whole `Set-Cookie`.
+/// The longest `Set-Cookie` that is accepted.
 const MAX_COOKIE_BYTES: usize = 4096;
 
 /// Values by name.

@@ -1,5 +1,4 @@
-//! The uploads of a Companion that this process knows: those that it has begun, and those that the
-//! journal has given back.
+//! The uploads of a Companion that this process has begun or has restored from the journal.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -10,7 +9,7 @@ use upload_types::names::{PartNumber, UploadId};
 use upload_types::sync::lock;
 use upload_types::wire::StoredPart;
 
-/// An upload, and what this process has learned about it.
+/// An upload, and the results of the requests of this process about it.
 #[derive(Debug, Clone)]
 pub struct KnownUpload {
     pub saved: Arc<SavedUpload>,
@@ -21,7 +20,7 @@ pub struct KnownUpload {
     pub failed_lists: u32,
     /// Requests to complete that failed in a row without a reason.
     pub failed_completes: u32,
-    /// Companion cannot list the parts, though the upload may exist.
+    /// Companion cannot list the parts, although the upload may exist.
     pub is_unlistable: bool,
 }
 
@@ -42,7 +41,7 @@ impl KnownUpload {
 }
 
 impl KnownUploads {
-    /// Adds an upload that has begun. Replaces an earlier one of the same id, whose response was
+    /// Adds an upload that has begun. Replaces an earlier one of the same id: its response was
     /// lost.
     pub fn add_begun(&self, id: &UploadId, saved: SavedUpload) {
         lock(&self.0).insert(id.clone(), KnownUpload::new(saved, false));

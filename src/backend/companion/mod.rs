@@ -1,12 +1,19 @@
 //! An Uppy Companion as a backend: its S3 routes, versions 4 to 7.
 //!
-//! A Companion signs, and remembers nothing. The journal keeps what a Companion would have to know
-//! of an upload ([`Companion::opaque_state`]), and gives it back ([`Companion::restore_state`]).
+//! A Companion signs and records nothing. The journal keeps the state of an upload in its place
+//! ([`Companion::opaque_state`], [`Companion::restore_state`]).
 //!
-//! Every file becomes a multipart upload: a small file one of a single part, an empty file one of a
-//! single empty part. That takes more requests than the form of `/s3/params`, but works with every
-//! store: some accept no forms, none that was tried rejects an empty part, and a form stores the
-//! same metadata in another encoding.
+//! Every file becomes a multipart upload: a small file has a single part, an empty file a single
+//! empty part. That takes more requests than the form of `/s3/params`, but works with every store:
+//! some accept no forms, no tested store rejects an empty part, and a form stores the same metadata
+//! in another encoding.
+//!
+//! | file | |
+//! |---|---|
+//! | `cookies` | the cookies of a Companion |
+//! | `saved_upload`, `known_uploads` | the state of an upload, in the journal and in this process |
+//! | `response` | the meaning of a response |
+//! | `client` | [`Companion`]: the requests |
 
 mod client;
 mod cookies;

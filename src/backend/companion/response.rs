@@ -1,8 +1,8 @@
-//! What a response of a Companion means: of versions 4 to 7, and of other servers with the same
+//! The meaning of a response of a Companion: of versions 4 to 7, and of other servers with the same
 //! routes. Pure.
 //!
-//! Whatever the store's response was, Companion sends status 500, in production without a reason.
-//! So a failure either is explained by a reason, or it is not and may mean anything.
+//! For every failure of the store, Companion sends status 500, in production without a reason. So a
+//! failure is either explained by a reason, or it may have any cause.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -23,25 +23,25 @@ use upload_types::wire::StoredPart;
 
 /// The lifetime of a URL that states none.
 pub const DEFAULT_URL_LIFETIME_SECS: u64 = 300;
-/// Of the id of a multipart upload, and of the location of an object.
+/// The longest id of a multipart upload, and the longest location of an object.
 const MAX_TEXT_BYTES: usize = 2048;
 const LOGIN_HINT: &str = "check the token (--token-file FILE or UPLOAD_TOKEN) and the headers (--header) that the \
      operator of the backend requires";
 const ADDRESS_HINT: &str = "check the address of the backend, including the path at which Companion is mounted; without \
      a bucket, Companion has no S3 routes";
-const CORRUPT_HINT: &str = "run the command again; if it fails again, abort the upload with `upload abort` and put the \
-     file again";
+const CORRUPT_HINT: &str =
+    "run the command again; if it fails again, run `upload abort ID`, and then `upload put FILE`";
 
 /// A response without a status of success.
 #[derive(Debug)]
 pub struct Failure {
     pub error: Error,
-    /// There is a reason, and it decided the kind of the error.
+    /// True if the response contains a reason, which decided the kind of the error.
     pub is_explained: bool,
 }
 
-/// The body of a failure: in the words of Companion, of AWS's library with the code of the store,
-/// or of our gateway.
+/// The body of a failure: in the form of Companion, of AWS's library with the code of the store, or
+/// of our gateway.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ErrorBody {
@@ -170,13 +170,15 @@ fn store_kind(body: &ErrorBody) -> Option<Kind> {
 /// Returns `None` for errors that a repetition may solve.
 fn store_hint(kind: Kind, code: Option<&str>) -> Option<&'static str> {
     Some(match (kind, code.unwrap_or_default()) {
-        (Kind::Gone, _) => "put the file again to begin a new upload",
+        (Kind::Gone, _) => "run `upload put FILE` to begin a new upload",
         (Kind::Config, _) => "ask the operator of the Companion to check the name of its bucket",
         (Kind::NotAcceptable, "EntityTooSmall" | "EntityTooLarge") => {
-            "put the file again with another --part-size"
+            "run `upload abort ID`, and then `upload put FILE --part-size SIZE` with another size"
         }
-        (Kind::NotAcceptable, "KeyTooLongError") => "put the file again with a shorter --name",
-        (Kind::NotAcceptable, "MetadataTooLarge") => "put the file again with less --meta",
+        (Kind::NotAcceptable, "KeyTooLongError") => {
+            "name the object shorter: `upload put FILE --name NAME`"
+        }
+        (Kind::NotAcceptable, "MetadataTooLarge") => "run `upload put FILE` with less metadata",
         (Kind::NotAcceptable, _) => {
             "change --name, --content-type, --meta or --part-size to what the store accepts"
         }
@@ -316,7 +318,7 @@ pub fn parse_signatures(
 }
 
 /// The stored parts, in order of number. Some versions omit the size of a part: then the size in
-/// the plan is assumed, and the `ETag` shows whether the part is the right one.
+/// the plan is assumed, and the `ETag` identifies the part.
 pub fn parse_parts(response: &Response, upload: &SavedUpload) -> Result<Vec<StoredPart>> {
     #[derive(Deserialize)]
     struct Part {
@@ -421,7 +423,7 @@ pub fn parse_aborted(response: &Response) -> Result<()> {
     }
 }
 
-/// Whether the signature of a URL covers the CRC32 of an empty body. AWS's library adds it.
+/// Returns true if the signature of a URL covers the CRC32 of an empty body. AWS's library adds it.
 pub fn signs_checksum_of_empty_body(url: &SignedUrl) -> bool {
     url.expose()
         .to_ascii_lowercase()

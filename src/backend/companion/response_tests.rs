@@ -1,7 +1,6 @@
-//! Responses of Companions 4.15, 5.8 and 6.2 as recorded from the wire, and responses that no
-//! Companion sends.
+//! Recorded responses of Companions 4.15, 5.8 and 6.2, and responses that no Companion sends.
 //!
-//! Not here: what the client does after them; `tests/behaviour/companion.rs` tests it with a real
+//! Not here: the reaction of the client; `tests/behaviour/companion.rs` tests it with a real
 //! Companion.
 
 use proptest::collection::vec;
@@ -60,15 +59,18 @@ fn assert_failure(response: &Response, kind: Kind, reason: Reason) {
     let is_explained = reason == Reason::Given;
     assert_eq!(failure.error.kind(), kind, "{response:?}");
     assert_eq!(failure.is_explained, is_explained, "{response:?}");
-    // The engine adds the hint of an error that a repetition may solve.
-    let may_pass = matches!(
+    // An error that a repetition may solve needs no hint: the engine adds it.
+    let is_repeated = matches!(
         kind,
         Kind::Temporary | Kind::Throttled(_) | Kind::PartsMismatch
     );
-    assert!(may_pass || failure.error.hint().is_some(), "{response:?}");
+    assert!(
+        is_repeated || failure.error.hint().is_some(),
+        "{response:?}"
+    );
 }
 
-/// An error of AWS's library that Companion passes on.
+/// An error of AWS's library that Companion forwards.
 fn aws_error(status: u16, code: &str) -> Response {
     let metadata = format!(r#"{{"httpStatusCode":{status}}}"#);
     let error =
@@ -77,7 +79,7 @@ fn aws_error(status: u16, code: &str) -> Response {
 }
 
 #[test]
-fn store_code_decides_if_companion_passes_it_on() {
+fn forwarded_store_code_decides_the_kind() {
     for (status, code, kind) in [
         (404, "NoSuchUpload", Kind::Gone),
         (400, "InvalidPart", Kind::PartsMismatch),
@@ -87,7 +89,7 @@ fn store_code_decides_if_companion_passes_it_on() {
         (404, "NoSuchBucket", Kind::Config),
         (503, "SlowDown", Kind::Throttled(None)),
         (500, "InternalError", Kind::Temporary),
-        (404, "Whatever", Kind::Gone),
+        (404, "UnknownCode", Kind::Gone),
     ] {
         assert_failure(&aws_error(status, code), kind, Reason::Given);
     }
@@ -130,8 +132,8 @@ fn status_decides_without_store_code() {
     ] {
         assert_failure(&response, kind, Reason::Given);
     }
-    let hint = failure(&response(403, "")).error;
-    assert!(hint.hint().unwrap().contains("--header"));
+    let error = failure(&response(403, "")).error;
+    assert!(error.hint().unwrap().contains("--header"));
     let with_request_id = Response {
         headers: [("x-request-id".parse().unwrap(), "r-1".parse().unwrap())]
             .into_iter()
@@ -161,7 +163,7 @@ fn companion_is_recognised_by_its_rejection_of_part_0() {
         (html_page(200), Kind::UnexpectedServer),
         (html_page(400), Kind::UnexpectedServer),
         (
-            response(401, r#"{"error":"who are you?"}"#),
+            response(401, r#"{"error":"not authenticated"}"#),
             Kind::Unauthorized,
         ),
         (response(400, no_s3), Kind::Incompatible),
@@ -336,9 +338,9 @@ proptest! {
     ) {
         let response = Response { status, headers: HeaderMap::new(), body };
         let upload = saved_upload();
-        let is_greeting_status = matches!(status, 200 | 400 | 404 | 422);
+        let is_recognised_status = matches!(status, 200 | 400 | 404 | 422);
         let succeeded = [
-            check_companion(&response).is_ok() && !is_greeting_status,
+            check_companion(&response).is_ok() && !is_recognised_status,
             parse_created(&response).is_ok(),
             parse_signature(&response).is_ok_and(|signed| signed.expires_in > 0),
             parse_signatures(&response, &[PartNumber::FIRST]).is_ok_and(|signed| signed.is_some()),

@@ -18,7 +18,7 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedUpload {
-    /// Made by Companion.
+    /// Chosen by Companion.
     pub key: Key,
     /// The store's id of the multipart upload.
     pub upload_id: String,

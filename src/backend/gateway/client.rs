@@ -62,14 +62,14 @@ impl Gateway {
     /// `GET /v1`
     ///
     /// # Errors
-    /// [`Kind::Incompatible`] if the gateway speaks another protocol, [`Kind::ProtocolError`] if no
+    /// [`Kind::Incompatible`] if the gateway uses another protocol, [`Kind::ProtocolError`] if no
     /// plan fits its limits.
     pub async fn info(&self) -> Result<BackendInfo> {
         let info: BackendInfo = self.get("v1").await?;
         if info.protocol != PROTOCOL_VERSION {
-            let theirs = info.protocol;
+            let protocol = info.protocol;
             let what = format!(
-                "the backend speaks protocol {theirs}, this program protocol {PROTOCOL_VERSION}"
+                "the backend uses protocol {protocol}, this program protocol {PROTOCOL_VERSION}"
             );
             return Err(Error::new(Kind::Incompatible, what).with_hint(VERSIONS_HINT));
         }
@@ -99,7 +99,7 @@ impl Gateway {
             || response.complete.len() != request.complete.len()
         {
             return Err(protocol_error(
-                "the backend answered other requests than the batch holds",
+                "the backend sent responses to other requests than the batch holds",
             ));
         }
         let begun = response.begin.into_iter().map(|outcome| {
@@ -279,7 +279,7 @@ fn batch_result<T>(outcome: BatchOutcome<T>) -> Result<(T, Option<Duration>)> {
             Ok((response, retry_after))
         }
         BatchBody::Response(_) => Err(protocol_error(
-            "the backend sent a response of success without such a status in a batch",
+            "the backend sent a response of success with a status of failure in a batch",
         )),
         BatchBody::Problem(problem) => Err(problem_error(outcome.status, &problem, retry_after)),
     }

@@ -41,7 +41,7 @@ pub fn gateway_error(response: &Response) -> Error {
     }
 }
 
-/// The error of a response that no gateway has sent.
+/// The error of a response of another server than a gateway.
 pub fn not_a_gateway(status: u16) -> Error {
     let what = format!("the response is not that of a gateway (HTTP {status})");
     Error::new(Kind::UnexpectedServer, what).with_hint(NETWORK_LOGIN_HINT)
@@ -75,13 +75,13 @@ fn problem_kind(status: u16, code: Option<Code>, retry_after: Option<Duration>) 
         Some(Code::NotAbortable) => Kind::NotAbortable,
         Some(Code::PartsMismatch) => Kind::PartsMismatch,
         Some(Code::Gone) => Kind::Gone,
-        // Without a time, a quota does not become free by waiting.
+        // Without `Retry-After`, waiting does not free a quota.
         Some(Code::QuotaExceeded) if retry_after.is_none() => Kind::NotAcceptable,
         Some(Code::RateLimited | Code::QuotaExceeded | Code::Busy) => Kind::Throttled(retry_after),
         Some(Code::StoreUnavailable | Code::Unavailable) => {
             backend_unavailable(status, retry_after).kind()
         }
-        // The code of a newer gateway: its status is known.
+        // The code of a newer gateway: the status decides.
         None if status == 401 || status == 403 => Kind::Unauthorized,
         None if status == 426 => Kind::Incompatible,
         None if status == 429 || status >= 500 => backend_unavailable(status, retry_after).kind(),
@@ -94,9 +94,11 @@ fn hint_for(kind: Kind, code: Option<Code>) -> Option<&'static str> {
     Some(match (kind, code) {
         (Kind::Unauthorized, _) => TOKEN_HINT,
         (Kind::NotAcceptable, Some(Code::TypeNotAllowed)) => {
-            "name a content type that the backend accepts: --content-type TYPE"
+            "name a content type that the backend accepts: `upload put FILE --content-type TYPE`"
         }
-        (Kind::NotAcceptable, Some(Code::NameInvalid)) => "name the object: --name NAME",
+        (Kind::NotAcceptable, Some(Code::NameInvalid)) => {
+            "name the object: `upload put FILE --name NAME`"
+        }
         (Kind::NotAcceptable, Some(Code::QuotaExceeded)) => {
             "ask the operator of the backend for a larger quota"
         }
@@ -105,14 +107,13 @@ fn hint_for(kind: Kind, code: Option<Code>) -> Option<&'static str> {
         (Kind::Busy, _) => "wait for the other process, or stop it; then run the command again",
         (Kind::LeaseLost, _) => "let the process that has taken the upload over finish it",
         (Kind::SourceChanged, _) => {
-            "put the file again to upload its present content; with --if-changed restart, `upload \
-             put` does so itself"
+            "run `upload put FILE --if-changed restart` to upload the file as it is now"
         }
         (Kind::NotAbortable, _) => {
             "run `upload resume` to learn the outcome; delete the object in the store if you do \
              not need it"
         }
-        (Kind::Gone, _) => "put the file again to begin a new upload",
+        (Kind::Gone, _) => "run `upload put FILE` to begin a new upload",
         (_, Some(Code::IdempotencyMismatch)) => {
             "put the file again with another journal: --journal FILE"
         }

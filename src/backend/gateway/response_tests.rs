@@ -23,14 +23,14 @@ fn response(status: u16, headers: &[(&str, &str)], body: &str) -> Response {
     }
 }
 
-/// The engine adds the hint of an error that a repetition may solve.
+/// An error that a repetition may solve needs no hint: the engine adds it.
 #[track_caller]
 fn assert_hint(error: &Error) {
-    let may_pass = matches!(
+    let is_repeated = matches!(
         error.kind(),
         Kind::Temporary | Kind::Throttled(_) | Kind::PartsMismatch
     );
-    assert!(may_pass || error.hint().is_some(), "{error:?}");
+    assert!(is_repeated || error.hint().is_some(), "{error:?}");
 }
 
 #[test]

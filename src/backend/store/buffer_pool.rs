@@ -1,4 +1,4 @@
-//! A pool of read buffers. The kernel would have to clear the memory of new ones.
+//! A pool of read buffers. The kernel would have to clear the memory of new buffers.
 
 use std::sync::{Arc, Mutex};
 

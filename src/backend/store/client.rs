@@ -1,6 +1,6 @@
 //! Requests to the store: sends parts by presigned URLs, and reads objects.
 //!
-//! Not here: which stores a URL may name (`url_policy`), what a response means (`response`).
+//! Not here: the stores that a URL may name (`url_policy`), the meaning of a response (`response`).
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
@@ -105,7 +105,7 @@ impl StoreClient {
         len: u64,
     ) -> Result<Response> {
         let timeouts = self.connections.timeouts();
-        let client = self.connections.store()?;
+        let client = self.connections.store(&url)?;
         let request = client.put(url).headers(headers).body(Body::wrap(body));
         let exchange = async {
             let response = request.send().await;
@@ -130,7 +130,7 @@ impl StoreClient {
         // An object may be read from another store than parts are sent to.
         let url = self.policy(&[]).check(url.expose())?;
         let timeouts = self.connections.timeouts();
-        let request = self.connections.store()?.get(url);
+        let request = self.connections.store(&url)?.get(url);
         let response = http::send(request, timeouts.response(0), "read the object").await?;
         if !response.status().is_success() {
             let response = http::read_response(response, MAX_RESPONSE_BYTES, timeouts).await?;

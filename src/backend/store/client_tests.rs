@@ -1,4 +1,4 @@
-//! Parts that are sent to stores that misbehave.
+//! Parts that are sent to a listener in place of a store, and failures of such a store.
 
 use std::io::Write as _;
 use std::net::SocketAddr;

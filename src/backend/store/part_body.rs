@@ -1,4 +1,4 @@
-//! The body of a request that sends a part. Reads the source when the network accepts bytes.
+//! The body of a request that sends a part. It reads the source when the network accepts bytes.
 
 use std::pin::Pin;
 use std::sync::Arc;

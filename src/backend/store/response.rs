@@ -1,6 +1,6 @@
-//! What a response of the store means: the outcome of a part, or an error. Pure.
+//! The meaning of a response of the store: the outcome of a part, or an error. Pure.
 //!
-//! Nothing in a response is trusted. A part counts as stored only if the response has every mark of
+//! Nothing in a response is trusted. A part counts as stored only if the response has every sign of
 //! success. The code of an error decides before its status.
 
 use quick_xml::de::from_str;
@@ -22,7 +22,7 @@ pub enum PutOutcome {
     ObjectExists,
 }
 
-/// Whether the presigned URL of a request had expired when the request was sent.
+/// The presigned URL of a request at the time at which the request was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UrlLifetime {
     Valid,
@@ -33,7 +33,7 @@ pub enum UrlLifetime {
 ///
 /// It is stored only if the response has a status of success, one `ETag`, no body, and no checksum
 /// other than `sha256`. With `md5`, an `ETag` that has the form of an MD5 must equal it, except for
-/// objects that are encrypted with a key of the customer, whose `ETag` is no MD5.
+/// objects that are encrypted with a key of the customer: their `ETag` is no MD5.
 ///
 /// # Errors
 /// The kind by the content of the response, as [`store_error`].
@@ -49,7 +49,7 @@ pub fn put_outcome(
         _ => return Err(store_error(response, lifetime)),
     }
     if !response.body.trim_ascii().is_empty() {
-        // Some stores send status 200 and an error. Any other body is not of a store.
+        // Some stores send status 200 and an error. No store sends any other body.
         return Err(store_error(response, lifetime));
     }
     let etags = response.headers.get_all(ETAG).iter();
@@ -78,7 +78,7 @@ pub fn put_outcome(
     Ok(PutOutcome::Stored(etag))
 }
 
-/// Whether an `ETag` is the MD5 of the part.
+/// Returns true if an `ETag` is the MD5 of the part.
 fn is_md5(response: &Response, etag: &ETag) -> bool {
     let encryption = response
         .header("x-amz-server-side-encryption")
@@ -99,8 +99,8 @@ struct S3Error {
     message: String,
 }
 
-/// The error that a response of a store stands for. `lifetime` decides where stores disagree on how
-/// they report an expired URL.
+/// The error that a response of a store stands for. Stores report an expired URL in different ways:
+/// `lifetime` decides.
 pub fn store_error(response: &Response, lifetime: UrlLifetime) -> Error {
     let status = response.status;
     let error: S3Error = from_str(&response.text()).unwrap_or_default();
@@ -110,7 +110,9 @@ pub fn store_error(response: &Response, lifetime: UrlLifetime) -> Error {
     if status == 413 && error.code.is_empty() {
         let what = "a server before the store accepts no part of this size (HTTP 413)";
         return Error::new(Kind::Incompatible, what)
-            .with_hint("put the file again with a smaller --part-size");
+            .with_hint(
+                "send smaller parts: run `upload abort ID`, and then `upload put FILE --part-size SIZE`",
+            );
     }
     let kind = kind_of(response, &error, lifetime);
     let what = if kind == Kind::UnexpectedServer {
@@ -171,7 +173,7 @@ fn hint_for(kind: Kind) -> Option<&'static str> {
         Kind::ClockSkew => {
             "ask the operators of the backend and of the store to correct their clocks"
         }
-        Kind::Gone => "put the file again",
+        Kind::Gone => "run `upload put FILE` to begin a new upload",
         Kind::Config => {
             "ask the operator of the backend to check the name of the bucket and the endpoint of \
              the store"

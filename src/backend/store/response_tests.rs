@@ -69,12 +69,12 @@ fn code_of_an_error_decides_before_its_status() {
     ] {
         let error = store_error(&s3_error(status, code, message), UrlLifetime::Valid);
         assert_eq!(error.kind(), kind, "{status} {code} {message}");
-        // The engine adds the hint of an error that a repetition may solve.
-        let may_pass = matches!(
+        // An error that a repetition may solve needs no hint: the engine adds it.
+        let is_repeated = matches!(
             kind,
             Kind::Temporary | Kind::Throttled(_) | Kind::UrlExpired
         );
-        assert!(may_pass || error.hint().is_some(), "{error:?}");
+        assert!(is_repeated || error.hint().is_some(), "{error:?}");
     }
     let rejected_late = store_error(&s3_error(400, "InvalidRequest", ""), UrlLifetime::Expired);
     assert_eq!(rejected_late.kind(), Kind::UrlExpired);
@@ -103,7 +103,7 @@ fn response_of_another_server_is_not_that_of_a_store() {
 }
 
 #[test]
-fn part_is_stored_only_with_every_mark_of_success() {
+fn part_is_stored_only_with_every_sign_of_success() {
     let stored = |etag: &str| Ok(PutOutcome::Stored(etag.parse().unwrap()));
     for etag in ["\"abc\"", "abc", "W/\"abc\""] {
         let response = response(200, &[("etag", etag)], "");

@@ -15,41 +15,50 @@ use crate::cli::parse;
 #[derive(Args)]
 #[command(next_help_heading = "Access options")]
 pub struct AccessArgs {
-    /// How clients authenticate; tokens,jwt accepts both [default: none on loopback; required on other addresses]
+    /// How clients authenticate; tokens,jwt accepts both [default: none on loopback; required on
+    /// other addresses]
     #[arg(long, value_name = "MODE", value_delimiter = ',')]
     pub auth: Vec<AuthMode>,
-    /// For --auth jwt: the issuer of accepted tokens (`iss`), such as https://token.actions.githubusercontent.com
+    /// For --auth jwt: the issuer of accepted tokens (`iss`), such as
+    /// https://token.actions.githubusercontent.com
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub jwt_issuer: Option<String>,
     /// For --auth jwt: the required audience (`aud`); choose a name that only this gateway uses
     #[arg(long, value_name = "AUDIENCE", requires = "jwt_issuer", value_parser = NonEmptyStringValueParser::new())]
     pub jwt_audience: Option<String>,
-    /// For --auth jwt: the URL of the issuer's keys [default: from its /.well-known/openid-configuration]
+    /// For --auth jwt: the URL of the issuer's keys [default: from its
+    /// /.well-known/openid-configuration]
     #[arg(long, value_name = "URL", requires = "jwt_issuer", value_hint = ValueHint::Url)]
     pub jwt_jwks: Option<String>,
     /// For --auth jwt: the signature algorithm; tokens that name another are rejected
     #[arg(long, value_name = "ALGORITHM", default_value = "RS256")]
     pub jwt_algorithm: JwtAlgorithm,
-    /// For --auth jwt: a claim that tokens must have, and a glob for its value; repeatable, required at least once
+    /// For --auth jwt: a claim that tokens must have, and a glob for its value; repeatable,
+    /// required at least once
     ///
-    /// In the glob, * matches any characters except / and :, and ** matches any characters: repository=acme/*, or
-    /// sub=repo:acme/app:ref:refs/heads/**. Every named claim must match; if a claim is named several times, one of its globs
-    /// must match. To accept every token of the issuer, use sub=**.
+    /// In the glob, * matches any characters except / and :, and ** matches any characters:
+    /// repository=acme/*, or sub=repo:acme/app:ref:refs/heads/**. Every named claim must match; if
+    /// a claim is named several times, one of its globs must match. To accept every token of the
+    /// issuer, use sub=**.
     #[arg(long = "jwt-claim", value_name = "NAME=GLOB", requires = "jwt_issuer", value_parser = parse::claim)]
     pub jwt_claims: Vec<(String, String)>,
-    /// For --auth jwt: the claim that identifies the owner of uploads; for GitHub Actions repository_id, since sub differs by branch
+    /// For --auth jwt: the claim that identifies the owner of uploads; for GitHub Actions
+    /// repository_id, since sub differs by branch
     #[arg(long, value_name = "NAME", default_value = "sub", value_parser = NonEmptyStringValueParser::new())]
     pub jwt_owner_claim: String,
     /// Signed URLs per owner, such as 100/s or 100/s,burst=5000 [default: unlimited]
     ///
-    /// Each gateway counts on its own. After a pause, an owner may request a burst at once; it is at least 1000, the most that
-    /// one call may request, which is also its default. Further requests are answered 429 rate_limited, with the time to wait.
+    /// Each gateway counts on its own. After a pause, an owner may request a burst at once; it is
+    /// at least 1000, the most that one call may request, which is also its default. Further
+    /// requests are answered 429 rate_limited, with the time to wait.
     #[arg(long, value_name = "N/s")]
     pub rate: Option<String>,
-    /// Limits per owner: open=1000 unfinished uploads, outstanding=1TiB in these, total=10TiB including ready uploads [default: unlimited]
+    /// Limits per owner: open=1000 unfinished uploads, outstanding=1TiB in these, total=10TiB
+    /// including ready uploads [default: unlimited]
     ///
-    /// Any of the three, separated by commas. All gateways on one ledger count together. An upload that would exceed a limit is
-    /// answered 429 quota_exceeded, with the time to wait if the end of other uploads will make room.
+    /// Any of the three, separated by commas. All gateways on one ledger count together. An upload
+    /// that would exceed a limit is answered 429 quota_exceeded, with the time to wait if the end
+    /// of other uploads will make room.
     #[arg(long, value_name = "open=N,outstanding=SIZE,total=SIZE")]
     pub quota: Option<String>,
 }

@@ -45,13 +45,22 @@ pub enum Verb {
     Abort(AbortArgs),
     /// Remove finished uploads from the journal, and list orphans
     ///
-    /// First, finished uploads are removed from the journal; their objects stay in the store. Second, if a backend is configured,
-    /// its orphans are listed: uploads that it has in progress and that the journal does not know. Nothing is aborted;
-    /// `upload abort ID` does that.
+    /// First, finished uploads are removed from the journal; their objects stay in the store.
+    /// Second, if a backend is configured, its orphans are listed: uploads that it has in progress
+    /// and that are not in the journal. Nothing is aborted; `upload abort ID` does that. If the
+    /// backend does not respond, the exit code is 75; the journal is pruned in any case.
     Prune(PruneArgs),
     /// Write an uploaded object to standard output, and verify it
+    ///
+    /// The SHA-256 of each part is compared with that in the journal while the object is written.
+    /// If they differ, the exit code is 65: the output must be discarded. The result is printed on
+    /// standard error.
     Cat(CatArgs),
     /// Print a URL for reading an uploaded object
+    ///
+    /// The URL is a secret: it permits anyone to read the object until it expires. An object of the
+    /// backend embedded has a URL only while `upload serve` runs on its ledger and its store;
+    /// `upload cat` reads it at any time.
     Url(UrlArgs),
     /// Print the effective settings and their origins
     Config(ConfigArgs),
@@ -108,8 +117,8 @@ fn place_all_notes(command: Command) -> Command {
         })
 }
 
-/// Puts the notes `[env: …]` and `[default: …]` at the end of a summary where clap puts its own: in the long help on lines
-/// of their own, below the text.
+/// Puts the notes `[env: …]` and `[default: …]` at the end of a summary where clap puts its own: in
+/// the long help on lines of their own, below the text.
 fn place_notes(arg: Arg) -> Arg {
     let Some(summary) = arg.get_help().map(StyledStr::to_string) else {
         return arg;
@@ -176,7 +185,8 @@ mod tests {
         }
     }
 
-    /// Each default and each variable is on a line of its own in the long help, as clap writes those that it knows.
+    /// Each default and each variable is on a line of its own in the long help, as clap writes
+    /// those that it knows.
     #[test]
     fn long_help_has_each_note_on_a_line_of_its_own() {
         fn check(command: &mut Command) {

@@ -1,4 +1,5 @@
-//! The flags that say how to reach a backend and its store: the same for every verb that calls a backend.
+//! The flags about the connection to a backend and its store: the same for every verb that calls a
+//! backend.
 
 #![expect(
     clippy::doc_markdown,
@@ -25,28 +26,28 @@ pub fn is_shared_heading(heading: &str) -> bool {
 #[derive(Clone, Default, Args)]
 #[command(next_help_heading = CONNECTION_HEADING)]
 pub struct ConnectionArgs {
-    /// Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]
+    /// Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token
+    /// itself]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub token_file: Option<PathBuf>,
     /// Send this header with each call to the backend; repeatable
     ///
-    /// For a proxy in front of the backend that requires a login. @FILE reads headers from a file, one per line, so that other
-    /// users of this machine cannot see them. Headers are never sent to a store and never recorded in the journal.
+    /// For a proxy in front of the backend that requires a login. @FILE reads headers from a file,
+    /// one per line, so that other users of this machine cannot see them. Headers are never sent to
+    /// a store and never recorded in the journal.
     #[arg(long = "header", value_name = "NAME: VALUE|@FILE", value_hint = ValueHint::Other)]
     pub headers: Vec<String>,
-    /// Permit signed URLs to name this store although its address is private or has changed; repeatable
+    /// Permit signed URLs to name this store although its address is private or has changed;
+    /// repeatable
     #[arg(long = "store-host", value_name = "HOST[:PORT]", value_parser = parse::store_host)]
     pub store_hosts: Vec<StoreHost>,
-    /// Trust the certificates in this PEM file in addition to the system's
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub ca_cert: Option<PathBuf>,
-    /// Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]
-    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
-    pub proxy: Option<String>,
-    /// Reconnect if nothing moved on a connection for this long [default: 1m to 6m, depending on what is sent]
+    #[command(flatten)]
+    pub network: NetworkArgs,
+    /// Reconnect if nothing moved on a connection for this long [default: 1m to 6m, depending on
+    /// what is sent]
     ///
-    /// A duration such as 20s. A slow transfer is never cut off while bytes move. A connection whose other end stops
-    /// acknowledging is closed after 30s in any case.
+    /// A duration such as 20s. A slow transfer is never cut off while bytes move. A connection
+    /// whose other end stops acknowledging is closed after 30s in any case.
     #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
     pub stall_after: Option<Duration>,
     /// Permit http:// backends and stores that are not on this machine
@@ -62,10 +63,24 @@ pub struct S3Args {
     /// The endpoint of the S3 service [default: Amazon's for the region]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub s3_endpoint: Option<String>,
-    /// The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration, else us-east-1]
+    /// The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with
+    /// --s3-endpoint, else us-east-1]
     #[arg(long, value_name = "REGION", value_parser = NonEmptyStringValueParser::new())]
     pub s3_region: Option<String>,
     /// Put the name of the bucket into the path of URLs instead of the host
     #[arg(long)]
     pub s3_path_style: bool,
+}
+
+/// For every connection to another machine.
+#[derive(Clone, Default, Args)]
+pub struct NetworkArgs {
+    /// Trust the certificates in this PEM file in addition to the system's [env: AWS_CA_BUNDLE,
+    /// SSL_CERT_FILE]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub ca_cert: Option<PathBuf>,
+    /// Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY,
+    /// ALL_PROXY, NO_PROXY]
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub proxy: Option<String>,
 }

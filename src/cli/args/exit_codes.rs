@@ -14,11 +14,11 @@ pub const EXIT_CODES: &[(&str, &str)] = &[
     ("66", "a source does not exist or cannot be read"),
     (
         "69",
-        "the backend cannot be used (incompatible, TLS, unexpected server)",
+        "the backend cannot be used (version, TLS, another server)",
     ),
     ("73", "the journal or the ledger cannot be opened"),
     ("74", "reading or writing failed on this machine"),
-    ("75", "temporary failure: run `upload resume`"),
+    ("75", "temporary failure; see below"),
     ("77", "not permitted (token, or a policy of the backend)"),
     ("78", "configuration missing or wrong"),
     (
@@ -31,6 +31,11 @@ pub const EXIT_CODES: &[(&str, &str)] = &[
 pub const SEVERAL_SOURCES: &str =
     "If several sources fail: the code that all failures share, otherwise 1.";
 
+/// How to go on after code 75.
+pub const AFTER_TEMPORARY_FAILURE: &str = "\
+After code 75, run the command again; once the upload has begun, `upload
+resume ID` continues it too. The hint on standard error names the command.";
+
 /// The table for `--help`.
 pub fn help_section() -> String {
     let mut text = "Exit codes:\n".to_owned();
@@ -38,5 +43,5 @@ pub fn help_section() -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "  {code:>13}  {meaning}");
     }
-    text + SEVERAL_SOURCES
+    format!("{text}{AFTER_TEMPORARY_FAILURE}\n{SEVERAL_SOURCES}")
 }

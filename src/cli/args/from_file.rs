@@ -1,7 +1,7 @@
 //! Flags of `upload serve` from a file: each long flag is a key of the same name, with `_` for `-`.
 //!
-//! Keys and checks come from the definition of the flags, so that no flag can be forgotten. Not here: reading the file
-//! (`cli/serve/config_file`).
+//! Keys and checks come from the definition of the flags, so that no flag can be forgotten. Not
+//! here: reading the file (`cli/serve/config_file`).
 
 use std::ffi::OsString;
 

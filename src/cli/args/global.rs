@@ -13,7 +13,8 @@ use clap::{ArgAction, Args, ValueEnum, ValueHint};
 #[derive(Clone, Default, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct GlobalArgs {
-    /// The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]
+    /// The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the
+    /// state directory]
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub journal: Option<PathBuf>,
     /// Print JSON lines on standard output, and nothing else there
@@ -31,10 +32,12 @@ pub struct GlobalArgs {
     /// How to show progress [default: auto]
     #[arg(long, global = true, value_name = "STYLE")]
     pub progress: Option<ProgressStyle>,
-    /// The configuration file, in TOML [default: config.toml in the configuration directory; for serve, serve.toml]
+    /// The configuration file, in TOML [default: config.toml in the configuration directory; for
+    /// serve, serve.toml]
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
-    /// Let the table [profile.NAME] of the configuration file override its top level [env: UPLOAD_PROFILE]
+    /// Let the table [profile.NAME] of the configuration file override its top level [env:
+    /// UPLOAD_PROFILE]
     #[arg(long, global = true, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub profile: Option<String>,
 }

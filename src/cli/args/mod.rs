@@ -1,7 +1,7 @@
 //! The command line as clap parses it: every verb and flag with its help.
 //!
-//! The only folder that uses clap's derive; help, man pages and completions all come from here. Not here: environment,
-//! configuration file and defaults (`settings`).
+//! The only folder that uses clap's derive; help, man pages and completions all come from here. Not
+//! here: environment, configuration file and defaults (`settings`).
 
 mod command;
 mod connection;
@@ -18,8 +18,8 @@ pub mod from_file;
 pub mod serve;
 
 pub use command::{CommandLine, Verb, command};
-pub use connection::{ConnectionArgs, S3Args, is_shared_heading};
-pub use exit_codes::{EXIT_CODES, SEVERAL_SOURCES};
+pub use connection::{ConnectionArgs, NetworkArgs, S3Args, is_shared_heading};
+pub use exit_codes::{AFTER_TEMPORARY_FAILURE, EXIT_CODES, SEVERAL_SOURCES};
 pub use global::{ColorWhen, GlobalArgs, ProgressStyle};
 pub use transfer::{TransferArgs, WaitState};
 pub use verbs::{

@@ -15,7 +15,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Arg, Args, Subcommand, ValueEnum, ValueHint};
 
 use super::access::AccessArgs;
-use super::connection::S3Args;
+use super::connection::{NetworkArgs, S3Args};
 use crate::cli::parse::{self, DurationOrNever};
 
 const SERVE_EXAMPLES: &str = "\
@@ -44,21 +44,27 @@ pub struct ServeOptions {
     /// The address to listen on; port 0 takes a free one, which is printed on standard error
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
-    /// The base of the URLs that clients get; terminate TLS at a reverse proxy [default: the address listened on]
+    /// The base of the URLs that clients get; terminate TLS at a reverse proxy [default: the
+    /// address listened on]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub public_url: Option<String>,
-    /// Serve metrics (Prometheus), health and readiness on this address, without authentication [default: not served]
+    /// Serve metrics (Prometheus), health and readiness on this address, without authentication
+    /// [default: not served]
     #[arg(long, value_name = "ADDR:PORT")]
     pub metrics_listen: Option<SocketAddr>,
     /// The store: embedded, embedded:DIR, or s3://BUCKET/PREFIX with the usual AWS credentials
     ///
-    /// embedded is an S3-compatible store on the same listener, by default below the data directory. s3:// is any
-    /// S3-compatible service; see --s3-endpoint, --s3-region and --s3-path-style.
+    /// embedded is an S3-compatible store on the same listener, by default below the data
+    /// directory. s3:// is any S3-compatible service; see --s3-endpoint, --s3-region and
+    /// --s3-path-style.
     #[arg(long, value_name = "STORE", default_value = "embedded")]
     pub store: String,
     #[command(flatten)]
+    pub network: NetworkArgs,
+    #[command(flatten)]
     pub ledger: LedgerArgs,
-    /// Write the endpoint and the keys of the embedded store to this file (mode 0600), for other S3 clients
+    /// Write the endpoint and the keys of the embedded store to this file (mode 0600), for other S3
+    /// clients
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub store_credentials: Option<PathBuf>,
     /// An accepted content type, as a glob; repeatable
@@ -73,40 +79,50 @@ pub struct ServeOptions {
     /// How long an unfinished upload is kept after the last call about it
     #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = parse::duration)]
     pub upload_ttl: Duration,
-    /// How long a client may be silent before another may take its upload over; clients call every 20s
+    /// How long a client may be silent before another may take its upload over; clients call every
+    /// 20s
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse::duration)]
     pub lease: Duration,
-    /// How often to end abandoned uploads (expired ones and unfinished completes); never leaves that to other gateways
+    /// How often to end abandoned uploads (expired ones and unfinished completes); never leaves
+    /// that to other gateways
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = parse::duration_or_never)]
     pub sweep_every: DurationOrNever,
-    /// Receive events from the store: sqs:QUEUE_URL, or webhook (POST /v1/events/s3) [default: no events]
+    /// Receive events from the store: sqs:QUEUE_URL, or webhook (POST /v1/events/s3) [default: no
+    /// events]
     ///
-    /// An event makes the gateway check one object at once, even if its client is gone. A queue is read with the AWS
-    /// credentials of the store; a webhook must send the secret of --events-secret-file in the Authorization header.
+    /// An event makes the gateway check one object at once, even if its client is gone. A queue is
+    /// read with the AWS credentials of the store; a webhook must send the secret of
+    /// --events-secret-file in the Authorization header.
     #[arg(long, value_name = "EVENTS", value_parser = NonEmptyStringValueParser::new())]
     pub events: Option<String>,
     /// The secret that the webhook of --events must send: one line of visible ASCII
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub events_secret_file: Option<PathBuf>,
-    /// Serve the upload routes of Uppy Companion below this path, / or /companion [default: not served]
+    /// Serve the upload routes of Uppy Companion below this path, / or /companion [default: not
+    /// served]
     ///
-    /// Clients authenticate as for the API: with the Authorization header or, if they cannot send headers, with the path
-    /// /t/TOKEN below this one. Browsers send no SHA-256: receipts say `proof: none`.
+    /// Clients authenticate as for the API: with the Authorization header or, if they cannot send
+    /// headers, with the path /t/TOKEN below this one. Browsers send no SHA-256: receipts have
+    /// `proof: none`.
     #[arg(long, value_name = "PATH")]
     pub companion: Option<String>,
-    /// Let pages of this origin, such as https://app.example.com, call the gateway and its embedded store; repeatable
+    /// Let pages of this origin, such as https://app.example.com, call the gateway and its embedded
+    /// store; repeatable
     #[arg(long = "allow-origin", value_name = "ORIGIN")]
     pub allow_origins: Vec<String>,
-    /// The base URL for reading objects, such as https://cdn.example.com [default: read URLs are presigned]
+    /// The base URL for reading objects, such as https://cdn.example.com [default: read URLs are
+    /// presigned]
     ///
     /// Locations and read URLs are this URL followed by the key of the object; they do not expire.
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub cdn: Option<String>,
-    /// A check that each upload must pass before it is ready: a program or a webhook; repeatable, run in this order
+    /// A check that each upload must pass before it is ready: a program or a webhook; repeatable,
+    /// run in this order
     ///
-    /// exec:PROGRAM, an absolute path, is run without a shell and gets the upload as JSON on standard input; exit code 0
-    /// accepts, 10 rejects, any other code is retried. A URL gets the same JSON by POST, signed. NAME= names the hook; the
-    /// default is the name of the program or the host.
+    /// exec:PROGRAM, an absolute path, is run without a shell and gets the upload as JSON on
+    /// standard input; exit code 0 accepts, 10 rejects, any other code is retried. A URL gets the
+    /// same JSON by POST, signed. NAME= names the hook; the default is the name of the program or
+    /// the host.
     #[arg(long = "hook", value_name = "[NAME=]exec:PROGRAM|URL")]
     pub hooks: Vec<String>,
     /// One more argument for the program of the hook NAME; repeatable
@@ -121,7 +137,8 @@ pub struct ServeOptions {
     /// What to do with an object that a hook rejects: delete, keep, or quarantine:PREFIX
     #[arg(long, value_name = "ACTION", default_value = "delete")]
     pub on_reject: String,
-    /// Server-side encryption of new objects: AES256, aws:kms or aws:kms:KEY-ID [default: that of the bucket]
+    /// Server-side encryption of new objects: AES256, aws:kms or aws:kms:KEY-ID [default: that of
+    /// the bucket]
     #[arg(long, value_name = "SSE", value_parser = NonEmptyStringValueParser::new())]
     pub sse: Option<String>,
     /// A header that the bucket requires when an object is created; repeatable
@@ -135,7 +152,8 @@ pub struct ServeOptions {
     /// What the store must enforce on each part; receipts name it as their proof
     #[arg(long, value_name = "CHECKSUM", default_value = "auto")]
     pub store_checksum: ChecksumMode,
-    /// After a signal to stop, keep serving for this long while /readyz answers 503 [default: stop at once]
+    /// After a signal to stop, keep serving for this long while /readyz answers 503 [default: stop
+    /// at once]
     #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
     pub drain: Option<Duration>,
     /// The format of the log on standard error; -v adds a line for each request
@@ -144,10 +162,11 @@ pub struct ServeOptions {
     /// Check flags and configuration file, open nothing, and exit
     #[arg(long)]
     pub check: bool,
-    /// Test everything that the store may enforce, print the results and their consequences, and exit; sends about 11 MiB
+    /// Test everything that the store may enforce, print the results and their consequences, and
+    /// exit; sends about 11 MiB
     ///
-    /// The test objects are deleted. The results are kept in the ledger for the next start. The exit code is 78 if the gateway
-    /// would not start with this store.
+    /// The test objects are deleted. The results are kept in the ledger for the next start. The
+    /// exit code is 78 if the gateway would not start with this store.
     #[arg(long, conflicts_with = "check")]
     pub probe: bool,
     #[command(flatten)]
@@ -158,11 +177,13 @@ pub struct ServeOptions {
 
 #[derive(Clone, Args)]
 pub struct LedgerArgs {
-    /// The ledger: sqlite, sqlite:FILE or postgres://USER@HOST/DATABASE [env: UPLOAD_LEDGER] [default: sqlite, gateway.db in the state directory]
+    /// The ledger: sqlite, sqlite:FILE or postgres://USER@HOST/DATABASE [env: UPLOAD_LEDGER]
+    /// [default: sqlite, gateway.db in the state directory]
     ///
-    /// With SQLite, gateways of one machine share one file; with PostgreSQL, any number of gateways share uploads. Pass a password
-    /// in PGPASSWORD, or in the URL in UPLOAD_LEDGER, not as an argument. Connections to other machines use TLS and verify
-    /// the certificate (an additional root: ?sslrootcert=FILE), unless the URL says ?sslmode=disable.
+    /// With SQLite, gateways of one machine share one file; with PostgreSQL, any number of gateways
+    /// share uploads. Pass a password in PGPASSWORD, or in the URL in UPLOAD_LEDGER, not as an
+    /// argument. Connections to other machines use TLS and verify the certificate (an additional
+    /// root: ?sslrootcert=FILE), unless the URL contains ?sslmode=disable.
     #[arg(long, value_name = "LEDGER")]
     pub ledger: Option<String>,
 }
@@ -206,9 +227,10 @@ pub enum ServeVerb {
     Token(TokenVerb),
     /// Sweep once, print what was done, and exit; running gateways need not stop
     ///
-    /// Pass the configuration of the gateways, by --config or by the same flags: lifetimes, hooks and the treatment of rejected
-    /// objects apply here too. The sweep decides unfinished completes, ends uploads that expired or are being aborted, and
-    /// removes their parts and objects from the store. Multipart uploads that the ledger does not know are printed only. A
+    /// Pass the configuration of the gateways, by --config or by the same flags: lifetimes, hooks
+    /// and the treatment of rejected objects apply here too. The sweep decides unfinished
+    /// completes, ends uploads that expired or are being aborted, and removes their parts and
+    /// objects from the store. Multipart uploads that the ledger does not know are printed only. A
     /// gateway that uses an embedded store must be stopped.
     #[command(mut_args(|arg| hide_unused(arg)))]
     Sweep(SweepArgs),
@@ -223,10 +245,13 @@ pub struct SweepArgs {
     pub options: Box<ServeOptions>,
 }
 
-/// Hides flags that a sweep does not use. It accepts them, so that the flags of a gateway can be repeated.
+/// Hides flags that a sweep does not use. It accepts them, so that the flags of a gateway can be
+/// repeated.
 fn hide_unused(arg: Arg) -> Arg {
-    const USED: [&str; 12] = [
+    const USED: [&str; 14] = [
         "dry_run",
+        "ca_cert",
+        "proxy",
         "store",
         "s3_endpoint",
         "s3_region",
@@ -247,7 +272,8 @@ fn hide_unused(arg: Arg) -> Arg {
 pub enum TokenVerb {
     /// Make a token and print it; it cannot be printed again
     Add {
-        /// The owner; tokens with the same name share their uploads, so that a new token can replace an old one
+        /// The owner; tokens with the same name share their uploads, so that a new token can
+        /// replace an old one
         #[arg(value_parser = parse::name)]
         name: String,
         /// How long the token is valid, such as 90d [default: until it is revoked]

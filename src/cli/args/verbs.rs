@@ -57,13 +57,14 @@ pub struct PutArgs {
     /// The backend to upload to [env: UPLOAD_BACKEND]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url, long_help = BACKEND)]
     pub backend: Option<String>,
-    /// The name of the object, for a single file; 1 to 200 characters [default: the name of the file]
+    /// The name of the object, for a single file; 1 to 200 characters [default: the name of the
+    /// file]
     #[arg(long, value_parser = parse::name)]
     pub name: Option<String>,
     /// The size of a part, 5MiB to 5GiB [default: 8MiB, more for very large files]
     ///
-    /// 8M is 8,000,000 bytes, 8MiB is 8,388,608, a bare number counts bytes. The default grows with the file so that the store
-    /// accepts the number of parts.
+    /// 8M is 8,000,000 bytes, 8MiB is 8,388,608, a bare number counts bytes. The default grows with
+    /// the file so that the store accepts the number of parts.
     #[arg(long, value_name = "SIZE", value_parser = parse::part_size)]
     pub part_size: Option<u64>,
     /// The content type [default: from the extension of the name, else application/octet-stream]
@@ -130,7 +131,7 @@ pub struct PruneArgs {
     /// Keep uploads that finished less than this long ago, such as 30d [default: keep none]
     #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
     pub older_than: Option<Duration>,
-    /// The backend whose orphans are listed; without a backend, none are [env: UPLOAD_BACKEND]
+    /// The backend to list orphans of; without a backend, none are listed [env: UPLOAD_BACKEND]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub backend: Option<String>,
     #[command(flatten)]

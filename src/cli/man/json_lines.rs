@@ -89,7 +89,7 @@ pub const EVENTS: &[LineDoc] = &[
     },
     LineDoc {
         kind: "changed",
-        meaning: "A source changed during its upload. The next events say whether the upload begins again or fails.",
+        meaning: "A source changed during its upload. The next events show whether the upload begins again or fails.",
         fields: &[
             F("upload", "string|null", "upload id"),
             F("path", "string", "path of the source"),
@@ -229,7 +229,7 @@ const UPLOAD: &[FieldDoc] = &[
 
 const ORPHAN: LineDoc = LineDoc {
     kind: "orphan",
-    meaning: "An upload that the backend has in progress and the journal does not know.",
+    meaning: "An upload that the backend has in progress and that is not in the journal.",
     fields: &[
         F("backend", "string", "backend of the upload"),
         F(
@@ -240,132 +240,150 @@ const ORPHAN: LineDoc = LineDoc {
     ],
 };
 
+const LIST: &[LineDoc] = &[
+    LineDoc {
+        kind: "upload",
+        meaning: "An upload of the journal.",
+        fields: UPLOAD,
+    },
+    ORPHAN,
+];
+
+const STATUS: &[LineDoc] = &[LineDoc {
+    kind: "upload",
+    meaning: "The upload.",
+    fields: UPLOAD,
+}];
+
+const ABORT: &[LineDoc] = &[LineDoc {
+    kind: "aborted",
+    meaning: "An aborted upload.",
+    fields: &[F(
+        "upload",
+        "string|null",
+        "upload id; null if it never began",
+    )],
+}];
+
+const PRUNE: &[LineDoc] = &[
+    LineDoc {
+        kind: "pruned",
+        meaning: "The result.",
+        fields: &[F("removed", "integer", "uploads removed from the journal")],
+    },
+    ORPHAN,
+];
+
+const URL: &[LineDoc] = &[LineDoc {
+    kind: "url",
+    meaning: "The URL.",
+    fields: &[
+        F("upload", "string", "upload id"),
+        F("url", "string", "URL for reading the object"),
+        F(
+            "expires_in",
+            "integer|null",
+            "seconds until the URL expires; null if it does not",
+        ),
+    ],
+}];
+
+const CONFIG: &[LineDoc] = &[LineDoc {
+    kind: "setting",
+    meaning: "A setting.",
+    fields: &[
+        F("key", "string", "key in the configuration file"),
+        F("value", "string|null", "value; null if it is not set"),
+        F("origin", "string", "flag, env, file or default"),
+        F("env", "string", "variable, for env"),
+        F("file", "string", "path, for file"),
+        F("profile", "string", "profile, for file"),
+    ],
+}];
+
+const SERVE: &[LineDoc] = &[LineDoc {
+    kind: "store",
+    meaning: "With --probe: what the store enforces.",
+    fields: &[
+        F("store", "string", "the store"),
+        F(
+            "proof",
+            "string",
+            "what the gateway holds the store to on each part",
+        ),
+        F("limits", "object", "the limits of the store"),
+        F(
+            "capabilities",
+            "array",
+            "for each capability: name, tried (the test), did (the reaction), held (yes, no, refused, untried), means (the consequence)",
+        ),
+        F(
+            "warnings",
+            "array",
+            "warnings, or why the gateway would not start",
+        ),
+    ],
+}];
+
+const SWEEP: &[LineDoc] = &[LineDoc {
+    kind: "sweep",
+    meaning: "One result of the sweep.",
+    fields: &[
+        F("dry_run", "boolean", "true if nothing was changed"),
+        F("action", "string", "decide, expire, abort, clear or report"),
+        F("done", "boolean", "true if the action is complete"),
+        F("key", "string", "key of the object"),
+        F(
+            "upload",
+            "string",
+            "upload id; absent if the ledger does not know the key, as are the following fields",
+        ),
+        F("state", "string", "state before the sweep"),
+        F("became", "string", "state after the sweep, if it changed"),
+        F("size", "integer", "bytes of the upload"),
+        F("expires_at", "string", "time at which the upload expires"),
+        F(
+            "multiparts",
+            "integer",
+            "multipart uploads to remove from the store",
+        ),
+        F(
+            "object",
+            "boolean",
+            "true if an object is to be removed from the store",
+        ),
+    ],
+}];
+
+const TOKEN: &[LineDoc] = &[LineDoc {
+    kind: "token",
+    meaning: "A token.",
+    fields: &[
+        F("id", "string", "id; not in the output of add"),
+        F("name", "string", "owner"),
+        F(
+            "token",
+            "string",
+            "the token itself; in the output of add only",
+        ),
+        F("created_at", "string", "time of creation"),
+        F("revoked_at", "string", "time of revocation, if revoked"),
+        F("expires_at", "string", "end of validity, if limited"),
+    ],
+}];
+
 /// The lines of verbs other than `put` and `resume`, by the name of the man page.
 pub fn lines_of(page: &str) -> &'static [LineDoc] {
     match page {
-        "upload-list" => &[
-            LineDoc {
-                kind: "upload",
-                meaning: "An upload of the journal.",
-                fields: UPLOAD,
-            },
-            ORPHAN,
-        ],
-        "upload-status" => &[LineDoc {
-            kind: "upload",
-            meaning: "The upload.",
-            fields: UPLOAD,
-        }],
-        "upload-abort" => &[LineDoc {
-            kind: "aborted",
-            meaning: "An aborted upload.",
-            fields: &[F(
-                "upload",
-                "string|null",
-                "upload id; null if it never began",
-            )],
-        }],
-        "upload-prune" => &[
-            LineDoc {
-                kind: "pruned",
-                meaning: "The result.",
-                fields: &[F("removed", "integer", "uploads removed from the journal")],
-            },
-            ORPHAN,
-        ],
-        "upload-url" => &[LineDoc {
-            kind: "url",
-            meaning: "The URL.",
-            fields: &[
-                F("upload", "string", "upload id"),
-                F("url", "string", "URL for reading the object"),
-                F(
-                    "expires_in",
-                    "integer|null",
-                    "seconds until the URL expires; null if it does not",
-                ),
-            ],
-        }],
-        "upload-config" => &[LineDoc {
-            kind: "setting",
-            meaning: "A setting.",
-            fields: &[
-                F("key", "string", "key in the configuration file"),
-                F("value", "string|null", "value; null if it is not set"),
-                F("origin", "string", "flag, env, file or default"),
-                F("env", "string", "variable, for env"),
-                F("file", "string", "path, for file"),
-                F("profile", "string", "profile, for file"),
-            ],
-        }],
-        "upload-serve" => &[LineDoc {
-            kind: "store",
-            meaning: "With --probe: what the store enforces.",
-            fields: &[
-                F("store", "string", "the store"),
-                F(
-                    "proof",
-                    "string",
-                    "what the gateway holds the store to on each part",
-                ),
-                F("limits", "object", "the limits of the store"),
-                F(
-                    "capabilities",
-                    "array",
-                    "for each capability: name, tried (the test), did (the reaction), held (yes, no, refused, untried), means (the consequence)",
-                ),
-                F(
-                    "warnings",
-                    "array",
-                    "warnings, or why the gateway would not start",
-                ),
-            ],
-        }],
-        "upload-serve-sweep" => &[LineDoc {
-            kind: "sweep",
-            meaning: "One result of the sweep.",
-            fields: &[
-                F("dry_run", "boolean", "true if nothing was changed"),
-                F("action", "string", "decide, expire, abort, clear or report"),
-                F("done", "boolean", "true if the action is complete"),
-                F("key", "string", "key of the object"),
-                F(
-                    "upload",
-                    "string",
-                    "upload id; absent if the ledger does not know the key, as are the following fields",
-                ),
-                F("state", "string", "state before the sweep"),
-                F("became", "string", "state after the sweep, if it changed"),
-                F("size", "integer", "bytes of the upload"),
-                F("expires_at", "string", "time at which the upload expires"),
-                F(
-                    "multiparts",
-                    "integer",
-                    "multipart uploads to remove from the store",
-                ),
-                F(
-                    "object",
-                    "boolean",
-                    "true if an object is to be removed from the store",
-                ),
-            ],
-        }],
-        "upload-serve-token-add" | "upload-serve-token-list" => &[LineDoc {
-            kind: "token",
-            meaning: "A token.",
-            fields: &[
-                F("id", "string", "id; not in the output of add"),
-                F("name", "string", "owner"),
-                F(
-                    "token",
-                    "string",
-                    "the token itself; in the output of add only",
-                ),
-                F("created_at", "string", "time of creation"),
-                F("revoked_at", "string", "time of revocation, if revoked"),
-                F("expires_at", "string", "end of validity, if limited"),
-            ],
-        }],
+        "upload-list" => LIST,
+        "upload-status" => STATUS,
+        "upload-abort" => ABORT,
+        "upload-prune" => PRUNE,
+        "upload-url" => URL,
+        "upload-config" => CONFIG,
+        "upload-serve" => SERVE,
+        "upload-serve-sweep" => SWEEP,
+        "upload-serve-token-add" | "upload-serve-token-list" => TOKEN,
         _ => &[],
     }
 }

@@ -1,4 +1,5 @@
-//! The man pages: one for each verb, from the same definition as the help, with sections that no flag describes.
+//! The man pages: one for each verb, from the same definition as the help, with sections that no
+//! flag describes.
 
 use std::io;
 
@@ -7,7 +8,9 @@ use clap_mangen::Man;
 
 use super::json_lines::{EVENTS, RECEIPT, lines_of};
 use super::roff;
-use crate::cli::args::{self, EXIT_CODES, SEVERAL_SOURCES, is_shared_heading};
+use crate::cli::args::{
+    self, AFTER_TEMPORARY_FAILURE, EXIT_CODES, SEVERAL_SOURCES, is_shared_heading,
+};
 use upload_types::error::{Error, Kind, Result};
 
 const SHARED_SECTION: &str = ".SH SHARED OPTIONS\n\
@@ -126,9 +129,10 @@ fn exit_status() -> String {
         .map(|(code, meaning)| vec![*code, *meaning])
         .collect();
     format!(
-        "{}{}{}\n",
+        "{}{}{}\n.PP\n{}\n",
         roff::section("EXIT STATUS"),
         roff::table(&["code", "meaning"], &rows),
+        roff::escape(AFTER_TEMPORARY_FAILURE),
         roff::escape(SEVERAL_SOURCES)
     )
 }
@@ -163,7 +167,8 @@ fn see_also(name: &str) -> String {
     format!(".SH SEE ALSO\n{}\n", pages.join(", "))
 }
 
-/// The usage line: the options of the verb with their values, the groups of shared options by name, and the arguments.
+/// The usage line: the options of the verb with their values, the groups of shared options by name,
+/// and the arguments.
 fn synopsis(command: &Command) -> String {
     let name = command.get_bin_name().unwrap_or_default();
     let mut words = vec![name.to_owned()];

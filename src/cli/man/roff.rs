@@ -38,7 +38,7 @@ pub fn section(title: &str) -> String {
     format!(".SH {title}\n")
 }
 
-/// A table whose last column wraps. Rows have the same number of cells.
+/// A table. Its last column wraps; its rows have the same number of cells.
 pub fn table(head: &[&str], rows: &[Vec<&str>]) -> String {
     let columns = vec!["l"; head.len().saturating_sub(1)].join(" ");
     let mut text = format!(".TS\n{columns} lx.\n{}\n", bold_row(head));

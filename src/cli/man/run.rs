@@ -9,7 +9,8 @@ use crate::cli::output;
 use upload_types::error::{Error, Kind, Result};
 
 /// # Errors
-/// [`Kind::Usage`] for a verb that does not exist; [`Kind::Io`] if the output or a file cannot be written.
+/// [`Kind::Usage`] for a verb that does not exist; [`Kind::Io`] if the output or a file cannot be
+/// written.
 pub fn run(flags: &ManArgs) -> Result<()> {
     let pages = pages()?;
     if let Some(dir) = &flags.dir {

@@ -137,6 +137,7 @@ fn events() -> Vec<Event> {
             bytes_sent: 0,
             bytes_skipped: 0,
             resumable: false,
+            resume_command: String::new(),
         },
     ]
 }

@@ -15,8 +15,8 @@ use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::MAX_SIGN_PARTS;
 
 /// # Errors
-/// [`Kind::Config`] for an address other than loopback without authentication, and for missing or contradictory flags;
-/// [`Kind::Usage`] for a text that is not a URL.
+/// [`Kind::Config`] for an address other than loopback without authentication, and for missing or
+/// contradictory flags; [`Kind::Usage`] for a text that is not a URL.
 pub fn auth(flags: &AccessArgs, listen: SocketAddr) -> Result<Auth> {
     let has = |mode| flags.auth.contains(&mode);
     let (tokens, jwt) = (has(AuthMode::Tokens), has(AuthMode::Jwt));

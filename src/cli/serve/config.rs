@@ -1,4 +1,5 @@
-//! Makes the configuration of a gateway from the flags of `upload serve`. Opens nothing but secret files.
+//! Makes the configuration of a gateway from the flags of `upload serve`. Opens nothing but secret
+//! files.
 
 use std::time::Duration;
 
@@ -6,7 +7,7 @@ use url::Url;
 
 use super::{access, hooks, ledger_location};
 use crate::cli::args::serve::{ChecksumMode, ProbeMode, ServeOptions};
-use crate::cli::backend_spec::BackendSpec;
+use crate::cli::backend_spec::{BackendSpec, PlainHttp};
 use crate::cli::secret_file::read_secret;
 use crate::cli::settings::Settings;
 use upload_gateway::{Config, EventSource, ProbePolicy, StoreConfig};
@@ -17,7 +18,8 @@ use upload_types::wire::Proof;
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// # Errors
-/// [`Kind::Usage`] for a text that cannot be understood; [`Kind::Config`] for missing or contradictory flags.
+/// [`Kind::Usage`] for a text that cannot be understood; [`Kind::Config`] for missing or
+/// contradictory flags.
 pub fn config(settings: &Settings, flags: &ServeOptions) -> Result<Config> {
     let public_url = flags.public_url.as_deref();
     let cdn = flags.cdn.as_deref();
@@ -62,6 +64,7 @@ pub fn config(settings: &Settings, flags: &ServeOptions) -> Result<Config> {
         hooks: hooks::hooks(flags)?,
         hook_secret: hooks::secret(flags)?,
         on_reject: hooks::on_reject(&flags.on_reject)?,
+        network: settings.network(&flags.network)?,
         store_lock_timeout: LOCK_TIMEOUT,
         drain_time: flags.drain.unwrap_or_default(),
     })
@@ -84,7 +87,8 @@ fn store(settings: &Settings, flags: &ServeOptions) -> Result<StoreConfig> {
     if !text.starts_with("s3://") {
         return Err(wrong());
     }
-    let BackendSpec::S3 { bucket, prefix } = BackendSpec::parse(text, false, Kind::Usage)? else {
+    let spec = BackendSpec::parse(text, PlainHttp::OnThisMachine, Kind::Usage)?;
+    let BackendSpec::S3 { bucket, prefix } = spec else {
         return Err(wrong());
     };
     let s3 = settings.s3(&flags.s3)?;

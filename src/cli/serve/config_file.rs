@@ -1,4 +1,5 @@
-//! The configuration file of `upload serve`: TOML, a key for each flag, and tables `[profile.NAME]` that override the top level.
+//! The configuration file of `upload serve`: TOML, a key for each flag, and tables `[profile.NAME]`
+//! that override the top level.
 //!
 //! Reads the file and the files that it refers to. Not here: checking a value (`args/from_file`).
 
@@ -21,11 +22,12 @@ const MAX_VALUE_BYTES: u64 = 64 << 10;
 /// Jaro-Winkler similarity from which an unknown key is taken for a misspelt one.
 const MIN_SIMILARITY: f64 = 0.75;
 
-/// Applies the configuration file to `upload serve`: its values replace flags that were not given. Other verbs are unchanged.
+/// Applies the configuration file to `upload serve`: its values replace flags that were not given.
+/// Other verbs are unchanged.
 ///
 /// # Errors
-/// [`Kind::Config`] for a named file that does not exist, a file that other users may write or that is not TOML, an unknown
-/// key, and a wrong value.
+/// [`Kind::Config`] for a named file that does not exist, a file that other users may write or that
+/// is not TOML, an unknown key, and a wrong value.
 pub fn apply(command_line: CommandLine) -> Result<CommandLine> {
     let Verb::Serve(_) = &command_line.verb else {
         return Ok(command_line);
@@ -62,7 +64,8 @@ fn parse(text: &str, path: &Path, profile: Option<&str>) -> Result<Vec<FileFlag>
             format!("could not understand {}", path.display()),
         )
     };
-    // `message` leaves out the lines of the file that the parser would quote: they may hold a secret.
+    // `message` leaves out the lines of the file that the parser would quote: they may hold a
+    // secret.
     let mut table: Table = text
         .parse()
         .map_err(|error: toml::de::Error| wrong().with_source(error.message().to_owned()))?;

@@ -1,4 +1,5 @@
-//! The hooks of `upload serve`: programs and webhooks that accept or reject uploads. Opens nothing but the secret file.
+//! The hooks of `upload serve`: programs and webhooks that accept or reject uploads. Opens nothing
+//! but the secret file.
 
 use std::path::PathBuf;
 

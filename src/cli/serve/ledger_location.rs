@@ -1,4 +1,5 @@
-//! Where the ledger of a gateway is: `--ledger`, `UPLOAD_LEDGER`, or the state directory. Opens nothing.
+//! The location of the ledger of a gateway: `--ledger`, `UPLOAD_LEDGER`, or the state directory.
+//! Opens nothing.
 
 use std::env;
 
@@ -8,8 +9,8 @@ use upload_gateway::PostgresAddress;
 use upload_types::error::{Error, Kind, Result};
 
 /// # Errors
-/// [`Kind::Usage`] for a text that cannot be understood, and for a password among the arguments, where every user of this
-/// machine can read it.
+/// [`Kind::Usage`] for a text that cannot be understood, and for a password among the arguments,
+/// where every user of this machine can read it.
 pub fn resolve(settings: &Settings, flag: Option<&str>) -> Result<LedgerConfig> {
     // The value of the flag may come from the configuration file instead.
     let is_argument = |text: &str| env::args_os().any(|arg| arg.to_string_lossy().ends_with(text));

@@ -1,4 +1,5 @@
-//! `upload serve --probe`: prints what the store enforces, and the consequences, as a table or as one line of JSON.
+//! `upload serve --probe`: prints what the store enforces, and the consequences, as a table or as
+//! one line of JSON.
 //!
 //! Not here: probing and judging (`gateway`).
 
@@ -39,7 +40,8 @@ struct CapabilityRow<'a> {
 }
 
 /// # Errors
-/// Those of the probe; [`Kind::Config`](upload_types::error::Kind::Config) if the gateway would not start with this store.
+/// Those of the probe; [`Kind::Config`](upload_types::error::Kind::Config) if the gateway would not
+/// start with this store.
 pub async fn run(settings: &Settings, config: &Config) -> Result<()> {
     let probed = upload_gateway::probe_store(config).await?;
     let store = store_name(config);

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use super::config::config;
 use super::{probe, sweep, token};
-use crate::cli::args::serve::{self, ServeArgs, ServeVerb};
+use crate::cli::args::serve::{self, ServeArgs, ServeVerb, SweepArgs};
 use crate::cli::output::{self, LogFormat, LogOf};
 use crate::cli::settings::Settings;
 use crate::cli::signals;
 use crate::report::LogWriter;
-use upload_gateway::Config;
+use upload_gateway::{Config, SweepMode};
 use upload_types::error::Result;
 
 /// How long stopping may take beyond draining and requests in flight.
@@ -39,9 +39,17 @@ pub async fn run(settings: &Settings, flags: &ServeArgs) -> Result<()> {
     config.validate()?;
     match &flags.verb {
         _ if options.check => output::print("the configuration is valid\n"),
-        Some(ServeVerb::Sweep(flags)) => sweep::run(settings, config, flags.dry_run).await,
+        Some(ServeVerb::Sweep(flags)) => sweep::run(settings, config, sweep_mode(flags)).await,
         _ if options.probe => probe::run(settings, &config).await,
         _ => serve(config).await,
+    }
+}
+
+fn sweep_mode(flags: &SweepArgs) -> SweepMode {
+    if flags.dry_run {
+        SweepMode::DryRun
+    } else {
+        SweepMode::Run
     }
 }
 

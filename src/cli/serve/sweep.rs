@@ -56,7 +56,7 @@ struct Results {
 
 /// # Errors
 /// Those of the sweep; [`Kind::Temporary`] if an action could not be completed.
-pub async fn run(settings: &Settings, config: Config, dry_run: bool) -> Result<()> {
+pub async fn run(settings: &Settings, config: Config, mode: SweepMode) -> Result<()> {
     let json = settings.json();
     // A gateway that has the embedded store open will not release it soon.
     let config = Config {
@@ -64,19 +64,14 @@ pub async fn run(settings: &Settings, config: Config, dry_run: bool) -> Result<(
         ..config
     };
     let results = Mutex::new(Results::default());
-    let mode = if dry_run {
-        SweepMode::DryRun
-    } else {
-        SweepMode::Run
-    };
     let swept = upload_gateway::sweep_once(config, mode, &|swept| {
         let mut results = lock(&results);
         results.counts[index(swept.action)] += 1;
-        results.incomplete += usize::from(!dry_run && !swept.is_done);
+        results.incomplete += usize::from(mode == SweepMode::Run && !swept.is_done);
         let line = if json {
-            event::to_json_line(&json_line(swept, dry_run))
+            event::to_json_line(&json_line(swept, mode))
         } else {
-            text_line(swept, dry_run)
+            text_line(swept, mode)
         };
         let _ = writeln!(results.lines, "{line}");
     })
@@ -85,7 +80,7 @@ pub async fn run(settings: &Settings, config: Config, dry_run: bool) -> Result<(
     output::print(&results.lines)?;
     swept?;
     if !settings.quiet() && !json {
-        output::eprint_line(&summary(results.counts, dry_run));
+        output::eprint_line(&summary(results.counts, mode));
     }
     if results.incomplete == 0 {
         return Ok(());
@@ -111,20 +106,27 @@ fn name(action: SweepAction) -> &'static str {
     ["decide", "expire", "abort", "clear", "report"][index(action)]
 }
 
-fn summary([decide, expire, abort, clear, report]: [usize; 5], dry_run: bool) -> String {
+fn summary([decide, expire, abort, clear, report]: [usize; 5], mode: SweepMode) -> String {
     let unknown = format!("unknown to the ledger: {report}");
-    if dry_run {
-        format!("would decide {decide}, expire {expire}, abort {abort}, clear {clear}; {unknown}")
-    } else {
-        format!("decided {decide}, expired {expire}, aborted {abort}, cleared {clear}; {unknown}")
+    match mode {
+        SweepMode::DryRun => {
+            format!(
+                "would decide {decide}, expire {expire}, abort {abort}, clear {clear}; {unknown}"
+            )
+        }
+        SweepMode::Run => {
+            format!(
+                "decided {decide}, expired {expire}, aborted {abort}, cleared {clear}; {unknown}"
+            )
+        }
     }
 }
 
-fn json_line(swept: &SweptItem, dry_run: bool) -> Line<'_> {
+fn json_line(swept: &SweptItem, mode: SweepMode) -> Line<'_> {
     let upload = swept.upload.as_ref();
     Line {
         kind: "sweep",
-        dry_run,
+        dry_run: mode == SweepMode::DryRun,
         action: name(swept.action),
         done: swept.is_done,
         key: &swept.key,
@@ -138,7 +140,7 @@ fn json_line(swept: &SweptItem, dry_run: bool) -> Line<'_> {
     }
 }
 
-fn text_line(swept: &SweptItem, dry_run: bool) -> String {
+fn text_line(swept: &SweptItem, mode: SweepMode) -> String {
     let key = safe(&swept.key);
     let Some(upload) = &swept.upload else {
         return format!(
@@ -146,16 +148,16 @@ fn text_line(swept: &SweptItem, dry_run: bool) -> String {
             "unknown", "-", "-", "-"
         );
     };
-    let result = match (swept.action, dry_run, swept.is_done) {
-        (SweepAction::Decide, false, true) => "decided",
-        (SweepAction::Expire, false, true) => "expired",
-        (SweepAction::Abort, false, true) => "aborted",
-        (SweepAction::CleanUp, false, true) => "cleared",
-        (_, false, false) => "incomplete",
-        (SweepAction::Decide, true, _) => "would decide",
-        (SweepAction::Expire, true, _) => "would expire",
-        (SweepAction::Abort, true, _) => "would abort",
-        (SweepAction::CleanUp, true, _) => "would clear",
+    let result = match (swept.action, mode, swept.is_done) {
+        (SweepAction::Decide, SweepMode::Run, true) => "decided",
+        (SweepAction::Expire, SweepMode::Run, true) => "expired",
+        (SweepAction::Abort, SweepMode::Run, true) => "aborted",
+        (SweepAction::CleanUp, SweepMode::Run, true) => "cleared",
+        (_, SweepMode::Run, false) => "incomplete",
+        (SweepAction::Decide, SweepMode::DryRun, _) => "would decide",
+        (SweepAction::Expire, SweepMode::DryRun, _) => "would expire",
+        (SweepAction::Abort, SweepMode::DryRun, _) => "would abort",
+        (SweepAction::CleanUp, SweepMode::DryRun, _) => "would clear",
         (SweepAction::Report, ..) => "unknown",
     };
     let state = swept.new_state.unwrap_or(upload.state).name();
@@ -190,9 +192,10 @@ mod tests {
             new_state: None,
             is_done: true,
         };
-        assert!(!text_line(&swept, true).contains('\u{1b}'));
+        assert!(!text_line(&swept, SweepMode::DryRun).contains('\u{1b}'));
         let line: serde_json::Value =
-            serde_json::from_str(&event::to_json_line(&json_line(&swept, true))).unwrap();
+            serde_json::from_str(&event::to_json_line(&json_line(&swept, SweepMode::DryRun)))
+                .unwrap();
         assert_eq!(
             (&line["type"], &line["action"]),
             (&"sweep".into(), &"report".into())
@@ -203,7 +206,7 @@ mod tests {
     #[test]
     fn summary_counts_each_action() {
         let counts = [0, 1, 0, 0, 2];
-        let summary = summary(counts, true);
+        let summary = summary(counts, SweepMode::DryRun);
         assert!(
             summary.contains("expire 1") && summary.ends_with(": 2"),
             "{summary}"

@@ -1,4 +1,5 @@
-//! `upload serve token`: makes, lists and revokes API tokens in the ledger, also while gateways run on it.
+//! `upload serve token`: makes, lists and revokes API tokens in the ledger, also while gateways run
+//! on it.
 
 use jiff::Timestamp;
 use serde::Serialize;

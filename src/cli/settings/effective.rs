@@ -1,4 +1,5 @@
-//! Every setting as text with its origin, for `upload config`. The value of a token or header is never included.
+//! Every setting as text with its origin, for `upload config`. The value of a token or header is
+//! never included.
 
 use std::fmt::Display;
 
@@ -65,8 +66,11 @@ impl Settings {
             ),
             entry("store_hosts", Some(store_hosts).filter(not_empty)),
             entry("headers", Some(headers).filter(not_empty)),
-            entry("ca_cert", self.ca_cert_setting(connection).map(path)),
-            entry("proxy", self.proxy_setting(connection)?),
+            entry(
+                "ca_cert",
+                self.ca_cert_setting(&connection.network).map(path),
+            ),
+            entry("proxy", self.proxy_setting(&connection.network)?),
             entry(
                 "stall_after",
                 stall_after.map(|found| found.map(parse::format_duration)),

@@ -1,4 +1,5 @@
-//! The environment of the process: variables, terminals, directories. A value, so that tests can replace it.
+//! The environment of the process: variables, terminals, directories. A value, so that tests can
+//! replace it.
 
 use std::env;
 use std::ffi::OsString;
@@ -68,7 +69,8 @@ impl Environment {
         self.variable(name).map(text).transpose()
     }
 
-    /// The directories; `noun` is the file that needs one, and `remedy` the flag that names it instead.
+    /// The directories; `noun` is the file that needs one, and `remedy` the flag that names it
+    /// instead.
     pub(super) fn directories(&self, noun: &str, remedy: &str) -> Result<&Directories> {
         self.directories.as_ref().ok_or_else(|| {
             Error::new(

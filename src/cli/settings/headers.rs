@@ -1,4 +1,5 @@
-//! Headers for calls to a backend, from flags or from files with one header per line. No error repeats a value.
+//! Headers for calls to a backend, from flags or from files with one header per line. No error
+//! repeats a value.
 
 use std::path::Path;
 

@@ -1,7 +1,8 @@
-//! Settings: flags override the environment, which overrides the configuration file, which overrides the defaults.
+//! Settings: flags override the environment, which overrides the configuration file, which
+//! overrides the defaults.
 //!
-//! Every value is checked here, once, and knows its origin, for `upload config`. Opens no files but the configuration file and
-//! those of token and headers.
+//! Every value is checked here, once, and knows its origin, for `upload config`. Opens no files but
+//! the configuration file and those of token and headers.
 
 mod effective;
 mod environment;
@@ -22,5 +23,5 @@ pub use environment::Environment;
 pub use environment::{Directories, Terminals};
 pub use origin::Origin;
 pub use sources::Settings;
-pub use target::{LocalPaths, Target};
+pub use target::Target;
 pub use values::{Connection, PutOptions, Transfer};

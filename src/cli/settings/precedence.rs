@@ -12,7 +12,7 @@ use super::sources::Settings;
 use super::token::TokenSource;
 use super::values::Proxy;
 use crate::backend::StoreHost;
-use crate::cli::args::{ConnectionArgs, S3Args};
+use crate::cli::args::{ConnectionArgs, NetworkArgs, S3Args};
 use crate::cli::parse::{self, DurationOrNever, Jobs, LimitRate};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::names::Token;
@@ -61,11 +61,13 @@ impl Settings {
         Ok(found.map(|found| found.map(TokenSource::File)))
     }
 
-    pub(super) fn ca_cert_setting(&self, flags: &ConnectionArgs) -> Option<Setting<PathBuf>> {
-        self.path(flags.ca_cert.clone(), None, |keys| keys.ca_cert.clone())
+    pub(super) fn ca_cert_setting(&self, flags: &NetworkArgs) -> Option<Setting<PathBuf>> {
+        self.path(flags.ca_cert.clone(), Some("AWS_CA_BUNDLE"), |keys| {
+            keys.ca_cert.clone()
+        })
     }
 
-    pub(super) fn proxy_setting(&self, flags: &ConnectionArgs) -> Result<Option<Setting<Proxy>>> {
+    pub(super) fn proxy_setting(&self, flags: &NetworkArgs) -> Result<Option<Setting<Proxy>>> {
         self.text_flag_or_file(
             "proxy",
             flags.proxy.as_deref(),
@@ -176,8 +178,8 @@ impl Settings {
     }
 }
 
-/// `https://host[:port]`, or `http://`: a store in the same network often has no TLS, and requests are signed in any case. No
-/// user, query or fragment.
+/// `https://host[:port]`, or `http://`: a store in the same network often has no TLS, and requests
+/// are signed in any case. No user, query or fragment.
 fn s3_endpoint(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| format!("it is not a URL: {error}"))?;
     let is_bare = url.username().is_empty()

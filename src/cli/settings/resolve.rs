@@ -1,17 +1,19 @@
 //! The settings that each verb needs, combined.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use super::sources::Settings;
 use super::token;
-use super::values::{Connection, PutOptions, S3, Transfer};
+use super::values::{Connection, Proxy, PutOptions, S3, Transfer};
 use crate::cli::args::{
-    ColorWhen, ConnectionArgs, ProgressStyle, PutArgs, S3Args, TransferArgs, WaitState,
+    ColorWhen, ConnectionArgs, NetworkArgs, ProgressStyle, PutArgs, S3Args, TransferArgs, WaitState,
 };
 use crate::cli::parse::{Jobs, LimitRate};
 use crate::report;
 use crate::transfer::WaitFor;
+use upload_net::{Network, Roots};
 use upload_types::error::{Error, Kind, Result};
 
 impl Settings {
@@ -84,7 +86,7 @@ impl Settings {
         self.environment.text("UPLOAD_LEDGER")
     }
 
-    /// The password for a ledger whose URL has none.
+    /// The password for a ledger without a password in its URL.
     ///
     /// # Errors
     /// [`Kind::Config`] for a value that is not UTF-8.
@@ -92,7 +94,26 @@ impl Settings {
         self.environment.text("PGPASSWORD")
     }
 
-    /// How to reach a backend and its store. Reads token and headers: to be called once, for they may come from a pipe.
+    /// Certificate authorities and proxy of every connection to another machine.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] or [`Kind::Config`] for a proxy that is not a URL, and for a file without
+    /// certificates.
+    pub fn network(&self, flags: &NetworkArgs) -> Result<Network> {
+        let roots = match self.ca_cert_setting(flags) {
+            Some(found) => read_roots(&found.value)?,
+            None => Roots::default(),
+        };
+        let proxy = self.proxy_setting(flags)?.map(|found| found.value);
+        Network::new(roots, proxy.as_ref().map(Proxy::expose)).map_err(|reason| {
+            let what = format!("could not use the proxy: {reason}");
+            Error::new(Kind::Config, what)
+                .with_hint("name the proxy as http://, https://, socks5:// or socks5h://HOST:PORT")
+        })
+    }
+
+    /// How to reach a backend and its store. Reads token and headers: to be called once, for they
+    /// may come from a pipe.
     ///
     /// # Errors
     /// [`Kind::Usage`] or [`Kind::Config`] for wrong values, and for files that cannot be read.
@@ -101,8 +122,10 @@ impl Settings {
         Ok(Connection {
             token: token::read(token.as_ref())?,
             token_file: token.and_then(|found| found.value.file()),
-            ca_cert: self.ca_cert_setting(flags).map(|found| found.value),
-            proxy: self.proxy_setting(flags)?.map(|found| found.value),
+            ca_cert: self
+                .ca_cert_setting(&flags.network)
+                .map(|found| found.value),
+            network: self.network(&flags.network)?,
             stall_after: self.stall_after_setting(flags)?.map(|found| found.value),
             allow_insecure_http: self.allow_insecure_http_setting(flags).value,
             store_hosts: self.store_hosts_setting(flags)?.value,
@@ -111,7 +134,7 @@ impl Settings {
         })
     }
 
-    /// Where an `s3://` store is.
+    /// The location of an `s3://` store.
     ///
     /// # Errors
     /// [`Kind::Usage`] or [`Kind::Config`] for an endpoint that is not a URL.
@@ -152,7 +175,8 @@ impl Settings {
     /// The settings of `put` alone.
     ///
     /// # Errors
-    /// [`Kind::Usage`] for flags that exclude each other; [`Kind::Config`] for a wrong part size in the configuration file.
+    /// [`Kind::Usage`] for flags that exclude each other; [`Kind::Config`] for a wrong part size in
+    /// the configuration file.
     pub fn put(&self, flags: &PutArgs) -> Result<PutOptions> {
         if flags.name.is_some() && flags.paths.len() > 1 {
             return Err(Error::new(
@@ -188,4 +212,15 @@ impl Settings {
             dry_run: flags.dry_run,
         })
     }
+}
+
+fn read_roots(path: &Path) -> Result<Roots> {
+    let unusable = |reason: String| {
+        let what = format!("could not use the certificates in {}", path.display());
+        Error::new(Kind::Config, what)
+            .with_source(reason)
+            .with_hint("name a readable file of PEM certificates: --ca-cert FILE")
+    };
+    let pem = fs::read(path).map_err(|error| unusable(error.to_string()))?;
+    Roots::with_pem_bundle(&pem).map_err(unusable)
 }

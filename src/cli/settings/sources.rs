@@ -26,7 +26,8 @@ impl Settings {
     /// Reads the configuration file and resolves the global settings.
     ///
     /// # Errors
-    /// [`Kind::Config`] for a file of `--config` that does not exist, a file that cannot be understood, and a missing profile.
+    /// [`Kind::Config`] for a file of `--config` that does not exist, a file that cannot be
+    /// understood, and a missing profile.
     pub fn load(flags: &GlobalArgs, environment: Environment) -> Result<Self> {
         let profile = match &flags.profile {
             Some(name) => Some(name.clone()),

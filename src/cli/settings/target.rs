@@ -64,13 +64,14 @@ impl Settings {
             .ok_or_else(BackendSpec::not_configured)?;
         let spec = BackendSpec::parse(
             &found.value,
-            connection.allow_insecure_http,
+            connection.plain_http(),
             wrong_kind(&found.origin),
         )?;
         self.target_for(spec, connection.clone())
     }
 
-    /// The backend of an upload in the journal. It gets token and headers unless another backend is configured, whose they are.
+    /// The backend of an upload in the journal. It gets token and headers, unless another backend
+    /// is configured, to which they belong.
     ///
     /// # Errors
     /// As [`BackendSpec::parse`].
@@ -80,8 +81,7 @@ impl Settings {
         flag: Option<&str>,
         connection: &Connection,
     ) -> Result<Target> {
-        let parse =
-            |text: &str, kind| BackendSpec::parse(text, connection.allow_insecure_http, kind);
+        let parse = |text: &str, kind| BackendSpec::parse(text, connection.plain_http(), kind);
         let spec = parse(backend, Kind::Config)?;
         let owns_credentials = match self.backend_setting(flag)? {
             Some(found) => parse(&found.value, wrong_kind(&found.origin))? == spec,

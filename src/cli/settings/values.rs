@@ -5,10 +5,12 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use upload_net::Network;
 use url::Url;
 
 use crate::backend::{Header, StoreHost, TokenFile};
 use crate::cli::args::IfChanged;
+use crate::cli::backend_spec::PlainHttp;
 use crate::transfer::WaitFor;
 use upload_types::names::Token;
 
@@ -18,8 +20,7 @@ pub struct Connection {
     pub token: Option<Token>,
     /// The file of the token, which may get a newer one during a run.
     pub token_file: Option<TokenFile>,
-    pub ca_cert: Option<PathBuf>,
-    pub proxy: Option<Proxy>,
+    pub network: Network,
     /// The longest time without progress on a connection; `None` leaves it to the connection.
     pub stall_after: Option<Duration>,
     pub allow_insecure_http: bool,
@@ -30,6 +31,16 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// The machines on which an `http://` backend may be.
+    #[must_use]
+    pub fn plain_http(&self) -> PlainHttp {
+        if self.allow_insecure_http {
+            PlainHttp::Anywhere
+        } else {
+            PlainHttp::OnThisMachine
+        }
+    }
+
     /// Whether it holds a secret that only one backend must get.
     #[must_use]
     pub fn has_credentials(&self) -> bool {
@@ -48,7 +59,7 @@ impl Connection {
     }
 }
 
-/// Where an `s3://` store is.
+/// The location of an `s3://` store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct S3 {
     pub endpoint: Option<Url>,

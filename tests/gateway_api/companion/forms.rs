@@ -1,20 +1,25 @@
-//! Files that go up in one form, of which nobody says when they were posted.
+//! Files that are sent in one form; a sweep finds them.
 //!
-//! Border: the form as a browser writes it; whether a browser does, `scripts/uppy` tells.
+//! The forms are written as browsers write them; `scripts/uppy` tests a browser.
 
-use super::*;
+use super::client::*;
 
-async fn params(world: &World, name: &str) -> Value {
-    fine(
-        world
+async fn params(gateway: &TestGateway, name: &str) -> Value {
+    expect_ok(
+        gateway
             .get(&format!("/s3/params?filename={name}&type="))
             .await,
     )
     .await
 }
 
-/// Posts a form with a file, and other values or fields than were given.
-async fn post(world: &World, params: &Value, file: &[u8], change: &[(&str, &str)]) -> Response {
+/// Posts a form with a file; `change` replaces fields or adds some.
+async fn post(
+    gateway: &TestGateway,
+    params: &Value,
+    file: &[u8],
+    change: &[(&str, &str)],
+) -> Response {
     let fields = params["fields"].as_object().unwrap();
     let boundary = "----WebKitFormBoundary7MA4YWxkTrZu0gW";
     let changed = |name: &str| {
@@ -23,18 +28,18 @@ async fn post(world: &World, params: &Value, file: &[u8], change: &[(&str, &str)
             .find(|(changed, _)| *changed == name)
             .map(|(_, value)| *value)
     };
-    let more = change
+    let added = change
         .iter()
         .filter(|(name, _)| !fields.contains_key(*name))
         .map(|(name, value)| (*name, *value));
-    let said = fields.iter().map(|(name, value)| {
+    let given = fields.iter().map(|(name, value)| {
         (
             name.as_str(),
             changed(name).unwrap_or(value.as_str().unwrap()),
         )
     });
     let mut body = Vec::new();
-    for (name, value) in said.chain(more) {
+    for (name, value) in given.chain(added) {
         let field = format!(
             "--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
         );
@@ -44,7 +49,7 @@ async fn post(world: &World, params: &Value, file: &[u8], change: &[(&str, &str)
     body.extend(format!("--{boundary}\r\n{head}").bytes());
     body.extend(file);
     body.extend(format!("\r\n--{boundary}--\r\n").bytes());
-    let post = world
+    let post = gateway
         .client
         .post(params["url"].as_str().unwrap())
         .body(body);
@@ -57,11 +62,14 @@ async fn post(world: &World, params: &Value, file: &[u8], change: &[(&str, &str)
     .unwrap()
 }
 
-/// The upload in a state, once there is one.
-async fn found(world: &World, state: &str) -> UploadStatus {
+/// Waits for one upload in this state.
+async fn wait_for_upload(gateway: &TestGateway, state: &str) -> UploadStatus {
     loop {
-        let list: UploadList =
-            good(world.get(&format!("/v1/uploads?state={state}")).await, 200).await;
+        let list: UploadList = expect_json(
+            gateway.get(&format!("/v1/uploads?state={state}")).await,
+            200,
+        )
+        .await;
         if let [upload] = list.uploads.as_slice() {
             return upload.clone();
         }
@@ -70,12 +78,13 @@ async fn found(world: &World, state: &str) -> UploadStatus {
 }
 
 #[tokio::test]
-async fn a_file_goes_up_in_one_form_and_is_found() {
-    let world = with(|config| config.sweep_interval = Some(Duration::from_millis(200))).await;
-    let answer = world
+async fn file_posted_in_a_form_is_found_and_becomes_ready() {
+    let gateway =
+        with_config(|config| config.sweep_interval = Some(Duration::from_millis(200))).await;
+    let response = gateway
         .get("/s3/params?filename=%C3%BC.txt&type=text%2Fplain&metadata%5Bname%5D=%C3%BC.txt")
         .await;
-    let params = fine(answer).await;
+    let params = expect_ok(response).await;
     assert_eq!(params["method"], "POST");
     let fields = params["fields"].as_object().unwrap();
     assert_eq!(fields["content-type"], "text/plain");
@@ -89,25 +98,25 @@ async fn a_file_goes_up_in_one_form_and_is_found() {
         [("policy", "e30=")],
         [("x-amz-date", "20200101T000000Z")],
     ] {
-        let status = post(&world, &params, b"bytes", &change)
+        let status = post(&gateway, &params, b"bytes", &change)
             .await
             .status()
             .as_u16();
         assert!((400..500).contains(&status), "{change:?}: {status}");
     }
-    let answer = post(&world, &params, b"bytes", &[]).await;
-    let etag = answer.headers()["etag"].to_str().unwrap().to_owned();
-    assert_eq!(answer.status(), 201);
-    let place = format!(
+    let response = post(&gateway, &params, b"bytes", &[]).await;
+    let etag = response.headers()["etag"].to_str().unwrap().to_owned();
+    assert_eq!(response.status(), 201);
+    let location = format!(
         "{}/{}",
         params["url"].as_str().unwrap(),
         fields["key"].as_str().unwrap()
     );
-    assert_eq!(answer.headers()["location"], place.as_str());
-    // The same again is no other object, and another is none at all.
-    assert_eq!(post(&world, &params, b"bytes", &[]).await.status(), 201);
-    assert_eq!(post(&world, &params, b"other", &[]).await.status(), 412);
-    let upload = found(&world, "ready").await;
+    assert_eq!(response.headers()["location"], location.as_str());
+    // The same form succeeds again, one with other bytes does not.
+    assert_eq!(post(&gateway, &params, b"bytes", &[]).await.status(), 201);
+    assert_eq!(post(&gateway, &params, b"other", &[]).await.status(), 412);
+    let upload = wait_for_upload(&gateway, "ready").await;
     let receipt = upload.receipt.unwrap();
     assert_eq!(
         (upload.size, receipt.size, receipt.proof),
@@ -117,19 +126,19 @@ async fn a_file_goes_up_in_one_form_and_is_found() {
         (receipt.etag.quoted().as_str(), receipt.key.as_str()),
         (etag.as_str(), fields["key"].as_str().unwrap())
     );
-    assert_eq!(bytes(&world, upload.id.as_str()).await, b"bytes");
+    assert_eq!(object_bytes(&gateway, upload.id.as_str()).await, b"bytes");
 }
 
 #[tokio::test]
-async fn a_form_that_nobody_posts_ends_and_one_that_was_posted_never_does() {
-    let world = companion().await;
-    let [nothing, something] = [params(&world, "a").await, params(&world, "b").await];
-    assert_eq!(post(&world, &something, b"bytes", &[]).await.status(), 201);
-    // Nobody has looked before both of them ended.
-    world.ledger("UPDATE upload SET expires_at = 0, lease_until = 0");
-    let world = after(world, Duration::from_millis(50)).await;
-    for (params, state) in [(&nothing, "expired"), (&something, "ready")] {
-        let upload = found(&world, state).await;
+async fn unposted_form_expires_and_a_posted_one_becomes_ready() {
+    let gateway = start_gateway().await;
+    let [unposted, posted] = [params(&gateway, "a").await, params(&gateway, "b").await];
+    assert_eq!(post(&gateway, &posted, b"bytes", &[]).await.status(), 201);
+    // Both end before a sweep.
+    gateway.execute_sql("UPDATE upload SET expires_at = 0, lease_until = 0");
+    let gateway = restart_with_sweep(gateway, Duration::from_millis(50)).await;
+    for (params, state) in [(&unposted, "expired"), (&posted, "ready")] {
+        let upload = wait_for_upload(&gateway, state).await;
         assert_eq!(
             upload.key.as_str(),
             params["fields"]["key"].as_str().unwrap()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use upload_sqlite::writer::{TransactionEnd, Writer, WriterError};
+use upload_sqlite::{TransactionEnd, Writer, WriterError};
 
 use super::changes::{Changes, FileChanges};
 use super::queries::Queries;
@@ -13,12 +13,12 @@ use super::schema::SCHEMA;
 use crate::error::StoreError;
 use crate::part_files::{NewPartFile, PartFiles};
 
-/// Whether part files that no row names are set aside when the manifest is opened.
+/// The treatment of part files that no row names when the manifest is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recovery {
-    /// After a crash.
+    /// After a crash: they are moved to `lost`.
     SetAsideUnknownFiles,
-    /// After a clean end.
+    /// After a clean end: there are none.
     None,
 }
 

@@ -24,8 +24,8 @@ impl Queries<'_> {
             .optional()
     }
 
-    /// The open uploads whose key begins with `prefix`, sorted by key and age, after the upload
-    /// with the key and id of `after`.
+    /// The open uploads with a key that begins with `prefix`, sorted by key and age, after the
+    /// upload with the key and id of `after`.
     pub fn uploads(
         &self,
         prefix: &str,

@@ -14,7 +14,7 @@ use crate::part_files::FileName;
 pub struct Upload {
     pub id: String,
     pub key: String,
-    /// Whether it was created with SHA-256 checksums: then each part must be sent with its own.
+    /// True if it was created with SHA-256 checksums: each part must be sent with its own.
     pub requires_sha256: bool,
     pub attributes: Attributes,
     /// Milliseconds since 1970, as in the other rows.

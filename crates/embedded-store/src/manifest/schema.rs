@@ -1,6 +1,6 @@
 //! The tables of the manifest.
 //!
-//! Not here: how the file is created and opened, in `upload_sqlite`.
+//! Not here: the creation and opening of the file, in `upload_sqlite`.
 
 use upload_sqlite::Schema;
 

@@ -1,6 +1,6 @@
 //! The directories of the part files: creation, removal, and files that no row names.
 //!
-//! Not here: reading and writing files, in [`super::read`] and [`super::draft`].
+//! Not here: reading and writing files, in [`mod@super::read`] and [`super::draft`].
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
@@ -23,7 +23,7 @@ use crate::lock::StoreLock;
 
 /// Each body blocks one of tokio's 512 threads for blocking work; readers need the others.
 const MAX_CONCURRENT_BODIES: usize = 256;
-/// How long a file that no row names is kept.
+/// A file that no row names is removed after this time.
 const LOST_FILE_RETENTION: Duration = Duration::from_hours(7 * 24);
 
 /// The part files of one store.
@@ -58,9 +58,9 @@ impl PartFiles {
         for entry in fs::read_dir(&tmp)? {
             fs::remove_file(entry?.path())?;
         }
-        crash::point("store.files.made");
+        crash::point("store.files.created");
         remove_expired_lost_files(&dir.join("lost"))?;
-        // A process that created them earlier may have been killed before this.
+        // A process that created them earlier may have been killed before this sync.
         if created || lock.is_after_crash() {
             File::open(&parts)?.sync_all()?;
             File::open(dir)?.sync_all()?;
@@ -76,7 +76,7 @@ impl PartFiles {
         }))
     }
 
-    /// Whether there is any part file in `dir`.
+    /// Returns true if `dir` contains any part file.
     pub fn any_in(dir: &Path) -> io::Result<bool> {
         let shards = match fs::read_dir(dir.join("parts")) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
@@ -90,23 +90,23 @@ impl PartFiles {
         Ok(false)
     }
 
-    /// Moves the part files that are not `known` to `lost`. They are those of a process that was
-    /// killed between file and row, or between row and removal. The alternative, that the end of
-    /// the manifest was lost with their rows, cannot be excluded: so they are not removed at once.
+    /// Moves the part files that are not `known` to `lost`. Their process was killed between file
+    /// and row, or between row and removal. They are not removed at once, because the manifest may
+    /// also have lost its end, and their rows with it.
     pub fn set_aside_unknown(&self, known: &HashSet<FileName>) -> io::Result<()> {
         let lost = self.dir.join("lost");
         let mut count = 0_u64;
         for shard in fs::read_dir(self.dir.join("parts"))? {
             for entry in fs::read_dir(shard?.path())? {
                 let entry = entry?;
-                // Files with other names are not the store's.
+                // Files with other names do not belong to the store.
                 let name = entry.file_name().to_str().and_then(FileName::parse);
                 if let Some(name) = name.filter(|name| !known.contains(name)) {
                     create_private_dir(&lost)?;
                     // The retention counts from now.
                     File::open(entry.path())?.set_modified(SystemTime::now())?;
                     fs::rename(entry.path(), lost.join(name.as_str()))?;
-                    crash::point("store.files.aside");
+                    crash::point("store.files.set_aside");
                     count += 1;
                 }
             }
@@ -202,7 +202,7 @@ fn remove_expired_lost_files(lost: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Creates the missing ones of the 256 directories `00` to `ff`; returns whether any was missing.
+/// Creates the missing ones of the 256 directories `00` to `ff`. Returns true if any was missing.
 /// All of them exist from the start, so that a new file is durable once its own directory is
 /// synced.
 fn create_shards(parts: &Path) -> io::Result<bool> {

@@ -11,11 +11,11 @@ use upload_types::crash;
 use super::directory::PartFiles;
 use super::name::FileName;
 
-/// After so many bytes of a file, flushing begins in the background: less is left to flush at the
-/// end.
+/// A flush in the background begins after each such number of bytes of a file, so that less is left
+/// to flush at the end.
 const FLUSH_INTERVAL_BYTES: u64 = 16 << 20;
 
-/// A file that is being written. Removed when it is dropped without being published.
+/// A file that is being written. Dropping it removes the file, unless it is published.
 #[derive(Debug)]
 pub struct Draft {
     file: File,
@@ -37,7 +37,7 @@ impl Draft {
             .create_new(true)
             .mode(0o600)
             .open(&path)?;
-        crash::point("store.draft.made");
+        crash::point("store.draft.created");
         Ok(Self {
             file,
             flush_handle: None,
@@ -98,7 +98,7 @@ impl Drop for Draft {
     }
 }
 
-/// A part file that no row names yet. Removed when it is dropped before [`Self::keep`].
+/// A part file that no row names yet. Dropping it before [`Self::keep`] removes the file.
 #[derive(Debug)]
 pub struct NewPartFile {
     name: FileName,
@@ -111,7 +111,7 @@ impl NewPartFile {
         &self.name
     }
 
-    /// To be called once a committed row names the file, or may name it.
+    /// Must be called once a committed row names the file, or may name it.
     pub fn keep(mut self) {
         self.is_referenced = true;
     }

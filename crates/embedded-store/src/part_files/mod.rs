@@ -1,7 +1,7 @@
 //! Part files: one file for each part, named by a UUID, never by a key.
 //!
-//! Not here: which files there should be. The manifest knows: a file counts once a committed row
-//! names it.
+//! Not here: the rows that name the files, in [`crate::manifest`]. A file counts once a committed
+//! row names it.
 //!
 //! | state | path | leads to |
 //! |---|---|---|

@@ -21,7 +21,7 @@ impl FileName {
         &self.0
     }
 
-    /// The name of the directory: the last two digits, which are random in a UUID of version 7.
+    /// The name of its directory: the last two digits, which are random in a UUID of version 7.
     pub(super) fn shard(&self) -> &str {
         self.0.get(30..).unwrap_or_default()
     }

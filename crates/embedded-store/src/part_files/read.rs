@@ -21,7 +21,7 @@ pub struct ReadHold {
 }
 
 impl ReadHold {
-    /// To be called in the transaction that reads the rows of the files: a transaction that frees
+    /// Must be called in the transaction that reads the rows of the files: a transaction that frees
     /// them is either earlier and visible, or later and sees the hold.
     pub fn new(files: &Arc<PartFiles>, upload_id: &str) -> Self {
         files.add_reader(upload_id);
@@ -106,7 +106,7 @@ impl Reader {
         if (&mut file).take(size).read_to_end(&mut bytes)? as u64 != size {
             return Err(io::Error::new(
                 io::ErrorKind::UnexpectedEof,
-                "the file is shorter than its row says",
+                "the file is shorter than the size in its row",
             ));
         }
         if left > size {

@@ -1,6 +1,6 @@
-//! Authenticates requests: turns the headers of a request into an owner.
+//! Authenticates requests: finds the owner from the headers of a request.
 //!
-//! A rejected client does not learn the reason. The log does.
+//! The reason of a rejection goes to the log, and not into the response.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -15,6 +15,7 @@ use super::request::{bearer_token, host_is_loopback};
 use super::tokens;
 use crate::ledger::Ledger;
 use crate::problem::{Refusal, ledger_failed};
+use upload_net::Network;
 use upload_types::error::Result;
 use upload_types::sync::lock;
 use upload_types::wire::Code;
@@ -23,12 +24,11 @@ use upload_types::wire::Code;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owner(pub String);
 
-/// The subject of all requests if no identity is required.
+/// The subject of all requests if there is only one owner.
 const LOCAL_SUBJECT: &str = "local";
 
 /// The value of `Retry-After` while an issuer's keys are unavailable.
 const ISSUER_RETRY_AFTER_SECONDS: u64 = 5;
-/// The most subjects whose segments are cached.
 const MAX_CACHED_SEGMENTS: usize = 10_000;
 
 /// Authenticates requests.
@@ -40,10 +40,10 @@ pub struct Authenticator {
 }
 
 enum Scheme {
-    /// Any request to a loopback name. The name protects against pages of other sites in browsers
-    /// on this machine.
+    /// Any request to a loopback name. The check of the name protects against pages of other sites
+    /// in browsers on this machine.
     Loopback,
-    /// One token, by its digest.
+    /// One token, by its SHA-256.
     SharedToken([u8; 32]),
     /// Tokens of the ledger, if `ledger` is set, and tokens of issuers.
     Tokens {
@@ -55,7 +55,7 @@ enum Scheme {
 impl Authenticator {
     /// # Errors
     /// [`Kind::Config`](upload_types::error::Kind::Config) if the HTTP library cannot be set up.
-    pub fn new(auth: &Auth, ledger: Ledger) -> Result<Self> {
+    pub fn new(auth: &Auth, ledger: Ledger, network: &Network) -> Result<Self> {
         let scheme = match auth {
             Auth::None => Scheme::Loopback,
             Auth::Tokens => Scheme::Tokens {
@@ -64,9 +64,9 @@ impl Authenticator {
             },
             Auth::Jwt { issuers, tokens } => Scheme::Tokens {
                 ledger: *tokens,
-                issuers: Some(JwtVerifier::new(issuers)?),
+                issuers: Some(JwtVerifier::new(issuers, network)?),
             },
-            Auth::Private(token) => Scheme::SharedToken(tokens::digest(token.expose())),
+            Auth::Private(token) => Scheme::SharedToken(tokens::sha256(token.expose())),
         };
         Ok(Self {
             ledger,
@@ -75,7 +75,7 @@ impl Authenticator {
         })
     }
 
-    /// The owner that a request speaks for.
+    /// The owner of a request.
     ///
     /// # Errors
     /// `unauthenticated` without a valid token; `forbidden` if no token is required and the host is
@@ -90,8 +90,8 @@ impl Authenticator {
                 }
                 LOCAL_SUBJECT.to_owned()
             }
-            Scheme::SharedToken(digest) => {
-                if !tokens::equal(digest, &tokens::digest(token()?)) {
+            Scheme::SharedToken(sha256) => {
+                if !tokens::equal(sha256, &tokens::sha256(token()?)) {
                     return Err(reject_token("it is not this gateway's token"));
                 }
                 LOCAL_SUBJECT.to_owned()
@@ -108,7 +108,7 @@ impl Authenticator {
                             }
                         })?
                     }
-                    _ => return Err(reject_token("it has not the form of an API token")),
+                    _ => return Err(reject_token("it does not have the form of an API token")),
                 }
             }
         };
@@ -143,9 +143,9 @@ impl Authenticator {
     }
 }
 
-/// Logs why a token is rejected, without the token. The client does not learn the reason.
+/// Logs the reason, without the token.
 fn reject_token(reason: &str) -> Refusal {
-    tracing::info!(reason, "rejected a token");
+    tracing::info!(reason, "token rejected");
     Refusal::new(Code::Unauthenticated)
 }
 
@@ -187,7 +187,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let config = LedgerConfig::Sqlite(dir.path().join("ledger.db"));
         let ledger = Ledger::open(&config).await.unwrap();
-        let authenticator = Authenticator::new(&Auth::Tokens, ledger.clone()).unwrap();
+        let authenticator =
+            Authenticator::new(&Auth::Tokens, ledger.clone(), &Network::default()).unwrap();
         let owner_of = async |token: &str| {
             let mut headers = HeaderMap::new();
             let value = format!("Bearer {token}").parse().unwrap();

@@ -1,4 +1,4 @@
-//! How callers of the API authenticate, as the operator configures it.
+//! The configured authentication of callers.
 
 use upload_types::names::Token;
 
@@ -14,6 +14,6 @@ pub enum Auth {
     /// With a token of one of these issuers; if `tokens` is set, also with an API token of the
     /// ledger.
     Jwt { issuers: Vec<Issuer>, tokens: bool },
-    /// With this token, which was made for one run of one process.
+    /// With this token, which was created for one run of one process.
     Private(Token),
 }

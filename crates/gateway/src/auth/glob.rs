@@ -1,7 +1,10 @@
 //! Globs for the values of claims.
+//!
+//! Globs of libraries are for file paths. The values of claims have two separators, `/` and `:`,
+//! and a request must not cause exponential time.
 
-/// Whether the glob matches the text: `*` is any run of characters without `/` and `:`, `**` any
-/// run. Takes time proportional to the product of both lengths.
+/// Returns true if the glob matches the text: `*` is any run of characters without `/` and `:`,
+/// `**` any run. Takes time proportional to the product of both lengths.
 pub(super) fn glob_matches(glob: &str, text: &str) -> bool {
     let text: Vec<char> = text.chars().collect();
     // `prefixes[n]`: the glob so far matches the first n characters of the text.
@@ -74,7 +77,7 @@ mod tests {
         ] {
             assert!(!glob_matches(glob, text), "{glob} {text}");
         }
-        // Would take exponential time with backtracking.
+        // Backtracking would take exponential time.
         assert!(!glob_matches(&"*a".repeat(200), &"ab".repeat(200)));
     }
 }

@@ -5,19 +5,19 @@ use url::Url;
 use upload_net::AddressClass;
 use upload_types::error::{Error, Kind, Result};
 
-/// An issuer, and the tokens of it that are accepted.
+/// An issuer, and the conditions under which its tokens are accepted.
 #[derive(Debug, Clone)]
 pub struct Issuer {
-    /// Must be equal to the claim `iss`.
+    /// The value of the claim `iss`.
     pub issuer: String,
-    /// Must be among the values of the claim `aud`.
+    /// One of the values of the claim `aud`.
     pub audience: String,
-    /// The URL of the key set. `None` to find it by the issuer's discovery document.
+    /// The URL of the key set. `None` to take it from the issuer's discovery document.
     pub jwks: Option<Url>,
-    /// The only algorithm that is accepted.
+    /// The only accepted algorithm.
     pub algorithm: Algorithm,
-    /// Names of claims, and globs: each claim named here must match one of its globs. In a glob,
-    /// `*` matches any run of characters without `/` and `:`, and `**` any run.
+    /// Names of required claims, and globs. Each of these claims must match one of its globs. In a
+    /// glob, `*` matches any run of characters without `/` and `:`, and `**` any run.
     pub claims: Vec<(String, String)>,
     /// The claim that identifies the owner of uploads.
     pub owner_claim: String,
@@ -42,11 +42,11 @@ impl From<Algorithm> for jsonwebtoken::Algorithm {
 }
 
 impl Issuer {
-    /// Checks an operator's configuration.
+    /// Checks the configuration.
     ///
     /// # Errors
-    /// [`Kind::Config`] for a URL that is neither https nor http on loopback, an empty audience or
-    /// name of a claim, and an issuer without required claims.
+    /// [`Kind::Config`] for a URL that is neither https nor http on loopback, for an empty audience
+    /// or name of a claim, and for an issuer without required claims.
     pub fn check(&self) -> Result<()> {
         let reject = |reason: &str, hint: &str| {
             let text = format!("could not use the issuer of tokens: {reason}");
@@ -80,7 +80,7 @@ impl Issuer {
     }
 }
 
-/// Whether a URL is https, or http on loopback, and has neither credentials nor a fragment.
+/// Returns true for an https URL, or http on loopback, without credentials and fragment.
 pub(super) fn is_trusted_url(url: &Url) -> bool {
     if url.host().is_none() {
         return false;

@@ -20,8 +20,8 @@ const COORDINATE_BYTES: usize = 32;
 pub(super) type KeySet = HashMap<String, DecodingKey>;
 
 /// The keys that can verify signatures with this algorithm, and the number of other keys. If two
-/// keys have the same id, the first one counts. A key that cannot be parsed does not affect the
-/// others.
+/// keys have the same id, the first one counts. Keys are parsed one by one, so that a key of an
+/// unknown form does not affect the others.
 pub(super) fn usable_keys(keys: Vec<Value>, algorithm: Algorithm) -> (KeySet, usize) {
     let (mut set, total) = (KeySet::new(), keys.len());
     for key in keys {
@@ -56,8 +56,8 @@ fn decoding_key(jwk: &Jwk, algorithm: Algorithm) -> Option<DecodingKey> {
         .flatten()
 }
 
-/// Whether the key is of the algorithm's type, with an accepted length. The library does not check
-/// lengths.
+/// Returns true if the key has the algorithm's type and an accepted length. The library does not
+/// check lengths.
 fn fits(key: &AlgorithmParameters, algorithm: Algorithm) -> bool {
     let has_coordinate = |text: &str| {
         URL_SAFE_NO_PAD

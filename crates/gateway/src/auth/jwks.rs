@@ -1,7 +1,8 @@
 //! The key set of an issuer: fetched when a token needs a key, and cached.
 //!
-//! Not here: when it is fetched (`key_refresh`) and which keys are usable (`jwk`). A token has no
-//! influence on the address: it is the configuration's, or the discovery document's.
+//! Not here: the time of a fetch (`key_refresh`) and the selection of usable keys (`jwk`). A token
+//! has no influence on the fetched URL: it is from the configuration, or from the issuer's
+//! discovery document.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -30,7 +31,7 @@ pub(super) struct KeyCache {
     jwks: Option<Url>,
     algorithm: Algorithm,
     state: Mutex<State>,
-    /// Held by the one task that fetches. Others wait for its result.
+    /// Locked by the task that fetches. Others wait for its result.
     fetching: tokio::sync::Mutex<()>,
 }
 
@@ -97,13 +98,13 @@ impl KeyCache {
         }
         match self.fetch().await {
             Ok(keys) => {
-                tracing::debug!(issuer = %self.issuer, keys = keys.len(), "fetched the issuer's keys");
+                tracing::debug!(issuer = %self.issuer, keys = keys.len(), "issuer's keys fetched");
                 let mut state = lock(&self.state);
                 state.keys = keys;
                 state.times.fetched = Some(Instant::now());
             }
             Err(reason) => {
-                tracing::warn!(issuer = %self.issuer, "could not fetch the issuer's keys: {reason}");
+                tracing::warn!(issuer = %self.issuer, reason, "could not fetch the issuer's keys");
             }
         }
     }

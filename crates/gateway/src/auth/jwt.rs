@@ -1,7 +1,7 @@
 //! Verifies JSON Web Tokens: issuer, audience, time, required claims, and the owner.
 //!
 //! Not here: the issuer's keys (`jwks`) and the signature, which the library verifies. The
-//! algorithm is the configuration's, never the token's.
+//! algorithm is taken from the configuration, never from the token.
 
 use std::sync::Arc;
 
@@ -15,17 +15,17 @@ use super::glob::glob_matches;
 use super::issuer::Issuer;
 use super::jwks::KeyCache;
 use super::key_refresh::KeyError;
-use upload_net::HttpClient;
+use upload_net::{HttpClient, Network};
 use upload_types::error::{Error, Kind, Result};
 
-/// The longest token. GitHub's have 2 KiB; those of directories with many groups have more.
+/// GitHub's tokens have 2 KiB; those of directories with many groups have more.
 const MAX_TOKEN_BYTES: usize = 8 << 10;
 /// The accepted difference between clocks.
 const CLOCK_LEEWAY_SECONDS: u64 = 30;
-/// The longest value of a claim that identifies an owner.
+/// The maximum length of a claim that identifies an owner.
 const MAX_OWNER_BYTES: usize = 255;
 
-/// Why a token is not accepted.
+/// The reason that a token is not accepted.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum JwtError {
     /// The token is invalid. The reason is for the log.
@@ -50,8 +50,8 @@ struct KnownIssuer {
 impl JwtVerifier {
     /// # Errors
     /// [`Kind::Config`] if the HTTP library cannot be set up.
-    pub(super) fn new(issuers: &[Issuer]) -> Result<Self> {
-        let http = HttpClient::new().map_err(|error| {
+    pub(super) fn new(issuers: &[Issuer], network: &Network) -> Result<Self> {
+        let http = HttpClient::new(network.clone()).map_err(|error| {
             Error::new(Kind::Config, "could not set up HTTP").with_source(error)
         })?;
         let known = |issuer: &Issuer| {
@@ -76,7 +76,7 @@ impl JwtVerifier {
             return invalid("it is too long");
         }
         let Ok(header) = decode_header(token) else {
-            return invalid("it has not the form of a signed token");
+            return invalid("it does not have the form of a signed token");
         };
         // Not verified yet: the claim only selects the keys that must verify it.
         let Ok(UnverifiedClaims { iss }) = insecure_decode_claims(token) else {
@@ -111,7 +111,7 @@ struct UnverifiedClaims {
     iss: String,
 }
 
-/// Why the library rejected a token, without any text of the token.
+/// The reason of the library's error, without any text of the token.
 fn reason(kind: &ErrorKind) -> String {
     match kind {
         ErrorKind::InvalidSignature => "its signature is wrong",
@@ -120,7 +120,7 @@ fn reason(kind: &ErrorKind) -> String {
         ErrorKind::InvalidAudience => "it is for another audience",
         ErrorKind::InvalidIssuer => "it has another issuer",
         ErrorKind::MissingRequiredClaim(name) => return format!("it has no {name}"),
-        _ => "it has not the form of a signed token",
+        _ => "it does not have the form of a signed token",
     }
     .to_owned()
 }

@@ -2,17 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-/// A key set younger than this is not fetched again for keys that it has.
+/// A younger key set is not fetched again for keys that it has.
 const MIN_REFRESH_AGE: Duration = Duration::from_mins(10);
-/// A key set older than this is not used: the issuer may have withdrawn keys while it could not be
-/// reached.
+/// An older key set is not used: the issuer may have withdrawn keys while it could not be reached.
 const MAX_AGE: Duration = Duration::from_hours(24);
 /// The pause between two fetches for known keys, and between two fetches for missing keys.
 const FETCH_PAUSE: Duration = Duration::from_mins(1);
 /// The pause between two fetches while there is no usable key set.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
-/// When the key set was fetched.
+/// The times of fetches of the key set.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct FetchTimes {
     /// The last attempt.
@@ -23,7 +22,7 @@ pub(super) struct FetchTimes {
     pub fetched: Option<Instant>,
 }
 
-/// Why there is no key.
+/// The reason that there is no key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum KeyError {
     /// The issuer has no key with that id.
@@ -32,7 +31,7 @@ pub(super) enum KeyError {
     Unavailable,
 }
 
-/// What to do for a key.
+/// The reaction to a lookup of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum KeyLookup {
     Use,

@@ -1,5 +1,5 @@
-//! Authentication: the owner that a request speaks for, by an API token of the ledger, a JSON Web
-//! Token of an issuer, or its origin on this machine.
+//! Authentication: finds the owner of a request by an API token of the ledger, by a JSON Web Token
+//! of an issuer, or by its origin on this machine.
 //!
 //! Not here: permissions. Every query of the ledger names the owner.
 

@@ -10,18 +10,18 @@ use crate::problem::Refusal;
 use upload_types::names::Token;
 use upload_types::wire::Code;
 
-/// The digest of the secret. Stores send the secret as a bearer token, as the whole `Authorization`
-/// (`MinIO`), or as the password of a user (Ceph).
+/// The SHA-256 of the secret. Stores send the secret as a bearer token, as the whole
+/// `Authorization` (`MinIO`), or as the password of a user (Ceph).
 pub struct PushSecret([u8; 32]);
 
 impl PushSecret {
     #[must_use]
     pub fn new(secret: &Token) -> Self {
-        Self(tokens::digest(secret.expose()))
+        Self(tokens::sha256(secret.expose()))
     }
 
     /// # Errors
-    /// `unauthenticated` for a missing or another secret.
+    /// `unauthenticated` for a missing or wrong secret.
     pub fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         let authorization = headers
             .get(header::AUTHORIZATION)
@@ -39,7 +39,7 @@ impl PushSecret {
             .into_iter()
             .flatten()
             .fold(false, |matches, candidate| {
-                tokens::equal(&self.0, &tokens::digest(candidate)) | matches
+                tokens::equal(&self.0, &tokens::sha256(candidate)) | matches
             });
         if matches {
             Ok(())

@@ -1,4 +1,4 @@
-//! What authentication reads in the headers of a request.
+//! Reads the headers that authentication needs.
 
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, Uri, header};
@@ -12,8 +12,8 @@ pub(super) fn bearer_token(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// Whether the request has a JSON body, or a method that does not need one. A page of another site
-/// cannot send JSON without a preflight request.
+/// Returns true if the request has a JSON body, or a method that does not need one. A page of
+/// another site cannot send JSON without a preflight request.
 #[must_use]
 pub fn has_json_body(method: &Method, headers: &HeaderMap) -> bool {
     let is_json = || {
@@ -24,8 +24,8 @@ pub fn has_json_body(method: &Method, headers: &HeaderMap) -> bool {
     method != Method::POST || is_json().unwrap_or(false)
 }
 
-/// Whether the request was sent to a loopback address by its name: the name in a DNS rebinding
-/// attack is another one.
+/// Returns true if the request names this machine's loopback address as its host. In a DNS
+/// rebinding attack, the host is another name.
 pub(super) fn host_is_loopback(uri: &Uri, headers: &HeaderMap) -> bool {
     let header = headers
         .get(header::HOST)

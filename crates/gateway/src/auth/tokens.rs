@@ -1,7 +1,7 @@
 //! API tokens, `upl_ID_SECRET`: their form, their creation and their validity.
 //!
-//! Not here: their rows (`ledger/api_tokens`). The ledger keeps the SHA-256 of a token; the token
-//! itself is shown once.
+//! Not here: their rows (`ledger/api_tokens`). The ledger keeps only the SHA-256 of a token, so the
+//! caller must show a new token to the operator at once.
 
 use std::time::Duration;
 
@@ -24,19 +24,21 @@ pub(super) fn id(token: &str) -> Option<&str> {
     (!id.is_empty() && !secret.is_empty()).then_some(id)
 }
 
-pub(super) fn digest(text: &str) -> [u8; 32] {
+pub(super) fn sha256(text: &str) -> [u8; 32] {
     Sha256::digest(text).into()
 }
 
-/// Compares two digests in constant time.
+/// Compares in constant time.
 pub(super) fn equal(one: &[u8; 32], other: &[u8; 32]) -> bool {
     one.ct_eq(other).into()
 }
 
-/// Checks that `token` is the known one and is valid at `now`. The reason in the error is for the
-/// log.
+/// Checks that `token` is the known one and is valid at `now`.
+///
+/// # Errors
+/// The reason, for the log.
 pub(super) fn check(known: &ApiToken, token: &str, now: Timestamp) -> Result<(), &'static str> {
-    if !equal(&known.sha256, &digest(token)) {
+    if !equal(&known.sha256, &sha256(token)) {
         Err("its secret is wrong")
     } else if known.revoked_at.is_some() {
         Err("it was revoked")
@@ -52,8 +54,8 @@ impl Ledger {
     /// uploads, so that a new token can replace an old one.
     ///
     /// # Errors
-    /// [`Kind::Usage`] for a name that is empty, longer than 64 characters or not printable.
-    /// Otherwise, if the ledger fails.
+    /// [`Kind::Usage`] for a name that is empty, longer than 64 characters or not printable; the
+    /// error of a failed ledger.
     pub async fn add_token(&self, name: &str) -> Result<Token> {
         self.create_token(name, None).await
     }
@@ -61,7 +63,7 @@ impl Ledger {
     /// Like [`Ledger::add_token`], with a token that expires after `lifetime`.
     ///
     /// # Errors
-    /// As [`Ledger::add_token`], and [`Kind::Usage`] for a lifetime that no time can express.
+    /// As [`Ledger::add_token`]; [`Kind::Usage`] for a lifetime beyond the last timestamp.
     pub async fn add_expiring_token(&self, name: &str, lifetime: Duration) -> Result<Token> {
         let expires_at = Timestamp::now().saturating_add(lifetime);
         let expires_at = expires_at.map_err(|error| {
@@ -69,7 +71,7 @@ impl Ledger {
                 Kind::Usage,
                 "could not calculate when the token would expire",
             )
-            .with_hint("use a shorter time")
+            .with_hint("use a shorter lifetime")
             .with_source(error)
         })?;
         self.create_token(name, Some(expires_at)).await
@@ -94,7 +96,7 @@ impl Ledger {
         let new = NewToken {
             id,
             name: name.to_owned(),
-            sha256: digest(&token),
+            sha256: sha256(&token),
             expires_at,
         };
         self.insert_token(new, Timestamp::now()).await?;
@@ -104,8 +106,8 @@ impl Ledger {
     /// Revokes the token with that id, immediately.
     ///
     /// # Errors
-    /// [`Kind::NotFound`] if there is no such token, or it is revoked already. Otherwise, if the
-    /// ledger fails.
+    /// [`Kind::NotFound`] if there is no such token, or it is revoked already; the error of a
+    /// failed ledger.
     pub async fn revoke(&self, id: &str) -> Result<()> {
         if self.revoke_token(id, Timestamp::now()).await? {
             return Ok(());
@@ -127,7 +129,7 @@ mod tests {
         let known = |revoked_at, expires_at| ApiToken {
             id: "1".into(),
             name: "ci".into(),
-            sha256: digest("upl_1_secret"),
+            sha256: sha256("upl_1_secret"),
             created_at: now,
             revoked_at,
             expires_at,

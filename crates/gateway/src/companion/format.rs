@@ -1,5 +1,4 @@
-//! The formats of Companion's requests and responses. Accepts the requests of all versions of Uppy.
-//! Pure.
+//! The formats of Companion's requests and responses, for all versions of Uppy. Pure.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! The routes of Uppy Companion for uploads to S3, over the same operations: Uppy in a browser
-//! uploads through this gateway.
+//! The routes of Uppy Companion for uploads to S3, so that Uppy in a browser can upload through
+//! this gateway. They call the same operations as the API.
 //!
 //! Not here: other routes of Companion (providers, remote files, `/s3/sts`), and the operations
 //! (`service`).

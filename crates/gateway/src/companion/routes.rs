@@ -77,7 +77,7 @@ impl IntoResponse for CompanionError {
         let status =
             StatusCode::from_u16(self.0.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = status.into_response();
-        // `admit` writes the body, which contains the id of the request.
+        // `admit` writes the body with the id of the request.
         response.extensions_mut().insert(self.0);
         response
     }
@@ -85,7 +85,7 @@ impl IntoResponse for CompanionError {
 
 type CompanionResult = Result<Json<Value>, CompanionError>;
 
-/// Admits a request, and writes the body of a refusal.
+/// Authenticates and runs a request, and writes the body of a refusal.
 async fn admit(State(state): State<Arc<CompanionState>>, request: Request, next: Next) -> Response {
     let id = request
         .extensions()
@@ -142,7 +142,7 @@ fn path_param(path: &RawPathParams, wanted: &str) -> Option<String> {
         .find_map(|(name, value)| (name == wanted).then(|| value.to_owned()))
 }
 
-/// The upload that path and query of a request name.
+/// The upload in path and query of a request.
 struct RequestedUpload {
     id: String,
     object_name: String,
@@ -307,7 +307,7 @@ async fn complete(
     })))
 }
 
-/// Some clients send a body, which has no meaning.
+/// Some clients send a body, which is ignored.
 async fn abort(
     Extension(caller): Extension<Caller>,
     path: RawPathParams,

@@ -20,15 +20,15 @@ pub async fn handle(service: &Arc<Service>, objects: &[CreatedObject]) -> Result
         let Some(key) = key else {
             tracing::debug!(
                 bucket = object.bucket(),
-                "ignored an event for an object of another bucket or prefix"
+                "event ignored: the object is in another bucket or prefix"
             );
             continue;
         };
         match service.confirm(&key).await? {
-            Confirmation::Decided => tracing::info!(%key, "an event has decided an upload"),
+            Confirmation::Decided => tracing::info!(%key, "event has decided an upload"),
             Confirmation::NothingToDo => {}
             Confirmation::UnknownKey => {
-                tracing::warn!(%key, "an event names an object that the ledger does not know");
+                tracing::warn!(%key, "event names a key that no upload has");
                 service.record_unknown_key(&key, Timestamp::now()).await?;
             }
         }

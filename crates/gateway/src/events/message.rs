@@ -26,8 +26,8 @@ impl CreatedObject {
         &self.bucket
     }
 
-    /// The possible readings of the key. The first one that is a key of the gateway is right, since
-    /// those need no encoding.
+    /// The possible readings of the key. The first one that is a key of the gateway is right:
+    /// keys of the gateway need no encoding.
     pub fn key_candidates(&self) -> impl Iterator<Item = Cow<'_, str>> {
         let percent = |text: &str| {
             percent_decode_str(text)
@@ -71,7 +71,7 @@ struct Message {
     detail: Option<ObjectRef>,
 }
 
-/// Whether a message may be wrapped in a notification of SNS.
+/// A message may be wrapped in a notification of SNS, but only once.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Wrapping {
     Allowed,

@@ -1,8 +1,8 @@
 //! Events of the store: notifications that an object was created, from a queue (SQS) or pushed over
 //! HTTP.
 //!
-//! An event is only a hint. It may be forged, late, duplicated or lost. It makes the service check
-//! one object in the store, and that check decides.
+//! An event may be forged, late, duplicated or lost. It only makes the service check one object in
+//! the store, and the check decides.
 
 mod handler;
 mod message;

@@ -16,8 +16,8 @@ use upload_types::wire::Code;
 const MAX_PENDING_MESSAGES: usize = 1024;
 const FULL_RETRY_SECONDS: u64 = 5;
 
-/// Accepts messages and handles them in the background: some stores block the request that causes
-/// an event until the event has a response.
+/// Accepts messages and handles them in the background. Some stores delay the response to a client
+/// until the event of its request has a response.
 #[derive(Debug, Clone)]
 pub struct PushInbox(mpsc::Sender<Vec<CreatedObject>>);
 

@@ -12,8 +12,7 @@ use tracing::Instrument as _;
 use super::{handler, message};
 use crate::config::EventSource;
 use crate::service::Service;
-use upload_s3::{Fault, Store};
-use upload_s3::{Message, Queue};
+use upload_s3::{Fault, Message, Queue, Store};
 use upload_types::backoff::Backoff;
 use upload_types::error::{Error, Kind};
 
@@ -21,7 +20,7 @@ use upload_types::error::{Error, Kind};
 const MAX_INVALID_DELIVERIES: u32 = 5;
 const RECEIVE_BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_mins(1));
 
-/// What happens to a received message.
+/// The disposition of a received message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disposition {
     /// The message is deleted from the queue.
@@ -37,7 +36,7 @@ pub struct EventQueue {
     has_dead_letter_queue: bool,
 }
 
-/// Opens the configured queue, if any, and checks it at startup so that a wrong URL fails early.
+/// Opens the configured queue, if any, and checks it, so that a wrong URL prevents the start.
 ///
 /// # Errors
 /// [`Kind::Config`] for a queue that rejects the request. A queue that does not respond may respond
@@ -53,10 +52,7 @@ pub async fn open_queue(
     let has_dead_letter_queue = match queue.has_dead_letters().await {
         Ok(has_dead_letter_queue) => has_dead_letter_queue,
         Err(Fault::Unavailable(reason)) => {
-            tracing::warn!(
-                reason,
-                "could not find out whether the queue of events has a dead-letter queue"
-            );
+            tracing::warn!(reason, "could not read the attributes of the event queue");
             true
         }
         Err(fault) => {
@@ -72,8 +68,8 @@ pub async fn open_queue(
     };
     if !has_dead_letter_queue {
         tracing::warn!(
-            "the queue of events has no dead-letter queue: invalid messages are deleted after \
-             {MAX_INVALID_DELIVERIES} deliveries"
+            max_deliveries = MAX_INVALID_DELIVERIES,
+            "event queue has no dead-letter queue; invalid messages are deleted"
         );
     }
     Ok(Some(EventQueue {
@@ -96,7 +92,7 @@ impl EventQueue {
                 Err(fault) => {
                     failures += 1;
                     let delay = RECEIVE_BACKOFF.delay(failures);
-                    tracing::warn!(%fault, retry_in = ?delay, "could not receive from the queue of events");
+                    tracing::warn!(%fault, retry_in = ?delay, "could not receive from the event queue");
                     sleep(delay).await;
                 }
             }
@@ -118,7 +114,7 @@ impl EventQueue {
             .collect();
         if let Err(fault) = self.queue.delete(&done).await {
             // They are delivered again, which does no harm.
-            tracing::warn!(%fault, "could not delete processed messages from the queue of events");
+            tracing::warn!(%fault, "could not delete processed messages from the event queue");
         }
     }
 }
@@ -132,7 +128,7 @@ pub async fn process_message(
     let Ok(objects) = message::created_objects(body.as_bytes()) else {
         tracing::warn!(
             deliveries,
-            "a message in the queue is not an event of a store"
+            "message in the event queue is not an event of a store"
         );
         return invalid_message_disposition(deliveries, has_dead_letter_queue);
     };

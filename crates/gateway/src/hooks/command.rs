@@ -29,7 +29,7 @@ const MAX_STDOUT_BYTES: usize = 64 << 10;
 const MAX_STDERR_BYTES: usize = 8 << 10;
 const MAX_LOG_LINE_CHARS: usize = 1000;
 const READ_BUFFER_BYTES: usize = 8 << 10;
-/// How long the pipes are read after the program has ended: its own children may keep them open.
+/// How long the pipes are read after the program has ended. Its children may keep them open.
 const PIPE_DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The JSON that a program may print on standard output.
@@ -41,7 +41,7 @@ struct Output {
 /// Checks that the program exists, and that not every user can replace it.
 ///
 /// # Errors
-/// The reason why it cannot be used.
+/// The reason that it cannot be used.
 pub fn check(program: &Path) -> Result<(), String> {
     let path = program.display();
     if !program.is_absolute() {

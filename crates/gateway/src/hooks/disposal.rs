@@ -1,21 +1,21 @@
-//! The treatment of objects that a hook has rejected.
+//! The disposal of objects that a hook has rejected.
 //!
-//! Not here: carrying it out (`service`).
+//! Not here: its execution (`service/dispose`).
 
 use serde::{Deserialize, Serialize};
 
-/// The configured treatment of rejected objects.
+/// The configured disposal of rejected objects.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum OnReject {
     #[default]
     Delete,
-    /// The object stays at its key. The gateway gives out no URL for it.
+    /// The object stays at its key. The gateway signs no URL to read it.
     Keep,
     /// The object moves below this prefix.
     Quarantine(String),
 }
 
-/// The treatment of one rejected object, as it was decided. Stored in the ledger as JSON.
+/// The disposal of one rejected object. Stored in the ledger as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Disposal {

@@ -1,5 +1,5 @@
-//! The JSON document about an upload that a hook receives: a program on its standard input, a
-//! webhook as its body.
+//! The JSON document about an upload, for hooks: the standard input of a program, the body of the
+//! request to a webhook.
 //!
 //! Version 1. New fields may be added; fields must not be removed or change their type.
 
@@ -51,7 +51,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// The id of the delivery: the same for each run of this hook for this upload.
+    /// The id of the delivery: the same in each run of this hook for this upload.
     #[must_use]
     pub fn delivery_id(&self) -> String {
         format!("{}.{}", self.upload.id, self.hook)

@@ -1,7 +1,7 @@
 //! Hooks: programs and webhooks that accept or reject a verified upload.
 //!
-//! Not here: when hooks run and what follows from a verdict (`service`). Running one hook for one
-//! upload changes nothing.
+//! Not here: the schedule of hooks, and the effect of a verdict (`service`). To run a hook changes
+//! no upload.
 
 mod command;
 mod disposal;

@@ -12,6 +12,7 @@ use super::document::Document;
 use super::hook::{Hook, HookKind};
 use super::verdict::Verdict;
 use super::webhook::{self, WebhookClient};
+use upload_net::Network;
 use upload_types::backoff::Backoff;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::names::Token;
@@ -24,7 +25,7 @@ const MAX_QUARANTINE_PREFIX_BYTES: usize = 256;
 const UPLOADS_PREFIX: &str = "uploads";
 const RETRY_BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_hours(1));
 
-/// How long to wait before a hook runs again after so many failures in a row. `random` is in 0..1.
+/// The delay before a hook runs again after `failures` failures in a row. `random` is in 0..1.
 #[must_use]
 pub fn retry_delay(failures: u32, random: f64) -> Duration {
     RETRY_BACKOFF.equal_jitter(failures, random)
@@ -45,7 +46,12 @@ impl Hooks {
     /// # Errors
     /// [`Kind::Config`] for an invalid or duplicate name, a program that cannot be run, a webhook
     /// without a secret, or an invalid quarantine prefix.
-    pub fn new(list: Vec<Hook>, on_reject: OnReject, secret: Option<Token>) -> Result<Self> {
+    pub fn new(
+        list: Vec<Hook>,
+        on_reject: OnReject,
+        secret: Option<Token>,
+        network: &Network,
+    ) -> Result<Self> {
         let mut names = HashSet::new();
         for hook in &list {
             let is_new = names.insert(hook.name.as_str());
@@ -58,7 +64,7 @@ impl Hooks {
             .iter()
             .any(|hook| matches!(hook.kind, HookKind::Webhook { .. }));
         let webhook_client = if has_webhook {
-            Some(webhook_client(secret)?)
+            Some(webhook_client(secret, network)?)
         } else {
             None
         };
@@ -84,7 +90,7 @@ impl Hooks {
     }
 
     /// Runs one of the hooks for an upload. If the future is dropped, the hook ends: a program is
-    /// killed together with the programs that it started.
+    /// killed together with its child processes.
     pub async fn run(&self, hook: &Hook, document: &Document<'_>) -> Verdict {
         let body = match serde_json::to_vec(document) {
             Ok(body) => body,
@@ -157,9 +163,11 @@ fn check_quarantine_prefix(prefix: &str) -> Result<()> {
     )
 }
 
-fn webhook_client(secret: Option<Token>) -> Result<WebhookClient> {
+fn webhook_client(secret: Option<Token>, network: &Network) -> Result<WebhookClient> {
     match secret {
-        Some(secret) if secret.expose().len() >= MIN_SECRET_BYTES => WebhookClient::new(secret),
+        Some(secret) if secret.expose().len() >= MIN_SECRET_BYTES => {
+            WebhookClient::new(secret, network)
+        }
         Some(_) => Err(Error::new(
             Kind::Config,
             format!("the secret of webhooks has fewer than {MIN_SECRET_BYTES} bytes"),
@@ -218,7 +226,7 @@ mod tests {
     fn invalid_hooks_are_rejected_at_startup() {
         let is_valid = |list: Vec<Hook>| {
             let secret = Token::new("0123456789abcdef".into());
-            Hooks::new(list, OnReject::Delete, Some(secret)).is_ok()
+            Hooks::new(list, OnReject::Delete, Some(secret), &Network::default()).is_ok()
         };
         assert!(is_valid(vec![
             hook("a", command("/bin/sh")),
@@ -243,7 +251,7 @@ mod tests {
     fn webhooks_need_a_secret() {
         for secret in [None, Some(Token::new("short".into()))] {
             let list = vec![hook("a", webhook("https://host/"))];
-            assert!(Hooks::new(list, OnReject::Keep, secret).is_err());
+            assert!(Hooks::new(list, OnReject::Keep, secret, &Network::default()).is_err());
         }
     }
 
@@ -251,7 +259,10 @@ mod tests {
     fn quarantine_prefix_must_not_be_among_uploads() {
         for prefix in ["", "uploads", "uploads/x", "/a", "a//b", "a/../b"] {
             let on_reject = OnReject::Quarantine(prefix.into());
-            assert!(Hooks::new(vec![], on_reject, None).is_err(), "{prefix}");
+            assert!(
+                Hooks::new(vec![], on_reject, None, &Network::default()).is_err(),
+                "{prefix}"
+            );
         }
     }
 }

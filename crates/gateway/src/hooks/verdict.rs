@@ -1,4 +1,4 @@
-//! The verdict of a hook, and texts of hooks made safe to display.
+//! The verdict of a hook, and the conversion of its texts to a form that is safe to display.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ pub enum Verdict {
     Retry(String),
 }
 
-/// Why an upload was rejected: untrusted text, in one line without control characters.
+/// The reason of a rejection: untrusted text, in one line without control characters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason(String);
 

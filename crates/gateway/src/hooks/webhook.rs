@@ -13,7 +13,7 @@ use sha2::Sha256;
 use url::Url;
 
 use super::verdict::{Reason, Verdict};
-use upload_net::Roots;
+use upload_net::Network;
 use upload_types::error::{Error, Kind, Result, error_chain};
 use upload_types::names::Token;
 
@@ -34,7 +34,7 @@ struct ResponseBody {
 /// Checks the URL of a webhook.
 ///
 /// # Errors
-/// The reason why it cannot be used.
+/// The reason that it cannot be used.
 pub fn check(url: &Url) -> Result<(), &'static str> {
     if !matches!(url.scheme(), "https" | "http") {
         return Err("its URL is not http or https");
@@ -58,22 +58,21 @@ pub struct WebhookClient {
 impl WebhookClient {
     /// # Errors
     /// [`Kind::Config`] if the HTTP library cannot be set up.
-    pub fn new(secret: Token) -> Result<Self> {
+    pub fn new(secret: Token, network: &Network) -> Result<Self> {
         let builder = || {
             upload_net::builder()
                 .http1_only()
-                .no_proxy()
                 // Requests are rare: the server would have closed an idle connection before the
                 // next one.
                 .pool_max_idle_per_host(0)
         };
-        let http = Roots::default().build(builder).map_err(|error| {
+        let http = network.unproxied_client(builder).map_err(|error| {
             Error::new(Kind::Config, "could not set up webhooks").with_source(error)
         })?;
         Ok(Self { http, secret })
     }
 
-    /// Sends the document. A request that fails is to be repeated.
+    /// Sends the document. The verdict for a failed request is [`Verdict::Retry`].
     pub async fn call(&self, url: &Url, delivery_id: &str, body: Vec<u8>) -> Verdict {
         let timestamp = Timestamp::now().as_second();
         let Some(signature) = signature(&self.secret, timestamp, &body) else {

@@ -1,6 +1,6 @@
 //! The transition to `aborting`.
 //!
-//! Not here: removing the upload from the store, and the final state. The service does both.
+//! Not here: removing the upload from the store (`service/abort`), and the final state (`sweep`).
 
 use jiff::Timestamp;
 
@@ -11,8 +11,8 @@ use super::transition::{TransitionOutcome, state_and_epoch};
 use upload_types::names::UploadId;
 
 impl Ledger {
-    /// Moves a pending or uploading upload to `aborting`, taken until `until`. If `epoch` is given,
-    /// the lease must have it; without it, any upload is aborted.
+    /// Moves a pending or uploading upload to `aborting`, and takes it until `until`. If `epoch` is
+    /// given, the lease must have it.
     pub async fn start_aborting(
         &self,
         id: &UploadId,

@@ -1,6 +1,6 @@
 //! The rows of API tokens.
 //!
-//! Not here: the form of a token and its validity. See `auth/tokens`.
+//! Not here: the form and the validity of a token (`auth/tokens`).
 
 use jiff::Timestamp;
 
@@ -8,7 +8,7 @@ use super::database::Ledger;
 use super::error::LedgerResult;
 use super::sql::{self, Row, values};
 
-/// A token that is to be inserted. The ledger keeps only the digest of its text.
+/// A token to insert. The ledger keeps only the SHA-256 of its text.
 pub struct NewToken {
     pub id: String,
     pub name: String,
@@ -16,7 +16,7 @@ pub struct NewToken {
     pub expires_at: Option<Timestamp>,
 }
 
-/// A token as the ledger has it.
+/// The row of a token.
 pub struct ApiToken {
     pub id: String,
     pub name: String,

@@ -13,10 +13,10 @@ use super::postgres::{Pool, PostgresAddress};
 use super::sql::{self, SqlError, TransactionEnd};
 use super::sqlite;
 use super::transaction::Transaction;
-use upload_sqlite::writer::Writer;
+use upload_sqlite::Writer;
 use upload_types::error::{Error, Kind, Result};
 
-/// Where a ledger is.
+/// The location of a ledger.
 #[derive(Debug, Clone)]
 pub enum LedgerConfig {
     /// A file, for the gateways of one machine.
@@ -82,8 +82,8 @@ impl Ledger {
         .await
     }
 
-    /// Runs `operation`, which changes nothing. The rows that it sees are durable when its value is
-    /// returned.
+    /// Runs `operation`, which changes nothing. All rows that it has read are durable when this
+    /// returns.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         operation: impl Fn(&Transaction<'_>) -> sql::Result<T> + Send + 'static,
@@ -102,8 +102,8 @@ impl Ledger {
         }
     }
 
-    /// Runs `operation` in a transaction and commits it, or rolls it back if it fails. PostgreSQL
-    /// may have to run it more than once, so it must have no effect but its rows.
+    /// Runs `operation` in a transaction and commits it, or rolls it back if it fails. On
+    /// PostgreSQL, it may run more than once, so it must have no effects outside of its rows.
     ///
     /// Another gateway may change rows between a read and a write of the operation. A decision that
     /// depends on a row therefore belongs in the `WHERE` of the statement that writes, which
@@ -116,7 +116,7 @@ impl Ledger {
             .await
     }
 
-    /// Like [`Ledger::write`], for an operation that decides itself whether its rows are committed.
+    /// Like [`Ledger::write`], for an operation that returns how its transaction ends.
     pub(super) async fn write_or_roll_back<T: Send + 'static>(
         &self,
         operation: impl Fn(&Transaction<'_>) -> sql::Result<(T, TransactionEnd)> + Send + 'static,

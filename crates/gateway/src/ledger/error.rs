@@ -4,10 +4,10 @@ use std::fmt;
 
 use upload_types::error::{Error, Kind};
 
-/// An operation of the ledger failed. It wrote nothing, unless the answer to its commit was lost; a
-/// repetition is safe.
+/// The failure of an operation of the ledger. The operation wrote nothing, unless the response to
+/// its commit was lost. A repetition is safe.
 ///
-/// A type of its own, so that no other error can be reported as a failure of the ledger.
+/// This is a type of its own, so that no other error can be reported as a failure of the ledger.
 pub struct LedgerError(Error);
 
 /// The result of an operation of the ledger.
@@ -19,9 +19,9 @@ impl LedgerError {
         Self(Error::new(Kind::Io, "could not use the ledger").with_source(source))
     }
 
-    /// The error for a value that cannot be written as JSON. `what` names it: "a receipt".
-    pub(super) fn encode(what: &str, source: serde_json::Error) -> Self {
-        Self(Error::new(Kind::Other, format!("could not encode {what}")).with_source(source))
+    /// The error for a value that cannot be written as JSON. `value` names it: "a receipt".
+    pub(super) fn encode(value: &str, source: serde_json::Error) -> Self {
+        Self(Error::new(Kind::Other, format!("could not encode {value}")).with_source(source))
     }
 }
 

@@ -1,8 +1,10 @@
-//! Verified uploads that hooks have to decide, and the transitions to `ready` and `rejected`.
+//! The pending hooks of verified uploads, and the transitions to `ready` and `rejected`.
 //!
-//! Not here: running hooks, and disposing of a rejected object. A gateway takes a row until a time
-//! and with an epoch that each taking increments: if two gateways believe that they hold a row,
-//! only one can decide it.
+//! A gateway takes a row for a limited time, and increments its epoch. If the time runs out and
+//! another gateway takes the row, the calls of the first one have an old epoch and write nothing.
+//!
+//! Not here: running hooks (`service/hooks`), and the disposal of a rejected object
+//! (`service/dispose`).
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -15,7 +17,7 @@ use super::transaction::Transaction;
 use super::uploads::{COLUMNS, Upload, add_stored_bytes, read_upload};
 use upload_types::names::UploadId;
 
-/// An upload whose hooks the caller has taken.
+/// The pending hooks of an upload, taken by the caller.
 pub struct PendingHooks {
     pub upload: Upload,
     pub epoch: u64,
@@ -26,7 +28,7 @@ pub struct PendingHooks {
 }
 
 impl Ledger {
-    /// Takes at most `limit` uploads whose hooks are due, until `until`.
+    /// Takes the due hooks of at most `limit` uploads until `until`.
     pub async fn take_due_hooks(
         &self,
         now: Timestamp,
@@ -61,7 +63,7 @@ impl Ledger {
         .await
     }
 
-    /// The earliest time at which hooks are due, or can be taken from another gateway.
+    /// The earliest time at which hooks are due. This may be the end of another gateway's lease.
     pub async fn next_hooks_due(&self) -> LedgerResult<Option<Timestamp>> {
         self.read(|tx| {
             let read = |row: &Row<'_>| row.optional_time(0);
@@ -71,8 +73,8 @@ impl Ledger {
         .await
     }
 
-    /// Holds taken hooks until another time. Returns false if another gateway has taken them, or
-    /// they are decided.
+    /// Extends the time for which the caller has taken hooks. Returns false if another gateway has
+    /// taken them, or if the upload is decided.
     pub async fn hold_hooks(
         &self,
         id: &UploadId,
@@ -87,7 +89,8 @@ impl Ledger {
         .await
     }
 
-    /// Records which hooks have accepted the upload. Returns false as [`Ledger::hold_hooks`] does.
+    /// Records the hooks that have accepted the upload. Returns false as [`Ledger::hold_hooks`]
+    /// does.
     pub async fn record_accepted_hooks(
         &self,
         id: &UploadId,
@@ -102,7 +105,7 @@ impl Ledger {
         .await
     }
 
-    /// Records that a hook failed, and when it is due again. Returns false as
+    /// Records the failure of a hook, and the time at which it is due again. Returns false as
     /// [`Ledger::hold_hooks`] does.
     pub async fn record_hook_failure(
         &self,
@@ -164,6 +167,6 @@ fn delete_pending_hooks(tx: &Transaction<'_>, id: &UploadId, epoch: u64) -> sql:
     Ok(tx.execute(sql, values![id.as_str(), epoch])? == 1)
 }
 
-fn json(what: &str, value: &impl Serialize) -> LedgerResult<String> {
-    serde_json::to_string(value).map_err(|error| LedgerError::encode(what, error))
+fn json(name: &str, value: &impl Serialize) -> LedgerResult<String> {
+    serde_json::to_string(value).map_err(|error| LedgerError::encode(name, error))
 }

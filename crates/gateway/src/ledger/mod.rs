@@ -1,12 +1,11 @@
 //! The ledger: the gateway's database of uploads, owners, tokens and store profiles, in SQLite or
 //! PostgreSQL.
 //!
-//! Not here: decisions and calls to the store, which are the service's. Plain data goes in and out;
-//! no SQL leaves this folder.
+//! Not here: decisions and calls to the store (`service`). No SQL is outside of this folder.
 //!
-//! `sql` is the common vocabulary, `sqlite`, `postgres` and `schema` are the two databases,
-//! `transaction` and `database` unite them, and each other file adds the operations of one subject
-//! to [`Ledger`]. An operation fails only if the database fails or has damaged rows.
+//! `sql` has the types that both databases share; `sqlite`, `postgres` and `schema` are the two
+//! databases; `transaction` and `database` unite them. Each other file adds the operations of one
+//! subject to [`Ledger`]. An operation fails only if the database fails or has damaged rows.
 
 mod abort;
 mod api_tokens;

@@ -1,6 +1,6 @@
-//! The rows of parts. A declared upload has one row for each part of its plan from the beginning.
+//! The rows of parts. A declared upload has one row for each part of its plan from its begin.
 //!
-//! Not here: what the store holds. The service asks the store and records the answer here.
+//! Not here: lists of the parts in the store (`service/read`), which are recorded here.
 
 use super::database::Ledger;
 use super::error::LedgerResult;
@@ -17,15 +17,15 @@ use upload_types::wire::{CompletePart, PartSpec, StoredPart, UploadState};
 pub struct LedgerPart {
     pub number: PartNumber,
     pub size: u64,
-    /// The SHA-256 that the part is pinned to. `None` before the part is signed.
+    /// The SHA-256 to which the part is pinned. `None` before the part is signed.
     pub sha256: Option<Sha256>,
-    /// `None` before the part was seen in the store, or named by a request to complete.
+    /// `None` until the store has listed the part, or a complete has named it.
     pub etag: Option<ETag>,
 }
 
 impl Ledger {
-    /// Pins each part to its SHA-256, moves a pending upload to `uploading` and renews the lease:
-    /// all of it or nothing.
+    /// Pins each part to its SHA-256, moves a pending upload to `uploading` and renews the lease.
+    /// If one part does not match, nothing is written.
     pub async fn pin_parts(
         &self,
         id: &UploadId,
@@ -39,9 +39,9 @@ impl Ledger {
         self.write_or_roll_back(move |tx| {
             let from = [UploadState::Pending, UploadState::Uploading];
             let to = UploadState::Uploading;
-            let moved = transition(tx, &id, epoch, renewed, &from, to)?;
-            if moved != TransitionOutcome::Done {
-                return Ok((moved, TransactionEnd::RollBack));
+            let outcome = transition(tx, &id, epoch, renewed, &from, to)?;
+            if outcome != TransitionOutcome::Done {
+                return Ok((outcome, TransactionEnd::RollBack));
             }
             let sql = "UPDATE part SET sha256 = ?3 \
                        WHERE upload = ?1 AND number = ?2 AND size = ?4 AND (sha256 IS NULL OR sha256 = ?3)";
@@ -54,10 +54,7 @@ impl Ledger {
                 ]
             });
             let changed = tx.execute_each(sql, &rows.collect::<Vec<_>>())?;
-            Ok(all_matched(
-                parts.iter().map(|part| part.number),
-                &changed,
-            ))
+            Ok(outcome_of_rows(&parts, |part| part.number, &changed))
         })
         .await
     }
@@ -80,9 +77,9 @@ impl Ledger {
                 UploadState::Completing,
             ];
             let to = UploadState::Completing;
-            let moved = transition(tx, &id, epoch, renewed, &from, to)?;
-            if moved != TransitionOutcome::Done {
-                return Ok((moved, TransactionEnd::RollBack));
+            let outcome = transition(tx, &id, epoch, renewed, &from, to)?;
+            if outcome != TransitionOutcome::Done {
+                return Ok((outcome, TransactionEnd::RollBack));
             }
             let sql = "UPDATE part SET sha256 = ?3, etag = ?4 \
                        WHERE upload = ?1 AND number = ?2 AND (sha256 IS NULL OR sha256 = ?3)";
@@ -91,12 +88,12 @@ impl Ledger {
                 *values![id.as_str(), part.number.get(), sha256, etag]
             });
             let changed = tx.execute_each(sql, &rows.collect::<Vec<_>>())?;
-            Ok(all_matched(parts.iter().map(|part| part.number), &changed))
+            Ok(outcome_of_rows(&parts, |part| part.number, &changed))
         })
         .await
     }
 
-    /// Records parts that the store was seen to hold.
+    /// Records parts that the store has listed.
     pub async fn record_stored_parts(
         &self,
         id: &UploadId,
@@ -138,7 +135,7 @@ impl Ledger {
             let Some(upload) = find(tx, &owner, &id)? else {
                 return Ok(None);
             };
-            let parts = query_parts(tx, &id, 0, upload.parts_max())?;
+            let parts = query_parts(tx, &id, 0, upload.max_parts())?;
             Ok(Some((upload, parts)))
         })
         .await
@@ -171,16 +168,21 @@ fn read_part(row: &Row<'_>) -> sql::Result<LedgerPart> {
     })
 }
 
-/// Commits if the statement changed one row for each part. Otherwise reports the first part whose
-/// row did not match.
-fn all_matched(
-    numbers: impl Iterator<Item = PartNumber>,
+/// Commits if the statement changed one row for each part. Otherwise reports the first part without
+/// a matching row.
+fn outcome_of_rows<P>(
+    parts: &[P],
+    number: impl Fn(&P) -> PartNumber,
     changed: &[u64],
 ) -> (TransitionOutcome, TransactionEnd) {
-    match numbers.zip(changed).find(|(_, changed)| **changed != 1) {
+    match parts
+        .iter()
+        .zip(changed)
+        .find(|(_, changed)| **changed != 1)
+    {
         None => (TransitionOutcome::Done, TransactionEnd::Commit),
-        Some((number, _)) => (
-            TransitionOutcome::PartMismatch(number),
+        Some((part, _)) => (
+            TransitionOutcome::PartMismatch(number(part)),
             TransactionEnd::RollBack,
         ),
     }

@@ -1,7 +1,7 @@
 //! The usage of an owner, counted in the transaction that adds to it: concurrent requests cannot
 //! exceed a quota together.
 //!
-//! Not here: what exceeds a quota. See `limits`.
+//! Not here: the comparison with the quota (`limits`).
 
 use super::database::Ledger;
 use super::error::LedgerResult;
@@ -12,8 +12,8 @@ use crate::limits::{Excess, Quota, Usage};
 use upload_types::names::UploadId;
 
 impl Ledger {
-    /// Like [`Ledger::begin`], unless the owner would exceed the quota: then nothing is written. A
-    /// repetition of an earlier request is not counted.
+    /// Like [`Ledger::begin`], but writes nothing if the owner would exceed the quota. A repetition
+    /// of an earlier request is not counted.
     pub async fn begin_within_quota(
         &self,
         new: NewUpload,
@@ -49,8 +49,8 @@ fn usage(tx: &Transaction<'_>, owner: &str) -> sql::Result<Usage> {
         "UPDATE owner SET stored_bytes = stored_bytes WHERE segment = ?1",
         values![owner],
     )?;
-    // The states are listed as in the index `open_upload_by_owner`, which holds all columns that
-    // are read here.
+    // The states are listed as in the index `open_upload_by_owner`, which has all columns of this
+    // query.
     let sql = "SELECT count(*), CAST(coalesce(sum(size), 0) AS BIGINT) FROM upload \
                WHERE owner = ?1 AND state IN ('pending', 'uploading', 'completing', 'aborting')";
     let read = |row: &Row<'_>| Ok((row.number(0)?, row.number(1)?));
@@ -69,8 +69,8 @@ fn usage(tx: &Transaction<'_>, owner: &str) -> sql::Result<Usage> {
     })
 }
 
-/// Whether the owner of an upload would exceed the quota if that upload had `bytes`. The number of
-/// open uploads was checked when it began.
+/// The limit that the owner of an upload would exceed if the upload had `bytes`. The number of open
+/// uploads was checked when the upload began.
 pub(super) fn excess_if_size(
     tx: &Transaction<'_>,
     id: &UploadId,

@@ -1,18 +1,17 @@
-//! Why a hook rejected an upload.
+//! The rejection of an upload by a hook.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::hooks::{Disposal, Reason};
 
-/// A hook's rejection of an upload, and what happens to its object. Kept as JSON in the upload's
+/// A hook's rejection of an upload, and the disposal of its object. Stored as JSON in the upload's
 /// row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rejection {
     pub hook: String,
     pub reason: Reason,
-    /// What happens to the object.
-    pub fate: Disposal,
-    /// Until this time, a presigned URL that was issued earlier may still create the object again.
+    pub disposal: Disposal,
+    /// Until this time, a presigned URL may still create the object again.
     pub until: Timestamp,
 }

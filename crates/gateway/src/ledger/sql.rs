@@ -1,10 +1,10 @@
-//! The vocabulary of SQL that both databases share: values, rows, and errors.
+//! The SQL types that both databases share: values, rows, and errors.
 //!
-//! Not here: running statements. See `transaction`.
+//! The SQL of the ledger is portable: parameters are `?1`, each used with one type; a question mark
+//! has no other use; columns are integers, texts and blobs; times are milliseconds; a `sum` is
+//! `CAST(… AS BIGINT)`.
 //!
-//! SQL here is portable: parameters are `?1`, each used with one type; a question mark has no other
-//! use; columns are integers, texts and blobs; times are milliseconds; a `sum` is `CAST(… AS
-//! BIGINT)`.
+//! Not here: running statements (`transaction`).
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use rusqlite::ToSql;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 
-pub(super) use upload_sqlite::writer::TransactionEnd;
+pub(super) use upload_sqlite::TransactionEnd;
 use upload_types::names::Sha256;
 
 /// The value of a parameter. Its type is known even if it is NULL.
@@ -29,7 +29,7 @@ macro_rules! values {
 }
 pub(super) use values;
 
-/// Why an operation failed. All rows that it wrote are rolled back.
+/// The failure of an operation. All its changes are rolled back.
 #[derive(Debug)]
 pub(super) enum SqlError {
     Sqlite(rusqlite::Error),
@@ -45,7 +45,7 @@ pub(super) enum SqlError {
     IgnoredFailure,
     /// A column, by its index, has a value that this program does not write there.
     Damaged(usize, &'static str),
-    /// A row that must exist does not.
+    /// A row that must exist is missing.
     MissingRow,
 }
 

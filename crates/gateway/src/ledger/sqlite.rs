@@ -1,6 +1,6 @@
 //! Opening a ledger in a SQLite file.
 //!
-//! Not here: the tables (`schema`) and the thread that runs operations (`upload_sqlite::writer`).
+//! Not here: the tables (`schema`) and the thread that runs operations (`upload_sqlite::Writer`).
 
 use std::path::Path;
 

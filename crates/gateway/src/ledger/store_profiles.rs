@@ -1,6 +1,6 @@
 //! The results of probes, shared by all gateways of a ledger.
 //!
-//! Not here: the content of a profile, and how long it is valid.
+//! Not here: the content of a profile, and its validity (`store_check`).
 
 use std::time::Duration;
 

@@ -1,8 +1,10 @@
-//! The rows that the sweep takes: uploads that were abandoned, and ended uploads that may have
-//! leftovers in the store.
+//! The rows that the sweep takes: abandoned uploads, and ended uploads that may have leftovers in
+//! the store.
 //!
-//! Not here: what the sweep does with them. The sweep takes a row for a limited time, as a client
-//! takes a lease, so that two sweeps never work on the same row.
+//! The sweep takes a row for a limited time, as a client takes a lease, so that two sweeps never
+//! work on the same row.
+//!
+//! Not here: the actions of the sweep (`service/sweep`).
 
 use jiff::Timestamp;
 
@@ -13,24 +15,24 @@ use super::uploads::{COLUMNS, Upload, read_upload, sql_list};
 use upload_types::names::UploadId;
 use upload_types::wire::UploadState;
 
-/// The most rows that the sweep takes at a time.
+/// The maximum number of rows that the sweep takes at a time.
 pub const SWEEP_BATCH_ROWS: usize = 100;
 
-/// The states of open uploads, written as in the index `open_upload_by_lease`: SQLite uses the
-/// index for this text only.
+/// The states of open uploads. SQLite uses the index `open_upload_by_lease` only for this text,
+/// which is that of the index.
 const IS_OPEN: &str = "state IN ('pending', 'uploading', 'completing', 'aborting')";
 
 /// A set of rows that the sweep works on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SweepTask {
-    /// Uploads that are completing, and whose lease has ended.
+    /// Completing uploads with an ended lease.
     Completing,
-    /// Uploads whose form may have been posted by now.
+    /// Uploads by form that the browser may have posted by now.
     FormPosted,
-    /// Uploads that are aborting, or have expired without being completed, and whose lease has
-    /// ended. Forms are first checked as [`SweepTask::FormPosted`].
+    /// Aborting and expired uploads with an ended lease. Expired forms are not among them: they are
+    /// checked as [`SweepTask::FormPosted`] first.
     Expired,
-    /// Ended uploads whose leftovers in the store are to be cleaned up now.
+    /// Ended uploads with a cleanup that is due.
     CleanupDue,
 }
 
@@ -46,7 +48,7 @@ impl SweepTask {
     fn condition(self) -> String {
         let condition = match self {
             Self::CleanupDue => return "cleanup_at <= ?1".to_owned(),
-            // Written as in the index `form_upload_by_lease`.
+            // The text of the index `form_upload_by_lease`.
             Self::FormPosted => {
                 return "kind = 'form_post' AND state = 'uploading' AND lease_until <= ?1"
                     .to_owned();
@@ -69,11 +71,11 @@ impl SweepTask {
     }
 }
 
-/// What the ledger knows of a key in the store.
+/// The status of a key of the store in the ledger.
 pub enum KeyStatus {
     /// No upload has the key.
     Unknown,
-    /// The upload has ended, and no cleanup is scheduled: whatever the store has at the key is a
+    /// The upload has ended, and no cleanup is scheduled: a multipart upload at the key is a
     /// leftover.
     Leftover(Box<Upload>),
     /// The upload is open, or its cleanup is scheduled.
@@ -84,7 +86,7 @@ impl Ledger {
     /// Takes rows of a task until `until`. Expired uploads become `aborting`.
     ///
     /// The condition is repeated in the outer statement: under READ COMMITTED, the subquery may
-    /// have seen an older version of a row, for example one whose lease was renewed since.
+    /// have seen an older version of a row, for example the one before its lease was renewed.
     pub async fn take_sweep_task(
         &self,
         task: SweepTask,
@@ -122,7 +124,7 @@ impl Ledger {
         .await
     }
 
-    /// The status of each key. Changes nothing, unlike [`Ledger::schedule_key_cleanup`].
+    /// The status of each key.
     pub async fn key_statuses(&self, keys: Vec<String>) -> LedgerResult<Vec<(String, KeyStatus)>> {
         self.read(move |tx| {
             let leftover = format!(
@@ -162,8 +164,8 @@ impl Ledger {
         .await
     }
 
-    /// Schedules a cleanup of what an upload may have left in the store. An earlier time that is
-    /// scheduled already is kept.
+    /// Schedules a cleanup of the leftovers of an upload in the store. An earlier scheduled time is
+    /// kept.
     pub async fn schedule_cleanup(&self, id: &UploadId, at: Timestamp) -> LedgerResult<()> {
         let id = id.clone();
         self.write(move |tx| {
@@ -173,8 +175,8 @@ impl Ledger {
         .await
     }
 
-    /// Schedules the next cleanup of an upload that the caller has taken until `until`, or none.
-    /// Returns false if another caller has taken it.
+    /// Schedules the next cleanup, or none, of an upload that the caller has taken until `until`.
+    /// Returns false if another caller has taken the upload.
     pub async fn reschedule_cleanup(
         &self,
         id: &UploadId,
@@ -189,8 +191,8 @@ impl Ledger {
         .await
     }
 
-    /// Schedules a cleanup at `at` for each key whose upload has ended. Returns the keys that no
-    /// upload has.
+    /// Schedules a cleanup at `at` for each key of an ended upload. Returns the keys that no upload
+    /// has.
     pub async fn schedule_key_cleanup(
         &self,
         keys: Vec<String>,

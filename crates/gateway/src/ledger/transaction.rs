@@ -1,7 +1,6 @@
-//! A transaction on either database. Each operation of the ledger is written once, against this
-//! type.
+//! A transaction on either database. Each operation of the ledger is written once, for this type.
 //!
-//! Not here: how a transaction begins, commits and is repeated. See `database`.
+//! Not here: the begin, the end and the repetition of a transaction (`database`).
 
 use rusqlite::Connection;
 
@@ -28,7 +27,7 @@ impl Transaction<'_> {
     }
 
     /// Runs the statement once with each of `rows`, in order. Returns how many rows each run
-    /// changed. On PostgreSQL, many of them share a round trip.
+    /// changed. On PostgreSQL, many runs share a round trip.
     pub fn execute_each<const N: usize>(
         &self,
         sql: &str,

@@ -20,12 +20,11 @@ pub enum TransitionOutcome {
     PartMismatch(PartNumber),
 }
 
-/// How often a compare-and-set is tried if another gateway changes the row back and forth between
-/// two statements.
+/// Another gateway may change the row, and change it back, between two statements.
 const MAX_ATTEMPTS: u32 = 3;
 
 /// Moves an upload from one of the states `from` to `to` and renews its lease, if the lease has
-/// this epoch. From then on the row is locked until the transaction ends.
+/// this epoch. The row is locked until the transaction ends.
 pub(super) fn transition(
     tx: &Transaction<'_>,
     id: &UploadId,

@@ -1,8 +1,8 @@
-//! Uploads that are not declared: neither size nor digests are known when they begin, as with
-//! browsers.
+//! Uploads of browsers, which declare neither size nor SHA-256 when they begin.
 //!
-//! Not here: questions to the store. The parts of such an upload get rows when it is completing,
-//! from the store's list.
+//! The parts of such an upload get rows from the store's list when the upload becomes completing.
+//!
+//! Not here: requests to the store (`service/browser_upload`).
 
 use jiff::Timestamp;
 
@@ -32,9 +32,9 @@ impl Ledger {
         self.write_or_roll_back(move |tx| {
             let from = [UploadState::Pending, UploadState::Uploading];
             let to = UploadState::Uploading;
-            let moved = transition(tx, &id, epoch, renewed, &from, to)?;
-            if moved != TransitionOutcome::Done {
-                return Ok((Ok(moved), TransactionEnd::RollBack));
+            let outcome = transition(tx, &id, epoch, renewed, &from, to)?;
+            if outcome != TransitionOutcome::Done {
+                return Ok((Ok(outcome), TransactionEnd::RollBack));
             }
             if let Some(excess) = excess_if_size(tx, &id, bytes, quota)? {
                 return Ok((Err(excess), TransactionEnd::RollBack));
@@ -49,7 +49,7 @@ impl Ledger {
     }
 
     /// Moves an upload to `completing` with the plan and parts that the store lists, unless its
-    /// owner would exceed the quota. An upload that is completing already is not changed.
+    /// owner would exceed the quota.
     pub async fn start_completing_listed(
         &self,
         id: &UploadId,
@@ -63,9 +63,9 @@ impl Ledger {
         self.write_or_roll_back(move |tx| {
             let from = [UploadState::Pending, UploadState::Uploading];
             let to = UploadState::Completing;
-            let moved = transition(tx, &id, epoch, renewed, &from, to)?;
-            if moved != TransitionOutcome::Done {
-                return Ok((Ok(moved), TransactionEnd::RollBack));
+            let outcome = transition(tx, &id, epoch, renewed, &from, to)?;
+            if outcome != TransitionOutcome::Done {
+                return Ok((Ok(outcome), TransactionEnd::RollBack));
             }
             if let Some(excess) = excess_if_size(tx, &id, plan.size(), quota)? {
                 return Ok((Err(excess), TransactionEnd::RollBack));
@@ -100,7 +100,7 @@ impl Ledger {
     }
 
     /// Sets the time of the next check for a posted form. `until` is the time until which the
-    /// caller has taken the upload; if that has changed, nothing is written.
+    /// caller has taken the upload. If that time has changed, nothing is written.
     pub async fn postpone_form_check(
         &self,
         id: &UploadId,

@@ -1,20 +1,20 @@
 //! The kinds of uploads.
 
-/// How the bytes of an upload arrive.
+/// The way in which the bytes of an upload arrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UploadKind {
     /// By a plan: size and SHA-256 of every part are declared before the part is sent.
     Declared,
-    /// As a multipart upload with parts of any size. Only the store knows them.
+    /// As a multipart upload with parts of any size, which only the store lists.
     Multipart,
-    /// As one form that is posted to the store, at a time that the gateway does not learn.
+    /// As one form that a browser posts to the store, without a notice to the gateway.
     FormPost,
 }
 
 impl UploadKind {
     const ALL: [Self; 3] = [Self::Declared, Self::Multipart, Self::FormPost];
 
-    /// The word for it in the ledger.
+    /// The name in the ledger.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Declared => "declared",

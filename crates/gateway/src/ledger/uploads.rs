@@ -1,7 +1,8 @@
-//! The rows of uploads, and the operations that every upload has.
+//! The rows of uploads, and the operations for all kinds of uploads.
 //!
-//! Not here: the choice of a transition, which is the service's. Each transition is one
-//! compare-and-set that reports whether it succeeded.
+//! Each change of a state is one compare-and-set that reports whether it succeeded.
+//!
+//! Not here: the decision for a change (`service`).
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -26,15 +27,15 @@ pub struct UploadSpec {
     /// The owner's segment.
     pub owner: String,
     pub idempotency_key: String,
-    /// The digest of the request. It distinguishes a repeated request from another one with the
+    /// The SHA-256 of the request. It distinguishes a repeated request from another one with the
     /// same idempotency key.
     pub request_sha256: Sha256,
     pub name: String,
     pub content_type: String,
     pub metadata: BTreeMap<String, String>,
     pub kind: UploadKind,
-    /// If the upload is not declared: a placeholder until the upload is completing, then the parts
-    /// that the store lists.
+    /// Unless the upload is declared: a placeholder until the upload is completing, then computed
+    /// from the parts that the store lists.
     pub plan: Plan,
     pub key: Key,
     /// A random value in the object's metadata. It distinguishes the upload's object from any other
@@ -44,7 +45,7 @@ pub struct UploadSpec {
 }
 
 impl UploadSpec {
-    /// Whether the upload is one object without a multipart upload in the store.
+    /// Returns true if the upload is one object without a multipart upload in the store.
     #[must_use]
     pub fn is_single(&self) -> bool {
         match self.kind {
@@ -54,9 +55,9 @@ impl UploadSpec {
         }
     }
 
-    /// The most parts that can have rows.
+    /// The maximum number of rows of parts.
     #[must_use]
-    pub fn parts_max(&self) -> u32 {
+    pub fn max_parts(&self) -> u32 {
         if self.kind == UploadKind::Declared {
             self.plan.count()
         } else {
@@ -65,17 +66,17 @@ impl UploadSpec {
     }
 }
 
-/// An upload that is to begin.
+/// An upload to begin.
 pub struct NewUpload {
     pub spec: UploadSpec,
-    /// Parts of the plan that are pinned and signed at once. If there are any, the upload begins as
+    /// Parts of the plan that are pinned at once. If there are any, the upload begins as
     /// `uploading`.
     pub pinned: Vec<PartSpec>,
     pub holder: Option<String>,
     pub renewed: Renewed,
 }
 
-/// An upload as the ledger has it.
+/// The row of an upload.
 #[derive(Clone)]
 pub struct Upload {
     pub spec: UploadSpec,
@@ -85,11 +86,10 @@ pub struct Upload {
     pub lease: Lease,
     pub expires_at: Timestamp,
     pub receipt: Option<Receipt>,
-    /// Why a hook has rejected it.
     pub rejection: Option<Rejection>,
 }
 
-/// An upload is read like its spec, which has most of the fields.
+/// Most of the fields are in the spec.
 impl Deref for Upload {
     type Target = UploadSpec;
 
@@ -132,7 +132,7 @@ impl Ledger {
         .await
     }
 
-    /// A page of the owner's uploads, newest first: at most `limit` of them, those behind `after`
+    /// A page of the owner's uploads, newest first: at most `limit`, and only those behind `after`
     /// if it is given.
     pub async fn uploads(
         &self,
@@ -254,14 +254,14 @@ pub(super) fn sql_list(states: &[UploadState]) -> String {
 pub(super) fn insert(tx: &Transaction<'_>, new: &NewUpload) -> sql::Result<Option<Upload>> {
     let spec = &new.spec;
     let metadata = serde_json::to_string(&spec.metadata).map_err(|_| damaged(6, "metadata"))?;
-    // A form is signed when its upload begins.
-    let is_signed = !new.pinned.is_empty() || spec.kind == UploadKind::FormPost;
-    let state = if is_signed {
+    // The form of an upload by form is signed at once, too.
+    let is_signed_at_once = !new.pinned.is_empty() || spec.kind == UploadKind::FormPost;
+    let state = if is_signed_at_once {
         UploadState::Uploading
     } else {
         UploadState::Pending
     };
-    // Waits for another gateway that is inserting the same idempotency key.
+    // On PostgreSQL, this waits for another gateway that is inserting the same idempotency key.
     let sql = format!(
         "INSERT INTO upload (id, owner, idempotency_key, request_sha256, name, size, content_type, metadata, part_size, \
          part_count, key, token, holder, lease_until, created_at, expires_at, state, kind, epoch) \

@@ -1,7 +1,7 @@
 //! The transition to `verified`, or to `ready` if no hooks are configured.
 //!
-//! Not here: the proof that the object matches the upload. The service has it before it calls these
-//! operations.
+//! Not here: the check that the object matches the upload (`service/complete`), which precedes
+//! these operations.
 
 use jiff::Timestamp;
 
@@ -34,9 +34,9 @@ impl Ledger {
         .await
     }
 
-    /// Like [`Ledger::mark_verified`], for an upload of one part whose object was verified before
-    /// the upload was moved to `completing`. Checks epoch and SHA-256, as that move would have.
-    /// Returns false, and writes nothing, if a check fails.
+    /// Like [`Ledger::mark_verified`], for an upload of one part that need not be completing yet.
+    /// Checks epoch and SHA-256, as [`Ledger::start_completing`] does. Returns false, and writes
+    /// nothing, if a check fails.
     pub async fn mark_single_verified(
         &self,
         receipt: &Receipt,
@@ -66,7 +66,7 @@ impl Ledger {
     }
 }
 
-/// The values that are written when an upload is verified.
+/// The columns of a verified upload.
 struct Verified {
     id: UploadId,
     size: i64,

@@ -29,7 +29,7 @@ pub struct Usage {
 pub enum Excess {
     /// The upload fits once other uploads have ended.
     Temporary(Limit),
-    /// The upload never fits, however long the client waits.
+    /// Waiting does not help.
     Permanent(Limit),
 }
 
@@ -43,7 +43,7 @@ pub enum Limit {
 
 impl Quota {
     /// The limit that an upload of `size` more bytes would exceed, if any. Permanent excesses are
-    /// reported first: an unfinished upload may still be aborted, but a ready one stays.
+    /// reported first: an unfinished upload may still be aborted, a ready one stays.
     #[must_use]
     pub fn excess(&self, usage: Usage, size: u64) -> Option<Excess> {
         let exceeded = |limit: Option<u64>, amount: u64| limit.filter(|limit| amount > *limit);

@@ -1,4 +1,4 @@
-//! Rate limit: how many URLs an owner may have signed per second.
+//! The rate limit of signed URLs per owner.
 //!
 //! Not here: quotas. The rate is counted in the memory of each gateway, since it protects one
 //! machine.
@@ -17,17 +17,17 @@ const CALLS_BETWEEN_CLEANUPS: u32 = 4096;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     pub per_second: NonZeroU32,
-    /// The number of URLs that may be signed at once after a pause. A call that asks for more than
-    /// this can never be granted.
+    /// The number of URLs that may be signed at once after a pause. A call for more URLs is never
+    /// granted.
     pub burst: NonZeroU32,
 }
 
-/// Why signatures are not granted.
+/// The reason that signatures are not granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RateExceeded {
     /// Enough signatures are available after this many seconds, at least one.
     RetryAfter { seconds: u64 },
-    /// The call asks for more signatures than the burst.
+    /// The call is for more signatures than the burst.
     MoreThanBurst { burst: u32 },
 }
 
@@ -65,10 +65,7 @@ impl<C: Clock + Clone> RateLimiter<C> {
         }
     }
 
-    /// Takes `count` signatures from the owner's bucket: all or none.
-    ///
-    /// # Errors
-    /// [`RateExceeded`] if the bucket has fewer.
+    /// Takes `count` signatures from the owner's bucket. Takes none if the bucket has fewer.
     pub fn take(&self, owner: &str, count: usize) -> Result<(), RateExceeded> {
         let count = NonZeroU32::new(u32::try_from(count).unwrap_or(u32::MAX));
         let (Some(buckets), Some(count)) = (&self.buckets, count) else {
@@ -109,11 +106,11 @@ mod tests {
         let limiter = RateLimiter::with_clock(Some(Rate { per_second, burst }), clock.clone());
         let retry_after = |seconds| Err(RateExceeded::RetryAfter { seconds });
         assert_eq!(limiter.take("a", 600), Ok(()));
-        assert_eq!(limiter.take("a", 401), retry_after(1), "one is missing");
+        assert_eq!(limiter.take("a", 401), retry_after(1), "one too many");
         assert_eq!(
             limiter.take("a", 400),
             Ok(()),
-            "the rejected call took none"
+            "a rejected call takes no signatures"
         );
         assert_eq!(limiter.take("a", 250), retry_after(3));
         assert_eq!(limiter.take("b", 1000), Ok(()));

@@ -100,14 +100,24 @@ fn query_parameter(name: &str, schema: &Value, description: &str) -> Value {
     json!({"name": name, "in": "query", "required": false, "schema": schema, "description": description})
 }
 
-#[expect(clippy::too_many_lines, reason = "one table")]
 fn calls() -> Vec<Call> {
-    use Code::{
-        Busy, Gone, IdempotencyMismatch, LeaseHeld, LeaseLost, NameInvalid, NotAbortable, NotFound,
-        PartPinned, PartsMismatch, QuotaExceeded, RateLimited, SourceMismatch, StoreUnavailable,
-        TypeNotAllowed, Unavailable,
-    };
-    let call = |method, path, summary, responses| Call {
+    let groups = [
+        gateway_calls(),
+        begin_calls(),
+        upload_calls(),
+        object_calls(),
+    ];
+    groups.into_iter().flatten().collect()
+}
+
+/// A call without parameters, request body and special errors.
+fn call(
+    method: &'static str,
+    path: &'static str,
+    summary: &'static str,
+    responses: Vec<(u16, &'static str, Option<Body>)>,
+) -> Call {
+    Call {
         method,
         path,
         summary,
@@ -115,8 +125,13 @@ fn calls() -> Vec<Call> {
         request: None,
         responses,
         errors: &[],
-    };
-    let json = |name| Some(Body::Json(name));
+    }
+}
+
+/// The calls that are not about one upload.
+fn gateway_calls() -> Vec<Call> {
+    use Code::{NotFound, Unavailable};
+
     vec![
         call(
             "get",
@@ -143,8 +158,46 @@ fn calls() -> Vec<Call> {
             "get",
             "/v1",
             "Limits and capabilities of the backend",
-            vec![(200, "limits and capabilities", json("BackendInfo"))],
+            vec![(
+                200,
+                "limits and capabilities",
+                Some(Body::Json("BackendInfo")),
+            )],
         ),
+        Call {
+            request: Some("BatchRequest"),
+            ..call(
+                "post",
+                "/v1/batch",
+                "Begins and completes at most 256 uploads, each with its own outcome",
+                vec![(
+                    200,
+                    "one outcome for each call",
+                    Some(Body::Json("BatchResponse")),
+                )],
+            )
+        },
+        Call {
+            request: Some("S3Events"),
+            errors: &[NotFound],
+            ..call(
+                "post",
+                EVENTS,
+                "Accepts the events that a store pushes, if this is configured",
+                vec![(200, "accepted", None)],
+            )
+        },
+    ]
+}
+
+/// The calls about the uploads of an owner.
+fn begin_calls() -> Vec<Call> {
+    use Code::{
+        Busy, Gone, IdempotencyMismatch, LeaseHeld, NameInvalid, NotFound, PartPinned,
+        QuotaExceeded, RateLimited, StoreUnavailable, TypeNotAllowed,
+    };
+
+    vec![
         Call {
             parameters: vec![
                 query_parameter(
@@ -163,7 +216,7 @@ fn calls() -> Vec<Call> {
                 "get",
                 "/v1/uploads",
                 "Lists the caller's uploads, newest first, 500 per page",
-                vec![(200, "a page", json("UploadList"))],
+                vec![(200, "a page", Some(Body::Json("UploadList")))],
             )
         },
         Call {
@@ -190,18 +243,32 @@ fn calls() -> Vec<Call> {
                 "/v1/uploads",
                 "Begins an upload, or finds the one that was begun with this key",
                 vec![
-                    (201, "begun", json("BeginResponse")),
-                    (200, "begun by an earlier request", json("BeginResponse")),
+                    (201, "begun", Some(Body::Json("BeginResponse"))),
+                    (
+                        200,
+                        "begun by an earlier request",
+                        Some(Body::Json("BeginResponse")),
+                    ),
                 ],
             )
         },
+    ]
+}
+
+/// The calls about an unfinished upload.
+fn upload_calls() -> Vec<Call> {
+    use Code::{
+        Busy, Gone, LeaseHeld, LeaseLost, NotAbortable, PartPinned, RateLimited, StoreUnavailable,
+    };
+
+    vec![
         Call {
             parameters: vec![id_parameter()],
             ..call(
                 "get",
                 "/v1/uploads/{id}",
                 "Gets the status of an upload",
-                vec![(200, "the upload", json("UploadStatus"))],
+                vec![(200, "the upload", Some(Body::Json("UploadStatus")))],
             )
         },
         Call {
@@ -210,7 +277,7 @@ fn calls() -> Vec<Call> {
                 query_parameter(
                     "epoch",
                     &json!({"type": "integer", "minimum": 0}),
-                    "the epoch of the caller; without it, the upload is aborted whoever holds its lease",
+                    "the epoch of the caller; without it, the upload is aborted regardless of its holder",
                 ),
             ],
             errors: &[LeaseLost, Busy, NotAbortable, StoreUnavailable],
@@ -229,7 +296,7 @@ fn calls() -> Vec<Call> {
                 "post",
                 "/v1/uploads/{id}/claim",
                 "Claims the lease of an upload, or renews it",
-                vec![(200, "granted", json("ClaimResponse"))],
+                vec![(200, "granted", Some(Body::Json("ClaimResponse")))],
             )
         },
         Call {
@@ -250,7 +317,7 @@ fn calls() -> Vec<Call> {
                 vec![(
                     200,
                     "a presigned request for each part",
-                    json("SignResponse"),
+                    Some(Body::Json("SignResponse")),
                 )],
             )
         },
@@ -268,9 +335,19 @@ fn calls() -> Vec<Call> {
                 "get",
                 "/v1/uploads/{id}/parts",
                 "Lists the parts in the store, 1000 per page",
-                vec![(200, "a page", json("PartList"))],
+                vec![(200, "a page", Some(Body::Json("PartList")))],
             )
         },
+    ]
+}
+
+/// The calls that complete an upload and read its object.
+fn object_calls() -> Vec<Call> {
+    use Code::{
+        Busy, Gone, LeaseLost, PartsMismatch, RateLimited, SourceMismatch, StoreUnavailable,
+    };
+
+    vec![
         Call {
             parameters: vec![id_parameter()],
             request: Some("CompleteRequest"),
@@ -287,11 +364,15 @@ fn calls() -> Vec<Call> {
                 "/v1/uploads/{id}/complete",
                 "Completes an upload, or returns the outcome of an earlier complete",
                 vec![
-                    (200, "the object matches the upload", json("Receipt")),
+                    (
+                        200,
+                        "the object matches the upload",
+                        Some(Body::Json("Receipt")),
+                    ),
                     (
                         202,
                         "the outcome is not known yet; repeat the request",
-                        json("CompletePending"),
+                        Some(Body::Json("CompletePending")),
                     ),
                 ],
             )
@@ -310,26 +391,7 @@ fn calls() -> Vec<Call> {
                 "get",
                 "/v1/uploads/{id}/url",
                 "Gets a URL to read the object",
-                vec![(200, "a URL", json("ReadUrl"))],
-            )
-        },
-        Call {
-            request: Some("BatchRequest"),
-            ..call(
-                "post",
-                "/v1/batch",
-                "Begins and completes at most 256 uploads, each with its own outcome",
-                vec![(200, "one outcome for each call", json("BatchResponse"))],
-            )
-        },
-        Call {
-            request: Some("S3Events"),
-            errors: &[NotFound],
-            ..call(
-                "post",
-                EVENTS,
-                "Accepts the events that a store pushes, if this is configured",
-                vec![(200, "accepted", None)],
+                vec![(200, "a URL", Some(Body::Json("ReadUrl")))],
             )
         },
     ]

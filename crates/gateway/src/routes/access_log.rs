@@ -1,8 +1,8 @@
 //! The access log: an id for each request, a log line for each response, and the metrics of
 //! requests.
 //!
-//! The log names owner, method, route, status and sizes. It contains no path, query or header,
-//! since those may contain secrets.
+//! A log line has owner, method, route, status, time and sizes. It contains no path, query or
+//! header, since those may contain secrets.
 
 use std::fmt;
 use std::time::Instant;
@@ -21,7 +21,7 @@ use crate::metrics::metrics;
 /// The header with the id, in the request and in the response.
 const REQUEST_ID_HEADER: &str = "x-request-id";
 const MAX_REQUEST_ID_BYTES: usize = 64;
-/// The label of methods and routes that are not the gateway's own.
+/// The label of unknown methods and routes.
 const OTHER: &str = "other";
 
 /// The id of a request: that of its header if it is valid, otherwise a new one.
@@ -89,7 +89,7 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
 
 /// The template of the matched route. All paths without a template have one label.
 fn route_label(matched: Option<&MatchedPath>) -> String {
-    // Wildcards are the router's own and match any path.
+    // Templates with wildcards are internal to the router, and match any path.
     let template = matched
         .map(MatchedPath::as_str)
         .filter(|template| !template.contains("{*"));

@@ -8,7 +8,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode};
 
 use super::gateway::Gateway;
-use super::respond::no_such_path;
+use super::responses::no_such_path;
 use crate::problem::Refusal;
 use upload_types::wire::Code;
 

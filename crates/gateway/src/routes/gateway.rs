@@ -1,5 +1,7 @@
 //! The state behind the routes: authentication, the service once the store is checked, and the
 //! limit on concurrent calls.
+//!
+//! Not here: the start of a gateway (`server`).
 
 use std::sync::{Arc, OnceLock};
 
@@ -20,7 +22,7 @@ const UNAVAILABLE_RETRY_SECONDS: u64 = 1;
 
 /// A gateway that listens. It serves calls once it has a service.
 pub struct Gateway {
-    guard: Authenticator,
+    authenticator: Authenticator,
     service: OnceLock<Arc<Service>>,
     event_receiver: OnceLock<EventReceiver>,
     health: Health,
@@ -33,7 +35,7 @@ pub struct EventReceiver {
     pub inbox: PushInbox,
 }
 
-/// The owner that a request acts for, and the service that serves it.
+/// The owner of a request, and the service that serves it.
 #[derive(Clone)]
 pub struct Caller {
     pub owner: Owner,
@@ -41,9 +43,9 @@ pub struct Caller {
 }
 
 impl Gateway {
-    pub fn new(guard: Authenticator) -> Self {
+    pub fn new(authenticator: Authenticator) -> Self {
         Self {
-            guard,
+            authenticator,
             service: OnceLock::new(),
             event_receiver: OnceLock::new(),
             health: Health::default(),
@@ -81,8 +83,8 @@ impl Gateway {
     /// Authenticates a request. The permit must be held for the duration of the call.
     ///
     /// # Errors
-    /// Those of [`Authenticator::owner`]; `invalid_request` for a body that is not declared as JSON;
-    /// `unavailable` if there are too many calls, or if the store is not checked yet.
+    /// Those of [`Authenticator::owner`]; `invalid_request` for a body without the content type of
+    /// JSON; `unavailable` if there are too many calls, or if the store is not checked yet.
     pub async fn admit(
         &self,
         method: &Method,
@@ -91,7 +93,7 @@ impl Gateway {
     ) -> Result<(SemaphorePermit<'_>, Caller), Refusal> {
         let unavailable = || Refusal::retry_after(Code::Unavailable, UNAVAILABLE_RETRY_SECONDS);
         let permit = self.permits.try_acquire().map_err(|_| unavailable())?;
-        let owner = self.guard.owner(uri, headers).await?;
+        let owner = self.authenticator.owner(uri, headers).await?;
         if !has_json_body(method, headers) {
             return Err(Refusal::with_detail(
                 Code::InvalidRequest,

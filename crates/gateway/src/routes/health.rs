@@ -1,6 +1,6 @@
-//! The readiness of a gateway: whether ledger and store respond.
+//! The readiness of a gateway: ledger and store must respond.
 //!
-//! They are checked at most once per second, however often readiness is requested.
+//! They are checked at most once per second, even if readiness is requested more often.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -8,11 +8,11 @@ mod events;
 mod gateway;
 mod health;
 mod monitoring;
-mod respond;
+mod responses;
 mod router;
 mod uploads;
 
 pub use access_log::RequestId;
 pub use gateway::{Caller, Gateway};
-pub use respond::{add_gateway_headers, not_found};
+pub use responses::{add_gateway_headers, not_found};
 pub use router::{api_router, metrics_router, with_common_layers};

@@ -12,7 +12,7 @@ use super::access_log::log_access;
 use super::events::push_events;
 use super::gateway::Gateway;
 use super::monitoring::{healthz, metrics, readyz};
-use super::respond::{add_gateway_headers, method_not_allowed, not_found};
+use super::responses::{add_gateway_headers, method_not_allowed, not_found};
 use super::uploads::{abort, batch, begin, claim, complete, info, list, parts, sign, status, url};
 use crate::cors::Origins;
 use crate::openapi::openapi;
@@ -39,7 +39,7 @@ pub fn api_router(gateway: Arc<Gateway>) -> Router {
         .fallback(not_found)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(from_fn_with_state(Arc::clone(&gateway), authenticate));
-    // Outside of `v1`, since stores authenticate with a secret of their own.
+    // Outside of `v1`, since stores authenticate with another secret than clients.
     let events = post(push_events).layer(DefaultBodyLimit::max(MAX_EVENT_BYTES));
     Router::new()
         .route("/v1/events/s3", events)

@@ -1,5 +1,5 @@
-//! The calls about uploads: each handler reads its request, calls the service, and makes a response
-//! of the result.
+//! The calls about uploads: each handler parses its request, calls the service, and converts the
+//! result to a response.
 
 use axum::extract::{Extension, FromRequestParts, Path, Query};
 use axum::http::request::Parts;
@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::gateway::Caller;
-use super::respond::ApiResponse;
+use super::responses::ApiResponse;
 use crate::json_body::{JsonBody, invalid_json};
 use crate::problem::Refusal;
 use crate::service::{BatchCall, Begun, Completion};
@@ -20,7 +20,7 @@ use upload_types::wire::{
     UploadStatus,
 };
 
-/// Seconds until a complete whose outcome is not known yet is worth repeating.
+/// Seconds until a complete with unknown outcome is worth repeating.
 const PENDING_RETRY_SECONDS: u64 = 1;
 
 type JsonResult<T> = Result<axum::Json<T>, Refusal>;

@@ -17,17 +17,17 @@ use upload_s3::Fault;
 use upload_types::crash;
 use upload_types::wire::{Code, UploadState};
 
-/// Whether the multipart upload that the ledger names is removed too.
+/// The treatment of the multipart upload that the ledger names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OwnMultipart {
+pub enum NamedMultipart {
     Keep,
     Abort,
 }
 
 impl Service {
     /// Aborts an upload and removes it from the store. With an epoch, aborts only if the caller
-    /// still holds the lease. Without one, aborts whoever holds it (an abort by hand). A URL that
-    /// was signed before may still create the object of a single PUT until it expires.
+    /// still holds the lease. Without one, aborts regardless of the holder (an abort by hand). A
+    /// URL that was signed before may still create the object of a single PUT until it expires.
     ///
     /// # Errors
     /// `lease_lost` for an earlier epoch, `not_abortable` once the upload is completing or
@@ -39,8 +39,8 @@ impl Service {
         match upload.state {
             UploadState::Aborted | UploadState::Expired | UploadState::Rejected => return Ok(()),
             UploadState::Aborting => {}
-            // A caller that has lost the lease is told so first, whatever the new holder has done
-            // since.
+            // `lease_lost` comes before a refusal of the state: the new holder has caused the
+            // state.
             _ if epoch.is_some_and(|epoch| epoch != upload.lease.epoch) => {
                 return Err(Refusal::new(Code::LeaseLost));
             }
@@ -49,8 +49,8 @@ impl Service {
             }
             UploadState::Pending | UploadState::Uploading => {
                 let until = self.renewed().lease_until;
-                let given_up = self.ledger.start_aborting(&upload.id, epoch, until).await;
-                match given_up.map_err(ledger_failed)? {
+                let outcome = self.ledger.start_aborting(&upload.id, epoch, until).await;
+                match outcome.map_err(ledger_failed)? {
                     TransitionOutcome::Done => {}
                     TransitionOutcome::LeaseLost => return Err(Refusal::new(Code::LeaseLost)),
                     TransitionOutcome::WrongState(_) | TransitionOutcome::PartMismatch(_) => {
@@ -83,7 +83,7 @@ impl Service {
     }
 
     /// Ends an upload that is in one of the states `from`, and schedules a cleanup for the time
-    /// when all its URLs have expired: until then, something may still arrive in the store. Returns
+    /// when all its URLs have expired. Until then, bytes may still arrive in the store. Returns
     /// false if the upload is in another state.
     pub(super) async fn end(
         &self,
@@ -104,19 +104,20 @@ impl Service {
         Ok(has_ended)
     }
 
-    /// Removes from the store everything of the upload that has no use: everything if the upload is
-    /// gone, otherwise multipart uploads that the ledger does not name.
+    /// Removes the leftovers of an upload from the store. If the upload is gone, these are its
+    /// object and all its multipart uploads; otherwise, the multipart uploads that the ledger does
+    /// not name.
     pub(super) async fn remove_leftovers(&self, upload: &Upload) -> Result<(), Fault> {
         let is_gone = is_gone(upload.state);
         if !upload.is_single() {
-            let own = if is_gone {
-                OwnMultipart::Abort
+            let named = if is_gone {
+                NamedMultipart::Abort
             } else {
-                OwnMultipart::Keep
+                NamedMultipart::Keep
             };
-            self.remove_multiparts(upload, own).await?;
+            self.remove_multiparts(upload, named).await?;
         }
-        // The object of a single PUT, or of a complete that took effect late.
+        // The object of a single PUT, or of a complete that had its effect late.
         if is_gone && self.find_own_object(upload).await?.is_some() {
             self.store.delete(&upload.key).await?;
         }
@@ -128,14 +129,14 @@ impl Service {
     pub(super) async fn remove_multiparts(
         &self,
         upload: &Upload,
-        own: OwnMultipart,
+        named: NamedMultipart,
     ) -> Result<(), Fault> {
         let mut multiparts = self.store.find(&upload.key).await?;
-        let named = upload.store_upload.as_ref();
-        multiparts.retain(|multipart| Some(multipart) != named);
+        let named_id = upload.store_upload.as_ref();
+        multiparts.retain(|multipart| Some(multipart) != named_id);
         // The store need not list the multipart upload that the ledger names.
-        if own == OwnMultipart::Abort {
-            multiparts.extend(named.cloned());
+        if named == NamedMultipart::Abort {
+            multiparts.extend(named_id.cloned());
         }
         for multipart in multiparts {
             match self.store.abort(&upload.key, &multipart).await {

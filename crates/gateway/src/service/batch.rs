@@ -16,13 +16,13 @@ use crate::auth::Owner;
 use crate::problem::Refusal;
 use upload_types::wire::{BatchBegin, BatchComplete, BeginRequest};
 
-/// A call of a batch, or the refusal of a call that does not parse.
+/// A call of a batch, or its refusal if it does not parse.
 pub type BatchCall<T> = Result<T, Refusal>;
 
 impl Service {
-    /// Runs the calls as [`Service::begin`] and [`Service::complete`] run each of them alone. The
-    /// results have the order of the calls. Begins with the same idempotency key run one after the
-    /// other, so that later ones repeat the first one.
+    /// Runs each call as [`Service::begin`] or [`Service::complete`] does. The results have the
+    /// order of the calls. Begins with the same idempotency key run one after the other, so that
+    /// later ones repeat the first one.
     pub async fn batch(
         self: &Arc<Self>,
         owner: &Owner,

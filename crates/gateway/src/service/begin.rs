@@ -1,7 +1,7 @@
-//! Begin: from a request to a row with a key, then to a multipart upload in the store.
+//! Begin: inserts the row of an upload, then creates its multipart upload in the store.
 //!
-//! The row is committed before the first request to the store, so that a row names the key of
-//! everything in the store.
+//! The row is committed before the first request to the store, so that everything in the store is
+//! at the key of a row.
 
 use std::sync::Arc;
 
@@ -42,8 +42,8 @@ impl Service {
         validation::check_word("the idempotency key", idempotency_key)?;
         validation::check_begin(&request, &self.config.allow_types)?;
         let plan = self.plan(&request)?;
-        // Parts for another part size than the plan's are ignored: the client made them before it
-        // knew the plan.
+        // Parts with another size than the plan's are ignored: the client computed them before it
+        // got the plan.
         let parts = request.parts.take().unwrap_or_default();
         let parts = if validation::check_parts(&plan, &parts).is_ok() {
             parts
@@ -115,19 +115,19 @@ impl Service {
     }
 
     /// Inserts the row of a new upload, or finds the row of an earlier request with the same
-    /// idempotency key. Returns whether the row is new.
+    /// idempotency key. Returns true with a new row.
     ///
     /// # Errors
     /// `quota_exceeded`, `idempotency_mismatch`, `unavailable`.
     pub(super) async fn insert(&self, new: NewUpload) -> Result<(Upload, bool), Refusal> {
-        let (digest, kind, now) = (new.spec.request_sha256, new.spec.kind, new.spec.created_at);
+        let (sha256, kind, now) = (new.spec.request_sha256, new.spec.kind, new.spec.created_at);
         let (upload, is_new) = self
             .ledger
             .begin_within_quota(new, self.config.quota)
             .await
             .map_err(ledger_failed)??;
         crash::point("gateway.begin.recorded");
-        if upload.request_sha256 != digest || upload.kind != kind {
+        if upload.request_sha256 != sha256 || upload.kind != kind {
             return Err(Refusal::new(Code::IdempotencyMismatch));
         }
         if is_new {
@@ -139,9 +139,9 @@ impl Service {
         Ok((with_expiry(upload, now), is_new))
     }
 
-    /// The epoch for a repeated begin. The same client repeats the request, since it knows the
-    /// idempotency key. Its holder keeps the epoch, which the client may not know yet; a delayed
-    /// duplicate of the request then does not invalidate it.
+    /// The epoch for a repeated begin. The request is from the same client, since it has the
+    /// idempotency key, so the holder keeps its epoch. A delayed duplicate of the request therefore
+    /// does not invalidate the epoch.
     async fn epoch_for_repeat(
         &self,
         upload: &Upload,

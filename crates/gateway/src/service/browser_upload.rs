@@ -1,7 +1,7 @@
 //! Uploads from browsers in parts: begun, signed and completed without declared sizes and SHA-256.
 //!
-//! The store lists the parts, and its list is completed. Keys, quotas, the order of writes and the
-//! check of the object are the same as for all uploads.
+//! An upload is completed with the parts that the store lists. Keys, quotas, the order of writes
+//! and the check of the object are the same as for all uploads.
 //!
 //! Not here: uploads in one form (`form_upload`), and the HTTP routes (`companion`).
 
@@ -14,10 +14,10 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::completion::Completion;
 use super::completion_source::CompletionSource;
 use super::core::Service;
-use super::lifecycle::{accepts_parts, is_complete, is_gone, refuse_parts};
+use super::lifecycle::{accepts_parts, is_complete, is_gone, refuse_parts, refuse_transition};
 use super::multipart::Reuse;
 use super::new_upload::{Arrival, internal_error};
-use super::sign::signing_refusal;
+
 use super::url_ttl::upload_url_ttl;
 use crate::auth::Owner;
 use crate::lease::Renewed;
@@ -182,13 +182,13 @@ impl Service {
             .as_deref()
             .ok_or_else(|| Refusal::retry_after(Code::Busy, 1))?;
         let (epoch, quota) = (upload.lease.epoch, self.config.quota);
-        let signing = self
+        let outcome = self
             .ledger
             .reserve_size(&upload.id, epoch, min_size, quota, self.renewed())
             .await
             .map_err(ledger_failed)??;
-        if signing != TransitionOutcome::Done {
-            return Err(signing_refusal(signing));
+        if outcome != TransitionOutcome::Done {
+            return Err(refuse_transition(outcome));
         }
         let ttl = upload_url_ttl(&upload, self.config.url_ttl);
         let mut signed = Vec::with_capacity(numbers.len());
@@ -203,7 +203,8 @@ impl Service {
         Ok(signed)
     }
 
-    /// All parts in the store; of a complete upload, those with which it was completed.
+    /// All parts of an upload in the store, or, once it is complete, those with which it was
+    /// completed.
     ///
     /// # Errors
     /// As [`Service::parts`].
@@ -213,7 +214,7 @@ impl Service {
         reference: UploadRef<'_>,
     ) -> Result<Vec<StoredPart>, Refusal> {
         let upload = self.find_multipart(owner, reference).await?;
-        let max_parts = usize::try_from(upload.parts_max()).unwrap_or(usize::MAX);
+        let max_parts = usize::try_from(upload.max_parts()).unwrap_or(usize::MAX);
         let (mut parts, mut after) = (Vec::new(), 0);
         loop {
             let page = self.parts(owner, upload.id.as_str(), after).await?;
@@ -249,7 +250,7 @@ impl Service {
                 return Ok(receipt);
             }
             let (upload, source) = if upload.state == UploadState::Completing {
-                let rows = self.ledger.parts(&upload.id, 0, upload.parts_max()).await;
+                let rows = self.ledger.parts(&upload.id, 0, upload.max_parts()).await;
                 let rows = rows.map_err(ledger_failed)?;
                 let source = CompletionSource::from_rows(&upload, rows, None)
                     .ok_or_else(|| Refusal::retry_after(Code::Busy, 1))?;
@@ -291,7 +292,7 @@ impl Service {
         self.abort(owner, upload.id.as_str(), None).await
     }
 
-    /// The upload with the plan that follows from the sizes of its parts, and the source for its
+    /// The upload with a plan computed from the sizes of its parts, and the source for its
     /// completion.
     pub(super) fn measure(
         &self,

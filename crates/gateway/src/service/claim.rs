@@ -14,11 +14,11 @@ use crate::validation;
 use upload_types::crash;
 use upload_types::wire::{ClaimRequest, ClaimResponse, Code};
 
-/// How often a claim is decided again because another call has changed the lease in between.
+/// A claim is decided again if another call has changed the lease in between.
 const MAX_CLAIM_ATTEMPTS: usize = 8;
 
 impl Service {
-    /// Gives the upload to a holder.
+    /// Gives the lease of the upload to a holder.
     ///
     /// # Errors
     /// `lease_held`, `lease_lost`, `gone`, `not_found`.
@@ -37,8 +37,7 @@ impl Service {
         Ok(ClaimResponse { epoch })
     }
 
-    /// Decides a claim and records it. Decides again if another call was faster. Returns the epoch
-    /// of the holder.
+    /// Decides a claim and records it. Returns the epoch of the holder.
     pub(super) async fn set_holder(
         &self,
         mut upload: Upload,
@@ -47,7 +46,7 @@ impl Service {
         for _ in 0..MAX_CLAIM_ATTEMPTS {
             let now = Timestamp::now();
             let epoch = match lease::decide(now, &upload.lease, request) {
-                ClaimDecision::Support { seconds } => {
+                ClaimDecision::Held { seconds } => {
                     return Err(Refusal::retry_after(Code::LeaseHeld, seconds));
                 }
                 ClaimDecision::Lost => return Err(Refusal::new(Code::LeaseLost)),

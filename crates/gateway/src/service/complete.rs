@@ -1,7 +1,7 @@
 //! Complete: CompleteMultipartUpload, then HeadObject. Only the object in the store leads to a
 //! receipt.
 //!
-//! A completion continues if the client that requested it is gone.
+//! A completion continues if its client disconnects.
 //!
 //! Not here: checks of the request (`validation`), and the decision (`completion_outcome`).
 
@@ -17,8 +17,8 @@ use super::completion_outcome::{
 };
 use super::completion_source::CompletionSource;
 use super::core::Service;
-use super::lifecycle::{is_gone, with_expiry};
-use super::sign::{check_declared, signing_refusal};
+use super::lifecycle::{is_gone, refuse_transition, with_expiry};
+use super::sign::check_declared;
 use crate::auth::Owner;
 use crate::ledger::{TransitionOutcome, Upload, UploadKind};
 use crate::limits::Quota;
@@ -35,8 +35,8 @@ use upload_types::wire::{Code, CompleteRequest, Receipt, UploadState};
 const PANIC_RETRY_SECONDS: u64 = 2;
 
 impl Service {
-    /// Completes an upload, or returns the outcome of an earlier complete. A repetition decides
-    /// again from the state of the store.
+    /// Completes an upload, or returns the receipt of an earlier complete. A repetition checks the
+    /// store again.
     ///
     /// # Errors
     /// `source_mismatch` if the parts do not match the upload, `parts_mismatch` if the store has
@@ -96,7 +96,7 @@ impl Service {
             sender.send(guard.service.run_completion(&upload, &source).await);
             drop(guard);
         };
-        // Log lines of the completion belong to the first request that asked for it.
+        // Log lines of the completion belong to its first request.
         tokio::spawn(task.in_current_span());
         completion
     }
@@ -104,7 +104,7 @@ impl Service {
     async fn run_completion(&self, upload: &Upload, source: &CompletionSource) -> CompleteResult {
         let mut decided = None;
         if upload.is_single() {
-            // There is nothing to complete: if the object of the single PUT matches, one write
+            // The store has nothing to complete. If the object of the single PUT matches, one write
             // verifies the upload.
             let (check, object) = self.check_object(upload, source.checksum()).await;
             crash::point("gateway.complete.object_checked");
@@ -115,17 +115,17 @@ impl Service {
             }
             decided = Some((single_outcome(check), object));
         }
-        let entered = self.enter_completing(upload, source).await?;
-        if entered != TransitionOutcome::Done {
-            return self.result_of_other_call(upload, entered).await;
+        let transition = self.start_completing(upload, source).await?;
+        if transition != TransitionOutcome::Done {
+            return self.result_of_other_call(upload, transition).await;
         }
-        crash::point("gateway.complete.sealed");
+        crash::point("gateway.complete.started");
         let (outcome, object) = match decided {
             Some(decided) => decided,
             None => self.complete_in_store(upload, source).await,
         };
         crash::point("gateway.complete.decided");
-        tracing::info!(id = %upload.id, ?outcome, "completing");
+        tracing::info!(id = %upload.id, ?outcome, "complete decided");
         match (outcome, object) {
             (CompletionOutcome::Verified, Some(object)) => {
                 let receipt = self.receipt(upload, source, &object);
@@ -141,9 +141,9 @@ impl Service {
         }
     }
 
-    /// Moves the upload to `completing`: with the parts that its client declared, or with those
-    /// that the store lists.
-    async fn enter_completing(
+    /// Moves the upload to `completing` with the declared parts, or with those that the store
+    /// lists.
+    async fn start_completing(
         &self,
         upload: &Upload,
         source: &CompletionSource,
@@ -167,16 +167,16 @@ impl Service {
                 } else {
                     self.config.quota
                 };
-                let sealed = self
+                let outcome = self
                     .ledger
                     .start_completing_listed(id, epoch, upload.plan, parts.clone(), quota, renewed)
                     .await;
-                Ok(sealed.map_err(ledger_failed)??)
+                Ok(outcome.map_err(ledger_failed)??)
             }
         }
     }
 
-    /// Completes the multipart upload, unless its object is there already, and checks the object.
+    /// Completes the multipart upload, unless its object exists already, and checks the object.
     async fn complete_in_store(
         &self,
         upload: &Upload,
@@ -208,7 +208,7 @@ impl Service {
         };
         crash::point("gateway.complete.store_responded");
         if let Err(fault) = &response {
-            tracing::warn!(id = %upload.id, ?fault, "the store did not confirm a complete");
+            tracing::warn!(id = %upload.id, ?fault, "complete failed in the store");
         }
         let (check, object) = self.check_object(upload, source.checksum()).await;
         let outcome = multipart_outcome(response.as_ref().copied(), check);
@@ -236,8 +236,9 @@ impl Service {
         }
     }
 
-    /// Verifies an upload of a single PUT in one write. Returns `None` if the ledger does not
-    /// agree: the upload then goes through `completing`, which finds out why.
+    /// Verifies an upload of a single PUT in one write. Returns `None` if epoch, state or SHA-256
+    /// in the ledger do not match. The caller then moves the upload to `completing`, which reports
+    /// the difference.
     async fn mark_single_verified(
         &self,
         upload: &Upload,
@@ -267,8 +268,8 @@ impl Service {
         if verified.map_err(ledger_failed)? {
             return Ok(self.on_verified(receipt));
         }
-        let not_completing = TransitionOutcome::WrongState(UploadState::Completing);
-        self.result_of_other_call(upload, not_completing).await
+        let outcome = TransitionOutcome::WrongState(UploadState::Completing);
+        self.result_of_other_call(upload, outcome).await
     }
 
     fn receipt(&self, upload: &Upload, source: &CompletionSource, object: &Head) -> Receipt {
@@ -296,7 +297,7 @@ impl Service {
         }
     }
 
-    /// When the hooks of an upload that is verified now are due: at once, if there are any.
+    /// The time at which the hooks of a newly verified upload are due, if there are hooks: now.
     fn new_hooks_due_at(&self) -> Option<Timestamp> {
         self.has_hooks().then(Timestamp::now)
     }
@@ -314,21 +315,21 @@ impl Service {
         Completion::Receipt(Box::new(receipt))
     }
 
-    /// Ends an upload of which the store has neither the object nor the multipart upload.
+    /// Ends an upload that the store has lost: it has neither the object nor the multipart upload.
     async fn on_lost(&self, upload: &Upload) -> CompleteResult {
         tracing::warn!(
             id = %upload.id, key = %upload.key,
-            "the store has neither the object nor the multipart upload"
+            "store has neither the object nor the multipart upload"
         );
         let from = &[UploadState::Completing];
         if self.end(upload, from, UploadState::Expired).await? {
             return Err(Refusal::new(Code::Gone));
         }
-        let closed = TransitionOutcome::WrongState(UploadState::Expired);
-        self.result_of_other_call(upload, closed).await
+        let outcome = TransitionOutcome::WrongState(UploadState::Expired);
+        self.result_of_other_call(upload, outcome).await
     }
 
-    /// Rejects an upload whose object does not match, and deletes the object.
+    /// Rejects an upload with an object that does not match, and deletes the object.
     async fn on_damaged(&self, upload: &Upload) -> CompleteResult {
         let from = &[UploadState::Completing];
         // The sweep removes the object if the deletion below fails.
@@ -340,13 +341,13 @@ impl Service {
             .map_err(ledger_failed)?;
         if !is_rejected {
             // Another call has decided, and may have accepted the object: it must not be deleted.
-            let closed = TransitionOutcome::WrongState(UploadState::Rejected);
-            return self.result_of_other_call(upload, closed).await;
+            let outcome = TransitionOutcome::WrongState(UploadState::Rejected);
+            return self.result_of_other_call(upload, outcome).await;
         }
         metrics().record_final_state(UploadState::Rejected);
         tracing::error!(
             id = %upload.id, key = %upload.key,
-            "the object differs from the upload; deleting it"
+            "object does not match its upload and is deleted"
         );
         if let Err(fault) = self.store.delete(&upload.key).await {
             tracing::warn!(key = %upload.key, ?fault, "could not delete a damaged object");
@@ -361,20 +362,20 @@ impl Service {
         if reopened.map_err(ledger_failed)? {
             return Err(Refusal::new(code));
         }
-        let closed = TransitionOutcome::WrongState(UploadState::Uploading);
-        self.result_of_other_call(upload, closed).await
+        let outcome = TransitionOutcome::WrongState(UploadState::Uploading);
+        self.result_of_other_call(upload, outcome).await
     }
 
     /// The result if another call has changed the upload in the meantime: its receipt, otherwise
-    /// the refusal for `signing`.
+    /// the refusal for `outcome`.
     async fn result_of_other_call(
         &self,
         upload: &Upload,
-        signing: TransitionOutcome,
+        outcome: TransitionOutcome,
     ) -> CompleteResult {
         match self.reload(upload).await?.receipt {
             Some(receipt) => Ok(Completion::Receipt(Box::new(receipt))),
-            None => Err(signing_refusal(signing)),
+            None => Err(refuse_transition(outcome)),
         }
     }
 }

@@ -9,7 +9,7 @@ use upload_types::wire::{Receipt, UploadState};
 #[derive(Debug, Clone)]
 pub enum Completion {
     Receipt(Box<Receipt>),
-    /// The outcome is not known yet; the request must be repeated.
+    /// The outcome is unknown; the client must repeat the request.
     Pending(UploadState),
 }
 
@@ -19,7 +19,7 @@ pub type CompleteResult = Result<Completion, Refusal>;
 #[derive(Clone)]
 pub struct PendingCompletion(watch::Receiver<Option<CompleteResult>>);
 
-/// Publishes the result of a completion to all that wait for it.
+/// Publishes the result of a completion to all calls that wait for it.
 pub struct CompletionSender(watch::Sender<Option<CompleteResult>>);
 
 impl PendingCompletion {
@@ -37,7 +37,7 @@ impl PendingCompletion {
 
 impl CompletionSender {
     pub fn send(self, result: CompleteResult) {
-        // There may be no receiver left.
+        // All receivers may be dropped.
         let _ = self.0.send(Some(result));
     }
 }

@@ -1,7 +1,7 @@
 //! The outcome of a complete, decided from the response of the store and from the object in the
 //! store. Pure.
 //!
-//! Not here: requests to the store, and acting on the outcome (`complete`).
+//! Not here: requests to the store, and the reaction to the outcome (`complete`).
 
 use upload_s3::{Fault, Head};
 use upload_types::names::Checksum;
@@ -37,7 +37,7 @@ pub enum CompletionOutcome {
     Undecided,
     /// The store has other parts than the client declared.
     PartsMismatch,
-    /// There is neither the object nor the multipart upload; a new upload must be begun.
+    /// The store has neither the object nor the multipart upload; the client must begin again.
     Lost,
     /// The object does not match and must be deleted.
     Damaged,
@@ -57,14 +57,14 @@ pub fn check_object(object: Option<&Head>, expected: &ExpectedObject<'_>) -> Obj
     }
 }
 
-/// Whether both checksums are known and differ. Some stores omit the number of parts from a
+/// Returns true if both checksums are known and differ. Some stores omit the number of parts from a
 /// composite checksum.
 fn differ(reported: Option<&Checksum>, expected: Option<&Checksum>) -> bool {
     let (Some(reported), Some(expected)) = (reported, expected) else {
         return false;
     };
-    let digest = expected.as_str().split('-').next();
-    reported != expected && digest != Some(reported.as_str())
+    let without_count = expected.as_str().split('-').next();
+    reported != expected && without_count != Some(reported.as_str())
 }
 
 /// Decides a multipart upload. If the object matches, the response to CompleteMultipartUpload does
@@ -157,10 +157,10 @@ mod tests {
             };
             check_object(Some(&object), &expected)
         };
-        let (digest, _) = composite.as_str().split_once('-').unwrap();
+        let (without_count, _) = composite.as_str().split_once('-').unwrap();
         assert_eq!(check(composite.as_str()), ObjectCheck::Matches);
-        assert_eq!(check(digest), ObjectCheck::Matches);
-        assert_eq!(check(&format!("{digest}-3")), ObjectCheck::Damaged);
+        assert_eq!(check(without_count), ObjectCheck::Matches);
+        assert_eq!(check(&format!("{without_count}-3")), ObjectCheck::Damaged);
     }
 
     #[test]

@@ -1,5 +1,4 @@
-//! The parts with which an upload is completed: as its client declared them, or as the store lists
-//! them.
+//! The parts with which an upload is completed: declared by its client, or listed by the store.
 
 use crate::ledger::{LedgerPart, Upload, UploadKind};
 use crate::validation;
@@ -10,13 +9,13 @@ use upload_types::wire::{CompletePart, CompleteRequest, StoredPart};
 pub enum CompletionSource {
     /// Every part with its SHA-256, from a client with a plan.
     Declared(CompleteRequest),
-    /// Parts of an upload from a browser, of which only the store knows size and ETag.
+    /// The parts of an upload from a browser, with the sizes and ETags that the store lists.
     Listed { epoch: u64, parts: Vec<StoredPart> },
 }
 
 impl CompletionSource {
-    /// The source that the rows of the parts describe. Returns `None` if they are incomplete.
-    /// `object_etag` stands in for an unknown ETag of a part.
+    /// The source from the rows of the parts. Returns `None` if they are incomplete. `object_etag`
+    /// is used for parts with unknown ETag.
     pub fn from_rows(
         upload: &Upload,
         rows: Vec<LedgerPart>,

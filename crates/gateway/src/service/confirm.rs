@@ -1,7 +1,7 @@
 //! Confirm: the reaction to an event of the store that names a key.
 //!
-//! The object at the key decides. An upload with the SHA-256 of all its parts is completed if its
-//! object matches, whether its client is still there or not. All other uploads are left to their
+//! The object at the key decides. If the ledger has the SHA-256 of all parts, and the object
+//! matches, the upload is completed, even without its client. All other uploads are left to their
 //! client and to the sweep.
 
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub enum Confirmation {
     Decided,
     /// The upload was decided before, or is not complete.
     NothingToDo,
-    /// The ledger has no upload with this key.
+    /// No upload has this key.
     UnknownKey,
 }
 
@@ -70,14 +70,14 @@ impl Service {
                 None => Ok(Confirmation::NothingToDo),
             };
         }
-        let rows = self.ledger.parts(&upload.id, 0, upload.parts_max()).await;
+        let rows = self.ledger.parts(&upload.id, 0, upload.max_parts()).await;
         let rows = rows.map_err(ledger_failed)?;
         let source = if upload.kind == UploadKind::Declared {
             self.declared_source(&upload, rows).await?
         } else if upload.state == UploadState::Completing {
             CompletionSource::from_rows(&upload, rows, None)
         } else {
-            // The gateway does not know the parts of the upload yet.
+            // The ledger gets the parts of the upload with its complete.
             None
         };
         let Some(source) = source else {
@@ -114,7 +114,7 @@ impl Service {
         Ok(CompletionSource::from_rows(upload, rows, etag))
     }
 
-    /// Records that an event named a key that the ledger does not know.
+    /// Records that an event named a key that no upload has.
     ///
     /// # Errors
     /// `unavailable`.

@@ -1,4 +1,4 @@
-//! The service: what all operations share, and how they find an upload.
+//! The service: the state that all operations share, and the search for an upload.
 //!
 //! Not here: the operations themselves, one file each.
 
@@ -44,8 +44,7 @@ pub struct ServiceConfig {
     /// Minimum lifetime of a signed URL.
     pub url_ttl: Duration,
     pub lease_terms: LeaseTerms,
-    /// How long a complete waits for its outcome before it responds that the outcome is not known
-    /// yet.
+    /// How long a complete waits for its outcome before it responds that the outcome is unknown.
     pub complete_timeout: Duration,
     /// The name of this backend in receipts: its public URL.
     pub backend_url: String,
@@ -62,7 +61,7 @@ pub enum Dependency {
 pub struct Service {
     pub(super) ledger: Ledger,
     pub(super) store: Store,
-    /// The same store without any proof, for uploads whose SHA-256 is unknown.
+    /// The same store without any proof, for uploads with unknown SHA-256.
     pub(super) unproven_store: Store,
     pub(super) config: ServiceConfig,
     pub(super) sign_rate: RateLimiter,
@@ -115,7 +114,7 @@ impl Service {
         };
         let ledger = timeout(READINESS_TIMEOUT, self.ledger.ping());
         match join(ledger, store).await {
-            // It does not matter whether there is an object.
+            // The object need not exist.
             (Ok(Ok(())), Ok(Some(_))) => Ok(()),
             (Ok(Ok(())), store) => {
                 let timed_out = store.is_err();
@@ -131,8 +130,8 @@ impl Service {
         }
     }
 
-    /// The owner's upload, with state `expired` once it has expired. Unknown, malformed and foreign
-    /// ids are not distinguished.
+    /// The owner's upload, with state `expired` once it has expired. Unknown and malformed ids, and
+    /// ids of other owners, are not distinguished.
     pub(super) async fn find_upload(&self, owner: &Owner, id: &str) -> Result<Upload, Refusal> {
         Ok(with_expiry(
             self.find_row(owner, id).await?,
@@ -140,8 +139,8 @@ impl Service {
         ))
     }
 
-    /// The owner's upload with its state in the ledger: an upload that has expired keeps its state
-    /// until a sweep ends it.
+    /// The owner's upload with its state in the ledger: an expired upload keeps its state until a
+    /// sweep ends it.
     pub(super) async fn find_row(&self, owner: &Owner, id: &str) -> Result<Upload, Refusal> {
         let Ok(id) = id.parse::<UploadId>() else {
             return Err(Refusal::new(Code::NotFound));
@@ -199,7 +198,7 @@ impl Drop for KeyGuard<'_> {
 }
 
 impl Upload {
-    /// Whether an object carries the token of this upload.
+    /// Returns true if an object has the token of this upload.
     pub(super) fn owns(&self, object: &Head) -> bool {
         object.token.as_ref() == Some(&self.token)
     }

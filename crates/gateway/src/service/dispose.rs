@@ -1,14 +1,14 @@
-//! The treatment of an object that a hook has rejected: it is deleted, moved to the quarantine, or
+//! The disposal of an object that a hook has rejected: it is deleted, moved to the quarantine, or
 //! kept.
 //!
-//! The row is rejected first. From then on, the process that holds the cleanup of the row treats
-//! the object, and repeats this until it succeeds. The URL of a single PUT may still be valid and
-//! create the object again, so the treatment is repeated when it has expired.
+//! The state of the upload changes first. From then on, the process that holds the cleanup of the
+//! row disposes of the object, and repeats this until it succeeds. A presigned URL of a single PUT
+//! may create the object again, so the disposal is repeated when the URL has expired.
 
 use jiff::Timestamp;
 use tokio::time::sleep;
 
-use super::abort::OwnMultipart;
+use super::abort::NamedMultipart;
 use super::core::Service;
 use super::url_ttl::upload_url_ttl;
 use crate::hooks::{Disposal, Hook, OnReject, Reason};
@@ -20,15 +20,15 @@ use upload_s3::Fault;
 use upload_types::crash;
 use upload_types::wire::UploadState;
 
-/// A rejected upload whose cleanup this process holds.
+/// A rejection with the cleanup of its upload, which this process holds until `until`.
 pub struct HeldRejection {
     pub rejection: Rejection,
     pub until: Timestamp,
 }
 
 impl Service {
-    /// Rejects an upload on behalf of a hook. Returns `None` if another gateway has taken over the
-    /// hooks of the upload.
+    /// Rejects an upload on behalf of a hook. Returns `None` if another gateway has taken the hooks
+    /// of the upload.
     pub(super) async fn reject(
         &self,
         pending: &PendingHooks,
@@ -37,7 +37,7 @@ impl Service {
     ) -> Result<Option<HeldRejection>, LedgerError> {
         let PendingHooks { upload, epoch, .. } = pending;
         let now = Timestamp::now();
-        let fate = match self.config.hooks.on_reject() {
+        let disposal = match self.config.hooks.on_reject() {
             OnReject::Delete => Disposal::Delete,
             OnReject::Keep => Disposal::Keep,
             OnReject::Quarantine(prefix) => {
@@ -47,7 +47,7 @@ impl Service {
         let rejection = Rejection {
             hook: hook.name.clone(),
             reason,
-            fate,
+            disposal,
             until: after(now, upload_url_ttl(upload, self.config.url_ttl)),
         };
         let until = self.config.lease_terms.renewed(now).lease_until;
@@ -65,14 +65,14 @@ impl Service {
             key = %upload.key,
             hook = rejection.hook,
             reason = rejection.reason.as_str(),
-            disposal = ?rejection.fate,
+            disposal = ?rejection.disposal,
             "upload rejected"
         );
         Ok(Some(HeldRejection { rejection, until }))
     }
 
-    /// Disposes of a rejected object while this process holds the cleanup of the row. Returns
-    /// whether it succeeded. After a failure, a sweep repeats it.
+    /// Disposes of a rejected object while this process holds the cleanup of the row. Returns false
+    /// after a failure. A sweep then repeats the disposal.
     pub(super) async fn dispose(&self, upload: &Upload, mut held: HeldRejection) -> bool {
         let mut dispose = std::pin::pin!(self.dispose_object(upload, &held.rejection));
         let disposed = loop {
@@ -95,7 +95,7 @@ impl Service {
         }
         crash::point("gateway.hooks.disposed");
         let may_return = upload.is_single()
-            && held.rejection.fate != Disposal::Keep
+            && held.rejection.disposal != Disposal::Keep
             && Timestamp::now() < held.rejection.until;
         let next = may_return.then_some(held.rejection.until);
         match self
@@ -113,13 +113,14 @@ impl Service {
 
     async fn dispose_object(&self, upload: &Upload, rejection: &Rejection) -> Result<(), Fault> {
         if !upload.is_single() {
-            self.remove_multiparts(upload, OwnMultipart::Abort).await?;
+            self.remove_multiparts(upload, NamedMultipart::Abort)
+                .await?;
         }
         let object = self.find_own_object(upload).await?;
-        if object.is_none() || rejection.fate == Disposal::Keep {
+        if object.is_none() || rejection.disposal == Disposal::Keep {
             return Ok(());
         }
-        if let Disposal::Quarantine(to) = &rejection.fate {
+        if let Disposal::Quarantine(to) = &rejection.disposal {
             let to = to
                 .parse()
                 .map_err(|_| Fault::Refused("the key in the quarantine is not valid".into()))?;

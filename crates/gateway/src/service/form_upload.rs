@@ -1,7 +1,7 @@
 //! Uploads from browsers in one form, which the browser posts to the store.
 //!
 //! The browser does not report that it has posted the form. Sweeps poll for the object, and an
-//! event of the store may announce it. Until the form expires, it can be posted again.
+//! event of the store may name it. Until the form expires, it can be posted again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ const MAX_POLL_DELAY: Duration = Duration::from_mins(5);
 
 impl Service {
     /// Begins an upload in one form, and signs the form. Until its size is known, the upload counts
-    /// with the largest size that the form permits.
+    /// with the maximum size of the form.
     ///
     /// # Errors
     /// As [`Service::begin_multipart`]; `rate_limited`; `invalid_request` if there are hooks, since
@@ -59,9 +59,9 @@ impl Service {
             lease_until: after(now, MIN_POLL_DELAY),
             expires_at: after(now, url_ttl.saturating_add(part_url_ttl(max_size, url_ttl))),
         };
-        let arrival = (UploadKind::FormPost, plan);
+        let key = names::new_id();
         let upload = self
-            .begin_browser_upload(owner, &names::new_id(), request, arrival, renewed)
+            .begin_browser_upload(owner, &key, request, (UploadKind::FormPost, plan), renewed)
             .await?;
         let form = self
             .unproven_store
@@ -72,8 +72,7 @@ impl Service {
         Ok((upload, form))
     }
 
-    /// Completes the upload of a form if the form was posted. Returns `None` if there is no object
-    /// yet.
+    /// Completes an upload if its form was posted. Returns `None` if there is no object yet.
     ///
     /// # Errors
     /// `store_unavailable`.

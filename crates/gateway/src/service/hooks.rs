@@ -1,11 +1,10 @@
 //! Runs the hooks of verified uploads, one after the other, until the upload is ready or rejected.
 //!
-//! A gateway takes the hooks of an upload for the time of a lease, and decides only with the number
-//! that it got with the lease, so that one of several gateways decides. A hook may run more than
-//! once for an upload, since its gateway may die; hooks that have accepted an upload are not run
-//! again.
+//! A gateway takes the hooks of an upload with a lease. It decides the upload with the epoch of
+//! this lease, so that only one of several gateways decides. A hook may run more than once for an
+//! upload, since its gateway may die. Hooks that have accepted an upload are not run again.
 //!
-//! Not here: the treatment of rejected objects (`dispose`).
+//! Not here: the disposal of rejected objects (`dispose`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,9 +40,6 @@ impl Service {
     }
 
     /// Logs a warning if uploads wait for hooks. A gateway without hooks must not make them ready.
-    ///
-    /// # Errors
-    /// That of the ledger.
     pub async fn warn_of_uploads_that_wait_for_hooks(&self) -> Result<(), LedgerError> {
         if self.ledger.next_hooks_due().await?.is_some() {
             tracing::warn!(
@@ -97,33 +93,32 @@ impl Service {
             Some(due) => Duration::try_from(due.duration_since(now)).unwrap_or_default(),
             None => POLL_INTERVAL,
         };
-        // This gateway renews its own leases in time. Times of other gateways may be from clocks
-        // that differ.
+        // Clocks of other gateways may differ, so the delay is limited.
         Ok((taken, delay.clamp(MIN_POLL_DELAY, POLL_INTERVAL)))
     }
 
-    /// Runs the hooks of one upload, and disposes of its object if one rejects it. Stops if another
-    /// gateway takes over.
+    /// Runs the hooks of one upload, and disposes of its object if one of them rejects it. Stops if
+    /// another gateway takes the hooks.
     async fn process_hooks(self: Arc<Self>, pending: PendingHooks) {
         crash::point("gateway.hooks.taken");
         let rejection = tokio::select! {
             result = self.run_remaining_hooks(&pending) => result.unwrap_or_else(|error| {
-                // The hooks are taken again when the lease has ended.
+                // A gateway takes the hooks again when the lease has ended.
                 report_ledger_error(&error);
                 None
             }),
             () = self.renew_until_taken_over(&pending) => {
-                tracing::warn!(id = %pending.upload.id, "another gateway has taken over the hooks");
+                tracing::warn!(id = %pending.upload.id, "another gateway has taken the hooks");
                 None
             }
         };
-        // The lease of the hooks has ended with the rejection. Now this process holds the cleanup.
+        // The lease of the hooks has ended with the rejection. This process now holds the cleanup.
         if let Some(rejection) = rejection {
             self.dispose(&pending.upload, rejection).await;
         }
     }
 
-    /// Renews the lease until another gateway has taken over, or the upload is decided.
+    /// Renews the lease until another gateway has taken the hooks, or the upload is decided.
     async fn renew_until_taken_over(&self, pending: &PendingHooks) {
         loop {
             sleep(self.config.lease_terms.lease_ttl / 3).await;
@@ -132,7 +127,7 @@ impl Service {
                 .ledger
                 .hold_hooks(&pending.upload.id, pending.epoch, until)
                 .await;
-            // While the ledger does not respond, no other gateway can take over.
+            // While the ledger does not respond, no other gateway can take the hooks.
             if let Ok(false) = renewed {
                 return;
             }
@@ -164,12 +159,15 @@ impl Service {
                         return Ok(None);
                     }
                     crash::point("gateway.hooks.accepted");
-                    tracing::info!(id = %upload.id, hook = hook.name, "hook has accepted an upload");
+                    tracing::info!(id = %upload.id, hook = hook.name, "hook has accepted the upload");
                 }
                 Verdict::Reject(reason) => return self.reject(pending, hook, reason).await,
                 Verdict::Retry(reason) => {
-                    let has_advanced = accepted.len() > pending.accepted.len();
-                    self.schedule_retry(pending, hook, &reason, has_advanced)
+                    // The recorded failures are those of the first hook of this run.
+                    let is_first = accepted.len() == pending.accepted.len();
+                    let earlier_failures = if is_first { pending.failures } else { 0 };
+                    let failures = earlier_failures.saturating_add(1);
+                    self.schedule_retry(pending, hook, &reason, failures)
                         .await?;
                     return Ok(None);
                 }
@@ -193,25 +191,19 @@ impl Service {
         }
     }
 
-    /// Schedules the next run of a hook that could not decide. Failures are counted per hook: the
-    /// count begins anew if an earlier hook has accepted the upload in this run.
+    /// Schedules the next run of a hook that could not decide, after so many failures in a row.
     async fn schedule_retry(
         &self,
         pending: &PendingHooks,
         hook: &Hook,
         reason: &str,
-        has_advanced: bool,
+        failures: u32,
     ) -> Result<(), LedgerError> {
-        let failures = if has_advanced {
-            1
-        } else {
-            pending.failures.saturating_add(1)
-        };
         let delay = retry_delay(failures, fastrand::f64());
         let id = &pending.upload.id;
         tracing::warn!(
             %id, hook = hook.name, failures, retry_in = ?delay, reason,
-            "a hook has failed; the upload is not ready until the hook accepts it"
+            "hook has failed; the upload is not ready until the hook accepts it"
         );
         let due = after(Timestamp::now(), delay);
         self.ledger

@@ -1,55 +1,59 @@
 //! The states of an upload.
 //!
-//! Each transition is one compare-and-set in the ledger. From a state that the table does not list,
-//! an event has no effect.
+//! Each transition is one compare-and-set in the ledger. An event has no effect in a state that the
+//! table does not list for it. In the state `none`, the upload does not exist yet.
 //!
 //! | state | event | next state | effect |
 //! |---|---|---|---|
+//! | none | begin | pending | creates the rows of the upload and its parts |
+//! | none | begin with parts | uploading | also pins the parts to their SHA-256 |
+//! | none | begin form | uploading | creates the row of a browser's upload in one form |
 //! | pending, uploading | sign | uploading | pins the parts to their SHA-256, renews the lease |
-//! | pending, uploading | sign numbers | uploading | counts the least size of a browser's upload, renews the lease |
-//! | pending, uploading, completing, verified, ready | claim | same | gives the lease to a holder, with a new epoch |
-//! | pending, uploading | multipart created | same | records the store's id of the multipart upload |
-//! | pending, uploading, completing | complete | completing | records the ETags of the parts, renews the lease |
-//! | pending, uploading | complete listed | completing | records the parts that the store lists, renews the lease |
-//! | completing | complete again | completing | renews the lease of a browser's upload |
+//! | pending, uploading | sign numbers | uploading | reserves the size, renews the lease |
+//! | pending, uploading | multipart created | same | records the store's id for it |
+//! | pending, uploading, completing, verified, ready | claim | same | sets holder and epoch |
+//! | pending, uploading, completing | complete | completing | records the parts, renews the lease |
+//! | pending, uploading | complete listed | completing | records the parts, renews the lease |
+//! | completing | complete listed again | completing | renews the lease |
 //! | completing | object matches | ready | records the receipt, counts the bytes |
-//! | completing | object matches, hooks due | verified | records the receipt, counts the bytes, schedules the hooks |
-//! | pending, uploading, completing | single PUT matches | ready | the same in one write, without `completing` in between |
-//! | completing | parts differ | uploading | parts may be sent again |
+//! | completing | object matches, hooks due | verified | as above, and schedules the hooks |
+//! | pending, uploading, completing | single PUT matches | ready | records part and receipt |
+//! | pending, uploading, completing | single PUT matches, hooks due | verified | as above |
+//! | completing | parts differ | uploading | the parts may be sent again |
 //! | completing | object is damaged | rejected | the object is deleted |
 //! | completing | upload is lost | expired | schedules a cleanup |
 //! | pending, uploading, completing | parts are lost | expired | schedules a cleanup |
 //! | pending, uploading | abort | aborting | the upload is removed from the store |
-//! | pending, uploading, aborting | sweep after expiry | aborting | the upload is removed from the store |
-//! | aborting | removed after abort | aborted | schedules a cleanup for the time when no URL is valid any more |
-//! | aborting | removed after expiry | expired | schedules a cleanup for the time when no URL is valid any more |
+//! | pending, uploading, aborting | sweep after expiry | aborting | as above |
+//! | aborting | removed after abort | aborted | schedules a cleanup |
+//! | aborting | removed after expiry | expired | schedules a cleanup |
 //! | verified | hooks accept | ready | |
 //! | verified | hook rejects | rejected | the object is deleted, moved or kept |
 //!
-//! `pending` and `uploading` are also the states in which an upload begins: `uploading` if parts
-//! are signed with the begin. An unfinished upload whose lease and time have run out is reported as
-//! `expired` before a sweep has ended it.
+//! Events with *numbers*, *listed* and *form* are those of uploads from browsers, which declare no
+//! parts. A cleanup is scheduled for the time when all presigned URLs of the upload have expired.
+//! When the lease and the lifetime of an unfinished upload have run out, it is reported as
+//! `expired`, even before a sweep ends it.
 //!
-//! Not here: the compare-and-sets (`ledger`), and the decision which event has happened (the
-//! operations).
+//! Not here: the compare-and-sets (`ledger`), and the choice of the event (the operations).
 
 use jiff::Timestamp;
 
-use crate::ledger::Upload;
+use crate::ledger::{TransitionOutcome, Upload};
 use crate::problem::Refusal;
 use upload_types::wire::{Code, UploadState};
 
-/// Whether parts of an upload in this state may be signed.
+/// Returns true if parts of an upload in this state may be signed.
 pub fn accepts_parts(state: UploadState) -> bool {
     matches!(state, UploadState::Pending | UploadState::Uploading)
 }
 
-/// Whether the upload has its receipt.
+/// Returns true if an upload in this state has its receipt.
 pub fn is_complete(state: UploadState) -> bool {
     matches!(state, UploadState::Verified | UploadState::Ready)
 }
 
-/// Whether the upload ends, or has ended, without an object.
+/// Returns true if an upload in this state ends, or has ended, without an object.
 pub fn is_gone(state: UploadState) -> bool {
     matches!(
         state,
@@ -57,7 +61,7 @@ pub fn is_gone(state: UploadState) -> bool {
     )
 }
 
-/// The upload with state `expired` if its lease and its time have run out, even if no sweep has
+/// The upload with state `expired` if its lease and its lifetime have run out, even if no sweep has
 /// ended it yet.
 pub fn with_expiry(mut upload: Upload, now: Timestamp) -> Upload {
     let has_expired = upload.lease.until <= now && upload.expires_at <= now;
@@ -76,5 +80,18 @@ pub fn refuse_parts(state: UploadState) -> Refusal {
             "this upload is complete; its status has the receipt",
         ),
         _ => Refusal::new(Code::Gone),
+    }
+}
+
+/// The refusal of a call with an epoch that had no effect in the ledger.
+pub fn refuse_transition(outcome: TransitionOutcome) -> Refusal {
+    match outcome {
+        TransitionOutcome::Done => Refusal::new(Code::Unavailable),
+        TransitionOutcome::LeaseLost => Refusal::new(Code::LeaseLost),
+        TransitionOutcome::WrongState(state) => refuse_parts(state),
+        TransitionOutcome::PartMismatch(number) => Refusal::with_detail(
+            Code::PartPinned,
+            format!("part {number} was signed with another SHA-256"),
+        ),
     }
 }

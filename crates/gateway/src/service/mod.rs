@@ -1,8 +1,10 @@
 //! The operations of the gateway: begin, claim, sign, list, complete, abort and read uploads, and
 //! the work in the background.
 //!
-//! Not here: HTTP, SQL and the protocol of S3. Every change of a state is a compare-and-set of the
-//! `ledger`; if the outcome of a request to the store is unknown, the object in the store decides.
+//! Every change of a state is a compare-and-set of the `ledger`. If the outcome of a request to the
+//! store is unknown, the object in the store decides. `lifecycle` has the table of states.
+//!
+//! Not here: HTTP (`routes`, `companion`), SQL (`ledger`), and the protocol of S3 (`upload_s3`).
 
 mod abort;
 mod batch;

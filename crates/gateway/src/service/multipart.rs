@@ -8,12 +8,12 @@ use crate::ledger::{Upload, UploadKind};
 use crate::problem::{Refusal, ledger_failed, report_ledger_error, store_failed};
 use upload_types::crash;
 
-/// Whether the store may have a multipart upload that the ledger does not name.
+/// The use of a multipart upload that the store has and the ledger does not name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reuse {
-    /// An earlier call may have created one: search the store first.
+    /// An earlier call may have created one, so the store is searched first.
     SearchFirst,
-    /// The upload is new.
+    /// The upload is new, so there is none.
     Never,
 }
 
@@ -28,8 +28,8 @@ impl Reuse {
 }
 
 impl Service {
-    /// Makes sure that an open upload of several parts has a multipart upload: the one in the
-    /// ledger, otherwise the oldest one at its key, otherwise a new one.
+    /// Ensures that an open upload of several parts has a multipart upload: the one in the ledger,
+    /// otherwise the oldest one at its key, otherwise a new one.
     pub(super) async fn ensure_multipart(
         &self,
         mut upload: Upload,
@@ -50,8 +50,8 @@ impl Service {
             .map_err(ledger_failed)?;
         crash::point("gateway.begin.multipart_recorded");
         if !is_set {
-            // Another gateway was faster, or the upload was aborted in the meantime. The multipart
-            // upload must not remain in the store.
+            // Another gateway was faster, or the upload was aborted in the meantime. No spare
+            // multipart upload must remain in the store.
             upload = self.reload(&upload).await?;
             if upload.store_upload.as_ref() != Some(&multipart) {
                 self.abort_spare(&upload, &multipart).await;

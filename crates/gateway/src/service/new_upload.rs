@@ -1,6 +1,6 @@
 //! The row of a new upload, from the request to begin it.
 //!
-//! Not here: checks of the request (`validation`), and inserting the row (`begin`).
+//! Not here: checks of the request (`validation`), and the insertion of the row (`begin`).
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use upload_types::names::{self, Key, Sha256, UploadId};
 use upload_types::plan::Plan;
 use upload_types::wire::{BeginRequest, Code, PartSpec};
 
-/// How the bytes of a new upload arrive.
+/// The way in which the bytes of a new upload arrive.
 pub struct Arrival {
     pub kind: UploadKind,
     pub plan: Plan,
@@ -27,7 +27,7 @@ pub struct Arrival {
 
 impl NewUpload {
     /// # Errors
-    /// `unavailable`, in theory only.
+    /// None in practice: `unavailable` if an id, a key or JSON cannot be made.
     pub(super) fn from_request(
         owner: &Owner,
         idempotency_key: &str,
@@ -43,7 +43,7 @@ impl NewUpload {
                 .map_err(|error| internal_error(&error))?,
             owner: owner.0.clone(),
             idempotency_key: idempotency_key.to_owned(),
-            request_sha256: request_digest(&request)?,
+            request_sha256: request_sha256(&request)?,
             name: request.name,
             content_type: request.content_type,
             metadata: request.metadata,
@@ -71,7 +71,7 @@ fn object_key(owner: &Owner, id: &str, name: &str) -> Result<Key, Refusal> {
 }
 
 /// The SHA-256 of the fields that must be the same in a repeated request.
-fn request_digest(request: &BeginRequest) -> Result<Sha256, Refusal> {
+fn request_sha256(request: &BeginRequest) -> Result<Sha256, Refusal> {
     #[derive(Serialize)]
     struct Fields<'a> {
         name: &'a str,
@@ -92,8 +92,8 @@ fn request_digest(request: &BeginRequest) -> Result<Sha256, Refusal> {
         .map_err(|error| internal_error(&error))
 }
 
-/// The refusal after an error that no request can cause.
+/// Logs an error that no request can cause, and returns the refusal.
 pub fn internal_error(error: &dyn std::error::Error) -> Refusal {
-    tracing::error!(%error, "could not make an upload of a request");
+    tracing::error!(%error, "could not create the row of an upload");
     Refusal::new(Code::Unavailable)
 }

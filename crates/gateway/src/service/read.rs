@@ -1,6 +1,7 @@
 //! Read: the status of an upload, its parts, the uploads of an owner, and a URL to read an object.
 //!
-//! No operation here changes an upload, except that an upload is ended if the store has lost it.
+//! These operations change no state, with one exception: if the store has lost an upload, the
+//! upload expires.
 
 use std::time::Duration;
 
@@ -19,10 +20,9 @@ use upload_types::wire::{
 };
 
 const PARTS_PER_PAGE: u32 = 1000;
-/// With the largest metadata, a page of this many uploads is still smaller than the largest body
-/// that a client reads.
+/// Even with the largest metadata, a page is smaller than the largest body that a client reads.
 const UPLOADS_PER_PAGE: u32 = 500;
-/// States whose parts are in a multipart upload.
+/// In these states, the parts are in a multipart upload.
 const UNFINISHED: &[UploadState] = &[
     UploadState::Pending,
     UploadState::Uploading,
@@ -101,8 +101,8 @@ impl Service {
         Ok(UploadList { uploads, next })
     }
 
-    /// A page of the parts in the store that begins behind part `after`. Once the upload is
-    /// complete, the parts with which it was completed.
+    /// A page of the upload's parts that begins behind part `after`: those in the store, or, once
+    /// the upload is complete, those with which it was completed.
     ///
     /// # Errors
     /// `gone`, `busy` while the upload is being completed and its parts cannot be listed,
@@ -135,7 +135,7 @@ impl Service {
                 }
             }
         };
-        // The ETags of a complete must not change: the outcome is decided with them.
+        // The ETags of a complete must not change, since a repetition uses them.
         if upload.state != UploadState::Completing && upload.kind == UploadKind::Declared {
             self.ledger
                 .record_stored_parts(&upload.id, page.parts.clone())
@@ -162,9 +162,9 @@ impl Service {
         })
     }
 
-    /// The parts of an upload whose multipart upload the store does not know. Either it was
-    /// completed without a record in the ledger (for example if the ledger was restored from a
-    /// backup), which the next complete finds out, or the store has lost it.
+    /// The parts of an upload if its multipart upload is not in the store. Either the multipart
+    /// upload was completed without a record in the ledger (for example if the ledger was restored
+    /// from a backup), and the next complete will find the object, or the store has lost it.
     async fn on_multipart_missing(&self, upload: &Upload, after: u32) -> Result<PartList, Refusal> {
         let object = self.find_own_object(upload).await;
         let object = object.map_err(|fault| store_failed("check an object", &fault))?;
@@ -173,7 +173,7 @@ impl Service {
         }
         let is_completing = lock(&self.completions).contains_key(&upload.id);
         if !is_completing && self.end(upload, UNFINISHED, UploadState::Expired).await? {
-            tracing::warn!(id = %upload.id, key = %upload.key, "the store has lost the multipart upload");
+            tracing::warn!(id = %upload.id, key = %upload.key, "store has lost the multipart upload");
             return Err(Refusal::new(Code::Gone));
         }
         Err(Refusal::retry_after(Code::Busy, 1))

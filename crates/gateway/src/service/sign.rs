@@ -1,11 +1,11 @@
-//! Sign: presigned requests for parts, each valid for the bytes of its part only.
+//! Sign: presigned requests for parts. Each is valid for the bytes of its part only.
 //!
 //! Not here: the signature itself (`upload_s3`).
 
 use std::collections::BTreeMap;
 
 use super::core::Service;
-use super::lifecycle::{accepts_parts, is_gone, refuse_parts};
+use super::lifecycle::{accepts_parts, is_gone, refuse_parts, refuse_transition};
 use super::multipart::Reuse;
 use super::url_ttl::part_url_ttl;
 use crate::auth::Owner;
@@ -30,8 +30,7 @@ impl Service {
         request: SignRequest,
     ) -> Result<SignResponse, Refusal> {
         let upload = self.find_upload(owner, id).await?;
-        // A caller that has lost the lease is told so first, whatever the new holder has done
-        // since.
+        // `lease_lost` comes before a refusal of the state: the new holder has caused the state.
         if request.epoch != upload.lease.epoch && !is_gone(upload.state) {
             return Err(Refusal::new(Code::LeaseLost));
         }
@@ -48,7 +47,7 @@ impl Service {
         Ok(SignResponse { parts })
     }
 
-    /// Checks that the parts have what the proof of the store needs, and that no part has two
+    /// Checks that the parts have the digests for the proof of the store, and that no part has two
     /// SHA-256.
     pub(super) fn check_signable(&self, parts: &[PartSpec]) -> Result<(), Refusal> {
         if self.store.proof() == Proof::Md5 && parts.iter().any(|part| part.md5.is_none()) {
@@ -61,7 +60,7 @@ impl Service {
         for part in parts {
             let earlier = sha256_by_number.insert(part.number, part.sha256);
             if earlier.is_some_and(|earlier| earlier != part.sha256) {
-                return Err(signing_refusal(TransitionOutcome::PartMismatch(
+                return Err(refuse_transition(TransitionOutcome::PartMismatch(
                     part.number,
                 )));
             }
@@ -76,13 +75,13 @@ impl Service {
         epoch: u64,
         parts: &[PartSpec],
     ) -> Result<(), Refusal> {
-        let pinned = self
+        let outcome = self
             .ledger
             .pin_parts(&upload.id, epoch, parts.to_vec(), self.renewed())
             .await
             .map_err(ledger_failed)?;
-        if pinned != TransitionOutcome::Done {
-            return Err(signing_refusal(pinned));
+        if outcome != TransitionOutcome::Done {
+            return Err(refuse_transition(outcome));
         }
         crash::point("gateway.sign.pinned");
         Ok(())
@@ -132,17 +131,4 @@ pub fn check_declared(upload: &Upload) -> Result<(), Refusal> {
         Code::InvalidRequest,
         "this upload was begun by the routes of Companion and has no plan",
     ))
-}
-
-/// The refusal of a call with an epoch that had no effect in the ledger.
-pub fn signing_refusal(signing: TransitionOutcome) -> Refusal {
-    match signing {
-        TransitionOutcome::Done => Refusal::new(Code::Unavailable),
-        TransitionOutcome::LeaseLost => Refusal::new(Code::LeaseLost),
-        TransitionOutcome::WrongState(state) => refuse_parts(state),
-        TransitionOutcome::PartMismatch(number) => Refusal::with_detail(
-            Code::PartPinned,
-            format!("part {number} was signed with another SHA-256"),
-        ),
-    }
 }

@@ -1,10 +1,10 @@
-//! The sweep: periodic cleanup of uploads whose lease or time has run out.
+//! The sweep: periodic cleanup of uploads after their lease or lifetime has run out.
 //!
 //! Abandoned completes are decided, expired uploads are aborted, and leftovers in the store are
-//! removed. The leases in the ledger say which uploads are abandoned. Orphans, which the ledger
+//! removed. An upload is abandoned if its lease in the ledger has ended. Orphans, which the ledger
 //! does not name, are only reported.
 //!
-//! Not here: what a sweep would do (`sweep_preview`).
+//! Not here: the preview of a sweep (`sweep_preview`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,16 +24,16 @@ use crate::problem::{
 };
 use upload_types::wire::UploadState;
 
-/// Uploads that are treated at the same time.
+/// Uploads that are processed at the same time.
 pub const MAX_CONCURRENT_UPLOADS: usize = 8;
 /// How often the bucket is searched for orphans.
-const ORPHAN_SURVEY_INTERVAL: Duration = Duration::from_hours(1);
+const ORPHAN_SEARCH_INTERVAL: Duration = Duration::from_hours(1);
 
-/// What a sweeper does, and how often.
+/// The schedule of a sweeper.
 #[derive(Debug, Clone, Copy)]
 pub struct SweepSchedule {
     pub interval: Duration,
-    /// Whether to search the bucket for orphans every hour.
+    /// True to search the bucket for orphans every hour.
     pub report_orphans: bool,
 }
 
@@ -44,9 +44,9 @@ pub enum SweepAction {
     Decide,
     Expire,
     Abort,
-    /// Removes from the store what an upload has left there.
+    /// Removes the leftovers of an upload from the store.
     CleanUp,
-    /// Reports an orphan, and does nothing.
+    /// Reports an orphan, and changes nothing.
     Report,
 }
 
@@ -56,15 +56,15 @@ pub struct SweptItem {
     pub key: String,
     /// The row when the sweep found it; `None` for an orphan.
     pub upload: Option<Upload>,
-    /// What would be removed from the store, in a preview.
+    /// In a preview: the leftovers that a sweep would remove from the store.
     pub leftovers: Option<StoreLeftovers>,
     /// The state after the action, if there was one.
     pub new_state: Option<UploadState>,
-    /// Whether the action is finished.
+    /// True if the action is finished.
     pub is_done: bool,
 }
 
-/// What the store has of an upload that has no use for it.
+/// The leftovers of an upload in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoreLeftovers {
     pub multiparts: usize,
@@ -79,13 +79,13 @@ impl Service {
     pub async fn run_sweeper(self: Arc<Self>, schedule: SweepSchedule) {
         let mut ticks = interval(schedule.interval.max(Duration::from_millis(1)));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut next_survey = Instant::now();
+        let mut next_search = Instant::now();
         loop {
             ticks.tick().await;
-            if schedule.report_orphans && next_survey <= Instant::now() {
+            if schedule.report_orphans && next_search <= Instant::now() {
                 // Failures are logged.
                 let _ = self.report_orphans(&log_orphan).await;
-                next_survey = Instant::now() + ORPHAN_SURVEY_INTERVAL;
+                next_search = Instant::now() + ORPHAN_SEARCH_INTERVAL;
             }
             metrics().record_sweep(&self.sweep(None).await);
         }
@@ -99,21 +99,21 @@ impl Service {
         self: &Arc<Self>,
         observer: Option<SweepObserver<'_>>,
     ) -> Result<(), Refusal> {
-        for kind in SweepTask::ALL {
+        for task in SweepTask::ALL {
             // The rows that were taken are held, so the next query finds others.
             loop {
                 let now = Timestamp::now();
                 let until = self.config.lease_terms.renewed(now).lease_until;
-                let taken = self.ledger.take_sweep_task(kind, now, until).await;
+                let taken = self.ledger.take_sweep_task(task, now, until).await;
                 let taken = taken.map_err(ledger_failed)?;
                 let is_last = taken.len() < SWEEP_BATCH_ROWS;
                 // A form is polled, not abandoned.
-                for upload in taken.iter().filter(|_| kind != SweepTask::FormPosted) {
-                    metrics().record_abandoned(abandoned(action(kind, upload, now)));
+                for upload in taken.iter().filter(|_| task != SweepTask::FormPosted) {
+                    metrics().record_abandoned(abandoned(action(task, upload, now)));
                 }
                 iter(taken)
                     .for_each_concurrent(MAX_CONCURRENT_UPLOADS, |upload| {
-                        self.treat(kind, upload, (now, until), observer)
+                        self.process(task, upload, (now, until), observer)
                     })
                     .await;
                 if is_last {
@@ -124,16 +124,16 @@ impl Service {
         Ok(())
     }
 
-    /// Treats an upload that was taken at `now` and is held until `until`.
-    async fn treat(
+    /// Processes an upload that was taken at `now` and is held until `until`.
+    async fn process(
         self: &Arc<Self>,
-        kind: SweepTask,
+        task: SweepTask,
         upload: Upload,
         (now, until): (Timestamp, Timestamp),
         observer: Option<SweepObserver<'_>>,
     ) {
         let before = observer.map(|observer| (observer, upload.clone()));
-        let is_cleaned_up = match kind {
+        let is_cleaned_up = match task {
             SweepTask::Completing => {
                 self.decide_abandoned_complete(upload).await;
                 false
@@ -158,32 +158,32 @@ impl Service {
             None | Some(UploadState::Completing | UploadState::Aborting)
         );
         observer(&SweptItem {
-            action: action(kind, &upload, now),
+            action: action(task, &upload, now),
             key: upload.key.to_string(),
             upload: Some(upload),
             leftovers: None,
             new_state,
-            is_done: is_cleaned_up || has_ended && kind != SweepTask::CleanupDue,
+            is_done: is_cleaned_up || has_ended && task != SweepTask::CleanupDue,
         });
     }
 
-    /// Decides an upload that is completing, with the parts that its client declared.
+    /// Decides a completing upload with the parts in the ledger.
     async fn decide_abandoned_complete(self: &Arc<Self>, upload: Upload) {
-        let rows = self.ledger.parts(&upload.id, 0, upload.parts_max()).await;
+        let rows = self.ledger.parts(&upload.id, 0, upload.max_parts()).await;
         let rows = match rows {
             Ok(rows) => rows,
             Err(error) => return report_ledger_error(&error),
         };
         let Some(source) = CompletionSource::from_rows(&upload, rows, None) else {
-            tracing::error!(id = %upload.id, "an upload is completing without its parts");
+            tracing::error!(id = %upload.id, "completing upload lacks parts in the ledger");
             return;
         };
-        tracing::info!(id = %upload.id, "deciding an abandoned complete");
+        tracing::info!(id = %upload.id, "abandoned complete is decided");
         // The ledger has the result.
         let _ = self.join_or_spawn(upload, source).result().await;
     }
 
-    /// Ends an upload that has expired, or whose abort was abandoned.
+    /// Ends an upload that has expired, or finishes an abandoned abort.
     async fn end_abandoned(&self, upload: Upload, now: Timestamp) {
         let Ok(_guard) = self.lock_key(&upload.owner, &upload.idempotency_key) else {
             return;
@@ -197,7 +197,7 @@ impl Service {
         let _ = self.finish_abort(&upload, to).await;
     }
 
-    /// Removes from the store what an upload has left there. Returns whether it succeeded.
+    /// Removes the leftovers of an upload from the store. Returns false after a failure.
     async fn clean_up(&self, mut upload: Upload, until: Timestamp) -> bool {
         if let Some(rejection) = upload.rejection.take() {
             return self
@@ -223,7 +223,7 @@ impl Service {
 
     /// Reports open multipart uploads below the gateway's prefix that the ledger does not name.
     /// They may belong to another gateway, to a lost ledger or to another program, and are not
-    /// touched. Returns their number.
+    /// changed. Returns their number.
     ///
     /// # Errors
     /// `store_unavailable`, `unavailable`.
@@ -265,12 +265,12 @@ impl SweptItem {
 fn log_orphan(orphan: &SweptItem) {
     tracing::warn!(
         key = orphan.key,
-        "an open multipart upload that the ledger does not name"
+        "orphan found: the ledger does not name an open multipart upload"
     );
 }
 
-pub fn action(kind: SweepTask, upload: &Upload, now: Timestamp) -> SweepAction {
-    match kind {
+pub fn action(task: SweepTask, upload: &Upload, now: Timestamp) -> SweepAction {
+    match task {
         SweepTask::Completing | SweepTask::FormPosted => SweepAction::Decide,
         SweepTask::Expired if upload.expires_at <= now => SweepAction::Expire,
         SweepTask::Expired => SweepAction::Abort,

@@ -1,4 +1,4 @@
-//! The preview of a sweep: what it would do, from reads of ledger and store only.
+//! The preview of a sweep. It only reads ledger and store.
 
 use std::collections::HashSet;
 
@@ -17,23 +17,24 @@ use crate::problem::{Refusal, ledger_failed, store_failed};
 use upload_s3::Fault;
 
 impl Service {
-    /// Reports what a sweep would do now, and the orphans in the bucket. Changes nothing.
+    /// Reports the actions of a sweep at this moment, and the orphans in the bucket. Changes
+    /// nothing.
     ///
     /// # Errors
     /// `store_unavailable`, `unavailable`.
     pub async fn preview_sweep(&self, observer: SweepObserver<'_>) -> Result<(), Refusal> {
         let now = Timestamp::now();
-        for kind in SweepTask::ALL {
+        for task in SweepTask::ALL {
             let mut after = String::new();
             loop {
-                let page = self.ledger.list_sweep_task(kind, now, &after).await;
+                let page = self.ledger.list_sweep_task(task, now, &after).await;
                 let page = page.map_err(ledger_failed)?;
                 let is_full = page.len() == SWEEP_BATCH_ROWS;
                 if let Some(last) = page.last() {
                     last.id.as_str().clone_into(&mut after);
                 }
                 let actions = page.into_iter().map(|upload| {
-                    let action = action(kind, &upload, now);
+                    let action = action(task, &upload, now);
                     (upload, action)
                 });
                 self.preview(actions.collect(), observer).await?;
@@ -45,19 +46,15 @@ impl Service {
         self.preview_orphans(observer).await
     }
 
-    /// Reports orphans, and multipart uploads of ended uploads, which a sweep would remove.
+    /// Reports orphans, and the multipart uploads of ended uploads, which a sweep would remove.
     async fn preview_orphans(&self, observer: SweepObserver<'_>) -> Result<(), Refusal> {
         let (mut after, mut reported) = (None, HashSet::new());
         loop {
             let page = self.store.open_uploads(after.as_ref()).await;
             let (keys, next) = page.map_err(|fault| store_failed("search for orphans", &fault))?;
-            let known = self
-                .ledger
-                .key_statuses(keys)
-                .await
-                .map_err(ledger_failed)?;
-            for (key, known) in known {
-                match known {
+            let statuses = self.ledger.key_statuses(keys).await;
+            for (key, status) in statuses.map_err(ledger_failed)? {
+                match status {
                     KeyStatus::Unknown => observer(&SweptItem::orphan(key)),
                     KeyStatus::Leftover(upload) if reported.insert(key) => {
                         self.preview(vec![(*upload, SweepAction::CleanUp)], observer)
@@ -73,7 +70,7 @@ impl Service {
         }
     }
 
-    /// Reports the action on each upload, and what it would remove from the store.
+    /// Reports the action on each upload, and the leftovers that it would remove from the store.
     async fn preview(
         &self,
         uploads: Vec<(Upload, SweepAction)>,
@@ -104,8 +101,8 @@ impl Service {
             .map_err(|fault: Fault| store_failed("find leftovers", &fault))
     }
 
-    /// What [`Service::remove_leftovers`], or the treatment of a rejected object, would remove from
-    /// the store.
+    /// The leftovers that [`Service::remove_leftovers`], or the disposal of a rejected object,
+    /// would remove from the store.
     async fn leftovers(
         &self,
         upload: &Upload,
@@ -127,7 +124,7 @@ impl Service {
         let is_kept = upload
             .rejection
             .as_ref()
-            .is_some_and(|rejection| rejection.fate == Disposal::Keep);
+            .is_some_and(|rejection| rejection.disposal == Disposal::Keep);
         if will_be_gone && !is_kept {
             leftovers.has_object = self.find_own_object(upload).await?.is_some();
         }

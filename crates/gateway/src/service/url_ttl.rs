@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::ledger::{Upload, UploadKind};
 
-/// The slowest connection on which a part must be sent before its URL expires.
+/// On a connection of this speed, a part is sent before its URL expires.
 const MIN_BYTES_PER_SECOND: u64 = 256 << 10;
 const MAX_PART_URL_TTL: Duration = Duration::from_hours(12);
 /// Some browser clients never request another URL for a part.
@@ -21,7 +21,8 @@ pub fn part_url_ttl(size: u64, min: Duration) -> Duration {
         .min(MAX_PART_URL_TTL)
 }
 
-/// How long after a signature something may still arrive in the store for an upload.
+/// The time after a signature until which an object or a part of the upload may arrive in the
+/// store.
 pub fn upload_url_ttl(upload: &Upload, min: Duration) -> Duration {
     match upload.kind {
         UploadKind::Declared => part_url_ttl(upload.plan.part_size(), min),

@@ -27,7 +27,7 @@ const EXPIRED_URL_AGE: Duration = Duration::from_hours(1);
 const EXPIRED_URL_TTL: Duration = Duration::from_mins(1);
 /// The part number of the check of expiry; see [`super::proofs`] for the others.
 const EXPIRY_PART: u32 = 13;
-/// Sizes of parts that are unequal, and large enough for every store.
+/// Unequal sizes of parts, large enough for every store.
 const UNEQUAL_SIZES: [usize; 3] = [5 << 20, 6 << 20, 1];
 /// The first and the last byte of the range that is copied from these parts: across the boundary of
 /// the first two.
@@ -81,7 +81,7 @@ impl Checks<'_> {
         }
     }
 
-    /// The checks that send megabytes, or that are of interest to operators only.
+    /// The checks that send megabytes, or that interest operators only.
     pub(super) async fn large(&self, profile: &mut Profile) {
         let empty_part = self.check_empty_part().await;
         profile.record(Capability::EmptyPart, finding_of(empty_part));
@@ -94,7 +94,7 @@ impl Checks<'_> {
         }
     }
 
-    /// Whether the store rejects a correct part at an expired URL.
+    /// Checks that the store rejects a correct part at an expired URL.
     async fn check_expiry(&self) -> Result<Finding, Fault> {
         let store = self.store;
         let signed_at = reqsign_core::time::Timestamp::now() - EXPIRED_URL_AGE;
@@ -108,7 +108,7 @@ impl Checks<'_> {
         Ok(Reaction::of(&response).to_wrong_request())
     }
 
-    /// Whether the store lists the open upload by the prefix of its key.
+    /// Checks that the store lists the open upload by the prefix of its key.
     async fn check_listing(&self) -> Result<Finding, Fault> {
         let full_key = self.store.full_key(self.key);
         let (uploads, _) = self.store.list_uploads(&full_key, None).await?;
@@ -206,7 +206,7 @@ impl Checks<'_> {
             .await
     }
 
-    /// Whether an object of such parts can be completed.
+    /// Checks that an object of such parts can be completed.
     async fn check_parts(&self, key: &Key, bodies: &[&[u8]]) -> Result<Finding, Fault> {
         let (upload_id, parts) = self.send_upload(key, bodies).await?;
         let body = self.store.complete_body(&parts);
@@ -291,7 +291,7 @@ impl Checks<'_> {
     }
 }
 
-/// Copies [`COPIED_RANGE`] and completes the upload. Returns whether the object has the right size.
+/// Copies [`COPIED_RANGE`] and completes the upload. Returns true if the object has the right size.
 async fn copy_range(store: &Store, from: &Key, to: &Key, upload_id: &str) -> Result<bool, Fault> {
     let (first, last) = COPIED_RANGE;
     let number = PartNumber::FIRST;

@@ -14,8 +14,8 @@ use crate::store::Store;
 /// A probe that began longer ago was interrupted.
 const STALE_AFTER: Duration = Duration::from_mins(15);
 
-/// Deletes the leftovers of probes that began more than [`STALE_AFTER`] before `now`. Returns how
-/// many multipart uploads were aborted. Touches only keys that a probe uses.
+/// Deletes the leftovers of probes that began more than [`STALE_AFTER`] before `now`. Returns the
+/// number of aborted multipart uploads. Touches only keys that a probe uses.
 ///
 /// # Errors
 /// [`Fault`] if the store does not list, delete or abort.

@@ -1,4 +1,4 @@
-//! How many checks a probe makes.
+//! The number of checks that a probe makes.
 
 /// Each depth includes the ones before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,8 +1,8 @@
 //! Finds out the capabilities of a store from its responses to wrong requests: a wrong body, a
 //! wrong length, an unsigned header.
 //!
-//! Not here: the meaning of a finding, in [`crate::profile`]; whether the findings suffice to
-//! serve, which the gateway decides when it starts.
+//! Not here: the meaning of a finding, in [`crate::profile`]; the decision to serve with the
+//! findings, which the gateway makes when it starts.
 //!
 //! A probe uses keys of its own (`uploads/probe/ID`) and deletes its uploads and objects. It needs
 //! the permissions that serving needs, and `DeleteObject` to clean up.
@@ -10,7 +10,7 @@
 //! | file | |
 //! |---|---|
 //! | `run` | the order of the checks: proofs first, then the others with the proof that was found |
-//! | `depth` | how many checks are made |
+//! | `depth` | the number of checks |
 //! | `proofs` | checks of proofs, of the length and of unsigned headers |
 //! | `checks` | the other checks |
 //! | `reaction` | sends a body and classifies the response |

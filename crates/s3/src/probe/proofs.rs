@@ -15,17 +15,17 @@ use crate::response;
 use crate::signing::body_headers;
 use crate::store::Store;
 
-/// How often a body is sent while the store fails temporarily.
+/// The most attempts to send a body while the store fails temporarily.
 const ATTEMPTS: u32 = 3;
 /// Each check has part numbers of its own, so that no check sees the part of another. The proofs
 /// have the first ones.
 const LENGTH_PART: u32 = 11;
 const SMUGGLING_PART: u32 = 12;
 
-/// Which proofs are checked.
+/// The proofs to check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ProofSearch {
-    /// Those down to the strongest that the store enforces.
+    /// From the strongest down to the first one that the store enforces.
     Strongest,
     /// All.
     All,
@@ -71,8 +71,8 @@ impl ProofChecks<'_> {
         Ok(strongest)
     }
 
-    /// Whether the store accepts the signed body, and neither accepts nor keeps another body of the
-    /// same length. For [`Proof::None`], only whether it accepts the signed body.
+    /// Checks that the store accepts the signed body, and neither accepts nor keeps another body of
+    /// the same length. For [`Proof::None`], only that it accepts the signed body.
     async fn check_proof(&self, proof: Proof, number: PartNumber) -> Result<Finding, Fault> {
         let headers = body_headers(proof, &part_spec(number, SIGNED_BODY))?;
         let mut rejection = String::new();
@@ -102,8 +102,8 @@ impl ProofChecks<'_> {
         Ok(Finding::new(Support::Yes, rejection))
     }
 
-    /// Whether the store rejects a body that is longer than its signed length. The hash of the body
-    /// is the signed one, so that only the length is wrong.
+    /// Checks that the store rejects a body that is longer than its signed length. The hash of the
+    /// body is the signed one, so that only the length is wrong.
     pub(super) async fn check_length(&self, proof: Proof) -> Result<Finding, Fault> {
         let number = part_number(LENGTH_PART);
         let body = [SIGNED_BODY, b"!"].concat();
@@ -119,7 +119,7 @@ impl ProofChecks<'_> {
         Ok(Finding::new(support, outcome.observed))
     }
 
-    /// Whether an unsigned header that turns the request into a copy has no effect. The object
+    /// Checks that an unsigned header that turns the request into a copy has no effect. The object
     /// `source` must exist.
     pub(super) async fn check_smuggling(&self, proof: Proof) -> Result<Finding, Fault> {
         let source = self.store.full_key(&object_key(self.key, "source")?);
@@ -156,7 +156,7 @@ impl ProofChecks<'_> {
                 .await?;
             let result = reaction::put(self.store, presigned, body, copy_source).await;
             let observed = result.as_ref().map(observed).unwrap_or_default();
-            // The rejection of an unsigned header is final, whatever its error code.
+            // The rejection of an unsigned header is final with every error code.
             let is_final = copy_source.is_some()
                 && result
                     .as_ref()

@@ -36,7 +36,7 @@ pub(super) async fn put(
 /// The response to a request of a probe, as far as findings depend on it.
 pub(super) struct Reaction {
     pub(super) accepted: bool,
-    /// A temporary failure, from which nothing follows.
+    /// A temporary failure: there is no finding.
     is_temporary: bool,
     precondition_failed: bool,
     pub(super) observed: String,
@@ -91,7 +91,7 @@ impl Reaction {
     }
 
     /// The finding after a request with a condition that holds: a store that rejects the request
-    /// does not know the condition.
+    /// does not support the condition.
     pub(super) fn to_true_condition(&self) -> Finding {
         self.finding(if self.accepted {
             Support::Yes

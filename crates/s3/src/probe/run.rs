@@ -39,7 +39,7 @@ impl Store {
     }
 
     /// Deletes the leftovers of interrupted probes that began 15 minutes before `now` or earlier.
-    /// Returns how many multipart uploads were aborted.
+    /// Returns the number of aborted multipart uploads.
     ///
     /// # Errors
     /// [`Fault`] if the store does not list, delete or abort.
@@ -107,7 +107,7 @@ async fn check_upload(
         return Ok(None);
     };
     let result = check_others(checks, proof, depth, profile).await;
-    // The objects may exist, whatever the result.
+    // The objects may exist after every result.
     if let Err(fault) = cleanup::delete_objects(checks.store, checks.key, depth.objects()).await {
         warn!(%fault, key = %checks.key, "could not delete the objects of the probe");
     }

@@ -77,7 +77,7 @@ impl Credentials {
     }
 
     /// Returns a credential that is valid for five minutes or more. If the chain provides no new
-    /// one, an older one is used until it expires.
+    /// one, returns the older one until that expires.
     ///
     /// # Errors
     /// [`Fault::Refused`] if the chain has no credential; [`Fault::Unavailable`] if the last one

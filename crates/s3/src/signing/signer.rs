@@ -119,7 +119,7 @@ impl Signer {
         Ok(self.credentials.get().await?.access_key_id.clone())
     }
 
-    /// To be called when the store reports an expired credential.
+    /// Must be called when the store reports an expired credential.
     pub(crate) async fn forget_credential(&self) {
         self.credentials.forget().await;
     }

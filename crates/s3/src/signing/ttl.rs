@@ -8,7 +8,7 @@ use crate::fault::Fault;
 
 /// The longest lifetime that S3 accepts in a presigned URL.
 const MAX_TTL: Duration = Duration::from_hours(7 * 24);
-/// How much earlier than its credential a URL expires, because clocks differ.
+/// A URL expires this much earlier than its credential, because clocks differ.
 const CREDENTIAL_EXPIRY_MARGIN: Duration = Duration::from_secs(10);
 
 /// Limits a lifetime to 7 days and to that of the credential, which ends at `credential_expires`.

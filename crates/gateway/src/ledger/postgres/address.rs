@@ -1,7 +1,7 @@
-//! The address of a PostgreSQL ledger: a URL as PostgreSQL's own tools accept it, and whether TLS
-//! is required.
+//! The address of a PostgreSQL ledger: a URL in the form of PostgreSQL's own tools, and the
+//! decision on TLS. `Debug` and errors never contain the password.
 //!
-//! Not here: connecting. The password in an address is never shown.
+//! Not here: connecting (`connector`).
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -15,8 +15,8 @@ use upload_types::error::{Error, Kind, Result};
 
 /// The time limit for connecting to a host, unless the URL has `connect_timeout`.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// A connection is lost if sent bytes are not acknowledged for this long, and is probed after it
-/// was idle for this long.
+/// A connection is lost if sent bytes are not acknowledged for this long. An idle connection is
+/// probed after this long.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(20);
 const KEEPALIVE_PROBES: u32 = 3;
 
@@ -84,7 +84,7 @@ impl PostgresAddress {
         })
     }
 
-    /// Whether the URL contains a password.
+    /// Returns true if the URL contains a password.
     #[must_use]
     pub fn contains_password(url: &str) -> bool {
         split_tls_parameters(url)
@@ -112,7 +112,7 @@ impl fmt::Debug for PostgresAddress {
 }
 
 /// The URL without `sslmode` and `sslrootcert`, and the decoded values of these two. The library's
-/// parser does not know all of their values.
+/// parser rejects some of their values.
 fn split_tls_parameters(url: &str) -> Option<(String, Option<String>, Option<String>)> {
     let (base, query) = url.split_once('?').unwrap_or((url, ""));
     let (mut ssl_mode, mut root_certificates, mut others) = (None, None, Vec::new());
@@ -133,7 +133,7 @@ fn split_tls_parameters(url: &str) -> Option<(String, Option<String>, Option<Str
     Some((plain_url, ssl_mode, root_certificates))
 }
 
-/// Whether every host is this machine.
+/// Returns true if every host is this machine.
 fn is_this_machine(config: &Config) -> bool {
     let is_local = |host: &Host| match host {
         Host::Tcp(name) => AddressClass::of_name(name).is_loopback(),

@@ -1,8 +1,7 @@
 //! Makes connections for the pool, and pauses after a failure.
 
-use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use deadpool::managed::{Hook, Manager, Metrics, RecycleError, RecycleResult};
@@ -22,7 +21,7 @@ const CONNECT_BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Durati
 /// A manager of the pool's connections.
 pub(super) struct Connector {
     manager: deadpool_postgres::Manager,
-    /// Connections in the making. The pool counts a connection only once it is made.
+    /// Connections that are being made. The pool counts a connection only once it is made.
     connecting: Arc<AtomicUsize>,
     pause: Mutex<Pause>,
 }
@@ -36,7 +35,7 @@ struct Pause {
 }
 
 impl Pause {
-    /// How long no connection may be made yet.
+    /// The time until the next attempt to connect.
     fn remaining(&self, now: Instant) -> Duration {
         match self.last_failure {
             Some(at) => CONNECT_BACKOFF
@@ -77,12 +76,12 @@ impl Connector {
         })
     }
 
-    /// Whether a connection is in the making.
+    /// Returns true while a connection is being made.
     pub(super) fn is_connecting(&self) -> bool {
         self.connecting.load(Ordering::SeqCst) > 0
     }
 
-    /// How long no connection may be made yet.
+    /// The time until the next attempt to connect.
     pub(super) fn pause_remaining(&self) -> Duration {
         lock(&self.pause).remaining(Instant::now())
     }
@@ -140,7 +139,8 @@ impl Manager for Connector {
     }
 }
 
-/// Counts a connection in the making until it fails, its caller goes away, or the pool counts it.
+/// Counts a connection that is being made, until it fails, its future is dropped, or the pool
+/// counts it.
 struct Connecting<'a>(&'a AtomicUsize);
 
 impl<'a> Connecting<'a> {

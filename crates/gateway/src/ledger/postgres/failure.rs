@@ -1,12 +1,12 @@
-//! What a failure of PostgreSQL means: whether the connection is lost, whether a repetition may
-//! succeed, and why a ledger cannot be opened.
+//! The classification of PostgreSQL's failures: by the loss of the connection, by the use of a
+//! repetition, and by the advice to an operator.
 
 use tokio_postgres::error::SqlState;
 
 use crate::ledger::sql::SqlError;
 use upload_types::error::{Error, Kind};
 
-/// Whether a repetition of the transaction may succeed, on this or another connection.
+/// Returns true if a repetition of the transaction may succeed, on this or another connection.
 pub(super) fn may_succeed_later(error: &tokio_postgres::Error) -> bool {
     let conflicts = [
         SqlState::T_R_SERIALIZATION_FAILURE,
@@ -15,7 +15,7 @@ pub(super) fn may_succeed_later(error: &tokio_postgres::Error) -> bool {
     is_connection_lost(error) || error.code().is_some_and(|code| conflicts.contains(code))
 }
 
-/// Whether the connection cannot be used any more: it is closed, or its server is read-only.
+/// Returns true if the connection can no longer be used: it is closed, or its server is read-only.
 pub(super) fn is_connection_lost(error: &tokio_postgres::Error) -> bool {
     let codes = [
         SqlState::ADMIN_SHUTDOWN,
@@ -31,8 +31,8 @@ pub(super) fn is_connection_lost(error: &tokio_postgres::Error) -> bool {
     }
 }
 
-/// The error for a ledger that cannot be opened. A server that does not respond is temporary; what
-/// a server rejects has to be configured.
+/// The error for a ledger that cannot be opened. It is temporary if the server does not respond. If
+/// the server rejects the connection, the configuration must change.
 pub(super) fn cannot_open(error: SqlError) -> Error {
     let code = match &error {
         SqlError::Postgres(error) => error.code().cloned(),
@@ -44,8 +44,8 @@ pub(super) fn cannot_open(error: SqlError) -> Error {
         SqlState::ADMIN_SHUTDOWN,
         SqlState::LOCK_NOT_AVAILABLE,
     ];
-    // A pooler assigns a connection to each transaction, and prepared statements are missing or
-    // left over.
+    // A pooler that assigns a connection to each transaction: prepared statements are missing, or
+    // left over from another client.
     let pooler = [
         SqlState::DUPLICATE_PSTATEMENT,
         SqlState::INVALID_SQL_STATEMENT_NAME,
@@ -65,7 +65,7 @@ pub(super) fn cannot_open(error: SqlError) -> Error {
         ),
         _ => (
             Kind::Temporary,
-            "check host and sslmode in --ledger, and that PostgreSQL runs there; then start again",
+            "check host and sslmode in --ledger, and that PostgreSQL runs there; then run the command again",
         ),
     };
     Error::new(kind, "could not open the ledger in PostgreSQL")

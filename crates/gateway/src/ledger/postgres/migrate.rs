@@ -1,6 +1,6 @@
 //! Migrations of a ledger in PostgreSQL.
 //!
-//! Not here: their SQL. See `ledger/schema`.
+//! Not here: their SQL (`ledger/schema`).
 
 use uuid::Uuid;
 

@@ -1,14 +1,14 @@
 //! A ledger in PostgreSQL, for any number of gateways: a pool of a few connections, and one
 //! transaction for each operation.
 //!
-//! Not here: the operations themselves. An operation runs on a [`PgTransaction`].
-//!
-//! - An operation that was not committed is repeated: on another connection if its own was lost, on
-//!   the same one if PostgreSQL resolved a deadlock by ending it. If the answer to COMMIT was lost,
-//!   the outcome is unknown. That is an error: the client repeats its request, and each operation
-//!   tolerates the repetition.
+//! - An operation that was not committed is repeated, for example if its connection was lost, or if
+//!   PostgreSQL ended it to resolve a deadlock. If the response to COMMIT was lost, the outcome is
+//!   unknown. That is an error: the client repeats its request, and each operation tolerates the
+//!   repetition.
 //! - While no connection can be made, operations fail at once. While the database only rejects
-//!   further connections, operations wait for one that exists.
+//!   further connections, operations wait for an existing one.
+//!
+//! Not here: the operations themselves, which run on a [`PgTransaction`].
 
 mod address;
 mod connector;

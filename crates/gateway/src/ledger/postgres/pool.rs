@@ -1,10 +1,10 @@
 //! The pool of connections: runs operations, and repeats those that were not committed.
 //!
-//! Not here: making connections (`connector`) and the end of a transaction (`session`).
+//! `deadpool` limits and keeps the connections. If the database accepts only some of them, because
+//! other programs use its connections too, `deadpool` fails. [`Pool::session`] then waits for a
+//! connection in use, and `connector` pauses between attempts to connect.
 //!
-//! `deadpool` limits and keeps the connections. It has no answer to a database that accepts some
-//! connections and rejects further ones, so [`Pool::session`] waits for a connection in use, and
-//! `connector` pauses between attempts to connect.
+//! Not here: making connections (`connector`) and the end of a transaction (`session`).
 
 use std::sync::Arc;
 use std::thread;
@@ -25,9 +25,8 @@ use crate::ledger::sql::{self, SqlError, TransactionEnd};
 use upload_types::backoff::Backoff;
 use upload_types::error::{Error, Kind};
 
-/// The most connections of one gateway. They are made as operations need them.
+/// The maximum number of connections of one gateway. They are made as operations need them.
 pub(super) const MAX_CONNECTIONS: usize = 8;
-/// How often an operation is tried.
 const MAX_ATTEMPTS: u32 = 5;
 /// The pause before a repetition. It is random, so that two transactions that conflicted do not
 /// conflict again.
@@ -36,7 +35,7 @@ const REPEAT_BACKOFF: Backoff = Backoff::new(Duration::from_millis(20), Duration
 pub(in crate::ledger) struct Pool {
     connections: managed::Pool<Connector>,
     handle: Handle,
-    /// Notified when a connection has gone back to the pool, or was closed.
+    /// Notified when a connection was returned to the pool, or closed.
     returned: Arc<Notify>,
 }
 
@@ -92,7 +91,7 @@ impl Pool {
         .await
     }
 
-    /// Runs `operation` in a transaction, and commits it if the operation says so.
+    /// Runs `operation` in a transaction, and ends it as the operation requires.
     pub async fn write<T: Send + 'static>(
         self: &Arc<Self>,
         operation: impl Fn(&PgTransaction<'_>) -> sql::Result<(T, TransactionEnd)> + Send + 'static,
@@ -100,7 +99,8 @@ impl Pool {
         self.run(Access::Write, operation).await
     }
 
-    /// Once it has a connection, the operation runs to its end, also if the caller no longer waits.
+    /// Waits for a connection. From then on, the operation runs to its end, even if the future is
+    /// dropped.
     async fn run<T: Send + 'static>(
         self: &Arc<Self>,
         access: Access,
@@ -124,7 +124,7 @@ impl Pool {
             match session.run(access, operation) {
                 Ok(value) => return Ok(value),
                 Err(Failure::Repeatable(error)) if attempts < MAX_ATTEMPTS => {
-                    tracing::debug!(%error, attempts, "repeating an operation of the ledger");
+                    tracing::debug!(%error, attempts, "operation of the ledger is repeated");
                     thread::sleep(REPEAT_BACKOFF.full_jitter(attempts, fastrand::f64()));
                     attempts += 1;
                 }
@@ -135,13 +135,13 @@ impl Pool {
     }
 
     /// A connection: an idle one, a new one, or, if no further one can be made, the next one that
-    /// is given back.
+    /// an operation returns.
     ///
     /// # Errors
     /// The reason that no connection can be made, if there is no other connection to wait for.
     async fn session(&self) -> sql::Result<Session> {
         loop {
-            // Created before the attempt, so that it is woken by each connection that is given back
+            // Created before the attempt, so that it is woken by each connection that is returned
             // from now on.
             let returned = self.returned.notified();
             let error = match self.connections.get().await {

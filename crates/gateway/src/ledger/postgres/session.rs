@@ -1,6 +1,6 @@
 //! A connection taken from the pool: runs one transaction and reports how it ended.
 //!
-//! Not here: whether a failed transaction is repeated. See `pool`.
+//! Not here: the repetition of a failed transaction (`pool`).
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::failure::{is_connection_lost, may_succeed_later};
 use super::transaction::{Access, PgTransaction};
 use crate::ledger::sql::{self, SqlError, TransactionEnd};
 
-/// How a transaction failed.
+/// The failure of a transaction.
 pub(super) enum Failure {
     /// Nothing was committed, and a repetition may succeed.
     Repeatable(SqlError),
@@ -23,14 +23,14 @@ pub(super) enum Failure {
     Final(SqlError),
 }
 
-/// A connection taken from the pool. When it is dropped, it goes back if it is known to have no
-/// open transaction, and is closed otherwise: also if an operation panics, no transaction stays
-/// open in the pool.
+/// A connection taken from the pool. On drop, it returns to the pool if it has no open transaction
+/// for certain, and is closed otherwise: even if an operation panics, no connection of the pool has
+/// an open transaction.
 pub(super) struct Session {
     connection: Option<Object<Connector>>,
     is_reusable: bool,
     handle: Handle,
-    /// Notified when a connection has gone back to the pool, or was closed.
+    /// Notified when the connection was returned to the pool, or closed.
     returned: Arc<Notify>,
 }
 
@@ -48,8 +48,8 @@ impl Session {
         }
     }
 
-    /// Runs `operation` in a transaction, commits it if the operation says so, and gives the
-    /// connection back. Must not be called on a thread of the runtime.
+    /// Runs `operation` in a transaction, ends it as the operation requires, and returns the
+    /// connection to the pool. Must not be called on a thread of the runtime.
     pub(super) fn run<T>(
         mut self,
         access: Access,
@@ -117,7 +117,7 @@ fn commit(
     let commit = client.batch_execute("COMMIT");
     match access {
         _ if !has_begun => Ok(()),
-        // Sent, and not waited for: the values that were read are valid whatever the answer is.
+        // The response is not awaited: the values that were read are valid even if it is an error.
         Access::Read => {
             drop(commit.now_or_never());
             Ok(())
@@ -129,7 +129,7 @@ fn commit(
                     Some(_) if may_succeed_later(&error) && !is_connection_lost(&error) => {
                         Failure::Repeatable(error.into())
                     }
-                    // The answer was lost, and the transaction may be committed: it must not be
+                    // The response was lost, and the transaction may be committed: it must not be
                     // repeated.
                     _ => Failure::Final(error.into()),
                 })

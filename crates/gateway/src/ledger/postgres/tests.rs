@@ -1,8 +1,7 @@
 //! Tests of PostgreSQL's failures: lost connections, unreachable servers, conflicts between
-//! gateways.
+//! gateways. They need the server that `scripts/test` starts.
 //!
-//! Not here: the operations. See `ledger/tests`. The tests need the server that `scripts/test`
-//! starts.
+//! Not here: tests of operations (`ledger/tests`).
 
 use std::env;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -15,9 +14,10 @@ use tokio::runtime::Handle;
 use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
 
+use super::address::PostgresAddress;
 use super::migrate::migrate;
-use super::pool::MAX_CONNECTIONS;
-use super::*;
+use super::pool::{MAX_CONNECTIONS, Pool};
+use super::transaction::PgTransaction;
 use crate::ledger::schema::POSTGRES_MIGRATIONS;
 use crate::ledger::sql::{TransactionEnd, values};
 use crate::ledger::{Ledger, LedgerConfig};
@@ -31,7 +31,7 @@ fn server_url() -> String {
     })
 }
 
-/// A client that is not the ledger's, connected to the server's default database.
+/// A client outside of the ledger, connected to the server's default database.
 async fn admin() -> Client {
     let config: tokio_postgres::Config = server_url().parse().unwrap();
     let (client, connection) = config.connect(NoTls).await.unwrap();
@@ -66,7 +66,7 @@ fn schema_of(address: &PostgresAddress) -> String {
     address.config().get_application_name().unwrap().to_owned()
 }
 
-/// Runs `sql` on a connection and a runtime of its own. Can be called from any thread.
+/// Runs `sql` on a separate connection and runtime. Can be called from any thread.
 pub fn execute_sql(address: &PostgresAddress, sql: &str) {
     let run = async {
         let (client, connection) = address.config().connect(NoTls).await.unwrap();
@@ -213,7 +213,7 @@ async fn ignored_statement_failure_fails_the_operation() {
 
 /// The outcome is unknown, and a repetition could write twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn commit_without_answer_is_not_repeated() {
+async fn commit_without_response_is_not_repeated() {
     let address = new_schema().await;
     let (pool, _) = Pool::open(&address).await.unwrap();
     let handle = Handle::current();
@@ -229,7 +229,7 @@ async fn commit_without_answer_is_not_repeated() {
     assert_eq!(attempts.load(Ordering::SeqCst), 1);
 }
 
-/// A connection whose transaction was not ended must not go back to the pool.
+/// A connection with an open transaction must not return to the pool.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn panicking_operation_leaves_no_open_transaction() {
     let (pool, _) = Pool::open(&new_schema().await).await.unwrap();
@@ -332,7 +332,10 @@ async fn unreachable_database_fails_fast_and_recovers() {
     allow_connections(true).await;
     let began = Instant::now();
     while ledger.ping().await.is_err() {
-        assert!(began.elapsed() < Duration::from_secs(20), "no recovery");
+        assert!(
+            began.elapsed() < Duration::from_secs(20),
+            "the ledger does not recover"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     drop(ledger);

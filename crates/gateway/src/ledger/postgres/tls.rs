@@ -1,7 +1,7 @@
 //! TLS to PostgreSQL: rustls with the system's certificate authorities. The server's name is
 //! verified.
 //!
-//! Not here: whether TLS is required. See `address`.
+//! Not here: the decision on TLS (`address`).
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! A transaction on a connection to PostgreSQL, and the statements in it.
 //!
-//! Not here: its end. See `session`.
+//! Not here: its end (`session`).
 
 use std::cell::Cell;
 use std::future::Future;
@@ -12,10 +12,10 @@ use tokio_postgres::types::{ToSql, Type};
 
 use crate::ledger::sql::{Result, Row, Value};
 
-/// The most runs of one statement that are in flight at the same time.
+/// The maximum number of concurrent runs of one statement.
 const MAX_STATEMENTS_IN_FLIGHT: usize = 256;
 
-/// What a transaction may do.
+/// The access mode of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
     Read,
@@ -23,8 +23,8 @@ pub(super) enum Access {
 }
 
 impl Access {
-    /// The SQL that begins a transaction and limits its times: if a gateway's machine dies within a
-    /// transaction, other gateways wait no longer than that.
+    /// The SQL that begins a transaction and sets its time limits. If a gateway's machine dies
+    /// within a transaction, other gateways wait no longer than these.
     fn begin(self) -> &'static str {
         match self {
             Self::Read => {
@@ -66,8 +66,8 @@ impl<'a> PgTransaction<'a> {
         self.has_begun.get()
     }
 
-    /// Whether a statement has failed. PostgreSQL then rolls the transaction back, whatever
-    /// follows.
+    /// Returns true if a statement has failed. PostgreSQL then rolls the transaction back, even at
+    /// a COMMIT.
     pub(super) fn has_failed(&self) -> bool {
         self.has_failed.get()
     }

@@ -28,7 +28,7 @@ pub async fn quota_holds_under_concurrent_begins(fixture: Fixture) {
         join_all(begins)
             .await
             .into_iter()
-            .filter(|begin| *begin)
+            .filter(|is_begun| *is_begun)
             .count(),
         5
     );
@@ -58,7 +58,7 @@ pub async fn quota_holds_under_concurrent_begins(fixture: Fixture) {
     );
 }
 
-/// Their bytes are in the store.
+/// The bytes of these uploads are in the store.
 pub async fn completing_and_aborting_uploads_count_as_open(fixture: Fixture) {
     let (completing, aborting) = (
         fixture.begin("completing", 1).await,
@@ -105,16 +105,16 @@ pub async fn unknown_keys_are_recorded(fixture: Fixture) {
             .unwrap();
     }
     assert!(fixture.ledger.upload_by_key(&key).await.unwrap().is_none());
-    let ours = fixture.begin("ours", 1).await;
+    let known = fixture.begin("known", 1).await;
     assert_eq!(
         fixture
             .ledger
-            .upload_by_key(&ours.key)
+            .upload_by_key(&known.key)
             .await
             .unwrap()
             .unwrap()
             .id,
-        ours.id
+        known.id
     );
 }
 

@@ -96,7 +96,7 @@ pub async fn postgres_config() -> LedgerConfig {
     LedgerConfig::Postgres(Box::new(crate::ledger::postgres::tests::new_schema().await))
 }
 
-/// Changes rows directly, for states that only time would bring.
+/// Changes rows directly, for example as if time had passed.
 pub fn execute_sql(config: &LedgerConfig, sql: &str) {
     match config {
         LedgerConfig::Sqlite(path) => {

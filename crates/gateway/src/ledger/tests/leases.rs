@@ -41,18 +41,18 @@ pub async fn concurrent_claims_grant_one_lease(fixture: Fixture) {
                 )
             })
         });
-        let answers = join_all(claims).await.into_iter().map(Result::unwrap);
-        let winners: Vec<Lease> = answers
-            .filter_map(|(won, new)| won.then_some(new))
+        let results = join_all(claims).await.into_iter().map(Result::unwrap);
+        let granted: Vec<Lease> = results
+            .filter_map(|(is_set, new)| is_set.then_some(new))
             .collect();
-        assert_eq!(winners.len(), 1);
+        assert_eq!(granted.len(), 1);
         let found = fixture
             .ledger
             .upload(&fixture.owner, &upload.id)
             .await
             .unwrap()
             .unwrap();
-        assert_eq!(found.lease, winners[0]);
+        assert_eq!(found.lease, granted[0]);
         lease = found.lease;
     }
 }

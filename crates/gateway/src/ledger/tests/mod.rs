@@ -1,7 +1,7 @@
 //! Tests of the ledger. Each runs on SQLite and on PostgreSQL.
 //!
-//! Two ledgers on one database stand for two gateways. PostgreSQL is the server that `scripts/test`
-//! starts and names in the environment; without it, the tests on PostgreSQL fail.
+//! Two ledgers on one database represent two gateways. The tests need the PostgreSQL server that
+//! `scripts/test` starts and names in the environment.
 
 mod counts;
 mod fixture;

@@ -68,7 +68,7 @@ pub async fn repeated_complete_keeps_its_epoch(fixture: Fixture) {
     let second_gateway = fixture.second_gateway().await;
     for round in 0..5 {
         let upload = fixture.begin(&round.to_string(), 1).await;
-        let seals = (0..6).map(|n| {
+        let completes = (0..6).map(|n| {
             let (ledger, id) = (
                 [&fixture.ledger, &second_gateway][n % 2].clone(),
                 upload.id.clone(),
@@ -80,8 +80,8 @@ pub async fn repeated_complete_keeps_its_epoch(fixture: Fixture) {
                     .unwrap()
             })
         });
-        for complete_part in join_all(seals).await {
-            assert_eq!(complete_part.unwrap(), TransitionOutcome::Done);
+        for outcome in join_all(completes).await {
+            assert_eq!(outcome.unwrap(), TransitionOutcome::Done);
         }
         let part = second_gateway
             .parts(&upload.id, 0, 1)
@@ -123,13 +123,13 @@ pub async fn old_epoch_is_rejected(fixture: Fixture) {
         .pin_parts(&upload.id, 1, vec![part_spec(1, "one")], until(90))
         .await
         .unwrap();
-    let complete_part = fixture
+    let completing = fixture
         .ledger
         .start_completing(&upload.id, 1, vec![complete_part(1, "one")], until(90))
         .await
         .unwrap();
     assert_eq!(
-        (pinned, complete_part),
+        (pinned, completing),
         (TransitionOutcome::LeaseLost, TransitionOutcome::LeaseLost)
     );
     assert_eq!(fixture.state(&upload).await, UploadState::Pending);

@@ -41,8 +41,8 @@ pub async fn abandoned_uploads_are_taken_once(fixture: Fixture) {
                     .unwrap()
             })
         });
-        for some in join_all(sweeps).await {
-            taken.extend(some.unwrap());
+        for batch in join_all(sweeps).await {
+            taken.extend(batch.unwrap());
         }
     }
     assert!(
@@ -59,11 +59,11 @@ pub async fn abandoned_uploads_are_taken_once(fixture: Fixture) {
     assert_eq!(
         sweeps
             .into_iter()
-            .map(|some| some.unwrap().len())
+            .map(|batch| batch.unwrap().len())
             .sum::<usize>(),
         all - many
     );
-    // The gateway that took them may have died: they can be taken again.
+    // The gateway that took the uploads may have died, so they can be taken again.
     assert_eq!(
         fixture
             .ledger
@@ -95,9 +95,9 @@ pub async fn renewed_upload_is_not_swept(fixture: Fixture) {
             TransitionOutcome::Done => {
                 assert!(!taken && fixture.state(&upload).await == UploadState::Uploading);
             }
-            refused => assert!(
-                taken && refused == TransitionOutcome::WrongState(UploadState::Aborting),
-                "{refused:?}"
+            outcome => assert!(
+                taken && outcome == TransitionOutcome::WrongState(UploadState::Aborting),
+                "{outcome:?}"
             ),
         }
     }

@@ -9,9 +9,9 @@ use upload_types::wire::UploadState;
 
 pub async fn each_transition_succeeds_once(fixture: Fixture) {
     let ready = fixture.begin("ready", 2).await;
-    let proof = receipt(&ready);
+    let receipt = receipt(&ready);
     assert!(
-        !fixture.ledger.mark_verified(&proof, None).await.unwrap(),
+        !fixture.ledger.mark_verified(&receipt, None).await.unwrap(),
         "the upload is not completing"
     );
     assert!(!fixture.ledger.reopen(&ready.id).await.unwrap());
@@ -27,15 +27,12 @@ pub async fn each_transition_succeeds_once(fixture: Fixture) {
         .start_completing(&ready.id, 1, Vec::new(), until(90))
         .await
         .unwrap();
-    let ends = (0..4).map(|_| fixture.ledger.mark_verified(&proof, None));
-    assert_eq!(
-        join_all(ends)
-            .await
-            .into_iter()
-            .filter(|won| *won.as_ref().unwrap())
-            .count(),
-        1
-    );
+    let results = join_all((0..4).map(|_| fixture.ledger.mark_verified(&receipt, None))).await;
+    let successes = results
+        .iter()
+        .filter(|result| *result.as_ref().unwrap())
+        .count();
+    assert_eq!(successes, 1);
     let found = fixture
         .ledger
         .upload(&fixture.owner, &ready.id)
@@ -44,7 +41,7 @@ pub async fn each_transition_succeeds_once(fixture: Fixture) {
         .unwrap();
     assert_eq!(
         (found.state, found.receipt),
-        (UploadState::Ready, Some(proof))
+        (UploadState::Ready, Some(receipt))
     );
     let late = fixture
         .ledger

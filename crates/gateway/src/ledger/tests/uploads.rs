@@ -20,15 +20,15 @@ pub async fn repeated_begin_returns_the_first_upload(fixture: Fixture) {
         new.spec.metadata.clone(),
     );
     let (token, plan) = (new.spec.token.clone(), new.spec.plan);
-    let (_, fresh) = fixture.ledger.begin(new).await.unwrap();
-    assert!(fresh);
-    // The repetition asks for another size, and gets the first upload.
-    let (found, fresh) = fixture
+    let (_, is_new) = fixture.ledger.begin(new).await.unwrap();
+    assert!(is_new);
+    // The repetition requests another size, and gets the first upload.
+    let (found, is_new) = fixture
         .ledger
         .begin(fixture.new_upload("key", 1))
         .await
         .unwrap();
-    assert!(!fresh);
+    assert!(!is_new);
     assert_eq!(
         (&found.id, &found.key, &found.name, &found.metadata),
         (&id, &key, &name, &metadata)

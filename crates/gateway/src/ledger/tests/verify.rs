@@ -7,11 +7,11 @@ use upload_types::wire::UploadState;
 
 pub async fn single_part_is_verified_in_one_step(fixture: Fixture) {
     let upload = fixture.begin("one", 1).await;
-    let proof = receipt(&upload);
+    let receipt_of_one = receipt(&upload);
     let verify = |epoch, text| {
         fixture
             .ledger
-            .mark_single_verified(&proof, epoch, complete_part(1, text), None)
+            .mark_single_verified(&receipt_of_one, epoch, complete_part(1, text), None)
     };
     let state = async || {
         let (upload, parts) = fixture
@@ -44,21 +44,19 @@ pub async fn single_part_is_verified_in_one_step(fixture: Fixture) {
     );
     assert_eq!(state().await, (UploadState::Uploading, false, false));
 
-    let ends = join_all((0..4).map(|_| verify(1, "one"))).await;
-    assert_eq!(
-        ends.into_iter()
-            .filter(|won| *won.as_ref().unwrap())
-            .count(),
-        1
-    );
+    let results = join_all((0..4).map(|_| verify(1, "one"))).await;
+    let successes = results
+        .iter()
+        .filter(|result| *result.as_ref().unwrap())
+        .count();
+    assert_eq!(successes, 1);
     assert_eq!(state().await, (UploadState::Ready, true, true));
     assert!(
         !verify(1, "one").await.unwrap(),
         "the upload is verified already"
     );
 
-    // An aborting upload cannot be verified. A completing upload can, whichever process moved it
-    // there.
+    // An aborting upload cannot be verified. A completing upload can.
     let aborted = fixture.begin("aborted", 1).await;
     fixture
         .ledger

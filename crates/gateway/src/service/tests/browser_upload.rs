@@ -2,12 +2,23 @@
 //!
 //! Not here: the HTTP routes (`tests/gateway_api`).
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::Method;
 use futures_util::future::join_all;
 
-use super::*;
+use super::fixture::{CREATE_QUERY, Fixture, Interference, UPLOAD_ID_QUERY, send, wait_until};
+use crate::ledger::{self, LedgerConfig, Upload};
+use crate::limits::Quota;
+use crate::problem::Refusal;
 use crate::service::UploadRef;
+use crate::service::core::Service;
+use upload_types::names::{ETag, PartNumber};
+use upload_types::wire::{BeginRequest, Code, Proof, Receipt, UploadState};
 
-impl World {
+impl Fixture {
     async fn begin_multipart(&self, key: &str) -> Result<Upload, Refusal> {
         let request = BeginRequest {
             name: "a.bin".into(),
@@ -57,59 +68,59 @@ fn reference(upload: &Upload) -> UploadRef<'_> {
 
 #[tokio::test]
 async fn lost_response_to_complete_is_decided_by_the_object() {
-    for world in [World::new().await, World::on_postgres().await] {
-        let upload = world.begin_multipart("key").await.unwrap();
-        let etag = world.send_part(&upload, 1, &[7; 100]).await.unwrap();
+    for fixture in [Fixture::new().await, Fixture::on_postgres().await] {
+        let upload = fixture.begin_multipart("key").await.unwrap();
+        let etag = fixture.send_part(&upload, 1, &[7; 100]).await.unwrap();
         let parts = [(1, &etag)];
-        world.interfere(Method::POST, UPLOAD_ID_QUERY, Interference::LoseResponse);
-        let receipt = world
-            .complete_multipart(&world.service, &upload, &parts)
+        fixture.interfere(Method::POST, UPLOAD_ID_QUERY, Interference::LoseResponse);
+        let receipt = fixture
+            .complete_multipart(&fixture.service, &upload, &parts)
             .await
             .unwrap();
         assert_eq!((receipt.size, receipt.parts), (100, 1));
         assert_eq!((receipt.proof, &receipt.checksum), (Proof::None, &None));
-        world.stop_interfering();
+        fixture.stop_interfering();
         // Another gateway returns the same receipt without a request to the store.
-        let count = || world.requests(&Method::POST, UPLOAD_ID_QUERY).len();
+        let count = || fixture.requests(&Method::POST, UPLOAD_ID_QUERY).len();
         let before = count();
-        let second_gateway = world.second_gateway().await;
-        let repeated = world
+        let second_gateway = fixture.second_gateway().await;
+        let repeated = fixture
             .complete_multipart(&second_gateway, &upload, &parts)
             .await
             .unwrap();
         assert_eq!(repeated, receipt);
         assert_eq!(count(), before);
-        assert_eq!(world.state_of(&upload.id).await, UploadState::Ready);
+        assert_eq!(fixture.state_of(&upload.id).await, UploadState::Ready);
     }
 }
 
 #[tokio::test]
 async fn concurrent_completes_in_two_gateways_have_the_same_receipt() {
-    for world in [World::new().await, World::on_postgres().await] {
-        let upload = world.begin_multipart("key").await.unwrap();
-        let etag = world.send_part(&upload, 1, &[7; 100]).await.unwrap();
-        let other_etag = world.send_part(&upload, 2, &[8; 50]).await.unwrap();
-        world.interfere(Method::POST, UPLOAD_ID_QUERY, Interference::Delay);
-        let second_gateway = world.second_gateway().await;
+    for fixture in [Fixture::new().await, Fixture::on_postgres().await] {
+        let upload = fixture.begin_multipart("key").await.unwrap();
+        let etag = fixture.send_part(&upload, 1, &[7; 100]).await.unwrap();
+        let other_etag = fixture.send_part(&upload, 2, &[8; 50]).await.unwrap();
+        fixture.interfere(Method::POST, UPLOAD_ID_QUERY, Interference::Delay);
+        let second_gateway = fixture.second_gateway().await;
         let (parts, other_parts) = ([(1, &etag)], [(2, &other_etag)]);
         let (first, second, ()) = tokio::join!(
-            world.complete_multipart(&world.service, &upload, &parts),
+            fixture.complete_multipart(&fixture.service, &upload, &parts),
             async {
                 wait_until("the first gateway completes", async || {
-                    world.state_of(&upload.id).await == UploadState::Completing
+                    fixture.state_of(&upload.id).await == UploadState::Completing
                 })
                 .await;
-                // These parts come too late and are ignored.
-                world
+                // These parts are too late and are ignored.
+                fixture
                     .complete_multipart(&second_gateway, &upload, &other_parts)
                     .await
             },
             async {
                 wait_until("both gateways complete", async || {
-                    world.requests(&Method::POST, UPLOAD_ID_QUERY).len() >= 2
+                    fixture.requests(&Method::POST, UPLOAD_ID_QUERY).len() >= 2
                 })
                 .await;
-                world.stop_interfering();
+                fixture.stop_interfering();
             }
         );
         let (first, second) = (first.unwrap(), second.unwrap());
@@ -119,41 +130,41 @@ async fn concurrent_completes_in_two_gateways_have_the_same_receipt() {
 
 #[tokio::test]
 async fn sweep_decides_an_abandoned_complete_and_ends_an_expired_upload() {
-    for world in [World::new().await, World::on_postgres().await] {
-        let abandoned = world.begin_multipart("abandoned").await.unwrap();
-        let expired = world.begin_multipart("expired").await.unwrap();
-        let etag = world.send_part(&abandoned, 1, &[7; 100]).await.unwrap();
-        world.send_part(&expired, 1, &[7; 100]).await.unwrap();
-        world.interfere(Method::POST, UPLOAD_ID_QUERY, Interference::Unavailable);
+    for fixture in [Fixture::new().await, Fixture::on_postgres().await] {
+        let abandoned = fixture.begin_multipart("abandoned").await.unwrap();
+        let expired = fixture.begin_multipart("expired").await.unwrap();
+        let etag = fixture.send_part(&abandoned, 1, &[7; 100]).await.unwrap();
+        fixture.send_part(&expired, 1, &[7; 100]).await.unwrap();
+        fixture.interfere(Method::POST, UPLOAD_ID_QUERY, Interference::Unavailable);
         let parts = [(1, &etag)];
-        let complete = world.complete_multipart(&world.service, &abandoned, &parts);
+        let complete = fixture.complete_multipart(&fixture.service, &abandoned, &parts);
         let timed_out = tokio::time::timeout(Duration::from_secs(1), complete).await;
         assert!(timed_out.is_err(), "the outcome cannot be known");
-        world.stop_interfering();
-        world.execute_sql("UPDATE upload SET lease_until = 0, expires_at = 0");
-        world.second_gateway().await.sweep(None).await.unwrap();
-        assert_eq!(world.state_of(&abandoned.id).await, UploadState::Ready);
-        assert_eq!(world.state_of(&expired.id).await, UploadState::Expired);
-        let multiparts = world.service.store.find(&expired.key).await.unwrap();
+        fixture.stop_interfering();
+        fixture.execute_sql("UPDATE upload SET lease_until = 0, expires_at = 0");
+        fixture.second_gateway().await.sweep(None).await.unwrap();
+        assert_eq!(fixture.state_of(&abandoned.id).await, UploadState::Ready);
+        assert_eq!(fixture.state_of(&expired.id).await, UploadState::Expired);
+        let multiparts = fixture.service.store.find(&expired.key).await.unwrap();
         assert!(multiparts.is_empty());
-        let refusal = world.send_part(&expired, 2, b"x").await.unwrap_err();
+        let refusal = fixture.send_part(&expired, 2, b"x").await.unwrap_err();
         assert_eq!(refusal.code, Code::Gone);
     }
 }
 
 #[tokio::test]
 async fn begin_finds_the_multipart_upload_of_a_lost_create() {
-    let world = World::new().await;
-    world.interfere(Method::POST, CREATE_QUERY, Interference::LoseResponse);
-    let refusal = world.begin_multipart("key").await.err().unwrap();
+    let fixture = Fixture::new().await;
+    fixture.interfere(Method::POST, CREATE_QUERY, Interference::LoseResponse);
+    let refusal = fixture.begin_multipart("key").await.err().unwrap();
     assert_eq!(refusal.code, Code::StoreUnavailable);
-    world.stop_interfering();
-    let upload = world.begin_multipart("key").await.unwrap();
-    let multiparts = world.service.store.find(&upload.key).await.unwrap();
+    fixture.stop_interfering();
+    let upload = fixture.begin_multipart("key").await.unwrap();
+    let multiparts = fixture.service.store.find(&upload.key).await.unwrap();
     assert_eq!(multiparts.len(), 1);
-    let etag = world.send_part(&upload, 1, b"x").await.unwrap();
-    world
-        .complete_multipart(&world.service, &upload, &[(1, &etag)])
+    let etag = fixture.send_part(&upload, 1, b"x").await.unwrap();
+    fixture
+        .complete_multipart(&fixture.service, &upload, &[(1, &etag)])
         .await
         .unwrap();
 }
@@ -168,14 +179,14 @@ async fn quota_holds_under_concurrent_signs() {
     let dir = tempfile::tempdir().unwrap();
     let sqlite = LedgerConfig::Sqlite(dir.path().join("ledger.db"));
     for ledger_config in [sqlite, ledger::tests::postgres_config().await] {
-        let world = World::with_ledger(ledger_config, tempfile::tempdir().unwrap(), |config| {
+        let fixture = Fixture::with_ledger(ledger_config, tempfile::tempdir().unwrap(), |config| {
             config.quota = quota;
         })
         .await;
         let sends = (0..6).map(async |n| {
-            let upload = world.begin_multipart(&n.to_string()).await.unwrap();
+            let upload = fixture.begin_multipart(&n.to_string()).await.unwrap();
             // A second part means that the first one has at least 5 MiB.
-            world.send_part(&upload, 2, b"x").await
+            fixture.send_part(&upload, 2, b"x").await
         });
         let refused: Vec<Code> = join_all(sends)
             .await

@@ -1,52 +1,61 @@
 //! Complete, begin and abort while requests to the store fail.
 
-use super::*;
+use std::time::Duration;
+
+use axum::http::Method;
+
+use super::fixture::{
+    CREATE_QUERY, Fixture, Interference, PART, UPLOAD_ID_QUERY, is_pending, receipt,
+};
+use crate::service::completion::Completion;
+use upload_types::names::{ETag, PartNumber};
+use upload_types::wire::{Code, CompleteRequest, UploadState};
 
 #[tokio::test]
 async fn complete_is_pending_while_the_store_is_unavailable() {
-    let world = World::new().await;
-    let (upload, request) = world.sent(PART + 1).await;
-    world.interfere(Method::POST, UPLOAD_ID_QUERY, Interference::Unavailable);
+    let fixture = Fixture::new().await;
+    let (upload, request) = fixture.send_parts(PART + 1).await;
+    fixture.interfere(Method::POST, UPLOAD_ID_QUERY, Interference::Unavailable);
     for _ in 0..2 {
-        assert!(is_pending(&world.complete(&upload, &request).await));
-        assert_eq!(world.state(&upload).await, UploadState::Completing);
+        assert!(is_pending(&fixture.complete(&upload, &request).await));
+        assert_eq!(fixture.state(&upload).await, UploadState::Completing);
     }
-    let refusal = world.abort(&upload).await.unwrap_err();
+    let refusal = fixture.abort(&upload).await.unwrap_err();
     assert_eq!(refusal.code, Code::NotAbortable);
-    world.stop_interfering();
-    assert_eq!(receipt(world.complete(&upload, &request).await).parts, 2);
-    // The epoch does not matter once there is a receipt: every caller that may see the upload may
-    // see it.
+    fixture.stop_interfering();
+    assert_eq!(receipt(fixture.complete(&upload, &request).await).parts, 2);
+    // Once there is a receipt, the epoch does not matter: every caller that may see the upload may
+    // see its receipt.
     let other_epoch = CompleteRequest {
         epoch: 99,
         ..request
     };
     assert_eq!(
-        receipt(world.complete(&upload, &other_epoch).await).parts,
+        receipt(fixture.complete(&upload, &other_epoch).await).parts,
         2
     );
 }
 
 #[tokio::test]
 async fn lost_response_to_complete_is_decided_by_the_object() {
-    let world = World::new().await;
-    let (upload, request) = world.sent(PART + 1).await;
-    world.interfere(Method::POST, UPLOAD_ID_QUERY, Interference::LoseResponse);
-    assert_eq!(receipt(world.complete(&upload, &request).await).parts, 2);
-    assert_eq!(world.state(&upload).await, UploadState::Ready);
+    let fixture = Fixture::new().await;
+    let (upload, request) = fixture.send_parts(PART + 1).await;
+    fixture.interfere(Method::POST, UPLOAD_ID_QUERY, Interference::LoseResponse);
+    assert_eq!(receipt(fixture.complete(&upload, &request).await).parts, 2);
+    assert_eq!(fixture.state(&upload).await, UploadState::Ready);
 }
 
 #[tokio::test]
 async fn complete_is_pending_while_the_object_cannot_be_checked() {
     for size in [PART + 1, 3] {
-        let world = World::new().await;
-        let (upload, request) = world.sent(size).await;
-        world.interfere(Method::HEAD, "", Interference::Unavailable);
-        assert!(is_pending(&world.complete(&upload, &request).await));
-        assert!(is_pending(&world.complete(&upload, &request).await));
-        world.stop_interfering();
+        let fixture = Fixture::new().await;
+        let (upload, request) = fixture.send_parts(size).await;
+        fixture.interfere(Method::HEAD, "", Interference::Unavailable);
+        assert!(is_pending(&fixture.complete(&upload, &request).await));
+        assert!(is_pending(&fixture.complete(&upload, &request).await));
+        fixture.stop_interfering();
         let parts = size.div_ceil(PART);
-        let receipt = receipt(world.complete(&upload, &request).await);
+        let receipt = receipt(fixture.complete(&upload, &request).await);
         assert_eq!(usize::try_from(receipt.parts).unwrap(), parts);
     }
 }
@@ -54,15 +63,15 @@ async fn complete_is_pending_while_the_object_cannot_be_checked() {
 /// While the upload is completing, the ledger has the ETags that the client declared.
 #[tokio::test]
 async fn parts_of_a_completing_upload_are_listed_from_the_store() {
-    let world = World::new().await;
-    let (upload, mut request) = world.sent(2 * PART).await;
+    let fixture = Fixture::new().await;
+    let (upload, mut request) = fixture.send_parts(2 * PART).await;
     let absent: ETag = "absent".parse().unwrap();
     request.parts[1].etag = absent.clone();
-    world.interfere(Method::POST, UPLOAD_ID_QUERY, Interference::Unavailable);
-    assert!(is_pending(&world.complete(&upload, &request).await));
-    let listed = world
+    fixture.interfere(Method::POST, UPLOAD_ID_QUERY, Interference::Unavailable);
+    assert!(is_pending(&fixture.complete(&upload, &request).await));
+    let listed = fixture
         .service
-        .parts(&world.owner, upload.id.as_str(), 0)
+        .parts(&fixture.owner, upload.id.as_str(), 0)
         .await
         .unwrap()
         .parts;
@@ -72,96 +81,96 @@ async fn parts_of_a_completing_upload_are_listed_from_the_store() {
 
 #[tokio::test]
 async fn complete_that_the_store_refuses_can_be_repeated() {
-    let world = World::new().await;
-    let (upload, request) = world.sent(PART + 1).await;
-    world.interfere(Method::POST, UPLOAD_ID_QUERY, Interference::Deny);
+    let fixture = Fixture::new().await;
+    let (upload, request) = fixture.send_parts(PART + 1).await;
+    fixture.interfere(Method::POST, UPLOAD_ID_QUERY, Interference::Deny);
     assert_eq!(
-        world.complete(&upload, &request).await.unwrap_err().code,
+        fixture.complete(&upload, &request).await.unwrap_err().code,
         Code::StoreUnavailable
     );
-    assert_eq!(world.state(&upload).await, UploadState::Uploading);
-    world.stop_interfering();
-    assert_eq!(receipt(world.complete(&upload, &request).await).parts, 2);
+    assert_eq!(fixture.state(&upload).await, UploadState::Uploading);
+    fixture.stop_interfering();
+    assert_eq!(receipt(fixture.complete(&upload, &request).await).parts, 2);
 }
 
 #[tokio::test]
 async fn begin_finds_the_multipart_upload_of_a_lost_create() {
-    let world = World::new().await;
+    let fixture = Fixture::new().await;
     for interference in [Interference::Unavailable, Interference::LoseResponse] {
-        world.interfere(Method::POST, CREATE_QUERY, interference);
-        let refusal = world.begin(PART + 1).await.err().unwrap();
+        fixture.interfere(Method::POST, CREATE_QUERY, interference);
+        let refusal = fixture.begin(PART + 1).await.err().unwrap();
         assert_eq!(refusal.code, Code::StoreUnavailable);
     }
-    world.stop_interfering();
-    let begun = world.begin(PART + 1).await.unwrap();
+    fixture.stop_interfering();
+    let begun = fixture.begin(PART + 1).await.unwrap();
     assert!(!begun.is_new);
-    assert_eq!(world.multiparts(&begun.response).await, 1);
+    assert_eq!(fixture.count_multiparts(&begun.response).await, 1);
 }
 
 #[tokio::test]
 async fn abort_is_repeated_after_a_failure_of_the_store() {
-    let world = World::new().await;
-    let (upload, _) = world.sent(PART + 1).await;
-    world.interfere(Method::DELETE, "", Interference::Unavailable);
-    let refusal = world.abort(&upload).await.unwrap_err();
+    let fixture = Fixture::new().await;
+    let (upload, _) = fixture.send_parts(PART + 1).await;
+    fixture.interfere(Method::DELETE, "", Interference::Unavailable);
+    let refusal = fixture.abort(&upload).await.unwrap_err();
     assert_eq!(refusal.code, Code::StoreUnavailable);
-    assert_eq!(world.state(&upload).await, UploadState::Aborting);
-    world.stop_interfering();
-    world.abort(&upload).await.unwrap();
-    assert_eq!(world.state(&upload).await, UploadState::Aborted);
-    assert_eq!(world.multiparts(&upload).await, 0);
+    assert_eq!(fixture.state(&upload).await, UploadState::Aborting);
+    fixture.stop_interfering();
+    fixture.abort(&upload).await.unwrap();
+    assert_eq!(fixture.state(&upload).await, UploadState::Aborted);
+    assert_eq!(fixture.count_multiparts(&upload).await, 0);
 }
 
 #[tokio::test]
 async fn abort_removes_spare_multipart_uploads_and_an_unrecorded_object() {
-    let world = World::new().await;
-    let (upload, request) = world.sent(PART + 1).await;
-    let store = &world.service.store;
-    let row = world.row(&upload).await;
-    // A complete that the ledger does not know of, and a second multipart upload whose create had
-    // no response.
+    let fixture = Fixture::new().await;
+    let (upload, request) = fixture.send_parts(PART + 1).await;
+    let store = &fixture.service.store;
+    let row = fixture.row(&upload).await;
+    // A complete without a record in the ledger, and a second multipart upload, as after a create
+    // without a response.
     let multipart = row.store_upload.clone().unwrap();
     store
         .complete(&upload.key, &multipart, &request.parts, row.plan.size())
         .await
         .unwrap();
     store.create(&upload.key, &row.new_object()).await.unwrap();
-    assert!(world.has_object(&upload).await);
-    world.abort(&upload).await.unwrap();
-    assert_eq!(world.multiparts(&upload).await, 0);
-    assert!(!world.has_object(&upload).await);
+    assert!(fixture.has_object(&upload).await);
+    fixture.abort(&upload).await.unwrap();
+    assert_eq!(fixture.count_multiparts(&upload).await, 0);
+    assert!(!fixture.has_object(&upload).await);
 }
 
 #[tokio::test]
 async fn abort_keeps_an_object_with_another_token() {
-    let world = World::new().await;
-    let (upload, _) = world.sent(3).await;
-    world.execute_sql("UPDATE upload SET token = 'another'");
-    world.abort(&upload).await.unwrap();
-    assert_eq!(world.state(&upload).await, UploadState::Aborted);
-    assert!(world.has_object(&upload).await);
+    let fixture = Fixture::new().await;
+    let (upload, _) = fixture.send_parts(3).await;
+    fixture.execute_sql("UPDATE upload SET token = 'another'");
+    fixture.abort(&upload).await.unwrap();
+    assert_eq!(fixture.state(&upload).await, UploadState::Aborted);
+    assert!(fixture.has_object(&upload).await);
 }
 
-/// The client soon hears that the outcome is not known yet, and gets the receipt when it asks
-/// again. The store gets one request.
+/// The client soon gets the response that the outcome is unknown, and gets the receipt when it
+/// repeats its request. The store gets one request.
 #[tokio::test]
 async fn slow_complete_is_pending_and_runs_once() {
-    let world = World::with(|config| config.complete_timeout = Duration::from_millis(20)).await;
-    let (upload, request) = world.sent(PART + 1).await;
-    world.interfere(Method::POST, UPLOAD_ID_QUERY, Interference::Delay);
+    let fixture = Fixture::with(|config| config.complete_timeout = Duration::from_millis(20)).await;
+    let (upload, request) = fixture.send_parts(PART + 1).await;
+    fixture.interfere(Method::POST, UPLOAD_ID_QUERY, Interference::Delay);
     for _ in 0..3 {
-        let complete = world.complete(&upload, &request);
+        let complete = fixture.complete(&upload, &request);
         let result = tokio::time::timeout(Duration::from_secs(20), complete).await;
         assert!(is_pending(&result.expect("complete waits for the outcome")));
     }
-    world.stop_interfering();
+    fixture.stop_interfering();
     let receipt = loop {
-        match world.complete(&upload, &request).await {
+        match fixture.complete(&upload, &request).await {
             Ok(Completion::Receipt(receipt)) => break receipt,
             other => assert!(is_pending(&other), "{other:?}"),
         }
     };
-    let requests = world.requests(&Method::POST, UPLOAD_ID_QUERY);
+    let requests = fixture.requests(&Method::POST, UPLOAD_ID_QUERY);
     assert_eq!((receipt.parts, requests.len()), (2, 1));
 }
 
@@ -169,11 +178,11 @@ async fn slow_complete_is_pending_and_runs_once() {
 async fn response_to_complete_proves_nothing_without_the_object() {
     let error = |code: &str| format!("\n \n<Error><Code>{code}</Code></Error>").leak();
     let success = "<CompleteMultipartUploadResult><ETag>x</ETag></CompleteMultipartUploadResult>";
-    let world = World::new().await;
-    let (upload, request) = world.sent(PART + 1).await;
+    let fixture = Fixture::new().await;
+    let (upload, request) = fixture.send_parts(PART + 1).await;
     let complete_with = async |interference| {
-        world.interfere(Method::POST, UPLOAD_ID_QUERY, interference);
-        world.complete(&upload, &request).await
+        fixture.interfere(Method::POST, UPLOAD_ID_QUERY, interference);
+        fixture.complete(&upload, &request).await
     };
     let respond = Interference::Respond;
     for code in ["InternalError", "SlowDown"] {
@@ -205,52 +214,52 @@ async fn response_to_complete_proves_nothing_without_the_object() {
     for code in ["InvalidPart", "InvalidPartOrder", "EntityTooSmall"] {
         let result = complete_with(respond(400, error(code))).await;
         assert_eq!(result.unwrap_err().code, Code::PartsMismatch, "{code}");
-        assert_eq!(world.state(&upload).await, UploadState::Uploading);
+        assert_eq!(fixture.state(&upload).await, UploadState::Uploading);
     }
-    world.stop_interfering();
-    assert_eq!(receipt(world.complete(&upload, &request).await).parts, 2);
+    fixture.stop_interfering();
+    assert_eq!(receipt(fixture.complete(&upload, &request).await).parts, 2);
 }
 
-/// A repeated complete whose condition fails because the first one succeeded.
+/// The condition of a repeated complete fails because the first complete succeeded.
 #[tokio::test]
 async fn failed_precondition_is_success_if_the_object_matches() {
-    let world = World::new().await;
-    let (upload, request) = world.sent(PART + 1).await;
-    let row = world.row(&upload).await;
+    let fixture = Fixture::new().await;
+    let (upload, request) = fixture.send_parts(PART + 1).await;
+    let row = fixture.row(&upload).await;
     let multipart = row.store_upload.clone().unwrap();
-    world
+    fixture
         .service
         .store
         .complete(&upload.key, &multipart, &request.parts, row.plan.size())
         .await
         .unwrap();
     let body = "<Error><Code>PreconditionFailed</Code></Error>";
-    world.interfere(
+    fixture.interfere(
         Method::POST,
         UPLOAD_ID_QUERY,
         Interference::Respond(412, body),
     );
-    assert_eq!(receipt(world.complete(&upload, &request).await).parts, 2);
+    assert_eq!(receipt(fixture.complete(&upload, &request).await).parts, 2);
 }
 
 /// Ceph responds 500 to a complete of an aborted multipart upload; a proxy may respond 504 while
 /// the store still works on the complete.
 #[tokio::test]
 async fn upload_that_the_store_has_lost_is_gone() {
-    let world = World::new().await;
-    let (upload, request) = world.sent(PART + 1).await;
-    let multipart = world.row(&upload).await.store_upload.unwrap();
+    let fixture = Fixture::new().await;
+    let (upload, request) = fixture.send_parts(PART + 1).await;
+    let multipart = fixture.row(&upload).await.store_upload.unwrap();
     let complete_with = async |status| {
         let body = "<Error><Code>InternalError</Code></Error>";
-        world.interfere(
+        fixture.interfere(
             Method::POST,
             UPLOAD_ID_QUERY,
             Interference::Respond(status, body),
         );
-        world.complete(&upload, &request).await
+        fixture.complete(&upload, &request).await
     };
     assert!(is_pending(&complete_with(500).await), "the parts exist");
-    world
+    fixture
         .service
         .store
         .abort(&upload.key, &multipart)
@@ -258,15 +267,15 @@ async fn upload_that_the_store_has_lost_is_gone() {
         .unwrap();
     assert!(is_pending(&complete_with(504).await));
     assert_eq!(complete_with(500).await.unwrap_err().code, Code::Gone);
-    assert_eq!(world.state(&upload).await, UploadState::Expired);
+    assert_eq!(fixture.state(&upload).await, UploadState::Expired);
 }
 
 #[tokio::test]
 async fn complete_is_conditional_and_declares_the_size() {
-    let world = World::new().await;
-    let (upload, request) = world.sent(PART + 1).await;
-    receipt(world.complete(&upload, &request).await);
-    let requests = world.requests(&Method::POST, UPLOAD_ID_QUERY);
+    let fixture = Fixture::new().await;
+    let (upload, request) = fixture.send_parts(PART + 1).await;
+    receipt(fixture.complete(&upload, &request).await);
+    let requests = fixture.requests(&Method::POST, UPLOAD_ID_QUERY);
     assert_eq!(requests.len(), 1);
     assert_eq!(requests[0]["if-none-match"], "*");
     assert_eq!(requests[0]["x-amz-mp-object-size"], (PART + 1).to_string());
@@ -274,8 +283,8 @@ async fn complete_is_conditional_and_declares_the_size() {
 
 #[tokio::test]
 async fn list_of_parts_that_does_not_advance_is_rejected() {
-    let world = World::new().await;
-    let (upload, _) = world.sent(PART + 1).await;
+    let fixture = Fixture::new().await;
+    let (upload, _) = fixture.send_parts(PART + 1).await;
     let page = |marker: &str| {
         let part = "<Part><PartNumber>1</PartNumber><ETag>e</ETag><Size>1</Size></Part>";
         let marker = format!("<NextPartNumberMarker>{marker}</NextPartNumberMarker>");
@@ -290,14 +299,14 @@ async fn list_of_parts_that_does_not_advance_is_rejected() {
         (1, page("1")),
         (0, page("0")),
     ] {
-        world.interfere(
+        fixture.interfere(
             Method::GET,
             UPLOAD_ID_QUERY,
             Interference::Respond(200, page),
         );
-        let listed = world
+        let listed = fixture
             .service
-            .parts(&world.owner, upload.id.as_str(), after)
+            .parts(&fixture.owner, upload.id.as_str(), after)
             .await;
         // Instead of a marker of zero, the number of the last part is used.
         match (after, listed) {

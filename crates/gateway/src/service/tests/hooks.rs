@@ -1,11 +1,18 @@
-//! Hooks with several gateways: one gateway runs the hooks of an upload, and a gateway that was
-//! overtaken decides nothing.
+//! Hooks with several gateways: one gateway runs the hooks of an upload, and a gateway that has
+//! lost the lease of the hooks decides nothing.
 //!
-//! Not here: verdicts and what follows from them (`tests/gateway_api`).
+//! Not here: verdicts and their effects (`tests/gateway_api`).
 
-use super::*;
-use crate::hooks::{Disposal, Hook, HookKind, OnReject, Reason};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::Method;
+use jiff::Timestamp;
+
+use super::fixture::{Fixture, Interference, receipt, wait_until};
+use crate::hooks::{Disposal, Hook, HookKind, Hooks, OnReject, Reason};
 use crate::ledger::Rejection;
+use upload_types::wire::{BeginResponse, UploadState};
 
 fn shell_hook(script: &str) -> Hooks {
     let kind = HookKind::Command {
@@ -17,12 +24,18 @@ fn shell_hook(script: &str) -> Hooks {
         kind,
         time_limit: Duration::from_mins(1),
     };
-    Hooks::new(vec![hook], OnReject::Delete, None).unwrap()
+    Hooks::new(
+        vec![hook],
+        OnReject::Delete,
+        None,
+        &upload_net::Network::default(),
+    )
+    .unwrap()
 }
 
-async fn verified(world: &World, name: &str) -> BeginResponse {
-    let (upload, request) = world.sent_as(name, 3).await;
-    receipt(world.complete(&upload, &request).await);
+async fn verified_upload(fixture: &Fixture, name: &str) -> BeginResponse {
+    let (upload, request) = fixture.send_parts_as(name, 3).await;
+    receipt(fixture.complete(&upload, &request).await);
     upload
 }
 
@@ -30,16 +43,16 @@ async fn verified(world: &World, name: &str) -> BeginResponse {
 async fn hooks_of_an_upload_run_in_one_of_two_gateways() {
     let runs = tempfile::NamedTempFile::new().unwrap();
     let script = format!("echo run >> {}", runs.path().display());
-    let world = World::with(|config| config.hooks = shell_hook(&script)).await;
+    let fixture = Fixture::with(|config| config.hooks = shell_hook(&script)).await;
     let mut uploads = Vec::new();
     for number in 0..8 {
-        uploads.push(verified(&world, &number.to_string()).await);
+        uploads.push(verified_upload(&fixture, &number.to_string()).await);
     }
-    let gateways = [Arc::clone(&world.service), world.second_gateway().await]
+    let gateways = [Arc::clone(&fixture.service), fixture.second_gateway().await]
         .map(|gateway| tokio::spawn(gateway.run_hooks()));
     for upload in uploads {
         wait_until("the upload is ready", async || {
-            world.state(&upload).await == UploadState::Ready
+            fixture.state(&upload).await == UploadState::Ready
         })
         .await;
     }
@@ -49,61 +62,64 @@ async fn hooks_of_an_upload_run_in_one_of_two_gateways() {
 }
 
 #[tokio::test]
-async fn overtaken_gateway_decides_nothing() {
-    let world = World::with(|config| config.hooks = shell_hook("exit 0")).await;
-    let upload = verified(&world, "a").await;
+async fn gateway_with_a_lost_lease_of_hooks_decides_nothing() {
+    let fixture = Fixture::with(|config| config.hooks = shell_hook("exit 0")).await;
+    let upload = verified_upload(&fixture, "a").await;
     let id = &upload.id;
-    let (ledger, now) = (&world.service.ledger, Timestamp::now());
+    let (ledger, now) = (&fixture.service.ledger, Timestamp::now());
     let later = now.checked_add(Duration::from_mins(1)).unwrap();
     let take = async |until| ledger.take_due_hooks(now, until, 4).await.unwrap();
     let first = take(now).await.pop().unwrap();
     let second = take(later).await.pop().unwrap();
-    assert!(take(later).await.is_empty(), "the second gateway holds it");
+    assert!(
+        take(later).await.is_empty(),
+        "the second gateway holds the hooks"
+    );
     assert_eq!((first.epoch, second.epoch), (1, 2));
 
     let rejection = Rejection {
         hook: "test".into(),
         reason: Reason::new(None),
-        fate: Disposal::Delete,
+        disposal: Disposal::Delete,
         until: Timestamp::now(),
     };
-    let overtaken = first.epoch;
-    assert!(!ledger.hold_hooks(id, overtaken, later).await.unwrap());
+    let old_epoch = first.epoch;
+    assert!(!ledger.hold_hooks(id, old_epoch, later).await.unwrap());
     let accepted = ["test".to_owned()];
     assert!(
         !ledger
-            .record_accepted_hooks(id, overtaken, &accepted)
+            .record_accepted_hooks(id, old_epoch, &accepted)
             .await
             .unwrap()
     );
     assert!(
         !ledger
-            .record_hook_failure(id, overtaken, 1, now)
+            .record_hook_failure(id, old_epoch, 1, now)
             .await
             .unwrap()
     );
     assert!(
         !ledger
-            .mark_rejected(id, overtaken, &rejection, now)
+            .mark_rejected(id, old_epoch, &rejection, now)
             .await
             .unwrap()
     );
-    assert!(!ledger.mark_ready(id, overtaken).await.unwrap());
-    let status = world.service.status(&world.owner, id.as_str()).await;
+    assert!(!ledger.mark_ready(id, old_epoch).await.unwrap());
+    let status = fixture.service.status(&fixture.owner, id.as_str()).await;
     let status = status.unwrap();
     assert_eq!((status.state, status.reason), (UploadState::Verified, None));
 
-    let current = second.epoch;
-    assert!(ledger.hold_hooks(id, current, later).await.unwrap());
-    assert!(ledger.mark_ready(id, current).await.unwrap());
+    let current_epoch = second.epoch;
+    assert!(ledger.hold_hooks(id, current_epoch, later).await.unwrap());
+    assert!(ledger.mark_ready(id, current_epoch).await.unwrap());
     assert!(
         !ledger
-            .mark_rejected(id, current, &rejection, now)
+            .mark_rejected(id, current_epoch, &rejection, now)
             .await
             .unwrap(),
         "the upload is decided"
     );
-    assert_eq!(world.state(&upload).await, UploadState::Ready);
+    assert_eq!(fixture.state(&upload).await, UploadState::Ready);
     assert_eq!(ledger.next_hooks_due().await.unwrap(), None);
 }
 
@@ -115,15 +131,15 @@ async fn hook_is_killed_if_another_gateway_takes_over() {
         "echo $$ > {0}.new; mv {0}.new {0}; exec sleep 600",
         pid_file.display()
     );
-    let world = World::with(|config| {
+    let fixture = Fixture::with(|config| {
         config.hooks = shell_hook(&script);
         config.lease_terms.lease_ttl = Duration::from_millis(300);
     })
     .await;
-    let upload = verified(&world, "a").await;
-    let gateway = tokio::spawn(Arc::clone(&world.service).run_hooks());
+    let upload = verified_upload(&fixture, "a").await;
+    let gateway = tokio::spawn(Arc::clone(&fixture.service).run_hooks());
     wait_until("the hook runs", async || pid_file.exists()).await;
-    world.execute_sql("UPDATE pending_hooks SET epoch = epoch + 10, due_at = due_at + 3600000");
+    fixture.execute_sql("UPDATE pending_hooks SET epoch = epoch + 10, due_at = due_at + 3600000");
     let pid = std::fs::read_to_string(&pid_file).unwrap();
     let is_running = || {
         std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()))
@@ -131,20 +147,20 @@ async fn hook_is_killed_if_another_gateway_takes_over() {
     };
     wait_until("the hook has ended", async || !is_running()).await;
     gateway.abort();
-    assert_eq!(world.state(&upload).await, UploadState::Verified);
+    assert_eq!(fixture.state(&upload).await, UploadState::Verified);
 }
 
 #[tokio::test]
 async fn cleanup_of_a_rejected_object_is_held_until_the_store_has_removed_it() {
-    let world = World::with(|config| {
+    let fixture = Fixture::with(|config| {
         config.hooks = shell_hook("exit 10");
         config.lease_terms.lease_ttl = Duration::from_millis(300);
     })
     .await;
-    let upload = verified(&world, "a").await;
-    world.interfere(Method::DELETE, "", Interference::Delay);
-    let gateway = tokio::spawn(Arc::clone(&world.service).run_hooks());
-    let connection = rusqlite::Connection::open(world.dir.path().join("ledger.db")).unwrap();
+    let upload = verified_upload(&fixture, "a").await;
+    fixture.interfere(Method::DELETE, "", Interference::Delay);
+    let gateway = tokio::spawn(Arc::clone(&fixture.service).run_hooks());
+    let connection = rusqlite::Connection::open(fixture.dir.path().join("ledger.db")).unwrap();
     let held_until = || {
         connection
             .query_row("SELECT cleanup_at FROM upload", [], |row| {
@@ -154,13 +170,16 @@ async fn cleanup_of_a_rejected_object_is_held_until_the_store_has_removed_it() {
     };
     for _ in 0..3 {
         let before = held_until();
-        wait_until("it is held for longer", async || held_until() > before).await;
+        wait_until("the cleanup is held for longer", async || {
+            held_until() > before
+        })
+        .await;
     }
-    world.stop_interfering();
+    fixture.stop_interfering();
     wait_until("the object is removed", async || {
-        !world.has_object(&upload).await
+        !fixture.has_object(&upload).await
     })
     .await;
     gateway.abort();
-    assert_eq!(world.requests(&Method::DELETE, "").len(), 1);
+    assert_eq!(fixture.requests(&Method::DELETE, "").len(), 1);
 }

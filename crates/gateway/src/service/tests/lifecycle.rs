@@ -1,15 +1,27 @@
 //! The table of states in `service/lifecycle.rs`, row by row, against the ledger.
 
-use super::*;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tempfile::TempDir;
+
+use super::fixture::Fixture;
+use crate::auth::Owner;
 use crate::hooks::{Disposal, Reason};
 use crate::lease::{Lease, Renewed};
-use crate::ledger::{NewUpload, Rejection, SweepTask, TransitionOutcome, UploadKind};
+use crate::ledger::{
+    self, Ledger, LedgerConfig, NewUpload, Rejection, SweepTask, TransitionOutcome, Upload,
+    UploadKind,
+};
+use crate::limits::Quota;
 use crate::service::new_upload::Arrival;
+use upload_types::names::{Checksum, ETag, PartNumber, Sha256, UploadId};
 use upload_types::plan::Plan;
-use upload_types::wire::StoredPart;
+use upload_types::wire::{CompletePart, PartSpec, Proof, Receipt, StoredPart, UploadState};
 
 /// A row of the table.
 struct Transition {
+    /// Empty if the event creates the upload.
     from: Vec<UploadState>,
     event: String,
     /// `None` if the state stays the same.
@@ -25,8 +37,9 @@ fn transitions() -> Vec<Transition> {
         .skip(2)
         .map(|row| {
             let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            let from = cells[0].split(", ").filter(|name| *name != "none");
             Transition {
-                from: cells[0].split(", ").map(state).collect(),
+                from: from.map(state).collect(),
                 event: cells[1].to_owned(),
                 to: (cells[2] != "same").then(|| state(cells[2])),
             }
@@ -35,40 +48,80 @@ fn transitions() -> Vec<Transition> {
 }
 
 /// A ledger with one upload of one part.
-struct Fixture {
+struct StateFixture {
     ledger: Ledger,
     config: LedgerConfig,
+    owner: Owner,
     id: UploadId,
     renewed: Renewed,
     _dir: TempDir,
 }
 
 const EPOCH: u64 = 1;
+const NUMBER: PartNumber = PartNumber::FIRST;
 const SIZE: u64 = 3;
+const UNFINISHED: &[UploadState] = &[
+    UploadState::Pending,
+    UploadState::Uploading,
+    UploadState::Completing,
+];
 
-impl Fixture {
+fn sha256() -> Sha256 {
+    Sha256::of(b"abc")
+}
+
+fn etag() -> ETag {
+    "e".parse().unwrap()
+}
+
+fn declared_part() -> PartSpec {
+    PartSpec {
+        number: NUMBER,
+        size: SIZE,
+        sha256: sha256(),
+        md5: None,
+    }
+}
+
+fn complete_part() -> CompletePart {
+    CompletePart {
+        number: NUMBER,
+        etag: etag(),
+        sha256: sha256(),
+    }
+}
+
+fn stored_part() -> StoredPart {
+    StoredPart {
+        number: NUMBER,
+        size: SIZE,
+        etag: etag(),
+        sha256: None,
+    }
+}
+
+fn is_done(outcome: TransitionOutcome) -> bool {
+    outcome == TransitionOutcome::Done
+}
+
+impl StateFixture {
     async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let config = LedgerConfig::Sqlite(dir.path().join("ledger.db"));
         let ledger = Ledger::open(&config).await.unwrap();
         let owner = Owner(ledger.owner_segment("local", "o".repeat(26)).await.unwrap());
-        let arrival = Arrival {
-            kind: UploadKind::Declared,
-            plan: Plan::pinned(SIZE, SIZE).unwrap(),
-            pinned: Vec::new(),
-        };
         let now = Timestamp::now();
         let later = now.checked_add(Duration::from_mins(1)).unwrap();
         let renewed = Renewed {
             lease_until: later,
             expires_at: later,
         };
-        let request = World::begin_request(usize::try_from(SIZE).unwrap());
-        let new = NewUpload::from_request(&owner, "key", request, arrival, renewed).unwrap();
-        let (upload, _) = ledger.begin(new).await.unwrap();
+        let (kind, pinned) = (UploadKind::Declared, Vec::new());
+        let upload = begin(&ledger, &owner, "first", (kind, pinned), renewed).await;
         Self {
             ledger,
             config,
+            owner,
             id: upload.id.clone(),
             renewed,
             _dir: dir,
@@ -76,13 +129,20 @@ impl Fixture {
     }
 
     async fn upload(&self) -> Upload {
-        let owner = self
-            .ledger
-            .owner_segment("local", String::new())
-            .await
-            .unwrap();
-        let upload = self.ledger.upload(&owner, &self.id).await.unwrap();
+        let upload = self.ledger.upload(&self.owner.0, &self.id).await.unwrap();
         upload.unwrap()
+    }
+
+    /// Begins another upload by an event. Returns its state.
+    async fn begin(&self, event: &str) -> UploadState {
+        let arrival = match event {
+            "begin" => (UploadKind::Declared, Vec::new()),
+            "begin with parts" => (UploadKind::Declared, vec![declared_part()]),
+            "begin form" => (UploadKind::FormPost, Vec::new()),
+            unknown => panic!("no such event: {unknown}"),
+        };
+        let upload = begin(&self.ledger, &self.owner, event, arrival, self.renewed).await;
+        upload.state
     }
 
     /// Puts the upload into a state, with hooks that are due if it is verified.
@@ -103,7 +163,6 @@ impl Fixture {
     }
 
     fn receipt(&self, upload: &Upload) -> Receipt {
-        let sha256 = Sha256::of(b"abc");
         Receipt {
             id: self.id.clone(),
             backend: String::new(),
@@ -113,52 +172,44 @@ impl Fixture {
             size: SIZE,
             parts: 1,
             part_size: SIZE,
-            etag: "e".parse().unwrap(),
-            checksum: Some(Checksum::whole(&sha256)),
+            etag: etag(),
+            checksum: Some(Checksum::whole(&sha256())),
             proof: Proof::Sha256,
             unproven: Vec::new(),
-            sha256: Some(sha256),
+            sha256: Some(sha256()),
             started: Timestamp::now(),
             finished: Timestamp::now(),
         }
     }
 
-    /// Applies an event. Returns whether the ledger accepted it.
+    /// Applies an event. Returns true if the ledger accepts it.
     async fn apply(&self, event: &str) -> bool {
+        if let Some(is_accepted) = self.apply_call(event).await {
+            return is_accepted;
+        }
+        if let Some(is_accepted) = self.apply_verification(event).await {
+            return is_accepted;
+        }
+        self.apply_end(event)
+            .await
+            .unwrap_or_else(|| panic!("no such event: {event}"))
+    }
+
+    /// Applies an event that a call of a client causes.
+    async fn apply_call(&self, event: &str) -> Option<bool> {
         let (ledger, id, renewed) = (&self.ledger, &self.id, self.renewed);
-        let now = Timestamp::now();
-        let upload = self.upload().await;
-        let sha256 = Sha256::of(b"abc");
-        let etag: ETag = "e".parse().unwrap();
-        let number = PartNumber::FIRST;
-        let part = CompletePart {
-            number,
-            etag: etag.clone(),
-            sha256,
-        };
-        let is_done = |signing| signing == TransitionOutcome::Done;
-        let end = async |from, to| ledger.end(id, from, to, now).await.unwrap();
-        let completing = &[UploadState::Completing];
-        let aborting = &[UploadState::Aborting];
-        match event {
+        let (upload, quota) = (self.upload().await, Quota::default());
+        let outcome = match event {
             "sign" => {
-                let part = PartSpec {
-                    number,
-                    size: SIZE,
-                    sha256,
-                    md5: None,
-                };
-                is_done(
-                    ledger
-                        .pin_parts(id, EPOCH, vec![part], renewed)
-                        .await
-                        .unwrap(),
-                )
+                let parts = vec![declared_part()];
+                ledger.pin_parts(id, EPOCH, parts, renewed).await
             }
             "sign numbers" => {
-                let quota = Quota::default();
-                let signing = ledger.reserve_size(id, EPOCH, SIZE, quota, renewed).await;
-                is_done(signing.unwrap().unwrap())
+                let outcome = ledger.reserve_size(id, EPOCH, SIZE, quota, renewed).await;
+                Ok(outcome.unwrap().unwrap())
+            }
+            "multipart created" => {
+                return Some(ledger.set_store_upload(id, "multipart").await.unwrap());
             }
             "claim" => {
                 let lease = Lease {
@@ -166,95 +217,112 @@ impl Fixture {
                     ..upload.lease.clone()
                 };
                 let set = ledger.set_lease(id, upload.lease, lease, renewed.expires_at);
-                set.await.unwrap()
+                return Some(set.await.unwrap());
             }
-            "multipart created" => ledger.set_store_upload(id, "multipart").await.unwrap(),
-            "complete" => is_done(
-                ledger
-                    .start_completing(id, EPOCH, vec![part], renewed)
-                    .await
-                    .unwrap(),
-            ),
+            "complete" => {
+                let parts = vec![complete_part()];
+                ledger.start_completing(id, EPOCH, parts, renewed).await
+            }
             "complete listed" => {
-                let stored = StoredPart {
-                    number,
-                    size: SIZE,
-                    etag,
-                    sha256: None,
-                };
-                let (plan, quota) = (upload.plan, Quota::default());
-                let sealed = ledger
-                    .start_completing_listed(id, EPOCH, plan, vec![stored], quota, renewed)
+                let (plan, parts) = (upload.plan, vec![stored_part()]);
+                let outcome = ledger
+                    .start_completing_listed(id, EPOCH, plan, parts, quota, renewed)
                     .await;
-                is_done(sealed.unwrap().unwrap())
+                Ok(outcome.unwrap().unwrap())
             }
-            "complete again" => is_done(ledger.renew_completing(id, EPOCH, renewed).await.unwrap()),
-            "object matches" => ledger
-                .mark_verified(&self.receipt(&upload), None)
-                .await
-                .unwrap(),
-            "object matches, hooks due" => {
-                let receipt = self.receipt(&upload);
-                // Hooks that are due already would prevent the insertion of new ones.
-                ledger::tests::execute_sql(&self.config, "DELETE FROM pending_hooks");
-                ledger.mark_verified(&receipt, Some(now)).await.unwrap()
+            "complete listed again" => ledger.renew_completing(id, EPOCH, renewed).await,
+            "abort" => {
+                let until = renewed.lease_until;
+                ledger.start_aborting(id, Some(EPOCH), until).await
             }
+            _ => return None,
+        };
+        Some(is_done(outcome.unwrap()))
+    }
+
+    /// Applies an event that follows from the object in the store.
+    async fn apply_verification(&self, event: &str) -> Option<bool> {
+        let ledger = &self.ledger;
+        let receipt = self.receipt(&self.upload().await);
+        let (event, hooks_due) = match event.strip_suffix(", hooks due") {
+            Some(event) => (event, Some(Timestamp::now())),
+            None => (event, None),
+        };
+        if hooks_due.is_some() {
+            // Hooks that are due already would prevent the insertion of new ones.
+            ledger::tests::execute_sql(&self.config, "DELETE FROM pending_hooks");
+        }
+        let is_accepted = match event {
+            "object matches" => ledger.mark_verified(&receipt, hooks_due).await,
             "single PUT matches" => {
-                let receipt = self.receipt(&upload);
-                let verified = ledger
-                    .mark_single_verified(&receipt, EPOCH, part, None)
-                    .await;
-                verified.unwrap()
+                let part = complete_part();
+                ledger
+                    .mark_single_verified(&receipt, EPOCH, part, hooks_due)
+                    .await
             }
-            "parts differ" => ledger.reopen(id).await.unwrap(),
+            "parts differ" => ledger.reopen(&self.id).await,
+            _ => return None,
+        };
+        Some(is_accepted.unwrap())
+    }
+
+    /// Applies an event that ends the upload, or that a sweep or a hook causes.
+    async fn apply_end(&self, event: &str) -> Option<bool> {
+        let (ledger, id, now) = (&self.ledger, &self.id, Timestamp::now());
+        let end = async |from, to| ledger.end(id, from, to, now).await;
+        let completing = &[UploadState::Completing];
+        let aborting = &[UploadState::Aborting];
+        let is_accepted = match event {
             "object is damaged" => end(completing, UploadState::Rejected).await,
             "upload is lost" => end(completing, UploadState::Expired).await,
-            "parts are lost" => {
-                let from = &[
-                    UploadState::Pending,
-                    UploadState::Uploading,
-                    UploadState::Completing,
-                ];
-                end(from, UploadState::Expired).await
-            }
-            "abort" => is_done(
-                ledger
-                    .start_aborting(id, Some(EPOCH), renewed.lease_until)
-                    .await
-                    .unwrap(),
-            ),
-            "sweep after expiry" => {
-                let after_expiry = Timestamp::MAX;
-                let taken =
-                    ledger.take_sweep_task(SweepTask::Expired, after_expiry, renewed.lease_until);
-                !taken.await.unwrap().is_empty()
-            }
+            "parts are lost" => end(UNFINISHED, UploadState::Expired).await,
             "removed after abort" => end(aborting, UploadState::Aborted).await,
             "removed after expiry" => end(aborting, UploadState::Expired).await,
-            "hooks accept" => ledger.mark_ready(id, EPOCH).await.unwrap(),
+            "sweep after expiry" => {
+                let (task, until) = (SweepTask::Expired, self.renewed.lease_until);
+                let taken = ledger.take_sweep_task(task, Timestamp::MAX, until).await;
+                taken.map(|uploads| !uploads.is_empty())
+            }
+            "hooks accept" => ledger.mark_ready(id, EPOCH).await,
             "hook rejects" => {
                 let rejection = Rejection {
                     hook: "hook".into(),
                     reason: Reason::new(None),
-                    fate: Disposal::Delete,
+                    disposal: Disposal::Delete,
                     until: now,
                 };
-                ledger
-                    .mark_rejected(id, EPOCH, &rejection, now)
-                    .await
-                    .unwrap()
+                ledger.mark_rejected(id, EPOCH, &rejection, now).await
             }
-            unknown => panic!("no such event: {unknown}"),
-        }
+            _ => return None,
+        };
+        Some(is_accepted.unwrap())
     }
+}
+
+async fn begin(
+    ledger: &Ledger,
+    owner: &Owner,
+    idempotency_key: &str,
+    (kind, pinned): (UploadKind, Vec<PartSpec>),
+    renewed: Renewed,
+) -> Upload {
+    let arrival = Arrival {
+        kind,
+        plan: Plan::pinned(SIZE, SIZE).unwrap(),
+        pinned,
+    };
+    let request = Fixture::begin_request(usize::try_from(SIZE).unwrap());
+    let new = NewUpload::from_request(owner, idempotency_key, request, arrival, renewed).unwrap();
+    let (upload, _) = ledger.begin(new).await.unwrap();
+    upload
 }
 
 #[tokio::test]
 async fn ledger_accepts_exactly_the_transitions_of_the_table() {
-    let fixture = Fixture::new().await;
+    let fixture = StateFixture::new().await;
     let transitions = transitions();
-    assert_eq!(transitions.len(), 20);
-    for Transition { from, event, to } in &transitions {
+    assert_eq!(transitions.len(), 24);
+    for Transition { from, event, to } in transitions.iter().filter(|row| !row.from.is_empty()) {
         for state in UploadState::ALL {
             fixture.set_state(state);
             let is_accepted = fixture.apply(event).await;
@@ -274,6 +342,16 @@ async fn ledger_accepts_exactly_the_transitions_of_the_table() {
     }
 }
 
+#[tokio::test]
+async fn upload_begins_in_the_state_of_the_table() {
+    let fixture = StateFixture::new().await;
+    let transitions = transitions();
+    let begins = transitions.iter().filter(|row| row.from.is_empty());
+    for Transition { event, to, .. } in begins {
+        assert_eq!(Some(fixture.begin(event).await), *to, "{event}");
+    }
+}
+
 #[test]
 fn every_state_is_reachable_and_every_unfinished_state_has_an_exit() {
     let transitions = transitions();
@@ -281,8 +359,7 @@ fn every_state_is_reachable_and_every_unfinished_state_has_an_exit() {
         let is_reached = transitions
             .iter()
             .any(|transition| transition.to == Some(state));
-        let is_initial = matches!(state, UploadState::Pending | UploadState::Uploading);
-        assert!(is_reached || is_initial, "{state:?}");
+        assert!(is_reached, "{state:?}");
         let has_exit = transitions.iter().any(|transition| {
             transition.from.contains(&state) && transition.to.is_some_and(|to| to != state)
         });

@@ -1,24 +1,35 @@
 //! Concurrent calls, of several gateways on one ledger and of several clients on one upload: one
 //! call wins, and the others are refused.
 //!
-//! Two services with connections of their own to one database stand for two processes. Each race
-//! runs on SQLite and on PostgreSQL.
+//! Two services with separate connections to one database represent two processes. Each race runs
+//! on SQLite and on PostgreSQL.
 
+use std::sync::Arc;
+
+use axum::http::Method;
 use futures_util::future::join_all;
 
-use super::*;
+use super::fixture::{
+    CREATE_QUERY, Fixture, Interference, PART, UPLOAD_ID_QUERY, is_pending, receipt, wait_until,
+};
 use crate::ledger::TransitionOutcome;
+use crate::problem::Refusal;
+use upload_types::names::{Checksum, PartNumber, Sha256};
+use upload_types::sync::lock;
+use upload_types::wire::{
+    BeginResponse, ClaimRequest, Code, CompleteRequest, PartSpec, SignRequest, UploadState,
+};
 
 /// Runs each race on both databases.
 macro_rules! on_both {
     ($($name:ident)*) => {
         mod sqlite {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() { super::$name(super::World::new).await; })*
+            async fn $name() { super::$name(super::Fixture::new).await; })*
         }
         mod postgres {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() { super::$name(super::World::on_postgres).await; })*
+            async fn $name() { super::$name(super::Fixture::on_postgres).await; })*
         }
     };
 }
@@ -48,17 +59,17 @@ fn first_part(request: &CompleteRequest) -> PartSpec {
     }
 }
 
-async fn one_of_many_concurrent_claims_is_granted(new_world: impl AsyncFn() -> World) {
-    let world = new_world().await;
-    let upload = world.begin(PART + 1).await.unwrap().response;
-    let gateways = [Arc::clone(&world.service), world.second_gateway().await];
+async fn one_of_many_concurrent_claims_is_granted(new_fixture: impl AsyncFn() -> Fixture) {
+    let fixture = new_fixture().await;
+    let upload = fixture.begin(PART + 1).await.unwrap().response;
+    let gateways = [Arc::clone(&fixture.service), fixture.second_gateway().await];
     let id = upload.id.as_str();
     let mut epoch = upload.epoch;
     for claimants in 2..=8_usize {
-        world.execute_sql("UPDATE upload SET lease_until = 0, holder = 'somebody'");
+        fixture.execute_sql("UPDATE upload SET lease_until = 0, holder = 'earlier'");
         let claims = (0..claimants).map(|n| {
             let gateway = Arc::clone(&gateways[n % 2]);
-            let (owner, id) = (world.owner.clone(), upload.id.clone());
+            let (owner, id) = (fixture.owner.clone(), upload.id.clone());
             tokio::spawn(async move { gateway.claim(&owner, id.as_str(), claim(n, None)).await })
         });
         let results: Vec<_> = join_all(claims)
@@ -80,15 +91,15 @@ async fn one_of_many_concurrent_claims_is_granted(new_world: impl AsyncFn() -> W
             assert!((1..=60).contains(&refusal.retry_after.unwrap()));
         }
         epoch = new_epoch;
-        // The current epoch renews the lease. The earlier one is lost, whatever the holder.
+        // The current epoch renews the lease. The earlier one is rejected for each holder.
         let renewed = gateways[1]
-            .claim(&world.owner, id, claim(winner, Some(epoch)))
+            .claim(&fixture.owner, id, claim(winner, Some(epoch)))
             .await
             .unwrap();
         assert_eq!(renewed.epoch, epoch);
         for holder in [winner, winner + 1] {
             let refusal = gateways[0]
-                .claim(&world.owner, id, claim(holder, Some(epoch - 1)))
+                .claim(&fixture.owner, id, claim(holder, Some(epoch - 1)))
                 .await
                 .unwrap_err();
             assert_eq!(refusal.code, Code::LeaseLost);
@@ -96,14 +107,14 @@ async fn one_of_many_concurrent_claims_is_granted(new_world: impl AsyncFn() -> W
     }
 }
 
-/// A process that was suspended for longer than its lease continues when another process has taken
-/// over.
-async fn calls_with_a_lost_lease_are_refused(new_world: impl AsyncFn() -> World) {
-    let world = new_world().await;
-    let (upload, request) = world.sent(PART + 1).await;
-    world.execute_sql("UPDATE upload SET lease_until = 0, holder = 'sleeper'");
-    let (service, owner, id) = (&world.service, &world.owner, upload.id.as_str());
-    let taken_over = service.claim(owner, id, claim(1, None)).await.unwrap();
+/// A process was suspended for longer than its lease, and continues after another process has
+/// claimed the upload.
+async fn calls_with_a_lost_lease_are_refused(new_fixture: impl AsyncFn() -> Fixture) {
+    let fixture = new_fixture().await;
+    let (upload, request) = fixture.send_parts(PART + 1).await;
+    fixture.execute_sql("UPDATE upload SET lease_until = 0, holder = 'suspended'");
+    let (service, owner, id) = (&fixture.service, &fixture.owner, upload.id.as_str());
+    let claimed = service.claim(owner, id, claim(1, None)).await.unwrap();
     let sign = |epoch| SignRequest {
         epoch,
         parts: vec![first_part(&request)],
@@ -115,41 +126,41 @@ async fn calls_with_a_lost_lease_are_refused(new_world: impl AsyncFn() -> World)
         let signed = service.sign(owner, id, sign(upload.epoch)).await;
         assert_lost(signed.map(drop));
         let renew = ClaimRequest {
-            holder: "sleeper".into(),
+            holder: "suspended".into(),
             epoch: Some(upload.epoch),
         };
         assert_lost(service.claim(owner, id, renew).await.map(drop));
         assert_lost(service.abort(owner, id, Some(upload.epoch)).await);
     };
     assert_all_lost().await;
-    assert_lost(world.complete(&upload, &request).await.map(drop));
-    // The new holder is not disturbed, and the refusals are the same after it has completed.
-    let signed = service.sign(owner, id, sign(taken_over.epoch)).await;
+    assert_lost(fixture.complete(&upload, &request).await.map(drop));
+    // The calls have no effect for the new holder, and are refused after its complete too.
+    let signed = service.sign(owner, id, sign(claimed.epoch)).await;
     signed.unwrap();
     let with_new_epoch = CompleteRequest {
-        epoch: taken_over.epoch,
+        epoch: claimed.epoch,
         ..request.clone()
     };
-    let done = receipt(world.complete(&upload, &with_new_epoch).await);
+    let expected = receipt(fixture.complete(&upload, &with_new_epoch).await);
     assert_all_lost().await;
     // Every caller that may see the upload may see its receipt.
-    assert_eq!(receipt(world.complete(&upload, &request).await), done);
+    assert_eq!(receipt(fixture.complete(&upload, &request).await), expected);
 }
 
 /// A client repeats a begin at another gateway, because the first gateway does not respond.
-async fn concurrent_begins_make_one_multipart_upload(new_world: impl AsyncFn() -> World) {
-    let world = new_world().await;
-    world.interfere(Method::POST, CREATE_QUERY, Interference::Delay);
-    let begins = [Arc::clone(&world.service), world.second_gateway().await].map(|gateway| {
-        let owner = world.owner.clone();
-        let request = World::begin_request(PART + 1);
+async fn concurrent_begins_make_one_multipart_upload(new_fixture: impl AsyncFn() -> Fixture) {
+    let fixture = new_fixture().await;
+    fixture.interfere(Method::POST, CREATE_QUERY, Interference::Delay);
+    let begins = [Arc::clone(&fixture.service), fixture.second_gateway().await].map(|gateway| {
+        let owner = fixture.owner.clone();
+        let request = Fixture::begin_request(PART + 1);
         tokio::spawn(async move { gateway.begin(&owner, "key", request).await })
     });
     wait_until("both gateways create a multipart upload", async || {
-        world.requests(&Method::POST, CREATE_QUERY).len() == 2
+        fixture.requests(&Method::POST, CREATE_QUERY).len() == 2
     })
     .await;
-    world.stop_interfering();
+    fixture.stop_interfering();
     let uploads: Vec<BeginResponse> = join_all(begins)
         .await
         .into_iter()
@@ -157,16 +168,18 @@ async fn concurrent_begins_make_one_multipart_upload(new_world: impl AsyncFn() -
         .collect();
     assert_eq!(uploads[0].id, uploads[1].id);
     assert_eq!(uploads[0].key, uploads[1].key);
-    assert_eq!(world.multiparts(&uploads[0]).await, 1);
+    assert_eq!(fixture.count_multiparts(&uploads[0]).await, 1);
 }
 
-async fn concurrent_completes_make_one_object_and_one_receipt(new_world: impl AsyncFn() -> World) {
+async fn concurrent_completes_make_one_object_and_one_receipt(
+    new_fixture: impl AsyncFn() -> Fixture,
+) {
     for _ in 0..3 {
-        let world = new_world().await;
-        let (upload, request) = world.sent(PART + 1).await;
-        let gateways = [Arc::clone(&world.service), world.second_gateway().await];
+        let fixture = new_fixture().await;
+        let (upload, request) = fixture.send_parts(PART + 1).await;
+        let gateways = [Arc::clone(&fixture.service), fixture.second_gateway().await];
         let completes = (0..6).map(|n| {
-            let (gateway, owner) = (Arc::clone(&gateways[n % 2]), world.owner.clone());
+            let (gateway, owner) = (Arc::clone(&gateways[n % 2]), fixture.owner.clone());
             let (id, request) = (upload.id.clone(), request.clone());
             tokio::spawn(async move { gateway.complete(&owner, id.as_str(), request).await })
         });
@@ -177,7 +190,7 @@ async fn concurrent_completes_make_one_object_and_one_receipt(new_world: impl As
                 receipts.push(receipt(result));
             }
         }
-        receipts.push(receipt(world.complete(&upload, &request).await));
+        receipts.push(receipt(fixture.complete(&upload, &request).await));
         assert!(
             receipts.iter().all(|receipt| *receipt == receipts[0]),
             "{receipts:?}"
@@ -185,25 +198,25 @@ async fn concurrent_completes_make_one_object_and_one_receipt(new_world: impl As
     }
 }
 
-async fn complete_and_abort_or_sweep_exclude_each_other(new_world: impl AsyncFn() -> World) {
+async fn complete_and_abort_or_sweep_exclude_each_other(new_fixture: impl AsyncFn() -> Fixture) {
     for round in 0..6 {
-        let world = new_world().await;
-        let (upload, request) = world.sent(PART + 1).await;
-        let second_gateway = world.second_gateway().await;
+        let fixture = new_fixture().await;
+        let (upload, request) = fixture.send_parts(PART + 1).await;
+        let second_gateway = fixture.second_gateway().await;
         let is_abort = round % 2 == 0;
         let end = async {
             if is_abort {
                 let id = upload.id.as_str();
-                second_gateway.abort(&world.owner, id, None).await
+                second_gateway.abort(&fixture.owner, id, None).await
             } else {
-                world.execute_sql("UPDATE upload SET lease_until = 0, expires_at = 0");
+                fixture.execute_sql("UPDATE upload SET lease_until = 0, expires_at = 0");
                 second_gateway.sweep(None).await
             }
         };
-        let (completed, ended) = tokio::join!(world.complete(&upload, &request), end);
-        let has_object = world.has_object(&upload).await;
-        assert_eq!(world.multiparts(&upload).await, 0);
-        match world.state(&upload).await {
+        let (completed, ended) = tokio::join!(fixture.complete(&upload, &request), end);
+        let has_object = fixture.has_object(&upload).await;
+        assert_eq!(fixture.count_multiparts(&upload).await, 0);
+        match fixture.state(&upload).await {
             UploadState::Ready => {
                 receipt(completed);
                 assert!(!is_abort || ended.is_err());
@@ -221,22 +234,21 @@ async fn complete_and_abort_or_sweep_exclude_each_other(new_world: impl AsyncFn(
     }
 }
 
-/// A lease is renewed at the moment of a sweep: either it is in time and the upload stays, or it is
-/// refused.
+/// A lease is renewed during a sweep: either the upload stays, or the renewal is refused.
 async fn sweep_does_not_expire_an_upload_that_is_renewed_in_time(
-    new_world: impl AsyncFn() -> World,
+    new_fixture: impl AsyncFn() -> Fixture,
 ) {
-    let world = new_world().await;
-    let second_gateway = world.second_gateway().await;
+    let fixture = new_fixture().await;
+    let second_gateway = fixture.second_gateway().await;
     for n in 0..10 {
-        let begun = world.begin_as(&format!("key-{n}"), PART + 1).await;
+        let begun = fixture.begin_as(&format!("key-{n}"), PART + 1).await;
         let upload = begun.unwrap().response;
         let id = &upload.id;
-        world.execute_sql(&format!(
+        fixture.execute_sql(&format!(
             "UPDATE upload SET lease_until = 0, expires_at = 0 WHERE id = '{id}'"
         ));
-        let until = world.service.renewed();
-        let renew = world
+        let until = fixture.service.renewed();
+        let renew = fixture
             .service
             .ledger
             .pin_parts(id, upload.epoch, Vec::new(), until);
@@ -246,7 +258,10 @@ async fn sweep_does_not_expire_an_upload_that_is_renewed_in_time(
             TransitionOutcome::Done => (UploadState::Uploading, 1),
             _ => (UploadState::Expired, 0),
         };
-        let found = (world.state(&upload).await, world.multiparts(&upload).await);
+        let found = (
+            fixture.state(&upload).await,
+            fixture.count_multiparts(&upload).await,
+        );
         assert_eq!(found, expected);
     }
 }
@@ -254,85 +269,85 @@ async fn sweep_does_not_expire_an_upload_that_is_renewed_in_time(
 /// Two calls pass the first check of the epoch before a claim, and reach the ledger after it.
 #[tokio::test]
 async fn ledger_checks_the_epoch_again() {
-    let world = World::new().await;
-    let (upload, request) = world.sent(PART + 1).await;
-    world.execute_sql("UPDATE upload SET lease_until = 0, holder = 'sleeper'");
-    world
+    let fixture = Fixture::new().await;
+    let (upload, request) = fixture.send_parts(PART + 1).await;
+    fixture.execute_sql("UPDATE upload SET lease_until = 0, holder = 'suspended'");
+    fixture
         .service
-        .claim(&world.owner, upload.id.as_str(), claim(1, None))
+        .claim(&fixture.owner, upload.id.as_str(), claim(1, None))
         .await
         .unwrap();
-    let (ledger, renewed) = (&world.service.ledger, world.service.renewed());
+    let (ledger, renewed) = (&fixture.service.ledger, fixture.service.renewed());
     let part = first_part(&request);
     let pinned = ledger
         .pin_parts(&upload.id, upload.epoch, vec![part], renewed)
         .await;
     assert_eq!(pinned.unwrap(), TransitionOutcome::LeaseLost);
-    let sealed = ledger
+    let completing = ledger
         .start_completing(&upload.id, upload.epoch, request.parts, renewed)
         .await;
-    assert_eq!(sealed.unwrap(), TransitionOutcome::LeaseLost);
+    assert_eq!(completing.unwrap(), TransitionOutcome::LeaseLost);
 }
 
 /// Another gateway accepts the object while this one finds it damaged.
 #[tokio::test]
 async fn object_is_kept_if_another_gateway_has_decided() {
-    let world = World::new().await;
-    let (upload, mut request) = world.sent(PART + 1).await;
-    let row = world.row(&upload).await;
+    let fixture = Fixture::new().await;
+    let (upload, mut request) = fixture.send_parts(PART + 1).await;
+    let row = fixture.row(&upload).await;
     let multipart = row.store_upload.clone().unwrap();
-    world
+    fixture
         .service
         .store
         .complete(&upload.key, &multipart, &request.parts, row.plan.size())
         .await
         .unwrap();
     // With other declared parts, the object is damaged.
-    world.execute_sql("UPDATE part SET sha256 = NULL");
+    fixture.execute_sql("UPDATE part SET sha256 = NULL");
     request.parts[1].sha256 = Sha256::of(b"other");
     request.checksum = Checksum::composite(request.parts.iter().map(|part| &part.sha256));
-    world.interfere(Method::HEAD, "", Interference::Delay);
+    fixture.interfere(Method::HEAD, "", Interference::Delay);
     let decide_elsewhere = async {
         wait_until("the object is checked", async || {
-            !world.requests(&Method::HEAD, "").is_empty()
+            !fixture.requests(&Method::HEAD, "").is_empty()
         })
         .await;
-        world.execute_sql("UPDATE upload SET state = 'ready'");
-        world.stop_interfering();
+        fixture.execute_sql("UPDATE upload SET state = 'ready'");
+        fixture.stop_interfering();
     };
-    let (result, ()) = tokio::join!(world.complete(&upload, &request), decide_elsewhere);
+    let (result, ()) = tokio::join!(fixture.complete(&upload, &request), decide_elsewhere);
     result.unwrap_err();
-    assert_eq!(world.state(&upload).await, UploadState::Ready);
-    assert!(world.has_object(&upload).await);
+    assert_eq!(fixture.state(&upload).await, UploadState::Ready);
+    assert!(fixture.has_object(&upload).await);
 }
 
 /// The store removes the multipart upload before it shows the object.
 #[tokio::test]
 async fn parts_during_a_complete_are_refused_and_end_nothing() {
-    let world = World::new().await;
-    let (upload, request) = world.sent(2 * PART).await;
+    let fixture = Fixture::new().await;
+    let (upload, request) = fixture.send_parts(2 * PART).await;
     let gone = Interference::Respond(
         404,
         "<Error><Code>NoSuchUpload</Code><Message>no</Message></Error>",
     );
-    *lock(&world.proxy.rules) = vec![
+    *lock(&fixture.proxy.rules) = vec![
         (Method::POST, UPLOAD_ID_QUERY, Interference::Delay),
         (Method::GET, UPLOAD_ID_QUERY, gone),
     ];
     let list_parts = async {
         wait_until("the store gets the complete", async || {
-            !world.requests(&Method::POST, UPLOAD_ID_QUERY).is_empty()
+            !fixture.requests(&Method::POST, UPLOAD_ID_QUERY).is_empty()
         })
         .await;
-        let refusal = world
+        let refusal = fixture
             .service
-            .parts(&world.owner, upload.id.as_str(), 0)
+            .parts(&fixture.owner, upload.id.as_str(), 0)
             .await
             .unwrap_err();
-        world.stop_interfering();
+        fixture.stop_interfering();
         assert_eq!(refusal.code, Code::Busy);
     };
-    let (completed, ()) = tokio::join!(world.complete(&upload, &request), list_parts);
+    let (completed, ()) = tokio::join!(fixture.complete(&upload, &request), list_parts);
     assert_eq!(receipt(completed).parts, 2);
-    assert_eq!(world.state(&upload).await, UploadState::Ready);
+    assert_eq!(fixture.state(&upload).await, UploadState::Ready);
 }

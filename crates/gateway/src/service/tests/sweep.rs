@@ -1,17 +1,24 @@
-//! The effect of a sweep on abandoned uploads, and what it leaves alone.
+//! The effect of a sweep on abandoned uploads, and its lack of effect on others.
 //!
 //! Not here: the periodic sweeps of a gateway (`tests/gateway_api`).
 
-use super::*;
+use axum::http::Method;
 
-/// As if no call had come for a very long time.
+use super::fixture::{Fixture, Interference, PART, UPLOAD_ID_QUERY, receipt, send};
+use upload_types::names::{Checksum, PartNumber, Sha256};
+use upload_types::wire::{
+    BeginResponse, ClaimRequest, Code, CompleteRequest, PartSpec, SignRequest, SignedPart,
+    UploadState,
+};
+
+/// As if the last call were long ago.
 const EXPIRE: &str = "UPDATE upload SET lease_until = 0, expires_at = 0";
 /// As if the gateway had died during a complete.
 const ABANDON_COMPLETE: &str = "UPDATE upload SET state = 'completing', lease_until = 0";
 const END_LEASE: &str = "UPDATE upload SET lease_until = 0";
 const MAKE_CLEANUP_DUE: &str = "UPDATE upload SET cleanup_at = 1 WHERE cleanup_at > 1";
 
-impl World {
+impl Fixture {
     async fn sweep(&self) {
         self.service.sweep(None).await.unwrap();
     }
@@ -20,9 +27,9 @@ impl World {
         self.service.report_orphans(&|_| ()).await.unwrap()
     }
 
-    /// An upload that is completing; the gateway has died before it sent the complete to the store.
-    async fn completing(&self) -> (BeginResponse, CompleteRequest) {
-        let (upload, request) = self.sent(PART + 1).await;
+    /// A completing upload, as after the death of a gateway before its request to the store.
+    async fn begin_completing(&self) -> (BeginResponse, CompleteRequest) {
+        let (upload, request) = self.send_parts(PART + 1).await;
         let renewed = self.service.renewed();
         self.service
             .ledger
@@ -32,19 +39,19 @@ impl World {
         (upload, request)
     }
 
-    async fn multipart(&self, upload: &BeginResponse) -> String {
+    async fn multipart_id(&self, upload: &BeginResponse) -> String {
         self.row(upload).await.store_upload.unwrap()
     }
 }
 
 #[tokio::test]
 async fn abandoned_complete_is_decided_once_its_lease_has_ended() {
-    for completed in [false, true] {
-        let world = World::new().await;
-        let (upload, request) = world.completing().await;
-        if completed {
-            let multipart = world.multipart(&upload).await;
-            world
+    for is_completed_in_store in [false, true] {
+        let fixture = Fixture::new().await;
+        let (upload, request) = fixture.begin_completing().await;
+        if is_completed_in_store {
+            let multipart = fixture.multipart_id(&upload).await;
+            fixture
                 .service
                 .store
                 .complete(&upload.key, &multipart, &request.parts, 5 * 1024 * 1024 + 1)
@@ -52,17 +59,17 @@ async fn abandoned_complete_is_decided_once_its_lease_has_ended() {
                 .unwrap();
         }
         // Until the lease ends, another gateway may be deciding it.
-        world.sweep().await;
-        assert_eq!(world.state(&upload).await, UploadState::Completing);
-        world.execute_sql(ABANDON_COMPLETE);
-        world.second_gateway().await.sweep(None).await.unwrap();
-        assert_eq!(world.state(&upload).await, UploadState::Ready);
+        fixture.sweep().await;
+        assert_eq!(fixture.state(&upload).await, UploadState::Completing);
+        fixture.execute_sql(ABANDON_COMPLETE);
+        fixture.second_gateway().await.sweep(None).await.unwrap();
+        assert_eq!(fixture.state(&upload).await, UploadState::Ready);
         assert_eq!(
-            receipt(world.complete(&upload, &request).await).checksum,
+            receipt(fixture.complete(&upload, &request).await).checksum,
             Some(request.checksum)
         );
         assert_eq!(
-            world.requests(&Method::POST, UPLOAD_ID_QUERY).len(),
+            fixture.requests(&Method::POST, UPLOAD_ID_QUERY).len(),
             1,
             "completed once"
         );
@@ -71,68 +78,68 @@ async fn abandoned_complete_is_decided_once_its_lease_has_ended() {
 
 #[tokio::test]
 async fn impossible_complete_is_reopened_or_ended() {
-    let world = World::new().await;
-    let (upload, _) = world.completing().await;
-    world.execute_sql(ABANDON_COMPLETE);
-    world.execute_sql("UPDATE part SET etag = 'another' WHERE number = 1");
-    world.sweep().await;
-    assert_eq!(world.state(&upload).await, UploadState::Uploading);
+    let fixture = Fixture::new().await;
+    let (upload, _) = fixture.begin_completing().await;
+    fixture.execute_sql(ABANDON_COMPLETE);
+    fixture.execute_sql("UPDATE part SET etag = 'another' WHERE number = 1");
+    fixture.sweep().await;
+    assert_eq!(fixture.state(&upload).await, UploadState::Uploading);
 
-    world.execute_sql(ABANDON_COMPLETE);
-    let multipart = world.multipart(&upload).await;
-    world
+    fixture.execute_sql(ABANDON_COMPLETE);
+    let multipart = fixture.multipart_id(&upload).await;
+    fixture
         .service
         .store
         .abort(&upload.key, &multipart)
         .await
         .unwrap();
-    world.sweep().await;
-    assert_eq!(world.state(&upload).await, UploadState::Expired);
+    fixture.sweep().await;
+    assert_eq!(fixture.state(&upload).await, UploadState::Expired);
 }
 
 #[tokio::test]
 async fn abandoned_complete_is_not_aborted_while_the_store_is_unavailable() {
-    let world = World::new().await;
-    let (upload, request) = world.completing().await;
-    world.execute_sql(EXPIRE);
-    world.interfere(Method::POST, UPLOAD_ID_QUERY, Interference::Unavailable);
-    world.sweep().await;
+    let fixture = Fixture::new().await;
+    let (upload, request) = fixture.begin_completing().await;
+    fixture.execute_sql(EXPIRE);
+    fixture.interfere(Method::POST, UPLOAD_ID_QUERY, Interference::Unavailable);
+    fixture.sweep().await;
     assert_eq!(
-        world.state(&upload).await,
+        fixture.state(&upload).await,
         UploadState::Completing,
         "a completing upload is never aborted"
     );
-    let count = || world.requests(&Method::POST, UPLOAD_ID_QUERY).len();
+    let count = || fixture.requests(&Method::POST, UPLOAD_ID_QUERY).len();
     let before = count();
-    world.sweep().await;
+    fixture.sweep().await;
     assert_eq!(
         count(),
         before,
         "the lease of the first sweep has not ended"
     );
-    world.stop_interfering();
-    assert_eq!(receipt(world.complete(&upload, &request).await).parts, 2);
+    fixture.stop_interfering();
+    assert_eq!(receipt(fixture.complete(&upload, &request).await).parts, 2);
 }
 
 #[tokio::test]
 async fn expired_upload_is_gone_at_once_and_removed_by_the_sweep() {
-    let world = World::new().await;
-    let (upload, request) = world.sent(PART + 1).await;
-    world.execute_sql("UPDATE upload SET expires_at = 0");
-    world.sweep().await;
+    let fixture = Fixture::new().await;
+    let (upload, request) = fixture.send_parts(PART + 1).await;
+    fixture.execute_sql("UPDATE upload SET expires_at = 0");
+    fixture.sweep().await;
     assert_eq!(
-        world.state(&upload).await,
+        fixture.state(&upload).await,
         UploadState::Uploading,
         "the lease has not ended"
     );
-    world.execute_sql("UPDATE upload SET lease_until = 0, expires_at = 9999999999999");
-    world.sweep().await;
-    assert_eq!(world.state(&upload).await, UploadState::Uploading);
-    assert_eq!(world.multiparts(&upload).await, 1);
+    fixture.execute_sql("UPDATE upload SET lease_until = 0, expires_at = 9999999999999");
+    fixture.sweep().await;
+    assert_eq!(fixture.state(&upload).await, UploadState::Uploading);
+    assert_eq!(fixture.count_multiparts(&upload).await, 1);
 
-    world.execute_sql(EXPIRE);
-    assert_eq!(world.state(&upload).await, UploadState::Expired);
-    let (service, owner, id) = (&world.service, &world.owner, upload.id.as_str());
+    fixture.execute_sql(EXPIRE);
+    assert_eq!(fixture.state(&upload).await, UploadState::Expired);
+    let (service, owner, id) = (&fixture.service, &fixture.owner, upload.id.as_str());
     let claim = ClaimRequest {
         holder: "h".into(),
         epoch: None,
@@ -145,69 +152,69 @@ async fn expired_upload_is_gone_at_once_and_removed_by_the_sweep() {
         service.claim(owner, id, claim).await.map(drop),
         service.sign(owner, id, sign).await.map(drop),
         service.parts(owner, id, 0).await.map(drop),
-        world.complete(&upload, &request).await.map(drop),
+        fixture.complete(&upload, &request).await.map(drop),
     ]
     .map(|result| result.unwrap_err().code)
     {
         assert_eq!(code, Code::Gone);
     }
-    let repeated = world.begin(PART + 1).await.unwrap();
+    let repeated = fixture.begin(PART + 1).await.unwrap();
     assert_eq!(repeated.response.state, UploadState::Expired);
-    assert_eq!(world.multiparts(&upload).await, 1, "not swept yet");
+    assert_eq!(fixture.count_multiparts(&upload).await, 1, "not swept yet");
 
-    world.sweep().await;
-    assert_eq!(world.row(&upload).await.state, UploadState::Expired);
-    assert_eq!(world.multiparts(&upload).await, 0);
+    fixture.sweep().await;
+    assert_eq!(fixture.row(&upload).await.state, UploadState::Expired);
+    assert_eq!(fixture.count_multiparts(&upload).await, 0);
 }
 
 #[tokio::test]
 async fn abandoned_abort_is_finished_once_its_lease_has_ended() {
-    let world = World::new().await;
-    let (upload, _) = world.sent(PART + 1).await;
-    world.interfere(Method::DELETE, "", Interference::Unavailable);
-    world.abort(&upload).await.unwrap_err();
-    world.sweep().await;
-    assert_eq!(world.state(&upload).await, UploadState::Aborting);
-    assert_eq!(world.multiparts(&upload).await, 1);
-    world.execute_sql(END_LEASE);
-    world.sweep().await;
+    let fixture = Fixture::new().await;
+    let (upload, _) = fixture.send_parts(PART + 1).await;
+    fixture.interfere(Method::DELETE, "", Interference::Unavailable);
+    fixture.abort(&upload).await.unwrap_err();
+    fixture.sweep().await;
+    assert_eq!(fixture.state(&upload).await, UploadState::Aborting);
+    assert_eq!(fixture.count_multiparts(&upload).await, 1);
+    fixture.execute_sql(END_LEASE);
+    fixture.sweep().await;
     assert_eq!(
-        world.state(&upload).await,
+        fixture.state(&upload).await,
         UploadState::Aborting,
         "the store is still unavailable"
     );
-    world.stop_interfering();
-    world.execute_sql(END_LEASE);
-    world.sweep().await;
-    assert_eq!(world.state(&upload).await, UploadState::Aborted);
-    assert_eq!(world.multiparts(&upload).await, 0);
+    fixture.stop_interfering();
+    fixture.execute_sql(END_LEASE);
+    fixture.sweep().await;
+    assert_eq!(fixture.state(&upload).await, UploadState::Aborted);
+    assert_eq!(fixture.count_multiparts(&upload).await, 0);
 }
 
 /// S3 may confirm an abort while a part is still arriving, and keep the multipart upload.
 #[tokio::test]
 async fn abort_is_repeated_until_the_store_no_longer_lists_the_upload() {
-    let world = World::new().await;
-    let (upload, _) = world.sent(PART + 1).await;
-    world.interfere(
+    let fixture = Fixture::new().await;
+    let (upload, _) = fixture.send_parts(PART + 1).await;
+    fixture.interfere(
         Method::DELETE,
         UPLOAD_ID_QUERY,
         Interference::Respond(204, ""),
     );
-    let refusal = world.abort(&upload).await.unwrap_err();
+    let refusal = fixture.abort(&upload).await.unwrap_err();
     assert_eq!(refusal.code, Code::StoreUnavailable);
-    assert_eq!(world.state(&upload).await, UploadState::Aborting);
-    assert_eq!(world.requests(&Method::DELETE, UPLOAD_ID_QUERY).len(), 5);
-    world.stop_interfering();
-    world.abort(&upload).await.unwrap();
-    assert_eq!(world.state(&upload).await, UploadState::Aborted);
-    assert_eq!(world.multiparts(&upload).await, 0);
+    assert_eq!(fixture.state(&upload).await, UploadState::Aborting);
+    assert_eq!(fixture.requests(&Method::DELETE, UPLOAD_ID_QUERY).len(), 5);
+    fixture.stop_interfering();
+    fixture.abort(&upload).await.unwrap();
+    assert_eq!(fixture.state(&upload).await, UploadState::Aborted);
+    assert_eq!(fixture.count_multiparts(&upload).await, 0);
 }
 
 /// A URL that was signed before the abort is valid until it expires.
 #[tokio::test]
 async fn object_that_arrives_after_the_abort_is_removed_when_no_url_is_valid() {
-    let world = World::new().await;
-    let upload = world.begin(3).await.unwrap().response;
+    let fixture = Fixture::new().await;
+    let upload = fixture.begin(3).await.unwrap().response;
     let part = PartSpec {
         number: PartNumber::FIRST,
         size: 3,
@@ -218,71 +225,71 @@ async fn object_that_arrives_after_the_abort_is_removed_when_no_url_is_valid() {
         epoch: upload.epoch,
         parts: vec![part],
     };
-    let signed = world
+    let signed = fixture
         .service
-        .sign(&world.owner, upload.id.as_str(), sign)
+        .sign(&fixture.owner, upload.id.as_str(), sign)
         .await
         .unwrap();
-    world.abort(&upload).await.unwrap();
+    fixture.abort(&upload).await.unwrap();
     let SignedPart::Put(put) = &signed.parts[0] else {
         panic!("the part is stored already")
     };
     send(put, b"abc").await;
-    world.sweep().await;
-    assert!(world.has_object(&upload).await, "the URL is still valid");
-    world.execute_sql(MAKE_CLEANUP_DUE);
-    world.interfere(Method::DELETE, "", Interference::Unavailable);
-    world.sweep().await;
-    assert!(world.has_object(&upload).await);
-    world.stop_interfering();
-    world.execute_sql(MAKE_CLEANUP_DUE);
-    world.sweep().await;
-    assert!(!world.has_object(&upload).await);
+    fixture.sweep().await;
+    assert!(fixture.has_object(&upload).await, "the URL is still valid");
+    fixture.execute_sql(MAKE_CLEANUP_DUE);
+    fixture.interfere(Method::DELETE, "", Interference::Unavailable);
+    fixture.sweep().await;
+    assert!(fixture.has_object(&upload).await);
+    fixture.stop_interfering();
+    fixture.execute_sql(MAKE_CLEANUP_DUE);
+    fixture.sweep().await;
+    assert!(!fixture.has_object(&upload).await);
 }
 
 #[tokio::test]
 async fn damaged_object_is_removed_by_the_sweep_if_its_deletion_failed() {
-    let world = World::new().await;
-    let (upload, mut request) = world.sent(3).await;
+    let fixture = Fixture::new().await;
+    let (upload, mut request) = fixture.send_parts(3).await;
     // The client declares other bytes than the store has.
     let other = Sha256::of(b"other");
-    world.execute_sql("UPDATE part SET sha256 = NULL");
+    fixture.execute_sql("UPDATE part SET sha256 = NULL");
     request.parts[0].sha256 = other;
     request.checksum = Checksum::whole(&other);
-    world.interfere(Method::DELETE, "", Interference::Unavailable);
-    let refusal = world.complete(&upload, &request).await.unwrap_err();
+    fixture.interfere(Method::DELETE, "", Interference::Unavailable);
+    let refusal = fixture.complete(&upload, &request).await.unwrap_err();
     assert_eq!(refusal.code, Code::Gone);
-    assert_eq!(world.state(&upload).await, UploadState::Rejected);
-    assert!(world.has_object(&upload).await);
-    world.stop_interfering();
-    world.sweep().await;
-    assert!(!world.has_object(&upload).await);
+    assert_eq!(fixture.state(&upload).await, UploadState::Rejected);
+    assert!(fixture.has_object(&upload).await);
+    fixture.stop_interfering();
+    fixture.sweep().await;
+    assert!(!fixture.has_object(&upload).await);
 }
 
 #[tokio::test]
 async fn orphans_are_reported_and_not_touched() {
-    let world = World::new().await;
-    let (upload, request) = world.sent(PART + 1).await;
-    let store = &world.service.store;
-    let row = world.row(&upload).await;
+    let fixture = Fixture::new().await;
+    let (upload, request) = fixture.send_parts(PART + 1).await;
+    let store = &fixture.service.store;
+    let row = fixture.row(&upload).await;
     let orphan_key = "uploads/another/of-another-gateway".parse().unwrap();
     let orphan = store.create(&orphan_key, &row.new_object()).await.unwrap();
-    assert_eq!(world.count_orphans().await, 1);
-    receipt(world.complete(&upload, &request).await);
+    assert_eq!(fixture.count_orphans().await, 1);
+    receipt(fixture.complete(&upload, &request).await);
     // A multipart upload at the key of a complete upload is a leftover of this upload.
     store.create(&upload.key, &row.new_object()).await.unwrap();
-    assert_eq!(world.count_orphans().await, 1);
-    world.sweep().await;
-    assert_eq!(world.multiparts(&upload).await, 0);
-    assert!(world.has_object(&upload).await);
+    assert_eq!(fixture.count_orphans().await, 1);
+    fixture.sweep().await;
+    assert_eq!(fixture.count_multiparts(&upload).await, 0);
+    assert!(fixture.has_object(&upload).await);
     assert_eq!(store.find(&orphan_key).await.unwrap(), [orphan]);
 }
 
 #[tokio::test]
 async fn sweep_queries_use_indexes() {
-    let world = World::new().await;
-    world.begin(1).await.unwrap();
-    let connection = rusqlite::Connection::open(world.dir.path().join("ledger.db")).unwrap();
+    let fixture = Fixture::new().await;
+    fixture.begin(1).await.unwrap();
+    let connection = rusqlite::Connection::open(fixture.dir.path().join("ledger.db")).unwrap();
     let plan = |condition: &str| -> String {
         let sql = format!("EXPLAIN QUERY PLAN SELECT id FROM upload WHERE {condition}");
         connection.query_row(&sql, [], |row| row.get(3)).unwrap()

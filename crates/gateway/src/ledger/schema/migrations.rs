@@ -1,0 +1,76 @@
+//! The lists of migrations. To change the tables, add `2.sqlite.sql` and `2.postgres.sql` to the
+//! lists. A released file is never edited.
+
+use upload_sqlite::Schema;
+
+/// Spells "UPLG" in ASCII.
+pub(in crate::ledger) const APPLICATION_ID: i32 = 0x5550_4C47;
+
+pub(in crate::ledger) const SQLITE: Schema = Schema {
+    name: "ledger",
+    application_id: APPLICATION_ID,
+    migrations: &[include_str!("1.sqlite.sql")],
+    hint: "name another file for the ledger with --ledger sqlite:FILE",
+};
+
+pub(in crate::ledger) const POSTGRES_MIGRATIONS: &[&str] = &[include_str!("1.postgres.sql")];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Replaces runs of white space by one space, and removes comments.
+    fn statements(sql: &str) -> Vec<String> {
+        let code: Vec<&str> = sql
+            .lines()
+            .map(|line| line.split("--").next().unwrap_or_default())
+            .collect();
+        code.join(" ")
+            .split(';')
+            .map(|statement| statement.split_whitespace().collect::<Vec<_>>().join(" "))
+            .filter(|statement| !statement.is_empty())
+            .collect()
+    }
+
+    /// A statement of SQLite in the words of PostgreSQL: tables, columns and their order, keys,
+    /// defaults and indexes stay as they are.
+    fn in_postgres_words(statement: &str) -> String {
+        let statement = statement
+            .strip_suffix(" STRICT, WITHOUT ROWID")
+            .or(statement.strip_suffix(" STRICT"))
+            .unwrap_or(statement);
+        statement
+            .split(' ')
+            .map(|word| match word.trim_end_matches(',') {
+                "INTEGER" => word.replace("INTEGER", "BIGINT"),
+                "BLOB" => word.replace("BLOB", "BYTEA"),
+                "TEXT" => word.replace("TEXT", "TEXT COLLATE \"C\""),
+                _ => word.to_owned(),
+            })
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    #[test]
+    fn both_databases_have_the_same_tables_and_indexes() {
+        assert_eq!(SQLITE.migrations.len(), POSTGRES_MIGRATIONS.len());
+        for (sqlite, postgres) in SQLITE.migrations.iter().zip(POSTGRES_MIGRATIONS) {
+            let sqlite: Vec<String> = statements(sqlite)
+                .iter()
+                .map(|statement| in_postgres_words(statement))
+                .collect();
+            assert_eq!(sqlite, statements(postgres));
+        }
+    }
+
+    #[test]
+    fn sqlite_tables_are_strict() {
+        for statement in SQLITE.migrations.iter().flat_map(|sql| statements(sql)) {
+            let is_table = statement.starts_with("CREATE TABLE");
+            assert!(
+                !is_table || statement.contains(") STRICT"),
+                "{statement} is not strict"
+            );
+        }
+    }
+}

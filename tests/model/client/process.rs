@@ -1,0 +1,107 @@
+//! One process of the client: the engine with a journal, until it ends or is killed.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use upload::backend::{Backend, Options as Http};
+use upload::event::{Event, EventSender};
+use upload::journal::Journal;
+use upload::transfer::{self, GiveUp, Item, Jobs, Options, WaitFor};
+use upload_types::names::Token;
+use upload_types::wire::Receipt;
+
+use crate::bucket::Bucket;
+
+/// The outcome of a process.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Killed,
+    /// A receipt or the kind of the failure for each item.
+    Done(Vec<Result<Receipt, &'static str>>),
+}
+
+/// Seeds the random numbers of this thread so that the next ones are small and waits are short.
+fn shorten_random_waits() {
+    thread_local!(static LOW: u64 = {
+        let is_low = |seed: &u64| {
+            let mut rng = fastrand::Rng::with_seed(*seed);
+            (0..5).all(|_| rng.f64() < 0.1)
+        };
+        (0..u64::MAX).find(is_low).unwrap()
+    });
+    LOW.with(|seed| fastrand::seed(*seed));
+}
+
+/// The addresses and the token that a process needs.
+pub(super) struct Process {
+    pub(super) bucket: Bucket,
+    pub(super) proxy: SocketAddr,
+    pub(super) token: String,
+}
+
+impl Process {
+    pub(super) fn backend(&self) -> Backend {
+        let url = format!("http://{}", self.proxy).parse().unwrap();
+        Backend::gateway(&url, Some(Token::new(self.token.clone())), Http::default()).unwrap()
+    }
+
+    /// Runs one process until it ends or is killed.
+    pub(super) async fn run(
+        &self,
+        journal: &Path,
+        items: impl FnOnce(&Journal) -> Vec<Item>,
+    ) -> Outcome {
+        shorten_random_waits();
+        let (mut journal, (sink, mut events)) =
+            (Journal::open(journal).unwrap(), EventSender::channel());
+        let items = items(&journal);
+        if items.is_empty() {
+            return Outcome::Done(Vec::new());
+        }
+        let (backend, client) = (format!("http://{}", self.proxy), self.backend());
+        let (resume, jobs) = ("upload resume".into(), Jobs::Fixed(1));
+        let options = Options {
+            backend,
+            resume_command: resume,
+            first_item: 0,
+            jobs,
+            max_open: 64,
+            give_up: GiveUp::Never,
+            wait: WaitFor::Verified,
+        };
+        let (_stop_sender, mut stop) = watch::channel(None);
+        let engine = async {
+            let info = transfer::handshake(&client, &options, &sink, &mut stop)
+                .await
+                .unwrap();
+            let run = transfer::run(
+                &mut journal,
+                Arc::new(client.clone()),
+                info,
+                &sink,
+                options.clone(),
+                items,
+                stop,
+            );
+            run.await
+        };
+        let summary = tokio::select! {
+            result = engine => Some(result),
+            () = self.bucket.client_kill.notified() => None,
+        };
+        if summary.is_none() {
+            return Outcome::Killed;
+        }
+        let mut outcomes = Vec::new();
+        while let Ok(event) = events.try_recv() {
+            match event {
+                Event::Completed { receipt, .. } => outcomes.push(Ok(receipt)),
+                Event::Failed { kind, .. } => outcomes.push(Err(kind)),
+                _ => {}
+            }
+        }
+        Outcome::Done(outcomes)
+    }
+}

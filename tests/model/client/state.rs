@@ -1,0 +1,51 @@
+//! The gateway, the bucket, the proxy between, and the files of one case.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use tempfile::TempDir;
+use upload::journal::Journal;
+use upload::transfer::{Item, OnChange, PutRequest};
+
+use crate::bucket::Bucket;
+use crate::gateway::TestGateway;
+use crate::lossy_proxy::LossyProxy;
+use crate::source::Source;
+use crate::support::PART;
+
+pub struct ClientModel {
+    pub(super) gateway: TestGateway,
+    pub(super) bucket: Bucket,
+    pub(super) proxy: LossyProxy,
+}
+
+pub(super) struct Case {
+    pub(super) dir: TempDir,
+    pub(super) source: Arc<Mutex<Source>>,
+    /// Open multipart uploads that no process can find any more, and objects of a lost ledger.
+    pub(super) lost_uploads: BTreeSet<String>,
+    pub(super) lost_objects: BTreeSet<String>,
+}
+
+impl Case {
+    pub(super) fn journal(&self) -> Journal {
+        Journal::open(&self.dir.path().join("journal.db")).unwrap()
+    }
+
+    pub(super) fn put(&self, restart: bool) -> Item {
+        let on_change = if restart {
+            OnChange::Restart
+        } else {
+            OnChange::Fail
+        };
+        Item::Put(PutRequest {
+            path: self.source.lock().unwrap().path.clone(),
+            name: "film.mov".into(),
+            content_type: "video/mp4".into(),
+            metadata: BTreeMap::new(),
+            part_size: Some(PART),
+            force: false,
+            on_change,
+        })
+    }
+}

@@ -1,0 +1,252 @@
+//! The gateway over the bucket in memory, in a process that can be killed; a plain HTTP client; and
+//! the rows of its ledger.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use reqwest::Method;
+use rusqlite::{Connection, OptionalExtension as _};
+use serde_json::Value;
+use tempfile::TempDir;
+use upload_types::wire::UploadState;
+
+use crate::bucket::{Bucket, NAME};
+use crate::support::gateway::Gateway;
+use crate::support::sandbox::Sandbox;
+
+/// A directory in memory, if the machine has such.
+pub fn scratch() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    let builder = tempfile::Builder::new()
+        .prefix("upload-model-")
+        .tempdir_in(memory);
+    builder.or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+pub struct TestGateway {
+    gateway: Gateway,
+    client: reqwest::Client,
+    pub dir: TempDir,
+    /// Tokens of the owner of the uploads and of another owner.
+    pub tokens: [String; 2],
+}
+
+/// Status and body of a response; `None` if none came.
+pub type Reply = Option<(u16, Value)>;
+
+/// The code of a problem, or the status, or `lost`.
+pub fn response_code(response: &Reply) -> String {
+    match response {
+        None => "lost".into(),
+        Some((status, body)) => body["code"]
+            .as_str()
+            .map_or(status.to_string(), str::to_owned),
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct PartRow {
+    pub sha256: Option<[u8; 32]>,
+    pub stored: bool,
+    pub etag: Option<String>,
+}
+
+/// An upload in the ledger.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LedgerRow {
+    pub id: String,
+    pub key: String,
+    pub token: String,
+    pub content_type: String,
+    pub state: UploadState,
+    pub epoch: u64,
+    pub holder: Option<String>,
+    /// The lease has expired.
+    pub lease_expired: bool,
+    pub store_upload: Option<String>,
+    pub receipt: Option<String>,
+    pub parts: Vec<PartRow>,
+}
+
+fn ledger_of(dir: &TempDir) -> PathBuf {
+    dir.path().join("ledger.db")
+}
+
+impl TestGateway {
+    pub fn start(bucket: &Bucket, auth: &str) -> Self {
+        let dir = scratch();
+        let ledger = format!("sqlite:{}", ledger_of(&dir).display());
+        let sandbox = Sandbox::new();
+        let (store, endpoint) = (format!("s3://{NAME}"), bucket.url());
+        let s3 = [
+            "--store",
+            &store,
+            "--s3-endpoint",
+            &endpoint,
+            "--s3-path-style",
+            "--s3-region",
+            "us-east-1",
+        ];
+        let proof = ["--store-probe", "off", "--store-checksum", "sha256"];
+        // Sweeps would change states between the steps.
+        let args = [
+            &[
+                "--ledger",
+                &ledger,
+                "--auth",
+                auth,
+                "--sweep-every",
+                "never",
+            ][..],
+            &s3,
+            &proof,
+        ]
+        .concat();
+        let tokens = Self::tokens(&sandbox, &dir);
+        let envs = [
+            ("AWS_ACCESS_KEY_ID", "model"),
+            ("AWS_SECRET_ACCESS_KEY", "model"),
+        ];
+        let gateway = Gateway::start_in(sandbox, &args, &envs);
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .pool_max_idle_per_host(4)
+            .build()
+            .unwrap();
+        Self {
+            gateway,
+            client,
+            dir,
+            tokens,
+        }
+    }
+
+    fn tokens(sandbox: &Sandbox, dir: &TempDir) -> [String; 2] {
+        let ledger = format!("sqlite:{}", ledger_of(dir).display());
+        ["alice", "bob"].map(|name| {
+            let output = sandbox
+                .upload(["serve", "token", "add", name, "--ledger", &ledger])
+                .run()
+                .succeeds();
+            output.line().to_owned()
+        })
+    }
+
+    pub fn url(&self) -> String {
+        self.gateway.url()
+    }
+
+    /// Kills the gateway and starts it again.
+    pub fn kill(&mut self) {
+        let stderr = self.gateway.kill9();
+        assert!(!stderr.contains("panicked"), "{stderr}");
+        self.gateway.restart();
+    }
+
+    /// Kills the gateway and starts it with an empty ledger.
+    pub fn lose_ledger(&mut self) {
+        self.gateway.kill9();
+        for suffix in ["", "-wal", "-shm"] {
+            let mut path = ledger_of(&self.dir).into_os_string();
+            path.push(suffix);
+            std::fs::remove_file(path).ok();
+        }
+        self.tokens = Self::tokens(self.gateway.sandbox(), &self.dir);
+        self.gateway.restart();
+    }
+
+    pub fn stderr(&self) -> String {
+        self.gateway.stderr()
+    }
+
+    /// One call with this idempotency key by the owner of token `owner`.
+    pub async fn call(
+        &self,
+        owner: usize,
+        method: Method,
+        path: &str,
+        key: &str,
+        body: Option<Value>,
+    ) -> Reply {
+        let request = self
+            .client
+            .request(method, format!("{}/v1/{path}", self.url()))
+            .bearer_auth(&self.tokens[owner]);
+        let request = request
+            .timeout(Duration::from_secs(30))
+            .header("idempotency-key", key);
+        let request = if let Some(body) = body {
+            request.json(&body)
+        } else {
+            request
+        };
+        let response = request.send().await.ok()?;
+        let status = response.status().as_u16();
+        let body = response.bytes().await.ok()?;
+        Some((status, serde_json::from_slice(&body).unwrap_or(Value::Null)))
+    }
+
+    pub fn ledger(&self) -> Connection {
+        let connection = Connection::open(ledger_of(&self.dir)).unwrap();
+        connection.busy_timeout(Duration::from_secs(5)).unwrap();
+        connection
+    }
+}
+
+impl LedgerRow {
+    /// A row without the values that only the gateway can know.
+    pub fn blank() -> Self {
+        let [id, key, token, content_type] = std::array::from_fn(|_| String::new());
+        let (state, epoch, lease_expired, parts) = (UploadState::Pending, 0, false, Vec::new());
+        Self {
+            id,
+            key,
+            token,
+            content_type,
+            state,
+            epoch,
+            holder: None,
+            lease_expired,
+            store_upload: None,
+            receipt: None,
+            parts,
+        }
+    }
+}
+
+/// The row of the upload with this idempotency key.
+pub fn read_row(ledger: &Connection, idempotency_key: &str) -> Option<LedgerRow> {
+    let sql = "SELECT id, key, token, state, epoch, holder, store_upload, receipt, lease_until, content_type FROM upload WHERE idempotency_key = ?1";
+    let row = ledger.query_row(sql, [idempotency_key], |row| {
+        Ok(LedgerRow {
+            id: row.get(0)?,
+            key: row.get(1)?,
+            token: row.get(2)?,
+            state: UploadState::from_name(&row.get::<_, String>(3)?).unwrap(),
+            epoch: u64::try_from(row.get::<_, i64>(4)?).unwrap(),
+            holder: row.get(5)?,
+            store_upload: row.get(6)?,
+            receipt: row.get(7)?,
+            lease_expired: row.get::<_, i64>(8)? == 0,
+            content_type: row.get(9)?,
+            parts: Vec::new(),
+        })
+    });
+    let mut row = row.optional().unwrap()?;
+    let sql = "SELECT sha256, state, etag FROM part WHERE upload = ?1 ORDER BY number";
+    let mut parts = ledger.prepare_cached(sql).unwrap();
+    let part = |row: &rusqlite::Row<'_>| {
+        let stored = row.get::<_, String>(1)? == "stored";
+        Ok(PartRow {
+            sha256: row.get(0)?,
+            stored,
+            etag: row.get(2)?,
+        })
+    };
+    row.parts = parts
+        .query_map([&row.id], part)
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    Some(row)
+}
