@@ -1,5 +1,5 @@
-//! The fuzz targets with the corpus (`fuzz/corpus`, found by the fuzzer or written by hand) and with
-//! random bytes. The bytes are the same in each run; `UPLOAD_FUZZ_TIMES` multiplies the cases.
+//! The fuzz targets with the corpus (`fuzz/corpus`, found by the fuzzer or written by hand) and
+//! with random bytes. The bytes are the same in each run; `UPLOAD_FUZZ_TIMES` multiplies the cases.
 //!
 //! Not here: the fuzzer (`scripts/fuzz`).
 #![cfg(feature = "gateway")]

@@ -299,7 +299,7 @@ fn lost_response_to_complete_is_reported_as_unconfirmed() {
 /// In production mode Companion hides the reason of a failure; the client finds it by asking the
 /// store.
 #[test]
-fn removed_upload_is_begun_anew_without_a_reason_from_companion() {
+fn removed_upload_is_begun_again_without_a_reason_from_companion() {
     let companion = Companion::in_production("gone");
     let file = companion.sandbox.file("film.bin", 4 * PART);
     companion.kill_after_bytes(companion.put(&file), 2 * PART);

@@ -187,8 +187,8 @@ fn abort(gateway: &Gateway, path: &str) -> (u16, Value, bool) {
     call(gateway, Method::DELETE, path, None, &Value::Null)
 }
 
-/// Waits until the upload at `path` is ready or aborted. Aborts it if no complete succeeded, because
-/// every complete came after a claim had changed the epoch.
+/// Waits until the upload at `path` is ready or aborted. Aborts it if no complete succeeded,
+/// because every complete came after a claim had changed the epoch.
 fn wait_for_final_state(gateway: &Gateway, path: &str) -> Value {
     wait::until("a final state", || {
         let (status, upload, _) = call(gateway, Method::GET, path, None, &Value::Null);

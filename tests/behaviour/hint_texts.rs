@@ -1,5 +1,5 @@
-//! Every `upload VERB` and every flag in a text that the program can print exists, and the verb that
-//! prints the text has the flag.
+//! Every `upload VERB` and every flag in a text that the program can print exists, and the verb
+//! that prints the text has the flag.
 //!
 //! Not here: whether following a hint helps (`hints`).
 

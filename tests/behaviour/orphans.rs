@@ -21,7 +21,7 @@ fn expire_uploads(world: &World) {
 }
 
 #[test]
-fn expired_upload_is_swept_and_begun_anew() {
+fn expired_upload_is_swept_and_begun_again() {
     for verb in ["resume", "put"] {
         let world = World::with_args(&["--sweep-every", "100ms"]);
         let file = world.sandbox.file("film.bin", 4 * PART);

@@ -366,7 +366,8 @@ fn bars_fit_a_window_that_is_made_narrow() {
     world.proxy.unblock();
     running.wait().succeeds();
     let text = terminal.text().split_off(before);
-    // `z` occurs only at the start of the file name in a bar. The first bar may have been drawn before.
+    // `z` occurs only at the start of the file name in a bar. The first bar may have been drawn
+    // before.
     let shown = without_escapes(&text);
     let bars = shown
         .split('z')

@@ -194,8 +194,8 @@ fn arguments_are_named_as_id_or_file() {
     }
 }
 
-/// The failures of `upload serve` and of the verbs below it, with a store or a ledger that cannot be
-/// reached.
+/// The failures of `upload serve` and of the verbs below it, with a store or a ledger that cannot
+/// be reached.
 fn gateway_failures(sandbox: &Sandbox) -> Vec<Output> {
     let store = ["--store", "s3://bucket", "--s3-endpoint", &unused_url()].map(str::to_owned);
     let ledger = format!(

@@ -223,7 +223,7 @@ fn killed_gateway_runs_its_hook_again() {
 /// The client is killed before the response to complete; the object is removed before it asks
 /// again.
 #[test]
-fn rejected_upload_with_lost_response_is_not_begun_anew() {
+fn rejected_upload_with_lost_response_is_not_begun_again() {
     let world = with_hook(REJECT, &[]);
     let file = world.sandbox.file("bad.bin", 100);
     let interceptor = Interceptor::of(&world);

@@ -1,4 +1,4 @@
-//! Polling until a condition holds. A test never waits for a fixed time instead.
+//! Polling until a condition holds, instead of waiting for a fixed time.
 
 use std::thread;
 use std::time::{Duration, Instant};

@@ -16,7 +16,7 @@ use super::message::{Body, Head};
 const READ_BUFFER_BYTES: usize = 4 << 10;
 const PADDING_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What the connection does after a request.
+/// The next step of a connection after a request.
 enum Next {
     Request,
     End(ConnectionEnd),
