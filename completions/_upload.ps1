@@ -203,7 +203,7 @@ Register-ArgumentCompleter -Native -CommandName 'upload' -ScriptBlock {
         }
         'upload;prune' {
             [CompletionResult]::new('--older-than', '--older-than', [CompletionResultType]::ParameterName, 'Keep uploads that finished less than this long ago, such as 30d [default: keep none]')
-            [CompletionResult]::new('--backend', '--backend', [CompletionResultType]::ParameterName, 'The backend whose orphans are listed; without a backend, none are [env: UPLOAD_BACKEND]')
+            [CompletionResult]::new('--backend', '--backend', [CompletionResultType]::ParameterName, 'The backend to list orphans of; without a backend, none are listed [env: UPLOAD_BACKEND]')
             [CompletionResult]::new('--token-file', '--token-file', [CompletionResultType]::ParameterName, 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]')
             [CompletionResult]::new('--header', '--header', [CompletionResultType]::ParameterName, 'Send this header with each call to the backend; repeatable')
             [CompletionResult]::new('--store-host', '--store-host', [CompletionResultType]::ParameterName, 'Permit signed URLs to name this store although its address is private or has changed; repeatable')

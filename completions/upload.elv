@@ -194,7 +194,7 @@ set edit:completion:arg-completer[upload] = {|@words|
         }
         &'upload;prune'= {
             cand --older-than 'Keep uploads that finished less than this long ago, such as 30d [default: keep none]'
-            cand --backend 'The backend whose orphans are listed; without a backend, none are [env: UPLOAD_BACKEND]'
+            cand --backend 'The backend to list orphans of; without a backend, none are listed [env: UPLOAD_BACKEND]'
             cand --token-file 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]'
             cand --header 'Send this header with each call to the backend; repeatable'
             cand --store-host 'Permit signed URLs to name this store although its address is private or has changed; repeatable'

@@ -202,7 +202,7 @@ complete -c upload -n "__fish_upload_using_subcommand abort" -s q -l quiet -d 'S
 complete -c upload -n "__fish_upload_using_subcommand abort" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand abort" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand prune" -l older-than -d 'Keep uploads that finished less than this long ago, such as 30d [default: keep none]' -r
-complete -c upload -n "__fish_upload_using_subcommand prune" -l backend -d 'The backend whose orphans are listed; without a backend, none are [env: UPLOAD_BACKEND]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand prune" -l backend -d 'The backend to list orphans of; without a backend, none are listed [env: UPLOAD_BACKEND]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand prune" -l token-file -d 'Read the API token from this file [env: UPLOAD_TOKEN_FILE, or UPLOAD_TOKEN for the token itself]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand prune" -l header -d 'Send this header with each call to the backend; repeatable' -r -f
 complete -c upload -n "__fish_upload_using_subcommand prune" -l store-host -d 'Permit signed URLs to name this store although its address is private or has changed; repeatable' -r

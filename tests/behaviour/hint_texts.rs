@@ -43,6 +43,11 @@ const PRINTED_BY: &[(&str, &[&str])] = &[
     ("crates/types/", UPLOADERS),
     ("src/", CLIENTS),
     ("src/cli/abort.rs", &["abort"]),
+    // A verb for one upload takes the backend from the journal.
+    (
+        "src/cli/backend_spec.rs",
+        &["put", "resume", "list", "abort", "prune", "url", "config"],
+    ),
     // Prints the meanings of lines and of flags of other verbs.
     ("src/cli/args/", &[]),
     ("src/cli/cat.rs", &["cat"]),
@@ -68,6 +73,11 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("src/cli/local_gateway.rs", "--store-probe"),
     // The ledger's place is asked for by the verbs below `serve` only.
     ("src/cli/settings/resolve.rs", "--ledger"),
+    // Words of a command for a hint.
+    ("src/cli/cat.rs", "--force"),
+    ("src/cli/cat.rs", "--backend"),
+    // A part of a host name.
+    ("crates/s3/src/signing/part_urls.rs", "--x-s3"),
     // Names of settings of `put`, checked when its flags are combined.
     ("src/cli/settings/resolve.rs", "--name"),
     ("src/cli/settings/resolve.rs", "--meta"),

@@ -16,6 +16,7 @@ use crate::support::sandbox::Sandbox;
 use crate::support::wait;
 use crate::support::world::World;
 use crate::support::{MIB, PART, files};
+use crate::verbs::{damage_part, embedded};
 
 /// The last hint on standard error.
 #[track_caller]
@@ -268,7 +269,7 @@ fn rejected_object_hint_has_it_checked_again() {
 #[test]
 fn rejected_part_size_hint_sends_smaller_parts() {
     let world = World::new();
-    let file = world.sandbox.file("film.bin", 3 * PART);
+    let file = world.sandbox.file("film.bin", 12 * MIB);
     world.proxy.inject(Requests::put(), Fault::html_page(413));
     let put = world
         .upload(&["put", "--part-size", "6MiB", "--give-up-after", "5s"])
@@ -281,7 +282,11 @@ fn rejected_part_size_hint_sends_smaller_parts() {
     };
     run(&world.sandbox, abort.clone()).succeeds();
     run(&world.sandbox, with(put.clone(), "SIZE", "5MiB")).succeeds();
-    assert_eq!(world.proxy.traffic().attempts(3), 1);
+    assert_eq!(
+        world.proxy.traffic().attempts(3),
+        1,
+        "12 MiB are not in parts of 5 MiB"
+    );
     world.assert_holds_only(&file);
 }
 
@@ -393,16 +398,8 @@ fn url_of_embedded_object_hint_reads_it() {
 
 #[test]
 fn damaged_object_hint_uploads_the_file_again() {
-    let sandbox = Sandbox::new();
-    let file = sandbox.file("film.bin", 3 * PART);
-    let put = sandbox.upload(["put", "--backend", "embedded"]);
-    put.arg(&file).run().succeeds();
-    let store = sandbox.path("home/data/upload/store");
-    for path in sandbox.files() {
-        if path.starts_with(&store) && path.metadata().unwrap().len() == 3 * PART {
-            files::flip_byte(&path, 2 * PART);
-        }
-    }
+    let (sandbox, file) = embedded(3 * PART);
+    damage_part(&sandbox, &file, 2);
     let cat = || sandbox.upload(["cat"]).arg(&file).run();
     let output = cat().exits(65);
     run(&sandbox, command(&output)).succeeds();

@@ -128,7 +128,7 @@ pub fn failure(response: &Response) -> Failure {
                     Kind::NotAcceptable,
                     "the backend does not accept the request",
                 )
-                .with_hint("change --name, --content-type or --meta to what the backend accepts")
+                .with_hint("name what the backend accepts: `upload put FILE --name NAME --content-type TYPE`")
             } else {
                 new_error(Kind::Incompatible, "the backend rejected the request")
                     .with_hint(ADDRESS_HINT)
@@ -180,7 +180,7 @@ fn store_hint(kind: Kind, code: Option<&str>) -> Option<&'static str> {
         }
         (Kind::NotAcceptable, "MetadataTooLarge") => "run `upload put FILE` with less metadata",
         (Kind::NotAcceptable, _) => {
-            "change --name, --content-type, --meta or --part-size to what the store accepts"
+            "name what the store accepts: `upload put FILE --name NAME --content-type TYPE`"
         }
         (Kind::Unauthorized, _) => {
             "ask the operator of the Companion to check its storage credentials and the policy of \
