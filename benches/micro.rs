@@ -17,9 +17,9 @@ use tempfile::TempDir;
 use upload::journal::{Intent, Journal, Record};
 use upload::source::{FileVersion, SourceFile, WithMd5};
 use upload_s3::{Settings, Store};
-use upload_types::names::{ByteRange, ETag, Key, PartNumber, Sha256};
 use upload_types::plan::Plan;
 use upload_types::wire::{Limits, PartSpec, Proof};
+use upload_types::{ByteRange, ETag, Key, PartNumber, Sha256};
 
 const MIB: u64 = 1 << 20;
 
@@ -192,6 +192,7 @@ fn sign_parts(bencher: Bencher, proof: Proof) {
         create_headers: [].into(),
         embedded: false,
         cdn: None,
+        network: upload_net::Network::default(),
         observer: upload_s3::unobserved,
     });
     let store = store.unwrap().with_proof(proof);

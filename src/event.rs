@@ -16,8 +16,8 @@ use tokio::sync::mpsc;
 use upload_types::error::Error;
 use upload_types::plan::Plan;
 
-use upload_types::names::{ETag, PartNumber, Sha256, UploadId};
 use upload_types::wire::Receipt;
+use upload_types::{ETag, PartNumber, Sha256, UploadId};
 
 /// The field `v` of each line.
 pub const VERSION: u32 = 1;

@@ -14,9 +14,9 @@ use super::connections::Connections;
 use super::header::add_user_headers;
 use super::http;
 use super::response::Response;
+use upload_types::Token;
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::Token;
 use upload_types::wire::MAX_JSON_BYTES;
 
 #[derive(Debug, Clone)]

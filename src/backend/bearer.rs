@@ -6,8 +6,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use upload_types::Token;
 use upload_types::error::Result;
-use upload_types::names::Token;
 use upload_types::sync::lock;
 
 /// A token, if requests carry one. Clones share it.

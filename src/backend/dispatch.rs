@@ -15,11 +15,11 @@ use super::gateway::Gateway;
 use super::options::Options;
 use super::store::{ObjectReader, PartUpload, PutOutcome, StoreClient};
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::{SignedUrl, UploadId};
 use upload_types::wire::{
     BackendInfo, BatchBegin, BatchComplete, BatchRequest, BeginResponse, ClaimRequest, PartSpec,
     ReadUrl, Receipt, SignedPart, StoredPart, UploadState, UploadStatus,
 };
+use upload_types::{SignedUrl, UploadId};
 
 /// The differences between backends that affect a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use reqwest::header::{HeaderName, HeaderValue};
 
 use super::{PutOutcome, Response, UrlLifetime, gateway_error, put_outcome, store_error};
-use upload_types::names::{ETag, Sha256};
 use upload_types::wire::PROTOCOL_HEADER;
+use upload_types::{ETag, Sha256};
 
 /// Any status, often one with a meaning.
 fn any_status() -> impl Strategy<Value = u16> {

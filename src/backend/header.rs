@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
-use upload_types::names::Invalid;
+use upload_types::Invalid;
 
 /// Headers that the connection or the backend module writes.
 const RESERVED: &[&str] = &[

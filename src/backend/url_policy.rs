@@ -10,8 +10,8 @@ use std::str::FromStr;
 use upload_net::AddressClass;
 use url::{Host, Url};
 
+use upload_types::Invalid;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::Invalid;
 
 /// A store that the user permits: `HOST` or `HOST:PORT`. Without a port, every port is permitted.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,8 +14,8 @@ use crate::event;
 use crate::journal::{Journal, Record, State, Upload};
 use crate::report::safe;
 use crate::transfer;
+use upload_types::UploadId;
 use upload_types::error::{Error, Kind, Result, merged_exit_code};
-use upload_types::names::UploadId;
 
 /// # Errors
 /// Errors before the first upload. Those of single uploads are printed, and are in the exit code.

@@ -11,8 +11,8 @@ use super::output::{self, Reader};
 use super::settings::Settings;
 use crate::backend::Backend;
 use crate::journal::{Journal, Upload};
+use upload_types::UploadId;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::UploadId;
 use upload_types::plan::Plan;
 
 /// # Errors

@@ -1,5 +1,7 @@
-//! Adapts the hint of an error to the verb that prints it. The general hints of [`Kind`] are for
-//! `put` and `resume`; elsewhere they would not help.
+//! Hints that depend on the verb: the commands in hints are completed, and a failure of network or
+//! store, whose remedy is another one for each group of verbs, gets a hint here.
+//!
+//! Not here: all other hints. Each is attached where its error is made.
 
 use upload_types::error::{Error, Kind};
 
@@ -20,21 +22,19 @@ pub fn with_commands(error: Error, commands: &HintCommands) -> Error {
 /// Adapts the hint of an error to the verbs that ask the journal or a backend.
 #[must_use]
 pub fn for_query(error: Error, commands: &HintCommands) -> Error {
-    with_commands(replace_general_hint(error, query_hint), commands)
+    with_commands(add_missing_hint(error, query_hint), commands)
 }
 
 /// Adapts the hint of an error to `upload serve` and the verbs below it.
 #[cfg(feature = "gateway")]
 #[must_use]
 pub fn for_gateway(error: Error) -> Error {
-    replace_general_hint(error, gateway_hint)
+    add_missing_hint(error, gateway_hint)
 }
 
-/// Keeps a hint that was attached where the error was made.
-fn replace_general_hint(error: Error, hint: impl Fn(Kind) -> Option<&'static str>) -> Error {
-    let kind = error.kind();
-    match hint(kind) {
-        Some(hint) if error.hint() == kind.hint() => error.with_hint(hint),
+fn add_missing_hint(error: Error, hint: impl Fn(Kind) -> Option<&'static str>) -> Error {
+    match (error.hint(), hint(error.kind())) {
+        (None, Some(hint)) => error.with_hint(hint),
         _ => error,
     }
 }

@@ -11,8 +11,8 @@ use super::settings::Target;
 use upload_gateway::{
     Auth, Config, LedgerConfig, OnReject, ProbePolicy, Quota, Running, StoreConfig,
 };
+use upload_types::Token;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::Token;
 use upload_types::wire::Proof;
 
 // A run has no operator to choose other values.

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use sha2::{Digest as _, Sha256 as Sha256Hasher};
 
 use crate::journal::Part;
-use upload_types::names::{Checksum, PartNumber, Sha256};
 use upload_types::plan::Plan;
+use upload_types::{Checksum, PartNumber, Sha256};
 
 /// Why an object is not the uploaded file.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,8 +10,8 @@ use super::settings::Target;
 use crate::event;
 use crate::journal::Journal;
 use crate::report::{safe, text};
+use upload_types::UploadId;
 use upload_types::error::Result;
-use upload_types::names::UploadId;
 use upload_types::wire::{UploadState, UploadStatus};
 
 const IN_PROGRESS: [UploadState; 4] = [

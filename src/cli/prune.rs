@@ -13,8 +13,8 @@ use super::output;
 use super::settings::{Settings, Target};
 use crate::event;
 use crate::journal::{Journal, Upload};
+use upload_types::UploadId;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::UploadId;
 
 /// # Errors
 /// Those of the journal and of the backend, if there is one. A failure of the backend leaves the

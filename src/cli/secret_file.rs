@@ -6,8 +6,8 @@ use std::io::Read as _;
 use std::path::Path;
 
 use super::permissions;
+use upload_types::Token;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::Token;
 
 const MAX_SECRET_BYTES: u64 = 8 << 10;
 

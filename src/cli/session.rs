@@ -20,9 +20,9 @@ use crate::event::{self, Event, EventSender};
 use crate::journal::{Journal, Upload};
 use crate::report::{self, Reporter};
 use crate::transfer::{self, GiveUp, Item, Jobs, Summary, WaitFor};
+use upload_types::UploadId;
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result, merged_exit_code};
-use upload_types::names::UploadId;
 use upload_types::wire::BackendInfo;
 
 /// The longest time without any response of the backend: its address is probably wrong.

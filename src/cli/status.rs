@@ -13,8 +13,8 @@ use crate::event;
 use crate::journal::{Journal, Part, Upload};
 use crate::report::{safe, text};
 use crate::transfer;
+use upload_types::Checksum;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::Checksum;
 use upload_types::wire::ObjectState;
 
 /// # Errors

@@ -6,9 +6,9 @@ use crate::journal::{Part, Upload};
 use crate::report::{safe, text};
 use crate::transfer::plan_error;
 use upload_types::error::Result;
-use upload_types::names::{ETag, PartNumber, Sha256, UploadId};
 use upload_types::plan::Plan;
 use upload_types::wire::{Receipt, StoredPart, UploadStatus};
+use upload_types::{ETag, PartNumber, Sha256, UploadId};
 
 /// A line of `--json`.
 #[derive(Serialize)]

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use rusqlite::{Connection, params};
 use upload_types::crash;
 use upload_types::error::Result;
-use upload_types::names::{ETag, PartNumber, Sha256, UploadId};
 use upload_types::wire::Receipt;
+use upload_types::{ETag, PartNumber, Sha256, UploadId};
 
 use super::columns::to_json;
 use super::database::{Durability, Journal};

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rusqlite::TransactionBehavior;
 use upload_types::error::Kind;
-use upload_types::names::{ETag, PartNumber, Sha256};
+use upload_types::{ETag, PartNumber, Sha256};
 
 use super::*;
 use crate::source::FileVersion;

@@ -12,8 +12,8 @@ use rusqlite::types::FromSqlError;
 use rusqlite::{Connection, Row, params};
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::{self, ETag, PartNumber, Sha256, UploadId};
 use upload_types::wire::Receipt;
+use upload_types::{ETag, PartNumber, Sha256, UploadId};
 
 use super::columns::{damaged, from_json, to_json};
 use super::database::{Durability, Journal};
@@ -221,7 +221,7 @@ impl Journal {
 fn insert(db: &Connection, intent: Intent, process: &str) -> rusqlite::Result<Option<Upload>> {
     let mut upload = Upload {
         row: 0,
-        idempotency_key: names::new_id(),
+        idempotency_key: upload_types::new_id(),
         holder: uuid::Uuid::new_v4().to_string(),
         id: None,
         backend_state: None,

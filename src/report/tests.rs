@@ -10,8 +10,8 @@ use super::plain::Plain;
 use super::sources::Sources;
 use super::*;
 use crate::event::Event;
-use upload_types::names::{Checksum, Sha256, UploadId};
 use upload_types::wire::{Proof, Receipt};
+use upload_types::{Checksum, Sha256, UploadId};
 
 const GIB: u64 = 1 << 30;
 const NORMAL: Verbosity = Verbosity {

@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256 as Sha256Hasher};
 
 use super::version::FileVersion;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::{ByteRange, Md5, Sha256};
+use upload_types::{ByteRange, Md5, Sha256};
 
 /// Bytes read at once. Fewer cost more system calls; more leave the processor cache before they are
 /// hashed or sent.
@@ -151,7 +151,7 @@ impl SourceFile {
             Ok(version) if version.size == size => wrong_size(&self.path, size, "fewer"),
             Ok(_) => {
                 let what = format!("{} became shorter while it was read", self.path.display());
-                Error::new(Kind::SourceChanged, what)
+                Error::new(Kind::SourceChanged, what).with_hint("put the file again")
             }
             Err(error) => error,
         }

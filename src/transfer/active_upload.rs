@@ -23,8 +23,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use tokio::task::AbortHandle;
+use upload_types::PartNumber;
 use upload_types::error::Result;
-use upload_types::names::PartNumber;
 use upload_types::plan::Plan;
 use upload_types::wire::PartSpec;
 

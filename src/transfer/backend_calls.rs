@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use upload_types::error::{Kind, Result};
-use upload_types::names::{Checksum, UploadId};
 use upload_types::wire::{
     BatchBegin, BatchComplete, BatchRequest, BeginRequest, ClaimRequest, CompletePart,
     CompleteRequest, PartSpec, UploadState,
 };
+use upload_types::{Checksum, UploadId};
 
 use super::resume::{self, Continuation};
 use super::task::{AbortOutcome, BatchCall, Rejoined, UploadResult};

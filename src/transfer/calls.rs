@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 use upload_types::error::Result;
-use upload_types::names::{ByteRange, PartNumber, Sha256};
 use upload_types::wire::{BatchComplete, CompleteRequest};
+use upload_types::{ByteRange, PartNumber, Sha256};
 
 use super::active_upload::{ActiveUpload, Stage};
 use super::engine::{Engine, Next};

@@ -9,9 +9,9 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use upload_types::UploadId;
 use upload_types::crash;
 use upload_types::error::{Error, Result};
-use upload_types::names::UploadId;
 
 use super::task::{BoxTask, TaskResult};
 use crate::event::{Event, EventSender};

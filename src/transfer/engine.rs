@@ -12,8 +12,8 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::MissedTickBehavior;
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::{PartNumber, UploadId};
 use upload_types::wire::{BackendInfo, ClaimRequest, Receipt};
+use upload_types::{PartNumber, UploadId};
 
 use super::active_upload::{ActiveUpload, Stage};
 use super::backend_calls;

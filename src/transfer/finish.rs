@@ -4,9 +4,9 @@
 
 use std::time::Instant;
 
+use upload_types::UploadId;
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::UploadId;
 use upload_types::wire::{UploadState, UploadStatus};
 
 use super::active_upload::{ActiveUpload, Stage};

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::task::spawn_blocking;
 use upload_types::error::{Kind, Result};
-use upload_types::names::{ByteRange, PartNumber, Sha256};
+use upload_types::{ByteRange, PartNumber, Sha256};
 
 use super::task::task_failed;
 use crate::source::{Digests, SourceFile, WithMd5};

@@ -11,7 +11,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use upload_types::names::PartNumber;
+use upload_types::PartNumber;
 use upload_types::wire::SignedPut;
 
 use super::load::Load;
@@ -148,7 +148,7 @@ impl PartQueue {
 
 #[cfg(test)]
 mod tests {
-    use upload_types::names::SignedUrl;
+    use upload_types::SignedUrl;
 
     use super::*;
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use upload_types::names::{ETag, Md5, PartNumber, Sha256};
+use upload_types::{ETag, Md5, PartNumber, Sha256};
 
 use super::concurrency::PIECE_BYTES;
 use super::retry::Failures;

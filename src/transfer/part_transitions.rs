@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::{ETag, PartNumber};
 use upload_types::wire::{MAX_SIGN_PARTS, Proof, SignedPart};
+use upload_types::{ETag, PartNumber};
 
 use super::active_upload::{ActiveUpload, Stage};
 use super::engine::{Engine, Next};

@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
+use upload_types::ByteRange;
 use upload_types::error::{Kind, Result};
-use upload_types::names::ByteRange;
 use upload_types::plan::Plan;
 use upload_types::wire::BackendInfo;
 

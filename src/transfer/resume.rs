@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::{Checksum, ETag, PartNumber, Sha256};
 use upload_types::plan::Plan;
 use upload_types::wire::{
     CompletePart, ObjectState, Receipt, StoredPart, UploadState, UploadStatus,
 };
+use upload_types::{Checksum, ETag, PartNumber, Sha256};
 
 use super::options::PutRequest;
 use super::status::{check_failed, terminal_error};

@@ -1,8 +1,8 @@
 //! Signals that end a run.
 
 use tokio::sync::watch;
+use upload_types::UploadId;
 use upload_types::error::{Error, Kind};
-use upload_types::names::UploadId;
 
 /// Waits for the number of a signal.
 pub async fn stop_signal(stop: &mut watch::Receiver<Option<u8>>) -> u8 {

@@ -5,10 +5,10 @@ use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::{PartNumber, Sha256};
 use upload_types::wire::{
     BatchBegin, BatchComplete, BeginResponse, Receipt, SignedPart, StoredPart, UploadStatus,
 };
+use upload_types::{PartNumber, Sha256};
 
 use crate::backend::{Completion, PutOutcome};
 use crate::source::Digests;

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::{ByteRange, PartNumber};
 use upload_types::plan::Plan;
 use upload_types::wire::{
     BeginResponse, Receipt, SignedPart, StoredPart, UploadState, UploadStatus,
 };
+use upload_types::{ByteRange, PartNumber};
 
 use super::active_upload::{ActiveUpload, Stage};
 use super::engine::{Engine, Next};

@@ -4,8 +4,8 @@
 
 use std::time::{Duration, Instant};
 
+use upload_types::UploadId;
 use upload_types::backoff::Backoff;
-use upload_types::names::UploadId;
 use upload_types::wire::Receipt;
 
 use super::options::WaitFor;

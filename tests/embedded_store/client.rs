@@ -1,6 +1,7 @@
 //! A store on a free port, with a client that has its keys.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
@@ -16,7 +17,7 @@ use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use upload_embedded_store::{BUCKET, Embedded, REGION};
-use upload_types::names::Sha256;
+use upload_types::Sha256;
 
 pub const MIB: usize = 1 << 20;
 pub const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -294,7 +295,8 @@ impl TestStore {
         );
         let headers = request.headers.iter();
         for (name, value) in headers.filter(|(name, _)| *name != "host") {
-            head += &format!("{name}: {}\r\n", value.to_str().unwrap());
+            let value = value.to_str().unwrap();
+            write!(head, "{name}: {value}\r\n").unwrap();
         }
         head += "\r\n";
         let mut connection = TcpStream::connect(self.address).await.unwrap();

@@ -1,7 +1,7 @@
 //! Completing and aborting uploads.
 
 use http::Method;
-use upload_types::names::{Checksum, Sha256};
+use upload_types::{Checksum, Sha256};
 
 use crate::client::{MIB, TestStore, part_element, random_bytes, upload_path};
 

@@ -32,10 +32,10 @@ async fn log_contains_no_signature_and_no_secret() {
     response.assert_error(403, "AccessDenied");
 
     let (access_key, secret) = &store.keys;
-    let forger = signer(&(access_key.clone(), "x".repeat(40)));
+    let other_signer = signer(&(access_key.clone(), "x".repeat(40)));
     let mut forged = request_head(Method::GET, &store.url("/"), &[]);
     let ttl = Duration::from_mins(1);
-    forger.sign(&mut forged, Some(ttl)).await.unwrap();
+    other_signer.sign(&mut forged, Some(ttl)).await.unwrap();
     let response = store.send(forged, &[], Vec::new()).await;
     response.assert_error(403, "SignatureDoesNotMatch");
 

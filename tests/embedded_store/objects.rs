@@ -2,7 +2,7 @@
 
 use http::Method;
 use tokio::io::AsyncReadExt as _;
-use upload_types::names::Sha256;
+use upload_types::Sha256;
 
 use crate::client::{TestStore, path};
 

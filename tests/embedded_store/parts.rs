@@ -9,7 +9,7 @@ use http::Method;
 use md5::{Digest as _, Md5};
 use tokio::io::AsyncWriteExt as _;
 use tokio::task::JoinSet;
-use upload_types::names::Sha256;
+use upload_types::Sha256;
 
 use crate::client::{MIB, TestStore, etag, part_path, path, random_bytes};
 

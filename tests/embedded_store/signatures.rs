@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use http::Method;
 use upload_embedded_store::BUCKET;
-use upload_types::names::Sha256;
+use upload_types::Sha256;
 
 use crate::client::{TestStore, path, request_head, signer};
 

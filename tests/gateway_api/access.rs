@@ -327,7 +327,7 @@ async fn tokens_of_one_owner_share_uploads_until_revoked_or_expired() {
 
 #[tokio::test]
 async fn private_gateway_accepts_only_its_token() {
-    let token = upload_types::names::Token::new("canary".into());
+    let token = upload_types::Token::new("canary".into());
     let mut gateway = TestGateway::with_config(|config| config.auth = Auth::Private(token)).await;
     for wrong in [None, Some("canary2"), Some("")] {
         gateway.token = wrong.map(str::to_owned);

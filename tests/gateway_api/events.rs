@@ -4,7 +4,7 @@
 
 use serde_json::json;
 use upload_gateway::EventSource;
-use upload_types::names::Token;
+use upload_types::Token;
 
 use crate::gateway::*;
 

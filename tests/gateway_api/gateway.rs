@@ -15,13 +15,13 @@ pub use upload_gateway::{
 };
 pub use upload_s3::{NewObject, Settings, Store};
 pub use upload_types::error::Kind;
-pub use upload_types::names::{Checksum, ETag, PartNumber, Sha256};
 pub use upload_types::wire::{
     BackendInfo, BatchBegin, BatchBody, BatchComplete, BatchOutcome, BatchRequest, BatchResponse,
     BeginRequest, BeginResponse, ClaimRequest, ClaimResponse, CompletePart, CompleteRequest,
     CompleteResponse, PROTOCOL_HEADER, PartList, PartSpec, Problem, Proof, ReadUrl, Receipt,
     SignRequest, SignResponse, SignedPart, UploadList, UploadState, UploadStatus,
 };
+pub use upload_types::{Checksum, ETag, PartNumber, Sha256};
 
 /// An object without metadata of its owner.
 pub fn new_object<'a>(content_type: &'a str, token: &'a str) -> NewObject<'a> {
@@ -74,6 +74,7 @@ pub fn config(dir: &Path, auth: Auth) -> Config {
         hooks: Vec::new(),
         hook_secret: None,
         on_reject: OnReject::Delete,
+        network: upload_net::Network::default(),
         store_lock_timeout: Duration::from_secs(5),
         drain_time: Duration::ZERO,
     }
@@ -236,6 +237,7 @@ impl TestGateway {
             create_headers: BTreeMap::new(),
             embedded: true,
             cdn: None,
+            network: upload_net::Network::default(),
             observer: upload_s3::unobserved,
         })
         .unwrap()

@@ -15,7 +15,7 @@ use axum::routing::{any, post};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::Value;
 use sha2::Sha256 as Sha256Hasher;
-use upload_types::names::Token;
+use upload_types::Token;
 
 use crate::gateway::*;
 

@@ -4,7 +4,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use upload_s3::{Capability, ProbeDepth, Profile};
-use upload_types::names::Key;
+use upload_types::Key;
 
 use crate::gateway::*;
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use upload_types::names::{Checksum, Sha256};
 use upload_types::wire::{SignResponse, SignedPart, SignedPut, UploadState};
+use upload_types::{Checksum, Sha256};
 
 use crate::bucket::Bucket;
 use crate::gateway::LedgerRow;

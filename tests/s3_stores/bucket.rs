@@ -7,8 +7,8 @@ use http::StatusCode;
 use reqsign_aws_v4::{RequestSigner, StaticCredentialProvider};
 use reqsign_core::{Context, Signer};
 use upload_s3::{NewObject, Settings, Store};
-use upload_types::names::{ETag, Key, PartNumber, Sha256};
 use upload_types::wire::{CompletePart, PartSpec, SignedPut};
+use upload_types::{ETag, Key, PartNumber, Sha256};
 use url::Url;
 use uuid::Uuid;
 
@@ -62,6 +62,7 @@ impl Bucket {
             create_headers: BTreeMap::new(),
             embedded: false,
             cdn: None,
+            network: upload_net::Network::default(),
             observer: upload_s3::unobserved,
         };
         let http = reqwest::Client::builder()

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use http::StatusCode;
 use tokio::task::JoinSet;
 use upload_s3::Fault;
-use upload_types::names::{Checksum, PartNumber, Sha256};
 use upload_types::wire::{CompletePart, PartSpec, Proof};
+use upload_types::{Checksum, PartNumber, Sha256};
 
 use crate::bucket::{Bucket, CONTENT_TYPE, MIB, URL_TTL, key, object, part_spec, sign_part};
 

@@ -1,7 +1,7 @@
 //! Objects of a single PUT, and headers that the configuration adds.
 
 use http::StatusCode;
-use upload_types::names::Checksum;
+use upload_types::Checksum;
 
 use crate::bucket::{Bucket, CONTENT_TYPE, URL_TTL, key, lacks, object, part_spec, sign_part};
 

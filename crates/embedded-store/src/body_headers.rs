@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use http::HeaderMap;
 use s3s::{S3Result, TrailingHeaders, s3_error};
 
-use upload_types::names::Sha256;
+use upload_types::Sha256;
 
 /// S3's largest part and largest single PUT.
 const MAX_BODY_BYTES: u64 = 5 << 30;

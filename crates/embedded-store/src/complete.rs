@@ -6,7 +6,7 @@
 use s3s::dto::{ChecksumType, CompleteMultipartUploadInput, CompletedPart};
 use s3s::{S3Result, s3_error};
 
-use upload_types::names::{Checksum, Sha256};
+use upload_types::{Checksum, Sha256};
 
 use crate::conditions::is_if_absent;
 use crate::etag::part_etag;

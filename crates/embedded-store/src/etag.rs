@@ -1,7 +1,7 @@
 //! The ETags of parts and objects.
 
 use s3s::dto::ETag;
-use upload_types::names::Sha256;
+use upload_types::Sha256;
 
 /// The ETag of a part: the first half of its SHA-256, in hexadecimal.
 pub fn part_etag(sha256: &Sha256) -> String {

@@ -15,7 +15,7 @@ use s3s::{S3Error, S3ErrorCode, S3Result, StdError, s3_error};
 use sha2::{Digest as _, Sha256 as Sha256Hasher};
 use tokio::sync::mpsc;
 
-use upload_types::names::Sha256;
+use upload_types::Sha256;
 
 use crate::body_headers::{BodyHeaders, CRC32, CRC32C, CRC64NVME, Checksums, SHA1};
 use crate::error::StoreError;

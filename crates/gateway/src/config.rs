@@ -17,8 +17,8 @@ use crate::limits::{Quota, Rate};
 use crate::validation;
 use upload_embedded_store as embedded;
 use upload_net::{AddressClass, Network};
+use upload_types::Token;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::Token;
 use upload_types::wire::Proof;
 
 /// The first path segments of the API's routes and of the embedded store.

@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 
 use crate::problem::Refusal;
-use upload_types::names::{Checksum, Sha256};
 use upload_types::plan::Plan;
 use upload_types::wire::{BeginRequest, Code, CompleteRequest, MAX_SIGN_PARTS, PartSpec};
+use upload_types::{Checksum, Sha256};
 
 pub const MAX_NAME_CHARS: usize = 200;
 /// The metadata key of the token by which a gateway recognizes the object of an upload.
@@ -237,7 +237,7 @@ pub fn object_checksum<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use upload_types::names::PartNumber;
+    use upload_types::PartNumber;
     use upload_types::wire::CompletePart;
 
     fn request() -> BeginRequest {

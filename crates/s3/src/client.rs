@@ -11,7 +11,7 @@ use tracing::debug;
 use url::Url;
 
 use upload_net::{HttpClient, Response};
-use upload_types::names::Sha256;
+use upload_types::Sha256;
 
 use crate::fault::Fault;
 use crate::observer::{CallOutcome, Observer};

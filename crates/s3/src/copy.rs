@@ -4,8 +4,8 @@
 
 use http::{Method, StatusCode};
 
-use upload_types::names::{ETag, Key, PartNumber};
 use upload_types::plan::Plan;
+use upload_types::{ETag, Key, PartNumber};
 
 use crate::client::Call;
 use crate::fault::Fault;

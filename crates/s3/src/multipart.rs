@@ -10,8 +10,8 @@ use http::{Method, StatusCode};
 use jiff::Timestamp;
 
 use upload_net::Response;
-use upload_types::names::{Key, PartNumber};
 use upload_types::wire::{CompletePart, PartSpec, Proof, SignedPut, StoredPart};
+use upload_types::{Key, PartNumber};
 
 use crate::client::Call;
 use crate::fault::Fault;

@@ -3,8 +3,8 @@
 //! Not here: the requests, in [`crate::multipart`].
 
 use upload_net::Response;
-use upload_types::names::{ETag, PartNumber, Sha256};
 use upload_types::wire::StoredPart;
+use upload_types::{ETag, PartNumber, Sha256};
 
 use crate::fault::Fault;
 use crate::{response, xml};

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use upload_net::Response;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::{Checksum, ETag};
+use upload_types::{Checksum, ETag};
 
 use crate::uri::encode;
 

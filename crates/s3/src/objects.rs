@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 
-use upload_types::names::{Key, SignedUrl};
 use upload_types::wire::{PartSpec, SignedPut};
+use upload_types::{Key, SignedUrl};
 
 use crate::client::Call;
 use crate::fault::Fault;

@@ -12,8 +12,8 @@ use url::Url;
 
 use upload_net::{HttpClient, Response};
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::{Key, Sha256};
 use upload_types::wire::{Limits, Proof};
+use upload_types::{Key, Sha256};
 
 use crate::bucket_url::BucketUrl;
 use crate::client::Client;

@@ -12,7 +12,7 @@ use quick_xml::events::Event;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use upload_types::names::{ETag, PartNumber, Sha256};
+use upload_types::{ETag, PartNumber, Sha256};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]

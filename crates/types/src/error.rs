@@ -134,53 +134,6 @@ impl Kind {
             Self::Other => "other",
         }
     }
-
-    /// A hint for errors that have none of their own.
-    #[must_use]
-    pub fn hint(self) -> Option<&'static str> {
-        Some(match self {
-            Self::SourceChanged => {
-                "run `upload put FILE --if-changed restart` to upload the file as it is now"
-            }
-            Self::Corrupt => {
-                "run the command again; if it fails again, check the disk, the memory and the network of this machine"
-            }
-            Self::NoSource => "check the path and its permissions",
-            Self::DatabaseUnusable => "name another file for the journal with --journal FILE",
-            Self::UnexpectedServer => {
-                "check the address of the backend; a captive portal or a proxy may respond in its place"
-            }
-            Self::ProtocolError => {
-                "use matching versions of upload and gateway; then run the command again"
-            }
-            Self::ClockSkew => {
-                "ask the operator to set the clocks of gateway and store; then run the command again"
-            }
-            Self::WrongEndpoint => {
-                "ask the operator of the gateway to correct the endpoint and the region of its store"
-            }
-            Self::MissingEtag => {
-                "ask the operator of the store to return the ETag of each part; a proxy before it may remove it"
-            }
-            Self::Busy => "wait for the other process, or stop it; then run the command again",
-            Self::LeaseLost => "let the process that has taken the upload over finish it",
-            Self::Unauthorized => {
-                "check the token (--token-file, UPLOAD_TOKEN) and what the backend permits"
-            }
-            Self::NotAcceptable => {
-                "ask the operator of the backend which names, types and sizes it accepts"
-            }
-            Self::CheckFailed => {
-                "change the file, or run `upload put FILE --force` to have it checked again"
-            }
-            Self::Gone => "run `upload put FILE` to begin a new upload",
-            Self::NotAbortable => {
-                "run `upload resume` to learn the outcome; delete the object in the store if you do not need it"
-            }
-            Self::NotFound => "run `upload list --all` to see the uploads of this machine",
-            _ => return None,
-        })
-    }
 }
 
 /// An error: its kind, what could not be done, a hint, and its cause.
@@ -239,10 +192,10 @@ impl Error {
         self.kind
     }
 
-    /// What to do next.
+    /// The instruction for the user, if one was added.
     #[must_use]
     pub fn hint(&self) -> Option<&str> {
-        self.hint.as_deref().or_else(|| self.kind.hint())
+        self.hint.as_deref()
     }
 }
 

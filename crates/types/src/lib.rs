@@ -34,10 +34,3 @@ pub use etag::ETag;
 pub use ids::{Key, PartNumber, UploadId, new_id};
 pub use plan::ByteRange;
 pub use secrets::{SignedUrl, Token};
-
-pub mod names {
-    pub use crate::{
-        ByteRange, Checksum, ETag, Invalid, Key, Md5, PartNumber, Sha256, SignedUrl, Token,
-        UploadId, new_id,
-    };
-}

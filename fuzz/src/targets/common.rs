@@ -5,9 +5,9 @@ use serde::de::DeserializeOwned;
 use upload::report::text;
 use upload::transfer;
 use upload_types::error::Error;
-use upload_types::names::{PartNumber, Sha256};
 use upload_types::plan::Plan;
 use upload_types::wire::StoredPart;
+use upload_types::{PartNumber, Sha256};
 
 pub(super) const PART_BYTES: u64 = 5 << 20;
 

@@ -6,13 +6,13 @@ use upload::backend::{self, UrlLifetime};
 use upload::report::text;
 use upload_gateway::validation;
 use upload_types::error::Kind;
-use upload_types::names::{Checksum, Sha256};
 use upload_types::plan::Plan;
 use upload_types::wire::{
     BatchRequest, BatchResponse, BeginRequest, BeginResponse, ClaimRequest, CompleteRequest,
     Limits, PROTOCOL_HEADER, PartList, PartSpec, Problem, Receipt, SignRequest, SignResponse,
     UploadStatus,
 };
+use upload_types::{Checksum, Sha256};
 
 use super::common::{
     PART_BYTES, assert_printable, assert_reportable, check_agreed_parts, round_trip, split_number,

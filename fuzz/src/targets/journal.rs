@@ -9,8 +9,8 @@ use upload::report::text;
 use upload::source::FileVersion;
 use upload::transfer;
 use upload_types::error::Kind;
-use upload_types::names::{PartNumber, Sha256, UploadId};
 use upload_types::plan::Plan;
+use upload_types::{PartNumber, Sha256, UploadId};
 
 use super::common::{PART_BYTES, assert_printable, assert_reportable, split_byte};
 

@@ -2,8 +2,8 @@
 
 use upload::backend::{self, PutOutcome, UrlLifetime};
 use upload_s3::{Fault, Response, parse_complete, parse_create, parse_list};
-use upload_types::names::{ETag, PartNumber, Sha256};
 use upload_types::plan::Plan;
+use upload_types::{ETag, PartNumber, Sha256};
 
 use super::common::{PART_BYTES, assert_reportable, check_agreed_parts, split_byte, split_number};
 

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use upload::backend::{self, StoreHost, UrlPolicy};
 use upload::report::text;
 use upload_s3::attachment;
-use upload_types::names::{Checksum, ETag, Key, Sha256, UploadId};
+use upload_types::{Checksum, ETag, Key, Sha256, UploadId};
 
 use super::common::{assert_printable, split_byte};
 

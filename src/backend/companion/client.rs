@@ -26,13 +26,13 @@ use crate::backend::connections::Connections;
 use crate::backend::response::{Response, damaged_idempotency_key, wrong_parts_signed};
 use crate::backend::store::{PartUpload, PutOutcome, StoreClient};
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::{PartNumber, UploadId};
 use upload_types::plan::DEFAULT_PART_SIZE;
 use upload_types::sync::lock;
 use upload_types::wire::{
     BackendInfo, BatchBegin, BatchComplete, BeginResponse, Limits, PROTOCOL_VERSION, PartSpec,
     Proof, Receipt, SignedPart, SignedPut, StoredPart, StoredTag, UploadState, UploadStatus,
 };
+use upload_types::{PartNumber, UploadId};
 
 /// Parts that one request signs. Parts that are signed together have to be sent together, before
 /// their URLs expire.

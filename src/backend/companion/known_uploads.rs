@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use super::saved_upload::SavedUpload;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::{PartNumber, UploadId};
 use upload_types::sync::lock;
 use upload_types::wire::StoredPart;
+use upload_types::{PartNumber, UploadId};
 
 /// An upload, and the results of the requests of this process about it.
 #[derive(Debug, Clone)]

@@ -18,8 +18,8 @@ use crate::backend::response::{
     expired_urls_signed, proxy_login_required, unreadable_response,
 };
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::{ETag, Key, PartNumber, SignedUrl};
 use upload_types::wire::StoredPart;
+use upload_types::{ETag, Key, PartNumber, SignedUrl};
 
 /// The lifetime of a URL that states none.
 pub const DEFAULT_URL_LIFETIME_SECS: u64 = 300;

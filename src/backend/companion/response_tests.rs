@@ -15,7 +15,7 @@ use super::response::{
 use super::saved_upload::SavedUpload;
 use crate::backend::response::Response;
 use upload_types::error::Kind;
-use upload_types::names::{ETag, PartNumber};
+use upload_types::{ETag, PartNumber};
 
 fn response(status: u16, body: &str) -> Response {
     Response {

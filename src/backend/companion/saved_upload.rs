@@ -6,8 +6,8 @@ use md5::{Digest as _, Md5};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
-use upload_types::names::{self, ETag, Key, PartNumber};
 use upload_types::plan::Plan;
+use upload_types::{ETag, Key, PartNumber};
 
 /// All characters except the unreserved ones of RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
@@ -62,7 +62,7 @@ pub fn composite_etag<'a>(parts: impl IntoIterator<Item = &'a ETag>) -> Option<E
         hasher.update(md5_bytes(part)?);
         count += 1;
     }
-    let md5 = names::Md5::new(hasher.finalize().into());
+    let md5 = upload_types::Md5::new(hasher.finalize().into());
     format!("{}-{count}", md5.hex()).parse().ok()
 }
 

@@ -17,9 +17,9 @@ use crate::backend::response::{
     wrong_parts_signed,
 };
 use crate::backend::store::StoreClient;
+use upload_types::UploadId;
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::UploadId;
 use upload_types::wire::{
     BackendInfo, BatchBegin, BatchBody, BatchComplete, BatchOutcome, BatchRequest, BatchResponse,
     BeginResponse, ClaimRequest, ClaimResponse, CompleteResponse, PROTOCOL_VERSION, PartList,

@@ -22,9 +22,9 @@ use crate::backend::timeouts::{Timeouts, until_stalled, within};
 use crate::backend::url_policy::{UrlPolicy, authority};
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::{Md5, SignedUrl};
 use upload_types::sync::lock;
 use upload_types::wire::SignedPut;
+use upload_types::{Md5, SignedUrl};
 
 /// The most bytes that are read of a store's response to a part, or of an error.
 const MAX_RESPONSE_BYTES: usize = 64 << 10;

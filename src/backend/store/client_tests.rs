@@ -17,8 +17,8 @@ use crate::backend::options::Options;
 use crate::backend::rate_limit::Limiter;
 use crate::source::SourceFile;
 use upload_types::error::{Kind, Result};
-use upload_types::names::{ByteRange, PartNumber, Sha256, SignedUrl};
 use upload_types::wire::SignedPut;
+use upload_types::{ByteRange, PartNumber, Sha256, SignedUrl};
 
 const MIB: usize = 1 << 20;
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nETag: \"e\"\r\nContent-Length: 0\r\n\r\n";

@@ -8,9 +8,9 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::task::spawn_blocking;
+use upload_types::ByteRange;
 use upload_types::crash;
 use upload_types::error::{Error, Result};
-use upload_types::names::ByteRange;
 
 use super::buffer_pool::{BufferPool, PooledBuffer};
 use crate::backend::rate_limit::Limiter;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
-use upload_types::names::{ByteRange, Sha256};
 use upload_types::wire::SignedPut;
+use upload_types::{ByteRange, Sha256};
 
 use crate::source::SourceFile;
 

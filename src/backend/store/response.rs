@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::backend::response::{Response, excerpt, proxy_login_required};
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::{ETag, Md5, Sha256};
+use upload_types::{ETag, Md5, Sha256};
 
 const CORRUPT_HINT: &str = "run the command again; if it fails again, check the disk, the memory and the network of \
      this machine";

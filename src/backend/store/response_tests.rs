@@ -5,7 +5,7 @@ use reqwest::header::{HeaderName, HeaderValue};
 use super::response::{PutOutcome, UrlLifetime, put_outcome, store_error};
 use crate::backend::response::Response;
 use upload_types::error::Kind;
-use upload_types::names::{Md5, Sha256};
+use upload_types::{Md5, Sha256};
 
 fn response(status: u16, headers: &[(&str, &str)], body: &str) -> Response {
     let headers = headers.iter().map(|(name, value)| {

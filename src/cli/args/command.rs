@@ -73,7 +73,7 @@ pub enum Verb {
     Man(ManArgs),
 }
 
-/// The command line as clap sees it, with [`place_notes`] applied.
+/// The command line as clap sees it, with `place_notes` applied.
 pub fn command() -> Command {
     place_all_notes(CommandLine::command())
 }

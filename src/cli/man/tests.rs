@@ -7,8 +7,8 @@ use super::json_lines::{EVENTS, FieldDoc, RECEIPT};
 use super::*;
 use crate::cli::args::{self, EXIT_CODES};
 use crate::event::{Event, to_json_line};
-use upload_types::names::{Checksum, PartNumber, Sha256};
 use upload_types::wire::{Proof, Receipt};
+use upload_types::{Checksum, PartNumber, Sha256};
 
 fn json(value: &impl Serialize) -> serde_json::Map<String, Value> {
     match serde_json::from_str(&to_json_line(value)).unwrap() {

@@ -8,8 +8,8 @@ use url::Url;
 use crate::cli::args::serve::ServeOptions;
 use crate::cli::secret_file::read_secret;
 use upload_gateway::{Hook, HookKind, OnReject};
+use upload_types::Token;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::Token;
 
 /// The hooks in their order, each with its arguments.
 ///

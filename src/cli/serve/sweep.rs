@@ -13,8 +13,8 @@ use crate::cli::settings::Settings;
 use crate::event;
 use crate::report::{safe, text};
 use upload_gateway::{Config, SweepAction, SweepMode, SweptItem};
+use upload_types::UploadId;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::UploadId;
 use upload_types::sync::lock;
 use upload_types::wire::UploadState;
 

@@ -14,8 +14,8 @@ use super::values::Proxy;
 use crate::backend::StoreHost;
 use crate::cli::args::{ConnectionArgs, NetworkArgs, S3Args};
 use crate::cli::parse::{self, DurationOrNever, Jobs, LimitRate};
+use upload_types::Token;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::Token;
 
 /// Without a terminal, an upload without progress ends after this long.
 const GIVE_UP_WITHOUT_TERMINAL: Duration = Duration::from_mins(15);

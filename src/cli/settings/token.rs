@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use super::origin::Setting;
 use crate::backend::TokenFile;
 use crate::cli::secret_file::{check_secret, read_secret};
+use upload_types::Token;
 use upload_types::error::Result;
-use upload_types::names::Token;
 
 #[derive(Debug, Clone)]
 pub enum TokenSource {

@@ -12,7 +12,7 @@ use crate::backend::{Header, StoreHost, TokenFile};
 use crate::cli::args::IfChanged;
 use crate::cli::backend_spec::PlainHttp;
 use crate::transfer::WaitFor;
-use upload_types::names::Token;
+use upload_types::Token;
 
 /// How to reach a backend and its store.
 #[derive(Debug, Clone)]

@@ -9,7 +9,7 @@ use upload::backend::{Backend, Options as Http};
 use upload::event::{Event, EventSender};
 use upload::journal::Journal;
 use upload::transfer::{self, GiveUp, Item, Jobs, Options, WaitFor};
-use upload_types::names::Token;
+use upload_types::Token;
 use upload_types::wire::Receipt;
 
 use crate::bucket::Bucket;

@@ -4,8 +4,8 @@ use std::ops::Deref;
 
 use rusqlite::{OptionalExtension as _, params};
 
+use upload_types::Sha256;
 use upload_types::crash;
-use upload_types::names::Sha256;
 
 use super::queries::Queries;
 use super::rows::{Attributes, Object, Upload, file_name};

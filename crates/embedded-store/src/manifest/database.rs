@@ -110,7 +110,7 @@ mod tests {
     use super::*;
     use crate::lock::StoreLock;
     use crate::part_files::Draft;
-    use upload_types::names::Sha256;
+    use upload_types::Sha256;
 
     #[tokio::test]
     async fn failed_commit_removes_no_file() {

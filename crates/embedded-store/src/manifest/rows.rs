@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::Row;
 use serde::{Deserialize, Serialize};
 
-use upload_types::names::Sha256;
+use upload_types::Sha256;
 
 use crate::part_files::FileName;
 

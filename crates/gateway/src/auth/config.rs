@@ -1,7 +1,7 @@
 //! The configured authentication of callers.
 
 use super::issuer::Issuer;
-use upload_types::names::Token;
+use upload_types::Token;
 
 /// How callers of the API authenticate.
 #[derive(Debug, Clone)]

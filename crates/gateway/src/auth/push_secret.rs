@@ -7,7 +7,7 @@ use base64::prelude::BASE64_STANDARD;
 use super::request::bearer_token;
 use super::tokens;
 use crate::problem::Refusal;
-use upload_types::names::Token;
+use upload_types::Token;
 use upload_types::wire::Code;
 
 /// The SHA-256 of the secret. Stores send the secret as a bearer token, as the whole

@@ -11,8 +11,8 @@ use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 
 use crate::ledger::{ApiToken, Ledger, NewToken};
+use upload_types::Token;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::Token;
 
 const PREFIX: &str = "upl_";
 const ID_CHARS: usize = 12;

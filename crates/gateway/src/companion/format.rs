@@ -9,8 +9,8 @@ use url::form_urlencoded;
 
 use crate::problem::Refusal;
 use crate::validation;
-use upload_types::names::{ETag, PartNumber};
 use upload_types::wire::{BeginRequest, Code, Limits, StoredPart};
+use upload_types::{ETag, PartNumber};
 
 /// The content type that Uppy uses for files of unknown type.
 const DEFAULT_CONTENT_TYPE: &str = "application/octet-stream";

@@ -21,7 +21,7 @@ use crate::json_body::JsonBody;
 use crate::problem::Refusal;
 use crate::routes::{Caller, Gateway, RequestId, add_gateway_headers};
 use crate::service::UploadRef;
-use upload_types::names::{self, PartNumber};
+use upload_types::PartNumber;
 use upload_types::wire::{Code, MAX_JSON_BYTES};
 
 /// The maximum size of a body, except for complete.
@@ -215,7 +215,7 @@ async fn begin_multipart(
     let key = headers
         .get("idempotency-key")
         .and_then(|key| key.to_str().ok())
-        .map_or_else(names::new_id, str::to_owned);
+        .map_or_else(upload_types::new_id, str::to_owned);
     let upload = caller
         .service
         .begin_multipart(&caller.owner, &key, request)

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::hook::Hook;
-use upload_types::names::{Checksum, ETag, Key, SignedUrl, UploadId};
 use upload_types::wire::{ReadUrl, Receipt};
+use upload_types::{Checksum, ETag, Key, SignedUrl, UploadId};
 
 const VERSION: u32 = 1;
 

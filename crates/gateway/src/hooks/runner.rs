@@ -13,9 +13,9 @@ use super::hook::{Hook, HookKind};
 use super::verdict::Verdict;
 use super::webhook::{self, WebhookClient};
 use upload_net::Network;
+use upload_types::Token;
 use upload_types::backoff::Backoff;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::names::Token;
 
 const MAX_NAME_BYTES: usize = 64;
 const MIN_SECRET_BYTES: usize = 16;

@@ -14,8 +14,8 @@ use url::Url;
 
 use super::verdict::{Reason, Verdict};
 use upload_net::Network;
+use upload_types::Token;
 use upload_types::error::{Error, Kind, Result, error_chain};
-use upload_types::names::Token;
 
 /// Seconds since 1970. Part of the signature, so that receivers can reject old requests.
 const TIMESTAMP_HEADER: &str = "upload-hook-timestamp";

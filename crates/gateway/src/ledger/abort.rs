@@ -8,7 +8,7 @@ use super::database::Ledger;
 use super::error::LedgerResult;
 use super::sql::values;
 use super::transition::{TransitionOutcome, state_and_epoch};
-use upload_types::names::UploadId;
+use upload_types::UploadId;
 
 impl Ledger {
     /// Moves a pending or uploading upload to `aborting`, and takes it until `until`. If `epoch` is

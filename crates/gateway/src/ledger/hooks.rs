@@ -15,7 +15,7 @@ use super::rejection::Rejection;
 use super::sql::{self, Row, SqlError, commit_if, damaged, values};
 use super::transaction::Transaction;
 use super::uploads::{COLUMNS, Upload, add_stored_bytes, read_upload};
-use upload_types::names::UploadId;
+use upload_types::UploadId;
 
 /// The pending hooks of an upload, taken by the caller.
 pub struct PendingHooks {

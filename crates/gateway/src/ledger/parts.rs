@@ -9,8 +9,8 @@ use super::transaction::Transaction;
 use super::transition::{TransitionOutcome, transition};
 use super::uploads::{Upload, find};
 use crate::lease::Renewed;
-use upload_types::names::{ETag, PartNumber, Sha256, UploadId};
 use upload_types::wire::{CompletePart, PartSpec, StoredPart, UploadState};
+use upload_types::{ETag, PartNumber, Sha256, UploadId};
 
 /// The row of a part.
 #[derive(Debug, Clone, PartialEq, Eq)]

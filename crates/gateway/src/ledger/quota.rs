@@ -9,7 +9,7 @@ use super::sql::{self, Row, SqlError, TransactionEnd, values};
 use super::transaction::Transaction;
 use super::uploads::{self, NewUpload, Upload};
 use crate::limits::{Excess, Quota, Usage};
-use upload_types::names::UploadId;
+use upload_types::UploadId;
 
 impl Ledger {
     /// Like [`Ledger::begin`], but writes nothing if the owner would exceed the quota. A repetition

@@ -13,7 +13,7 @@ use rusqlite::ToSql;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 
 pub(super) use upload_sqlite::TransactionEnd;
-use upload_types::names::Sha256;
+use upload_types::Sha256;
 
 /// The value of a parameter. Its type is known even if it is NULL.
 #[derive(Debug, Clone, Copy)]

@@ -12,7 +12,7 @@ use super::database::Ledger;
 use super::error::LedgerResult;
 use super::sql::values;
 use super::uploads::{COLUMNS, Upload, read_upload, sql_list};
-use upload_types::names::UploadId;
+use upload_types::UploadId;
 use upload_types::wire::UploadState;
 
 /// The maximum number of rows that the sweep takes at a time.

@@ -4,8 +4,8 @@ use super::sql::{self, Row, SqlError, damaged, values};
 use super::transaction::Transaction;
 use super::uploads::sql_list;
 use crate::lease::Renewed;
-use upload_types::names::{PartNumber, UploadId};
 use upload_types::wire::UploadState;
+use upload_types::{PartNumber, UploadId};
 
 /// The result of an operation that requires an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

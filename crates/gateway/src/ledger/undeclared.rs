@@ -13,7 +13,7 @@ use super::sql::{TransactionEnd, values};
 use super::transition::{TransitionOutcome, transition};
 use crate::lease::Renewed;
 use crate::limits::{Excess, Quota};
-use upload_types::names::UploadId;
+use upload_types::UploadId;
 use upload_types::plan::Plan;
 use upload_types::wire::{StoredPart, UploadState};
 

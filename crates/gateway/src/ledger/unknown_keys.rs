@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::database::Ledger;
 use super::error::LedgerResult;
 use super::sql::values;
-use upload_types::names::Key;
+use upload_types::Key;
 
 /// A key is forgotten this long after its last event.
 const UNKNOWN_KEY_RETENTION: Duration = Duration::from_hours(30 * 24);

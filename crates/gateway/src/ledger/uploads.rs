@@ -16,9 +16,9 @@ use super::sql::{self, Row, SqlError, damaged, values};
 use super::transaction::Transaction;
 use super::upload_kind::UploadKind;
 use crate::lease::{Lease, Renewed};
-use upload_types::names::{Key, PartNumber, Sha256, UploadId};
 use upload_types::plan::Plan;
 use upload_types::wire::{Limits, PartSpec, Receipt, UploadState};
+use upload_types::{Key, PartNumber, Sha256, UploadId};
 
 /// The fields of an upload that are fixed when it begins.
 #[derive(Clone)]

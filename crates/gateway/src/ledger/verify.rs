@@ -10,7 +10,7 @@ use super::error::{LedgerError, LedgerResult};
 use super::sql::{self, commit_if, values};
 use super::transaction::Transaction;
 use super::uploads::{add_stored_bytes, sql_list};
-use upload_types::names::UploadId;
+use upload_types::UploadId;
 use upload_types::wire::{CompletePart, Receipt, UploadState};
 
 impl Ledger {

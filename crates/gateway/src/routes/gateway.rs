@@ -13,7 +13,7 @@ use crate::auth::{Authenticator, Owner, PushSecret, has_json_body};
 use crate::events::PushInbox;
 use crate::problem::Refusal;
 use crate::service::Service;
-use upload_types::names::Token;
+use upload_types::Token;
 use upload_types::wire::Code;
 
 /// Calls that are served concurrently; more are refused.

@@ -25,11 +25,11 @@ use crate::metrics::metrics;
 use crate::problem::{Refusal, ledger_failed, store_failed};
 use crate::validation;
 use upload_types::backoff::Backoff;
-use upload_types::names::{ETag, Key, PartNumber};
 use upload_types::plan::Plan;
 use upload_types::wire::{
     BeginRequest, Code, MAX_SIGN_PARTS, Receipt, SignedPut, StoredPart, UploadState,
 };
+use upload_types::{ETag, Key, PartNumber};
 
 /// How long a complete waits for its outcome.
 const COMPLETE_TIMEOUT: Duration = Duration::from_mins(2);

@@ -27,9 +27,9 @@ use crate::problem::{Refusal, ledger_failed, report_store_fault};
 use crate::validation;
 use upload_s3::{Fault, Head};
 use upload_types::crash;
-use upload_types::names::{Checksum, UploadId};
 use upload_types::sync::lock;
 use upload_types::wire::{Code, CompleteRequest, Receipt, UploadState};
+use upload_types::{Checksum, UploadId};
 
 /// Seconds until a complete is worth repeating after its task has panicked.
 const PANIC_RETRY_SECONDS: u64 = 2;

@@ -4,7 +4,7 @@
 //! Not here: requests to the store, and the reaction to the outcome (`complete`).
 
 use upload_s3::{Fault, Head};
-use upload_types::names::Checksum;
+use upload_types::Checksum;
 
 /// The object that must be at the upload's key.
 pub struct ExpectedObject<'a> {
@@ -98,7 +98,7 @@ pub fn single_outcome(object: ObjectCheck) -> CompletionOutcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use upload_types::names::Sha256;
+    use upload_types::Sha256;
 
     #[test]
     fn object_matches_by_token_size_and_checksum() {

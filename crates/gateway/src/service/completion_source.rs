@@ -2,8 +2,8 @@
 
 use crate::ledger::{LedgerPart, Upload, UploadKind};
 use crate::validation;
-use upload_types::names::{Checksum, ETag, Sha256};
 use upload_types::wire::{CompletePart, CompleteRequest, StoredPart};
+use upload_types::{Checksum, ETag, Sha256};
 
 #[derive(Debug, Clone)]
 pub enum CompletionSource {

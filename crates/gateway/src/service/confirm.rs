@@ -16,7 +16,7 @@ use super::lifecycle::{is_complete, is_gone};
 use crate::ledger::{LedgerPart, Upload, UploadKind};
 use crate::problem::{Refusal, ledger_failed};
 use crate::validation;
-use upload_types::names::Key;
+use upload_types::Key;
 use upload_types::wire::{Code, UploadState};
 
 /// Seconds until an event is worth repeating.

@@ -21,7 +21,7 @@ use crate::limits::{Quota, Rate, RateLimiter};
 use crate::metrics::metrics;
 use crate::problem::{Refusal, ledger_failed};
 use upload_s3::{Fault, Head, NewObject, Store};
-use upload_types::names::UploadId;
+use upload_types::UploadId;
 use upload_types::sync::lock;
 use upload_types::wire::{BackendInfo, Code, Limits, PROTOCOL_VERSION, Proof};
 

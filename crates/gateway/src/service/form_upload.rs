@@ -19,7 +19,7 @@ use crate::metrics::metrics;
 use crate::problem::{Refusal, report_ledger_error, store_failed};
 use crate::time::after;
 use upload_s3::SignedForm;
-use upload_types::names::{self, PartNumber};
+use upload_types::PartNumber;
 use upload_types::plan::Plan;
 use upload_types::wire::{BeginRequest, Code, StoredPart, UploadState};
 
@@ -59,7 +59,7 @@ impl Service {
             lease_until: after(now, MIN_POLL_DELAY),
             expires_at: after(now, url_ttl.saturating_add(part_url_ttl(max_size, url_ttl))),
         };
-        let key = names::new_id();
+        let key = upload_types::new_id();
         let upload = self
             .begin_browser_upload(owner, &key, request, (UploadKind::FormPost, plan), renewed)
             .await?;

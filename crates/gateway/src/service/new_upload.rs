@@ -13,9 +13,9 @@ use crate::lease::Renewed;
 use crate::ledger::{NewUpload, UploadKind, UploadSpec};
 use crate::problem::Refusal;
 use crate::validation;
-use upload_types::names::{self, Key, Sha256, UploadId};
 use upload_types::plan::Plan;
 use upload_types::wire::{BeginRequest, Code, PartSpec};
+use upload_types::{Key, Sha256, UploadId};
 
 /// The way in which the bytes of a new upload arrive.
 pub struct Arrival {
@@ -35,7 +35,7 @@ impl NewUpload {
         arrival: Arrival,
         renewed: Renewed,
     ) -> Result<Self, Refusal> {
-        let id = names::new_id();
+        let id = upload_types::new_id();
         let spec = UploadSpec {
             key: object_key(owner, &id, &request.name)?,
             id: id

@@ -13,11 +13,11 @@ use crate::auth::Owner;
 use crate::ledger::{LedgerPart, Upload, UploadKind};
 use crate::problem::{Refusal, ledger_failed, store_failed};
 use upload_s3::Fault;
-use upload_types::names::{PartNumber, Sha256, SignedUrl};
 use upload_types::sync::lock;
 use upload_types::wire::{
     Code, ObjectState, PartList, ReadUrl, StoredPart, UploadList, UploadState, UploadStatus,
 };
+use upload_types::{PartNumber, Sha256, SignedUrl};
 
 const PARTS_PER_PAGE: u32 = 1000;
 /// Even with the largest metadata, a page is smaller than the largest body that a client reads.

@@ -8,8 +8,8 @@ use http::Method;
 use tracing::debug;
 
 use upload_net::Response;
-use upload_types::names::{Checksum, ETag, Key, PartNumber, Sha256};
 use upload_types::wire::{CompletePart, Proof};
+use upload_types::{Checksum, ETag, Key, PartNumber, Sha256};
 
 use super::fixture::{
     PROBE_OBJECT, SIGNED_BODY, SOURCE_BODY, URL_TTL, object_key, part_number, part_spec,

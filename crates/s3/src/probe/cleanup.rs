@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tracing::warn;
 
-use upload_types::names::Key;
+use upload_types::Key;
 
 use super::fixture::{OBJECT_NAMES, PROBE_PREFIX, object_key, parse_key, probe_key};
 use crate::fault::Fault;

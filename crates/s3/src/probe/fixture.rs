@@ -6,8 +6,8 @@ use std::time::Duration;
 use md5::{Digest as _, Md5 as Md5Hasher};
 use uuid::Uuid;
 
-use upload_types::names::{Key, Md5, PartNumber, Sha256};
 use upload_types::wire::PartSpec;
+use upload_types::{Key, Md5, PartNumber, Sha256};
 
 use crate::fault::Fault;
 use crate::object_headers::NewObject;

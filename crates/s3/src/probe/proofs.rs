@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use tracing::{debug, warn};
 
-use upload_types::names::{Key, PartNumber, Sha256};
 use upload_types::wire::Proof;
+use upload_types::{Key, PartNumber, Sha256};
 
 use super::fixture::{FORGED_BODY, SIGNED_BODY, URL_TTL, object_key, part_number, part_spec};
 use super::reaction::{self, observed};

@@ -34,7 +34,7 @@ pub(crate) fn body_headers(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use upload_types::names::{PartNumber, Sha256};
+    use upload_types::{PartNumber, Sha256};
 
     #[test]
     fn md5_is_required_only_by_its_proof() {

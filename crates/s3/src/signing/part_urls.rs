@@ -13,7 +13,7 @@ use reqsign_aws_v4::Credential;
 use reqsign_core::hash::{hex_hmac_sha256, hex_sha256};
 use reqsign_core::time::Timestamp;
 
-use upload_types::names::{PartNumber, SignedUrl};
+use upload_types::{PartNumber, SignedUrl};
 
 use super::presigned::Presigned;
 use super::signing_key::signing_key;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use upload_types::names::{PartNumber, SignedUrl};
 use upload_types::wire::SignedPut;
+use upload_types::{PartNumber, SignedUrl};
 
 /// A URL that permits one request, with the headers that the request must have in addition to
 /// `host`.

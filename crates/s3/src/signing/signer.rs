@@ -13,7 +13,7 @@ use reqsign_aws_v4::{Credential, RequestSigner};
 use reqsign_core::time::Timestamp;
 use reqsign_core::{Context, SignRequest as _};
 
-use upload_types::names::SignedUrl;
+use upload_types::SignedUrl;
 
 use super::credentials::Credentials;
 use super::part_urls::PartUrls;
@@ -150,8 +150,8 @@ mod tests {
     use super::super::body_headers;
     use super::*;
     use crate::uri::encode;
-    use upload_types::names::{PartNumber, Sha256};
     use upload_types::wire::{PartSpec, Proof};
+    use upload_types::{PartNumber, Sha256};
 
     const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
     const MD5_OF_HELLO_WORLD: &str = "XrY7u+Ae7tCTyyK7j1rNww==";

@@ -10,9 +10,9 @@ use uuid::Uuid;
 
 use crate::lease::Renewed;
 use crate::ledger::{Ledger, LedgerConfig, NewUpload, Upload, UploadKind, UploadSpec};
-use upload_types::names::{PartNumber, Sha256};
 use upload_types::plan::Plan;
 use upload_types::wire::{CompletePart, PartSpec, Proof, Receipt, UploadState};
+use upload_types::{PartNumber, Sha256};
 
 pub struct Fixture {
     pub ledger: Ledger,

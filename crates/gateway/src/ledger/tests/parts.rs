@@ -8,8 +8,8 @@ use uuid::Uuid;
 use super::fixture::{Fixture, PART, at, complete_part, number, part_spec, until};
 use crate::lease::Lease;
 use crate::ledger::TransitionOutcome;
-use upload_types::names::{Sha256, UploadId};
 use upload_types::wire::{PartSpec, StoredPart, UploadState};
+use upload_types::{Sha256, UploadId};
 
 pub async fn parts_are_pinned_all_or_none(fixture: Fixture) {
     let upload = fixture.begin("key", 3).await;

@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 use super::fixture::{Fixture, PART, at, part_spec, with_spec};
 use crate::lease::Lease;
 use crate::ledger::{NewUpload, Upload};
-use upload_types::names::Sha256;
+use upload_types::Sha256;
 use upload_types::wire::UploadState;
 
 pub async fn repeated_begin_returns_the_first_upload(fixture: Fixture) {

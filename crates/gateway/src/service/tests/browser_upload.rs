@@ -15,8 +15,8 @@ use crate::limits::Quota;
 use crate::problem::Refusal;
 use crate::service::UploadRef;
 use crate::service::core::Service;
-use upload_types::names::{ETag, PartNumber};
 use upload_types::wire::{BeginRequest, Code, Proof, Receipt, UploadState};
+use upload_types::{ETag, PartNumber};
 
 impl Fixture {
     async fn begin_multipart(&self, key: &str) -> Result<Upload, Refusal> {

@@ -8,8 +8,8 @@ use super::fixture::{
     CREATE_QUERY, Fixture, Interference, PART, UPLOAD_ID_QUERY, is_pending, receipt,
 };
 use crate::service::completion::Completion;
-use upload_types::names::{ETag, PartNumber};
 use upload_types::wire::{Code, CompleteRequest, UploadState};
+use upload_types::{ETag, PartNumber};
 
 #[tokio::test]
 async fn complete_is_pending_while_the_store_is_unavailable() {

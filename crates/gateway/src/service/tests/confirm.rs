@@ -142,9 +142,9 @@ async fn object_that_arrives_after_the_end_is_removed_by_the_next_sweep() {
 #[tokio::test]
 async fn unknown_keys_are_counted_and_forgotten() {
     let fixture = Fixture::new().await;
-    let key: upload_types::names::Key = "uploads/unknown/key".parse().unwrap();
+    let key: upload_types::Key = "uploads/unknown/key".parse().unwrap();
     let long_ago: Timestamp = "2020-01-01T00:00:00Z".parse().unwrap();
-    let old_key: upload_types::names::Key = "uploads/unknown/old".parse().unwrap();
+    let old_key: upload_types::Key = "uploads/unknown/old".parse().unwrap();
     fixture
         .service
         .record_unknown_key(&old_key, long_ago)

@@ -22,12 +22,12 @@ use crate::service::completion::{CompleteResult, Completion};
 use crate::service::core::{Service, ServiceConfig};
 use upload_embedded_store::{BUCKET, Embedded, REGION};
 use upload_s3::{Settings, Store};
-use upload_types::names::{Checksum, ETag, PartNumber, Sha256, UploadId};
 use upload_types::sync::lock;
 use upload_types::wire::{
     BeginRequest, BeginResponse, CompletePart, CompleteRequest, PartSpec, Receipt, SignRequest,
     SignedPart, SignedPut, UploadState,
 };
+use upload_types::{Checksum, ETag, PartNumber, Sha256, UploadId};
 
 /// The reaction of the proxy to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,9 +15,9 @@ use crate::ledger::{
 };
 use crate::limits::Quota;
 use crate::service::new_upload::Arrival;
-use upload_types::names::{Checksum, ETag, PartNumber, Sha256, UploadId};
 use upload_types::plan::Plan;
 use upload_types::wire::{CompletePart, PartSpec, Proof, Receipt, StoredPart, UploadState};
+use upload_types::{Checksum, ETag, PartNumber, Sha256, UploadId};
 
 /// A row of the table.
 struct Transition {

@@ -14,11 +14,11 @@ use super::fixture::{
 };
 use crate::ledger::TransitionOutcome;
 use crate::problem::Refusal;
-use upload_types::names::{Checksum, PartNumber, Sha256};
 use upload_types::sync::lock;
 use upload_types::wire::{
     BeginResponse, ClaimRequest, Code, CompleteRequest, PartSpec, SignRequest, UploadState,
 };
+use upload_types::{Checksum, PartNumber, Sha256};
 
 /// Runs each race on both databases.
 macro_rules! on_both {

@@ -5,11 +5,11 @@
 use axum::http::Method;
 
 use super::fixture::{Fixture, Interference, PART, UPLOAD_ID_QUERY, receipt, send};
-use upload_types::names::{Checksum, PartNumber, Sha256};
 use upload_types::wire::{
     BeginResponse, ClaimRequest, Code, CompleteRequest, PartSpec, SignRequest, SignedPart,
     UploadState,
 };
+use upload_types::{Checksum, PartNumber, Sha256};
 
 /// As if the last call were long ago.
 const EXPIRE: &str = "UPDATE upload SET lease_until = 0, expires_at = 0";
