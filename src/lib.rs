@@ -81,6 +81,10 @@
 //!   never to an address that is nearer than the backend's own.
 
 pub mod backend;
+#[cfg_attr(
+    not(feature = "gateway"),
+    expect(dead_code, reason = "only builds with a gateway use every setting")
+)]
 pub mod cli;
 pub mod event;
 pub mod journal;
