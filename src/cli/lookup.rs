@@ -61,7 +61,8 @@ fn find_by_file(
         .collect();
     if uploads.is_empty() {
         let message = format!("the journal has no upload of {}", file.display());
-        return Err(Error::new(Kind::NotFound, message));
+        return Err(Error::new(Kind::NotFound, message)
+            .with_hint("run `upload list --all` to see the uploads of this journal"));
     }
     let unfinished = uploads
         .iter()

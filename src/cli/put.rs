@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use super::args::{IfChanged, PutArgs};
 use super::hint_commands::HintCommands;
+use super::receipt_file::FileIdentity;
 use super::session::Session;
 use super::settings::{PutOptions, Settings, Target};
 use crate::transfer::{self, Item, OnChange, PutRequest};
-use upload_types::error::{Error, Kind, Result};
+use upload_types::error::Result;
 
 /// The longest name that a backend accepts, in characters.
 const MAX_NAME_CHARS: usize = 200;
@@ -20,15 +21,17 @@ pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -
     let target = settings.target(flags.backend.as_deref(), &connection)?;
     let options = settings.put(flags)?;
     let transfer = settings.transfer(&flags.transfer)?;
-    if let Some(receipt) = &transfer.receipt {
-        check_is_no_source(receipt, &options.paths)?;
-    }
     let mut report = settings.report();
     if options.dry_run {
         // The plans are what a dry run is for.
         report.verbose = report.verbose.max(1);
     }
     let mut session = Session::open(settings, report, &transfer, commands)?;
+    let sources = options
+        .paths
+        .iter()
+        .filter_map(|path| FileIdentity::of(path));
+    session.write_receipts(transfer.receipt.as_ref(), sources)?;
     let puts = puts(&options);
     session.announce(
         puts.iter()
@@ -41,21 +44,6 @@ pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -
         session.run(&target, items).await;
     }
     Ok(session.close())
-}
-
-/// Rejects a receipt file that would overwrite a source.
-fn check_is_no_source(receipt: &Path, sources: &[PathBuf]) -> Result<()> {
-    let Ok(receipt) = receipt.canonicalize() else {
-        return Ok(());
-    };
-    let is_receipt = |path: &PathBuf| path.canonicalize().is_ok_and(|path| path == receipt);
-    if sources.iter().any(is_receipt) {
-        return Err(Error::new(
-            Kind::Usage,
-            "--receipt names a file that is to be uploaded",
-        ));
-    }
-    Ok(())
 }
 
 /// The files to upload, each once even if it is named twice.

@@ -1,25 +1,38 @@
-//! The file of `--receipt`: a line of JSON for each completed upload, written as soon as it
-//! completes.
+//! The file of `--receipt` and `--receipt-append`: a line of JSON for each completed upload, written
+//! as soon as it completes.
+//!
+//! No existing file is changed by another name: `--receipt` writes a new file and renames it over the
+//! old one when the first receipt is there. A file that is a source of the command, or belongs to the
+//! journal, is rejected before anything is sent.
 
-use std::fs::File;
+use std::ffi::OsString;
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
 
+use rustix::fs::{Access, access};
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use super::receipt_target::{ReceiptMode, ReceiptTarget};
 use crate::event::{Event, EventSender};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::Receipt;
 
-/// Creates the file, and a sender in front of `next` that writes receipts into it. The thread ends
-/// when the sender is dropped.
+/// Returns a sender whose receipts go into the file before they go to `next`. The thread ends when
+/// the sender is dropped.
 ///
 /// # Errors
-/// [`Kind::Io`] if the file cannot be created; the thread returns it if the file cannot be written.
-pub fn tee(path: &Path, next: EventSender) -> Result<(EventSender, JoinHandle<Result<()>>)> {
-    let mut receipts = ReceiptFile::create(path)?;
-    let (sink, mut events): (EventSender, UnboundedReceiver<Event>) = EventSender::channel();
+/// [`Kind::Usage`] if the file is one of `protected`; [`Kind::Io`] if it cannot be written. The thread
+/// returns the first error of a write.
+pub fn tee(
+    target: &ReceiptTarget,
+    protected: &[FileIdentity],
+    next: EventSender,
+) -> Result<(EventSender, JoinHandle<Result<()>>)> {
+    let mut receipts = ReceiptFile::prepare(target, protected)?;
+    let (sender, mut events): (EventSender, UnboundedReceiver<Event>) = EventSender::channel();
     let thread = thread::spawn(move || {
         while let Some(mut event) = events.blocking_recv() {
             match &mut event {
@@ -37,21 +50,81 @@ pub fn tee(path: &Path, next: EventSender) -> Result<(EventSender, JoinHandle<Re
         }
         receipts.result
     });
-    Ok((sink, thread))
+    Ok((sender, thread))
+}
+
+/// The identity of a file under all its names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileIdentity {
+    dev: u64,
+    ino: u64,
+}
+
+impl FileIdentity {
+    #[must_use]
+    pub fn new(dev: u64, ino: u64) -> Self {
+        Self { dev, ino }
+    }
+
+    /// Returns `None` if there is no such file.
+    #[must_use]
+    pub fn of(path: &Path) -> Option<Self> {
+        fs::metadata(path)
+            .ok()
+            .map(|metadata| Self::from(&metadata))
+    }
+}
+
+impl From<&Metadata> for FileIdentity {
+    fn from(metadata: &Metadata) -> Self {
+        Self::new(metadata.dev(), metadata.ino())
+    }
 }
 
 struct ReceiptFile {
+    /// Without symbolic links, so that a rename replaces the file and not a link to it.
     path: PathBuf,
-    file: File,
+    /// `None` until the first receipt replaces the old file.
+    file: Option<File>,
     /// The first failure; nothing is written after it.
     result: Result<()>,
 }
 
 impl ReceiptFile {
-    fn create(path: &Path) -> Result<Self> {
-        let file = File::create(path).map_err(|error| write_error(path, error))?;
+    fn prepare(target: &ReceiptTarget, protected: &[FileIdentity]) -> Result<Self> {
+        let failed = |error: io::Error| write_error(&target.path, error);
+        let existing = match fs::metadata(&target.path) {
+            Ok(metadata) => Some(metadata),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(failed(error)),
+        };
+        if let Some(metadata) = &existing {
+            if protected.contains(&FileIdentity::from(metadata)) {
+                return Err(is_protected(&target.path));
+            }
+            if metadata.is_dir() {
+                return Err(failed(io::ErrorKind::IsADirectory.into()));
+            }
+        }
+        let is_special = existing.is_some_and(|metadata| !metadata.is_file());
+        let mut options = OpenOptions::new();
+        let file = match target.mode {
+            ReceiptMode::Append => Some(options.append(true).create(true)),
+            // A pipe or a terminal.
+            ReceiptMode::Replace if is_special => Some(options.write(true)),
+            ReceiptMode::Replace => None,
+        };
+        let file = file
+            .map(|options| options.open(&target.path))
+            .transpose()
+            .map_err(failed)?;
+        let path = fs::canonicalize(&target.path).unwrap_or_else(|_| target.path.clone());
+        if file.is_none() {
+            access(folder(&path), Access::WRITE_OK | Access::EXEC_OK)
+                .map_err(|error| failed(error.into()))?;
+        }
         Ok(Self {
-            path: path.to_owned(),
+            path,
             file,
             result: Ok(()),
         })
@@ -61,14 +134,39 @@ impl ReceiptFile {
         if self.result.is_ok() {
             self.result = serde_json::to_string(receipt)
                 .map_err(io::Error::other)
-                .and_then(|line| writeln!(self.file, "{line}"))
+                .and_then(|line| self.write_line(&line))
                 .map_err(|error| write_error(&self.path, error));
         }
     }
 
+    fn write_line(&mut self, line: &str) -> io::Result<()> {
+        if let Some(file) = &mut self.file {
+            return writeln!(file, "{line}");
+        }
+        let temporary = temporary_path(&self.path);
+        let written = File::create_new(&temporary).and_then(|mut file| {
+            writeln!(file, "{line}")?;
+            if let Ok(existing) = fs::metadata(&self.path) {
+                file.set_permissions(existing.permissions())?;
+            }
+            fs::rename(&temporary, &self.path)?;
+            Ok(file)
+        });
+        match written {
+            Ok(file) => {
+                self.file = Some(file);
+                Ok(())
+            }
+            Err(error) => {
+                let _ = fs::remove_file(&temporary);
+                Err(error)
+            }
+        }
+    }
+
     fn sync(&mut self) {
-        if self.result.is_ok() {
-            self.result = match self.file.sync_all() {
+        if let (true, Some(file)) = (self.result.is_ok(), &self.file) {
+            self.result = match file.sync_all() {
                 // Pipes and terminals cannot be synced.
                 Err(error) if error.kind() != io::ErrorKind::InvalidInput => {
                     Err(write_error(&self.path, error))
@@ -79,11 +177,34 @@ impl ReceiptFile {
     }
 }
 
+/// The folder of a file; `.` for a bare name.
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// A name in the same folder that no other process uses.
+fn temporary_path(path: &Path) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(format!(".{}.tmp", upload_types::new_id()));
+    folder(path).join(name)
+}
+
+fn is_protected(path: &Path) -> Error {
+    let what = format!(
+        "the receipt file {} is a file to upload, or belongs to the journal",
+        path.display()
+    );
+    Error::new(Kind::Usage, what).with_hint("name another file for the receipts")
+}
+
 fn write_error(path: &Path, error: io::Error) -> Error {
     Error::new(
         Kind::Io,
         format!("could not write the receipt file {}", path.display()),
     )
     .with_source(error)
-    .with_hint("run the command again with another file: --receipt FILE; completed uploads are not sent again")
 }

@@ -7,6 +7,7 @@ use super::backend_spec::BackendSpec;
 use super::hint_commands::HintCommands;
 use super::lookup::find_upload;
 use super::output;
+use super::receipt_file::FileIdentity;
 use super::session::Session;
 use super::settings::{Connection, Settings, Target};
 use crate::journal::{Journal, Upload};
@@ -21,6 +22,13 @@ pub async fn run(settings: &Settings, flags: &ResumeArgs, commands: HintCommands
     let transfer = settings.transfer(&flags.transfer)?;
     let mut session = Session::open(settings, settings.report(), &transfer, commands)?;
     let uploads = select(session.journal(), flags, only_backend.as_deref())?;
+    // A file may have been replaced since its upload began: the old inode is protected too.
+    let sources = uploads.iter().flat_map(|upload| {
+        let version = &upload.intent.version;
+        let recorded = FileIdentity::new(version.dev, version.ino);
+        [Some(recorded), FileIdentity::of(&upload.intent.path)]
+    });
+    session.write_receipts(transfer.receipt.as_ref(), sources.flatten())?;
     if uploads.is_empty() && !settings.quiet() && !settings.json() {
         let at_backend = only_backend.map_or_else(String::new, |backend| format!(" at {backend}"));
         output::eprint_line(&format!("nothing to resume{at_backend}"));

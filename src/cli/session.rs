@@ -13,6 +13,8 @@ use super::backend_spec::BackendSpec;
 use super::hint_commands::{HintCommands, Subject};
 use super::notices::Notices;
 use super::output::{self, LogFormat, LogOf};
+use super::receipt_file::FileIdentity;
+use super::receipt_target::ReceiptTarget;
 use super::settings::{Settings, Target, Transfer};
 use super::{rate_signals, receipt_file, resource_limits, signals};
 use crate::backend::Limiter;
@@ -59,7 +61,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Opens the journal, the reporter and the receipt file, and listens for signals.
+    /// Opens the journal and the reporter, and listens for signals.
     ///
     /// # Errors
     /// As for opening each of these.
@@ -79,15 +81,7 @@ impl Session {
         let limiter = Arc::new(Limiter::new(transfer.limit_rate));
         let notices = Notices::new(settings, writer);
         let stop = listen(&limiter, &notices)?;
-        let mut threads = vec![report::start(reporter, &options, receiver)];
-        let events = match &transfer.receipt {
-            None => events,
-            Some(path) => {
-                let (tee, thread) = receipt_file::tee(path, events)?;
-                threads.push(thread);
-                tee
-            }
-        };
+        let threads = vec![report::start(reporter, &options, receiver)];
         Ok(Self {
             journal,
             sink: events.clone(),
@@ -105,6 +99,33 @@ impl Session {
             threads,
             notices,
         })
+    }
+
+    /// Writes the receipts of this run to a file, if one is named.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] if the file is one of `sources`, or belongs to the journal; [`Kind::Io`] if it
+    /// cannot be written.
+    pub fn write_receipts(
+        &mut self,
+        target: Option<&ReceiptTarget>,
+        sources: impl IntoIterator<Item = FileIdentity>,
+    ) -> Result<()> {
+        let Some(target) = target else { return Ok(()) };
+        let protected: Vec<FileIdentity> = sources
+            .into_iter()
+            .chain(
+                self.journal
+                    .files()
+                    .iter()
+                    .filter_map(|path| FileIdentity::of(path)),
+            )
+            .collect();
+        let (events, thread) = receipt_file::tee(target, &protected, self.events.clone())?;
+        self.threads.push(thread);
+        self.sink = events.clone();
+        self.events = events;
+        Ok(())
     }
 
     pub fn journal(&self) -> &Journal {

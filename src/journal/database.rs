@@ -62,6 +62,19 @@ impl Journal {
         })
     }
 
+    /// The files of the journal: the database, and those that SQLite keeps beside it.
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        ["", "-wal", "-shm", "-journal"]
+            .iter()
+            .map(|suffix| {
+                let mut path = self.path.clone().into_os_string();
+                path.push(suffix);
+                path.into()
+            })
+            .collect()
+    }
+
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path

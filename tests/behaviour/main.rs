@@ -32,6 +32,7 @@ mod privacy;
 mod probe;
 mod put;
 mod real_store;
+mod receipts;
 mod redirects;
 mod restart;
 mod secrets;

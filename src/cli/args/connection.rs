@@ -74,6 +74,7 @@ pub struct S3Args {
 
 /// For every connection to another machine.
 #[derive(Clone, Default, Args)]
+#[command(next_help_heading = CONNECTION_HEADING)]
 pub struct NetworkArgs {
     /// Trust the certificates in this PEM file in addition to the system's [env: AWS_CA_BUNDLE,
     /// SSL_CERT_FILE]

@@ -27,8 +27,13 @@ pub struct TransferArgs {
     #[arg(long, value_name = "RATE", value_parser = parse::limit_rate)]
     pub limit_rate: Option<LimitRate>,
     /// Write the receipts of completed uploads to this file, as JSON lines
+    ///
+    /// The first receipt replaces the content of an existing file.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub receipt: Option<PathBuf>,
+    /// As --receipt, but append to an existing file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "receipt")]
+    pub receipt_append: Option<PathBuf>,
     /// Give up after this long without any confirmed byte [default: never at a terminal, otherwise
     /// 15m]
     ///

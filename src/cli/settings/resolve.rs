@@ -11,6 +11,7 @@ use crate::cli::args::{
     ColorWhen, ConnectionArgs, NetworkArgs, ProgressStyle, PutArgs, S3Args, TransferArgs, WaitState,
 };
 use crate::cli::parse::{Jobs, LimitRate};
+use crate::cli::receipt_target::{ReceiptMode, ReceiptTarget};
 use crate::report;
 use crate::transfer::WaitFor;
 use upload_net::{Network, Roots};
@@ -161,7 +162,7 @@ impl Settings {
                 .give_up_after_setting(flags.give_up_after)?
                 .value
                 .duration(),
-            receipt: flags.receipt.clone(),
+            receipt: receipt_target(flags),
             wait: match flags.wait {
                 WaitState::None => WaitFor::Verified,
                 WaitState::Ready => WaitFor::Ready(flags.wait_timeout.duration()),
@@ -220,4 +221,16 @@ fn read_roots(path: &Path) -> Result<Roots> {
     };
     let pem = fs::read(path).map_err(|error| unusable(error.to_string()))?;
     Roots::with_pem_bundle(&pem).map_err(unusable)
+}
+
+fn receipt_target(flags: &TransferArgs) -> Option<ReceiptTarget> {
+    let target = |path: &PathBuf, mode| ReceiptTarget {
+        path: path.clone(),
+        mode,
+    };
+    let replaced = flags.receipt.as_ref();
+    let appended = flags.receipt_append.as_ref();
+    replaced
+        .map(|path| target(path, ReceiptMode::Replace))
+        .or_else(|| appended.map(|path| target(path, ReceiptMode::Append)))
 }

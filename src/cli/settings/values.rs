@@ -11,6 +11,7 @@ use url::Url;
 use crate::backend::{Header, StoreHost, TokenFile};
 use crate::cli::args::IfChanged;
 use crate::cli::backend_spec::PlainHttp;
+use crate::cli::receipt_target::ReceiptTarget;
 use crate::transfer::WaitFor;
 use upload_types::Token;
 
@@ -121,7 +122,7 @@ pub struct Transfer {
     pub limit_rate: Option<u64>,
     /// The longest time without any confirmed byte; `None` is no limit.
     pub give_up_after: Option<Duration>,
-    pub receipt: Option<PathBuf>,
+    pub receipt: Option<ReceiptTarget>,
     pub wait: WaitFor,
 }
 

@@ -1,0 +1,147 @@
+//! The file of `--receipt`: it never damages a source, the journal, or another file by another name.
+//!
+//! Not here: the content of receipts (`put`).
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use crate::support::PART;
+use crate::support::world::World;
+
+fn lines(path: &Path) -> usize {
+    fs::read_to_string(path).unwrap().lines().count()
+}
+
+#[test]
+fn receipt_file_that_is_the_source_of_put_is_rejected_under_every_name() {
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", 1000);
+    let before = fs::read(&file).unwrap();
+    let (soft, hard) = (world.sandbox.path("soft"), world.sandbox.path("hard"));
+    symlink(&file, &soft).unwrap();
+    fs::hard_link(&file, &hard).unwrap();
+    for receipt in [&file, &soft, &hard] {
+        for flag in ["--receipt", "--receipt-append"] {
+            world.put(&file).arg(flag).arg(receipt).run().exits(2);
+            // The link is the source, and the file is the receipt.
+            world.put(&soft).arg(flag).arg(receipt).run().exits(2);
+        }
+    }
+    assert!(fs::read(&file).unwrap() == before);
+    assert!(world.store().objects().is_empty());
+}
+
+#[test]
+fn receipt_file_that_is_the_source_of_resume_is_rejected() {
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", 8 * PART);
+    world.put_and_kill_after_parts(&file, 2);
+    let hard = world.sandbox.path("hard");
+    fs::hard_link(&file, &hard).unwrap();
+    for receipt in [&file, &hard] {
+        world.resume().arg("--receipt").arg(receipt).run().exits(2);
+    }
+    world.resume().run().succeeds();
+    world.assert_holds_only(&file);
+}
+
+#[test]
+fn receipt_file_that_belongs_to_the_journal_is_rejected() {
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", 1000);
+    world.put(&file).run().succeeds();
+    let journal = world.sandbox.journal();
+    let put = world
+        .put(&file)
+        .arg("--force")
+        .arg("--receipt")
+        .arg(&journal);
+    put.run().exits(2);
+    world.upload(&["list"]).run().succeeds();
+}
+
+#[test]
+fn existing_receipt_file_is_unchanged_until_an_upload_completes() {
+    let world = World::new();
+    let receipt = world.sandbox.path("receipt.json");
+    let linked = world.sandbox.path("linked.json");
+    fs::write(&receipt, "old\n").unwrap();
+    fs::hard_link(&receipt, &linked).unwrap();
+    let missing = world.sandbox.path("missing");
+    world
+        .put(&missing)
+        .arg("--receipt")
+        .arg(&receipt)
+        .run()
+        .exits(66);
+    assert_eq!(fs::read_to_string(&receipt).unwrap(), "old\n");
+    let file = world.sandbox.file("film.bin", 1000);
+    world
+        .put(&file)
+        .arg("--receipt")
+        .arg(&receipt)
+        .run()
+        .succeeds();
+    assert_eq!(lines(&receipt), 1);
+    assert!(fs::read_to_string(&receipt).unwrap().starts_with('{'));
+    assert_eq!(fs::read_to_string(&linked).unwrap(), "old\n");
+}
+
+#[test]
+fn receipt_replaces_the_target_of_a_symbolic_link_and_leaves_no_other_file() {
+    let world = World::new();
+    let folder = world.sandbox.path("receipts");
+    fs::create_dir(&folder).unwrap();
+    let (target, link) = (folder.join("target.json"), folder.join("link.json"));
+    fs::write(&target, "old\n").unwrap();
+    symlink(&target, &link).unwrap();
+    let files = [world.sandbox.file("a", 1), world.sandbox.file("b", 2)];
+    let put = world
+        .put(&files[0])
+        .arg(&files[1])
+        .arg("--receipt")
+        .arg(&link);
+    put.run().succeeds();
+    assert_eq!(lines(&target), 2);
+    assert!(link.is_symlink());
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
+}
+
+#[test]
+fn appended_receipts_follow_those_of_earlier_runs() {
+    let world = World::new();
+    let receipt = world.sandbox.path("receipt.json");
+    for name in ["a", "b"] {
+        let file = world.sandbox.file(name, 10);
+        let put = world.put(&file).arg("--receipt-append").arg(&receipt);
+        put.run().succeeds();
+    }
+    assert_eq!(lines(&receipt), 2);
+}
+
+#[test]
+fn receipts_can_be_written_to_a_pipe() {
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", 1000);
+    let output = world
+        .put(&file)
+        .args(["--receipt", "/dev/stdout"])
+        .run()
+        .succeeds();
+    assert!(output.lines().iter().any(|line| line.starts_with('{')));
+}
+
+#[test]
+fn receipt_file_in_a_missing_folder_is_an_error_before_anything_is_sent() {
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", 1000);
+    let receipt = world.sandbox.path("missing/receipt.json");
+    world
+        .put(&file)
+        .arg("--receipt")
+        .arg(&receipt)
+        .run()
+        .exits(74);
+    assert!(world.store().objects().is_empty());
+}
