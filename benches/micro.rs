@@ -192,6 +192,7 @@ fn sign_parts(bencher: Bencher, proof: Proof) {
         create_headers: [].into(),
         embedded: false,
         cdn: None,
+        network: upload_net::Network::default(),
         observer: upload_s3::unobserved,
     });
     let store = store.unwrap().with_proof(proof);

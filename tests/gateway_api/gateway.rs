@@ -76,6 +76,7 @@ pub fn config(dir: &Path, auth: Auth) -> Config {
         on_reject: OnReject::Delete,
         store_lock_timeout: Duration::from_secs(5),
         drain_time: Duration::ZERO,
+        network: upload_net::Network::default(),
     }
 }
 
@@ -236,6 +237,7 @@ impl TestGateway {
             create_headers: BTreeMap::new(),
             embedded: true,
             cdn: None,
+            network: upload_net::Network::default(),
             observer: upload_s3::unobserved,
         })
         .unwrap()

@@ -62,6 +62,7 @@ impl Bucket {
             create_headers: BTreeMap::new(),
             embedded: false,
             cdn: None,
+            network: upload_net::Network::default(),
             observer: upload_s3::unobserved,
         };
         let http = reqwest::Client::builder()
