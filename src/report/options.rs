@@ -1,4 +1,4 @@
-//! How a run reports: the flags that choose a reporter, and the kind of screen there is.
+//! The options of reports: the flags that choose a reporter, and the kind of screen.
 
 /// `--progress`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

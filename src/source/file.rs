@@ -135,8 +135,8 @@ impl SourceFile {
     /// Fills the buffer from `offset`.
     ///
     /// # Errors
-    /// If the file ends before that: [`Kind::SourceChanged`] if its size is another one than when it
-    /// was opened, otherwise [`Kind::NoSource`]. [`Kind::Io`] if it cannot be read.
+    /// If the file ends before that: [`Kind::SourceChanged`] if its size is another one than when
+    /// it was opened, otherwise [`Kind::NoSource`]. [`Kind::Io`] if it cannot be read.
     pub fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
         let read = self.handle.read_exact_at(buffer, offset);
         read.map_err(|error| match error.kind() {

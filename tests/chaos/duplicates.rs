@@ -60,7 +60,8 @@ fn begin_and_complete_delivered_late_make_no_second_object() {
     }
 }
 
-/// The response to a single PUT is lost; the store rejects the second one, because the object exists.
+/// The response to a single PUT is lost; the store rejects the second one, because the object
+/// exists.
 #[test]
 fn own_object_found_after_a_lost_response_is_accepted() {
     let mut setup = Setup::new();

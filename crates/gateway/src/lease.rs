@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use crate::time::after;
 use upload_types::wire::ClaimRequest;
 
-/// The lifetimes of leases and unfinished uploads. A call with the current epoch starts both anew.
+/// The lifetimes of leases and unfinished uploads. A call with the current epoch starts both again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaseTerms {
     pub lease_ttl: Duration,

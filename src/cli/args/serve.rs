@@ -149,7 +149,7 @@ pub struct ServeOptions {
     /// The result is kept in the ledger and used for 24 hours.
     #[arg(long, value_name = "MODE", default_value = "require")]
     pub store_probe: ProbeMode,
-    /// What the store must enforce on each part; receipts name it as their proof
+    /// The check that the store must enforce on each part; receipts name it as their proof
     #[arg(long, value_name = "CHECKSUM", default_value = "auto")]
     pub store_checksum: ChecksumMode,
     /// After a signal to stop, keep serving for this long while /readyz answers 503 [default: stop
