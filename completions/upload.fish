@@ -62,6 +62,7 @@ restart\t'Begin again with the new content, at most 3 times'"
 complete -c upload -n "__fish_upload_using_subcommand put" -l jobs -d 'Parts in flight over all files, 1 to 256, or auto [default: auto]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l limit-rate -d 'Limit the rate over all parts: 10MiB/s, 500KB/s, or none [env: UPLOAD_LIMIT_RATE] [default: none]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l receipt -d 'Write the receipts of completed uploads to this file, as JSON lines' -r -F
+complete -c upload -n "__fish_upload_using_subcommand put" -l receipt-append -d 'As --receipt, but append to an existing file' -r -F
 complete -c upload -n "__fish_upload_using_subcommand put" -l give-up-after -d 'Give up after this long without any confirmed byte [default: never at a terminal, otherwise 15m]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l wait -d 'What to wait for after the backend has verified the object' -r -f -a "none\t'Do not wait'
 ready\t'Wait for the checks (hooks) of the backend; exit code 77 if they reject the object'"
@@ -96,6 +97,7 @@ complete -c upload -n "__fish_upload_using_subcommand resume" -l backend -d 'Con
 complete -c upload -n "__fish_upload_using_subcommand resume" -l jobs -d 'Parts in flight over all files, 1 to 256, or auto [default: auto]' -r
 complete -c upload -n "__fish_upload_using_subcommand resume" -l limit-rate -d 'Limit the rate over all parts: 10MiB/s, 500KB/s, or none [env: UPLOAD_LIMIT_RATE] [default: none]' -r
 complete -c upload -n "__fish_upload_using_subcommand resume" -l receipt -d 'Write the receipts of completed uploads to this file, as JSON lines' -r -F
+complete -c upload -n "__fish_upload_using_subcommand resume" -l receipt-append -d 'As --receipt, but append to an existing file' -r -F
 complete -c upload -n "__fish_upload_using_subcommand resume" -l give-up-after -d 'Give up after this long without any confirmed byte [default: never at a terminal, otherwise 15m]' -r
 complete -c upload -n "__fish_upload_using_subcommand resume" -l wait -d 'What to wait for after the backend has verified the object' -r -f -a "none\t'Do not wait'
 ready\t'Wait for the checks (hooks) of the backend; exit code 77 if they reject the object'"

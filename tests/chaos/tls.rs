@@ -250,7 +250,7 @@ fn error_responses_are_classified() {
     });
 }
 
-/// `put` straight to a bucket, whose store has a certificate of a private authority.
+/// `put` straight to a bucket; the store has a certificate of a private authority.
 fn put_to_private_store(world: &World, front: &Front) -> Command {
     let store = world.store();
     let file = world.sandbox.file("film.bin", 2 * PART);

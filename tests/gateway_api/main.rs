@@ -7,6 +7,7 @@
 mod abort;
 mod access;
 mod batch;
+mod begin;
 mod companion;
 mod events;
 mod gateway;
@@ -20,3 +21,4 @@ mod recovery;
 mod request_limits;
 mod sweep;
 mod uploads;
+mod webhook_receiver;
