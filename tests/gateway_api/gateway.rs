@@ -77,7 +77,6 @@ pub fn config(dir: &Path, auth: Auth) -> Config {
         network: upload_net::Network::default(),
         store_lock_timeout: Duration::from_secs(5),
         drain_time: Duration::ZERO,
-        network: upload_net::Network::default(),
     }
 }
 

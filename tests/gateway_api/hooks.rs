@@ -7,7 +7,6 @@
 use std::path::PathBuf;
 
 use serde_json::Value;
-use sha2::Sha256 as Sha256Hasher;
 use upload_types::Token;
 
 use crate::gateway::*;
