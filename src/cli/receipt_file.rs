@@ -1,9 +1,9 @@
-//! The file of `--receipt` and `--receipt-append`: a line of JSON for each completed upload, written
-//! as soon as it completes.
+//! The file of `--receipt` and `--receipt-append`: a line of JSON for each completed upload,
+//! written as soon as it completes.
 //!
-//! No existing file is changed by another name: `--receipt` writes a new file and renames it over the
-//! old one when the first receipt is there. A file that is a source of the command, or belongs to the
-//! journal, is rejected before anything is sent.
+//! No existing file is changed by another name: `--receipt` writes a new file and renames it over
+//! the old one when the first receipt is there. A file that is a source of the command, or belongs
+//! to the journal, is rejected before anything is sent.
 
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -24,8 +24,8 @@ use upload_types::wire::Receipt;
 /// the sender is dropped.
 ///
 /// # Errors
-/// [`Kind::Usage`] if the file is one of `protected`; [`Kind::Io`] if it cannot be written. The thread
-/// returns the first error of a write.
+/// [`Kind::Usage`] if the file is one of `protected`; [`Kind::Io`] if it cannot be written. The
+/// thread returns the first error of a write.
 pub fn tee(
     target: &ReceiptTarget,
     protected: &[FileIdentity],
@@ -207,4 +207,5 @@ fn write_error(path: &Path, error: io::Error) -> Error {
         format!("could not write the receipt file {}", path.display()),
     )
     .with_source(error)
+    .with_hint("name another file with --receipt FILE")
 }

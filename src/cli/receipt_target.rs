@@ -11,7 +11,7 @@ pub struct ReceiptTarget {
     pub mode: ReceiptMode,
 }
 
-/// What happens to the content of an existing file.
+/// The treatment of the content of an existing file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReceiptMode {
     /// The first receipt replaces it.

@@ -104,8 +104,8 @@ impl Session {
     /// Writes the receipts of this run to a file, if one is named.
     ///
     /// # Errors
-    /// [`Kind::Usage`] if the file is one of `sources`, or belongs to the journal; [`Kind::Io`] if it
-    /// cannot be written.
+    /// [`Kind::Usage`] if the file is one of `sources`, or belongs to the journal; [`Kind::Io`] if
+    /// it cannot be written.
     pub fn write_receipts(
         &mut self,
         target: Option<&ReceiptTarget>,

@@ -1,4 +1,5 @@
-//! The file of `--receipt`: it never damages a source, the journal, or another file by another name.
+//! The file of `--receipt`: it never damages a source, the journal, or another file by another
+//! name.
 //!
 //! Not here: the content of receipts (`put`).
 

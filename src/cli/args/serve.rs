@@ -60,8 +60,6 @@ pub struct ServeOptions {
     #[arg(long, value_name = "STORE", default_value = "embedded")]
     pub store: String,
     #[command(flatten)]
-    pub network: NetworkArgs,
-    #[command(flatten)]
     pub ledger: LedgerArgs,
     /// Write the endpoint and the keys of the embedded store to this file (mode 0600), for other S3
     /// clients
@@ -171,6 +169,8 @@ pub struct ServeOptions {
     pub probe: bool,
     #[command(flatten)]
     pub access: Box<AccessArgs>,
+    #[command(flatten)]
+    pub network: NetworkArgs,
     #[command(flatten)]
     pub s3: S3Args,
 }
