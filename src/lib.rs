@@ -5,9 +5,10 @@
 //! and changes without notice. Terms are defined in `CONTRIBUTING.md`, decisions in
 //! `docs/decisions.md`, promises and their tests in `tests/README.md`.
 //!
-//! A file is cut into parts of 5 MiB or more. The client computes the SHA-256 of each part, records
-//! it in the journal, and has it signed into the part's URL; the store rejects other bytes. The
-//! client holds no storage credentials. A gateway signs, and trusts only what the store reports.
+//! A file is cut into parts of 5 MiB or more (the last part may be smaller). The client computes
+//! the SHA-256 of each part, records it in the journal, and has it signed into the part's URL; the
+//! store rejects other bytes. The client holds no storage credentials. A gateway signs, and trusts
+//! only what the store reports.
 //!
 //! # Layers
 //!
@@ -45,7 +46,7 @@
 //! | [`report`] | progress bars, plain lines, JSON |
 //! | [`cli`] | arguments, settings, one file for each command |
 //!
-//! # The way of a file
+//! # From file to object
 //!
 //! `cli` parses the arguments and settles each setting once. `source` opens the file and notes its
 //! version. The engine asks the journal for uploads of that file, and chooses (`transfer::resume`):
@@ -62,8 +63,8 @@
 //! - **Intents are on disk before their effect. Acknowledgements may be lost**: that costs a part
 //!   that is sent again.
 //! - **A part is skipped only if journal and store agree** on its number, size and SHA-256.
-//! - **Only the loop writes the journal**, and it reports nothing that is not recorded
-//!   (`transfer::committer`).
+//! - **During uploads only the loop writes the journal**, and it reports nothing that is not
+//!   recorded (`transfer::committer`).
 //! - **An attempt is sign and PUT.** A URL is used soon and stored nowhere.
 //! - **Unknown outcomes are resolved by asking, never by guessing**: a lost response to begin by
 //!   the idempotency key, a lost response to complete by HeadObject (token, size, checksum).
@@ -71,14 +72,15 @@
 //!   key.
 //! - **The sweep takes a row by its lease**, like a client, and changes it by compare-and-set. It
 //!   touches no object that the ledger does not know.
-//! - **Nothing is ready before every hook has accepted it.** The fate of a rejected object is in
-//!   its row before it is carried out.
+//! - **Nothing is ready before every hook has accepted it.** The disposal of a rejected object is
+//!   in its row before it is carried out.
 //! - **Decisions are pure**: clock and randomness are arguments. Code that does I/O decides
 //!   nothing.
 //! - **Secrets are types** that show nothing when they are formatted. The client writes neither
 //!   URLs nor tokens to disk.
 //! - **Stores are pinned**: parts go only to stores that parts of this backend went to before, and
-//!   never to an address that is nearer than the backend's own.
+//!   never to an address that is less public than that of the backend, unless `--store-host`
+//!   permits it.
 
 pub mod backend;
 #[cfg_attr(

@@ -11,11 +11,11 @@ use super::signals::{receive, subscribe};
 use crate::backend::Limiter;
 use upload_types::error::Result;
 
-/// Below this, a store takes the connection for dead. Bytes per second.
+/// A store may close a slower connection. Bytes per second.
 const MIN_RATE: u64 = 1 << 10;
-/// From this on, a limit has no effect. Bytes per second.
+/// A higher limit has no effect. Bytes per second.
 const MAX_RATE: u64 = 1 << 30;
-/// Without a limit, the rate to halve is measured for this long.
+/// The time to measure the rate that is halved if there is no limit.
 const MEASURE_TIME: Duration = Duration::from_millis(500);
 
 /// Halves and doubles a limit. `None` is no limit.
@@ -35,7 +35,7 @@ impl RateControl {
         (limit.unwrap_or(current_rate) / 2).max(MIN_RATE)
     }
 
-    /// Twice `limit`, or no limit any more.
+    /// Twice `limit`; `None` if that is as fast as without a limit.
     fn double(self, limit: Option<u64>) -> Option<u64> {
         let doubled = limit?.saturating_mul(2);
         let end = self

@@ -1,9 +1,9 @@
 //! The file of `--receipt` and `--receipt-append`: a line of JSON for each completed upload,
 //! written as soon as it completes.
 //!
-//! No existing file is changed by another name: `--receipt` writes a new file and renames it over
-//! the old one when the first receipt is there. A file that is a source of the command, or belongs
-//! to the journal, is rejected before anything is sent.
+//! `--receipt` writes the first receipt to a new file and renames it over the old one, so that
+//! other hard links of the old file keep their content. A file that is a source of the command, or
+//! belongs to the journal, is rejected before any request.
 
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions};

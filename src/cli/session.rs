@@ -1,5 +1,5 @@
-//! The frame of a command that uploads (`put`, `resume`): journal, reporter, signals, receipt file,
-//! and the exit code.
+//! The common part of the commands that upload (`put`, `resume`): journal, reporter, signals,
+//! receipt file, and the exit code.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -29,9 +29,9 @@ use upload_types::wire::BackendInfo;
 
 /// The longest time without any response of the backend: its address is probably wrong.
 const MAX_UNANSWERED: Duration = Duration::from_mins(2);
-/// In place of no limit.
+/// The limit of a wait without a limit.
 const UNLIMITED: Duration = Duration::from_hours(8760);
-/// From then on, waiting for the embedded store is reported.
+/// The time until a wait for the embedded store is reported.
 const STORE_NOTICE_DELAY: Duration = Duration::from_secs(2);
 /// The hint of a failure that may pass, before an upload has begun.
 const RUN_AGAIN: &str = "run the command again";

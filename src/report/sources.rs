@@ -1,4 +1,4 @@
-//! The state of each source, gathered from the events, for the reporters for people.
+//! The state of each source, gathered from the events, for the bars and the plain reporter.
 //!
 //! Not here: sentences (`wording`), and when they are shown (`plain`, `bars`).
 

@@ -1,4 +1,4 @@
-//! Texts for people: made safe for a terminal, and numbers in the units that people read.
+//! Text for terminals: escapes control characters, and formats sizes, rates and durations.
 //!
 //! Each text of a server, a file name or an error passes [`safe`] or [`escape`] before it is shown.
 //! All functions are pure.

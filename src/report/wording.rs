@@ -1,4 +1,4 @@
-//! The sentences of both reporters for people. Pure: events and states in, text out.
+//! The sentences of the bars and of the plain reporter. Pure: events and states in, text out.
 //!
 //! Not here: when and where a sentence is shown (`plain`, `bars`).
 

@@ -124,11 +124,11 @@ impl SourceFile {
             .map_err(|error| self.read_error(error))
     }
 
-    /// Whether the file has bytes behind its size, as it was when the file was opened.
+    /// Whether the file has bytes after its end, as it was when the file was opened.
     ///
     /// # Errors
     /// [`Kind::Io`] if the file cannot be read.
-    pub fn has_bytes_behind_its_size(&self) -> Result<bool> {
+    pub fn has_bytes_after_its_end(&self) -> Result<bool> {
         has_bytes_at(&self.handle, self.version.size).map_err(|error| self.read_error(error))
     }
 
@@ -335,11 +335,11 @@ mod tests {
     }
 
     #[test]
-    fn appended_file_has_bytes_behind_its_size() {
+    fn appended_file_has_bytes_after_its_end() {
         let (folder, file) = file_of(&[1; 100]);
-        assert!(!file.has_bytes_behind_its_size().unwrap());
+        assert!(!file.has_bytes_after_its_end().unwrap());
         fs::write(folder.path().join("f"), [1; 101]).unwrap();
-        assert!(file.has_bytes_behind_its_size().unwrap());
+        assert!(file.has_bytes_after_its_end().unwrap());
     }
 
     #[test]

@@ -57,7 +57,7 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// Whether the table has a way from this stage to `next`.
+    /// Whether the table has a transition from this stage to `next`.
     #[must_use]
     pub fn can_become(self, next: Self) -> bool {
         use Stage::{
@@ -89,7 +89,7 @@ pub struct ActiveUpload {
     pub upload: Upload,
     pub plan: Plan,
     stage: Stage,
-    /// Of the lease; 0 before there is one.
+    /// The epoch of the lease; 0 without a lease.
     pub epoch: u64,
     /// The version of the source when its parts were last known to be those of the upload.
     pub checked_version: FileVersion,
@@ -185,7 +185,7 @@ impl ActiveUpload {
         self.stage
     }
 
-    /// Enters another stage, and forgets the failures of calls.
+    /// Enters another stage, and resets the count of failed calls.
     pub fn enter(&mut self, stage: Stage) {
         debug_assert!(
             self.stage.can_become(stage) || self.stage == stage,
@@ -250,8 +250,8 @@ impl ActiveUpload {
         Arc::clone(&self.rehashed_bytes)
     }
 
-    /// Whether bytes were sent or hashed since the last call that never were before. Slow is not
-    /// stalled.
+    /// Whether bytes were sent or hashed for the first time since the last call. A slow upload
+    /// still advances.
     pub fn has_advanced(&mut self) -> bool {
         let rehashed = self.rehashed_bytes.load(Ordering::Relaxed);
         let has_advanced = rehashed > self.rehashed_seen;

@@ -63,7 +63,7 @@ const PROBE_STEP_DOWN: f64 = 0.125;
 /// The interval after a failed probe doubles between these.
 const MIN_PROBE_INTERVAL: Duration = Duration::from_secs(2);
 const MAX_PROBE_INTERVAL: Duration = Duration::from_secs(30);
-/// Requests for less within this time count once.
+/// Several throttling responses within this time reduce the limit once.
 const CUT_INTERVAL: Duration = Duration::from_millis(500);
 /// After a cut, the limit is not raised for this time, and then once in each step interval.
 const RECOVERY_DELAY: Duration = Duration::from_secs(2);
@@ -214,8 +214,8 @@ impl ConcurrencyLimiter {
         self.set_limit(now, self.limit / 2);
     }
 
-    /// Evaluates the measurement. To be called about ten times a second. `is_full` is whether
-    /// parts wait only because of the limit.
+    /// Evaluates the measurement. The engine calls it about ten times a second. `is_full` is true
+    /// if parts wait only because of the limit.
     pub fn on_tick(&mut self, now: Instant, is_full: bool) {
         self.window.ticks += 1;
         self.window.full_ticks += u32::from(is_full);

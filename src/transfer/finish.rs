@@ -102,7 +102,10 @@ impl Engine<'_> {
         for upload in self.waits.take_late(now) {
             let what =
                 "the object is verified, but its checks have not ended within --wait-timeout";
-            let hint = format!("to wait on: {} {}", self.options.resume_command, upload.id);
+            let hint = format!(
+                "to continue to wait: {} {}",
+                self.options.resume_command, upload.id
+            );
             let error = Error::new(Kind::Temporary, what).with_hint(hint);
             self.fail_verified(upload, &error);
         }

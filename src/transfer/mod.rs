@@ -17,6 +17,9 @@
 //! | `task`, `backend_calls`, `hashing` | the tasks |
 //! | `resume`, `retry`, `retry_budget`, `concurrency`, `load`, `rate`, `deadline`, `batcher` | decisions, pure |
 //! | `preview` | a dry run, by the same decisions |
+//! | `handshake` | the first call to the backend |
+//! | `options`, `signal`, `plan_error`, `status` | arguments and summary; stop signals; errors of plans and of ended uploads |
+//! | `throttle`, `store_pinning` | how many parts are sent; which stores parts may go to |
 //!
 //! Not here: HTTP (`backend`), SQL (`journal`), bytes of files (`source`), and how events look
 //! (`report`).

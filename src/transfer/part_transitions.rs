@@ -79,7 +79,6 @@ impl Engine<'_> {
         self.on_digests(upload, number, digests)
     }
 
-    /// The digests of a part are known.
     pub(super) fn on_digests(
         &mut self,
         upload: &mut ActiveUpload,
@@ -229,7 +228,7 @@ impl Engine<'_> {
                 self.on_acknowledged(upload, number, etag, SentNow::Yes);
                 Ok(Next::Continue)
             }
-            // A single PUT whose response was lost. Whose object it is, the backend knows.
+            // The response to a single PUT was lost. The backend reports the owner of the object.
             Ok(PutOutcome::ObjectExists) if upload.take_rejoin() => {
                 self.move_to(upload, Stage::Rejoining)
             }
@@ -255,8 +254,8 @@ impl Engine<'_> {
             Kind::SourceChanged => {
                 return self.on_source_changed(upload, "it is shorter", Noticed::WhileRunning);
             }
-            // The store does not know the multipart upload. Whether it was completed or aborted,
-            // the backend knows.
+            // The store does not know the multipart upload. The backend reports whether it was
+            // completed or aborted.
             Kind::Gone if is_durable && upload.take_rejoin() => {
                 return self.move_to(upload, Stage::Rejoining);
             }
@@ -265,7 +264,7 @@ impl Engine<'_> {
                 return Ok(Next::Restart);
             }
             Kind::Throttled(_) => self.throttle.on_throttled(now, last.since),
-            // An old URL says nothing about the store.
+            // An expired URL is no failure of the store.
             Kind::UrlExpired => {}
             _ => self.throttle.on_failed(now, fastrand::f64()),
         }

@@ -41,8 +41,8 @@ pub struct Failures {
 /// The attempt that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attempt {
-    /// Reading, signing or sending bytes of the source: a refusal is worth one fresh signature, and
-    /// a source that cannot be read may return.
+    /// Reading, signing or sending bytes of the source: after a refusal, the part is signed again
+    /// once; a read error of the source may pass.
     Bytes,
     /// A call to the backend.
     Call,

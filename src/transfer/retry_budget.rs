@@ -43,7 +43,6 @@ impl Default for RetryBudget {
 }
 
 impl RetryBudget {
-    /// A part was stored.
     pub fn on_stored(&mut self) {
         self.left = (self.left + 1).min(FULL);
         self.stored_in_row = self.stored_in_row.saturating_add(1);

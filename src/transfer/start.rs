@@ -237,8 +237,8 @@ impl Engine<'_> {
     ) -> Result<ActiveUpload> {
         let parts = self.committer.parts(upload.row)?;
         let is_touched = source.version() != upload.intent.version;
-        // Parts without ETag are hashed again anyway. Of a touched source, their digests mean
-        // nothing.
+        // Parts without ETag are hashed again anyway. Their digests may be wrong if the
+        // source was touched.
         let parts = parts
             .into_iter()
             .filter(|part: &Part| !is_touched || part.etag.is_some());

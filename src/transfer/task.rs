@@ -49,7 +49,7 @@ pub enum UploadResult {
     /// The epoch of the renewed lease.
     LeaseRenewed(Result<u64>),
     Completed(Result<Completion>),
-    /// Of a part, with the generation of the part queue.
+    /// The result of a part, with the generation of the part queue.
     Part(u32, PartResult),
 }
 

@@ -89,7 +89,7 @@ impl Engine<'_> {
         let is_current = generation == upload.queue_generation
             && matches!(upload.stage(), Stage::Preparing | Stage::Sending);
         if !is_current {
-            // The list of stored parts, which was asked for since, says the same.
+            // The list of stored parts, which was requested since, contains the result.
             return Ok(Next::Continue);
         }
         match result {
@@ -440,14 +440,14 @@ impl Engine<'_> {
         crash::point("transfer.all_stored");
         let version = upload.source.current_version()?;
         let expected = upload.upload.intent.version;
-        if version.size != expected.size || upload.source.has_bytes_behind_its_size()? {
+        if version.size != expected.size || upload.source.has_bytes_after_its_end()? {
             return self.on_source_changed(upload, "its size has changed", Noticed::WhileRunning);
         }
         if version != expected {
             if upload.final_checks == MAX_FINAL_CHECKS {
                 let what = format!(
-                    "{} is modified all the time: also during each of {MAX_FINAL_CHECKS} checks of \
-                     its content",
+                    "{} keeps changing: it was modified or touched during each of \
+                     {MAX_FINAL_CHECKS} checks of its content",
                     upload.source.path().display()
                 );
                 let hint = "end the program that modifies or touches it, or put a copy of it";

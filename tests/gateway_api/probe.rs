@@ -1,6 +1,6 @@
 //! Probes of the store: remains of interrupted ones, and the result for the embedded store.
 //!
-//! Not here: probes of other stores (`tests/s3_stores.rs`).
+//! Not here: probes of other stores (`tests/s3_stores`).
 
 use jiff::{SignedDuration, Timestamp};
 use upload_s3::{Capability, ProbeDepth, Profile};

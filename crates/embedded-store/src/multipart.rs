@@ -85,7 +85,7 @@ impl Store {
             &request.headers,
             request.trailing_headers,
         )?;
-        // Checked before the body, so that a client does not send 5 GiB in vain.
+        // Checked before the body, so that a client does not send 5 GiB for a rejected part.
         let upload = self.open_upload(&input.upload_id, &input.key).await?;
         if upload.requires_sha256 && !headers.has(SHA256) {
             return Err(s3_error!(

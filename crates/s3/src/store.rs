@@ -129,7 +129,6 @@ impl Store {
         self.limits
     }
 
-    /// The name of the bucket.
     #[must_use]
     pub fn bucket(&self) -> &str {
         &self.bucket
@@ -262,7 +261,7 @@ impl Store {
             .await
     }
 
-    /// Sends a request that is signed already, or not at all.
+    /// Sends a request without adding a signature: it has one, or needs none.
     pub(crate) async fn send_unsigned(
         &self,
         request: http::Request<Vec<u8>>,

@@ -9,6 +9,7 @@
 //! | [`plan`] | how a file is cut into parts |
 //! | [`error`] | kinds of errors and exit codes |
 //! | [`backoff`] | delays between attempts |
+//! | [`sync`] | locks that are not poisoned |
 //! | [`crash`] | points at which tests kill the process |
 //!
 //! Not here: I/O. Files, sockets and databases belong to the other crates.

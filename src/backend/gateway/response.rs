@@ -105,7 +105,9 @@ fn hint_for(kind: Kind, code: Option<Code>) -> Option<&'static str> {
         (Kind::NotAcceptable, _) => "ask the operator of the backend for a higher limit",
         (Kind::NotFound, _) => "run `upload list --all` to see the uploads of this machine",
         (Kind::Busy, _) => "wait for the other process, or stop it; then run the command again",
-        (Kind::LeaseLost, _) => "let the process that has taken the upload over finish it",
+        (Kind::LeaseLost, _) => {
+            "wait until the process that has taken over the upload has finished it"
+        }
         (Kind::SourceChanged, _) => {
             "run `upload put FILE --if-changed restart` to upload the file as it is now"
         }

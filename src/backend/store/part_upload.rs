@@ -1,4 +1,6 @@
-//! One attempt to send a part.
+//! The arguments of one attempt to send a part.
+//!
+//! Not here: sending it (`client`), and retries (`transfer/retry`).
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;

@@ -108,7 +108,7 @@ pub fn store_error(response: &Response, lifetime: UrlLifetime) -> Error {
         return proxy_login_required();
     }
     if status == 413 && error.code.is_empty() {
-        let what = "a server before the store accepts no part of this size (HTTP 413)";
+        let what = "a server in front of the store accepts no part of this size (HTTP 413)";
         return Error::new(Kind::Incompatible, what)
             .with_hint(
                 "send smaller parts: run `upload abort ID`, and then `upload put FILE --part-size SIZE`",

@@ -9,7 +9,7 @@ pub const EXIT_CODES: &[(&str, &str)] = &[
     ("2", "wrong command line"),
     (
         "65",
-        "a source changed during its upload, or bytes were damaged",
+        "a source changed since its upload began, or bytes were damaged",
     ),
     ("66", "a source does not exist or cannot be read"),
     (

@@ -23,7 +23,7 @@ const SIGNALS_SECTION: &str = include_str!("sections/signals.roff");
 pub struct Page {
     /// `upload`, `upload-put`, `upload-serve-token-add`.
     pub name: String,
-    /// The words behind `upload`: `serve`, `token`, `add`.
+    /// The words after `upload`: `serve`, `token`, `add`.
     pub verb: Vec<String>,
     pub text: String,
 }

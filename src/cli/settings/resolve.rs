@@ -113,8 +113,8 @@ impl Settings {
         })
     }
 
-    /// How to reach a backend and its store. Reads token and headers: to be called once, for they
-    /// may come from a pipe.
+    /// How to reach a backend and its store. Reads token and headers. A command calls it once,
+    /// because they may come from a pipe.
     ///
     /// # Errors
     /// [`Kind::Usage`] or [`Kind::Config`] for wrong values, and for files that cannot be read.

@@ -104,7 +104,7 @@ fn spawn(
         .spawn()
 }
 
-/// Writes `input` to standard input, collects the begin of both outputs, and waits for the end of
+/// Writes `input` to standard input, collects the beginning of both outputs, and waits for the end of
 /// the program.
 async fn communicate(
     child: &mut Child,

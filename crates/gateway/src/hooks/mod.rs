@@ -1,7 +1,7 @@
 //! Hooks: programs and webhooks that accept or reject a verified upload.
 //!
-//! Not here: the schedule of hooks, and the effect of a verdict (`service`). To run a hook changes
-//! no upload.
+//! Not here: the schedule of hooks, and the effect of a verdict (`service`). This module
+//! changes no upload.
 
 mod command;
 mod disposal;

@@ -1,4 +1,4 @@
-//! The rows of parts. A declared upload has one row for each part of its plan from its begin.
+//! The rows of parts. A declared upload has one row for each part of its plan from the start.
 //!
 //! Not here: lists of the parts in the store (`service/read`), which are recorded here.
 

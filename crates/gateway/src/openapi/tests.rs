@@ -208,7 +208,7 @@ fn begin_calls() -> Vec<Call> {
                 query_parameter(
                     "after",
                     &json!({"$ref": "#/components/schemas/UploadId"}),
-                    "the page that begins behind this upload",
+                    "the page that begins after this upload",
                 ),
             ],
             errors: &[NotFound],
@@ -327,7 +327,7 @@ fn upload_calls() -> Vec<Call> {
                 query_parameter(
                     "after",
                     &json!({"type": "integer", "minimum": 0, "maximum": u32::MAX}),
-                    "the page that begins behind this part",
+                    "the page that begins after this part",
                 ),
             ],
             errors: &[Busy, Gone, StoreUnavailable],

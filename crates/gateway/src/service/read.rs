@@ -67,7 +67,7 @@ impl Service {
         })
     }
 
-    /// A page of the owner's uploads, newest first, that begins behind the upload `after`.
+    /// A page of the owner's uploads, newest first, that begins after the upload `after`.
     ///
     /// # Errors
     /// `invalid_request` for an unknown state; `not_found` if the owner has no upload `after`.
@@ -101,7 +101,7 @@ impl Service {
         Ok(UploadList { uploads, next })
     }
 
-    /// A page of the upload's parts that begins behind part `after`: those in the store, or, once
+    /// A page of the upload's parts that begins after part `after`: those in the store, or, once
     /// the upload is complete, those with which it was completed.
     ///
     /// # Errors

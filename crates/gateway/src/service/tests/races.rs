@@ -1,5 +1,5 @@
 //! Concurrent calls, of several gateways on one ledger and of several clients on one upload: one
-//! call wins, and the others are refused.
+//! call succeeds, and the others are refused or, for completes, get the same receipt.
 //!
 //! Two services with separate connections to one database represent two processes. Each race runs
 //! on SQLite and on PostgreSQL.
