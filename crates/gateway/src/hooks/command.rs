@@ -104,8 +104,8 @@ fn spawn(
         .spawn()
 }
 
-/// Writes `input` to standard input, collects the beginning of both outputs, and waits for the end of
-/// the program.
+/// Writes `input` to standard input, collects the beginning of both outputs, and waits for the end
+/// of the program.
 async fn communicate(
     child: &mut Child,
     input: &[u8],
