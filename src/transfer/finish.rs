@@ -10,11 +10,11 @@ use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::{UploadState, UploadStatus};
 
 use super::active_upload::{ActiveUpload, Stage};
+use super::ended_upload::terminal_error;
 use super::engine::Engine;
 use super::options::Summary;
 use super::retry::{self, Attempt, Verdict};
 use super::signal::interrupted;
-use super::status::terminal_error;
 use super::wait_ready::{VerifiedUpload, Waiting};
 use crate::event::Event;
 use crate::journal::Record;

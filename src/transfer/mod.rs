@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `engine` | the loop: which tasks run, which results go where |
 //! | `start` | from sources to uploads: new, continued, replaced, already there |
-//! | `calls` | the call that each stage of an upload makes |
+//! | `stage_calls` | the call that each stage of an upload makes |
 //! | `transitions` | the consequences of the result of a call about an upload |
 //! | `part_transitions` | the consequences of the result of a task about a part |
 //! | `finish` | completed, failed and interrupted uploads; the summary |
@@ -18,7 +18,7 @@
 //! | `resume`, `retry`, `retry_budget`, `concurrency`, `load`, `rate`, `deadline`, `batcher` | decisions, pure |
 //! | `preview` | a dry run, by the same decisions |
 //! | `handshake` | the first call to the backend |
-//! | `options`, `signal`, `plan_error`, `status` | arguments and summary; stop signals; errors of plans and of ended uploads |
+//! | `options`, `signal`, `plan_error`, `ended_upload` | arguments and summary; stop signals; errors of plans and of ended uploads |
 //! | `throttle`, `store_pinning` | how many parts are sent; which stores parts may go to |
 //!
 //! Not here: HTTP (`backend`), SQL (`journal`), bytes of files (`source`), and how events look
@@ -27,10 +27,10 @@
 mod active_upload;
 mod backend_calls;
 mod batcher;
-mod calls;
 mod committer;
 mod concurrency;
 mod deadline;
+mod ended_upload;
 mod engine;
 mod finish;
 mod handshake;
@@ -47,8 +47,8 @@ mod resume;
 mod retry;
 mod retry_budget;
 mod signal;
+mod stage_calls;
 mod start;
-mod status;
 mod store_pinning;
 mod suspend;
 mod task;

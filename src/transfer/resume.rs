@@ -12,8 +12,8 @@ use upload_types::wire::{
 };
 use upload_types::{Checksum, ETag, PartNumber, Sha256};
 
+use super::ended_upload::{check_failed, terminal_error};
 use super::options::PutRequest;
-use super::status::{check_failed, terminal_error};
 use crate::journal::{Part, State, Upload};
 use crate::source::FileVersion;
 

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use rustix::process::Signal;
 
+use crate::reading_verbs::{damage_part, embedded};
 use crate::support::command::{Command, Output};
 use crate::support::events::receipts;
 use crate::support::gateway::Gateway;
@@ -16,7 +17,6 @@ use crate::support::sandbox::Sandbox;
 use crate::support::wait;
 use crate::support::world::World;
 use crate::support::{MIB, PART, files};
-use crate::verbs::{damage_part, embedded};
 
 /// The last hint on standard error.
 #[track_caller]

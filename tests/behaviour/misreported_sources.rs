@@ -1,7 +1,7 @@
 //! Sources whose metadata does not describe their content: files of the kernel, files that are
 //! touched all the time, and files with other bytes than the journal recorded.
 //!
-//! Not here: sources that are changed between runs (`changed`).
+//! Not here: sources that are changed between runs (`source_changes`).
 
 use std::fs::{File, FileTimes};
 use std::path::Path;

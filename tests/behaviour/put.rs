@@ -1,6 +1,6 @@
 //! `upload put` without disturbances: objects, locations and receipts.
 //!
-//! Not here: kills (`interrupt`), changed files (`changed`), network faults (`faults`).
+//! Not here: kills (`kills`), changed files (`source_changes`), network faults (`backend_faults`).
 
 use std::fs;
 use std::path::Path;

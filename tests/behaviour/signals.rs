@@ -1,6 +1,6 @@
 //! SIGINT, SIGTERM and SIGHUP stop the client in order; SIGUSR1 and SIGUSR2 change the rate limit.
 //!
-//! Not here: SIGKILL (`interrupt`), signals at each phase (`phases`).
+//! Not here: SIGKILL (`kills`), signals at each phase (`terminal_signals`).
 
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,7 @@
 //! Faults between a gateway and its store: the gateway decides by reading the store. The store is
 //! the embedded one of another gateway, behind a proxy.
 //!
-//! Not here: faults between client and backend (`faults`).
+//! Not here: faults between client and backend (`backend_faults`).
 
 use crate::support::PART;
 use crate::support::gateway::Gateway;

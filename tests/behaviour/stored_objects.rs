@@ -1,7 +1,7 @@
 //! Objects that are deleted or replaced in the store after their upload. Nothing is reported as
 //! stored unless the store has it now.
 //!
-//! Not here: uploads that are not complete (`changed`, `restart`).
+//! Not here: uploads that are not complete (`source_changes`, `postgres_restart`).
 
 use std::path::PathBuf;
 

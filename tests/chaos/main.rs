@@ -13,7 +13,6 @@ mod duplicates;
 mod gateway_calls;
 mod gateway_to_store;
 mod http2;
-mod http_library;
 mod measurements;
 mod part_lists;
 mod part_responses;

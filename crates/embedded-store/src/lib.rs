@@ -64,14 +64,13 @@
 //! | `listing`, `objects`, `multipart` | the operations |
 //! | `operations` | the table of operations for s3s |
 //! | `service` | the HTTP service |
-//! | `embedded` | opens the store |
+//! | `open` | opens the store |
 
 mod access_keys;
 mod body_headers;
 mod bucket;
 mod complete;
 mod conditions;
-mod embedded;
 mod error;
 mod etag;
 mod listing;
@@ -80,6 +79,7 @@ mod manifest;
 mod multipart;
 mod object_fields;
 mod objects;
+mod open;
 mod operations;
 mod part_files;
 mod receive_body;
@@ -89,5 +89,5 @@ mod store;
 mod time;
 
 pub use bucket::{BUCKET, REGION};
-pub use embedded::Embedded;
+pub use open::Embedded;
 pub use service::Service;

@@ -3,8 +3,8 @@
 
 use std::fmt::Display;
 
+use super::lookup::Settings;
 use super::origin::{Origin, Setting};
-use super::sources::Settings;
 use crate::cli::args::{ColorWhen, ConfigArgs, ProgressStyle};
 use crate::cli::parse;
 use upload_types::error::Result;

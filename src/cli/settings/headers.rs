@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
+use super::lookup::Settings;
 use super::origin::Setting;
-use super::sources::Settings;
 use crate::backend::Header;
 use crate::cli::args::ConnectionArgs;
 use crate::cli::secret_file;

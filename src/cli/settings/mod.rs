@@ -7,10 +7,10 @@
 mod effective;
 mod environment;
 mod headers;
+mod lookup;
 mod origin;
 mod precedence;
 mod resolve;
-mod sources;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -21,7 +21,7 @@ pub use effective::EffectiveSetting;
 pub use environment::Environment;
 #[cfg(test)]
 pub use environment::{Directories, Terminals};
+pub use lookup::Settings;
 pub use origin::Origin;
-pub use sources::Settings;
 pub use target::Target;
 pub use values::{Connection, PutOptions, Transfer};

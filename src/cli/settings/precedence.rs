@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::lookup::Settings;
 use super::origin::Setting;
-use super::sources::Settings;
 use super::token::TokenSource;
 use super::values::Proxy;
 use crate::backend::StoreHost;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::sources::Settings;
+use super::lookup::Settings;
 use super::token;
 use super::values::{Connection, Proxy, PutOptions, S3, Transfer};
 use crate::cli::args::{

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::sources::{Settings, wrong_kind};
+use super::lookup::{Settings, wrong_kind};
 use super::values::Connection;
 use crate::cli::backend_spec::BackendSpec;
 use upload_types::error::{Kind, Result};

@@ -9,6 +9,7 @@
 
 mod abort;
 mod api_tokens;
+mod browser_uploads;
 mod database;
 mod error;
 mod hooks;
@@ -26,7 +27,6 @@ mod sweep;
 pub(super) mod tests;
 mod transaction;
 mod transition;
-mod undeclared;
 mod unknown_keys;
 mod upload_kind;
 mod uploads;

@@ -5,8 +5,8 @@
 
 use jiff::Timestamp;
 
-use super::core::Service;
 use super::lifecycle::is_gone;
+use super::shared_state::Service;
 use super::url_ttl::upload_url_ttl;
 use crate::auth::Owner;
 use crate::ledger::{TransitionOutcome, Upload};

@@ -11,7 +11,7 @@ use futures_util::future::{join, join_all};
 
 use super::begin::Begun;
 use super::completion::CompleteResult;
-use super::core::Service;
+use super::shared_state::Service;
 use crate::auth::Owner;
 use crate::problem::Refusal;
 use upload_types::wire::{BatchBegin, BatchComplete, BeginRequest};

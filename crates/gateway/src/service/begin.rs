@@ -5,10 +5,10 @@
 
 use std::sync::Arc;
 
-use super::core::Service;
 use super::lifecycle::{accepts_parts, is_gone, with_expiry};
 use super::multipart::Reuse;
 use super::new_upload::Arrival;
+use super::shared_state::Service;
 use crate::auth::Owner;
 use crate::ledger::{NewUpload, Upload, UploadKind};
 use crate::metrics::metrics;

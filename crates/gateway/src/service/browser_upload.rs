@@ -13,10 +13,10 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::completion::Completion;
 use super::completion_source::CompletionSource;
-use super::core::Service;
 use super::lifecycle::{accepts_parts, is_complete, is_gone, refuse_parts, refuse_transition};
 use super::multipart::Reuse;
 use super::new_upload::{Arrival, internal_error};
+use super::shared_state::Service;
 use super::url_ttl::upload_url_ttl;
 use crate::auth::Owner;
 use crate::lease::Renewed;

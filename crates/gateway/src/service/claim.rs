@@ -4,8 +4,8 @@
 
 use jiff::Timestamp;
 
-use super::core::Service;
 use super::lifecycle::is_gone;
+use super::shared_state::Service;
 use crate::auth::Owner;
 use crate::lease::{self, ClaimDecision, Lease};
 use crate::ledger::Upload;

@@ -16,8 +16,8 @@ use super::completion_outcome::{
     CompletionOutcome, ExpectedObject, ObjectCheck, check_object, multipart_outcome, single_outcome,
 };
 use super::completion_source::CompletionSource;
-use super::core::Service;
 use super::lifecycle::{is_gone, refuse_transition, with_expiry};
+use super::shared_state::Service;
 use super::sign::check_declared;
 use crate::auth::Owner;
 use crate::ledger::{TransitionOutcome, Upload, UploadKind};

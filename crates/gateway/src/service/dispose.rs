@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio::time::sleep;
 
 use super::abort::NamedMultipart;
-use super::core::Service;
+use super::shared_state::Service;
 use super::url_ttl::upload_url_ttl;
 use crate::hooks::{Disposal, Hook, OnReject, Reason};
 use crate::ledger::{LedgerError, PendingHooks, Rejection, Upload};

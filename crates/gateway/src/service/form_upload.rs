@@ -9,8 +9,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::completion::{CompleteResult, Completion};
-use super::core::Service;
 use super::new_upload::internal_error;
+use super::shared_state::Service;
 use super::url_ttl::{MAX_FORM_BYTES, part_url_ttl};
 use crate::auth::Owner;
 use crate::lease::Renewed;

@@ -13,8 +13,8 @@ use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::core::Service;
 use super::dispose::HeldRejection;
+use super::shared_state::Service;
 use crate::hooks::{Document, Hook, HookKind, UploadDescription, Verdict, retry_delay};
 use crate::ledger::{LedgerError, PendingHooks, Upload};
 use crate::metrics::metrics;

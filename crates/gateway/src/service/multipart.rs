@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::core::Service;
 use super::lifecycle::refuse_parts;
+use super::shared_state::Service;
 use crate::ledger::{Upload, UploadKind};
 use crate::problem::{Refusal, ledger_failed, report_ledger_error, store_failed};
 use upload_types::crash;

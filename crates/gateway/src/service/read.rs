@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::core::Service;
 use super::lifecycle::{is_complete, is_gone, with_expiry};
+use super::shared_state::Service;
 use crate::auth::Owner;
 use crate::ledger::{LedgerPart, Upload, UploadKind};
 use crate::problem::{Refusal, ledger_failed, store_failed};

@@ -4,9 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use super::core::Service;
 use super::lifecycle::{accepts_parts, is_gone, refuse_parts, refuse_transition};
 use super::multipart::Reuse;
+use super::shared_state::Service;
 use super::url_ttl::part_url_ttl;
 use crate::auth::Owner;
 use crate::ledger::{TransitionOutcome, Upload, UploadKind};

@@ -15,8 +15,8 @@ use jiff::Timestamp;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::completion_source::CompletionSource;
-use super::core::Service;
 use super::dispose::HeldRejection;
+use super::shared_state::Service;
 use crate::ledger::{SWEEP_BATCH_ROWS, SweepTask, Upload};
 use crate::metrics::{Abandoned, metrics};
 use crate::problem::{

@@ -6,8 +6,8 @@ use futures_util::stream::iter;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 
-use super::core::Service;
 use super::lifecycle::is_gone;
+use super::shared_state::Service;
 use super::sweep::{
     MAX_CONCURRENT_UPLOADS, StoreLeftovers, SweepAction, SweepObserver, SweptItem, action,
 };

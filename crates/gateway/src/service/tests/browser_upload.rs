@@ -14,7 +14,7 @@ use crate::ledger::{self, LedgerConfig, Upload};
 use crate::limits::Quota;
 use crate::problem::Refusal;
 use crate::service::UploadRef;
-use crate::service::core::Service;
+use crate::service::shared_state::Service;
 use upload_types::wire::{BeginRequest, Code, Proof, Receipt, UploadState};
 use upload_types::{ETag, PartNumber};
 

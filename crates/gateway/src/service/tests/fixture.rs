@@ -19,7 +19,7 @@ use crate::limits::Quota;
 use crate::problem::Refusal;
 use crate::service::begin::Begun;
 use crate::service::completion::{CompleteResult, Completion};
-use crate::service::core::{Service, ServiceConfig};
+use crate::service::shared_state::{Service, ServiceConfig};
 use upload_embedded_store::{BUCKET, Embedded, REGION};
 use upload_s3::{Settings, Store};
 use upload_types::sync::lock;

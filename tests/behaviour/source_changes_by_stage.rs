@@ -1,7 +1,7 @@
 //! A source that changes during a put, at each stage of the upload. The object is one version of
 //! the file, or there is no object.
 //!
-//! Not here: changes between two runs (`changed`).
+//! Not here: changes between two runs (`source_changes`).
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;

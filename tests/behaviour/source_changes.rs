@@ -1,7 +1,7 @@
 //! A source that changes between runs or during one: no object mixes two file versions. The rules
 //! are those of *Changed file* in the documentation.
 //!
-//! Not here: each stage of an upload (`moments`).
+//! Not here: each stage of an upload (`source_changes_by_stage`).
 
 use std::fs::{self, File};
 use std::path::Path;

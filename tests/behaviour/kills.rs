@@ -1,6 +1,6 @@
 //! A client or a gateway that is killed (SIGKILL) in mid-transfer loses no stored part.
 //!
-//! Not here: other signals (`signals`), a source that changes meanwhile (`changed`).
+//! Not here: other signals (`signals`), a source that changes meanwhile (`source_changes`).
 
 use std::fs;
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! The client's machine: suspension, a clock that jumps, few file descriptors, read errors.
 //!
-//! Not here: terminals and signals (`terminal`, `signals`, `phases`), memory (`memory`).
+//! Not here: terminals and signals (`terminal`, `signals`, `terminal_signals`), memory (`memory`).
 
 use std::thread;
 use std::time::{Duration, Instant};
