@@ -73,7 +73,7 @@ complete -c upload -n "__fish_upload_using_subcommand put" -l store-host -d 'Per
 complete -c upload -n "__fish_upload_using_subcommand put" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE, SSL_CERT_FILE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand put" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand put" -l stall-after -d 'Reconnect if nothing moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
-complete -c upload -n "__fish_upload_using_subcommand put" -l s3-endpoint -d 'The endpoint of the S3 service [default: Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand put" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: Amazon\'s for the region]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand put" -l s3-region -d 'The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand put" -l color -d 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]' -r -f -a "auto\t''
@@ -108,7 +108,7 @@ complete -c upload -n "__fish_upload_using_subcommand resume" -l store-host -d '
 complete -c upload -n "__fish_upload_using_subcommand resume" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE, SSL_CERT_FILE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand resume" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand resume" -l stall-after -d 'Reconnect if nothing moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
-complete -c upload -n "__fish_upload_using_subcommand resume" -l s3-endpoint -d 'The endpoint of the S3 service [default: Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand resume" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: Amazon\'s for the region]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand resume" -l s3-region -d 'The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]' -r
 complete -c upload -n "__fish_upload_using_subcommand resume" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand resume" -l color -d 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]' -r -f -a "auto\t''
@@ -133,7 +133,7 @@ complete -c upload -n "__fish_upload_using_subcommand list" -l store-host -d 'Pe
 complete -c upload -n "__fish_upload_using_subcommand list" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE, SSL_CERT_FILE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand list" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand list" -l stall-after -d 'Reconnect if nothing moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
-complete -c upload -n "__fish_upload_using_subcommand list" -l s3-endpoint -d 'The endpoint of the S3 service [default: Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand list" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: Amazon\'s for the region]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand list" -l s3-region -d 'The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]' -r
 complete -c upload -n "__fish_upload_using_subcommand list" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand list" -l color -d 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]' -r -f -a "auto\t''
@@ -159,7 +159,7 @@ complete -c upload -n "__fish_upload_using_subcommand status" -l store-host -d '
 complete -c upload -n "__fish_upload_using_subcommand status" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE, SSL_CERT_FILE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand status" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand status" -l stall-after -d 'Reconnect if nothing moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
-complete -c upload -n "__fish_upload_using_subcommand status" -l s3-endpoint -d 'The endpoint of the S3 service [default: Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand status" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: Amazon\'s for the region]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand status" -l s3-region -d 'The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]' -r
 complete -c upload -n "__fish_upload_using_subcommand status" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand status" -l color -d 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]' -r -f -a "auto\t''
@@ -185,7 +185,7 @@ complete -c upload -n "__fish_upload_using_subcommand abort" -l store-host -d 'P
 complete -c upload -n "__fish_upload_using_subcommand abort" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE, SSL_CERT_FILE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand abort" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand abort" -l stall-after -d 'Reconnect if nothing moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
-complete -c upload -n "__fish_upload_using_subcommand abort" -l s3-endpoint -d 'The endpoint of the S3 service [default: Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand abort" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: Amazon\'s for the region]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand abort" -l s3-region -d 'The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]' -r
 complete -c upload -n "__fish_upload_using_subcommand abort" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand abort" -l color -d 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]' -r -f -a "auto\t''
@@ -211,7 +211,7 @@ complete -c upload -n "__fish_upload_using_subcommand prune" -l store-host -d 'P
 complete -c upload -n "__fish_upload_using_subcommand prune" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE, SSL_CERT_FILE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand prune" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand prune" -l stall-after -d 'Reconnect if nothing moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
-complete -c upload -n "__fish_upload_using_subcommand prune" -l s3-endpoint -d 'The endpoint of the S3 service [default: Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand prune" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: Amazon\'s for the region]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand prune" -l s3-region -d 'The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]' -r
 complete -c upload -n "__fish_upload_using_subcommand prune" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand prune" -l color -d 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]' -r -f -a "auto\t''
@@ -235,7 +235,7 @@ complete -c upload -n "__fish_upload_using_subcommand cat" -l store-host -d 'Per
 complete -c upload -n "__fish_upload_using_subcommand cat" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE, SSL_CERT_FILE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand cat" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand cat" -l stall-after -d 'Reconnect if nothing moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
-complete -c upload -n "__fish_upload_using_subcommand cat" -l s3-endpoint -d 'The endpoint of the S3 service [default: Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand cat" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: Amazon\'s for the region]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand cat" -l s3-region -d 'The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]' -r
 complete -c upload -n "__fish_upload_using_subcommand cat" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand cat" -l color -d 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]' -r -f -a "auto\t''
@@ -261,7 +261,7 @@ complete -c upload -n "__fish_upload_using_subcommand url" -l store-host -d 'Per
 complete -c upload -n "__fish_upload_using_subcommand url" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE, SSL_CERT_FILE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand url" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand url" -l stall-after -d 'Reconnect if nothing moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
-complete -c upload -n "__fish_upload_using_subcommand url" -l s3-endpoint -d 'The endpoint of the S3 service [default: Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand url" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: Amazon\'s for the region]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand url" -l s3-region -d 'The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]' -r
 complete -c upload -n "__fish_upload_using_subcommand url" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand url" -l color -d 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]' -r -f -a "auto\t''
@@ -290,7 +290,7 @@ complete -c upload -n "__fish_upload_using_subcommand config" -l store-host -d '
 complete -c upload -n "__fish_upload_using_subcommand config" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE, SSL_CERT_FILE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand config" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand config" -l stall-after -d 'Reconnect if nothing moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
-complete -c upload -n "__fish_upload_using_subcommand config" -l s3-endpoint -d 'The endpoint of the S3 service [default: Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand config" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: Amazon\'s for the region]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand config" -l s3-region -d 'The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]' -r
 complete -c upload -n "__fish_upload_using_subcommand config" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand config" -l color -d 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]' -r -f -a "auto\t''
@@ -358,7 +358,7 @@ complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l quota -d 'Limits per owner: open=1000 unfinished uploads, outstanding=1TiB in these, total=10TiB including ready uploads [default: unlimited]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE, SSL_CERT_FILE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l s3-endpoint -d 'The endpoint of the S3 service [default: Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: Amazon\'s for the region]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l s3-region -d 'The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l color -d 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]' -r -f -a "auto\t''
@@ -446,7 +446,7 @@ complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_sub
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l quota -d 'Limits per owner: open=1000 unfinished uploads, outstanding=1TiB in these, total=10TiB including ready uploads [default: unlimited]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE, SSL_CERT_FILE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l s3-endpoint -d 'The endpoint of the S3 service [default: Amazon\'s for the region]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: Amazon\'s for the region]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l s3-region -d 'The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l color -d 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]' -r -f -a "auto\t''

@@ -27,7 +27,8 @@ pub enum Choice {
     Discard(usize),
     /// Continue this unfinished upload.
     Continue(usize),
-    /// Abort this unfinished upload of another file version, and begin a new one.
+    /// Abort this unfinished upload of another file version, or with another content type or
+    /// metadata, and begin a new one.
     Replace(usize),
     /// This file version was uploaded before.
     Completed(usize),
@@ -39,23 +40,26 @@ pub enum Choice {
 #[must_use]
 pub fn choose(candidates: &[Upload], version: &FileVersion, put: &PutRequest) -> Choice {
     let has_size = |upload: &Upload| upload.intent.version.size == version.size;
+    let has_attributes = |upload: &Upload| {
+        upload.intent.content_type == put.content_type && upload.intent.metadata == put.metadata
+    };
     let unfinished = candidates
         .iter()
         .position(|upload| upload.state.is_unfinished());
     if let Some(index) = unfinished {
         let upload = &candidates[index];
-        let has_attributes = upload.intent.content_type == put.content_type
-            && upload.intent.metadata == put.metadata;
         return match upload.state {
             _ if !has_size(upload) => Choice::Replace(index),
-            State::Creating if !has_attributes => Choice::Discard(index),
-            _ => Choice::Continue(index),
+            _ if has_attributes(upload) => Choice::Continue(index),
+            State::Creating => Choice::Discard(index),
+            _ => Choice::Replace(index),
         };
     }
     let completed = |test: &dyn Fn(&Upload) -> bool| {
-        candidates
-            .iter()
-            .position(|upload| upload.state.is_finished() && !put.force && test(upload))
+        candidates.iter().position(|upload| {
+            let may_be_there = upload.state.is_finished() && has_attributes(upload);
+            may_be_there && !put.force && test(upload)
+        })
     };
     if let Some(index) = completed(&|upload| upload.intent.version == *version) {
         return Choice::Completed(index);
@@ -323,14 +327,16 @@ mod tests {
     }
 
     #[test]
-    fn upload_that_has_not_begun_takes_new_attributes() {
+    fn upload_with_other_attributes_is_not_continued() {
         let other = PutRequest {
             content_type: "c/d".into(),
             ..put()
         };
         let chosen = |state| choose(&[upload(state, VERSION)], &VERSION, &other);
         assert_eq!(chosen(State::Creating), Choice::Discard(0));
-        assert_eq!(chosen(State::Uploading), Choice::Continue(0));
+        assert_eq!(chosen(State::Uploading), Choice::Replace(0));
+        assert_eq!(chosen(State::Completing), Choice::Replace(0));
+        assert_eq!(chosen(State::Completed), Choice::New);
     }
 
     /// A program can set the modification time back, but not the change time.

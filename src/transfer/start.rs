@@ -157,8 +157,12 @@ impl Engine<'_> {
             }
             Choice::Replace(index) => {
                 let upload = self.committer.take(&candidates[index])?;
-                let changed = self.emit_changed(item, &upload, "its size has changed");
-                tracing::info!(%changed, "beginning a new upload");
+                if upload.intent.version.size == version.size {
+                    tracing::info!("content type or metadata differ: beginning a new upload");
+                } else {
+                    let changed = self.emit_changed(item, &upload, "its size has changed");
+                    tracing::info!(%changed, "beginning a new upload");
+                }
                 let parts = self.committer.parts(upload.row)?;
                 ActiveUpload::new(item, put, source, upload, Stage::Aborting)?.with_parts(parts)
             }

@@ -353,3 +353,37 @@ fn empty_id_selects_no_upload() {
     world.upload(&["resume", &id]).run().succeeds();
     world.assert_holds_only(&file);
 }
+
+/// Uploads a file with these attributes, and asserts that the newest object has them.
+fn assert_attributes_arrive(world: &World, file: &Path, content_type: &str, build: &str) {
+    let before = world.store().objects();
+    let put = world.put(file).args(["--content-type", content_type]);
+    put.args(["--meta", &format!("build={build}")])
+        .run()
+        .succeeds();
+    let objects = world.store().objects();
+    let new: Vec<_> = objects.iter().filter(|key| !before.contains(key)).collect();
+    let [key] = new[..] else { panic!("{new:?}") };
+    let head = world.store().head(key);
+    assert_eq!(head.header("content-type"), Some(content_type));
+    assert_eq!(head.header("x-amz-meta-build"), Some(build));
+    assert_eq!(world.store().get(key), fs::read(file).unwrap());
+}
+
+#[test]
+fn new_attributes_of_an_uploaded_file_make_a_new_object() {
+    let world = World::new();
+    let file = world.sandbox.file("page", 1000);
+    world.put(&file).run().succeeds();
+    assert_attributes_arrive(&world, &file, "text/html", "7");
+    assert_attributes_arrive(&world, &file, "text/html", "8");
+}
+
+#[test]
+fn new_attributes_of_an_unfinished_upload_apply() {
+    let world = World::new();
+    let file = world.sandbox.file("page.bin", 8 * PART);
+    world.put_and_kill_after_parts(&file, 3);
+    assert_attributes_arrive(&world, &file, "text/html", "7");
+    world.assert_holds_only(&file);
+}

@@ -4,6 +4,7 @@
 
 use std::fs;
 
+use crate::support::command::Command;
 use crate::support::sandbox::Sandbox;
 
 #[test]
@@ -68,4 +69,43 @@ fn journal_path_can_be_set() {
         .run()
         .succeeds();
     assert!(listed.stdout().contains("film.bin"), "{listed}");
+}
+
+#[test]
+fn xdg_variables_suffice_without_a_home() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.file("film.bin", 10);
+    let directory = |name: &str| sandbox.path(name);
+    let upload = |args: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_upload"))
+            .without_env()
+            .env("XDG_STATE_HOME", directory("state"))
+            .env("XDG_DATA_HOME", directory("data"))
+            .env("XDG_CONFIG_HOME", directory("config"))
+            .args(args)
+    };
+    upload(&["put", "--backend", "embedded"])
+        .arg(&file)
+        .run()
+        .succeeds();
+    assert!(directory("state/upload").is_dir());
+    assert_eq!(upload(&["list", "--all"]).run().succeeds().lines().len(), 1);
+}
+
+#[test]
+fn endpoint_variables_of_aws_tools_are_used() {
+    for name in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"] {
+        let sandbox = Sandbox::new();
+        let config = |args: &[&str]| {
+            let command = sandbox.upload(["config"]).args(args);
+            command.env(name, "http://store.test:9000").run().succeeds()
+        };
+        assert!(
+            config(&[])
+                .stdout()
+                .contains("s3_endpoint = http://store.test:9000/")
+        );
+        let flag = config(&["--s3-endpoint", "http://other.test"]);
+        assert!(flag.stdout().contains("s3_endpoint = http://other.test/"));
+    }
 }

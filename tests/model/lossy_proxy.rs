@@ -10,8 +10,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-use crate::faults::{Call, FaultKind, Faults};
 use crate::bucket::{Bucket, Disconnected};
+use crate::faults::{Call, FaultKind, Faults};
 
 #[derive(Clone)]
 pub struct LossyProxy {

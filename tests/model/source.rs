@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use sha2::{Digest as _, Sha256};
 
-use crate::faults::Edit;
 use crate::bucket::Content;
+use crate::faults::Edit;
 use crate::support::PART;
 
 /// The source and its versions.

@@ -34,6 +34,33 @@ pub struct Directories {
     pub data: PathBuf,
 }
 
+impl Directories {
+    /// Returns `None` without a home directory.
+    fn of_home() -> Option<Self> {
+        let found = ProjectDirs::from("", "", "upload")?;
+        let state = found.state_dir();
+        Some(Self {
+            config: found.config_dir().to_owned(),
+            state: state.unwrap_or_else(|| found.data_local_dir()).to_owned(),
+            data: found.data_dir().to_owned(),
+        })
+    }
+
+    /// The directories of a user without a home, as in many containers. Returns `None` unless all
+    /// three variables are set to absolute paths (XDG Base Directory Specification).
+    fn of_xdg_variables() -> Option<Self> {
+        let directory = |name: &str| {
+            let base = PathBuf::from(env::var_os(name)?);
+            base.is_absolute().then(|| base.join("upload"))
+        };
+        Some(Self {
+            config: directory("XDG_CONFIG_HOME")?,
+            state: directory("XDG_STATE_HOME")?,
+            data: directory("XDG_DATA_HOME")?,
+        })
+    }
+}
+
 impl Environment {
     #[must_use]
     pub fn of_process() -> Self {
@@ -43,14 +70,7 @@ impl Environment {
                 stdout: io::stdout().is_terminal(),
                 stderr: io::stderr().is_terminal(),
             },
-            directories: ProjectDirs::from("", "", "upload").map(|found| Directories {
-                config: found.config_dir().to_owned(),
-                state: found
-                    .state_dir()
-                    .unwrap_or_else(|| found.data_local_dir())
-                    .to_owned(),
-                data: found.data_dir().to_owned(),
-            }),
+            directories: Directories::of_home().or_else(Directories::of_xdg_variables),
         }
     }
 
@@ -77,7 +97,9 @@ impl Environment {
                 Kind::DatabaseUnusable,
                 format!("there is no home directory for {noun}"),
             )
-            .with_hint(format!("set HOME{remedy}"))
+            .with_hint(format!(
+                "set HOME, or XDG_STATE_HOME, XDG_DATA_HOME and XDG_CONFIG_HOME{remedy}"
+            ))
         })
     }
 }

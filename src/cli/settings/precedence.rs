@@ -106,7 +106,22 @@ impl Settings {
         Ok(found.unwrap_or_else(|| Setting::default(Vec::new())))
     }
 
+    /// Without a flag, the variables of other AWS tools apply.
     pub(super) fn s3_endpoint_setting(&self, flags: &S3Args) -> Result<Option<Setting<Url>>> {
+        if flags.s3_endpoint.is_none() {
+            for name in ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"] {
+                let Some(text) = self.environment.text(name)? else {
+                    continue;
+                };
+                let url = s3_endpoint(&text).map_err(|reason| {
+                    let what = format!("could not use the value of {name}");
+                    Error::new(Kind::Config, what)
+                        .with_source(reason)
+                        .with_hint("set it to the URL of the S3 service, or use --s3-endpoint URL")
+                })?;
+                return Ok(Some(Setting::env(url, name)));
+            }
+        }
         self.text_flag_or_file(
             "s3_endpoint",
             flags.s3_endpoint.as_deref(),

@@ -6,9 +6,9 @@ use upload_types::wire::UploadState;
 
 use super::requests::Request;
 use super::state::ContractModel;
-use crate::faults::{Call, Fault, FaultKind};
 use crate::bucket::{BodyDigest, Bucket};
 use crate::expectations::{check_transition, matches_expected};
+use crate::faults::{Call, Fault, FaultKind};
 use crate::gateway::{LedgerRow, TestGateway, response_code};
 use crate::operations::{CompleteForm, Epoch, Operation, SIZES, Step, steps};
 use crate::upload_model::{UploadModel, is_over, variant_sha256};
