@@ -50,6 +50,8 @@ impl Journal {
     pub fn open(path: &Path) -> Result<Self> {
         dir_check::check(path)?;
         let path = upload_sqlite::prepare_path(path, &schema::SCHEMA)?;
+        // Another user may have created the directory in the meantime.
+        dir_check::check(&path)?;
         let (db, file, has_wal) = connect(&path)?;
         Ok(Self {
             db,

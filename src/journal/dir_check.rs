@@ -12,14 +12,12 @@ use upload_types::error::{Error, Kind, Result};
 
 /// Permission of others to write.
 const OTHERS_WRITE: u32 = 0o002;
-/// In a directory with this bit, only the owner of a file may remove it.
-const STICKY: u32 = 0o1000;
 
 /// Checks the directory of a journal or, if it does not exist, the nearest existing one above it.
 ///
 /// # Errors
-/// [`Kind::DatabaseUnusable`] for a directory that is a symbolic link, that every user may write
-/// to, or that belongs to another user than the effective one and root. The last rule also keeps
+/// [`Kind::DatabaseUnusable`] for a directory of a journal that is a symbolic link or that every
+/// user may write to, and for one that belongs to another user than the effective one and root. The last rule also keeps
 /// `sudo` from writing to the user's journal.
 pub fn check(journal: &Path) -> Result<()> {
     let directory = journal
@@ -37,7 +35,8 @@ pub fn check(journal: &Path) -> Result<()> {
                 "could not use {} for the journal: {reason}",
                 directory.display()
             );
-            let hint = "name a journal in a directory of your own with --journal FILE";
+            let hint = "create a directory with `mkdir -m 700 DIR`, and name a journal in it: \
+                        --journal DIR/journal.db";
             Err(Error::new(Kind::DatabaseUnusable, what).with_hint(hint))
         };
         let Ok(metadata) = fs::symlink_metadata(directory) else {
@@ -54,8 +53,9 @@ pub fn check(journal: &Path) -> Result<()> {
         if metadata.uid() != geteuid().as_raw() && metadata.uid() != 0 {
             return reject("it belongs to another user");
         }
-        let is_sticky = metadata.mode() & STICKY != 0;
-        if metadata.mode() & OTHERS_WRITE != 0 && (is_own || !is_sticky) {
+        // A directory above may be writable by all users, as volumes of containers are: the journal
+        // gets a new directory in it, which only this user can use.
+        if metadata.mode() & OTHERS_WRITE != 0 && is_own {
             return reject("every user may write to it");
         }
         return Ok(());
@@ -78,10 +78,10 @@ mod tests {
         let new = folder.path().join("new/state/journal.db");
         let is_rejected = |path: &Path| check(path).is_err();
         assert!(!is_rejected(&existing) && !is_rejected(&new));
-        set_mode(0o777);
-        assert!(is_rejected(&existing) && is_rejected(&new));
-        set_mode(0o1777);
-        assert!(is_rejected(&existing) && !is_rejected(&new));
+        for mode in [0o777, 0o1777, 0o2777] {
+            set_mode(mode);
+            assert!(is_rejected(&existing) && !is_rejected(&new), "{mode:o}");
+        }
         set_mode(0o700);
         let link = folder.path().join("link");
         symlink(folder.path(), &link).unwrap();

@@ -127,13 +127,18 @@ pub fn notice(event: &Event, sources: &Sources, verbose: u8) -> Option<String> {
             item,
             size: whole,
             parts: count,
+            resumed_bytes,
             ..
-        } if verbose > 0 => Some(format!(
-            "{}{} in {}",
-            prefix(sources.name(*item)),
-            size(*whole),
-            parts(*count)
-        )),
+        } if verbose > 0 => {
+            let is_there = *whole > 0 && resumed_bytes == whole;
+            Some(format!(
+                "{}{} in {}{}",
+                prefix(sources.name(*item)),
+                size(*whole),
+                parts(*count),
+                if is_there { ", already stored" } else { "" }
+            ))
+        }
         Event::Part {
             number,
             size: bytes,

@@ -12,6 +12,7 @@ use std::path::Path;
 use rustix::process::{Signal, geteuid};
 
 use crate::support::PART;
+use crate::support::command::Command;
 use crate::support::gateway::Gateway;
 use crate::support::sandbox::Sandbox;
 use crate::support::world::World;
@@ -133,6 +134,27 @@ fn journal_in_a_directory_that_others_control_is_rejected() {
         "a file was made in the rejected directory"
     );
     put(&dir.join("journal.db")).succeeds();
+}
+
+/// As with a volume of Kubernetes (emptyDir), or one with an fsGroup.
+#[test]
+fn home_that_all_users_may_write_to_gets_private_directories() {
+    for volume_mode in [0o777, 0o2777] {
+        let sandbox = Sandbox::new();
+        let file = sandbox.file("film.bin", 10);
+        let volume = sandbox.path("volume");
+        fs::create_dir(&volume).unwrap();
+        fs::set_permissions(&volume, Permissions::from_mode(volume_mode)).unwrap();
+        let put = Command::new(env!("CARGO_BIN_EXE_upload"))
+            .without_env()
+            .env("HOME", &volume)
+            .args(["put", "--backend", "embedded"])
+            .arg(&file);
+        put.run().succeeds();
+        for directory in [".local", ".local/state/upload", ".local/share/upload"] {
+            assert_eq!(mode(&volume.join(directory)), 0o700, "{directory}");
+        }
+    }
 }
 
 #[test]

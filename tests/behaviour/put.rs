@@ -387,3 +387,24 @@ fn new_attributes_of_an_unfinished_upload_apply() {
     assert_attributes_arrive(&world, &file, "text/html", "7");
     world.assert_holds_only(&file);
 }
+
+#[test]
+fn dry_run_distinguishes_uploaded_files_from_new_ones() {
+    let world = World::new();
+    let files = [
+        world.sandbox.file("old", 1000),
+        world.sandbox.file("new", 1000),
+    ];
+    world.put(&files[0]).run().succeeds();
+    let before = world.bytes_put();
+    let put = world.put(&files[0]).arg(&files[1]).arg("--dry-run");
+    let output = put.run().succeeds();
+    assert_eq!(world.bytes_put(), before);
+    let line = |name: &str| {
+        let stderr = output.stderr();
+        let mut lines = stderr.lines().filter(|line| line.starts_with(name));
+        lines.next().unwrap().to_owned()
+    };
+    assert!(line("old").contains("already stored"), "{output}");
+    assert!(!line("new").contains("already stored"), "{output}");
+}
