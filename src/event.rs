@@ -149,10 +149,11 @@ pub enum Event {
         #[serde(skip)]
         item: usize,
         upload: UploadId,
-        receipt: Receipt,
+        /// The path of the source, as the journal has it.
+        path: String,
         /// The object existed before this command ran.
-        #[serde(skip)]
-        already: bool,
+        already_stored: bool,
+        receipt: Box<Receipt>,
     },
     /// A source could not be uploaded.
     Failed {

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
 
 use rustix::fs::{Access, access};
+use serde::Serialize;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::receipt_target::{ReceiptMode, ReceiptTarget};
@@ -36,7 +37,7 @@ pub fn tee(
     let thread = thread::spawn(move || {
         while let Some(mut event) = events.blocking_recv() {
             match &mut event {
-                Event::Completed { receipt, .. } => receipts.write(receipt),
+                Event::Completed { path, receipt, .. } => receipts.write(path, receipt),
                 // The exit code includes a failure of this file.
                 Event::Exit { code, .. } => {
                     receipts.sync();
@@ -79,6 +80,15 @@ impl From<&Metadata> for FileIdentity {
     fn from(metadata: &Metadata) -> Self {
         Self::new(metadata.dev(), metadata.ino())
     }
+}
+
+/// A line of the file.
+#[derive(Serialize)]
+struct Line<'a> {
+    /// The path of the source.
+    path: &'a str,
+    #[serde(flatten)]
+    receipt: &'a Receipt,
 }
 
 struct ReceiptFile {
@@ -130,9 +140,9 @@ impl ReceiptFile {
         })
     }
 
-    fn write(&mut self, receipt: &Receipt) {
+    fn write(&mut self, path: &str, receipt: &Receipt) {
         if self.result.is_ok() {
-            self.result = serde_json::to_string(receipt)
+            self.result = serde_json::to_string(&Line { path, receipt })
                 .map_err(io::Error::other)
                 .and_then(|line| self.write_line(&line))
                 .map_err(|error| write_error(&self.path, error));

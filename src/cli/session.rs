@@ -251,8 +251,9 @@ impl Session {
         self.emit(Event::Completed {
             item: self.items,
             upload: id,
-            receipt,
-            already: true,
+            path: upload.intent.path.display().to_string(),
+            already_stored: true,
+            receipt: Box::new(receipt),
         });
         self.items += 1;
         self.summary.completed += 1;

@@ -17,8 +17,8 @@ const OTHERS_WRITE: u32 = 0o002;
 ///
 /// # Errors
 /// [`Kind::DatabaseUnusable`] for a directory of a journal that is a symbolic link or that every
-/// user may write to, and for one that belongs to another user than the effective one and root. The last rule also keeps
-/// `sudo` from writing to the user's journal.
+/// user may write to, and for one that belongs to another user than the effective one and root. The
+/// last rule also keeps `sudo` from writing to the user's journal.
 pub fn check(journal: &Path) -> Result<()> {
     let directory = journal
         .parent()

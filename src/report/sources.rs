@@ -116,7 +116,7 @@ impl Sources {
             Event::Completed {
                 item,
                 receipt,
-                already,
+                already_stored,
                 ..
             } => {
                 let source = self.known.entry(*item).or_default();
@@ -124,7 +124,8 @@ impl Sources {
                     source.name = file_name(receipt.key.as_str());
                 }
                 (source.size, source.confirmed, source.rate) = (receipt.size, receipt.size, 0);
-                (source.parts, source.already, source.ended) = (receipt.parts, *already, true);
+                (source.parts, source.already, source.ended) =
+                    (receipt.parts, *already_stored, true);
                 Some(*item)
             }
             Event::Failed { item, path, .. } => {

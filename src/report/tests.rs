@@ -59,8 +59,9 @@ fn completed(item: usize) -> Event {
     Event::Completed {
         item,
         upload,
-        receipt,
-        already: false,
+        path: String::new(),
+        already_stored: false,
+        receipt: Box::new(receipt),
     }
 }
 
@@ -69,8 +70,9 @@ fn already_completed(item: usize) -> Event {
     Event::Completed {
         item,
         upload,
-        receipt,
-        already: true,
+        path: String::new(),
+        already_stored: true,
+        receipt: Box::new(receipt),
     }
 }
 

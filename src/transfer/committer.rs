@@ -26,8 +26,6 @@ pub struct Committer<'a> {
     sender: &'a EventSender,
     records: Vec<Record>,
     events: Vec<Event>,
-    /// The paths of items in `events` that are completed.
-    completed_paths: Vec<(usize, String)>,
     deferred: Vec<Deferred>,
     /// When to commit; `None` if there is nothing to commit.
     due: Option<Instant>,
@@ -54,7 +52,6 @@ impl<'a> Committer<'a> {
             sender,
             records: Vec::new(),
             events: Vec::new(),
-            completed_paths: Vec::new(),
             deferred: Vec::new(),
             due: None,
         }
@@ -116,12 +113,6 @@ impl<'a> Committer<'a> {
         self.schedule();
     }
 
-    /// As [`Committer::emit`], for a completed item.
-    pub fn emit_completed(&mut self, item: usize, path: String, event: Event) {
-        self.completed_paths.push((item, path));
-        self.emit(event);
-    }
-
     /// Starts a task after the next commit, which is made at once.
     pub fn defer(&mut self, row: Option<i64>, task: BoxTask<TaskResult>) {
         self.deferred.push(Deferred { row, task });
@@ -179,14 +170,10 @@ impl<'a> Committer<'a> {
                 Event::Completed {
                     item,
                     upload,
-                    already: false,
+                    path,
+                    already_stored: false,
                     ..
-                } => {
-                    let mut paths = self.completed_paths.iter();
-                    let path = paths.find(|(completed, _)| *completed == item);
-                    let path = path.map(|(_, path)| path.clone()).unwrap_or_default();
-                    undone.push(Undone { item, upload, path });
-                }
+                } => undone.push(Undone { item, upload, path }),
                 Event::Part { .. } => {}
                 event => self.events.push(event),
             }
@@ -202,7 +189,6 @@ impl<'a> Committer<'a> {
     /// Reports the events and returns the tasks that waited for the commit.
     pub fn report(&mut self) -> Vec<Deferred> {
         self.due = None;
-        self.completed_paths.clear();
         crash::point("transfer.commit.written");
         for event in std::mem::take(&mut self.events) {
             self.sender.emit(event);

@@ -31,14 +31,13 @@ impl Engine<'_> {
 
     fn completed(&mut self, upload: VerifiedUpload) {
         self.summary.completed += 1;
-        let event = Event::Completed {
+        self.committer.emit(Event::Completed {
             item: upload.item,
             upload: upload.id,
-            receipt: *upload.receipt,
-            already: upload.already,
-        };
-        self.committer
-            .emit_completed(upload.item, upload.path, event);
+            path: upload.path,
+            already_stored: upload.already,
+            receipt: upload.receipt,
+        });
     }
 
     /// The status of an upload that waits for hooks.

@@ -146,3 +146,28 @@ fn receipt_file_in_a_missing_folder_is_an_error_before_anything_is_sent() {
         .exits(74);
     assert!(world.store().objects().is_empty());
 }
+
+#[test]
+fn receipts_and_events_name_the_path_of_each_source() {
+    let world = World::new();
+    let receipt = world.sandbox.path("receipt.json");
+    let (old, new) = (world.sandbox.file("old", 10), world.sandbox.file("new", 20));
+    world.put(&old).run().succeeds();
+    let put = world.put(&old).arg(&new).arg("--json");
+    let output = put.arg("--receipt").arg(&receipt).run().succeeds();
+    let values = |text: &str| -> Vec<serde_json::Value> {
+        let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+        lines.collect()
+    };
+    for (file, size, is_old) in [(&old, 10, true), (&new, 20, false)] {
+        let path = file.to_str().unwrap();
+        let of_file = |value: &&serde_json::Value| value["path"] == path;
+        let receipts = values(&fs::read_to_string(&receipt).unwrap());
+        assert_eq!(receipts.iter().find(of_file).unwrap()["size"], size);
+        let events = values(output.stdout());
+        let mut completed = events.iter().filter(|event| event["type"] == "completed");
+        let event = completed.find(|event| event["path"] == path).unwrap();
+        assert_eq!(event["receipt"]["size"], size);
+        assert_eq!(event["already_stored"], is_old);
+    }
+}

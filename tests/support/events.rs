@@ -69,6 +69,8 @@ pub enum Event {
     Completed {
         v: Version,
         upload: String,
+        path: String,
+        already_stored: bool,
         receipt: Receipt,
     },
     Failed {
@@ -147,12 +149,23 @@ pub fn event(line: &str) -> Event {
     serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
 }
 
-/// The receipts of a `--receipt` file.
+/// The receipts of a `--receipt` file. Each line also has the path of the source.
 #[track_caller]
 pub fn receipts(path: &std::path::Path) -> Vec<Receipt> {
     let text = std::fs::read_to_string(path).unwrap();
+    let receipt = |line| {
+        let mut value: serde_json::Value = serde_json::from_str(line)?;
+        let source = value
+            .as_object_mut()
+            .and_then(|fields| fields.remove("path"));
+        assert!(source.is_some_and(|path| path.is_string()), "{line}");
+        serde_json::from_value(value)
+    };
     text.lines()
-        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .map(|line| {
+            let receipt: Result<Receipt, serde_json::Error> = receipt(line);
+            receipt.unwrap_or_else(|error| panic!("{error}: {line}"))
+        })
         .collect()
 }
 

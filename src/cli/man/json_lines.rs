@@ -106,6 +106,12 @@ pub const EVENTS: &[LineDoc] = &[
         meaning: "The backend has verified the object; with --wait ready, its checks have accepted it.",
         fields: &[
             F("upload", "string", "upload id"),
+            F("path", "string", "path of the source"),
+            F(
+                "already_stored",
+                "boolean",
+                "true if the object existed before this command",
+            ),
             F("receipt", "object", "receipt, see below"),
         ],
     },
@@ -147,7 +153,7 @@ pub const EVENTS: &[LineDoc] = &[
     },
 ];
 
-/// The receipt in `completed`, which is also the line of a receipt file.
+/// The receipt in `completed`. A line of a receipt file has the same fields, and `path`.
 pub const RECEIPT: &[FieldDoc] = &[
     F("id", "string", "upload id"),
     F("backend", "string", "backend, as it was configured"),

@@ -147,7 +147,7 @@ fn events() -> String {
          The lines of other verbs are described in their pages.\n",
     );
     text.extend(EVENTS.iter().map(roff::line_doc));
-    text.push_str(".SS Receipt\nThe receipt in \\fBcompleted\\fR, and each line of the file of \\fB\\-\\-receipt\\fR.\n");
+    text.push_str(".SS Receipt\nThe receipt in \\fBcompleted\\fR, and each line of the file of \\fB\\-\\-receipt\\fR, which also has the \\fBpath\\fR of the source.\n");
     text.push_str(&roff::field_table(RECEIPT));
     text
 }

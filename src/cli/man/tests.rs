@@ -118,8 +118,9 @@ fn events() -> Vec<Event> {
         Event::Completed {
             item,
             upload: id(),
-            receipt: receipt.clone(),
-            already: false,
+            path: path.clone(),
+            already_stored: false,
+            receipt: Box::new(receipt.clone()),
         },
         Event::Failed {
             item,

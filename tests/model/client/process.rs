@@ -97,7 +97,7 @@ impl Process {
         let mut outcomes = Vec::new();
         while let Ok(event) = events.try_recv() {
             match event {
-                Event::Completed { receipt, .. } => outcomes.push(Ok(receipt)),
+                Event::Completed { receipt, .. } => outcomes.push(Ok(*receipt)),
                 Event::Failed { kind, .. } => outcomes.push(Err(kind)),
                 _ => {}
             }
