@@ -468,3 +468,26 @@ fn configuration_file_sets_every_option() {
             .then_some(())
     });
 }
+
+/// A typing error in `--ledger` must not create an empty ledger, of which the gateway knows
+/// nothing.
+#[test]
+fn verbs_that_read_a_ledger_create_none() {
+    let sandbox = Sandbox::new();
+    let path = sandbox.path("missing/ledger.db");
+    let ledger = format!("sqlite:{}", path.display());
+    for verb in [
+        &["token", "list"][..],
+        &["token", "revoke", "0123456789abcdef"],
+        &["sweep"],
+        &["sweep", "--dry-run"],
+    ] {
+        let command = sandbox.upload(["serve"]).args(verb);
+        command.args(["--ledger", &ledger]).run().exits(1);
+        assert!(!path.parent().unwrap().exists(), "{verb:?}");
+    }
+    let add = sandbox.upload(["serve", "token", "add", "me", "--ledger", &ledger]);
+    add.run().succeeds();
+    let list = sandbox.upload(["serve", "token", "list", "--ledger", &ledger]);
+    assert_eq!(list.run().succeeds().lines().len(), 1);
+}

@@ -439,6 +439,8 @@ fn unusable_ledger_hint_names_another() {
 #[test]
 fn unknown_token_hint_lists_tokens() {
     let sandbox = Sandbox::new();
+    let add = sandbox.upload(["serve", "token", "add", "me"]);
+    add.run().succeeds();
     let revoke = sandbox.upload(["serve", "token", "revoke", "nowhere"]);
     let output = revoke.run().exits(1);
     run(&sandbox, command(&output)).succeeds();

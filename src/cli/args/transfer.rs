@@ -28,7 +28,8 @@ pub struct TransferArgs {
     pub limit_rate: Option<LimitRate>,
     /// Write the receipts of completed uploads to this file, as JSON lines
     ///
-    /// The first receipt replaces the content of an existing file.
+    /// The first receipt replaces the content of an existing file. Without a receipt, no file is
+    /// created or changed.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub receipt: Option<PathBuf>,
     /// As --receipt, but append to an existing file

@@ -17,6 +17,22 @@ pub fn resolve(settings: &Settings, flag: Option<&str>) -> Result<LedgerConfig> 
     resolve_with(settings, flag, is_argument)
 }
 
+/// For verbs that read a ledger: they must not create one because of a typing error.
+///
+/// # Errors
+/// [`Kind::NotFound`] if there is no such file.
+pub fn check_exists(location: &LedgerConfig) -> Result<()> {
+    match location {
+        LedgerConfig::Sqlite(path) if matches!(path.try_exists(), Ok(false)) => {
+            let what = format!("there is no ledger {}", path.display());
+            Err(Error::new(Kind::NotFound, what).with_hint(
+                "name the ledger of the gateway with --ledger sqlite:FILE; `upload serve` creates it",
+            ))
+        }
+        LedgerConfig::Sqlite(_) | LedgerConfig::Postgres(_) => Ok(()),
+    }
+}
+
 fn resolve_with(
     settings: &Settings,
     flag: Option<&str>,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::ledger_location;
 use crate::cli::output;
 use crate::cli::settings::Settings;
 use crate::event;
@@ -57,6 +58,7 @@ struct Results {
 /// # Errors
 /// Those of the sweep; [`Kind::Temporary`] if an action could not be completed.
 pub async fn run(settings: &Settings, config: Config, mode: SweepMode) -> Result<()> {
+    ledger_location::check_exists(&config.ledger)?;
     let json = settings.json();
     // A gateway that has the embedded store open will not release it soon.
     let config = Config {

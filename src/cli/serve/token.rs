@@ -38,6 +38,9 @@ pub async fn run(settings: &Settings, verb: &TokenVerb) -> Result<()> {
     | TokenVerb::List { ledger }
     | TokenVerb::Revoke { ledger, .. }) = verb;
     let location = ledger_location::resolve(settings, ledger.ledger.as_deref())?;
+    if !matches!(verb, TokenVerb::Add { .. }) {
+        ledger_location::check_exists(&location)?;
+    }
     let ledger = Ledger::open(&location).await?;
     let json = settings.json();
     match verb {
