@@ -30,7 +30,7 @@ impl LocalGateway {
     /// Starts a gateway on a free port of loopback. Only this process has its token.
     ///
     /// # Errors
-    /// As [`upload_gateway::start`], with hints for a client.
+    /// As [`upload_gateway::start`].
     pub async fn start(target: &Target, lock_timeout: Duration) -> Result<Self> {
         let token = Token::new(format!(
             "{}{}",
@@ -38,9 +38,7 @@ impl LocalGateway {
             uuid::Uuid::new_v4().simple()
         ));
         let config = config(target, token.clone(), lock_timeout)?;
-        let running = upload_gateway::start(config)
-            .await
-            .map_err(with_client_hint)?;
+        let running = upload_gateway::start(config).await?;
         Ok(Self { running, token })
     }
 
@@ -114,19 +112,4 @@ fn config(target: &Target, token: Token, lock_timeout: Duration) -> Result<Confi
         store_lock_timeout: lock_timeout,
         drain_time: Duration::ZERO,
     })
-}
-
-/// Replaces a hint about a flag of `upload serve`, which clients do not have.
-fn with_client_hint(error: Error) -> Error {
-    let names_gateway_flag = error
-        .hint()
-        .is_some_and(|hint| hint.contains("--store-probe"));
-    if names_gateway_flag {
-        error.with_hint(
-            "use a store that enforces signed checksums; or run a gateway that accepts this store, \
-             and upload to it (see `upload serve --help`)",
-        )
-    } else {
-        error
-    }
 }

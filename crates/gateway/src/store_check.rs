@@ -210,8 +210,8 @@ fn assess(
     if policy == ProbePolicy::Require && !warnings.is_empty() {
         let text = format!("the store cannot prove uploads: {}", warnings.join("; "));
         return Err(Error::new(Kind::Config, text).with_hint(
-            "use a store that enforces signed checksums, or accept the risk with \
-             --store-probe warn",
+            "use a store that enforces signed checksums; or accept the risk: run a gateway with \
+             `upload serve --store-probe warn`, and upload to it",
         ));
     }
     if profile.support(Capability::Smuggling) != Support::Yes {
