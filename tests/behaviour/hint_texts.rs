@@ -69,9 +69,7 @@ const PRINTED_BY: &[(&str, &[&str])] = &[
 
 /// Texts that a verb prints although another one has their flag, with the file and the reason.
 const EXCEPTIONS: &[(&str, &str)] = &[
-    // `put` and `resume` replace this hint.
-    ("src/cli/local_gateway.rs", "--store-probe"),
-    // The ledger's place is asked for by the verbs below `serve` only.
+    // Only the verbs below `serve` need a ledger.
     ("src/cli/settings/resolve.rs", "--ledger"),
     // Words of a command for a hint.
     ("src/cli/cat.rs", "--force"),
