@@ -236,7 +236,7 @@ pub fn summary(event: &Event, sources: &Sources, now: Instant) -> Vec<String> {
             size(whole)
         ));
     }
-    // The failure of a single source has said so.
+    // The failure of a single source was reported before.
     if *resumable && *uploads > 1 {
         lines.push(format!(
             "to continue the unfinished uploads: {}",

@@ -198,7 +198,7 @@ impl ConcurrencyLimiter {
     pub fn on_throttled(&mut self, now: Instant, since: Instant) {
         if let Some(cut) = &mut self.cut {
             cut.last_request = now;
-            // A request from before the cut, or shortly after it, says nothing new.
+            // A request from before the cut, or shortly after it, belongs to the same throttling.
             if since < cut.at || now.saturating_duration_since(cut.at) < CUT_INTERVAL {
                 return;
             }
@@ -446,7 +446,7 @@ impl ConcurrencyLimiter {
         self.window = Window::new(now);
     }
 
-    /// There were too few parts to send: the window says nothing about the link.
+    /// There were too few parts to send: the window does not measure the link.
     fn discard_window(&mut self, now: Instant) {
         if let Phase::Probe(before) = self.phase {
             self.reject_probe(now, before);

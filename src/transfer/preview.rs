@@ -156,7 +156,7 @@ impl Preview<'_> {
     }
 }
 
-/// `None` for an upload that the backend does not have any more: a real run begins another one.
+/// `None` for an upload that the backend no longer has: a real run begins another one.
 fn unless_gone<T>(result: Result<T>) -> Result<Option<T>> {
     match result {
         Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Gone) => Ok(None),

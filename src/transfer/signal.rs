@@ -11,7 +11,7 @@ pub async fn stop_signal(stop: &mut watch::Receiver<Option<u8>>) -> u8 {
             return signal;
         }
         if stop.changed().await.is_err() {
-            // The sender is gone: no signal can come any more.
+            // The sender is closed: no further signal arrives.
             std::future::pending::<()>().await;
         }
     }

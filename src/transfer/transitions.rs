@@ -147,7 +147,7 @@ impl Engine<'_> {
         }
     }
 
-    /// Repeats a failed call later. If the backend does not have the upload any more, begins
+    /// Repeats a failed call later. If the backend no longer has the upload, begins
     /// another one.
     fn on_call_failed(&mut self, upload: &mut ActiveUpload, error: Error) -> Result<Next> {
         if matches!(error.kind(), Kind::NotFound | Kind::Gone) {

@@ -13,7 +13,7 @@ use crate::metrics::metrics;
 use upload_s3::Fault;
 use upload_types::wire::{BatchBody, BatchOutcome, Code, Problem};
 
-/// Seconds until a request is worth repeating after a failure of the ledger or the store.
+/// Seconds until a client may repeat a request after a failure of the ledger or the store.
 const FAILURE_RETRY_SECONDS: u64 = 2;
 /// Seconds until other uploads of the owner may have ended.
 const QUOTA_RETRY_SECONDS: u64 = 10;

@@ -24,7 +24,7 @@ pub struct Changes<'c> {
 pub(super) struct FileChanges {
     /// Files that new rows name.
     pub(super) referenced: Vec<NewPartFile>,
-    /// Upload ids, and files of them that no row names any more.
+    /// Upload ids, and files of them that no row names.
     pub(super) freed: Vec<(String, Vec<FileName>)>,
 }
 

@@ -146,7 +146,7 @@ impl PartFiles {
         let _ = self.flusher.send(file);
     }
 
-    /// Removes files of an upload id that no row names any more, once no reader holds them.
+    /// Removes files of an upload id that no row names, once no reader holds them.
     pub fn remove_when_unread(&self, upload_id: &str, names: Vec<FileName>) {
         let mut readers = lock(&self.readers);
         if readers.counts.contains_key(upload_id) {

@@ -19,7 +19,7 @@ use upload_types::error::{Error, Kind, Result};
 
 const MAX_NAME_BYTES: usize = 64;
 const MIN_SECRET_BYTES: usize = 16;
-/// Leaves room for the longest key behind the prefix.
+/// Leaves room for the longest key after the prefix.
 const MAX_QUARANTINE_PREFIX_BYTES: usize = 256;
 /// The first key segment of all uploads.
 const UPLOADS_PREFIX: &str = "uploads";

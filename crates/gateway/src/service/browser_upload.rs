@@ -35,7 +35,7 @@ use upload_types::{ETag, Key, PartNumber};
 const COMPLETE_TIMEOUT: Duration = Duration::from_mins(2);
 /// The delays between attempts to complete while another gateway completes the upload.
 const COMPLETE_BACKOFF: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
-/// Seconds until a complete is worth repeating after it has timed out.
+/// Seconds until a client may repeat a complete after it has timed out.
 const TIMEOUT_RETRY_SECONDS: u64 = 5;
 
 /// Names an upload by its id and by the name of its object in the bucket. Both must match.

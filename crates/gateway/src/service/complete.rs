@@ -31,7 +31,7 @@ use upload_types::sync::lock;
 use upload_types::wire::{Code, CompleteRequest, Receipt, UploadState};
 use upload_types::{Checksum, UploadId};
 
-/// Seconds until a complete is worth repeating after its task has panicked.
+/// Seconds until a client may repeat a complete after its task has panicked.
 const PANIC_RETRY_SECONDS: u64 = 2;
 
 impl Service {

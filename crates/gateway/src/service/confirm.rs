@@ -19,7 +19,7 @@ use crate::validation;
 use upload_types::Key;
 use upload_types::wire::{Code, UploadState};
 
-/// Seconds until an event is worth repeating.
+/// Seconds until the store may repeat an event.
 const RETRY_SECONDS: u64 = 2;
 
 /// The result of an event.
