@@ -36,9 +36,6 @@ pub async fn run(settings: &Settings, flags: &ResumeArgs, commands: HintCommands
     session.announce(uploads.iter().map(|upload| upload.intent.version.size));
     let mut by_backend: BTreeMap<String, Vec<Item>> = BTreeMap::new();
     for upload in uploads {
-        if session.report_finished(&upload) {
-            continue;
-        }
         by_backend
             .entry(upload.intent.backend.clone())
             .or_default()

@@ -19,7 +19,7 @@ use super::settings::{Settings, Target, Transfer};
 use super::{rate_signals, receipt_file, resource_limits, signals};
 use crate::backend::Limiter;
 use crate::event::{self, Event, EventSender};
-use crate::journal::{Journal, Upload};
+use crate::journal::Journal;
 use crate::report::{self, Reporter};
 use crate::transfer::{self, GiveUp, Item, Jobs, Summary, WaitFor};
 use upload_types::UploadId;
@@ -239,25 +239,6 @@ impl Session {
         self.summary.bytes_skipped += summary.bytes_skipped;
         self.summary.resumable |= summary.resumable;
         handle.close().await;
-    }
-
-    /// Reports an upload that is finished and needs no call to its backend; returns false for any
-    /// other.
-    pub fn report_finished(&mut self, upload: &Upload) -> bool {
-        let finished = upload.id.clone().zip(upload.receipt.clone());
-        let Some((id, receipt)) = finished.filter(|_| self.wait == WaitFor::Verified) else {
-            return false;
-        };
-        self.emit(Event::Completed {
-            item: self.items,
-            upload: id,
-            path: upload.intent.path.display().to_string(),
-            already_stored: true,
-            receipt: Box::new(receipt),
-        });
-        self.items += 1;
-        self.summary.completed += 1;
-        true
     }
 
     fn fail_all(&mut self, items: &[Item], error: &Error) {

@@ -1,13 +1,13 @@
 //! The meaning of a status that ends an upload.
 
 use upload_types::error::{Error, Kind};
-use upload_types::wire::{UploadState, UploadStatus};
+use upload_types::wire::{ObjectState, UploadState, UploadStatus};
 
 /// How much of a hook's reason is shown, in characters.
 const MAX_REASON_CHARS: usize = 500;
 
-/// The error for an upload that the backend has ended: [`Kind::CheckFailed`] if a hook has rejected
-/// the object, otherwise [`Kind::Gone`].
+/// The error for an upload that has no object, or never gets one: [`Kind::CheckFailed`] if a hook
+/// has rejected the object, otherwise [`Kind::Gone`].
 pub fn terminal_error(status: &UploadStatus) -> Error {
     if let (UploadState::Rejected, Some(reason)) = (status.state, &status.reason) {
         let reason: String = reason.chars().take(MAX_REASON_CHARS).collect();
@@ -15,7 +15,11 @@ pub fn terminal_error(status: &UploadStatus) -> Error {
             "the backend's checks rejected the object: {reason}"
         ));
     }
-    let what = format!("the backend reports the upload as {}", status.state.name());
+    let what = match status.object {
+        Some(ObjectState::Missing) => "the store no longer has the object".to_owned(),
+        Some(ObjectState::Replaced) => "the store has another object in its place".to_owned(),
+        _ => format!("the backend reports the upload as {}", status.state.name()),
+    };
     Error::new(Kind::Gone, what).with_hint("run `upload put FILE` to begin a new upload")
 }
 

@@ -13,6 +13,7 @@ use super::active_upload::{ActiveUpload, Stage};
 use super::ended_upload::terminal_error;
 use super::engine::Engine;
 use super::options::Summary;
+use super::resume::{self, Presence};
 use super::retry::{self, Attempt, Verdict};
 use super::signal::interrupted;
 use super::wait_ready::{VerifiedUpload, Waiting};
@@ -54,12 +55,13 @@ impl Engine<'_> {
 
     fn on_wait_status(&mut self, index: usize, mut waiting: Waiting, status: &UploadStatus) {
         let now = Instant::now();
-        match status.state {
-            UploadState::Ready => {
+        let is_ready = status.state == UploadState::Ready || !self.waits.is_used();
+        match resume::presence(status) {
+            Presence::There if is_ready => {
                 self.last_success = now;
                 self.completed(waiting.upload);
             }
-            UploadState::Verified => {
+            Presence::There => {
                 self.last_success = now;
                 if waiting.is_first_poll() {
                     self.committer.emit(Event::Waiting {
@@ -70,7 +72,7 @@ impl Engine<'_> {
                 waiting.poll_later(now);
                 self.waits.put_back(index, waiting);
             }
-            _ => {
+            Presence::Gone | Presence::Rejected(_) => {
                 let error = terminal_error(status);
                 let row = waiting.upload.row;
                 self.committer.record(match error.kind() {

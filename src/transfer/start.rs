@@ -92,7 +92,8 @@ impl Engine<'_> {
             match one {
                 Started::Upload(upload) => self.launch(upload),
                 Started::New(put, source) => new.push((item, put, source)),
-                Started::Completed(upload) => self.verified(*upload),
+                // A record in the journal is no proof that the store still has the object.
+                Started::Completed(upload) => self.waits.add(*upload),
             }
         }
         self.start_new(new);

@@ -1,4 +1,5 @@
-//! `--wait ready`: verified uploads whose hooks are waited for. Their status is polled.
+//! Verified uploads whose status is polled: until the hooks have decided (`--wait ready`), or once,
+//! if the journal has their receipt from an earlier run.
 //!
 //! Not here: what a status means for the run (`finish`).
 
@@ -28,7 +29,7 @@ pub struct VerifiedUpload {
     pub already: bool,
 }
 
-/// A verified upload that waits for the backend's hooks.
+/// A verified upload whose status is polled.
 pub struct Waiting {
     pub upload: VerifiedUpload,
     pub failures: Failures,

@@ -78,3 +78,18 @@ fn status_reports_that_the_store_has_lost_the_object() {
     world.store().delete(&key);
     assert_eq!(status(), "missing");
 }
+
+#[test]
+fn resume_of_a_finished_upload_asks_the_store() {
+    let world = World::new();
+    let (_, key, id) = uploaded(&world);
+    let receipt = world.sandbox.path("receipt.json");
+    let resume = || world.resume().arg(&id).arg("--receipt").arg(&receipt);
+    let output = resume().run().succeeds();
+    assert!(location(output).contains(&key));
+    std::fs::remove_file(&receipt).unwrap();
+    world.store().delete(&key);
+    let output = resume().run().exits(1);
+    assert_eq!(output.stdout(), "");
+    assert!(!receipt.exists());
+}
