@@ -91,7 +91,7 @@ fn adapt_hint(verb: &Verb, error: Error, commands: &HintCommands) -> Error {
     match verb {
         Verb::Put(_) | Verb::Resume(_) => hints::with_commands(error, commands),
         #[cfg(feature = "gateway")]
-        Verb::Serve(_) => hints::for_gateway(error),
+        Verb::Serve(_) => error,
         _ => hints::for_query(error, commands),
     }
 }

@@ -79,8 +79,6 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     // Names of settings of `put`, checked when its flags are combined.
     ("src/cli/settings/resolve.rs", "--name"),
     ("src/cli/settings/resolve.rs", "--meta"),
-    // The hint for `serve`, beside that for other verbs.
-    ("src/cli/hints.rs", "--ledger"),
 ];
 
 fn root() -> PathBuf {

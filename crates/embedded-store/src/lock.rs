@@ -58,7 +58,9 @@ impl StoreLock {
                 Err(TryLockError::WouldBlock) => {
                     let (dir, holder) = (dir.display(), holder(&mut file));
                     let text = format!("could not open the store in {dir}: {holder}");
-                    return Err(Error::new(Kind::Busy, text));
+                    return Err(Error::new(Kind::Busy, text).with_hint(
+                        "wait until that process ends, or stop it; then run the command again",
+                    ));
                 }
                 Err(TryLockError::Error(error)) => return Err(unusable(error)),
             }

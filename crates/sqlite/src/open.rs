@@ -86,7 +86,9 @@ pub(crate) fn open_with_mode(
                 schema.name,
                 path.display()
             );
-            Error::new(Kind::Busy, text).with_source(error)
+            Error::new(Kind::Busy, text)
+                .with_source(error)
+                .with_hint("wait until that process ends, or stop it; then run the command again")
         }
         _ => schema.cannot_open(path).with_source(error),
     };
