@@ -12,6 +12,7 @@ use rusqlite::Connection;
 
 use crate::support::command::{Command, Running};
 use crate::support::events::{Event, events};
+use crate::support::requirements::skip;
 use crate::support::sandbox::Sandbox;
 use crate::support::world::World;
 use crate::support::{PART, files};
@@ -230,7 +231,7 @@ fn with_tmpfs(sandbox: &Sandbox, script: &str) -> Option<Command> {
         .arg(&dir)
         .run();
     if mount.code() != Some(0) {
-        eprintln!("SKIPPED: cannot mount a tmpfs: {}", mount.stderr().trim());
+        skip(&format!("cannot mount a tmpfs: {}", mount.stderr().trim()));
         return None;
     }
     Some(
