@@ -8,7 +8,7 @@ use super::hint_commands::HintCommands;
 use super::receipt_file::FileIdentity;
 use super::session::Session;
 use super::settings::{PutOptions, Settings, Target};
-use crate::transfer::{self, Item, OnChange, PutRequest};
+use crate::transfer::{self, Item, OnChange, PutRequest, TypeOrigin};
 use upload_types::error::Result;
 
 /// The longest name that a backend accepts, in characters.
@@ -70,6 +70,10 @@ fn put(path: &Path, options: &PutOptions) -> PutRequest {
     PutRequest {
         path: path.to_path_buf(),
         content_type: options.content_type.clone().unwrap_or_else(guessed_type),
+        type_origin: match options.content_type {
+            Some(_) => TypeOrigin::Requested,
+            None => TypeOrigin::Guessed,
+        },
         name,
         metadata: options.metadata.clone(),
         part_size: options.part_size,

@@ -61,7 +61,7 @@ pub use concurrency::Jobs;
 pub use deadline::GiveUp;
 pub use engine::run;
 pub use handshake::handshake;
-pub use options::{Item, OnChange, Options, PutRequest, Summary, WaitFor};
+pub use options::{Item, OnChange, Options, PutRequest, Summary, TypeOrigin, WaitFor};
 pub use plan_error::plan_error;
 pub use preview::preview;
 pub use resume::{Choice, agreed_parts, choose};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::concurrency::Jobs;
 use super::deadline::GiveUp;
-use crate::journal::Upload;
+use crate::journal::{Intent, Upload};
 
 /// How to run.
 #[derive(Debug, Clone)]
@@ -49,12 +49,44 @@ pub struct PutRequest {
     pub path: PathBuf,
     pub name: String,
     pub content_type: String,
+    pub type_origin: TypeOrigin,
     pub metadata: BTreeMap<String, String>,
     /// In bytes.
     pub part_size: Option<u64>,
     /// Make a new object even if this version of the source is already there.
     pub force: bool,
     pub on_change: OnChange,
+}
+
+impl PutRequest {
+    /// Whether an upload with this intent has the content type and the metadata that the user
+    /// requested, if any.
+    pub(super) fn accepts_attributes_of(&self, intent: &Intent) -> bool {
+        let has_type = match self.type_origin {
+            TypeOrigin::Requested => intent.content_type == self.content_type,
+            TypeOrigin::Guessed => true,
+        };
+        has_type && (self.metadata.is_empty() || intent.metadata == self.metadata)
+    }
+
+    /// The request with the attributes of an upload that it continues.
+    #[must_use]
+    pub(super) fn with_attributes_of(self, intent: &Intent) -> Self {
+        Self {
+            content_type: intent.content_type.clone(),
+            metadata: intent.metadata.clone(),
+            ..self
+        }
+    }
+}
+
+/// The origin of the content type of a put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TypeOrigin {
+    /// The user named it. An upload with another type is not continued.
+    Requested,
+    /// It follows from the name of the file. An upload that was begun with another type keeps that.
+    Guessed,
 }
 
 /// What to do about a source that changes while it is uploaded.

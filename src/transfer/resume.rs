@@ -40,9 +40,7 @@ pub enum Choice {
 #[must_use]
 pub fn choose(candidates: &[Upload], version: &FileVersion, put: &PutRequest) -> Choice {
     let has_size = |upload: &Upload| upload.intent.version.size == version.size;
-    let has_attributes = |upload: &Upload| {
-        upload.intent.content_type == put.content_type && upload.intent.metadata == put.metadata
-    };
+    let has_attributes = |upload: &Upload| put.accepts_attributes_of(&upload.intent);
     let unfinished = candidates
         .iter()
         .position(|upload| upload.state.is_unfinished());
@@ -227,7 +225,7 @@ pub fn check_receipt(receipt: &Receipt, plan: &Plan, checksum: &Checksum) -> Res
 mod tests {
     use super::*;
     use crate::journal::Intent;
-    use crate::transfer::options::OnChange;
+    use crate::transfer::options::{OnChange, TypeOrigin};
 
     fn number(n: u32) -> PartNumber {
         n.try_into().unwrap()
@@ -291,6 +289,7 @@ mod tests {
             path: "/f".into(),
             name: "f".into(),
             content_type: "a/b".into(),
+            type_origin: TypeOrigin::Requested,
             metadata: BTreeMap::new(),
             part_size: None,
             force: false,
@@ -337,6 +336,14 @@ mod tests {
         assert_eq!(chosen(State::Uploading), Choice::Replace(0));
         assert_eq!(chosen(State::Completing), Choice::Replace(0));
         assert_eq!(chosen(State::Completed), Choice::New);
+        let guessed = PutRequest {
+            type_origin: TypeOrigin::Guessed,
+            ..other.clone()
+        };
+        let chosen = |state| choose(&[upload(state, VERSION)], &VERSION, &guessed);
+        assert_eq!(chosen(State::Creating), Choice::Continue(0));
+        assert_eq!(chosen(State::Uploading), Choice::Continue(0));
+        assert_eq!(chosen(State::Completed), Choice::Completed(0));
     }
 
     /// A program can set the modification time back, but not the change time.

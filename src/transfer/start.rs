@@ -11,7 +11,7 @@ use super::active_upload::{ActiveUpload, Stage};
 use super::backend_calls::restore_state;
 use super::committer::same_error;
 use super::engine::Engine;
-use super::options::{Item, OnChange, PutRequest};
+use super::options::{Item, OnChange, PutRequest, TypeOrigin};
 use super::plan_error::plan_error;
 use super::resume::{self, Choice};
 use super::wait_ready::VerifiedUpload;
@@ -172,6 +172,7 @@ impl Engine<'_> {
                 if !upload.state.is_unfinished() {
                     return self.choose_again(item, put, source);
                 }
+                let put = put.with_attributes_of(&upload.intent);
                 self.continued(item, put, source, upload)?
             }
         };
@@ -218,6 +219,7 @@ impl Engine<'_> {
             path: intent.path,
             name: intent.name,
             content_type: intent.content_type,
+            type_origin: TypeOrigin::Requested,
             metadata: intent.metadata,
             part_size: Some(intent.part_size),
             force: false,

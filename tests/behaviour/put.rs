@@ -408,3 +408,26 @@ fn dry_run_distinguishes_uploaded_files_from_new_ones() {
     assert!(line("old").contains("already stored"), "{output}");
     assert!(!line("new").contains("already stored"), "{output}");
 }
+
+#[test]
+fn attributes_that_are_not_repeated_are_kept() {
+    let world = World::new();
+    let file = world.sandbox.file("page.bin", 8 * PART);
+    let put = || world.put(&file).arg("--json");
+    let typed = put().args(["--content-type", "text/html", "--meta", "build=7"]);
+    // Stops when some parts are stored.
+    let mut running = world.run_until_blocked(typed, 5 * PART);
+    running.wait_for("a stored part", |running| {
+        running.stdout().contains("\"type\":\"part\"").then_some(())
+    });
+    running.kill9();
+    world.part_proxy().unblock();
+    put().run().succeeds();
+    let before = world.bytes_put();
+    put().run().succeeds();
+    assert_eq!(world.bytes_put(), before, "the upload is there");
+    world.assert_holds_only(&file);
+    let head = world.store().head(&world.store().objects()[0]);
+    assert_eq!(head.header("content-type"), Some("text/html"));
+    assert_eq!(head.header("x-amz-meta-build"), Some("7"));
+}

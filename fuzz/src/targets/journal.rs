@@ -115,6 +115,7 @@ pub fn journal(bytes: &[u8]) {
             path: "/film".into(),
             name: "film".into(),
             content_type: "a/b".into(),
+            type_origin: transfer::TypeOrigin::Requested,
             metadata: BTreeMap::new(),
             part_size: None,
             force: false,

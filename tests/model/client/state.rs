@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
 use upload::journal::Journal;
-use upload::transfer::{Item, OnChange, PutRequest};
+use upload::transfer::{Item, OnChange, PutRequest, TypeOrigin};
 
 use crate::bucket::Bucket;
 use crate::gateway::TestGateway;
@@ -42,6 +42,7 @@ impl Case {
             path: self.source.lock().unwrap().path.clone(),
             name: "film.mov".into(),
             content_type: "video/mp4".into(),
+            type_origin: TypeOrigin::Requested,
             metadata: BTreeMap::new(),
             part_size: Some(PART),
             force: false,
