@@ -1,5 +1,5 @@
 //! Hints that depend on the verb: the commands in hints are completed, and a failure of network or
-//! store, whose remedy is another one for each group of verbs, gets a hint here.
+//! store, whose remedy differs between groups of verbs, gets a hint here.
 //!
 //! Not here: all other hints. Each is attached where its error is made.
 
@@ -19,7 +19,7 @@ pub fn with_commands(error: Error, commands: &HintCommands) -> Error {
     }
 }
 
-/// Adapts the hint of an error to the verbs that ask the journal or a backend.
+/// Adapts the hint of an error to the verbs that query the journal or a backend.
 #[must_use]
 pub fn for_query(error: Error, commands: &HintCommands) -> Error {
     with_commands(add_missing_hint(error, query_hint), commands)
