@@ -14,7 +14,7 @@ fn main() -> ExitCode {
         }
     };
     let result = runtime.block_on(upload::cli::run());
-    // A read that hangs, on a lost network file system, must not keep the process alive.
+    // A read that hangs, such as on a lost network file system, must not keep the process alive.
     runtime.shutdown_background();
     ExitCode::from(upload::cli::exit_code(result))
 }

@@ -71,8 +71,8 @@ impl Aborter<'_> {
         }
     }
 
-    /// Aborts an upload that only its backend may know. Without a backend, or if the argument is
-    /// not an id, the error is `not_found`.
+    /// Aborts an upload that is not in the journal. Without a backend, or if the argument is not an
+    /// id, the error is `not_found`.
     async fn abort_orphan(&self, id: &OsStr, not_found: Error) -> Result<UploadId> {
         let id = id.to_str().and_then(|id| id.parse::<UploadId>().ok());
         let target = self.settings.target(self.backend_flag, &self.connection);
@@ -96,7 +96,7 @@ impl Aborter<'_> {
         handle.close().await;
         let unconfirmed = match aborted {
             Ok(()) => None,
-            // The backend has no part of it.
+            // The backend has nothing to abort.
             Err(error)
                 if matches!(
                     error.kind(),
@@ -105,7 +105,7 @@ impl Aborter<'_> {
             {
                 None
             }
-            // It is abandoned nevertheless, since nothing more can be learnt about it.
+            // The upload is abandoned all the same: a repetition could not confirm it either.
             Err(error) if error.kind() == Kind::Unconfirmed => Some(error),
             Err(error) => return Err(error),
         };
@@ -115,8 +115,8 @@ impl Aborter<'_> {
     }
 }
 
-/// Aborts regardless of the holder: the user asked for it. An upload without a response to its
-/// begin is begun again, to learn its id.
+/// Aborts regardless of the holder: the user asked for it. If the journal has no id, because no
+/// response to the request to begin arrived, the request is repeated to learn the id.
 async fn abort_at_backend(backend: &Backend, upload: &Upload) -> Result<()> {
     transfer::restore_state(backend, upload);
     if let Some(id) = &upload.id {
@@ -124,7 +124,7 @@ async fn abort_at_backend(backend: &Backend, upload: &Upload) -> Result<()> {
     }
     if !backend.capabilities().durable {
         output::eprint_line(
-            "if the upload had begun, an empty multipart upload stays behind in the store: the backend cannot be asked for it",
+            "if the upload had begun, an empty multipart upload remains in the store: this backend cannot look up its id",
         );
         return Ok(());
     }

@@ -80,7 +80,7 @@ impl BackendHandle {
         })
     }
 
-    /// Parsing the backend has rejected it already in such a build.
+    /// Not reached: in such a build, [`BackendSpec::parse`] rejects these backends.
     #[cfg(not(feature = "gateway"))]
     #[expect(clippy::unused_async, reason = "awaited in builds with a gateway")]
     async fn in_process(target: &Target, _: Duration, _: Arc<Limiter>) -> Result<Self> {
@@ -95,7 +95,7 @@ impl BackendHandle {
         &self.backend
     }
 
-    /// The backend as journal and receipts name it.
+    /// The name of the backend in journal and receipts.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -127,17 +127,17 @@ impl BackendHandle {
 }
 
 fn options(connection: &Connection, limiter: Arc<Limiter>, gateway: GatewayPlace) -> Options {
-    let own = gateway == GatewayPlace::InProcess;
+    let in_process = gateway == GatewayPlace::InProcess;
     Options {
         network: connection.network.clone(),
         allow_insecure_http: connection.allow_insecure_http,
         store_hosts: connection.store_hosts.clone(),
-        headers: if own {
+        headers: if in_process {
             Vec::new()
         } else {
             connection.headers.clone()
         },
-        in_process: own,
+        in_process,
         limiter,
         stall_after: connection.stall_after,
     }

@@ -143,7 +143,7 @@ fn bucket_and_prefix(text: &str, wrong_kind: Kind) -> Result<BackendSpec> {
     if !(3..=63).contains(&bucket.len()) || !bucket.bytes().all(is_bucket_byte) {
         return Err(Error::new(
             wrong_kind,
-            "the name of a bucket has 3 to 63 lower-case letters, digits, dots and dashes",
+            "the name of a bucket must have 3 to 63 lower-case letters, digits, dots and dashes",
         ));
     }
     let prefix = prefix.trim_matches('/');
@@ -152,7 +152,7 @@ fn bucket_and_prefix(text: &str, wrong_kind: Kind) -> Result<BackendSpec> {
     if prefix.len() > 512 || (!prefix.is_empty() && prefix.split('/').any(is_wrong)) {
         return Err(Error::new(
             wrong_kind,
-            "a prefix has at most 512 bytes and no empty, `.` or `..` segment",
+            "a prefix must have at most 512 bytes and no empty, `.` or `..` segment",
         ));
     }
     Ok(BackendSpec::S3 {

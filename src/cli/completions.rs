@@ -23,7 +23,7 @@ pub fn script(shell: Shell) -> Vec<u8> {
     script
 }
 
-/// The command line, with a flat `help`: clap's own repeats every verb below it.
+/// The command line, with a flat verb `help`: that of clap repeats every verb below itself.
 fn command() -> Command {
     let command = args::command().disable_help_subcommand(true);
     let verbs: Vec<PossibleValue> = command

@@ -1,8 +1,8 @@
 //! The client's configuration file: TOML, keys named like the flags, and tables `[profile.NAME]`
 //! that override the top level.
 //!
-//! Reads the file and checks its shape. Not here: the meaning of a value (`parse`), and which
-//! source wins (`settings`).
+//! Reads the file and checks its shape. Not here: the meaning of a value (`parse`), and the
+//! precedence of the sources of a setting (`settings`).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -141,7 +141,7 @@ impl ConfigFile {
             .or_else(|| key(&self.top).map(|value| (value, None)))
     }
 
-    /// Resolves a path of the file: relative paths start at its directory.
+    /// Resolves a path in the file: a relative path starts at the directory of the file.
     pub fn resolve(&self, path: &Path) -> PathBuf {
         self.path
             .parent()
@@ -149,7 +149,7 @@ impl ConfigFile {
     }
 }
 
-/// The text of the configuration file at `path`; of a missing optional file, nothing.
+/// The text of the configuration file at `path`; empty if an optional file is missing.
 ///
 /// # Errors
 /// [`Kind::Config`] for a file that cannot be read or that other users may write.

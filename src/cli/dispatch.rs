@@ -26,7 +26,7 @@ pub async fn run() -> anyhow::Result<u8> {
     if let (Err(error), Verb::Put(_) | Verb::Resume(_), true) =
         (&result, &command_line.verb, command_line.global.json)
     {
-        // The event stream ends with an exit event even if nothing could begin.
+        // The event stream ends with an exit event even if the run fails before its session begins.
         session::print_exit_event(error)?;
     }
     Ok(result?)
@@ -71,7 +71,7 @@ fn has_own_log(verb: &Verb) -> bool {
     }
 }
 
-/// The flags that a command in a hint repeats.
+/// The flags that the commands in hints repeat.
 fn connection_and_wait(verb: &Verb) -> (ConnectionArgs, WaitState) {
     let (connection, wait) = match verb {
         Verb::Put(flags) => (&flags.connection, flags.transfer.wait),

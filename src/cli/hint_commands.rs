@@ -81,7 +81,7 @@ impl HintCommands {
         }));
         let backend = subject.backend.filter(|_| verb == "put");
         completed.extend(option("--backend", backend));
-        // The other verbs read the journal only.
+        // In hints, the other verbs read the journal only.
         if ["put", "resume", "abort", "cat", "url"].contains(&verb.as_str()) {
             completed.extend_from_slice(&self.connection);
         }
@@ -142,7 +142,7 @@ fn without_value(header: &str) -> String {
     }
 }
 
-/// The words as a POSIX shell reads them.
+/// The words as a command line, quoted for a POSIX shell.
 pub fn quoted(words: &[String]) -> String {
     // Only a NUL byte cannot be quoted, and no argument contains one.
     shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))

@@ -1,5 +1,5 @@
 //! The gateway in this process, for the backends `embedded` and `s3://…`. The client calls it over
-//! loopback, as any other.
+//! loopback, like any other gateway.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use upload_types::Token;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::Proof;
 
-// A run has no operator to choose other values.
+// No operator could choose other values: the gateway runs for one command only.
 const URL_TTL: Duration = Duration::from_mins(15);
 const UPLOAD_TTL: Duration = Duration::from_hours(168);
 const LEASE_TIME: Duration = Duration::from_mins(1);
@@ -59,7 +59,7 @@ fn config(target: &Target, token: Token, lock_timeout: Duration) -> Result<Confi
     let remote = || Error::new(Kind::Other, "a remote backend is not started here");
     let paths = target.local.as_ref().ok_or_else(remote)?;
     let (store, ledger, probe, proof) = match &target.spec {
-        // Tests hold the embedded store to SHA-256, so that no probe is needed.
+        // Tests check that the embedded store enforces SHA-256, so that no probe is needed.
         BackendSpec::Embedded => {
             let store = StoreConfig::Embedded {
                 dir: paths.store_dir.clone().ok_or_else(remote)?,

@@ -1,4 +1,4 @@
-//! Finds the upload that an argument `ID|FILE` means.
+//! Finds the upload that an argument `ID|FILE` names.
 
 use std::ffi::OsStr;
 use std::path::Path;

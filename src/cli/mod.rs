@@ -11,7 +11,7 @@
 //! - `dispatch` runs the verb
 //!
 //! The only module that combines source, journal, backend, transfer and report. `serve` and
-//! `local_gateway` are the only files that use the gateway.
+//! `local_gateway` are the only modules that use the gateway.
 
 mod abort;
 pub mod args;

@@ -19,7 +19,7 @@ impl Notices {
 
     pub fn show(&self, text: &str) {
         if !self.is_quiet {
-            // One write, since bars are drawn after each. Standard error may be closed.
+            // One write only, because each write redraws the bars. Standard error may be closed.
             let line = format!("{text}\n");
             let _ = self.writer.clone().write_all(line.as_bytes());
         }

@@ -1,5 +1,5 @@
-//! Verifies the bytes of a downloaded object against the SHA-256 of each part, as the journal has
-//! it, and against the checksum of the receipt. Pure: bytes in, result out.
+//! Verifies the bytes of a downloaded object against the SHA-256 of each part in the journal, and
+//! against the checksum of the receipt. Pure: bytes in, result out.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ pub struct ObjectVerifier {
     plan: Plan,
     expected: BTreeMap<PartNumber, Sha256>,
     checksum: Option<Checksum>,
-    /// Lengths of the parts that have not begun, in reverse.
+    /// Number and length of each part that has not begun, in reverse order.
     next_parts: Vec<(PartNumber, u64)>,
     current: Option<CurrentPart>,
     digests: Vec<Sha256>,
@@ -69,7 +69,7 @@ impl ObjectVerifier {
         }
     }
 
-    /// Checks the next bytes; every part that ends in them is compared.
+    /// Hashes the next bytes, and compares each part that ends in them.
     pub fn update(&mut self, mut bytes: &[u8]) -> Result<(), Mismatch> {
         while !bytes.is_empty() {
             let Some(part) = self.current_part() else {
@@ -90,7 +90,7 @@ impl ObjectVerifier {
         Ok(())
     }
 
-    /// Checks that the object is complete, and its checksum.
+    /// Checks that the object is complete and, unless every part was verified, its checksum.
     pub fn finish(mut self) -> Result<Verified, Mismatch> {
         // The only part of an empty object begins and ends here.
         if self.plan.size() == 0 && self.current_part().is_some() {

@@ -38,8 +38,9 @@ struct Line<'a> {
 }
 
 impl Orphans {
-    /// Asks the backend for its uploads, and then the journal: an upload that begins in between is
-    /// no orphan. Neither are those of `pruned`, which the journal has had until now.
+    /// Reads the uploads of the backend before those of the journal, so that an upload that begins
+    /// in between is not an orphan. The uploads in `pruned`, which were just removed from the
+    /// journal, are not orphans either.
     ///
     /// # Errors
     /// Those of the backend and of the journal.

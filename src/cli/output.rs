@@ -99,9 +99,9 @@ pub enum LogFormat {
     Json,
 }
 
-/// Writes the log to `writer`: by default warnings, with `-v` more of this program, with `-vvv`
-/// everything. `RUST_LOG` is ignored, because the most detailed logs of libraries may contain
-/// secrets.
+/// Writes the log to `writer`: by default warnings, with `-v` and `-vv` more of this program, with
+/// `-vvv` also more of the libraries. `RUST_LOG` is ignored, because the most detailed logs of
+/// libraries may contain secrets.
 pub fn init_log(log_of: LogOf, verbose: u8, format: LogFormat, writer: LogWriter) {
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(LevelFilter::TRACE)
@@ -134,7 +134,7 @@ fn log_filter(log_of: LogOf, verbose: u8) -> Targets {
     if log_of == LogOf::Gateway || verbose > 0 {
         return filter;
     }
-    // The gateway in a client's process writes its warnings for an operator, and there is none.
+    // Warnings of a gateway are for its operator; one in a client's process has no operator.
     [
         "upload_gateway",
         "upload_s3",

@@ -1,8 +1,8 @@
 //! Parses texts of flags, environment variables and the configuration file: sizes, durations,
 //! rates, hosts, metadata.
 //!
-//! Pure. An error is a lower-case fragment with the reason. Not here:
-//! whether a wrong text is an error of usage or of configuration (`settings`).
+//! Pure. An error is the reason, in lower case and without a full stop. Not here: whether a wrong
+//! text is an error of usage or of configuration (`settings`).
 
 use std::fmt;
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub fn size(text: &str) -> Result<u64> {
         .map_err(|_| format!("`{text}` is not a size; write 8MiB, 8M (8,000,000) or bytes"))
 }
 
-/// The highest rate over all parts, in bytes per second.
+/// The highest rate of all parts together, in bytes per second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LimitRate {
     None,
@@ -44,7 +44,7 @@ pub fn limit_rate(text: &str) -> Result<LimitRate> {
     let wrong = |_| format!("`{text}` is not a rate; write 10MiB/s, 500KB/s or none");
     match size(text.strip_suffix("/s").unwrap_or(text)).map_err(wrong)? {
         rate @ MIN_RATE_BYTES_PER_SECOND.. => Ok(LimitRate::At(rate)),
-        _ => Err("a rate is at least 1KiB/s; write none for no limit".to_owned()),
+        _ => Err("a rate must be at least 1KiB/s; write none for no limit".to_owned()),
     }
 }
 
@@ -64,7 +64,7 @@ impl fmt::Display for LimitRate {
 pub fn part_size(text: &str) -> Result<u64> {
     match size(text)? {
         size @ MIN_PART_SIZE..=MAX_PART_SIZE => Ok(size),
-        _ => Err("a part has 5MiB to 5GiB".to_owned()),
+        _ => Err("a part must have 5MiB to 5GiB".to_owned()),
     }
 }
 
@@ -78,7 +78,7 @@ pub fn duration(text: &str) -> Result<Duration> {
         .map_err(|_| wrong())?;
     let duration = Duration::try_from(signed).map_err(|_| wrong())?;
     if duration.is_zero() || duration > MAX_DURATION {
-        return Err("a duration is more than 0s and at most 3650d".to_owned());
+        return Err("a duration must be more than 0s and at most 3650d".to_owned());
     }
     Ok(duration)
 }
@@ -123,7 +123,7 @@ pub fn format_duration(duration: Duration) -> String {
         .map_or_else(|_| format!("{}s", duration.as_secs()), |d| format!("{d:#}"))
 }
 
-/// Parts in flight over all files.
+/// Parts in flight of all files together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Jobs {
     Auto,
@@ -136,7 +136,9 @@ pub fn jobs(text: &str) -> Result<Jobs> {
         "auto" => Ok(Jobs::Auto),
         text => match text.parse() {
             Ok(count @ 1..=MAX_JOBS) => Ok(Jobs::Count(count)),
-            _ => Err(format!("jobs are `auto` or a number from 1 to {MAX_JOBS}")),
+            _ => Err(format!(
+                "jobs must be `auto` or a number from 1 to {MAX_JOBS}"
+            )),
         },
     }
 }
@@ -164,12 +166,12 @@ pub fn metadata(text: &str) -> Result<(String, String)> {
         .ok_or_else(|| format!("`{text}` is not KEY=VALUE"))?;
     let is_key_byte = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     if !(1..=64).contains(&key.len()) || !key.bytes().all(is_key_byte) {
-        return Err("a metadata key has 1 to 64 characters of a-z, 0-9 and -".to_owned());
+        return Err("a metadata key must have 1 to 64 characters of a-z, 0-9 and -".to_owned());
     }
     let is_word = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_graphic());
     if !value.split(' ').all(is_word) {
         return Err(format!(
-            "the value of `{key}` is not words of visible ASCII characters, separated by single spaces"
+            "the value of `{key}` must be words of visible ASCII characters, separated by single spaces"
         ));
     }
     Ok((key.to_owned(), value.to_owned()))
@@ -200,7 +202,7 @@ pub fn name(text: &str) -> Result<String> {
     if (1..=200).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
         Ok(text.to_owned())
     } else {
-        Err("a name has 1 to 200 characters and no control characters".to_owned())
+        Err("a name must have 1 to 200 characters and no control characters".to_owned())
     }
 }
 

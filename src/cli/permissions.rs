@@ -14,13 +14,12 @@ const ROOT: u32 = 0;
 /// Checks an open file and its directory. Pipes and devices pass.
 ///
 /// # Errors
-/// The reason, with the command that corrects it.
+/// The reason, and how to correct it.
 pub fn check_private_writes(path: &Path, metadata: &Metadata) -> Result<(), String> {
     if !metadata.is_file() {
         return Ok(());
     }
-    check(metadata)
-        .map_err(|reason| format!("{reason}; to correct that: chmod go-w {}", path.display()))?;
+    check(path, metadata)?;
     let directory = path
         .canonicalize()
         .ok()
@@ -34,20 +33,18 @@ pub fn check_private_writes(path: &Path, metadata: &Metadata) -> Result<(), Stri
     if metadata.mode() & STICKY_BIT != 0 {
         return Ok(());
     }
-    check(&metadata).map_err(|reason| {
-        format!(
-            "its directory is not safe: {reason}; to correct that: chmod go-w {}",
-            directory.display()
-        )
-    })
+    check(&directory, &metadata).map_err(|reason| format!("its directory is not safe: {reason}"))
 }
 
-fn check(metadata: &Metadata) -> Result<(), &'static str> {
+fn check(path: &Path, metadata: &Metadata) -> Result<(), String> {
     if metadata.mode() & WRITABLE_BY_OTHERS != 0 {
-        return Err("other users may write to it");
+        return Err(format!(
+            "other users may write to it; to correct that: chmod go-w {}",
+            path.display()
+        ));
     }
     if ![ROOT, geteuid().as_raw()].contains(&metadata.uid()) {
-        return Err("it belongs to another user");
+        return Err("it belongs to another user, but must belong to you or to root".to_owned());
     }
     Ok(())
 }

@@ -17,8 +17,8 @@ use upload_types::UploadId;
 use upload_types::error::{Error, Kind, Result};
 
 /// # Errors
-/// Those of the journal and of the backend, if there is one. A failure of the backend leaves the
-/// journal pruned.
+/// Those of the journal and of the backend, if there is one. The journal is pruned even if
+/// the backend fails.
 pub async fn run(settings: &Settings, flags: &PruneArgs) -> Result<()> {
     let mut journal = Journal::open(&settings.journal()?)?;
     let target = backend_with_orphans(settings, flags)?;
@@ -53,7 +53,8 @@ fn remove_finished(
         let line = serde_json::json!({ "type": "pruned", "removed": removed });
         output::print(&format!("{}\n", event::to_json_line(&line)))?;
     } else if !settings.quiet() {
-        output::eprint_line(&format!("removed {removed} from the journal"));
+        let noun = if removed == 1 { "upload" } else { "uploads" };
+        output::eprint_line(&format!("removed {removed} {noun} from the journal"));
     }
     Ok(finished
         .into_iter()
@@ -81,14 +82,14 @@ fn backend_with_orphans(settings: &Settings, flags: &PruneArgs) -> Result<Option
 
 fn not_listed(error: Error, target: &Target) -> Error {
     let what = format!("could not list the orphans of {}", target.name());
-    let listed = Error::new(error.kind(), what);
+    let outer = Error::new(error.kind(), what);
     match error.hint().map(str::to_owned) {
-        Some(hint) => listed.with_source(error).with_hint(hint),
-        None => listed.with_source(error),
+        Some(hint) => outer.with_source(error).with_hint(hint),
+        None => outer.with_source(error),
     }
 }
 
-/// Whether an upload has ended, at least `older_than` ago.
+/// Whether an upload ended, and at least `older_than` ago if that is given.
 fn is_finished(upload: &Upload, older_than: Option<Duration>, now: Timestamp) -> bool {
     let ended_at = upload
         .receipt

@@ -23,7 +23,7 @@ pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -
     let transfer = settings.transfer(&flags.transfer)?;
     let mut report = settings.report();
     if options.dry_run {
-        // The plans are what a dry run is for.
+        // The plans, which otherwise need `-v`, are the result of a dry run.
         report.verbose = report.verbose.max(1);
     }
     let mut session = Session::open(settings, report, &transfer, commands)?;
@@ -117,7 +117,7 @@ fn wire_name(path: &Path) -> String {
         .collect()
 }
 
-/// Reports the plan of each file, and how much of it the store has, without beginning anything.
+/// Reports the plan of each file, and how much of it the store has. Begins no upload.
 async fn dry_run(session: &mut Session, target: &Target, items: Vec<Item>) {
     let Some((handle, info)) = session.connect(target, &items).await else {
         return;

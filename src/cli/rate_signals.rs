@@ -1,6 +1,6 @@
 //! The signals that change the rate limit during a run: SIGUSR1 halves it, SIGUSR2 doubles it.
 //!
-//! Not here: keeping to the limit (`backend`).
+//! Not here: enforcing the limit (`backend`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,18 +11,18 @@ use super::signals::{receive, subscribe};
 use crate::backend::Limiter;
 use upload_types::error::Result;
 
-/// A store may close a slower connection. Bytes per second.
+/// In bytes per second. A store may close a slower connection.
 const MIN_RATE: u64 = 1 << 10;
-/// A higher limit has no effect. Bytes per second.
+/// In bytes per second. A higher limit has no effect.
 const MAX_RATE: u64 = 1 << 30;
-/// The time to measure the rate that is halved if there is no limit.
+/// How long the current rate is measured if there is no limit that can be halved.
 const MEASURE_TIME: Duration = Duration::from_millis(500);
 
 /// Halves and doubles a limit. `None` is no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct RateControl {
-    /// The rate without a limit, when it was halved for the first time. Doubling up to it removes
-    /// the limit.
+    /// The rate that was halved while there was no limit. Doubling the limit up to this rate
+    /// removes the limit.
     unlimited_rate: Option<u64>,
 }
 
@@ -42,15 +42,15 @@ impl RateControl {
             .unlimited_rate
             .unwrap_or(MAX_RATE)
             .clamp(MIN_RATE, MAX_RATE);
-        // Halving rounded down.
+        // Halving may have rounded down.
         (doubled.saturating_add(1) < end).then_some(doubled)
     }
 }
 
-/// Follows the signals from now on; `on_change` gets each new limit.
+/// Listens for the signals from now on; `on_change` gets each new limit.
 ///
 /// # Errors
-/// [`Kind::Other`](upload_types::error::Kind::Other) if the system refuses to listen.
+/// [`Kind::Other`](upload_types::error::Kind::Other) if the process cannot listen for signals.
 pub fn follow(
     limiter: Arc<Limiter>,
     mut on_change: impl FnMut(Option<u64>) + Send + 'static,
@@ -68,7 +68,7 @@ pub fn follow(
                         None => measure(&limiter).await,
                     };
                     if limit.is_none() && current_rate == 0 {
-                        // Nothing is sent, so that there is no rate to halve.
+                        // Nothing is being sent: there is no rate to halve.
                         continue;
                     }
                     Some(control.halve(limit, current_rate))
@@ -118,6 +118,10 @@ mod tests {
         let mut control = RateControl::default();
         assert_eq!(control.halve(Some(1500), 0), MIN_RATE);
         assert_eq!(control.halve(None, 0), MIN_RATE);
-        assert_eq!(control.double(Some(MIN_RATE)), None, "it was idle");
+        assert_eq!(
+            control.double(Some(MIN_RATE)),
+            None,
+            "nothing was sent without a limit"
+        );
     }
 }

@@ -110,7 +110,7 @@ impl ReceiptFile {
         };
         if let Some(metadata) = &existing {
             if protected.contains(&FileIdentity::from(metadata)) {
-                return Err(is_protected(&target.path));
+                return Err(protected_error(&target.path));
             }
             if metadata.is_dir() {
                 return Err(failed(io::ErrorKind::IsADirectory.into()));
@@ -195,7 +195,7 @@ fn folder(path: &Path) -> &Path {
     }
 }
 
-/// A name in the same folder that no other process uses.
+/// A path in the same folder that no other process uses.
 fn temporary_path(path: &Path) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
@@ -203,7 +203,7 @@ fn temporary_path(path: &Path) -> PathBuf {
     folder(path).join(name)
 }
 
-fn is_protected(path: &Path) -> Error {
+fn protected_error(path: &Path) -> Error {
     let what = format!(
         "the receipt file {} is a file to upload, or belongs to the journal",
         path.display()

@@ -16,7 +16,7 @@ const FILES_PER_PART_IN_PROCESS: u64 = 4;
 
 /// Applies the limits. Failures are ignored: the program works without them.
 pub fn apply() {
-    // Setting both covers systems that refuse one of them.
+    // Two ways to prevent core dumps, because a system may refuse one of them.
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     let _ = setrlimit(
@@ -43,7 +43,7 @@ pub enum GatewayPlace {
     Remote,
 }
 
-/// How many parts and sources the open files suffice for; at least 1.
+/// How many parts and sources can be open at once with the permitted open files; at least 1.
 pub fn max_open_parts(gateway: GatewayPlace) -> usize {
     parts_for(getrlimit(Resource::Nofile).current, gateway)
 }

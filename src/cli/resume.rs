@@ -85,13 +85,14 @@ fn select(
     Ok(uploads)
 }
 
-/// A token or a header is for one backend; it is not known which, if several could get it.
+/// Rejects a token or header that several backends would get: it is for one of them only, and
+/// unknown for which.
 fn check_one_gets_credentials(targets: &[Target]) -> Result<()> {
     let receivers = targets.iter().filter(|target| target.gets_credentials());
     if receivers.count() > 1 {
         return Err(Error::new(
             Kind::Config,
-            "there are unfinished uploads to several backends, and one token or header",
+            "could not choose the backend for the token or header: several have unfinished uploads",
         )
         .with_hint("name the backend that the token is for with --backend URL"));
     }

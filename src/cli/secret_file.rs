@@ -22,7 +22,7 @@ pub fn read_secret(path: &Path, noun: &str) -> Result<Token> {
     )
 }
 
-/// The text of a file, up to a little more than a secret may have.
+/// The text of a file, cut one byte after the longest possible secret.
 ///
 /// # Errors
 /// [`Kind::Config`] for a file that cannot be read.

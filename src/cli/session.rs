@@ -27,16 +27,16 @@ use upload_types::crash;
 use upload_types::error::{Error, Kind, Result, merged_exit_code};
 use upload_types::wire::BackendInfo;
 
-/// The longest time without any response of the backend: its address is probably wrong.
+/// The longest time without any response from the backend: after it, the address is probably wrong.
 const MAX_UNANSWERED: Duration = Duration::from_mins(2);
 /// The limit of a wait without a limit.
 const UNLIMITED: Duration = Duration::from_hours(8760);
 /// The time until a wait for the embedded store is reported.
 const STORE_NOTICE_DELAY: Duration = Duration::from_secs(2);
-/// The hint of a failure that may pass, before an upload has begun.
+/// The hint of a temporary failure before an upload has begun.
 const RUN_AGAIN: &str = "run the command again";
-/// From the first signal to the exit: 5 s for requests in flight, and a little to record their
-/// results.
+/// The longest time from the first signal to the exit: 5 s for requests in flight, and a little to
+/// record their results.
 const STOP_TIMEOUT: Duration = Duration::from_millis(5500);
 
 pub struct Session {
@@ -52,7 +52,7 @@ pub struct Session {
     jobs: Jobs,
     limiter: Arc<Limiter>,
     summary: Summary,
-    /// Items so far.
+    /// The number of items so far.
     items: usize,
     /// The first item of the current backend.
     first_item: usize,
@@ -150,7 +150,7 @@ impl Session {
         self.emit(Event::Sources { count, bytes });
     }
 
-    /// Connects to the backend of these items. On failure, every item has failed.
+    /// Connects to the backend of these items. If that fails, every item fails.
     pub async fn connect(
         &mut self,
         target: &Target,
@@ -179,8 +179,8 @@ impl Session {
         }
     }
 
-    /// Opens the backend, unless a signal comes first. Another process may have the embedded store
-    /// open: waiting for it is reported.
+    /// Opens the backend, unless a signal arrives first. Reports a wait for another process that
+    /// has the embedded store open.
     async fn open_backend(&self, target: &Target) -> Result<BackendHandle> {
         let mut stop = self.stop.clone();
         let limiter = Arc::clone(&self.limiter);
@@ -267,8 +267,8 @@ impl Session {
         });
     }
 
-    /// Reports the end, and returns the exit code: of the uploads, the reporter and the receipt
-    /// file.
+    /// Reports the end, and returns the exit code, which covers the uploads, the reporter and the
+    /// receipt file.
     #[must_use]
     pub fn close(self) -> u8 {
         let Summary {

@@ -11,15 +11,15 @@ use upload_types::error::{Error, Kind, Result};
 
 /// The exit code of a process that a signal ended is this plus the number of the signal.
 const SIGNAL_EXIT_CODE: i32 = 128;
-/// Writing to a stopped terminal blocks; the notice is not waited for longer.
+/// The longest wait for the notice: writing to a stopped terminal blocks.
 const NOTICE_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// Listens from now on. The first SIGINT, SIGTERM or SIGHUP calls `on_first` and then appears in
-/// the receiver by its number. A second one, or `time_limit` without an exit, exits the process at
-/// once; journal and ledger survive that.
+/// Listens from now on. The first SIGINT, SIGTERM or SIGHUP calls `on_first`, and the receiver then
+/// gets its number. The process exits at once at a second signal, or if it is still running
+/// `time_limit` after the first; journal and ledger stay intact.
 ///
 /// # Errors
-/// [`Kind::Other`] if the system refuses to listen.
+/// [`Kind::Other`] if the process cannot listen for signals.
 pub fn listen(
     time_limit: Duration,
     on_first: impl FnOnce() + Send + 'static,
@@ -57,7 +57,7 @@ pub fn listen(
 /// Subscribes to a signal; `None` if the process was started with the signal ignored.
 ///
 /// # Errors
-/// [`Kind::Other`] if the system refuses to listen.
+/// [`Kind::Other`] if the process cannot listen for signals.
 pub fn subscribe(kind: SignalKind) -> Result<Option<Signal>> {
     if was_ignored(kind) {
         return Ok(None);
@@ -75,8 +75,8 @@ pub async fn receive(signal: &mut Option<Signal>) {
     }
 }
 
-/// Whether the process was started with a signal ignored (by `nohup`, or by `&` in a script): it
-/// must stay so. False if the system does not report it.
+/// Whether the process was started with a signal ignored (by `nohup`, or by `&` in a script): such
+/// a signal must stay ignored. False if the system does not report it.
 fn was_ignored(kind: SignalKind) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

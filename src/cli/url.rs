@@ -45,7 +45,7 @@ fn line(settings: &Settings, upload: &Upload, read: &ReadUrl) -> String {
     }
 }
 
-/// Rejects the embedded store of this process: its URLs are dead when the process ends.
+/// Rejects the embedded store of this process: its URLs work only until the process ends.
 fn check_outlives_process(target: &Target, upload: &Upload) -> Result<()> {
     if target.spec != BackendSpec::Embedded {
         return Ok(());

@@ -18,14 +18,14 @@ use super::wording;
 use crate::event::Event;
 
 const MAX_REDRAWS_PER_SECOND: u8 = 10;
-/// Between two updates of the total: with thousands of sources, adding up at each event is too
-/// slow.
+/// The time between two updates of the total: with thousands of sources, adding them up at each
+/// event is too slow.
 const TOTAL_INTERVAL: Duration = Duration::from_millis(100);
 /// The most bars at once; further sources count in the total only.
 const MAX_BARS: usize = 6;
 /// Columns for the name.
 const NAME_COLUMNS: usize = 24;
-/// Columns before the bar: name, gap and share.
+/// Columns in front of the bar: name, gap and share.
 const HEAD_COLUMNS: usize = 44;
 /// Columns of these for the share (`100% of 1023 MiB`) and the gap.
 const SHARE_COLUMNS: usize = 18;
@@ -102,8 +102,8 @@ impl Bars {
         output
     }
 
-    /// The line that replaces a bar. A source that failed before it was opened has only its error;
-    /// the summary reports a single success.
+    /// The line that replaces a bar. Returns `None` for a source that failed before it was opened,
+    /// which has only its error, and for a single success, which the summary reports.
     fn outcome(&self, item: usize) -> Option<String> {
         let source = self.sources.get(item)?;
         let has_line = if source.failed {
@@ -173,7 +173,7 @@ fn update(bar: &ProgressBar, source: &SourceState) {
     });
 }
 
-/// Columns for the name, and for everything before the bar; 0 is a screen of unknown width.
+/// Columns for the name, and for everything in front of the bar; 0 is a screen of unknown width.
 fn layout(screen_columns: u16) -> (usize, usize) {
     let head = match screen_columns {
         0 => HEAD_COLUMNS,

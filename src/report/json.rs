@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::event::{self, Event};
 
-/// Between two progress lines of one upload; its last progress is always reported.
+/// The time between two progress lines of one upload; its last progress is always reported.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
@@ -29,7 +29,7 @@ impl Json {
     pub fn on(&mut self, event: Event, now: Instant) -> Vec<String> {
         let mut lines = Vec::new();
         match &event {
-            // `exit` has the count.
+            // The `exit` line has the number of sources.
             Event::Sources { .. } => return lines,
             Event::Progress { item, .. } => {
                 let throttle = self.progress.entry(*item).or_default();

@@ -17,7 +17,7 @@ pub enum Color {
     Never,
 }
 
-/// The kind of standard error.
+/// The kind of screen that standard error is connected to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Screen {
     Terminal,

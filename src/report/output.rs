@@ -1,4 +1,4 @@
-//! The text that one event makes, for each of the two standard streams.
+//! The text that one event produces, for each of the two standard streams.
 //!
 //! Not here: the streams themselves (`reporter`).
 
@@ -16,12 +16,10 @@ pub struct Output {
 }
 
 impl Output {
-    /// The text for standard output.
     pub fn stdout(&self) -> String {
         join_lines(&self.data)
     }
 
-    /// The text for standard error.
     pub fn stderr(&self, colors: Colors) -> String {
         let paint = |code: &str, word: &str| match colors {
             Colors::On => format!("\x1b[{code}m{word}\x1b[0m"),

@@ -1,5 +1,5 @@
-//! The reporter for pipes, logs and `--progress plain`: a line for each result, and progress now
-//! and then.
+//! The reporter for pipes, logs and `--progress plain`: a line for each result, and a progress
+//! line at most every 10 seconds.
 //!
 //! Writes neither escape codes nor carriage returns. Not here: the sentences (`wording`).
 
@@ -12,7 +12,7 @@ use super::text::escape;
 use super::wording;
 use crate::event::Event;
 
-/// Between two progress lines, over all sources.
+/// The time between two progress lines, for all sources together.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]

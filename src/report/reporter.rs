@@ -58,11 +58,11 @@ impl Reporter {
     }
 }
 
-/// Reports events until every sink is dropped.
+/// Reports events until every sender is dropped.
 ///
 /// # Errors
-/// The thread returns [`Kind::Io`] if standard output failed other than by being closed. The run
-/// continues regardless.
+/// The thread returns [`Kind::Io`] if writing to standard output failed, except because it was
+/// closed. The run continues in both cases.
 pub fn start(
     reporter: Reporter,
     options: &Options,
@@ -126,7 +126,7 @@ impl Streams {
     }
 }
 
-/// Writes and flushes, so that a reader gets each event whole.
+/// Writes and flushes, so that a reader gets each event completely and at once.
 fn write_stdout(data: &str) -> io::Result<()> {
     if data.is_empty() {
         return Ok(());

@@ -163,7 +163,7 @@ impl Sources {
             .fold(0, |sum: u64, source| sum.saturating_add(source.size))
     }
 
-    /// The sum of all sources, named after how many of them have ended.
+    /// The sum of all sources. Its name has the number of those that have ended.
     pub fn total(&self) -> SourceState {
         let mut total = SourceState::default();
         for source in self.known.values() {

@@ -327,14 +327,14 @@ fn colors_and_bars_depend_on_options_and_screen() {
 
 #[test]
 fn json_reports_progress_once_per_second_and_the_last() {
-    let begin = Instant::now();
+    let start = Instant::now();
     let mut json = Json::default();
     let mut lines = Vec::new();
     for step in 0..25 {
-        lines.extend(json.on(progress(0, step), begin + Duration::from_millis(100 * step)));
+        lines.extend(json.on(progress(0, step), start + Duration::from_millis(100 * step)));
     }
     assert_eq!(lines.len(), 3, "{lines:?}");
-    let end = json.on(completed(0), begin + Duration::from_millis(2500));
+    let end = json.on(completed(0), start + Duration::from_millis(2500));
     assert_eq!(end.len(), 2);
     assert!(
         end[0].contains("\"confirmed\":24,") && end[1].contains("\"type\":\"completed\""),
@@ -342,11 +342,11 @@ fn json_reports_progress_once_per_second_and_the_last() {
     );
     // Each upload has an interval of its own.
     assert_eq!(
-        json.on(progress(1, 1), begin).len() + json.on(progress(2, 1), begin).len(),
+        json.on(progress(1, 1), start).len() + json.on(progress(2, 1), start).len(),
         2
     );
-    assert!(json.on(progress(1, 2), begin).is_empty());
-    let end = json.on(exit(1, 1, 1, 0), begin);
+    assert!(json.on(progress(1, 2), start).is_empty());
+    let end = json.on(exit(1, 1, 1, 0), start);
     assert_eq!(end.len(), 2);
     assert!(end[1].starts_with("{\"v\":1,\"type\":\"exit\""), "{end:?}");
 }
@@ -394,6 +394,6 @@ fn total_includes_sources_that_are_not_opened_yet() {
                 Instant::now()
             )
             .is_empty(),
-        "not a line of JSON"
+        "`sources` has no line of JSON"
     );
 }

@@ -1,6 +1,6 @@
 //! Text for terminals: escapes control characters, and formats sizes, rates and durations.
 //!
-//! Each text of a server, a file name or an error passes [`safe`] or [`escape`] before it is shown.
+//! Each text from a server, file name or error passes [`safe`] or [`escape`] before it is shown.
 //! All functions are pure.
 
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use unicode_width::UnicodeWidthChar as _;
 
 /// The longest external text that is shown, in columns.
 pub const MAX_COLUMNS: usize = 256;
-/// The same in characters: marks of width zero pile up on one column.
+/// The same in characters: one column can have any number of marks of width zero.
 const MAX_CHARS: usize = 4 * MAX_COLUMNS;
 
 /// An external text without terminal controls, cut to [`MAX_COLUMNS`].
@@ -129,7 +129,7 @@ pub fn duration(time: Duration) -> String {
     }
 }
 
-/// A part of a whole in whole percent, 100 only when it is complete.
+/// A part of a whole in percent, rounded down: 100 only when it is complete.
 #[must_use]
 pub fn percent(part: u64, whole: u64) -> u64 {
     if part >= whole {

@@ -10,9 +10,10 @@ use super::text::{duration, escape, percent, rate, safe, size};
 use crate::event::Event;
 
 const WAITING: &str = "waiting for the backend's checks";
-/// A retry is shown from this attempt on, or with `-v`: most failures are over after one or two.
+/// A retry is shown from this attempt on, or with `-v`: most failures end after one or two
+/// attempts.
 const SHOWN_ATTEMPTS: u32 = 3;
-/// A duration below this is not shown, it would read `0s`.
+/// A duration below this is not shown, because it would read `0s`.
 const MIN_SHOWN_DURATION: Duration = Duration::from_millis(100);
 /// The rate over a shorter time is not meaningful.
 const MIN_RATE_DURATION: Duration = Duration::from_secs(1);
@@ -101,7 +102,7 @@ pub fn failure(event: &Event) -> Option<(String, Option<String>)> {
     Some((text, hint.as_deref().map(escape)))
 }
 
-/// The line that an event makes while its source is not at its end.
+/// The line for an event of a source that has not ended.
 pub fn notice(event: &Event, sources: &Sources, verbose: u8) -> Option<String> {
     match event {
         Event::Changed { message, .. } => Some(format!("changed: {}", safe(message))),
@@ -111,7 +112,7 @@ pub fn notice(event: &Event, sources: &Sources, verbose: u8) -> Option<String> {
         Event::Waiting { item, .. } if verbose > 0 || !sources.has_several() => {
             Some(format!("{}{WAITING}", prefix(sources.name(*item))))
         }
-        // A source that is stored completely is reported at its end.
+        // A source that is already stored completely is reported at its end.
         Event::Plan {
             item,
             resumed_bytes,
@@ -130,13 +131,13 @@ pub fn notice(event: &Event, sources: &Sources, verbose: u8) -> Option<String> {
             resumed_bytes,
             ..
         } if verbose > 0 => {
-            let is_there = *whole > 0 && resumed_bytes == whole;
+            let is_stored = *whole > 0 && resumed_bytes == whole;
             Some(format!(
                 "{}{} in {}{}",
                 prefix(sources.name(*item)),
                 size(*whole),
                 parts(*count),
-                if is_there { ", already stored" } else { "" }
+                if is_stored { ", already stored" } else { "" }
             ))
         }
         Event::Part {
@@ -152,8 +153,8 @@ pub fn notice(event: &Event, sources: &Sources, verbose: u8) -> Option<String> {
     }
 }
 
-/// A failed attempt. Before the plan of a source its name is unknown, and the failure is about the
-/// backend.
+/// The line for a failed attempt. Before the plan of a source, its name is unknown, and the failure
+/// is about the backend.
 fn retry(event: &Event, sources: &Sources) -> Option<String> {
     let Event::Retry {
         item,
@@ -190,7 +191,8 @@ fn retry(event: &Event, sources: &Sources) -> Option<String> {
     ))
 }
 
-/// The last lines: bytes sent, and bytes that resuming saved. None if nothing was uploaded.
+/// The last lines: bytes sent, and bytes that resuming saved. Empty for a single source of which
+/// nothing was sent or already stored.
 pub fn summary(event: &Event, sources: &Sources, now: Instant) -> Vec<String> {
     let Event::Exit {
         uploads,
@@ -236,7 +238,7 @@ pub fn summary(event: &Event, sources: &Sources, now: Instant) -> Vec<String> {
             size(whole)
         ));
     }
-    // The failure of a single source was reported before.
+    // The failure of a single source has its own hint.
     if *resumable && *uploads > 1 {
         lines.push(format!(
             "to continue the unfinished uploads: {}",

@@ -48,17 +48,17 @@ pub struct AccessArgs {
     pub jwt_owner_claim: String,
     /// Signed URLs per owner, such as 100/s or 100/s,burst=5000 [default: unlimited]
     ///
-    /// Each gateway counts on its own. After a pause, an owner may request a burst at once; it is
-    /// at least 1000, the most that one call may request, which is also its default. Further
-    /// requests are answered 429 rate_limited, with the time to wait.
+    /// Each gateway counts separately. After a pause, an owner may request a burst of URLs at once:
+    /// at least 1000, the most that one call may request; by default the larger of N and 1000. The
+    /// gateway answers further requests with 429 rate_limited and the time to wait.
     #[arg(long, value_name = "N/s")]
     pub rate: Option<String>,
     /// Limits per owner: open=1000 unfinished uploads, outstanding=1TiB in these, total=10TiB
     /// including ready uploads [default: unlimited]
     ///
-    /// Any of the three, separated by commas. All gateways on one ledger count together. An upload
-    /// that would exceed a limit is answered 429 quota_exceeded, with the time to wait if the end
-    /// of other uploads will make room.
+    /// Any of the three, separated by commas. All gateways on one ledger count together. A request
+    /// for an upload that would exceed a limit is answered with 429 quota_exceeded, and with the
+    /// time to wait if the end of other uploads will make room.
     #[arg(long, value_name = "open=N,outstanding=SIZE,total=SIZE")]
     pub quota: Option<String>,
 }

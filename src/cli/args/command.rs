@@ -33,7 +33,7 @@ pub struct CommandLine {
 
 #[derive(Subcommand)]
 pub enum Verb {
-    /// Upload files; continues an unfinished upload of the same file to the same backend
+    /// Upload files, or continue unfinished uploads of the same files to the same backend
     Put(PutArgs),
     /// Continue unfinished uploads: the named ones, or all
     Resume(ResumeArgs),
@@ -41,7 +41,7 @@ pub enum Verb {
     List(ListArgs),
     /// Show one upload with its parts
     Status(StatusArgs),
-    /// Abort uploads: removes their parts from the store
+    /// Abort uploads, and remove their parts from the store
     Abort(AbortArgs),
     /// Remove finished uploads from the journal, and list orphans
     ///

@@ -18,7 +18,7 @@ use crate::cli::parse;
 const CONNECTION_HEADING: &str = "Connection options";
 const S3_HEADING: &str = "S3 options (for s3:// only)";
 
-/// Whether the flags below a heading are those of several verbs.
+/// Whether several verbs share the flags below a heading.
 pub fn is_shared_heading(heading: &str) -> bool {
     [CONNECTION_HEADING, S3_HEADING].contains(&heading)
 }
@@ -43,7 +43,7 @@ pub struct ConnectionArgs {
     pub store_hosts: Vec<StoreHost>,
     #[command(flatten)]
     pub network: NetworkArgs,
-    /// Reconnect if nothing moved on a connection for this long [default: 1m to 6m, depending on
+    /// Reconnect if no byte moved on a connection for this long [default: 1m to 6m, depending on
     /// what is sent]
     ///
     /// A duration such as 20s. A slow transfer is never cut off while bytes move. A connection
@@ -73,7 +73,7 @@ pub struct S3Args {
     pub s3_path_style: bool,
 }
 
-/// For every connection to another machine.
+/// The flags about every connection to another machine.
 #[derive(Clone, Default, Args)]
 #[command(next_help_heading = CONNECTION_HEADING)]
 pub struct NetworkArgs {

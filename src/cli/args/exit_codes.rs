@@ -31,7 +31,7 @@ pub const EXIT_CODES: &[(&str, &str)] = &[
 pub const SEVERAL_SOURCES: &str =
     "If several sources fail: the code that all failures share, otherwise 1.";
 
-/// How to go on after code 75.
+/// How to continue after code 75.
 pub const AFTER_TEMPORARY_FAILURE: &str = "\
 After code 75, run the command again; once the upload has begun, `upload
 resume ID` continues it too. The hint on standard error names the command.";

@@ -32,7 +32,7 @@ pub enum Form {
     Count,
 }
 
-/// A key of the file, with its values as the flag would take them.
+/// A key of the file, with its values in the form that the flag accepts.
 #[derive(Clone, PartialEq, Eq)]
 pub struct FileFlag {
     pub key: Key,
@@ -76,7 +76,7 @@ fn key_of(arg: &Arg) -> Option<Key> {
     Some(Key { name, form })
 }
 
-/// Checks the values as the flag would on a command line.
+/// Checks the values as clap checks those of the flag on a command line.
 ///
 /// # Errors
 /// The reason; it does not repeat a secret.

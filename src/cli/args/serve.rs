@@ -45,7 +45,7 @@ pub struct ServeOptions {
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
     /// The base of the URLs that clients get; terminate TLS at a reverse proxy [default: the
-    /// address listened on]
+    /// address of --listen]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub public_url: Option<String>,
     /// Serve metrics (Prometheus), health and readiness on this address, without authentication
@@ -71,25 +71,25 @@ pub struct ServeOptions {
     /// The largest accepted upload, such as 50GiB [default: the limit of the store]
     #[arg(long, value_name = "SIZE", value_parser = parse::size)]
     pub max_size: Option<u64>,
-    /// How long a signed URL is valid at least; URLs of large parts are valid longer
+    /// The minimum validity of a signed URL; URLs of large parts are valid longer
     #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = parse::duration)]
     pub url_ttl: Duration,
     /// How long an unfinished upload is kept after the last call about it
     #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = parse::duration)]
     pub upload_ttl: Duration,
-    /// How long a client may be silent before another may take its upload over; clients call every
+    /// How long a client may be silent before another may take over its upload; clients call every
     /// 20s
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse::duration)]
     pub lease: Duration,
-    /// How often to end abandoned uploads (expired ones and unfinished completes); never leaves
-    /// that to other gateways
+    /// How often to end abandoned uploads (expired ones and unfinished completes); with the value
+    /// never, only other gateways do it
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = parse::duration_or_never)]
     pub sweep_every: DurationOrNever,
     /// Receive events from the store: sqs:QUEUE_URL, or webhook (POST /v1/events/s3) [default: no
     /// events]
     ///
-    /// An event makes the gateway check one object at once, even if its client is gone. A queue is
-    /// read with the AWS credentials of the store; a webhook must send the secret of
+    /// An event makes the gateway check one object at once, even if its client has ended. A queue
+    /// is read with the AWS credentials of the store; a webhook must send the secret of
     /// --events-secret-file in the Authorization header.
     #[arg(long, value_name = "EVENTS", value_parser = NonEmptyStringValueParser::new())]
     pub events: Option<String>,
@@ -115,7 +115,7 @@ pub struct ServeOptions {
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub cdn: Option<String>,
     /// A check that each upload must pass before it is ready: a program or a webhook; repeatable,
-    /// run in this order
+    /// run in the given order
     ///
     /// exec:PROGRAM, an absolute path, is run without a shell and gets the upload as JSON on
     /// standard input; exit code 0 accepts, 10 rejects, any other code is retried. A URL gets the
@@ -225,13 +225,13 @@ pub enum ServeVerb {
     /// Make, list and revoke API tokens
     #[command(subcommand)]
     Token(TokenVerb),
-    /// Sweep once, print what was done, and exit; running gateways need not stop
+    /// Sweep once, print what was done, and exit; running gateways need not be stopped
     ///
     /// Pass the configuration of the gateways, by --config or by the same flags: lifetimes, hooks
-    /// and the treatment of rejected objects apply here too. The sweep decides unfinished
-    /// completes, ends uploads that expired or are being aborted, and removes their parts and
-    /// objects from the store. Multipart uploads that the ledger does not know are printed only. A
-    /// gateway that uses an embedded store must be stopped.
+    /// and the treatment of rejected objects apply here too. The sweep decides whether unfinished
+    /// completes succeeded, ends uploads that expired or are being aborted, and removes their parts
+    /// and objects from the store. Multipart uploads that the ledger does not know are only
+    /// printed. A gateway that uses an embedded store must be stopped.
     #[command(mut_args(|arg| hide_unused(arg)))]
     Sweep(SweepArgs),
 }
@@ -245,8 +245,8 @@ pub struct SweepArgs {
     pub options: Box<ServeOptions>,
 }
 
-/// Hides flags that a sweep does not use. It accepts them, so that the flags of a gateway can be
-/// repeated.
+/// Hides the flags that a sweep does not use. The command accepts them, so that the flags of a
+/// gateway can be repeated.
 fn hide_unused(arg: Arg) -> Arg {
     const USED: [&str; 14] = [
         "dry_run",

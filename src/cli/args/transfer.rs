@@ -13,17 +13,17 @@ use crate::cli::parse::{self, DurationOrNever, Jobs, LimitRate};
 
 #[derive(Clone, Args)]
 pub struct TransferArgs {
-    /// Parts in flight over all files, 1 to 256, or auto [default: auto]
+    /// Parts in flight of all files together, 1 to 256, or auto [default: auto]
     ///
     /// auto starts with 4 and goes up to 64 as long as the throughput grows. While a store asks to
     /// slow down, fewer parts are in flight, even fewer than the given number.
     #[arg(long, value_name = "N|auto", value_parser = parse::jobs)]
     pub jobs: Option<Jobs>,
-    /// Limit the rate over all parts: 10MiB/s, 500KB/s, or none [env: UPLOAD_LIMIT_RATE] [default:
-    /// none]
+    /// Limit the rate of all parts together: 10MiB/s, 500KB/s, or none [env: UPLOAD_LIMIT_RATE]
+    /// [default: none]
     ///
     /// At least 1KiB/s. During a run, SIGUSR1 halves the limit (without one, it sets half of the
-    /// current rate), and SIGUSR2 doubles it until the limit is gone.
+    /// current rate), and SIGUSR2 doubles it until it is removed.
     #[arg(long, value_name = "RATE", value_parser = parse::limit_rate)]
     pub limit_rate: Option<LimitRate>,
     /// Write the receipts of completed uploads to this file, as JSON lines
@@ -38,8 +38,8 @@ pub struct TransferArgs {
     /// Give up after this long without any confirmed byte [default: never at a terminal, otherwise
     /// 15m]
     ///
-    /// A duration such as 90s, 15m or 2h 30m, or never. Without any response of the backend the
-    /// limit is 2m at most, unless the value is never.
+    /// A duration such as 90s, 15m or 2h 30m, or never. Without any response from the backend
+    /// the limit is 2m at most, unless the value is never.
     #[arg(long, value_name = "DURATION", value_parser = parse::duration_or_never)]
     pub give_up_after: Option<DurationOrNever>,
     /// What to wait for after the backend has verified the object

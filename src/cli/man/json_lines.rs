@@ -1,4 +1,4 @@
-//! The lines of `--json`, described: one table per type of line.
+//! Descriptions of the lines of `--json`: one table for each type of line.
 
 /// One type of line.
 pub struct LineDoc {
@@ -157,7 +157,11 @@ pub const EVENTS: &[LineDoc] = &[
 pub const RECEIPT: &[FieldDoc] = &[
     F("id", "string", "upload id"),
     F("backend", "string", "backend, as it was configured"),
-    F("instance_id", "string", "id that the backend gives itself"),
+    F(
+        "instance_id",
+        "string",
+        "id of the backend, which stays the same if its URL changes",
+    ),
     F("key", "string", "key of the object"),
     F("location", "string", "URL of the object, or embedded:KEY"),
     F("size", "integer", "bytes of the object"),
@@ -166,7 +170,7 @@ pub const RECEIPT: &[FieldDoc] = &[
     F(
         "etag",
         "string",
-        "ETag of the object; of a Companion, which does not report it, computed from the parts",
+        "ETag of the object; for a Companion, which does not report it, computed from the parts",
     ),
     F(
         "checksum",
@@ -188,8 +192,8 @@ pub const RECEIPT: &[FieldDoc] = &[
         "string|null",
         "SHA-256 of the whole file, if it was computed",
     ),
-    F("started", "string", "time of the beginning"),
-    F("finished", "string", "time of the end"),
+    F("started", "string", "time at which the upload began"),
+    F("finished", "string", "time at which the upload ended"),
 ];
 
 const UPLOAD: &[FieldDoc] = &[
@@ -215,7 +219,7 @@ const UPLOAD: &[FieldDoc] = &[
         "parts that the store has acknowledged",
     ),
     F("stored_bytes", "integer", "bytes of these parts"),
-    F("created_at", "string", "time of the beginning"),
+    F("created_at", "string", "time of the entry in the journal"),
     F(
         "receipt",
         "object",
@@ -315,7 +319,7 @@ const SERVE: &[LineDoc] = &[LineDoc {
         F(
             "proof",
             "string",
-            "what the gateway holds the store to on each part",
+            "what the gateway would make the store enforce on each part",
         ),
         F("limits", "object", "the limits of the store"),
         F(

@@ -19,7 +19,6 @@ const UPLOAD_SECTIONS: &str = include_str!("sections/upload.roff");
 const SERVE_SECTIONS: &str = include_str!("sections/serve.roff");
 const SIGNALS_SECTION: &str = include_str!("sections/signals.roff");
 
-/// A man page.
 pub struct Page {
     /// `upload`, `upload-put`, `upload-serve-token-add`.
     pub name: String,
@@ -142,7 +141,7 @@ fn events() -> String {
     text.push_str(
         "With \\fB\\-\\-json\\fR, \\fBupload put\\fR and \\fBupload resume\\fR print one JSON object per line on standard output, and nothing else.\n\
          Each line is flushed at once. It has \\fBv\\fR, the version of the format (1), and \\fBtype\\fR, the heading of a table below.\n\
-         Within a version, fields are neither removed nor change their type; new fields and types may appear.\n\
+         Within a version, fields are not removed and do not change their type; new fields and types may appear.\n\
          Sizes are in bytes, SHA\\-256 values in lower\\-case hexadecimal, times in RFC 3339.\n\
          The lines of other verbs are described in their pages.\n",
     );
@@ -224,7 +223,7 @@ fn value_name(arg: &Arg) -> String {
     }
 }
 
-/// Moves clap's default into the help text, where the defaults of settings are.
+/// Moves clap's default to the end of the help text, where the defaults of settings are too.
 fn note_default(arg: Arg) -> Arg {
     let default = arg.get_default_values().first();
     let Some(default) = default.filter(|_| arg.get_action().takes_values()) else {

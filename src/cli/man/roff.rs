@@ -41,7 +41,7 @@ pub fn section(title: &str) -> String {
 /// A table. Its last column wraps; its rows have the same number of cells.
 pub fn table(head: &[&str], rows: &[Vec<&str>]) -> String {
     let columns = vec!["l"; head.len().saturating_sub(1)].join(" ");
-    let mut text = format!(".TS\n{columns} lx.\n{}\n", bold_row(head));
+    let mut text = format!(".TS\n{columns} lx.\n{}\n", italic_row(head));
     for row in rows {
         let (last, cells) = match row.split_last() {
             Some((last, cells)) => (*last, cells),
@@ -62,7 +62,7 @@ pub fn table(head: &[&str], rows: &[Vec<&str>]) -> String {
     text + ".TE\n"
 }
 
-fn bold_row(cells: &[&str]) -> String {
+fn italic_row(cells: &[&str]) -> String {
     let cells: Vec<String> = cells
         .iter()
         .map(|cell| format!("\\fI{}\\fR", escape(cell)))

@@ -1,5 +1,5 @@
-//! Makes the configuration of a gateway from the flags of `upload serve`. Opens nothing but secret
-//! files.
+//! Makes the configuration of a gateway from the flags of `upload serve`. Opens no files except
+//! those of secrets and certificates.
 
 use std::time::Duration;
 
@@ -114,7 +114,7 @@ fn events(flags: &ServeOptions) -> Result<Option<EventSource>> {
                     "--events webhook needs a secret: without one, any caller could send events",
                 )
                 .with_hint(
-                    "put a long random word into a file of mode 0600, and name it with --events-secret-file",
+                    "put a long random word into a file of mode 0600, and name that file with --events-secret-file",
                 )
             })?;
             let secret = read_secret(file, "the secret for events")?;
@@ -124,7 +124,7 @@ fn events(flags: &ServeOptions) -> Result<Option<EventSource>> {
             Kind::Usage,
             "--events-secret-file is for --events webhook",
         )
-        .with_hint("add --events webhook, or leave it out")),
+        .with_hint("add --events webhook, or leave out --events-secret-file")),
         None => Ok(None),
         Some(text) => {
             let url = text

@@ -19,7 +19,7 @@ use upload_types::error::{Error, Kind, Result};
 /// In the configuration directory.
 const DEFAULT_NAME: &str = "serve.toml";
 const MAX_VALUE_BYTES: u64 = 64 << 10;
-/// Jaro-Winkler similarity from which an unknown key is taken for a misspelt one.
+/// The Jaro-Winkler similarity from which a hint suggests a known key for an unknown one.
 const MIN_SIMILARITY: f64 = 0.75;
 
 /// Applies the configuration file to `upload serve`: its values replace flags that were not given.
@@ -51,7 +51,7 @@ pub fn apply(command_line: CommandLine) -> Result<CommandLine> {
         }
         None => command_line,
     };
-    // The settings would read them as the client's.
+    // `Settings::load` would read this file and profile as those of the client.
     (command_line.global.config, command_line.global.profile) = (None, None);
     Ok(command_line)
 }
@@ -144,12 +144,12 @@ fn unknown_key(name: &str, keys: &[Key], path: &Path) -> Error {
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .filter(|(similarity, _)| *similarity >= MIN_SIMILARITY);
     match similar {
-        Some((_, similar)) => error.with_hint(format!("use `{similar}`, if that is meant")),
-        None => error.with_hint("use a flag of `upload serve --help` as key, with _ for -"),
+        Some((_, similar)) => error.with_hint(format!("write `{similar}` if you mean that key")),
+        None => error.with_hint("use the name of a flag of `upload serve --help`, with _ for -"),
     }
 }
 
-/// The values as the flag would take them.
+/// The values in the form that the flag accepts.
 fn values(key: &Key, value: Value, path: &Path) -> Result<Vec<String>, String> {
     match (key.form, value) {
         (Form::Switch, Value::Boolean(on)) => Ok(vec![on.to_string()]),
@@ -254,7 +254,7 @@ mod tests {
             let is_key = keys.iter().any(|key| key.name == name);
             assert!(
                 is_key || ["check", "help", "probe"].contains(&long),
-                "--{long} is no key"
+                "--{long} is not a key"
             );
         }
         let default = |name: &str| {
@@ -270,7 +270,7 @@ mod tests {
                 Form::Count => "2".to_owned(),
                 _ => match default(&key.name) {
                     Some(value) => format!("{value:?}"),
-                    // Rejected for its value, if at all, not for its name.
+                    // The value may be rejected, but not the key.
                     None => "\"x\"".to_owned(),
                 },
             };

@@ -35,9 +35,9 @@ pub fn hooks(flags: &ServeOptions) -> Result<Vec<Hook>> {
         match hook.map(|hook| &mut hook.kind) {
             Some(HookKind::Command { args, .. }) => args.push(arg.to_owned()),
             Some(HookKind::Webhook { .. }) => {
-                return Err(wrong("remove it: a webhook has no arguments"));
+                return Err(wrong("remove this --hook-arg: a webhook has no arguments"));
             }
-            None => return Err(wrong("use the name of a --hook")),
+            None => return Err(wrong("write NAME=ARG with the name of a --hook")),
         }
     }
     Ok(hooks)

@@ -12,12 +12,13 @@ use upload_types::error::{Error, Kind, Result};
 /// [`Kind::Usage`] for a text that cannot be understood, and for a password among the arguments,
 /// where every user of this machine can read it.
 pub fn resolve(settings: &Settings, flag: Option<&str>) -> Result<LedgerConfig> {
-    // The value of the flag may come from the configuration file instead.
+    // The value may come from the configuration file instead of an argument.
     let is_argument = |text: &str| env::args_os().any(|arg| arg.to_string_lossy().ends_with(text));
     resolve_with(settings, flag, is_argument)
 }
 
-/// For verbs that read a ledger: they must not create one because of a typing error.
+/// Checks that the ledger exists, for verbs that read one: they must not create a ledger because of
+/// a typing error.
 ///
 /// # Errors
 /// [`Kind::NotFound`] if there is no such file.

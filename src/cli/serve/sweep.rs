@@ -60,7 +60,7 @@ struct Results {
 pub async fn run(settings: &Settings, config: Config, mode: SweepMode) -> Result<()> {
     ledger_location::check_exists(&config.ledger)?;
     let json = settings.json();
-    // A gateway that has the embedded store open will not release it soon.
+    // Waiting is useless: a gateway keeps the embedded store open until it stops.
     let config = Config {
         store_lock_timeout: Duration::ZERO,
         ..config

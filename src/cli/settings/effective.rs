@@ -31,7 +31,7 @@ impl Settings {
         let store_hosts = self
             .store_hosts_setting(connection)?
             .map(|hosts| join(&hosts));
-        // `Display` of a header is its name.
+        // `Display` of a header writes its name only.
         let headers = self
             .headers_setting(connection)?
             .map(|headers| join(&headers));

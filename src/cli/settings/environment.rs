@@ -1,5 +1,5 @@
-//! The environment of the process: variables, terminals, directories. A value, so that tests can
-//! replace it.
+//! The environment of the process: variables, terminals, directories. They are one value, so that
+//! tests can replace them.
 
 use std::env;
 use std::ffi::OsString;
@@ -14,7 +14,7 @@ use upload_types::error::{Error, Kind, Result};
 pub struct Environment {
     pub variable: fn(&str) -> Option<OsString>,
     pub terminals: Terminals,
-    /// `None` without a home directory.
+    /// `None` without a home directory and without the XDG variables.
     pub directories: Option<Directories>,
 }
 
@@ -46,8 +46,8 @@ impl Directories {
         })
     }
 
-    /// The directories of a user without a home, as in many containers. Returns `None` unless all
-    /// three variables are set to absolute paths (XDG Base Directory Specification).
+    /// The directories of a user without a home directory, as in many containers. Returns `None`
+    /// unless all three variables are set to absolute paths (XDG Base Directory Specification).
     fn of_xdg_variables() -> Option<Self> {
         let directory = |name: &str| {
             let base = PathBuf::from(env::var_os(name)?);
@@ -95,7 +95,7 @@ impl Environment {
         self.directories.as_ref().ok_or_else(|| {
             Error::new(
                 Kind::DatabaseUnusable,
-                format!("there is no home directory for {noun}"),
+                format!("could not find a directory for {noun}: there is no home directory"),
             )
             .with_hint(format!(
                 "set HOME, or XDG_STATE_HOME, XDG_DATA_HOME and XDG_CONFIG_HOME{remedy}"

@@ -144,7 +144,7 @@ impl Settings {
         flag_or_file(&self.file, key_name, None, key, |text| parse(&text))
     }
 
-    /// Turns the reason against a value of the configuration file into an error.
+    /// The error for a wrong value in the configuration file.
     pub(super) fn file_error(&self, key_name: &str, reason: String) -> Error {
         file_error(&self.file, key_name, reason)
     }

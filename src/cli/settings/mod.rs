@@ -1,8 +1,8 @@
 //! Settings: flags override the environment, which overrides the configuration file, which
 //! overrides the defaults.
 //!
-//! Every value is checked here, once, and knows its origin, for `upload config`. Opens no files but
-//! the configuration file and those of token and headers.
+//! Every value is checked here, once, and is kept with its origin, for `upload config`. Opens no
+//! files except the configuration file and those of token, headers and certificates.
 
 mod effective;
 mod environment;

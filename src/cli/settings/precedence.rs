@@ -17,7 +17,7 @@ use crate::cli::parse::{self, DurationOrNever, Jobs, LimitRate};
 use upload_types::Token;
 use upload_types::error::{Error, Kind, Result};
 
-/// Without a terminal, an upload without progress ends after this long.
+/// Without a terminal, an upload without any confirmed byte ends after this long.
 const GIVE_UP_WITHOUT_TERMINAL: Duration = Duration::from_mins(15);
 
 impl Settings {
@@ -203,6 +203,8 @@ fn s3_endpoint(text: &str) -> Result<Url, String> {
         && url.fragment().is_none();
     match url.scheme() {
         "https" | "http" if is_bare && url.has_host() => Ok(url),
-        _ => Err("an endpoint is https://host[:port] without user, query or fragment".to_owned()),
+        _ => Err(
+            "an endpoint must be https://host[:port] without user, query or fragment".to_owned(),
+        ),
     }
 }

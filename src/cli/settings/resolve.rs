@@ -18,7 +18,6 @@ use upload_net::{Network, Roots};
 use upload_types::error::{Error, Kind, Result};
 
 impl Settings {
-    /// The options of a reporter.
     #[must_use]
     pub fn report(&self) -> report::Options {
         let is = |name, value: &str| {

@@ -25,7 +25,7 @@ pub struct LocalPaths {
 }
 
 impl LocalPaths {
-    /// The ledger of the backend `embedded`, if it is that.
+    /// The ledger of the backend `embedded`; `None` for other backends.
     #[must_use]
     pub fn embedded_ledger(&self) -> Option<PathBuf> {
         self.store_dir.as_ref()?;
@@ -40,7 +40,7 @@ impl LocalPaths {
 }
 
 impl Target {
-    /// The backend as journal and receipts name it.
+    /// The name of the backend in journal and receipts.
     #[must_use]
     pub fn name(&self) -> String {
         self.spec.to_string()
@@ -70,8 +70,8 @@ impl Settings {
         self.target_for(spec, connection.clone())
     }
 
-    /// The backend of an upload in the journal. It gets token and headers, unless another backend
-    /// is configured, to which they belong.
+    /// The backend of an upload in the journal. It gets no token and no headers if another backend
+    /// is configured, because they belong to that one.
     ///
     /// # Errors
     /// As [`BackendSpec::parse`].

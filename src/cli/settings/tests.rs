@@ -151,14 +151,14 @@ fn journal_is_in_the_state_directory_by_default() {
 
 #[test]
 fn journal_must_be_named_without_a_home_directory() {
-    let homeless = || Environment {
+    let without_home = || Environment {
         directories: None,
         ..empty()
     };
-    let error = effective(homeless(), &[]).unwrap_err();
+    let error = effective(without_home(), &[]).unwrap_err();
     assert_eq!(error.kind(), Kind::DatabaseUnusable);
     assert!(error.hint().unwrap().contains("--journal"));
-    assert!(effective(homeless(), &["--journal", "j.db"]).is_ok());
+    assert!(effective(without_home(), &["--journal", "j.db"]).is_ok());
 }
 
 #[test]

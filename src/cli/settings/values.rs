@@ -22,11 +22,11 @@ pub struct Connection {
     /// The file of the token, which may get a newer one during a run.
     pub token_file: Option<TokenFile>,
     pub network: Network,
-    /// The longest time without progress on a connection; `None` leaves it to the connection.
+    /// The longest time without progress on a connection; `None` for the default of the connection.
     pub stall_after: Option<Duration>,
     pub allow_insecure_http: bool,
     pub store_hosts: Vec<StoreHost>,
-    /// Secret, as a token.
+    /// Secret, like a token.
     pub headers: Vec<Header>,
     pub s3: S3,
 }
@@ -42,13 +42,13 @@ impl Connection {
         }
     }
 
-    /// Whether it holds a secret that only one backend must get.
+    /// Whether it holds a secret that only one backend may get.
     #[must_use]
     pub fn has_credentials(&self) -> bool {
         self.token.is_some() || !self.headers.is_empty()
     }
 
-    /// The same for a backend that the credentials are not for.
+    /// The same connection for a backend to which the credentials do not belong.
     #[must_use]
     pub(super) fn without_credentials(&self) -> Self {
         Self {
@@ -81,7 +81,9 @@ impl Proxy {
         let url = Url::parse(text).map_err(|error| format!("it is not a URL: {error}"))?;
         match url.scheme() {
             "http" | "https" | "socks5" | "socks5h" if url.has_host() => Ok(Self(url)),
-            _ => Err("a proxy is http://, https://, socks5:// or socks5h://host[:port]".to_owned()),
+            _ => Err(
+                "a proxy must be http://, https://, socks5:// or socks5h://host[:port]".to_owned(),
+            ),
         }
     }
 
@@ -116,9 +118,9 @@ impl fmt::Debug for Proxy {
 /// The settings of a transfer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transfer {
-    /// Parts in flight over all files; `None` leaves it to the engine.
+    /// Parts in flight of all files together; `None` lets the engine choose.
     pub jobs: Option<usize>,
-    /// Bytes per second over all parts; `None` is no limit.
+    /// Bytes per second of all parts together; `None` is no limit.
     pub limit_rate: Option<u64>,
     /// The longest time without any confirmed byte; `None` is no limit.
     pub give_up_after: Option<Duration>,
