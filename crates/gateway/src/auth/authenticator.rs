@@ -1,6 +1,6 @@
 //! Authenticates requests: finds the owner from the headers of a request.
 //!
-//! The reason of a rejection goes to the log, and not into the response.
+//! The reason for a rejection is in the log, and not in the response.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -20,7 +20,7 @@ use upload_types::error::Result;
 use upload_types::sync::lock;
 use upload_types::wire::Code;
 
-/// An owner, by the segment of its keys.
+/// An owner, identified by its segment, which is a part of the keys of its uploads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owner(pub String);
 
@@ -40,8 +40,8 @@ pub struct Authenticator {
 }
 
 enum Scheme {
-    /// Any request to a loopback name. The check of the name protects against pages of other sites
-    /// in browsers on this machine.
+    /// Any request to a loopback address. The check of the host protects against requests from
+    /// other sites' pages in browsers on this machine.
     Loopback,
     /// One token, by its SHA-256.
     SharedToken([u8; 32]),
@@ -79,7 +79,7 @@ impl Authenticator {
     ///
     /// # Errors
     /// `unauthenticated` without a valid token; `forbidden` if no token is required and the host is
-    /// not a loopback name; `unavailable` if the keys of an issuer are unavailable.
+    /// not a loopback address; `unavailable` if the keys of an issuer are unavailable.
     pub async fn owner(&self, uri: &Uri, headers: &HeaderMap) -> Result<Owner, Refusal> {
         let token = || bearer_token(headers).ok_or_else(|| Refusal::new(Code::Unauthenticated));
         let subject = match &self.scheme {

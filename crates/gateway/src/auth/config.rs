@@ -6,7 +6,7 @@ use upload_types::Token;
 /// How callers of the API authenticate.
 #[derive(Debug, Clone)]
 pub enum Auth {
-    /// Without authentication: all callers are one owner. On loopback only.
+    /// Without authentication: all callers are one owner. Permitted on loopback only.
     None,
     /// With an API token of the ledger.
     Tokens,

@@ -1,7 +1,7 @@
 //! Globs for the values of claims.
 //!
-//! Globs of libraries are for file paths. The values of claims have two separators, `/` and `:`,
-//! and a request must not cause exponential time.
+//! No library is used, since the globs of libraries are for file paths. The values of claims have
+//! two separators, `/` and `:`, and a request must not be able to cause exponential time.
 
 /// Returns true if the glob matches the text: `*` is any run of characters without `/` and `:`,
 /// `**` any run. Takes time proportional to the product of both lengths.
@@ -15,12 +15,12 @@ pub(super) fn glob_matches(glob: &str, text: &str) -> bool {
         let mut next = vec![false; text.len() + 1];
         if c == '*' {
             let is_double = glob.next_if_eq(&'*').is_some();
-            let mut is_open = false;
+            let mut star_matches = false;
             for (at, slot) in next.iter_mut().enumerate() {
                 let previous = at.checked_sub(1).and_then(|previous| text.get(previous));
-                is_open &= is_double || !matches!(previous, Some('/' | ':'));
-                is_open |= prefixes.get(at).copied().unwrap_or(false);
-                *slot = is_open;
+                star_matches &= is_double || !matches!(previous, Some('/' | ':'));
+                star_matches |= prefixes.get(at).copied().unwrap_or(false);
+                *slot = star_matches;
             }
         } else {
             for (at, matched) in prefixes.iter().enumerate() {

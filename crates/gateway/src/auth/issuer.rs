@@ -12,11 +12,11 @@ pub struct Issuer {
     pub issuer: String,
     /// One of the values of the claim `aud`.
     pub audience: String,
-    /// The URL of the key set. `None` to take it from the issuer's discovery document.
+    /// The URL of the key set. If it is `None`, the issuer's discovery document has the URL.
     pub jwks: Option<Url>,
     /// The only accepted algorithm.
     pub algorithm: Algorithm,
-    /// Names of required claims, and globs. Each of these claims must match one of its globs. In a
+    /// Names of required claims, with globs. Each of these claims must match one of its globs. In a
     /// glob, `*` matches any run of characters without `/` and `:`, and `**` any run.
     pub claims: Vec<(String, String)>,
     /// The claim that identifies the owner of uploads.
@@ -57,7 +57,10 @@ impl Issuer {
             return reject("it is not a URL", url_hint);
         };
         if !is_trusted_url(&url) || url.query().is_some() {
-            return reject("its URL is not https, or has more than a path", url_hint);
+            return reject(
+                "its URL is not https, or contains more than host, port and path",
+                url_hint,
+            );
         }
         if self.jwks.as_ref().is_some_and(|jwks| !is_trusted_url(jwks)) {
             return reject("the URL of its keys is not https", url_hint);
@@ -80,7 +83,7 @@ impl Issuer {
     }
 }
 
-/// Returns true for an https URL, or http on loopback, without credentials and fragment.
+/// Returns true for a URL without credentials or fragment that is https, or http on loopback.
 pub(super) fn is_trusted_url(url: &Url) -> bool {
     if url.host().is_none() {
         return false;

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::issuer::Algorithm;
 
-/// The lengths of RSA keys that are accepted. Shorter keys are broken, longer ones are slow.
+/// The lengths of RSA keys that are accepted. Shorter keys are insecure, longer ones are slow.
 const RSA_KEY_BITS: RangeInclusive<usize> = 2048..=8192;
 /// The length of a coordinate of P-256, and of an Ed25519 key.
 const COORDINATE_BYTES: usize = 32;
@@ -20,7 +20,7 @@ const COORDINATE_BYTES: usize = 32;
 pub(super) type KeySet = HashMap<String, DecodingKey>;
 
 /// The keys that can verify signatures with this algorithm, and the number of other keys. If two
-/// keys have the same id, the first one counts. Keys are parsed one by one, so that a key of an
+/// keys have the same id, the first one is used. Keys are parsed one by one, so that a key of an
 /// unknown form does not affect the others.
 pub(super) fn usable_keys(keys: Vec<Value>, algorithm: Algorithm) -> (KeySet, usize) {
     let (mut set, total) = (KeySet::new(), keys.len());

@@ -1,8 +1,8 @@
 //! The key set of an issuer: fetched when a token needs a key, and cached.
 //!
-//! Not here: the time of a fetch (`key_refresh`) and the selection of usable keys (`jwk`). A token
-//! has no influence on the fetched URL: it is from the configuration, or from the issuer's
-//! discovery document.
+//! Not here: when to fetch (`key_refresh`) and the selection of usable keys (`jwk`). The fetched
+//! URL does not depend on the token: it is from the configuration, or from the issuer's discovery
+//! document.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -31,7 +31,7 @@ pub(super) struct KeyCache {
     jwks: Option<Url>,
     algorithm: Algorithm,
     state: Mutex<State>,
-    /// Locked by the task that fetches. Others wait for its result.
+    /// Locked by the task that fetches. Other tasks wait for its result.
     fetching: tokio::sync::Mutex<()>,
 }
 
@@ -61,10 +61,10 @@ impl KeyCache {
                 tokio::spawn(Arc::clone(self).fetch_if_needed(key_id.to_owned()));
                 return Ok(key);
             }
-            // Also a lookup that fails waits: a fetch in progress may find the key.
+            // A lookup that fails waits too: a fetch in progress may find the key.
             _ => {}
         }
-        // In a task of its own: if this client disconnects, the fetch continues for the others.
+        // In a separate task: if this client disconnects, the fetch continues for other requests.
         let _ = tokio::spawn(Arc::clone(self).fetch_if_needed(key_id.to_owned())).await;
         match self.look_up(key_id) {
             (KeyLookup::Fail(error), _) => Err(error),
@@ -90,7 +90,7 @@ impl KeyCache {
             if !matches!(lookup, KeyLookup::Fetch | KeyLookup::UseAndRefresh) {
                 return;
             }
-            // The first fetch is for all keys.
+            // Before the first success, a fetch is for the whole set, not for a missing key.
             if !is_known && state.times.fetched.is_some() {
                 state.times.attempted_for_missing = Some(now);
             }
@@ -149,7 +149,7 @@ impl KeyCache {
             .parse()
             .ok()
             .filter(is_allowed)
-            .ok_or_else(|| "its discovery document has no https URL of keys".to_owned())
+            .ok_or_else(|| "its discovery document has no https URL for its keys".to_owned())
     }
 
     async fn get_json<T: DeserializeOwned>(&self, url: &Url) -> Result<T, String> {
@@ -159,7 +159,10 @@ impl KeyCache {
             .await
             .map_err(|error| error.to_string())?;
         if response.status != 200 {
-            return Err(format!("the status is {}", response.status.as_u16()));
+            return Err(format!(
+                "the response has status {}",
+                response.status.as_u16()
+            ));
         }
         serde_json::from_slice(&response.body)
             .map_err(|_| "the response has an unexpected form".to_owned())

@@ -18,7 +18,7 @@ use super::key_refresh::KeyError;
 use upload_net::{HttpClient, Network};
 use upload_types::error::{Error, Kind, Result};
 
-/// GitHub's tokens have 2 KiB; those of directories with many groups have more.
+/// GitHub's tokens have 2 KiB; tokens of directories with many groups are larger.
 const MAX_TOKEN_BYTES: usize = 8 << 10;
 /// The accepted difference between clocks.
 const CLOCK_LEEWAY_SECONDS: u64 = 30;
@@ -70,7 +70,7 @@ impl JwtVerifier {
         Ok(Self(issuers.iter().map(known).collect()))
     }
 
-    /// The subject of a valid token, as the ledger names owners.
+    /// The subject of a valid token, by which the ledger identifies the owner.
     pub(super) async fn subject(&self, token: &str) -> Result<String, JwtError> {
         if token.len() > MAX_TOKEN_BYTES {
             return invalid("it is too long");
@@ -78,7 +78,7 @@ impl JwtVerifier {
         let Ok(header) = decode_header(token) else {
             return invalid("it does not have the form of a signed token");
         };
-        // Not verified yet: the claim only selects the keys that must verify it.
+        // The claim is not verified yet: it only selects the keys that must verify the token.
         let Ok(UnverifiedClaims { iss }) = insecure_decode_claims(token) else {
             return invalid("it has no issuer");
         };
@@ -86,7 +86,10 @@ impl JwtVerifier {
             return invalid("its issuer is not configured");
         };
         if header.alg != known.issuer.algorithm.into() {
-            return invalid(format!("it is signed with {:?}", header.alg));
+            return invalid(format!(
+                "it is signed with {:?}, which is not the configured algorithm",
+                header.alg
+            ));
         }
         if header.crit.is_some() {
             return invalid("it requires an extension that is not supported");
@@ -111,7 +114,7 @@ struct UnverifiedClaims {
     iss: String,
 }
 
-/// The reason of the library's error, without any text of the token.
+/// The reason for the library's error, without any text of the token.
 fn reason(kind: &ErrorKind) -> String {
     match kind {
         ErrorKind::InvalidSignature => "its signature is wrong",

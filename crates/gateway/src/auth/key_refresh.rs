@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-/// A younger key set is not fetched again for keys that it has.
+/// A key set younger than this is not fetched again for keys that it has.
 const MIN_REFRESH_AGE: Duration = Duration::from_mins(10);
-/// An older key set is not used: the issuer may have withdrawn keys while it could not be reached.
+/// A key set older than this is not used: the issuer may have withdrawn keys while it could not be
+/// reached.
 const MAX_AGE: Duration = Duration::from_hours(24);
 /// The pause between two fetches for known keys, and between two fetches for missing keys.
 const FETCH_PAUSE: Duration = Duration::from_mins(1);
@@ -31,7 +32,7 @@ pub(super) enum KeyError {
     Unavailable,
 }
 
-/// The reaction to a lookup of a key.
+/// What to do when a key is looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum KeyLookup {
     Use,
@@ -41,7 +42,7 @@ pub(super) enum KeyLookup {
     Fail(KeyError),
 }
 
-/// Decides on a key that the set has (`is_known`) or lacks.
+/// Decides what to do about a key that the set has (`is_known`) or lacks.
 pub(super) fn look_up(times: &FetchTimes, is_known: bool, now: Instant) -> KeyLookup {
     let age = |at: Option<Instant>| at.map(|at| now.saturating_duration_since(at));
     let is_past = |at, pause| age(at).is_none_or(|age| age >= pause);

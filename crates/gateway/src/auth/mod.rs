@@ -1,7 +1,7 @@
-//! Authentication: finds the owner of a request by an API token of the ledger, by a JSON Web Token
-//! of an issuer, or by its origin on this machine.
+//! Authentication: finds the owner of a request by an API token of the ledger or by a JSON Web
+//! Token of an issuer; without tokens, every request to a loopback address has the same owner.
 //!
-//! Not here: permissions. Every query of the ledger names the owner.
+//! Not here: permissions. The ledger finds an upload for a caller only if the caller is its owner.
 
 mod authenticator;
 mod config;

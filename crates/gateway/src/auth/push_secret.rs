@@ -10,8 +10,8 @@ use crate::problem::Refusal;
 use upload_types::Token;
 use upload_types::wire::Code;
 
-/// The SHA-256 of the secret. Stores send the secret as a bearer token, as the whole
-/// `Authorization` (`MinIO`), or as the password of a user (Ceph).
+/// The SHA-256 of the secret. Stores send the secret as a bearer token, as the whole value of
+/// `Authorization` (`MinIO`), or as the password of basic authentication (Ceph).
 pub struct PushSecret([u8; 32]);
 
 impl PushSecret {
@@ -49,7 +49,7 @@ impl PushSecret {
     }
 }
 
-/// The password in the value of a header for basic authentication.
+/// The password in the value of `Authorization`, if it is basic authentication.
 fn basic_password(authorization: &str) -> Option<String> {
     let (scheme, credentials) = authorization.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {

@@ -33,7 +33,7 @@ pub(super) fn equal(one: &[u8; 32], other: &[u8; 32]) -> bool {
     one.ct_eq(other).into()
 }
 
-/// Checks that `token` is the known one and is valid at `now`.
+/// Checks that `token` matches the known token and is valid at `now`.
 ///
 /// # Errors
 /// The reason, for the log.
@@ -63,7 +63,8 @@ impl Ledger {
     /// Like [`Ledger::add_token`], with a token that expires after `lifetime`.
     ///
     /// # Errors
-    /// As [`Ledger::add_token`]; [`Kind::Usage`] for a lifetime beyond the last timestamp.
+    /// As [`Ledger::add_token`]; [`Kind::Usage`] for a lifetime that ends after the last possible
+    /// timestamp.
     pub async fn add_expiring_token(&self, name: &str, lifetime: Duration) -> Result<Token> {
         let expires_at = Timestamp::now().saturating_add(lifetime);
         let expires_at = expires_at.map_err(|error| {
@@ -112,10 +113,11 @@ impl Ledger {
         if self.revoke_token(id, Timestamp::now()).await? {
             return Ok(());
         }
-        Err(
-            Error::new(Kind::NotFound, format!("there is no valid token {id}"))
-                .with_hint("run `upload serve token list` to see the tokens"),
+        Err(Error::new(
+            Kind::NotFound,
+            format!("could not revoke {id}: it is not the id of a valid token"),
         )
+        .with_hint("run `upload serve token list` to see the tokens"))
     }
 }
 

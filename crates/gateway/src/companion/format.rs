@@ -124,7 +124,7 @@ fn header_name(name: &str) -> Option<String> {
 }
 
 /// Converts a metadata value to a header value: words of ASCII are kept, other texts are encoded in
-/// base64 after RFC 2047. Returns `None` for an empty text.
+/// base64 as in RFC 2047. Returns `None` for an empty text.
 fn header_value(value: &str) -> Option<String> {
     if value.is_empty() {
         return None;
@@ -161,8 +161,8 @@ pub fn parse_part_number(text: &str) -> Result<PartNumber, Refusal> {
         .ok_or_else(invalid)
 }
 
-/// Parses the parts of a complete: `{"parts": [{"PartNumber": 1, "ETag": "…"}]}`, in any order,
-/// with or without quotes. Other fields are ignored.
+/// Parses the parts of a request to complete: `{"parts": [{"PartNumber": 1, "ETag": "…"}]}`. The
+/// parts are in any order, and an `ETag` may lack its quotes. Other fields are ignored.
 ///
 /// # Errors
 /// `invalid_request` for other JSON, and for a part number with two ETags.
@@ -192,7 +192,7 @@ pub fn parse_parts(body: &Value) -> Result<BTreeMap<PartNumber, ETag>, Refusal> 
     Ok(etags)
 }
 
-/// A part, as in the list of S3.
+/// A part, as S3 lists it.
 pub fn part(part: &StoredPart) -> Value {
     json!({"PartNumber": part.number, "ETag": part.etag.quoted().as_str(), "Size": part.size})
 }

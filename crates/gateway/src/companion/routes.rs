@@ -1,4 +1,4 @@
-//! The routes of Companion and their authentication.
+//! The routes of Companion, and the authentication of their requests.
 //!
 //! Not here: the parsing of requests and the shapes of responses (`format`).
 
@@ -24,7 +24,7 @@ use crate::service::UploadRef;
 use upload_types::PartNumber;
 use upload_types::wire::{Code, MAX_JSON_BYTES};
 
-/// The maximum size of a body, except for complete.
+/// The maximum size of a body, except in a request to complete.
 const MAX_BODY_BYTES: usize = 100 << 10;
 
 struct CompanionState {
@@ -32,9 +32,9 @@ struct CompanionState {
     origins: Arc<Origins>,
 }
 
-/// The routes below `root` (without a slash at its end). Each of them is also below `root/t/TOKEN`,
-/// for clients that cannot send headers, and with a second slash before `s3`, which some clients
-/// send.
+/// The routes below `root`, which has no slash at its end. Each of them is also below
+/// `root/t/TOKEN`, for clients that cannot send headers, and with a second slash before `s3`, which
+/// some clients send.
 pub fn router(gateway: Arc<Gateway>, origins: Arc<Origins>, root: &str) -> Router {
     let state = Arc::new(CompanionState { gateway, origins });
     let mut router = Router::new();
@@ -142,7 +142,7 @@ fn path_param(path: &RawPathParams, wanted: &str) -> Option<String> {
         .find_map(|(name, value)| (name == wanted).then(|| value.to_owned()))
 }
 
-/// The upload in path and query of a request.
+/// The upload that the path and the query of a request name.
 struct RequestedUpload {
     id: String,
     object_name: String,

@@ -11,7 +11,7 @@ use crate::service::{Confirmation, Service};
 /// Checks each object. Objects outside the gateway's bucket or prefix are ignored.
 ///
 /// # Errors
-/// The refusal of a failed store or ledger; the event must be delivered again.
+/// The refusal for a failed store or ledger; the event must be delivered again.
 pub async fn handle(service: &Arc<Service>, objects: &[CreatedObject]) -> Result<(), Refusal> {
     for object in objects {
         let key = object

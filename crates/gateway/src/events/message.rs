@@ -1,8 +1,8 @@
 //! Parses the messages of stores about created objects.
 //!
-//! Supported are the event records of Amazon S3 ("Event message structure" in its user guide) as
-//! SQS delivers them, alone or inside a notification of SNS; events of `EventBridge`; and the
-//! messages that Ceph RGW and `MinIO` push over HTTP, which contain the same records.
+//! It supports the event records of Amazon S3 ("Event message structure" in its user guide) as SQS
+//! delivers them, alone or inside a notification of SNS; events of `EventBridge`; and the messages
+//! that Ceph RGW and `MinIO` push over HTTP, which contain the same records.
 
 use std::borrow::Cow;
 
@@ -26,8 +26,8 @@ impl CreatedObject {
         &self.bucket
     }
 
-    /// The possible readings of the key. The first one that is a key of the gateway is right:
-    /// keys of the gateway need no encoding.
+    /// The possible readings of the key. The first one that is a key of the gateway is the right
+    /// one, since keys of the gateway need no encoding.
     pub fn key_candidates(&self) -> impl Iterator<Item = Cow<'_, str>> {
         let percent = |text: &str| {
             percent_decode_str(text)
@@ -44,8 +44,8 @@ impl CreatedObject {
     }
 }
 
-/// The objects that were created according to a message. Messages about other events, and the test
-/// message to a new subscriber, name none.
+/// The objects that were created according to a message. The list is empty for messages about other
+/// events, and for the test message to a new subscriber.
 ///
 /// # Errors
 /// [`InvalidMessage`].
@@ -71,7 +71,7 @@ struct Message {
     detail: Option<ObjectRef>,
 }
 
-/// A message may be wrapped in a notification of SNS, but only once.
+/// Whether a message may be a notification of SNS that wraps another message. It may wrap only one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Wrapping {
     Allowed,

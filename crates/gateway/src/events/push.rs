@@ -12,12 +12,12 @@ use crate::problem::Refusal;
 use crate::service::Service;
 use upload_types::wire::Code;
 
-/// Accepted messages that are not handled yet.
+/// The maximum number of accepted messages that are not handled yet.
 const MAX_PENDING_MESSAGES: usize = 1024;
 const FULL_RETRY_SECONDS: u64 = 5;
 
-/// Accepts messages and handles them in the background. Some stores delay the response to a client
-/// until the event of its request has a response.
+/// Accepts messages and handles them in the background, because some stores delay their response to
+/// a client until the gateway has responded to the event of that client's request.
 #[derive(Debug, Clone)]
 pub struct PushInbox(mpsc::Sender<Vec<CreatedObject>>);
 

@@ -16,7 +16,7 @@ use upload_s3::{Fault, Message, Queue, Store};
 use upload_types::backoff::Backoff;
 use upload_types::error::{Error, Kind};
 
-/// Deliveries of an invalid message before it is deleted, if the queue has no dead-letter queue.
+/// If the queue has no dead-letter queue, an invalid message is deleted at this delivery.
 const MAX_INVALID_DELIVERIES: u32 = 5;
 const RECEIVE_BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_mins(1));
 
@@ -39,8 +39,8 @@ pub struct EventQueue {
 /// Opens the configured queue, if any, and checks it, so that a wrong URL prevents the start.
 ///
 /// # Errors
-/// [`Kind::Config`] for a queue that rejects the request. A queue that does not respond may respond
-/// later.
+/// [`Kind::Config`] for a queue that rejects the request. A queue that does not respond is not
+/// an error, since it may respond later.
 pub async fn open_queue(
     source: Option<&EventSource>,
     store: &Store,
@@ -58,11 +58,11 @@ pub async fn open_queue(
         Err(fault) => {
             return Err(Error::new(
                 Kind::Config,
-                format!("the queue of --events cannot be used: {fault}"),
+                format!("could not use the queue of --events: {fault}"),
             )
             .with_hint(
-                "check its URL, and that the credentials may ReceiveMessage, DeleteMessage and \
-                 GetQueueAttributes",
+                "check its URL, and that the credentials have the permissions ReceiveMessage, \
+                 DeleteMessage and GetQueueAttributes",
             ));
         }
     };
@@ -113,7 +113,7 @@ impl EventQueue {
             .map(|(message, _)| message)
             .collect();
         if let Err(fault) = self.queue.delete(&done).await {
-            // They are delivered again, which does no harm.
+            // The messages are delivered again, which does no harm.
             tracing::warn!(%fault, "could not delete processed messages from the event queue");
         }
     }

@@ -1,9 +1,9 @@
 //! A hook that is a program: run without a shell, in its own process group, with the document on
 //! its standard input.
 //!
-//! Exit code 0 accepts, 10 rejects; after any other end the hook runs again. Of the environment of
-//! the gateway the program gets PATH, LANG and TMPDIR only: it must not get the gateway's
-//! credentials for the store.
+//! Exit code 0 accepts, 10 rejects; after any other end the hook runs again. The program gets only
+//! PATH, LANG and TMPDIR from the gateway's environment: it must not get the gateway's credentials
+//! for the store.
 
 use std::ffi::OsString;
 use std::fs;
@@ -81,7 +81,7 @@ pub async fn run(name: &str, program: &Path, args: &[String], input: &[u8]) -> V
         Ok(Some(0)) => Verdict::Accept,
         Ok(Some(REJECT_EXIT_CODE)) => Verdict::Reject(Reason::new(reason(&stdout).as_deref())),
         Ok(Some(code)) => Verdict::Retry(format!("it ended with exit code {code}")),
-        Ok(None) => Verdict::Retry("it was ended by a signal".to_owned()),
+        Ok(None) => Verdict::Retry("it was killed by a signal".to_owned()),
         Err(error) => Verdict::Retry(format!("its exit status is unknown: {error}")),
     }
 }

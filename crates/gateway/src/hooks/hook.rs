@@ -9,8 +9,8 @@ use url::Url;
 /// A program or webhook that accepts or rejects verified uploads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hook {
-    /// 1 to 64 letters, digits and `-_.:`, unique among the hooks of a gateway. By this name, the
-    /// ledger records the hooks that have accepted an upload.
+    /// 1 to 64 letters, digits and `-_.:`, unique among the hooks of a gateway. The ledger records
+    /// the names of the hooks that have accepted an upload.
     pub name: String,
     pub kind: HookKind,
     /// How long the hook may take for one upload.

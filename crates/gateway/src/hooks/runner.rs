@@ -1,4 +1,4 @@
-//! The hooks of a gateway: checks of their configuration, and the run of one of them.
+//! The hooks of a gateway: checks their configuration, and runs one of them.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -95,7 +95,7 @@ impl Hooks {
         let body = match serde_json::to_vec(document) {
             Ok(body) => body,
             Err(error) => {
-                return Verdict::Retry(format!("its document could not be written: {error}"));
+                return Verdict::Retry(format!("its document could not be encoded: {error}"));
             }
         };
         let run = async {
@@ -129,7 +129,7 @@ fn check_hook(hook: &Hook, is_name_new: bool) -> Result<()> {
             .all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b));
     if !is_name_valid {
         return Err(error(
-            "its name is not 1 to 64 of letters, digits, -, _, . and :",
+            "its name is not 1 to 64 letters, digits, -, _, . or :",
         ));
     }
     if !is_name_new {
@@ -156,11 +156,13 @@ fn check_quarantine_prefix(prefix: &str) -> Result<()> {
     {
         return Ok(());
     }
-    Err(
-        Error::new(Kind::Config, format!("could not use {prefix:?} as quarantine")).with_hint(
-            "use a prefix of keys, such as quarantine, but not uploads, which is the prefix of all uploads",
-        ),
+    Err(Error::new(
+        Kind::Config,
+        format!("could not use {prefix:?} as the prefix of the quarantine"),
     )
+    .with_hint(
+        "use another prefix of keys, such as quarantine; uploads is the prefix of all uploads",
+    ))
 }
 
 fn webhook_client(secret: Option<Token>, network: &Network) -> Result<WebhookClient> {
@@ -170,11 +172,13 @@ fn webhook_client(secret: Option<Token>, network: &Network) -> Result<WebhookCli
         }
         Some(_) => Err(Error::new(
             Kind::Config,
-            format!("the secret of webhooks has fewer than {MIN_SECRET_BYTES} bytes"),
+            format!(
+                "could not use the secret of webhooks: it has fewer than {MIN_SECRET_BYTES} bytes"
+            ),
         )
         .with_hint("put a longer random secret into the file of --hook-secret-file")),
         None => Err(
-            Error::new(Kind::Config, "webhooks need a secret that signs them")
+            Error::new(Kind::Config, "could not sign webhooks: no secret is given")
                 .with_hint("name a file that contains a secret: --hook-secret-file FILE"),
         ),
     }

@@ -13,7 +13,7 @@ pub enum Verdict {
     Retry(String),
 }
 
-/// The reason of a rejection: untrusted text, in one line without control characters.
+/// The reason for a rejection: untrusted text, in one line without control characters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason(String);
 
@@ -36,9 +36,10 @@ impl Reason {
 }
 
 /// Converts untrusted text to one line of at most `max_chars` characters, without control
-/// characters, invisible characters and the queries of presigned URLs.
+/// characters, invisible characters or the queries of presigned URLs.
 pub fn single_line(text: &str, max_chars: usize) -> String {
-    // A terminal may obey or hide the characters that Rust escapes, except quotes and backslashes.
+    // A terminal may interpret or hide any character that Rust escapes, except quotes and
+    // backslashes.
     let is_visible = |c: char| matches!(c, '"' | '\'' | '\\') || c.escape_debug().nth(1).is_none();
     let text: String = text
         .chars()

@@ -17,10 +17,11 @@ use upload_net::Network;
 use upload_types::Token;
 use upload_types::error::{Error, Kind, Result, error_chain};
 
-/// Seconds since 1970. Part of the signature, so that receivers can reject old requests.
+/// Seconds since the Unix epoch. The signature covers them, so that receivers can reject old
+/// requests.
 const TIMESTAMP_HEADER: &str = "upload-hook-timestamp";
 const SIGNATURE_HEADER: &str = "upload-hook-signature";
-/// The same in each attempt.
+/// Its value is the same in each attempt.
 const DELIVERY_ID_HEADER: &str = "upload-hook-id";
 const MAX_RESPONSE_BYTES: usize = 64 << 10;
 
@@ -63,7 +64,7 @@ impl WebhookClient {
             upload_net::builder()
                 .http1_only()
                 // Requests are rare: the server would have closed an idle connection before the
-                // next one.
+                // next request.
                 .pool_max_idle_per_host(0)
         };
         let http = network.unproxied_client(builder).map_err(|error| {
@@ -135,7 +136,7 @@ fn verdict(status: u16, body: &[u8]) -> Verdict {
         return Verdict::Retry(format!("its response has status {status}"));
     }
     if body.trim_ascii_start().first() == Some(&b'<') {
-        return Verdict::Retry(format!("its response {status} is a page"));
+        return Verdict::Retry(format!("its response {status} is an HTML page"));
     }
     let ResponseBody { verdict, reason } = serde_json::from_slice(body).unwrap_or_default();
     match verdict.as_deref() {
@@ -149,7 +150,8 @@ fn verdict(status: u16, body: &[u8]) -> Verdict {
 mod tests {
     use super::*;
 
-    /// Computed by `printf '1700000000.{"v":1}' | openssl dgst -sha256 -hmac 0123456789abcdef`.
+    /// The expected signature was computed with
+    /// `printf '1700000000.{"v":1}' | openssl dgst -sha256 -hmac 0123456789abcdef`.
     #[test]
     fn signature_covers_timestamp_and_body() {
         let sign = |secret: &str, time, body: &[u8]| {

@@ -12,7 +12,7 @@ use upload_types::UploadId;
 
 impl Ledger {
     /// Moves a pending or uploading upload to `aborting`, and takes it until `until`. If `epoch` is
-    /// given, the lease must have it.
+    /// given, it must be the epoch of the lease.
     pub async fn start_aborting(
         &self,
         id: &UploadId,

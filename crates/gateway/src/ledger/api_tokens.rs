@@ -41,7 +41,7 @@ impl Ledger {
         .await
     }
 
-    /// A token by its id, also if it is revoked or has expired.
+    /// A token by its id, even if it is revoked or has expired.
     pub async fn token(&self, id: &str) -> LedgerResult<Option<ApiToken>> {
         let id = id.to_owned();
         self.read(move |tx| {
@@ -60,7 +60,7 @@ impl Ledger {
         .await
     }
 
-    /// Revokes a token. Returns false if there is no token with that id, or it is revoked already.
+    /// Revokes a token. Returns false if no token has that id, or if it is revoked already.
     pub async fn revoke_token(&self, id: &str, now: Timestamp) -> LedgerResult<bool> {
         let id = id.to_owned();
         self.write(move |tx| {

@@ -1,6 +1,6 @@
-//! Uploads of browsers, which declare neither size nor SHA-256 when they begin.
+//! Uploads from browsers: neither their size nor a SHA-256 is declared when they begin.
 //!
-//! The parts of such an upload get rows from the store's list when the upload becomes completing.
+//! When such an upload becomes `completing`, the parts that the store lists are inserted as rows.
 //!
 //! Not here: requests to the store (`service/browser_upload`).
 
@@ -48,8 +48,8 @@ impl Ledger {
         .await
     }
 
-    /// Moves an upload to `completing` with the plan and parts that the store lists, unless its
-    /// owner would exceed the quota.
+    /// Moves an upload to `completing`, with the parts that the store lists and their plan, unless
+    /// its owner would exceed the quota.
     pub async fn start_completing_listed(
         &self,
         id: &UploadId,

@@ -82,7 +82,7 @@ impl Ledger {
         .await
     }
 
-    /// Runs `operation`, which changes nothing. All rows that it has read are durable when this
+    /// Runs `operation`, which must not write. All rows that it has read are durable when this
     /// returns.
     pub(super) async fn read<T: Send + 'static>(
         &self,
@@ -145,6 +145,6 @@ fn cannot_start_thread(error: std::io::Error) -> Error {
         Kind::DatabaseUnusable,
         "could not start the ledger's thread",
     )
-    .with_hint("raise the limit of processes (ulimit -u), or free memory")
+    .with_hint("raise the limit on processes (ulimit -u), or free memory")
     .with_source(error)
 }

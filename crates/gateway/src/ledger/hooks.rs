@@ -1,7 +1,7 @@
 //! The pending hooks of verified uploads, and the transitions to `ready` and `rejected`.
 //!
 //! A gateway takes a row for a limited time, and increments its epoch. If the time runs out and
-//! another gateway takes the row, the calls of the first one have an old epoch and write nothing.
+//! another gateway takes the row, calls of the first gateway have an old epoch and write nothing.
 //!
 //! Not here: running hooks (`service/hooks`), and the disposal of a rejected object
 //! (`service/dispose`).
@@ -74,7 +74,7 @@ impl Ledger {
     }
 
     /// Extends the time for which the caller has taken hooks. Returns false if another gateway has
-    /// taken them, or if the upload is decided.
+    /// taken them, or if the upload is ready or rejected.
     pub async fn hold_hooks(
         &self,
         id: &UploadId,
@@ -89,8 +89,8 @@ impl Ledger {
         .await
     }
 
-    /// Records the hooks that have accepted the upload. Returns false as [`Ledger::hold_hooks`]
-    /// does.
+    /// Records the hooks that have accepted the upload. Returns false in the same cases as
+    /// [`Ledger::hold_hooks`].
     pub async fn record_accepted_hooks(
         &self,
         id: &UploadId,
@@ -105,8 +105,8 @@ impl Ledger {
         .await
     }
 
-    /// Records the failure of a hook, and the time at which it is due again. Returns false as
-    /// [`Ledger::hold_hooks`] does.
+    /// Records the failure of a hook, and the time at which it is due again. Returns false in the
+    /// same cases as [`Ledger::hold_hooks`].
     pub async fn record_hook_failure(
         &self,
         id: &UploadId,
@@ -122,8 +122,8 @@ impl Ledger {
         .await
     }
 
-    /// Moves an upload that all hooks have accepted from `verified` to `ready`. Returns false as
-    /// [`Ledger::hold_hooks`] does.
+    /// Moves an upload that all hooks have accepted from `verified` to `ready`. Returns false in
+    /// the same cases as [`Ledger::hold_hooks`].
     pub async fn mark_ready(&self, id: &UploadId, epoch: u64) -> LedgerResult<bool> {
         let id = id.clone();
         self.write_or_roll_back(move |tx| {
@@ -136,7 +136,8 @@ impl Ledger {
     }
 
     /// Moves an upload that a hook has rejected from `verified` to `rejected`. Other gateways may
-    /// dispose of its object from `cleanup_at` on. Returns false as [`Ledger::hold_hooks`] does.
+    /// dispose of its object from `cleanup_at` on. Returns false in the same cases as
+    /// [`Ledger::hold_hooks`].
     pub async fn mark_rejected(
         &self,
         id: &UploadId,

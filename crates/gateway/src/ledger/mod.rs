@@ -1,11 +1,13 @@
 //! The ledger: the gateway's database of uploads, owners, tokens and store profiles, in SQLite or
 //! PostgreSQL.
 //!
-//! Not here: decisions and calls to the store (`service`). No SQL is outside of this folder.
+//! Not here: decisions and calls to the store (`service`). All SQL of the gateway is in this
+//! folder.
 //!
 //! `sql` has the types that both databases share; `sqlite`, `postgres` and `schema` are the two
-//! databases; `transaction` and `database` unite them. Each other file adds the operations of one
-//! subject to [`Ledger`]. An operation fails only if the database fails or has damaged rows.
+//! databases; `transaction` and `database` give them one interface. Each other file adds the
+//! operations of one subject to [`Ledger`]. An operation fails only if the database fails or has
+//! damaged rows.
 
 mod abort;
 mod api_tokens;

@@ -5,7 +5,8 @@ use super::error::LedgerResult;
 use super::sql::{SqlError, values};
 
 impl Ledger {
-    /// The segment of an owner's keys. If the owner is new, `new_segment` becomes its segment.
+    /// The owner's segment, which is a part of the keys of its uploads. A new owner gets
+    /// `new_segment`.
     pub async fn owner_segment(&self, subject: &str, new_segment: String) -> LedgerResult<String> {
         let subject = subject.to_owned();
         self.write(move |tx| {

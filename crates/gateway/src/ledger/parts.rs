@@ -1,6 +1,6 @@
 //! The rows of parts. A declared upload has one row for each part of its plan from the start.
 //!
-//! Not here: lists of the parts in the store (`service/read`), which are recorded here.
+//! Not here: listing the parts in the store (`service/read`). This file records such lists.
 
 use super::database::Ledger;
 use super::error::LedgerResult;
@@ -19,7 +19,7 @@ pub struct LedgerPart {
     pub size: u64,
     /// The SHA-256 to which the part is pinned. `None` before the part is signed.
     pub sha256: Option<Sha256>,
-    /// `None` until the store has listed the part, or a complete has named it.
+    /// `None` until the store has listed the part, or a request to complete has named it.
     pub etag: Option<ETag>,
 }
 
@@ -59,8 +59,8 @@ impl Ledger {
         .await
     }
 
-    /// Moves a declared upload to `completing`, in which it may be already, records the client's
-    /// SHA-256 and `ETag` of each part, and renews the lease.
+    /// Moves a declared upload to `completing`, which may be its state already; records the
+    /// client's SHA-256 and `ETag` of each part, and renews the lease.
     pub async fn start_completing(
         &self,
         id: &UploadId,

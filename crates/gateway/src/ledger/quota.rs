@@ -1,5 +1,5 @@
-//! The usage of an owner, counted in the transaction that adds to it: concurrent requests cannot
-//! exceed a quota together.
+//! The usage of an owner, counted in the same transaction that adds to it, so that concurrent
+//! requests together cannot exceed a quota.
 //!
 //! Not here: the comparison with the quota (`limits`).
 
@@ -42,15 +42,15 @@ impl Ledger {
     }
 }
 
-/// The current usage of an owner. Concurrent calls for the same owner wait until this transaction
-/// ends.
+/// The current usage of an owner. Locks the owner's row, so that concurrent calls for the same
+/// owner wait until this transaction ends.
 fn usage(tx: &Transaction<'_>, owner: &str) -> sql::Result<Usage> {
     tx.execute(
         "UPDATE owner SET stored_bytes = stored_bytes WHERE segment = ?1",
         values![owner],
     )?;
-    // The states are listed as in the index `open_upload_by_owner`, which has all columns of this
-    // query.
+    // The states are listed as in the condition of the index `open_upload_by_owner`, which contains
+    // all columns of this query.
     let sql = "SELECT count(*), CAST(coalesce(sum(size), 0) AS BIGINT) FROM upload \
                WHERE owner = ?1 AND state IN ('pending', 'uploading', 'completing', 'aborting')";
     let read = |row: &Row<'_>| Ok((row.number(0)?, row.number(1)?));

@@ -1,8 +1,8 @@
 //! The SQL types that both databases share: values, rows, and errors.
 //!
-//! The SQL of the ledger is portable: parameters are `?1`, each used with one type; a question mark
-//! has no other use; columns are integers, texts and blobs; times are milliseconds; a `sum` is
-//! `CAST(… AS BIGINT)`.
+//! The SQL of the ledger is portable: parameters are written `?1`, and each has one type only; a
+//! question mark has no other use; columns are integers, texts and blobs; times are in
+//! milliseconds; a `sum` is written `CAST(… AS BIGINT)`.
 //!
 //! Not here: running statements (`transaction`).
 
@@ -55,7 +55,7 @@ impl fmt::Display for SqlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(error) => error.fmt(f),
-            // Without its detail, which contains values of rows.
+            // The detail of the error is omitted, since it contains values of rows.
             Self::Postgres(error) => match error.as_db_error() {
                 Some(error) => write!(
                     f,
@@ -201,7 +201,7 @@ impl From<i64> for Value<'_> {
     }
 }
 
-/// Integers of databases are signed. No count of the gateway comes near their maximum.
+/// Integers of both databases are signed. The gateway's counts stay far below the maximum.
 impl From<u64> for Value<'_> {
     fn from(value: u64) -> Self {
         Self::Int(Some(i64::try_from(value).unwrap_or(i64::MAX)))

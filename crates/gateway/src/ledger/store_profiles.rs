@@ -24,8 +24,8 @@ impl Ledger {
         .await
     }
 
-    /// Replaces the profile of a store, unless the ledger has a newer one. Deletes profiles past
-    /// the retention time.
+    /// Replaces the profile of a store, unless the ledger has a newer one. Deletes profiles that
+    /// are older than the retention time.
     pub async fn set_store_profile(
         &self,
         store: &str,

@@ -18,8 +18,8 @@ use upload_types::wire::UploadState;
 /// The maximum number of rows that the sweep takes at a time.
 pub const SWEEP_BATCH_ROWS: usize = 100;
 
-/// The states of open uploads. SQLite uses the index `open_upload_by_lease` only for this text,
-/// which is that of the index.
+/// The condition for open uploads. SQLite uses the index `open_upload_by_lease` only for exactly
+/// this text, which is the condition of the index.
 const IS_OPEN: &str = "state IN ('pending', 'uploading', 'completing', 'aborting')";
 
 /// A set of rows that the sweep works on.
@@ -29,8 +29,8 @@ pub enum SweepTask {
     Completing,
     /// Uploads by form that the browser may have posted by now.
     FormPosted,
-    /// Aborting and expired uploads with an ended lease. Expired forms are not among them: they are
-    /// checked as [`SweepTask::FormPosted`] first.
+    /// Aborting and expired uploads with an ended lease. Expired uploads by form are not included:
+    /// they are checked as [`SweepTask::FormPosted`] first.
     Expired,
     /// Ended uploads with a cleanup that is due.
     CleanupDue,
@@ -48,7 +48,7 @@ impl SweepTask {
     fn condition(self) -> String {
         let condition = match self {
             Self::CleanupDue => return "cleanup_at <= ?1".to_owned(),
-            // The text of the index `form_upload_by_lease`.
+            // As in the condition of the index `form_upload_by_lease`, so that SQLite uses it.
             Self::FormPosted => {
                 return "kind = 'form_post' AND state = 'uploading' AND lease_until <= ?1"
                     .to_owned();
@@ -105,8 +105,8 @@ impl Ledger {
         .await
     }
 
-    /// The rows that [`Ledger::take_sweep_task`] would take, a page at a time: ordered by id, from
-    /// the first id above `after`.
+    /// The rows that [`Ledger::take_sweep_task`] would take, a page at a time: in the order of
+    /// their ids, beginning after the id `after`.
     pub async fn list_sweep_task(
         &self,
         task: SweepTask,
@@ -124,7 +124,6 @@ impl Ledger {
         .await
     }
 
-    /// The status of each key.
     pub async fn key_statuses(&self, keys: Vec<String>) -> LedgerResult<Vec<(String, KeyStatus)>> {
         self.read(move |tx| {
             let leftover = format!(
@@ -164,8 +163,8 @@ impl Ledger {
         .await
     }
 
-    /// Schedules a cleanup of the leftovers of an upload in the store. An earlier scheduled time is
-    /// kept.
+    /// Schedules a cleanup of the leftovers of an upload in the store, unless an earlier one is
+    /// scheduled.
     pub async fn schedule_cleanup(&self, id: &UploadId, at: Timestamp) -> LedgerResult<()> {
         let id = id.clone();
         self.write(move |tx| {
@@ -175,8 +174,8 @@ impl Ledger {
         .await
     }
 
-    /// Schedules the next cleanup, or none, of an upload that the caller has taken until `until`.
-    /// Returns false if another caller has taken the upload.
+    /// Schedules the next cleanup of an upload that the caller has taken until `until`; `None` if
+    /// no further cleanup is needed. Returns false if another caller has taken the upload.
     pub async fn reschedule_cleanup(
         &self,
         id: &UploadId,
@@ -191,8 +190,8 @@ impl Ledger {
         .await
     }
 
-    /// Schedules a cleanup at `at` for each key of an ended upload. Returns the keys that no upload
-    /// has.
+    /// Schedules a cleanup at `at` of each ended upload that has one of these keys, unless a
+    /// cleanup is scheduled. Returns the keys that no upload has.
     pub async fn schedule_key_cleanup(
         &self,
         keys: Vec<String>,

@@ -1,6 +1,6 @@
 //! A transaction on either database. Each operation of the ledger is written once, for this type.
 //!
-//! Not here: the begin, the end and the repetition of a transaction (`database`).
+//! Not here: beginning, ending and repeating a transaction (`database`).
 
 use rusqlite::Connection;
 

@@ -20,7 +20,9 @@ pub enum TransitionOutcome {
     PartMismatch(PartNumber),
 }
 
-/// Another gateway may change the row, and change it back, between two statements.
+/// The maximum number of attempts at a transition. The UPDATE may fail although the row that is
+/// read after it permits the transition: another gateway may have changed the row and changed it
+/// back.
 const MAX_ATTEMPTS: u32 = 3;
 
 /// Moves an upload from one of the states `from` to `to` and renews its lease, if the lease has

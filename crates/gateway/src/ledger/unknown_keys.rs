@@ -9,7 +9,7 @@ use super::error::LedgerResult;
 use super::sql::values;
 use upload_types::Key;
 
-/// A key is forgotten this long after its last event.
+/// A key is deleted this long after its last event.
 const UNKNOWN_KEY_RETENTION: Duration = Duration::from_hours(30 * 24);
 
 impl Ledger {

@@ -5,9 +5,9 @@
 pub enum UploadKind {
     /// By a plan: size and SHA-256 of every part are declared before the part is sent.
     Declared,
-    /// As a multipart upload with parts of any size, which only the store lists.
+    /// As a multipart upload with parts of any size, which only the store can list.
     Multipart,
-    /// As one form that a browser posts to the store, without a notice to the gateway.
+    /// As one form that a browser posts to the store. The gateway is not notified.
     FormPost,
 }
 

@@ -34,8 +34,8 @@ pub struct UploadSpec {
     pub content_type: String,
     pub metadata: BTreeMap<String, String>,
     pub kind: UploadKind,
-    /// Unless the upload is declared: a placeholder until the upload is completing, then computed
-    /// from the parts that the store lists.
+    /// If the upload is not declared, a placeholder until the upload is completing, and from then
+    /// on the plan computed from the parts that the store lists.
     pub plan: Plan,
     pub key: Key,
     /// A random value in the object's metadata. It distinguishes the upload's object from any other
@@ -69,7 +69,7 @@ impl UploadSpec {
 /// An upload to begin.
 pub struct NewUpload {
     pub spec: UploadSpec,
-    /// Parts of the plan that are pinned at once. If there are any, the upload begins as
+    /// Parts of the plan that are pinned at once. If there are any, the upload begins in the state
     /// `uploading`.
     pub pinned: Vec<PartSpec>,
     pub holder: Option<String>,
@@ -132,8 +132,8 @@ impl Ledger {
         .await
     }
 
-    /// A page of the owner's uploads, newest first: at most `limit`, and only those behind `after`
-    /// if it is given.
+    /// A page of the owner's uploads, newest first: at most `limit`, beginning after the upload
+    /// `after` if it is given.
     pub async fn uploads(
         &self,
         owner: &str,
@@ -159,8 +159,8 @@ impl Ledger {
         .await
     }
 
-    /// Records the store's id of the multipart upload. Returns false if there is one already, or
-    /// the upload is neither pending nor uploading.
+    /// Records the store's id of the multipart upload. Returns false if an id is recorded already,
+    /// or if the upload is neither pending nor uploading.
     pub async fn set_store_upload(&self, id: &UploadId, store_upload: &str) -> LedgerResult<bool> {
         let (id, store_upload) = (id.clone(), store_upload.to_owned());
         self.write(move |tx| {
@@ -171,8 +171,8 @@ impl Ledger {
         .await
     }
 
-    /// Replaces the lease `old` by `new`. Returns false if the lease is no longer `old`, or the
-    /// upload has ended.
+    /// Replaces the lease `old` with `new`. Returns false if the lease is no longer `old`, or if
+    /// the upload has ended.
     pub async fn set_lease(
         &self,
         id: &UploadId,
@@ -223,7 +223,7 @@ pub(super) fn find(
     tx.find(&sql, values![owner, id.as_str()], read_upload)
 }
 
-/// The upload that its owner has begun with the same idempotency key.
+/// The upload that the owner of `new` has begun earlier with the same idempotency key.
 pub(super) fn find_by_idempotency_key(
     tx: &Transaction<'_>,
     new: &NewUpload,

@@ -35,8 +35,8 @@ impl Ledger {
     }
 
     /// Like [`Ledger::mark_verified`], for an upload of one part that need not be completing yet.
-    /// Checks epoch and SHA-256, as [`Ledger::start_completing`] does. Returns false, and writes
-    /// nothing, if a check fails.
+    /// Checks the epoch and the SHA-256, as [`Ledger::start_completing`] does. Returns false, and
+    /// writes nothing, if a check fails.
     pub async fn mark_single_verified(
         &self,
         receipt: &Receipt,
@@ -86,8 +86,8 @@ impl Verified {
         })
     }
 
-    /// Returns false if the upload is in none of the states `from`, or `epoch` is given and the
-    /// lease has another.
+    /// Returns false if the upload is in none of the states `from`, or if `epoch` is given and is
+    /// not the epoch of the lease.
     fn write(
         &self,
         tx: &Transaction<'_>,

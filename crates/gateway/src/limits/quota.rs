@@ -9,7 +9,7 @@ pub struct Quota {
     pub open: Option<u64>,
     /// Bytes of unfinished uploads.
     pub outstanding: Option<u64>,
-    /// Bytes of unfinished uploads and of ready ones.
+    /// Bytes of unfinished, verified and ready uploads.
     pub total: Option<u64>,
 }
 
@@ -20,7 +20,7 @@ pub struct Usage {
     pub open: u64,
     /// Bytes of unfinished uploads.
     pub outstanding: u64,
-    /// Bytes of ready uploads.
+    /// Bytes of verified and ready uploads.
     pub stored: u64,
 }
 
@@ -42,8 +42,8 @@ pub enum Limit {
 }
 
 impl Quota {
-    /// The limit that an upload of `size` more bytes would exceed, if any. Permanent excesses are
-    /// reported first: an unfinished upload may still be aborted, a ready one stays.
+    /// The limit that a further upload of `size` bytes would exceed, if any. Permanent excesses are
+    /// reported first: an unfinished upload may still be aborted, but a ready one remains.
     #[must_use]
     pub fn excess(&self, usage: Usage, size: u64) -> Option<Excess> {
         let exceeded = |limit: Option<u64>, amount: u64| limit.filter(|limit| amount > *limit);

@@ -1,6 +1,6 @@
 //! The rate limit of signed URLs per owner.
 //!
-//! Not here: quotas. The rate is counted in the memory of each gateway, since it protects one
+//! Not here: quotas. Each gateway counts the rate in its own memory, since the limit protects one
 //! machine.
 
 use std::num::NonZeroU32;
@@ -22,7 +22,7 @@ pub struct Rate {
     pub burst: NonZeroU32,
 }
 
-/// The reason that signatures are not granted.
+/// The reason that a call for signatures is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RateExceeded {
     /// Enough signatures are available after this many seconds, at least one.

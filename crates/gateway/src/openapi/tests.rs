@@ -110,7 +110,7 @@ fn calls() -> Vec<Call> {
     groups.into_iter().flatten().collect()
 }
 
-/// A call without parameters, request body and special errors.
+/// A call without parameters, request body or special errors.
 fn call(
     method: &'static str,
     path: &'static str,
@@ -524,8 +524,8 @@ fn document() -> String {
             },
         },
     });
-    // One line per value, for readable changes, without indentation, since the file is part of the
-    // program.
+    // One line per value makes changes readable. There is no indentation, since the file is a part
+    // of the program.
     let mut text = Vec::new();
     let formatter = serde_json::ser::PrettyFormatter::with_indent(b"");
     document

@@ -1,5 +1,5 @@
-//! The address of a PostgreSQL ledger: a URL in the form of PostgreSQL's own tools, and the
-//! decision on TLS. `Debug` and errors never contain the password.
+//! The address of a PostgreSQL ledger: parses a URL in the form that PostgreSQL's own tools accept,
+//! and decides whether to use TLS. `Debug` and errors never contain the password.
 //!
 //! Not here: connecting (`connector`).
 
@@ -24,7 +24,7 @@ const KEEPALIVE_PROBES: u32 = 3;
 #[derive(Clone)]
 pub struct PostgresAddress {
     config: Config,
-    /// A PEM file of further certificate authorities.
+    /// A PEM file of additional certificate authorities.
     root_certificates: Option<PathBuf>,
 }
 
@@ -46,12 +46,12 @@ impl PostgresAddress {
         };
         let (plain_url, ssl_mode, root_certificates) =
             split_tls_parameters(url).ok_or_else(invalid)?;
-        // The parser's errors contain names of parameters, and no values.
+        // The parser's errors contain names of parameters, but no values.
         let mut config: Config = plain_url
             .parse()
             .map_err(|error: tokio_postgres::Error| invalid().with_source(error))?;
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
-            return Err(invalid().with_source("it names no host"));
+            return Err(invalid().with_source("it has no host"));
         }
         let is_local = is_this_machine(&config);
         config.ssl_mode(match ssl_mode.as_deref() {
@@ -172,7 +172,7 @@ mod tests {
             }
             assert_eq!(mode(&format!("{remote}?sslmode=disable")), SslMode::Disable);
         }
-        // `hostaddr` decides, not the name.
+        // The address in `hostaddr` counts, not the name of the host.
         assert_eq!(
             mode("postgres://u@localhost/l?hostaddr=10.0.0.1"),
             SslMode::Require

@@ -21,7 +21,7 @@ const CONNECT_BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Durati
 /// A manager of the pool's connections.
 pub(super) struct Connector {
     manager: deadpool_postgres::Manager,
-    /// Connections that are being made. The pool counts a connection only once it is made.
+    /// Connections that are being made. The pool counts a connection only after it is made.
     connecting: Arc<AtomicUsize>,
     pause: Mutex<Pause>,
 }
@@ -76,7 +76,6 @@ impl Connector {
         })
     }
 
-    /// Returns true while a connection is being made.
     pub(super) fn is_connecting(&self) -> bool {
         self.connecting.load(Ordering::SeqCst) > 0
     }

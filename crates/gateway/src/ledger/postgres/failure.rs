@@ -1,5 +1,5 @@
-//! The classification of PostgreSQL's failures: by the loss of the connection, by the use of a
-//! repetition, and by the advice to an operator.
+//! Classifies PostgreSQL's failures: whether the connection is lost, whether a repetition may
+//! succeed, and which hint the operator needs.
 
 use tokio_postgres::error::SqlState;
 
@@ -44,8 +44,8 @@ pub(super) fn cannot_open(error: SqlError) -> Error {
         SqlState::ADMIN_SHUTDOWN,
         SqlState::LOCK_NOT_AVAILABLE,
     ];
-    // A pooler that assigns a connection to each transaction: prepared statements are missing, or
-    // left over from another client.
+    // A pooler that assigns a connection to each transaction causes these errors: prepared
+    // statements are missing, or left over from another client.
     let pooler = [
         SqlState::DUPLICATE_PSTATEMENT,
         SqlState::INVALID_SQL_STATEMENT_NAME,
@@ -57,7 +57,7 @@ pub(super) fn cannot_open(error: SqlError) -> Error {
         ),
         Some(code) if !temporary.contains(&code) => (
             Kind::Config,
-            "check user, password and database in --ledger, and the privileges of the user",
+            "check the user, password and database in --ledger, and the privileges of that user",
         ),
         None if matches!(error, SqlError::Config(_)) => (
             Kind::Config,
@@ -65,7 +65,7 @@ pub(super) fn cannot_open(error: SqlError) -> Error {
         ),
         _ => (
             Kind::Temporary,
-            "check host and sslmode in --ledger, and that PostgreSQL runs there; then run the command again",
+            "check the host and sslmode in --ledger, and that PostgreSQL runs there; then run the command again",
         ),
     };
     Error::new(kind, "could not open the ledger in PostgreSQL")

@@ -1,8 +1,8 @@
 //! The pool of connections: runs operations, and repeats those that were not committed.
 //!
 //! `deadpool` limits and keeps the connections. If the database accepts only some of them, because
-//! other programs use its connections too, `deadpool` fails. [`Pool::session`] then waits for a
-//! connection in use, and `connector` pauses between attempts to connect.
+//! other programs use its connections too, `deadpool` fails. [`Pool::session`] then waits until an
+//! operation returns a connection, and `connector` pauses between attempts to connect.
 //!
 //! Not here: making connections (`connector`) and the end of a transaction (`session`).
 
@@ -25,7 +25,7 @@ use crate::ledger::sql::{self, SqlError, TransactionEnd};
 use upload_types::backoff::Backoff;
 use upload_types::error::{Error, Kind};
 
-/// The maximum number of connections of one gateway. They are made as operations need them.
+/// The maximum number of connections of one gateway. They are made when operations need them.
 pub(super) const MAX_CONNECTIONS: usize = 8;
 const MAX_ATTEMPTS: u32 = 5;
 /// The pause before a repetition. It is random, so that two transactions that conflicted do not
@@ -79,7 +79,7 @@ impl Pool {
         })
     }
 
-    /// Runs `operation`, which writes nothing, in a transaction that sees one state of the
+    /// Runs `operation`, which must not write, in a transaction that sees one state of the
     /// database.
     pub async fn read<T: Send + 'static>(
         self: &Arc<Self>,
@@ -141,8 +141,8 @@ impl Pool {
     /// The reason that no connection can be made, if there is no other connection to wait for.
     async fn session(&self) -> sql::Result<Session> {
         loop {
-            // Created before the attempt, so that it is woken by each connection that is returned
-            // from now on.
+            // Created before the attempt, so that no connection that is returned from now on is
+            // missed.
             let returned = self.returned.notified();
             let error = match self.connections.get().await {
                 Ok(connection) => {

@@ -23,8 +23,8 @@ pub(super) enum Failure {
     Final(SqlError),
 }
 
-/// A connection taken from the pool. On drop, it returns to the pool if it has no open transaction
-/// for certain, and is closed otherwise: even if an operation panics, no connection of the pool has
+/// A connection taken from the pool. On drop, it returns to the pool if it certainly has no open
+/// transaction, and is closed otherwise: even if an operation panics, no connection of the pool has
 /// an open transaction.
 pub(super) struct Session {
     connection: Option<Object<Connector>>,
@@ -137,7 +137,7 @@ fn commit(
     }
 }
 
-/// Returns whether the connection has no open transaction afterwards.
+/// Returns true if the connection certainly has no open transaction afterwards.
 fn roll_back(client: &ClientWrapper, handle: &Handle, has_begun: bool) -> bool {
     !has_begun || handle.block_on(client.batch_execute("ROLLBACK")).is_ok()
 }

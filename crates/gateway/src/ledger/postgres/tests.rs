@@ -27,7 +27,7 @@ const INSERT_OWNER: &str = "INSERT INTO owner (subject, segment) VALUES (?1, ?2)
 
 fn server_url() -> String {
     env::var("UPLOAD_TEST_POSTGRES").unwrap_or_else(|_| {
-        panic!("UPLOAD_TEST_POSTGRES is not set: this test needs PostgreSQL; `scripts/test` starts one and names it")
+        panic!("UPLOAD_TEST_POSTGRES is not set: this test needs PostgreSQL; `scripts/test` starts one and sets the variable")
     })
 }
 
@@ -198,7 +198,7 @@ async fn transaction_is_repeated_after_a_lost_connection() {
     assert_eq!(count_owners(&pool).await, 2);
 }
 
-/// PostgreSQL has rolled the transaction back by then.
+/// PostgreSQL has rolled the transaction back before the COMMIT.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ignored_statement_failure_fails_the_operation() {
     let (pool, _) = Pool::open(&new_schema().await).await.unwrap();
@@ -211,7 +211,7 @@ async fn ignored_statement_failure_fails_the_operation() {
     assert_eq!(count_owners(&pool).await, 0);
 }
 
-/// The outcome is unknown, and a repetition could write twice.
+/// The outcome of the COMMIT is unknown, and a repetition could write twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn commit_without_response_is_not_repeated() {
     let address = new_schema().await;

@@ -1,7 +1,7 @@
 //! TLS to PostgreSQL: rustls with the system's certificate authorities. The server's name is
 //! verified.
 //!
-//! Not here: the decision on TLS (`address`).
+//! Not here: the decision whether to use TLS (`address`).
 
 use std::sync::Arc;
 

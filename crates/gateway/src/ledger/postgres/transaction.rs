@@ -23,8 +23,8 @@ pub(super) enum Access {
 }
 
 impl Access {
-    /// The SQL that begins a transaction and sets its time limits. If a gateway's machine dies
-    /// within a transaction, other gateways wait no longer than these.
+    /// The SQL that begins a transaction and sets its time limits. If a gateway's machine fails
+    /// during a transaction, other gateways wait for its locks no longer than these limits.
     fn begin(self) -> &'static str {
         match self {
             Self::Read => {
@@ -50,8 +50,8 @@ pub(in crate::ledger) struct PgTransaction<'a> {
 }
 
 impl<'a> PgTransaction<'a> {
-    /// `handle` runs the futures of `client`. The transaction must not be used on one of its
-    /// threads.
+    /// `handle` runs the futures of `client`. The transaction must not be used on a thread of that
+    /// runtime.
     pub(super) fn new(client: &'a ClientWrapper, handle: &'a Handle, access: Access) -> Self {
         Self {
             client,
@@ -127,7 +127,7 @@ impl<'a> PgTransaction<'a> {
         values: &[Value<'_>],
     ) -> std::result::Result<tokio_postgres::Statement, tokio_postgres::Error> {
         let types: Vec<Type> = values.iter().map(type_of).collect();
-        // A question mark always marks a parameter: texts are parameters too.
+        // Every question mark is a parameter: a text that may contain one is passed as a parameter.
         let sql = sql.replace('?', "$");
         self.client.prepare_typed_cached(&sql, &types).await
     }

@@ -19,7 +19,7 @@ pub(in crate::ledger) const POSTGRES_MIGRATIONS: &[&str] = &[include_str!("1.pos
 mod tests {
     use super::*;
 
-    /// Replaces runs of white space by one space, and removes comments.
+    /// Splits SQL into statements, without comments. Runs of white space become one space.
     fn statements(sql: &str) -> Vec<String> {
         let code: Vec<&str> = sql
             .lines()
@@ -32,9 +32,9 @@ mod tests {
             .collect()
     }
 
-    /// A statement of SQLite in the words of PostgreSQL: tables, columns and their order, keys,
-    /// defaults and indexes stay as they are.
-    fn in_postgres_words(statement: &str) -> String {
+    /// Translates a statement from SQLite to PostgreSQL: only the types of columns and the options
+    /// of tables differ.
+    fn to_postgres(statement: &str) -> String {
         let statement = statement
             .strip_suffix(" STRICT, WITHOUT ROWID")
             .or(statement.strip_suffix(" STRICT"))
@@ -57,7 +57,7 @@ mod tests {
         for (sqlite, postgres) in SQLITE.migrations.iter().zip(POSTGRES_MIGRATIONS) {
             let sqlite: Vec<String> = statements(sqlite)
                 .iter()
-                .map(|statement| in_postgres_words(statement))
+                .map(|statement| to_postgres(statement))
                 .collect();
             assert_eq!(sqlite, statements(postgres));
         }

@@ -1,4 +1,4 @@
-//! The tables of the ledger: one file of SQL for each migration and database.
+//! The tables of the ledger: one SQL file for each migration and database.
 //!
 //! Not here: running migrations (`upload_sqlite`, `postgres/migrate`).
 

@@ -63,7 +63,7 @@ pub async fn parts_are_pinned_all_or_none(fixture: Fixture) {
     assert_eq!((found.lease.until, found.expires_at), (at(90), at(90)));
 }
 
-/// Two gateways get the same request: its epoch is valid in both.
+/// Two gateways get the same request: its epoch is valid at both.
 pub async fn repeated_complete_keeps_its_epoch(fixture: Fixture) {
     let second_gateway = fixture.second_gateway().await;
     for round in 0..5 {

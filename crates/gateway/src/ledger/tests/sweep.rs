@@ -141,7 +141,7 @@ pub async fn ended_upload_is_cleaned_up_when_due(fixture: Fixture) {
         taken.iter().map(|upload| &upload.id).collect::<Vec<_>>(),
         [&ended.id]
     );
-    // The earliest time that is scheduled counts. A time scheduled after the row was taken is kept.
+    // The earliest scheduled time counts. A time scheduled after the row was taken is kept.
     ledger.schedule_cleanup(&ended.id, at(70)).await.unwrap();
     ledger.schedule_cleanup(&ended.id, at(80)).await.unwrap();
     ledger

@@ -137,7 +137,7 @@ pub async fn upload_is_invisible_to_other_owners(fixture: Fixture) {
 
 pub async fn pages_of_uploads_are_complete_and_ordered(fixture: Fixture) {
     for n in 0..5 {
-        // Two of them in the same millisecond.
+        // Uploads 0 and 1 begin in the same millisecond, and so do 2 and 3.
         let new = with_spec(fixture.new_upload(&n.to_string(), 1), |spec| {
             spec.created_at = at(n / 2);
         });

@@ -35,7 +35,7 @@ pub async fn single_part_is_verified_in_one_step(fixture: Fixture) {
 
     assert!(
         !verify(2, "one").await.unwrap(),
-        "the epoch is not the lease's"
+        "the lease has another epoch"
     );
     assert_eq!(state().await, (UploadState::Uploading, false, false));
     assert!(
