@@ -1,5 +1,5 @@
-//! Opens the ledger and the store of a configuration, and derives the hooks and the settings of the
-//! store's client and of the service.
+//! Opens the ledger and the store that a configuration names, and makes the hooks, the settings of
+//! the store's client and the settings of the service from it.
 //!
 //! Not here: the probe of the store (`store_check`).
 
@@ -73,8 +73,8 @@ impl Resources {
     }
 }
 
-/// Serves the embedded store on a port of its own, so that no client can take the connections of
-/// the gateway, and so that the store is reachable until the last request has ended.
+/// Serves the embedded store on a port of its own, so that clients cannot use up the connections
+/// that the gateway needs, and so that the store is reachable until the last request has ended.
 async fn serve_internally(embedded: &Embedded, ip: IpAddr) -> Result<(Url, BackgroundTask)> {
     let listener = Listener::bind(SocketAddr::new(ip, 0)).await?;
     let url = listener.url()?;

@@ -36,7 +36,7 @@ const RESERVED_SEGMENTS: [&str; 6] = [
 pub struct Config {
     /// The address of the API. Port 0 selects a free port.
     pub listen: SocketAddr,
-    /// The address of the metrics, which need no authentication. By default there are none.
+    /// The address of the metrics, which need no authentication. By default, no metrics are served.
     pub metrics_listen: Option<SocketAddr>,
     /// The URL by which clients reach the gateway. By default the address it listens on.
     pub public_url: Option<Url>,
@@ -47,7 +47,7 @@ pub struct Config {
     pub store_credentials_file: Option<PathBuf>,
     pub ledger: LedgerConfig,
     pub auth: Auth,
-    /// The path of the routes of Uppy Companion. By default there are none.
+    /// The path of the routes of Uppy Companion. By default, these routes do not exist.
     pub companion_path: Option<String>,
     /// Origins of the pages that may use the gateway and its embedded store.
     pub allow_origins: Vec<String>,
@@ -72,7 +72,7 @@ pub struct Config {
     pub report_orphans: bool,
     /// Server-side encryption: `AES256`, `aws:kms` or `aws:kms:KEY-ID`.
     pub sse: Option<String>,
-    /// Further headers that the bucket requires for the creation of an object.
+    /// Additional headers that the bucket requires for the creation of an object.
     pub required_headers: Vec<(String, String)>,
     pub probe: ProbePolicy,
     /// The proof that the store must enforce. By default the one that the probe finds.
@@ -82,7 +82,7 @@ pub struct Config {
     /// The key that signs webhooks.
     pub hook_secret: Option<Token>,
     pub on_reject: OnReject,
-    /// For connections to the store, issuers and webhooks.
+    /// The settings of connections to the store, issuers and webhooks.
     pub network: Network,
     /// How long to wait for the lock of the embedded store.
     pub store_lock_timeout: Duration,
@@ -120,7 +120,7 @@ pub enum EventSource {
     Webhook(Token),
 }
 
-/// The probe of the store at startup, with a wrong body and a wrong length.
+/// The reaction to the probe of the store at startup, which sends a wrong body and a wrong length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProbePolicy {
     /// The gateway does not start if the store accepts them.
@@ -176,7 +176,7 @@ impl Config {
                     ))
                     .with_hint("use --auth tokens, or listen on 127.0.0.1"));
                 }
-                // A reverse proxy calls from loopback, also for clients of other machines.
+                // A reverse proxy connects from loopback, even for clients on other machines.
                 let is_public = |url: &Url| !AddressClass::of_url(url).is_loopback();
                 if self.public_url.as_ref().is_some_and(is_public) {
                     return Err(config_error("authentication is required for a public URL")
@@ -214,7 +214,7 @@ impl Config {
         Ok(())
     }
 
-    /// The headers that are bound into the creation of every object.
+    /// The headers of every request that creates an object.
     ///
     /// # Errors
     /// [`Kind::Config`] for an unknown server-side encryption.

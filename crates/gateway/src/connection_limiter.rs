@@ -107,7 +107,7 @@ pub struct Connection {
     evicted: Notify,
 }
 
-/// The right of a connection to be open until the slot is dropped.
+/// The right of a connection to stay open until the slot is dropped.
 pub struct Slot {
     number: u64,
     connection: Arc<Connection>,
@@ -125,8 +125,7 @@ impl ConnectionLimiter {
     }
 
     /// Waits for a slot. If none is free, evicts idle connections, those without any request first.
-    /// Returns `None` if all connections that the client network may have are in use by active
-    /// requests.
+    /// Returns `None` if the client network has all the connections it may have, and none is idle.
     pub async fn acquire(&self, address: IpAddr) -> Option<Slot> {
         let client = client_network(address);
         if !lock(&self.connections).make_room_for(client, (self.max_per_client)(client)) {

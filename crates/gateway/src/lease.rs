@@ -1,7 +1,7 @@
 //! The right to drive an upload: its holder, its epoch, and when it ends.
 //!
-//! Not here: the compare-and-set in the `ledger` that makes a decision effective. Decisions are
-//! pure; the clock is an argument.
+//! Not here: the compare-and-set in the `ledger` that records a decision. Decisions are pure; the
+//! clock is an argument.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use crate::time::after;
 use upload_types::wire::ClaimRequest;
 
-/// The lifetimes of leases and unfinished uploads. A call with the current epoch starts both again.
+/// The lifetimes of leases and unfinished uploads. A call with the current epoch renews both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaseTerms {
     pub lease_ttl: Duration,
@@ -56,8 +56,8 @@ pub enum ClaimDecision {
     Lost,
 }
 
-/// Decides a claim. A holder that names its epoch renews its lease; without an epoch it gets a new
-/// one. Other holders must wait for the end of the lease.
+/// Decides a claim. A holder that names its epoch renews its lease; otherwise it gets a new epoch.
+/// Other holders must wait for the end of the lease.
 #[must_use]
 pub fn decide(now: Timestamp, lease: &Lease, request: &ClaimRequest) -> ClaimDecision {
     let is_holder = lease

@@ -24,7 +24,8 @@ use crate::connection_limiter::{ConnectionLimiter, ConnectionLimits, Slot};
 use crate::metrics::metrics;
 use upload_types::error::{Error, Kind, Result};
 
-/// The pause after `accept` has failed, for example because no file descriptor is left.
+/// The pause after `accept` has failed, for example because the process has no free file
+/// descriptor.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// A socket that listens for HTTP connections.
@@ -59,7 +60,7 @@ impl Listener {
     }
 
     /// Serves until `shutdown` completes, then finishes the active requests. A connection is closed
-    /// if its client takes too long for the head of a request, or if the limiter evicts it.
+    /// if its client takes too long to send the head of a request, or if the limiter evicts it.
     pub async fn serve(
         self,
         router: Router,
@@ -160,10 +161,10 @@ impl Drop for CountedConnection {
 /// The URL of a server at an address.
 ///
 /// # Errors
-/// None in practice: every address makes a URL.
+/// None in practice: every address has a URL.
 pub fn http_url(address: SocketAddr) -> Result<Url> {
     format!("http://{address}").parse().map_err(|error| {
-        Error::new(Kind::Other, format!("could not make a URL of {address}")).with_source(error)
+        Error::new(Kind::Other, format!("could not make a URL from {address}")).with_source(error)
     })
 }
 
@@ -313,8 +314,8 @@ mod tests {
         server.stop().await;
     }
 
-    /// Connections of a client beyond its limit replace its own idle connections, however many
-    /// slots are free in total.
+    /// Connections of a client beyond its limit replace its own idle connections, even if other
+    /// slots are free.
     #[tokio::test]
     async fn connections_per_client_are_limited() {
         let (router, release, arrived) = router_with_slow_path();

@@ -1,7 +1,7 @@
 //! The gateway's counters and timers, in the format of Prometheus.
 //!
-//! Every label is from a closed set, so that no client can create new series: routes are templates,
-//! and no upload, key, owner or name is a label.
+//! Every label has a fixed set of values, so that no client can create new series: routes are
+//! templates, and no upload, key, owner or name is a label.
 
 use std::sync::LazyLock;
 use std::sync::atomic::AtomicU64;
@@ -22,8 +22,8 @@ use upload_types::wire::UploadState;
 /// The content type of [`text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Histogram buckets: from a read of the ledger to a response of a store that first copies an
-/// object.
+/// Histogram buckets: the shortest is for a read of the ledger, the longest for a response of a
+/// store that first copies an object.
 const BUCKETS_SECONDS: [f64; 12] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 15.0, 60.0,
 ];
@@ -36,7 +36,7 @@ static METRICS: LazyLock<(Registry, Metrics)> = LazyLock::new(|| {
     (registry(&metrics), metrics)
 });
 
-/// The metrics of this process. A process is one target, however many gateways a test runs in it.
+/// The metrics of this process. All gateways that a test runs in one process share them.
 pub fn metrics() -> &'static Metrics {
     &METRICS.1
 }

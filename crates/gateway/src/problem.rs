@@ -1,5 +1,5 @@
-//! Refusals: the errors of operations, as `application/problem+json` (RFC 9457), and the reports of
-//! their causes to the log.
+//! Refusals: the errors of operations, as `application/problem+json` (RFC 9457), and the log lines
+//! about their causes.
 //!
 //! Not here: the table of codes, statuses and titles (`upload_types::wire`). Messages of the store
 //! and of the ledger go to the log only, never into a response.
@@ -18,13 +18,13 @@ const FAILURE_RETRY_SECONDS: u64 = 2;
 /// Seconds until other uploads of the owner may have ended.
 const QUOTA_RETRY_SECONDS: u64 = 10;
 
-/// The reason that a request is not granted.
+/// The reason why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     pub code: Code,
-    /// The defect of the request.
+    /// More about the reason, for the user of the client.
     pub detail: Option<String>,
-    /// The same request may be granted after this many seconds.
+    /// The same request may succeed after this many seconds.
     pub retry_after: Option<u64>,
 }
 

@@ -33,7 +33,7 @@ use upload_types::error::{Error, Kind, Result};
 /// How long active requests may take when the gateway stops.
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A gateway that serves requests. If it is dropped, it ends as with [`Running::stop`], but the
+/// A gateway that serves requests. If it is dropped, it stops without the drain time, and the
 /// caller does not wait for the end.
 #[derive(Debug)]
 pub struct Running {
@@ -69,7 +69,7 @@ impl Running {
     /// # Errors
     /// [`Kind::Io`].
     pub async fn wait(&mut self) -> Result<()> {
-        let error = Error::new(Kind::Io, "the gateway has ended");
+        let error = Error::new(Kind::Io, "the gateway has stopped unexpectedly");
         match (&mut self.server).await {
             Ok(()) => Err(error),
             Err(cause) => Err(error.with_source(cause)),
@@ -105,9 +105,10 @@ impl Running {
 ///
 /// # Errors
 /// [`Kind::Config`] for a configuration with which no gateway can run, or a store that enforces
-/// nothing; [`Kind::Busy`] if another process has the embedded store; [`Kind::DatabaseUnusable`]
-/// for a ledger that does not open; [`Kind::Io`] for an address that is in use; [`Kind::Temporary`]
-/// for a store that does not respond.
+/// nothing; [`Kind::Busy`] if another process has locked the embedded store;
+/// [`Kind::DatabaseUnusable`] for a ledger that does not open; [`Kind::Io`] for an address that is
+/// in use; [`Kind::Temporary`] for a store that does not respond; [`Kind::Incompatible`] for a
+/// store with an untrusted certificate.
 pub async fn start(config: Config) -> Result<Running> {
     config.validate()?;
     let hooks = bootstrap::hooks(&config)?;
@@ -180,7 +181,7 @@ pub async fn start(config: Config) -> Result<Running> {
     Ok(running)
 }
 
-/// The routes of the API and of Companion, and behind them the embedded store.
+/// The routes of the API and of Companion, with the embedded store as the fallback.
 fn router(
     gateway: &Arc<Gateway>,
     config: &Config,

@@ -27,11 +27,11 @@ pub struct ProbeReport {
     pub assessment: Result<(Proof, Vec<String>)>,
 }
 
-/// Returns the store with the proof that the probe found, or that the configuration states.
+/// Returns the store with the proof that the probe finds or that the configuration names.
 ///
 /// # Errors
-/// [`Kind::Temporary`] for a store that does not respond, [`Kind::Config`] for one that cannot be
-/// used.
+/// [`Kind::Temporary`] for a store that does not respond, [`Kind::Incompatible`] for an untrusted
+/// certificate, [`Kind::Config`] for a store that cannot be used.
 pub async fn check(store: Store, ledger: &Ledger, config: &Config) -> Result<Store> {
     let is_embedded = config.store.is_embedded();
     if config.probe == ProbePolicy::Off {
@@ -65,7 +65,7 @@ pub async fn check(store: Store, ledger: &Ledger, config: &Config) -> Result<Sto
             tracing::warn!(
                 ?fault,
                 ?proof,
-                "could not probe the store; receipts have the configured proof"
+                "could not probe the store; receipts state this proof without a check"
             );
             Ok(store.with_proof(proof))
         }
@@ -77,8 +77,9 @@ pub async fn check(store: Store, ledger: &Ledger, config: &Config) -> Result<Sto
 /// start.
 ///
 /// # Errors
-/// [`Kind::Temporary`] for a store that does not respond, [`Kind::Config`] for one that cannot be
-/// used, and the errors of opening ledger and store.
+/// [`Kind::Temporary`] for a store that does not respond, [`Kind::Incompatible`] for an untrusted
+/// certificate, [`Kind::Config`] for a store that cannot be used, and the errors of opening ledger
+/// and store.
 pub async fn probe_store(config: &Config) -> Result<ProbeReport> {
     config.validate()?;
     let resources = Resources::open(config).await?;
@@ -113,10 +114,10 @@ async fn recent_profile(store: &Store, ledger: &Ledger, config: &Config) -> Resu
     let now = Timestamp::now();
     let earlier = match saved {
         Some((profile, probed_at)) => {
-            // A profile that prevents a start is probed again: the store may have been fixed since.
+            // If the profile prevents a start, the store is probed again: it may be fixed now.
             let suffices = assess(ProbePolicy::Require, config.proof, &profile).is_ok();
             if suffices && is_recent(probed_at, now) {
-                tracing::info!(%probed_at, "the store's profile of an earlier probe is used");
+                tracing::info!(%probed_at, "using the store's profile from an earlier probe");
                 return Ok(profile);
             }
             profile

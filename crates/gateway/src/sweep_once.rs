@@ -1,4 +1,4 @@
-//! One sweep on request, beside gateways that may be running.
+//! One sweep on request. Gateways may run at the same time.
 //!
 //! Not here: the sweep itself (`service`).
 
@@ -39,7 +39,7 @@ pub async fn sweep_once(
     let ledger = resources.ledger;
     let store = match mode {
         SweepMode::Run => store_check::check(store, &ledger, &config).await?,
-        // A dry run must not write, as a probe does, and needs no proof.
+        // A probe writes to the store. A dry run must not write, and needs no proof.
         SweepMode::DryRun => store,
     };
     let public_url = match &config.public_url {
@@ -71,5 +71,5 @@ fn incomplete(refusal: &Refusal) -> Error {
         Kind::Temporary,
         format!("the {component} failed during the sweep; the log above has the reason"),
     )
-    .with_hint("sweep again; the next sweep continues")
+    .with_hint("run the sweep again; it processes the uploads that are left")
 }

@@ -1,7 +1,7 @@
 //! Checks of requests: names, content types, metadata, idempotency keys, parts, and the checksum of
 //! a complete.
 //!
-//! Not here: ledger, store and clock. Everything is pure.
+//! Not here: ledger, store and clock. All functions are pure.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ const MAX_WORD_BYTES: usize = 128;
 /// The maximum length of a file extension that becomes part of a key.
 const MAX_EXTENSION_BYTES: usize = 16;
 
-/// Checks everything in a begin except the size.
+/// Checks everything in a request to begin except the size.
 ///
 /// # Errors
 /// `name_invalid`, `type_not_allowed`, or `invalid_request` with a detail.
@@ -160,8 +160,8 @@ pub fn key_extension(name: &str) -> Option<String> {
     (fits && !stem.is_empty()).then_some(extension)
 }
 
-/// Checks the parts of a sign against the plan: 1 to [`MAX_SIGN_PARTS`] parts, each with its size
-/// in the plan.
+/// Checks the parts of a request to sign against the plan: 1 to [`MAX_SIGN_PARTS`] parts, each with
+/// its size in the plan.
 ///
 /// # Errors
 /// `invalid_request` that names the first part that does not match the plan.
@@ -169,7 +169,7 @@ pub fn check_parts(plan: &Plan, parts: &[PartSpec]) -> Result<(), Refusal> {
     if parts.is_empty() || parts.len() > MAX_SIGN_PARTS {
         return Err(Refusal::with_detail(
             Code::InvalidRequest,
-            format!("sign takes 1 to {MAX_SIGN_PARTS} parts"),
+            format!("a request signs 1 to {MAX_SIGN_PARTS} parts"),
         ));
     }
     for part in parts {
@@ -189,8 +189,8 @@ pub fn check_parts(plan: &Plan, parts: &[PartSpec]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Checks a complete: it must have every part once and in order, with the SHA-256 of its signature
-/// (`signed_sha256`, by number from 1), and the checksum of these parts.
+/// Checks a request to complete: it must have every part once and in order, with the SHA-256 that
+/// was signed for it (`signed_sha256`, by number from 1), and the checksum of these parts.
 ///
 /// # Errors
 /// `source_mismatch` with a detail.

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::auth::Owner;
 use crate::metrics::metrics;
 
-/// The header with the id, in the request and in the response.
+/// The header with the id of a request, in the request and in the response.
 const REQUEST_ID_HEADER: &str = "x-request-id";
 const MAX_REQUEST_ID_BYTES: usize = 64;
 /// The label of unknown methods and routes.
@@ -59,7 +59,7 @@ pub async fn log_access(mut request: Request, next: Next) -> Response {
         route_label(request.extensions().get::<MatchedPath>()),
     );
     let received = content_length(request.headers());
-    // A span of the highest level, so that it applies to log lines of all levels.
+    // The most severe level, so that no level of a log filter disables the span.
     let span = tracing::error_span!("request", %id);
     request.extensions_mut().insert(id.clone());
     let mut response = next.run(request).instrument(span.clone()).await;

@@ -1,4 +1,4 @@
-//! The state behind the routes: authentication, the service once the store is checked, and the
+//! The state that the routes share: authentication, the service once the store is checked, and the
 //! limit on concurrent calls.
 //!
 //! Not here: the start of a gateway (`server`).
@@ -16,7 +16,7 @@ use crate::service::Service;
 use upload_types::Token;
 use upload_types::wire::Code;
 
-/// Calls that are served concurrently; more are refused.
+/// Calls that are served concurrently. Further calls are refused.
 const MAX_CONCURRENT_CALLS: usize = 256;
 const UNAVAILABLE_RETRY_SECONDS: u64 = 1;
 
@@ -57,12 +57,12 @@ impl Gateway {
         &self.health
     }
 
-    /// Serves calls with this service from now on. Has an effect once.
+    /// Serves calls with this service from now on. A second service has no effect.
     pub fn serve(&self, service: Arc<Service>) {
         let _ = self.service.set(service);
     }
 
-    /// Accepts events that stores push with this secret. Has an effect once.
+    /// Accepts events that stores push with this secret. A second secret has no effect.
     pub fn accept_events(&self, secret: &Token, service: Arc<Service>) {
         let _ = self.event_receiver.set(EventReceiver {
             secret: PushSecret::new(secret),
@@ -97,7 +97,7 @@ impl Gateway {
         if !has_json_body(method, headers) {
             return Err(Refusal::with_detail(
                 Code::InvalidRequest,
-                "the body must be application/json",
+                "the content type of the body must be application/json",
             ));
         }
         let service = Arc::clone(self.service().ok_or_else(unavailable)?);

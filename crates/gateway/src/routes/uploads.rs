@@ -20,7 +20,7 @@ use upload_types::wire::{
     UploadStatus,
 };
 
-/// Seconds until a complete with unknown outcome is worth repeating.
+/// Seconds until a client may repeat a complete with unknown outcome.
 const PENDING_RETRY_SECONDS: u64 = 1;
 
 type JsonResult<T> = Result<axum::Json<T>, Refusal>;
@@ -96,7 +96,7 @@ fn complete_response(completion: Completion) -> ApiResponse<CompleteResponse> {
     }
 }
 
-/// The calls of a batch before they are parsed, so that a call that does not parse does not fail
+/// The unparsed calls of a batch. Each is parsed on its own, so that an invalid call does not fail
 /// the others.
 #[derive(Deserialize)]
 pub struct UnparsedBatch {
@@ -237,7 +237,6 @@ impl<S: Send + Sync> FromRequestParts<S> for UploadIdPath {
     }
 }
 
-/// The query parameters.
 pub struct QueryParams<T>(T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for QueryParams<T> {

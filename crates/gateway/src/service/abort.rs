@@ -17,7 +17,7 @@ use upload_s3::Fault;
 use upload_types::crash;
 use upload_types::wire::{Code, UploadState};
 
-/// The treatment of the multipart upload that the ledger names.
+/// What to do with the multipart upload that the ledger names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NamedMultipart {
     Keep,
@@ -26,8 +26,8 @@ pub enum NamedMultipart {
 
 impl Service {
     /// Aborts an upload and removes it from the store. With an epoch, aborts only if the caller
-    /// still holds the lease. Without one, aborts regardless of the holder (an abort by hand). A
-    /// URL that was signed before may still create the object of a single PUT until it expires.
+    /// still holds the lease. Without one, aborts regardless of the holder (a manual abort). A URL
+    /// that was signed earlier may still create the object of a single PUT until it expires.
     ///
     /// # Errors
     /// `lease_lost` for an earlier epoch, `not_abortable` once the upload is completing or
@@ -39,7 +39,7 @@ impl Service {
         match upload.state {
             UploadState::Aborted | UploadState::Expired | UploadState::Rejected => return Ok(()),
             UploadState::Aborting => {}
-            // `lease_lost` comes before a refusal of the state: the new holder has caused the
+            // The epoch is checked before the state, since the new holder may have changed the
             // state.
             _ if epoch.is_some_and(|epoch| epoch != upload.lease.epoch) => {
                 return Err(Refusal::new(Code::LeaseLost));
@@ -117,7 +117,7 @@ impl Service {
             };
             self.remove_multiparts(upload, named).await?;
         }
-        // The object of a single PUT, or of a complete that had its effect late.
+        // The object of a single PUT, or of a complete that took effect late.
         if is_gone && self.find_own_object(upload).await?.is_some() {
             self.store.delete(&upload.key).await?;
         }
@@ -134,7 +134,7 @@ impl Service {
         let mut multiparts = self.store.find(&upload.key).await?;
         let named_id = upload.store_upload.as_ref();
         multiparts.retain(|multipart| Some(multipart) != named_id);
-        // The store need not list the multipart upload that the ledger names.
+        // The list of the store may lack the multipart upload that the ledger names.
         if named == NamedMultipart::Abort {
             multiparts.extend(named_id.cloned());
         }

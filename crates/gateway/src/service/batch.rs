@@ -1,5 +1,5 @@
-//! Batch: begins and completes of several uploads concurrently, so that the ledger commits them
-//! together.
+//! Batch: runs the begins and completes of several uploads concurrently, so that the ledger commits
+//! them together.
 //!
 //! Not here: the calls themselves (`begin`, `complete`), which do not depend on each other. Their
 //! limits on requests to the store apply here too.
@@ -22,7 +22,7 @@ pub type BatchCall<T> = Result<T, Refusal>;
 impl Service {
     /// Runs each call as [`Service::begin`] or [`Service::complete`] does. The results have the
     /// order of the calls. Begins with the same idempotency key run one after the other, so that
-    /// later ones repeat the first one.
+    /// later ones return the upload of the first one.
     pub async fn batch(
         self: &Arc<Self>,
         owner: &Owner,

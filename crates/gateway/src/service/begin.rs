@@ -1,7 +1,7 @@
 //! Begin: inserts the row of an upload, then creates its multipart upload in the store.
 //!
-//! The row is committed before the first request to the store, so that everything in the store is
-//! at the key of a row.
+//! The row is committed before the first request to the store, so that everything that the gateway
+//! creates in the store is at the key of a row.
 
 use std::sync::Arc;
 
@@ -42,8 +42,8 @@ impl Service {
         validation::check_word("the idempotency key", idempotency_key)?;
         validation::check_begin(&request, &self.config.allow_types)?;
         let plan = self.plan(&request)?;
-        // Parts with another size than the plan's are ignored: the client computed them before it
-        // got the plan.
+        // Parts that do not match the plan are ignored: the client computed them before it got the
+        // plan.
         let parts = request.parts.take().unwrap_or_default();
         let parts = if validation::check_parts(&plan, &parts).is_ok() {
             parts
@@ -115,7 +115,7 @@ impl Service {
     }
 
     /// Inserts the row of a new upload, or finds the row of an earlier request with the same
-    /// idempotency key. Returns true with a new row.
+    /// idempotency key. Also returns true if the row is new.
     ///
     /// # Errors
     /// `quota_exceeded`, `idempotency_mismatch`, `unavailable`.
@@ -152,7 +152,9 @@ impl Service {
             return match upload.lease.holder {
                 None => Ok(upload.lease.epoch),
                 Some(_) => Err(Refusal {
-                    detail: Some("name the holder".to_owned()),
+                    detail: Some(
+                        "this upload has a holder, and the request must name it".to_owned(),
+                    ),
                     ..Refusal::retry_after(Code::LeaseHeld, 1)
                 }),
             };

@@ -120,7 +120,7 @@ impl Service {
     /// The owner's upload in parts.
     ///
     /// # Errors
-    /// `not_found` if there is none, or if the name of its object does not match.
+    /// `not_found` if the owner has no such upload, or if the name of its object does not match.
     async fn find_multipart(
         &self,
         owner: &Owner,
@@ -141,12 +141,12 @@ impl Service {
         }
     }
 
-    /// Signs parts by their numbers alone.
+    /// Signs parts of which only the numbers are known.
     ///
     /// # Errors
-    /// `invalid_request` for too many parts, `too_large` and `quota_exceeded` if the upload would
-    /// exceed a limit with all parts before the last one, `rate_limited`, `gone`, `busy`,
-    /// `not_found`, `store_unavailable`.
+    /// `invalid_request` for too many parts, `too_large` and `quota_exceeded` if the parts before
+    /// the last one would exceed a limit even with their minimum size, `rate_limited`, `gone`,
+    /// `busy`, `not_found`, `store_unavailable`.
     pub async fn sign_part_numbers(
         &self,
         owner: &Owner,
@@ -229,7 +229,7 @@ impl Service {
     /// repetition returns the same receipt.
     ///
     /// # Errors
-    /// `invalid_request` without parts, `parts_mismatch` if the store has others, `too_large`,
+    /// `invalid_request` without parts, `parts_mismatch` if the store has other parts, `too_large`,
     /// `quota_exceeded`, `gone`, `busy`, `unavailable` if it takes too long (repeat the request),
     /// `not_found`, `store_unavailable`.
     pub async fn complete_multipart(
@@ -325,7 +325,7 @@ fn select_parts(
     if requested.is_empty() {
         return Err(Refusal::with_detail(
             Code::InvalidRequest,
-            "there are no parts",
+            "the request names no parts",
         ));
     }
     let mut stored: BTreeMap<_, _> = stored.into_iter().map(|part| (part.number, part)).collect();

@@ -1,6 +1,6 @@
 //! Claim: gives the lease of an upload to a holder.
 //!
-//! Not here: the decision (`lease`), and the compare-and-set that makes it effective (`ledger`).
+//! Not here: the decision (`lease`), and the compare-and-set that records it (`ledger`).
 
 use jiff::Timestamp;
 
@@ -14,7 +14,7 @@ use crate::validation;
 use upload_types::crash;
 use upload_types::wire::{ClaimRequest, ClaimResponse, Code};
 
-/// A claim is decided again if another call has changed the lease in between.
+/// A claim is tried again if another call has changed the lease in the meantime.
 const MAX_CLAIM_ATTEMPTS: usize = 8;
 
 impl Service {

@@ -1,5 +1,5 @@
-//! Complete: CompleteMultipartUpload, then HeadObject. Only the object in the store leads to a
-//! receipt.
+//! Complete: CompleteMultipartUpload, then HeadObject. A receipt requires that the object in the
+//! store matches.
 //!
 //! A completion continues if its client disconnects.
 //!
@@ -35,12 +35,12 @@ use upload_types::{Checksum, UploadId};
 const PANIC_RETRY_SECONDS: u64 = 2;
 
 impl Service {
-    /// Completes an upload, or returns the receipt of an earlier complete. A repetition checks the
-    /// store again.
+    /// Completes an upload, or returns the receipt of an earlier complete. If the outcome was
+    /// unknown, a repetition checks the store again.
     ///
     /// # Errors
     /// `source_mismatch` if the parts do not match the upload, `parts_mismatch` if the store has
-    /// others, `lease_lost`, `gone` (also for an upload that the store has lost), `not_found`,
+    /// other parts, `lease_lost`, `gone` (also for an upload that the store has lost), `not_found`,
     /// `store_unavailable`.
     pub async fn complete(
         self: &Arc<Self>,
@@ -96,7 +96,7 @@ impl Service {
             sender.send(guard.service.run_completion(&upload, &source).await);
             drop(guard);
         };
-        // Log lines of the completion belong to its first request.
+        // The log lines of the completion have the id of the first request for it.
         tokio::spawn(task.in_current_span());
         completion
     }
@@ -104,8 +104,8 @@ impl Service {
     async fn run_completion(&self, upload: &Upload, source: &CompletionSource) -> CompleteResult {
         let mut decided = None;
         if upload.is_single() {
-            // The store has nothing to complete. If the object of the single PUT matches, one write
-            // verifies the upload.
+            // A single PUT leaves nothing to complete in the store. If its object matches, one
+            // write to the ledger verifies the upload.
             let (check, object) = self.check_object(upload, source.checksum()).await;
             crash::point("gateway.complete.object_checked");
             if let (ObjectCheck::Matches, Some(object)) = (check, &object)
@@ -161,7 +161,7 @@ impl Service {
                 .await
                 .map_err(ledger_failed),
             CompletionSource::Listed { parts, .. } => {
-                // The quota was checked with the largest size of a form when the form began.
+                // The quota was checked with the maximum size of the form when the upload began.
                 let quota = if upload.kind == UploadKind::FormPost {
                     Quota::default()
                 } else {
@@ -297,7 +297,8 @@ impl Service {
         }
     }
 
-    /// The time at which the hooks of a newly verified upload are due, if there are hooks: now.
+    /// The time at which the hooks of a newly verified upload are due: now. Returns `None` without
+    /// hooks.
     fn new_hooks_due_at(&self) -> Option<Timestamp> {
         self.has_hooks().then(Timestamp::now)
     }
@@ -315,7 +316,7 @@ impl Service {
         Completion::Receipt(Box::new(receipt))
     }
 
-    /// Ends an upload that the store has lost: it has neither the object nor the multipart upload.
+    /// Ends an upload that is lost: the store has neither the object nor the multipart upload.
     async fn on_lost(&self, upload: &Upload) -> CompleteResult {
         tracing::warn!(
             id = %upload.id, key = %upload.key,
@@ -340,7 +341,8 @@ impl Service {
             .await
             .map_err(ledger_failed)?;
         if !is_rejected {
-            // Another call has decided, and may have accepted the object: it must not be deleted.
+            // Another call has changed the state and may have accepted the object, so this call
+            // must not delete it.
             let outcome = TransitionOutcome::WrongState(UploadState::Rejected);
             return self.result_of_other_call(upload, outcome).await;
         }

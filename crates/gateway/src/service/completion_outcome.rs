@@ -1,5 +1,5 @@
 //! The outcome of a complete, decided from the response of the store and from the object in the
-//! store. Pure.
+//! store. All functions are pure.
 //!
 //! Not here: requests to the store, and the reaction to the outcome (`complete`).
 
@@ -67,8 +67,8 @@ fn differ(reported: Option<&Checksum>, expected: Option<&Checksum>) -> bool {
     reported != expected && without_count != Some(reported.as_str())
 }
 
-/// Decides a multipart upload. If the object matches, the response to CompleteMultipartUpload does
-/// not matter.
+/// The outcome for a multipart upload. If the object matches, the response to
+/// CompleteMultipartUpload does not matter.
 #[must_use]
 pub fn multipart_outcome(response: Result<(), &Fault>, object: ObjectCheck) -> CompletionOutcome {
     match (response, object) {
@@ -83,7 +83,7 @@ pub fn multipart_outcome(response: Result<(), &Fault>, object: ObjectCheck) -> C
     }
 }
 
-/// Decides an upload of a single PUT. Only the object matters.
+/// The outcome for an upload of a single PUT. Only the object matters.
 #[must_use]
 pub fn single_outcome(object: ObjectCheck) -> CompletionOutcome {
     match object {

@@ -1,8 +1,8 @@
 //! Confirm: the reaction to an event of the store that names a key.
 //!
-//! The object at the key decides. If the ledger has the SHA-256 of all parts, and the object
-//! matches, the upload is completed, even without its client. All other uploads are left to their
-//! client and to the sweep.
+//! The gateway checks the object at the key. If the ledger has the SHA-256 of all parts, and the
+//! object matches, the gateway completes the upload, even without its client. All other uploads are
+//! left to their client and to the sweep.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ const RETRY_SECONDS: u64 = 2;
 pub enum Confirmation {
     /// The upload is ready, verified or rejected now.
     Decided,
-    /// The upload was decided before, or is not complete.
+    /// The upload was decided earlier, or cannot be completed yet.
     NothingToDo,
     /// No upload has this key.
     UnknownKey,
@@ -77,7 +77,7 @@ impl Service {
         } else if upload.state == UploadState::Completing {
             CompletionSource::from_rows(&upload, rows, None)
         } else {
-            // The ledger gets the parts of the upload with its complete.
+            // The parts are unknown until the client requests the complete.
             None
         };
         let Some(source) = source else {

@@ -20,7 +20,7 @@ use upload_s3::Fault;
 use upload_types::crash;
 use upload_types::wire::UploadState;
 
-/// A rejection with the cleanup of its upload, which this process holds until `until`.
+/// A rejection. This process holds the cleanup of its upload until `until`.
 pub struct HeldRejection {
     pub rejection: Rejection,
     pub until: Timestamp,
@@ -94,10 +94,10 @@ impl Service {
             return false;
         }
         crash::point("gateway.hooks.disposed");
-        let may_return = upload.is_single()
+        let may_reappear = upload.is_single()
             && held.rejection.disposal != Disposal::Keep
             && Timestamp::now() < held.rejection.until;
-        let next = may_return.then_some(held.rejection.until);
+        let next = may_reappear.then_some(held.rejection.until);
         match self
             .ledger
             .reschedule_cleanup(&upload.id, held.until, next)

@@ -28,8 +28,8 @@ const MIN_POLL_DELAY: Duration = Duration::from_secs(2);
 const MAX_POLL_DELAY: Duration = Duration::from_mins(5);
 
 impl Service {
-    /// Begins an upload in one form, and signs the form. Until its size is known, the upload counts
-    /// with the maximum size of the form.
+    /// Begins an upload in one form, and signs the form. Until the size of the upload is known, the
+    /// quota counts the maximum size of the form.
     ///
     /// # Errors
     /// As [`Service::begin_multipart`]; `rate_limited`; `invalid_request` if there are hooks, since
@@ -97,10 +97,11 @@ impl Service {
         Ok(Some(result.unwrap_or(pending)))
     }
 
-    /// Polls for the object of a form that a sweep holds until `until`. The older the form, the
-    /// later the next poll. An expired form is ended only if there is no object.
+    /// Polls for the object of a form that a sweep holds until `until`. The delay until the next
+    /// poll grows with the age of the form. After the form has expired, its upload is ended only if
+    /// there is no object.
     pub(super) async fn poll_form(self: &Arc<Self>, upload: Upload, until: Timestamp) {
-        // A failure is logged, and the next poll comes at the end of the lease.
+        // A failure is logged, and a sweep polls again when the lease has ended.
         if !matches!(self.complete_posted_form(&upload).await, Ok(None)) {
             return;
         }
@@ -128,7 +129,7 @@ impl Service {
                     state: UploadState::Aborting,
                     ..upload
                 };
-                // A failure is logged, and the row stays aborting.
+                // A failure is logged, and the upload stays in the state `aborting`.
                 let _ = self.finish_abort(&upload, UploadState::Expired).await;
             }
             Ok(_) => {}

@@ -1,8 +1,9 @@
 //! Runs the hooks of verified uploads, one after the other, until the upload is ready or rejected.
 //!
-//! A gateway takes the hooks of an upload with a lease. It decides the upload with the epoch of
-//! this lease, so that only one of several gateways decides. A hook may run more than once for an
-//! upload, since its gateway may die. Hooks that have accepted an upload are not run again.
+//! A gateway gets a lease for the hooks of an upload. It records the verdicts with the epoch of
+//! this lease, so that only one of several gateways decides the upload. A hook may run more than
+//! once for an upload, since its gateway may crash. Hooks that have accepted an upload are not run
+//! again.
 //!
 //! Not here: the disposal of rejected objects (`dispose`).
 
@@ -26,11 +27,11 @@ use upload_types::wire::{ReadUrl, UploadState};
 
 /// Uploads for which hooks run at the same time.
 const MAX_CONCURRENT_UPLOADS: usize = 4;
-/// How often the ledger is read for hooks that other gateways have abandoned.
+/// How often the ledger is searched for hooks that other gateways have abandoned.
 const POLL_INTERVAL: Duration = Duration::from_secs(30);
 const MIN_POLL_DELAY: Duration = Duration::from_millis(20);
 const MIN_READ_URL_TTL: Duration = Duration::from_hours(1);
-/// How much longer than the time limit of the hook its URL is valid.
+/// The URL for a hook is valid for this much longer than the time limit of the hook.
 const READ_URL_MARGIN: Duration = Duration::from_mins(1);
 
 impl Service {
@@ -43,7 +44,7 @@ impl Service {
     pub async fn warn_of_uploads_that_wait_for_hooks(&self) -> Result<(), LedgerError> {
         if self.ledger.next_hooks_due().await?.is_some() {
             tracing::warn!(
-                "uploads wait for hooks, but this gateway has none; they stay verified until a \
+                "uploads wait for hooks, but this gateway has none; they stay `verified` until a \
                  gateway with hooks runs"
             );
         }
@@ -77,8 +78,7 @@ impl Service {
         }
     }
 
-    /// Takes due hooks of at most `max` uploads. Returns also how long to wait before the next
-    /// call.
+    /// Takes due hooks of at most `max` uploads. Also returns how long to wait until the next call.
     async fn take_due_hooks(
         &self,
         max: usize,
@@ -112,7 +112,7 @@ impl Service {
                 None
             }
         };
-        // The lease of the hooks has ended with the rejection. This process now holds the cleanup.
+        // The rejection has ended the lease of the hooks. This process now holds the cleanup.
         if let Some(rejection) = rejection {
             self.dispose(&pending.upload, rejection).await;
         }
@@ -163,7 +163,7 @@ impl Service {
                 }
                 Verdict::Reject(reason) => return self.reject(pending, hook, reason).await,
                 Verdict::Retry(reason) => {
-                    // The recorded failures are those of the first hook of this run.
+                    // The ledger counts the failures of the first hook of this run.
                     let is_first = accepted.len() == pending.accepted.len();
                     let earlier_failures = if is_first { pending.failures } else { 0 };
                     let failures = earlier_failures.saturating_add(1);
@@ -187,11 +187,13 @@ impl Service {
                 let document = Document::new(hook, describe(upload), &read_url);
                 self.config.hooks.run(hook, &document).await
             }
-            Err(fault) => Verdict::Retry(format!("no URL to read the object: {fault}")),
+            Err(fault) => {
+                Verdict::Retry(format!("could not sign a URL to read the object: {fault}"))
+            }
         }
     }
 
-    /// Schedules the next run of a hook that could not decide, after so many failures in a row.
+    /// Schedules the next run of a hook that has failed `failures` times in a row.
     async fn schedule_retry(
         &self,
         pending: &PendingHooks,
@@ -213,8 +215,8 @@ impl Service {
         Ok(())
     }
 
-    /// The URL by which a hook reads the object: for a program at the address that this gateway
-    /// uses, for a webhook at the address that clients use.
+    /// The URL at which a hook reads the object. For a program, it has the address of the store
+    /// that this gateway uses; for a webhook, the address that clients use.
     async fn read_url(&self, hook: &Hook, upload: &Upload) -> Result<ReadUrl, Fault> {
         let ttl = hook
             .time_limit

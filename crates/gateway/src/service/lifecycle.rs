@@ -32,7 +32,7 @@
 //!
 //! Events with *numbers*, *listed* and *form* are those of uploads from browsers, which declare no
 //! parts. A cleanup is scheduled for the time when all presigned URLs of the upload have expired.
-//! When the lease and the lifetime of an unfinished upload have run out, it is reported as
+//! When the lease and the lifetime of a pending or uploading upload have run out, it is reported as
 //! `expired`, even before a sweep ends it.
 //!
 //! Not here: the compare-and-sets (`ledger`), and the choice of the event (the operations).
@@ -53,7 +53,7 @@ pub fn is_complete(state: UploadState) -> bool {
     matches!(state, UploadState::Verified | UploadState::Ready)
 }
 
-/// Returns true if an upload in this state ends, or has ended, without an object.
+/// Returns true if an upload in this state is ending, or has ended, without an accepted object.
 pub fn is_gone(state: UploadState) -> bool {
     matches!(
         state,
@@ -61,8 +61,8 @@ pub fn is_gone(state: UploadState) -> bool {
     )
 }
 
-/// The upload with state `expired` if its lease and its lifetime have run out, even if no sweep has
-/// ended it yet.
+/// Sets the state of a pending or uploading upload to `expired` if its lease and its lifetime have
+/// run out, even if no sweep has ended it yet.
 pub fn with_expiry(mut upload: Upload, now: Timestamp) -> Upload {
     let has_expired = upload.lease.until <= now && upload.expires_at <= now;
     if has_expired && accepts_parts(upload.state) {
@@ -83,7 +83,7 @@ pub fn refuse_parts(state: UploadState) -> Refusal {
     }
 }
 
-/// The refusal of a call with an epoch that had no effect in the ledger.
+/// The refusal of a call that had no effect in the ledger.
 pub fn refuse_transition(outcome: TransitionOutcome) -> Refusal {
     match outcome {
         TransitionOutcome::Done => Refusal::new(Code::Unavailable),

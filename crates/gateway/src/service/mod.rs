@@ -1,8 +1,9 @@
 //! The operations of the gateway: begin, claim, sign, list, complete, abort and read uploads, and
-//! the work in the background.
+//! the background work.
 //!
 //! Every change of a state is a compare-and-set of the `ledger`. If the outcome of a request to the
-//! store is unknown, the object in the store decides. `lifecycle` has the table of states.
+//! store is unknown, the gateway checks the object in the store. `lifecycle` has the table of
+//! states.
 //!
 //! Not here: HTTP (`routes`, `companion`), SQL (`ledger`), and the protocol of S3 (`upload_s3`).
 

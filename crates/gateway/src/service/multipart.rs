@@ -8,12 +8,12 @@ use crate::ledger::{Upload, UploadKind};
 use crate::problem::{Refusal, ledger_failed, report_ledger_error, store_failed};
 use upload_types::crash;
 
-/// The use of a multipart upload that the store has and the ledger does not name.
+/// Whether to reuse a multipart upload that the store has and the ledger does not name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reuse {
     /// An earlier call may have created one, so the store is searched first.
     SearchFirst,
-    /// The upload is new, so there is none.
+    /// The upload is new, so the store has none.
     Never,
 }
 
@@ -68,7 +68,7 @@ impl Service {
         Ok(upload)
     }
 
-    /// The multipart uploads at the key, oldest first, or a new one if there is none.
+    /// The multipart uploads at the key, oldest first, or a new one if the store has none.
     async fn multipart_candidates(
         &self,
         upload: &Upload,
@@ -98,8 +98,8 @@ impl Service {
             return;
         };
         tracing::warn!(key = %upload.key, ?fault, "could not abort a spare multipart upload");
-        // A sweep tries again. If this fails too, the multipart upload is removed at the end of the
-        // upload.
+        // A sweep tries again. If this fails too, the multipart upload is removed when the upload
+        // ends.
         let scheduled = self
             .ledger
             .schedule_cleanup(&upload.id, Timestamp::now())

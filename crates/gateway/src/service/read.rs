@@ -125,8 +125,8 @@ impl Service {
                 next: None,
             },
             (Some(multipart), false) => {
-                let behind = PartNumber::try_from(after).ok();
-                match self.store.list(&upload.key, multipart, behind).await {
+                let after_part = PartNumber::try_from(after).ok();
+                match self.store.list(&upload.key, multipart, after_part).await {
                     Ok((parts, next)) => PartList { parts, next },
                     Err(Fault::NoSuchUpload) => {
                         return self.on_multipart_missing(&upload, after).await;
@@ -135,7 +135,7 @@ impl Service {
                 }
             }
         };
-        // The ETags of a complete must not change, since a repetition uses them.
+        // The ETags of a running complete must not change, since a repetition uses them.
         if upload.state != UploadState::Completing && upload.kind == UploadKind::Declared {
             self.ledger
                 .record_stored_parts(&upload.id, page.parts.clone())
@@ -262,7 +262,7 @@ fn is_full_page(count: usize, page: u32) -> bool {
 }
 
 fn status(upload: Upload) -> UploadStatus {
-    // The sizes of an upload from a browser are known once it is complete.
+    // The sizes of an upload from a browser are unknown until it is complete.
     let is_size_known = upload.kind == UploadKind::Declared || upload.receipt.is_some();
     let part_count = upload
         .receipt

@@ -1,4 +1,4 @@
-//! The service: the state that all operations share, and the search for an upload.
+//! The service: the state that all operations share, and the lookup of an upload.
 //!
 //! Not here: the operations themselves, one file each.
 
@@ -164,7 +164,7 @@ impl Service {
         Ok(object.filter(|object| upload.owns(object)))
     }
 
-    /// The ends of lease and upload after a call at this moment.
+    /// When lease and upload end after a call at this moment.
     pub(super) fn renewed(&self) -> Renewed {
         self.config.lease_terms.renewed(Timestamp::now())
     }

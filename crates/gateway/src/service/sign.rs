@@ -30,7 +30,7 @@ impl Service {
         request: SignRequest,
     ) -> Result<SignResponse, Refusal> {
         let upload = self.find_upload(owner, id).await?;
-        // `lease_lost` comes before a refusal of the state: the new holder has caused the state.
+        // The epoch is checked before the state, since the new holder may have changed the state.
         if request.epoch != upload.lease.epoch && !is_gone(upload.state) {
             return Err(Refusal::new(Code::LeaseLost));
         }
@@ -47,8 +47,8 @@ impl Service {
         Ok(SignResponse { parts })
     }
 
-    /// Checks that the parts have the digests for the proof of the store, and that no part has two
-    /// SHA-256.
+    /// Checks that the parts have the digests that the proof of the store needs, and that no part
+    /// is listed with two different SHA-256.
     pub(super) fn check_signable(&self, parts: &[PartSpec]) -> Result<(), Refusal> {
         if self.store.proof() == Proof::Md5 && parts.iter().any(|part| part.md5.is_none()) {
             return Err(Refusal::with_detail(
@@ -129,6 +129,6 @@ pub fn check_declared(upload: &Upload) -> Result<(), Refusal> {
     }
     Err(Refusal::with_detail(
         Code::InvalidRequest,
-        "this upload was begun by the routes of Companion and has no plan",
+        "this upload was begun through the routes of Companion and has no plan",
     ))
 }

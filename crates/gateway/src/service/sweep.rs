@@ -1,7 +1,7 @@
 //! The sweep: periodic cleanup of uploads after their lease or lifetime has run out.
 //!
-//! Abandoned completes are decided, expired uploads are aborted, and leftovers in the store are
-//! removed. An upload is abandoned if its lease in the ledger has ended. Orphans, which the ledger
+//! A sweep finishes abandoned completes, aborts expired uploads, and removes leftovers from the
+//! store. An upload is abandoned if its lease in the ledger has ended. Orphans, which the ledger
 //! does not name, are only reported.
 //!
 //! Not here: the preview of a sweep (`sweep_preview`).
@@ -40,7 +40,7 @@ pub struct SweepSchedule {
 /// The action of a sweep on one item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SweepAction {
-    /// Decides an abandoned complete: the upload becomes complete, or its client may continue.
+    /// Finishes an abandoned complete: the upload becomes complete, or its client may continue.
     Decide,
     Expire,
     Abort,
@@ -100,14 +100,14 @@ impl Service {
         observer: Option<SweepObserver<'_>>,
     ) -> Result<(), Refusal> {
         for task in SweepTask::ALL {
-            // The rows that were taken are held, so the next query finds others.
+            // This process now holds the rows that it has taken, so the next query finds others.
             loop {
                 let now = Timestamp::now();
                 let until = self.config.lease_terms.renewed(now).lease_until;
                 let taken = self.ledger.take_sweep_task(task, now, until).await;
                 let taken = taken.map_err(ledger_failed)?;
                 let is_last = taken.len() < SWEEP_BATCH_ROWS;
-                // A form is polled, not abandoned.
+                // The sweep polls for the object of a form; its upload is not abandoned.
                 for upload in taken.iter().filter(|_| task != SweepTask::FormPosted) {
                     metrics().record_abandoned(abandoned(action(task, upload, now)));
                 }
@@ -167,7 +167,7 @@ impl Service {
         });
     }
 
-    /// Decides a completing upload with the parts in the ledger.
+    /// Finishes an abandoned complete with the parts in the ledger.
     async fn decide_abandoned_complete(self: &Arc<Self>, upload: Upload) {
         let rows = self.ledger.parts(&upload.id, 0, upload.max_parts()).await;
         let rows = match rows {
@@ -178,8 +178,8 @@ impl Service {
             tracing::error!(id = %upload.id, "completing upload lacks parts in the ledger");
             return;
         };
-        tracing::info!(id = %upload.id, "abandoned complete is decided");
-        // The ledger has the result.
+        tracing::info!(id = %upload.id, "finishing an abandoned complete");
+        // The completion records its result in the ledger.
         let _ = self.join_or_spawn(upload, source).result().await;
     }
 
@@ -193,7 +193,7 @@ impl Service {
         } else {
             UploadState::Aborted
         };
-        // A failure is logged, and the row stays aborting.
+        // A failure is logged, and the upload stays in the state `aborting`.
         let _ = self.finish_abort(&upload, to).await;
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::ledger::{Upload, UploadKind};
 
-/// On a connection of this speed, a part is sent before its URL expires.
+/// On a connection with at least this speed, a part is sent before its URL expires.
 const MIN_BYTES_PER_SECOND: u64 = 256 << 10;
 const MAX_PART_URL_TTL: Duration = Duration::from_hours(12);
 /// Some browser clients never request another URL for a part.
@@ -21,13 +21,12 @@ pub fn part_url_ttl(size: u64, min: Duration) -> Duration {
         .min(MAX_PART_URL_TTL)
 }
 
-/// The time after a signature until which an object or a part of the upload may arrive in the
-/// store.
+/// How long after a signature an object or a part of the upload may still arrive in the store.
 pub fn upload_url_ttl(upload: &Upload, min: Duration) -> Duration {
     match upload.kind {
         UploadKind::Declared => part_url_ttl(upload.plan.part_size(), min),
         UploadKind::Multipart => part_url_ttl(0, min.max(MIN_BROWSER_PART_URL_TTL)),
-        // A form may be posted until it expires, and then takes as long as its bytes need.
+        // A form may be posted until it expires. Its bytes may take this long to arrive.
         UploadKind::FormPost => min.saturating_add(part_url_ttl(MAX_FORM_BYTES, min)),
     }
 }

@@ -139,7 +139,10 @@ async fn sweep_decides_an_abandoned_complete_and_ends_an_expired_upload() {
         let parts = [(1, &etag)];
         let complete = fixture.complete_multipart(&fixture.service, &abandoned, &parts);
         let timed_out = tokio::time::timeout(Duration::from_secs(1), complete).await;
-        assert!(timed_out.is_err(), "the outcome cannot be known");
+        assert!(
+            timed_out.is_err(),
+            "a complete with unknown outcome must not return"
+        );
         fixture.stop_interfering();
         fixture.execute_sql("UPDATE upload SET lease_until = 0, expires_at = 0");
         fixture.second_gateway().await.sweep(None).await.unwrap();

@@ -161,7 +161,7 @@ async fn slow_complete_is_pending_and_runs_once() {
     for _ in 0..3 {
         let complete = fixture.complete(&upload, &request);
         let result = tokio::time::timeout(Duration::from_secs(20), complete).await;
-        assert!(is_pending(&result.expect("complete waits for the outcome")));
+        assert!(is_pending(&result.expect("the complete took too long")));
     }
     fixture.stop_interfering();
     let receipt = loop {

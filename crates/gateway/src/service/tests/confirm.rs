@@ -12,7 +12,7 @@ use crate::service::confirm::Confirmation;
 use upload_types::wire::{BeginResponse, Code, UploadState};
 
 impl Fixture {
-    /// An upload of a single PUT. Its client died before it requested the complete.
+    /// An upload of a single PUT. Its client crashed before it requested the complete.
     async fn send_without_complete(&self) -> BeginResponse {
         self.send_parts(77).await.0
     }

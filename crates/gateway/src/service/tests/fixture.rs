@@ -49,7 +49,7 @@ pub enum Interference {
 /// A proxy in front of the store.
 #[derive(Default)]
 pub struct Proxy {
-    /// Applied to requests with this method and with this text in the query.
+    /// Each applies to requests with its method and with its text in the query.
     pub rules: Mutex<Vec<(Method, &'static str, Interference)>>,
     /// Method, query and headers of every request.
     pub requests: Mutex<Vec<(Method, String, HeaderMap)>>,
@@ -191,7 +191,7 @@ impl Fixture {
         }
     }
 
-    /// From now on, interferes with requests with this method and with `text` in the query.
+    /// From now on, interferes with requests that have this method and `text` in the query.
     pub fn interfere(&self, method: Method, text: &'static str, interference: Interference) {
         *lock(&self.proxy.rules) = vec![(method, text, interference)];
     }
@@ -252,7 +252,7 @@ impl Fixture {
         row.unwrap()
     }
 
-    /// Begins an upload and sends all its parts. Returns also the request to complete it.
+    /// Begins an upload and sends all its parts. Also returns the request to complete it.
     pub async fn send_parts(&self, size: usize) -> (BeginResponse, CompleteRequest) {
         self.send_parts_as("key", size).await
     }
@@ -283,7 +283,7 @@ impl Fixture {
         let mut parts = Vec::new();
         for (signed, body) in signed.parts.iter().zip(chunks) {
             let SignedPart::Put(put) = signed else {
-                panic!("the part is stored already")
+                panic!("the gateway signed no PUT for the part")
             };
             let etag = send(put, body).await;
             parts.push(CompletePart {

@@ -247,11 +247,11 @@ async fn sweep_does_not_expire_an_upload_that_is_renewed_in_time(
         fixture.execute_sql(&format!(
             "UPDATE upload SET lease_until = 0, expires_at = 0 WHERE id = '{id}'"
         ));
-        let until = fixture.service.renewed();
+        let renewal = fixture.service.renewed();
         let renew = fixture
             .service
             .ledger
-            .pin_parts(id, upload.epoch, Vec::new(), until);
+            .pin_parts(id, upload.epoch, Vec::new(), renewal);
         let (renewed, swept) = tokio::join!(renew, second_gateway.sweep(None));
         swept.unwrap();
         let expected = match renewed.unwrap() {
@@ -302,7 +302,7 @@ async fn object_is_kept_if_another_gateway_has_decided() {
         .complete(&upload.key, &multipart, &request.parts, row.plan.size())
         .await
         .unwrap();
-    // With other declared parts, the object is damaged.
+    // With other declared parts, the object does not match the upload.
     fixture.execute_sql("UPDATE part SET sha256 = NULL");
     request.parts[1].sha256 = Sha256::of(b"other");
     request.checksum = Checksum::composite(request.parts.iter().map(|part| &part.sha256));

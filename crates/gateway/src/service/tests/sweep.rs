@@ -1,4 +1,4 @@
-//! The effect of a sweep on abandoned uploads, and its lack of effect on others.
+//! Sweeps: abandoned uploads are ended or finished, and others do not change.
 //!
 //! Not here: the periodic sweeps of a gateway (`tests/gateway_api`).
 
@@ -13,7 +13,7 @@ use upload_types::{Checksum, PartNumber, Sha256};
 
 /// As if the last call were long ago.
 const EXPIRE: &str = "UPDATE upload SET lease_until = 0, expires_at = 0";
-/// As if the gateway had died during a complete.
+/// As if the gateway had crashed during a complete.
 const ABANDON_COMPLETE: &str = "UPDATE upload SET state = 'completing', lease_until = 0";
 const END_LEASE: &str = "UPDATE upload SET lease_until = 0";
 const MAKE_CLEANUP_DUE: &str = "UPDATE upload SET cleanup_at = 1 WHERE cleanup_at > 1";
@@ -27,7 +27,7 @@ impl Fixture {
         self.service.report_orphans(&|_| ()).await.unwrap()
     }
 
-    /// A completing upload, as after the death of a gateway before its request to the store.
+    /// A completing upload, as after a crash of its gateway before the request to the store.
     async fn begin_completing(&self) -> (BeginResponse, CompleteRequest) {
         let (upload, request) = self.send_parts(PART + 1).await;
         let renewed = self.service.renewed();
@@ -58,7 +58,7 @@ async fn abandoned_complete_is_decided_once_its_lease_has_ended() {
                 .await
                 .unwrap();
         }
-        // Until the lease ends, another gateway may be deciding it.
+        // Until the lease ends, another gateway may still be running the complete.
         fixture.sweep().await;
         assert_eq!(fixture.state(&upload).await, UploadState::Completing);
         fixture.execute_sql(ABANDON_COMPLETE);
@@ -232,7 +232,7 @@ async fn object_that_arrives_after_the_abort_is_removed_when_no_url_is_valid() {
         .unwrap();
     fixture.abort(&upload).await.unwrap();
     let SignedPart::Put(put) = &signed.parts[0] else {
-        panic!("the part is stored already")
+        panic!("the gateway signed no PUT for the part")
     };
     send(put, b"abc").await;
     fixture.sweep().await;
