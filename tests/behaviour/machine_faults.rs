@@ -12,8 +12,9 @@ use crate::support::requirements::{has_strace, skip};
 use crate::support::world::World;
 use crate::support::{PART, wait};
 
-/// A process that is stopped for longer than a busy machine delays it counts as suspended. Parts on
-/// the wire are sent again with new URLs over new connections, and count as no attempt.
+/// A process that is stopped for longer than any delay of a busy machine counts as suspended. Parts
+/// on the wire are sent again with new URLs over new connections; this does not count as a failed
+/// attempt.
 #[test]
 fn suspended_client_sends_its_parts_over_new_connections() {
     let world = World::new();
@@ -205,7 +206,7 @@ fn failed_read_of_the_source_is_retried() {
     }
 }
 
-/// The path of the library on Debian.
+/// The path of the library on Debian for x86-64.
 const LIBFAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
 
 /// The wall clock is wrong by more than stores tolerate, and jumps in mid-transfer. The client
