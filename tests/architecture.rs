@@ -1,5 +1,5 @@
 //! The architecture as tables: which crate may depend on which, which module may import which,
-//! where each external crate may be used, and a few habits of source files.
+//! where each external crate may be used, and a few rules for source files.
 //!
 //! Not here: what rustc and clippy check. The sources are read as text, line by line.
 
@@ -8,8 +8,8 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The crates of the workspace and their dependencies within it. Cargo rejects circles; this table
-/// keeps the layers.
+/// The crates of the workspace and their dependencies within it. Cargo rejects cycles; this table
+/// fixes the layers.
 const CRATES: &[(&str, &[&str])] = &[
     ("crates/types", &[]),
     ("crates/net", &[]),
@@ -27,7 +27,7 @@ const CRATES: &[(&str, &[&str])] = &[
 ];
 
 /// The modules of the root package by level. A module imports modules of lower levels and itself,
-/// no neighbour.
+/// but no other module of its own level.
 const LEVELS: &[&[&str]] = &[
     &["event"],
     &["source"],
@@ -37,8 +37,8 @@ const LEVELS: &[&[&str]] = &[
     &["main"],
 ];
 
-/// External crates, and crates of the gateway's side, with the only files (or folders, with a
-/// slash) that may name them.
+/// External crates, and workspace crates that the gateway needs, with the only files (or folders,
+/// with a slash) that may name them.
 const ALLOWED_IN: &[(&str, &[&str])] = &[
     ("anyhow", &["src/cli/", "src/main.rs"]),
     ("axum", &["crates/gateway/", "crates/embedded-store/"]),
@@ -122,9 +122,9 @@ const ALLOWED_IN: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// The longest file that has code other than tests, in lines.
+/// The maximum length of a file that has code other than tests.
 const MAX_FILE_LINES: usize = 600;
-/// The longest file of tests, in lines.
+/// The maximum length of a file of tests.
 const MAX_TEST_FILE_LINES: usize = 750;
 
 /// Texts that code outside tests must not contain, and the files that are exempt.
@@ -145,7 +145,7 @@ const RUN_PROGRAMS: &[&str] = &[
     "crates/gateway/src/hooks/command.rs",
     "crates/s3/src/signing/credentials.rs",
 ];
-/// [`RUN_PROGRAMS`], and a `clap::Command`.
+/// [`RUN_PROGRAMS`], and the file that makes a `clap::Command`.
 const CREATE_COMMANDS: &[&str] = &[
     "crates/gateway/src/hooks/command.rs",
     "crates/s3/src/signing/credentials.rs",
@@ -275,7 +275,7 @@ fn sources() -> Vec<Source> {
         .collect()
 }
 
-/// Removes comments, and each item behind `#[cfg(test)]`.
+/// Removes comments, and each item after `#[cfg(test)]`.
 fn without_tests(text: &str) -> String {
     let mut code = String::new();
     let mut lines = text.lines();
@@ -507,8 +507,8 @@ impl ModuleGraph {
     }
 }
 
-/// The nodes that are on a circle.
-fn nodes_on_circles(edges: &BTreeSet<(String, String)>) -> BTreeSet<String> {
+/// The nodes that are on a cycle.
+fn nodes_on_cycles(edges: &BTreeSet<(String, String)>) -> BTreeSet<String> {
     let reachable = |start: &str| {
         let mut seen = BTreeSet::new();
         let mut open = vec![start.to_owned()];
@@ -545,9 +545,9 @@ fn files_of_one_folder_import_each_other_without_circles() {
             .collect();
         for module in folders {
             let edges = graph.edges_in(module);
-            let nodes = nodes_on_circles(&edges);
+            let nodes = nodes_on_cycles(&edges);
             if !nodes.is_empty() {
-                let on_circle: Vec<String> = edges
+                let on_cycle: Vec<String> = edges
                     .iter()
                     .filter(|(from, to)| nodes.contains(from) && nodes.contains(to))
                     .map(|(from, to)| format!("{from} -> {to}"))
@@ -555,7 +555,7 @@ fn files_of_one_folder_import_each_other_without_circles() {
                 wrong.push(format!(
                     "{folder}/src/{}: {}",
                     module.join("/"),
-                    on_circle.join(", ")
+                    on_cycle.join(", ")
                 ));
             }
         }
@@ -578,11 +578,11 @@ fn external_crates_are_used_where_the_table_says() {
 
 #[test]
 fn files_open_with_their_purpose() {
-    let silent = sources()
+    let without_purpose = sources()
         .into_iter()
         .filter(|source| !source.text.starts_with("//! "));
     assert_none(
-        &silent
+        &without_purpose
             .map(|source| format!("{} does not open with `//!`", source.path))
             .collect::<Vec<_>>(),
     );
@@ -671,7 +671,7 @@ fn no_file_names_an_absolute_path_of_a_machine() {
     assert_none(&wrong);
 }
 
-/// Whether a path in `text` begins with `word`, in contrast to containing it (`$dir/…`).
+/// Returns true if a path in `text` begins with `word`, not if a path only contains it (`$dir/…`).
 fn begins_a_path(text: &str, word: &str) -> bool {
     text.match_indices(word).any(|(at, _)| {
         let before = text[..at].chars().next_back().unwrap_or(' ');
@@ -679,7 +679,7 @@ fn begins_a_path(text: &str, word: &str) -> bool {
     })
 }
 
-/// The checks on texts that break the rules.
+/// Runs the checks on texts that break the rules.
 #[test]
 fn checks_find_their_violations() {
     let code = without_tests(
@@ -718,10 +718,10 @@ fn checks_find_their_violations() {
             .map(|(from, to)| ((*from).to_owned(), (*to).to_owned()));
         owned.collect()
     };
-    let circle = edges(&[("a", "b"), ("b", "c"), ("c", "b"), ("c", "d")]);
+    let cycle = edges(&[("a", "b"), ("b", "c"), ("c", "b"), ("c", "d")]);
     assert_eq!(
-        nodes_on_circles(&circle),
+        nodes_on_cycles(&cycle),
         ["b", "c"].map(str::to_owned).into()
     );
-    assert!(nodes_on_circles(&edges(&[("a", "b"), ("b", "c"), ("a", "c")])).is_empty());
+    assert!(nodes_on_cycles(&edges(&[("a", "b"), ("b", "c"), ("a", "c")])).is_empty());
 }

@@ -1,5 +1,5 @@
 //! The catalogue of promises, faults and threats in `tests/README.md`: every row must name a test
-//! that exists, or a reason for having none.
+//! that exists, or say why it has no test.
 //!
 //! Not here: whether a test can fail. The page and the sources are read as text.
 
@@ -18,7 +18,7 @@ const NO_TEST: &str = "no test:";
 struct Row {
     /// For example `F12` or `F44a`.
     id: String,
-    /// The last cells.
+    /// The last cells, joined.
     tests: String,
 }
 
@@ -37,7 +37,7 @@ fn is_id(cell: &str) -> bool {
     cell.len() > number.len() && number.starts_with(|c: char| c.is_ascii_digit())
 }
 
-/// The rows of all tables. A row without an id continues the row before it.
+/// The rows of all tables. A row without an id continues the previous row.
 fn rows(page: &str) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     let mut continues = false;

@@ -1,5 +1,6 @@
-//! The fuzz targets with the corpus (`fuzz/corpus`, found by the fuzzer or written by hand) and
-//! with random bytes. The bytes are the same in each run; `UPLOAD_FUZZ_TIMES` multiplies the cases.
+//! Runs the fuzz targets with the corpus (`fuzz/corpus`, found by the fuzzer or written by hand)
+//! and with random bytes. The bytes are the same in each run; `UPLOAD_FUZZ_TIMES` multiplies the
+//! cases.
 //!
 //! Not here: the fuzzer (`scripts/fuzz`).
 #![cfg(feature = "gateway")]
@@ -30,7 +31,7 @@ const TARGETS: &[Target] = &[
     ("plan", targets::plan, 400),
 ];
 
-/// The files of a folder of the repository, in order.
+/// The files of a folder of the repository, sorted.
 fn files_in(folder: &str) -> Vec<PathBuf> {
     let root = std::env::var_os("CARGO_MANIFEST_DIR").expect("run by cargo");
     let entries = fs::read_dir(PathBuf::from(root).join(folder)).unwrap();

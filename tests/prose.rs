@@ -65,8 +65,8 @@ const FORBIDDEN_PHRASES: &[&str] = &[
     "has no business",
 ];
 
-/// Words that no sentence of a comment or document may begin with: a clause is no subject. `What to
-/// …` is a noun phrase, and a question is a question.
+/// Words that no sentence of a comment may begin with, because a clause must not be the subject.
+/// `What to …` is a noun phrase, and questions are allowed.
 const CLAUSE_OPENINGS: &[&str] = &["What", "Who", "Where", "That what", "Of what", "To whom"];
 
 /// Words that no file may open with.
@@ -74,14 +74,14 @@ const FILE_OPENINGS: &[&str] = &[
     "What", "Who", "Where", "Which", "Whether", "How", "Why", "That",
 ];
 
-/// Words that no name of a test may begin with: it begins with its subject.
+/// Words that the name of a test must not begin with, because it begins with its subject.
 const TEST_OPENINGS: &[&str] = &[
     "a", "an", "the", "what", "who", "whose", "where", "that", "of", "it", "there",
 ];
 
 const MAX_COMMENT_COLUMNS: usize = 100;
 
-/// The words of a text, without the quotations in backticks or double quotes.
+/// The words of a text.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_alphanumeric() && c != '\'')
         .filter(|word| !word.is_empty())
@@ -91,7 +91,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 fn without_quotations(text: &str) -> String {
     let outside = |text: &str, quote: char| {
         let pieces: Vec<&str> = text.split(quote).collect();
-        // An odd quote opens a quotation that ends on another line.
+        // A quote without a second one opens a quotation that ends on another line.
         pieces.into_iter().step_by(2).collect::<Vec<_>>().join(" ")
     };
     outside(&outside(text, '`'), '"')
@@ -146,7 +146,7 @@ fn broken_opening(prose: &str, is_start: bool) -> Option<String> {
     })
 }
 
-/// The text of a comment line of Rust.
+/// The text of a line of Rust that is a comment; `None` for other lines.
 fn comment(line: &str) -> Option<&str> {
     let line = line.trim_start();
     let text = line.strip_prefix("//")?;
@@ -224,7 +224,7 @@ fn check_comments(path: &str, text: &str) -> Vec<Finding> {
                 .find(|word| prose.starts_with(&format!("{word} ")));
             rules.extend(opening.map(|word| format!("a file that opens with `{word}`")));
         }
-        // The row of a table cannot be wrapped.
+        // A row of a table cannot be wrapped.
         if line.chars().count() > MAX_COMMENT_COLUMNS && !prose.starts_with('|') {
             rules.push(format!(
                 "a comment of more than {MAX_COMMENT_COLUMNS} columns"

@@ -148,7 +148,7 @@ fn resume_after_kill_sends_only_missing_parts() {
     assert_holds(&companion, &file, 1);
     let traffic = companion.store_proxy.traffic().since(&before);
     assert_eq!(companion.uploads_begun(), 1);
-    assert_eq!(traffic.attempts(1), 1, "part 1 has other bytes");
+    assert_eq!(traffic.attempts(1), 1, "sends of part 1");
     let sent = traffic.bytes("PUT");
     // Parts on the wire may have been stored after the kill.
     assert!(
@@ -237,8 +237,8 @@ fn faults_of_parts_and_calls_are_retried() {
     }
 }
 
-/// The upload is completed, but the response is lost. Nothing proves the object, and nothing is
-/// sent again.
+/// The upload is completed, but the response is lost. Nothing proves that the object exists, and
+/// nothing is sent again.
 #[test]
 fn lost_response_to_complete_is_reported_as_unconfirmed() {
     for (gives_reasons, companion) in [
@@ -257,7 +257,7 @@ fn lost_response_to_complete_is_reported_as_unconfirmed() {
             .run()
             .exits(1);
         assert_eq!(output.stdout(), "");
-        assert!(!receipt.exists(), "no file without a receipt");
+        assert!(!receipt.exists(), "an empty receipt file was made");
         // The object exists, but the client has no access to the store.
         assert_holds(&companion, &file, 1);
         let output = companion.resume().arg("--json").run().exits(1);
@@ -339,10 +339,10 @@ fn rejected_login_names_the_header_option_and_shows_no_secret() {
         )
     };
     let create = move |headers: HeaderMap| async move {
-        let known = headers
+        let has_cookie = headers
             .get("cookie")
             .is_some_and(|cookie| cookie == "connect.sid=s%3Acanary");
-        let status = if known && is_authorized(&headers) {
+        let status = if has_cookie && is_authorized(&headers) {
             StatusCode::FORBIDDEN
         } else {
             StatusCode::IM_A_TEAPOT

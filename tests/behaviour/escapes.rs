@@ -1,4 +1,4 @@
-//! File names and texts of servers are escaped: a terminal interprets nothing in them.
+//! File names and texts of servers are escaped, so that a terminal interprets nothing in them.
 //!
 //! Not here: the escaping itself (unit tests of `report/text` and `event`).
 
@@ -10,8 +10,8 @@ use crate::support::proxy::{Fault, Requests, Response};
 use crate::support::world::World;
 use crate::support::{PART, files};
 
-/// Titles, links and the clipboard (OSC 0, 8, 52), colours and clearing (CSI), C1 characters,
-/// device control, text direction, characters without width, and backspaces.
+/// File names with titles, links and the clipboard (OSC 0, 8, 52), colours and clearing (CSI), C1
+/// characters, device control, text direction, zero-width characters, and backspaces.
 const HOSTILE: [&str; 12] = [
     "\x1b]0;title\x07.bin",
     "\x1b]8;;http:evil\x1b\\click\x1b]8;;\x1b\\.bin",

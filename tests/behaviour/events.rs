@@ -1,8 +1,8 @@
 //! Events of the store, from a queue or pushed: they confirm an upload after its client or gateway
 //! died, and an invalid message goes to the dead-letter queue.
 //!
-//! Needs the S3 server that `scripts/test` starts, with queues. Only Ceph pushes events, and it has
-//! no queues, so that test is run by hand.
+//! Needs the S3 server that `scripts/test` starts, with queues. Only Ceph pushes events, but it has
+//! no queues, so its test is run by hand.
 
 use std::time::Duration;
 use std::{fs, process};

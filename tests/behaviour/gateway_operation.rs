@@ -129,7 +129,7 @@ fn metrics_count_an_upload() {
         sample("upload_http_request_seconds_count{route=\"/v1/uploads/{id}/complete\"}"),
         1.0
     );
-    // The embedded store's own requests have no template.
+    // Requests to the embedded store have no route template.
     assert!(
         sample("upload_http_requests_total{method=\"PUT\",route=\"other\",status=\"200\"}") >= 4.0
     );
@@ -141,7 +141,7 @@ fn metrics_count_an_upload() {
     assert_eq!(sample("upload_ledger_errors_total"), 0.0);
     assert!(sample("upload_sweeps_total{outcome=\"ok\"}") >= 1.0);
     assert!(!format!("{after:?}").contains(canary), "{after:#?}");
-    // The address for clients has no metrics.
+    // The address that clients use serves no metrics.
     assert_eq!(
         get(world.gateway.addr(), "/metrics", &[])
             .headers
@@ -316,7 +316,7 @@ fn gateway_without_its_store_is_alive_and_not_ready() {
         &args_without_probe(&format!("http://{}", silent.local_addr().unwrap())),
         &KEYS,
     );
-    // Requests at the same time share one check of the store.
+    // Concurrent requests share one check of the store.
     let requests: Vec<_> = (0..20)
         .map(|_| {
             let addr = gateway.addr();
@@ -393,7 +393,7 @@ fn draining_gateway_serves_and_is_not_ready() {
     running.wait().exits(143);
 }
 
-/// The request ends later than a stopped client would.
+/// The request takes longer than the five seconds in which a client stops.
 #[test]
 fn stopping_gateway_finishes_requests_in_progress() {
     let sandbox = Sandbox::new();
@@ -469,8 +469,7 @@ fn configuration_file_sets_every_option() {
     });
 }
 
-/// A typing error in `--ledger` must not create an empty ledger, of which the gateway knows
-/// nothing.
+/// A typo in `--ledger` must not create an empty ledger that no gateway uses.
 #[test]
 fn verbs_that_read_a_ledger_create_none() {
     let sandbox = Sandbox::new();

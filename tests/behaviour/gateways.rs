@@ -56,8 +56,7 @@ impl GatewayPair {
     }
 }
 
-/// A call to one of the gateways. Returns the status, the body, and whether there is a Retry-After
-/// header.
+/// Calls a gateway. Returns the status, the body, and whether there is a Retry-After header.
 fn call(
     gateway: &Gateway,
     method: Method,

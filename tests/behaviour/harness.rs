@@ -1,4 +1,4 @@
-//! The harness of the tests itself. `upload` does not run here.
+//! Tests of the test harness. They do not run `upload`.
 
 use std::env;
 use std::fs;
@@ -71,7 +71,8 @@ fn hashes_agree_with_other_tools() {
     );
 }
 
-/// A server that responds with the SHA-256 of the request's body, a proxy in front, and a client.
+/// A server that responds with the SHA-256 of the request's body, a proxy in front of it, and a
+/// client.
 struct Echo {
     runtime: Runtime,
     proxy: Proxy,

@@ -24,7 +24,7 @@ const LEDGER_USERS: &[&str] = &[
     "serve token revoke",
 ];
 
-/// The verbs that print the texts of a file: the longest matching prefix of its path decides.
+/// The verbs that print the texts of a file. The longest prefix that matches its path applies.
 const PRINTED_BY: &[(&str, &[&str])] = &[
     ("crates/", &[]),
     ("crates/embedded-store/", &["put", "serve"]),
@@ -67,11 +67,12 @@ const PRINTED_BY: &[(&str, &[&str])] = &[
     ("src/transfer/", UPLOADERS),
 ];
 
-/// Texts that a verb prints although another one has their flag, with the file and the reason.
+/// Files and flags that their texts name although a verb that prints them has no such flag, with
+/// the reasons.
 const EXCEPTIONS: &[(&str, &str)] = &[
     // Only the verbs below `serve` need a ledger.
     ("src/cli/settings/resolve.rs", "--ledger"),
-    // Words of a command for a hint.
+    // Words of the command in a hint.
     ("src/cli/cat.rs", "--force"),
     ("src/cli/cat.rs", "--backend"),
     // A part of a host name.
@@ -128,7 +129,7 @@ fn literals(source: &str) -> Vec<String> {
     let mut chars = joined.chars();
     while let Some(c) = chars.next() {
         match c {
-            // A character literal, unless it is a lifetime.
+            // A character literal that holds a quote or an escape; a lifetime has neither.
             '\'' if chars.as_str().starts_with(['"', '\\']) => {
                 chars.nth(1);
             }
@@ -152,7 +153,7 @@ fn literal(chars: &mut std::str::Chars<'_>) -> String {
     text
 }
 
-/// The flags of a verb, hidden and global ones too; `None` if there is no such verb.
+/// The flags of a verb, including hidden and global ones; `None` if there is no such verb.
 fn flags_of(verb: &[&str]) -> Option<BTreeSet<String>> {
     let mut command = args::command();
     command.build();

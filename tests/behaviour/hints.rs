@@ -1,5 +1,5 @@
-//! Hints are followed literally: a command fails, the command or flag that its hint names is run,
-//! and it helps.
+//! Hints are followed literally: a command fails, the test runs the command or uses the flag that
+//! its hint names, and this succeeds.
 //!
 //! Not here: whether each verb and flag in the texts exists (`hint_texts`).
 
@@ -31,7 +31,7 @@ fn hint(output: &Output) -> &str {
 }
 
 /// The commands that a text names, as a shell reads them, without the word `upload`: those between
-/// backticks, and one at the end of the text behind a colon.
+/// backticks, and one at the end of the text after a colon.
 fn commands(text: &str) -> Vec<Vec<String>> {
     let quoted = text.split('`').skip(1).step_by(2);
     let at_the_end = text.split_once(": upload ").map(|(_, command)| command);
@@ -58,7 +58,7 @@ fn with(mut command: Vec<String>, placeholder: &str, value: &str) -> Vec<String>
     command
 }
 
-/// The flag that the last hint names outside of commands, with the value that follows it.
+/// The first flag that the last hint names, with the word that follows it.
 #[track_caller]
 fn flag(output: &Output) -> (&str, &str) {
     let (_, flag) = hint(output)
@@ -95,7 +95,10 @@ fn lost_gateway_hint_continues_the_upload() {
     let sent = world.bytes_put();
     run(&world.sandbox, command(&output)).succeeds();
     world.assert_holds_only(&file);
-    assert!(world.bytes_put() - sent < 8 * PART, "all was sent again");
+    assert!(
+        world.bytes_put() - sent < 8 * PART,
+        "the whole file was sent again"
+    );
 }
 
 #[test]
@@ -285,7 +288,7 @@ fn rejected_part_size_hint_sends_smaller_parts() {
     assert_eq!(
         world.proxy.traffic().attempts(3),
         1,
-        "12 MiB are not in parts of 5 MiB"
+        "12 MiB were not sent in parts of 5 MiB"
     );
     world.assert_holds_only(&file);
 }

@@ -165,8 +165,8 @@ fn journal_removed_during_an_upload_is_restored() {
     world.assert_holds_only(&file);
 }
 
-/// A client that dies while it replaces an expired upload by a new one leaves one of them to
-/// resume.
+/// If a client dies while it replaces an expired upload with a new one, one of the two can still be
+/// resumed.
 #[test]
 fn expired_upload_stays_resumable_while_it_is_replaced() {
     for crash_point in [
@@ -217,7 +217,7 @@ fn concurrent_puts_of_one_file_make_one_object() {
 }
 
 /// A command that runs `script` in a mount namespace of its own, with a directory for a tmpfs as
-/// `$1`. Returns `None` if this process must not mount a tmpfs.
+/// `$1`. Returns `None` if this process has no permission to mount a tmpfs.
 fn with_tmpfs(sandbox: &Sandbox, script: &str) -> Option<Command> {
     let dir = sandbox.path("small");
     fs::create_dir_all(&dir).unwrap();

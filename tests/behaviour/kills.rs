@@ -1,6 +1,6 @@
 //! A client or a gateway that is killed (SIGKILL) in mid-transfer loses no stored part.
 //!
-//! Not here: other signals (`signals`), a source that changes meanwhile (`source_changes`).
+//! Not here: other signals (`signals`), a source that changes after the kill (`source_changes`).
 
 use std::fs;
 use std::path::Path;
@@ -166,7 +166,7 @@ fn lost_ledger_makes_put_begin_a_new_upload() {
     assert_eq!(store.sha256(&objects[0]), files::sha256(&file));
 }
 
-/// With the embedded backend, gateway and store are killed with the client.
+/// The embedded backend runs in the client's process, so gateway and store are killed with it.
 #[test]
 fn embedded_backend_survives_kills_of_its_process() {
     let mut rng = Rng::new(3);
@@ -198,7 +198,7 @@ fn embedded_backend_survives_kills_of_its_process() {
         files::sha256_of(output.stdout_bytes()),
         files::sha256(&file)
     );
-    // An S3 client of the same store.
+    // An S3 client reads the same store.
     let gateway = Gateway::start_in(sandbox, &[], &[]);
     gateway.store().assert_holds_only(&file);
 }

@@ -107,7 +107,7 @@ fn suspended_process_stops_after_another_machine_took_over() {
         world.store().objects().is_empty(),
         "the upload was completed"
     );
-    // The other machine sends nothing more.
+    // The other machine does not renew its lease.
     wait::until("the end of the other lease", || {
         completed(&world.resume().run()).then_some(())
     });
@@ -177,8 +177,8 @@ fn suspended_process_succeeds_or_stops_after_another_completed() {
     world.assert_holds_only(&file);
 }
 
-/// The file has changed, so the process wants to replace the upload, which another machine has
-/// claimed.
+/// The file has changed, so the process tries to replace the upload, but another machine has
+/// claimed it.
 #[test]
 fn upload_claimed_by_another_machine_is_not_aborted() {
     let world = World::with_args(&["--lease", "1s"]);

@@ -13,8 +13,9 @@ use crate::support::requirements::{has_strace, skip};
 use crate::support::world::World;
 use crate::support::{PART, wait};
 
-/// A process that is stopped for longer than a busy machine delays it counts as suspended. Parts on
-/// the wire are sent again with new URLs over new connections, and count as no attempt.
+/// A process that is stopped for longer than any delay of a busy machine counts as suspended. Parts
+/// on the wire are sent again with new URLs over new connections; this does not count as a failed
+/// attempt.
 #[test]
 fn suspended_client_sends_its_parts_over_new_connections() {
     let world = World::new();

@@ -19,7 +19,7 @@ fn assert_is_no_source(path: &str) {
     world.put(Path::new(path)).run().exits(66);
     assert!(world.store().objects().is_empty());
     let list = world.upload(&["list"]).run().succeeds();
-    assert_eq!(list.stdout(), "", "no unfinished upload is recorded");
+    assert_eq!(list.stdout(), "", "an unfinished upload is recorded");
     world.resume().run().succeeds();
 }
 
@@ -54,12 +54,12 @@ fn source_that_is_touched_all_the_time_ends_with_65_and_is_resumed_afterwards() 
     assert!(world.store().objects().is_empty());
     let before = world.bytes_put();
     world.put(&file).run().succeeds();
-    assert_eq!(world.bytes_put(), before, "no part is sent again");
+    assert_eq!(world.bytes_put(), before, "parts were sent again");
     world.assert_holds_only(&file);
 }
 
-/// The journal has other digests than the file, although the version of the file is the same, as
-/// after a change through a memory mapping.
+/// The digests in the journal differ from those of the file although the file version is the same,
+/// as after a change through a memory mapping.
 fn put_with_wrong_digests(args: &[&str]) {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 8 * PART);

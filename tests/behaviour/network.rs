@@ -1,5 +1,5 @@
-//! Proxies: the flag and the environment apply to every connection to another machine, and to none
-//! to this machine.
+//! Proxies: the flag and the environment apply to every connection to another machine, but not to
+//! connections to this machine.
 //!
 //! Not here: certificates (`tests/chaos/tls.rs`).
 

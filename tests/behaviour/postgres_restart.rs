@@ -1,4 +1,4 @@
-//! A PostgreSQL server that is stopped and restarted during a put, in order and as in a crash.
+//! A PostgreSQL server that is stopped and restarted during a put, cleanly and as in a crash.
 //!
 //! Not here: a database that rejects connections for a while (`gateways`).
 

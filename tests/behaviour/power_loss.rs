@@ -1,5 +1,5 @@
-//! Power loss: a machine keeps only synced data, so actions that depend on the journal must follow
-//! its sync. Tested by the order of system calls in the output of `strace`.
+//! Power loss: only synced data survives, so an action that depends on the journal must follow a
+//! sync of it. The test checks the order of system calls in the output of `strace`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,7 +7,7 @@ use std::fs;
 use crate::support::PART;
 use crate::support::world::{World, location};
 
-/// Actions that must follow a sync of the journal, with a part of the system call.
+/// Actions that must follow a sync of the journal, each with a text that its system call contains.
 const ACTIONS: [(&str, &str); 3] = [
     ("an upload is begun", "\"POST /v1/uploads HTTP"),
     ("an upload is completed", "/complete HTTP"),

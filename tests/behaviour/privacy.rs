@@ -136,7 +136,7 @@ fn journal_in_a_directory_that_others_control_is_rejected() {
     put(&dir.join("journal.db")).succeeds();
 }
 
-/// As with a volume of Kubernetes (emptyDir), or one with an fsGroup.
+/// Kubernetes makes such directories for an emptyDir volume, or a volume with an fsGroup.
 #[test]
 fn home_that_all_users_may_write_to_gets_private_directories() {
     for volume_mode in [0o777, 0o2777] {

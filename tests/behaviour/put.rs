@@ -1,4 +1,4 @@
-//! `upload put` without disturbances: objects, locations and receipts.
+//! `upload put` without faults: objects, locations and receipts.
 //!
 //! Not here: kills (`kills`), changed files (`source_changes`), network faults (`backend_faults`).
 
@@ -319,7 +319,7 @@ fn location_names_the_cdn() {
     );
 }
 
-/// A rejected request must not be repeated: the user corrects it.
+/// `resume` must not repeat a rejected request, because the user has to correct it.
 #[test]
 fn rejected_begin_leaves_nothing_to_resume() {
     let world = World::with_args(&["--allow-type", "video/*"]);
@@ -354,7 +354,7 @@ fn empty_id_selects_no_upload() {
     world.assert_holds_only(&file);
 }
 
-/// Uploads a file with these attributes, and asserts that the newest object has them.
+/// Uploads a file with these attributes, and asserts that the new object has them.
 fn assert_attributes_arrive(world: &World, file: &Path, content_type: &str, build: &str) {
     let before = world.store().objects();
     let put = world.put(file).args(["--content-type", content_type]);

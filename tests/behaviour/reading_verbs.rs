@@ -13,14 +13,14 @@ use crate::support::sandbox::Sandbox;
 use crate::support::world::World;
 use crate::support::{PART, files};
 
-/// A port of this machine on which nothing listens.
+/// The URL of a port of this machine on which nothing listens.
 fn unused_url() -> String {
     let proxy = Proxy::start();
     proxy.stop_listening();
     proxy.url()
 }
 
-/// A machine with one file in its embedded store, in parts of [`PART`] bytes.
+/// A sandbox with one file in its embedded store, in parts of [`PART`] bytes.
 pub fn embedded(size: u64) -> (Sandbox, PathBuf) {
     let sandbox = Sandbox::new();
     let file = sandbox.file("film.bin", size);
@@ -44,7 +44,7 @@ pub fn damage_part(sandbox: &Sandbox, file: &Path, number: usize) {
     files::flip_byte(&stored, 1);
 }
 
-/// A command on a bucket, which an S3 store of another process holds, without a gateway.
+/// A command that uses a bucket without a gateway. An S3 store in another process holds it.
 fn direct(sandbox: &Sandbox, bucket: &S3, endpoint: &str, verb: &[&str]) -> Command {
     let command = sandbox
         .upload(verb)
@@ -112,7 +112,7 @@ fn region_is_chosen_alike_by_put_cat_and_url() {
     assert_eq!(cat.succeeds().stdout_bytes(), fs::read(&file).unwrap());
     let url = direct(&sandbox, &bucket, &endpoint, &["url"]).arg(&file);
     assert!(url.run().succeeds().line().contains("us-east-1"));
-    // Without one, the region of the bucket is asked for.
+    // Without an endpoint, the hint asks for the region of the bucket.
     let put = sandbox.upload(["put", "--force", "--backend", &name]);
     for command in [put, sandbox.upload(["cat"]), sandbox.upload(["url"])] {
         let command = command.arg(&file).env("AWS_ACCESS_KEY_ID", "a");
@@ -162,7 +162,7 @@ fn prune_without_backend_prunes_the_journal_and_fails() {
     assert!(output.stderr().contains("orphans"), "{output}");
     let listed = world.upload(&["list", "--all"]).run().succeeds();
     assert!(listed.line().contains("open.bin"), "{listed}");
-    // The upload that was removed is no orphan afterwards.
+    // The upload that was removed from the journal is not listed as an orphan.
     world.proxy.listen_again();
     assert_eq!(world.upload(&["prune"]).run().succeeds().stdout(), "");
 }

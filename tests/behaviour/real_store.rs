@@ -1,4 +1,4 @@
-//! An S3 server of another project as the store: kills, corrupted parts and all sizes of files.
+//! An S3 server of another project as the store: kills, corrupted parts and files of several sizes.
 //! `scripts/test` starts the server; without it these tests fail.
 
 use std::process;

@@ -1,5 +1,5 @@
-//! The file of `--receipt`: it never damages a source, the journal, or another file by another
-//! name.
+//! The file of `--receipt`: writing it never damages a source, the journal, or another hard link to
+//! the old file.
 //!
 //! Not here: the content of receipts (`put`).
 
@@ -25,7 +25,7 @@ fn receipt_file_that_is_the_source_of_put_is_rejected_under_every_name() {
     for receipt in [&file, &soft, &hard] {
         for flag in ["--receipt", "--receipt-append"] {
             world.put(&file).arg(flag).arg(receipt).run().exits(2);
-            // The link is the source, and the file is the receipt.
+            // Here the symbolic link is the source.
             world.put(&soft).arg(flag).arg(receipt).run().exits(2);
         }
     }

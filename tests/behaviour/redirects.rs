@@ -130,7 +130,7 @@ fn redirect_of_resume_is_not_followed() {
     }
 }
 
-/// A gateway that signs for `public_url`, and a client that calls the gateway directly.
+/// A gateway that signs URLs below a public URL, and a client that calls the gateway directly.
 struct SigningGateway {
     gateway: Gateway,
     token: String,

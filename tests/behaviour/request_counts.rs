@@ -1,5 +1,5 @@
-//! The requests and bytes that an upload costs. The bounds are today's costs: a change that needs
-//! fewer requests lowers them, and one that needs more explains it.
+//! The requests and bytes that an upload costs. The bounds are the present costs: lower them with a
+//! change that needs fewer requests; a change that needs more must give a reason.
 //!
 //! Not here: time (`benches/peers`).
 
@@ -12,14 +12,14 @@ use crate::support::{MIB, PART};
 /// Requests of one run.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Cost {
-    /// To the gateway; `info` is `GET /v1`, `batch` holds several calls.
+    /// Requests to the gateway; `info` is `GET /v1`, and one `batch` holds several calls.
     info: u64,
     begin: u64,
     sign: u64,
     complete: u64,
     batch: u64,
     other: u64,
-    /// To the store.
+    /// Requests to the store, and the bytes in their bodies.
     put: u64,
     bytes_put: u64,
 }
@@ -78,7 +78,8 @@ fn small_files(world: &World, count: u64) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Parts of 8 MiB. The number of calls to sign depends on timing and is at most one for each part.
+/// The parts have 8 MiB. The number of calls to sign depends on timing and is at most one for each
+/// part.
 #[test]
 fn large_file_costs_one_put_for_each_part() {
     let world = World::new();
@@ -109,8 +110,8 @@ fn small_file_costs_one_begin_put_and_complete() {
     cost_of_put(&world, &small_files(&world, 1)).assert_at_most(allowed);
 }
 
-/// Calls that become ready during another call are sent in one batch. Their number depends on
-/// timing, but many begins share a batch, because they wait for nothing.
+/// Calls that become ready during another call are sent in one batch. The number of batches depends
+/// on timing, but many begins share a batch, because a begin waits for no other call.
 #[test]
 fn many_small_files_are_begun_and_completed_in_batches() {
     let world = World::new();
@@ -187,7 +188,7 @@ fn many_files_send_few_requests_to_a_failing_store() {
         .run()
         .exits(75);
     let attempts = world.proxy.traffic().since(&before).count("PUT");
-    // A hundred, 16 on the wire at that time, and few later ones.
+    // The retry budget of a hundred, the 16 on the wire when it was spent, and a few later ones.
     assert!(attempts <= 100 + 16 + 10, "{attempts} attempts");
     world.proxy.clear_faults();
     world.upload(&["put"]).args(&files).run().succeeds();

@@ -109,9 +109,8 @@ fn verbose_output_of_every_verb_holds_no_secret() {
             .env("UPLOAD_TOKEN", &token)
             .env("RUST_LOG", "trace")
             .arg("-vvv");
-        // With an HTTP proxy configured, the HTTP library sends the parts, and its errors may hold
-        // URLs.
-        // `NO_PROXY` excludes this machine.
+        // If an HTTP proxy is configured, the HTTP library sends the parts, and its errors may hold
+        // URLs. `NO_PROXY` excludes this machine.
         command = command
             .env("RUST_BACKTRACE", "full")
             .env("http_proxy", "http://127.0.0.1:1")

@@ -1,4 +1,4 @@
-//! SIGINT, SIGTERM and SIGHUP stop the client in order; SIGUSR1 and SIGUSR2 change the rate limit.
+//! SIGINT, SIGTERM and SIGHUP stop the client cleanly; SIGUSR1 and SIGUSR2 change the rate limit.
 //!
 //! Not here: SIGKILL (`kills`), signals at each phase (`terminal_signals`).
 

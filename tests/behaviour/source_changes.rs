@@ -26,8 +26,8 @@ fn kill_and_change(change: impl Fn(&Path, &[u64])) -> (World, std::path::PathBuf
     (world, file, stored.len() as u64)
 }
 
-/// Asserts that after `change` `resume` exits with 65, and that `put` uploads the new file version
-/// and leaves nothing of the old one.
+/// Asserts that `resume` exits with 65 after `change`, and that `put` then uploads the new file
+/// version and leaves nothing of the old one.
 fn assert_is_new_version(change: impl Fn(&Path, &[u64])) {
     let (world, file, _) = kill_and_change(change);
     let before = world.proxy.traffic();
@@ -203,7 +203,8 @@ fn forgotten_part_of_an_old_version_is_not_used() {
     world.assert_holds_only(&file);
 }
 
-/// The gateway accepts only the SHA-256 that it signed for a part; the file has other bytes since.
+/// The gateway accepts only the SHA-256 that it signed for a part, but the file has other bytes
+/// now.
 #[test]
 fn change_that_only_the_gateway_detects_is_a_new_version() {
     let (world, file) = kill_forget_part_and_change_it();

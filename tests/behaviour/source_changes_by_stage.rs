@@ -30,7 +30,7 @@ const OVERWRITE_KEEPING_MTIME: Change = ("overwrite and restore the mtime", |fil
         .set_modified(before)
         .unwrap();
 });
-const REPLACE: Change = ("replace by another file", |file| {
+const REPLACE: Change = ("replace with another file", |file| {
     let other = file.with_extension("new");
     files::random(&other, SIZE, 98);
     fs::rename(other, file).unwrap();
@@ -240,7 +240,8 @@ fn if_changed_restart_uploads_the_changed_file() {
     world.store().assert_no_open_uploads();
 }
 
-/// A file of one part is read before its upload begins, and is begun and completed in batches.
+/// A file of one part is read before its upload begins; many such files are begun and completed in
+/// batches.
 #[test]
 fn change_of_a_small_file_is_rejected() {
     let world = World::new();

@@ -1,5 +1,5 @@
-//! Faults between a gateway and its store: the gateway decides by reading the store. The store is
-//! the embedded one of another gateway, behind a proxy.
+//! Faults between a gateway and its store: the gateway reads the store to find out what happened.
+//! The store is the embedded one of another gateway, behind a proxy.
 //!
 //! Not here: faults between client and backend (`backend_faults`).
 

@@ -1,5 +1,5 @@
 //! `upload serve sweep` while a gateway runs: a dry run, then a sweep. Another gateway's upload in
-//! the same bucket must not be touched.
+//! the same bucket must stay.
 //!
 //! Not here: the cases of a sweep (unit tests of the gateway).
 

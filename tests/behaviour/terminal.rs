@@ -1,4 +1,5 @@
-//! Progress bars and colours on a terminal. The tests read the written text, not its appearance.
+//! Progress bars and colours on a terminal. The tests check the bytes that are written, not what
+//! they look like.
 
 use crate::support::terminal::Terminal;
 use crate::support::world::World;

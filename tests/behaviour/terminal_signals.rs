@@ -87,7 +87,7 @@ fn act_during(
     world.store().assert_no_open_uploads();
 }
 
-/// Performs the action and releases the run, except before repeated interrupts.
+/// Performs the action and releases the run. Repeated interrupts end the run without a release.
 fn perform(action: Action, terminal: &Terminal, running: &mut Running, release: impl Fn()) {
     match action {
         Action::Signal(signal) => {
@@ -193,7 +193,7 @@ fn signal_during_complete_stops_in_time() {
     );
 }
 
-/// Reading the file takes seconds; the client stops before its end.
+/// Reading the file takes seconds; the client stops before it has read the whole file.
 #[test]
 fn signal_during_hashing_stops_in_time() {
     let world = World::new();
@@ -366,8 +366,8 @@ fn bars_fit_a_window_that_is_made_narrow() {
     world.proxy.unblock();
     running.wait().succeeds();
     let text = terminal.text().split_off(before);
-    // `z` occurs only at the start of the file name in a bar. The first bar may have been drawn
-    // before.
+    // `z` occurs only at the start of the file name in a bar. The first bar may be from before the
+    // resize.
     let shown = without_escapes(&text);
     let bars = shown
         .split('z')

@@ -184,7 +184,8 @@ fn interrupted_wait_can_be_repeated() {
         .line();
 }
 
-/// The hook's second run decides. Its environment holds none of the gateway's variables.
+/// The result of the hook's second run counts. The hook's environment holds none of the gateway's
+/// variables.
 #[test]
 fn killed_gateway_runs_its_hook_again() {
     let hook_sandbox = Sandbox::new();
@@ -220,8 +221,8 @@ fn killed_gateway_runs_its_hook_again() {
     );
 }
 
-/// The client is killed before the response to complete; the object is removed before it asks
-/// again.
+/// The client is killed before the response to complete; the object is removed before the client
+/// asks again.
 #[test]
 fn rejected_upload_with_lost_response_is_not_begun_again() {
     let world = with_hook(REJECT, &[]);

@@ -140,12 +140,12 @@ impl Running {
         self.stderr.text()
     }
 
-    /// Polls `found` until it returns a value. Panics with `what` if the process ends before.
+    /// Polls `found` until it returns a value. Panics with `what` if the process ends before that.
     #[track_caller]
     pub fn wait_for<T>(&mut self, what: &str, found: impl Fn(&Self) -> Option<T>) -> T {
         let value = wait::within(wait::WAIT_LIMIT, || match found(self) {
             Some(value) => Some(Some(value)),
-            // It may have printed the text and ended since.
+            // The process may have printed the text just before it ended.
             None if self.child.try_wait().unwrap().is_some() => {
                 self.stdout.finish();
                 self.stderr.finish();

@@ -1,7 +1,7 @@
 //! The lines of `--json`, read strictly: no field may be missing and none may be added.
 //!
-//! The types follow the documented contract, not the program's own types, so that a change of those
-//! fails here.
+//! The types follow the documented contract. They are not the program's own types, so that a change
+//! of the program's types fails here.
 
 use serde::{Deserialize, Deserializer, de};
 

@@ -70,7 +70,7 @@ pub fn touch(path: &Path) {
     );
 }
 
-/// Lower-case hex.
+/// The SHA-256 of a file, in lower-case hexadecimal.
 pub fn sha256(path: &Path) -> String {
     let mut file = File::open(path).unwrap();
     let mut all = Sha256::new();

@@ -34,13 +34,13 @@ struct State {
     closed: bool,
 }
 
-/// Dropping it releases everything.
+/// Dropping it releases all messages.
 pub struct Interceptor {
     shared: Arc<(Mutex<State>, Condvar)>,
 }
 
 impl Interceptor {
-    /// Places itself between the proxy and the gateway.
+    /// Places a relay between the proxy and the gateway of `world`.
     pub fn of(world: &World) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let shared: Arc<(Mutex<State>, Condvar)> = Arc::default();

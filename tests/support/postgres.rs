@@ -1,5 +1,5 @@
-//! A ledger database on the PostgreSQL server that `scripts/test` starts, and a server of its own
-//! for the test that stops it.
+//! A ledger database on the PostgreSQL server that `scripts/test` starts, and a separate server for
+//! the test that stops it.
 
 use std::env;
 use std::fs;
@@ -146,7 +146,7 @@ impl Server {
         &self.url
     }
 
-    /// Stops it. `fast` ends connections in order, `immediate` as in a crash.
+    /// Stops it. `fast` ends connections cleanly, `immediate` as in a crash.
     #[track_caller]
     pub fn stop(&self, mode: &str) {
         assert!(

@@ -1,4 +1,4 @@
-//! Tests that need a program which may be missing.
+//! Skips tests that need a program that is not installed.
 
 use std::env;
 use std::process::{Command, Stdio};

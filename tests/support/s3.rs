@@ -1,5 +1,5 @@
-//! An S3 client that reads a bucket's objects and open multipart uploads. It shares no code with
-//! the gateway's own store client.
+//! An S3 client that reads and changes a bucket's objects and open multipart uploads. It shares no
+//! code with the gateway's own store client.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -326,7 +326,7 @@ impl S3 {
     }
 
     /// Makes the store push the bucket's events to `url`, with HTTP authentication as `user` and
-    /// this password. Uses the topics of the SNS API, which Ceph implements.
+    /// `secret` as the password. Uses the topics of the SNS API, which Ceph implements.
     #[track_caller]
     pub fn push_events_to(&self, name: &str, url: &str, secret: &str) {
         let address = url.replace("://", &format!("://user:{secret}@"));

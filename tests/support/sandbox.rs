@@ -43,7 +43,7 @@ impl Sandbox {
         path
     }
 
-    /// `upload ARGS…` as built for this test. Of the environment, it inherits `PATH` only.
+    /// `upload ARGS…` as built for this test. It inherits only `PATH` from the environment.
     pub fn upload<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
         self.command(env!("CARGO_BIN_EXE_upload")).args(args)
     }

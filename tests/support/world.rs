@@ -44,7 +44,7 @@ impl World {
         Self::with_public_url(&url, proxy, args, envs, store_proxy)
     }
 
-    /// With a public URL that is not the proxy's.
+    /// With a public URL, which may be that of another proxy.
     #[track_caller]
     pub fn with_public_url(
         url: &str,
@@ -188,8 +188,8 @@ pub fn assert_receipt_matches(receipt: &Receipt, file: &Path, part_size: u64) {
     }
 }
 
-/// The most bytes that runs may send in total for a file of `size` bytes if they are killed `kills`
-/// times.
+/// The most bytes that several runs may send in total for a file of `size` bytes if `kills` of them
+/// are killed.
 pub fn max_bytes_sent(size: u64, kills: u64) -> u64 {
     size + kills * JOBS * PART
 }

@@ -12,7 +12,8 @@ pub enum Fault {
     FlipBit { at: u64 },
     /// Closes both connections after this many bytes of the body, as a killed process does.
     CutAfter { bytes: u64 },
-    /// Resets the connection after this many bytes of the body; with [`WHOLE_BODY`], after all.
+    /// Resets the connection after this many bytes of the body; with [`WHOLE_BODY`], after the
+    /// server has responded.
     ResetAfter { bytes: u64 },
     /// Sends a FIN after this many bytes of the body, then reads the rest and discards it.
     FinAfter { bytes: u64 },
@@ -29,7 +30,7 @@ pub enum Fault {
     Delay(Duration),
     /// Reads the body and sends this response; does not deliver the request.
     Respond(Response),
-    /// Sends this response after so many bytes of the body, then ends the connection.
+    /// Sends this response after this many bytes of the body, then ends the connection.
     EarlyResponse {
         bytes: u64,
         response: Response,
@@ -41,7 +42,7 @@ pub enum Fault {
     DropResponse,
     /// Removes this header from the response.
     RemoveHeader(&'static str),
-    /// Replaces the first text by the second, of the same length, in the response's body.
+    /// Replaces the first text with the second, of the same length, in the response's body.
     ReplaceText(String, String),
     /// Sets this header of the response.
     SetHeader(&'static str, &'static str),

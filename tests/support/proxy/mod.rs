@@ -70,7 +70,7 @@ struct Shared {
     flow: Flow,
     /// Requests of [`Fault::DeliverLater`] that were not delivered yet.
     undelivered: Mutex<Vec<Vec<u8>>>,
-    /// [`Fault::Hold`] holds a request.
+    /// [`Fault::Hold`] has held a request.
     holding: AtomicBool,
     /// Held requests may pass.
     released: AtomicBool,

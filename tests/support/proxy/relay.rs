@@ -22,7 +22,7 @@ enum Next {
     End(ConnectionEnd),
 }
 
-/// Serves a client until either side is done.
+/// Serves a client until one side closes the connection.
 pub fn serve(client: &TcpStream, shared: &Shared) -> io::Result<()> {
     client.set_nodelay(true)?;
     let mut requests = BufReader::with_capacity(READ_BUFFER_BYTES, client.try_clone()?);
@@ -295,7 +295,7 @@ impl Request<'_> {
         };
         let body = self.head.request_body();
         match body {
-            // Reads no byte more than `bytes` from the client.
+            // Reads at most `bytes` from the client.
             Body::Length(len) => Body::Length(len.min(bytes)).copy(from, &mut pass_block)?,
             _ => body.copy(from, &mut pass_block)?,
         }
@@ -332,7 +332,8 @@ impl Upstream {
         let mut stream = TcpStream::connect(addr)?;
         stream.set_nodelay(true)?;
         match stream.write_all(request) {
-            // The server responded and closed before the end. Its response can still be read.
+            // The server responded and closed before it had read the request. Its response can
+            // still be read.
             Err(error)
                 if matches!(
                     error.kind(),

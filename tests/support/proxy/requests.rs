@@ -13,7 +13,7 @@ pub struct Requests {
     /// A part of the query.
     query: &'static str,
     part: Option<u64>,
-    /// The first match that is selected, from 1.
+    /// The number of the first selected match, from 1.
     from: u64,
     count: u64,
 }
@@ -142,7 +142,7 @@ impl Requests {
     }
 }
 
-/// The faults to inject, each with the number of its matches.
+/// The faults to inject, each with the number of its matches so far.
 #[derive(Default)]
 pub struct Rules(Vec<(Requests, Fault, u64)>);
 
@@ -151,7 +151,7 @@ impl Rules {
         self.0.push((requests, fault, 0));
     }
 
-    /// Counts the request and returns its fault. If several rules select it, the oldest wins.
+    /// Counts the request and returns its fault. If several rules select it, the oldest applies.
     pub fn fault_for(&mut self, head: &Head) -> Option<Fault> {
         let mut chosen = None;
         for (requests, fault, seen) in &mut self.0 {

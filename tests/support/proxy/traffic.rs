@@ -61,8 +61,8 @@ impl Traffic {
             .count()
     }
 
-    /// The number of signed parts, estimated from the length of the requests: the SHA-256 of one
-    /// part is 64 bytes.
+    /// The number of signed parts, estimated from the length of the requests: each part takes
+    /// about 100 bytes, of which its SHA-256 takes 64.
     pub fn signed(&self) -> u64 {
         let signed = self
             .by_method("POST")
