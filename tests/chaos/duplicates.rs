@@ -36,7 +36,7 @@ fn part_delivered_late_changes_nothing() {
         let before = setup.objects();
         assert!(
             late[0] >= 400,
-            "the store accepted a part after the end: {late:?}"
+            "the store accepted a part after the upload was complete: {late:?}"
         );
         assert_eq!(setup.objects(), before);
         setup.assert_still_stored(&run.file);

@@ -115,7 +115,7 @@ fn temporary_captive_portal_is_survived() {
     assert_eq!(run.retry_kinds(), ["unexpected_server"; 2]);
 }
 
-/// 404 of another server does not mean that the gateway lost the upload.
+/// A 404 from another server does not mean that the gateway lost the upload.
 #[test]
 fn not_found_of_another_server_does_not_begin_again() {
     let mut setup = Setup::new();
@@ -154,7 +154,7 @@ fn begin_is_repeated_at_most_three_times() {
     run.output.exits(1).stderr_contains("3 times");
 }
 
-/// A rejected idempotency key is not kept: the next run draws another.
+/// The journal does not keep a rejected idempotency key: the next run generates another one.
 #[test]
 fn rejected_begin_leaves_nothing_in_the_journal() {
     for_each_case(
@@ -193,7 +193,7 @@ fn malformed_response_is_retried() {
     );
 }
 
-/// While the gateway is absent, parts in flight arrive and parts with signed URLs are still sent.
+/// While the gateway is unreachable, parts in flight arrive and parts with signed URLs are sent.
 /// No part is sent twice.
 #[test]
 fn absent_gateway_does_not_stop_signed_parts() {
@@ -224,7 +224,7 @@ fn absent_gateway_does_not_stop_signed_parts() {
     let output = running.wait().succeeds();
     assert!(
         output.stdout().contains("\"kind\":\"temporary\""),
-        "no call failed while the gateway was absent: {output}"
+        "no call failed while the gateway was unreachable: {output}"
     );
     assert_eq!(sent().bytes("PUT"), size, "parts were sent again");
     assert_eq!(

@@ -1,7 +1,7 @@
-//! Failures between gateway and store: the gateway asks the store for the outcome and never
-//! guesses.
+//! Failures between gateway and store: the gateway requests the outcome from the store and never
+//! assumes one.
 //!
-//! Calls of the client to the gateway and its parts are not disturbed.
+//! The client's calls to the gateway and its parts do not fail.
 
 use std::time::Duration;
 
@@ -29,8 +29,8 @@ impl StoreSetup {
         }
     }
 
-    /// Puts two parts while the proxy before the store injects `fault`. Returns the run and the
-    /// number of parts that were sent.
+    /// Puts two parts while the proxy in front of the store injects `fault`. Returns the run and
+    /// the number of parts that were sent.
     #[track_caller]
     fn succeeding_put(&mut self, requests: Requests, fault: Fault) -> (Run, u64) {
         let before = self.setup.world.part_proxy().traffic();
@@ -205,8 +205,8 @@ fn upload_unknown_to_complete_begins_again() {
         Fault::s3(404, "NoSuchUpload"),
     );
     let run = context.setup.run(PART + 1, |_| {});
-    // In fact the first upload still exists: the gateway cannot abort an upload that the store
-    // denies.
+    // In fact the first upload still exists: the gateway cannot abort an upload that, according to
+    // the store, does not exist.
     assert_eq!(
         (run.output.code(), context.setup.objects().len()),
         (Some(0), 1),
@@ -240,7 +240,7 @@ fn failed_store_calls_are_retried() {
     });
 }
 
-/// The path from a gateway to its store may lead through a captive portal.
+/// A captive portal may be between a gateway and its store.
 #[test]
 fn html_page_is_not_a_store_response() {
     let calls = [Requests::store_create(), Requests::store_complete()];

@@ -1,7 +1,8 @@
 //! A gateway that speaks HTTP/2, as most load balancers do: connections and streams end early, and
 //! each call is repeated.
 //!
-//! Frames between client and gateway are cut where TLS ends. Parts use HTTP/1.1 and pass the proxy.
+//! The TLS server (`tls`) cuts the frames between gateway and client. Parts use HTTP/1.1 and pass
+//! the proxy.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,7 +15,7 @@ use crate::setup::for_each_case_with;
 use crate::support::PART;
 use crate::tls::TlsSetup;
 
-/// Ends of a response.
+/// Ways to end a response early.
 #[derive(Debug, Clone, Copy)]
 pub enum End {
     /// GOAWAY with last stream 0 ("no request was processed") instead of a response, as from a load
@@ -26,11 +27,11 @@ pub enum End {
     ResetStream,
 }
 
-/// Ends the response that follows `before` - 1 others.
+/// Ends one response early: `countdown` is its number, and decreases with each response.
 #[derive(Debug)]
 pub struct Cut {
     end: End,
-    before: AtomicU32,
+    countdown: AtomicU32,
     gateway: OnceLock<SocketAddr>,
 }
 
@@ -60,7 +61,7 @@ pub async fn forward_frames(
     mut to: impl AsyncWrite + Unpin,
     cut: Arc<Cut>,
 ) -> io::Result<()> {
-    let mut ended = 0;
+    let mut ended_stream = 0;
     loop {
         let mut frame_bytes = vec![0; FRAME_HEADER_BYTES];
         from.read_exact(&mut frame_bytes).await?;
@@ -70,10 +71,10 @@ pub async fn forward_frames(
         frame_bytes.resize(FRAME_HEADER_BYTES + length as usize, 0);
         from.read_exact(&mut frame_bytes[FRAME_HEADER_BYTES..])
             .await?;
-        if stream != 0 && stream == ended {
+        if stream != 0 && stream == ended_stream {
             continue;
         }
-        let is_target = kind == HEADERS && cut.before.fetch_sub(1, Ordering::SeqCst) == 1;
+        let is_target = kind == HEADERS && cut.countdown.fetch_sub(1, Ordering::SeqCst) == 1;
         let code = |code: u32| code.to_be_bytes();
         match cut.end {
             _ if !is_target => to.write_all(&frame_bytes).await?,
@@ -89,7 +90,7 @@ pub async fn forward_frames(
                 return to.shutdown().await;
             }
             End::ResetStream => {
-                ended = stream;
+                ended_stream = stream;
                 to.write_all(&frame_bytes).await?;
                 to.write_all(&frame(RST_STREAM, stream, &code(2))).await?;
             }
@@ -110,22 +111,22 @@ fn ended_connections_and_streams_are_retried() {
         |(), (end, nth)| {
             let cut = Arc::new(Cut {
                 end,
-                before: AtomicU32::new(nth),
+                countdown: AtomicU32::new(nth),
                 gateway: OnceLock::new(),
             });
             let mut context = TlsSetup::over_http2(&cut);
             let run = context.setup.succeeding_put(PART + 1, |_| {});
-            // The counter wraps at 0, so a larger value means that the target response was reached.
+            // The counter wraps below 0, so a larger value means that the response was cut.
             assert!(
-                cut.before.load(Ordering::SeqCst) > nth,
-                "{end:?}: no response arrived over HTTP/2"
+                cut.countdown.load(Ordering::SeqCst) > nth,
+                "{end:?}: the response to cut did not arrive over HTTP/2"
             );
             assert!(
                 run.retry_kinds().iter().all(|kind| kind == "temporary"),
                 "{end:?} {nth}: {}",
                 run.output
             );
-            // A connection that ends takes its other streams with it.
+            // The end of a connection also ends its other streams.
             let most = if let End::ResetStream = end { 1 } else { 2 };
             assert!(
                 run.retry_kinds().len() <= most,

@@ -1,7 +1,8 @@
-//! Faults of network, gateway and store: they cost time and a few bytes, never the file.
+//! Faults of network, gateway and store: an upload may take longer and send some bytes again, but
+//! its object equals the file.
 //!
 //! The binary runs through a proxy that injects faults (`support/proxy`). Each file is about one
-//! place of faults; `setup` holds the assertions that apply to each run.
+//! kind of fault; `setup` has the assertions that apply to each run.
 //!
 //! Not here: crashes (`tests/crash`), changes of the source (`tests/behaviour`).
 

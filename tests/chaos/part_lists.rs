@@ -11,7 +11,7 @@ use crate::support::proxy::{Fault, Requests, Response};
 const PARTS: u64 = 4;
 const SIZE: u64 = PARTS * PART;
 
-/// Starts a put of [`SIZE`] bytes and kills it when about half of them were sent.
+/// Starts a put of [`SIZE`] bytes and kills it after about half of them are sent.
 #[track_caller]
 fn kill_half_way(setup: &mut Setup) -> PathBuf {
     let file = setup.file(SIZE);
@@ -92,7 +92,7 @@ fn endless_or_unordered_list_is_rejected() {
 #[test]
 fn lost_list_response_is_requested_again() {
     let run = resume_with_list(Fault::DropResponse);
-    assert!(run.traffic.bytes("PUT") < SIZE, "all of it was sent again");
+    assert!(run.traffic.bytes("PUT") < SIZE, "every part was sent again");
 }
 
 /// The gateway lost the upload: the client begins again with the SHA-256 it has.

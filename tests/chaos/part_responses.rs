@@ -212,7 +212,8 @@ fn success_without_etag_is_retried() {
     );
 }
 
-/// ETags are opaque. If the ETag of the response differs from the list, the list is right.
+/// ETags are opaque. If the ETag of the response differs from that of the list, the client uses the
+/// list.
 #[test]
 fn unexpected_etag_is_corrected_by_the_part_list() {
     let mut setup = Setup::new();

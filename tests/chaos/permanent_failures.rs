@@ -1,5 +1,5 @@
 //! Responses that end a run: each has its own exit code and leaves no object, and the same command
-//! succeeds once the cause is gone.
+//! succeeds after the cause is removed.
 //!
 //! Not here: temporary failures (`part_responses`, `gateway_calls`).
 
@@ -42,8 +42,8 @@ fn denied_parts_end_with_77() {
     assert_ends_with(&Response::s3(200, "AccessDenied"), 77, "unauthorized");
 }
 
-/// The clock of the gateway, which signs, may be wrong: a temporary failure, not a missing
-/// permission.
+/// The clock of the gateway, which signs the URLs, may be wrong. That is a temporary failure, not a
+/// missing permission.
 #[test]
 fn clock_skew_ends_with_75() {
     assert_ends_with(&Response::s3(403, "RequestTimeTooSkewed"), 75, "clock_skew");
@@ -101,7 +101,7 @@ fn proxy_login_ends_with_77() {
     run.output.stderr_contains("proxy");
 }
 
-/// To reach an https gateway, the client asks the proxy for a tunnel; the proxy rejects that.
+/// To reach an https gateway, the client requests a tunnel from the proxy, which rejects it.
 #[test]
 fn rejected_tunnel_names_the_proxy() {
     let mut setup = Setup::new();
@@ -206,7 +206,7 @@ fn rejected_token_ends_with_77() {
     }
 }
 
-/// Until a gateway has answered once, the client blames the address.
+/// Until the first response of a gateway, the client assumes that the address is wrong.
 #[test]
 fn other_server_than_a_gateway_ends_with_69() {
     for_each_case([200, 302, 404, 511], |setup, status| {

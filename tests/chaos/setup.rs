@@ -26,13 +26,13 @@ const WORKERS: usize = 4;
 
 /// The client's token, which must never be printed.
 const TOKEN: &str = "canary-token-k7Qx";
-/// Other texts that must never be printed.
+/// Texts that must never be printed.
 const SECRETS: [&str; 4] = [TOKEN, "X-Amz-Signature", "X-Amz-Credential", "canaryPage"];
 
 /// A gateway, its store, and a client that reaches them through proxies.
 pub struct Setup {
     pub world: World,
-    /// Arguments that replace the world's address of the gateway.
+    /// Arguments that replace the gateway address of `world`.
     backend_args: Vec<String>,
     stall_args: Vec<String>,
     store: S3,
@@ -94,7 +94,7 @@ impl Setup {
         &self.world.proxy
     }
 
-    /// A new file with content of its own.
+    /// Creates a file whose content no other file has.
     pub fn file(&mut self, size: u64) -> PathBuf {
         self.files += 1;
         self.world
@@ -109,7 +109,7 @@ impl Setup {
             .args(&self.stall_args)
     }
 
-    /// The same to any backend, with little time to retry.
+    /// `upload put` to any backend, with little time to retry.
     pub fn put_to(&self, backend: &str, file: &Path) -> Command {
         with_json_and_token(self.world.put(file), "3s").args([
             "--backend",
@@ -123,7 +123,7 @@ impl Setup {
         with_json_and_token(self.world.resume(), "3m")
     }
 
-    /// Runs a command about a file of this size and records the requests.
+    /// Runs a command that uploads a file of this size, and records the requests.
     #[track_caller]
     pub fn record(&self, file: &Path, size: u64, command: Command) -> Run {
         let before = self.proxy().traffic();
@@ -156,7 +156,7 @@ impl Setup {
         self.assert_arrived(run)
     }
 
-    /// Asserts the same of a finished run.
+    /// Asserts that a finished run succeeded, and calls [`Setup::assert_stored`].
     #[track_caller]
     pub fn assert_arrived(&mut self, run: Run) -> Run {
         assert_eq!(
@@ -179,7 +179,7 @@ impl Setup {
             .filter(|key| !self.known_objects.contains(key))
             .collect();
         let [key] = new.as_slice() else {
-            panic!("one more object expected: {new:?}")
+            panic!("expected one new object, found {new:?}")
         };
         assert_eq!(
             self.store.sha256(key),
@@ -190,7 +190,7 @@ impl Setup {
         self.known_objects = objects;
     }
 
-    /// Asserts the same of a file that the store had already.
+    /// Asserts that exactly one object equals a file that was stored earlier, and no open upload.
     #[track_caller]
     pub fn assert_still_stored(&self, file: &Path) {
         let wanted = files::sha256(file);
@@ -272,18 +272,18 @@ pub fn for_each_case<C: Send>(
     for_each_case_with(Setup::new, cases, test);
 }
 
-/// The same with another context than [`Setup`], one for each worker.
+/// As [`for_each_case`], with another context than [`Setup`]; each worker has its own.
 pub fn for_each_case_with<T, C: Send>(
     new_context: impl Fn() -> T + Sync,
     cases: impl IntoIterator<Item = C>,
     test: impl Fn(&mut T, C) + Sync,
 ) {
     let cases: Vec<C> = cases.into_iter().collect();
-    let lanes = cases.len().min(WORKERS);
+    let worker_count = cases.len().min(WORKERS);
     let queue = Mutex::new(VecDeque::from(cases));
     let next = || queue.lock().unwrap().pop_front();
     thread::scope(|scope| {
-        for _ in 0..lanes {
+        for _ in 0..worker_count {
             scope.spawn(|| {
                 let mut context = new_context();
                 while let Some(case) = next() {

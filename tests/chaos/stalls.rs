@@ -1,4 +1,4 @@
-//! Stalls: a transfer without progress is ended and repeated, a slow one never.
+//! Stalls: a transfer without progress is cancelled and repeated, a slow one is not.
 //!
 //! `--stall-after` makes the limit short; `src/backend/timeouts.rs` tests the default.
 
@@ -36,7 +36,7 @@ fn stalled_part_is_sent_again() {
     assert_stalled_part_is_retried(PART, Requests::put(), PART / 2);
 }
 
-/// The receiver's window is closed: the kernel accepts no more.
+/// The TCP window of the receiver is closed, so the kernel accepts no more bytes.
 #[test]
 fn part_that_the_store_does_not_read_is_sent_again() {
     assert_stalled_part_is_retried(PART + 1, Requests::part(1), 0);
@@ -96,7 +96,7 @@ fn network_change_costs_only_parts_in_flight() {
     });
     setup.proxy().listen_again();
     setup.proxy().unblock();
-    // Sooner than the kernel reports the broken connection.
+    // The kernel would report the broken connection later.
     assert!(
         began.elapsed() < Duration::from_secs(20),
         "{:?}",
@@ -112,8 +112,8 @@ fn network_change_costs_only_parts_in_flight() {
     setup.assert_arrived(run).resends_little();
 }
 
-/// To a process that is suspended, a network seems to stall: tested during a part and during a
-/// call.
+/// While a process is suspended, it sees no progress, but the network does not stall. Tested during
+/// a part and during a call.
 #[test]
 fn suspended_process_reports_no_stall() {
     for_each_case_with(
@@ -132,7 +132,7 @@ fn suspended_process_reports_no_stall() {
             // The suspension is longer than the limit.
             thread::sleep(STALL_LIMIT + Duration::from_millis(700));
             running.signal(Signal::CONT);
-            // Time for the client to look for progress; it sees none.
+            // The client has time to check for progress, and there is none.
             thread::sleep(Duration::from_millis(300));
             setup.proxy().release();
             let run = Run {
@@ -171,7 +171,7 @@ fn slow_part_is_not_a_stall() {
     assert_eq!(setup.assert_arrived(run).traffic.count("PUT"), 1);
 }
 
-/// With the default limits.
+/// The stall limit is the default.
 #[test]
 fn trickling_part_is_not_a_stall() {
     for_each_case([(4, 1), (4 << 10, 1 << 10)], |setup, (size, rate)| {
@@ -206,7 +206,7 @@ fn latency_costs_no_requests() {
 /// A listener that neither accepts nor refuses connections.
 #[test]
 fn unconnectable_address_ends_with_75() {
-    // The queue of this listener holds one connection, the next line's.
+    // The queue of this listener has room for one connection: `_first`.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     rustix::net::listen(&listener, 0).unwrap();
     let address = listener.local_addr().unwrap();
@@ -226,7 +226,7 @@ fn unconnectable_address_ends_with_75() {
     });
 }
 
-/// The connection is accepted, but the server sends no TLS.
+/// The connection is accepted, but the server does not answer the TLS handshake.
 #[test]
 fn handshake_without_response_ends_with_75() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,8 +1,8 @@
 //! TLS: untrusted certificates are not retried, broken handshakes are, and faults inside TLS cost
 //! no more than without it.
 //!
-//! Only faults that depend on the implementation of HTTP are repeated here. The certificates in
-//! `tls/` were made with openssl for these tests only.
+//! Only faults whose handling depends on the HTTP implementation are repeated here. The
+//! certificates in `tls/` were made with openssl for these tests only.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -40,7 +40,7 @@ impl Front {
         Self::start_with_http2(pem, to, broken_handshakes, None)
     }
 
-    /// With `http2`, that protocol is offered, and its frames are cut as given; they bypass the
+    /// With `http2`, the server offers HTTP/2 and cuts its frames accordingly; these bypass the
     /// proxy.
     fn start_with_http2(
         pem: &str,
@@ -210,10 +210,10 @@ fn broken_connections_cost_one_attempt() {
 fn stalled_part_is_retried() {
     let mut context = TlsSetup::new();
     context.setup = context.setup.with_short_stall_limit();
-    let hush = Fault::StallAfter { bytes: PART / 2 };
+    let stall = Fault::StallAfter { bytes: PART / 2 };
     let run = context
         .setup
-        .succeeding_put(PART, |proxy| proxy.inject(Requests::put().nth(1), hush));
+        .succeeding_put(PART, |proxy| proxy.inject(Requests::put().nth(1), stall));
     assert_eq!(run.retry_kinds()[0], "temporary");
 }
 
@@ -250,7 +250,7 @@ fn error_responses_are_classified() {
     });
 }
 
-/// `put` straight to a bucket; the store has a certificate of a private authority.
+/// `put` directly to a bucket; the store has a certificate of a private authority.
 fn put_to_private_store(world: &World, front: &Front) -> Command {
     let store = world.store();
     let file = world.sandbox.file("film.bin", 2 * PART);

@@ -14,7 +14,7 @@ pub const TOKEN: &str = "canary-token-c4Wm";
 /// The token, and marks of a presigned URL.
 const SECRETS: [&str; 3] = [TOKEN, "X-Amz-Signature", "X-Amz-Credential"];
 
-/// Asserts that the store holds each source once beside `known_objects`, and no open upload.
+/// Asserts that the store has each source once in addition to `known_objects`, and no open upload.
 #[track_caller]
 pub fn assert_stored(store: &S3, known_objects: &[String], sources: &[PathBuf]) {
     let objects: Vec<String> = store
@@ -74,7 +74,7 @@ pub fn stored_bytes_reported(stdout: &str) -> u64 {
         .sum()
 }
 
-/// Bytes that a run sent in all, from its last event.
+/// All bytes that a run sent, from its last event.
 #[track_caller]
 pub fn bytes_sent(output: &Output) -> u64 {
     let last = output
@@ -84,7 +84,7 @@ pub fn bytes_sent(output: &Output) -> u64 {
         .unwrap_or_default()
         .to_owned();
     let exit: serde_json::Value = serde_json::from_str(&last)
-        .unwrap_or_else(|_| panic!("the last line is no JSON: {output}"));
+        .unwrap_or_else(|_| panic!("the last line is not JSON: {output}"));
     exit["bytes_sent"]
         .as_u64()
         .unwrap_or_else(|| panic!("no exit event: {output}"))

@@ -1,4 +1,4 @@
-//! Kills at every crash point of client and gateway, each followed by the same command once more.
+//! Kills at every crash point of client and gateway; after each kill, the same command runs again.
 //!
 //! The points are the calls of `crash::point` in the sources; a point that no scenario passes fails
 //! its test. Runs without a kill count how often each point is passed; then the first, the second
@@ -25,7 +25,7 @@ use std::thread;
 use points::{PassCounts, Side};
 use scenarios::{Scenario, Victim};
 
-/// Runs at the same time in one test; most of the time they wait for a disk or for each other.
+/// Concurrent runs of one test; most of the time they wait for a disk or for each other.
 const WORKERS: usize = 4;
 
 /// Runs all scenarios with a kill at each point of a side, or at the `share`th of `shares` equal

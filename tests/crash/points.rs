@@ -59,7 +59,8 @@ fn for_each_source(dir: &Path, on_file: &mut impl FnMut(&Path)) {
     }
 }
 
-/// The texts with a dot in the calls of `crash::point`; other texts are compared with.
+/// The string literals with a dot in the calls of `crash::point`; literals without a dot
+/// belong to conditions.
 fn named_in(code: &str) -> Vec<String> {
     let calls = code
         .split("crash::point(")
@@ -72,7 +73,7 @@ fn named_in(code: &str) -> Vec<String> {
         .collect()
 }
 
-/// Passages of each point.
+/// How often a run passes each point.
 #[derive(Debug)]
 pub struct PassCounts(BTreeMap<String, u32>);
 
@@ -114,14 +115,14 @@ fn points_are_found_in_code() {
     assert_eq!(named_in(code), ["a.b", "c.d", "e.f"]);
 }
 
-/// Without the feature or without debug assertions, `crash::point` is empty and names no variable.
+/// Without the feature or without debug assertions, `crash::point` is empty and reads no variable.
 #[test]
 fn release_builds_contain_no_crash_points() {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("run by cargo"));
     let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
     assert!(
         manifest.contains("\ndefault = [\"gateway\"]\n"),
-        "another default"
+        "the default features have changed"
     );
     let dir = tempfile::tempdir().unwrap();
     for (feature, assertions) in [(true, "no"), (false, "yes"), (false, "no")] {

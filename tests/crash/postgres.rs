@@ -1,6 +1,6 @@
 //! A gateway with its ledger in PostgreSQL is killed between ledger and store and started again.
 //!
-//! Only points at which the two databases could differ; `scenarios` tests all with SQLite.
+//! Only points at which ledger and store could differ; `scenarios` tests all points with SQLite.
 
 use std::thread;
 

@@ -33,7 +33,7 @@ impl RestartableGateway {
         }
     }
 
-    /// Starts the gateway; returns true if it listens, false if it was killed before.
+    /// Starts the gateway; returns true if it listens, false if it was killed earlier.
     pub fn start(&mut self, crash_env: Option<(&str, &str)>) -> bool {
         let credentials = self.sandbox.path("credentials").display().to_string();
         let args = [

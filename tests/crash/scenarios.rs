@@ -15,7 +15,7 @@ use crate::support::{PART, files};
 
 /// Parts in flight.
 const JOBS: u64 = 2;
-/// Size of the files of one part, in all; they are sent at the same time.
+/// The total size of the files of one part, which are sent at the same time.
 const SMALL_FILES_BYTES: u64 = 4000;
 
 /// The command that is killed.
@@ -122,7 +122,7 @@ impl Sources {
             .sum()
     }
 
-    /// Repeats the command until all is done.
+    /// Puts all files without a kill, in `FirstPut` after an `upload resume` if `resume_first`.
     #[track_caller]
     fn repeat(&self, scenario: Scenario, resume_first: bool) -> Vec<Output> {
         let mut outputs = Vec::new();
@@ -148,7 +148,7 @@ pub struct SharedGateway {
     store: S3,
 }
 
-/// The processes that one run after another uses.
+/// The processes that successive runs use.
 pub enum Environment {
     /// All runs use one gateway.
     Client(Box<SharedGateway>),
@@ -283,7 +283,7 @@ fn put_embedded(scenario: Scenario, crash_env: (&str, &str), resume_first: bool)
             .arg(&sources.files[0])
             .run()
             .succeeds();
-        // Leaves parts with a row, and a file without one.
+        // The first kill leaves parts with a row, the second one a part file without a row.
         sources.begin_with_kill(2, "transfer.stored:1");
         sources.begin_with_kill(1, "store.publish.durable:2");
         sources.change();
@@ -312,7 +312,7 @@ fn put_embedded(scenario: Scenario, crash_env: (&str, &str), resume_first: bool)
         );
     }
     assertions::assert_databases_intact(sources.sandbox.files());
-    // Asserts through the S3 API of the same store.
+    // The assertions use the S3 API of the same store.
     let Sources { sandbox, files, .. } = sources;
     let gateway = Gateway::start_in(sandbox, &[], &[]);
     assertions::assert_stored(&gateway.store(), &[], &files);
@@ -365,7 +365,7 @@ pub fn put_to_gateway(scenario: Scenario, crash_env: (&str, &str), ledger: Optio
 }
 
 /// Each test kills one process, at its share of the points.
-macro_rules! deaths {
+macro_rules! kill_tests {
     ($($name:ident: $side:ident, $victim:ident, $share:expr;)*) => {
         $(
             #[test]
@@ -376,7 +376,7 @@ macro_rules! deaths {
     };
 }
 
-deaths! {
+kill_tests! {
     client_killed_at_even_points_recovers: Client, Client, (0, 2);
     client_killed_at_odd_points_recovers: Client, Client, (1, 2);
     gateway_killed_at_even_points_recovers: Gateway, Gateway, (0, 2);

@@ -31,7 +31,7 @@ pub struct TestStore {
     pub signer: Signer<Credential>,
     http: reqwest::Client,
     server: JoinHandle<()>,
-    /// Removed with the store.
+    /// Contains `dir`, and is removed when dropped.
     pub temp_dir: Option<TempDir>,
 }
 
@@ -128,7 +128,8 @@ impl TestStore {
         }
     }
 
-    /// Closes the store and all connections. Returns its directory, and the one to remove.
+    /// Closes the store and all connections. Returns its directory, and the temporary directory
+    /// that contains it.
     pub async fn close(self) -> (PathBuf, Option<TempDir>) {
         self.server.abort();
         let _ = self.server.await;
@@ -230,7 +231,7 @@ impl TestStore {
         self.send(request, &[], bytes.to_vec()).await
     }
 
-    /// `ListParts`; `more_query` begins with `&`, if it is not empty.
+    /// `ListParts`; `more_query` is empty or begins with `&`.
     pub async fn list_parts(&self, key: &str, id: &str, more_query: &str) -> Response {
         let path = format!("{}{more_query}", upload_path(key, id));
         self.call(Method::GET, &path, &[], b"").await
@@ -280,7 +281,7 @@ impl TestStore {
         files_in(&self.dir)
     }
 
-    /// Waits until there are so many part files and drafts.
+    /// Waits until the store has `count` part files and drafts.
     pub async fn wait_for_file_count(&self, count: usize) {
         wait_until(&format!("{count} files"), || self.files().len() == count).await;
     }
@@ -305,7 +306,7 @@ impl TestStore {
     }
 }
 
-/// All part files and drafts of a store: path to inode and nanoseconds of the time of change.
+/// All part files and drafts of a store: from path to inode and nanoseconds of the mtime.
 pub fn files_in(dir: &Path) -> BTreeMap<PathBuf, (u64, i64)> {
     let mut found = BTreeMap::new();
     let mut dirs = vec![dir.join("parts"), dir.join("tmp")];
@@ -371,7 +372,7 @@ pub fn etag(bytes: &[u8]) -> String {
     format!("\"{}\"", &Sha256::of(bytes).to_string()[..32])
 }
 
-/// The XML element of a part in the body of a complete.
+/// The XML element of a part in the body of a `CompleteMultipartUpload` request.
 pub fn part_element(number: usize, etag: &str, bytes: &[u8]) -> String {
     let checksum = Sha256::of(bytes).base64();
     format!(

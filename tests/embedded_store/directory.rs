@@ -32,8 +32,8 @@ async fn reopened_store_keeps_parts_and_removes_leftovers_of_a_crash() {
     let (dir, temp_dir) = store.close().await;
     reopen(&dir).await;
 
-    // Like after a kill: the lock file names a process; there are a draft, and a part file without
-    // a row. A file with another name is not the store's.
+    // As after a kill: the lock file names a process, and a draft and a part file without a row are
+    // left. The file with another name does not belong to the store.
     fs::write(dir.join("lock"), "1\n").unwrap();
     fs::write(dir.join("tmp").join("0".repeat(32)), b"draft").unwrap();
     let part_file = files.keys().next().unwrap();

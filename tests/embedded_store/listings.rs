@@ -5,7 +5,7 @@ use upload_embedded_store::BUCKET;
 
 use crate::client::{Response, TestStore, upload_path};
 
-/// Calls the bucket with a query.
+/// Lists the bucket with a query.
 async fn list(store: &TestStore, query: &str) -> Response {
     let path = format!("/{BUCKET}?{query}");
     store.call(Method::GET, &path, &[], b"").await

@@ -1,4 +1,4 @@
-//! The log: causes of failures are in it, secrets are not.
+//! The log contains the causes of failures and no secrets.
 
 use std::fs;
 use std::time::Duration;
@@ -45,5 +45,8 @@ async fn log_contains_no_signature_and_no_secret() {
         assert!(!log.contains(secret), "a secret is logged");
     }
     let is_of_s3s = |line: &str| line.contains(" s3s:");
-    assert!(!log.lines().any(is_of_s3s), "s3s logs");
+    assert!(
+        !log.lines().any(is_of_s3s),
+        "the library s3s wrote to the log"
+    );
 }

@@ -134,7 +134,7 @@ async fn checksum_in_a_trailer_is_verified() {
         ];
         store.put("k", &headers, body.as_bytes()).await
     };
-    // `printf hello | gzip -c | tail -c8 | head -c4`, in reverse order.
+    // The CRC-32: the bytes of `printf hello | gzip -c | tail -c8 | head -c4` in reverse order.
     let correct = "NhCmhg==";
     let response = put(correct).await.assert_ok();
     assert_eq!(response.header("x-amz-checksum-crc32"), correct);

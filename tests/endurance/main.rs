@@ -1,7 +1,7 @@
 //! Endurance test, run by hand (`scripts/endurance`): uploads a large file, kills client and
 //! gateway at random moments, and checks the object and the bytes sent.
 //!
-//! Not here: the same with small files (`tests/behaviour`).
+//! Not here: kills during uploads of small files (`tests/behaviour`).
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -93,12 +93,13 @@ fn main() {
     let mut running = put.spawn();
     let events = settings.kills + settings.gateway_kills;
     for event in 0..events {
-        // A random position in this event's share of the file, and a few milliseconds later.
+        // Each event has a share of the file: it occurs at a random position of its share, plus a
+        // few milliseconds.
         let share = settings.size / (events + 1);
         let offset = probe_bytes + event * share + rng.between(0, share);
         wait_for_bytes(&world, &mut running, offset);
         thread::sleep(Duration::from_millis(rng.between(0, 50)));
-        // Spreads the kills of the gateway evenly: one of eleven is the sixth.
+        // Spreads the kills of the gateway evenly: with one in eleven events, it is the sixth.
         let gateway_kills_until = |events_so_far: u64| {
             (2 * events_so_far * settings.gateway_kills + events) / (2 * events)
         };

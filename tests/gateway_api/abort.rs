@@ -64,7 +64,7 @@ async fn earlier_holder_cannot_abort() {
         204
     );
     assert!(gateway.store().find(&upload.key).await.unwrap().is_empty());
-    // The upload has ended, so an abort of the earlier holder has no effect.
+    // The upload has ended, so an abort by the earlier holder has no effect.
     assert_eq!(abort(&gateway, &upload, "?epoch=1").await.status(), 204);
 
     // The epoch is checked before the state.
@@ -81,7 +81,7 @@ async fn earlier_holder_cannot_abort() {
     );
 }
 
-/// `upload abort ID` works from any machine, also while the holder is alive.
+/// `upload abort ID` works from any machine, also while the holder is running.
 #[tokio::test]
 async fn abort_without_epoch_ends_an_upload_of_any_holder() {
     let gateway = TestGateway::new().await;

@@ -24,7 +24,7 @@ async fn upload_of_another_owner_is_not_found() {
         expect_json(gateway.begin("shared-key", &begin_request(2)).await, 201).await;
     assert_ne!(bobs.id, alices.id);
     let calls = calls();
-    // No lease is held or expired, so only the owner matters.
+    // No lease expires during the test, so the responses can differ only because of the owner.
     gateway.execute_sql("UPDATE upload SET lease_until = 9999999999999");
     let states = "pending uploading completing verified ready rejected aborting aborted expired";
     for state in states.split(' ') {
@@ -85,7 +85,7 @@ async fn upload_of_another_owner_is_not_found() {
     assert_eq!(listed.uploads.len(), 1);
 }
 
-/// Every call about one upload: method, path after the id, and a valid body.
+/// Every call on one upload: method, path after the id, and a valid body.
 fn calls() -> Vec<(Method, &'static str, serde_json::Value)> {
     let part = part_spec(2, &bodies()[1]);
     let body = |value: Result<serde_json::Value, _>| value.unwrap();
@@ -288,7 +288,7 @@ async fn invalid_configuration_is_rejected_and_creates_nothing() {
     assert_eq!(rejection(unprobed_store).await, Kind::Config);
 }
 
-/// A token is replaced, and its owner keeps the uploads; each token ends when revoked or expired.
+/// An owner keeps its uploads when its token is replaced; a revoked or expired token is rejected.
 #[tokio::test]
 async fn tokens_of_one_owner_share_uploads_until_revoked_or_expired() {
     let mut gateway = TestGateway::with_config(|config| config.auth = Auth::Tokens).await;

@@ -1,4 +1,4 @@
-//! Many uploads in one call: each is begun and completed as in a call of its own.
+//! Many uploads in one call: each is begun and completed as in a separate call.
 //!
 //! Not here: the ledger commits them together (unit tests of the ledger).
 
@@ -187,7 +187,7 @@ async fn repeated_idempotency_key_returns_the_same_upload() {
     );
     assert_eq!((&first.id, first.epoch), (&repeat.id, repeat.epoch));
     assert_ne!(first.id, other.id);
-    // A call of its own returns the same upload.
+    // A begin outside a batch returns the same upload.
     let alone: BeginResponse =
         expect_json(gateway.begin("a", &small_file("a").request).await, 200).await;
     assert_eq!(alone.id, first.id);

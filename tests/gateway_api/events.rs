@@ -34,7 +34,7 @@ async fn push(
     request.send().await.unwrap()
 }
 
-/// An upload with its one part sent; the client does not complete it.
+/// Begins an upload and sends its only part, but does not complete it.
 async fn put_without_complete(gateway: &TestGateway) -> BeginResponse {
     let body = b"seventy-seven".to_vec();
     let upload = gateway.create_upload(&begin_request(13)).await;
@@ -52,7 +52,7 @@ async fn state(gateway: &TestGateway, upload: &BeginResponse) -> UploadState {
 }
 
 async fn wait_until_ready(gateway: &TestGateway, upload: &BeginResponse) {
-    until("ready", async || {
+    until("the upload to be ready", async || {
         (state(gateway, upload).await == UploadState::Ready).then_some(())
     })
     .await;
@@ -94,7 +94,7 @@ async fn unauthenticated_event_is_rejected_without_effect() {
         let response = push(&gateway, authorization, event(upload.key.as_str())).await;
         assert_eq!(response.status(), 401, "{authorization:?}");
     }
-    // Events are processed in order: after this one, the rejected ones would have had their effect.
+    // Events are processed in order: when this one takes effect, the rejected ones would have, too.
     let other = gateway
         .create_upload(&BeginRequest {
             name: "other".into(),

@@ -23,7 +23,7 @@ pub use upload_types::wire::{
 };
 pub use upload_types::{Checksum, ETag, PartNumber, Sha256};
 
-/// An object without metadata of its owner.
+/// An object without user metadata.
 pub fn new_object<'a>(content_type: &'a str, token: &'a str) -> NewObject<'a> {
     static NONE: BTreeMap<String, String> = BTreeMap::new();
     NewObject {
@@ -99,7 +99,7 @@ impl TestGateway {
         }
     }
 
-    /// Stops the gateway and starts it again, on another port.
+    /// Stops the gateway and starts it again with the default configuration, on another port.
     pub async fn restart(self) -> Self {
         let Self {
             dir,
@@ -119,7 +119,7 @@ impl TestGateway {
         }
     }
 
-    /// Executes a statement on the ledger, to stage a state that a crash would leave.
+    /// Executes a statement on the ledger, for example to create a state that a crash would leave.
     pub fn execute_sql(&self, sql: &str) {
         let connection = rusqlite::Connection::open(self.dir.path().join("ledger.db")).unwrap();
         connection.busy_timeout(Duration::from_secs(5)).unwrap();

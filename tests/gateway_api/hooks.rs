@@ -100,7 +100,7 @@ async fn upload_is_ready_after_every_hook_accepted_it() {
     assert_eq!(
         problem_code(gateway.get(&url).await).await,
         "busy",
-        "an unchecked upload can be read"
+        "an upload can be read before the hooks accept it"
     );
     assert_eq!(
         problem_code(
@@ -115,7 +115,7 @@ async fn upload_is_ready_after_every_hook_accepted_it() {
     );
     assert!(
         deliveries.lock().unwrap().is_empty(),
-        "hooks run at the same time"
+        "the second hook ran before the first one accepted"
     );
     assert_eq!(
         (&document["v"], &document["hook"]),
@@ -256,7 +256,7 @@ async fn hanging_hook_is_killed_with_its_children() {
     until("the child to end", async || (!is_running()).then_some(())).await;
 }
 
-/// A rejection, for an empty, a small and a multipart object.
+/// Each case is tested with an empty, a small and a multipart object.
 #[tokio::test]
 async fn rejected_object_is_deleted_kept_or_quarantined() {
     let script = r#"printf %s '{"reason":"Eicar \u001b[2J\n found"}'; exit 10"#;
@@ -326,8 +326,8 @@ async fn rejected_object_is_deleted_kept_or_quarantined() {
     }
 }
 
-/// The URL of a single PUT is valid after the object is removed, so the object can return once
-/// more.
+/// The URL of a single PUT is still valid after the object is removed, so the object can be sent
+/// again.
 #[tokio::test]
 async fn rejected_object_sent_again_is_removed_again() {
     let sweep_often = |config: &mut Config| config.sweep_interval = Some(Duration::from_millis(20));

@@ -29,7 +29,7 @@ pub enum Key {
     Ed(Ed25519KeyPair),
 }
 
-/// Created once, because an RSA key takes a while.
+/// Created once, because the creation of an RSA key takes a while.
 pub fn rsa_key() -> &'static Key {
     static KEY: OnceLock<Key> = OnceLock::new();
     KEY.get_or_init(|| Key::Rsa(KeyPair::generate(KeySize::Rsa2048).unwrap()))
@@ -67,7 +67,7 @@ impl Key {
     /// The public key in DER.
     pub fn public_der(&self) -> Vec<u8> {
         let Self::Rsa(key) = self else {
-            panic!("an RSA key")
+            panic!("not an RSA key")
         };
         AsDer::<PublicKeyX509Der<'_>>::as_der(key.public_key())
             .unwrap()
@@ -160,7 +160,7 @@ impl Issuer {
             key_request_count: 0,
         }));
         let router = axum::Router::new()
-            .fallback(response)
+            .fallback(on_request)
             .with_state(Arc::clone(&state));
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { url, state }
@@ -170,7 +170,7 @@ impl Issuer {
         self.state.lock().unwrap().keys = json!({"keys": keys});
     }
 
-    /// Replaces every response; `None` restores them.
+    /// Replaces every response; `None` restores the normal ones.
     pub fn set_response(&self, response: Option<(u16, &str)>) {
         self.state.lock().unwrap().response =
             response.map(|(status, body)| (status, body.to_owned()));
@@ -237,7 +237,7 @@ impl Issuer {
         })
     }
 
-    /// The same claims with one replaced; null removes it.
+    /// The same claims with one claim replaced; a null value removes it.
     pub fn claims_with(&self, name: &str, value: Value) -> Value {
         let Value::Object(mut claims) = self.claims() else {
             unreachable!()
@@ -256,7 +256,7 @@ impl Issuer {
     }
 }
 
-async fn response(State(state): State<Arc<Mutex<IssuerState>>>, uri: Uri) -> Response {
+async fn on_request(State(state): State<Arc<Mutex<IssuerState>>>, uri: Uri) -> Response {
     let mut state = state.lock().unwrap();
     state.key_request_count += usize::from(uri.path() == "/keys");
     if let Some((status, body)) = &state.response {

@@ -86,7 +86,7 @@ async fn github_actions_job_uploads_without_a_stored_secret() {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    // Another branch has the same uploads, another repository has none.
+    // A job of another branch lists the same uploads, a job of another repository none.
     let list = async |name: &str, value: &str| {
         let token = rsa_key().token("key-1", &issuer.claims_with(name, json!(value)));
         let response = gateway
@@ -123,7 +123,7 @@ fn token_with_claim(issuer: &Issuer, name: &str, value: Value) -> String {
     rsa_key().token("key-1", &issuer.claims_with(name, value))
 }
 
-/// Tokens with valid claims that the issuer's key did not sign, or not in this form.
+/// Tokens with valid claims that the issuer's key did not sign, or signed in another form.
 fn forged_tokens(issuer: &Issuer) -> Vec<(&'static str, String)> {
     let good = issuer.claims();
     let hmac = |secret: &[u8]| {
@@ -146,9 +146,9 @@ fn forged_tokens(issuer: &Issuer) -> Vec<(&'static str, String)> {
     let elevated =
         URL_SAFE_NO_PAD.encode(issuer.claims_with("repository_id", json!("75")).to_string());
     let mut tokens = vec![
-        ("nothing", String::new()),
+        ("empty", String::new()),
         ("three dots", "...".into()),
-        ("no token", "a.b.c".into()),
+        ("three letters", "a.b.c".into()),
         ("token of the ledger", "upl_0123456789ab_secret".into()),
         (
             "alg none",
@@ -161,7 +161,7 @@ fn forged_tokens(issuer: &Issuer) -> Vec<(&'static str, String)> {
         ("HS256 with the public key", hmac(&rsa_key().public_der())),
         ("HS256 with the public key as PEM", hmac(pem.as_bytes())),
         ("HS256 with the modulus", hmac(n.as_bytes())),
-        ("HS256 with nothing", hmac(b"")),
+        ("HS256 with an empty secret", hmac(b"")),
         (
             "RS256 declared as RS512",
             rsa_key().token_with_header(&header("RS512"), &good),
@@ -212,7 +212,7 @@ fn tokens_with_other_claims(issuer: &Issuer, now: i64) -> Vec<(&'static str, Str
     vec![
         ("other aud", with("aud", json!("https://other.example"))),
         (
-            "other auds",
+            "several other auds",
             with(
                 "aud",
                 json!(["https://other.example", "https://upload.example.evil"]),
@@ -227,12 +227,12 @@ fn tokens_with_other_claims(issuer: &Issuer, now: i64) -> Vec<(&'static str, Str
             "iss with a slash",
             with("iss", json!(format!("{}/", issuer.url))),
         ),
-        ("two isses", with("iss", json!([issuer.url]))),
+        ("iss as an array", with("iss", json!([issuer.url]))),
         ("no iss", with("iss", Value::Null)),
         ("expired", with("exp", json!(now - 61))),
-        ("expires never", with("exp", Value::Null)),
-        ("expires at a text", with("exp", json!("never"))),
-        ("expires at minus one", with("exp", json!(-1))),
+        ("no exp", with("exp", Value::Null)),
+        ("exp as text", with("exp", json!("never"))),
+        ("negative exp", with("exp", json!(-1))),
         ("not yet valid", with("nbf", json!(now + 120))),
         ("another repository", with("repository", json!("evil/app"))),
         (
@@ -240,7 +240,7 @@ fn tokens_with_other_claims(issuer: &Issuer, now: i64) -> Vec<(&'static str, Str
             with("repository", json!("acme/app/../../evil")),
         ),
         (
-            "repositories",
+            "repository as an object",
             with("repository", json!({"acme/app": true})),
         ),
         ("no repository", with("repository", Value::Null)),
@@ -275,7 +275,7 @@ async fn forged_and_foreign_tokens_are_rejected() {
         .get(format!("{}v1", gateway.running.url()))
         .basic_auth("a", Some(issuer.token()));
     assert_unauthenticated("basic", basic.send().await.unwrap()).await;
-    // All unknown key ids caused one request, and the valid token still works.
+    // All unknown key ids together caused one more request, and the valid token still works.
     assert_eq!(issuer.key_request_count(), 2);
     assert_eq!(get_info(&gateway, &issuer.token()).await.status(), 200);
     assert_eq!(
@@ -329,14 +329,14 @@ async fn rotated_key_is_fetched_once() {
 #[tokio::test]
 async fn symmetric_keys_are_not_used() {
     let issuer = Issuer::start().await;
-    let secret = URL_SAFE_NO_PAD.encode("shared by everybody");
+    let secret = URL_SAFE_NO_PAD.encode("a shared secret");
     issuer.set_keys(&[
         json!({"kid": "oct", "kty": "oct", "alg": "HS256", "k": secret}),
         json!({"kid": "key-1", "kty": "oct", "alg": "RS256", "k": secret}),
         rsa_key().jwk("good"),
     ]);
     let gateway = start_gateway(&issuer, |_| ()).await;
-    let key = hmac::Key::new(hmac::HMAC_SHA256, b"shared by everybody");
+    let key = hmac::Key::new(hmac::HMAC_SHA256, b"a shared secret");
     for kid in ["oct", "key-1", "good"] {
         let header = json!({"alg": "HS256", "kid": kid});
         let forged = signed_token(&header, &issuer.claims(), |message| {

@@ -1,4 +1,4 @@
-//! Probes of the store: remains of interrupted ones, and the result for the embedded store.
+//! Probes of the store: data that interrupted probes leave, and the result for the embedded store.
 //!
 //! Not here: probes of other stores (`tests/s3_stores`).
 
@@ -10,7 +10,7 @@ use crate::gateway::*;
 
 const ID: &str = "00000000-0000-4000-8000-000000000001";
 
-/// Leaves uploads and objects of an interrupted probe, and others beside them.
+/// Creates uploads and objects as an interrupted probe leaves them, and others that must stay.
 async fn leave_probe_data(gateway: &TestGateway) -> Vec<Key> {
     let store = gateway.store();
     let key = |text: &str| text.parse::<Key>().unwrap();
@@ -110,7 +110,7 @@ async fn next_gateway_deletes_data_of_an_interrupted_probe() {
     assert!(gateway.store().head(&objects[0]).await.unwrap().is_none());
 }
 
-/// The gateway uses the known profile at its start; a full probe must find the same.
+/// The gateway starts with the known profile; a full probe must find the same.
 #[tokio::test]
 async fn full_probe_of_the_embedded_store_finds_its_known_profile() {
     let gateway = TestGateway::new().await;

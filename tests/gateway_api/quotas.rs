@@ -1,4 +1,5 @@
-//! Limits of each owner: signatures per second, open uploads, bytes; also for concurrent calls.
+//! Limits of each owner: signatures per second, open uploads, bytes. They also hold for concurrent
+//! calls.
 
 use std::num::NonZeroU32;
 
@@ -137,7 +138,7 @@ async fn open_and_ready_bytes_count_towards_the_quotas() {
             expect_json::<Receipt>(gateway.complete(upload, &parts).await, 200).await;
         }
     }
-    // Ready bytes are not outstanding, but count as stored, once.
+    // Bytes of ready uploads are no longer outstanding; they count once towards the total.
     assert_eq!(
         rejection(gateway.begin("3", &sized_begin(TWO_PARTS + 1)).await).await,
         never
@@ -148,7 +149,7 @@ async fn open_and_ready_bytes_count_towards_the_quotas() {
         rejection(gateway.begin("4", &sized_begin(1)).await).await,
         wait
     );
-    // Another owner has a quota of its own.
+    // Each owner has a separate quota.
     gateway.token = Some(ledger.add_token("bob").await.unwrap().expose().to_owned());
     expect_json::<BeginResponse>(gateway.begin("1", &sized_begin(2 * TWO_PARTS)).await, 201).await;
 }
@@ -207,7 +208,7 @@ async fn signature_rate_is_limited_for_each_owner() {
     let wait: u64 = wait.unwrap().parse().unwrap();
     assert_eq!((status, code.as_str()), (429, "rate_limited"));
     assert!((180..=190).contains(&wait), "{wait}");
-    // Begin and batch sign too.
+    // Begin and batch also sign.
     let request = BeginRequest {
         parts: Some(parts(500)),
         ..begin_request(500 * 5 * MIB)

@@ -1,4 +1,4 @@
-//! URLs to read an object: presigned with an expiry, or of a CDN.
+//! URLs to read an object: presigned with an expiry, or URLs of a CDN.
 
 use crate::gateway::*;
 
@@ -69,7 +69,7 @@ async fn cdn_urls_replace_location_and_read_url() {
         (read.url.expose(), read.expires_in),
         (receipt.location.as_str(), None)
     );
-    // The location is kept when the configuration changes.
+    // The receipt keeps its location when the configuration changes.
     let gateway = gateway.restart().await;
     let status: UploadStatus = expect_json(
         gateway.get(&format!("/v1/uploads/{}", receipt.id)).await,

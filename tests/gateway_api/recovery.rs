@@ -1,7 +1,7 @@
 //! Recovery: uploads after a restart, after a crash between two commits, and after a loss in the
 //! store.
 //!
-//! The states are staged in ledger and store. Not here: killed processes (`tests/crash`).
+//! The tests create these states in ledger and store. Not here: killed processes (`tests/crash`).
 
 use crate::gateway::*;
 
@@ -68,7 +68,7 @@ async fn begin_repeated_after_a_crash_adopts_the_stores_upload() {
     expect_json::<Receipt>(gateway.complete(&upload, &parts).await, 200).await;
 }
 
-/// The gateway was killed while the store completed: the object decides.
+/// The gateway was killed while the store completed. The object exists, so the upload is ready.
 #[tokio::test]
 async fn complete_with_lost_response_is_found_done() {
     let gateway = TestGateway::new().await;

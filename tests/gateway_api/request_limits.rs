@@ -41,7 +41,7 @@ async fn long_list_of_uploads_is_complete_page_by_page() {
             for upload in page.uploads {
                 assert!(
                     last.is_none_or(|last| last >= upload.created_at),
-                    "newest first"
+                    "the newest upload is not listed first"
                 );
                 last = Some(upload.created_at);
                 assert!(seen.insert(upload.id), "an upload is listed twice");

@@ -12,7 +12,7 @@ use sha2::Sha256 as Sha256Hasher;
 
 use crate::gateway::*;
 
-/// A request that a receiver got.
+/// A request that a receiver recorded.
 #[derive(Clone)]
 pub struct Delivery {
     pub headers: HeaderMap,
@@ -30,7 +30,7 @@ impl Delivery {
         mac.update(self.header("upload-hook-timestamp").as_bytes());
         mac.update(b".");
         mac.update(&self.body);
-        // `Sha256` is used for its hexadecimal form.
+        // `Sha256` formats the bytes in hexadecimal.
         format!("v1={}", Sha256::new(mac.finalize().into_bytes().into()))
     }
 }

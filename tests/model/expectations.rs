@@ -167,7 +167,7 @@ impl UploadModel {
         Some(("200".into(), Some(row)))
     }
 
-    /// The store has neither the multipart upload nor an object.
+    /// Returns true if the store has neither the multipart upload nor an object.
     pub fn is_lost(&self, bucket: &Bucket) -> bool {
         let (contents, Some(row)) = (bucket.contents(), &self.row) else {
             return false;
@@ -255,7 +255,7 @@ impl UploadModel {
     }
 }
 
-/// Returns true if one call may change the state so.
+/// Returns true if one call may change the state from `from` to `to`.
 pub fn may_lead(from: UploadState, to: UploadState) -> bool {
     use UploadState::{
         Aborted, Aborting, Completing, Expired, Pending, Ready, Rejected, Uploading,
@@ -276,7 +276,7 @@ pub fn may_lead(from: UploadState, to: UploadState) -> bool {
         }
 }
 
-/// Checks conditions for two successive rows with at most `calls` calls between them.
+/// Checks that at most `calls` calls may have changed the row `before` to `after`.
 pub fn check_transition(before: &LedgerRow, after: &LedgerRow, calls: usize) -> Result<(), String> {
     let states = [
         UploadState::Pending,
@@ -292,11 +292,11 @@ pub fn check_transition(before: &LedgerRow, after: &LedgerRow, calls: usize) -> 
     for (is_wrong, change) in [
         (
             (&before.id, &before.key, &before.token) != (&after.id, &after.key, &after.token),
-            "is another upload",
+            "has another id, key or token",
         ),
         (
             !may_lead(before.state, after.state) && !between,
-            "moved to a state that cannot follow",
+            "changed to a state that cannot follow",
         ),
         (after.epoch < before.epoch, "went back to an older epoch"),
         (
@@ -320,10 +320,10 @@ pub fn check_transition(before: &LedgerRow, after: &LedgerRow, calls: usize) -> 
     Ok(())
 }
 
-/// Compares a row with the expected one, without the values that the store or chance decide.
+/// Compares a row with the expected one, without the values that are random or chosen by the store.
 pub fn matches_expected(expected: Option<&LedgerRow>, actual: Option<&LedgerRow>) -> bool {
     let pins = |row: &LedgerRow| row.parts.iter().map(|part| part.sha256).collect::<Vec<_>>();
-    // The lease of an ended upload is the sweep's; of a ready upload it has no meaning.
+    // The sweep uses the lease of an ended upload; the lease of a ready upload has no meaning.
     let lease_expired = |row: &LedgerRow| {
         row.lease_expired && !is_over(row.state) && row.state != UploadState::Ready
     };

@@ -1,4 +1,5 @@
-//! Faults: the call, the kind, and the number of calls before it.
+//! Faults: the call that fails, the kind of failure, and the number of such calls that succeed
+//! first.
 
 use std::collections::VecDeque;
 
@@ -29,7 +30,7 @@ pub enum Call {
 pub enum FaultKind {
     /// 503, without effect.
     Unavailable,
-    /// 503, although the call had its effect.
+    /// 503, although the call took effect.
     DoneButUnavailable,
     /// 403, without effect.
     Denied,
@@ -37,17 +38,17 @@ pub enum FaultKind {
     ErrorBody,
     /// The connection ends without a response; the call has no effect.
     Disconnected,
-    /// The connection ends without a response, although the call had its effect.
+    /// The connection ends without a response, although the call took effect.
     DoneButDisconnected,
     /// The call is delivered twice.
     Twice,
     /// The store has lost all open multipart uploads when the call arrives.
     OpenUploadsLost,
-    /// The last part is missing in a list.
+    /// A list lacks the last part.
     StaleList,
-    /// The caller is killed before the call has its effect.
+    /// The caller is killed before the call takes effect.
     KillBefore,
-    /// The caller is killed after the call had its effect.
+    /// The caller is killed after the call took effect.
     KillAfter,
     /// The call succeeds, and the source is changed meanwhile.
     EditSource(Edit),
@@ -70,7 +71,7 @@ pub enum Edit {
 pub struct Fault {
     pub call: Call,
     pub kind: FaultKind,
-    /// The number of such calls that succeed before.
+    /// The number of such calls that succeed first.
     pub skip: u8,
 }
 

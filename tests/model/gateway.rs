@@ -14,13 +14,13 @@ use crate::bucket::{Bucket, NAME};
 use crate::support::gateway::Gateway;
 use crate::support::sandbox::Sandbox;
 
-/// A directory in memory, if the machine has such.
+/// A directory in memory if the machine has `/dev/shm`, otherwise on disk.
 pub fn scratch() -> TempDir {
     let memory = Path::new("/dev/shm");
-    let builder = tempfile::Builder::new()
+    let dir = tempfile::Builder::new()
         .prefix("upload-model-")
         .tempdir_in(memory);
-    builder.or_else(|_| tempfile::tempdir()).unwrap()
+    dir.or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 pub struct TestGateway {
@@ -31,7 +31,7 @@ pub struct TestGateway {
     pub tokens: [String; 2],
 }
 
-/// Status and body of a response; `None` if none came.
+/// Status and body of a response; `None` if no response arrived.
 pub type Reply = Option<(u16, Value)>;
 
 /// The code of a problem, or the status, or `lost`.
@@ -159,7 +159,7 @@ impl TestGateway {
         self.gateway.stderr()
     }
 
-    /// One call with this idempotency key by the owner of token `owner`.
+    /// Makes a call with this idempotency key and the token at the index `owner`.
     pub async fn call(
         &self,
         owner: usize,
@@ -194,7 +194,7 @@ impl TestGateway {
 }
 
 impl LedgerRow {
-    /// A row without the values that only the gateway can know.
+    /// A row with placeholders for the values that the gateway chooses.
     pub fn blank() -> Self {
         let [id, key, token, content_type] = std::array::from_fn(|_| String::new());
         let (state, epoch, lease_expired, parts) = (UploadState::Pending, 0, false, Vec::new());

@@ -1,5 +1,5 @@
-//! Random runs of the gateway and the client beside models: plain data with the expected state,
-//! compared after every step.
+//! Random runs of the gateway and the client. After every step their state is compared with a
+//! model: plain data with the expected state.
 //!
 //! `UPLOAD_MODEL_CASES` sets the number of cases and `UPLOAD_TEST_SEED` the seed; without them each
 //! run is the same.
@@ -25,13 +25,13 @@ use std::fmt::Debug;
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
-/// The result of a check; the error is the reason of the failure.
+/// The result of a check; the error is the reason for the failure.
 pub type CheckResult = Result<(), String>;
 
-/// Runs this many cases.
+/// Runs random cases.
 ///
 /// # Panics
-/// With the smallest case that fails.
+/// If a case fails, with the smallest case that fails.
 #[track_caller]
 pub fn run_cases<T: Debug>(
     cases: u32,

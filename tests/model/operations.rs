@@ -1,4 +1,4 @@
-//! Operations on the gateway and faults of the store, and how random ones are drawn.
+//! Operations on the gateway and faults of the store, and strategies that generate random ones.
 
 use proptest::prelude::*;
 
@@ -26,7 +26,8 @@ pub enum CompleteForm {
 
 #[derive(Debug, Clone)]
 pub enum Operation {
-    /// With `other`, a different request under the same idempotency key; `parts` is their variant.
+    /// With `other`, a different request with the same idempotency key. `parts` is the variant of
+    /// all parts.
     Begin {
         other: bool,
         holder: Option<u8>,
@@ -41,7 +42,7 @@ pub enum Operation {
         parts: Vec<(u32, u8)>,
         wrong_size: bool,
     },
-    /// A PUT with an earlier signed URL of this variant; with `wrong`, of other bytes.
+    /// A PUT to a URL that was signed earlier for this variant; with `wrong`, of other bytes.
     Put {
         number: u32,
         variant: u8,
@@ -52,7 +53,7 @@ pub enum Operation {
         epoch: Epoch,
         form: CompleteForm,
     },
-    /// Without an epoch, or as a holder.
+    /// With the epoch of a holder, or without an epoch.
     Abort(Option<Epoch>),
     Url,
     /// Begins, signs and puts every part of the upload, and lists them.

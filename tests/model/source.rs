@@ -21,13 +21,13 @@ pub struct Source {
 impl Source {
     pub fn new(path: PathBuf, size: u64) -> Self {
         File::create(&path).unwrap().set_len(size).unwrap();
-        let mut disk = Self {
+        let mut source = Self {
             path,
             serial: 0,
             versions: Vec::new(),
         };
-        disk.edit(Edit::Overwrite);
-        disk
+        source.edit(Edit::Overwrite);
+        source
     }
 
     /// Changes the file in place, so that a process that has it open sees the change.

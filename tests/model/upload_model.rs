@@ -18,10 +18,10 @@ pub struct UploadModel {
     pub part_sizes: Vec<u64>,
     /// The expected row; `None` before the first begin.
     pub row: Option<LedgerRow>,
-    /// A response contained the id.
+    /// True after a response that contained the id.
     pub id_known: bool,
     pub urls: BTreeMap<(u32, u8), SignedPut>,
-    /// A single PUT arrived after the upload ended: its URL is valid for longer.
+    /// A single PUT arrived after the upload ended, because its URL was still valid.
     pub put_after_end: bool,
 }
 
@@ -83,7 +83,7 @@ impl UploadModel {
         self.part_sizes.len() == 1
     }
 
-    /// Returns true if the other request began the upload.
+    /// Returns true if the request with the other content type began the upload.
     pub fn other(&self) -> bool {
         self.row
             .as_ref()
@@ -112,7 +112,7 @@ impl UploadModel {
             .collect()
     }
 
-    /// The pinned SHA-256 of each part, or those that a client would pin.
+    /// The pinned SHA-256 of each part; if it has none, the SHA-256 that a client would pin.
     pub fn content(&self) -> Vec<[u8; 32]> {
         let pinned = |at: usize| self.row.as_ref()?.parts.get(at)?.sha256;
         (0..self.part_sizes.len())

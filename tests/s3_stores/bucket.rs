@@ -30,7 +30,7 @@ fn variable(name: &str) -> String {
     })
 }
 
-/// An object without metadata of a user.
+/// An object without user metadata.
 pub fn object<'a>(content_type: &'a str, token: &'a str) -> NewObject<'a> {
     static NO_METADATA: BTreeMap<String, String> = BTreeMap::new();
     NewObject {
@@ -40,7 +40,7 @@ pub fn object<'a>(content_type: &'a str, token: &'a str) -> NewObject<'a> {
     }
 }
 
-/// A bucket of its own for each test.
+/// The bucket of one test.
 pub struct Bucket {
     pub http: reqwest::Client,
     pub settings: Settings,

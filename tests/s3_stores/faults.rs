@@ -1,4 +1,4 @@
-//! Faults: kinds of failed requests.
+//! The [`Fault`] of each kind of failed request.
 
 use upload_s3::{Fault, Store};
 
@@ -24,7 +24,7 @@ async fn faults_of_unknown_upload_wrong_secret_missing_bucket_and_no_server_diff
 
     bucket.settings.bucket.push('x');
     let Err(Fault::Refused(text)) = bucket.store().create(&key, &object).await else {
-        panic!("the bucket does not exist")
+        panic!("a call to a missing bucket was not refused")
     };
     assert!(
         text.starts_with("CreateMultipartUpload: 404 NoSuchBucket"),
@@ -32,7 +32,7 @@ async fn faults_of_unknown_upload_wrong_secret_missing_bucket_and_no_server_diff
     );
     bucket.settings.endpoint = Some("http://127.0.0.1:1".parse().unwrap());
     let Err(Fault::Unavailable(text)) = bucket.store().head(&key).await else {
-        panic!("no server listens on port 1")
+        panic!("a call to a port without a server did not fail as unavailable")
     };
     assert!(
         text.starts_with("HeadObject: ") && !text.contains("faults"),

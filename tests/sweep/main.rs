@@ -1,8 +1,8 @@
 //! Long crash tests, run by hand (`scripts/crash-sweep`): a client that is killed at each of its
 //! system calls, one with failing calls on the journal, and one with little space for the journal.
 //!
-//! Calls are counted by thread, as strace does: the Nth is where the first thread makes its Nth
-//! call.
+//! strace counts the calls of each thread: a fault at call N occurs when the first thread makes its
+//! Nth call.
 //!
 //! Not here: kills at named points (`tests/crash`).
 
@@ -42,8 +42,9 @@ const CALLS: &[&str] = &[
     "connect",
     "recvfrom",
 ];
-/// System calls on the journal, and the errors that they return.
+/// System calls on the journal that fail.
 const JOURNAL_CALLS: &[&str] = &["openat", "pwrite64", "fsync", "fdatasync", "ftruncate"];
+/// The errors that they return.
 const ERRORS: &[&str] = &["ENOSPC", "EIO", "EMFILE", "EINTR"];
 /// Parts in flight.
 const JOBS: u64 = 2;
@@ -81,7 +82,7 @@ fn main() {
             .map(|step| Run::SmallDisk { kib: step * 16 })
             .collect(),
         _ => {
-            eprintln!("usage: kill | errno | tmpfs, and --every N");
+            eprintln!("usage: (kill | errno | tmpfs) [--every N]");
             process::exit(2)
         }
     };
@@ -232,7 +233,7 @@ impl<'a> Client<'a> {
         for id in completed_ids(interrupted) {
             assert!(
                 completed_ids(&repeated).contains(&id),
-                "{id} was complete and begun again: {interrupted}\n{repeated}"
+                "{id} was complete, but begun again: {interrupted}\n{repeated}"
             );
         }
         assertions::assert_no_secrets(interrupted);
@@ -319,7 +320,8 @@ fn error_runs() -> Vec<Run> {
     runs
 }
 
-/// Does one run with its fault and repeats it without. Returns the exit code of the first.
+/// Runs the command with a fault and repeats it without one. Returns the exit code of the first
+/// run.
 fn run_and_repeat(world: &World, run: &Run) -> Option<i32> {
     let known_objects = world.store().objects();
     let before = world.proxy.traffic();
@@ -408,7 +410,7 @@ fn put_with_small_disk(world: &World, kib: u64, known_objects: &[String]) -> Out
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
         assert!(
             repeated.iter().any(|id| line["upload"] == *id),
-            "{line} was complete and begun again"
+            "{line} was complete, but begun again"
         );
     }
     assertions::assert_stored(&world.store(), known_objects, &client.files);

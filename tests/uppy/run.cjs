@@ -1,4 +1,4 @@
-// Drives Chromium through the typical uses of Uppy and checks the stores behind the gateway.
+// Drives Chromium through the typical uses of Uppy and checks the store of each gateway.
 //   run.cjs TARGET VERSION...     UPLOAD_BIN, CHROMIUM and UPLOAD_TEST_S3_* name the program, the browser and an S3 store
 const { createHash, createHmac } = require('node:crypto')
 const { spawn, execFileSync } = require('node:child_process')

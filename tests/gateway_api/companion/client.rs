@@ -87,7 +87,7 @@ pub async fn part_url(gateway: &TestGateway, upload: &MultipartUpload, number: u
     let body = expect_ok(gateway.get(&upload.path(&format!("/{number}"))).await).await;
     assert!(
         body["expires"].as_u64().unwrap() >= 3600,
-        "some clients never request another URL: {body}"
+        "the URL expires too early for clients that never request another: {body}"
     );
     body["url"].as_str().unwrap().to_owned()
 }
@@ -140,7 +140,7 @@ pub async fn object_bytes(gateway: &TestGateway, id: &str) -> Vec<u8> {
         .to_vec()
 }
 
-/// Starts the next gateway on the same ledger and store, with this sweep interval.
+/// Stops the gateway and starts another one on its ledger and store, with this sweep interval.
 pub async fn restart_with_sweep(gateway: TestGateway, sweep_every: Duration) -> TestGateway {
     let TestGateway {
         dir,

@@ -1,6 +1,6 @@
-//! Files that are sent in one form; a sweep finds them.
+//! Files that a browser posts in one form; a sweep finds them.
 //!
-//! The forms are written as browsers write them; `scripts/uppy` tests a browser.
+//! The forms have the format of browsers; `scripts/uppy` tests with a browser.
 
 use super::client::*;
 
@@ -113,7 +113,7 @@ async fn file_posted_in_a_form_is_found_and_becomes_ready() {
         fields["key"].as_str().unwrap()
     );
     assert_eq!(response.headers()["location"], location.as_str());
-    // The same form succeeds again, one with other bytes does not.
+    // The same form succeeds again, but not with other bytes.
     assert_eq!(post(&gateway, &params, b"bytes", &[]).await.status(), 201);
     assert_eq!(post(&gateway, &params, b"other", &[]).await.status(), 412);
     let upload = wait_for_upload(&gateway, "ready").await;
@@ -134,7 +134,7 @@ async fn unposted_form_expires_and_a_posted_one_becomes_ready() {
     let gateway = start_gateway().await;
     let [unposted, posted] = [params(&gateway, "a").await, params(&gateway, "b").await];
     assert_eq!(post(&gateway, &posted, b"bytes", &[]).await.status(), 201);
-    // Both end before a sweep.
+    // Both expire before the first sweep.
     gateway.execute_sql("UPDATE upload SET expires_at = 0, lease_until = 0");
     let gateway = restart_with_sweep(gateway, Duration::from_millis(50)).await;
     for (params, state) in [(&unposted, "expired"), (&posted, "ready")] {

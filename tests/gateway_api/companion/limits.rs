@@ -51,14 +51,14 @@ async fn upload_requires_its_owner_and_its_key() {
         }
         responses
     };
-    let none = vec![(404, "NoSuchUpload".to_owned()); 5];
+    let not_found = vec![(404, "NoSuchUpload".to_owned()); 5];
     for other in [&unknown, &crossed, &odd, &planned] {
-        assert_eq!(all(&gateway, other).await, none, "{}", other.id);
+        assert_eq!(all(&gateway, other).await, not_found, "{}", other.id);
     }
 
     let bob = ledger.add_token("bob").await.unwrap();
     gateway.token = Some(bob.expose().to_owned());
-    assert_eq!(all(&gateway, &upload).await, none);
+    assert_eq!(all(&gateway, &upload).await, not_found);
     // Without a key the request is invalid.
     let keyless = gateway.get(&format!("/s3/multipart/{}", upload.id)).await;
     assert_eq!(rejection(keyless).await, (400, "invalid_request".into()));
@@ -104,7 +104,7 @@ async fn upload_without_size_cannot_be_signed_or_completed_by_the_v1_routes() {
     );
 }
 
-/// Without a token a request is rejected. A token in the path opens these routes and no others.
+/// A request without a token is rejected. A token in the path gives access to these routes only.
 #[tokio::test]
 async fn token_in_the_path_opens_companion_routes_only() {
     let mut gateway = with_config(|config| config.auth = Auth::Tokens).await;
@@ -157,7 +157,7 @@ async fn size_and_type_limits_apply_without_a_declared_size() {
     })
     .await;
     let upload = create_default(&gateway).await;
-    // Part 3 would begin behind 10 MiB.
+    // Part 3 would begin after 10 MiB.
     assert_eq!(
         rejection(gateway.get(&upload.path("/3")).await).await,
         (413, "too_large".into())
@@ -190,7 +190,8 @@ async fn quotas_apply_without_a_declared_size() {
     };
     let gateway = with_config(|config| config.quota = quota).await;
     let first = create_default(&gateway).await;
-    // A part counts with the least size that it implies, and finally with its own.
+    // Signing a part counts the smallest size that its number implies; completing counts the sizes
+    // of the stored parts.
     assert_eq!(
         rejection(gateway.get(&first.path("/3")).await).await,
         (429, "quota_exceeded".into())
@@ -202,7 +203,7 @@ async fn quotas_apply_without_a_declared_size() {
         rejection(complete(&gateway, &first, parts).await).await,
         (429, "quota_exceeded".into())
     );
-    // A form counts with its largest permitted size.
+    // A form counts as its largest permitted size.
     assert_eq!(
         rejection(gateway.get("/s3/params?filename=a&type=").await).await,
         (429, "quota_exceeded".into())
@@ -342,7 +343,7 @@ async fn hooks_reject_uploads_of_browsers() {
     {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    // A form could be posted again while hooks read the object, so forms are off.
+    // A form could be posted again while hooks read the object, so hooks disable forms.
     assert_eq!(
         rejection(gateway.get("/s3/params?filename=a&type=").await).await,
         (400, "invalid_request".into())

@@ -9,7 +9,7 @@ async fn file_sent_in_parts_becomes_one_object() {
     let owner_and_id = upload.key.strip_prefix("uploads/").unwrap();
     assert!(
         owner_and_id.ends_with(&format!("/{}.bin", upload.id)),
-        "the key is not the gateway's: {owner_and_id}"
+        "the gateway did not choose the key: {owner_and_id}"
     );
     let before = upload_status(&gateway, &upload).await;
     assert_eq!(
@@ -35,7 +35,7 @@ async fn file_sent_in_parts_becomes_one_object() {
     );
     assert!(first.starts_with('"') && first.ends_with('"'));
 
-    // ETags without and with quotes, two in one object, in any order, with unknown fields.
+    // ETags with and without quotes, two spellings in one object, unknown fields, in any order.
     let parts = json!([
         {"PartNumber": 2, "ETag": second, "etag": second, "content-length": "0"},
         {"PartNumber": 1, "ETag": first.trim_matches('"')},
@@ -72,7 +72,7 @@ async fn file_sent_in_parts_becomes_one_object() {
     assert_eq!(
         (&receipt["proof"], receipt.get("checksum")),
         (&json!("none"), None),
-        "the gateway knows no SHA-256 of the parts"
+        "the gateway has no SHA-256 of the parts"
     );
     assert_eq!(
         (&receipt["size"], &receipt["parts"]),

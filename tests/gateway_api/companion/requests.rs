@@ -1,4 +1,4 @@
-//! Requests in the forms that each version of Uppy sends, and invalid ones.
+//! Requests as each version of Uppy sends them, and invalid ones.
 
 use super::client::*;
 

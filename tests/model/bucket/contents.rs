@@ -1,7 +1,7 @@
 //! The contents of the bucket and the operations of S3 on them.
 //!
-//! It follows the API reference of Amazon S3. Each `ETag` is unique, as with encryption by keys,
-//! and a page of a list has one part. Signatures are not verified; the signed headers are.
+//! The operations follow the API reference of Amazon S3. Each `ETag` is unique, as with SSE-KMS,
+//! and a page of a part list has one part. Signatures are not verified; the signed headers are.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -46,7 +46,7 @@ pub struct Multipart {
 pub struct Contents {
     pub objects: BTreeMap<String, Object>,
     pub open: BTreeMap<String, Multipart>,
-    /// Every object that ever existed.
+    /// Every object that was created, also those that were deleted or replaced.
     pub created_objects: Vec<(String, Object)>,
     pub faults: Faults,
     /// Bytes of parts since the count was restarted.

@@ -26,12 +26,12 @@ pub struct Bucket {
     /// Notified when a fault kills the gateway.
     pub gateway_kill: Arc<Notify>,
     pub client_kill: Arc<Notify>,
-    /// Changes the source.
+    /// Set for cases with a source.
     pub edit: Arc<Mutex<Option<Hook>>>,
     byte_count: Arc<Mutex<ByteCount>>,
 }
 
-/// Separates connections by age: a killed client may still send over an older one.
+/// Separates older connections, over which a killed client may still send, from newer ones.
 #[derive(Default)]
 struct ByteCount {
     /// The address of the connection that begins the next round.
@@ -86,7 +86,7 @@ impl Bucket {
         self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Restarts the count of bytes; only connections made from now on count.
+    /// Restarts the count of bytes; only bytes on connections that are made from now on count.
     pub async fn restart_byte_count(&self) {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -150,7 +150,7 @@ impl Bucket {
         }
     }
 
-    /// Changes the source, if one is set.
+    /// Changes the source of the case, if it has one.
     pub fn edit_source(&self, edit: Edit) {
         if let Some(hook) = &*self.edit.lock().unwrap() {
             hook(edit);
@@ -235,7 +235,7 @@ impl Bucket {
             }
             _ => error(503, "ServiceUnavailable"),
         };
-        let head = parts.method == Method::HEAD;
+        let is_head = parts.method == Method::HEAD;
         let mut response = Response::builder()
             .status(s3_response.status)
             .header("x-amz-request-id", "r1");
@@ -243,7 +243,7 @@ impl Bucket {
             response = response.header(*name, value);
         }
         Ok(response
-            .body(if head {
+            .body(if is_head {
                 Body::empty()
             } else {
                 Body::from(s3_response.body)

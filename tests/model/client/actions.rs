@@ -82,12 +82,12 @@ fn fault() -> impl Strategy<Value = Fault> {
 pub fn actions() -> impl Strategy<Value = (usize, Vec<Action>)> {
     // The client is killed while the outcome of its complete is unknown.
     let undecided = || {
-        let last = |kind| Fault {
+        let store_fault = |kind| Fault {
             call: Call::Complete,
             kind,
             skip: 0,
         };
-        let gateway_kill = Fault {
+        let client_kill = Fault {
             call: Call::CompleteRequest,
             kind: FaultKind::KillAfter,
             skip: 0,
@@ -97,7 +97,7 @@ pub fn actions() -> impl Strategy<Value = (usize, Vec<Action>)> {
             Just(FaultKind::DoneButUnavailable),
             Just(FaultKind::Disconnected)
         ]
-        .prop_map(move |kind| vec![last(kind), gateway_kill])
+        .prop_map(move |kind| vec![store_fault(kind), client_kill])
     };
     let faults = || prop_oneof![8 => prop::collection::vec(fault(), 0..4), 1 => undecided()];
     let action = prop_oneof![

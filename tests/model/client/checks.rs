@@ -58,7 +58,7 @@ impl ClientModel {
         for (key, object) in &contents.created_objects {
             if !source.versions.contains(&object.content) {
                 return Err(format!(
-                    "an object is no version of the source: {key} {:?}",
+                    "an object differs from every version of the source: {key} {:?}",
                     object.content
                 ));
             }
@@ -104,14 +104,14 @@ impl ClientModel {
         {
             return Err(format!("a receipt is wrong: {receipt:?} {object:?}"));
         }
-        let written = case.journal().by_id(receipt.id.as_str()).unwrap();
-        let written = written
+        let records = case.journal().by_id(receipt.id.as_str()).unwrap();
+        let is_recorded = records
             .iter()
             .any(|upload| upload.state == State::Completed && upload.receipt.is_some());
-        if written {
+        if is_recorded {
             Ok(())
         } else {
-            Err("completed, but not in the journal".into())
+            Err("completed, but the journal does not record it".into())
         }
     }
 }

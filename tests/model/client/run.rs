@@ -20,7 +20,7 @@ use crate::lossy_proxy::LossyProxy;
 use crate::source::Source;
 use crate::{CheckResult, run_cases};
 
-/// The command of a process, or of two at the same time.
+/// The command that one process runs, or two processes at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Command {
     /// With `restart`, a source that changes is put again from the beginning.
@@ -63,7 +63,7 @@ impl ClientModel {
             .map_err(|reason| format!("at the end: {reason}"))
     }
 
-    /// Runs something, and restarts the gateway whenever it is killed.
+    /// Runs a future, and restarts the gateway whenever it is killed.
     async fn with_gateway_restarts<T>(this: &RefCell<Self>, run: impl Future<Output = T>) -> T {
         let gateway_kill = Arc::clone(&this.borrow().bucket.gateway_kill);
         let mut run = std::pin::pin!(run);
@@ -71,7 +71,7 @@ impl ClientModel {
             tokio::select! {
                 value = &mut run => return value,
                 () = gateway_kill.notified() => {
-                    // Safe during the run, which holds no borrow while it waits.
+                    // Cannot panic: `run` holds no borrow while it waits.
                     let mut model = this.borrow_mut();
                     model.gateway.kill();
                     model.proxy.set_target(model.gateway.url());
@@ -202,7 +202,7 @@ impl ClientModel {
         if faults.is_empty() && is_put && !is_twice && sent > size - known {
             let put_log = bucket.contents().put_log.clone();
             return Err(format!(
-                "{sent} bytes of {size} were sent, although {known} were stored and known to be: {put_log:#?}"
+                "{sent} bytes of {size} were sent, although {known} were stored and in the journal: {put_log:#?}"
             ));
         }
         let mut done = 0;
@@ -244,7 +244,7 @@ impl ClientModel {
         }
     }
 
-    /// Without faults, the same command completes the upload; once more, it sends nothing.
+    /// Without faults, a put completes the upload, and a second put sends nothing.
     async fn finish(this: &RefCell<Self>, case: &RefCell<Case>) -> CheckResult {
         let command = Command::Put { restart: false };
         Self::run_checked(this, case, &[], command).await?;

@@ -1,4 +1,4 @@
-//! The gateway, the bucket, the proxy between, and the files of one case.
+//! The gateway, the bucket, the proxy in front of the gateway, and the files of one case.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -22,8 +22,9 @@ pub struct ClientModel {
 pub(super) struct Case {
     pub(super) dir: TempDir,
     pub(super) source: Arc<Mutex<Source>>,
-    /// Open multipart uploads that no process can find any more, and objects of a lost ledger.
+    /// Open multipart uploads of a lost ledger: no process can find them.
     pub(super) lost_uploads: BTreeSet<String>,
+    /// Objects of a lost ledger.
     pub(super) lost_objects: BTreeSet<String>,
 }
 

@@ -28,21 +28,22 @@ impl ContractModel {
             (Operation::Begin { .. }, 200 | 201) => {
                 upload.id_known = true;
                 upload.record_urls(body);
-                let row = row.ok_or("begun without a row")?;
+                let row = row.ok_or("begun, but the ledger has no row")?;
                 if body["id"] != json!(row.id) || body["key"] != json!(row.key) {
                     return Err(format!("the response {body} differs from the row {row:?}"));
                 }
                 if !upload.is_single() && row.store_upload.is_none() && is_open(row.state) {
-                    return Err("begun without a multipart upload in the store".into());
+                    return Err("begun, but the store has no multipart upload".into());
                 }
             }
             (Operation::Sign { .. }, 200) => upload.record_urls(body),
             (Operation::Abort(_), 204) => {
                 let contents = self.bucket.contents();
-                let row = row.ok_or("aborted without a row")?;
+                let row = row.ok_or("aborted, but the ledger has no row")?;
                 let left = contents.open.values().any(|open| open.key == row.key);
-                let ended = !matches!(row.state, UploadState::Expired | UploadState::Rejected);
-                if ended
+                let was_aborted =
+                    !matches!(row.state, UploadState::Expired | UploadState::Rejected);
+                if was_aborted
                     && (left || (contents.objects.contains_key(&row.key) && !upload.put_after_end))
                 {
                     return Err("aborted, but the store still has data of the upload".into());
@@ -53,7 +54,7 @@ impl ContractModel {
                     serde_json::from_value(body.clone()).map_err(|reason| reason.to_string())?;
                 let kept = row
                     .and_then(|row| row.receipt)
-                    .ok_or("a receipt without one in the ledger")?;
+                    .ok_or("completed, but the ledger has no receipt")?;
                 if serde_json::from_str::<Receipt>(&kept).map_err(|reason| reason.to_string())?
                     != receipt
                 {
@@ -75,7 +76,10 @@ impl ContractModel {
         body: &Value,
         row: Option<&LedgerRow>,
     ) -> CheckResult {
-        let (contents, row) = (self.bucket.contents(), row.ok_or("listed without a row")?);
+        let (contents, row) = (
+            self.bucket.contents(),
+            row.ok_or("listed, but the ledger has no row")?,
+        );
         let Some(open) = row
             .store_upload
             .as_ref()
@@ -92,7 +96,7 @@ impl ContractModel {
             .collect();
         if body["parts"] != json!(stored) && contents.faults.injected.is_empty() {
             return Err(format!(
-                "listed {body}, stored are {stored:?} of {}",
+                "the list is {body}, but the stored parts are {stored:?} of {}",
                 upload.idempotency_key
             ));
         }
@@ -105,7 +109,7 @@ impl ContractModel {
         let of_key = |key: &str| {
             uploads
                 .iter()
-                .filter_map(|it| Some((it, it.row.as_ref()?)))
+                .filter_map(|upload| Some((upload, upload.row.as_ref()?)))
                 .find(|(_, row)| row.key == key)
         };
         for (key, object) in &contents.objects {
@@ -150,7 +154,10 @@ impl ContractModel {
                 ));
             }
         }
-        for (upload, row) in uploads.iter().filter_map(|it| Some((it, it.row.as_ref()?))) {
+        for (upload, row) in uploads
+            .iter()
+            .filter_map(|upload| Some((upload, upload.row.as_ref()?)))
+        {
             let created_objects = contents
                 .created_objects
                 .iter()

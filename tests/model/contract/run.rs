@@ -22,7 +22,7 @@ enum PutBody {
 }
 
 impl ContractModel {
-    fn case(&mut self, sizes: &[usize]) -> Vec<UploadModel> {
+    fn begin_case(&mut self, sizes: &[usize]) -> Vec<UploadModel> {
         self.cases += 1;
         self.bucket.clear_faults();
         *self.bucket.contents() = crate::bucket::Contents::default();
@@ -33,7 +33,7 @@ impl ContractModel {
     }
 
     pub async fn run(&mut self, (sizes, steps): &(Vec<usize>, Vec<Step>)) -> CheckResult {
-        let mut uploads = self.case(sizes);
+        let mut uploads = self.begin_case(sizes);
         for (number, (index, op)) in steps.iter().enumerate() {
             let result = self.step(&mut uploads[*index], op).await;
             result
@@ -127,7 +127,7 @@ impl ContractModel {
         }
     }
 
-    /// One call, compared with the prediction.
+    /// Makes one call and compares the result with the prediction.
     async fn call_and_compare(&mut self, upload: &mut UploadModel, op: &Operation) -> CheckResult {
         let (mut expected_code, mut expected_row) = upload.expect(op, &self.bucket);
         let before = self.bucket.contents().faults.injected.len();
@@ -144,7 +144,7 @@ impl ContractModel {
         self.bucket.contents().faults.injected.extend(&injected);
         match injected.as_slice() {
             [] if response.is_some() => {}
-            // The gateway finds the outcome by a request to the store.
+            // The gateway requests the outcome from the store.
             [(Call::Complete, FaultKind::DoneButUnavailable | FaultKind::DoneButDisconnected)]
                 if expected_code == "200" => {}
             // The complete had no effect and may be requested again.
@@ -165,7 +165,7 @@ impl ContractModel {
         let actual_code = response_code(&response);
         if actual_code != expected_code {
             return Err(format!(
-                "responded {actual_code}, not {expected_code}: {response:?}\nto {:?}",
+                "responded {actual_code}, not {expected_code}: {response:?}\nwith the row {:?}",
                 upload.row
             ));
         }
@@ -175,7 +175,7 @@ impl ContractModel {
         }
         if !matches_expected(expected_row.as_ref(), after.as_ref()) {
             return Err(format!(
-                "the row is not as expected:\n{after:?}\n{expected_row:?}"
+                "the row differs from the expected one:\n{after:?}\n{expected_row:?}"
             ));
         }
         upload.row = after;
@@ -221,7 +221,7 @@ impl ContractModel {
         Ok(())
     }
 
-    /// Begins, signs, puts and lists, as the client does.
+    /// Begins an upload, signs, puts and lists its parts, as the client does.
     async fn send(&mut self, upload: &mut UploadModel, variant: u8) -> CheckResult {
         let other = upload.other();
         self.call_and_compare(
@@ -252,7 +252,7 @@ impl ContractModel {
         self.call_and_compare(upload, &Operation::List).await
     }
 
-    /// A client without faults continues the upload and must reach an end.
+    /// Continues the upload as a client without faults; it must reach a final state.
     async fn finish(&mut self, upload: &mut UploadModel) -> CheckResult {
         for _ in 0..4 {
             let other = upload.other();
@@ -328,7 +328,9 @@ impl ContractModel {
                 | UploadState::Expired
                 | UploadState::Rejected,
             ) => Ok(()),
-            state => Err(format!("the upload does not reach an end: {state:?}")),
+            state => Err(format!(
+                "the upload does not reach a final state: {state:?}"
+            )),
         }
     }
 
