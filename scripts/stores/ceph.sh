@@ -77,7 +77,7 @@ END
   ceph-mon -c "$conf" --mkfs -i a --monmap "$data/monmap" --keyring "$data/keyring"
 } >"$run/log" 2>&1 || { tail -n 20 "$run/log" >&2; die "could not create its monitor; the log is $run/log"; }
 
-# One process that starts the daemons, and ends them when it ends.
+# A script that starts the daemons, and stops them when it is stopped.
 cat >"$data/run" <<'END'
 #!/usr/bin/env bash
 # Runs the daemons of one Ceph: DIR PORT ACCESS SECRET

@@ -12,7 +12,7 @@ version=${GARAGE_VERSION:-2.5.0}
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 enter
 garage=$stores/cargo/bin/garage
-# The required forms: GK and 24 hexadecimal digits, and 64 hexadecimal digits.
+# Garage requires GK and 24 hexadecimal digits for the first, and 64 hexadecimal digits for the second.
 access=GK000000000000000000000001
 secret=0000000000000000000000000000000000000000000000000000000000000001
 

@@ -19,7 +19,7 @@ alive() {
 
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
-# Makes the directory of the server, and takes a lock so that it is started once at a time.
+# Makes the directory of the server, and takes a lock so that two scripts cannot start it at the same time.
 enter() {
   run=$stores/run/$name
   mkdir -p "$run"
@@ -65,7 +65,7 @@ wait_up() {
   die "it does not answer; its log is $run/log"
 }
 
-# Prints assignments that tell clients how to reach the store, and writes them to the file `env`.
+# Prints exports of the store's address and keys, and writes them to the file `env`.
 print_env() {
   (
     umask 077

@@ -4,7 +4,7 @@
 #   moto.sh [PORT]                scripts/probe-stores moto
 #   stop.sh moto [--wipe]
 #
-# It checks neither signatures nor checksums nor lengths. The probe must reject it.
+# It checks neither signatures nor checksums nor lengths. The probe must reject this store.
 set -euo pipefail
 name=moto
 version=${MOTO_VERSION:-5.2.5}

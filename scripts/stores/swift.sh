@@ -30,10 +30,10 @@ fi
 # shellcheck disable=SC2034 # read by print_env
 lacks="composite object-size sse queue"
 choose_port "${1:-}"
-behind=()
-up() { # whether the proxy and the servers behind it answer
-  local each
-  for each in "${behind[@]}"; do curl -s -o /dev/null "http://127.0.0.1:$each/" || return; done
+server_ports=()
+up() { # whether the proxy and its servers answer
+  local kind_port
+  for kind_port in "${server_ports[@]}"; do curl -s -o /dev/null "http://127.0.0.1:$kind_port/" || return; done
   curl -sf -o /dev/null "http://127.0.0.1:$port/healthcheck"
 }
 unless_running
@@ -61,7 +61,7 @@ END
 }
 for kind in account container object; do
   server_port=$(free_port)
-  behind+=("$server_port")
+  server_ports+=("$server_port")
   server $kind "$server_port" $kind-server
   ring=("$venv/bin/swift-ring-builder" "$etc/$kind.builder")
   "${ring[@]}" create 4 1 1 >/dev/null
