@@ -39,11 +39,11 @@ complete -c upload -n "__fish_upload_needs_command" -s q -l quiet -d 'Show error
 complete -c upload -n "__fish_upload_needs_command" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_needs_command" -s V -l version -d 'Print version'
-complete -c upload -n "__fish_upload_needs_command" -f -a "put" -d 'Upload files; continues an unfinished upload of the same file to the same backend'
+complete -c upload -n "__fish_upload_needs_command" -f -a "put" -d 'Upload files, or continue unfinished uploads of the same files to the same backend'
 complete -c upload -n "__fish_upload_needs_command" -f -a "resume" -d 'Continue unfinished uploads: the named ones, or all'
 complete -c upload -n "__fish_upload_needs_command" -f -a "list" -d 'List the unfinished uploads in the journal'
 complete -c upload -n "__fish_upload_needs_command" -f -a "status" -d 'Show one upload with its parts'
-complete -c upload -n "__fish_upload_needs_command" -f -a "abort" -d 'Abort uploads: removes their parts from the store'
+complete -c upload -n "__fish_upload_needs_command" -f -a "abort" -d 'Abort uploads, and remove their parts from the store'
 complete -c upload -n "__fish_upload_needs_command" -f -a "prune" -d 'Remove finished uploads from the journal, and list orphans'
 complete -c upload -n "__fish_upload_needs_command" -f -a "cat" -d 'Write an uploaded object to standard output, and verify it'
 complete -c upload -n "__fish_upload_needs_command" -f -a "url" -d 'Print a URL for reading an uploaded object'
@@ -59,8 +59,8 @@ complete -c upload -n "__fish_upload_using_subcommand put" -l content-type -d 'T
 complete -c upload -n "__fish_upload_using_subcommand put" -l meta -d 'Store metadata with the object; repeatable' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l if-changed -d 'What to do if a file changes during its upload' -r -f -a "fail\t'Exit with code 65'
 restart\t'Begin again with the new content, at most 3 times'"
-complete -c upload -n "__fish_upload_using_subcommand put" -l jobs -d 'Parts in flight over all files, 1 to 256, or auto [default: auto]' -r
-complete -c upload -n "__fish_upload_using_subcommand put" -l limit-rate -d 'Limit the rate over all parts: 10MiB/s, 500KB/s, or none [env: UPLOAD_LIMIT_RATE] [default: none]' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l jobs -d 'Parts in flight of all files together, 1 to 256, or auto [default: auto]' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l limit-rate -d 'Limit the rate of all parts together: 10MiB/s, 500KB/s, or none [env: UPLOAD_LIMIT_RATE] [default: none]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l receipt -d 'Write the receipts of completed uploads to this file, as JSON lines' -r -F
 complete -c upload -n "__fish_upload_using_subcommand put" -l receipt-append -d 'As --receipt, but append to an existing file' -r -F
 complete -c upload -n "__fish_upload_using_subcommand put" -l give-up-after -d 'Give up after this long without any confirmed byte [default: never at a terminal, otherwise 15m]' -r
@@ -72,7 +72,7 @@ complete -c upload -n "__fish_upload_using_subcommand put" -l header -d 'Send th
 complete -c upload -n "__fish_upload_using_subcommand put" -l store-host -d 'Permit signed URLs to name this store although its address is private or has changed; repeatable' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE, SSL_CERT_FILE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand put" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand put" -l stall-after -d 'Reconnect if nothing moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
+complete -c upload -n "__fish_upload_using_subcommand put" -l stall-after -d 'Reconnect if no byte moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: Amazon\'s for the region]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand put" -l s3-region -d 'The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]' -r
 complete -c upload -n "__fish_upload_using_subcommand put" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
@@ -94,8 +94,8 @@ complete -c upload -n "__fish_upload_using_subcommand put" -s q -l quiet -d 'Sho
 complete -c upload -n "__fish_upload_using_subcommand put" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand put" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand resume" -l backend -d 'Continue uploads to this backend only [default: uploads to any backend]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand resume" -l jobs -d 'Parts in flight over all files, 1 to 256, or auto [default: auto]' -r
-complete -c upload -n "__fish_upload_using_subcommand resume" -l limit-rate -d 'Limit the rate over all parts: 10MiB/s, 500KB/s, or none [env: UPLOAD_LIMIT_RATE] [default: none]' -r
+complete -c upload -n "__fish_upload_using_subcommand resume" -l jobs -d 'Parts in flight of all files together, 1 to 256, or auto [default: auto]' -r
+complete -c upload -n "__fish_upload_using_subcommand resume" -l limit-rate -d 'Limit the rate of all parts together: 10MiB/s, 500KB/s, or none [env: UPLOAD_LIMIT_RATE] [default: none]' -r
 complete -c upload -n "__fish_upload_using_subcommand resume" -l receipt -d 'Write the receipts of completed uploads to this file, as JSON lines' -r -F
 complete -c upload -n "__fish_upload_using_subcommand resume" -l receipt-append -d 'As --receipt, but append to an existing file' -r -F
 complete -c upload -n "__fish_upload_using_subcommand resume" -l give-up-after -d 'Give up after this long without any confirmed byte [default: never at a terminal, otherwise 15m]' -r
@@ -107,7 +107,7 @@ complete -c upload -n "__fish_upload_using_subcommand resume" -l header -d 'Send
 complete -c upload -n "__fish_upload_using_subcommand resume" -l store-host -d 'Permit signed URLs to name this store although its address is private or has changed; repeatable' -r
 complete -c upload -n "__fish_upload_using_subcommand resume" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE, SSL_CERT_FILE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand resume" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand resume" -l stall-after -d 'Reconnect if nothing moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
+complete -c upload -n "__fish_upload_using_subcommand resume" -l stall-after -d 'Reconnect if no byte moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
 complete -c upload -n "__fish_upload_using_subcommand resume" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: Amazon\'s for the region]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand resume" -l s3-region -d 'The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]' -r
 complete -c upload -n "__fish_upload_using_subcommand resume" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
@@ -132,7 +132,7 @@ complete -c upload -n "__fish_upload_using_subcommand list" -l header -d 'Send t
 complete -c upload -n "__fish_upload_using_subcommand list" -l store-host -d 'Permit signed URLs to name this store although its address is private or has changed; repeatable' -r
 complete -c upload -n "__fish_upload_using_subcommand list" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE, SSL_CERT_FILE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand list" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand list" -l stall-after -d 'Reconnect if nothing moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
+complete -c upload -n "__fish_upload_using_subcommand list" -l stall-after -d 'Reconnect if no byte moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
 complete -c upload -n "__fish_upload_using_subcommand list" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: Amazon\'s for the region]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand list" -l s3-region -d 'The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]' -r
 complete -c upload -n "__fish_upload_using_subcommand list" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
@@ -158,7 +158,7 @@ complete -c upload -n "__fish_upload_using_subcommand status" -l header -d 'Send
 complete -c upload -n "__fish_upload_using_subcommand status" -l store-host -d 'Permit signed URLs to name this store although its address is private or has changed; repeatable' -r
 complete -c upload -n "__fish_upload_using_subcommand status" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE, SSL_CERT_FILE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand status" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand status" -l stall-after -d 'Reconnect if nothing moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
+complete -c upload -n "__fish_upload_using_subcommand status" -l stall-after -d 'Reconnect if no byte moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
 complete -c upload -n "__fish_upload_using_subcommand status" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: Amazon\'s for the region]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand status" -l s3-region -d 'The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]' -r
 complete -c upload -n "__fish_upload_using_subcommand status" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
@@ -184,7 +184,7 @@ complete -c upload -n "__fish_upload_using_subcommand abort" -l header -d 'Send 
 complete -c upload -n "__fish_upload_using_subcommand abort" -l store-host -d 'Permit signed URLs to name this store although its address is private or has changed; repeatable' -r
 complete -c upload -n "__fish_upload_using_subcommand abort" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE, SSL_CERT_FILE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand abort" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand abort" -l stall-after -d 'Reconnect if nothing moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
+complete -c upload -n "__fish_upload_using_subcommand abort" -l stall-after -d 'Reconnect if no byte moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
 complete -c upload -n "__fish_upload_using_subcommand abort" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: Amazon\'s for the region]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand abort" -l s3-region -d 'The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]' -r
 complete -c upload -n "__fish_upload_using_subcommand abort" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
@@ -210,7 +210,7 @@ complete -c upload -n "__fish_upload_using_subcommand prune" -l header -d 'Send 
 complete -c upload -n "__fish_upload_using_subcommand prune" -l store-host -d 'Permit signed URLs to name this store although its address is private or has changed; repeatable' -r
 complete -c upload -n "__fish_upload_using_subcommand prune" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE, SSL_CERT_FILE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand prune" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand prune" -l stall-after -d 'Reconnect if nothing moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
+complete -c upload -n "__fish_upload_using_subcommand prune" -l stall-after -d 'Reconnect if no byte moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
 complete -c upload -n "__fish_upload_using_subcommand prune" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: Amazon\'s for the region]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand prune" -l s3-region -d 'The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]' -r
 complete -c upload -n "__fish_upload_using_subcommand prune" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
@@ -234,7 +234,7 @@ complete -c upload -n "__fish_upload_using_subcommand cat" -l header -d 'Send th
 complete -c upload -n "__fish_upload_using_subcommand cat" -l store-host -d 'Permit signed URLs to name this store although its address is private or has changed; repeatable' -r
 complete -c upload -n "__fish_upload_using_subcommand cat" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE, SSL_CERT_FILE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand cat" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand cat" -l stall-after -d 'Reconnect if nothing moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
+complete -c upload -n "__fish_upload_using_subcommand cat" -l stall-after -d 'Reconnect if no byte moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
 complete -c upload -n "__fish_upload_using_subcommand cat" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: Amazon\'s for the region]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand cat" -l s3-region -d 'The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]' -r
 complete -c upload -n "__fish_upload_using_subcommand cat" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
@@ -260,7 +260,7 @@ complete -c upload -n "__fish_upload_using_subcommand url" -l header -d 'Send th
 complete -c upload -n "__fish_upload_using_subcommand url" -l store-host -d 'Permit signed URLs to name this store although its address is private or has changed; repeatable' -r
 complete -c upload -n "__fish_upload_using_subcommand url" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE, SSL_CERT_FILE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand url" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand url" -l stall-after -d 'Reconnect if nothing moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
+complete -c upload -n "__fish_upload_using_subcommand url" -l stall-after -d 'Reconnect if no byte moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
 complete -c upload -n "__fish_upload_using_subcommand url" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: Amazon\'s for the region]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand url" -l s3-region -d 'The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]' -r
 complete -c upload -n "__fish_upload_using_subcommand url" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
@@ -289,7 +289,7 @@ complete -c upload -n "__fish_upload_using_subcommand config" -l header -d 'Send
 complete -c upload -n "__fish_upload_using_subcommand config" -l store-host -d 'Permit signed URLs to name this store although its address is private or has changed; repeatable' -r
 complete -c upload -n "__fish_upload_using_subcommand config" -l ca-cert -d 'Trust the certificates in this PEM file in addition to the system\'s [env: AWS_CA_BUNDLE, SSL_CERT_FILE]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand config" -l proxy -d 'Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand config" -l stall-after -d 'Reconnect if nothing moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
+complete -c upload -n "__fish_upload_using_subcommand config" -l stall-after -d 'Reconnect if no byte moved on a connection for this long [default: 1m to 6m, depending on what is sent]' -r
 complete -c upload -n "__fish_upload_using_subcommand config" -l s3-endpoint -d 'The endpoint of the S3 service [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: Amazon\'s for the region]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand config" -l s3-region -d 'The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with --s3-endpoint, else us-east-1]' -r
 complete -c upload -n "__fish_upload_using_subcommand config" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
@@ -309,23 +309,23 @@ complete -c upload -n "__fish_upload_using_subcommand config" -s q -l quiet -d '
 complete -c upload -n "__fish_upload_using_subcommand config" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand config" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l listen -d 'The address to listen on; port 0 takes a free one, which is printed on standard error' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l public-url -d 'The base of the URLs that clients get; terminate TLS at a reverse proxy [default: the address listened on]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l public-url -d 'The base of the URLs that clients get; terminate TLS at a reverse proxy [default: the address of --listen]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l metrics-listen -d 'Serve metrics (Prometheus), health and readiness on this address, without authentication [default: not served]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l store -d 'The store: embedded, embedded:DIR, or s3://BUCKET/PREFIX with the usual AWS credentials' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l ledger -d 'The ledger: sqlite, sqlite:FILE or postgres://USER@HOST/DATABASE [env: UPLOAD_LEDGER] [default: sqlite, gateway.db in the state directory]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l store-credentials -d 'Write the endpoint and the keys of the embedded store to this file (mode 0600), for other S3 clients' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l allow-type -d 'An accepted content type, as a glob; repeatable' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l max-size -d 'The largest accepted upload, such as 50GiB [default: the limit of the store]' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l url-ttl -d 'How long a signed URL is valid at least; URLs of large parts are valid longer' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l url-ttl -d 'The minimum validity of a signed URL; URLs of large parts are valid longer' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l upload-ttl -d 'How long an unfinished upload is kept after the last call about it' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l lease -d 'How long a client may be silent before another may take its upload over; clients call every 20s' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l sweep-every -d 'How often to end abandoned uploads (expired ones and unfinished completes); never leaves that to other gateways' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l lease -d 'How long a client may be silent before another may take over its upload; clients call every 20s' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l sweep-every -d 'How often to end abandoned uploads (expired ones and unfinished completes); with the value never, only other gateways do it' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l events -d 'Receive events from the store: sqs:QUEUE_URL, or webhook (POST /v1/events/s3) [default: no events]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l events-secret-file -d 'The secret that the webhook of --events must send: one line of visible ASCII' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l companion -d 'Serve the upload routes of Uppy Companion below this path, / or /companion [default: not served]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l allow-origin -d 'Let pages of this origin, such as https://app.example.com, call the gateway and its embedded store; repeatable' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l cdn -d 'The base URL for reading objects, such as https://cdn.example.com [default: read URLs are presigned]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l hook -d 'A check that each upload must pass before it is ready: a program or a webhook; repeatable, run in this order' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l hook -d 'A check that each upload must pass before it is ready: a program or a webhook; repeatable, run in the given order' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l hook-arg -d 'One more argument for the program of the hook NAME; repeatable' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l hook-secret-file -d 'Sign webhooks with the secret in this file, at least 16 characters; required for webhooks' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -l hook-timeout -d 'How long a hook may take for one upload' -r
@@ -378,7 +378,7 @@ complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -s v -l verbose -d 'Show more detail on standard error; repeat for more'
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -f -a "token" -d 'Make, list and revoke API tokens'
-complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -f -a "sweep" -d 'Sweep once, print what was done, and exit; running gateways need not stop'
+complete -c upload -n "__fish_upload_using_subcommand serve; and not __fish_seen_subcommand_from token sweep" -f -a "sweep" -d 'Sweep once, print what was done, and exit; running gateways need not be stopped'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -l journal -d 'The journal: the file that records uploads [env: UPLOAD_JOURNAL] [default: journal.db in the state directory]' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -l color -d 'When to use colours; auto respects NO_COLOR, CLICOLOR and TERM=dumb [default: auto]' -r -f -a "auto\t''
 always\t''
@@ -397,23 +397,23 @@ complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_sub
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -f -a "list" -d 'List tokens: id, creation, validity, name'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from token" -f -a "revoke" -d 'Revoke a token'
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l listen -d 'The address to listen on; port 0 takes a free one, which is printed on standard error' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l public-url -d 'The base of the URLs that clients get; terminate TLS at a reverse proxy [default: the address listened on]' -r -f
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l public-url -d 'The base of the URLs that clients get; terminate TLS at a reverse proxy [default: the address of --listen]' -r -f
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l metrics-listen -d 'Serve metrics (Prometheus), health and readiness on this address, without authentication [default: not served]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l store -d 'The store: embedded, embedded:DIR, or s3://BUCKET/PREFIX with the usual AWS credentials' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l ledger -d 'The ledger: sqlite, sqlite:FILE or postgres://USER@HOST/DATABASE [env: UPLOAD_LEDGER] [default: sqlite, gateway.db in the state directory]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l store-credentials -d 'Write the endpoint and the keys of the embedded store to this file (mode 0600), for other S3 clients' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l allow-type -d 'An accepted content type, as a glob; repeatable' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l max-size -d 'The largest accepted upload, such as 50GiB [default: the limit of the store]' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l url-ttl -d 'How long a signed URL is valid at least; URLs of large parts are valid longer' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l url-ttl -d 'The minimum validity of a signed URL; URLs of large parts are valid longer' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l upload-ttl -d 'How long an unfinished upload is kept after the last call about it' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l lease -d 'How long a client may be silent before another may take its upload over; clients call every 20s' -r
-complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l sweep-every -d 'How often to end abandoned uploads (expired ones and unfinished completes); never leaves that to other gateways' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l lease -d 'How long a client may be silent before another may take over its upload; clients call every 20s' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l sweep-every -d 'How often to end abandoned uploads (expired ones and unfinished completes); with the value never, only other gateways do it' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l events -d 'Receive events from the store: sqs:QUEUE_URL, or webhook (POST /v1/events/s3) [default: no events]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l events-secret-file -d 'The secret that the webhook of --events must send: one line of visible ASCII' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l companion -d 'Serve the upload routes of Uppy Companion below this path, / or /companion [default: not served]' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l allow-origin -d 'Let pages of this origin, such as https://app.example.com, call the gateway and its embedded store; repeatable' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l cdn -d 'The base URL for reading objects, such as https://cdn.example.com [default: read URLs are presigned]' -r -f
-complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l hook -d 'A check that each upload must pass before it is ready: a program or a webhook; repeatable, run in this order' -r
+complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l hook -d 'A check that each upload must pass before it is ready: a program or a webhook; repeatable, run in the given order' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l hook-arg -d 'One more argument for the program of the hook NAME; repeatable' -r
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l hook-secret-file -d 'Sign webhooks with the secret in this file, at least 16 characters; required for webhooks' -r -F
 complete -c upload -n "__fish_upload_using_subcommand serve; and __fish_seen_subcommand_from sweep" -l hook-timeout -d 'How long a hook may take for one upload' -r

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use upload_types::error::Kind;
+
 fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -10,7 +12,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("error: could not start: {error}");
-            return ExitCode::from(74);
+            return ExitCode::from(Kind::Io.exit_code());
         }
     };
     let result = runtime.block_on(upload::cli::run());

@@ -9,11 +9,11 @@ use super::lookup::find_upload;
 use super::object_verifier::{Mismatch, ObjectVerifier, Verified};
 use super::output::{self, Reader};
 use super::settings::Settings;
+use super::upload_line::plan;
 use crate::backend::Backend;
 use crate::journal::{Journal, Upload};
 use upload_types::UploadId;
 use upload_types::error::{Error, Kind, Result};
-use upload_types::plan::Plan;
 
 /// # Errors
 /// [`Kind::Corrupt`] if the object differs from the uploaded file. Bytes may have been written by
@@ -39,8 +39,7 @@ pub async fn run(settings: &Settings, flags: &CatArgs) -> Result<()> {
 }
 
 fn verifier(journal: &Journal, upload: &Upload) -> Result<ObjectVerifier> {
-    let plan = Plan::pinned(upload.intent.version.size, upload.intent.part_size)
-        .map_err(crate::transfer::plan_error)?;
+    let plan = plan(upload)?;
     let checksum = upload
         .receipt
         .as_ref()

@@ -31,7 +31,8 @@ pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -
         .paths
         .iter()
         .filter_map(|path| FileIdentity::of(path));
-    session.write_receipts(transfer.receipt.as_ref(), sources)?;
+    let receipt = transfer.receipt.as_ref().filter(|_| !options.dry_run);
+    session.write_receipts(receipt, sources)?;
     let puts = puts(&options);
     session.announce(
         puts.iter()

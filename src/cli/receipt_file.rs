@@ -217,5 +217,5 @@ fn write_error(path: &Path, error: io::Error) -> Error {
         format!("could not write the receipt file {}", path.display()),
     )
     .with_source(error)
-    .with_hint("name another file with --receipt FILE")
+    .with_hint("name another file with --receipt FILE or --receipt-append FILE")
 }

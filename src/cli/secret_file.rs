@@ -22,10 +22,10 @@ pub fn read_secret(path: &Path, noun: &str) -> Result<Token> {
     )
 }
 
-/// The text of a file, cut one byte after the longest possible secret.
+/// The text of a file.
 ///
 /// # Errors
-/// [`Kind::Config`] for a file that cannot be read.
+/// [`Kind::Config`] for a file that cannot be read, or has more than 8 KiB.
 pub fn read_text(path: &Path, noun: &str) -> Result<String> {
     let unreadable = || {
         Error::new(
@@ -43,6 +43,9 @@ pub fn read_text(path: &Path, noun: &str) -> Result<String> {
     file.take(MAX_SECRET_BYTES + 1)
         .read_to_string(&mut text)
         .map_err(|error| unreadable().with_source(error))?;
+    if text.len() as u64 > MAX_SECRET_BYTES {
+        return Err(unreadable().with_source("it is longer than 8 KiB"));
+    }
     Ok(text)
 }
 

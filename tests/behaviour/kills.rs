@@ -90,7 +90,7 @@ fn resume_prints_the_resumed_bytes() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 8 * PART);
     world.put_and_kill_after_parts(&file, 3);
-    world.resume().run().succeeds().stderr_contains("MiB");
+    world.resume().run().succeeds().stderr_contains("resumed");
 }
 
 #[test]

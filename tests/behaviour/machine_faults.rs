@@ -62,13 +62,14 @@ fn put_succeeds_with_few_descriptors() {
         .env("UPLOAD_BACKEND", world.proxy.url());
     put = put.args([
         "-c",
-        "ulimit -n 32; exec \"$0\" put --jobs 64 --part-size 5MiB \"$@\"",
+        "ulimit -n 32; exec \"$0\" put --json --jobs 64 --part-size 5MiB \"$@\"",
         env!("CARGO_BIN_EXE_upload"),
     ]);
     put = put.arg(world.sandbox.file("film.bin", 16 * PART));
     let small = (0..60).map(|number| world.sandbox.file(&format!("{number}.bin"), 100));
     let output = put.args(small).run().succeeds();
-    assert!(!output.stderr().contains("retry"), "{output}");
+    let is_retry = |event: &Event| matches!(event, Event::Retry { .. });
+    assert!(!events(&output).iter().any(is_retry), "{output}");
     assert_eq!(world.store().objects().len(), 61);
 }
 

@@ -47,9 +47,10 @@ fn source_that_is_touched_all_the_time_ends_with_65_and_is_resumed_afterwards() 
                 thread::sleep(Duration::from_millis(1));
             }
         });
-        let output = world.put(&file).spawn().wait();
+        let output = world.put(&file).spawn().wait_within(Duration::from_mins(1));
+        // Before an assertion fails: the scope waits for its threads.
         is_ended.store(true, Ordering::Relaxed);
-        output.exits(65);
+        output.expect("an end within a minute").exits(65);
     });
     assert!(world.store().objects().is_empty());
     let before = world.bytes_put();

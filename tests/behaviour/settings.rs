@@ -109,3 +109,13 @@ fn endpoint_variables_of_aws_tools_are_used() {
         assert!(flag.stdout().contains("s3_endpoint = http://other.test/"));
     }
 }
+
+#[test]
+fn header_file_that_is_too_long_is_rejected() {
+    let sandbox = Sandbox::new();
+    let (file, headers) = (sandbox.file("film.bin", 10), sandbox.path("headers"));
+    fs::write(&headers, format!("x-long: {}\n", "a".repeat(9 << 10))).unwrap();
+    let value = format!("@{}", headers.display());
+    let put = sandbox.upload(["put", "--backend", "http://127.0.0.1:1", "--header", &value]);
+    put.arg(&file).run().exits(78);
+}

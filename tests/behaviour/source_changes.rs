@@ -253,10 +253,11 @@ fn completed_version_stays_in_journal_and_store() {
     for size in [10, PART + 1] {
         let world = World::new();
         let file = world.sandbox.file("film.bin", size);
-        world
+        let killed = world
             .put(&file)
             .env("UPLOAD_CRASH", "transfer.verified:1")
             .run();
+        assert_eq!(killed.code(), None, "{killed}");
         let before = files::sha256(&file);
         files::resize(&file, size + 1);
         let output = world.put(&file).run().succeeds();

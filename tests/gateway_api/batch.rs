@@ -276,19 +276,11 @@ async fn batch_does_not_complete_uploads_of_another_owner() {
     let token = async |name: &str| Some(ledger.add_token(name).await.unwrap().expose().to_owned());
     gateway.token = token("one").await;
     let begun = batch(&gateway, vec![small_file("a")], Vec::new()).await;
-    let complete = put_part(
-        &gateway,
-        &granted(begun.begin.into_iter().next().unwrap(), 201),
-        b"a",
-    )
-    .await;
+    let first = granted(begun.begin.into_iter().next().unwrap(), 201);
+    let complete = put_part(&gateway, &first, b"a").await;
     gateway.token = token("two").await;
     let response = batch(&gateway, vec![small_file("a")], vec![complete]).await;
     assert_eq!(rejection(&response.complete[0]), "not_found");
-    assert_ne!(
-        granted(response.begin.into_iter().next().unwrap(), 201)
-            .id
-            .as_str(),
-        ""
-    );
+    let second = granted(response.begin.into_iter().next().unwrap(), 201);
+    assert_ne!(second.id, first.id, "another owner has another upload");
 }

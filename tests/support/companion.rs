@@ -135,9 +135,4 @@ impl Companion {
     pub fn uploads_begun(&self) -> u64 {
         self.api_proxy.traffic().posts("/s3/multipart")
     }
-
-    /// Its standard error so far.
-    pub fn stderr(&self) -> String {
-        self.running.stderr()
-    }
 }

@@ -188,7 +188,7 @@ const scenarios = {
     await go({ length: 12 * MIB, multipart: true }, async () => {
       await until('the second part to be sent', () => held)
       await world.page.evaluate(() => uppy.cancelAll())
-      await until('the upload to be aborted', async () => (await world.gateway.newest()).state === 'the upload to be aborted')
+      await until('the upload to be aborted', async () => (await world.gateway.newest()).state === 'aborted')
       assertEqual('objects', (await world.bucket.keys()).length, before)
       assertEqual('open multipart uploads', await world.bucket.openUploads(), 0)
       return 'no object'

@@ -11,7 +11,10 @@ pub const EXIT_CODES: &[(&str, &str)] = &[
         "65",
         "a source changed since its upload began, or bytes were damaged",
     ),
-    ("66", "a source does not exist or cannot be read"),
+    (
+        "66",
+        "a source does not exist, cannot be read, or has another size than it reports",
+    ),
     (
         "69",
         "the backend cannot be used (version, TLS, another server)",

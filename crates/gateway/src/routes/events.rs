@@ -20,8 +20,13 @@ pub async fn push_events(
 ) -> Result<StatusCode, Refusal> {
     let receiver = gateway.event_receiver().ok_or_else(no_such_path)?;
     receiver.secret.check(&headers)?;
-    let body =
-        body.map_err(|_| Refusal::with_detail(Code::TooLarge, "an event has at most 256 KiB"))?;
+    let body = body.map_err(|rejection| {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            Refusal::with_detail(Code::TooLarge, "an event has at most 256 KiB")
+        } else {
+            Refusal::with_detail(Code::InvalidRequest, "the body is incomplete")
+        }
+    })?;
     receiver.inbox.push(&body)?;
     Ok(StatusCode::OK)
 }
