@@ -88,7 +88,8 @@ pub enum Event {
         /// Bytes that the store already has; they are not sent.
         resumed_bytes: u64,
     },
-    /// Progress in bytes of the source. A reporter may drop any but the last of an upload.
+    /// Progress in bytes of the source. A reporter may drop any of them, except the last one of an
+    /// upload.
     Progress {
         #[serde(skip)]
         item: usize,
@@ -129,8 +130,8 @@ pub enum Event {
         #[serde(skip)]
         message: String,
     },
-    /// The source has changed since its upload began. The next events show that a new upload
-    /// begins, or that this one fails.
+    /// The source has changed since its upload began. The next events show whether a new upload
+    /// begins or this one fails.
     Changed {
         #[serde(skip)]
         item: usize,
@@ -260,7 +261,7 @@ fn escape_for_terminal(json: String) -> String {
     let mut escaped = String::with_capacity(json.len() + 16);
     for c in json.chars() {
         if is_unsafe(c) {
-            // Each of them is one UTF-16 code unit. Writing to a string cannot fail.
+            // Each unsafe character is one UTF-16 code unit. Writing to a string cannot fail.
             let _ = write!(escaped, "\\u{:04x}", u32::from(c));
         } else {
             escaped.push(c);

@@ -48,24 +48,24 @@
 //!
 //! # From file to object
 //!
-//! `cli` parses the arguments and settles each setting once. `source` opens the file and notes its
-//! version. The engine asks the journal for uploads of that file, and chooses (`transfer::resume`):
-//! new, continued, replaced, or already there. It records the intent, with an idempotency key,
-//! before it asks the backend to begin. Then each part is hashed, signed and sent, and its ETag
-//! recorded, before progress is reported. When all parts are stored, the version of the file is
-//! compared again, and the backend is asked to complete. The gateway completes, and decides by
-//! HeadObject. The receipt is compared with what was sent and recorded, and the location is
-//! printed. If the gateway has hooks, the upload is `verified` until each has accepted it; `--wait
-//! ready` waits for that.
+//! `cli` parses the arguments and determines each setting once. `source` opens the file and notes
+//! its version. The engine asks the journal for uploads of that file, and decides
+//! (`transfer::resume`): begin a new upload, continue one, replace one, or report that the object
+//! already exists. It records the intent, with an idempotency key, before it asks the backend to
+//! begin. Then each part is hashed, signed and sent, and its ETag recorded, before progress is
+//! reported. When all parts are stored, the version of the file is compared again, and the backend
+//! is asked to complete. The gateway completes, and decides by HeadObject. The receipt is compared
+//! with what was sent and recorded, and the location is printed. If the gateway has hooks, the
+//! upload is `verified` until each has accepted it; `--wait ready` waits for that.
 //!
 //! # Invariants
 //!
-//! - **Intents are on disk before their effect. Acknowledgements may be lost**: that costs a part
-//!   that is sent again.
+//! - **Intents are on disk before their effect. Acknowledgements may be lost**: then a part is sent
+//!   again.
 //! - **A part is skipped only if journal and store agree** on its number, size and SHA-256.
 //! - **During uploads only the loop writes the journal**, and it reports nothing that is not
 //!   recorded (`transfer::committer`).
-//! - **An attempt is sign and PUT.** A URL is used soon and stored nowhere.
+//! - **An attempt is sign and PUT.** A URL is used soon and is never stored.
 //! - **Unknown outcomes are resolved by asking, never by guessing**: a lost response to begin by
 //!   the idempotency key, a lost response to complete by HeadObject (token, size, checksum).
 //! - **Two file versions never mix** in one object. Another version is another upload with another

@@ -22,7 +22,7 @@ use upload_types::wire::MAX_JSON_BYTES;
 #[derive(Debug, Clone)]
 pub struct Api {
     connections: Connections,
-    /// The URL of the backend, with a slash at its end.
+    /// The URL of the backend, with a trailing slash.
     base: Url,
     bearer: Bearer,
 }
@@ -53,7 +53,7 @@ impl Api {
     /// Sends one request. After status 401 it is repeated once if a newer token is available.
     ///
     /// # Errors
-    /// As [`http::send`] and [`http::read_response`]. No status is an error.
+    /// As [`http::send`] and [`http::read_response`]. A failure status is not an error here.
     pub async fn call(
         &self,
         method: Method,

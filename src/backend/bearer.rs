@@ -1,5 +1,5 @@
-//! The API token of requests to the backend. If it was read from a file, a newer one may replace it
-//! there while this process runs.
+//! The API token of requests to the backend. If it was read from a file, the file may get a newer
+//! token while this process runs.
 //!
 //! Not here: the format of that file; the caller reads it.
 
@@ -38,8 +38,8 @@ impl Bearer {
         lock(&self.token).clone()
     }
 
-    /// Replaces a token that the backend rejected. Returns `None` if the file holds no other one or
-    /// cannot be read.
+    /// Replaces a token that the backend rejected. Returns `None` if there is no file, or if it
+    /// holds the same token or cannot be read.
     #[must_use]
     pub fn replacement_of(&self, rejected: &Token) -> Option<Token> {
         let mut token = lock(&self.token);

@@ -9,7 +9,7 @@ use upload_types::wire::{BeginResponse, Receipt};
 #[derive(Debug, Clone)]
 pub enum Completion {
     Verified(Box<Receipt>),
-    /// The backend has not decided. Request again after this delay.
+    /// The backend has not decided yet. The request must be repeated after this delay.
     Pending(Duration),
 }
 

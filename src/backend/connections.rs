@@ -18,6 +18,7 @@ use upload_types::error::{Error, Kind, Result};
 
 /// An idle connection is probed after this long.
 const TCP_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+
 /// The connections to a backend and its store. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Connections(Arc<Inner>);
@@ -67,8 +68,8 @@ impl Connections {
         })))
     }
 
-    /// New connections with the same options. Open connections may be broken, for example after the
-    /// machine was suspended.
+    /// New connections with the same options, for example because the open ones may be broken after
+    /// the machine was suspended.
     ///
     /// # Errors
     /// As [`Connections::new`].

@@ -27,7 +27,7 @@ pub struct Capabilities {
     /// The backend records uploads: it returns the same upload for the same idempotency key, takes
     /// batches, and reports the outcome of an upload. Otherwise only the journal records uploads.
     pub durable: bool,
-    /// The backend needs the MD5 of each part with every proof.
+    /// The backend needs the MD5 of each part, independent of its proof.
     pub wants_md5: bool,
 }
 
@@ -82,7 +82,8 @@ impl Backend {
         }
     }
 
-    /// Permits parts to go to these stores only. If there are none, the first part decides.
+    /// Permits parts to go to these stores only. If there are none, the store of the first part
+    /// becomes the permitted one.
     pub fn restrict_stores(&self, stores: Vec<String>) {
         self.store().set_known_stores(stores);
     }
@@ -92,7 +93,7 @@ impl Backend {
         self.store().known_stores()
     }
 
-    /// The state of a begun upload that the journal has to keep for a backend that keeps none.
+    /// The state of a begun upload that the journal has to keep for a backend without state.
     #[must_use]
     pub fn opaque_state(&self, id: &UploadId) -> Option<String> {
         match self {
@@ -101,7 +102,7 @@ impl Backend {
         }
     }
 
-    /// Passes the journal's state of an upload to a backend that keeps none: the text of
+    /// Passes the journal's state of an upload to a backend without state: the text of
     /// [`Backend::opaque_state`], and the receipt if the upload is complete.
     pub fn restore_state(&self, id: &UploadId, state: &str, receipt: Option<&Receipt>) {
         if let Self::Companion(companion) = self {

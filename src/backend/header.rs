@@ -60,7 +60,7 @@ impl fmt::Debug for Header {
     }
 }
 
-/// Adds the user's headers to those of a request. A header that the request has already stays,
+/// Adds the user's headers to those of a request. A header that the request already has is kept,
 /// except for cookies, which are joined.
 pub fn add_user_headers(headers: &mut HeaderMap, user_headers: &[Header]) {
     for Header(name, value) in user_headers {

@@ -44,7 +44,7 @@ pub async fn read_response(
         if body.len() + chunk.len() > max_bytes {
             let what = format!("the response has more than {max_bytes} bytes");
             return Err(Error::new(Kind::Incompatible, what).with_hint(
-                "check whether another server, such as a proxy, responds in place of the backend \
+                "check whether another server, such as a proxy, responds instead of the backend \
                  or of its store",
             ));
         }
@@ -65,7 +65,8 @@ pub fn request_error(what: &str, error: reqwest::Error) -> Error {
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(&error);
     while let Some(cause) = next {
         if let Some(error) = cause.downcast_ref::<Error>() {
-            // The body could not be read from the source, or a name must not be resolved.
+            // An error of our own: the source could not be read, or the name of the store resolves
+            // to an address that is not permitted.
             return error.duplicate();
         }
         causes.push(cause.to_string());
@@ -92,7 +93,7 @@ pub fn request_error(what: &str, error: reqwest::Error) -> Error {
 mod tests {
     use super::*;
 
-    /// The text of the library names the URL. Neither the error nor its causes may.
+    /// The text of the library names the URL. Neither our error nor its causes may name it.
     #[tokio::test]
     async fn error_and_causes_do_not_name_the_url() {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();

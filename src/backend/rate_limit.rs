@@ -1,6 +1,6 @@
 //! The rate limit: one token bucket that all parts share.
 //!
-//! Not here: the choice of the rate, by the command line and by signals.
+//! Not here: the choice of the rate. The command line and signals set it.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Mutex as FairQueue, Notify};
 use upload_types::sync::lock;
 
-/// A sender that comes back late by at most this time still gets all bytes of the time between.
+/// A sender that asks again up to this much too late still gets all bytes of the time in between.
 const MAX_LATENESS: Duration = Duration::from_millis(50);
 const MIN_GRANT_BYTES: u64 = 1 << 10;
 
-/// The bytes that may be sent, a number that grows with time. Pure: the clock is an argument.
+/// The number of bytes that may be sent. It grows with time. Pure: the clock is an argument.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct TokenBucket {
     /// Bytes per second.
@@ -51,7 +51,7 @@ impl TokenBucket {
     /// Takes `bytes`, at most [`TokenBucket::grant_bytes`].
     ///
     /// # Errors
-    /// The time until the bucket holds as many.
+    /// The time until the bucket holds that many bytes.
     fn take(&mut self, bytes: u64, now: Instant) -> Result<(), Duration> {
         self.fill(now);
         let missing = bytes as f64 - self.bytes;
@@ -75,7 +75,7 @@ impl TokenBucket {
     }
 }
 
-/// The limit of all senders. Its rate may change at any time.
+/// The limit that all senders share. Its rate may change at any time.
 #[derive(Debug, Default)]
 pub struct Limiter {
     /// Bytes per second; zero for no limit. Read without a lock by senders that are not limited.
@@ -96,7 +96,7 @@ impl Limiter {
         limiter
     }
 
-    /// Sets the rate in bytes per second, or removes it. Waiting senders are subject to it at once.
+    /// Sets the rate in bytes per second, or removes it. It applies to waiting senders at once.
     pub fn set(&self, rate: Option<u64>) {
         let now = Instant::now();
         let mut bucket = lock(&self.bucket);

@@ -1,5 +1,6 @@
-//! DNS for stores: omits the addresses that a presigned URL must not name. The connection goes to a
-//! checked address, so a DNS server that changes its response after the check has no effect.
+//! Resolves the names of stores, and omits addresses that a presigned URL must not name. The
+//! connection goes to a checked address, so a DNS server that changes its response after the check
+//! has no effect.
 //!
 //! Not here: the permitted addresses (`url_policy`). Not used with a proxy, which resolves the
 //! names.
@@ -105,7 +106,7 @@ impl Resolve for Resolver {
 mod tests {
     use super::*;
 
-    /// `localhost` stands for a public name that resolves to an address of this machine.
+    /// `localhost` is used instead of a public name that resolves to an address of this machine.
     #[tokio::test]
     async fn name_with_private_address_is_not_resolved() {
         let lookup = async |backend: &str, store_hosts: &[&str]| {

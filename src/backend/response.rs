@@ -59,7 +59,7 @@ impl Response {
         (200..=299).contains(&self.status)
     }
 
-    /// Returns true if it claims to be of a gateway of this protocol.
+    /// Returns true if the response claims, by its protocol header, to be from a gateway.
     pub fn is_from_gateway(&self) -> bool {
         self.headers.contains_key(PROTOCOL_HEADER)
     }
@@ -105,7 +105,7 @@ pub fn excerpt(text: &str) -> String {
         .collect()
 }
 
-/// The backend violates the protocol.
+/// The error of a backend that violates the protocol.
 pub fn protocol_error(what: &str) -> Error {
     Error::new(Kind::ProtocolError, what).with_hint(VERSIONS_HINT)
 }
@@ -127,7 +127,7 @@ pub fn damaged_idempotency_key() -> Error {
         .with_hint("put the file again with another journal: --journal FILE")
 }
 
-/// The backend is overloaded, or not available for the moment.
+/// The error of a backend that is overloaded or temporarily unavailable.
 pub fn backend_unavailable(status: u16, retry_after: Option<Duration>) -> Error {
     let kind = if status == 429 || retry_after.is_some() {
         Kind::Throttled(retry_after)
@@ -146,7 +146,7 @@ pub fn backend_redirects(detail: &str) -> Error {
     )
 }
 
-/// A proxy on the way requires credentials.
+/// The error of a request through a proxy that requires credentials.
 pub fn proxy_login_required() -> Error {
     Error::new(Kind::Unauthorized, "a proxy requires a login (HTTP 407)").with_hint(
         "set HTTPS_PROXY, or `proxy` in the configuration file, to the URL of the proxy with user \

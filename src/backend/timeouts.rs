@@ -60,7 +60,7 @@ impl Timeouts {
 /// [`CHECK_INTERVAL`].
 ///
 /// # Errors
-/// [`Kind::Temporary`].
+/// [`Kind::Temporary`] if it is not ready in time.
 pub async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Result<T> {
     let mut future = pin!(future);
     let mut left = limit;

@@ -79,9 +79,9 @@ impl UrlPolicy<'_> {
     /// Parses and checks a presigned URL.
     ///
     /// # Errors
-    /// [`Kind::Incompatible`] if the URL is malformed or has a user name. Except for a store that
-    /// the user permits, also if it uses plain HTTP to another machine, names an address that is
-    /// less public than that of the backend, or names another store than before.
+    /// [`Kind::Incompatible`] if the URL is malformed or has a user name. For a store that the user
+    /// has not permitted, also if the URL uses plain HTTP to another machine, names an address that
+    /// is less public than that of the backend, or names another store than before.
     pub fn check(&self, url: &str) -> Result<Url> {
         let url = Url::parse(url).map_err(|_| malformed("cannot be parsed"))?;
         if !url.username().is_empty() || url.password().is_some() {
@@ -104,7 +104,7 @@ impl UrlPolicy<'_> {
             return Err(not_permitted("names a private address", &url));
         }
         let store = authority(&url);
-        // By a URL that names the backend, it receives no more than by other requests.
+        // The backend may name itself: it receives no more that way than by other requests.
         let is_known = store == authority(self.backend) || self.known_stores.contains(&store);
         if !is_permitted && !is_known && !self.known_stores.is_empty() {
             return Err(not_permitted("names another store than before", &url));
@@ -244,7 +244,7 @@ mod tests {
         }
     }
 
-    /// A browser reads each of these URLs as one of the other host.
+    /// A browser would send a request for each of these URLs to another server.
     #[test]
     fn lookalike_of_known_store_is_rejected() {
         let known = ["good.example:443"];
@@ -329,7 +329,7 @@ mod tests {
             (
                 "https://127.0.0.1/b",
                 in_this_network,
-                "a service for this machine only",
+                "a service that only this machine may use",
             ),
             (
                 "https://169.254.169.254/b",

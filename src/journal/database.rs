@@ -25,7 +25,7 @@ pub struct Journal {
     has_wal: bool,
     /// Set once this process drives an upload.
     process_lock: Option<ProcessLock>,
-    /// The value of `synchronous` at present.
+    /// The durability for which `synchronous` is set at present.
     durability: Durability,
     /// A write has failed. From then on, the kernel treats pages that could not be synced as clean,
     /// so nothing more is written until the file is opened again.
@@ -35,7 +35,7 @@ pub struct Journal {
 /// When a commit must be on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Durability {
-    /// Before it returns.
+    /// Before the commit returns.
     Full,
     /// Some time later: a power cut may lose it, a killed process does not.
     Lazy,
@@ -152,11 +152,12 @@ impl Journal {
             None => tracing::warn!("the journal {path} was removed: writing it again"),
         }
         upload_sqlite::restore(&self.db, &self.path, &schema::SCHEMA)?;
-        // Closing the old connection removes no log: SQLite notices that its file has moved.
+        // Closing the old connection does not remove the new log: SQLite notices that its file was
+        // replaced.
         let (db, file, has_wal) = connect(&self.path)?;
         (self.db, self.file, self.has_wal) = (db, file, has_wal);
         self.durability = Durability::Full;
-        // The lock file may have been removed with it.
+        // The lock file may have been removed together with the journal.
         if let Some(old) = self.process_lock.take() {
             let new = ProcessLock::acquire(&self.path)?;
             let rename = "UPDATE upload SET process = ?2 WHERE process = ?1";
@@ -192,7 +193,7 @@ impl Journal {
     }
 }
 
-/// [`Kind::Busy`] if another process holds the lock, which is not a failure of the file.
+/// [`Kind::Busy`] if another process has locked the database: that is not a failure of the file.
 fn error_kind(error: &rusqlite::Error) -> Kind {
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Kind::Busy,

@@ -16,8 +16,8 @@ const OTHERS_WRITE: u32 = 0o002;
 /// Checks the directory of a journal or, if it does not exist, the nearest existing one above it.
 ///
 /// # Errors
-/// [`Kind::DatabaseUnusable`] for a directory of a journal that is a symbolic link or that every
-/// user may write to, and for one that belongs to another user than the effective one and root. The
+/// [`Kind::DatabaseUnusable`] if the directory of the journal is a symbolic link or every user may
+/// write to it, and if the checked directory belongs neither to the effective user nor to root. The
 /// last rule also keeps `sudo` from writing to the user's journal.
 pub fn check(journal: &Path) -> Result<()> {
     let directory = journal

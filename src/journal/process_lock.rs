@@ -78,7 +78,7 @@ impl ProcessLock {
 
 impl Drop for ProcessLock {
     fn drop(&mut self) {
-        // A file that stays is harmless: it is not locked.
+        // If the file stays, it is harmless: it is not locked.
         let _ = fs::remove_file(&self.path);
         crash::point("journal.process_lock.removed");
     }
@@ -119,8 +119,8 @@ fn directory(journal: &Path) -> PathBuf {
     PathBuf::from(directory)
 }
 
-/// Removes the lock files of processes that have ended. The lock taken here is shared, so that a
-/// concurrent check does not mistake this process for the one that has ended.
+/// Removes the lock files of processes that have ended. The lock taken here is shared: because of
+/// an exclusive one, [`running_process`] could report that the ended process is running.
 fn remove_stale(directory: &Path) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         if File::open(entry.path()).is_ok_and(|file| file.try_lock_shared().is_ok()) {

@@ -203,14 +203,14 @@ fn assert_transition(db: &Connection, row: i64, next: State) {
         let state = state.ok().and_then(|name| State::from_name(&name));
         debug_assert!(
             state.is_none_or(|state| state.can_become(next)),
-            "the journal cannot change from {state:?} to {next:?}"
+            "an upload cannot change from {state:?} to {next:?}"
         );
     }
 }
 
 impl Journal {
-    /// Writes records in their order, all or none. They are on disk on return if one of them must
-    /// be.
+    /// Writes records in their order, all or none. If one of them must be on disk, all of them are
+    /// on disk on return.
     ///
     /// # Errors
     /// [`Kind::Io`](upload_types::error::Kind::Io) if they cannot be written.

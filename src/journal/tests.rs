@@ -81,7 +81,7 @@ fn records_survive_reopening() {
     let elsewhere = journal.candidates("another instance", &sources).unwrap();
     assert!(
         elsewhere.iter().all(Vec::is_empty),
-        "uploads to another backend are no candidates"
+        "uploads to another backend are not candidates"
     );
     let found = &found.remove(0)[0];
     assert_eq!(
@@ -306,7 +306,7 @@ fn removed_journal_is_written_again() {
             }])
             .unwrap();
 
-        // It is complete and private, and names this process.
+        // The new file is complete and private, and names this process.
         let mut other = Journal::open(&path).unwrap();
         assert_eq!(other.take(&upload).unwrap_err().kind(), Kind::Busy);
         journal

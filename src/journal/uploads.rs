@@ -91,7 +91,7 @@ impl Journal {
         })
     }
 
-    /// Makes this process drive an upload. Returns the present row.
+    /// Makes this process drive an upload. Returns the current row.
     ///
     /// # Errors
     /// [`Kind::Busy`] if another process drives it.
@@ -149,7 +149,8 @@ impl Journal {
              ORDER BY row DESC"
         );
         self.read(|db| {
-            // One transaction for all: a lock for each query would cost more than the query.
+            // One transaction for all queries: locking for each query would cost more than the
+            // query.
             let transaction = db.unchecked_transaction()?;
             let mut statement = transaction.prepare_cached(&sql)?;
             let mut query = |(name, path, version): &(&str, &Path, FileVersion)| {
@@ -183,7 +184,8 @@ impl Journal {
         self.select("true", params![])
     }
 
-    /// Deletes those of the uploads that are completed or abandoned. Returns their number.
+    /// Deletes the uploads in these rows, if they are completed or abandoned. Returns the number of
+    /// deleted uploads.
     ///
     /// # Errors
     /// [`Kind::Io`] if the deletion cannot be written.

@@ -21,10 +21,11 @@ use upload_types::{ByteRange, Md5, Sha256};
 /// hashed or sent.
 pub const READ_BYTES: usize = 64 << 10;
 
-/// Ranges up to this many bytes are hashed without a thread of their own, which takes some 30 µs.
+/// Ranges up to this many bytes are hashed without a thread of their own: to start one takes some
+/// 30 µs.
 const MAX_HASH_CACHED_BYTES: usize = 64 << 10;
 
-/// An open source. Clones share one descriptor, so all parts are read from one inode, also after
+/// An open source. Clones share one descriptor, so all parts are read from one inode, even after
 /// another file was renamed to its path.
 #[derive(Debug, Clone)]
 pub struct SourceFile {
@@ -116,7 +117,7 @@ impl SourceFile {
     /// The version now.
     ///
     /// # Errors
-    /// [`Kind::Io`] if the file system does not answer.
+    /// [`Kind::Io`] if the metadata cannot be read.
     pub fn current_version(&self) -> Result<FileVersion> {
         let metadata = self.handle.metadata();
         metadata
@@ -124,7 +125,7 @@ impl SourceFile {
             .map_err(|error| self.read_error(error))
     }
 
-    /// Whether the file has bytes after its end, as it was when the file was opened.
+    /// Whether the file has bytes after the end that it had when it was opened.
     ///
     /// # Errors
     /// [`Kind::Io`] if the file cannot be read.
@@ -135,8 +136,8 @@ impl SourceFile {
     /// Fills the buffer from `offset`.
     ///
     /// # Errors
-    /// If the file ends before that: [`Kind::SourceChanged`] if its size is another one than when
-    /// it was opened, otherwise [`Kind::NoSource`]. [`Kind::Io`] if it cannot be read.
+    /// If the file ends before the buffer is full: [`Kind::SourceChanged`] if its size has changed
+    /// since it was opened, otherwise [`Kind::NoSource`]. [`Kind::Io`] if it cannot be read.
     pub fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
         let read = self.handle.read_exact_at(buffer, offset);
         read.map_err(|error| match error.kind() {
@@ -228,7 +229,7 @@ impl SourceFile {
     }
 }
 
-/// The choice to hash a range by MD5 too.
+/// Whether the MD5 of a range is computed too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WithMd5 {
     Yes,
@@ -249,7 +250,7 @@ fn has_bytes_at(file: &fs::File, offset: u64) -> io::Result<bool> {
 /// mounted file systems.
 fn wrong_size(path: &Path, size: u64, more_or_fewer: &str) -> Error {
     let path = path.display();
-    let what = format!("{path} reports a size of {size} bytes, and has {more_or_fewer}");
+    let what = format!("{path} reports a size of {size} bytes, but has {more_or_fewer}");
     Error::new(Kind::NoSource, what)
         .with_hint("copy its content to a regular file with `cat`, and put that file")
 }

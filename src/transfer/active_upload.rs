@@ -1,11 +1,11 @@
-//! An upload under way, and the stages it passes.
+//! An upload under way, and the stages that it passes through.
 //!
 //! | stage | entered from | its call or task | leaves to |
 //! |---|---|---|---|
 //! | rehashing | start, if the source was touched | hash the acknowledged parts again | confirming, rejoining, preparing, beginning; aborting if they differ |
 //! | confirming | start, rehashing | ask for the status of a completed upload | end; another upload if the object is gone |
 //! | aborting | start, any stage that finds the source changed | abort the upload of the old file version | another upload |
-//! | preparing | start, rehashing | hash the part of a single-part upload, so that the response to begin can bring its URL | beginning, aborting |
+//! | preparing | start, rehashing | hash the part of a single-part upload, so that the response to begin can contain its URL | beginning, aborting |
 //! | beginning | preparing, rehashing | begin | sending, rejoining |
 //! | rejoining | start, and every stage with an id whose outcome is unknown | claim the lease, list the stored parts | sending; end if verified |
 //! | sending | beginning, rejoining | hash, sign and send parts | final check, completing, aborting, rejoining |
@@ -101,7 +101,7 @@ pub struct ActiveUpload {
     pub queue: PartQueue,
     /// Counts the queues. A result for an earlier one is ignored.
     pub queue_generation: u32,
-    /// Of calls about the whole upload.
+    /// Failures of calls about the whole upload.
     pub call_failures: Failures,
     /// The backend has signed other bytes for this idempotency key: begin is repeated without
     /// parts, to learn the id.
@@ -208,7 +208,7 @@ impl ActiveUpload {
         self.put.path.display().to_string()
     }
 
-    /// Takes one of the [`MAX_REJOINS`] returns to rejoining. Returns whether there was one left.
+    /// Counts a return to rejoining. Returns false if all [`MAX_REJOINS`] are used up.
     #[must_use]
     pub fn take_rejoin(&mut self) -> bool {
         let is_left = self.rejoins < MAX_REJOINS;
@@ -250,8 +250,8 @@ impl ActiveUpload {
         Arc::clone(&self.rehashed_bytes)
     }
 
-    /// Whether bytes were sent or hashed for the first time since the last call. A slow upload
-    /// still advances.
+    /// Whether, since the last call, an attempt at a part has sent more bytes than every earlier
+    /// one, or bytes were hashed again. A slow upload still advances.
     pub fn has_advanced(&mut self) -> bool {
         let rehashed = self.rehashed_bytes.load(Ordering::Relaxed);
         let has_advanced = rehashed > self.rehashed_seen;

@@ -14,11 +14,12 @@ use super::task::{AbortOutcome, BatchCall, Rejoined, UploadResult};
 use crate::backend::{Backend, Completion};
 use crate::journal::Upload;
 
-/// When to ask again about an upload that another process or gateway is completing.
+/// How long to wait before asking again about an upload that another process or gateway is
+/// completing.
 const COMPLETION_POLL_INTERVAL: Duration = Duration::from_secs(2);
 
-/// The request that begins an upload of the journal. It can be repeated. `parts` are to be signed
-/// in the response.
+/// The request that begins an upload of the journal. It can be repeated. The response contains the
+/// URLs of `parts`.
 #[must_use]
 pub fn begin_request(upload: &Upload, parts: Option<Vec<PartSpec>>) -> BatchBegin {
     let intent = upload.intent.clone();
@@ -36,7 +37,7 @@ pub fn begin_request(upload: &Upload, parts: Option<Vec<PartSpec>>) -> BatchBegi
     }
 }
 
-/// Gives a backend without state of its own the state that the journal has of an upload.
+/// Passes the state of an upload from the journal to a backend that keeps no state.
 pub fn restore_state(backend: &Backend, upload: &Upload) {
     if let Some((id, state)) = upload.id.as_ref().zip(upload.backend_state.as_ref()) {
         backend.restore_state(id, state, upload.receipt.as_ref());
@@ -64,7 +65,7 @@ pub async fn call_batch(
     }
     let requested = Instant::now();
     let mut request = BatchRequest::default();
-    let begins: Vec<(i64, bool)> = calls
+    let rows: Vec<(i64, bool)> = calls
         .iter()
         .map(|(row, call)| (*row, matches!(call, BatchCall::Begin(_))))
         .collect();
@@ -77,7 +78,7 @@ pub async fn call_batch(
     match backend.batch(&request).await {
         Ok((begun, completed)) => {
             let (mut begun, mut completed) = (begun.into_iter(), completed.into_iter());
-            let results = begins.into_iter().filter_map(|(row, is_begin)| {
+            let results = rows.into_iter().filter_map(|(row, is_begin)| {
                 let result = if is_begin {
                     UploadResult::Begun(requested, begun.next()?)
                 } else {
@@ -88,7 +89,7 @@ pub async fn call_batch(
             results.collect()
         }
         Err(error) => {
-            let results = begins.into_iter().map(|(row, is_begin)| {
+            let results = rows.into_iter().map(|(row, is_begin)| {
                 let error = error.duplicate();
                 let result = if is_begin {
                     UploadResult::Begun(requested, Err(error))
@@ -102,7 +103,8 @@ pub async fn call_batch(
     }
 }
 
-/// Asks for the state of an upload; if it takes parts, claims the lease and lists the stored parts.
+/// Asks for the state of an upload. If it still accepts parts, claims the lease and lists the
+/// stored parts.
 pub async fn rejoin(backend: &Backend, id: &UploadId, holder: String) -> Result<Rejoined> {
     match resume::continuation(backend.status(id).await?) {
         Continuation::Parts => {
@@ -120,7 +122,7 @@ pub async fn rejoin(backend: &Backend, id: &UploadId, holder: String) -> Result<
 }
 
 /// Aborts an upload of this journal. Claims the lease first if `epoch` is `None`. An upload that is
-/// being completed cannot be aborted: it is completed, with `complete` if that is known.
+/// being completed cannot be aborted: it is completed instead, if `complete` is known.
 pub async fn abort_upload(
     backend: &Backend,
     id: &UploadId,
@@ -136,7 +138,7 @@ pub async fn abort_upload(
         Some(epoch) => Some(epoch),
         None => match backend.claim(id, &claim).await {
             Ok(epoch) => Some(epoch),
-            // It has ended. An abort that was interrupted may still have something to do.
+            // The upload has ended. If an earlier abort was interrupted, this one finishes it.
             Err(error) if error.kind() == Kind::Gone => None,
             Err(error) => return Err(error),
         },
@@ -151,7 +153,7 @@ pub async fn abort_upload(
     let (UploadState::Completing, Some(epoch), Some((parts, checksum))) =
         (status.state, epoch, complete)
     else {
-        // Without a receipt, it is being completed, or takes parts again by now.
+        // Without a receipt, it is being completed, or accepts parts again.
         let completed = |receipt| AbortOutcome::Completed(Box::new(receipt));
         return Ok(status.receipt.map_or(later, completed));
     };
@@ -166,8 +168,8 @@ pub async fn abort_upload(
     match backend.complete(&request).await {
         Ok(Completion::Verified(receipt)) => Ok(AbortOutcome::Completed(receipt)),
         Ok(Completion::Pending(wait)) => Ok(AbortOutcome::Pending(wait)),
-        // The request to complete named other parts, or some are missing: the next abort finds it
-        // uploading, or decided.
+        // The request to complete named other parts, or some are missing. Before the next abort,
+        // the upload accepts parts again, or has ended.
         Err(error) if matches!(error.kind(), Kind::PartsMismatch | Kind::SourceChanged) => {
             Ok(later)
         }

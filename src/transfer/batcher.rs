@@ -1,6 +1,6 @@
-//! Batches calls: while a call is under way, the begins and completes of small uploads that come up
-//! wait for the next one and go together. A single upload never waits. Pure: the clock is an
-//! argument.
+//! Batches calls: while a call is under way, requests to begin and to complete small uploads wait,
+//! and go together in the next call. If no call is under way, a request does not wait. Pure: the
+//! clock is an argument.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -24,8 +24,9 @@ impl CallBatcher {
         self.waiting.push_back((due, row));
     }
 
-    /// The rows whose calls go together now, in the order they were added. Empty while waiting is
-    /// better. A call that is returned counts as under way until [`CallBatcher::call_ended`].
+    /// The rows whose calls go together now, in the order in which they were added. Empty while
+    /// waiting is better. A call that is returned counts as under way until
+    /// [`CallBatcher::call_ended`].
     pub fn next_batch(&mut self, now: Instant) -> Vec<i64> {
         let due = self.waiting.iter().filter(|(due, _)| *due <= now).count();
         let min_batch = if self.calls == 0 { 1 } else { MIN_BATCH_BESIDE };

@@ -1,4 +1,4 @@
-//! The committer: records what happened in the journal, and then reports it. Records and events of
+//! The committer: writes what happened to the journal, and then reports it. Records and events of
 //! 20 ms share one commit; calls that depend on a record start after its commit.
 //!
 //! The journal and the event stream are private to this type: no event can be reported before its
@@ -38,7 +38,7 @@ pub struct Deferred {
     pub task: BoxTask<TaskResult>,
 }
 
-/// Completed items whose record could not be written.
+/// A completed item whose record could not be written.
 pub struct Undone {
     pub item: usize,
     pub upload: UploadId,
@@ -88,8 +88,8 @@ impl<'a> Committer<'a> {
         Ok(uploads)
     }
 
-    /// As [`Committer::intend`], for an upload that replaces the one of `replaced`. If it fails,
-    /// that one stays.
+    /// As [`Committer::intend`], for an upload that replaces the one in the row `replaced`. If it
+    /// fails, the old upload stays.
     pub fn replace(&mut self, replaced: Option<i64>, intent: Intent) -> Result<Option<Upload>> {
         if let Some(row) = replaced {
             self.record(Record::Abandoned { row });
@@ -113,7 +113,7 @@ impl<'a> Committer<'a> {
         self.schedule();
     }
 
-    /// Starts a task after the next commit, which is made at once.
+    /// Starts a task after the next commit, which becomes due at once.
     pub fn defer(&mut self, row: Option<i64>, task: BoxTask<TaskResult>) {
         self.deferred.push(Deferred { row, task });
         self.commit_soon();
@@ -144,7 +144,7 @@ impl<'a> Committer<'a> {
         self.due
     }
 
-    /// Writes the records if a commit is due. Returns whether it was.
+    /// Writes the records if a commit is due. Returns true if it was due.
     ///
     /// # Errors
     /// The journal cannot be written: see [`Committer::undo`].
@@ -206,7 +206,7 @@ pub async fn wait_until(due: Option<Instant>) {
     }
 }
 
-/// An error that another item has too.
+/// A copy of an error that affects several items.
 pub fn same_error<T>(error: &Error) -> Result<T> {
     Err(error.duplicate())
 }

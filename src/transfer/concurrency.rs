@@ -1,21 +1,21 @@
 //! The concurrency limiter: how many parts are sent at the same time. A fixed number, or (`auto`)
-//! as many as raise the throughput. Pure: the clock is an argument.
+//! as many as still raise the throughput. Pure: the clock is an argument.
 //!
-//! It measures how long parts took whose response has arrived. Bytes that the kernel took say less:
-//! each new connection has a send buffer of several MiB, so they rise just when a higher limit is
-//! tried.
+//! It measures how long each part took until its response arrived. The bytes that the kernel
+//! accepted say less: each new connection has a send buffer of several MiB, so their number rises
+//! just when a higher limit is tried.
 //!
-//! The *speed* of a limit is the work of one connection per second. While another connection costs
-//! the others nothing, the speed stays the same. Once the link or this machine is saturated, the
-//! speed falls as connections are added, and limit × speed stays the same. The phases (compare
-//! AIMD, and the start-up and probe phases of BBR):
+//! The *speed* of a limit is the work of one connection per second. As long as another connection
+//! does not slow down the others, the speed stays the same. Once the link or this machine is
+//! saturated, the speed falls as connections are added, and limit × speed stays the same. The
+//! phases (compare AIMD, and the start-up and probe phases of BBR):
 //!
-//! - *Ramp*: multiply the limit while the speed stays. When it falls, the drop shows which limit
-//!   saturates the link.
+//! - *Ramp*: multiply the limit while the speed stays the same. When the speed falls, the drop
+//!   shows which limit saturates the link.
 //! - *Hold*, and *probe* one step up or down at intervals. More connections must raise the
 //!   throughput, fewer must not lower it. Each failed probe lengthens the interval.
-//! - *Recover*: if the store asks for less, halve the limit at once. Afterwards raise it step by
-//!   step to just below the limit at which the store asked.
+//! - *Recover*: if the store throttles requests, halve the limit at once. Afterwards raise it step
+//!   by step to just below the limit at which the store throttled.
 //!
 //! Not here: which part is sent next (`part_queue`).
 
@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 /// The number of connections that the user asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Jobs {
-    /// This number; fewer only while the store asks for less.
+    /// This number; fewer only while the store throttles requests.
     Fixed(usize),
     Auto,
 }
@@ -32,7 +32,8 @@ pub enum Jobs {
 /// The first limit of `auto`, and the lowest it probes.
 const START_LIMIT: u32 = 4;
 const MAX_LIMIT: u32 = 64;
-/// Work of a part besides its bytes, in bytes: it costs a round trip. At 10 MB/s, this is 50 ms.
+/// The work of a part besides its bytes: a round trip, as the number of bytes that one connection
+/// could send in that time. At 10 MB/s, this is 50 ms.
 const WORK_PER_RESPONSE_BYTES: f64 = 512.0 * 1024.0;
 /// Parts that are longer are measured in pieces of this size. Otherwise there would be no
 /// measurement for minutes.
@@ -41,42 +42,42 @@ pub const PIECE_BYTES: u64 = 16 << 20;
 const MIN_WINDOW: Duration = Duration::from_millis(200);
 /// After this time with fewer parts than the limit allows, the measurement starts again.
 const IDLE_WINDOW: Duration = Duration::from_secs(1);
-/// By the speed of a connection in work per second: the factor by which a ramp multiplies the
-/// limit. A wrong step lasts until its parts are sent, so slower connections get smaller steps.
-/// Below the last speed, the limit is not raised.
+/// Pairs of a speed of a connection, in work per second, and the factor by which a ramp multiplies
+/// the limit from that speed on. A wrong step lasts until its parts are sent, so slower connections
+/// get smaller steps. Below the last speed, the limit is not raised.
 const RAMP_FACTORS: [(f64, f64); 3] = [(5e6, 4.0), (2e6, 2.0), (5e5, 1.5)];
 /// The share of the speed that must be left for a ramp to continue.
 const RAMP_MIN_SPEED: f64 = 0.8;
 /// A speed below this share, without a change of the limit, means that the link has changed.
 const LINK_CHANGED_SPEED: f64 = 0.6;
-/// How far above the limit that seems to saturate the link the limit is set.
+/// The limit is set to the one that seems to saturate the link, multiplied by this.
 const HEADROOM: f64 = 1.1;
 /// The share of the possible gain that a probe upwards must bring to be accepted.
 const MIN_PROBE_GAIN: f64 = 0.25;
-/// The share that doubles the step of the next probe.
+/// The share of the possible gain from which on the step of the next probe is doubled.
 const GOOD_PROBE_GAIN: f64 = 0.75;
 /// The share of the throughput that must be left after a probe downwards.
 const MIN_PROBE_THROUGHPUT: f64 = 0.97;
 /// The step of a probe upwards, as a share of the limit.
 const PROBE_STEP_UP: f64 = 0.25;
 const PROBE_STEP_DOWN: f64 = 0.125;
-/// The interval after a failed probe doubles between these.
+/// Each failed probe doubles the interval to the next one, from the minimum to the maximum.
 const MIN_PROBE_INTERVAL: Duration = Duration::from_secs(2);
 const MAX_PROBE_INTERVAL: Duration = Duration::from_secs(30);
-/// Several throttling responses within this time reduce the limit once.
+/// Several throttling responses within this time reduce the limit only once.
 const CUT_INTERVAL: Duration = Duration::from_millis(500);
 /// After a cut, the limit is not raised for this time, and then once in each step interval.
 const RECOVERY_DELAY: Duration = Duration::from_secs(2);
 const RECOVERY_STEP_INTERVAL: Duration = Duration::from_secs(1);
-/// How long the limit at which a store asked for less is avoided.
+/// How long the limit at which a store throttled is avoided.
 const CUT_MEMORY: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Phase {
-    /// With the limit before, once its speed is known.
+    /// With the previous limit, once its speed is known.
     Ramp(Option<Level>),
     Hold,
-    /// With the limit before.
+    /// With the previous limit.
     Probe(Level),
     Recover,
 }
@@ -111,7 +112,7 @@ impl Window {
         }
     }
 
-    /// Whether the limit was what held parts back.
+    /// Whether parts waited because of the limit for at least half of the window.
     fn is_full(&self) -> bool {
         self.full_ticks * 2 >= self.ticks
     }
@@ -121,12 +122,12 @@ impl Window {
     }
 }
 
-/// The last time the store asked for less.
+/// The last reduction of the limit because the store throttled.
 #[derive(Debug, Clone, Copy)]
 struct Cut {
     at: Instant,
-    /// The last response that asked.
-    last_request: Instant,
+    /// When the last throttling response arrived.
+    last_throttled: Instant,
     /// The limit before the cut.
     from: u32,
 }
@@ -194,10 +195,10 @@ impl ConcurrencyLimiter {
         }
     }
 
-    /// The store asked for less, in response to a request that was under way since `since`.
+    /// The store throttled a request that was under way since `since`.
     pub fn on_throttled(&mut self, now: Instant, since: Instant) {
         if let Some(cut) = &mut self.cut {
-            cut.last_request = now;
+            cut.last_throttled = now;
             // A request from before the cut, or shortly after it, belongs to the same throttling.
             if since < cut.at || now.saturating_duration_since(cut.at) < CUT_INTERVAL {
                 return;
@@ -205,7 +206,7 @@ impl ConcurrencyLimiter {
         }
         self.cut = Some(Cut {
             at: now,
-            last_request: now,
+            last_throttled: now,
             from: self.limit,
         });
         self.phase = Phase::Recover;
@@ -219,7 +220,7 @@ impl ConcurrencyLimiter {
     pub fn on_tick(&mut self, now: Instant, is_full: bool) {
         self.window.ticks += 1;
         self.window.full_ticks += u32::from(is_full);
-        let is_over = |cut: Cut| now.saturating_duration_since(cut.last_request) >= CUT_MEMORY;
+        let is_over = |cut: Cut| now.saturating_duration_since(cut.last_throttled) >= CUT_MEMORY;
         if self.cut.is_some_and(is_over) {
             self.cut = None;
             self.probe_interval = MIN_PROBE_INTERVAL;
@@ -259,8 +260,8 @@ impl ConcurrencyLimiter {
         }
     }
 
-    /// Multiplies the limit if the speed has stayed. Otherwise settles on the limit that seems to
-    /// saturate the link.
+    /// Multiplies the limit if the speed has stayed the same. Otherwise settles on the limit that
+    /// seems to saturate the link.
     fn on_ramp_measured(&mut self, now: Instant, before: Option<Level>, level: Level) {
         let kept = before.map_or(1.0, |before| level.speed / before.speed);
         if kept < RAMP_MIN_SPEED {
@@ -282,7 +283,7 @@ impl ConcurrencyLimiter {
         }
     }
 
-    /// Compares another window at the limit that was settled on.
+    /// Evaluates another window at the limit that was settled on.
     fn on_hold_measured(&mut self, now: Instant, speed: f64) {
         if self.recent_speeds.len() == 3 {
             self.recent_speeds.remove(0);
@@ -377,10 +378,11 @@ impl ConcurrencyLimiter {
         self.set_limit(now, before.limit);
     }
 
-    /// Too few parts were sent to measure a speed. How long they take may tell enough.
+    /// Too few parts were sent to measure a speed. The time that they take may be enough to decide.
     fn on_few_parts(&mut self, now: Instant, elapsed_seconds: f64) {
         match self.phase {
-            // If the step had brought nothing at all, its parts would be sent by now.
+            // Even if the step had not raised the throughput at all, its parts would be sent by
+            // now.
             Phase::Ramp(Some(before)) => {
                 let ratio = f64::from(self.limit) / f64::from(before.limit);
                 if elapsed_seconds > self.seconds_per_part * ratio * 1.2 + 0.2 {
@@ -402,11 +404,11 @@ impl ConcurrencyLimiter {
         }
     }
 
-    /// After a cut: raises the limit step by step to just below the one at which the store asked
-    /// for less. A fixed number is restored in full in the end.
+    /// After a cut: raises the limit step by step to just below the one at which the store
+    /// throttled. A fixed number is restored in full eventually.
     fn recover(&mut self, now: Instant, is_full: bool) {
         let ceiling = self.ceiling(now);
-        let is_delayed = |cut: Cut| now < cut.last_request + RECOVERY_DELAY;
+        let is_delayed = |cut: Cut| now < cut.last_throttled + RECOVERY_DELAY;
         if self.limit >= ceiling && (self.jobs == Jobs::Auto || self.limit == self.max_limit) {
             self.settle(now, self.limit);
         } else if self.limit < ceiling
@@ -419,10 +421,10 @@ impl ConcurrencyLimiter {
         }
     }
 
-    /// The highest limit to try: a little below the one at which the store asked for less, while
-    /// that is remembered.
+    /// The highest limit to try: for [`CUT_MEMORY`], a little below the one at which the store
+    /// throttled.
     fn ceiling(&self, now: Instant) -> u32 {
-        let is_recent = |cut: &Cut| now.saturating_duration_since(cut.last_request) < CUT_MEMORY;
+        let is_recent = |cut: &Cut| now.saturating_duration_since(cut.last_throttled) < CUT_MEMORY;
         self.cut.filter(is_recent).map_or(self.max_limit, |cut| {
             let below = (cut.from - cut.from / 8).saturating_sub(1);
             below.clamp(1, self.max_limit)

@@ -19,18 +19,18 @@ use super::*;
 
 const MB: f64 = 1e6;
 
-/// A link and the store behind it.
+/// A link and the store at its end.
 #[derive(Debug, Clone)]
 struct Link {
     /// Bytes per second of one connection.
     each: f64,
-    /// From which second on: bytes per second of all connections together.
+    /// Pairs of a second, and the bytes per second of all connections together from then on.
     total: Vec<(f64, f64)>,
     /// Seconds from the last byte to the response.
     response: f64,
     /// How far the rates of connections differ, as a share.
     noise: f64,
-    /// Bytes of a connection that the kernel takes ahead of the wire.
+    /// Bytes of a connection that the kernel accepts before it sends them.
     buffer: f64,
     /// From and to which second each connection has only this share of its rate.
     slow_phases: Vec<(f64, f64, f64)>,
@@ -445,7 +445,7 @@ fn throttling_store_gets_fewer_connections_within_3_s() {
             "{most}: {}",
             course.limit_changes()
         );
-        // Most of what it accepts is used.
+        // The limiter uses most of what the store accepts.
         let rate = course.rate(20.0, 120.0);
         assert!(
             rate >= 0.6 * 9.4 * most as f64,

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 pub enum GiveUp {
     Never,
     After {
-        /// Without any response of the backend.
+        /// The longest time without any response of the backend.
         unanswered: Duration,
-        /// Without a byte that the store confirmed, once the backend has responded.
+        /// The longest time in which the store confirms no byte, once the backend has responded.
         unconfirmed: Duration,
     },
 }
@@ -22,8 +22,8 @@ pub enum WaitingFor {
 }
 
 impl GiveUp {
-    /// The time that is left, given the last progress (or the start). `None` if the run never gives
-    /// up.
+    /// The time that is left, given the last progress (or the start). Returns `None` if the run
+    /// never gives up.
     #[must_use]
     pub fn left(self, now: Instant, last: Instant, waiting_for: WaitingFor) -> Option<Duration> {
         let Self::After {

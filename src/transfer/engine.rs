@@ -40,7 +40,7 @@ const TICK_INTERVAL: Duration = Duration::from_millis(100);
 const LEASE_RENEW_INTERVAL: Duration = Duration::from_secs(20);
 /// How long parts may still be sent after a signal.
 const STOP_GRACE: Duration = Duration::from_secs(5);
-/// Threads that hash, at most.
+/// The most threads that hash at the same time.
 const MAX_HASHERS: usize = 8;
 
 /// Uploads the items. Each ends with a `completed` or a `failed` event.
@@ -120,7 +120,7 @@ pub(super) enum Next {
     Verified(Box<Receipt>),
     /// It was verified before this run.
     AlreadyThere(Box<Receipt>),
-    /// A new upload of the same source takes its place.
+    /// A new upload of the same source replaces it.
     Restart,
 }
 
@@ -179,7 +179,7 @@ impl<'a> Engine<'a> {
         !is_needed || Instant::now() >= stopping.deadline
     }
 
-    /// Starts what there is room for.
+    /// Starts the tasks for which there is room.
     fn start_tasks(&mut self) {
         if self.stopping.is_none() {
             self.start_items();
@@ -224,7 +224,7 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// The parts of all uploads in each step.
+    /// The number of parts in each step, of all uploads together.
     fn load(&self) -> Load {
         let loads = self.uploads.iter().map(|upload| upload.queue.load());
         loads.fold(Load::default(), Load::plus)
@@ -275,7 +275,7 @@ impl<'a> Engine<'a> {
         self.committer.defer(Some(row), Box::pin(task));
     }
 
-    /// Starts a task about parts, which depends on no record.
+    /// Starts a task about parts. It does not depend on a record, so it does not wait for a commit.
     pub(super) fn spawn_part(
         &mut self,
         index: usize,
@@ -325,7 +325,7 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Takes the result of a task. A result for an upload that has ended is ignored.
+    /// Handles the result of a task. A result for an upload that has ended is ignored.
     fn on_task(&mut self, result: Result<TaskResult, JoinError>) {
         match result {
             Ok(TaskResult::Upload(row, result)) => self.on_upload_result(row, result),
@@ -353,7 +353,7 @@ impl<'a> Engine<'a> {
         Some((index, self.uploads.remove(index)))
     }
 
-    /// Applies what follows for an upload that was taken from `index`.
+    /// Applies the next step of an upload that was taken from `index`.
     pub(super) fn apply(
         &mut self,
         index: usize,
@@ -365,7 +365,7 @@ impl<'a> Engine<'a> {
             next => next,
         };
         match next {
-            // A failure in between may have ended other uploads.
+            // Meanwhile, a failure may have ended other uploads.
             Ok(Next::Continue) => self.uploads.insert(index.min(self.uploads.len()), upload),
             Ok(Next::Verified(receipt)) => self.on_verified(&upload, receipt, false),
             Ok(Next::AlreadyThere(receipt)) => self.on_verified(&upload, receipt, true),
@@ -389,7 +389,7 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Moves on every upload whose parts are all stored.
+    /// Advances every upload whose parts are all stored.
     fn complete_sent(&mut self) {
         let mut index = 0;
         while index < self.uploads.len() {
@@ -436,8 +436,8 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Reports to the throttle which pieces of long parts were sent, and whether its limit was what
-    /// held parts back.
+    /// Reports to the throttle which pieces of long parts were sent, and whether parts wait because
+    /// of its limit.
     fn measure_throughput(&mut self, now: Instant) {
         let throttle = &mut self.throttle;
         for upload in &mut self.uploads {
@@ -469,8 +469,8 @@ impl<'a> Engine<'a> {
     }
 
     /// After the process was suspended: opens new connections, and continues every upload as after
-    /// a crash. The store lists the parts that were sent before. No attempt is counted, and no
-    /// URL from before is used.
+    /// a crash. The store lists the parts that were sent before. Interrupted attempts do not count
+    /// as failures, and URLs from before are not used.
     fn on_suspended(&mut self) {
         if self.stopping.is_some() {
             return;
@@ -478,9 +478,11 @@ impl<'a> Engine<'a> {
         tracing::info!("the process was suspended: connecting again");
         match self.backend.with_new_connections() {
             Ok(backend) => self.backend = backend.into(),
-            Err(error) => tracing::warn!(%error, "keeping the old connections"),
+            Err(error) => {
+                tracing::warn!(%error, "could not open new connections: keeping the old ones");
+            }
         }
-        // Results that were not taken yet are dropped too: the calls are repeated.
+        // Results that were not handled yet are dropped too: the calls are repeated.
         self.tasks = JoinSet::new();
         self.committer.cancel_shared();
         self.batcher = CallBatcher::default();

@@ -112,7 +112,8 @@ impl Engine<'_> {
         }
     }
 
-    /// Fails an upload that is verified: it stays so, and there is nothing to resume.
+    /// Reports the failure of an upload that is verified. It stays verified, so there is nothing to
+    /// resume.
     fn fail_verified(&mut self, upload: VerifiedUpload, error: &Error) {
         let resumable = self.summary.resumable;
         self.failed(upload.item, Some(upload.id), upload.path, error);
@@ -143,8 +144,8 @@ impl Engine<'_> {
     ) {
         let kind = error.kind();
         self.summary.failures.push(kind.exit_code());
-        // `resume` does not continue an upload of another file version, and asking again does not
-        // help the others.
+        // `resume` does not continue an upload of another file version, and for the other kinds,
+        // another attempt would not help.
         let has_ended = matches!(
             kind,
             Kind::SourceChanged | Kind::NotAcceptable | Kind::CheckFailed | Kind::Unconfirmed
@@ -176,8 +177,9 @@ impl Engine<'_> {
         }
     }
 
-    /// The journal could not be written. Facts that it does not have are not reported as stored or
-    /// completed, and everything ends: the results of running tasks could not be recorded either.
+    /// The journal could not be written. Parts and uploads that it has not recorded are not
+    /// reported as stored or completed, and the run ends: the results of running tasks could not be
+    /// recorded either.
     pub(super) fn on_commit_failed(&mut self, error: &Error) {
         for undone in self.committer.undo() {
             self.summary.completed -= 1;
@@ -209,8 +211,8 @@ impl Engine<'_> {
     }
 }
 
-/// The hint of a failure: that of the error or, for a failure that may pass, the command that
-/// continues.
+/// The hint of a failure: that of the error or, for a temporary failure, the command that continues
+/// the upload.
 fn failure_hint(error: &Error, id: Option<&UploadId>, resume_command: &str) -> Option<String> {
     if let Some(hint) = error.hint() {
         return Some(hint.to_owned());

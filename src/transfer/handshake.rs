@@ -13,7 +13,7 @@ use super::signal::{interrupted, stop_signal};
 use crate::backend::Backend;
 use crate::event::{Event, EventSender};
 
-/// Responses of another server, after which the address counts as wrong.
+/// After this many responses of another server, the address counts as wrong.
 const MAX_UNEXPECTED_SERVERS: u32 = 3;
 
 /// Asks a backend for its limits and capabilities.

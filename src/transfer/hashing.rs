@@ -21,7 +21,7 @@ pub async fn hash(
     spawn_blocking(hash).await.map_err(task_failed)?
 }
 
-/// Whether each of the ranges has its SHA-256. A source that became shorter has not.
+/// Whether each of the ranges still has its SHA-256. Returns false if the source became shorter.
 pub async fn is_unchanged(
     source: SourceFile,
     parts: Vec<(ByteRange, Sha256)>,

@@ -1,6 +1,6 @@
 //! The load of each step: the number of its parts, and how many more may enter it. Pure.
 
-/// Parts in each step of their way, over one or all uploads.
+/// The number of parts in each step, of one upload or of all uploads together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Load {
     pub hashing: usize,
@@ -24,7 +24,7 @@ impl Load {
         }
     }
 
-    /// Without a load that was added before.
+    /// Subtracts a load that was added before.
     #[must_use]
     pub fn minus(self, other: Self) -> Self {
         Self {
@@ -45,9 +45,9 @@ pub struct Room {
     pub send: usize,
 }
 
-/// The room that keeps `jobs` parts in sending, as many signed behind them, and as many hashed
-/// behind those, `hashers` of them at a time. Neither hashing nor sending waits for the other, and
-/// no URL waits long.
+/// The room that keeps `jobs` parts in sending, as many more signed, and as many more hashed, while
+/// at most `hashers` parts are hashed at a time. So neither hashing nor sending waits for the
+/// other, and URLs are used soon.
 #[must_use]
 pub fn room(load: Load, jobs: usize, hashers: usize) -> Room {
     let signed = load.signing + load.signed + load.sending;

@@ -1,13 +1,13 @@
 //! The engine: uploads sources, from the first byte that is read to the receipt.
 //!
-//! One loop (`engine`) owns the journal. It starts tasks; each task makes one call or reads one
-//! range and returns a value. The loop writes what a task returned to the journal, and reports it
+//! One loop (`engine`) owns the journal. It starts tasks; each task makes calls or reads the
+//! source, and returns a value. The loop writes what a task returned to the journal, and reports it
 //! afterwards (`committer`).
 //!
 //! | file | content |
 //! |---|---|
 //! | `engine` | the loop: which tasks run, which results go where |
-//! | `start` | from sources to uploads: new, continued, replaced, already there |
+//! | `start` | from sources to uploads: new, continued, replaced, already stored |
 //! | `stage_calls` | the call that each stage of an upload makes |
 //! | `transitions` | the consequences of the result of a call about an upload |
 //! | `part_transitions` | the consequences of the result of a task about a part |

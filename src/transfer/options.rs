@@ -17,9 +17,10 @@ pub struct Options {
     pub resume_command: String,
     /// The number of the first item, if the command had others before.
     pub first_item: usize,
-    /// Parts sent at the same time, over all uploads.
+    /// How many parts are sent at the same time, of all uploads together.
     pub jobs: Jobs,
-    /// Parts sent and sources open at the same time, at most: the limit of open files.
+    /// The most parts that are sent, and the most sources that are open, at the same time. It
+    /// follows from the limit of open files.
     pub max_open: usize,
     pub give_up: GiveUp,
     pub wait: WaitFor,
@@ -53,7 +54,7 @@ pub struct PutRequest {
     pub metadata: BTreeMap<String, String>,
     /// In bytes.
     pub part_size: Option<u64>,
-    /// Make a new object even if this version of the source is already there.
+    /// Make a new object even if this version of the source is already stored.
     pub force: bool,
     pub on_change: OnChange,
 }

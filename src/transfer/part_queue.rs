@@ -122,7 +122,7 @@ impl PartQueue {
         self.retry_later.push((retry_at, RetryFrom::Sign, number));
     }
 
-    /// The next part whose URL is recent enough. The others return to be signed.
+    /// The next part whose URL is recent enough. Parts with an older URL are signed again.
     pub fn start_sending(&mut self, now: Instant) -> Option<SignedEntry> {
         while let Some(entry) = self.signed.pop_front() {
             let age = now.saturating_duration_since(entry.signed_at);

@@ -84,7 +84,7 @@ impl PartStates {
         parts.collect()
     }
 
-    /// The digests without what the store has acknowledged: for another upload of the same source.
+    /// The SHA-256 of each part, without ETags: for another upload of the same source.
     #[must_use]
     pub fn digests_only(&self) -> Self {
         let states = self.0.iter().filter_map(|(number, state)| {
@@ -152,14 +152,15 @@ impl PartStates {
         *self.failures_mut(number) = Failures::default();
     }
 
-    /// Starts an attempt to hash a part. The counter is for the bytes that were read.
+    /// Starts an attempt to hash a part. Returns the counter of the bytes that were read.
     pub fn start_hashing(&mut self, number: PartNumber) -> Arc<AtomicU64> {
         let bytes: Arc<AtomicU64> = Arc::default();
         self.0.entry(number).or_default().attempt = Attempt::Hashing(Arc::clone(&bytes));
         bytes
     }
 
-    /// Starts an attempt to send a part. The counter is for the bytes that the network took.
+    /// Starts an attempt to send a part. Returns the counter of the bytes that the network
+    /// accepted.
     pub fn start_sending(&mut self, number: PartNumber, now: Instant) -> Arc<AtomicU64> {
         let bytes: Arc<AtomicU64> = Arc::default();
         self.0.entry(number).or_default().attempt = Attempt::Sending(Sending {
@@ -216,8 +217,8 @@ impl PartStates {
         bytes.sum()
     }
 
-    /// Whether an attempt to send a part has come further than all attempts at that part before,
-    /// since the last call.
+    /// Whether, since the last call, an attempt has sent more bytes of its part than every earlier
+    /// attempt.
     pub fn has_advanced(&mut self) -> bool {
         let mut has_advanced = false;
         for state in self.0.values_mut() {

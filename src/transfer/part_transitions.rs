@@ -164,7 +164,7 @@ impl Engine<'_> {
                 let why = "the backend signed other bytes of it before";
                 self.on_source_changed(upload, why, Noticed::WhileRunning)
             }
-            // Its status has the reason.
+            // The status of the upload has the reason.
             Kind::Gone if upload.take_rejoin() => self.move_to(upload, Stage::Rejoining),
             Kind::NotFound | Kind::Gone => {
                 self.emit_upload_retry(upload, &error);
@@ -228,7 +228,8 @@ impl Engine<'_> {
                 self.on_acknowledged(upload, number, etag, SentNow::Yes);
                 Ok(Next::Continue)
             }
-            // The response to a single PUT was lost. The backend reports the owner of the object.
+            // The response to a single PUT was lost. The backend reports whether the object is the
+            // one of this upload.
             Ok(PutOutcome::ObjectExists) if upload.take_rejoin() => {
                 self.move_to(upload, Stage::Rejoining)
             }
@@ -264,7 +265,7 @@ impl Engine<'_> {
                 return Ok(Next::Restart);
             }
             Kind::Throttled(_) => self.throttle.on_throttled(now, last.since),
-            // An expired URL is no failure of the store.
+            // An expired URL is not a failure of the store.
             Kind::UrlExpired => {}
             _ => self.throttle.on_failed(now, fastrand::f64()),
         }
@@ -310,7 +311,7 @@ impl Engine<'_> {
         }
     }
 
-    /// The store has a part.
+    /// The store has acknowledged a part.
     fn on_acknowledged(
         &mut self,
         upload: &mut ActiveUpload,

@@ -85,7 +85,7 @@ struct Found<'a> {
 }
 
 impl<'a> Found<'a> {
-    /// Nothing of it has to be sent.
+    /// An upload of which nothing has to be sent.
     fn whole(upload: &'a Upload) -> Result<Option<Self>> {
         Ok(Some(Self {
             plan: plan(upload)?,
@@ -156,7 +156,7 @@ impl Preview<'_> {
     }
 }
 
-/// `None` for an upload that the backend no longer has: a real run begins another one.
+/// Returns `None` for an upload that the backend no longer has: a real run begins another one.
 fn unless_gone<T>(result: Result<T>) -> Result<Option<T>> {
     match result {
         Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Gone) => Ok(None),

@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-/// Bytes per second: an average in which the past counts half after [`Rate::HALF_LIFE_SECONDS`].
+/// Bytes per second: an average in which the weight of the past halves every
+/// [`Rate::HALF_LIFE_SECONDS`].
 #[derive(Debug, Clone, Copy)]
 pub struct Rate {
     updated: Instant,
@@ -13,7 +14,7 @@ pub struct Rate {
 impl Rate {
     const HALF_LIFE_SECONDS: f64 = 2.0;
 
-    /// A rate of zero, from `total` bytes on.
+    /// A rate of zero, after `total` bytes.
     #[must_use]
     pub fn new(now: Instant, total: u64) -> Self {
         Self {

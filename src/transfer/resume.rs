@@ -1,7 +1,7 @@
 //! Decisions about what is left to do: which upload a source continues, which parts the store has,
-//! whether the parts make the object, and whether the receipt is of that object. Pure.
+//! whether the parts make up the whole object, and whether the receipt is for that object. Pure.
 //!
-//! A dry run takes the same decisions (`preview`).
+//! A dry run makes the same decisions (`preview`).
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ use crate::source::FileVersion;
 pub enum Choice {
     /// Begin a new upload.
     New,
-    /// Begin a new upload in place of this one, of which the store has nothing.
+    /// Begin a new upload instead of this one, of which the store has nothing.
     Discard(usize),
     /// Continue this unfinished upload.
     Continue(usize),
@@ -32,7 +32,7 @@ pub enum Choice {
     Replace(usize),
     /// This file version was uploaded before.
     Completed(usize),
-    /// A version of the same size was uploaded before. Its digests tell whether it is this one.
+    /// A version of the same size was uploaded before. Its digests show whether it is this one.
     PossiblyCompleted(usize),
 }
 
@@ -91,7 +91,7 @@ pub fn presence(status: &UploadStatus) -> Presence {
 /// How an upload that has begun continues, by the status that the backend reports.
 #[derive(Debug)]
 pub enum Continuation {
-    /// It takes parts, or completes those it has.
+    /// It accepts parts, or is completing those that it has.
     Parts,
     Verified(Box<Receipt>),
     Ended(Error),
@@ -105,7 +105,7 @@ pub fn continuation(status: UploadStatus) -> Continuation {
             Continuation::Parts
         }
         UploadState::Verified | UploadState::Ready => {
-            let what = "the backend has verified the upload and has no receipt yet";
+            let what = "the backend has verified the upload but has no receipt yet";
             let pending = || Continuation::Ended(Error::new(Kind::Temporary, what));
             let verified = |receipt| Continuation::Verified(Box::new(receipt));
             status.receipt.map_or_else(pending, verified)
@@ -117,7 +117,7 @@ pub fn continuation(status: UploadStatus) -> Continuation {
     }
 }
 
-/// The error for an upload of the journal that cannot be continued; `None` if it can.
+/// The error for an upload of the journal that cannot be continued. Returns `None` if it can.
 #[must_use]
 pub fn not_resumable(state: State) -> Option<Error> {
     match state {
@@ -131,8 +131,8 @@ pub fn not_resumable(state: State) -> Option<Error> {
 }
 
 /// The parts that need not be sent: journal and store agree on number, size and SHA-256. If the
-/// store keeps no SHA-256, its `ETag` must be the one that it gave for these bytes. Returns the
-/// store's `ETag`: it may have changed if the same bytes arrived twice.
+/// store keeps no SHA-256, its `ETag` must be the one that it returned for these bytes. Returns
+/// the store's `ETag`: it may have changed if the same bytes arrived twice.
 #[must_use]
 pub fn agreed_parts<'a>(
     plan: &Plan,
@@ -156,7 +156,7 @@ pub fn agreed_parts<'a>(
 /// The parts of the request to complete, in order, and the checksum that the object must have.
 ///
 /// # Errors
-/// [`Kind::Other`] if a part of the plan is not stored, or a stored part is not of the plan.
+/// [`Kind::Other`] if a part of the plan is not stored, or a stored part is not in the plan.
 pub fn complete_parts(
     plan: &Plan,
     parts: &BTreeMap<PartNumber, Part>,
@@ -197,7 +197,7 @@ pub fn object_checksum(plan: &Plan, parts: &BTreeMap<PartNumber, Part>) -> Resul
     }
 }
 
-/// Checks that a receipt is of an object with this size, number of parts and checksum.
+/// Checks that a receipt is for an object with this size, number of parts and checksum.
 ///
 /// # Errors
 /// [`Kind::Corrupt`] if it is not.
@@ -209,7 +209,7 @@ pub fn check_receipt(receipt: &Receipt, plan: &Plan, checksum: &Checksum) -> Res
         return Ok(());
     }
     let what = format!(
-        "the receipt is of another object: it has {} bytes in {} parts with checksum {}; this \
+        "the receipt is for another object, of {} bytes in {} parts with checksum {}; this \
          upload has {} bytes in {} parts with checksum {checksum}",
         receipt.size,
         receipt.parts,

@@ -10,19 +10,22 @@ use upload_types::error::Kind;
 
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
 const THROTTLED_BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_mins(1));
-/// A captive portal answers until the user logs in.
+/// A captive portal responds instead of the backend until the user logs in.
 const UNEXPECTED_SERVER_BACKOFF: Backoff =
     Backoff::new(Duration::from_secs(2), Duration::from_secs(30));
 /// The most that a `Retry-After` may add to our own delay.
 const MAX_RETRY_AFTER_EXTRA: Duration = Duration::from_mins(5);
-/// Responses of the backend that do not fit the request.
+/// How many responses of the backend that violate the protocol are followed by a retry.
 const MAX_PROTOCOL_ERRORS: u32 = 3;
-/// Responses of the store without an `ETag`, before its list of parts is asked for.
+/// How many responses of the store without an `ETag` are followed by a retry, before its parts are
+/// listed.
 const MAX_MISSING_ETAGS: u32 = 2;
 const MAX_CORRUPT: u32 = 3;
-/// Fresh URLs in a row that the store calls expired, before that counts as an ordinary failure.
+/// How often in a row the store may report a new URL as expired, before that counts as an ordinary
+/// failure.
 const MAX_FREE_EXPIRED: u32 = 3;
-/// Read errors of a source: some five minutes, in which a network file system may return.
+/// How many read errors of a source are followed by a retry. That takes some five minutes, in which
+/// a network file system may become available again.
 const MAX_READ_ERRORS: u32 = 20;
 
 /// The failures of one part or one call in a row.
@@ -42,7 +45,7 @@ pub struct Failures {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attempt {
     /// Reading, signing or sending bytes of the source: after a refusal, the part is signed again
-    /// once; a read error of the source may pass.
+    /// once; a read error of the source may be temporary.
     Bytes,
     /// A call to the backend.
     Call,

@@ -4,17 +4,16 @@
 //! A failed part waits for its own retry while the next part is sent. Without a budget, each of
 //! 10,000 parts could fail once before the first one is repeated. A failure spends from the budget,
 //! a stored part adds to it. Once it is spent, one part is sent at a time, after a delay that
-//! doubles with each failure in a row. Each stored part doubles the number, until the budget has
-//! recovered. Nothing is given up for lack of budget.
+//! doubles with each failure in a row. Each stored part doubles the number of parts, until the
+//! budget has recovered. No part fails because the budget is spent.
 //!
-//! Not here: when a failed part is repeated (`retry`), and a store that asks for less
-//! (`concurrency`).
+//! Not here: when a failed part is repeated (`retry`), and a store that throttles (`concurrency`).
 
 use std::time::{Duration, Instant};
 
 use upload_types::backoff::Backoff;
 
-/// The budget at the start, and the most there is.
+/// The initial budget, which is also the largest.
 const FULL: u32 = 500;
 /// The cost of a failure. A stored part adds 1.
 const FAILURE_COST: u32 = 5;
@@ -50,7 +49,7 @@ impl RetryBudget {
         self.paused_until = None;
     }
 
-    /// A part was sent, wholly or in part, and not stored. `random` is in 0..1.
+    /// At least some bytes of a part were sent, and the part was not stored. `random` is in 0..1.
     pub fn on_failed(&mut self, now: Instant, random: f64) {
         self.left = self.left.saturating_sub(FAILURE_COST);
         self.stored_in_row = 0;
@@ -58,7 +57,7 @@ impl RetryBudget {
         self.paused_until = Some(now + BACKOFF.full_jitter(self.failed_in_row, random));
     }
 
-    /// How many parts may be sent at the same time, given the number without a budget.
+    /// How many parts may be sent at the same time, if `jobs` may be sent without a budget.
     #[must_use]
     pub fn max_sending(&self, now: Instant, jobs: usize) -> usize {
         if self.left >= FAILURE_COST {
@@ -100,8 +99,8 @@ mod tests {
             }
         }
 
-        /// Runs for some seconds; there is always another part to send. `fails` decides on the
-        /// attempt with that number.
+        /// Runs for some seconds; there is always another part to send. `fails` returns true if the
+        /// attempt with this number fails.
         fn run(&mut self, seconds: u32, mut fails: impl FnMut(u32) -> bool) {
             (self.attempts, self.stored, self.most_sending) = (0, 0, 0);
             for _ in 0..seconds * 100 {
@@ -137,7 +136,7 @@ mod tests {
     fn failing_store_gets_few_attempts_and_recovers_within_seconds() {
         let mut simulation = Simulation::new();
         simulation.run(3600, |_| true);
-        // 100 from the budget, those being sent when it was spent, and one each 15 seconds.
+        // 100 from the budget, those being sent when it was spent, and one every 15 seconds.
         let attempts = simulation.attempts;
         assert!((300..=410).contains(&attempts), "{attempts}");
         simulation.run(3600, |_| true);

@@ -4,7 +4,7 @@ use tokio::sync::watch;
 use upload_types::UploadId;
 use upload_types::error::{Error, Kind};
 
-/// Waits for the number of a signal.
+/// Waits for a signal. Returns its number.
 pub async fn stop_signal(stop: &mut watch::Receiver<Option<u8>>) -> u8 {
     loop {
         if let Some(signal) = *stop.borrow_and_update() {

@@ -28,8 +28,8 @@ impl Engine<'_> {
         Ok(Next::Continue)
     }
 
-    /// Begins an upload. A single part is hashed first, so that the response to begin can bring its
-    /// URL.
+    /// Begins an upload. A single part is hashed first, so that the response to begin can contain
+    /// its URL.
     pub(super) fn prepare(&mut self, upload: &mut ActiveUpload) -> Result<Next> {
         let with_md5 = self.with_md5();
         let is_hashed = with_md5 == WithMd5::No && upload.parts.sha256(PartNumber::FIRST).is_some();
@@ -49,7 +49,7 @@ impl Engine<'_> {
     /// Makes the call of the stage after `wait`.
     pub(super) fn call_after(&mut self, upload: &mut ActiveUpload, wait: Duration) -> Result<()> {
         let backend = Arc::clone(&self.backend);
-        let row = upload.upload.clone();
+        let entry = upload.upload.clone();
         match upload.stage() {
             Stage::Rehashing | Stage::FinalCheck => {
                 let parts = upload.parts.to_journal().into_values();
@@ -64,7 +64,7 @@ impl Engine<'_> {
             }
             Stage::Confirming => self.defer(upload, async move {
                 sleep(wait).await;
-                UploadResult::Confirmed(match row.begun_id() {
+                UploadResult::Confirmed(match entry.begun_id() {
                     Ok(id) => backend.status(id).await.map(Box::new),
                     Err(error) => Err(error),
                 })
@@ -75,9 +75,9 @@ impl Engine<'_> {
                 let complete = resume::complete_parts(&upload.plan, &parts).ok();
                 self.defer(upload, async move {
                     sleep(wait).await;
-                    UploadResult::Aborted(match &row.id {
+                    UploadResult::Aborted(match &entry.id {
                         Some(id) => {
-                            let holder = row.holder.clone();
+                            let holder = entry.holder.clone();
                             backend_calls::abort_upload(&backend, id, holder, epoch, complete).await
                         }
                         None => Ok(AbortOutcome::Aborted),
@@ -86,8 +86,8 @@ impl Engine<'_> {
             }
             Stage::Rejoining => self.defer(upload, async move {
                 sleep(wait).await;
-                UploadResult::Rejoined(match row.begun_id() {
-                    Ok(id) => backend_calls::rejoin(&backend, id, row.holder.clone()).await,
+                UploadResult::Rejoined(match entry.begun_id() {
+                    Ok(id) => backend_calls::rejoin(&backend, id, entry.holder.clone()).await,
                     Err(error) => Err(error),
                 })
             }),
@@ -98,7 +98,8 @@ impl Engine<'_> {
         Ok(())
     }
 
-    /// Calls about small uploads go together. A call that takes the store longer goes alone.
+    /// Calls about uploads with a single part go together. Other calls, which may take the store
+    /// longer, go alone.
     fn batch_or_call(&mut self, upload: &mut ActiveUpload, wait: Duration) -> Result<()> {
         if upload.plan.is_single() && self.backend.capabilities().durable {
             self.batcher.add(upload.row(), Instant::now() + wait);
@@ -114,8 +115,9 @@ impl Engine<'_> {
         Ok(())
     }
 
-    /// The call that begins or completes an upload. That it is about to complete is recorded first.
-    /// `None` if the stage has no such call, or the run is stopping before the upload has begun.
+    /// The call that begins or completes an upload. Records first that it is about to complete.
+    /// Returns `None` if the stage has no such call, or if the run is stopping before the upload
+    /// has begun.
     pub(super) fn batch_call(&mut self, upload: &mut ActiveUpload) -> Result<Option<BatchCall>> {
         match (upload.stage(), &upload.upload.id) {
             (Stage::Beginning, _) if self.stopping.is_none() => {

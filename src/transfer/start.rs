@@ -1,5 +1,5 @@
 //! Starting uploads: a source becomes a new upload, continues one of the journal, or is already
-//! there.
+//! stored.
 //!
 //! Not here: the choice between them (`resume::choose`).
 
@@ -19,15 +19,16 @@ use crate::event::Event;
 use crate::journal::{Intent, Part, Record, State, Upload};
 use crate::source::SourceFile;
 
-/// How often a new upload may take the place of another one of the same source in one run.
+/// How often a new upload may replace another one of the same source in one run.
 pub(super) const MAX_RESTARTS: u32 = 3;
-/// Uploads under way at once, if together they have no more than [`MAX_SMALL_BYTES`] left to send.
+/// The most uploads under way at once while together they have less than [`MAX_SMALL_BYTES`] left
+/// to send.
 const MAX_SMALL_UPLOADS: usize = 128;
 const MAX_SMALL_BYTES: u64 = 32 << 20;
-/// Uploads under way at once, at least.
+/// The lowest limit of large uploads under way at once, unless fewer files may be open.
 const MIN_LARGE_UPLOADS: usize = 8;
 
-/// The start of an item.
+/// How an item starts.
 enum Started {
     Upload(Box<ActiveUpload>),
     /// A new upload, to be recorded first.
@@ -179,7 +180,7 @@ impl Engine<'_> {
         Ok(Started::Upload(Box::new(upload)))
     }
 
-    /// The process that drove the upload has ended it in the meantime.
+    /// Chooses again, because the process that drove the upload has ended it in the meantime.
     fn choose_again(
         &mut self,
         item: usize,
@@ -260,7 +261,7 @@ impl Engine<'_> {
                 let path = upload.path();
                 tracing::warn!(
                     %path,
-                    "if it has begun before, an empty multipart upload stays in the store until it is removed there"
+                    "if this upload has begun before, an empty multipart upload stays in the store until it is removed there"
                 );
             }
             self.emit_plan(&upload);
@@ -340,8 +341,8 @@ impl Engine<'_> {
         self.apply(last, upload, next);
     }
 
-    /// Puts a new upload of the same source in the place of one that cannot be continued. The
-    /// digests of an unchanged source are kept.
+    /// Replaces an upload that cannot be continued with a new one of the same source. The digests
+    /// of an unchanged source are kept.
     ///
     /// # Errors
     /// [`Kind::Unconfirmed`] if the upload may have been completed and the backend cannot tell.
@@ -362,7 +363,7 @@ impl Engine<'_> {
         let source = SourceFile::open(&upload.put.path)?;
         let is_same = source.version() == upload.upload.intent.version;
         if upload.by_resume && !is_same {
-            let why = "it is another file than when its upload began";
+            let why = "it was modified or replaced";
             return Err(self.emit_changed(upload.item, &upload.upload, why));
         }
         // The store has no part of the new upload.
@@ -405,8 +406,7 @@ impl Engine<'_> {
         self.committer.emit(event);
     }
 
-    /// Reports that a source has changed, and returns the error for the case that this ends the
-    /// upload.
+    /// Reports that a source has changed. Returns the error to use if this ends the upload.
     pub(super) fn emit_changed(&mut self, item: usize, upload: &Upload, why: &str) -> Error {
         let path = upload.intent.path.display().to_string();
         let what = format!("{path} has changed since its upload began: {why}");
@@ -421,7 +421,7 @@ impl Engine<'_> {
     }
 }
 
-/// An upload whose receipt the journal has.
+/// Returns `None` if the journal has no receipt of the upload.
 fn completed(item: usize, upload: &Upload) -> Option<Started> {
     let verified = VerifiedUpload {
         item,

@@ -1,5 +1,5 @@
-//! Detects that the machine was suspended, or this process stopped. Connections are dead then, and
-//! URLs may have expired.
+//! Detects that the machine was suspended, or this process stopped. After that, connections may be
+//! broken, and URLs may have expired.
 //!
 //! Not here: what the engine does about it (`engine`).
 
@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 /// How often the clocks are compared.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
-/// A check that is later than this was delayed by more than a busy machine.
+/// A busy machine delays a check by less than this.
 const MAX_DELAY: Duration = Duration::from_secs(10);
 /// How far the clock that counts suspended time may get ahead of the one that does not.
 const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(5);
@@ -18,7 +18,7 @@ const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(5);
 struct Clocks {
     /// Does not count the time during which the machine is suspended.
     monotonic: Duration,
-    /// Counts it. On systems without such a clock, equal to `monotonic`.
+    /// Counts that time too. On systems without such a clock, equal to `monotonic`.
     boottime: Duration,
 }
 

@@ -1,5 +1,5 @@
-//! Tasks and their results. A task makes one call, or reads one range; it touches neither the
-//! journal nor the events.
+//! Tasks and their results. A task makes calls, or reads the source; it touches neither the journal
+//! nor the events.
 
 use std::pin::Pin;
 use std::time::{Duration, Instant};
@@ -20,9 +20,9 @@ pub type BoxTask<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 #[derive(Debug)]
 pub enum TaskResult {
     Upload(i64, UploadResult),
-    /// Of one call about several uploads.
+    /// The results of one call about several uploads.
     Batch(Vec<(i64, UploadResult)>),
-    /// The status of an upload whose hooks are waited for.
+    /// The status of an upload that waits for the backend's hooks.
     Status(i64, Result<Box<UploadStatus>>),
 }
 
@@ -36,7 +36,7 @@ pub enum BatchCall {
 /// The result of a task about an upload.
 #[derive(Debug)]
 pub enum UploadResult {
-    /// Whether the acknowledged parts still have their digests.
+    /// Whether the parts that were hashed again still have their digests.
     Rehashed(Result<bool>),
     /// The status of an upload that was completed before.
     Confirmed(Result<Box<UploadStatus>>),
@@ -44,7 +44,7 @@ pub enum UploadResult {
     /// With the time of the request: the lifetime of signatures in the response counts from it.
     Begun(Instant, Result<BeginResponse>),
     Rejoined(Result<Rejoined>),
-    /// The parts that had to be hashed to check the receipt.
+    /// The receipt, and the digests of the parts that had to be hashed to check it.
     HashedForReceipt(Box<Receipt>, Result<Vec<(PartNumber, Sha256)>>),
     /// The epoch of the renewed lease.
     LeaseRenewed(Result<u64>),
@@ -64,7 +64,7 @@ pub enum PartResult {
 /// The report of the backend about an upload that is continued.
 #[derive(Debug)]
 pub enum Rejoined {
-    /// It takes parts; this process holds the lease.
+    /// It accepts parts; this process holds the lease.
     Running { epoch: u64, stored: Vec<StoredPart> },
     /// It is verified.
     Verified(Box<Receipt>),
@@ -73,7 +73,7 @@ pub enum Rejoined {
 /// The outcome of an abort.
 #[derive(Debug)]
 pub enum AbortOutcome {
-    /// The store has none of it.
+    /// The store has no part of it.
     Aborted,
     /// It was completed before; the object stays.
     Completed(Box<Receipt>),
@@ -81,7 +81,7 @@ pub enum AbortOutcome {
     Pending(Duration),
 }
 
-/// A task that panicked or was aborted by the runtime.
+/// The error of a task that panicked or was aborted by the runtime.
 pub fn task_failed(error: tokio::task::JoinError) -> Error {
     Error::new(Kind::Other, "a task stopped early").with_source(error)
 }

@@ -45,12 +45,12 @@ impl Throttle {
         self.limiter.on_sent(now, since, bytes);
     }
 
-    /// The store or the backend asked for less, in response to a request that began at `since`.
+    /// The store or the backend throttled a request that began at `since`.
     pub fn on_throttled(&mut self, now: Instant, since: Instant) {
         self.limiter.on_throttled(now, since);
     }
 
-    /// A part was sent and not stored. `random` is in 0..1.
+    /// A part was sent, but not stored. `random` is in 0..1.
     pub fn on_failed(&mut self, now: Instant, random: f64) {
         self.budget.on_failed(now, random);
     }
@@ -60,7 +60,7 @@ impl Throttle {
         self.limiter.on_tick(now, is_full);
     }
 
-    /// Connections are new: earlier failures say nothing.
+    /// After connections were replaced: failures of the old ones do not count for the new ones.
     pub fn reset_budget(&mut self) {
         self.budget = RetryBudget::default();
     }

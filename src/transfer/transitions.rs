@@ -1,5 +1,5 @@
-//! The consequences of the result of a task about an upload: records first, then the next call. A
-//! result that leaves the outcome open is answered by asking, never by guessing.
+//! The consequences of the result of a task about an upload: records first, then the next call. If
+//! a result leaves the outcome open, the engine asks the backend; it never guesses.
 //!
 //! Not here: results about single parts (`part_transitions`).
 
@@ -28,7 +28,7 @@ use crate::source::WithMd5;
 
 /// How often a source that is modified while it is hashed is hashed again before completing.
 const MAX_FINAL_CHECKS: u32 = 3;
-/// How long to wait before asking again about an upload that is being completed.
+/// The shortest and the longest wait before asking again about an upload that is being completed.
 const COMPLETION_WAIT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
 impl Engine<'_> {
@@ -94,8 +94,8 @@ impl Engine<'_> {
         }
         match result {
             PartResult::Hashed(number, hashed) => self.on_hashed(upload, number, hashed),
-            PartResult::Signed(numbers, requested, signed) => {
-                self.on_signed(upload, &numbers, requested, signed)
+            PartResult::Signed(numbers, signed_at, signed) => {
+                self.on_signed(upload, &numbers, signed_at, signed)
             }
             PartResult::Put(number, outcome) => self.on_put(upload, number, outcome),
         }
@@ -147,8 +147,7 @@ impl Engine<'_> {
         }
     }
 
-    /// Repeats a failed call later. If the backend no longer has the upload, begins
-    /// another one.
+    /// Repeats a failed call later. If the backend no longer has the upload, begins another one.
     fn on_call_failed(&mut self, upload: &mut ActiveUpload, error: Error) -> Result<Next> {
         if matches!(error.kind(), Kind::NotFound | Kind::Gone) {
             self.emit_upload_retry(upload, &error);
@@ -167,15 +166,15 @@ impl Engine<'_> {
         Ok(Next::Continue)
     }
 
-    /// Reports an error that another way of continuing follows.
+    /// Reports an error after which the upload continues in another way.
     pub(super) fn emit_upload_retry(&mut self, upload: &ActiveUpload, error: &Error) {
         let id = upload.upload.id.clone();
         let event = crate::event::Event::retry(upload.item, id, None, 1, error, Duration::ZERO);
         self.committer.emit(event);
     }
 
-    /// The source is of another version than the parts that were sent. `noticed` is
-    /// when the change was noticed.
+    /// The source has another version than the parts that were sent. `noticed` is when the change
+    /// was noticed.
     pub(super) fn on_source_changed(
         &mut self,
         upload: &mut ActiveUpload,
@@ -183,7 +182,7 @@ impl Engine<'_> {
         noticed: Noticed,
     ) -> Result<Next> {
         let error = self.emit_changed(upload.item, &upload.upload, why);
-        // If the source is as this process opened it, the parts of an earlier version differ.
+        // If the source is as this process opened it, the upload began with an earlier version.
         let is_as_opened = upload
             .source
             .current_version()
@@ -356,7 +355,8 @@ impl Engine<'_> {
                     self.summary.bytes_skipped += upload.plan.size();
                     self.emit_plan(upload);
                 }
-                // If another journal's process completed it, this one has not hashed every part.
+                // If a process with another journal completed it, this one has not hashed every
+                // part.
                 let unhashed: Vec<(PartNumber, ByteRange)> = upload
                     .plan
                     .parts()
@@ -409,7 +409,7 @@ impl Engine<'_> {
         let (to_sign, to_hash): (Vec<_>, Vec<_>) = missing.partition(is_hashed);
         let hashed: u64 = to_sign.iter().map(|number| upload.part_len(*number)).sum();
         upload.hashed_bytes = upload.confirmed_bytes + hashed;
-        // Later, what the store has was sent by this run.
+        // After the first time, the parts that the store has were sent by this run.
         if upload.queue_generation == 0 {
             self.summary.bytes_skipped += upload.confirmed_bytes;
             upload.resumed_bytes = upload.confirmed_bytes;
@@ -450,7 +450,7 @@ impl Engine<'_> {
                      {MAX_FINAL_CHECKS} checks of its content",
                     upload.source.path().display()
                 );
-                let hint = "end the program that modifies or touches it, or put a copy of it";
+                let hint = "stop the program that modifies or touches it, or put a copy of it";
                 return Err(Error::new(Kind::SourceChanged, what).with_hint(hint));
             }
             upload.final_checks += 1;
@@ -461,13 +461,13 @@ impl Engine<'_> {
         self.move_to(upload, Stage::Completing)
     }
 
-    /// The backend has verified the object. The receipt must be of this upload.
+    /// The backend has verified the object. The receipt must be for this upload.
     fn on_receipt(&mut self, upload: &mut ActiveUpload, mut receipt: Receipt) -> Result<Next> {
         self.last_success = Instant::now();
         let checksum = resume::object_checksum(&upload.plan, &upload.parts.to_journal())?;
         resume::check_receipt(&receipt, &upload.plan, &checksum)?;
         if upload.upload.id.as_ref() != Some(&receipt.id) {
-            let what = "the backend's receipt is of another upload";
+            let what = "the backend's receipt is for another upload";
             let hint =
                 "do not use the object; upload the file again with `upload put FILE --force`";
             return Err(Error::new(Kind::Corrupt, what).with_hint(hint));

@@ -20,7 +20,7 @@ const MAX_POLLS: usize = 16;
 /// A verified upload.
 pub struct VerifiedUpload {
     pub item: usize,
-    /// In the journal.
+    /// Its row in the journal.
     pub row: i64,
     pub path: String,
     pub id: UploadId,
@@ -108,8 +108,8 @@ impl Waits {
         polls.collect()
     }
 
-    /// Takes the upload whose poll has ended. It is added again with [`Waits::put_back`] if it goes
-    /// on waiting.
+    /// Takes the upload whose poll has ended. If it still has to wait, the caller adds it again
+    /// with [`Waits::put_back`].
     pub fn take(&mut self, row: i64) -> Option<(usize, Waiting)> {
         let index = self
             .waiting

@@ -34,13 +34,12 @@ use upload_types::wire::{
 };
 use upload_types::{PartNumber, UploadId};
 
-/// Parts that one request signs. Parts that are signed together have to be sent together, before
-/// their URLs expire.
+/// The most parts that one request signs: all of them must be sent before their URLs expire.
 const MAX_PARTS_PER_SIGNING: usize = 32;
-/// Companion has one thread.
+/// Low, because Companion runs on one thread.
 const MAX_CONCURRENT_REQUESTS: usize = 16;
-/// After this many failures of a list or a complete without a reason, other requests find out the
-/// reason.
+/// After this many requests to list or to complete have failed without a reason, other requests
+/// look for the reason.
 const UNEXPLAINED_FAILURES: u32 = 3;
 
 /// A Companion. Clones share its uploads and cookies.
@@ -106,7 +105,7 @@ impl Companion {
         serde_json::to_string(&*saved).ok()
     }
 
-    /// Ignores a state that cannot be read: then requests about its upload fail.
+    /// Ignores a state that cannot be read: requests about its upload will fail.
     pub fn restore_state(&self, id: &UploadId, state: &str, receipt: Option<&Receipt>) {
         if let Ok(saved) = serde_json::from_str(state) {
             self.shared.uploads.restore(id, saved, receipt.is_some());
@@ -183,7 +182,7 @@ impl Companion {
         })
     }
 
-    /// The status in the journal. Companion has none.
+    /// The status according to the journal. Companion does not report one.
     pub fn status(&self, id: &UploadId) -> Result<UploadStatus> {
         let KnownUpload {
             saved, is_finished, ..
@@ -397,8 +396,8 @@ impl Companion {
         self.shared
             .uploads
             .update(id, |upload| upload.failed_completes += 1);
-        // The caller lists the parts after a mismatch. The list shows if an earlier request has
-        // completed the upload and its response was lost.
+        // The caller lists the parts after a mismatch. The list shows whether an earlier request
+        // has completed the upload and its response was lost.
         let failures = upload.failed_completes + 1;
         if !upload.is_unlistable && failures.is_multiple_of(UNEXPLAINED_FAILURES) {
             Error::new(Kind::PartsMismatch, failure.error.to_string())
@@ -435,7 +434,7 @@ impl Companion {
         Err(Error::new(Kind::Unconfirmed, what).with_hint(hint))
     }
 
-    /// Sends a part. An `ETag` in the form of an MD5 must be that of the part.
+    /// Sends a part. An `ETag` in the form of an MD5 must be the MD5 of the part.
     pub async fn put(&self, part: PartUpload) -> Result<PutOutcome> {
         let md5 = part.signed.headers.get("content-md5");
         let md5 = md5.and_then(|md5| md5.parse().ok());

@@ -1,5 +1,5 @@
-//! The cookies of one Companion, kept until this process ends and never on disk. Without them,
-//! Companion would begin a session for each request. Pure.
+//! The cookies of one Companion, kept in memory until this process ends, and never on disk. Without
+//! them, Companion would begin a session for each request. Pure.
 //!
 //! reqwest's `cookie::Jar` cannot replace this file: reqwest ignores it for requests that carry a
 //! cookie of the user (`--header "cookie: …"`), so each of them would begin a session. The jar also
@@ -28,7 +28,7 @@ impl std::fmt::Debug for Cookies {
 }
 
 impl Cookies {
-    /// Adds and removes the cookies of a response.
+    /// Adds and removes cookies, as a response demands.
     pub fn update(&mut self, headers: &HeaderMap) {
         for cookie in headers
             .get_all(SET_COOKIE)
@@ -45,7 +45,7 @@ impl Cookies {
                 attribute.trim().eq_ignore_ascii_case("max-age")
                     && value.trim().parse::<i64>().is_ok_and(|age| age <= 0)
             };
-            // A removal by `Expires` alone has an empty value too.
+            // A server that removes a cookie by `Expires` alone also sends an empty value.
             if value.is_empty() || fields.any(is_removal) {
                 self.0.remove(name);
             } else if !name.is_empty()

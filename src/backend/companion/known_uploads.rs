@@ -41,13 +41,13 @@ impl KnownUpload {
 }
 
 impl KnownUploads {
-    /// Adds an upload that has begun. Replaces an earlier one of the same id: its response was
-    /// lost.
+    /// Adds an upload that has begun. Replaces an earlier upload with the same id, whose response
+    /// was lost.
     pub fn add_begun(&self, id: &UploadId, saved: SavedUpload) {
         lock(&self.0).insert(id.clone(), KnownUpload::new(saved, false));
     }
 
-    /// Adds an upload of the journal, unless it is known.
+    /// Adds an upload from the journal, unless it is known.
     pub fn restore(&self, id: &UploadId, saved: SavedUpload, is_finished: bool) {
         lock(&self.0)
             .entry(id.clone())

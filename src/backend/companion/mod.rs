@@ -1,6 +1,6 @@
 //! An Uppy Companion as a backend: its S3 routes, versions 4 to 7.
 //!
-//! A Companion signs and records nothing. The journal keeps the state of an upload in its place
+//! A Companion signs URLs, but records no uploads. The journal keeps the state of an upload instead
 //! ([`Companion::opaque_state`], [`Companion::restore_state`]).
 //!
 //! Every file becomes a multipart upload: a small file has a single part, an empty file a single

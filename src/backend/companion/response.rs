@@ -1,8 +1,8 @@
 //! The meaning of a response of a Companion: of versions 4 to 7, and of other servers with the same
 //! routes. Pure.
 //!
-//! For every failure of the store, Companion sends status 500, in production without a reason. So a
-//! failure is either explained by a reason, or it may have any cause.
+//! For every failure of the store, Companion sends status 500, in production without a reason. A
+//! failure without a reason may have any cause.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -21,7 +21,7 @@ use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::StoredPart;
 use upload_types::{ETag, Key, PartNumber, SignedUrl};
 
-/// The lifetime of a URL that states none.
+/// The assumed lifetime of a URL that does not state one.
 pub const DEFAULT_URL_LIFETIME_SECS: u64 = 300;
 /// The longest id of a multipart upload, and the longest location of an object.
 const MAX_TEXT_BYTES: usize = 2048;
@@ -32,16 +32,16 @@ const ADDRESS_HINT: &str = "check the address of the backend, including the path
 const CORRUPT_HINT: &str =
     "run the command again; if it fails again, run `upload abort ID`, and then `upload put FILE`";
 
-/// A response without a status of success.
+/// A response without a success status.
 #[derive(Debug)]
 pub struct Failure {
     pub error: Error,
-    /// True if the response contains a reason, which decided the kind of the error.
+    /// True if the response contains a reason, which determines the kind of the error.
     pub is_explained: bool,
 }
 
-/// The body of a failure: in the form of Companion, of AWS's library with the code of the store, or
-/// of our gateway.
+/// The body of a failure, in the form of Companion, of AWS's library (with the error code of the
+/// store), or of our gateway.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ErrorBody {
@@ -55,7 +55,7 @@ impl ErrorBody {
         serde_json::from_slice(&response.body).unwrap_or_default()
     }
 
-    /// The code of the store.
+    /// The error code of the store.
     fn store_code(&self) -> Option<&str> {
         let in_error = ["Code", "name"]
             .iter()
@@ -66,7 +66,7 @@ impl ErrorBody {
             .filter(|code| !matches!(*code, "" | "Error" | "TypeError"))
     }
 
-    /// The status of the store.
+    /// The HTTP status that the store sent to the Companion.
     fn store_status(&self) -> Option<u64> {
         self.error.get("$metadata")?.get("httpStatusCode")?.as_u64()
     }
@@ -128,7 +128,7 @@ pub fn failure(response: &Response) -> Failure {
                     Kind::NotAcceptable,
                     "the backend does not accept the request",
                 )
-                .with_hint("name what the backend accepts: `upload put FILE --name NAME --content-type TYPE`")
+                .with_hint("choose a name and a content type that the backend accepts: `upload put FILE --name NAME --content-type TYPE`")
             } else {
                 new_error(Kind::Incompatible, "the backend rejected the request")
                     .with_hint(ADDRESS_HINT)
@@ -167,7 +167,7 @@ fn store_kind(body: &ErrorBody) -> Option<Kind> {
     Some(kind)
 }
 
-/// Returns `None` for errors that a repetition may solve.
+/// Returns `None` for errors that a retry may solve.
 fn store_hint(kind: Kind, code: Option<&str>) -> Option<&'static str> {
     Some(match (kind, code.unwrap_or_default()) {
         (Kind::Gone, _) => "run `upload put FILE` to begin a new upload",
@@ -176,11 +176,11 @@ fn store_hint(kind: Kind, code: Option<&str>) -> Option<&'static str> {
             "run `upload abort ID`, and then `upload put FILE --part-size SIZE` with another size"
         }
         (Kind::NotAcceptable, "KeyTooLongError") => {
-            "name the object shorter: `upload put FILE --name NAME`"
+            "choose a shorter name: `upload put FILE --name NAME`"
         }
         (Kind::NotAcceptable, "MetadataTooLarge") => "run `upload put FILE` with less metadata",
         (Kind::NotAcceptable, _) => {
-            "name what the store accepts: `upload put FILE --name NAME --content-type TYPE`"
+            "choose a name and a content type that the store accepts: `upload put FILE --name NAME --content-type TYPE`"
         }
         (Kind::Unauthorized, _) => {
             "ask the operator of the Companion to check its storage credentials and the policy of \
@@ -191,7 +191,7 @@ fn store_hint(kind: Kind, code: Option<&str>) -> Option<&'static str> {
 }
 
 fn not_a_companion(status: u16) -> Error {
-    let what = format!("the response is not that of a Companion (HTTP {status})");
+    let what = format!("the response is not from a Companion (HTTP {status})");
     Error::new(Kind::UnexpectedServer, what).with_hint(NETWORK_LOGIN_HINT)
 }
 
@@ -200,8 +200,8 @@ fn no_companion_routes(status: u16) -> Error {
     Error::new(Kind::Incompatible, what).with_hint(ADDRESS_HINT)
 }
 
-/// Checks that the response to a request for part 0 is that of a Companion with a store, which does
-/// not sign it.
+/// Checks that the response to a request to sign part 0 is that of a Companion with a store, which
+/// rejects such a request.
 pub fn check_companion(response: &Response) -> Result<()> {
     let (status, body) = (response.status, ErrorBody::of(response));
     let is_rejection = matches!(status, 400 | 404 | 422) && body.error.is_string();
@@ -251,7 +251,7 @@ pub struct Signature {
 }
 
 impl Signature {
-    /// The lifetime is the shorter one of `expires`, in seconds, and that in the URL.
+    /// The lifetime is the shorter one of `expires`, in seconds, and the one in the URL.
     fn new(url: String, expires: Option<f64>) -> Result<Self> {
         let parsed = Url::parse(&url).map_err(|_| unreadable_response())?;
         let in_url = parsed
@@ -348,8 +348,8 @@ pub fn parse_parts(response: &Response, upload: &SavedUpload) -> Result<Vec<Stor
     Ok(stored.collect::<BTreeMap<_, _>>().into_values().collect())
 }
 
-/// The location and the `ETag` of a completed object. If the response has no `ETag`, it is
-/// `composite`, that of the sent parts.
+/// The location and the `ETag` of a completed object. If the response has no `ETag`, returns
+/// `composite`, the one computed from the sent parts.
 pub fn parse_completed(
     response: &Response,
     upload: &SavedUpload,
@@ -369,7 +369,7 @@ pub fn parse_completed(
         return Err(unreadable_response());
     }
     if completed.key.is_some_and(|key| key != upload.key.as_str()) {
-        return corrupt("the backend has completed another object than that of the upload");
+        return corrupt("the backend has completed another object than the one of this upload");
     }
     let is_composite = |etag: &ETag| {
         etag.as_str()
@@ -430,7 +430,7 @@ pub fn signs_checksum_of_empty_body(url: &SignedUrl) -> bool {
         .contains("x-amz-checksum-crc32=aaaaaa")
 }
 
-/// Parses the JSON of a response of success.
+/// Parses the JSON of a response with a success status.
 fn parse_success<T: DeserializeOwned>(response: &Response) -> Result<T> {
     if !response.is_success() {
         return Err(failure(response).error);

@@ -59,7 +59,7 @@ fn assert_failure(response: &Response, kind: Kind, reason: Reason) {
     let is_explained = reason == Reason::Given;
     assert_eq!(failure.error.kind(), kind, "{response:?}");
     assert_eq!(failure.is_explained, is_explained, "{response:?}");
-    // An error that a repetition may solve needs no hint: the engine adds it.
+    // An error that a retry may solve needs no hint: the engine adds it.
     let is_repeated = matches!(
         kind,
         Kind::Temporary | Kind::Throttled(_) | Kind::PartsMismatch

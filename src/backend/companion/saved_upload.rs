@@ -55,7 +55,7 @@ impl SavedUpload {
 }
 
 /// The `ETag` of an object at S3: the MD5 of the MD5s of its parts, and their number. Returns
-/// `None` if the `ETag` of a part is no MD5.
+/// `None` if the `ETag` of a part is not an MD5.
 pub fn composite_etag<'a>(parts: impl IntoIterator<Item = &'a ETag>) -> Option<ETag> {
     let (mut hasher, mut count) = (Md5::new(), 0_u32);
     for part in parts {

@@ -99,7 +99,7 @@ impl Gateway {
             || response.complete.len() != request.complete.len()
         {
             return Err(protocol_error(
-                "the backend sent responses to other requests than the batch holds",
+                "the backend did not send one response for each request of a batch",
             ));
         }
         let begun = response.begin.into_iter().map(|outcome| {
@@ -252,7 +252,7 @@ impl Gateway {
         self.call(method, path, body, headers).await?.json()
     }
 
-    /// Returns a response with a status of success.
+    /// Sends a request. A response without a success status is an error.
     async fn call(
         &self,
         method: Method,
@@ -279,7 +279,7 @@ fn batch_result<T>(outcome: BatchOutcome<T>) -> Result<(T, Option<Duration>)> {
             Ok((response, retry_after))
         }
         BatchBody::Response(_) => Err(protocol_error(
-            "the backend sent a response of success with a status of failure in a batch",
+            "in a batch, the backend sent a failure status with a success response",
         )),
         BatchBody::Problem(problem) => Err(problem_error(outcome.status, &problem, retry_after)),
     }

@@ -1,4 +1,4 @@
-//! The error that a response of a gateway stands for. Pure.
+//! The errors for failure responses of a gateway. Pure.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use upload_types::wire::{Code, Problem};
 const TOKEN_HINT: &str = "check the token (--token-file FILE or UPLOAD_TOKEN), or ask the operator of the backend what \
      it permits";
 
-/// The error of a response without a status of success.
+/// The error of a response without a success status.
 pub fn gateway_error(response: &Response) -> Error {
     let (status, retry_after) = (response.status, response.retry_after());
     if response.is_from_gateway()
@@ -41,9 +41,9 @@ pub fn gateway_error(response: &Response) -> Error {
     }
 }
 
-/// The error of a response of another server than a gateway.
+/// The error of a response that is not from a gateway.
 pub fn not_a_gateway(status: u16) -> Error {
-    let what = format!("the response is not that of a gateway (HTTP {status})");
+    let what = format!("the response is not from a gateway (HTTP {status})");
     Error::new(Kind::UnexpectedServer, what).with_hint(NETWORK_LOGIN_HINT)
 }
 
@@ -81,7 +81,7 @@ fn problem_kind(status: u16, code: Option<Code>, retry_after: Option<Duration>) 
         Some(Code::StoreUnavailable | Code::Unavailable) => {
             backend_unavailable(status, retry_after).kind()
         }
-        // The code of a newer gateway: the status decides.
+        // An unknown code, perhaps of a newer gateway: the status decides.
         None if status == 401 || status == 403 => Kind::Unauthorized,
         None if status == 426 => Kind::Incompatible,
         None if status == 429 || status >= 500 => backend_unavailable(status, retry_after).kind(),
@@ -89,15 +89,15 @@ fn problem_kind(status: u16, code: Option<Code>, retry_after: Option<Duration>) 
     }
 }
 
-/// Returns `None` for errors that a repetition may solve.
+/// Returns `None` for errors that a retry may solve.
 fn hint_for(kind: Kind, code: Option<Code>) -> Option<&'static str> {
     Some(match (kind, code) {
         (Kind::Unauthorized, _) => TOKEN_HINT,
         (Kind::NotAcceptable, Some(Code::TypeNotAllowed)) => {
-            "name a content type that the backend accepts: `upload put FILE --content-type TYPE`"
+            "choose a content type that the backend accepts: `upload put FILE --content-type TYPE`"
         }
         (Kind::NotAcceptable, Some(Code::NameInvalid)) => {
-            "name the object: `upload put FILE --name NAME`"
+            "choose a name that the backend accepts: `upload put FILE --name NAME`"
         }
         (Kind::NotAcceptable, Some(Code::QuotaExceeded)) => {
             "ask the operator of the backend for a larger quota"

@@ -1,4 +1,4 @@
-//! Responses of gateways, and of servers in their place.
+//! Responses of gateways, and of other servers that respond instead.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ fn response(status: u16, headers: &[(&str, &str)], body: &str) -> Response {
     }
 }
 
-/// An error that a repetition may solve needs no hint: the engine adds it.
+/// An error that a retry may solve needs no hint: the engine adds it.
 #[track_caller]
 fn assert_hint(error: &Error) {
     let is_repeated = matches!(

@@ -1,4 +1,4 @@
-//! A pool of read buffers. The kernel would have to clear the memory of new buffers.
+//! A pool of read buffers, because the kernel would have to clear the memory of new ones.
 
 use std::sync::{Arc, Mutex};
 

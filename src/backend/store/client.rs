@@ -26,15 +26,15 @@ use upload_types::sync::lock;
 use upload_types::wire::SignedPut;
 use upload_types::{Md5, SignedUrl};
 
-/// The most bytes that are read of a store's response to a part, or of an error.
+/// The largest response to a part, and the largest error, that is read from a store.
 const MAX_RESPONSE_BYTES: usize = 64 << 10;
 
 /// The stores of one backend. Clones share connections and known stores.
 #[derive(Debug, Clone)]
 pub struct StoreClient {
     connections: Connections,
-    /// The stores that parts may go to, in the form of [`authority`]. While it is empty, the first
-    /// part decides.
+    /// The stores that parts may go to, in the form of [`authority`]. While it is empty, every
+    /// store is permitted, and the first one is added.
     known_stores: Arc<Mutex<Vec<String>>>,
     buffers: BufferPool,
 }
@@ -139,7 +139,7 @@ impl StoreClient {
         Ok(ObjectReader { response, timeouts })
     }
 
-    /// Checks the presigned URL of a part. The first store becomes the known one.
+    /// Checks the presigned URL of a part, and adds its store to the known ones.
     pub(super) fn check_part_url(&self, url: &SignedUrl) -> Result<Url> {
         let mut known_stores = lock(&self.known_stores);
         let url = self.policy(&known_stores).check(url.expose())?;
@@ -183,7 +183,8 @@ impl ObjectReader {
     }
 }
 
-/// The signed headers of a part, except those that the connection writes.
+/// The headers of the request for a part: its length, and the signed ones except `host`, which the
+/// connection writes.
 fn part_headers(signed: &SignedPut, len: u64) -> Result<HeaderMap> {
     let unusable = |what: String| Error::new(Kind::Incompatible, what).with_hint(VERSIONS_HINT);
     if signed.method != "PUT" {

@@ -1,4 +1,4 @@
-//! Parts that are sent to a listener in place of a store, and failures of such a store.
+//! Parts that are sent to a listener instead of a store, and failures of such a store.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -25,7 +25,7 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\nETag: \"e\"\r\nContent-Length: 0\r\n\r\n"
 /// The first byte of the file is in no part, so that reads at a wrong offset are noticed.
 const PART_START: u64 = 1;
 
-/// A client, a file, and the listener that stands for the store.
+/// A client, a file, and the listener that acts as the store.
 struct TestBench {
     store: StoreClient,
     listener: TcpListener,
@@ -109,7 +109,7 @@ impl TestBench {
     }
 }
 
-/// `localhost` stands for a public name that resolves to an address of this machine.
+/// `localhost` is used instead of a public name that resolves to an address of this machine.
 #[tokio::test]
 async fn store_name_that_resolves_to_loopback_is_not_connected_to() {
     let options = Options {

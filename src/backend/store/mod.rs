@@ -1,4 +1,4 @@
-//! The store that presigned URLs name: parts go to it, objects come from it.
+//! The store that presigned URLs name: parts are sent to it, and objects are read from it.
 
 mod buffer_pool;
 mod client;

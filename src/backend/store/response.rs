@@ -1,7 +1,7 @@
 //! The meaning of a response of the store: the outcome of a part, or an error. Pure.
 //!
 //! Nothing in a response is trusted. A part counts as stored only if the response has every sign of
-//! success. The code of an error decides before its status.
+//! success. The code of an error has precedence over its status.
 
 use quick_xml::de::from_str;
 use reqwest::header::ETAG;
@@ -22,7 +22,7 @@ pub enum PutOutcome {
     ObjectExists,
 }
 
-/// The presigned URL of a request at the time at which the request was sent.
+/// Whether the presigned URL of a request was valid when the request was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UrlLifetime {
     Valid,
@@ -31,12 +31,13 @@ pub enum UrlLifetime {
 
 /// The outcome of a part.
 ///
-/// It is stored only if the response has a status of success, one `ETag`, no body, and no checksum
+/// It is stored only if the response has a success status, one `ETag`, no body, and no checksum
 /// other than `sha256`. With `md5`, an `ETag` that has the form of an MD5 must equal it, except for
-/// objects that are encrypted with a key of the customer: their `ETag` is no MD5.
+/// objects that are encrypted with a key of the customer: their `ETag` is not an MD5.
 ///
 /// # Errors
-/// The kind by the content of the response, as [`store_error`].
+/// [`Kind::MissingEtag`] without exactly one `ETag`, [`Kind::Corrupt`] if the checksum or the MD5
+/// differs, otherwise as [`store_error`].
 pub fn put_outcome(
     response: &Response,
     sha256: &Sha256,
@@ -60,7 +61,7 @@ pub fn put_outcome(
     let Ok([Some(etag)]) = <[_; 1]>::try_from(etags) else {
         let what = "the store accepted a part without an ETag";
         return Err(Error::new(Kind::MissingEtag, what).with_hint(
-            "ask the operator of the store to return the ETag; a proxy before it may remove it",
+            "ask the operator of the store to return the ETag; a proxy in front of the store may remove it",
         ));
     };
     let corrupt = |what| Err(Error::new(Kind::Corrupt, what).with_hint(CORRUPT_HINT));
@@ -91,7 +92,7 @@ fn is_md5(response: &Response, etag: &ETag) -> bool {
     is_hexadecimal && encryption == "AES256" && !has_customer_key
 }
 
-/// An error document of S3. Its message may repeat the signature, so no text shows it.
+/// An error document of S3. Its message may contain the signature, so it is never shown.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct S3Error {
@@ -99,8 +100,8 @@ struct S3Error {
     message: String,
 }
 
-/// The error that a response of a store stands for. Stores report an expired URL in different ways:
-/// `lifetime` decides.
+/// The error of a response of a store. Stores report an expired URL in different ways, so
+/// `lifetime` is considered too.
 pub fn store_error(response: &Response, lifetime: UrlLifetime) -> Error {
     let status = response.status;
     let error: S3Error = from_str(&response.text()).unwrap_or_default();
@@ -116,7 +117,7 @@ pub fn store_error(response: &Response, lifetime: UrlLifetime) -> Error {
     }
     let kind = kind_of(response, &error, lifetime);
     let what = if kind == Kind::UnexpectedServer {
-        format!("the response is not that of a store (HTTP {status})")
+        format!("the response is not from a store (HTTP {status})")
     } else if error.code.is_empty() {
         format!("the store rejected the request (HTTP {status})")
     } else {
@@ -166,7 +167,7 @@ fn kind_of(response: &Response, error: &S3Error, lifetime: UrlLifetime) -> Kind 
     }
 }
 
-/// Returns `None` for errors that a repetition may solve.
+/// Returns `None` for errors that a retry may solve.
 fn hint_for(kind: Kind) -> Option<&'static str> {
     Some(match kind {
         Kind::Corrupt => CORRUPT_HINT,
@@ -187,7 +188,7 @@ fn hint_for(kind: Kind) -> Option<&'static str> {
         }
         Kind::UnexpectedServer => {
             "log in to the network if it requires a login: a captive portal or a proxy may \
-             respond in place of the store"
+             respond instead of the store"
         }
         Kind::Incompatible => {
             "ask the operator of the backend to check that the store supports its presigned URLs"

@@ -1,4 +1,4 @@
-//! Responses of stores, and of servers in their place.
+//! Responses of stores, and of other servers that respond instead.
 
 use reqwest::header::{HeaderName, HeaderValue};
 
@@ -62,14 +62,14 @@ fn code_of_an_error_decides_before_its_status() {
         (400, "EntityTooLarge", "", Kind::Incompatible),
         (301, "PermanentRedirect", "", Kind::WrongEndpoint),
         (307, "TemporaryRedirect", "", Kind::WrongEndpoint),
-        // An error behind a status of success.
+        // An error with a success status.
         (200, "InternalError", "", Kind::Temporary),
         (200, "SlowDown", "", Kind::Throttled(None)),
         (200, "AccessDenied", "Access Denied", Kind::Unauthorized),
     ] {
         let error = store_error(&s3_error(status, code, message), UrlLifetime::Valid);
         assert_eq!(error.kind(), kind, "{status} {code} {message}");
-        // An error that a repetition may solve needs no hint: the engine adds it.
+        // An error that a retry may solve needs no hint: the engine adds it.
         let is_repeated = matches!(
             kind,
             Kind::Temporary | Kind::Throttled(_) | Kind::UrlExpired
