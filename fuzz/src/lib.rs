@@ -8,7 +8,7 @@ mod targets;
 
 pub use targets::*;
 
-/// The program of a target: for the fuzzer or, without it, for the files of its command line.
+/// The program of a target: for the fuzzer or, without it, for the files that its arguments name.
 #[macro_export]
 macro_rules! target {
     ($name:ident) => {

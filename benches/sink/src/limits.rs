@@ -17,7 +17,7 @@ pub struct Limits {
     total: Option<(u64, Mutex<Clock>)>,
     /// The time before each response.
     pub delay: Duration,
-    /// The requests in progress beyond which the response is 503.
+    /// The number of requests in progress above which the response is 503.
     pub at_once: Option<u64>,
     /// Requests per second.
     requests: Option<(u64, Mutex<Clock>)>,

@@ -84,7 +84,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     });
     for stream in listener.incoming() {
         let (stream, sink) = (stream?, Arc::clone(&sink));
-        // Errors of a connection are the client's to report.
+        // The client reports the errors of its connection.
         thread::Builder::new()
             .stack_size(THREAD_STACK_BYTES)
             .spawn(move || connection::serve(stream, &sink))?;

@@ -241,7 +241,7 @@ fn list_parts(upload: &Upload, request: &Request<'_>) -> Response {
     Response::xml("ListPartsResult", &inner)
 }
 
-/// Lists by prefix; the gateway passes a key of its own.
+/// Lists by prefix. The gateway's keys need no decoding, except for slashes.
 fn list_uploads(stored: &Stored, request: &Request<'_>) -> Response {
     let prefix = request
         .query("prefix")

@@ -95,7 +95,7 @@ fn generate() -> String {
     format!("AK{access_key}\n{secret}\n")
 }
 
-/// 256 random bits of the system's generator, by way of UUIDs (122 random bits each).
+/// 256 random bits from the system's generator, taken from UUIDs (122 random bits each).
 fn random_bytes() -> [u8; 32] {
     let mut hasher = Sha256::new();
     for _ in 0..4 {

@@ -35,7 +35,7 @@ pub struct BodyHeaders {
 }
 
 impl BodyHeaders {
-    /// For a body without expectations, such as a copy or the file of a form.
+    /// For a body without such headers, such as a copy or the file of a form.
     pub fn none() -> Self {
         Self::default()
     }
@@ -90,7 +90,8 @@ impl BodyHeaders {
         self.trailing.contains(&name) || self.checksums.iter().any(|(other, _)| *other == name)
     }
 
-    /// All checksums, including those that followed the body. Must be called after its end.
+    /// All checksums, including those that followed the body. Must be called after the end of the
+    /// body.
     ///
     /// # Errors
     /// `InvalidRequest` if an announced checksum did not follow.

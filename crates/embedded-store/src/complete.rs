@@ -1,5 +1,5 @@
-//! Decides the result of a `CompleteMultipartUpload`. Pure: rows and the request in, a decision
-//! out.
+//! Decides the result of a `CompleteMultipartUpload`. Pure: a function from rows and the request to
+//! a decision.
 //!
 //! Not here: the transaction, in [`crate::multipart`].
 
@@ -15,7 +15,7 @@ use crate::manifest::{Object, Part, Upload};
 /// The smallest size of a part except the last.
 const MIN_PART_BYTES: u64 = 5 << 20;
 
-/// The request, checked as far as no row is needed.
+/// The request, checked as far as possible without rows.
 #[derive(Debug)]
 pub struct CompleteRequest {
     pub upload_id: String,
@@ -50,7 +50,7 @@ pub enum CompleteDecision {
 impl CompleteRequest {
     /// # Errors
     /// `NotImplemented` and `InvalidRequest` for conditions and checksums that the store does not
-    /// have.
+    /// support.
     pub fn from_input(input: CompleteMultipartUploadInput) -> S3Result<Self> {
         let if_absent = is_if_absent(input.if_match.as_ref(), input.if_none_match.as_ref())?;
         check_composite(input.checksum_type.as_ref())?;
@@ -164,7 +164,7 @@ pub fn check_composite(checksum_type: Option<&ChecksumType>) -> S3Result<()> {
     }
 }
 
-/// The object that the listed parts make.
+/// The object that consists of the listed parts.
 #[derive(Debug, PartialEq, Eq)]
 struct Assembled {
     size: u64,

@@ -6,7 +6,7 @@
 //! # Invariants
 //!
 //! - Only one process has the directory open; it holds the lock until the last part file is closed.
-//! - A part file counts once a committed row names it. It is durable before that row.
+//! - A part file is valid once a committed row names it. It is durable before that row.
 //! - A part file is removed after the commit that deletes its row, once no reader holds it.
 //! - Files that no row names after a crash are kept for seven days in `lost`.
 //! - A body that is incomplete or not as announced leaves neither a row nor a file.
@@ -43,12 +43,12 @@
 //! | gone, replaced | none | |
 //!
 //! Each transition is one transaction. An object keeps the id of its upload, so that the same
-//! complete can be repeated. The states of part files are in `part_files`: a file counts once a
+//! complete can be repeated. The states of part files are in `part_files`: a file is valid once a
 //! committed row names it, and is removed after the commit that deletes the row.
 //!
 //! # Files
 //!
-//! From the bottom up; each imports those above it only.
+//! The lowest layer is first: each file imports only those above it in the table.
 //!
 //! | file | |
 //! |---|---|

@@ -30,7 +30,7 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~')
     .remove(b'/');
 
-/// Percent-encodes a key for a URL; slashes stay.
+/// Percent-encodes a key for a URL; slashes are kept.
 pub fn url_encode(key: &str) -> String {
     utf8_percent_encode(key, ENCODED).to_string()
 }
@@ -49,7 +49,7 @@ pub fn encode_key(key: &str, encoding: Option<&EncodingType>) -> String {
 /// `InvalidArgument` for a negative one.
 pub fn page_size(requested: Option<i32>) -> S3Result<usize> {
     usize::try_from(requested.unwrap_or(MAX_PAGE_SIZE).min(MAX_PAGE_SIZE))
-        .map_err(|_| s3_error!(InvalidArgument, "A page cannot be negative"))
+        .map_err(|_| s3_error!(InvalidArgument, "The size of a page cannot be negative"))
 }
 
 impl Store {
@@ -136,7 +136,7 @@ impl Store {
     }
 }
 
-/// A page of objects, and of common prefixes that stand for the objects below them.
+/// A page of objects, and of common prefixes that represent the objects below them.
 struct Page {
     max_keys: usize,
     objects: Vec<Object>,
@@ -224,7 +224,7 @@ impl Page {
     }
 }
 
-/// The common prefix that stands for a key: up to the first delimiter after `prefix`. Returns
+/// The common prefix that represents a key: up to the first delimiter after `prefix`. Returns
 /// `None` if the listing contains the key itself.
 fn common_prefix<'k>(key: &'k str, prefix: &str, delimiter: Option<&str>) -> Option<&'k str> {
     let delimiter = delimiter.filter(|delimiter| !delimiter.is_empty())?;
@@ -232,8 +232,8 @@ fn common_prefix<'k>(key: &'k str, prefix: &str, delimiter: Option<&str>) -> Opt
     key.get(..prefix.len() + rest.find(delimiter)? + delimiter.len())
 }
 
-/// The position after which to continue behind `key`, which is below `common`: after all keys below
-/// `common` in one step, except keys that continue with the last of all characters.
+/// The position from which to continue after `key`, which is below `common`. It skips all keys
+/// below `common` in one step, except keys that continue with the last Unicode character.
 fn end_of_prefix(key: &str, common: &str) -> String {
     format!("{common}{}", char::MAX).max(key.to_owned())
 }

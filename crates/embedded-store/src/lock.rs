@@ -1,7 +1,7 @@
 //! The lock that limits a store to one process: a locked file that holds the process id. The file
 //! is empty if the store was closed properly.
 //!
-//! Not here: the repair after an unclean end, in [`crate::manifest`].
+//! Not here: the repair after an unclean shutdown, in [`crate::manifest`].
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _};
@@ -68,7 +68,7 @@ impl StoreLock {
         crash::point("store.lock.acquired");
         let after_crash = file.metadata().map_err(unusable)?.len() > 0;
         let line = format!("{}\n", std::process::id());
-        // The file is never empty in between: a process that is killed here counts as killed, too.
+        // The file is never empty in between, so that a kill at this point is also detected.
         file.write_all_at(line.as_bytes(), 0)
             .and_then(|()| file.set_len(line.len() as u64))
             .map_err(unusable)?;

@@ -1,6 +1,6 @@
 //! Multipart uploads: create, send and copy parts, list, complete, abort.
 //!
-//! Not here: the bytes of a part, in [`crate::receive_body`]; the decision of a complete, in
+//! Not here: the bytes of a part, in [`crate::receive_body`]; the decision about a complete, in
 //! [`crate::complete`].
 
 use futures_util::StreamExt as _;
@@ -130,7 +130,7 @@ impl Store {
             if_modified_since: input.copy_source_if_modified_since,
             if_unmodified_since: input.copy_source_if_unmodified_since,
         };
-        // For a copy, S3 has this error for every condition.
+        // For a copy, S3 returns this error for every condition.
         conditions
             .check(&source.object.etag, &whole_second(source.object.created_ms))
             .map_err(|_| s3_error!(PreconditionFailed))?;
@@ -172,7 +172,7 @@ impl Store {
             .await
     }
 
-    /// Makes a received body a part, if the upload is still open.
+    /// Records a received body as a part, if the upload is still open.
     async fn store_part(
         &self,
         upload_id: String,
@@ -291,7 +291,7 @@ impl Store {
         })
     }
 
-    /// Changes rows only; the files of the parts stay in place. Repeating a successful complete
+    /// Changes rows only; the files of the parts are not moved. Repeating a successful complete
     /// returns the same response.
     pub async fn complete_multipart_upload(
         &self,
@@ -342,7 +342,7 @@ fn open_upload(queries: &Queries, id: &str, key: &str) -> Result<Upload, StoreEr
     upload.ok_or_else(|| s3_error!(NoSuchUpload).into())
 }
 
-/// Completes an upload in one transaction. Returns the object, also if the upload was completed
+/// Completes an upload in one transaction. Returns the object, even if the upload was completed
 /// before.
 fn complete(changes: &mut Changes, request: &CompleteRequest) -> Result<Object, StoreError> {
     let rows = CompleteRows {
@@ -384,7 +384,7 @@ fn check_part_number(number: i32) -> S3Result<i32> {
     }
 }
 
-/// Truncates the rows of a query for one row more than a page. Returns true if there is a next
+/// Truncates rows to a page; the query requested one row more. Returns true if there is a next
 /// page.
 fn truncate<T>(rows: &mut Vec<T>, page_size: usize) -> bool {
     let is_truncated = page_size > 0 && rows.len() > page_size;

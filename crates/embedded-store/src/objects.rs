@@ -41,7 +41,7 @@ enum IfExists {
     RejectOther,
 }
 
-/// An object with its files, readable even while it is replaced or deleted.
+/// An object with its files, which stay readable if the object is replaced or deleted.
 pub struct ReadableObject {
     pub object: Object,
     files: Vec<(FileName, u64)>,
@@ -113,7 +113,7 @@ impl Store {
     /// Stores the file of a form. s3s has checked its policy. Returns its ETag and its path on this
     /// host.
     ///
-    /// An existing object stays: a form permits one object, also if it is posted repeatedly.
+    /// An existing object is kept: a form permits one object, even if it is posted repeatedly.
     /// Posting the same bytes again succeeds.
     pub async fn post_object(
         &self,
@@ -131,7 +131,7 @@ impl Store {
         Ok((strong(&etag), path))
     }
 
-    /// Makes a received body an object of one part. Returns its ETag.
+    /// Records a received body as an object of one part. Returns its ETag.
     async fn create_object(
         &self,
         key: String,

@@ -18,8 +18,8 @@ use crate::bucket::{BUCKET, REGION, check_bucket};
 use crate::store::Store;
 use crate::time::timestamp;
 
-/// Implements each operation by the method of [`Store`] with the same name, which takes the input,
-/// or with `whole` the request. The block at the end has the other operations.
+/// Implements each operation by the method of [`Store`] with the same name, which takes the input
+/// or, with `whole`, the whole request. The block at the end contains the other operations.
 macro_rules! operations {
     ($($name:ident($input:ident) -> $output:ident $($whole:ident)?;)* {$($other:tt)*}) => {
         #[async_trait::async_trait]

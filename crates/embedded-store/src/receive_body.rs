@@ -21,7 +21,7 @@ use crate::body_headers::{BodyHeaders, CRC32, CRC32C, CRC64NVME, Checksums, SHA1
 use crate::error::StoreError;
 use crate::part_files::{Draft, NewPartFile, PartFiles};
 
-/// Frames that wait for the disk. hyper makes them up to about 400 KiB large.
+/// The maximum number of frames that wait for the disk. hyper's frames have up to about 400 KiB.
 const MAX_QUEUED_FRAMES: usize = 2;
 /// The longest time without a byte of the body.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
@@ -29,7 +29,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 const RATE_WINDOW: Duration = Duration::from_mins(2);
 const MIN_BYTES_PER_WINDOW: u64 = 120 << 10;
 
-/// A whole body that has the announced length and checksums.
+/// A complete body that has the announced length and checksums.
 #[derive(Debug)]
 pub struct ReceivedBody {
     pub file: NewPartFile,
@@ -115,7 +115,7 @@ where
     }
 }
 
-/// The rate of a body over the time spent waiting for it. Time for the disk does not count.
+/// The rate of a body over the time spent waiting for it. The time of disk writes does not count.
 #[derive(Default)]
 struct RateCheck {
     waited: Duration,

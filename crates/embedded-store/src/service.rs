@@ -41,7 +41,7 @@ pub struct Service {
     browsers: Option<Arc<Browsers>>,
 }
 
-/// Present if browsers may post forms, and send parts with a signature of `host` only.
+/// Present if browsers may post forms, and may send parts with a signature of `host` only.
 struct Browsers {
     form_permits: Semaphore,
     /// The origin of the store for clients, without a slash at its end.
@@ -167,7 +167,7 @@ async fn call(
 }
 
 fn with_headers(mut response: Response<Body>, browsers: Option<&Browsers>) -> Response<Body> {
-    // The location of the file of a form is a path: the operations have no public host.
+    // The location of the file of a form is a path: the operations do not know the public host.
     let path = response
         .headers()
         .get(header::LOCATION)

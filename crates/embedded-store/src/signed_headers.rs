@@ -1,5 +1,5 @@
 //! Rejects requests before their signature is verified: above all, those with headers that the
-//! signature does not cover. Pure: method, query and headers in, an S3 error out.
+//! signature does not cover. Pure: depends on method, query and headers only.
 //!
 //! Not here: the verification of the signature and of its expiry, by s3s. s3s 0.14 does not check
 //! that the necessary headers are signed.
@@ -65,7 +65,7 @@ pub enum PresignedParts {
 ///
 /// # Errors
 /// `AccessDenied` for a header that is not signed, `NotImplemented` for a feature that the store
-/// does not have.
+/// does not support.
 pub fn check(request: &Parts, presigned_parts: PresignedParts) -> S3Result<()> {
     let query = request.uri.query().unwrap_or_default();
     let query: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes())

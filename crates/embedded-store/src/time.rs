@@ -12,7 +12,7 @@ pub fn now() -> i64 {
     milliseconds(SystemTime::now())
 }
 
-/// Milliseconds since 1970; 0 before.
+/// Milliseconds since 1970; 0 for an earlier time.
 pub fn milliseconds(time: SystemTime) -> i64 {
     let since = time
         .duration_since(SystemTime::UNIX_EPOCH)

@@ -1,6 +1,6 @@
 //! The class of an address: this machine, a private network, the public Internet, or none of them.
-//! Only this file decides it: plain HTTP, missing authentication and missing TLS are allowed by
-//! class. Pure.
+//! Only this file decides it. The class determines whether plain HTTP, missing authentication and
+//! missing TLS are allowed. Pure.
 //!
 //! Not here: DNS. A name is public until it is resolved, except for `localhost` and names below it
 //! (RFC 6761).
@@ -73,8 +73,8 @@ impl AddressClass {
         self == Self::Loopback
     }
 
-    /// Returns true if requests to such an address bypass every proxy: from a proxy on another
-    /// machine, the same address leads to another host.
+    /// Returns true if requests to such an address bypass every proxy: a proxy on another machine
+    /// would reach another host at the same address.
     #[must_use]
     pub fn bypasses_proxy(self) -> bool {
         matches!(self, Self::Loopback | Self::Special)

@@ -1,4 +1,4 @@
-//! HTTP clients: common settings, and a client that reads whole responses.
+//! HTTP clients: common settings, and a client that reads complete responses.
 //!
 //! Not here: uploads of parts, which need a streamed body and other time-outs.
 
@@ -29,8 +29,8 @@ pub fn builder() -> ClientBuilder {
         .pool_idle_timeout(IDLE_CONNECTION_TIMEOUT)
 }
 
-/// An HTTP/1.1 client that reads whole responses. Requests to this machine and to instance metadata
-/// bypass proxies; all others use the proxy of the network settings.
+/// An HTTP/1.1 client that reads complete responses. Requests to this machine and to instance
+/// metadata bypass proxies; all others use the proxy of the network settings.
 #[derive(Debug, Clone)]
 pub struct HttpClient(Arc<Clients>);
 
@@ -44,7 +44,8 @@ struct Clients {
     proxied: OnceLock<Client>,
 }
 
-/// The reason why no whole response arrived. The text never contains the URL, which may be secret.
+/// The reason why no complete response arrived. The text never contains the URL, which may be
+/// secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unreachable {
     /// The TLS library cannot be set up.
@@ -66,7 +67,7 @@ impl fmt::Display for Unreachable {
 
 impl std::error::Error for Unreachable {}
 
-/// A whole response.
+/// A complete response.
 #[derive(Debug)]
 pub struct Response {
     pub status: StatusCode,
@@ -160,11 +161,11 @@ fn no_tls(error: reqwest::Error) -> Unreachable {
     Unreachable::Tls(causes(&error.without_url()))
 }
 
-/// Converts an error of the library that stands for a missing response, without its URL.
+/// Converts an error of the HTTP library that means that no response arrived. Omits its URL.
 #[must_use]
 pub fn no_response(error: reqwest::Error) -> Unreachable {
     let reason = causes(&error.without_url());
-    // The TLS library's error is wrapped in types that do not show it.
+    // The types of the HTTP library hide the TLS library's error, so the text is searched.
     if reason.contains("certificate") {
         Unreachable::Certificate(reason)
     } else {

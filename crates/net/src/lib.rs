@@ -5,8 +5,8 @@
 //!
 //! # Invariants
 //!
-//! - One function decides the class of an address. Plain HTTP, missing TLS and missing
-//!   authentication are allowed by that class only.
+//! - One type decides the class of an address. Only that class determines whether plain HTTP,
+//!   missing TLS and missing authentication are allowed.
 //! - No client follows a redirect or sends a referrer.
 //! - Requests to this machine and to instance metadata bypass every proxy.
 //! - The size of a response and the time for it are limited.

@@ -24,12 +24,12 @@ const PROXY_VARIABLES: [&str; 6] = [
     "ALL_PROXY",
 ];
 
-/// Trusted authorities and the proxy. The default trusts those of the system, and uses the proxy of
-/// the environment.
+/// Trusted authorities and the proxy. The default trusts the authorities of the system, and uses
+/// the proxy from the environment.
 #[derive(Clone, Default)]
 pub struct Network {
     roots: Roots,
-    /// In place of the proxy of the environment.
+    /// Replaces the proxy from the environment.
     proxy: Option<Proxy>,
 }
 
@@ -43,10 +43,10 @@ impl fmt::Debug for Network {
 }
 
 impl Network {
-    /// `proxy` replaces the proxy of the environment. Hosts in `NO_PROXY` bypass it as well.
+    /// `proxy` replaces the proxy from the environment. Hosts in `NO_PROXY` bypass it as well.
     ///
     /// # Errors
-    /// The reason, if the proxy cannot be used. It never contains the URL, which may hold a
+    /// The reason, if the proxy cannot be used. It never contains the URL, which may contain a
     /// password.
     pub fn new(roots: Roots, proxy: Option<&Url>) -> Result<Self, String> {
         let proxy = proxy.map(|url| {

@@ -20,7 +20,7 @@ impl Roots {
         let additional =
             Certificate::from_pem_bundle(pem).map_err(|error| error.without_url().to_string())?;
         if additional.is_empty() {
-            return Err("the file holds no certificate".into());
+            return Err("the file contains no certificate".into());
         }
         Ok(Self { additional })
     }

@@ -10,17 +10,17 @@ use crate::fault::Fault;
 use crate::settings::Settings;
 use crate::uri::{check_key, encode_path, encode_query};
 
-/// The URL of the bucket behind one endpoint.
+/// The URL of the bucket at one endpoint.
 #[derive(Debug, Clone)]
 pub(crate) struct BucketUrl {
     /// `scheme://host[:port][/path][/bucket]`, without a slash at its end.
     base: String,
-    /// True if the path of `base` names the bucket, and not its host.
+    /// True if the path of `base`, and not its host, names the bucket.
     path_style: bool,
 }
 
 impl BucketUrl {
-    /// The bucket of `settings` behind `endpoint`; behind AWS in `region`, if that is `None`.
+    /// The bucket of `settings` at `endpoint`, or at AWS in `region` if `endpoint` is `None`.
     ///
     /// # Errors
     /// [`Kind::Config`] for an endpoint that is not a plain http(s) URL, or for a bucket name that
@@ -35,7 +35,7 @@ impl BucketUrl {
             ));
         }
         match endpoint {
-            Some(endpoint) => Self::behind(endpoint, bucket, settings.path_style),
+            Some(endpoint) => Self::at_endpoint(endpoint, bucket, settings.path_style),
             None => Ok(Self::at_aws(bucket, region, settings.path_style)),
         }
     }
@@ -56,7 +56,7 @@ impl BucketUrl {
         Self { base, path_style }
     }
 
-    fn behind(endpoint: &Url, bucket: &str, path_style: bool) -> Result<Self> {
+    fn at_endpoint(endpoint: &Url, bucket: &str, path_style: bool) -> Result<Self> {
         let unusable = |reason| {
             let text = format!("could not use the S3 endpoint: {reason}");
             Err(Error::new(Kind::Config, text))
@@ -89,7 +89,7 @@ impl BucketUrl {
         Ok(Self { base, path_style })
     }
 
-    /// The URL of an object by its full key, with a query as [`encode_query`] takes it.
+    /// The URL of an object by its full key, with the query that [`encode_query`] encodes.
     ///
     /// # Errors
     /// [`Fault::Refused`] for a key that [`check_key`] rejects.
@@ -100,7 +100,7 @@ impl BucketUrl {
         Ok(format!("{}/{}{query}", self.base, encode_path(key)))
     }
 
-    /// The URL of the bucket, with a query as [`encode_query`] takes it.
+    /// The URL of the bucket, with the query that [`encode_query`] encodes.
     pub(crate) fn bucket(&self, query: &[(&str, &str)]) -> String {
         let slash = if self.path_style { "" } else { "/" };
         format!("{}{slash}{}", self.base, encode_query(query))

@@ -106,7 +106,7 @@ impl Client {
         &self.signer
     }
 
-    /// Signs and sends a call. Returns the response, of any status.
+    /// Signs and sends a call. Returns the response, with any status.
     ///
     /// # Errors
     /// [`Fault`] if the call could not be signed, or no response arrived.

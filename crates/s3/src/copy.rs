@@ -1,6 +1,6 @@
 //! Copies within the bucket, made by the store: whole, or part by part for a large object.
 //!
-//! Not here: any bytes; they do not leave the store.
+//! Not here: the bytes, which do not leave the store.
 
 use http::{Method, StatusCode};
 
@@ -23,8 +23,8 @@ const MAX_COPY_OBJECT_BYTES: u64 = 5 << 30;
 const COPY_PART_BYTES: u64 = 1 << 30;
 
 impl Store {
-    /// Copies an object to another key. Succeeds if HeadObject then finds the token and the size
-    /// there; can be repeated.
+    /// Copies an object to another key. Succeeds if HeadObject then finds this token and size
+    /// there. Can be repeated.
     pub async fn copy(
         &self,
         from: &Key,
@@ -40,7 +40,7 @@ impl Store {
                 Ok(())
             }
             _ => Err(Fault::Unavailable(
-                "CopyObject: the copy does not exist, or is not the object".into(),
+                "CopyObject: the copy does not exist, or differs from the object".into(),
             )),
         }
     }
@@ -90,7 +90,8 @@ impl Store {
         )
     }
 
-    /// `UploadPartCopy` of a whole object, or of a range of its bytes: the first and the last.
+    /// `UploadPartCopy` of a whole object, or of a range of its bytes, given by the first and the
+    /// last.
     pub(crate) async fn copy_part(
         &self,
         from: &Key,

@@ -9,11 +9,12 @@ use std::fmt;
 pub enum Fault {
     /// The store has no such multipart upload: it was completed or aborted, or has expired.
     NoSuchUpload,
-    /// The parts of a complete are not stored like this, out of order, or too small.
+    /// The parts of a complete are not stored or differ from the stored ones, are out of order, or
+    /// are too small.
     InvalidPart(String),
     /// A condition did not hold: the object exists already.
     PreconditionFailed,
-    /// The store rejects the credentials or the request, and would do so again.
+    /// The store rejects the credentials or the request, and would reject a repetition.
     Refused(String),
     /// The store's certificate is not trusted. Nothing was sent.
     Untrusted(String),
@@ -21,7 +22,7 @@ pub enum Fault {
     Unavailable(String),
 }
 
-/// The text is for logs: it holds no URL and no secret.
+/// The text is for logs: it contains no URL and no secret.
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

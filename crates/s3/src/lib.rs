@@ -10,10 +10,10 @@
 //!   store's response to a wrong request (`probe`).
 //! - A presigned URL binds the length of its body and, depending on the proof, its hash by signed
 //!   headers, never by query parameters, which S3 ignores.
-//! - A success needs a whole document. An error document in a response of status 200 is an error.
+//! - A success requires a complete document. An error document with status 200 is an error.
 //! - A complete that reports success proves nothing: [`Store::head`] verifies the object.
 //! - A key that an HTTP library or a proxy could rewrite has no URL.
-//! - A credential may expire before the URLs that it signs: their lifetime ends earlier.
+//! - A presigned URL expires before the credential that signed it.
 //! - No error, log line or `Debug` text shows a secret or a presigned URL.
 //!
 //! # Example
@@ -55,16 +55,16 @@
 //!
 //! # Files
 //!
-//! From the bottom up; each imports those above it only.
+//! The lowest layer is first: each file imports only those above it in the table.
 //!
 //! | file | |
 //! |---|---|
-//! | `fault`, `settings`, `observer` | the error; the settings; the hook for metrics |
+//! | `fault`, `settings`, `observer` | the error; the settings; the callback for metrics |
 //! | `profile` | capabilities of a store, and their meaning |
 //! | `size_limits` | sizes that stores allow, by host |
 //! | `uri`, `bucket_url`, `region` | percent-encoding; the URLs of bucket and objects; the region |
 //! | `object_headers` | the headers of an object |
-//! | `xml`, `response`, `multipart_responses` | documents; the fault in a response; its values |
+//! | `xml`, `response`, `multipart_responses` | documents; the fault in a response; its content |
 //! | `transport` | sends a request |
 //! | `signing` | Signature Version 4, credentials, presigned URLs |
 //! | `client` | signed control calls |

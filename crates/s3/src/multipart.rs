@@ -23,11 +23,11 @@ use crate::store::Store;
 use crate::transport::COMPLETE_TIMEOUT;
 use crate::xml;
 
-/// More pages of open uploads than any bucket has at one key.
+/// The maximum number of pages that are read: more than any bucket has of uploads at one key.
 const MAX_UPLOAD_PAGES: u32 = 1000;
 /// The prefix of the keys of every gateway.
 const GATEWAY_KEYS: &str = "uploads/";
-/// The most requests that are sent to abort an upload.
+/// The maximum number of requests that are sent to abort an upload.
 const ABORT_ATTEMPTS: u32 = 5;
 /// The pause after the first abort; after the n-th it is n times as long.
 const ABORT_PAUSE: Duration = Duration::from_millis(100);
@@ -49,8 +49,8 @@ pub(crate) struct CompleteConditions {
 }
 
 impl Store {
-    /// `CreateMultipartUpload` with the headers of the object and, if they are the proof, SHA-256
-    /// checksums. Returns the store's upload id.
+    /// `CreateMultipartUpload` with the headers of the object and, for the proof `sha256`, with
+    /// SHA-256 checksums. Returns the store's upload id.
     pub async fn create(&self, key: &Key, object: &NewObject<'_>) -> Result<String, Fault> {
         let mut call = self.create_call(key, object)?;
         if self.proof() == Proof::Sha256 {
@@ -78,7 +78,7 @@ impl Store {
             .headers(self.create_headers())
     }
 
-    /// The ids of the multipart uploads open at exactly this key, oldest first.
+    /// The ids of the multipart uploads that are open at exactly this key, oldest first.
     pub async fn find(&self, key: &Key) -> Result<Vec<String>, Fault> {
         let key = self.full_key(key);
         let (mut found, mut after) = (Vec::new(), None);
@@ -87,7 +87,7 @@ impl Store {
             for upload in uploads.into_iter().filter(|upload| upload.key == key) {
                 found.push((upload.initiated.parse::<Timestamp>().ok(), upload.id));
             }
-            // The listing is sorted by key: later keys only begin with this key.
+            // The listing is sorted by key: later keys begin with this key and are longer.
             after = next.filter(|next| next.key <= key);
             if after.is_none() {
                 found.sort();
@@ -149,8 +149,8 @@ impl Store {
     }
 
     /// Presigns `UploadPart` for the bytes of each part only: its length and, depending on the
-    /// proof, its hash are signed headers. `ttl` is the lifetime of a URL by the size of its part.
-    /// Sends nothing, except to find credentials.
+    /// proof, its hash are signed headers. `ttl` returns the lifetime of a URL for the size of its
+    /// part. Sends no requests, except to find credentials.
     ///
     /// The returned headers are all that a client must send, including `content-length`, but
     /// without `host`, which every HTTP library adds.
@@ -223,7 +223,7 @@ impl Store {
         parse_list(self.client().send(call).await?, after)
     }
 
-    /// `CompleteMultipartUpload` with part checksums (if they are the proof), the total size and
+    /// `CompleteMultipartUpload` with part checksums (for the proof `sha256`), the total size and
     /// `If-None-Match: *`, the last two unless the store refuses or does not implement them. `Ok`
     /// means only that the store reported success: verify with [`Store::head`].
     pub async fn complete(
@@ -268,8 +268,8 @@ impl Store {
                 .send_complete(key, upload_id, body, CompleteConditions::default())
                 .await?;
         }
-        // The status of Ceph for an unknown upload is 500. With any other failure, or without a
-        // response, the store may still be completing.
+        // The status of Ceph for an unknown upload is 500. After any other failure, or without a
+        // response, the store may still be completing the upload.
         let is_ambiguous = response.status == StatusCode::INTERNAL_SERVER_ERROR;
         let result = parse_complete(response);
         if is_ambiguous
@@ -283,7 +283,7 @@ impl Store {
         result
     }
 
-    /// The body of a complete of these parts, with their checksums if they are the proof.
+    /// The body of a complete of these parts, with their checksums for the proof `sha256`.
     pub(crate) fn complete_body(&self, parts: &[CompletePart]) -> String {
         let with_sha256 = self.proof() == Proof::Sha256;
         xml::complete_body(parts.iter().map(|part| {
@@ -292,7 +292,7 @@ impl Store {
         }))
     }
 
-    /// `CompleteMultipartUpload`. Returns the response, of any status.
+    /// `CompleteMultipartUpload`. Returns the response, with any status.
     pub(crate) async fn send_complete(
         &self,
         key: &Key,

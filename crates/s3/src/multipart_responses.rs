@@ -1,4 +1,4 @@
-//! Parses the responses about multipart uploads. Pure; public for the fuzz targets.
+//! Parses the responses to requests for multipart uploads. Pure; public for the fuzz targets.
 //!
 //! Not here: the requests, in [`crate::multipart`].
 
@@ -30,7 +30,7 @@ pub fn parse_list(
     response: Response,
     after: Option<PartNumber>,
 ) -> Result<(Vec<StoredPart>, Option<PartNumber>), Fault> {
-    // The code of Ceph for an unknown upload: the request names no other key.
+    // Ceph's code for an unknown upload: the request names nothing else that could be missing.
     if response::error_code(&response) == "NoSuchKey" {
         return Err(Fault::NoSuchUpload);
     }

@@ -32,13 +32,13 @@ const RESERVED_HEADERS: [&str; 11] = [
     TOKEN_HEADER,
 ];
 
-/// The properties of an object that is created.
+/// The properties of a new object.
 #[derive(Debug, Clone, Copy)]
 pub struct NewObject<'a> {
     pub content_type: &'a str,
     /// The upload's token, by which the gateway recognizes the object.
     pub token: &'a str,
-    /// The user's metadata, sent as `x-amz-meta-KEY`: keys and values are valid in headers.
+    /// The user's metadata, sent as `x-amz-meta-KEY`: keys and values must be valid in headers.
     pub metadata: &'a BTreeMap<String, String>,
 }
 
@@ -131,8 +131,8 @@ fn collapse_spaces(value: &str) -> String {
     value.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// `Content-Disposition` of RFC 6266 for a download under `name`: in ASCII for old clients, and in
-/// full after RFC 8187.
+/// `Content-Disposition` (RFC 6266) for a download with the file name `name`: in ASCII for old
+/// clients, and in full as in RFC 8187.
 #[must_use]
 pub fn attachment(name: &str) -> String {
     let to_ascii = |c: char| {

@@ -27,7 +27,7 @@ pub struct SignedForm {
 }
 
 impl Store {
-    /// Presigns one PUT of a whole object. Bound into it are the headers of the object, its bytes
+    /// Presigns one PUT of a whole object. The signature binds the headers of the object, its bytes
     /// (depending on the proof), and `If-None-Match: *` unless the store refuses that.
     pub async fn sign_put(
         &self,
@@ -78,7 +78,7 @@ impl Store {
             return Ok(None);
         }
         if response.status == StatusCode::FORBIDDEN {
-            // The object may exist or not.
+            // The object may or may not exist.
             return Err(Fault::Refused(
                 "HeadObject: 403, which S3 also returns for a missing object if ListBucket is not permitted"
                     .into(),
@@ -102,8 +102,8 @@ impl Store {
         response::check("DeleteObject", response).map(drop)
     }
 
-    /// Presigns `GetObject` as a download under `file_name`. Returns the URL and its lifetime in
-    /// seconds, which the credential may make shorter than `ttl`.
+    /// Presigns `GetObject` as a download with this file name. Returns the URL and its lifetime in
+    /// seconds, which is shorter than `ttl` if the credential expires earlier.
     pub async fn sign_get(
         &self,
         key: &Key,

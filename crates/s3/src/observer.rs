@@ -1,4 +1,4 @@
-//! The hook by which a caller counts control calls, for its metrics.
+//! The callback with which a caller counts control calls for its metrics.
 //!
 //! Not here: the metrics.
 

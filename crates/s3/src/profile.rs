@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use upload_types::wire::Proof;
 
-/// Increases whenever a check changes its meaning: kept profiles of another version are not used.
+/// Must be incremented when the meaning of a check changes: saved profiles of another version are
+/// not used.
 pub(crate) const PROFILE_VERSION: u32 = 2;
 
 /// A feature that a store may enforce or support, in the order in which tables show them.
@@ -193,7 +194,7 @@ impl Capability {
                 "each part can be proved by its SHA-256, which the store verifies and does not keep"
             }
             (Md5, Yes) => "each part can be proved by its MD5",
-            (Sha256 | Payload | Md5, _) => "proves nothing here",
+            (Sha256 | Payload | Md5, _) => "cannot be used as the proof",
             (Length, Yes) => "no URL accepts more bytes than planned",
             (Length, _) => "the holder of a URL can store more bytes than planned",
             (Smuggling, Yes) => "the holder of a URL cannot copy other objects",
@@ -221,11 +222,11 @@ impl Capability {
             (ObjectSize, Refused) => {
                 "a complete is sent without the size, which is compared afterwards"
             }
-            (CompleteAgain, Yes) => "a repeated complete decides after a lost response",
-            (CompleteAgain, _) => "HeadObject decides after a lost response to a complete",
+            (CompleteAgain, Yes) => "after a lost response, a repeated complete shows the outcome",
+            (CompleteAgain, _) => "after a lost response, HeadObject shows the outcome",
             (Listing, Yes) => "an upload is found again after a lost response to its creation",
             (Listing, _) => {
-                "an upload stays behind after a lost response to its creation: let the bucket abort old uploads"
+                "an upload remains after a lost response to its creation: add a lifecycle rule to the bucket that aborts old multipart uploads"
             }
             (EmptyPart, Yes) => "an empty object could be a multipart upload, too",
             (EmptyPart, _) => "an empty object must be a plain PUT, as it is here anyway",

@@ -18,7 +18,7 @@ const DEFAULT_REGION: &str = "us-east-1";
 pub(crate) fn region(settings: &Settings) -> Result<String> {
     let region = match (&settings.region, &settings.endpoint) {
         (Some(region), _) => region.clone(),
-        // With fixed keys the store is not AWS's: the AWS environment must not affect it.
+        // With fixed keys the store is not that of AWS: the AWS environment must not affect it.
         (None, Some(_)) if settings.keys.is_some() => DEFAULT_REGION.to_owned(),
         (None, Some(_)) => from_environment().unwrap_or_else(|| DEFAULT_REGION.to_owned()),
         (None, None) => from_environment().ok_or_else(|| {
@@ -30,7 +30,7 @@ pub(crate) fn region(settings: &Settings) -> Result<String> {
     if region.is_empty() || !region.bytes().all(is_region_char) {
         return Err(Error::new(
             Kind::Config,
-            "could not use the region: it has characters other than letters, digits and dashes",
+            "could not use the region: it is empty, or has characters other than letters, digits, '-' and '_'",
         ));
     }
     Ok(region)

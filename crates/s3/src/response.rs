@@ -1,4 +1,5 @@
-//! The meaning of a response. Only this file interprets statuses and error codes of S3. Pure.
+//! The meaning of a response: classifies the statuses and error codes of S3. Pure. A few
+//! operations treat some of them specially.
 //!
 //! Not here: the documents in the body, in [`crate::xml`].
 
@@ -10,13 +11,13 @@ use upload_net::Response;
 use crate::fault::Fault;
 use crate::xml::{self, ErrorDocument, Unreadable};
 
-/// The longest text of another machine that is logged.
+/// The maximum length of a logged text from another machine.
 const MAX_LOGGED_CHARS: usize = 64;
 
 /// Parses the document of a successful response. Its root element must begin with `root`.
 ///
 /// # Errors
-/// The [`Fault`] of a failure; also of an error document in a response of status 200.
+/// The [`Fault`] of a failure; also of an error document with status 200.
 /// [`Fault::Unavailable`] for a body that is empty, cut off, or another document.
 pub(crate) fn parse<T: DeserializeOwned>(
     operation: &str,
@@ -84,13 +85,13 @@ fn fault(operation: &str, status: StatusCode, error: &ErrorDocument) -> Fault {
             _,
         )
         | (_, 307 | 408 | 429) => Fault::Unavailable(text),
-        // Permanent, also with status 200.
+        // Permanent, even with status 200.
         ("AccessDenied" | "NotImplemented", _) | (_, 300..=499 | 501) => Fault::Refused(text),
         _ => Fault::Unavailable(text),
     }
 }
 
-/// Makes a text of another machine safe to log: letters, digits and `-_.+/=`, at most 64 of them.
+/// Makes a text from another machine safe to log: keeps letters, digits and `-_.+/=`, at most 64.
 pub(crate) fn sanitized(text: &str) -> String {
     text.chars()
         .filter(|c| c.is_ascii_alphanumeric() || "-_.+/=".contains(*c))

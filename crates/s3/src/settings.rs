@@ -16,18 +16,18 @@ pub struct Settings {
     pub bucket: String,
     /// Prepended to every key, without slashes at its ends; may be empty.
     pub prefix: String,
-    /// The endpoint of control calls. `None` is AWS in `region`.
+    /// The endpoint of control calls. `None` means AWS in `region`.
     pub endpoint: Option<Url>,
     /// The endpoint in presigned URLs, if it differs from `endpoint`.
     pub public_endpoint: Option<Url>,
     pub region: Option<String>,
     pub path_style: bool,
-    /// Access key and secret. `None` is the AWS credential chain.
+    /// Access key and secret. `None` means the AWS credential chain.
     pub keys: Option<(String, String)>,
     /// Headers that every created object gets: server-side encryption, and others that the bucket's
     /// policy requires.
     pub create_headers: BTreeMap<String, String>,
-    /// True if locations are `embedded:KEY` instead of a URL.
+    /// True if locations are `embedded:KEY` instead of URLs.
     pub embedded: bool,
     /// The base URL of a CDN that serves the objects.
     pub cdn: Option<Url>,

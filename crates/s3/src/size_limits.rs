@@ -1,5 +1,5 @@
 //! Sizes and numbers of parts that stores allow, by the host of their endpoint. Pure: a table from
-//! the stores' documentation, since no probe can find these limits out.
+//! the stores' documentation, because a probe cannot find out the sizes.
 //!
 //! Not here: capabilities. A store is never assumed to enforce something because of its name: see
 //! [`crate::probe`].
@@ -44,7 +44,7 @@ const BY_HOST_SUFFIX: &[(&str, Limits)] = &[
     ),
 ];
 
-/// The limits behind an endpoint; `None` is AWS.
+/// The limits at an endpoint; `None` means AWS.
 pub(crate) fn of_endpoint(endpoint: Option<&Url>) -> Limits {
     let Some(Host::Domain(host)) = endpoint.and_then(Url::host) else {
         return Limits::S3;

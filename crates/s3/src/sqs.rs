@@ -1,6 +1,6 @@
-//! A queue of Amazon SQS that the store sends its events to: receives messages by long polling, and
-//! deletes them. Calls of SQS's JSON protocol ("Amazon SQS API Reference",
-//! `application/x-amz-json-1.0`), signed with the store's credentials.
+//! A queue of Amazon SQS to which the store sends its events: receives messages by long polling,
+//! and deletes them. The calls use SQS's JSON protocol ("Amazon SQS API Reference",
+//! `application/x-amz-json-1.0`), and are signed with the store's credentials.
 //!
 //! Not here: the meaning of a message; the gateway interprets it.
 
@@ -19,7 +19,7 @@ use crate::client::{Call, Client};
 use crate::fault::Fault;
 use crate::response::sanitized;
 
-/// The most messages that SQS returns at a time.
+/// The maximum number of messages that SQS returns at a time.
 const MAX_MESSAGES: u32 = 10;
 /// The longest wait for a message that SQS allows.
 const LONG_POLL: Duration = Duration::from_secs(20);
@@ -151,7 +151,7 @@ impl Queue {
         Ok(messages.into_iter().map(Message::from).collect())
     }
 
-    /// Deletes messages, so that they are not delivered again. Fails, too, if only some were
+    /// Deletes messages, so that they are not delivered again. Also fails if only some were
     /// deleted.
     pub async fn delete(&self, messages: &[&Message]) -> Result<(), Fault> {
         if messages.is_empty() {
@@ -218,7 +218,7 @@ impl Queue {
     }
 }
 
-/// The region in the host of one of AWS's queues.
+/// The region in the host name of a queue at AWS.
 fn region_of(url: &Url) -> Option<&str> {
     let host = url.host_str()?;
     let rest = host

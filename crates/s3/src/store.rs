@@ -28,7 +28,7 @@ use crate::sqs::Queue;
 use crate::transport::{self, CONTROL_CALL_TIMEOUT};
 use crate::uri::{check_key, encode_path};
 
-/// One bucket behind the S3 protocol. Every operation fails with a [`Fault`].
+/// One bucket that is used by the S3 protocol. Every operation fails with a [`Fault`].
 #[derive(Debug, Clone)]
 pub struct Store {
     client: Client,
@@ -118,7 +118,7 @@ impl Store {
         &self.profile
     }
 
-    /// SHA-256 checksums before [`Store::with_proof`].
+    /// [`Proof::Sha256`] before [`Store::with_proof`].
     #[must_use]
     pub fn proof(&self) -> Proof {
         self.proof
@@ -168,7 +168,8 @@ impl Store {
         self.public_url.object(&key, &[]).unwrap_or(key)
     }
 
-    /// The location of an object for people: its URL at the CDN, `embedded:KEY`, or its plain URL.
+    /// The location of an object, for display: its URL at the CDN, `embedded:KEY`, or its plain
+    /// URL.
     #[must_use]
     pub fn location(&self, key: &Key) -> String {
         if let Some(url) = self.cdn_url(key) {
@@ -215,7 +216,7 @@ impl Store {
         &self.create_headers
     }
 
-    /// A key, or the beginning of one, with the prefix.
+    /// Adds the prefix to a key, or to the beginning of a key.
     pub(crate) fn prefixed(&self, key: &str) -> String {
         if self.prefix.is_empty() {
             key.to_owned()

@@ -1,4 +1,5 @@
-//! Sends one request and reads the whole response; headers and time-outs that all requests share.
+//! Sends one request and reads the complete response; headers and time-outs that all requests
+//! share.
 //!
 //! Not here: signatures ([`crate::signing`]), and the meaning of a response ([`crate::response`]).
 
@@ -29,10 +30,10 @@ impl From<Unreachable> for Fault {
     }
 }
 
-/// Sends a signed request and reads the whole response.
+/// Sends a request and reads the complete response.
 ///
 /// # Errors
-/// [`Fault::Unavailable`] if no whole response arrived.
+/// The [`Fault`] for [`Unreachable`] if no complete response arrived.
 pub(crate) async fn send(
     http: &HttpClient,
     mut request: http::Request<Vec<u8>>,

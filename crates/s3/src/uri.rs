@@ -20,7 +20,7 @@ pub(crate) fn encode(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
 }
 
-/// Encodes a key for the path of a URL; slashes stay.
+/// Encodes a key for the path of a URL; slashes are kept.
 pub(crate) fn encode_path(key: &str) -> String {
     utf8_percent_encode(key, RESERVED_IN_PATH).to_string()
 }

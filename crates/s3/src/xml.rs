@@ -1,8 +1,8 @@
 //! The XML documents of S3: the fields that are read from responses, and the body of
-//! `CompleteMultipartUpload`. Pure, after the Amazon S3 API reference. A field is optional if some
-//! store omits it.
+//! `CompleteMultipartUpload`. Pure. Follows the Amazon S3 API reference; a field is optional if
+//! some store omits it.
 //!
-//! Not here: the fault that an error stands for, in [`crate::response`].
+//! Not here: the fault that an error means, in [`crate::response`].
 
 use std::fmt::Write as _;
 
@@ -67,11 +67,11 @@ pub(crate) struct Upload {
     pub(crate) initiated: String,
 }
 
-/// No field is used: a whole document means that the upload was completed.
+/// No field is used: a complete document means that the upload was completed.
 #[derive(Debug, Deserialize)]
 pub(crate) struct CompleteMultipartUploadResult {}
 
-/// No field is used: a whole document means that the object was copied.
+/// No field is used: a complete document means that the object was copied.
 #[derive(Debug, Deserialize)]
 pub(crate) struct CopyObjectResult {}
 
@@ -170,7 +170,8 @@ mod tests {
 
     #[test]
     fn error_document_is_found_in_place_of_any_other() {
-        // A declaration after blanks is ill-formed, but Swift keeps connections alive with blanks.
+        // A declaration after blanks is ill-formed, but Swift sends blanks to keep a connection
+        // alive.
         let body = b"\n  <?xml version=\"1.0\"?>\n<Error><Code>InternalError</Code><Message>x</Message><RequestId>7</RequestId></Error>";
         let error = ErrorDocument {
             code: "InternalError".into(),

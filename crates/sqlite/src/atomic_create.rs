@@ -1,8 +1,9 @@
 //! Atomic creation of files: a file is completed under a temporary name, then linked to its final
 //! name.
 //!
-//! Not here: the content, which SQLite writes. On a network file system, files cannot be locked
-//! beside SQLite's own locks: there, temporary files of dead processes are not removed.
+//! Not here: the content, which SQLite writes. On a network file system, a file cannot have a lock
+//! in addition to SQLite's own locks, so the temporary files of dead processes are not removed
+//! there.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
@@ -19,7 +20,7 @@ const RANDOM_DIGITS: usize = 32;
 /// The suffixes of SQLite's side files.
 const SIDE_FILE_SUFFIXES: [&str; 3] = ["-journal", "-wal", "-shm"];
 
-/// The locking of temporary files. A lock shows that its process is alive.
+/// The locking of temporary files. A lock shows that the process that created the file is alive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Locking {
     Locked,
@@ -39,7 +40,7 @@ impl Locking {
 /// next process that creates or opens the final file removes it.
 pub(crate) struct TempFile {
     path: PathBuf,
-    /// Holds the lock until the process ends.
+    /// Holds the lock until it is dropped or the process ends.
     _file: File,
 }
 
@@ -63,7 +64,7 @@ impl TempFile {
                 Err(TryLockError::WouldBlock) => continue,
                 Err(TryLockError::Error(error)) => return Err(error),
             }
-            // Before it was locked, another process may have removed it as abandoned.
+            // Another process may have removed the file as abandoned before it was locked.
             if file.metadata()?.nlink() > 0 {
                 return Ok(Self { path, _file: file });
             }
@@ -83,7 +84,7 @@ impl Drop for TempFile {
 }
 
 /// Removes temporary files that are already linked to `final_path`, and, with locking, those of
-/// dead processes. Errors are ignored: a file that cannot be removed stays.
+/// dead processes. Errors are ignored: a file that cannot be removed is kept.
 pub(crate) fn remove_stale(final_path: &Path, locking: Locking) {
     let (Some(directory), Some(name)) = (
         final_path.parent(),
@@ -117,7 +118,7 @@ pub(crate) fn remove_stale(final_path: &Path, locking: Locking) {
 }
 
 /// Locks the temporary file of a dead process. Returns `None` if its process is alive. A process
-/// that has just created the file, and not locked it yet, finds it locked and creates another.
+/// that has created the file but not yet locked it will find it locked, and creates another.
 fn lock_if_abandoned(temp: &Path) -> Option<File> {
     File::open(temp)
         .ok()

@@ -18,8 +18,7 @@ use upload_types::error::Result;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Creates a complete file under a temporary name and links it into place. A crash leaves no empty
-/// file at the path, which would count as damaged. SQLite gives its side files the
-/// same mode.
+/// file at the path, which would count as damaged. SQLite gives its side files the same mode.
 pub(crate) fn create(path: &Path, schema: &Schema, mode: JournalMode) -> Result<()> {
     let failed = |error: io::Error| schema.cannot_open(path).with_source(error);
     let locking = Locking::for_mode(mode);
@@ -29,8 +28,8 @@ pub(crate) fn create(path: &Path, schema: &Schema, mode: JournalMode) -> Result<
     let filled = connect(temp.path()).and_then(|mut connection| {
         migrate(&mut connection, schema)?;
         if mode == JournalMode::Wal {
-            // Not left to the processes that open the file: if two switch it at once, one of them
-            // fails as busy.
+            // The processes that open the file must not do this: if two switch the mode at once,
+            // one of them fails as busy.
             connection.query_row("PRAGMA journal_mode = wal", [], |_| Ok(()))?;
         }
         connection.close().map_err(|(_, error)| error)

@@ -11,7 +11,8 @@ pub struct FileId {
 }
 
 impl FileId {
-    /// The file that a path names, links followed. Returns `None` if there is none.
+    /// The id of the file that a path names; symbolic links are followed. Returns `None` if there
+    /// is no such file.
     #[must_use]
     pub fn of(path: &Path) -> Option<Self> {
         path.metadata().ok().map(|metadata| Self {

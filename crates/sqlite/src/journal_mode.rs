@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-/// The isolation and durability of transactions.
+/// The journal mode, which determines how processes share the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum JournalMode {
     /// A write-ahead log. Its index is memory that all processes share.
@@ -15,8 +15,8 @@ pub(crate) enum JournalMode {
 impl JournalMode {
     /// The mode for a file system, by its number in `statfs` (Linux).
     fn for_file_system(number: u64) -> Self {
-        // NFS, SMB (three of them), AFS, Coda, NCP, 9P, Ceph, Lustre, GPFS, GFS2, OCFS2, FUSE, and
-        // the shared folders of VirtualBox and VMware.
+        // NFS, SMB (three of them), OpenAFS, Coda, NCP, 9P, Ceph, Lustre, GPFS, GFS2, OCFS2, FUSE,
+        // the shared folders of VirtualBox and VMware, and the AFS of the kernel.
         const NETWORK: [u64; 17] = [
             0x6969,
             0x517B,
@@ -60,7 +60,7 @@ impl JournalMode {
         Self::Wal
     }
 
-    /// The word for it in `PRAGMA journal_mode`.
+    /// Its name in `PRAGMA journal_mode`.
     pub(crate) fn pragma(self) -> &'static str {
         match self {
             Self::Wal => "wal",

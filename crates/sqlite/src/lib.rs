@@ -20,7 +20,7 @@
 //! # Invariants
 //!
 //! - A file at its path is complete: it is filled under a temporary name and then linked.
-//! - A commit is on disk before it returns, except for a caller that lowers `synchronous`.
+//! - A commit is on disk before it returns, unless the caller lowers `synchronous`.
 //! - A file of another kind, an empty file, and a file of a newer version are rejected unchanged.
 //! - A released migration is never edited.
 //! - On a network file system, one process at a time has the file open: processes on different
@@ -29,13 +29,13 @@
 //!
 //! # Files
 //!
-//! From the bottom up; each imports those above it only.
+//! The lowest layer is first: each file imports only those above it in the table.
 //!
 //! | file | |
 //! |---|---|
 //! | `schema`, `file_id`, `journal_mode` | [`Schema`]; [`FileId`]; the journal mode |
 //! | `atomic_create` | temporary files and their links |
-//! | `migrate`, `create`, `open`, `restore` | the life of a file |
+//! | `migrate`, `create`, `open`, `restore` | the operations on a file |
 //! | `writer` | [`Writer`]: a thread that owns a connection |
 
 mod atomic_create;

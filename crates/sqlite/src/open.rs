@@ -94,14 +94,14 @@ pub(crate) fn open_with_mode(
     };
     let mut connection = connect(path).map_err(failed)?;
     if mode == JournalMode::Exclusive {
-        // Before the first read: with a permanent lock, SQLite needs no shared memory, also not to
-        // read a log that a killed process has left.
+        // This must precede the first read: with a permanent lock, SQLite needs no shared memory,
+        // not even to read a log that a killed process has left.
         connection
             .execute_batch("PRAGMA locking_mode = EXCLUSIVE")
             .map_err(failed)?;
     }
     check_header(&connection, path, schema, failed)?;
-    // The pragma does not fail if the switch is impossible. It returns the mode in force.
+    // The pragma does not fail if the switch is impossible. It returns the mode that applies.
     let journal_mode: String = connection
         .query_row(
             &format!("PRAGMA journal_mode = {}", mode.pragma()),

@@ -12,7 +12,7 @@ use crate::schema::Schema;
 use upload_types::error::{Error, Kind, Result};
 
 /// Writes everything that `connection` can read to a new file at `path`. The connection itself
-/// stays with the removed file.
+/// still uses the removed file.
 ///
 /// # Errors
 /// [`Kind::Io`] if the file cannot be written, or another file exists at the path.

@@ -11,7 +11,8 @@ pub struct Schema {
     pub name: &'static str,
     /// Written to the file's header. A file with another id is not of this kind.
     pub application_id: i32,
-    /// SQL. Migration n leads from `user_version` n to n + 1. A released migration is never edited.
+    /// SQL. Migration n takes a file from `user_version` n to n + 1. A released migration is never
+    /// edited.
     pub migrations: &'static [&'static str],
     /// The hint for a user if such a file cannot be opened, in the imperative.
     pub hint: &'static str,

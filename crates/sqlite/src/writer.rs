@@ -16,9 +16,9 @@ use tokio::sync::oneshot;
 
 use upload_types::crash;
 
-/// The most jobs of one commit.
+/// The maximum number of jobs in one commit.
 const MAX_GROUP_JOBS: usize = 256;
-/// The capacity of the statement cache: more than ledger or manifest have statements.
+/// The capacity of the statement cache: neither the ledger nor the manifest has more statements.
 const CACHED_STATEMENTS: usize = 64;
 
 /// Sends the result of a job, given the result of its group's commit.
@@ -112,7 +112,7 @@ impl Writer {
             .await
     }
 
-    /// Like [`Writer::write`]. After the commit, `then` runs on the thread, also if the caller no
+    /// Like [`Writer::write`]. After the commit, `then` runs on the thread, even if the caller no
     /// longer waits.
     pub async fn write_then<T: Send + 'static, U: Send + 'static>(
         &self,
@@ -170,7 +170,7 @@ fn run_read(connection: &mut Connection, run: Run) {
     reply(Ok(()));
 }
 
-/// Runs a write and the jobs that wait behind it, commits, and replies to all of them.
+/// Runs a write and the jobs that are queued after it, commits, and replies to all of them.
 fn run_group(connection: &mut Connection, first: Run, queue: &mpsc::Receiver<Job>) {
     let transaction = match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
         Ok(transaction) => transaction,
@@ -206,8 +206,8 @@ fn run_group(connection: &mut Connection, first: Run, queue: &mpsc::Receiver<Job
 /// Runs a write in a savepoint, so that only its own rows are undone if it rolls back.
 ///
 /// # Errors
-/// If the transaction and its savepoints are gone. Some failures (a full disk) roll all of it back,
-/// and SQLite would then commit the next statement on its own.
+/// If the transaction and its savepoints no longer exist. Some failures, such as a full disk, roll
+/// back the whole transaction, and SQLite would then commit the next statement on its own.
 fn run_in_savepoint(
     transaction: &Connection,
     run: Run,

@@ -17,7 +17,7 @@ impl Backoff {
         Self { first, longest }
     }
 
-    /// The delay after `failures` failures in a row; the first one counts 1.
+    /// The delay after `failures` consecutive failures; 1 means the first failure.
     #[must_use]
     pub fn delay(self, failures: u32) -> Duration {
         let doublings = failures.saturating_sub(1).min(31);
@@ -25,7 +25,7 @@ impl Backoff {
     }
 
     /// The delay with "full jitter": between zero and [`Backoff::delay`], so that many clients do
-    /// not return at once. `random` is in 0..1.
+    /// not try again at the same time. `random` is in 0..1.
     #[must_use]
     pub fn full_jitter(self, failures: u32, random: f64) -> Duration {
         self.delay(failures).mul_f64(random.clamp(0.0, 1.0))

@@ -1,11 +1,11 @@
-//! Types for text that has a fixed form. A value exists only if the text was checked, also when it
+//! Types for text that has a fixed form. A value exists only if the text was checked, even if it
 //! comes from JSON.
 //!
 //! Not here: the types themselves (`ids`, `etag`, `digest`).
 
 use std::fmt;
 
-/// The form that a text should have and has not. The text of the error names the form.
+/// The error of a text that does not have the required form. It contains a description of the form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invalid(pub &'static str);
 

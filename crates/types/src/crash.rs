@@ -27,7 +27,7 @@ mod enabled {
     use rustix::process::{Signal, getpid, kill_process};
 
     struct Settings {
-        /// The point to die at, and how many passes are left.
+        /// The point at which to kill the process, and the number of passes left.
         fatal: Option<(String, AtomicU32)>,
         log: Option<PathBuf>,
     }

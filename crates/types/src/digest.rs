@@ -12,7 +12,8 @@ use sha2::{Digest as _, Sha256 as Sha256Hasher};
 
 use crate::checked_text::Invalid;
 
-/// The SHA-256 of a part. Lower-case hexadecimal in JSON, base64 in S3's checksum header.
+/// The SHA-256 of a part or of a whole source. Lower-case hexadecimal in JSON, base64 in S3's
+/// checksum header.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Sha256([u8; 32]);
 
@@ -154,7 +155,7 @@ impl Md5 {
         BASE64.encode(self.0)
     }
 
-    /// The `ETag` of these bytes in many stores.
+    /// The text that many stores use as the `ETag` of these bytes.
     #[must_use]
     pub fn hex(&self) -> String {
         self.0

@@ -1,16 +1,16 @@
 //! Errors: what could not be done, why, and what to do next. The kind decides the exit code and
 //! whether an attempt is repeated.
 //!
-//! Not here: which failure has which kind. The code that knows the fact decides it (a status of
-//! HTTP in `backend`, a changed file in `source`), and no caller changes it. Texts are lower case
-//! and never hold a URL or a token.
+//! Not here: the choice of a kind for each failure. The code that detects the failure makes it (an
+//! HTTP status in `backend`, a changed file in `source`), and no caller changes it. Texts are lower
+//! case and never contain a URL or a token.
 
 use std::fmt;
 use std::time::Duration;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The kind of an error. Two kinds differ in exit code, repetition or name.
+/// The kind of an error. Kinds differ in exit code, in name, or in whether an attempt is repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// The command line is wrong.
@@ -29,23 +29,25 @@ pub enum Kind {
     Io,
     /// The network, the backend or the store failed, and may work later.
     Temporary,
-    /// The backend or the store demands fewer requests, the next one after this delay if named.
+    /// The backend or the store demands fewer requests. The delay before the next one, if it named
+    /// one.
     Throttled(Option<Duration>),
     /// Another server answered: a captive portal, a proxy, a wrong address.
     UnexpectedServer,
     /// The backend's response does not match the request.
     ProtocolError,
-    /// The store rejected a presigned URL as expired. Another one has to be signed.
+    /// The store rejected a presigned URL as expired. A new one must be signed.
     UrlExpired,
     /// The clocks of the store and of the signer differ.
     ClockSkew,
     /// The store is at another endpoint or region than the URL was signed for.
     WrongEndpoint,
-    /// The store accepted a part without an `ETag`. Only its list shows whether it has the part.
+    /// The store accepted a part but returned no `ETag`. Only its list of parts shows whether it
+    /// has the part.
     MissingEtag,
     /// Another process drives this upload.
     Busy,
-    /// Another process has taken the lease over.
+    /// Another process has taken over the lease.
     LeaseLost,
     /// The token or a policy of the store does not permit the request.
     Unauthorized,
@@ -72,7 +74,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The exit code of the process, as in `sysexits.h` where that has one.
+    /// The exit code of the process; that of `sysexits.h`, if it defines one.
     #[must_use]
     pub fn exit_code(self) -> u8 {
         match self {
@@ -156,7 +158,7 @@ impl Error {
 
     /// A task of the runtime panicked or was cancelled.
     pub fn task_ended(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::new(Kind::Other, "a task ended before its work").with_source(source)
+        Self::new(Kind::Other, "a task ended before it finished its work").with_source(source)
     }
 
     /// Adds the cause. The text of the error names it.
@@ -176,7 +178,8 @@ impl Error {
         self
     }
 
-    /// The same error for another upload that fails by it. The causes become part of the text.
+    /// The same error for another upload that fails for the same reason. The causes become part of
+    /// the text.
     #[must_use]
     pub fn duplicate(&self) -> Self {
         Self {
@@ -199,7 +202,7 @@ impl Error {
     }
 }
 
-/// The error and its causes in one line, so that no message can lack a cause.
+/// The error and its causes in one line, so that no message omits a cause.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&error_chain(self))

@@ -10,17 +10,18 @@ use uuid::Uuid;
 use crate::checked_text::Invalid;
 
 checked_text! {
-    /// The backend's id of an upload: 1 to 128 of `[A-Za-z0-9._-]`. The gateway's ids are UUIDs.
+    /// The backend's id of an upload: 1 to 128 characters of `[A-Za-z0-9._-]`. The gateway's ids
+    /// are UUIDs.
     UploadId,
     |text| (1..=128).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)),
     "an upload id is 1 to 128 letters, digits, dots, dashes or underscores"
 }
 
-/// A new upload id or idempotency key: a `UUIDv7` (RFC 9562). Ids of about the same time are
-/// neighbours in every index, so a commit of many of them writes few pages. Its 74 random bits are
-/// new each time, without a counter, because ids are part of object keys: one id must not reveal
-/// the next.
+/// A new upload id or idempotency key: a `UUIDv7` (RFC 9562). Ids that are created at about the
+/// same time are neighbours in every index, so a commit of many of them writes few pages. Its 74
+/// random bits are new each time, without a counter, because ids are part of object keys: one id
+/// must not reveal the next.
 #[must_use]
 pub fn new_id() -> String {
     Uuid::new_v7(uuid::Timestamp::now(uuid::NoContext)).to_string()

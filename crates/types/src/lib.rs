@@ -1,7 +1,7 @@
 //! The types, the messages of the HTTP API, and the errors that client and gateway share.
 //!
-//! Values that must have a fixed form are types that check it: a [`Sha256`] is 32 bytes, an
-//! [`UploadId`] has no slash, a [`Token`] is not shown by a formatter.
+//! Values that must have a fixed form have types that check it: a [`Sha256`] is 32 bytes, an
+//! [`UploadId`] has no slash, and the formatters of a [`Token`] do not show it.
 //!
 //! | module | content |
 //! |---|---|

@@ -35,7 +35,7 @@ pub struct Plan {
     count: u32,
 }
 
-/// Why there is no plan. All sizes are in bytes.
+/// The reason why there is no plan. All sizes are in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PlanError {
     /// The source is larger than any object in the store may be.
@@ -108,7 +108,7 @@ impl Plan {
         Self::pinned(size, part_size)
     }
 
-    /// The plan with a part size that a backend or a journal has fixed before.
+    /// The plan with a part size that a backend or a journal has already fixed.
     ///
     /// # Errors
     /// [`PlanError::Indivisible`].

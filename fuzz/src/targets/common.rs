@@ -44,7 +44,7 @@ pub(super) fn check_agreed_parts(plan: &Plan, stored: &[StoredPart]) {
     }
 }
 
-/// Splits a number off the front.
+/// Splits a number of eight bytes off the front; missing bytes are zero.
 pub(super) fn split_number(bytes: &[u8]) -> (u64, &[u8]) {
     let (head, rest) = bytes.split_at(bytes.len().min(8));
     let mut number = [0; 8];

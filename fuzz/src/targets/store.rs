@@ -24,7 +24,7 @@ pub fn store_xml(bytes: &[u8]) {
                 is_success && text.contains("CompleteMultipartUpload"),
                 "success of {text:?}"
             );
-            // A store sends an error after a status of success too.
+            // A store may also send an error with a status of success.
             assert!(
                 !text.trim_start_matches(|c| c != '<').starts_with("<Error"),
                 "success of {text:?}"
@@ -99,7 +99,7 @@ pub fn part_response(bytes: &[u8]) {
                 .and_then(|etag| etag.to_str().ok())
                 .expect("stored with an ETag");
             assert!(header.contains(etag.as_str()) && etag.as_str().parse::<ETag>().is_ok());
-            assert!(body.trim_ascii().is_empty(), "stored by an error");
+            assert!(body.trim_ascii().is_empty(), "stored with a body");
             let checksum = headers
                 .get("x-amz-checksum-sha256")
                 .and_then(|checksum| checksum.to_str().ok());

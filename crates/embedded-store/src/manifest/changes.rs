@@ -24,7 +24,7 @@ pub struct Changes<'c> {
 pub(super) struct FileChanges {
     /// Files that new rows name.
     pub(super) referenced: Vec<NewPartFile>,
-    /// Upload ids, and files of them that no row names.
+    /// Upload ids, each with its files that no row names any longer.
     pub(super) freed: Vec<(String, Vec<FileName>)>,
 }
 
@@ -62,7 +62,7 @@ impl<'c> Changes<'c> {
         Ok(())
     }
 
-    /// Deletes the row of an open upload; its parts stay.
+    /// Deletes the row of an open upload; its parts are kept.
     pub fn delete_upload(&mut self, id: &str) -> Result<(), StoreError> {
         self.queries
             .0
@@ -131,7 +131,7 @@ impl<'c> Changes<'c> {
         Ok(())
     }
 
-    /// Inserts an object. Replaces the one with the same key, with its parts.
+    /// Inserts an object. Replaces the one with the same key, and deletes its parts.
     pub fn put_object(&mut self, object: &Object) -> Result<(), StoreError> {
         self.delete_object(&object.key)?;
         self.queries

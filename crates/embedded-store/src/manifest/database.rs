@@ -18,7 +18,7 @@ use crate::part_files::{NewPartFile, PartFiles};
 pub enum Recovery {
     /// After a crash: they are moved to `lost`.
     SetAsideUnknownFiles,
-    /// After a clean end: there are none.
+    /// After a clean shutdown: there are none.
     None,
 }
 
@@ -63,9 +63,9 @@ impl Manifest {
     /// Runs `write` in a transaction, which is committed durably if `write` returns `Ok`.
     /// Concurrent writes share a commit.
     ///
-    /// New part files are kept from the commit on; freed files are removed after it. If the commit
-    /// fails, both stay until the next process compares rows and files. The write is finished even
-    /// if the caller is dropped.
+    /// New part files are kept and freed files are removed after the commit. If the commit fails,
+    /// both remain until the next process compares rows and files. The write is finished even if
+    /// the caller is dropped.
     pub async fn write<T: Send + 'static>(
         &self,
         write: impl FnOnce(&mut Changes) -> Result<T, StoreError> + Send + 'static,
@@ -84,8 +84,8 @@ impl Manifest {
                 Ok(result) => result,
                 Err(error) => return commit.map(|()| Err(error)),
             };
-            // Also after a commit that failed: it may be on disk nevertheless, with rows that name
-            // these files.
+            // Even if the commit failed: it may nevertheless be on disk, with rows that name these
+            // files.
             changed.referenced.into_iter().for_each(NewPartFile::keep);
             if let Err(error) = commit {
                 files.require_sweep();

@@ -71,8 +71,8 @@ impl Queries<'_> {
             .optional()
     }
 
-    /// Calls `visit` for the objects with a key from `from` on and above `after`, sorted by key,
-    /// until it breaks.
+    /// Calls `visit` for each object with a key of at least `from` and above `after`, sorted by
+    /// key, until `visit` breaks.
     pub fn visit_objects(
         &self,
         from: &str,

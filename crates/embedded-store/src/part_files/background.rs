@@ -11,8 +11,8 @@ use upload_types::crash;
 
 use crate::lock::StoreLock;
 
-/// Starts the thread that removes the files of the returned channel. It ends when the sender is
-/// dropped, and then releases the lock: cleanly, unless `needs_sweep` is set.
+/// Starts the thread that removes the files that are sent to the returned channel. It ends when the
+/// sender is dropped, and then releases the lock: cleanly, unless `needs_sweep` is set.
 pub(super) fn start_remover(
     lock: StoreLock,
     needs_sweep: Arc<AtomicBool>,
@@ -38,8 +38,8 @@ pub(super) fn start_remover(
     Ok(sender)
 }
 
-/// Starts the thread that flushes the files of the returned channel. Errors are ignored: publishing
-/// a file syncs it again by another handle, which reports them.
+/// Starts the thread that flushes the files that are sent to the returned channel. Errors are
+/// ignored: publishing a file syncs it again by another handle, which reports them.
 pub(super) fn start_flusher() -> io::Result<mpsc::Sender<Arc<File>>> {
     let (sender, files) = mpsc::channel::<Arc<File>>();
     thread::Builder::new()

@@ -38,7 +38,7 @@ pub struct PartFiles {
     body_permits: Arc<Semaphore>,
 }
 
-/// Both maps are by the upload id under which the rows of the files are found.
+/// The keys of both maps are the upload ids in the rows of the files.
 #[derive(Debug, Default)]
 struct Readers {
     counts: HashMap<String, usize>,
@@ -90,9 +90,9 @@ impl PartFiles {
         Ok(false)
     }
 
-    /// Moves the part files that are not `known` to `lost`. Their process was killed between file
-    /// and row, or between row and removal. They are not removed at once, because the manifest may
-    /// also have lost its end, and their rows with it.
+    /// Moves the part files that are not `known` to `lost`. A process was killed before the commit
+    /// of their row, or between the deletion of their row and their removal. They are not removed
+    /// at once, because the manifest may have lost its last commits, and their rows with them.
     pub fn set_aside_unknown(&self, known: &HashSet<FileName>) -> io::Result<()> {
         let lost = self.dir.join("lost");
         let mut count = 0_u64;
@@ -103,7 +103,7 @@ impl PartFiles {
                 let name = entry.file_name().to_str().and_then(FileName::parse);
                 if let Some(name) = name.filter(|name| !known.contains(name)) {
                     create_private_dir(&lost)?;
-                    // The retention counts from now.
+                    // The retention begins now.
                     File::open(entry.path())?.set_modified(SystemTime::now())?;
                     fs::rename(entry.path(), lost.join(name.as_str()))?;
                     crash::point("store.files.set_aside");

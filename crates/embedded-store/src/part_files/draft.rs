@@ -11,8 +11,8 @@ use upload_types::crash;
 use super::directory::PartFiles;
 use super::name::FileName;
 
-/// A flush in the background begins after each such number of bytes of a file, so that less is left
-/// to flush at the end.
+/// A flush in the background begins each time so many bytes of a file have been written, so that
+/// less is left to flush at the end.
 const FLUSH_INTERVAL_BYTES: u64 = 16 << 20;
 
 /// A file that is being written. Dropping it removes the file, unless it is published.
@@ -93,7 +93,8 @@ impl Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        // Fails for a published file. A draft that stays is removed when the store is opened.
+        // Fails for a published file. A draft that remains is removed when the store is next
+        // opened.
         let _ = fs::remove_file(&self.path);
     }
 }

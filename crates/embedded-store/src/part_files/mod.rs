@@ -1,6 +1,6 @@
 //! Part files: one file for each part, named by a UUID, never by a key.
 //!
-//! Not here: the rows that name the files, in [`crate::manifest`]. A file counts once a committed
+//! Not here: the rows that name the files, in [`crate::manifest`]. A file is valid once a committed
 //! row names it.
 //!
 //! | state | path | leads to |

@@ -51,7 +51,8 @@ pub fn read(
     };
     futures_util::stream::unfold(Some(reader), |reader| async {
         let mut reader = reader?;
-        // A thread for each chunk, so that a client that stops reading occupies none.
+        // Each chunk takes a thread only while it is read: a client that stops reading occupies
+        // none.
         let read = tokio::task::spawn_blocking(move || (reader.next_chunk(), reader)).await;
         match read {
             Ok((Ok(Some(bytes)), reader)) => Some((Ok(bytes), Some(reader))),

@@ -22,7 +22,7 @@ use crate::signing::body_headers;
 use crate::store::Store;
 use crate::{response, xml};
 
-/// When the URL of the check of expiry was signed, and its lifetime.
+/// The age and the lifetime of the URL in the check of expiry.
 const EXPIRED_URL_AGE: Duration = Duration::from_hours(1);
 const EXPIRED_URL_TTL: Duration = Duration::from_mins(1);
 /// The part number of the check of expiry; see [`super::proofs`] for the others.
@@ -120,8 +120,8 @@ impl Checks<'_> {
         })
     }
 
-    /// A small object of one part: completes it with a wrong size, then correctly; compares its
-    /// checksum; completes it again; and tries to replace it.
+    /// Sends a small object of one part; completes it with a wrong size, then correctly; compares
+    /// its checksum; completes it again; and tries to replace it.
     async fn check_object(&self, profile: &mut Profile) -> Result<(), Fault> {
         let key = object_key(self.key, "whole")?;
         let (upload_id, parts) = self.send_upload(&key, &[SIGNED_BODY]).await?;
@@ -206,7 +206,7 @@ impl Checks<'_> {
             .await
     }
 
-    /// Checks that an object of such parts can be completed.
+    /// Checks that an object with these parts can be completed.
     async fn check_parts(&self, key: &Key, bodies: &[&[u8]]) -> Result<Finding, Fault> {
         let (upload_id, parts) = self.send_upload(key, bodies).await?;
         let body = self.store.complete_body(&parts);
@@ -222,7 +222,7 @@ impl Checks<'_> {
         Ok(reaction.to_correct_request())
     }
 
-    /// Copies a range of the large object into an object of its own.
+    /// Copies a range of the large object into a new object.
     async fn check_copy_range(&self) -> Result<Finding, Fault> {
         let (from, to) = (
             object_key(self.key, "large")?,

@@ -11,7 +11,7 @@ use super::fixture::{OBJECT_NAMES, PROBE_PREFIX, object_key, parse_key, probe_ke
 use crate::fault::Fault;
 use crate::store::Store;
 
-/// A probe that began longer ago was interrupted.
+/// A probe that began longer ago than this must have been interrupted.
 const STALE_AFTER: Duration = Duration::from_mins(15);
 
 /// Deletes the leftovers of probes that began more than [`STALE_AFTER`] before `now`. Returns the
@@ -36,7 +36,7 @@ pub(super) async fn delete_stale(store: &Store, now: Timestamp) -> Result<usize,
         }
         let mut key = probe_key(id)?;
         match object {
-            // The objects first: they are found by this upload only.
+            // The objects must be deleted first: without this upload, they are not found again.
             None => delete_objects(store, &key, &OBJECT_NAMES).await?,
             Some(name) => key = object_key(&key, name)?,
         }

@@ -12,7 +12,8 @@ use upload_types::{Key, Md5, PartNumber, Sha256};
 use crate::fault::Fault;
 use crate::object_headers::NewObject;
 
-/// The prefix of the keys of all probes. The segment of an owner is longer than `probe`.
+/// The prefix of the keys of all probes. No owner's keys have it: the segment that names an owner
+/// is longer than `probe`.
 pub(super) const PROBE_PREFIX: &str = "uploads/probe/";
 pub(super) const URL_TTL: Duration = Duration::from_mins(5);
 
@@ -47,8 +48,8 @@ fn parse(key: &str) -> Result<Key, Fault> {
         .map_err(|_| Fault::Refused("could not use the probe's key".into()))
 }
 
-/// Parses the rest of a key after [`PROBE_PREFIX`]: the id of the probe, and the name of the
-/// object, if it is that of an object. Returns `None` for a key that no probe uses.
+/// Parses the rest of a key after [`PROBE_PREFIX`]: the id of the probe and, in the key of an
+/// object, the name of the object. Returns `None` for a key that no probe uses.
 pub(super) fn parse_key(rest: &str) -> Option<(Uuid, Option<&'static str>)> {
     let (id, object) = rest.split_at_checked(36)?;
     let id = Uuid::try_parse(id).ok()?;

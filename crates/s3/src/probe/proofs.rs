@@ -15,10 +15,10 @@ use crate::response;
 use crate::signing::body_headers;
 use crate::store::Store;
 
-/// The most attempts to send a body while the store fails temporarily.
+/// The maximum number of attempts to send a body while the store fails temporarily.
 const ATTEMPTS: u32 = 3;
-/// Each check has part numbers of its own, so that no check sees the part of another. The proofs
-/// have the first ones.
+/// Each check has part numbers of its own, so that no check sees the part of another. The checks of
+/// proofs use the first numbers.
 const LENGTH_PART: u32 = 11;
 const SMUGGLING_PART: u32 = 12;
 
@@ -37,7 +37,7 @@ struct Outcome {
     observed: String,
 }
 
-/// An open multipart upload.
+/// The checks, with an open multipart upload.
 pub(super) struct ProofChecks<'a> {
     pub(super) store: &'a Store,
     pub(super) key: &'a Key,
@@ -46,7 +46,8 @@ pub(super) struct ProofChecks<'a> {
 
 impl ProofChecks<'_> {
     /// Checks `proofs`, which are sorted from strong to weak, and records the findings. Returns the
-    /// first that the store enforces; `None` if there is none, or if `stronger` was found before.
+    /// first that the store enforces; `None` if it enforces none, or if `stronger` was already
+    /// found.
     pub(super) async fn find_strongest(
         &self,
         proofs: &[Proof],
@@ -129,7 +130,7 @@ impl ProofChecks<'_> {
         let outcome = self
             .put(number, headers, SIGNED_BODY, Some(&copy_source))
             .await?;
-        // The response does not matter: that of Ceph 16 is 400 `RequestTimeout`.
+        // The response does not matter: Ceph 16 responds 400 `RequestTimeout`.
         let observed = outcome.observed;
         Ok(match self.stored_size(number).await? {
             None => Finding::new(Support::Yes, observed),
@@ -140,7 +141,7 @@ impl ProofChecks<'_> {
         })
     }
 
-    /// Sends a body to a URL that is signed for `headers`; again after a temporary failure.
+    /// Sends a body to a URL that is signed for `headers`; repeats that after a temporary failure.
     async fn put(
         &self,
         number: PartNumber,
@@ -156,7 +157,8 @@ impl ProofChecks<'_> {
                 .await?;
             let result = reaction::put(self.store, presigned, body, copy_source).await;
             let observed = result.as_ref().map(observed).unwrap_or_default();
-            // The rejection of an unsigned header is final with every error code.
+            // The rejection of an unsigned header is final, even with the code of a temporary
+            // failure.
             let is_final = copy_source.is_some()
                 && result
                     .as_ref()

@@ -38,7 +38,7 @@ impl Store {
         run(self, depth, search).await
     }
 
-    /// Deletes the leftovers of interrupted probes that began 15 minutes before `now` or earlier.
+    /// Deletes the leftovers of interrupted probes that began more than 15 minutes before `now`.
     /// Returns the number of aborted multipart uploads.
     ///
     /// # Errors
@@ -59,8 +59,8 @@ async fn run(store: &Store, depth: ProbeDepth, search: ProofSearch) -> Result<Pr
         let store = store.clone().with_proof(proofs[0]);
         let upload_id = match store.create(&key, &PROBE_OBJECT).await {
             Ok(upload_id) => upload_id,
-            // A permanent failure only: a store that is unavailable for a moment must not get a
-            // weaker proof.
+            // Only after a permanent failure: a store that is unavailable for a moment must not get
+            // a weaker proof.
             Err(fault @ Fault::Refused(_)) if proofs[0] == Proof::Sha256 => {
                 debug!(%fault, "the store creates no upload with SHA-256 checksums");
                 let finding = Finding::new(Support::Refused, fault.to_string());
@@ -107,7 +107,7 @@ async fn check_upload(
         return Ok(None);
     };
     let result = check_others(checks, proof, depth, profile).await;
-    // The objects may exist after every result.
+    // The objects may exist even if the checks failed.
     if let Err(fault) = cleanup::delete_objects(checks.store, checks.key, depth.objects()).await {
         warn!(%fault, key = %checks.key, "could not delete the objects of the probe");
     }
@@ -125,7 +125,7 @@ async fn check_others(
     let store = proofs.store.clone().with_proof(proof);
     let put_once = checks::check_put_once(&store, proofs.key).await?;
     profile.record(Capability::PutOnce, put_once);
-    // After the check of `put-once`, which creates the object that must not be copied.
+    // This must follow the check of `put-once`, which creates the object that must not be copied.
     let smuggling = proofs.check_smuggling(proof).await?;
     profile.record(Capability::Smuggling, smuggling);
     let checks = Checks {

@@ -6,7 +6,7 @@ use upload_types::wire::{PartSpec, Proof};
 
 use crate::fault::Fault;
 
-/// The length of the body, and the hash of it that the store verifies for this proof.
+/// The headers with the length of the body and the hash that the store verifies for this proof.
 ///
 /// # Errors
 /// [`Fault::Refused`] for [`Proof::Md5`] without an MD5.

@@ -21,7 +21,7 @@ use upload_net::HttpClient;
 use crate::fault::Fault;
 use crate::transport;
 
-/// A credential that expires sooner is replaced, so that no URL expires sooner because of it.
+/// A credential with less time left than this is replaced: a URL expires before its credential.
 const MIN_TTL: Duration = Duration::from_mins(5);
 /// The time-out of one request to a credential service.
 const CREDENTIAL_SERVICE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -112,7 +112,7 @@ impl Credentials {
                 "the AWS credentials have expired, and no source provides new ones".into(),
             )),
             None => Err(Fault::Refused(
-                "no AWS credentials in environment, profile, SSO, web identity, process, container or instance"
+                "could not find AWS credentials in environment, profile, SSO, web identity, process, container or instance"
                     .into(),
             )),
         }

@@ -1,6 +1,6 @@
-//! Presigned `UploadPart` URLs of one upload. Their common parts are computed once; each URL takes
-//! one hash and one HMAC. A property test in `signer` compares them with the library's, byte by
-//! byte.
+//! Presigned `UploadPart` URLs of one upload. The text that they share is computed once; each URL
+//! then takes one hash and one HMAC. A property test in `signer` compares them byte by byte with
+//! the URLs of the signing library.
 //!
 //! Not here: the search for credentials.
 
@@ -21,7 +21,7 @@ use super::ttl;
 use crate::fault::Fault;
 use crate::uri::{canonical_path, encode};
 
-/// The common parts of the URLs of one upload.
+/// The text and the key that the URLs of one upload share.
 pub(crate) struct PartUrls {
     /// The URL of the object, without a query.
     object_url: String,
@@ -34,7 +34,7 @@ pub(crate) struct PartUrls {
     first_parameters: String,
     /// `X-Amz-Security-Token=…&`, or empty if the credential has no token.
     session_token: String,
-    /// The lines of the string to sign before the hash of the canonical request.
+    /// The lines of the string to sign that precede the hash of the canonical request.
     string_to_sign: String,
     signing_key: Vec<u8>,
     credential_expires: Option<Timestamp>,
@@ -113,8 +113,8 @@ impl PartUrls {
         let names: Vec<&str> = signed_headers.iter().map(|(name, _)| *name).collect();
         let (plain_names, encoded_names) = (names.join(";"), names.join("%3B"));
         let seconds = ttl.as_secs();
-        // Sorted by name, as the canonical request requires: with either name of the token, and
-        // because capital letters precede the small ones of `partNumber` and `uploadId`.
+        // Sorted by name, as the canonical request requires. Either name of the token sorts here,
+        // and capital letters precede the lower-case ones of `partNumber` and `uploadId`.
         let parameters = format!(
             "{first_parameters}&X-Amz-Expires={seconds}&{session_token}X-Amz-SignedHeaders={encoded_names}"
         );

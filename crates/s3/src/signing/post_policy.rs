@@ -1,4 +1,4 @@
-//! The signed policy of a form that a browser posts, after "POST Object" and "Creating a POST
+//! The signed policy of a form that a browser posts, as in "POST Object" and "Creating a POST
 //! policy" of the Amazon S3 API reference. Pure: the clock is an argument.
 
 use std::collections::BTreeMap;
@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 
 use super::signing_key::signing_key;
 
-/// Adds the fields of the signature, and a policy that permits exactly all of these fields and a
-/// file of at most `max_bytes`, until `ttl` after `now`.
+/// Adds the fields of the signature, and a policy that permits exactly these fields and a file of
+/// at most `max_bytes`, until `ttl` after `now`.
 pub(super) fn sign(
     fields: &mut BTreeMap<String, String>,
     max_bytes: u64,

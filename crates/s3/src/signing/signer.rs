@@ -59,8 +59,8 @@ impl Signer {
         self.sign(parts, &credential, None).await
     }
 
-    /// Makes a URL that permits a request with exactly `headers`. Its lifetime is at most `ttl`, 7
-    /// days, and that of the credential.
+    /// Makes a URL that permits a request with exactly `headers`. Its lifetime is `ttl`, limited to
+    /// 7 days and to the lifetime of the credential.
     pub(crate) async fn presign(
         &self,
         method: Method,
@@ -285,7 +285,7 @@ mod tests {
         prop_oneof![
             "https?://[a-z][a-z0-9.-]{0,20}[a-z](:[1-9][0-9]{1,3})?(/[a-zA-Z0-9!+%._-]{1,8}){0,2}"
                 .prop_filter("no percent-encoding", |url| !url.contains('%'))
-                // A last label such as `0xa` is a number, and the host an invalid IPv4 address.
+                // With a last label such as `0xa`, the host is parsed as an invalid IPv4 address.
                 .prop_filter("a valid host", |url| url.parse::<url::Url>().is_ok()),
             Just("http://127.0.0.1:9/base%20path/bucket".to_owned()),
             Just("http://[::1]:9/b".to_owned()),

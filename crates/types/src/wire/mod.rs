@@ -2,7 +2,7 @@
 //!
 //! Not here: the order of the calls (`backend/gateway` in the client, `routes` in the gateway). The
 //! table of errors is `code`. Encodings: `sha256` in lower-case hexadecimal, `checksum` in base64
-//! (with `-N` for multipart), `ETags` without quotes, times after RFC 3339, sizes in bytes. Both
+//! (with `-N` for multipart), `ETags` without quotes, times as in RFC 3339, sizes in bytes. Both
 //! sides ignore unknown fields, so that either side may add fields first.
 
 use std::collections::BTreeMap;
