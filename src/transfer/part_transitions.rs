@@ -122,8 +122,10 @@ impl Engine<'_> {
         upload.last_call = Instant::now();
         let (epoch, backend) = (upload.epoch, Arc::clone(&self.backend));
         self.spawn_part(index, async move {
+            // The lifetime of the URLs may begin before the response arrives.
+            let signed_at = Instant::now();
             let signed = backend.sign(&id, epoch, specs).await;
-            PartResult::Signed(numbers, Instant::now(), signed)
+            PartResult::Signed(numbers, signed_at, signed)
         });
     }
 

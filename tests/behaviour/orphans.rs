@@ -7,6 +7,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use crate::support::PART;
+use crate::support::proxy::{Fault, Requests, Response};
 use crate::support::sandbox::Sandbox;
 use crate::support::wait;
 use crate::support::world::World;
@@ -86,6 +87,19 @@ fn orphans_are_listed_and_can_be_aborted() {
     // Without a backend, `prune` skips orphans and `list --orphans` fails.
     other.upload(["prune"]).run().succeeds();
     other.upload(["list", "--orphans"]).run().exits(78);
+}
+
+/// A backend that responds with the same page again and again.
+#[test]
+fn endless_list_of_uploads_is_an_error() {
+    let world = World::new();
+    let page = r#"{"uploads":[{"id":"x","state":"uploading","name":"n","key":"k","size":1,"content_type":"a/b","part_size":5242880,"part_count":1,"created_at":"2026-01-01T00:00:00Z","expires_at":"2027-01-01T00:00:00Z"}],"next":"x"}"#;
+    world.proxy.inject(
+        Requests::get("/v1/uploads"),
+        Fault::Respond(Response::json(200, page)),
+    );
+    let list = world.upload(&["list", "--orphans"]).run();
+    list.exits(69);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Restoring a database file that was removed while it was open.
 
 use std::fs::File;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -26,7 +27,11 @@ pub fn restore(connection: &Connection, path: &Path, schema: &Schema) -> Result<
     let temp =
         TempFile::new(&path, Locking::for_mode(mode)).map_err(|error| failed(error.into()))?;
     connection
-        .execute("VACUUM INTO ?1", [temp.path().to_string_lossy()])
+        // Bound as bytes: a path need not be UTF-8.
+        .execute(
+            "VACUUM INTO CAST(?1 AS TEXT)",
+            [temp.path().as_os_str().as_bytes()],
+        )
         .map_err(|error| failed(error.into()))?;
     // SQLite does not sync the copy.
     File::open(temp.path())

@@ -1,5 +1,7 @@
 //! Tests of files as a whole: created, opened, checked and migrated.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
@@ -50,6 +52,24 @@ fn file_is_private_and_leaves_no_temp_file() {
             .count(),
         0
     );
+}
+
+#[test]
+fn removed_file_is_restored_at_a_path_that_is_not_utf_8() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join(OsStr::from_bytes(b"caf\xe9"));
+    std::fs::create_dir(&folder).unwrap();
+    let path = folder.join("diary.db");
+    let connection = open(&path, &SCHEMA).unwrap();
+    connection
+        .execute("INSERT INTO day VALUES (1)", [])
+        .unwrap();
+    std::fs::remove_file(&path).unwrap();
+    restore(&connection, &path, &SCHEMA).unwrap();
+    let restored = open(&path, &SCHEMA).unwrap();
+    let rows = restored.query_row("SELECT count(*) FROM day", [], |row| row.get::<_, i64>(0));
+    assert_eq!(rows.unwrap(), 1);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
 }
 
 /// If two connections switch a file to WAL at once, SQLite fails one of them as busy, without

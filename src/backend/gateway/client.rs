@@ -1,5 +1,6 @@
 //! The requests of the gateway's API: one function for each route. Responses are checked.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use reqwest::Method;
@@ -157,6 +158,7 @@ impl Gateway {
     /// `GET /v1/uploads?state=`, every page.
     pub async fn uploads(&self, state: UploadState) -> Result<Vec<UploadStatus>> {
         let mut uploads: Vec<UploadStatus> = Vec::new();
+        let mut seen = HashSet::new();
         let mut after = String::new();
         loop {
             let path = format!("v1/uploads?state={}{after}", state.name());
@@ -165,8 +167,10 @@ impl Gateway {
             uploads.extend(page.uploads);
             match page.next {
                 None => return Ok(uploads),
-                // Otherwise the pages could repeat forever.
-                Some(next) if last.as_ref() == Some(&next) => after = format!("&after={next}"),
+                // A page that was requested before would repeat forever.
+                Some(next) if last.as_ref() == Some(&next) && seen.insert(next.clone()) => {
+                    after = format!("&after={next}");
+                }
                 Some(_) => {
                     return Err(protocol_error("the backend's list of uploads does not end"));
                 }
