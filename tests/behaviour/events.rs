@@ -10,6 +10,7 @@ use std::{fs, process};
 use rusqlite::Connection;
 
 use crate::support::PART;
+use crate::support::gateway::store_args;
 use crate::support::s3::{S3, lacks};
 use crate::support::wait;
 use crate::support::world::World;
@@ -25,7 +26,11 @@ fn world_with_queue(name: &str) -> (S3, String, World) {
     let store = S3::real(&name);
     let queue = store.create_queue(&name);
     let events = format!("sqs:{queue}");
-    let world = World::on_store_with_args(&store, &["--events", &events, "--sweep-every", "never"]);
+    let world = World::on_store_with(
+        &store,
+        &["--events", &events, "--sweep-every", "never"],
+        &[],
+    );
     (store, queue, world)
 }
 
@@ -46,7 +51,7 @@ fn world_with_push(name: &str) -> (S3, World) {
         "--sweep-every",
         "never",
     ];
-    let world = World::on_store_with_args(&store, &args);
+    let world = World::on_store_with(&store, &args, &[]);
     store.push_events_to(
         &name,
         &format!("{}/v1/events/s3", world.gateway.url()),
@@ -138,17 +143,10 @@ fn missing_queue_is_reported_at_the_start() {
         format!("sqs:{queue}-not"),
     );
     let endpoint = format!("http://{}", store.addr());
-    let args = [
-        "serve",
-        "--listen",
-        "127.0.0.1:0",
-        "--store",
-        &bucket,
-        "--s3-endpoint",
-        &endpoint,
-        "--s3-path-style",
-    ];
-    let mut serve = world.sandbox.upload(args).args(["--events", &events]);
+    let mut serve = world
+        .sandbox
+        .upload(["serve", "--listen", "127.0.0.1:0", "--events", &events])
+        .args(store_args(&bucket, &endpoint));
     for (name, value) in store.envs() {
         serve = serve.env(name, value);
     }

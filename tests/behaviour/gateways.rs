@@ -7,9 +7,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::events::receipts;
-use crate::support::gateway::Gateway;
+use crate::support::gateway::{Gateway, store_args};
 use crate::support::postgres::Database;
-use crate::support::proxy::Proxy;
 use crate::support::s3::S3;
 use crate::support::world::{World, assert_receipt_matches};
 use crate::support::{PART, wait};
@@ -28,24 +27,20 @@ impl GatewayPair {
     fn new() -> Self {
         let (database, store) = (Database::new(), Gateway::start(&[], &[]));
         let bucket = store.store();
-        let (gateway_proxy, store_proxy) = (Proxy::start(), Proxy::start());
-        store_proxy.forward_to(bucket.addr());
-        let (url, bucket_url, endpoint) = (
-            gateway_proxy.url(),
+        let world = World::on_store_with(&bucket, &[], &[database.env()]);
+        let (public_url, bucket_url, endpoint) = (
+            world.proxy.url(),
             format!("s3://{}", bucket.bucket()),
-            store_proxy.url(),
+            world.part_proxy().url(),
         );
-        let args = [
-            "--store",
-            &bucket_url,
-            "--s3-endpoint",
-            &endpoint,
-            "--s3-path-style",
-        ];
-        let mut envs = bucket.envs().to_vec();
-        envs.push(database.env());
-        let second = Gateway::start(&[&["--public-url", &url][..], &args].concat(), &envs);
-        let world = World::with_public_url(&url, gateway_proxy, &args, &envs, Some(store_proxy));
+        let second = Gateway::start(
+            &[
+                &["--public-url", &public_url][..],
+                &store_args(&bucket_url, &endpoint),
+            ]
+            .concat(),
+            &[&bucket.envs()[..], &[database.env()]].concat(),
+        );
         Self {
             world,
             second,

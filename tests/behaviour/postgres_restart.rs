@@ -5,7 +5,6 @@
 use crate::support::PART;
 use crate::support::gateway::Gateway;
 use crate::support::postgres::Server;
-use crate::support::proxy::Proxy;
 use crate::support::wait;
 use crate::support::world::World;
 
@@ -33,23 +32,7 @@ fn list_uploads(url: &str) -> (u16, bool) {
 fn put_survives_a_restart_of_postgresql() {
     let (server, store) = (Server::start(), Gateway::start(&[], &[]));
     let bucket = store.store();
-    let (gateway_proxy, store_proxy) = (Proxy::start(), Proxy::start());
-    store_proxy.forward_to(bucket.addr());
-    let (url, bucket_url, endpoint) = (
-        gateway_proxy.url(),
-        format!("s3://{}", bucket.bucket()),
-        store_proxy.url(),
-    );
-    let args = [
-        "--store",
-        &bucket_url,
-        "--s3-endpoint",
-        &endpoint,
-        "--s3-path-style",
-    ];
-    let mut envs = bucket.envs().to_vec();
-    envs.push(("UPLOAD_LEDGER", server.url()));
-    let world = World::with_public_url(&url, gateway_proxy, &args, &envs, Some(store_proxy));
+    let world = World::on_store_with(&bucket, &[], &[("UPLOAD_LEDGER", server.url())]);
     for mode in ["fast", "immediate"] {
         let file = world.sandbox.file(mode, 3 * PART);
         let running = world.run_until_blocked(world.put(&file), PART + 1000);

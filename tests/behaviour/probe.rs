@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::support::MIB;
 use crate::support::events::receipts;
-use crate::support::gateway::Gateway;
+use crate::support::gateway::{Gateway, store_args};
 use crate::support::s3::{S3, lacks};
 use crate::support::sandbox::Sandbox;
 use crate::support::world::World;
@@ -68,18 +68,11 @@ fn store_that_does_not_enforce_the_wanted_checksum_exits_with_78() {
         format!("s3://{}", store.bucket()),
         format!("http://{}", store.addr()),
     );
-    let args = [
-        "serve",
-        "--probe",
-        "--json",
-        "--store",
-        &bucket,
-        "--s3-endpoint",
-        &endpoint,
-        "--s3-path-style",
-    ];
-    let probe = |more_args: &[&str]| {
-        let command = sandbox.upload([&args, more_args].concat());
+    let probe = |args: &[&str]| {
+        let command = sandbox
+            .upload(["serve", "--probe", "--json"])
+            .args(store_args(&bucket, &endpoint))
+            .args(args);
         store
             .envs()
             .into_iter()
@@ -128,9 +121,10 @@ fn probe_result_is_reused_for_a_day() {
 fn receipt_lists_capabilities_that_were_not_proven() {
     let store = S3::real(&format!("upload-unproven-{}", std::process::id()));
     let probed = World::on_store(&store);
-    let not_probed = World::on_store_with_args(
+    let not_probed = World::on_store_with(
         &store,
         &["--store-probe", "off", "--store-checksum", "sha256"],
+        &[],
     );
     let unproven = |world: &World, size: u64| {
         let (file, receipt) = (

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::support::PART;
 use crate::support::command::Command;
-use crate::support::gateway::Gateway;
+use crate::support::gateway::{Gateway, store_args};
 use crate::support::postgres::Database;
 use crate::support::s3::S3;
 use crate::support::sandbox::Sandbox;
@@ -34,23 +34,17 @@ impl AbandonedUploads {
             format!("http://{}", bucket.addr()),
         );
         let args = [
-            "--store",
-            &bucket_url,
-            "--s3-endpoint",
-            &endpoint,
-            "--s3-path-style",
-            "--lease",
-            "1s",
-            "--upload-ttl",
-            "1s",
-        ];
+            &store_args(&bucket_url, &endpoint)[..],
+            &["--lease", "1s", "--upload-ttl", "1s"],
+        ]
+        .concat();
         let mut envs = bucket.envs().to_vec();
         envs.extend(database.map(Database::env));
         let gateway = Gateway::start(&[&args[..], &["--sweep-every", "never"]].concat(), &envs);
         begin_and_die(&other.url());
         let id = begin_and_die(&gateway.url());
         assert_eq!(bucket.open_uploads().len(), 2);
-        let args = args.map(str::to_owned).to_vec();
+        let args = args.into_iter().map(str::to_owned).collect();
         let envs = envs
             .into_iter()
             .map(|(name, value)| (name.to_owned(), value.to_owned()))

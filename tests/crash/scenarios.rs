@@ -208,6 +208,40 @@ impl Environment {
     }
 }
 
+/// Runs the command of a scenario with `crash_env` and repeats it until it succeeds. Returns true
+/// if the first run was killed.
+fn run_and_repeat(
+    sources: &Sources,
+    scenario: Scenario,
+    crash_env: (&str, &str),
+    resume_first: bool,
+) -> bool {
+    let output = sources
+        .command(scenario)
+        .env(crash_env.0, crash_env.1)
+        .run();
+    let killed = output.code().is_none();
+    let output = if killed {
+        output
+    } else {
+        assert_exit_code(output, scenario)
+    };
+    assertions::assert_no_secrets(&output);
+    let mut sent = 0;
+    for output in sources.repeat(scenario, resume_first) {
+        assertions::assert_no_secrets(&output);
+        sent += assertions::bytes_sent(&output);
+    }
+    if scenario == Scenario::FirstPut {
+        let reported = assertions::stored_bytes_reported(output.stdout());
+        assert!(
+            sent <= sources.size() - reported,
+            "{sent} bytes were sent again, although {reported} were reported as stored"
+        );
+    }
+    killed
+}
+
 fn put_by_client(
     shared: &SharedGateway,
     scenario: Scenario,
@@ -235,30 +269,7 @@ fn put_by_client(
         bound += PART + 500 + 2 * JOBS * PART;
         sources.change();
     }
-    let output = sources
-        .command(scenario)
-        .env(crash_env.0, crash_env.1)
-        .run();
-    let killed = output.code().is_none();
-    let output = if killed {
-        output
-    } else {
-        assert_exit_code(output, scenario)
-    };
-    assertions::assert_no_secrets(&output);
-
-    let mut sent = 0;
-    for output in sources.repeat(scenario, resume_first) {
-        assertions::assert_no_secrets(&output);
-        sent += assertions::bytes_sent(&output);
-    }
-    if scenario == Scenario::FirstPut {
-        let reported = assertions::stored_bytes_reported(output.stdout());
-        assert!(
-            sent <= sources.size() - reported,
-            "{sent} bytes were sent again, although {reported} were reported as stored"
-        );
-    }
+    let killed = run_and_repeat(&sources, scenario, crash_env, resume_first);
     assert_sent_at_most(&proxy.traffic().since(&before), bound);
     assertions::assert_stored(store, &known_objects, &sources.files);
     assertions::assert_databases_intact(sources.sandbox.files());
@@ -288,29 +299,7 @@ fn put_embedded(scenario: Scenario, crash_env: (&str, &str), resume_first: bool)
         sources.begin_with_kill(1, "store.publish.durable:2");
         sources.change();
     }
-    let output = sources
-        .command(scenario)
-        .env(crash_env.0, crash_env.1)
-        .run();
-    let killed = output.code().is_none();
-    let output = if killed {
-        output
-    } else {
-        assert_exit_code(output, scenario)
-    };
-    assertions::assert_no_secrets(&output);
-    let mut sent = 0;
-    for output in sources.repeat(scenario, resume_first) {
-        assertions::assert_no_secrets(&output);
-        sent += assertions::bytes_sent(&output);
-    }
-    if scenario == Scenario::FirstPut {
-        let reported = assertions::stored_bytes_reported(output.stdout());
-        assert!(
-            sent <= sources.size() - reported,
-            "{sent} bytes were sent again, although {reported} were reported as stored"
-        );
-    }
+    let killed = run_and_repeat(&sources, scenario, crash_env, resume_first);
     assertions::assert_databases_intact(sources.sandbox.files());
     // The assertions use the S3 API of the same store.
     let Sources { sandbox, files, .. } = sources;

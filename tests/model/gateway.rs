@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use upload_types::wire::UploadState;
 
 use crate::bucket::{Bucket, NAME};
-use crate::support::gateway::Gateway;
+use crate::support::gateway::{Gateway, store_args};
 use crate::support::sandbox::Sandbox;
 
 /// A directory in memory if the machine has `/dev/shm`, otherwise on disk.
@@ -78,16 +78,14 @@ impl TestGateway {
         let ledger = format!("sqlite:{}", ledger_of(&dir).display());
         let sandbox = Sandbox::new();
         let (store, endpoint) = (format!("s3://{NAME}"), bucket.url());
-        let s3 = [
-            "--store",
-            &store,
-            "--s3-endpoint",
-            &endpoint,
-            "--s3-path-style",
+        let proof = [
             "--s3-region",
             "us-east-1",
+            "--store-probe",
+            "off",
+            "--store-checksum",
+            "sha256",
         ];
-        let proof = ["--store-probe", "off", "--store-checksum", "sha256"];
         // Sweeps would change states between the steps.
         let args = [
             &[
@@ -98,7 +96,7 @@ impl TestGateway {
                 "--sweep-every",
                 "never",
             ][..],
-            &s3,
+            &store_args(&store, &endpoint),
             &proof,
         ]
         .concat();

@@ -8,6 +8,17 @@ use super::command::Running;
 use super::s3::S3;
 use super::sandbox::Sandbox;
 
+/// Arguments of `upload serve` for a bucket (`s3://NAME`) of a store at `endpoint`.
+pub fn store_args<'a>(bucket: &'a str, endpoint: &'a str) -> [&'a str; 5] {
+    [
+        "--store",
+        bucket,
+        "--s3-endpoint",
+        endpoint,
+        "--s3-path-style",
+    ]
+}
+
 /// A running gateway. Dropping it kills the process.
 pub struct Gateway {
     sandbox: Sandbox,

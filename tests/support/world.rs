@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::command::{Command, Output, Running};
 use super::events::{Receipt, parts_so_far, upload_id};
-use super::gateway::Gateway;
+use super::gateway::{Gateway, store_args};
 use super::proxy::Proxy;
 use super::s3::{self, S3};
 use super::sandbox::Sandbox;
@@ -66,25 +66,18 @@ impl World {
     /// With an external store.
     #[track_caller]
     pub fn on_store(store: &S3) -> Self {
-        Self::on_store_with_args(store, &[])
+        Self::on_store_with(store, &[], &[])
     }
 
-    /// With an external store and further arguments to `upload serve`.
+    /// With an external store, further arguments to `upload serve` and environment variables.
     #[track_caller]
-    pub fn on_store_with_args(store: &S3, args: &[&str]) -> Self {
+    pub fn on_store_with(store: &S3, args: &[&str], envs: &[(&str, &str)]) -> Self {
         let store_proxy = Proxy::start();
         store_proxy.forward_to(store.addr());
         let (bucket, endpoint) = (format!("s3://{}", store.bucket()), store_proxy.url());
-        let store_args = [
-            "--store",
-            &bucket,
-            "--s3-endpoint",
-            &endpoint,
-            "--s3-path-style",
-        ];
         Self::start(
-            &[&store_args, args].concat(),
-            &store.envs(),
+            &[&store_args(&bucket, &endpoint), args].concat(),
+            &[&store.envs(), envs].concat(),
             Some(store_proxy),
         )
     }
