@@ -10,7 +10,7 @@ use upload_types::error::{Error, Kind, Result};
 /// this file, unfinished ones first. `is_candidate` restricts the search.
 ///
 /// # Errors
-/// [`Kind::NotFound`] if there is none; [`Kind::Usage`] if the beginning of an id is ambiguous.
+/// [`Kind::NotFound`] if no upload matches; [`Kind::Usage`] if the beginning of an id is ambiguous.
 pub fn find_upload(
     journal: &Journal,
     id_or_file: &OsStr,

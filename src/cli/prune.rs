@@ -62,8 +62,8 @@ fn remove_finished(
         .collect())
 }
 
-/// The configured backend; `None` if there is none, or if it is a Companion, which cannot list
-/// uploads.
+/// The configured backend. `None` without a configured backend, and for a configured Companion,
+/// which cannot list uploads.
 fn backend_with_orphans(settings: &Settings, flags: &PruneArgs) -> Result<Option<Target>> {
     let connection = settings.connection(&flags.connection)?;
     let flag = flags.backend.as_deref();

@@ -132,7 +132,7 @@ fn suspended_process_reports_no_stall() {
             // The suspension is longer than the limit.
             thread::sleep(STALL_LIMIT + Duration::from_millis(700));
             running.signal(Signal::CONT);
-            // The client has time to check for progress, and there is none.
+            // The client has time to check for progress. It finds no progress.
             thread::sleep(Duration::from_millis(300));
             setup.proxy().release();
             let run = Run {

@@ -1,5 +1,4 @@
-//! The flags about the connection to a backend and its store: the same for every verb that calls a
-//! backend.
+//! Flags for the connections to a backend and its store, shared by all verbs that call a backend.
 
 #![expect(
     clippy::doc_markdown,
