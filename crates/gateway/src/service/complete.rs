@@ -272,7 +272,12 @@ impl Service {
         self.result_of_other_call(upload, outcome).await
     }
 
-    fn receipt(&self, upload: &Upload, source: &CompletionSource, object: &Head) -> Receipt {
+    pub(super) fn receipt(
+        &self,
+        upload: &Upload,
+        source: &CompletionSource,
+        object: &Head,
+    ) -> Receipt {
         let store = if source.checksum().is_some() {
             &self.store
         } else {
@@ -299,12 +304,12 @@ impl Service {
 
     /// The time at which the hooks of a newly verified upload are due: now. Returns `None` without
     /// hooks.
-    fn new_hooks_due_at(&self) -> Option<Timestamp> {
+    pub(super) fn new_hooks_due_at(&self) -> Option<Timestamp> {
         self.has_hooks().then(Timestamp::now)
     }
 
     /// Counts a verified upload and wakes the hooks.
-    fn on_verified(&self, receipt: Receipt) -> Completion {
+    pub(super) fn on_verified(&self, receipt: Receipt) -> Completion {
         metrics().record_verified_bytes(receipt.size);
         if self.has_hooks() {
             crash::point("gateway.hooks.due");

@@ -204,7 +204,16 @@ impl Service {
                 .dispose(&upload, HeldRejection { rejection, until })
                 .await;
         }
-        if let Err(fault) = self.remove_leftovers(&upload).await {
+        if upload.state == UploadState::Expired {
+            // A failure is logged.
+            if self
+                .remove_expired(&upload, &[UploadState::Expired])
+                .await
+                .is_err()
+            {
+                return false;
+            }
+        } else if let Err(fault) = self.remove_leftovers(&upload).await {
             report_store_fault("clean up", &fault);
             return false;
         }
