@@ -103,7 +103,7 @@ impl Service {
         to: UploadState,
     ) -> Result<bool, Refusal> {
         let ttl = upload_url_ttl(upload, self.config.url_ttl);
-        let cleanup_at = after(Timestamp::now(), ttl);
+        let cleanup_at = after(self.now(), ttl);
         let has_ended = self
             .ledger
             .end(&upload.id, from, to, cleanup_at)

@@ -54,7 +54,7 @@ impl Service {
         let found = self.ledger.upload_with_parts(&owner.0, &id).await;
         let found = found.map_err(ledger_failed)?;
         let (upload, rows) = found.ok_or_else(|| Refusal::new(Code::NotFound))?;
-        let upload = with_expiry(upload, Timestamp::now());
+        let upload = with_expiry(upload, self.now());
         if is_gone(upload.state) {
             return Err(Refusal::new(Code::Gone));
         }
@@ -298,14 +298,14 @@ impl Service {
             unproven: store.profile().unproven(upload.is_single()),
             sha256: source.object_sha256(),
             started: upload.created_at,
-            finished: Timestamp::now(),
+            finished: self.now(),
         }
     }
 
     /// The time at which the hooks of a newly verified upload are due: now. Returns `None` without
     /// hooks.
     pub(super) fn new_hooks_due_at(&self) -> Option<Timestamp> {
-        self.has_hooks().then(Timestamp::now)
+        self.has_hooks().then(|| self.now())
     }
 
     /// Counts a verified upload and wakes the hooks.
@@ -339,7 +339,7 @@ impl Service {
     async fn on_damaged(&self, upload: &Upload) -> CompleteResult {
         let from = &[UploadState::Completing];
         // The sweep removes the object if the deletion below fails.
-        let cleanup_at = Timestamp::now();
+        let cleanup_at = self.now();
         let is_rejected = self
             .ledger
             .end(&upload.id, from, UploadState::Rejected, cleanup_at)

@@ -2,7 +2,10 @@
 //!
 //! Not here: the periodic sweeps of a gateway (`tests/gateway_api`).
 
+use std::time::Duration;
+
 use axum::http::Method;
+use jiff::Timestamp;
 
 use super::fixture::{Fixture, Interference, PART, UPLOAD_ID_QUERY, receipt, send};
 use upload_types::wire::{
@@ -254,6 +257,23 @@ async fn object_of_an_expired_upload_is_kept_while_the_store_is_unavailable() {
     fixture.sweep().await;
     assert!(fixture.has_object(&upload).await);
     assert_eq!(fixture.row(&upload).await.state, UploadState::Ready);
+}
+
+/// The clock of this gateway is ahead by eight days. By the clock of the store, which other
+/// gateways agree with, the lease has not ended.
+#[tokio::test]
+async fn clock_that_is_ahead_expires_no_upload() {
+    const DAY: Duration = Duration::from_hours(24);
+    let fixture = Fixture::new().await;
+    let (upload, request) = fixture.send_parts(PART + 1).await;
+    let yesterday = Timestamp::now().checked_sub(DAY).unwrap().as_millisecond();
+    fixture.execute_sql(&format!(
+        "UPDATE upload SET lease_until = {yesterday}, expires_at = {yesterday}"
+    ));
+    fixture.interfere(Method::HEAD, "", Interference::ClockBehind(8 * DAY));
+    fixture.sweep().await;
+    assert_eq!(fixture.row(&upload).await.state, UploadState::Uploading);
+    assert_eq!(receipt(fixture.complete(&upload, &request).await).parts, 2);
 }
 
 #[tokio::test]
