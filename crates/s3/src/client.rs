@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use http::{HeaderName, HeaderValue, Method};
+use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 use tracing::debug;
 use url::Url;
@@ -13,6 +14,7 @@ use url::Url;
 use upload_net::{HttpClient, Response};
 use upload_types::Sha256;
 
+use crate::clock::ClockOffset;
 use crate::fault::Fault;
 use crate::observer::{CallOutcome, Observer};
 use crate::response;
@@ -79,6 +81,7 @@ pub(crate) struct Client {
     http: HttpClient,
     signer: Signer,
     observer: Observer,
+    clock: ClockOffset,
 }
 
 impl Client {
@@ -87,6 +90,7 @@ impl Client {
             http,
             signer,
             observer,
+            clock: ClockOffset::new(),
         }
     }
 
@@ -100,6 +104,11 @@ impl Client {
 
     pub(crate) fn http(&self) -> &HttpClient {
         &self.http
+    }
+
+    /// The time of the store minus the local time; see [`ClockOffset::get`].
+    pub(crate) fn clock_offset(&self) -> SignedDuration {
+        self.clock.get()
     }
 
     pub(crate) fn signer(&self) -> &Signer {
@@ -136,6 +145,7 @@ impl Client {
             .unwrap_or_default();
         match result {
             Ok(response) => {
+                self.clock.measure(&response.headers, Timestamp::now());
                 let code = response::error_code(&response);
                 debug!(
                     operation,

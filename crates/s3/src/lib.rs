@@ -75,6 +75,7 @@
 
 mod bucket_url;
 mod client;
+mod clock;
 mod copy;
 mod fault;
 mod multipart;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
+use jiff::SignedDuration;
 use url::Url;
 
 use upload_net::{HttpClient, Response};
@@ -122,6 +123,13 @@ impl Store {
     #[must_use]
     pub fn proof(&self) -> Proof {
         self.proof
+    }
+
+    /// The time of the store minus the local time, from the latest response. Zero up to a minute,
+    /// and before the first response.
+    #[must_use]
+    pub fn clock_offset(&self) -> SignedDuration {
+        self.client.clock_offset()
     }
 
     #[must_use]

@@ -44,7 +44,7 @@ impl Service {
         request: &ClaimRequest,
     ) -> Result<u64, Refusal> {
         for _ in 0..MAX_CLAIM_ATTEMPTS {
-            let now = Timestamp::now();
+            let now = self.now();
             let epoch = match lease::decide(now, &upload.lease, request) {
                 ClaimDecision::Held { seconds } => {
                     return Err(Refusal::retry_after(Code::LeaseHeld, seconds));

@@ -86,7 +86,7 @@ impl Service {
         if max == 0 {
             return Ok((Vec::new(), POLL_INTERVAL));
         }
-        let now = Timestamp::now();
+        let now = self.now();
         let until = self.config.lease_terms.renewed(now).lease_until;
         let taken = self.ledger.take_due_hooks(now, until, max).await?;
         let delay = match self.ledger.next_hooks_due().await? {
@@ -207,7 +207,7 @@ impl Service {
             %id, hook = hook.name, failures, retry_in = ?delay, reason,
             "hook has failed; the upload is not ready until the hook accepts it"
         );
-        let due = after(Timestamp::now(), delay);
+        let due = after(self.now(), delay);
         self.ledger
             .record_hook_failure(id, pending.epoch, failures, due)
             .await?;

@@ -100,10 +100,7 @@ impl Service {
         tracing::warn!(key = %upload.key, ?fault, "could not abort a spare multipart upload");
         // A sweep tries again. If this fails too, the multipart upload is removed when the upload
         // ends.
-        let scheduled = self
-            .ledger
-            .schedule_cleanup(&upload.id, Timestamp::now())
-            .await;
+        let scheduled = self.ledger.schedule_cleanup(&upload.id, self.now()).await;
         if let Err(error) = scheduled {
             report_ledger_error(&error);
         }

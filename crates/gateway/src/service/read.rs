@@ -93,7 +93,7 @@ impl Service {
         let is_full = is_full_page(uploads.len(), UPLOADS_PER_PAGE);
         let last = uploads.last().filter(|_| is_full);
         let next = last.map(|upload| upload.id.clone());
-        let now = Timestamp::now();
+        let now = self.now();
         let uploads = uploads
             .into_iter()
             .map(|upload| status(with_expiry(upload, now)))

@@ -99,10 +99,11 @@ impl Service {
         self: &Arc<Self>,
         observer: Option<SweepObserver<'_>>,
     ) -> Result<(), Refusal> {
+        self.measure_clock().await;
         for task in SweepTask::ALL {
             // This process now holds the rows that it has taken, so the next query finds others.
             loop {
-                let now = Timestamp::now();
+                let now = self.now();
                 let until = self.config.lease_terms.renewed(now).lease_until;
                 let taken = self.ledger.take_sweep_task(task, now, until).await;
                 let taken = taken.map_err(ledger_failed)?;
@@ -204,7 +205,16 @@ impl Service {
                 .dispose(&upload, HeldRejection { rejection, until })
                 .await;
         }
-        if let Err(fault) = self.remove_leftovers(&upload).await {
+        if upload.state == UploadState::Expired {
+            // A failure is logged.
+            if self
+                .remove_expired(&upload, &[UploadState::Expired])
+                .await
+                .is_err()
+            {
+                return false;
+            }
+        } else if let Err(fault) = self.remove_leftovers(&upload).await {
             report_store_fault("clean up", &fault);
             return false;
         }
@@ -232,10 +242,7 @@ impl Service {
         loop {
             let page = self.store.open_uploads(after.as_ref()).await;
             let (keys, next) = page.map_err(|fault| store_failed("search for orphans", &fault))?;
-            let unknown = self
-                .ledger
-                .schedule_key_cleanup(keys, Timestamp::now())
-                .await;
+            let unknown = self.ledger.schedule_key_cleanup(keys, self.now()).await;
             for key in unknown.map_err(ledger_failed)? {
                 count += 1;
                 observer(&SweptItem::orphan(key));

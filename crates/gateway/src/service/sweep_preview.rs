@@ -23,7 +23,7 @@ impl Service {
     /// # Errors
     /// `store_unavailable`, `unavailable`.
     pub async fn preview_sweep(&self, observer: SweepObserver<'_>) -> Result<(), Refusal> {
-        let now = Timestamp::now();
+        let now = self.now();
         for task in SweepTask::ALL {
             let mut after = String::new();
             loop {
