@@ -87,10 +87,9 @@ impl Aborter<'_> {
 
     async fn abort_recorded(&mut self, upload: &Upload) -> Result<()> {
         let upload = self.journal.take(upload)?;
-        let backend = &upload.intent.backend;
         let target = self
             .settings
-            .recorded_target(backend, None, &self.connection)?;
+            .recorded_target(&upload.intent, None, &self.connection)?;
         let handle = BackendHandle::connect(&target).await?;
         let aborted = abort_at_backend(handle.backend(), &upload).await;
         handle.close().await;

@@ -10,6 +10,7 @@ use super::backend_spec::BackendSpec;
 use super::resource_limits::GatewayPlace;
 use super::settings::{Connection, Target};
 use crate::backend::{Backend, Bearer, Limiter, Options};
+use crate::journal::S3Service;
 use upload_types::error::Result;
 
 /// How long to wait for another process that has the embedded store open.
@@ -19,6 +20,7 @@ pub const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct BackendHandle {
     backend: Arc<Backend>,
     name: String,
+    s3_service: Option<S3Service>,
     #[cfg(feature = "gateway")]
     local: Option<super::local_gateway::LocalGateway>,
 }
@@ -54,6 +56,7 @@ impl BackendHandle {
                 Ok(Self {
                     backend: Arc::new(backend),
                     name: target.name(),
+                    s3_service: None,
                     #[cfg(feature = "gateway")]
                     local: None,
                 })
@@ -76,6 +79,7 @@ impl BackendHandle {
         Ok(Self {
             backend: Arc::new(backend),
             name: target.name(),
+            s3_service: target.s3_service(),
             local: Some(local),
         })
     }
@@ -98,6 +102,11 @@ impl BackendHandle {
     /// The name of the backend in journal and receipts.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// For an `s3://` backend: how its bucket is reached.
+    pub fn s3_service(&self) -> Option<&S3Service> {
+        self.s3_service.as_ref()
     }
 
     #[cfg_attr(

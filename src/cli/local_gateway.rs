@@ -76,7 +76,8 @@ fn config(target: &Target, token: Token, lock_timeout: Duration) -> Result<Confi
                 region: s3.region,
                 path_style: s3.path_style,
             };
-            (store, paths.s3_ledger(), ProbePolicy::Require, None)
+            let ledger = paths.s3_ledger(&target.spec, &target.connection.s3.service());
+            (store, ledger, ProbePolicy::Require, None)
         }
         BackendSpec::Url(_) | BackendSpec::Companion(_) => return Err(remote()),
     };

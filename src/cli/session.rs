@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::backend_handle::BackendHandle;
 use super::backend_spec::BackendSpec;
-use super::hint_commands::{HintCommands, Subject};
+use super::hint_commands::{HintCommands, Subject, backend_flags};
 use super::notices::Notices;
 use super::output::{self, LogFormat, LogOf};
 use super::receipt_file::FileIdentity;
@@ -205,6 +205,7 @@ impl Session {
     fn engine_options(&self, handle: &BackendHandle) -> transfer::Options {
         transfer::Options {
             backend: handle.name().to_owned(),
+            s3_service: handle.s3_service().cloned(),
             resume_command: self.commands.resume(),
             first_item: self.first_item,
             jobs: self.jobs,
@@ -305,7 +306,8 @@ impl Session {
 
 /// A sender that completes the commands in the hints of failures.
 fn completing_hints(events: &EventSender, commands: &HintCommands, target: &Target) -> EventSender {
-    let (commands, backend) = (commands.clone(), target.name());
+    let commands = commands.clone();
+    let backend = backend_flags(&target.name(), target.s3_service().as_ref());
     events.editing(move |event| {
         let Event::Failed {
             upload,
@@ -317,7 +319,7 @@ fn completing_hints(events: &EventSender, commands: &HintCommands, target: &Targ
             return;
         };
         let subject = Subject {
-            backend: Some(&backend),
+            backend: &backend,
             file: Some(path),
             upload: upload.as_ref().map(UploadId::as_str),
         };

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use super::concurrency::Jobs;
 use super::deadline::GiveUp;
-use crate::journal::{Intent, Upload};
+use crate::journal::{Intent, S3Service, Upload};
 
 /// How to run.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The backend as the user named it: for the journal and for receipts.
     pub backend: String,
+    /// For an `s3://` backend: recorded with each upload.
+    pub s3_service: Option<S3Service>,
     /// The command line that continues unfinished uploads, for hints.
     pub resume_command: String,
     /// The number of the first item, if the command had others before.

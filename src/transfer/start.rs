@@ -303,6 +303,7 @@ impl Engine<'_> {
             .map_err(plan_error)?;
         Ok(Intent {
             backend: self.options.backend.clone(),
+            s3_service: self.options.s3_service.clone(),
             instance_id: self.info.instance_id.clone(),
             path: source.path().to_path_buf(),
             name: put.name.clone(),

@@ -208,6 +208,11 @@ const UPLOAD: &[FieldDoc] = &[
         "creating, uploading, completing, completed, rejected or abandoned",
     ),
     F("backend", "string", "backend of the upload"),
+    F(
+        "s3_service",
+        "object",
+        "if the backend is s3://: endpoint, region and path_style of its S3 service",
+    ),
     F("path", "string", "path of the source"),
     F("name", "string", "name of the object"),
     F("size", "integer", "bytes of the source"),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::lookup::Settings;
 use super::token;
-use super::values::{Connection, Proxy, PutOptions, S3, Transfer};
+use super::values::{Connection, Proxy, PutOptions, S3, S3Flags, Transfer};
 use crate::cli::args::{
     ColorWhen, ConnectionArgs, NetworkArgs, ProgressStyle, PutArgs, S3Args, TransferArgs, WaitState,
 };
@@ -134,12 +134,18 @@ impl Settings {
     /// The location of an `s3://` store.
     ///
     /// # Errors
-    /// [`Kind::Usage`] or [`Kind::Config`] for an endpoint that is not a URL.
+    /// [`Kind::Usage`] or [`Kind::Config`] for an endpoint that is not a URL, and for a region that
+    /// is not UTF-8.
     pub fn s3(&self, flags: &S3Args) -> Result<S3> {
         Ok(S3 {
             endpoint: self.s3_endpoint_setting(flags)?.map(|found| found.value),
-            region: self.s3_region_setting(flags).map(|found| found.value),
+            region: self.s3_region_setting(flags)?.map(|found| found.value),
             path_style: self.s3_path_style_setting(flags).value,
+            flags: S3Flags {
+                endpoint: flags.s3_endpoint.is_some(),
+                region: flags.s3_region.is_some(),
+                path_style: flags.s3_path_style,
+            },
         })
     }
 
