@@ -7,14 +7,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::backend_spec::BackendSpec;
+use super::notices::Notices;
 use super::resource_limits::GatewayPlace;
-use super::settings::{Connection, Target};
+use super::settings::{Connection, LocalPaths, Settings, Target};
 use crate::backend::{Backend, Bearer, Limiter, Options};
 use crate::journal::S3Service;
+use crate::report::LogWriter;
 use upload_types::error::Result;
 
 /// How long to wait for another process that has the embedded store open.
-pub const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
+/// The time until a wait for the embedded store is reported.
+const STORE_NOTICE_DELAY: Duration = Duration::from_secs(1);
 
 /// A backend that can be called, and the gateway in this process, if any.
 pub struct BackendHandle {
@@ -30,16 +34,40 @@ impl BackendHandle {
     ///
     /// # Errors
     /// As [`BackendHandle::with_limits`].
-    pub async fn connect(target: &Target) -> Result<Self> {
-        Self::with_limits(target, LOCK_TIMEOUT, Arc::default()).await
+    pub async fn connect(target: &Target, settings: &Settings) -> Result<Self> {
+        let notices = Notices::new(settings, LogWriter::default());
+        Self::with_limits(target, LOCK_TIMEOUT, Arc::default(), &notices).await
     }
 
-    /// Connects. `lock_timeout` is for another process that has the embedded store open; `limiter`
-    /// limits the rate of parts.
+    /// Connects. `lock_timeout` is for another process that has the embedded store open, and a
+    /// notice reports a long wait for it; `limiter` limits the rate of parts.
     ///
     /// # Errors
     /// Those of starting a gateway, and of [`Backend::gateway`].
     pub async fn with_limits(
+        target: &Target,
+        lock_timeout: Duration,
+        limiter: Arc<Limiter>,
+        notices: &Notices,
+    ) -> Result<Self> {
+        let report_waiting = async {
+            tokio::time::sleep(STORE_NOTICE_DELAY).await;
+            if target.spec == BackendSpec::Embedded {
+                let holder = target.local.as_ref().and_then(LocalPaths::store_holder);
+                let holder = holder.map_or_else(String::new, |pid| format!(" (pid {pid})"));
+                notices.show(&format!(
+                    "waiting for the embedded store: another process{holder} has it open"
+                ));
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            opened = Self::open(target, lock_timeout, limiter) => opened,
+            never = report_waiting => never,
+        }
+    }
+
+    async fn open(
         target: &Target,
         lock_timeout: Duration,
         limiter: Arc<Limiter>,

@@ -24,7 +24,7 @@ pub async fn run(settings: &Settings, flags: &CatArgs) -> Result<()> {
     let upload = find_upload(&journal, &flags.upload, |_| true)?;
     let verifier = verifier(&journal, &upload)?;
     let target = settings.recorded_target(&upload.intent, None, &connection)?;
-    let handle = BackendHandle::connect(&target).await?;
+    let handle = BackendHandle::connect(&target, settings).await?;
     let copied = match upload.begun_id() {
         Ok(id) => copy_to_stdout(handle.backend(), id, verifier)
             .await

@@ -26,7 +26,7 @@ pub async fn run(settings: &Settings, flags: &StatusArgs) -> Result<()> {
     let parts = journal.parts(upload.row)?;
     let remote = if flags.remote {
         let target = settings.recorded_target(&upload.intent, None, &connection)?;
-        let handle = BackendHandle::connect(&target).await?;
+        let handle = BackendHandle::connect(&target, settings).await?;
         let remote = ask_backend(&handle, &upload).await;
         handle.close().await;
         Some(remote?)

@@ -26,7 +26,7 @@ pub async fn run(settings: &Settings, flags: &UrlArgs) -> Result<()> {
         flag => settings.recorded_target(&upload.intent, flag, &connection)?,
     };
     check_outlives_process(&target, &upload)?;
-    let handle = BackendHandle::connect(&target).await?;
+    let handle = BackendHandle::connect(&target, settings).await?;
     let url = match upload.begun_id() {
         Ok(id) => handle.backend().read_url(id, flags.expires).await,
         Err(error) => Err(error),

@@ -142,7 +142,7 @@ fn cat_of_damaged_object_exits_with_65_and_names_the_part() {
 }
 
 #[test]
-fn prune_without_backend_prunes_the_journal_and_fails() {
+fn prune_with_orphans_of_an_unreachable_backend_prunes_the_journal_and_fails() {
     let world = World::new();
     let (done, open) = (
         world.sandbox.file("done.bin", 10),
@@ -151,7 +151,7 @@ fn prune_without_backend_prunes_the_journal_and_fails() {
     world.put(&done).run().succeeds();
     world.put_and_kill_after_parts(&open, 1);
     world.proxy.stop_listening();
-    let output = world.upload(&["prune", "--json"]).run().exits(75);
+    let output = world.upload(&["prune", "--orphans", "--json"]).run().exits(75);
     let pruned: serde_json::Value = serde_json::from_str(output.line()).unwrap();
     assert_eq!(
         (&pruned["type"], &pruned["removed"]),
@@ -162,7 +162,8 @@ fn prune_without_backend_prunes_the_journal_and_fails() {
     assert!(listed.line().contains("open.bin"), "{listed}");
     // The upload that was removed from the journal is not listed as an orphan.
     world.proxy.listen_again();
-    assert_eq!(world.upload(&["prune"]).run().succeeds().stdout(), "");
+    let again = world.upload(&["prune", "--orphans"]).run().succeeds();
+    assert_eq!(again.stdout(), "");
 }
 
 #[test]
