@@ -13,6 +13,7 @@ use super::settings::{Connection, LocalPaths, Settings, Target};
 use crate::backend::{Backend, Bearer, Limiter, Options};
 use crate::journal::S3Service;
 use crate::report::LogWriter;
+use upload_types::DiskFailure;
 use upload_types::error::Result;
 
 /// How long to wait for another process that has the embedded store open.
@@ -135,6 +136,19 @@ impl BackendHandle {
     /// For an `s3://` backend: how its bucket is reached.
     pub fn s3_service(&self) -> Option<&S3Service> {
         self.s3_service.as_ref()
+    }
+
+    /// The failure of a disk of the gateway in this process, once there is one.
+    #[cfg_attr(
+        not(feature = "gateway"),
+        expect(clippy::unused_self, reason = "always remote without a gateway")
+    )]
+    pub fn disk_failure(&self) -> DiskFailure {
+        #[cfg(feature = "gateway")]
+        if let Some(local) = &self.local {
+            return local.disk_failure().clone();
+        }
+        DiskFailure::default()
     }
 
     #[cfg_attr(

@@ -11,7 +11,7 @@ use super::settings::Target;
 use upload_gateway::{
     Auth, Config, LedgerConfig, OnReject, ProbePolicy, Quota, Running, StoreConfig,
 };
-use upload_types::Token;
+use upload_types::{DiskFailure, Token};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::Proof;
 
@@ -48,6 +48,11 @@ impl LocalGateway {
 
     pub fn token(&self) -> &Token {
         &self.token
+    }
+
+    /// The failure of a disk of the embedded store or of the ledger, once there is one.
+    pub fn disk_failure(&self) -> &DiskFailure {
+        self.running.disk_failure()
     }
 
     pub async fn stop(self) {

@@ -200,6 +200,7 @@ impl Session {
             max_open: resource_limits::max_open_parts(handle.gateway_place()),
             give_up: self.give_up,
             wait: self.wait,
+            disk_failure: handle.disk_failure(),
         }
     }
 

@@ -432,6 +432,11 @@ impl<'a> Engine<'a> {
         }
         self.measure_throughput(now);
         self.fail_late_waits(now);
+        if let Some(cause) = self.options.disk_failure.get() {
+            let what = format!("could not write to the disk of this machine: {cause}");
+            let hint = "free disk space; then run the command again";
+            self.fail_all(&Error::new(Kind::Io, what).with_hint(hint));
+        }
         let give_up = self.options.give_up;
         if self.stopping.is_none() && give_up.is_due(now, self.last_success, WaitingFor::Progress) {
             let what = "gave up: no byte was confirmed for too long";

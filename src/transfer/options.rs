@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::concurrency::Jobs;
 use super::deadline::GiveUp;
 use crate::journal::{Intent, S3Service, Upload};
+use upload_types::DiskFailure;
 
 /// How to run.
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ pub struct Options {
     pub max_open: usize,
     pub give_up: GiveUp,
     pub wait: WaitFor,
+    /// The failure of a disk of a backend in this process.
+    pub disk_failure: DiskFailure,
 }
 
 /// One source, or one upload of the journal.

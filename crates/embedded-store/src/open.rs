@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use upload_types::DiskFailure;
 use upload_types::error::{Error, Kind, Result};
 
 use crate::access_keys::AccessKeys;
@@ -14,7 +15,7 @@ use crate::error::StoreError;
 use crate::lock::StoreLock;
 use crate::manifest::{Manifest, Recovery};
 use crate::part_files::PartFiles;
-use crate::service::Service;
+use crate::service::{Disk, Service};
 use crate::store::Store;
 use crate::time::milliseconds;
 
@@ -25,6 +26,7 @@ pub struct Embedded {
     dir: PathBuf,
     keys: AccessKeys,
     store: Store,
+    disk_failure: DiskFailure,
 }
 
 impl fmt::Debug for Embedded {
@@ -83,7 +85,21 @@ impl Embedded {
             .and_then(|file| file.modified())
             .map_err(files_unusable)?;
         let store = Store::new(manifest, files, milliseconds(created));
-        Ok(Self { dir, keys, store })
+        Ok(Self {
+            dir,
+            keys,
+            store,
+            disk_failure: DiskFailure::default(),
+        })
+    }
+
+    /// Reports a failure of the disk to `disk_failure`.
+    #[must_use]
+    pub fn reporting(self, disk_failure: DiskFailure) -> Self {
+        Self {
+            disk_failure,
+            ..self
+        }
     }
 
     /// Access key and secret. They are created with the store and never change.
@@ -95,7 +111,11 @@ impl Embedded {
 
     #[must_use]
     pub fn service(&self) -> Service {
-        Service::new(self.store.clone(), self.keys.clone())
+        let disk = Disk {
+            dir: self.dir.clone(),
+            failure: self.disk_failure.clone(),
+        };
+        Service::new(self.store.clone(), self.keys.clone(), disk)
     }
 }
 

@@ -37,9 +37,11 @@
 //! | `atomic_create` | temporary files and their links |
 //! | `migrate`, `create`, `open`, `restore` | the operations on a file |
 //! | `writer` | [`Writer`]: a thread that owns a connection |
+//! | `disk_failure` | recognizes a disk that is full or read-only |
 
 mod atomic_create;
 mod create;
+mod disk_failure;
 mod file_id;
 mod journal_mode;
 mod migrate;
@@ -48,6 +50,7 @@ mod restore;
 mod schema;
 mod writer;
 
+pub use disk_failure::is_disk_failure;
 pub use file_id::FileId;
 pub use open::{open, prepare_path};
 pub use restore::restore;

@@ -24,4 +24,4 @@ pub use environment::{Directories, Terminals};
 pub use lookup::Settings;
 pub use origin::Origin;
 pub use target::{LocalPaths, Target};
-pub use values::{Connection, PutOptions, S3, Transfer};
+pub use values::{Connection, PutOptions, Transfer};
