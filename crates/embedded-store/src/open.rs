@@ -42,6 +42,7 @@ impl Embedded {
     /// the mode of the directory to 0700.
     ///
     /// # Errors
+    /// [`Kind::DatabaseUnusable`] for a directory that other users control, or a symbolic link;
     /// [`Kind::Busy`] with the id of the process that has the store open; [`Kind::Io`] if the
     /// directory cannot be used.
     pub async fn open(dir: &Path, wait: Duration) -> Result<Self> {
@@ -121,7 +122,12 @@ impl Embedded {
 
 /// Creates the directory if it does not exist, and sets its mode. Returns its path without symbolic
 /// links, which SQLite does not follow.
+///
+/// # Errors
+/// [`Kind::DatabaseUnusable`] for a directory that other users control, or a link;
+/// [`Kind::Io`] if it cannot be created.
 fn create_private_dir(dir: &Path) -> Result<PathBuf> {
+    check_place(dir)?;
     let create = || {
         fs::DirBuilder::new()
             .recursive(true)
@@ -130,10 +136,19 @@ fn create_private_dir(dir: &Path) -> Result<PathBuf> {
         fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
         fs::canonicalize(dir)
     };
-    create().map_err(|error| {
+    let created = create().map_err(|error| {
         let text = format!("could not use the directory {}", dir.display());
         Error::new(Kind::Io, text).with_source(error)
-    })
+    })?;
+    // Another user may have created the directory in the meantime.
+    check_place(dir)?;
+    Ok(created)
+}
+
+fn check_place(dir: &Path) -> Result<()> {
+    let hint = "create a directory with `mkdir -m 700 DIR`; name it with `upload serve --store \
+                embedded:DIR`, or set XDG_DATA_HOME=DIR for other commands";
+    upload_sqlite::check_directory(dir, "the embedded store", hint)
 }
 
 async fn blocking<T: Send + 'static>(
