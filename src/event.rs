@@ -139,6 +139,27 @@ pub enum Event {
         path: String,
         message: String,
     },
+    /// Another process uploads the source; this run waits for that process.
+    Blocked {
+        #[serde(skip)]
+        item: usize,
+        upload: Option<UploadId>,
+        path: String,
+        message: String,
+        /// No other source of the run was blocked before.
+        #[serde(skip)]
+        is_first: bool,
+    },
+    /// The backend no longer has an upload or its object: the source is uploaded again from the
+    /// beginning, by another upload.
+    Restarted {
+        #[serde(skip)]
+        item: usize,
+        /// The upload that is replaced.
+        upload: Option<UploadId>,
+        path: String,
+        message: String,
+    },
     /// The object is verified, and the backend's hooks have not yet accepted it.
     Waiting {
         #[serde(skip)]

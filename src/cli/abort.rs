@@ -79,7 +79,7 @@ impl Aborter<'_> {
         let (Some(id), Ok(target)) = (id, target) else {
             return Err(not_found);
         };
-        let handle = BackendHandle::connect(&target).await?;
+        let handle = BackendHandle::connect(&target, self.settings).await?;
         let aborted = handle.backend().abort(&id, None).await;
         handle.close().await;
         aborted.map(|()| id)
@@ -87,11 +87,10 @@ impl Aborter<'_> {
 
     async fn abort_recorded(&mut self, upload: &Upload) -> Result<()> {
         let upload = self.journal.take(upload)?;
-        let backend = &upload.intent.backend;
         let target = self
             .settings
-            .recorded_target(backend, None, &self.connection)?;
-        let handle = BackendHandle::connect(&target).await?;
+            .recorded_target(&upload.intent, None, &self.connection)?;
+        let handle = BackendHandle::connect(&target, self.settings).await?;
         let aborted = abort_at_backend(handle.backend(), &upload).await;
         handle.close().await;
         let unconfirmed = match aborted {

@@ -7,18 +7,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::backend_spec::BackendSpec;
+use super::notices::Notices;
 use super::resource_limits::GatewayPlace;
-use super::settings::{Connection, Target};
+use super::settings::{Connection, LocalPaths, Settings, Target};
 use crate::backend::{Backend, Bearer, Limiter, Options};
+use crate::journal::S3Service;
+use crate::report::LogWriter;
+use upload_types::DiskFailure;
 use upload_types::error::Result;
 
 /// How long to wait for another process that has the embedded store open.
-pub const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
+/// The time until a wait for the embedded store is reported.
+const STORE_NOTICE_DELAY: Duration = Duration::from_secs(1);
 
 /// A backend that can be called, and the gateway in this process, if any.
 pub struct BackendHandle {
     backend: Arc<Backend>,
     name: String,
+    s3_service: Option<S3Service>,
     #[cfg(feature = "gateway")]
     local: Option<super::local_gateway::LocalGateway>,
 }
@@ -28,16 +35,40 @@ impl BackendHandle {
     ///
     /// # Errors
     /// As [`BackendHandle::with_limits`].
-    pub async fn connect(target: &Target) -> Result<Self> {
-        Self::with_limits(target, LOCK_TIMEOUT, Arc::default()).await
+    pub async fn connect(target: &Target, settings: &Settings) -> Result<Self> {
+        let notices = Notices::new(settings, LogWriter::default());
+        Self::with_limits(target, LOCK_TIMEOUT, Arc::default(), &notices).await
     }
 
-    /// Connects. `lock_timeout` is for another process that has the embedded store open; `limiter`
-    /// limits the rate of parts.
+    /// Connects. `lock_timeout` is for another process that has the embedded store open, and a
+    /// notice reports a long wait for it; `limiter` limits the rate of parts.
     ///
     /// # Errors
     /// Those of starting a gateway, and of [`Backend::gateway`].
     pub async fn with_limits(
+        target: &Target,
+        lock_timeout: Duration,
+        limiter: Arc<Limiter>,
+        notices: &Notices,
+    ) -> Result<Self> {
+        let report_waiting = async {
+            tokio::time::sleep(STORE_NOTICE_DELAY).await;
+            if target.spec == BackendSpec::Embedded {
+                let holder = target.local.as_ref().and_then(LocalPaths::store_holder);
+                let holder = holder.map_or_else(String::new, |pid| format!(" (pid {pid})"));
+                notices.show(&format!(
+                    "waiting for the embedded store: another process{holder} has it open"
+                ));
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            opened = Self::open(target, lock_timeout, limiter) => opened,
+            never = report_waiting => never,
+        }
+    }
+
+    async fn open(
         target: &Target,
         lock_timeout: Duration,
         limiter: Arc<Limiter>,
@@ -54,6 +85,7 @@ impl BackendHandle {
                 Ok(Self {
                     backend: Arc::new(backend),
                     name: target.name(),
+                    s3_service: None,
                     #[cfg(feature = "gateway")]
                     local: None,
                 })
@@ -76,6 +108,7 @@ impl BackendHandle {
         Ok(Self {
             backend: Arc::new(backend),
             name: target.name(),
+            s3_service: target.s3_service(),
             local: Some(local),
         })
     }
@@ -98,6 +131,24 @@ impl BackendHandle {
     /// The name of the backend in journal and receipts.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// For an `s3://` backend: how its bucket is reached.
+    pub fn s3_service(&self) -> Option<&S3Service> {
+        self.s3_service.as_ref()
+    }
+
+    /// The failure of a disk of the gateway in this process, once there is one.
+    #[cfg_attr(
+        not(feature = "gateway"),
+        expect(clippy::unused_self, reason = "always remote without a gateway")
+    )]
+    pub fn disk_failure(&self) -> DiskFailure {
+        #[cfg(feature = "gateway")]
+        if let Some(local) = &self.local {
+            return local.disk_failure().clone();
+        }
+        DiskFailure::default()
     }
 
     #[cfg_attr(

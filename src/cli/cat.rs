@@ -4,14 +4,14 @@ use std::io;
 
 use super::args::CatArgs;
 use super::backend_handle::BackendHandle;
-use super::hint_commands::quoted;
+use super::hint_commands::{backend_flags, quoted};
 use super::lookup::find_upload;
 use super::object_verifier::{Mismatch, ObjectVerifier, Verified};
 use super::output::{self, Reader};
 use super::settings::Settings;
 use super::upload_line::plan;
 use crate::backend::Backend;
-use crate::journal::{Journal, Upload};
+use crate::journal::{Intent, Journal, Upload};
 use upload_types::UploadId;
 use upload_types::error::{Error, Kind, Result};
 
@@ -23,8 +23,8 @@ pub async fn run(settings: &Settings, flags: &CatArgs) -> Result<()> {
     let journal = Journal::open(&settings.journal()?)?;
     let upload = find_upload(&journal, &flags.upload, |_| true)?;
     let verifier = verifier(&journal, &upload)?;
-    let target = settings.recorded_target(&upload.intent.backend, None, &connection)?;
-    let handle = BackendHandle::connect(&target).await?;
+    let target = settings.recorded_target(&upload.intent, None, &connection)?;
+    let handle = BackendHandle::connect(&target, settings).await?;
     let copied = match upload.begun_id() {
         Ok(id) => copy_to_stdout(handle.backend(), id, verifier)
             .await
@@ -105,15 +105,15 @@ fn with_put_hint(error: Error, upload: &Upload) -> Error {
     if error.kind() != Kind::Corrupt {
         return error;
     }
-    let command = [
-        "upload",
-        "put",
-        &upload.intent.path.to_string_lossy(),
-        "--force",
-        "--backend",
-        &upload.intent.backend,
-    ]
-    .map(str::to_owned);
+    let Intent {
+        path,
+        backend,
+        s3_service,
+        ..
+    } = &upload.intent;
+    let path = path.to_string_lossy();
+    let mut command = ["upload", "put", &path, "--force"].map(str::to_owned).to_vec();
+    command.extend(backend_flags(backend, s3_service.as_ref()));
     let command = quoted(&command);
     error.with_hint(format!(
         "discard the output; to upload the file again, run `{command}`"

@@ -7,12 +7,13 @@
 use std::ffi::OsStr;
 
 use super::args::{ConnectionArgs, GlobalArgs, WaitState};
+use crate::journal::S3Service;
 
 /// The subject of a failed command, as far as it is known.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Subject<'a> {
-    /// The backend, as the journal names it.
-    pub backend: Option<&'a str>,
+    /// As [`backend_flags`] returns them.
+    pub backend: &'a [String],
     pub file: Option<&'a str>,
     pub upload: Option<&'a str>,
 }
@@ -22,6 +23,8 @@ pub struct Subject<'a> {
 pub struct HintCommands {
     global: Vec<String>,
     connection: Vec<String>,
+    /// The S3 service. The journal has it for uploads that have begun.
+    s3: Vec<String>,
     wait: WaitState,
 }
 
@@ -31,6 +34,11 @@ impl HintCommands {
         Self {
             global: global_flags(global),
             connection: connection_flags(connection),
+            s3: s3_flags(&S3Service {
+                endpoint: connection.s3.s3_endpoint.clone(),
+                region: connection.s3.s3_region.clone(),
+                path_style: connection.s3.s3_path_style,
+            }),
             wait,
         }
     }
@@ -79,14 +87,30 @@ impl HintCommands {
             "ID" => subject.upload.unwrap_or(word).to_owned(),
             _ => word.clone(),
         }));
-        let backend = subject.backend.filter(|_| verb == "put");
-        completed.extend(option("--backend", backend));
+        if verb == "put" && !words.iter().any(|word| word == "--backend") {
+            let is_known = !subject.backend.is_empty();
+            completed.extend_from_slice(if is_known { subject.backend } else { &self.s3 });
+        }
         // In hints, the other verbs read the journal only.
         if ["put", "resume", "abort", "cat", "url"].contains(&verb.as_str()) {
             completed.extend_from_slice(&self.connection);
         }
         quoted(&completed)
     }
+}
+
+/// The flags that select a backend: its name and, for a bucket, its S3 service.
+pub fn backend_flags(name: &str, service: Option<&S3Service>) -> Vec<String> {
+    let mut words = option("--backend", Some(name));
+    words.extend(service.map(s3_flags).unwrap_or_default());
+    words
+}
+
+fn s3_flags(service: &S3Service) -> Vec<String> {
+    let mut words = option("--s3-endpoint", service.endpoint.as_ref());
+    words.extend(option("--s3-region", service.region.as_ref()));
+    words.extend(service.path_style.then(|| "--s3-path-style".to_owned()));
+    words
 }
 
 fn global_flags(global: &GlobalArgs) -> Vec<String> {
@@ -103,7 +127,6 @@ fn connection_flags(connection: &ConnectionArgs) -> Vec<String> {
         store_hosts,
         network,
         allow_insecure_http,
-        s3,
         ..
     } = connection;
     let mut words = option("--token-file", token_file.as_ref());
@@ -120,9 +143,6 @@ fn connection_flags(connection: &ConnectionArgs) -> Vec<String> {
         words.extend(option("--store-host", Some(host.to_string())));
     }
     words.extend(allow_insecure_http.then(|| "--allow-insecure-http".to_owned()));
-    words.extend(option("--s3-endpoint", s3.s3_endpoint.as_deref()));
-    words.extend(option("--s3-region", s3.s3_region.as_deref()));
-    words.extend(s3.s3_path_style.then(|| "--s3-path-style".to_owned()));
     words
 }
 
@@ -151,6 +171,7 @@ pub fn quoted(words: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::args::{CommandLine, Verb};
 
     fn commands(global: &GlobalArgs, connection: &ConnectionArgs) -> HintCommands {
         HintCommands::new(global, connection, WaitState::None)
@@ -167,6 +188,46 @@ mod tests {
         assert_eq!(
             commands(&global, &with_headers).resume(),
             "upload resume --header 'X-Key: VALUE' --header @/tmp/head"
+        );
+    }
+
+    /// The journal has the S3 service, but neither certificates nor proxy.
+    #[test]
+    fn resume_repeats_the_network_and_put_also_the_s3_service() {
+        let args = ["--ca-cert", "ca.pem", "--proxy", "http://proxy:3128"];
+        let service = ["--s3-endpoint", "https://s3.lan", "--s3-path-style"];
+        let put = [&["put", "f", "--backend", "s3://bucket"], &args[..], &service].concat();
+        let CommandLine {
+            global,
+            verb: Verb::Put(flags),
+        } = CommandLine::of(&put)
+        else {
+            panic!("put")
+        };
+        let commands = commands(&global, &flags.connection);
+        let network = args.join(" ");
+        assert_eq!(commands.resume(), format!("upload resume {network}"));
+        let service = S3Service {
+            endpoint: Some("https://s3.lan".into()),
+            region: Some("eu".into()),
+            path_style: true,
+        };
+        let backend = backend_flags("s3://bucket", Some(&service));
+        let subject = Subject {
+            backend: &backend,
+            ..Subject::default()
+        };
+        assert_eq!(
+            commands.complete("`upload put f`", subject),
+            format!(
+                "`upload put f --backend s3://bucket --s3-endpoint https://s3.lan \
+                 --s3-region eu --s3-path-style {network}`"
+            )
+        );
+        let complete = "`upload put f --backend s3://bucket --s3-endpoint https://s3.lan`";
+        assert_eq!(
+            commands.complete(complete, subject),
+            complete.replace("lan`", &format!("lan {network}`"))
         );
     }
 
@@ -206,7 +267,7 @@ mod tests {
         };
         let commands = commands(&global, &connection);
         let subject = Subject {
-            backend: Some("https://up.example"),
+            backend: &["--backend".to_owned(), "https://up.example".to_owned()],
             file: Some("/a b"),
             upload: Some("some-id"),
         };

@@ -11,7 +11,7 @@ use super::settings::Target;
 use upload_gateway::{
     Auth, Config, LedgerConfig, OnReject, ProbePolicy, Quota, Running, StoreConfig,
 };
-use upload_types::Token;
+use upload_types::{DiskFailure, Token};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::Proof;
 
@@ -50,6 +50,11 @@ impl LocalGateway {
         &self.token
     }
 
+    /// The failure of a disk of the embedded store or of the ledger, once there is one.
+    pub fn disk_failure(&self) -> &DiskFailure {
+        self.running.disk_failure()
+    }
+
     pub async fn stop(self) {
         self.running.stop().await;
     }
@@ -76,7 +81,8 @@ fn config(target: &Target, token: Token, lock_timeout: Duration) -> Result<Confi
                 region: s3.region,
                 path_style: s3.path_style,
             };
-            (store, paths.s3_ledger(), ProbePolicy::Require, None)
+            let ledger = paths.s3_ledger(&target.spec, &target.connection.s3.service());
+            (store, ledger, ProbePolicy::Require, None)
         }
         BackendSpec::Url(_) | BackendSpec::Companion(_) => return Err(remote()),
     };

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::backend_handle::BackendHandle;
-use super::settings::Target;
+use super::settings::{Settings, Target};
 use crate::event;
 use crate::journal::Journal;
 use crate::report::{safe, text};
@@ -47,9 +47,10 @@ impl Orphans {
     pub async fn find(
         journal: &Journal,
         target: &Target,
+        settings: &Settings,
         pruned: &BTreeSet<UploadId>,
     ) -> Result<Self> {
-        let handle = BackendHandle::connect(target).await?;
+        let handle = BackendHandle::connect(target, settings).await?;
         let in_progress = uploads_in_progress(&handle).await;
         let backend = handle.name().to_owned();
         handle.close().await;

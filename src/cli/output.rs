@@ -134,6 +134,8 @@ fn log_filter(log_of: LogOf, verbose: u8) -> Targets {
     if log_of == LogOf::Gateway || verbose > 0 {
         return filter;
     }
+    // The client reports a failure of the disk of its store itself.
+    let filter = filter.with_target("upload_embedded_store::disk", LevelFilter::OFF);
     // Warnings of a gateway are for its operator; one in a client's process has no operator.
     [
         "upload_gateway",

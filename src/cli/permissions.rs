@@ -1,5 +1,5 @@
 //! Checks that other users cannot change a file that this program trusts: a configuration, a token,
-//! a secret.
+//! a secret. Warns if they can read a secret.
 
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
@@ -7,8 +7,12 @@ use std::path::Path;
 
 use rustix::process::geteuid;
 
+use super::hint_commands::quoted;
+use crate::report::{escape, safe};
+
 const STICKY_BIT: u32 = 0o1000;
 const WRITABLE_BY_OTHERS: u32 = 0o022;
+const READABLE_BY_OTHERS: u32 = 0o044;
 const ROOT: u32 = 0;
 
 /// Checks an open file and its directory. Pipes and devices pass.
@@ -34,6 +38,24 @@ pub fn check_private_writes(path: &Path, metadata: &Metadata) -> Result<(), Stri
         return Ok(());
     }
     check(&directory, &metadata).map_err(|reason| format!("its directory is not safe: {reason}"))
+}
+
+/// A warning about a secret file of this user that other users can read. Returns `None` for a file
+/// whose mode the user cannot change, because it belongs to another user.
+#[must_use]
+pub fn readers_warning(path: &Path, noun: &str) -> Option<String> {
+    let metadata = fs::metadata(path).ok()?;
+    let is_own = metadata.is_file() && metadata.uid() == geteuid().as_raw();
+    let has_readers = metadata.mode() & READABLE_BY_OTHERS != 0;
+    let path = path.to_string_lossy();
+    let command = quoted(&["chmod", "600", &path].map(str::to_owned));
+    (is_own && has_readers).then(|| {
+        format!(
+            "warning: other users can read {noun} in {}; to correct that, run `{}`",
+            safe(&path),
+            escape(&command)
+        )
+    })
 }
 
 fn check(path: &Path, metadata: &Metadata) -> Result<(), String> {

@@ -1,5 +1,5 @@
-//! `upload prune`: removes finished uploads from the journal, and lists the orphans of a backend.
-//! Changes nothing in the store.
+//! `upload prune`: removes finished uploads from the journal, and on request lists the orphans of a
+//! backend. Changes nothing in the store.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,13 +12,14 @@ use super::orphans::Orphans;
 use super::output;
 use super::settings::{Settings, Target};
 use crate::event;
-use crate::journal::{Journal, Upload};
+use crate::journal::{Journal, State, Upload};
+use crate::report::{safe, text};
 use upload_types::UploadId;
-use upload_types::error::{Error, Kind, Result};
+use upload_types::error::{Error, Result};
 
 /// # Errors
-/// Those of the journal and of the backend, if there is one. The journal is pruned even if
-/// the backend fails.
+/// Those of the journal and, with `--orphans`, of the backend. The journal is pruned even if the
+/// backend fails.
 pub async fn run(settings: &Settings, flags: &PruneArgs) -> Result<()> {
     let mut journal = Journal::open(&settings.journal()?)?;
     let target = backend_with_orphans(settings, flags)?;
@@ -26,7 +27,7 @@ pub async fn run(settings: &Settings, flags: &PruneArgs) -> Result<()> {
     let Some(target) = target else {
         return Ok(());
     };
-    let orphans = Orphans::find(&journal, &target, &pruned)
+    let orphans = Orphans::find(&journal, &target, settings, &pruned)
         .await
         .map_err(|error| not_listed(error, &target))?;
     if !orphans.is_empty() && !settings.json() && !settings.quiet() {
@@ -48,13 +49,34 @@ fn remove_finished(
     let mut finished = journal.all()?;
     finished.retain(|upload| is_finished(upload, flags.older_than, now));
     let rows: Vec<i64> = finished.iter().map(|upload| upload.row).collect();
-    let removed = journal.delete(&rows)?;
+    let removed = if flags.dry_run {
+        rows.len()
+    } else {
+        journal.delete(&rows)?
+    };
+    let in_embedded = embedded_objects(&finished);
     if settings.json() {
-        let line = serde_json::json!({ "type": "pruned", "removed": removed });
+        let line = serde_json::json!({
+            "type": "pruned",
+            "removed": removed,
+            "dry_run": flags.dry_run,
+            "embedded_objects": in_embedded.count,
+            "embedded_bytes": in_embedded.bytes,
+        });
         output::print(&format!("{}\n", event::to_json_line(&line)))?;
     } else if !settings.quiet() {
-        let noun = if removed == 1 { "upload" } else { "uploads" };
-        output::eprint_line(&format!("removed {removed} {noun} from the journal"));
+        let verb = if flags.dry_run { "would remove" } else { "removed" };
+        let uploads = counted(removed, "upload");
+        output::eprint_line(&format!("{verb} {uploads} from the journal"));
+        if in_embedded.count > 0 {
+            let objects = counted(in_embedded.count, "object");
+            let (size, directory) = (text::size(in_embedded.bytes), settings.store_dir()?);
+            output::eprint_line(&format!(
+                "{objects} of these uploads ({size}) stay in the embedded store {}; without the journal, \
+                 `upload cat` does not find them",
+                safe(&directory.display().to_string())
+            ));
+        }
     }
     Ok(finished
         .into_iter()
@@ -62,9 +84,35 @@ fn remove_finished(
         .collect())
 }
 
-/// The configured backend. `None` without a configured backend, and for a configured Companion,
+/// The objects of `uploads` in the embedded store.
+fn embedded_objects(uploads: &[Upload]) -> Objects {
+    let embedded = BackendSpec::Embedded.to_string();
+    let has_object =
+        |upload: &&Upload| upload.state == State::Completed && upload.intent.backend == embedded;
+    let sizes = uploads.iter().filter(has_object);
+    sizes.fold(Objects::default(), |sum, upload| Objects {
+        count: sum.count + 1,
+        bytes: sum.bytes.saturating_add(upload.intent.version.size),
+    })
+}
+
+#[derive(Default)]
+struct Objects {
+    count: usize,
+    bytes: u64,
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
+}
+
+/// The backend to list orphans of. `None` unless that is requested, and for a configured Companion,
 /// which cannot list uploads.
 fn backend_with_orphans(settings: &Settings, flags: &PruneArgs) -> Result<Option<Target>> {
+    if !flags.orphans && flags.backend.is_none() {
+        return Ok(None);
+    }
     let connection = settings.connection(&flags.connection)?;
     let flag = flags.backend.as_deref();
     match settings.target(flag, &connection) {
@@ -75,7 +123,6 @@ fn backend_with_orphans(settings: &Settings, flags: &PruneArgs) -> Result<Option
             Ok(None)
         }
         Ok(target) => Ok(Some(target)),
-        Err(error) if flag.is_none() && error.kind() == Kind::Config => Ok(None),
         Err(error) => Err(error),
     }
 }

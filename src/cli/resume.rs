@@ -34,20 +34,25 @@ pub async fn run(settings: &Settings, flags: &ResumeArgs, commands: HintCommands
         output::eprint_line(&format!("nothing to resume{at_backend}"));
     }
     session.announce(uploads.iter().map(|upload| upload.intent.version.size));
-    let mut by_backend: BTreeMap<String, Vec<Item>> = BTreeMap::new();
+    let mut by_backend: BTreeMap<_, Vec<Upload>> = BTreeMap::new();
     for upload in uploads {
-        by_backend
-            .entry(upload.intent.backend.clone())
-            .or_default()
-            .push(Item::Resume(Box::new(upload)));
+        let backend = (
+            upload.intent.backend.clone(),
+            upload.intent.s3_service.clone(),
+        );
+        by_backend.entry(backend).or_default().push(upload);
     }
     let targets = by_backend
-        .keys()
-        .map(|backend| settings.recorded_target(backend, flags.backend.as_deref(), &connection))
+        .values()
+        .filter_map(|uploads| uploads.first())
+        .map(|upload| {
+            settings.recorded_target(&upload.intent, flags.backend.as_deref(), &connection)
+        })
         .collect::<Result<Vec<_>>>()?;
     check_one_gets_credentials(&targets)?;
-    for (target, items) in targets.iter().zip(by_backend.into_values()) {
-        session.run(target, items).await;
+    for (target, uploads) in targets.iter().zip(by_backend.into_values()) {
+        let resume = |upload| Item::Resume(Box::new(upload));
+        session.run(target, uploads.into_iter().map(resume).collect()).await;
     }
     Ok(session.close())
 }

@@ -9,8 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::backend_handle::BackendHandle;
-use super::backend_spec::BackendSpec;
-use super::hint_commands::{HintCommands, Subject};
+use super::hint_commands::{HintCommands, Subject, backend_flags};
 use super::notices::Notices;
 use super::output::{self, LogFormat, LogOf};
 use super::receipt_file::FileIdentity;
@@ -31,8 +30,6 @@ use upload_types::wire::BackendInfo;
 const MAX_UNANSWERED: Duration = Duration::from_mins(2);
 /// The limit of a wait without a limit.
 const UNLIMITED: Duration = Duration::from_hours(8760);
-/// The time until a wait for the embedded store is reported.
-const STORE_NOTICE_DELAY: Duration = Duration::from_secs(2);
 /// The hint of a temporary failure before an upload has begun.
 const RUN_AGAIN: &str = "run the command again";
 /// The longest time from the first signal to the exit: 5 s for requests in flight, and a little to
@@ -179,22 +176,13 @@ impl Session {
         }
     }
 
-    /// Opens the backend, unless a signal arrives first. Reports a wait for another process that
-    /// has the embedded store open.
+    /// Opens the backend, unless a signal arrives first.
     async fn open_backend(&self, target: &Target) -> Result<BackendHandle> {
         let mut stop = self.stop.clone();
         let limiter = Arc::clone(&self.limiter);
-        let report_waiting = async {
-            tokio::time::sleep(STORE_NOTICE_DELAY).await;
-            if target.spec == BackendSpec::Embedded {
-                self.notices
-                    .show("waiting for the embedded store: another process has it open");
-            }
-            std::future::pending().await
-        };
+        let open = BackendHandle::with_limits(target, self.lock_timeout, limiter, &self.notices);
         tokio::select! {
-            opened = BackendHandle::with_limits(target, self.lock_timeout, limiter) => opened,
-            never = report_waiting => never,
+            opened = open => opened,
             Ok(signal) = stop.wait_for(Option::is_some) => {
                 let kind = Kind::Interrupted(signal.unwrap_or_default());
                 Err(Error::new(kind, "interrupted").with_hint(RUN_AGAIN))
@@ -205,12 +193,14 @@ impl Session {
     fn engine_options(&self, handle: &BackendHandle) -> transfer::Options {
         transfer::Options {
             backend: handle.name().to_owned(),
+            s3_service: handle.s3_service().cloned(),
             resume_command: self.commands.resume(),
             first_item: self.first_item,
             jobs: self.jobs,
             max_open: resource_limits::max_open_parts(handle.gateway_place()),
             give_up: self.give_up,
             wait: self.wait,
+            disk_failure: handle.disk_failure(),
         }
     }
 
@@ -305,7 +295,8 @@ impl Session {
 
 /// A sender that completes the commands in the hints of failures.
 fn completing_hints(events: &EventSender, commands: &HintCommands, target: &Target) -> EventSender {
-    let (commands, backend) = (commands.clone(), target.name());
+    let commands = commands.clone();
+    let backend = backend_flags(&target.name(), target.s3_service().as_ref());
     events.editing(move |event| {
         let Event::Failed {
             upload,
@@ -317,7 +308,7 @@ fn completing_hints(events: &EventSender, commands: &HintCommands, target: &Targ
             return;
         };
         let subject = Subject {
-            backend: Some(&backend),
+            backend: &backend,
             file: Some(path),
             upload: upload.as_ref().map(UploadId::as_str),
         };

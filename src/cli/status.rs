@@ -25,8 +25,8 @@ pub async fn run(settings: &Settings, flags: &StatusArgs) -> Result<()> {
     let upload = find_upload(&journal, &flags.upload, |_| true)?;
     let parts = journal.parts(upload.row)?;
     let remote = if flags.remote {
-        let target = settings.recorded_target(&upload.intent.backend, None, &connection)?;
-        let handle = BackendHandle::connect(&target).await?;
+        let target = settings.recorded_target(&upload.intent, None, &connection)?;
+        let handle = BackendHandle::connect(&target, settings).await?;
         let remote = ask_backend(&handle, &upload).await;
         handle.close().await;
         Some(remote?)
@@ -86,6 +86,10 @@ fn text(upload: &Upload, parts: &[Part], remote: Option<&Remote>) -> Result<Stri
     let mut text = text_line(upload, parts)?;
     // Writing to a string cannot fail.
     let _ = writeln!(text, "  backend   {}", safe(&upload.intent.backend));
+    let service = upload.intent.s3_service.as_ref();
+    if let Some(endpoint) = service.and_then(|service| service.endpoint.as_ref()) {
+        let _ = writeln!(text, "  endpoint  {}", safe(endpoint));
+    }
     let _ = writeln!(
         text,
         "  parts     {} of {}",

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::journal::{Part, Upload};
+use crate::journal::{Part, S3Service, Upload};
 use crate::report::{safe, text};
 use crate::transfer::plan_error;
 use upload_types::error::Result;
@@ -18,6 +18,8 @@ pub struct UploadLine<'a> {
     upload: Option<&'a UploadId>,
     state: &'static str,
     backend: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    s3_service: Option<&'a S3Service>,
     path: String,
     name: &'a str,
     size: u64,
@@ -63,6 +65,7 @@ pub fn json_line<'a>(upload: &'a Upload, parts: &[Part]) -> Result<UploadLine<'a
         upload: upload.id.as_ref(),
         state: upload.state.name(),
         backend: &upload.intent.backend,
+        s3_service: upload.intent.s3_service.as_ref(),
         path: upload.intent.path.display().to_string(),
         name: &upload.intent.name,
         size: plan.size(),

@@ -6,7 +6,7 @@ use super::backend_handle::BackendHandle;
 use super::backend_spec::BackendSpec;
 use super::lookup::find_upload;
 use super::output;
-use super::settings::{Settings, Target};
+use super::settings::{Connection, Settings, Target};
 use crate::event;
 use crate::journal::{Journal, Upload};
 use upload_types::error::{Error, Kind, Result};
@@ -19,18 +19,26 @@ pub async fn run(settings: &Settings, flags: &UrlArgs) -> Result<()> {
     let connection = settings.connection(&flags.connection)?;
     let journal = Journal::open(&settings.journal()?)?;
     let upload = find_upload(&journal, &flags.upload, |_| true)?;
-    let target = match &flags.backend {
-        Some(backend) => settings.target(Some(backend), &connection)?,
-        None => settings.recorded_target(&upload.intent.backend, None, &connection)?,
+    let target = match flags.backend.as_deref() {
+        Some(backend) if !is_recorded(backend, &upload, &connection)? => {
+            settings.target(Some(backend), &connection)?
+        }
+        flag => settings.recorded_target(&upload.intent, flag, &connection)?,
     };
     check_outlives_process(&target, &upload)?;
-    let handle = BackendHandle::connect(&target).await?;
+    let handle = BackendHandle::connect(&target, settings).await?;
     let url = match upload.begun_id() {
         Ok(id) => handle.backend().read_url(id, flags.expires).await,
         Err(error) => Err(error),
     };
     handle.close().await;
     output::print(&line(settings, &upload, &url?))
+}
+
+/// Whether this is the backend of the upload in the journal.
+fn is_recorded(backend: &str, upload: &Upload, connection: &Connection) -> Result<bool> {
+    let spec = BackendSpec::parse(backend, connection.plain_http(), Kind::Usage)?;
+    Ok(spec.to_string() == upload.intent.backend)
 }
 
 fn line(settings: &Settings, upload: &Upload, read: &ReadUrl) -> String {

@@ -3,69 +3,27 @@
 //!
 //! Not here: the file itself (`upload_sqlite`).
 
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use rustix::process::geteuid;
-use upload_types::error::{Error, Kind, Result};
-
-/// Permission of others to write.
-const OTHERS_WRITE: u32 = 0o002;
+use upload_types::error::Result;
 
 /// Checks the directory of a journal or, if it does not exist, the nearest existing one above it.
 ///
 /// # Errors
-/// [`Kind::DatabaseUnusable`] if the directory of the journal is a symbolic link or every user may
-/// write to it, and if the checked directory belongs neither to the effective user nor to root. The
-/// last rule also keeps `sudo` from writing to the user's journal.
+/// As [`upload_sqlite::check_directory`].
 pub fn check(journal: &Path) -> Result<()> {
-    let directory = journal
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    for (levels_above, directory) in directory.ancestors().enumerate() {
-        let directory = if directory.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            directory
-        };
-        let reject = |reason: &str| {
-            let what = format!(
-                "could not use {} for the journal: {reason}",
-                directory.display()
-            );
-            let hint = "create a directory with `mkdir -m 700 DIR`, and name a journal in it: \
-                        --journal DIR/journal.db";
-            Err(Error::new(Kind::DatabaseUnusable, what).with_hint(hint))
-        };
-        let Ok(metadata) = fs::symlink_metadata(directory) else {
-            continue;
-        };
-        let is_own = levels_above == 0;
-        if metadata.is_symlink() && is_own {
-            return reject("it is a symbolic link");
-        }
-        // Links above the directory are followed: they are the user's choice.
-        let Ok(metadata) = fs::metadata(directory) else {
-            return Ok(());
-        };
-        if metadata.uid() != geteuid().as_raw() && metadata.uid() != 0 {
-            return reject("it belongs to another user");
-        }
-        // A directory above may be writable by all users, as volumes of containers are: the journal
-        // gets a new directory in it, which only this user can use.
-        if metadata.mode() & OTHERS_WRITE != 0 && is_own {
-            return reject("every user may write to it");
-        }
-        return Ok(());
-    }
-    Ok(())
+    let hint = "create a directory with `mkdir -m 700 DIR`, and name a journal in it: \
+                --journal DIR/journal.db";
+    let directory = upload_sqlite::directory_of(journal);
+    upload_sqlite::check_directory(directory, "the journal", hint)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+
+    use rustix::process::geteuid;
 
     use super::*;
 

@@ -7,6 +7,7 @@
 //! | file | |
 //! |---|---|
 //! | `schema`, `columns` | the tables; columns that hold JSON |
+//! | `s3_service` | [`S3Service`]: how the bucket of an `s3://` backend was reached |
 //! | `state` | the states of an upload and their transitions |
 //! | `dir_check`, `process_lock` | the owner of the directory; the process that drives an upload |
 //! | `database` | [`Journal`]: the file, its transactions, their durability |
@@ -18,6 +19,7 @@ mod database;
 mod dir_check;
 mod process_lock;
 mod record;
+mod s3_service;
 mod schema;
 mod state;
 mod uploads;
@@ -27,5 +29,6 @@ mod tests;
 
 pub use database::Journal;
 pub use record::Record;
+pub use s3_service::S3Service;
 pub use state::State;
 pub use uploads::{Intent, Part, Upload};

@@ -6,6 +6,9 @@ pub const SCHEMA: Schema = Schema {
     name: "journal",
     // "upld" in ASCII.
     application_id: 0x7570_6c64,
-    migrations: &[include_str!("schema.sql")],
+    migrations: &[
+        include_str!("schema.sql"),
+        include_str!("add_s3_service.sql"),
+    ],
     hint: "name another file for the journal with --journal FILE",
 };

@@ -13,7 +13,12 @@ use crate::source::FileVersion;
 
 fn intent() -> Intent {
     Intent {
-        backend: "embedded".into(),
+        backend: "s3://bucket".into(),
+        s3_service: Some(S3Service {
+            endpoint: Some("http://127.0.0.1:9000".into()),
+            region: None,
+            path_style: true,
+        }),
         instance_id: "instance".into(),
         path: "/tmp/\u{e9}/f".into(),
         name: "f".into(),
@@ -92,6 +97,7 @@ fn records_survive_reopening() {
         (found.intent.version, &found.intent.metadata),
         (intent().version, &intent().metadata)
     );
+    assert_eq!(found.intent.s3_service, intent().s3_service);
     let part = Part {
         number,
         sha256,

@@ -19,6 +19,7 @@ use super::columns::{damaged, from_json, to_json};
 use super::database::{Durability, Journal};
 use super::process_lock;
 use super::record::Record;
+use super::s3_service::S3Service;
 use super::state::State;
 use crate::source::FileVersion;
 
@@ -27,6 +28,8 @@ use crate::source::FileVersion;
 pub struct Intent {
     /// The name of the backend on the command line.
     pub backend: String,
+    /// For an `s3://` backend.
+    pub s3_service: Option<S3Service>,
     /// The id that the backend reports.
     pub instance_id: String,
     pub path: PathBuf,
@@ -67,7 +70,7 @@ pub struct Part {
 
 const COLUMNS: &str = "row, idempotency_key, holder, backend, instance_id, id, path, name, \
                        content_type, metadata, dev, ino, size, mtime_ns, ctime_ns, part_size, \
-                       state, receipt, created_at, backend_state";
+                       state, receipt, created_at, backend_state, s3_service";
 
 impl Journal {
     /// Creates uploads that this process drives, before the requests to begin them. Writes
@@ -247,8 +250,8 @@ fn insert(db: &Connection, intent: Intent, process: &str) -> rusqlite::Result<Op
     db.prepare_cached(
         "INSERT INTO upload (idempotency_key, holder, backend, instance_id, path, name, \
          content_type, metadata, dev, ino, size, mtime_ns, ctime_ns, part_size, state, \
-         created_at, process) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+         created_at, process, s3_service) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
     )?
     .execute(params![
         upload.idempotency_key,
@@ -268,6 +271,7 @@ fn insert(db: &Connection, intent: Intent, process: &str) -> rusqlite::Result<Op
         upload.state.name(),
         upload.created_at.to_string(),
         process,
+        intent.s3_service.as_ref().map(to_json).transpose()?,
     ])?;
     upload.row = db.last_insert_rowid();
     crash::point("journal.intended");
@@ -293,6 +297,7 @@ impl Upload {
         let id: Option<String> = row.get(5)?;
         let path: Vec<u8> = row.get(6)?;
         let receipt: Option<String> = row.get(17)?;
+        let s3_service: Option<String> = row.get(20)?;
         Ok(Self {
             row: row.get(0)?,
             idempotency_key: row.get(1)?,
@@ -303,6 +308,7 @@ impl Upload {
             backend_state: row.get(19)?,
             intent: Intent {
                 backend: row.get(3)?,
+                s3_service: s3_service.map(|_| from_json(row, 20)).transpose()?,
                 instance_id: row.get(4)?,
                 path: OsString::from_vec(path).into(),
                 name: row.get(7)?,

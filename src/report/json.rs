@@ -59,6 +59,8 @@ impl Json {
             | Event::Part { .. }
             | Event::Retry { .. }
             | Event::Changed { .. }
+            | Event::Restarted { .. }
+            | Event::Blocked { .. }
             | Event::Waiting { .. } => {}
         }
         lines.push(event::to_json_line(&event));

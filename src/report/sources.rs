@@ -140,9 +140,11 @@ impl Sources {
                 self.known.entry(*item).or_default().waiting = true;
                 Some(*item)
             }
-            Event::Part { item, .. } | Event::Retry { item, .. } | Event::Changed { item, .. } => {
-                Some(*item)
-            }
+            Event::Part { item, .. }
+            | Event::Retry { item, .. }
+            | Event::Changed { item, .. }
+            | Event::Restarted { item, .. }
+            | Event::Blocked { item, .. } => Some(*item),
             Event::Exit { .. } => None,
         }
     }

@@ -106,6 +106,21 @@ pub fn failure(event: &Event) -> Option<(String, Option<String>)> {
 pub fn notice(event: &Event, sources: &Sources, verbose: u8) -> Option<String> {
     match event {
         Event::Changed { message, .. } => Some(format!("changed: {}", safe(message))),
+        Event::Restarted { path, message, .. } => Some(format!(
+            "restarted: {}{}",
+            prefix(&safe(path)),
+            safe(message)
+        )),
+        Event::Blocked {
+            path,
+            message,
+            is_first,
+            ..
+        } if verbose > 0 || *is_first => Some(format!(
+            "waiting: {}{}",
+            prefix(&safe(path)),
+            safe(message)
+        )),
         Event::Retry { attempt, .. } if verbose > 0 || *attempt >= SHOWN_ATTEMPTS => {
             retry(event, sources)
         }

@@ -18,6 +18,7 @@ use upload_types::{PartNumber, UploadId};
 use super::active_upload::{ActiveUpload, Stage};
 use super::backend_calls;
 use super::batcher::CallBatcher;
+use super::blocked::Blocked;
 use super::committer::{Committer, wait_until};
 use super::deadline::WaitingFor;
 use super::load::{self, Load};
@@ -93,6 +94,7 @@ pub(super) struct Engine<'a> {
     )]
     pub(super) uploads: Vec<Box<ActiveUpload>>,
     pub(super) waits: Waits,
+    pub(super) blocked: Blocked,
     pub(super) tasks: JoinSet<TaskResult>,
     pub(super) stores: StorePinning,
     pub(super) batcher: CallBatcher,
@@ -152,6 +154,7 @@ impl<'a> Engine<'a> {
                 .map(|(index, item)| (options.first_item + index, item))
                 .collect(),
             waits: Waits::new(options.wait),
+            blocked: Blocked::default(),
             options,
             uploads: Vec::new(),
             tasks: JoinSet::new(),
@@ -170,7 +173,8 @@ impl<'a> Engine<'a> {
 
     fn is_done(&self) -> bool {
         let Some(stopping) = self.stopping else {
-            return self.uploads.is_empty() && self.pending.is_empty() && self.waits.is_empty();
+            let has_started = self.pending.is_empty() && self.blocked.is_empty();
+            return has_started && self.uploads.is_empty() && self.waits.is_empty();
         };
         let is_needed = |upload: &ActiveUpload| {
             upload.parts.is_sending() || upload.stage() == Stage::Completing
@@ -182,6 +186,9 @@ impl<'a> Engine<'a> {
     /// Starts the tasks for which there is room.
     fn start_tasks(&mut self) {
         if self.stopping.is_none() {
+            if !self.blocked.is_empty() {
+                self.check_blocked();
+            }
             self.start_items();
             self.start_parts();
         }
@@ -425,6 +432,11 @@ impl<'a> Engine<'a> {
         }
         self.measure_throughput(now);
         self.fail_late_waits(now);
+        if let Some(cause) = self.options.disk_failure.get() {
+            let what = format!("could not write to the disk of this machine: {cause}");
+            let hint = "free disk space; then run the command again";
+            self.fail_all(&Error::new(Kind::Io, what).with_hint(hint));
+        }
         let give_up = self.options.give_up;
         if self.stopping.is_none() && give_up.is_due(now, self.last_success, WaitingFor::Progress) {
             let what = "gave up: no byte was confirmed for too long";

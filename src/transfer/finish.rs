@@ -172,7 +172,8 @@ impl Engine<'_> {
         for upload in self.waits.take_all() {
             self.fail_verified(upload, error);
         }
-        for (item, request) in std::mem::take(&mut self.pending) {
+        let pending = std::mem::take(&mut self.pending).into_iter();
+        for (item, request) in pending.chain(self.blocked.take_all()) {
             self.failed(item, None, request.path(), error);
         }
     }

@@ -13,6 +13,7 @@
 //! | `part_transitions` | the consequences of the result of a task about a part |
 //! | `finish` | completed, failed and interrupted uploads; the summary |
 //! | `wait_ready`, `suspend` | `--wait ready`; suspended and stopped processes |
+//! | `blocked` | waiting for other processes that upload the same sources |
 //! | `active_upload`, `part_states`, `part_queue` | the state of an upload under way |
 //! | `task`, `backend_calls`, `hashing` | the tasks |
 //! | `resume`, `retry`, `retry_budget`, `concurrency`, `load`, `rate`, `deadline`, `batcher` | decisions, pure |
@@ -27,6 +28,7 @@
 mod active_upload;
 mod backend_calls;
 mod batcher;
+mod blocked;
 mod committer;
 mod concurrency;
 mod deadline;

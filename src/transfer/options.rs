@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use super::concurrency::Jobs;
 use super::deadline::GiveUp;
-use crate::journal::{Intent, Upload};
+use crate::journal::{Intent, S3Service, Upload};
+use upload_types::DiskFailure;
 
 /// How to run.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The backend as the user named it: for the journal and for receipts.
     pub backend: String,
+    /// For an `s3://` backend: recorded with each upload.
+    pub s3_service: Option<S3Service>,
     /// The command line that continues unfinished uploads, for hints.
     pub resume_command: String,
     /// The number of the first item, if the command had others before.
@@ -24,6 +27,8 @@ pub struct Options {
     pub max_open: usize,
     pub give_up: GiveUp,
     pub wait: WaitFor,
+    /// The failure of a disk of a backend in this process.
+    pub disk_failure: DiskFailure,
 }
 
 /// One source, or one upload of the journal.

@@ -263,6 +263,7 @@ mod tests {
     fn upload(state: State, version: FileVersion) -> Upload {
         let intent = Intent {
             backend: String::new(),
+            s3_service: None,
             instance_id: String::new(),
             path: "/f".into(),
             name: "f".into(),

@@ -77,7 +77,8 @@ impl Engine<'_> {
                         upload.intent.version.size
                     }
                     Err(error) => {
-                        self.failed(item, upload.id.clone(), path, &error);
+                        let id = upload.id.clone();
+                        self.not_started(item, id, Item::Resume(upload), &error);
                         continue;
                     }
                 },
@@ -115,12 +116,12 @@ impl Engine<'_> {
         };
         let mut started = Vec::new();
         for ((item, put, source), candidates) in sources.into_iter().zip(candidates) {
-            let path = put.path.display().to_string();
+            let again = Item::Put(put.clone());
             let one =
                 candidates.and_then(|candidates| self.start_put(item, put, source, &candidates));
             match one {
                 Ok(one) => started.push((item, one)),
-                Err(error) => self.failed(item, None, path, &error),
+                Err(error) => self.not_started(item, None, again, &error),
             }
         }
         started
@@ -290,10 +291,10 @@ impl Engine<'_> {
         };
         crash::point("transfer.start.recorded");
         for ((item, put, source), upload) in planned.into_iter().zip(recorded) {
-            let path = put.path.display().to_string();
+            let again = Item::Put(put.clone());
             match upload.and_then(|upload| self.new_upload(item, put, source, upload)) {
                 Ok(upload) => self.launch(Box::new(upload)),
-                Err(error) => self.failed(item, None, path, &error),
+                Err(error) => self.not_started(item, None, again, &error),
             }
         }
     }
@@ -303,6 +304,7 @@ impl Engine<'_> {
             .map_err(plan_error)?;
         Ok(Intent {
             backend: self.options.backend.clone(),
+            s3_service: self.options.s3_service.clone(),
             instance_id: self.info.instance_id.clone(),
             path: source.path().to_path_buf(),
             name: put.name.clone(),

@@ -150,7 +150,12 @@ impl Engine<'_> {
     /// Repeats a failed call later. If the backend no longer has the upload, begins another one.
     fn on_call_failed(&mut self, upload: &mut ActiveUpload, error: Error) -> Result<Next> {
         if matches!(error.kind(), Kind::NotFound | Kind::Gone) {
-            self.emit_upload_retry(upload, &error);
+            let reason = match error.kind() {
+                Kind::NotFound => "the backend no longer has this upload".to_owned(),
+                _ => error.to_string(),
+            };
+            let reason = format!("{reason}; uploading the file from the beginning");
+            self.emit_restarted(upload, reason);
             return Ok(Next::Restart);
         }
         let wait = self.retry_delay(upload, error)?;
@@ -171,6 +176,16 @@ impl Engine<'_> {
         let id = upload.upload.id.clone();
         let event = crate::event::Event::retry(upload.item, id, None, 1, error, Duration::ZERO);
         self.committer.emit(event);
+    }
+
+    /// Reports that another upload of the same source replaces this one.
+    fn emit_restarted(&mut self, upload: &ActiveUpload, message: String) {
+        self.committer.emit(crate::event::Event::Restarted {
+            item: upload.item,
+            upload: upload.upload.id.clone(),
+            path: upload.path(),
+            message,
+        });
     }
 
     /// The source has another version than the parts that were sent. `noticed` is when the change
@@ -258,7 +273,15 @@ impl Engine<'_> {
         self.last_success = Instant::now();
         let receipt = match (resume::presence(status), upload.upload.receipt.clone()) {
             (Presence::There, Some(receipt)) => receipt,
-            (Presence::There | Presence::Gone, _) => return Ok(Next::Restart),
+            (Presence::There | Presence::Gone, receipt) => {
+                let finished = receipt.map_or_else(String::new, |receipt| {
+                    format!(" on {}", receipt.finished.strftime("%-d %B %Y"))
+                });
+                let reason =
+                    format!("uploaded{finished}, but the object is no longer in the store; uploading it again");
+                self.emit_restarted(upload, reason);
+                return Ok(Next::Restart);
+            }
             (Presence::Rejected(error), _) => {
                 let row = upload.row();
                 self.committer.record(Record::Rejected { row });

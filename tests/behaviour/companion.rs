@@ -107,7 +107,7 @@ fn companion_stores_files_of_any_size() {
     companion.upload(&["abort", &unfinished]).run().succeeds();
     companion.store.assert_no_open_uploads();
     companion
-        .upload(&["prune"])
+        .upload(&["prune", "--orphans"])
         .run()
         .succeeds()
         .stderr_contains("removed 5 ")

@@ -196,7 +196,8 @@ fn busy_upload_hint_repeats_the_command() {
     let world = World::new();
     let file = world.sandbox.file("film.bin", 4 * PART);
     let first = world.run_until_blocked(world.put(&file), PART);
-    assert_says_run_again(&world.put(&file).run().exits(75));
+    let second = world.put(&file).args(["--give-up-after", "1s"]);
+    assert_says_run_again(&second.run().exits(75));
     world.proxy.unblock();
     first.wait().succeeds();
     world.put(&file).run().succeeds();

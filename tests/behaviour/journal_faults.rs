@@ -11,7 +11,7 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use crate::support::command::{Command, Running};
-use crate::support::events::{Event, events};
+use crate::support::events::{Event, events, failure_kind};
 use crate::support::requirements::skip;
 use crate::support::sandbox::Sandbox;
 use crate::support::world::World;
@@ -240,6 +240,30 @@ fn with_tmpfs(sandbox: &Sandbox, script: &str) -> Option<Command> {
             .arg(&dir)
             .arg(env!("CARGO_BIN_EXE_upload")),
     )
+}
+
+/// The store cannot grow. Waiting would not help, so nothing is repeated.
+#[test]
+fn full_disk_of_the_embedded_store_ends_with_74_and_its_cause() {
+    let script = r#"
+        dir=$1; upload=$2; shift 2
+        mount -t tmpfs -o mode=700,size=8m none "$dir" || exit 99
+        XDG_DATA_HOME=$dir "$upload" put --part-size 5MiB --backend embedded --json "$@"; code=$?
+        mount -o remount,size=64m "$dir" || exit 98
+        XDG_DATA_HOME=$dir "$upload" resume >/dev/null || exit 97
+        exit "$code""#;
+    let sandbox = Sandbox::new();
+    let Some(command) = with_tmpfs(&sandbox, script) else {
+        return;
+    };
+    let file = sandbox.file("film.bin", 4 * PART);
+    let output = command.arg(&file).run().exits(74);
+    assert_eq!(failure_kind(&output), "io");
+    assert!(output.stderr().contains("No space left"), "{output}");
+    let store = sandbox.path("small/upload/store");
+    let store = store.display().to_string();
+    assert!(output.stderr().contains(&store), "{output}");
+    assert!(!output.stderr().contains("ERROR"), "{output}");
 }
 
 /// When the disk has space again, the upload is resumed.

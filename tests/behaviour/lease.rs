@@ -157,6 +157,68 @@ fn upload_of_another_machine_is_not_aborted_for_a_new_version() {
     assert_eq!(query("SELECT state FROM upload"), "uploading");
 }
 
+/// As two runs of a cron job that overlap.
+#[test]
+fn second_put_of_the_same_files_waits_for_the_first() {
+    let world = World::new();
+    let files: Vec<_> = (0..20)
+        .map(|number| world.sandbox.file(&format!("{number}.bin"), 1000))
+        .chain([world.sandbox.file("film.bin", 8 * PART)])
+        .collect();
+    let put = || world.put(&files[0]).args(&files[1..]);
+    let first = world.run_until_blocked(put(), PART + 1);
+    let mut second = put().spawn();
+    let pid = format!("pid {}", first.pid());
+    second.wait_for("the process that it waits for", |running| {
+        running.stderr().contains(&pid).then_some(())
+    });
+    world.proxy.unblock();
+    first.wait().succeeds();
+    let second = second.wait().succeeds();
+    let waiting = second.stderr().lines().filter(|line| line.contains(&pid));
+    assert_eq!(waiting.count(), 1, "{second}");
+    assert_eq!(second.lines().len(), files.len(), "{second}");
+    assert_eq!(world.store().objects().len(), files.len());
+    assert!(world.bytes_put() < 9 * PART, "bytes were sent twice");
+}
+
+/// The other process is killed; this one continues its upload.
+#[test]
+fn put_continues_the_upload_of_a_process_that_is_killed_meanwhile() {
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", 8 * PART);
+    let first = world.run_until_blocked(world.put(&file), 2 * PART);
+    let mut second = world.put(&file).arg("--json").spawn();
+    second.wait_for_stdout("\"blocked\"");
+    first.kill9();
+    world.proxy.unblock();
+    second.wait().succeeds();
+    world.assert_holds_only(&file);
+}
+
+/// `resume` waits too, with a limit, and stops at a signal.
+#[test]
+fn resume_waits_for_another_process_until_the_limit_or_a_signal() {
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", 8 * PART);
+    let first = world.run_until_blocked(world.put(&file), PART);
+    let quiet = world.resume().args(["--quiet", "--give-up-after", "1s"]);
+    let output = quiet.run().exits(75);
+    let lines: Vec<_> = output.stderr().lines().collect();
+    assert!(lines[0].contains(&format!("pid {}", first.pid())), "{output}");
+    assert!(lines[0].starts_with("error"), "{output}");
+    let mut waiting = world.resume().arg("--json").spawn();
+    waiting.wait_for_stdout("\"blocked\"");
+    waiting.signal(Signal::INT);
+    waiting.wait().exits(130);
+    let mut waiting = world.resume().arg("--json").spawn();
+    waiting.wait_for_stdout("\"blocked\"");
+    world.proxy.unblock();
+    first.wait().succeeds();
+    waiting.wait().succeeds();
+    world.assert_holds_only(&file);
+}
+
 /// The process was suspended until the other machine had completed the upload.
 #[test]
 fn suspended_process_succeeds_or_stops_after_another_completed() {

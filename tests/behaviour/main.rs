@@ -6,6 +6,7 @@ mod support;
 
 mod backend_faults;
 mod companion;
+mod direct_backend;
 mod escapes;
 mod events;
 mod exit_codes;

@@ -68,7 +68,7 @@ fn orphans_are_listed_and_can_be_aborted() {
             .succeeds()
     };
     assert!(run_there(&["list"]).stdout().is_empty());
-    for verb in [&["list", "--orphans"][..], &["prune"]] {
+    for verb in [&["list", "--orphans"][..], &["prune", "--orphans"]] {
         let output = run_there(verb);
         assert!(
             output.line().starts_with(&id) && output.line().contains("orphan"),
@@ -83,9 +83,9 @@ fn orphans_are_listed_and_can_be_aborted() {
     );
     run_there(&["abort", line["id"].as_str().unwrap()]);
     world.store().assert_no_open_uploads();
-    assert!(run_there(&["prune"]).stdout().is_empty());
-    // Without a backend, `prune` skips orphans and `list --orphans` fails.
+    assert!(run_there(&["prune", "--orphans"]).stdout().is_empty());
     other.upload(["prune"]).run().succeeds();
+    other.upload(["prune", "--orphans"]).run().exits(78);
     other.upload(["list", "--orphans"]).run().exits(78);
 }
 
@@ -158,4 +158,44 @@ fn abort_without_the_backend_keeps_the_upload() {
     );
     world.upload(&["abort", &id]).run().succeeds();
     world.store().assert_no_open_uploads();
+}
+
+/// The uploads of a direct backend are forgotten without its credentials and network.
+#[test]
+fn prune_asks_no_backend() {
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", 10);
+    world.put(&file).run().succeeds();
+    world.proxy.stop_listening();
+    let prune = |args: &[&str]| {
+        let prune = world.sandbox.upload([&["prune", "--json"], args].concat());
+        let prune = prune.env("UPLOAD_BACKEND", "s3://bucket").run().succeeds();
+        let line: serde_json::Value = serde_json::from_str(prune.line()).unwrap();
+        (line["removed"].clone(), line["dry_run"].clone())
+    };
+    assert_eq!(prune(&["--dry-run"]), (1.into(), true.into()));
+    assert_eq!(prune(&[]), (1.into(), false.into()));
+    assert_eq!(prune(&[]), (0.into(), false.into()));
+}
+
+#[test]
+fn prune_counts_the_objects_that_stay_in_the_embedded_store() {
+    let sandbox = Sandbox::new();
+    for name in ["a.bin", "b.bin"] {
+        let put = sandbox.upload(["put", "--backend", "embedded"]);
+        put.arg(sandbox.file(name, 1000)).run().succeeds();
+    }
+    let output = sandbox.upload(["prune", "--dry-run"]).run().succeeds();
+    let store = sandbox.path("home/data/upload/store");
+    assert!(output.stderr().contains("2 objects"), "{output}");
+    assert!(
+        output.stderr().contains(&store.display().to_string()),
+        "{output}"
+    );
+    let output = sandbox.upload(["prune", "--json"]).run().succeeds();
+    let line: serde_json::Value = serde_json::from_str(output.line()).unwrap();
+    assert_eq!(line["embedded_objects"], 2);
+    assert_eq!(line["embedded_bytes"], 2000);
+    let listed = sandbox.upload(["list", "--all"]).run().succeeds();
+    assert_eq!(listed.stdout(), "");
 }

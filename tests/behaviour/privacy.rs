@@ -157,6 +157,134 @@ fn home_that_all_users_may_write_to_gets_private_directories() {
     }
 }
 
+/// The places of `upload serve` are checked like that of the journal.
+#[test]
+fn ledger_and_store_in_directories_that_others_control_are_rejected() {
+    let sandbox = Sandbox::new();
+    let (dir, link) = (sandbox.path("place"), sandbox.path("link"));
+    fs::create_dir(&dir).unwrap();
+    symlink(&dir, &link).unwrap();
+    let own = sandbox.path("own");
+    fs::create_dir(&own).unwrap();
+    let serve = |ledger: &Path, store: &Path| {
+        let ledger = format!("sqlite:{}", ledger.join("gateway.db").display());
+        let store = format!("embedded:{}", store.display());
+        let serve = sandbox.upload(["serve", "--listen", "127.0.0.1:0", "--ledger"]);
+        serve.arg(ledger).args(["--store", &store])
+    };
+    let assert_rejected = |reason: &str, place: &Path| {
+        for (ledger, store) in [(place, &*own), (&*own, place)] {
+            let output = serve(ledger, store).run().exits(73);
+            assert!(output.stderr().contains(reason), "{output}");
+        }
+    };
+    fs::set_permissions(&dir, Permissions::from_mode(0o777)).unwrap();
+    assert_rejected("every user", &dir);
+    assert_eq!(mode(&dir), 0o777);
+    fs::set_permissions(&dir, Permissions::from_mode(0o755)).unwrap();
+    assert_rejected("symbolic link", &link);
+    assert_eq!(mode(&dir), 0o755);
+    if geteuid().is_root() {
+        chown(&dir, Some(12_345), None).unwrap();
+        assert_rejected("another user", &dir);
+        assert_rejected("another user", &dir.join("new"));
+        chown(&dir, Some(0), None).unwrap();
+    }
+    assert_eq!(fs::read_dir(&dir).unwrap().count(), 0);
+    let mut running = serve(&dir, &dir).spawn();
+    running.wait_for("`listening`", |running| {
+        running.stderr().contains("listening on").then_some(())
+    });
+}
+
+#[test]
+fn embedded_store_of_a_client_in_a_directory_that_others_control_is_rejected() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.file("film.bin", 10);
+    let store = sandbox.path("data/upload/store");
+    fs::create_dir_all(&store).unwrap();
+    fs::set_permissions(&store, Permissions::from_mode(0o777)).unwrap();
+    let put = || {
+        let put = sandbox.upload(["put", "--backend", "embedded"]).arg(&file);
+        put.env("XDG_DATA_HOME", sandbox.path("data")).run()
+    };
+    put().exits(73).stderr_contains("every user");
+    fs::set_permissions(&store, Permissions::from_mode(0o700)).unwrap();
+    put().succeeds();
+}
+
+#[test]
+fn hook_program_that_others_control_is_rejected() {
+    let sandbox = Sandbox::new();
+    let dir = sandbox.path("hooks");
+    fs::create_dir(&dir).unwrap();
+    let program = dir.join("check");
+    fs::write(&program, "#!/bin/sh\nexit 0\n").unwrap();
+    let link = sandbox.path("link");
+    symlink(&program, &link).unwrap();
+    let modes = |dir_mode, file_mode| {
+        fs::set_permissions(&dir, Permissions::from_mode(dir_mode)).unwrap();
+        fs::set_permissions(&program, Permissions::from_mode(file_mode)).unwrap();
+    };
+    let serve = |program: &Path| {
+        let hook = format!("exec:{}", program.display());
+        sandbox.upload(["serve", "--listen", "127.0.0.1:0", "--hook", &hook])
+    };
+    for (dir_mode, file_mode) in [(0o755, 0o757), (0o777, 0o755)] {
+        modes(dir_mode, file_mode);
+        for program in [&program, &link] {
+            let output = serve(program).run().exits(78);
+            assert!(output.stderr().contains("every user"), "{output}");
+        }
+    }
+    modes(0o755, 0o755);
+    if geteuid().is_root() {
+        for owned in [&program, &dir] {
+            chown(owned, Some(12_345), None).unwrap();
+            let output = serve(&link).run().exits(78);
+            assert!(output.stderr().contains("another user"), "{output}");
+            chown(owned, Some(0), None).unwrap();
+        }
+    }
+    let mut running = serve(&link).spawn();
+    running.wait_for("`listening`", |running| {
+        running.stderr().contains("listening on").then_some(())
+    });
+}
+
+#[test]
+fn secret_that_others_can_read_has_a_warning_that_names_the_remedy() {
+    let world = World::new();
+    let file = world.sandbox.file("film.bin", 10);
+    let (token, headers) = (
+        world.sandbox.path("my token"),
+        world.sandbox.path("headers"),
+    );
+    fs::write(&token, "canary").unwrap();
+    fs::write(&headers, "X-Key: canary\n").unwrap();
+    let put = |args: &[&str]| {
+        let put = world.put(&file).arg("--token-file").arg(&token);
+        let put = put.arg("--header").arg(format!("@{}", headers.display()));
+        put.args(args).run().succeeds()
+    };
+    for mode in [0o644, 0o640] {
+        for path in [&token, &headers] {
+            fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        }
+        assert!(!put(&["--quiet"]).stderr().contains("warning"));
+        let output = put(&[]);
+        let warnings = output.stderr().lines();
+        let warnings: Vec<_> = warnings.filter(|line| line.contains("warning: ")).collect();
+        assert_eq!(warnings.len(), 2, "{output}");
+        for warning in warnings {
+            let command = warning.split('`').nth(1).unwrap();
+            let shell = world.sandbox.command("sh").args(["-c", command]);
+            shell.run().succeeds();
+        }
+        assert!(!put(&[]).stderr().contains("warning"));
+    }
+}
+
 #[test]
 fn configuration_that_others_can_write_is_rejected() {
     let sandbox = Sandbox::new();

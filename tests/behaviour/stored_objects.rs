@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use crate::support::PART;
+use crate::support::events::{Event, events};
 use crate::support::world::{World, location};
 
 /// Uploads a file. Returns it, the key of its object, and the id of its upload.
@@ -36,9 +37,47 @@ fn deleted_object_is_uploaded_again() {
     let world = World::new();
     let (file, key, _) = uploaded(&world);
     world.store().delete(&key);
-    world.put(&file).run().succeeds();
+    let output = world.put(&file).run().succeeds();
+    assert!(output.stderr().contains("restarted: "), "{output}");
     assert_ne!(world.store().objects(), [key]);
     world.assert_holds_only(&file);
+}
+
+/// The gateway has lost its ledger, so it knows neither the upload nor its parts.
+#[test]
+fn upload_that_the_backend_no_longer_has_is_restarted_and_reported() {
+    for json in [false, true] {
+        let mut world = World::new();
+        let file = world.sandbox.file("film.bin", 4 * PART);
+        let (id, _) = world.put_and_kill_after_parts(&file, 1);
+        world.gateway.kill9();
+        let ledger = world.gateway.sandbox().ledger();
+        for suffix in ["", "-wal", "-shm"] {
+            let mut path = ledger.clone().into_os_string();
+            path.push(suffix);
+            // The log may not exist.
+            let _ = std::fs::remove_file(path);
+        }
+        world.gateway.restart();
+        let flag = json.then_some("--json");
+        let output = world.resume().args(flag).run().succeeds();
+        if json {
+            let restarts: Vec<_> = events(&output)
+                .into_iter()
+                .filter(|event| matches!(event, Event::Restarted { .. }))
+                .collect();
+            let [Event::Restarted { upload, path, .. }] = &restarts[..] else {
+                panic!("one restart: {output}");
+            };
+            assert_eq!(upload.as_ref(), Some(&id));
+            assert_eq!(path, &file.display().to_string());
+        } else {
+            let lines = output.stderr().lines();
+            let lines = lines.filter(|line| line.contains("restarted: "));
+            assert_eq!(lines.count(), 1, "{output}");
+        }
+        assert_eq!(world.store().objects().len(), 1);
+    }
 }
 
 #[test]

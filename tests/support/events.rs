@@ -62,6 +62,20 @@ pub enum Event {
         path: String,
         message: String,
     },
+    Blocked {
+        v: Version,
+        #[serde(deserialize_with = "nullable")]
+        upload: Option<String>,
+        path: String,
+        message: String,
+    },
+    Restarted {
+        v: Version,
+        #[serde(deserialize_with = "nullable")]
+        upload: Option<String>,
+        path: String,
+        message: String,
+    },
     Waiting {
         v: Version,
         upload: String,

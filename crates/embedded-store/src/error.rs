@@ -18,7 +18,13 @@ pub enum StoreError {
 tokio::task_local! {
     /// The cause of the `InternalError` of a request. It is logged outside of s3s, because the log
     /// of s3s is disabled.
-    pub static INTERNAL_CAUSE: RefCell<Option<String>>;
+    pub static INTERNAL_CAUSE: RefCell<Option<InternalCause>>;
+}
+
+pub struct InternalCause {
+    pub text: String,
+    /// The disk is full or read-only.
+    pub is_disk_failure: bool,
 }
 
 impl StoreError {
@@ -52,7 +58,11 @@ impl From<StoreError> for S3Error {
             StoreError::Rejected(error) => error,
             StoreError::Internal(cause) => {
                 // Outside of a request there is no such variable.
-                let _ = INTERNAL_CAUSE.try_with(|slot| slot.replace(Some(cause.to_string())));
+                let cause = InternalCause {
+                    text: cause.to_string(),
+                    is_disk_failure: upload_sqlite::is_disk_failure(&*cause),
+                };
+                let _ = INTERNAL_CAUSE.try_with(|slot| slot.replace(Some(cause)));
                 Self::new(S3ErrorCode::InternalError)
             }
         }

@@ -89,5 +89,6 @@ mod store;
 mod time;
 
 pub use bucket::{BUCKET, REGION};
+pub use lock::lock_holder;
 pub use open::Embedded;
 pub use service::Service;

@@ -90,14 +90,24 @@ impl StoreLock {
     }
 }
 
-/// The process that holds the lock, as text for a message.
-fn holder(file: &mut File) -> String {
+/// The id of the process that has the store in `dir` open. Returns `None` if it is not known.
+#[must_use]
+pub fn lock_holder(dir: &Path) -> Option<u32> {
+    holder_id(&mut File::open(dir.join("lock")).ok()?)
+}
+
+fn holder_id(file: &mut File) -> Option<u32> {
     // A process id has ten digits at most; any other content is not repeated.
     let mut text = String::new();
     let read = file
         .rewind()
         .and_then(|()| file.take(16).read_to_string(&mut text));
-    match read.ok().and_then(|_| text.trim().parse::<u32>().ok()) {
+    read.ok().and_then(|_| text.trim().parse().ok())
+}
+
+/// The process that holds the lock, as text for a message.
+fn holder(file: &mut File) -> String {
+    match holder_id(file) {
         Some(pid) => format!("process {pid} holds it"),
         None => "another process holds it".to_owned(),
     }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use upload_types::DiskFailure;
 use upload_types::error::{Error, Kind, Result};
 
 use crate::access_keys::AccessKeys;
@@ -14,7 +15,7 @@ use crate::error::StoreError;
 use crate::lock::StoreLock;
 use crate::manifest::{Manifest, Recovery};
 use crate::part_files::PartFiles;
-use crate::service::Service;
+use crate::service::{Disk, Service};
 use crate::store::Store;
 use crate::time::milliseconds;
 
@@ -25,6 +26,7 @@ pub struct Embedded {
     dir: PathBuf,
     keys: AccessKeys,
     store: Store,
+    disk_failure: DiskFailure,
 }
 
 impl fmt::Debug for Embedded {
@@ -40,6 +42,7 @@ impl Embedded {
     /// the mode of the directory to 0700.
     ///
     /// # Errors
+    /// [`Kind::DatabaseUnusable`] for a directory that other users control, or a symbolic link;
     /// [`Kind::Busy`] with the id of the process that has the store open; [`Kind::Io`] if the
     /// directory cannot be used.
     pub async fn open(dir: &Path, wait: Duration) -> Result<Self> {
@@ -83,7 +86,21 @@ impl Embedded {
             .and_then(|file| file.modified())
             .map_err(files_unusable)?;
         let store = Store::new(manifest, files, milliseconds(created));
-        Ok(Self { dir, keys, store })
+        Ok(Self {
+            dir,
+            keys,
+            store,
+            disk_failure: DiskFailure::default(),
+        })
+    }
+
+    /// Reports a failure of the disk to `disk_failure`.
+    #[must_use]
+    pub fn reporting(self, disk_failure: DiskFailure) -> Self {
+        Self {
+            disk_failure,
+            ..self
+        }
     }
 
     /// Access key and secret. They are created with the store and never change.
@@ -95,13 +112,22 @@ impl Embedded {
 
     #[must_use]
     pub fn service(&self) -> Service {
-        Service::new(self.store.clone(), self.keys.clone())
+        let disk = Disk {
+            dir: self.dir.clone(),
+            failure: self.disk_failure.clone(),
+        };
+        Service::new(self.store.clone(), self.keys.clone(), disk)
     }
 }
 
 /// Creates the directory if it does not exist, and sets its mode. Returns its path without symbolic
 /// links, which SQLite does not follow.
+///
+/// # Errors
+/// [`Kind::DatabaseUnusable`] for a directory that other users control, or a link;
+/// [`Kind::Io`] if it cannot be created.
 fn create_private_dir(dir: &Path) -> Result<PathBuf> {
+    check_place(dir)?;
     let create = || {
         fs::DirBuilder::new()
             .recursive(true)
@@ -110,10 +136,19 @@ fn create_private_dir(dir: &Path) -> Result<PathBuf> {
         fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
         fs::canonicalize(dir)
     };
-    create().map_err(|error| {
+    let created = create().map_err(|error| {
         let text = format!("could not use the directory {}", dir.display());
         Error::new(Kind::Io, text).with_source(error)
-    })
+    })?;
+    // Another user may have created the directory in the meantime.
+    check_place(dir)?;
+    Ok(created)
+}
+
+fn check_place(dir: &Path) -> Result<()> {
+    let hint = "create a directory with `mkdir -m 700 DIR`; name it with `upload serve --store \
+                embedded:DIR`, or set XDG_DATA_HOME=DIR for other commands";
+    upload_sqlite::check_directory(dir, "the embedded store", hint)
 }
 
 async fn blocking<T: Send + 'static>(

@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 use std::convert::Infallible;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -22,10 +23,13 @@ use tracing::instrument::WithSubscriber as _;
 use url::Url;
 
 use crate::access_keys::AccessKeys;
-use crate::error::INTERNAL_CAUSE;
+use crate::error::{INTERNAL_CAUSE, InternalCause};
 use crate::signed_headers::{self, PresignedParts};
 use crate::store::Store;
+use upload_types::DiskFailure;
 
+/// The target of log lines about failures of the disk.
+const DISK_LOG: &str = "upload_embedded_store::disk";
 const MAX_FORM_FILE_BYTES: u64 = 100 << 20;
 const MAX_FORM_FIELDS_BYTES: usize = 64 << 10;
 /// s3s keeps the file of a form in memory until the form is complete.
@@ -39,6 +43,20 @@ const FORM_TIMEOUT: Duration = Duration::from_mins(15);
 pub struct Service {
     s3: S3Service,
     browsers: Option<Arc<Browsers>>,
+    disk: Arc<Disk>,
+}
+
+/// The disk of the store, and the report of its failure.
+pub(crate) struct Disk {
+    pub dir: PathBuf,
+    pub failure: DiskFailure,
+}
+
+impl Disk {
+    fn report(&self, cause: &str) {
+        self.failure
+            .report(|| format!("the embedded store in {}: {cause}", self.dir.display()));
+    }
 }
 
 /// Present if browsers may post forms, and may send parts with a signature of `host` only.
@@ -49,7 +67,7 @@ struct Browsers {
 }
 
 impl Service {
-    pub(crate) fn new(store: Store, keys: AccessKeys) -> Self {
+    pub(crate) fn new(store: Store, keys: AccessKeys, disk: Disk) -> Self {
         let mut config = S3Config::default();
         config.post_object_max_file_size = MAX_FORM_FILE_BYTES;
         config.form_max_fields_size = MAX_FORM_FIELDS_BYTES;
@@ -59,6 +77,7 @@ impl Service {
         Self {
             s3: builder.build(),
             browsers: None,
+            disk: Arc::new(disk),
         }
     }
 
@@ -87,8 +106,12 @@ impl tower::Service<Request<Body>> for Service {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let Self { s3, browsers } = self.clone();
-        Box::pin(async move { Ok(respond(&s3, browsers.as_deref(), request).await) })
+        let Self {
+            s3,
+            browsers,
+            disk,
+        } = self.clone();
+        Box::pin(async move { Ok(respond(&s3, &disk, browsers.as_deref(), request).await) })
     }
 }
 
@@ -114,6 +137,7 @@ async fn admit<'a>(
 
 async fn respond(
     s3: &S3Service,
+    disk: &Disk,
     browsers: Option<&Browsers>,
     request: Request<Body>,
 ) -> Response<Body> {
@@ -128,7 +152,7 @@ async fn respond(
                 Duration::MAX
             };
             let request = Request::from_parts(parts, s3s::Body::http_body_unsync(body));
-            call(s3, request, limit).await
+            call(s3, disk, request, limit).await
         }
     };
     let response = match admitted {
@@ -148,6 +172,7 @@ async fn respond(
 /// fails.
 async fn call(
     s3: &S3Service,
+    disk: &Disk,
     request: s3s::HttpRequest,
     limit: Duration,
 ) -> Option<s3s::HttpResponse> {
@@ -160,8 +185,18 @@ async fn call(
         (response.ok().and_then(Result::ok), cause)
     };
     let (response, cause) = INTERNAL_CAUSE.scope(RefCell::default(), call).await;
-    if let Some(cause) = cause {
-        tracing::error!("the embedded store failed: {cause}");
+    if let Some(InternalCause {
+        text,
+        is_disk_failure,
+    }) = cause
+    {
+        if is_disk_failure {
+            disk.report(&text);
+            // A client with the store in its process reports this itself.
+            tracing::error!(target: DISK_LOG, "the embedded store failed: {text}");
+        } else {
+            tracing::error!("the embedded store failed: {text}");
+        }
     }
     response
 }

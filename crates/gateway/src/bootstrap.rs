@@ -22,6 +22,7 @@ use crate::service::ServiceConfig;
 use upload_embedded_store as embedded;
 use upload_embedded_store::Embedded;
 use upload_s3::{CallOutcome, Settings, Store};
+use upload_types::DiskFailure;
 use upload_types::crash;
 use upload_types::error::Result;
 
@@ -32,22 +33,31 @@ const COMPLETE_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Resources {
     pub ledger: Ledger,
     pub embedded: Option<Embedded>,
+    /// Failures of the disks of both.
+    pub disk_failure: DiskFailure,
 }
 
 impl Resources {
     /// # Errors
     /// Those of the embedded store and of the ledger.
     pub async fn open(config: &Config) -> Result<Self> {
+        let disk_failure = DiskFailure::default();
         let embedded = match &config.store {
             StoreConfig::Embedded { dir } => {
-                Some(Embedded::open(dir, config.store_lock_timeout).await?)
+                let embedded = Embedded::open(dir, config.store_lock_timeout).await?;
+                Some(embedded.reporting(disk_failure.clone()))
             }
             StoreConfig::S3 { .. } => None,
         };
         crash::point("gateway.start.store_opened");
         let ledger = Ledger::open(&config.ledger).await?;
+        let ledger = ledger.reporting(disk_failure.clone());
         crash::point("gateway.start.ledger_opened");
-        Ok(Self { ledger, embedded })
+        Ok(Self {
+            ledger,
+            embedded,
+            disk_failure,
+        })
     }
 
     /// The store, not probed yet, and the task of the listener through which the gateway calls its

@@ -27,6 +27,7 @@ use crate::routes::{self, Gateway};
 use crate::service::{Service, SweepSchedule};
 use crate::{store_check, store_credentials};
 use upload_embedded_store::Embedded;
+use upload_types::DiskFailure;
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
 
@@ -49,6 +50,7 @@ pub struct Running {
     metrics_task: Option<BackgroundTask>,
     /// Serves the embedded store to the gateway itself.
     internal_task: Option<BackgroundTask>,
+    disk_failure: DiskFailure,
 }
 
 impl Running {
@@ -62,6 +64,12 @@ impl Running {
     #[must_use]
     pub fn metrics_url(&self) -> Option<&Url> {
         self.metrics_url.as_ref()
+    }
+
+    /// The failure of a disk of the embedded store or of the ledger, once there is one.
+    #[must_use]
+    pub fn disk_failure(&self) -> &DiskFailure {
+        &self.disk_failure
     }
 
     /// Waits for the server to end on its own, which is always an error.
@@ -120,7 +128,11 @@ pub async fn start(config: Config) -> Result<Running> {
     };
     let address = reachable_address(listener.address());
     let (store, internal_task) = resources.connect_store(&config, address).await?;
-    let Resources { ledger, embedded } = resources;
+    let Resources {
+        ledger,
+        embedded,
+        disk_failure,
+    } = resources;
     let event_queue = events::open_queue(config.events.as_ref(), &store).await?;
     let url = listener.url()?;
     let public_url = config.public_url.clone().unwrap_or_else(|| url.clone());
@@ -153,6 +165,7 @@ pub async fn start(config: Config) -> Result<Running> {
         tasks: Vec::new(),
         metrics_task,
         internal_task,
+        disk_failure,
     };
 
     let store = match store_check::check(store, &ledger, &config).await {

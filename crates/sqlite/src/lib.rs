@@ -37,9 +37,13 @@
 //! | `atomic_create` | temporary files and their links |
 //! | `migrate`, `create`, `open`, `restore` | the operations on a file |
 //! | `writer` | [`Writer`]: a thread that owns a connection |
+//! | `directory_check` | the owner and the mode of the directory of a file |
+//! | `disk_failure` | recognizes a disk that is full or read-only |
 
 mod atomic_create;
 mod create;
+mod directory_check;
+mod disk_failure;
 mod file_id;
 mod journal_mode;
 mod migrate;
@@ -48,6 +52,8 @@ mod restore;
 mod schema;
 mod writer;
 
+pub use directory_check::{check_directory, directory_of};
+pub use disk_failure::is_disk_failure;
 pub use file_id::FileId;
 pub use open::{open, prepare_path};
 pub use restore::restore;

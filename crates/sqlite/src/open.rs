@@ -9,6 +9,7 @@ use rusqlite::{Connection, ErrorCode};
 
 use crate::atomic_create::{self, Locking};
 use crate::create::{connect, create};
+use crate::directory_check::directory_of;
 use crate::journal_mode::JournalMode;
 use crate::migrate::{int_pragma, migrate};
 use crate::schema::Schema;
@@ -27,10 +28,7 @@ const SYNCHRONOUS_FULL: i64 = 2;
 /// [`Kind::DatabaseUnusable`] if the directory cannot be created or resolved, or the path names no
 /// file.
 pub fn prepare_path(path: &Path, schema: &Schema) -> Result<PathBuf> {
-    let directory = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let directory = directory_of(path);
     let directory = DirBuilder::new()
         .recursive(true)
         .mode(0o700)

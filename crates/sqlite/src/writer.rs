@@ -11,7 +11,7 @@ use std::io;
 use std::sync::mpsc;
 use std::thread;
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use upload_types::crash;
@@ -47,6 +47,8 @@ pub struct Writer(mpsc::Sender<Job>);
 pub enum WriterError {
     /// The job did not start, or was not made durable. The text is SQLite's.
     Failed(String),
+    /// As [`WriterError::Failed`], because the disk is full or read-only.
+    DiskFailure(String),
     /// The thread has ended.
     Stopped,
 }
@@ -54,7 +56,7 @@ pub enum WriterError {
 impl fmt::Display for WriterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Failed(reason) => f.write_str(reason),
+            Self::Failed(reason) | Self::DiskFailure(reason) => f.write_str(reason),
             Self::Stopped => f.write_str("the database thread has ended"),
         }
     }
@@ -64,7 +66,11 @@ impl std::error::Error for WriterError {}
 
 impl From<&rusqlite::Error> for WriterError {
     fn from(error: &rusqlite::Error) -> Self {
-        Self::Failed(error.to_string())
+        let text = error.to_string();
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull | ErrorCode::ReadOnly) => Self::DiskFailure(text),
+            _ => Self::Failed(text),
+        }
     }
 }
 

@@ -19,6 +19,7 @@ mod checked_text;
 pub mod backoff;
 pub mod crash;
 mod digest;
+mod disk_failure;
 pub mod error;
 mod etag;
 mod ids;
@@ -31,6 +32,7 @@ pub mod wire;
 
 pub use checked_text::Invalid;
 pub use digest::{Checksum, Md5, Sha256};
+pub use disk_failure::DiskFailure;
 pub use etag::ETag;
 pub use ids::{Key, PartNumber, UploadId, new_id};
 pub use plan::ByteRange;

@@ -43,12 +43,12 @@ pub enum Verb {
     Status(StatusArgs),
     /// Abort uploads, and remove their parts from the store
     Abort(AbortArgs),
-    /// Remove finished uploads from the journal, and list orphans
+    /// Remove finished uploads from the journal
     ///
-    /// First, finished uploads are removed from the journal; their objects stay in the store.
-    /// Second, if a backend is configured, its orphans are listed: uploads that it has in progress
-    /// and that are not in the journal. Nothing is aborted; `upload abort ID` does that. If the
-    /// backend does not respond, the exit code is 75; the journal is pruned in any case.
+    /// Their objects stay in the store; without the journal, no verb finds them. The backend is not
+    /// asked, except with --orphans: then the uploads are listed that it has in progress and that
+    /// are not in the journal. Nothing is aborted; `upload abort ID` does that. If the backend does
+    /// not respond, the exit code is 75; the journal is pruned in any case.
     Prune(PruneArgs),
     /// Write an uploaded object to standard output, and verify it
     ///

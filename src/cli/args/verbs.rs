@@ -131,7 +131,13 @@ pub struct PruneArgs {
     /// Keep uploads that finished less than this long ago, such as 30d [default: keep none]
     #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
     pub older_than: Option<Duration>,
-    /// The backend to list orphans of; without a backend, none are listed [env: UPLOAD_BACKEND]
+    /// Remove nothing, and print what would be removed
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Also list the uploads that the backend has in progress and the journal does not know
+    #[arg(long)]
+    pub orphans: bool,
+    /// The backend to list orphans of; implies --orphans [env: UPLOAD_BACKEND]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub backend: Option<String>,
     #[command(flatten)]

@@ -97,6 +97,24 @@ pub const EVENTS: &[LineDoc] = &[
         ],
     },
     LineDoc {
+        kind: "blocked",
+        meaning: "Another process uploads the source. This command waits for it, at most for --give-up-after.",
+        fields: &[
+            F("upload", "string|null", "upload id"),
+            F("path", "string", "path of the source"),
+            F("message", "string", "the process that uploads it"),
+        ],
+    },
+    LineDoc {
+        kind: "restarted",
+        meaning: "The backend no longer has the upload or its object: the source is uploaded again from the beginning.",
+        fields: &[
+            F("upload", "string|null", "id of the upload that is replaced"),
+            F("path", "string", "path of the source"),
+            F("message", "string", "the reason"),
+        ],
+    },
+    LineDoc {
         kind: "waiting",
         meaning: "With --wait ready: the object is verified, and the checks of the backend are running.",
         fields: &[F("upload", "string", "upload id")],
@@ -208,6 +226,11 @@ const UPLOAD: &[FieldDoc] = &[
         "creating, uploading, completing, completed, rejected or abandoned",
     ),
     F("backend", "string", "backend of the upload"),
+    F(
+        "s3_service",
+        "object",
+        "if the backend is s3://: endpoint, region and path_style of its S3 service",
+    ),
     F("path", "string", "path of the source"),
     F("name", "string", "name of the object"),
     F("size", "integer", "bytes of the source"),
@@ -279,7 +302,20 @@ const PRUNE: &[LineDoc] = &[
     LineDoc {
         kind: "pruned",
         meaning: "The result.",
-        fields: &[F("removed", "integer", "uploads removed from the journal")],
+        fields: &[
+            F("removed", "integer", "uploads removed from the journal"),
+            F(
+                "dry_run",
+                "boolean",
+                "true with --dry-run: nothing was removed",
+            ),
+            F(
+                "embedded_objects",
+                "integer",
+                "objects of these uploads that stay in the embedded store",
+            ),
+            F("embedded_bytes", "integer", "bytes of these objects"),
+        ],
     },
     ORPHAN,
 ];

@@ -114,6 +114,19 @@ fn events() -> Vec<Event> {
             path: path.clone(),
             message: message.clone(),
         },
+        Event::Blocked {
+            item,
+            upload: upload.clone(),
+            path: path.clone(),
+            message: message.clone(),
+            is_first: true,
+        },
+        Event::Restarted {
+            item,
+            upload: upload.clone(),
+            path: path.clone(),
+            message: message.clone(),
+        },
         Event::Waiting { item, upload: id() },
         Event::Completed {
             item,

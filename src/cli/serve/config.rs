@@ -22,6 +22,14 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 /// contradictory flags.
 pub fn config(settings: &Settings, flags: &ServeOptions) -> Result<Config> {
     let public_url = flags.public_url.as_deref();
+    for (file, noun) in [
+        (&flags.hook_secret_file, "the secret for hooks"),
+        (&flags.events_secret_file, "the secret for events"),
+    ] {
+        if let Some(file) = file {
+            settings.warn_if_others_can_read(file, noun);
+        }
+    }
     let cdn = flags.cdn.as_deref();
     let quota = flags.access.quota.as_deref().map(access::quota);
     Ok(Config {

@@ -80,7 +80,7 @@ impl Settings {
                 Some(self.allow_insecure_http_setting(connection)),
             ),
             entry("s3_endpoint", self.s3_endpoint_setting(s3)?),
-            entry("s3_region", self.s3_region_setting(s3)),
+            entry("s3_region", self.s3_region_setting(s3)?),
             entry("s3_path_style", Some(self.s3_path_style_setting(s3))),
             entry("journal", Some(path(self.journal_setting()?))),
             entry("color", Some(self.color.clone().map(ColorWhen::name))),

@@ -1,7 +1,8 @@
 //! Headers for calls to a backend, from flags or from files with one header per line. No error
 //! repeats a value.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use super::lookup::Settings;
 use super::origin::Setting;
@@ -24,6 +25,27 @@ impl Settings {
         let lines = read_lines(&value, &self.file.resolve(Path::new("")))?;
         let value = parse(&lines).map_err(|reason| self.file_error("headers", reason))?;
         Ok(Setting { value, origin })
+    }
+
+    /// The files that have headers: those after `@`, and the configuration file if it has some
+    /// itself.
+    pub(super) fn header_files(&self, flags: &ConnectionArgs) -> Vec<PathBuf> {
+        let files = |texts: &[String], directory: &Path, own: Option<&Path>| {
+            let file = |text: &String| match text.strip_prefix('@') {
+                Some(file) => Some(directory.join(file)),
+                None => own.map(Path::to_path_buf),
+            };
+            let files: BTreeSet<PathBuf> = texts.iter().filter_map(file).collect();
+            files.into_iter().collect()
+        };
+        if !flags.headers.is_empty() {
+            return files(&flags.headers, Path::new(""), None);
+        }
+        let directory = self.file.resolve(Path::new(""));
+        let found = self.in_file(|keys| keys.headers.clone());
+        found.map_or_else(Vec::new, |found| {
+            files(&found.value, &directory, Some(self.file.path()))
+        })
     }
 }
 

@@ -130,9 +130,19 @@ impl Settings {
         )
     }
 
-    pub(super) fn s3_region_setting(&self, flags: &S3Args) -> Option<Setting<String>> {
+    /// The variables of other AWS tools apply last: this program may use another store than they.
+    pub(super) fn s3_region_setting(&self, flags: &S3Args) -> Result<Option<Setting<String>>> {
         let flag = flags.s3_region.clone().map(Setting::flag);
-        flag.or_else(|| self.in_file(|keys| keys.s3_region.clone()))
+        let found = flag.or_else(|| self.in_file(|keys| keys.s3_region.clone()));
+        if found.is_some() {
+            return Ok(found);
+        }
+        for name in ["AWS_REGION", "AWS_DEFAULT_REGION"] {
+            if let Some(region) = self.environment.text(name)? {
+                return Ok(Some(Setting::env(region, name)));
+            }
+        }
+        Ok(None)
     }
 
     pub(super) fn s3_path_style_setting(&self, flags: &S3Args) -> Setting<bool> {

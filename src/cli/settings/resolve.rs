@@ -5,12 +5,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::lookup::Settings;
-use super::token;
-use super::values::{Connection, Proxy, PutOptions, S3, Transfer};
+use super::origin::Setting;
+use super::token::{self, TokenSource};
+use super::values::{Connection, Proxy, PutOptions, S3, S3Flags, Transfer};
 use crate::cli::args::{
     ColorWhen, ConnectionArgs, NetworkArgs, ProgressStyle, PutArgs, S3Args, TransferArgs, WaitState,
 };
+use crate::cli::output;
 use crate::cli::parse::{Jobs, LimitRate};
+use crate::cli::permissions::readers_warning;
 use crate::cli::receipt_target::{ReceiptMode, ReceiptTarget};
 use crate::report;
 use crate::transfer::WaitFor;
@@ -119,6 +122,7 @@ impl Settings {
     /// [`Kind::Usage`] or [`Kind::Config`] for wrong values, and for files that cannot be read.
     pub fn connection(&self, flags: &ConnectionArgs) -> Result<Connection> {
         let token = self.token_setting(flags)?;
+        self.warn_of_readers(token.as_ref(), flags);
         Ok(Connection {
             token: token::read(token.as_ref())?,
             token_file: token.and_then(|found| found.value.file()),
@@ -131,15 +135,41 @@ impl Settings {
         })
     }
 
+    /// Warns of files with a token or a header that other users can read.
+    fn warn_of_readers(&self, token: Option<&Setting<TokenSource>>, flags: &ConnectionArgs) {
+        let token_file = match token.map(|found| &found.value) {
+            Some(TokenSource::File(path)) => Some((path.clone(), "the token")),
+            _ => None,
+        };
+        let headers = self.header_files(flags).into_iter();
+        let headers = headers.map(|path| (path, "the headers"));
+        for (path, noun) in token_file.into_iter().chain(headers) {
+            self.warn_if_others_can_read(&path, noun);
+        }
+    }
+
+    /// Warns of a file with a secret that other users can read; not with `--quiet`.
+    pub fn warn_if_others_can_read(&self, path: &Path, noun: &str) {
+        if let (false, Some(warning)) = (self.quiet(), readers_warning(path, noun)) {
+            output::eprint_line(&warning);
+        }
+    }
+
     /// The location of an `s3://` store.
     ///
     /// # Errors
-    /// [`Kind::Usage`] or [`Kind::Config`] for an endpoint that is not a URL.
+    /// [`Kind::Usage`] or [`Kind::Config`] for an endpoint that is not a URL, and for a region that
+    /// is not UTF-8.
     pub fn s3(&self, flags: &S3Args) -> Result<S3> {
         Ok(S3 {
             endpoint: self.s3_endpoint_setting(flags)?.map(|found| found.value),
-            region: self.s3_region_setting(flags).map(|found| found.value),
+            region: self.s3_region_setting(flags)?.map(|found| found.value),
             path_style: self.s3_path_style_setting(flags).value,
+            flags: S3Flags {
+                endpoint: flags.s3_endpoint.is_some(),
+                region: flags.s3_region.is_some(),
+                path_style: flags.s3_path_style,
+            },
         })
     }
 

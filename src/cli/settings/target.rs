@@ -5,7 +5,12 @@ use std::path::PathBuf;
 use super::lookup::{Settings, wrong_kind};
 use super::values::Connection;
 use crate::cli::backend_spec::BackendSpec;
+use crate::journal::{Intent, S3Service};
+use upload_types::Sha256;
 use upload_types::error::{Kind, Result};
+
+/// The length of the digest in the name of a ledger.
+const LEDGER_NAME_DIGITS: usize = 16;
 
 /// A backend and how to reach it.
 #[derive(Debug, Clone)]
@@ -32,10 +37,25 @@ impl LocalPaths {
         Some(self.journal.with_file_name("embedded.db"))
     }
 
-    /// The ledger of `s3://` backends.
+    /// The process that has the embedded store open, if it is known.
     #[must_use]
-    pub fn s3_ledger(&self) -> PathBuf {
-        self.journal.with_file_name("s3.db")
+    pub fn store_holder(&self) -> Option<u32> {
+        #[cfg(feature = "gateway")]
+        if let Some(dir) = &self.store_dir {
+            return upload_embedded_store::lock_holder(dir);
+        }
+        None
+    }
+
+    /// The ledger of one `s3://` backend: of an endpoint, a bucket and a prefix. Ledgers have
+    /// different instance ids, so the journal keeps the uploads of different backends apart, and
+    /// no gateway looks for an upload in another store.
+    #[must_use]
+    pub fn s3_ledger(&self, spec: &BackendSpec, service: &S3Service) -> PathBuf {
+        let endpoint = service.endpoint.as_deref().unwrap_or_default();
+        let digest = Sha256::of(format!("{endpoint}\n{spec}").as_bytes()).to_string();
+        let name: String = digest.chars().take(LEDGER_NAME_DIGITS).collect();
+        self.journal.with_file_name(format!("s3-{name}.db"))
     }
 }
 
@@ -44,6 +64,13 @@ impl Target {
     #[must_use]
     pub fn name(&self) -> String {
         self.spec.to_string()
+    }
+
+    /// For an `s3://` backend: how its bucket is reached.
+    #[must_use]
+    pub fn s3_service(&self) -> Option<S3Service> {
+        let is_s3 = matches!(self.spec, BackendSpec::S3 { .. });
+        is_s3.then(|| self.connection.s3.service())
     }
 
     /// Whether another process would get a token or a header.
@@ -70,28 +97,31 @@ impl Settings {
         self.target_for(spec, connection.clone())
     }
 
-    /// The backend of an upload in the journal. It gets no token and no headers if another backend
-    /// is configured, because they belong to that one.
+    /// The backend of an upload in the journal, reached as when the upload began. It gets no token
+    /// and no headers if another backend is configured, because they belong to that one.
     ///
     /// # Errors
-    /// As [`BackendSpec::parse`].
+    /// As [`BackendSpec::parse`]; [`Kind::Usage`] if a flag names another S3 endpoint.
     pub fn recorded_target(
         &self,
-        backend: &str,
+        intent: &Intent,
         flag: Option<&str>,
         connection: &Connection,
     ) -> Result<Target> {
         let parse = |text: &str, kind| BackendSpec::parse(text, connection.plain_http(), kind);
-        let spec = parse(backend, Kind::Config)?;
+        let spec = parse(&intent.backend, Kind::Config)?;
         let owns_credentials = match self.backend_setting(flag)? {
             Some(found) => parse(&found.value, wrong_kind(&found.origin))? == spec,
             None => true,
         };
-        let connection = if owns_credentials {
+        let mut connection = if owns_credentials {
             connection.clone()
         } else {
             connection.without_credentials()
         };
+        if let Some(service) = &intent.s3_service {
+            connection.s3 = connection.s3.of_recorded(service)?;
+        }
         self.target_for(spec, connection)
     }
 

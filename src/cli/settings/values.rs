@@ -12,8 +12,10 @@ use crate::backend::{Header, StoreHost, TokenFile};
 use crate::cli::args::IfChanged;
 use crate::cli::backend_spec::PlainHttp;
 use crate::cli::receipt_target::ReceiptTarget;
+use crate::journal::S3Service;
 use crate::transfer::WaitFor;
 use upload_types::Token;
+use upload_types::error::{Error, Kind, Result};
 
 /// How to reach a backend and its store.
 #[derive(Debug, Clone)]
@@ -66,6 +68,64 @@ pub struct S3 {
     pub endpoint: Option<Url>,
     pub region: Option<String>,
     pub path_style: bool,
+    /// Which of them are flags of this command.
+    pub flags: S3Flags,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct S3Flags {
+    pub endpoint: bool,
+    pub region: bool,
+    pub path_style: bool,
+}
+
+impl S3 {
+    /// The record of it for the journal.
+    #[must_use]
+    pub fn service(&self) -> S3Service {
+        S3Service {
+            endpoint: self.endpoint.as_ref().map(canonical),
+            region: self.region.clone(),
+            path_style: self.path_style,
+        }
+    }
+
+    /// The location of an upload that was begun at `recorded`. Flags for region and path style
+    /// replace those of the record, which may have been wrong; they cannot lead to other objects.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] if a flag names another endpoint: that may be another store.
+    pub(super) fn of_recorded(&self, recorded: &S3Service) -> Result<Self> {
+        let given = self.endpoint.as_ref().map(canonical);
+        if self.flags.endpoint && given != recorded.endpoint {
+            let there = recorded.endpoint.as_deref().unwrap_or("Amazon S3");
+            let what = format!("could not use --s3-endpoint: the upload was begun at {there}");
+            return Err(Error::new(Kind::Usage, what).with_hint(
+                "leave out --s3-endpoint to use the upload; \
+                 to upload its file to another store, run `upload put FILE`",
+            ));
+        }
+        let parse = |text: &str| {
+            Url::parse(text).map_err(|error| {
+                let what = "could not understand the S3 endpoint in the journal";
+                Error::new(Kind::Config, what).with_source(error)
+            })
+        };
+        let given_region = self.region.clone().filter(|_| self.flags.region);
+        Ok(Self {
+            endpoint: recorded.endpoint.as_deref().map(parse).transpose()?,
+            region: given_region
+                .or_else(|| recorded.region.clone())
+                .or_else(|| self.region.clone()),
+            path_style: recorded.path_style || (self.flags.path_style && self.path_style),
+            flags: self.flags,
+        })
+    }
+}
+
+/// One text for all forms of an endpoint.
+fn canonical(endpoint: &Url) -> String {
+    endpoint.as_str().trim_end_matches('/').to_owned()
 }
 
 /// The URL of a proxy. It may contain a password: `Display` and `Debug` leave it out.

@@ -6,14 +6,14 @@
 //! for the store.
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, geteuid, kill_process_group};
 use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
@@ -21,6 +21,9 @@ use tokio::time::timeout;
 
 use super::verdict::{Reason, Verdict, single_line};
 
+const STICKY: u32 = 0o1000;
+/// Permission of others to write.
+const OTHERS_WRITE: u32 = 0o002;
 const REJECT_EXIT_CODE: i32 = 10;
 /// The variables that the program gets.
 const ENVIRONMENT: [&str; 3] = ["PATH", "LANG", "TMPDIR"];
@@ -38,7 +41,7 @@ struct Output {
     reason: Option<String>,
 }
 
-/// Checks that the program exists, and that not every user can replace it.
+/// Checks that the program exists, and that no other user can replace it.
 ///
 /// # Errors
 /// The reason that it cannot be used.
@@ -52,8 +55,29 @@ pub fn check(program: &Path) -> Result<(), String> {
     if !metadata.is_file() || mode & 0o111 == 0 {
         return Err(format!("{path} is not an executable file"));
     }
-    if mode & 0o002 != 0 {
+    check_owner_and_mode(program, &metadata)?;
+    // A link and its target can be replaced by the users who control their directories.
+    let target = fs::canonicalize(program).map_err(|error| format!("{path}: {error}"))?;
+    for directory in [program.parent(), target.parent()].into_iter().flatten() {
+        let metadata = fs::metadata(directory)
+            .map_err(|error| format!("{}: {error}", directory.display()))?;
+        // In a sticky directory, only the owner of a file can replace it.
+        if metadata.permissions().mode() & STICKY == 0 {
+            check_owner_and_mode(directory, &metadata)?;
+        }
+    }
+    Ok(())
+}
+
+/// Checks that a file or directory belongs to the user of the gateway or to root, and that not
+/// every user may write to it.
+fn check_owner_and_mode(path: &Path, metadata: &Metadata) -> Result<(), String> {
+    let path = path.display();
+    if metadata.permissions().mode() & OTHERS_WRITE != 0 {
         return Err(format!("every user may write to {path}"));
+    }
+    if ![0, geteuid().as_raw()].contains(&metadata.uid()) {
+        return Err(format!("{path} belongs to another user"));
     }
     Ok(())
 }

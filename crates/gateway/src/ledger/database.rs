@@ -14,6 +14,7 @@ use super::sql::{self, SqlError, TransactionEnd};
 use super::sqlite;
 use super::transaction::Transaction;
 use upload_sqlite::Writer;
+use upload_types::DiskFailure;
 use upload_types::error::{Error, Kind, Result};
 
 /// The location of a ledger.
@@ -30,6 +31,7 @@ pub enum LedgerConfig {
 pub struct Ledger {
     database: Arc<Database>,
     instance_id: String,
+    disk_failure: DiskFailure,
 }
 
 enum Database {
@@ -64,7 +66,17 @@ impl Ledger {
         Ok(Self {
             database: Arc::new(database),
             instance_id,
+            disk_failure: DiskFailure::default(),
         })
+    }
+
+    /// Reports a failure of the disk of a SQLite ledger to `disk_failure`.
+    #[must_use]
+    pub fn reporting(self, disk_failure: DiskFailure) -> Self {
+        Self {
+            disk_failure,
+            ..self
+        }
     }
 
     /// The identity of the ledger, chosen when it was created.
@@ -129,14 +141,24 @@ impl Ledger {
                     Ok((value, end)) => (Ok(value), end),
                     Err(error) => (Err::<T, SqlError>(error), TransactionEnd::RollBack),
                 };
-                let value = writer.write(run).await.map_err(LedgerError::new)?;
-                value.map_err(LedgerError::new)
+                let value = writer.write(run).await;
+                let value = value.map_err(|error| self.sqlite_failed(error))?;
+                value.map_err(|error| self.sqlite_failed(error))
             }
             Database::Postgres(pool) => pool
                 .write(move |tx| operation(&Transaction::Postgres(tx)))
                 .await
                 .map_err(LedgerError::new),
         }
+    }
+}
+
+impl Ledger {
+    fn sqlite_failed(&self, error: impl std::error::Error + Send + Sync + 'static) -> LedgerError {
+        if upload_sqlite::is_disk_failure(&error) {
+            self.disk_failure.report(|| format!("the ledger: {error}"));
+        }
+        LedgerError::new(error)
     }
 }
 

@@ -82,6 +82,7 @@ impl std::error::Error for SqlError {
             Self::Postgres(error) if error.as_db_error().is_none() => {
                 std::error::Error::source(error)
             }
+            Self::Sqlite(error) => Some(error),
             _ => None,
         }
     }

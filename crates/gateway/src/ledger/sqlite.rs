@@ -14,8 +14,12 @@ use upload_types::error::{Error, Kind, Result};
 /// chosen once.
 ///
 /// # Errors
-/// As [`upload_sqlite::open`].
+/// As [`upload_sqlite::open`]; [`Kind::DatabaseUnusable`] for a directory that other users control.
 pub(super) fn open(path: &Path) -> Result<(Connection, String)> {
+    check_place(path)?;
+    let path = &upload_sqlite::prepare_path(path, &SQLITE)?;
+    // Another user may have created the directory in the meantime.
+    check_place(path)?;
     let connection = upload_sqlite::open(path, &SQLITE)?;
     let insert =
         "INSERT INTO instance (instance_id) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM instance)";
@@ -31,6 +35,12 @@ pub(super) fn open(path: &Path) -> Result<(Connection, String)> {
                 .with_source(error)
         })?;
     Ok((connection, instance_id))
+}
+
+fn check_place(ledger: &Path) -> Result<()> {
+    let hint = "create a directory with `mkdir -m 700 DIR`, and name a ledger in it: \
+                --ledger sqlite:DIR/gateway.db";
+    upload_sqlite::check_directory(upload_sqlite::directory_of(ledger), "the ledger", hint)
 }
 
 #[cfg(test)]
