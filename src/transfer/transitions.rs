@@ -245,6 +245,7 @@ impl Engine<'_> {
             let location = &receipt.location;
             tracing::info!(%location, "the upload of the old file version was completed");
             receipt.backend.clone_from(&self.options.backend);
+            receipt.name.clone_from(&upload.upload.intent.name);
             let row = upload.row();
             self.committer.record(Record::Completed { row, receipt });
             upload.upload.state = State::Completed;
@@ -474,6 +475,7 @@ impl Engine<'_> {
         }
         crash::point("transfer.verified");
         receipt.backend.clone_from(&self.options.backend);
+        receipt.name.clone_from(&upload.upload.intent.name);
         self.committer.record(Record::Completed {
             row: upload.row(),
             receipt: Box::new(receipt.clone()),

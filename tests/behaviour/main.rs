@@ -30,6 +30,7 @@ mod probe;
 mod put;
 mod reading_verbs;
 mod real_store;
+mod receipt_fields;
 mod receipts;
 mod redirects;
 mod request_counts;

@@ -101,8 +101,13 @@ pub struct Receipt {
     pub id: String,
     pub backend: String,
     pub instance_id: String,
+    pub name: String,
+    #[serde(deserialize_with = "nullable")]
+    pub bucket: Option<String>,
     pub key: String,
     pub location: String,
+    #[serde(deserialize_with = "nullable")]
+    pub version_id: Option<String>,
     pub size: u64,
     pub parts: u32,
     pub part_size: u64,

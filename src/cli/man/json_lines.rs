@@ -162,8 +162,23 @@ pub const RECEIPT: &[FieldDoc] = &[
         "string",
         "id of the backend, which stays the same if its URL changes",
     ),
-    F("key", "string", "key of the object"),
+    F("name", "string", "name of the upload"),
+    F(
+        "bucket",
+        "string|null",
+        "bucket of the object; null for an embedded store, or if the backend does not report it",
+    ),
+    F(
+        "key",
+        "string",
+        "key of the object in its bucket, with every prefix",
+    ),
     F("location", "string", "URL of the object, or embedded:KEY"),
+    F(
+        "version_id",
+        "string|null",
+        "version of the object, in a bucket with versions",
+    ),
     F("size", "integer", "bytes of the object"),
     F("parts", "integer", "number of parts"),
     F("part_size", "integer", "bytes of every part but the last"),
@@ -192,8 +207,16 @@ pub const RECEIPT: &[FieldDoc] = &[
         "string|null",
         "SHA-256 of the whole file, if it was computed",
     ),
-    F("started", "string", "time at which the upload began"),
-    F("finished", "string", "time at which the upload ended"),
+    F(
+        "started",
+        "string",
+        "time at which the upload began, with milliseconds",
+    ),
+    F(
+        "finished",
+        "string",
+        "time at which the upload ended, with milliseconds",
+    ),
 ];
 
 const UPLOAD: &[FieldDoc] = &[

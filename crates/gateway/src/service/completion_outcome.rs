@@ -115,6 +115,7 @@ mod tests {
             token: Some("t".into()),
             content_type: None,
             modified: None,
+            version_id: None,
         };
         let check = |change: fn(&mut Head)| {
             let mut object = object.clone();
@@ -149,6 +150,7 @@ mod tests {
                 token: Some("t".into()),
                 content_type: None,
                 modified: None,
+                version_id: None,
             };
             let expected = ExpectedObject {
                 token: "t",
