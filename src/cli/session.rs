@@ -352,16 +352,7 @@ fn give_up(after: Option<Duration>) -> GiveUp {
 ///
 /// # Errors
 /// As [`output::print`].
-pub fn print_exit_event(error: &Error) -> Result<()> {
-    let exit = Event::Exit {
-        code: error.kind().exit_code(),
-        uploads: 0,
-        completed: 0,
-        failed: 0,
-        bytes_sent: 0,
-        bytes_skipped: 0,
-        resumable: false,
-        resume_command: String::new(),
-    };
+pub fn print_exit_event(code: u8) -> Result<()> {
+    let exit = Event::early_exit(code);
     output::print(&format!("{}\n", event::to_json_line(&exit)))
 }

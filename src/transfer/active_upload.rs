@@ -34,7 +34,7 @@ use super::part_states::PartStates;
 use super::plan_error::plan_error;
 use super::rate::Rate;
 use super::retry::Failures;
-use crate::event::Event;
+use crate::event::{Event, EventSource};
 use crate::journal::{Part, Upload};
 use crate::source::{FileVersion, SourceFile};
 
@@ -208,6 +208,16 @@ impl ActiveUpload {
         self.put.path.display().to_string()
     }
 
+    /// The source, for events.
+    #[must_use]
+    pub fn event_source(&self) -> EventSource {
+        EventSource {
+            item: self.item,
+            path: Some(self.path()),
+            upload: self.upload.id.clone(),
+        }
+    }
+
     /// Counts a return to rejoining. Returns false if all [`MAX_REJOINS`] are used up.
     #[must_use]
     pub fn take_rejoin(&mut self) -> bool {
@@ -286,6 +296,7 @@ impl ActiveUpload {
         Event::Progress {
             item: self.item,
             upload: self.upload.id.clone(),
+            path: self.path(),
             hashed,
             sent,
             confirmed: self.confirmed_bytes,

@@ -15,7 +15,7 @@ use super::options::{Item, OnChange, PutRequest, TypeOrigin};
 use super::plan_error::plan_error;
 use super::resume::{self, Choice};
 use super::wait_ready::VerifiedUpload;
-use crate::event::Event;
+use crate::event::{Event, Stored};
 use crate::journal::{Intent, Part, Record, State, Upload};
 use crate::source::SourceFile;
 
@@ -394,15 +394,21 @@ impl Engine<'_> {
         self.prepare(upload).map(drop)
     }
 
-    /// Reports the plan of an upload.
+    /// Reports the plan of an upload that is not complete.
     pub(super) fn emit_plan(&mut self, upload: &ActiveUpload) {
-        let event = Event::plan(
-            upload.item,
-            upload.upload.id.clone(),
-            &upload.put.path,
-            &upload.plan,
-            upload.resumed_bytes,
-        );
+        self.emit_plan_with(upload, Stored::Bytes(upload.resumed_bytes));
+    }
+
+    /// Reports the plan of an upload that was complete before this run.
+    pub(super) fn emit_plan_of_stored(&mut self, upload: &mut ActiveUpload) {
+        upload.resumed_bytes = upload.plan.size();
+        self.summary.bytes_skipped += upload.plan.size();
+        self.emit_plan_with(upload, Stored::Object);
+    }
+
+    fn emit_plan_with(&mut self, upload: &ActiveUpload, stored: Stored) {
+        let id = upload.upload.id.clone();
+        let event = Event::plan(upload.item, id, &upload.put.path, &upload.plan, stored);
         self.committer.emit(event);
     }
 
@@ -430,6 +436,13 @@ fn completed(item: usize, upload: &Upload) -> Option<Started> {
         id: upload.id.clone()?,
         receipt: Box::new(upload.receipt.clone()?),
         already: true,
+        plan: Some(Event::plan(
+            item,
+            upload.id.clone(),
+            &upload.intent.path,
+            &Plan::pinned(upload.intent.version.size, upload.intent.part_size).ok()?,
+            Stored::Object,
+        )),
     };
     Some(Started::Completed(Box::new(verified)))
 }

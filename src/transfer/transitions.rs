@@ -23,6 +23,7 @@ use super::resume::{self, Presence};
 use super::retry::Failures;
 use super::task::{AbortOutcome, PartResult, Rejoined, UploadResult};
 use crate::backend::Completion;
+use crate::event::Event;
 use crate::journal::{Record, State};
 use crate::source::WithMd5;
 
@@ -168,8 +169,8 @@ impl Engine<'_> {
 
     /// Reports an error after which the upload continues in another way.
     pub(super) fn emit_upload_retry(&mut self, upload: &ActiveUpload, error: &Error) {
-        let id = upload.upload.id.clone();
-        let event = crate::event::Event::retry(upload.item, id, None, 1, error, Duration::ZERO);
+        let source = upload.event_source();
+        let event = Event::retry(source, None, 1, error, Duration::ZERO);
         self.committer.emit(event);
     }
 
@@ -266,9 +267,7 @@ impl Engine<'_> {
                 return Err(error);
             }
         };
-        upload.resumed_bytes = upload.plan.size();
-        self.summary.bytes_skipped += upload.plan.size();
-        self.emit_plan(upload);
+        self.emit_plan_of_stored(upload);
         Ok(Next::AlreadyThere(Box::new(receipt)))
     }
 

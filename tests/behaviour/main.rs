@@ -14,6 +14,7 @@ mod gateways;
 mod harness;
 mod hint_texts;
 mod hints;
+mod joined_events;
 mod journal_faults;
 mod kills;
 mod lease;

@@ -83,10 +83,12 @@ fn events() -> Vec<Event> {
             part_size: 0,
             parts: 0,
             resumed_bytes: 0,
+            already_stored: false,
         },
         Event::Progress {
             item,
             upload: upload.clone(),
+            path: path.clone(),
             hashed: 0,
             sent: 0,
             confirmed: 0,
@@ -96,6 +98,7 @@ fn events() -> Vec<Event> {
         Event::Part {
             item,
             upload: id(),
+            path: path.clone(),
             number: PartNumber::FIRST,
             size: 0,
             sha256: Sha256::of(b""),
@@ -104,7 +107,9 @@ fn events() -> Vec<Event> {
         },
         Event::Retry {
             item,
+            source: None,
             upload: upload.clone(),
+            path: None,
             number: None,
             attempt: 1,
             kind: "",
@@ -117,7 +122,11 @@ fn events() -> Vec<Event> {
             path: path.clone(),
             message: message.clone(),
         },
-        Event::Waiting { item, upload: id() },
+        Event::Waiting {
+            item,
+            upload: id(),
+            path: path.clone(),
+        },
         Event::Completed {
             item,
             upload: id(),
