@@ -47,6 +47,7 @@ pub struct Session {
     stop: watch::Receiver<Option<u8>>,
     give_up: GiveUp,
     wait: WaitFor,
+    sha256: bool,
     commands: HintCommands,
     lock_timeout: Duration,
     jobs: Jobs,
@@ -89,6 +90,7 @@ impl Session {
             stop,
             give_up: give_up(transfer.give_up_after),
             wait: transfer.wait,
+            sha256: transfer.sha256,
             commands,
             lock_timeout: transfer.give_up_after.unwrap_or(UNLIMITED),
             jobs: transfer.jobs.map_or(Jobs::Auto, Jobs::Fixed),
@@ -211,6 +213,7 @@ impl Session {
             max_open: resource_limits::max_open_parts(handle.gateway_place()),
             give_up: self.give_up,
             wait: self.wait,
+            sha256: self.sha256,
         }
     }
 

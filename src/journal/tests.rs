@@ -427,7 +427,7 @@ fn state_changes_are_those_of_the_table() {
         (Creating, vec![Uploading, Abandoned]),
         (Uploading, vec![Completing, Completed, Rejected, Abandoned]),
         (Completing, vec![Completed, Rejected, Abandoned]),
-        (Completed, vec![Rejected, Abandoned]),
+        (Completed, vec![Completed, Rejected, Abandoned]),
         (Rejected, vec![Rejected, Abandoned]),
         (Abandoned, vec![]),
     ];

@@ -24,6 +24,8 @@ pub struct Options {
     pub max_open: usize,
     pub give_up: GiveUp,
     pub wait: WaitFor,
+    /// Compute the SHA-256 of each whole source.
+    pub sha256: bool,
 }
 
 /// One source, or one upload of the journal.

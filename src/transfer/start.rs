@@ -15,6 +15,7 @@ use super::options::{Item, OnChange, PutRequest, TypeOrigin};
 use super::plan_error::plan_error;
 use super::resume::{self, Choice};
 use super::wait_ready::VerifiedUpload;
+use super::whole_file::lacks_whole_sha256;
 use crate::event::{Event, Stored};
 use crate::journal::{Intent, Part, Record, State, Upload};
 use crate::source::SourceFile;
@@ -148,6 +149,13 @@ impl Engine<'_> {
                 self.committer.record(Record::Abandoned { row });
                 return Ok(Started::New(put, source));
             }
+            Choice::Completed(index)
+                if self.options.sha256 && lacks_whole_sha256(&candidates[index]) =>
+            {
+                let upload = candidates[index].clone();
+                let parts = self.committer.parts(upload.row)?;
+                ActiveUpload::new(item, put, source, upload, Stage::Rehashing)?.with_parts(parts)
+            }
             Choice::Completed(index) => {
                 let upload = candidates[index].clone();
                 ActiveUpload::new(item, put, source, upload, Stage::Confirming)?
@@ -195,6 +203,9 @@ impl Engine<'_> {
 
     fn start_resume(&mut self, item: usize, upload: &Upload) -> Result<Started> {
         restore_state(&self.backend, upload);
+        if self.options.sha256 && lacks_whole_sha256(upload) {
+            return self.completed_without_sha256(item, upload);
+        }
         if let Some(completed) = completed(item, upload) {
             return Ok(completed);
         }
@@ -215,22 +226,26 @@ impl Engine<'_> {
         if let Some(error) = resume::not_resumable(upload.state) {
             return Err(error);
         }
-        let intent = upload.intent.clone();
-        let put = PutRequest {
-            path: intent.path,
-            name: intent.name,
-            content_type: intent.content_type,
-            type_origin: TypeOrigin::Requested,
-            metadata: intent.metadata,
-            part_size: Some(intent.part_size),
-            force: false,
-            on_change: OnChange::Fail,
-        };
+        let put = request_of(&upload);
         let source = SourceFile::open(&put.path)?;
-        if source.version().size != intent.version.size {
+        if source.version().size != upload.intent.version.size {
             return Err(self.emit_changed(item, &upload, "its size has changed"));
         }
         let mut upload = self.continued(item, put, source, upload)?;
+        upload.by_resume = true;
+        Ok(Started::Upload(Box::new(upload)))
+    }
+
+    /// A completed upload of which the receipt lacks the SHA-256 of the whole file.
+    fn completed_without_sha256(&mut self, item: usize, upload: &Upload) -> Result<Started> {
+        let put = request_of(upload);
+        let source = SourceFile::open(&put.path)?;
+        if source.version().size != upload.intent.version.size {
+            return Err(self.emit_changed(item, upload, "its size has changed"));
+        }
+        let parts = self.committer.parts(upload.row)?;
+        let upload = ActiveUpload::new(item, put, source, upload.clone(), Stage::Rehashing)?;
+        let mut upload = upload.with_parts(parts);
         upload.by_resume = true;
         Ok(Started::Upload(Box::new(upload)))
     }
@@ -424,6 +439,21 @@ impl Engine<'_> {
         });
         let hint = "run `upload put FILE --if-changed restart` to upload the file as it is now";
         Error::new(Kind::SourceChanged, what).with_hint(hint)
+    }
+}
+
+/// The request for the upload of the journal.
+fn request_of(upload: &Upload) -> PutRequest {
+    let intent = upload.intent.clone();
+    PutRequest {
+        path: intent.path,
+        name: intent.name,
+        content_type: intent.content_type,
+        type_origin: TypeOrigin::Requested,
+        metadata: intent.metadata,
+        part_size: Some(intent.part_size),
+        force: false,
+        on_change: OnChange::Fail,
     }
 }
 

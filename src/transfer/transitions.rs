@@ -14,6 +14,7 @@ use upload_types::wire::{
 use upload_types::{ByteRange, PartNumber};
 
 use super::active_upload::{ActiveUpload, Stage};
+use super::ended_upload::terminal_error;
 use super::engine::{Engine, Next};
 use super::hashing;
 use super::options::OnChange;
@@ -56,6 +57,10 @@ impl Engine<'_> {
                 }
                 self.on_receipt(upload, *receipt)
             }
+            UploadResult::WholeHashed(Some(receipt), whole) => {
+                self.on_whole_hashed(upload, Some(receipt), whole?)
+            }
+            UploadResult::WholeHashed(None, Ok(whole)) => self.on_whole_hashed(upload, None, whole),
             UploadResult::Completed(Ok(Completion::Verified(receipt))) => {
                 self.on_receipt(upload, *receipt)
             }
@@ -75,6 +80,7 @@ impl Engine<'_> {
                 Ok(Next::Restart)
             }
             UploadResult::Rehashed(Err(error))
+            | UploadResult::WholeHashed(None, Err(error))
             | UploadResult::Aborted(Err(error))
             | UploadResult::Confirmed(Err(error))
             | UploadResult::Rejoined(Err(error)) => self.on_call_failed(upload, error),
@@ -198,12 +204,12 @@ impl Engine<'_> {
     }
 
     /// The acknowledged parts of a touched source were hashed again.
-    fn on_rehashed(&mut self, upload: &mut ActiveUpload, is_same: bool) -> Result<Next> {
+    pub(super) fn on_rehashed(&mut self, upload: &mut ActiveUpload, is_same: bool) -> Result<Next> {
         crash::point("transfer.rehashed");
         let is_final = upload.stage() == Stage::FinalCheck;
         self.last_success = Instant::now();
         if !is_same {
-            if upload.upload.state.is_finished() {
+            if upload.upload.state.is_finished() && !upload.by_resume {
                 return Ok(Next::Restart);
             }
             let noticed = if is_final {
@@ -258,8 +264,13 @@ impl Engine<'_> {
     fn on_confirmed(&mut self, upload: &mut ActiveUpload, status: &UploadStatus) -> Result<Next> {
         crash::point("transfer.confirmed");
         self.last_success = Instant::now();
-        let receipt = match (resume::presence(status), upload.upload.receipt.clone()) {
+        let mut receipt = match (resume::presence(status), upload.upload.receipt.clone()) {
             (Presence::There, Some(receipt)) => receipt,
+            (Presence::Gone, _) if upload.by_resume => {
+                let row = upload.row();
+                self.committer.record(Record::Abandoned { row });
+                return Err(terminal_error(status));
+            }
             (Presence::There | Presence::Gone, _) => return Ok(Next::Restart),
             (Presence::Rejected(error), _) => {
                 let row = upload.row();
@@ -267,6 +278,11 @@ impl Engine<'_> {
                 return Err(error);
             }
         };
+        if receipt.sha256.is_none() && upload.whole_sha256.is_some() {
+            receipt.sha256 = upload.whole_sha256;
+            let (row, receipt) = (upload.row(), Box::new(receipt.clone()));
+            self.committer.record(Record::Completed { row, receipt });
+        }
         self.emit_plan_of_stored(upload);
         Ok(Next::AlreadyThere(Box::new(receipt)))
     }
@@ -362,6 +378,11 @@ impl Engine<'_> {
                     .parts()
                     .filter(|(number, _)| upload.parts.sha256(*number).is_none())
                     .collect();
+                if self.needs_whole_sha256(upload) {
+                    let hashed = Self::hash_whole(upload, Some(receipt));
+                    self.defer(upload, hashed);
+                    return Ok(Next::Continue);
+                }
                 if unhashed.is_empty() {
                     return self.on_receipt(upload, *receipt);
                 }
@@ -456,13 +477,22 @@ impl Engine<'_> {
             upload.final_checks += 1;
             // Taken before the source is hashed: a change during that shows in the next comparison.
             upload.checked_version = version;
+            upload.whole_sha256 = None;
+            return self.move_to(upload, Stage::FinalCheck);
+        }
+        if self.needs_whole_sha256(upload) {
+            upload.checked_version = version;
             return self.move_to(upload, Stage::FinalCheck);
         }
         self.move_to(upload, Stage::Completing)
     }
 
     /// The backend has verified the object. The receipt must be for this upload.
-    fn on_receipt(&mut self, upload: &mut ActiveUpload, mut receipt: Receipt) -> Result<Next> {
+    pub(super) fn on_receipt(
+        &mut self,
+        upload: &mut ActiveUpload,
+        mut receipt: Receipt,
+    ) -> Result<Next> {
         self.last_success = Instant::now();
         let checksum = resume::object_checksum(&upload.plan, &upload.parts.to_journal())?;
         resume::check_receipt(&receipt, &upload.plan, &checksum)?;
@@ -475,6 +505,7 @@ impl Engine<'_> {
         crash::point("transfer.verified");
         receipt.backend.clone_from(&self.options.backend);
         receipt.name.clone_from(&upload.upload.intent.name);
+        receipt.sha256 = receipt.sha256.or(upload.whole_sha256);
         self.committer.record(Record::Completed {
             row: upload.row(),
             receipt: Box::new(receipt.clone()),

@@ -46,3 +46,4 @@ mod sweep;
 mod terminal;
 mod terminal_signals;
 mod wait;
+mod whole_sha256;

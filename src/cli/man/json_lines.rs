@@ -232,7 +232,7 @@ pub const RECEIPT: &[FieldDoc] = &[
     F(
         "sha256",
         "string|null",
-        "SHA-256 of the whole file, if it was computed",
+        "SHA-256 of the whole file: for a file of one part, and with --sha256",
     ),
     F(
         "started",
