@@ -19,7 +19,15 @@ use upload_types::error::{Error, Result};
 /// The error of the verb; its kind is the exit code.
 pub async fn run() -> anyhow::Result<u8> {
     resource_limits::apply();
-    let command_line = CommandLine::from_process();
+    let command_line = match CommandLine::from_process() {
+        Ok(command_line) => command_line,
+        Err(code) => {
+            if code != 0 && CommandLine::process_wants_events() {
+                session::print_exit_event(code)?;
+            }
+            return Ok(code);
+        }
+    };
     #[cfg(feature = "gateway")]
     let command_line = serve::config_file::apply(command_line)?;
     let result = run_verb(&command_line).await;
@@ -27,7 +35,7 @@ pub async fn run() -> anyhow::Result<u8> {
         (&result, &command_line.verb, command_line.global.json)
     {
         // The event stream ends with an exit event even if the run fails before its session begins.
-        session::print_exit_event(error)?;
+        session::print_exit_event(error.kind().exit_code())?;
     }
     Ok(result?)
 }

@@ -44,6 +44,7 @@ pub struct Session {
     stop: watch::Receiver<Option<u8>>,
     give_up: GiveUp,
     wait: WaitFor,
+    sha256: bool,
     commands: HintCommands,
     lock_timeout: Duration,
     jobs: Jobs,
@@ -86,6 +87,7 @@ impl Session {
             stop,
             give_up: give_up(transfer.give_up_after),
             wait: transfer.wait,
+            sha256: transfer.sha256,
             commands,
             lock_timeout: transfer.give_up_after.unwrap_or(UNLIMITED),
             jobs: transfer.jobs.map_or(Jobs::Auto, Jobs::Fixed),
@@ -201,6 +203,7 @@ impl Session {
             give_up: self.give_up,
             wait: self.wait,
             disk_failure: handle.disk_failure(),
+            sha256: self.sha256,
         }
     }
 
@@ -343,16 +346,7 @@ fn give_up(after: Option<Duration>) -> GiveUp {
 ///
 /// # Errors
 /// As [`output::print`].
-pub fn print_exit_event(error: &Error) -> Result<()> {
-    let exit = Event::Exit {
-        code: error.kind().exit_code(),
-        uploads: 0,
-        completed: 0,
-        failed: 0,
-        bytes_sent: 0,
-        bytes_skipped: 0,
-        resumable: false,
-        resume_command: String::new(),
-    };
+pub fn print_exit_event(code: u8) -> Result<()> {
+    let exit = Event::early_exit(code);
     output::print(&format!("{}\n", event::to_json_line(&exit)))
 }

@@ -49,7 +49,7 @@ pub enum Record {
     },
     /// Every part is stored and the source is unchanged: the request to complete is next.
     Completing { row: i64 },
-    /// The backend has verified the object.
+    /// The backend has verified the object, or the receipt has got a SHA-256.
     Completed { row: i64, receipt: Box<Receipt> },
     /// A hook of the backend has rejected the object.
     Rejected { row: i64 },

@@ -314,7 +314,9 @@ mod tests {
         let sources = Sources::new(Instant::now());
         let event = Event::Retry {
             item: 0,
+            source: None,
             upload: None,
+            path: None,
             number: None,
             attempt: 3,
             kind: "temporary",

@@ -2,14 +2,14 @@
 //!
 //! | stage | entered from | its call or task | leaves to |
 //! |---|---|---|---|
-//! | rehashing | start, if the source was touched | hash the acknowledged parts again | confirming, rejoining, preparing, beginning; aborting if they differ |
+//! | rehashing | start, if the source was touched, or if `--sha256` needs the whole source | hash the acknowledged parts again | confirming, rejoining, preparing, beginning; aborting if they differ |
 //! | confirming | start, rehashing | ask for the status of a completed upload | end; another upload if the object is gone |
 //! | aborting | start, any stage that finds the source changed | abort the upload of the old file version | another upload |
 //! | preparing | start, rehashing | hash the part of a single-part upload, so that the response to begin can contain its URL | beginning, aborting |
 //! | beginning | preparing, rehashing | begin | sending, rejoining |
 //! | rejoining | start, and every stage with an id whose outcome is unknown | claim the lease, list the stored parts | sending; end if verified |
 //! | sending | beginning, rejoining | hash, sign and send parts | final check, completing, aborting, rejoining |
-//! | final check | sending, itself | hash every part again, since the source was touched | completing, aborting, itself |
+//! | final check | sending, itself | hash every part again, since the source was touched, or for `--sha256` | completing, aborting, itself |
 //! | completing | sending, final check | complete | end; rejoining if parts are missing |
 //!
 //! "Another upload" is a new [`ActiveUpload`] that starts at preparing. Every stage can end with a
@@ -23,10 +23,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use tokio::task::AbortHandle;
-use upload_types::PartNumber;
 use upload_types::error::Result;
 use upload_types::plan::Plan;
 use upload_types::wire::PartSpec;
+use upload_types::{PartNumber, Sha256};
 
 use super::options::PutRequest;
 use super::part_queue::PartQueue;
@@ -34,7 +34,7 @@ use super::part_states::PartStates;
 use super::plan_error::plan_error;
 use super::rate::Rate;
 use super::retry::Failures;
-use crate::event::Event;
+use crate::event::{Event, EventSource};
 use crate::journal::{Part, Upload};
 use crate::source::{FileVersion, SourceFile};
 
@@ -97,6 +97,8 @@ pub struct ActiveUpload {
     pub final_checks: u32,
     /// A part of the source has another digest than the journal recorded for this file version.
     pub digests_disproved: bool,
+    /// The SHA-256 of the whole source, once it was read for it.
+    pub whole_sha256: Option<Sha256>,
     pub parts: PartStates,
     pub queue: PartQueue,
     /// Counts the queues. A result for an earlier one is ignored.
@@ -155,6 +157,7 @@ impl ActiveUpload {
             checked_version: source.version(),
             final_checks: 0,
             digests_disproved: false,
+            whole_sha256: None,
             source,
             parts: PartStates::default(),
             queue: PartQueue::default(),
@@ -206,6 +209,16 @@ impl ActiveUpload {
     #[must_use]
     pub fn path(&self) -> String {
         self.put.path.display().to_string()
+    }
+
+    /// The source, for events.
+    #[must_use]
+    pub fn event_source(&self) -> EventSource {
+        EventSource {
+            item: self.item,
+            path: Some(self.path()),
+            upload: self.upload.id.clone(),
+        }
     }
 
     /// Counts a return to rejoining. Returns false if all [`MAX_REJOINS`] are used up.
@@ -286,6 +299,7 @@ impl ActiveUpload {
         Event::Progress {
             item: self.item,
             upload: self.upload.id.clone(),
+            path: self.path(),
             hashed,
             sent,
             confirmed: self.confirmed_bytes,

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::MissedTickBehavior;
+use upload_types::PartNumber;
 use upload_types::crash;
 use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::{BackendInfo, ClaimRequest, Receipt};
-use upload_types::{PartNumber, UploadId};
 
 use super::active_upload::{ActiveUpload, Stage};
 use super::backend_calls;
@@ -31,7 +31,7 @@ use super::task::{PartResult, TaskResult, UploadResult, task_failed};
 use super::throttle::Throttle;
 use super::wait_ready::{VerifiedUpload, Waits};
 use crate::backend::Backend;
-use crate::event::{Event, EventSender};
+use crate::event::{Event, EventSender, EventSource};
 use crate::journal::Journal;
 
 /// How often progress is reported and retries are started.
@@ -391,6 +391,7 @@ impl<'a> Engine<'a> {
                 id: id.clone(),
                 receipt,
                 already,
+                plan: None,
             }),
             Err(error) => self.fail(upload, &error),
         }
@@ -538,8 +539,7 @@ impl<'a> Engine<'a> {
                     let now = Instant::now();
                     self.throttle.on_throttled(now, now);
                 }
-                let id = upload.upload.id.clone();
-                self.emit_retry(upload.item, id, None, attempts, &error, wait);
+                self.emit_retry(upload.event_source(), None, attempts, &error, wait);
                 Ok(wait)
             }
         }
@@ -548,15 +548,14 @@ impl<'a> Engine<'a> {
     /// Reports a failure that is followed by a retry.
     pub(super) fn emit_retry(
         &mut self,
-        item: usize,
-        id: Option<UploadId>,
+        source: EventSource,
         number: Option<PartNumber>,
         attempts: u32,
         error: &Error,
         wait: Duration,
     ) {
         self.last_error = Some(error.to_string());
-        let event = Event::retry(item, id, number, attempts, error, wait);
+        let event = Event::retry(source, number, attempts, error, wait);
         self.committer.emit(event);
     }
 }

@@ -56,7 +56,12 @@ impl Engine<'_> {
     fn on_wait_status(&mut self, index: usize, mut waiting: Waiting, status: &UploadStatus) {
         let now = Instant::now();
         let is_ready = status.state == UploadState::Ready || !self.waits.is_used();
-        match resume::presence(status) {
+        let presence = resume::presence(status);
+        if let (Presence::There, Some(plan)) = (&presence, waiting.upload.plan.take()) {
+            self.summary.bytes_skipped += waiting.upload.receipt.size;
+            self.committer.emit(plan);
+        }
+        match presence {
             Presence::There if is_ready => {
                 self.last_success = now;
                 self.completed(waiting.upload);
@@ -67,6 +72,7 @@ impl Engine<'_> {
                     self.committer.emit(Event::Waiting {
                         item: waiting.upload.item,
                         upload: waiting.upload.id.clone(),
+                        path: waiting.upload.path.clone(),
                     });
                 }
                 waiting.poll_later(now);
@@ -89,8 +95,7 @@ impl Engine<'_> {
         match retry::judge(error.kind(), Attempt::Call, failures, fastrand::f64()) {
             Verdict::Retry(wait) => {
                 let attempts = failures.attempts;
-                let id = Some(waiting.upload.id.clone());
-                self.emit_retry(waiting.upload.item, id, None, attempts, error, wait);
+                self.emit_retry(waiting.upload.event_source(), None, attempts, error, wait);
                 waiting.poll_after(Instant::now(), wait);
                 self.waits.put_back(index, waiting);
             }

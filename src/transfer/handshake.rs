@@ -11,7 +11,7 @@ use super::options::Options;
 use super::retry::{self, Attempt, Failures, Verdict};
 use super::signal::{interrupted, stop_signal};
 use crate::backend::Backend;
-use crate::event::{Event, EventSender};
+use crate::event::{Event, EventSender, EventSource};
 
 /// After this many responses of another server, the address counts as wrong.
 const MAX_UNEXPECTED_SERVERS: u32 = 3;
@@ -47,14 +47,12 @@ pub async fn handshake(
         if is_unexpected && failures.attempts >= MAX_UNEXPECTED_SERVERS {
             return Err(error);
         }
-        events.emit(Event::retry(
-            options.first_item,
-            None,
-            None,
-            failures.attempts,
-            &error,
-            wait,
-        ));
+        let source = EventSource {
+            item: options.first_item,
+            path: None,
+            upload: None,
+        };
+        events.emit(Event::retry(source, None, failures.attempts, &error, wait));
         let give_up = options.give_up;
         let left = give_up.left(Instant::now(), start, WaitingFor::FirstResponse);
         tokio::select! {

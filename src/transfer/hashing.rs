@@ -55,7 +55,8 @@ pub async fn hash_all(
     Ok(hashed)
 }
 
-fn count_into(read: &AtomicU64) -> impl FnMut(u64) {
+/// A callback that adds the bytes that were read to `read`.
+pub fn count_into(read: &AtomicU64) -> impl FnMut(u64) {
     |bytes| {
         read.fetch_add(bytes, Ordering::Relaxed);
     }

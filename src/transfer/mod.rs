@@ -57,6 +57,7 @@ mod task;
 mod throttle;
 mod transitions;
 mod wait_ready;
+mod whole_file;
 
 pub use backend_calls::{begin_request, restore_state};
 pub use concurrency::Jobs;

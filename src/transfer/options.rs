@@ -29,6 +29,8 @@ pub struct Options {
     pub wait: WaitFor,
     /// The failure of a disk of a backend in this process.
     pub disk_failure: DiskFailure,
+    /// Compute the SHA-256 of each whole source.
+    pub sha256: bool,
 }
 
 /// One source, or one upload of the journal.

@@ -301,8 +301,7 @@ impl Engine<'_> {
         match retry::judge(error.kind(), Attempt::Bytes, failures, fastrand::f64()) {
             Verdict::Retry(wait) => {
                 let attempts = failures.attempts;
-                let id = upload.upload.id.clone();
-                self.emit_retry(upload.item, id, Some(number), attempts, &error, wait);
+                self.emit_retry(upload.event_source(), Some(number), attempts, &error, wait);
                 Ok(PartRetry::After(wait))
             }
             Verdict::ListParts if upload.take_rejoin() => {
@@ -338,6 +337,7 @@ impl Engine<'_> {
         self.committer.emit(Event::Part {
             item: upload.item,
             upload: id,
+            path: upload.path(),
             number,
             size,
             sha256,

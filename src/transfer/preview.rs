@@ -15,7 +15,7 @@ use super::options::PutRequest;
 use super::plan_error::plan_error;
 use super::resume::{self, Choice, Continuation, Presence};
 use crate::backend::Backend;
-use crate::event::Event;
+use crate::event::{Event, Stored};
 use crate::journal::{Journal, Upload};
 use crate::source::SourceFile;
 
@@ -55,19 +55,19 @@ pub async fn preview(
         }
         Choice::Continue(index) => preview.continued(&candidates[index]).await?,
     };
-    let (plan, id, skipped) = match found {
+    let (plan, id, stored) = match found {
         Some(Found {
             plan,
             upload,
-            skipped,
-        }) => (plan, upload.id.clone(), skipped),
+            stored,
+        }) => (plan, upload.id.clone(), stored),
         None => (
             Plan::new(version.size, put.part_size, &info.limits).map_err(plan_error)?,
             None,
-            0,
+            Stored::Bytes(0),
         ),
     };
-    Ok(Event::plan(item, id, &put.path, &plan, skipped))
+    Ok(Event::plan(item, id, &put.path, &plan, stored))
 }
 
 struct Preview<'a> {
@@ -80,8 +80,8 @@ struct Preview<'a> {
 struct Found<'a> {
     plan: Plan,
     upload: &'a Upload,
-    /// Bytes that would not be sent.
-    skipped: u64,
+    /// What would not be sent.
+    stored: Stored,
 }
 
 impl<'a> Found<'a> {
@@ -90,7 +90,7 @@ impl<'a> Found<'a> {
         Ok(Some(Self {
             plan: plan(upload)?,
             upload,
-            skipped: upload.intent.version.size,
+            stored: Stored::Object,
         }))
     }
 }
@@ -118,7 +118,7 @@ impl Preview<'_> {
             return Ok(Some(Found {
                 plan: plan(upload)?,
                 upload,
-                skipped: 0,
+                stored: Stored::Bytes(0),
             }));
         };
         let Some(status) = unless_gone(self.backend.status(id).await)? else {
@@ -139,7 +139,7 @@ impl Preview<'_> {
         Ok(Some(Found {
             plan,
             upload,
-            skipped: ranges.map(|range| range.len).sum(),
+            stored: Stored::Bytes(ranges.map(|range| range.len).sum()),
         }))
     }
 

@@ -51,6 +51,13 @@ impl Engine<'_> {
         let backend = Arc::clone(&self.backend);
         let entry = upload.upload.clone();
         match upload.stage() {
+            Stage::Rehashing | Stage::FinalCheck if self.reads_whole(upload) => {
+                let hashed = Self::hash_whole(upload, None);
+                self.defer(upload, async move {
+                    sleep(wait).await;
+                    hashed.await
+                });
+            }
             Stage::Rehashing | Stage::FinalCheck => {
                 let parts = upload.parts.to_journal().into_values();
                 let parts: Vec<(ByteRange, Sha256)> = parts

@@ -15,7 +15,8 @@ use super::options::{Item, OnChange, PutRequest, TypeOrigin};
 use super::plan_error::plan_error;
 use super::resume::{self, Choice};
 use super::wait_ready::VerifiedUpload;
-use crate::event::Event;
+use super::whole_file::lacks_whole_sha256;
+use crate::event::{Event, Stored};
 use crate::journal::{Intent, Part, Record, State, Upload};
 use crate::source::SourceFile;
 
@@ -149,6 +150,13 @@ impl Engine<'_> {
                 self.committer.record(Record::Abandoned { row });
                 return Ok(Started::New(put, source));
             }
+            Choice::Completed(index)
+                if self.options.sha256 && lacks_whole_sha256(&candidates[index]) =>
+            {
+                let upload = candidates[index].clone();
+                let parts = self.committer.parts(upload.row)?;
+                ActiveUpload::new(item, put, source, upload, Stage::Rehashing)?.with_parts(parts)
+            }
             Choice::Completed(index) => {
                 let upload = candidates[index].clone();
                 ActiveUpload::new(item, put, source, upload, Stage::Confirming)?
@@ -196,6 +204,9 @@ impl Engine<'_> {
 
     fn start_resume(&mut self, item: usize, upload: &Upload) -> Result<Started> {
         restore_state(&self.backend, upload);
+        if self.options.sha256 && lacks_whole_sha256(upload) {
+            return self.completed_without_sha256(item, upload);
+        }
         if let Some(completed) = completed(item, upload) {
             return Ok(completed);
         }
@@ -216,22 +227,26 @@ impl Engine<'_> {
         if let Some(error) = resume::not_resumable(upload.state) {
             return Err(error);
         }
-        let intent = upload.intent.clone();
-        let put = PutRequest {
-            path: intent.path,
-            name: intent.name,
-            content_type: intent.content_type,
-            type_origin: TypeOrigin::Requested,
-            metadata: intent.metadata,
-            part_size: Some(intent.part_size),
-            force: false,
-            on_change: OnChange::Fail,
-        };
+        let put = request_of(&upload);
         let source = SourceFile::open(&put.path)?;
-        if source.version().size != intent.version.size {
+        if source.version().size != upload.intent.version.size {
             return Err(self.emit_changed(item, &upload, "its size has changed"));
         }
         let mut upload = self.continued(item, put, source, upload)?;
+        upload.by_resume = true;
+        Ok(Started::Upload(Box::new(upload)))
+    }
+
+    /// A completed upload of which the receipt lacks the SHA-256 of the whole file.
+    fn completed_without_sha256(&mut self, item: usize, upload: &Upload) -> Result<Started> {
+        let put = request_of(upload);
+        let source = SourceFile::open(&put.path)?;
+        if source.version().size != upload.intent.version.size {
+            return Err(self.emit_changed(item, upload, "its size has changed"));
+        }
+        let parts = self.committer.parts(upload.row)?;
+        let upload = ActiveUpload::new(item, put, source, upload.clone(), Stage::Rehashing)?;
+        let mut upload = upload.with_parts(parts);
         upload.by_resume = true;
         Ok(Started::Upload(Box::new(upload)))
     }
@@ -396,15 +411,21 @@ impl Engine<'_> {
         self.prepare(upload).map(drop)
     }
 
-    /// Reports the plan of an upload.
+    /// Reports the plan of an upload that is not complete.
     pub(super) fn emit_plan(&mut self, upload: &ActiveUpload) {
-        let event = Event::plan(
-            upload.item,
-            upload.upload.id.clone(),
-            &upload.put.path,
-            &upload.plan,
-            upload.resumed_bytes,
-        );
+        self.emit_plan_with(upload, Stored::Bytes(upload.resumed_bytes));
+    }
+
+    /// Reports the plan of an upload that was complete before this run.
+    pub(super) fn emit_plan_of_stored(&mut self, upload: &mut ActiveUpload) {
+        upload.resumed_bytes = upload.plan.size();
+        self.summary.bytes_skipped += upload.plan.size();
+        self.emit_plan_with(upload, Stored::Object);
+    }
+
+    fn emit_plan_with(&mut self, upload: &ActiveUpload, stored: Stored) {
+        let id = upload.upload.id.clone();
+        let event = Event::plan(upload.item, id, &upload.put.path, &upload.plan, stored);
         self.committer.emit(event);
     }
 
@@ -423,6 +444,21 @@ impl Engine<'_> {
     }
 }
 
+/// The request for the upload of the journal.
+fn request_of(upload: &Upload) -> PutRequest {
+    let intent = upload.intent.clone();
+    PutRequest {
+        path: intent.path,
+        name: intent.name,
+        content_type: intent.content_type,
+        type_origin: TypeOrigin::Requested,
+        metadata: intent.metadata,
+        part_size: Some(intent.part_size),
+        force: false,
+        on_change: OnChange::Fail,
+    }
+}
+
 /// Returns `None` if the journal has no receipt of the upload.
 fn completed(item: usize, upload: &Upload) -> Option<Started> {
     let verified = VerifiedUpload {
@@ -432,6 +468,13 @@ fn completed(item: usize, upload: &Upload) -> Option<Started> {
         id: upload.id.clone()?,
         receipt: Box::new(upload.receipt.clone()?),
         already: true,
+        plan: Some(Event::plan(
+            item,
+            upload.id.clone(),
+            &upload.intent.path,
+            &Plan::pinned(upload.intent.version.size, upload.intent.part_size).ok()?,
+            Stored::Object,
+        )),
     };
     Some(Started::Completed(Box::new(verified)))
 }

@@ -10,6 +10,7 @@ use upload_types::wire::{
 };
 use upload_types::{PartNumber, Sha256};
 
+use super::whole_file::WholeFile;
 use crate::backend::{Completion, PutOutcome};
 use crate::source::Digests;
 
@@ -46,6 +47,9 @@ pub enum UploadResult {
     Rejoined(Result<Rejoined>),
     /// The receipt, and the digests of the parts that had to be hashed to check it.
     HashedForReceipt(Box<Receipt>, Result<Vec<(PartNumber, Sha256)>>),
+    /// The digests of the whole source; `None` if it is not the one that was sent. With the receipt
+    /// of an upload that is verified.
+    WholeHashed(Option<Box<Receipt>>, Result<Option<WholeFile>>),
     /// The epoch of the renewed lease.
     LeaseRenewed(Result<u64>),
     Completed(Result<Completion>),

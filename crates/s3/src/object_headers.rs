@@ -68,6 +68,8 @@ pub struct Head {
     pub token: Option<String>,
     pub content_type: Option<String>,
     pub modified: Option<Timestamp>,
+    /// `None` in a bucket without versions.
+    pub version_id: Option<String>,
 }
 
 impl Head {
@@ -85,6 +87,11 @@ impl Head {
                 .header("last-modified")
                 .and_then(|date| jiff::fmt::rfc2822::parse(date).ok())
                 .map(|date| date.timestamp()),
+            // The id `null` is that of every object that was written without versioning.
+            version_id: response
+                .header("x-amz-version-id")
+                .filter(|id| *id != "null")
+                .map(str::to_owned),
         })
     }
 }

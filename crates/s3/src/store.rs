@@ -142,10 +142,23 @@ impl Store {
         &self.bucket
     }
 
+    /// The bucket, unless the store is embedded: its bucket has no meaning outside the gateway.
+    #[must_use]
+    pub fn public_bucket(&self) -> Option<&str> {
+        (!self.embedded).then_some(self.bucket.as_str())
+    }
+
     /// A key with the prefix, as the bucket contains it.
     #[must_use]
     pub fn full_key(&self, key: &Key) -> String {
         self.prefixed(key.as_str())
+    }
+
+    /// [`Store::full_key`] as a key, for receipts and statuses.
+    #[must_use]
+    pub fn key_in_bucket(&self, key: &Key) -> Key {
+        // A key that is too long with its prefix has no URL: it cannot have been uploaded to.
+        self.full_key(key).parse().unwrap_or_else(|_| key.clone())
     }
 
     /// The inverse of [`Store::full_key`]. Returns `None` for another bucket or prefix.

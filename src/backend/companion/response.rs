@@ -348,17 +348,26 @@ pub fn parse_parts(response: &Response, upload: &SavedUpload) -> Result<Vec<Stor
     Ok(stored.collect::<BTreeMap<_, _>>().into_values().collect())
 }
 
-/// The location and the `ETag` of a completed object. If the response has no `ETag`, returns
-/// `composite`, the one computed from the sent parts.
+/// What a Companion reports about a completed object.
+#[derive(Debug, PartialEq, Eq)]
+pub struct CompletedObject {
+    pub location: String,
+    pub bucket: Option<String>,
+    pub etag: ETag,
+}
+
+/// The completed object. If the response has no `ETag`, it is `composite`, the one computed from
+/// the sent parts.
 pub fn parse_completed(
     response: &Response,
     upload: &SavedUpload,
     composite: Option<ETag>,
-) -> Result<(String, ETag)> {
+) -> Result<CompletedObject> {
     #[derive(Deserialize)]
     struct Completed {
         location: Option<String>,
         key: Option<String>,
+        bucket: Option<Value>,
         #[serde(alias = "ETag")]
         etag: Option<String>,
         error: Option<Value>,
@@ -393,7 +402,13 @@ pub fn parse_completed(
         .location
         .and_then(object_url)
         .unwrap_or_else(|| upload.key.to_string());
-    Ok((location, etag))
+    Ok(CompletedObject {
+        location,
+        bucket: completed
+            .bucket
+            .and_then(|bucket| bucket.as_str().map(str::to_owned)),
+        etag,
+    })
 }
 
 /// The URL of an object. Returns `None` if it has a user name or a query, which may be secret.

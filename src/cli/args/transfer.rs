@@ -35,6 +35,13 @@ pub struct TransferArgs {
     /// As --receipt, but append to an existing file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "receipt")]
     pub receipt_append: Option<PathBuf>,
+    /// Compute the SHA-256 of each whole file, for its receipt
+    ///
+    /// A file of one part has it in any case. A larger one is read once more when all of its parts
+    /// are stored, and each part is compared with what was sent: exit code 65 if they differ. For a
+    /// file that is uploaded already, its SHA-256 is added to the receipt.
+    #[arg(long)]
+    pub sha256: bool,
     /// Give up after this long without any confirmed byte [default: never at a terminal, otherwise
     /// 15m]
     ///

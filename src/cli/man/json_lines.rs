@@ -19,6 +19,7 @@ pub const EVENTS: &[LineDoc] = &[
         kind: "plan",
         meaning: "A source was opened and divided into parts.",
         fields: &[
+            F("source", "integer", "number of the source, from 0"),
             F(
                 "upload",
                 "string|null",
@@ -38,13 +39,20 @@ pub const EVENTS: &[LineDoc] = &[
                 "integer",
                 "bytes that are already stored and will not be sent",
             ),
+            F(
+                "already_stored",
+                "boolean",
+                "true if the object exists already and nothing will be sent",
+            ),
         ],
     },
     LineDoc {
         kind: "progress",
         meaning: "The progress of an upload, at most once per second, and once at its end.",
         fields: &[
+            F("source", "integer", "number of the source, from 0"),
             F("upload", "string|null", "upload id"),
+            F("path", "string", "path of the source"),
             F("hashed", "integer", "bytes hashed with SHA-256"),
             F("sent", "integer", "bytes handed to the network"),
             F("confirmed", "integer", "bytes acknowledged by the store"),
@@ -60,7 +68,9 @@ pub const EVENTS: &[LineDoc] = &[
         kind: "part",
         meaning: "A part is stored and recorded in the journal. Parts that were stored before this run have no event.",
         fields: &[
+            F("source", "integer", "number of the source, from 0"),
             F("upload", "string", "upload id"),
+            F("path", "string", "path of the source"),
             F("number", "integer", "part number, from 1"),
             F("size", "integer", "bytes of the part"),
             F("sha256", "string", "SHA-256 of the part"),
@@ -76,7 +86,17 @@ pub const EVENTS: &[LineDoc] = &[
         kind: "retry",
         meaning: "An attempt failed and will be repeated.",
         fields: &[
+            F(
+                "source",
+                "integer|null",
+                "number of the source; null for a call about no single source",
+            ),
             F("upload", "string|null", "upload id"),
+            F(
+                "path",
+                "string|null",
+                "path of the source; null for a call about no single source",
+            ),
             F(
                 "number",
                 "integer|null",
@@ -91,6 +111,7 @@ pub const EVENTS: &[LineDoc] = &[
         kind: "changed",
         meaning: "A source changed during its upload. The next events show whether the upload begins again or fails.",
         fields: &[
+            F("source", "integer", "number of the source, from 0"),
             F("upload", "string|null", "upload id"),
             F("path", "string", "path of the source"),
             F("message", "string", "what changed"),
@@ -117,12 +138,17 @@ pub const EVENTS: &[LineDoc] = &[
     LineDoc {
         kind: "waiting",
         meaning: "With --wait ready: the object is verified, and the checks of the backend are running.",
-        fields: &[F("upload", "string", "upload id")],
+        fields: &[
+            F("source", "integer", "number of the source, from 0"),
+            F("upload", "string", "upload id"),
+            F("path", "string", "path of the source"),
+        ],
     },
     LineDoc {
         kind: "completed",
         meaning: "The backend has verified the object; with --wait ready, its checks have accepted it.",
         fields: &[
+            F("source", "integer", "number of the source, from 0"),
             F("upload", "string", "upload id"),
             F("path", "string", "path of the source"),
             F(
@@ -137,6 +163,7 @@ pub const EVENTS: &[LineDoc] = &[
         kind: "failed",
         meaning: "A source could not be uploaded.",
         fields: &[
+            F("source", "integer", "number of the source, from 0"),
             F("upload", "string|null", "upload id"),
             F("path", "string", "path of the source"),
             F("kind", "string", "kind of the failure"),
@@ -180,8 +207,23 @@ pub const RECEIPT: &[FieldDoc] = &[
         "string",
         "id of the backend, which stays the same if its URL changes",
     ),
-    F("key", "string", "key of the object"),
+    F("name", "string", "name of the upload"),
+    F(
+        "bucket",
+        "string|null",
+        "bucket of the object; null for an embedded store, or if the backend does not report it",
+    ),
+    F(
+        "key",
+        "string",
+        "key of the object in its bucket, with every prefix",
+    ),
     F("location", "string", "URL of the object, or embedded:KEY"),
+    F(
+        "version_id",
+        "string|null",
+        "version of the object, in a bucket with versions",
+    ),
     F("size", "integer", "bytes of the object"),
     F("parts", "integer", "number of parts"),
     F("part_size", "integer", "bytes of every part but the last"),
@@ -208,10 +250,18 @@ pub const RECEIPT: &[FieldDoc] = &[
     F(
         "sha256",
         "string|null",
-        "SHA-256 of the whole file, if it was computed",
+        "SHA-256 of the whole file: for a file of one part, and with --sha256",
     ),
-    F("started", "string", "time at which the upload began"),
-    F("finished", "string", "time at which the upload ended"),
+    F(
+        "started",
+        "string",
+        "time at which the upload began, with milliseconds",
+    ),
+    F(
+        "finished",
+        "string",
+        "time at which the upload ended, with milliseconds",
+    ),
 ];
 
 const UPLOAD: &[FieldDoc] = &[

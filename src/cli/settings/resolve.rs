@@ -192,6 +192,7 @@ impl Settings {
                 .value
                 .duration(),
             receipt: receipt_target(flags),
+            sha256: flags.sha256,
             wait: match flags.wait {
                 WaitState::None => WaitFor::Verified,
                 WaitState::Ready => WaitFor::Ready(flags.wait_timeout.duration()),

@@ -151,6 +151,7 @@ mod tests {
             token: Some("t".into()),
             content_type: None,
             modified: None,
+            version_id: None,
         };
         let check = |change: fn(&mut Head)| {
             let mut object = object.clone();
@@ -185,6 +186,7 @@ mod tests {
                 token: Some("t".into()),
                 content_type: None,
                 modified: None,
+                version_id: None,
             };
             let expected = ExpectedObject {
                 token: "t",

@@ -22,8 +22,8 @@ use crate::metrics::metrics;
 use crate::problem::report_ledger_error;
 use crate::time::after;
 use upload_s3::Fault;
-use upload_types::crash;
 use upload_types::wire::{ReadUrl, UploadState};
+use upload_types::{Key, crash};
 
 /// Uploads for which hooks run at the same time.
 const MAX_CONCURRENT_UPLOADS: usize = 4;
@@ -184,7 +184,8 @@ impl Service {
     async fn run_hook(&self, hook: &Hook, upload: &Upload) -> Verdict {
         match self.read_url(hook, upload).await {
             Ok(read_url) => {
-                let document = Document::new(hook, describe(upload), &read_url);
+                let key = self.store.key_in_bucket(&upload.key);
+                let document = Document::new(hook, describe(upload, &key), &read_url);
                 self.config.hooks.run(hook, &document).await
             }
             Err(fault) => {
@@ -233,12 +234,13 @@ impl Service {
     }
 }
 
-fn describe(upload: &Upload) -> UploadDescription<'_> {
+/// `key` is the key in the bucket.
+fn describe<'a>(upload: &'a Upload, key: &'a Key) -> UploadDescription<'a> {
     let receipt = upload.receipt.as_ref();
     UploadDescription {
         id: &upload.id,
         owner: &upload.owner,
-        key: &upload.key,
+        key,
         name: &upload.name,
         size: upload.plan.size(),
         content_type: &upload.content_type,

@@ -53,6 +53,7 @@ pub enum SweepAction {
 /// An item that a sweep has found.
 pub struct SweptItem {
     pub action: SweepAction,
+    /// The key in the bucket.
     pub key: String,
     /// The row when the sweep found it; `None` for an orphan.
     pub upload: Option<Upload>,
@@ -160,7 +161,7 @@ impl Service {
         );
         observer(&SweptItem {
             action: action(task, &upload, now),
-            key: upload.key.to_string(),
+            key: self.store.full_key(&upload.key),
             upload: Some(upload),
             leftovers: None,
             new_state,
@@ -245,7 +246,7 @@ impl Service {
             let unknown = self.ledger.schedule_key_cleanup(keys, self.now()).await;
             for key in unknown.map_err(ledger_failed)? {
                 count += 1;
-                observer(&SweptItem::orphan(key));
+                observer(&self.orphan(key));
             }
             after = next;
             if after.is_none() {
@@ -254,13 +255,12 @@ impl Service {
             }
         }
     }
-}
 
-impl SweptItem {
-    pub(super) fn orphan(key: String) -> Self {
-        Self {
+    pub(super) fn orphan(&self, key: String) -> SweptItem {
+        let full_key = key.parse().map(|key| self.store.full_key(&key));
+        SweptItem {
             action: SweepAction::Report,
-            key,
+            key: full_key.unwrap_or(key),
             upload: None,
             leftovers: None,
             new_state: None,

@@ -55,7 +55,7 @@ impl Service {
             let statuses = self.ledger.key_statuses(keys).await;
             for (key, status) in statuses.map_err(ledger_failed)? {
                 match status {
-                    KeyStatus::Unknown => observer(&SweptItem::orphan(key)),
+                    KeyStatus::Unknown => observer(&self.orphan(key)),
                     KeyStatus::Leftover(upload) if reported.insert(key) => {
                         self.preview(vec![(*upload, SweepAction::CleanUp)], observer)
                             .await?;
@@ -84,7 +84,7 @@ impl Service {
             };
             Ok(SweptItem {
                 action,
-                key: upload.key.to_string(),
+                key: self.store.full_key(&upload.key),
                 upload: Some(upload),
                 leftovers,
                 new_state: None,
