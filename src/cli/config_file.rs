@@ -114,12 +114,7 @@ impl ConfigFile {
             None => None,
             Some(name) => match profiles.into_iter().find(|(known, _)| known == name) {
                 Some(found) => Some(found),
-                None => {
-                    return Err(Error::new(
-                        Kind::Config,
-                        format!("there is no [profile.{name}] in {}", path.display()),
-                    ));
-                }
+                None => return Err(no_profile(name, path)),
             },
         };
         Ok(Self {
@@ -147,6 +142,15 @@ impl ConfigFile {
             .parent()
             .map_or_else(|| path.to_owned(), |directory| directory.join(path))
     }
+}
+
+/// The error for a profile that the file at `path` does not have.
+pub fn no_profile(name: &str, path: &Path) -> Error {
+    let what = format!("there is no [profile.{name}] in {}", path.display());
+    Error::new(Kind::Config, what).with_hint(format!(
+        "add the table [profile.{name}] to that file, or name another profile with --profile NAME; \
+         unset UPLOAD_PROFILE to use none"
+    ))
 }
 
 /// The text of the configuration file at `path`; empty if an optional file is missing.

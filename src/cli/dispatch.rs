@@ -34,7 +34,13 @@ pub async fn run() -> anyhow::Result<u8> {
 
 async fn run_verb(command_line: &CommandLine) -> Result<u8> {
     let CommandLine { global, verb } = command_line;
-    let settings = &Settings::load(global, Environment::of_process())?;
+    let environment = Environment::of_process();
+    let settings = match verb {
+        #[cfg(feature = "gateway")]
+        Verb::Serve(_) => Settings::without_file(global, environment)?,
+        _ => Settings::load(global, environment)?,
+    };
+    let settings = &settings;
     if !has_own_log(verb) {
         let writer = LogWriter::default();
         output::init_log(LogOf::Client, settings.verbose(), LogFormat::Text, writer);

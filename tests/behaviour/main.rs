@@ -34,6 +34,7 @@ mod receipts;
 mod redirects;
 mod request_counts;
 mod secrets;
+mod serve_config;
 mod settings;
 mod signals;
 mod source_changes;

@@ -22,8 +22,8 @@ const MAX_VALUE_BYTES: u64 = 64 << 10;
 /// The Jaro-Winkler similarity from which a hint suggests a known key for an unknown one.
 const MIN_SIMILARITY: f64 = 0.75;
 
-/// Applies the configuration file to `upload serve`: its values replace flags that were not given.
-/// Other verbs are unchanged.
+/// Applies the configuration file to `upload serve`: its values replace flags that were not given,
+/// unless a variable of the environment is set for them. Other verbs are unchanged.
 ///
 /// # Errors
 /// [`Kind::Config`] for a named file that does not exist, a file that other users may write or that
@@ -33,31 +33,32 @@ pub fn apply(command_line: CommandLine) -> Result<CommandLine> {
         return Ok(command_line);
     };
     let global = &command_line.global;
-    let default = Environment::of_process()
+    let environment = Environment::of_process();
+    let profile = environment.profile(global.profile.as_deref())?;
+    let default = environment
         .directories
+        .as_ref()
         .map(|directories| directories.config.join(DEFAULT_NAME));
     let file = match (&global.config, &default) {
         (Some(path), _) => Some((path, Presence::Required)),
         (None, Some(path)) => Some((path, Presence::Optional)),
         (None, None) => None,
     };
-    let mut command_line = match file {
-        Some((path, presence)) => {
-            let text = config_file::read_text(path, presence)?;
-            let flags = parse(&text, path, global.profile.as_deref())?;
-            from_file::parse_with_defaults(std::env::args_os(), &flags).map_err(|_| {
-                Error::new(Kind::Config, format!("could not use {}", path.display()))
-            })?
-        }
-        None => command_line,
+    let Some((path, presence)) = file else {
+        return Ok(command_line);
     };
-    // `Settings::load` would read this file and profile as those of the client.
-    (command_line.global.config, command_line.global.profile) = (None, None);
-    Ok(command_line)
+    let text = config_file::read_text(path, presence)?;
+    let flags = parse(&text, path, profile.as_deref())?;
+    let is_set = |variable| environment.is_set(variable);
+    // The error of clap is not shown: it may repeat a secret.
+    from_file::parse_with_defaults(std::env::args_os(), &flags, is_set).map_err(|error| {
+        Error::new(Kind::Config, format!("could not use {}", path.display()))
+            .with_source(error.kind().to_string())
+    })
 }
 
 /// Parses the text of the file at `path`.
-fn parse(text: &str, path: &Path, profile: Option<&str>) -> Result<Vec<FileFlag>> {
+pub(super) fn parse(text: &str, path: &Path, profile: Option<&str>) -> Result<Vec<FileFlag>> {
     let wrong = || {
         Error::new(
             Kind::Config,
@@ -88,10 +89,7 @@ fn parse(text: &str, path: &Path, profile: Option<&str>) -> Result<Vec<FileFlag>
     let mut flags = flags_of(table, path)?;
     match (profile, chosen) {
         (Some(name), None) => {
-            return Err(Error::new(
-                Kind::Config,
-                format!("there is no [profile.{name}] in {}", path.display()),
-            ));
+            return Err(config_file::no_profile(name, path));
         }
         (_, Some(chosen)) => {
             flags.retain(|flag| chosen.iter().all(|other| other.key != flag.key));
@@ -237,7 +235,10 @@ mod tests {
             .iter()
             .chain(arguments)
             .map(OsString::from);
-        let Verb::Serve(serve) = from_file::parse_with_defaults(line, &flags).unwrap().verb else {
+        let Verb::Serve(serve) = from_file::parse_with_defaults(line, &flags, |_| false)
+            .unwrap()
+            .verb
+        else {
             panic!("serve")
         };
         let ServeArgs { options, .. } = *serve;
@@ -332,7 +333,10 @@ mod tests {
         )
         .unwrap();
         let line = ["upload", "serve", "token", "list"].map(OsString::from);
-        let Verb::Serve(serve) = from_file::parse_with_defaults(line, &flags).unwrap().verb else {
+        let Verb::Serve(serve) = from_file::parse_with_defaults(line, &flags, |_| false)
+            .unwrap()
+            .verb
+        else {
             panic!("serve")
         };
         let ServeArgs { verb, .. } = *serve;

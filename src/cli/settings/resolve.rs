@@ -138,7 +138,7 @@ impl Settings {
     pub fn s3(&self, flags: &S3Args) -> Result<S3> {
         Ok(S3 {
             endpoint: self.s3_endpoint_setting(flags)?.map(|found| found.value),
-            region: self.s3_region_setting(flags).map(|found| found.value),
+            region: self.s3_region_setting(flags)?.map(|found| found.value),
             path_style: self.s3_path_style_setting(flags).value,
         })
     }
