@@ -5,7 +5,7 @@
 //! - streams and signals: `output`, `notices`, `hints`, `hint_commands`, `signals`, `rate_signals`,
 //!   `receipt_file`, `receipt_target`, `resource_limits`
 //! - backends and uploads: `backend_handle`, `local_gateway`, `session`, `lookup`, `orphans`,
-//!   `upload_line`, `object_verifier`
+//!   `upload_line`, `upload_table`, `status_text`, `object_verifier`
 //! - verbs: `put`, `resume`, `list`, `status`, `abort`, `prune`, `cat`, `url`, `config`, `serve`,
 //!   `completions`, `man`
 //! - `dispatch` runs the verb
@@ -49,7 +49,9 @@ mod session;
 mod settings;
 mod signals;
 mod status;
+mod status_text;
 mod upload_line;
+mod upload_table;
 mod url;
 
 pub use dispatch::run;

@@ -11,8 +11,10 @@ use super::backend_spec::BackendSpec;
 use super::orphans::Orphans;
 use super::output;
 use super::settings::{Settings, Target};
+use super::upload_table::table;
 use crate::event;
 use crate::journal::{Journal, Upload};
+use crate::report::{safe, text};
 use upload_types::UploadId;
 use upload_types::error::{Error, Kind, Result};
 
@@ -35,7 +37,10 @@ pub async fn run(settings: &Settings, flags: &PruneArgs) -> Result<()> {
              `upload abort ID` aborts one:",
         );
     }
-    output::print(&orphans.lines(settings.json()))
+    output::print(&match output::stdout_columns() {
+        Some(columns) if !settings.json() => table(&orphans.entries(), columns),
+        _ => orphans.lines(settings.json()),
+    })
 }
 
 /// Removes finished uploads from the journal, and reports their number. Returns their ids.
@@ -49,12 +54,27 @@ fn remove_finished(
     finished.retain(|upload| is_finished(upload, flags.older_than, now));
     let rows: Vec<i64> = finished.iter().map(|upload| upload.row).collect();
     let removed = journal.delete(&rows)?;
+    let freed_bytes = journal.compact().unwrap_or_else(|error| {
+        output::eprint_line(&format!(
+            "the journal was pruned, but its file is not smaller: {}",
+            safe(&error.to_string())
+        ));
+        0
+    });
     if settings.json() {
-        let line = serde_json::json!({ "type": "pruned", "removed": removed });
+        let line = serde_json::json!({
+            "type": "pruned",
+            "removed": removed,
+            "freed_bytes": freed_bytes,
+        });
         output::print(&format!("{}\n", event::to_json_line(&line)))?;
     } else if !settings.quiet() {
         let noun = if removed == 1 { "upload" } else { "uploads" };
-        output::eprint_line(&format!("removed {removed} {noun} from the journal"));
+        let freed = match freed_bytes {
+            0 => String::new(),
+            bytes => format!("; its file is {} smaller", text::size(bytes)),
+        };
+        output::eprint_line(&format!("removed {removed} {noun} from the journal{freed}"));
     }
     Ok(finished
         .into_iter()

@@ -39,7 +39,7 @@ pub enum Verb {
     Resume(ResumeArgs),
     /// List the unfinished uploads in the journal
     List(ListArgs),
-    /// Show one upload with its parts
+    /// Show one upload: state, size, stored parts, age, and location
     Status(StatusArgs),
     /// Abort uploads, and remove their parts from the store
     Abort(AbortArgs),

@@ -146,6 +146,9 @@ pub struct StatusArgs {
     /// Ask the backend for its view of the upload
     #[arg(long)]
     pub remote: bool,
+    /// Show each part with its SHA-256; JSON always includes the parts
+    #[arg(long)]
+    pub parts: bool,
     #[command(flatten)]
     pub connection: ConnectionArgs,
 }

@@ -279,7 +279,14 @@ const PRUNE: &[LineDoc] = &[
     LineDoc {
         kind: "pruned",
         meaning: "The result.",
-        fields: &[F("removed", "integer", "uploads removed from the journal")],
+        fields: &[
+            F("removed", "integer", "uploads removed from the journal"),
+            F(
+                "freed_bytes",
+                "integer",
+                "bytes by which the file of the journal is smaller",
+            ),
+        ],
     },
     ORPHAN,
 ];
