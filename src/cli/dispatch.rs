@@ -10,6 +10,7 @@ use super::{
     abort, cat, completions, config, hints, list, man, prune, put, resource_limits, resume,
     session, status, url,
 };
+use crate::event;
 use crate::report::LogWriter;
 use upload_types::error::{Error, Result};
 
@@ -62,8 +63,19 @@ async fn run_verb(command_line: &CommandLine) -> Result<u8> {
         Verb::Serve(flags) => serve::run(settings, flags).await.map(done),
         Verb::Completions(flags) => completions::run(flags).map(done),
         Verb::Man(flags) => man::run(flags).map(done),
+        Verb::Version => print_version(settings).map(done),
     };
     result.map_err(|error| adapt_hint(verb, error, &commands))
+}
+
+fn print_version(settings: &Settings) -> Result<()> {
+    let version = env!("CARGO_PKG_VERSION");
+    output::print(&if settings.json() {
+        let line = serde_json::json!({ "type": "version", "version": version });
+        event::to_json_line(&line) + "\n"
+    } else {
+        format!("upload {version}\n")
+    })
 }
 
 /// Whether a verb initialises the log itself: its writer depends on the reporter, or its format on

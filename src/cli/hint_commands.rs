@@ -135,7 +135,7 @@ fn option(name: &str, value: Option<impl AsRef<OsStr>>) -> Vec<String> {
 }
 
 /// A header without its value, which the user has to type again.
-fn without_value(header: &str) -> String {
+pub fn without_value(header: &str) -> String {
     match header.split_once(':') {
         Some((name, _)) if !header.starts_with('@') => format!("{name}: VALUE"),
         _ => header.to_owned(),

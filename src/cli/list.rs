@@ -10,6 +10,7 @@ use super::upload_line::{json_line, table_entry, text_line};
 use super::upload_table::table;
 use crate::event;
 use crate::journal::{Journal, Upload};
+use crate::report::safe;
 use upload_types::error::Result;
 
 /// The form of the output.
@@ -26,7 +27,11 @@ enum Form {
 /// Those of the journal and, for `--orphans`, of the backend. The uploads of the journal are
 /// printed even if the backend fails.
 pub async fn run(settings: &Settings, flags: &ListArgs) -> Result<()> {
-    let journal = Journal::open(&settings.journal()?)?;
+    let path = settings.journal()?;
+    if flags.ids && !path.exists() {
+        return Ok(());
+    }
+    let journal = Journal::open(&path)?;
     let form = match output::stdout_columns() {
         _ if settings.json() => Form::Json,
         Some(columns) => Form::Table(columns),
@@ -35,6 +40,9 @@ pub async fn run(settings: &Settings, flags: &ListArgs) -> Result<()> {
     let mut uploads = journal.all()?;
     uploads.retain(|upload| flags.all || upload.state.is_unfinished());
     uploads.reverse();
+    if flags.ids {
+        return output::print(&ids(&uploads));
+    }
     output::print(&uploads_text(&journal, &uploads, form)?)?;
     let orphans = if flags.orphans {
         let connection = settings.connection(&flags.connection)?;
@@ -59,6 +67,16 @@ pub async fn run(settings: &Settings, flags: &ListArgs) -> Result<()> {
         });
     }
     Ok(())
+}
+
+/// The uploads that have begun, newest first: id, tab, state and file.
+fn ids(uploads: &[Upload]) -> String {
+    let begun = uploads.iter().rev().filter_map(|upload| {
+        let (id, state) = (upload.id.as_ref()?, upload.state.name());
+        let path = safe(&upload.intent.path.display().to_string());
+        Some(format!("{id}\t{state} {path}\n"))
+    });
+    begun.collect()
 }
 
 fn uploads_text(journal: &Journal, uploads: &[Upload], form: Form) -> Result<String> {

@@ -78,8 +78,9 @@ pub fn eprint_line(text: &str) {
 pub fn eprint_error(error: &Error) {
     eprint_line(&format!("error: {}", safe(&error.to_string())));
     if let Some(hint) = error.hint() {
-        // Not cut: a hint may contain a command.
-        eprint_line(&format!("hint: {}", escape(hint)));
+        // Not cut: a hint may contain a command. Some hints list forms, one per indented line.
+        let lines: Vec<String> = hint.split("\n  ").map(escape).collect();
+        eprint_line(&format!("hint: {}", lines.join("\n  ")));
     }
 }
 

@@ -183,17 +183,6 @@ fn help_describes_each_verb() {
 }
 
 #[test]
-fn help_of_put_ends_with_examples_that_can_be_parsed() {
-    let sandbox = Sandbox::new();
-    let help = sandbox.upload(["put", "--help"]).run().succeeds();
-    let (_, examples) = help.stdout().split_once("\nExamples:\n").unwrap();
-    for line in examples.lines() {
-        let indent = line.len() - line.trim_start().len();
-        assert!(indent == 2 || line.starts_with("    upload "), "{line:?}");
-    }
-}
-
-#[test]
 fn arguments_are_named_as_id_or_file() {
     let sandbox = Sandbox::new();
     for verb in ["resume", "status", "abort", "cat", "url"] {

@@ -9,11 +9,16 @@ use super::exit_codes;
 use super::global::GlobalArgs;
 #[cfg(feature = "gateway")]
 use super::serve::ServeArgs;
+use super::tips;
 use super::verbs::{
     AbortArgs, CatArgs, CompletionsArgs, ConfigArgs, ListArgs, ManArgs, PruneArgs, PutArgs,
     ResumeArgs, StatusArgs, UrlArgs,
 };
 use crate::report::escape;
+use upload_types::error::Kind;
+
+const VERSION_EXAMPLES: &str = "\
+Examples:\n  Print the version, for a script:\n    upload version --json";
 
 /// Uploads files in parts, resumes interrupted uploads, and verifies what the store holds
 #[derive(Parser)]
@@ -71,6 +76,9 @@ pub enum Verb {
     Completions(CompletionsArgs),
     /// Print a man page, or write all of them to a directory
     Man(ManArgs),
+    /// Print the version
+    #[command(after_help = VERSION_EXAMPLES)]
+    Version,
 }
 
 /// The command line as clap sees it, with `place_notes` applied.
@@ -82,10 +90,18 @@ impl CommandLine {
     /// Parses the command line of this process. Exits on `--help`, `--version` and errors.
     #[must_use]
     pub fn from_process() -> Self {
+        if std::env::args_os().len() <= 1 {
+            let _ = writeln!(io::stderr(), "{}", tips::OVERVIEW);
+            std::process::exit(Kind::Usage.exit_code().into());
+        }
         let parsed = command()
             .try_get_matches()
             .and_then(|matches| Self::from_arg_matches(&matches));
         parsed.unwrap_or_else(|error| {
+            if let Some(text) = tips::for_error(&error) {
+                let _ = writeln!(io::stderr(), "{text}");
+                std::process::exit(error.exit_code());
+            }
             let text = error.render().to_string();
             let escaped: Vec<String> = text.lines().map(escape).collect();
             if escaped.iter().map(String::as_str).eq(text.lines()) {

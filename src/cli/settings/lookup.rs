@@ -80,6 +80,13 @@ impl Settings {
         })
     }
 
+    /// The path of the configuration file, which need not exist. Only a name without a directory if
+    /// there is no home directory.
+    #[must_use]
+    pub fn file_path(&self) -> &Path {
+        self.file.path()
+    }
+
     #[must_use]
     pub fn json(&self) -> bool {
         self.json
