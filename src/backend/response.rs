@@ -149,8 +149,8 @@ pub fn backend_redirects(detail: &str) -> Error {
 /// The error of a request through a proxy that requires credentials.
 pub fn proxy_login_required() -> Error {
     Error::new(Kind::Unauthorized, "a proxy requires a login (HTTP 407)").with_hint(
-        "set HTTPS_PROXY, or `proxy` in the configuration file, to the URL of the proxy with user \
-         and password",
+        "add user and password to the URL of the proxy where it is set: HTTPS_PROXY (or another \
+         variable for proxies), or else `proxy` in the configuration file",
     )
 }
 

@@ -68,11 +68,7 @@ impl BackendHandle {
         }
     }
 
-    async fn open(
-        target: &Target,
-        lock_timeout: Duration,
-        limiter: Arc<Limiter>,
-    ) -> Result<Self> {
+    async fn open(target: &Target, lock_timeout: Duration, limiter: Arc<Limiter>) -> Result<Self> {
         match &target.spec {
             BackendSpec::Url(url) | BackendSpec::Companion(url) => {
                 let connection = &target.connection;

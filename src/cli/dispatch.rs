@@ -10,6 +10,7 @@ use super::{
     abort, cat, completions, config, hints, list, man, prune, put, resource_limits, resume,
     session, status, url,
 };
+use crate::event;
 use crate::report::LogWriter;
 use upload_types::error::{Error, Result};
 
@@ -42,7 +43,13 @@ pub async fn run() -> anyhow::Result<u8> {
 
 async fn run_verb(command_line: &CommandLine) -> Result<u8> {
     let CommandLine { global, verb } = command_line;
-    let settings = &Settings::load(global, Environment::of_process())?;
+    let environment = Environment::of_process();
+    let settings = match verb {
+        #[cfg(feature = "gateway")]
+        Verb::Serve(_) => Settings::without_file(global, environment)?,
+        _ => Settings::load(global, environment)?,
+    };
+    let settings = &settings;
     if !has_own_log(verb) {
         let writer = LogWriter::default();
         output::init_log(LogOf::Client, settings.verbose(), LogFormat::Text, writer);
@@ -64,8 +71,19 @@ async fn run_verb(command_line: &CommandLine) -> Result<u8> {
         Verb::Serve(flags) => serve::run(settings, flags).await.map(done),
         Verb::Completions(flags) => completions::run(flags).map(done),
         Verb::Man(flags) => man::run(flags).map(done),
+        Verb::Version => print_version(settings).map(done),
     };
     result.map_err(|error| adapt_hint(verb, error, &commands))
+}
+
+fn print_version(settings: &Settings) -> Result<()> {
+    let version = env!("CARGO_PKG_VERSION");
+    output::print(&if settings.json() {
+        let line = serde_json::json!({ "type": "version", "version": version });
+        event::to_json_line(&line) + "\n"
+    } else {
+        format!("upload {version}\n")
+    })
 }
 
 /// Whether a verb initialises the log itself: its writer depends on the reporter, or its format on

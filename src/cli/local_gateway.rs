@@ -11,9 +11,9 @@ use super::settings::Target;
 use upload_gateway::{
     Auth, Config, LedgerConfig, OnReject, ProbePolicy, Quota, Running, StoreConfig,
 };
-use upload_types::{DiskFailure, Token};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::Proof;
+use upload_types::{DiskFailure, Token};
 
 // No operator could choose other values: the gateway runs for one command only.
 const URL_TTL: Duration = Duration::from_mins(15);

@@ -7,9 +7,10 @@ use serde::Serialize;
 
 use super::backend_handle::BackendHandle;
 use super::settings::{Settings, Target};
+use super::upload_table::Entry;
 use crate::event;
 use crate::journal::Journal;
-use crate::report::{safe, text};
+use crate::report::{escape, safe, text};
 use upload_types::UploadId;
 use upload_types::error::Result;
 use upload_types::wire::{UploadState, UploadStatus};
@@ -66,6 +67,23 @@ impl Orphans {
 
     pub fn is_empty(&self) -> bool {
         self.uploads.is_empty()
+    }
+
+    /// The orphans as entries of a table.
+    pub fn entries(&self) -> Vec<Entry> {
+        let entry = |status: &UploadStatus| Entry {
+            id: safe(status.id.as_str()),
+            state: status.state.name(),
+            stored: None,
+            size: status.size,
+            begun_at: status.created_at,
+            details: vec![
+                ("orphan", escape(&status.name)),
+                ("backend", escape(&self.backend)),
+                ("expires", format!("{:.0}", status.expires_at)),
+            ],
+        };
+        self.uploads.iter().map(entry).collect()
     }
 
     /// One line per orphan, of text or of JSON.

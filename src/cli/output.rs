@@ -1,6 +1,6 @@
 //! The standard streams, the exit code, and the log on standard error.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -8,6 +8,9 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::report::{LogWriter, escape, safe};
 use upload_types::error::{Error, Kind, Result};
+
+/// The width of a terminal that does not report one.
+const DEFAULT_COLUMNS: usize = 80;
 
 /// Writes text to standard output. A closed standard output is not an error.
 ///
@@ -26,6 +29,18 @@ pub fn print(text: &str) -> Result<()> {
 pub enum Reader {
     Open,
     Closed,
+}
+
+/// The width of standard output in columns; `None` unless it is a terminal.
+pub fn stdout_columns() -> Option<usize> {
+    let stdout = io::stdout();
+    stdout.is_terminal().then(|| {
+        let size = rustix::termios::tcgetwinsize(stdout).map_or(0, |size| size.ws_col);
+        match usize::from(size) {
+            0 => DEFAULT_COLUMNS,
+            columns => columns,
+        }
+    })
 }
 
 /// Writes bytes to standard output, which the caller has locked.
@@ -63,8 +78,9 @@ pub fn eprint_line(text: &str) {
 pub fn eprint_error(error: &Error) {
     eprint_line(&format!("error: {}", safe(&error.to_string())));
     if let Some(hint) = error.hint() {
-        // Not cut: a hint may contain a command.
-        eprint_line(&format!("hint: {}", escape(hint)));
+        // Not cut: a hint may contain a command. Some hints list forms, one per indented line.
+        let lines: Vec<String> = hint.split("\n  ").map(escape).collect();
+        eprint_line(&format!("hint: {}", lines.join("\n  ")));
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::args::{IfChanged, PutArgs};
+use super::destination;
 use super::hint_commands::HintCommands;
 use super::receipt_file::FileIdentity;
 use super::session::Session;
@@ -17,6 +18,11 @@ const MAX_NAME_CHARS: usize = 200;
 /// # Errors
 /// Errors before the first upload. Those of single files are reported, and are in the exit code.
 pub async fn run(settings: &Settings, flags: &PutArgs, commands: HintCommands) -> Result<u8> {
+    let arguments: Vec<String> = std::env::args_os()
+        .skip(1)
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    destination::check(&flags.paths, &arguments)?;
     let connection = settings.connection(&flags.connection)?;
     let target = settings.target(flags.backend.as_deref(), &connection)?;
     let options = settings.put(flags)?;

@@ -291,8 +291,9 @@ impl Engine<'_> {
                 let finished = receipt.map_or_else(String::new, |receipt| {
                     format!(" on {}", receipt.finished.strftime("%-d %B %Y"))
                 });
-                let reason =
-                    format!("uploaded{finished}, but the store no longer has this object; uploading it again");
+                let reason = format!(
+                    "uploaded{finished}, but the store no longer has this object; uploading it again"
+                );
                 self.emit_restarted(upload, reason);
                 return Ok(Next::Restart);
             }

@@ -51,6 +51,7 @@ const PRINTED_BY: &[(&str, &[&str])] = &[
     // Prints the meanings of lines and of flags of other verbs.
     ("src/cli/args/", &[]),
     ("src/cli/cat.rs", &["cat"]),
+    ("src/cli/destination.rs", &["put"]),
     ("src/cli/man/", &["man"]),
     ("src/cli/man/json_lines.rs", &[]),
     ("src/cli/hint_commands.rs", UPLOADERS),

@@ -106,11 +106,7 @@ impl tower::Service<Request<Body>> for Service {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let Self {
-            s3,
-            browsers,
-            disk,
-        } = self.clone();
+        let Self { s3, browsers, disk } = self.clone();
         Box::pin(async move { Ok(respond(&s3, &disk, browsers.as_deref(), request).await) })
     }
 }

@@ -130,7 +130,7 @@ impl Abandoned {
             Self::Completing => "completing",
             Self::Expired => "expired",
             Self::Aborting => "aborting",
-            Self::Cleanup => "cleanup",
+            Self::Cleanup => "clean_up",
         }
     }
 }

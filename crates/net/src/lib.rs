@@ -18,7 +18,7 @@
 //! |---|---|
 //! | `address` | [`AddressClass`]: loopback, private, public or special |
 //! | `roots` | [`Roots`]: trusted certificate authorities |
-//! | `network` | [`Network`]: authorities and proxy of a process |
+//! | `network` | [`Network`]: authorities and proxy of a process; [`PROXY_VARIABLES`] |
 //! | `client` | [`builder`] and [`HttpClient`] |
 
 mod address;
@@ -28,5 +28,5 @@ mod roots;
 
 pub use address::AddressClass;
 pub use client::{HttpClient, Response, Unreachable, builder, no_response};
-pub use network::Network;
+pub use network::{Network, PROXY_VARIABLES};
 pub use roots::Roots;

@@ -26,10 +26,7 @@ pub fn check_directory(directory: &Path, noun: &str, hint: &str) -> Result<()> {
             directory
         };
         let reject = |reason: &str| {
-            let what = format!(
-                "could not use {} for {noun}: {reason}",
-                directory.display()
-            );
+            let what = format!("could not use {} for {noun}: {reason}", directory.display());
             Err(Error::new(Kind::DatabaseUnusable, what).with_hint(hint))
         };
         let Ok(metadata) = fs::symlink_metadata(directory) else {

@@ -10,12 +10,16 @@ use super::exit_codes;
 use super::global::GlobalArgs;
 #[cfg(feature = "gateway")]
 use super::serve::ServeArgs;
+use super::tips;
 use super::verbs::{
     AbortArgs, CatArgs, CompletionsArgs, ConfigArgs, ListArgs, ManArgs, PruneArgs, PutArgs,
     ResumeArgs, StatusArgs, UrlArgs,
 };
 use crate::report::escape;
 use upload_types::error::Kind;
+
+const VERSION_EXAMPLES: &str = "\
+Examples:\n  Print the version, for a script:\n    upload version --json";
 
 /// Uploads files in parts, resumes interrupted uploads, and verifies what the store holds
 #[derive(Parser)]
@@ -41,7 +45,7 @@ pub enum Verb {
     Resume(ResumeArgs),
     /// List the unfinished uploads in the journal
     List(ListArgs),
-    /// Show one upload with its parts
+    /// Show one upload: state, size, stored parts, age, and location
     Status(StatusArgs),
     /// Abort uploads, and remove their parts from the store
     Abort(AbortArgs),
@@ -73,6 +77,9 @@ pub enum Verb {
     Completions(CompletionsArgs),
     /// Print a man page, or write all of them to a directory
     Man(ManArgs),
+    /// Print the version
+    #[command(after_help = VERSION_EXAMPLES)]
+    Version,
 }
 
 /// The command line as clap sees it, with `place_notes` applied.
@@ -87,10 +94,20 @@ impl CommandLine {
     /// # Errors
     /// The exit code.
     pub fn from_process() -> Result<Self, u8> {
+        if std::env::args_os().len() <= 1 {
+            // The stream may be closed.
+            let _ = writeln!(io::stderr(), "{}", tips::OVERVIEW);
+            return Err(Kind::Usage.exit_code());
+        }
         let parsed = command()
             .try_get_matches()
             .and_then(|matches| Self::from_arg_matches(&matches));
         parsed.map_err(|error| {
+            let code = u8::try_from(error.exit_code()).unwrap_or(Kind::Usage.exit_code());
+            if let Some(text) = tips::for_error(&error) {
+                let _ = writeln!(io::stderr(), "{text}");
+                return code;
+            }
             let text = error.render().to_string();
             let escaped: Vec<String> = text.lines().map(escape).collect();
             // The stream may be closed.
@@ -100,7 +117,7 @@ impl CommandLine {
                 // An argument may be a hostile file name that a shell pattern matched.
                 writeln!(io::stderr(), "{}", escaped.join("\n"))
             };
-            u8::try_from(error.exit_code()).unwrap_or(Kind::Usage.exit_code())
+            code
         })
     }
 

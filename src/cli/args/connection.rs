@@ -63,8 +63,8 @@ pub struct S3Args {
     /// Amazon's for the region]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub s3_endpoint: Option<String>,
-    /// The region of the bucket [env: AWS_REGION] [default: that of the AWS configuration; with
-    /// --s3-endpoint, else us-east-1]
+    /// The region of the bucket [env: AWS_REGION, AWS_DEFAULT_REGION] [default: that of the AWS
+    /// configuration; with --s3-endpoint, else us-east-1]
     #[arg(long, value_name = "REGION", value_parser = NonEmptyStringValueParser::new())]
     pub s3_region: Option<String>,
     /// Put the name of the bucket into the path of URLs instead of the host
@@ -76,8 +76,10 @@ pub struct S3Args {
 #[derive(Clone, Default, Args)]
 #[command(next_help_heading = CONNECTION_HEADING)]
 pub struct NetworkArgs {
-    /// Trust the certificates in this PEM file in addition to the system's [env: AWS_CA_BUNDLE,
-    /// SSL_CERT_FILE]
+    /// Trust the certificates in this PEM file in addition to the system's [env: AWS_CA_BUNDLE]
+    ///
+    /// The variables SSL_CERT_FILE and SSL_CERT_DIR name files that replace the certificates of the
+    /// system; those of this file are trusted in addition.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub ca_cert: Option<PathBuf>,
     /// Connect through this proxy (http, https, socks5, socks5h) [env: HTTPS_PROXY, HTTP_PROXY,

@@ -365,6 +365,11 @@ const PRUNE: &[LineDoc] = &[
                 "objects of these uploads that stay in the embedded store",
             ),
             F("embedded_bytes", "integer", "bytes of these objects"),
+            F(
+                "freed_bytes",
+                "integer",
+                "bytes by which the file of the journal is smaller",
+            ),
         ],
     },
     ORPHAN,
@@ -384,17 +389,33 @@ const URL: &[LineDoc] = &[LineDoc {
     ],
 }];
 
-const CONFIG: &[LineDoc] = &[LineDoc {
-    kind: "setting",
-    meaning: "A setting.",
-    fields: &[
-        F("key", "string", "key in the configuration file"),
-        F("value", "string|null", "value; null if it is not set"),
-        F("origin", "string", "flag, env, file or default"),
-        F("env", "string", "variable, for env"),
-        F("file", "string", "path, for file"),
-        F("profile", "string", "profile, for file"),
-    ],
+const CONFIG: &[LineDoc] = &[
+    LineDoc {
+        kind: "config_file",
+        meaning: "The configuration file.",
+        fields: &[
+            F("path", "string", "its path"),
+            F("exists", "boolean", "whether there is such a file"),
+        ],
+    },
+    LineDoc {
+        kind: "setting",
+        meaning: "A setting.",
+        fields: &[
+            F("key", "string", "key in the configuration file"),
+            F("value", "string|null", "value; null if it is not set"),
+            F("origin", "string", "flag, env, file or default"),
+            F("env", "string", "variable, for env"),
+            F("file", "string", "path, for file"),
+            F("profile", "string", "profile, for file"),
+        ],
+    },
+];
+
+const VERSION: &[LineDoc] = &[LineDoc {
+    kind: "version",
+    meaning: "The version.",
+    fields: &[F("version", "string", "the version of the program")],
 }];
 
 const SERVE: &[LineDoc] = &[LineDoc {
@@ -426,7 +447,11 @@ const SWEEP: &[LineDoc] = &[LineDoc {
     meaning: "One result of the sweep.",
     fields: &[
         F("dry_run", "boolean", "true if nothing was changed"),
-        F("action", "string", "decide, expire, abort, clear or report"),
+        F(
+            "action",
+            "string",
+            "decide, expire, abort, clean_up or report",
+        ),
         F("done", "boolean", "true if the action is complete"),
         F("key", "string", "key of the object"),
         F(
@@ -477,6 +502,7 @@ pub fn lines_of(page: &str) -> &'static [LineDoc] {
         "upload-prune" => PRUNE,
         "upload-url" => URL,
         "upload-config" => CONFIG,
+        "upload-version" => VERSION,
         "upload-serve" => SERVE,
         "upload-serve-sweep" => SWEEP,
         "upload-serve-token-add" | "upload-serve-token-list" => TOKEN,

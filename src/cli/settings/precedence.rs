@@ -14,6 +14,7 @@ use super::values::Proxy;
 use crate::backend::StoreHost;
 use crate::cli::args::{ConnectionArgs, NetworkArgs, S3Args};
 use crate::cli::parse::{self, DurationOrNever, Jobs, LimitRate};
+use upload_net::PROXY_VARIABLES;
 use upload_types::Token;
 use upload_types::error::{Error, Kind, Result};
 
@@ -67,13 +68,24 @@ impl Settings {
         })
     }
 
+    /// `None` if the environment names a proxy for some URLs; see
+    /// [`proxy_variable`](Settings::proxy_variable).
     pub(super) fn proxy_setting(&self, flags: &NetworkArgs) -> Result<Option<Setting<Proxy>>> {
+        if flags.proxy.is_none() && self.proxy_variable().is_some() {
+            return Ok(None);
+        }
         self.text_flag_or_file(
             "proxy",
             flags.proxy.as_deref(),
             |keys| keys.proxy.clone(),
             Proxy::parse,
         )
+    }
+
+    /// The first variable that names a proxy. The HTTP library reads these variables.
+    pub(super) fn proxy_variable(&self) -> Option<&'static str> {
+        let is_set = |name: &&'static str| self.environment.variable(name).is_some();
+        PROXY_VARIABLES.into_iter().find(is_set)
     }
 
     pub(super) fn stall_after_setting(
@@ -130,19 +142,17 @@ impl Settings {
         )
     }
 
-    /// The variables of other AWS tools apply last: this program may use another store than they.
+    /// Without a flag, the variables of other AWS tools apply.
     pub(super) fn s3_region_setting(&self, flags: &S3Args) -> Result<Option<Setting<String>>> {
-        let flag = flags.s3_region.clone().map(Setting::flag);
-        let found = flag.or_else(|| self.in_file(|keys| keys.s3_region.clone()));
-        if found.is_some() {
-            return Ok(found);
-        }
-        for name in ["AWS_REGION", "AWS_DEFAULT_REGION"] {
-            if let Some(region) = self.environment.text(name)? {
-                return Ok(Some(Setting::env(region, name)));
+        if flags.s3_region.is_none() {
+            for name in ["AWS_REGION", "AWS_DEFAULT_REGION"] {
+                if let Some(region) = self.environment.text(name)? {
+                    return Ok(Some(Setting::env(region, name)));
+                }
             }
         }
-        Ok(None)
+        let flag = flags.s3_region.clone().map(Setting::flag);
+        Ok(flag.or_else(|| self.in_file(|keys| keys.s3_region.clone())))
     }
 
     pub(super) fn s3_path_style_setting(&self, flags: &S3Args) -> Setting<bool> {

@@ -3,8 +3,6 @@
 //! Only the multipart uploads at the upload's key and the object that carries its token are
 //! removed. The object of an expired upload is removed only if it does not match (`recover`).
 
-use jiff::Timestamp;
-
 use super::completion_outcome::ExpiredObject;
 use super::lifecycle::is_gone;
 use super::shared_state::Service;

@@ -2,8 +2,6 @@
 //!
 //! Not here: the decision (`lease`), and the compare-and-set that records it (`ledger`).
 
-use jiff::Timestamp;
-
 use super::lifecycle::is_gone;
 use super::shared_state::Service;
 use crate::auth::Owner;

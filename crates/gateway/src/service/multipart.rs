@@ -1,7 +1,5 @@
 //! The multipart upload in the store that belongs to an upload.
 
-use jiff::Timestamp;
-
 use super::lifecycle::refuse_parts;
 use super::shared_state::Service;
 use crate::ledger::{Upload, UploadKind};

@@ -5,8 +5,6 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use super::lifecycle::{is_complete, is_gone, with_expiry};
 use super::shared_state::Service;
 use crate::auth::Owner;

@@ -4,7 +4,6 @@ use std::collections::HashSet;
 
 use futures_util::stream::iter;
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use jiff::Timestamp;
 
 use super::lifecycle::is_gone;
 use super::shared_state::Service;
