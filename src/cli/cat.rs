@@ -112,7 +112,9 @@ fn with_put_hint(error: Error, upload: &Upload) -> Error {
         ..
     } = &upload.intent;
     let path = path.to_string_lossy();
-    let mut command = ["upload", "put", &path, "--force"].map(str::to_owned).to_vec();
+    let mut command = ["upload", "put", &path, "--force"]
+        .map(str::to_owned)
+        .to_vec();
     command.extend(backend_flags(backend, s3_service.as_ref()));
     let command = quoted(&command);
     error.with_hint(format!(

@@ -196,7 +196,12 @@ mod tests {
     fn resume_repeats_the_network_and_put_also_the_s3_service() {
         let args = ["--ca-cert", "ca.pem", "--proxy", "http://proxy:3128"];
         let service = ["--s3-endpoint", "https://s3.lan", "--s3-path-style"];
-        let put = [&["put", "f", "--backend", "s3://bucket"], &args[..], &service].concat();
+        let put = [
+            &["put", "f", "--backend", "s3://bucket"],
+            &args[..],
+            &service,
+        ]
+        .concat();
         let CommandLine {
             global,
             verb: Verb::Put(flags),

@@ -11,9 +11,9 @@ use super::settings::Target;
 use upload_gateway::{
     Auth, Config, LedgerConfig, OnReject, ProbePolicy, Quota, Running, StoreConfig,
 };
-use upload_types::{DiskFailure, Token};
 use upload_types::error::{Error, Kind, Result};
 use upload_types::wire::Proof;
+use upload_types::{DiskFailure, Token};
 
 // No operator could choose other values: the gateway runs for one command only.
 const URL_TTL: Duration = Duration::from_mins(15);
@@ -58,6 +58,12 @@ impl LocalGateway {
     pub async fn stop(self) {
         self.running.stop().await;
     }
+}
+
+/// The id of the process that has the embedded store open, if it is known.
+pub fn store_holder(target: &Target) -> Option<u32> {
+    let dir = target.local.as_ref()?.store_dir.as_ref()?;
+    upload_embedded_store::lock_holder(dir)
 }
 
 fn config(target: &Target, token: Token, lock_timeout: Duration) -> Result<Config> {

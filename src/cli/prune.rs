@@ -65,7 +65,11 @@ fn remove_finished(
         });
         output::print(&format!("{}\n", event::to_json_line(&line)))?;
     } else if !settings.quiet() {
-        let verb = if flags.dry_run { "would remove" } else { "removed" };
+        let verb = if flags.dry_run {
+            "would remove"
+        } else {
+            "removed"
+        };
         let uploads = counted(removed, "upload");
         output::eprint_line(&format!("{verb} {uploads} from the journal"));
         if in_embedded.count > 0 {

@@ -52,7 +52,9 @@ pub async fn run(settings: &Settings, flags: &ResumeArgs, commands: HintCommands
     check_one_gets_credentials(&targets)?;
     for (target, uploads) in targets.iter().zip(by_backend.into_values()) {
         let resume = |upload| Item::Resume(Box::new(upload));
-        session.run(target, uploads.into_iter().map(resume).collect()).await;
+        session
+            .run(target, uploads.into_iter().map(resume).collect())
+            .await;
     }
     Ok(session.close())
 }

@@ -116,11 +116,9 @@ pub fn notice(event: &Event, sources: &Sources, verbose: u8) -> Option<String> {
             message,
             is_first,
             ..
-        } if verbose > 0 || *is_first => Some(format!(
-            "waiting: {}{}",
-            prefix(&safe(path)),
-            safe(message)
-        )),
+        } if verbose > 0 || *is_first => {
+            Some(format!("waiting: {}{}", prefix(&safe(path)), safe(message)))
+        }
         Event::Retry { attempt, .. } if verbose > 0 || *attempt >= SHOWN_ATTEMPTS => {
             retry(event, sources)
         }

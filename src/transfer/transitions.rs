@@ -277,8 +277,9 @@ impl Engine<'_> {
                 let finished = receipt.map_or_else(String::new, |receipt| {
                     format!(" on {}", receipt.finished.strftime("%-d %B %Y"))
                 });
-                let reason =
-                    format!("uploaded{finished}, but the object is no longer in the store; uploading it again");
+                let reason = format!(
+                    "uploaded{finished}, but the object is no longer in the store; uploading it again"
+                );
                 self.emit_restarted(upload, reason);
                 return Ok(Next::Restart);
             }

@@ -162,7 +162,9 @@ fn verbs_of_a_finished_upload_need_no_flags() {
     let bucket = Bucket::new();
     let sandbox = Sandbox::new();
     let file = sandbox.file("film.bin", 3000);
-    let put = bucket.put(&sandbox, &file).args(["--s3-region", "us-east-1"]);
+    let put = bucket
+        .put(&sandbox, &file)
+        .args(["--s3-region", "us-east-1"]);
     put.run().succeeds();
     let run = |verb: &[&str]| {
         let command = bucket.upload(&sandbox, verb).arg(&file);
@@ -171,9 +173,16 @@ fn verbs_of_a_finished_upload_need_no_flags() {
     assert_eq!(run(&["cat"]).stdout_bytes(), fs::read(&file).unwrap());
     assert!(run(&["url"]).line().contains("us-east-1"));
     let backend = bucket.backend("in");
-    assert!(run(&["url", "--backend", &backend]).line().contains("us-east-1"));
+    assert!(
+        run(&["url", "--backend", &backend])
+            .line()
+            .contains("us-east-1")
+    );
     let status = run(&["status", "--remote", "--json"]);
-    assert!(status.stdout().contains(r#""object":"present""#), "{status}");
+    assert!(
+        status.stdout().contains(r#""object":"present""#),
+        "{status}"
+    );
 }
 
 #[test]
@@ -182,7 +191,12 @@ fn endpoint_flag_other_than_that_of_the_upload_is_rejected() {
     let sandbox = Sandbox::new();
     let file = sandbox.file("film.bin", 8 * PART);
     let id = here.put_and_kill(&sandbox, &file);
-    for verb in [&["resume"][..], &["resume", &id], &["abort", &id], &["url", &id]] {
+    for verb in [
+        &["resume"][..],
+        &["resume", &id],
+        &["abort", &id],
+        &["url", &id],
+    ] {
         let command = here.upload(&sandbox, verb).args(there.endpoint());
         let output = command.run().exits(2);
         assert!(output.stderr().contains(&here.proxy.url()), "{output}");
@@ -219,7 +233,10 @@ fn hints_of_an_interrupted_put_can_be_run_as_they_are() {
         bucket.with_keys(sandbox.upload(command)).run().succeeds();
     }
     bucket.store.assert_holds_only(&file);
-    assert!(bucket.bytes_put() - sent < 8 * PART, "all of it was sent again");
+    assert!(
+        bucket.bytes_put() - sent < 8 * PART,
+        "all of it was sent again"
+    );
 }
 
 /// `resume` and `cat` name the S3 service in the command that uploads the file again.
@@ -233,6 +250,9 @@ fn hints_to_put_again_name_the_endpoint() {
     let output = bucket.upload(&sandbox, &["resume", &id]).run().exits(65);
     let command = output.stderr().split('`').nth(1).unwrap_or_default();
     let command = shlex::split(command).unwrap();
-    bucket.with_keys(sandbox.upload(&command[1..])).run().succeeds();
+    bucket
+        .with_keys(sandbox.upload(&command[1..]))
+        .run()
+        .succeeds();
     bucket.store.assert_holds_only(&file);
 }

@@ -205,7 +205,10 @@ fn resume_waits_for_another_process_until_the_limit_or_a_signal() {
     let quiet = world.resume().args(["--quiet", "--give-up-after", "1s"]);
     let output = quiet.run().exits(75);
     let lines: Vec<_> = output.stderr().lines().collect();
-    assert!(lines[0].contains(&format!("pid {}", first.pid())), "{output}");
+    assert!(
+        lines[0].contains(&format!("pid {}", first.pid())),
+        "{output}"
+    );
     assert!(lines[0].starts_with("error"), "{output}");
     let mut waiting = world.resume().arg("--json").spawn();
     waiting.wait_for_stdout("\"blocked\"");

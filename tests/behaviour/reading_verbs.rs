@@ -151,7 +151,10 @@ fn prune_with_orphans_of_an_unreachable_backend_prunes_the_journal_and_fails() {
     world.put(&done).run().succeeds();
     world.put_and_kill_after_parts(&open, 1);
     world.proxy.stop_listening();
-    let output = world.upload(&["prune", "--orphans", "--json"]).run().exits(75);
+    let output = world
+        .upload(&["prune", "--orphans", "--json"])
+        .run()
+        .exits(75);
     let pruned: serde_json::Value = serde_json::from_str(output.line()).unwrap();
     assert_eq!(
         (&pruned["type"], &pruned["removed"]),

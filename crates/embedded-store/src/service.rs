@@ -29,7 +29,7 @@ use crate::store::Store;
 use upload_types::DiskFailure;
 
 /// The target of log lines about failures of the disk.
-const DISK_LOG: &str = "upload_embedded_store::disk";
+const DISK_LOG: &str = "upload_disk";
 const MAX_FORM_FILE_BYTES: u64 = 100 << 20;
 const MAX_FORM_FIELDS_BYTES: usize = 64 << 10;
 /// s3s keeps the file of a form in memory until the form is complete.
@@ -106,11 +106,7 @@ impl tower::Service<Request<Body>> for Service {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let Self {
-            s3,
-            browsers,
-            disk,
-        } = self.clone();
+        let Self { s3, browsers, disk } = self.clone();
         Box::pin(async move { Ok(respond(&s3, &disk, browsers.as_deref(), request).await) })
     }
 }

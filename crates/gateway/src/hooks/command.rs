@@ -59,8 +59,8 @@ pub fn check(program: &Path) -> Result<(), String> {
     // A link and its target can be replaced by the users who control their directories.
     let target = fs::canonicalize(program).map_err(|error| format!("{path}: {error}"))?;
     for directory in [program.parent(), target.parent()].into_iter().flatten() {
-        let metadata = fs::metadata(directory)
-            .map_err(|error| format!("{}: {error}", directory.display()))?;
+        let metadata =
+            fs::metadata(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
         // In a sticky directory, only the owner of a file can replace it.
         if metadata.permissions().mode() & STICKY == 0 {
             check_owner_and_mode(directory, &metadata)?;
